@@ -1,0 +1,55 @@
+/**
+ * The one error class of sherd. A message says what was expected, what came, where, and what to do; `code` is stable
+ * and may be tested by callers; `cause` keeps the original error.
+ */
+import { distance } from 'fastest-levenshtein'
+
+/** Stable error codes. Callers may branch on these; messages may change. */
+export type ErrorCode =
+  | 'BUG'
+  | 'SHAPE'
+  | 'VALUE'
+  | 'TENSOR'
+  | 'ENGINE_MISSING'
+  | 'ENGINE_BUILD'
+  | 'CONFIG'
+  | 'PRESET_UNKNOWN'
+  | 'SOURCE'
+  | 'DECODE'
+  | 'DATA_BROKEN'
+  | 'CHECKPOINT'
+  | 'RUN'
+  | 'NON_FINITE'
+  | 'USAGE'
+
+export class SherdError extends Error {
+  override readonly name = 'SherdError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Throws a `BUG` error when a condition that only sherd itself can break does not hold. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition)
+    throw new SherdError('BUG', `Bug: ${message}. Please report it with the command that led here.`)
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** ` Did you mean "x"?` when one of `candidates` is close to `name`, else an empty string. */
+export function didYouMean(name: string, candidates: readonly string[]): string {
+  const wanted = name.toLowerCase()
+  const scored = candidates
+    .map((candidate) => ({ candidate, edits: distance(wanted, candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits)
+  const best = scored[0]
+  if (!best || best.edits > Math.max(2, Math.ceil(wanted.length * 0.4))) return ''
+  return ` Did you mean "${best.candidate}"?`
+}
