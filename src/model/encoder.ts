@@ -1,0 +1,61 @@
+/**
+ * The encoder: a ViT that sees only the patches it is given (He et al. 2021, section 3). Patches are picked before they
+ * are embedded, so hidden pixels cannot reach it; positions are added before the cls token is put in front.
+ */
+import { add, cat, expand, linear, permute, reshape } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { expectShape } from '../tensor/shape.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { take } from '../token/take.ts'
+import { applyBlocks, applyNorm, blockRows, normRows } from './block.ts'
+import { type Dimensions, encoderBlocks, patchWidth } from './dimensions.ts'
+import { type ParameterRow, type Weights, within } from './parameters.ts'
+
+export function encoderRows(d: Dimensions): ParameterRow[] {
+  return [
+    { name: 'cls_token', shape: [1, 1, d.width], initial: 'token' },
+    {
+      name: 'patch_embed.proj.weight',
+      shape: [d.width, d.channels, d.patchSize, d.patchSize],
+      initial: 'xavier',
+    },
+    { name: 'patch_embed.proj.bias', shape: [d.width], initial: 'zeros' },
+    ...blockRows('blocks', encoderBlocks(d)),
+    ...normRows('norm', d.width),
+  ]
+}
+
+/** patches [B, N, P·P·C] → [B, N, D]. The reference's convolution of stride P, as the linear map that it is. */
+function embed(patches: Tensor, weights: Weights, d: Dimensions): Tensor {
+  const kernel = weights('patch_embed.proj.weight') // [D, C, P, P]
+  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [d.width, patchWidth(d)]) // channel last, like a patch
+  return linear(patches, matrix, weights('patch_embed.proj.bias'))
+}
+
+export interface EncoderInput {
+  /** [B, N, P·P·C], all patches of the images. */
+  readonly patches: Tensor
+  /** [B, K] patch numbers to see; `null` sees all of them (feature extraction never masks). */
+  readonly kept: Tensor | null
+  /** [N, D] */
+  readonly positions: Tensor
+}
+
+/** The latent [B, 1 + K, D] after the final norm; row 0 is cls. */
+export function encode({ patches, kept, positions }: EncoderInput, weights: Weights, d: Dimensions): Tensor {
+  const [B, N] = expectShape(patches, ['B', 'N', patchWidth(d)], 'encode: patches')
+  return scope(() => {
+    const everywhere = expand(positions, [B, N, d.width])
+    const seen = kept ? take(patches, kept) : patches // [B, K, P·P·C]
+    const where = kept ? take(everywhere, kept) : everywhere // [B, K, D]
+    const tokens = scope(() => {
+      const embedded = add(embed(seen, weights, d), where)
+      return cat([expand(weights('cls_token'), [B, 1, d.width]), embedded], 1) // [B, 1 + K, D]
+    })
+    return applyNorm(
+      applyBlocks(tokens, within(weights, 'blocks'), encoderBlocks(d)),
+      within(weights, 'norm'),
+      d.layerNormEpsilon,
+    )
+  })
+}

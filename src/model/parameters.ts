@@ -1,0 +1,132 @@
+/**
+ * Parameters by name. Names and shapes are those of the reference checkpoints, so weights load without a mapping table.
+ * A model describes its parameters as a list of rows; initialising, checking and counting read the list.
+ */
+import { didYouMean, SherdError } from '../errors.ts'
+import { draws } from '../random/draws.ts'
+import { call, callInPlace } from '../tensor/call.ts'
+import { manualSeed, noGrad, requireGradient } from '../tensor/context.ts'
+import { full, mul, toDevice } from '../tensor/ops.ts'
+import { scope, unscoped } from '../tensor/scope.ts'
+import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
+
+/** How a parameter starts (He et al. 2021, A.1): xavier-uniform for products, N(0, 0.02) for tokens. */
+export type Initial = 'xavier' | 'token' | 'zeros' | 'ones'
+
+export interface ParameterRow {
+  readonly name: string
+  readonly shape: Shape
+  readonly initial: Initial
+}
+
+/** The parameters of a model, in the order of its rows. */
+export type Parameters = ReadonlyMap<string, Tensor>
+
+/** The parameters under a prefix: `weights('attn.qkv.weight')`. */
+export type Weights = (name: string) => Tensor
+
+/** Looks parameters up by name; an unknown name is a bug or a wrong checkpoint, so it says which are near. */
+export function weightsOf(parameters: Parameters): Weights {
+  return (name) => {
+    const found = parameters.get(name)
+    if (!found)
+      throw new SherdError('CHECKPOINT', `No parameter "${name}".${didYouMean(name, [...parameters.keys()])}`)
+    return found
+  }
+}
+
+/** `within(weights, 'blocks.0')('norm1.weight')` is `weights('blocks.0.norm1.weight')`. */
+export const within =
+  (weights: Weights, prefix: string): Weights =>
+  (name) =>
+    weights(`${prefix}.${name}`)
+
+export const elementCount = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
+export const parameterCount = (rows: readonly ParameterRow[]): number =>
+  rows.reduce((total, { shape }) => total + elementCount(shape), 0)
+
+// A convolution [D, C, P, P] counts as the linear map [D, C·P·P] that it is.
+function xavierBound([out = 1, ...rest]: Shape): number {
+  return Math.sqrt(6 / (out + elementCount(rest)))
+}
+
+function initialTensor({ shape, initial }: ParameterRow): Tensor {
+  switch (initial) {
+    case 'zeros':
+      return full(shape, 0)
+    case 'ones':
+      return full(shape, 1)
+    case 'token':
+      return mul(call('randn', shape), 0.02)
+    case 'xavier': {
+      const x = full(shape, 0)
+      callInPlace('uniform_', x, -xavierBound(shape), xavierBound(shape))
+      return x
+    }
+    default:
+      return initial satisfies never
+  }
+}
+
+/**
+ * Fresh parameters on `device`. Each is drawn on the CPU from its own address (seed, its name), so that adding a parameter
+ * changes no other and every device starts alike.
+ */
+export function initialParameters(
+  rows: readonly ParameterRow[],
+  { seed, device }: { seed: number; device: Device },
+): Parameters {
+  return noGrad(() =>
+    unscoped(() => {
+      const parameters = new Map<string, Tensor>()
+      for (const row of rows) {
+        manualSeed(draws({ seed, stream: `initial/${row.name}`, epoch: 0, index: 0 }).below(2 ** 32))
+        const drawn = scope(() => toDevice(initialTensor(row), device))
+        parameters.set(row.name, requireGradient(drawn))
+      }
+      return parameters
+    }),
+  )
+}
+
+/**
+ * Parameters from arrays, strictly: every row must be there with its shape, and nothing else.
+ * Throws `CHECKPOINT` with the lists of what is missing, unexpected and of another shape.
+ */
+export function loadParameters(
+  rows: readonly ParameterRow[],
+  stored: ReadonlyMap<string, Tensor>,
+  device: Device,
+): Parameters {
+  const missing = rows.filter(({ name }) => !stored.has(name)).map(({ name }) => name)
+  const known = new Set(rows.map(({ name }) => name))
+  const unexpected = [...stored.keys()].filter((name) => !known.has(name))
+  const reshaped = rows.flatMap(({ name, shape }) => {
+    const found = stored.get(name)
+    const same = !found || (found.dtype === 'float32' && found.shape.join() === shape.join())
+    return same ? [] : [`${name}: expected float32[${shape.join(', ')}], got ${found}`]
+  })
+  if (missing.length + unexpected.length + reshaped.length > 0) {
+    const list = (title: string, names: string[]) =>
+      names.length ? [`  ${title} (${names.length}): ${names.slice(0, 8).join(', ')}`] : []
+    throw new SherdError(
+      'CHECKPOINT',
+      [
+        'The weights do not fit the model:',
+        ...list('missing', missing),
+        ...list('unexpected', unexpected),
+        ...list('wrong shape', reshaped),
+      ].join('\n'),
+    )
+  }
+  return noGrad(() =>
+    unscoped(() => {
+      const parameters = new Map<string, Tensor>()
+      for (const { name } of rows) {
+        const copy = scope(() => toDevice(call('clone', stored.get(name)!), device))
+        parameters.set(name, requireGradient(copy))
+      }
+      return parameters
+    }),
+  )
+}

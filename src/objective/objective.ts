@@ -1,0 +1,28 @@
+/**
+ * What an objective is to the training loop: parameters, a mask plan for each batch, and a loss. An objective composes a
+ * mask, an encoder, a decoder and a target; it is never a subclass of another.
+ */
+import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
+
+export interface Prediction {
+  /** [B, 1 + K, D] */
+  readonly latent: Tensor
+  /** [B, N, P·P·C] in image order. */
+  readonly prediction: Tensor
+}
+
+export interface Objective {
+  readonly rows: readonly ParameterRow[]
+  /** N, the tokens of one sample. */
+  readonly tokens: number
+  /** The mask plan of a batch, a pure function of the run's seed and the samples' addresses. */
+  plan(seed: number, samples: SampleAddresses): MaskPlan
+  /** The plan that noise [B, N] gives, for callers that bring their own. */
+  planFromNoise(noise: Tensor): MaskPlan
+  /** The scalar float32 loss of images [B, C, H, W] under a plan. */
+  loss(weights: Weights, images: Tensor, plan: MaskPlan): Tensor
+  /** Everything that the model says about the images, for pictures and checks. */
+  predict(weights: Weights, images: Tensor, plan: MaskPlan): Prediction
+}

@@ -1,0 +1,37 @@
+/**
+ * The pixel target of He et al. 2021, section 3: hidden patches themselves, or normalised by each patch's own mean and
+ * variance over all its P·P·C values. The variance is the unbiased one (n − 1), as in the reference implementation.
+ */
+import { add, div, meanOver, mul, sqrt, sub, varianceOver } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+const epsilon = 1e-6
+
+/** Mean and standard deviation of each patch, both [B, M, 1]. */
+export interface PatchStatistics {
+  readonly mean: Tensor
+  readonly deviation: Tensor
+}
+
+/** The statistics of patches [B, M, P·P·C] that normalise them. */
+export function patchStatistics(patches: Tensor): PatchStatistics {
+  return scope(() => ({
+    mean: meanOver(patches, [-1], true),
+    deviation: sqrt(add(varianceOver(patches, [-1], { unbiased: true, keepDim: true }), epsilon)),
+  }))
+}
+
+/** The target for patches [B, M, P·P·C], same shape. */
+export function pixelTarget(patches: Tensor, { normalize }: { normalize: boolean }): Tensor {
+  if (!normalize) return patches
+  return scope(() => {
+    const { mean, deviation } = patchStatistics(patches)
+    return div(sub(patches, mean), deviation)
+  })
+}
+
+/** Undoes the normalisation of `pixelTarget` with given statistics: [B, M, P·P·C] → same shape. */
+export function withStatistics(prediction: Tensor, { mean, deviation }: PatchStatistics): Tensor {
+  return scope(() => add(mul(prediction, deviation), mean))
+}

@@ -1,0 +1,72 @@
+/** Loads the native addon, compiling it first when it is missing. The only file that touches the `.node` binary. */
+import { createRequire } from 'node:module'
+import { messageOf, SherdError } from '../errors.ts'
+import { compileAddon, isCompiled, planAddon } from './compile.ts'
+import { installByHand } from './install-hints.ts'
+import { findLibTorch } from './libtorch.ts'
+
+/** A tensor on the native side: slot and generation in one number. */
+export type Handle = number
+export type NativeResult = Handle | null | readonly NativeResult[]
+
+export interface EngineBuild {
+  readonly version: string
+  /** LibTorch's own description of its build. */
+  readonly configuration: string
+  readonly threads: number
+  readonly cudaBuild: boolean
+  readonly cudaDevices: number
+  readonly oneDnn: boolean
+}
+
+/** What `native/addon.cc` exports. */
+export interface Addon {
+  operator(name: string, overload: string): number
+  call(operator: number, args: readonly unknown[]): NativeResult
+  fromBytes(data: ArrayBufferView, dtype: number, shape: readonly number[]): Handle
+  toBytes(handle: Handle): ArrayBuffer
+  describe(handle: Handle): [dtype: number, device: string, requiresGradient: boolean, shape: number[]]
+  free(handle: Handle): void
+  liveTensors(): number
+  requireGradient(handle: Handle, on: boolean): void
+  backward(handle: Handle): void
+  gradient(handle: Handle): Handle | null
+  clearGradient(handle: Handle): void
+  setGradientMode(on: boolean): boolean
+  setAutocast(device: string, on: boolean, dtype: number): void
+  seed(seed: number): void
+  setThreads(threads: number): void
+  synchronize(device: string): void
+  build(): EngineBuild
+}
+
+let loaded: Addon | undefined
+
+function load(): Addon {
+  const { libtorch, tried } = findLibTorch()
+  if (!libtorch) {
+    const looked = tried.map(({ where, result }) => `  ${where}: ${result}`).join('\n')
+    throw new SherdError('ENGINE_MISSING', `LibTorch was not found. Looked at:\n${looked}\n${installByHand}`)
+  }
+  const build = planAddon(libtorch)
+  if (!isCompiled(build)) {
+    // A silent half minute would look like a hang, so this is the one line that the library writes by itself.
+    process.stderr.write(`sherd: compiling its addon for LibTorch ${libtorch.version}, once …\n`)
+    compileAddon(build)
+  }
+  try {
+    return createRequire(import.meta.url)(build.path) as Addon
+  } catch (error) {
+    throw new SherdError(
+      'ENGINE_BUILD',
+      `The addon ${build.path} could not be loaded: ${messageOf(error)}\nRun "sherd doctor" to see which LibTorch it was built for.`,
+      { cause: error },
+    )
+  }
+}
+
+/** The addon of this process, loaded at the first call. Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do. */
+export function addon(): Addon {
+  loaded ??= load()
+  return loaded
+}

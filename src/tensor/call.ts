@@ -1,0 +1,71 @@
+/** Calls of dispatcher operators by name: the looked-up operator is cached, tensors become handles and back. */
+import { SherdError } from '../errors.ts'
+import { addon, type NativeResult } from './addon.ts'
+import { guarded, Tensor } from './tensor.ts'
+
+export type Argument = Tensor | number | boolean | string | null | undefined | readonly Argument[]
+
+const indices = new Map<string, number>()
+
+function lookUp(name: string): number {
+  let index = indices.get(name)
+  if (index === undefined) {
+    const dot = name.indexOf('.')
+    const [base, overload] = dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot + 1)]
+    index = addon().operator(`aten::${base}`, overload)
+    indices.set(name, index)
+  }
+  return index
+}
+
+/** Whether this LibTorch has the operator, such as `scaled_dot_product_attention` or `add.Tensor`. */
+export function hasOperator(name: string): boolean {
+  return lookUp(name) >= 0
+}
+
+function toNative(argument: Argument): unknown {
+  if (argument instanceof Tensor) return argument.handle
+  if (Array.isArray(argument)) return argument.map(toNative)
+  return argument
+}
+
+function show(argument: Argument): string {
+  if (Array.isArray(argument)) {
+    const shown = argument.slice(0, 4).map(show)
+    return `[${shown.join(', ')}${argument.length > 4 ? `, … ${argument.length} in all` : ''}]`
+  }
+  return String(argument)
+}
+
+/** Calls `aten::name`; a failure names the operator and the shapes of its arguments. */
+export function callRaw(name: string, args: readonly Argument[]): NativeResult {
+  const operator = lookUp(name)
+  if (operator < 0)
+    throw new SherdError('TENSOR', `This LibTorch (${addon().build().version}) has no operator aten::${name}`)
+  return guarded(
+    () => `aten::${name}(${args.map(show).join(', ')})`,
+    () => addon().call(operator, args.map(toNative)),
+  )
+}
+
+/** Calls an operator that returns one tensor. */
+export function call(name: string, ...args: Argument[]): Tensor {
+  const result = callRaw(name, args)
+  if (typeof result !== 'number') throw new SherdError('TENSOR', `aten::${name} does not return one tensor`)
+  return new Tensor(result)
+}
+
+/** Calls an operator that returns several tensors; undefined ones are left out of the scope as `null`. */
+export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
+  const result = callRaw(name, args)
+  if (!Array.isArray(result)) throw new SherdError('TENSOR', `aten::${name} does not return several tensors`)
+  return (result as readonly NativeResult[]).map((each) =>
+    typeof each === 'number' ? new Tensor(each) : null,
+  )
+}
+
+/** Calls an operator for its effect on its arguments. What it returns is freed at once. */
+export function callInPlace(name: string, ...args: Argument[]): void {
+  const result = callRaw(name, args)
+  if (typeof result === 'number') addon().free(result)
+}

@@ -1,0 +1,80 @@
+/** The state of the engine that is not a tensor: gradients on or off, autocast, seed, threads, devices. */
+import { SherdError } from '../errors.ts'
+import { isSeed } from '../random/draws.ts'
+import { addon, type EngineBuild } from './addon.ts'
+import { type DType, dtypes } from './dtype.ts'
+import { type Device, guarded, Tensor } from './tensor.ts'
+
+/** Runs `body` without recording anything for `backward`. */
+export function noGrad<T>(body: () => T): T {
+  const before = addon().setGradientMode(false)
+  try {
+    return body()
+  } finally {
+    addon().setGradientMode(before)
+  }
+}
+
+/**
+ * Runs `body` with LibTorch's automatic casting: matrix products take `dtype`, reductions that need it stay in float32,
+ * each weight is cast once. `float32` runs `body` as it is.
+ */
+export function autocast<T>({ device, dtype }: { device: Device; dtype: DType }, body: () => T): T {
+  if (dtype === 'float32') return body()
+  if (dtype !== 'bfloat16' && dtype !== 'float16') {
+    throw new SherdError('VALUE', `autocast: expected bfloat16, float16 or float32, got ${dtype}`)
+  }
+  guarded('autocast', () => addon().setAutocast(device, true, dtypes[dtype].code))
+  try {
+    return body()
+  } finally {
+    addon().setAutocast(device, false, dtypes[dtype].code)
+  }
+}
+
+/** Seeds LibTorch's own generators (initialisation); draws that belong to samples are addressed instead. */
+export function manualSeed(seed: number): void {
+  if (!isSeed(seed))
+    throw new SherdError('VALUE', `manualSeed: expected an integer in [0, 2^53), got ${seed}`)
+  addon().seed(seed)
+}
+
+/** The number of threads that one operator may use. */
+export function setThreads(threads: number): void {
+  guarded('setThreads', () => addon().setThreads(threads))
+}
+
+/** What the loaded LibTorch is and can do. */
+export function engineBuild(): EngineBuild {
+  return addon().build()
+}
+
+/** Waits until everything that was queued on the device is done. */
+export function synchronize(device: Device): void {
+  guarded('synchronize', () => addon().synchronize(device))
+}
+
+/** Marks a leaf tensor as one that `backward` collects a gradient for. */
+export function requireGradient(x: Tensor, on = true): Tensor {
+  guarded(`requireGradient(${x})`, () => addon().requireGradient(x.handle, on))
+  return x
+}
+
+/** Adds the gradient of the scalar `loss` to that of every leaf it depends on, and frees the graph. */
+export function backward(loss: Tensor): void {
+  guarded(
+    () => `backward(${loss})`,
+    () => addon().backward(loss.handle),
+  )
+}
+
+/** The gradient that `backward` has collected for `x`, or `null`. It shares memory with the engine's own. */
+export function gradient(x: Tensor): Tensor | null {
+  const handle = guarded('gradient', () => addon().gradient(x.handle))
+  return handle === null ? null : new Tensor(handle)
+}
+
+/** Forgets the gradients, so that the next `backward` starts from nothing. */
+export function clearGradients(tensors: Iterable<Tensor>): void {
+  for (const x of tensors) guarded('clearGradients', () => addon().clearGradient(x.handle))
+}

@@ -1,0 +1,34 @@
+/** Element types: their names, LibTorch's codes (c10::ScalarType) and the typed arrays that hold them. */
+
+export const dtypes = {
+  uint8: { code: 0, bytes: 1, array: Uint8Array },
+  int32: { code: 3, bytes: 4, array: Int32Array },
+  int64: { code: 4, bytes: 8, array: BigInt64Array },
+  float16: { code: 5, bytes: 2, array: Uint16Array },
+  float32: { code: 6, bytes: 4, array: Float32Array },
+  float64: { code: 7, bytes: 8, array: Float64Array },
+  bool: { code: 11, bytes: 1, array: Uint8Array },
+  bfloat16: { code: 15, bytes: 2, array: Uint16Array },
+} as const
+
+export type DType = keyof typeof dtypes
+
+interface Arrays {
+  uint8: Uint8Array
+  int32: Int32Array
+  int64: BigInt64Array
+  float16: Uint16Array
+  float32: Float32Array
+  float64: Float64Array
+  bool: Uint8Array
+  bfloat16: Uint16Array
+}
+/** The typed array that holds elements of `D`; 16-bit floats come as their bits, booleans as 0 and 1. */
+export type ArrayOf<D extends DType> = Arrays[D]
+
+const names = new Map(Object.entries(dtypes).map(([name, { code }]) => [code as number, name as DType]))
+
+/** The name of a ScalarType code; types that sherd does not use come as `type N`. */
+export function dtypeName(code: number): DType {
+  return names.get(code) ?? (`type ${code}` as DType)
+}

@@ -1,0 +1,96 @@
+/**
+ * Mask plans: which patches the encoder sees and which it must rebuild. Counts are exact and equal in every row, so that a
+ * batch stays rectangular. Semantics are those of `reference/FORMAT.md`: the K patches of lowest noise are kept, in
+ * ascending order of noise (He et al. 2021, appendix A.1 "random masking").
+ */
+import { SherdError } from '../errors.ts'
+import { draws } from '../random/draws.ts'
+import { argsort, narrow, ones, scatterValue, toDevice } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { expectShape } from '../tensor/shape.ts'
+import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+
+/** Indices are int64 patch numbers in [0, N). `kept` and `hidden` together are every patch once. */
+export interface MaskPlan {
+  /** [B, K] the patches the encoder sees, in the order it sees them. */
+  readonly kept: Tensor
+  /** [B, M] the patches to rebuild. */
+  readonly hidden: Tensor
+  /** [B, N] where patch n went in the sequence `kept` then `hidden`. */
+  readonly restore: Tensor
+}
+
+/** K = ⌊N · (1 − ratio)⌋, in double precision like the reference. Both K and N − K must be at least 1. */
+export function keptCount(tokens: number, ratio: number): number {
+  const kept = Math.floor(tokens * (1 - ratio))
+  if (!(kept >= 1 && kept < tokens)) {
+    throw new SherdError(
+      'VALUE',
+      `mask.ratio ${ratio} of ${tokens} patches keeps ${kept}: at least one patch must be kept and one hidden`,
+    )
+  }
+  return kept
+}
+
+/** The plan that keeps the `kept` patches of lowest noise. noise [B, N] float; equal noise keeps the lower patch number. */
+export function planFromNoise(noise: Tensor, kept: number): MaskPlan {
+  const [, N] = expectShape(noise, ['B', 'N'], 'planFromNoise: noise')
+  if (!(Number.isInteger(kept) && kept >= 1 && kept < N)) {
+    throw new SherdError('VALUE', `planFromNoise: expected 1 ≤ kept < N = ${N}, got ${kept}`)
+  }
+  return scope(() => {
+    const order = argsort(noise, 1) // [B, N]
+    return {
+      kept: narrow(order, 1, 0, kept),
+      hidden: narrow(order, 1, kept, N - kept),
+      restore: argsort(order, 1),
+    }
+  })
+}
+
+/**
+ * The plan of a mask that the user drew: `mask[b][n]` true (or 1) hides patch n of image b. Every row must hide the same
+ * number of patches. Kept and hidden patches come in row-major order.
+ */
+export function planFromMask(
+  mask: readonly (readonly (boolean | number)[])[],
+  device: Device = 'cpu',
+): MaskPlan {
+  const rows = mask.map((row) => row.map((hidden) => (hidden ? 1 : 0)))
+  const N = rows[0]?.length ?? 0
+  const kept = rows.map((row) => row.length - row.reduce<number>((count, hidden) => count + hidden, 0))
+  const odd = rows.findIndex((row, b) => row.length !== N || kept[b] !== kept[0])
+  if (N === 0 || odd >= 0) {
+    throw new SherdError(
+      'SHAPE',
+      N === 0
+        ? 'planFromMask: expected at least one row with at least one patch'
+        : `planFromMask: row ${odd} has ${rows[odd]!.length} patches and keeps ${kept[odd]}; row 0 has ${N} and keeps ${kept[0]}; all rows must agree`,
+    )
+  }
+  return scope(() => planFromNoise(toDevice(tensor(rows.flat(), [rows.length, N]), device), kept[0]!))
+}
+
+/** Which samples a batch holds: their addresses apart from seed and stream. */
+export interface SampleAddresses {
+  readonly epochs: ArrayLike<number>
+  readonly indices: ArrayLike<number>
+}
+
+/** The noise [B, N] of a batch: row b is a pure function of (seed, `mask`, epoch b, index b). */
+export function maskNoise(tokens: number, seed: number, { epochs, indices }: SampleAddresses): Tensor {
+  const B = indices.length
+  const noise = new Float32Array(B * tokens)
+  for (let b = 0; b < B; b++) {
+    draws({ seed, stream: 'mask', epoch: epochs[b]!, index: indices[b]! }).fill(
+      noise.subarray(b * tokens, (b + 1) * tokens),
+    )
+  }
+  return tensor(noise, [B, tokens])
+}
+
+/** The plan as the reference writes it: [B, N] float32, 1 hidden, 0 kept. */
+export function maskOf(plan: MaskPlan): Tensor {
+  const [B, N] = expectShape(plan.restore, ['B', 'N'], 'maskOf: plan.restore')
+  return scope(() => scatterValue(ones([B, N], { device: plan.kept.device }), 1, plan.kept, 0))
+}
