@@ -19,7 +19,6 @@ export const div = byOperand('div')
 export const square = (x: Tensor) => call('pow.Tensor_Scalar', x, 2)
 export const sqrt = (x: Tensor) => call('sqrt', x)
 export const abs = (x: Tensor) => call('abs', x)
-export const isFinite = (x: Tensor) => call('isfinite', x)
 
 // Reductions
 export const sum = (x: Tensor) => call('sum', x)
@@ -89,9 +88,12 @@ export const toDtype = (x: Tensor, dtype: DType) => call('to.dtype', x, dtypes[d
 export const toDevice = (x: Tensor, device: Device) =>
   x.device === device ? x : call('to.device', x, device, dtypes[x.dtype].code)
 
-/** softmax(q kᵀ / √d) v for q, k, v [B, A, N, d]; LibTorch's fused kernel where it has one (2.x). */
+/**
+ * softmax(q kᵀ / √d) v for q, k, v [B, A, N, d]. On a GPU LibTorch's fused kernel where it has one (2.x); on a CPU the
+ * three products, because the fused kernel is the slower one there in bfloat16.
+ */
 export function attention(q: Tensor, k: Tensor, v: Tensor): Tensor {
-  if (hasOperator('scaled_dot_product_attention')) return call('scaled_dot_product_attention', q, k, v)
+  if (q.device !== 'cpu' && hasOperator('scaled_dot_product_attention')) return call('scaled_dot_product_attention', q, k, v)
   const headWidth = q.shape[q.shape.length - 1]!
   const scores = matmul(mul(q, headWidth ** -0.5), transpose(k, -2, -1)) // [B, A, N, N]
   return matmul(softmax(scores, -1), v)

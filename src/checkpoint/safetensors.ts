@@ -1,0 +1,180 @@
+/**
+ * The safetensors format: eight bytes of header length, a JSON header, the tensors' bytes. A file from a stranger is
+ * checked in full (sizes, offsets, overlaps, dtypes, shapes) before a byte of tensor data is read.
+ */
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { z } from 'zod'
+import { messageOf, SherdError } from '../errors.ts'
+import { type DType, dtypes } from '../tensor/dtype.ts'
+import { fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
+
+const formatNames = {
+  U8: 'uint8',
+  I32: 'int32',
+  I64: 'int64',
+  F16: 'float16',
+  F32: 'float32',
+  F64: 'float64',
+  BOOL: 'bool',
+  BF16: 'bfloat16',
+} as const satisfies Record<string, DType>
+type FormatName = keyof typeof formatNames
+const nameOf = (dtype: DType) => (Object.keys(formatNames) as FormatName[]).find((name) => formatNames[name] === dtype)
+
+const headerLimit = 100 * 2 ** 20 // the limit of the format's own library
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const entrySchema = z.object({
+  dtype: z.enum(Object.keys(formatNames) as [FormatName, ...FormatName[]]),
+  shape: z.array(count).max(16),
+  data_offsets: z.tuple([count, count]),
+})
+const metadataSchema = z.record(z.string(), z.string())
+
+export interface Entry {
+  readonly dtype: DType
+  readonly shape: readonly number[]
+  /** First and one-past-last byte, counted from the end of the header. */
+  readonly begin: number
+  readonly end: number
+}
+
+export interface Header {
+  readonly metadata: Readonly<Record<string, string>>
+  readonly entries: ReadonlyMap<string, Entry>
+  /** Where the tensor data begin in the file. */
+  readonly dataStart: number
+}
+
+/** Parses and checks a header. `fileSize` is that of the whole file; `text` the JSON after the length field. */
+export function parseHeader(text: string, { fileSize, dataStart }: { fileSize: number; dataStart: number }): Header {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw new SherdError('CHECKPOINT', `its header is not JSON (${messageOf(error)})`)
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw new SherdError('CHECKPOINT', 'its header is not a JSON object')
+  }
+  const { __metadata__: rawMetadata = {}, ...rawEntries } = json as Record<string, unknown>
+  const metadata = metadataSchema.safeParse(rawMetadata)
+  if (!metadata.success) throw new SherdError('CHECKPOINT', 'its __metadata__ is not an object of strings')
+  const entries = new Map<string, Entry>()
+  for (const [name, raw] of Object.entries(rawEntries)) {
+    const parsed = entrySchema.safeParse(raw)
+    if (!parsed.success) {
+      throw new SherdError('CHECKPOINT', `its entry "${name}" is malformed: ${z.prettifyError(parsed.error)}`)
+    }
+    const { dtype, shape, data_offsets } = parsed.data
+    const [begin, end] = data_offsets
+    const bytes = shape.reduce((a, b) => a * b, dtypes[formatNames[dtype]].bytes)
+    if (end - begin !== bytes) {
+      throw new SherdError('CHECKPOINT', `its entry "${name}" needs ${bytes} bytes but spans ${end - begin}`)
+    }
+    entries.set(name, { dtype: formatNames[dtype], shape, begin, end })
+  }
+  let covered = 0
+  for (const [name, { begin, end }] of [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== covered) {
+      throw new SherdError('CHECKPOINT', `its entry "${name}" starts at byte ${begin}, expected ${covered}: tensors overlap or leave a hole`)
+    }
+    covered = end
+  }
+  if (dataStart + covered !== fileSize) {
+    throw new SherdError('CHECKPOINT', `it should be ${dataStart + covered} bytes long, but is ${fileSize}: truncated, or not a safetensors file`)
+  }
+  return { metadata: metadata.data, entries, dataStart }
+}
+
+function readExactly(fd: number, target: Uint8Array, position: number): void {
+  let done = 0
+  while (done < target.byteLength) {
+    const read = readSync(fd, target, done, Math.min(target.byteLength - done, 1 << 30), position + done)
+    if (read === 0) throw new SherdError('CHECKPOINT', 'it ended while it was being read')
+    done += read
+  }
+}
+
+function readHeader(fd: number): Header {
+  const { size } = fstatSync(fd)
+  if (size < 10) throw new SherdError('CHECKPOINT', `it is only ${size} bytes long`)
+  const lengthField = new DataView(new ArrayBuffer(8))
+  readExactly(fd, new Uint8Array(lengthField.buffer), 0)
+  const length = Number(lengthField.getBigUint64(0, true))
+  if (length < 2 || length > headerLimit || length > size - 8) {
+    throw new SherdError('CHECKPOINT', `its header claims ${length} bytes in a file of ${size}`)
+  }
+  const bytes = new Uint8Array(length)
+  readExactly(fd, bytes, 8)
+  return parseHeader(new TextDecoder().decode(bytes), { fileSize: size, dataStart: 8 + length })
+}
+
+function reading<T>(path: string, body: (fd: number) => T): T {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch (error) {
+    throw new SherdError('CHECKPOINT', `Cannot open ${path}: ${messageOf(error)}`, { cause: error })
+  }
+  try {
+    return body(fd)
+  } catch (error) {
+    throw new SherdError('CHECKPOINT', `${path} cannot be read as safetensors: ${messageOf(error)}`, { cause: error })
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Metadata and tensors (on the CPU) of a file. Throws `CHECKPOINT` naming the file and what is wrong with it. */
+export function readSafetensors(path: string): { metadata: Header['metadata']; tensors: Map<string, Tensor> } {
+  return reading(path, (fd) => {
+    const { metadata, entries, dataStart } = readHeader(fd)
+    const tensors = new Map<string, Tensor>()
+    for (const [name, { dtype, shape, begin, end }] of entries) {
+      const bytes = new Uint8Array(end - begin)
+      readExactly(fd, bytes, dataStart + begin)
+      tensors.set(name, fromArray(new dtypes[dtype].array(bytes.buffer), shape, dtype))
+    }
+    return { metadata, tensors }
+  })
+}
+
+function writeFully(fd: number, bytes: Uint8Array): void {
+  let done = 0
+  while (done < bytes.byteLength) done += writeSync(fd, bytes, done, Math.min(bytes.byteLength - done, 1 << 30))
+}
+
+/** Writes tensors and metadata to `path` and waits until the disk has them. Not atomic: write to a temporary name. */
+export function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): void {
+  const header: Record<string, unknown> = { __metadata__: metadata }
+  let offset = 0
+  for (const [name, tensor] of tensors) {
+    const dtype = nameOf(tensor.dtype)
+    if (!dtype) throw new SherdError('CHECKPOINT', `Cannot write "${name}" (${tensor}) to ${path}: unsupported element type`)
+    const bytes = tensor.shape.reduce((a, b) => a * b, dtypes[tensor.dtype].bytes)
+    header[name] = { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] }
+    offset += bytes
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header))
+  const padded = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20) // tensor data start on eight bytes
+  padded.set(json)
+  const lengthField = new DataView(new ArrayBuffer(8))
+  lengthField.setBigUint64(0, BigInt(padded.length), true)
+  const fd = openSync(path, 'w')
+  try {
+    writeFully(fd, new Uint8Array(lengthField.buffer))
+    writeFully(fd, padded)
+    for (const tensor of tensors.values()) {
+      const data = toArray(tensor)
+      writeFully(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    }
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,62 @@
+/** Reference files: a small model's weights, input, outputs, gradients and trajectory from an independent PyTorch. */
+import { z } from 'zod'
+import { readSafetensors } from '../checkpoint/safetensors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import type { Dimensions } from '../model/dimensions.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+const configSchema = z.strictObject({
+  imageSize: z.tuple([z.number().int().positive(), z.number().int().positive()]),
+  patchSize: z.number().int().positive(),
+  channels: z.number().int().positive(),
+  width: z.number().int().positive(),
+  depth: z.number().int().positive(),
+  heads: z.number().int().positive(),
+  decoderWidth: z.number().int().positive(),
+  decoderDepth: z.number().int().positive(),
+  decoderHeads: z.number().int().positive(),
+  mlpRatio: z.number().positive(),
+  maskRatio: z.number().gt(0).lt(1),
+  normalizeTarget: z.boolean(),
+  layerNormEpsilon: z.number().positive().default(1e-6),
+})
+const optimizerSchema = z.object({
+  learningRate: z.number(),
+  beta1: z.number(),
+  beta2: z.number(),
+  epsilon: z.number(),
+  weightDecay: z.number(),
+})
+
+export interface Reference {
+  readonly objective: string
+  readonly dimensions: Dimensions
+  readonly maskRatio: number
+  readonly normalizeTarget: boolean
+  readonly optimizer: z.infer<typeof optimizerSchema>
+  readonly tensors: ReadonlyMap<string, Tensor>
+}
+
+function parseMetadata<S extends z.ZodType>(text: string | undefined, key: string, schema: S): z.infer<S> {
+  try {
+    return schema.parse(JSON.parse(text ?? ''))
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+    throw new SherdError('VALUE', `its metadata "${key}" does not fit the reference format: ${why}`)
+  }
+}
+
+/** Reads a reference file of format `sherd-reference/1`. */
+export function readReference(path: string): Reference {
+  const { metadata, tensors } = readSafetensors(path)
+  try {
+    if (metadata.format !== 'sherd-reference/1') {
+      throw new SherdError('VALUE', `its format is ${metadata.format ? `"${metadata.format}"` : 'not stated'}, expected "sherd-reference/1"`)
+    }
+    const { maskRatio, normalizeTarget, ...dimensions } = parseMetadata(metadata.config, 'config', configSchema)
+    const optimizer = parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema)
+    return { objective: metadata.objective ?? '', dimensions, maskRatio, normalizeTarget, optimizer, tensors }
+  } catch (error) {
+    throw new SherdError('VALUE', `${path} is not a reference file that sherd can check: ${messageOf(error)}`, { cause: error })
+  }
+}
