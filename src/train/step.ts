@@ -1,17 +1,29 @@
 /**
- * One optimizer step: forward and backward of every micro-batch, gradient norm, clipping, AdamW. Accumulating over
- * micro-batches equals the one large batch, because every sample hides the same number of patches.
+ * The two halves of an optimizer step: collect the gradient of each micro-batch, then update the weights. Accumulating
+ * equals the one large batch, because every sample hides the same number of patches.
  */
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
 import { type AdamWOptions, type AdamWState, adamWStep } from '../optim/adamw.ts'
 import { clipGradients, gradientNorm, gradientsOf } from '../optim/gradients.ts'
-import { autocast, backward, clearGradients } from '../tensor/context.ts'
+import { autocast, backward } from '../tensor/context.ts'
 import type { DType } from '../tensor/dtype.ts'
 import { mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
+
+/** The type of matrix products; weights, norms and losses stay in float32. */
+export type Precision = Extract<DType, 'float32' | 'bfloat16'>
+
+/** What is being trained, and where. */
+export interface Trainee {
+  readonly objective: Objective
+  readonly parameters: Parameters
+  readonly optimizer: AdamWState
+  readonly device: Device
+  readonly precision: Precision
+}
 
 /** The images of a micro-batch [B, C, H, W], normalised, on the device, and what is hidden of them. */
 export interface MicroBatch {
@@ -19,57 +31,37 @@ export interface MicroBatch {
   readonly plan: MaskPlan
 }
 
-export interface Trainee {
-  readonly objective: Objective
-  readonly parameters: Parameters
-  readonly optimizer: AdamWState
-  readonly device: Device
-  /** The type of matrix products; weights, norms and losses stay in float32. */
-  readonly precision: Extract<DType, 'float32' | 'bfloat16'>
+/**
+ * Adds the gradient of one of `parts` equal micro-batches to what the parameters have collected. Returns the loss of the
+ * micro-batch. What `make` makes is freed at the end.
+ */
+export function accumulateGradients(trainee: Trainee, make: () => MicroBatch, parts: number): number {
+  const { objective, parameters, device, precision } = trainee
+  return scope(() => {
+    const { images, plan } = make()
+    const loss = autocast({ device, dtype: precision }, () => objective.loss(weightsOf(parameters), images, plan))
+    backward(parts === 1 ? loss : mul(loss, 1 / parts))
+    return item(loss)
+  })
 }
 
-export interface StepOptions {
+export interface UpdateOptions extends AdamWOptions {
   readonly learningRate: number
-  readonly adamW: AdamWOptions
   /** The largest gradient norm; `null` does not clip. */
   readonly clipGradientNorm: number | null
 }
 
-export interface StepResult {
-  /** The mean over the whole effective batch, before the step. */
-  readonly loss: number
-  /** Before clipping. */
-  readonly gradientNorm: number
-}
-
 /**
- * Takes one step. Each micro-batch is made when it is needed and freed before the next. A loss or norm that is not finite
- * is returned as it is, and then neither the weights nor the optimizer have changed.
+ * Steps the optimizer with the collected gradients. Returns their norm before clipping; when it is not finite, neither
+ * weights nor optimizer have changed.
  */
-export function trainingStep(
-  { objective, parameters, optimizer, device, precision }: Trainee,
-  microBatches: readonly (() => MicroBatch)[],
-  { learningRate, adamW, clipGradientNorm }: StepOptions,
-): StepResult {
-  const weights = weightsOf(parameters)
-  clearGradients(parameters.values())
-  let total = 0
-  for (const make of microBatches) {
-    scope(() => {
-      const { images, plan } = make()
-      const loss = autocast({ device, dtype: precision }, () => objective.loss(weights, images, plan))
-      backward(microBatches.length === 1 ? loss : mul(loss, 1 / microBatches.length))
-      total += item(loss)
-    })
-  }
-  const loss = total / microBatches.length
+export function applyUpdate({ parameters, optimizer }: Trainee, options: UpdateOptions): number {
   return scope(() => {
     const gradients = gradientsOf(parameters)
     const norm = gradientNorm(gradients)
-    if (Number.isFinite(loss) && Number.isFinite(norm)) {
-      if (clipGradientNorm !== null) clipGradients(gradients, norm, clipGradientNorm)
-      adamWStep(parameters, gradients, optimizer, { ...adamW, learningRate })
-    }
-    return { loss, gradientNorm: norm }
+    if (!Number.isFinite(norm)) return norm
+    if (options.clipGradientNorm !== null) clipGradients(gradients, norm, options.clipGradientNorm)
+    adamWStep(parameters, gradients, optimizer, options)
+    return norm
   })
 }

@@ -1,0 +1,17 @@
+/** The table of presets: one row an experiment. */
+import type { Preset } from '../src/config/preset.ts'
+import { preset as maeBase224 } from './mae-base-224.ts'
+import { preset as maeDemo } from './mae-demo.ts'
+import { preset as maeHuge224 } from './mae-huge-224.ts'
+import { preset as maeLarge224 } from './mae-large-224.ts'
+import { preset as maeSmall64 } from './mae-small-64.ts'
+import { preset as maeTinyCifar10 } from './mae-tiny-cifar10.ts'
+
+export const presets: Readonly<Record<string, Preset>> = {
+  'mae-tiny-cifar10': maeTinyCifar10,
+  'mae-small-64': maeSmall64,
+  'mae-base-224': maeBase224,
+  'mae-large-224': maeLarge224,
+  'mae-huge-224': maeHuge224,
+  'mae-demo': maeDemo,
+}

@@ -1,0 +1,30 @@
+/**
+ * MAE, a small ViT/4, 48 × 48 pixels. Not from a paper: what two cores can learn in about a minute.
+ *   sherd pretrain mae-demo --data DIR --out runs/demo
+ * Cost: tbd
+ * Expected: tbd
+ * Measured: tbd
+ */
+import type { Preset } from '../src/config/preset.ts'
+
+export const preset: Preset = {
+  summary: 'a small model for the two-minute demo',
+  config: {
+    data: { statistics: 'dataset' },
+    model: {
+      size: 'tiny',
+      imageSize: 48,
+      patchSize: 6,
+      width: 128,
+      depth: 6,
+      heads: 4,
+      decoderWidth: 96,
+      decoderDepth: 2,
+      decoderHeads: 4,
+    },
+    optim: { baseLearningRate: 4e-3 },
+    train: { batchSize: 64, steps: 600 },
+    checkpoint: { everySteps: 200 },
+    log: { pictureEverySteps: 100 },
+  },
+}

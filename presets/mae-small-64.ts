@@ -1,0 +1,25 @@
+/**
+ * MAE, ViT-Small/8, 64 × 64 pixels. He et al. 2021, scaled down for thumbnails.
+ *   sherd pretrain mae-small-64 --data DIR --out runs/small
+ * Cost: tbd
+ * Expected: tbd
+ * Measured: tbd
+ */
+import type { Preset } from '../src/config/preset.ts'
+
+export const preset: Preset = {
+  summary: 'ViT-Small/8 on 64 × 64 images',
+  config: {
+    data: { statistics: 'dataset' },
+    model: {
+      size: 'small',
+      imageSize: 64,
+      patchSize: 8,
+      decoderWidth: 192,
+      decoderDepth: 4,
+      decoderHeads: 6,
+    },
+    optim: { baseLearningRate: 5e-4 },
+    train: { batchSize: 64, epochs: 200 },
+  },
+}

@@ -1,0 +1,18 @@
+/**
+ * MAE, ViT-Tiny/4, 32 × 32 pixels. He et al. 2021, scaled down for CIFAR-10-sized images.
+ *   sherd pretrain mae-tiny-cifar10 --data cifar10/train --out runs/tiny
+ * Cost: tbd
+ * Expected: tbd
+ * Measured: tbd
+ */
+import type { Preset } from '../src/config/preset.ts'
+
+export const preset: Preset = {
+  summary: 'ViT-Tiny/4 on 32 × 32 images such as CIFAR-10',
+  config: {
+    data: { statistics: 'dataset' },
+    model: { size: 'tiny', imageSize: 32, patchSize: 4, decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 },
+    optim: { baseLearningRate: 1.5e-3 },
+    train: { batchSize: 128, epochs: 400 },
+  },
+}

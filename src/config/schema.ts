@@ -1,0 +1,148 @@
+/**
+ * The configuration of a run: one strict schema, parsed once, frozen, saved with the run. Defaults exist only here.
+ * The recipe is that of He et al. 2021, appendix A.1, unless a description says otherwise.
+ */
+import { z } from 'zod'
+import { sizeNames } from '../model/sizes.ts'
+import { isSeed } from '../random/draws.ts'
+
+const positiveInteger = z.number().int().positive()
+const range = z
+  .tuple([z.number().positive(), z.number().positive()])
+  .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
+
+const dataSchema = z.strictObject({
+  crop: z
+    .enum(['random', 'center'])
+    .default('random')
+    .describe('random: RandomResizedCrop; center: the largest centred box'),
+  scale: range.default([0.2, 1]).describe('RandomResizedCrop: share of the area'),
+  ratio: range.default([3 / 4, 4 / 3]).describe('RandomResizedCrop: width / height'),
+  flip: z.boolean().default(true).describe('mirror half of the samples'),
+  statistics: z
+    .enum(['imagenet', 'dataset'])
+    .default('imagenet')
+    .describe("channel mean and standard deviation: ImageNet's, or computed once over the folder and saved"),
+  maxPixels: positiveInteger
+    .default(100_000_000)
+    .describe('larger images are refused before they are decoded'),
+  maxSkippedShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.01)
+    .describe('a larger share of unreadable files stops the run'),
+  workers: z
+    .number()
+    .int()
+    .min(0)
+    .max(64)
+    .default(0)
+    .describe('images decoded at once; 0 chooses by the number of cores'),
+  prefetchBatches: positiveInteger.max(64).default(2).describe('micro-batches decoded ahead of training'),
+})
+
+const modelSchema = z.strictObject({
+  size: z
+    .enum(sizeNames as [(typeof sizeNames)[number], ...typeof sizeNames])
+    .default('base')
+    .describe('gives width, depth, heads and patchSize where they are not set'),
+  imageSize: z
+    .union([positiveInteger, z.tuple([positiveInteger, positiveInteger])])
+    .default(224)
+    .describe('pixels: one side, or [height, width]'),
+  patchSize: positiveInteger.min(2).optional().describe('patch side in pixels'),
+  channels: positiveInteger.default(3),
+  width: positiveInteger.optional(),
+  depth: positiveInteger.optional(),
+  heads: positiveInteger.optional(),
+  decoderWidth: positiveInteger.default(512),
+  decoderDepth: positiveInteger.default(8),
+  decoderHeads: positiveInteger.default(16),
+  mlpRatio: z.number().positive().default(4),
+  layerNormEpsilon: z.number().positive().default(1e-6),
+})
+
+const maskSchema = z.strictObject({
+  ratio: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.75)
+    .describe('share of patches that are hidden; ⌊N · (1 − ratio)⌋ are kept'),
+})
+
+const targetSchema = z.strictObject({
+  normalize: z.boolean().default(true).describe('predict patches normalised by their own mean and variance'),
+})
+
+const optimSchema = z.strictObject({
+  baseLearningRate: z.number().positive().default(1.5e-4).describe('per 256 samples of effective batch'),
+  minLearningRate: z.number().min(0).default(0).describe('where the cosine ends'),
+  warmupFraction: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.05)
+    .describe('share of the steps that warm up (40 of 800 epochs in the paper)'),
+  warmupSteps: z.number().int().min(0).nullable().default(null).describe('overrides warmupFraction'),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.95),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0.05).describe('on tensors of two or more dimensions'),
+  clipGradientNorm: z.number().positive().nullable().default(null).describe('null does not clip'),
+})
+
+const trainSchema = z.strictObject({
+  seed: z.number().refine(isSeed, 'must be an integer in [0, 2^53)').default(0),
+  batchSize: positiveInteger.default(64).describe('samples of one micro-batch'),
+  accumulate: positiveInteger
+    .default(1)
+    .describe('micro-batches of one step; the effective batch is batchSize · accumulate'),
+  epochs: z.number().positive().default(800).describe('passes over the data'),
+  steps: positiveInteger.nullable().default(null).describe('optimizer steps; overrides epochs'),
+  device: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+  precision: z
+    .enum(['auto', 'fp32', 'bf16'])
+    .default('auto')
+    .describe('type of matrix products; auto takes bf16 where the hardware has it'),
+  threads: z
+    .number()
+    .int()
+    .min(0)
+    .max(4096)
+    .default(0)
+    .describe('threads of one operator; 0 takes every core'),
+})
+
+const checkpointSchema = z.strictObject({
+  everySteps: positiveInteger.default(500),
+  keep: positiveInteger.default(2).describe('the latest checkpoints that stay'),
+})
+
+const logSchema = z.strictObject({
+  everySteps: positiveInteger.default(1).describe('a line in metrics.jsonl'),
+  pictureEverySteps: z
+    .number()
+    .int()
+    .min(0)
+    .default(500)
+    .describe('a reconstruction in samples/; 0 for none'),
+})
+
+export const configSchema = z.strictObject({
+  objective: z.enum(['mae']).default('mae'),
+  data: dataSchema.prefault({}),
+  model: modelSchema.prefault({}),
+  mask: maskSchema.prefault({}),
+  target: targetSchema.prefault({}),
+  optim: optimSchema.prefault({}),
+  train: trainSchema.prefault({}),
+  checkpoint: checkpointSchema.prefault({}),
+  log: logSchema.prefault({}),
+})
+
+/** What a preset or a user writes: everything may be left out. */
+export type ConfigInput = z.input<typeof configSchema>
+/** A complete configuration. */
+export type Config = z.output<typeof configSchema>

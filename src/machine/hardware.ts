@@ -1,0 +1,42 @@
+/** What this machine offers: cores, the CPU's name, bfloat16 units, NVIDIA GPUs. Facts only, nothing is measured. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { availableParallelism, cpus } from 'node:os'
+
+export const coreCount = (): number => availableParallelism()
+
+export const cpuName = (): string => cpus()[0]?.model.trim() ?? 'unknown CPU'
+
+let flags: ReadonlySet<string> | undefined
+
+function cpuFlags(): ReadonlySet<string> {
+  const text = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : ''
+  flags ??= new Set(text.match(/^flags\s*:\s*(.*)$/m)?.[1]?.split(' '))
+  return flags
+}
+
+/** Which bfloat16 matrix unit the CPU has, or `null`. */
+export function cpuBfloat16(): 'amx_bf16' | 'avx512_bf16' | null {
+  return (['amx_bf16', 'avx512_bf16'] as const).find((flag) => cpuFlags().has(flag)) ?? null
+}
+
+export interface Gpu {
+  readonly name: string
+  /** Compute capability, such as 9 for Hopper. */
+  readonly capability: number
+  readonly memory: string
+}
+
+/** The NVIDIA GPUs that the driver reports; empty without a driver. */
+export function gpus(): readonly Gpu[] {
+  const asked = spawnSync('nvidia-smi', ['--query-gpu=name,compute_cap,memory.total', '--format=csv,noheader'], {
+    encoding: 'utf8',
+    timeout: 10_000,
+  })
+  if (asked.error || asked.status !== 0) return []
+  return asked.stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.split(',').map((part) => part.trim()))
+    .map(([name = '', capability = '', memory = '']) => ({ name, capability: Number(capability), memory }))
+}

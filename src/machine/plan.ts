@@ -1,0 +1,57 @@
+/** How a run uses the machine: device, precision, and every thread pool, decided in this one place. */
+import { SherdError } from '../errors.ts'
+import { engineBuild } from '../tensor/context.ts'
+import type { Device } from '../tensor/tensor.ts'
+import { coreCount, cpuBfloat16, gpus } from './hardware.ts'
+
+export interface MachineRequest {
+  readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision: 'auto' | 'fp32' | 'bf16'
+  /** 0: choose. */
+  readonly threads: number
+  /** 0: choose. */
+  readonly workers: number
+}
+
+export interface MachinePlan {
+  readonly device: Device
+  readonly precision: 'float32' | 'bfloat16'
+  /** Threads of one LibTorch operator. */
+  readonly threads: number
+  /** Images decoded at once. */
+  readonly decodeThreads: number
+}
+
+function chooseDevice(requested: MachineRequest['device']): Device {
+  const { cudaBuild, cudaDevices, version } = engineBuild()
+  if (requested === 'cuda' && cudaDevices === 0) {
+    throw new SherdError(
+      'VALUE',
+      cudaBuild
+        ? `Device "cuda" was asked for, but LibTorch ${version} sees no GPU: check nvidia-smi and the driver, or take --device cpu.`
+        : `Device "cuda" was asked for, but this LibTorch ${version} has no CUDA back end. Point LIBTORCH at one that has, or set LIBTORCH_USE_PYTORCH=1 for the PyTorch of python3; or take --device cpu.`,
+    )
+  }
+  return requested === 'cuda' || (requested === 'auto' && cudaDevices > 0) ? 'cuda' : 'cpu'
+}
+
+/** bfloat16 where a matrix unit has it: CPU flags, or compute capability 8.0 and above. */
+export function hasFastBfloat16(device: Device): boolean {
+  if (device === 'cpu') return cpuBfloat16() !== null && engineBuild().oneDnn
+  return (gpus()[0]?.capability ?? 0) >= 8
+}
+
+/** Decides; throws `VALUE` when a device was asked for that is not there. */
+export function planMachine({ device: requested, precision, threads, workers }: MachineRequest): MachinePlan {
+  const device = chooseDevice(requested)
+  const cores = coreCount()
+  const bf16 = precision === 'bf16' || (precision === 'auto' && hasFastBfloat16(device))
+  // On a CPU training needs every core and decoding is the small part; beside a GPU it is the other way round.
+  const left = device === 'cpu' ? Math.floor(cores / 4) : cores - 1
+  return {
+    device,
+    precision: bf16 ? 'bfloat16' : 'float32',
+    threads: threads || cores,
+    decodeThreads: workers || Math.max(1, left),
+  }
+}

@@ -1,0 +1,23 @@
+/** The differences between two configurations, for people: `optim.weightDecay: 0.05 → 0.1`. */
+import { configKeys } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+
+const valueAt = (config: Config, path: string): string =>
+  JSON.stringify(path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config)) ?? 'unset'
+
+/** Keys that may differ when a run goes on: how long, where, how often; not what is learned from what. */
+const free = new Set(['train.steps', 'train.epochs', 'train.device', 'train.precision', 'train.threads', 'data.workers', 'data.prefetchBatches', 'data.maxSkippedShare'])
+const isFree = (key: string) => free.has(key) || key.startsWith('checkpoint.') || key.startsWith('log.')
+
+export interface Differences {
+  /** Differences that a resumed run may take over. */
+  readonly free: readonly string[]
+  /** Differences that would make it another run. */
+  readonly fixed: readonly string[]
+}
+
+export function configDifferences(before: Config, after: Config): Differences {
+  const changed = configKeys().filter((key) => valueAt(before, key) !== valueAt(after, key))
+  const show = (key: string) => `${key}: ${valueAt(before, key)} → ${valueAt(after, key)}`
+  return { free: changed.filter(isFree).map(show), fixed: changed.filter((key) => !isFree(key)).map(show) }
+}

@@ -1,0 +1,37 @@
+/** `metrics.jsonl`: one JSON object a line, readable while the run goes on. */
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import type { StepEvent } from '../train/events.ts'
+import { writeWhole } from './folder.ts'
+
+/** A line of `metrics.jsonl`. Memory is this process's resident set in bytes. */
+export interface Metric extends Omit<StepEvent, 'kind'> {
+  readonly residentBytes: number
+  readonly time: string
+}
+
+/** The lines of a journal. A line that was cut off by a crash is left out. */
+export function readMetrics(path: string): Metric[] {
+  if (!existsSync(path)) return []
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return line ? [JSON.parse(line) as Metric] : []
+      } catch {
+        return []
+      }
+    })
+}
+
+/** Forgets what a run logged after the checkpoint it goes on from, since it will log those steps again. */
+export function rewindMetrics(path: string, step: number): void {
+  if (!existsSync(path)) return
+  const kept = readMetrics(path).filter((metric) => metric.step <= step)
+  writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''))
+}
+
+export function appendMetric(path: string, { kind: _, ...step }: StepEvent): Metric {
+  const metric: Metric = { ...step, residentBytes: process.memoryUsage.rss(), time: new Date().toISOString() }
+  appendFileSync(path, `${JSON.stringify(metric)}\n`)
+  return metric
+}

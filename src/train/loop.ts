@@ -1,0 +1,66 @@
+/** The training loop: batches in, events out. It knows no files and no terminal. */
+import { SherdError } from '../errors.ts'
+import { learningRateAt, type Schedule } from '../optim/schedule.ts'
+import type { Batch, Loader } from '../prepare/loader.ts'
+import { clearGradients } from '../tensor/context.ts'
+import type { StepEvent } from './events.ts'
+import { accumulateGradients, applyUpdate, type MicroBatch, type Trainee, type UpdateOptions } from './step.ts'
+
+export interface TrainOptions {
+  readonly trainee: Trainee
+  readonly loader: Pick<Loader, 'next'>
+  /** Uploads and normalises a batch and plans its mask. Called inside a scope. */
+  readonly toMicroBatch: (batch: Batch) => MicroBatch
+  readonly schedule: Schedule
+  readonly update: Omit<UpdateOptions, 'learningRate'>
+  readonly accumulate: number
+  /** Steps that were taken before. */
+  readonly firstStep: number
+  /** Images in the data set, to count epochs. */
+  readonly samples: number
+  /** Aborting it ends the loop after the step that is running. */
+  readonly signal: AbortSignal
+}
+
+const seconds = () => performance.now() / 1000
+
+// LibTorch blocks the thread for a whole step; without this, Ctrl-C would never be heard.
+const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Trains until the schedule ends or the signal aborts. Throws `NON_FINITE` with step and learning rate. */
+export async function* train(options: TrainOptions): AsyncGenerator<StepEvent> {
+  const { trainee, loader, toMicroBatch, schedule, update, accumulate, samples, signal } = options
+  for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++) {
+    const started = seconds()
+    const learningRate = learningRateAt(step, schedule)
+    let loss = 0
+    let images = 0
+    let dataWaitSeconds = 0
+    clearGradients(trainee.parameters.values())
+    for (let part = 0; part < accumulate; part++) {
+      const asked = seconds()
+      const batch = await loader.next()
+      dataWaitSeconds += seconds() - asked
+      loss += accumulateGradients(trainee, () => toMicroBatch(batch), accumulate) / accumulate
+      images += batch.size
+      await breathe()
+    }
+    const gradientNorm = Number.isFinite(loss) ? applyUpdate(trainee, { ...update, learningRate }) : Number.NaN
+    if (!Number.isFinite(gradientNorm)) {
+      const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
+      throw new SherdError('NON_FINITE', `Step ${step + 1} gave ${what} at learning rate ${learningRate.toPrecision(3)}`)
+    }
+    const stepSeconds = seconds() - started
+    yield {
+      kind: 'step',
+      step: step + 1,
+      epoch: ((step + 1) * images) / samples,
+      loss,
+      learningRate,
+      gradientNorm,
+      imagesPerSecond: images / stepSeconds,
+      stepSeconds,
+      dataWaitSeconds,
+    }
+  }
+}
