@@ -119,18 +119,19 @@ Napi::Value call(const Napi::CallbackInfo& info) {
 // fromBytes(typed array, dtype code, shape) → a new tensor on the CPU that owns a copy.
 Napi::Value fromBytes(const Napi::CallbackInfo& info) {
   if (!info[0].IsTypedArray()) mismatch("a typed array", info[0]);
-  const Napi::TypedArray view = info[0].As<Napi::TypedArray>();
+  const size_t byteLength = info[0].As<Napi::TypedArray>().ByteLength();
+  void* data = nullptr;  // asked for directly, because batches lie in shared memory, which is no ArrayBuffer
+  if (napi_get_typedarray_info(info.Env(), info[0], nullptr, nullptr, &data, nullptr, nullptr) != napi_ok)
+    throw std::runtime_error("the typed array cannot be read");
   const at::ScalarType dtype = toScalarType(info[1]);
   const std::vector<int64_t> shape = toIntegers(info[2]);
   double bytes = static_cast<double>(c10::elementSize(dtype));
   for (const int64_t size : shape) bytes *= static_cast<double>(size);
-  if (bytes != static_cast<double>(view.ByteLength()))
+  if (bytes != static_cast<double>(byteLength))
     throw std::runtime_error("the shape needs " + std::to_string(static_cast<int64_t>(bytes)) + " bytes, got " +
-                             std::to_string(view.ByteLength()));
+                             std::to_string(byteLength));
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
-  if (view.ByteLength() > 0)
-    std::memcpy(tensor.data_ptr(), static_cast<const char*>(view.ArrayBuffer().Data()) + view.ByteOffset(),
-                view.ByteLength());
+  if (byteLength > 0) std::memcpy(tensor.data_ptr(), data, byteLength);
   return Napi::Number::New(info.Env(), stateOf(info).handles.add(std::move(tensor)));
 }
 

@@ -10,7 +10,11 @@ export function packageRoot(): string {
   let dir = found ?? dirname(fileURLToPath(import.meta.url))
   while (!found) {
     const manifest = join(dir, 'package.json')
-    if (existsSync(manifest) && (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'sherd') found = dir
+    if (
+      existsSync(manifest) &&
+      (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'sherd'
+    )
+      found = dir
     else {
       invariant(dirname(dir) !== dir, 'no package.json of sherd above its own source')
       dir = dirname(dir)

@@ -2,7 +2,18 @@
  * Checkpoints: a folder a step, written under a temporary name and renamed when every byte is on the disk, so that a
  * checkpoint is whole or absent. Draws are addressed, not consumed, so weights, optimizer and step number are all of it.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
@@ -51,7 +62,11 @@ export function listCheckpoints(dir: string): { step: number; path: string }[] {
 }
 
 /** Writes a checkpoint below `dir` and removes all but the latest `keep`. Returns its path. */
-export function saveCheckpoint(dir: string, { parameters, optimizer, step, samples }: Training, keep: number): string {
+export function saveCheckpoint(
+  dir: string,
+  { parameters, optimizer, step, samples }: Training,
+  keep: number,
+): string {
   mkdirSync(dir, { recursive: true })
   const path = join(dir, folderName(step))
   const writing = join(dir, `.writing-${folderName(step)}`)
@@ -85,7 +100,10 @@ function loadMoments(path: string, parameters: Parameters, step: number, device:
         [...parameters].map(([name, parameter]) => {
           const found = tensors.get(`${kind}.${name}`)
           if (!found || found.shape.join() !== parameter.shape.join()) {
-            throw new SherdError('CHECKPOINT', `${path}: ${kind} of "${name}" is ${found ?? 'missing'}, expected ${parameter}`)
+            throw new SherdError(
+              'CHECKPOINT',
+              `${path}: ${kind} of "${name}" is ${found ?? 'missing'}, expected ${parameter}`,
+            )
           }
           return [name, toDevice(found, device)] as const
         }),
@@ -102,7 +120,9 @@ export function loadCheckpoint(path: string, rows: readonly ParameterRow[], devi
     state = stateSchema.parse(JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')))
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
-    throw new SherdError('CHECKPOINT', `${path} is not a checkpoint of this version of sherd: ${why}`, { cause: error })
+    throw new SherdError('CHECKPOINT', `${path} is not a checkpoint of this version of sherd: ${why}`, {
+      cause: error,
+    })
   }
   const parameters = loadWeights(path, rows, device)
   const { step, samples } = state

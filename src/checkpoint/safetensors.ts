@@ -19,7 +19,8 @@ const formatNames = {
   BF16: 'bfloat16',
 } as const satisfies Record<string, DType>
 type FormatName = keyof typeof formatNames
-const nameOf = (dtype: DType) => (Object.keys(formatNames) as FormatName[]).find((name) => formatNames[name] === dtype)
+const nameOf = (dtype: DType) =>
+  (Object.keys(formatNames) as FormatName[]).find((name) => formatNames[name] === dtype)
 
 const headerLimit = 100 * 2 ** 20 // the limit of the format's own library
 
@@ -47,7 +48,10 @@ export interface Header {
 }
 
 /** Parses and checks a header. `fileSize` is that of the whole file; `text` the JSON after the length field. */
-export function parseHeader(text: string, { fileSize, dataStart }: { fileSize: number; dataStart: number }): Header {
+export function parseHeader(
+  text: string,
+  { fileSize, dataStart }: { fileSize: number; dataStart: number },
+): Header {
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -75,14 +79,22 @@ export function parseHeader(text: string, { fileSize, dataStart }: { fileSize: n
     entries.set(name, { dtype: formatNames[dtype], shape, begin, end })
   }
   let covered = 0
-  for (const [name, { begin, end }] of [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+  for (const [name, { begin, end }] of [...entries].sort(
+    ([, a], [, b]) => a.begin - b.begin || a.end - b.end,
+  )) {
     if (begin !== covered) {
-      throw new SherdError('CHECKPOINT', `its entry "${name}" starts at byte ${begin}, expected ${covered}: tensors overlap or leave a hole`)
+      throw new SherdError(
+        'CHECKPOINT',
+        `its entry "${name}" starts at byte ${begin}, expected ${covered}: tensors overlap or leave a hole`,
+      )
     }
     covered = end
   }
   if (dataStart + covered !== fileSize) {
-    throw new SherdError('CHECKPOINT', `it should be ${dataStart + covered} bytes long, but is ${fileSize}: truncated, or not a safetensors file`)
+    throw new SherdError(
+      'CHECKPOINT',
+      `it should be ${dataStart + covered} bytes long, but is ${fileSize}: truncated, or not a safetensors file`,
+    )
   }
   return { metadata: metadata.data, entries, dataStart }
 }
@@ -120,14 +132,19 @@ function reading<T>(path: string, body: (fd: number) => T): T {
   try {
     return body(fd)
   } catch (error) {
-    throw new SherdError('CHECKPOINT', `${path} cannot be read as safetensors: ${messageOf(error)}`, { cause: error })
+    throw new SherdError('CHECKPOINT', `${path} cannot be read as safetensors: ${messageOf(error)}`, {
+      cause: error,
+    })
   } finally {
     closeSync(fd)
   }
 }
 
 /** Metadata and tensors (on the CPU) of a file. Throws `CHECKPOINT` naming the file and what is wrong with it. */
-export function readSafetensors(path: string): { metadata: Header['metadata']; tensors: Map<string, Tensor> } {
+export function readSafetensors(path: string): {
+  metadata: Header['metadata']
+  tensors: Map<string, Tensor>
+} {
   return reading(path, (fd) => {
     const { metadata, entries, dataStart } = readHeader(fd)
     const tensors = new Map<string, Tensor>()
@@ -142,7 +159,8 @@ export function readSafetensors(path: string): { metadata: Header['metadata']; t
 
 function writeFully(fd: number, bytes: Uint8Array): void {
   let done = 0
-  while (done < bytes.byteLength) done += writeSync(fd, bytes, done, Math.min(bytes.byteLength - done, 1 << 30))
+  while (done < bytes.byteLength)
+    done += writeSync(fd, bytes, done, Math.min(bytes.byteLength - done, 1 << 30))
 }
 
 /** Writes tensors and metadata to `path` and waits until the disk has them. Not atomic: write to a temporary name. */
@@ -155,7 +173,11 @@ export function writeSafetensors(
   let offset = 0
   for (const [name, tensor] of tensors) {
     const dtype = nameOf(tensor.dtype)
-    if (!dtype) throw new SherdError('CHECKPOINT', `Cannot write "${name}" (${tensor}) to ${path}: unsupported element type`)
+    if (!dtype)
+      throw new SherdError(
+        'CHECKPOINT',
+        `Cannot write "${name}" (${tensor}) to ${path}: unsupported element type`,
+      )
     const bytes = tensor.shape.reduce((a, b) => a * b, dtypes[tensor.dtype].bytes)
     header[name] = { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] }
     offset += bytes

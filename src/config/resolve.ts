@@ -1,6 +1,6 @@
 /** Preset + overrides → a complete, checked, frozen configuration; and the values that follow from it. */
 import { z } from 'zod'
-import { didYouMean, SherdError } from '../errors.ts'
+import { didYouMean, messageOf, SherdError } from '../errors.ts'
 import { checkDimensions, type Dimensions } from '../model/dimensions.ts'
 import { sizes } from '../model/sizes.ts'
 import { type Schedule, scaledLearningRate } from '../optim/schedule.ts'
@@ -8,15 +8,35 @@ import { gridOf, tokenCount } from '../token/grid.ts'
 import { keptCount } from '../token/mask.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
 
-/** Every key of the schema as a path, such as `optim.baseLearningRate`. */
-export function configKeys(schema: z.ZodObject = configSchema, prefix = ''): string[] {
-  return Object.entries(schema.shape).flatMap(([key, value]) => {
+export interface KeyDescription {
+  /** A path such as `optim.baseLearningRate`. */
+  readonly key: string
+  /** The default as JSON. */
+  readonly initial: string
+  readonly meaning: string
+}
+
+/** Every key of the schema with its default and meaning. */
+export function describeKeys(schema: z.ZodObject = configSchema, prefix = ''): KeyDescription[] {
+  return Object.entries(schema.shape).flatMap(([name, value]) => {
     let inner = value as z.ZodType
-    while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault)
+    let initial: unknown
+    while (
+      inner instanceof z.ZodDefault ||
+      inner instanceof z.ZodPrefault ||
+      inner instanceof z.ZodOptional
+    ) {
+      if (inner instanceof z.ZodDefault) initial = inner.def.defaultValue
       inner = inner.unwrap() as z.ZodType
-    return inner instanceof z.ZodObject ? configKeys(inner, `${prefix}${key}.`) : [`${prefix}${key}`]
+    }
+    if (inner instanceof z.ZodObject) return describeKeys(inner, `${prefix}${name}.`)
+    const meaning = (value as z.ZodType).description ?? ''
+    return [{ key: `${prefix}${name}`, initial: JSON.stringify(initial) ?? 'by size', meaning }]
   })
 }
+
+/** Every key as a path, such as `optim.baseLearningRate`. */
+export const configKeys = (): string[] => describeKeys().map(({ key }) => key)
 
 const unknownKey = (path: string): SherdError =>
   new SherdError(
@@ -43,7 +63,7 @@ function freeze<T>(value: T): T {
   return Object.freeze(value)
 }
 
-/** Parses, fills in and checks a configuration; the result is frozen. Throws `CONFIG` or `SHAPE`. */
+/** Parses, fills in and checks a configuration; the result is frozen. Throws `CONFIG`. */
 export function resolveConfig(input: ConfigInput): Config {
   const parsed = configSchema.safeParse(input)
   if (!parsed.success) throw issueToError(parsed.error, input)
@@ -61,8 +81,12 @@ export function resolveConfig(input: ConfigInput): Config {
     },
   }
   const dimensions = dimensionsOf(config)
-  checkDimensions(dimensions)
-  keptCount(tokenCount(gridOf(dimensions.imageSize, dimensions.patchSize)), config.mask.ratio)
+  try {
+    checkDimensions(dimensions)
+    keptCount(tokenCount(gridOf(dimensions.imageSize, dimensions.patchSize)), config.mask.ratio)
+  } catch (error) {
+    throw new SherdError('CONFIG', messageOf(error), { cause: error })
+  }
   return freeze(config)
 }
 

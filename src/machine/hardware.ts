@@ -29,10 +29,14 @@ export interface Gpu {
 
 /** The NVIDIA GPUs that the driver reports; empty without a driver. */
 export function gpus(): readonly Gpu[] {
-  const asked = spawnSync('nvidia-smi', ['--query-gpu=name,compute_cap,memory.total', '--format=csv,noheader'], {
-    encoding: 'utf8',
-    timeout: 10_000,
-  })
+  const asked = spawnSync(
+    'nvidia-smi',
+    ['--query-gpu=name,compute_cap,memory.total', '--format=csv,noheader'],
+    {
+      encoding: 'utf8',
+      timeout: 10_000,
+    },
+  )
   if (asked.error || asked.status !== 0) return []
   return asked.stdout
     .trim()

@@ -3,10 +3,21 @@ import { configKeys } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 
 const valueAt = (config: Config, path: string): string =>
-  JSON.stringify(path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config)) ?? 'unset'
+  JSON.stringify(
+    path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config),
+  ) ?? 'unset'
 
 /** Keys that may differ when a run goes on: how long, where, how often; not what is learned from what. */
-const free = new Set(['train.steps', 'train.epochs', 'train.device', 'train.precision', 'train.threads', 'data.workers', 'data.prefetchBatches', 'data.maxSkippedShare'])
+const free = new Set([
+  'train.steps',
+  'train.epochs',
+  'train.device',
+  'train.precision',
+  'train.threads',
+  'data.workers',
+  'data.prefetchBatches',
+  'data.maxSkippedShare',
+])
 const isFree = (key: string) => free.has(key) || key.startsWith('checkpoint.') || key.startsWith('log.')
 
 export interface Differences {

@@ -17,7 +17,12 @@ const factsSchema = z.object({
   format: z.literal('sherd-run/1'),
   /** The preset the run was started from. */
   preset: z.string(),
-  data: z.object({ dir: z.string(), files: z.number().int(), fingerprint: z.string(), classes: z.array(z.string()) }),
+  data: z.object({
+    dir: z.string(),
+    files: z.number().int(),
+    fingerprint: z.string(),
+    classes: z.array(z.string()),
+  }),
   statistics,
   started: z.string(),
   engine: z.object({ libtorch: z.string(), device: z.string(), precision: z.string(), threads: z.number() }),
@@ -52,7 +57,9 @@ export function fingerprint({ files }: ImageFolder): string {
 /** Creates the folder of a new run. Throws `RUN` when something is there already. */
 export function createRun(dir: string, config: Config, facts: RunFacts): void {
   if (existsSync(dir) && readdirSync(dir).length > 0) {
-    const what = existsSync(join(dir, 'config.json')) ? 'already holds a run: go on with --resume' : 'is not empty'
+    const what = existsSync(join(dir, 'config.json'))
+      ? 'already holds a run: go on with --resume'
+      : 'is not empty'
     throw new SherdError('RUN', `${resolve(dir)} ${what}, or choose another folder for --out.`)
   }
   const paths = runPaths(dir)
@@ -81,10 +88,17 @@ export interface OpenedRun {
 export function openRun(dir: string): OpenedRun {
   const paths = runPaths(dir)
   if (!existsSync(paths.config) || !existsSync(paths.facts)) {
-    throw new SherdError('RUN', `${resolve(dir)} is not a run of sherd: it has no config.json and run.json. "sherd pretrain" makes one.`)
+    throw new SherdError(
+      'RUN',
+      `${resolve(dir)} is not a run of sherd: it has no config.json and run.json. "sherd pretrain" makes one.`,
+    )
   }
   const facts = factsSchema.safeParse(readJson(paths.facts))
-  if (!facts.success) throw new SherdError('RUN', `${paths.facts} is not of this version of sherd: ${z.prettifyError(facts.error)}`)
+  if (!facts.success)
+    throw new SherdError(
+      'RUN',
+      `${paths.facts} is not of this version of sherd: ${z.prettifyError(facts.error)}`,
+    )
   const config = resolveConfig(readJson(paths.config) as ConfigInput)
   return { config, facts: facts.data, latest: listCheckpoints(paths.checkpoints).at(-1) ?? null }
 }

@@ -93,7 +93,8 @@ export const toDevice = (x: Tensor, device: Device) =>
  * three products, because the fused kernel is the slower one there in bfloat16.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor): Tensor {
-  if (q.device !== 'cpu' && hasOperator('scaled_dot_product_attention')) return call('scaled_dot_product_attention', q, k, v)
+  if (q.device !== 'cpu' && hasOperator('scaled_dot_product_attention'))
+    return call('scaled_dot_product_attention', q, k, v)
   const headWidth = q.shape[q.shape.length - 1]!
   const scores = matmul(mul(q, headWidth ** -0.5), transpose(k, -2, -1)) // [B, A, N, N]
   return matmul(softmax(scores, -1), v)

@@ -4,7 +4,13 @@ import { learningRateAt, type Schedule } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader.ts'
 import { clearGradients } from '../tensor/context.ts'
 import type { StepEvent } from './events.ts'
-import { accumulateGradients, applyUpdate, type MicroBatch, type Trainee, type UpdateOptions } from './step.ts'
+import {
+  accumulateGradients,
+  applyUpdate,
+  type MicroBatch,
+  type Trainee,
+  type UpdateOptions,
+} from './step.ts'
 
 export interface TrainOptions {
   readonly trainee: Trainee
@@ -45,10 +51,15 @@ export async function* train(options: TrainOptions): AsyncGenerator<StepEvent> {
       images += batch.size
       await breathe()
     }
-    const gradientNorm = Number.isFinite(loss) ? applyUpdate(trainee, { ...update, learningRate }) : Number.NaN
+    const gradientNorm = Number.isFinite(loss)
+      ? applyUpdate(trainee, { ...update, learningRate })
+      : Number.NaN
     if (!Number.isFinite(gradientNorm)) {
       const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
-      throw new SherdError('NON_FINITE', `Step ${step + 1} gave ${what} at learning rate ${learningRate.toPrecision(3)}`)
+      throw new SherdError(
+        'NON_FINITE',
+        `Step ${step + 1} gave ${what} at learning rate ${learningRate.toPrecision(3)}`,
+      )
     }
     const stepSeconds = seconds() - started
     yield {

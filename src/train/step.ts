@@ -39,7 +39,9 @@ export function accumulateGradients(trainee: Trainee, make: () => MicroBatch, pa
   const { objective, parameters, device, precision } = trainee
   return scope(() => {
     const { images, plan } = make()
-    const loss = autocast({ device, dtype: precision }, () => objective.loss(weightsOf(parameters), images, plan))
+    const loss = autocast({ device, dtype: precision }, () =>
+      objective.loss(weightsOf(parameters), images, plan),
+    )
     backward(parts === 1 ? loss : mul(loss, 1 / parts))
     return item(loss)
   })

@@ -51,12 +51,23 @@ export function readReference(path: string): Reference {
   const { metadata, tensors } = readSafetensors(path)
   try {
     if (metadata.format !== 'sherd-reference/1') {
-      throw new SherdError('VALUE', `its format is ${metadata.format ? `"${metadata.format}"` : 'not stated'}, expected "sherd-reference/1"`)
+      throw new SherdError(
+        'VALUE',
+        `its format is ${metadata.format ? `"${metadata.format}"` : 'not stated'}, expected "sherd-reference/1"`,
+      )
     }
-    const { maskRatio, normalizeTarget, ...dimensions } = parseMetadata(metadata.config, 'config', configSchema)
+    const { maskRatio, normalizeTarget, ...dimensions } = parseMetadata(
+      metadata.config,
+      'config',
+      configSchema,
+    )
     const optimizer = parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema)
     return { objective: metadata.objective ?? '', dimensions, maskRatio, normalizeTarget, optimizer, tensors }
   } catch (error) {
-    throw new SherdError('VALUE', `${path} is not a reference file that sherd can check: ${messageOf(error)}`, { cause: error })
+    throw new SherdError(
+      'VALUE',
+      `${path} is not a reference file that sherd can check: ${messageOf(error)}`,
+      { cause: error },
+    )
   }
 }

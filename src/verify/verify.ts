@@ -9,10 +9,9 @@ import type { Objective } from '../objective/objective.ts'
 import { adamWStep, initialAdamW } from '../optim/adamw.ts'
 import { gradientsOf } from '../optim/gradients.ts'
 import { backward, clearGradients, noGrad } from '../tensor/context.ts'
-import { select } from '../tensor/ops.ts'
+import { select, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor, toFloats } from '../tensor/tensor.ts'
-import { toDevice } from '../tensor/ops.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { type Reference, readReference } from './reference.ts'
 
@@ -103,7 +102,8 @@ function checkReference(reference: Reference, device: Device): Check[] {
       const gradients = gradientsOf(parameters)
       if (step === 0) {
         check('loss', losses, 1e-5)
-        for (const [i, name] of [...parameters.keys()].entries()) check(`grad.${name}`, numbers(gradients[i]!), 1e-6)
+        for (const [i, name] of [...parameters.keys()].entries())
+          check(`grad.${name}`, numbers(gradients[i]!), 1e-6)
       }
       adamWStep(parameters, gradients, optimizer, reference.optimizer)
     })

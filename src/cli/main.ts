@@ -1,0 +1,68 @@
+/** The command line: parses, calls the library, prints. Commands load their code when they are called. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
+import { packageRoot } from '../package-root.ts'
+import { addBench } from './bench.ts'
+import { addDemo } from './demo.ts'
+import { addDoctor } from './doctor.ts'
+import { endProgress, note, paint } from './output.ts'
+import { addPresets } from './presets.ts'
+import { addPretrain } from './pretrain.ts'
+import { addReconstruct } from './reconstruct.ts'
+import { addSampleData } from './sample-data.ts'
+import { addSetup } from './setup.ts'
+import { addVerify } from './verify.ts'
+
+// Exit status: 0, 1 (failed), 2 (the command was written wrongly).
+const usageCodes: readonly ErrorCode[] = ['USAGE', 'CONFIG', 'PRESET_UNKNOWN']
+
+function program(): Command {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string
+  }
+  const root = new Command('sherd')
+    .description('Self-supervised pretraining of vision models by masked image modelling.')
+    .version(version)
+    .showHelpAfterError('("sherd --help" lists the commands, "sherd COMMAND --help" the options of one)')
+  for (const add of [
+    addPretrain,
+    addReconstruct,
+    addVerify,
+    addDoctor,
+    addPresets,
+    addSampleData,
+    addBench,
+    addDemo,
+    addSetup,
+  ])
+    add(root)
+  const exits = (command: Command): void => {
+    command.exitOverride()
+    command.commands.forEach(exits)
+  }
+  exits(root)
+  return root
+}
+
+/** Runs one command; sets the exit status instead of exiting, so that output is flushed. */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv)
+  } catch (error) {
+    endProgress()
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2 // commander has printed it
+      return
+    }
+    const usage = error instanceof SherdError && usageCodes.includes(error.code)
+    if (argv.includes('--json')) {
+      const code = error instanceof SherdError ? error.code : 'BUG'
+      process.stdout.write(`${JSON.stringify({ kind: 'error', code, message: messageOf(error) })}\n`)
+    }
+    note(`${paint('red', 'error:')} ${messageOf(error)}`)
+    if (!(error instanceof SherdError) && error instanceof Error) note(error.stack ?? '')
+    process.exitCode = usage ? 2 : 1
+  }
+}

@@ -1,0 +1,23 @@
+/** Options that several commands share, and how their texts become values. */
+import { InvalidArgumentError } from 'commander'
+
+/** A whole number of at least `least`. */
+export const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (!/^\d+$/.test(text) || value < least || !Number.isSafeInteger(value)) {
+      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`)
+    }
+    return value
+  }
+
+export function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > 0) || !Number.isFinite(value))
+    throw new InvalidArgumentError('Expected a positive number.')
+  return value
+}
+
+/** For options that may be given several times. */
+export const collect = (value: string, before: string[]): string[] => [...before, value]

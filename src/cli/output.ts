@@ -1,0 +1,63 @@
+/** What commands print: results on standard output, progress and errors on standard error. */
+import { styleText } from 'node:util'
+
+const colours = process.stderr.isTTY && !process.env.NO_COLOR
+
+export const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+  colours ? styleText(style, text) : text
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value))
+}
+
+/** Columns of equal width, two spaces apart; numbers to the right. */
+export function table(rows: readonly (readonly string[])[], alignRight: readonly number[] = []): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) =>
+          alignRight.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+const rewrites = Boolean(process.stderr.isTTY)
+let openLine = false
+
+/** A line on standard error that the next one replaces on a terminal; elsewhere only `important` ones are written. */
+export function progress(line: string, important = false): void {
+  if (rewrites) {
+    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 120) - 1)}`)
+    openLine = true
+    if (important) endProgress()
+  } else if (important) process.stderr.write(`${line}\n`)
+}
+
+/** Moves on from a progress line, so that other text does not overwrite it. */
+export function endProgress(): void {
+  if (openLine) process.stderr.write('\n')
+  openLine = false
+}
+
+/** A line on standard error that stays. */
+export function note(line: string): void {
+  endProgress()
+  process.stderr.write(`${line}\n`)
+}
+
+/** `1 h 05 min`, `2 min 03 s`, `12 s`. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  const two = (n: number) => String(n).padStart(2, '0')
+  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
+  if (whole >= 60) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`
+  return `${whole} s`
+}

@@ -1,0 +1,185 @@
+/** `sherd pretrain`: trains on a folder of images, with live progress. */
+import { type Command, Option } from 'commander'
+import { SherdError } from '../errors.ts'
+import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
+import { collect, positiveNumber, wholeNumber } from './options.ts'
+import { duration, endProgress, note, paint, print, printJson, progress } from './output.ts'
+
+interface Flags {
+  data?: string
+  out: string
+  steps?: number
+  epochs?: number
+  set: string[]
+  seed?: number
+  device?: 'auto' | 'cpu' | 'cuda'
+  precision?: 'auto' | 'fp32' | 'bf16'
+  resume?: boolean
+  json?: boolean
+}
+
+const defaultPreset = 'mae-small-64'
+
+export function addPretrain(root: Command): void {
+  root
+    .command('pretrain')
+    .description('pretrain a masked autoencoder on a folder of images')
+    .argument('[preset]', `what to train; "sherd presets" lists them (default: ${defaultPreset})`)
+    .option('--data <dir>', 'folder of images, read recursively')
+    .requiredOption('--out <run>', 'folder of the run')
+    .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
+    .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))
+    .option('--set <key=value>', 'override one configuration key; may be repeated', collect, [])
+    .option('--seed <n>', 'seed of every random draw', wholeNumber(0))
+    .addOption(new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']))
+    .addOption(new Option('--precision <type>', 'type of matrix products').choices(['auto', 'fp32', 'bf16']))
+    .option('--resume', 'go on from the latest checkpoint in --out')
+    .option('--json', 'print every event as a line of JSON')
+    .action(runPretrain)
+}
+
+/** The command's assignments, in the order in which they override each other. */
+function assignments({ set, steps, epochs, seed, device, precision }: Flags): string[] {
+  const given: string[] = []
+  if (epochs !== undefined) given.push(`train.epochs=${epochs}`, 'train.steps=null')
+  if (steps !== undefined) given.push(`train.steps=${steps}`)
+  if (seed !== undefined) given.push(`train.seed=${seed}`)
+  if (device !== undefined) given.push(`train.device=${device}`)
+  if (precision !== undefined) given.push(`train.precision=${precision}`)
+  return [...given, ...set]
+}
+
+async function runPretrain(presetName: string | undefined, flags: Flags): Promise<void> {
+  const { withOverride } = await import('../config/overrides.ts')
+  const { presetOf } = await import('../config/presets.ts')
+  const { resolveConfig } = await import('../config/resolve.ts')
+  const resume = flags.resume ?? false
+  const named = presetName === undefined ? undefined : presetOf(presetName)
+  // A resumed run starts from its own saved configuration, a new one from the preset's.
+  let base = named?.config ?? presetOf(defaultPreset).config
+  let preset = presetName ?? defaultPreset
+  if (resume) {
+    const { openRun } = await import('../run/folder.ts')
+    const { config, facts } = openRun(flags.out)
+    if (presetName !== undefined && presetName !== facts.preset) {
+      throw new SherdError(
+        'RUN',
+        `${flags.out} was started from preset "${facts.preset}", not "${presetName}". Leave the preset out, or start a new run.`,
+      )
+    }
+    base = config
+    preset = facts.preset
+  }
+  const config = resolveConfig(assignments(flags).reduce(withOverride, base))
+  const { pretrain } = await import('../run/pretrain.ts')
+  await follow(pretrain({ config, preset, data: flags.data, out: flags.out, resume, signal: stopSignal() }), {
+    json: flags.json ?? false,
+  })
+}
+
+let stoppedBy: 'SIGINT' | 'SIGTERM' | undefined
+
+/** Aborts at the first Ctrl-C or SIGTERM; the second one ends the process at once. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
+      stoppedBy = name
+      stop.abort()
+      note(`${name}: finishing this step and saving a checkpoint (again to quit at once) …`)
+    })
+  }
+  return stop.signal
+}
+
+/** Prints the events of a run until it ends. Returns the last one. */
+export async function follow(
+  events: AsyncIterable<RunEvent>,
+  { json }: { json: boolean },
+): Promise<EndEvent | undefined> {
+  const show = json ? printJson : reporter()
+  let end: EndEvent | undefined
+  for await (const event of events) {
+    show(event)
+    if (event.kind === 'end') end = event
+  }
+  if (end?.reason === 'interrupted') process.exitCode = stoppedBy === 'SIGTERM' ? 143 : 130
+  return end
+}
+
+function reporter(): (event: RunEvent) => void {
+  let total = 0
+  let run = ''
+  const recent: number[] = []
+  return (event) => {
+    switch (event.kind) {
+      case 'start':
+        total = event.totalSteps
+        run = event.run
+        describeStart(event)
+        break
+      case 'step': {
+        recent.push(event.stepSeconds)
+        if (recent.length > 20) recent.shift()
+        // The median, because the first steps of a process are slow and other programs make some others so.
+        const typical = [...recent].sort((a, b) => a - b)[recent.length >> 1]!
+        const every = Math.max(1, Math.floor(total / 20))
+        progress(
+          [
+            `step ${event.step}/${total}`,
+            `epoch ${event.epoch.toFixed(2)}`,
+            `loss ${paint('bold', event.loss.toFixed(4))}`,
+            `lr ${event.learningRate.toExponential(1)}`,
+            `grad ${event.gradientNorm.toFixed(2)}`,
+            `${event.imagesPerSecond.toFixed(0)} images/s`,
+            `data wait ${((100 * event.dataWaitSeconds) / event.stepSeconds).toFixed(1)} %`,
+            `${duration((total - event.step) * typical)} left`,
+          ].join(' · '),
+          event.step === 1 || event.step % every === 0,
+        )
+        break
+      }
+      case 'skip':
+        note(`skipped ${event.file}: ${event.reason}`)
+        break
+      case 'checkpoint':
+      case 'picture':
+        break
+      case 'end':
+        describeEnd(event, run)
+        break
+      default:
+        event satisfies never
+    }
+  }
+}
+
+const grouped = (n: number) => n.toLocaleString('en-US')
+
+function describeStart(event: StartEvent): void {
+  const { machine } = event
+  const labels = event.classes > 0 ? ` in ${event.classes} classes (labels are not used)` : ''
+  note(
+    `${paint('bold', event.preset)}: ${grouped(event.parameters)} parameters, ${grouped(event.images)} images${labels}`,
+  )
+  note(
+    `LibTorch ${event.libtorch} on ${machine.device}, ${machine.precision}, ${machine.threads} threads, ${machine.decodeThreads} decoding; ` +
+      `${grouped(event.totalSteps)} steps of ${event.effectiveBatch} images, learning rate ${event.peakLearningRate.toPrecision(3)}`,
+  )
+  if (event.firstStep > 0) note(`going on from step ${event.firstStep}`)
+  for (const change of event.changes) note(`changed: ${change}`)
+  note(`run folder: ${event.run}`)
+}
+
+function describeEnd(event: EndEvent, run: string): void {
+  endProgress()
+  const skipped = event.skipped > 0 ? `; ${event.skipped} files skipped, listed in skipped.jsonl` : ''
+  note(
+    `${event.reason} at step ${event.step}${event.loss === null ? '' : `, loss ${event.loss.toFixed(4)}`}${skipped}`,
+  )
+  print(`checkpoint: ${event.checkpoint}`)
+  if (event.picture) print(`reconstruction: ${event.picture}`)
+  if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)
+  if (event.reason === 'interrupted') print(`go on with: sherd pretrain --out ${run} --resume`)
+}

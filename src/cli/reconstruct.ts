@@ -1,0 +1,68 @@
+/** `sherd reconstruct`: a picture of what a run's model rebuilds. */
+import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { messageOf, SherdError } from '../errors.ts'
+import type { StatisticsUsed } from '../picture/reconstruction.ts'
+import { wholeNumber } from './options.ts'
+import { print, printJson } from './output.ts'
+
+interface Flags {
+  run: string
+  images: string
+  out: string
+  count: number
+  seed?: number
+  statistics?: StatisticsUsed
+  device: 'auto' | 'cpu' | 'cuda'
+  json?: boolean
+}
+
+export function addReconstruct(root: Command): void {
+  root
+    .command('reconstruct')
+    .description('draw original, masked and rebuilt images, and say which statistics were used')
+    .requiredOption('--run <run>', 'folder of a run')
+    .requiredOption('--images <dir>', 'folder of images')
+    .requiredOption('--out <file>', 'picture to write (.png)')
+    .option('--count <n>', 'how many images, spread evenly over the folder', wholeNumber(1), 8)
+    .option('--seed <n>', "seed of the masks (default: the run's)", wholeNumber(0))
+    .addOption(
+      new Option('--statistics <which>', 'where brightness and contrast of hidden patches come from').choices(
+        ['raw', 'neighbours', 'true'],
+      ),
+    )
+    .addOption(
+      new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto'),
+    )
+    .option('--json', 'print the result as JSON')
+    .action(runReconstruct)
+}
+
+async function runReconstruct(flags: Flags): Promise<void> {
+  const { loadModel } = await import('../run/load.ts')
+  const { loadExhibit, reconstructExhibit } = await import('../run/pictures.ts')
+  const { drawReconstructions } = await import('../picture/reconstruction-grid.ts')
+  const { meanQuality } = await import('../picture/quality.ts')
+  const { openImageFolder } = await import('../source/image-folder.ts')
+  const model = loadModel(flags.run, flags.device)
+  const exhibit = await loadExhibit(model.config, await openImageFolder(flags.images), flags.count)
+  const used = flags.statistics && [flags.statistics]
+  const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, used)
+  const png = await drawReconstructions(rebuilt, { step: model.step })
+  try {
+    writeFileSync(flags.out, png)
+  } catch (error) {
+    throw new SherdError('RUN', `Cannot write the picture: ${messageOf(error)}`, { cause: error })
+  }
+  const quality = (rebuilt.images[0]?.rebuilt ?? []).map(({ statistics }, i) => ({
+    statistics,
+    ...meanQuality(rebuilt.images.map((image) => image.rebuilt[i]!.quality)),
+  }))
+  if (flags.json)
+    return printJson({ out: resolve(flags.out), images: exhibit.shape[0], step: model.step, quality })
+  for (const { statistics, psnr, ssim } of quality) {
+    print(`statistics ${statistics}: PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)} on hidden patches`)
+  }
+  print(`reconstruction: ${resolve(flags.out)}`)
+}

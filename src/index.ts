@@ -1,0 +1,87 @@
+/**
+ * sherd: self-supervised pretraining of vision foundation models by masked image modelling, on LibTorch.
+ *
+ * The public library. The same pieces that the commands are made of, in the order of the data flow.
+ */
+
+export { listCheckpoints, loadCheckpoint, saveCheckpoint, type Training } from './checkpoint/checkpoint.ts'
+export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
+// configuration and runs
+export { withOverride } from './config/overrides.ts'
+export type { Preset } from './config/preset.ts'
+export { presetNames, presetOf } from './config/presets.ts'
+export { resolveConfig } from './config/resolve.ts'
+export type { Config, ConfigInput } from './config/schema.ts'
+export { type ErrorCode, SherdError } from './errors.ts'
+export { examine, type Finding } from './machine/doctor.ts'
+export { planMachine } from './machine/plan.ts'
+export { decodeAll, decodeHidden } from './model/decoder.ts'
+// model
+export type { Dimensions } from './model/dimensions.ts'
+export { encode } from './model/encoder.ts'
+export {
+  initialParameters,
+  loadParameters,
+  type ParameterRow,
+  type Parameters,
+  parameterCount,
+  type Weights,
+  weightsOf,
+} from './model/parameters.ts'
+export { sizes } from './model/sizes.ts'
+export { type MaeOptions, mae } from './objective/mae.ts'
+export type { Objective, Prediction } from './objective/objective.ts'
+// optim, checkpoint, train
+export { type AdamWOptions, type AdamWState, adamWStep, initialAdamW } from './optim/adamw.ts'
+export { learningRateAt, type Schedule, scaledLearningRate } from './optim/schedule.ts'
+// pictures
+export { drawLossCurve } from './picture/loss-curve.ts'
+export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
+export { drawReconstructions } from './picture/reconstruction-grid.ts'
+export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader.ts'
+export { type ChannelStatistics, normalizePixels, type Pixels } from './prepare/normalize.ts'
+export { imagenetStatistics, measureStatistics } from './prepare/statistics.ts'
+export { type Address, type Draws, draws } from './random/draws.ts'
+export type { RunEvent } from './run/events.ts'
+export { type OpenedRun, openRun } from './run/folder.ts'
+export { type LoadedModel, loadModel } from './run/load.ts'
+export { type PretrainOptions, pretrain } from './run/pretrain.ts'
+// source, prepare
+export { type ImageFolder, openImageFolder } from './source/image-folder.ts'
+export { writeSampleData } from './source/sample-data/write.ts'
+// target, objective
+export { patchStatistics, pixelTarget, withStatistics } from './target/pixels.ts'
+// tensor
+export {
+  autocast,
+  backward,
+  engineBuild,
+  gradient,
+  manualSeed,
+  noGrad,
+  requireGradient,
+  setThreads,
+  synchronize,
+} from './tensor/context.ts'
+export type { ArrayOf, DType } from './tensor/dtype.ts'
+export * as ops from './tensor/ops.ts'
+export { liveTensors, scope } from './tensor/scope.ts'
+export {
+  type Device,
+  fromArray,
+  item,
+  type Shape,
+  Tensor,
+  tensor,
+  toArray,
+  toFloats,
+} from './tensor/tensor.ts'
+// token
+export { type Grid, gridOf } from './token/grid.ts'
+export { keptCount, type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
+export { patchify, unpatchify } from './token/patchify.ts'
+export { sineCosinePositions } from './token/position.ts'
+export type { StepEvent } from './train/events.ts'
+export { type TrainOptions, train } from './train/loop.ts'
+export { accumulateGradients, applyUpdate, type MicroBatch, type Trainee } from './train/step.ts'
+export { type Check, type Verification, verifyFile } from './verify/verify.ts'

@@ -1,0 +1,152 @@
+/** `sherd doctor`: what is there, what is missing, and the command that mends each line. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { messageOf } from '../errors.ts'
+import { isCompiled, planAddon } from '../tensor/compile.ts'
+import { engineBuild, setThreads } from '../tensor/context.ts'
+import { aptCommand } from '../tensor/install-hints.ts'
+import { findLibTorch } from '../tensor/libtorch.ts'
+import { measureGemm } from './gemm.ts'
+import { coreCount, cpuBfloat16, cpuName, gpus } from './hardware.ts'
+
+export interface Finding {
+  readonly name: string
+  /** `fail`: training would not work; `warn`: it would be slow or limited. */
+  readonly status: 'ok' | 'warn' | 'fail'
+  readonly value: string
+  /** The command that would mend it. */
+  readonly mend?: string
+}
+
+const slowestHealthy = 10 // GFLOP/s per core in float32; a reference BLAS has about 1, an optimised one 30 to 100
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const healthy = major > 20 || (major === 20 && minor >= 19)
+  return {
+    name: 'Node.js',
+    status: healthy ? 'ok' : 'fail',
+    value: process.versions.node,
+    ...(healthy ? {} : { mend: 'install Node.js 20.19 or newer: https://nodejs.org/en/download' }),
+  }
+}
+
+function sharpLibrary(): Finding {
+  try {
+    const sharp = createRequire(import.meta.url)('sharp') as { versions: Record<string, string> }
+    return { name: 'sharp', status: 'ok', value: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})` }
+  } catch (error) {
+    return { name: 'sharp', status: 'fail', value: messageOf(error).split('\n')[0] ?? '', mend: 'npm ci' }
+  }
+}
+
+function compilerFinding(needed: boolean): Finding {
+  const name = process.env.CXX ?? (process.platform === 'darwin' ? 'clang++' : 'g++')
+  const asked = spawnSync(name, ['--version'], { encoding: 'utf8' })
+  if (asked.status === 0)
+    return { name: 'C++ compiler', status: 'ok', value: asked.stdout.split('\n')[0] ?? name }
+  const mend = process.platform === 'darwin' ? 'xcode-select --install' : 'apt-get install -y g++'
+  return { name: 'C++ compiler', status: needed ? 'fail' : 'warn', value: `${name} was not found`, mend }
+}
+
+/** The libraries of this process that can hold the BLAS, by their real paths. */
+function blasLibraries(): string[] {
+  if (!existsSync('/proc/self/maps')) return []
+  const mapped =
+    readFileSync('/proc/self/maps', 'utf8').match(
+      /\/\S*lib(?:openblas|blas|mkl_\w+|blis|flexiblas)[^\s/]*\.so\S*/g,
+    ) ?? []
+  return [...new Set(mapped.map((path) => (existsSync(path) ? realpathSync(path) : path)))]
+}
+
+function blas(perCore: number): Finding {
+  const libraries = blasLibraries()
+  const value =
+    libraries.join(', ') || (process.platform === 'darwin' ? 'Accelerate or built in' : 'built into LibTorch')
+  const optimised = libraries.length === 0 || libraries.some((path) => /openblas|mkl|blis/.test(path))
+  if (optimised && perCore >= slowestHealthy) return { name: 'BLAS', status: 'ok', value }
+  const install = 'apt-get install -y libopenblas0-openmp'
+  const choose = 'update-alternatives --config libblas.so.3-x86_64-linux-gnu'
+  return {
+    name: 'BLAS',
+    status: 'warn',
+    value: `${value}: float32 products are far slower than this CPU can make them`,
+    mend: optimised
+      ? 'stop other programs that use the cores, then measure again'
+      : `${install}   (if it is installed: ${choose})`,
+  }
+}
+
+function engine(): Finding[] {
+  const { libtorch, tried } = findLibTorch()
+  const found: Finding[] = tried.map(({ where, result }) => ({
+    name: `LibTorch by ${where}`,
+    status: libtorch || result === 'not set' ? 'ok' : 'fail',
+    value: result,
+    ...(libtorch || result === 'not set'
+      ? {}
+      : { mend: `${aptCommand}   (or set LIBTORCH, or LIBTORCH_USE_PYTORCH=1)` }),
+  }))
+  if (!libtorch) return [...found, compilerFinding(true)]
+  found.push(compilerFinding(!isCompiled(planAddon(libtorch))))
+  const cores = coreCount()
+  try {
+    const build = engineBuild()
+    setThreads(cores)
+    const capability = build.configuration.match(/CPU capability usage: (\S+)/)?.[1] ?? 'unknown'
+    const float32 = measureGemm({ dtype: 'float32' })
+    const bfloat16 = measureGemm({ dtype: 'bfloat16' })
+    const unit = cpuBfloat16()
+    const devices = gpus()
+    found.push(
+      { name: 'addon', status: 'ok', value: planAddon(libtorch).path },
+      {
+        name: 'LibTorch',
+        status: 'ok',
+        value: `${libtorch.version}, kernels for ${capability}, oneDNN ${build.oneDnn ? 'yes' : 'no'}`,
+      },
+      blas(float32 / cores),
+      {
+        name: 'float32 product',
+        status: float32 / cores >= slowestHealthy ? 'ok' : 'warn',
+        value: `${float32.toFixed(0)} GFLOP/s`,
+        ...(float32 / cores >= slowestHealthy ? {} : { mend: 'see BLAS' }),
+      },
+      {
+        name: 'bfloat16 product',
+        status: 'ok',
+        value: `${bfloat16.toFixed(0)} GFLOP/s (${unit ?? 'no matrix unit: training takes float32'})`,
+      },
+      { name: 'threads', status: 'ok', value: `${cores} cores: ${cpuName()}` },
+    )
+    if (build.cudaDevices > 0)
+      found.push({
+        name: 'CUDA',
+        status: 'ok',
+        value:
+          devices.map((gpu) => `${gpu.name}, ${gpu.memory}`).join('; ') || `${build.cudaDevices} devices`,
+      })
+    else if (devices.length > 0)
+      found.push({
+        name: 'CUDA',
+        status: 'warn',
+        value: `${devices.map((gpu) => gpu.name).join('; ')}, but this LibTorch cannot use it`,
+        mend: 'export LIBTORCH_USE_PYTORCH=1   (a PyTorch built with CUDA)',
+      })
+    else
+      found.push({
+        name: 'CUDA',
+        status: 'ok',
+        value: `no GPU here; this LibTorch is built ${build.cudaBuild ? 'with' : 'without'} CUDA`,
+      })
+  } catch (error) {
+    found.push({ name: 'addon', status: 'fail', value: messageOf(error), mend: 'sherd setup' })
+  }
+  return found
+}
+
+/** Examines the machine; takes a second or two, because products are measured. */
+export function examine(): Finding[] {
+  return [node(), ...engine(), sharpLibrary()]
+}

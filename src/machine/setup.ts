@@ -1,0 +1,82 @@
+/**
+ * Installs what training needs and this machine lacks: on Debian the packages, then the addon. Where it cannot install by
+ * itself it says exactly what to install by hand.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { SherdError } from '../errors.ts'
+import { compileAddon, isCompiled, planAddon } from '../tensor/compile.ts'
+import { debianPackages, installByHand } from '../tensor/install-hints.ts'
+import { type Discovery, findLibTorch } from '../tensor/libtorch.ts'
+
+const succeeds = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { stdio: 'ignore' }).status === 0
+
+const isInstalled = (debianPackage: string) => {
+  const asked = spawnSync('dpkg-query', ['-W', '-f', '${Status}', debianPackage], { encoding: 'utf8' })
+  return asked.status === 0 && asked.stdout.includes('ok installed')
+}
+
+/** The Debian packages that are missing for the LibTorch in use; none where the user brought a LibTorch. */
+export function missingPackages({ libtorch }: Discovery): string[] {
+  const own = Boolean(process.env.LIBTORCH) || process.env.LIBTORCH_USE_PYTORCH === '1'
+  const needed = debianPackages.filter((name) => {
+    if (name === 'g++') return !succeeds(process.env.CXX ?? 'g++', '--version')
+    return !own && (libtorch === null || libtorch.libDir.startsWith('/usr/lib')) && !isInstalled(name)
+  })
+  return [...needed]
+}
+
+function installPackages(missing: readonly string[], say: (line: string) => void): void {
+  const byHand = (why: string) => {
+    throw new SherdError(
+      'ENGINE_MISSING',
+      `${missing.join(', ')} must be installed, but ${why}.\n${installByHand}`,
+    )
+  }
+  if (!existsSync('/usr/bin/apt-get')) byHand('this system has no apt-get')
+  const root = process.getuid?.() === 0
+  const sudo = process.stdin.isTTY ? ['sudo'] : ['sudo', '-n']
+  if (!root && !succeeds('sudo', '--version')) byHand('you are not root and there is no sudo')
+  const apt = (...args: string[]) => {
+    const [program = '', ...rest] = [...(root ? [] : sudo), 'apt-get', ...args]
+    say(`running: ${[program, ...rest].join(' ')}`)
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    return spawnSync(program, rest, { stdio: ['inherit', 'ignore', 'inherit'], env }).status === 0
+  }
+  // Stale package lists are common and harmless when the package is known already.
+  apt('update', '-q')
+  if (!apt('install', '-y', '-q', '--no-install-recommends', ...missing)) {
+    byHand(`"apt-get install ${missing.join(' ')}" failed`)
+  }
+}
+
+export interface SetupResult {
+  /** Whether anything had to be done. */
+  readonly changed: boolean
+  /** The version of LibTorch that the addon is built for. */
+  readonly version: string
+}
+
+/** Makes this machine ready to train. Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do by hand. */
+export function setUp(say: (line: string) => void): SetupResult {
+  let changed = false
+  const missing =
+    process.platform === 'linux' && existsSync('/usr/bin/dpkg-query') ? missingPackages(findLibTorch()) : []
+  if (missing.length > 0) {
+    installPackages(missing, say)
+    changed = true
+  }
+  const { libtorch, tried } = findLibTorch()
+  if (!libtorch) {
+    const looked = tried.map(({ where, result }) => `  ${where}: ${result}`).join('\n')
+    throw new SherdError('ENGINE_MISSING', `LibTorch was not found. Looked at:\n${looked}\n${installByHand}`)
+  }
+  const build = planAddon(libtorch)
+  if (!isCompiled(build)) {
+    say(`compiling the addon for LibTorch ${libtorch.version}`)
+    compileAddon(build)
+    changed = true
+  }
+  return { changed, version: libtorch.version }
+}

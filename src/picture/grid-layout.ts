@@ -1,0 +1,133 @@
+/**
+ * Where everything in a grid of tiles goes. Headings are wrapped to their column, and a column is never narrower than
+ * the longest word over it, so nothing is cut off and nothing overlaps.
+ */
+import { SherdError } from '../errors.ts'
+import { measure, type PlacedText, type TextStyle, widestWord, wrapText } from './text.ts'
+import type { Tile } from './tile.ts'
+
+export interface Column {
+  readonly title: string
+  /** Under the title. */
+  readonly subtitle?: string
+  /** Under the last tile. */
+  readonly note?: string
+}
+
+export interface GridPicture {
+  readonly columns: readonly Column[]
+  /** Each row has a tile for every column. */
+  readonly rows: readonly (readonly Tile[])[]
+  readonly title?: string
+  readonly footer?: string
+}
+
+export interface PlacedTile {
+  readonly tile: Tile
+  readonly x: number
+  readonly y: number
+  /** The side in pixels of one pixel of the tile. */
+  readonly factor: number
+}
+
+export interface GridLayout {
+  readonly width: number
+  readonly height: number
+  /** With their measured widths. */
+  readonly texts: readonly (PlacedText & { readonly width: number })[]
+  readonly tiles: readonly PlacedTile[]
+}
+
+interface Face extends TextStyle {
+  readonly fill: string
+  readonly lineHeight: number
+}
+const faces = {
+  title: { size: 17, bold: true, fill: '#111827', lineHeight: 23 },
+  heading: { size: 13, bold: true, fill: '#111827', lineHeight: 17 },
+  subtitle: { size: 11, fill: '#4b5563', lineHeight: 15 },
+  footer: { size: 11, fill: '#6b7280', lineHeight: 16 },
+} satisfies Record<string, Face>
+
+const MARGIN = 20
+const GAP = 8
+const COLUMN_GAP = 12
+const LEAST_SIDE = 112
+const LEAST_WIDTH = 320
+
+/** Throws `SHAPE` when a row does not have a tile for every column. */
+export async function layoutGrid({ columns, rows, title, footer }: GridPicture): Promise<GridLayout> {
+  const odd = rows.findIndex((row) => row.length !== columns.length)
+  if (odd >= 0 || columns.length === 0) {
+    throw new SherdError(
+      'SHAPE',
+      `drawGrid: expected at least one column and a tile for each; row ${odd} has ${rows[odd]?.length ?? 0} tiles for ${columns.length} columns`,
+    )
+  }
+  const texts: (PlacedText & { width: number })[] = []
+  const put = async (lines: readonly string[], { lineHeight, ...face }: Face, x: number, top: number) => {
+    for (const [i, text] of lines.entries()) {
+      const y = top + i * lineHeight + Math.round(0.8 * lineHeight)
+      texts.push({ text, x, y, ...face, width: await measure(text, face) })
+    }
+    return top + lines.length * lineHeight
+  }
+
+  const factor = enlargement(rows)
+  const widths = await Promise.all(columns.map((column, c) => columnWidth(column, rows, c, factor)))
+  const lefts = widths.map(
+    (_, c) => MARGIN + widths.slice(0, c).reduce((sum, width) => sum + width + COLUMN_GAP, 0),
+  )
+  const words = await Promise.all([
+    widestWord(title ?? '', faces.title),
+    widestWord(footer ?? '', faces.footer),
+  ])
+  const content = Math.max(LEAST_WIDTH, lefts.at(-1)! + widths.at(-1)! - MARGIN, ...words)
+
+  let y = MARGIN - 4
+  if (title) y = (await put(await wrapText(title, faces.title, content), faces.title, MARGIN, y)) + 10
+  const headingEnds: number[] = []
+  for (const [c, { title: heading, subtitle }] of columns.entries()) {
+    const head = await wrapText(heading, faces.heading, widths[c]!)
+    const under = subtitle ? await wrapText(subtitle, faces.subtitle, widths[c]!) : []
+    headingEnds.push(
+      await put(under, faces.subtitle, lefts[c]!, await put(head, faces.heading, lefts[c]!, y)),
+    )
+  }
+  y = Math.max(...headingEnds) + 7
+
+  const tiles: PlacedTile[] = []
+  for (const row of rows) {
+    for (const [c, tile] of row.entries()) tiles.push({ tile, x: lefts[c]!, y, factor })
+    y += Math.max(...row.map(({ height }) => height * factor)) + GAP
+  }
+
+  const noteEnds = [y - GAP]
+  for (const [c, { note }] of columns.entries()) {
+    if (note)
+      noteEnds.push(await put(await wrapText(note, faces.subtitle, widths[c]!), faces.subtitle, lefts[c]!, y))
+  }
+  y = Math.max(...noteEnds)
+  if (footer) y = await put(await wrapText(footer, faces.footer, content), faces.footer, MARGIN, y + 12)
+  return { width: content + 2 * MARGIN, height: y + MARGIN, texts, tiles }
+}
+
+/** One whole factor for the picture, so that all tiles keep their proportions to each other. */
+function enlargement(rows: GridPicture['rows']): number {
+  const sides = rows.flat().flatMap(({ width, height }) => [width, height])
+  return sides.length === 0 ? 1 : Math.max(1, Math.ceil(LEAST_SIDE / Math.min(...sides)))
+}
+
+async function columnWidth(
+  { title, subtitle, note }: Column,
+  rows: GridPicture['rows'],
+  c: number,
+  factor: number,
+): Promise<number> {
+  const words = await Promise.all([
+    widestWord(title, faces.heading),
+    widestWord(subtitle ?? '', faces.subtitle),
+    widestWord(note ?? '', faces.subtitle),
+  ])
+  return Math.max(LEAST_SIDE, ...words, ...rows.map((row) => row[c]!.width * factor))
+}

@@ -1,0 +1,16 @@
+/** A picture of labelled columns of tiles: originals beside what was made of them. */
+import { type GridPicture, layoutGrid } from './grid-layout.ts'
+import { drawSvg, encodePng, svgDocument } from './render.ts'
+import { textElement } from './text.ts'
+import { paintTile } from './tile.ts'
+
+/**
+ * Draws the picture as PNG. Tiles are enlarged by a whole factor, nearest neighbour, to sides of at least 112 pixels.
+ * Throws `SHAPE` when a row does not have a tile for every column.
+ */
+export async function drawGrid(picture: GridPicture): Promise<Buffer> {
+  const { width, height, texts, tiles } = await layoutGrid(picture)
+  const canvas = await drawSvg(svgDocument(width, height, texts.map(textElement)))
+  for (const tile of tiles) paintTile(canvas, tile)
+  return encodePng(canvas)
+}

@@ -1,0 +1,54 @@
+/**
+ * How near rebuilt patches are to the true ones: PSNR, and SSIM (Wang et al. 2004) with one patch as the window, uniform
+ * weights and population moments. Both are taken on hidden patches only: visible ones are pasted and would flatter.
+ */
+import { call } from '../tensor/call.ts'
+import { add, div, meanOver, mul, reshape, square, sub, toDevice } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { expectShape } from '../tensor/shape.ts'
+import { type Tensor, toFloats } from '../tensor/tensor.ts'
+
+export interface Quality {
+  /** Peak signal-to-noise ratio in dB, for a peak of 1; infinite for a perfect copy. */
+  readonly psnr: number
+  /** Structural similarity, at most 1; the mean over hidden patches and channels. */
+  readonly ssim: number
+}
+
+// K1 = 0.01 and K2 = 0.03 of the paper, for a dynamic range of 1.
+const C1 = 0.01 ** 2
+const C2 = 0.03 ** 2
+
+/** One result for each image. Both [B, M, P·P·C], pixels with channel last; values are clipped to [0, 1]. */
+export function hiddenQuality(truth: Tensor, rebuilt: Tensor, channels: number): Quality[] {
+  const [B, M, width] = expectShape(truth, ['B', 'M', 'P·P·C'], 'hiddenQuality: truth')
+  expectShape(rebuilt, [B, M, width], 'hiddenQuality: rebuilt')
+  return scope(() => {
+    const split = (x: Tensor) => reshape(call('clamp', x, 0, 1), [B, M, width / channels, channels])
+    const [a, b] = [split(truth), split(rebuilt)] // [B, M, P·P, C]
+    const errors = perImage(meanOver(square(sub(a, b)), [1, 2, 3]))
+    const similarities = perImage(meanOver(ssim(a, b), [1, 2]))
+    return errors.map((error, i) => ({ psnr: -10 * Math.log10(error), ssim: similarities[i]! }))
+  })
+}
+
+/** a, b [B, M, P·P, C] → [B, M, C] */
+function ssim(a: Tensor, b: Tensor): Tensor {
+  const [meanA, meanB] = [meanOver(a, [2]), meanOver(b, [2])] // [B, M, C]
+  const [restA, restB] = [sub(a, meanOver(a, [2], true)), sub(b, meanOver(b, [2], true))]
+  const covariance = meanOver(mul(restA, restB), [2])
+  const variances = add(meanOver(square(restA), [2]), meanOver(square(restB), [2]))
+  return div(
+    mul(add(mul(mul(meanA, meanB), 2), C1), add(mul(covariance, 2), C2)),
+    mul(add(add(square(meanA), square(meanB)), C1), add(variances, C2)),
+  )
+}
+
+const perImage = (x: Tensor): number[] => [...toFloats(toDevice(x, 'cpu'))]
+
+/** The mean over images. */
+export function meanQuality(qualities: readonly Quality[]): Quality {
+  const meanOf = (key: keyof Quality) =>
+    qualities.reduce((sum, quality) => sum + quality[key], 0) / qualities.length
+  return { psnr: meanOf('psnr'), ssim: meanOf('ssim') }
+}

@@ -1,0 +1,60 @@
+/** The picture of reconstructions: every column says what it is and which statistics it used. */
+import { drawGrid } from './grid.ts'
+import type { GridPicture } from './grid-layout.ts'
+import { meanQuality, type Quality } from './quality.ts'
+import type { Reconstructions, StatisticsUsed } from './reconstruction.ts'
+
+// No-break spaces: lines break before "visible" and "(leaks", and keep a number with its unit.
+const subtitles: Record<StatisticsUsed, string> = {
+  raw: 'raw pixels',
+  neighbours: 'statistics: from visible\u00a0neighbours',
+  true: 'statistics: true (leaks\u00a0the\u00a0answer)',
+}
+
+export interface ReconstructionPicture {
+  readonly title?: string
+  /** The optimizer step of the weights. */
+  readonly step?: number
+}
+
+/** Draws reconstructions as PNG, one row for each image. */
+export const drawReconstructions = (
+  made: Reconstructions,
+  about: ReconstructionPicture = {},
+): Promise<Buffer> => drawGrid(reconstructionGrid(made, about))
+
+/** The grid that `drawReconstructions` draws. */
+export function reconstructionGrid(
+  { images, hiddenShare, bands }: Reconstructions,
+  { title, step }: ReconstructionPicture = {},
+): GridPicture {
+  const variants = images[0]?.rebuilt.map(({ statistics }) => statistics) ?? []
+  const measured = images.length === 1 ? '' : `, mean of ${images.length} images`
+  const at = step === undefined ? '' : ` Step ${step.toLocaleString('en-US')}.`
+  return {
+    columns: [
+      { title: 'original', ...(bands && { subtitle: bands }) },
+      { title: 'masked', subtitle: `${percent(hiddenShare)} hidden` },
+      ...variants.map((statistics, i) => ({
+        title: 'reconstruction',
+        subtitle: subtitles[statistics],
+        note: qualityNote(meanQuality(images.map(({ rebuilt }) => rebuilt[i]!.quality))),
+      })),
+    ],
+    rows: images.map(({ original, masked, rebuilt }) => [
+      original,
+      masked,
+      ...rebuilt.map(({ tile }) => tile),
+    ]),
+    ...(title && { title }),
+    footer: `PSNR and SSIM: hidden patches only${measured}.${at}`,
+  }
+}
+
+const percent = (share: number) => `${Number((100 * share).toFixed(1))}\u00a0%`
+const qualityNote = ({ psnr, ssim }: Quality) =>
+  `PSNR\u00a0${fixed(psnr, 1, '\u00a0dB')}\nSSIM\u00a0${fixed(ssim, 3)}`
+function fixed(value: number, digits: number, unit = ''): string {
+  if (Number.isNaN(value)) return 'not\u00a0finite'
+  return (Number.isFinite(value) ? value.toFixed(digits) : '∞') + unit
+}

@@ -1,0 +1,56 @@
+/** Long series made drawable: thinned so that every extreme stays visible, and smoothed by a running median. */
+
+export interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+/** The points whose x and y are finite, by ascending x. Points of the same x keep their order. */
+export function finitePoints(points: readonly Point[]): Point[] {
+  return points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)).sort((a, b) => a.x - b.x)
+}
+
+/**
+ * At most two points for each of `columns` equal spans of x: the lowest and the highest, in their order. Drawn at one
+ * column per pixel, the line looks the same. Short series come back as they are. `points` are sorted by x.
+ */
+export function thin(points: readonly Point[], columns: number): readonly Point[] {
+  const [first, last] = [points[0], points.at(-1)]
+  if (!first || !last || points.length <= 2 * columns) return points
+  const span = last.x - first.x || 1
+  const column = ({ x }: Point) => Math.min(columns - 1, Math.floor(((x - first.x) / span) * columns))
+  const kept: Point[] = []
+  for (let start = 0, end = 0; start < points.length; start = end) {
+    let [low, high] = [start, start]
+    for (end = start; end < points.length && column(points[end]!) === column(points[start]!); end++) {
+      if (points[end]!.y < points[low]!.y) low = end
+      if (points[end]!.y > points[high]!.y) high = end
+    }
+    for (const i of new Set([Math.min(low, high), Math.max(low, high)])) kept.push(points[i]!)
+  }
+  return kept
+}
+
+/**
+ * The median of the `window` points around each of at most `count` evenly spaced points; at the ends the window is cut
+ * off, so the last value looks back over half a window. `points` are sorted by x, `window` is odd.
+ */
+export function runningMedian(
+  points: readonly Point[],
+  { window, count }: { window: number; count: number },
+): Point[] {
+  const half = (window - 1) / 2
+  const samples = Math.min(count, points.length)
+  return Array.from({ length: samples }, (_, k) => {
+    const i = samples === 1 ? 0 : Math.round((k * (points.length - 1)) / (samples - 1))
+    const around = points.slice(Math.max(0, i - half), i + half + 1).map(({ y }) => y)
+    return { x: points[i]!.x, y: median(around) }
+  })
+}
+
+/** Of at least one number. */
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

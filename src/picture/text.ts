@@ -1,0 +1,82 @@
+/**
+ * Text of pictures: how wide it is, where to break it, and its SVG element. Widths are measured with the font that draws,
+ * so that what was laid out does not overlap.
+ */
+import sharp from 'sharp'
+import { useFonts } from './fonts.ts'
+import { escapeXml } from './xml.ts'
+
+export interface TextStyle {
+  /** Pixels per em. */
+  readonly size: number
+  readonly bold?: boolean
+}
+
+const widths = new Map<string, number>()
+
+/** The width of one line in pixels. */
+export async function measure(text: string, { size, bold = false }: TextStyle): Promise<number> {
+  if (text.trim() === '') return 0
+  const font = `DejaVu Sans${bold ? ' Bold' : ''} ${size}`
+  const key = `${font} ${text}`
+  let width = widths.get(key)
+  if (width === undefined) {
+    useFonts()
+    const line = sharp({ text: { text: escapeXml(text), font, dpi: 72, wrap: 'none' } })
+    width = (await line.metadata()).width
+    if (widths.size > 10_000) widths.clear()
+    widths.set(key, width)
+  }
+  return width
+}
+
+/** `text` in lines of at most `width` pixels, broken at spaces and at `\n`. A word is never broken. */
+export async function wrapText(text: string, style: TextStyle, width: number): Promise<string[]> {
+  const lines: string[] = []
+  for (const paragraph of text.split('\n')) {
+    let line = ''
+    for (const word of words(paragraph)) {
+      const longer = line === '' ? word : `${line} ${word}`
+      if (line !== '' && (await measure(longer, style)) > width) {
+        lines.push(line)
+        line = word
+      } else line = longer
+    }
+    lines.push(line)
+  }
+  return lines
+}
+
+/** The width of the widest word: no narrower column can hold the text. */
+export async function widestWord(text: string, style: TextStyle): Promise<number> {
+  const each = await Promise.all(words(text.replaceAll('\n', ' ')).map((word) => measure(word, style)))
+  return Math.max(0, ...each)
+}
+
+// Only the plain space breaks: a no-break space keeps "75 %" together.
+const words = (text: string) => text.split(/[ \t]+/).filter((word) => word !== '')
+
+export interface PlacedText extends TextStyle {
+  readonly text: string
+  /** Of the start, middle or end of the baseline, by `anchor`. */
+  readonly x: number
+  readonly y: number
+  readonly fill: string
+  readonly anchor?: 'start' | 'middle' | 'end'
+  /** Further SVG attributes, already escaped. */
+  readonly more?: string
+}
+
+export function textElement({
+  text,
+  x,
+  y,
+  size,
+  bold,
+  fill,
+  anchor = 'start',
+  more = '',
+}: PlacedText): string {
+  const weight = bold ? ' font-weight="bold"' : ''
+  return `<text x="${x}" y="${y}" font-size="${size}"${weight} fill="${fill}" text-anchor="${anchor}"${more && ` ${more}`}>${escapeXml(text)}</text>`
+}

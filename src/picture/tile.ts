@@ -1,0 +1,67 @@
+/** Tiles: the small images of a picture, as bytes, grey or RGB. */
+import { SherdError } from '../errors.ts'
+import { expectShape } from '../tensor/shape.ts'
+import { type Tensor, toFloats } from '../tensor/tensor.ts'
+
+export interface Tile {
+  readonly width: number
+  readonly height: number
+  /** 1 grey, 3 RGB. */
+  readonly channels: 1 | 3
+  /** [height, width, channels] */
+  readonly pixels: Uint8Array
+}
+
+const shownBands = (channels: number) => (channels < 3 ? 1 : 3)
+
+/** What of an image with this many channels a tile shows, where that is not all: `bands 1–3 of 10 as RGB`. */
+export function bandsNote(channels: number): string | null {
+  if (channels === 1 || channels === 3) return null
+  return channels === 2 ? 'band 1 of 2' : `bands 1–3 of ${channels} as RGB`
+}
+
+/**
+ * Images [B, C, H, W] on the CPU, in [0, 1], as tiles: grey for one or two channels, else the first three as RGB. Values
+ * outside [0, 1] are clipped; NaN becomes black.
+ */
+export function tilesOf(images: Tensor): Tile[] {
+  const [B, C, H, W] = expectShape(images, ['B', 'C', 'H', 'W'], 'tilesOf: images')
+  const values = toFloats(images)
+  const channels = shownBands(C)
+  return Array.from({ length: B }, (_, b) => {
+    const pixels = new Uint8ClampedArray(H * W * channels)
+    for (let c = 0; c < channels; c++) {
+      const plane = (b * C + c) * H * W
+      for (let i = 0; i < H * W; i++) pixels[i * channels + c] = 255 * values[plane + i]!
+    }
+    return { width: W, height: H, channels, pixels: new Uint8Array(pixels.buffer) }
+  })
+}
+
+export interface Canvas {
+  readonly width: number
+  readonly height: number
+  /** [height, width, 3] */
+  readonly pixels: Uint8Array
+}
+
+/** Paints `tile` on the canvas with its corner at (x, y), every pixel as a square of side `factor`. */
+export function paintTile(
+  canvas: Canvas,
+  { tile, x, y, factor }: { tile: Tile; x: number; y: number; factor: number },
+): void {
+  const { width, height, channels, pixels } = tile
+  if (pixels.length !== width * height * channels) {
+    throw new SherdError(
+      'SHAPE',
+      `paintTile: ${width} × ${height} pixels of ${channels} channels are not ${pixels.length} bytes`,
+    )
+  }
+  for (let row = 0; row < height * factor; row++) {
+    for (let column = 0; column < width * factor; column++) {
+      const from = (Math.floor(row / factor) * width + Math.floor(column / factor)) * channels
+      const to = ((y + row) * canvas.width + x + column) * 3
+      for (let c = 0; c < 3; c++) canvas.pixels[to + c] = pixels[from + (channels === 3 ? c : 0)]!
+    }
+  }
+}

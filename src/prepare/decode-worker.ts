@@ -1,0 +1,44 @@
+/**
+ * The decoding thread. The main thread is inside LibTorch for whole steps at a time, so decoding must not need it: this
+ * thread's own event loop keeps libvips busy, and only credits (buffers to fill) and finished batches cross over.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import { invariant, messageOf, SherdError } from '../errors.ts'
+import { batchFiller } from './batch-filler.ts'
+import { configureDecoder } from './decode.ts'
+import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
+import { sampleOrder } from './sample-order.ts'
+import { sampleReader } from './sample-reader.ts'
+import { skipLedger } from './skipped.ts'
+
+function serve(job: DecodeJob): void {
+  invariant(parentPort, 'decode-worker.ts was started as a program and not as a worker thread')
+  const port = parentPort
+  const tell = (message: FromWorker) => port.postMessage(message)
+  configureDecoder()
+  const { files, settings, buffers, batchSize, firstPosition } = job
+  const ledger = skipLedger({ files: files.length, maxShare: job.maxSkippedShare }, (skipped) =>
+    tell({ kind: 'skip', skipped }),
+  )
+  const filler = batchFiller({
+    read: sampleReader({ dir: job.dir, files }, settings, ledger),
+    order: sampleOrder({ size: files.length, seed: settings.seed, shuffle: job.shuffle }),
+    firstPosition,
+    batchSize,
+    sampleBytes: settings.height * settings.width * settings.channels,
+    threads: job.decodeThreads,
+    buffers,
+    onBatch: (batch) => tell({ kind: 'batch', batch }),
+    onFailure: (error) => {
+      const code = error instanceof SherdError ? error.code : 'BUG'
+      tell({ kind: 'failure', code, message: messageOf(error) })
+    },
+  })
+  port.on('message', (message: ToWorker) => {
+    if (message.kind === 'free') filler.free(message.buffer)
+    // With the port closed nothing keeps this thread alive, and it ends by itself.
+    else void filler.stop().then(() => port.close())
+  })
+}
+
+serve(workerData as DecodeJob)

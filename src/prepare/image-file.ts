@@ -1,0 +1,30 @@
+/**
+ * The bytes of an image file, in memory before decoding begins: a file that vanishes or a disk that fails is then a
+ * plain error, and not something that happens inside libvips.
+ */
+import { open } from 'node:fs/promises'
+import { refuse } from './refusal.ts'
+
+/** Of the largest kind of image that is read: RGB with alpha, 16 bits each. */
+const MAX_BYTES_PER_PIXEL = 8
+const MAX_METADATA_BYTES = 16e6
+
+/** Reads `path`. Throws when it cannot be read, is empty, or is larger than any image of `maxPixels` can be. */
+export async function readImageFile(path: string, maxPixels: number): Promise<Buffer> {
+  const handle = await open(path)
+  try {
+    const { size } = await handle.stat()
+    if (size === 0) refuse('the file is empty')
+    if (size > maxPixels * MAX_BYTES_PER_PIXEL + MAX_METADATA_BYTES)
+      refuse(
+        `a file of ${Math.round(size / 1e6)} MB is more than an image of ${megapixels(maxPixels)} can need`,
+      )
+    return await handle.readFile()
+  } finally {
+    await handle.close()
+  }
+}
+
+export function megapixels(pixels: number): string {
+  return `${pixels / 1e6} megapixels`
+}

@@ -1,0 +1,38 @@
+/**
+ * The image formats that are decoded, told apart by their first bytes. A file name proves nothing, and libvips would
+ * also open SVG and PDF; those are programs more than pictures, so they are refused before it sees them.
+ */
+
+/** As libvips calls them; `heif` is AVIF here. */
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'tiff' | 'heif' | 'gif'
+
+export const readableFormats = 'JPEG, PNG, WebP, TIFF, AVIF or GIF'
+
+const HEADER_BYTES = 16
+
+/** The first bytes as Latin-1; `?` stands for any byte. TIFF has two byte orders, each also as BigTIFF. */
+const signatures: Record<ImageFormat, readonly string[]> = {
+  jpeg: ['\xff\xd8\xff'],
+  png: ['\x89PNG\r\n\x1a\n'],
+  webp: ['RIFF????WEBP'],
+  tiff: ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'],
+  heif: ['????ftypavif', '????ftypavis', '????ftypmif1', '????ftypmsf1'],
+  gif: ['GIF87a', 'GIF89a'],
+}
+
+/** The format that `file` starts like, or null. */
+export function formatOf(file: Uint8Array): ImageFormat | null {
+  const start = headerText(file)
+  const fits = (signature: string) => [...signature].every((byte, i) => byte === '?' || byte === start[i])
+  const formats = Object.keys(signatures) as ImageFormat[]
+  return formats.find((format) => signatures[format].some(fits)) ?? null
+}
+
+/** The first bytes in a form that can be shown: `"<svg xmlns=\"htt"`. */
+export function startOf(file: Uint8Array): string {
+  return JSON.stringify(headerText(file).replace(/[^\x20-\x7e]/g, '.'))
+}
+
+function headerText(file: Uint8Array): string {
+  return String.fromCharCode(...file.subarray(0, HEADER_BYTES))
+}

@@ -1,0 +1,22 @@
+/** Why a file cannot be a sample: the words that are shown beside its path. */
+import { messageOf, SherdError } from '../errors.ts'
+
+/** Throws the `DECODE` error of a file that cannot be used. `reason` does not name the file. */
+export function refuse(reason: string): never {
+  throw new SherdError('DECODE', reason)
+}
+
+/**
+ * The reason in one line. Errors of the file system and refusals are told as they are; of what libvips says, which can be
+ * many lines that lead up to one, the last.
+ */
+export function reasonOf(error: unknown): string {
+  const isOurs = error instanceof SherdError
+  const isFileSystem = error instanceof Error && 'syscall' in error
+  if (isOurs || isFileSystem) return messageOf(error)
+  const lines = messageOf(error)
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+  const said = lines.at(-1)?.trim()
+  return said && said !== 'Unknown error' ? `cannot be decoded (${said})` : 'cannot be decoded'
+}

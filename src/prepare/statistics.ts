@@ -1,0 +1,97 @@
+/**
+ * The mean and standard deviation by which samples are normalised: ImageNet's, or the data set's own. Only these
+ * numbers are here; the normalising is done on the device.
+ */
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { ImageFolder } from '../source/image-folder.ts'
+import { centerCrop, type Size } from './crop.ts'
+import { configureDecoder, type DecodeRequest, defaultMaxPixels, tryDecodeImage } from './decode.ts'
+import type { ChannelStatistics } from './normalize.ts'
+import { brokenData, type SkippedFile } from './skipped.ts'
+
+/** Of ImageNet's training images, as the reference recipes use them. */
+export const imagenetStatistics: ChannelStatistics = {
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+}
+
+export interface StatisticsOptions {
+  /** Of the prepared samples: images are centre-cropped to it. */
+  readonly height: number
+  readonly width: number
+  /** 1 or 3. */
+  readonly channels: number
+  readonly minSide: number
+  readonly maxPixels?: number
+  /** At most this many files, evenly spaced over the source, are read. Default 5,000. */
+  readonly maxSamples?: number
+}
+
+/** One grey level: a channel that never changes becomes 0 when it is normalised, not a division by 0. */
+const LEAST_STD = 1 / 255
+
+/**
+ * The statistics of `source`, each at least one grey level in `std`, and the number of images they were taken from.
+ * The same files give the same bits: sums of whole numbers have no order. Files that cannot be decoded are left out;
+ * throws `DATA_BROKEN` when none can.
+ */
+export async function measureStatistics(
+  source: ImageFolder,
+  options: StatisticsOptions,
+): Promise<ChannelStatistics & { readonly samples: number }> {
+  const { channels, minSide, maxPixels = defaultMaxPixels, maxSamples = 5000 } = options
+  const target = { width: options.width, height: options.height }
+  const place = (image: Size) => ({ box: centerCrop(image, target), flip: false })
+  const request: DecodeRequest = { target, channels, minSide, maxPixels, place }
+  const read = Math.min(maxSamples, source.files.length)
+  const sums = channelSums(channels)
+  const skipped: SkippedFile[] = []
+  let started = 0
+  const decodeInTurn = async () => {
+    const pixels = new Uint8Array(target.width * target.height * channels)
+    while (started < read) {
+      const file = source.files[Math.floor((started++ * source.files.length) / read)]!
+      const reason = await tryDecodeImage(join(source.dir, file), request, pixels)
+      if (reason === null) sums.add(pixels)
+      else skipped.push({ file, reason })
+    }
+  }
+  configureDecoder()
+  await Promise.all(Array.from({ length: availableParallelism() }, decodeInTurn))
+  const samples = read - skipped.length
+  if (samples === 0) throw brokenData(skipped, { files: read, maxShare: 0 })
+  return { ...sums.moments(samples * target.width * target.height), samples }
+}
+
+/** Sums of bytes and of their squares: whole numbers below 2^53 for more pixels than any run reads here. */
+function channelSums(channels: number): {
+  add(pixels: Uint8Array): void
+  moments(pixels: number): ChannelStatistics
+} {
+  const sum = new Float64Array(channels)
+  const squares = new Float64Array(channels)
+  return {
+    add(pixels) {
+      for (let c = 0; c < channels; c++) {
+        let s = 0
+        let q = 0
+        for (let i = c; i < pixels.length; i += channels) {
+          const value = pixels[i]!
+          s += value
+          q += value * value
+        }
+        sum[c]! += s
+        squares[c]! += q
+      }
+    },
+    moments(pixels) {
+      const mean = Array.from(sum, (s) => s / pixels)
+      const variance = Array.from(squares, (q, c) => Math.max(0, q / pixels - mean[c]! ** 2))
+      return {
+        mean: mean.map((m) => m / 255),
+        std: variance.map((v) => Math.max(LEAST_STD, Math.sqrt(v) / 255)),
+      }
+    },
+  }
+}

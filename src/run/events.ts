@@ -1,0 +1,42 @@
+/** What a whole run tells: the steps of training, and everything around them. */
+import type { MachinePlan } from '../machine/plan.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { Metric } from './journal.ts'
+
+export interface StartEvent {
+  readonly kind: 'start'
+  readonly run: string
+  readonly preset: string
+  readonly images: number
+  readonly classes: number
+  readonly parameters: number
+  readonly effectiveBatch: number
+  readonly totalSteps: number
+  /** Steps that were taken before, from a checkpoint. */
+  readonly firstStep: number
+  readonly peakLearningRate: number
+  readonly libtorch: string
+  readonly machine: MachinePlan
+  /** Differences from the configuration that a resumed run had. */
+  readonly changes: readonly string[]
+}
+
+export interface EndEvent {
+  readonly kind: 'end'
+  /** `interrupted`: the signal was aborted; the run can go on from its checkpoint. */
+  readonly reason: 'completed' | 'interrupted'
+  readonly step: number
+  readonly loss: number | null
+  readonly checkpoint: string
+  readonly picture: string | null
+  readonly lossCurve: string | null
+  readonly skipped: number
+}
+
+export type RunEvent =
+  | StartEvent
+  | (Metric & { readonly kind: 'step' })
+  | (SkippedFile & { readonly kind: 'skip' })
+  | { readonly kind: 'checkpoint'; readonly step: number; readonly path: string }
+  | { readonly kind: 'picture'; readonly step: number; readonly path: string }
+  | EndEvent

@@ -1,0 +1,223 @@
+/** A pretraining run from start to end: opens or resumes its folder, trains, and keeps the folder up to date. */
+import { appendFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { listCheckpoints, loadCheckpoint, saveCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
+import { effectiveBatch, scheduleOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { initialParameters, parameterCount } from '../model/parameters.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { drawLossCurve } from '../picture/loss-curve.ts'
+import { drawReconstructions } from '../picture/reconstruction-grid.ts'
+import { openLoader } from '../prepare/loader.ts'
+import { normalizePixels } from '../prepare/normalize.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import { type ImageFolder, openImageFolder } from '../source/image-folder.ts'
+import { engineBuild, setThreads } from '../tensor/context.ts'
+import { train } from '../train/loop.ts'
+import type { Trainee } from '../train/step.ts'
+import { channelStatistics, loaderOptions, objectiveOf } from './assemble.ts'
+import { configDifferences } from './difference.ts'
+import type { EndEvent, RunEvent } from './events.ts'
+import { createRun, fingerprint, openRun, type RunFacts, runPaths, writeWhole } from './folder.ts'
+import { appendMetric, readMetrics, rewindMetrics } from './journal.ts'
+import { loadExhibit, reconstructExhibit } from './pictures.ts'
+
+export interface PretrainOptions {
+  readonly config: Config
+  /** The preset's name, for the record. */
+  readonly preset: string
+  /** The folder of images; a resumed run may leave it out. */
+  readonly data: string | undefined
+  /** The run's folder. */
+  readonly out: string
+  readonly resume: boolean
+  /** Aborting it ends the run after the current step, with a checkpoint. */
+  readonly signal: AbortSignal
+}
+
+const picturedImages = 6
+
+interface Beginning {
+  readonly source: ImageFolder
+  readonly facts: RunFacts
+  readonly changes: readonly string[]
+}
+
+async function begin(
+  { config, preset, data, out }: PretrainOptions,
+  machine: MachinePlan,
+): Promise<Beginning> {
+  if (!data)
+    throw new SherdError(
+      'USAGE',
+      'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
+    )
+  const source = await openImageFolder(data)
+  const facts: RunFacts = {
+    format: 'sherd-run/1',
+    preset,
+    data: {
+      dir: resolve(data),
+      files: source.files.length,
+      fingerprint: fingerprint(source),
+      classes: [...source.classes],
+    },
+    statistics: { mean: [], std: [] },
+    started: new Date().toISOString(),
+    engine: { libtorch: engineBuild().version, ...machine },
+  }
+  const { mean, std } = await channelStatistics(config, source)
+  const complete = { ...facts, statistics: { mean: [...mean], std: [...std] } }
+  createRun(out, config, complete)
+  return { source, facts: complete, changes: [] }
+}
+
+async function goOn({ config, data, out }: PretrainOptions): Promise<Beginning> {
+  const { config: before, facts } = openRun(out)
+  const { free, fixed } = configDifferences(before, config)
+  if (fixed.length > 0) {
+    throw new SherdError(
+      'RUN',
+      `${out} cannot go on with another configuration:\n  ${fixed.join('\n  ')}\nStart a new run for it with another --out.`,
+    )
+  }
+  const source = await openImageFolder(data ?? facts.data.dir)
+  if (fingerprint(source) !== facts.data.fingerprint) {
+    throw new SherdError(
+      'RUN',
+      `${source.dir} holds ${source.files.length} images that are not the ${facts.data.files} this run was started with. Restore them, or start a new run.`,
+    )
+  }
+  if (free.length > 0) writeWhole(runPaths(out).config, `${JSON.stringify(config, null, 2)}\n`)
+  return { source, facts, changes: free }
+}
+
+/**
+ * Runs. Every event is written to the run's folder before it is yielded. Throws `SOURCE`, `DATA_BROKEN`, `RUN`, `VALUE`
+ * before or while it runs, `NON_FINITE` with the step, the learning rate and the last good checkpoint.
+ */
+export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEvent> {
+  const { config, out, resume, signal } = options
+  const machine = planMachine({ ...config.train, workers: config.data.workers })
+  setThreads(machine.threads)
+  const { source, facts, changes } = resume ? await goOn(options) : await begin(options, machine)
+  const paths = runPaths(out)
+  const { device, precision } = machine
+  const objective = objectiveOf(config, device)
+  const schedule = scheduleOf(config, source.files.length)
+
+  const latest = resume ? listCheckpoints(paths.checkpoints).at(-1) : undefined
+  const training: Training = latest
+    ? loadCheckpoint(latest.path, objective.rows, device)
+    : fresh(initialParameters(objective.rows, { seed: config.train.seed, device }))
+  const trainee: Trainee = { objective, device, precision, ...training }
+  if (resume) rewindMetrics(paths.metrics, training.step)
+
+  const news: SkippedFile[] = []
+  const onSkip = (file: SkippedFile) => {
+    news.push(file)
+    appendFileSync(paths.skipped, `${JSON.stringify(file)}\n`)
+  }
+  const exhibit = await loadExhibit(config, source, picturedImages)
+  const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
+  const save = (step: number) => {
+    const samples = step * effectiveBatch(config)
+    return saveCheckpoint(paths.checkpoints, { ...training, step, samples }, config.checkpoint.keep)
+  }
+  const draw = async (step: number) => {
+    const path = join(paths.samples, `step-${String(step).padStart(8, '0')}.png`)
+    writeWhole(
+      path,
+      await drawReconstructions(reconstructExhibit(model, exhibit, config.train.seed), { step }),
+    )
+    return path
+  }
+
+  yield {
+    kind: 'start',
+    run: resolve(out),
+    preset: facts.preset,
+    images: source.files.length,
+    classes: source.classes.length,
+    parameters: parameterCount(objective.rows),
+    effectiveBatch: effectiveBatch(config),
+    totalSteps: schedule.totalSteps,
+    firstStep: training.step,
+    peakLearningRate: schedule.peak,
+    libtorch: facts.engine.libtorch,
+    machine,
+    changes,
+  }
+
+  const loader = openLoader({ ...loaderOptions(config, source, machine, training.samples), onSkip })
+  let step = training.step
+  let saved = latest?.path
+  let savedStep = latest?.step
+  let pictured: string | null = null
+  let picturedStep = -1
+  try {
+    const steps = train({
+      ...{ trainee, loader, schedule, signal },
+      toMicroBatch: ({ pixels, size, height, width, channels, epochs, indices }) => ({
+        images: normalizePixels({ pixels, shape: [size, height, width, channels] }, facts.statistics, device),
+        plan: objective.plan(config.train.seed, { epochs, indices }),
+      }),
+      update: config.optim,
+      accumulate: config.train.accumulate,
+      firstStep: training.step,
+      samples: source.files.length,
+    })
+    for await (const event of steps) {
+      step = event.step
+      if (step % config.log.everySteps === 0) yield { kind: 'step', ...appendMetric(paths.metrics, event) }
+      for (const file of news.splice(0)) yield { kind: 'skip', ...file }
+      if (step % config.checkpoint.everySteps === 0) {
+        saved = save(step)
+        savedStep = step
+        yield { kind: 'checkpoint', step, path: saved }
+      }
+      if (config.log.pictureEverySteps > 0 && step % config.log.pictureEverySteps === 0) {
+        pictured = await draw(step)
+        picturedStep = step
+        yield { kind: 'picture', step, path: pictured }
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof SherdError) || error.code !== 'NON_FINITE') throw error
+    const good = saved ? `The last good checkpoint is ${saved}.` : 'There is no checkpoint yet.'
+    const advice = 'A lower optim.baseLearningRate, a longer warm-up or optim.clipGradientNorm may help.'
+    throw new SherdError('NON_FINITE', `${error.message}. ${good} ${advice}`, { cause: error })
+  } finally {
+    await loader.close()
+  }
+
+  if (savedStep !== step || !saved) {
+    saved = save(step)
+    yield { kind: 'checkpoint', step, path: saved }
+  }
+  if (picturedStep !== step && config.log.pictureEverySteps > 0) pictured = await draw(step)
+  const metrics = readMetrics(paths.metrics)
+  const end: EndEvent = {
+    kind: 'end',
+    reason: step < schedule.totalSteps ? 'interrupted' : 'completed',
+    step,
+    loss: metrics.at(-1)?.loss ?? null,
+    checkpoint: saved,
+    picture: pictured,
+    lossCurve: null,
+    skipped: loader.skipped.length,
+  }
+  if (metrics.length === 0) {
+    yield end
+    return
+  }
+  const { png } = await drawLossCurve({ points: metrics, ...(config.target.normalize && { baseline: 1 }) })
+  writeWhole(paths.lossCurve, png)
+  yield { ...end, lossCurve: paths.lossCurve }
+}
+
+function fresh(parameters: Training['parameters']): Training {
+  return { parameters, optimizer: initialAdamW(parameters), step: 0, samples: 0 }
+}

@@ -1,0 +1,79 @@
+/** Whole training steps on random bytes, for timing: upload, normalise, mask, forward, backward, AdamW. */
+import { existsSync, readFileSync } from 'node:fs'
+import { dimensionsOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { initialParameters } from '../model/parameters.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { normalizePixels } from '../prepare/normalize.ts'
+import { imagenetStatistics } from '../prepare/statistics.ts'
+import { draws } from '../random/draws.ts'
+import { clearGradients, setThreads, synchronize } from '../tensor/context.ts'
+import { accumulateGradients, applyUpdate, type Trainee } from '../train/step.ts'
+import { objectiveOf } from './assemble.ts'
+
+export interface StepTimes {
+  readonly seconds: readonly number[]
+  readonly loss: number
+  /** The largest resident set of this process so far. */
+  readonly peakBytes: number
+}
+
+export interface StepBench {
+  readonly machine: MachinePlan
+  readonly batch: number
+  /** Runs `steps` more steps, each timed from a quiet device to a quiet device. */
+  run(steps: number): StepTimes
+}
+
+function peakResidentBytes(): number {
+  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : ''
+  const kilobytes = status.match(/^VmHWM:\s+(\d+) kB$/m)?.[1]
+  return kilobytes ? Number(kilobytes) * 1024 : process.resourceUsage().maxRSS * 1024
+}
+
+export function openStepBench(config: Config): StepBench {
+  const machine = planMachine({ ...config.train, workers: config.data.workers })
+  setThreads(machine.threads)
+  const { device, precision } = machine
+  const { batchSize, seed } = config.train
+  const objective = objectiveOf(config, device)
+  const parameters = initialParameters(objective.rows, { seed, device })
+  const trainee: Trainee = { objective, parameters, optimizer: initialAdamW(parameters), device, precision }
+  const { imageSize, channels } = dimensionsOf(config)
+  const shape = [batchSize, ...imageSize, channels] as const
+  const random = draws({ seed, stream: 'bench', epoch: 0, index: 0 })
+  const pixels = Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.below(256))
+  const statistics =
+    channels === 3 ? imagenetStatistics : { mean: Array(channels).fill(0.5), std: Array(channels).fill(0.25) }
+  const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
+  let step = 0
+
+  const once = (): number => {
+    clearGradients(parameters.values())
+    const epochs = new Int32Array(batchSize).fill(step++)
+    const batch = () => ({
+      images: normalizePixels({ pixels, shape }, statistics, device),
+      plan: objective.plan(seed, { epochs, indices }),
+    })
+    const loss = accumulateGradients(trainee, batch, 1)
+    applyUpdate(trainee, { ...config.optim, learningRate: 1.5e-4 })
+    return loss
+  }
+  return {
+    machine,
+    batch: batchSize,
+    run(steps) {
+      const seconds: number[] = []
+      let loss = 0
+      for (let i = 0; i < steps; i++) {
+        synchronize(device)
+        const started = performance.now()
+        loss = once()
+        synchronize(device)
+        seconds.push((performance.now() - started) / 1000)
+      }
+      return { seconds, loss, peakBytes: peakResidentBytes() }
+    },
+  }
+}

@@ -1,0 +1,120 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openImageFolder } from '../../src/source/image-folder.ts'
+
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'sherd-folder-'))
+})
+afterEach(() => rm(dir, { recursive: true, force: true }))
+
+async function put(...files: string[]) {
+  for (const file of files) {
+    await mkdir(dirname(join(dir, file)), { recursive: true })
+    await writeFile(join(dir, file), '')
+  }
+}
+
+describe('openImageFolder', () => {
+  it('lists every image below the folder, in code unit order, and nothing else', async () => {
+    await put('b.JPG', 'a.png', 'B.jpg', 'sub/deep/ä.webp', 'sub/z.tiff', 'x.txt', 'jpg', '.hidden.png')
+    await put('.git/c.png', 'q.jpe', 'q.jfif', 'q.jpeg', 'q.tif', 'q.avif', 'q.Gif', 'q.bmp', 'q.svg')
+    const folder = await openImageFolder(dir)
+    expect(folder.files).toEqual([
+      'B.jpg',
+      'a.png',
+      'b.JPG',
+      'q.Gif',
+      'q.avif',
+      'q.jfif',
+      'q.jpe',
+      'q.jpeg',
+      'q.tif',
+      'sub/deep/ä.webp',
+      'sub/z.tiff',
+    ])
+    expect(folder).toMatchObject({ dir, classes: [], labels: null })
+  })
+
+  it('takes the first-level sub-folders as classes when every image lies in one', async () => {
+    await put('dog/1.png', 'cat/2.png', 'cat/young/3.png', 'cat/1.png', 'notes/read.me')
+    const folder = await openImageFolder(dir)
+    expect(folder.files).toEqual(['cat/1.png', 'cat/2.png', 'cat/young/3.png', 'dog/1.png'])
+    expect(folder.classes).toEqual(['cat', 'dog'])
+    expect([...(folder.labels ?? [])]).toEqual([0, 0, 0, 1])
+  })
+
+  it('gives labels for one class too', async () => {
+    await put('only/1.png', 'only/2.png')
+    const folder = await openImageFolder(dir)
+    expect(folder.classes).toEqual(['only'])
+    expect([...(folder.labels ?? [])]).toEqual([0, 0])
+  })
+
+  it('follows links to files and folders, ends loops, and keeps a dangling link to an image', async () => {
+    await put('real/a.png', 'apart/b.png')
+    await symlink(join(dir, 'real'), join(dir, 'apart', 'linked'))
+    await symlink(dir, join(dir, 'real', 'up'))
+    await symlink(join(dir, 'real', 'a.png'), join(dir, 'one.png'))
+    await symlink('self', join(dir, 'self'))
+    await symlink('nowhere', join(dir, 'gone.jpg'))
+    await symlink('nowhere', join(dir, 'gone'))
+    const { files } = await openImageFolder(dir)
+    expect(files).toEqual(['apart/b.png', 'apart/linked/a.png', 'gone.jpg', 'one.png', 'real/a.png'])
+  })
+
+  it('is the same from a relative path', async () => {
+    await put('a.png')
+    const there = process.cwd()
+    process.chdir(dir)
+    try {
+      const folder = await openImageFolder('.')
+      expect(folder.files).toEqual(['a.png'])
+      expect(folder.dir).toBe(process.cwd())
+    } finally {
+      process.chdir(there)
+    }
+  })
+
+  it('lists 5,000 files without opening them', async () => {
+    await mkdir(join(dir, 'c'))
+    await Promise.all(Array.from({ length: 5000 }, (_, i) => writeFile(join(dir, 'c', `${i}.jpg`), '')))
+    const folder = await openImageFolder(dir)
+    expect(folder.files.length).toBe(5000)
+    expect(folder.files.slice(0, 3)).toEqual(['c/0.jpg', 'c/1.jpg', 'c/10.jpg'])
+  })
+
+  it('says what is wrong with a folder that has no images', async () => {
+    await expect(openImageFolder(join(dir, 'no'))).rejects.toMatchObject({
+      code: 'SOURCE',
+      message: expect.stringMatching(/Expected a folder of images.*\/no: ENOENT/),
+    })
+    await put('b.txt', 'a.heic')
+    await expect(openImageFolder(join(dir, 'b.txt'))).rejects.toThrow(/b\.txt is a file\. Give the folder/)
+    await expect(openImageFolder(dir)).rejects.toMatchObject({
+      code: 'SOURCE',
+      message: expect.stringMatching(
+        /No images in .*: 2 other files were seen, such as "a\.heic".*\.jpg.*\.gif/,
+      ),
+    })
+  })
+
+  it('says which folder cannot be read', async () => {
+    await put('ok/a.png', 'locked/b.png')
+    await chmod(join(dir, 'locked'), 0)
+    await chmod(dir, 0o755)
+    // Root can read everything; as nobody the lock holds.
+    const isRoot = process.getuid?.() === 0
+    if (isRoot) process.seteuid?.(65534)
+    try {
+      await expect(openImageFolder(dir)).rejects.toMatchObject({
+        code: 'SOURCE',
+        message: expect.stringMatching(/Cannot read the folder .*locked.*EACCES/),
+      })
+    } finally {
+      if (isRoot) process.seteuid?.(0)
+    }
+  })
+})
