@@ -37,7 +37,6 @@ export function startDecodeThread(
 ): DecodeThread {
   configureDecoder()
   const worker = new Worker(workerFile, { workerData: job, name: 'sherd decode', execArgv: [] })
-  worker.unref()
   worker.on('message', onMessage)
   const died = (how: string) =>
     onMessage({ kind: 'failure', code: 'RUN', message: `The decoding thread ${how}.` })
@@ -49,6 +48,8 @@ export function startDecodeThread(
       resolve()
     })
   })
+  // Only now: to listen for messages is to keep the process alive again.
+  worker.unref()
   const tell = (message: ToWorker) => worker.postMessage(message)
   return {
     free: (buffer) => tell({ kind: 'free', buffer }),

@@ -11,7 +11,7 @@ export interface SkippedFile {
 }
 
 export interface SkipLedger {
-  /** Notes a file. Throws `DATA_BROKEN` when there are now too many, or none is left. */
+  /** Notes a file. Throws `DATA_BROKEN` once too many are noted or no other is left, and from then on each time. */
   add(skipped: SkippedFile): void
 }
 
@@ -25,9 +25,10 @@ export function skipLedger(
   const known = new Map<string, SkippedFile>()
   return {
     add(skipped) {
-      if (known.has(skipped.file)) return
-      known.set(skipped.file, skipped)
-      onNew(skipped)
+      if (!known.has(skipped.file)) {
+        known.set(skipped.file, skipped)
+        onNew(skipped)
+      }
       if (known.size > maxShare * files || known.size === files)
         throw brokenData([...known.values()], { files, maxShare })
     },
