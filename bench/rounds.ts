@@ -1,0 +1,49 @@
+/**
+ * A program that is measured in rounds: it prints a line of JSON when it is ready, then answers each line of JSON with
+ * another. Two of them can so take turns within one run, and whatever else the machine does hits both.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+
+export interface Rounds<Ask, Answer> {
+  readonly ready: Readonly<Record<string, unknown>>
+  ask(question: Ask): Promise<Answer>
+  end(): Promise<void>
+}
+
+/** Starts the program and waits until it is ready. Rejects with what it wrote to standard error when it ends early. */
+export async function startRounds<Ask, Answer>(command: readonly string[]): Promise<Rounds<Ask, Answer>> {
+  const [program = '', ...args] = command
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  let complaints = ''
+  child.stderr.on('data', (chunk) => {
+    complaints += String(chunk)
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const next = async () => {
+    const { value, done } = await lines.next()
+    if (done) throw new Error(`${command.slice(0, 2).join(' ')} ended: ${complaints.slice(-2000)}`)
+    return JSON.parse(value) as unknown
+  }
+  return {
+    ready: (await next()) as Record<string, unknown>,
+    async ask(question) {
+      child.stdin.write(`${JSON.stringify(question)}\n`)
+      return (await next()) as Answer
+    },
+    async end() {
+      const exited = once(child, 'exit')
+      child.stdin.end()
+      await exited
+    },
+  }
+}
+
+/** The other side: answers every line of standard input. */
+export async function answerRounds<Ask>(ready: unknown, answer: (question: Ask) => unknown): Promise<void> {
+  console.log(JSON.stringify(ready))
+  for await (const line of createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await answer(JSON.parse(line) as Ask)))
+  }
+}
