@@ -128,8 +128,8 @@ Napi::Value fromBytes(const Napi::CallbackInfo& info) {
   double bytes = static_cast<double>(c10::elementSize(dtype));
   for (const int64_t size : shape) bytes *= static_cast<double>(size);
   if (bytes != static_cast<double>(byteLength))
-    throw std::runtime_error("the shape needs " + std::to_string(static_cast<int64_t>(bytes)) + " bytes, got " +
-                             std::to_string(byteLength));
+    throw std::runtime_error("the shape needs " + Napi::Number::New(info.Env(), bytes).ToString().Utf8Value() +
+                             " bytes, got " + std::to_string(byteLength));
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
   if (byteLength > 0) std::memcpy(tensor.data_ptr(), data, byteLength);
   return Napi::Number::New(info.Env(), stateOf(info).handles.add(std::move(tensor)));

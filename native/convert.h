@@ -1,5 +1,6 @@
 // JavaScript values to the dispatcher's boxed values, guided by the operator's schema, and back.
-// Conventions: a tensor is its handle; a whole number given for a Scalar is an integer; a dtype is its ScalarType code.
+// Conventions: a tensor argument is its handle as a BigInt, so that no number is ever taken for a tensor nor a tensor for a
+// number; a whole number given for a Scalar is an integer; a dtype is its ScalarType code.
 #pragma once
 
 #include <ATen/core/function_schema.h>
@@ -21,6 +22,7 @@ inline std::string kindOf(const Napi::Value& value) {
   if (value.IsNumber()) return "the number " + value.ToString().Utf8Value();
   if (value.IsString()) return "the string \"" + value.As<Napi::String>().Utf8Value() + "\"";
   if (value.IsBoolean()) return "a boolean";
+  if (value.IsBigInt()) return "a tensor";
   return "an object";
 }
 
@@ -52,6 +54,12 @@ inline const at::Tensor& toTensor(const Handles& handles, const Napi::Value& val
   return handles.get(toNumber(value, "a tensor"));
 }
 
+inline const at::Tensor& toTensorArgument(const Handles& handles, const Napi::Value& value) {
+  if (!value.IsBigInt()) mismatch("a tensor", value);
+  bool exact = false;
+  return handles.get(static_cast<double>(value.As<Napi::BigInt>().Uint64Value(&exact)));
+}
+
 inline c10::IValue toIValue(const Handles& handles, const Napi::Value& value, const c10::TypePtr& type);
 
 inline c10::IValue toList(const Handles& handles, const Napi::Value& value, const c10::TypePtr& element) {
@@ -62,7 +70,7 @@ inline c10::IValue toList(const Handles& handles, const Napi::Value& value, cons
     case c10::TypeKind::TensorType: {
       c10::List<at::Tensor> list;
       list.reserve(length);
-      for (uint32_t i = 0; i < length; i++) list.push_back(toTensor(handles, array.Get(i)));
+      for (uint32_t i = 0; i < length; i++) list.push_back(toTensorArgument(handles, array.Get(i)));
       return list;
     }
     case c10::TypeKind::IntType:
@@ -98,7 +106,7 @@ inline c10::IValue toIValue(const Handles& handles, const Napi::Value& value, co
       if (value.IsNull() || value.IsUndefined()) return c10::IValue();
       return toIValue(handles, value, type->castRaw<c10::OptionalType>()->getElementType());
     case c10::TypeKind::TensorType:
-      return toTensor(handles, value);
+      return toTensorArgument(handles, value);
     case c10::TypeKind::ListType:
       return toList(handles, value, type->castRaw<c10::ListType>()->getElementType());
     case c10::TypeKind::IntType:

@@ -1,5 +1,6 @@
 // The table of tensors that JavaScript holds. A handle is a number: slot + generation, so a handle whose tensor was freed
-// is recognised and refused instead of reading memory that now belongs to another tensor.
+// is recognised and refused instead of reading memory that now belongs to another tensor. Generations start at 1, so that
+// no small number is a handle.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -45,7 +46,7 @@ class Handles {
  private:
   struct Slot {
     at::Tensor tensor;
-    uint32_t generation = 0;
+    uint32_t generation = 1;
     bool live = false;
   };
 
@@ -55,6 +56,7 @@ class Handles {
   int64_t index(double handle) const {
     if (!(handle >= 0) || handle > 9007199254740991.0) return -1;
     const uint64_t bits = static_cast<uint64_t>(handle);
+    if (static_cast<double>(bits) != handle) return -1;
     const uint64_t slot = bits % kSlots;
     if (slot >= slots_.size() || !slots_[slot].live || slots_[slot].generation != bits / kSlots) return -1;
     return static_cast<int64_t>(slot);

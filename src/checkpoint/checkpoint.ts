@@ -70,7 +70,8 @@ export function saveCheckpoint(
   mkdirSync(dir, { recursive: true })
   const path = join(dir, folderName(step))
   const writing = join(dir, `.writing-${folderName(step)}`)
-  rmSync(writing, { recursive: true, force: true })
+  for (const name of readdirSync(dir)) // what an interrupted write has left
+    if (name.startsWith('.writing-')) rmSync(join(dir, name), { recursive: true, force: true })
   mkdirSync(writing)
   const moments = new Map<string, Tensor>()
   for (const [name, moment] of optimizer.first) moments.set(`exp_avg.${name}`, moment)
@@ -99,7 +100,7 @@ function loadMoments(path: string, parameters: Parameters, step: number, device:
       new Map(
         [...parameters].map(([name, parameter]) => {
           const found = tensors.get(`${kind}.${name}`)
-          if (!found || found.shape.join() !== parameter.shape.join()) {
+          if (found?.dtype !== 'float32' || found.shape.join() !== parameter.shape.join()) {
             throw new SherdError(
               'CHECKPOINT',
               `${path}: ${kind} of "${name}" is ${found ?? 'missing'}, expected ${parameter}`,

@@ -47,6 +47,18 @@ export interface Header {
   readonly dataStart: number
 }
 
+/** The keys of the outermost object of valid JSON, counted; `JSON.parse` keeps one of two equal keys without a word. */
+function keysWritten(text: string): number {
+  let depth = 0
+  let keys = 0
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g)) {
+    if (token === '{' || token === '[') depth++
+    else if (token === '}' || token === ']') depth--
+    else if (token === ':' && depth === 1) keys++
+  }
+  return keys
+}
+
 /** Parses and checks a header. `fileSize` is that of the whole file; `text` the JSON after the length field. */
 export function parseHeader(
   text: string,
@@ -61,6 +73,8 @@ export function parseHeader(
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new SherdError('CHECKPOINT', 'its header is not a JSON object')
   }
+  if (keysWritten(text) !== Object.keys(json).length)
+    throw new SherdError('CHECKPOINT', 'its header names a tensor twice')
   const { __metadata__: rawMetadata = {}, ...rawEntries } = json as Record<string, unknown>
   const metadata = metadataSchema.safeParse(rawMetadata)
   if (!metadata.success) throw new SherdError('CHECKPOINT', 'its __metadata__ is not an object of strings')
@@ -169,20 +183,20 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  const header: Record<string, unknown> = { __metadata__: metadata }
+  const header = new Map<string, unknown>([['__metadata__', metadata]])
   let offset = 0
   for (const [name, tensor] of tensors) {
     const dtype = nameOf(tensor.dtype)
-    if (!dtype)
+    if (!dtype || header.has(name))
       throw new SherdError(
         'CHECKPOINT',
-        `Cannot write "${name}" (${tensor}) to ${path}: unsupported element type`,
+        `Cannot write "${name}" (${tensor}) to ${path}: ${dtype ? 'the format keeps this name for itself' : 'unsupported element type'}`,
       )
     const bytes = tensor.shape.reduce((a, b) => a * b, dtypes[tensor.dtype].bytes)
-    header[name] = { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] }
+    header.set(name, { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] })
     offset += bytes
   }
-  const json = new TextEncoder().encode(JSON.stringify(header))
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
   const padded = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20) // tensor data start on eight bytes
   padded.set(json)
   const lengthField = new DataView(new ArrayBuffer(8))

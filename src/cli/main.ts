@@ -38,12 +38,23 @@ function program(): Command {
     addSetup,
   ])
     add(root)
-  const exits = (command: Command): void => {
+  const prepare = (command: Command): void => {
     command.exitOverride()
-    command.commands.forEach(exits)
+    missingLast(command)
+    command.commands.forEach(prepare)
   }
-  exits(root)
+  prepare(root)
   return root
+}
+
+/** Commander tells of a missing option before an unknown one, but `--otu` is a mistyped `--out`, not a missing one. */
+function missingLast(command: Command): void {
+  const needed = command.options.filter(({ mandatory }) => mandatory)
+  for (const option of needed) option.mandatory = false
+  command.hook('preAction', () => {
+    const missing = needed.find((option) => !command.getOptionValue(option.attributeName()))
+    if (missing) command.error(`error: required option '${missing.flags}' not specified`)
+  })
 }
 
 /** Runs one command; sets the exit status instead of exiting, so that output is flushed. */

@@ -172,6 +172,9 @@ function describeStart(event: StartEvent): void {
   note(`run folder: ${event.run}`)
 }
 
+/** A path as a shell takes it. */
+const quoted = (path: string) => (/[^\w./~-]/.test(path) ? `'${path.replaceAll("'", "'\\''")}'` : path)
+
 function describeEnd(event: EndEvent, run: string): void {
   endProgress()
   const skipped = event.skipped > 0 ? `; ${event.skipped} files skipped, listed in skipped.jsonl` : ''
@@ -181,5 +184,5 @@ function describeEnd(event: EndEvent, run: string): void {
   print(`checkpoint: ${event.checkpoint}`)
   if (event.picture) print(`reconstruction: ${event.picture}`)
   if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)
-  if (event.reason === 'interrupted') print(`go on with: sherd pretrain --out ${run} --resume`)
+  if (event.reason === 'interrupted') print(`go on with: sherd pretrain --out ${quoted(run)} --resume`)
 }

@@ -1,6 +1,6 @@
-/** `--set key.path=value`: a value is JSON where it parses as JSON, and text otherwise. */
-import { didYouMean, SherdError } from '../errors.ts'
-import { configKeys } from './resolve.ts'
+/** `--set key.path=value`: a value is JSON or a number where it parses as one, and text otherwise. */
+import { SherdError } from '../errors.ts'
+import { configKeys, unknownKey } from './resolve.ts'
 import type { ConfigInput } from './schema.ts'
 
 type Tree = { [key: string]: unknown }
@@ -9,7 +9,8 @@ function parseValue(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    return text
+    const number = Number(text || Number.NaN) // .5 and 1. are numbers to people, not to JSON
+    return Number.isFinite(number) ? number : text
   }
 }
 
@@ -23,15 +24,7 @@ export function withOverride(input: ConfigInput, assignment: string): ConfigInpu
     )
   }
   const path = assignment.slice(0, equals).trim()
-  const keys = configKeys()
-  if (!keys.includes(path)) {
-    const group = keys.filter((key) => key.startsWith(`${path}.`))
-    const hint = group.length ? ` It is a group: ${group.join(', ')}.` : didYouMean(path, keys)
-    throw new SherdError(
-      'CONFIG',
-      `There is no configuration key "${path}".${hint} "sherd presets --keys" lists all.`,
-    )
-  }
+  if (!configKeys().includes(path)) throw unknownKey(path)
   const copy = structuredClone(input) as Tree
   const parts = path.split('.')
   let at = copy

@@ -38,15 +38,23 @@ export function describeKeys(schema: z.ZodObject = configSchema, prefix = ''): K
 /** Every key as a path, such as `optim.baseLearningRate`. */
 export const configKeys = (): string[] => describeKeys().map(({ key }) => key)
 
-const unknownKey = (path: string): SherdError =>
-  new SherdError(
+/** The error for a key that is not in the schema: names the group's keys, or what may have been meant. */
+export function unknownKey(path: string): SherdError {
+  const keys = configKeys()
+  const inGroup = keys.filter((key) => key.startsWith(`${path}.`))
+  const groups = new Set(keys.flatMap((key) => key.split('.').slice(0, -1)))
+  const hint = inGroup.length
+    ? ` It is a group: ${inGroup.join(', ')}.`
+    : didYouMean(path, [...keys, ...groups])
+  return new SherdError(
     'CONFIG',
-    `There is no configuration key "${path}".${didYouMean(path, configKeys())} "sherd presets --keys" lists all.`,
+    `There is no configuration key "${path}".${hint} "sherd presets --keys" lists all.`,
   )
+}
 
 function issueToError(error: z.ZodError, input: unknown): SherdError {
   const lines = error.issues.map((issue) => {
-    const path = issue.path.join('.')
+    const path = issue.path.join('.') || 'configuration'
     if (issue.code === 'unrecognized_keys')
       return unknownKey([...issue.path, issue.keys[0]].join('.')).message
     const given = issue.path.reduce<unknown>(

@@ -10,13 +10,14 @@ const positiveInteger = z.number().int().positive()
 const range = z
   .tuple([z.number().positive(), z.number().positive()])
   .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
+const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1')
 
 const dataSchema = z.strictObject({
   crop: z
     .enum(['random', 'center'])
     .default('random')
     .describe('random: RandomResizedCrop; center: the largest centred box'),
-  scale: range.default([0.2, 1]).describe('RandomResizedCrop: share of the area'),
+  scale: shares.default([0.2, 1]).describe('RandomResizedCrop: share of the area'),
   ratio: range.default([3 / 4, 4 / 3]).describe('RandomResizedCrop: width / height'),
   flip: z.boolean().default(true).describe('mirror half of the samples'),
   statistics: z
@@ -48,7 +49,9 @@ const modelSchema = z.strictObject({
     .default('base')
     .describe('gives width, depth, heads and patchSize where they are not set'),
   imageSize: z
-    .union([positiveInteger, z.tuple([positiveInteger, positiveInteger])])
+    .union([positiveInteger, z.tuple([positiveInteger, positiveInteger])], {
+      error: 'expected one positive whole number, or [height, width]',
+    })
     .default(224)
     .describe('pixels: one side, or [height, width]'),
   patchSize: positiveInteger.min(2).optional().describe('patch side in pixels'),

@@ -78,15 +78,21 @@ function blas(perCore: number): Finding {
   }
 }
 
+/** A variable that is set is obeyed, so installing a package would not help while it points to nothing. */
+function mendOf(where: string): string {
+  if (where.startsWith('LIBTORCH=')) return 'export LIBTORCH=/path/to/libtorch   (or unset LIBTORCH)'
+  if (where.startsWith('LIBTORCH_USE_PYTORCH'))
+    return 'python3 -m pip install torch   (or unset LIBTORCH_USE_PYTORCH)'
+  return `${aptCommand}   (or set LIBTORCH, or LIBTORCH_USE_PYTORCH=1)`
+}
+
 function engine(): Finding[] {
   const { libtorch, tried } = findLibTorch()
   const found: Finding[] = tried.map(({ where, result }) => ({
     name: `LibTorch by ${where}`,
     status: libtorch || result === 'not set' ? 'ok' : 'fail',
     value: result,
-    ...(libtorch || result === 'not set'
-      ? {}
-      : { mend: `${aptCommand}   (or set LIBTORCH, or LIBTORCH_USE_PYTORCH=1)` }),
+    ...(libtorch || result === 'not set' ? {} : { mend: mendOf(where) }),
   }))
   if (!libtorch) return [...found, compilerFinding(true)]
   found.push(compilerFinding(!isCompiled(planAddon(libtorch))))

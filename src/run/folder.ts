@@ -3,8 +3,16 @@
  * `checkpoints/`, `samples/`. Whatever watches a run reads the folder; nothing needs the training process.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { listCheckpoints } from '../checkpoint/checkpoint.ts'
 import { resolveConfig } from '../config/resolve.ts'
@@ -47,6 +55,17 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
   renameSync(`${path}.writing`, path)
 }
 
+// Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.
+function makeFolder(dir: string): void {
+  if (existsSync(dir)) return
+  makeFolder(dirname(dir))
+  try {
+    mkdirSync(dir)
+  } catch (error) {
+    throw new SherdError('RUN', `Cannot create the folder ${dir}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
 /** A number for the list of files: samples are addressed by their place in it, so a resumed run must see the same. */
 export function fingerprint({ files }: ImageFolder): string {
   const hash = createHash('sha256')
@@ -54,17 +73,23 @@ export function fingerprint({ files }: ImageFolder): string {
   return hash.digest('hex').slice(0, 16)
 }
 
+/** Throws `RUN` when a new run cannot have this folder because something is there already. */
+export function expectUnused(dir: string): void {
+  if (!existsSync(dir)) return
+  const refuse = (what: string) => {
+    throw new SherdError('RUN', `${resolve(dir)} ${what} another folder for --out.`)
+  }
+  if (!statSync(dir).isDirectory()) refuse('is a file: choose')
+  if (existsSync(join(dir, 'config.json'))) refuse('already holds a run: go on with --resume, or choose')
+  if (readdirSync(dir).length > 0) refuse('is not empty: choose')
+}
+
 /** Creates the folder of a new run. Throws `RUN` when something is there already. */
 export function createRun(dir: string, config: Config, facts: RunFacts): void {
-  if (existsSync(dir) && readdirSync(dir).length > 0) {
-    const what = existsSync(join(dir, 'config.json'))
-      ? 'already holds a run: go on with --resume'
-      : 'is not empty'
-    throw new SherdError('RUN', `${resolve(dir)} ${what}, or choose another folder for --out.`)
-  }
+  expectUnused(dir)
   const paths = runPaths(dir)
-  mkdirSync(paths.samples, { recursive: true })
-  mkdirSync(paths.checkpoints, { recursive: true })
+  makeFolder(resolve(paths.samples))
+  makeFolder(resolve(paths.checkpoints))
   writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
 }
@@ -74,6 +99,17 @@ function readJson(path: string): unknown {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
     throw new SherdError('RUN', `Cannot read ${path}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+function readConfig(path: string): Config {
+  const json = readJson(path)
+  try {
+    return resolveConfig(json as ConfigInput)
+  } catch (error) {
+    throw new SherdError('RUN', `${path} is not of this version of sherd: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
 }
 
@@ -99,6 +135,9 @@ export function openRun(dir: string): OpenedRun {
       'RUN',
       `${paths.facts} is not of this version of sherd: ${z.prettifyError(facts.error)}`,
     )
-  const config = resolveConfig(readJson(paths.config) as ConfigInput)
-  return { config, facts: facts.data, latest: listCheckpoints(paths.checkpoints).at(-1) ?? null }
+  return {
+    config: readConfig(paths.config),
+    facts: facts.data,
+    latest: listCheckpoints(paths.checkpoints).at(-1) ?? null,
+  }
 }

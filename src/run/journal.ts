@@ -1,5 +1,6 @@
-/** `metrics.jsonl`: one JSON object a line, readable while the run goes on. */
+/** `metrics.jsonl` and `skipped.jsonl`: one JSON object a line, readable while the run goes on. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
 import { writeWhole } from './folder.ts'
 
@@ -9,19 +10,24 @@ export interface Metric extends Omit<StepEvent, 'kind'> {
   readonly time: string
 }
 
-/** The lines of a journal. A line that was cut off by a crash is left out. */
-export function readMetrics(path: string): Metric[] {
+/** The lines of a file of JSON lines. One that was cut off by a crash is left out. */
+function readLines(path: string): unknown[] {
   if (!existsSync(path)) return []
   return readFileSync(path, 'utf8')
     .split('\n')
     .flatMap((line) => {
       try {
-        return line ? [JSON.parse(line) as Metric] : []
+        return line ? [JSON.parse(line) as unknown] : []
       } catch {
         return []
       }
     })
 }
+
+export const readMetrics = (path: string): Metric[] => readLines(path) as Metric[]
+
+/** The files in `skipped.jsonl`, which a run that goes on does not list again. */
+export const readSkipped = (path: string): SkippedFile[] => readLines(path) as SkippedFile[]
 
 /** Forgets what a run logged after the checkpoint it goes on from, since it will log those steps again. */
 export function rewindMetrics(path: string, step: number): void {

@@ -54,7 +54,8 @@ export async function loadExhibit(config: Config, source: ImageFolder, count: nu
       if (skipped.length > 100) break
     }
   }
-  if (samples.length === 0) throw brokenData(skipped, { files: skipped.length, maxShare: 0 })
+  if (samples.length === 0)
+    throw brokenData(skipped, { files: skipped.length, maxShare: config.data.maxSkippedShare })
   return { pixels: Buffer.concat(samples), shape: [samples.length, height, width, channels], indices }
 }
 

@@ -20,8 +20,16 @@ import type { Trainee } from '../train/step.ts'
 import { channelStatistics, loaderOptions, objectiveOf } from './assemble.ts'
 import { configDifferences } from './difference.ts'
 import type { EndEvent, RunEvent } from './events.ts'
-import { createRun, fingerprint, openRun, type RunFacts, runPaths, writeWhole } from './folder.ts'
-import { appendMetric, readMetrics, rewindMetrics } from './journal.ts'
+import {
+  createRun,
+  expectUnused,
+  fingerprint,
+  openRun,
+  type RunFacts,
+  runPaths,
+  writeWhole,
+} from './folder.ts'
+import { appendMetric, readMetrics, readSkipped, rewindMetrics } from './journal.ts'
 import { loadExhibit, reconstructExhibit } from './pictures.ts'
 
 export interface PretrainOptions {
@@ -55,6 +63,7 @@ async function begin(
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
   const source = await openImageFolder(data)
+  expectUnused(out)
   const facts: RunFacts = {
     format: 'sherd-run/1',
     preset,
@@ -69,9 +78,7 @@ async function begin(
     engine: { libtorch: engineBuild().version, ...machine },
   }
   const { mean, std } = await channelStatistics(config, source)
-  const complete = { ...facts, statistics: { mean: [...mean], std: [...std] } }
-  createRun(out, config, complete)
-  return { source, facts: complete, changes: [] }
+  return { source, facts: { ...facts, statistics: { mean: [...mean], std: [...std] } }, changes: [] }
 }
 
 async function goOn({ config, data, out }: PretrainOptions): Promise<Beginning> {
@@ -115,12 +122,14 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   const trainee: Trainee = { objective, device, precision, ...training }
   if (resume) rewindMetrics(paths.metrics, training.step)
 
+  const exhibit = await loadExhibit(config, source, picturedImages)
+  if (!resume) createRun(out, config, facts) // only now, so that a run that could not begin leaves nothing behind
   const news: SkippedFile[] = []
+  const listed = new Set(readSkipped(paths.skipped).map(({ file }) => file))
   const onSkip = (file: SkippedFile) => {
     news.push(file)
-    appendFileSync(paths.skipped, `${JSON.stringify(file)}\n`)
+    if (!listed.has(file.file)) appendFileSync(paths.skipped, `${JSON.stringify(file)}\n`)
   }
-  const exhibit = await loadExhibit(config, source, picturedImages)
   const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
   const save = (step: number) => {
     const samples = step * effectiveBatch(config)
@@ -146,7 +155,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     totalSteps: schedule.totalSteps,
     firstStep: training.step,
     peakLearningRate: schedule.peak,
-    libtorch: facts.engine.libtorch,
+    libtorch: engineBuild().version,
     machine,
     changes,
   }
@@ -186,7 +195,9 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     }
   } catch (error) {
     if (!(error instanceof SherdError) || error.code !== 'NON_FINITE') throw error
-    const good = saved ? `The last good checkpoint is ${saved}.` : 'There is no checkpoint yet.'
+    // A checkpoint of the weights that gave this is none to go on from.
+    const last = listCheckpoints(paths.checkpoints).findLast((checkpoint) => checkpoint.step < step)
+    const good = last ? `The last good checkpoint is ${last.path}.` : 'There is no good checkpoint yet.'
     const advice = 'A lower optim.baseLearningRate, a longer warm-up or optim.clipGradientNorm may help.'
     throw new SherdError('NON_FINITE', `${error.message}. ${good} ${advice}`, { cause: error })
   } finally {

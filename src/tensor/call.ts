@@ -23,18 +23,23 @@ export function hasOperator(name: string): boolean {
   return lookUp(name) >= 0
 }
 
+// Tensors cross as BigInts, everything else as it is: a number is never taken for a tensor, nor a tensor for a number.
 function toNative(argument: Argument): unknown {
-  if (argument instanceof Tensor) return argument.handle
+  if (argument instanceof Tensor) return BigInt(argument.handle)
   if (Array.isArray(argument)) return argument.map(toNative)
+  if (typeof argument === 'bigint') throw new SherdError('VALUE', 'a BigInt is no argument of an operator')
   return argument
 }
 
-function show(argument: Argument): string {
+function show(argument: Argument, depth = 0): string {
   if (Array.isArray(argument)) {
-    const shown = argument.slice(0, 4).map(show)
+    if (depth === 3) return '[…]'
+    const shown = argument.slice(0, 4).map((each) => show(each, depth + 1))
     return `[${shown.join(', ')}${argument.length > 4 ? `, … ${argument.length} in all` : ''}]`
   }
-  return String(argument)
+  return argument === null || argument instanceof Tensor || typeof argument !== 'object'
+    ? String(argument)
+    : 'an object'
 }
 
 /** Calls `aten::name`; a failure names the operator and the shapes of its arguments. */
@@ -43,7 +48,7 @@ export function callRaw(name: string, args: readonly Argument[]): NativeResult {
   if (operator < 0)
     throw new SherdError('TENSOR', `This LibTorch (${addon().build().version}) has no operator aten::${name}`)
   return guarded(
-    () => `aten::${name}(${args.map(show).join(', ')})`,
+    () => `aten::${name}(${args.map((each) => show(each)).join(', ')})`,
     () => addon().call(operator, args.map(toNative)),
   )
 }

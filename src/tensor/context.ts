@@ -15,6 +15,9 @@ export function noGrad<T>(body: () => T): T {
   }
 }
 
+// The autocast that is on, by kind of device. LibTorch has one switch each, so the inner of two must put it back.
+const casting = new Map<string, number>()
+
 /**
  * Runs `body` with LibTorch's automatic casting: matrix products take `dtype`, reductions that need it stay in float32,
  * each weight is cast once. `float32` runs `body` as it is.
@@ -24,11 +27,20 @@ export function autocast<T>({ device, dtype }: { device: Device; dtype: DType },
   if (dtype !== 'bfloat16' && dtype !== 'float16') {
     throw new SherdError('VALUE', `autocast: expected bfloat16, float16 or float32, got ${dtype}`)
   }
-  guarded('autocast', () => addon().setAutocast(device, true, dtypes[dtype].code))
+  const code = dtypes[dtype].code
+  guarded('autocast', () => addon().setAutocast(device, true, code))
+  const [kind = device] = device.split(':')
+  const outer = casting.get(kind)
+  casting.set(kind, code)
   try {
     return body()
   } finally {
-    addon().setAutocast(device, false, dtypes[dtype].code)
+    addon().setAutocast(device, false, code)
+    if (outer === undefined) casting.delete(kind)
+    else {
+      addon().setAutocast(device, true, outer)
+      casting.set(kind, outer)
+    }
   }
 }
 

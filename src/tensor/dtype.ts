@@ -1,4 +1,5 @@
 /** Element types: their names, LibTorch's codes (c10::ScalarType) and the typed arrays that hold them. */
+import { SherdError } from '../errors.ts'
 
 export const dtypes = {
   uint8: { code: 0, bytes: 1, array: Uint8Array },
@@ -31,4 +32,11 @@ const names = new Map(Object.entries(dtypes).map(([name, { code }]) => [code as 
 /** The name of a ScalarType code; types that sherd does not use come as `type N`. */
 export function dtypeName(code: number): DType {
   return names.get(code) ?? (`type ${code}` as DType)
+}
+
+/** The ScalarType code of a dtype; throws `VALUE` for a name that is none. */
+export function dtypeCode(dtype: DType): number {
+  if (!Object.hasOwn(dtypes, dtype))
+    throw new SherdError('VALUE', `Unknown dtype "${dtype}"; known: ${Object.keys(dtypes).join(', ')}`)
+  return dtypes[dtype].code
 }

@@ -3,7 +3,7 @@
  * `src/tensor/README.md`. Every function returns a new tensor that the open scope owns.
  */
 import { call, callMany, hasOperator } from './call.ts'
-import { type DType, dtypes } from './dtype.ts'
+import { type DType, dtypeCode } from './dtype.ts'
 import type { Device, Shape, Tensor } from './tensor.ts'
 
 type Operand = Tensor | number
@@ -75,8 +75,7 @@ interface Kind {
   readonly dtype?: DType
   readonly device?: Device
 }
-const kind = ({ dtype = 'float32', device = 'cpu' }: Kind) =>
-  [dtypes[dtype].code, null, device, null] as const
+const kind = ({ dtype = 'float32', device = 'cpu' }: Kind) => [dtypeCode(dtype), null, device, null] as const
 export const zeros = (shape: Shape, options: Kind = {}) => call('zeros', shape, ...kind(options))
 export const ones = (shape: Shape, options: Kind = {}) => call('ones', shape, ...kind(options))
 export const full = (shape: Shape, value: number, options: Kind = {}) =>
@@ -84,9 +83,9 @@ export const full = (shape: Shape, value: number, options: Kind = {}) =>
 export const arange = (n: number, options: Kind = { dtype: 'int64' }) => call('arange', n, ...kind(options))
 export const randn = (shape: Shape, options: Kind = {}) => call('randn', shape, ...kind(options))
 export const zerosLike = (x: Tensor) => call('zeros_like', x)
-export const toDtype = (x: Tensor, dtype: DType) => call('to.dtype', x, dtypes[dtype].code)
+export const toDtype = (x: Tensor, dtype: DType) => call('to.dtype', x, dtypeCode(dtype))
 export const toDevice = (x: Tensor, device: Device) =>
-  x.device === device ? x : call('to.device', x, device, dtypes[x.dtype].code)
+  x.device === device ? x : call('to.device', x, device, dtypeCode(x.dtype))
 
 /**
  * softmax(q kᵀ / √d) v for q, k, v [B, A, N, d]. On a GPU LibTorch's fused kernel where it has one (2.x); on a CPU the

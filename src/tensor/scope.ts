@@ -25,6 +25,7 @@ export function scope<T>(body: () => T): T {
   try {
     const result = withOwner(mine, body)
     if (result instanceof Promise) {
+      result.catch(() => {}) // what it rejects with later has nobody left to hear it, and would end the process
       throw new SherdError('VALUE', 'scope: the body must be synchronous, it returned a Promise')
     }
     collect(result, survivors)

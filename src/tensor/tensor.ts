@@ -4,7 +4,7 @@
  */
 import { messageOf, SherdError } from '../errors.ts'
 import { addon, type Handle } from './addon.ts'
-import { type ArrayOf, type DType, dtypeName, dtypes } from './dtype.ts'
+import { type ArrayOf, type DType, dtypeCode, dtypeName, dtypes } from './dtype.ts'
 import { adopt } from './lifetime.ts'
 
 export type Shape = readonly number[]
@@ -24,6 +24,9 @@ export class Tensor {
   #description: Description | undefined
 
   constructor(handle: Handle) {
+    // What is not a handle would fail only when the garbage collector frees it, where nothing can catch it.
+    if (!Number.isSafeInteger(handle))
+      throw new SherdError('VALUE', 'Tensors are made by functions such as tensor and fromArray, not by new')
     this.handle = handle
     adopt(this)
   }
@@ -76,17 +79,12 @@ export function guarded<T>(what: string | (() => string), body: () => T): T {
 
 /** A tensor with a copy of `data`, of shape `shape`, on the CPU. The length must be the product of the shape. */
 export function fromArray<D extends DType>(data: ArrayOf<D>, shape: Shape, dtype: D): Tensor {
-  const expected = dtypes[dtype]
-  if (!expected)
-    throw new SherdError(
-      'VALUE',
-      `fromArray: unknown dtype "${dtype}"; known: ${Object.keys(dtypes).join(', ')}`,
-    )
-  if (!(data instanceof expected.array)) {
-    throw new SherdError('VALUE', `fromArray: a ${dtype} tensor needs a ${expected.array.name}`)
-  }
+  const code = dtypeCode(dtype)
+  const { array } = dtypes[dtype]
+  if (!(data instanceof array))
+    throw new SherdError('VALUE', `fromArray: a ${dtype} tensor needs a ${array.name}`)
   return new Tensor(
-    guarded(`fromArray ${dtype}[${shape.join(', ')}]`, () => addon().fromBytes(data, expected.code, shape)),
+    guarded(`fromArray ${dtype}[${shape.join(', ')}]`, () => addon().fromBytes(data, code, shape)),
   )
 }
 

@@ -9,7 +9,8 @@ export interface Grid {
 
 /** The grid of an image of `[H, W]` pixels under patches of side P. Both sides must be divisible by P. */
 export function gridOf([height, width]: readonly [number, number], patchSize: number): Grid {
-  if (height % patchSize !== 0 || width % patchSize !== 0 || height < patchSize || width < patchSize) {
+  const fits = (side: number) => Number.isInteger(side) && side >= patchSize && side % patchSize === 0
+  if (!(Number.isInteger(patchSize) && patchSize >= 1 && fits(height) && fits(width))) {
     throw new SherdError(
       'SHAPE',
       `An image of ${height} × ${width} pixels cannot be cut into patches of side ${patchSize}: both sides must be multiples of it`,

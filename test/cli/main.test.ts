@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { packageRoot } from '../../src/package-root.ts'
+import { sherd } from './sherd.ts'
+
+const commands = [
+  'pretrain',
+  'reconstruct',
+  'verify',
+  'doctor',
+  'presets',
+  'sample-data',
+  'bench',
+  'demo',
+  'setup',
+]
+
+describe.concurrent('sherd', () => {
+  it('lists its commands', async () => {
+    const { status, stdout } = await sherd(['--help'])
+    expect(status).toBe(0)
+    const listed = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name)
+    expect(listed).toEqual([...commands, 'help'])
+  })
+
+  it.each([...commands.map((name) => [name]), ['bench', 'step']])(
+    '%s %s explains every option',
+    async (...names) => {
+      const { status, stdout, stderr } = await sherd([...names, '--help'])
+      expect([status, stderr]).toEqual([0, ''])
+      expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
+      const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
+      expect(options.length).toBeGreaterThan(0)
+      for (const line of options) expect(line).toMatch(/^(-\w, )?--[a-z-]+( <\S+>)? {2,}\S/)
+    },
+  )
+
+  it('knows its version', async () => {
+    const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+      version: string
+    }
+    expect(await sherd(['--version'])).toMatchObject({ status: 0, stdout: `${manifest.version}\n` })
+  })
+
+  it.each<[string[], RegExp]>([
+    [[], /Usage: sherd/],
+    [['bench'], /Usage: sherd bench/],
+    [['pretrian'], /unknown command 'pretrian'\n\(Did you mean pretrain\?\)/],
+    [['sampledata'], /unknown command 'sampledata'\n\(Did you mean sample-data\?\)/],
+    [['--versoin'], /unknown option '--versoin'\n\(Did you mean --version\?\)/],
+    [['presets', 'mae-base-224', 'more'], /too many arguments/],
+    [['verify'], /missing required argument 'file'/],
+    [['doctor', '--jsn'], /unknown option '--jsn'\n\(Did you mean --json\?\)/],
+    [['demo', '--ou', 'x'], /unknown option '--ou'\n\(Did you mean --out\?\)/],
+    [['bench', 'step', '--step', '3'], /unknown option '--step'\n\(Did you mean --steps\?\)/],
+    [['bench', 'step', '--steps', '0'], /--steps <n>.* Expected a whole number of at least 1/],
+    // A mistyped option that is needed is told as mistyped, not as missing.
+    [['sample-data', '--ot', 'x'], /unknown option '--ot'\n\(Did you mean --out\?\)/],
+    [
+      ['reconstruct', '--run', 'r', '--image', 'd', '--out', 'x.png'],
+      /unknown option '--image'\n\(Did you mean --images\?\)/,
+    ],
+    [['sample-data'], /required option '--out <dir>' not specified/],
+    [['sample-data', '--out', ''], /required option '--out <dir>' not specified/],
+    [['reconstruct', '--run', 'r', '--images', 'd'], /required option '--out <file>' not specified/],
+    [['sample-data', '--out', 'x', '--count', '9'], /--count <n>.* Expected a whole number of at least 10/],
+    [['sample-data', '--out', 'x', '--seed', '1.5'], /--seed <n>.* Expected a whole number of at least 0/],
+  ])('%j is a wrong command: status 2 and a hint', async (args, message) => {
+    const { status, stdout, stderr } = await sherd(args)
+    expect(stderr).toMatch(message)
+    expect([status, stdout]).toEqual([2, ''])
+  })
+})

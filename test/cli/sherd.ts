@@ -1,0 +1,111 @@
+// Runs the command as a user does: the compiled launcher in a process of its own.
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll } from 'vitest'
+import { packageRoot } from '../../src/package-root.ts'
+import type { Metric } from '../../src/run/journal.ts'
+
+export interface Outcome {
+  /** The exit status, or the signal that ended the process. */
+  readonly status: number | NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  /** The lines of standard output as JSON. */
+  json(): Record<string, unknown>[]
+}
+
+export interface Running {
+  kill(signal: NodeJS.Signals): void
+  readonly ended: Promise<Outcome>
+}
+
+const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
+
+/** Starts `sherd ARGS`. Relative paths are below `cwd`, a folder of temporary files unless given. */
+export function start(
+  args: readonly string[],
+  { cwd = tmpdir(), env = {} }: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Running {
+  const child = spawn(process.execPath, [launcher, ...args], {
+    cwd,
+    env: { ...process.env, NO_COLOR: '1', ...env },
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const ended = new Promise<Outcome>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) =>
+      resolve({
+        status: signal ?? code,
+        stdout,
+        stderr,
+        json: () =>
+          stdout
+            .trimEnd()
+            .split('\n')
+            .map((line) => JSON.parse(line) as Record<string, unknown>),
+      }),
+    )
+  })
+  return { kill: (signal) => child.kill(signal), ended }
+}
+
+export const sherd = (args: readonly string[], options: Parameters<typeof start>[1] = {}): Promise<Outcome> =>
+  start(args, options).ended
+
+const folders: string[] = []
+afterAll(() => Promise.all(folders.map((dir) => rm(dir, { recursive: true, force: true }))))
+
+/** A new folder that is removed after the tests of the file. */
+export async function workFolder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'sherd-cli-'))
+  folders.push(dir)
+  return dir
+}
+
+export const set = (values: Readonly<Record<string, unknown>>): string[] =>
+  Object.entries(values).flatMap(([key, value]) => [
+    '--set',
+    `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  ])
+
+/** What makes a run tiny: 19 thousand parameters, 16 × 16 pixels, one thread. */
+export const tinyKeys = {
+  'model.size': 'tiny',
+  'model.width': 32,
+  'model.depth': 1,
+  'model.heads': 2,
+  'model.decoderWidth': 16,
+  'model.decoderDepth': 1,
+  'model.decoderHeads': 2,
+  'model.imageSize': 16,
+  'model.patchSize': 4,
+  'train.batchSize': 8,
+  'train.threads': 1,
+  'log.pictureEverySteps': 0,
+}
+
+export const tiny = (more: Readonly<Record<string, unknown>> = {}): string[] => set({ ...tinyKeys, ...more })
+
+/** Waits until `holds`, or fails after a minute. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + 60_000; !holds(); await sleep(5))
+    if (Date.now() > end) throw new Error(`Waited a minute for ${what}`)
+}
+
+export const readLines = (path: string): string[] =>
+  existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []
+
+/** The lines of a run's metrics, each of which must be JSON. */
+export const metricsOf = (run: string): Metric[] =>
+  readLines(join(run, 'metrics.jsonl')).map((line) => JSON.parse(line) as Metric)

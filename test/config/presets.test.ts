@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { presetNames, presetOf } from '../../src/config/presets.ts'
+import { resolveConfig } from '../../src/config/resolve.ts'
+import { packageRoot } from '../../src/package-root.ts'
+
+const folder = join(packageRoot(), 'presets')
+
+describe('presets', () => {
+  it('are a file each, and every file is in the table', () => {
+    const files = readdirSync(folder).filter((name) => name !== 'index.ts')
+    expect(files.map((name) => name.replace(/\.ts$/, '')).sort()).toEqual([...presetNames].sort())
+  })
+
+  it.each([
+    ['mae-tiny-cifar10', 'tiny', 32, 4],
+    ['mae-small-64', 'small', 64, 8],
+    ['mae-base-224', 'base', 224, 16],
+    ['mae-large-224', 'large', 224, 16],
+    ['mae-huge-224', 'huge', 224, 14],
+  ])('hold %s', (name, size, side, patchSize) => {
+    const { model } = resolveConfig(presetOf(name).config)
+    expect(model).toMatchObject({ size, imageSize: [side, side], patchSize })
+  })
+
+  it.each(presetNames)('%s is a complete experiment', (name) => {
+    expect(() => resolveConfig(presetOf(name).config)).not.toThrow()
+    expect(presetOf(name).summary).toMatch(/\S/)
+    const header = readFileSync(join(folder, `${name}.ts`), 'utf8').split('*/')[0]!
+    expect(header).toMatch(new RegExp(`^ \\*   sherd pretrain ${name} --data \\S+ --out \\S+$`, 'm'))
+    for (const part of ['Cost', 'Expected', 'Measured'])
+      expect(header).toMatch(new RegExp(`^ \\* ${part}: \\S`, 'm'))
+  })
+
+  it.each(['mae-base-224', 'mae-large-224', 'mae-huge-224'])('%s keeps the recipe of the paper', (name) => {
+    const { optim, mask, target, train, model } = resolveConfig(presetOf(name).config)
+    const paper = resolveConfig({})
+    expect({ optim, mask, target }).toEqual({ optim: paper.optim, mask: paper.mask, target: paper.target })
+    expect(train.batchSize * train.accumulate).toBe(4096)
+    expect(train.epochs).toBe(800)
+    expect(model).toMatchObject({ decoderWidth: 512, decoderDepth: 8, decoderHeads: 16 })
+  })
+
+  it('refuse a mistyped name with the one that was meant', () => {
+    expect(() => presetOf('mae-base-244')).toThrow(
+      expect.objectContaining({
+        code: 'PRESET_UNKNOWN',
+        message: expect.stringContaining(
+          'There is no preset "mae-base-244". Did you mean "mae-base-224"?',
+        ) as string,
+      }),
+    )
+    expect(() => presetOf('toString')).toThrow(/There is no preset "toString"/)
+  })
+})

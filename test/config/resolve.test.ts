@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest'
+import {
+  configKeys,
+  dimensionsOf,
+  effectiveBatch,
+  resolveConfig,
+  scheduleOf,
+  totalSteps,
+} from '../../src/config/resolve.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
+import { SherdError } from '../../src/errors.ts'
+import { learningRateAt } from '../../src/optim/schedule.ts'
+
+/** The message of the `CONFIG` error that this input gives. */
+function refusal(input: unknown): string {
+  try {
+    resolveConfig(input as ConfigInput)
+  } catch (error) {
+    if (error instanceof SherdError && error.code === 'CONFIG') return error.message
+    throw error
+  }
+  throw new Error(`${JSON.stringify(input)} was taken`)
+}
+
+describe('resolveConfig', () => {
+  it.each([
+    [{ optm: {} }, '"optm"', '"optim"'],
+    [{ optim: { baseLearningrate: 1 } }, '"optim.baseLearningrate"', '"optim.baseLearningRate"'],
+    [{ mask: { ration: 0.5 } }, '"mask.ration"', '"mask.ratio"'],
+    [{ model: { widht: 64 } }, '"model.widht"', '"model.width"'],
+    [{ train: { batchsize: 64 } }, '"train.batchsize"', '"train.batchSize"'],
+    [{ log: { everyStep: 5 } }, '"log.everyStep"', '"log.everySteps"'],
+  ])('suggests what an unknown key was meant to be: %j', (input, wrong, meant) => {
+    const message = refusal(input)
+    expect(message).toContain(`There is no configuration key ${wrong}. Did you mean ${meant}?`)
+    expect(message).toContain('sherd presets --keys')
+  })
+
+  it.each<[unknown, RegExp]>([
+    [{ mask: { ratio: 2 } }, /^mask\.ratio: .*<1.*, got 2$/],
+    [{ mask: { ratio: '0.5' } }, /^mask\.ratio: .*number.*, got "0\.5"$/],
+    [{ train: { batchSize: 2.5 } }, /^train\.batchSize: .*int.*, got 2\.5$/],
+    [{ model: { size: 'hug' } }, /^model\.size: .*"tiny".*"huge".*, got "hug"$/],
+    [{ model: { imageSize: [1, 2, 3] } }, /^model\.imageSize: .*\[height, width\], got \[1,2,3\]$/],
+    [{ data: { scale: [1, 0.5] } }, /^data\.scale: .*must not exceed the second, got \[1,0\.5\]$/],
+    [{ data: { scale: [0.2, 3] } }, /^data\.scale: .*share must not exceed 1, got \[0\.2,3\]$/],
+    [{ optim: 5 }, /^optim: .*object.*, got 5$/],
+    [{ train: { seed: -1 } }, /^train\.seed: .*integer in \[0, 2\^53\), got -1$/],
+    [null, /^configuration: .*object.*, got null$/],
+  ])('names the key, what it expects and what came: %j', (input, message) => {
+    expect(refusal(input)).toMatch(message)
+  })
+
+  it('tells every mistake at once', () => {
+    const lines = refusal({ optim: { beta1: 2 }, mask: { ratio: 0 } }).split('\n')
+    expect(lines.map((line) => line.split(':')[0]).sort()).toEqual(['mask.ratio', 'optim.beta1'])
+  })
+
+  it.each<[ConfigInput, RegExp]>([
+    [{ model: { width: 64, heads: 3 } }, /model\.width 64 is not divisible by model\.heads 3/],
+    [{ model: { decoderWidth: 20, decoderHeads: 3 } }, /model\.decoderWidth 20 .*model\.decoderHeads 3/],
+    [{ model: { width: 30, heads: 3 } }, /model\.width 30 is not a multiple of 4/],
+    [{ model: { imageSize: 30, patchSize: 4 } }, /30 × 30 pixels .*patches of side 4/],
+    [{ model: { imageSize: [32, 30], patchSize: 4 } }, /32 × 30 pixels .*patches of side 4/],
+    [{ model: { imageSize: 8, patchSize: 16 } }, /8 × 8 pixels .*patches of side 16/],
+    // Four patches: a fifth of them would be none.
+    [
+      { model: { imageSize: 8, patchSize: 4 }, mask: { ratio: 0.8 } },
+      /mask\.ratio 0\.8 of 4 patches keeps 0/,
+    ],
+    [{ model: { imageSize: 8, patchSize: 8 } }, /mask\.ratio 0\.75 of 1 patches keeps 0/],
+    [{ model: { mlpRatio: 1e-6 } }, /model\.mlpRatio: .*got 0\.000001/],
+  ])('refuses dimensions that do not fit together: %j', (input, message) => {
+    expect(refusal(input)).toMatch(message)
+  })
+
+  it('takes the widest ratio that still keeps one patch', () => {
+    const model = { imageSize: 8, patchSize: 4 }
+    expect(resolveConfig({ model, mask: { ratio: 0.75 } }).mask.ratio).toBe(0.75)
+  })
+
+  it.each([
+    ['tiny', 192, 12, 3, 16],
+    ['small', 384, 12, 6, 16],
+    ['base', 768, 12, 12, 16],
+    ['large', 1024, 24, 16, 16],
+    ['huge', 1280, 32, 16, 14],
+  ] as const)('fills in the dimensions of %s', (size, width, depth, heads, patchSize) => {
+    expect(resolveConfig({ model: { size } }).model).toMatchObject({ width, depth, heads, patchSize })
+  })
+
+  it('lets what is set win over the size', () => {
+    const model = { size: 'huge', width: 64, depth: 2, heads: 4, patchSize: 8 } as const
+    expect(resolveConfig({ model }).model).toMatchObject(model)
+    expect(resolveConfig({ model: { size: 'huge', depth: 2 } }).model).toMatchObject({
+      depth: 2,
+      width: 1280,
+      heads: 16,
+    })
+  })
+
+  it('takes the image size as one side or as height and width', () => {
+    expect(resolveConfig({ model: { imageSize: 32 } }).model.imageSize).toEqual([32, 32])
+    expect(resolveConfig({ model: { imageSize: [32, 48] } }).model.imageSize).toEqual([32, 48])
+    expect(dimensionsOf(resolveConfig({ model: { imageSize: [32, 48] } })).imageSize).toEqual([32, 48])
+  })
+
+  it('freezes everything, and leaves what it was given alone', () => {
+    const input = { model: { imageSize: [32, 48] as [number, number] } }
+    const config = resolveConfig(input)
+    const objects: object[] = [config]
+    for (const value of objects)
+      for (const inner of Object.values(value)) if (inner && typeof inner === 'object') objects.push(inner)
+    expect(objects.length).toBeGreaterThan(9)
+    expect(objects.every(Object.isFrozen)).toBe(true)
+    expect(Object.isFrozen(input)).toBe(false)
+    expect(input).toEqual({ model: { imageSize: [32, 48] } })
+  })
+
+  it('changes nothing the second time, also through JSON', () => {
+    for (const input of [{}, { model: { size: 'huge' as const, imageSize: 28 }, train: { steps: 5 } }]) {
+      const config = resolveConfig(input)
+      expect(resolveConfig(config)).toEqual(config)
+      expect(resolveConfig(JSON.parse(JSON.stringify(config)) as ConfigInput)).toEqual(config)
+    }
+  })
+
+  it('leaves no key open', () => {
+    const config: unknown = resolveConfig({})
+    for (const key of configKeys()) {
+      const value = key
+        .split('.')
+        .reduce<unknown>((at, part) => (at as Record<string, unknown>)[part], config)
+      expect(value, key).not.toBeUndefined()
+    }
+  })
+})
+
+describe('the length of a run', () => {
+  const config = (train: ConfigInput['train'], optim: ConfigInput['optim'] = {}) =>
+    resolveConfig({ train, optim })
+
+  it('counts micro-batches into the effective batch', () => {
+    expect(effectiveBatch(config({ batchSize: 8, accumulate: 4 }))).toBe(32)
+  })
+
+  it('rounds epochs up to whole steps, and takes steps over epochs', () => {
+    expect(totalSteps(config({ batchSize: 64, epochs: 800 }), 1_281_167)).toBe(16_014_588)
+    expect(totalSteps(config({ batchSize: 8, accumulate: 4, epochs: 3 }), 100)).toBe(10)
+    expect(totalSteps(config({ batchSize: 50, epochs: 3 }), 100)).toBe(6)
+    expect(totalSteps(config({ batchSize: 64, epochs: 0.1 }), 10)).toBe(1)
+    expect(totalSteps(config({ batchSize: 8, epochs: 3, steps: 7 }), 100)).toBe(7)
+  })
+
+  it('scales the learning rate by the effective batch and warms up for a twentieth', () => {
+    const schedule = scheduleOf(config({ batchSize: 64, accumulate: 64, steps: 800 }), 1)
+    expect(schedule).toEqual({
+      peak: 1.5e-4 * 16,
+      floor: 0,
+      warmupSteps: 40,
+      totalSteps: 800,
+    })
+    expect(learningRateAt(0, schedule)).toBe(0)
+    expect(learningRateAt(20, schedule)).toBeCloseTo(1.2e-3, 12)
+    expect(learningRateAt(40, schedule)).toBeCloseTo(2.4e-3, 12)
+    expect(learningRateAt(420, schedule)).toBeCloseTo(1.2e-3, 12) // half-way down the cosine
+  })
+
+  it('takes warm-up steps over the fraction, none included', () => {
+    const steps = { batchSize: 256, steps: 100 }
+    expect(scheduleOf(config(steps, { warmupSteps: 7 }), 1).warmupSteps).toBe(7)
+    expect(scheduleOf(config(steps, { warmupSteps: 0 }), 1).warmupSteps).toBe(0)
+    expect(learningRateAt(0, scheduleOf(config(steps, { warmupSteps: 0 }), 1))).toBe(1.5e-4)
+  })
+})

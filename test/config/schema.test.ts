@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { configKeys, describeKeys, resolveConfig } from '../../src/config/resolve.ts'
+import { configSchema } from '../../src/config/schema.ts'
+
+// He et al. 2021, appendix A.1, tables 8 and 9: what a user gets who sets nothing.
+describe('the defaults', () => {
+  const config = resolveConfig({})
+
+  it('are the recipe of the paper', () => {
+    expect(config.optim).toEqual({
+      baseLearningRate: 1.5e-4,
+      minLearningRate: 0,
+      warmupFraction: 40 / 800,
+      warmupSteps: null,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.05,
+      clipGradientNorm: null,
+    })
+    expect(config.mask.ratio).toBe(0.75)
+    expect(config.target.normalize).toBe(true)
+    expect(config.train.epochs).toBe(800)
+    expect(config.data).toMatchObject({ scale: [0.2, 1], ratio: [3 / 4, 4 / 3], flip: true, crop: 'random' })
+  })
+
+  it('are ViT-Base/16 at 224 pixels with a decoder of eight blocks of 512', () => {
+    expect(config.model).toEqual({
+      size: 'base',
+      imageSize: [224, 224],
+      patchSize: 16,
+      channels: 3,
+      width: 768,
+      depth: 12,
+      heads: 12,
+      decoderWidth: 512,
+      decoderDepth: 8,
+      decoderHeads: 16,
+      mlpRatio: 4,
+      layerNormEpsilon: 1e-6,
+    })
+  })
+
+  it('skip at most one file in a hundred and log every step', () => {
+    expect(config.data.maxSkippedShare).toBe(0.01)
+    expect(config.log.everySteps).toBe(1)
+  })
+})
+
+describe('the schema', () => {
+  it('describes the keys that the commands are documented with', () => {
+    for (const key of [
+      'mask.ratio',
+      'train.batchSize',
+      'train.accumulate',
+      'optim.baseLearningRate',
+      'checkpoint.everySteps',
+      'log.everySteps',
+    ])
+      expect(configKeys()).toContain(key)
+  })
+
+  it('gives every key a default or takes it from the size', () => {
+    const bySize = describeKeys().filter(({ initial }) => initial === 'by size')
+    expect(bySize.map(({ key }) => key)).toEqual([
+      'model.patchSize',
+      'model.width',
+      'model.depth',
+      'model.heads',
+    ])
+    const ratio = describeKeys().find(({ key }) => key === 'mask.ratio')
+    expect(ratio?.initial).toBe('0.75')
+    expect(ratio?.meaning).toMatch(/hidden/)
+  })
+
+  it('takes nothing that a run could not use', () => {
+    const refused: Parameters<typeof configSchema.safeParse>[0][] = [
+      { data: { scale: [0.2, 1.5] } },
+      { data: { scale: [0.5, 0.2] } },
+      { data: { scale: [0, 1] } },
+      { data: { ratio: [2, 1] } },
+      { data: { maxSkippedShare: 1.1 } },
+      { data: { prefetchBatches: 0 } },
+      { mask: { ratio: 0 } },
+      { mask: { ratio: 1 } },
+      { mask: { ratio: Number.NaN } },
+      { model: { patchSize: 1 } },
+      { model: { imageSize: [32, 32, 3] } },
+      { optim: { baseLearningRate: 0 } },
+      { optim: { beta2: 1 } },
+      { optim: { clipGradientNorm: 0 } },
+      { optim: { warmupSteps: 0.5 } },
+      { train: { batchSize: 0 } },
+      { train: { accumulate: 1.5 } },
+      { train: { steps: 0 } },
+      { train: { epochs: Number.POSITIVE_INFINITY } },
+      { train: { seed: -1 } },
+      { train: { seed: 2 ** 53 } },
+      { train: { device: 'gpu' } },
+      { train: { precision: 'fp16' } },
+      { checkpoint: { everySteps: 0 } },
+      { checkpoint: { keep: 0 } },
+      { log: { everySteps: 0 } },
+    ]
+    const taken = refused.filter((input) => configSchema.safeParse(input).success)
+    expect(taken).toEqual([])
+  })
+})

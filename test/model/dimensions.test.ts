@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import {
+  checkDimensions,
+  type Dimensions,
+  decoderBlocks,
+  gridOfModel,
+  mlpWidth,
+  patchWidth,
+} from '../../src/model/dimensions.ts'
+import { tiny } from './tiny-model.ts'
+
+it('derives the grid, the patch and the MLP', () => {
+  expect(gridOfModel(tiny)).toEqual({ h: 3, w: 5 })
+  expect(patchWidth(tiny)).toBe(12)
+  expect(mlpWidth(tiny)).toBe(96)
+  expect(mlpWidth({ ...tiny, mlpRatio: 8 / 3 })).toBe(64)
+  expect(mlpWidth({ ...tiny, width: 10, mlpRatio: 2.55 })).toBe(25) // rounded down
+  expect(decoderBlocks(tiny)).toMatchObject({
+    width: 16,
+    depth: 1,
+    heads: 2,
+    mlpRatio: 4,
+    layerNormEpsilon: 1e-6,
+  })
+})
+
+describe('checkDimensions', () => {
+  it('accepts any number of channels, any multiple of the patch, patch sides from 2', () => {
+    expect(() => checkDimensions(tiny)).not.toThrow()
+    expect(() => checkDimensions({ ...tiny, channels: 13, imageSize: [2, 64] })).not.toThrow()
+  })
+
+  it.each<[Partial<Dimensions>, string]>([
+    [{ patchSize: 1 }, 'model.patchSize: expected an integer of at least 2, got 1'],
+    [{ patchSize: 2.5 }, 'model.patchSize: expected an integer of at least 2, got 2.5'],
+    [{ channels: 0 }, 'model.channels: expected an integer of at least 1, got 0'],
+    [{ width: Number.NaN }, 'model.width: expected an integer of at least 1, got NaN'],
+    [{ depth: 0 }, 'model.depth: expected an integer of at least 1, got 0'],
+    [{ decoderDepth: -1 }, 'model.decoderDepth: expected an integer of at least 1, got -1'],
+    [{ heads: 5 }, 'model.width 24 is not divisible by model.heads 5'],
+    [{ decoderHeads: 3 }, 'model.decoderWidth 16 is not divisible by model.decoderHeads 3'],
+    [{ width: 30 }, 'model.width 30 is not a multiple of 4, which sine–cosine positions need'],
+    [{ decoderWidth: 18 }, 'model.decoderWidth 18 is not a multiple of 4, which sine–cosine positions need'],
+    [
+      { mlpRatio: 0 },
+      'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0',
+    ],
+    [
+      { mlpRatio: 0.05 },
+      'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0.05',
+    ],
+    [
+      { imageSize: [6, 9] },
+      'An image of 6 × 9 pixels cannot be cut into patches of side 2: both sides must be multiples of it',
+    ],
+  ])('refuses %j', (change, message) => {
+    expect(() => checkDimensions({ ...tiny, ...change })).toThrow(
+      expect.objectContaining({ code: 'SHAPE', message }),
+    )
+  })
+})

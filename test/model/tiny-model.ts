@@ -1,0 +1,42 @@
+/** The smallest model in which every dimension is another number, for the tests of everything above it. */
+import type { Dimensions } from '../../src/model/dimensions.ts'
+import { initialParameters, type Parameters } from '../../src/model/parameters.ts'
+import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import type { Objective } from '../../src/objective/objective.ts'
+import { callInPlace } from '../../src/tensor/call.ts'
+import { noGrad } from '../../src/tensor/context.ts'
+import { scope } from '../../src/tensor/scope.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { product, wave } from '../tolerance.ts'
+
+export const tiny: Dimensions = {
+  imageSize: [6, 10], // 3 × 5 patches
+  patchSize: 2,
+  channels: 3,
+  width: 24,
+  depth: 2,
+  heads: 3,
+  decoderWidth: 16,
+  decoderDepth: 1,
+  decoderHeads: 2,
+  mlpRatio: 4,
+  layerNormEpsilon: 1e-6,
+}
+
+export const tinyMae = (options: Partial<MaeOptions> = {}): Objective =>
+  mae({ dimensions: tiny, maskRatio: 0.6, normalizeTarget: true, device: 'cpu', ...options })
+
+/** Parameters without the zeros and ones of a fresh model, so that nothing hides behind them. */
+export function stirredParameters(objective: Pick<Objective, 'rows'>, seed = 1): Parameters {
+  const parameters = initialParameters(objective.rows, { seed, device: 'cpu' })
+  noGrad(() =>
+    scope(() => {
+      for (const [i, x] of [...parameters.values()].entries())
+        callInPlace('add_.Tensor', x, tensor(wave(product(x.shape), i), x.shape), 0.1)
+    }),
+  )
+  return parameters
+}
+
+/** B images of the tiny model: [B, 3, 6, 10]. */
+export const tinyImages = (B: number, seed = 0) => tensor(wave(B * 180, seed), [B, 3, 6, 10])

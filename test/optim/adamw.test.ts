@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest'
+import { adamWStep, initialAdamW } from '../../src/optim/adamw.ts'
+import { requireGradient } from '../../src/tensor/context.ts'
+import { liveTensors, scope } from '../../src/tensor/scope.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { expectClose, numbers, product, wave } from '../tolerance.ts'
+
+const options = { beta1: 0.9, beta2: 0.95, epsilon: 1e-3, weightDecay: 0.05 }
+
+/** Loshchilov & Hutter 2019, algorithm 2, as it is written there, in double precision. */
+function byHand(start: readonly number[], gradients: number[][], rates: number[], decays: boolean) {
+  const { beta1, beta2, epsilon, weightDecay } = options
+  const [m, v, theta] = [start.map(() => 0), start.map(() => 0), [...start]]
+  for (const [i, gradient] of gradients.entries()) {
+    const t = i + 1
+    for (const [j, g] of gradient.entries()) {
+      m[j] = beta1 * m[j]! + (1 - beta1) * g
+      v[j] = beta2 * v[j]! + (1 - beta2) * g * g
+      const [mHat, vHat] = [m[j]! / (1 - beta1 ** t), v[j]! / (1 - beta2 ** t)]
+      const decay = decays ? weightDecay * theta[j]! : 0
+      theta[j]! -= rates[i]! * (mHat / (Math.sqrt(vHat) + epsilon) + decay)
+    }
+  }
+  return { m, v, theta }
+}
+
+describe('adamWStep', () => {
+  it('by hand: the first step of a gradient of 4 moves by the rate, whatever its size', () =>
+    scope(() => {
+      // m̂ = 4, √v̂ = 4; with ε = 0 the step is exactly the rate, after a decay of 0.1 · 0.5 · 2 = 0.1.
+      const x = tensor([2, 2], [1, 2])
+      const parameters = new Map([['x', x]])
+      const state = initialAdamW(parameters)
+      adamWStep(parameters, [tensor([4, -4], [1, 2])], state, {
+        ...options,
+        epsilon: 0,
+        weightDecay: 0.5,
+        learningRate: 0.1,
+      })
+      expectClose(x, [1.8, 2], 1e-6)
+      expectClose(state.first.get('x')!, [0.4, -0.4], 1e-6)
+      expectClose(state.second.get('x')!, [0.8, 0.8], 1e-6)
+      expect(state.step).toBe(1)
+    }))
+
+  it('three steps are those of the algorithm; only two dimensions and more decay', () =>
+    scope(() => {
+      const shapes = { matrix: [3, 4], bias: [4], token: [1, 1, 5], scalar: [], kernel: [2, 2, 2, 2] }
+      const start = Object.values(shapes).map((shape, i) => wave(product(shape), i))
+      const steps = [0, 1, 2].map((step) =>
+        Object.values(shapes).map((shape, i) =>
+          wave(product(shape), 10 * (step + 1) + i).map((g) => g * 10 ** -i),
+        ),
+      )
+      const rates = [0.1, 0.05, 0.2]
+      const parameters = new Map(
+        Object.entries(shapes).map(([name, shape], i) => [name, requireGradient(tensor(start[i]!, shape))]),
+      )
+      const state = initialAdamW(parameters)
+      for (const [step, gradients] of steps.entries())
+        adamWStep(
+          parameters,
+          Object.values(shapes).map((shape, i) => tensor(gradients[i]!, shape)),
+          state,
+          { ...options, learningRate: rates[step]! },
+        )
+      for (const [i, [name, shape]] of Object.entries(shapes).entries()) {
+        const { m, v, theta } = byHand(
+          start[i]!,
+          steps.map((gradients) => gradients[i]!),
+          rates,
+          shape.length >= 2,
+        )
+        expectClose(parameters.get(name)!, theta, 1e-6)
+        expectClose(state.first.get(name)!, m, 1e-7)
+        expectClose(state.second.get(name)!, v, 1e-7)
+      }
+      expect(state.step).toBe(3)
+    }))
+
+  it('steps every parameter alike when there are more than a slice holds', () =>
+    scope(() => {
+      // 2 × 700,000 and 3 elements: three slices of matrices, one of vectors.
+      const shapes = { a: [1, 700_000], b: [2, 350_000], small: [3, 1], bias: [3] }
+      const parameters = new Map(
+        Object.entries(shapes).map(([name, shape]) => [
+          name,
+          tensor(new Float32Array(product(shape)).fill(1), shape),
+        ]),
+      )
+      const gradients = Object.values(shapes).map((shape) =>
+        tensor(new Float32Array(product(shape)).fill(2), shape),
+      )
+      const state = initialAdamW(parameters)
+      for (let i = 0; i < 2; i++) adamWStep(parameters, gradients, state, { ...options, learningRate: 0.1 })
+      for (const [name, shape] of Object.entries(shapes)) {
+        const expected = byHand([1], [[2], [2]], [0.1, 0.1], shape.length >= 2).theta[0]!
+        const found = numbers(parameters.get(name)!)
+        expect(found.length).toBe(product(shape))
+        expectClose([Math.min(...found.slice(0, 10)), found.at(-1)!], [expected, expected], 1e-6)
+        expect(new Set(found).size).toBe(1)
+      }
+    }))
+
+  it('does nothing at a rate of 0 but remember', () =>
+    scope(() => {
+      const parameters = new Map([['x', tensor([1, 2], [1, 2])]])
+      const state = initialAdamW(parameters)
+      adamWStep(parameters, [tensor([3, 3], [1, 2])], state, { ...options, learningRate: 0 })
+      expect(numbers(parameters.get('x')!)).toEqual([1, 2])
+      expectClose(state.first.get('x')!, [0.3, 0.3], 1e-7)
+    }))
+
+  it('makes no tensors that stay', () =>
+    scope(() => {
+      const parameters = new Map([['x', tensor([1, 2], [2])]])
+      const gradients = [tensor([1, 1], [2])]
+      const state = initialAdamW(parameters)
+      const before = liveTensors()
+      for (let i = 0; i < 5; i++) adamWStep(parameters, gradients, state, { ...options, learningRate: 0.1 })
+      expect(liveTensors()).toBe(before)
+    }))
+
+  it('refuses gradients that are not one for each parameter, and leaves everything as it was', () =>
+    scope(() => {
+      const parameters = new Map([['x', tensor([1], [1])]])
+      const state = initialAdamW(parameters)
+      expect(() => adamWStep(parameters, [], state, { ...options, learningRate: 1 })).toThrow(
+        'adamWStep: 1 parameters but 0 gradients',
+      )
+      expect([state.step, numbers(parameters.get('x')!)]).toEqual([0, [1]])
+    }))
+})
+
+it('initialAdamW is zeros of the parameters’ shapes, beyond the scope that it was called in', () => {
+  const parameters = new Map([['x', tensor([1, 2], [1, 2])]])
+  const state = scope(() => {
+    const made = initialAdamW(parameters)
+    return () => made
+  })()
+  expect([numbers(state.first.get('x')!), numbers(state.second.get('x')!), state.step]).toEqual([
+    [0, 0],
+    [0, 0],
+    0,
+  ])
+  expect(state.first.get('x')!.shape).toEqual([1, 2])
+})

@@ -1,0 +1,38 @@
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { loadModel } from '../../src/run/load.ts'
+import { toFloats } from '../../src/tensor/tensor.ts'
+import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
+
+describe('loadModel', () => {
+  it('gives the weights of the latest checkpoint, with what belongs to them', async () => {
+    const out = join(await workFolder(), 'run')
+    const config = tinyConfig({
+      data: { statistics: 'dataset' },
+      train: { steps: 4 },
+      checkpoint: { everySteps: 2 },
+    })
+    await run({ config, data: await sampleFolder(), out })
+    const model = loadModel(out, 'cpu')
+    expect(model.step).toBe(4)
+    expect(model.config).toEqual(config)
+    expect(model.statistics.mean).toHaveLength(3)
+    expect(model.statistics.mean).not.toEqual([0.485, 0.456, 0.406])
+    expect([...model.parameters.keys()]).toEqual(model.objective.rows.map(({ name }) => name))
+    // Every scale of a norm starts at exactly 1.
+    const norm = toFloats(model.parameters.get('norm.weight')!)
+    expect(norm).toHaveLength(32)
+    expect(norm.every((value) => value !== 1 && Math.abs(value - 1) < 0.1)).toBe(true)
+  })
+
+  it('says so when there is nothing to load', async () => {
+    const empty = await workFolder()
+    expect(() => loadModel(empty)).toThrow(/is not a run of sherd/)
+    const out = join(empty, 'run')
+    const config = tinyConfig()
+    await run({ config, data: await sampleFolder(), out }, (event) => event.kind === 'start')
+    expect(() => loadModel(out)).toThrow(
+      expect.objectContaining({ code: 'RUN', message: `${join(out, 'checkpoints')} has no checkpoint yet.` }),
+    )
+  })
+})

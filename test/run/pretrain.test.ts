@@ -1,0 +1,264 @@
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
+import type { RunEvent } from '../../src/run/events.ts'
+import { openRun, runPaths } from '../../src/run/folder.ts'
+import { readMetrics, readSkipped } from '../../src/run/journal.ts'
+import { liveTensors, scope } from '../../src/tensor/scope.ts'
+import { toFloats } from '../../src/tensor/tensor.ts'
+import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
+
+let data: string
+beforeAll(async () => {
+  data = await sampleFolder()
+})
+
+const kinds = (events: RunEvent[]) =>
+  events.map((event) => ('step' in event ? `${event.kind} ${event.step}` : event.kind))
+const losses = (out: string) =>
+  readMetrics(runPaths(out).metrics).map(({ step, loss, learningRate, gradientNorm }) => [
+    step,
+    loss,
+    learningRate,
+    gradientNorm,
+  ])
+const weights = (out: string) => readFileSync(join(openRun(out).latest!.path, 'model.safetensors'))
+const atCheckpoint = (step: number) => (event: RunEvent) => event.kind === 'checkpoint' && event.step === step
+
+describe('a run', () => {
+  it('tells what it does in order, and leaves it in its folder', async () => {
+    const out = join(await workFolder(), 'run')
+    const config = tinyConfig({
+      train: { steps: 4 },
+      checkpoint: { everySteps: 2 },
+      log: { pictureEverySteps: 3 },
+    })
+    const events = await run({ config, data, out })
+    expect(kinds(events)).toEqual([
+      'start',
+      'step 1',
+      'step 2',
+      'checkpoint 2',
+      'step 3',
+      'picture 3',
+      'step 4',
+      'checkpoint 4',
+      'end 4',
+    ])
+    expect(events[0]).toMatchObject({
+      images: 40,
+      classes: 10,
+      totalSteps: 4,
+      firstStep: 0,
+      effectiveBatch: 8,
+      changes: [],
+    })
+    expect(events.at(-1)).toMatchObject({
+      reason: 'completed',
+      checkpoint: openRun(out).latest?.path,
+      skipped: 0,
+    })
+    expect(openRun(out).config).toEqual(config)
+    expect(openRun(out).facts.data.classes).toHaveLength(10)
+    for (const picture of [
+      join('samples', 'step-00000003.png'),
+      join('samples', 'step-00000004.png'),
+      'loss-curve.png',
+    ]) {
+      const { format, width } = await sharp(join(out, picture)).metadata()
+      expect([format, width! > 100]).toEqual(['png', true])
+    }
+  })
+
+  it('holds no more tensors at its last step than at its second', async () => {
+    const live: number[] = []
+    const config = tinyConfig({ train: { steps: 20, accumulate: 2 }, checkpoint: { everySteps: 7 } })
+    await run({ config, data, out: join(await workFolder(), 'run') }, (event) => {
+      if (event.kind === 'step') live.push(liveTensors())
+      return false
+    })
+    expect(live).toHaveLength(20)
+    expect(live.at(-1)).toBeLessThanOrEqual(live[1]!) // less when the collector takes an earlier test's
+  })
+
+  it('depends on the seed and on nothing else', async () => {
+    const lossesOf = async (seed: number) => {
+      const out = join(await workFolder(), 'run')
+      await run({ config: tinyConfig({ train: { seed, steps: 3 } }), data, out })
+      return losses(out)
+    }
+    const first = await lossesOf(1)
+    expect(await lossesOf(1)).toEqual(first)
+    expect(await lossesOf(2)).not.toEqual(first)
+  })
+
+  it('takes grey images', async () => {
+    const out = join(await workFolder(), 'run')
+    await run({
+      config: tinyConfig({ model: { channels: 1 }, data: { statistics: 'imagenet' }, train: { steps: 1 } }),
+      data,
+      out,
+    })
+    expect(openRun(out).facts.statistics.mean).toHaveLength(1)
+  })
+
+  it.each<[string, Parameters<typeof tinyConfig>[0], string]>([
+    ['channels that image files do not have', { model: { channels: 4 } }, 'VALUE'],
+    [
+      'channels, with the data set’s statistics',
+      { model: { channels: 4 }, data: { statistics: 'dataset' } },
+      'VALUE',
+    ],
+    ['images smaller than a patch', { model: { imageSize: 64, patchSize: 32 } }, 'DATA_BROKEN'],
+  ])('that cannot begin leaves no folder behind: %s', async (_, over, code) => {
+    const out = join(await workFolder(), 'run')
+    await expect(run({ config: tinyConfig(over), data, out })).rejects.toMatchObject({ code })
+    expect(existsSync(out)).toBe(false)
+  })
+
+  it('that is stopped finishes its step and saves it', async () => {
+    const out = join(await workFolder(), 'run')
+    const stop = new AbortController()
+    const events = await run(
+      { config: tinyConfig({ train: { steps: 50 } }), data, out, signal: stop.signal },
+      (event) => {
+        if (event.kind === 'step' && event.step === 3) stop.abort()
+        return false
+      },
+    )
+    expect(kinds(events).slice(-3)).toEqual(['step 3', 'checkpoint 3', 'end 3'])
+    expect(events.at(-1)).toMatchObject({ reason: 'interrupted' })
+  })
+})
+
+describe('a run that goes on', () => {
+  // Accumulated, because the place in the stream of samples is then not the step number times the batch size.
+  const config = () =>
+    tinyConfig({ train: { steps: 12, accumulate: 2, threads: 2 }, checkpoint: { everySteps: 3 } })
+
+  it('ends with the same bytes and losses as one that was never interrupted', async () => {
+    const [whole, broken] = [join(await workFolder(), 'whole'), join(await workFolder(), 'broken')]
+    await run({ config: config(), data, out: whole })
+    await run({ config: config(), data, out: broken }, (event) => event.kind === 'step' && event.step === 8)
+    expect(openRun(broken).latest?.step).toBe(6)
+    expect(losses(broken)).toHaveLength(8)
+    const events = await run({ config: config(), out: broken, resume: true })
+    expect(events[0]).toMatchObject({ kind: 'start', firstStep: 6 })
+    expect(losses(broken)).toEqual(losses(whole))
+    expect(weights(broken).equals(weights(whole))).toBe(true)
+    expect(
+      weights(broken).equals(readFileSync(join(whole, 'checkpoints', 'step-00000009', 'model.safetensors'))),
+    ).toBe(false)
+  })
+
+  it('begins again when it was interrupted before its first checkpoint', async () => {
+    const out = join(await workFolder(), 'run')
+    await run({ config: config(), data, out }, (event) => event.kind === 'step' && event.step === 2)
+    expect(openRun(out).latest).toBeNull()
+    const events = await run({ config: config(), out, resume: true }, atCheckpoint(3))
+    expect(events[0]).toMatchObject({ firstStep: 0 })
+    expect(losses(out).map(([step]) => step)).toEqual([1, 2, 3])
+  })
+
+  it('takes more steps, and notes it', async () => {
+    const out = join(await workFolder(), 'run')
+    await run({ config: tinyConfig({ train: { steps: 2 } }), data, out })
+    const longer = tinyConfig({ train: { steps: 4 } })
+    const events = await run({ config: longer, out, resume: true })
+    expect(events[0]).toMatchObject({ firstStep: 2, totalSteps: 4, changes: ['train.steps: 2 → 4'] })
+    expect(openRun(out).config).toEqual(longer)
+    expect(losses(out).map(([step]) => step)).toEqual([1, 2, 3, 4])
+  })
+
+  it('refuses another configuration and other data, and leaves everything as it was', async () => {
+    const images = await sampleFolder(20)
+    const out = join(await workFolder(), 'run')
+    await run({ config: tinyConfig({ train: { steps: 2 } }), data: images, out })
+    const before = [readFileSync(runPaths(out).config, 'utf8'), losses(out)]
+    const other = tinyConfig({ train: { steps: 3 }, optim: { weightDecay: 0.1 } })
+    await expect(run({ config: other, out, resume: true })).rejects.toMatchObject({
+      code: 'RUN',
+      message: expect.stringMatching(
+        /another configuration:\n {2}optim\.weightDecay: 0\.05 → 0\.1\n.*--out/,
+      ) as string,
+    })
+    const [first] = readdirSync(join(images, 'wood'))
+    copyFileSync(join(images, 'wood', first!), join(images, 'wood', 'more.jpg'))
+    await expect(
+      run({ config: tinyConfig({ train: { steps: 3 } }), out, resume: true }),
+    ).rejects.toMatchObject({
+      code: 'RUN',
+      message: expect.stringMatching(
+        /holds 21 images that are not the 20 this run was started with/,
+      ) as string,
+    })
+    expect([readFileSync(runPaths(out).config, 'utf8'), losses(out)]).toEqual(before)
+  })
+
+  it('refuses a damaged checkpoint, naming the file', async () => {
+    const out = join(await workFolder(), 'run')
+    await run({ config: tinyConfig({ train: { steps: 2 } }), data, out })
+    const file = join(openRun(out).latest!.path, 'model.safetensors')
+    writeFileSync(file, readFileSync(file).subarray(0, -4))
+    await expect(
+      run({ config: tinyConfig({ train: { steps: 3 } }), out, resume: true }),
+    ).rejects.toMatchObject({
+      code: 'CHECKPOINT',
+      message: expect.stringContaining(file) as string,
+    })
+  })
+
+  it('lists a file that cannot be read once, however often it goes on', async () => {
+    const images = await sampleFolder(20)
+    writeFileSync(join(images, 'wood', 'broken.jpg'), 'no image')
+    const out = join(await workFolder(), 'run')
+    const with_ = (steps: number) => tinyConfig({ data: { maxSkippedShare: 0.1 }, train: { steps } })
+    await run({ config: with_(4), data: images, out })
+    const events = await run({ config: with_(8), out, resume: true })
+    expect(events.at(-1)).toMatchObject({ skipped: 1 })
+    expect(readSkipped(runPaths(out).skipped)).toEqual([
+      { file: 'wood/broken.jpg', reason: expect.stringMatching(/\S/) as string },
+    ])
+  })
+})
+
+describe('a loss that is not finite', () => {
+  it('stops the run with the step, the learning rate and the last checkpoint before it', async () => {
+    const out = join(await workFolder(), 'run')
+    const config = tinyConfig({
+      optim: { baseLearningRate: 1e20, warmupSteps: 1 },
+      train: { steps: 20 },
+      checkpoint: { everySteps: 1, keep: 9 },
+    })
+    const error = await run({ config, data, out }).then(
+      () => null,
+      (thrown: unknown) => thrown as Error & { code: string },
+    )
+    expect(error?.code).toBe('NON_FINITE')
+    const [, step, good] = error!.message.match(
+      /^Step (\d+) gave (?:loss|gradient norm) \S+ at learning rate \d\S*\. The last good checkpoint is \S*step-0*(\d+)\. /,
+    )!
+    expect(losses(out).map(([logged]) => logged)).toEqual(
+      Array.from({ length: Number(step) - 1 }, (_, i) => i + 1),
+    )
+    // That of the step just before holds the very weights that gave this loss.
+    expect(Number(good)).toBe(Number(step) - 2)
+    const file = join(out, 'checkpoints', `step-${good!.padStart(8, '0')}`, 'model.safetensors')
+    const values = scope(() => [...readSafetensors(file).tensors.values()].flatMap((x) => [...toFloats(x)]))
+    expect(values.length).toBeGreaterThan(10_000)
+    expect(values.every(Number.isFinite)).toBe(true)
+  })
+
+  it('says so when there is no checkpoint', async () => {
+    const out = join(await workFolder(), 'run')
+    const config = tinyConfig({ optim: { baseLearningRate: 1e20, warmupSteps: 0 }, train: { steps: 20 } })
+    await expect(run({ config, data, out })).rejects.toMatchObject({
+      code: 'NON_FINITE',
+      message: expect.stringMatching(
+        /There is no good checkpoint yet\. A lower optim\.baseLearningRate/,
+      ) as string,
+    })
+  })
+})

@@ -1,0 +1,66 @@
+// The smallest runs that are still runs: a model of 19 thousand parameters on images of 16 × 16 pixels.
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { resolveConfig } from '../../src/config/resolve.ts'
+import type { Config, ConfigInput } from '../../src/config/schema.ts'
+import type { RunEvent } from '../../src/run/events.ts'
+import { type PretrainOptions, pretrain } from '../../src/run/pretrain.ts'
+import { writeSampleData } from '../../src/source/sample-data/write.ts'
+
+const folders: string[] = []
+afterAll(() => {
+  for (const dir of folders) rmSync(dir, { recursive: true, force: true })
+})
+
+/** A new folder that is removed after the tests of the file. */
+export async function workFolder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'sherd-run-'))
+  folders.push(dir)
+  return dir
+}
+
+/** Forty labelled images in a new folder. */
+export async function sampleFolder(count = 40): Promise<string> {
+  const dir = join(await workFolder(), 'images')
+  await writeSampleData({ dir, count, size: 20, seed: 1 })
+  return dir
+}
+
+export const tinyModel = {
+  size: 'tiny',
+  width: 32,
+  depth: 1,
+  heads: 2,
+  decoderWidth: 16,
+  decoderDepth: 1,
+  decoderHeads: 2,
+  imageSize: 16,
+  patchSize: 4,
+} as const satisfies ConfigInput['model']
+
+/** A configuration of the tiny model; each group adds to the tiny one's. */
+export function tinyConfig(over: ConfigInput = {}): Config {
+  return resolveConfig({
+    ...over,
+    model: { ...tinyModel, ...over.model },
+    optim: { baseLearningRate: 0.05, ...over.optim },
+    train: { batchSize: 8, steps: 6, threads: 1, ...over.train },
+    log: { pictureEverySteps: 0, ...over.log },
+  })
+}
+
+type Given = Pick<PretrainOptions, 'config' | 'out'> & Partial<PretrainOptions>
+
+/** Runs to the end, or up to the first event that `until` holds for. Returns the events. */
+export async function run(given: Given, until = (_: RunEvent) => false): Promise<RunEvent[]> {
+  const { signal } = new AbortController()
+  const events: RunEvent[] = []
+  for await (const event of pretrain({ preset: 'tiny', data: undefined, resume: false, signal, ...given })) {
+    events.push(event)
+    if (until(event)) break // as a crash would: nothing after this is written
+  }
+  return events
+}

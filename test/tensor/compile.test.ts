@@ -1,0 +1,149 @@
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { packageRoot } from '../../src/package-root.ts'
+import { compileAddon, isCompiled, planAddon } from '../../src/tensor/compile.ts'
+import type { LibTorch } from '../../src/tensor/libtorch.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+vi.mock('../../src/package-root.ts', { spy: true })
+const actualRoot = packageRoot()
+const library = process.platform === 'darwin' ? 'libtorch.dylib' : 'libtorch.so'
+
+let root: string
+let libtorch: LibTorch
+beforeEach(() => {
+  root = temporaryFolder({ 'native/keep': '', [`torch/lib/${library}`]: 'a library' })
+  for (const name of readdirSync(join(actualRoot, 'native')).filter((file) => /\.(cc|h)$/.test(file)))
+    copyFileSync(join(actualRoot, 'native', name), join(root, 'native', name))
+  vi.mocked(packageRoot).mockReturnValue(root)
+  libtorch = {
+    origin: 'LIBTORCH',
+    includeDirs: [join(root, 'torch/include')],
+    libDir: join(root, 'torch/lib'),
+    version: '2.6.0',
+    cuda: false,
+    cxx11Abi: 1,
+  }
+})
+const flags = (changes: Partial<LibTorch> = {}) => planAddon({ ...libtorch, ...changes }).command.join(' ')
+
+describe('planAddon', () => {
+  it('plans the same path again, below native/build, and does nothing else', () => {
+    const { path } = planAddon(libtorch)
+    expect(path).toBe(planAddon(libtorch).path)
+    expect(path.startsWith(join(root, 'native/build/'))).toBe(true)
+    expect(isCompiled(planAddon(libtorch))).toBe(false)
+    expect(readdirSync(join(root, 'native/build'))).toEqual([])
+  })
+
+  it.each<[string, Partial<LibTorch>]>([
+    ['the version', { version: '2.7.0' }],
+    ['the flags (CUDA)', { cuda: true }],
+    ['the flags (ABI)', { cxx11Abi: 0 }],
+    ['the headers', { includeDirs: ['/elsewhere'] }],
+  ])('plans another when %s of LibTorch changed', (_, change) => {
+    expect(planAddon({ ...libtorch, ...change }).path).not.toBe(planAddon(libtorch).path)
+  })
+
+  it.each<[string, () => void]>([
+    ['source', () => appendFileSync(join(root, 'native/addon.cc'), '// changed')],
+    ['header', () => appendFileSync(join(root, 'native/handles.h'), '// changed')],
+    ['library', () => writeFileSync(join(libtorch.libDir, library), 'another')],
+    ['date of the library', () => utimesSync(join(libtorch.libDir, library), 1, 1)],
+  ])('plans another when the %s changed', (_, change) => {
+    const before = planAddon(libtorch).path
+    change()
+    expect(planAddon(libtorch).path).not.toBe(before)
+  })
+
+  it('ignores what is no source', () => {
+    const before = planAddon(libtorch).path
+    writeFileSync(join(root, 'native/notes.md'), 'text')
+    expect(planAddon(libtorch).path).toBe(before)
+  })
+
+  it.each([
+    ['1.13.1', 'c++17'],
+    ['2.0.0', 'c++17'],
+    ['2.13.9', 'c++17'],
+    ['2.14.0', 'c++20'],
+    ['3.0.0', 'c++20'],
+  ])('compiles LibTorch %s as %s', (version, level) => expect(flags({ version })).toContain(`-std=${level} `))
+
+  it('links what is there, and finds it again when it runs', () => {
+    const plain = flags()
+    expect(plain).toContain(`-L${libtorch.libDir}`)
+    expect(plain).toContain(`-Wl,-rpath,${libtorch.libDir}`)
+    expect(plain).toContain(`-I${libtorch.includeDirs[0]}`)
+    expect(plain).toContain('-ltorch -ltorch_cpu -lc10')
+    expect(plain).not.toContain('cuda')
+    expect(flags({ cuda: true })).toContain('-ltorch_cuda -lc10_cuda')
+    expect([flags(), flags({ cxx11Abi: 0 })].map((text) => text.match(/CXX11_ABI=(\d)/)?.[1])).toEqual([
+      '1',
+      '0',
+    ])
+  })
+
+  it('never names /usr/include, which would come before the compiler’s own headers', () =>
+    expect(flags({ includeDirs: ['/usr/include', '/usr/include/torch'] })).not.toMatch(
+      /-I\/usr\/include( |$)/,
+    ))
+
+  it('takes the compiler of CXX', () => {
+    vi.stubEnv('CXX', '/opt/my-compiler')
+    expect(planAddon(libtorch).command[0]).toBe('/opt/my-compiler')
+    vi.unstubAllEnvs()
+  })
+})
+
+describe('compileAddon', () => {
+  // Stands for the compiler; called with `-o <temporary>` behind it.
+  const shell = (script: string) => ({
+    path: join(root, 'native/build/key/sherd.node'),
+    command: ['/bin/sh', '-c', script],
+  })
+
+  it('puts the result in its place when it is whole', () => {
+    const build = shell('printf built > "$1"')
+    compileAddon(build)
+    expect(isCompiled(build)).toBe(true)
+    expect(readFileSync(build.path, 'utf8')).toBe('built')
+    expect(readdirSync(join(root, 'native/build/key'))).toEqual(['sherd.node'])
+  })
+
+  it('says what the compiler said, with the command, and leaves nothing', () => {
+    const build = shell(
+      'printf half > "$1"; echo "addon.cc:3: error: no such thing" >&2; echo noise >&2; exit 4',
+    )
+    expect(() => compileAddon(build)).toThrow(
+      expect.objectContaining({
+        code: 'ENGINE_BUILD',
+        message: expect.stringMatching(
+          /status 4\):\naddon.cc:3: error: no such thing\nThe command was:\n\/bin\/sh -c/,
+        ),
+      }),
+    )
+    expect(readdirSync(join(root, 'native/build/key'))).toEqual([])
+  })
+
+  it('says how to install a compiler when there is none', () => {
+    mkdirSync(join(root, 'native/build'), { recursive: true })
+    expect(() => compileAddon({ ...shell(''), command: [join(root, 'no-such-compiler')] })).toThrow(
+      expect.objectContaining({
+        code: 'ENGINE_BUILD',
+        message: expect.stringMatching(
+          /needs a C\+\+ compiler, and ".*no-such-compiler" could not be started[\s\S]*apt-get/,
+        ),
+      }),
+    )
+  })
+})

@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest'
+import { draws } from '../../src/random/draws.ts'
+import { scope } from '../../src/tensor/scope.ts'
+import { fromArray, tensor } from '../../src/tensor/tensor.ts'
+import { keptCount, maskNoise, maskOf, planFromMask, planFromNoise } from '../../src/token/mask.ts'
+import { numbers } from '../tolerance.ts'
+import { addresses, maskConformance } from './mask-conformance.ts'
+
+const random = (tokens: number, ratio: number) => ({
+  tokens,
+  kept: keptCount(tokens, ratio),
+  plan: (seed: number, samples: Parameters<typeof maskNoise>[2]) =>
+    planFromNoise(maskNoise(tokens, seed, samples), keptCount(tokens, ratio)),
+})
+maskConformance('random mask', random(196, 0.75))
+maskConformance('random mask', random(256, 0.75))
+maskConformance('random mask', random(15, 0.6))
+
+describe('keptCount', () => {
+  it.each([
+    [196, 0.75, 49], // He et al. 2021: 147 of 196 are hidden
+    [256, 0.75, 64], // and 192 of 256 under patches of side 14
+    [64, 0.75, 16],
+    [196, 0.6, 78], // 78.4
+    [100, 0.9, 9], // 1 − 0.9 is 0.09999999999999998 in double precision, so 9 and not 10
+    [10, 0.9, 0],
+    [1568, 0.9, 156],
+    [2, 0.5, 1],
+    [16, 0.7, 4], // 4.8
+  ])('of %d patches at ratio %d: %d', (tokens, ratio, kept) => {
+    if (kept > 0) expect(keptCount(tokens, ratio)).toBe(kept)
+    else expect(() => keptCount(tokens, ratio)).toThrow(`mask.ratio ${ratio} of ${tokens} patches keeps 0`)
+  })
+
+  it.each([0, 1, -0.5, 1.5, Number.NaN, 0.99])('refuses a ratio of %d for 64 patches', (ratio) =>
+    expect(() => keptCount(64, ratio)).toThrow(
+      expect.objectContaining({
+        code: 'VALUE',
+        message: expect.stringContaining('at least one patch must be kept and one hidden'),
+      }),
+    ),
+  )
+})
+
+describe('planFromNoise', () => {
+  it('by hand: keeps the lowest noise, in ascending order', () =>
+    scope(() => {
+      const plan = planFromNoise(tensor([0.4, 0.1, 0.3, 0.2, 0.9, 0.8, 0.6, 0.7], [2, 4]), 3)
+      expect(numbers(plan.kept)).toEqual([1, 3, 2, 2, 3, 1])
+      expect(numbers(plan.hidden)).toEqual([0, 0])
+      // Patch 0 is last in the sequence 1 3 2 0, patch 1 first, patch 2 third, patch 3 second.
+      expect(numbers(plan.restore)).toEqual([3, 0, 2, 1, 3, 2, 0, 1])
+      expect(numbers(maskOf(plan))).toEqual([1, 0, 0, 0, 1, 0, 0, 0])
+    }))
+
+  it('keeps the lower patch number where noise is equal', () =>
+    scope(() => {
+      const ties = planFromNoise(tensor([0.5, 0.5, 0.1, 0.5, 0.1, 0.5], [1, 6]), 4)
+      expect([numbers(ties.kept), numbers(ties.hidden)]).toEqual([
+        [2, 4, 0, 1],
+        [3, 5],
+      ])
+      const all = planFromNoise(tensor(Array(64).fill(0.5), [1, 64]), 16)
+      expect(numbers(all.kept)).toEqual(Array.from({ length: 16 }, (_, n) => n))
+    }))
+
+  it.each([0, 4, 5, -1, 1.5, Number.NaN])('refuses to keep %d of 4', (kept) =>
+    scope(() =>
+      expect(() => planFromNoise(tensor([1, 2, 3, 4], [1, 4]), kept)).toThrow(
+        `planFromNoise: expected 1 ≤ kept < N = 4, got ${kept}`,
+      ),
+    ),
+  )
+
+  it('refuses noise of another shape', () =>
+    scope(() =>
+      expect(() => planFromNoise(tensor([1, 2], [2]), 1)).toThrow('expected [B, N], got float32[2]'),
+    ))
+})
+
+describe('planFromMask', () => {
+  it('hides what is true, both parts in row-major order', () =>
+    scope(() => {
+      const plan = planFromMask([
+        [true, false, true, false],
+        [0, 1, 1, 0],
+      ])
+      expect(numbers(plan.kept)).toEqual([1, 3, 0, 3])
+      expect(numbers(plan.hidden)).toEqual([0, 2, 1, 2])
+      expect(numbers(plan.restore)).toEqual([2, 0, 3, 1, 0, 2, 3, 1])
+      expect(numbers(maskOf(plan))).toEqual([1, 0, 1, 0, 0, 1, 1, 0])
+    }))
+
+  it.each([
+    [
+      [
+        [1, 0, 0],
+        [1, 1, 0],
+      ],
+      'SHAPE',
+      'row 1 has 3 patches and keeps 1; row 0 has 3 and keeps 2',
+    ],
+    [
+      [
+        [1, 0],
+        [1, 0, 0],
+      ],
+      'SHAPE',
+      'row 1 has 3 patches and keeps 2; row 0 has 2 and keeps 1',
+    ],
+    [[], 'SHAPE', 'at least one row with at least one patch'],
+    [[[]], 'SHAPE', 'at least one row with at least one patch'],
+    [[[0, 0]], 'VALUE', 'expected 1 ≤ kept < N = 2, got 2'],
+    [[[1, 1]], 'VALUE', 'expected 1 ≤ kept < N = 2, got 0'],
+  ] as const)('refuses %j', (mask, code, message) =>
+    scope(() =>
+      expect(() => planFromMask(mask)).toThrow(
+        expect.objectContaining({ code, message: expect.stringContaining(message) }),
+      ),
+    ),
+  )
+})
+
+describe('maskNoise', () => {
+  it('is the draws of each sample’s own address', () =>
+    scope(() => {
+      const noise = maskNoise(6, 11, addresses([2, 5], [0, 9]))
+      const row = (epoch: number, index: number) =>
+        draws({ seed: 11, stream: 'mask', epoch, index }).fill(new Float32Array(6))
+      expect(noise.shape).toEqual([2, 6])
+      expect(numbers(noise)).toEqual([...row(2, 5), ...row(0, 9)])
+    }))
+
+  it('does not depend on how many patches there are', () =>
+    scope(() => {
+      const short = numbers(maskNoise(4, 1, addresses([0, 3])))
+      expect(numbers(maskNoise(9, 1, addresses([0, 3]))).slice(0, 4)).toEqual(short)
+    }))
+
+  it('hides every patch equally often', () =>
+    scope(() => {
+      const [B, N, K] = [4000, 8, 2]
+      const samples = {
+        epochs: Array(B).fill(0) as number[],
+        indices: Array.from({ length: B }, (_, i) => i),
+      }
+      const counts = Array(N).fill(0) as number[]
+      for (const n of numbers(planFromNoise(maskNoise(N, 3, samples), K).kept)) counts[n]! += 1
+      // Binomial around B · K / N = 1000: five standard deviations of √(1000 · 3/4).
+      for (const count of counts) expect(Math.abs(count - 1000)).toBeLessThan(5 * Math.sqrt(750))
+    }))
+})
+
+it('maskOf refuses what is no plan', () =>
+  scope(() => {
+    const one = fromArray(BigInt64Array.of(0n), [1], 'int64')
+    expect(() => maskOf({ kept: one, hidden: one, restore: one })).toThrow(
+      'maskOf: plan.restore: expected [B, N]',
+    )
+  }))

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { scope } from '../../src/tensor/scope.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { patchify, unpatchify } from '../../src/token/patchify.ts'
+import { numbers, product } from '../tolerance.ts'
+
+/** Images whose every element is its own index. */
+const counted = (shape: [number, number, number, number]) =>
+  tensor(
+    Array.from({ length: product(shape) }, (_, i) => i),
+    shape,
+  )
+
+describe('patchify', () => {
+  it('goes row by row over a wide image, and row, column, channel inside a patch', () =>
+    scope(() => {
+      // Two channels of 2 × 4 pixels:  0 1 2 3      8  9 10 11
+      //                                4 5 6 7     12 13 14 15
+      const patches = patchify(counted([1, 2, 2, 4]), 2)
+      expect(patches.shape).toEqual([1, 2, 8])
+      expect(numbers(patches)).toEqual([0, 8, 1, 9, 4, 12, 5, 13, 2, 10, 3, 11, 6, 14, 7, 15])
+    }))
+
+  it('goes through the rows of a high image first', () =>
+    scope(() => {
+      // 4 × 2 pixels, one channel: the second patch is below the first.
+      expect(numbers(patchify(counted([1, 1, 4, 2]), 2))).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    }))
+
+  it.each([
+    { shape: [2, 3, 6, 9], P: 3 },
+    { shape: [1, 5, 4, 6], P: 2 },
+    { shape: [3, 1, 4, 12], P: 4 },
+    { shape: [1, 13, 2, 2], P: 2 },
+  ] as const)('puts every pixel where the definition says: $shape, side $P', ({ shape, P }) =>
+    scope(() => {
+      const [B, C, H, W] = shape
+      const expected = new Array<number>(product(shape))
+      const [h, w] = [H / P, W / P]
+      for (let i = 0; i < expected.length; i++) {
+        const [x, y] = [i % W, Math.floor(i / W) % H]
+        const [c, b] = [Math.floor(i / (W * H)) % C, Math.floor(i / (W * H * C))]
+        const patch = Math.floor(y / P) * w + Math.floor(x / P)
+        const inside = ((y % P) * P + (x % P)) * C + c
+        expected[(b * h * w + patch) * P * P * C + inside] = i
+      }
+      expect(numbers(patchify(counted([B, C, H, W]), P))).toEqual(expected)
+    }),
+  )
+
+  it.each([
+    { shape: [2, 3, 6, 9], P: 3 },
+    { shape: [1, 5, 4, 6], P: 2 },
+    { shape: [1, 1, 28, 14], P: 14 },
+  ] as const)('is undone by unpatchify: $shape, side $P', ({ shape, P }) =>
+    scope(() => {
+      const [B, C, H, W] = shape
+      const images = counted([B, C, H, W])
+      const back = unpatchify(patchify(images, P), { patchSize: P, grid: { h: H / P, w: W / P } })
+      expect(back.shape).toEqual(shape)
+      expect(numbers(back)).toEqual(numbers(images))
+    }),
+  )
+
+  it('refuses what it cannot cut', () =>
+    scope(() => {
+      expect(() => patchify(counted([1, 1, 4, 6]), 4)).toThrow(
+        /4 × 6 pixels cannot be cut into patches of side 4/,
+      )
+      expect(() => patchify(tensor([1], [1]), 2)).toThrow(
+        'patchify: images: expected [B, C, H, W], got float32[1]',
+      )
+    }))
+})
+
+describe('unpatchify', () => {
+  it('refuses a grid that the patches do not fill', () =>
+    scope(() => {
+      const patches = patchify(counted([1, 1, 4, 4]), 2)
+      expect(() => unpatchify(patches, { patchSize: 2, grid: { h: 3, w: 2 } })).toThrow(
+        'unpatchify: patches: expected [B, 6, P·P·C], got float32[1, 4, 4]',
+      )
+      expect(() => unpatchify(patches, { patchSize: 3, grid: { h: 2, w: 2 } })).toThrow()
+    }))
+})
