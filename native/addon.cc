@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "adamw.h"
 #include "convert.h"
 #include "handles.h"
 
@@ -191,6 +192,20 @@ Napi::Value clearGradient(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// adamW(parameters, gradients, first moments, second moments, [decay, β₁, β₂, rate, ε]): one step, in place.
+Napi::Value adamWStep(const Napi::CallbackInfo& info) {
+  const Handles& handles = stateOf(info).handles;
+  for (int i = 0; i < 5; i++)
+    if (!info[i].IsArray()) mismatch("an array", info[i]);
+  const auto at = [&info](int list, uint32_t i) { return info[list].As<Napi::Array>().Get(i); };
+  const auto number = [&at](uint32_t i) { return static_cast<float>(toNumber(at(4, i), "a number")); };
+  const AdamWStep step = {number(0), number(1), number(2), number(3), number(4)};
+  for (uint32_t i = 0; i < info[0].As<Napi::Array>().Length(); i++)
+    adamW(toTensor(handles, at(0, i)), toTensor(handles, at(1, i)), toTensor(handles, at(2, i)),
+          toTensor(handles, at(3, i)), step);
+  return info.Env().Undefined();
+}
+
 // setGradientMode(on) → what it was before.
 Napi::Value setGradientMode(const Napi::CallbackInfo& info) {
   const bool before = c10::GradMode::is_enabled();
@@ -280,6 +295,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   expose<backward>(env, exports, "backward");
   expose<gradient>(env, exports, "gradient");
   expose<clearGradient>(env, exports, "clearGradient");
+  expose<adamWStep>(env, exports, "adamW");
   expose<setGradientMode>(env, exports, "setGradientMode");
   expose<setAutocast>(env, exports, "setAutocast");
   expose<seed>(env, exports, "seed");

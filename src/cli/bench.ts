@@ -20,8 +20,14 @@ export function addBench(root: Command): void {
     .argument('[preset]', 'what to train', 'mae-tiny-cifar10')
     .option('--steps <n>', 'steps to time', wholeNumber(1), 10)
     .option('--set <key=value>', 'override one configuration key; may be repeated', collect, [])
-    .addOption(new Option('--device <device>').choices(['auto', 'cpu', 'cuda']).default('auto'))
-    .addOption(new Option('--precision <type>').choices(['auto', 'fp32', 'bf16']).default('auto'))
+    .addOption(
+      new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']).default('auto'),
+    )
+    .addOption(
+      new Option('--precision <type>', 'type of matrix products')
+        .choices(['auto', 'fp32', 'bf16'])
+        .default('auto'),
+    )
     .option('--json', 'print the result as JSON')
     .action(async (preset: string, flags: Flags) => {
       const { withOverride } = await import('../config/overrides.ts')

@@ -62,9 +62,8 @@ export function applyBlocks(
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
     x = scope(() => {
-      const seen = add(
-        x,
-        selfAttention(applyNorm(x, within(w, 'norm1'), layerNormEpsilon), within(w, 'attn'), heads),
+      const seen = scope(() =>
+        add(x, selfAttention(applyNorm(x, within(w, 'norm1'), layerNormEpsilon), within(w, 'attn'), heads)),
       )
       return add(seen, mlp(applyNorm(seen, within(w, 'norm2'), layerNormEpsilon), within(w, 'mlp')))
     })

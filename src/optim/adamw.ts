@@ -1,12 +1,13 @@
 /**
  * AdamW (Loshchilov & Hutter 2019) with decay on tensors of two or more dimensions only, as MAE trains (He et al. 2021,
- * A.1). The arithmetic runs over lists of tensors, slice by slice.
+ * A.1). One pass over memory on the CPU.
  */
 import { SherdError } from '../errors.ts'
-import type { Parameters } from '../model/parameters.ts'
+import { elementCount, type Parameters } from '../model/parameters.ts'
 import { callInPlace, callMany } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import { zerosLike } from '../tensor/ops.ts'
+import { type AdamWNumbers, type AdamWTensors, adamWInPlace } from '../tensor/kernels.ts'
+import { contiguous, zerosLike } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -33,33 +34,32 @@ export function initialAdamW(parameters: Parameters): AdamWState {
   return noGrad(() => unscoped(() => ({ step: 0, first: like(), second: like() })))
 }
 
-interface Slice {
-  readonly parameters: Tensor[]
-  readonly gradients: Tensor[]
-  readonly first: Tensor[]
-  readonly second: Tensor[]
+/** Tensors that are stepped with the same numbers. */
+interface Group extends AdamWTensors {
   readonly decays: boolean
 }
 
-// Slices bound the scratch memory of a step, and what one of them touches stays in the cache between its passes.
-const sliceElements = 1 << 20
-
-/** Parameters in slices of one decay each, in an order that does not depend on anything but the parameters. */
-function slices(parameters: Parameters, gradients: readonly Tensor[], state: AdamWState): Slice[] {
-  const made: Slice[] = []
+/** The parameters that decay and those that do not, in slices of about `limit` elements. */
+function groups(
+  parameters: Parameters,
+  gradients: readonly Tensor[],
+  state: AdamWState,
+  limit: number,
+): Group[] {
+  const made: Group[] = []
   for (const decays of [true, false]) {
-    let open: Slice | undefined
+    let open: { [K in keyof AdamWTensors]: Tensor[] } | undefined
     let elements = 0
     for (const [i, [name, parameter]] of [...parameters].entries()) {
       if (parameter.shape.length >= 2 !== decays) continue
-      const size = parameter.shape.reduce((a, b) => a * b, 1)
-      if (!open || elements + size > sliceElements) {
-        open = { parameters: [], gradients: [], first: [], second: [], decays }
-        made.push(open)
+      const size = elementCount(parameter.shape)
+      if (!open || elements + size > limit) {
+        open = { parameters: [], gradients: [], first: [], second: [] }
+        made.push({ ...open, decays })
         elements = 0
       }
       open.parameters.push(parameter)
-      open.gradients.push(gradients[i]!)
+      open.gradients.push(contiguous(gradients[i]!))
       open.first.push(state.first.get(name)!)
       open.second.push(state.second.get(name)!)
       elements += size
@@ -68,35 +68,32 @@ function slices(parameters: Parameters, gradients: readonly Tensor[], state: Ada
   return made
 }
 
-function composedStep(slice: Slice, { step }: AdamWState, learningRate: number, options: AdamWOptions): void {
-  const { beta1, beta2, epsilon, weightDecay } = options
-  const { parameters, gradients, first, second, decays } = slice
-  const unbiased1 = 1 - beta1 ** step
-  const unbiased2 = Math.sqrt(1 - beta2 ** step)
-  if (decays && weightDecay !== 0)
-    callInPlace('_foreach_mul_.Scalar', parameters, 1 - learningRate * weightDecay)
+/** The same arithmetic by LibTorch's operators over lists of tensors, for devices that the kernel does not know. */
+function composedStep({ parameters, gradients, first, second }: Group, numbers: AdamWNumbers): void {
+  const { decay, beta1, beta2, rate, epsilon } = numbers
+  if (decay !== 1) callInPlace('_foreach_mul_.Scalar', parameters, decay)
   callInPlace('_foreach_mul_.Scalar', first, beta1)
   callInPlace('_foreach_add_.List', first, gradients, 1 - beta1)
   callInPlace('_foreach_mul_.Scalar', second, beta2)
   callInPlace('_foreach_addcmul_.Scalar', second, gradients, gradients, 1 - beta2)
-  // θ −= lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε), with √(1−β₂ᵗ) moved into the numbers: one pass less.
   const denominator = callMany('_foreach_sqrt', second) as Tensor[]
-  callInPlace('_foreach_add_.Scalar', denominator, epsilon * unbiased2)
-  callInPlace(
-    '_foreach_addcdiv_.Scalar',
-    parameters,
-    first,
-    denominator,
-    (-learningRate * unbiased2) / unbiased1,
-  )
+  callInPlace('_foreach_add_.Scalar', denominator, epsilon)
+  callInPlace('_foreach_addcdiv_.Scalar', parameters, first, denominator, -rate)
 }
+
+// A slice bounds the scratch memory of the composed step.
+const sliceElements = 1 << 24
+
+/** How a step is taken: `native` in one pass, on the CPU; `composed` anywhere. */
+export type AdamWKernel = 'native' | 'composed'
 
 /** One step: updates parameters and state in place. `gradients` are in the order of `parameters`. */
 export function adamWStep(
   parameters: Parameters,
   gradients: readonly Tensor[],
   state: AdamWState,
-  { learningRate, ...options }: AdamWOptions & { readonly learningRate: number },
+  { learningRate, beta1, beta2, epsilon, weightDecay }: AdamWOptions & { readonly learningRate: number },
+  kernel: AdamWKernel = gradients[0]?.device === 'cpu' ? 'native' : 'composed',
 ): void {
   if (gradients.length !== parameters.size) {
     throw new SherdError(
@@ -105,8 +102,15 @@ export function adamWStep(
     )
   }
   state.step++
+  // θ −= lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε), with √(1−β₂ᵗ) moved into the numbers.
+  const unbiased1 = 1 - beta1 ** state.step
+  const unbiased2 = Math.sqrt(1 - beta2 ** state.step)
+  const rate = (learningRate * unbiased2) / unbiased1
+  const step = kernel === 'native' ? adamWInPlace : composedStep
   noGrad(() => {
-    for (const slice of slices(parameters, gradients, state))
-      scope(() => composedStep(slice, state, learningRate, options))
+    for (const group of groups(parameters, gradients, state, sliceElements)) {
+      const decay = group.decays ? 1 - learningRate * weightDecay : 1
+      scope(() => step(group, { decay, beta1, beta2, rate, epsilon: epsilon * unbiased2 }))
+    }
   })
 }

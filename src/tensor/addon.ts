@@ -32,6 +32,13 @@ export interface Addon {
   backward(handle: Handle): void
   gradient(handle: Handle): Handle | null
   clearGradient(handle: Handle): void
+  adamW(
+    parameters: readonly Handle[],
+    gradients: readonly Handle[],
+    first: readonly Handle[],
+    second: readonly Handle[],
+    step: readonly [decay: number, beta1: number, beta2: number, rate: number, epsilon: number],
+  ): void
   setGradientMode(on: boolean): boolean
   setAutocast(device: string, on: boolean, dtype: number): void
   seed(seed: number): void

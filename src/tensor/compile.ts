@@ -43,7 +43,7 @@ function compilerFlags(libtorch: LibTorch): string[] {
   const libraries = ['torch', 'torch_cpu', 'c10', ...(libtorch.cuda ? ['torch_cuda', 'c10_cuda'] : [])]
   return [
     `-std=${languageLevel(libtorch.version)}`,
-    ...['-O2', '-fPIC', '-shared', '-fvisibility=hidden', '-w'],
+    ...['-O3', '-fno-math-errno', '-fPIC', '-shared', '-fvisibility=hidden', '-w'],
     ...['-DNAPI_CPP_EXCEPTIONS', '-DNAPI_VERSION=8', `-D_GLIBCXX_USE_CXX11_ABI=${libtorch.cxx11Abi}`],
     ...napiHeaders.map((dir) => `-I${dir}`),
     ...libtorch.includeDirs.filter((dir) => dir !== '/usr/include').map((dir) => `-I${dir}`),

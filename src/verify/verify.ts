@@ -36,12 +36,12 @@ const finalTolerance = (name: string) => (name.endsWith('attn.qkv.bias') ? 2e-3 
 const objectivesInReferences = { mae } as const
 
 function objectiveOf(reference: Reference, device: Device): Objective {
-  const make = objectivesInReferences[reference.objective as keyof typeof objectivesInReferences]
-  if (!make) {
+  const { objective } = reference
+  if (!Object.hasOwn(objectivesInReferences, objective)) {
     const known = Object.keys(objectivesInReferences).join(', ')
-    throw new SherdError('VALUE', `its objective is "${reference.objective}"; this version checks: ${known}`)
+    throw new SherdError('VALUE', `its objective is "${objective}"; this version checks: ${known}`)
   }
-  return make({ ...reference, device })
+  return objectivesInReferences[objective as keyof typeof objectivesInReferences]({ ...reference, device })
 }
 
 /** The largest absolute difference; a NaN anywhere or another length is infinitely far. */

@@ -1,0 +1,28 @@
+/** Kernels of the addon's own, for what LibTorch's operators would need many passes over memory for. */
+import { addon } from './addon.ts'
+import { guarded, type Tensor } from './tensor.ts'
+
+export interface AdamWTensors {
+  readonly parameters: readonly Tensor[]
+  readonly gradients: readonly Tensor[]
+  readonly first: readonly Tensor[]
+  readonly second: readonly Tensor[]
+}
+
+/** θ ← decay · θ − rate · m / (√v + ε) after m and v have taken in the gradient. */
+export interface AdamWNumbers {
+  readonly decay: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly rate: number
+  readonly epsilon: number
+}
+
+/** One AdamW step in place, in one pass. All tensors are contiguous float32 on the CPU, of one shape for each parameter. */
+export function adamWInPlace(tensors: AdamWTensors, { decay, beta1, beta2, rate, epsilon }: AdamWNumbers): void {
+  const handles = (list: readonly Tensor[]) => list.map(({ handle }) => handle)
+  const { parameters, gradients, first, second } = tensors
+  guarded(`adamW over ${parameters.length} tensors`, () =>
+    addon().adamW(handles(parameters), handles(gradients), handles(first), handles(second), [decay, beta1, beta2, rate, epsilon]),
+  )
+}

@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest'
+import { loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
+import type { SherdError } from '../../src/errors.ts'
+import { div, full } from '../../src/tensor/ops.ts'
+import type { StepEvent } from '../../src/train/events.ts'
+import { type TrainOptions, train } from '../../src/train/loop.ts'
+import type { Trainee } from '../../src/train/step.ts'
+import { temporaryFolder } from '../tensor/temporary-folder.ts'
+import { numbers } from '../tolerance.ts'
+import { tinyLoader, tinyOptions, tinyTrainee, toMicroBatch, trainAll } from './tiny-training.ts'
+
+const bits = (trainee: Trainee) => [...trainee.parameters.values()].map(numbers)
+const losses = (events: readonly StepEvent[]) => events.map(({ loss }) => loss)
+
+describe('a trajectory of ten steps', () => {
+  it('learns', async () => {
+    const events = await trainAll(
+      tinyOptions(tinyTrainee(), { schedule: { peak: 0.02, floor: 0, warmupSteps: 0, totalSteps: 40 } }),
+    )
+    const mean = (x: number[]) => x.reduce((a, b) => a + b, 0) / x.length
+    // A fresh model is somewhat worse than predicting each patch's mean, which scores 11/12.
+    expect(mean(losses(events).slice(0, 2))).toBeGreaterThan(11 / 12)
+    expect(mean(losses(events).slice(-5))).toBeLessThan(0.75)
+  })
+
+  it('is the same to the bit when it is repeated, and another for another seed', async () => {
+    const [a, b, c] = [tinyTrainee(), tinyTrainee(), tinyTrainee(6)]
+    const [first, second, other] = [
+      await trainAll(tinyOptions(a)),
+      await trainAll(tinyOptions(b)),
+      await trainAll(tinyOptions(c)),
+    ]
+    expect(losses(second)).toEqual(losses(first))
+    expect(bits(b)).toEqual(bits(a))
+    expect(losses(other)).not.toEqual(losses(first))
+  })
+
+  it('that stops after five and goes on from a checkpoint ends at the same bits', async () => {
+    const uninterrupted = tinyTrainee()
+    const all = await trainAll(tinyOptions(uninterrupted))
+
+    const before = tinyTrainee()
+    const abort = new AbortController()
+    const head: StepEvent[] = []
+    for await (const event of train(tinyOptions(before, { signal: abort.signal }))) {
+      head.push(event)
+      if (event.step === 5) abort.abort()
+    }
+    expect(head.length).toBe(5)
+    const path = saveCheckpoint(temporaryFolder(), { ...before, step: 5, samples: 40 }, 1)
+
+    const { parameters, optimizer, step, samples } = loadCheckpoint(path, before.objective.rows, 'cpu')
+    const after: Trainee = { ...before, parameters, optimizer }
+    const tail = await trainAll(tinyOptions(after, { firstStep: step, loader: tinyLoader(8, 16, samples) }))
+
+    expect(losses([...head, ...tail])).toEqual(losses(all))
+    expect([...head, ...tail].map(({ gradientNorm }) => gradientNorm)).toEqual(
+      all.map(({ gradientNorm }) => gradientNorm),
+    )
+    expect(bits(after)).toEqual(bits(uninterrupted))
+    expect(bits(before)).not.toEqual(bits(uninterrupted))
+  })
+
+  it('accumulated over two halves is that of the whole batches', async () => {
+    const [a, b] = [tinyTrainee(), tinyTrainee()]
+    const whole = await trainAll(tinyOptions(a))
+    const halves = await trainAll(tinyOptions(b, { loader: tinyLoader(4), accumulate: 2 }))
+    for (const [i, { loss }] of whole.entries()) expect(halves[i]!.loss).toBeCloseTo(loss, 5)
+  })
+
+  it('in bfloat16 stays near that of float32', async () => {
+    const full = await trainAll(tinyOptions(tinyTrainee()))
+    const half = await trainAll(tinyOptions(tinyTrainee(5, 'bfloat16')))
+    expect(losses(half)).not.toEqual(losses(full))
+    for (const [i, { loss }] of full.entries()) expect(Math.abs(half[i]!.loss / loss - 1)).toBeLessThan(0.03)
+  })
+})
+
+describe('the events', () => {
+  it('count steps, epochs and images, and name the rate that the step had', async () => {
+    const events = await trainAll(tinyOptions(tinyTrainee(), { loader: tinyLoader(4), accumulate: 3 }))
+    expect(events.map(({ kind, step }) => [kind, step])).toEqual(
+      Array.from({ length: 10 }, (_, i) => ['step', i + 1]),
+    )
+    // 12 images a step of 16 in all; warm-up 0, half, then eight steps of a cosine.
+    expect(events.map(({ epoch }) => epoch)).toEqual(
+      Array.from({ length: 10 }, (_, i) => ((i + 1) * 12) / 16),
+    )
+    const rates = [
+      0,
+      0.005,
+      ...Array.from({ length: 8 }, (_, k) => 0.005 * (1 + Math.cos((Math.PI * k) / 8))),
+    ]
+    for (const [i, { learningRate }] of events.entries()) expect(learningRate).toBeCloseTo(rates[i]!, 12)
+    for (const { stepSeconds, imagesPerSecond, gradientNorm } of events) {
+      expect(imagesPerSecond * stepSeconds).toBeCloseTo(12, 6)
+      expect(gradientNorm).toBeGreaterThan(0)
+    }
+  })
+
+  it('tell how long the step waited for data', async () => {
+    const loader = tinyLoader(4)
+    const slow = {
+      next: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 40))
+        return loader.next()
+      },
+    }
+    const [event] = await trainAll(
+      tinyOptions(tinyTrainee(), {
+        loader: slow,
+        accumulate: 2,
+        schedule: { peak: 1e-3, floor: 0, warmupSteps: 0, totalSteps: 1 },
+      }),
+    )
+    expect(event!.dataWaitSeconds).toBeGreaterThanOrEqual(0.078)
+    expect(event!.dataWaitSeconds).toBeLessThanOrEqual(event!.stepSeconds)
+  })
+
+  it('the first step of a warm-up has rate 0 and changes no weight', async () => {
+    const trainee = tinyTrainee()
+    const before = bits(trainee)
+    for await (const { step, learningRate } of train(tinyOptions(trainee))) {
+      if (step === 1) {
+        expect(learningRate).toBe(0)
+        expect(bits(trainee)).toEqual(before)
+      } else {
+        expect(bits(trainee)).not.toEqual(before)
+        break
+      }
+    }
+  })
+})
+
+describe('stopping', () => {
+  it('does not begin when it is aborted already, nor after the last step', async () => {
+    const trainee = tinyTrainee()
+    const before = bits(trainee)
+    expect(await trainAll(tinyOptions(trainee, { signal: AbortSignal.abort() }))).toEqual([])
+    expect(await trainAll(tinyOptions(trainee, { firstStep: 10 }))).toEqual([])
+    expect(bits(trainee)).toEqual(before)
+  })
+
+  it('ends after the step that is running, whole', async () => {
+    const abort = new AbortController()
+    const [trainee, reference] = [tinyTrainee(), tinyTrainee()]
+    const options = tinyOptions(trainee)
+    let batches = 0
+    const loader = {
+      next: () => {
+        batches++
+        if (batches === 3) abort.abort() // in the middle of the third step
+        return options.loader.next()
+      },
+    }
+    const events = await trainAll({ ...options, loader, signal: abort.signal })
+    expect([events.length, batches]).toEqual([3, 3])
+    for await (const { step } of train(tinyOptions(reference))) if (step === 3) break
+    expect(bits(trainee)).toEqual(bits(reference))
+  })
+
+  it('hears other events between steps', async () => {
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 0)
+    await trainAll(tinyOptions(tinyTrainee()))
+    clearInterval(timer)
+    expect(ticks).toBeGreaterThanOrEqual(5)
+  })
+
+  it('hands on what the loader throws', async () => {
+    const loader = { next: () => Promise.reject(new RangeError('no more')) }
+    await expect(trainAll(tinyOptions(tinyTrainee(), { loader }))).rejects.toThrow(new RangeError('no more'))
+  })
+})
+
+describe('a number that is not finite stops the training', () => {
+  /** Trains until it throws. */
+  async function run(trainee: Trainee, options: Partial<TrainOptions>) {
+    const events: StepEvent[] = []
+    try {
+      for await (const event of train(tinyOptions(trainee, options))) events.push(event)
+    } catch (error) {
+      return { events, error: error as SherdError }
+    }
+    throw new Error('it did not stop')
+  }
+
+  it.each([1, 2])(
+    'of the loss, in part %d of 2: step and rate are named, weights stay as they were',
+    async (part) => {
+      const [trainee, reference] = [tinyTrainee(), tinyTrainee()]
+      const make = toMicroBatch(trainee)
+      let batches = 0
+      const { events, error } = await run(trainee, {
+        accumulate: 2,
+        loader: tinyLoader(4),
+        toMicroBatch: (batch) => {
+          const made = make(batch)
+          return ++batches === 4 + part ? { ...made, images: full(made.images.shape, Number.NaN) } : made
+        },
+      })
+      expect(events.length).toBe(2)
+      expect([error.code, error.message]).toEqual([
+        'NON_FINITE',
+        'Step 3 gave loss NaN at learning rate 0.0100',
+      ])
+      for await (const { step } of train(tinyOptions(reference, { accumulate: 2, loader: tinyLoader(4) })))
+        if (step === 2) break
+      expect(bits(trainee)).toEqual(bits(reference))
+      expect(trainee.optimizer.step).toBe(2)
+      expect(numbers(trainee.optimizer.second.get('norm.bias')!)).toEqual(
+        numbers(reference.optimizer.second.get('norm.bias')!),
+      )
+    },
+  )
+
+  it('of the gradient norm, while the loss is still a number', async () => {
+    const trainee = tinyTrainee()
+    const before = bits(trainee)
+    const { objective } = trainee
+    const steep: Trainee = {
+      ...trainee,
+      // The loss of 1e-30 times itself, over 1e-30: the number is right, the way back is beyond float32.
+      objective: { ...objective, loss: (...args) => div(div(objective.loss(...args), 1e30), 1e-30) },
+    }
+    const { error } = await run(steep, {
+      toMicroBatch: (batch) => toMicroBatch(trainee)(batch),
+      schedule: { peak: 0.01, floor: 0, warmupSteps: 0, totalSteps: 3 },
+    })
+    expect(error.code).toBe('NON_FINITE')
+    expect(error.message).toMatch(/^Step 1 gave gradient norm (inf|Infinity|NaN)/i)
+    expect(bits(trainee)).toEqual(before)
+  })
+})

@@ -1,0 +1,35 @@
+// V8 does not see the memory of tensors: that a step leaves nothing behind has to be counted.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, it } from 'vitest'
+import { liveTensors } from '../../src/tensor/scope.ts'
+import { train } from '../../src/train/loop.ts'
+import { tinyLoader, tinyOptions, tinyTrainee } from './tiny-training.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+const options = (totalSteps: number) =>
+  tinyOptions(tinyTrainee(), {
+    loader: tinyLoader(4),
+    accumulate: 2,
+    schedule: { peak: 1e-3, floor: 0, warmupSteps: 5, totalSteps },
+    update: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 },
+  })
+
+it('the number of live tensors is flat over 50 steps', async () => {
+  const counts: number[] = []
+  for await (const _ of train(options(50))) counts.push(liveTensors())
+  expect(counts.length).toBe(50)
+  expect([...new Set(counts)]).toEqual([counts[0]])
+})
+
+it('resident memory is stable over 300 steps', async () => {
+  const resident: Record<number, number> = {}
+  for await (const { step } of train(options(300)))
+    if (step % 100 === 0) {
+      collectGarbage()
+      resident[step] = process.memoryUsage.rss() / 2 ** 20
+    }
+  expect(resident[300]! - resident[100]!).toBeLessThan(30)
+})
