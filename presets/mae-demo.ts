@@ -1,5 +1,5 @@
 /**
- * MAE, a small ViT/4, 48 × 48 pixels. Not from a paper: what two cores can learn in about a minute.
+ * MAE, a small ViT/6, 48 × 48 pixels. Not from a paper: what two cores can learn in about a minute.
  *   sherd pretrain mae-demo --data DIR --out runs/demo
  * Cost: tbd
  * Expected: tbd

@@ -55,6 +55,7 @@ export { patchStatistics, pixelTarget, withStatistics } from './target/pixels.ts
 export {
   autocast,
   backward,
+  clearGradients,
   engineBuild,
   gradient,
   manualSeed,

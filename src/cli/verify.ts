@@ -1,7 +1,8 @@
 /** `sherd verify`: this installation against numbers of an independent PyTorch. */
 import type { Command } from 'commander'
+import { messageOf } from '../errors.ts'
 import type { Check } from '../verify/verify.ts'
-import { print, printJson, table } from './output.ts'
+import { note, print, printJson, table } from './output.ts'
 
 const groups = ['loss', 'pred', 'mask', 'latent', 'grad', 'losses', 'final'] as const
 
@@ -15,10 +16,16 @@ export function addVerify(root: Command): void {
     .action(async (files: string[], flags: { verbose?: boolean; json?: boolean }) => {
       const { verifyFile } = await import('../verify/verify.ts')
       for (const file of files) {
-        const result = verifyFile(file)
-        if (!result.passed) process.exitCode = 1
-        if (flags.json) printJson(result)
-        else print(report(file, result.checks, flags.verbose ?? false))
+        try {
+          const result = verifyFile(file)
+          if (!result.passed) process.exitCode = 1
+          if (flags.json) printJson(result)
+          else print(report(file, result.checks, flags.verbose ?? false))
+        } catch (error) {
+          process.exitCode = 1 // one file that cannot be read does not hide the others
+          if (flags.json) printJson({ file, checks: [], passed: false, error: messageOf(error) })
+          else note(`error: ${messageOf(error)}`)
+        }
       }
     })
 }

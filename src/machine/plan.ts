@@ -1,4 +1,4 @@
-/** How a run uses the machine: device, precision, and every thread pool, decided in this one place. */
+/** How a run uses the machine: device, precision, threads of LibTorch and of decoding. */
 import { SherdError } from '../errors.ts'
 import { engineBuild } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -38,7 +38,7 @@ function chooseDevice(requested: MachineRequest['device']): Device {
 /** bfloat16 where a matrix unit has it: CPU flags, or compute capability 8.0 and above. */
 export function hasFastBfloat16(device: Device): boolean {
   if (device === 'cpu') return cpuBfloat16() !== null && engineBuild().oneDnn
-  return (gpus()[0]?.capability ?? 0) >= 8
+  return (gpus()[0]?.capability ?? 8) >= 8 // containers often have no nvidia-smi; older GPUs are rare
 }
 
 /** Decides; throws `VALUE` when a device was asked for that is not there. */

@@ -1,6 +1,6 @@
 /**
  * The loss of a run over its steps: every logged value, a running median, and the loss of a model that always predicts
- * the mean, which is 1 for normalised targets and tells at a glance whether anything was learned.
+ * the mean, which tells at a glance whether anything was learned.
  */
 import { SherdError } from '../errors.ts'
 import * as plot from './plot.ts'

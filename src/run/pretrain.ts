@@ -2,10 +2,11 @@
 import { appendFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { listCheckpoints, loadCheckpoint, saveCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
-import { effectiveBatch, scheduleOf } from '../config/resolve.ts'
+import { dimensionsOf, effectiveBatch, scheduleOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { patchWidth } from '../model/dimensions.ts'
 import { initialParameters, parameterCount } from '../model/parameters.ts'
 import { initialAdamW } from '../optim/adamw.ts'
 import { drawLossCurve } from '../picture/loss-curve.ts'
@@ -14,6 +15,7 @@ import { openLoader } from '../prepare/loader.ts'
 import { normalizePixels } from '../prepare/normalize.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import { type ImageFolder, openImageFolder } from '../source/image-folder.ts'
+import { meanPredictionLoss } from '../target/pixels.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
 import { train } from '../train/loop.ts'
 import type { Trainee } from '../train/step.ts'
@@ -166,6 +168,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   let savedStep = latest?.step
   let pictured: string | null = null
   let picturedStep = -1
+  let lastLoss: number | null = null
   try {
     const steps = train({
       ...{ trainee, loader, schedule, signal },
@@ -180,6 +183,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     })
     for await (const event of steps) {
       step = event.step
+      lastLoss = event.loss
       if (step % config.log.everySteps === 0) yield { kind: 'step', ...appendMetric(paths.metrics, event) }
       for (const file of news.splice(0)) yield { kind: 'skip', ...file }
       if (step % config.checkpoint.everySteps === 0) {
@@ -194,7 +198,10 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       }
     }
   } catch (error) {
-    if (!(error instanceof SherdError) || error.code !== 'NON_FINITE') throw error
+    if (!(error instanceof SherdError) || error.code !== 'NON_FINITE') {
+      if (step !== savedStep && step > training.step) save(step) // broken data or a dead worker do not spoil the weights
+      throw error
+    }
     // A checkpoint of the weights that gave this is none to go on from.
     const last = listCheckpoints(paths.checkpoints).findLast((checkpoint) => checkpoint.step < step)
     const good = last ? `The last good checkpoint is ${last.path}.` : 'There is no good checkpoint yet.'
@@ -214,7 +221,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     kind: 'end',
     reason: step < schedule.totalSteps ? 'interrupted' : 'completed',
     step,
-    loss: metrics.at(-1)?.loss ?? null,
+    loss: lastLoss ?? metrics.at(-1)?.loss ?? null,
     checkpoint: saved,
     picture: pictured,
     lossCurve: null,
@@ -224,7 +231,8 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     yield end
     return
   }
-  const { png } = await drawLossCurve({ points: metrics, ...(config.target.normalize && { baseline: 1 }) })
+  const baseline = meanPredictionLoss(patchWidth(dimensionsOf(config)))
+  const { png } = await drawLossCurve({ points: metrics, ...(config.target.normalize && { baseline }) })
   writeWhole(paths.lossCurve, png)
   yield { ...end, lossCurve: paths.lossCurve }
 }

@@ -31,6 +31,12 @@ export function pixelTarget(patches: Tensor, { normalize }: { normalize: boolean
   })
 }
 
+/**
+ * The loss of always predicting the mean (zero) of normalised patches of `width` values: (n − 1) / n, because the
+ * variance is the unbiased one. The line below which something has been learned.
+ */
+export const meanPredictionLoss = (width: number): number => (width - 1) / width
+
 /** Undoes the normalisation of `pixelTarget` with given statistics: [B, M, P·P·C] → same shape. */
 export function withStatistics(prediction: Tensor, { mean, deviation }: PatchStatistics): Tensor {
   return scope(() => add(mul(prediction, deviation), mean))

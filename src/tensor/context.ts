@@ -19,7 +19,7 @@ export function noGrad<T>(body: () => T): T {
 const casting = new Map<string, number>()
 
 /**
- * Runs `body` with LibTorch's automatic casting: matrix products take `dtype`, reductions that need it stay in float32,
+ * Runs `body` with LibTorch's automatic casting: matrix products take `dtype`, losses stay in float32,
  * each weight is cast once. `float32` runs `body` as it is.
  */
 export function autocast<T>({ device, dtype }: { device: Device; dtype: DType }, body: () => T): T {

@@ -19,10 +19,19 @@ export interface AdamWNumbers {
 }
 
 /** One AdamW step in place, in one pass. All tensors are contiguous float32 on the CPU, of one shape for each parameter. */
-export function adamWInPlace(tensors: AdamWTensors, { decay, beta1, beta2, rate, epsilon }: AdamWNumbers): void {
+export function adamWInPlace(
+  tensors: AdamWTensors,
+  { decay, beta1, beta2, rate, epsilon }: AdamWNumbers,
+): void {
   const handles = (list: readonly Tensor[]) => list.map(({ handle }) => handle)
   const { parameters, gradients, first, second } = tensors
   guarded(`adamW over ${parameters.length} tensors`, () =>
-    addon().adamW(handles(parameters), handles(gradients), handles(first), handles(second), [decay, beta1, beta2, rate, epsilon]),
+    addon().adamW(handles(parameters), handles(gradients), handles(first), handles(second), [
+      decay,
+      beta1,
+      beta2,
+      rate,
+      epsilon,
+    ]),
   )
 }

@@ -1,0 +1,145 @@
+import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { describe, expect, it } from 'vitest'
+import { blackPng, writeScenes } from '../prepare/make-images.ts'
+import { metricsOf, readLines, sherd, tiny, workFolder } from './sherd.ts'
+
+/** `count` images that can be read, in `images` below a new folder. */
+async function withImages(count: number): Promise<{ cwd: string; dir: string }> {
+  const cwd = await workFolder()
+  const dir = join(cwd, 'images')
+  mkdirSync(dir)
+  await writeScenes(dir, { count: 10, size: 20 })
+  for (let i = 10; i < count; i++)
+    copyFileSync(join(dir, `00${i % 10}.jpg`), join(dir, `${String(i).padStart(3, '0')}.jpg`))
+  return { cwd, dir }
+}
+
+/** A JPEG whose second half is missing. */
+async function cutJpeg(): Promise<Buffer> {
+  const whole = await sharp({ create: { width: 40, height: 40, channels: 3, background: '#336699' } })
+    .jpeg()
+    .toBuffer()
+  return whole.subarray(0, whole.length >> 1)
+}
+
+// Two epochs, so that every file is met.
+const pretrain = (cwd: string, ...more: string[]) =>
+  sherd(
+    [
+      'pretrain',
+      'mae-tiny-cifar10',
+      '--data',
+      'images',
+      '--out',
+      'run',
+      '--epochs',
+      '2',
+      ...tiny({ 'train.batchSize': 25 }),
+      ...more,
+    ],
+    { cwd },
+  )
+
+const skipped = (cwd: string) =>
+  readLines(join(cwd, 'run', 'skipped.jsonl')).map(
+    (line) => JSON.parse(line) as { file: string; reason: string },
+  )
+
+describe.concurrent('sherd pretrain on data that is not all well', () => {
+  it('skips one broken file of 150, counts it and lists it', async () => {
+    const { cwd, dir } = await withImages(150)
+    writeFileSync(join(dir, '077.jpg'), await cutJpeg())
+    const { status, stderr } = await pretrain(cwd)
+    expect(stderr).toMatch(/^skipped 077\.jpg: \S/m)
+    expect(stderr).toMatch(
+      /^completed at step 12, loss \d\.\d{4}; 1 files? skipped, listed in skipped\.jsonl$/m,
+    )
+    expect(status).toBe(0)
+    expect(skipped(cwd)).toEqual([
+      { file: '077.jpg', reason: expect.stringMatching(/cannot be decoded/) as string },
+    ])
+    expect(metricsOf(join(cwd, 'run'))).toHaveLength(12)
+  })
+
+  it('stops when three of 100 are broken, and says which', async () => {
+    const { cwd, dir } = await withImages(100)
+    for (const name of ['004.jpg', '044.jpg', '094.jpg']) writeFileSync(join(dir, name), 'no image')
+    const { status, stderr } = await pretrain(cwd)
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /^error: 2 of 100 images \(2 %\) cannot be used; at most 1 % may be skipped\. .*\n {2}0\d4\.jpg: .*\n {2}0\d4\.jpg: /m,
+    )
+    expect(stderr).not.toMatch(/\n {4}at /)
+    expect(skipped(cwd).length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('takes more of them when told to', async () => {
+    const { cwd, dir } = await withImages(100)
+    for (const name of ['004.jpg', '044.jpg', '094.jpg']) writeFileSync(join(dir, name), 'no image')
+    const { status } = await pretrain(cwd, '--set', 'data.maxSkippedShare=0.03')
+    expect(status).toBe(0)
+    expect(
+      skipped(cwd)
+        .map(({ file }) => file)
+        .sort(),
+    ).toEqual(['004.jpg', '044.jpg', '094.jpg'])
+  })
+
+  it('skips an image of 30,000 × 30,000 pixels without decoding it', async () => {
+    const { cwd, dir } = await withImages(149)
+    writeFileSync(join(dir, 'vast.png'), blackPng(30_000, 30_000))
+    const { status, json } = await pretrain(cwd, '--json')
+    expect(status).toBe(0)
+    const events = json()
+    expect(events.find(({ kind }) => kind === 'skip')).toMatchObject({
+      file: 'vast.png',
+      reason: expect.stringMatching(/30000 x 30000 pixels are more than the limit of 100 megapixels/),
+    })
+    expect(events.at(-1)).toMatchObject({ kind: 'end', skipped: 1 })
+    // 30,000² pixels would be 2.7 GB.
+    expect(Math.max(...metricsOf(join(cwd, 'run')).map(({ residentBytes }) => residentBytes))).toBeLessThan(
+      1e9,
+    )
+  })
+
+  it('refuses a folder without images', async () => {
+    const { cwd } = await withImages(10)
+    mkdirSync(join(cwd, 'empty', 'deeper'), { recursive: true })
+    const args = ['pretrain', '--data', 'empty', '--out', 'run', ...tiny()]
+    const empty = await sherd(args, { cwd })
+    expect([empty.status, empty.stderr]).toEqual([
+      1,
+      expect.stringMatching(/No images in .*empty or below it: 0 other files/),
+    ])
+    writeFileSync(join(cwd, 'empty', 'deeper', 'notes.txt'), '')
+    expect((await sherd(args, { cwd })).stderr).toMatch(
+      /No images in .*1 other files were seen, such as "deeper\/notes\.txt"/,
+    )
+    expect(existsSync(join(cwd, 'run'))).toBe(false)
+  })
+
+  it.each(['dataset', 'imagenet'])(
+    'refuses images smaller than a patch, statistics %s',
+    async (statistics) => {
+      const { cwd } = await withImages(10)
+      const tooLarge = [
+        '--set',
+        'model.imageSize=64',
+        '--set',
+        'model.patchSize=32',
+        '--set',
+        `data.statistics=${statistics}`,
+      ]
+      const { status, stderr } = await pretrain(cwd, ...tooLarge)
+      expect([status, stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          /10 of 10 images .*cannot be used.*\d+ x \d+ pixels are less than one patch of 32 x 32/s,
+        ),
+      ])
+      expect(readdirSync(cwd)).toEqual(['images'])
+    },
+  )
+})
