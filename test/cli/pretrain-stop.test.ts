@@ -61,14 +61,14 @@ describe('a signal', () => {
 describe('a run that was killed', () => {
   it('goes on to the very bytes and losses of one that was not', async () => {
     const keys = { 'train.accumulate': 2, 'checkpoint.everySteps': 6, 'data.statistics': 'dataset' }
-    const whole = await sherd(command('whole', 120, keys), { cwd })
+    const whole = await sherd(command('whole', 60, keys), { cwd })
     expect(whole.status).toBe(0)
-    const running = start(command('killed', 120, keys), { cwd })
+    const running = start(command('killed', 60, keys), { cwd })
     await until(() => checkpoints('killed').some((name) => name.startsWith('step-')), 'a checkpoint')
     running.kill('SIGKILL')
     expect((await running.ended).status).toBe('SIGKILL')
     const logged = steps('killed').length
-    expect(logged).toBeLessThan(120)
+    expect(logged).toBeLessThan(60)
     const { status, json } = await sherd(['pretrain', '--out', 'killed', '--resume', '--json'], { cwd })
     expect(status).toBe(0)
     expect(json()[0]?.firstStep).toBeGreaterThanOrEqual(6)

@@ -1,0 +1,193 @@
+// The folders are the data flow, and imports point upstream only: every import in src/ and presets/ is read and checked.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { packageRoot } from '../src/package-root.ts'
+
+/** Upstream first. A stage may import itself and what stands before it. */
+const stages = [
+  'errors',
+  'package-root',
+  'random',
+  'tensor',
+  'source',
+  'prepare',
+  'token',
+  'model',
+  'target',
+  'objective',
+  'optim',
+  'checkpoint',
+  'picture',
+  'train',
+  'verify',
+  'machine',
+  'config',
+  'run',
+  'cli',
+  'index', // the library as a whole
+]
+
+/** Stages that may import less than what stands before them. */
+const narrower: Record<string, readonly string[]> = {
+  // What sherd needs of a machine is known without knowing what it trains.
+  machine: ['errors', 'package-root', 'tensor', 'machine'],
+}
+
+/** Packages that only some files may import, each for its own reason. */
+const confined: Record<string, readonly string[]> = {
+  sharp: [
+    'src/machine/doctor.ts', // looks whether it is there
+    'src/picture/render.ts', // pictures as files
+    'src/picture/text.ts', // the width of text
+    'src/prepare/decode.ts', // images as pixels
+    'src/source/sample-data/write.ts', // sample images as files
+  ],
+  commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
+  'node-addon-api': ['src/tensor/compile.ts'],
+  'node-api-headers': ['src/tensor/compile.ts'],
+  'fastest-levenshtein': ['src/errors.ts'],
+  'd3-scale': ['src/picture/plot.ts'],
+  'd3-shape': ['src/picture/plot.ts'],
+  'dejavu-fonts-ttf': ['src/picture/fonts.ts'],
+}
+
+interface Import {
+  /** From the package root, such as `src/model/block.ts`. */
+  readonly from: string
+  /** The same for a file of ours, the package's name for others. */
+  readonly to: string
+  readonly typeOnly: boolean
+}
+
+const root = packageRoot()
+const sources = ['src', 'presets'].flatMap((dir) =>
+  readdirSync(join(root, dir), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.c?ts$/.test(name))
+    .map((name) => join(dir, name)),
+)
+
+/** All that a file imports, exports from elsewhere, loads later, requires or starts as a worker. */
+function importsOf(from: string): Import[] {
+  const text = readFileSync(join(root, from), 'utf8')
+  const patterns = [
+    /^(?:import|export)\b(?<type>\s+type\b)?[^'"`;()]*?\bfrom\s+['"](?<to>[^'"]+)['"]/gm,
+    /^import\s+['"](?<to>[^'"]+)['"]/gm,
+    /\bimport\(\s*['"](?<to>[^'"]+)['"]\s*\)/g,
+    /\brequire(?:\.resolve)?\(\s*['"](?<to>[^'"]+)['"]\s*\)/g,
+    /\bcreateRequire\([^)]*\)(?:\.resolve)?\(\s*['"](?<to>[^'"]+)['"]\s*\)/g,
+    /\bnew URL\(\s*['"](?<to>\.[^'"]+)['"]\s*,\s*import\.meta\.url/g,
+  ]
+  return patterns.flatMap((pattern) =>
+    [...text.matchAll(pattern)].flatMap(({ groups }) => {
+      const to = groups!.to!
+      if (to.startsWith('node:')) return []
+      const ours = to.startsWith('.')
+      const name = to
+        .split('/')
+        .slice(0, to.startsWith('@') ? 2 : 1)
+        .join('/')
+      return [
+        {
+          from,
+          to: ours ? relative(root, join(root, dirname(from), to)).replace(/\.js$/, '.ts') : name,
+          typeOnly: groups!.type !== undefined,
+        },
+      ]
+    }),
+  )
+}
+
+const imports = sources.flatMap(importsOf)
+const internal = imports.filter(({ to }) => sources.includes(to))
+const show = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ? ' (type)' : ''}`
+const stageOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '')
+
+describe('imports', () => {
+  it('are found in every form', () => {
+    expect(internal.length).toBeGreaterThan(200)
+    const known = [
+      'src/errors.ts → fastest-levenshtein',
+      'src/train/step.ts → src/objective/objective.ts (type)',
+      'src/train/loop.ts → src/train/step.ts', // over several lines
+      'src/index.ts → src/tensor/ops.ts', // export * as
+      'src/cli/verify.ts → src/verify/verify.ts', // import()
+      'src/cli/bin.cts → src/cli/main.ts',
+      'src/tensor/compile.ts → node-addon-api', // require.resolve
+      'src/picture/fonts.ts → dejavu-fonts-ttf', // createRequire().resolve
+      'src/machine/doctor.ts → sharp', // createRequire()
+    ]
+    expect(imports.map(show)).toEqual(expect.arrayContaining(known))
+  })
+
+  it('lead to a file or a package that is there', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>
+    }
+    const lost = imports.filter(({ to }) => !sources.includes(to) && !(to in dependencies))
+    expect(lost.map(show)).toEqual([])
+  })
+
+  it('know every stage', () => {
+    const found = new Set(sources.filter((path) => path.startsWith('src/')).map(stageOf))
+    expect([...found].sort()).toEqual([...stages].sort())
+  })
+
+  it('point upstream', () => {
+    const downstream = internal.filter(({ from, to }) => {
+      if (from.startsWith('presets/') || to.startsWith('presets/')) return false
+      const [a, b] = [stageOf(from), stageOf(to)]
+      return narrower[a] ? !narrower[a].includes(b) : stages.indexOf(b) > stages.indexOf(a)
+    })
+    expect(downstream.map(show)).toEqual([])
+  })
+
+  it('of presets are types of src/config/preset.ts, and src/config/presets.ts alone imports presets', () => {
+    const out = internal.filter(({ from, to }) => from.startsWith('presets/') && to.startsWith('src/'))
+    expect(out.filter(({ to, typeOnly }) => to !== 'src/config/preset.ts' || !typeOnly).map(show)).toEqual([])
+    const back = internal.filter(({ from, to }) => from.startsWith('src/') && to.startsWith('presets/'))
+    expect(back.map(show)).toEqual(['src/config/presets.ts → presets/index.ts'])
+  })
+
+  it('never go in circles when the program runs', () => {
+    const edges = new Map<string, string[]>()
+    for (const { from, to, typeOnly } of internal)
+      if (!typeOnly) edges.set(from, [...(edges.get(from) ?? []), to])
+    const done = new Set<string>()
+    const circle = (path: string, above: readonly string[]): string[] | null => {
+      if (above.includes(path)) return [...above.slice(above.indexOf(path)), path]
+      if (done.has(path)) return null
+      for (const next of edges.get(path) ?? []) {
+        const found = circle(next, [...above, path])
+        if (found) return found
+      }
+      done.add(path)
+      return null
+    }
+    for (const path of sources) expect(circle(path, [])).toBeNull()
+  })
+
+  it.each(Object.entries(confined))('of %s are confined', (name, allowed) => {
+    const importers = new Set(imports.filter(({ to }) => to === name).map(({ from }) => from))
+    expect([...importers].filter((path) => !allowed.includes(path))).toEqual([])
+    if (name !== 'commander') expect([...importers].sort()).toEqual([...allowed].sort()) // no stale permission
+  })
+})
+
+describe('the native addon', () => {
+  it('is loaded by src/tensor/addon.ts and by nothing else', () => {
+    const loads = sources.filter((path) =>
+      /createRequire\(import\.meta\.url\)\(build\.path\)|process\.dlopen/.test(
+        readFileSync(join(root, path), 'utf8'),
+      ),
+    )
+    expect(loads).toEqual(['src/tensor/addon.ts'])
+  })
+
+  it('is imported inside src/tensor only, where it may know handles', () => {
+    const outside = internal.filter(
+      ({ from, to }) => to === 'src/tensor/addon.ts' && stageOf(from) !== 'tensor',
+    )
+    expect(outside.map(show)).toEqual([])
+  })
+})

@@ -1,0 +1,105 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import * as sherd from '../src/index.ts'
+import { packageRoot } from '../src/package-root.ts'
+import { sampleFolder, tinyModel, workFolder } from './run/tiny.ts'
+
+// What commands use and a library user has other means for, or none yet: a name leaves this list when it is exported.
+const notExported = [
+  'describeKeys',
+  'dimensionsOf',
+  'encoderRows',
+  'loadExhibit',
+  'meanQuality',
+  'openStepBench',
+  'reconstructExhibit',
+  'setUp',
+]
+
+it('the library holds what the commands are made of', () => {
+  const folder = join(packageRoot(), 'src/cli')
+  const imports = readdirSync(folder).flatMap((name) => [
+    ...readFileSync(join(folder, name), 'utf8').matchAll(/const \{([^}]*)\} = await import\('\.\.\//g),
+  ])
+  const used = new Set(imports.flatMap(([, names]) => names!.split(',').map((name) => name.trim())))
+  expect(used.size).toBeGreaterThan(15)
+  expect([...used].filter((name) => !(name in sherd)).sort()).toEqual(notExported)
+})
+
+it('the package leads to the library and to the command', () => {
+  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    bin: { sherd: string }
+    exports: { '.': { types: string; default: string } }
+  }
+  const { types, default: code } = manifest.exports['.']
+  for (const path of [types, code, manifest.bin.sherd])
+    expect(readFileSync(join(packageRoot(), path), 'utf8').length, path).toBeGreaterThan(100)
+})
+
+it('a run is one call', async () => {
+  const [data, out] = [await sampleFolder(), join(await workFolder(), 'run')]
+
+  const config = sherd.resolveConfig({ model: tinyModel, train: { batchSize: 8, steps: 3, threads: 1 } })
+  const { signal } = new AbortController()
+  const losses: number[] = []
+  for await (const event of sherd.pretrain({ config, preset: 'mine', data, out, resume: false, signal }))
+    if (event.kind === 'step') losses.push(event.loss)
+  const { step, parameters } = sherd.loadModel(out, 'cpu')
+
+  expect([losses.length, step]).toEqual([3, 3])
+  expect(losses.every(Number.isFinite)).toBe(true)
+  expect(parameters.size).toBe(36)
+})
+
+it('the pieces of a run fit together by hand, in twenty lines', async () => {
+  const dir = await sampleFolder()
+
+  const { device, precision, decodeThreads } = sherd.planMachine({
+    device: 'cpu',
+    precision: 'fp32',
+    threads: 1,
+    workers: 1,
+  })
+  const source = await sherd.openImageFolder(dir)
+  const statistics = await sherd.measureStatistics(source, { height: 16, width: 16, channels: 3, minSide: 4 })
+  const { size: _, imageSize: side, ...rest } = tinyModel
+  const dimensions = {
+    ...rest,
+    imageSize: [side, side],
+    channels: 3,
+    mlpRatio: 4,
+    layerNormEpsilon: 1e-6,
+  } as const
+  const objective = sherd.mae({ dimensions, maskRatio: 0.75, normalizeTarget: true, device })
+  const parameters = sherd.initialParameters(objective.rows, { seed: 0, device })
+  const trainee: sherd.Trainee = {
+    objective,
+    parameters,
+    optimizer: sherd.initialAdamW(parameters),
+    device,
+    precision,
+  }
+  const loader = sherd.openLoader({
+    ...{ source, height: side, width: side, channels: 3, minSide: 4, maxPixels: 1e8, maxSkippedShare: 0.01 },
+    ...{ crop: 'random', scale: [0.2, 1], ratio: [0.75, 4 / 3], flip: true, seed: 0, firstPosition: 0 },
+    ...{ batchSize: 8, decodeThreads, prefetchBatches: 2 },
+  })
+  const events = sherd.train({
+    ...{ trainee, loader, accumulate: 1, firstStep: 0, samples: source.files.length },
+    toMicroBatch: ({ pixels, epochs, indices }) => ({
+      images: sherd.normalizePixels({ pixels, shape: [8, side, side, 3] }, statistics, device),
+      plan: objective.plan(0, { epochs, indices }),
+    }),
+    schedule: { peak: 1e-3, floor: 0, warmupSteps: 0, totalSteps: 3 },
+    update: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 },
+    signal: new AbortController().signal,
+  })
+  const losses: number[] = []
+  for await (const { loss } of events) losses.push(loss)
+  await loader.close()
+
+  expect(losses).toHaveLength(3)
+  // Predicting the mean scores 1 under normalised targets; a fresh model adds its own noise to that.
+  for (const loss of losses) expect(Math.abs(loss - 1.3)).toBeLessThan(0.5)
+})
