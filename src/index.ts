@@ -39,8 +39,13 @@ export { drawLossCurve } from './picture/loss-curve.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
 export { drawReconstructions } from './picture/reconstruction-grid.ts'
 export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader.ts'
-export { type ChannelStatistics, normalizePixels, type Pixels } from './prepare/normalize.ts'
-export { imagenetStatistics, measureStatistics } from './prepare/statistics.ts'
+export {
+  type ChannelStatistics,
+  imagenetStatistics,
+  normalizePixels,
+  type Pixels,
+} from './prepare/normalize.ts'
+export { measureStatistics } from './prepare/statistics.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export type { RunEvent } from './run/events.ts'
 export { type OpenedRun, openRun } from './run/folder.ts'

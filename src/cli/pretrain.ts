@@ -177,7 +177,10 @@ const quoted = (path: string) => (/[^\w./~-]/.test(path) ? `'${path.replaceAll("
 
 function describeEnd(event: EndEvent, run: string): void {
   endProgress()
-  const skipped = event.skipped > 0 ? `; ${event.skipped} ${event.skipped === 1 ? 'file' : 'files'} skipped, listed in skipped.jsonl` : ''
+  const skipped =
+    event.skipped > 0
+      ? `; ${event.skipped} ${event.skipped === 1 ? 'file' : 'files'} skipped, listed in skipped.jsonl`
+      : ''
   note(
     `${event.reason} at step ${event.step}${event.loss === null ? '' : `, loss ${event.loss.toFixed(4)}`}${skipped}`,
   )

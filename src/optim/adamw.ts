@@ -107,10 +107,12 @@ export function adamWStep(
   const unbiased2 = Math.sqrt(1 - beta2 ** state.step)
   const rate = (learningRate * unbiased2) / unbiased1
   const step = kernel === 'native' ? adamWInPlace : composedStep
-  noGrad(() => {
-    for (const group of groups(parameters, gradients, state, sliceElements)) {
-      const decay = group.decays ? 1 - learningRate * weightDecay : 1
-      scope(() => step(group, { decay, beta1, beta2, rate, epsilon: epsilon * unbiased2 }))
-    }
-  })
+  noGrad(() =>
+    scope(() => {
+      for (const group of groups(parameters, gradients, state, sliceElements)) {
+        const decay = group.decays ? 1 - learningRate * weightDecay : 1
+        scope(() => step(group, { decay, beta1, beta2, rate, epsilon: epsilon * unbiased2 }))
+      }
+    }),
+  )
 }

@@ -9,6 +9,12 @@ export interface ChannelStatistics {
   readonly std: readonly number[]
 }
 
+/** Of ImageNet's training images, as the reference recipes use them. */
+export const imagenetStatistics: ChannelStatistics = {
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+}
+
 export interface Pixels {
   /** [B, H, W, C] */
   readonly pixels: Uint8Array

@@ -1,6 +1,6 @@
 /**
- * The mean and standard deviation by which samples are normalised: ImageNet's, or the data set's own. Only these
- * numbers are here; the normalising is done on the device.
+ * The data set's own mean and standard deviation, by which samples are normalised. The normalising itself is done on the
+ * device.
  */
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -9,12 +9,6 @@ import { centerCrop, type Size } from './crop.ts'
 import { configureDecoder, type DecodeRequest, defaultMaxPixels, tryDecodeImage } from './decode.ts'
 import type { ChannelStatistics } from './normalize.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
-
-/** Of ImageNet's training images, as the reference recipes use them. */
-export const imagenetStatistics: ChannelStatistics = {
-  mean: [0.485, 0.456, 0.406],
-  std: [0.229, 0.224, 0.225],
-}
 
 export interface StatisticsOptions {
   /** Of the prepared samples: images are centre-cropped to it. */

@@ -6,8 +6,7 @@ import type { Dimensions } from '../model/dimensions.ts'
 import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { LoaderOptions } from '../prepare/loader.ts'
-import type { ChannelStatistics } from '../prepare/normalize.ts'
-import { imagenetStatistics, measureStatistics } from '../prepare/statistics.ts'
+import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
 import type { ImageFolder } from '../source/image-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
 
@@ -36,6 +35,7 @@ export function sampleSize(config: Config) {
 export async function channelStatistics(config: Config, source: ImageFolder): Promise<ChannelStatistics> {
   if (config.data.statistics === 'imagenet')
     return config.model.channels === 1 ? greyStatistics : imagenetStatistics
+  const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, which steps do not need
   const { mean, std } = await measureStatistics(source, sampleSize(config))
   return { mean, std }
 }

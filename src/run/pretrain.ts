@@ -51,14 +51,13 @@ const picturedImages = 6
 
 interface Beginning {
   readonly source: ImageFolder
-  readonly facts: RunFacts
+  /** Differences from the configuration that a resumed run had. */
   readonly changes: readonly string[]
+  /** What `run.json` holds, measured now or read. */
+  readonly facts: (machine: MachinePlan) => Promise<RunFacts>
 }
 
-async function begin(
-  { config, preset, data, out }: PretrainOptions,
-  machine: MachinePlan,
-): Promise<Beginning> {
+async function begin({ config, preset, data, out }: PretrainOptions): Promise<Beginning> {
   if (!data)
     throw new SherdError(
       'USAGE',
@@ -66,21 +65,23 @@ async function begin(
     )
   const source = await openImageFolder(data)
   expectUnused(out)
-  const facts: RunFacts = {
-    format: 'sherd-run/1',
-    preset,
-    data: {
-      dir: resolve(data),
-      files: source.files.length,
-      fingerprint: fingerprint(source),
-      classes: [...source.classes],
-    },
-    statistics: { mean: [], std: [] },
-    started: new Date().toISOString(),
-    engine: { libtorch: engineBuild().version, ...machine },
+  const facts = async (machine: MachinePlan): Promise<RunFacts> => {
+    const { mean, std } = await channelStatistics(config, source)
+    return {
+      format: 'sherd-run/1',
+      preset,
+      data: {
+        dir: resolve(data),
+        files: source.files.length,
+        fingerprint: fingerprint(source),
+        classes: [...source.classes],
+      },
+      statistics: { mean: [...mean], std: [...std] },
+      started: new Date().toISOString(),
+      engine: { libtorch: engineBuild().version, ...machine },
+    }
   }
-  const { mean, std } = await channelStatistics(config, source)
-  return { source, facts: { ...facts, statistics: { mean: [...mean], std: [...std] } }, changes: [] }
+  return { source, changes: [], facts }
 }
 
 async function goOn({ config, data, out }: PretrainOptions): Promise<Beginning> {
@@ -99,8 +100,7 @@ async function goOn({ config, data, out }: PretrainOptions): Promise<Beginning> 
       `${source.dir} holds ${source.files.length} images that are not the ${facts.data.files} this run was started with. Restore them, or start a new run.`,
     )
   }
-  if (free.length > 0) writeWhole(runPaths(out).config, `${JSON.stringify(config, null, 2)}\n`)
-  return { source, facts, changes: free }
+  return { source, changes: free, facts: async () => facts }
 }
 
 /**
@@ -109,10 +109,13 @@ async function goOn({ config, data, out }: PretrainOptions): Promise<Beginning> 
  */
 export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEvent> {
   const { config, out, resume, signal } = options
+  const paths = runPaths(out)
+  // Folders first: a mistyped one is told at once, and not after LibTorch has been loaded or the addon compiled.
+  const { source, changes, facts: factsOn } = resume ? await goOn(options) : await begin(options)
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
-  const { source, facts, changes } = resume ? await goOn(options) : await begin(options, machine)
-  const paths = runPaths(out)
+  const facts = await factsOn(machine)
+  if (changes.length > 0) writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
   const { device, precision } = machine
   const objective = objectiveOf(config, device)
   const schedule = scheduleOf(config, source.files.length)

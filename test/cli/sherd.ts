@@ -23,6 +23,9 @@ export interface Running {
   readonly ended: Promise<Outcome>
 }
 
+// Threads of several commands at once that wait must not take the cores from those that work.
+const quiet = { NO_COLOR: '1', OMP_WAIT_POLICY: 'passive' }
+
 const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
 
 /** Starts `sherd ARGS`. Relative paths are below `cwd`, a folder of temporary files unless given. */
@@ -32,7 +35,7 @@ export function start(
 ): Running {
   const child = spawn(process.execPath, [launcher, ...args], {
     cwd,
-    env: { ...process.env, NO_COLOR: '1', ...env },
+    env: { ...process.env, ...quiet, ...env },
   })
   let stdout = ''
   let stderr = ''

@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { imagenetStatistics, measureStatistics } from '../../src/prepare/statistics.ts'
+import { imagenetStatistics } from '../../src/prepare/normalize.ts'
+import { measureStatistics } from '../../src/prepare/statistics.ts'
 import { openImageFolder } from '../../src/source/image-folder.ts'
 import { fromBytes, temporaryFolder } from './make-images.ts'
 

@@ -180,6 +180,14 @@ describe('dispose', () => {
     expect(message).toMatch(/the tensor was already freed \(its scope has ended, or it was disposed\)/)
   })
 
+  it('no small number is a tensor, however many there are', () =>
+    scope(() => {
+      const live = Array.from({ length: 20 }, (_, i) => tensor([i], [1]))
+      for (let handle = 0; handle < 1000; handle++)
+        expect(failure(() => toFloats(new Tensor(handle))).message).toMatch(/already freed/)
+      expect(live.map(item)).toEqual(live.map((_, i) => i))
+    }))
+
   it('a freed tensor can be printed', () => {
     const x = tensor([1], [1])
     x.dispose()

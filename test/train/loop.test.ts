@@ -222,6 +222,22 @@ describe('a number that is not finite stops the training', () => {
     },
   )
 
+  it('of the loss alone, while its gradients are numbers', async () => {
+    const trainee = tinyTrainee()
+    const before = bits(trainee)
+    const { objective } = trainee
+    const high: Trainee = {
+      ...trainee,
+      objective: { ...objective, loss: (...args) => add(objective.loss(...args), Number.POSITIVE_INFINITY) },
+    }
+    const { error } = await run(high, { schedule: { peak: 0.01, floor: 0, warmupSteps: 0, totalSteps: 3 } })
+    expect([error.code, error.message]).toEqual([
+      'NON_FINITE',
+      'Step 1 gave loss Infinity at learning rate 0.0100',
+    ])
+    expect(bits(trainee)).toEqual(before)
+  })
+
   it('of the gradient norm, while the loss is still a number', async () => {
     const trainee = tinyTrainee()
     const before = bits(trainee)
