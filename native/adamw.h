@@ -37,14 +37,21 @@ SHERD_BEST_CPU inline void adamWLoop(float* __restrict__ parameter, float* __res
   }
 }
 
+struct AdamWTensors {
+  at::Tensor parameter, gradient, first, second;
+};
+
 // All four are float32 on the CPU, contiguous and of one shape; anything else is refused.
-inline void adamW(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first, const at::Tensor& second,
-                  const AdamWStep& step) {
-  for (const at::Tensor* tensor : {&parameter, &gradient, &first, &second}) {
+inline void checkAdamW(const AdamWTensors& tensors) {
+  for (const at::Tensor* tensor : {&tensors.parameter, &tensors.gradient, &tensors.first, &tensors.second}) {
     if (!tensor->device().is_cpu() || tensor->scalar_type() != at::kFloat || !tensor->is_contiguous() ||
-        !tensor->sizes().equals(parameter.sizes()))
+        !tensor->sizes().equals(tensors.parameter.sizes()))
       throw std::runtime_error("adamW takes contiguous float32 tensors of one shape on the CPU");
   }
+}
+
+inline void adamW(const AdamWTensors& tensors, const AdamWStep& step) {
+  const auto& [parameter, gradient, first, second] = tensors;
   at::NoGradGuard noGrad;
   auto iterator = at::TensorIteratorConfig()
                       .set_check_mem_overlap(false)

@@ -200,9 +200,12 @@ Napi::Value adamWStep(const Napi::CallbackInfo& info) {
   const auto at = [&info](int list, uint32_t i) { return info[list].As<Napi::Array>().Get(i); };
   const auto number = [&at](uint32_t i) { return static_cast<float>(toNumber(at(4, i), "a number")); };
   const AdamWStep step = {number(0), number(1), number(2), number(3), number(4)};
+  std::vector<AdamWTensors> all;
   for (uint32_t i = 0; i < info[0].As<Napi::Array>().Length(); i++)
-    adamW(toTensor(handles, at(0, i)), toTensor(handles, at(1, i)), toTensor(handles, at(2, i)),
-          toTensor(handles, at(3, i)), step);
+    all.push_back({toTensor(handles, at(0, i)), toTensor(handles, at(1, i)), toTensor(handles, at(2, i)),
+                   toTensor(handles, at(3, i))});
+  for (const AdamWTensors& tensors : all) checkAdamW(tensors);  // a wrong one is found before any has changed
+  for (const AdamWTensors& tensors : all) adamW(tensors, step);
   return info.Env().Undefined();
 }
 
