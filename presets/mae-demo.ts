@@ -23,8 +23,8 @@ export const preset: Preset = {
       decoderHeads: 4,
     },
     optim: { baseLearningRate: 4e-3 },
-    train: { batchSize: 64, steps: 600 },
-    checkpoint: { everySteps: 200 },
-    log: { pictureEverySteps: 100 },
+    train: { batchSize: 64, steps: 320 },
+    checkpoint: { everySteps: 160 },
+    log: { pictureEverySteps: 80 },
   },
 }
