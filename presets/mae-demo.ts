@@ -1,9 +1,9 @@
 /**
  * MAE, a small ViT/6, 48 × 48 pixels. Not from a paper: what two cores can learn in about a minute.
  *   sherd pretrain mae-demo --data DIR --out runs/demo
- * Cost: tbd
- * Expected: tbd
- * Measured: tbd
+ * Cost: one to two minutes on two Zen 4 cores.
+ * Expected: a loss near 0.6 (predicting the mean scores 0.991) and visible structure in the reconstructions.
+ * Measured: see the picture in the README, which this preset made.
  */
 import type { Preset } from '../src/config/preset.ts'
 
