@@ -13,8 +13,8 @@ const succeeds = (command: string, ...args: string[]) =>
   spawnSync(command, args, { stdio: 'ignore' }).status === 0
 
 const isInstalled = (debianPackage: string) => {
-  const asked = spawnSync('dpkg-query', ['-W', '-f', '${Status}', debianPackage], { encoding: 'utf8' })
-  return asked.status === 0 && asked.stdout.includes('ok installed')
+  const asked = spawnSync('dpkg-query', ['--status', debianPackage], { encoding: 'utf8' })
+  return asked.status === 0 && asked.stdout.includes('Status: install ok installed')
 }
 
 /** The Debian packages that are missing for the LibTorch in use; none where the user brought a LibTorch. */
