@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import { endProgress, note, print, progress } from './output.ts'
 import { follow, stopSignal } from './pretrain.ts'
 
@@ -14,6 +15,7 @@ export function addDemo(root: Command): void {
     .option('--out <dir>', 'folder for data and runs', 'runs')
     .option('--json', 'print every event as a line of JSON')
     .action(async ({ out, json }: { out: string; json?: boolean }) => {
+      letWaitingThreadsSleep()
       const { writeSampleData } = await import('../source/sample-data/write.ts')
       const { resolveConfig } = await import('../config/resolve.ts')
       const { presetOf } = await import('../config/presets.ts')

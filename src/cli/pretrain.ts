@@ -1,6 +1,7 @@
 /** `sherd pretrain`: trains on a folder of images, with live progress. */
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
+import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
 import { collect, positiveNumber, wholeNumber } from './options.ts'
 import { duration, endProgress, note, paint, print, printJson, progress } from './output.ts'
@@ -50,6 +51,7 @@ function assignments({ set, steps, epochs, seed, device, precision }: Flags): st
 }
 
 async function runPretrain(presetName: string | undefined, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
   const { withOverride } = await import('../config/overrides.ts')
   const { presetOf } = await import('../config/presets.ts')
   const { resolveConfig } = await import('../config/resolve.ts')
