@@ -29,7 +29,7 @@ async function onMachineWith(...installed: string[]): Promise<void> {
   // Removed packages whose configuration stays are known to dpkg, too.
   program(
     'dpkg-query',
-    `case " ${installed.join(' ')} " in *" $4 "*) echo "install ok installed";; *) echo "deinstall ok config-files";; esac`,
+    `case " ${installed.join(' ')} " in *" $2 "*) echo "Status: install ok installed";; *) echo "Status: deinstall ok config-files";; esac`,
   )
   vi.stubEnv('PATH', dir)
   for (const name of ['CXX', 'LIBTORCH', 'LIBTORCH_USE_PYTORCH']) vi.stubEnv(name, undefined)
