@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { SherdError } from '../errors.ts'
 import { compileAddon, isCompiled, planAddon } from '../tensor/compile.ts'
 import { debianPackages, installByHand } from '../tensor/install-hints.ts'
-import { type Discovery, findLibTorch } from '../tensor/libtorch.ts'
+import { type Discovery, findLibTorch, requireLibTorch } from '../tensor/libtorch.ts'
 
 const succeeds = (command: string, ...args: string[]) =>
   spawnSync(command, args, { stdio: 'ignore' }).status === 0
@@ -67,11 +67,7 @@ export function setUp(say: (line: string) => void): SetupResult {
     installPackages(missing, say)
     changed = true
   }
-  const { libtorch, tried } = findLibTorch()
-  if (!libtorch) {
-    const looked = tried.map(({ where, result }) => `  ${where}: ${result}`).join('\n')
-    throw new SherdError('ENGINE_MISSING', `LibTorch was not found. Looked at:\n${looked}\n${installByHand}`)
-  }
+  const libtorch = requireLibTorch()
   const build = planAddon(libtorch)
   if (!isCompiled(build)) {
     say(`compiling the addon for LibTorch ${libtorch.version}`)

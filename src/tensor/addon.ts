@@ -2,8 +2,7 @@
 import { createRequire } from 'node:module'
 import { messageOf, SherdError } from '../errors.ts'
 import { compileAddon, isCompiled, planAddon } from './compile.ts'
-import { installByHand } from './install-hints.ts'
-import { findLibTorch } from './libtorch.ts'
+import { requireLibTorch } from './libtorch.ts'
 
 /** A tensor on the native side: slot and generation in one number. */
 export type Handle = number
@@ -50,11 +49,7 @@ export interface Addon {
 let loaded: Addon | undefined
 
 function load(): Addon {
-  const { libtorch, tried } = findLibTorch()
-  if (!libtorch) {
-    const looked = tried.map(({ where, result }) => `  ${where}: ${result}`).join('\n')
-    throw new SherdError('ENGINE_MISSING', `LibTorch was not found. Looked at:\n${looked}\n${installByHand}`)
-  }
+  const libtorch = requireLibTorch()
   const build = planAddon(libtorch)
   if (!isCompiled(build)) {
     // A silent half minute would look like a hang, so this is the one line that the library writes by itself.

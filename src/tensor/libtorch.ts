@@ -6,6 +6,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { SherdError } from '../errors.ts'
+import { installByHand } from './install-hints.ts'
 
 export interface LibTorch {
   /** Which of the three ways found it. */
@@ -128,4 +130,12 @@ export function findLibTorch(env: Environment = process.env): Discovery {
   }
   tried.push({ where: 'LIBTORCH_USE_PYTORCH', result: 'not set' })
   return { libtorch: attempt('system', inSystem()), tried }
+}
+
+/** The LibTorch in use. Throws `ENGINE_MISSING` with every place that was looked at and what to install by hand. */
+export function requireLibTorch(): LibTorch {
+  const { libtorch, tried } = findLibTorch()
+  if (libtorch) return libtorch
+  const looked = tried.map(({ where, result }) => `  ${where}: ${result}`).join('\n')
+  throw new SherdError('ENGINE_MISSING', `LibTorch was not found. Looked at:\n${looked}\n${installByHand}`)
 }
