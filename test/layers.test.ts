@@ -9,6 +9,7 @@ const stages = [
   'errors',
   'package-root',
   'random',
+  'native',
   'tensor',
   'source',
   'prepare',
@@ -31,7 +32,7 @@ const stages = [
 /** Stages that may import less than what stands before them. */
 const narrower: Record<string, readonly string[]> = {
   // What sherd needs of a machine is known without knowing what it trains.
-  machine: ['errors', 'package-root', 'tensor', 'machine'],
+  machine: ['errors', 'package-root', 'native', 'tensor', 'machine'],
 }
 
 /** Packages that only some files may import, each for its own reason. */
@@ -44,8 +45,8 @@ const confined: Record<string, readonly string[]> = {
     'src/source/sample-data/write.ts', // sample images as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
-  'node-addon-api': ['src/tensor/compile.ts'],
-  'node-api-headers': ['src/tensor/compile.ts'],
+  'node-addon-api': ['src/native/compile.ts'],
+  'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],
   'd3-scale': ['src/picture/plot.ts'],
   'd3-shape': ['src/picture/plot.ts'],
@@ -113,7 +114,7 @@ describe('imports', () => {
       'src/index.ts → src/tensor/ops.ts', // export * as
       'src/cli/verify.ts → src/verify/verify.ts', // import()
       'src/cli/bin.cts → src/cli/main.ts',
-      'src/tensor/compile.ts → node-addon-api', // require.resolve
+      'src/native/compile.ts → node-addon-api', // require.resolve
       'src/picture/fonts.ts → dejavu-fonts-ttf', // createRequire().resolve
       'src/machine/doctor.ts → sharp', // createRequire()
     ]

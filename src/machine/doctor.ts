@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { messageOf } from '../errors.ts'
-import { isCompiled, planAddon } from '../tensor/compile.ts'
+import { compiler, isCompiled } from '../native/compile.ts'
+import { planAddon } from '../tensor/compile.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
 import { aptCommand } from '../tensor/install-hints.ts'
 import { findLibTorch } from '../tensor/libtorch.ts'
@@ -42,7 +43,7 @@ function sharpLibrary(): Finding {
 }
 
 function compilerFinding(needed: boolean): Finding {
-  const name = process.env.CXX ?? (process.platform === 'darwin' ? 'clang++' : 'g++')
+  const name = compiler()
   const asked = spawnSync(name, ['--version'], { encoding: 'utf8' })
   if (asked.status === 0)
     return { name: 'C++ compiler', status: 'ok', value: asked.stdout.split('\n')[0] ?? name }

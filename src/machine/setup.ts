@@ -5,7 +5,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { SherdError } from '../errors.ts'
-import { compileAddon, isCompiled, planAddon } from '../tensor/compile.ts'
+import { compileAddon, isCompiled } from '../native/compile.ts'
+import { planAddon } from '../tensor/compile.ts'
 import { debianPackages, installByHand } from '../tensor/install-hints.ts'
 import { type Discovery, findLibTorch, requireLibTorch } from '../tensor/libtorch.ts'
 

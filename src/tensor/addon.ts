@@ -1,7 +1,8 @@
 /** Loads the native addon, compiling it first when it is missing. The only file that touches the `.node` binary. */
 import { createRequire } from 'node:module'
 import { messageOf, SherdError } from '../errors.ts'
-import { compileAddon, isCompiled, planAddon } from './compile.ts'
+import { compileAddon, isCompiled } from '../native/compile.ts'
+import { planAddon } from './compile.ts'
 import { requireLibTorch } from './libtorch.ts'
 
 /** A tensor on the native side: slot and generation in one number. */

@@ -1,16 +1,9 @@
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, copyFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { isCompiled } from '../../src/native/compile.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { compileAddon, isCompiled, planAddon } from '../../src/tensor/compile.ts'
+import { planAddon } from '../../src/tensor/compile.ts'
 import type { LibTorch } from '../../src/tensor/libtorch.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -102,48 +95,5 @@ describe('planAddon', () => {
     vi.stubEnv('CXX', '/opt/my-compiler')
     expect(planAddon(libtorch).command[0]).toBe('/opt/my-compiler')
     vi.unstubAllEnvs()
-  })
-})
-
-describe('compileAddon', () => {
-  // Stands for the compiler; called with `-o <temporary>` behind it.
-  const shell = (script: string) => ({
-    path: join(root, 'native/build/key/sherd.node'),
-    command: ['/bin/sh', '-c', script],
-  })
-
-  it('puts the result in its place when it is whole', () => {
-    const build = shell('printf built > "$1"')
-    compileAddon(build)
-    expect(isCompiled(build)).toBe(true)
-    expect(readFileSync(build.path, 'utf8')).toBe('built')
-    expect(readdirSync(join(root, 'native/build/key'))).toEqual(['sherd.node'])
-  })
-
-  it('says what the compiler said, with the command, and leaves nothing', () => {
-    const build = shell(
-      'printf half > "$1"; echo "addon.cc:3: error: no such thing" >&2; echo noise >&2; exit 4',
-    )
-    expect(() => compileAddon(build)).toThrow(
-      expect.objectContaining({
-        code: 'ENGINE_BUILD',
-        message: expect.stringMatching(
-          /status 4\):\naddon.cc:3: error: no such thing\nThe command was:\n\/bin\/sh -c/,
-        ),
-      }),
-    )
-    expect(readdirSync(join(root, 'native/build/key'))).toEqual([])
-  })
-
-  it('says how to install a compiler when there is none', () => {
-    mkdirSync(join(root, 'native/build'), { recursive: true })
-    expect(() => compileAddon({ ...shell(''), command: [join(root, 'no-such-compiler')] })).toThrow(
-      expect.objectContaining({
-        code: 'ENGINE_BUILD',
-        message: expect.stringMatching(
-          /needs a C\+\+ compiler, and ".*no-such-compiler" could not be started[\s\S]*apt-get/,
-        ),
-      }),
-    )
   })
 })
