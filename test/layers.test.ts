@@ -175,20 +175,20 @@ describe('imports', () => {
   })
 })
 
-describe('the native addon', () => {
-  it('is loaded by src/tensor/addon.ts and by nothing else', () => {
+describe('the native addons', () => {
+  it('are loaded by src/tensor/addon.ts and src/native/pixels.ts, and by nothing else', () => {
     const loads = sources.filter((path) =>
       /createRequire\(import\.meta\.url\)\(build\.path\)|process\.dlopen/.test(
         readFileSync(join(root, path), 'utf8'),
       ),
     )
-    expect(loads).toEqual(['src/tensor/addon.ts'])
+    expect(loads.sort()).toEqual(['src/native/pixels.ts', 'src/tensor/addon.ts'])
   })
 
-  it('is imported inside src/tensor only, where it may know handles', () => {
-    const outside = internal.filter(
-      ({ from, to }) => to === 'src/tensor/addon.ts' && stageOf(from) !== 'tensor',
-    )
-    expect(outside.map(show)).toEqual([])
+  it('are imported where handles may be known: in src/tensor, in src/prepare', () => {
+    const outside = (addon: string, ...stages: string[]) =>
+      internal.filter(({ from, to }) => to === addon && !stages.includes(stageOf(from)))
+    expect(outside('src/tensor/addon.ts', 'tensor').map(show)).toEqual([])
+    expect(outside('src/native/pixels.ts', 'prepare', 'machine').map(show)).toEqual([])
   })
 })

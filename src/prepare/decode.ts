@@ -1,40 +1,42 @@
 /**
- * One image file → one sample of uint8 pixels. The only file that decodes with sharp (libvips), and so the one place
- * that decides what a 16-bit, CMYK, palette, transparent or rotated image looks like.
+ * One image file → one sample of uint8 pixels: plain JPEG by fast-jpeg.ts, everything else here. The only file that
+ * decodes with sharp (libvips), and so the one place that decides what a 16-bit, CMYK, palette, transparent or rotated
+ * image looks like.
  *
  * The header is checked before any pixel is decoded, so that neither a gigapixel image nor a file that only calls
  * itself an image costs memory.
  */
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { SherdError } from '../errors.ts'
-import type { Box, Size } from './crop.ts'
-import { megapixels, readImageFile } from './image-file.ts'
+import { pixelsAddon } from '../native/pixels.ts'
+import type { Size } from './crop.ts'
+import { decodeFastJpeg } from './fast-jpeg.ts'
+import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, startOf } from './image-format.ts'
+import { checkSize, type SizeLimits } from './image-size.ts'
 import { reasonOf, refuse } from './refusal.ts'
-import { type RgbImage, resizeBicubic } from './resize.ts'
+import { type Placement, resample, type SampleSpace } from './resample.ts'
+import type { RgbImage } from './resize.ts'
 import { storeSample } from './sample-layout.ts'
 
 /** 100 megapixels: 300 MB of RGB while such an image is rotated. */
 export const defaultMaxPixels = 100e6
 
-/** Where a sample lies in its image, decided when the image's size is known. */
-export interface Placement {
-  readonly box: Box
-  /** Mirrored left to right. */
-  readonly flip: boolean
-}
-
-export interface DecodeRequest {
+export interface DecodeRequest extends SizeLimits {
   /** The sample's size. */
   readonly target: Size
   /** 3: sRGB. 1: luma (ITU-R 601, as Pillow and torchvision have it). */
   readonly channels: number
-  /** An image with a side shorter than this is refused. */
-  readonly minSide: number
-  /** An image of more pixels than this is refused. */
-  readonly maxPixels: number
   /** `image`: the size after EXIF orientation. */
   readonly place: (image: Size) => Placement
+}
+
+/** As `DecodeRequest`, for a sample whose own size follows from the image's. */
+export interface ImageRequest extends SizeLimits {
+  readonly channels: number
+  /** A JPEG is never decoded at a reduced size. */
+  readonly isFullResolution?: boolean
+  readonly sample: (image: Size) => Placement & Pick<SampleSpace, 'target' | 'out'>
 }
 
 /** libvips' names of what has a fixed range and so an 8-bit form, and how many channels that has without alpha. */
@@ -52,6 +54,7 @@ const SMALL_FILE_BYTES = 8192
 export function configureDecoder(): void {
   sharp.concurrency(1)
   sharp.cache(false)
+  pixelsAddon() // once in each process: its threads would otherwise compile it at the same time
 }
 
 /**
@@ -69,21 +72,25 @@ export async function decodeImage(path: string, request: DecodeRequest, out: Uin
 /** As `decodeImage`, but gives the reason why the file cannot be a sample, or null when it was decoded. */
 export async function tryDecodeImage(
   path: string,
-  request: DecodeRequest,
+  { target, place, ...request }: DecodeRequest,
   out: Uint8Array,
 ): Promise<string | null> {
-  const { target, channels } = request
-  if (channels !== 1 && channels !== 3)
+  const bytes = target.width * target.height * request.channels
+  if (out.length !== bytes && [1, 3].includes(request.channels))
+    throw new SherdError('SHAPE', `decodeImage: expected room for ${bytes} bytes, got ${out.length}`)
+  return tryDecode(path, { ...request, sample: (image) => ({ ...place(image), target, out }) })
+}
+
+/** As `tryDecodeImage`, with a sample whose place is made when the image's size is known. */
+export async function tryDecode(path: string, request: ImageRequest): Promise<string | null> {
+  if (request.channels !== 1 && request.channels !== 3)
     throw new SherdError(
       'VALUE',
-      `An image file gives 1 or 3 channels, not ${channels}. Set channels to 1 or 3.`,
+      `An image file gives 1 or 3 channels, not ${request.channels}. Set channels to 1 or 3.`,
     )
-  const bytes = target.width * target.height * channels
-  if (out.length !== bytes)
-    throw new SherdError('SHAPE', `decodeImage: expected room for ${bytes} bytes, got ${out.length}`)
   try {
-    const { rgb, flip } = await decodeRgb(await readImageFile(path, request.maxPixels), request)
-    storeSample(rgb, out, { width: target.width, channels, flip })
+    const fast = await decodeFastJpeg(path, request)
+    if (fast !== true) await decodeBySharp(fast ?? (await readImageFile(path, request.maxPixels)), request)
     return null
   } catch (error) {
     if (error instanceof SherdError && error.code !== 'DECODE') throw error
@@ -91,25 +98,20 @@ export async function tryDecodeImage(
   }
 }
 
-interface Decoded {
-  /** [target.height, target.width, 3], not yet flipped. */
-  readonly rgb: Uint8Array
-  readonly flip: boolean
-}
-
-async function decodeRgb(file: Buffer, request: DecodeRequest): Promise<Decoded> {
+async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<void> {
+  const { channels } = request
   const format = formatOf(file)
   if (format === null)
     refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)
   const small = await decodeSmallJpeg(file, format)
   if (small) {
     checkSize(small, request)
-    const { box, flip } = request.place(small)
-    return { rgb: resizeBicubic(small, box, request.target), flip }
+    const { target, out, ...placement } = request.sample(small)
+    return resample(small, placement, { target, channels, out })
   }
   const header = await readHeader(file, format)
-  const { box, flip } = checkedPlacement(header, request)
-  return { rgb: await decodeBox(file, header, { box, target: request.target }), flip }
+  const { target, out, ...placement } = request.sample(checkedSize(header, request))
+  await decodeBox(file, header, placement, { target, channels, out })
 }
 
 /**
@@ -117,7 +119,7 @@ async function decodeRgb(file: Buffer, request: DecodeRequest): Promise<Decoded>
  * needs no such check, for a JPEG has 8 bits and 1, 3 or 4 channels. Null when the file is no small JPEG or anything is
  * wrong with it; the longer way then says what.
  */
-async function decodeSmallJpeg(file: Buffer, format: ImageFormat): Promise<RgbImage | null> {
+async function decodeSmallJpeg(file: Uint8Array, format: ImageFormat): Promise<RgbImage | null> {
   if (format !== 'jpeg' || file.length > SMALL_FILE_BYTES) return null
   const whole = await sharp(file, { failOn: 'error', autoOrient: true, limitInputPixels: SMALL_PIXELS })
     .toColourspace('srgb')
@@ -128,7 +130,7 @@ async function decodeSmallJpeg(file: Buffer, format: ImageFormat): Promise<RgbIm
   return { pixels: whole.data, width: whole.info.width, height: whole.info.height }
 }
 
-async function readHeader(file: Buffer, format: ImageFormat): Promise<Metadata> {
+async function readHeader(file: Uint8Array, format: ImageFormat): Promise<Metadata> {
   const limits = { limitInputPixels: false, limitInputChannels: MAX_CHANNELS } as const
   const header = await sharp(file, { failOn: 'error', ...limits }).metadata()
   if (header.format !== format || (format === 'heif' && header.compression !== 'av1'))
@@ -136,39 +138,29 @@ async function readHeader(file: Buffer, format: ImageFormat): Promise<Metadata> 
   return header
 }
 
-function checkedPlacement(header: Metadata, request: DecodeRequest): Placement {
+function checkedSize(header: Metadata, limits: SizeLimits): Size {
   const size = { width: header.autoOrient.width, height: header.autoOrient.height }
-  checkSize(size, request)
+  checkSize(size, limits)
   const colours = header.channels - (header.hasAlpha ? 1 : 0)
   if (SPACES[header.space] !== colours || !DEPTHS.includes(header.depth))
     refuse(
       `expected grey, RGB or CMYK of 8 or 16 bits, with or without alpha; got ${header.channels} channels ` +
         `(${header.space}) of type ${header.depth}; convert the image`,
     )
-  return request.place(size)
-}
-
-function checkSize({ width, height }: Size, { minSide, maxPixels }: DecodeRequest): void {
-  const shape = `${width} x ${height} pixels`
-  if (width * height > maxPixels)
-    refuse(
-      `${shape} are more than the limit of ${megapixels(maxPixels)}; shrink the image, or raise the limit`,
-    )
-  if (Math.min(width, height) < minSide)
-    refuse(
-      `${shape} are less than one patch of ${minSide} x ${minSide}; remove the image, or use smaller patches`,
-    )
+  return size
 }
 
 /**
- * A box of the image → [target.height, target.width, 3]. Large boxes that shrink are left to libvips and its
- * threads; what it makes of them differs from Pillow by a grey level or so, by more only beyond four-fold shrinking.
+ * A box of the image → the sample. Large boxes that shrink are left to libvips and its threads; what it makes of them
+ * differs from Pillow by a grey level or so, by more only beyond four-fold shrinking.
  */
 async function decodeBox(
-  file: Buffer,
+  file: Uint8Array,
   header: Metadata,
-  { box, target }: { box: Box; target: Size },
-): Promise<Uint8Array> {
+  { box, flip }: Placement,
+  space: SampleSpace,
+): Promise<void> {
+  const { target, channels, out } = space
   const decoder = sharp(file, { failOn: 'error', autoOrient: true, limitInputPixels: false })
     .extract({ left: box.left, top: box.top, width: box.width, height: box.height })
     .flatten({ background: '#ffffff' })
@@ -176,11 +168,12 @@ async function decodeBox(
     .raw()
   // Without this, sharp 0.35 leaves 16-bit images that carry a profile in Display P3.
   if (header.space === 'rgb16' && header.hasProfile) decoder.withIccProfile('srgb')
-  const shrinks = box.width >= target.width && box.height >= target.height
-  if (shrinks && box.width * box.height > SMALL_PIXELS)
-    return rgbOf(decoder.resize(target.width, target.height, { fit: 'fill', kernel: 'cubic' }))
-  const pixels = await rgbOf(decoder)
-  return resizeBicubic({ pixels, ...box }, { ...box, left: 0, top: 0 }, target)
+  const isSame = box.width === target.width && box.height === target.height
+  const shrinks = !isSame && box.width >= target.width && box.height >= target.height
+  if (isSame || (shrinks && box.width * box.height > SMALL_PIXELS)) {
+    if (shrinks) decoder.resize(target.width, target.height, { fit: 'fill', kernel: 'cubic' })
+    storeSample(await rgbOf(decoder), out, { width: target.width, channels, flip })
+  } else resample({ pixels: await rgbOf(decoder), ...box }, { box: { ...box, left: 0, top: 0 }, flip }, space)
 }
 
 async function rgbOf(decoder: Sharp): Promise<Uint8Array> {

@@ -3,11 +3,15 @@
  * plain error, and not something that happens inside libvips.
  */
 import { open } from 'node:fs/promises'
+import { megapixels } from './image-size.ts'
 import { refuse } from './refusal.ts'
 
 /** Of the largest kind of image that is read: RGB with alpha, 16 bits each. */
 const MAX_BYTES_PER_PIXEL = 8
 const MAX_METADATA_BYTES = 16e6
+
+/** More than any image of `maxPixels` can need. */
+export const mostBytes = (maxPixels: number): number => maxPixels * MAX_BYTES_PER_PIXEL + MAX_METADATA_BYTES
 
 /** Reads `path`. Throws when it cannot be read, is empty, or is larger than any image of `maxPixels` can be. */
 export async function readImageFile(path: string, maxPixels: number): Promise<Buffer> {
@@ -15,7 +19,7 @@ export async function readImageFile(path: string, maxPixels: number): Promise<Bu
   try {
     const { size } = await handle.stat()
     if (size === 0) refuse('the file is empty')
-    if (size > maxPixels * MAX_BYTES_PER_PIXEL + MAX_METADATA_BYTES)
+    if (size > mostBytes(maxPixels))
       refuse(
         `a file of ${Math.round(size / 1e6)} MB is more than an image of ${megapixels(maxPixels)} can need`,
       )
@@ -23,8 +27,4 @@ export async function readImageFile(path: string, maxPixels: number): Promise<Bu
   } finally {
     await handle.close()
   }
-}
-
-export function megapixels(pixels: number): string {
-  return `${pixels / 1e6} megapixels`
 }

@@ -1,0 +1,386 @@
+// Pixels without LibTorch: reads and decodes JPEG files, crops, resizes and flips, alone or a whole batch of packed
+// images at once. It knows nothing of samples, epochs or seeds; where a crop lies is decided in TypeScript.
+#include <napi.h>
+
+#include <atomic>
+#include <cmath>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "jpeg.h"
+#include "mapped.h"
+#include "resize.h"
+
+namespace sherd {
+namespace {
+
+using Body = Napi::Value (*)(const Napi::CallbackInfo&);
+
+// Every exported function runs inside this guard, so that no C++ exception ever crosses into V8.
+template <Body body>
+Napi::Value guarded(const Napi::CallbackInfo& info) {
+  try {
+    return body(info);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw Napi::Error::New(info.Env(), "out of memory");
+  } catch (const std::exception& error) {
+    throw Napi::Error::New(info.Env(), error.what());
+  } catch (...) {
+    throw Napi::Error::New(info.Env(), "unknown C++ exception");
+  }
+}
+
+// A thread's own, used again for its next image.
+Resizer& resizer() {
+  thread_local Resizer one;
+  return one;
+}
+
+constexpr int64_t kMostPixels = 1LL << 31;
+
+int64_t whole(double value, int64_t least, int64_t most, const char* what) {
+  if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) || value != std::floor(value))
+    throw std::invalid_argument(std::string(what) + " is out of range");
+  return static_cast<int64_t>(value);
+}
+
+double numberAt(const Napi::CallbackInfo& info, size_t i) {
+  if (!info[i].IsNumber()) throw std::invalid_argument("argument " + std::to_string(i) + " is not a number");
+  return info[i].As<Napi::Number>().DoubleValue();
+}
+
+struct BytesView {
+  uint8_t* data;
+  size_t length;
+};
+
+BytesView bytesAt(const Napi::CallbackInfo& info, size_t i) {
+  if (!info[i].IsTypedArray() || info[i].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw std::invalid_argument("argument " + std::to_string(i) + " is not a Uint8Array");
+  // By the C function: the array may lie in shared memory, which the C++ wrapper does not expect.
+  void* data;
+  size_t length;
+  if (napi_get_typedarray_info(info.Env(), info[i], nullptr, &length, &data, nullptr, nullptr) != napi_ok)
+    throw std::invalid_argument("argument " + std::to_string(i) + " cannot be read");
+  return {static_cast<uint8_t*>(data), length};
+}
+
+// An array of numbers: the arguments of one image, or of many.
+std::vector<double> numbersAt(const Napi::CallbackInfo& info, size_t i) {
+  if (!info[i].IsTypedArray() || info[i].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array)
+    throw std::invalid_argument("argument " + std::to_string(i) + " is not a Float64Array");
+  const auto array = info[i].As<Napi::Float64Array>();
+  return std::vector<double>(array.Data(), array.Data() + array.ElementLength());
+}
+
+Box boxOf(const double* numbers, int64_t width, int64_t height) {
+  Box box;
+  box.width = whole(numbers[2], 1, width, "the box's width");
+  box.height = whole(numbers[3], 1, height, "the box's height");
+  box.left = whole(numbers[0], 0, width - box.width, "the box's left side");
+  box.top = whole(numbers[1], 0, height - box.height, "the box's top");
+  return box;
+}
+
+struct Target {
+  int64_t width, height;
+  int channels;  // of the sample
+  int64_t bytes() const { return width * height * channels; }
+};
+
+Target targetAt(const Napi::CallbackInfo& info, size_t i) {
+  Target target;
+  target.width = whole(numberAt(info, i), 1, 1 << 20, "the sample's width");
+  target.height = whole(numberAt(info, i + 1), 1, 1 << 20, "the sample's height");
+  target.channels = static_cast<int>(whole(numberAt(info, i + 2), 1, 1 << 10, "the number of channels"));
+  return target;
+}
+
+// Whether an image of `from` channels becomes luma; any other change of the number of channels is refused.
+bool isLuma(int from, int to) {
+  if (from == to) return false;
+  if (from != 3 || to != 1) throw std::invalid_argument("channels do not fit");
+  return true;
+}
+
+// resize(pixels, width, height, channels, [left, top, width, height, flip], targetWidth, targetHeight, targetChannels,
+// out)
+Napi::Value resize(const Napi::CallbackInfo& info) {
+  const BytesView pixels = bytesAt(info, 0);
+  Image image;
+  image.pixels = pixels.data;
+  image.width = whole(numberAt(info, 1), 1, kMostPixels, "the width");
+  image.height = whole(numberAt(info, 2), 1, kMostPixels, "the height");
+  image.channels = static_cast<int>(whole(numberAt(info, 3), 1, 1 << 10, "the number of channels"));
+  const std::vector<double> place = numbersAt(info, 4);
+  const Target target = targetAt(info, 5);
+  const BytesView out = bytesAt(info, 8);
+  if (place.size() != 5) throw std::invalid_argument("a place has five numbers");
+  const Box box = boxOf(place.data(), image.width, image.height);
+  if (pixels.length / image.width / image.channels < static_cast<size_t>(image.height) ||
+      out.length != static_cast<size_t>(target.bytes()))
+    throw std::invalid_argument("the pixels do not have their size");
+  resizeBox(image, box, target.width, target.height, place[4] != 0, isLuma(image.channels, target.channels), out.data,
+            resizer());
+  return info.Env().Undefined();
+}
+
+// A file in memory. JavaScript holds it as an opaque value.
+struct ImageFile {
+  std::unique_ptr<uint8_t[]> bytes;
+  size_t length = 0;
+  JpegHeader header;
+  bool isPlainJpeg = false;
+};
+
+bool readFile(const std::string& path, size_t mostBytes, ImageFile& file) {
+  const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (handle < 0) return false;
+  struct stat status;
+  bool isRead = false;
+  if (fstat(handle, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
+      static_cast<size_t>(status.st_size) <= mostBytes) {
+    file.length = static_cast<size_t>(status.st_size);
+    file.bytes.reset(new (std::nothrow) uint8_t[file.length]);
+    size_t done = 0;
+    while (file.bytes && done < file.length) {
+      const ssize_t got = read(handle, file.bytes.get() + done, file.length - done);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      done += static_cast<size_t>(got);
+    }
+    isRead = file.bytes && done == file.length;
+  }
+  close(handle);
+  return isRead;
+}
+
+// Work for libuv's threads, and a promise of its result. `run` must not touch JavaScript.
+class Work {
+ public:
+  explicit Work(Napi::Env env) : env_(env), deferred_(Napi::Promise::Deferred::New(env)) {}
+  virtual ~Work() = default;
+  virtual void run() = 0;
+  virtual Napi::Value result() = 0;
+
+  static Napi::Value start(std::unique_ptr<Work> work) {
+    const Napi::Env env = work->env_;
+    const Napi::Value promise = work->deferred_.Promise();
+    if (napi_create_async_work(env, nullptr, Napi::String::New(env, "sherd pixels"), execute, complete, work.get(),
+                               &work->handle_) != napi_ok)
+      throw std::runtime_error("cannot create work");
+    if (napi_queue_async_work(env, work->handle_) != napi_ok) throw std::runtime_error("cannot queue work");
+    work.release();
+    return promise;
+  }
+
+ protected:
+  Napi::Env env_;
+
+ private:
+  static void execute(napi_env, void* data) {
+    try {
+      static_cast<Work*>(data)->run();
+    } catch (...) {  // without memory there is no result, and sharp will say so
+    }
+  }
+  static void complete(napi_env env, napi_status, void* data) {
+    std::unique_ptr<Work> work(static_cast<Work*>(data));
+    try {
+      work->deferred_.Resolve(work->result());
+    } catch (...) {  // the environment is ending
+    }
+    napi_delete_async_work(env, work->handle_);
+  }
+
+  Napi::Promise::Deferred deferred_;
+  napi_async_work handle_ = nullptr;
+};
+
+class ReadWork : public Work {
+ public:
+  ReadWork(Napi::Env env, std::string path, size_t mostBytes)
+      : Work(env), path_(std::move(path)), mostBytes_(mostBytes), file_(std::make_unique<ImageFile>()) {}
+  void run() override {
+    isRead_ = readFile(path_, mostBytes_, *file_);
+    file_->isPlainJpeg = isRead_ && readJpegHeader(file_->bytes.get(), file_->length, file_->header);
+  }
+  Napi::Value result() override {
+    if (!isRead_) return env_.Null();
+    const size_t length = file_->length;
+    if (!file_->isPlainJpeg) {
+      auto bytes = Napi::Uint8Array::New(env_, length);
+      std::memcpy(bytes.Data(), file_->bytes.get(), length);
+      return bytes;
+    }
+    auto result = Napi::Object::New(env_);
+    result["width"] = file_->header.width;
+    result["height"] = file_->header.height;
+    result["bytes"] = static_cast<double>(length);
+    Napi::MemoryManagement::AdjustExternalMemory(env_, static_cast<int64_t>(length));
+    result["file"] = Napi::External<ImageFile>::New(env_, file_.release(), [length](Napi::Env env, ImageFile* file) {
+      delete file;
+      Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(length));
+    });
+    return result;
+  }
+
+ private:
+  std::string path_;
+  size_t mostBytes_;
+  std::unique_ptr<ImageFile> file_;
+  bool isRead_ = false;
+};
+
+// readImage(path, mostBytes) → what a plain JPEG says of itself, or the bytes of another file, or null when it cannot be
+// read.
+Napi::Value readImage(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString()) throw std::invalid_argument("a path is expected");
+  const auto most = static_cast<size_t>(std::min(std::max(numberAt(info, 1), 0.0), 9e15));
+  return Work::start(std::make_unique<ReadWork>(info.Env(), info[0].As<Napi::String>().Utf8Value(), most));
+}
+
+class DecodeWork : public Work {
+ public:
+  DecodeWork(Napi::Env env, std::unique_ptr<uint8_t[]> bytes, JpegRequest request, Napi::Value out, uint8_t* to)
+      : Work(env), bytes_(std::move(bytes)), request_(request), to_(to) {
+    napi_create_reference(env, out, 1, &out_);
+  }
+  ~DecodeWork() override { napi_delete_reference(env_, out_); }
+  void run() override { isDone_ = decodeJpeg(request_, to_, resizer()); }
+  Napi::Value result() override { return Napi::Boolean::New(env_, isDone_); }
+
+ private:
+  std::unique_ptr<uint8_t[]> bytes_;
+  JpegRequest request_;
+  uint8_t* to_;
+  napi_ref out_ = nullptr;
+  bool isDone_ = false;
+};
+
+// decodeJpeg(file, [left, top, width, height, flip], targetWidth, targetHeight, targetChannels, out, maxReduction,
+// isLarge) → whether it was decoded, for a large one as a promise. The file's bytes are freed.
+Napi::Value decodeJpegFile(const Napi::CallbackInfo& info) {
+  if (!info[0].IsExternal()) throw std::invalid_argument("a file is expected");
+  ImageFile& file = *info[0].As<Napi::External<ImageFile>>().Data();
+  if (!file.bytes) throw std::invalid_argument("this file was decoded before");
+  const std::vector<double> place = numbersAt(info, 1);
+  const Target target = targetAt(info, 2);
+  const BytesView out = bytesAt(info, 5);
+  if (place.size() != 5) throw std::invalid_argument("a place has five numbers");
+  if (out.length != static_cast<size_t>(target.bytes())) throw std::invalid_argument("the sample has another size");
+  JpegRequest request;
+  request.bytes = file.bytes.get();
+  request.length = file.length;
+  request.header = file.header;
+  request.box = boxOf(place.data(), file.header.width, file.header.height);
+  request.width = target.width;
+  request.height = target.height;
+  request.flip = place[4] != 0;
+  request.luma = isLuma(3, target.channels);
+  request.maxReduction = static_cast<int>(whole(numberAt(info, 6), 1, 8, "the reduction"));
+  std::unique_ptr<uint8_t[]> bytes = std::move(file.bytes);
+  if (!info[7].ToBoolean()) return Napi::Boolean::New(info.Env(), decodeJpeg(request, out.data, resizer()));
+  return Work::start(std::make_unique<DecodeWork>(info.Env(), std::move(bytes), request, info[5], out.data));
+}
+
+using Files = std::vector<std::unique_ptr<MappedFile>>;
+
+// map(paths) → an opaque value; the files stay mapped as long as it lives.
+Napi::Value map(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArray()) throw std::invalid_argument("an array of paths is expected");
+  const auto paths = info[0].As<Napi::Array>();
+  auto files = std::make_unique<Files>();
+  for (uint32_t i = 0; i < paths.Length(); i++)
+    files->push_back(std::make_unique<MappedFile>(paths.Get(i).ToString().Utf8Value()));
+  return Napi::External<Files>::New(info.Env(), files.release(), [](Napi::Env, Files* old) { delete old; });
+}
+
+struct PackedRow {
+  Image image;
+  Box box;
+  bool flip;
+};
+constexpr size_t kRowNumbers = 9;
+
+PackedRow packedRow(const Files& files, const double* numbers, int channels) {
+  const auto& file = *files[whole(numbers[0], 0, static_cast<int64_t>(files.size()) - 1, "the file")];
+  const int64_t length = static_cast<int64_t>(file.length());
+  const int64_t offset = whole(numbers[1], 0, length, "the offset");
+  PackedRow row;
+  row.image.width = whole(numbers[2], 1, kMostPixels, "the width");
+  row.image.height = whole(numbers[3], 1, kMostPixels, "the height");
+  row.image.channels = channels;
+  if (row.image.width > (length - offset) / channels / row.image.height)
+    throw std::out_of_range("an image does not lie within its file");
+  row.image.pixels = file.bytes() + offset;
+  row.box = boxOf(numbers + 4, row.image.width, row.image.height);
+  row.flip = numbers[8] != 0;
+  return row;
+}
+
+// cropBatch(files, [file, offset, width, height, left, top, boxWidth, boxHeight, flip] of each sample, channels,
+// targetWidth, targetHeight, targetChannels, out, threads)
+Napi::Value cropBatch(const Napi::CallbackInfo& info) {
+  if (!info[0].IsExternal()) throw std::invalid_argument("mapped files are expected");
+  const Files& files = *info[0].As<Napi::External<Files>>().Data();
+  const std::vector<double> numbers = numbersAt(info, 1);
+  const int channels = static_cast<int>(whole(numberAt(info, 2), 1, 1 << 10, "the number of channels"));
+  const Target target = targetAt(info, 3);
+  const BytesView out = bytesAt(info, 6);
+  const size_t count = numbers.size() / kRowNumbers;
+  if (numbers.size() % kRowNumbers != 0 || out.length != count * target.bytes())
+    throw std::invalid_argument("the samples do not have their size");
+  const size_t most = static_cast<size_t>(whole(numberAt(info, 7), 1, 1024, "the number of threads"));
+  const bool luma = isLuma(channels, target.channels);
+  for (const auto& file : files) file->expectWhole();
+  std::vector<PackedRow> rows;
+  for (size_t i = 0; i < count; i++) rows.push_back(packedRow(files, numbers.data() + i * kRowNumbers, channels));
+
+  std::atomic<size_t> next{0};
+  std::atomic<bool> failed{false};
+  const auto work = [&] {
+    try {
+      Resizer& own = resizer();
+      for (size_t i = next++; i < count; i = next++)
+        resizeBox(rows[i].image, rows[i].box, target.width, target.height, rows[i].flip, luma,
+                  out.data + i * target.bytes(), own);
+    } catch (...) {
+      failed = true;
+    }
+  };
+  std::vector<std::thread> helpers;
+  try {
+    while (helpers.size() + 1 < std::min(most, count)) helpers.emplace_back(work);
+  } catch (const std::system_error&) {  // no more threads: the ones that are there do it
+  }
+  work();
+  for (auto& helper : helpers) helper.join();
+  if (failed) throw std::bad_alloc();
+  return info.Env().Undefined();
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports["resize"] = Napi::Function::New<guarded<resize>>(env);
+  exports["readImage"] = Napi::Function::New<guarded<readImage>>(env);
+  exports["decodeJpeg"] = Napi::Function::New<guarded<decodeJpegFile>>(env);
+  exports["map"] = Napi::Function::New<guarded<map>>(env);
+  exports["cropBatch"] = Napi::Function::New<guarded<cropBatch>>(env);
+#ifdef SHERD_JPEG
+  const int version = LIBJPEG_TURBO_VERSION_NUMBER;
+  exports["jpeg"] = std::to_string(version / 1000000) + "." + std::to_string(version / 1000 % 1000) + "." +
+                    std::to_string(version % 1000);
+#else
+  exports["jpeg"] = env.Null();
+#endif
+  return exports;
+}
+
+}  // namespace
+}  // namespace sherd
+
+static Napi::Object initPixels(Napi::Env env, Napi::Object exports) { return sherd::init(env, exports); }
+NODE_API_MODULE(sherd_pixels, initPixels)
