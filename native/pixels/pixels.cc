@@ -303,10 +303,11 @@ struct PackedRow {
   Image image;
   Box box;
   bool flip;
+  size_t to;
 };
-constexpr size_t kRowNumbers = 9;
+constexpr size_t kRowNumbers = 10;
 
-PackedRow packedRow(const Files& files, const double* numbers, int channels) {
+PackedRow packedRow(const Files& files, const double* numbers, int channels, size_t places) {
   const auto& file = *files[whole(numbers[0], 0, static_cast<int64_t>(files.size()) - 1, "the file")];
   const int64_t length = static_cast<int64_t>(file.length());
   const int64_t offset = whole(numbers[1], 0, length, "the offset");
@@ -319,11 +320,12 @@ PackedRow packedRow(const Files& files, const double* numbers, int channels) {
   row.image.pixels = file.bytes() + offset;
   row.box = boxOf(numbers + 4, row.image.width, row.image.height);
   row.flip = numbers[8] != 0;
+  row.to = static_cast<size_t>(whole(numbers[9], 0, static_cast<double>(places) - 1, "the place in the batch"));
   return row;
 }
 
-// cropBatch(files, [file, offset, width, height, left, top, boxWidth, boxHeight, flip] of each sample, channels,
-// targetWidth, targetHeight, targetChannels, out, threads)
+// cropBatch(files, [file, offset, width, height, left, top, boxWidth, boxHeight, flip, place in the
+// batch] of each sample, channels, targetWidth, targetHeight, targetChannels, out, threads)
 Napi::Value cropBatch(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) throw std::invalid_argument("mapped files are expected");
   const Files& files = *info[0].As<Napi::External<Files>>().Data();
@@ -332,13 +334,14 @@ Napi::Value cropBatch(const Napi::CallbackInfo& info) {
   const Target target = targetAt(info, 3);
   const BytesView out = bytesAt(info, 6);
   const size_t count = numbers.size() / kRowNumbers;
-  if (numbers.size() % kRowNumbers != 0 || out.length != count * target.bytes())
+  const size_t places = out.length / target.bytes();
+  if (numbers.size() % kRowNumbers != 0 || out.length % target.bytes() != 0)
     throw std::invalid_argument("the samples do not have their size");
   const size_t most = static_cast<size_t>(whole(numberAt(info, 7), 1, 1024, "the number of threads"));
   const bool luma = isLuma(channels, target.channels);
   for (const auto& file : files) file->expectWhole();
   std::vector<PackedRow> rows;
-  for (size_t i = 0; i < count; i++) rows.push_back(packedRow(files, numbers.data() + i * kRowNumbers, channels));
+  for (size_t i = 0; i < count; i++) rows.push_back(packedRow(files, numbers.data() + i * kRowNumbers, channels, places));
 
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
@@ -347,7 +350,7 @@ Napi::Value cropBatch(const Napi::CallbackInfo& info) {
       Resizer& own = resizer();
       for (size_t i = next++; i < count; i = next++)
         resizeBox(rows[i].image, rows[i].box, target.width, target.height, rows[i].flip, luma,
-                  out.data + i * target.bytes(), own);
+                  out.data + rows[i].to * target.bytes(), own);
     } catch (...) {
       failed = true;
     }

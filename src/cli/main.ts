@@ -8,6 +8,7 @@ import { addBench } from './bench.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { endProgress, note, paint } from './output.ts'
+import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
 import { addReconstruct } from './reconstruct.ts'
@@ -32,6 +33,7 @@ function program(): Command {
     addVerify,
     addDoctor,
     addPresets,
+    addPack,
     addSampleData,
     addBench,
     addDemo,

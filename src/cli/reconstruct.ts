@@ -44,9 +44,9 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { loadExhibit, reconstructExhibit } = await import('../run/pictures.ts')
   const { drawReconstructions } = await import('../picture/reconstruction-grid.ts')
   const { meanQuality } = await import('../picture/quality.ts')
-  const { openImageFolder } = await import('../source/image-folder.ts')
+  const { openSource } = await import('../source/open.ts')
   const model = loadModel(flags.run, flags.device)
-  const exhibit = await loadExhibit(model.config, await openImageFolder(flags.images), flags.count)
+  const exhibit = await loadExhibit(model.config, await openSource(flags.images), flags.count)
   const used = flags.statistics && [flags.statistics]
   const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, used)
   const png = await drawReconstructions(rebuilt, { step: model.step })

@@ -57,7 +57,7 @@ export interface PixelsAddon {
     isLarge: boolean,
   ): boolean | Promise<boolean>
   map(paths: readonly string[]): MappedFiles
-  /** `rows`: file, offset, width, height and the five numbers of its place, of each sample. */
+  /** `rows`: file, offset, width, height, the five numbers of its place, and its row in `out`, of each sample. */
   cropBatch(
     files: MappedFiles,
     rows: Float64Array,

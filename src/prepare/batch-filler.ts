@@ -13,8 +13,10 @@ export interface BatchFillerOptions {
   readonly batchSize: number
   /** height · width · channels. */
   readonly sampleBytes: number
-  /** Samples decoded at once. */
-  readonly threads: number
+  /** Samples that are asked for in one call, at most a batch. */
+  readonly together: number
+  /** Calls at once. */
+  readonly atOnce: number
   /** By number: the buffers that batches are written to. */
   readonly buffers: readonly SharedArrayBuffer[]
   readonly onBatch: (batch: FilledBatch) => void
@@ -69,12 +71,19 @@ export function batchFiller(options: BatchFillerOptions): BatchFiller {
     return batch
   }
 
-  const fillRow = async (batch: OpenBatch, row: number): Promise<void> => {
-    const address = options.order(batch.firstPosition + row)
-    const pixels = new Uint8Array(options.buffers[batch.buffer]!, row * sampleBytes, sampleBytes)
-    batch.epochs[row] = address.epoch
-    batch.indices[row] = await options.read(address, pixels)
-    batch.finished++
+  /** Fills the next rows of a batch. */
+  const fillRows = async (batch: OpenBatch): Promise<void> => {
+    const row = batch.started
+    const rows = Math.min(options.together, batchSize - row)
+    batch.started += rows
+    const addresses = Array.from({ length: rows }, (_, i) => options.order(batch.firstPosition + row + i))
+    const pixels = new Uint8Array(options.buffers[batch.buffer]!, row * sampleBytes, rows * sampleBytes)
+    batch.epochs.set(
+      addresses.map(({ epoch }) => epoch),
+      row,
+    )
+    batch.indices.set(await options.read(addresses, pixels), row)
+    batch.finished += rows
   }
 
   const handOver = (): void => {
@@ -85,10 +94,10 @@ export function batchFiller(options: BatchFillerOptions): BatchFiller {
   }
 
   const pump = (): void => {
-    while (!isStopped && decoding.size < options.threads) {
+    while (!isStopped && decoding.size < options.atOnce) {
       const batch = openBatch()
       if (!batch) return
-      const work = fillRow(batch, batch.started++)
+      const work = fillRows(batch)
         .then(handOver)
         .catch((error: unknown) => {
           if (!isStopped) options.onFailure(error)

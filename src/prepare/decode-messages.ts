@@ -1,13 +1,13 @@
 /** What crosses between the main thread (loader.ts) and the decoding thread (decode-worker.ts). */
 import type { ErrorCode } from '../errors.ts'
 import type { FilledBatch } from './batch-filler.ts'
+import type { ReadableSource } from './image-reader.ts'
 import type { SampleSettings } from './sample-reader.ts'
 import type { SkippedFile } from './skipped.ts'
 
 /** Given to the thread when it starts. */
 export interface DecodeJob {
-  readonly dir: string
-  readonly files: readonly string[]
+  readonly source: ReadableSource
   readonly settings: SampleSettings
   readonly batchSize: number
   readonly firstPosition: number

@@ -7,6 +7,7 @@ import { invariant, messageOf, SherdError } from '../errors.ts'
 import { batchFiller } from './batch-filler.ts'
 import { configureDecoder } from './decode.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
+import { openReader } from './image-reader.ts'
 import { sampleOrder } from './sample-order.ts'
 import { sampleReader } from './sample-reader.ts'
 import { skipLedger } from './skipped.ts'
@@ -16,17 +17,20 @@ function serve(job: DecodeJob): void {
   const port = parentPort
   const tell = (message: FromWorker) => port.postMessage(message)
   configureDecoder()
-  const { files, settings, buffers, batchSize, firstPosition } = job
+  const { source, settings, buffers, batchSize, firstPosition } = job
+  const { files } = source
+  const reader = openReader(source, job.decodeThreads)
   const ledger = skipLedger({ files: files.length, maxShare: job.maxSkippedShare }, (skipped) =>
     tell({ kind: 'skip', skipped }),
   )
   const filler = batchFiller({
-    read: sampleReader({ dir: job.dir, files }, settings, ledger),
+    read: sampleReader({ reader, files }, settings, ledger),
     order: sampleOrder({ size: files.length, seed: settings.seed, shuffle: job.shuffle }),
     firstPosition,
     batchSize,
     sampleBytes: settings.height * settings.width * settings.channels,
-    threads: job.decodeThreads,
+    together: reader.together,
+    atOnce: reader.atOnce,
     buffers,
     onBatch: (batch) => tell({ kind: 'batch', batch }),
     onFailure: (error) => {
@@ -37,7 +41,11 @@ function serve(job: DecodeJob): void {
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'free') filler.free(message.buffer)
     // With the port closed nothing keeps this thread alive, and it ends by itself.
-    else void filler.stop().then(() => port.close())
+    else
+      void filler.stop().then(() => {
+        reader.close()
+        port.close()
+      })
   })
 }
 

@@ -4,7 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { isSeed } from '../random/draws.ts'
-import type { ImageFolder } from '../source/image-folder.ts'
+import type { ImageSource } from '../source/open.ts'
 import type { FilledBatch } from './batch-filler.ts'
 import type { FromWorker } from './decode-messages.ts'
 import { decodeWorkerFile, startDecodeThread } from './decode-thread.ts'
@@ -12,7 +12,7 @@ import type { SampleSettings } from './sample-reader.ts'
 import type { SkippedFile } from './skipped.ts'
 
 export interface LoaderOptions extends SampleSettings {
-  readonly source: ImageFolder
+  readonly source: ImageSource
   readonly batchSize: number
   /** Samples already consumed: the first batch begins at this position of the endless stream. */
   readonly firstPosition: number
@@ -71,6 +71,7 @@ interface Caller {
 export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile()): Loader {
   checkOptions(options)
   const { source, batchSize, prefetchBatches, height, width, channels } = options
+  const { labels: _labels, classes: _classes, ...readable } = source // what the thread need not know
   const bytes = batchSize * height * width * channels
   const buffers = Array.from({ length: prefetchBatches + 1 }, () => new SharedArrayBuffer(bytes))
 
@@ -117,8 +118,7 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
   }
   const thread = startDecodeThread(
     {
-      dir: source.dir,
-      files: source.files,
+      source: readable,
       settings: settingsOf(options),
       batchSize,
       firstPosition: options.firstPosition,

@@ -4,11 +4,9 @@
  * where a run was resumed. That is why a bad file is tried again each time its turn comes: a truncated image fails
  * in some crops only, and a memory of earlier failures would make the data depend on the past.
  */
-import { join } from 'node:path'
-import { draws } from '../random/draws.ts'
-import type { ImageFolder } from '../source/image-folder.ts'
+import { type Draws, draws } from '../random/draws.ts'
 import { type CropKind, crops, type Size } from './crop.ts'
-import { tryDecodeImage } from './decode.ts'
+import type { ImageReader } from './image-reader.ts'
 import type { Placement } from './resample.ts'
 import type { SampleAddress } from './sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
@@ -34,11 +32,14 @@ export interface SampleSettings {
   readonly maxPixels: number
 }
 
-/** Decodes into `out` [height, width, channels] and returns the index that was used: the given one or a substitute's. */
-export type SampleReader = (address: SampleAddress, out: Uint8Array) => Promise<number>
+/**
+ * Reads samples into `out` [samples, height, width, channels] and returns the indices that were used: the given ones or
+ * their substitutes'.
+ */
+export type SampleReader = (addresses: readonly SampleAddress[], out: Uint8Array) => Promise<number[]>
 
 export function sampleReader(
-  source: Pick<ImageFolder, 'dir' | 'files'>,
+  { reader, files }: { reader: ImageReader; files: readonly string[] },
   settings: SampleSettings,
   skipped: SkipLedger,
 ): SampleReader {
@@ -48,17 +49,26 @@ export function sampleReader(
     box: crops[settings.crop](image, { ...settings, target }, draws({ seed, stream: 'crop', epoch, index })),
     flip: settings.flip && draws({ seed, stream: 'flip', epoch, index }).uniform() < 0.5,
   })
-  return async ({ epoch, index }, out) => {
-    const substitutes = draws({ seed, stream: 'substitute', epoch, index })
-    let candidate = index
-    for (;;) {
-      const file = source.files[candidate]!
-      const address = { epoch, index: candidate }
-      const request = { target, channels, minSide, maxPixels, place: (image: Size) => place(address, image) }
-      const reason = await tryDecodeImage(join(source.dir, file), request, out)
-      if (reason === null) return candidate
-      skipped.add({ file, reason })
-      candidate = substitutes.below(source.files.length)
+  return async (addresses, out) => {
+    const used = addresses.map(({ index }) => index)
+    const substitutes = new Map<number, Draws>()
+    let rows = [...addresses.keys()]
+    while (rows.length > 0) {
+      const wanted = rows.map((row) => {
+        const address = { epoch: addresses[row]!.epoch, index: used[row]! }
+        return { row, index: used[row]!, place: (image: Size) => place(address, image) }
+      })
+      const reasons = await reader.read(wanted, { target, channels, minSide, maxPixels, out })
+      rows = rows.filter((_, i) => reasons[i] !== null)
+      for (const [i, reason] of reasons.entries()) {
+        if (reason === null) continue
+        const { row, index } = wanted[i]!
+        skipped.add({ file: files[index]!, reason })
+        const next = substitutes.get(row) ?? draws({ seed, stream: 'substitute', ...addresses[row]! })
+        substitutes.set(row, next)
+        used[row] = next.below(files.length)
+      }
     }
+    return used
   }
 }

@@ -3,10 +3,10 @@
  * device.
  */
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import type { ImageFolder } from '../source/image-folder.ts'
+import type { ImageSource } from '../source/open.ts'
 import { centerCrop, type Size } from './crop.ts'
-import { configureDecoder, type DecodeRequest, defaultMaxPixels, tryDecodeImage } from './decode.ts'
+import { configureDecoder, defaultMaxPixels } from './decode.ts'
+import { openReader } from './image-reader.ts'
 import type { ChannelStatistics } from './normalize.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
 
@@ -24,6 +24,8 @@ export interface StatisticsOptions {
 
 /** One grey level: a channel that never changes becomes 0 when it is normalised, not a division by 0. */
 const LEAST_STD = 1 / 255
+/** A bound of the memory where a source is best read many images at once. */
+const MOST_TOGETHER = 32
 
 /**
  * The statistics of `source`, each at least one grey level in `std`, and the number of images they were taken from.
@@ -31,28 +33,38 @@ const LEAST_STD = 1 / 255
  * throws `DATA_BROKEN` when none can.
  */
 export async function measureStatistics(
-  source: ImageFolder,
+  source: ImageSource,
   options: StatisticsOptions,
 ): Promise<ChannelStatistics & { readonly samples: number }> {
   const { channels, minSide, maxPixels = defaultMaxPixels, maxSamples = 5000 } = options
   const target = { width: options.width, height: options.height }
   const place = (image: Size) => ({ box: centerCrop(image, target), flip: false })
-  const request: DecodeRequest = { target, channels, minSide, maxPixels, place }
   const read = Math.min(maxSamples, source.files.length)
   const sums = channelSums(channels)
   const skipped: SkippedFile[] = []
   let started = 0
-  const decodeInTurn = async () => {
-    const pixels = new Uint8Array(target.width * target.height * channels)
+  configureDecoder()
+  const reader = openReader(source, availableParallelism())
+  const together = Math.min(reader.together, MOST_TOGETHER)
+  const readInTurn = async () => {
+    const bytes = target.width * target.height * channels
+    const out = new Uint8Array(together * bytes)
     while (started < read) {
-      const file = source.files[Math.floor((started++ * source.files.length) / read)]!
-      const reason = await tryDecodeImage(join(source.dir, file), request, pixels)
-      if (reason === null) sums.add(pixels)
-      else skipped.push({ file, reason })
+      const first = started
+      started = Math.min(read, started + together)
+      const wanted = Array.from({ length: started - first }, (_, row) => ({
+        row,
+        index: Math.floor(((first + row) * source.files.length) / read),
+        place,
+      }))
+      const reasons = await reader.read(wanted, { target, channels, minSide, maxPixels, out })
+      for (const [row, reason] of reasons.entries()) {
+        if (reason === null) sums.add(out.subarray(row * bytes, (row + 1) * bytes))
+        else skipped.push({ file: source.files[wanted[row]!.index]!, reason })
+      }
     }
   }
-  configureDecoder()
-  await Promise.all(Array.from({ length: availableParallelism() }, decodeInTurn))
+  await Promise.all(Array.from({ length: reader.atOnce }, readInTurn)).finally(reader.close)
   const samples = read - skipped.length
   if (samples === 0) throw brokenData(skipped, { files: read, maxShare: 0 })
   return { ...sums.moments(samples * target.width * target.height), samples }

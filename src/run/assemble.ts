@@ -7,7 +7,7 @@ import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { LoaderOptions } from '../prepare/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
-import type { ImageFolder } from '../source/image-folder.ts'
+import type { ImageSource } from '../source/open.ts'
 import type { Device } from '../tensor/tensor.ts'
 
 type ObjectiveFactory = (config: Config, dimensions: Dimensions, device: Device) => Objective
@@ -32,7 +32,7 @@ export function sampleSize(config: Config) {
 }
 
 /** ImageNet's statistics, or the data set's own, measured now. */
-export async function channelStatistics(config: Config, source: ImageFolder): Promise<ChannelStatistics> {
+export async function channelStatistics(config: Config, source: ImageSource): Promise<ChannelStatistics> {
   if (config.data.statistics === 'imagenet')
     return config.model.channels === 1 ? greyStatistics : imagenetStatistics
   const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, which steps do not need
@@ -43,7 +43,7 @@ export async function channelStatistics(config: Config, source: ImageFolder): Pr
 /** How training samples are read, from position `firstPosition` of their endless stream on. */
 export function loaderOptions(
   config: Config,
-  source: ImageFolder,
+  source: ImageSource,
   plan: MachinePlan,
   firstPosition: number,
 ): LoaderOptions {

@@ -2,7 +2,6 @@
  * A run is a folder: `config.json` (resolved, complete), `run.json` (what it runs on), `metrics.jsonl`, `skipped.jsonl`,
  * `checkpoints/`, `samples/`. Whatever watches a run reads the folder; nothing needs the training process.
  */
-import { createHash } from 'node:crypto'
 import {
   existsSync,
   mkdirSync,
@@ -18,7 +17,6 @@ import { listCheckpoints } from '../checkpoint/checkpoint.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import type { ImageFolder } from '../source/image-folder.ts'
 
 const statistics = z.object({ mean: z.array(z.number()), std: z.array(z.number()) })
 const factsSchema = z.object({
@@ -64,13 +62,6 @@ function makeFolder(dir: string): void {
   } catch (error) {
     throw new SherdError('RUN', `Cannot create the folder ${dir}: ${messageOf(error)}`, { cause: error })
   }
-}
-
-/** A number for the list of files: samples are addressed by their place in it, so a resumed run must see the same. */
-export function fingerprint({ files }: ImageFolder): string {
-  const hash = createHash('sha256')
-  for (const file of files) hash.update(file).update('\n')
-  return hash.digest('hex').slice(0, 16)
 }
 
 /** Throws `RUN` when a new run cannot have this folder because something is there already. */

@@ -1,5 +1,4 @@
 /** Reconstructions of a few images, as a run sees them: centred crops, a mask that depends on nothing but the image. */
-import { join } from 'node:path'
 import { dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -7,10 +6,10 @@ import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
 import { type Reconstructions, reconstruct, type StatisticsUsed } from '../picture/reconstruction.ts'
 import { centerCrop } from '../prepare/crop.ts'
-import { tryDecodeImage } from '../prepare/decode.ts'
+import { openReader } from '../prepare/image-reader.ts'
 import { type ChannelStatistics, normalizePixels, type Pixels } from '../prepare/normalize.ts'
 import { brokenData, type SkippedFile } from '../prepare/skipped.ts'
-import type { ImageFolder } from '../source/image-folder.ts'
+import type { ImageSource } from '../source/open.ts'
 import { noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -22,13 +21,14 @@ export interface Exhibit extends Pixels {
 }
 
 /** Up to `count` images spread evenly over the source; files that cannot be decoded are passed over. */
-export async function loadExhibit(config: Config, source: ImageFolder, count: number): Promise<Exhibit> {
+export async function loadExhibit(config: Config, source: ImageSource, count: number): Promise<Exhibit> {
   const { height, width, channels, minSide, maxPixels } = sampleSize(config)
   const target = { height, width }
   const place = (image: { height: number; width: number }) => ({
     box: centerCrop(image, target),
     flip: false,
   })
+  const reader = openReader(source, 1)
   const samples: Uint8Array[] = []
   const indices: number[] = []
   const skipped: SkippedFile[] = []
@@ -41,11 +41,13 @@ export async function loadExhibit(config: Config, source: ImageFolder, count: nu
     tried.add(index)
     const file = source.files[index]!
     const out = new Uint8Array(height * width * channels)
-    const reason = await tryDecodeImage(
-      join(source.dir, file),
-      { target, channels, minSide, maxPixels, place },
+    const [reason = null] = await reader.read([{ index, row: 0, place }], {
+      target,
+      channels,
+      minSide,
+      maxPixels,
       out,
-    )
+    })
     if (reason === null) {
       samples.push(out)
       indices.push(index)
@@ -54,6 +56,7 @@ export async function loadExhibit(config: Config, source: ImageFolder, count: nu
       if (skipped.length > 100) break
     }
   }
+  reader.close()
   if (samples.length === 0)
     throw brokenData(skipped, { files: skipped.length, maxShare: config.data.maxSkippedShare })
   return { pixels: Buffer.concat(samples), shape: [samples.length, height, width, channels], indices }

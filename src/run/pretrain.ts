@@ -14,7 +14,7 @@ import { drawReconstructions } from '../picture/reconstruction-grid.ts'
 import { openLoader } from '../prepare/loader.ts'
 import { normalizePixels } from '../prepare/normalize.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
-import { type ImageFolder, openImageFolder } from '../source/image-folder.ts'
+import { fingerprint, type ImageSource, openSource } from '../source/open.ts'
 import { meanPredictionLoss } from '../target/pixels.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
 import { train } from '../train/loop.ts'
@@ -22,15 +22,7 @@ import type { Trainee } from '../train/step.ts'
 import { channelStatistics, loaderOptions, objectiveOf } from './assemble.ts'
 import { configDifferences } from './difference.ts'
 import type { EndEvent, RunEvent } from './events.ts'
-import {
-  createRun,
-  expectUnused,
-  fingerprint,
-  openRun,
-  type RunFacts,
-  runPaths,
-  writeWhole,
-} from './folder.ts'
+import { createRun, expectUnused, openRun, type RunFacts, runPaths, writeWhole } from './folder.ts'
 import { appendMetric, readMetrics, readSkipped, rewindMetrics } from './journal.ts'
 import { loadExhibit, reconstructExhibit } from './pictures.ts'
 
@@ -38,7 +30,7 @@ export interface PretrainOptions {
   readonly config: Config
   /** The preset's name, for the record. */
   readonly preset: string
-  /** The folder of images; a resumed run may leave it out. */
+  /** The folder of images, or of packed ones; a resumed run may leave it out. */
   readonly data: string | undefined
   /** The run's folder. */
   readonly out: string
@@ -50,7 +42,7 @@ export interface PretrainOptions {
 const picturedImages = 6
 
 interface Beginning {
-  readonly source: ImageFolder
+  readonly source: ImageSource
   /** Differences from the configuration that a resumed run had. */
   readonly changes: readonly string[]
   /** What `run.json` holds, measured now or read. */
@@ -63,7 +55,7 @@ async function begin({ config, preset, data, out }: PretrainOptions): Promise<Be
       'USAGE',
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
-  const source = await openImageFolder(data)
+  const source = await openSource(data)
   expectUnused(out)
   const facts = async (machine: MachinePlan): Promise<RunFacts> => {
     const { mean, std } = await channelStatistics(config, source)
@@ -93,7 +85,7 @@ async function goOn({ config, data, out }: PretrainOptions): Promise<Beginning> 
       `${out} cannot go on with another configuration:\n  ${fixed.join('\n  ')}\nStart a new run for it with another --out.`,
     )
   }
-  const source = await openImageFolder(data ?? facts.data.dir)
+  const source = await openSource(data ?? facts.data.dir)
   if (fingerprint(source) !== facts.data.fingerprint) {
     throw new SherdError(
       'RUN',

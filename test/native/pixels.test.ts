@@ -53,7 +53,7 @@ describe('the pixels addon', () => {
     const files = addon.map([path])
     const crop = (...row: number[]) => {
       const into = new Uint8Array(2 * 2 * 3)
-      addon.cropBatch(files, Float64Array.from(row), 3, 2, 2, 3, into, 4)
+      addon.cropBatch(files, Float64Array.of(...row, 0), 3, 2, 2, 3, into, 4)
       return [...into]
     }
     const box = [0, 0, 2, 2, 0]
@@ -70,6 +70,12 @@ describe('the pixels addon', () => {
       [0, 0, 2, 2, 1, 0, 2, 2, 0],
     ])
       expect(() => crop(...row), String(row)).toThrow()
+    const into = new Uint8Array(24)
+    const second = (row: number) =>
+      addon.cropBatch(files, Float64Array.of(0, 64, 6, 2, ...box, row), 3, 2, 2, 3, into, 4)
+    second(1)
+    expect([...into]).toEqual([...Array(12).fill(0), ...crop(0, 64, 6, 2, ...box)])
+    for (const row of [2, -1, 0.5]) expect(() => second(row)).toThrow(/place in the batch/)
     expect(() => addon.map([join(dir, 'gone')])).toThrow(/cannot open .*gone: No such file/)
     truncateSync(path, 50)
     expect(() => crop(0, 0, 2, 2, ...box)).toThrow(/was cut while it was in use/)

@@ -12,20 +12,22 @@ function rig({ threads, buffers }: { threads: number; buffers: number }) {
   const failures: unknown[] = []
   const memory = Array.from({ length: buffers }, () => new SharedArrayBuffer(6))
   const filler = batchFiller({
-    read: ({ index }: SampleAddress, out) =>
+    read: (addresses: readonly SampleAddress[], out) =>
       new Promise((resolve, reject) => {
+        const { index } = addresses[0]!
         started.push(index)
         finish.set(index, (error) => {
           out.fill(index)
           if (error) reject(error)
-          else resolve(index)
+          else resolve([index])
         })
       }),
     order: (position) => ({ epoch: 7, index: position }),
     firstPosition: 10,
     batchSize: 3,
     sampleBytes: 2,
-    threads,
+    together: 1,
+    atOnce: threads,
     buffers: memory,
     onBatch: (batch) => batches.push(batch),
     onFailure: (error) => failures.push(error),
@@ -62,6 +64,27 @@ describe('batchFiller', () => {
     expect(started).toEqual([10, 11, 12])
     await done(12)
     expect(started).toEqual([10, 11, 12, 13])
+  })
+
+  it('asks for whole batches where the reader takes them together', async () => {
+    const asked: number[][] = []
+    const batches: FilledBatch[] = []
+    const filler = batchFiller({
+      read: async (addresses, out) => {
+        asked.push(addresses.map(({ index }) => index))
+        out.set(addresses.map(({ index }) => index))
+        return addresses.map(({ index }) => index + 100)
+      },
+      order: (position) => ({ epoch: 2, index: position }),
+      ...{ firstPosition: 0, batchSize: 3, sampleBytes: 1, together: 2, atOnce: 1 },
+      buffers: [new SharedArrayBuffer(3)],
+      onBatch: (batch) => batches.push(batch),
+      onFailure: (error) => expect(error).toBeUndefined(),
+    })
+    filler.free(0)
+    await turn()
+    expect(asked).toEqual([[0, 1], [2]])
+    expect([...batches[0]!.indices, ...batches[0]!.epochs]).toEqual([100, 101, 102, 2, 2, 2])
   })
 
   it('goes no further ahead than it has buffers', async () => {

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest'
 import {
   createRun,
   expectUnused,
-  fingerprint,
   openRun,
   type RunFacts,
   runPaths,
   writeWhole,
 } from '../../src/run/folder.ts'
 import type { ImageFolder } from '../../src/source/image-folder.ts'
+import { fingerprint } from '../../src/source/open.ts'
 import { tinyConfig, workFolder } from './tiny.ts'
 
 const facts: RunFacts = {

@@ -1,0 +1,164 @@
+/**
+ * A folder of packed images as a source of samples: what `sherd pack` writes and NumPy reads, too. The files may come
+ * from anywhere, so everything that is used as an address later is checked here against the length of the files.
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { z } from 'zod'
+import { messageOf, SherdError } from '../errors.ts'
+import type { ImageFolder } from './image-folder.ts'
+import { examineNpy, readNpy } from './npy.ts'
+
+const MANIFEST = 'manifest.json'
+const MAX_MANIFEST_BYTES = 64e6
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const file = z.object({
+  name: z.string().regex(/^[a-z0-9-]+\.npy$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+})
+const manifestSchema = z.object({
+  format: z.literal('sherd-pack/1'),
+  /** The version that wrote it. */
+  sherd: z.string(),
+  images: count.min(1),
+  channels: z.union([z.literal(1), z.literal(3)]),
+  /** What larger images were shrunk to, or null when none was. */
+  shortSide: count.min(1).nullable(),
+  /** Of the list of files that was packed. */
+  source: z.object({ files: count, fingerprint: z.string() }),
+  classes: z.array(z.string()),
+  /** The pixels, in one file or several; each holds whole images. */
+  pixels: z.array(file.extend({ images: count.min(1) })).min(1),
+  offsets: file,
+  shapes: file,
+  labels: file,
+  names: file,
+})
+
+export type PackManifest = z.infer<typeof manifestSchema>
+
+/** The packed pixels, as they are read. Structured clones of it work. */
+export interface Pack {
+  readonly channels: number
+  /** [images, 2]: height and width of each. */
+  readonly shapes: Int32Array
+  /** [images + 1]: where each image begins in the sequence of all pixels. */
+  readonly offsets: Float64Array
+  readonly files: readonly {
+    readonly path: string
+    /** Where the pixels begin in the file. */
+    readonly start: number
+    /** The first image of the file. */
+    readonly first: number
+  }[]
+  /** A number for what the files hold. */
+  readonly content: string
+}
+
+/** `files` are the names that the images had; they are not opened. */
+export interface PackedImages extends ImageFolder {
+  readonly pack: Pack
+}
+
+export const isPack = (dir: string): boolean => existsSync(join(dir, MANIFEST))
+
+const broken = (path: string, what: string) =>
+  new SherdError('SOURCE', `${path} cannot be used: ${what}. Pack the images again.`)
+
+function readManifest(root: string): PackManifest {
+  const path = join(root, MANIFEST)
+  let json: unknown
+  try {
+    if (statSync(path).size > MAX_MANIFEST_BYTES) throw new Error('it is too large')
+    json = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw broken(path, messageOf(error))
+  }
+  const parsed = manifestSchema.safeParse(json)
+  if (!parsed.success)
+    throw broken(path, `it is no manifest of this version:\n${z.prettifyError(parsed.error)}`)
+  return parsed.data
+}
+
+/** Opens a folder of packed images. Throws `SOURCE` with the file and the field when anything in it does not fit. */
+export function openPack(dir: string): PackedImages {
+  const root = resolve(dir)
+  const manifest = readManifest(root)
+  const { images, channels, classes } = manifest
+  const column = (
+    name: 'shapes' | 'offsets' | 'labels' | 'names',
+    dtype: RegExp,
+    shape: readonly number[],
+  ) => {
+    const path = join(root, manifest[name].name)
+    return { path, ...readNpy(path, { dtype, shape }) }
+  }
+  const shapes = column('shapes', /^<i4$/, [images, 2])
+  const offsets = column('offsets', /^<i8$/, [images + 1])
+  const labels = column('labels', /^<i4$/, [images])
+  const names = column('names', /^\|S\d+$/, [images])
+
+  const sizes = new Int32Array(shapes.values.buffer, 0, images * 2)
+  const starts = Float64Array.from(new BigInt64Array(offsets.values.buffer, 0, images + 1), Number)
+  if (starts[0] !== 0) throw broken(offsets.path, 'the first offset is not 0')
+  for (let i = 0; i < images; i++) {
+    const [height, width] = [sizes[2 * i]!, sizes[2 * i + 1]!]
+    if (height < 1 || width < 1) throw broken(shapes.path, `image ${i} is ${width} x ${height} pixels`)
+    if (starts[i + 1] !== starts[i]! + height * width * channels)
+      throw broken(offsets.path, `offset ${i + 1} does not follow from the shapes`)
+  }
+  let first = 0
+  const files = manifest.pixels.map(({ name, images: held }) => {
+    const path = join(root, name)
+    const { dtype, start, bytes } = examineNpy(path)
+    const last = first + held
+    if (dtype !== '|u1' || last > images || bytes !== starts[last]! - starts[first]!)
+      throw broken(path, `its ${bytes} bytes are not those of images ${first} to ${last - 1}`)
+    const file = { path, start, first }
+    first = last
+    return file
+  })
+  if (first !== images)
+    throw broken(join(root, MANIFEST), `its pixels are those of ${first} of ${images} images`)
+
+  const numbers = new Int32Array(labels.values.buffer, 0, images)
+  for (const [i, label] of numbers.entries())
+    if (label < -1 || label >= classes.length) throw broken(labels.path, `image ${i} has the label ${label}`)
+  const width = names.bytes / images
+  const list = Array.from({ length: images }, (_, i) => {
+    const name = names.values.subarray(i * width, (i + 1) * width)
+    const end = name.indexOf(0)
+    return name.toString('utf8', 0, end < 0 ? width : end)
+  })
+  const content = createHash('sha256').update(manifest.pixels.map(({ sha256 }) => sha256).join())
+  return {
+    dir: root,
+    files: list,
+    classes: [...classes],
+    labels: classes.length > 0 && !numbers.includes(-1) ? numbers : null,
+    pack: { channels, shapes: sizes, offsets: starts, files, content: content.digest('hex') },
+  }
+}
+
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash)
+  return hash.digest('hex')
+}
+
+/** Reads every file of a pack whole and compares its hash. Throws `SOURCE` with the first that differs. */
+export async function checkPack(dir: string): Promise<PackManifest> {
+  const root = resolve(dir)
+  openPack(root)
+  const manifest = readManifest(root)
+  const { pixels, offsets, shapes, labels, names } = manifest
+  for (const { name, sha256 } of [offsets, shapes, labels, names, ...pixels]) {
+    const found = await sha256Of(join(root, name))
+    if (found !== sha256)
+      throw broken(join(root, name), `its SHA-256 is ${found}, the manifest says ${sha256}`)
+  }
+  return manifest
+}
