@@ -2,7 +2,7 @@
  * `npm run bench`: sherd beside PyTorch on this machine, in turns within one run, with the same threads. Prints a table
  * and writes bench/results/<date>-<cpu>.json. `npm run bench -- --rounds 3 --only tiny` for less.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -14,8 +14,8 @@ import { coreCount, cpuBfloat16, cpuName } from '../src/machine/hardware.ts'
 import { packageRoot } from '../src/package-root.ts'
 import type { StepTimes } from '../src/run/step-bench.ts'
 import { engineBuild, setThreads } from '../src/tensor/context.ts'
+import { benchData } from './data.ts'
 import { findPeer, type Peer } from './peer.ts'
-import { writePhotos } from './photos.ts'
 import { type Rounds, startRounds } from './rounds.ts'
 import { type Work, works } from './works.ts'
 
@@ -129,40 +129,6 @@ async function benchStep(work: Work, peer: Peer | null): Promise<StepRow> {
   }
 }
 
-interface DecodeRow {
-  readonly work: string
-  readonly sherd: number
-  readonly peer: number | null
-  readonly ratio: number | null
-}
-
-async function benchDecode(peer: Peer | null): Promise<DecodeRow> {
-  const dir = await writePhotos(20)
-  type Answer = { seconds: number; images: number }
-  const settings = JSON.stringify({ dir, size: 224, threads: 1 })
-  const programs = [[process.execPath, join(root, 'dist/bench/sherd-decode.js'), settings]]
-  if (peer?.torchvision) programs.push([peer.python, '-B', join(root, 'bench/peers/decode.py'), settings])
-  const started = await Promise.all(
-    programs.map((command) => startRounds<{ images: number }, Answer>(command)),
-  )
-  const rates: number[][] = started.map(() => [])
-  for (let round = 0; round <= rounds; round++) {
-    for (const [i, program] of started.entries()) {
-      const { seconds, images } = await program.ask({ images: 200 })
-      if (round > 0) rates[i]!.push(images / seconds)
-    }
-  }
-  await Promise.all(started.map((program) => program.end()))
-  rmSync(dir, { recursive: true })
-  const [sherd, theirs] = [median(rates[0]!), rates[1] ? median(rates[1]) : null]
-  return {
-    work: 'JPEG 500 × 375 → random crop, flip → 224, one core',
-    sherd,
-    peer: theirs,
-    ratio: theirs && sherd / theirs,
-  }
-}
-
 const chosen = works.filter(({ name }) => !values.only || values.only === name)
 const peer = findPeer()
 const build = engineBuild()
@@ -188,7 +154,7 @@ for (const work of chosen) {
   console.error(`bench: ${work.title} …`)
   steps.push(await benchStep(work, peer))
 }
-const decode = !values.only || values.only === 'decode' ? await benchDecode(peer) : null
+const data = !values.only || values.only === 'data' ? await benchData(peer, rounds) : []
 
 const megabytes = (bytes: number | undefined) =>
   bytes === undefined ? '–' : `${(bytes / 1e6).toFixed(0)} MB`
@@ -210,20 +176,16 @@ console.log(
         megabytes(row.peer?.peakBytes),
         `${row.sherd.precision} / ${row.peer?.precision ?? '–'}`,
       ]),
-      ...(decode
-        ? [
-            [
-              decode.work,
-              `${rate(decode.sherd)}/s`,
-              `${rate(decode.peer)}/s`,
-              ratio(decode.ratio),
-              '',
-              '',
-              '',
-              '',
-            ],
-          ]
-        : []),
+      ...data.map((row) => [
+        row.work,
+        `${rate(row.sherd)}/s`,
+        `${rate(row.peer)}/s`,
+        ratio(row.ratio),
+        spread(row.roundRatios),
+        '',
+        '',
+        '',
+      ]),
     ],
     [1, 2, 3, 4, 5, 6],
   ),
@@ -235,5 +197,5 @@ const slug = machine.cpu
   .replace(/^-|-$/g, '')
 const path = join(root, 'bench/results', `${date}-${slug}-${threads}-cores.json`)
 mkdirSync(join(root, 'bench/results'), { recursive: true })
-writeFileSync(path, `${JSON.stringify({ date, machine, rounds, steps, decode }, null, 2)}\n`)
+writeFileSync(path, `${JSON.stringify({ date, machine, rounds, steps, data }, null, 2)}\n`)
 console.error(`bench: written to ${path}`)
