@@ -366,10 +366,19 @@ Napi::Value cropBatch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// useVectors(on): whether the code for AVX2 runs where the processor has it.
+Napi::Value useVectors(const Napi::CallbackInfo& info) {
+#ifdef SHERD_X86
+  useAvx2 = info[0].ToBoolean() && __builtin_cpu_supports("avx2");
+#endif
+  return info.Env().Undefined();
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["resize"] = Napi::Function::New<guarded<resize>>(env);
   exports["readImage"] = Napi::Function::New<guarded<readImage>>(env);
   exports["decodeJpeg"] = Napi::Function::New<guarded<decodeJpegFile>>(env);
+  exports["useVectors"] = Napi::Function::New<guarded<useVectors>>(env);
   exports["map"] = Napi::Function::New<guarded<map>>(env);
   exports["cropBatch"] = Napi::Function::New<guarded<cropBatch>>(env);
 #ifdef SHERD_JPEG

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { messageOf } from '../errors.ts'
 import { compiler, isCompiled } from '../native/compile.ts'
+import { jpegPackage, pixelsAddon, pixelsFailure } from '../native/pixels.ts'
 import { planAddon } from '../tensor/compile.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
 import { aptCommand } from '../tensor/install-hints.ts'
@@ -153,7 +154,17 @@ function engine(): Finding[] {
   return found
 }
 
+function pixels(): Finding {
+  const addon = pixelsAddon()
+  const name = 'addon for images'
+  if (addon?.jpeg) return { name, status: 'ok', value: `with libjpeg-turbo ${addon.jpeg}` }
+  const mend =
+    process.platform === 'darwin' ? 'brew install jpeg-turbo' : `apt-get install -y g++ ${jpegPackage}`
+  const value = addon ? 'without libjpeg-turbo: sharp decodes JPEG files' : pixelsFailure().split('\n')[0]!
+  return { name, status: 'warn', value, mend: `${mend} && sherd setup` }
+}
+
 /** Examines the machine; takes a second or two, because products are measured. */
 export function examine(): Finding[] {
-  return [node(), ...engine(), sharpLibrary()]
+  return [node(), ...engine(), pixels(), sharpLibrary()]
 }

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { SherdError } from '../errors.ts'
 import { compileAddon, isCompiled } from '../native/compile.ts'
+import { hasJpegHeader, jpegPackage, planPixels } from '../native/pixels.ts'
 import { planAddon } from '../tensor/compile.ts'
 import { debianPackages, installByHand } from '../tensor/install-hints.ts'
 import { type Discovery, findLibTorch, requireLibTorch } from '../tensor/libtorch.ts'
@@ -59,6 +60,25 @@ export interface SetupResult {
   readonly version: string
 }
 
+/** The addon that makes images faster. sharp does the same without it, so nothing fails here. */
+function setUpPixels(say: (line: string) => void): boolean {
+  if (isCompiled(planPixels())) return false
+  try {
+    if (!hasJpegHeader() && existsSync('/usr/bin/dpkg-query')) installPackages([jpegPackage], say)
+  } catch {
+    say(`going on without ${jpegPackage}, so sharp decodes JPEG files`)
+  }
+  const build = planPixels() // another one, when the header is there now
+  try {
+    say('compiling the addon for images')
+    compileAddon(build)
+    return true
+  } catch {
+    say('it could not be compiled, so sharp decodes; "sherd doctor" says why')
+    return false
+  }
+}
+
 /** Makes this machine ready to train. Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do by hand. */
 export function setUp(say: (line: string) => void): SetupResult {
   let changed = false
@@ -75,5 +95,5 @@ export function setUp(say: (line: string) => void): SetupResult {
     compileAddon(build)
     changed = true
   }
-  return { changed, version: libtorch.version }
+  return { changed: setUpPixels(say) || changed, version: libtorch.version }
 }

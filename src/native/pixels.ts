@@ -56,6 +56,8 @@ export interface PixelsAddon {
     maxReduction: number,
     isLarge: boolean,
   ): boolean | Promise<boolean>
+  /** Off: the portable code, wherever it runs. The bytes are the same. */
+  useVectors(on: boolean): void
   map(paths: readonly string[]): MappedFiles
   /** `rows`: file, offset, width, height, the five numbers of its place, and its row in `out`, of each sample. */
   cropBatch(
@@ -79,12 +81,16 @@ const jpegPlaces = [
   })),
 ]
 
-/** The Debian package that has the header. Without it JPEG files are decoded by sharp. */
-export const jpegPackage = 'libjpeg62-turbo-dev'
+/** What has the header: on Debian it brings `libjpeg62-turbo-dev`. Without it JPEG files are decoded by sharp. */
+export const jpegPackage = 'libjpeg-dev'
+
+const jpegPlace = () => jpegPlaces.find(({ header }) => existsSync(header))
+
+export const hasJpegHeader = (): boolean => jpegPlace() !== undefined
 
 /** Where the addon belongs, and the command that compiles it. */
 export function planPixels(): AddonBuild {
-  const jpeg = jpegPlaces.find(({ header }) => existsSync(header))
+  const jpeg = jpegPlace()
   return planBuild({
     name: 'pixels',
     dir: join(packageRoot(), 'native', 'pixels'),

@@ -19,6 +19,7 @@ describe('examine', () => {
     expect(named('BLAS')?.value).toMatch(/\S/)
     expect(named('threads')?.value).toMatch(/^\d+ cores: \S/)
     expect(named('CUDA')?.value).toMatch(/\S/)
+    expect(named('addon for images')?.value).toMatch(/libjpeg-turbo/)
     expect(named('sharp')?.value).toMatch(/^\d+\.\d+\.\d+ \(libvips \d/)
     // The tests run here, so training works here.
     expect(findings.filter(({ status }) => status === 'fail')).toEqual([])

@@ -6,7 +6,10 @@ import { storeSample } from '../../src/prepare/sample-layout.ts'
 import { draws } from '../../src/random/draws.ts'
 
 vi.mock('../../src/native/pixels.ts', { spy: true })
-afterEach(() => vi.mocked(pixelsAddon).mockReset())
+afterEach(() => {
+  vi.mocked(pixelsAddon).mockReset()
+  addon.useVectors(true)
+})
 
 const addon = pixelsAddon()!
 const cases = Array.from({ length: 60 }, (_, index) => {
@@ -33,7 +36,12 @@ const byTypeScript = ({ image, pixels, box, target, flip }: (typeof cases)[0], c
 describe('resample', () => {
   it('is there', () => expect(addon).not.toBeNull())
 
-  it.each([3, 1])('gives the bytes of the TypeScript, for %i channels', (channels) => {
+  it.each([
+    [3, true],
+    [1, true],
+    [3, false],
+  ])('gives the bytes of the TypeScript, for %i channels, with vectors: %s', (channels, vectors) => {
+    addon.useVectors(vectors)
     for (const each of cases) {
       const { image, pixels, target } = each
       const out = new Uint8Array(target.width * target.height * channels)
