@@ -45,6 +45,7 @@ export {
   normalizePixels,
   type Pixels,
 } from './prepare/normalize.ts'
+export { type PackOptions, type PackSummary, packImages } from './prepare/pack.ts'
 export { measureStatistics } from './prepare/statistics.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export type { RunEvent } from './run/events.ts'
@@ -53,6 +54,14 @@ export { type LoadedModel, loadModel } from './run/load.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 // source, prepare
 export { type ImageFolder, openImageFolder } from './source/image-folder.ts'
+export { type ImageSource, openSource } from './source/open.ts'
+export {
+  checkPack,
+  isPack,
+  openPack,
+  type PackedImages,
+  type PackManifest,
+} from './source/packed-images.ts'
 export { writeSampleData } from './source/sample-data/write.ts'
 // target, objective
 export { patchStatistics, pixelTarget, withStatistics } from './target/pixels.ts'

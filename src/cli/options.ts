@@ -19,5 +19,13 @@ export function positiveNumber(text: string): number {
   return value
 }
 
+/** A number in [0, 1]. */
+export function share(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0 && value <= 1))
+    throw new InvalidArgumentError('Expected a number from 0 to 1.')
+  return value
+}
+
 /** For options that may be given several times. */
 export const collect = (value: string, before: string[]): string[] => [...before, value]

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
-import { wholeNumber } from './options.ts'
+import { share, wholeNumber } from './options.ts'
 import { endProgress, note, print, printJson, progress } from './output.ts'
 
 interface Flags {
@@ -18,13 +18,6 @@ interface Flags {
   maxPixels?: number
   maxSkippedShare: number
   json?: boolean
-}
-
-function share(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !(value >= 0 && value <= 1))
-    throw new SherdError('USAGE', `--max-skipped-share: expected a number in [0, 1], got "${text}".`)
-  return value
 }
 
 export function addPack(root: Command): void {

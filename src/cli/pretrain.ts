@@ -26,7 +26,7 @@ export function addPretrain(root: Command): void {
     .command('pretrain')
     .description('pretrain a masked autoencoder on a folder of images')
     .argument('[preset]', `what to train; "sherd presets" lists them (default: ${defaultPreset})`)
-    .option('--data <dir>', 'folder of images, read recursively')
+    .option('--data <dir>', 'folder of images, read recursively, or of packed ones')
     .requiredOption('--out <run>', 'folder of the run')
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
     .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))

@@ -23,7 +23,7 @@ export function addReconstruct(root: Command): void {
     .command('reconstruct')
     .description('draw original, masked and rebuilt images, and say which statistics were used')
     .requiredOption('--run <run>', 'folder of a run')
-    .requiredOption('--images <dir>', 'folder of images')
+    .requiredOption('--images <dir>', 'folder of images, or of packed ones')
     .requiredOption('--out <file>', 'picture to write (.png)')
     .option('--count <n>', 'how many images, spread evenly over the folder', wholeNumber(1), 8)
     .option('--seed <n>', "seed of the masks (default: the run's)", wholeNumber(0))
