@@ -1,5 +1,5 @@
 // A crop of a JPEG → a sample, by the system's libjpeg-turbo: only the lines and columns that the crop needs, at a half,
-// a quarter or an eighth of the size where the sample is smaller still, line by line into the resizer. Whatever fails
+// a quarter or an eighth of the size where the sample is much smaller still, line by line into the resizer. Whatever fails
 // here, fails quietly: the caller then asks sharp, which either can or says why not.
 #pragma once
 #include "jpeg-header.h"
@@ -63,6 +63,9 @@ class JpegDecoder {
 
  private:
   static constexpr int kMaxScans = 100;  // as libvips: a small file of many scans can take hours
+  // How much larger than the sample the reduced crop must still be. The JPEG's transform cuts frequencies off more
+  // sharply than bicubic resizing fades them out: at 1 hard edges differ by up to 29 dB, at 1.5 by 37.
+  static constexpr double kGap = 1.5;
   static constexpr int64_t kMargin = 8;  // columns beside the crop that smooth upsampling looks at, and more
 
   bool start() {
@@ -83,7 +86,8 @@ class JpegDecoder {
     }
     info_.out_color_space = JCS_RGB;
     reduction_ = request_.maxReduction;
-    while (reduction_ > 1 && (box.width < reduction_ * request_.width || box.height < reduction_ * request_.height))
+    while (reduction_ > 1 &&
+           (box.width < kGap * reduction_ * request_.width || box.height < kGap * reduction_ * request_.height))
       reduction_ /= 2;
     info_.scale_num = 1;
     info_.scale_denom = reduction_;

@@ -10,6 +10,7 @@ const commands = [
   'verify',
   'doctor',
   'presets',
+  'pack',
   'sample-data',
   'bench',
   'demo',
