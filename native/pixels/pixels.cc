@@ -200,47 +200,66 @@ class Work {
   napi_async_work handle_ = nullptr;
 };
 
+// Several files in one piece of work: to wake a thread costs more than to read and decode a small image.
 class ReadWork : public Work {
  public:
-  ReadWork(Napi::Env env, std::string path, size_t mostBytes)
-      : Work(env), path_(std::move(path)), mostBytes_(mostBytes), file_(std::make_unique<ImageFile>()) {}
+  ReadWork(Napi::Env env, std::vector<std::string> paths, size_t mostBytes)
+      : Work(env), paths_(std::move(paths)), mostBytes_(mostBytes) {}
   void run() override {
-    isRead_ = readFile(path_, mostBytes_, *file_);
-    file_->isPlainJpeg = isRead_ && readJpegHeader(file_->bytes.get(), file_->length, file_->header);
+    size_t bytes = 0;
+    for (const auto& path : paths_) {
+      auto file = std::make_unique<ImageFile>();
+      if (readFile(path, mostBytes_, *file)) {
+        file->isPlainJpeg = readJpegHeader(file->bytes.get(), file->length, file->header);
+        bytes += file->length;
+      } else
+        file.reset();
+      files_.push_back(std::move(file));
+      if (bytes > kMostTogether) break;
+    }
   }
   Napi::Value result() override {
-    if (!isRead_) return env_.Null();
-    const size_t length = file_->length;
-    if (!file_->isPlainJpeg) {
+    auto results = Napi::Array::New(env_, files_.size());
+    for (uint32_t i = 0; i < files_.size(); i++) results.Set(i, resultOf(files_[i]));
+    return results;
+  }
+
+ private:
+  static constexpr size_t kMostTogether = 4 << 20;
+
+  Napi::Value resultOf(std::unique_ptr<ImageFile>& file) {
+    if (!file) return env_.Null();
+    const size_t length = file->length;
+    if (!file->isPlainJpeg) {
       auto bytes = Napi::Uint8Array::New(env_, length);
-      std::memcpy(bytes.Data(), file_->bytes.get(), length);
+      std::memcpy(bytes.Data(), file->bytes.get(), length);
       return bytes;
     }
     auto result = Napi::Object::New(env_);
-    result["width"] = file_->header.width;
-    result["height"] = file_->header.height;
-    result["bytes"] = static_cast<double>(length);
+    result["width"] = file->header.width;
+    result["height"] = file->header.height;
     Napi::MemoryManagement::AdjustExternalMemory(env_, static_cast<int64_t>(length));
-    result["file"] = Napi::External<ImageFile>::New(env_, file_.release(), [length](Napi::Env env, ImageFile* file) {
+    result["file"] = Napi::External<ImageFile>::New(env_, file.release(), [length](Napi::Env env, ImageFile* file) {
       delete file;
       Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(length));
     });
     return result;
   }
 
- private:
-  std::string path_;
+  std::vector<std::string> paths_;
   size_t mostBytes_;
-  std::unique_ptr<ImageFile> file_;
-  bool isRead_ = false;
+  std::vector<std::unique_ptr<ImageFile>> files_;
 };
 
-// readImage(path, mostBytes) → what a plain JPEG says of itself, or the bytes of another file, or null when it cannot be
-// read.
-Napi::Value readImage(const Napi::CallbackInfo& info) {
-  if (!info[0].IsString()) throw std::invalid_argument("a path is expected");
+// readImages(paths, mostBytes) → for each what a plain JPEG says of itself, or the bytes of another file, or null when it
+// cannot be read. Fewer than there are paths, at least one, when they are large.
+Napi::Value readImages(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArray()) throw std::invalid_argument("an array of paths is expected");
+  const auto given = info[0].As<Napi::Array>();
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < given.Length(); i++) paths.push_back(given.Get(i).ToString().Utf8Value());
   const auto most = static_cast<size_t>(std::min(std::max(numberAt(info, 1), 0.0), 9e15));
-  return Work::start(std::make_unique<ReadWork>(info.Env(), info[0].As<Napi::String>().Utf8Value(), most));
+  return Work::start(std::make_unique<ReadWork>(info.Env(), std::move(paths), most));
 }
 
 class DecodeWork : public Work {
@@ -376,7 +395,7 @@ Napi::Value useVectors(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["resize"] = Napi::Function::New<guarded<resize>>(env);
-  exports["readImage"] = Napi::Function::New<guarded<readImage>>(env);
+  exports["readImages"] = Napi::Function::New<guarded<readImages>>(env);
   exports["decodeJpeg"] = Napi::Function::New<guarded<decodeJpegFile>>(env);
   exports["useVectors"] = Napi::Function::New<guarded<useVectors>>(env);
   exports["map"] = Napi::Function::New<guarded<map>>(env);

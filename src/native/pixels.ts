@@ -21,7 +21,6 @@ export type MappedFiles = { readonly [mappedFiles]: true }
 export interface PlainJpeg {
   readonly width: number
   readonly height: number
-  readonly bytes: number
   readonly file: ImageFile
 }
 
@@ -43,8 +42,11 @@ export interface PixelsAddon {
     targetChannels: number,
     out: Uint8Array,
   ): void
-  /** Any other file than a plain JPEG as its bytes; null when it cannot be read or is longer than `mostBytes`. */
-  readImage(path: string, mostBytes: number): Promise<PlainJpeg | Uint8Array | null>
+  /**
+   * Any other file than a plain JPEG as its bytes; null when it cannot be read or is longer than `mostBytes`. Of large
+   * files only the first ones, at least one.
+   */
+  readImages(paths: readonly string[], mostBytes: number): Promise<(PlainJpeg | Uint8Array | null)[]>
   /** Whether it could be decoded; as a promise, in another thread, when it `isLarge`. The file cannot be used again. */
   decodeJpeg(
     file: ImageFile,

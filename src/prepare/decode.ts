@@ -10,7 +10,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp'
 import { SherdError } from '../errors.ts'
 import { pixelsAddon } from '../native/pixels.ts'
 import type { Size } from './crop.ts'
-import { decodeFastJpeg } from './fast-jpeg.ts'
+import { decodeFastJpeg, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, startOf } from './image-format.ts'
 import { checkSize, type SizeLimits } from './image-size.ts'
@@ -69,28 +69,38 @@ export async function decodeImage(path: string, request: DecodeRequest, out: Uin
   if (reason !== null) throw new SherdError('DECODE', `Cannot use the image ${path}: ${reason}`)
 }
 
-/** As `decodeImage`, but gives the reason why the file cannot be a sample, or null when it was decoded. */
+/**
+ * As `decodeImage`, but gives the reason why the file cannot be a sample, or null when it was decoded. `read`: the file,
+ * where it was read ahead.
+ */
 export async function tryDecodeImage(
   path: string,
   { target, place, ...request }: DecodeRequest,
   out: Uint8Array,
+  read?: ReadImage,
 ): Promise<string | null> {
   const bytes = target.width * target.height * request.channels
   if (out.length !== bytes && [1, 3].includes(request.channels))
     throw new SherdError('SHAPE', `decodeImage: expected room for ${bytes} bytes, got ${out.length}`)
-  return tryDecode(path, { ...request, sample: (image) => ({ ...place(image), target, out }) })
+  return tryDecode(path, { ...request, sample: (image) => ({ ...place(image), target, out }) }, read)
 }
 
 /** As `tryDecodeImage`, with a sample whose place is made when the image's size is known. */
-export async function tryDecode(path: string, request: ImageRequest): Promise<string | null> {
+export async function tryDecode(
+  path: string,
+  request: ImageRequest,
+  read?: ReadImage,
+): Promise<string | null> {
   if (request.channels !== 1 && request.channels !== 3)
     throw new SherdError(
       'VALUE',
       `An image file gives 1 or 3 channels, not ${request.channels}. Set channels to 1 or 3.`,
     )
   try {
-    const fast = await decodeFastJpeg(path, request)
-    if (fast !== true) await decodeBySharp(fast ?? (await readImageFile(path, request.maxPixels)), request)
+    const file = read === undefined ? (await readImages([path], request.maxPixels))[0] : read
+    if (file instanceof Uint8Array) await decodeBySharp(file, request)
+    else if (!file || !(await decodeFastJpeg(file, request)))
+      await decodeBySharp(await readImageFile(path, request.maxPixels), request)
     return null
   } catch (error) {
     if (error instanceof SherdError && error.code !== 'DECODE') throw error

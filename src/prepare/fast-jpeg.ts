@@ -1,8 +1,8 @@
 /**
- * JPEG files by the addon: read and decoded in libuv's threads, only the crop, at a reduced size where the sample is smaller
- * still. What it does not understand or cannot decode is left to sharp, which also finds the words for what is wrong.
+ * JPEG files by the addon: read and decoded in libuv's threads, only the crop, at a reduced size where the sample is much
+ * smaller still. What it does not understand or cannot decode is left to sharp, which also finds the words for what is wrong.
  */
-import { pixelsAddon } from '../native/pixels.ts'
+import { type PlainJpeg, pixelsAddon } from '../native/pixels.ts'
 import type { ImageRequest } from './decode.ts'
 import { mostBytes } from './image-file.ts'
 import { checkSize } from './image-size.ts'
@@ -13,26 +13,27 @@ const LARGE_PIXELS = 96 * 96
 /** Of width and height, by the JPEG's own transform: a half, a quarter or an eighth. */
 const LARGEST_REDUCTION = 8
 
-/**
- * True when the sample was decoded. Else the bytes of the file where they were read, or null: sharp may try. Throws when
- * the image's size is refused.
- */
-export async function decodeFastJpeg(path: string, request: ImageRequest): Promise<true | Uint8Array | null> {
+/** A file as the addon has read it: a JPEG that it can decode, another file's bytes, or null. */
+export type ReadImage = PlainJpeg | Uint8Array | null
+
+/** Reads files in one go. Gives none without the addon, and only the first ones where they are large. */
+export async function readImages(paths: readonly string[], maxPixels: number): Promise<ReadImage[]> {
   const addon = pixelsAddon()
-  if (!addon?.jpeg) return null
-  const read = await addon.readImage(path, mostBytes(request.maxPixels))
-  if (read === null || read instanceof Uint8Array) return read
-  checkSize(read, request)
-  const { target, out, ...placement } = request.sample(read)
-  const isDone = await addon.decodeJpeg(
-    read.file,
+  return addon?.jpeg ? addon.readImages(paths, mostBytes(maxPixels)) : []
+}
+
+/** False when it cannot be decoded: sharp may try. Throws when the image's size is refused. */
+export async function decodeFastJpeg(jpeg: PlainJpeg, request: ImageRequest): Promise<boolean> {
+  checkSize(jpeg, request)
+  const { target, out, ...placement } = request.sample(jpeg)
+  return pixelsAddon()!.decodeJpeg(
+    jpeg.file,
     placeNumbers(placement),
     target.width,
     target.height,
     request.channels,
     out,
     request.isFullResolution ? 1 : LARGEST_REDUCTION,
-    read.width * read.height > LARGE_PIXELS,
+    jpeg.width * jpeg.height > LARGE_PIXELS,
   )
-  return isDone || null
 }

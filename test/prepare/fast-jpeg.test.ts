@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { configureDecoder, type ImageRequest, tryDecode } from '../../src/prepare/decode.ts'
-import { decodeFastJpeg } from '../../src/prepare/fast-jpeg.ts'
+import { decodeFastJpeg, readImages } from '../../src/prepare/fast-jpeg.ts'
 import { resizeBicubic } from '../../src/prepare/resize.ts'
 import { draws } from '../../src/random/draws.ts'
 import { scene, temporaryFolder } from './make-images.ts'
@@ -42,7 +42,9 @@ function asked({ box, width, height, ...more }: Wish): ImageRequest & { out: Uin
 /** What the addon makes of it, or null when it leaves the file to sharp. */
 async function fast(path: string, wish: Wish): Promise<Uint8Array | null> {
   const request = asked(wish)
-  return (await decodeFastJpeg(path, request)) === true ? request.out : null
+  const [file] = await readImages([path], request.maxPixels)
+  if (!file || file instanceof Uint8Array) return null
+  return (await decodeFastJpeg(file, request)) ? request.out : null
 }
 
 const kinds = {
