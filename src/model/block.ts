@@ -1,7 +1,6 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
-import { add, attention, gelu, layerNorm, linear, permute, reshape, unbind } from '../tensor/ops.ts'
+import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
-import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type BlockDimensions, mlpWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
@@ -36,37 +35,43 @@ export function blockRows(prefix: string, dimensions: BlockDimensions): Paramete
   ])
 }
 
-export const applyLinear = (x: Tensor, weights: Weights) => linear(x, weights('weight'), weights('bias'))
-export const applyNorm = (x: Tensor, weights: Weights, epsilon: number) =>
-  layerNorm(x, weights('weight'), weights('bias'), epsilon)
+const pair = (weights: Weights): WeightAndBias => ({ weight: weights('weight'), bias: weights('bias') })
+
+export const applyLinear = (x: Tensor, weights: Weights) => linear(x, pair(weights))
 
 /** Multi-head self-attention, x [B, N, D] → [B, N, D]. */
-function selfAttention(x: Tensor, weights: Weights, heads: number): Tensor {
-  const [B, N, D] = expectShape(x, ['B', 'N', 'D'], 'selfAttention: x')
-  const qkv = reshape(applyLinear(x, within(weights, 'qkv')), [B, N, 3, heads, D / heads])
-  const [q, k, v] = unbind(permute(qkv, [2, 0, 3, 1, 4]), 0) as [Tensor, Tensor, Tensor] // each [B, A, N, D/A]
-  const mixed = permute(attention(q, k, v), [0, 2, 1, 3]) // [B, N, A, D/A]
-  return applyLinear(reshape(mixed, [B, N, D]), within(weights, 'proj'))
-}
+const applyAttention = (x: Tensor, weights: Weights, heads: number) =>
+  applyLinear(selfAttention(applyLinear(x, within(weights, 'qkv')), heads), within(weights, 'proj'))
 
-const mlp = (x: Tensor, weights: Weights) =>
-  applyLinear(gelu(applyLinear(x, within(weights, 'fc1'))), within(weights, 'fc2'))
+const applyMlp = (x: Tensor, weights: Weights) =>
+  mlp(x, pair(within(weights, 'fc1')), pair(within(weights, 'fc2')))
 
-/** `depth` blocks, tokens [B, N, D] → [B, N, D]. Each block is a scope. */
+/**
+ * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N, D]. What a half of a block adds to the tokens is
+ * added where the next norm reads them, so each block hands on the tokens and what is still to be added. Each block is a
+ * scope.
+ */
 export function applyBlocks(
   tokens: Tensor,
   weights: Weights,
+  norm: Weights,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
 ): Tensor {
+  const addNorm = (x: Tensor, change: Tensor | null, w: Weights) =>
+    change
+      ? addLayerNorm(x, change, pair(w), layerNormEpsilon)
+      : { sum: x, normed: layerNorm(x, pair(w), layerNormEpsilon) }
   let x = tokens
+  let change: Tensor | null = null
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
-    x = scope(() => {
-      const seen = scope(() =>
-        add(x, selfAttention(applyNorm(x, within(w, 'norm1'), layerNormEpsilon), within(w, 'attn'), heads)),
-      )
-      return add(seen, mlp(applyNorm(seen, within(w, 'norm2'), layerNormEpsilon), within(w, 'mlp')))
+    const [before, pending]: readonly [Tensor, Tensor | null] = [x, change]
+    ;[x, change] = scope(() => {
+      const first = addNorm(before, pending, within(w, 'norm1'))
+      const mixed = applyAttention(first.normed, within(w, 'attn'), heads)
+      const second = addNorm(first.sum, mixed, within(w, 'norm2'))
+      return [second.sum, applyMlp(second.normed, within(w, 'mlp'))]
     })
   }
-  return x
+  return scope(() => addNorm(x, change, norm).normed)
 }

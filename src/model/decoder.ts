@@ -9,7 +9,7 @@ import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import { take } from '../token/take.ts'
-import { applyBlocks, applyLinear, applyNorm, blockRows, linearRows, normRows } from './block.ts'
+import { applyBlocks, applyLinear, blockRows, linearRows, normRows } from './block.ts'
 import { type Dimensions, decoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -31,7 +31,7 @@ export interface DecoderInput {
   readonly positions: Tensor
 }
 
-/** The features [B, 1 + K + M, E] of cls, kept and hidden patches, before the final norm. */
+/** The features [B, 1 + K + M, E] of cls, kept and hidden patches. */
 function features({ latent, plan, positions }: DecoderInput, weights: Weights, d: Dimensions): Tensor {
   const [B, K] = expectShape(plan.kept, ['B', 'K'], 'decode: plan.kept')
   const [, M] = expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
@@ -49,14 +49,15 @@ function features({ latent, plan, positions }: DecoderInput, weights: Weights, d
       1,
     )
   })
-  return applyBlocks(tokens, within(weights, 'decoder_blocks'), decoderBlocks(d))
+  return applyBlocks(
+    tokens,
+    within(weights, 'decoder_blocks'),
+    within(weights, 'decoder_norm'),
+    decoderBlocks(d),
+  )
 }
 
-const predict = (x: Tensor, weights: Weights, d: Dimensions) =>
-  applyLinear(
-    applyNorm(x, within(weights, 'decoder_norm'), d.layerNormEpsilon),
-    within(weights, 'decoder_pred'),
-  )
+const predict = (x: Tensor, weights: Weights) => applyLinear(x, within(weights, 'decoder_pred'))
 
 /** The prediction [B, M, P·P·C] of the hidden patches, in the order of `plan.hidden`: all that a loss needs. */
 export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
@@ -64,7 +65,7 @@ export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimension
     const x = features(input, weights, d)
     const [, K] = expectShape(input.plan.kept, ['B', 'K'], 'decode: plan.kept')
     const [, M] = expectShape(input.plan.hidden, ['B', 'M'], 'decode: plan.hidden')
-    return predict(narrow(x, 1, 1 + K, M), weights, d)
+    return predict(narrow(x, 1, 1 + K, M), weights)
   })
 }
 
@@ -73,6 +74,6 @@ export function decodeAll(input: DecoderInput, weights: Weights, d: Dimensions):
   return scope(() => {
     const x = features(input, weights, d)
     const [, N] = expectShape(input.plan.restore, ['B', 'N'], 'decode: plan.restore')
-    return take(predict(narrow(x, 1, 1, N), weights, d), input.plan.restore)
+    return take(predict(narrow(x, 1, 1, N), weights), input.plan.restore)
   })
 }

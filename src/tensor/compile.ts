@@ -20,6 +20,7 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
+import { cpuFlags } from './cpu.ts'
 import { installByHand } from './install-hints.ts'
 import type { LibTorch } from './libtorch.ts'
 
@@ -35,6 +36,9 @@ function languageLevel(version: string): string {
   return major > 2 || (major === 2 && minor >= 14) ? 'c++20' : 'c++17'
 }
 
+// The kernels are compiled for the CPU that runs them. Which one that is belongs into the name of the build.
+const forThisCpu = process.arch === 'x64' ? '-march=native' : '-mcpu=native'
+
 function compilerFlags(libtorch: LibTorch): string[] {
   const napiHeaders = [
     dirname(require.resolve('node-addon-api/napi.h')),
@@ -43,7 +47,7 @@ function compilerFlags(libtorch: LibTorch): string[] {
   const libraries = ['torch', 'torch_cpu', 'c10', ...(libtorch.cuda ? ['torch_cuda', 'c10_cuda'] : [])]
   return [
     `-std=${languageLevel(libtorch.version)}`,
-    ...['-O3', '-fno-math-errno', '-fPIC', '-shared', '-fvisibility=hidden', '-w'],
+    ...['-O3', forThisCpu, '-fno-math-errno', '-fPIC', '-shared', '-fvisibility=hidden', '-w'],
     ...['-DNAPI_CPP_EXCEPTIONS', '-DNAPI_VERSION=8', `-D_GLIBCXX_USE_CXX11_ABI=${libtorch.cxx11Abi}`],
     ...napiHeaders.map((dir) => `-I${dir}`),
     ...libtorch.includeDirs.filter((dir) => dir !== '/usr/include').map((dir) => `-I${dir}`),
@@ -75,17 +79,27 @@ export interface AddonBuild {
 /** Where the addon for this LibTorch belongs, and the command that compiles it. */
 export function planAddon(libtorch: LibTorch): AddonBuild {
   const native = join(packageRoot(), 'native')
-  const sources = readdirSync(native).filter((name) => /\.(cc|h)$/.test(name))
+  const sources = readdirSync(native, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => !name.startsWith('build') && /\.(cc|h)$/.test(name),
+  )
   const flags = compilerFlags(libtorch)
   const library = statSync(
     join(libtorch.libDir, process.platform === 'darwin' ? 'libtorch.dylib' : 'libtorch.so'),
   )
   const key = createHash('sha256').update(
-    JSON.stringify([flags, libtorch, library.mtimeMs, library.size, process.versions.modules, process.arch]),
+    JSON.stringify([
+      flags,
+      libtorch,
+      library.mtimeMs,
+      library.size,
+      process.versions.modules,
+      [...cpuFlags()].sort(),
+    ]),
   )
   for (const name of sources.sort()) key.update(readFileSync(join(native, name)))
   const path = join(buildRoot(), key.digest('hex').slice(0, 16), 'sherd.node')
-  return { path, command: [compiler(), join(native, 'addon.cc'), ...flags] }
+  const units = ['addon.cc', 'kernels/operators.cc'].map((name) => join(native, name))
+  return { path, command: [compiler(), ...units, ...flags] }
 }
 
 /** Compiles the addon; another process that does the same at the same time is no trouble. */
