@@ -74,16 +74,11 @@ template <class T>
 void softmaxRows(int64_t rows, int64_t count, float* scores, int64_t stride, T* to) {
   for (int64_t r = 0; r < rows; r++) {
     float* s = scores + r * stride;
-    Vector top = all(-INFINITY);
-    for (int64_t i = 0; i + kLanes <= count; i += kLanes) top = larger(top, load(s + i));
-    float most = -INFINITY;
-    for (int i = 0; i < kLanes; i++) most = std::max(most, top[i]);
-    for (int64_t i = count / kLanes * kLanes; i < count; i++) most = std::max(most, s[i]);
-    Vector total{};
+    Vector top = all(-INFINITY), total{};
+    for (int64_t i = 0; i < count; i += kLanes) top = larger(top, firstLanes(load(s + i), count - i, -INFINITY));
+    const float most = largest(top);
     for (int64_t i = 0; i < stride; i += kLanes) {
-      Vector v = exponential(load(s + i) - most);
-      if (count - i < kLanes)
-        for (int64_t j = std::max<int64_t>(0, count - i); j < kLanes; j++) v[j] = 0.0f;
+      const Vector v = firstLanes(exponential<T>(load(s + i) - most), count - i, 0.0f);
       store(s + i, v);
       total += v;
     }

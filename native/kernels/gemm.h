@@ -78,8 +78,10 @@ inline void tiles(const uint32_t* a, ptrdiff_t row, ptrdiff_t step, int64_t rows
   int64_t m = 0;
   for (; m + kRows <= rows; m += kRows)
     tile<T, kRows>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
-  for (; m + 4 <= rows; m += 4)
-    tile<T, 4>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
+  for (; m + kRows / 2 <= rows; m += kRows / 2)
+    tile<T, kRows / 2>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
+  for (; m + 3 <= rows; m += 3)
+    tile<T, 3>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
   for (; m < rows; m++)
     tile<T, 1>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
 }
@@ -196,11 +198,13 @@ inline void pack(Along<S> from, int64_t first, int64_t columns, int64_t depth, u
   const int64_t steps = ceilDivide(depth, kPerWord<T>);
   int64_t s = 0;
 #if defined(__AVX512BF16__)
-  for (; columns == kPanel && (s + 16) * kPerWord<T> <= depth; s += 16)
+  for (; (s + 16) * kPerWord<T> <= depth; s += 16)
     for (int half = 0; half < kPanel; half += 16) {
       __m512i rows[16];
       for (int i = 0; i < 16; i++)
-        rows[i] = wordsAlong<T>(from.data + (first + half + i) * from.stride + s * kPerWord<T>);
+        rows[i] = half + i < columns
+                      ? wordsAlong<T>(from.data + (first + half + i) * from.stride + s * kPerWord<T>)
+                      : _mm512_setzero_si512();
       transpose16(rows);
       for (int i = 0; i < 16; i++) _mm512_storeu_si512(panel + (s + i) * kPanel + half, rows[i]);
     }

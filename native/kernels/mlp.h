@@ -26,7 +26,7 @@ void linearGelu(int64_t M, int64_t H, int64_t K, const T* x, const float* w, con
   multiply<T>(M, H, K, x, K, Along<float>{w, K}, [=](int64_t m, int64_t n, Vector v, int64_t count) {
     const Vector u = rounded<T>(v + load(b + n, count));
     if (before) store(before + m * H + n, u, count);
-    store(hidden + m * H + n, u * normal(u).distribution, count);
+    store(hidden + m * H + n, u * normal<T>(u).distribution, count);
   });
 }
 
@@ -35,7 +35,7 @@ template <class T>
 void linearGeluGradient(int64_t M, int64_t N, int64_t H, const T* y, const float* w, T* before, T* hidden) {
   multiply<T>(M, H, N, y, N, Across<float>{w, H}, [=](int64_t m, int64_t n, Vector v, int64_t count) {
     const Vector u = load(before + m * H + n, count);
-    const Normal at = normal(u);
+    const Normal at = normal<T>(u);
     store(hidden + m * H + n, u * at.distribution, count);
     store(before + m * H + n, v * (at.distribution + u * at.density), count);
   });

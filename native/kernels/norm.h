@@ -43,10 +43,8 @@ void addNorm(const AddNorm<T>& a) {
       const float mean = sum(total) / D;
       Vector squares{};
       for (int64_t i = 0; i < D; i += kLanes) {
-        const Vector v = load(s + i, D - i) - mean;
-        squares += D - i >= kLanes ? v * v : Vector{};
-        if (D - i < kLanes)
-          for (int64_t j = 0; j < D - i; j++) squares[j] += v[j] * v[j];
+        const Vector v = firstLanes(load(s + i, D - i) - mean, D - i, 0.0f);
+        squares += v * v;
       }
       const float scale = 1.0f / std::sqrt(sum(squares) / D + a.epsilon);
       a.statistics[2 * row] = mean;

@@ -5,8 +5,11 @@ let flags: ReadonlySet<string> | undefined
 
 /** The feature flags of the CPU, such as `avx512f`; empty where there is no /proc/cpuinfo. */
 export function cpuFlags(): ReadonlySet<string> {
-  const text = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : ''
-  flags ??= new Set(text.match(/^(?:flags|Features)\s*:\s*(.*)$/m)?.[1]?.split(' '))
+  flags ??= new Set(
+    (existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '')
+      .match(/^(?:flags|Features)\s*:\s*(.*)$/m)?.[1]
+      ?.split(' '),
+  )
   return flags
 }
 
