@@ -6,10 +6,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <type_traits>
 
 #include "parallel.h"
 #include "vector.h"
@@ -53,10 +55,13 @@ inline Vector multiplyAdd<BFloat16>(Vector sum, const uint32_t* a, const uint32_
 #endif
 }
 
-// `R` rows of the product; `out(row, left half, right half)` gets each.
-template <class T, int R, class Out>
+// `R` rows of the product; `out(row, left half, right half)` gets each. `ahead(row)` is called when there is still time to
+// fetch what `out` will touch. `staged` takes the results out of the registers first, for an `out` that needs them itself.
+template <class T, int R, bool staged = false, class Ahead, class Out>
 inline __attribute__((always_inline)) void tile(const uint32_t* a, ptrdiff_t row, ptrdiff_t step, const uint32_t* panel,
-                                                int64_t steps, Out&& out) {
+                                                int64_t steps, Ahead&& ahead, Out&& out) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) ahead(r);
   Vector left[R], right[R];
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) left[r] = right[r] = Vector{};
@@ -67,23 +72,35 @@ inline __attribute__((always_inline)) void tile(const uint32_t* a, ptrdiff_t row
       right[r] = multiplyAdd<T>(right[r], a + r * row, panel + kLanes);
     }
   }
+  if constexpr (staged) {
+    alignas(64) float results[R * kPanel];
 #pragma GCC unroll 16
-  for (int r = 0; r < R; r++) out(r, left[r], right[r]);
+    for (int r = 0; r < R; r++) {
+      store(results + r * kPanel, left[r]);
+      store(results + r * kPanel + kLanes, right[r]);
+    }
+#pragma GCC unroll 1
+    for (int r = 0; r < R; r++) out(r, load(results + r * kPanel), load(results + r * kPanel + kLanes));
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) out(r, left[r], right[r]);
+  }
 }
 
 // `rows` rows of the product with one panel.
-template <class T, class Out>
+template <class T, bool staged = false, class Ahead, class Out>
 inline void tiles(const uint32_t* a, ptrdiff_t row, ptrdiff_t step, int64_t rows, const uint32_t* panel, int64_t steps,
-                  Out&& out) {
+                  Ahead&& ahead, Out&& out) {
   int64_t m = 0;
-  for (; m + kRows <= rows; m += kRows)
-    tile<T, kRows>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
-  for (; m + kRows / 2 <= rows; m += kRows / 2)
-    tile<T, kRows / 2>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
-  for (; m + 3 <= rows; m += 3)
-    tile<T, 3>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
-  for (; m < rows; m++)
-    tile<T, 1>(a + m * row, row, step, panel, steps, [&](int r, Vector x, Vector y) { out(m + r, x, y); });
+  const auto some = [&](auto count) {
+    for (; m + count.value <= rows; m += count.value)
+      tile<T, count.value, staged>(a + m * row, row, step, panel, steps, [&](int r) { ahead(m + r); },
+                           [&](int r, Vector x, Vector y) { out(m + r, x, y); });
+  };
+  some(std::integral_constant<int, kRows>());
+  some(std::integral_constant<int, kRows / 2>());
+  some(std::integral_constant<int, 3>());
+  some(std::integral_constant<int, 1>());
 }
 
 // Memory of a thread that lasts from product to product.
@@ -139,20 +156,30 @@ inline __m512i wordsAlong(const S* from) {
   else
     return _mm512_loadu_si512(from);
 }
-// 16 words of two rows.
-template <class S>
-inline __m512i halves(const S* from) {
-  if constexpr (sizeof(S) == 4)
-    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from)));
-  else
-    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from));
+// 32 bfloat16 whose halves are 16 of `first` and 16 of `second`.
+inline __m512i bothHalves(const float* first, const float* second) {
+  return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(second), _mm512_loadu_ps(first));
 }
+inline __m512i bothHalves(const BFloat16* first, const BFloat16* second) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i*)first)),
+                            _mm256_loadu_si256((const __m256i*)second), 1);
+}
+// Makes pairs of them: 16 words.
+inline __m512i interleaved(__m512i halves) {
+  alignas(64) static constexpr auto order = [] {
+    std::array<uint16_t, 32> each{};
+    for (uint16_t i = 0; i < 32; i++) each[i] = i / 2 + i % 2 * 16;
+    return each;
+  }();
+  return _mm512_permutexvar_epi16(_mm512_load_si512(order.data()), halves);
+}
+// 16 words of two rows, or of the first alone.
 template <class T, class S>
 inline __m512i wordsAcross(const S* first, const S* second) {
   if constexpr (sizeof(T) == 4)
     return _mm512_loadu_si512(first);
   else
-    return _mm512_or_si512(halves(first), _mm512_slli_epi32(halves(second), 16));
+    return interleaved(bothHalves(first, second));
 }
 inline void transpose16(__m512i* r) {
   __m512i t[16];
@@ -242,26 +269,23 @@ inline void packTransposed(const T* from, int64_t stride, int64_t columns, int64
   const int64_t steps = ceilDivide(depth, kPerWord<T>);
   int64_t s = 0;
 #if defined(__AVX512BF16__)
+  Vector total{};
   const __mmask16 valid = static_cast<__mmask16>((1u << columns) - 1);
-  Vector even{}, odd{};
   for (; (s + 1) * kPerWord<T> <= depth; s++) {
     const T* x = from + s * kPerWord<T> * stride;
     __m512i words;
     if constexpr (sizeof(T) == 4)
       words = _mm512_maskz_loadu_epi32(valid, x);
     else
-      words = _mm512_or_si512(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(valid, x)),
-                              _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(valid, x + stride)), 16));
-    _mm512_mask_storeu_epi32(to + s * kRows, (1u << kRows) - 1, words);
-    if constexpr (sizeof(T) == 4) {
-      even += (Vector)words;
-    } else {
-      even += (Vector)_mm512_slli_epi32(words, 16);
-      odd += (Vector)_mm512_and_si512(words, _mm512_set1_epi32(static_cast<int>(0xffff0000)));
-    }
+      words = interleaved(_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi16(valid, x)),
+                                             _mm256_maskz_loadu_epi16(valid, x + stride), 1));
+    _mm512_storeu_si512(to + s * kRows, words);  // the next step, or the strip's spare room, takes the two last
+    if constexpr (sizeof(T) == 4)
+      total += (Vector)words;
+    else
+      total = (Vector)_mm512_dpbf16_ps((__m512)total, (__m512bh)words, (__m512bh)_mm512_set1_epi32(0x3f803f80));
   }
-  even += odd;
-  for (int64_t n = 0; n < columns; n++) sums[n] += even[n];
+  for (int64_t n = 0; n < columns; n++) sums[n] += total[n];
 #endif
   for (; s < steps; s++)
     for (int64_t n = 0; n < kRows; n++) {
@@ -270,6 +294,13 @@ inline void packTransposed(const T* from, int64_t stride, int64_t columns, int64
       to[s * kRows + n] = n < columns ? pairOf<T, T>(x, second ? x + stride : nullptr) : 0;
       if (n < columns) sums[n] += toFloat(*x) + (second ? toFloat(x[stride]) : 0.0f);
     }
+}
+
+// Asks for `count` elements that will soon be written.
+template <class T>
+inline void fetch(const T* from, int64_t count) {
+  for (size_t byte = 0; byte < count * sizeof(T); byte += 64)
+    __builtin_prefetch(reinterpret_cast<const char*>(from) + byte, 1);
 }
 
 // How `threads` share a product of `rows` × `columns` tiles. Each part reads its rows and its columns, `rowCost` and
@@ -293,8 +324,9 @@ inline Split split(int64_t rows, double rowCost, int64_t columns, double columnC
 }
 
 // out(row, column, results, count): `count` ≤ kLanes results of A [M, K] · B [K, N]. `stride` is A's, in elements.
-template <class T, class B, class Out>
-void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, Out&& out) {
+// ahead(row, column) comes earlier, for the same row and the first column of a panel.
+template <class T, bool staged = false, class B, class Ahead, class Out>
+void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, Ahead&& ahead, Out&& out) {
   const int64_t steps = ceilDivide(K, kPerWord<T>);
   const int64_t panels = ceilDivide(N, kPanel);
   const int64_t group = std::max<int64_t>(1, kCacheBytes / (steps * kPanel * 4));
@@ -328,10 +360,11 @@ void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, 
         }
         for (int64_t p = p0; p < p1; p++) {
           const int64_t n = p * kPanel;
-          tiles<T>(left, row, 1, rows, packed + (p - p0) * steps * kPanel, steps, [&](int64_t m, Vector x, Vector y) {
-            out(m0 + m, n, x, std::min<int64_t>(kLanes, N - n));
-            if (N - n > kLanes) out(m0 + m, n + kLanes, y, std::min<int64_t>(kLanes, N - n - kLanes));
-          });
+          tiles<T, staged>(left, row, 1, rows, packed + (p - p0) * steps * kPanel, steps, [&](int64_t m) { ahead(m0 + m, n); },
+                   [&](int64_t m, Vector x, Vector y) {
+                     out(m0 + m, n, x, std::min<int64_t>(kLanes, N - n));
+                     if (N - n > kLanes) out(m0 + m, n + kLanes, y, std::min<int64_t>(kLanes, N - n - kLanes));
+                   });
         }
       }
     }
@@ -342,7 +375,8 @@ void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, 
 template <class T>
 void multiplyTransposed(int64_t M, int64_t N, int64_t K, const T* g, int64_t gStride, const T* x, int64_t xStride, float* c,
                         float* columnSums) {
-  const int64_t deep = std::min<int64_t>(ceilDivide(M, 2) * 2, kDeep);  // rows of G and X that are worked on at a time
+  // Rows of G and X that are worked on at a time, in equal parts.
+  const int64_t deep = ceilDivide(ceilDivide(M, ceilDivide(M, kDeep)), 2) * 2;
   const int64_t maxSteps = ceilDivide(deep, kPerWord<T>);
   const int64_t panels = ceilDivide(K, kPanel), strips = ceilDivide(N, kRows);
   const int64_t group = std::max<int64_t>(1, kCacheBytes / (maxSteps * kPanel * 4));
@@ -375,6 +409,7 @@ void multiplyTransposed(int64_t M, int64_t N, int64_t K, const T* g, int64_t gSt
             const int64_t rows = std::min<int64_t>(kRows, N - s * kRows), k = p * kPanel;
             float* to = c + s * kRows * K + k;
             tile<T, kRows>(left + (s - strip0) * steps * kRows, 1, kRows, right + (p - p0) * steps * kPanel, steps,
+                           [&](int i) { fetch(to + i * K, kPanel); },
                            [&](int i, Vector x0, Vector x1) {
                              if (i >= rows) return;
                              const int64_t count = K - k;
