@@ -14,13 +14,14 @@ constexpr int64_t kQueries = 126;  // queries whose scores are in the cache at a
 template <class T>
 struct Attention {
   int64_t samples, tokens, heads, width;  // width of one head
+  int64_t from;                           // the first token whose result is wanted
   const T* qkv;
-  T* out;  // [B, N, A, d]
+  T* out;  // [B, N − from, A, d]
 };
 
 template <class T>
 struct AttentionGradient {
-  int64_t samples, tokens, heads, width;
+  int64_t samples, tokens, heads, width, from;
   const T* qkv;
   const T* out;  // gradient of the result
   T* gradient;   // of qkv
@@ -97,10 +98,10 @@ void attention(const Attention<T>& a) {
     T* share = scratch<1>().of<T>(kQueries * padded);
     for (int64_t each = begin; each < end; each++) {
       const T* q = a.qkv + each / a.heads * N * stride + each % a.heads * d;
-      T* out = a.out + each / a.heads * N * D + each % a.heads * d;
+      T* out = a.out + each / a.heads * (N - a.from) * D + each % a.heads * d - a.from * D;  // as if all were there
       const uint32_t* keys = packAll<T>(scratch<3>(), Along<T>{q + D, stride}, N, d);
       const uint32_t* values = packAll<T>(scratch<4>(), Across<T>{q + 2 * D, stride}, d, N);
-      for (int64_t first = 0; first < N; first += kQueries) {
+      for (int64_t first = a.from; first < N; first += kQueries) {
         const int64_t rows = std::min(kQueries, N - first);
         multiplyPacked<T>(rows, padded, d, q + first * stride, stride, keys,
                           [&](int64_t m, int64_t n, Vector x, int64_t) { store(scores + m * padded + n, x * scale); });
@@ -128,13 +129,14 @@ void attentionGradient(const AttentionGradient<T>& a) {
     for (int64_t each = begin; each < end; each++) {
       const int64_t offset = each / a.heads * N * stride + each % a.heads * d;
       const T* q = a.qkv + offset;
-      const T* out = a.out + each / a.heads * N * D + each % a.heads * d;
+      const T* out = a.out + each / a.heads * (N - a.from) * D + each % a.heads * d - a.from * D;
       T* dq = a.gradient + offset;
       const uint32_t* keysAlong = packAll<T>(scratch<3>(), Along<T>{q + D, stride}, N, d);
       const uint32_t* keysAcross = packAll<T>(scratch<4>(), Across<T>{q + D, stride}, d, N);
       const uint32_t* valuesAlong = packAll<T>(scratch<5>(), Along<T>{q + 2 * D, stride}, N, d);
       std::memset(dk, 0, 2 * N * dPadded * sizeof(float));
-      for (int64_t first = 0; first < N; first += kQueries) {
+      for (int64_t m = 0; m < a.from; m++) std::memset(dq + m * stride, 0, d * sizeof(T));
+      for (int64_t first = a.from; first < N; first += kQueries) {
         const int64_t rows = std::min(kQueries, N - first);
         multiplyPacked<T>(rows, padded, d, q + first * stride, stride, keysAlong,
                           [&](int64_t m, int64_t n, Vector x, int64_t) { store(scores + m * padded + n, x * scale); });

@@ -10,6 +10,7 @@
 #include "attention.h"
 #include "mlp.h"
 #include "norm.h"
+#include "tokens.h"
 
 namespace sherd {
 namespace {
@@ -184,32 +185,128 @@ struct NormOf : torch::autograd::Function<NormOf> {
 };
 
 struct Attend : torch::autograd::Function<Attend> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& input, int64_t heads) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, int64_t heads, int64_t from) {
     const Tensor qkv = ready(input, computeType());
     TORCH_CHECK(qkv.dim() == 3 && heads > 0 && qkv.size(2) % (3 * heads) == 0 &&
                     (qkv.scalar_type() == at::kFloat || qkv.size(2) / (3 * heads) % 2 == 0),
                 "sherd::attention: expected [B, N, 3·D] with D a multiple of ", heads,
                 " heads, an even one in bfloat16, got ", qkv.sizes());
-    const Tensor out = like(qkv, qkv.size(2) / 3);
+    TORCH_CHECK(from >= 0 && from < qkv.size(1), "sherd::attention: expected from < N = ", qkv.size(1), ", got ", from);
+    const Tensor out = at::empty({qkv.size(0), qkv.size(1) - from, qkv.size(2) / 3}, qkv.options());
     withType(qkv.scalar_type(), [&](auto t) {
       using T = decltype(t);
-      attention<T>({qkv.size(0), qkv.size(1), heads, out.size(2) / heads, data<T>(qkv), data<T>(out)});
+      attention<T>({qkv.size(0), qkv.size(1), heads, out.size(2) / heads, from, data<T>(qkv), data<T>(out)});
     });
     ctx->save_for_backward({qkv});
     ctx->saved_data["heads"] = heads;
+    ctx->saved_data["from"] = from;
     return out;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const Tensor qkv = ctx->get_saved_variables()[0];
-    const int64_t heads = ctx->saved_data["heads"].toInt();
+    const int64_t heads = ctx->saved_data["heads"].toInt(), from = ctx->saved_data["from"].toInt();
     const Tensor g = ready(gradients[0], qkv.scalar_type()), dqkv = at::empty_like(qkv);
     withType(qkv.scalar_type(), [&](auto t) {
       using T = decltype(t);
       attentionGradient<T>(
-          {qkv.size(0), qkv.size(1), heads, g.size(2) / heads, data<T>(qkv), data<T>(g), data<T>(dqkv)});
+          {qkv.size(0), qkv.size(1), heads, g.size(2) / heads, from, data<T>(qkv), data<T>(g), data<T>(dqkv)});
     });
-    return {dqkv, Tensor()};
+    return {dqkv, Tensor(), Tensor()};
+  }
+};
+
+// Patch numbers [B, K] of which each row lies in one piece, all of them from 0 to `patches` − 1.
+Tensor patchNumbers(const Tensor& numbers, int64_t samples, int64_t patches) {
+  TORCH_CHECK(numbers.device().is_cpu() && numbers.scalar_type() == at::kLong && numbers.dim() == 2 &&
+                  numbers.size(0) == samples,
+              "expected int64 patch numbers [", samples, ", K], got ", numbers.sizes());
+  const Tensor rows = numbers.stride(1) == 1 ? numbers : numbers.contiguous();
+  for (int64_t b = 0; b < samples; b++) {
+    const int64_t* row = data<int64_t>(rows) + b * rows.stride(0);
+    for (int64_t k = 0; k < rows.size(1); k++)
+      TORCH_CHECK_INDEX(row[k] >= 0 && row[k] < patches, "patch ", row[k], " of ", patches);
+  }
+  return rows;
+}
+
+struct MakeTokens : torch::autograd::Function<MakeTokens> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& where, const Tensor& kept,
+                        const MaybeTensor& cls, const MaybeTensor& mask, const MaybeTensor& hidden) {
+    const at::ScalarType type = computeType();
+    const Tensor x = ready(input, type), positions = ready(where, at::kFloat);
+    TORCH_CHECK(x.dim() == 3 && positions.dim() == 2 && mask.has_value() == hidden.has_value(),
+                "sherd::tokens: expected x [B, K, D] and positions [N, D], got ", x.sizes(), " and ", positions.sizes());
+    const int64_t B = x.size(0), D = x.size(2), N = positions.size(0);
+    expectWidth("sherd::tokens", positions, D);
+    const Tensor k = patchNumbers(kept, B, N), m = hidden ? patchNumbers(*hidden, B, N) : Tensor();
+    const Tensor c = cls ? weights(*cls) : Tensor(), t = mask ? weights(*mask) : Tensor();
+    const int64_t K = k.size(1), M = hidden ? m.size(1) : 0;
+    TORCH_CHECK(x.size(1) == K + (cls ? 0 : 1) && (!cls || c.numel() == D) && (!mask || t.numel() == D),
+                "sherd::tokens: ", x.sizes(), " does not fit ", K, " kept patches");
+    const Tensor out = at::empty({B, 1 + K + M, D}, positions.options());
+    withType(type, [&](auto zero) {
+      using T = decltype(zero);
+      makeTokens<T>({B, K, M, D, data<T>(x), data<float>(positions), data<int64_t>(k), data<int64_t>(m), data<float>(c),
+                     data<float>(t), k.stride(0), hidden ? m.stride(0) : 0},
+                    data<float>(out));
+    });
+    ctx->saved_data["type"] = static_cast<int64_t>(type);
+    ctx->saved_data["cls"] = c.defined() ? c.sizes().vec() : std::vector<int64_t>();
+    ctx->saved_data["mask"] = t.defined() ? t.sizes().vec() : std::vector<int64_t>();
+    ctx->saved_data["hidden"] = M;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto type = static_cast<at::ScalarType>(ctx->saved_data["type"].toInt());
+    const auto clsShape = ctx->saved_data["cls"].toIntVector(), maskShape = ctx->saved_data["mask"].toIntVector();
+    const Tensor g = ready(gradients[0], at::kFloat);
+    const int64_t B = g.size(0), D = g.size(2), M = ctx->saved_data["hidden"].toInt(), K = g.size(1) - 1 - M;
+    const Tensor cls = clsShape.empty() ? Tensor() : at::empty(clsShape, g.options());
+    const Tensor mask = maskShape.empty() ? Tensor() : at::empty(maskShape, g.options());
+    const Tensor x = at::empty({B, K + (cls.defined() ? 0 : 1), D}, g.options().dtype(type));
+    withType(type, [&](auto zero) {
+      using T = decltype(zero);
+      tokensGradient<T>(B, K, M, D, data<float>(g), data<T>(x), data<float>(cls), data<float>(mask));
+    });
+    return {x, Tensor(), Tensor(), cls, mask, Tensor()};
+  }
+};
+
+template <class T>
+PatchLoss<T> patchLossOf(const Tensor& prediction, const Tensor& patches, const Tensor& hidden, bool normalize) {
+  return {prediction.size(0), prediction.size(1), patches.size(1),  prediction.size(2), data<T>(prediction),
+          data<float>(patches), data<int64_t>(hidden), hidden.stride(0), normalize};
+}
+
+struct LossOfPatches : torch::autograd::Function<LossOfPatches> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& image, const Tensor& where, bool normalize) {
+    const Tensor prediction = ready(input, input.scalar_type()), patches = ready(image, at::kFloat);
+    TORCH_CHECK(prediction.dim() == 3 && patches.dim() == 3 && prediction.size(0) == patches.size(0) &&
+                    prediction.size(2) == patches.size(2) && where.dim() == 2 && where.size(1) == prediction.size(1),
+                "sherd::patch_loss: a prediction ", prediction.sizes(), " does not fit patches ", patches.sizes());
+    const Tensor hidden = patchNumbers(where, patches.size(0), patches.size(1));
+    Tensor loss = at::empty({}, patches.options());
+    withType(prediction.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      *data<float>(loss) = patchLoss<T>(patchLossOf<T>(prediction, patches, hidden, normalize));
+    });
+    ctx->save_for_backward({prediction, patches, hidden});
+    ctx->saved_data["normalize"] = normalize;
+    return loss;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const bool normalize = ctx->saved_data["normalize"].toBool();
+    const Tensor gradient = at::empty_like(saved[0]);
+    const float g = gradients[0].item<float>();
+    withType(saved[0].scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      patchLossGradient<T>(patchLossOf<T>(saved[0], saved[1], saved[2], normalize), g, data<T>(gradient));
+    });
+    return {gradient, Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -233,8 +330,16 @@ TORCH_LIBRARY(sherd, library) {
                 const auto both = NormOf::apply(x, MaybeTensor(delta), weight, bias, eps);
                 return std::make_tuple(both[0], both[1]);
               });
-  library.def("attention(Tensor qkv, int heads) -> Tensor",
-              [](const Tensor& qkv, int64_t heads) { return Attend::apply(qkv, heads); });
+  library.def("attention(Tensor qkv, int heads, int from=0) -> Tensor",
+              [](const Tensor& qkv, int64_t heads, int64_t from) { return Attend::apply(qkv, heads, from); });
+  library.def(
+      "tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None, Tensor? mask=None, Tensor? hidden=None) -> Tensor",
+      [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls, const MaybeTensor& mask,
+         const MaybeTensor& hidden) { return MakeTokens::apply(x, positions, kept, cls, mask, hidden); });
+  library.def("patch_loss(Tensor prediction, Tensor patches, Tensor hidden, bool normalize) -> Tensor",
+              [](const Tensor& prediction, const Tensor& patches, const Tensor& hidden, bool normalize) {
+                return LossOfPatches::apply(prediction, patches, hidden, normalize);
+              });
 }
 
 }  // namespace sherd

@@ -1,6 +1,8 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
 import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
+import { narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
+import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type BlockDimensions, mlpWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
@@ -39,39 +41,43 @@ const pair = (weights: Weights): WeightAndBias => ({ weight: weights('weight'), 
 
 export const applyLinear = (x: Tensor, weights: Weights) => linear(x, pair(weights))
 
-/** Multi-head self-attention, x [B, N, D] → [B, N, D]. */
-const applyAttention = (x: Tensor, weights: Weights, heads: number) =>
-  applyLinear(selfAttention(applyLinear(x, within(weights, 'qkv')), heads), within(weights, 'proj'))
+/** Multi-head self-attention of x [B, N, D], for the tokens from `from` on: [B, N − from, D]. */
+const applyAttention = (x: Tensor, weights: Weights, heads: number, from: number) =>
+  applyLinear(selfAttention(applyLinear(x, within(weights, 'qkv')), heads, from), within(weights, 'proj'))
 
 const applyMlp = (x: Tensor, weights: Weights) =>
   mlp(x, pair(within(weights, 'fc1')), pair(within(weights, 'fc2')))
 
 /**
- * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N, D]. What a half of a block adds to the tokens is
- * added where the next norm reads them, so each block hands on the tokens and what is still to be added. Each block is a
- * scope.
+ * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N − from, D]. The last block computes only the tokens
+ * from `from` on, which are all that is read of it. What a half of a block adds to the tokens is added where the next norm
+ * reads them, so each block hands on the tokens and what is still to be added. Each block is a scope.
  */
 export function applyBlocks(
   tokens: Tensor,
   weights: Weights,
   norm: Weights,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
+  from = 0,
 ): Tensor {
   const addNorm = (x: Tensor, change: Tensor | null, w: Weights) =>
     change
       ? addLayerNorm(x, change, pair(w), layerNormEpsilon)
       : { sum: x, normed: layerNorm(x, pair(w), layerNormEpsilon) }
+  const [, N] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
+  const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
   let x = tokens
   let change: Tensor | null = null
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
+    const last = i === depth - 1
     const [before, pending]: readonly [Tensor, Tensor | null] = [x, change]
     ;[x, change] = scope(() => {
       const first = addNorm(before, pending, within(w, 'norm1'))
-      const mixed = applyAttention(first.normed, within(w, 'attn'), heads)
-      const second = addNorm(first.sum, mixed, within(w, 'norm2'))
+      const mixed = applyAttention(first.normed, within(w, 'attn'), heads, last ? from : 0)
+      const second = addNorm(last ? wanted(first.sum) : first.sum, mixed, within(w, 'norm2'))
       return [second.sum, applyMlp(second.normed, within(w, 'mlp'))]
     })
   }
-  return scope(() => addNorm(x, change, norm).normed)
+  return scope(() => addNorm(depth === 0 ? wanted(x) : x, change, norm).normed)
 }

@@ -1,12 +1,13 @@
 /**
  * The encoder: a ViT that sees only the patches it is given (He et al. 2021, section 3). Patches are picked before they
- * are embedded, so hidden pixels cannot reach it; positions are added before the cls token is put in front.
+ * are embedded, so hidden pixels cannot reach it.
  */
 import { linear } from '../tensor/fused.ts'
-import { add, cat, expand, permute, reshape } from '../tensor/ops.ts'
+import { arange, expand, permute, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { tokenSequence } from '../token/sequence.ts'
 import { take } from '../token/take.ts'
 import { applyBlocks, blockRows, normRows } from './block.ts'
 import { type Dimensions, encoderBlocks, patchWidth } from './dimensions.ts'
@@ -46,13 +47,14 @@ export interface EncoderInput {
 export function encode({ patches, kept, positions }: EncoderInput, weights: Weights, d: Dimensions): Tensor {
   const [B, N] = expectShape(patches, ['B', 'N', patchWidth(d)], 'encode: patches')
   return scope(() => {
-    const everywhere = expand(positions, [B, N, d.width])
-    const seen = kept ? take(patches, kept) : patches // [B, K, P·P·C]
-    const where = kept ? take(everywhere, kept) : everywhere // [B, K, D]
-    const tokens = scope(() => {
-      const embedded = add(embed(seen, weights, d), where)
-      return cat([expand(weights('cls_token'), [B, 1, d.width]), embedded], 1) // [B, 1 + K, D]
-    })
+    const tokens = scope(() =>
+      tokenSequence({
+        x: embed(kept ? take(patches, kept) : patches, weights, d), // [B, K, D]
+        positions,
+        kept: kept ?? expand(arange(N, { dtype: 'int64', device: patches.device }), [B, N]),
+        cls: weights('cls_token'),
+      }),
+    )
     return applyBlocks(tokens, within(weights, 'blocks'), within(weights, 'norm'), encoderBlocks(d))
   })
 }
