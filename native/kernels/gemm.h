@@ -25,6 +25,7 @@ constexpr int kRows = 14;
 #else
 constexpr int kRows = 6;
 #endif
+constexpr int kAhead = 8;  // steps between the request for a row and its use, when rows lie far apart
 constexpr int64_t kDeep = 1024;  // rows that a transposed product sums before it adds to the result
 // What it costs to bring in a strip of the left or a panel of the right factor, in tiles of the product. Measured.
 constexpr double kReadLeft = 0.3, kPackLeft = 0.7, kPackRight = 2;
@@ -250,6 +251,9 @@ inline void pack(Across<S> from, int64_t first, int64_t columns, int64_t depth, 
 #if defined(__AVX512BF16__)
   for (; columns == kPanel && (s + 1) * kPerWord<T> <= depth; s++) {
     const S* x = from.data + s * kPerWord<T> * from.stride + first;
+    for (int i = 0; i < kPerWord<T>; i++)  // rows are too far apart for the CPU to guess the next
+      for (int byte = 0; byte < kPanel * (int)sizeof(S); byte += 64)
+        __builtin_prefetch(reinterpret_cast<const char*>(x + (kAhead * kPerWord<T> + i) * from.stride) + byte);
     _mm512_storeu_si512(panel + s * kPanel, (wordsAcross<T, S>(x, x + from.stride)));
     _mm512_storeu_si512(panel + s * kPanel + 16, (wordsAcross<T, S>(x + 16, x + from.stride + 16)));
   }
@@ -273,6 +277,7 @@ inline void packTransposed(const T* from, int64_t stride, int64_t columns, int64
   const __mmask16 valid = static_cast<__mmask16>((1u << columns) - 1);
   for (; (s + 1) * kPerWord<T> <= depth; s++) {
     const T* x = from + s * kPerWord<T> * stride;
+    for (int i = 0; i < kPerWord<T>; i++) __builtin_prefetch(x + (kAhead * kPerWord<T> + i) * stride + kRows);
     __m512i words;
     if constexpr (sizeof(T) == 4)
       words = _mm512_maskz_loadu_epi32(valid, x);
@@ -358,9 +363,19 @@ void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, 
           left = copy;
           row = copyStride;
         }
+        // Each panel also asks for its share of the rows that come next.
+        const int64_t lines = ceilDivide(K * sizeof(T), 64);
+        const int64_t next = std::min(block, rowEnd - m0 - rows);
         for (int64_t p = p0; p < p1; p++) {
           const int64_t n = p * kPanel;
-          tiles<T, staged>(left, row, 1, rows, packed + (p - p0) * steps * kPanel, steps, [&](int64_t m) { ahead(m0 + m, n); },
+          const int64_t line0 = lines * (p - p0) / (p1 - p0), line1 = lines * (p + 1 - p0) / (p1 - p0);
+          tiles<T, staged>(left, row, 1, rows, packed + (p - p0) * steps * kPanel, steps,
+                   [&](int64_t m) {
+                     ahead(m0 + m, n);
+                     if (m >= next) return;
+                     const char* from = reinterpret_cast<const char*>(a + (m0 + rows + m) * stride);
+                     for (int64_t line = line0; line < line1; line++) __builtin_prefetch(from + line * 64);
+                   },
                    [&](int64_t m, Vector x, Vector y) {
                      out(m0 + m, n, x, std::min<int64_t>(kLanes, N - n));
                      if (N - n > kLanes) out(m0 + m, n + kLanes, y, std::min<int64_t>(kLanes, N - n - kLanes));
