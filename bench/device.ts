@@ -11,6 +11,15 @@ export interface Device {
   readonly gemmGflops: { readonly float32: number; readonly bfloat16: number }
 }
 
+/** Both measurements of the same device as one: other programs can only have slowed it down. */
+export const bestOf = (a: Device, b: Device): Device => ({
+  ...a,
+  gemmGflops: {
+    float32: Math.max(a.gemmGflops.float32, b.gemmGflops.float32),
+    bfloat16: Math.max(a.gemmGflops.bfloat16, b.gemmGflops.bfloat16),
+  },
+})
+
 /** Measures. Throws when LibTorch has no such device. */
 export function measureDevice(kind: 'cpu' | 'cuda', threads: number): Device {
   const program = join(packageRoot(), 'dist/bench/sherd-peak.js')

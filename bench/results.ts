@@ -2,14 +2,12 @@
 import { table } from '../src/cli/output.ts'
 import type { MachineDescription } from '../src/machine/describe.ts'
 import type { DataRow } from './data-rows.ts'
-import type { Device } from './device.ts'
 import type { StepRow } from './step-row.ts'
 import type { WaitingRow } from './waiting-row.ts'
 
 /** Every row once. */
 export interface BenchRun {
   readonly started: string
-  readonly gemmGflops: Device['gemmGflops']
   readonly steps: StepRow[]
   readonly data: DataRow[]
   readonly waiting: WaitingRow[]
@@ -66,10 +64,9 @@ export function markdown({ date, machine, threads, peer, rounds, runs, notRun, d
   const { cpu, cores, memoryGiB, bfloat16, gpu, libtorch, node } = machine
   const on = device === 'cuda' ? `${gpu}; ` : ''
   const row = (columns: readonly string[]) => `| ${columns.join(' | ')} |`
-  const tables = runs.map(({ gemmGflops, ...run }, i) => {
-    const { float32, bfloat16: bf16 } = gemmGflops
-    const caption = `Run ${i + 1} of ${runs.length}, ${run.started}. Measured peak of matrix products: ${float32.toFixed(0)} GFLOP/s in float32, ${bf16.toFixed(0)} in bfloat16.`
-    const lines = [heads, heads.map(() => '---'), ...cells({ gemmGflops, ...run })]
+  const tables = runs.map((run, i) => {
+    const caption = `Run ${i + 1} of ${runs.length}, ${run.started}.`
+    const lines = [heads, heads.map(() => '---'), ...cells(run)]
     return `${caption}\n\n${lines.map(row).join('\n')}\n`
   })
   const missing = notRun.map(({ name, why }) => `- \`${name}\`: ${why}`)

@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { coreCount } from '../src/machine/hardware.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { measureData } from './data-rows.ts'
-import { measureDevice } from './device.ts'
+import { bestOf, measureDevice } from './device.ts'
 import { findPeer } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
 import { measureStep } from './step-row.ts'
@@ -50,19 +50,21 @@ const notRun = names.flatMap((name) => {
 
 const say = (line: string) => console.error(`bench: ${line}`)
 const peer = findPeer()
-const first = measureDevice(kind, threads)
+let device = measureDevice(kind, threads)
+const { machine } = device
 const date = new Date().toISOString().slice(0, 10)
 const finished: BenchRun[] = []
 const results: Results = {
-  ...{ date, device: kind, machine: first.machine, threads },
+  ...{ date, device: kind, machine, threads },
   peer: peer && `PyTorch ${peer.torch}, torchvision ${peer.torchvision}`,
   ...{ rounds, runs: finished, notRun },
 }
-const slug = (kind === 'cuda' ? (first.machine.gpu ?? 'gpu') : `${first.machine.cpu} ${threads} cores`)
+const slug = (kind === 'cuda' ? (machine.gpu ?? 'gpu') : `${machine.cpu} ${threads} cores`)
   .toLowerCase()
   .replace(/[^a-z0-9]+/g, '-')
   .replace(/^-|-$/g, '')
-const path = join(values.out, `${date}-${slug}`)
+const part = values.only.map((name) => `-${name}`).join('') // never in the place of a whole table
+const path = join(values.out, `${date}-${slug}${part}`)
 /** After every row, so that a benchmark that is stopped has told what it knew. */
 function save(): void {
   mkdirSync(values.out, { recursive: true })
@@ -70,16 +72,13 @@ function save(): void {
   writeFileSync(`${path}.md`, markdown(results))
 }
 
-say(`${first.machine.gpu ?? first.machine.cpu}, ${threads} threads, ${results.peer ?? 'no peer'}`)
+say(`${machine.gpu ?? machine.cpu}, ${threads} threads, ${results.peer ?? 'no peer'}`)
 for (let run = 0; run < runs; run++) {
-  const device = run === 0 ? first : measureDevice(kind, threads)
-  const table: BenchRun = {
-    ...{ started: new Date().toISOString(), gemmGflops: device.gemmGflops },
-    ...{ steps: [], data: [], waiting: [] },
-  }
+  const table: BenchRun = { started: new Date().toISOString(), steps: [], data: [], waiting: [] }
   finished.push(table)
   for (const work of works.filter((each) => each.device === kind && isChosen(each.name))) {
     say(`${work.title} …`)
+    device = bestOf(device, measureDevice(kind, threads))
     table.steps.push(await measureStep(work, { peer, device, threads, rounds, steps }))
     save()
   }

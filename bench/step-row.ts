@@ -18,7 +18,7 @@ export interface Side {
   readonly medianStepSeconds: number
   readonly imagesPerSecond: number
   readonly modelTflops: number
-  /** Of the rate of large matrix products, measured in the same run in the row's precision. */
+  /** Of `gemmGflops` in the side's own precision. */
   readonly shareOfPeak: number
   /** On a CPU the largest resident set, on a GPU what the process holds of the device. */
   readonly peakBytes: number
@@ -29,6 +29,8 @@ export interface StepRow {
   readonly name: string
   readonly work: string
   readonly batch: number
+  /** The best rate of large matrix products that was measured up to then, in the same run. */
+  readonly gemmGflops: Device['gemmGflops']
   readonly sherd: Side
   /** The best of its variants. */
   readonly peer: Side | null
@@ -91,7 +93,7 @@ function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): st
 
 /** A program that is ready. One that must have the device to itself is started anew for every round. */
 async function enter(work: Work, command: string[], steps: number): Promise<Omit<Contestant, 'variant'>> {
-  const isAlone = work.batch === 'largest'
+  const isAlone = typeof work.batch !== 'number'
   const before = deviceMemory(work.device)
   let running: StepRounds | null = await startRounds(command)
   const { precision } = running.ready as { precision?: Contestant['precision'] }
@@ -116,7 +118,7 @@ async function enter(work: Work, command: string[], steps: number): Promise<Omit
 }
 
 async function batchOf(work: Work, { peer, threads }: StepOptions): Promise<number> {
-  if (work.batch !== 'largest') return work.batch
+  if (typeof work.batch === 'number') return work.batch
   const runs = async (command: string[]) => {
     try {
       await (await startRounds(command)).end()
@@ -130,8 +132,8 @@ async function batchOf(work: Work, { peer, threads }: StepOptions): Promise<numb
   const fits = async (batch: number) =>
     (await runs(sherdCommand(work, batch, threads))) &&
     (!peer || (await runs(peerCommand(work, { peer, variant: eager, batch, threads }))))
-  const found = await largestBatch(fits, { from: 64, to: 8192, multiple: 32 })
-  if (found === null) throw new Error(`${work.title}: not even 64 images fit`)
+  const found = await largestBatch(fits, work.batch)
+  if (found === null) throw new Error(`${work.title}: not even ${work.batch.from} images fit`)
   return found
 }
 
@@ -190,8 +192,9 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
   const [ours, peerSide] = [sideOf(sherd, mine), best ? sideOf(best.contestant, theirs) : null]
   return {
     name: work.name,
-    work: work.batch === 'largest' ? `${work.title} (${batch})` : work.title,
+    work: typeof work.batch === 'number' ? work.title : `${work.title} (${batch})`,
     batch,
+    gemmGflops: device.gemmGflops,
     sherd: ours,
     peer: peerSide,
     peerOthers: [...others.map(({ contestant, first }) => sideOf(contestant, [first])), ...failed],

@@ -1,5 +1,6 @@
 /** What is measured: the training steps that users of small, medium and large images take. One row a benchmark. */
 import type { ConfigInput } from '../src/config/schema.ts'
+import type { Range } from './largest-batch.ts'
 
 /** A way of running the peer. The best of a work's variants counts. */
 export interface Variant {
@@ -21,8 +22,8 @@ export interface Work {
     readonly imageSize: [number, number]
     readonly patchSize: number
   }
-  /** `largest`: what fits into the device's memory on both sides, found by trying; then one side runs at a time. */
-  readonly batch: number | 'largest'
+  /** A range: the largest that fits into the device's memory on both sides, found by trying; one side runs at a time. */
+  readonly batch: number | Range
   /** Steps of one round; sherd and the peer take rounds in turn. */
   readonly steps: number
 }
@@ -80,7 +81,7 @@ export const works: readonly Work[] = [
       device: 'cuda',
       precision: 'bf16',
     },
-    ...{ peers: onGpu, batch: 'largest', steps: 5 },
+    ...{ peers: onGpu, batch: { from: 64, to: 8192, multiple: 32 }, steps: 5 },
     model: { size: 'large', imageSize: [224, 224], patchSize: 16 },
   },
 ]

@@ -65,10 +65,12 @@ const references = existsSync(folder)
   ? readdirSync(folder).flatMap((name) => (name.endsWith('.safetensors') ? [join(folder, name)] : []))
   : []
 const work = device === 'cuda' ? 'tiny-gpu' : 'tiny'
-const images = canLoad('sharp') ? ['data', 'waiting'] : []
-const rows = quick
-  ? [work]
-  : [...(device === 'cuda' ? ['tiny-gpu', 'large-gpu'] : ['tiny', 'small', 'base']), ...images]
+const whole = canLoad('sharp')
+  ? []
+  : device === 'cuda'
+    ? ['tiny-gpu', 'large-gpu']
+    : ['tiny', 'small', 'base']
+const rows = quick ? [work] : whole // none named: every row of the device
 const preset = quick ? 'mae-tiny-cifar10' : 'mae-large-224'
 
 /** What is done, in order. `without`: why it cannot be done here. `advice`: its failure is not one of the whole. */

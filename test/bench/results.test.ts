@@ -5,16 +5,32 @@ const side = (variant: string, imagesPerSecond: number, peakBytes: number) => ({
   ...{ variant, imagesPerSecond, peakBytes, medianStepSeconds: 128 / imagesPerSecond },
   ...{ modelTflops: 0.2, shareOfPeak: imagesPerSecond / 400, seconds: [1] },
 })
+const gemmGflops = { float32: 188.4, bfloat16: 409 }
 const run: BenchRun = {
   started: '2026-01-01T00:00:00.000Z',
-  gemmGflops: { float32: 188.4, bfloat16: 409 },
   steps: [
     {
-      ...{ name: 'tiny', work: 'ViT-Tiny', batch: 128, peerOthers: [], ratio: 1.25, roundRatios: [1.2, 1.3] },
+      ...{
+        name: 'tiny',
+        work: 'ViT-Tiny',
+        batch: 128,
+        gemmGflops,
+        peerOthers: [],
+        ratio: 1.25,
+        roundRatios: [1.2, 1.3],
+      },
       ...{ sherd: side('bf16', 200, 9e8), peer: side('fp32', 160, 1e9) },
     },
     {
-      ...{ name: 'alone', work: 'no peer', batch: 1, peerOthers: [], ratio: null, roundRatios: [] },
+      ...{
+        name: 'alone',
+        work: 'no peer',
+        batch: 1,
+        gemmGflops,
+        peerOthers: [],
+        ratio: null,
+        roundRatios: [],
+      },
       ...{ sherd: side('bf16', 4.56, 9e8), peer: null },
     },
   ],
