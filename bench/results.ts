@@ -65,7 +65,11 @@ export function markdown({ date, machine, threads, peer, rounds, runs, notRun, d
   const on = device === 'cuda' ? `${gpu}; ` : ''
   const row = (columns: readonly string[]) => `| ${columns.join(' | ')} |`
   const tables = runs.map((run, i) => {
-    const caption = `Run ${i + 1} of ${runs.length}, ${run.started}.`
+    const peak = run.steps.at(-1)?.gemmGflops
+    const products = peak
+      ? ` Matrix products at their best: ${peak.float32.toFixed(0)} GFLOP/s in float32, ${peak.bfloat16.toFixed(0)} in bfloat16.`
+      : ''
+    const caption = `Run ${i + 1} of ${runs.length}, ${run.started}.${products}`
     const lines = [heads, heads.map(() => '---'), ...cells(run)]
     return `${caption}\n\n${lines.map(row).join('\n')}\n`
   })
