@@ -1,7 +1,7 @@
 // Everything that only a machine with a GPU can tell, in one call: builds the addon against the PyTorch that is installed,
 // examines the machine, checks numbers on the device, runs the GPU tests and the GPU's benchmark.
 //
-//   node scripts/gpu.mjs [--device cuda|cpu] [--python PATH] [--out DIR] [--quick]
+//   node scripts/gpu.mjs [--device cuda|cpu] [--python PATH] [--out DIR] [--rounds N] [--quick]
 //
 // Plain JavaScript that needs no network and no npm: dist/ may be compiled elsewhere and carried along (CONTRIBUTING.md says
 // which files). What a carried copy lacks (TypeScript, Vitest, sharp) is left out and said so. --device cpu with --quick is
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     device: { type: 'string', default: 'cuda' },
     python: { type: 'string' },
     out: { type: 'string', default: join(root, 'bench/results') },
+    rounds: { type: 'string', default: '5' },
     quick: { type: 'boolean', default: false },
   },
 })
@@ -99,7 +100,7 @@ const steps = [
       join(root, 'dist/bench/run.js'),
       ...['--device', device, '--out', out],
       ...rows.flatMap((row) => ['--only', row]),
-      ...(quick ? ['--rounds', '1', '--steps', '1'] : []),
+      ...(quick ? ['--rounds', '1', '--steps', '1'] : ['--rounds', values.rounds]),
     ],
   },
 ]

@@ -42,7 +42,7 @@ export function addBenchStep(bench: Command): void {
       if (flags.json) return printJson(result)
       print(
         `${preset}: ${(1000 * median).toFixed(1)} ms a step of ${bench.batch} images, ${result.imagesPerSecond.toFixed(1)} images/s (median of ${seconds.length}); ` +
-          `peak memory ${(peakBytes / 1e6).toFixed(0)} MB; ${device}, ${precision}, ${threads} threads`,
+          `peak ${device === 'cpu' ? 'memory' : 'memory of the process, without the device,'} ${(peakBytes / 1e6).toFixed(0)} MB; ${device}, ${precision}, ${threads} threads`,
       )
       print(
         `${tflops.toPrecision(3)} TFLOP/s of the model, ${(100 * result.shareOfPeak).toFixed(0)} % of the ${peakTflops.toPrecision(3)} TFLOP/s that matrix products alone reach`,
