@@ -24,7 +24,7 @@ describe.concurrent('sherd', () => {
     expect(listed).toEqual([...commands, 'help'])
   })
 
-  it.each([...commands.map((name) => [name]), ['bench', 'step']])(
+  it.each([...commands.map((name) => [name]), ['bench', 'step'], ['bench', 'data'], ['bench', 'gemm']])(
     '%s %s explains every option',
     async (...names) => {
       const { status, stdout, stderr } = await sherd([...names, '--help'])
