@@ -20,13 +20,16 @@ export const bestOf = (a: Device, b: Device): Device => ({
   },
 })
 
-/** Measures. Throws when LibTorch has no such device. */
+/** Measures. Ends the program when LibTorch has no such device. */
 export function measureDevice(kind: 'cpu' | 'cuda', threads: number): Device {
   const program = join(packageRoot(), 'dist/bench/sherd-peak.js')
   const asked = spawnSync(process.execPath, [program, JSON.stringify({ device: kind, threads })], {
     encoding: 'utf8',
   })
-  if (asked.status !== 0) throw new Error(`Measuring the ${kind} failed: ${asked.stderr.slice(-2000)}`)
+  if (asked.status !== 0) {
+    console.error(`bench: ${asked.stderr.match(/SherdError: (.*)/)?.[1] ?? asked.stderr.slice(-2000)}`)
+    process.exit(1)
+  }
   return { kind, ...(JSON.parse(asked.stdout) as Omit<Device, 'kind'>) }
 }
 
