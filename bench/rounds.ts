@@ -23,7 +23,11 @@ export async function startRounds<Ask, Answer>(command: readonly string[]): Prom
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async () => {
     const { value, done } = await lines.next()
-    if (done) throw new Error(`${command.slice(0, 2).join(' ')} ended: ${complaints.slice(-2000)}`)
+    // Its first words say what went wrong, or its last: JavaScript begins with the message, Python ends with it.
+    if (done)
+      throw new Error(
+        `${command.slice(0, 2).join(' ')} ended: ${complaints.length > 4000 ? `${complaints.slice(0, 2000)}\n…\n${complaints.slice(-2000)}` : complaints}`,
+      )
     return JSON.parse(value) as unknown
   }
   return {

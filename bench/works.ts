@@ -1,52 +1,87 @@
 /** What is measured: the training steps that users of small, medium and large images take. One row a benchmark. */
 import type { ConfigInput } from '../src/config/schema.ts'
+import type { Range } from './largest-batch.ts'
+
+/** A way of running the peer. The best of a work's variants counts. */
+export interface Variant {
+  readonly name: string
+  readonly precision: 'bf16' | 'fp32'
+  readonly compile: boolean
+  /** Whether PyTorch 2 may take its fused attention; on CPUs plain products can be the faster. */
+  readonly fusedAttention: boolean
+}
 
 export interface Work {
   readonly name: string
   readonly title: string
+  readonly device: 'cpu' | 'cuda'
+  /** sherd's; `auto` is bfloat16 where the hardware has it. */
+  readonly precision: 'auto' | 'bf16' | 'fp32'
+  readonly peers: readonly Variant[]
   readonly model: NonNullable<ConfigInput['model']> & {
     readonly imageSize: [number, number]
     readonly patchSize: number
   }
-  readonly batch: number
+  /** A range: the largest that fits into the device's memory on both sides, found by trying; one side runs at a time. */
+  readonly batch: number | Range
   /** Steps of one round; sherd and the peer take rounds in turn. */
   readonly steps: number
 }
 
-export const works: readonly Work[] = [
-  {
-    name: 'tiny',
-    title: 'ViT-Tiny/4, 32 × 32, batch 128',
-    model: {
-      size: 'tiny',
-      imageSize: [32, 32],
-      patchSize: 4,
-      decoderWidth: 192,
-      decoderDepth: 4,
-      decoderHeads: 3,
-    },
-    batch: 128,
-    steps: 4,
+const plain = (precision: 'bf16' | 'fp32'): Variant => ({
+  ...{ name: precision, precision, compile: false, fusedAttention: false },
+})
+const onGpu: readonly Variant[] = [
+  { name: 'eager bf16', precision: 'bf16', compile: false, fusedAttention: true },
+  { name: 'compiled bf16', precision: 'bf16', compile: true, fusedAttention: true },
+]
+
+const tiny: Work['model'] = {
+  ...{ size: 'tiny', imageSize: [32, 32], patchSize: 4, decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 },
+}
+const small: Work['model'] = {
+  ...{
+    size: 'small',
+    imageSize: [64, 64],
+    patchSize: 8,
+    decoderWidth: 192,
+    decoderDepth: 4,
+    decoderHeads: 6,
   },
+}
+
+const onCpu: readonly Pick<Work, 'name' | 'title' | 'model' | 'batch' | 'steps'>[] = [
+  { name: 'tiny', title: 'ViT-Tiny/4, 32 × 32, batch 128', model: tiny, batch: 128, steps: 4 },
+  { name: 'small', title: 'ViT-Small/8, 64 × 64, batch 64', model: small, batch: 64, steps: 4 },
   {
-    name: 'small',
-    title: 'ViT-Small/8, 64 × 64, batch 64',
-    model: {
-      size: 'small',
-      imageSize: [64, 64],
-      patchSize: 8,
-      decoderWidth: 192,
-      decoderDepth: 4,
-      decoderHeads: 6,
-    },
-    batch: 64,
-    steps: 4,
-  },
-  {
-    name: 'base',
-    title: 'ViT-Base/16, 224 × 224, batch 8',
+    ...{ name: 'base', title: 'ViT-Base/16, 224 × 224, batch 8', batch: 8, steps: 2 },
     model: { size: 'base', imageSize: [224, 224], patchSize: 16 },
-    batch: 8,
-    steps: 2,
+  },
+]
+
+export const works: readonly Work[] = [
+  ...onCpu.map(
+    (work): Work => ({ ...work, device: 'cpu', precision: 'auto', peers: [plain('bf16'), plain('fp32')] }),
+  ),
+  ...onCpu.map(
+    (work): Work => ({
+      ...work,
+      ...{ name: `${work.name}-fp32`, title: `${work.title}, float32`, device: 'cpu', precision: 'fp32' },
+      peers: [plain('fp32')],
+    }),
+  ),
+  {
+    ...{ name: 'tiny-gpu', title: 'ViT-Tiny/4, 32 × 32, batch 4096', device: 'cuda', precision: 'bf16' },
+    ...{ peers: onGpu, model: tiny, batch: 4096, steps: 10 },
+  },
+  {
+    ...{
+      name: 'large-gpu',
+      title: 'ViT-Large/16, 224 × 224, largest batch',
+      device: 'cuda',
+      precision: 'bf16',
+    },
+    ...{ peers: onGpu, batch: { from: 64, to: 8192, multiple: 32 }, steps: 5 },
+    model: { size: 'large', imageSize: [224, 224], patchSize: 16 },
   },
 ]

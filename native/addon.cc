@@ -12,8 +12,13 @@
 #include <torch/csrc/api/include/torch/version.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "adamw.h"
 #include "convert.h"
@@ -278,6 +283,16 @@ Napi::Value build(const Napi::CallbackInfo& info) {
 
 void keepState(Napi::Env, State*) {}
 
+// A training step asks for the same large tensors again and again. By default glibc hands each back to the system, which
+// then clears every page of the next one: 3 to 15 % of a step. Freed memory stays with the process instead.
+void keepFreedMemory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+
 template <Body body>
 void expose(Napi::Env env, Napi::Object& exports, const char* name) {
   exports.Set(name, Napi::Function::New<guarded<body>>(env, name));
@@ -286,6 +301,7 @@ void expose(Napi::Env env, Napi::Object& exports, const char* name) {
 }  // namespace
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  keepFreedMemory();
   env.SetInstanceData<State, keepState>(new State());
   expose<findOperator>(env, exports, "operator");
   expose<call>(env, exports, "call");

@@ -7,11 +7,15 @@ import { sampleFolder, tinyModel, workFolder } from './run/tiny.ts'
 
 // What commands use and a library user has other means for, or none yet: a name leaves this list when it is exported.
 const notExported = [
+  'benchData',
+  'benchGemm',
   'describeKeys',
+  'describeMachine',
   'dimensionsOf',
   'encoderRows',
   'loadExhibit',
   'meanQuality',
+  'measurePeak',
   'openStepBench',
   'reconstructExhibit',
   'setUp',

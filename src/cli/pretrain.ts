@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
+import type { Profile } from '../run/trace.ts'
 import { collect, positiveNumber, wholeNumber } from './options.ts'
 import { duration, endProgress, note, paint, print, printJson, progress } from './output.ts'
 
@@ -16,6 +17,8 @@ interface Flags {
   device?: 'auto' | 'cpu' | 'cuda'
   precision?: 'auto' | 'fp32' | 'bf16'
   resume?: boolean
+  profile?: string | true
+  profileSteps: number
   json?: boolean
 }
 
@@ -35,6 +38,8 @@ export function addPretrain(root: Command): void {
     .addOption(new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']))
     .addOption(new Option('--precision <type>', 'type of matrix products').choices(['auto', 'fp32', 'bf16']))
     .option('--resume', 'go on from the latest checkpoint in --out')
+    .option('--profile [file]', 'record where the time goes, in a trace (default: trace.json of the run)')
+    .option('--profile-steps <n>', 'steps to record', wholeNumber(1), 50)
     .option('--json', 'print every event as a line of JSON')
     .action(runPretrain)
 }
@@ -74,9 +79,15 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
   }
   const config = resolveConfig(assignments(flags).reduce(withOverride, base))
   const { pretrain } = await import('../run/pretrain.ts')
-  await follow(pretrain({ config, preset, data: flags.data, out: flags.out, resume, signal: stopSignal() }), {
-    json: flags.json ?? false,
+  const profile = flags.profile && {
+    ...(flags.profile !== true && { path: flags.profile }),
+    steps: flags.profileSteps,
+  }
+  const events = pretrain({
+    ...{ config, preset, data: flags.data, out: flags.out, resume, signal: stopSignal() },
+    ...(profile && { profile }),
   })
+  await follow(events, { json: flags.json ?? false })
 }
 
 let stoppedBy: 'SIGINT' | 'SIGTERM' | undefined
@@ -148,6 +159,9 @@ function reporter(): (event: RunEvent) => void {
       case 'checkpoint':
       case 'picture':
         break
+      case 'profile':
+        describeProfile(event)
+        break
       case 'end':
         describeEnd(event, run)
         break
@@ -172,6 +186,14 @@ function describeStart(event: StartEvent): void {
   if (event.firstStep > 0) note(`going on from step ${event.firstStep}`)
   for (const change of event.changes) note(`changed: ${change}`)
   note(`run folder: ${event.run}`)
+}
+
+function describeProfile({ path, steps, stepSeconds, shares }: Profile): void {
+  endProgress()
+  const parts = Object.entries(shares).map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`)
+  if (steps === 0) note('no step was profiled: the run ended while it warmed up')
+  else note(`a step of ${(1000 * stepSeconds).toFixed(1)} ms (${steps} profiled): ${parts.join(', ')}`)
+  print(`trace: ${path}   (open in https://ui.perfetto.dev or chrome://tracing)`)
 }
 
 /** A path as a shell takes it. */

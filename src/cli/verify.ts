@@ -1,8 +1,14 @@
 /** `sherd verify`: this installation against numbers of an independent PyTorch. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { messageOf } from '../errors.ts'
 import type { Check } from '../verify/verify.ts'
 import { note, print, printJson, table } from './output.ts'
+
+interface Flags {
+  readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly verbose?: boolean
+  readonly json?: boolean
+}
 
 const groups = ['loss', 'pred', 'mask', 'latent', 'grad', 'losses', 'final'] as const
 
@@ -11,13 +17,19 @@ export function addVerify(root: Command): void {
     .command('verify')
     .description('check this installation against reference files')
     .argument('<file...>', 'reference files (.safetensors)')
+    .addOption(
+      new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('cpu'),
+    )
     .option('--verbose', 'a line for every parameter')
     .option('--json', 'print every check as JSON')
-    .action(async (files: string[], flags: { verbose?: boolean; json?: boolean }) => {
+    .action(async (files: string[], flags: Flags) => {
+      const { planMachine } = await import('../machine/plan.ts')
       const { verifyFile } = await import('../verify/verify.ts')
+      const asked = { device: flags.device, precision: 'fp32', threads: 0, workers: 0 } as const
+      const { device } = flags.device === 'cpu' ? asked : planMachine(asked)
       for (const file of files) {
         try {
-          const result = verifyFile(file)
+          const result = verifyFile(file, device)
           if (!result.passed) process.exitCode = 1
           if (flags.json) printJson(result)
           else print(report(file, result.checks, flags.verbose ?? false))

@@ -5,30 +5,60 @@ import { matmul, randn, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
 
-/** The median rate, in GFLOP/s, of `repeats` products of two `side` × `side` matrices. */
-export function measureGemm({
-  dtype,
-  device = 'cpu',
-  side = 1024,
-  repeats = 9,
-}: {
-  dtype: DType
-  device?: Device
-  side?: number
-  repeats?: number
-}): number {
+/** `batch` products [rows, inner] × [inner, columns] at once. */
+export interface GemmShape {
+  readonly rows: number
+  readonly inner: number
+  readonly columns: number
+  /** Default 1. */
+  readonly batch?: number
+}
+
+/** A square product of `side`³ multiply-adds. */
+export const square = (side: number): GemmShape => ({ rows: side, inner: side, columns: side })
+
+/** Squares that are large enough to show the best rate of a device, and small enough to be done in a moment. */
+export const peakShapes = (device: Device): readonly GemmShape[] =>
+  (device === 'cpu' ? [1024, 2048] : [4096, 8192]).map(square)
+
+interface GemmOptions {
+  readonly dtype: DType
+  readonly device?: Device
+  /** By default two matrices of 1024 × 1024. */
+  readonly shape?: GemmShape
+  readonly repeats?: number
+}
+
+/** The rates, in GFLOP/s, of `repeats` products, ascending. */
+function gemmRates({ dtype, device = 'cpu', shape = square(1024), repeats = 9 }: GemmOptions): number[] {
+  const { rows, inner, columns, batch = 1 } = shape
+  const random = (a: number, b: number) =>
+    toDtype(randn(batch > 1 ? [batch, a, b] : [a, b], { device }), dtype)
   return noGrad(() =>
     scope(() => {
-      const a = toDtype(randn([side, side], { device }), dtype)
+      const [a, b] = [random(rows, inner), random(inner, columns)]
       const rates: number[] = []
       for (let i = 0; i < repeats + 2; i++) {
         synchronize(device)
         const started = performance.now()
-        scope(() => matmul(a, a))
+        scope(() => matmul(a, b))
         synchronize(device)
-        if (i >= 2) rates.push((2 * side ** 3) / ((performance.now() - started) * 1e6))
+        if (i >= 2) rates.push((2 * batch * rows * inner * columns) / ((performance.now() - started) * 1e6))
       }
-      return rates.sort((x, y) => x - y)[repeats >> 1]!
+      return rates.sort((x, y) => x - y)
     }),
   )
 }
+
+/** The median rate, in GFLOP/s, of products of one shape: what a program may expect. */
+export function measureGemm(options: GemmOptions): number {
+  const rates = gemmRates(options)
+  return rates[rates.length >> 1]!
+}
+
+/**
+ * The best rate, in GFLOP/s, that any large product reached: what "share of the measured peak" is a share of. The best and not
+ * the median, because other programs can only slow it down.
+ */
+export const measurePeak = (dtype: DType, device: Device): number =>
+  Math.max(...peakShapes(device).flatMap((shape) => gemmRates({ dtype, device, shape, repeats: 7 })))

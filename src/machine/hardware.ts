@@ -1,24 +1,12 @@
-/** What this machine offers: cores, the CPU's name, bfloat16 units, NVIDIA GPUs. Facts only, nothing is measured. */
+/** What this machine offers: cores, the CPU's name, NVIDIA GPUs. Facts only, nothing is measured. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
+
+export { cpuBfloat16 } from '../tensor/cpu.ts'
 
 export const coreCount = (): number => availableParallelism()
 
 export const cpuName = (): string => cpus()[0]?.model.trim() ?? 'unknown CPU'
-
-let flags: ReadonlySet<string> | undefined
-
-function cpuFlags(): ReadonlySet<string> {
-  const text = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : ''
-  flags ??= new Set(text.match(/^flags\s*:\s*(.*)$/m)?.[1]?.split(' '))
-  return flags
-}
-
-/** Which bfloat16 matrix unit the CPU has, or `null`. */
-export function cpuBfloat16(): 'amx_bf16' | 'avx512_bf16' | null {
-  return (['amx_bf16', 'avx512_bf16'] as const).find((flag) => cpuFlags().has(flag)) ?? null
-}
 
 export interface Gpu {
   readonly name: string

@@ -1,5 +1,6 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
-import { add, attention, gelu, layerNorm, linear, permute, reshape, unbind } from '../tensor/ops.ts'
+import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
+import { narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -36,37 +37,47 @@ export function blockRows(prefix: string, dimensions: BlockDimensions): Paramete
   ])
 }
 
-export const applyLinear = (x: Tensor, weights: Weights) => linear(x, weights('weight'), weights('bias'))
-export const applyNorm = (x: Tensor, weights: Weights, epsilon: number) =>
-  layerNorm(x, weights('weight'), weights('bias'), epsilon)
+const pair = (weights: Weights): WeightAndBias => ({ weight: weights('weight'), bias: weights('bias') })
 
-/** Multi-head self-attention, x [B, N, D] → [B, N, D]. */
-function selfAttention(x: Tensor, weights: Weights, heads: number): Tensor {
-  const [B, N, D] = expectShape(x, ['B', 'N', 'D'], 'selfAttention: x')
-  const qkv = reshape(applyLinear(x, within(weights, 'qkv')), [B, N, 3, heads, D / heads])
-  const [q, k, v] = unbind(permute(qkv, [2, 0, 3, 1, 4]), 0) as [Tensor, Tensor, Tensor] // each [B, A, N, D/A]
-  const mixed = permute(attention(q, k, v), [0, 2, 1, 3]) // [B, N, A, D/A]
-  return applyLinear(reshape(mixed, [B, N, D]), within(weights, 'proj'))
-}
+export const applyLinear = (x: Tensor, weights: Weights) => linear(x, pair(weights))
 
-const mlp = (x: Tensor, weights: Weights) =>
-  applyLinear(gelu(applyLinear(x, within(weights, 'fc1'))), within(weights, 'fc2'))
+/** Multi-head self-attention of x [B, N, D], for the tokens from `from` on: [B, N − from, D]. */
+const applyAttention = (x: Tensor, weights: Weights, heads: number, from: number) =>
+  applyLinear(selfAttention(applyLinear(x, within(weights, 'qkv')), heads, from), within(weights, 'proj'))
 
-/** `depth` blocks, tokens [B, N, D] → [B, N, D]. Each block is a scope. */
+const applyMlp = (x: Tensor, weights: Weights) =>
+  mlp(x, pair(within(weights, 'fc1')), pair(within(weights, 'fc2')))
+
+/**
+ * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N − from, D]. The last block computes only the tokens
+ * from `from` on, which are all that is read of it. What a half of a block adds to the tokens is added where the next norm
+ * reads them, so each block hands on the tokens and what is still to be added. Each block is a scope.
+ */
 export function applyBlocks(
   tokens: Tensor,
   weights: Weights,
+  norm: Weights,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
+  from = 0,
 ): Tensor {
+  const addNorm = (x: Tensor, change: Tensor | null, w: Weights) =>
+    change
+      ? addLayerNorm(x, change, pair(w), layerNormEpsilon)
+      : { sum: x, normed: layerNorm(x, pair(w), layerNormEpsilon) }
+  const [, N] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
+  const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
   let x = tokens
+  let change: Tensor | null = null
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
-    x = scope(() => {
-      const seen = scope(() =>
-        add(x, selfAttention(applyNorm(x, within(w, 'norm1'), layerNormEpsilon), within(w, 'attn'), heads)),
-      )
-      return add(seen, mlp(applyNorm(seen, within(w, 'norm2'), layerNormEpsilon), within(w, 'mlp')))
+    const last = i === depth - 1
+    const [before, pending]: readonly [Tensor, Tensor | null] = [x, change]
+    ;[x, change] = scope(() => {
+      const first = addNorm(before, pending, within(w, 'norm1'))
+      const mixed = applyAttention(first.normed, within(w, 'attn'), heads, last ? from : 0)
+      const second = addNorm(last ? wanted(first.sum) : first.sum, mixed, within(w, 'norm2'))
+      return [second.sum, applyMlp(second.normed, within(w, 'mlp'))]
     })
   }
-  return x
+  return scope(() => addNorm(depth === 0 ? wanted(x) : x, change, norm).normed)
 }

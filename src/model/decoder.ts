@@ -3,13 +3,13 @@
  * A transformer does not care about the order of its tokens, only about their positions; so the sequence stays in the
  * order cls, kept, hidden, and nothing is shuffled back unless somebody asks for the patches in image order.
  */
-import { add, cat, expand, narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
+import { tokenSequence } from '../token/sequence.ts'
 import { take } from '../token/take.ts'
-import { applyBlocks, applyLinear, applyNorm, blockRows, linearRows, normRows } from './block.ts'
+import { applyBlocks, applyLinear, blockRows, linearRows, normRows } from './block.ts'
 import { type Dimensions, decoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -31,48 +31,47 @@ export interface DecoderInput {
   readonly positions: Tensor
 }
 
-/** The features [B, 1 + K + M, E] of cls, kept and hidden patches, before the final norm. */
-function features({ latent, plan, positions }: DecoderInput, weights: Weights, d: Dimensions): Tensor {
+/** The features of the tokens from `from` on, of cls, K kept and M hidden patches: [B, 1 + K + M − from, E]. */
+function features(
+  { latent, plan, positions }: DecoderInput,
+  from: number,
+  weights: Weights,
+  d: Dimensions,
+): Tensor {
   const [B, K] = expectShape(plan.kept, ['B', 'K'], 'decode: plan.kept')
-  const [, M] = expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
-  const E = d.decoderWidth
+  expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
   expectShape(latent, [B, 1 + K, d.width], 'decode: latent')
-  const tokens = scope(() => {
-    const everywhere = expand(positions, [B, K + M, E])
-    const seen = applyLinear(latent, within(weights, 'decoder_embed')) // [B, 1 + K, E]
-    return cat(
-      [
-        narrow(seen, 1, 0, 1),
-        add(narrow(seen, 1, 1, K), take(everywhere, plan.kept)),
-        add(weights('mask_token'), take(everywhere, plan.hidden)),
-      ],
-      1,
-    )
-  })
-  return applyBlocks(tokens, within(weights, 'decoder_blocks'), decoderBlocks(d))
+  const tokens = scope(() =>
+    tokenSequence({
+      x: applyLinear(latent, within(weights, 'decoder_embed')), // [B, 1 + K, E]
+      positions,
+      kept: plan.kept,
+      mask: { token: weights('mask_token'), hidden: plan.hidden },
+    }),
+  )
+  return applyBlocks(
+    tokens,
+    within(weights, 'decoder_blocks'),
+    within(weights, 'decoder_norm'),
+    decoderBlocks(d),
+    from,
+  )
 }
 
-const predict = (x: Tensor, weights: Weights, d: Dimensions) =>
-  applyLinear(
-    applyNorm(x, within(weights, 'decoder_norm'), d.layerNormEpsilon),
-    within(weights, 'decoder_pred'),
-  )
+const predict = (x: Tensor, weights: Weights) => applyLinear(x, within(weights, 'decoder_pred'))
 
 /** The prediction [B, M, P·P·C] of the hidden patches, in the order of `plan.hidden`: all that a loss needs. */
 export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
   return scope(() => {
-    const x = features(input, weights, d)
     const [, K] = expectShape(input.plan.kept, ['B', 'K'], 'decode: plan.kept')
-    const [, M] = expectShape(input.plan.hidden, ['B', 'M'], 'decode: plan.hidden')
-    return predict(narrow(x, 1, 1 + K, M), weights, d)
+    return predict(features(input, 1 + K, weights, d), weights)
   })
 }
 
 /** The prediction [B, N, P·P·C] of every patch in image order, for pictures and reference files. */
 export function decodeAll(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
   return scope(() => {
-    const x = features(input, weights, d)
-    const [, N] = expectShape(input.plan.restore, ['B', 'N'], 'decode: plan.restore')
-    return take(predict(narrow(x, 1, 1, N), weights, d), input.plan.restore)
+    expectShape(input.plan.restore, ['B', 'N'], 'decode: plan.restore')
+    return take(predict(features(input, 1, weights, d), weights), input.plan.restore)
   })
 }

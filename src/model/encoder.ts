@@ -1,13 +1,15 @@
 /**
  * The encoder: a ViT that sees only the patches it is given (He et al. 2021, section 3). Patches are picked before they
- * are embedded, so hidden pixels cannot reach it; positions are added before the cls token is put in front.
+ * are embedded, so hidden pixels cannot reach it.
  */
-import { add, cat, expand, linear, permute, reshape } from '../tensor/ops.ts'
+import { linear } from '../tensor/fused.ts'
+import { arange, expand, permute, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { tokenSequence } from '../token/sequence.ts'
 import { take } from '../token/take.ts'
-import { applyBlocks, applyNorm, blockRows, normRows } from './block.ts'
+import { applyBlocks, blockRows, normRows } from './block.ts'
 import { type Dimensions, encoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -29,7 +31,7 @@ export function encoderRows(d: Dimensions): ParameterRow[] {
 function embed(patches: Tensor, weights: Weights, d: Dimensions): Tensor {
   const kernel = weights('patch_embed.proj.weight') // [D, C, P, P]
   const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [d.width, patchWidth(d)]) // channel last, like a patch
-  return linear(patches, matrix, weights('patch_embed.proj.bias'))
+  return linear(patches, { weight: matrix, bias: weights('patch_embed.proj.bias') })
 }
 
 export interface EncoderInput {
@@ -45,17 +47,14 @@ export interface EncoderInput {
 export function encode({ patches, kept, positions }: EncoderInput, weights: Weights, d: Dimensions): Tensor {
   const [B, N] = expectShape(patches, ['B', 'N', patchWidth(d)], 'encode: patches')
   return scope(() => {
-    const everywhere = expand(positions, [B, N, d.width])
-    const seen = kept ? take(patches, kept) : patches // [B, K, P·P·C]
-    const where = kept ? take(everywhere, kept) : everywhere // [B, K, D]
-    const tokens = scope(() => {
-      const embedded = add(embed(seen, weights, d), where)
-      return cat([expand(weights('cls_token'), [B, 1, d.width]), embedded], 1) // [B, 1 + K, D]
-    })
-    return applyNorm(
-      applyBlocks(tokens, within(weights, 'blocks'), encoderBlocks(d)),
-      within(weights, 'norm'),
-      d.layerNormEpsilon,
+    const tokens = scope(() =>
+      tokenSequence({
+        x: embed(kept ? take(patches, kept) : patches, weights, d), // [B, K, D]
+        positions,
+        kept: kept ?? expand(arange(N, { dtype: 'int64', device: patches.device }), [B, N]),
+        cls: weights('cls_token'),
+      }),
     )
+    return applyBlocks(tokens, within(weights, 'blocks'), within(weights, 'norm'), encoderBlocks(d))
   })
 }

@@ -62,8 +62,10 @@ export interface AddonBuild {
 export interface AddonPlan {
   /** Of the compiled file, without its ending. */
   readonly name: string
-  /** The folder of its sources: every `.cc` and `.h` in it counts, not what lies deeper. */
+  /** The folder of its sources: every `.cc` and `.h` in it counts. */
   readonly dir: string
+  /** Folders in it whose sources count, too. */
+  readonly folders?: readonly string[]
   /** The sources that are compiled; they include the others. */
   readonly sources: readonly string[]
   readonly flags: readonly string[]
@@ -73,14 +75,13 @@ export interface AddonPlan {
 }
 
 /** Where the addon belongs, and the command that compiles it. */
-export function planBuild({ name, dir, sources, flags, inputs, help }: AddonPlan): AddonBuild {
+export function planBuild({ name, dir, folders = [], sources, flags, inputs, help }: AddonPlan): AddonBuild {
   const key = createHash('sha256').update(
     JSON.stringify([flags, inputs, process.versions.modules, process.arch]),
   )
-  for (const file of readdirSync(dir)
-    .filter((file) => /\.(cc|h)$/.test(file))
-    .sort())
-    key.update(readFileSync(join(dir, file)))
+  for (const folder of ['.', ...folders].map((below) => join(dir, below)).filter(existsSync))
+    for (const file of readdirSync(folder).sort())
+      if (/\.(cc|h)$/.test(file)) key.update(readFileSync(join(folder, file)))
   const path = join(buildRoot(), key.digest('hex').slice(0, 16), `${name}.node`)
   return { path, command: [compiler(), ...sources.map((source) => join(dir, source)), ...flags], help }
 }

@@ -2,8 +2,7 @@
 import { decodeAll, decodeHidden, decoderRows } from '../model/decoder.ts'
 import { checkDimensions, type Dimensions, gridOfModel } from '../model/dimensions.ts'
 import { encode, encoderRows } from '../model/encoder.ts'
-import { pixelTarget } from '../target/pixels.ts'
-import { call } from '../tensor/call.ts'
+import { pixelLoss } from '../target/pixels.ts'
 import { toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
@@ -12,7 +11,6 @@ import { tokenCount } from '../token/grid.ts'
 import { keptCount, type MaskPlan, maskNoise, planFromNoise } from '../token/mask.ts'
 import { patchify } from '../token/patchify.ts'
 import { positions } from '../token/position.ts'
-import { take } from '../token/take.ts'
 import type { Objective } from './objective.ts'
 
 export interface MaeOptions {
@@ -53,9 +51,8 @@ export function mae({ dimensions: d, maskRatio, normalizeTarget, device }: MaeOp
         const patches = cut(images) // [B, N, P·P·C]
         const latent = encoded(patches, plan, weights)
         const predicted = decodeHidden({ latent, plan, positions: decoderPositions }, weights, d)
-        const target = pixelTarget(take(patches, plan.hidden), { normalize: normalizeTarget })
         // Every row hides the same number of patches, so the mean over all of them is the reference's masked mean.
-        return call('mse_loss', predicted, target)
+        return pixelLoss(predicted, patches, plan.hidden, { normalize: normalizeTarget })
       }),
     predict: (weights, images, plan) =>
       scope(() => {

@@ -2,6 +2,7 @@
 import type { MachinePlan } from '../machine/plan.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { Metric } from './journal.ts'
+import type { Profile } from './trace.ts'
 
 export interface StartEvent {
   readonly kind: 'start'
@@ -39,4 +40,5 @@ export type RunEvent =
   | (SkippedFile & { readonly kind: 'skip' })
   | { readonly kind: 'checkpoint'; readonly step: number; readonly path: string }
   | { readonly kind: 'picture'; readonly step: number; readonly path: string }
+  | (Profile & { readonly kind: 'profile' })
   | EndEvent

@@ -45,6 +45,7 @@ export const runPaths = (dir: string) => ({
   checkpoints: join(dir, 'checkpoints'),
   samples: join(dir, 'samples'),
   lossCurve: join(dir, 'loss-curve.png'),
+  trace: join(dir, 'trace.json'),
 })
 
 /** Writes a file so that it is whole or absent. */

@@ -17,7 +17,9 @@ import type { SkippedFile } from '../prepare/skipped.ts'
 import { fingerprint, type ImageSource, openSource } from '../source/open.ts'
 import { meanPredictionLoss } from '../target/pixels.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
+import { liveTensors } from '../tensor/scope.ts'
 import { train } from '../train/loop.ts'
+import { untimed } from '../train/span.ts'
 import type { Trainee } from '../train/step.ts'
 import { channelStatistics, loaderOptions, objectiveOf } from './assemble.ts'
 import { configDifferences } from './difference.ts'
@@ -25,6 +27,7 @@ import type { EndEvent, RunEvent } from './events.ts'
 import { createRun, expectUnused, openRun, type RunFacts, runPaths, writeWhole } from './folder.ts'
 import { appendMetric, readMetrics, readSkipped, rewindMetrics } from './journal.ts'
 import { loadExhibit, reconstructExhibit } from './pictures.ts'
+import { openTrace } from './trace.ts'
 
 export interface PretrainOptions {
   readonly config: Config
@@ -37,9 +40,12 @@ export interface PretrainOptions {
   readonly resume: boolean
   /** Aborting it ends the run after the current step, with a checkpoint. */
   readonly signal: AbortSignal
+  /** Records where the time of the first steps goes, in `path` or the run's `trace.json`. */
+  readonly profile?: { readonly path?: string; readonly steps: number }
 }
 
 const picturedImages = 6
+const unprofiledSteps = 3 // the first ones are slower
 
 interface Beginning {
   readonly source: ImageSource
@@ -121,6 +127,9 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
 
   const exhibit = await loadExhibit(config, source, picturedImages)
   if (!resume) createRun(out, config, facts) // only now, so that a run that could not begin leaves nothing behind
+  const { path = paths.trace, steps: profiledSteps = 0 } = options.profile ?? {}
+  const trace = options.profile && openTrace({ path, steps: profiledSteps, warmUp: unprofiledSteps, device })
+  const span = trace?.span ?? untimed
   const news: SkippedFile[] = []
   const listed = new Set(readSkipped(paths.skipped).map(({ file }) => file))
   const onSkip = (file: SkippedFile) => {
@@ -130,16 +139,19 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
   const save = (step: number) => {
     const samples = step * effectiveBatch(config)
-    return saveCheckpoint(paths.checkpoints, { ...training, step, samples }, config.checkpoint.keep)
-  }
-  const draw = async (step: number) => {
-    const path = join(paths.samples, `step-${String(step).padStart(8, '0')}.png`)
-    writeWhole(
-      path,
-      await drawReconstructions(reconstructExhibit(model, exhibit, config.train.seed), { step }),
+    return span('checkpoint', () =>
+      saveCheckpoint(paths.checkpoints, { ...training, step, samples }, config.checkpoint.keep),
     )
-    return path
   }
+  const draw = (step: number) =>
+    span('pictures', async () => {
+      const path = join(paths.samples, `step-${String(step).padStart(8, '0')}.png`)
+      writeWhole(
+        path,
+        await drawReconstructions(reconstructExhibit(model, exhibit, config.train.seed), { step }),
+      )
+      return path
+    })
 
   yield {
     kind: 'start',
@@ -166,7 +178,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   let lastLoss: number | null = null
   try {
     const steps = train({
-      ...{ trainee, loader, schedule, signal },
+      ...{ trainee: { ...trainee, span }, loader, schedule, signal },
       toMicroBatch: ({ pixels, size, height, width, channels, epochs, indices }) => ({
         images: normalizePixels({ pixels, shape: [size, height, width, channels] }, facts.statistics, device),
         plan: objective.plan(config.train.seed, { epochs, indices }),
@@ -179,6 +191,10 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     for await (const event of steps) {
       step = event.step
       lastLoss = event.loss
+      trace?.counters(() => ({
+        ...{ loss: event.loss, 'images/s': event.imagesPerSecond, 'live tensors': liveTensors() },
+        'resident MB': process.memoryUsage.rss() / 1e6,
+      }))
       if (step % config.log.everySteps === 0) yield { kind: 'step', ...appendMetric(paths.metrics, event) }
       for (const file of news.splice(0)) yield { kind: 'skip', ...file }
       if (step % config.checkpoint.everySteps === 0) {
@@ -211,6 +227,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     yield { kind: 'checkpoint', step, path: saved }
   }
   if (picturedStep !== step && config.log.pictureEverySteps > 0) pictured = await draw(step)
+  if (trace) yield { kind: 'profile', ...trace.profile() }
   const metrics = readMetrics(paths.metrics)
   const end: EndEvent = {
     kind: 'end',

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { trainingFlops } from '../model/flops.ts'
 import { initialParameters } from '../model/parameters.ts'
 import { initialAdamW } from '../optim/adamw.ts'
 import { imagenetStatistics, normalizePixels } from '../prepare/normalize.ts'
@@ -21,6 +22,8 @@ export interface StepTimes {
 export interface StepBench {
   readonly machine: MachinePlan
   readonly batch: number
+  /** Floating-point operations that the model asks for in a step, for each image. */
+  readonly flopsPerImage: number
   /** Runs `steps` more steps, each timed from a quiet device to a quiet device. */
   run(steps: number): StepTimes
 }
@@ -31,6 +34,9 @@ function peakResidentBytes(): number {
   return kilobytes ? Number(kilobytes) * 1024 : process.resourceUsage().maxRSS * 1024
 }
 
+// A large batch repeats itself: drawing a number for each of its bytes would take longer than the steps.
+const repeatedBytes = 2 ** 20
+
 export function openStepBench(config: Config): StepBench {
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
@@ -39,10 +45,14 @@ export function openStepBench(config: Config): StepBench {
   const objective = objectiveOf(config, device)
   const parameters = initialParameters(objective.rows, { seed, device })
   const trainee: Trainee = { objective, parameters, optimizer: initialAdamW(parameters), device, precision }
-  const { imageSize, channels } = dimensionsOf(config)
+  const dimensions = dimensionsOf(config)
+  const { imageSize, channels } = dimensions
   const shape = [batchSize, ...imageSize, channels] as const
   const random = draws({ seed, stream: 'bench', epoch: 0, index: 0 })
-  const pixels = Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.below(256))
+  const bytes = shape.reduce((a, b) => a * b, 1)
+  const drawn = Uint8Array.from({ length: Math.min(bytes, repeatedBytes) }, () => random.below(256))
+  const pixels = new Uint8Array(bytes)
+  for (let at = 0; at < bytes; at += drawn.length) pixels.set(drawn.subarray(0, bytes - at), at)
   const statistics =
     channels === 3 ? imagenetStatistics : { mean: Array(channels).fill(0.5), std: Array(channels).fill(0.25) }
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
@@ -62,6 +72,7 @@ export function openStepBench(config: Config): StepBench {
   return {
     machine,
     batch: batchSize,
+    flopsPerImage: trainingFlops(dimensions, config.mask.ratio),
     run(steps) {
       const seconds: number[] = []
       let loss = 0

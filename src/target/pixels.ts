@@ -2,9 +2,12 @@
  * The pixel target of He et al. 2021, section 3: hidden patches themselves, or normalised by each patch's own mean and
  * variance over all its P·P·C values. The variance is the unbiased one (n − 1), as in the reference implementation.
  */
+import { call } from '../tensor/call.ts'
+import { hasKernels } from '../tensor/fused.ts'
 import { add, div, meanOver, mul, sqrt, sub, varianceOver } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { take } from '../token/take.ts'
 
 const epsilon = 1e-6
 
@@ -29,6 +32,20 @@ export function pixelTarget(patches: Tensor, { normalize }: { normalize: boolean
     const { mean, deviation } = patchStatistics(patches)
     return div(sub(patches, mean), deviation)
   })
+}
+
+/**
+ * The mean squared error of a prediction [B, M, P·P·C] against the target of the patches `hidden` [B, M] of
+ * patches [B, N, P·P·C], a float32 scalar.
+ */
+export function pixelLoss(
+  prediction: Tensor,
+  patches: Tensor,
+  hidden: Tensor,
+  { normalize }: { normalize: boolean },
+): Tensor {
+  if (hasKernels(patches.device)) return call('sherd::patch_loss', prediction, patches, hidden, normalize)
+  return scope(() => call('mse_loss', prediction, pixelTarget(take(patches, hidden), { normalize })))
 }
 
 /**

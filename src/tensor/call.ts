@@ -7,12 +7,15 @@ export type Argument = Tensor | number | boolean | string | null | undefined | r
 
 const indices = new Map<string, number>()
 
+/** LibTorch's own operators are called without their namespace. */
+const qualified = (name: string) => (name.includes('::') ? name : `aten::${name}`)
+
 function lookUp(name: string): number {
   let index = indices.get(name)
   if (index === undefined) {
     const dot = name.indexOf('.')
     const [base, overload] = dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot + 1)]
-    index = addon().operator(`aten::${base}`, overload)
+    index = addon().operator(qualified(base), overload)
     indices.set(name, index)
   }
   return index
@@ -42,13 +45,16 @@ function show(argument: Argument, depth = 0): string {
     : 'an object'
 }
 
-/** Calls `aten::name`; a failure names the operator and the shapes of its arguments. */
+/** Calls an operator; a failure names the operator and the shapes of its arguments. */
 export function callRaw(name: string, args: readonly Argument[]): NativeResult {
   const operator = lookUp(name)
   if (operator < 0)
-    throw new SherdError('TENSOR', `This LibTorch (${addon().build().version}) has no operator aten::${name}`)
+    throw new SherdError(
+      'TENSOR',
+      `This LibTorch (${addon().build().version}) has no operator ${qualified(name)}`,
+    )
   return guarded(
-    () => `aten::${name}(${args.map((each) => show(each)).join(', ')})`,
+    () => `${qualified(name)}(${args.map((each) => show(each)).join(', ')})`,
     () => addon().call(operator, args.map(toNative)),
   )
 }
@@ -56,14 +62,16 @@ export function callRaw(name: string, args: readonly Argument[]): NativeResult {
 /** Calls an operator that returns one tensor. */
 export function call(name: string, ...args: Argument[]): Tensor {
   const result = callRaw(name, args)
-  if (typeof result !== 'number') throw new SherdError('TENSOR', `aten::${name} does not return one tensor`)
+  if (typeof result !== 'number')
+    throw new SherdError('TENSOR', `${qualified(name)} does not return one tensor`)
   return new Tensor(result)
 }
 
 /** Calls an operator that returns several tensors; undefined ones are left out of the scope as `null`. */
 export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
   const result = callRaw(name, args)
-  if (!Array.isArray(result)) throw new SherdError('TENSOR', `aten::${name} does not return several tensors`)
+  if (!Array.isArray(result))
+    throw new SherdError('TENSOR', `${qualified(name)} does not return several tensors`)
   return (result as readonly NativeResult[]).map((each) =>
     typeof each === 'number' ? new Tensor(each) : null,
   )

@@ -3,8 +3,12 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AddonBuild, addonFlags, planBuild } from '../native/compile.ts'
 import { packageRoot } from '../package-root.ts'
+import { cpuFlags } from './cpu.ts'
 import { installByHand } from './install-hints.ts'
 import type { LibTorch } from './libtorch.ts'
+
+// The kernels are compiled for the CPU that runs them. Which one that is belongs into the name of the build.
+const forThisCpu = process.arch === 'x64' ? '-march=native' : '-mcpu=native'
 
 /** LibTorch's headers set the language level: C++17 up to 2.13, C++20 from 2.14 on. */
 function languageLevel(version: string): string {
@@ -17,6 +21,7 @@ function compilerFlags(libtorch: LibTorch): string[] {
   return [
     `-std=${languageLevel(libtorch.version)}`,
     ...addonFlags(),
+    forThisCpu,
     `-D_GLIBCXX_USE_CXX11_ABI=${libtorch.cxx11Abi}`,
     ...libtorch.includeDirs.filter((dir) => dir !== '/usr/include').map((dir) => `-I${dir}`),
     `-L${libtorch.libDir}`,
@@ -35,9 +40,10 @@ export function planAddon(libtorch: LibTorch): AddonBuild {
   return planBuild({
     name: 'sherd',
     dir: join(packageRoot(), 'native'),
-    sources: ['addon.cc'],
+    folders: ['kernels'],
+    sources: ['addon.cc', 'kernels/operators.cc'],
     flags: compilerFlags(libtorch),
-    inputs: [libtorch, library.mtimeMs, library.size],
+    inputs: [libtorch, library.mtimeMs, library.size, [...cpuFlags()].sort()],
     help: installByHand,
   })
 }

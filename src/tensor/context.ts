@@ -44,6 +44,13 @@ export function autocast<T>({ device, dtype }: { device: Device; dtype: DType },
   }
 }
 
+/** The type that matrix products take on the device just now. */
+export function productType(device: Device): DType {
+  const [kind = device] = device.split(':')
+  const code = casting.get(kind)
+  return code === undefined ? 'float32' : code === dtypes.bfloat16.code ? 'bfloat16' : 'float16'
+}
+
 /** Seeds LibTorch's own generators (initialisation); draws that belong to samples are addressed instead. */
 export function manualSeed(seed: number): void {
   if (!isSeed(seed))

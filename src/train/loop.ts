@@ -4,6 +4,7 @@ import { learningRateAt, type Schedule } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader.ts'
 import { clearGradients } from '../tensor/context.ts'
 import type { StepEvent } from './events.ts'
+import { untimed } from './span.ts'
 import {
   accumulateGradients,
   applyUpdate,
@@ -35,43 +36,49 @@ const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Trains until the schedule ends or the signal aborts. Throws `NON_FINITE` with step and learning rate. */
 export async function* train(options: TrainOptions): AsyncGenerator<StepEvent> {
-  const { trainee, loader, toMicroBatch, schedule, update, accumulate, samples, signal } = options
-  for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++) {
-    const started = seconds()
-    const learningRate = learningRateAt(step, schedule)
-    let loss = 0
-    let images = 0
-    let dataWaitSeconds = 0
-    clearGradients(trainee.parameters.values())
-    for (let part = 0; part < accumulate; part++) {
-      const asked = seconds()
-      const batch = await loader.next()
-      dataWaitSeconds += seconds() - asked
-      loss += accumulateGradients(trainee, () => toMicroBatch(batch), accumulate) / accumulate
-      images += batch.size
-      await breathe()
-    }
-    const gradientNorm = Number.isFinite(loss)
-      ? applyUpdate(trainee, { ...update, learningRate })
-      : Number.NaN
-    if (!Number.isFinite(gradientNorm)) {
-      const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
-      throw new SherdError(
-        'NON_FINITE',
-        `Step ${step + 1} gave ${what} at learning rate ${learningRate.toPrecision(3)}`,
-      )
-    }
-    const stepSeconds = seconds() - started
-    yield {
-      kind: 'step',
-      step: step + 1,
-      epoch: ((step + 1) * images) / samples,
-      loss,
-      learningRate,
-      gradientNorm,
-      imagesPerSecond: images / stepSeconds,
-      stepSeconds,
-      dataWaitSeconds,
-    }
+  const { trainee, schedule, signal } = options
+  const { span = untimed } = trainee
+  for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++)
+    yield await span('step', () => takeStep(step, options))
+}
+
+async function takeStep(step: number, options: TrainOptions): Promise<StepEvent> {
+  const { trainee, loader, toMicroBatch, schedule, update, accumulate, samples } = options
+  const { span = untimed } = trainee
+  const started = seconds()
+  const learningRate = learningRateAt(step, schedule)
+  let loss = 0
+  let images = 0
+  let dataWaitSeconds = 0
+  clearGradients(trainee.parameters.values())
+  for (let part = 0; part < accumulate; part++) {
+    const asked = seconds()
+    const batch = await span('data wait', () => loader.next())
+    dataWaitSeconds += seconds() - asked
+    loss += accumulateGradients(trainee, () => toMicroBatch(batch), accumulate) / accumulate
+    images += batch.size
+    await breathe()
+  }
+  const gradientNorm = Number.isFinite(loss)
+    ? span('optimizer', () => applyUpdate(trainee, { ...update, learningRate }))
+    : Number.NaN
+  if (!Number.isFinite(gradientNorm)) {
+    const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
+    throw new SherdError(
+      'NON_FINITE',
+      `Step ${step + 1} gave ${what} at learning rate ${learningRate.toPrecision(3)}`,
+    )
+  }
+  const stepSeconds = seconds() - started
+  return {
+    kind: 'step',
+    step: step + 1,
+    epoch: ((step + 1) * images) / samples,
+    loss,
+    learningRate,
+    gradientNorm,
+    imagesPerSecond: images / stepSeconds,
+    stepSeconds,
+    dataWaitSeconds,
   }
 }

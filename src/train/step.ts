@@ -12,6 +12,7 @@ import { mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
+import { type Span, untimed } from './span.ts'
 
 /** The type of matrix products; weights, norms and losses stay in float32. */
 export type Precision = Extract<DType, 'float32' | 'bfloat16'>
@@ -23,6 +24,8 @@ export interface Trainee {
   readonly optimizer: AdamWState
   readonly device: Device
   readonly precision: Precision
+  /** Told of every part of a step; by default nobody is. */
+  readonly span?: Span
 }
 
 /** The images of a micro-batch [B, C, H, W], normalised, on the device, and what is hidden of them. */
@@ -36,13 +39,13 @@ export interface MicroBatch {
  * micro-batch. What `make` makes is freed at the end.
  */
 export function accumulateGradients(trainee: Trainee, make: () => MicroBatch, parts: number): number {
-  const { objective, parameters, device, precision } = trainee
+  const { objective, parameters, device, precision, span = untimed } = trainee
   return scope(() => {
-    const { images, plan } = make()
-    const loss = autocast({ device, dtype: precision }, () =>
-      objective.loss(weightsOf(parameters), images, plan),
+    const { images, plan } = span('upload', make)
+    const loss = span('forward', () =>
+      autocast({ device, dtype: precision }, () => objective.loss(weightsOf(parameters), images, plan)),
     )
-    backward(parts === 1 ? loss : mul(loss, 1 / parts))
+    span('backward', () => backward(parts === 1 ? loss : mul(loss, 1 / parts)))
     return item(loss)
   })
 }

@@ -25,7 +25,7 @@ describe.concurrent('sherd', () => {
     expect(listed).toEqual([...commands, 'help'])
   })
 
-  it.each([...commands.map((name) => [name]), ['bench', 'step']])(
+  it.each([...commands.map((name) => [name]), ['bench', 'step'], ['bench', 'data'], ['bench', 'gemm']])(
     '%s %s explains every option',
     async (...names) => {
       const { status, stdout, stderr } = await sherd([...names, '--help'])
@@ -33,7 +33,7 @@ describe.concurrent('sherd', () => {
       expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
       const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
       expect(options.length).toBeGreaterThan(0)
-      for (const line of options) expect(line).toMatch(/^(-\w, )?--[a-z-]+( <\S+>)? {2,}\w/)
+      for (const line of options) expect(line).toMatch(/^(-\w, )?--[a-z-]+( <\S+>| \[\S+\])? {2,}\w/)
     },
   )
 

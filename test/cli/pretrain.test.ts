@@ -255,3 +255,15 @@ describe('sherd pretrain', () => {
     expect(metricsOf(join(cwd, 'diverged'))).toHaveLength(Number(step) - 1)
   })
 })
+
+describe('sherd pretrain --profile', () => {
+  it('writes a trace and says where the time of a step goes', async () => {
+    const args = ['pretrain', '--data', 'images', '--out', 'profiled', '--steps', '6', ...tiny()]
+    const { status, stdout, stderr } = await sherd([...args, '--profile', '--profile-steps', '2'], { cwd })
+    expect(status).toBe(0)
+    expect(stderr).toMatch(/^a step of \S+ ms \(2 profiled\): data wait \S+ %, upload .*, other \S+ %$/m)
+    expect(stdout).toMatch(/^trace: .*profiled\/trace\.json /m)
+    const events = JSON.parse(readFileSync(join(cwd, 'profiled/trace.json'), 'utf8')) as { name: string }[]
+    expect(events.filter(({ name }) => name === 'step')).toHaveLength(2)
+  })
+})

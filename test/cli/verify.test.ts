@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../src/package-root.ts'
+import { engineBuild } from '../../src/tensor/context.ts'
 import { sherd, workFolder } from './sherd.ts'
 
 const folder = join(packageRoot(), 'test/reference')
@@ -35,6 +36,14 @@ describe.concurrent('sherd verify', () => {
           new RegExp(`^  ${kind} \\(worst of \\d+\\) +\\d\\.\\d\\de[+-]\\d+ +\\de[+-]\\d+  ok$`, 'gm'),
         ),
       ).toHaveLength(references.length)
+  })
+
+  it('computes on the device that was asked for', async () => {
+    expect((await sherd(['verify', references[0]!, '--device', 'auto'])).status).toBe(0)
+    if (engineBuild().cudaDevices > 0) return
+    const { status, stdout, stderr } = await sherd(['verify', references[0]!, '--device', 'cuda'])
+    expect([status, stdout]).toEqual([1, ''])
+    expect(stderr).toContain('Device "cuda" was asked for')
   })
 
   it('prints every check for machines', async () => {

@@ -1,13 +1,22 @@
 import { describe, expect, it } from 'vitest'
-import { measureGemm } from '../../src/machine/gemm.ts'
+import { measureGemm, peakShapes, square } from '../../src/machine/gemm.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 
 describe('measureGemm', () => {
   it.each(['float32', 'bfloat16'] as const)('measures a rate in %s and frees what it used', (dtype) => {
     const before = liveTensors()
-    const rate = measureGemm({ dtype, side: 64, repeats: 3 })
-    expect(rate).toBeGreaterThan(0)
-    expect(rate).toBeLessThan(1e7) // GFLOP/s: no machine has 10 PFLOP/s
+    for (const shape of [square(64), { rows: 30, inner: 64, columns: 20 }, { ...square(16), batch: 8 }]) {
+      const rate = measureGemm({ dtype, shape, repeats: 3 })
+      expect(rate).toBeGreaterThan(0)
+      expect(rate).toBeLessThan(1e7) // GFLOP/s: no machine has 10 PFLOP/s
+    }
     expect(liveTensors()).toBe(before)
+  })
+})
+
+describe('peakShapes', () => {
+  it('are larger where the device is', () => {
+    expect(peakShapes('cpu')).toContainEqual({ rows: 1024, inner: 1024, columns: 1024 })
+    expect(Math.max(...peakShapes('cuda').map(({ rows }) => rows))).toBe(8192)
   })
 })

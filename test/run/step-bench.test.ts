@@ -10,6 +10,7 @@ describe('openStepBench', () => {
     expect(first.seconds[0]).toBeGreaterThan(0)
     expect(first.peakBytes).toBeGreaterThan(1e7)
     expect(bench).toMatchObject({ batch: 8, machine: { precision: 'float32', threads: 1 } })
+    expect(bench.flopsPerImage).toBe(6 * (6144 + 63040 + 2560 + 61472 + 9216)) // ends, encoder block, map, decoder block
     expect(bench.run(60).loss).toBeLessThan(0.97 * first.loss)
   })
 

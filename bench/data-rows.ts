@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { packageRoot } from '../src/package-root.ts'
 import { packImages } from '../src/prepare/pack.ts'
 import { openImageFolder } from '../src/source/image-folder.ts'
+import { median } from './median.ts'
 import type { Peer } from './peer.ts'
 import { writePhotos } from './photos.ts'
 import { startRounds } from './rounds.ts'
@@ -26,10 +27,8 @@ const PHOTOS = 20
 const IMAGES = 200
 const SIZE = 224
 
-const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!
-
 /** Measures both rows. The packed images have the full 500 × 375 pixels of the files: no shrinking flatters them. */
-export async function benchData(peer: Peer | null, rounds: number): Promise<DataRow[]> {
+export async function measureData(peer: Peer | null, rounds: number): Promise<DataRow[]> {
   const dir = await writePhotos(PHOTOS)
   const packed = `${dir}-packed`
   await packImages({ source: await openImageFolder(dir), out: packed, version: 'bench' })

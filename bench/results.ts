@@ -1,0 +1,86 @@
+/** What a run of the benchmark leaves: the numbers as JSON, and the same as tables for people and for the README. */
+import { table } from '../src/cli/output.ts'
+import type { MachineDescription } from '../src/machine/describe.ts'
+import type { DataRow } from './data-rows.ts'
+import type { StepRow } from './step-row.ts'
+import type { WaitingRow } from './waiting-row.ts'
+
+/** Every row once. */
+export interface BenchRun {
+  readonly started: string
+  readonly steps: StepRow[]
+  readonly data: DataRow[]
+  readonly waiting: WaitingRow[]
+}
+
+export interface Results {
+  readonly date: string
+  readonly device: 'cpu' | 'cuda'
+  readonly machine: MachineDescription
+  readonly threads: number
+  readonly peer: string | null
+  readonly rounds: number
+  readonly runs: readonly BenchRun[]
+  /** Rows that have no numbers here, and why. */
+  readonly notRun: readonly { readonly name: string; readonly why: string }[]
+}
+
+const heads = [
+  ...['work', 'sherd', 'PyTorch', 'ratio', 'rounds'],
+  ...['memory, sherd / PyTorch', 'share of peak', 'type, sherd / PyTorch'],
+]
+
+const megabytes = (bytes: number | undefined) => (bytes === undefined ? '–' : (bytes / 1e6).toFixed(0))
+const rate = (x: number | null | undefined) => (x == null ? '–' : `${x.toFixed(x < 100 ? 1 : 0)}/s`)
+const ratio = (x: number | null) => (x === null ? '–' : `${x.toFixed(2)} ×`)
+const percent = (x: number | undefined) => (x === undefined ? '–' : `${(100 * x).toFixed(0)} %`)
+const spread = (x: readonly number[]) =>
+  x.length === 0 ? '–' : `${Math.min(...x).toFixed(2)}–${Math.max(...x).toFixed(2)}`
+
+/** One line of text cells for each row. */
+function cells({ steps, data, waiting }: BenchRun): string[][] {
+  return [
+    ...steps.map(({ work, sherd, peer, ratio: of, roundRatios }) => [
+      work,
+      rate(sherd.imagesPerSecond),
+      rate(peer?.imagesPerSecond),
+      ratio(of),
+      spread(roundRatios),
+      `${megabytes(sherd.peakBytes)} / ${megabytes(peer?.peakBytes)} MB`,
+      `${percent(sherd.shareOfPeak)} / ${percent(peer?.shareOfPeak)}`,
+      `${sherd.variant} / ${peer?.variant ?? '–'}`,
+    ]),
+    ...data.map((row) => [
+      ...[row.work, rate(row.sherd), rate(row.peer), ratio(row.ratio), spread(row.roundRatios)],
+      ...['', '', ''],
+    ]),
+    ...waiting.map((row) => [
+      ...[row.work, `${(100 * row.waitingShare).toFixed(2)} %`, '–', '–', '', '', '', ''],
+    ]),
+  ]
+}
+
+export const textTable = (run: BenchRun): string => table([heads, ...cells(run)], [1, 2, 3, 4, 5, 6])
+
+/** A page: what it was measured on, a table for every run, what was not run. */
+export function markdown({ date, machine, threads, peer, rounds, runs, notRun, device }: Results): string {
+  const { cpu, cores, memoryGiB, bfloat16, gpu, libtorch, node } = machine
+  const on = device === 'cuda' ? `${gpu}; ` : ''
+  const row = (columns: readonly string[]) => `| ${columns.join(' | ')} |`
+  const tables = runs.map((run, i) => {
+    const peak = run.steps.at(-1)?.gemmGflops
+    const products = peak
+      ? ` Matrix products at their best: ${peak.float32.toFixed(0)} GFLOP/s in float32, ${peak.bfloat16.toFixed(0)} in bfloat16.`
+      : ''
+    const caption = `Run ${i + 1} of ${runs.length}, ${run.started}.${products}`
+    const lines = [heads, heads.map(() => '---'), ...cells(run)]
+    return `${caption}\n\n${lines.map(row).join('\n')}\n`
+  })
+  const missing = notRun.map(({ name, why }) => `- \`${name}\`: ${why}`)
+  return [
+    `# sherd beside ${peer ?? 'nothing'}, ${date}\n`,
+    `${on}${cpu}, ${cores} cores (${bfloat16 ?? 'no bfloat16 unit'}), ${memoryGiB} GiB, ${threads} threads; LibTorch ${libtorch}, Node.js ${node}. Medians of ${rounds} rounds, in turns.\n`,
+    ...tables,
+    ...(missing.length > 0 ? [`Not run:\n\n${missing.join('\n')}\n`] : []),
+  ].join('\n')
+}

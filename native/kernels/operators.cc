@@ -1,0 +1,345 @@
+// The fused kernels as operators of the dispatcher, `sherd::…`, each with its own gradient. CPU only; float32, or bfloat16
+// under autocast where the CPU multiplies it. Weights, statistics and sums are float32 in both. The composed forms, which
+// give the same numbers on any device, are in src/tensor/fused.ts.
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/api/include/torch/version.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "attention.h"
+#include "mlp.h"
+#include "norm.h"
+#include "tokens.h"
+
+namespace sherd {
+namespace {
+
+using at::Tensor;
+using MaybeTensor = c10::optional<at::Tensor>;
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+at::ScalarType computeType() {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  return at::autocast::is_autocast_enabled(at::kCPU) ? at::autocast::get_autocast_dtype(at::kCPU) : at::kFloat;
+#else
+  return at::autocast::is_cpu_enabled() ? at::autocast::get_autocast_cpu_dtype() : at::kFloat;
+#endif
+}
+
+template <class T>
+constexpr at::ScalarType kTypeOf = std::is_same_v<T, float> ? at::kFloat : at::kBFloat16;
+
+// body(T()) for the type that products are taken in.
+template <class Body>
+void withType(at::ScalarType type, Body&& body) {
+  if (type == at::kFloat) return body(float{});
+#if defined(__AVX512BF16__)
+  if (type == at::kBFloat16) return body(BFloat16{});
+#endif
+  TORCH_CHECK(false, "sherd's kernels do not take ", type, " on this CPU");
+}
+
+Tensor ready(const Tensor& x, at::ScalarType type) {
+  TORCH_CHECK(x.device().is_cpu(), "sherd's kernels take tensors on the CPU, got one on ", x.device());
+  return x.to(type).contiguous();
+}
+Tensor weights(const Tensor& w) { return ready(w, at::kFloat); }
+
+template <class T>
+T* data(const Tensor& x) {
+  return x.defined() ? static_cast<T*>(x.data_ptr()) : nullptr;
+}
+
+Tensor like(const Tensor& x, int64_t width) {
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = width;
+  return at::empty(shape, x.options());
+}
+
+void expectWidth(const char* what, const Tensor& weight, int64_t width) {
+  TORCH_CHECK(weight.size(-1) == width, what, ": expected a weight for rows of ", width, " numbers, got ", weight.sizes());
+}
+
+struct Linear : torch::autograd::Function<Linear> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& weight, const MaybeTensor& bias) {
+    const Tensor x = ready(input, computeType()), w = weights(weight), b = bias ? weights(*bias) : Tensor();
+    const int64_t N = w.size(0), K = w.size(1);
+    expectWidth("sherd::linear", w, x.size(-1));
+    const Tensor y = like(x, N);
+    withType(x.scalar_type(), [&](auto t) {
+      using T = decltype(t);
+      linear<T>(x.numel() / K, N, K, data<T>(x), data<float>(w), data<float>(b), data<T>(y));
+    });
+    ctx->save_for_backward({x, weight});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], w = weights(saved[1]);
+    const int64_t N = w.size(0), K = w.size(1), M = x.numel() / K;
+    const Tensor g = ready(gradients[0], x.scalar_type());
+    const Tensor dw = at::empty_like(w), db = at::empty({N}, w.options());
+    Tensor dx;
+    withType(x.scalar_type(), [&](auto t) {
+      using T = decltype(t);
+      if (ctx->needs_input_grad(0)) {
+        dx = at::empty_like(x);
+        linearInput<T>(M, N, K, data<T>(g), data<float>(w), data<T>(dx));
+      }
+      multiplyTransposed<T>(M, N, K, data<T>(g), N, data<T>(x), K, data<float>(dw), data<float>(db));
+    });
+    return {dx, dw, db};
+  }
+};
+
+struct Mlp : torch::autograd::Function<Mlp> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& weight1, const Tensor& bias1,
+                        const Tensor& weight2, const Tensor& bias2) {
+    const Tensor x = ready(input, computeType()), w1 = weights(weight1), w2 = weights(weight2);
+    const Tensor b1 = weights(bias1), b2 = weights(bias2);
+    const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K;
+    expectWidth("sherd::mlp", w1, x.size(-1));
+    expectWidth("sherd::mlp", w2, H);
+    const bool learns = input.requires_grad() || weight1.requires_grad() || weight2.requires_grad();
+    const Tensor before = learns ? like(x, H) : Tensor(), hidden = like(x, H), y = like(x, N);
+    withType(x.scalar_type(), [&](auto t) {
+      using T = decltype(t);
+      linearGelu<T>(M, H, K, data<T>(x), data<float>(w1), data<float>(b1), data<T>(before), data<T>(hidden));
+      linear<T>(M, N, H, data<T>(hidden), data<float>(w2), data<float>(b2), data<T>(y));
+    });
+    ctx->save_for_backward({x, before, weight1, weight2});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], w1 = weights(saved[2]), w2 = weights(saved[3]);
+    const Tensor before = saved[1].clone();  // a second backward must find it as it was
+    const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K;
+    const Tensor g = ready(gradients[0], x.scalar_type());
+    const Tensor dx = at::empty_like(x), dw1 = at::empty_like(w1), dw2 = at::empty_like(w2);
+    const Tensor db1 = at::empty({H}, w1.options()), db2 = at::empty({N}, w2.options());
+    withType(x.scalar_type(), [&](auto t) {
+      using T = decltype(t);
+      Tensor hidden = at::empty_like(before);
+      linearGeluGradient<T>(M, N, H, data<T>(g), data<float>(w2), data<T>(before), data<T>(hidden));
+      multiplyTransposed<T>(M, N, H, data<T>(g), N, data<T>(hidden), H, data<float>(dw2), data<float>(db2));
+      hidden.reset();
+      linearInput<T>(M, H, K, data<T>(before), data<float>(w1), data<T>(dx));
+      multiplyTransposed<T>(M, H, K, data<T>(before), H, data<T>(x), K, data<float>(dw1), data<float>(db1));
+    });
+    return {dx, dw1, db1, dw2, db2};
+  }
+};
+
+struct NormOf : torch::autograd::Function<NormOf> {
+  // Without `change` the result is {y}, with it {sum, y}.
+  static variable_list forward(AutogradContext* ctx, const Tensor& input, const MaybeTensor& change,
+                               const Tensor& weight, const Tensor& bias, double epsilon) {
+    const at::ScalarType type = computeType();
+    const Tensor x = ready(input, at::kFloat), w = weights(weight), b = weights(bias);
+    const Tensor delta = change ? ready(*change, type) : Tensor();
+    const int64_t D = x.size(-1), rows = x.numel() / D;
+    expectWidth("sherd::layer_norm", w, D);
+    TORCH_CHECK(!delta.defined() || delta.sizes() == x.sizes(), "sherd::add_layer_norm: expected two tensors of one shape, got ",
+                x.sizes(), " and ", delta.sizes());
+    const Tensor total = delta.defined() ? at::empty_like(x) : x, y = at::empty(x.sizes(), x.options().dtype(type));
+    const Tensor statistics = at::empty({rows, 2}, x.options());
+    withType(type, [&](auto t) {
+      using T = decltype(t);
+      addNorm<T>({rows, D, data<float>(x), data<T>(delta), data<float>(w), data<float>(b), static_cast<float>(epsilon),
+                  data<float>(total), data<T>(y), data<float>(statistics)});
+    });
+    ctx->set_materialize_grads(false);
+    ctx->save_for_backward({total, statistics, weight});
+    ctx->saved_data["type"] = static_cast<int64_t>(type);
+    ctx->saved_data["adds"] = delta.defined();
+    if (delta.defined()) return {total, y};
+    return {y};
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &total = saved[0], &statistics = saved[1], w = weights(saved[2]);
+    const auto type = static_cast<at::ScalarType>(ctx->saved_data["type"].toInt());
+    const bool adds = ctx->saved_data["adds"].toBool();
+    const Tensor& dy = gradients[adds ? 1 : 0];
+    const Tensor through = adds && gradients[0].defined() ? ready(gradients[0], at::kFloat) : Tensor();
+    if (!dy.defined()) return {through, adds && through.defined() ? through.to(type) : Tensor(), Tensor(), Tensor(), Tensor()};
+    const int64_t D = total.size(-1);
+    const Tensor g = ready(dy, type), dx = at::empty_like(total), dw = at::empty_like(w), db = at::empty_like(w);
+    // float32 needs no second copy: both get the same tensor.
+    Tensor delta = adds && type != at::kFloat ? at::empty(total.sizes(), total.options().dtype(type)) : Tensor();
+    withType(type, [&](auto t) {
+      using T = decltype(t);
+      addNormGradient<T>({total.numel() / D, D, data<float>(total), data<float>(statistics), data<float>(w), data<T>(g),
+                          data<float>(through), data<float>(dx), data<T>(delta), data<float>(dw), data<float>(db)});
+    });
+    if (adds && !delta.defined()) delta = dx;
+    return {dx, delta, dw, db, Tensor()};
+  }
+};
+
+struct Attend : torch::autograd::Function<Attend> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, int64_t heads, int64_t from) {
+    const Tensor qkv = ready(input, computeType());
+    TORCH_CHECK(qkv.dim() == 3 && heads > 0 && qkv.size(2) % (3 * heads) == 0 &&
+                    (qkv.scalar_type() == at::kFloat || qkv.size(2) / (3 * heads) % 2 == 0),
+                "sherd::attention: expected [B, N, 3·D] with D a multiple of ", heads,
+                " heads, an even one in bfloat16, got ", qkv.sizes());
+    TORCH_CHECK(from >= 0 && from < qkv.size(1), "sherd::attention: expected from < N = ", qkv.size(1), ", got ", from);
+    const Tensor out = at::empty({qkv.size(0), qkv.size(1) - from, qkv.size(2) / 3}, qkv.options());
+    withType(qkv.scalar_type(), [&](auto t) {
+      using T = decltype(t);
+      attention<T>({qkv.size(0), qkv.size(1), heads, out.size(2) / heads, from, data<T>(qkv), data<T>(out)});
+    });
+    ctx->save_for_backward({qkv});
+    ctx->saved_data["heads"] = heads;
+    ctx->saved_data["from"] = from;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const Tensor qkv = ctx->get_saved_variables()[0];
+    const int64_t heads = ctx->saved_data["heads"].toInt(), from = ctx->saved_data["from"].toInt();
+    const Tensor g = ready(gradients[0], qkv.scalar_type()), dqkv = at::empty_like(qkv);
+    withType(qkv.scalar_type(), [&](auto t) {
+      using T = decltype(t);
+      attentionGradient<T>(
+          {qkv.size(0), qkv.size(1), heads, g.size(2) / heads, from, data<T>(qkv), data<T>(g), data<T>(dqkv)});
+    });
+    return {dqkv, Tensor(), Tensor()};
+  }
+};
+
+// Patch numbers [B, K] of which each row lies in one piece, all of them from 0 to `patches` − 1.
+Tensor patchNumbers(const Tensor& numbers, int64_t samples, int64_t patches) {
+  TORCH_CHECK(numbers.device().is_cpu() && numbers.scalar_type() == at::kLong && numbers.dim() == 2 &&
+                  numbers.size(0) == samples,
+              "expected int64 patch numbers [", samples, ", K], got ", numbers.sizes());
+  const Tensor rows = numbers.stride(1) == 1 ? numbers : numbers.contiguous();
+  for (int64_t b = 0; b < samples; b++) {
+    const int64_t* row = data<int64_t>(rows) + b * rows.stride(0);
+    for (int64_t k = 0; k < rows.size(1); k++)
+      TORCH_CHECK_INDEX(row[k] >= 0 && row[k] < patches, "patch ", row[k], " of ", patches);
+  }
+  return rows;
+}
+
+struct MakeTokens : torch::autograd::Function<MakeTokens> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& where, const Tensor& kept,
+                        const MaybeTensor& cls, const MaybeTensor& mask, const MaybeTensor& hidden) {
+    const at::ScalarType type = computeType();
+    const Tensor x = ready(input, type), positions = ready(where, at::kFloat);
+    TORCH_CHECK(x.dim() == 3 && positions.dim() == 2 && mask.has_value() == hidden.has_value(),
+                "sherd::tokens: expected x [B, K, D] and positions [N, D], got ", x.sizes(), " and ", positions.sizes());
+    const int64_t B = x.size(0), D = x.size(2), N = positions.size(0);
+    expectWidth("sherd::tokens", positions, D);
+    const Tensor k = patchNumbers(kept, B, N), m = hidden ? patchNumbers(*hidden, B, N) : Tensor();
+    const Tensor c = cls ? weights(*cls) : Tensor(), t = mask ? weights(*mask) : Tensor();
+    const int64_t K = k.size(1), M = hidden ? m.size(1) : 0;
+    TORCH_CHECK(x.size(1) == K + (cls ? 0 : 1) && (!cls || c.numel() == D) && (!mask || t.numel() == D),
+                "sherd::tokens: ", x.sizes(), " does not fit ", K, " kept patches");
+    const Tensor out = at::empty({B, 1 + K + M, D}, positions.options());
+    withType(type, [&](auto zero) {
+      using T = decltype(zero);
+      makeTokens<T>({B, K, M, D, data<T>(x), data<float>(positions), data<int64_t>(k), data<int64_t>(m), data<float>(c),
+                     data<float>(t), k.stride(0), hidden ? m.stride(0) : 0},
+                    data<float>(out));
+    });
+    ctx->saved_data["type"] = static_cast<int64_t>(type);
+    ctx->saved_data["cls"] = c.defined() ? c.sizes().vec() : std::vector<int64_t>();
+    ctx->saved_data["mask"] = t.defined() ? t.sizes().vec() : std::vector<int64_t>();
+    ctx->saved_data["hidden"] = M;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto type = static_cast<at::ScalarType>(ctx->saved_data["type"].toInt());
+    const auto clsShape = ctx->saved_data["cls"].toIntVector(), maskShape = ctx->saved_data["mask"].toIntVector();
+    const Tensor g = ready(gradients[0], at::kFloat);
+    const int64_t B = g.size(0), D = g.size(2), M = ctx->saved_data["hidden"].toInt(), K = g.size(1) - 1 - M;
+    const Tensor cls = clsShape.empty() ? Tensor() : at::empty(clsShape, g.options());
+    const Tensor mask = maskShape.empty() ? Tensor() : at::empty(maskShape, g.options());
+    const Tensor x = at::empty({B, K + (cls.defined() ? 0 : 1), D}, g.options().dtype(type));
+    withType(type, [&](auto zero) {
+      using T = decltype(zero);
+      tokensGradient<T>(B, K, M, D, data<float>(g), data<T>(x), data<float>(cls), data<float>(mask));
+    });
+    return {x, Tensor(), Tensor(), cls, mask, Tensor()};
+  }
+};
+
+template <class T>
+PatchLoss<T> patchLossOf(const Tensor& prediction, const Tensor& patches, const Tensor& hidden, bool normalize) {
+  return {prediction.size(0), prediction.size(1), patches.size(1),  prediction.size(2), data<T>(prediction),
+          data<float>(patches), data<int64_t>(hidden), hidden.stride(0), normalize};
+}
+
+struct LossOfPatches : torch::autograd::Function<LossOfPatches> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& image, const Tensor& where, bool normalize) {
+    const Tensor prediction = ready(input, input.scalar_type()), patches = ready(image, at::kFloat);
+    TORCH_CHECK(prediction.dim() == 3 && patches.dim() == 3 && prediction.size(0) == patches.size(0) &&
+                    prediction.size(2) == patches.size(2) && where.dim() == 2 && where.size(1) == prediction.size(1),
+                "sherd::patch_loss: a prediction ", prediction.sizes(), " does not fit patches ", patches.sizes());
+    const Tensor hidden = patchNumbers(where, patches.size(0), patches.size(1));
+    Tensor loss = at::empty({}, patches.options());
+    withType(prediction.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      *data<float>(loss) = patchLoss<T>(patchLossOf<T>(prediction, patches, hidden, normalize));
+    });
+    ctx->save_for_backward({prediction, patches, hidden});
+    ctx->saved_data["normalize"] = normalize;
+    return loss;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const bool normalize = ctx->saved_data["normalize"].toBool();
+    const Tensor gradient = at::empty_like(saved[0]);
+    const float g = gradients[0].item<float>();
+    withType(saved[0].scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      patchLossGradient<T>(patchLossOf<T>(saved[0], saved[1], saved[2], normalize), g, data<T>(gradient));
+    });
+    return {gradient, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+TORCH_LIBRARY(sherd, library) {
+  library.def("linear(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor",
+              [](const Tensor& x, const Tensor& weight, const MaybeTensor& bias) {
+                return Linear::apply(x, weight, bias);
+              });
+  library.def("mlp(Tensor x, Tensor weight1, Tensor bias1, Tensor weight2, Tensor bias2) -> Tensor",
+              [](const Tensor& x, const Tensor& weight1, const Tensor& bias1, const Tensor& weight2, const Tensor& bias2) {
+                return Mlp::apply(x, weight1, bias1, weight2, bias2);
+              });
+  library.def("layer_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor",
+              [](const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+                return NormOf::apply(x, MaybeTensor(), weight, bias, eps)[0];
+              });
+  library.def("add_layer_norm(Tensor x, Tensor delta, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor)",
+              [](const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& bias, double eps) {
+                const auto both = NormOf::apply(x, MaybeTensor(delta), weight, bias, eps);
+                return std::make_tuple(both[0], both[1]);
+              });
+  library.def("attention(Tensor qkv, int heads, int from=0) -> Tensor",
+              [](const Tensor& qkv, int64_t heads, int64_t from) { return Attend::apply(qkv, heads, from); });
+  library.def(
+      "tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None, Tensor? mask=None, Tensor? hidden=None) -> Tensor",
+      [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls, const MaybeTensor& mask,
+         const MaybeTensor& hidden) { return MakeTokens::apply(x, positions, kept, cls, mask, hidden); });
+  library.def("patch_loss(Tensor prediction, Tensor patches, Tensor hidden, bool normalize) -> Tensor",
+              [](const Tensor& prediction, const Tensor& patches, const Tensor& hidden, bool normalize) {
+                return LossOfPatches::apply(prediction, patches, hidden, normalize);
+              });
+}
+
+}  // namespace sherd

@@ -1,0 +1,34 @@
+/** The options that the benchmarks share: which model, and on what. */
+import { type Command, Option } from 'commander'
+import type { Config } from '../config/schema.ts'
+import { collect } from './options.ts'
+
+export interface ConfigFlags {
+  readonly set: string[]
+  readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision?: 'auto' | 'fp32' | 'bf16'
+  readonly json?: boolean
+}
+
+export const deviceOption = () =>
+  new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']).default('auto')
+
+export const precisionOption = () =>
+  new Option('--precision <type>', 'type of matrix products')
+    .choices(['auto', 'fp32', 'bf16'])
+    .default('auto')
+
+export const addConfigOptions = (command: Command): Command =>
+  command
+    .argument('[preset]', 'what to train', 'mae-tiny-cifar10')
+    .option('--set <key=value>', 'override one configuration key; may be repeated', collect, [])
+    .addOption(deviceOption())
+    .option('--json', 'print the result as JSON')
+
+export async function configOf(preset: string, { set, device, precision }: ConfigFlags): Promise<Config> {
+  const { withOverride } = await import('../config/overrides.ts')
+  const { presetOf } = await import('../config/presets.ts')
+  const { resolveConfig } = await import('../config/resolve.ts')
+  const machine = [`train.device=${device}`, `train.precision=${precision ?? 'auto'}`]
+  return resolveConfig([...machine, ...set].reduce(withOverride, presetOf(preset).config))
+}

@@ -1,0 +1,71 @@
+/**
+ * How much a training step must compute, from the dimensions alone: "model FLOPs" as in PaLM (Chowdhery et al. 2022,
+ * appendix B). Only matrix products count, a multiply-add is two operations, the backward pass is twice the forward pass.
+ * The least that the model asks for: only kept patches are embedded, only hidden ones predicted. An implementation that
+ * does more gets no credit for it, so that rates of different ones compare.
+ */
+import { tokenCount } from '../token/grid.ts'
+import { keptCount } from '../token/mask.ts'
+import {
+  type BlockDimensions,
+  type Dimensions,
+  decoderBlocks,
+  encoderBlocks,
+  gridOfModel,
+  mlpWidth,
+  patchWidth,
+} from './dimensions.ts'
+
+/** [rows, inner] × [inner, columns], taken `count` times in the forward pass of one image. */
+export interface MatrixProduct {
+  readonly name: string
+  readonly rows: number
+  readonly inner: number
+  readonly columns: number
+  readonly count: number
+  /** Whether each image has a right side of its own (attention), so that the rows of a batch are not one matrix. */
+  readonly perImage: boolean
+}
+
+function blockProducts(prefix: string, tokens: number, d: BlockDimensions): MatrixProduct[] {
+  const { width, depth, heads } = d
+  const hidden = mlpWidth(d)
+  const map = (name: string, inner: number, columns: number): MatrixProduct => ({
+    ...{ name: `${prefix}.${name}`, rows: tokens, inner, columns, count: depth, perImage: false },
+  })
+  const attention = (name: string, inner: number, columns: number): MatrixProduct => ({
+    ...{ name: `${prefix}.attn.${name}`, rows: tokens, inner, columns, count: depth * heads, perImage: true },
+  })
+  return [
+    map('attn.qkv', width, 3 * width),
+    attention('scores', width / heads, tokens),
+    attention('mix', tokens, width / heads),
+    map('attn.proj', width, width),
+    map('mlp.fc1', width, hidden),
+    map('mlp.fc2', hidden, width),
+  ]
+}
+
+/** Every matrix product of the forward pass of one image, in order. */
+export function matrixProducts(d: Dimensions, maskRatio: number): MatrixProduct[] {
+  const tokens = tokenCount(gridOfModel(d))
+  const kept = keptCount(tokens, maskRatio)
+  const once = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
+    ...{ name, rows, inner, columns, count: 1, perImage: false },
+  })
+  return [
+    once('patch_embed.proj', kept, patchWidth(d), d.width),
+    ...blockProducts('blocks', kept + 1, encoderBlocks(d)), // cls
+    once('decoder_embed', kept + 1, d.width, d.decoderWidth),
+    ...blockProducts('decoder_blocks', tokens + 1, decoderBlocks(d)),
+    once('decoder_pred', tokens - kept, d.decoderWidth, patchWidth(d)),
+  ]
+}
+
+/** Floating-point operations of one training step for each image: forward, and twice that backward. */
+export function trainingFlops(d: Dimensions, maskRatio: number): number {
+  const forward = matrixProducts(d, maskRatio)
+    .map(({ rows, inner, columns, count }) => 2 * rows * inner * columns * count)
+    .reduce((a, b) => a + b, 0)
+  return 3 * forward
+}

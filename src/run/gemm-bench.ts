@@ -1,0 +1,58 @@
+/** The rates of matrix products on this machine: large squares, and the shapes that a model's training step multiplies. */
+import { dimensionsOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { type GemmShape, measureGemm, peakShapes } from '../machine/gemm.ts'
+import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { matrixProducts } from '../model/flops.ts'
+import { setThreads } from '../tensor/context.ts'
+
+export interface GemmRow {
+  /** `square`, or the place in the model, such as `blocks.mlp.fc1`. */
+  readonly name: string
+  readonly shape: Required<GemmShape>
+  /** GFLOP/s, medians. */
+  readonly float32: number
+  readonly bfloat16: number
+}
+
+export interface GemmBench {
+  readonly machine: MachinePlan
+  readonly rows: readonly GemmRow[]
+  /** The best rate of each type over all rows, in GFLOP/s. */
+  readonly peak: { readonly float32: number; readonly bfloat16: number }
+}
+
+/** The different products of a batch's forward pass. Maps multiply the rows of all images as one matrix. */
+export function modelShapes(config: Config): { name: string; shape: Required<GemmShape> }[] {
+  const { batchSize } = config.train
+  return matrixProducts(dimensionsOf(config), config.mask.ratio).map(
+    ({ name, rows, inner, columns, count, perImage }) => ({
+      name,
+      shape: perImage
+        ? { rows, inner, columns, batch: batchSize * headsOf(config, name, count) }
+        : { rows: batchSize * rows, inner, columns, batch: 1 },
+    }),
+  )
+}
+
+// A product of attention is counted once for each block and head; the heads of one block are multiplied at once.
+function headsOf(config: Config, name: string, count: number): number {
+  const { depth, decoderDepth } = dimensionsOf(config)
+  return count / (name.startsWith('decoder') ? decoderDepth : depth)
+}
+
+/** Measures every shape in both types; some seconds. */
+export function benchGemm(config: Config, repeats = 5): GemmBench {
+  const machine = planMachine({ ...config.train, workers: config.data.workers })
+  setThreads(machine.threads)
+  const { device } = machine
+  const squares = peakShapes(device).map((shape) => ({ name: 'square', shape: { ...shape, batch: 1 } }))
+  const rows = [...squares, ...modelShapes(config)].map(({ name, shape }) => ({
+    name,
+    shape,
+    float32: measureGemm({ dtype: 'float32', device, shape, repeats }),
+    bfloat16: measureGemm({ dtype: 'bfloat16', device, shape, repeats }),
+  }))
+  const best = (dtype: 'float32' | 'bfloat16') => Math.max(...rows.map((row) => row[dtype]))
+  return { machine, rows, peak: { float32: best('float32'), bfloat16: best('bfloat16') } }
+}

@@ -1,0 +1,103 @@
+/**
+ * The operations of a transformer that are worth a kernel of their own (`native/kernels/`): each is one pass over memory
+ * or one product with everything that follows it. On any other device, or on request, the same is composed of LibTorch's
+ * operators; both have the same gradients.
+ */
+import { call, callMany } from './call.ts'
+import { productType } from './context.ts'
+import { cpuBfloat16 } from './cpu.ts'
+import {
+  add,
+  attention,
+  layerNorm as composedLayerNorm,
+  linear as composedLinear,
+  gelu,
+  narrow,
+  permute,
+  reshape,
+  unbind,
+} from './ops.ts'
+import { expectShape } from './shape.ts'
+import type { Device, Tensor } from './tensor.ts'
+
+/** `fused`: the addon's kernels where they are the faster way. `composed`: LibTorch's operators, to compare and to debug. */
+export type Kernels = 'fused' | 'composed'
+
+let chosen: Kernels = 'fused'
+
+/** Runs `body` with these kernels. */
+export function withKernels<T>(kernels: Kernels, body: () => T): T {
+  const before = chosen
+  chosen = kernels
+  try {
+    return body()
+  } finally {
+    chosen = before
+  }
+}
+
+/**
+ * Whether the kernels run: on a CPU, in float32, or in bfloat16 by its vector unit. A CPU with a matrix unit (AMX) is left
+ * to LibTorch, which knows how to use it.
+ */
+export function hasKernels(device: Device): boolean {
+  if (chosen === 'composed' || device !== 'cpu') return false
+  const type = productType(device)
+  return type === 'float32' || (type === 'bfloat16' && cpuBfloat16() === 'avx512_bf16')
+}
+
+/** Weight [out, in] and bias [out] of a linear map, or weight and bias [D] of a layer norm. */
+export interface WeightAndBias {
+  readonly weight: Tensor
+  readonly bias: Tensor
+}
+
+/** x Wᵀ + b for x [..., in] → [..., out]. */
+export function linear(x: Tensor, { weight, bias }: WeightAndBias): Tensor {
+  return hasKernels(x.device) ? call('sherd::linear', x, weight, bias) : composedLinear(x, weight, bias)
+}
+
+/** Two linear maps with the exact GELU between them, x [..., D] → [..., D]. */
+export function mlp(x: Tensor, first: WeightAndBias, second: WeightAndBias): Tensor {
+  return hasKernels(x.device)
+    ? call('sherd::mlp', x, first.weight, first.bias, second.weight, second.bias)
+    : linear(gelu(linear(x, first)), second)
+}
+
+/** The layer norm of x [..., D] over its last dimension. */
+export function layerNorm(x: Tensor, { weight, bias }: WeightAndBias, epsilon: number): Tensor {
+  return hasKernels(x.device)
+    ? call('sherd::layer_norm', x, weight, bias, epsilon)
+    : composedLayerNorm(x, weight, bias, epsilon)
+}
+
+/** The residual connection and the layer norm behind it: `sum` = x + change, `normed` = its layer norm. */
+export function addLayerNorm(
+  x: Tensor,
+  change: Tensor,
+  norm: WeightAndBias,
+  epsilon: number,
+): { readonly sum: Tensor; readonly normed: Tensor } {
+  if (hasKernels(x.device)) {
+    const [sum, normed] = callMany('sherd::add_layer_norm', x, change, norm.weight, norm.bias, epsilon)
+    return { sum: sum!, normed: normed! }
+  }
+  const sum = add(x, change)
+  return { sum, normed: layerNorm(sum, norm, epsilon) }
+}
+
+/**
+ * softmax(q kᵀ / √d) v for qkv [B, N, 3·D], which holds q, k and v of `heads` heads in this order. Only the results of the
+ * tokens from `from` on: [B, N − from, D].
+ */
+export function selfAttention(qkv: Tensor, heads: number, from = 0): Tensor {
+  const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
+  const D = width / 3
+  const d = D / heads
+  const whole = d % 2 === 0 || productType(qkv.device) === 'float32' // the kernel takes bfloat16 in pairs
+  if (whole && hasKernels(qkv.device)) return call('sherd::attention', qkv, heads, from)
+  const apart = permute(reshape(qkv, [B, N, 3, heads, d]), [2, 0, 3, 1, 4])
+  const [q, k, v] = unbind(apart, 0) as [Tensor, Tensor, Tensor] // each [B, A, N, d]
+  const asked = from === 0 ? q : narrow(q, 2, from, N - from)
+  return reshape(permute(attention(asked, k, v), [0, 2, 1, 3]), [B, N - from, D])
+}

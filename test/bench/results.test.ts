@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest'
+import { type BenchRun, markdown, type Results, textTable } from '../../bench/results.ts'
+
+const side = (variant: string, imagesPerSecond: number, peakBytes: number) => ({
+  ...{ variant, imagesPerSecond, peakBytes, medianStepSeconds: 128 / imagesPerSecond },
+  ...{ modelTflops: 0.2, shareOfPeak: imagesPerSecond / 400, seconds: [1] },
+})
+const gemmGflops = { float32: 188.4, bfloat16: 409 }
+const run: BenchRun = {
+  started: '2026-01-01T00:00:00.000Z',
+  steps: [
+    {
+      ...{
+        name: 'tiny',
+        work: 'ViT-Tiny',
+        batch: 128,
+        gemmGflops,
+        peerOthers: [],
+        ratio: 1.25,
+        roundRatios: [1.2, 1.3],
+      },
+      ...{ sherd: side('bf16', 200, 9e8), peer: side('fp32', 160, 1e9) },
+    },
+    {
+      ...{
+        name: 'alone',
+        work: 'no peer',
+        batch: 1,
+        gemmGflops,
+        peerOthers: [],
+        ratio: null,
+        roundRatios: [],
+      },
+      ...{ sherd: side('bf16', 4.56, 9e8), peer: null },
+    },
+  ],
+  data: [{ work: 'JPEG', sherd: 500, peer: null, ratio: null, roundRatios: [] }],
+  waiting: [{ work: 'waiting', steps: 60, waitingShare: 0.0123, imagesPerSecond: 1 }],
+}
+const results: Results = {
+  ...{ date: '2026-01-01', device: 'cpu', threads: 2, peer: 'PyTorch 2', rounds: 2, runs: [run, run] },
+  machine: {
+    ...{ cpu: 'CPU', cores: 2, memoryGiB: 8, bfloat16: null, gpu: null, libtorch: '2.6.0', node: '20' },
+  },
+  notRun: [{ name: 'large-gpu', why: 'needs --device cuda' }],
+}
+
+describe('the results', () => {
+  it('have a line for every row, and a dash where there is nothing to compare with', () => {
+    const lines = textTable(run).split('\n')
+    expect(lines).toHaveLength(5)
+    expect(lines[1]).toMatch(
+      /^ViT-Tiny +200\/s +160\/s +1\.25 × +1\.20–1\.30 +900 \/ 1000 MB +50 % \/ 40 % +bf16 \/ fp32$/,
+    )
+    expect(lines[2]).toMatch(/^no peer +4\.6\/s +– +– +– +900 \/ – MB +1 % \/ – +bf16 \/ –$/)
+    expect(lines[4]).toMatch(/^waiting +1\.23 %/)
+  })
+
+  it('as a page repeat the table for every run and say what was not run', () => {
+    const page = markdown(results)
+    expect(page.match(/^\| ViT-Tiny \| 200\/s \| 160\/s \| 1\.25 × \|/gm)).toHaveLength(2)
+    expect(page).toContain('Run 2 of 2, 2026-01-01T00:00:00.000Z. Matrix products at their best: 188 GFLOP/s')
+    expect(page).toContain('Not run:\n\n- `large-gpu`: needs --device cuda')
+  })
+})

@@ -1,0 +1,11 @@
+import { expect, it } from 'vitest'
+import { works } from '../../bench/works.ts'
+
+it('every work has a name of its own, and its peer runs on the same device in a type that is fair', () => {
+  expect(new Set(works.map(({ name }) => name)).size).toBe(works.length)
+  for (const { precision, peers, device } of works) {
+    expect(peers.length).toBeGreaterThan(0)
+    if (precision === 'fp32') expect(peers.map((peer) => peer.precision)).toEqual(['fp32'])
+    if (device === 'cuda') expect(peers.map(({ compile }) => compile)).toEqual([false, true])
+  }
+})
