@@ -10,6 +10,7 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <napi.h>
 #include <torch/csrc/api/include/torch/version.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cstring>
 #include <limits>
@@ -179,8 +180,25 @@ Napi::Value requireGradient(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// share(tensor) → a second handle of the same tensor, which outlives the first.
+Napi::Value share(const Napi::CallbackInfo& info) {
+  Handles& handles = stateOf(info).handles;
+  at::Tensor tensor = toTensor(handles, info[0]);
+  return Napi::Number::New(info.Env(), handles.add(std::move(tensor)));
+}
+
+// backward(tensors, gradients): from several tensors at once; a gradient may be null for a scalar, or where there is none.
 Napi::Value backward(const Napi::CallbackInfo& info) {
-  toTensor(stateOf(info).handles, info[0]).backward();
+  const Handles& handles = stateOf(info).handles;
+  if (!info[0].IsArray() || !info[1].IsArray()) mismatch("two arrays", info[0]);
+  const Napi::Array tensors = info[0].As<Napi::Array>(), gradients = info[1].As<Napi::Array>();
+  torch::autograd::variable_list roots, given;
+  for (uint32_t i = 0; i < tensors.Length(); i++) {
+    roots.push_back(toTensor(handles, tensors.Get(i)));
+    const Napi::Value gradient = gradients.Get(i);
+    given.push_back(gradient.IsNull() ? at::Tensor() : toTensor(handles, gradient));
+  }
+  torch::autograd::backward(roots, given);
   return info.Env().Undefined();
 }
 
@@ -311,6 +329,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   expose<freeTensor>(env, exports, "free");
   expose<liveTensors>(env, exports, "liveTensors");
   expose<requireGradient>(env, exports, "requireGradient");
+  expose<share>(env, exports, "share");
   expose<backward>(env, exports, "backward");
   expose<gradient>(env, exports, "gradient");
   expose<clearGradient>(env, exports, "clearGradient");

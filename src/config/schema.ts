@@ -109,6 +109,18 @@ const trainSchema = z.strictObject({
     .enum(['auto', 'fp32', 'bf16'])
     .default('auto')
     .describe('type of matrix products; auto takes bf16 where the hardware has it'),
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe(
+      'keep only the ends of each block and compute the rest again: a third slower, in far less memory',
+    ),
+  kernels: z
+    .enum(['fused', 'composed'])
+    .default('fused')
+    .describe(
+      "sherd's own kernels where they are the faster way, or LibTorch's operators one by one, to compare",
+    ),
   threads: z
     .number()
     .int()

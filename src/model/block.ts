@@ -1,6 +1,7 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
 import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
 import { narrow } from '../tensor/ops.ts'
+import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -51,7 +52,8 @@ const applyMlp = (x: Tensor, weights: Weights) =>
 /**
  * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N − from, D]. The last block computes only the tokens
  * from `from` on, which are all that is read of it. What a half of a block adds to the tokens is added where the next norm
- * reads them, so each block hands on the tokens and what is still to be added. Each block is a scope.
+ * reads them, so each block hands on the tokens and what is still to be added. Each block is a scope, and a segment for
+ * activation checkpointing.
  */
 export function applyBlocks(
   tokens: Tensor,
@@ -60,24 +62,25 @@ export function applyBlocks(
   { depth, heads, layerNormEpsilon }: BlockDimensions,
   from = 0,
 ): Tensor {
-  const addNorm = (x: Tensor, change: Tensor | null, w: Weights) =>
+  const addNorm = (x: Tensor, change: Tensor | undefined, w: Weights) =>
     change
       ? addLayerNorm(x, change, pair(w), layerNormEpsilon)
       : { sum: x, normed: layerNorm(x, pair(w), layerNormEpsilon) }
   const [, N] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
   const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
-  let x = tokens
-  let change: Tensor | null = null
+  let stream: readonly Tensor[] = [tokens] // the tokens and, after the first block, what is still to be added
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
     const last = i === depth - 1
-    const [before, pending]: readonly [Tensor, Tensor | null] = [x, change]
-    ;[x, change] = scope(() => {
-      const first = addNorm(before, pending, within(w, 'norm1'))
-      const mixed = applyAttention(first.normed, within(w, 'attn'), heads, last ? from : 0)
-      const second = addNorm(last ? wanted(first.sum) : first.sum, mixed, within(w, 'norm2'))
-      return [second.sum, applyMlp(second.normed, within(w, 'mlp'))]
-    })
+    stream = scope(() =>
+      segment(stream, ([x, change]) => {
+        const first = addNorm(x!, change, within(w, 'norm1'))
+        const mixed = applyAttention(first.normed, within(w, 'attn'), heads, last ? from : 0)
+        const second = addNorm(last ? wanted(first.sum) : first.sum, mixed, within(w, 'norm2'))
+        return [second.sum, applyMlp(second.normed, within(w, 'mlp'))]
+      }),
+    )
   }
-  return scope(() => addNorm(depth === 0 ? wanted(x) : x, change, norm).normed)
+  const [x, change] = stream
+  return scope(() => addNorm(depth === 0 ? wanted(x!) : x!, change, norm).normed)
 }

@@ -122,7 +122,8 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   const training: Training = latest
     ? loadCheckpoint(latest.path, objective.rows, device)
     : fresh(initialParameters(objective.rows, { seed: config.train.seed, device }))
-  const trainee: Trainee = { objective, device, precision, ...training }
+  const { kernels, recompute } = config.train
+  const trainee: Trainee = { objective, device, precision, kernels, recompute, ...training }
   if (resume) rewindMetrics(paths.metrics, training.step)
 
   const exhibit = await loadExhibit(config, source, picturedImages)

@@ -44,7 +44,11 @@ export function openStepBench(config: Config): StepBench {
   const { batchSize, seed } = config.train
   const objective = objectiveOf(config, device)
   const parameters = initialParameters(objective.rows, { seed, device })
-  const trainee: Trainee = { objective, parameters, optimizer: initialAdamW(parameters), device, precision }
+  const { kernels, recompute } = config.train
+  const trainee: Trainee = {
+    ...{ objective, parameters, optimizer: initialAdamW(parameters) },
+    ...{ device, precision, kernels, recompute },
+  }
   const dimensions = dimensionsOf(config)
   const { imageSize, channels } = dimensions
   const shape = [batchSize, ...imageSize, channels] as const

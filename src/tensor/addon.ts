@@ -29,7 +29,8 @@ export interface Addon {
   free(handle: Handle): void
   liveTensors(): number
   requireGradient(handle: Handle, on: boolean): void
-  backward(handle: Handle): void
+  share(handle: Handle): Handle
+  backward(handles: readonly Handle[], gradients: readonly (Handle | null)[]): void
   gradient(handle: Handle): Handle | null
   clearGradient(handle: Handle): void
   adamW(

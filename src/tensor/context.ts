@@ -79,12 +79,30 @@ export function requireGradient(x: Tensor, on = true): Tensor {
   return x
 }
 
+/** Whether a gradient flows through `x`. */
+export const requiresGradient = (x: Tensor): boolean =>
+  guarded('requiresGradient', () => addon().describe(x.handle)[2])
+
 /** Adds the gradient of the scalar `loss` to that of every leaf it depends on, and frees the graph. */
 export function backward(loss: Tensor): void {
+  backwardFrom([loss], [null])
+}
+
+/** The same from several tensors whose own gradients are known. */
+export function backwardFrom(tensors: readonly Tensor[], gradients: readonly (Tensor | null)[]): void {
   guarded(
-    () => `backward(${loss})`,
-    () => addon().backward(loss.handle),
+    () => `backward(${tensors.join(', ')})`,
+    () =>
+      addon().backward(
+        tensors.map(({ handle }) => handle),
+        gradients.map((each) => each && each.handle),
+      ),
   )
+}
+
+/** The same tensor once more: it lives until both are disposed. */
+export function share(x: Tensor): Tensor {
+  return new Tensor(guarded('share', () => addon().share(x.handle)))
 }
 
 /** The gradient that `backward` has collected for `x`, or `null`. It shares memory with the engine's own. */

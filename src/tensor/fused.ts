@@ -25,6 +25,9 @@ export type Kernels = 'fused' | 'composed'
 
 let chosen: Kernels = 'fused'
 
+/** The kernels that are asked for just now. */
+export const kernelsChosen = (): Kernels => chosen
+
 /** Runs `body` with these kernels. */
 export function withKernels<T>(kernels: Kernels, body: () => T): T {
   const before = chosen

@@ -6,9 +6,11 @@ import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
 import { type AdamWOptions, type AdamWState, adamWStep } from '../optim/adamw.ts'
 import { clipGradients, gradientNorm, gradientsOf } from '../optim/gradients.ts'
-import { autocast, backward } from '../tensor/context.ts'
+import { autocast } from '../tensor/context.ts'
 import type { DType } from '../tensor/dtype.ts'
+import { type Kernels, withKernels } from '../tensor/fused.ts'
 import { mul } from '../tensor/ops.ts'
+import { backwardRecomputing, withRecompute } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
@@ -24,6 +26,10 @@ export interface Trainee {
   readonly optimizer: AdamWState
   readonly device: Device
   readonly precision: Precision
+  /** By default the fused ones, where there are any. */
+  readonly kernels?: Kernels
+  /** Keep only the ends of each block, and compute the rest again in the backward pass: slower, in less memory. */
+  readonly recompute?: boolean
   /** Told of every part of a step; by default nobody is. */
   readonly span?: Span
 }
@@ -39,15 +45,18 @@ export interface MicroBatch {
  * micro-batch. What `make` makes is freed at the end.
  */
 export function accumulateGradients(trainee: Trainee, make: () => MicroBatch, parts: number): number {
-  const { objective, parameters, device, precision, span = untimed } = trainee
-  return scope(() => {
+  const { objective, parameters, device, precision, kernels = 'fused', span = untimed } = trainee
+  const collect = () => {
     const { images, plan } = span('upload', make)
     const loss = span('forward', () =>
-      autocast({ device, dtype: precision }, () => objective.loss(weightsOf(parameters), images, plan)),
+      withKernels(kernels, () =>
+        autocast({ device, dtype: precision }, () => objective.loss(weightsOf(parameters), images, plan)),
+      ),
     )
-    span('backward', () => backward(parts === 1 ? loss : mul(loss, 1 / parts)))
+    span('backward', () => backwardRecomputing(parts === 1 ? loss : mul(loss, 1 / parts)))
     return item(loss)
-  })
+  }
+  return scope(() => (trainee.recompute ? withRecompute(collect) : collect()))
 }
 
 export interface UpdateOptions extends AdamWOptions {

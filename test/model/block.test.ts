@@ -1,6 +1,6 @@
 // The block against the same equations on plain arrays in double precision.
 import { expect, it } from 'vitest'
-import { applyBlocks, blockRows } from '../../src/model/block.ts'
+import { applyBlocks, blockRows, normRows } from '../../src/model/block.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { narrow } from '../../src/tensor/ops.ts'
@@ -10,7 +10,9 @@ import { expectClose, numbers, wave } from '../tolerance.ts'
 import { stirredParameters } from './tiny-model.ts'
 
 const dimensions = { width: 12, depth: 2, heads: 3, mlpRatio: 2.5, layerNormEpsilon: 1e-3 }
-const parameters = stirredParameters({ rows: blockRows('blocks', dimensions) })
+const parameters = stirredParameters({
+  rows: [...blockRows('blocks', dimensions), ...normRows('norm', dimensions.width)],
+})
 const flat = (name: string) => numbers(parameters.get(name)!)
 
 type Matrix = number[][]
@@ -66,20 +68,30 @@ function block(x: Matrix, name: string): Matrix {
   return plus(seen, linear(active, `${name}.mlp.fc2`))
 }
 
-it('applyBlocks computes x + attention(norm x), then x + mlp(norm x)', () =>
-  noGrad(() =>
-    scope(() => {
-      const [B, N, D] = [2, 5, dimensions.width]
-      const tokens = tensor(wave(B * N * D, 7), [B, N, D])
-      const result = applyBlocks(tokens, within(weightsOf(parameters), 'blocks'), dimensions)
-      expect(result.shape).toEqual([B, N, D])
-      for (let b = 0; b < B; b++) {
-        const start = matrixOf(numbers(narrow(tokens, 0, b, 1)), D)
-        const expected = ['blocks.0', 'blocks.1'].reduce(block, start).flat()
-        expectClose(narrow(result, 0, b, 1), expected, 5e-6)
-      }
-    }),
-  ))
+it.each([0, 1, 3])(
+  'applyBlocks computes x + attention(norm x), then x + mlp(norm x), then the norm: from %i on',
+  (from) =>
+    noGrad(() =>
+      scope(() => {
+        const [B, N, D] = [2, 5, dimensions.width]
+        const tokens = tensor(wave(B * N * D, 7), [B, N, D])
+        const weights = weightsOf(parameters)
+        const result = applyBlocks(
+          tokens,
+          within(weights, 'blocks'),
+          within(weights, 'norm'),
+          dimensions,
+          from,
+        )
+        expect(result.shape).toEqual([B, N - from, D])
+        for (let b = 0; b < B; b++) {
+          const start = matrixOf(numbers(narrow(tokens, 0, b, 1)), D)
+          const expected = norm(['blocks.0', 'blocks.1'].reduce(block, start), 'norm')
+          expectClose(narrow(result, 0, b, 1), expected.slice(from).flat(), 5e-6)
+        }
+      }),
+    ),
+)
 
 it('blockRows names every parameter as the reference does', () => {
   expect(

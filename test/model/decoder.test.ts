@@ -4,7 +4,7 @@ import { decodeAll, decodeHidden, decoderRows } from '../../src/model/decoder.ts
 import { decoderBlocks } from '../../src/model/dimensions.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
 import { noGrad } from '../../src/tensor/context.ts'
-import { add, cat, expand, layerNorm, linear, narrow } from '../../src/tensor/ops.ts'
+import { add, cat, expand, linear, narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { planFromNoise } from '../../src/token/mask.ts'
@@ -31,8 +31,8 @@ describe('the decoder', () => {
         const cls = narrow(embedded, 1, 0, 1)
         const sequence = cat([narrow(embedded, 1, 1, K), expand(weights('mask_token'), [B, N - K, 16])], 1)
         const inOrder = add(take(sequence, plan.restore), where) // cls has the position 0
-        const x = applyBlocks(cat([cls, inOrder], 1), within(weights, 'decoder_blocks'), decoderBlocks(tiny))
-        const normed = layerNorm(x, weights('decoder_norm.weight'), weights('decoder_norm.bias'), 1e-6)
+        const [blocks, norm] = ['decoder_blocks', 'decoder_norm'].map((name) => within(weights, name))
+        const normed = applyBlocks(cat([cls, inOrder], 1), blocks!, norm!, decoderBlocks(tiny))
         const expected = narrow(
           linear(normed, weights('decoder_pred.weight'), weights('decoder_pred.bias')),
           1,

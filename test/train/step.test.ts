@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
 import { clearGradients, noGrad, requireGradient } from '../../src/tensor/context.ts'
+import type { Kernels } from '../../src/tensor/fused.ts'
 import { div, mul, narrow, sum } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
@@ -71,6 +72,26 @@ describe('accumulateGradients', () => {
     const before = liveTensors()
     accumulateGradients(trainee, micro(trainee, 0, 4), 1)
     expect(liveTensors()).toBe(before)
+  })
+
+  it('gives the same loss and gradients when blocks are computed again, bit for bit, and keeps no tensor', () => {
+    const trainee = stirred()
+    const run = (recompute: boolean) =>
+      collected(trainee, () => [accumulateGradients({ ...trainee, recompute }, micro(trainee, 0, 8), 1)])
+    const before = liveTensors()
+    const [plain, again] = [run(false), run(true)]
+    expect(again.losses).toEqual(plain.losses)
+    expect(again.gradients).toEqual(plain.gradients)
+    expect(liveTensors()).toBe(before)
+  })
+
+  it('gives the same with the kernels as with LibTorch’s operators', () => {
+    const trainee = stirred()
+    const run = (kernels: Kernels) =>
+      collected(trainee, () => [accumulateGradients({ ...trainee, kernels }, micro(trainee, 0, 8), 1)])
+    const [fused, composed] = [run('fused'), run('composed')]
+    expect(fused.losses[0]).toBeCloseTo(composed.losses[0]!, 6)
+    for (const [i, values] of fused.gradients.entries()) expectClose(values, composed.gradients[i]!, 1e-6)
   })
 
   it('in bfloat16 is near float32: loss within 1 %, gradients within 5 % of their norm', () => {

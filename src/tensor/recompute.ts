@@ -1,0 +1,97 @@
+/**
+ * Activation checkpointing (Chen et al. 2016, "Training deep nets with sublinear memory cost"): of a segment only what goes
+ * in and what comes out is kept; what lies between is computed again when its gradient is wanted. A third more work, and
+ * the memory of one segment instead of all.
+ */
+import {
+  autocast,
+  backward,
+  backwardFrom,
+  gradient,
+  noGrad,
+  productType,
+  requireGradient,
+  requiresGradient,
+  share,
+} from './context.ts'
+import type { DType } from './dtype.ts'
+import { type Kernels, kernelsChosen, withKernels } from './fused.ts'
+import { detach } from './ops.ts'
+import { scope, unscoped } from './scope.ts'
+import type { Tensor } from './tensor.ts'
+
+type Run = (inputs: readonly Tensor[]) => readonly Tensor[]
+
+interface Segment {
+  readonly run: Run
+  readonly inputs: readonly Tensor[]
+  readonly outputs: readonly Tensor[]
+  /** What was set when it ran first. */
+  readonly kernels: Kernels
+  readonly dtype: DType
+}
+
+let tape: Segment[] | null = null
+
+const dispose = (tensors: readonly Tensor[]) => {
+  for (const x of tensors) x.dispose()
+}
+
+/** Runs `body`, in which `segment` keeps only ends; `backward` of this file then finds the gradients. */
+export function withRecompute<T>(body: () => T): T {
+  const before = tape
+  tape = []
+  try {
+    return body()
+  } finally {
+    for (const { inputs, outputs } of tape) dispose([...inputs, ...outputs]) // only when `body` failed
+    tape = before
+  }
+}
+
+/**
+ * run(inputs) as one segment. The inputs must be read by nothing else. Outside of `withRecompute` it just runs.
+ */
+export function segment(inputs: readonly Tensor[], run: Run): readonly Tensor[] {
+  if (!tape) return run(inputs)
+  const outputs = noGrad(() => run(inputs))
+  for (const x of outputs) requireGradient(x)
+  const kept = (tensors: readonly Tensor[]) => unscoped(() => tensors.map(share))
+  const { device } = outputs[0]!
+  tape.push({
+    ...{ run, inputs: kept(inputs), outputs: kept(outputs) },
+    ...{ kernels: kernelsChosen(), dtype: productType(device) },
+  })
+  return outputs
+}
+
+function backwardThrough({ run, inputs, outputs, kernels, dtype }: Segment): void {
+  scope(() => {
+    const fresh = inputs.map((x) => requireGradient(detach(x)))
+    const { device } = outputs[0]!
+    const again = withKernels(kernels, () => autocast({ device, dtype }, () => run(fresh)))
+    const gradients = outputs.map(gradient)
+    const reached = again.flatMap((x, i) => (gradients[i] ? [[x, gradients[i]] as const] : []))
+    dispose([...outputs]) // their gradients are in hand, so the tensors need not wait for the end
+    backwardFrom(
+      reached.map(([x]) => x),
+      reached.map(([, g]) => g),
+    )
+    const learned = inputs.flatMap((x, i) => {
+      const g = requiresGradient(x) ? gradient(fresh[i]!) : null
+      return g ? [[x, g] as const] : []
+    })
+    if (learned.length > 0)
+      backwardFrom(
+        learned.map(([x]) => x),
+        learned.map(([, g]) => g),
+      )
+  })
+  dispose(inputs)
+}
+
+/** Adds the gradient of the scalar `loss` to that of every leaf it depends on, through all segments. */
+export function backwardRecomputing(loss: Tensor): void {
+  backward(loss)
+  for (let last = tape?.pop(); last; last = tape?.pop()) backwardThrough(last)
+}
