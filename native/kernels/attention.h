@@ -93,10 +93,10 @@ void attention(const Attention<T>& a) {
   const int64_t N = a.tokens, d = a.width, D = a.heads * d, stride = 3 * D;
   const int64_t padded = ceilDivide(N, kPanel) * kPanel;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-  parallelShares(a.samples * a.heads, [&](int64_t begin, int64_t end) {
+  parallelTasks(a.samples * a.heads, [&](const auto& next) {
     float* scores = scratch<0>().of<float>(kQueries * padded);
     T* share = scratch<1>().of<T>(kQueries * padded);
-    for (int64_t each = begin; each < end; each++) {
+    for (int64_t each = next(); each >= 0; each = next()) {
       const T* q = a.qkv + each / a.heads * N * stride + each % a.heads * d;
       T* out = a.out + each / a.heads * (N - a.from) * D + each % a.heads * d - a.from * D;  // as if all were there
       const uint32_t* keys = packAll<T>(scratch<3>(), Along<T>{q + D, stride}, N, d);
@@ -119,14 +119,14 @@ void attentionGradient(const AttentionGradient<T>& a) {
   const int64_t N = a.tokens, d = a.width, D = a.heads * d, stride = 3 * D;
   const int64_t padded = ceilDivide(N, kPanel) * kPanel, dPadded = ceilDivide(d, kPanel) * kPanel;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-  parallelShares(a.samples * a.heads, [&](int64_t begin, int64_t end) {
+  parallelTasks(a.samples * a.heads, [&](const auto& next) {
     float* scores = scratch<0>().of<float>(2 * kQueries * padded);
     float* gradients = scores + kQueries * padded;
     T* share = scratch<1>().of<T>(2 * kQueries * padded);
     T* shareGradient = share + kQueries * padded;
     float* dk = scratch<9>().of<float>(2 * N * dPadded);
     float* dv = dk + N * dPadded;
-    for (int64_t each = begin; each < end; each++) {
+    for (int64_t each = next(); each >= 0; each = next()) {
       const int64_t offset = each / a.heads * N * stride + each % a.heads * d;
       const T* q = a.qkv + offset;
       const T* out = a.out + each / a.heads * (N - a.from) * D + each % a.heads * d - a.from * D;

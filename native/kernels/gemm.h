@@ -301,11 +301,11 @@ inline void packTransposed(const T* from, int64_t stride, int64_t columns, int64
     }
 }
 
-// Asks for `count` elements that will soon be written.
-template <class T>
+// Asks for `count` elements that will soon be read, or written.
+template <int written = 1, class T>
 inline void fetch(const T* from, int64_t count) {
   for (size_t byte = 0; byte < count * sizeof(T); byte += 64)
-    __builtin_prefetch(reinterpret_cast<const char*>(from) + byte, 1);
+    __builtin_prefetch(reinterpret_cast<const char*>(from) + byte, written);
 }
 
 // How `threads` share a product of `rows` × `columns` tiles. Each part reads its rows and its columns, `rowCost` and
@@ -328,29 +328,47 @@ inline Split split(int64_t rows, double rowCost, int64_t columns, double columnC
   return best;
 }
 
+// How a product of `strips` × `panels` tiles is cut into tasks. Either the threads share the rows and each packs every
+// panel, or they share the groups of panels and each reads every row: whichever brings in less.
+struct Tasks {
+  int64_t group;  // panels of a task
+  int64_t chunk;  // strips of a task
+};
+inline Tasks cut(int64_t strips, int64_t panels, int64_t mostPanels, int64_t threads) {
+  if (threads == 1) return {std::min(mostPanels, panels), strips};
+  const int64_t finest = 4 * threads;  // tasks that suffice for nobody to wait long at the end
+  const double groups = ceilDivide(panels, mostPanels);
+  const double byRows = threads * panels * kPackRight + groups * strips * kReadLeft;
+  const int64_t narrow = std::max<int64_t>(1, std::min(mostPanels, panels / finest));
+  const double byGroups = panels * kPackRight + ceilDivide(panels, narrow) * strips * kReadLeft;
+  if (byGroups < byRows && panels >= finest) return {narrow, strips};
+  return {std::min(mostPanels, panels), std::max<int64_t>(1, ceilDivide(strips, finest))};
+}
+
 // out(row, column, results, count): `count` ≤ kLanes results of A [M, K] · B [K, N]. `stride` is A's, in elements.
 // ahead(row, column) comes earlier, for the same row and the first column of a panel.
 template <class T, bool staged = false, class B, class Ahead, class Out>
 void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, Ahead&& ahead, Out&& out) {
   const int64_t steps = ceilDivide(K, kPerWord<T>);
   const int64_t panels = ceilDivide(N, kPanel);
-  const int64_t group = std::max<int64_t>(1, kCacheBytes / (steps * kPanel * 4));
   const int64_t block = std::max<int64_t>(kRows, kCacheBytes / (steps * 4) / kRows * kRows);
   // Rows that lie a multiple of 2 KiB apart fall into the same few cache sets, and a last half word has no neighbour.
   const bool copies = stride * sizeof(T) % 2048 == 0 || K % kPerWord<T> != 0 || stride % kPerWord<T> != 0;
   const int64_t copyStride = steps + 16;
-  const Split parts = split(ceilDivide(M, kRows), kReadLeft, panels, kPackRight, threadCount());
-  parallel(parts.rows * parts.columns, [&](int64_t part) {
-    const int64_t r = part / parts.columns, c = part % parts.columns;
-    const int64_t units = ceilDivide(M, kRows);
-    const int64_t rowEnd = std::min(M, units * (r + 1) / parts.rows * kRows);
-    const int64_t panelEnd = panels * (c + 1) / parts.columns;
-    uint32_t* packed = scratch<0>().words(std::min(group, panels) * steps * kPanel);
-    for (int64_t p0 = panels * c / parts.columns; p0 < panelEnd; p0 += group) {
-      const int64_t p1 = std::min(p0 + group, panelEnd);
-      for (int64_t p = p0; p < p1; p++)
-        pack<T>(b, p * kPanel, std::min<int64_t>(kPanel, N - p * kPanel), K, packed + (p - p0) * steps * kPanel);
-      for (int64_t m0 = units * r / parts.rows * kRows; m0 < rowEnd; m0 += block) {
+  const int64_t most = std::max<int64_t>(1, kCacheBytes / (steps * kPanel * 4));
+  const auto [group, chunk] = cut(ceilDivide(M, kRows), panels, most, threadCount());
+  const int64_t groups = ceilDivide(panels, group), chunks = ceilDivide(M, chunk * kRows);
+  parallelTasks(groups * chunks, [&](const auto& next) {
+    uint32_t* packed = scratch<0>().words(group * steps * kPanel);
+    int64_t inHand = -1;
+    for (int64_t task = next(); task >= 0; task = next()) {
+      const int64_t p0 = task / chunks * group, p1 = std::min(p0 + group, panels);
+      const int64_t rowEnd = std::min(M, (task % chunks + 1) * chunk * kRows);
+      if (inHand != p0)
+        for (int64_t p = p0; p < p1; p++)
+          pack<T>(b, p * kPanel, std::min<int64_t>(kPanel, N - p * kPanel), K, packed + (p - p0) * steps * kPanel);
+      inHand = p0;
+      for (int64_t m0 = task % chunks * chunk * kRows; m0 < rowEnd; m0 += block) {
         const int64_t rows = std::min(block, rowEnd - m0);
         const uint32_t* left = reinterpret_cast<const uint32_t*>(a + m0 * stride);
         ptrdiff_t row = stride / kPerWord<T>;
@@ -363,23 +381,19 @@ void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, 
           left = copy;
           row = copyStride;
         }
-        // Each panel also asks for its share of the rows that come next.
-        const int64_t lines = ceilDivide(K * sizeof(T), 64);
-        const int64_t next = std::min(block, rowEnd - m0 - rows);
         for (int64_t p = p0; p < p1; p++) {
           const int64_t n = p * kPanel;
-          const int64_t line0 = lines * (p - p0) / (p1 - p0), line1 = lines * (p + 1 - p0) / (p1 - p0);
+          // The first panel finds its rows in memory, and so asks for those of the next strips.
+          const int64_t fetched = p == p0 && !copies ? rows - 2 * kRows : 0;
           tiles<T, staged>(left, row, 1, rows, packed + (p - p0) * steps * kPanel, steps,
-                   [&](int64_t m) {
-                     ahead(m0 + m, n);
-                     if (m >= next) return;
-                     const char* from = reinterpret_cast<const char*>(a + (m0 + rows + m) * stride);
-                     for (int64_t line = line0; line < line1; line++) __builtin_prefetch(from + line * 64);
-                   },
-                   [&](int64_t m, Vector x, Vector y) {
-                     out(m0 + m, n, x, std::min<int64_t>(kLanes, N - n));
-                     if (N - n > kLanes) out(m0 + m, n + kLanes, y, std::min<int64_t>(kLanes, N - n - kLanes));
-                   });
+                           [&](int64_t m) {
+                             ahead(m0 + m, n);
+                             if (m < fetched) fetch<0>(a + (m0 + m + 2 * kRows) * stride, K);
+                           },
+                           [&](int64_t m, Vector x, Vector y) {
+                             out(m0 + m, n, x, std::min<int64_t>(kLanes, N - n));
+                             if (N - n > kLanes) out(m0 + m, n + kLanes, y, std::min<int64_t>(kLanes, N - n - kLanes));
+                           });
         }
       }
     }

@@ -6,6 +6,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorIterator.h>
 
+#include <atomic>
+
 namespace sherd {
 
 inline int64_t threadCount() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
@@ -32,6 +34,18 @@ void parallel(int64_t count, const Body& body) {
         for (int64_t i = data[0] - first, end = i + length; i < end; i++) body(i);
       },
       /*grain_size=*/1);
+}
+
+// Tasks that each thread takes as it gets on, because cores are never equally fast. worker(next) runs on every thread;
+// next() is the next task, in order, or −1 when none is left. What a task computes must not depend on who takes it.
+template <class Worker>
+void parallelTasks(int64_t tasks, const Worker& worker) {
+  std::atomic<int64_t> taken{0};
+  const auto next = [&] {
+    const int64_t task = taken.fetch_add(1, std::memory_order_relaxed);
+    return task < tasks ? task : -1;
+  };
+  parallel(std::min(tasks, threadCount()), [&](int64_t) { worker(next); });
 }
 
 // body(begin, end) for one contiguous share of 0 … count − 1 a thread.
