@@ -36,18 +36,19 @@ void linearGelu(int64_t M, int64_t H, int64_t K, const T* x, const float* w, con
   });
 }
 
-// From the gradient of y [M, N] = gelu(before) wᵀ + b: that of `before`, in its place, and gelu(before) once more.
+// From the gradient of y [M, N] = gelu(before) wᵀ + b: that of `before` [M, H], and gelu(before) once more.
 template <class T>
-void linearGeluGradient(int64_t M, int64_t N, int64_t H, const T* y, const float* w, T* before, T* hidden) {
+void linearGeluGradient(int64_t M, int64_t N, int64_t H, const T* y, const float* w, const T* before, T* gradient, T* hidden) {
   const auto ahead = [=](int64_t m, int64_t n) {
-    fetch(before + m * H + n, kPanel);
+    fetch<0>(before + m * H + n, kPanel);
+    fetch(gradient + m * H + n, kPanel);
     fetch(hidden + m * H + n, kPanel);
   };
   multiply<T, true>(M, H, N, y, N, Across<float>{w, H}, ahead, [=](int64_t m, int64_t n, Vector v, int64_t count) {
     const Vector u = load(before + m * H + n, count);
     const Normal at = normal<T>(u);
     store(hidden + m * H + n, u * at.distribution, count);
-    store(before + m * H + n, v * (at.distribution + u * at.density), count);
+    store(gradient + m * H + n, v * (at.distribution + u * at.density), count);
   });
 }
 

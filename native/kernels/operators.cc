@@ -118,7 +118,7 @@ struct Mlp : torch::autograd::Function<Mlp> {
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     auto saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], w1 = weights(saved[2]), w2 = weights(saved[3]);
-    const Tensor before = saved[1].clone();  // a second backward must find it as it was
+    const Tensor &before = saved[1], dbefore = at::empty_like(before);
     const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K;
     const Tensor g = ready(gradients[0], x.scalar_type());
     const Tensor dx = at::empty_like(x), dw1 = at::empty_like(w1), dw2 = at::empty_like(w2);
@@ -126,11 +126,12 @@ struct Mlp : torch::autograd::Function<Mlp> {
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
       Tensor hidden = at::empty_like(before);
-      linearGeluGradient<T>(M, N, H, data<T>(g), data<float>(w2), data<T>(before), data<T>(hidden));
+      linearGeluGradient<T>(M, N, H, data<T>(g), data<float>(w2), data<T>(before), data<T>(dbefore),
+                            data<T>(hidden));
       multiplyTransposed<T>(M, N, H, data<T>(g), N, data<T>(hidden), H, data<float>(dw2), data<float>(db2));
       hidden.reset();
-      linearInput<T>(M, H, K, data<T>(before), data<float>(w1), data<T>(dx));
-      multiplyTransposed<T>(M, H, K, data<T>(before), H, data<T>(x), K, data<float>(dw1), data<float>(db1));
+      linearInput<T>(M, H, K, data<T>(dbefore), data<float>(w1), data<T>(dx));
+      multiplyTransposed<T>(M, H, K, data<T>(dbefore), H, data<T>(x), K, data<float>(dw1), data<float>(db1));
     });
     return {dx, dw1, db1, dw2, db2};
   }
