@@ -296,6 +296,11 @@ Napi::Value build(const Napi::CallbackInfo& info) {
   result.Set("cudaBuild", at::hasCUDA() || c10::impl::hasDeviceGuardImpl(at::kCUDA));
   result.Set("cudaDevices", static_cast<double>(deviceCount(at::kCUDA)));
   result.Set("oneDnn", at::hasMKLDNN());
+#if defined(__AVX512BF16__)
+  result.Set("bfloat16Kernels", true);
+#else
+  result.Set("bfloat16Kernels", false);
+#endif
   return result;
 }
 

@@ -17,6 +17,8 @@ export interface EngineBuild {
   readonly cudaBuild: boolean
   readonly cudaDevices: number
   readonly oneDnn: boolean
+  /** Whether the addon's kernels were compiled for a CPU that multiplies bfloat16. */
+  readonly bfloat16Kernels: boolean
 }
 
 /** What `native/addon.cc` exports. */

@@ -4,7 +4,7 @@
  * operators; both have the same gradients.
  */
 import { call, callMany } from './call.ts'
-import { productType } from './context.ts'
+import { engineBuild, productType } from './context.ts'
 import { cpuBfloat16 } from './cpu.ts'
 import {
   add,
@@ -39,6 +39,13 @@ export function withKernels<T>(kernels: Kernels, body: () => T): T {
   }
 }
 
+let bfloat16Kernels: boolean | undefined
+
+function hasBfloat16Kernels(): boolean {
+  bfloat16Kernels ??= engineBuild().bfloat16Kernels && cpuBfloat16() !== 'amx_bf16'
+  return bfloat16Kernels
+}
+
 /**
  * Whether the kernels run: on a CPU, in float32, or in bfloat16 by its vector unit. A CPU with a matrix unit (AMX) is left
  * to LibTorch, which knows how to use it.
@@ -46,7 +53,7 @@ export function withKernels<T>(kernels: Kernels, body: () => T): T {
 export function hasKernels(device: Device): boolean {
   if (chosen === 'composed' || device !== 'cpu') return false
   const type = productType(device)
-  return type === 'float32' || (type === 'bfloat16' && cpuBfloat16() === 'avx512_bf16')
+  return type === 'float32' || (type === 'bfloat16' && hasBfloat16Kernels())
 }
 
 /** Weight [out, in] and bias [out] of a linear map, or weight and bias [D] of a layer norm. */
