@@ -10,15 +10,18 @@ export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
 export { withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
 export { presetNames, presetOf } from './config/presets.ts'
-export { resolveConfig } from './config/resolve.ts'
+export { describeKeys, dimensionsOf, type KeyDescription, resolveConfig } from './config/resolve.ts'
 export type { Config, ConfigInput } from './config/schema.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
+export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
+export { measurePeak } from './machine/gemm.ts'
 export { planMachine } from './machine/plan.ts'
+export { type SetupResult, setUp } from './machine/setup.ts'
 export { decodeAll, decodeHidden } from './model/decoder.ts'
 // model
 export type { Dimensions } from './model/dimensions.ts'
-export { encode } from './model/encoder.ts'
+export { encode, encoderRows } from './model/encoder.ts'
 export {
   initialParameters,
   loadParameters,
@@ -36,6 +39,7 @@ export { type AdamWOptions, type AdamWState, adamWStep, initialAdamW } from './o
 export { learningRateAt, type Schedule, scaledLearningRate } from './optim/schedule.ts'
 // pictures
 export { drawLossCurve } from './picture/loss-curve.ts'
+export { meanQuality, type Quality } from './picture/quality.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
 export { drawReconstructions } from './picture/reconstruction-grid.ts'
 export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader.ts'
@@ -48,10 +52,14 @@ export {
 export { type PackOptions, type PackSummary, packImages } from './prepare/pack.ts'
 export { measureStatistics } from './prepare/statistics.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
+export { benchData } from './run/data-bench.ts'
 export type { RunEvent } from './run/events.ts'
 export { type OpenedRun, openRun } from './run/folder.ts'
+export { benchGemm } from './run/gemm-bench.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'
+export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
+export { openStepBench, type StepBench } from './run/step-bench.ts'
 // source, prepare
 export { type ImageFolder, openImageFolder } from './source/image-folder.ts'
 export { type ImageSource, openSource } from './source/open.ts'
@@ -64,7 +72,7 @@ export {
 } from './source/packed-images.ts'
 export { writeSampleData } from './source/sample-data/write.ts'
 // target, objective
-export { patchStatistics, pixelTarget, withStatistics } from './target/pixels.ts'
+export { patchStatistics, pixelLoss, pixelTarget, withStatistics } from './target/pixels.ts'
 // tensor
 export {
   autocast,
@@ -79,6 +87,7 @@ export {
   synchronize,
 } from './tensor/context.ts'
 export type { ArrayOf, DType } from './tensor/dtype.ts'
+export { type Kernels, withKernels } from './tensor/fused.ts'
 export * as ops from './tensor/ops.ts'
 export { liveTensors, scope } from './tensor/scope.ts'
 export {
@@ -96,6 +105,7 @@ export { type Grid, gridOf } from './token/grid.ts'
 export { keptCount, type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
 export { patchify, unpatchify } from './token/patchify.ts'
 export { sineCosinePositions } from './token/position.ts'
+export { tokenSequence } from './token/sequence.ts'
 export type { StepEvent } from './train/events.ts'
 export { type TrainOptions, train } from './train/loop.ts'
 export type { Span } from './train/span.ts'

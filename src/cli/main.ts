@@ -59,8 +59,17 @@ function missingLast(command: Command): void {
   })
 }
 
+/** A reader that has heard enough, as in `sherd presets | head -1`, is no error: what follows is written to nobody. */
+function letReadersLeave(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+}
+
 /** Runs one command; sets the exit status instead of exiting, so that output is flushed. */
 export async function main(argv: readonly string[]): Promise<void> {
+  letReadersLeave()
   try {
     await program().parseAsync(argv)
   } catch (error) {

@@ -95,7 +95,7 @@ export function backwardFrom(tensors: readonly Tensor[], gradients: readonly (Te
     () =>
       addon().backward(
         tensors.map(({ handle }) => handle),
-        gradients.map((each) => each && each.handle),
+        gradients.map((each) => each?.handle ?? null),
       ),
   )
 }

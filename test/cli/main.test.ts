@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -72,4 +74,18 @@ describe.concurrent('sherd', () => {
     expect(stderr).toMatch(message)
     expect([status, stdout]).toEqual([2, ''])
   })
+})
+
+it('lets a reader leave before the end, as `| head -1` does', async () => {
+  const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
+  const child = spawn(process.execPath, [launcher, 'presets', '--keys'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let complaints = ''
+  child.stderr.on('data', (chunk) => {
+    complaints += String(chunk)
+  })
+  child.stdout.destroy()
+  const [status] = await once(child, 'exit')
+  expect([status, complaints]).toEqual([0, ''])
 })
