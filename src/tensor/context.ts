@@ -46,8 +46,8 @@ export function autocast<T>({ device, dtype }: { device: Device; dtype: DType },
 
 /** The type that matrix products take on the device just now. */
 export function productType(device: Device): DType {
-  const [kind = device] = device.split(':')
-  const code = casting.get(kind)
+  if (casting.size === 0) return 'float32'
+  const code = casting.get(device) ?? casting.get(device.split(':')[0]!)
   return code === undefined ? 'float32' : code === dtypes.bfloat16.code ? 'bfloat16' : 'float16'
 }
 
