@@ -13,6 +13,8 @@ const free = new Set([
   'train.epochs',
   'train.device',
   'train.precision',
+  'train.kernels',
+  'train.recompute',
   'train.threads',
   'data.workers',
   'data.prefetchBatches',

@@ -25,7 +25,9 @@ describe('configDifferences', () => {
   it('lets nothing change that decides what is learned from what', () => {
     const free = (key: string) =>
       /^(checkpoint|log)\./.test(key) ||
-      /\.(steps|epochs|device|precision|threads|workers|prefetchBatches|maxSkippedShare)$/.test(key)
+      /\.(steps|epochs|device|precision|kernels|recompute|threads|workers|prefetchBatches|maxSkippedShare)$/.test(
+        key,
+      )
     const learned = configKeys().filter((key) => !free(key))
     expect(learned).toEqual(
       expect.arrayContaining(['objective', 'model.width', 'mask.ratio', 'train.seed', 'data.crop']),
