@@ -18,7 +18,6 @@ namespace {
 using at::Tensor;
 using MaybeTensor = c10::optional<at::Tensor>;
 using torch::autograd::AutogradContext;
-using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 at::ScalarType computeType() {
@@ -28,9 +27,6 @@ at::ScalarType computeType() {
   return at::autocast::is_cpu_enabled() ? at::autocast::get_autocast_cpu_dtype() : at::kFloat;
 #endif
 }
-
-template <class T>
-constexpr at::ScalarType kTypeOf = std::is_same_v<T, float> ? at::kFloat : at::kBFloat16;
 
 // body(T()) for the type that products are taken in.
 template <class Body>
@@ -44,6 +40,7 @@ void withType(at::ScalarType type, Body&& body) {
 
 Tensor ready(const Tensor& x, at::ScalarType type) {
   TORCH_CHECK(x.device().is_cpu(), "sherd's kernels take tensors on the CPU, got one on ", x.device());
+  TORCH_CHECK(x.dim() > 0 && x.numel() > 0, "sherd's kernels take tensors with elements, got the shape ", x.sizes());
   return x.to(type).contiguous();
 }
 Tensor weights(const Tensor& w) { return ready(w, at::kFloat); }
@@ -59,15 +56,19 @@ Tensor like(const Tensor& x, int64_t width) {
   return at::empty(shape, x.options());
 }
 
-void expectWidth(const char* what, const Tensor& weight, int64_t width) {
-  TORCH_CHECK(weight.size(-1) == width, what, ": expected a weight for rows of ", width, " numbers, got ", weight.sizes());
+// The weight [out, in] and the bias [out] of a linear map of rows of `width` numbers.
+void expectLinear(const char* what, const Tensor& weight, const Tensor& bias, int64_t width) {
+  TORCH_CHECK(weight.dim() == 2 && weight.size(1) == width, what, ": expected a weight for rows of ", width, " numbers, got ",
+              weight.sizes());
+  TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)), what, ": expected a bias of ",
+              weight.size(0), " numbers, got ", bias.sizes());
 }
 
 struct Linear : torch::autograd::Function<Linear> {
   static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& weight, const MaybeTensor& bias) {
     const Tensor x = ready(input, computeType()), w = weights(weight), b = bias ? weights(*bias) : Tensor();
+    expectLinear("sherd::linear", w, b, x.size(-1));
     const int64_t N = w.size(0), K = w.size(1);
-    expectWidth("sherd::linear", w, x.size(-1));
     const Tensor y = like(x, N);
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
@@ -101,9 +102,9 @@ struct Mlp : torch::autograd::Function<Mlp> {
                         const Tensor& weight2, const Tensor& bias2) {
     const Tensor x = ready(input, computeType()), w1 = weights(weight1), w2 = weights(weight2);
     const Tensor b1 = weights(bias1), b2 = weights(bias2);
+    expectLinear("sherd::mlp", w1, b1, x.size(-1));
+    expectLinear("sherd::mlp", w2, b2, w1.size(0));
     const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K;
-    expectWidth("sherd::mlp", w1, x.size(-1));
-    expectWidth("sherd::mlp", w2, H);
     const bool learns = input.requires_grad() || weight1.requires_grad() || weight2.requires_grad();
     const Tensor before = learns ? like(x, H) : Tensor(), hidden = like(x, H), y = like(x, N);
     withType(x.scalar_type(), [&](auto t) {
@@ -145,7 +146,8 @@ struct NormOf : torch::autograd::Function<NormOf> {
     const Tensor x = ready(input, at::kFloat), w = weights(weight), b = weights(bias);
     const Tensor delta = change ? ready(*change, type) : Tensor();
     const int64_t D = x.size(-1), rows = x.numel() / D;
-    expectWidth("sherd::layer_norm", w, D);
+    TORCH_CHECK(w.dim() == 1 && w.size(0) == D && b.sizes() == w.sizes(), "sherd::layer_norm: expected a weight and a bias of ",
+                D, " numbers, got ", w.sizes(), " and ", b.sizes());
     TORCH_CHECK(!delta.defined() || delta.sizes() == x.sizes(), "sherd::add_layer_norm: expected two tensors of one shape, got ",
                 x.sizes(), " and ", delta.sizes());
     const Tensor total = delta.defined() ? at::empty_like(x) : x, y = at::empty(x.sizes(), x.options().dtype(type));
@@ -239,7 +241,7 @@ struct MakeTokens : torch::autograd::Function<MakeTokens> {
     TORCH_CHECK(x.dim() == 3 && positions.dim() == 2 && mask.has_value() == hidden.has_value(),
                 "sherd::tokens: expected x [B, K, D] and positions [N, D], got ", x.sizes(), " and ", positions.sizes());
     const int64_t B = x.size(0), D = x.size(2), N = positions.size(0);
-    expectWidth("sherd::tokens", positions, D);
+    TORCH_CHECK(positions.size(1) == D, "sherd::tokens: expected positions of ", D, " numbers, got ", positions.sizes());
     const Tensor k = patchNumbers(kept, B, N), m = hidden ? patchNumbers(*hidden, B, N) : Tensor();
     const Tensor c = cls ? weights(*cls) : Tensor(), t = mask ? weights(*mask) : Tensor();
     const int64_t K = k.size(1), M = hidden ? m.size(1) : 0;

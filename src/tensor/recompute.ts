@@ -37,7 +37,7 @@ const dispose = (tensors: readonly Tensor[]) => {
   for (const x of tensors) x.dispose()
 }
 
-/** Runs `body`, in which `segment` keeps only ends; `backward` of this file then finds the gradients. */
+/** Runs `body`, in which `segment` keeps only ends; `backwardRecomputing` then finds the gradients. */
 export function withRecompute<T>(body: () => T): T {
   const before = tape
   tape = []
@@ -93,5 +93,8 @@ function backwardThrough({ run, inputs, outputs, kernels, dtype }: Segment): voi
 /** Adds the gradient of the scalar `loss` to that of every leaf it depends on, through all segments. */
 export function backwardRecomputing(loss: Tensor): void {
   backward(loss)
-  for (let last = tape?.pop(); last; last = tape?.pop()) backwardThrough(last)
+  for (let last = tape?.at(-1); last; last = tape?.at(-1)) {
+    backwardThrough(last)
+    tape?.pop() // not before: what is on the tape is freed when this fails
+  }
 }

@@ -219,6 +219,24 @@ describe('wrong arguments are refused, and the process lives on', () => {
   const zeros = (...shape: number[]) => tensor(new Array(product(shape)).fill(0), shape)
   it.each<[string, () => unknown, RegExp]>([
     ['a weight of another width', () => linear(zeros(2, 3), wb(zeros(4, 5), zeros(4))), /rows of 3 numbers/],
+    ['a bias that is too short', () => linear(zeros(2, 3), wb(zeros(4, 3), zeros(3))), /bias of 4 numbers/],
+    [
+      'a bias that is too short, inside an MLP',
+      () => mlp(zeros(2, 3), wb(zeros(8, 3), zeros(8)), wb(zeros(3, 8), zeros(2))),
+      /bias of 3 numbers/,
+    ],
+    ['a weight that is no matrix', () => linear(zeros(2, 3), wb(zeros(3), zeros(1))), /rows of 3 numbers/],
+    [
+      'no rows',
+      () => linear(zeros(0, 3), wb(zeros(4, 3), zeros(4))),
+      /with elements, got the shape \[0, 3\]/,
+    ],
+    ['rows of nothing', () => layerNorm(zeros(2, 0), wb(zeros(0), zeros(0)), 0), /with elements/],
+    [
+      'the bias of another norm',
+      () => layerNorm(zeros(2, 3), wb(zeros(3), zeros(2)), 0),
+      /a weight and a bias of 3 numbers/,
+    ],
     ['heads that do not divide', () => selfAttention(zeros(1, 2, 15), 2), /multiple of 2 heads/],
     [
       'two shapes to add',
