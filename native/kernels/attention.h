@@ -44,9 +44,9 @@ void multiplyPacked(int64_t rows, int64_t columns, int64_t depth, const T* a, in
   const int64_t steps = ceilDivide(depth, kPerWord<T>);
   for (int64_t n = 0; n < columns; n += kPanel)
     tiles<T>(reinterpret_cast<const uint32_t*>(a), stride / kPerWord<T>, 1, rows, packed + n * steps, steps, [](int64_t) {},
-             [&](int64_t m, Vector x, Vector y) {
-               out(m, n, x, columns - n);
-               if (columns - n > kLanes) out(m, n + kLanes, y, columns - n - kLanes);
+             [&](int64_t m, Two x) {
+               out(m, n, x.left, columns - n);
+               if (columns - n > kLanes) out(m, n + kLanes, x.right, columns - n - kLanes);
              });
 }
 
@@ -61,11 +61,10 @@ void addTransposed(int64_t depth, int64_t columnsA, int64_t columnsB, const T* a
     float unused[kRows] = {};
     packTransposed<T>(a + s, stride, rows, depth, strip, unused);
     for (int64_t n = 0; n < columnsB; n += kPanel)
-      tile<T, kRows>(strip, 1, kRows, packed + n * steps, steps, [](int) {}, [&](int i, Vector x, Vector y) {
+      tile<T, kRows>(strip, 1, kRows, packed + n * steps, steps, [](int) {}, [&](int i, Two x) {
         if (i >= rows) return;
         float* row = to + (s + i) * toStride + n;  // toStride is a multiple of kPanel
-        store(row, load(row) + x);
-        store(row + kLanes, load(row + kLanes) + y);
+        store(row, loadTwo(row, Whole()) + x, Whole());
       });
   }
 }

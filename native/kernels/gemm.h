@@ -39,8 +39,9 @@ inline Vector multiplyAdd<BFloat16>(Vector sum, const uint32_t* a, const uint32_
 #endif
 }
 
-// `R` rows of the product; `out(row, left half, right half)` gets each. `ahead(row)` is called when there is still time to
-// fetch what `out` will touch. `staged` takes the results out of the registers first, for an `out` that needs them itself.
+// `R` rows of the product; `out(row, results)` gets each. `ahead(row)` is called when there is still time to fetch what
+// `out` will touch. `staged` puts the results into memory first, and calls `out(R, results)` once, for an `out` that needs
+// the registers itself.
 template <class T, int R, bool staged = false, class Ahead, class Out>
 inline __attribute__((always_inline)) void tile(const uint32_t* a, ptrdiff_t row, ptrdiff_t step, const uint32_t* panel,
                                                 int64_t steps, Ahead&& ahead, Out&& out) {
@@ -63,11 +64,10 @@ inline __attribute__((always_inline)) void tile(const uint32_t* a, ptrdiff_t row
       store(results + r * kPanel, left[r]);
       store(results + r * kPanel + kLanes, right[r]);
     }
-#pragma GCC unroll 1
-    for (int r = 0; r < R; r++) out(r, load(results + r * kPanel), load(results + r * kPanel + kLanes));
+    out(R, static_cast<const float*>(results));
   } else {
 #pragma GCC unroll 16
-    for (int r = 0; r < R; r++) out(r, left[r], right[r]);
+    for (int r = 0; r < R; r++) out(r, Two{left[r], right[r]});
   }
 }
 
@@ -78,8 +78,12 @@ inline void tiles(const uint32_t* a, ptrdiff_t row, ptrdiff_t step, int64_t rows
   int64_t m = 0;
   const auto some = [&](auto count) {
     for (; m + count.value <= rows; m += count.value)
-      tile<T, count.value, staged>(a + m * row, row, step, panel, steps, [&](int r) { ahead(m + r); },
-                           [&](int r, Vector x, Vector y) { out(m + r, x, y); });
+      if constexpr (staged)
+        tile<T, count.value, true>(a + m * row, row, step, panel, steps, [&](int r) { ahead(m + r); },
+                                   [&](int rows, const float* results) { out(m, rows, results); });
+      else
+        tile<T, count.value>(a + m * row, row, step, panel, steps, [&](int r) { ahead(m + r); },
+                             [&](int r, Two x) { out(m + r, x); });
   };
   some(std::integral_constant<int, kRows>());
   some(std::integral_constant<int, kRows / 2>());
@@ -131,8 +135,8 @@ inline Tasks cut(int64_t strips, int64_t panels, int64_t mostPanels, int64_t thr
   return {std::min(mostPanels, panels), std::max<int64_t>(1, ceilDivide(strips, finest))};
 }
 
-// out(row, column, results, count): `count` ≤ kLanes results of A [M, K] · B [K, N]. `stride` is A's, in elements.
-// ahead(row, column) comes earlier, for the same row and the first column of a panel.
+// out(row, column, results, count): a row of a panel of A [M, K] · B [K, N], `Whole` or its first `count` numbers. `stride`
+// is A's, in elements. ahead(row, column) comes earlier, for the same row and column.
 template <class T, bool staged = false, class B, class Ahead, class Out>
 void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, Ahead&& ahead, Out&& out) {
   const int64_t steps = ceilDivide(K, kPerWord<T>);
@@ -171,15 +175,25 @@ void multiply(int64_t M, int64_t N, int64_t K, const T* a, int64_t stride, B b, 
           const int64_t n = p * kPanel;
           // The first panel finds its rows in memory, and so asks for those of the next strips.
           const int64_t fetched = p == p0 && !copies ? rows - 2 * kRows : 0;
-          tiles<T, staged>(left, row, 1, rows, packed + (p - p0) * steps * kPanel, steps,
-                           [&](int64_t m) {
-                             ahead(m0 + m, n);
-                             if (m < fetched) fetch<0>(a + (m0 + m + 2 * kRows) * stride, K);
-                           },
-                           [&](int64_t m, Vector x, Vector y) {
-                             out(m0 + m, n, x, std::min<int64_t>(kLanes, N - n));
-                             if (N - n > kLanes) out(m0 + m, n + kLanes, y, std::min<int64_t>(kLanes, N - n - kLanes));
-                           });
+          const uint32_t* panel = packed + (p - p0) * steps * kPanel;
+          const auto soon = [&](int64_t m) {
+            ahead(m0 + m, n);
+            if (m < fetched) fetch<0>(a + (m0 + m + 2 * kRows) * stride, K);
+          };
+          const auto rowsOf = [&](auto count) {
+            return [=, &out](int64_t m, int R, const float* results) {
+              if constexpr (staged)
+                out(m0 + m, R, n, results, count);
+              else
+                for (int r = 0; r < R; r++) out(m0 + m + r, n, loadTwo(results + r * kPanel, Whole()), count);
+            };
+          };
+          if (N - n < kPanel)
+            tiles<T, true>(left, row, 1, rows, panel, steps, soon, rowsOf(N - n));
+          else if constexpr (staged)
+            tiles<T, true>(left, row, 1, rows, panel, steps, soon, rowsOf(Whole()));
+          else
+            tiles<T>(left, row, 1, rows, panel, steps, soon, [&](int64_t m, Two x) { out(m0 + m, n, x, Whole()); });
         }
       }
     }
@@ -225,14 +239,11 @@ void multiplyTransposed(int64_t M, int64_t N, int64_t K, const T* g, int64_t gSt
             float* to = c + s * kRows * K + k;
             tile<T, kRows>(left + (s - strip0) * steps * kRows, 1, kRows, right + (p - p0) * steps * kPanel, steps,
                            [&](int i) { fetch(to + i * K, kPanel); },
-                           [&](int i, Vector x0, Vector x1) {
+                           [&](int i, Two x) {
                              if (i >= rows) return;
-                             const int64_t count = K - k;
                              float* row = to + i * K;
-                             store(row, m0 == 0 ? x0 : load(row, count) + x0, count);
-                             if (count <= kLanes) return;
-                             row += kLanes;
-                             store(row, m0 == 0 ? x1 : load(row, count - kLanes) + x1, count - kLanes);
+                             const auto add = [&](auto count) { store(row, m0 == 0 ? x : loadTwo(row, count) + x, count); };
+                             K - k >= kPanel ? add(Whole()) : add(K - k);
                            });
           }
       }

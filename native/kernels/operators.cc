@@ -72,7 +72,7 @@ struct Linear : torch::autograd::Function<Linear> {
     const Tensor y = like(x, N);
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
-      linear<T>(x.numel() / K, N, K, data<T>(x), data<float>(w), data<float>(b), data<T>(y));
+      linear<T>(x.numel() / K, N, K, data<T>(x), K, data<float>(w), data<float>(b), data<T>(y));
     });
     ctx->save_for_backward({x, weight});
     return y;
@@ -89,7 +89,7 @@ struct Linear : torch::autograd::Function<Linear> {
       using T = decltype(t);
       if (ctx->needs_input_grad(0)) {
         dx = at::empty_like(x);
-        linearInput<T>(M, N, K, data<T>(g), data<float>(w), data<T>(dx));
+        linearInput<T>(M, N, K, data<T>(g), N, data<float>(w), data<T>(dx));
       }
       multiplyTransposed<T>(M, N, K, data<T>(g), N, data<T>(x), K, data<float>(dw), data<float>(db));
     });
@@ -97,44 +97,45 @@ struct Linear : torch::autograd::Function<Linear> {
   }
 };
 
+// Of what lies between the two maps, both results of the GELU are kept: what it gave, and its slope.
 struct Mlp : torch::autograd::Function<Mlp> {
   static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& weight1, const Tensor& bias1,
-                        const Tensor& weight2, const Tensor& bias2) {
+                        const Tensor& weight2, const Tensor& bias2, bool learns) {
     const Tensor x = ready(input, computeType()), w1 = weights(weight1), w2 = weights(weight2);
     const Tensor b1 = weights(bias1), b2 = weights(bias2);
     expectLinear("sherd::mlp", w1, b1, x.size(-1));
     expectLinear("sherd::mlp", w2, b2, w1.size(0));
     const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K;
-    const bool learns = input.requires_grad() || weight1.requires_grad() || weight2.requires_grad();
-    const Tensor before = learns ? like(x, H) : Tensor(), hidden = like(x, H), y = like(x, N);
+    Tensor slope, hidden;
+    const Tensor y = like(x, N);
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
-      linearGelu<T>(M, H, K, data<T>(x), data<float>(w1), data<float>(b1), data<T>(before), data<T>(hidden));
-      linear<T>(M, N, H, data<T>(hidden), data<float>(w2), data<float>(b2), data<T>(y));
+      const int64_t stride = hiddenStride<T>(H);
+      hidden = at::empty({M, stride}, x.options());
+      if (learns) slope = at::empty_like(hidden);
+      linearGelu<T>(M, H, K, data<T>(x), data<float>(w1), data<float>(b1), data<T>(slope), data<T>(hidden));
+      linear<T>(M, N, H, data<T>(hidden), stride, data<float>(w2), data<float>(b2), data<T>(y));
     });
-    ctx->save_for_backward({x, before, weight1, weight2});
+    if (learns) ctx->save_for_backward({x, hidden, slope, weight1, weight2});
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    auto saved = ctx->get_saved_variables();
-    const Tensor &x = saved[0], w1 = weights(saved[2]), w2 = weights(saved[3]);
-    const Tensor &before = saved[1], dbefore = at::empty_like(before);
-    const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K;
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &hidden = saved[1], w1 = weights(saved[3]), w2 = weights(saved[4]);
+    const Tensor& inner = saved[2];  // the slope, and then the gradient of what the GELU got: a graph is used once
+    const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K, stride = hidden.size(1);
     const Tensor g = ready(gradients[0], x.scalar_type());
     const Tensor dx = at::empty_like(x), dw1 = at::empty_like(w1), dw2 = at::empty_like(w2);
     const Tensor db1 = at::empty({H}, w1.options()), db2 = at::empty({N}, w2.options());
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
-      Tensor hidden = at::empty_like(before);
-      linearGeluGradient<T>(M, N, H, data<T>(g), data<float>(w2), data<T>(before), data<T>(dbefore),
-                            data<T>(hidden));
-      multiplyTransposed<T>(M, N, H, data<T>(g), N, data<T>(hidden), H, data<float>(dw2), data<float>(db2));
-      hidden.reset();
-      linearInput<T>(M, H, K, data<T>(dbefore), data<float>(w1), data<T>(dx));
-      multiplyTransposed<T>(M, H, K, data<T>(dbefore), H, data<T>(x), K, data<float>(dw1), data<float>(db1));
+      multiplyTransposed<T>(M, N, H, data<T>(g), N, data<T>(hidden), stride, data<float>(dw2), data<float>(db2));
+      linearGeluGradient<T>(M, N, H, data<T>(g), data<float>(w2), data<T>(inner));
+      linearInput<T>(M, H, K, data<T>(inner), stride, data<float>(w1), data<T>(dx));
+      multiplyTransposed<T>(M, H, K, data<T>(inner), stride, data<T>(x), K, data<float>(dw1), data<float>(db1));
     });
-    return {dx, dw1, db1, dw2, db2};
+    return {dx, dw1, db1, dw2, db2, Tensor()};
   }
 };
 
@@ -322,7 +323,10 @@ TORCH_LIBRARY(sherd, library) {
               });
   library.def("mlp(Tensor x, Tensor weight1, Tensor bias1, Tensor weight2, Tensor bias2) -> Tensor",
               [](const Tensor& x, const Tensor& weight1, const Tensor& bias1, const Tensor& weight2, const Tensor& bias2) {
-                return Mlp::apply(x, weight1, bias1, weight2, bias2);
+                const bool learns = at::GradMode::is_enabled() && (x.requires_grad() || weight1.requires_grad() ||
+                                                                   bias1.requires_grad() || weight2.requires_grad() ||
+                                                                   bias2.requires_grad());
+                return Mlp::apply(x, weight1, bias1, weight2, bias2, learns);
               });
   library.def("layer_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor",
               [](const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {

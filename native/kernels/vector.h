@@ -96,6 +96,40 @@ inline void store(T* to, Vector x, int64_t count) {
   std::memcpy(to, some, count * sizeof(T));
 }
 
+// Two neighbouring vectors: a row of a panel. `count` is how many of its numbers exist; `Whole` says all of them.
+struct Two {
+  Vector left, right;
+};
+struct Whole {};
+inline Two operator+(Two a, Two b) { return {a.left + b.left, a.right + b.right}; }
+inline Two operator*(Two a, Two b) { return {a.left * b.left, a.right * b.right}; }
+
+template <class T>
+inline Two loadTwo(const T* from, Whole) {
+  return {load(from), load(from + kLanes)};
+}
+template <class T>
+inline Two loadTwo(const T* from, int64_t count) {
+  return {load(from, count), count > kLanes ? load(from + kLanes, count - kLanes) : Vector{}};
+}
+inline void store(float* to, Two x, Whole) {
+  store(to, x.left);
+  store(to + kLanes, x.right);
+}
+inline void store(BFloat16* to, Two x, Whole) {
+#if defined(__AVX512BF16__)
+  _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh((__m512)x.right, (__m512)x.left));
+#else
+  store(to, x.left);
+  store(to + kLanes, x.right);
+#endif
+}
+template <class T>
+inline void store(T* to, Two x, int64_t count) {
+  store(to, x.left, count);
+  if (count > kLanes) store(to + kLanes, x.right, count - kLanes);
+}
+
 // What x is after it was stored as T.
 template <class T>
 inline Vector rounded(Vector x) {
@@ -173,29 +207,6 @@ inline Vector exponential(Vector x) {
 #else
   return p * (Vector)(((IntVector)(n + magic) << 23) + 0x3f800000);
 #endif
-}
-
-struct Normal {
-  Vector distribution;  // Φ(x)
-  Vector density;       // φ(x)
-};
-
-// The standard normal distribution and its density: Abramowitz & Stegun 7.1.26, absolute error 7.5e-8, or 7.1.25, 1.3e-5,
-// when the result becomes a bfloat16. The tail carries its sign, so that small values keep their digits.
-template <class T>
-inline Normal normal(Vector x) {
-  const Vector e = exponential<T>(x * x * -0.5f);
-  const Vector size = absolute(x);
-  Vector tail;
-  if constexpr (sizeof(T) == 4) {
-    const Vector t = reciprocal(1.0f + 0.3275911f * 0.70710678f * size);
-    tail = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
-  } else {
-    const Vector t = reciprocal(1.0f + 0.47047f * 0.70710678f * size);
-    tail = ((0.7478556f * t - 0.0958798f) * t + 0.3480242f) * t;
-  }
-  tail *= 0.5f * e;
-  return {x > 0.0f ? 1.0f - tail : tail, e * 0.39894228f};
 }
 
 }  // namespace sherd
