@@ -21,9 +21,9 @@
 #include <malloc.h>
 #endif
 
-#include "adamw.h"
 #include "convert.h"
 #include "handles.h"
+#include "optimizer.h"
 
 #define SHERD_TORCH_AT_LEAST(major, minor) \
   (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
@@ -215,20 +215,29 @@ Napi::Value clearGradient(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+std::vector<at::Tensor> toTensors(const Handles& handles, const Napi::Value& value) {
+  if (!value.IsArray()) mismatch("an array of tensors", value);
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<at::Tensor> tensors;
+  for (uint32_t i = 0; i < array.Length(); i++) tensors.push_back(toTensor(handles, array.Get(i)));
+  return tensors;
+}
+
+// norm(tensors) → the Euclidean norm over all of them together.
+Napi::Value norm(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), normOf(toTensors(stateOf(info).handles, info[0])));
+}
+
 // adamW(parameters, gradients, first moments, second moments, [decay, β₁, β₂, rate, ε]): one step, in place.
 Napi::Value adamWStep(const Napi::CallbackInfo& info) {
   const Handles& handles = stateOf(info).handles;
-  for (int i = 0; i < 5; i++)
-    if (!info[i].IsArray()) mismatch("an array", info[i]);
-  const auto at = [&info](int list, uint32_t i) { return info[list].As<Napi::Array>().Get(i); };
-  const auto number = [&at](uint32_t i) { return static_cast<float>(toNumber(at(4, i), "a number")); };
+  if (!info[4].IsArray()) mismatch("an array of numbers", info[4]);
+  const auto number = [&info](uint32_t i) {
+    return static_cast<float>(toNumber(info[4].As<Napi::Array>().Get(i), "a number"));
+  };
   const AdamWStep step = {number(0), number(1), number(2), number(3), number(4)};
-  std::vector<AdamWTensors> all;
-  for (uint32_t i = 0; i < info[0].As<Napi::Array>().Length(); i++)
-    all.push_back({toTensor(handles, at(0, i)), toTensor(handles, at(1, i)), toTensor(handles, at(2, i)),
-                   toTensor(handles, at(3, i))});
-  for (const AdamWTensors& tensors : all) checkAdamW(tensors);  // a wrong one is found before any has changed
-  for (const AdamWTensors& tensors : all) adamW(tensors, step);
+  adamW({toTensors(handles, info[0]), toTensors(handles, info[1]), toTensors(handles, info[2]), toTensors(handles, info[3])},
+        step);
   return info.Env().Undefined();
 }
 
@@ -338,6 +347,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   expose<backward>(env, exports, "backward");
   expose<gradient>(env, exports, "gradient");
   expose<clearGradient>(env, exports, "clearGradient");
+  expose<norm>(env, exports, "norm");
   expose<adamWStep>(env, exports, "adamW");
   expose<setGradientMode>(env, exports, "setGradientMode");
   expose<setAutocast>(env, exports, "setAutocast");

@@ -7,9 +7,10 @@ import { elementCount, type Parameters } from '../model/parameters.ts'
 import { callInPlace, callMany } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { type AdamWNumbers, type AdamWTensors, adamWInPlace } from '../tensor/kernels.ts'
-import { contiguous, zerosLike } from '../tensor/ops.ts'
+import { zerosLike } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { listKernel } from './gradients.ts'
 
 export interface AdamWOptions {
   readonly beta1: number
@@ -59,7 +60,7 @@ function groups(
         elements = 0
       }
       open.parameters.push(parameter)
-      open.gradients.push(contiguous(gradients[i]!))
+      open.gradients.push(gradients[i]!)
       open.first.push(state.first.get(name)!)
       open.second.push(state.second.get(name)!)
       elements += size
@@ -84,16 +85,13 @@ function composedStep({ parameters, gradients, first, second }: Group, numbers: 
 // A slice bounds the scratch memory of the composed step.
 const sliceElements = 1 << 24
 
-/** How a step is taken: `native` in one pass, on the CPU; `composed` anywhere. */
-export type AdamWKernel = 'native' | 'composed'
-
 /** One step: updates parameters and state in place. `gradients` are in the order of `parameters`. */
 export function adamWStep(
   parameters: Parameters,
   gradients: readonly Tensor[],
   state: AdamWState,
   { learningRate, beta1, beta2, epsilon, weightDecay }: AdamWOptions & { readonly learningRate: number },
-  kernel: AdamWKernel = gradients[0]?.device === 'cpu' ? 'native' : 'composed',
+  kernel = listKernel(gradients),
 ): void {
   if (gradients.length !== parameters.size) {
     throw new SherdError(

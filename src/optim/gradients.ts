@@ -2,6 +2,7 @@
 import { SherdError } from '../errors.ts'
 import { call, callInPlace, callMany } from '../tensor/call.ts'
 import { gradient, noGrad } from '../tensor/context.ts'
+import { normInOnePass } from '../tensor/kernels.ts'
 import { scope } from '../tensor/scope.ts'
 import { item, type Tensor } from '../tensor/tensor.ts'
 
@@ -14,10 +15,17 @@ export function gradientsOf(parameters: ReadonlyMap<string, Tensor>): Tensor[] {
   })
 }
 
+/** How a list of gradients is worked on: `native` in one pass, on the CPU; `composed` anywhere. */
+export type ListKernel = 'native' | 'composed'
+
+export const listKernel = (gradients: readonly Tensor[]): ListKernel =>
+  gradients[0]?.device === 'cpu' ? 'native' : 'composed'
+
 /** The Euclidean norm over all gradients together. */
-export function gradientNorm(gradients: readonly Tensor[]): number {
+export function gradientNorm(gradients: readonly Tensor[], kernel = listKernel(gradients)): number {
   return noGrad(() =>
     scope(() => {
+      if (kernel === 'native') return normInOnePass(gradients)
       const norms = callMany('_foreach_norm.Scalar', gradients, 2) as Tensor[]
       return item(call('norm.Scalar', call('stack', norms, 0), 2))
     }),

@@ -35,6 +35,7 @@ export interface Addon {
   backward(handles: readonly Handle[], gradients: readonly (Handle | null)[]): void
   gradient(handle: Handle): Handle | null
   clearGradient(handle: Handle): void
+  norm(tensors: readonly Handle[]): number
   adamW(
     parameters: readonly Handle[],
     gradients: readonly Handle[],

@@ -18,12 +18,22 @@ export interface AdamWNumbers {
   readonly epsilon: number
 }
 
-/** One AdamW step in place, in one pass. All tensors are contiguous float32 on the CPU, of one shape for each parameter. */
+const handles = (list: readonly Tensor[]) => list.map(({ handle }) => handle)
+
+/** The Euclidean norm over all tensors together, which are float32 on the CPU. */
+export function normInOnePass(tensors: readonly Tensor[]): number {
+  return guarded(
+    () => `norm of ${tensors.length} tensors`,
+    () => addon().norm(handles(tensors)),
+  )
+}
+
+/** One AdamW step in place, in one pass. All tensors are float32 on the CPU, of one shape for each parameter; all but
+ * the gradients are contiguous. */
 export function adamWInPlace(
   tensors: AdamWTensors,
   { decay, beta1, beta2, rate, epsilon }: AdamWNumbers,
 ): void {
-  const handles = (list: readonly Tensor[]) => list.map(({ handle }) => handle)
   const { parameters, gradients, first, second } = tensors
   guarded(`adamW over ${parameters.length} tensors`, () =>
     addon().adamW(handles(parameters), handles(gradients), handles(first), handles(second), [

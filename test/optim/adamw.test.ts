@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type AdamWKernel, adamWStep, initialAdamW } from '../../src/optim/adamw.ts'
+import { adamWStep, initialAdamW } from '../../src/optim/adamw.ts'
+import type { ListKernel } from '../../src/optim/gradients.ts'
 import { requireGradient } from '../../src/tensor/context.ts'
 import { permute } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
@@ -25,7 +26,7 @@ function byHand(start: readonly number[], gradients: number[][], rates: number[]
   return { m, v, theta }
 }
 
-const kernels: AdamWKernel[] = ['native', 'composed']
+const kernels: ListKernel[] = ['native', 'composed']
 
 describe.each(kernels)('adamWStep, %s', (kernel) => {
   it('by hand: the first step of a gradient of 4 moves by the rate, whatever its size', () =>
