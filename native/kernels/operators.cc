@@ -236,45 +236,72 @@ Tensor patchNumbers(const Tensor& numbers, int64_t samples, int64_t patches) {
 
 struct MakeTokens : torch::autograd::Function<MakeTokens> {
   static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& where, const Tensor& kept,
-                        const MaybeTensor& cls, const MaybeTensor& mask, const MaybeTensor& hidden) {
+                        const MaybeTensor& cls) {
     const at::ScalarType type = computeType();
     const Tensor x = ready(input, type), positions = ready(where, at::kFloat);
-    TORCH_CHECK(x.dim() == 3 && positions.dim() == 2 && mask.has_value() == hidden.has_value(),
+    TORCH_CHECK(x.dim() == 3 && positions.dim() == 2 && positions.size(1) == x.size(2),
                 "sherd::tokens: expected x [B, K, D] and positions [N, D], got ", x.sizes(), " and ", positions.sizes());
-    const int64_t B = x.size(0), D = x.size(2), N = positions.size(0);
-    TORCH_CHECK(positions.size(1) == D, "sherd::tokens: expected positions of ", D, " numbers, got ", positions.sizes());
-    const Tensor k = patchNumbers(kept, B, N), m = hidden ? patchNumbers(*hidden, B, N) : Tensor();
-    const Tensor c = cls ? weights(*cls) : Tensor(), t = mask ? weights(*mask) : Tensor();
-    const int64_t K = k.size(1), M = hidden ? m.size(1) : 0;
-    TORCH_CHECK(x.size(1) == K + (cls ? 0 : 1) && (!cls || c.numel() == D) && (!mask || t.numel() == D),
-                "sherd::tokens: ", x.sizes(), " does not fit ", K, " kept patches");
-    const Tensor out = at::empty({B, 1 + K + M, D}, positions.options());
+    const int64_t B = x.size(0), D = x.size(2);
+    const Tensor k = patchNumbers(kept, B, positions.size(0)), c = cls ? weights(*cls) : Tensor();
+    const int64_t K = k.size(1);
+    TORCH_CHECK(x.size(1) == K + (cls ? 0 : 1) && (!cls || c.numel() == D), "sherd::tokens: ", x.sizes(), " does not fit ",
+                K, " kept patches");
+    const Tensor out = at::empty({B, 1 + K, D}, positions.options());
     withType(type, [&](auto zero) {
       using T = decltype(zero);
-      makeTokens<T>({B, K, M, D, data<T>(x), data<float>(positions), data<int64_t>(k), data<int64_t>(m), data<float>(c),
-                     data<float>(t), k.stride(0), hidden ? m.stride(0) : 0},
+      makeTokens<T>({B, K, D, data<T>(x), data<float>(positions), data<int64_t>(k), data<float>(c), k.stride(0)},
                     data<float>(out));
     });
     ctx->saved_data["type"] = static_cast<int64_t>(type);
     ctx->saved_data["cls"] = c.defined() ? c.sizes().vec() : std::vector<int64_t>();
-    ctx->saved_data["mask"] = t.defined() ? t.sizes().vec() : std::vector<int64_t>();
-    ctx->saved_data["hidden"] = M;
     return out;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const auto type = static_cast<at::ScalarType>(ctx->saved_data["type"].toInt());
-    const auto clsShape = ctx->saved_data["cls"].toIntVector(), maskShape = ctx->saved_data["mask"].toIntVector();
+    const auto clsShape = ctx->saved_data["cls"].toIntVector();
     const Tensor g = ready(gradients[0], at::kFloat);
-    const int64_t B = g.size(0), D = g.size(2), M = ctx->saved_data["hidden"].toInt(), K = g.size(1) - 1 - M;
+    const int64_t B = g.size(0), D = g.size(2), K = g.size(1) - 1;
     const Tensor cls = clsShape.empty() ? Tensor() : at::empty(clsShape, g.options());
-    const Tensor mask = maskShape.empty() ? Tensor() : at::empty(maskShape, g.options());
     const Tensor x = at::empty({B, K + (cls.defined() ? 0 : 1), D}, g.options().dtype(type));
     withType(type, [&](auto zero) {
       using T = decltype(zero);
-      tokensGradient<T>(B, K, M, D, data<float>(g), data<T>(x), data<float>(cls), data<float>(mask));
+      tokensGradient<T>(B, K, D, data<float>(g), data<T>(x), data<float>(cls));
     });
-    return {x, Tensor(), Tensor(), cls, mask, Tensor()};
+    return {x, Tensor(), Tensor(), cls};
+  }
+};
+
+struct WithRows : torch::autograd::Function<WithRows> {
+  static AppendRows of(const Tensor& x, const Tensor& table, const Tensor& rows) {
+    return {x.size(0), x.size(1), rows.size(1), table.size(0), x.size(2), data<int64_t>(rows), rows.stride(0)};
+  }
+
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& source, const Tensor& which) {
+    const Tensor x = ready(input, input.scalar_type()), table = ready(source, x.scalar_type());
+    TORCH_CHECK(x.dim() == 3 && table.dim() == 2 && table.size(1) == x.size(2),
+                "sherd::append_rows: expected x [B, K, D] and a table [S, D], got ", x.sizes(), " and ", table.sizes());
+    const Tensor rows = patchNumbers(which, x.size(0), table.size(0));
+    const Tensor out = at::empty({x.size(0), x.size(1) + rows.size(1), x.size(2)}, x.options());
+    withType(x.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      appendRows<T>(of(x, table, rows), data<T>(x), data<T>(table), data<T>(out));
+    });
+    ctx->save_for_backward({rows});
+    ctx->saved_data["table"] = table.size(0);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const Tensor rows = ctx->get_saved_variables()[0], g = ready(gradients[0], gradients[0].scalar_type());
+    const int64_t D = g.size(2);
+    const Tensor x = at::empty({g.size(0), g.size(1) - rows.size(1), D}, g.options());
+    const Tensor table = at::empty({ctx->saved_data["table"].toInt(), D}, g.options());
+    withType(g.scalar_type(), [&](auto zero) {
+      using T = decltype(zero);
+      appendRowsGradient<T>(of(x, table, rows), data<T>(g), data<T>(x), data<T>(table));
+    });
+    return {x, table, Tensor()};
   }
 };
 
@@ -339,10 +366,12 @@ TORCH_LIBRARY(sherd, library) {
               });
   library.def("attention(Tensor qkv, int heads, int from=0) -> Tensor",
               [](const Tensor& qkv, int64_t heads, int64_t from) { return Attend::apply(qkv, heads, from); });
-  library.def(
-      "tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None, Tensor? mask=None, Tensor? hidden=None) -> Tensor",
-      [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls, const MaybeTensor& mask,
-         const MaybeTensor& hidden) { return MakeTokens::apply(x, positions, kept, cls, mask, hidden); });
+  library.def("tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None) -> Tensor",
+              [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls) {
+                return MakeTokens::apply(x, positions, kept, cls);
+              });
+  library.def("append_rows(Tensor x, Tensor table, Tensor rows) -> Tensor",
+              [](const Tensor& x, const Tensor& table, const Tensor& rows) { return WithRows::apply(x, table, rows); });
   library.def("patch_loss(Tensor prediction, Tensor patches, Tensor hidden, bool normalize) -> Tensor",
               [](const Tensor& prediction, const Tensor& patches, const Tensor& hidden, bool normalize) {
                 return LossOfPatches::apply(prediction, patches, hidden, normalize);

@@ -2,29 +2,29 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
+#include <vector>
 
 #include "parallel.h"
 #include "vector.h"
 
 namespace sherd {
 
-// The sequence [B, 1 + K + M, D]: cls, the K kept tokens x with the positions `kept`, M mask tokens with the positions
-// `hidden`. Without `cls`, x has K + 1 rows and its first one is the cls token.
+// The sequence [B, 1 + K, D]: cls, and the kept tokens x with the positions `where`. Without `cls`, x has K + 1 rows and its
+// first one is the cls token.
 template <class T>
 struct Tokens {
-  int64_t samples, kept, hidden, width;
+  int64_t samples, kept, width;
   const T* x;
   const float* positions;  // [N, D]
   const int64_t* where;    // [B, K]: the kept patches
-  const int64_t* missing;  // [B, M]: the hidden ones
   const float* cls;        // [D], may be null
-  const float* mask;       // [D]
-  int64_t whereStride, missingStride;  // from sample to sample
+  int64_t whereStride;     // from sample to sample
 };
 
 template <class T>
 void makeTokens(const Tokens<T>& a, float* out) {
-  const int64_t D = a.width, length = 1 + a.kept + a.hidden, inX = a.kept + (a.cls ? 0 : 1);
+  const int64_t D = a.width, length = 1 + a.kept, inX = a.kept + (a.cls ? 0 : 1);
   parallelShares(a.samples, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const T* x = a.x + b * inX * D;
@@ -36,38 +36,68 @@ void makeTokens(const Tokens<T>& a, float* out) {
         for (int64_t i = 0; i < D; i += kLanes)
           store(to + (1 + k) * D + i, load(x + k * D + i, D - i) + load(position + i, D - i), D - i);
       }
-      for (int64_t m = 0; m < a.hidden; m++) {
-        const float* position = a.positions + a.missing[b * a.missingStride + m] * D;
-        for (int64_t i = 0; i < D; i += kLanes)
-          store(to + (1 + a.kept + m) * D + i, load(a.mask + i, D - i) + load(position + i, D - i), D - i);
-      }
     }
   });
 }
 
-// From the gradient [B, 1 + K + M, D] of the sequence: those of x, cls and the mask token. The last two may be null.
+// From the gradient [B, 1 + K, D] of the sequence: those of x and of cls, which may be null.
 template <class T>
-void tokensGradient(int64_t samples, int64_t kept, int64_t hidden, int64_t width, const float* gradient, T* x, float* cls,
-                    float* mask) {
-  const int64_t D = width, length = 1 + kept + hidden, inX = kept + (cls ? 0 : 1);
+void tokensGradient(int64_t samples, int64_t kept, int64_t width, const float* gradient, T* x, float* cls) {
+  const int64_t D = width, length = 1 + kept, inX = kept + (cls ? 0 : 1);
   parallelShares(samples, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       const float* from = gradient + (b * length + (cls ? 1 : 0)) * D;
       for (int64_t i = 0; i < inX * D; i += kLanes) store(x + b * inX * D + i, load(from + i, inX * D - i), inX * D - i);
     }
   });
-  parallelShares((D + kLanes - 1) / kLanes, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * kLanes; i < std::min(D, end * kLanes); i += kLanes) {
-      Vector ofCls{}, ofMask{};
-      for (int64_t b = 0; b < samples; b++) {
-        const float* from = gradient + b * length * D + i;
-        if (cls) ofCls += load(from, D - i);
-        if (mask)
-          for (int64_t m = 0; m < hidden; m++) ofMask += load(from + (1 + kept + m) * D, D - i);
-      }
-      if (cls) store(cls + i, ofCls, D - i);
-      if (mask) store(mask + i, ofMask, D - i);
+  if (!cls) return;
+  for (int64_t i = 0; i < D; i += kLanes) {
+    Vector total{};
+    for (int64_t b = 0; b < samples; b++) total += load(gradient + b * length * D + i, D - i);
+    store(cls + i, total, D - i);
+  }
+}
+
+// out [B, K + M, D]: x [B, K, D], and behind it in each sample the rows `which` [B, M] of a table [S, D].
+struct AppendRows {
+  int64_t samples, own, appended, table, width;
+  const int64_t* which;
+  int64_t whichStride;
+};
+
+template <class T>
+void appendRows(const AppendRows& a, const T* x, const T* table, T* out) {
+  const int64_t D = a.width;
+  parallelShares(a.samples, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) {
+      T* to = out + b * (a.own + a.appended) * D;
+      std::memcpy(to, x + b * a.own * D, a.own * D * sizeof(T));
+      for (int64_t m = 0; m < a.appended; m++)
+        std::memcpy(to + (a.own + m) * D, table + a.which[b * a.whichStride + m] * D, D * sizeof(T));
     }
+  });
+}
+
+// The gradients of x and of the table, each of whose rows adds up what arrives wherever it was used, in float32.
+template <class T>
+void appendRowsGradient(const AppendRows& a, const T* gradient, T* x, T* table) {
+  const int64_t D = a.width, length = a.own + a.appended;
+  parallelShares(a.samples, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++)
+      std::memcpy(x + b * a.own * D, gradient + b * length * D, a.own * D * sizeof(T));
+  });
+  const int64_t vectors = (D + kLanes - 1) / kLanes;
+  std::vector<float> sums(a.table * vectors * kLanes);
+  parallelShares(vectors, [&](int64_t begin, int64_t end) {
+    for (int64_t b = 0; b < a.samples; b++)
+      for (int64_t m = 0; m < a.appended; m++) {
+        const T* from = gradient + (b * length + a.own + m) * D;
+        float* to = sums.data() + a.which[b * a.whichStride + m] * vectors * kLanes;
+        for (int64_t i = begin * kLanes; i < end * kLanes; i += kLanes) store(to + i, load(to + i) + load(from + i, D - i));
+      }
+    for (int64_t s = 0; s < a.table; s++)
+      for (int64_t i = begin * kLanes; i < end * kLanes; i += kLanes)
+        store(table + s * D + i, load(sums.data() + s * vectors * kLanes + i), D - i);
   });
 }
 

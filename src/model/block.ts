@@ -5,6 +5,7 @@ import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { appendRows, type TableRows } from '../token/sequence.ts'
 import { type BlockDimensions, mlpWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -42,45 +43,64 @@ const pair = (weights: Weights): WeightAndBias => ({ weight: weights('weight'), 
 
 export const applyLinear = (x: Tensor, weights: Weights) => linear(x, pair(weights))
 
-/** Multi-head self-attention of x [B, N, D], for the tokens from `from` on: [B, N − from, D]. */
-const applyAttention = (x: Tensor, weights: Weights, heads: number, from: number) =>
-  applyLinear(selfAttention(applyLinear(x, within(weights, 'qkv')), heads, from), within(weights, 'proj'))
-
 const applyMlp = (x: Tensor, weights: Weights) =>
   mlp(x, pair(within(weights, 'fc1')), pair(within(weights, 'fc2')))
 
+export interface BlocksOptions {
+  /** The first token whose result is read: the last block computes only those from it on. */
+  readonly from?: number
+  /** Tokens behind the given ones that many samples have in common, such as mask tokens. */
+  readonly shared?: TableRows
+}
+
 /**
- * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N − from, D]. The last block computes only the tokens
- * from `from` on, which are all that is read of it. What a half of a block adds to the tokens is added where the next norm
- * reads them, so each block hands on the tokens and what is still to be added. Each block is a scope, and a segment for
- * activation checkpointing.
+ * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N − from, D]. What a half of a block adds to the tokens
+ * is added where the next norm reads them, so each block hands on the tokens and what is still to be added. The first block
+ * makes query, key and value of a shared token once for all samples. Each block is a scope, and a segment for activation
+ * checkpointing.
  */
 export function applyBlocks(
   tokens: Tensor,
   weights: Weights,
   norm: Weights,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
-  from = 0,
+  { from = 0, shared }: BlocksOptions = {},
 ): Tensor {
-  const addNorm = (x: Tensor, change: Tensor | undefined, w: Weights) =>
-    change
-      ? addLayerNorm(x, change, pair(w), layerNormEpsilon)
-      : { sum: x, normed: layerNorm(x, pair(w), layerNormEpsilon) }
-  const [, N] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
+  const normed = (x: Tensor, w: Weights) => layerNorm(x, pair(w), layerNormEpsilon)
+  const addNorm = (x: Tensor, change: Tensor, w: Weights) =>
+    addLayerNorm(x, change, pair(w), layerNormEpsilon)
+  const [, own] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
+  const N = own + (shared?.which.shape[1] ?? 0)
   const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
-  let stream: readonly Tensor[] = [tokens] // the tokens and, after the first block, what is still to be added
+
+  // The tokens that a block gets, and their queries, keys and values.
+  const enterFirst = (w: Weights, x: Tensor, table?: Tensor) => {
+    const qkv = (each: Tensor) => applyLinear(normed(each, within(w, 'norm1')), within(w, 'attn.qkv'))
+    if (!table || !shared) return { x, qkv: qkv(x) }
+    const { which } = shared
+    return { x: appendRows(x, { table, which }), qkv: appendRows(qkv(x), { table: qkv(table), which }) }
+  }
+  const enter = (w: Weights, before: Tensor, change: Tensor) => {
+    const { sum, normed } = addNorm(before, change, within(w, 'norm1'))
+    return { x: sum, qkv: applyLinear(normed, within(w, 'attn.qkv')) }
+  }
+
+  let stream: readonly Tensor[] = shared ? [tokens, shared.table] : [tokens]
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
     const last = i === depth - 1
     stream = scope(() =>
-      segment(stream, ([x, change]) => {
-        const first = addNorm(x!, change, within(w, 'norm1'))
-        const mixed = applyAttention(first.normed, within(w, 'attn'), heads, last ? from : 0)
-        const second = addNorm(last ? wanted(first.sum) : first.sum, mixed, within(w, 'norm2'))
-        return [second.sum, applyMlp(second.normed, within(w, 'mlp'))]
+      segment(stream, ([first, second]) => {
+        const { x, qkv } = i === 0 ? enterFirst(w, first!, second) : enter(w, first!, second!)
+        const mixed = applyLinear(selfAttention(qkv, heads, last ? from : 0), within(w, 'attn.proj'))
+        const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
+        return [sum, applyMlp(normed, within(w, 'mlp'))]
       }),
     )
   }
-  const [x, change] = stream
-  return scope(() => addNorm(depth === 0 ? wanted(x!) : x!, change, norm).normed)
+  return scope(() => {
+    if (depth === 0) return normed(wanted(shared ? appendRows(tokens, shared) : tokens), norm)
+    const [x, change] = stream
+    return addNorm(x!, change!, norm).normed
+  })
 }

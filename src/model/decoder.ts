@@ -3,6 +3,7 @@
  * A transformer does not care about the order of its tokens, only about their positions; so the sequence stays in the
  * order cls, kept, hidden, and nothing is shuffled back unless somebody asks for the patches in image order.
  */
+import { add, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -41,21 +42,22 @@ function features(
   const [B, K] = expectShape(plan.kept, ['B', 'K'], 'decode: plan.kept')
   expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
   expectShape(latent, [B, 1 + K, d.width], 'decode: latent')
-  const tokens = scope(() =>
-    tokenSequence({
+  return scope(() => {
+    const tokens = tokenSequence({
       x: applyLinear(latent, within(weights, 'decoder_embed')), // [B, 1 + K, E]
       positions,
       kept: plan.kept,
-      mask: { token: weights('mask_token'), hidden: plan.hidden },
-    }),
-  )
-  return applyBlocks(
-    tokens,
-    within(weights, 'decoder_blocks'),
-    within(weights, 'decoder_norm'),
-    decoderBlocks(d),
-    from,
-  )
+    })
+    // A mask token differs from another by its position alone, so there are N of them, whatever the batch.
+    const masks = reshape(add(positions, weights('mask_token')), positions.shape)
+    return applyBlocks(
+      tokens,
+      within(weights, 'decoder_blocks'),
+      within(weights, 'decoder_norm'),
+      decoderBlocks(d),
+      { from, shared: { table: masks, which: plan.hidden } },
+    )
+  })
 }
 
 const predict = (x: Tensor, weights: Weights) => applyLinear(x, within(weights, 'decoder_pred'))

@@ -1,4 +1,4 @@
-/** The sequence of tokens that a transformer gets: cls, the kept tokens, and a mask token for every hidden patch. */
+/** The sequence of tokens that a transformer gets. */
 import { call } from '../tensor/call.ts'
 import { hasKernels } from '../tensor/fused.ts'
 import { add, cat, expand, narrow } from '../tensor/ops.ts'
@@ -16,24 +16,36 @@ export interface SequenceInput {
   readonly kept: Tensor
   /** [1, 1, D], a learned cls token to put in front. It has no position. */
   readonly cls?: Tensor
-  /** The learned mask token [1, 1, D], and the patches [B, M] that it stands for. */
-  readonly mask?: { readonly token: Tensor; readonly hidden: Tensor }
 }
 
-/** [B, 1 + K + M, D] in float32: cls, x plus its positions, the mask token plus the positions of the hidden patches. */
-export function tokenSequence({ x, positions, kept, cls, mask }: SequenceInput): Tensor {
+/** [B, 1 + K, D] in float32: cls, and x plus its positions. */
+export function tokenSequence({ x, positions, kept, cls }: SequenceInput): Tensor {
   const [B, K] = expectShape(kept, ['B', 'K'], 'tokenSequence: kept')
   const [, , D] = expectShape(x, [B, cls ? K : K + 1, 'D'], 'tokenSequence: x')
   const [N] = expectShape(positions, ['N', D], 'tokenSequence: positions')
-  if (hasKernels(x.device))
-    return call('sherd::tokens', x, positions, kept, cls ?? null, mask?.token ?? null, mask?.hidden ?? null)
+  if (hasKernels(x.device)) return call('sherd::tokens', x, positions, kept, cls ?? null)
   return scope(() => {
-    const everywhere = expand(positions, [B, N, D])
-    const parts = [
-      cls ? expand(cls, [B, 1, D]) : narrow(x, 1, 0, 1),
-      add(cls ? x : narrow(x, 1, 1, K), take(everywhere, kept)),
-    ]
-    if (mask) parts.push(add(mask.token, take(everywhere, mask.hidden)))
-    return cat(parts, 1)
+    const where = take(expand(positions, [B, N, D]), kept)
+    return cat(
+      [cls ? expand(cls, [B, 1, D]) : narrow(x, 1, 0, 1), add(cls ? x : narrow(x, 1, 1, K), where)],
+      1,
+    )
   })
+}
+
+/** Rows that many samples have in common: sample b has the rows `which[b]` of `table`. */
+export interface TableRows {
+  /** [S, D] */
+  readonly table: Tensor
+  /** [B, M], int64 */
+  readonly which: Tensor
+}
+
+/** x [B, K, D] and behind it the rows of a table: [B, K + M, D]. */
+export function appendRows(x: Tensor, { table, which }: TableRows): Tensor {
+  const [B, , D] = expectShape(x, ['B', 'K', 'D'], 'appendRows: x')
+  const [S] = expectShape(table, ['S', D], 'appendRows: table')
+  expectShape(which, [B, 'M'], 'appendRows: which')
+  if (hasKernels(x.device)) return call('sherd::append_rows', x, table, which)
+  return scope(() => cat([x, take(expand(table, [B, S, D]), which)], 1))
 }

@@ -2,11 +2,12 @@
 import { expect, it } from 'vitest'
 import { applyBlocks, blockRows, normRows } from '../../src/model/block.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
-import { noGrad } from '../../src/tensor/context.ts'
-import { narrow } from '../../src/tensor/ops.ts'
+import { backward, clearGradients, gradient, noGrad, requireGradient } from '../../src/tensor/context.ts'
+import { cat, expand, mul, narrow, sum } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
-import { expectClose, numbers, wave } from '../tolerance.ts'
+import { fromArray, tensor } from '../../src/tensor/tensor.ts'
+import { take } from '../../src/token/take.ts'
+import { expectClose, numbers, product, wave } from '../tolerance.ts'
 import { stirredParameters } from './tiny-model.ts'
 
 const dimensions = { width: 12, depth: 2, heads: 3, mlpRatio: 2.5, layerNormEpsilon: 1e-3 }
@@ -76,13 +77,9 @@ it.each([0, 1, 3])(
         const [B, N, D] = [2, 5, dimensions.width]
         const tokens = tensor(wave(B * N * D, 7), [B, N, D])
         const weights = weightsOf(parameters)
-        const result = applyBlocks(
-          tokens,
-          within(weights, 'blocks'),
-          within(weights, 'norm'),
-          dimensions,
+        const result = applyBlocks(tokens, within(weights, 'blocks'), within(weights, 'norm'), dimensions, {
           from,
-        )
+        })
         expect(result.shape).toEqual([B, N - from, D])
         for (let b = 0; b < B; b++) {
           const start = matrixOf(numbers(narrow(tokens, 0, b, 1)), D)
@@ -91,6 +88,31 @@ it.each([0, 1, 3])(
         }
       }),
     ),
+)
+
+it.each([0, 1, 2])('shared tokens of %i blocks count as if each sample had its own', (depth) =>
+  scope(() => {
+    const [B, N, S, D] = [2, 3, 4, dimensions.width]
+    const rows = [3, 0, 1, 1] // two of each sample
+    const which = fromArray(BigInt64Array.from(rows, BigInt), [B, 2], 'int64')
+    const read = weightsOf(parameters)
+    const run = (share: boolean) => {
+      const tokens = requireGradient(tensor(wave(B * N * D, 7), [B, N, D]))
+      const table = requireGradient(tensor(wave(S * D, 8), [S, D]))
+      clearGradients(parameters.values())
+      const [blocks, norm, dims] = [within(read, 'blocks'), within(read, 'norm'), { ...dimensions, depth }]
+      const own = () => cat([tokens, take(expand(table, [B, S, D]), which)], 1)
+      const result = share
+        ? applyBlocks(tokens, blocks, norm, dims, { from: 1, shared: { table, which } })
+        : applyBlocks(own(), blocks, norm, dims, { from: 1 })
+      expect(result.shape).toEqual([B, N + 1, D])
+      backward(sum(mul(result, tensor(wave(product(result.shape), 9), result.shape))))
+      const qkv = parameters.get('blocks.0.attn.qkv.weight')!
+      return [result, gradient(tokens)!, gradient(table)!, ...(depth > 0 ? [gradient(qkv)!] : [])]
+    }
+    const apart = run(false).map(numbers)
+    for (const [i, each] of run(true).entries()) expectClose(each, apart[i]!, 5e-6)
+  }),
 )
 
 it('blockRows names every parameter as the reference does', () => {

@@ -18,7 +18,7 @@ import {
 import { add, mul, sum, toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
-import { tokenSequence } from '../../src/token/sequence.ts'
+import { appendRows, tokenSequence } from '../../src/token/sequence.ts'
 import { expectClose, numbers, product, wave } from '../tolerance.ts'
 
 type Shape = readonly number[]
@@ -91,29 +91,15 @@ const cases: Record<string, Case> = {
       }),
     ],
   },
-  'tokens with masks': {
-    inputs: [
-      [2, 3, 20],
-      [5, 20],
-      [1, 1, 20],
-    ],
-    run: ([x, positions, token]) => [
-      tokenSequence({
-        ...{
-          x: x!,
-          positions: positions!,
-          kept: patchNumbers([
-            [4, 0],
-            [1, 3],
-          ]),
-        },
-        mask: {
-          token: token!,
-          hidden: patchNumbers([
-            [1, 2, 3],
-            [0, 2, 4],
-          ]),
-        },
+  'rows of a table behind linear maps': {
+    inputs: [[2, 3, 20], [5, 20], [9, 20], [9]],
+    run: ([x, table, w, b]) => [
+      appendRows(linear(x!, wb(w, b)), {
+        table: linear(table!, wb(w, b)),
+        which: patchNumbers([
+          [1, 2, 3, 1],
+          [0, 2, 4, 2],
+        ]),
       }),
     ],
   },
@@ -156,7 +142,6 @@ const cases: Record<string, Case> = {
 /** Inputs that are data, not weights: nobody asks for their gradient. */
 const given: Record<string, readonly number[]> = {
   'tokens with cls': [1],
-  'tokens with masks': [1],
   'pixel loss, normalised': [1],
   'pixel loss, raw': [1],
 }
@@ -252,6 +237,11 @@ describe('wrong arguments are refused, and the process lives on', () => {
           kept: patchNumbers([[3]]),
           cls: zeros(1, 1, 4),
         }),
+      /patch 3 of 3/,
+    ],
+    [
+      'a row that the table does not have',
+      () => appendRows(zeros(1, 1, 4), { table: zeros(3, 4), which: patchNumbers([[2, 3]]) }),
       /patch 3 of 3/,
     ],
     [
