@@ -14,7 +14,7 @@
 
 namespace sherd {
 
-constexpr int64_t kDeep = 1024;  // rows that a transposed product sums before it adds to the result
+constexpr int64_t kDeep = 1536;  // rows that a transposed product sums before it adds to the result
 // What it costs to bring in a strip of the left or a panel of the right factor, in tiles of the product. Measured.
 constexpr double kReadLeft = 0.3, kPackLeft = 0.7, kPackRight = 2;
 constexpr int64_t kCacheBytes = 256 << 10;  // a quarter of a usual second-level cache, for each factor
