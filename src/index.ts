@@ -13,6 +13,21 @@ export { presetNames, presetOf } from './config/presets.ts'
 export { describeKeys, dimensionsOf, type KeyDescription, resolveConfig } from './config/resolve.ts'
 export type { Config, ConfigInput } from './config/schema.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
+// evaluate
+export {
+  extractFeatures,
+  type Features,
+  type FrozenEncoder,
+  type Pooling,
+  pool,
+  tokensOf,
+} from './evaluate/features.ts'
+export { type KnnOptions, knnDefaults, knnVotes } from './evaluate/knn.ts'
+export { fewOf, type Labelled, labelled, type Shots, splitByClass } from './evaluate/labelled.ts'
+export { type LinearProbeOptions, linearProbe, sweeps } from './evaluate/linear-probe.ts'
+export { type ProtocolName, protocols } from './evaluate/protocols.ts'
+export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
+export { type Spread, spreadOf } from './evaluate/spread.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
@@ -53,7 +68,12 @@ export { type PackOptions, type PackSummary, packImages } from './prepare/pack.t
 export { measureStatistics } from './prepare/statistics.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export { benchData } from './run/data-bench.ts'
+export { type EncoderRequest, type OpenedEncoder, openEncoder } from './run/encoder.ts'
+export { type EvaluateOptions, evaluate, findSplit, type Report } from './run/evaluate.ts'
+export { openReport, reportMarkdown, withDeviation, writeReport } from './run/evaluation-report.ts'
 export type { RunEvent } from './run/events.ts'
+export { featureFormat, writeFeatures } from './run/feature-file.ts'
+export { type FolderFeatures, featuresOf } from './run/features.ts'
 export { type OpenedRun, openRun } from './run/folder.ts'
 export { benchGemm } from './run/gemm-bench.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'

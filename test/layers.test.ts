@@ -21,6 +21,7 @@ const stages = [
   'checkpoint',
   'picture',
   'train',
+  'evaluate',
   'verify',
   'machine',
   'config',

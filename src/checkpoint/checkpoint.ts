@@ -61,11 +61,15 @@ export function listCheckpoints(dir: string): { step: number; path: string }[] {
     .sort((a, b) => a.step - b.step)
 }
 
-/** Writes a checkpoint below `dir` and removes all but the latest `keep`. Returns its path. */
+/**
+ * Writes a checkpoint below `dir` and removes all but the latest `keep`. Returns its path. `metadata` goes into the file of
+ * weights, for whoever finds it alone.
+ */
 export function saveCheckpoint(
   dir: string,
   { parameters, optimizer, step, samples }: Training,
   keep: number,
+  metadata: Readonly<Record<string, string>> = {},
 ): string {
   mkdirSync(dir, { recursive: true })
   const path = join(dir, folderName(step))
@@ -76,7 +80,9 @@ export function saveCheckpoint(
   const moments = new Map<string, Tensor>()
   for (const [name, moment] of optimizer.first) moments.set(`exp_avg.${name}`, moment)
   for (const [name, moment] of optimizer.second) moments.set(`exp_avg_sq.${name}`, moment)
-  writeSafetensors(join(writing, 'model.safetensors'), parameters, { format: 'pt', step: String(step) })
+  writeSafetensors(join(writing, 'model.safetensors'), parameters, {
+    ...{ ...metadata, format: 'pt', step: String(step) },
+  })
   writeSafetensors(join(writing, 'optimizer.safetensors'), moments, { step: String(optimizer.step) })
   const state: z.infer<typeof stateSchema> = { format: 'sherd-checkpoint/1', step, samples }
   writeFileSync(join(writing, 'state.json'), `${JSON.stringify(state, null, 2)}\n`, { flush: true })

@@ -171,6 +171,11 @@ export function readSafetensors(path: string): {
   })
 }
 
+/** The metadata of a file, without its tensors. Throws `CHECKPOINT`. */
+export function readSafetensorsMetadata(path: string): Pick<Header, 'metadata'> {
+  return reading(path, (fd) => ({ metadata: readHeader(fd).metadata }))
+}
+
 function writeFully(fd: number, bytes: Uint8Array): void {
   let done = 0
   while (done < bytes.byteLength)

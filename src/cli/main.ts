@@ -7,6 +7,8 @@ import { packageRoot } from '../package-root.ts'
 import { addBench } from './bench.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
+import { addEmbed } from './embed.ts'
+import { addEvaluate } from './evaluate.ts'
 import { endProgress, note, paint } from './output.ts'
 import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
@@ -30,6 +32,8 @@ function program(): Command {
   for (const add of [
     addPretrain,
     addReconstruct,
+    addEvaluate,
+    addEmbed,
     addVerify,
     addDoctor,
     addPresets,

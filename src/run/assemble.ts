@@ -31,10 +31,13 @@ export function sampleSize(config: Config) {
   return { height, width, channels, minSide: patchSize, maxPixels: config.data.maxPixels }
 }
 
+/** ImageNet's statistics, for as many channels as the model has. */
+export const usualStatistics = (config: Config): ChannelStatistics =>
+  config.model.channels === 1 ? greyStatistics : imagenetStatistics
+
 /** ImageNet's statistics, or the data set's own, measured now. */
 export async function channelStatistics(config: Config, source: ImageSource): Promise<ChannelStatistics> {
-  if (config.data.statistics === 'imagenet')
-    return config.model.channels === 1 ? greyStatistics : imagenetStatistics
+  if (config.data.statistics === 'imagenet') return usualStatistics(config)
   const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, which steps do not need
   const { mean, std } = await measureStatistics(source, sampleSize(config))
   return { mean, std }

@@ -54,9 +54,16 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
   renameSync(`${path}.writing`, path)
 }
 
-// Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.
-function makeFolder(dir: string): void {
-  if (existsSync(dir)) return
+/** Creates a folder and those above it. Throws `RUN`. */
+export function makeFolder(dir: string): void {
+  // Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.
+  if (existsSync(dir)) {
+    if (statSync(dir).isDirectory()) return
+    throw new SherdError(
+      'RUN',
+      `${resolve(dir)} is a file, and a folder is needed there. Choose another one.`,
+    )
+  }
   makeFolder(dirname(dir))
   try {
     mkdirSync(dir)

@@ -28,6 +28,7 @@ import { createRun, expectUnused, openRun, type RunFacts, runPaths, writeWhole }
 import { appendMetric, readMetrics, readSkipped, rewindMetrics } from './journal.ts'
 import { loadExhibit, reconstructExhibit } from './pictures.ts'
 import { openTrace } from './trace.ts'
+import { weightsMetadata } from './weights-metadata.ts'
 
 export interface PretrainOptions {
   readonly config: Config
@@ -141,7 +142,10 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   const save = (step: number) => {
     const samples = step * effectiveBatch(config)
     return span('checkpoint', () =>
-      saveCheckpoint(paths.checkpoints, { ...training, step, samples }, config.checkpoint.keep),
+      saveCheckpoint(
+        ...([paths.checkpoints, { ...training, step, samples }, config.checkpoint.keep] as const),
+        weightsMetadata({ config, statistics: facts.statistics }),
+      ),
     )
   }
   const draw = (step: number) =>

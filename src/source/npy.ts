@@ -38,7 +38,7 @@ const broken = (path: string, what: string, cause?: unknown) =>
   new SherdError('SOURCE', `${path} cannot be used: ${what}. Pack the images again.`, { cause })
 
 function itemBytes(dtype: string): number {
-  const size = /^(?:[|<][uiS])(\d{1,6})$/.exec(dtype)?.[1]
+  const size = /^(?:[|<][uifS])(\d{1,6})$/.exec(dtype)?.[1]
   return size ? Number(size) : 0
 }
 

@@ -1,0 +1,46 @@
+/** `sherd embed`: the features of a folder of images, as a file. */
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { SherdError } from '../errors.ts'
+import type { Pooling } from '../evaluate/features.ts'
+import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
+import { endProgress, note, print, printJson } from './output.ts'
+
+interface Flags extends EncoderFlags {
+  readonly out: string
+  readonly pool: Pooling
+  readonly json?: boolean
+}
+
+export function addEmbed(root: Command): void {
+  addEncoderOptions(root.command('embed').description('write the features of a folder of images'))
+    .argument('<dir>', 'folder of images, or of packed ones')
+    .requiredOption(
+      '--out <file>',
+      '.npy (one pooling) or .safetensors (cls and mean); names and labels go to .json beside it',
+    )
+    .addOption(new Option('--pool <how>', 'what a .npy holds').choices(['cls', 'mean']).default('mean'))
+    .option('--json', 'print the result as JSON')
+    .action(runEmbed)
+}
+
+async function runEmbed(dir: string, flags: Flags): Promise<void> {
+  const { featureFormat, writeFeatures } = await import('../run/feature-file.ts')
+  const { featuresOf } = await import('../run/features.ts')
+  featureFormat(flags.out) // before minutes are spent
+  const encoder = await encoderOf(flags)
+  const found = await featuresOf(encoder, dir, showImages())
+  endProgress()
+  if (found.features.count === 0) throw new SherdError('DATA_BROKEN', `No image of ${dir} could be read.`)
+  const { files } = writeFeatures(flags.out, found, { pooling: flags.pool, model: encoder.origin })
+  const { count, width } = found.features
+  const result = {
+    files: files.map((file) => resolve(file)),
+    images: count,
+    width,
+    skipped: found.skipped.length,
+  }
+  if (flags.json) return printJson(result)
+  for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
+  print(`${count} images, ${width} numbers each: ${result.files.join(', ')}`)
+}

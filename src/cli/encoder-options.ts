@@ -1,0 +1,52 @@
+/** The options of commands that use an encoder: which one, and where it computes. */
+import type { Command } from 'commander'
+import type { OpenedEncoder } from '../run/encoder.ts'
+import { deviceOption } from './bench-config.ts'
+import { collect, wholeNumber } from './options.ts'
+import { duration, endProgress, progress } from './output.ts'
+
+export interface EncoderFlags {
+  readonly model: string
+  readonly preset?: string
+  readonly set: string[]
+  readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly modelSeed?: number
+}
+
+export const addEncoderOptions = (command: Command): Command =>
+  command
+    .requiredOption('--model <path>', 'a run, a checkpoint of it, a .safetensors file, or "random"')
+    .option('--preset <name>', 'what the model is, where --model does not say it')
+    .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])
+    .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))
+    .addOption(deviceOption())
+
+export async function encoderOf({
+  model,
+  preset,
+  set,
+  device,
+  modelSeed,
+}: EncoderFlags): Promise<OpenedEncoder> {
+  const { configOf } = await import('./bench-config.ts')
+  const { openEncoder } = await import('../run/encoder.ts')
+  const config = preset === undefined ? undefined : await configOf(preset, { set, device })
+  return openEncoder({
+    ...{ model, device },
+    ...(config ? { config } : {}),
+    ...(modelSeed === undefined ? {} : { seed: modelSeed }),
+  })
+}
+
+/** A progress line of images done, with the time that is left. */
+export function showImages(): (event: { dir: string; done: number; of: number }) => void {
+  const started = new Map<string, number>()
+  return ({ dir, done, of }) => {
+    const now = performance.now()
+    const begun = started.get(dir) ?? now
+    started.set(dir, begun)
+    const left = done > 0 ? ((now - begun) / 1000 / done) * (of - done) : 0
+    progress(`features of ${dir}: ${done} of ${of} images, ${duration(left)} left`)
+    if (done >= of) endProgress()
+  }
+}

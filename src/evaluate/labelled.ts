@@ -1,0 +1,127 @@
+/** Features with the classes of their images, and what must hold before they can be scored. */
+import { SherdError } from '../errors.ts'
+import { draws } from '../random/draws.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { Features } from './features.ts'
+
+/** Vectors [count, width] and the class of each. */
+export interface Labelled {
+  readonly count: number
+  readonly width: number
+  readonly vectors: Float32Array
+  readonly labels: Int32Array
+}
+
+const list = (names: readonly string[]) =>
+  names.length > 8 ? `${names.slice(0, 8).join(', ')}, … (${names.length})` : names.join(', ')
+
+/** The labels and classes of a source. Throws `SOURCE` when there are none, or a single class. */
+export function expectLabels({ dir, labels, classes }: ImageSource): {
+  labels: Int32Array
+  classes: readonly string[]
+} {
+  if (!labels)
+    throw new SherdError(
+      'SOURCE',
+      `${dir} has no labels: expected a folder for each class with its images in it, but images lie in ${dir} itself.`,
+    )
+  if (classes.length < 2)
+    throw new SherdError(
+      'SOURCE',
+      `${dir} has one class, "${classes[0]}": expected at least two folders, one for each class. If these are the folders of a split, name them train and test, or give them with --train and --test.`,
+    )
+  return { labels, classes }
+}
+
+/** Throws `SOURCE` when test images are of other classes than training images. */
+export function expectSameClasses(train: ImageSource, test: ImageSource): void {
+  const missing = train.classes.filter((name) => !test.classes.includes(name))
+  const extra = test.classes.filter((name) => !train.classes.includes(name))
+  if (missing.length === 0 && extra.length === 0) return
+  throw new SherdError(
+    'SOURCE',
+    [
+      `The classes differ: ${train.dir} has ${train.classes.length}, ${test.dir} has ${test.classes.length}.`,
+      ...(missing.length > 0 ? [`Only for training: ${list(missing)}.`] : []),
+      ...(extra.length > 0 ? [`Only for testing: ${list(extra)}.`] : []),
+      'Both need the same folders.',
+    ].join(' '),
+  )
+}
+
+/** Some rows of the features, of one pooling, with the labels of their images. */
+export function labelled(
+  { width, indices }: Features,
+  vectors: Float32Array,
+  labels: Int32Array,
+  rows: readonly number[],
+): Labelled {
+  const ofRows = Int32Array.from(indices, (index) => labels[index]!)
+  return pickRows({ vectors, width, labels: ofRows }, rows)
+}
+
+/**
+ * Parts a set in two, class by class: `share` of each class, at least one image of it, goes to the second part. Throws `SOURCE` when a
+ * class has one image only.
+ */
+export function splitByClass(
+  labels: Int32Array,
+  classes: readonly string[],
+  { share, seed }: { share: number; seed: number },
+): readonly [first: number[], second: number[]] {
+  const members: number[][] = classes.map(() => [])
+  for (const [i, label] of labels.entries()) members[label]!.push(i)
+  const parts: [number[], number[]] = [[], []]
+  for (const [label, rows] of members.entries()) {
+    if (rows.length < 2)
+      throw new SherdError(
+        'SOURCE',
+        `Class "${classes[label]}" has ${rows.length} readable image${rows.length === 1 ? '' : 's'}: expected at least two, one to learn from and one to test with.`,
+      )
+    const order = draws({ seed, stream: 'split', epoch: 0, index: label }).permutation(rows.length)
+    const held = Math.min(rows.length - 1, Math.max(1, Math.round(rows.length * share)))
+    for (const [i, place] of order.entries()) parts[i < held ? 1 : 0].push(rows[place]!)
+  }
+  return [parts[0].sort((a, b) => a - b), parts[1].sort((a, b) => a - b)]
+}
+
+/** How many images of each class: a share of them, or a number. */
+export type Shots = { readonly share: number } | { readonly perClass: number }
+
+/** `1 %`, or `5 per class`. */
+export const shotsName = (shots: Shots): string =>
+  'share' in shots ? `${Number((100 * shots.share).toPrecision(6))} %` : `${shots.perClass} per class`
+
+/** The images of a few-shot set, drawn class by class; each class keeps at least one. Throws `SOURCE` when one has too few. */
+export function fewOf(
+  set: Labelled,
+  classes: number,
+  { shots, seed }: { shots: Shots; seed: number },
+): Labelled {
+  const members: number[][] = Array.from({ length: classes }, () => [])
+  for (const [i, label] of set.labels.entries()) members[label]!.push(i)
+  const rows = members.flatMap((of, label) => {
+    const count = 'share' in shots ? Math.max(1, Math.round(of.length * shots.share)) : shots.perClass
+    if (count > of.length)
+      throw new SherdError(
+        'SOURCE',
+        `${shotsName(shots)} were asked for, but class ${label} has ${of.length} training images. Take fewer with --shots.`,
+      )
+    const order = draws({ seed, stream: 'shots', epoch: 0, index: label }).permutation(of.length)
+    return [...order.subarray(0, count)].map((place) => of[place]!)
+  })
+  return pickRows(
+    set,
+    rows.sort((a, b) => a - b),
+  )
+}
+
+function pickRows(
+  { vectors, labels, width }: Pick<Labelled, 'vectors' | 'labels' | 'width'>,
+  rows: readonly number[],
+): Labelled {
+  const picked = new Float32Array(rows.length * width)
+  for (const [i, row] of rows.entries())
+    picked.set(vectors.subarray(row * width, (row + 1) * width), i * width)
+  return { count: rows.length, width, vectors: picked, labels: Int32Array.from(rows, (row) => labels[row]!) }
+}

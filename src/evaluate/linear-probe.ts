@@ -1,0 +1,177 @@
+/**
+ * The linear probe on cached features (He et al. 2021, A.1): batch norm without affine parameters, then one linear map,
+ * trained by LARS or SGD. A sweep of learning rates is a stack of maps that see the same batches, in one pass.
+ */
+
+import { type MomentumOptions, momentumStep } from '../optim/lars.ts'
+import { learningRateAt } from '../optim/schedule.ts'
+import { draws } from '../random/draws.ts'
+import { call } from '../tensor/call.ts'
+import { manualSeed, noGrad } from '../tensor/context.ts'
+import {
+  add,
+  div,
+  indexSelect,
+  matmul,
+  meanOver,
+  mul,
+  ones,
+  randn,
+  reshape,
+  select,
+  softmax,
+  sqrt,
+  sub,
+  toDevice,
+  transpose,
+  unsqueeze,
+  varianceOver,
+  zeros,
+} from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Device, fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import type { Labelled } from './labelled.ts'
+
+export interface LinearProbeOptions {
+  readonly optimizer: keyof typeof probeOptimizers
+  /** Per 256 images of a batch; one map each. */
+  readonly baseLearningRates: readonly number[]
+  readonly epochs: number
+  /** At most: a small set gets smaller batches, so that there are enough steps. */
+  readonly batchSize: number
+  readonly seed: number
+  readonly device: Device
+}
+
+/** MAE's (LARS) and DINO's (SGD) way of training the map. */
+export const probeOptimizers = {
+  lars: { momentum: 0.9, weightDecay: 0, trust: 0.001 },
+  sgd: { momentum: 0.9, weightDecay: 0, trust: null },
+} as const satisfies Record<string, MomentumOptions>
+
+/**
+ * The sweep of each optimizer, from MAE's 0.1 and DINO's 0.001 up: a small set has fewer steps and needs larger rates. A rate
+ * too many costs a row of a matrix product.
+ */
+export const sweeps = {
+  lars: [0.1, 0.3, 1, 3, 10, 30, 100],
+  sgd: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1],
+} as const satisfies Record<keyof typeof probeOptimizers, readonly number[]>
+
+const EPSILON = 1e-6 // of the batch norm, in MAE's probe
+const AVERAGE = 0.1 // share of a batch in the running statistics, PyTorch's default
+const WARM_UP = 1 / 9 // 10 of 90 epochs
+const INITIAL_DEVIATION = 0.01
+const LEAST_BATCH = 32
+const STEPS_OF_EPOCH = 20 // at least, where batches of LEAST_BATCH or more allow it
+
+/** Running mean and variance [1, D] of a batch norm without affine parameters (Ioffe & Szegedy 2015). */
+export interface BatchNorm {
+  readonly mean: Tensor
+  readonly variance: Tensor
+}
+
+/** Normalises x [B, D] by the batch's own statistics and takes them into the running ones, as PyTorch's BatchNorm1d does. */
+export function normalizeBatch(x: Tensor, running: BatchNorm): Tensor {
+  return scope(() => {
+    const count = x.shape[0]!
+    const mean = meanOver(x, [0], true)
+    const variance = varianceOver(x, [0], { unbiased: false, keepDim: true })
+    const unbiased = mul(variance, count / Math.max(1, count - 1))
+    call('lerp_.Scalar', running.mean, mean, AVERAGE).dispose()
+    call('lerp_.Scalar', running.variance, unbiased, AVERAGE).dispose()
+    return div(sub(x, mean), sqrt(add(variance, EPSILON)))
+  })
+}
+
+/** A stack of L linear maps: weight [L, C, D], bias [L, 1, C]. */
+export interface Maps {
+  readonly weight: Tensor
+  readonly bias: Tensor
+}
+
+/** x [B, D] → [L, B, C] */
+const apply = (x: Tensor, { weight, bias }: Maps): Tensor => add(matmul(x, transpose(weight, 1, 2)), bias)
+
+/** What trained maps make of x [B, D]: [L, B, C]. */
+export const valuesOf = (x: Tensor, { mean, variance }: BatchNorm, maps: Maps): Tensor =>
+  scope(() => apply(div(sub(x, mean), sqrt(add(variance, EPSILON))), maps))
+
+/** The gradients of the mean cross-entropy of each map. */
+function gradients(x: Tensor, labels: Tensor, maps: Maps): Maps {
+  return scope(() => {
+    const [B, C] = [x.shape[0]!, maps.weight.shape[1]!]
+    const wanted = call('one_hot', labels, C) // [B, C]
+    const error = div(sub(softmax(apply(x, maps), -1), unsqueeze(wanted, 0)), B) // [L, B, C]
+    return { weight: matmul(transpose(error, 1, 2), x), bias: call('sum.dim_IntList', error, [1], true) }
+  })
+}
+
+/** Trains the maps in place on x [N, D] and labels [N]. Returns the statistics that a test is normalised by. */
+export function trainMaps(
+  { x, labels }: { readonly x: Tensor; readonly labels: Tensor },
+  maps: Maps,
+  { baseLearningRates, epochs, seed, optimizer, ...options }: Omit<LinearProbeOptions, 'device'>,
+): BatchNorm {
+  const { device } = x
+  const [N, D] = x.shape as readonly [number, number]
+  const [L, C] = maps.weight.shape as readonly [number, number]
+  const batch = Math.min(options.batchSize, N, Math.max(LEAST_BATCH, Math.floor(N / STEPS_OF_EPOCH)))
+  const perEpoch = Math.floor(N / batch) // what is left over is seen in other epochs
+  const totalSteps = epochs * perEpoch
+  const schedule = { peak: 1, floor: 0, warmupSteps: Math.floor(totalSteps * WARM_UP), totalSteps }
+  const running: BatchNorm = { mean: zeros([1, D], { device }), variance: ones([1, D], { device }) }
+  const velocity: Maps = { weight: zeros([L, C, D], { device }), bias: zeros([L, 1, C], { device }) }
+  let order: Uint32Array = new Uint32Array()
+  for (let step = 0; step < totalSteps; step++) {
+    const [epoch, place] = [Math.floor(step / perEpoch), step % perEpoch]
+    if (place === 0) order = draws({ seed, stream: 'probe', epoch, index: 0 }).permutation(N)
+    scope(() => {
+      const rows = BigInt64Array.from(order.subarray(place * batch, (place + 1) * batch), BigInt)
+      const which = toDevice(fromArray(rows, [batch], 'int64'), device)
+      const normalized = normalizeBatch(indexSelect(x, 0, which), running)
+      const gradient = gradients(normalized, indexSelect(labels, 0, which), maps)
+      const scale = (learningRateAt(step, schedule) * batch) / 256
+      const rates = baseLearningRates.map((rate) => rate * scale)
+      for (const name of ['weight', 'bias'] as const)
+        momentumStep(
+          {
+            ...{ parameter: maps[name], velocity: velocity[name], gradient: gradient[name] },
+            isMatrix: name === 'weight',
+          },
+          toDevice(tensor(rates, [L, 1, 1]), device),
+          probeOptimizers[optimizer],
+        )
+    })
+  }
+  return running
+}
+
+/**
+ * Trains a map for each learning rate and gives what each makes of the test images: class values [test images, classes], in the
+ * order of the rates.
+ */
+export function linearProbe(
+  train: Labelled,
+  test: Labelled,
+  classes: number,
+  options: LinearProbeOptions,
+): Float32Array[] {
+  const { baseLearningRates, seed, device } = options
+  const [L, D] = [baseLearningRates.length, train.width]
+  return noGrad(() =>
+    scope(() => {
+      const load = ({ vectors, count }: Labelled) => toDevice(tensor(vectors, [count, D]), device)
+      const labels = fromArray(BigInt64Array.from(train.labels, BigInt), [train.count], 'int64')
+      manualSeed(draws({ seed, stream: 'initial/probe', epoch: 0, index: 0 }).below(2 ** 32))
+      const start = mul(randn([1, classes, D]), INITIAL_DEVIATION) // every map of a sweep starts alike
+      const maps: Maps = {
+        weight: toDevice(call('repeat', start, [L, 1, 1]), device),
+        bias: zeros([L, 1, classes], { device }),
+      }
+      const running = trainMaps({ x: load(train), labels: toDevice(labels, device) }, maps, options)
+      const values = valuesOf(load(test), running, maps) // [L, test, C]
+      return baseLearningRates.map((_, i) => toFloats(reshape(select(values, 0, i), [-1])))
+    }),
+  )
+}

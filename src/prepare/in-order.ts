@@ -1,0 +1,45 @@
+/** Every image of a source once, in order, as evaluation reads them. Files that cannot be decoded are left out. */
+import { type LoaderOptions, openLoader } from './loader.ts'
+import type { Pixels } from './normalize.ts'
+import type { SkippedFile } from './skipped.ts'
+
+export interface OrderedImages extends Pixels {
+  /** The index in the source of each image. */
+  readonly indices: Int32Array
+}
+
+/**
+ * Batches of the centres of all images. The pixels of a batch are overwritten when the next one is asked for. Throws
+ * `DATA_BROKEN` when more than `maxSkippedShare` of the files cannot be decoded.
+ */
+export async function* imagesInOrder(
+  options: Omit<LoaderOptions, 'crop' | 'flip' | 'shuffle' | 'firstPosition' | 'onSkip'>,
+  onSkip?: (skipped: SkippedFile) => void,
+): AsyncGenerator<OrderedImages> {
+  const count = options.source.files.length
+  const batchSize = Math.min(options.batchSize, count)
+  const loader = openLoader({
+    ...{ ...options, batchSize, crop: 'center', flip: false, shuffle: false, firstPosition: 0 },
+    ...(onSkip ? { onSkip } : {}),
+  })
+  try {
+    for (let first = 0; first < count; first += batchSize) {
+      const { pixels, indices, height, width, channels } = await loader.next()
+      const bytes = height * width * channels
+      // A row whose index is not its position holds the substitute of a broken file, or belongs to the next epoch.
+      const rows = [...indices.keys()].filter((row) => first + row < count && indices[row] === first + row)
+      const isWhole = rows.length === batchSize
+      const kept = isWhole
+        ? pixels
+        : Buffer.concat(rows.map((row) => pixels.subarray(row * bytes, (row + 1) * bytes)))
+      if (rows.length > 0)
+        yield {
+          pixels: kept,
+          shape: [rows.length, height, width, channels],
+          indices: Int32Array.from(rows, (row) => first + row),
+        }
+    }
+  } finally {
+    await loader.close()
+  }
+}

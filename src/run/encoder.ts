@@ -1,0 +1,119 @@
+/** An encoder to use: from a run's folder, one of its checkpoints, or a file of weights. */
+import { existsSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
+import { dimensionsOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import type { FrozenEncoder } from '../evaluate/features.ts'
+import { type MachinePlan, type MachineRequest, planMachine } from '../machine/plan.ts'
+import { encoderRows } from '../model/encoder.ts'
+import { initialParameters, loadParameters } from '../model/parameters.ts'
+import { setThreads } from '../tensor/context.ts'
+import { scope } from '../tensor/scope.ts'
+import { usualStatistics } from './assemble.ts'
+import { openRun } from './folder.ts'
+import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
+
+export interface OpenedEncoder extends FrozenEncoder {
+  readonly config: Config
+  readonly machine: MachinePlan
+  /** What was opened, for reports. */
+  readonly origin: { readonly path: string; readonly step: number | null }
+}
+
+export interface EncoderRequest {
+  /** The folder of a run, of a checkpoint in it, or a `.safetensors` file; `random` has never been trained. */
+  readonly model: string
+  /** For weights that lie in no run, and for `random`: what the model is. */
+  readonly config?: Config
+  readonly device: MachineRequest['device']
+  /** Of a random encoder. */
+  readonly seed?: number
+}
+
+interface Found extends WeightsOrigin {
+  /** The file, or null for an encoder that was never trained. */
+  readonly weights: string | null
+  readonly step: number | null
+}
+
+const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
+
+/** The run that a checkpoint's folder lies in, if any. */
+const runAround = (checkpoint: string) => {
+  const dir = dirname(dirname(checkpoint))
+  return existsSync(join(dir, 'run.json')) ? dir : null
+}
+
+function findFile(path: string, config: Config | undefined): Found {
+  const { metadata } = readSafetensorsMetadata(path)
+  const told = readWeightsMetadata(path, metadata)
+  if (told) {
+    const step = Number(metadata.step ?? Number.NaN)
+    return { ...told, weights: path, step: Number.isSafeInteger(step) ? step : null }
+  }
+  if (!config)
+    throw new SherdError(
+      'USAGE',
+      `${path} does not say what the model is: give the preset that it was made with, --preset NAME.`,
+    )
+  if (config.data.statistics === 'dataset')
+    throw new SherdError(
+      'USAGE',
+      `${path} does not say what its images were normalised by, and this preset takes the statistics of its own data. If ImageNet's are right, add --set data.statistics=imagenet.`,
+    )
+  return { config, statistics: usualStatistics(config), weights: path, step: null }
+}
+
+function find({ model, config }: EncoderRequest): Found {
+  if (model === 'random') {
+    if (!config)
+      throw new SherdError('USAGE', 'A random encoder needs --preset NAME, which says what the model is.')
+    return { config, statistics: usualStatistics(config), weights: null, step: 0 }
+  }
+  const path = resolve(model)
+  if (!existsSync(path))
+    throw new SherdError(
+      'RUN',
+      `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights.`,
+    )
+  const isFile = statSync(path).isFile()
+  const checkpoint = isFile ? dirname(path) : path
+  const weights = join(checkpoint, 'model.safetensors')
+  if (!Number.isNaN(stepOf(checkpoint)) && existsSync(weights) && (!isFile || path === weights)) {
+    const run = runAround(checkpoint)
+    if (!run) return findFile(weights, config)
+    const { config: own, facts } = openRun(run)
+    return { config: own, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
+  }
+  if (isFile) return findFile(path, config)
+  const { config: own, facts, latest } = openRun(path)
+  if (!latest) throw new SherdError('RUN', `${join(path, 'checkpoints')} has no checkpoint yet.`)
+  const { statistics } = facts
+  return { config: own, statistics, weights: join(latest.path, 'model.safetensors'), step: latest.step }
+}
+
+/**
+ * Opens an encoder; weights of a decoder in the same file are left alone. Throws `RUN` or `USAGE` when there is nothing to open,
+ * `CHECKPOINT` when weights do not fit.
+ */
+export function openEncoder(request: EncoderRequest): OpenedEncoder {
+  const { config, statistics, weights, step } = find(request)
+  const machine = planMachine({ ...config.train, device: request.device, workers: config.data.workers })
+  setThreads(machine.threads)
+  const { device, precision } = machine
+  const dimensions = dimensionsOf(config)
+  const rows = encoderRows(dimensions)
+  const parameters = weights
+    ? scope(() => {
+        const { tensors } = readSafetensors(weights)
+        const wanted = new Set(rows.map(({ name }) => name))
+        return loadParameters(rows, new Map([...tensors].filter(([name]) => wanted.has(name))), device)
+      })
+    : initialParameters(rows, { seed: request.seed ?? config.train.seed, device })
+  return {
+    ...{ config, machine, dimensions, parameters, statistics, device, precision },
+    origin: { path: weights ? resolve(request.model) : 'random', step },
+  }
+}

@@ -1,0 +1,244 @@
+/** An evaluation from start to end: opens images, extracts features, runs a protocol, chooses honestly, reports. */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { SherdError } from '../errors.ts'
+import { type Pooling, poolings } from '../evaluate/features.ts'
+import { expectLabels, expectSameClasses, labelled, splitByClass } from '../evaluate/labelled.ts'
+import {
+  type Outcome,
+  type Protocol,
+  type ProtocolName,
+  type ProtocolSettings,
+  protocols,
+  type Split,
+} from '../evaluate/protocols.ts'
+import { type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
+import { type Spread, spreadOf } from '../evaluate/spread.ts'
+import { openSource } from '../source/open.ts'
+import type { OpenedEncoder } from './encoder.ts'
+import { type FolderFeatures, featuresOf, type Progress } from './features.ts'
+
+/** Where the images are: two folders, or one that holds both or is parted. */
+export interface EvaluationData {
+  readonly train: string
+  /** Null: a fifth of each class of `train`. */
+  readonly test: string | null
+}
+
+const testNames = ['test', 'val', 'validation'] as const
+
+/** `dir/train` and `dir/test` (or `val`, `validation`) where they are, else `dir` itself, to be parted. */
+export function findSplit(dir: string): EvaluationData {
+  const train = join(dir, 'train')
+  if (!existsSync(train)) return { train: dir, test: null }
+  const test = testNames.map((name) => join(dir, name)).find(existsSync)
+  if (!test)
+    throw new SherdError(
+      'SOURCE',
+      `${resolve(dir)} has a folder "train" but none to test with: expected one named ${testNames.join(', ')}.`,
+    )
+  return { train, test }
+}
+
+export interface EvaluateOptions {
+  readonly protocol: ProtocolName
+  readonly encoder: OpenedEncoder
+  readonly data: EvaluationData
+  readonly settings: Omit<ProtocolSettings, 'classes' | 'device'>
+  readonly seeds: readonly number[]
+  readonly onProgress?: Progress
+}
+
+/** What one way of using the protocol reached. */
+export interface Row {
+  readonly group: string
+  readonly pooling: Pooling
+  readonly setting: string
+  readonly top1: MeanAndDeviation
+  readonly top5: MeanAndDeviation | null
+  /** Top-1 on the held-out tenth of the training images; null when it could not be tried there. */
+  readonly heldOut: number | null
+}
+
+export interface Report {
+  readonly format: 'sherd-evaluation/1'
+  readonly protocol: ProtocolName
+  readonly title: string
+  readonly model: OpenedEncoder['origin']
+  readonly data: {
+    readonly train: string
+    readonly test: string
+    readonly trainImages: number
+    readonly testImages: number
+    readonly skipped: number
+  }
+  readonly classes: readonly string[]
+  readonly settings: Partial<EvaluateOptions['settings']>
+  readonly seeds: readonly number[]
+  readonly rows: readonly Row[]
+  /** The rows that did best on the held-out tenth, one of each group: what the result is. Their places in `rows`. */
+  readonly chosen: readonly number[]
+  /** Of the last chosen row, first seed. */
+  readonly scores: Scores
+  /** Top-1 of always naming the commonest class. */
+  readonly chance: number
+  /** Of the training images' features. */
+  readonly spread: Readonly<Record<Pooling, Spread>>
+  readonly seconds: number
+}
+
+const TEST_SHARE = 0.2
+const HELD_OUT_SHARE = 0.1
+const SPLIT_SEED = 0 // the parting is that of the data, not of an attempt
+
+/** Features of training and test images, ready to be judged by any protocol. */
+export interface OpenedImages {
+  readonly encoder: OpenedEncoder
+  readonly data: EvaluationData
+  readonly train: FolderFeatures
+  readonly test: FolderFeatures
+  readonly trainRows: number[]
+  readonly testRows: number[]
+}
+
+const labelsOfRows = ({ features, source }: FolderFeatures) =>
+  Int32Array.from(features.indices, (index) => source.labels![index]!)
+
+/** Checks the labels, then extracts the features. Throws `SOURCE` for images that cannot be evaluated on. */
+export async function openImages({
+  encoder,
+  data,
+  onProgress,
+}: Pick<EvaluateOptions, 'encoder' | 'data' | 'onProgress'>): Promise<OpenedImages> {
+  const sources = [await openSource(data.train), ...(data.test ? [await openSource(data.test)] : [])]
+  for (const source of sources) expectLabels(source) // before minutes are spent on features
+  if (sources[1]) expectSameClasses(sources[0]!, sources[1])
+  const train = await featuresOf(encoder, data.train, onProgress)
+  const all = ({ features }: FolderFeatures) => [...features.indices.keys()]
+  if (data.test) {
+    const test = await featuresOf(encoder, data.test, onProgress)
+    return { encoder, data, train, test, trainRows: all(train), testRows: all(test) }
+  }
+  const share = { share: TEST_SHARE, seed: SPLIT_SEED }
+  const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, share)
+  return { encoder, data, train, test: train, trainRows, testRows }
+}
+
+function splitOf(
+  [train, trainRows]: readonly [FolderFeatures, readonly number[]],
+  [test, testRows]: readonly [FolderFeatures, readonly number[]],
+): Split {
+  const pick = ({ features, source }: FolderFeatures, pooling: Pooling, rows: readonly number[]) =>
+    labelled(features, features.vectors[pooling], source.labels!, rows)
+  const of = (pooling: Pooling) => ({
+    train: pick(train, pooling, trainRows),
+    test: pick(test, pooling, testRows),
+  })
+  return { cls: of('cls'), mean: of('mean') }
+}
+
+/** How each way does on a held-out part of the training images, so that the test images choose nothing. */
+function tryOut(
+  protocol: Protocol,
+  { train, trainRows }: OpenedImages,
+  settings: ProtocolSettings,
+  seed: number,
+): Map<string, number> {
+  const { source } = train
+  const labels = labelsOfRows(train)
+  const [fit, held] = splitByClass(
+    Int32Array.from(trainRows, (row) => labels[row]!),
+    source.classes,
+    { share: HELD_OUT_SHARE, seed: SPLIT_SEED },
+  ).map((places) => places.map((place) => trainRows[place]!)) as [number[], number[]]
+  const split = splitOf([train, fit], [train, held])
+  const feasible = settings.neighbours.filter((k) => k <= fit.length)
+  const neighbours = feasible.length > 0 ? feasible : [fit.length]
+  const outcomes = protocol.run(split, { ...settings, neighbours }, seed)
+  return new Map(
+    outcomes.map((outcome) => [
+      keyOf(outcome),
+      scoresOf(outcome.values, split[outcome.pooling].test.labels, source.classes).top1,
+    ]),
+  )
+}
+
+const keyOf = ({ group, pooling, setting }: Omit<Outcome, 'values'>) => [group, pooling, setting].join('/')
+
+/** Throws `SOURCE` for images that cannot be evaluated on, `VALUE` for settings that do not fit them. */
+export async function evaluate(options: EvaluateOptions): Promise<Report> {
+  const started = performance.now()
+  const report = judge(await openImages(options), options)
+  return { ...report, seconds: (performance.now() - started) / 1000 }
+}
+
+/** The report of one protocol on features that are there. Throws `VALUE` for settings that do not fit the images. */
+export function judge(
+  images: OpenedImages,
+  options: Pick<EvaluateOptions, 'protocol' | 'settings' | 'seeds'>,
+): Report {
+  const started = performance.now()
+  const { seeds } = options
+  const protocol: Protocol = protocols[options.protocol]
+  const { encoder, data, train, test, trainRows, testRows } = images
+  const { classes } = train.source
+  const uses: readonly string[] = protocol.uses
+  const settings: ProtocolSettings = {
+    ...options.settings,
+    classes: classes.length,
+    device: encoder.device,
+  }
+  const split = splitOf([train, trainRows], [test, testRows])
+  const used = protocol.isRandom ? seeds : seeds.slice(0, 1)
+  const bySeed = used.map((seed) =>
+    protocol.run(split, settings, seed).map(({ values, ...way }) => ({
+      ...way,
+      scores: scoresOf(values, split[way.pooling].test.labels, classes),
+    })),
+  )
+  const heldOut = tryOut(protocol, images, settings, used[0]!)
+  const rows = bySeed[0]!.map((way, i): Row => {
+    const all = bySeed.map((outcomes) => outcomes[i]!.scores)
+    return {
+      group: way.group,
+      pooling: way.pooling,
+      setting: way.setting,
+      top1: meanAndDeviation(all.map(({ top1 }) => top1)),
+      top5: way.scores.top5 === null ? null : meanAndDeviation(all.map(({ top5 }) => top5!)),
+      heldOut: heldOut.get(keyOf(way)) ?? null,
+    }
+  })
+  const best = new Map<string, number>()
+  for (const [i, { group, heldOut }] of rows.entries()) {
+    const before = best.get(group)
+    if (before === undefined || (heldOut ?? -1) > (rows[before]!.heldOut ?? -1)) best.set(group, i)
+  }
+  const chosen = [...best.values()]
+  const counts = classes.map((_, label) => split.cls.train.labels.filter((each) => each === label).length)
+  const commonest = counts.indexOf(Math.max(...counts))
+  const testLabels = split.cls.test.labels
+  return {
+    format: 'sherd-evaluation/1',
+    protocol: options.protocol,
+    title: protocol.title,
+    model: encoder.origin,
+    data: {
+      train: train.source.dir,
+      test: data.test ? test.source.dir : `a fifth of each class of ${train.source.dir}`,
+      trainImages: trainRows.length,
+      testImages: testRows.length,
+      skipped: train.skipped.length + (data.test ? test.skipped.length : 0),
+    },
+    classes,
+    settings: Object.fromEntries(Object.entries(options.settings).filter(([key]) => uses.includes(key))),
+    seeds: used,
+    rows,
+    chosen,
+    scores: bySeed[0]![chosen.at(-1)!]!.scores,
+    chance: testLabels.filter((label) => label === commonest).length / testLabels.length,
+    spread: Object.fromEntries(
+      poolings.map((pooling) => [pooling, spreadOf(split[pooling].train.vectors, train.features.width)]),
+    ) as Report['spread'],
+    seconds: (performance.now() - started) / 1000,
+  }
+}

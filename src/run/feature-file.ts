@@ -1,0 +1,70 @@
+/** Features as files that others read: `.npy` for NumPy, `.safetensors` for everybody, and who is who as JSON. */
+import { extname } from 'node:path'
+import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { type Pooling, poolings } from '../evaluate/features.ts'
+import { npyHeader } from '../source/npy.ts'
+import { scope } from '../tensor/scope.ts'
+import { fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
+import type { OpenedEncoder } from './encoder.ts'
+import type { FolderFeatures } from './features.ts'
+import { writeWhole } from './folder.ts'
+
+const formats = ['.npy', '.safetensors'] as const
+export type FeatureFormat = (typeof formats)[number]
+
+/** The format that a file's name asks for. Throws `USAGE` for any other. */
+export function featureFormat(path: string): FeatureFormat {
+  const found = formats.find((format) => extname(path).toLowerCase() === format)
+  if (!found) throw new SherdError('USAGE', `Expected --out to end in ${formats.join(' or ')}, got ${path}`)
+  return found
+}
+
+export interface FeatureFileOptions {
+  /** What a `.npy` holds; `.safetensors` holds both. */
+  readonly pooling: Pooling
+  readonly model: OpenedEncoder['origin']
+}
+
+/** Writes the features [count, width] in float32, and beside them name and class of each row. Throws `RUN` when it cannot. */
+export function writeFeatures(
+  path: string,
+  { source, features, skipped }: FolderFeatures,
+  { pooling, model }: FeatureFileOptions,
+): { files: string[] } {
+  const format = featureFormat(path)
+  const { count, width, indices, vectors } = features
+  const labels = source.labels && Int32Array.from(indices, (index) => source.labels![index]!)
+  const beside = `${path.slice(0, -format.length)}.json`
+  try {
+    if (format === '.npy') {
+      const values = vectors[pooling]
+      const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
+      writeWhole(path, Buffer.concat([npyHeader({ dtype: '<f4', shape: [count, width] }), bytes]))
+    } else
+      scope(() => {
+        const tensors = new Map<string, Tensor>(
+          poolings.map((each) => [each, tensor(vectors[each], [count, width])]),
+        )
+        if (labels) tensors.set('labels', fromArray(labels, [count], 'int32'))
+        writeSafetensors(path, tensors, { model: model.path, step: String(model.step ?? '') })
+      })
+    const names = {
+      format: 'sherd-features/1',
+      model,
+      pooling: format === '.npy' ? pooling : [...poolings],
+      dir: source.dir,
+      classes: source.classes,
+      images: Array.from(indices, (index, row) => ({
+        file: source.files[index]!,
+        ...(labels ? { label: labels[row]! } : {}),
+      })),
+      skipped,
+    }
+    writeWhole(beside, `${JSON.stringify(names)}\n`)
+  } catch (error) {
+    if (error instanceof SherdError) throw error
+    throw new SherdError('RUN', `Cannot write the features: ${messageOf(error)}`, { cause: error })
+  }
+  return { files: [path, beside] }
+}

@@ -1,0 +1,48 @@
+/** What a file of weights says of itself, so that it can be used where no run is around it. */
+import { z } from 'zod'
+import { resolveConfig } from '../config/resolve.ts'
+import type { Config, ConfigInput } from '../config/schema.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { sampleSize } from './assemble.ts'
+
+export interface WeightsOrigin {
+  readonly config: Config
+  /** What images were normalised by. */
+  readonly statistics: ChannelStatistics
+}
+
+const KEY = 'sherd'
+const numbers = z.array(z.number())
+const schema = z.object({ config: z.unknown(), statistics: z.object({ mean: numbers, std: numbers }) })
+
+/** For the metadata of a safetensors file, which holds texts only. */
+export const weightsMetadata = ({ config, statistics }: WeightsOrigin): Record<string, string> => ({
+  [KEY]: JSON.stringify({ config, statistics }),
+})
+
+/** What the metadata of a file says, or null when it says nothing. Throws `CHECKPOINT` when it cannot be understood. */
+export function readWeightsMetadata(
+  path: string,
+  metadata: Readonly<Record<string, string>>,
+): WeightsOrigin | null {
+  const text = metadata[KEY]
+  if (text === undefined) return null
+  try {
+    const { config: given, statistics } = schema.parse(JSON.parse(text))
+    const config = resolveConfig(given as ConfigInput)
+    const { channels } = sampleSize(config)
+    if (statistics.mean.length !== channels || statistics.std.length !== channels)
+      throw new Error(`statistics of ${statistics.mean.length} channels for images of ${channels}`)
+    return { config, statistics }
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+    throw new SherdError(
+      'CHECKPOINT',
+      `${path}: its metadata "${KEY}" is not of this version of sherd: ${why}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}

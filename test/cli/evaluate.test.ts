@@ -1,0 +1,197 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import type { Report } from '../../src/run/evaluate.ts'
+import { readNpy } from '../../src/source/npy.ts'
+import { writeSampleData } from '../../src/source/sample-data/write.ts'
+import { scope } from '../../src/tensor/scope.ts'
+import { toFloats } from '../../src/tensor/tensor.ts'
+import { set, sherd, tiny, workFolder } from './sherd.ts'
+
+let cwd: string
+let checkpoint: string
+beforeAll(async () => {
+  cwd = await workFolder()
+  await writeSampleData({ dir: join(cwd, 'images'), count: 60, size: 20, seed: 1 })
+  mkdirSync(join(cwd, 'split'))
+  cpSync(join(cwd, 'images'), join(cwd, 'split/train'), { recursive: true })
+  await writeSampleData({ dir: join(cwd, 'split/val'), count: 20, size: 20, seed: 2 })
+  const train = ['pretrain', '--data', 'images', '--out', 'run', '--steps', '2', ...tiny()]
+  expect((await sherd(train, { cwd })).status).toBe(0)
+  checkpoint = join('run/checkpoints', readdirSync(join(cwd, 'run/checkpoints'))[0]!)
+})
+
+const evaluate = (...args: string[]) => sherd(['evaluate', ...args], { cwd })
+const knn = (out: string, ...args: string[]) =>
+  evaluate('knn', '--model', 'run', '--neighbours', '3,5', '--out', out, ...args)
+
+describe.concurrent('sherd evaluate', () => {
+  it('knn: parts a folder, chooses on held-out images, writes the report', async () => {
+    const { status, stdout } = await knn('knn', '--data', 'images')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^\* +all +(cls|mean) +k = [35] +\d+\.\d\d +\d+\.\d\d$/m)
+    expect(stdout).toMatch(/^knn: top-1 \S+ % of 10 test images \((cls|mean), k = [35]; chance 10\.00 %\)$/m)
+    const report = JSON.parse(readFileSync(join(cwd, 'knn/report.json'), 'utf8')) as Report
+    // Six images of each of ten classes: one of them is a fifth, at least, and is rounded.
+    expect(report.data).toMatchObject({ trainImages: 50, testImages: 10, skipped: 0 })
+    expect(report.rows).toHaveLength(4)
+    expect(readFileSync(join(cwd, 'knn/report.md'), 'utf8')).toContain('| cls | k = 3 |')
+    expect((await sharp(join(cwd, 'knn/confusion.png')).metadata()).format).toBe('png')
+  })
+
+  it('linear: takes a folder of two, a checkpoint, seeds and rates', async () => {
+    const { status, json } = await evaluate(
+      ...['linear', '--model', checkpoint, '--data', 'split', '--out', 'linear', '--json'],
+      ...['--rates', '0.1,1', '--epochs', '5', '--seeds', '2'],
+    )
+    expect(status).toBe(0)
+    const [report] = json() as unknown as [Report]
+    expect(report.data).toMatchObject({ trainImages: 60, testImages: 20 })
+    expect(report.seeds).toEqual([0, 1])
+    expect(report.rows.map(({ pooling, setting }) => `${pooling} ${setting}`)).toEqual([
+      'cls base rate 0.1',
+      'cls base rate 1',
+      'mean base rate 0.1',
+      'mean base rate 1',
+    ])
+    expect(report.scores.confusion.flat().reduce((a, b) => a + b, 0)).toBe(20)
+    for (const { effectiveRank } of Object.values(report.spread)) expect(effectiveRank).toBeGreaterThan(1)
+  })
+
+  it('fewshot: chooses for each number of images', async () => {
+    const { status, json } = await evaluate(
+      ...['fewshot', '--model', 'run', '--data', 'split', '--out', 'few', '--json', '--shots', '1,50%'],
+      ...['--rates', '0.1', '--epochs', '3', '--seeds', '1'],
+    )
+    expect(status).toBe(0)
+    const [{ rows, chosen, settings }] = json() as unknown as [Report]
+    expect(rows.map(({ group }) => group)).toEqual(['1 per class', '1 per class', '50 %', '50 %'])
+    expect(chosen.map((place) => rows[place]!.group)).toEqual(['1 per class', '50 %'])
+    expect(settings).toMatchObject({ shots: [{ perClass: 1 }, { share: 0.5 }], epochs: 3 })
+    expect(settings).not.toHaveProperty('neighbours')
+  })
+
+  it('a file of weights says what it is; one that does not needs a preset, and so does a random model', async () => {
+    const file = join(checkpoint, 'model.safetensors')
+    cpSync(join(cwd, file), join(cwd, 'bare.safetensors'))
+    scope(() => writeSafetensors(join(cwd, 'mute.safetensors'), readSafetensors(join(cwd, file)).tensors))
+    const of = (out: string, model: string, ...more: string[]) =>
+      evaluate(
+        ...['knn', '--data', 'images', '--neighbours', '3', '--json'],
+        '--out',
+        out,
+        '--model',
+        model,
+        ...more,
+      )
+    const preset = ['--preset', 'mae-demo', ...tiny()]
+    const usual = set({ 'data.statistics': 'imagenet' })
+    const [inRun, bare, mute, unknown, told, random, nothing] = await Promise.all([
+      of('w1', file),
+      of('w2', 'bare.safetensors'),
+      of('w3', 'mute.safetensors'),
+      of('w4', 'mute.safetensors', ...preset),
+      of('w5', 'mute.safetensors', ...preset, ...usual),
+      of('w6', 'random', ...preset, '--model-seed', '7'),
+      of('w7', 'random'),
+    ])
+    const report = (outcome: typeof bare) => (outcome.json() as unknown as [Report])[0]
+    expect(report(bare).rows).toEqual(report(inRun).rows)
+    expect(report(bare).model.step).toBe(2)
+    expect(mute).toMatchObject({ status: 2, stderr: expect.stringContaining('--preset NAME') as string })
+    expect(unknown).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--set data.statistics=imagenet') as string,
+    })
+    expect(report(told).model.step).toBe(null)
+    expect(random.status).toBe(0)
+    expect(nothing).toMatchObject({ status: 2, stderr: expect.stringContaining('--preset NAME') as string })
+  })
+
+  it.each([
+    ['no labels', ['--data', 'images/beach'], /has no labels: expected a folder for each class/],
+    ['no test folder', ['--data', 'half'], /has a folder "train" but none to test with/],
+    ['other classes', ['--train', 'images', '--test', 'fewer'], /The classes differ: .* Only for training: /],
+    ['one class', ['--data', 'single'], /has one class, /],
+    [
+      'more neighbours than images',
+      ['--data', 'images', '--neighbours', '51'],
+      /51 neighbours .* 50 training images/,
+    ],
+    ['no images', [], /Expected images: either --data DIR, or --train DIR/],
+    [
+      'a missing model',
+      ['--data', 'images', '--model', 'nothing'],
+      /nothing does not exist: expected the folder of a run/,
+    ],
+    ['a folder that is no model', ['--data', 'images', '--model', 'images'], /is not a run of sherd/],
+  ])('refuses %s', async (name, args, message) => {
+    const some = readdirSync(join(cwd, 'images'))
+    const dir = await workFolder()
+    const use = (from: string, to: string) => cpSync(join(cwd, from), join(dir, to), { recursive: true })
+    use('images', 'images')
+    use('images', 'half/train')
+    use(`images/${some[0]}`, 'single/one')
+    for (const each of some.slice(0, 3)) use(`images/${each}`, `fewer/${each}`)
+    const given = args.map((each) => each.replace('images/beach', `images/${some[0]}`))
+    const model = given.includes('--model') ? [] : ['--model', join(cwd, 'run')]
+    const { status, stderr } = await sherd(
+      ['evaluate', 'knn', ...model, '--out', 'out', '--neighbours', '3', ...given],
+      { cwd: dir },
+    )
+    expect([name, status === 0]).toEqual([name, false])
+    expect(stderr).toMatch(message)
+    expect(stderr).not.toContain('    at ')
+  })
+})
+
+describe.concurrent('sherd embed', () => {
+  it('writes the same features for NumPy and as safetensors, with names and labels', async () => {
+    const embed = (out: string, ...more: string[]) =>
+      sherd(['embed', 'images', '--model', 'run', '--out', out, ...more], { cwd })
+    const [npy, both] = await Promise.all([
+      embed('f.npy', '--pool', 'cls'),
+      embed('f2.safetensors', '--json'),
+    ])
+    expect(npy.stdout).toMatch(/^60 images, 32 numbers each: .*f\.npy, .*f\.json$/m)
+    expect(both.json()).toMatchObject([{ images: 60, width: 32, skipped: 0 }])
+    const { values } = readNpy(join(cwd, 'f.npy'), { dtype: /^<f4$/, shape: [60, 32] })
+    const cls = new Float32Array(values.buffer, values.byteOffset, 60 * 32)
+    scope(() => {
+      const { tensors } = readSafetensors(join(cwd, 'f2.safetensors'))
+      expect([...tensors.keys()].sort()).toEqual(['cls', 'labels', 'mean'])
+      expect(toFloats(tensors.get('cls')!)).toEqual(cls)
+    })
+    const names = JSON.parse(readFileSync(join(cwd, 'f.json'), 'utf8')) as {
+      images: { file: string; label: number }[]
+    }
+    expect(names.images).toHaveLength(60)
+    expect(names.images[0]).toMatchObject({ label: 0, file: expect.stringContaining('/') as string })
+  })
+
+  it('leaves out what cannot be read, and says so', async () => {
+    const dir = await workFolder()
+    cpSync(join(cwd, 'images'), join(dir, 'images'), { recursive: true })
+    const first = readdirSync(join(dir, 'images'))[0]!
+    writeFileSync(join(dir, 'images', first, '000-broken.jpg'), 'no image')
+    const args = ['embed', 'images', '--model', join(cwd, 'run'), '--out', 'f.npy']
+    const { status, stdout, stderr } = await sherd(args, { cwd: dir })
+    // One of 61 files is more than one in a hundred.
+    expect(status).toBe(1)
+    expect(stderr).toContain('at most 1 % may be skipped')
+    expect(existsSync(join(dir, 'f.npy'))).toBe(false)
+    for (let i = 0; i < 60; i++)
+      cpSync(join(dir, 'images', first), join(dir, 'images', `more-${i}`), { recursive: true })
+    for (let i = 0; i < 60; i++) rmSync(join(dir, 'images', `more-${i}`, '000-broken.jpg'))
+    const second = await sherd(args, { cwd: dir })
+    expect(second.stderr).toContain(`left out: ${first}/000-broken.jpg: `)
+    expect([second.status, stdout]).toEqual([0, ''])
+  })
+
+  it('refuses another format before it computes', async () => {
+    const { status, stderr } = await sherd(['embed', 'images', '--model', 'run', '--out', 'f.csv'], { cwd })
+    expect([status, stderr]).toEqual([2, expect.stringContaining('to end in .npy or .safetensors')])
+  })
+})

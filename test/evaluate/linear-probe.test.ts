@@ -1,0 +1,99 @@
+// The probe against PyTorch's batch norm, linear map and autograd (scripts/reference/make_probe.py), and on sets whose
+// answer is known.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { linearProbe, sweeps, trainMaps, valuesOf } from '../../src/evaluate/linear-probe.ts'
+import { scoresOf } from '../../src/evaluate/scores.ts'
+import { noGrad } from '../../src/tensor/context.ts'
+import { cat } from '../../src/tensor/ops.ts'
+import { liveTensors, scope } from '../../src/tensor/scope.ts'
+import { fromArray, tensor } from '../../src/tensor/tensor.ts'
+import { expectClose } from '../tolerance.ts'
+import { clusters, shuffled } from './toy-sets.ts'
+
+interface Reference {
+  shape: { N: number; D: number; C: number; epochs: number }
+  x: number[]
+  labels: number[]
+  start: number[]
+  test: number[]
+  runs: {
+    optimizer: 'lars' | 'sgd'
+    rate: number
+    weight: number[]
+    bias: number[]
+    runningMean: number[]
+    runningVariance: number[]
+    values: number[]
+  }[]
+}
+const reference = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'probe-reference.json'), 'utf8'),
+) as Reference
+const { N, D, C, epochs } = reference.shape
+
+describe.each(['lars', 'sgd'] as const)('%s', (optimizer) => {
+  it('trains every map of a sweep as PyTorch trains one', () =>
+    noGrad(() =>
+      scope(() => {
+        const runs = reference.runs.filter((run) => run.optimizer === optimizer)
+        expect(runs).toHaveLength(2)
+        const start = tensor(reference.start, [1, C, D])
+        const maps = { weight: cat([start, start], 0), bias: tensor(new Float32Array(2 * C), [2, 1, C]) }
+        const labels = fromArray(BigInt64Array.from(reference.labels, BigInt), [N], 'int64')
+        const running = trainMaps({ x: tensor(reference.x, [N, D]), labels }, maps, {
+          ...{ optimizer, epochs, batchSize: N, seed: 3 },
+          baseLearningRates: runs.map(({ rate }) => rate),
+        })
+        expectClose(
+          maps.weight,
+          runs.flatMap(({ weight }) => weight),
+          2e-6,
+        )
+        expectClose(
+          maps.bias,
+          runs.flatMap(({ bias }) => bias),
+          2e-6,
+        )
+        expectClose(running.mean, runs[0]!.runningMean, 2e-6)
+        expectClose(running.variance, runs[0]!.runningVariance, 2e-5)
+        const values = valuesOf(tensor(reference.test, [4, D]), running, maps)
+        expectClose(
+          values,
+          runs.flatMap(({ values }) => values),
+          5e-6,
+        )
+      }),
+    ))
+
+  it('parts a separable set without an error, and a shuffled one no better than chance', () => {
+    const settings = {
+      optimizer,
+      baseLearningRates: sweeps[optimizer],
+      epochs: 30,
+      batchSize: 64,
+      seed: 1,
+      device: 'cpu',
+    }
+    const before = liveTensors()
+    const [train, test] = [clusters(300, 5, 1), clusters(100, 5, 2)]
+    const right = linearProbe(train, test, 5, settings).map(
+      (values) => scoresOf(values, test.labels, ['a', 'b', 'c', 'd', 'e']).top1,
+    )
+    expect(Math.max(...right)).toBe(1)
+    const chance = linearProbe(shuffled(train, 5), test, 5, settings).map(
+      (values) => scoresOf(values, test.labels, ['a', 'b', 'c', 'd', 'e']).top1,
+    )
+    for (const top1 of chance) expect(top1).toBeLessThan(0.45)
+    expect(liveTensors()).toBe(before)
+  })
+
+  it('depends on the seed alone', () => {
+    const settings = { optimizer, baseLearningRates: [0.1], epochs: 3, batchSize: 16, device: 'cpu' }
+    const [train, test] = [clusters(50, 3, 1), clusters(9, 3, 2)]
+    const run = (seed: number) => linearProbe(train, test, 3, { ...settings, seed })
+    expect(run(4)).toEqual(run(4))
+    expect(run(4)).not.toEqual(run(5))
+  })
+})
