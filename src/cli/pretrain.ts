@@ -1,8 +1,10 @@
 /** `sherd pretrain`: trains on a folder of images, with live progress. */
+import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
+import type { ProbeMetric } from '../run/online-probe.ts'
 import type { Profile } from '../run/trace.ts'
 import { collect, positiveNumber, wholeNumber } from './options.ts'
 import { duration, endProgress, note, paint, print, printJson, progress } from './output.ts'
@@ -17,6 +19,7 @@ interface Flags {
   device?: 'auto' | 'cpu' | 'cuda'
   precision?: 'auto' | 'fp32' | 'bf16'
   resume?: boolean
+  probe?: string
   profile?: string | true
   profileSteps: number
   json?: boolean
@@ -37,6 +40,7 @@ export function addPretrain(root: Command): void {
     .option('--seed <n>', 'seed of every random draw', wholeNumber(0))
     .addOption(new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']))
     .addOption(new Option('--precision <type>', 'type of matrix products').choices(['auto', 'fp32', 'bf16']))
+    .option('--probe <dir>', 'labelled images to probe the encoder with every log.probeEverySteps steps')
     .option('--resume', 'go on from the latest checkpoint in --out')
     .option('--profile [file]', 'record where the time goes, in a trace (default: trace.json of the run)')
     .option('--profile-steps <n>', 'steps to record', wholeNumber(1), 50)
@@ -45,13 +49,14 @@ export function addPretrain(root: Command): void {
 }
 
 /** The command's assignments, in the order in which they override each other. */
-function assignments({ set, steps, epochs, seed, device, precision }: Flags): string[] {
+function assignments({ set, steps, epochs, seed, device, precision, probe }: Flags): string[] {
   const given: string[] = []
   if (epochs !== undefined) given.push(`train.epochs=${epochs}`, 'train.steps=null')
   if (steps !== undefined) given.push(`train.steps=${steps}`)
   if (seed !== undefined) given.push(`train.seed=${seed}`)
   if (device !== undefined) given.push(`train.device=${device}`)
   if (precision !== undefined) given.push(`train.precision=${precision}`)
+  if (probe !== undefined) given.push(`log.probe=${JSON.stringify(resolve(probe))}`)
   return [...given, ...set]
 }
 
@@ -159,6 +164,12 @@ function reporter(): (event: RunEvent) => void {
       case 'checkpoint':
       case 'picture':
         break
+      case 'probe':
+        describeProbe(event)
+        break
+      case 'warning':
+        note(`${paint('yellow', 'warning:')} ${event.message}`)
+        break
       case 'profile':
         describeProfile(event)
         break
@@ -186,6 +197,17 @@ function describeStart(event: StartEvent): void {
   if (event.firstStep > 0) note(`going on from step ${event.firstStep}`)
   for (const change of event.changes) note(`changed: ${change}`)
   note(`run folder: ${event.run}`)
+}
+
+function describeProbe({ step, knn, linear, chance, effectiveRank }: ProbeMetric): void {
+  const both = (value: Readonly<Record<string, number>>, digits: number, factor = 1) =>
+    Object.entries(value)
+      .map(([pooling, number]) => `${(factor * number).toFixed(digits)} (${pooling})`)
+      .join(', ')
+  note(
+    `probe at step ${step}: kNN ${both(knn, 2, 100)} %, linear ${both(linear, 2, 100)} %, chance ${(100 * chance).toFixed(2)} %, ` +
+      `effective rank ${both(effectiveRank, 1)}`,
+  )
 }
 
 function describeProfile({ path, steps, stepSeconds, shares }: Profile): void {

@@ -143,6 +143,12 @@ const logSchema = z.strictObject({
     .min(0)
     .default(500)
     .describe('a reconstruction in samples/; 0 for none'),
+  probe: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe('folder of labelled images that the encoder is probed with while it learns; null for none'),
+  probeEverySteps: positiveInteger.default(500).describe('how often it is probed; and once more at the end'),
 })
 
 export const configSchema = z.strictObject({

@@ -6,11 +6,12 @@ import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
 import { type ChannelStatistics, normalizePixels, type Pixels } from '../prepare/normalize.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
-import { meanOver, narrow, select, toDtype } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
-import { type Device, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { meanOver, narrow, select, toDevice, toDtype } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Device, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { tokenCount } from '../token/grid.ts'
 import { patchify } from '../token/patchify.ts'
-import { positions } from '../token/position.ts'
+import { sineCosinePositions } from '../token/position.ts'
 import type { Precision } from '../train/step.ts'
 
 /** An encoder that is used, not trained. */
@@ -29,10 +30,12 @@ export type Pooling = (typeof poolings)[number]
 /** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. */
 export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Tensor {
   const { dimensions, parameters, statistics, device, precision } = encoder
-  const where = unscoped(() => positions(gridOfModel(dimensions), dimensions.width, device))
+  const grid = gridOfModel(dimensions)
+  const table = sineCosinePositions(grid, dimensions.width)
   return (pixels) =>
     noGrad(() =>
       scope(() => {
+        const where = toDevice(tensor(table, [tokenCount(grid), dimensions.width]), device)
         const patches = patchify(normalizePixels(pixels, statistics, device), dimensions.patchSize)
         const tokens = autocast({ device, dtype: precision }, () =>
           encode({ patches, kept: null, positions: where }, weightsOf(parameters), dimensions),

@@ -2,6 +2,7 @@
 import type { MachinePlan } from '../machine/plan.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { Metric } from './journal.ts'
+import type { ProbeMetric } from './online-probe.ts'
 import type { Profile } from './trace.ts'
 
 export interface StartEvent {
@@ -40,5 +41,8 @@ export type RunEvent =
   | (SkippedFile & { readonly kind: 'skip' })
   | { readonly kind: 'checkpoint'; readonly step: number; readonly path: string }
   | { readonly kind: 'picture'; readonly step: number; readonly path: string }
+  | ProbeMetric
+  /** Something beside the training went wrong; the run goes on. */
+  | { readonly kind: 'warning'; readonly message: string }
   | (Profile & { readonly kind: 'profile' })
   | EndEvent

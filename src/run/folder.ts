@@ -61,7 +61,7 @@ export function makeFolder(dir: string): void {
     if (statSync(dir).isDirectory()) return
     throw new SherdError(
       'RUN',
-      `${resolve(dir)} is a file, and a folder is needed there. Choose another one.`,
+      `Cannot create the folder ${resolve(dir)}: there is a file of this name. Choose another one.`,
     )
   }
   makeFolder(dirname(dir))

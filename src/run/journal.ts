@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
 import { writeWhole } from './folder.ts'
+import type { ProbeMetric } from './online-probe.ts'
 
 /** A line of `metrics.jsonl`. Memory is this process's resident set in bytes. */
 export interface Metric extends Omit<StepEvent, 'kind'> {
@@ -24,7 +25,15 @@ function readLines(path: string): unknown[] {
     })
 }
 
-export const readMetrics = (path: string): Metric[] => readLines(path) as Metric[]
+const readAll = (path: string) => readLines(path) as (Metric | ProbeMetric)[]
+const isProbe = (line: Metric | ProbeMetric): line is ProbeMetric => 'kind' in line && line.kind === 'probe'
+
+/** The lines of the steps. */
+export const readMetrics = (path: string): Metric[] =>
+  readAll(path).filter((line): line is Metric => !isProbe(line))
+
+/** The lines of the probe. */
+export const readProbes = (path: string): ProbeMetric[] => readAll(path).filter(isProbe)
 
 /** The files in `skipped.jsonl`, which a run that goes on does not list again. */
 export const readSkipped = (path: string): SkippedFile[] => readLines(path) as SkippedFile[]
@@ -32,8 +41,12 @@ export const readSkipped = (path: string): SkippedFile[] => readLines(path) as S
 /** Forgets what a run logged after the checkpoint it goes on from, since it will log those steps again. */
 export function rewindMetrics(path: string, step: number): void {
   if (!existsSync(path)) return
-  const kept = readMetrics(path).filter((metric) => metric.step <= step)
+  const kept = readAll(path).filter((metric) => metric.step <= step)
   writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''))
+}
+
+export function appendProbe(path: string, metric: ProbeMetric): void {
+  appendFileSync(path, `${JSON.stringify(metric)}\n`)
 }
 
 export function appendMetric(path: string, { kind: _, ...step }: StepEvent): Metric {

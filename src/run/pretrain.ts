@@ -25,7 +25,8 @@ import { channelStatistics, loaderOptions, objectiveOf } from './assemble.ts'
 import { configDifferences } from './difference.ts'
 import type { EndEvent, RunEvent } from './events.ts'
 import { createRun, expectUnused, openRun, type RunFacts, runPaths, writeWhole } from './folder.ts'
-import { appendMetric, readMetrics, readSkipped, rewindMetrics } from './journal.ts'
+import { appendMetric, appendProbe, readMetrics, readSkipped, rewindMetrics } from './journal.ts'
+import { openOnlineProbe } from './online-probe.ts'
 import { loadExhibit, reconstructExhibit } from './pictures.ts'
 import { openTrace } from './trace.ts'
 import { weightsMetadata } from './weights-metadata.ts'
@@ -128,6 +129,20 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   if (resume) rewindMetrics(paths.metrics, training.step)
 
   const exhibit = await loadExhibit(config, source, picturedImages)
+  const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
+  const { probe: probeDir, probeEverySteps } = config.log
+  const look = probeDir === null ? null : await openOnlineProbe(probeDir, model, machine)
+  const probe = (at: number): Promise<RunEvent> =>
+    span('probe', async (): Promise<RunEvent> => {
+      try {
+        const metric = await look!(at)
+        appendProbe(paths.metrics, metric)
+        return metric
+      } catch (error) {
+        if (!(error instanceof SherdError)) throw error
+        return { kind: 'warning', message: `The probe at step ${at} failed: ${error.message}` }
+      }
+    })
   if (!resume) createRun(out, config, facts) // only now, so that a run that could not begin leaves nothing behind
   const { path = paths.trace, steps: profiledSteps = 0 } = options.profile ?? {}
   const trace = options.profile && openTrace({ path, steps: profiledSteps, warmUp: unprofiledSteps, device })
@@ -138,7 +153,6 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     news.push(file)
     if (!listed.has(file.file)) appendFileSync(paths.skipped, `${JSON.stringify(file)}\n`)
   }
-  const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
   const save = (step: number) => {
     const samples = step * effectiveBatch(config)
     return span('checkpoint', () =>
@@ -180,6 +194,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   let savedStep = latest?.step
   let pictured: string | null = null
   let picturedStep = -1
+  let probedStep = -1
   let lastLoss: number | null = null
   try {
     const steps = train({
@@ -212,6 +227,10 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
         picturedStep = step
         yield { kind: 'picture', step, path: pictured }
       }
+      if (look && step % probeEverySteps === 0) {
+        yield await probe(step)
+        probedStep = step
+      }
     }
   } catch (error) {
     if (!(error instanceof SherdError) || error.code !== 'NON_FINITE') {
@@ -232,6 +251,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     yield { kind: 'checkpoint', step, path: saved }
   }
   if (picturedStep !== step && config.log.pictureEverySteps > 0) pictured = await draw(step)
+  if (look && probedStep !== step && step === schedule.totalSteps) yield await probe(step)
   if (trace) yield { kind: 'profile', ...trace.profile() }
   const metrics = readMetrics(paths.metrics)
   const end: EndEvent = {

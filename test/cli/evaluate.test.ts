@@ -4,11 +4,12 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import type { Report } from '../../src/run/evaluate.ts'
+import { readMetrics, readProbes } from '../../src/run/journal.ts'
 import { readNpy } from '../../src/source/npy.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { set, sherd, tiny, workFolder } from './sherd.ts'
+import { metricsOf, set, sherd, tiny, workFolder } from './sherd.ts'
 
 let cwd: string
 let checkpoint: string
@@ -22,6 +23,11 @@ beforeAll(async () => {
   expect((await sherd(train, { cwd })).status).toBe(0)
   checkpoint = join('run/checkpoints', readdirSync(join(cwd, 'run/checkpoints'))[0]!)
 })
+
+const classesOf = (dir: string) =>
+  readdirSync(join(cwd, dir), { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? [entry.name] : [],
+  )
 
 const evaluate = (...args: string[]) => sherd(['evaluate', ...args], { cwd })
 const knn = (out: string, ...args: string[]) =>
@@ -128,7 +134,7 @@ describe.concurrent('sherd evaluate', () => {
     ],
     ['a folder that is no model', ['--data', 'images', '--model', 'images'], /is not a run of sherd/],
   ])('refuses %s', async (name, args, message) => {
-    const some = readdirSync(join(cwd, 'images'))
+    const some = classesOf('images')
     const dir = await workFolder()
     const use = (from: string, to: string) => cpSync(join(cwd, from), join(dir, to), { recursive: true })
     use('images', 'images')
@@ -174,7 +180,7 @@ describe.concurrent('sherd embed', () => {
   it('leaves out what cannot be read, and says so', async () => {
     const dir = await workFolder()
     cpSync(join(cwd, 'images'), join(dir, 'images'), { recursive: true })
-    const first = readdirSync(join(dir, 'images'))[0]!
+    const first = classesOf('images')[0]!
     writeFileSync(join(dir, 'images', first, '000-broken.jpg'), 'no image')
     const args = ['embed', 'images', '--model', join(cwd, 'run'), '--out', 'f.npy']
     const { status, stdout, stderr } = await sherd(args, { cwd: dir })
@@ -193,5 +199,67 @@ describe.concurrent('sherd embed', () => {
   it('refuses another format before it computes', async () => {
     const { status, stderr } = await sherd(['embed', 'images', '--model', 'run', '--out', 'f.csv'], { cwd })
     expect([status, stderr]).toEqual([2, expect.stringContaining('to end in .npy or .safetensors')])
+  })
+})
+
+describe('sherd pretrain --probe', () => {
+  it('writes what the encoder has learned between the steps, and a resumed run keeps what stays', async () => {
+    const args = ['pretrain', '--data', 'images', '--out', 'probed', '--probe', 'split', ...tiny()]
+    const keys = set({ 'log.probeEverySteps': 2, 'checkpoint.everySteps': 3 })
+    const { status, stderr } = await sherd([...args, '--steps', '3', ...keys], { cwd })
+    expect(status).toBe(0)
+    expect(stderr).toMatch(
+      /^probe at step 2: kNN \d+\.\d\d \(cls\), \d+\.\d\d \(mean\) %, linear .* chance 10\.00 %, effective rank /m,
+    )
+    const path = join(cwd, 'probed/metrics.jsonl')
+    const steps = () => [readProbes(path), readMetrics(path)].map((lines) => lines.map(({ step }) => step))
+    expect(steps()).toEqual([
+      [2, 3],
+      [1, 2, 3],
+    ])
+    for (const { knn, linear, effectiveRank } of readProbes(path)) {
+      for (const share of [knn.cls, knn.mean, linear.cls, linear.mean])
+        expect(share >= 0 && share <= 1).toBe(true)
+      for (const rank of [effectiveRank.cls, effectiveRank.mean]) expect(rank > 1 && rank <= 32).toBe(true)
+    }
+    const again = await sherd(['pretrain', '--out', 'probed', '--resume', '--steps', '5'], { cwd })
+    expect(again.status).toBe(0)
+    expect(steps()).toEqual([
+      [2, 3, 4, 5],
+      [1, 2, 3, 4, 5],
+    ])
+    expect(existsSync(join(cwd, 'probed/loss-curve.png'))).toBe(true)
+  })
+
+  it('does not change what is learned', async () => {
+    const train = (out: string, ...more: string[]) =>
+      sherd(['pretrain', '--data', 'images', '--out', out, '--steps', '4', ...tiny(), ...more], { cwd })
+    await Promise.all([
+      train('plain'),
+      train('looked', '--probe', 'split', ...set({ 'log.probeEverySteps': 1 })),
+    ])
+    const losses = (run: string) =>
+      metricsOf(join(cwd, run)).flatMap(({ loss }) => (loss === undefined ? [] : [loss]))
+    expect(losses('looked')).toEqual(losses('plain'))
+    expect(losses('plain')).toHaveLength(4)
+  })
+
+  it('refuses images without labels before it trains, and warns when they are lost later', async () => {
+    const names = classesOf('images')
+    const some = names[0]!
+    const args = ['pretrain', '--data', 'images', '--steps', '2', ...tiny(), '--out']
+    const refused = await sherd([...args, 'refused', '--probe', `images/${some}`], { cwd })
+    expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('has no labels') as string })
+    expect(existsSync(join(cwd, 'refused'))).toBe(false)
+    for (const name of names)
+      for (const file of readdirSync(join(cwd, 'images', name))) {
+        mkdirSync(join(cwd, 'broken', name), { recursive: true })
+        writeFileSync(join(cwd, 'broken', name, file), 'no image')
+      }
+    const warned = await sherd([...args, 'warned', '--probe', 'broken'], { cwd })
+    expect(warned).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('warning: The probe at step 2 failed: ') as string,
+    })
   })
 })

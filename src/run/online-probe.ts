@@ -1,0 +1,74 @@
+/** A look at what the encoder has learned so far: nearest neighbours and a linear probe on labelled images. */
+import { dimensionsOf } from '../config/resolve.ts'
+import { type Pooling, poolings } from '../evaluate/features.ts'
+import { knnDefaults } from '../evaluate/knn.ts'
+import { expectLabels, expectSameClasses } from '../evaluate/labelled.ts'
+import { sweeps } from '../evaluate/linear-probe.ts'
+import type { MachinePlan } from '../machine/plan.ts'
+import { openSource } from '../source/open.ts'
+import type { EvaluateOptions } from './evaluate.ts'
+import { findSplit, judge, openImages } from './evaluate.ts'
+import type { Model } from './pictures.ts'
+
+/** A line of `metrics.jsonl`. Accuracies are shares of the test images. */
+export interface ProbeMetric {
+  readonly kind: 'probe'
+  readonly step: number
+  /** Top-1 of the weighted vote of 20 neighbours. */
+  readonly knn: Readonly<Record<Pooling, number>>
+  /** Top-1 of the linear probe, at the learning rate that did best on held-out training images. */
+  readonly linear: Readonly<Record<Pooling, number>>
+  /** Top-1 of always naming the commonest class. */
+  readonly chance: number
+  readonly effectiveRank: Readonly<Record<Pooling, number>>
+  readonly seconds: number
+  readonly time: string
+}
+
+const NEIGHBOURS = 20
+const EPOCHS = 30
+
+/**
+ * Checks the images now, so that a mistake is told before training begins. What it returns looks at the model's weights as
+ * they are when it is called. Throws `SOURCE`.
+ */
+export async function openOnlineProbe(
+  dir: string,
+  model: Model,
+  machine: MachinePlan,
+): Promise<(step: number) => Promise<ProbeMetric>> {
+  const data = findSplit(dir)
+  const train = await openSource(data.train)
+  expectLabels(train)
+  if (data.test) expectSameClasses(train, await openSource(data.test))
+  const { config, parameters, statistics, device } = model
+  const encoder = {
+    ...{ config, parameters, statistics, device, machine },
+    ...{ dimensions: dimensionsOf(config), precision: machine.precision, origin: { path: dir, step: null } },
+  }
+  const settings: EvaluateOptions['settings'] = {
+    ...{ neighbours: [NEIGHBOURS], temperature: knnDefaults.temperature, shots: [] },
+    ...{ optimizer: 'lars', baseLearningRates: sweeps.lars, epochs: EPOCHS, batchSize: 1024 },
+  }
+  return async (step) => {
+    const started = performance.now()
+    const images = await openImages({ encoder, data })
+    const neighbours = [Math.min(NEIGHBOURS, images.trainRows.length)]
+    const knn = judge(images, { protocol: 'knn', settings: { ...settings, neighbours }, seeds: [0] })
+    const linear = judge(images, { protocol: 'linear', settings, seeds: [0] })
+    const byPooling = (value: (pooling: Pooling) => number) =>
+      Object.fromEntries(poolings.map((pooling) => [pooling, value(pooling)])) as Record<Pooling, number>
+    const bestOf = ({ rows }: typeof linear, pooling: Pooling) =>
+      rows
+        .filter((row) => row.pooling === pooling)
+        .reduce((best, row) => ((row.heldOut ?? -1) > (best.heldOut ?? -1) ? row : best)).top1.mean
+    return {
+      ...{ kind: 'probe', step, chance: knn.chance },
+      knn: byPooling((pooling) => bestOf(knn, pooling)),
+      linear: byPooling((pooling) => bestOf(linear, pooling)),
+      effectiveRank: byPooling((pooling) => knn.spread[pooling].effectiveRank),
+      seconds: (performance.now() - started) / 1000,
+      time: new Date().toISOString(),
+    }
+  }
+}
