@@ -74,6 +74,7 @@ export { openReport, reportMarkdown, withDeviation, writeReport } from './run/ev
 export type { RunEvent } from './run/events.ts'
 export { featureFormat, writeFeatures } from './run/feature-file.ts'
 export { type FolderFeatures, featuresOf } from './run/features.ts'
+export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults } from './run/finetune.ts'
 export { type OpenedRun, openRun } from './run/folder.ts'
 export { benchGemm } from './run/gemm-bench.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'

@@ -4,10 +4,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import type { Shots } from '../evaluate/labelled.ts'
 import type { ProtocolName } from '../evaluate/protocols.ts'
-import type { EvaluateOptions } from '../run/evaluate.ts'
+import { letWaitingThreadsSleep } from '../machine/waiting.ts'
+import type { EvaluateOptions, EvaluationData, Report } from '../run/evaluate.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
-import { positiveNumber, wholeNumber } from './options.ts'
-import { endProgress, note, print, printJson, table } from './output.ts'
+import { notNegative, positiveNumber, share, wholeNumber } from './options.ts'
+import { duration, endProgress, note, print, printJson, progress, table } from './output.ts'
+import { stopSignal } from './pretrain.ts'
 
 interface Flags extends EncoderFlags {
   readonly data?: string
@@ -69,6 +71,17 @@ export function addEvaluate(root: Command): void {
       run(name, flags),
     )
   probe('linear', 'linear probe: a batch norm and a linear map on frozen features')
+  const tune = (name: TuningName, description: string) =>
+    withFinetuning(evaluate.command(name).description(description)).action((flags: FinetuneFlags) =>
+      runFinetune(name, flags),
+    )
+  tune('finetune', 'train the whole encoder with a head on it')
+  tune('partial', 'train the last blocks with a head on them').option(
+    '--blocks <n>',
+    'how many of the last blocks learn; 0 is the head alone (default: 1)',
+    wholeNumber(0),
+  )
+  tune('scratch', 'the same from random weights: the baseline that pretraining has to beat')
   probe('fewshot', 'the linear probe on a few images of each class').option(
     '--shots <list>',
     'images of each class, such as 5,10 or 1%,10% (default: 1%,10%)',
@@ -89,6 +102,74 @@ const withProbe = (command: Command): Command =>
     .option('--epochs <n>', 'passes over the training images', wholeNumber(1), 90)
     .option('--batch <n>', 'images of a batch, at most', wholeNumber(1), 1024)
 
+interface FinetuneFlags extends Omit<Flags, 'rates' | 'optimizer'> {
+  readonly accumulate?: number
+  readonly rate?: number
+  readonly minRate?: number
+  readonly warmUp?: number
+  readonly weightDecay?: number
+  readonly layerDecay?: number
+  readonly dropPath?: number
+  readonly mixup?: number
+  readonly cutmix?: number
+  readonly smoothing?: number
+  readonly head?: 'mean' | 'cls'
+  readonly ema?: number
+  readonly blocks?: number
+}
+
+const withFinetuning = (command: Command): Command =>
+  withImages(command)
+    .option('--epochs <n>', 'passes over the training images (default: 100)', wholeNumber(1))
+    .option('--batch <n>', 'images of a micro-batch (default: 128)', wholeNumber(2))
+    .option('--accumulate <n>', 'micro-batches of a step (default: 1)', wholeNumber(1))
+    .option('--rate <r>', 'base learning rate, for 256 images (default: 0.0005)', positiveNumber)
+    .option('--min-rate <r>', 'where the cosine ends (default: 0.000001)', notNegative)
+    .option('--warm-up <epochs>', 'epochs of warm-up (default: 5)', notNegative)
+    .option('--weight-decay <w>', 'of matrices (default: 0.05)', notNegative)
+    .option('--layer-decay <d>', 'of the rate, from layer to layer below (default: 0.65; scratch: 1)', share)
+    .option('--drop-path <p>', 'stochastic depth of the last block (default: 0.1)', share)
+    .option('--mixup <alpha>', '0 for none (default: 0.8)', notNegative)
+    .option('--cutmix <alpha>', '0 for none (default: 1)', notNegative)
+    .option('--smoothing <s>', 'of the labels (default: 0.1)', share)
+    .addOption(new Option('--head <on>', 'what the head reads (default: mean)').choices(['mean', 'cls']))
+    .option('--ema <d>', 'score averaged weights, too: the share of the old that stays, such as 0.999', share)
+
+type TuningName = 'finetune' | 'partial' | 'scratch'
+
+async function runFinetune(protocol: TuningName, flags: FinetuneFlags): Promise<void> {
+  letWaitingThreadsSleep()
+  const { finetune, finetuneDefaults } = await import('../run/finetune.ts')
+  const { openReport } = await import('../run/evaluation-report.ts')
+  const data = await imagesOf(flags)
+  openReport(flags.out)
+  const encoder = await encoderOf(flags)
+  const given = {
+    ...{ epochs: flags.epochs, batchSize: flags.batch, accumulate: flags.accumulate },
+    ...{ baseLearningRate: flags.rate, minLearningRate: flags.minRate, warmupEpochs: flags.warmUp },
+    ...{ weightDecay: flags.weightDecay, layerDecay: flags.layerDecay, dropPath: flags.dropPath },
+    ...{ mixup: flags.mixup, cutmix: flags.cutmix, smoothing: flags.smoothing },
+    ...{ head: flags.head, ema: flags.ema },
+    blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
+  }
+  const report = await finetune({
+    ...{ encoder, data, fromScratch: protocol === 'scratch', signal: stopSignal('finishing this step') },
+    seeds: Array.from({ length: flags.seeds }, (_, seed) => seed),
+    settings: {
+      ...finetuneDefaults,
+      ...(protocol === 'scratch' && { layerDecay: 1 }),
+      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    },
+    onStep: ({ step, loss, imagesPerSecond, stepSeconds }, seed, total) =>
+      progress(
+        `seed ${seed}, step ${step}/${total}, loss ${loss.toFixed(4)}, ${imagesPerSecond.toFixed(0)} images/s, ` +
+          `${duration((total - step) * stepSeconds)} left`,
+        step === 1 || step % Math.max(1, Math.floor(total / 10)) === 0,
+      ),
+  })
+  await finish(report, flags)
+}
+
 async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {
   const { knnDefaults } = await import('../evaluate/knn.ts')
   const { sweeps } = await import('../evaluate/linear-probe.ts')
@@ -104,26 +185,41 @@ async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {
   }
 }
 
-async function run(protocol: ProtocolName, flags: Flags): Promise<void> {
-  const { evaluate, findSplit } = await import('../run/evaluate.ts')
-  const { openReport, withDeviation, writeReport } = await import('../run/evaluation-report.ts')
-  const { data, train, test } = flags
+/** Where the images are, from the three options that say it. */
+async function imagesOf({
+  data,
+  train,
+  test,
+}: Pick<Flags, 'data' | 'train' | 'test'>): Promise<EvaluationData> {
+  const { findSplit } = await import('../run/evaluate.ts')
   if ((data === undefined) === (train === undefined) || (train === undefined && test !== undefined))
     throw new SherdError(
       'USAGE',
       'Expected images: either --data DIR, or --train DIR and, where there are any, --test DIR.',
     )
-  const images = data === undefined ? { train: train!, test: test ?? null } : findSplit(data)
+  return data === undefined ? { train: train!, test: test ?? null } : findSplit(data)
+}
+
+async function run(protocol: ProtocolName, flags: Flags): Promise<void> {
+  const { evaluate } = await import('../run/evaluate.ts')
+  const { openReport } = await import('../run/evaluation-report.ts')
+  const data = await imagesOf(flags)
   openReport(flags.out)
   const encoder = await encoderOf(flags)
   const report = await evaluate({
-    ...{ protocol, encoder, data: images, settings: await settingsOf(flags) },
+    ...{ protocol, encoder, data, settings: await settingsOf(flags) },
     seeds: Array.from({ length: flags.seeds }, (_, seed) => seed),
     onProgress: showImages(),
   })
+  await finish(report, flags)
+}
+
+/** Writes the report and prints what it comes to. */
+async function finish(report: Report, { out, json }: Pick<Flags, 'out' | 'json'>): Promise<void> {
+  const { withDeviation, writeReport } = await import('../run/evaluation-report.ts')
   endProgress()
-  await writeReport(flags.out, report)
-  if (flags.json) return printJson(report)
+  await writeReport(out, report)
+  if (json) return printJson(report)
   const attempts = report.seeds.length
   print(
     table(
@@ -143,9 +239,9 @@ async function run(protocol: ProtocolName, flags: Flags): Promise<void> {
   )
   for (const { group, pooling, setting, top1 } of report.chosen.map((place) => report.rows[place]!))
     print(
-      `${protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
+      `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
         `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %)`,
     )
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be read and were left out.`)
-  print(`report: ${resolve(flags.out, 'report.md')}`)
+  print(`report: ${resolve(out, 'report.md')}`)
 }

@@ -19,6 +19,13 @@ export function positiveNumber(text: string): number {
   return value
 }
 
+export function notNegative(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0) || !Number.isFinite(value))
+    throw new InvalidArgumentError('Expected a number of at least 0.')
+  return value
+}
+
 /** A number in [0, 1]. */
 export function share(text: string): number {
   const value = Number(text)

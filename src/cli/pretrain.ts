@@ -98,14 +98,14 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
 let stoppedBy: 'SIGINT' | 'SIGTERM' | undefined
 
 /** Aborts at the first Ctrl-C or SIGTERM; the second one ends the process at once. */
-export function stopSignal(): AbortSignal {
+export function stopSignal(doing = 'finishing this step and saving a checkpoint'): AbortSignal {
   const stop = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
       stoppedBy = name
       stop.abort()
-      note(`${name}: finishing this step and saving a checkpoint (again to quit at once) …`)
+      note(`${name}: ${doing} (again to quit at once) …`)
     })
   }
   return stop.signal

@@ -1,6 +1,8 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
+
+import { share } from '../tensor/context.ts'
 import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
-import { narrow } from '../tensor/ops.ts'
+import { add, narrow } from '../tensor/ops.ts'
 import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
@@ -51,10 +53,12 @@ export interface BlocksOptions {
   readonly from?: number
   /** Tokens behind the given ones that many samples have in common, such as mask tokens. */
   readonly shared?: TableRows
+  /** Gives what a half of a block (0 attention, 1 mlp) adds to the tokens; see `drop-path.ts`. */
+  readonly onChange?: (change: Tensor, block: number, half: 0 | 1) => Tensor
 }
 
 /**
- * `depth` blocks and the norm behind them, tokens [B, N, D] → [B, N − from, D]. What a half of a block adds to the tokens
+ * `depth` blocks and the norm behind them, if any, tokens [B, N, D] → [B, N − from, D]. What a half of a block adds to the tokens
  * is added where the next norm reads them, so each block hands on the tokens and what is still to be added. The first block
  * makes query, key and value of a shared token once for all samples. Each block is a scope, and a segment for activation
  * checkpointing.
@@ -62,9 +66,9 @@ export interface BlocksOptions {
 export function applyBlocks(
   tokens: Tensor,
   weights: Weights,
-  norm: Weights,
+  norm: Weights | null,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
-  { from = 0, shared }: BlocksOptions = {},
+  { from = 0, shared, onChange = (change) => change }: BlocksOptions = {},
 ): Tensor {
   const normed = (x: Tensor, w: Weights) => layerNorm(x, pair(w), layerNormEpsilon)
   const addNorm = (x: Tensor, change: Tensor, w: Weights) =>
@@ -92,15 +96,19 @@ export function applyBlocks(
     stream = scope(() =>
       segment(stream, ([first, second]) => {
         const { x, qkv } = i === 0 ? enterFirst(w, first!, second) : enter(w, first!, second!)
-        const mixed = applyLinear(selfAttention(qkv, heads, last ? from : 0), within(w, 'attn.proj'))
+        const attended = selfAttention(qkv, heads, last ? from : 0)
+        const mixed = onChange(applyLinear(attended, within(w, 'attn.proj')), i, 0)
         const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
-        return [sum, applyMlp(normed, within(w, 'mlp'))]
+        return [sum, onChange(applyMlp(normed, within(w, 'mlp')), i, 1)]
       }),
     )
   }
   return scope(() => {
-    if (depth === 0) return normed(wanted(shared ? appendRows(tokens, shared) : tokens), norm)
+    if (depth === 0) {
+      const all = wanted(shared ? appendRows(tokens, shared) : tokens)
+      return norm ? normed(all, norm) : share(all)
+    }
     const [x, change] = stream
-    return addNorm(x!, change!, norm).normed
+    return norm ? addNorm(x!, change!, norm).normed : add(x!, change!)
   })
 }

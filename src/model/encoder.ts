@@ -9,7 +9,7 @@ import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { tokenSequence } from '../token/sequence.ts'
 import { take } from '../token/take.ts'
-import { applyBlocks, blockRows, normRows } from './block.ts'
+import { applyBlocks, type BlocksOptions, blockRows, normRows } from './block.ts'
 import { type Dimensions, encoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -43,8 +43,18 @@ export interface EncoderInput {
   readonly positions: Tensor
 }
 
+export interface EncodeOptions extends Pick<BlocksOptions, 'onChange'> {
+  /** Whether the final norm is applied; default true. */
+  readonly norm?: boolean
+}
+
 /** The latent [B, 1 + K, D] after the final norm; row 0 is cls. */
-export function encode({ patches, kept, positions }: EncoderInput, weights: Weights, d: Dimensions): Tensor {
+export function encode(
+  { patches, kept, positions }: EncoderInput,
+  weights: Weights,
+  d: Dimensions,
+  { norm = true, ...options }: EncodeOptions = {},
+): Tensor {
   const [B, N] = expectShape(patches, ['B', 'N', patchWidth(d)], 'encode: patches')
   return scope(() => {
     const tokens = scope(() =>
@@ -55,6 +65,7 @@ export function encode({ patches, kept, positions }: EncoderInput, weights: Weig
         cls: weights('cls_token'),
       }),
     )
-    return applyBlocks(tokens, within(weights, 'blocks'), within(weights, 'norm'), encoderBlocks(d))
+    const last = norm ? within(weights, 'norm') : null
+    return applyBlocks(tokens, within(weights, 'blocks'), last, encoderBlocks(d), options)
   })
 }

@@ -11,8 +11,11 @@ import { full, mul, toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
 
-/** How a parameter starts (He et al. 2021, A.1): xavier-uniform for products, N(0, 0.02) for tokens. */
-export type Initial = 'xavier' | 'token' | 'zeros' | 'ones'
+/**
+ * How a parameter starts (He et al. 2021, A.1): xavier-uniform for products, N(0, 0.02) for tokens, N(0, 2e-5) for the head
+ * of a classifier that is fine-tuned.
+ */
+export type Initial = 'xavier' | 'token' | 'head' | 'zeros' | 'ones'
 
 export interface ParameterRow {
   readonly name: string
@@ -59,6 +62,8 @@ function initialTensor({ shape, initial }: ParameterRow): Tensor {
       return full(shape, 1)
     case 'token':
       return mul(call('randn', shape), 0.02)
+    case 'head':
+      return mul(call('randn', shape), 2e-5)
     case 'xavier': {
       const x = full(shape, 0)
       callInPlace('uniform_', x, -xavierBound(shape), xavierBound(shape))

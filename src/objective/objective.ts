@@ -13,7 +13,12 @@ export interface Prediction {
   readonly prediction: Tensor
 }
 
-export interface Objective {
+/** What training asks for: the loss of images [B, C, H, W] under a plan, a scalar in float32. */
+export interface Learner<Plan> {
+  loss(weights: Weights, images: Tensor, plan: Plan): Tensor
+}
+
+export interface Objective extends Learner<MaskPlan> {
   readonly rows: readonly ParameterRow[]
   /** N, the tokens of one sample. */
   readonly tokens: number
@@ -21,8 +26,6 @@ export interface Objective {
   plan(seed: number, samples: SampleAddresses): MaskPlan
   /** The plan that noise [B, N] gives, for callers that bring their own. */
   planFromNoise(noise: Tensor): MaskPlan
-  /** The scalar float32 loss of images [B, C, H, W] under a plan. */
-  loss(weights: Weights, images: Tensor, plan: MaskPlan): Tensor
   /** Everything that the model says about the images, for pictures and checks. */
   predict(weights: Weights, images: Tensor, plan: MaskPlan): Prediction
 }

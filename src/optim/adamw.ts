@@ -17,6 +17,8 @@ export interface AdamWOptions {
   readonly beta2: number
   readonly epsilon: number
   readonly weightDecay: number
+  /** What a parameter's learning rate is multiplied by; 1 unless given. */
+  readonly scaleOf?: (name: string) => number
 }
 
 /** What AdamW remembers; saved with every checkpoint. */
@@ -38,33 +40,37 @@ export function initialAdamW(parameters: Parameters): AdamWState {
 /** Tensors that are stepped with the same numbers. */
 interface Group extends AdamWTensors {
   readonly decays: boolean
+  readonly scale: number
 }
 
-/** The parameters that decay and those that do not, in slices of about `limit` elements. */
+interface OpenGroup {
+  readonly tensors: { readonly [K in keyof AdamWTensors]: Tensor[] }
+  elements: number
+}
+
+/** The parameters by what they are stepped with, in slices of about `limit` elements. */
 function groups(
   parameters: Parameters,
   gradients: readonly Tensor[],
   state: AdamWState,
-  limit: number,
+  { limit, scaleOf }: { limit: number; scaleOf: (name: string) => number },
 ): Group[] {
   const made: Group[] = []
-  for (const decays of [true, false]) {
-    let open: { [K in keyof AdamWTensors]: Tensor[] } | undefined
-    let elements = 0
-    for (const [i, [name, parameter]] of [...parameters].entries()) {
-      if (parameter.shape.length >= 2 !== decays) continue
-      const size = elementCount(parameter.shape)
-      if (!open || elements + size > limit) {
-        open = { parameters: [], gradients: [], first: [], second: [] }
-        made.push({ ...open, decays })
-        elements = 0
-      }
-      open.parameters.push(parameter)
-      open.gradients.push(gradients[i]!)
-      open.first.push(state.first.get(name)!)
-      open.second.push(state.second.get(name)!)
-      elements += size
+  const open = new Map<string, OpenGroup>()
+  for (const [i, [name, parameter]] of [...parameters].entries()) {
+    const [decays, scale, size] = [parameter.shape.length >= 2, scaleOf(name), elementCount(parameter.shape)]
+    const key = `${decays} ${scale}`
+    let group = open.get(key)
+    if (!group || group.elements + size > limit) {
+      group = { tensors: { parameters: [], gradients: [], first: [], second: [] }, elements: 0 }
+      open.set(key, group)
+      made.push({ ...group.tensors, decays, scale })
     }
+    group.tensors.parameters.push(parameter)
+    group.tensors.gradients.push(gradients[i]!)
+    group.tensors.first.push(state.first.get(name)!)
+    group.tensors.second.push(state.second.get(name)!)
+    group.elements += size
   }
   return made
 }
@@ -90,7 +96,14 @@ export function adamWStep(
   parameters: Parameters,
   gradients: readonly Tensor[],
   state: AdamWState,
-  { learningRate, beta1, beta2, epsilon, weightDecay }: AdamWOptions & { readonly learningRate: number },
+  {
+    learningRate,
+    beta1,
+    beta2,
+    epsilon,
+    weightDecay,
+    scaleOf = () => 1,
+  }: AdamWOptions & { readonly learningRate: number },
   kernel = listKernel(gradients),
 ): void {
   if (gradients.length !== parameters.size) {
@@ -107,9 +120,10 @@ export function adamWStep(
   const step = kernel === 'native' ? adamWInPlace : composedStep
   noGrad(() =>
     scope(() => {
-      for (const group of groups(parameters, gradients, state, sliceElements)) {
-        const decay = group.decays ? 1 - learningRate * weightDecay : 1
-        scope(() => step(group, { decay, beta1, beta2, rate, epsilon: epsilon * unbiased2 }))
+      for (const group of groups(parameters, gradients, state, { limit: sliceElements, scaleOf })) {
+        const decay = group.decays ? 1 - learningRate * group.scale * weightDecay : 1
+        const numbers = { decay, beta1, beta2, rate: rate * group.scale, epsilon: epsilon * unbiased2 }
+        scope(() => step(group, numbers))
       }
     }),
   )

@@ -62,7 +62,7 @@ export interface Row {
 
 export interface Report {
   readonly format: 'sherd-evaluation/1'
-  readonly protocol: ProtocolName
+  readonly protocol: string
   readonly title: string
   readonly model: OpenedEncoder['origin']
   readonly data: {
@@ -73,23 +73,27 @@ export interface Report {
     readonly skipped: number
   }
   readonly classes: readonly string[]
-  readonly settings: Partial<EvaluateOptions['settings']>
+  readonly settings: Readonly<Record<string, unknown>>
   readonly seeds: readonly number[]
   readonly rows: readonly Row[]
-  /** The rows that did best on the held-out tenth, one of each group: what the result is. Their places in `rows`. */
+  /** What the result is: their places in `rows`, one of each group. Where rows were tried on held-out images, the best there. */
   readonly chosen: readonly number[]
   /** Of the last chosen row, first seed. */
   readonly scores: Scores
   /** Top-1 of always naming the commonest class. */
   readonly chance: number
-  /** Of the training images' features. */
-  readonly spread: Readonly<Record<Pooling, Spread>>
   readonly seconds: number
 }
 
-const TEST_SHARE = 0.2
+/** How a folder without test images is parted: a fifth of each class, the same one for every model and seed. */
+export const partImages = { share: 0.2, seed: 0 } as const
+/** The report of a protocol that looks at frozen features. */
+export interface FeatureReport extends Report {
+  /** Of the training images' features. */
+  readonly spread: Readonly<Record<Pooling, Spread>>
+}
+
 const HELD_OUT_SHARE = 0.1
-const SPLIT_SEED = 0 // the parting is that of the data, not of an attempt
 
 /** Features of training and test images, ready to be judged by any protocol. */
 export interface OpenedImages {
@@ -119,8 +123,7 @@ export async function openImages({
     const test = await featuresOf(encoder, data.test, onProgress)
     return { encoder, data, train, test, trainRows: all(train), testRows: all(test) }
   }
-  const share = { share: TEST_SHARE, seed: SPLIT_SEED }
-  const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, share)
+  const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, partImages)
   return { encoder, data, train, test: train, trainRows, testRows }
 }
 
@@ -149,7 +152,7 @@ function tryOut(
   const [fit, held] = splitByClass(
     Int32Array.from(trainRows, (row) => labels[row]!),
     source.classes,
-    { share: HELD_OUT_SHARE, seed: SPLIT_SEED },
+    { share: HELD_OUT_SHARE, seed: partImages.seed },
   ).map((places) => places.map((place) => trainRows[place]!)) as [number[], number[]]
   const split = splitOf([train, fit], [train, held])
   const feasible = settings.neighbours.filter((k) => k <= fit.length)
@@ -166,7 +169,7 @@ function tryOut(
 const keyOf = ({ group, pooling, setting }: Omit<Outcome, 'values'>) => [group, pooling, setting].join('/')
 
 /** Throws `SOURCE` for images that cannot be evaluated on, `VALUE` for settings that do not fit them. */
-export async function evaluate(options: EvaluateOptions): Promise<Report> {
+export async function evaluate(options: EvaluateOptions): Promise<FeatureReport> {
   const started = performance.now()
   const report = judge(await openImages(options), options)
   return { ...report, seconds: (performance.now() - started) / 1000 }
@@ -176,7 +179,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Report> {
 export function judge(
   images: OpenedImages,
   options: Pick<EvaluateOptions, 'protocol' | 'settings' | 'seeds'>,
-): Report {
+): FeatureReport {
   const started = performance.now()
   const { seeds } = options
   const protocol: Protocol = protocols[options.protocol]
@@ -238,7 +241,7 @@ export function judge(
     chance: testLabels.filter((label) => label === commonest).length / testLabels.length,
     spread: Object.fromEntries(
       poolings.map((pooling) => [pooling, spreadOf(split[pooling].train.vectors, train.features.width)]),
-    ) as Report['spread'],
+    ) as FeatureReport['spread'],
     seconds: (performance.now() - started) / 1000,
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Shots, shotsName } from '../evaluate/labelled.ts'
 import type { MeanAndDeviation } from '../evaluate/scores.ts'
 import { drawConfusion } from '../picture/confusion.ts'
-import type { Report, Row } from './evaluate.ts'
+import type { FeatureReport, Report, Row } from './evaluate.ts'
 import { makeFolder, writeWhole } from './folder.ts'
 
 const percent = (share: number) => (100 * share).toFixed(2)
@@ -22,24 +22,44 @@ const markdownTable = (head: readonly string[], rows: readonly (readonly string[
 // A name may hold what Markdown would take for its own.
 const plain = (text: string) => text.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replaceAll('\n', ' ')
 
+type Column<T> = readonly [title: string, cell: (row: T) => string | null]
+
+/** A table of the columns that any row has something for. */
+function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
+  const used = columns.filter(([, cell]) => rows.some((row) => cell(row)))
+  return markdownTable(
+    used.map(([title]) => title),
+    rows.map((row) => used.map(([, cell]) => cell(row) ?? '')),
+  )
+}
+
+const spreadSection = (spread: FeatureReport['spread']) => `
+## The features of the training images
+
+${tableOf(Object.entries(spread), [
+  ['features', ([pooling]) => pooling],
+  ['effective rank', ([, { effectiveRank }]) => effectiveRank.toFixed(1)],
+  ['deviation (0 collapsed, 1 spread evenly)', ([, { deviation }]) => deviation.toFixed(3)],
+])}
+`
+
 /** The report for people. */
-export function reportMarkdown(report: Report): string {
-  const { model, data, classes, rows, chosen, scores, seeds, spread, chance } = report
+export function reportMarkdown(report: Report | FeatureReport): string {
+  const { model, data, classes, rows, chosen, scores, seeds, chance } = report
   const results = chosen.map((place) => rows[place]!)
   const best = results.at(-1)!
-  const hasGroups = rows.some(({ group }) => group !== '')
   const named = ({ group, pooling, setting }: Row) =>
     [group, `${pooling} features`, setting].filter(Boolean).join(', ')
-  const hasTop5 = best.top5 !== null
   const settings = Object.entries(report.settings).map(([key, value]) => `${key} ${shown(value)}`)
+  const wasTried = rows.some(({ heldOut }) => heldOut !== null)
   return `# ${report.protocol}: top-1 ${withDeviation(best.top1, seeds.length)} %
 
 ${report.title}:
 
 ${results.map((row) => `- **${withDeviation(row.top1, seeds.length)} %** top-1: ${named(row)}`).join('\n')}
 
-Chosen on a tenth of the training images, held out; the test images chose nothing. Always naming the commonest class would
-reach ${percent(chance)} %.
+${wasTried ? 'Chosen on a tenth of the training images, held out; the test' : 'The test'} images chose nothing. Always naming the commonest class
+would reach ${percent(chance)} %.
 
 - model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}
 - training images: ${data.trainImages}, ${plain(data.train)}
@@ -52,50 +72,26 @@ reach ${percent(chance)} %.
 
 ## Every way
 
-${markdownTable(
-  [
-    ...(hasGroups ? ['images'] : []),
-    'features',
-    'setting',
-    'top-1, %',
-    ...(hasTop5 ? ['top-5, %'] : []),
-    'held out, %',
-  ],
-  rows.map((row) => [
-    ...(hasGroups ? [row.group] : []),
-    row.pooling,
-    row.setting,
-    withDeviation(row.top1, seeds.length),
-    ...(row.top5 ? [withDeviation(row.top5, seeds.length)] : []),
-    row.heldOut === null ? '' : percent(row.heldOut),
-  ]),
-)}
+${tableOf(rows, [
+  ['images', ({ group }) => group],
+  ['features', ({ pooling }) => pooling],
+  ['setting', ({ setting }) => setting],
+  ['top-1, %', ({ top1 }) => withDeviation(top1, seeds.length)],
+  ['top-5, %', ({ top5 }) => top5 && withDeviation(top5, seeds.length)],
+  ['held out, %', ({ heldOut }) => (heldOut === null ? null : percent(heldOut))],
+])}
 
 ## By class (${named(best)}; first seed)
 
-${markdownTable(
-  ['class', 'images', 'found, %', 'right when named, %'],
-  scores.classes.map(({ name, images, recall, precision }) => [
-    plain(name),
-    String(images),
-    percent(recall),
-    precision === null ? 'never named' : percent(precision),
-  ]),
-)}
+${tableOf(scores.classes, [
+  ['class', ({ name }) => plain(name)],
+  ['images', ({ images }) => String(images)],
+  ['found, %', ({ recall }) => percent(recall)],
+  ['right when named, %', ({ precision }) => (precision === null ? 'never named' : percent(precision))],
+])}
 
 Mean over classes: ${percent(scores.meanRecall)} %. The confusion matrix is in confusion.png.
-
-## The features of the training images
-
-${markdownTable(
-  ['features', 'effective rank', 'deviation (0 collapsed, 1 spread evenly)'],
-  Object.entries(spread).map(([pooling, { effectiveRank, deviation }]) => [
-    pooling,
-    effectiveRank.toFixed(1),
-    deviation.toFixed(3),
-  ]),
-)}
-`
+${'spread' in report ? spreadSection(report.spread) : ''}`
 }
 
 /** Makes the folder of a report, so that it is known to be there before minutes are spent. Throws `RUN`. */

@@ -3,6 +3,7 @@ import { SherdError } from '../errors.ts'
 import { learningRateAt, type Schedule } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader.ts'
 import { clearGradients } from '../tensor/context.ts'
+import type { MaskPlan } from '../token/mask.ts'
 import type { StepEvent } from './events.ts'
 import { untimed } from './span.ts'
 import {
@@ -13,11 +14,11 @@ import {
   type UpdateOptions,
 } from './step.ts'
 
-export interface TrainOptions {
-  readonly trainee: Trainee
+export interface TrainOptions<Plan = MaskPlan> {
+  readonly trainee: Trainee<Plan>
   readonly loader: Pick<Loader, 'next'>
-  /** Uploads and normalises a batch and plans its mask. Called inside a scope. */
-  readonly toMicroBatch: (batch: Batch) => MicroBatch
+  /** Uploads and normalises a batch and plans its mask, or what is asked of it. Called inside a scope. */
+  readonly toMicroBatch: (batch: Batch) => MicroBatch<Plan>
   readonly schedule: Schedule
   readonly update: Omit<UpdateOptions, 'learningRate'>
   readonly accumulate: number
@@ -35,14 +36,14 @@ const seconds = () => performance.now() / 1000
 const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Trains until the schedule ends or the signal aborts. Throws `NON_FINITE` with step and learning rate. */
-export async function* train(options: TrainOptions): AsyncGenerator<StepEvent> {
+export async function* train<Plan>(options: TrainOptions<Plan>): AsyncGenerator<StepEvent> {
   const { trainee, schedule, signal } = options
   const { span = untimed } = trainee
   for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++)
     yield await span('step', () => takeStep(step, options))
 }
 
-async function takeStep(step: number, options: TrainOptions): Promise<StepEvent> {
+async function takeStep<Plan>(step: number, options: TrainOptions<Plan>): Promise<StepEvent> {
   const { trainee, loader, toMicroBatch, schedule, update, accumulate, samples } = options
   const { span = untimed } = trainee
   const started = seconds()

@@ -3,7 +3,7 @@
  * equals the one large batch, because every sample hides the same number of patches.
  */
 import { type Parameters, weightsOf } from '../model/parameters.ts'
-import type { Objective } from '../objective/objective.ts'
+import type { Learner } from '../objective/objective.ts'
 import { type AdamWOptions, type AdamWState, adamWStep } from '../optim/adamw.ts'
 import { clipGradients, gradientNorm, gradientsOf } from '../optim/gradients.ts'
 import { autocast } from '../tensor/context.ts'
@@ -20,9 +20,11 @@ import { type Span, untimed } from './span.ts'
 export type Precision = Extract<DType, 'float32' | 'bfloat16'>
 
 /** What is being trained, and where. */
-export interface Trainee {
-  readonly objective: Objective
+export interface Trainee<Plan = MaskPlan> {
+  readonly objective: Learner<Plan>
   readonly parameters: Parameters
+  /** Parameters that the objective reads and nobody trains. */
+  readonly frozen?: Parameters
   readonly optimizer: AdamWState
   readonly device: Device
   readonly precision: Precision
@@ -34,23 +36,29 @@ export interface Trainee {
   readonly span?: Span
 }
 
-/** The images of a micro-batch [B, C, H, W], normalised, on the device, and what is hidden of them. */
-export interface MicroBatch {
+/** The images of a micro-batch [B, C, H, W], normalised, on the device, and what is hidden or asked of them. */
+export interface MicroBatch<Plan = MaskPlan> {
   readonly images: Tensor
-  readonly plan: MaskPlan
+  readonly plan: Plan
 }
 
 /**
  * Adds the gradient of one of `parts` equal micro-batches to what the parameters have collected. Returns the loss of the
  * micro-batch. What `make` makes is freed at the end.
  */
-export function accumulateGradients(trainee: Trainee, make: () => MicroBatch, parts: number): number {
-  const { objective, parameters, device, precision, kernels = 'fused', span = untimed } = trainee
+export function accumulateGradients<Plan>(
+  trainee: Trainee<Plan>,
+  make: () => MicroBatch<Plan>,
+  parts: number,
+): number {
+  const { objective, parameters, frozen = new Map(), device, precision } = trainee
+  const { kernels = 'fused', span = untimed } = trainee
+  const weights = weightsOf(frozen.size > 0 ? new Map([...frozen, ...parameters]) : parameters)
   const collect = () => {
     const { images, plan } = span('upload', make)
     const loss = span('forward', () =>
       withKernels(kernels, () =>
-        autocast({ device, dtype: precision }, () => objective.loss(weightsOf(parameters), images, plan)),
+        autocast({ device, dtype: precision }, () => objective.loss(weights, images, plan)),
       ),
     )
     span('backward', () => backwardRecomputing(parts === 1 ? loss : mul(loss, 1 / parts)))
@@ -69,7 +77,10 @@ export interface UpdateOptions extends AdamWOptions {
  * Steps the optimizer with the collected gradients. Returns their norm before clipping; when it is not finite, neither
  * weights nor optimizer have changed.
  */
-export function applyUpdate({ parameters, optimizer }: Trainee, options: UpdateOptions): number {
+export function applyUpdate(
+  { parameters, optimizer }: Pick<Trainee, 'parameters' | 'optimizer'>,
+  options: UpdateOptions,
+): number {
   return scope(() => {
     const gradients = gradientsOf(parameters)
     const norm = gradientNorm(gradients)

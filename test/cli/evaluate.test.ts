@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
-import type { Report } from '../../src/run/evaluate.ts'
+import type { FeatureReport, Report } from '../../src/run/evaluate.ts'
 import { readMetrics, readProbes } from '../../src/run/journal.ts'
 import { readNpy } from '../../src/source/npy.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
@@ -53,7 +53,7 @@ describe.concurrent('sherd evaluate', () => {
       ...['--rates', '0.1,1', '--epochs', '5', '--seeds', '2'],
     )
     expect(status).toBe(0)
-    const [report] = json() as unknown as [Report]
+    const [report] = json() as unknown as [FeatureReport]
     expect(report.data).toMatchObject({ trainImages: 60, testImages: 20 })
     expect(report.seeds).toEqual([0, 1])
     expect(report.rows.map(({ pooling, setting }) => `${pooling} ${setting}`)).toEqual([

@@ -4,12 +4,18 @@ import type { SherdError } from '../../src/errors.ts'
 import { add, full, mul, sqrt, sum } from '../../src/tensor/ops.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { type TrainOptions, train } from '../../src/train/loop.ts'
-import type { Trainee } from '../../src/train/step.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 import { numbers } from '../tolerance.ts'
-import { tinyLoader, tinyOptions, tinyTrainee, toMicroBatch, trainAll } from './tiny-training.ts'
+import {
+  type TinyTrainee,
+  tinyLoader,
+  tinyOptions,
+  tinyTrainee,
+  toMicroBatch,
+  trainAll,
+} from './tiny-training.ts'
 
-const bits = (trainee: Trainee) => [...trainee.parameters.values()].map(numbers)
+const bits = (trainee: TinyTrainee) => [...trainee.parameters.values()].map(numbers)
 const losses = (events: readonly StepEvent[]) => events.map(({ loss }) => loss)
 
 describe('a trajectory of ten steps', () => {
@@ -58,7 +64,7 @@ describe('a trajectory of ten steps', () => {
     const path = saveCheckpoint(temporaryFolder(), { ...before, step: 5, samples: 40 }, 1)
 
     const { parameters, optimizer, step, samples } = loadCheckpoint(path, before.objective.rows, 'cpu')
-    const after: Trainee = { ...before, parameters, optimizer }
+    const after: TinyTrainee = { ...before, parameters, optimizer }
     const tail = await trainAll(tinyOptions(after, { firstStep: step, loader: tinyLoader(8, 16, samples) }))
 
     expect(losses([...head, ...tail])).toEqual(losses(all))
@@ -183,7 +189,7 @@ describe('stopping', () => {
 
 describe('a number that is not finite stops the training', () => {
   /** Trains until it throws. */
-  async function run(trainee: Trainee, options: Partial<TrainOptions>) {
+  async function run(trainee: TinyTrainee, options: Partial<TrainOptions>) {
     const events: StepEvent[] = []
     try {
       for await (const event of train(tinyOptions(trainee, options))) events.push(event)
@@ -226,7 +232,7 @@ describe('a number that is not finite stops the training', () => {
     const trainee = tinyTrainee()
     const before = bits(trainee)
     const { objective } = trainee
-    const high: Trainee = {
+    const high: TinyTrainee = {
       ...trainee,
       objective: { ...objective, loss: (...args) => add(objective.loss(...args), Number.POSITIVE_INFINITY) },
     }
@@ -242,7 +248,7 @@ describe('a number that is not finite stops the training', () => {
     const trainee = tinyTrainee()
     const before = bits(trainee)
     const { objective } = trainee
-    const steep: Trainee = {
+    const steep: TinyTrainee = {
       ...trainee,
       // √0 adds nothing to the loss, and its slope is infinite.
       objective: {

@@ -9,15 +9,15 @@ import { accumulateGradients, applyUpdate, type Trainee } from '../../src/train/
 import { stirredParameters, tinyImages, tinyMae } from '../model/tiny-model.ts'
 import { addresses } from '../token/mask-conformance.ts'
 import { expectClose, numbers } from '../tolerance.ts'
-import { adamW, tinyTrainee } from './tiny-training.ts'
+import { adamW, type TinyTrainee, tinyTrainee } from './tiny-training.ts'
 
-const stirred = (options: Partial<Trainee> = {}): Trainee => {
+const stirred = (options: Partial<TinyTrainee> = {}): TinyTrainee => {
   const trainee = tinyTrainee()
   return { ...trainee, parameters: stirredParameters(trainee.objective), ...options }
 }
 const eight = addresses(...Array.from({ length: 8 }, (_, i) => [0, i] as const))
 const micro =
-  ({ objective }: Trainee, first: number, count: number) =>
+  ({ objective }: TinyTrainee, first: number, count: number) =>
   () => {
     const plan = objective.plan(3, {
       epochs: Array(count).fill(0),

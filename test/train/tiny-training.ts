@@ -1,5 +1,6 @@
 /** A whole training of the tiny model on pixels made up here: what the loop needs and nothing from disk. */
 import { initialParameters } from '../../src/model/parameters.ts'
+import type { Objective } from '../../src/objective/objective.ts'
 import { initialAdamW } from '../../src/optim/adamw.ts'
 import type { Batch, Loader } from '../../src/prepare/loader.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
@@ -38,7 +39,11 @@ export function tinyLoader(size: number, samples = 16, first = 0): Pick<Loader, 
   }
 }
 
-export function tinyTrainee(seed = 5, precision: Precision = 'float32'): Trainee {
+export interface TinyTrainee extends Trainee {
+  readonly objective: Objective
+}
+
+export function tinyTrainee(seed = 5, precision: Precision = 'float32'): TinyTrainee {
   const objective = tinyMae()
   const parameters = initialParameters(objective.rows, { seed, device: 'cpu' })
   return { objective, parameters, optimizer: initialAdamW(parameters), device: 'cpu', precision }
@@ -46,7 +51,7 @@ export function tinyTrainee(seed = 5, precision: Precision = 'float32'): Trainee
 
 /** Normalised images and a mask, as a run makes them. */
 export const toMicroBatch =
-  ({ objective }: Trainee, seed = 5) =>
+  ({ objective }: TinyTrainee, seed = 5) =>
   ({ pixels, epochs, indices, size }: Batch): MicroBatch => ({
     images: normalizePixels(
       { pixels, shape: [size, H, W, C] },
@@ -58,7 +63,7 @@ export const toMicroBatch =
 
 export const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: null }
 
-export const tinyOptions = (trainee: Trainee, options: Partial<TrainOptions> = {}): TrainOptions => ({
+export const tinyOptions = (trainee: TinyTrainee, options: Partial<TrainOptions> = {}): TrainOptions => ({
   trainee,
   loader: tinyLoader(8),
   toMicroBatch: toMicroBatch(trainee),

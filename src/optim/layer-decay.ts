@@ -1,0 +1,17 @@
+/**
+ * Layer-wise decay of the learning rate (Clark et al. 2020; Bao et al. 2021; He et al. 2021, A.1): the deeper a layer lies
+ * below the head, the less it moves.
+ */
+
+/** The layer of a parameter: 0 for what embeds, i + 1 for block i, depth + 1 for what comes after. */
+export function layerOf(name: string, depth: number): number {
+  if (/^(cls_token|mask_token|pos_embed|patch_embed\.)/.test(name)) return 0
+  const block = name.match(/^blocks\.(\d+)\./)?.[1]
+  return block === undefined ? depth + 1 : Number(block) + 1
+}
+
+/** decay^(depth + 1 − layer): 1 for the head. */
+export const layerDecay =
+  (decay: number, depth: number): ((name: string) => number) =>
+  (name) =>
+    decay ** (depth + 1 - layerOf(name, depth))

@@ -1,0 +1,287 @@
+/**
+ * Fine-tuning: an encoder with a head learns to classify (He et al. 2021, A.1). From pretrained weights, in its last blocks only,
+ * or from scratch with the same schedule: the honest baseline. The result is that of the last step; the test images choose
+ * nothing.
+ */
+import { SherdError } from '../errors.ts'
+import { expectLabels, expectSameClasses, splitByClass } from '../evaluate/labelled.ts'
+import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
+import type { Head } from '../model/classifier.ts'
+import { initialParameters, type Parameters, weightsOf } from '../model/parameters.ts'
+import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { layerDecay, layerOf } from '../optim/layer-decay.ts'
+import { imagesInOrder } from '../prepare/in-order.ts'
+import { openLoader } from '../prepare/loader.ts'
+import { drawMix, mixImages, mixTargets } from '../prepare/mixing.ts'
+import { normalizePixels } from '../prepare/normalize.ts'
+import { type ImageSource, openSource } from '../source/open.ts'
+import { subsetOf } from '../source/subset.ts'
+import { callInPlace } from '../tensor/call.ts'
+import { autocast, noGrad, requireGradient } from '../tensor/context.ts'
+import { clone, toDevice } from '../tensor/ops.ts'
+import { scope, unscoped } from '../tensor/scope.ts'
+import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import type { StepEvent } from '../train/events.ts'
+import { train } from '../train/loop.ts'
+import type { Trainee } from '../train/step.ts'
+import { loaderOptions } from './assemble.ts'
+import type { OpenedEncoder } from './encoder.ts'
+import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
+
+export interface FinetuneSettings {
+  readonly epochs: number
+  readonly batchSize: number
+  /** Micro-batches of one step. */
+  readonly accumulate: number
+  /** Per 256 images of a step. */
+  readonly baseLearningRate: number
+  readonly minLearningRate: number
+  readonly warmupEpochs: number
+  readonly weightDecay: number
+  readonly layerDecay: number
+  readonly dropPath: number
+  readonly mixup: number
+  readonly cutmix: number
+  readonly smoothing: number
+  readonly head: Head
+  /** Share of the old average that stays at each step, of weights that are scored too; null for none. */
+  readonly ema: number | null
+  /** How many of the last blocks learn, beside the head; null for the whole encoder. */
+  readonly blocks: number | null
+}
+
+/** He et al. 2021, table 9, for ViT-Base; 5 of 100 epochs warm up. */
+export const finetuneDefaults: FinetuneSettings = {
+  ...{
+    epochs: 100,
+    batchSize: 128,
+    accumulate: 1,
+    baseLearningRate: 5e-4,
+    minLearningRate: 1e-6,
+    warmupEpochs: 5,
+  },
+  ...{ weightDecay: 0.05, layerDecay: 0.65, dropPath: 0.1, mixup: 0.8, cutmix: 1, smoothing: 0.1 },
+  ...{ head: 'mean', ema: null, blocks: null },
+}
+
+export interface FinetuneOptions {
+  readonly encoder: OpenedEncoder
+  readonly data: EvaluationData
+  readonly settings: FinetuneSettings
+  readonly seeds: readonly number[]
+  /** Begin with random weights instead of the encoder's. */
+  readonly fromScratch: boolean
+  readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void
+  readonly signal: AbortSignal
+}
+
+const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipGradientNorm: null }
+
+interface Images {
+  readonly train: ImageSource
+  readonly test: ImageSource
+}
+
+async function openBoth({ train, test }: EvaluationData): Promise<Images> {
+  const source = await openSource(train)
+  const { labels, classes } = expectLabels(source)
+  if (test) {
+    const other = await openSource(test)
+    expectLabels(other)
+    expectSameClasses(source, other)
+    return { train: source, test: other }
+  }
+  const [kept, held] = splitByClass(labels, classes, partImages)
+  return { train: subsetOf(source, kept), test: subsetOf(source, held) }
+}
+
+/** The classifier's parameters: the encoder's where it has them, unless it begins from scratch; parted by whether they learn. */
+function startingParameters(
+  { rows }: Classification,
+  { encoder, settings, fromScratch }: FinetuneOptions,
+  seed: number,
+): { learned: Parameters; frozen: Parameters } {
+  const { device, dimensions } = encoder
+  const all = initialParameters(rows, { seed, device })
+  noGrad(() => {
+    if (!fromScratch)
+      for (const [name, value] of encoder.parameters) {
+        const own = all.get(name)
+        if (own) callInPlace('copy_', own, value)
+      }
+  })
+  const first = settings.blocks === null ? 0 : dimensions.depth - settings.blocks + 1 // the lowest layer that learns
+  const learns = ([name]: readonly [string, Tensor]) => layerOf(name, dimensions.depth) >= first
+  const frozen = new Map([...all].filter((each) => !learns(each)))
+  for (const parameter of frozen.values()) requireGradient(parameter, false)
+  return { learned: new Map([...all].filter(learns)), frozen }
+}
+
+const dispose = (tensors: Iterable<Tensor>) => {
+  for (const each of tensors) each.dispose()
+}
+
+/** The scores of a classifier on all images of a source. */
+async function scoreOn(
+  source: ImageSource,
+  parameters: Parameters,
+  task: Classification,
+  { encoder }: FinetuneOptions,
+): Promise<{ scores: Scores; skipped: number }> {
+  const { config, machine, statistics, device, precision } = encoder
+  const logits: number[] = []
+  const labels: number[] = []
+  let skipped = 0
+  const options = {
+    ...loaderOptions(config, source, machine, 0),
+    batchSize: Math.min(256, config.train.batchSize * 4),
+  }
+  for await (const batch of imagesInOrder(options, () => skipped++)) {
+    noGrad(() =>
+      scope(() => {
+        const images = normalizePixels(batch, statistics, device)
+        const made = autocast({ device, dtype: precision }, () => task.logits(weightsOf(parameters), images))
+        for (const value of toFloats(made)) logits.push(value)
+      }),
+    )
+    for (const index of batch.indices) labels.push(source.labels![index]!)
+  }
+  return { scores: scoresOf(Float64Array.from(logits), Int32Array.from(labels), source.classes), skipped }
+}
+
+interface Attempt {
+  readonly last: Scores
+  readonly averaged: Scores | null
+  readonly skipped: number
+}
+
+async function attempt(images: Images, options: FinetuneOptions, seed: number): Promise<Attempt> {
+  const { encoder, settings, signal } = options
+  const { config, machine, dimensions, statistics, device, precision } = encoder
+  const { classes } = images.train
+  const task = classification({
+    ...{ dimensions, device, classes: classes.length, head: settings.head },
+    dropPath: { rate: settings.dropPath, seed },
+  })
+  const { learned, frozen } = startingParameters(task, options, seed)
+  const trainee: Trainee<ClassificationPlan> = {
+    ...{ objective: task, parameters: learned, frozen, optimizer: initialAdamW(learned) },
+    ...{ device, precision, kernels: config.train.kernels, recompute: config.train.recompute },
+  }
+  const average =
+    settings.ema === null
+      ? null
+      : noGrad(() =>
+          unscoped(() => new Map([...learned].map(([name, value]) => [name, clone(value)] as const))),
+        )
+  const samples = images.train.files.length
+  const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)
+  const perStep = batchSize * settings.accumulate
+  const totalSteps = Math.max(1, Math.round((settings.epochs * samples) / perStep))
+  const schedule = {
+    ...{ peak: (settings.baseLearningRate * perStep) / 256, floor: settings.minLearningRate, totalSteps },
+    warmupSteps: Math.min(totalSteps - 1, Math.round((settings.warmupEpochs * samples) / perStep)),
+  }
+  const loader = openLoader({ ...loaderOptions(config, images.train, machine, 0), seed, batchSize })
+  try {
+    const steps = train({
+      ...{ trainee, loader, schedule, signal, samples, accumulate: settings.accumulate, firstStep: 0 },
+      update: {
+        ...{ ...adamW, weightDecay: settings.weightDecay },
+        scaleOf: layerDecay(settings.layerDecay, dimensions.depth),
+      },
+      toMicroBatch: ({ pixels, size, height, width, channels, epochs, indices, labels }) => {
+        const given = normalizePixels({ pixels, shape: [size, height, width, channels] }, statistics, device)
+        const mix = drawMix(
+          { mixup: settings.mixup, cutmix: settings.cutmix, seed },
+          { epochs, indices },
+          { height, width },
+        )
+        const { smoothing } = settings
+        const targets = mixTargets(labels!, mix, { classes: classes.length, smoothing })
+        return {
+          images: settings.mixup > 0 || settings.cutmix > 0 ? mixImages(given, mix) : given,
+          plan: {
+            targets: toDevice(tensor(targets, [size, classes.length]), device),
+            samples: { epochs, indices },
+          },
+        }
+      },
+    })
+    for await (const event of steps) {
+      if (average)
+        noGrad(() => {
+          for (const [name, value] of average)
+            callInPlace('lerp_.Scalar', value, learned.get(name)!, 1 - settings.ema!)
+        })
+      options.onStep?.(event, seed, totalSteps)
+    }
+  } finally {
+    await loader.close()
+  }
+  if (signal.aborted) throw new SherdError('RUN', 'Fine-tuning was interrupted, and has no result.')
+  const whole = (parameters: Parameters) => new Map([...frozen, ...parameters])
+  const last = await scoreOn(images.test, whole(learned), task, options)
+  const averaged = average && (await scoreOn(images.test, whole(average), task, options))
+  dispose([...learned.values(), ...frozen.values(), ...(average?.values() ?? [])])
+  dispose([...trainee.optimizer.first.values(), ...trainee.optimizer.second.values()])
+  return {
+    last: last.scores,
+    averaged: averaged?.scores ?? null,
+    skipped: last.skipped + loader.skipped.length,
+  }
+}
+
+const titles = {
+  scratch: 'the whole network from random weights, with the schedule of fine-tuning',
+  partial: 'the last blocks and a head learn, the others stay as they were pretrained',
+  finetune: 'the whole encoder and a head learn from the pretrained weights',
+} as const
+
+/** Throws as `evaluate` does, and `VALUE` for settings that do not fit. */
+export async function finetune(options: FinetuneOptions): Promise<Report> {
+  const started = performance.now()
+  const { encoder, settings, seeds, data, fromScratch } = options
+  const { depth } = encoder.dimensions
+  if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))
+    throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
+  const images = await openBoth(data)
+  const attempts: Attempt[] = []
+  for (const seed of seeds) attempts.push(await attempt(images, options, seed))
+  const row = (setting: string, scores: readonly Scores[]): Row => ({
+    ...{ group: '', pooling: settings.head, setting, heldOut: null },
+    top1: meanAndDeviation(scores.map(({ top1 }) => top1)),
+    top5: scores[0]!.top5 === null ? null : meanAndDeviation(scores.map(({ top5 }) => top5!)),
+  })
+  const averaged = attempts.flatMap((each) => each.averaged ?? [])
+  const rows = [
+    row(
+      'last weights',
+      attempts.map(({ last }) => last),
+    ),
+    ...(averaged.length > 0 ? [row('averaged weights', averaged)] : []),
+  ]
+  const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
+  const labels = images.test.labels!
+  const counts = images.train.classes.map(
+    (_, label) => images.train.labels!.filter((each) => each === label).length,
+  )
+  const commonest = counts.indexOf(Math.max(...counts))
+  return {
+    format: 'sherd-evaluation/1',
+    ...{ protocol, title: titles[protocol], model: encoder.origin, classes: images.train.classes },
+    data: {
+      train: images.train.dir,
+      test: data.test ? images.test.dir : `a fifth of each class of ${images.train.dir}`,
+      trainImages: images.train.files.length,
+      testImages: attempts[0]!.last.images,
+      skipped: attempts[0]!.skipped,
+    },
+    settings: { ...settings },
+    ...{ seeds, rows, chosen: [...rows.keys()] },
+    scores: (averaged[0] ?? attempts[0]!.last) as Scores,
+    chance: labels.filter((label) => label === commonest).length / labels.length,
+    seconds: (performance.now() - started) / 1000,
+  }
+}

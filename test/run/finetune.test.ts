@@ -1,0 +1,101 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { draws } from '../../src/random/draws.ts'
+import { openEncoder } from '../../src/run/encoder.ts'
+import { type FinetuneSettings, finetune, finetuneDefaults } from '../../src/run/finetune.ts'
+import { liveTensors } from '../../src/tensor/scope.ts'
+import { tinyConfig, workFolder } from './tiny.ts'
+
+/** Images of one colour for each class, with noise; `isShuffled` deals the colours out at random. */
+async function colours(count: number, seed: number, isShuffled = false): Promise<string> {
+  const dir = await workFolder()
+  const means = [
+    [200, 60, 60],
+    [60, 200, 60],
+    [60, 60, 200],
+  ]
+  for (let i = 0; i < count; i++) {
+    const next = draws({ seed, stream: 'colour', epoch: 0, index: i })
+    const colour = means[isShuffled ? next.below(3) : i % 3]!
+    const pixels = Uint8Array.from({ length: 16 * 16 * 3 }, (_, j) => colour[j % 3]! + next.below(40))
+    const folder = join(dir, `class-${i % 3}`)
+    mkdirSync(folder, { recursive: true })
+    await sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } })
+      .png()
+      .toFile(join(folder, `${i}.png`))
+  }
+  return dir
+}
+
+let [train, test, dealt] = ['', '', '']
+beforeAll(async () => {
+  ;[train, test, dealt] = await Promise.all([colours(48, 1), colours(30, 2), colours(48, 3, true)])
+})
+
+const config = tinyConfig({ train: { precision: 'fp32' } })
+const settings: FinetuneSettings = {
+  ...finetuneDefaults,
+  ...{ epochs: 12, batchSize: 16, baseLearningRate: 0.02, warmupEpochs: 1 },
+}
+const run = (
+  over: Partial<FinetuneSettings> = {},
+  more: { data?: string; fromScratch?: boolean; seeds?: number[] } = {},
+) =>
+  finetune({
+    encoder: openEncoder({ model: 'random', config, device: 'cpu', seed: 1 }),
+    data: { train: more.data ?? train, test },
+    settings: { ...settings, ...over },
+    ...{
+      seeds: more.seeds ?? [0],
+      fromScratch: more.fromScratch ?? false,
+      signal: new AbortController().signal,
+    },
+  })
+
+describe('fine-tuning', () => {
+  it.each([
+    ['the whole encoder', {}, false],
+    ['the whole encoder, cls token', { head: 'cls' as const }, false],
+    ['the last block', { blocks: 1 }, false],
+    ['the head alone', { blocks: 0, baseLearningRate: 0.2, mixup: 0, cutmix: 0 }, false],
+    ['from scratch', { layerDecay: 1 }, true],
+  ])('parts a separable set: %s', async (_, over, fromScratch) => {
+    const report = await run(over, { fromScratch })
+    expect(report.protocol).toBe(fromScratch ? 'scratch' : 'blocks' in over ? 'partial' : 'finetune')
+    expect(report.rows[0]!.top1.mean).toBe(1)
+  })
+
+  it('learns nothing of labels that mean nothing', async () => {
+    const { rows, chance } = await run({}, { data: dealt })
+    expect(chance).toBeCloseTo(1 / 3, 9)
+    expect(rows[0]!.top1.mean).toBeLessThan(0.75)
+  })
+
+  it('scores averaged weights, too; gives the same for the same seed; leaves no tensor behind', async () => {
+    const before = liveTensors()
+    const encoder = openEncoder({ model: 'random', config, device: 'cpu', seed: 1 })
+    const opened = liveTensors()
+    const options = {
+      ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, ema: 0.9 } },
+      ...{ seeds: [3, 4], fromScratch: false, signal: new AbortController().signal },
+    }
+    const [once, again] = [await finetune(options), await finetune(options)]
+    expect(liveTensors()).toBe(opened)
+    expect(once.rows).toEqual(again.rows)
+    expect(once.rows.map(({ setting }) => setting)).toEqual(['last weights', 'averaged weights'])
+    expect(opened).toBeGreaterThan(before)
+  })
+
+  it('refuses more blocks than there are, and stops when it is told to', async () => {
+    await expect(run({ blocks: 2 })).rejects.toThrow('Expected 0 to 1 blocks to learn, got 2.')
+    const abort = new AbortController()
+    const stopped = finetune({
+      encoder: openEncoder({ model: 'random', config, device: 'cpu', seed: 1 }),
+      ...{ data: { train, test }, settings, seeds: [0, 1], fromScratch: false, signal: abort.signal },
+      onStep: () => abort.abort(),
+    })
+    await expect(stopped).rejects.toThrow(/interrupted/)
+  })
+})
