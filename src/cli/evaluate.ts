@@ -113,6 +113,8 @@ interface FinetuneFlags extends Omit<Flags, 'rates' | 'optimizer'> {
   readonly mixup?: number
   readonly cutmix?: number
   readonly smoothing?: number
+  readonly randAugment?: number
+  readonly erasing?: number
   readonly head?: 'mean' | 'cls'
   readonly ema?: number
   readonly blocks?: number
@@ -131,6 +133,8 @@ const withFinetuning = (command: Command): Command =>
     .option('--drop-path <p>', 'stochastic depth of the last block (default: 0.1)', share)
     .option('--mixup <alpha>', '0 for none (default: 0.8)', notNegative)
     .option('--cutmix <alpha>', '0 for none (default: 1)', notNegative)
+    .option('--rand-augment <m>', 'mean magnitude, up to 10; 0 for none (default: 9)', notNegative)
+    .option('--erasing <p>', 'share of the images that random erasing changes (default: 0.25)', share)
     .option('--smoothing <s>', 'of the labels (default: 0.1)', share)
     .addOption(new Option('--head <on>', 'what the head reads (default: mean)').choices(['mean', 'cls']))
     .option('--ema <d>', 'score averaged weights, too: the share of the old that stays, such as 0.999', share)
@@ -149,7 +153,8 @@ async function runFinetune(protocol: TuningName, flags: FinetuneFlags): Promise<
     ...{ baseLearningRate: flags.rate, minLearningRate: flags.minRate, warmupEpochs: flags.warmUp },
     ...{ weightDecay: flags.weightDecay, layerDecay: flags.layerDecay, dropPath: flags.dropPath },
     ...{ mixup: flags.mixup, cutmix: flags.cutmix, smoothing: flags.smoothing },
-    ...{ head: flags.head, ema: flags.ema },
+    ...{ head: flags.head, ema: flags.ema, erasing: flags.erasing },
+    randAugment: flags.randAugment === 0 ? null : flags.randAugment,
     blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
   }
   const report = await finetune({

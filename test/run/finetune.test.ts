@@ -37,7 +37,7 @@ beforeAll(async () => {
 const config = tinyConfig({ train: { precision: 'fp32' } })
 const settings: FinetuneSettings = {
   ...finetuneDefaults,
-  ...{ epochs: 12, batchSize: 16, baseLearningRate: 0.02, warmupEpochs: 1 },
+  ...{ epochs: 12, batchSize: 16, baseLearningRate: 0.02, warmupEpochs: 1, randAugment: null },
 }
 const run = (
   over: Partial<FinetuneSettings> = {},
@@ -78,7 +78,7 @@ describe('fine-tuning', () => {
     const encoder = openEncoder({ model: 'random', config, device: 'cpu', seed: 1 })
     const opened = liveTensors()
     const options = {
-      ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, ema: 0.9 } },
+      ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, ema: 0.9, randAugment: 9 } },
       ...{ seeds: [3, 4], fromScratch: false, signal: new AbortController().signal },
     }
     const [once, again] = [await finetune(options), await finetune(options)]
