@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
+import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { Pooling } from '../evaluate/features.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson } from './output.ts'
@@ -17,7 +18,7 @@ export function addEmbed(root: Command): void {
     .argument('<dir>', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',
-      '.npy (one pooling) or .safetensors (cls and mean); names and labels go to .json beside it',
+      'a .npy (one pooling) or .safetensors (cls and mean); names and labels go to .json beside it',
     )
     .addOption(new Option('--pool <how>', 'what a .npy holds').choices(['cls', 'mean']).default('mean'))
     .option('--json', 'print the result as JSON')
@@ -25,6 +26,7 @@ export function addEmbed(root: Command): void {
 }
 
 async function runEmbed(dir: string, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
   const { featureFormat, writeFeatures } = await import('../run/feature-file.ts')
   const { featuresOf } = await import('../run/features.ts')
   featureFormat(flags.out) // before minutes are spent

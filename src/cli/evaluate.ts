@@ -9,7 +9,7 @@ import type { EvaluateOptions, EvaluationData, Report } from '../run/evaluate.ts
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from './options.ts'
 import { duration, endProgress, note, print, printJson, progress, table } from './output.ts'
-import { stopSignal } from './pretrain.ts'
+import { stopSignal, stopStatus } from './pretrain.ts'
 
 interface Flags extends EncoderFlags {
   readonly data?: string
@@ -157,8 +157,9 @@ async function runFinetune(protocol: TuningName, flags: FinetuneFlags): Promise<
     randAugment: flags.randAugment === 0 ? null : flags.randAugment,
     blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
   }
+  const signal = stopSignal('finishing this step; there will be no result')
   const report = await finetune({
-    ...{ encoder, data, fromScratch: protocol === 'scratch', signal: stopSignal('finishing this step') },
+    ...{ encoder, data, fromScratch: protocol === 'scratch', signal },
     seeds: Array.from({ length: flags.seeds }, (_, seed) => seed),
     settings: {
       ...finetuneDefaults,
@@ -171,7 +172,12 @@ async function runFinetune(protocol: TuningName, flags: FinetuneFlags): Promise<
           `${duration((total - step) * stepSeconds)} left`,
         step === 1 || step % Math.max(1, Math.floor(total / 10)) === 0,
       ),
+  }).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+    endProgress()
+    process.exitCode = stopStatus()
   })
+  if (!report) return
   await finish(report, flags)
 }
 
@@ -206,6 +212,7 @@ async function imagesOf({
 }
 
 async function run(protocol: ProtocolName, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
   const { evaluate } = await import('../run/evaluate.ts')
   const { openReport } = await import('../run/evaluation-report.ts')
   const data = await imagesOf(flags)

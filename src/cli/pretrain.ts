@@ -111,6 +111,9 @@ export function stopSignal(doing = 'finishing this step and saving a checkpoint'
   return stop.signal
 }
 
+/** The exit status of a command that a signal has stopped. */
+export const stopStatus = (): number => (stoppedBy === 'SIGTERM' ? 143 : 130)
+
 /** Prints the events of a run until it ends. Returns the last one. */
 export async function follow(
   events: AsyncIterable<RunEvent>,
@@ -122,7 +125,7 @@ export async function follow(
     show(event)
     if (event.kind === 'end') end = event
   }
-  if (end?.reason === 'interrupted') process.exitCode = stoppedBy === 'SIGTERM' ? 143 : 130
+  if (end?.reason === 'interrupted') process.exitCode = stopStatus()
   return end
 }
 

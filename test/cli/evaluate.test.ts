@@ -9,7 +9,7 @@ import { readNpy } from '../../src/source/npy.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { metricsOf, set, sherd, tiny, workFolder } from './sherd.ts'
+import { metricsOf, set, sherd, start, tiny, until, workFolder } from './sherd.ts'
 
 let cwd: string
 let checkpoint: string
@@ -77,6 +77,36 @@ describe.concurrent('sherd evaluate', () => {
     expect(chosen.map((place) => rows[place]!.group)).toEqual(['1 per class', '50 %'])
     expect(settings).toMatchObject({ shots: [{ perClass: 1 }, { share: 0.5 }], epochs: 3 })
     expect(settings).not.toHaveProperty('neighbours')
+  })
+
+  it('finetune, partial and scratch: the same report', async () => {
+    const tune = (name: string, ...more: string[]) =>
+      evaluate(name, ...['--model', 'run', '--data', 'split', '--out', name, '--epochs', '2', '--seeds', '2'], ...more)
+    const [whole, part, scratch] = await Promise.all([
+      tune('finetune', '--ema', '0.9'),
+      tune('partial', '--blocks', '0', '--json'),
+      tune('scratch', '--rand-augment', '0', '--mixup', '0', '--cutmix', '0', '--erasing', '0', '--json'),
+    ])
+    expect(whole.stdout).toMatch(/^\* +all +mean +averaged weights +\d+\.\d\d ± \d+\.\d\d$/m)
+    expect(whole.stderr).toMatch(/^seed 1, step 1\/1, loss \d\.\d{4}, /m)
+    expect(readFileSync(join(cwd, 'finetune/report.md'), 'utf8')).toContain('# finetune: top-1 ')
+    const report = (outcome: typeof part) => (outcome.json() as unknown as [Report])[0]
+    expect(report(part)).toMatchObject({ protocol: 'partial', seeds: [0, 1], settings: { blocks: 0, layerDecay: 0.65 } })
+    expect(report(scratch)).toMatchObject({
+      protocol: 'scratch',
+      settings: { blocks: null, layerDecay: 1, randAugment: null, mixup: 0 },
+      data: { trainImages: 60, testImages: 20 },
+    })
+  })
+
+  it('finetune ends with a signal, and leaves no report', async () => {
+    const args = ['finetune', '--model', 'run', '--data', 'images', '--out', 'stopped', '--epochs', '100000']
+    const running = start(['evaluate', ...args, '--batch', '2'], { cwd })
+    await until(() => existsSync(join(cwd, 'stopped')), 'the folder of the report')
+    await new Promise((resolve) => setTimeout(resolve, 4000))
+    running.kill('SIGINT')
+    expect((await running.ended).status).toBe(130)
+    expect(readdirSync(join(cwd, 'stopped'))).toEqual([])
   })
 
   it('a file of weights says what it is; one that does not needs a preset, and so does a random model', async () => {

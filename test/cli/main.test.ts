@@ -9,6 +9,8 @@ import { sherd } from './sherd.ts'
 const commands = [
   'pretrain',
   'reconstruct',
+  'evaluate',
+  'embed',
   'verify',
   'doctor',
   'presets',
@@ -27,7 +29,7 @@ describe.concurrent('sherd', () => {
     expect(listed).toEqual([...commands, 'help'])
   })
 
-  it.each([...commands.map((name) => [name]), ['bench', 'step'], ['bench', 'data'], ['bench', 'gemm']])(
+  it.each([...commands.map((name) => [name]), ['bench', 'step'], ['bench', 'data'], ['bench', 'gemm'], ...['knn', 'linear', 'fewshot', 'finetune', 'partial', 'scratch'].map((name) => ['evaluate', name])])(
     '%s %s explains every option',
     async (...names) => {
       const { status, stdout, stderr } = await sherd([...names, '--help'])
