@@ -2,8 +2,8 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
-import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { Pooling } from '../evaluate/features.ts'
+import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson } from './output.ts'
 

@@ -102,7 +102,8 @@ const withProbe = (command: Command): Command =>
     .option('--epochs <n>', 'passes over the training images', wholeNumber(1), 90)
     .option('--batch <n>', 'images of a batch, at most', wholeNumber(1), 1024)
 
-interface FinetuneFlags extends Omit<Flags, 'rates' | 'optimizer'> {
+interface FinetuneFlags extends Omit<Flags, 'rates' | 'optimizer' | 'shots'> {
+  readonly shots?: Shots
   readonly accumulate?: number
   readonly rate?: number
   readonly minRate?: number
@@ -137,6 +138,7 @@ const withFinetuning = (command: Command): Command =>
     .option('--erasing <p>', 'share of the images that random erasing changes (default: 0.25)', share)
     .option('--smoothing <s>', 'of the labels (default: 0.1)', share)
     .addOption(new Option('--head <on>', 'what the head reads (default: mean)').choices(['mean', 'cls']))
+    .option('--shots <n>', 'learn from so many images of each class, such as 50 or 10% (default: all)', shots)
     .option('--ema <d>', 'score averaged weights, too: the share of the old that stays, such as 0.999', share)
 
 type TuningName = 'finetune' | 'partial' | 'scratch'
@@ -153,7 +155,7 @@ async function runFinetune(protocol: TuningName, flags: FinetuneFlags): Promise<
     ...{ baseLearningRate: flags.rate, minLearningRate: flags.minRate, warmupEpochs: flags.warmUp },
     ...{ weightDecay: flags.weightDecay, layerDecay: flags.layerDecay, dropPath: flags.dropPath },
     ...{ mixup: flags.mixup, cutmix: flags.cutmix, smoothing: flags.smoothing },
-    ...{ head: flags.head, ema: flags.ema, erasing: flags.erasing },
+    ...{ head: flags.head, ema: flags.ema, erasing: flags.erasing, shots: flags.shots },
     randAugment: flags.randAugment === 0 ? null : flags.randAugment,
     blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
   }

@@ -92,14 +92,14 @@ export type Shots = { readonly share: number } | { readonly perClass: number }
 export const shotsName = (shots: Shots): string =>
   'share' in shots ? `${Number((100 * shots.share).toPrecision(6))} %` : `${shots.perClass} per class`
 
-/** The images of a few-shot set, drawn class by class; each class keeps at least one. Throws `SOURCE` when one has too few. */
-export function fewOf(
-  set: Labelled,
+/** The rows of a few-shot set, drawn class by class; each class keeps at least one. Throws `SOURCE` when one has too few. */
+export function fewRows(
+  labels: Int32Array,
   classes: number,
   { shots, seed }: { shots: Shots; seed: number },
-): Labelled {
+): number[] {
   const members: number[][] = Array.from({ length: classes }, () => [])
-  for (const [i, label] of set.labels.entries()) members[label]!.push(i)
+  for (const [i, label] of labels.entries()) members[label]!.push(i)
   const rows = members.flatMap((of, label) => {
     const count = 'share' in shots ? Math.max(1, Math.round(of.length * shots.share)) : shots.perClass
     if (count > of.length)
@@ -110,11 +110,12 @@ export function fewOf(
     const order = draws({ seed, stream: 'shots', epoch: 0, index: label }).permutation(of.length)
     return [...order.subarray(0, count)].map((place) => of[place]!)
   })
-  return pickRows(
-    set,
-    rows.sort((a, b) => a - b),
-  )
+  return rows.sort((a, b) => a - b)
 }
+
+/** The images of a few-shot set. Throws `SOURCE`. */
+export const fewOf = (set: Labelled, classes: number, options: { shots: Shots; seed: number }): Labelled =>
+  pickRows(set, fewRows(set.labels, classes, options))
 
 function pickRows(
   { vectors, labels, width }: Pick<Labelled, 'vectors' | 'labels' | 'width'>,

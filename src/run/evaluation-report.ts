@@ -11,10 +11,12 @@ const percent = (share: number) => (100 * share).toFixed(2)
 export const withDeviation = ({ mean, deviation }: MeanAndDeviation, of: number) =>
   of > 1 ? `${percent(mean)} ± ${percent(deviation)}` : percent(mean)
 
-const shown = (value: unknown) =>
-  Array.isArray(value) && typeof value[0] === 'object'
-    ? (value as Shots[]).map(shotsName).join(', ')
-    : String([value].flat().join(', '))
+const shown = (value: unknown): string =>
+  Array.isArray(value)
+    ? value.map(shown).join(', ')
+    : value !== null && typeof value === 'object'
+      ? shotsName(value as Shots)
+      : String(value)
 
 const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')

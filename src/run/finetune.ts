@@ -4,7 +4,7 @@
  * nothing.
  */
 import { SherdError } from '../errors.ts'
-import { expectLabels, expectSameClasses, splitByClass } from '../evaluate/labelled.ts'
+import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
 import type { Head } from '../model/classifier.ts'
 import type { Dimensions } from '../model/dimensions.ts'
@@ -55,6 +55,8 @@ export interface FinetuneSettings {
   readonly head: Head
   /** Share of the old average that stays at each step, of weights that are scored too; null for none. */
   readonly ema: number | null
+  /** Learn from so many images of each class, drawn anew for each seed; null for all. */
+  readonly shots: Shots | null
   /** How many of the last blocks learn, beside the head; null for the whole encoder. */
   readonly blocks: number | null
 }
@@ -71,7 +73,7 @@ export const finetuneDefaults: FinetuneSettings = {
   },
   ...{ weightDecay: 0.05, layerDecay: 0.65, dropPath: 0.1, mixup: 0.8, cutmix: 1, smoothing: 0.1 },
   ...{ randAugment: randAugmentDefaults.magnitude, erasing: 0.25 },
-  ...{ head: 'mean', ema: null, blocks: null },
+  ...{ head: 'mean', ema: null, shots: null, blocks: null },
 }
 
 export interface FinetuneOptions {
@@ -209,11 +211,15 @@ interface Attempt {
   readonly last: Scores
   readonly averaged: Scores | null
   readonly skipped: number
+  readonly trainImages: number
 }
 
-async function attempt(images: Images, options: FinetuneOptions, seed: number): Promise<Attempt> {
+async function attempt(all: Images, options: FinetuneOptions, seed: number): Promise<Attempt> {
   const { encoder, settings, signal } = options
   const { config, machine, dimensions, statistics, device, precision } = encoder
+  const { shots } = options.settings
+  const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
+  const images = few ? { ...all, train: subsetOf(all.train, few) } : all
   const { classes } = images.train
   const task = classification({
     ...{ dimensions, device, classes: classes.length, head: settings.head },
@@ -269,6 +275,7 @@ async function attempt(images: Images, options: FinetuneOptions, seed: number): 
   dispose([...trainee.optimizer.first.values(), ...trainee.optimizer.second.values()])
   return {
     last: last.scores,
+    trainImages: samples,
     averaged: averaged?.scores ?? null,
     skipped: last.skipped + loader.skipped.length,
   }
@@ -315,7 +322,7 @@ export async function finetune(options: FinetuneOptions): Promise<Report> {
     data: {
       train: images.train.dir,
       test: data.test ? images.test.dir : `a fifth of each class of ${images.train.dir}`,
-      trainImages: images.train.files.length,
+      trainImages: attempts[0]!.trainImages,
       testImages: attempts[0]!.last.images,
       skipped: attempts[0]!.skipped,
     },

@@ -81,7 +81,11 @@ describe.concurrent('sherd evaluate', () => {
 
   it('finetune, partial and scratch: the same report', async () => {
     const tune = (name: string, ...more: string[]) =>
-      evaluate(name, ...['--model', 'run', '--data', 'split', '--out', name, '--epochs', '2', '--seeds', '2'], ...more)
+      evaluate(
+        name,
+        ...['--model', 'run', '--data', 'split', '--out', name, '--epochs', '2', '--seeds', '2'],
+        ...more,
+      )
     const [whole, part, scratch] = await Promise.all([
       tune('finetune', '--ema', '0.9'),
       tune('partial', '--blocks', '0', '--json'),
@@ -91,7 +95,11 @@ describe.concurrent('sherd evaluate', () => {
     expect(whole.stderr).toMatch(/^seed 1, step 1\/1, loss \d\.\d{4}, /m)
     expect(readFileSync(join(cwd, 'finetune/report.md'), 'utf8')).toContain('# finetune: top-1 ')
     const report = (outcome: typeof part) => (outcome.json() as unknown as [Report])[0]
-    expect(report(part)).toMatchObject({ protocol: 'partial', seeds: [0, 1], settings: { blocks: 0, layerDecay: 0.65 } })
+    expect(report(part)).toMatchObject({
+      protocol: 'partial',
+      seeds: [0, 1],
+      settings: { blocks: 0, layerDecay: 0.65 },
+    })
     expect(report(scratch)).toMatchObject({
       protocol: 'scratch',
       settings: { blocks: null, layerDecay: 1, randAugment: null, mixup: 0 },

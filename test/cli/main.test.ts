@@ -29,17 +29,20 @@ describe.concurrent('sherd', () => {
     expect(listed).toEqual([...commands, 'help'])
   })
 
-  it.each([...commands.map((name) => [name]), ['bench', 'step'], ['bench', 'data'], ['bench', 'gemm'], ...['knn', 'linear', 'fewshot', 'finetune', 'partial', 'scratch'].map((name) => ['evaluate', name])])(
-    '%s %s explains every option',
-    async (...names) => {
-      const { status, stdout, stderr } = await sherd([...names, '--help'])
-      expect([status, stderr]).toEqual([0, ''])
-      expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
-      const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
-      expect(options.length).toBeGreaterThan(0)
-      for (const line of options) expect(line).toMatch(/^(-\w, )?--[a-z-]+( <\S+>| \[\S+\])? {2,}\w/)
-    },
-  )
+  it.each([
+    ...commands.map((name) => [name]),
+    ['bench', 'step'],
+    ['bench', 'data'],
+    ['bench', 'gemm'],
+    ...['knn', 'linear', 'fewshot', 'finetune', 'partial', 'scratch'].map((name) => ['evaluate', name]),
+  ])('%s %s explains every option', async (...names) => {
+    const { status, stdout, stderr } = await sherd([...names, '--help'])
+    expect([status, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
+    const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
+    expect(options.length).toBeGreaterThan(0)
+    for (const line of options) expect(line).toMatch(/^(-\w, )?--[a-z-]+( <\S+>| \[\S+\])? {2,}\w/)
+  })
 
   it('knows its version', async () => {
     const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {

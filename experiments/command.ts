@@ -1,0 +1,36 @@
+/** Runs the command line as a user does, and reads what it leaves. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { packageRoot } from '../src/package-root.ts'
+import type { Report } from '../src/run/evaluate.ts'
+
+const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
+
+/** What `sherd ARGS` prints. Its progress goes to the terminal; a failure ends the experiment with the same status. */
+export function sherd(...args: string[]): string {
+  console.error(`\n$ sherd ${args.join(' ')}`)
+  const done = spawnSync(process.execPath, [launcher, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  if (done.status === 0) return done.stdout
+  if (done.stdout) console.error(done.stdout)
+  console.error('The experiment can go on from here: give the same command again.')
+  process.exit(done.status ?? 1)
+}
+
+/** `sherd evaluate PROTOCOL`, unless its report is there already. */
+export function report(protocol: string, out: string, ...args: string[]): Report {
+  const path = join(out, 'report.json')
+  if (!existsSync(path)) sherd('evaluate', protocol, '--out', out, ...args)
+  return JSON.parse(readFileSync(path, 'utf8')) as Report
+}
+
+/** `sherd pretrain`: begun, gone on with, or done already. */
+export function pretrain(out: string, epochs: number, preset: string, ...args: string[]): void {
+  const isBegun = existsSync(join(out, 'config.json'))
+  const how = isBegun ? ['pretrain', '--resume', '--out', out] : ['pretrain', preset, '--out', out, ...args]
+  sherd(...how, '--epochs', String(epochs))
+}
