@@ -7,33 +7,30 @@ import { SherdError } from '../errors.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
 import type { Head } from '../model/classifier.ts'
-import type { Dimensions } from '../model/dimensions.ts'
 import { initialParameters, type Parameters, weightsOf } from '../model/parameters.ts'
 import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
 import { initialAdamW } from '../optim/adamw.ts'
 import { layerDecay, layerOf } from '../optim/layer-decay.ts'
-import { drawErasures, eraseImages } from '../prepare/erasing.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
-import { type Batch, openLoader } from '../prepare/loader.ts'
-import { drawMix, mixImages, mixTargets } from '../prepare/mixing.ts'
-import { type ChannelStatistics, normalizePixels } from '../prepare/normalize.ts'
-import { randAugment, randAugmentDefaults } from '../prepare/rand-augment.ts'
-import { draws } from '../random/draws.ts'
+import { openLoader } from '../prepare/loader.ts'
+import { normalizePixels } from '../prepare/normalize.ts'
+import { randAugmentDefaults } from '../prepare/rand-augment.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { callInPlace } from '../tensor/call.ts'
-import { autocast, manualSeed, noGrad, requireGradient } from '../tensor/context.ts'
-import { clone, contiguous, randn, toDevice } from '../tensor/ops.ts'
+import { autocast, noGrad, requireGradient } from '../tensor/context.ts'
+import { clone } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
-import { type Device, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { type Tensor, toFloats } from '../tensor/tensor.ts'
 import type { StepEvent } from '../train/events.ts'
 import { train } from '../train/loop.ts'
-import type { MicroBatch, Trainee } from '../train/step.ts'
+import type { Trainee } from '../train/step.ts'
 import { loaderOptions } from './assemble.ts'
 import type { OpenedEncoder } from './encoder.ts'
 import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
+import { type AugmentSettings, labelledBatch, noiseField } from './labelled-batch.ts'
 
-export interface FinetuneSettings {
+export interface FinetuneSettings extends AugmentSettings {
   readonly epochs: number
   readonly batchSize: number
   /** Micro-batches of one step. */
@@ -45,13 +42,6 @@ export interface FinetuneSettings {
   readonly weightDecay: number
   readonly layerDecay: number
   readonly dropPath: number
-  readonly mixup: number
-  readonly cutmix: number
-  readonly smoothing: number
-  /** Mean magnitude of RandAugment, 0 to 10, on images of three channels; null for none. */
-  readonly randAugment: number | null
-  /** Share of the images that random erasing changes. */
-  readonly erasing: number
   readonly head: Head
   /** Share of the old average that stays at each step, of weights that are scored too; null for none. */
   readonly ema: number | null
@@ -129,12 +119,6 @@ function startingParameters(
   return { learned: new Map([...all].filter(learns)), frozen }
 }
 
-/** Standard normal noise [C, 2 H, 2 W]. */
-function noiseField({ channels, imageSize: [H, W] }: Dimensions, seed: number, device: Device): Tensor {
-  manualSeed(draws({ seed, stream: 'noise', epoch: 0, index: 0 }).below(2 ** 32))
-  return noGrad(() => unscoped(() => scope(() => toDevice(randn([channels, 2 * H, 2 * W]), device))))
-}
-
 const dispose = (tensors: Iterable<Tensor>) => {
   for (const each of tensors) each.dispose()
 }
@@ -165,46 +149,6 @@ async function scoreOn(
     for (const index of batch.indices) labels.push(source.labels![index]!)
   }
   return { scores: scoresOf(Float64Array.from(logits), Int32Array.from(labels), source.classes), skipped }
-}
-
-interface Augmenting {
-  readonly classes: number
-  readonly settings: FinetuneSettings
-  readonly seed: number
-  readonly statistics: ChannelStatistics
-  readonly device: Device
-  /** [C, 2 H, 2 W], for random erasing. */
-  readonly noise: Tensor
-}
-
-/**
- * A batch as it is learned from: RandAugment on bytes; normalised; erased; mixed. Every draw belongs to the address of its
- * sample.
- */
-function augmented(
-  { pixels, size, height, width, channels, epochs, indices, labels }: Batch,
-  { classes, settings, seed, statistics, device, noise }: Augmenting,
-): MicroBatch<ClassificationPlan> {
-  const image = { height, width }
-  if (settings.randAugment !== null && channels === 3) {
-    const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
-    const fill = statistics.mean.map((mean) => Math.round(255 * mean))
-    const bytes = height * width * channels
-    for (let row = 0; row < size; row++) {
-      const own = draws({ seed, stream: 'augment', epoch: epochs[row]!, index: indices[row]! })
-      randAugment({ ...image, pixels: pixels.subarray(row * bytes, (row + 1) * bytes) }, options, own, fill)
-    }
-  }
-  const samples = { epochs, indices }
-  const normalized = normalizePixels({ pixels, shape: [size, height, width, channels] }, statistics, device)
-  const images = contiguous(normalized) // erasing writes into them
-  eraseImages(images, noise, drawErasures({ probability: settings.erasing, seed }, samples, image))
-  const mix = drawMix({ mixup: settings.mixup, cutmix: settings.cutmix, seed }, samples, image)
-  const targets = mixTargets(labels!, mix, { classes, smoothing: settings.smoothing })
-  return {
-    images: settings.mixup > 0 || settings.cutmix > 0 ? mixImages(images, mix) : images,
-    plan: { targets: toDevice(tensor(targets, [size, classes]), device), samples },
-  }
 }
 
 interface Attempt {
@@ -254,7 +198,7 @@ async function attempt(all: Images, options: FinetuneOptions, seed: number): Pro
         scaleOf: layerDecay(settings.layerDecay, dimensions.depth),
       },
       toMicroBatch: (batch) =>
-        augmented(batch, { classes: classes.length, settings, seed, statistics, device, noise }),
+        labelledBatch(batch, { classes: classes.length, settings, seed, statistics, device, noise }),
     })
     for await (const event of steps) {
       if (average)
