@@ -204,16 +204,18 @@ inline void packTransposed(const T* from, int64_t stride, int64_t columns, int64
     const T* x = from + s * kPerWord<T> * stride;
     for (int i = 0; i < kPerWord<T>; i++) __builtin_prefetch(x + (kAhead * kPerWord<T> + i) * stride + kRows);
     __m512i words;
-    if constexpr (sizeof(T) == 4)
+    if constexpr (sizeof(T) == 4) {
       words = _mm512_maskz_loadu_epi32(valid, x);
-    else
+      total += (Vector)words;
+    }
+#if defined(__AVX512BF16__)
+    else {
       words = interleaved(_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi16(valid, x)),
                                              _mm256_maskz_loadu_epi16(valid, x + stride), 1));
-    _mm512_storeu_si512(to + s * kRows, words);  // the next step, or the strip's spare room, takes the two last
-    if constexpr (sizeof(T) == 4)
-      total += (Vector)words;
-    else
       total = (Vector)_mm512_dpbf16_ps((__m512)total, (__m512bh)words, (__m512bh)_mm512_set1_epi32(0x3f803f80));
+    }
+#endif
+    _mm512_storeu_si512(to + s * kRows, words);  // the next step, or the strip's spare room, takes the two last
   }
   for (int64_t n = 0; n < columns; n++) sums[n] += total[n];
 #endif
