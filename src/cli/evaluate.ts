@@ -148,8 +148,8 @@ async function runFinetune(protocol: TuningName, flags: FinetuneFlags): Promise<
   const { finetune, finetuneDefaults } = await import('../run/finetune.ts')
   const { openReport } = await import('../run/evaluation-report.ts')
   const data = await imagesOf(flags)
-  openReport(flags.out)
   const encoder = await encoderOf(flags)
+  openReport(flags.out)
   const given = {
     ...{ epochs: flags.epochs, batchSize: flags.batch, accumulate: flags.accumulate },
     ...{ baseLearningRate: flags.rate, minLearningRate: flags.minRate, warmupEpochs: flags.warmUp },
@@ -218,8 +218,8 @@ async function run(protocol: ProtocolName, flags: Flags): Promise<void> {
   const { evaluate } = await import('../run/evaluate.ts')
   const { openReport } = await import('../run/evaluation-report.ts')
   const data = await imagesOf(flags)
-  openReport(flags.out)
   const encoder = await encoderOf(flags)
+  openReport(flags.out)
   const report = await evaluate({
     ...{ protocol, encoder, data, settings: await settingsOf(flags) },
     seeds: Array.from({ length: flags.seeds }, (_, seed) => seed),

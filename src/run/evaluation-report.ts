@@ -101,13 +101,14 @@ export const openReport = (dir: string): void => makeFolder(dir)
 
 /** Writes the files, and makes the folder. Throws `RUN` when it cannot. */
 export async function writeReport(dir: string, report: Report): Promise<void> {
-  openReport(dir)
-  writeWhole(join(dir, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
-  writeWhole(join(dir, 'report.md'), reportMarkdown(report))
+  const markdown = reportMarkdown(report)
   const { png } = await drawConfusion({
     names: report.classes,
     confusion: report.scores.confusion,
     title: `${report.protocol}: ${percent(report.scores.top1)} % of ${report.scores.images} images`,
   })
+  openReport(dir) // only now, so that what cannot be drawn leaves nothing behind
   writeWhole(join(dir, 'confusion.png'), png)
+  writeWhole(join(dir, 'report.md'), markdown)
+  writeWhole(join(dir, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
 }

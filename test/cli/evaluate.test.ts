@@ -186,6 +186,7 @@ describe.concurrent('sherd evaluate', () => {
       { cwd: dir },
     )
     expect([name, status === 0]).toEqual([name, false])
+    expect(existsSync(join(dir, 'out/report.json'))).toBe(false)
     expect(stderr).toMatch(message)
     expect(stderr).not.toContain('    at ')
   })

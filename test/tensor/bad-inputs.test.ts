@@ -1,12 +1,22 @@
 // Whatever a caller passes through the public library ends in a result or in an exception, never in the end of the process.
 // The runner of this file is a process of its own: a signal in it fails the file.
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as sherd from '../../src/index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const { fromArray, liveTensors, ops, requireGradient, scope, SherdError, Tensor, tensor, toArray } = sherd
+
+// Some of what is called takes a text for a folder to write to.
+const home = process.cwd()
+const scratchFolder = mkdtempSync(join(tmpdir(), 'sherd-junk-'))
+beforeAll(() => process.chdir(scratchFolder))
+afterAll(() => {
+  process.chdir(home)
+  rmSync(scratchFolder, { recursive: true })
+})
 
 const grid = () => tensor([1, 2, 3, 4], [2, 2])
 const freed = () => {
