@@ -88,6 +88,20 @@ describe('fine-tuning', () => {
     expect(opened).toBeGreaterThan(before)
   })
 
+  it('begins with the weights of the encoder, and from scratch without them', async () => {
+    const losses = async (modelSeed: number, fromScratch: boolean) => {
+      const seen: number[] = []
+      await finetune({
+        encoder: openEncoder({ model: 'random', config, device: 'cpu', seed: modelSeed }),
+        ...{ data: { train, test }, settings: { ...settings, epochs: 1 }, seeds: [0], fromScratch },
+        ...{ signal: new AbortController().signal, onStep: ({ loss }) => void seen.push(loss) },
+      })
+      return seen
+    }
+    expect(await losses(1, false)).not.toEqual(await losses(2, false))
+    expect(await losses(1, true)).toEqual(await losses(2, true))
+  })
+
   it('refuses more blocks than there are, and stops when it is told to', async () => {
     await expect(run({ blocks: 2 })).rejects.toThrow('Expected 0 to 1 blocks to learn, got 2.')
     const abort = new AbortController()
