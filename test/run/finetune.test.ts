@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { draws } from '../../src/random/draws.ts'
-import { openEncoder } from '../../src/run/encoder.ts'
+import { type OpenedEncoder, openEncoder } from '../../src/run/encoder.ts'
 import { type FinetuneSettings, finetune, finetuneDefaults } from '../../src/run/finetune.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { tinyConfig, workFolder } from './tiny.ts'
@@ -35,6 +35,14 @@ beforeAll(async () => {
 })
 
 const config = tinyConfig({ train: { precision: 'fp32' } })
+// Held to the end: an encoder that the collector frees in the middle of a test would be counted there.
+const encoders: OpenedEncoder[] = []
+function encoderOf(seed: number): OpenedEncoder {
+  const opened = openEncoder({ model: 'random', config, device: 'cpu', seed })
+  encoders.push(opened)
+  return opened
+}
+
 const settings: FinetuneSettings = {
   ...finetuneDefaults,
   ...{ epochs: 12, batchSize: 16, baseLearningRate: 0.02, warmupEpochs: 1, randAugment: null },
@@ -44,7 +52,7 @@ const run = (
   more: { data?: string; fromScratch?: boolean; seeds?: number[] } = {},
 ) =>
   finetune({
-    encoder: openEncoder({ model: 'random', config, device: 'cpu', seed: 1 }),
+    encoder: encoderOf(1),
     data: { train: more.data ?? train, test },
     settings: { ...settings, ...over },
     ...{
@@ -75,7 +83,7 @@ describe('fine-tuning', () => {
 
   it('scores averaged weights, too; gives the same for the same seed; leaves no tensor behind', async () => {
     const before = liveTensors()
-    const encoder = openEncoder({ model: 'random', config, device: 'cpu', seed: 1 })
+    const encoder = encoderOf(1)
     const opened = liveTensors()
     const options = {
       ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, ema: 0.9, randAugment: 9 } },
@@ -92,7 +100,7 @@ describe('fine-tuning', () => {
     const losses = async (modelSeed: number, fromScratch: boolean) => {
       const seen: number[] = []
       await finetune({
-        encoder: openEncoder({ model: 'random', config, device: 'cpu', seed: modelSeed }),
+        encoder: encoderOf(modelSeed),
         ...{ data: { train, test }, settings: { ...settings, epochs: 1 }, seeds: [0], fromScratch },
         ...{ signal: new AbortController().signal, onStep: ({ loss }) => void seen.push(loss) },
       })
@@ -106,7 +114,7 @@ describe('fine-tuning', () => {
     await expect(run({ blocks: 2 })).rejects.toThrow('Expected 0 to 1 blocks to learn, got 2.')
     const abort = new AbortController()
     const stopped = finetune({
-      encoder: openEncoder({ model: 'random', config, device: 'cpu', seed: 1 }),
+      encoder: encoderOf(1),
       ...{ data: { train, test }, settings, seeds: [0, 1], fromScratch: false, signal: abort.signal },
       onStep: () => abort.abort(),
     })
