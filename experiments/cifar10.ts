@@ -8,21 +8,27 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeMachine } from '../src/machine/describe.ts'
 import type { Report } from '../src/run/evaluate.ts'
-import { withDeviation } from '../src/run/evaluation-report.ts'
+import { withDeviation } from '../src/run/markdown.ts'
 import { openImageFolder } from '../src/source/image-folder.ts'
-import { pretrain, report, sherd } from './command.ts'
+import { frozenReports, pretrain, report, sherd } from './command.ts'
+import { linkFewImages } from './few-images.ts'
 import { type Plan, planBudget } from './plan.ts'
 
-/** Each changes one thing of the pretraining, which is shortened to `share` of its epochs, as is what it is compared with. */
+/** Each changes one thing of the pretraining; all are as short as the first, which changes nothing. */
 const ablations: Readonly<Record<string, readonly string[]>> = {
   'as it is': [],
+  'decoder depth 1': ['model.decoderDepth=1'],
+  'raw pixels': ['target.normalize=false'],
   'mask ratio 0.5': ['mask.ratio=0.5'],
   'mask ratio 0.9': ['mask.ratio=0.9'],
   'no random crop': ['data.crop=center'],
-  'raw pixels': ['target.normalize=false'],
-  'decoder depth 1': ['model.decoderDepth=1'],
 }
-const ABLATION_SHARE = 0.25
+
+// So short a training is hurt by what keeps long ones from memorising: the same light recipe with and without pretraining.
+const lightTuning = [
+  ...['--batch', '64', '--rate', '0.002', '--drop-path', '0'],
+  ...['--mixup', '0', '--cutmix', '0', '--rand-augment', '0', '--erasing', '0'],
+]
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -62,6 +68,7 @@ export async function run(args: readonly string[]): Promise<void> {
     const plan = planBudget({
       ...{ minutes, seeds, labelled: percent / 100, pretrainRate: imagesPerSecond },
       ...{ trainImages: train!.files.length, testImages: test!.files.length },
+      ablations: values.ablations ? Object.keys(ablations).length : 0,
     })
     writeFileSync(path, `${JSON.stringify({ ...plan, minutes, imagesPerSecond })}\n`)
     return plan
@@ -73,87 +80,84 @@ export async function run(args: readonly string[]): Promise<void> {
   )
 
   const at = (...parts: string[]) => join(out, ...parts)
-  const images = ['--data', data]
-  const random = ['--model', 'random', '--preset', preset, ...images]
-  pretrain(at('mae'), plan.pretrainEpochs, preset, '--data', join(data, 'train'))
-  const learned = ['--model', at('mae'), ...images]
+  const train = join(data, 'train')
+  const labelledPart = `${percent}%`
   const several = ['--seeds', String(seeds)]
-  // So short a training is hurt by what keeps long ones from memorising: the same light recipe for both.
-  const tuning = [
-    ...[
-      '--epochs',
-      String(plan.tuneEpochs),
-      '--warm-up',
-      String(plan.tuneEpochs / 10),
-      '--shots',
-      `${percent}%`,
-    ],
-    ...[
-      '--rate',
-      '0.001',
-      '--drop-path',
-      '0',
-      '--mixup',
-      '0',
-      '--cutmix',
-      '0',
-      '--rand-augment',
-      '0',
-      '--erasing',
-      '0',
-    ],
-    ...several,
-  ]
-  const rows: [string, (Report | null)[]][] = [
-    [
-      'random',
-      [
-        report('knn', at('random-knn'), ...random),
-        report('linear', at('random-linear'), ...random, ...several),
-        null,
-      ],
-    ],
-    ['from scratch', [null, null, report('scratch', at('scratch'), ...learned, ...tuning)]],
-    [
-      `MAE, ${plan.pretrainEpochs} epochs`,
-      [
-        report('knn', at('mae-knn'), ...learned),
-        report('linear', at('mae-linear'), ...learned, ...several),
-        report('finetune', at('mae-finetune'), ...learned, ...tuning),
-      ],
-    ],
-  ]
-  if (values.ablations)
-    for (const [name, changes] of Object.entries(ablations)) {
-      const own = at('ablations', name.replaceAll(/\W+/g, '-'))
-      const set = changes.flatMap((change) => ['--set', change])
-      const epochs = Math.max(1, Math.round(plan.pretrainEpochs * ABLATION_SHARE))
-      pretrain(join(own, 'run'), epochs, preset, '--data', join(data, 'train'), ...set)
-      const model = ['--model', join(own, 'run'), ...images]
-      const [knn, linear] = [
-        report('knn', join(own, 'knn'), ...model),
-        report('linear', join(own, 'linear'), ...model),
-      ]
-      rows.push([`${epochs} epochs, ${name}`, [knn, linear, null]])
-    }
+  const frozen = (name: string, model: readonly string[]) =>
+    frozenReports(at(name), ...model, '--data', data, ...several, '--shots', labelledPart)
+  const tuned = (protocol: string, name: string) =>
+    report(
+      ...([
+        protocol,
+        at(name),
+        '--model',
+        at('mae'),
+        '--data',
+        data,
+        ...several,
+        '--shots',
+        labelledPart,
+      ] as const),
+      ...['--epochs', String(plan.tuneEpochs), '--warm-up', String(plan.tuneEpochs / 10), ...lightTuning],
+    )
 
-  const cell = (each: Report | null) => {
-    if (!each) return ''
-    const { top1 } = each.rows[each.chosen.at(-1)!]!
-    return withDeviation(top1, each.seeds.length)
+  const rows: Row[] = []
+  const writeTable = () => {
+    const { cpu, cores } = describeMachine()
+    const table = [
+      `# ${preset} on ${data}`,
+      '',
+      `${new Date().toISOString().slice(0, 10)}, ${cpu}, ${cores} cores, ${((performance.now() - started) / 60_000).toFixed(0)} minutes (since it was last started). ` +
+        `Top-1 in %, mean and deviation over ${seeds} seeds; fine-tuned and from scratch: ${plan.tuneEpochs} epochs on ${percent} % of the labels. ` +
+        `The shorter pretrainings are judged on ${percent} % of the training images.`,
+      '',
+      `| encoder | nearest neighbours | linear probe | linear probe, ${percent} % of the labels | fine-tuned |`,
+      '| --- | --- | --- | --- | --- |',
+      ...rows.map(
+        ({ name, knn, linear, fewshot, whole }) =>
+          `| ${name} | ${[knn, linear, fewshot, whole].map(cell).join(' | ')} |`,
+      ),
+      '',
+    ].join('\n')
+    writeFileSync(at('table.md'), table)
+    return table
   }
-  const { cpu, cores } = describeMachine()
-  const table = [
-    `# ${preset} on ${data}`,
-    '',
-    `${new Date().toISOString().slice(0, 10)}, ${cpu}, ${cores} cores, ${((performance.now() - started) / 60_000).toFixed(0)} minutes. ` +
-      `Top-1 in %, mean and deviation over ${seeds} seeds; fine-tuning and scratch: ${plan.tuneEpochs} epochs on ${percent} % of the labels.`,
-    '',
-    '| encoder | nearest neighbours | linear probe | fine-tuned |',
-    '| --- | --- | --- | --- |',
-    ...rows.map(([name, reports]) => `| ${name} | ${reports.map(cell).join(' | ')} |`),
-    '',
-  ].join('\n')
-  writeFileSync(at('table.md'), table)
-  console.log(table)
+
+  rows.push({ name: 'random', ...frozen('random-frozen', ['--model', 'random', '--preset', preset]) })
+  pretrain(at('mae'), plan.pretrainEpochs, preset, '--data', train)
+  rows.push({ name: 'from scratch', whole: tuned('scratch', 'scratch') })
+  rows.push({
+    name: `MAE, ${plan.pretrainEpochs} epochs`,
+    ...frozen('mae-frozen', ['--model', at('mae')]),
+    whole: tuned('finetune', 'mae-finetune'),
+  })
+  writeTable()
+  if (values.ablations) {
+    const few = await linkFewImages(train, at('few'), Math.max(1, Math.round(100 / percent)))
+    for (const [name, changes] of Object.entries(ablations)) {
+      const own = at('ablations', name.replaceAll(/\W+/gu, '-'))
+      const set = changes.flatMap((change) => ['--set', change])
+      pretrain(join(own, 'run'), plan.ablationEpochs, preset, '--data', train, ...set)
+      const images = ['--train', few, '--test', join(data, 'test')]
+      const model = ['--model', join(own, 'run'), ...images, ...several]
+      const { knn, linear } = frozenReports(join(own, 'reports'), ...model, '--shots', '10')
+      rows.push({ name: `MAE, ${plan.ablationEpochs} epochs, ${name}`, knn, fewshot: linear })
+      writeTable()
+    }
+  }
+  console.log(writeTable())
+}
+
+interface Row {
+  readonly name: string
+  readonly knn?: Report
+  readonly linear?: Report
+  readonly fewshot?: Report
+  readonly whole?: Report
+}
+
+function cell(each: Report | undefined): string {
+  if (!each) return ''
+  const { top1 } = each.rows[each.chosen.at(-1)!]!
+  return withDeviation(top1, each.seeds.length)
 }

@@ -28,6 +28,13 @@ export function report(protocol: string, out: string, ...args: string[]): Report
   return JSON.parse(readFileSync(path, 'utf8')) as Report
 }
 
+/** `sherd evaluate frozen`, unless its last report is there already. */
+export function frozenReports(out: string, ...args: string[]): Record<'knn' | 'linear' | 'fewshot', Report> {
+  if (!existsSync(join(out, 'fewshot/report.json'))) sherd('evaluate', 'frozen', '--out', out, ...args)
+  const read = (name: string) => JSON.parse(readFileSync(join(out, name, 'report.json'), 'utf8')) as Report
+  return { knn: read('knn'), linear: read('linear'), fewshot: read('fewshot') }
+}
+
 /** `sherd pretrain`: begun, gone on with, or done already. */
 export function pretrain(out: string, epochs: number, preset: string, ...args: string[]): void {
   const isBegun = existsSync(join(out, 'config.json'))

@@ -43,6 +43,7 @@ const confined: Record<string, readonly string[]> = {
     'src/picture/render.ts', // pictures as files
     'src/picture/text.ts', // the width of text
     'src/prepare/decode.ts', // images as pixels
+    'src/prepare/index-mask.ts', // masks as class numbers
     'src/source/sample-data/write.ts', // sample images as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),

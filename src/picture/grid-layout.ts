@@ -20,6 +20,19 @@ export interface GridPicture {
   readonly rows: readonly (readonly Tile[])[]
   readonly title?: string
   readonly footer?: string
+  /** What colours mean, under the tiles. */
+  readonly legend?: readonly { readonly name: string; readonly colour: Colour }[]
+}
+
+/** Red, green, blue; 0 to 255. */
+export type Colour = readonly [number, number, number]
+
+/** A square of the legend. */
+export interface Swatch {
+  readonly x: number
+  readonly y: number
+  readonly side: number
+  readonly colour: Colour
 }
 
 export interface PlacedTile {
@@ -36,6 +49,7 @@ export interface GridLayout {
   /** With their measured widths. */
   readonly texts: readonly (PlacedText & { readonly width: number })[]
   readonly tiles: readonly PlacedTile[]
+  readonly swatches: readonly Swatch[]
 }
 
 interface Face extends TextStyle {
@@ -54,9 +68,16 @@ const GAP = 8
 const COLUMN_GAP = 12
 const LEAST_SIDE = 112
 const LEAST_WIDTH = 320
+const SWATCH = 11
 
 /** Throws `SHAPE` when a row does not have a tile for every column. */
-export async function layoutGrid({ columns, rows, title, footer }: GridPicture): Promise<GridLayout> {
+export async function layoutGrid({
+  columns,
+  rows,
+  title,
+  footer,
+  legend = [],
+}: GridPicture): Promise<GridLayout> {
   const odd = rows.findIndex((row) => row.length !== columns.length)
   if (odd >= 0 || columns.length === 0) {
     throw new SherdError(
@@ -81,6 +102,7 @@ export async function layoutGrid({ columns, rows, title, footer }: GridPicture):
   const words = await Promise.all([
     widestWord(title ?? '', faces.title),
     widestWord(footer ?? '', faces.footer),
+    ...legend.map(async ({ name }) => SWATCH + 6 + (await measure(name, faces.subtitle))),
   ])
   const content = Math.max(LEAST_WIDTH, lefts.at(-1)! + widths.at(-1)! - MARGIN, ...words)
 
@@ -108,8 +130,22 @@ export async function layoutGrid({ columns, rows, title, footer }: GridPicture):
       noteEnds.push(await put(await wrapText(note, faces.subtitle, widths[c]!), faces.subtitle, lefts[c]!, y))
   }
   y = Math.max(...noteEnds)
+  const swatches: Swatch[] = []
+  let x = MARGIN
+  if (legend.length > 0) y += 12
+  for (const { name, colour } of legend) {
+    const width = SWATCH + 6 + (await measure(name, faces.subtitle))
+    if (x > MARGIN && x + width > MARGIN + content) {
+      x = MARGIN
+      y += faces.subtitle.lineHeight + 3
+    }
+    swatches.push({ x, y: y + 2, side: SWATCH, colour })
+    await put([name], faces.subtitle, x + SWATCH + 6, y)
+    x += width + 16
+  }
+  if (legend.length > 0) y += faces.subtitle.lineHeight
   if (footer) y = await put(await wrapText(footer, faces.footer, content), faces.footer, MARGIN, y + 12)
-  return { width: content + 2 * MARGIN, height: y + MARGIN, texts, tiles }
+  return { width: content + 2 * MARGIN, height: y + MARGIN, texts, tiles, swatches }
 }
 
 /** One whole factor for the picture, so that all tiles keep their proportions to each other. */

@@ -9,8 +9,12 @@ import { paintTile } from './tile.ts'
  * Throws `SHAPE` when a row does not have a tile for every column.
  */
 export async function drawGrid(picture: GridPicture): Promise<Buffer> {
-  const { width, height, texts, tiles } = await layoutGrid(picture)
-  const canvas = await drawSvg(svgDocument(width, height, texts.map(textElement)))
+  const { width, height, texts, tiles, swatches } = await layoutGrid(picture)
+  const squares = swatches.map(
+    ({ x, y, side, colour }) =>
+      `<rect x="${x}" y="${y}" width="${side}" height="${side}" fill="rgb(${colour.join()})" stroke="#9ca3af"/>`,
+  )
+  const canvas = await drawSvg(svgDocument(width, height, [...squares, ...texts.map(textElement)]))
   for (const tile of tiles) paintTile(canvas, tile)
   return encodePng(canvas)
 }

@@ -1,15 +1,10 @@
 /** An evaluation as files: `report.json`, `report.md` and `confusion.png`. */
 import { join } from 'node:path'
 import { type Shots, shotsName } from '../evaluate/labelled.ts'
-import type { MeanAndDeviation } from '../evaluate/scores.ts'
 import { drawConfusion } from '../picture/confusion.ts'
 import type { FeatureReport, Report, Row } from './evaluate.ts'
 import { makeFolder, writeWhole } from './folder.ts'
-
-const percent = (share: number) => (100 * share).toFixed(2)
-/** `71.20 ± 0.31`, in percent; without the deviation for a single value. */
-export const withDeviation = ({ mean, deviation }: MeanAndDeviation, of: number) =>
-  of > 1 ? `${percent(mean)} ± ${percent(deviation)}` : percent(mean)
+import { percent, plain, tableOf, withDeviation } from './markdown.ts'
 
 const shown = (value: unknown): string =>
   Array.isArray(value)
@@ -17,23 +12,6 @@ const shown = (value: unknown): string =>
     : value !== null && typeof value === 'object'
       ? shotsName(value as Shots)
       : String(value)
-
-const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]) =>
-  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
-
-// A name may hold what Markdown would take for its own.
-const plain = (text: string) => text.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replaceAll('\n', ' ')
-
-type Column<T> = readonly [title: string, cell: (row: T) => string | null]
-
-/** A table of the columns that any row has something for. */
-function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
-  const used = columns.filter(([, cell]) => rows.some((row) => cell(row)))
-  return markdownTable(
-    used.map(([title]) => title),
-    rows.map((row) => used.map(([, cell]) => cell(row) ?? '')),
-  )
-}
 
 const spreadSection = (spread: FeatureReport['spread']) => `
 ## The features of the training images

@@ -66,6 +66,19 @@ describe.concurrent('sherd evaluate', () => {
     for (const { effectiveRank } of Object.values(report.spread)) expect(effectiveRank).toBeGreaterThan(1)
   })
 
+  it('frozen: all three on features that are read once', async () => {
+    const { status, stdout } = await evaluate(
+      ...['frozen', '--model', 'run', '--data', 'split', '--out', 'frozen', '--neighbours', '3'],
+      ...['--rates', '0.1', '--epochs', '3', '--seeds', '1', '--shots', '2'],
+    )
+    expect(status).toBe(0)
+    for (const name of ['knn', 'linear', 'fewshot']) {
+      expect(stdout).toMatch(new RegExp(`^${name}.*: top-1 `, 'm'))
+      const report = JSON.parse(readFileSync(join(cwd, 'frozen', name, 'report.json'), 'utf8')) as Report
+      expect(report).toMatchObject({ protocol: name, data: { trainImages: 60, testImages: 20 } })
+    }
+  })
+
   it('fewshot: chooses for each number of images', async () => {
     const { status, json } = await evaluate(
       ...['fewshot', '--model', 'run', '--data', 'split', '--out', 'few', '--json', '--shots', '1,50%'],

@@ -15,7 +15,8 @@ interface Box {
   readonly top: number
   readonly bottom: number
 }
-const boxes = ({ texts, tiles }: GridLayout): Box[] => [
+const boxes = ({ texts, tiles, swatches }: GridLayout): Box[] => [
+  ...swatches.map(({ x, y, side }) => ({ left: x, right: x + side, top: y, bottom: y + side })),
   ...texts.map(({ x, y, width, size }) => ({
     left: x,
     right: x + width,
@@ -57,6 +58,15 @@ describe('layoutGrid', () => {
         title: 'A title of many words that does not fit into one line of a picture with small tiles at all',
         footer:
           'PSNR and SSIM: hidden patches only, mean of 2 images. Step 12,000. Then some more words to wrap.',
+        legend: [
+          'ground',
+          'a',
+          'a class with a rather long name',
+          'sky',
+          'water',
+          'something else',
+          'box',
+        ].map((name) => ({ name, colour: [1, 2, 3] as const })),
       })
       const all = boxes(layout)
       for (const [i, box] of all.entries()) {

@@ -1,0 +1,41 @@
+/** How an evaluation of labelled images ends: files, and a table of what was reached. */
+import { resolve } from 'node:path'
+import type { Report } from '../run/evaluate.ts'
+import type { EvaluateFlags } from './evaluate-options.ts'
+import { endProgress, note, print, printJson, table } from './output.ts'
+
+/** Writes the report and prints what it comes to. */
+export async function finish(
+  report: Report,
+  { out, json }: Pick<EvaluateFlags, 'out' | 'json'>,
+): Promise<void> {
+  const { withDeviation } = await import('../run/markdown.ts')
+  const { writeReport } = await import('../run/evaluation-report.ts')
+  endProgress()
+  await writeReport(out, report)
+  if (json) return printJson(report)
+  const attempts = report.seeds.length
+  print(
+    table(
+      [
+        ['', 'images', 'features', 'setting', 'top-1, %', 'held out, %'],
+        ...report.rows.map((row, i) => [
+          report.chosen.includes(i) ? '*' : '',
+          row.group || 'all',
+          row.pooling,
+          row.setting,
+          withDeviation(row.top1, attempts),
+          row.heldOut === null ? '' : (100 * row.heldOut).toFixed(2),
+        ]),
+      ],
+      [4, 5],
+    ),
+  )
+  for (const { group, pooling, setting, top1 } of report.chosen.map((place) => report.rows[place]!))
+    print(
+      `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
+        `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %)`,
+    )
+  if (report.data.skipped > 0) note(`${report.data.skipped} files could not be read and were left out.`)
+  print(`report: ${resolve(out, 'report.md')}`)
+}

@@ -1,0 +1,232 @@
+/**
+ * Segmentation on a frozen encoder: a head reads the patches' tokens as a small picture of features and says the class of every
+ * pixel. The features are cached once, so a head trains in a fraction of the time of the encoder.
+ */
+import { initialParameters, type Parameters, type Weights, weightsOf } from '../model/parameters.ts'
+import type { Learner } from '../objective/objective.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { learningRateAt } from '../optim/schedule.ts'
+import { draws } from '../random/draws.ts'
+import { call } from '../tensor/call.ts'
+import { clearGradients, noGrad } from '../tensor/context.ts'
+import {
+  add,
+  div,
+  indexSelect,
+  meanOver,
+  mul,
+  permute,
+  reshape,
+  sqrt,
+  square,
+  sub,
+  toDevice,
+  toDtype,
+} from '../tensor/ops.ts'
+import { scope, unscoped } from '../tensor/scope.ts'
+import { type Device, fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
+import { accumulateGradients, applyUpdate } from '../train/step.ts'
+import { type SegmentationHead, type SegmentationShape, segmentationHeads } from './segmentation-heads.ts'
+
+const EPSILON = 1e-6 // of the statistics
+
+/** Images as their patches' tokens, with the class of each pixel. */
+export interface Segmented {
+  readonly count: number
+  /** [count, N, D] on the CPU; float16 halves the memory and keeps three digits. */
+  readonly tokens: Tensor
+  /** [count, H, W]; `ignored` belongs to no class. */
+  readonly masks: Uint16Array
+}
+
+/** Mean and deviation [D] of every channel over all tokens: a batch norm without affine parameters, of the whole set. */
+export interface TokenStatistics {
+  readonly mean: Tensor
+  readonly deviation: Tensor
+}
+
+const BATCH = 32 // images that are read at once where nothing is learned
+
+/** The tokens [B, N, D] of some images on the device, in float32. */
+function pickTokens({ tokens }: Segmented, images: readonly number[], device: Device): Tensor {
+  const which = fromArray(BigInt64Array.from(images, BigInt), [images.length], 'int64')
+  return toDevice(toDtype(indexSelect(tokens, 0, which), 'float32'), device)
+}
+
+const batchesOf = (count: number) =>
+  Array.from({ length: Math.ceil(count / BATCH) }, (_, i) =>
+    Array.from({ length: Math.min(BATCH, count - i * BATCH) }, (_, row) => i * BATCH + row),
+  )
+
+/** Of all tokens of a set. What it gives outlives every scope. */
+export function tokenStatistics(set: Segmented, device: Device): TokenStatistics {
+  const meanOf = (of: (x: Tensor) => Tensor) =>
+    batchesOf(set.count)
+      .map((images) =>
+        scope(() => mul(meanOver(of(pickTokens(set, images, device)), [0, 1]), images.length / set.count)),
+      )
+      .reduce((a, b) => add(a, b))
+  return noGrad(() =>
+    unscoped(() =>
+      scope(() => {
+        const mean = meanOf((x) => x)
+        return {
+          mean,
+          deviation: sqrt(
+            add(
+              meanOf((x) => square(sub(x, mean))),
+              EPSILON,
+            ),
+          ),
+        }
+      }),
+    ),
+  )
+}
+
+/** The classes of the pixels of some images: int64 [B, H, W], and how many of them have one. */
+function pickMasks({ masks }: Segmented, images: readonly number[], { size, ignored }: SegmentationShape) {
+  const pixels = size[0] * size[1]
+  const picked = new Int32Array(images.length * pixels)
+  for (const [row, image] of images.entries())
+    picked.set(masks.subarray(image * pixels, (image + 1) * pixels), row * pixels)
+  const labelled = picked.reduce((count, label) => count + (label === ignored ? 0 : 1), 0)
+  return { masks: toDtype(fromArray(picked, [images.length, ...size], 'int32'), 'int64'), labelled }
+}
+
+/** What training and predicting share. */
+export interface Segmentation {
+  readonly shape: SegmentationShape
+  /** Of the training images. */
+  readonly statistics: TokenStatistics
+  readonly device: Device
+}
+
+/** A head that has learned. */
+export interface TrainedHead {
+  readonly head: SegmentationHead
+  readonly parameters: Parameters
+}
+
+/** The logits [B, classes, H, W] of tokens [B, N, D]: the head's, enlarged bilinearly. */
+function logitsOf(tokens: Tensor, weights: Weights, head: SegmentationHead, of: Segmentation): Tensor {
+  const { shape, statistics } = of
+  const { grid, classes, size } = shape
+  return scope(() => {
+    const x = div(sub(tokens, statistics.mean), statistics.deviation)
+    const logits = segmentationHeads[head].apply(x, weights, shape)
+    const picture = reshape(permute(logits, [0, 2, 1]), [tokens.shape[0]!, classes, grid.h, grid.w])
+    return call('upsample_bilinear2d', picture, size, false, null, null)
+  })
+}
+
+export interface SegmentationOptions {
+  readonly head: SegmentationHead
+  readonly learningRate: number
+  readonly weightDecay: number
+  readonly epochs: number
+  /** At most: a small set gets smaller batches, so that there are enough steps. */
+  readonly batchSize: number
+  readonly seed: number
+}
+
+export const segmentationDefaults = {
+  ...{ learningRate: 1e-3, weightDecay: 1e-4, epochs: 40, batchSize: 16 },
+} satisfies Partial<SegmentationOptions>
+
+const WARM_UP = 0.1
+const STEPS_OF_EPOCH = 10 // at least, where there are so many images
+
+interface Asked {
+  readonly masks: Tensor
+  readonly labelled: number
+}
+
+/** Trains a head: AdamW, cosine, the cross-entropy of the labelled pixels. `onEpoch` is told the mean loss. */
+export function trainHead(
+  set: Segmented,
+  of: Segmentation,
+  options: SegmentationOptions,
+  onEpoch?: (epoch: number, loss: number) => void,
+): TrainedHead {
+  const { head, epochs, seed, weightDecay } = options
+  const { shape, device } = of
+  const parameters = initialParameters(segmentationHeads[head].rows(shape), { seed, device })
+  const objective: Learner<Asked> = {
+    loss: (weights, tokens, { masks, labelled }) =>
+      scope(() => {
+        const logits = logitsOf(tokens, weights, head, of)
+        const loss = call('cross_entropy_loss', logits, masks, null, SUM, shape.ignored, 0)
+        return div(loss, Math.max(1, labelled))
+      }),
+  }
+  const trainee = {
+    objective,
+    parameters,
+    optimizer: initialAdamW(parameters),
+    device,
+    precision: 'float32' as const,
+  }
+  const batch = Math.max(1, Math.min(options.batchSize, Math.floor(set.count / STEPS_OF_EPOCH)))
+  const perEpoch = Math.floor(set.count / batch) // what is left over is seen in other epochs
+  const totalSteps = epochs * perEpoch
+  const warmupSteps = Math.floor(totalSteps * WARM_UP)
+  const schedule = { peak: options.learningRate, floor: 0, warmupSteps, totalSteps }
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const order = [...draws({ seed, stream: 'segment', epoch, index: 0 }).permutation(set.count)]
+    let total = 0
+    for (let place = 0; place < perEpoch; place++) {
+      const images = order.slice(place * batch, (place + 1) * batch)
+      clearGradients(parameters.values())
+      total += accumulateGradients(
+        trainee,
+        () => {
+          const { masks, labelled } = pickMasks(set, images, shape)
+          return {
+            images: pickTokens(set, images, device),
+            plan: { masks: toDevice(masks, device), labelled },
+          }
+        },
+        1,
+      )
+      const learningRate = learningRateAt(epoch * perEpoch + place, schedule)
+      applyUpdate(trainee, { ...adamW, learningRate, weightDecay })
+    }
+    onEpoch?.(epoch, total / perEpoch)
+  }
+  for (const state of [trainee.optimizer.first, trainee.optimizer.second])
+    for (const each of state.values()) each.dispose()
+  return { head, parameters }
+}
+
+const SUM = 2 // LibTorch's number of this reduction
+const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipGradientNorm: null }
+
+/** The predicted class of every pixel of some images of a set: [images, H, W]. */
+export function predictMasks(
+  set: Segmented,
+  images: readonly number[],
+  { head, parameters }: TrainedHead,
+  of: Segmentation,
+): Uint16Array {
+  return noGrad(() =>
+    scope(() => {
+      const logits = logitsOf(pickTokens(set, images, of.device), weightsOf(parameters), head, of)
+      const found = call('argmax', logits, 1, false)
+      return Uint16Array.from(toArray(toDtype(found, 'int32')) as Int32Array)
+    }),
+  )
+}
+
+/** [class][predicted]: numbers of labelled pixels of a set. */
+export function confusionOf(set: Segmented, trained: TrainedHead, of: Segmentation): number[][] {
+  const { classes, size, ignored } = of.shape
+  const pixels = size[0] * size[1]
+  const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+  for (const images of batchesOf(set.count)) {
+    const truth = set.masks.subarray(images[0]! * pixels)
+    for (const [i, label] of predictMasks(set, images, trained, of).entries())
+      if (truth[i] !== ignored) confusion[truth[i]!]![label]!++
+  }
+  return confusion
+}

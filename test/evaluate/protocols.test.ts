@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type ProtocolName,
+  type ProtocolSettings,
+  protocols,
+  type Split,
+} from '../../src/evaluate/protocols.ts'
+import { scoresOf } from '../../src/evaluate/scores.ts'
+import { clusters, shuffled } from './toy-sets.ts'
+
+const CLASSES = 4
+const names = ['a', 'b', 'c', 'd']
+const settings: ProtocolSettings = {
+  ...{ classes: CLASSES, device: 'cpu', neighbours: [1, 5], temperature: 0.07 },
+  ...{ optimizer: 'lars', baseLearningRates: [30, 100], epochs: 90, batchSize: 64 },
+  shots: [{ perClass: 2 }, { share: 0.5 }],
+}
+
+/** Both poolings see the same vectors. */
+const split = (isShuffled = false): Split => {
+  const train = clusters(120, CLASSES, 1)
+  const own = { train: isShuffled ? shuffled(train, CLASSES) : train, test: clusters(200, CLASSES, 2) }
+  return { cls: own, mean: own }
+}
+
+const ways: Record<ProtocolName, readonly string[]> = {
+  knn: [' cls k = 1', ' cls k = 5', ' mean k = 1', ' mean k = 5'],
+  linear: [' cls base rate 30', ' cls base rate 100', ' mean base rate 30', ' mean base rate 100'],
+  fewshot: ['2 per class', '50 %'].flatMap((group) =>
+    ['cls', 'mean'].flatMap((pooling) => [30, 100].map((rate) => `${group} ${pooling} base rate ${rate}`)),
+  ),
+}
+
+describe.each(Object.keys(protocols) as ProtocolName[])('%s', (name) => {
+  const accuracies = (isShuffled: boolean, seed = 0) =>
+    protocols[name]
+      .run(split(isShuffled), settings, seed)
+      .map(({ values }) => scoresOf(values, split().cls.test.labels, names).top1)
+
+  it('tries every way, and reaches 100 % where clusters lie apart', () => {
+    const outcomes = protocols[name].run(split(), settings, 0)
+    expect(outcomes.map(({ group, pooling, setting }) => `${group} ${pooling} ${setting}`)).toEqual(
+      ways[name],
+    )
+    expect(Math.max(...accuracies(false))).toBe(1)
+  })
+
+  it('stays near chance with labels that mean nothing', () => {
+    for (const accuracy of accuracies(true)) expect(accuracy).toBeLessThan(0.6)
+  })
+
+  it(`${protocols[name].isRandom ? 'draws' : 'draws nothing'} from its seed`, () => {
+    const values = (seed: number) => protocols[name].run(split(), settings, seed)[0]!.values.join()
+    expect(values(3)).toBe(values(3))
+    expect(values(4) === values(3)).toBe(!protocols[name].isRandom)
+  })
+})
