@@ -24,6 +24,7 @@
 #include "convert.h"
 #include "handles.h"
 #include "optimizer.h"
+#include "process.h"
 
 #define SHERD_TORCH_AT_LEAST(major, minor) \
   (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
@@ -296,6 +297,23 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// lock(path) → a descriptor to unlock with, or null when another process has the lock.
+Napi::Value lock(const Napi::CallbackInfo& info) {
+  const int file = lockFile(toText(info[0], "a path"));
+  if (file < 0) return info.Env().Null();
+  return Napi::Number::New(info.Env(), file);
+}
+
+Napi::Value unlock(const Napi::CallbackInfo& info) {
+  close(static_cast<int>(toInteger(info[0])));
+  return info.Env().Undefined();
+}
+
+Napi::Value quitAtSecondSignalOf(const Napi::CallbackInfo& info) {
+  quitAtSecondSignal();
+  return info.Env().Undefined();
+}
+
 // build() → what this LibTorch is and can do.
 Napi::Value build(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
@@ -354,6 +372,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   expose<seed>(env, exports, "seed");
   expose<setThreads>(env, exports, "setThreads");
   expose<synchronize>(env, exports, "synchronize");
+  expose<lock>(env, exports, "lock");
+  expose<unlock>(env, exports, "unlock");
+  expose<quitAtSecondSignalOf>(env, exports, "quitAtSecondSignal");
   expose<build>(env, exports, "build");
   return exports;
 }

@@ -1,19 +1,9 @@
 /**
  * Checkpoints: a folder a step, written under a temporary name and renamed when every byte is on the disk, so that a
- * checkpoint is whole or absent. Draws are addressed, not consumed, so weights, optimizer and step number are all of it.
+ * checkpoint is whole or absent. Draws are addressed, not consumed, so weights, optimizer and a few counts are all of it.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
@@ -22,86 +12,190 @@ import type { AdamWState } from '../optim/adamw.ts'
 import { toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
+import { brokenSeal, flush } from './durable.ts'
+import { isExpired, type Keeping, listCheckpoints, tidy } from './keeping.ts'
 import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
+export type { Keeping } from './keeping.ts'
+export { listCheckpoints } from './keeping.ts'
+
+const names = {
+  weights: 'model.safetensors',
+  moments: 'optimizer.safetensors',
+  state: 'state.json',
+} as const
+
+const count = z.number().int().min(0)
+const seal = z.strictObject({ bytes: count, sha256: z.string().regex(/^[0-9a-f]{64}$/u) })
 const stateSchema = z.strictObject({
-  format: z.literal('sherd-checkpoint/1'),
-  /** Optimizer steps taken. */
-  step: z.number().int().min(0),
+  format: z.literal('sherd-checkpoint/2'),
+  /** Optimizer steps taken, skipped ones included. */
+  step: count,
   /** Samples consumed. */
-  samples: z.number().int().min(0),
+  samples: count,
+  /** Steps that were skipped because a loss or gradient was not finite. */
+  skippedSteps: count,
+  /** How often the run went back to a checkpoint to go on in another order. */
+  rollbacks: count,
+  files: z.strictObject({ [names.weights]: seal, [names.moments]: seal }),
 })
+type State = z.infer<typeof stateSchema>
 
 export interface Training {
   readonly parameters: Parameters
   readonly optimizer: AdamWState
   readonly step: number
   readonly samples: number
+  /** Default 0. */
+  readonly skippedSteps?: number
+  /** Default 0. */
+  readonly rollbacks?: number
 }
 
 const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`
 
-function fsyncPath(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+/** `state.json` seals itself, too. */
+function stateText(state: State): string {
+  const sha256 = createHash('sha256').update(JSON.stringify(state)).digest('hex')
+  return `${JSON.stringify({ ...state, sha256 }, null, 2)}\n`
 }
 
-/** The checkpoints of a run, oldest first. What was interrupted while it was written is not among them. */
-export function listCheckpoints(dir: string): { step: number; path: string }[] {
-  if (!existsSync(dir)) return []
-  return readdirSync(dir)
-    .flatMap((name) => {
-      const step = name.match(/^step-(\d{8,})$/)?.[1]
-      return step ? [{ step: Number(step), path: join(dir, name) }] : []
-    })
-    .sort((a, b) => a.step - b.step)
+/** Throws what is wrong with it. */
+function readState(path: string): State {
+  const { sha256, ...rest } = z
+    .looseObject({ sha256: z.string().optional() })
+    .parse(JSON.parse(readFileSync(join(path, names.state), 'utf8')))
+  const state = stateSchema.parse(rest)
+  const own = createHash('sha256').update(JSON.stringify(state)).digest('hex')
+  if (sha256 !== own) throw new Error(`${names.state} holds other values than were written`)
+  return state
 }
 
 /**
- * Writes a checkpoint below `dir` and removes all but the latest `keep`. Returns its path. `metadata` goes into the file of
- * weights, for whoever finds it alone.
+ * Writes a checkpoint below `dir` and removes those that need not be kept. Returns its path. `metadata` goes into the file of
+ * weights, for whoever finds it alone. Throws `RUN` when it cannot be written; the checkpoints before it are then as they were.
  */
 export function saveCheckpoint(
   dir: string,
-  { parameters, optimizer, step, samples }: Training,
-  keep: number,
+  training: Training,
+  keeping: Keeping,
   metadata: Readonly<Record<string, string>> = {},
 ): string {
-  mkdirSync(dir, { recursive: true })
-  const path = join(dir, folderName(step))
-  const writing = join(dir, `.writing-${folderName(step)}`)
-  for (const name of readdirSync(dir)) // what an interrupted write has left
-    if (name.startsWith('.writing-')) rmSync(join(dir, name), { recursive: true, force: true })
-  mkdirSync(writing)
+  const name = folderName(training.step)
+  const path = join(dir, name)
+  const writing = join(dir, `.writing-${name}`)
+  try {
+    mkdirSync(dir, { recursive: true })
+    tidy(dir)
+    mkdirSync(writing)
+    writeInto(writing, training, metadata)
+    replaceFolder(writing, path, join(dir, `.replaced-${name}`))
+    flush(dir)
+    const all = listCheckpoints(dir)
+    for (const old of all.filter(({ step }) => isExpired(step, all, keeping))) {
+      const leaving = join(dir, `.removing-${folderName(old.step)}`)
+      renameSync(old.path, leaving) // so that no half checkpoint has a checkpoint's name
+      rmSync(leaving, { recursive: true, force: true })
+    }
+  } catch (error) {
+    if (error instanceof SherdError) throw error
+    rmSync(writing, { recursive: true, force: true })
+    const last = listCheckpoints(dir).at(-1)
+    const left = last ? `The latest one is whole: ${last.path}.` : 'There is none before it.'
+    throw new SherdError('RUN', `Cannot write the checkpoint ${path}: ${explained(error)} ${left}`, {
+      cause: error,
+    })
+  }
+  return path
+}
+
+function explained(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return `the disk is full (${messageOf(error)}). Make room, then go on with --resume.`
+  return `${messageOf(error)}.`
+}
+
+function writeInto(
+  folder: string,
+  { parameters, optimizer, step, samples, skippedSteps = 0, rollbacks = 0 }: Training,
+  metadata: Readonly<Record<string, string>>,
+): void {
   const moments = new Map<string, Tensor>()
   for (const [name, moment] of optimizer.first) moments.set(`exp_avg.${name}`, moment)
   for (const [name, moment] of optimizer.second) moments.set(`exp_avg_sq.${name}`, moment)
-  writeSafetensors(join(writing, 'model.safetensors'), parameters, {
-    ...{ ...metadata, format: 'pt', step: String(step) },
-  })
-  writeSafetensors(join(writing, 'optimizer.safetensors'), moments, { step: String(optimizer.step) })
-  const state: z.infer<typeof stateSchema> = { format: 'sherd-checkpoint/1', step, samples }
-  writeFileSync(join(writing, 'state.json'), `${JSON.stringify(state, null, 2)}\n`, { flush: true })
-  fsyncPath(writing)
-  rmSync(path, { recursive: true, force: true })
-  renameSync(writing, path)
-  fsyncPath(dir)
-  for (const old of listCheckpoints(dir).slice(0, -keep)) rmSync(old.path, { recursive: true, force: true })
-  return path
+  const about = { ...metadata, format: 'pt', step: String(step) }
+  const files = {
+    [names.weights]: writeSafetensors(join(folder, names.weights), parameters, about),
+    [names.moments]: writeSafetensors(join(folder, names.moments), moments, { step: String(optimizer.step) }),
+  } as State['files']
+  const state: State = { format: 'sherd-checkpoint/2', step, samples, skippedSteps, rollbacks, files }
+  writeFileSync(join(folder, names.state), stateText(state), { flush: true })
+  flush(folder)
+}
+
+/** Puts `from` in the place of `to`. At every moment one of them, or what `tidy` makes one of them, is there. */
+function replaceFolder(from: string, to: string, aside: string): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    renameSync(to, aside)
+    renameSync(from, to)
+    rmSync(aside, { recursive: true, force: true })
+  }
+}
+
+/** Why a checkpoint cannot be gone on from, or null. `files`: those that are looked at; default all. */
+export function damageOf(
+  path: string,
+  files: readonly (keyof State['files'])[] = [names.weights, names.moments],
+): string | null {
+  let state: State
+  try {
+    state = readState(path)
+  } catch (error) {
+    return notOurs(error)
+  }
+  for (const name of files) {
+    const broken = brokenSeal(join(path, name), state.files[name])
+    if (broken) return `${name} ${broken}`
+  }
+  return null
+}
+
+const notOurs = (error: unknown) =>
+  `it is not a checkpoint of this version of sherd: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`
+
+export interface Whole {
+  /** The latest checkpoint that is as it was written, or null. */
+  readonly checkpoint: { readonly step: number; readonly path: string } | null
+  /** Later ones that are not. */
+  readonly damaged: readonly { readonly path: string; readonly reason: string }[]
+}
+
+/** The latest checkpoint below `dir` that can be trusted: every byte of `files` is looked at. */
+export function latestWhole(dir: string, files?: readonly (keyof State['files'])[]): Whole {
+  const damaged: { path: string; reason: string }[] = []
+  for (const checkpoint of listCheckpoints(dir).reverse()) {
+    const reason = damageOf(checkpoint.path, files)
+    if (reason === null) return { checkpoint, damaged }
+    damaged.push({ path: checkpoint.path, reason })
+  }
+  return { checkpoint: null, damaged }
 }
 
 /** The weights of a checkpoint folder, checked against the model's rows. */
 export function loadWeights(path: string, rows: readonly ParameterRow[], device: Device): Parameters {
-  return scope(() => loadParameters(rows, readSafetensors(join(path, 'model.safetensors')).tensors, device))
+  return scope(() => loadParameters(rows, readSafetensors(join(path, names.weights)).tensors, device))
 }
 
-function loadMoments(path: string, parameters: Parameters, step: number, device: Device): AdamWState {
+function loadMoments(path: string, parameters: Parameters, device: Device): AdamWState {
   const load = () => {
-    const { tensors } = readSafetensors(join(path, 'optimizer.safetensors'))
+    const { tensors, metadata } = readSafetensors(join(path, names.moments))
+    const step = Number(metadata.step)
+    if (!Number.isSafeInteger(step))
+      throw new SherdError('CHECKPOINT', `${path}: ${names.moments} does not say how many steps were taken`)
     const pick = (kind: string) =>
       new Map(
         [...parameters].map(([name, parameter]) => {
@@ -121,17 +215,19 @@ function loadMoments(path: string, parameters: Parameters, step: number, device:
 }
 
 /** Reads a whole checkpoint. Throws `CHECKPOINT` naming the file and what is wrong with it. */
-export function loadCheckpoint(path: string, rows: readonly ParameterRow[], device: Device): Training {
-  let state: z.infer<typeof stateSchema>
+export function loadCheckpoint(
+  path: string,
+  rows: readonly ParameterRow[],
+  device: Device,
+): Required<Training> {
+  let state: State
   try {
-    state = stateSchema.parse(JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')))
+    state = readState(path)
   } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
-    throw new SherdError('CHECKPOINT', `${path} is not a checkpoint of this version of sherd: ${why}`, {
-      cause: error,
-    })
+    throw new SherdError('CHECKPOINT', `${path}: ${notOurs(error)}`, { cause: error })
   }
   const parameters = loadWeights(path, rows, device)
-  const { step, samples } = state
-  return { parameters, optimizer: loadMoments(path, parameters, step, device), step, samples }
+  const { step, samples, skippedSteps, rollbacks } = state
+  const optimizer = loadMoments(path, parameters, device)
+  return { parameters, optimizer, step, samples, skippedSteps, rollbacks }
 }

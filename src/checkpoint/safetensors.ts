@@ -2,11 +2,13 @@
  * The safetensors format: eight bytes of header length, a JSON header, the tensors' bytes. A file from a stranger is
  * checked in full (sizes, offsets, overlaps, dtypes, shapes) before a byte of tensor data is read.
  */
+import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import { type DType, dtypes } from '../tensor/dtype.ts'
 import { fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
+import type { Seal } from './durable.ts'
 
 const formatNames = {
   U8: 'uint8',
@@ -176,18 +178,19 @@ export function readSafetensorsMetadata(path: string): Pick<Header, 'metadata'> 
   return reading(path, (fd) => ({ metadata: readHeader(fd).metadata }))
 }
 
-function writeFully(fd: number, bytes: Uint8Array): void {
+function writeFully(fd: number, bytes: Uint8Array, seal: Hash): void {
+  seal.update(bytes)
   let done = 0
   while (done < bytes.byteLength)
     done += writeSync(fd, bytes, done, Math.min(bytes.byteLength - done, 1 << 30))
 }
 
-/** Writes tensors and metadata to `path` and waits until the disk has them. Not atomic: write to a temporary name. */
+/** Writes tensors and metadata to `path` and waits until the disk has them. Not atomic: write to a temporary name. Returns the seal. */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
-): void {
+): Seal {
   const header = new Map<string, unknown>([['__metadata__', metadata]])
   let offset = 0
   for (const [name, tensor] of tensors) {
@@ -206,16 +209,18 @@ export function writeSafetensors(
   padded.set(json)
   const lengthField = new DataView(new ArrayBuffer(8))
   lengthField.setBigUint64(0, BigInt(padded.length), true)
+  const hash = createHash('sha256')
   const fd = openSync(path, 'w')
   try {
-    writeFully(fd, new Uint8Array(lengthField.buffer))
-    writeFully(fd, padded)
+    writeFully(fd, new Uint8Array(lengthField.buffer), hash)
+    writeFully(fd, padded, hash)
     for (const tensor of tensors.values()) {
       const data = toArray(tensor)
-      writeFully(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      writeFully(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), hash)
     }
     fsyncSync(fd)
   } finally {
     closeSync(fd)
   }
+  return { bytes: 8 + padded.length + offset, sha256: hash.digest('hex') }
 }

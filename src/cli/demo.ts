@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import { endProgress, note, print, progress } from './output.ts'
-import { follow, stopSignal } from './pretrain.ts'
+import { follow } from './pretrain.ts'
+import { stopSignal } from './signals.ts'
 
 const preset = 'mae-demo'
 

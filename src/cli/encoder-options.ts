@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { OpenedEncoder } from '../run/encoder.ts'
 import { deviceOption } from './bench-config.ts'
 import { collect, wholeNumber } from './options.ts'
-import { duration, endProgress, progress } from './output.ts'
+import { duration, endProgress, progress, warn } from './output.ts'
 
 export interface EncoderFlags {
   readonly model: string
@@ -31,11 +31,13 @@ export async function encoderOf({
   const { configOf } = await import('./bench-config.ts')
   const { openEncoder } = await import('../run/encoder.ts')
   const config = preset === undefined ? undefined : await configOf(preset, { set, device })
-  return openEncoder({
+  const encoder = openEncoder({
     ...{ model, device },
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
   })
+  for (const message of encoder.warnings) warn(message)
+  return encoder
 }
 
 /** A progress line of images done, with the time that is left. */

@@ -7,7 +7,7 @@ import { type EvaluateFlags, imagesOf, seedsOf, shots, withClasses } from './eva
 import { finish } from './evaluate-report.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from './options.ts'
 import { duration, endProgress, progress } from './output.ts'
-import { stopSignal, stopStatus } from './pretrain.ts'
+import { hearSecondSignal, stopSignal, stopStatus } from './signals.ts'
 
 interface Flags extends EvaluateFlags {
   readonly epochs?: number
@@ -81,6 +81,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
     blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
   }
   const signal = stopSignal('finishing this step; there will be no result')
+  hearSecondSignal()
   const report = await finetune({
     ...{ encoder, data, fromScratch: protocol === 'scratch', signal },
     seeds: seedsOf(flags),

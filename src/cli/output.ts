@@ -53,6 +53,9 @@ export function note(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
+/** What deserves attention although the work goes on. */
+export const warn = (message: string): void => note(`${paint('yellow', 'warning:')} ${message}`)
+
 /** `1 h 05 min`, `2 min 03 s`, `12 s`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds))

@@ -7,7 +7,8 @@ import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
 import type { ProbeMetric } from '../run/online-probe.ts'
 import type { Profile } from '../run/trace.ts'
 import { collect, positiveNumber, wholeNumber } from './options.ts'
-import { duration, endProgress, note, paint, print, printJson, progress } from './output.ts'
+import { duration, endProgress, note, paint, print, printJson, progress, warn } from './output.ts'
+import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from './signals.ts'
 
 interface Flags {
   data?: string
@@ -19,6 +20,8 @@ interface Flags {
   device?: 'auto' | 'cpu' | 'cuda'
   precision?: 'auto' | 'fp32' | 'bf16'
   resume?: boolean
+  supervise?: boolean
+  restarts: number
   probe?: string
   profile?: string | true
   profileSteps: number
@@ -41,7 +44,19 @@ export function addPretrain(root: Command): void {
     .addOption(new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']))
     .addOption(new Option('--precision <type>', 'type of matrix products').choices(['auto', 'fp32', 'bf16']))
     .option('--probe <dir>', 'labelled images to probe the encoder with every log.probeEverySteps steps')
-    .option('--resume', 'go on from the latest checkpoint in --out')
+    .option(
+      '--resume',
+      'go on from the latest checkpoint in --out; with --data, begin where there is no run yet',
+    )
+    .option('--supervise', 'watch over the training in another process, and go on after a crash')
+    .addOption(
+      new Option(
+        '--restarts <n>',
+        'crashes without a new checkpoint between them before --supervise gives up',
+      )
+        .argParser(wholeNumber(0))
+        .default(10),
+    )
     .option('--profile [file]', 'record where the time goes, in a trace (default: trace.json of the run)')
     .option('--profile-steps <n>', 'steps to record', wholeNumber(1), 50)
     .option('--json', 'print every event as a line of JSON')
@@ -61,11 +76,17 @@ function assignments({ set, steps, epochs, seed, device, precision, probe }: Fla
 }
 
 async function runPretrain(presetName: string | undefined, flags: Flags): Promise<void> {
+  if (flags.supervise) {
+    const { supervise } = await import('./supervise.ts')
+    return supervise({ out: flags.out, restarts: flags.restarts, resume: flags.resume ?? false })
+  }
   letWaitingThreadsSleep()
   const { withOverride } = await import('../config/overrides.ts')
   const { presetOf } = await import('../config/presets.ts')
   const { resolveConfig } = await import('../config/resolve.ts')
-  const resume = flags.resume ?? false
+  const { isBlank } = await import('../run/folder.ts')
+  const resume = (flags.resume ?? false) && !isBlank(flags.out)
+  if (flags.resume && !resume && flags.data) note(`there is no run in ${flags.out} yet: beginning one`)
   const named = presetName === undefined ? undefined : presetOf(presetName)
   // A resumed run starts from its own saved configuration, a new one from the preset's.
   let base = named?.config ?? presetOf(defaultPreset).config
@@ -89,30 +110,19 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     steps: flags.profileSteps,
   }
   const events = pretrain({
-    ...{ config, preset, data: flags.data, out: flags.out, resume, signal: stopSignal() },
+    ...{
+      config,
+      preset,
+      data: flags.data,
+      out: flags.out,
+      resume,
+      signal: stopSignal(),
+      isSaveWanted: saveRequests(),
+    },
     ...(profile && { profile }),
   })
   await follow(events, { json: flags.json ?? false })
 }
-
-let stoppedBy: 'SIGINT' | 'SIGTERM' | undefined
-
-/** Aborts at the first Ctrl-C or SIGTERM; the second one ends the process at once. */
-export function stopSignal(doing = 'finishing this step and saving a checkpoint'): AbortSignal {
-  const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (stop.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
-      stoppedBy = name
-      stop.abort()
-      note(`${name}: ${doing} (again to quit at once) …`)
-    })
-  }
-  return stop.signal
-}
-
-/** The exit status of a command that a signal has stopped. */
-export const stopStatus = (): number => (stoppedBy === 'SIGTERM' ? 143 : 130)
 
 /** Prints the events of a run until it ends. Returns the last one. */
 export async function follow(
@@ -122,6 +132,7 @@ export async function follow(
   const show = json ? printJson : reporter()
   let end: EndEvent | undefined
   for await (const event of events) {
+    if (event.kind === 'start') hearSecondSignal() // LibTorch is loaded, and about to block this thread for whole steps
     show(event)
     if (event.kind === 'end') end = event
   }
@@ -171,7 +182,15 @@ function reporter(): (event: RunEvent) => void {
         describeProbe(event)
         break
       case 'warning':
-        note(`${paint('yellow', 'warning:')} ${event.message}`)
+        warn(event.message)
+        break
+      case 'trouble':
+        warn(
+          `${event.message}. The step is skipped (${event.inARow} in a row, ${event.skippedSteps} in all).`,
+        )
+        break
+      case 'rollback':
+        warn(`going back from step ${event.from} to step ${event.to}, and on in another order`)
         break
       case 'profile':
         describeProfile(event)
@@ -233,7 +252,7 @@ function describeEnd(event: EndEvent, run: string): void {
   note(
     `${event.reason} at step ${event.step}${event.loss === null ? '' : `, loss ${event.loss.toFixed(4)}`}${skipped}`,
   )
-  print(`checkpoint: ${event.checkpoint}`)
+  if (event.checkpoint) print(`checkpoint: ${event.checkpoint}`)
   if (event.picture) print(`reconstruction: ${event.picture}`)
   if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)
   if (event.reason === 'interrupted') print(`go on with: sherd pretrain --out ${quoted(run)} --resume`)

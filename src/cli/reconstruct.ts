@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander'
 import { messageOf, SherdError } from '../errors.ts'
 import type { StatisticsUsed } from '../picture/reconstruction.ts'
 import { wholeNumber } from './options.ts'
-import { print, printJson } from './output.ts'
+import { print, printJson, warn } from './output.ts'
 
 interface Flags {
   run: string
@@ -46,6 +46,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { meanQuality } = await import('../picture/quality.ts')
   const { openSource } = await import('../source/open.ts')
   const model = loadModel(flags.run, flags.device)
+  for (const message of model.warnings) warn(message)
   const exhibit = await loadExhibit(model.config, await openSource(flags.images), flags.count)
   const used = flags.statistics && [flags.statistics]
   const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, used)

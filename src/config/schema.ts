@@ -128,11 +128,31 @@ const trainSchema = z.strictObject({
     .max(4096)
     .default(0)
     .describe('threads of one operator; 0 takes every core'),
+  maxSkippedSteps: z
+    .number()
+    .int()
+    .min(0)
+    .default(10)
+    .describe('steps in a row whose loss or gradient may be not finite; each is skipped'),
+  maxRollbacks: z
+    .number()
+    .int()
+    .min(0)
+    .default(3)
+    .describe(
+      'how often, after more of them, the run goes back to one good checkpoint and on in another order',
+    ),
 })
 
 const checkpointSchema = z.strictObject({
   everySteps: positiveInteger.default(500),
   keep: positiveInteger.default(2).describe('the latest checkpoints that stay'),
+  keepEverySteps: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe('checkpoints whose step is a multiple of it stay for good; 0 for none'),
 })
 
 const logSchema = z.strictObject({

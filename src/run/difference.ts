@@ -16,6 +16,8 @@ const free = new Set([
   'train.kernels',
   'train.recompute',
   'train.threads',
+  'train.maxSkippedSteps',
+  'train.maxRollbacks',
   'data.workers',
   'data.prefetchBatches',
   'data.maxSkippedShare',

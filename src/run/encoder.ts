@@ -12,7 +12,7 @@ import { initialParameters, loadParameters } from '../model/parameters.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import { usualStatistics } from './assemble.ts'
-import { openRun } from './folder.ts'
+import { openRun, trustedWeights } from './folder.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
 
 export interface OpenedEncoder extends FrozenEncoder {
@@ -20,6 +20,8 @@ export interface OpenedEncoder extends FrozenEncoder {
   readonly machine: MachinePlan
   /** What was opened, for reports. */
   readonly origin: { readonly path: string; readonly step: number | null }
+  /** Checkpoints that are damaged and were passed over. */
+  readonly warnings: readonly string[]
 }
 
 export interface EncoderRequest {
@@ -36,6 +38,7 @@ interface Found extends WeightsOrigin {
   /** The file, or null for an encoder that was never trained. */
   readonly weights: string | null
   readonly step: number | null
+  readonly warnings?: readonly string[]
 }
 
 const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
@@ -88,10 +91,10 @@ function find({ model, config }: EncoderRequest): Found {
     return { config: own, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
   }
   if (isFile) return findFile(path, config)
-  const { config: own, facts, latest } = openRun(path)
-  if (!latest) throw new SherdError('RUN', `${join(path, 'checkpoints')} has no checkpoint yet.`)
-  const { statistics } = facts
-  return { config: own, statistics, weights: join(latest.path, 'model.safetensors'), step: latest.step }
+  const { config: own, facts } = openRun(path)
+  const { checkpoint: latest, warnings } = trustedWeights(path)
+  const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }
+  return { config: own, ...found, step: latest.step, warnings }
 }
 
 /**
@@ -99,7 +102,7 @@ function find({ model, config }: EncoderRequest): Found {
  * `CHECKPOINT` when weights do not fit.
  */
 export function openEncoder(request: EncoderRequest): OpenedEncoder {
-  const { config, statistics, weights, step } = find(request)
+  const { config, statistics, weights, step, warnings = [] } = find(request)
   const machine = planMachine({ ...config.train, device: request.device, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine
@@ -115,5 +118,6 @@ export function openEncoder(request: EncoderRequest): OpenedEncoder {
   return {
     ...{ config, machine, dimensions, parameters, statistics, device, precision },
     origin: { path: weights ? resolve(request.model) : 'random', step },
+    warnings,
   }
 }

@@ -29,10 +29,33 @@ export interface EndEvent {
   readonly reason: 'completed' | 'interrupted'
   readonly step: number
   readonly loss: number | null
-  readonly checkpoint: string
+  /** Null when there is none: the run was stopped among steps that were not finite, before its first. */
+  readonly checkpoint: string | null
   readonly picture: string | null
   readonly lossCurve: string | null
+  /** Files that could not be used. */
   readonly skipped: number
+  /** Steps whose loss or gradient was not finite. */
+  readonly skippedSteps: number
+  readonly rollbacks: number
+}
+
+/** A step whose loss or gradient was not finite; it changed nothing. */
+export interface TroubleTold {
+  readonly kind: 'trouble'
+  readonly step: number
+  readonly message: string
+  readonly inARow: number
+  readonly skippedSteps: number
+}
+
+/** The run went back to a good checkpoint, or to its beginning, and on in another order. */
+export interface RollbackEvent {
+  readonly kind: 'rollback'
+  readonly from: number
+  readonly to: number
+  readonly rollbacks: number
+  readonly message: string
 }
 
 export type RunEvent =
@@ -41,6 +64,8 @@ export type RunEvent =
   | (SkippedFile & { readonly kind: 'skip' })
   | { readonly kind: 'checkpoint'; readonly step: number; readonly path: string }
   | { readonly kind: 'picture'; readonly step: number; readonly path: string }
+  | TroubleTold
+  | RollbackEvent
   | ProbeMetric
   /** Something beside the training went wrong; the run goes on. */
   | { readonly kind: 'warning'; readonly message: string }

@@ -23,7 +23,7 @@ import { clone } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { type Tensor, toFloats } from '../tensor/tensor.ts'
 import type { StepEvent } from '../train/events.ts'
-import { train } from '../train/loop.ts'
+import { expectFinite, train } from '../train/loop.ts'
 import type { Trainee } from '../train/step.ts'
 import { loaderOptions } from './assemble.ts'
 import type { OpenedEncoder } from './encoder.ts'
@@ -200,7 +200,8 @@ async function attempt(all: Images, options: FinetuneOptions, seed: number): Pro
       toMicroBatch: (batch) =>
         labelledBatch(batch, { classes: classes.length, settings, seed, statistics, device, noise }),
     })
-    for await (const event of steps) {
+    for await (const told of steps) {
+      const event = expectFinite(told)
       if (average)
         noGrad(() => {
           for (const [name, value] of average)

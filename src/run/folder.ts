@@ -8,12 +8,15 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
-import { listCheckpoints } from '../checkpoint/checkpoint.ts'
+import { latestWhole } from '../checkpoint/checkpoint.ts'
+import { flush } from '../checkpoint/durable.ts'
+import { type Listed, listCheckpoints } from '../checkpoint/keeping.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
@@ -42,16 +45,25 @@ export const runPaths = (dir: string) => ({
   facts: join(dir, 'run.json'),
   metrics: join(dir, 'metrics.jsonl'),
   skipped: join(dir, 'skipped.jsonl'),
+  journal: join(dir, 'journal.jsonl'),
+  lock: join(dir, '.lock'),
+  notFinite: join(dir, 'not-finite.json'),
   checkpoints: join(dir, 'checkpoints'),
   samples: join(dir, 'samples'),
   lossCurve: join(dir, 'loss-curve.png'),
   trace: join(dir, 'trace.json'),
 })
 
-/** Writes a file so that it is whole or absent. */
+/** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. */
 export function writeWhole(path: string, data: string | Uint8Array): void {
-  writeFileSync(`${path}.writing`, data, { flush: true })
-  renameSync(`${path}.writing`, path)
+  try {
+    writeFileSync(`${path}.writing`, data, { flush: true })
+    renameSync(`${path}.writing`, path)
+    flush(dirname(path))
+  } catch (error) {
+    rmSync(`${path}.writing`, { force: true })
+    throw error
+  }
 }
 
 /** Creates a folder and those above it. Throws `RUN`. */
@@ -72,6 +84,17 @@ export function makeFolder(dir: string): void {
   }
 }
 
+const beginnings = ['run.json', 'run.json.writing', 'config.json.writing', 'samples', 'checkpoints', '.lock']
+
+/** Whether there is no run yet: no folder, an empty one, or one whose making was interrupted before its first step. */
+export function isBlank(dir: string): boolean {
+  if (!existsSync(dir)) return true
+  if (!statSync(dir).isDirectory()) return false
+  const isEmpty = (name: string) =>
+    !statSync(join(dir, name)).isDirectory() || readdirSync(join(dir, name)).length === 0
+  return readdirSync(dir).every((name) => beginnings.includes(name) && isEmpty(name))
+}
+
 /** Throws `RUN` when a new run cannot have this folder because something is there already. */
 export function expectUnused(dir: string): void {
   if (!existsSync(dir)) return
@@ -80,7 +103,7 @@ export function expectUnused(dir: string): void {
   }
   if (!statSync(dir).isDirectory()) refuse('is a file: choose')
   if (existsSync(join(dir, 'config.json'))) refuse('already holds a run: go on with --resume, or choose')
-  if (readdirSync(dir).length > 0) refuse('is not empty: choose')
+  if (!isBlank(dir)) refuse('is not empty: choose')
 }
 
 /** Creates the folder of a new run. Throws `RUN` when something is there already. */
@@ -139,4 +162,22 @@ export function openRun(dir: string): OpenedRun {
     facts: facts.data,
     latest: listCheckpoints(paths.checkpoints).at(-1) ?? null,
   }
+}
+
+/** The latest checkpoint of a run whose weights can be trusted, and what to tell about later ones. Throws `RUN` when there is none. */
+export function trustedWeights(dir: string): {
+  readonly checkpoint: Listed
+  readonly warnings: readonly string[]
+} {
+  const { checkpoint, damaged } = latestWhole(runPaths(dir).checkpoints, ['model.safetensors'])
+  const warnings = damaged.map(({ path, reason }) => `${path} is damaged and is not used: ${reason}.`)
+  if (!checkpoint)
+    throw new SherdError(
+      'RUN',
+      [
+        `${runPaths(dir).checkpoints} has no checkpoint ${damaged.length > 0 ? 'that can be used' : 'yet'}.`,
+        ...warnings,
+      ].join(' '),
+    )
+  return { checkpoint, warnings }
 }

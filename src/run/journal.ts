@@ -1,4 +1,4 @@
-/** `metrics.jsonl` and `skipped.jsonl`: one JSON object a line, readable while the run goes on. */
+/** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object a line, readable while the run goes on. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
@@ -54,3 +54,16 @@ export function appendMetric(path: string, { kind: _, ...step }: StepEvent): Met
   appendFileSync(path, `${JSON.stringify(metric)}\n`)
   return metric
 }
+
+/** A line of `journal.jsonl`: something that happened to a run, such as `resumed` or `rolled back`. */
+export interface Note {
+  readonly event: string
+  readonly [key: string]: unknown
+}
+
+/** Tells the journal, in the order of time. */
+export function appendNote(path: string, note: Note): void {
+  appendFileSync(path, `${JSON.stringify({ time: new Date().toISOString(), ...note })}\n`)
+}
+
+export const readNotes = (path: string): Note[] => readLines(path) as Note[]

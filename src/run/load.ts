@@ -1,33 +1,34 @@
 /** A trained model from a run's folder. */
-import { join } from 'node:path'
 import { loadWeights } from '../checkpoint/checkpoint.ts'
-import { SherdError } from '../errors.ts'
 import type { MachineRequest } from '../machine/plan.ts'
 import { planMachine } from '../machine/plan.ts'
 import { setThreads } from '../tensor/context.ts'
 import { objectiveOf } from './assemble.ts'
-import { openRun } from './folder.ts'
+import { openRun, trustedWeights } from './folder.ts'
 import type { Model } from './pictures.ts'
 
 export interface LoadedModel extends Model {
   /** Optimizer steps that the weights have seen. */
   readonly step: number
+  /** Checkpoints that are damaged and were passed over. */
+  readonly warnings: readonly string[]
 }
 
 /** The model of a run's latest checkpoint. Throws `RUN` without one. */
 export function loadModel(dir: string, device: MachineRequest['device'] = 'auto'): LoadedModel {
-  const { config, facts, latest } = openRun(dir)
-  if (!latest) throw new SherdError('RUN', `${join(dir, 'checkpoints')} has no checkpoint yet.`)
+  const { config, facts } = openRun(dir)
+  const { checkpoint, warnings } = trustedWeights(dir)
   const machine = planMachine({ ...config.train, device, workers: config.data.workers })
   setThreads(machine.threads)
   const objective = objectiveOf(config, machine.device)
-  const parameters = loadWeights(latest.path, objective.rows, machine.device)
+  const parameters = loadWeights(checkpoint.path, objective.rows, machine.device)
   return {
     config,
     objective,
     parameters,
     statistics: facts.statistics,
     device: machine.device,
-    step: latest.step,
+    step: checkpoint.step,
+    warnings,
   }
 }

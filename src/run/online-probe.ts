@@ -45,6 +45,7 @@ export async function openOnlineProbe(
   const encoder = {
     ...{ config, parameters, statistics, device, machine },
     ...{ dimensions: dimensionsOf(config), precision: machine.precision, origin: { path: dir, step: null } },
+    warnings: [],
   }
   const settings: EvaluateOptions['settings'] = {
     ...{ neighbours: [NEIGHBOURS], temperature: knnDefaults.temperature, shots: [] },

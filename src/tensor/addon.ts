@@ -48,6 +48,9 @@ export interface Addon {
   seed(seed: number): void
   setThreads(threads: number): void
   synchronize(device: string): void
+  lock(path: string): number | null
+  unlock(descriptor: number): void
+  quitAtSecondSignal(): void
   build(): EngineBuild
 }
 

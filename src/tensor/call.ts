@@ -59,12 +59,46 @@ export function callRaw(name: string, args: readonly Argument[]): NativeResult {
   )
 }
 
+/** What an operator made of its arguments. */
+export interface Called {
+  /** With its namespace. */
+  readonly name: string
+  readonly args: readonly Argument[]
+  readonly results: readonly Tensor[]
+}
+
+let witness: ((called: Called) => void) | null = null
+
+/** Runs `body` and tells `see` of every operator that is called in it, but for those that `see` calls itself. */
+export function witnessing<T>(see: (called: Called) => void, body: () => T): T {
+  const before = witness
+  const own = (called: Called) => {
+    witness = null
+    try {
+      see(called)
+    } finally {
+      witness = own
+    }
+  }
+  witness = own
+  try {
+    return body()
+  } finally {
+    witness = before
+  }
+}
+
+const tell = (name: string, args: readonly Argument[], results: readonly Tensor[]) =>
+  witness?.({ name: qualified(name), args, results })
+
 /** Calls an operator that returns one tensor. */
 export function call(name: string, ...args: Argument[]): Tensor {
   const result = callRaw(name, args)
   if (typeof result !== 'number')
     throw new SherdError('TENSOR', `${qualified(name)} does not return one tensor`)
-  return new Tensor(result)
+  const made = new Tensor(result)
+  tell(name, args, [made])
+  return made
 }
 
 /** Calls an operator that returns several tensors; undefined ones are left out of the scope as `null`. */
@@ -72,9 +106,15 @@ export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
   const result = callRaw(name, args)
   if (!Array.isArray(result))
     throw new SherdError('TENSOR', `${qualified(name)} does not return several tensors`)
-  return (result as readonly NativeResult[]).map((each) =>
+  const made = (result as readonly NativeResult[]).map((each) =>
     typeof each === 'number' ? new Tensor(each) : null,
   )
+  tell(
+    name,
+    args,
+    made.filter((each) => each !== null),
+  )
+  return made
 }
 
 /** Calls an operator for its effect on its arguments. What it returns is freed at once. */

@@ -1,4 +1,5 @@
 /** What training tells while it runs. Logging, checkpoints and pictures are consumers of this stream. */
+import type { NotFinite } from '../tensor/finite.ts'
 
 /** One optimizer step. Units are in the names; `loss` and `gradientNorm` are those before the update. */
 export interface StepEvent {
@@ -14,4 +15,11 @@ export interface StepEvent {
   readonly stepSeconds: number
   /** How long the step waited for decoded images. */
   readonly dataWaitSeconds: number
+}
+
+/** A step whose loss or gradient was not finite. It changed nothing; its images are spent. */
+export interface TroubleEvent extends Pick<StepEvent, 'step' | 'learningRate' | 'loss' | 'gradientNorm'> {
+  readonly kind: 'trouble'
+  /** The first tensor that was not finite; null where a second look found none. */
+  readonly first: NotFinite | null
 }

@@ -3,8 +3,9 @@ import { SherdError } from '../errors.ts'
 import { learningRateAt, type Schedule } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader.ts'
 import { clearGradients } from '../tensor/context.ts'
+import { describeNotFinite, type NotFinite } from '../tensor/finite.ts'
 import type { MaskPlan } from '../token/mask.ts'
-import type { StepEvent } from './events.ts'
+import type { StepEvent, TroubleEvent } from './events.ts'
 import { untimed } from './span.ts'
 import {
   accumulateGradients,
@@ -13,6 +14,7 @@ import {
   type Trainee,
   type UpdateOptions,
 } from './step.ts'
+import { traceGradients, traceLoss } from './trouble.ts'
 
 export interface TrainOptions<Plan = MaskPlan> {
   readonly trainee: Trainee<Plan>
@@ -35,15 +37,33 @@ const seconds = () => performance.now() / 1000
 // LibTorch blocks the thread for a whole step; without this, Ctrl-C would never be heard.
 const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** Trains until the schedule ends or the signal aborts. Throws `NON_FINITE` with step and learning rate. */
-export async function* train<Plan>(options: TrainOptions<Plan>): AsyncGenerator<StepEvent> {
+/**
+ * Trains until the schedule ends or the signal aborts. A step that is not finite changes nothing and is told; whether to go on
+ * is for whoever listens.
+ */
+export async function* train<Plan>(
+  options: TrainOptions<Plan>,
+): AsyncGenerator<StepEvent | TroubleEvent, void, undefined> {
   const { trainee, schedule, signal } = options
   const { span = untimed } = trainee
   for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++)
     yield await span('step', () => takeStep(step, options))
 }
 
-async function takeStep<Plan>(step: number, options: TrainOptions<Plan>): Promise<StepEvent> {
+/** For whoever cannot go on from such a step. Throws `NON_FINITE` with step, learning rate and the first tensor. */
+export function expectFinite(event: StepEvent | TroubleEvent): StepEvent {
+  if (event.kind === 'step') return event
+  throw new SherdError('NON_FINITE', describeTrouble(event))
+}
+
+/** What happened, in one line. */
+export function describeTrouble({ step, learningRate, loss, gradientNorm, first }: TroubleEvent): string {
+  const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
+  const where = first ? `; first: ${describeNotFinite(first)}` : ''
+  return `Step ${step} gave ${what} at learning rate ${learningRate.toPrecision(3)}${where}`
+}
+
+async function takeStep<Plan>(step: number, options: TrainOptions<Plan>): Promise<StepEvent | TroubleEvent> {
   const { trainee, loader, toMicroBatch, schedule, update, accumulate, samples } = options
   const { span = untimed } = trainee
   const started = seconds()
@@ -51,33 +71,31 @@ async function takeStep<Plan>(step: number, options: TrainOptions<Plan>): Promis
   let loss = 0
   let images = 0
   let dataWaitSeconds = 0
+  let first: NotFinite | null = null
   clearGradients(trainee.parameters.values())
   for (let part = 0; part < accumulate; part++) {
     const asked = seconds()
     const batch = await span('data wait', () => loader.next())
     dataWaitSeconds += seconds() - asked
-    loss += accumulateGradients(trainee, () => toMicroBatch(batch), accumulate) / accumulate
+    const make = () => toMicroBatch(batch)
+    if (Number.isFinite(loss)) {
+      loss += accumulateGradients(trainee, make, accumulate) / accumulate
+      if (!Number.isFinite(loss)) first = traceLoss(trainee, make)
+    } // else the step is lost, and its images are spent all the same
     images += batch.size
     await breathe()
   }
   const gradientNorm = Number.isFinite(loss)
     ? span('optimizer', () => applyUpdate(trainee, { ...update, learningRate }))
     : Number.NaN
-  if (!Number.isFinite(gradientNorm)) {
-    const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
-    throw new SherdError(
-      'NON_FINITE',
-      `Step ${step + 1} gave ${what} at learning rate ${learningRate.toPrecision(3)}`,
-    )
-  }
+  const told = { step: step + 1, loss, learningRate, gradientNorm }
+  if (!Number.isFinite(gradientNorm))
+    return { kind: 'trouble', ...told, first: first ?? traceGradients(trainee) }
   const stepSeconds = seconds() - started
   return {
     kind: 'step',
-    step: step + 1,
+    ...told,
     epoch: ((step + 1) * images) / samples,
-    loss,
-    learningRate,
-    gradientNorm,
     imagesPerSecond: images / stepSeconds,
     stepSeconds,
     dataWaitSeconds,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -48,7 +49,7 @@ describe('saveCheckpoint and loadCheckpoint', () => {
   it('bring back every bit of weights and optimizer, and the counts', () => {
     const dir = join(temporaryFolder(), 'not/there/yet')
     const before = training()
-    const path = saveCheckpoint(dir, before, 3)
+    const path = saveCheckpoint(dir, before, { keep: 3 })
     expect(path).toBe(join(dir, 'step-00000003'))
     const live = liveTensors()
     const after = scope(() => {
@@ -64,7 +65,7 @@ describe('saveCheckpoint and loadCheckpoint', () => {
   })
 
   it('bring back weights that can be trained on', () => {
-    const path = saveCheckpoint(temporaryFolder(), training(), 1)
+    const path = saveCheckpoint(temporaryFolder(), training(), { keep: 1 })
     const { parameters } = loadCheckpoint(path, rows, 'cpu')
     scope(() => {
       const x = parameters.get('norm.bias')!
@@ -74,12 +75,19 @@ describe('saveCheckpoint and loadCheckpoint', () => {
   })
 
   it('hold three files that say what they are', () => {
-    const path = saveCheckpoint(temporaryFolder(), training(7), 1)
+    const path = saveCheckpoint(temporaryFolder(), training(7), { keep: 1 })
     expect(readdirSync(path).sort()).toEqual(['model.safetensors', 'optimizer.safetensors', 'state.json'])
+    const sealed = (name: string) => {
+      const bytes = readFileSync(join(path, name))
+      return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
+    }
     expect(JSON.parse(readFileSync(join(path, 'state.json'), 'utf8'))).toEqual({
-      format: 'sherd-checkpoint/1',
-      step: 7,
-      samples: 896,
+      format: 'sherd-checkpoint/2',
+      ...{ step: 7, samples: 896, skippedSteps: 0, rollbacks: 0 },
+      files: Object.fromEntries(
+        ['model.safetensors', 'optimizer.safetensors'].map((name) => [name, sealed(name)]),
+      ),
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
     })
     scope(() => {
       const model = readSafetensors(join(path, 'model.safetensors'))
@@ -97,7 +105,7 @@ describe('saveCheckpoint and loadCheckpoint', () => {
     const dir = temporaryFolder()
     const { parameters, optimizer } = training()
     for (const step of [1, 2, 10, 99_999_999, 100_000_000])
-      saveCheckpoint(dir, { parameters, optimizer, step, samples: 0 }, 3)
+      saveCheckpoint(dir, { parameters, optimizer, step, samples: 0 }, { keep: 3 })
     expect(listCheckpoints(dir)).toEqual(
       [10, 99_999_999, 100_000_000].map((step) => ({
         step,
@@ -109,8 +117,8 @@ describe('saveCheckpoint and loadCheckpoint', () => {
   it('replace a checkpoint of the same step', () => {
     const dir = temporaryFolder()
     const { parameters, optimizer } = training()
-    saveCheckpoint(dir, { parameters, optimizer, step: 5, samples: 1 }, 2)
-    const path = saveCheckpoint(dir, { parameters, optimizer, step: 5, samples: 2 }, 2)
+    saveCheckpoint(dir, { parameters, optimizer, step: 5, samples: 1 }, { keep: 2 })
+    const path = saveCheckpoint(dir, { parameters, optimizer, step: 5, samples: 2 }, { keep: 2 })
     expect(loadCheckpoint(path, rows, 'cpu').samples).toBe(2)
     expect(readdirSync(dir)).toEqual(['step-00000005'])
   })
@@ -119,7 +127,7 @@ describe('saveCheckpoint and loadCheckpoint', () => {
 describe('a write that was interrupted', () => {
   const interrupted = () => {
     const dir = temporaryFolder()
-    saveCheckpoint(dir, training(1), 2)
+    saveCheckpoint(dir, training(1), { keep: 2 })
     const left = join(dir, '.writing-step-00000002')
     mkdirSync(left)
     writeFileSync(join(left, 'model.safetensors'), 'half')
@@ -133,7 +141,7 @@ describe('a write that was interrupted', () => {
 
   it.each([2, 3])('is cleaned away by the next checkpoint, of step %d', (step) => {
     const { dir, left } = interrupted()
-    saveCheckpoint(dir, training(step), 2)
+    saveCheckpoint(dir, training(step), { keep: 2 })
     expect(existsSync(left)).toBe(false)
     expect(readdirSync(dir).sort()).toEqual(['step-00000001', `step-0000000${step}`])
     expect(loadCheckpoint(listCheckpoints(dir)[1]!.path, rows, 'cpu').step).toBe(step)
@@ -141,11 +149,11 @@ describe('a write that was interrupted', () => {
 
   it('leaves the old checkpoint of the step whole', () => {
     const dir = temporaryFolder()
-    const path = saveCheckpoint(dir, training(4), 2)
+    const path = saveCheckpoint(dir, training(4), { keep: 2 })
     const freed = tensor([1], [1])
     freed.dispose()
     const broken = { ...training(4), parameters: new Map([['norm.bias', freed]]) }
-    expect(() => saveCheckpoint(dir, broken, 2)).toThrow('already freed')
+    expect(() => saveCheckpoint(dir, broken, { keep: 2 })).toThrow('already freed')
     expect(loadCheckpoint(path, rows, 'cpu').step).toBe(4)
     expect(listCheckpoints(dir).map(({ step }) => step)).toEqual([4])
   })
@@ -165,42 +173,47 @@ describe('listCheckpoints', () => {
 })
 
 describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
-  const saved = () => saveCheckpoint(temporaryFolder(), training(), 1)
+  const saved = () => saveCheckpoint(temporaryFolder(), training(), { keep: 1 })
+  const change = (path: string, over: object) => {
+    const file = join(path, 'state.json')
+    writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...over }))
+  }
   const state = (path: string, text: string) => writeFileSync(join(path, 'state.json'), text)
-  const rewrite = (path: string, change: (tensors: Map<string, ReturnType<typeof tensor>>) => void) =>
+  const rewrite = (path: string, alter: (tensors: Map<string, ReturnType<typeof tensor>>) => void) =>
     scope(() => {
       const file = join(path, 'optimizer.safetensors')
-      const { tensors } = readSafetensors(file)
-      change(tensors)
-      writeSafetensors(file, tensors)
+      const { tensors, metadata } = readSafetensors(file)
+      alter(tensors)
+      writeSafetensors(file, tensors, metadata)
     })
   const name = 'exp_avg_sq.norm.bias'
 
   it.each<[string, RegExp, (path: string) => void]>([
     [
       'of another format',
-      /not a checkpoint of this version of sherd: .*sherd-checkpoint\/1/s,
-      (path) => state(path, '{"format":"sherd-checkpoint/2","step":1,"samples":1}'),
+      /not a checkpoint of this version of sherd: .*sherd-checkpoint\/2/s,
+      (path) => change(path, { format: 'sherd-checkpoint/1' }),
     ],
     [
       'without a step',
       /not a checkpoint of this version.*step/s,
-      (path) => state(path, '{"format":"sherd-checkpoint/1","samples":1}'),
+      (path) => change(path, { step: undefined }),
     ],
-    [
-      'with half a step',
-      /not a checkpoint of this version.*step/s,
-      (path) => state(path, '{"format":"sherd-checkpoint/1","step":0.5,"samples":1}'),
-    ],
+    ['with half a step', /not a checkpoint of this version.*step/s, (path) => change(path, { step: 0.5 })],
     [
       'with a negative count',
       /not a checkpoint of this version.*samples/s,
-      (path) => state(path, '{"format":"sherd-checkpoint/1","step":1,"samples":-1}'),
+      (path) => change(path, { samples: -1 }),
     ],
     [
       'with more than it knows',
       /not a checkpoint of this version.*more/s,
-      (path) => state(path, '{"format":"sherd-checkpoint/1","step":1,"samples":1,"more":1}'),
+      (path) => change(path, { more: 1 }),
+    ],
+    [
+      'with another count than was written',
+      /state.json holds other values than were written/,
+      (path) => change(path, { samples: 385 }),
     ],
     ['whose state is no JSON', /not a checkpoint of this version/, (path) => state(path, '{')],
     [
@@ -243,7 +256,7 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
 
 it('loadWeights needs the weights alone', () => {
   const before = training()
-  const path = saveCheckpoint(temporaryFolder(), before, 1)
+  const path = saveCheckpoint(temporaryFolder(), before, { keep: 1 })
   rmSync(join(path, 'optimizer.safetensors'))
   rmSync(join(path, 'state.json'))
   expect(values(loadWeights(path, rows, 'cpu'))).toEqual(values(before.parameters))

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
 import type { SherdError } from '../../src/errors.ts'
+import type { Batch } from '../../src/prepare/loader.ts'
 import { add, full, mul, sqrt, sum } from '../../src/tensor/ops.ts'
 import type { StepEvent } from '../../src/train/events.ts'
-import { type TrainOptions, train } from '../../src/train/loop.ts'
+import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 import { numbers } from '../tolerance.ts'
 import {
@@ -57,11 +58,11 @@ describe('a trajectory of ten steps', () => {
     const abort = new AbortController()
     const head: StepEvent[] = []
     for await (const event of train(tinyOptions(before, { signal: abort.signal }))) {
-      head.push(event)
+      head.push(expectFinite(event))
       if (event.step === 5) abort.abort()
     }
     expect(head.length).toBe(5)
-    const path = saveCheckpoint(temporaryFolder(), { ...before, step: 5, samples: 40 }, 1)
+    const path = saveCheckpoint(temporaryFolder(), { ...before, step: 5, samples: 40 }, { keep: 1 })
 
     const { parameters, optimizer, step, samples } = loadCheckpoint(path, before.objective.rows, 'cpu')
     const after: TinyTrainee = { ...before, parameters, optimizer }
@@ -192,7 +193,7 @@ describe('a number that is not finite stops the training', () => {
   async function run(trainee: TinyTrainee, options: Partial<TrainOptions>) {
     const events: StepEvent[] = []
     try {
-      for await (const event of train(tinyOptions(trainee, options))) events.push(event)
+      for await (const event of train(tinyOptions(trainee, options))) events.push(expectFinite(event))
     } catch (error) {
       return { events, error: error as SherdError }
     }
@@ -204,19 +205,28 @@ describe('a number that is not finite stops the training', () => {
     async (part) => {
       const [trainee, reference] = [tinyTrainee(), tinyTrainee()]
       const make = toMicroBatch(trainee)
+      const loader = tinyLoader(4)
       let batches = 0
+      let spoiled: Batch | undefined
       const { events, error } = await run(trainee, {
         accumulate: 2,
-        loader: tinyLoader(4),
+        loader: {
+          next: async () => {
+            const batch = await loader.next()
+            if (++batches === 4 + part) spoiled = batch
+            return batch
+          },
+        },
         toMicroBatch: (batch) => {
           const made = make(batch)
-          return ++batches === 4 + part ? { ...made, images: full(made.images.shape, Number.NaN) } : made
+          return batch === spoiled ? { ...made, images: full(made.images.shape, Number.NaN) } : made
         },
       })
+      expect(batches).toBe(6) // the images of the step are spent, whichever of them it was
       expect(events.length).toBe(2)
       expect([error.code, error.message]).toEqual([
         'NON_FINITE',
-        'Step 3 gave loss NaN at learning rate 0.0100',
+        'Step 3 gave loss NaN at learning rate 0.0100; first: the images: 720 NaN and 0 infinite of 720 numbers',
       ])
       for await (const { step } of train(tinyOptions(reference, { accumulate: 2, loader: tinyLoader(4) })))
         if (step === 2) break
@@ -239,7 +249,7 @@ describe('a number that is not finite stops the training', () => {
     const { error } = await run(high, { schedule: { peak: 0.01, floor: 0, warmupSteps: 0, totalSteps: 3 } })
     expect([error.code, error.message]).toEqual([
       'NON_FINITE',
-      'Step 1 gave loss Infinity at learning rate 0.0100',
+      'Step 1 gave loss Infinity at learning rate 0.0100; first: the result of aten::add.Scalar(float32[]): 0 NaN and 1 infinite of 1 number',
     ])
     expect(bits(trainee)).toEqual(before)
   })
@@ -262,7 +272,9 @@ describe('a number that is not finite stops the training', () => {
       schedule: { peak: 0.01, floor: 0, warmupSteps: 0, totalSteps: 3 },
     })
     expect(error.code).toBe('NON_FINITE')
-    expect(error.message).toBe('Step 1 gave gradient norm NaN at learning rate 0.0100')
+    expect(error.message).toBe(
+      'Step 1 gave gradient norm NaN at learning rate 0.0100; first: the gradient of norm.bias: 24 NaN and 0 infinite of 24 numbers',
+    )
     expect(bits(trainee)).toEqual(before)
   })
 })

@@ -5,7 +5,7 @@ import { initialAdamW } from '../../src/optim/adamw.ts'
 import type { Batch, Loader } from '../../src/prepare/loader.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
 import type { StepEvent } from '../../src/train/events.ts'
-import { type TrainOptions, train } from '../../src/train/loop.ts'
+import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
 import type { MicroBatch, Precision, Trainee } from '../../src/train/step.ts'
 import { tinyMae } from '../model/tiny-model.ts'
 import { wave } from '../tolerance.ts'
@@ -79,6 +79,6 @@ export const tinyOptions = (trainee: TinyTrainee, options: Partial<TrainOptions>
 /** Runs the loop to its end. */
 export async function trainAll(options: TrainOptions): Promise<StepEvent[]> {
   const events: StepEvent[] = []
-  for await (const event of train(options)) events.push(event)
+  for await (const event of train(options)) events.push(expectFinite(event))
   return events
 }

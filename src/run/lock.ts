@@ -1,0 +1,23 @@
+/** One process writes a run's folder. The lock is the system's, so it ends with its owner, however that ends. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import { SherdError } from '../errors.ts'
+import { type FileLock, lockFile } from '../tensor/process.ts'
+import { runPaths } from './folder.ts'
+
+/** Takes the run's folder, which must exist. Throws `RUN` with who has it. */
+export function lockRun(dir: string): FileLock {
+  const { lock: path } = runPaths(dir)
+  const lock = lockFile(path)
+  if (!lock) {
+    const owner = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''
+    throw new SherdError(
+      'RUN',
+      `${resolve(dir)} is being written by another process${owner && `, ${owner}`}. Wait for it, or end it.`,
+    )
+  }
+  const since = new Date().toISOString()
+  writeFileSync(path, `process ${process.pid} on ${hostname()} since ${since}\n`) // for the message above
+  return lock
+}

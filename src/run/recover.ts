@@ -1,0 +1,108 @@
+/** Where a run starts: from the latest checkpoint that is whole, or fresh; and where it goes back to when its numbers are lost. */
+import { existsSync, rmSync } from 'node:fs'
+import { latestWhole, loadCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
+import { type Listed, listCheckpoints, setAside, tidy } from '../checkpoint/keeping.ts'
+import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { draws } from '../random/draws.ts'
+import { callInPlace } from '../tensor/call.ts'
+import { noGrad } from '../tensor/context.ts'
+import type { Device } from '../tensor/tensor.ts'
+
+/** What is trained, and its counts. The tensors stay the same ones for the whole run; a rollback writes into them. */
+export interface RunState extends Training {
+  step: number
+  samples: number
+  skippedSteps: number
+  rollbacks: number
+  /** The step that the run last went back to; −1 before. Its checkpoint is known to be good. */
+  proven: number
+}
+
+export interface Start {
+  readonly rows: readonly ParameterRow[]
+  readonly seed: number
+  readonly device: Device
+}
+
+function fresh({ rows, seed, device }: Start): Required<Training> {
+  const parameters = initialParameters(rows, { seed, device })
+  return {
+    parameters,
+    optimizer: initialAdamW(parameters),
+    step: 0,
+    samples: 0,
+    skippedSteps: 0,
+    rollbacks: 0,
+  }
+}
+
+export interface Recovered {
+  readonly training: RunState
+  readonly checkpoint: Listed | null
+  /** Checkpoints that were damaged, where they are now. */
+  readonly damaged: readonly { readonly path: string; readonly reason: string }[]
+}
+
+/** The state to train from. Damaged checkpoints are moved out of the way; what an interrupted save has left is cleared. */
+export function startOrRecover(dir: string, start: Start): Recovered {
+  if (existsSync(dir)) tidy(dir)
+  const { checkpoint, damaged } = latestWhole(dir)
+  const aside = damaged.map(({ path, reason }) => ({ path: setAside(path), reason }))
+  const training = checkpoint ? loadCheckpoint(checkpoint.path, start.rows, start.device) : fresh(start)
+  return { training: { ...training, proven: -1 }, checkpoint, damaged: aside }
+}
+
+/** The seed of the order of samples: another one after each rollback. */
+export const orderSeed = (seed: number, rollbacks: number): number =>
+  rollbacks === 0 ? seed : draws({ seed, stream: 'rollback', epoch: 0, index: rollbacks }).below(2 ** 32)
+
+function copyInto(to: Parameters, from: Parameters): void {
+  noGrad(() => {
+    for (const [name, value] of to) callInPlace('copy_', value, from.get(name)!)
+  })
+  for (const each of from.values()) each.dispose()
+}
+
+export interface RollBackOptions {
+  readonly dir: string
+  readonly training: RunState
+  readonly start: Start
+  /** The first step in a row that was not finite. */
+  readonly lostAt: number
+  readonly maxRollbacks: number
+}
+
+export type RolledBack =
+  | { readonly isPossible: true; readonly checkpoint: Listed | null }
+  | { readonly isPossible: false; readonly message: string }
+
+/**
+ * Puts `training` back to the last good checkpoint, or to the beginning, with another order of samples. A checkpoint is good when a
+ * finite step came after it: the weights of the step before the trouble are what gave it. Later ones are removed. Not possible
+ * when the run went back to the same place `maxRollbacks` times.
+ */
+export function rollBack({ dir, training, start, lostAt, maxRollbacks }: RollBackOptions): RolledBack {
+  const all = listCheckpoints(dir)
+  const good = all.findLast(({ step }) => step <= Math.max(lostAt - 2, training.proven)) ?? null
+  const loaded = good ? loadCheckpoint(good.path, start.rows, start.device) : fresh(start)
+  const rollbacks = training.rollbacks + 1
+  if (rollbacks - loaded.rollbacks > maxRollbacks) {
+    const place = good ? `The last good checkpoint is ${good.path}.` : 'There is no good checkpoint yet.'
+    const times =
+      maxRollbacks === 0
+        ? ''
+        : ` The run went back there ${maxRollbacks} times, each time on in another order.`
+    for (const tensors of [loaded.parameters, loaded.optimizer.first, loaded.optimizer.second])
+      for (const each of tensors.values()) each.dispose()
+    return { isPossible: false, message: `${place}${times}` }
+  }
+  for (const { step, path } of all) if (step > loaded.step) rmSync(path, { recursive: true, force: true })
+  copyInto(training.parameters, loaded.parameters)
+  copyInto(training.optimizer.first, loaded.optimizer.first)
+  copyInto(training.optimizer.second, loaded.optimizer.second)
+  training.optimizer.step = loaded.optimizer.step
+  const { step, samples } = loaded
+  Object.assign(training, { step, samples, rollbacks, proven: step })
+  return { isPossible: true, checkpoint: good }
+}
