@@ -4,7 +4,14 @@
  * The public library. The same pieces that the commands are made of, in the order of the data flow.
  */
 
-export { listCheckpoints, loadCheckpoint, saveCheckpoint, type Training } from './checkpoint/checkpoint.ts'
+export {
+  damageOf,
+  latestWhole,
+  listCheckpoints,
+  loadCheckpoint,
+  saveCheckpoint,
+  type Training,
+} from './checkpoint/checkpoint.ts'
 export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
 // configuration and runs
 export { withOverride } from './config/overrides.ts'
@@ -72,13 +79,13 @@ export { measureStatistics } from './prepare/statistics.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export { benchData } from './run/data-bench.ts'
 export { type EncoderRequest, type OpenedEncoder, openEncoder } from './run/encoder.ts'
-export { type EvaluateOptions, evaluate, findSplit, type Report } from './run/evaluate.ts'
+export { type EvaluateOptions, evaluate, findSplit, judge, openImages, type Report } from './run/evaluate.ts'
 export { openReport, reportMarkdown, writeReport } from './run/evaluation-report.ts'
 export type { RunEvent } from './run/events.ts'
 export { featureFormat, writeFeatures } from './run/feature-file.ts'
 export { type FolderFeatures, featuresOf } from './run/features.ts'
 export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults } from './run/finetune.ts'
-export { type OpenedRun, openRun } from './run/folder.ts'
+export { isBlank, type OpenedRun, openRun } from './run/folder.ts'
 export { benchGemm } from './run/gemm-bench.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'
 export { withDeviation } from './run/markdown.ts'

@@ -98,8 +98,8 @@ export function saveCheckpoint(
       rmSync(leaving, { recursive: true, force: true })
     }
   } catch (error) {
+    tidyIfPossible(dir)
     if (error instanceof SherdError) throw error
-    rmSync(writing, { recursive: true, force: true })
     const last = listCheckpoints(dir).at(-1)
     const left = last ? `The latest one is whole: ${last.path}.` : 'There is none before it.'
     throw new SherdError('RUN', `Cannot write the checkpoint ${path}: ${explained(error)} ${left}`, {
@@ -107,6 +107,15 @@ export function saveCheckpoint(
     })
   }
   return path
+}
+
+/** After a failure: what the disk refuses now, the next save does. */
+function tidyIfPossible(dir: string): void {
+  try {
+    tidy(dir)
+  } catch {
+    // the failure that led here is the one to tell
+  }
 }
 
 function explained(error: unknown): string {

@@ -85,8 +85,9 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
   const { presetOf } = await import('../config/presets.ts')
   const { resolveConfig } = await import('../config/resolve.ts')
   const { isBlank } = await import('../run/folder.ts')
-  const resume = (flags.resume ?? false) && !isBlank(flags.out)
-  if (flags.resume && !resume && flags.data) note(`there is no run in ${flags.out} yet: beginning one`)
+  const isNew = flags.data !== undefined && isBlank(flags.out)
+  const resume = (flags.resume ?? false) && !isNew
+  if (flags.resume && isNew) note(`there is no run in ${flags.out} yet: beginning one`)
   const named = presetName === undefined ? undefined : presetOf(presetName)
   // A resumed run starts from its own saved configuration, a new one from the preset's.
   let base = named?.config ?? presetOf(defaultPreset).config

@@ -245,11 +245,12 @@ describe('sherd pretrain', () => {
     const args = [
       ...command('diverged'),
       ...set({ 'optim.baseLearningRate': 1e20, 'checkpoint.everySteps': 1 }),
+      ...set({ 'train.maxSkippedSteps': 0, 'train.maxRollbacks': 0, 'checkpoint.keep': 9 }),
     ]
     const { status, stderr } = await sherd(args, { cwd })
     expect(status).toBe(1)
     const [, step, good] = stderr.match(
-      /^error: Step (\d+) gave \D+ at learning rate \d\.\d+e\+\d+\. The last good checkpoint is diverged\/checkpoints\/step-0*(\d+)\. A lower/m,
+      /^error: Step (\d+) gave \D+ at learning rate \d\.\d+e\+\d+; first: .*\. The last good checkpoint is diverged\/checkpoints\/step-0*(\d+)\. A lower/m,
     )!
     expect(Number(good)).toBeLessThan(Number(step) - 1)
     expect(metricsOf(join(cwd, 'diverged'))).toHaveLength(Number(step) - 1)

@@ -1,0 +1,240 @@
+/** Everything that reads what strangers may have written, with whole files to damage. */
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { damageOf, loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { withOverride } from '../../src/config/overrides.ts'
+import { presetOf } from '../../src/config/presets.ts'
+import { resolveConfig } from '../../src/config/resolve.ts'
+import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
+import { initialAdamW } from '../../src/optim/adamw.ts'
+import { tryDecodeImage } from '../../src/prepare/decode.ts'
+import { openReader } from '../../src/prepare/image-reader.ts'
+import { readIndexMask } from '../../src/prepare/index-mask.ts'
+import { packImages } from '../../src/prepare/pack.ts'
+import { reasonOf } from '../../src/prepare/refusal.ts'
+import { createRun, openRun, type RunFacts } from '../../src/run/folder.ts'
+import { readMetrics, readNotes } from '../../src/run/journal.ts'
+import { openImageFolder } from '../../src/source/image-folder.ts'
+import { openMaskedFolder } from '../../src/source/masked-folder.ts'
+import { npyHeader, readNpy } from '../../src/source/npy.ts'
+import { openPack } from '../../src/source/packed-images.ts'
+import { scope } from '../../src/tensor/scope.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { rawPng } from '../prepare/make-png.ts'
+
+export interface Parser {
+  readonly name: string
+  /** Whole files; one of them is damaged. */
+  readonly samples: readonly Uint8Array[]
+  /** Reads the damaged file. What is wrong with it must come as a `SherdError`, or as a reason. */
+  readonly parse: (file: Buffer) => unknown
+}
+
+const rows: ParameterRow[] = [
+  { name: 'blocks.0.weight', shape: [3, 5], initial: 'xavier' },
+  { name: 'norm.bias', shape: [5], initial: 'ones' },
+]
+const LIMIT = 1e6 // pixels
+const SIDE = 24
+
+const pixels = Buffer.from(Array.from({ length: SIDE * SIDE * 3 }, (_, i) => (i * 37 + (i >> 5) * 11) % 256))
+const image = () => sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
+
+/** A file in the place of `path`, read by `body`. */
+const inPlace = (path: string, body: () => unknown) => (file: Buffer) => {
+  writeFileSync(path, file)
+  return body()
+}
+
+async function imageParsers(dir: string): Promise<Parser[]> {
+  const frames = Buffer.concat([pixels, pixels])
+  const kinds: Record<string, readonly Promise<Buffer>[]> = {
+    jpeg: [
+      image().jpeg().toBuffer(),
+      image().jpeg({ progressive: true }).toBuffer(),
+      image().grayscale().jpeg().toBuffer(),
+      image()
+        .withExif({ IFD0: { Orientation: '6' } })
+        .jpeg()
+        .toBuffer(),
+      image().resize(200, 150).jpeg({ quality: 95 }).toBuffer(),
+    ],
+    png: [
+      image().png().toBuffer(),
+      image().png({ palette: true }).toBuffer(),
+      image().ensureAlpha(0.5).png().toBuffer(),
+    ],
+    webp: [image().webp().toBuffer(), image().webp({ lossless: true }).toBuffer()],
+    tiff: [
+      image().tiff().toBuffer(),
+      image().tiff({ tile: true, tileWidth: 16, tileHeight: 16, compression: 'lzw' }).toBuffer(),
+    ],
+    gif: [
+      image().gif().toBuffer(),
+      sharp(frames, { raw: { width: SIDE, height: 2 * SIDE, channels: 3, pageHeight: SIDE } })
+        .gif()
+        .toBuffer(),
+    ],
+    avif: [image().avif({ effort: 0 }).toBuffer()],
+  }
+  const target = { width: 16, height: 16 }
+  const out = new Uint8Array(16 * 16 * 3)
+  return Promise.all(
+    Object.entries(kinds).map(async ([name, made]): Promise<Parser> => {
+      const path = join(dir, `image-${name}`)
+      const request = { target, channels: 3, minSide: 4, maxPixels: LIMIT }
+      const place = ({ width, height }: { width: number; height: number }) => ({
+        box: { left: 0, top: 0, width, height },
+        flip: false,
+      })
+      return {
+        name: `an image: ${name}`,
+        samples: await Promise.all(made),
+        parse: inPlace(path, () => tryDecodeImage(path, { ...request, place }, out)),
+      }
+    }),
+  )
+}
+
+/** All of them, with files below `dir`. */
+export async function parsers(dir: string): Promise<Parser[]> {
+  const parameters = initialParameters(rows, { seed: 1, device: 'cpu' })
+  const training = { parameters, optimizer: initialAdamW(parameters), step: 1, samples: 8 }
+  const checkpoint = saveCheckpoint(join(dir, 'checkpoints'), training, { keep: 1 })
+  const inCheckpoint = (name: string): Parser => {
+    const own = join(dir, `checkpoint-${name}`)
+    cpSync(checkpoint, own, { recursive: true })
+    return {
+      name: `a checkpoint's ${name}`,
+      samples: [readFileSync(join(own, name))],
+      parse: inPlace(join(own, name), () => {
+        damageOf(own)
+        return scope(() => {
+          const { parameters, optimizer } = loadCheckpoint(own, rows, 'cpu')
+          for (const list of [parameters, optimizer.first, optimizer.second])
+            for (const each of list.values()) each.dispose()
+        })
+      }),
+    }
+  }
+  const weights = join(dir, 'some.safetensors')
+  scope(() =>
+    writeSafetensors(
+      weights,
+      new Map([
+        ['a', tensor([1, 2, 3], [3])],
+        ['b.c', tensor([4], [1, 1])],
+      ]),
+      { format: 'pt' },
+    ),
+  )
+  const npy = join(dir, 'some.npy')
+  const array = Buffer.concat([npyHeader({ dtype: '<f4', shape: [3, 2] }), Buffer.alloc(24)])
+
+  const images = join(dir, 'images')
+  mkdirSync(join(images, 'a'), { recursive: true })
+  for (let i = 0; i < 3; i++) writeFileSync(join(images, 'a', `${i}.png`), await image().png().toBuffer())
+  const pack = join(dir, 'pack')
+  await packImages({ source: await openImageFolder(images), out: pack, version: '0' })
+  const inPack = (name: string): Parser => {
+    const own = join(dir, `pack-${name}`)
+    cpSync(pack, own, { recursive: true })
+    return {
+      name: `a pack's ${name}`,
+      samples: [readFileSync(join(own, name))],
+      parse: inPlace(join(own, name), async () => {
+        const source = openPack(own)
+        const reader = openReader(source, 1)
+        try {
+          const out = new Uint8Array(8 * 8 * 3 * source.files.length)
+          const place = () => ({ box: { left: 0, top: 0, width: 4, height: 4 }, flip: false })
+          const wanted = source.files.map((_, index) => ({ index, row: index, place }))
+          await reader.read(wanted, {
+            target: { width: 8, height: 8 },
+            channels: 3,
+            minSide: 1,
+            maxPixels: LIMIT,
+            out,
+          })
+        } finally {
+          reader.close()
+        }
+      }),
+    }
+  }
+
+  const run = join(dir, 'run')
+  const facts: RunFacts = {
+    ...{ format: 'sherd-run/1', preset: 'tiny', started: new Date(0).toISOString() },
+    data: { dir: images, files: 3, fingerprint: '0', classes: [] },
+    statistics: { mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2] },
+    engine: { libtorch: '1', device: 'cpu', precision: 'float32', threads: 1 },
+  }
+  createRun(run, resolveConfig({}), facts)
+  const inRun = (name: string): Parser => {
+    const own = join(dir, `run-${name}`)
+    cpSync(run, own, { recursive: true })
+    return {
+      name: `a run's ${name}`,
+      samples: [readFileSync(join(own, name))],
+      parse: inPlace(join(own, name), () => openRun(own)),
+    }
+  }
+  const journal = join(dir, 'journal.jsonl')
+
+  const masked = join(dir, 'masked')
+  for (const name of ['images', 'masks']) mkdirSync(join(masked, name), { recursive: true })
+  const mask = (colour: 0 | 3, depth: 1 | 2 | 4 | 8) =>
+    rawPng({
+      width: 8,
+      height: 4,
+      colour,
+      depth,
+      values: Array.from({ length: 32 }, (_, i) => i % 2 ** depth),
+    })
+  for (const name of ['images', 'masks']) writeFileSync(join(masked, name, 'a.png'), mask(0, 8))
+  const maskPath = join(dir, 'mask.png')
+
+  const base = presetOf('mae-demo').config
+  return [
+    {
+      name: 'safetensors',
+      samples: [readFileSync(weights)],
+      parse: inPlace(weights, () => scope(() => void readSafetensors(weights))),
+    },
+    ...['model.safetensors', 'optimizer.safetensors', 'state.json'].map(inCheckpoint),
+    {
+      name: 'npy',
+      samples: [array],
+      parse: inPlace(npy, () => readNpy(npy, { dtype: /<f4/, shape: [3, 2] })),
+    },
+    ...readdirSync(pack).map(inPack),
+    ...['config.json', 'run.json'].map(inRun),
+    {
+      name: 'a journal',
+      samples: [Buffer.from('{"step":1,"loss":2}\n{"kind":"probe","step":2}\n')],
+      parse: inPlace(journal, () => [readMetrics(journal), readNotes(journal)]),
+    },
+    {
+      name: 'a --set',
+      samples: ['train.steps=5', 'data.scale=[0.2,1]', 'optim.clipGradientNorm=null', 'data.crop=center'].map(
+        (text) => Buffer.from(text),
+      ),
+      parse: (file) => resolveConfig(withOverride(base, file.toString('utf8'))),
+    },
+    {
+      name: 'a mask',
+      samples: [mask(0, 8), mask(3, 8), mask(3, 4), mask(0, 1)],
+      // Why libpng refuses is told in its own words, as for images.
+      parse: inPlace(maskPath, () => readIndexMask(maskPath, LIMIT).catch(reasonOf)),
+    },
+    {
+      name: 'names of classes',
+      samples: [Buffer.from('ground\nbox\ndisc\n')],
+      parse: inPlace(join(masked, 'classes.txt'), () => openMaskedFolder(masked)),
+    },
+    ...(await imageParsers(dir)),
+  ]
+}
