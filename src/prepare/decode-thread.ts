@@ -36,7 +36,14 @@ export function startDecodeThread(
   workerFile: string,
 ): DecodeThread {
   configureDecoder()
-  const worker = new Worker(workerFile, { workerData: job, name: 'sherd decode', execArgv: [] })
+  // Its garbage is addresses and messages. Given more room, V8 takes tens of megabytes before it looks for any.
+  const resourceLimits = { maxYoungGenerationSizeMb: 4 }
+  const worker = new Worker(workerFile, {
+    workerData: job,
+    name: 'sherd decode',
+    execArgv: [],
+    resourceLimits,
+  })
   worker.on('message', onMessage)
   const died = (how: string) =>
     onMessage({ kind: 'failure', code: 'RUN', message: `The decoding thread ${how}.` })

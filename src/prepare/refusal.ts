@@ -11,6 +11,8 @@ export function refuse(reason: string): never {
  * many lines that lead up to one, the last.
  */
 export function reasonOf(error: unknown): string {
+  const path = (error as NodeJS.ErrnoException | null)?.path
+  if (path?.includes('\ufffd')) return 'its name, or that of its folder, is not valid UTF-8: rename it'
   const isOurs = error instanceof SherdError
   const isFileSystem = error instanceof Error && 'syscall' in error
   if (isOurs || isFileSystem) return messageOf(error)

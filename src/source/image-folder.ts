@@ -33,6 +33,9 @@ export interface ImageFolder {
   readonly labels: Int32Array | null
 }
 
+/** What stands for bytes that are not UTF-8. */
+const UNREADABLE = '\ufffd'
+
 interface Found {
   readonly images: string[]
   /** Visible files that are no images: told to the user when there is nothing else. */
@@ -80,12 +83,18 @@ interface Folder {
 async function walk(folder: Folder, found: Found): Promise<void> {
   const path = join(folder.root, folder.below)
   const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
+    // A name that is not UTF-8 cannot be asked for: the folder stands for itself, and is told about as a file would be.
+    if (path.includes(UNREADABLE)) return null
     throw new SherdError(
       'SOURCE',
       `Cannot read the folder ${path}: ${messageOf(error)}. Make it readable, move it away, or put a dot before its name.`,
       { cause: error },
     )
   })
+  if (!entries) {
+    found.images.push(`${folder.below}${UNREADABLE}`)
+    return
+  }
   const deeper: Promise<void>[] = []
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue

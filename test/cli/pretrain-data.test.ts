@@ -1,9 +1,9 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { blackPng, writeScenes } from '../prepare/make-images.ts'
-import { metricsOf, readLines, sherd, tiny, workFolder } from './sherd.ts'
+import { metricsOf, readLines, sherd, start, tiny, until, workFolder } from './sherd.ts'
 
 /** `count` images that can be read, in `images` below a new folder. */
 async function withImages(count: number): Promise<{ cwd: string; dir: string }> {
@@ -102,6 +102,67 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
     expect(Math.max(...metricsOf(join(cwd, 'run')).map(({ residentBytes }) => residentBytes))).toBeLessThan(
       1e9,
     )
+  })
+
+  it('takes what can be read of a folder of everything that goes wrong, and tells what cannot', async () => {
+    const { cwd, dir } = await withImages(40)
+    const plain = sharp({ create: { width: 24, height: 24, channels: 3, background: '#336699' } })
+    const path = (name: string) => join(dir, name)
+    // What only looks odd:
+    await plain.clone().png().toFile(path('png-called.jpg'))
+    await plain.clone().toColourspace('cmyk').jpeg().toFile(path('cmyk.jpg'))
+    const frames = { raw: { width: 24, height: 48, channels: 3, pageHeight: 24 } } as const
+    await sharp(Buffer.alloc(24 * 48 * 3, 99), frames)
+      .gif()
+      .toFile(path('animated.gif'))
+    symlinkSync(path('000.jpg'), path('linked.jpg'))
+    symlinkSync(dir, path('loop'))
+    // What cannot be read:
+    const whole = await plain.clone().png().toBuffer()
+    writeFileSync(path('empty.jpg'), '')
+    writeFileSync(path('text.jpg'), 'no image')
+    writeFileSync(path('cut.jpg'), await cutJpeg())
+    writeFileSync(path('cut.png'), whole.subarray(0, 60))
+    writeFileSync(path('vast.png'), blackPng(60_000, 60_000))
+    symlinkSync(path('gone'), path('dangling.jpg'))
+    writeFileSync(Buffer.concat([Buffer.from(`${dir}/b`), Buffer.of(0xff), Buffer.from('d.jpg')]), whole)
+    const folder = Buffer.concat([Buffer.from(`${dir}/folder`), Buffer.of(0xfe)])
+    mkdirSync(folder)
+    writeFileSync(Buffer.concat([folder, Buffer.from('/inside.png')]), whole)
+    const { status, stderr } = await pretrain(cwd, '--set', 'data.maxSkippedShare=0.3')
+    expect(stderr).not.toMatch(/\n {4}at /)
+    expect(status).toBe(0)
+    const reasons = Object.fromEntries(skipped(cwd).map(({ file, reason }) => [file, reason]))
+    expect(reasons).toEqual({
+      'empty.jpg': 'the file is empty',
+      'text.jpg': expect.stringMatching(/^expected a JPEG, .*but the file starts with "no image"$/) as string,
+      'cut.jpg': expect.stringMatching(/^cannot be decoded/) as string,
+      'cut.png': expect.stringMatching(/^cannot be decoded/) as string,
+      'vast.png': expect.stringMatching(/60000 x 60000 pixels are more than the limit/) as string,
+      'dangling.jpg': expect.stringMatching(/ENOENT/) as string,
+      'b\ufffdd.jpg': expect.stringMatching(/is not valid UTF-8: rename it/) as string,
+      'folder\ufffd/\ufffd': expect.stringMatching(/is not valid UTF-8: rename it/) as string,
+    })
+  })
+
+  it('goes on when files vanish or change while it trains', async () => {
+    const { cwd, dir } = await withImages(60)
+    const args = ['pretrain', 'mae-tiny-cifar10', '--data', 'images', '--out', 'run', '--steps', '400']
+    const more = tiny({ 'train.batchSize': 20, 'data.maxSkippedShare': 0.2 })
+    const running = start([...args, ...more], { cwd })
+    await until(() => metricsOf(join(cwd, 'run')).length >= 3, 'three steps')
+    for (const name of ['010.jpg', '020.jpg', '030.jpg']) rmSync(join(dir, name))
+    writeFileSync(join(dir, '040.jpg'), 'now it is text')
+    await sharp({ create: { width: 90, height: 20, channels: 3, background: '#fff' } })
+      .jpeg()
+      .toFile(join(dir, '050.jpg')) // another image, and another size
+    expect((await running.ended).status).toBe(0)
+    expect(
+      skipped(cwd)
+        .map(({ file }) => file)
+        .sort(),
+    ).toEqual(['010.jpg', '020.jpg', '030.jpg', '040.jpg'])
+    expect(metricsOf(join(cwd, 'run'))).toHaveLength(400)
   })
 
   it('refuses a folder without images', async () => {
