@@ -1,5 +1,6 @@
 /** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object a line, readable while the run goes on. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { messageOf, SherdError } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
 import { writeWhole } from './folder.ts'
@@ -45,13 +46,30 @@ export function rewindMetrics(path: string, step: number): void {
   writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''))
 }
 
+/** Throws `RUN` when the disk is full or the folder is gone. */
+function appendLine(path: string, line: object): void {
+  try {
+    appendFileSync(path, `${JSON.stringify(line)}\n`)
+  } catch (error) {
+    throw new SherdError(
+      'RUN',
+      `Cannot write ${path}: ${messageOf(error)}. Mend it, then go on with --resume.`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+export const appendSkipped = (path: string, file: SkippedFile): void => appendLine(path, file)
+
 export function appendProbe(path: string, metric: ProbeMetric): void {
-  appendFileSync(path, `${JSON.stringify(metric)}\n`)
+  appendLine(path, metric)
 }
 
 export function appendMetric(path: string, { kind: _, ...step }: StepEvent): Metric {
   const metric: Metric = { ...step, residentBytes: process.memoryUsage.rss(), time: new Date().toISOString() }
-  appendFileSync(path, `${JSON.stringify(metric)}\n`)
+  appendLine(path, metric)
   return metric
 }
 
@@ -63,7 +81,7 @@ export interface Note {
 
 /** Tells the journal, in the order of time. */
 export function appendNote(path: string, note: Note): void {
-  appendFileSync(path, `${JSON.stringify({ time: new Date().toISOString(), ...note })}\n`)
+  appendLine(path, { time: new Date().toISOString(), ...note })
 }
 
 export const readNotes = (path: string): Note[] => readLines(path) as Note[]

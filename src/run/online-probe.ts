@@ -28,15 +28,14 @@ export interface ProbeMetric {
 const NEIGHBOURS = 20
 const EPOCHS = 30
 
+/** Looks at a model's weights as they are. */
+export type OnlineProbe = (step: number) => Promise<ProbeMetric>
+
 /**
  * Checks the images now, so that a mistake is told before training begins. What it returns looks at the model's weights as
  * they are when it is called. Throws `SOURCE`.
  */
-export async function openOnlineProbe(
-  dir: string,
-  model: Model,
-  machine: MachinePlan,
-): Promise<(step: number) => Promise<ProbeMetric>> {
+export async function openOnlineProbe(dir: string, model: Model, machine: MachinePlan): Promise<OnlineProbe> {
   const data = findSplit(dir)
   const train = await openSource(data.train)
   expectLabels(train)

@@ -25,7 +25,7 @@ describe('configDifferences', () => {
   it('lets nothing change that decides what is learned from what', () => {
     const free = (key: string) =>
       /^(checkpoint|log)\./.test(key) ||
-      /\.(steps|epochs|device|precision|kernels|recompute|threads|workers|prefetchBatches|maxSkippedShare)$/.test(
+      /\.(steps|epochs|device|precision|kernels|recompute|threads|workers|prefetchBatches|maxSkippedShare|maxSkippedSteps|maxRollbacks)$/.test(
         key,
       )
     const learned = configKeys().filter((key) => !free(key))
