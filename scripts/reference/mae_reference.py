@@ -61,7 +61,9 @@ def parameter_shapes(config: dict) -> dict[str, tuple[int, ...]]:
     return shapes | {"decoder_pred.weight": (p * p * c, e), "decoder_pred.bias": (p * p * c,)}
 
 
-def random_weights(config: dict, generator: torch.Generator) -> Tensors:
+def random_weights(
+    config: dict, generator: torch.Generator, shapes: dict[str, tuple[int, ...]] | None = None
+) -> Tensors:
     """Xavier-uniform linear maps; every other parameter random too, so that no two can be swapped unnoticed."""
 
     def draw(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -73,7 +75,7 @@ def random_weights(config: dict, generator: torch.Generator) -> Tensors:
         noise = 0.1 * torch.randn(shape, generator=generator)
         return 1 + noise if "norm" in name and name.endswith("weight") else noise
 
-    return {name: draw(name, shape) for name, shape in parameter_shapes(config).items()}
+    return {name: draw(name, shape) for name, shape in (shapes or parameter_shapes(config)).items()}
 
 
 # --- The equations ----------------------------------------------------------------------------------------------
@@ -161,7 +163,9 @@ def forward(w: Tensors, config: dict, images: Tensor, noise: Tensor) -> Tensors:
     return {"loss": (error * mask).sum() / mask.sum(), "pred": pred, "mask": mask, "latent": latent}
 
 
-def expected(config: dict, optimizer: dict, weights: Tensors, images: Tensor, noise: Tensor) -> Tensors:
+def expected(
+    config: dict, optimizer: dict, weights: Tensors, images: Tensor, noise: Tensor, forward=forward
+) -> Tensors:
     """Every `expected.` tensor: step 0 in full, then one AdamW step for each draw of noise [S, B, N]."""
     w = {name: tensor.clone().requires_grad_() for name, tensor in weights.items()}
     adamw = torch.optim.AdamW(

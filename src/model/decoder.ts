@@ -14,15 +14,19 @@ import { applyBlocks, applyLinear, blockRows, linearRows, normRows } from './blo
 import { type Dimensions, decoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
-export function decoderRows(d: Dimensions): ParameterRow[] {
+/** The rows of a decoder whose features become pixels by what `headRows` describes. */
+export function decoderRowsWith(headRows: readonly ParameterRow[], d: Dimensions): ParameterRow[] {
   return [
     ...linearRows('decoder_embed', d.width, d.decoderWidth),
     { name: 'mask_token', shape: [1, 1, d.decoderWidth], initial: 'token' },
     ...blockRows('decoder_blocks', decoderBlocks(d)),
     ...normRows('decoder_norm', d.decoderWidth),
-    ...linearRows('decoder_pred', d.decoderWidth, patchWidth(d)),
+    ...headRows,
   ]
 }
+
+export const decoderRows = (d: Dimensions): ParameterRow[] =>
+  decoderRowsWith(linearRows('decoder_pred', d.decoderWidth, patchWidth(d)), d)
 
 export interface DecoderInput {
   /** [B, 1 + K, D] */
@@ -33,7 +37,7 @@ export interface DecoderInput {
 }
 
 /** The features of the tokens from `from` on, of cls, K kept and M hidden patches: [B, 1 + K + M − from, E]. */
-function features(
+export function decoderFeatures(
   { latent, plan, positions }: DecoderInput,
   from: number,
   weights: Weights,
@@ -66,7 +70,7 @@ const predict = (x: Tensor, weights: Weights) => applyLinear(x, within(weights, 
 export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
   return scope(() => {
     const [, K] = expectShape(input.plan.kept, ['B', 'K'], 'decode: plan.kept')
-    return predict(features(input, 1 + K, weights, d), weights)
+    return predict(decoderFeatures(input, 1 + K, weights, d), weights)
   })
 }
 
@@ -74,6 +78,6 @@ export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimension
 export function decodeAll(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
   return scope(() => {
     expectShape(input.plan.restore, ['B', 'N'], 'decode: plan.restore')
-    return take(predict(features(input, 1, weights, d), weights), input.plan.restore)
+    return take(predict(decoderFeatures(input, 1, weights, d), weights), input.plan.restore)
   })
 }

@@ -13,25 +13,37 @@ import { applyBlocks, type BlocksOptions, blockRows, normRows } from './block.ts
 import { type Dimensions, encoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
-export function encoderRows(d: Dimensions): ParameterRow[] {
+/** The rows of an encoder whose patches are embedded by what `embedRows` describes. */
+export function encoderRowsWith(embedRows: readonly ParameterRow[], d: Dimensions): ParameterRow[] {
   return [
     { name: 'cls_token', shape: [1, 1, d.width], initial: 'token' },
-    {
-      name: 'patch_embed.proj.weight',
-      shape: [d.width, d.channels, d.patchSize, d.patchSize],
-      initial: 'xavier',
-    },
-    { name: 'patch_embed.proj.bias', shape: [d.width], initial: 'zeros' },
+    ...embedRows,
     ...blockRows('blocks', encoderBlocks(d)),
     ...normRows('norm', d.width),
   ]
 }
 
-/** patches [B, N, P·P·C] → [B, N, D]. The reference's convolution of stride P, as the linear map that it is. */
-function embed(patches: Tensor, weights: Weights, d: Dimensions): Tensor {
-  const kernel = weights('patch_embed.proj.weight') // [D, C, P, P]
-  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [d.width, patchWidth(d)]) // channel last, like a patch
-  return linear(patches, { weight: matrix, bias: weights('patch_embed.proj.bias') })
+export const encoderRows = (d: Dimensions): ParameterRow[] =>
+  encoderRowsWith(embedRows('patch_embed', d.channels, d), d)
+
+/** The rows of a patch embedding `name` of `channels` bands. */
+export function embedRows(
+  name: string,
+  channels: number,
+  { width, patchSize }: Pick<Dimensions, 'width' | 'patchSize'>,
+): ParameterRow[] {
+  return [
+    { name: `${name}.proj.weight`, shape: [width, channels, patchSize, patchSize], initial: 'xavier' },
+    { name: `${name}.proj.bias`, shape: [width], initial: 'zeros' },
+  ]
+}
+
+/** patches […, P·P·C] → […, D]. The reference's convolution of stride P, as the linear map that it is. */
+export function embedPatches(patches: Tensor, weights: Weights): Tensor {
+  const kernel = weights('proj.weight') // [D, C, P, P]
+  const [D, C, P] = kernel.shape as readonly [number, number, number, number]
+  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [D, P * P * C]) // channel last, like a patch
+  return linear(patches, { weight: matrix, bias: weights('proj.bias') })
 }
 
 export interface EncoderInput {
@@ -48,24 +60,42 @@ export interface EncodeOptions extends Pick<BlocksOptions, 'onChange'> {
   readonly norm?: boolean
 }
 
+/** Tokens that were embedded already, by whatever made them of pixels. */
+export interface EmbeddedTokens {
+  /** [B, K, D] the tokens to see. */
+  readonly x: Tensor
+  /** [N, D] */
+  readonly positions: Tensor
+  /** [B, K] the position of each. */
+  readonly kept: Tensor
+}
+
+/** The latent [B, 1 + K, D] of embedded tokens after the final norm; row 0 is cls. `embedded` is called inside a scope. */
+export function encodeTokens(
+  embedded: () => EmbeddedTokens,
+  weights: Weights,
+  d: Dimensions,
+  { norm = true, ...options }: EncodeOptions = {},
+): Tensor {
+  return scope(() => {
+    const tokens = scope(() => tokenSequence({ ...embedded(), cls: weights('cls_token') }))
+    const last = norm ? within(weights, 'norm') : null
+    return applyBlocks(tokens, within(weights, 'blocks'), last, encoderBlocks(d), options)
+  })
+}
+
 /** The latent [B, 1 + K, D] after the final norm; row 0 is cls. */
 export function encode(
   { patches, kept, positions }: EncoderInput,
   weights: Weights,
   d: Dimensions,
-  { norm = true, ...options }: EncodeOptions = {},
+  options: EncodeOptions = {},
 ): Tensor {
   const [B, N] = expectShape(patches, ['B', 'N', patchWidth(d)], 'encode: patches')
-  return scope(() => {
-    const tokens = scope(() =>
-      tokenSequence({
-        x: embed(kept ? take(patches, kept) : patches, weights, d), // [B, K, D]
-        positions,
-        kept: kept ?? expand(arange(N, { dtype: 'int64', device: patches.device }), [B, N]),
-        cls: weights('cls_token'),
-      }),
-    )
-    const last = norm ? within(weights, 'norm') : null
-    return applyBlocks(tokens, within(weights, 'blocks'), last, encoderBlocks(d), options)
+  const embedded = () => ({
+    x: embedPatches(kept ? take(patches, kept) : patches, within(weights, 'patch_embed')), // [B, K, D]
+    positions,
+    kept: kept ?? expand(arange(N, { dtype: 'int64', device: patches.device }), [B, N]),
   })
+  return encodeTokens(embedded, weights, d, options)
 }

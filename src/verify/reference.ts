@@ -19,6 +19,16 @@ const configSchema = z.strictObject({
   maskRatio: z.number().gt(0).lt(1),
   normalizeTarget: z.boolean(),
   layerNormEpsilon: z.number().positive().default(1e-6),
+  /** Of objective `satmae`. */
+  spectral: z
+    .strictObject({
+      groups: z.array(z.array(z.number().int().min(0)).min(1)).min(1),
+      groupWidth: z.number().int().positive(),
+      decoderGroupWidth: z.number().int().positive(),
+      isConsistent: z.boolean(),
+      statistics: z.enum(['group', 'band', 'all']),
+    })
+    .optional(),
 })
 const optimizerSchema = z.object({
   learningRate: z.number(),
@@ -33,6 +43,7 @@ export interface Reference {
   readonly dimensions: Dimensions
   readonly maskRatio: number
   readonly normalizeTarget: boolean
+  readonly spectral?: z.infer<typeof configSchema>['spectral']
   readonly optimizer: z.infer<typeof optimizerSchema>
   readonly tensors: ReadonlyMap<string, Tensor>
 }
@@ -56,13 +67,23 @@ export function readReference(path: string): Reference {
         `its format is ${metadata.format ? `"${metadata.format}"` : 'not stated'}, expected "sherd-reference/1"`,
       )
     }
-    const { maskRatio, normalizeTarget, ...dimensions } = parseMetadata(
+    const { maskRatio, normalizeTarget, spectral, ...dimensions } = parseMetadata(
       metadata.config,
       'config',
       configSchema,
     )
     const optimizer = parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema)
-    return { objective: metadata.objective ?? '', dimensions, maskRatio, normalizeTarget, optimizer, tensors }
+    return {
+      ...{
+        objective: metadata.objective ?? '',
+        dimensions,
+        maskRatio,
+        normalizeTarget,
+        spectral,
+        optimizer,
+        tensors,
+      },
+    }
   } catch (error) {
     throw new SherdError(
       'VALUE',

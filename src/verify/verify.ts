@@ -6,6 +6,7 @@ import { messageOf, SherdError } from '../errors.ts'
 import { loadParameters, type Parameters, weightsOf } from '../model/parameters.ts'
 import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
+import { satmae } from '../objective/satmae.ts'
 import { adamWStep, initialAdamW } from '../optim/adamw.ts'
 import { gradientsOf } from '../optim/gradients.ts'
 import { backward, clearGradients, noGrad } from '../tensor/context.ts'
@@ -33,7 +34,16 @@ export interface Verification {
 // The key third of a qkv bias has no true gradient (softmax ignores it); Adam amplifies the rounding noise there.
 const finalTolerance = (name: string) => (name.endsWith('attn.qkv.bias') ? 2e-3 : 2e-4)
 
-const objectivesInReferences = { mae } as const
+type Making = (reference: Reference, device: Device) => Objective
+
+const objectivesInReferences = {
+  mae: (reference, device) => mae({ ...reference, device }),
+  satmae: ({ spectral, dimensions, maskRatio, normalizeTarget }, device) => {
+    if (!spectral) throw new SherdError('VALUE', 'its configuration has no "spectral" groups')
+    const statistics = normalizeTarget ? spectral.statistics : null
+    return satmae({ ...spectral, dimensions, maskRatio, statistics, device })
+  },
+} satisfies Record<string, Making>
 
 function objectiveOf(reference: Reference, device: Device): Objective {
   const { objective } = reference
@@ -41,7 +51,7 @@ function objectiveOf(reference: Reference, device: Device): Objective {
     const known = Object.keys(objectivesInReferences).join(', ')
     throw new SherdError('VALUE', `its objective is "${objective}"; this version checks: ${known}`)
   }
-  return objectivesInReferences[objective as keyof typeof objectivesInReferences]({ ...reference, device })
+  return objectivesInReferences[objective as keyof typeof objectivesInReferences](reference, device)
 }
 
 /** The largest absolute difference; a NaN anywhere or another length is infinitely far. */

@@ -29,19 +29,21 @@ const latent = (values: readonly number[], kept: Tensor | null) =>
     ),
   )
 
-it.each(readdirSync(folder))('names and shapes are those of %s', (file) =>
-  scope(() => {
-    const { dimensions, tensors } = readReference(join(folder, file))
-    const stored = [...tensors].flatMap(([name, x]) =>
-      name.startsWith('weights.') ? [[name.slice('weights.'.length), x.shape.join('×')]] : [],
-    )
-    const ours = [...encoderRows(dimensions), ...decoderRows(dimensions)].map(({ name, shape }) => [
-      name,
-      shape.join('×'),
-    ])
-    expect(Object.fromEntries(ours)).toEqual(Object.fromEntries(stored))
-    expect(ours.length).toBe(stored.length)
-  }),
+it.each(readdirSync(folder).filter((name) => name.startsWith('mae-')))(
+  'names and shapes are those of %s',
+  (file) =>
+    scope(() => {
+      const { dimensions, tensors } = readReference(join(folder, file))
+      const stored = [...tensors].flatMap(([name, x]) =>
+        name.startsWith('weights.') ? [[name.slice('weights.'.length), x.shape.join('×')]] : [],
+      )
+      const ours = [...encoderRows(dimensions), ...decoderRows(dimensions)].map(({ name, shape }) => [
+        name,
+        shape.join('×'),
+      ])
+      expect(Object.fromEntries(ours)).toEqual(Object.fromEntries(stored))
+      expect(ours.length).toBe(stored.length)
+    }),
 )
 
 describe('encode', () => {

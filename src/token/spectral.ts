@@ -1,0 +1,127 @@
+/**
+ * Tokens of spectral groups (SatMAE, Cong et al. 2022, section 3.2): every location of the grid has a token for each group of bands.
+ * Token g · L + l is that of group g at location l.
+ */
+import { SherdError } from '../errors.ts'
+import { call } from '../tensor/call.ts'
+import { add, arange, argsort, cat, indexSelect, mul, reshape, toDevice } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { expectShape } from '../tensor/shape.ts'
+import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Grid, tokenCount } from './grid.ts'
+import { sineCosinePositions } from './position.ts'
+
+/** The numbers of the bands of each group. No band is in two of them; one that is in none is neither seen nor predicted. */
+export type SpectralGroups = readonly (readonly number[])[]
+
+/** Throws `VALUE` when groups are empty, overlap or name bands that are not there. */
+export function checkGroups(groups: SpectralGroups, channels: number): void {
+  const seen = new Map<number, number>()
+  const refuse = (what: string) => {
+    throw new SherdError('VALUE', `Spectral groups: ${what}`)
+  }
+  if (groups.length === 0) refuse('expected at least one')
+  for (const [g, bands] of groups.entries()) {
+    if (bands.length === 0) refuse(`group ${g} has no bands`)
+    for (const band of bands) {
+      if (!(Number.isInteger(band) && band >= 0 && band < channels))
+        refuse(`group ${g} has band ${band}, expected 0 to ${channels - 1}`)
+      if (seen.has(band)) refuse(`band ${band} is in group ${seen.get(band)} and in group ${g}`)
+      seen.set(band, g)
+    }
+  }
+}
+
+/** The encoding [width] of a whole number: all sines, then all cosines, of n · 10000^(−k / (width/2)). */
+export function sineCosine(n: number, width: number): Float32Array {
+  if (width < 2 || width % 2 !== 0)
+    throw new SherdError('SHAPE', `The encoding of a group needs an even width, got ${width}`)
+  const half = width / 2
+  return Float32Array.from({ length: width }, (_, i) => {
+    const angle = n * 10000 ** (-(i % half) / half)
+    return i < half ? Math.sin(angle) : Math.cos(angle)
+  })
+}
+
+/** The table [G · L, width]: the place in width − groupWidth numbers, and behind it the group. */
+export function spectralPositions(
+  grid: Grid,
+  groups: number,
+  { width, groupWidth }: { width: number; groupWidth: number },
+): Float32Array {
+  const locations = tokenCount(grid)
+  const placeWidth = width - groupWidth
+  const places = sineCosinePositions(grid, placeWidth)
+  const table = new Float32Array(groups * locations * width)
+  for (let g = 0; g < groups; g++) {
+    const own = sineCosine(g, groupWidth)
+    for (let l = 0; l < locations; l++) {
+      const at = (g * locations + l) * width
+      table.set(places.subarray(l * placeWidth, (l + 1) * placeWidth), at)
+      table.set(own, at + placeWidth)
+    }
+  }
+  return table
+}
+
+/** The same as a tensor. */
+export const spectralPositionsOn = (
+  grid: Grid,
+  groups: number,
+  widths: { width: number; groupWidth: number },
+  device: Device,
+): Tensor =>
+  toDevice(tensor(spectralPositions(grid, groups, widths), [groups * tokenCount(grid), widths.width]), device)
+
+/** Which of a batch's tokens belong to a group. */
+export interface Route {
+  /** [n] their rows among the B · K tokens. */
+  readonly rows: Tensor
+  /** [n] b · L + l: their rows among the patches [B · L, …] of the group. */
+  readonly places: Tensor
+}
+
+/** Parts tokens [B, K] by their group. How many each sample has of a group may differ. */
+export function routeByGroup(
+  tokens: Tensor,
+  { groups, locations }: { groups: number; locations: number },
+): readonly Route[] {
+  const [B, K] = expectShape(tokens, ['B', 'K'], 'routeByGroup: tokens')
+  return scope(() => {
+    const flat = reshape(tokens, [B * K])
+    const group = call('div.Scalar_mode', flat, locations, 'floor')
+    const sample = call(
+      'div.Scalar_mode',
+      arange(B * K, { dtype: 'int64', device: tokens.device }),
+      K,
+      'floor',
+    )
+    const place = add(mul(sample, locations), call('remainder.Scalar', flat, locations))
+    return Array.from({ length: groups }, (_, g) => {
+      const rows = reshape(call('nonzero', call('eq.Scalar', group, g)), [-1])
+      return { rows, places: indexSelect(place, 0, rows) }
+    })
+  })
+}
+
+/** What was computed for each route [n_g, D], back in the order of the tokens: [B, K, D]. */
+export function joinRoutes(
+  parts: readonly Tensor[],
+  routes: readonly Route[],
+  [B, K]: readonly [number, number],
+): Tensor {
+  return scope(() => {
+    const order = argsort(
+      reshape(
+        cat(
+          routes.map(({ rows }) => rows),
+          0,
+        ),
+        [1, B * K],
+      ),
+      1,
+    ) // where each row went
+    const all = cat(parts, 0)
+    return reshape(indexSelect(all, 0, reshape(order, [B * K])), [B, K, all.shape[1]!])
+  })
+}
