@@ -1,4 +1,4 @@
-"""Checks reference files against the peer model (bench/peers/mae.py) and against this folder's own equations.
+"""Checks reference files against this folder's own equations and, of mae, against the peer model (bench/peers/mae.py).
 
     python3 scripts/reference/check.py FILE...
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 import mae_reference
+import satmae_reference
 from mae_reference import Tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench" / "peers"))
@@ -84,16 +85,28 @@ def compare(file: Tensors, got: Tensors) -> bool:
     return passed
 
 
+def satmae_results(*arguments) -> Tensors:
+    return mae_reference.expected(*arguments, satmae_reference.forward)
+
+
+# How the numbers of each objective are computed again; the peer knows no spectral groups.
+WAYS = {
+    "mae": (("peer", peer_results), ("equations", mae_reference.expected)),
+    "satmae": (("equations", satmae_results),),
+}
+
+
 def check(path: Path) -> bool:
     tensors, metadata = mae_reference.read_safetensors(path)
-    if metadata.get("format") != "sherd-reference/1" or metadata.get("objective") != "mae":
-        print(f"{path.name}: not a sherd-reference/1 file of the objective mae")
+    ways = WAYS.get(metadata.get("objective"), ())
+    if metadata.get("format") != "sherd-reference/1" or not ways:
+        print(f"{path.name}: not a sherd-reference/1 file of {' or '.join(WAYS)}")
         return False
     config, optimizer = json.loads(metadata["config"]), json.loads(metadata["optimizer"])
     weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
     arguments = (config, optimizer, weights, tensors["input.images"], tensors["input.noise"])
     passed = True
-    for label, results in (("peer", peer_results), ("equations", mae_reference.expected)):
+    for label, results in ways:
         print(f"{path.name}: {label}")
         passed &= compare(tensors, results(*arguments))
     return passed
