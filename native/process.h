@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,11 +29,26 @@ inline int lockFile(const std::string& path) {
 namespace signals {
 struct sigaction before[64];
 volatile sig_atomic_t heard = 0;
+pid_t sender = 0;
+timespec since = {};
+
+inline double secondsSince(const timespec& start) {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec - start.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - start.tv_nsec);
+}
 
 // The first signal goes to Node's own handler, which JavaScript hears when the step is over; the second ends the process.
+// Whoever stops a whole job signals each of its processes, and a supervisor hands on what it gets: the same wish from two
+// senders within a second is one.
 inline void handle(int signal, siginfo_t* info, void* context) {
-  heard = heard + 1;
-  if (heard > 1) _exit(128 + signal);
+  if (heard != 0) {
+    if (info->si_pid == sender || secondsSince(since) > 1) _exit(128 + signal);
+    return;
+  }
+  heard = 1;
+  sender = info->si_pid;
+  clock_gettime(CLOCK_MONOTONIC, &since);
   const struct sigaction& node = before[signal];
   if (node.sa_flags & SA_SIGINFO)
     node.sa_sigaction(signal, info, context);
@@ -41,10 +57,10 @@ inline void handle(int signal, siginfo_t* info, void* context) {
 }
 }  // namespace signals
 
-// From now on the second SIGINT or SIGTERM ends the process at once, even inside an operator. Handlers of JavaScript must
+// From now on the second SIGINT, SIGTERM or SIGHUP ends the process at once, even inside an operator. Handlers of JavaScript must
 // be there already.
 inline void quitAtSecondSignal() {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction now = {};
     if (sigaction(signal, nullptr, &now) != 0) continue;
     if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == signals::handle) continue;

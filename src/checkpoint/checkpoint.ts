@@ -12,8 +12,8 @@ import type { AdamWState } from '../optim/adamw.ts'
 import { toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
-import { brokenSeal, flush } from './durable.ts'
-import { isExpired, type Keeping, listCheckpoints, tidy } from './keeping.ts'
+import { brokenSeal, flush, isDamage } from './durable.ts'
+import { isExpired, type Keeping, listCheckpoints, removeCheckpoint, tidy } from './keeping.ts'
 import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
 export type { Keeping } from './keeping.ts'
@@ -25,10 +25,11 @@ const names = {
   state: 'state.json',
 } as const
 
+const FORMAT = 'sherd-checkpoint/2'
 const count = z.number().int().min(0)
 const seal = z.strictObject({ bytes: count, sha256: z.string().regex(/^[0-9a-f]{64}$/u) })
 const stateSchema = z.strictObject({
-  format: z.literal('sherd-checkpoint/2'),
+  format: z.literal(FORMAT),
   /** Optimizer steps taken, skipped ones included. */
   step: count,
   /** Samples consumed. */
@@ -60,11 +61,30 @@ function stateText(state: State): string {
   return `${JSON.stringify({ ...state, sha256 }, null, 2)}\n`
 }
 
-/** Throws what is wrong with it. */
+/** Throws what is wrong with it; `RUN` when nothing is wrong but that another version wrote it, or that it may not be read. */
 function readState(path: string): State {
+  const file = join(path, names.state)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (isDamage(error)) throw error
+    throw new SherdError('RUN', `Cannot read ${file}: ${messageOf(error)}. Mend that; nothing was changed.`, {
+      cause: error,
+    })
+  }
   const { sha256, ...rest } = z
-    .looseObject({ sha256: z.string().optional() })
-    .parse(JSON.parse(readFileSync(join(path, names.state), 'utf8')))
+    .looseObject({ sha256: z.string().optional(), format: z.unknown() })
+    .parse(JSON.parse(text))
+  if (
+    typeof rest.format === 'string' &&
+    /^sherd-checkpoint\/\d+$/u.test(rest.format) &&
+    rest.format !== FORMAT
+  )
+    throw new SherdError(
+      'RUN',
+      `${path} is of the format ${rest.format}; this version of sherd reads ${FORMAT}. Go on with the version that wrote it.`,
+    )
   const state = stateSchema.parse(rest)
   const own = createHash('sha256').update(JSON.stringify(state)).digest('hex')
   if (sha256 !== own) throw new Error(`${names.state} holds other values than were written`)
@@ -92,11 +112,7 @@ export function saveCheckpoint(
     replaceFolder(writing, path, join(dir, `.replaced-${name}`))
     flush(dir)
     const all = listCheckpoints(dir)
-    for (const old of all.filter(({ step }) => isExpired(step, all, keeping))) {
-      const leaving = join(dir, `.removing-${folderName(old.step)}`)
-      renameSync(old.path, leaving) // so that no half checkpoint has a checkpoint's name
-      rmSync(leaving, { recursive: true, force: true })
-    }
+    for (const old of all) if (isExpired(old.step, all, keeping)) removeCheckpoint(old.path)
   } catch (error) {
     tidyIfPossible(dir)
     if (error instanceof SherdError) throw error
@@ -138,7 +154,7 @@ function writeInto(
     [names.weights]: writeSafetensors(join(folder, names.weights), parameters, about),
     [names.moments]: writeSafetensors(join(folder, names.moments), moments, { step: String(optimizer.step) }),
   } as State['files']
-  const state: State = { format: 'sherd-checkpoint/2', step, samples, skippedSteps, rollbacks, files }
+  const state: State = { format: FORMAT, step, samples, skippedSteps, rollbacks, files }
   writeFileSync(join(folder, names.state), stateText(state), { flush: true })
   flush(folder)
 }
@@ -155,7 +171,10 @@ function replaceFolder(from: string, to: string, aside: string): void {
   }
 }
 
-/** Why a checkpoint cannot be gone on from, or null. `files`: those that are looked at; default all. */
+/**
+ * Why a checkpoint cannot be gone on from, or null. `files`: those that are looked at; default all. Throws `RUN` where it is not
+ * damaged: another version wrote it, or it may not be read.
+ */
 export function damageOf(
   path: string,
   files: readonly (keyof State['files'])[] = [names.weights, names.moments],
@@ -164,6 +183,7 @@ export function damageOf(
   try {
     state = readState(path)
   } catch (error) {
+    if (error instanceof SherdError) throw error
     return notOurs(error)
   }
   for (const name of files) {
@@ -233,6 +253,7 @@ export function loadCheckpoint(
   try {
     state = readState(path)
   } catch (error) {
+    if (error instanceof SherdError) throw error
     throw new SherdError('CHECKPOINT', `${path}: ${notOurs(error)}`, { cause: error })
   }
   const parameters = loadWeights(path, rows, device)

@@ -1,6 +1,7 @@
 /** Files that are on the disk when a call returns, whole or absent, and how to tell that they are still what was written. */
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
+import { messageOf, SherdError } from '../errors.ts'
 
 /** Waits until the disk has a file, or the names in a folder. */
 export function flush(path: string): void {
@@ -39,10 +40,23 @@ export function sealOf(path: string): Seal {
   }
 }
 
-/** Why a file is not what was sealed, or null. */
+/** Whether a failure to read says something of the file and not of who reads it. */
+export const isDamage = (error: unknown): boolean =>
+  ['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')
+
+/** Why a file is not what was sealed, or null. Throws `RUN` when it may not be read. */
 export function brokenSeal(path: string, { bytes, sha256 }: Seal): string | null {
-  const size = statSync(path, { throwIfNoEntry: false })?.size
-  if (size === undefined) return 'is missing'
-  if (size !== bytes) return `has ${size} bytes, expected ${bytes}`
-  return sealOf(path).sha256 === sha256 ? null : 'holds other bytes than were written (its checksum differs)'
+  try {
+    const size = statSync(path, { throwIfNoEntry: false })?.size
+    if (size === undefined) return 'is missing'
+    if (size !== bytes) return `has ${size} bytes, expected ${bytes}`
+    return sealOf(path).sha256 === sha256
+      ? null
+      : 'holds other bytes than were written (its checksum differs)'
+  } catch (error) {
+    if (isDamage(error)) return `cannot be read (${messageOf(error)})`
+    throw new SherdError('RUN', `Cannot read ${path}: ${messageOf(error)}. Mend that; nothing was changed.`, {
+      cause: error,
+    })
+  }
 }

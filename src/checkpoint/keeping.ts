@@ -3,8 +3,10 @@ import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 export interface Keeping {
-  /** The latest checkpoints that stay, at least 1. */
+  /** The latest checkpoints that stay, of those that are saved every so many steps; and the newest, whenever it was saved. */
   readonly keep: number
+  /** How often a checkpoint is due; default 1. Others do not count, or a run that was stopped would keep fewer. */
+  readonly everySteps?: number
   /** Those whose step is a multiple of it stay, too; 0 for none. Default 0. */
   readonly keepEverySteps?: number
 }
@@ -29,10 +31,18 @@ export function listCheckpoints(dir: string): Listed[] {
 export function isExpired(
   step: number,
   all: readonly Listed[],
-  { keep, keepEverySteps = 0 }: Keeping,
+  { keep, everySteps = 1, keepEverySteps = 0 }: Keeping,
 ): boolean {
   if (keepEverySteps > 0 && step % keepEverySteps === 0) return false
-  return all.slice(-keep).every((each) => each.step !== step)
+  const due = all.filter((each) => each.step % everySteps === 0).slice(-keep)
+  return all.at(-1)?.step !== step && due.every((each) => each.step !== step)
+}
+
+/** Removes a checkpoint. It is renamed first, so that no half checkpoint has a checkpoint's name. */
+export function removeCheckpoint(path: string): void {
+  const leaving = join(dirname(path), `.removing-${basename(path)}`)
+  renameSync(path, leaving)
+  rmSync(leaving, { recursive: true, force: true })
 }
 
 /** Removes what an interrupted save has left, and puts a checkpoint back that was being replaced. */
@@ -46,9 +56,9 @@ export function tidy(dir: string): void {
   }
 }
 
-/** Moves a damaged checkpoint out of the way, without losing it: `damaged-step-…`. Returns its new path. */
-export function setAside(path: string): string {
-  const base = join(dirname(path), `damaged-${basename(path)}`)
+/** Moves a checkpoint out of the way, without losing it: `damaged-step-…`. Returns its new path. */
+export function setAside(path: string, as: 'damaged' | 'suspect' = 'damaged'): string {
+  const base = join(dirname(path), `${as}-${basename(path)}`)
   let to = base
   for (let again = 2; existsSync(to); again++) to = `${base}-${again}`
   renameSync(path, to)

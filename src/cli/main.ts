@@ -67,7 +67,7 @@ function missingLast(command: Command): void {
 function letReadersLeave(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error // EIO: the terminal is gone
     })
 }
 

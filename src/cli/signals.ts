@@ -2,17 +2,30 @@
 import { quitAtSecondSignal } from '../tensor/process.ts'
 import { note } from './output.ts'
 
-let stoppedBy: 'SIGINT' | 'SIGTERM' | undefined
+/** What ends a run, and the exit status of a command that it has stopped: 128 and the signal's number. */
+export const stopping = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+export type Stopping = keyof typeof stopping
+const names = Object.keys(stopping) as Stopping[]
+
+let stoppedBy: Stopping | undefined
 
 /** The exit status of a command that a signal has stopped. */
-export const stopStatus = (): number => (stoppedBy === 'SIGTERM' ? 143 : 130)
+export const stopStatus = (): number => stopping[stoppedBy ?? 'SIGINT']
 
-/** Aborts at the first Ctrl-C or SIGTERM; the second one ends the process at once. */
+/** The same wish may come from more than one sender: whoever signals all processes of a job, and a supervisor that hands it on. */
+const ONE_WISH = 1000 // ms
+
+/** Aborts at the first Ctrl-C, SIGTERM or SIGHUP; a later one ends the process at once. */
 export function stopSignal(doing = 'finishing this step and saving a checkpoint'): AbortSignal {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  let since = 0
+  for (const name of names) {
     process.on(name, () => {
-      if (stop.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
+      if (stop.signal.aborted) {
+        if (performance.now() - since > ONE_WISH) process.exit(stopping[name])
+        return
+      }
+      since = performance.now()
       stoppedBy = name
       stop.abort()
       note(`${name}: ${doing} (again to quit at once) …`)

@@ -6,6 +6,7 @@ import { listCheckpoints } from '../checkpoint/keeping.ts'
 import { runPaths } from '../run/folder.ts'
 import { appendNote } from '../run/journal.ts'
 import { duration, note, warn } from './output.ts'
+import { type Stopping, stopping } from './signals.ts'
 
 export interface SuperviseOptions {
   readonly out: string
@@ -18,7 +19,7 @@ export interface SuperviseOptions {
  * Statuses after which starting again would change nothing: done, an error that was told, a command written wrongly, a signal that
  * was meant. Everything else is a crash: a signal nobody sent here (9 of the kernel's memory killer, 11, 6 …), or an unknown status.
  */
-const meant = [0, 1, 2, 130, 143]
+const meant: readonly number[] = [0, 1, 2, ...Object.values(stopping)]
 
 const FIRST_WAIT = 1 // seconds; doubled after each crash in a row
 const LONGEST_WAIT = 60
@@ -43,21 +44,25 @@ interface Ended {
 /** Runs until the training ends by itself or cannot be kept going. Sets the exit status. */
 export async function supervise(options: SuperviseOptions): Promise<void> {
   const { out, restarts } = options
-  const { journal } = runPaths(out)
+  const { journal, config } = runPaths(out)
   const tell = (event: string, more: object) => {
-    if (existsSync(out)) appendNote(journal, { event, ...more })
+    if (!existsSync(config)) return // the run's folder is being made, and must hold nothing else
+    try {
+      appendNote(journal, { event, ...more })
+    } catch {
+      // it is printed, too
+    }
   }
   let child: ChildProcess | undefined
-  let isStopping = false
+  let stoppedBy: Stopping | undefined
   const waiting = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGUSR1'] as const)
+  for (const name of Object.keys(stopping) as Stopping[])
     process.on(name, () => {
-      if (name !== 'SIGUSR1') {
-        isStopping = true
-        waiting.abort()
-      }
+      stoppedBy ??= name
+      waiting.abort()
       child?.kill(name)
     })
+  process.on('SIGUSR1', () => child?.kill('SIGUSR1'))
   let reached = latestStep(out)
   for (let crashes = 0, isFirst = true; ; isFirst = false) {
     child = startChild(isFirst, options)
@@ -66,8 +71,8 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
       child!.once('exit', (status, signal) => resolve({ status, signal }))
     })
     child = undefined
-    if ((status !== null && meant.includes(status)) || isStopping) {
-      process.exitCode = status ?? (signal === 'SIGTERM' ? 143 : 130)
+    if ((status !== null && meant.includes(status)) || stoppedBy) {
+      process.exitCode = status ?? stopping[stoppedBy ?? 'SIGTERM']
       return
     }
     const step = latestStep(out)
@@ -85,8 +90,8 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
     tell('restarted', { status, signal, crashes, fromStep: step, waitSeconds: wait })
     note(`the training ${how}: starting it again from ${place} in ${duration(wait)}`)
     await sleep(1000 * wait, undefined, { signal: waiting.signal }).catch(() => {})
-    if (isStopping) {
-      process.exitCode = 130
+    if (stoppedBy) {
+      process.exitCode = stopping[stoppedBy]
       return
     }
   }

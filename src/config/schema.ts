@@ -146,7 +146,14 @@ const trainSchema = z.strictObject({
 
 const checkpointSchema = z.strictObject({
   everySteps: positiveInteger.default(500),
-  keep: positiveInteger.default(2).describe('the latest checkpoints that stay'),
+  keep: z
+    .number()
+    .int()
+    .min(2)
+    .default(2)
+    .describe(
+      'the latest checkpoints that stay; the newest has not proven yet that training goes on from it',
+    ),
   keepEverySteps: z
     .number()
     .int()

@@ -2,6 +2,8 @@
  * Segmentation on a frozen encoder: a head reads the patches' tokens as a small picture of features and says the class of every
  * pixel. The features are cached once, so a head trains in a fraction of the time of the encoder.
  */
+
+import { SherdError } from '../errors.ts'
 import { initialParameters, type Parameters, type Weights, weightsOf } from '../model/parameters.ts'
 import type { Learner } from '../objective/objective.ts'
 import { initialAdamW } from '../optim/adamw.ts'
@@ -190,7 +192,12 @@ export function trainHead(
         1,
       )
       const learningRate = learningRateAt(epoch * perEpoch + place, schedule)
-      applyUpdate(trainee, { ...adamW, learningRate, weightDecay })
+      const norm = applyUpdate(trainee, { ...adamW, learningRate, weightDecay })
+      if (!Number.isFinite(norm))
+        throw new SherdError(
+          'NON_FINITE',
+          `The ${head} head (seed ${seed}) gave a gradient norm of ${norm} in epoch ${epoch + 1} at learning rate ${learningRate.toPrecision(3)}: a lower one may help.`,
+        )
     }
     onEpoch?.(epoch, total / perEpoch)
   }

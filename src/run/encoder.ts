@@ -1,6 +1,7 @@
 /** An encoder to use: from a run's folder, one of its checkpoints, or a file of weights. */
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { damageOf } from '../checkpoint/checkpoint.ts'
 import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
 import { dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -85,6 +86,10 @@ function find({ model, config }: EncoderRequest): Found {
   const checkpoint = isFile ? dirname(path) : path
   const weights = join(checkpoint, 'model.safetensors')
   if (!Number.isNaN(stepOf(checkpoint)) && existsSync(weights) && (!isFile || path === weights)) {
+    const damage = existsSync(join(checkpoint, 'state.json'))
+      ? damageOf(checkpoint, ['model.safetensors'])
+      : null
+    if (damage) throw new SherdError('CHECKPOINT', `${checkpoint} is damaged: ${damage}. Take another one.`)
     const run = runAround(checkpoint)
     if (!run) return findFile(weights, config)
     const { config: own, facts } = openRun(run)

@@ -54,7 +54,7 @@ export const runPaths = (dir: string) => ({
   trace: join(dir, 'trace.json'),
 })
 
-/** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. */
+/** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. Throws `RUN`. */
 export function writeWhole(path: string, data: string | Uint8Array): void {
   try {
     writeFileSync(`${path}.writing`, data, { flush: true })
@@ -62,7 +62,7 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
     flush(dirname(path))
   } catch (error) {
     rmSync(`${path}.writing`, { force: true })
-    throw error
+    throw new SherdError('RUN', `Cannot write ${resolve(path)}: ${messageOf(error)}`, { cause: error })
   }
 }
 

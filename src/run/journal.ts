@@ -1,5 +1,5 @@
 /** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object a line, readable while the run goes on. */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
@@ -12,21 +12,25 @@ export interface Metric extends Omit<StepEvent, 'kind'> {
   readonly time: string
 }
 
-/** The lines of a file of JSON lines. One that was cut off by a crash is left out. */
-function readLines(path: string): unknown[] {
+type Line = Readonly<Record<string, unknown>>
+
+/** The lines of a file of JSON lines. What is no object, such as one that was cut off by a crash, is left out. */
+function readLines(path: string): Line[] {
   if (!existsSync(path)) return []
   return readFileSync(path, 'utf8')
     .split('\n')
     .flatMap((line) => {
       try {
-        return line ? [JSON.parse(line) as unknown] : []
+        const value = line ? (JSON.parse(line) as unknown) : null
+        return typeof value === 'object' && value !== null && !Array.isArray(value) ? [value as Line] : []
       } catch {
         return []
       }
     })
 }
 
-const readAll = (path: string) => readLines(path) as (Metric | ProbeMetric)[]
+const readAll = (path: string) =>
+  readLines(path).filter(({ step }) => typeof step === 'number') as unknown as (Metric | ProbeMetric)[]
 const isProbe = (line: Metric | ProbeMetric): line is ProbeMetric => 'kind' in line && line.kind === 'probe'
 
 /** The lines of the steps. */
@@ -37,7 +41,8 @@ export const readMetrics = (path: string): Metric[] =>
 export const readProbes = (path: string): ProbeMetric[] => readAll(path).filter(isProbe)
 
 /** The files in `skipped.jsonl`, which a run that goes on does not list again. */
-export const readSkipped = (path: string): SkippedFile[] => readLines(path) as SkippedFile[]
+export const readSkipped = (path: string): SkippedFile[] =>
+  readLines(path).filter(({ file }) => typeof file === 'string') as unknown as SkippedFile[]
 
 /** Forgets what a run logged after the checkpoint it goes on from, since it will log those steps again. */
 export function rewindMetrics(path: string, step: number): void {
@@ -46,10 +51,25 @@ export function rewindMetrics(path: string, step: number): void {
   writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''))
 }
 
+/** Whether a file ends in the middle of a line. */
+function endsOpen(path: string): boolean {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  if (size === 0) return false
+  const file = openSync(path, 'r')
+  try {
+    const last = Buffer.alloc(1)
+    readSync(file, last, 0, 1, size - 1)
+    return last[0] !== 0x0a
+  } finally {
+    closeSync(file)
+  }
+}
+
 /** Throws `RUN` when the disk is full or the folder is gone. */
 function appendLine(path: string, line: object): void {
   try {
-    appendFileSync(path, `${JSON.stringify(line)}\n`)
+    const end = endsOpen(path) ? '\n' : '' // a line that a crash has cut off must not take this one with it
+    appendFileSync(path, `${end}${JSON.stringify(line)}\n`)
   } catch (error) {
     throw new SherdError(
       'RUN',
@@ -84,4 +104,5 @@ export function appendNote(path: string, note: Note): void {
   appendLine(path, { time: new Date().toISOString(), ...note })
 }
 
-export const readNotes = (path: string): Note[] => readLines(path) as Note[]
+export const readNotes = (path: string): Note[] =>
+  readLines(path).filter(({ event }) => typeof event === 'string') as unknown as Note[]

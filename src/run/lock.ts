@@ -18,6 +18,10 @@ export function lockRun(dir: string): FileLock {
     )
   }
   const since = new Date().toISOString()
-  writeFileSync(path, `process ${process.pid} on ${hostname()} since ${since}\n`) // for the message above
+  try {
+    writeFileSync(path, `process ${process.pid} on ${hostname()} since ${since}\n`) // for the message above
+  } catch {
+    // a full disk; the lock holds without it
+  }
   return lock
 }

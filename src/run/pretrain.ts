@@ -18,7 +18,7 @@ import type { Trainee } from '../train/step.ts'
 import { loaderOptions, objectiveOf } from './assemble.ts'
 import { begin, goOn } from './begin.ts'
 import type { RunEvent } from './events.ts'
-import { createRun, isBlank, runPaths, writeWhole } from './folder.ts'
+import { createRun, isBlank, makeFolder, runPaths, writeWhole } from './folder.ts'
 import { appendMetric, readMetrics, rewindMetrics } from './journal.ts'
 import { lockRun } from './lock.ts'
 import { openOnlineProbe } from './online-probe.ts'
@@ -80,8 +80,11 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
     const { probe: probeDir, probeEverySteps, pictureEverySteps } = config.log
     const look = probeDir === null ? null : await openOnlineProbe(probeDir, model, machine)
-    if (!resume) createRun(out, config, facts) // only now, so that a run that could not begin leaves nothing behind
-    lock ??= lockRun(out)
+    if (!lock) {
+      makeFolder(resolve(out)) // only now, so that a run that could not begin leaves nothing behind
+      lock = lockRun(out)
+      createRun(out, config, facts)
+    }
     const { path = paths.trace, steps: profiledSteps = 0 } = options.profile ?? {}
     const trace =
       options.profile && openTrace({ path, steps: profiledSteps, warmUp: unprofiledSteps, device })
@@ -115,6 +118,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     let pictured: { readonly step: number; readonly path: string } | null = null
     let probedStep = -1
     let inARow = 0
+    let updates = training.optimizer.step
     let isLost = true // what was trained; then it is trained again from a good checkpoint
     while (isLost) {
       isLost = false
@@ -149,10 +153,12 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
             if (!met.rolledBack) continue
             saved = met.rolledBack.checkpoint
             step = training.step
+            updates = training.optimizer.step
             isLost = true
             break
           }
           inARow = 0
+          updates = training.optimizer.step
           lastLoss = event.loss
           trace?.counters(() => ({
             ...{ loss: event.loss, 'images/s': event.imagesPerSecond, 'live tensors': liveTensors() },
@@ -178,8 +184,10 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
         }
       } catch (error) {
         upkeep.note('failed', { step, message: messageOf(error) })
-        // Broken data or a dead worker do not spoil the weights. A checkpoint after a step that was not finite is none.
-        if (inARow === 0 && step !== saved?.step && step > training.step) trySaving(() => upkeep.save(step))
+        // Broken data or a dead worker do not spoil the weights. A step that was not finite, or an update that failed
+        // half way, leaves none to save.
+        const isWhole = inARow === 0 && training.optimizer.step === updates
+        if (isWhole && step !== saved?.step && step > training.step) trySaving(() => upkeep.save(step))
         throw error
       } finally {
         await loader.close()

@@ -1,7 +1,8 @@
 /** Where a run starts: from the latest checkpoint that is whole, or fresh; and where it goes back to when its numbers are lost. */
-import { existsSync, rmSync } from 'node:fs'
-import { latestWhole, loadCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
-import { type Listed, listCheckpoints, setAside, tidy } from '../checkpoint/keeping.ts'
+import { existsSync } from 'node:fs'
+import { damageOf, latestWhole, loadCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
+import { type Listed, listCheckpoints, removeCheckpoint, setAside, tidy } from '../checkpoint/keeping.ts'
+import { SherdError } from '../errors.ts'
 import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import { initialAdamW } from '../optim/adamw.ts'
 import { draws } from '../random/draws.ts'
@@ -48,6 +49,11 @@ export interface Recovered {
 export function startOrRecover(dir: string, start: Start): Recovered {
   if (existsSync(dir)) tidy(dir)
   const { checkpoint, damaged } = latestWhole(dir)
+  if (!checkpoint && damaged.length > 0)
+    throw new SherdError(
+      'RUN',
+      `No checkpoint of ${dir} can be used:\n${damaged.map(({ path, reason }) => `  ${path}: ${reason}`).join('\n')}\nRestore one, or begin a new run.`,
+    )
   const aside = damaged.map(({ path, reason }) => ({ path: setAside(path), reason }))
   const training = checkpoint ? loadCheckpoint(checkpoint.path, start.rows, start.device) : fresh(start)
   return { training: { ...training, proven: -1 }, checkpoint, damaged: aside }
@@ -70,7 +76,20 @@ export interface RollBackOptions {
   readonly start: Start
   /** The first step in a row that was not finite. */
   readonly lostAt: number
+  /** How often a checkpoint is due. Others are not gone back to: whether there are any depends on who stopped the run. */
+  readonly everySteps: number
   readonly maxRollbacks: number
+}
+
+/** The latest one before the trouble that is whole; damaged ones are set aside. */
+function goodCheckpoint({ dir, training, lostAt, everySteps }: RollBackOptions): Listed | null {
+  const latest = Math.max(lostAt - 2, training.proven)
+  const candidates = listCheckpoints(dir).filter(({ step }) => step <= latest && step % everySteps === 0)
+  for (const each of candidates.reverse()) {
+    if (damageOf(each.path) === null) return each
+    setAside(each.path)
+  }
+  return null
 }
 
 export type RolledBack =
@@ -79,12 +98,13 @@ export type RolledBack =
 
 /**
  * Puts `training` back to the last good checkpoint, or to the beginning, with another order of samples. A checkpoint is good when a
- * finite step came after it: the weights of the step before the trouble are what gave it. Later ones are removed. Not possible
- * when the run went back to the same place `maxRollbacks` times.
+ * finite step came after it: the weights of the step before the trouble are what gave it. Later ones are removed, or set aside where no
+ * other is left. Not possible when the run went back to the same place `maxRollbacks` times.
  */
-export function rollBack({ dir, training, start, lostAt, maxRollbacks }: RollBackOptions): RolledBack {
+export function rollBack(options: RollBackOptions): RolledBack {
+  const { dir, training, start, maxRollbacks } = options
+  const good = goodCheckpoint(options)
   const all = listCheckpoints(dir)
-  const good = all.findLast(({ step }) => step <= Math.max(lostAt - 2, training.proven)) ?? null
   const loaded = good ? loadCheckpoint(good.path, start.rows, start.device) : fresh(start)
   const rollbacks = training.rollbacks + 1
   if (rollbacks - loaded.rollbacks > maxRollbacks) {
@@ -97,7 +117,9 @@ export function rollBack({ dir, training, start, lostAt, maxRollbacks }: RollBac
       for (const each of tensors.values()) each.dispose()
     return { isPossible: false, message: `${place}${times}` }
   }
-  for (const { step, path } of all) if (step > loaded.step) rmSync(path, { recursive: true, force: true })
+  for (const { path } of all.filter(({ step }) => step > loaded.step))
+    if (good) removeCheckpoint(path)
+    else setAside(path, 'suspect')
   copyInto(training.parameters, loaded.parameters)
   copyInto(training.optimizer.first, loaded.optimizer.first)
   copyInto(training.optimizer.second, loaded.optimizer.second)

@@ -168,29 +168,52 @@ async function extract(
   return { set: { count, tokens: kept, masks: masks.subarray(0, count * height * width) }, skipped, tiles }
 }
 
-/** The classes: those that `classes.txt` names, else as many as the masks have numbers. */
-function classesOf(folder: MaskedFolder, sets: readonly Segmented[], ignored: number): readonly string[] {
+const MOST_UNNAMED = 1000 // classes; more are numbers of objects, or another number is no class
+
+/** The numbers that are classes, and their names: those of `classes.txt`, else the numbers that the masks hold. */
+function classesOf(
+  folder: MaskedFolder,
+  sets: readonly Segmented[],
+  ignored: number,
+): { readonly numbers: readonly number[]; readonly names: readonly string[] } {
   const seen = new Set<number>()
   for (const { masks } of sets) for (const label of masks) seen.add(label)
   seen.delete(ignored)
-  const largest = Math.max(-1, ...seen)
+  const refuse = (what: string): never => {
+    throw new SherdError('SOURCE', what)
+  }
+  const largest = [...seen].reduce((a, b) => Math.max(a, b), -1)
   if (folder.classes && largest >= folder.classes.length)
-    throw new SherdError(
-      'SOURCE',
+    refuse(
       `A mask holds class ${largest}, but classes.txt names ${folder.classes.length} (0 to ${folder.classes.length - 1}). Add its name, or say with --ignore which number is no class.`,
     )
   if (seen.size < 2)
-    throw new SherdError(
-      'SOURCE',
+    refuse(
       `The masks of ${folder.dir} hold ${seen.size === 0 ? 'no class' : `class ${largest} alone`}${ignored >= 0 ? ` beside ${ignored}, which counts as unlabelled` : ''}: ` +
         'expected at least two. Masks of 0 and 255 need 1 in the place of 255; --ignore says which number is no class.',
     )
-  return folder.classes ?? Array.from({ length: largest + 1 }, (_, label) => `class ${label}`)
+  if (!folder.classes && seen.size > MOST_UNNAMED)
+    refuse(
+      `The masks of ${folder.dir} hold ${seen.size} numbers, up to ${largest}: expected classes, and not numbers of objects. Name as many classes in classes.txt if they are.`,
+    )
+  const all = folder.classes ? [...folder.classes.keys()] : [...seen].sort((a, b) => a - b)
+  const numbers = all.filter((label) => label !== ignored)
+  return { numbers, names: numbers.map((label) => folder.classes?.[label] ?? `class ${label}`) }
+}
+
+/** What is no class, after `renumber`. */
+const UNLABELLED = 65_535
+
+/** Gives the classes the numbers 0, 1, … in place, and everything else the number that is none. */
+function renumber({ masks }: Segmented, numbers: readonly number[]): void {
+  const table = new Uint16Array(65_536).fill(UNLABELLED)
+  for (const [place, label] of numbers.entries()) table[label] = place
+  for (const [i, label] of masks.entries()) masks[i] = table[label]!
 }
 
 function labelCounts({ masks }: Segmented, classes: number): number[] {
   const counts = new Array<number>(classes).fill(0)
-  for (const label of masks) if (label < classes) counts[label]!++
+  for (const label of masks) if (label !== UNLABELLED) counts[label]!++
   return counts
 }
 
@@ -205,12 +228,13 @@ export async function segment(
   expectMemory(folders.train.images.files.length + folders.test.images.files.length, encoder)
   const train = await extract(encoder, folders.train, onProgress)
   const test = await extract(encoder, folders.test, onProgress)
-  const classes = classesOf(folders.train, [train.set, test.set], ignored)
+  const { numbers, names: classes } = classesOf(folders.train, [train.set, test.set], ignored)
+  for (const { set } of [train, test]) renumber(set, numbers)
   const size = dimensions.imageSize
   const of: Segmentation = {
     shape: {
       ...{ classes: classes.length, width: dimensions.width, grid: gridOfModel(dimensions) },
-      ...{ size, ignored },
+      ...{ size, ignored: UNLABELLED },
     },
     statistics: tokenStatistics(train.set, device),
     device,
@@ -254,7 +278,7 @@ export async function segment(
       ...{ trainImages: train.set.count, testImages: test.set.count },
       skipped: train.skipped.length + test.skipped.length,
     },
-    settings: { ...settings, ignored, imageSize: size },
+    settings: { ...settings, ignored: ignored < 0 ? 'none' : ignored, imageSize: size },
     seconds: (performance.now() - started) / 1000,
   }
   return { report, picture: pictureOf(report, { test, shown, predictions, size }) }

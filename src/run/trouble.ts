@@ -28,6 +28,15 @@ export interface Met {
 
 const advice = 'A lower optim.baseLearningRate, a longer warm-up or optim.clipGradientNorm may help.'
 
+/** A disk that is full must not hide why the run ends. */
+function writeReport(path: string, report: object): void {
+  try {
+    writeWhole(path, `${JSON.stringify(report, null, 2)}\n`)
+  } catch {
+    // the error that follows says the same
+  }
+}
+
 /** Throws `NON_FINITE` when the run can neither skip nor go back any more; `not-finite.json` then says what was first. */
 export function meetTrouble(event: TroubleEvent, options: TroubleOptions): Met {
   const { out, config, training, start, inARow, note } = options
@@ -41,11 +50,14 @@ export function meetTrouble(event: TroubleEvent, options: TroubleOptions): Met {
   const told: RunEvent = { kind: 'trouble', step, message, inARow, skippedSteps }
   if (inARow <= maxSkippedSteps) return { events: [told], rolledBack: null }
   const lostAt = step - inARow + 1
-  const back = rollBack({ dir: paths.checkpoints, training, start, lostAt, maxRollbacks })
+  const back = rollBack({
+    ...{ dir: paths.checkpoints, training, start, lostAt, maxRollbacks },
+    everySteps: config.checkpoint.everySteps,
+  })
   const { rollbacks } = training
   if (!back.isPossible) {
     const report = { step, message, first, skippedSteps, rollbacks }
-    writeWhole(paths.notFinite, `${JSON.stringify(report, null, 2)}\n`)
+    writeReport(paths.notFinite, report)
     throw new SherdError('NON_FINITE', `${message}. ${back.message} ${advice}`)
   }
   const to = training.step

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
+  damageOf,
   listCheckpoints,
   loadCheckpoint,
   loadWeights,
@@ -114,6 +115,20 @@ describe('saveCheckpoint and loadCheckpoint', () => {
     )
   })
 
+  it('count only those that were due, and keep the newest whenever it was saved', () => {
+    const dir = temporaryFolder()
+    const { parameters, optimizer } = training()
+    const steps = () => listCheckpoints(dir).map(({ step }) => step)
+    const save = (step: number) =>
+      saveCheckpoint(dir, { parameters, optimizer, step, samples: 0 }, { keep: 2, everySteps: 10 })
+    for (const step of [10, 20, 23]) save(step)
+    expect(steps()).toEqual([10, 20, 23])
+    save(24)
+    expect(steps()).toEqual([10, 20, 24])
+    save(30)
+    expect(steps()).toEqual([20, 30])
+  })
+
   it('replace a checkpoint of the same step', () => {
     const dir = temporaryFolder()
     const { parameters, optimizer } = training()
@@ -190,9 +205,9 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
 
   it.each<[string, RegExp, (path: string) => void]>([
     [
-      'of another format',
+      'of no format',
       /not a checkpoint of this version of sherd: .*sherd-checkpoint\/2/s,
-      (path) => change(path, { format: 'sherd-checkpoint/1' }),
+      (path) => change(path, { format: 'something else' }),
     ],
     [
       'without a step',
@@ -248,6 +263,18 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
     expect(() => loadCheckpoint(path, rows, 'cpu')).toThrow(
       expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringMatching(pattern) }),
     )
+  })
+
+  it('but one of another version, or that may not be read, is refused, and not damaged', () => {
+    const old = saved()
+    change(old, { format: 'sherd-checkpoint/1' })
+    for (const look of [() => damageOf(old), () => loadCheckpoint(old, rows, 'cpu')])
+      expect(look).toThrow(
+        expect.objectContaining({
+          code: 'RUN',
+          message: expect.stringMatching(/is of the format sherd-checkpoint\/1; this version of sherd reads/),
+        }),
+      )
   })
 
   it('of another model', () =>

@@ -56,6 +56,42 @@ describe.concurrent('sherd evaluate segment', () => {
     expect(pixels).toBe(10 * 16 * 16)
   })
 
+  it('leaves a number that is no class out of everything', async () => {
+    const args = ['--data', 'split', '--ignore', '0', '--seeds', '1', '--epochs', '2', '--json']
+    const [report] = (await segment('h', ...args)).json() as unknown as [SegmentationReport]
+    expect(report.classes).toEqual(['box', 'disc'])
+    const pixels = report.rows[0]!.confusion.flat().reduce((a, b) => a + b, 0)
+    expect(pixels).toBeLessThan(10 * 16 * 16)
+    const shares = report.rows[0]!.overlap.classes.map(({ share }) => share)
+    expect(shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12)
+    expect(report.chance.pixelAccuracy).toBeCloseTo(Math.max(...shares), 1)
+  })
+
+  it('refuses masks of objects, and a rate that spoils the head', async () => {
+    const dir = join(cwd, 'objects')
+    await writeMaskedSet({ dir, count: 2, width: 40, height: 40, seed: 4 })
+    for (let i = 0; i < 2; i++) {
+      const values = Array.from({ length: 1600 }, (_, p) => 20_000 + p)
+      writeFileSync(
+        join(dir, `masks/00${i}.png`),
+        rawPng({ width: 40, height: 40, colour: 0, depth: 16, values }),
+      )
+    }
+    const [objects, wild] = await Promise.all([
+      segment('i', '--data', 'objects', ...set({ 'model.imageSize': 40 })),
+      segment('j', '--data', 'split', '--rate', '1e38', '--seeds', '1', '--heads', 'conv'),
+    ])
+    expect(objects.stderr).toMatch(
+      /hold 1600 numbers, up to 21599: expected classes, and not numbers of objects/,
+    )
+    expect([wild.status, wild.stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^error: The conv head \(seed 0\) gave a gradient norm of (NaN|Infinity) in epoch \d+/m,
+      ),
+    ])
+  })
+
   it('says what is wrong with masks', async () => {
     const [two, many] = [join(cwd, 'two'), join(cwd, 'many')]
     for (const dir of [two, many]) await writeMaskedSet({ dir, count: 4, width: 20, height: 20, seed: 4 })
@@ -80,7 +116,7 @@ describe.concurrent('sherd evaluate segment', () => {
     expect(unnamed.stderr).toContain('A mask holds class 2, but classes.txt names 2 (0 to 1)')
     expect(none.stderr).toContain('to have two folders: "images", and "masks"')
     expect(head.stderr).toContain('Expected linear or conv.')
-    expect((kept.json() as unknown as [SegmentationReport])[0].classes).toHaveLength(256)
+    expect((kept.json() as unknown as [SegmentationReport])[0].classes).toEqual(['class 0', 'class 255'])
     rmSync(two, { recursive: true })
   })
 })

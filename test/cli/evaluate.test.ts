@@ -167,6 +167,21 @@ describe.concurrent('sherd evaluate', () => {
     expect(nothing).toMatchObject({ status: 2, stderr: expect.stringContaining('--preset NAME') as string })
   })
 
+  it('does not measure a checkpoint that is damaged', async () => {
+    const copy = join(cwd, 'damaged/step-00000002')
+    cpSync(join(cwd, checkpoint), copy, { recursive: true })
+    const weights = join(copy, 'model.safetensors')
+    const bytes = readFileSync(weights)
+    bytes[bytes.length - 2]! ^= 8
+    writeFileSync(weights, bytes)
+    const args = ['knn', '--data', 'images', '--neighbours', '3', '--out', 'd1', '--model', copy]
+    const { status, stderr } = await evaluate(...args)
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining('is damaged: model.safetensors holds other bytes'),
+    ])
+  })
+
   it.each([
     ['no labels', ['--data', 'images/beach'], /has no labels: expected a folder for each class/],
     ['no test folder', ['--data', 'half'], /has a folder "train" but none to test with/],

@@ -75,6 +75,19 @@ describe('a signal', () => {
   })
 })
 
+describe('one wish from two senders', () => {
+  it('finishes the step and saves, as one does', async () => {
+    const slow = { 'train.batchSize': 2048, 'model.depth': 4, 'data.statistics': 'imagenet' }
+    const running = start(command('unit', 100, slow), { cwd })
+    await until(hasSteps('unit', 1), 'a step')
+    running.kill('SIGTERM')
+    spawnSync('/bin/sh', ['-c', `kill -TERM ${String(notes('unit')[0]!.process)}`]) // as whoever stops every process of a job does
+    const { status, stderr } = await running.ended
+    expect([status, stderr]).toEqual([143, expect.stringMatching(/^interrupted at step \d+/m)])
+    expect(listCheckpoints(join(cwd, 'unit/checkpoints'))).toHaveLength(1)
+  })
+})
+
 describe('--supervise', () => {
   const trainer = (out: string) =>
     notes(out).findLast(({ process }) => process !== undefined)!.process as number

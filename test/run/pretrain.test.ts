@@ -1,4 +1,12 @@
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -220,6 +228,36 @@ describe('a run that goes on', () => {
     expect(weights(broken).equals(weights(whole))).toBe(true)
   })
 
+  it('is refused when no checkpoint can be used, and nothing is moved', async () => {
+    const out = join(await workFolder(), 'run')
+    await run({ config: config(), data, out })
+    const folder = runPaths(out).checkpoints
+    for (const name of readdirSync(folder)) writeFileSync(join(folder, name, 'model.safetensors'), 'x')
+    const before = [readdirSync(folder), losses(out)]
+    await expect(run({ config: config(), out, resume: true })).rejects.toMatchObject({
+      code: 'RUN',
+      message: expect.stringMatching(
+        /No checkpoint of .* can be used:\n {2}.*has 1 bytes, expected/s,
+      ) as string,
+    })
+    expect([readdirSync(folder), losses(out)]).toEqual(before)
+  })
+
+  it('reads journals that a crash has left in the middle of a line', async () => {
+    const out = join(await workFolder(), 'run')
+    await run({ config: config(), data, out }, atCheckpoint(3))
+    appendFileSync(runPaths(out).journal, '{"event": "cut')
+    appendFileSync(runPaths(out).skipped, 'null\n5\n{"file"')
+    appendFileSync(runPaths(out).metrics, '7\n{"st')
+    await run({ config: config(), out, resume: true })
+    expect(readNotes(runPaths(out).journal).map(({ event }) => event)).toEqual([
+      'began',
+      'resumed',
+      'completed',
+    ])
+    expect(losses(out)).toHaveLength(12)
+  })
+
   it('lists a file that cannot be read once, however often it goes on', async () => {
     const images = await sampleFolder(20)
     writeFileSync(join(images, 'wood', 'broken.jpg'), 'no image')
@@ -315,6 +353,41 @@ describe('a step that is not finite', () => {
     expect(readNotes(runPaths(out).journal).map(({ event }) => event)).toEqual([
       ...['began', 'skipped step', 'skipped step', 'rolled back', 'completed'],
     ])
+  })
+
+  it('goes back neither to a checkpoint that is damaged nor to one that was not due', async () => {
+    const out = join(await workFolder(), 'run')
+    let seen = 0
+    let step = 0
+    const events = await run(
+      {
+        ...{ config: config({ steps: 20 }), data, out },
+        isSaveWanted: () => step === 10, // of step 11: whether it is there must not matter
+        objectiveOf: failing(() => [15, 16].includes(++seen)),
+      },
+      (event) => {
+        if (event.kind === 'step') step = event.step
+        if (event.kind === 'checkpoint' && event.step === 12)
+          writeFileSync(join(event.path, 'optimizer.safetensors'), 'x')
+        return false
+      },
+    )
+    expect(events.filter(({ kind }) => kind === 'rollback')).toMatchObject([{ from: 16, to: 9 }])
+    const names = readdirSync(runPaths(out).checkpoints)
+    expect(names).toContain('damaged-step-00000012')
+    expect(events.at(-1)).toMatchObject({ reason: 'completed', step: 20 })
+  })
+
+  it('sets checkpoints aside that may be bad where none is known to be good', async () => {
+    const out = join(await workFolder(), 'run')
+    let seen = 0
+    const events = await run({
+      ...{ config: config(), data, out },
+      objectiveOf: failing(() => [4, 5].includes(++seen)),
+    })
+    expect(events.filter(({ kind }) => kind === 'rollback')).toMatchObject([{ from: 5, to: 0 }])
+    expect(readdirSync(runPaths(out).checkpoints)).toContain('suspect-step-00000003')
+    expect(events.at(-1)).toMatchObject({ reason: 'completed', step: 12 })
   })
 
   /** Fails in the seventh and eighth step of an order, and never after it went back. */
