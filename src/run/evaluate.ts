@@ -60,18 +60,21 @@ export interface Row {
   readonly heldOut: number | null
 }
 
+/** What a report was measured on. */
+export interface EvaluatedImages {
+  readonly train: string
+  readonly test: string
+  readonly trainImages: number
+  readonly testImages: number
+  readonly skipped: number
+}
+
 export interface Report {
   readonly format: 'sherd-evaluation/1'
   readonly protocol: string
   readonly title: string
   readonly model: OpenedEncoder['origin']
-  readonly data: {
-    readonly train: string
-    readonly test: string
-    readonly trainImages: number
-    readonly testImages: number
-    readonly skipped: number
-  }
+  readonly data: EvaluatedImages
   readonly classes: readonly string[]
   readonly settings: Readonly<Record<string, unknown>>
   readonly seeds: readonly number[]
