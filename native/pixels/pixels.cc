@@ -308,7 +308,7 @@ Napi::Value decodeJpegFile(const Napi::CallbackInfo& info) {
 
 using Files = std::vector<std::unique_ptr<MappedFile>>;
 
-// map(paths) → an opaque value; the files stay mapped as long as it lives.
+// map(paths) → an opaque value; the files stay mapped until `unmap`, or as long as it lives.
 Napi::Value map(const Napi::CallbackInfo& info) {
   if (!info[0].IsArray()) throw std::invalid_argument("an array of paths is expected");
   const auto paths = info[0].As<Napi::Array>();
@@ -316,6 +316,13 @@ Napi::Value map(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < paths.Length(); i++)
     files->push_back(std::make_unique<MappedFile>(paths.Get(i).ToString().Utf8Value()));
   return Napi::External<Files>::New(info.Env(), files.release(), [](Napi::Env, Files* old) { delete old; });
+}
+
+// unmap(files): now, and not when JavaScript happens to collect its garbage. What asks for them later finds none.
+Napi::Value unmap(const Napi::CallbackInfo& info) {
+  if (!info[0].IsExternal()) throw std::invalid_argument("mapped files are expected");
+  info[0].As<Napi::External<Files>>().Data()->clear();
+  return info.Env().Undefined();
 }
 
 struct PackedRow {
@@ -399,6 +406,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["decodeJpeg"] = Napi::Function::New<guarded<decodeJpegFile>>(env);
   exports["useVectors"] = Napi::Function::New<guarded<useVectors>>(env);
   exports["map"] = Napi::Function::New<guarded<map>>(env);
+  exports["unmap"] = Napi::Function::New<guarded<unmap>>(env);
   exports["cropBatch"] = Napi::Function::New<guarded<cropBatch>>(env);
 #ifdef SHERD_JPEG
   const int version = LIBJPEG_TURBO_VERSION_NUMBER;

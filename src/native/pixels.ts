@@ -61,6 +61,8 @@ export interface PixelsAddon {
   /** Off: the portable code, wherever it runs. The bytes are the same. */
   useVectors(on: boolean): void
   map(paths: readonly string[]): MappedFiles
+  /** Lets go of the files at once. No batch may be cut out of them after it. */
+  unmap(files: MappedFiles): void
   /** `rows`: file, offset, width, height, the five numbers of its place, and its row in `out`, of each sample. */
   cropBatch(
     files: MappedFiles,

@@ -102,6 +102,7 @@ function mappedCutter({ channels, files }: Pack, threads: number): Cutter {
       )
     },
     close: () => {
+      if (mapped) addon.unmap(mapped)
       mapped = null
     },
   }

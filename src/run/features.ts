@@ -14,7 +14,7 @@ export interface FolderFeatures {
   readonly skipped: readonly SkippedFile[]
 }
 
-const TOKENS = 16_384 // of a batch: few enough for little memory, enough to keep every core busy
+const TOKENS = 8192 // of a batch: few enough for little memory, enough to keep every core busy
 
 /** Told as images are done. */
 export type Progress = (event: { readonly dir: string; readonly done: number; readonly of: number }) => void

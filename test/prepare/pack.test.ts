@@ -248,6 +248,24 @@ describe('a packed folder that was damaged', () => {
     )
   })
 
+  it.skipIf(!existsSync('/proc/self/fd'))(
+    'lets go of its files when it is closed, and not when garbage is collected',
+    async () => {
+      const source = openPack(whole)
+      const target = { width: 4, height: 4 }
+      const place = () => ({ box: { left: 0, top: 0, width: 2, height: 2 }, flip: false })
+      const open = () => readdirSync('/proc/self/fd').length
+      const before = open()
+      for (let i = 0; i < 40; i++) {
+        const reader = openReader(source, 1)
+        const space = { target, channels: 3, minSide: 1, maxPixels: 1e6, out: new Uint8Array(48) }
+        await reader.read([{ index: 0, row: 0, place }], space)
+        reader.close()
+      }
+      expect(open() - before).toBeLessThan(10)
+    },
+  )
+
   it('stops the run when it is cut while it is in use', async () => {
     const dir = copy()
     const packed: PackedImages = openPack(dir)
