@@ -74,9 +74,12 @@ const commands = {
 
 export function addFrozen(evaluate: Command): void {
   for (const [name, { does, protocols, options }] of Object.entries(commands))
-    options(withClasses(evaluate.command(name).description(does))).action((flags: Flags) =>
-      run(protocols, flags),
-    )
+    options(
+      withClasses(
+        evaluate.command(name).description(does),
+        protocols.length > 1 ? 'folder for the folders of the reports: knn, linear, fewshot' : undefined,
+      ),
+    ).action((flags: Flags) => run(protocols, flags))
 }
 
 async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {

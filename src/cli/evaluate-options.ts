@@ -45,10 +45,13 @@ export const withImages = (command: Command, { data, out }: { data: string; out:
     .option('--json', 'print the report as JSON')
 
 /** For labelled images. */
-export const withClasses = (command: Command): Command =>
+export const withClasses = (
+  command: Command,
+  out = 'folder for report.json, report.md and confusion.png',
+): Command =>
   withImages(command, {
     data: 'a folder for each class, in train/ and test/ (or val/); without them a fifth of each class tests',
-    out: 'folder for report.json, report.md and confusion.png',
+    out,
   })
 
 /** 0, 1, … */
