@@ -59,7 +59,6 @@ export {
 export { sizes } from './model/sizes.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'
 export type { Objective, Prediction } from './objective/objective.ts'
-export { type SatMaeOptions, satmae } from './objective/satmae.ts'
 // optim, checkpoint, train
 export { type AdamWOptions, type AdamWState, adamWStep, initialAdamW } from './optim/adamw.ts'
 export { learningRateAt, type Schedule, scaledLearningRate } from './optim/schedule.ts'

@@ -194,14 +194,17 @@ def expected(
 
 # --- The file ---------------------------------------------------------------------------------------------------
 
+DTYPES = {"F32": "<f4", "I64": "<i8"}
+
 
 def write_safetensors(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
     header: dict[str, object] = {"__metadata__": metadata}
     data = bytearray()
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items(), key=lambda entry: -entry[1].element_size()):  # aligned
         start = len(data)
-        data += tensor.contiguous().numpy().astype("<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [start, len(data)]}
+        dtype = "I64" if tensor.dtype == torch.int64 else "F32"
+        data += tensor.contiguous().numpy().astype(DTYPES[dtype]).tobytes()
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [start, len(data)]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
@@ -215,7 +218,7 @@ def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     tensors = {}
     for name, entry in header.items():
         first, last = (start + offset for offset in entry["data_offsets"])
-        values = numpy.frombuffer(content[first:last], dtype="<f4").reshape(entry["shape"])
+        values = numpy.frombuffer(content[first:last], dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])
         tensors[name] = torch.from_numpy(values.copy())
     return tensors, metadata
 

@@ -154,7 +154,7 @@ export function trainHead(
   const { head, epochs, seed, weightDecay } = options
   const { shape, device } = of
   const parameters = initialParameters(segmentationHeads[head].rows(shape), { seed, device })
-  const objective: Learner<Asked> = {
+  const objective: Learner<Asked, Tensor> = {
     loss: (weights, tokens, { masks, labelled }) =>
       scope(() => {
         const logits = logitsOf(tokens, weights, head, of)

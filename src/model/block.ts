@@ -1,8 +1,8 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
-
+import { call } from '../tensor/call.ts'
 import { share } from '../tensor/context.ts'
 import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
-import { add, narrow } from '../tensor/ops.ts'
+import { add, narrow, reshape } from '../tensor/ops.ts'
 import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
@@ -53,6 +53,8 @@ export interface BlocksOptions {
   readonly from?: number
   /** Tokens behind the given ones that many samples have in common, such as mask tokens. */
   readonly shared?: TableRows
+  /** [B, N] 1 for tokens that are there, 0 for those that no other may attend to. By default all are there. */
+  readonly present?: Tensor
   /** Gives what a half of a block (0 attention, 1 mlp) adds to the tokens; see `drop-path.ts`. */
   readonly onChange?: (change: Tensor, block: number, half: 0 | 1) => Tensor
 }
@@ -68,13 +70,14 @@ export function applyBlocks(
   weights: Weights,
   norm: Weights | null,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
-  { from = 0, shared, onChange = (change) => change }: BlocksOptions = {},
+  { from = 0, shared, present, onChange = (change) => change }: BlocksOptions = {},
 ): Tensor {
   const normed = (x: Tensor, w: Weights) => layerNorm(x, pair(w), layerNormEpsilon)
   const addNorm = (x: Tensor, change: Tensor, w: Weights) =>
     addLayerNorm(x, change, pair(w), layerNormEpsilon)
   const [, own] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
   const N = own + (shared?.which.shape[1] ?? 0)
+  const keyBias = present && reshape(call('log', present), [present.shape[0]!, 1, 1, N]) // 0 or −∞
   const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
 
   // The tokens that a block gets, and their queries, keys and values.
@@ -96,7 +99,7 @@ export function applyBlocks(
     stream = scope(() =>
       segment(stream, ([first, second]) => {
         const { x, qkv } = i === 0 ? enterFirst(w, first!, second) : enter(w, first!, second!)
-        const attended = selfAttention(qkv, heads, last ? from : 0)
+        const attended = selfAttention(qkv, heads, last ? from : 0, keyBias)
         const mixed = onChange(applyLinear(attended, within(w, 'attn.proj')), i, 0)
         const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
         return [sum, onChange(applyMlp(normed, within(w, 'mlp')), i, 1)]

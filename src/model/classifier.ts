@@ -1,25 +1,26 @@
 /** A classifier: the encoder, and a linear head on one vector of its tokens (He et al. 2021, A.1, fine-tuning). */
 import { layerNorm } from '../tensor/fused.ts'
-import { meanOver, narrow, select } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { type Pooling, pool } from '../token/pool.ts'
+import type { Images } from '../token/views.ts'
+import { type Backbone, type BackboneShape, backboneRows } from './backbone.ts'
 import { applyLinear, normRows } from './block.ts'
-import type { Dimensions } from './dimensions.ts'
-import { type EncodeOptions, type EncoderInput, encode, encoderRows } from './encoder.ts'
+import type { EncodeOptions } from './encoder.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
 /** `mean`: of the patches' tokens before the encoder's norm, and a norm of its own behind it. `cls`: the cls token. */
-export type Head = 'mean' | 'cls'
+export type Head = Pooling
 
 export interface ClassifierShape {
-  readonly dimensions: Dimensions
+  readonly backbone: BackboneShape
   readonly classes: number
   readonly head: Head
 }
 
-export function classifierRows({ dimensions, classes, head }: ClassifierShape): ParameterRow[] {
-  const { width } = dimensions
-  const rows = encoderRows(dimensions)
+export function classifierRows({ backbone, classes, head }: ClassifierShape): ParameterRow[] {
+  const { width } = backbone.dimensions
+  const rows = backboneRows(backbone)
   return [
     ...(head === 'cls'
       ? rows
@@ -29,18 +30,23 @@ export function classifierRows({ dimensions, classes, head }: ClassifierShape): 
   ]
 }
 
+export interface ClassifyOptions extends Pick<EncodeOptions, 'onChange'> {
+  /** The groups of bands that are seen; null sees all. */
+  readonly only?: readonly number[] | null
+}
+
 /** The logits [B, classes]. */
 export function classify(
-  input: EncoderInput,
+  images: Images,
   weights: Weights,
-  { dimensions, head }: ClassifierShape,
-  options: Pick<EncodeOptions, 'onChange'> = {},
+  { backbone, head }: { readonly backbone: Backbone; readonly head: Head },
+  options: ClassifyOptions = {},
 ): Tensor {
   return scope(() => {
-    const tokens = encode(input, weights, dimensions, { ...options, norm: head === 'cls' })
-    if (head === 'cls') return applyLinear(select(tokens, 1, 0), within(weights, 'head'))
-    const mean = meanOver(narrow(tokens, 1, 1, tokens.shape[1]! - 1), [1])
+    const { tokens, present } = backbone.encodeAll(images, weights, { ...options, norm: head === 'cls' })
+    if (head === 'cls') return applyLinear(pool.cls(tokens), within(weights, 'head'))
     const norm = { weight: weights('fc_norm.weight'), bias: weights('fc_norm.bias') }
-    return applyLinear(layerNorm(mean, norm, dimensions.layerNormEpsilon), within(weights, 'head'))
+    const normed = layerNorm(pool.mean(tokens, present), norm, backbone.shape.dimensions.layerNormEpsilon)
+    return applyLinear(normed, within(weights, 'head'))
   })
 }

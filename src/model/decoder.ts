@@ -3,7 +3,7 @@
  * A transformer does not care about the order of its tokens, only about their positions; so the sequence stays in the
  * order cls, kept, hidden, and nothing is shuffled back unless somebody asks for the patches in image order.
  */
-import { add, reshape } from '../tensor/ops.ts'
+import { add, cat, narrow, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -31,14 +31,17 @@ export const decoderRows = (d: Dimensions): ParameterRow[] =>
 export interface DecoderInput {
   /** [B, 1 + K, D] */
   readonly latent: Tensor
+  /** Its patches are rows of `positions`. */
   readonly plan: MaskPlan
-  /** [N, E] */
+  /** [S, E]: S = N, or B · N where samples have positions of their own. */
   readonly positions: Tensor
+  /** [1, 1, E] added to the cls token, which has no position in the reference. */
+  readonly clsPosition?: Tensor
 }
 
 /** The features of the tokens from `from` on, of cls, K kept and M hidden patches: [B, 1 + K + M − from, E]. */
 export function decoderFeatures(
-  { latent, plan, positions }: DecoderInput,
+  { latent, plan, positions, clsPosition }: DecoderInput,
   from: number,
   weights: Weights,
   d: Dimensions,
@@ -47,12 +50,13 @@ export function decoderFeatures(
   expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
   expectShape(latent, [B, 1 + K, d.width], 'decode: latent')
   return scope(() => {
+    const x = applyLinear(latent, within(weights, 'decoder_embed')) // [B, 1 + K, E]
     const tokens = tokenSequence({
-      x: applyLinear(latent, within(weights, 'decoder_embed')), // [B, 1 + K, E]
+      x: clsPosition ? cat([add(narrow(x, 1, 0, 1), clsPosition), narrow(x, 1, 1, K)], 1) : x,
       positions,
       kept: plan.kept,
     })
-    // A mask token differs from another by its position alone, so there are N of them, whatever the batch.
+    // A mask token differs from another by its position alone, so there are as many of them as positions.
     const masks = reshape(add(positions, weights('mask_token')), positions.shape)
     return applyBlocks(
       tokens,

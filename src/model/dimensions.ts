@@ -68,12 +68,6 @@ export function checkDimensions(d: Dimensions): void {
         `model.${widthKey} ${d[widthKey]} is not divisible by model.${headsKey} ${d[headsKey]}`,
       )
     }
-    if (d[widthKey] % 4 !== 0) {
-      throw new SherdError(
-        'SHAPE',
-        `model.${widthKey} ${d[widthKey]} is not a multiple of 4, which sine–cosine positions need`,
-      )
-    }
   }
   if (!(d.mlpRatio > 0) || mlpWidth(encoderBlocks(d)) < 1 || mlpWidth(decoderBlocks(d)) < 1) {
     throw new SherdError(

@@ -55,7 +55,7 @@ export interface EncoderInput {
   readonly positions: Tensor
 }
 
-export interface EncodeOptions extends Pick<BlocksOptions, 'onChange'> {
+export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'present'> {
   /** Whether the final norm is applied; default true. */
   readonly norm?: boolean
 }
@@ -64,9 +64,9 @@ export interface EncodeOptions extends Pick<BlocksOptions, 'onChange'> {
 export interface EmbeddedTokens {
   /** [B, K, D] the tokens to see. */
   readonly x: Tensor
-  /** [N, D] */
+  /** [S, D] */
   readonly positions: Tensor
-  /** [B, K] the position of each. */
+  /** [B, K] the row of `positions` that each has. */
   readonly kept: Tensor
 }
 

@@ -1,16 +1,15 @@
 /** Classification: the cross-entropy of the classifier's logits with given class probabilities. */
+
+import { openBackbone } from '../model/backbone.ts'
 import { type ClassifierShape, classifierRows, classify } from '../model/classifier.ts'
-import { gridOfModel } from '../model/dimensions.ts'
 import { type DropPathOptions, dropPath } from '../model/drop-path.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import { call } from '../tensor/call.ts'
-import { mul, sum, toDevice, toDtype } from '../tensor/ops.ts'
+import { mul, sum, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
-import { tokenCount } from '../token/grid.ts'
+import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { SampleAddresses } from '../token/mask.ts'
-import { patchify } from '../token/patchify.ts'
-import { sineCosinePositions } from '../token/position.ts'
+import type { Images } from '../token/views.ts'
 import type { Learner } from './objective.ts'
 
 /** What is asked of a batch. */
@@ -23,13 +22,15 @@ export interface ClassificationPlan {
 
 export interface Classification extends Learner<ClassificationPlan> {
   readonly rows: readonly ParameterRow[]
-  /** The logits [B, classes] of images [B, C, H, W], in float32: nothing is dropped. */
-  logits(weights: Weights, images: Tensor): Tensor
+  /** The logits [B, classes] of images, in float32: nothing is dropped. */
+  logits(weights: Weights, images: Images): Tensor
 }
 
 export interface ClassificationOptions extends ClassifierShape {
   readonly device: Device
   readonly dropPath: Omit<DropPathOptions, 'depth'>
+  /** The groups of bands that are seen; all by default. */
+  readonly only?: readonly number[] | null
 }
 
 /** −Σ t log softmax(x) over the classes, mean over the batch. */
@@ -40,22 +41,21 @@ export function softCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
   })
 }
 
-export function classification({ device, dropPath: drop, ...shape }: ClassificationOptions): Classification {
-  const { dimensions } = shape
-  const grid = gridOfModel(dimensions)
-  const table = sineCosinePositions(grid, dimensions.width)
-  const inputOf = (images: Tensor) => ({
-    patches: patchify(images, dimensions.patchSize),
-    kept: null,
-    positions: toDevice(tensor(table, [tokenCount(grid), dimensions.width]), device),
-  })
+export function classification({
+  device,
+  dropPath: drop,
+  only = null,
+  ...shape
+}: ClassificationOptions): Classification {
+  const model = { backbone: openBackbone(shape.backbone, device), head: shape.head }
+  const { depth } = shape.backbone.dimensions
   return {
     rows: classifierRows(shape),
-    logits: (weights, images) => scope(() => toDtype(classify(inputOf(images), weights, shape), 'float32')),
+    logits: (weights, images) => scope(() => toDtype(classify(images, weights, model, { only }), 'float32')),
     loss: (weights, images, { targets, samples }) =>
       scope(() => {
-        const onChange = dropPath({ ...drop, depth: dimensions.depth }, samples)
-        return softCrossEntropy(classify(inputOf(images), weights, shape, { onChange }), targets)
+        const onChange = dropPath({ ...drop, depth }, samples)
+        return softCrossEntropy(classify(images, weights, model, { onChange, only }), targets)
       }),
   }
 }

@@ -1,63 +1,171 @@
-/** Masked autoencoding (He et al. 2021): see a quarter of the patches, rebuild the pixels of the rest. */
-import { decodeAll, decodeHidden, decoderRows } from '../model/decoder.ts'
-import { checkDimensions, type Dimensions, gridOfModel } from '../model/dimensions.ts'
-import { encode, encoderRows } from '../model/encoder.ts'
+/**
+ * Masked autoencoding (He et al. 2021): see a quarter of the patches, rebuild the pixels of the rest. With spectral groups, frames
+ * and their dates it is SatMAE (Cong et al. 2022); with positions that know the scale, Scale-MAE's encoder (Reed et al. 2023); with
+ * larger pictures, SatMAE++ (Noman et al. 2024). None of them is another objective: tokens, mask and target are given.
+ */
+import { SherdError } from '../errors.ts'
+import {
+  type BackboneShape,
+  type CutViews,
+  decoderWidths,
+  openBackbone,
+  plainBackbone,
+  positionOptions,
+} from '../model/backbone.ts'
+import { applyLinear } from '../model/block.ts'
+import { decoderFeatures } from '../model/decoder.ts'
+import type { Dimensions } from '../model/dimensions.ts'
+import { groupedDecoderRows, pick, predictAllGroups, predictGroups } from '../model/groups.ts'
+import { type Weights, within } from '../model/parameters.ts'
+import { upscaleRows } from '../model/upscale.ts'
+import { type BandStatistics, bandError, meanError } from '../target/bands.ts'
 import { pixelLoss } from '../target/pixels.ts'
-import { toDevice } from '../tensor/ops.ts'
+import { checkReleased, releasedLoss, releasedOrder } from '../target/released.ts'
+import { add, reshape, toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
-import { expectShape } from '../tensor/shape.ts'
-import type { Device, Tensor } from '../tensor/tensor.ts'
-import { tokenCount } from '../token/grid.ts'
-import { keptCount, type MaskPlan, maskNoise, planFromNoise } from '../token/mask.ts'
-import { patchify } from '../token/patchify.ts'
-import { positions } from '../token/position.ts'
+import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import { sineCosine } from '../token/encoding.ts'
+import { routeByGroup } from '../token/groups.ts'
+import { layoutTokens, placeCount } from '../token/layout.ts'
+import { type MaskPlan, maskOf, planFromNoise } from '../token/mask.ts'
+import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
+import { patchifyGroups } from '../token/patchify.ts'
+import { openPositions, planInRows } from '../token/places.ts'
+import { take } from '../token/take.ts'
+import type { Images } from '../token/views.ts'
+import { inBandOrder } from './band-order.ts'
 import type { Objective } from './objective.ts'
+import { atModelSize, type ScalesTarget, scalesLoss, upscaleShape } from './scales.ts'
 
-export interface MaeOptions {
+export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: Dimensions
-  /** Share of patches that are hidden, in (0, 1). */
+  /** Share of tokens that are hidden, in (0, 1). */
   readonly maskRatio: number
+  /** How masks are shared between groups and frames; by default not at all. */
+  readonly mask?: Omit<MaskDesign, 'ratio'>
+  /** K, where it is not what the mask's design says. */
+  readonly kept?: number | null
   /** Whether targets are normalised by each patch's own statistics. */
   readonly normalizeTarget: boolean
+  /** By what they are normalised; `group` by default. */
+  readonly statistics?: BandStatistics
+  /** Larger pictures that are rebuilt, too; none by default. */
+  readonly scales?: ScalesTarget | null
+  /** `satmae`: bands in the order in which the released code has them (`target/released.ts`). */
+  readonly compat?: 'satmae' | null
   readonly device: Device
 }
 
-/** Throws `SHAPE` or `VALUE` when dimensions or ratio do not fit. */
-export function mae({ dimensions: d, maskRatio, normalizeTarget, device }: MaeOptions): Objective {
-  checkDimensions(d)
-  const grid = gridOfModel(d)
-  const tokens = tokenCount(grid)
-  const kept = keptCount(tokens, maskRatio)
-  const [encoderPositions, decoderPositions] = unscoped(() => [
-    positions(grid, d.width, device),
-    positions(grid, d.decoderWidth, device),
-  ])
+/** Throws `SHAPE` or `VALUE` when dimensions, groups or ratio do not fit. */
+export function mae(options: MaeOptions): Objective {
+  const { maskRatio, mask, normalizeTarget, scales = null, compat = null, device, ...given } = options
+  const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
+  const { dimensions: d } = shape
+  const backbone = openBackbone(shape, device)
+  const { layout, groups } = backbone
+  const places = placeCount(layout)
+  const tokens = layoutTokens(layout)
+  const pixels = d.patchSize * d.patchSize
+  const statistics = normalizeTarget ? (options.statistics ?? 'group') : null
+  const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
+  const kept = options.kept ?? keptTokens(layout, design)
+  if (compat) checkReleased(shape.groups, d.channels, shape.frames)
+  if (scales && (normalizeTarget || compat))
+    throw new SherdError(
+      'VALUE',
+      'target.scales: pictures of several sizes have no patches to be normalised by: set target.normalize to false, and no model.compat',
+    )
+  const widths = decoderWidths(shape)
+  const positionsOf = openPositions(positionOptions(shape), widths, device)
+  const clsPosition = compat && unscoped(() => releasedClsPosition(groups.length, widths, device))
+  const all = [...Array(d.channels).keys()]
 
-  const cut = (images: Tensor) => {
-    expectShape(images, ['B', d.channels, ...d.imageSize], 'mae: images')
-    return patchify(images, d.patchSize)
+  const at = (images: Images) => (scales ? atModelSize(images, scales, d.imageSize) : images)
+  const planOf = (noise: Tensor, images?: Images): MaskPlan => {
+    const present = images && backbone.cut(at(images)).present
+    const onDevice = toDevice(noise, device)
+    return planFromNoise(present ? absentLast(onDevice, present) : onDevice, kept)
   }
-  const encoded = (patches: Tensor, plan: MaskPlan, weights: Parameters<Objective['loss']>[0]) =>
-    encode({ patches, kept: plan.kept, positions: encoderPositions }, weights, d)
+  const decoderInput = (cut: CutViews, latent: Tensor, plan: MaskPlan) => {
+    const where = positionsOf(cut.views, latent.shape[0]!)
+    const input = { latent, plan: planInRows(where, plan), positions: where.table }
+    return clsPosition ? { ...input, clsPosition } : input
+  }
+  /** The prediction of every group at every place. */
+  const everywhere = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights) => {
+    const features = decoderFeatures(decoderInput(cut, latent, plan), 1, weights, d)
+    return predictAllGroups(take(features, plan.restore), groups, weights)
+  }
+  /** The patches of group g at the places of a route. */
+  const patchesAt = (cut: CutViews, g: number, route: Parameters<typeof pick>[1]) => ({
+    own: pick(cut.patches[g]!, route),
+    every: () => pick(patchifyGroups(cut.views.pixels, [all], d.patchSize)[0]!, route),
+    valid: cut.valid && pick(cut.valid, route),
+    pixels,
+  })
+  const hiddenLoss = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights): Tensor => {
+    const K = plan.kept.shape[1]!
+    const features = decoderFeatures(decoderInput(cut, latent, plan), 1 + K, weights, d) // [B, M, E]
+    const isPlain = !cut.valid && (statistics !== 'band' || d.channels === 1)
+    if (groups.length === 1 && isPlain) {
+      const predicted = applyLinear(features, within(weights, groups[0]!.head))
+      // Every row hides the same number of patches, so the mean over all of them is the reference's masked mean.
+      return pixelLoss(predicted, cut.patches[0]!, plan.hidden, { normalize: normalizeTarget })
+    }
+    const predictions = predictGroups(features, plan.hidden, groups, places, weights)
+    return meanError(
+      predictions.map(({ predicted, route }, g) =>
+        bandError(predicted, patchesAt(cut, g, route), statistics),
+      ),
+    )
+  }
 
   return {
-    rows: [...encoderRows(d), ...decoderRows(d)],
+    rows: [
+      ...backbone.rows,
+      ...groupedDecoderRows(d, groups),
+      ...(scales ? upscaleRows(upscaleShape(scales, groups)) : []),
+    ],
     tokens,
-    plan: (seed, samples) =>
-      scope(() => planFromNoise(toDevice(maskNoise(tokens, seed, samples), device), kept)),
-    planFromNoise: (noise) => scope(() => planFromNoise(toDevice(noise, device), kept)),
+    plan: (seed, samples, images) =>
+      scope(() => planOf(designedNoise(layout, design, seed, samples), images)),
+    planFromNoise: (noise, images) => scope(() => planOf(noise, images)),
     loss: (weights, images, plan) =>
       scope(() => {
-        const patches = cut(images) // [B, N, P·P·C]
-        const latent = encoded(patches, plan, weights)
-        const predicted = decodeHidden({ latent, plan, positions: decoderPositions }, weights, d)
-        // Every row hides the same number of patches, so the mean over all of them is the reference's masked mean.
-        return pixelLoss(predicted, patches, plan.hidden, { normalize: normalizeTarget })
+        const cut = backbone.cut(at(images))
+        const latent = backbone.encodeKept(cut, plan.kept, weights)
+        if (!scales && !compat) return hiddenLoss(cut, latent, plan, weights)
+        const parts = everywhere(cut, latent, plan, weights)
+        if (compat) {
+          const patches = patchifyGroups(cut.views.pixels, [all], d.patchSize)[0]!
+          const target = { patches, groups: shape.groups!, pixels, normalize: normalizeTarget }
+          return releasedLoss(releasedOrder(parts, pixels), target, maskOf(plan))
+        }
+        const routes = routeByGroup(plan.hidden, { groups: groups.length, places })
+        const base = meanError(
+          routes.map((route, g) => bandError(pick(parts[g]!, route), patchesAt(cut, g, route), null)),
+        )
+        return add(base, scalesLoss(parts, images, scales!, { shape, groups, weights }))
       }),
     predict: (weights, images, plan) =>
       scope(() => {
-        const latent = encoded(cut(images), plan, weights)
-        return { latent, prediction: decodeAll({ latent, plan, positions: decoderPositions }, weights, d) }
+        const cut = backbone.cut(at(images))
+        const latent = backbone.encodeKept(cut, plan.kept, weights)
+        const parts = everywhere(cut, latent, plan, weights)
+        if (!compat) return { latent, prediction: inBandOrder(parts, groups, d) }
+        const [B, L] = parts[0]!.shape as readonly [number, number]
+        return { latent, prediction: reshape(releasedOrder(parts, pixels), [B, L, pixels * d.channels]) }
       }),
   }
+}
+
+/** In the released decoder cls has the number behind the last group, and no place. */
+function releasedClsPosition(
+  groups: number,
+  { width, groupWidth }: { width: number; groupWidth: number },
+  device: Device,
+): Tensor {
+  const values = new Float32Array(width)
+  values.set(sineCosine(groups, groupWidth), width - groupWidth)
+  return toDevice(tensor(values, [1, 1, width]), device)
 }

@@ -5,7 +5,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'
-import { add, argsort, cat, narrow, ones, scatterValue, toDevice } from '../tensor/ops.ts'
+import { argsort, narrow, ones, scatterValue, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
@@ -45,20 +45,6 @@ export function planFromNoise(noise: Tensor, kept: number): MaskPlan {
       hidden: narrow(order, 1, kept, N - kept),
       restore: argsort(order, 1),
     }
-  })
-}
-
-/** The same mask for each of `copies` of N tokens, one copy behind the other: copy c of patch n is token c · N + n. */
-export function spreadPlan({ kept, hidden, restore }: MaskPlan, copies: number): MaskPlan {
-  const [, N] = expectShape(restore, ['B', 'N'], 'spreadPlan: plan.restore')
-  const shifted = (x: Tensor) =>
-    cat(
-      Array.from({ length: copies }, (_, c) => add(x, c * N)),
-      1,
-    )
-  return scope(() => {
-    const order = cat([shifted(kept), shifted(hidden)], 1)
-    return { kept: shifted(kept), hidden: shifted(hidden), restore: argsort(order, 1) }
   })
 }
 

@@ -7,25 +7,37 @@ import { toDevice } from '../tensor/ops.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from './grid.ts'
 
-/** The position table [N, width] as numbers, row-major over the grid. */
-export function sineCosinePositions(grid: Grid, width: number): Float32Array {
+/** Half a row of the table for each of `count` places along one side: [count, 2 · quarter]. */
+function alongSide(count: number, quarter: number, scale: number): Float32Array[] {
+  return Array.from({ length: count }, (_, place) => {
+    const half = new Float32Array(2 * quarter)
+    for (let k = 0; k < quarter; k++) {
+      const angle = place * scale * 10000 ** (-k / quarter)
+      half[k] = Math.sin(angle)
+      half[quarter + k] = Math.cos(angle)
+    }
+    return half
+  })
+}
+
+/**
+ * The position table [N, width] as numbers, row-major over the grid. `scale` multiplies rows and columns: the size of a pixel on the
+ * ground over that of a reference (Scale-MAE, Reed et al. 2023, section 3.1), so that equal distances look alike.
+ */
+export function sineCosinePositions(grid: Grid, width: number, scale = 1): Float32Array {
   if (width < 4 || width % 4 !== 0) {
     throw new SherdError('SHAPE', `Sine–cosine positions need a width that is a multiple of 4, got ${width}`)
   }
   const quarter = width / 4
+  const rows = alongSide(grid.h, quarter, scale)
+  const columns = alongSide(grid.w, quarter, scale)
   const table = new Float32Array(tokenCount(grid) * width)
-  for (let row = 0; row < grid.h; row++) {
-    for (let column = 0; column < grid.w; column++) {
-      const at = (row * grid.w + column) * width
-      for (let k = 0; k < quarter; k++) {
-        const frequency = 10000 ** (-k / quarter)
-        table[at + k] = Math.sin(column * frequency)
-        table[at + quarter + k] = Math.cos(column * frequency)
-        table[at + 2 * quarter + k] = Math.sin(row * frequency)
-        table[at + 3 * quarter + k] = Math.cos(row * frequency)
-      }
+  for (const [r, row] of rows.entries())
+    for (const [c, column] of columns.entries()) {
+      const at = (r * grid.w + c) * width
+      table.set(column, at)
+      table.set(row, at + 2 * quarter)
     }
-  }
   return table
 }
 

@@ -12,16 +12,17 @@ import { type Kernels, withKernels } from '../tensor/fused.ts'
 import { mul } from '../tensor/ops.ts'
 import { backwardRecomputing, withRecompute } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, item, type Tensor } from '../tensor/tensor.ts'
+import { type Device, item } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
+import type { Images } from '../token/views.ts'
 import { type Span, untimed } from './span.ts'
 
 /** The type of matrix products; weights, norms and losses stay in float32. */
 export type Precision = Extract<DType, 'float32' | 'bfloat16'>
 
 /** What is being trained, and where. */
-export interface Trainee<Plan = MaskPlan> {
-  readonly objective: Learner<Plan>
+export interface Trainee<Plan = MaskPlan, Input = Images> {
+  readonly objective: Learner<Plan, Input>
   readonly parameters: Parameters
   /** Parameters that the objective reads and nobody trains. */
   readonly frozen?: Parameters
@@ -36,9 +37,9 @@ export interface Trainee<Plan = MaskPlan> {
   readonly span?: Span
 }
 
-/** The images of a micro-batch [B, C, H, W], normalised, on the device, and what is hidden or asked of them. */
-export interface MicroBatch<Plan = MaskPlan> {
-  readonly images: Tensor
+/** The images of a micro-batch, normalised, on the device, and what is hidden or asked of them. */
+export interface MicroBatch<Plan = MaskPlan, Input = Images> {
+  readonly images: Input
   readonly plan: Plan
 }
 
@@ -46,9 +47,9 @@ export interface MicroBatch<Plan = MaskPlan> {
  * Adds the gradient of one of `parts` equal micro-batches to what the parameters have collected. Returns the loss of the
  * micro-batch. What `make` makes is freed at the end.
  */
-export function accumulateGradients<Plan>(
-  trainee: Trainee<Plan>,
-  make: () => MicroBatch<Plan>,
+export function accumulateGradients<Plan, Input = Images>(
+  trainee: Trainee<Plan, Input>,
+  make: () => MicroBatch<Plan, Input>,
   parts: number,
 ): number {
   const { objective, parameters, frozen = new Map(), device, precision } = trainee

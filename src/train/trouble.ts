@@ -4,6 +4,7 @@ import { autocast, gradient, noGrad } from '../tensor/context.ts'
 import { firstNotFinite, type NotFinite, notFinite } from '../tensor/finite.ts'
 import { withKernels } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
+import { isViews } from '../token/views.ts'
 import type { MicroBatch, Trainee } from './step.ts'
 
 /** Repeats the forward pass of a micro-batch whose loss is not finite. Null when it is finite this time. */
@@ -21,7 +22,7 @@ export function traceLoss<Plan>(trainee: Trainee<Plan>, make: () => MicroBatch<P
         withKernels(kernels, () =>
           autocast({ device, dtype: precision }, () => objective.loss(weightsOf(all), images, plan)),
         )
-      return notFinite('the images', images) ?? firstNotFinite(forward)
+      return notFinite('the images', isViews(images) ? images.pixels : images) ?? firstNotFinite(forward)
     }),
   )
 }

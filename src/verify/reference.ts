@@ -3,7 +3,9 @@ import { z } from 'zod'
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import type { Dimensions } from '../model/dimensions.ts'
+import { bandStatistics } from '../target/bands.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { timeFieldNames } from '../token/encoding.ts'
 
 const configSchema = z.strictObject({
   imageSize: z.tuple([z.number().int().positive(), z.number().int().positive()]),
@@ -19,16 +21,27 @@ const configSchema = z.strictObject({
   maskRatio: z.number().gt(0).lt(1),
   normalizeTarget: z.boolean(),
   layerNormEpsilon: z.number().positive().default(1e-6),
-  /** Of objective `satmae`. */
-  spectral: z
+  /** Of objective `satmae`; docs/verify.md has their meaning. */
+  frames: z.number().int().positive().default(1),
+  kept: z.number().int().positive().optional(),
+  statistics: z.enum(bandStatistics).default('group'),
+  groups: z
+    .array(z.array(z.number().int().min(0)).min(1))
+    .min(1)
+    .optional(),
+  groupWidth: z.number().int().min(0).default(0),
+  decoderGroupWidth: z.number().int().min(0).default(0),
+  time: z
     .strictObject({
-      groups: z.array(z.array(z.number().int().min(0)).min(1)).min(1),
-      groupWidth: z.number().int().positive(),
-      decoderGroupWidth: z.number().int().positive(),
-      isConsistent: z.boolean(),
-      statistics: z.enum(['group', 'band', 'all']),
+      fields: z.array(z.enum(timeFieldNames)).min(1),
+      width: z.number().int().positive(),
+      decoderWidth: z.number().int().positive(),
     })
     .optional(),
+  referenceResolution: z.number().positive().optional(),
+  scales: z.array(z.number().int().positive()).min(1).optional(),
+  upscaleWidth: z.number().int().positive().optional(),
+  compat: z.literal('satmae').optional(),
 })
 const optimizerSchema = z.object({
   learningRate: z.number(),
@@ -43,7 +56,8 @@ export interface Reference {
   readonly dimensions: Dimensions
   readonly maskRatio: number
   readonly normalizeTarget: boolean
-  readonly spectral?: z.infer<typeof configSchema>['spectral']
+  /** What is masked, seen and predicted, beyond the dimensions. */
+  readonly shape: Omit<z.infer<typeof configSchema>, keyof Dimensions | 'maskRatio' | 'normalizeTarget'>
   readonly optimizer: z.infer<typeof optimizerSchema>
   readonly tensors: ReadonlyMap<string, Tensor>
 }
@@ -67,22 +81,19 @@ export function readReference(path: string): Reference {
         `its format is ${metadata.format ? `"${metadata.format}"` : 'not stated'}, expected "sherd-reference/1"`,
       )
     }
-    const { maskRatio, normalizeTarget, spectral, ...dimensions } = parseMetadata(
-      metadata.config,
-      'config',
-      configSchema,
-    )
-    const optimizer = parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema)
+    const config = parseMetadata(metadata.config, 'config', configSchema)
+    const { imageSize, patchSize, channels, width, depth, heads, ...others } = config
+    const { decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon, ...rest } = others
+    const { maskRatio, normalizeTarget, ...shape } = rest
     return {
-      ...{
-        objective: metadata.objective ?? '',
-        dimensions,
-        maskRatio,
-        normalizeTarget,
-        spectral,
-        optimizer,
-        tensors,
+      objective: metadata.objective ?? '',
+      dimensions: {
+        ...{ imageSize, patchSize, channels, width, depth, heads },
+        ...{ decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon },
       },
+      ...{ maskRatio, normalizeTarget, shape },
+      optimizer: parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema),
+      tensors,
     }
   } catch (error) {
     throw new SherdError(

@@ -6,14 +6,14 @@ import { messageOf, SherdError } from '../errors.ts'
 import { loadParameters, type Parameters, weightsOf } from '../model/parameters.ts'
 import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
-import { satmae } from '../objective/satmae.ts'
 import { adamWStep, initialAdamW } from '../optim/adamw.ts'
 import { gradientsOf } from '../optim/gradients.ts'
 import { backward, clearGradients, noGrad } from '../tensor/context.ts'
 import { select, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, item, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { type Device, item, type Tensor, toArray, toFloats } from '../tensor/tensor.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
+import { type Views, viewsOf, withoutNaN } from '../token/views.ts'
 import { type Reference, readReference } from './reference.ts'
 
 /** One line of the report. */
@@ -34,24 +34,38 @@ export interface Verification {
 // The key third of a qkv bias has no true gradient (softmax ignores it); Adam amplifies the rounding noise there.
 const finalTolerance = (name: string) => (name.endsWith('attn.qkv.bias') ? 2e-3 : 2e-4)
 
-type Making = (reference: Reference, device: Device) => Objective
+const known = ['mae', 'satmae']
 
-const objectivesInReferences = {
-  mae: (reference, device) => mae({ ...reference, device }),
-  satmae: ({ spectral, dimensions, maskRatio, normalizeTarget }, device) => {
-    if (!spectral) throw new SherdError('VALUE', 'its configuration has no "spectral" groups')
-    const statistics = normalizeTarget ? spectral.statistics : null
-    return satmae({ ...spectral, dimensions, maskRatio, statistics, device })
-  },
-} satisfies Record<string, Making>
+/** `satmae` is `mae` with bands, frames and scales: one objective, whose tokens, mask and target the file describes. */
+function objectiveOf(
+  { objective, dimensions, maskRatio, normalizeTarget, shape }: Reference,
+  device: Device,
+): Objective {
+  if (!known.includes(objective))
+    throw new SherdError('VALUE', `its objective is "${objective}"; this version checks: ${known.join(', ')}`)
+  const { scales, upscaleWidth, compat, kept, groups, time, referenceResolution, ...rest } = shape
+  return mae({
+    ...{ dimensions, maskRatio, normalizeTarget, device, ...rest },
+    ...{ groups: groups ?? null, time: time ?? null, kept: kept ?? null, compat: compat ?? null },
+    referenceResolution: referenceResolution ?? null,
+    scales: scales ? { scales, width: upscaleWidth ?? 0 } : null,
+  })
+}
 
-function objectiveOf(reference: Reference, device: Device): Objective {
-  const { objective } = reference
-  if (!Object.hasOwn(objectivesInReferences, objective)) {
-    const known = Object.keys(objectivesInReferences).join(', ')
-    throw new SherdError('VALUE', `its objective is "${objective}"; this version checks: ${known}`)
+const UNKNOWN_TIME = -(2n ** 62n)
+
+/** The images of a file with what it says of them. NaN is no data. Called inside a scope. */
+function imagesOf({ tensors }: Reference, images: Tensor, device: Device): Views {
+  const { pixels, valid } = withoutNaN(viewsOf(images).pixels)
+  const times = tensors.get('input.times')
+  const resolution = tensors.get('input.resolution')
+  const milliseconds = (seconds: bigint) => (seconds === UNKNOWN_TIME ? Number.NaN : 1000 * Number(seconds))
+  return {
+    pixels: toDevice(pixels, device),
+    valid: valid && toDevice(valid, device),
+    times: times ? Float64Array.from(toArray(times) as BigInt64Array, milliseconds) : null,
+    resolution: resolution ? Float64Array.from(toFloats(resolution)) : null,
   }
-  return objectivesInReferences[objective as keyof typeof objectivesInReferences](reference, device)
 }
 
 /** The largest absolute difference; a NaN anywhere or another length is infinitely far. */
@@ -80,9 +94,9 @@ function checkReference(reference: Reference, device: Device): Check[] {
   }
   const parameters: Parameters = loadParameters(objective.rows, initial, device)
   const weights = weightsOf(parameters)
-  const images = toDevice(stored('input.images'), device)
+  const images = imagesOf(reference, stored('input.images'), device)
   const noise = stored('input.noise')
-  const planOf = (step: number): MaskPlan => objective.planFromNoise(select(noise, 0, step))
+  const planOf = (step: number): MaskPlan => objective.planFromNoise(select(noise, 0, step), images)
   const numbers = (x: Tensor) => toFloats(toDevice(x, 'cpu'))
 
   const checks: Check[] = []

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { classifierRows, classify } from '../../src/model/classifier.ts'
 import { encode } from '../../src/model/encoder.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
@@ -17,7 +18,7 @@ const inputOf = () => ({
 })
 
 describe.each(['mean', 'cls'] as const)('a head on %s', (head) => {
-  const shape = { dimensions: tiny, classes: 4, head }
+  const shape = { backbone: plainBackbone(tiny), classes: 4, head }
   const rows = classifierRows(shape)
   const weights = weightsOf(stirredParameters({ rows }))
 
@@ -31,7 +32,10 @@ describe.each(['mean', 'cls'] as const)('a head on %s', (head) => {
   it('reads the cls token behind the norm, or the normed mean of the patches before it', () =>
     noGrad(() =>
       scope(() => {
-        const logits = classify(inputOf(), weights, shape)
+        const logits = classify(tinyImages(2), weights, {
+          backbone: openBackbone(plainBackbone(tiny), 'cpu'),
+          head,
+        })
         expect(logits.shape).toEqual([2, 4])
         const tokens = encode(inputOf(), weights, tiny, { norm: head === 'cls' })
         const mean = meanOver(narrow(tokens, 1, 1, 15), [1])
@@ -46,7 +50,7 @@ describe.each(['mean', 'cls'] as const)('a head on %s', (head) => {
 it('the encoder without its norm gives what the norm gets', () =>
   noGrad(() =>
     scope(() => {
-      const rows = classifierRows({ dimensions: tiny, classes: 2, head: 'cls' })
+      const rows = classifierRows({ backbone: plainBackbone(tiny), classes: 2, head: 'cls' })
       const weights = weightsOf(stirredParameters({ rows }))
       const plain = encode(inputOf(), weights, tiny, { norm: false })
       const norm = within(weights, 'norm')
@@ -61,7 +65,7 @@ it('the encoder without its norm gives what the norm gets', () =>
 it('what half a block adds can be changed on its way', () =>
   noGrad(() =>
     scope(() => {
-      const rows = classifierRows({ dimensions: tiny, classes: 2, head: 'cls' })
+      const rows = classifierRows({ backbone: plainBackbone(tiny), classes: 2, head: 'cls' })
       const weights = weightsOf(stirredParameters({ rows }))
       const seen: string[] = []
       const onChange = (change: Tensor, block: number, half: number) => {

@@ -39,8 +39,6 @@ describe('checkDimensions', () => {
     [{ decoderDepth: -1 }, 'model.decoderDepth: expected an integer of at least 1, got -1'],
     [{ heads: 5 }, 'model.width 24 is not divisible by model.heads 5'],
     [{ decoderHeads: 3 }, 'model.decoderWidth 16 is not divisible by model.decoderHeads 3'],
-    [{ width: 30 }, 'model.width 30 is not a multiple of 4, which sine–cosine positions need'],
-    [{ decoderWidth: 18 }, 'model.decoderWidth 18 is not a multiple of 4, which sine–cosine positions need'],
     [
       { mlpRatio: 0 },
       'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { plainBackbone } from '../../src/model/backbone.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { classification, softCrossEntropy } from '../../src/objective/classification.ts'
 import { autocast, noGrad } from '../../src/tensor/context.ts'
@@ -26,7 +27,13 @@ describe('softCrossEntropy', () => {
 
 describe.each(['mean', 'cls'] as const)('classification with a head on %s', (head) => {
   const task = (rate: number) =>
-    classification({ dimensions: tiny, classes: 4, head, device: 'cpu', dropPath: { rate, seed: 1 } })
+    classification({
+      backbone: plainBackbone(tiny),
+      classes: 4,
+      head,
+      device: 'cpu',
+      dropPath: { rate, seed: 1 },
+    })
   const weights = weightsOf(stirredParameters(task(0)))
   const samples = (epoch: number) => ({ epochs: [epoch, epoch, epoch], indices: [4, 9, 2] })
   const targets = () => tensor([1, 0, 0, 0, 0, 0.5, 0.5, 0, 0, 0, 0, 1], [3, 4])

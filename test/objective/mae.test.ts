@@ -189,7 +189,7 @@ describe('mae', () => {
   it('refuses images of another size, dimensions that do not fit and ratios that leave nothing', () =>
     scope(() => {
       expect(() => lossOf(tensor(wave(180), [1, 3, 10, 6]))).toThrow(
-        'mae: images: expected [B, 3, 6, 10], got float32[1, 3, 10, 6]',
+        'images: expected [B, 3, 6, 10], got float32[1, 3, 10, 6]',
       )
       expect(() => tinyMae({ dimensions: { ...tiny, heads: 7 } })).toThrow('model.width 24 is not divisible')
       expect(() => tinyMae({ maskRatio: 0.95 })).toThrow('mask.ratio 0.95 of 15 patches keeps 0')

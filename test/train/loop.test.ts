@@ -219,7 +219,9 @@ describe('a number that is not finite stops the training', () => {
         },
         toMicroBatch: (batch) => {
           const made = make(batch)
-          return batch === spoiled ? { ...made, images: full(made.images.shape, Number.NaN) } : made
+          return batch === spoiled
+            ? { ...made, images: full((made.images as Tensor).shape, Number.NaN) }
+            : made
         },
       })
       expect(batches).toBe(6) // the images of the step are spent, whichever of them it was

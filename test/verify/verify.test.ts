@@ -208,11 +208,7 @@ describe('a file that cannot be checked says why', () => {
       /cls_token: .*got float64/,
       () => set('weights.cls_token', (x) => toDtype(x, 'float64')),
     ],
-    [
-      'images of another size',
-      /mae: images: expected/,
-      () => set('input.images', (x) => narrow(x, 2, 0, 14)),
-    ],
+    ['images of another size', /: images: expected/, () => set('input.images', (x) => narrow(x, 2, 0, 14))],
     [
       'noise without steps',
       /planFromNoise: noise: expected \[B, N\]/,

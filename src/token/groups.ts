@@ -1,15 +1,13 @@
 /**
- * Tokens of spectral groups (SatMAE, Cong et al. 2022, section 3.2): every location of the grid has a token for each group of bands.
- * Token g · L + l is that of group g at location l.
+ * Tokens of spectral groups (SatMAE, Cong et al. 2022, section 3.2): every place (a location in a frame) has a token for each group of
+ * bands. Token g · places + p is that of group g at place p.
  */
 import { SherdError } from '../errors.ts'
 import { call } from '../tensor/call.ts'
-import { add, arange, argsort, cat, indexSelect, mul, reshape, toDevice } from '../tensor/ops.ts'
+import { add, arange, argsort, cat, indexSelect, mul, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
-import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
-import { type Grid, tokenCount } from './grid.ts'
-import { sineCosinePositions } from './position.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 
 /** The numbers of the bands of each group. No band is in two of them; one that is in none is neither seen nor predicted. */
 export type SpectralGroups = readonly (readonly number[])[]
@@ -32,71 +30,30 @@ export function checkGroups(groups: SpectralGroups, channels: number): void {
   }
 }
 
-/** The encoding [width] of a whole number: all sines, then all cosines, of n · 10000^(−k / (width/2)). */
-export function sineCosine(n: number, width: number): Float32Array {
-  if (width < 2 || width % 2 !== 0)
-    throw new SherdError('SHAPE', `The encoding of a group needs an even width, got ${width}`)
-  const half = width / 2
-  return Float32Array.from({ length: width }, (_, i) => {
-    const angle = n * 10000 ** (-(i % half) / half)
-    return i < half ? Math.sin(angle) : Math.cos(angle)
-  })
-}
-
-/** The table [G · L, width]: the place in width − groupWidth numbers, and behind it the group. */
-export function spectralPositions(
-  grid: Grid,
-  groups: number,
-  { width, groupWidth }: { width: number; groupWidth: number },
-): Float32Array {
-  const locations = tokenCount(grid)
-  const placeWidth = width - groupWidth
-  const places = sineCosinePositions(grid, placeWidth)
-  const table = new Float32Array(groups * locations * width)
-  for (let g = 0; g < groups; g++) {
-    const own = sineCosine(g, groupWidth)
-    for (let l = 0; l < locations; l++) {
-      const at = (g * locations + l) * width
-      table.set(places.subarray(l * placeWidth, (l + 1) * placeWidth), at)
-      table.set(own, at + placeWidth)
-    }
-  }
-  return table
-}
-
-/** The same as a tensor. */
-export const spectralPositionsOn = (
-  grid: Grid,
-  groups: number,
-  widths: { width: number; groupWidth: number },
-  device: Device,
-): Tensor =>
-  toDevice(tensor(spectralPositions(grid, groups, widths), [groups * tokenCount(grid), widths.width]), device)
-
 /** Which of a batch's tokens belong to a group. */
 export interface Route {
   /** [n] their rows among the B · K tokens. */
   readonly rows: Tensor
-  /** [n] b · L + l: their rows among the patches [B · L, …] of the group. */
+  /** [n] b · places + p: their rows among the patches [B · places, …] of the group. */
   readonly places: Tensor
 }
 
 /** Parts tokens [B, K] by their group. How many each sample has of a group may differ. */
 export function routeByGroup(
   tokens: Tensor,
-  { groups, locations }: { groups: number; locations: number },
+  { groups, places }: { groups: number; places: number },
 ): readonly Route[] {
   const [B, K] = expectShape(tokens, ['B', 'K'], 'routeByGroup: tokens')
   return scope(() => {
     const flat = reshape(tokens, [B * K])
-    const group = call('div.Scalar_mode', flat, locations, 'floor')
+    const group = call('div.Scalar_mode', flat, places, 'floor')
     const sample = call(
       'div.Scalar_mode',
       arange(B * K, { dtype: 'int64', device: tokens.device }),
       K,
       'floor',
     )
-    const place = add(mul(sample, locations), call('remainder.Scalar', flat, locations))
+    const place = add(mul(sample, places), call('remainder.Scalar', flat, places))
     return Array.from({ length: groups }, (_, g) => {
       const rows = reshape(call('nonzero', call('eq.Scalar', group, g)), [-1])
       return { rows, places: indexSelect(place, 0, rows) }

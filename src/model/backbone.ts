@@ -1,0 +1,209 @@
+/**
+ * The encoder as a whole: from a batch of views to tokens, whatever the views are – an image, groups of bands, a series of dates.
+ * Pretraining, probes, fine-tuning and segmentation use the same one. What a token is, is told by its shape.
+ */
+import { SherdError } from '../errors.ts'
+import { call } from '../tensor/call.ts'
+import { arange, cat, expand, gather, ones, toDevice } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { expectShape } from '../tensor/shape.ts'
+import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
+import type { TimeField } from '../token/encoding.ts'
+import { checkGroups, type SpectralGroups } from '../token/groups.ts'
+import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
+import { presentTokens } from '../token/mask-design.ts'
+import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
+import { openPositions, type PositionOptions, type PositionWidths, rowsOf } from '../token/places.ts'
+import { type Images, isViews, type Views, viewsOf } from '../token/views.ts'
+import { checkDimensions, type Dimensions, gridOfModel } from './dimensions.ts'
+import { type EncodeOptions, encodeTokens } from './encoder.ts'
+import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './groups.ts'
+import type { ParameterRow, Weights } from './parameters.ts'
+
+/** What the tokens of a model are. */
+export interface BackboneShape {
+  /** `channels`: all bands of the views, whether a group has them or not. */
+  readonly dimensions: Dimensions
+  /** T */
+  readonly frames: number
+  /** Bands that share a token, by their number among the channels; null: all channels do. */
+  readonly groups: SpectralGroups | null
+  /** Numbers of a position that say the group, in the encoder (256 in the paper) and the decoder (128); read only with groups. */
+  readonly groupWidth: number
+  readonly decoderGroupWidth: number
+  /** What the tokens are told of the time of their frame, and in how many numbers for each field (128 and 64 in the paper). */
+  readonly time: {
+    readonly fields: readonly TimeField[]
+    readonly width: number
+    readonly decoderWidth: number
+  } | null
+  /** Metres a pixel that count as scale 1 (Scale-MAE); null when positions do not depend on the scale. */
+  readonly referenceResolution: number | null
+}
+
+/** Plain images: one frame, one group. */
+export const plainBackbone = (dimensions: Dimensions): BackboneShape => ({
+  ...{ dimensions, frames: 1, groups: null, groupWidth: 0, decoderGroupWidth: 0 },
+  ...{ time: null, referenceResolution: null },
+})
+
+export const layoutOf = ({ dimensions, frames, groups }: BackboneShape): TokenLayout => ({
+  ...{ grid: gridOfModel(dimensions), frames, groups: groups?.length ?? 1 },
+})
+
+export const groupsOf = ({ groups, dimensions }: BackboneShape): readonly BandGroup[] =>
+  bandGroups(groups, dimensions.channels)
+
+export const positionOptions = (shape: BackboneShape): PositionOptions => ({
+  layout: layoutOf(shape),
+  fields: shape.time?.fields ?? [],
+  referenceResolution: shape.referenceResolution,
+})
+
+/** How positions share out the width of the encoder, and of the decoder. */
+export const encoderWidths = ({ dimensions, groups, groupWidth, time }: BackboneShape): PositionWidths => ({
+  ...{ width: dimensions.width, groupWidth: groups ? groupWidth : 0, timeWidth: time?.width ?? 0 },
+})
+export const decoderWidths = (shape: BackboneShape): PositionWidths => ({
+  width: shape.dimensions.decoderWidth,
+  groupWidth: shape.groups ? shape.decoderGroupWidth : 0,
+  timeWidth: shape.time?.decoderWidth ?? 0,
+})
+
+function checkWidths(shape: BackboneShape): void {
+  const fields = shape.time?.fields.length ?? 0
+  for (const [key, name, timeName, { width, groupWidth, timeWidth }] of [
+    ['width', 'groupWidth', 'timeWidth', encoderWidths(shape)],
+    ['decoderWidth', 'decoderGroupWidth', 'decoderTimeWidth', decoderWidths(shape)],
+  ] as const) {
+    const isEven = (n: number) => n >= 2 && n % 2 === 0
+    const left = width - groupWidth - fields * timeWidth
+    if (left === width && left % 4 !== 0)
+      throw new SherdError(
+        'SHAPE',
+        `model.${key} ${width} is not a multiple of 4, which sine–cosine positions need`,
+      )
+    if (
+      (shape.groups && !isEven(groupWidth)) ||
+      (fields > 0 && !isEven(timeWidth)) ||
+      left < 4 ||
+      left % 4 !== 0
+    )
+      throw new SherdError(
+        'SHAPE',
+        `Of a width of ${width}, model.${name} ${groupWidth} and ${fields} × model.${timeName} ${timeWidth} leave ${left} for the place: ` +
+          'expected even numbers that leave a positive multiple of 4',
+      )
+  }
+}
+
+/** Throws `SHAPE` or `VALUE` when a shape does not fit together. */
+export function checkBackbone(shape: BackboneShape): void {
+  const { dimensions, frames, groups } = shape
+  checkDimensions(dimensions)
+  if (!Number.isInteger(frames) || frames < 1)
+    throw new SherdError('SHAPE', `model.frames: expected an integer of at least 1, got ${frames}`)
+  if (groups) checkGroups(groups, dimensions.channels)
+  checkWidths(shape)
+}
+
+/** The parameters of the encoder. */
+export const backboneRows = (shape: BackboneShape): ParameterRow[] =>
+  groupedEncoderRows(shape.dimensions, groupsOf(shape))
+
+/** Views cut into patches. */
+export interface CutViews {
+  readonly views: Views
+  /** Of each group [B, places, P·P·|g|]. */
+  readonly patches: readonly Tensor[]
+  /** [B, places, P·P] 1 where there is data; null where it is everywhere. */
+  readonly valid: Tensor | null
+  /** [B, N] which tokens hold any data, 1 or 0; null when all do. */
+  readonly present: Tensor | null
+}
+
+export interface Encoded {
+  /** [B, 1 + K, D] after the final norm, or before it when it is not asked for; row 0 is cls. */
+  readonly tokens: Tensor
+  /** [B, K] 1 for tokens that hold data, 0 for those that nobody attended to; null when all do. */
+  readonly present: Tensor | null
+}
+
+export interface Backbone {
+  readonly shape: BackboneShape
+  readonly layout: TokenLayout
+  readonly groups: readonly BandGroup[]
+  readonly rows: readonly ParameterRow[]
+  /** Throws `SHAPE` for images of another size. */
+  cut(images: Images): CutViews
+  /** The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. */
+  encodeKept(cut: CutViews, kept: Tensor, weights: Weights): Tensor
+  /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
+  encodeAll(
+    images: Images,
+    weights: Weights,
+    options?: Omit<EncodeOptions, 'present'> & { readonly only?: readonly number[] | null },
+  ): Encoded
+}
+
+/** Throws `SHAPE` or `VALUE` for a shape that does not fit together. */
+export function openBackbone(shape: BackboneShape, device: Device): Backbone {
+  checkBackbone(shape)
+  const { dimensions: d, frames } = shape
+  const layout = layoutOf(shape)
+  const groups = groupsOf(shape)
+  const places = placeCount(layout)
+  const N = layoutTokens(layout)
+  const positionsOf = openPositions(positionOptions(shape), encoderWidths(shape), device)
+
+  const cut = (images: Images): CutViews => {
+    if (!isViews(images) && frames === 1 && images.shape.length !== 5)
+      expectShape(images, ['B', d.channels, ...d.imageSize], 'images')
+    const views = viewsOf(images)
+    const [B] = expectShape(views.pixels, ['B', frames, d.channels, ...d.imageSize], 'images')
+    const patches = patchifyGroups(
+      views.pixels,
+      groups.map(({ bands }) => bands),
+      d.patchSize,
+    )
+    if (!views.valid) return { views, patches, valid: null, present: null }
+    expectShape(views.valid, [B, frames, ...d.imageSize], 'images: valid')
+    const valid = patchifyValid(views.valid, d.patchSize)
+    return { views, patches, valid, present: presentTokens(valid, groups.length) }
+  }
+  const embedded = ({ views, patches }: CutViews, kept: Tensor | null, all: Tensor, weights: Weights) => {
+    const { pixels } = views
+    const where = positionsOf(views, pixels.shape[0]!)
+    const x = embedGroups(patches, kept, groups, weights)
+    return { x, positions: where.table, kept: rowsOf(where, kept ?? all) }
+  }
+  return {
+    ...{ shape, layout, groups, rows: backboneRows(shape), cut },
+    encodeKept: (views, kept, weights) =>
+      encodeTokens(() => embedded(views, kept, kept, weights), weights, d),
+    encodeAll: (images, weights, { only = null, ...options } = {}) =>
+      scope(() => {
+        const made = cut(images)
+        const B = made.views.pixels.shape[0]!
+        const numbers = only?.flatMap((g) => Array.from({ length: places }, (_, p) => g * places + p))
+        const row = numbers
+          ? toDevice(fromArray(BigInt64Array.from(numbers, BigInt), [numbers.length], 'int64'), device)
+          : arange(N, { dtype: 'int64', device })
+        const K = row.shape[0]!
+        const which = expand(row, [B, K])
+        const present =
+          made.present && (numbers ? gather(made.present, 1, call('contiguous', which)) : made.present)
+        const attended = present && cat([ones([B, 1], { device }), present], 1) // cls is always there
+        const tokens = encodeTokens(
+          () => embedded(made, numbers ? which : null, which, weights),
+          weights,
+          d,
+          {
+            ...options,
+            ...(attended && { present: attended }),
+          },
+        )
+        return { tokens, present }
+      }),
+  }
+}

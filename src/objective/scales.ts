@@ -1,0 +1,107 @@
+/** The larger pictures of SatMAE++ (Noman et al. 2024): what they should be, and how far the model's are from it. */
+import { SherdError } from '../errors.ts'
+import type { BackboneShape } from '../model/backbone.ts'
+import type { BandGroup } from '../model/groups.ts'
+import type { Weights } from '../model/parameters.ts'
+import { type UpscaleShape, upscale } from '../model/upscale.ts'
+import { call } from '../tensor/call.ts'
+import { abs, add, indexSelect, mean, mul, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { gridOf } from '../token/grid.ts'
+import { unpatchify } from '../token/patchify.ts'
+import { type Images, type Views, viewsOf } from '../token/views.ts'
+import { inBandOrder } from './band-order.ts'
+
+export interface ScalesTarget {
+  /** 2, then 4 …: each twice the one before. Training images are as much larger as the last says. */
+  readonly scales: readonly number[]
+  /** Channels between the convolutions. */
+  readonly width: number
+}
+
+const WEIGHT = 0.5 // of each larger picture's mean absolute error, as in the paper's code
+
+/** Throws `VALUE` for scales that are not 2, 4, …. */
+export function checkScales({ scales, width }: ScalesTarget): void {
+  if (scales.length === 0 || scales.some((scale, i) => scale !== 2 ** (i + 1)) || !(width >= 1))
+    throw new SherdError(
+      'VALUE',
+      `target.scales: expected [2], [2, 4] or [2, 4, 8] …, each twice the one before, got ${JSON.stringify(scales)}`,
+    )
+}
+
+const declared = (groups: readonly BandGroup[]) => groups.flatMap(({ bands }) => bands).sort((a, b) => a - b)
+
+export const upscaleShape = (target: ScalesTarget, groups: readonly BandGroup[]): UpscaleShape => {
+  checkScales(target)
+  return { bands: declared(groups).length, width: target.width, doublings: target.scales.length }
+}
+
+const shrink = (pixels: Tensor, factor: number): Tensor => {
+  if (factor === 1) return pixels
+  const [B, T, C, H, W] = pixels.shape as readonly [number, number, number, number, number]
+  const small = call(
+    'avg_pool2d',
+    reshape(pixels, [B * T, C, H, W]),
+    [factor, factor],
+    [factor, factor],
+    [0, 0],
+    false,
+    true,
+    null,
+  )
+  return reshape(small, [B, T, C, H / factor, W / factor])
+}
+
+/** Views of the model's size: the area means of larger ones. Throws `VALUE` where larger ones lack data. */
+export function atModelSize(
+  images: Images,
+  { scales }: ScalesTarget,
+  [height]: readonly [number, number],
+): Views {
+  const views = viewsOf(images)
+  const factor = views.pixels.shape[3]! / height
+  if (factor === 1) return views
+  const largest = scales.at(-1)!
+  if (factor !== largest)
+    throw new SherdError(
+      'SHAPE',
+      `target.scales: expected images of ${height} or ${height * largest} rows, got ${views.pixels.shape[3]}`,
+    )
+  if (views.valid)
+    throw new SherdError(
+      'VALUE',
+      'target.scales: pixels without data cannot be shrunk. Leave such samples out with data.minValid 1, or train without target.scales.',
+    )
+  return { ...views, pixels: shrink(views.pixels, largest) }
+}
+
+/** What the larger pictures add to the loss, from the predictions [B, places, P·P·|g|] of all groups everywhere. */
+export function scalesLoss(
+  parts: readonly Tensor[],
+  images: Images,
+  { scales, width }: ScalesTarget,
+  { shape, groups, weights }: { shape: BackboneShape; groups: readonly BandGroup[]; weights: Weights },
+): Tensor {
+  return scope(() => {
+    const { dimensions: d, frames } = shape
+    const { pixels } = viewsOf(images)
+    const B = pixels.shape[0]!
+    const bands = declared(groups)
+    const which = toDevice(
+      fromArray(BigInt64Array.from(bands, BigInt), [bands.length], 'int64'),
+      pixels.device,
+    )
+    const ofFrames = (x: Tensor) => reshape(x, [B * frames, d.channels, ...x.shape.slice(3)])
+    const grid = gridOf(d.imageSize, d.patchSize)
+    const whole = reshape(inBandOrder(parts, groups, d), [B * frames, grid.h * grid.w, -1])
+    const predicted = indexSelect(unpatchify(whole, { patchSize: d.patchSize, grid }), 1, which)
+    const larger = upscale(predicted, weights, { bands: bands.length, width, doublings: scales.length })
+    const errors = scales.map((scale, i) => {
+      const target = indexSelect(ofFrames(shrink(pixels, scales.at(-1)! / scale)), 1, which)
+      return mul(mean(abs(sub(toDtype(larger[i]!, 'float32'), target))), WEIGHT)
+    })
+    return errors.reduce((a, b) => add(a, b))
+  })
+}

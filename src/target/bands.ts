@@ -1,0 +1,130 @@
+/**
+ * What a group of bands has to predict: its patches, raw or normalised, and the error of its head. Pixels without data are neither
+ * in the statistics nor in the error.
+ */
+import { call } from '../tensor/call.ts'
+import {
+  add,
+  div,
+  meanOver,
+  mul,
+  reshape,
+  sqrt,
+  square,
+  sub,
+  sum,
+  toDtype,
+  varianceOver,
+} from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+/**
+ * By what a patch is normalised: `group` the mean and variance of all its values (so that no band of large variance decides over
+ * other groups), `band` each band's own, `all` those of every band of the image at that place, as the released SatMAE has it.
+ */
+export const bandStatistics = ['group', 'band', 'all'] as const
+export type BandStatistics = (typeof bandStatistics)[number]
+
+/** The patches of one group at n places. */
+export interface BandPatches {
+  /** [n, P·P·|g|] */
+  readonly own: Tensor
+  /** [n, P·P·C], those of all bands there; asked for by `all`. */
+  readonly every: () => Tensor
+  /** [n, P·P] 1 where there is data, else 0; null where there is everywhere. */
+  readonly valid: Tensor | null
+  /** P·P */
+  readonly pixels: number
+}
+
+export interface MeanAndDeviation {
+  readonly mean: Tensor
+  readonly deviation: Tensor
+}
+
+const epsilon = 1e-6 // as of the pixel target
+
+const sumOver = (x: Tensor, dims: readonly number[]) => call('sum.dim_IntList', x, dims, true, null)
+
+/** Mean and deviation of x [n, P·P, c] over `dims`, of the pixels that `weights` [n, P·P, 1] says are there. The variance is unbiased. */
+function momentsOf(x: Tensor, dims: readonly number[], weights: Tensor | null): MeanAndDeviation {
+  const deviationOf = (variance: Tensor) => sqrt(add(variance, epsilon))
+  if (!weights)
+    return {
+      mean: meanOver(x, dims, true),
+      deviation: deviationOf(varianceOver(x, dims, { unbiased: true, keepDim: true })),
+    }
+  const values = dims.includes(2) ? x.shape[2]! : 1
+  const count = mul(sumOver(weights, [1]), values) // [n, 1, 1]
+  const mean = div(sumOver(mul(x, weights), dims), call('clamp', count, 1, null))
+  const squares = sumOver(mul(square(sub(x, mean)), weights), dims)
+  return { mean, deviation: deviationOf(div(squares, call('clamp', sub(count, 1), 1, null))) }
+}
+
+const weightsOfPixels = ({ valid, pixels }: BandPatches): Tensor | null =>
+  valid && reshape(valid, [valid.shape[0]!, pixels, 1])
+
+const byPixel = (x: Tensor, pixels: number) => {
+  const [n, width] = x.shape as readonly [number, number]
+  return reshape(x, [n, pixels, width / pixels])
+}
+
+/** What normalises the patches, broadcastable to [n, P·P, |g|]. */
+export function bandMoments(patches: BandPatches, statistics: BandStatistics): MeanAndDeviation {
+  const { own, every, pixels } = patches
+  const from = byPixel(statistics === 'all' ? every() : own, pixels)
+  return scope(() => momentsOf(from, statistics === 'band' ? [1] : [1, 2], weightsOfPixels(patches)))
+}
+
+/** What a head should say of its patches, [n, P·P, |g|]: raw when `statistics` is null. */
+export function bandTarget(patches: BandPatches, statistics: BandStatistics | null): Tensor {
+  const own = byPixel(patches.own, patches.pixels)
+  if (statistics === null) return own
+  return scope(() => {
+    const { mean, deviation } = bandMoments(patches, statistics)
+    return div(sub(own, mean), deviation)
+  })
+}
+
+/** The sum of the tokens' errors, and how many of them were counted: both scalars. */
+export interface ErrorSum {
+  readonly sum: Tensor
+  readonly count: Tensor | number
+}
+
+/**
+ * The error of a prediction [n, P·P·|g|]. That of a token is the mean over its values that are there, so that a group of few bands
+ * counts as much as one of many; a token without any does not count.
+ */
+export function bandError(
+  predicted: Tensor,
+  patches: BandPatches,
+  statistics: BandStatistics | null,
+): ErrorSum {
+  return scope(() => {
+    const target = bandTarget(patches, statistics)
+    const errors = square(sub(byPixel(toDtype(predicted, 'float32'), patches.pixels), target)) // [n, P·P, |g|]
+    const [n, , bands] = errors.shape as readonly [number, number, number]
+    const weights = weightsOfPixels(patches)
+    if (!weights) return { sum: mul(sum(errors), 1 / (patches.pixels * bands)), count: n }
+    const counts = mul(sumOver(weights, [1]), bands) // [n, 1, 1]
+    const tokens = div(sumOver(mul(errors, weights), [1, 2]), call('clamp', counts, 1, null))
+    return { sum: sum(tokens), count: sum(toDtype(call('gt.Scalar', counts, 0), 'float32')) }
+  })
+}
+
+/** The mean error of all tokens that counted. */
+export function meanError(errors: readonly ErrorSum[]): Tensor {
+  return scope(() => {
+    const total = errors.map((each) => each.sum).reduce((a, b) => add(a, b))
+    const counts = errors.map(({ count }) => count)
+    const known = counts.reduce<number | null>(
+      (n, count) => (typeof count === 'number' && n !== null ? n + count : null),
+      0,
+    )
+    if (known !== null) return mul(total, 1 / Math.max(known, 1))
+    const all = counts.reduce((a, b) => (typeof a === 'number' ? add(b as Tensor, a) : add(a, b))) as Tensor
+    return div(total, call('clamp', all, 1, null))
+  })
+}
