@@ -3,6 +3,7 @@ import { table } from '../src/cli/output.ts'
 import type { MachineDescription } from '../src/machine/describe.ts'
 import type { DataRow } from './data-rows.ts'
 import type { StepRow } from './step-row.ts'
+import type { TokensRow } from './tokens-row.ts'
 import type { WaitingRow } from './waiting-row.ts'
 
 /** Every row once. */
@@ -11,6 +12,7 @@ export interface BenchRun {
   readonly steps: StepRow[]
   readonly data: DataRow[]
   readonly waiting: WaitingRow[]
+  readonly tokens: TokensRow[]
 }
 
 export interface Results {
@@ -38,7 +40,7 @@ const spread = (x: readonly number[]) =>
   x.length === 0 ? '–' : `${Math.min(...x).toFixed(2)}–${Math.max(...x).toFixed(2)}`
 
 /** One line of text cells for each row. */
-function cells({ steps, data, waiting }: BenchRun): string[][] {
+function cells({ steps, data, waiting, tokens }: BenchRun): string[][] {
   return [
     ...steps.map(({ work, sherd, peer, ratio: of, roundRatios }) => [
       work,
@@ -56,6 +58,10 @@ function cells({ steps, data, waiting }: BenchRun): string[][] {
     ]),
     ...waiting.map((row) => [
       ...[row.work, `${(100 * row.waitingShare).toFixed(2)} %`, '–', '–', '', '', '', ''],
+    ]),
+    ...tokens.map((row) => [
+      ...[row.work, rate(row.satmae), `MAE: ${rate(row.mae)}`, ratio(row.ratio), spread(row.roundRatios)],
+      ...['', '', ''],
     ]),
   ]
 }

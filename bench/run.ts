@@ -13,6 +13,7 @@ import { bestOf, measureDevice } from './device.ts'
 import { findPeer } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
 import { measureStep } from './step-row.ts'
+import { measureTokens } from './tokens-row.ts'
 import { measureWaiting } from './waiting-row.ts'
 import { works } from './works.ts'
 
@@ -31,7 +32,7 @@ const steps = values.steps === undefined ? null : Number(values.steps)
 const kind = values.device === 'cuda' ? 'cuda' : 'cpu'
 const threads = coreCount()
 
-const names = [...works.map(({ name }) => name), 'data', 'waiting']
+const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting']
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
   console.error(
@@ -74,7 +75,7 @@ function save(): void {
 
 say(`${machine.gpu ?? machine.cpu}, ${threads} threads, ${results.peer ?? 'no peer'}`)
 for (let run = 0; run < runs; run++) {
-  const table: BenchRun = { started: new Date().toISOString(), steps: [], data: [], waiting: [] }
+  const table: BenchRun = { started: new Date().toISOString(), steps: [], data: [], waiting: [], tokens: [] }
   finished.push(table)
   for (const work of works.filter((each) => each.device === kind && isChosen(each.name))) {
     say(`${work.title} …`)
@@ -85,6 +86,11 @@ for (let run = 0; run < runs; run++) {
   if (isChosen('data')) {
     say('preparing images …')
     table.data.push(...(await measureData(peer, rounds)))
+    save()
+  }
+  if (isChosen('tokens')) {
+    say('tokens of groups …')
+    table.tokens.push(measureTokens(kind, { rounds, steps: steps ?? 4 }))
     save()
   }
   if (isChosen('waiting')) {

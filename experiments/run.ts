@@ -2,6 +2,7 @@
 const experiments: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> =
   {
     cifar10: () => import('./cifar10.ts'),
+    satellite: () => import('./satellite.ts'),
   }
 
 const [name = '', ...args] = process.argv.slice(2)

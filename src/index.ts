@@ -17,7 +17,13 @@ export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
 export { withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
 export { presetNames, presetOf } from './config/presets.ts'
-export { describeKeys, dimensionsOf, type KeyDescription, resolveConfig } from './config/resolve.ts'
+export {
+  backboneOf,
+  describeKeys,
+  dimensionsOf,
+  type KeyDescription,
+  resolveConfig,
+} from './config/resolve.ts'
 export type { Config, ConfigInput } from './config/schema.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
 // evaluate
@@ -25,8 +31,6 @@ export {
   extractFeatures,
   type Features,
   type FrozenEncoder,
-  type Pooling,
-  pool,
   tokensOf,
 } from './evaluate/features.ts'
 export { type KnnOptions, knnDefaults, knnVotes } from './evaluate/knn.ts'
@@ -43,6 +47,13 @@ export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
 export { planMachine } from './machine/plan.ts'
 export { type SetupResult, setUp } from './machine/setup.ts'
+export {
+  type Backbone,
+  type BackboneShape,
+  backboneRows,
+  openBackbone,
+  plainBackbone,
+} from './model/backbone.ts'
 export { decodeAll, decodeHidden } from './model/decoder.ts'
 // model
 export type { Dimensions } from './model/dimensions.ts'
@@ -63,6 +74,7 @@ export type { Objective, Prediction } from './objective/objective.ts'
 export { type AdamWOptions, type AdamWState, adamWStep, initialAdamW } from './optim/adamw.ts'
 export { learningRateAt, type Schedule, scaledLearningRate } from './optim/schedule.ts'
 // pictures
+export { type Composite, compositesOf, compositeTile, stretchOf } from './picture/composite.ts'
 export { drawLossCurve } from './picture/loss-curve.ts'
 export { meanQuality, type Quality } from './picture/quality.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
@@ -73,10 +85,14 @@ export {
   imagenetStatistics,
   normalizePixels,
   type Pixels,
+  toImages,
 } from './prepare/normalize.ts'
 export { type PackOptions, type PackSummary, packImages } from './prepare/pack.ts'
+export { measureRasterStatistics } from './prepare/raster-statistics.ts'
 export { measureStatistics } from './prepare/statistics.ts'
+export { type Images, type Views, viewsOf } from './prepare/views.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
+export { channelStatistics, openData, rasterOptions } from './run/assemble.ts'
 export { benchData } from './run/data-bench.ts'
 export { type EncoderRequest, type OpenedEncoder, openEncoder } from './run/encoder.ts'
 export { type EvaluateOptions, evaluate, findSplit, judge, openImages, type Report } from './run/evaluate.ts'
@@ -87,6 +103,7 @@ export { type FolderFeatures, featuresOf } from './run/features.ts'
 export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults } from './run/finetune.ts'
 export { isBlank, type OpenedRun, openRun } from './run/folder.ts'
 export { benchGemm } from './run/gemm-bench.ts'
+export { type Inheritance, inherit } from './run/inherit.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'
 export { withDeviation } from './run/markdown.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
@@ -104,8 +121,11 @@ export {
   type PackedImages,
   type PackManifest,
 } from './source/packed-images.ts'
+export { openRasterFolder, type RasterFolder, type RasterOptions } from './source/raster-folder.ts'
+export { writeSatelliteData } from './source/sample-data/satellite/write.ts'
 export { writeSampleData } from './source/sample-data/write.ts'
 // target, objective
+export { type BandStatistics, bandStatistics } from './target/bands.ts'
 export { patchStatistics, pixelLoss, pixelTarget, withStatistics } from './target/pixels.ts'
 // tensor
 export {
@@ -135,9 +155,14 @@ export {
   toFloats,
 } from './tensor/tensor.ts'
 // token
+export { type TimeField, timeFields } from './token/encoding.ts'
 export { type Grid, gridOf } from './token/grid.ts'
+export type { SpectralGroups } from './token/groups.ts'
+export type { TokenLayout } from './token/layout.ts'
 export { keptCount, type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
+export { type MaskDesign, randomMask } from './token/mask-design.ts'
 export { patchify, unpatchify } from './token/patchify.ts'
+export { type Pooling, pool } from './token/pool.ts'
 export { sineCosinePositions } from './token/position.ts'
 export { appendRows, type TableRows, tokenSequence } from './token/sequence.ts'
 export type { StepEvent } from './train/events.ts'

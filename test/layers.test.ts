@@ -45,6 +45,7 @@ const confined: Record<string, readonly string[]> = {
     'src/prepare/decode.ts', // images as pixels
     'src/prepare/index-mask.ts', // masks as class numbers
     'src/source/sample-data/write.ts', // sample images as files
+    'src/source/sample-data/satellite/write.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
   'node-addon-api': ['src/native/compile.ts'],
@@ -53,6 +54,11 @@ const confined: Record<string, readonly string[]> = {
   'd3-scale': ['src/picture/plot.ts'],
   'd3-shape': ['src/picture/plot.ts'],
   'dejavu-fonts-ttf': ['src/picture/fonts.ts'],
+  geotiff: [
+    'src/source/geotiff.ts', // headers
+    'src/source/tiff-block.ts', // Zstandard
+    'src/source/tiff-layout.ts', // types
+  ],
 }
 
 interface Import {

@@ -2,8 +2,8 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
-import type { Pooling } from '../evaluate/features.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
+import type { Pooling } from '../token/pool.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson } from './output.ts'
 
@@ -30,7 +30,7 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
   const { featureFormat, writeFeatures } = await import('../run/feature-file.ts')
   const { featuresOf } = await import('../run/features.ts')
   featureFormat(flags.out) // before minutes are spent
-  const encoder = await encoderOf(flags)
+  const encoder = await encoderOf(flags, dir)
   const found = await featuresOf(encoder, dir, showImages())
   endProgress()
   if (found.features.count === 0) throw new SherdError('DATA_BROKEN', `No image of ${dir} could be read.`)

@@ -1,5 +1,7 @@
 /** The options of commands that use an encoder: which one, and where it computes. */
 import type { Command } from 'commander'
+import type { Config } from '../config/schema.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { OpenedEncoder } from '../run/encoder.ts'
 import { deviceOption } from './bench-config.ts'
 import { collect, wholeNumber } from './options.ts'
@@ -11,6 +13,7 @@ export interface EncoderFlags {
   readonly set: string[]
   readonly device: 'auto' | 'cpu' | 'cuda'
   readonly modelSeed?: number
+  readonly bands?: string[]
 }
 
 export const addEncoderOptions = (command: Command): Command =>
@@ -19,15 +22,18 @@ export const addEncoderOptions = (command: Command): Command =>
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))
+    .option(
+      '--bands <list>',
+      'rasters that have only some of the bands, such as B2,B3,B4,B8: groups that have all of theirs are used',
+      (text: string) => text.split(',').map((band) => band.trim()),
+    )
     .addOption(deviceOption())
 
-export async function encoderOf({
-  model,
-  preset,
-  set,
-  device,
-  modelSeed,
-}: EncoderFlags): Promise<OpenedEncoder> {
+/** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
+export async function encoderOf(
+  { model, preset, set, device, modelSeed, bands }: EncoderFlags,
+  images: string,
+): Promise<OpenedEncoder> {
   const { configOf } = await import('./bench-config.ts')
   const { openEncoder } = await import('../run/encoder.ts')
   const config = preset === undefined ? undefined : await configOf(preset, { set, device })
@@ -35,9 +41,16 @@ export async function encoderOf({
     ...{ model, device },
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
+    ...(bands ? { bands } : {}),
+    ...(config?.data.bands ? { statistics: await statisticsOf(config, images) } : {}),
   })
   for (const message of encoder.warnings) warn(message)
   return encoder
+}
+
+async function statisticsOf(config: Config, images: string): Promise<ChannelStatistics> {
+  const { channelStatistics, openData } = await import('../run/assemble.ts')
+  return channelStatistics(config, await openData(config, images))
 }
 
 /** A progress line of images done, with the time that is left. */

@@ -102,7 +102,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
   const { judge, openImages } = await import('../run/evaluate.ts')
   const { openReport } = await import('../run/evaluation-report.ts')
   const data = await imagesOf(flags)
-  const encoder = await encoderOf(flags)
+  const encoder = await encoderOf(flags, data.train)
   openReport(flags.out)
   const started = performance.now()
   const images = await openImages({ encoder, data, onProgress: showImages() })

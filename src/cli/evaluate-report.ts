@@ -36,6 +36,6 @@ export async function finish(
       `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
         `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %)`,
     )
-  if (report.data.skipped > 0) note(`${report.data.skipped} files could not be read and were left out.`)
+  if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(out, 'report.md')}`)
 }

@@ -1,5 +1,5 @@
 /** `sherd evaluate segment`: what frozen features say about each pixel. */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { type SegmentationHead, segmentationHeads } from '../evaluate/segmentation-heads.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
@@ -56,7 +56,7 @@ async function run(flags: Flags): Promise<void> {
   const { openReport } = await import('../run/evaluation-report.ts')
   const { writeSegmentation } = await import('../run/segmentation-report.ts')
   const data = await imagesOf(flags)
-  const encoder = await encoderOf(flags)
+  const encoder = await encoderOf(flags, join(data.train, 'images'))
   openReport(flags.out)
   const epochs = flags.epochs ?? segmentationDefaults.epochs
   const { report, picture } = await segment({
@@ -91,6 +91,6 @@ async function run(flags: Flags): Promise<void> {
     `segment: ${report.classes.length} classes, ${report.data.testImages} test images; the commonest class everywhere: ` +
       `mIoU ${(100 * report.chance.meanIou).toFixed(2)} %, pixels ${(100 * report.chance.pixelAccuracy).toFixed(2)} %`,
   )
-  if (report.data.skipped > 0) note(`${report.data.skipped} files could not be read and were left out.`)
+  if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(flags.out, 'report.md')}`)
 }

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
+import type { Inheritance } from '../run/inherit.ts'
 import type { ProbeMetric } from '../run/online-probe.ts'
 import type { Profile } from '../run/trace.ts'
 import { collect, positiveNumber, wholeNumber } from './options.ts'
@@ -13,6 +14,7 @@ import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from './signal
 interface Flags {
   data?: string
   out: string
+  init?: string
   steps?: number
   epochs?: number
   set: string[]
@@ -37,6 +39,7 @@ export function addPretrain(root: Command): void {
     .argument('[preset]', `what to train; "sherd presets" lists them (default: ${defaultPreset})`)
     .option('--data <dir>', 'folder of images, read recursively, or of packed ones')
     .requiredOption('--out <run>', 'folder of the run')
+    .option('--init <path>', 'weights to begin with: a run, a checkpoint, or a .safetensors file')
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
     .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))
     .option('--set <key=value>', 'override one configuration key; may be repeated', collect, [])
@@ -116,6 +119,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
       preset,
       data: flags.data,
       out: flags.out,
+      init: flags.init,
       resume,
       signal: stopSignal(),
       isSaveWanted: saveRequests(),
@@ -151,6 +155,9 @@ function reporter(): (event: RunEvent) => void {
         total = event.totalSteps
         run = event.run
         describeStart(event)
+        break
+      case 'inherited':
+        describeInheritance(event)
         break
       case 'step': {
         recent.push(event.stepSeconds)
@@ -220,6 +227,15 @@ function describeStart(event: StartEvent): void {
   if (event.firstStep > 0) note(`going on from step ${event.firstStep}`)
   for (const change of event.changes) note(`changed: ${change}`)
   note(`run folder: ${event.run}`)
+}
+
+function describeInheritance({ path, loaded, inflated, fresh, unused }: Inheritance): void {
+  const listed = (names: readonly string[]) =>
+    names.length > 4 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
+  note(`began with ${path}: ${loaded.length} parameters loaded`)
+  if (inflated.length > 0) note(`  made for other bands (${inflated.length}): ${listed(inflated)}`)
+  if (fresh.length > 0) note(`  new (${fresh.length}): ${listed(fresh.map(({ name }) => name))}`)
+  if (unused.length > 0) note(`  not used (${unused.length}): ${listed(unused)}`)
 }
 
 function describeProbe({ step, knn, linear, chance, effectiveRank }: ProbeMetric): void {

@@ -14,6 +14,7 @@ interface Flags {
   count: number
   seed?: number
   statistics?: StatisticsUsed
+  bands?: string[]
   device: 'auto' | 'cpu' | 'cuda'
   json?: boolean
 }
@@ -32,6 +33,10 @@ export function addReconstruct(root: Command): void {
         ['raw', 'neighbours', 'true'],
       ),
     )
+    .option(
+      '--bands <composite...>',
+      'how rasters are shown: true, infrared, ndvi, a band, or three such as B11-B8-B4 (default: true, ndvi, each group)',
+    )
     .addOption(
       new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto'),
     )
@@ -44,12 +49,14 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { loadExhibit, reconstructExhibit } = await import('../run/pictures.ts')
   const { drawReconstructions } = await import('../picture/reconstruction-grid.ts')
   const { meanQuality } = await import('../picture/quality.ts')
-  const { openSource } = await import('../source/open.ts')
+  const { openData } = await import('../run/assemble.ts')
   const model = loadModel(flags.run, flags.device)
   for (const message of model.warnings) warn(message)
-  const exhibit = await loadExhibit(model.config, await openSource(flags.images), flags.count)
-  const used = flags.statistics && [flags.statistics]
-  const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, used)
+  const exhibit = await loadExhibit(model.config, await openData(model.config, flags.images), flags.count)
+  const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, {
+    ...(flags.statistics && { used: [flags.statistics] }),
+    ...(flags.bands && { composites: flags.bands }),
+  })
   const png = await drawReconstructions(rebuilt, { step: model.step })
   try {
     writeFileSync(flags.out, png)

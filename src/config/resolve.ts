@@ -1,11 +1,13 @@
 /** Preset + overrides → a complete, checked, frozen configuration; and the values that follow from it. */
 import { z } from 'zod'
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
-import { checkDimensions, type Dimensions } from '../model/dimensions.ts'
+import { type BackboneShape, checkBackbone, layoutOf } from '../model/backbone.ts'
+import type { Dimensions } from '../model/dimensions.ts'
+import type { TokenMultiples } from '../model/flops.ts'
 import { sizes } from '../model/sizes.ts'
 import { type Schedule, scaledLearningRate } from '../optim/schedule.ts'
-import { gridOf, tokenCount } from '../token/grid.ts'
-import { keptCount } from '../token/mask.ts'
+import { canonicalBand } from '../source/band-names.ts'
+import { keptTokens } from '../token/mask-design.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
 
 export interface KeyDescription {
@@ -31,7 +33,7 @@ export function describeKeys(schema: z.ZodObject = configSchema, prefix = ''): K
     }
     if (inner instanceof z.ZodObject) return describeKeys(inner, `${prefix}${name}.`)
     const meaning = (value as z.ZodType).description ?? ''
-    return [{ key: `${prefix}${name}`, initial: JSON.stringify(initial) ?? 'by size', meaning }]
+    return [{ key: `${prefix}${name}`, initial: JSON.stringify(initial) ?? 'derived', meaning }]
   })
 }
 
@@ -75,33 +77,106 @@ function freeze<T>(value: T): T {
 export function resolveConfig(input: ConfigInput): Config {
   const parsed = configSchema.safeParse(input)
   if (!parsed.success) throw issueToError(parsed.error, input)
-  const { model } = parsed.data
+  const { model, data } = parsed.data
   const row = sizes[model.size]
   const config: Config = {
     ...parsed.data,
+    data: { ...data, statistics: data.statistics ?? (data.bands ? 'dataset' : 'imagenet') },
     model: {
       ...model,
       imageSize: typeof model.imageSize === 'number' ? [model.imageSize, model.imageSize] : model.imageSize,
       patchSize: model.patchSize ?? row.patchSize,
+      channels: model.channels ?? data.bands?.length ?? 3,
       width: model.width ?? row.width,
       depth: model.depth ?? row.depth,
       heads: model.heads ?? row.heads,
     },
   }
-  const dimensions = dimensionsOf(config)
   try {
-    checkDimensions(dimensions)
-    keptCount(tokenCount(gridOf(dimensions.imageSize, dimensions.patchSize)), config.mask.ratio)
+    checkBands(config)
+    const shape = backboneOf(config)
+    checkBackbone(shape)
+    keptTokens(layoutOf(shape), config.mask)
   } catch (error) {
     throw new SherdError('CONFIG', messageOf(error), { cause: error })
   }
   return freeze(config)
 }
 
+/** Throws when bands, groups and what goes with them do not fit together. */
+function checkBands({ data, model, mask, target }: Config): void {
+  const refuse = (what: string): never => {
+    throw new SherdError('CONFIG', what)
+  }
+  const { bands } = data
+  if (!bands) {
+    const set = [
+      model.groups && 'model.groups',
+      model.frames > 1 && 'model.frames',
+      model.timeFields.length > 0 && 'model.timeFields',
+      model.referenceResolution !== null && 'model.referenceResolution',
+    ].find(Boolean)
+    if (set) refuse(`${set} is for rasters: name the bands in data.bands, too, such as ["B2","B3","B4","B8"]`)
+    return
+  }
+  if (model.channels !== bands.length)
+    refuse(`model.channels is ${model.channels}, but data.bands names ${bands.length} bands: leave it out`)
+  if (data.statistics === 'imagenet')
+    refuse(
+      "data.statistics: ImageNet's are those of photographs; bands take those of the data set, or none given",
+    )
+  const names = bands.map(canonicalBand)
+  const twice = names.findIndex((name, i) => names.indexOf(name) !== i)
+  if (twice >= 0) refuse(`data.bands names ${bands[twice]} twice`)
+  if (data.minValid < 1 - mask.ratio)
+    refuse(
+      `data.minValid ${data.minValid} is less than the share of tokens that are seen (1 − mask.ratio = ${Number((1 - mask.ratio).toFixed(4))}): samples could have less data than that`,
+    )
+  if (target.scales && data.minValid < 1)
+    refuse('target.scales needs samples without gaps: set data.minValid to 1')
+}
+
 /** The model's dimensions in a resolved configuration. */
 export function dimensionsOf({ model }: Config): Dimensions {
-  const { size: _, ...dimensions } = model
-  return dimensions as Dimensions
+  const { imageSize, patchSize, channels, width, depth, heads, decoderWidth, decoderDepth, decoderHeads } =
+    model
+  const { mlpRatio, layerNormEpsilon } = model
+  return {
+    ...{ imageSize, patchSize, channels, width, depth, heads },
+    ...{ decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon },
+  } as Dimensions
+}
+
+/** The numbers of the bands of a group among the channels. Throws `CONFIG` for a band that data.bands does not have. */
+function bandNumbers(group: readonly string[], bands: readonly string[]): number[] {
+  const names = bands.map(canonicalBand)
+  return group.map((band) => {
+    const number = names.indexOf(canonicalBand(band))
+    if (number < 0)
+      throw new SherdError(
+        'CONFIG',
+        `model.groups has band "${band}", which is not in data.bands (${bands.join(', ')}).${didYouMean(band, bands)}`,
+      )
+    return number
+  })
+}
+
+/** What the tokens of a resolved configuration's model are. */
+export function backboneOf(config: Config): BackboneShape {
+  const { model, data } = config
+  const { groupWidth, decoderGroupWidth, timeFields: fields, frames, referenceResolution } = model
+  return {
+    dimensions: dimensionsOf(config),
+    groups: model.groups?.map((group) => bandNumbers(group, data.bands ?? [])) ?? null,
+    ...{ frames, groupWidth, decoderGroupWidth, referenceResolution },
+    time: fields.length > 0 ? { fields, width: model.timeWidth, decoderWidth: model.decoderTimeWidth } : null,
+  }
+}
+
+/** Tokens of one location: one for each group of bands in each frame. */
+export function tokensPerLocation({ model }: Config): Required<TokenMultiples> {
+  const groups = model.groups?.length ?? 1
+  return { perLocation: model.frames * groups, groups }
 }
 
 /** Samples per optimizer step. */

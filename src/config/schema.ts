@@ -4,7 +4,11 @@
  */
 import { z } from 'zod'
 import { sizeNames } from '../model/sizes.ts'
+import { clippings } from '../prepare/raster-statistics.ts'
 import { isSeed } from '../random/draws.ts'
+import { bandStatistics } from '../target/bands.ts'
+import { timeFieldNames } from '../token/encoding.ts'
+import { sharings } from '../token/mask-design.ts'
 
 const positiveInteger = z.number().int().positive()
 const range = z
@@ -12,7 +16,56 @@ const range = z
   .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
 const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1')
 
+const bandList = z.array(z.string().min(1)).min(1)
+
+function isPattern(text: string): boolean {
+  try {
+    return Boolean(new RegExp(text))
+  } catch {
+    return false
+  }
+}
+
 const dataSchema = z.strictObject({
+  bands: bandList
+    .nullable()
+    .default(null)
+    .describe(
+      'rasters: the bands to use by name, in the order of the channels; null: images of 1 or 3 channels',
+    ),
+  bandNames: bandList
+    .nullable()
+    .default(null)
+    .describe('rasters: the names of the bands in files that do not tell, in the order of the file'),
+  pattern: z
+    .string()
+    .refine(isPattern, 'expected a regular expression')
+    .nullable()
+    .default(null)
+    .describe(
+      'rasters: how paths tell series, date and band: a regular expression with groups of these names',
+    ),
+  window: positiveInteger
+    .nullable()
+    .default(null)
+    .describe('rasters: side in pixels of the windows that scenes are cut into; null takes whole scenes'),
+  nodata: z
+    .number()
+    .nullable()
+    .default(null)
+    .describe('rasters: what stands for no data in files that do not say'),
+  clip: z
+    .enum(clippings)
+    .default('deviations')
+    .describe(
+      'rasters: values are clipped at the mean ± 2 standard deviations, or the 2nd and 98th percentile',
+    ),
+  minValid: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe('rasters: share of the pixels that must hold data; another sample is taken where they do not'),
   crop: z
     .enum(['random', 'center'])
     .default('random')
@@ -22,8 +75,10 @@ const dataSchema = z.strictObject({
   flip: z.boolean().default(true).describe('mirror half of the samples'),
   statistics: z
     .enum(['imagenet', 'dataset'])
-    .default('imagenet')
-    .describe("channel mean and standard deviation: ImageNet's, or computed once over the folder and saved"),
+    .optional()
+    .describe(
+      "channel mean and standard deviation: ImageNet's (images), or computed once over the folder and saved (rasters)",
+    ),
   maxPixels: positiveInteger
     .default(100_000_000)
     .describe('larger images are refused before they are decoded'),
@@ -55,7 +110,37 @@ const modelSchema = z.strictObject({
     .default(224)
     .describe('pixels: one side, or [height, width]'),
   patchSize: positiveInteger.min(2).optional().describe('patch side in pixels'),
-  channels: positiveInteger.default(3),
+  channels: positiveInteger.optional().describe('3, or as many as data.bands'),
+  frames: positiveInteger.default(1).describe('dates of one sample'),
+  groups: z
+    .array(bandList)
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('bands that share a token, by name (SatMAE); null: all bands do'),
+  groupWidth: positiveInteger
+    .default(256)
+    .describe("numbers of the encoder's position that say the group of bands, where there are groups"),
+  decoderGroupWidth: positiveInteger.default(128).describe("the same of the decoder's"),
+  timeFields: z
+    .array(z.enum(timeFieldNames))
+    .default([])
+    .describe('what tokens are told of the date of their frame (SatMAE: year, month, hour)'),
+  timeWidth: positiveInteger.default(128).describe("numbers of the encoder's position for each of them"),
+  decoderTimeWidth: positiveInteger.default(64).describe("the same of the decoder's"),
+  referenceResolution: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe(
+      'metres a pixel that count as scale 1 in positions (Scale-MAE); null: the scale does not matter',
+    ),
+  compat: z
+    .enum(['satmae'])
+    .nullable()
+    .default(null)
+    .describe('satmae: bands of the heads in the order of the released code, for its decoder weights'),
   width: positiveInteger.optional(),
   depth: positiveInteger.optional(),
   heads: positiveInteger.optional(),
@@ -73,10 +158,30 @@ const maskSchema = z.strictObject({
     .lt(1)
     .default(0.75)
     .describe('share of patches that are hidden; ⌊N · (1 − ratio)⌋ are kept'),
+  groups: z
+    .enum(sharings)
+    .default('independent')
+    .describe('whether all groups of bands hide the same places (consistent)'),
+  frames: z.enum(sharings).default('independent').describe('whether all dates do'),
+  perFrame: z
+    .boolean()
+    .default(false)
+    .describe('hide exactly the ratio of every date, and not of all dates together'),
 })
 
 const targetSchema = z.strictObject({
   normalize: z.boolean().default(true).describe('predict patches normalised by their own mean and variance'),
+  statistics: z
+    .enum(bandStatistics)
+    .default('group')
+    .describe("those of the group's patch, of each band's, or of all bands at the place"),
+  scales: z
+    .array(positiveInteger)
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('larger pictures to rebuild, too (SatMAE++): [2] or [2, 4]; needs target.normalize false'),
+  scalesWidth: positiveInteger.default(64).describe('channels of the convolutions that enlarge'),
 })
 
 const optimSchema = z.strictObject({

@@ -1,55 +1,81 @@
 /** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
+import { type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
 import type { Dimensions } from '../model/dimensions.ts'
-import { gridOfModel } from '../model/dimensions.ts'
-import { encode } from '../model/encoder.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
-import { type ChannelStatistics, normalizePixels, type Pixels } from '../prepare/normalize.ts'
+import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
+import { type Images, viewsOf } from '../prepare/views.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
-import { meanOver, narrow, select, toDevice, toDtype } from '../tensor/ops.ts'
+import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
-import { tokenCount } from '../token/grid.ts'
-import { patchify } from '../token/patchify.ts'
-import { sineCosinePositions } from '../token/position.ts'
+import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { type Pooling, pool, poolings } from '../token/pool.ts'
 import type { Precision } from '../train/step.ts'
 
 /** An encoder that is used, not trained. */
 export interface FrozenEncoder {
+  readonly shape: BackboneShape
+  /** Those of the shape. */
   readonly dimensions: Dimensions
   readonly parameters: Parameters
   readonly statistics: ChannelStatistics
   readonly device: Device
   readonly precision: Precision
+  /** The groups of bands that it sees; null for all. */
+  readonly only?: readonly number[] | null
+  /** Where samples lack bands: the channel of the model that each of theirs is; null when they have all. */
+  readonly channels?: readonly number[] | null
 }
 
-/** How the tokens of an image become one vector: the cls token, or the mean of the patches' tokens, after the norm. */
-export const poolings = ['cls', 'mean'] as const
-export type Pooling = (typeof poolings)[number]
+/** Samples as the encoder gets them, whichever of its bands they have. Called inside a scope. */
+export function imagesFor(
+  {
+    statistics,
+    device,
+    channels,
+    shape,
+  }: Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>,
+  pixels: Pixels,
+): Images {
+  if (!channels) return toImages(pixels, statistics, device)
+  const own = (values: readonly (number | null)[]) => channels.map((channel) => values[channel]!)
+  const { mean, std, low, high } = statistics
+  const clipping = low && high ? { low: own(low), high: own(high) } : {}
+  const views = viewsOf(
+    toImages(pixels, { mean: own(mean) as number[], std: own(std) as number[], ...clipping }, device),
+  )
+  return { ...views, pixels: spreadBands(views.pixels, channels, shape.dimensions.channels) }
+}
+
+/** pixels [B, T, c, H, W] → [B, T, C, H, W]: each band at its place among all, zeros for those that are not there. */
+function spreadBands(pixels: Tensor, channels: readonly number[], all: number): Tensor {
+  const [B, T, c, H, W] = pixels.shape as readonly [number, number, number, number, number]
+  return scope(() => {
+    const { device } = pixels
+    const which = BigInt64Array.from({ length: all }, (_, channel) => {
+      const place = channels.indexOf(channel)
+      return BigInt(place < 0 ? c : place) // behind the bands there are zeros
+    })
+    const padded = cat([pixels, zeros([B, T, 1, H, W], { device })], 2)
+    return indexSelect(padded, 2, toDevice(fromArray(which, [all], 'int64'), device))
+  })
+}
 
 /** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. */
-export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Tensor {
-  const { dimensions, parameters, statistics, device, precision } = encoder
-  const grid = gridOfModel(dimensions)
-  const table = sineCosinePositions(grid, dimensions.width)
+export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Encoded {
+  const { shape, parameters, device, precision, only = null } = encoder
+  const backbone = openBackbone(shape, device)
   return (pixels) =>
     noGrad(() =>
       scope(() => {
-        const where = toDevice(tensor(table, [tokenCount(grid), dimensions.width]), device)
-        const patches = patchify(normalizePixels(pixels, statistics, device), dimensions.patchSize)
-        const tokens = autocast({ device, dtype: precision }, () =>
-          encode({ patches, kept: null, positions: where }, weightsOf(parameters), dimensions),
+        const images = imagesFor(encoder, pixels)
+        const { tokens, present } = autocast({ device, dtype: precision }, () =>
+          backbone.encodeAll(images, weightsOf(parameters), { only }),
         )
-        return toDtype(tokens, 'float32')
+        return { tokens: toDtype(tokens, 'float32'), present }
       }),
     )
 }
-
-/** tokens [B, 1 + N, D] → [B, D] */
-export const pool = {
-  cls: (tokens) => select(tokens, 1, 0),
-  mean: (tokens) => meanOver(narrow(tokens, 1, 1, tokens.shape[1]! - 1), [1]),
-} satisfies Record<Pooling, (tokens: Tensor) => Tensor>
 
 export interface Features {
   readonly count: number
@@ -72,7 +98,7 @@ export async function extractFeatures(
   for await (const batch of images) {
     scope(() => {
       const made = tokens(batch)
-      for (const pooling of poolings) parts[pooling].push(toFloats(pool[pooling](made)))
+      for (const pooling of poolings) parts[pooling].push(toFloats(pool[pooling](made.tokens, made.present)))
     })
     indices.push(...batch.indices)
     onBatch?.(indices.length)

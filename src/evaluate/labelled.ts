@@ -60,14 +60,26 @@ export function labelled(
   return pickRows({ vectors, width, labels: ofRows }, rows)
 }
 
+/** Rows in lists of one place each; without places each stands for itself. */
+function byPlace(rows: readonly number[], places: readonly string[] | null): number[][] {
+  if (!places) return rows.map((row) => [row])
+  const lists = new Map<string, number[]>()
+  for (const row of rows) {
+    const list = lists.get(places[row]!) ?? []
+    list.push(row)
+    lists.set(places[row]!, list)
+  }
+  return [...lists.values()]
+}
+
 /**
- * Parts a set in two, class by class: `share` of each class, at least one image of it, goes to the second part. Throws `SOURCE` when a
- * class has one image only.
+ * Parts a set in two, class by class: `share` of each class, at least one image of it, goes to the second part. Images of one of the
+ * `places` stay together, for they show the same. Throws `SOURCE` when a class has one image, or one place, only.
  */
 export function splitByClass(
   labels: Int32Array,
   classes: readonly string[],
-  { share, seed }: { share: number; seed: number },
+  { share, seed, places }: { share: number; seed: number; places?: readonly string[] | null },
 ): readonly [first: number[], second: number[]] {
   const members: number[][] = classes.map(() => [])
   for (const [i, label] of labels.entries()) members[label]!.push(i)
@@ -78,9 +90,21 @@ export function splitByClass(
         'SOURCE',
         `Class "${classes[label]}" has ${rows.length} readable image${rows.length === 1 ? '' : 's'}: expected at least two, one to learn from and one to test with.`,
       )
-    const order = draws({ seed, stream: 'split', epoch: 0, index: label }).permutation(rows.length)
+    const together = byPlace(rows, places ?? null)
+    if (together.length < 2)
+      throw new SherdError(
+        'SOURCE',
+        `Class "${classes[label]}" has images of one place only, ${places![rows[0]!]}: expected at least two places, one to learn from and one to test with.`,
+      )
+    const order = draws({ seed, stream: 'split', epoch: 0, index: label }).permutation(together.length)
     const held = Math.min(rows.length - 1, Math.max(1, Math.round(rows.length * share)))
-    for (const [i, place] of order.entries()) parts[i < held ? 1 : 0].push(rows[place]!)
+    let given = 0
+    for (const [i, which] of order.entries()) {
+      const own = together[which]!
+      const isHeld = i === 0 || (given < held && i < together.length - 1)
+      if (isHeld) given += own.length
+      parts[isHeld ? 1 : 0].push(...own)
+    }
   }
   return [parts[0].sort((a, b) => a - b), parts[1].sort((a, b) => a - b)]
 }

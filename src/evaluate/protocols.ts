@@ -1,6 +1,6 @@
 /** The ways of judging frozen features, by name: a new one is one row. */
 import type { Device } from '../tensor/tensor.ts'
-import { type Pooling, poolings } from './features.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
 import { knnVotes } from './knn.ts'
 import { fewOf, type Labelled, type Shots, shotsName } from './labelled.ts'
 import { linearProbe, type probeOptimizers } from './linear-probe.ts'

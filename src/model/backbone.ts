@@ -3,6 +3,7 @@
  * Pretraining, probes, fine-tuning and segmentation use the same one. What a token is, is told by its shape.
  */
 import { SherdError } from '../errors.ts'
+import { type Images, isViews, type Views, viewsOf } from '../prepare/views.ts'
 import { call } from '../tensor/call.ts'
 import { arange, cat, expand, gather, ones, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -14,7 +15,6 @@ import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
 import { openPositions, type PositionOptions, type PositionWidths, rowsOf } from '../token/places.ts'
-import { type Images, isViews, type Views, viewsOf } from '../token/views.ts'
 import { checkDimensions, type Dimensions, gridOfModel } from './dimensions.ts'
 import { type EncodeOptions, encodeTokens } from './encoder.ts'
 import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './groups.ts'

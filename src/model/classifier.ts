@@ -1,9 +1,10 @@
 /** A classifier: the encoder, and a linear head on one vector of its tokens (He et al. 2021, A.1, fine-tuning). */
+
+import type { Images } from '../prepare/views.ts'
 import { layerNorm } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type Pooling, pool } from '../token/pool.ts'
-import type { Images } from '../token/views.ts'
 import { type Backbone, type BackboneShape, backboneRows } from './backbone.ts'
 import { applyLinear, normRows } from './block.ts'
 import type { EncodeOptions } from './encoder.ts'

@@ -27,6 +27,12 @@ export interface MatrixProduct {
   readonly perImage: boolean
 }
 
+/** How many tokens a location has, and how many of them share out its bands. */
+export interface TokenMultiples {
+  readonly perLocation?: number
+  readonly groups?: number
+}
+
 function blockProducts(prefix: string, tokens: number, d: BlockDimensions): MatrixProduct[] {
   const { width, depth, heads } = d
   const hidden = mlpWidth(d)
@@ -46,25 +52,33 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
   ]
 }
 
-/** Every matrix product of the forward pass of one image, in order. */
-export function matrixProducts(d: Dimensions, maskRatio: number): MatrixProduct[] {
-  const tokens = tokenCount(gridOfModel(d))
+/**
+ * Every matrix product of the forward pass of one image, in order. `perLocation`: tokens of one location, where groups of bands or
+ * frames have tokens of their own; each then embeds and predicts its share of the bands, equal ones on average.
+ */
+export function matrixProducts(
+  d: Dimensions,
+  maskRatio: number,
+  { perLocation = 1, groups = 1 }: TokenMultiples = {},
+): MatrixProduct[] {
+  const tokens = tokenCount(gridOfModel(d)) * perLocation
+  const width = patchWidth(d) / groups
   const kept = keptCount(tokens, maskRatio)
   const once = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
     ...{ name, rows, inner, columns, count: 1, perImage: false },
   })
   return [
-    once('patch_embed.proj', kept, patchWidth(d), d.width),
+    once('patch_embed.proj', kept, width, d.width),
     ...blockProducts('blocks', kept + 1, encoderBlocks(d)), // cls
     once('decoder_embed', kept + 1, d.width, d.decoderWidth),
     ...blockProducts('decoder_blocks', tokens + 1, decoderBlocks(d)),
-    once('decoder_pred', tokens - kept, d.decoderWidth, patchWidth(d)),
+    once('decoder_pred', tokens - kept, d.decoderWidth, width),
   ]
 }
 
 /** Floating-point operations of one training step for each image: forward, and twice that backward. */
-export function trainingFlops(d: Dimensions, maskRatio: number): number {
-  const forward = matrixProducts(d, maskRatio)
+export function trainingFlops(d: Dimensions, maskRatio: number, multiples: TokenMultiples = {}): number {
+  const forward = matrixProducts(d, maskRatio, multiples)
     .map(({ rows, inner, columns, count }) => 2 * rows * inner * columns * count)
     .reduce((a, b) => a + b, 0)
   return 3 * forward

@@ -4,12 +4,12 @@ import { openBackbone } from '../model/backbone.ts'
 import { type ClassifierShape, classifierRows, classify } from '../model/classifier.ts'
 import { type DropPathOptions, dropPath } from '../model/drop-path.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { Images } from '../prepare/views.ts'
 import { call } from '../tensor/call.ts'
 import { mul, sum, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { SampleAddresses } from '../token/mask.ts'
-import type { Images } from '../token/views.ts'
 import type { Learner } from './objective.ts'
 
 /** What is asked of a batch. */

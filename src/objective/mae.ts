@@ -18,11 +18,12 @@ import type { Dimensions } from '../model/dimensions.ts'
 import { groupedDecoderRows, pick, predictAllGroups, predictGroups } from '../model/groups.ts'
 import { type Weights, within } from '../model/parameters.ts'
 import { upscaleRows } from '../model/upscale.ts'
+import type { Images } from '../prepare/views.ts'
 import { type BandStatistics, bandError, meanError } from '../target/bands.ts'
 import { pixelLoss } from '../target/pixels.ts'
 import { checkReleased, releasedLoss, releasedOrder } from '../target/released.ts'
 import { add, reshape, toDevice } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
+import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
 import { sineCosine } from '../token/encoding.ts'
 import { routeByGroup } from '../token/groups.ts'
@@ -32,7 +33,6 @@ import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } fr
 import { patchifyGroups } from '../token/patchify.ts'
 import { openPositions, planInRows } from '../token/places.ts'
 import { take } from '../token/take.ts'
-import type { Images } from '../token/views.ts'
 import { inBandOrder } from './band-order.ts'
 import type { Objective } from './objective.ts'
 import { atModelSize, type ScalesTarget, scalesLoss, upscaleShape } from './scales.ts'
@@ -77,7 +77,6 @@ export function mae(options: MaeOptions): Objective {
     )
   const widths = decoderWidths(shape)
   const positionsOf = openPositions(positionOptions(shape), widths, device)
-  const clsPosition = compat && unscoped(() => releasedClsPosition(groups.length, widths, device))
   const all = [...Array(d.channels).keys()]
 
   const at = (images: Images) => (scales ? atModelSize(images, scales, d.imageSize) : images)
@@ -89,7 +88,7 @@ export function mae(options: MaeOptions): Objective {
   const decoderInput = (cut: CutViews, latent: Tensor, plan: MaskPlan) => {
     const where = positionsOf(cut.views, latent.shape[0]!)
     const input = { latent, plan: planInRows(where, plan), positions: where.table }
-    return clsPosition ? { ...input, clsPosition } : input
+    return compat ? { ...input, clsPosition: releasedClsPosition(groups.length, widths, device) } : input
   }
   /** The prediction of every group at every place. */
   const everywhere = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights) => {

@@ -3,9 +3,9 @@
  * mask, an encoder, a decoder and a target; it is never a subclass of another.
  */
 import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { Images } from '../prepare/views.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
-import type { Images } from '../token/views.ts'
 
 export interface Prediction {
   /** [B, 1 + K, D] */

@@ -20,6 +20,8 @@ export interface GridPicture {
   readonly rows: readonly (readonly Tile[])[]
   readonly title?: string
   readonly footer?: string
+  /** Above the tiles of each row; null: nothing. */
+  readonly captions?: readonly (string | null)[]
   /** What colours mean, under the tiles. */
   readonly legend?: readonly { readonly name: string; readonly colour: Colour }[]
 }
@@ -70,12 +72,13 @@ const LEAST_SIDE = 112
 const LEAST_WIDTH = 320
 const SWATCH = 11
 
-/** Throws `SHAPE` when a row does not have a tile for every column. */
+/** Throws `SHAPE` when a row does not have a tile for every column, or captions are not one for each row. */
 export async function layoutGrid({
   columns,
   rows,
   title,
   footer,
+  captions,
   legend = [],
 }: GridPicture): Promise<GridLayout> {
   const odd = rows.findIndex((row) => row.length !== columns.length)
@@ -85,6 +88,11 @@ export async function layoutGrid({
       `drawGrid: expected at least one column and a tile for each; row ${odd} has ${rows[odd]?.length ?? 0} tiles for ${columns.length} columns`,
     )
   }
+  if (captions && captions.length !== rows.length)
+    throw new SherdError(
+      'SHAPE',
+      `drawGrid: expected a caption or null for each of ${rows.length} rows, got ${captions.length}`,
+    )
   const texts: (PlacedText & { width: number })[] = []
   const put = async (lines: readonly string[], { lineHeight, ...face }: Face, x: number, top: number) => {
     for (const [i, text] of lines.entries()) {
@@ -102,6 +110,7 @@ export async function layoutGrid({
   const words = await Promise.all([
     widestWord(title ?? '', faces.title),
     widestWord(footer ?? '', faces.footer),
+    ...(captions ?? []).map((caption) => widestWord(caption ?? '', faces.subtitle)),
     ...legend.map(async ({ name }) => SWATCH + 6 + (await measure(name, faces.subtitle))),
   ])
   const content = Math.max(LEAST_WIDTH, lefts.at(-1)! + widths.at(-1)! - MARGIN, ...words)
@@ -119,7 +128,12 @@ export async function layoutGrid({
   y = Math.max(...headingEnds) + 7
 
   const tiles: PlacedTile[] = []
-  for (const row of rows) {
+  for (const [r, row] of rows.entries()) {
+    const caption = captions?.[r]
+    if (caption) {
+      const lines = await wrapText(caption, faces.subtitle, content)
+      y = (await put(lines, faces.subtitle, MARGIN, y + (r > 0 ? GAP : 0))) + 3
+    }
     for (const [c, tile] of row.entries()) tiles.push({ tile, x: lefts[c]!, y, factor })
     y += Math.max(...row.map(({ height }) => height * factor)) + GAP
   }

@@ -3,78 +3,66 @@
  * brightness, can be shown with and leak nothing. Weights fall with the square of the distance on the token grid
  * (Shepard 1968).
  */
-import type { PatchStatistics } from '../target/pixels.ts'
-import { toDevice } from '../tensor/ops.ts'
-import { scope } from '../tensor/scope.ts'
-import { expectShape } from '../tensor/shape.ts'
-import { type Tensor, tensor, toArray, toFloats } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
-import type { MaskPlan } from '../token/mask.ts'
 
 const NEIGHBOURS = 8
 
-/**
- * Mean and deviation of the hidden patches, both [B, M, 1], from those of the visible ones, both [B, K, 1]: each is the
- * mean over the 8 nearest visible patches (or all, if fewer), weighted by 1 / distance². Of equally far patches the one
- * of lower number is taken.
- */
-export function statisticsFromNeighbours(
-  visible: PatchStatistics,
-  plan: MaskPlan,
-  grid: Grid,
-): PatchStatistics {
-  const [B, K] = expectShape(plan.kept, ['B', 'K'], 'statisticsFromNeighbours: plan.kept')
-  const [, M] = expectShape(plan.hidden, [B, 'M'], 'statisticsFromNeighbours: plan.hidden')
-  expectShape(visible.mean, [B, K, 1], 'statisticsFromNeighbours: visible.mean')
-  expectShape(visible.deviation, [B, K, 1], 'statisticsFromNeighbours: visible.deviation')
-  const kept = patchNumbers(plan.kept)
-  const hidden = patchNumbers(plan.hidden)
-  const known = [visible.mean, visible.deviation].map((x) => toFloats(toDevice(x, 'cpu')))
-  const guessed = known.map(() => new Float32Array(B * M))
-
-  for (let b = 0; b < B; b++) {
-    const row = kept.slice(b * K, (b + 1) * K)
-    const places = [...row.keys()].sort((i, j) => row[i]! - row[j]!) // ascending patch number
-    for (let m = b * M; m < (b + 1) * M; m++) {
-      const near = nearest(hidden[m]!, places, row, grid)
-      const total = near.reduce((sum, { weight }) => sum + weight, 0)
-      for (const [s, values] of known.entries()) {
-        guessed[s]![m] =
-          near.reduce((sum, { place, weight }) => sum + weight * values[b * K + place]!, 0) / total
-      }
-    }
-  }
-  return scope(() => {
-    const [mean, deviation] = guessed.map((x) => toDevice(tensor(x, [B, M, 1]), visible.mean.device))
-    return { mean: mean!, deviation: deviation! }
-  })
-}
-
 interface Neighbour {
-  /** Position in the row of kept patches. */
-  readonly place: number
+  readonly patch: number
   readonly weight: number
 }
 
-function nearest(
-  patch: number,
-  places: readonly number[],
-  kept: readonly number[],
-  { w }: Grid,
-): Neighbour[] {
+/** The 8 nearest of `visible` patches (ascending numbers), or all, if fewer. Of equally far ones that of lower number. */
+function nearest(patch: number, visible: readonly number[], { w }: Grid): Neighbour[] {
   const found: Neighbour[] = [] // descending weight
-  for (const place of places) {
-    const other = kept[place]!
+  for (const other of visible) {
     const rows = Math.floor(other / w) - Math.floor(patch / w)
     const columns = (other % w) - (patch % w)
-    const weight = 1 / (rows * rows + columns * columns)
+    const weight = 1 / Math.max(rows * rows + columns * columns, 0.25) // the same place in another frame is half a step away
     if (found.length === NEIGHBOURS && weight <= found[NEIGHBOURS - 1]!.weight) continue
     let at = found.length
     while (at > 0 && found[at - 1]!.weight < weight) at--
-    found.splice(at, 0, { place, weight })
+    found.splice(at, 0, { patch: other, weight })
     if (found.length > NEIGHBOURS) found.pop()
   }
   return found
 }
 
-const patchNumbers = (indices: Tensor): number[] => Array.from(toArray(toDevice(indices, 'cpu')), Number)
+export interface KnownPatches {
+  readonly grid: Grid
+  /** T */
+  readonly frames: number
+  /** [T · L], 1 for the patches of one group that are visible. */
+  readonly visible: ArrayLike<number>
+}
+
+/**
+ * Replaces in `values` [T · L] those of patches that are not visible by the mean over the nearest visible ones of their frame,
+ * weighted by 1 / distance²; where the frame has none, of all frames; where there is none at all, by `otherwise`.
+ */
+export function guessFromNeighbours(
+  values: Float32Array,
+  { grid, frames, visible }: KnownPatches,
+  otherwise: number,
+): void {
+  const L = grid.h * grid.w
+  const seen = Array.from({ length: frames }, (_, t) =>
+    Array.from({ length: L }, (_, l) => l).filter((l) => visible[t * L + l] === 1),
+  )
+  const known = Float32Array.from(values)
+  for (let t = 0; t < frames; t++) {
+    const sources = seen[t]!.length > 0 ? [t] : [...seen.keys()].filter((other) => seen[other]!.length > 0)
+    for (let l = 0; l < L; l++) {
+      if (visible[t * L + l] === 1) continue
+      const near = sources.flatMap((from) =>
+        nearest(l, seen[from]!, grid).map(({ patch, weight }) => ({
+          value: known[from * L + patch]!,
+          weight,
+        })),
+      )
+      const total = near.reduce((sum, { weight }) => sum + weight, 0)
+      values[t * L + l] =
+        total === 0 ? otherwise : near.reduce((sum, { value, weight }) => sum + weight * value, 0) / total
+    }
+  }
+}

@@ -3,7 +3,7 @@
  * weights and population moments. Both are taken on hidden patches only: visible ones are pasted and would flatter.
  */
 import { call } from '../tensor/call.ts'
-import { add, div, meanOver, mul, reshape, square, sub, toDevice } from '../tensor/ops.ts'
+import { add, div, meanOver, mul, square, sub, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Tensor, toFloats } from '../tensor/tensor.ts'
@@ -19,15 +19,26 @@ export interface Quality {
 const C1 = 0.01 ** 2
 const C2 = 0.03 ** 2
 
-/** One result for each image. Both [B, M, P·P·C], pixels with channel last; values are clipped to [0, 1]. */
-export function hiddenQuality(truth: Tensor, rebuilt: Tensor, channels: number): Quality[] {
-  const [B, M, width] = expectShape(truth, ['B', 'M', 'P·P·C'], 'hiddenQuality: truth')
-  expectShape(rebuilt, [B, M, width], 'hiddenQuality: rebuilt')
+/**
+ * One result for each image. Both [B, N, P·P, C], values are clipped to [0, 1]. `counted` [B, N, P·P, C] is 1 for what was hidden
+ * (and holds data), else 0.
+ */
+export function hiddenQuality(truth: Tensor, rebuilt: Tensor, counted: Tensor): Quality[] {
+  const shape = expectShape(truth, ['B', 'N', 'P·P', 'C'], 'hiddenQuality: truth')
+  expectShape(rebuilt, shape, 'hiddenQuality: rebuilt')
+  expectShape(counted, shape, 'hiddenQuality: counted')
   return scope(() => {
-    const split = (x: Tensor) => reshape(call('clamp', x, 0, 1), [B, M, width / channels, channels])
-    const [a, b] = [split(truth), split(rebuilt)] // [B, M, P·P, C]
-    const errors = perImage(meanOver(square(sub(a, b)), [1, 2, 3]))
-    const similarities = perImage(meanOver(ssim(a, b), [1, 2]))
+    const [a, b] = [call('clamp', truth, 0, 1), call('clamp', rebuilt, 0, 1)]
+    const windows = call('amin', counted, [2], false) // [B, N, C]: whole windows
+    const weighted = (x: Tensor, weights: Tensor, dims: readonly number[]) =>
+      perImage(
+        div(
+          call('sum.dim_IntList', mul(x, weights), dims, false, null),
+          call('sum.dim_IntList', weights, dims, false, null),
+        ),
+      )
+    const errors = weighted(square(sub(a, b)), counted, [1, 2, 3])
+    const similarities = weighted(ssim(a, b), windows, [1, 2])
     return errors.map((error, i) => ({ psnr: -10 * Math.log10(error), ssim: similarities[i]! }))
   })
 }

@@ -25,11 +25,11 @@ export const drawReconstructions = (
 
 /** The grid that `drawReconstructions` draws. */
 export function reconstructionGrid(
-  { images, hiddenShare, bands }: Reconstructions,
+  { images, samples, hiddenShare, bands }: Reconstructions,
   { title, step }: ReconstructionPicture = {},
 ): GridPicture {
   const variants = images[0]?.rebuilt.map(({ statistics }) => statistics) ?? []
-  const measured = images.length === 1 ? '' : `, mean of ${images.length} images`
+  const measured = samples === 1 ? '' : `, mean of ${samples} images`
   const at = step === undefined ? '' : ` Step ${step.toLocaleString('en-US')}.`
   return {
     columns: [
@@ -47,6 +47,7 @@ export function reconstructionGrid(
       ...rebuilt.map(({ tile }) => tile),
     ]),
     ...(title && { title }),
+    ...(images.some(({ caption }) => caption) && { captions: images.map(({ caption = null }) => caption) }),
     footer: `PSNR and SSIM: hidden patches only${measured}.${at}`,
   }
 }

@@ -4,22 +4,38 @@
  * every reconstruction is named by the statistics it used, and visible patches are pasted from the original.
  */
 import { SherdError } from '../errors.ts'
-import { type Dimensions, gridOfModel, patchWidth } from '../model/dimensions.ts'
+import { type BackboneShape, groupsOf, layoutOf } from '../model/backbone.ts'
+import type { BandGroup } from '../model/groups.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import { patchStatistics, withStatistics } from '../target/pixels.ts'
+import { type Images, isViews, viewsOf } from '../prepare/views.ts'
+import { type BandStatistics, bandMoments } from '../target/bands.ts'
+import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import { add, cat, full, mul, toDevice, toDtype } from '../tensor/ops.ts'
+import {
+  add,
+  cat,
+  expand,
+  indexSelect,
+  mul,
+  ones,
+  permute,
+  reshape,
+  sub,
+  toDevice,
+  toDtype,
+} from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { MaskPlan } from '../token/mask.ts'
-import { patchify, unpatchify } from '../token/patchify.ts'
-import { take } from '../token/take.ts'
-import { statisticsFromNeighbours } from './neighbours.ts'
+import { fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { layoutTokens, placeCount } from '../token/layout.ts'
+import { type MaskPlan, maskOf } from '../token/mask.ts'
+import { patchifyGroups, patchifyValid, unpatchify } from '../token/patchify.ts'
+import { guessFromNeighbours } from './neighbours.ts'
 import { hiddenQuality, type Quality } from './quality.ts'
-import { bandsNote, type Tile, tilesOf } from './tile.ts'
+import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
+import { bandsNote, type Tile } from './tile.ts'
 
 /**
  * Where mean and deviation of hidden patches come from. `raw`: the model predicts pixels and needs none. `neighbours`: the
@@ -29,95 +45,241 @@ export type StatisticsUsed = 'raw' | 'neighbours' | 'true'
 
 export interface ReconstructionOptions {
   readonly objective: Pick<Objective, 'predict'>
-  readonly dimensions: Dimensions
+  readonly shape: BackboneShape
   /** Whether the model was trained on targets that are normalised patch by patch. */
   readonly normalizeTarget: boolean
+  /** By what they were normalised; `group` by default. */
+  readonly bandStatistics?: BandStatistics
   readonly weights: Weights
-  /** [B, C, H, W], normalised by `channelStatistics`. */
-  readonly images: Tensor
+  /** Normalised by `channelStatistics`. */
+  readonly images: Images
   readonly plan: MaskPlan
   readonly channelStatistics: ChannelStatistics
   /** By default `neighbours` and `true` for normalised targets, `raw` for others. */
   readonly statistics?: readonly StatisticsUsed[]
+  /** How rasters are shown; images are shown as they are. */
+  readonly look?: RasterLook
 }
 
 export interface Rebuilt {
   readonly statistics: StatisticsUsed
   readonly tile: Tile
-  /** On hidden patches and all channels. */
+  /** On hidden patches, all channels and frames. */
   readonly quality: Quality
 }
 
+/** One row of a picture: an image, or one composite of one date. */
 export interface Reconstruction {
   readonly original: Tile
   /** The original with hidden patches in plain grey. */
   readonly masked: Tile
   readonly rebuilt: readonly Rebuilt[]
+  /** What the row shows, where rows show different things. */
+  readonly caption?: string
 }
 
 export interface Reconstructions {
   readonly images: readonly Reconstruction[]
+  /** How many samples they are of. */
+  readonly samples: number
   /** M / N */
   readonly hiddenShare: number
-  /** Which channels the tiles show, where that is not all of them. */
+  /** Which channels the tiles show, where that is not all of them and rows do not say it. */
   readonly bands: string | null
 }
 
-const GREY = 0.82
-
 /** Rebuilds every image. Throws `SHAPE` for other sizes, `VALUE` for statistics that the target does not have. */
 export function reconstruct(options: ReconstructionOptions): Reconstructions {
-  const { dimensions: d, plan, images, normalizeTarget } = options
-  const grid = gridOfModel(d)
-  const [B] = expectShape(images, ['B', d.channels, ...d.imageSize], 'reconstruct: images')
-  const [, K] = expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
-  const [, M] = expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
-  expectShape(plan.restore, [B, grid.h * grid.w], 'reconstruct: plan.restore')
+  const { shape, plan, normalizeTarget, look } = options
+  const { dimensions: d, frames } = shape
+  const layout = layoutOf(shape)
+  const [height, width] = d.imageSize
+  const given = options.images
+  if (!isViews(given) && given.shape.length === 4)
+    expectShape(given, ['B', d.channels, height, width], 'reconstruct: images')
   const wanted = options.statistics ?? (normalizeTarget ? ['neighbours', 'true'] : ['raw'])
   checkStatistics(wanted, normalizeTarget)
+  checkChannels(options)
 
   return noGrad(() =>
     scope(() => {
-      const patches = patchify(images, d.patchSize) // [B, N, P·P·C]
-      const visible = take(patches, plan.kept) // [B, K, P·P·C]
-      const hidden = take(patches, plan.hidden) // [B, M, P·P·C]
-      const { prediction } = options.objective.predict(options.weights, images, plan)
-      const predicted = toDtype(take(prediction, plan.hidden), 'float32') // [B, M, P·P·C]
+      const views = viewsOf(given)
+      const [B] = expectShape(views.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')
+      const [, K] = expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
+      const [, M] = expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
+      expectShape(plan.restore, [B, layoutTokens(layout)], 'reconstruct: plan.restore')
+      const onCpu = (x: Tensor) => toDevice(toDtype(x, 'float32'), 'cpu')
+      const cut = cutPatches(options, onCpu(views.pixels), views.valid && onCpu(views.valid))
+      const { prediction } = options.objective.predict(options.weights, given, plan)
+      const predicted = reshape(onCpu(prediction), cut.truth.shape)
+      const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
 
-      const pixels = pixelsFrom(options)
-      const paste = (hiddenPixels: Tensor): Tile[] => {
-        const all = take(cat([pixels(visible), hiddenPixels], 1), plan.restore) // [B, N, P·P·C]
-        return tilesOf(toDevice(unpatchify(all, { patchSize: d.patchSize, grid }), 'cpu'))
-      }
+      const moments = normalizeTarget ? momentsByBand(cut, options.bandStatistics ?? 'group') : null
       const rebuild = {
         raw: () => predicted,
-        neighbours: () =>
-          withStatistics(predicted, statisticsFromNeighbours(patchStatistics(visible), plan, grid)),
-        true: () => withStatistics(predicted, patchStatistics(hidden)),
+        neighbours: () => withMoments(predicted, guessed(moments!, hidden, layout)),
+        true: () => withMoments(predicted, moments!),
       } satisfies Record<StatisticsUsed, () => Tensor>
+      const isHidden = call('gt.Scalar', hidden, 0)
+      const paste = (x: Tensor) => call('where.self', isHidden, x, cut.truth)
 
-      const truth = pixels(hidden)
-      const originals = paste(truth)
-      const masked = paste(full(hidden.shape, GREY, { device: images.device }))
+      const units = unitsOf(options)
+      const counted = cut.valid ? mul(hidden, cut.valid) : expand(hidden, cut.truth.shape)
+      const toArray = (x: Tensor) => toFloats(toImageOrder(x, shape))
       const variants = wanted.map((statistics) => {
-        const rebuilt = pixels(rebuild[statistics]())
-        return { statistics, tiles: paste(rebuilt), qualities: hiddenQuality(truth, rebuilt, d.channels) }
+        const whole = paste(rebuild[statistics]())
+        const quality = hiddenQuality(units.unit(cut.truth), units.unit(whole), counted)
+        return { statistics, values: toArray(units.physical(whole)), quality }
       })
+      const values: RebuiltValues = {
+        ...{ samples: B, frames, channels: d.channels, height, width, variants },
+        truth: toArray(units.physical(cut.truth)),
+        hidden: toArray(expand(hidden, cut.truth.shape)),
+        valid: views.valid && toFloats(onCpu(views.valid)),
+        times: views.times,
+      }
       return {
-        images: originals.map((original, b) => ({
-          original,
-          masked: masked[b]!,
-          rebuilt: variants.map(({ statistics, tiles, qualities }) => ({
-            statistics,
-            tile: tiles[b]!,
-            quality: qualities[b]!,
-          })),
-        })),
+        images: look ? showRasters(values, look) : showImages(values),
+        samples: B,
         hiddenShare: M / (K + M),
-        bands: bandsNote(d.channels),
+        bands: look ? null : bandsNote(d.channels),
       }
     }),
   )
+}
+
+interface Cut {
+  readonly groups: readonly BandGroup[]
+  readonly pixels: number
+  /** [B, places, P·P, C], all bands. */
+  readonly truth: Tensor
+  /** Of each group, [B, places, P·P·|g|]. */
+  readonly patches: readonly Tensor[]
+  /** [B, places, P·P, 1], 1 where there is data. */
+  readonly valid: Tensor | null
+}
+
+function cutPatches({ shape }: ReconstructionOptions, pixels: Tensor, valid: Tensor | null): Cut {
+  const { dimensions: d } = shape
+  const groups = groupsOf(shape)
+  const all = [...Array(d.channels).keys()]
+  const [truth, ...patches] = patchifyGroups(
+    pixels,
+    [all, ...groups.map(({ bands }) => bands)],
+    d.patchSize,
+  ) as [Tensor, ...Tensor[]]
+  const [B, places] = truth.shape as readonly [number, number, number]
+  const area = d.patchSize * d.patchSize
+  return {
+    ...{ groups, patches, pixels: area },
+    truth: reshape(truth, [B, places, area, d.channels]),
+    valid: valid && reshape(patchifyValid(valid, d.patchSize), [B, places, area, 1]),
+  }
+}
+
+/** Puts what each group has, [B, places, 1, 1] or [B, places, 1, |g|], to its bands: [B, places, 1, C]; `otherwise` for the rest. */
+function toBands(
+  parts: readonly Tensor[],
+  groups: readonly BandGroup[],
+  channels: number,
+  otherwise: number,
+): Tensor {
+  const [B, places] = parts[0]!.shape as readonly [number, number]
+  const whole = parts.map((part, g) => expand(part, [B, places, 1, groups[g]!.bands.length]))
+  const declared = groups.flatMap(({ bands }) => bands)
+  const rest = [...Array(channels).keys()].filter((band) => !declared.includes(band))
+  const filled = rest.length > 0 ? [mul(ones([B, places, 1, rest.length]), otherwise)] : []
+  const order = [...declared, ...rest]
+  const which = BigInt64Array.from({ length: channels }, (_, band) => BigInt(order.indexOf(band)))
+  return indexSelect(cat([...whole, ...filled], 3), 3, fromArray(which, [channels], 'int64'))
+}
+
+/** 1 where a band is hidden. One that no group has is never seen. */
+function hiddenBands(mask: Tensor, groups: readonly BandGroup[], channels: number, places: number): Tensor {
+  const B = mask.shape[0]!
+  const byGroup = reshape(mask, [B, groups.length, places])
+  const parts = groups.map((_, g) =>
+    reshape(indexSelect(byGroup, 1, fromArray(BigInt64Array.of(BigInt(g)), [1], 'int64')), [B, places, 1, 1]),
+  )
+  return toBands(parts, groups, channels, 1)
+}
+
+interface Moments {
+  /** Both [B, places, 1, C]. */
+  readonly mean: Tensor
+  readonly deviation: Tensor
+}
+
+function momentsByBand({ groups, patches, pixels, truth, valid }: Cut, statistics: BandStatistics): Moments {
+  const [B, places, , C] = truth.shape as readonly [number, number, number, number]
+  const n = B * places
+  const made = patches.map((own) =>
+    bandMoments(
+      {
+        own: reshape(own, [n, own.shape[2]!]),
+        every: () => reshape(truth, [n, pixels * C]),
+        valid: valid && reshape(valid, [n, pixels]),
+        pixels,
+      },
+      statistics,
+    ),
+  )
+  const spread = (x: Tensor) => reshape(x, [B, places, 1, x.shape[2]!])
+  return {
+    mean: toBands(
+      made.map(({ mean }) => spread(mean)),
+      groups,
+      C,
+      0,
+    ),
+    deviation: toBands(
+      made.map(({ deviation }) => spread(deviation)),
+      groups,
+      C,
+      1,
+    ),
+  }
+}
+
+/** The moments with those of hidden patches guessed from visible ones. */
+function guessed(
+  { mean, deviation }: Moments,
+  hidden: Tensor,
+  { grid, frames }: ReturnType<typeof layoutOf>,
+): Moments {
+  const [B, places, , C] = mean.shape as readonly [number, number, number, number]
+  const byBand = (x: Tensor) => toFloats(permute(reshape(x, [B, places, C]), [0, 2, 1])) // [B, C, places]
+  const visible = byBand(hidden).map((x) => 1 - x)
+  const guess = (x: Tensor, otherwise: number) => {
+    const values = byBand(x)
+    for (let row = 0; row < B * C; row++) {
+      const [from, to] = [row * places, (row + 1) * places]
+      guessFromNeighbours(
+        values.subarray(from, to),
+        { grid, frames, visible: visible.subarray(from, to) },
+        otherwise,
+      )
+    }
+    return reshape(permute(tensor(values, [B, C, places]), [0, 2, 1]), [B, places, 1, C])
+  }
+  return { mean: guess(mean, 0), deviation: guess(deviation, 1) }
+}
+
+const withMoments = (x: Tensor, { mean, deviation }: Moments) => add(mul(x, deviation), mean)
+
+/** Patches [B, places, P·P, C] → images [B, T, C, H, W]. */
+function toImageOrder(x: Tensor, { dimensions: d, frames }: BackboneShape): Tensor {
+  const B = x.shape[0]!
+  const [height, width] = d.imageSize
+  const grid = { h: height / d.patchSize, w: width / d.patchSize }
+  const ofFrames = reshape(x, [B * frames, grid.h * grid.w, d.patchSize * d.patchSize * d.channels])
+  return reshape(unpatchify(ofFrames, { patchSize: d.patchSize, grid }), [
+    B,
+    frames,
+    d.channels,
+    height,
+    width,
+  ])
 }
 
 function checkStatistics(wanted: readonly StatisticsUsed[], normalizeTarget: boolean): void {
@@ -131,28 +293,29 @@ function checkStatistics(wanted: readonly StatisticsUsed[], normalizeTarget: boo
   )
 }
 
-/** Undoes the channel statistics of patches [B, …, P·P·C]: pixels in [0, 1]. */
-function pixelsFrom({
-  dimensions: d,
-  channelStatistics,
-  images,
-}: ReconstructionOptions): (x: Tensor) => Tensor {
-  const { mean, std } = channelStatistics
-  if (mean.length !== d.channels || std.length !== d.channels) {
-    throw new SherdError(
-      'SHAPE',
-      `reconstruct: ${mean.length} means and ${std.length} deviations do not fit images of ${d.channels} channels`,
+function checkChannels({ shape, channelStatistics: { mean, std } }: ReconstructionOptions): void {
+  const { channels } = shape.dimensions
+  if (mean.length === channels && std.length === channels) return
+  throw new SherdError(
+    'SHAPE',
+    `reconstruct: ${mean.length} means and ${std.length} deviations do not fit images of ${channels} channels`,
+  )
+}
+
+/** Undoes the channel statistics of [B, places, P·P, C]: to the files' units, and to [0, 1] for measures of quality. */
+function unitsOf({ shape, channelStatistics, look }: ReconstructionOptions) {
+  const C = shape.dimensions.channels
+  const { mean, std, low, high } = channelStatistics
+  const perBand = (values: readonly number[]) => tensor([...values], [C])
+  const physical = (x: Tensor) => add(mul(x, perBand(std)), perBand(mean))
+  if (!look) return { physical, unit: physical } // images are in [0, 1] already
+  // Of rasters, what values are clipped at counts as black and white.
+  const from = mean.map((m, c) => low?.[c] ?? m - 2 * std[c]!)
+  const to = mean.map((m, c) => high?.[c] ?? m + 2 * std[c]!)
+  const unit = (x: Tensor) =>
+    mul(
+      sub(physical(x), perBand(from)),
+      perBand(to.map((t, c) => 1 / Math.max(t - from[c]!, Number.EPSILON))),
     )
-  }
-  const width = patchWidth(d)
-  const alongPatch = (perChannel: readonly number[]) =>
-    toDevice(
-      tensor(
-        Array.from({ length: width }, (_, i) => perChannel[i % d.channels]!),
-        [width],
-      ),
-      images.device,
-    )
-  const [scale, shift] = [alongPatch(std), alongPatch(mean)]
-  return (x) => add(mul(x, scale), shift)
+  return { physical, unit }
 }

@@ -1,7 +1,5 @@
 /** Tiles: the small images of a picture, as bytes, grey or RGB. */
 import { SherdError } from '../errors.ts'
-import { expectShape } from '../tensor/shape.ts'
-import { type Tensor, toFloats } from '../tensor/tensor.ts'
 
 export interface Tile {
   readonly width: number
@@ -21,21 +19,19 @@ export function bandsNote(channels: number): string | null {
 }
 
 /**
- * Images [B, C, H, W] on the CPU, in [0, 1], as tiles: grey for one or two channels, else the first three as RGB. Values
- * outside [0, 1] are clipped; NaN becomes black.
+ * An image [C, H, W] in [0, 1] as a tile: grey for one or two channels, else the first three as RGB. Values outside [0, 1] are
+ * clipped; NaN becomes black.
  */
-export function tilesOf(images: Tensor): Tile[] {
-  const [B, C, H, W] = expectShape(images, ['B', 'C', 'H', 'W'], 'tilesOf: images')
-  const values = toFloats(images)
+export function tileOf(
+  values: Float32Array,
+  { channels: C, height, width }: { channels: number; height: number; width: number },
+): Tile {
   const channels = shownBands(C)
-  return Array.from({ length: B }, (_, b) => {
-    const pixels = new Uint8ClampedArray(H * W * channels)
-    for (let c = 0; c < channels; c++) {
-      const plane = (b * C + c) * H * W
-      for (let i = 0; i < H * W; i++) pixels[i * channels + c] = 255 * values[plane + i]!
-    }
-    return { width: W, height: H, channels, pixels: new Uint8Array(pixels.buffer) }
-  })
+  const area = height * width
+  const pixels = new Uint8ClampedArray(area * channels)
+  for (let c = 0; c < channels; c++)
+    for (let i = 0; i < area; i++) pixels[i * channels + c] = 255 * values[c * area + i]!
+  return { width, height, channels, pixels: new Uint8Array(pixels.buffer) }
 }
 
 export interface Canvas {

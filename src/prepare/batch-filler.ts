@@ -11,8 +11,9 @@ export interface BatchFillerOptions {
   /** The position of the first sample of the first batch. */
   readonly firstPosition: number
   readonly batchSize: number
-  /** height · width · channels. */
   readonly sampleBytes: number
+  /** Numbers that are told of a sample beside its pixels; none of images. */
+  readonly factsEach?: number
   /** Samples that are asked for in one call, at most a batch. */
   readonly together: number
   /** Calls at once. */
@@ -29,6 +30,8 @@ export interface FilledBatch {
   /** The addresses of the samples that the batch holds, in row order. */
   readonly epochs: Int32Array
   readonly indices: Int32Array
+  /** [rows, factsEach], or null. */
+  readonly facts: Float64Array | null
 }
 
 export interface BatchFiller {
@@ -45,7 +48,7 @@ interface OpenBatch extends FilledBatch {
 }
 
 export function batchFiller(options: BatchFillerOptions): BatchFiller {
-  const { batchSize, sampleBytes } = options
+  const { batchSize, sampleBytes, factsEach = 0 } = options
   const free: number[] = []
   const open: OpenBatch[] = []
   const decoding = new Set<Promise<void>>()
@@ -62,6 +65,7 @@ export function batchFiller(options: BatchFillerOptions): BatchFiller {
       buffer,
       epochs: addresses(),
       indices: addresses(),
+      facts: factsEach > 0 ? new Float64Array(batchSize * factsEach) : null,
       firstPosition: position,
       started: 0,
       finished: 0,
@@ -82,14 +86,15 @@ export function batchFiller(options: BatchFillerOptions): BatchFiller {
       addresses.map(({ epoch }) => epoch),
       row,
     )
-    batch.indices.set(await options.read(addresses, pixels), row)
+    const facts = batch.facts?.subarray(row * factsEach, (row + rows) * factsEach)
+    batch.indices.set(await options.read(addresses, pixels, facts), row)
     batch.finished += rows
   }
 
   const handOver = (): void => {
     while (open[0]?.finished === batchSize) {
-      const { buffer, epochs, indices } = open.shift()!
-      options.onBatch({ buffer, epochs, indices })
+      const { buffer, epochs, indices, facts } = open.shift()!
+      options.onBatch({ buffer, epochs, indices, facts })
     }
   }
 

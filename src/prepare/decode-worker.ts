@@ -9,7 +9,7 @@ import { configureDecoder } from './decode.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
 import { openReader } from './image-reader.ts'
 import { sampleOrder } from './sample-order.ts'
-import { sampleReader } from './sample-reader.ts'
+import { factsOf, sampleBytes, sampleReader } from './sample-reader.ts'
 import { skipLedger } from './skipped.ts'
 
 function serve(job: DecodeJob): void {
@@ -28,7 +28,8 @@ function serve(job: DecodeJob): void {
     order: sampleOrder({ size: files.length, seed: settings.seed, shuffle: job.shuffle }),
     firstPosition,
     batchSize,
-    sampleBytes: settings.height * settings.width * settings.channels,
+    sampleBytes: sampleBytes(settings),
+    factsEach: factsOf(settings),
     together: reader.together,
     atOnce: reader.atOnce,
     buffers,

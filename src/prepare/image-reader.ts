@@ -5,11 +5,13 @@
 import { join } from 'node:path'
 import type { ImageFolder } from '../source/image-folder.ts'
 import type { PackedImages } from '../source/packed-images.ts'
+import type { RasterFolder } from '../source/raster-folder.ts'
 import type { Size } from './crop.ts'
 import { tryDecodeImage } from './decode.ts'
 import { readImages } from './fast-jpeg.ts'
 import type { SizeLimits } from './image-size.ts'
 import { packedReader } from './packed-reader.ts'
+import { rasterReader } from './raster-reader.ts'
 import type { Placement, SampleSpace } from './resample.ts'
 
 /** One image that is wanted. */
@@ -17,11 +19,33 @@ export interface WantedImage {
   readonly index: number
   /** Its row in the batch. */
   readonly row: number
-  readonly place: (image: Size) => Placement
+  readonly place: (image: PlacedSize) => Placement
+  /** Rasters: which frames of a series to take, ascending, at most T; evenly spread when it is not given. */
+  readonly frames?: (available: number) => readonly number[]
 }
 
-/** Where the samples go: `out` is [rows, height, width, channels]. */
-export interface BatchSpace extends SampleSpace, SizeLimits {}
+/** The size of an image, or of a window and how many pixels of its scene lie around it: a box may reach into them. */
+export interface PlacedSize extends Size {
+  readonly margin?: {
+    readonly left: number
+    readonly top: number
+    readonly right: number
+    readonly bottom: number
+  }
+}
+
+/**
+ * Where the samples go: `out` is [rows, height, width, channels]; of rasters, float32 [rows, frames, channels, height, width], in
+ * which NaN is no data.
+ */
+export interface BatchSpace extends SampleSpace, SizeLimits {
+  /** T, of rasters. */
+  readonly frames?: number
+  /** Rasters: share of pixels that must hold data. */
+  readonly minValid?: number
+  /** Rasters: [rows, 1 + T] metres a pixel of the sample, and each frame's time in milliseconds; NaN where unknown. */
+  readonly facts?: Float64Array
+}
 
 export interface ImageReader {
   /** How many images are best asked for in one call. */
@@ -34,11 +58,15 @@ export interface ImageReader {
 }
 
 /** What a reader needs of a source. */
-export type ReadableSource = Pick<ImageFolder, 'dir' | 'files'> | Pick<PackedImages, 'dir' | 'files' | 'pack'>
+export type ReadableSource =
+  | Pick<ImageFolder, 'dir' | 'files'>
+  | Pick<PackedImages, 'dir' | 'files' | 'pack'>
+  | Pick<RasterFolder, 'dir' | 'files' | 'rasters'>
 
 /** `threads`: how many images are decoded at once. */
 export function openReader(source: ReadableSource, threads: number): ImageReader {
-  return 'pack' in source ? packedReader(source, threads) : folderReader(source, threads)
+  if ('pack' in source) return packedReader(source, threads)
+  return 'rasters' in source ? rasterReader(source, threads) : folderReader(source, threads)
 }
 
 /** So many small files are read in one go; the decoding between two such goes is short. */

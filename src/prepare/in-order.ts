@@ -1,6 +1,6 @@
 /** Every image of a source once, in order, as evaluation reads them. Files that cannot be decoded are left out. */
 import { type LoaderOptions, openLoader } from './loader.ts'
-import type { Pixels } from './normalize.ts'
+import { type Pixels, pickSamples } from './normalize.ts'
 import type { SkippedFile } from './skipped.ts'
 
 export interface OrderedImages extends Pixels {
@@ -24,20 +24,13 @@ export async function* imagesInOrder(
   })
   try {
     for (let first = 0; first < count; first += batchSize) {
-      const { pixels, indices, height, width, channels } = await loader.next()
-      const bytes = height * width * channels
+      const batch = await loader.next()
+      const { indices, pixels, shape, rasters } = batch
       // A row whose index is not its position holds the substitute of a broken file, or belongs to the next epoch.
       const rows = [...indices.keys()].filter((row) => first + row < count && indices[row] === first + row)
       const isWhole = rows.length === batchSize
-      const kept = isWhole
-        ? pixels
-        : Buffer.concat(rows.map((row) => pixels.subarray(row * bytes, (row + 1) * bytes)))
-      if (rows.length > 0)
-        yield {
-          pixels: kept,
-          shape: [rows.length, height, width, channels],
-          indices: Int32Array.from(rows, (row) => first + row),
-        }
+      const kept = isWhole ? { pixels, shape, rasters: rasters ?? null } : pickSamples(batch, rows)
+      if (rows.length > 0) yield { ...kept, indices: Int32Array.from(rows, (row) => first + row) }
     }
   } finally {
     await loader.close()

@@ -8,7 +8,8 @@ import type { ImageSource } from '../source/open.ts'
 import type { FilledBatch } from './batch-filler.ts'
 import type { FromWorker } from './decode-messages.ts'
 import { decodeWorkerFile, startDecodeThread } from './decode-thread.ts'
-import type { SampleSettings } from './sample-reader.ts'
+import type { Pixels } from './normalize.ts'
+import { type SampleSettings, sampleBytes } from './sample-reader.ts'
 import type { SkippedFile } from './skipped.ts'
 
 export interface LoaderOptions extends SampleSettings {
@@ -28,8 +29,8 @@ export interface LoaderOptions extends SampleSettings {
   readonly onSkip?: (skipped: SkippedFile) => void
 }
 
-export interface Batch {
-  /** [size, height, width, channels]. Valid until the next call of `next()` or `close()`, then overwritten. */
+export interface Batch extends Pixels {
+  /** The bytes of all samples. Valid until the next call of `next()` or `close()`, then overwritten. */
   readonly pixels: Uint8Array
   /** [size] The epoch of each sample. */
   readonly epochs: Int32Array
@@ -72,7 +73,8 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
   checkOptions(options)
   const { source, batchSize, prefetchBatches, height, width, channels } = options
   const { labels: _labels, classes: _classes, ...readable } = source // what the thread need not know
-  const bytes = batchSize * height * width * channels
+  const frames = options.frames ?? null
+  const bytes = batchSize * sampleBytes({ height, width, channels, frames })
   const buffers = Array.from({ length: prefetchBatches + 1 }, () => new SharedArrayBuffer(bytes))
 
   const skipped: SkippedFile[] = []
@@ -83,10 +85,12 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
   // The buffer that the caller may be reading. One counts as such before the first call, so that the bound always holds.
   let lent: number | null = prefetchBatches
 
-  const batchOf = ({ buffer, epochs, indices }: FilledBatch): Batch => {
+  const batchOf = ({ buffer, epochs, indices, facts }: FilledBatch): Batch => {
     const pixels = new Uint8Array(buffers[buffer]!)
     const labels = source.labels && indices.map((index) => source.labels![index]!)
-    return { pixels, epochs, indices, labels, height, width, channels, size: batchSize }
+    const shape = [batchSize, height, width, channels] as const
+    const rasters = frames !== null && facts ? { frames, facts } : null
+    return { pixels, shape, rasters, epochs, indices, labels, height, width, channels, size: batchSize }
   }
   const serve = (): void => {
     if (!caller || (ready.length === 0 && !failure)) return
@@ -159,7 +163,8 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
 /** What the samples depend on, without what cannot or need not cross to the thread. */
 function settingsOf(options: LoaderOptions): SampleSettings {
   const { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels } = options
-  return { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels }
+  const { frames = null, minValid = 0 } = options
+  return { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels, frames, minValid }
 }
 
 function checkOptions(options: LoaderOptions): void {
@@ -173,7 +178,13 @@ function checkOptions(options: LoaderOptions): void {
   const isRange = ([low, high]: readonly [number, number]) => low > 0 && low <= high && Number.isFinite(high)
   for (const name of ['height', 'width', 'batchSize', 'decodeThreads', 'prefetchBatches', 'minSide'] as const)
     expect(Number.isSafeInteger(options[name]) && options[name] >= 1, name, 'a whole number of at least 1')
-  expect(options.channels === 1 || options.channels === 3, 'channels', '1 or 3 for image files')
+  const isRaster = 'rasters' in options.source
+  expect(isRaster || options.channels === 1 || options.channels === 3, 'channels', '1 or 3 for image files')
+  expect(
+    isRaster === ((options.frames ?? null) !== null),
+    'frames',
+    isRaster ? 'a number for rasters' : 'null for images',
+  )
   expect(
     Number.isSafeInteger(options.firstPosition) && options.firstPosition >= 0,
     'firstPosition',

@@ -6,8 +6,9 @@ import { configureDecoder } from './decode.ts'
 import { openReader } from './image-reader.ts'
 import type { SizeLimits } from './image-size.ts'
 import { readIndexMask, resizeMask } from './index-mask.ts'
-import type { Pixels } from './normalize.ts'
+import { type Pixels, pickSamples } from './normalize.ts'
 import { reasonOf } from './refusal.ts'
+import { factsOf, sampleBytes } from './sample-reader.ts'
 import { type SkippedFile, skipLedger } from './skipped.ts'
 
 export interface MaskedImagesOptions extends SizeLimits {
@@ -19,6 +20,9 @@ export interface MaskedImagesOptions extends SizeLimits {
   /** Images decoded at once. */
   readonly decodeThreads: number
   readonly maxSkippedShare: number
+  /** T of rasters; null, the default, for images. */
+  readonly frames?: number | null
+  readonly minValid?: number
 }
 
 export interface MaskedImages extends Pixels {
@@ -37,21 +41,36 @@ const shown = ({ width, height }: Size) => `${width} × ${height}`
  */
 export async function* maskedImages(
   { images, masks: maskFiles }: MaskedFolder,
-  { height, width, channels, batchSize, decodeThreads, maxSkippedShare, ...limits }: MaskedImagesOptions,
+  options: MaskedImagesOptions,
   onSkip: (skipped: SkippedFile) => void,
 ): AsyncGenerator<MaskedImages> {
+  const {
+    height,
+    width,
+    channels,
+    batchSize,
+    decodeThreads,
+    maxSkippedShare,
+    frames = null,
+    ...limits
+  } = options
+  const bytes = sampleBytes(options)
+  const told = factsOf(options)
   configureDecoder()
   const target = { width, height }
   const files = images.files.length
   const ledger = skipLedger({ files, maxShare: maxSkippedShare }, onSkip)
   const reader = openReader(images, decodeThreads)
-  const readPair = async (index: number, row: number, out: Uint8Array, masks: Uint16Array) => {
+  const readPair = async (index: number, row: number, { out, facts, masks }: Space) => {
     let size: Size = target
     const place = (image: Size) => {
       size = image
       return { box: centerCrop(image, target), flip: false }
     }
-    const [reason = null] = await reader.read([{ index, row, place }], { target, channels, ...limits, out })
+    const [reason = null] = await reader.read([{ index, row, place }], {
+      ...{ target, channels, ...limits, out },
+      ...(frames !== null && { frames, facts }),
+    })
     if (reason !== null) return ledger.add({ file: images.files[index]!, reason })
     const path = maskFiles[index]!
     const mask = await readIndexMask(path, limits.maxPixels).catch((error: unknown) => {
@@ -69,21 +88,24 @@ export async function* maskedImages(
   try {
     for (let first = 0; first < files; first += batchSize) {
       const count = Math.min(batchSize, files - first)
-      const pixels = new Uint8Array(count * height * width * channels)
-      const masks = new Uint16Array(count * height * width)
+      const space: Space = {
+        out: new Uint8Array(count * bytes),
+        facts: new Float64Array(count * told),
+        masks: new Uint16Array(count * height * width),
+      }
       const read: (number | undefined)[] = Array.from({ length: count })
       let next = 0
       const readInTurn = async () => {
         for (let row = next++; row < count; row = next++)
-          read[row] = (await readPair(first + row, row, pixels, masks)) ?? undefined
+          read[row] = (await readPair(first + row, row, space)) ?? undefined
       }
       await Promise.all(Array.from({ length: reader.atOnce }, readInTurn))
       const rows = read.flatMap((index, row) => (index === undefined ? [] : [row]))
       if (rows.length === 0) continue
+      const rasters = frames === null ? null : { frames, facts: space.facts }
       yield {
-        pixels: pickRows(pixels, rows, height * width * channels),
-        masks: pickRows(masks, rows, height * width),
-        shape: [rows.length, height, width, channels],
+        ...pickSamples({ pixels: space.out, shape: [count, height, width, channels], rasters }, rows),
+        masks: pickRows(space.masks, rows, height * width),
         indices: rows.map((row) => first + row),
       }
     }
@@ -92,8 +114,15 @@ export async function* maskedImages(
   }
 }
 
+/** Where a batch's pixels, what is told of them, and their masks go. */
+interface Space {
+  readonly out: Uint8Array
+  readonly facts: Float64Array
+  readonly masks: Uint16Array
+}
+
 /** The rows that are wanted, moved to the front. */
-function pickRows<T extends Uint8Array | Uint16Array>(values: T, rows: readonly number[], size: number): T {
+function pickRows(values: Uint16Array, rows: readonly number[], size: number): Uint16Array {
   for (const [to, from] of rows.entries()) values.copyWithin(to * size, from * size, (from + 1) * size)
-  return values.subarray(0, rows.length * size) as T
+  return values.subarray(0, rows.length * size)
 }

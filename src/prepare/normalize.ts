@@ -1,12 +1,20 @@
-/** Bytes to network input, on the device: uint8 [B, H, W, C] → float32 [B, C, H, W], (x / 255 − mean) / std per channel. */
+/**
+ * Samples to network input. Images: bytes [B, H, W, C] → float32 [B, C, H, W], (x / 255 − mean) / std per channel, on the device.
+ * Rasters: values [B, T, C, H, W] in the files' units, clipped, (x − mean) / std per band, zero where there is no data.
+ */
+import { call } from '../tensor/call.ts'
 import { mul, permute, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Images, type Views, withoutNaN } from './views.ts'
 
-/** Per channel, of bytes divided by 255. */
+/** Per channel: of bytes divided by 255, or of a raster's values. */
 export interface ChannelStatistics {
   readonly mean: readonly number[]
   readonly std: readonly number[]
+  /** Rasters: what values are clipped at; null does not clip. */
+  readonly low?: readonly (number | null)[] | undefined
+  readonly high?: readonly (number | null)[] | undefined
 }
 
 /** Of ImageNet's training images, as the reference recipes use them. */
@@ -16,9 +24,87 @@ export const imagenetStatistics: ChannelStatistics = {
 }
 
 export interface Pixels {
-  /** [B, H, W, C] */
+  /** [B, H, W, C]; of rasters, the bytes of float32 [B, T, C, H, W], in which NaN is no data. */
   readonly pixels: Uint8Array
   readonly shape: readonly [B: number, H: number, W: number, C: number]
+  readonly rasters?: RasterFacts | null
+}
+
+/** What is known of rasters beside their values. */
+export interface RasterFacts {
+  /** T */
+  readonly frames: number
+  /** [B, 1 + T] metres a pixel, and the time of each frame in milliseconds since 1970; NaN where unknown. */
+  readonly facts: Float64Array
+}
+
+/** The rows of samples [B, …] that are wanted, in a buffer of their own. */
+export function pickSamples({ pixels, shape, rasters }: Pixels, rows: readonly number[]): Pixels {
+  const bytes = pixels.length / shape[0]
+  const [, ...rest] = shape
+  const each = rasters ? 1 + rasters.frames : 0
+  return {
+    pixels: Buffer.concat(rows.map((row) => pixels.subarray(row * bytes, (row + 1) * bytes))),
+    shape: [rows.length, ...rest],
+    rasters: rasters
+      ? {
+          frames: rasters.frames,
+          facts: Float64Array.from(
+            rows.flatMap((row) => [...rasters.facts.subarray(row * each, (row + 1) * each)]),
+          ),
+        }
+      : null,
+  }
+}
+
+/** Images or rasters as a model gets them, on the device. Called inside a scope. */
+export const toImages = (pixels: Pixels, statistics: ChannelStatistics, device: Device): Images =>
+  pixels.rasters
+    ? rasterViews(pixels, pixels.rasters, statistics, device)
+    : normalizePixels(pixels, statistics, device)
+
+/** The values of rasters [B, T, C, H, W]. */
+export function rasterValues({ pixels, shape: [B, H, W, C] }: Pixels, { frames }: RasterFacts): Float32Array {
+  const count = B * frames * C * H * W
+  const isAligned = pixels.byteOffset % 4 === 0
+  const bytes = isAligned ? pixels : Uint8Array.from(pixels)
+  return new Float32Array(bytes.buffer, bytes.byteOffset, count)
+}
+
+function rasterViews(
+  pixels: Pixels,
+  rasters: RasterFacts,
+  { mean, std, low, high }: ChannelStatistics,
+  device: Device,
+): Views {
+  const [B, H, W, C] = pixels.shape
+  const { frames: T, facts } = rasters
+  return scope(() => {
+    const ofBands = (values: readonly (number | null)[], absent: number) =>
+      tensor(
+        values.map((value) => value ?? absent),
+        [C, 1, 1],
+      )
+    const raw = fromArray(rasterValues(pixels, rasters), [B, T, C, H, W], 'float32')
+    const above = low ? call('maximum', raw, ofBands(low, Number.NEGATIVE_INFINITY)) : raw
+    const clipped = high ? call('minimum', above, ofBands(high, Number.POSITIVE_INFINITY)) : above // NaN stays
+    const scaled = mul(
+      sub(clipped, ofBands(mean, 0)),
+      ofBands(
+        std.map((s) => 1 / s),
+        1,
+      ),
+    )
+    const { pixels: known, valid } = withoutNaN(scaled)
+    const rows = Array.from({ length: B }, (_, b) => facts.subarray(b * (1 + T), (b + 1) * (1 + T)))
+    const told = (values: Float64Array) => (values.every(Number.isNaN) ? null : values)
+    return {
+      pixels: toDevice(known, device),
+      valid: valid && toDevice(valid, device),
+      times: told(Float64Array.from(rows.flatMap((row) => [...row.subarray(1)]))),
+      resolution: told(Float64Array.from(rows, (row) => row[0]!)),
+    }
+  })
 }
 
 /** Copies the bytes to the device and normalises them there. */

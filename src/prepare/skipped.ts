@@ -10,6 +10,9 @@ export interface SkippedFile {
   readonly reason: string
 }
 
+/** Windows of a scene's rim, clouded dates: they are left out, and no sign that the data is broken. */
+const isEmpty = (reason: string) => reason.startsWith('no data')
+
 export interface SkipLedger {
   /** Notes a file. Throws `DATA_BROKEN` once too many are noted or no other is left, and from then on each time. */
   add(skipped: SkippedFile): void
@@ -29,7 +32,8 @@ export function skipLedger(
         known.set(skipped.file, skipped)
         onNew(skipped)
       }
-      if (known.size > maxShare * files || known.size === files)
+      const broken = [...known.values()].filter(({ reason }) => !isEmpty(reason)).length
+      if (broken > maxShare * files || known.size === files)
         throw brokenData([...known.values()], { files, maxShare })
     },
   }

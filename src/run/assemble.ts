@@ -1,35 +1,60 @@
 /** Configuration → the pieces that train: objective, statistics, loader options. What a run needs before its first step. */
-import { dimensionsOf } from '../config/resolve.ts'
+import { backboneOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import type { MachinePlan } from '../machine/plan.ts'
-import type { Dimensions } from '../model/dimensions.ts'
 import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { LoaderOptions } from '../prepare/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
-import type { ImageSource } from '../source/open.ts'
+import { measureRasterStatistics } from '../prepare/raster-statistics.ts'
+import { type ImageSource, openSource } from '../source/open.ts'
+import type { RasterOptions } from '../source/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
 
-type ObjectiveFactory = (config: Config, dimensions: Dimensions, device: Device) => Objective
+type ObjectiveFactory = (config: Config, device: Device) => Objective
 
 /** The objectives by name: a new one is one row. */
 const objectives = {
-  mae: ({ mask, target }, dimensions, device) =>
-    mae({ dimensions, maskRatio: mask.ratio, normalizeTarget: target.normalize, device }),
+  mae: (config, device) => {
+    const { mask, target, model } = config
+    const { scales, scalesWidth: width } = target
+    return mae({
+      ...{ ...backboneOf(config), maskRatio: mask.ratio, mask, device, compat: model.compat },
+      ...{ normalizeTarget: target.normalize, statistics: target.statistics },
+      scales: scales && { scales, width },
+    })
+  },
 } satisfies Record<Config['objective'], ObjectiveFactory>
 
 export const objectiveOf = (config: Config, device: Device): Objective =>
-  objectives[config.objective](config, dimensionsOf(config), device)
+  objectives[config.objective](config, device)
 
 // ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
 
-/** The size that samples are prepared to, and what is refused. */
-export function sampleSize(config: Config) {
-  const { imageSize, channels, patchSize } = dimensionsOf(config)
+/** The size that samples are prepared to, and what is refused. Of rasters, `source` says which bands there are. */
+export function sampleSize(config: Config, source?: ImageSource) {
+  const { imageSize, channels: all, patchSize } = dimensionsOf(config)
+  const channels = source && 'rasters' in source ? source.rasters.bands.length : all
   const [height, width] = imageSize
-  return { height, width, channels, minSide: patchSize, maxPixels: config.data.maxPixels }
+  const { maxPixels, minValid, bands } = config.data
+  const frames = bands ? config.model.frames : null
+  return { height, width, channels, minSide: patchSize, maxPixels, frames, minValid }
 }
+
+/** What is asked of rasters, or null where the data are images. `bands`: those that are there, where not all are. */
+export function rasterOptions(
+  { data, model }: Config,
+  bands: readonly string[] | null = data.bands,
+): RasterOptions | null {
+  if (!bands) return null
+  const { bandNames, pattern, window, nodata } = data
+  return { bands, bandNames, pattern, window, nodata, frames: model.frames }
+}
+
+/** The folder's images or rasters, as the configuration reads them. */
+export const openData = (config: Config, dir: string): Promise<ImageSource> =>
+  openSource(dir, rasterOptions(config))
 
 /** ImageNet's statistics, for as many channels as the model has. */
 export const usualStatistics = (config: Config): ChannelStatistics =>
@@ -37,11 +62,21 @@ export const usualStatistics = (config: Config): ChannelStatistics =>
 
 /** ImageNet's statistics, or the data set's own, measured now. */
 export async function channelStatistics(config: Config, source: ImageSource): Promise<ChannelStatistics> {
+  if ('rasters' in source) {
+    const { mean, std, low, high } = await measureRasterStatistics(source, { clip: config.data.clip })
+    return { mean, std, ...(low && high && { low, high }) }
+  }
   if (config.data.statistics === 'imagenet') return usualStatistics(config)
   const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, which steps do not need
   const { mean, std } = await measureStatistics(source, sampleSize(config))
   return { mean, std }
 }
+
+/** How samples are read to be looked at: at the model's own size. */
+export const inferenceOptions = (config: Config, source: ImageSource, plan: MachinePlan): LoaderOptions => ({
+  ...loaderOptions(config, source, plan, 0),
+  ...sampleSize(config, source),
+})
 
 /** How training samples are read, from position `firstPosition` of their endless stream on. */
 export function loaderOptions(
@@ -51,8 +86,10 @@ export function loaderOptions(
   firstPosition: number,
 ): LoaderOptions {
   const { crop, scale, ratio, flip, maxSkippedShare, prefetchBatches } = config.data
+  const size = sampleSize(config, source)
+  const larger = config.target.scales?.at(-1) ?? 1 // pictures of several sizes are learned from the largest
   return {
-    ...sampleSize(config),
+    ...{ ...size, height: size.height * larger, width: size.width * larger },
     ...{ source, crop, scale, ratio, flip, maxSkippedShare, prefetchBatches, firstPosition },
     seed: config.train.seed,
     batchSize: config.train.batchSize,

@@ -3,9 +3,9 @@ import { resolve } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
-import { fingerprint, type ImageSource, openSource } from '../source/open.ts'
+import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
-import { channelStatistics } from './assemble.ts'
+import { channelStatistics, openData } from './assemble.ts'
 import { configDifferences } from './difference.ts'
 import { expectUnused, openRun, type RunFacts } from './folder.ts'
 
@@ -14,6 +14,8 @@ export interface BeginOptions {
   readonly preset: string
   readonly data: string | undefined
   readonly out: string
+  /** Weights to begin with. */
+  readonly init?: string | undefined
 }
 
 export interface Beginning {
@@ -25,16 +27,16 @@ export interface Beginning {
 }
 
 /** A new run. Throws `USAGE`, `SOURCE`, `RUN`. */
-export async function begin({ config, preset, data, out }: BeginOptions): Promise<Beginning> {
+export async function begin({ config, preset, data, out, init }: BeginOptions): Promise<Beginning> {
   if (!data)
     throw new SherdError(
       'USAGE',
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
-  const source = await openSource(data)
+  const source = await openData(config, data)
   expectUnused(out)
   const facts = async (machine: MachinePlan): Promise<RunFacts> => {
-    const { mean, std } = await channelStatistics(config, source)
+    const { mean, std, low, high } = await channelStatistics(config, source)
     return {
       format: 'sherd-run/1',
       preset,
@@ -44,7 +46,8 @@ export async function begin({ config, preset, data, out }: BeginOptions): Promis
         fingerprint: fingerprint(source),
         classes: [...source.classes],
       },
-      statistics: { mean: [...mean], std: [...std] },
+      statistics: { mean: [...mean], std: [...std], ...(low && high && { low: [...low], high: [...high] }) },
+      ...(init !== undefined && { init: resolve(init) }),
       started: new Date().toISOString(),
       engine: { libtorch: engineBuild().version, ...machine },
     }
@@ -62,7 +65,7 @@ export async function goOn({ config, data, out }: Omit<BeginOptions, 'preset'>):
       `${out} cannot go on with another configuration:\n  ${fixed.join('\n  ')}\nStart a new run for it with another --out.`,
     )
   }
-  const source = await openSource(data ?? facts.data.dir)
+  const source = await openData(config, data ?? facts.data.dir)
   if (fingerprint(source) !== facts.data.fingerprint) {
     throw new SherdError(
       'RUN',

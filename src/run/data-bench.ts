@@ -3,8 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import type { Config } from '../config/schema.ts'
 import { planMachine } from '../machine/plan.ts'
 import { openLoader } from '../prepare/loader.ts'
-import { openSource } from '../source/open.ts'
-import { loaderOptions } from './assemble.ts'
+import { loaderOptions, openData } from './assemble.ts'
 
 export interface DataBenchOptions {
   readonly config: Config
@@ -42,7 +41,7 @@ function bytesReadSoFar(): number | null {
 
 /** Measures. Throws what opening the source or decoding throws. */
 export async function benchData({ config, data, batches }: DataBenchOptions): Promise<DataBench> {
-  const source = await openSource(data)
+  const source = await openData(config, data)
   const plan = planMachine({ ...config.train, workers: config.data.workers })
   const loader = openLoader(loaderOptions(config, source, plan, 0))
   try {

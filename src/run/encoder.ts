@@ -3,22 +3,27 @@ import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
 import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
-import { dimensionsOf } from '../config/resolve.ts'
+import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { FrozenEncoder } from '../evaluate/features.ts'
 import { type MachinePlan, type MachineRequest, planMachine } from '../machine/plan.ts'
-import { encoderRows } from '../model/encoder.ts'
+import { backboneRows } from '../model/backbone.ts'
 import { initialParameters, loadParameters } from '../model/parameters.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { canonicalBand } from '../source/band-names.ts'
+import { type ImageSource, openSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
-import { usualStatistics } from './assemble.ts'
+import { rasterOptions, usualStatistics } from './assemble.ts'
 import { openRun, trustedWeights } from './folder.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
 
 export interface OpenedEncoder extends FrozenEncoder {
   readonly config: Config
   readonly machine: MachinePlan
+  /** The bands that there will be; null for all. */
+  readonly bands: readonly string[] | null
   /** What was opened, for reports. */
   readonly origin: { readonly path: string; readonly step: number | null }
   /** Checkpoints that are damaged and were passed over. */
@@ -33,6 +38,10 @@ export interface EncoderRequest {
   readonly device: MachineRequest['device']
   /** Of a random encoder. */
   readonly seed?: number
+  /** What samples are normalised by, where the weights do not say it. */
+  readonly statistics?: ChannelStatistics
+  /** The bands that there will be, where not all are: only groups that have all of theirs are seen. */
+  readonly bands?: readonly string[] | null
 }
 
 interface Found extends WeightsOrigin {
@@ -50,7 +59,7 @@ const runAround = (checkpoint: string) => {
   return existsSync(join(dir, 'run.json')) ? dir : null
 }
 
-function findFile(path: string, config: Config | undefined): Found {
+function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): Found {
   const { metadata } = readSafetensorsMetadata(path)
   const told = readWeightsMetadata(path, metadata)
   if (told) {
@@ -62,19 +71,19 @@ function findFile(path: string, config: Config | undefined): Found {
       'USAGE',
       `${path} does not say what the model is: give the preset that it was made with, --preset NAME.`,
     )
-  if (config.data.statistics === 'dataset')
+  if (config.data.statistics === 'dataset' && !statistics)
     throw new SherdError(
       'USAGE',
       `${path} does not say what its images were normalised by, and this preset takes the statistics of its own data. If ImageNet's are right, add --set data.statistics=imagenet.`,
     )
-  return { config, statistics: usualStatistics(config), weights: path, step: null }
+  return { config, statistics: statistics ?? usualStatistics(config), weights: path, step: null }
 }
 
-function find({ model, config }: EncoderRequest): Found {
+function find({ model, config, statistics }: EncoderRequest): Found {
   if (model === 'random') {
     if (!config)
       throw new SherdError('USAGE', 'A random encoder needs --preset NAME, which says what the model is.')
-    return { config, statistics: usualStatistics(config), weights: null, step: 0 }
+    return { config, statistics: statistics ?? usualStatistics(config), weights: null, step: 0 }
   }
   const path = resolve(model)
   if (!existsSync(path))
@@ -91,15 +100,55 @@ function find({ model, config }: EncoderRequest): Found {
       : null
     if (damage) throw new SherdError('CHECKPOINT', `${checkpoint} is damaged: ${damage}. Take another one.`)
     const run = runAround(checkpoint)
-    if (!run) return findFile(weights, config)
+    if (!run) return findFile(weights, config, statistics)
     const { config: own, facts } = openRun(run)
     return { config: own, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
   }
-  if (isFile) return findFile(path, config)
+  if (isFile) return findFile(path, config, statistics)
   const { config: own, facts } = openRun(path)
   const { checkpoint: latest, warnings } = trustedWeights(path)
   const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }
   return { config: own, ...found, step: latest.step, warnings }
+}
+
+/** Opens a folder for an encoder, with the bands that it will see. */
+export const openFor = (
+  { config, bands }: Pick<OpenedEncoder, 'config' | 'bands'>,
+  dir: string,
+): Promise<ImageSource> => openSource(dir, rasterOptions(config, bands ?? config.data.bands))
+
+interface Part {
+  /** The groups of bands that are whole. */
+  readonly groups: readonly number[]
+  /** Their bands, and which channels of the model these are. */
+  readonly bands: readonly string[]
+  readonly channels: readonly number[]
+}
+
+/** What of a model can be used with some of its bands. Throws `USAGE` when nothing can, or a band is unknown. */
+function partOf({ data, model }: Config, bands: readonly string[]): Part {
+  const known = data.bands ?? []
+  const there = new Set(bands.map(canonicalBand))
+  const unknown = bands.find((band) => !known.some((each) => canonicalBand(each) === canonicalBand(band)))
+  if (unknown !== undefined || !model.groups)
+    throw new SherdError(
+      'USAGE',
+      model.groups
+        ? `The model knows no band "${unknown}": it has ${known.join(', ')}.`
+        : 'Only a model with groups of bands can do with some of them; this one needs all of its channels.',
+    )
+  const whole = model.groups.flatMap((group, g) =>
+    group.every((band) => there.has(canonicalBand(band))) ? [g] : [],
+  )
+  if (whole.length === 0)
+    throw new SherdError(
+      'USAGE',
+      `No group of the model has all of its bands among ${bands.join(', ')}: its groups are ${model.groups.map((group) => group.join('+')).join(', ')}.`,
+    )
+  const channels = whole
+    .flatMap((g) => model.groups![g]!)
+    .map((band) => known.findIndex((each) => canonicalBand(each) === canonicalBand(band)))
+  return { groups: whole, channels, bands: channels.map((channel) => known[channel]!) }
 }
 
 /**
@@ -111,8 +160,9 @@ export function openEncoder(request: EncoderRequest): OpenedEncoder {
   const machine = planMachine({ ...config.train, device: request.device, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine
-  const dimensions = dimensionsOf(config)
-  const rows = encoderRows(dimensions)
+  const shape = backboneOf(config)
+  const part = request.bands ? partOf(config, request.bands) : null
+  const rows = backboneRows(shape)
   const parameters = weights
     ? scope(() => {
         const { tensors } = readSafetensors(weights)
@@ -121,7 +171,9 @@ export function openEncoder(request: EncoderRequest): OpenedEncoder {
       })
     : initialParameters(rows, { seed: request.seed ?? config.train.seed, device })
   return {
-    ...{ config, machine, dimensions, parameters, statistics, device, precision },
+    ...{ config, machine, shape, dimensions: shape.dimensions },
+    ...{ only: part?.groups ?? null, channels: part?.channels ?? null, bands: part?.bands ?? null },
+    ...{ parameters, statistics, device, precision },
     origin: { path: weights ? resolve(request.model) : 'random', step },
     warnings,
   }

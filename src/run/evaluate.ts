@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
-import { type Pooling, poolings } from '../evaluate/features.ts'
 import { expectLabels, expectSameClasses, labelled, splitByClass } from '../evaluate/labelled.ts'
 import {
   type Outcome,
@@ -14,8 +13,8 @@ import {
 } from '../evaluate/protocols.ts'
 import { type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
 import { type Spread, spreadOf } from '../evaluate/spread.ts'
-import { openSource } from '../source/open.ts'
-import type { OpenedEncoder } from './encoder.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
+import { type OpenedEncoder, openFor } from './encoder.ts'
 import { type FolderFeatures, featuresOf, type Progress } from './features.ts'
 
 /** Where the images are: two folders, or one that holds both or is parted. */
@@ -111,13 +110,20 @@ export interface OpenedImages {
 const labelsOfRows = ({ features, source }: FolderFeatures) =>
   Int32Array.from(features.indices, (index) => source.labels![index]!)
 
+/** Where the samples of a raster folder are from, of each row; null for images. */
+const placesOfRows = ({ features, source }: FolderFeatures): readonly string[] | null =>
+  'places' in source ? Array.from(features.indices, (index) => source.places[index]!) : null
+
 /** Checks the labels, then extracts the features. Throws `SOURCE` for images that cannot be evaluated on. */
 export async function openImages({
   encoder,
   data,
   onProgress,
 }: Pick<EvaluateOptions, 'encoder' | 'data' | 'onProgress'>): Promise<OpenedImages> {
-  const sources = [await openSource(data.train), ...(data.test ? [await openSource(data.test)] : [])]
+  const sources = [
+    await openFor(encoder, data.train),
+    ...(data.test ? [await openFor(encoder, data.test)] : []),
+  ]
   for (const source of sources) expectLabels(source) // before minutes are spent on features
   if (sources[1]) expectSameClasses(sources[0]!, sources[1])
   const train = await featuresOf(encoder, data.train, onProgress)
@@ -126,7 +132,10 @@ export async function openImages({
     const test = await featuresOf(encoder, data.test, onProgress)
     return { encoder, data, train, test, trainRows: all(train), testRows: all(test) }
   }
-  const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, partImages)
+  const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, {
+    ...partImages,
+    places: placesOfRows(train),
+  })
   return { encoder, data, train, test: train, trainRows, testRows }
 }
 
@@ -152,10 +161,14 @@ function tryOut(
 ): Map<string, number> {
   const { source } = train
   const labels = labelsOfRows(train)
+  const places = placesOfRows(train)
   const [fit, held] = splitByClass(
     Int32Array.from(trainRows, (row) => labels[row]!),
     source.classes,
-    { share: HELD_OUT_SHARE, seed: partImages.seed },
+    {
+      ...{ share: HELD_OUT_SHARE, seed: partImages.seed },
+      places: places && trainRows.map((row) => places[row]!),
+    },
   ).map((places) => places.map((place) => trainRows[place]!)) as [number[], number[]]
   const split = splitOf([train, fit], [train, held])
   const feasible = settings.neighbours.filter((k) => k <= fit.length)

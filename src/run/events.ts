@@ -1,6 +1,7 @@
 /** What a whole run tells: the steps of training, and everything around them. */
 import type { MachinePlan } from '../machine/plan.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import type { Inheritance } from './inherit.ts'
 import type { Metric } from './journal.ts'
 import type { ProbeMetric } from './online-probe.ts'
 import type { Profile } from './trace.ts'
@@ -60,6 +61,8 @@ export interface RollbackEvent {
 
 export type RunEvent =
   | StartEvent
+  /** What a new run took over from other weights. */
+  | (Inheritance & { readonly kind: 'inherited' })
   | (Metric & { readonly kind: 'step' })
   | (SkippedFile & { readonly kind: 'skip' })
   | { readonly kind: 'checkpoint'; readonly step: number; readonly path: string }

@@ -1,12 +1,12 @@
 /** The features of a folder's images, by an opened encoder. */
 import { extractFeatures, type Features } from '../evaluate/features.ts'
-import { gridOfModel } from '../model/dimensions.ts'
+import { layoutOf } from '../model/backbone.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
-import { type ImageSource, openSource } from '../source/open.ts'
-import { tokenCount } from '../token/grid.ts'
-import { loaderOptions } from './assemble.ts'
-import type { OpenedEncoder } from './encoder.ts'
+import type { ImageSource } from '../source/open.ts'
+import { layoutTokens } from '../token/layout.ts'
+import { inferenceOptions } from './assemble.ts'
+import { type OpenedEncoder, openFor } from './encoder.ts'
 
 export interface FolderFeatures {
   readonly source: ImageSource
@@ -24,12 +24,12 @@ export async function featuresOf(
   dir: string,
   onProgress?: Progress,
 ): Promise<FolderFeatures> {
-  const source = await openSource(dir)
-  const tokens = tokenCount(gridOfModel(encoder.dimensions))
+  const source = await openFor(encoder, dir)
+  const tokens = layoutTokens(layoutOf(encoder.shape))
   const batchSize = Math.max(1, Math.min(256, Math.floor(TOKENS / tokens)))
   const skipped: SkippedFile[] = []
   const images = imagesInOrder(
-    { ...loaderOptions(encoder.config, source, encoder.machine, 0), batchSize },
+    { ...inferenceOptions(encoder.config, source, encoder.machine), batchSize },
     (file) => skipped.push(file),
   )
   const of = source.files.length

@@ -4,6 +4,7 @@
  * nothing.
  */
 import { SherdError } from '../errors.ts'
+import { imagesFor } from '../evaluate/features.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
 import type { Head } from '../model/classifier.ts'
@@ -13,9 +14,8 @@ import { initialAdamW } from '../optim/adamw.ts'
 import { layerDecay, layerOf } from '../optim/layer-decay.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
 import { openLoader } from '../prepare/loader.ts'
-import { normalizePixels } from '../prepare/normalize.ts'
 import { randAugmentDefaults } from '../prepare/rand-augment.ts'
-import { type ImageSource, openSource } from '../source/open.ts'
+import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { callInPlace } from '../tensor/call.ts'
 import { autocast, noGrad, requireGradient } from '../tensor/context.ts'
@@ -25,8 +25,8 @@ import { type Tensor, toFloats } from '../tensor/tensor.ts'
 import type { StepEvent } from '../train/events.ts'
 import { expectFinite, train } from '../train/loop.ts'
 import type { Trainee } from '../train/step.ts'
-import { loaderOptions } from './assemble.ts'
-import type { OpenedEncoder } from './encoder.ts'
+import { inferenceOptions, loaderOptions, sampleSize } from './assemble.ts'
+import { type OpenedEncoder, openFor } from './encoder.ts'
 import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
 import { type AugmentSettings, labelledBatch, noiseField } from './labelled-batch.ts'
 
@@ -84,16 +84,19 @@ interface Images {
   readonly test: ImageSource
 }
 
-async function openBoth({ train, test }: EvaluationData): Promise<Images> {
-  const source = await openSource(train)
+async function openBoth(encoder: OpenedEncoder, { train, test }: EvaluationData): Promise<Images> {
+  const source = await openFor(encoder, train)
   const { labels, classes } = expectLabels(source)
   if (test) {
-    const other = await openSource(test)
+    const other = await openFor(encoder, test)
     expectLabels(other)
     expectSameClasses(source, other)
     return { train: source, test: other }
   }
-  const [kept, held] = splitByClass(labels, classes, partImages)
+  const [kept, held] = splitByClass(labels, classes, {
+    ...partImages,
+    places: 'places' in source ? source.places : null,
+  })
   return { train: subsetOf(source, kept), test: subsetOf(source, held) }
 }
 
@@ -130,18 +133,18 @@ async function scoreOn(
   task: Classification,
   { encoder }: FinetuneOptions,
 ): Promise<{ scores: Scores; skipped: number }> {
-  const { config, machine, statistics, device, precision } = encoder
+  const { config, machine, device, precision } = encoder
   const logits: number[] = []
   const labels: number[] = []
   let skipped = 0
   const options = {
-    ...loaderOptions(config, source, machine, 0),
+    ...inferenceOptions(config, source, machine),
     batchSize: Math.min(256, config.train.batchSize * 4),
   }
   for await (const batch of imagesInOrder(options, () => skipped++)) {
     noGrad(() =>
       scope(() => {
-        const images = normalizePixels(batch, statistics, device)
+        const images = imagesFor(encoder, batch)
         const made = autocast({ device, dtype: precision }, () => task.logits(weightsOf(parameters), images))
         for (const value of toFloats(made)) logits.push(value)
       }),
@@ -160,13 +163,14 @@ interface Attempt {
 
 async function attempt(all: Images, options: FinetuneOptions, seed: number): Promise<Attempt> {
   const { encoder, settings, signal } = options
-  const { config, machine, dimensions, statistics, device, precision } = encoder
+  const { config, machine, dimensions, device, precision } = encoder
   const { shots } = options.settings
   const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
   const images = few ? { ...all, train: subsetOf(all.train, few) } : all
   const { classes } = images.train
   const task = classification({
-    ...{ dimensions, device, classes: classes.length, head: settings.head },
+    ...{ backbone: encoder.shape, only: encoder.only ?? null, device },
+    ...{ classes: classes.length, head: settings.head },
     dropPath: { rate: settings.dropPath, seed },
   })
   const { learned, frozen } = startingParameters(task, options, seed)
@@ -188,8 +192,11 @@ async function attempt(all: Images, options: FinetuneOptions, seed: number): Pro
     ...{ peak: (settings.baseLearningRate * perStep) / 256, floor: settings.minLearningRate, totalSteps },
     warmupSteps: Math.min(totalSteps - 1, Math.round((settings.warmupEpochs * samples) / perStep)),
   }
-  const noise = noiseField(dimensions, seed, device)
-  const loader = openLoader({ ...loaderOptions(config, images.train, machine, 0), seed, batchSize })
+  const noise = noiseField(encoder.shape, seed, device)
+  const loader = openLoader({
+    ...{ ...loaderOptions(config, images.train, machine, 0), ...sampleSize(config, images.train) },
+    ...{ seed, batchSize },
+  })
   try {
     const steps = train({
       ...{ trainee, loader, schedule, signal, samples, accumulate: settings.accumulate, firstStep: 0 },
@@ -198,7 +205,7 @@ async function attempt(all: Images, options: FinetuneOptions, seed: number): Pro
         scaleOf: layerDecay(settings.layerDecay, dimensions.depth),
       },
       toMicroBatch: (batch) =>
-        labelledBatch(batch, { classes: classes.length, settings, seed, statistics, device, noise }),
+        labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise }),
     })
     for await (const told of steps) {
       const event = expectFinite(told)
@@ -239,7 +246,7 @@ export async function finetune(options: FinetuneOptions): Promise<Report> {
   const { depth } = encoder.dimensions
   if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))
     throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
-  const images = await openBoth(data)
+  const images = await openBoth(encoder, data)
   const attempts: Attempt[] = []
   for (const seed of seeds) attempts.push(await attempt(images, options, seed))
   const row = (setting: string, scores: readonly Scores[]): Row => ({

@@ -21,7 +21,13 @@ import { resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 
-const statistics = z.object({ mean: z.array(z.number()), std: z.array(z.number()) })
+/** What samples are normalised by, as files say it. */
+export const statisticsSchema = z.object({
+  mean: z.array(z.number()),
+  std: z.array(z.number()),
+  low: z.array(z.number().nullable()).optional(),
+  high: z.array(z.number().nullable()).optional(),
+})
 const factsSchema = z.object({
   format: z.literal('sherd-run/1'),
   /** The preset the run was started from. */
@@ -32,7 +38,9 @@ const factsSchema = z.object({
     fingerprint: z.string(),
     classes: z.array(z.string()),
   }),
-  statistics,
+  statistics: statisticsSchema,
+  /** The weights that it began with, where it did not begin at random. */
+  init: z.string().optional(),
   started: z.string(),
   engine: z.object({ libtorch: z.string(), device: z.string(), precision: z.string(), threads: z.number() }),
 })

@@ -1,11 +1,11 @@
 /** A look at what the encoder has learned so far: nearest neighbours and a linear probe on labelled images. */
-import { dimensionsOf } from '../config/resolve.ts'
-import { type Pooling, poolings } from '../evaluate/features.ts'
+import { backboneOf } from '../config/resolve.ts'
 import { knnDefaults } from '../evaluate/knn.ts'
 import { expectLabels, expectSameClasses } from '../evaluate/labelled.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
 import type { MachinePlan } from '../machine/plan.ts'
-import { openSource } from '../source/open.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
+import { openData } from './assemble.ts'
 import type { EvaluateOptions } from './evaluate.ts'
 import { findSplit, judge, openImages } from './evaluate.ts'
 import type { Model } from './pictures.ts'
@@ -37,13 +37,15 @@ export type OnlineProbe = (step: number) => Promise<ProbeMetric>
  */
 export async function openOnlineProbe(dir: string, model: Model, machine: MachinePlan): Promise<OnlineProbe> {
   const data = findSplit(dir)
-  const train = await openSource(data.train)
+  const train = await openData(model.config, data.train)
   expectLabels(train)
-  if (data.test) expectSameClasses(train, await openSource(data.test))
+  if (data.test) expectSameClasses(train, await openData(model.config, data.test))
   const { config, parameters, statistics, device } = model
+  const shape = backboneOf(config)
   const encoder = {
     ...{ config, parameters, statistics, device, machine },
-    ...{ dimensions: dimensionsOf(config), precision: machine.precision, origin: { path: dir, step: null } },
+    ...{ shape, dimensions: shape.dimensions, precision: machine.precision },
+    ...{ origin: { path: dir, step: null }, only: null, bands: null, channels: null },
     warnings: [],
   }
   const settings: EvaluateOptions['settings'] = {

@@ -1,13 +1,16 @@
 /** Reconstructions of a few images, as a run sees them: centred crops, a mask that depends on nothing but the image. */
-import { dimensionsOf } from '../config/resolve.ts'
+import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
+import { groupComposites } from '../picture/composite.ts'
+import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct, type StatisticsUsed } from '../picture/reconstruction.ts'
 import { centerCrop } from '../prepare/crop.ts'
 import { openReader } from '../prepare/image-reader.ts'
-import { type ChannelStatistics, normalizePixels, type Pixels } from '../prepare/normalize.ts'
+import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
+import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
 import { brokenData, type SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { noGrad } from '../tensor/context.ts'
@@ -18,11 +21,13 @@ import { sampleSize } from './assemble.ts'
 export interface Exhibit extends Pixels {
   /** The index in the source of each image. */
   readonly indices: readonly number[]
+  readonly names: readonly string[]
 }
 
 /** Up to `count` images spread evenly over the source; files that cannot be decoded are passed over. */
 export async function loadExhibit(config: Config, source: ImageSource, count: number): Promise<Exhibit> {
-  const { height, width, channels, minSide, maxPixels } = sampleSize(config)
+  const size = sampleSize(config)
+  const { height, width, channels, frames, ...limits } = size
   const target = { height, width }
   const place = (image: { height: number; width: number }) => ({
     box: centerCrop(image, target),
@@ -30,6 +35,7 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
   })
   const reader = openReader(source, 1)
   const samples: Uint8Array[] = []
+  const told: Float64Array[] = []
   const indices: number[] = []
   const skipped: SkippedFile[] = []
   const wanted = Math.min(count, source.files.length)
@@ -40,16 +46,15 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
     if (tried.has(index)) continue
     tried.add(index)
     const file = source.files[index]!
-    const out = new Uint8Array(height * width * channels)
+    const out = new Uint8Array(sampleBytes(size))
+    const facts = new Float64Array(factsOf(size))
     const [reason = null] = await reader.read([{ index, row: 0, place }], {
-      target,
-      channels,
-      minSide,
-      maxPixels,
-      out,
+      ...{ target, channels, out, ...limits },
+      ...(frames !== null && { frames, facts }),
     })
     if (reason === null) {
       samples.push(out)
+      told.push(facts)
       indices.push(index)
     } else {
       skipped.push({ file, reason })
@@ -59,7 +64,13 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
   reader.close()
   if (samples.length === 0)
     throw brokenData(skipped, { files: skipped.length, maxShare: config.data.maxSkippedShare })
-  return { pixels: Buffer.concat(samples), shape: [samples.length, height, width, channels], indices }
+  const shape = [samples.length, height, width, channels] as const
+  return {
+    ...{ pixels: Buffer.concat(samples), shape, indices },
+    names: indices.map((index) => source.files[index]!),
+    rasters:
+      frames === null ? null : { frames, facts: Float64Array.from(told.flatMap((facts) => [...facts])) },
+  }
 }
 
 export interface Model {
@@ -75,25 +86,42 @@ export function reconstructExhibit(
   model: Model,
   exhibit: Exhibit,
   seed: number,
-  used?: readonly StatisticsUsed[],
+  { used, composites }: { used?: readonly StatisticsUsed[]; composites?: readonly string[] } = {},
 ): Reconstructions {
   const { config, objective, parameters, statistics, device } = model
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
+  const look = lookOf(config, exhibit, composites)
   return noGrad(() =>
-    scope(() =>
-      reconstruct({
-        objective,
-        dimensions: dimensionsOf(config),
-        normalizeTarget: config.target.normalize,
-        weights: weightsOf(parameters),
-        images: normalizePixels(exhibit, statistics, device),
-        plan: objective.plan(seed, {
-          epochs: new Int32Array(exhibit.indices.length),
-          indices: exhibit.indices,
-        }),
-        channelStatistics: statistics,
+    scope(() => {
+      const images = toImages(exhibit, statistics, device)
+      const samples = { epochs: new Int32Array(exhibit.indices.length), indices: exhibit.indices }
+      return reconstruct({
+        ...{ objective, images, shape: backboneOf(config), weights: weightsOf(parameters) },
+        ...{ normalizeTarget: config.target.normalize, bandStatistics: config.target.statistics },
+        ...{ plan: objective.plan(seed, samples, images), channelStatistics: statistics },
         ...(used && { statistics: used }),
-      }),
-    ),
+        ...(look && { look }),
+      })
+    }),
   )
+}
+
+/** How rasters are shown: by the composites that are asked for, else in true colour, by NDVI, and by each group of bands. */
+function lookOf(
+  { data, model }: Config,
+  { names }: Exhibit,
+  composites: readonly string[] = [],
+): RasterLook | null {
+  if (!data.bands) return null
+  return { names, composites: groupComposites(composites, data.bands, model.groups) }
+}
+
+/** Rows that a picture of a run has, about. */
+const ROWS = 24
+
+/** How many samples fill a picture: as many images as are wanted, or fewer rasters, which take several rows each. */
+export function samplesOfPicture({ data, model }: Config, images: number): number {
+  if (!data.bands) return images
+  const rows = model.frames * groupComposites([], data.bands, model.groups).length
+  return Math.max(1, Math.min(images, Math.floor(ROWS / rows)))
 }

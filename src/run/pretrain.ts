@@ -9,9 +9,9 @@ import { messageOf } from '../errors.ts'
 import { planMachine } from '../machine/plan.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { openLoader } from '../prepare/loader.ts'
-import { normalizePixels } from '../prepare/normalize.ts'
+import { toImages } from '../prepare/normalize.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
-import { liveTensors } from '../tensor/scope.ts'
+import { liveTensors, scope } from '../tensor/scope.ts'
 import { train } from '../train/loop.ts'
 import { untimed } from '../train/span.ts'
 import type { Trainee } from '../train/step.ts'
@@ -19,10 +19,11 @@ import { loaderOptions, objectiveOf } from './assemble.ts'
 import { begin, goOn } from './begin.ts'
 import type { RunEvent } from './events.ts'
 import { createRun, isBlank, makeFolder, runPaths, writeWhole } from './folder.ts'
+import { inherit } from './inherit.ts'
 import { appendMetric, readMetrics, rewindMetrics } from './journal.ts'
 import { lockRun } from './lock.ts'
 import { openOnlineProbe } from './online-probe.ts'
-import { loadExhibit } from './pictures.ts'
+import { loadExhibit, samplesOfPicture } from './pictures.ts'
 import { orderSeed, startOrRecover } from './recover.ts'
 import { openTrace } from './trace.ts'
 import { meetTrouble } from './trouble.ts'
@@ -36,6 +37,8 @@ export interface PretrainOptions {
   readonly data: string | undefined
   /** The run's folder. */
   readonly out: string
+  /** Weights to begin a new run with: a run, a checkpoint, or a .safetensors file; of other bands, they are inflated. */
+  readonly init?: string | undefined
   /** Goes on with the run in `out`, or begins it when there is none yet. */
   readonly resume: boolean
   /** Aborting it ends the run after the current step, with a checkpoint. */
@@ -70,13 +73,15 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     const { device, precision } = machine
     const objective = (options.objectiveOf ?? objectiveOf)(config, device)
     const schedule = scheduleOf(config, source.files.length)
-    const start = { rows: objective.rows, seed: config.train.seed, device }
+    const { init } = facts
+    const given = init === undefined ? {} : { given: () => inherit(init, objective.rows, config).tensors }
+    const start = { rows: objective.rows, seed: config.train.seed, device, ...given }
     const { training, checkpoint: latest, damaged } = startOrRecover(paths.checkpoints, start)
     if (resume) rewindMetrics(paths.metrics, training.step)
 
     const { kernels, recompute } = config.train
     const trainee: Trainee = { objective, device, precision, kernels, recompute, ...training }
-    const exhibit = await loadExhibit(config, source, picturedImages)
+    const exhibit = await loadExhibit(config, source, samplesOfPicture(config, picturedImages))
     const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
     const { probe: probeDir, probeEverySteps, pictureEverySteps } = config.log
     const look = probeDir === null ? null : await openOnlineProbe(probeDir, model, machine)
@@ -107,6 +112,11 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       machine,
       changes,
     }
+    if (init !== undefined && training.step === 0) {
+      const { inheritance } = scope(() => inherit(init, objective.rows, config))
+      upkeep.note('inherited', { ...inheritance })
+      yield { kind: 'inherited', ...inheritance }
+    }
     for (const { path, reason } of damaged)
       yield upkeep.warning(
         `A damaged checkpoint was set aside as ${path}: ${reason}. Going on from step ${training.step}.`,
@@ -130,14 +140,11 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       try {
         const steps = train({
           ...{ trainee: { ...trainee, span }, loader, schedule, signal },
-          toMicroBatch: ({ pixels, size, height, width, channels, epochs, indices }) => ({
-            images: normalizePixels(
-              { pixels, shape: [size, height, width, channels] },
-              facts.statistics,
-              device,
-            ),
-            plan: objective.plan(config.train.seed, { epochs, indices }),
-          }),
+          toMicroBatch: (batch) => {
+            const { epochs, indices } = batch
+            const images = toImages(batch, facts.statistics, device)
+            return { images, plan: objective.plan(config.train.seed, { epochs, indices }, images) }
+          },
           update: config.optim,
           accumulate: config.train.accumulate,
           firstStep: training.step,

@@ -8,7 +8,8 @@ import { initialAdamW } from '../optim/adamw.ts'
 import { draws } from '../random/draws.ts'
 import { callInPlace } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import type { Device } from '../tensor/tensor.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Device, Tensor } from '../tensor/tensor.ts'
 
 /** What is trained, and its counts. The tensors stay the same ones for the whole run; a rollback writes into them. */
 export interface RunState extends Training {
@@ -24,10 +25,18 @@ export interface Start {
   readonly rows: readonly ParameterRow[]
   readonly seed: number
   readonly device: Device
+  /** Parameters that do not start at random. Called inside a scope. */
+  readonly given?: () => ReadonlyMap<string, Tensor>
 }
 
-function fresh({ rows, seed, device }: Start): Required<Training> {
+function fresh({ rows, seed, device, given }: Start): Required<Training> {
   const parameters = initialParameters(rows, { seed, device })
+  if (given)
+    noGrad(() =>
+      scope(() => {
+        for (const [name, value] of given()) callInPlace('copy_', parameters.get(name)!, value)
+      }),
+    )
   return {
     parameters,
     optimizer: initialAdamW(parameters),

@@ -68,7 +68,7 @@ export async function segment(
   const started = performance.now()
   const { encoder, data, heads, settings, seeds, ignored, onProgress } = options
   const { dimensions, device } = encoder
-  const folders = await openMasked(data)
+  const folders = await openMasked(encoder, data)
   expectMemory(folders.train.images.files.length + folders.test.images.files.length, encoder)
   const train = await extractTokens(encoder, folders.train, onProgress)
   const test = await extractTokens(encoder, folders.test, onProgress)
@@ -77,7 +77,7 @@ export async function segment(
   const size = dimensions.imageSize
   const of: Segmentation = {
     shape: {
-      ...{ classes: classes.length, width: dimensions.width, grid: gridOfModel(dimensions) },
+      ...{ classes: classes.length, width: train.set.tokens.shape[2]!, grid: gridOfModel(dimensions) },
       ...{ size, ignored: UNLABELLED },
     },
     statistics: tokenStatistics(train.set, device),

@@ -3,7 +3,9 @@ import { totalmem } from 'node:os'
 import { SherdError } from '../errors.ts'
 import { tokensOf } from '../evaluate/features.ts'
 import type { Segmented } from '../evaluate/segmentation.ts'
+import { layoutOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
+import { tilesOfSamples } from '../picture/samples.ts'
 import type { Tile } from '../picture/tile.ts'
 import { maskedImages } from '../prepare/masked-images.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
@@ -15,7 +17,8 @@ import { noGrad } from '../tensor/context.ts'
 import { narrow, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { tokenCount } from '../token/grid.ts'
-import { sampleSize } from './assemble.ts'
+import { locationTokens, locationWidth } from '../token/pool.ts'
+import { rasterOptions, sampleSize } from './assemble.ts'
 import type { OpenedEncoder } from './encoder.ts'
 import { type EvaluationData, partImages } from './evaluate.ts'
 import type { Progress } from './features.ts'
@@ -38,13 +41,14 @@ const withFiles = (folder: MaskedFolder, kept: readonly number[]): MaskedFolder 
 })
 
 /** Both folders, or one that is parted. Throws `SOURCE`. */
-export async function openMasked({
-  train,
-  test,
-}: EvaluationData): Promise<{ train: MaskedFolder; test: MaskedFolder }> {
-  const folder = await openMaskedFolder(train)
+export async function openMasked(
+  { config, bands }: OpenedEncoder,
+  { train, test }: EvaluationData,
+): Promise<{ train: MaskedFolder; test: MaskedFolder }> {
+  const rasters = rasterOptions(config, bands ?? config.data.bands)
+  const folder = await openMaskedFolder(train, rasters)
   if (test) {
-    const other = await openMaskedFolder(test)
+    const other = await openMaskedFolder(test, rasters)
     if (folder.classes && other.classes && folder.classes.join('\n') !== other.classes.join('\n'))
       throw new SherdError(
         'SOURCE',
@@ -65,9 +69,10 @@ export async function openMasked({
 }
 
 /** Throws `VALUE` where the tokens of so many images would not fit. */
-export function expectMemory(images: number, { dimensions }: OpenedEncoder): void {
+export function expectMemory(images: number, { dimensions, shape }: OpenedEncoder): void {
   const [height, width] = dimensions.imageSize
-  const bytes = images * 2 * (tokenCount(gridOfModel(dimensions)) * dimensions.width + height * width)
+  const values = tokenCount(gridOfModel(dimensions)) * locationWidth(layoutOf(shape), dimensions.width)
+  const bytes = images * 2 * (values + height * width)
   if (bytes <= MOST_MEMORY * totalmem()) return
   const gigabytes = (n: number) => `${(n / 1e9).toFixed(1)} GB`
   throw new SherdError(
@@ -83,8 +88,10 @@ export async function extractTokens(
   onProgress?: Progress,
 ): Promise<Extracted> {
   const { config, dimensions, machine } = encoder
+  const layout = layoutOf(encoder.shape)
+  const groups = encoder.only?.length ?? layout.groups
   const of = folder.images.files.length
-  const shape = [of, tokenCount(gridOfModel(dimensions)), dimensions.width]
+  const shape = [of, tokenCount(layout.grid), locationWidth({ ...layout, groups }, dimensions.width)]
   const cache = noGrad(() => unscoped(() => zeros(shape, { dtype: 'float16' })))
   const [height, width] = dimensions.imageSize
   const masks = new Uint16Array(of * height * width)
@@ -92,7 +99,7 @@ export async function extractTokens(
   const tiles: Tile[] = []
   const tokens = tokensOf(encoder)
   const options = {
-    ...{ ...sampleSize(config), batchSize: BATCH, decodeThreads: machine.decodeThreads },
+    ...{ ...sampleSize(config, folder.images), batchSize: BATCH, decodeThreads: machine.decodeThreads },
     maxSkippedShare: config.data.maxSkippedShare,
   }
   let count = 0
@@ -100,17 +107,13 @@ export async function extractTokens(
     const rows = batch.indices.length
     noGrad(() =>
       scope(() => {
-        const made = toDevice(toDtype(narrow(tokens(batch), 1, 1, shape[1]!), 'float16'), 'cpu')
+        const { tokens: all, present } = tokens(batch)
+        const made = toDevice(toDtype(locationTokens(all, present, { ...layout, groups }), 'float16'), 'cpu')
         callInPlace('copy_', narrow(cache, 0, count, rows), made)
       }),
     )
     masks.set(batch.masks, count * height * width)
-    const [, , , channels] = batch.shape
-    const bytes = height * width * channels!
-    for (let row = 0; row < rows && tiles.length < SHOWN; row++) {
-      const pixels = batch.pixels.slice(row * bytes, (row + 1) * bytes)
-      tiles.push({ width, height, channels: channels === 1 ? 1 : 3, pixels })
-    }
+    tiles.push(...tilesOfSamples(batch, encoder.bands ?? config.data.bands).slice(0, SHOWN - tiles.length))
     count += rows
     onProgress?.({ dir: folder.dir, done: count + skipped.length, of })
   }

@@ -5,6 +5,7 @@ import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { sampleSize } from './assemble.ts'
+import { statisticsSchema } from './folder.ts'
 
 export interface WeightsOrigin {
   readonly config: Config
@@ -13,8 +14,7 @@ export interface WeightsOrigin {
 }
 
 const KEY = 'sherd'
-const numbers = z.array(z.number())
-const schema = z.object({ config: z.unknown(), statistics: z.object({ mean: numbers, std: numbers }) })
+const schema = z.object({ config: z.unknown(), statistics: statisticsSchema })
 
 /** For the metadata of a safetensors file, which holds texts only. */
 export const weightsMetadata = ({ config, statistics }: WeightsOrigin): Record<string, string> => ({

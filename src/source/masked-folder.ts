@@ -2,12 +2,14 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, extname, join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
-import { type ImageFolder, openImageFolder } from './image-folder.ts'
+import type { ImageSource } from './open.ts'
+import { openSource } from './open.ts'
+import type { RasterOptions } from './raster-folder.ts'
 
 export interface MaskedFolder {
   /** Absolute path of the folder that holds both. */
   readonly dir: string
-  readonly images: ImageFolder
+  readonly images: ImageSource
   /** The absolute path of each image's mask. */
   readonly masks: readonly string[]
   /** Of `classes.txt`, one in a line, beside the two folders or above; null when there is none. */
@@ -39,14 +41,17 @@ function readClasses(dir: string): readonly string[] | null {
 }
 
 /** Pairs images with masks. Throws `SOURCE` when a folder or a mask is missing, or `classes.txt` makes no sense. */
-export async function openMaskedFolder(given: string): Promise<MaskedFolder> {
+export async function openMaskedFolder(
+  given: string,
+  rasters: RasterOptions | null = null,
+): Promise<MaskedFolder> {
   const dir = resolve(given)
   if (!isMaskedFolder(dir))
     throw new SherdError(
       'SOURCE',
       `Expected ${dir} to have two folders: "${names.images}", and "${names.masks}" with a PNG of class numbers for each image, under the same name.`,
     )
-  const images = await openImageFolder(join(dir, names.images))
+  const images = await openSource(join(dir, names.images), rasters)
   const masks = images.files.map((file) =>
     join(dir, names.masks, `${file.slice(0, file.length - extname(file).length)}.png`),
   )

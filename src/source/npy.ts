@@ -1,11 +1,13 @@
 /**
- * NumPy's `.npy` files, format version 1.0: a header of fixed size, so that it can be written last, and then the values,
- * little-endian and in C order. Strict in reading: the files may come from anywhere.
+ * NumPy's `.npy` files. What sherd writes and maps is of format version 1.0: a header of fixed size, so that it can be written
+ * last, and then the values, little-endian and in C order. `npyHead` reads the header of any version, for arrays that
+ * others wrote. Strict in reading: the files may come from anywhere.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
 
-const MAGIC = '\x93NUMPY\x01\x00'
+const NUMPY = '\x93NUMPY'
+const MAGIC = `${NUMPY}\x01\x00`
 /** Of what is written; a multiple of 64, so that the values are aligned when the file is mapped. */
 export const npyHeaderBytes = 128
 const MAX_HEADER_BYTES = 4096
@@ -32,6 +34,37 @@ export interface NpyFile extends NpyLayout {
   /** Where the values begin. */
   readonly start: number
   readonly bytes: number
+}
+
+export interface NpyHead extends NpyLayout {
+  readonly version: number
+  readonly isFortran: boolean
+  /** Where the values begin. */
+  readonly start: number
+}
+
+/** So many bytes hold any header that is read. */
+export const npyHeadBytes = MAX_HEADER_BYTES
+
+/** The header at the beginning of `head`, whoever wrote it. Throws `SOURCE` with what is wrong, without naming a file. */
+export function npyHead(head: Buffer): NpyHead {
+  const wrong = (what: string) => new SherdError('SOURCE', what)
+  const version = head[6] ?? 0
+  if (head.length < 12 || head.toString('latin1', 0, 6) !== NUMPY || version < 1 || version > 3)
+    throw wrong('it is no .npy file of version 1, 2 or 3')
+  const start = version === 1 ? 10 + head.readUInt16LE(8) : 12 + head.readUInt32LE(8)
+  if (start > head.length) throw wrong(`its header of ${start} bytes is longer than the file or too long`)
+  const text = head.toString('utf8', version === 1 ? 10 : 12, start).trim()
+  const found =
+    /^\{'descr': '([^']{1,24})', 'fortran_order': (True|False), 'shape': \((\d{1,15}(?:, ?\d{1,15}){0,7},?|)\),? ?\}$/.exec(
+      text,
+    )
+  if (!found) throw wrong(`its header is ${JSON.stringify(text.slice(0, 100))}`)
+  const shape = found[3]!
+    .split(',')
+    .filter((size) => size !== '')
+    .map(Number)
+  return { version, dtype: found[1]!, isFortran: found[2] === 'True', shape, start }
 }
 
 const broken = (path: string, what: string, cause?: unknown) =>

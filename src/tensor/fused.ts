@@ -62,9 +62,12 @@ export interface WeightAndBias {
   readonly bias: Tensor
 }
 
-/** x Wᵀ + b for x [..., in] → [..., out]. */
+/** x Wᵀ + b for x [..., in] → [..., out]. No rows at all give none, and gradients of zero. */
 export function linear(x: Tensor, { weight, bias }: WeightAndBias): Tensor {
-  return hasKernels(x.device) ? call('sherd::linear', x, weight, bias) : composedLinear(x, weight, bias)
+  const isEmpty = x.shape.includes(0) // which the kernel refuses
+  return hasKernels(x.device) && !isEmpty
+    ? call('sherd::linear', x, weight, bias)
+    : composedLinear(x, weight, bias)
 }
 
 /** Two linear maps with the exact GELU between them, x [..., D] → [..., D]. */

@@ -3,15 +3,16 @@
  * (SatMAE, Cong et al. 2022, sections 3.1 and 3.2). One table for all samples, or one for each where samples differ by their dates or
  * by how large a pixel is on the ground.
  */
+
+import type { Views } from '../prepare/views.ts'
 import { add, arange, mul, reshape, toDevice } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
+import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
 import { sineCosine, type TimeField, timeEncoding } from './encoding.ts'
 import { tokenCount } from './grid.ts'
 import { layoutTokens, type TokenLayout } from './layout.ts'
 import type { MaskPlan } from './mask.ts'
 import { sineCosinePositions } from './position.ts'
-import type { Views } from './views.ts'
 
 /** How the width of a token's position is shared out. */
 export interface PositionWidths {
@@ -88,22 +89,19 @@ export const planInRows = (positions: Positions, { kept, hidden, restore }: Mask
   restore,
 })
 
-/** Gives the positions of a batch. The table that all samples share is made once and outlives every scope. */
+/** Gives the positions of a batch. Called inside a scope. */
 export type PositionsOf = (views: Pick<Views, 'times' | 'resolution'>, batch: number) => Positions
 
 export function openPositions(options: PositionOptions, widths: PositionWidths, device: Device): PositionsOf {
   const { layout, fields, referenceResolution } = options
   const N = layoutTokens(layout)
+  const shared = samplePositions(options, widths)
   const onDevice = (values: Float32Array, rows: number) =>
     toDevice(tensor(values, [rows, widths.width]), device)
-  const shared: Positions = {
-    table: unscoped(() => onDevice(samplePositions(options, widths), N)),
-    offsets: null,
-  }
   return ({ times, resolution }, B) => {
     const isDated = fields.length > 0 && times !== null
     const isScaled = referenceResolution !== null && resolution !== null
-    if (!isDated && !isScaled) return shared
+    if (!isDated && !isScaled) return { table: onDevice(shared, N), offsets: null }
     return scope(() => {
       const all = new Float32Array(B * N * widths.width)
       for (let b = 0; b < B; b++) {

@@ -1,10 +1,10 @@
 /** Which number went wrong first in a step that was not finite: weights, images, an operator of the forward pass, a gradient. */
 import { weightsOf } from '../model/parameters.ts'
+import { isViews } from '../prepare/views.ts'
 import { autocast, gradient, noGrad } from '../tensor/context.ts'
 import { firstNotFinite, type NotFinite, notFinite } from '../tensor/finite.ts'
 import { withKernels } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
-import { isViews } from '../token/views.ts'
 import type { MicroBatch, Trainee } from './step.ts'
 
 /** Repeats the forward pass of a micro-batch whose loss is not finite. Null when it is finite this time. */

@@ -8,12 +8,12 @@ import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import { adamWStep, initialAdamW } from '../optim/adamw.ts'
 import { gradientsOf } from '../optim/gradients.ts'
+import { type Views, viewsOf, withoutNaN } from '../prepare/views.ts'
 import { backward, clearGradients, noGrad } from '../tensor/context.ts'
 import { select, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor, toArray, toFloats } from '../tensor/tensor.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
-import { type Views, viewsOf, withoutNaN } from '../token/views.ts'
 import { type Reference, readReference } from './reference.ts'
 
 /** One line of the report. */

@@ -49,4 +49,39 @@ describe('sherd sample-data', () => {
     expect([inUse.status, inUse.stderr]).toEqual([1, expect.stringMatching(/is not empty/)])
     expect(readdirSync(cwd)).toEqual(['a'])
   })
+
+  it('writes satellite images once, in folders of classes or with masks', async () => {
+    const cwd = await workFolder()
+    const args = ['sample-data', '--kind', 'satellite', '--count', '10', '--size', '16']
+    const [stack, bands, masks] = await Promise.all([
+      sherd([...args, '--out', 'stack'], { cwd }),
+      sherd([...args, '--out', 'bands', '--dates', '1', '--layout', 'bands', '--json'], { cwd }),
+      sherd([...args, '--out', 'masks', '--dates', '2', '--masks'], { cwd }),
+    ])
+    expect(stack).toMatchObject({ status: 0, stdout: `10 places in 8 classes: ${join(cwd, 'stack')}\n` })
+    expect(bands.json()).toMatchObject([{ dir: join(cwd, 'bands'), count: 10 }])
+    expect(masks.status).toBe(0)
+    const names = (dir: string) => files(join(cwd, dir)).map(({ name }) => name)
+    expect(names('stack')).toHaveLength(10 * 4 + 1)
+    expect(names('bands').filter((name) => name.startsWith('maize/'))).toHaveLength(10)
+    expect(names('bands').filter((name) => name.endsWith('_B8A_20m.tif'))).toHaveLength(10)
+    expect(names('masks').filter((name) => /^(images|masks)\//.test(name))).toHaveLength(40)
+    const written = files(join(cwd, 'stack'))
+    expect((await sherd([...args, '--out', 'stack'], { cwd })).status).toBe(0)
+    expect(files(join(cwd, 'stack'))).toEqual(written)
+  })
+
+  it.each([
+    [['--dates', '2'], /--dates needs --kind satellite/, 2],
+    [['--masks'], /--masks needs --kind satellite/, 2],
+    [['--layout', 'bands'], /--layout needs --kind satellite/, 2],
+    [['--kind', 'radar'], /Allowed choices are scenes, satellite/, 2],
+    [['--kind', 'satellite', '--layout', 'bands', '--masks'], /expected the layout "stack"/, 1],
+    [['--kind', 'satellite', '--size', '17'], /expected an even size/, 1],
+  ])('refuses %j', async (args, message, status) => {
+    const cwd = await workFolder()
+    const outcome = await sherd(['sample-data', '--out', 'a', ...args], { cwd })
+    expect([outcome.status, outcome.stderr]).toEqual([status, expect.stringMatching(message)])
+    expect(readdirSync(cwd)).toEqual([])
+  })
 })

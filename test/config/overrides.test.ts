@@ -48,7 +48,10 @@ describe('withOverride', () => {
       'There is no configuration key "optim.baseLearningrate". Did you mean "optim.baseLearningRate"?',
     ],
     ['mask.ration=1', 'There is no configuration key "mask.ration". Did you mean "mask.ratio"?'],
-    ['mask=1', 'There is no configuration key "mask". It is a group: mask.ratio.'],
+    [
+      'mask=1',
+      'There is no configuration key "mask". It is a group: mask.ratio, mask.groups, mask.frames, mask.perFrame.',
+    ],
     ['model.size.x=1', 'There is no configuration key "model.size.x". Did you mean "model.size"?'],
     ['__proto__.ratio=1', 'There is no configuration key "__proto__.ratio".'],
   ])('refuses %s and says what may have been meant', (assignment, message) => {

@@ -25,7 +25,7 @@ describe('the defaults', () => {
   })
 
   it('are ViT-Base/16 at 224 pixels with a decoder of eight blocks of 512', () => {
-    expect(config.model).toEqual({
+    expect(config.model).toMatchObject({
       size: 'base',
       imageSize: [224, 224],
       patchSize: 16,
@@ -60,10 +60,12 @@ describe('the schema', () => {
       expect(configKeys()).toContain(key)
   })
 
-  it('gives every key a default or takes it from the size', () => {
-    const bySize = describeKeys().filter(({ initial }) => initial === 'by size')
-    expect(bySize.map(({ key }) => key)).toEqual([
+  it('gives every key a default or derives it from others', () => {
+    const derived = describeKeys().filter(({ initial }) => initial === 'derived')
+    expect(derived.map(({ key }) => key)).toEqual([
+      'data.statistics',
       'model.patchSize',
+      'model.channels',
       'model.width',
       'model.depth',
       'model.heads',

@@ -1,14 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { extractFeatures, type FrozenEncoder, pool, tokensOf } from '../../src/evaluate/features.ts'
+import { extractFeatures, type FrozenEncoder, tokensOf } from '../../src/evaluate/features.ts'
+import { plainBackbone } from '../../src/model/backbone.ts'
 import { encoderRows } from '../../src/model/encoder.ts'
 import { imagenetStatistics } from '../../src/prepare/normalize.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { pool } from '../../src/token/pool.ts'
 import { stirredParameters, tiny } from '../model/tiny-model.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 
 const encoder: FrozenEncoder = {
+  shape: plainBackbone(tiny),
   dimensions: tiny,
   parameters: stirredParameters({ rows: encoderRows(tiny) }),
   statistics: imagenetStatistics,
@@ -27,7 +30,7 @@ const pixelsOf = (count: number, change?: (image: number, byte: number) => numbe
 
 it('sees every patch: the cls token changes with any of them', () =>
   scope(() => {
-    const tokens = tokensOf(encoder)
+    const tokens = (pixels: Parameters<ReturnType<typeof tokensOf>>[0]) => tokensOf(encoder)(pixels).tokens
     const plain = (image: number, byte: number) => (byte * 31 + image) % 256
     const own = tokens(pixelsOf(1, (_, byte) => plain(0, byte)))
     expect(own.shape).toEqual([1, 16, 24])
@@ -72,7 +75,7 @@ describe('extractFeatures', () => {
     expect([parts.count, parts.width]).toEqual([7, 24])
     noGrad(() =>
       scope(() => {
-        const tokens = tokensOf(encoder)(pixelsOf(7))
+        const { tokens } = tokensOf(encoder)(pixelsOf(7))
         for (const pooling of ['cls', 'mean'] as const) {
           expectClose(parts.vectors[pooling], whole.vectors[pooling], 1e-5)
           expectClose(whole.vectors[pooling], pool[pooling](tokens), 1e-5)

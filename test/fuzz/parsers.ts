@@ -9,10 +9,12 @@ import { presetOf } from '../../src/config/presets.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
 import { initialAdamW } from '../../src/optim/adamw.ts'
+import { packageRoot } from '../../src/package-root.ts'
 import { tryDecodeImage } from '../../src/prepare/decode.ts'
 import { openReader } from '../../src/prepare/image-reader.ts'
 import { readIndexMask } from '../../src/prepare/index-mask.ts'
 import { packImages } from '../../src/prepare/pack.ts'
+import { rasterReader } from '../../src/prepare/raster-reader.ts'
 import { reasonOf } from '../../src/prepare/refusal.ts'
 import { createRun, openRun, type RunFacts } from '../../src/run/folder.ts'
 import { readMetrics, readNotes } from '../../src/run/journal.ts'
@@ -20,9 +22,11 @@ import { openImageFolder } from '../../src/source/image-folder.ts'
 import { openMaskedFolder } from '../../src/source/masked-folder.ts'
 import { npyHeader, readNpy } from '../../src/source/npy.ts'
 import { openPack } from '../../src/source/packed-images.ts'
+import { openRasterFolder } from '../../src/source/raster-folder.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { rawPng } from '../prepare/make-png.ts'
+import { npyTexts, npz, rasterOptions, npy as rawArray } from '../source/make-rasters.ts'
 
 export interface Parser {
   readonly name: string
@@ -96,6 +100,69 @@ async function imageParsers(dir: string): Promise<Parser[]> {
       }
     }),
   )
+}
+
+/** Rasters as GDAL and NumPy write them, opened and read whole. */
+function rasterParsers(dir: string): Parser[] {
+  const fixtures = join(packageRoot(), 'test/fixtures/rasters')
+  const fixture = (name: string) => readFileSync(join(fixtures, name))
+  const cube = rawArray('u2', [2, 2, 5, 6], (i) => i)
+  const dates = rawArray('M8[s]', [2], (i) => i * 1e6)
+  const bands = npyTexts(['B2', 'B3'])
+  const kinds: Record<string, readonly [ending: string, samples: readonly Uint8Array[]]> = {
+    'a GeoTIFF': [
+      'tif',
+      readdirSync(fixtures)
+        .filter((name) => /^(?:deflate|lzw|none|packbits|big|nodata|nan)/.test(name) && name.endsWith('.tif'))
+        .map(fixture),
+    ],
+    'a GeoTIFF in Zstandard': [
+      'tif',
+      readdirSync(fixtures)
+        .filter((name) => name.startsWith('zstd'))
+        .map(fixture),
+    ],
+    'an .npy of rasters': ['npy', [cube]],
+    'an .npz': [
+      'npz',
+      [
+        npz({ images: cube, dates, bands }),
+        npz({ images: cube, dates, bands }, 0),
+        fixture('members.npz'),
+        fixture('series.npz'),
+      ],
+    ],
+  }
+  return Object.entries(kinds).map(([name, [ending, samples]], i) => {
+    const own = join(dir, `rasters-${i}`)
+    mkdirSync(own)
+    return {
+      name,
+      samples,
+      // A file of one band that calls it otherwise is told by its name.
+      parse: inPlace(join(own, `a_B2.${ending}`), async () => {
+        const options = {
+          bands: ['B2'],
+          bandNames: ['B2', 'B3'],
+          frames: 2,
+          window: ending === 'tif' ? 16 : 4,
+        }
+        const source = await openRasterFolder(own, { ...rasterOptions, ...options })
+        const target = { width: 7, height: 5 }
+        const out = new Uint8Array(2 * 7 * 5 * 4)
+        const place = ({ width, height }: { width: number; height: number }) => ({
+          box: { left: 0, top: 0, width, height },
+          flip: true,
+        })
+        const reader = rasterReader(source, 1)
+        for (let index = 0; index < Math.min(source.files.length, 20); index++)
+          await reader.read([{ index, row: 0, place }], {
+            ...{ target, channels: 1, minSide: 1, maxPixels: LIMIT, out },
+          })
+        reader.close()
+      }),
+    }
+  })
 }
 
 /** All of them, with files below `dir`. */
@@ -236,5 +303,6 @@ export async function parsers(dir: string): Promise<Parser[]> {
       parse: inPlace(join(masked, 'classes.txt'), () => openMaskedFolder(masked)),
     },
     ...(await imageParsers(dir)),
+    ...rasterParsers(dir),
   ]
 }

@@ -79,6 +79,40 @@ describe('layoutGrid', () => {
     },
   )
 
+  it.each([[8], [64]])(
+    'puts captions above their rows with tiles of %i, and overlaps nothing',
+    async (side) => {
+      const rows = [1, 2, 3].map(() => columns.slice(0, 2).map(() => tile(side)))
+      const long =
+        'a caption of many words that does not fit into one line of a picture of only two columns at all'
+      const bare = await layoutGrid({ columns: columns.slice(0, 2), rows })
+      const layout = await layoutGrid({
+        columns: columns.slice(0, 2),
+        rows,
+        captions: [long, null, '2021-05-03'],
+      })
+      const all = boxes(layout)
+      for (const [i, box] of all.entries()) {
+        expect(box.left).toBeGreaterThanOrEqual(20)
+        expect(box.right).toBeLessThanOrEqual(layout.width - 20)
+        expect(box.bottom).toBeLessThanOrEqual(layout.height - 20)
+        for (const other of all.slice(i + 1)) expect(overlap(box, other)).toBe(false)
+      }
+      const lines = layout.texts.filter(({ text }) => !bare.texts.some((each) => each.text === text))
+      expect(lines.map(({ text }) => text).join(' ')).toBe(`${long} 2021-05-03`)
+      expect(new Set(lines.map(({ size, fill }) => `${size} ${fill}`))).toEqual(new Set(['11 #4b5563']))
+      const rowTop = (row: number) => layout.tiles[2 * row]!.y
+      const rowBottom = (row: number) => rowTop(row) + side * layout.tiles[0]!.factor
+      expect(lines.slice(0, -1).every(({ y }) => y < rowTop(0))).toBe(true)
+      expect(rowTop(1) - rowBottom(0)).toBe(8) // null: as without captions
+      expect(lines.at(-1)!.y).toBeGreaterThan(rowBottom(1))
+      expect(lines.at(-1)!.y).toBeLessThan(rowTop(2))
+      expect(await layoutGrid({ columns: columns.slice(0, 2), rows, captions: [null, null, null] })).toEqual(
+        bare,
+      )
+    },
+  )
+
   it('enlarges by whole factors to 112 pixels a side, and leaves large tiles alone', async () => {
     const factorOf = async (t: Tile) =>
       (await layoutGrid({ columns: [{ title: 'x' }], rows: [[t]] })).tiles[0]!.factor
@@ -91,6 +125,9 @@ describe('layoutGrid', () => {
   it('refuses rows that do not fit the columns', async () => {
     await expect(layoutGrid({ columns, rows: [columns.map(() => tile(8)), [tile(8)]] })).rejects.toThrow(
       /row 1 has 1 tiles for 4 columns/,
+    )
+    await expect(layoutGrid({ columns: [{ title: 'x' }], rows: [[tile(8)]], captions: [] })).rejects.toThrow(
+      /a caption or null for each of 1 rows, got 0/,
     )
     await expect(layoutGrid({ columns: [], rows: [] })).rejects.toThrow(/at least one column/)
   })

@@ -3,8 +3,15 @@ import { hiddenQuality, meanQuality } from '../../src/picture/quality.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 
-const quality = (truth: number[], rebuilt: number[], shape: [number, number, number], channels = 1) =>
-  scope(() => hiddenQuality(tensor(truth, shape), tensor(rebuilt, shape), channels))
+function quality(
+  truth: number[],
+  rebuilt: number[],
+  [B, N, width]: [number, number, number],
+  { channels = 1, counted = truth.map(() => 1) }: { channels?: number; counted?: number[] } = {},
+) {
+  const of = (x: number[]) => tensor(x, [B, N, width / channels, channels])
+  return scope(() => hiddenQuality(of(truth), of(rebuilt), of(counted)))
+}
 
 describe('hiddenQuality', () => {
   it('is perfect for a copy', () => {
@@ -40,8 +47,21 @@ describe('hiddenQuality', () => {
     const truth = [0, 0, 1, 1, 0, 0, 1, 1]
     const rebuilt = [0, 1, 1, 0, 0, 1, 1, 0]
     const inverted = (-0.5 + 0.0009) / (0.5 + 0.0009)
-    const [{ ssim } = { ssim: 0 }] = quality([...truth, ...truth], [...rebuilt, ...truth], [1, 2, 8], 2)
+    const [{ ssim } = { ssim: 0 }] = quality([...truth, ...truth], [...rebuilt, ...truth], [1, 2, 8], {
+      channels: 2,
+    })
     expect(ssim).toBeCloseTo((1 + inverted + 1 + 1) / 4, 5)
+  })
+
+  it('counts what is hidden alone, and whole windows for SSIM', () => {
+    // Patch 0 is visible and far off, patch 1 is off by 0.1, patch 2 lacks data in one pixel, which is far off.
+    const truth = [0, 0, 0.5, 0.5, 0.5, 0.5]
+    const rebuilt = [1, 1, 0.6, 0.4, 0.6, 9]
+    const [{ psnr, ssim } = { psnr: 0, ssim: 0 }] = quality(truth, rebuilt, [1, 3, 2], {
+      counted: [0, 0, 1, 1, 1, 0],
+    })
+    expect(psnr).toBeCloseTo(20, 4)
+    expect(ssim).toBeCloseTo(0.0009 / (0.01 + 0.0009), 5) // of patch 1: flat against ± 0.1 around the same mean
   })
 
   it('says NaN for a prediction that is', () => {

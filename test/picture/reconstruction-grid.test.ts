@@ -15,6 +15,7 @@ const made = (
     masked: tile,
     rebuilt: used.map((statistics) => ({ statistics, tile, quality })),
   })),
+  samples: qualities.length,
   hiddenShare: 147 / 196,
   bands,
 })

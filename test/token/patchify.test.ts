@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
-import { patchify, unpatchify } from '../../src/token/patchify.ts'
+import { patchify, patchifyGroups, patchifyValid, unpatchify } from '../../src/token/patchify.ts'
 import { numbers, product } from '../tolerance.ts'
 
 /** Images whose every element is its own index. */
@@ -83,3 +83,47 @@ describe('unpatchify', () => {
       expect(() => unpatchify(patches, { patchSize: 3, grid: { h: 2, w: 2 } })).toThrow()
     }))
 })
+
+describe('patchifyGroups', () => {
+  // One sample of two frames of three bands of 2 × 4 pixels: the number of a value says where it stands.
+  const pixels = () =>
+    tensor(
+      Array.from({ length: 48 }, (_, i) => i),
+      [1, 2, 3, 2, 4],
+    )
+
+  it('by hand: frame by frame, bands in the order of the group', () =>
+    scope(() => {
+      const [first, second] = patchifyGroups(pixels(), [[2, 0], [1]], 2)
+      expect(first!.shape).toEqual([1, 4, 8])
+      expect(numbers(first!)).toEqual([
+        ...[16, 0, 17, 1, 20, 4, 21, 5],
+        ...[18, 2, 19, 3, 22, 6, 23, 7],
+        ...[40, 24, 41, 25, 44, 28, 45, 29],
+        ...[42, 26, 43, 27, 46, 30, 47, 31],
+      ])
+      expect(numbers(second!)).toEqual([8, 9, 12, 13, 10, 11, 14, 15, 32, 33, 36, 37, 34, 35, 38, 39])
+    }))
+
+  it('of all bands in their order is patchify, frame after frame', () =>
+    scope(() => {
+      const [all] = patchifyGroups(pixels(), [[0, 1, 2]], 2)
+      const frames = patchify(
+        tensor(
+          Array.from({ length: 48 }, (_, i) => i),
+          [2, 3, 2, 4],
+        ),
+        2,
+      )
+      expect(numbers(all!)).toEqual(numbers(frames))
+    }))
+})
+
+it('patchifyValid by hand: in the order of a patch’s pixels, frame by frame', () =>
+  scope(() => {
+    // Frame 0 lacks the pixel at row 1, column 2; frame 1 has only that at row 0, column 1.
+    const valid = tensor([1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0], [1, 2, 2, 4])
+    const cut = patchifyValid(valid, 2)
+    expect(cut.shape).toEqual([1, 4, 4])
+    expect(numbers(cut)).toEqual([1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0])
+  }))

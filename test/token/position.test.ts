@@ -46,6 +46,26 @@ describe('sineCosinePositions', () => {
     expect(new Set(rows).size).toBe(63)
   })
 
+  it('by hand: a scale multiplies rows and columns', () => {
+    const [s, c] = [Math.sin(2.5), Math.cos(2.5)]
+    expectClose(sineCosinePositions({ h: 1, w: 2 }, 4, 2.5), [0, 1, 0, 1, s, c, 0, 1], 1e-7)
+    expectClose(sineCosinePositions({ h: 2, w: 1 }, 4, 2.5), [0, 1, 0, 1, 0, 1, s, c], 1e-7)
+  })
+
+  it('is the same where the distance on the ground is: pixels of half the size, twice as many of them', () => {
+    const coarse = sineCosinePositions({ h: 3, w: 4 }, 12, 2)
+    const fine = sineCosinePositions({ h: 6, w: 8 }, 12, 1)
+    for (const [r, c] of [
+      [0, 3],
+      [1, 2],
+      [2, 1],
+    ] as const) {
+      const [at, same] = [(r * 4 + c) * 12, (2 * r * 8 + 2 * c) * 12]
+      expectClose(coarse.slice(at, at + 12), fine.slice(same, same + 12), 1e-6)
+    }
+    expect(sineCosinePositions({ h: 3, w: 4 }, 12, 1)).toEqual(sineCosinePositions({ h: 3, w: 4 }, 12))
+  })
+
   it.each([0, 2, 6, 3.5, Number.NaN])('refuses a width of %d', (width) =>
     expect(() => sineCosinePositions({ h: 1, w: 1 }, width)).toThrow(
       `Sine–cosine positions need a width that is a multiple of 4, got ${width}`,

@@ -3,6 +3,7 @@ import { loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.
 import type { SherdError } from '../../src/errors.ts'
 import type { Batch } from '../../src/prepare/loader.ts'
 import { add, full, mul, sqrt, sum } from '../../src/tensor/ops.ts'
+import type { Tensor } from '../../src/tensor/tensor.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'

@@ -27,6 +27,7 @@ export function tinyLoader(size: number, samples = 16, first = 0): Pick<Loader, 
       })
       return {
         pixels: Uint8Array.from(pixels),
+        shape: [size, H, W, C],
         epochs: Int32Array.from(positions, (p) => Math.floor(p / samples)),
         indices: Int32Array.from(positions, (p) => p % samples),
         labels: null,

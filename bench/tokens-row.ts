@@ -1,0 +1,47 @@
+/** What groups of bands cost: a training step of SatMAE beside one of plain MAE with as many tokens, in turns in one process. */
+
+import { sentinelBands, sentinelGroups } from '../presets/sentinel2.ts'
+import { resolveConfig } from '../src/config/resolve.ts'
+import type { ConfigInput } from '../src/config/schema.ts'
+import { openStepBench } from '../src/run/step-bench.ts'
+import { median } from './median.ts'
+
+export interface TokensRow {
+  readonly work: string
+  /** Images a second: of SatMAE, and of MAE. */
+  readonly satmae: number
+  readonly mae: number
+  readonly ratio: number
+  readonly roundRatios: readonly number[]
+}
+
+const BATCH = 64
+const decoder = { decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 } as const
+
+// 36 places in three groups against 9 × 12 patches of an image: 108 tokens each, 27 of them seen.
+const satmae = {
+  data: { bands: sentinelBands },
+  model: {
+    ...{ size: 'tiny', imageSize: 48, patchSize: 8, groups: sentinelGroups, groupWidth: 64 },
+    ...{ ...decoder, decoderGroupWidth: 64 },
+  },
+} satisfies ConfigInput
+const mae = { model: { size: 'tiny', imageSize: [72, 96], patchSize: 8, ...decoder } } satisfies ConfigInput
+
+export function measureTokens(
+  device: 'cpu' | 'cuda',
+  { rounds, steps }: { rounds: number; steps: number },
+): TokensRow {
+  const sides = [satmae, mae].map((input) =>
+    openStepBench(resolveConfig({ ...input, train: { batchSize: BATCH, device } })),
+  )
+  for (const side of sides) side.run(2) // the first steps are slower
+  const rates: [number[], number[]] = [[], []]
+  for (let round = 0; round < rounds; round++)
+    for (const [i, side] of sides.entries()) rates[i]!.push(BATCH / median(side.run(steps).seconds))
+  const ratios = rates[0].map((rate, round) => rate / rates[1][round]!)
+  return {
+    work: `SatMAE, ViT-Tiny/8, 3 groups, batch ${BATCH}, beside MAE of as many tokens (108)`,
+    ...{ satmae: median(rates[0]), mae: median(rates[1]), ratio: median(ratios), roundRatios: ratios },
+  }
+}

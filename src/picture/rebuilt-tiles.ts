@@ -1,0 +1,117 @@
+/** Reconstructions as tiles: images as they are, rasters date by date through composites. */
+import { type Composite, compositeTile, stretchOf } from './composite.ts'
+import type { Quality } from './quality.ts'
+import type { Reconstruction, StatisticsUsed } from './reconstruction.ts'
+import { type Tile, tileOf } from './tile.ts'
+
+/** All in the files' units (images: [0, 1]), [B, T, C, H, W]. */
+export interface RebuiltValues {
+  readonly samples: number
+  readonly frames: number
+  readonly channels: number
+  readonly height: number
+  readonly width: number
+  readonly truth: Float32Array
+  /** 1 where a band's patch is hidden. */
+  readonly hidden: Float32Array
+  /** [B, T, H, W] 1 where there is data; null: everywhere. */
+  readonly valid: Float32Array | null
+  /** [B · T] in milliseconds. */
+  readonly times: Float64Array | null
+  readonly variants: readonly {
+    readonly statistics: StatisticsUsed
+    readonly values: Float32Array
+    /** Of each sample. */
+    readonly quality: readonly Quality[]
+  }[]
+}
+
+export interface RasterLook {
+  readonly composites: readonly Composite[]
+  /** The name of each sample. */
+  readonly names: readonly string[]
+}
+
+const GREY = 0.82 // of hidden patches
+const GREY_BYTE = Math.round(255 * GREY)
+
+/** One row for each image. */
+export function showImages(made: RebuiltValues): readonly Reconstruction[] {
+  const { samples, channels, height, width } = made
+  const size = channels * height * width
+  const tile = (values: Float32Array) => tileOf(values, { channels, height, width })
+  return Array.from({ length: samples }, (_, b) => {
+    const own = (values: Float32Array) => values.subarray(b * size, (b + 1) * size)
+    const hidden = own(made.hidden)
+    return {
+      original: tile(own(made.truth)),
+      masked: tile(own(made.truth).map((value, i) => (hidden[i] === 1 ? GREY : value))),
+      rebuilt: made.variants.map(({ statistics, values, quality }) => ({
+        ...{ statistics, tile: tile(own(values)), quality: quality[b]! },
+      })),
+    }
+  })
+}
+
+const bandsOf = (composite: Composite): readonly number[] => {
+  switch (composite.kind) {
+    case 'rgb':
+      return composite.bands
+    case 'grey':
+      return [composite.band]
+    case 'ndvi':
+      return [composite.red, composite.nearInfrared]
+    default:
+      return composite satisfies never
+  }
+}
+
+/** A tile with hidden pixels in plain grey: those of which any band that is shown is hidden. */
+function greyed(tile: Tile, hidden: Float32Array, shown: readonly number[]): Tile {
+  const area = tile.width * tile.height
+  const pixels = tile.pixels.slice()
+  for (let i = 0; i < area; i++)
+    if (shown.some((band) => hidden[band * area + i] === 1))
+      pixels.fill(GREY_BYTE, i * tile.channels, (i + 1) * tile.channels)
+  return { ...tile, pixels }
+}
+
+const dateOf = (time: number | undefined): string =>
+  time === undefined || Number.isNaN(time) ? '' : new Date(time).toISOString().slice(0, 10)
+
+/** One row for each composite of each date of each sample; dates without any data are left out. */
+export function showRasters(
+  made: RebuiltValues,
+  { composites, names }: RasterLook,
+): readonly Reconstruction[] {
+  const { samples, frames, channels, height, width } = made
+  const area = height * width
+  const size = channels * area
+  return Array.from({ length: samples }, (_, b) => {
+    const dates = Array.from({ length: frames }, (_, t) => b * frames + t)
+    const image = (values: Float32Array, row: number) => ({
+      ...{ values: values.subarray(row * size, (row + 1) * size), height, width },
+      valid: made.valid && Uint8Array.from(made.valid.subarray(row * area, (row + 1) * area)),
+    })
+    const stretch = stretchOf(dates.map((row) => image(made.truth, row)))
+    return dates.flatMap((row) =>
+      composites.flatMap((composite): Reconstruction[] => {
+        const truth = image(made.truth, row)
+        if (truth.valid && !truth.valid.includes(1)) return []
+        const shown = bandsOf(composite)
+        const hidden = made.hidden.subarray(row * size, (row + 1) * size)
+        const original = compositeTile(composite, truth, stretch)
+        return [
+          {
+            ...{ original, masked: greyed(original, hidden, shown) },
+            caption: [names[b], dateOf(made.times?.[row]), composite.name].filter(Boolean).join(' · '),
+            rebuilt: made.variants.map(({ statistics, values, quality }) => ({
+              ...{ statistics, quality: quality[b]! },
+              tile: compositeTile(composite, image(values, row), stretch),
+            })),
+          },
+        ]
+      }),
+    )
+  }).flat()
+}

@@ -1,0 +1,180 @@
+/** Starting a run from the weights of another model: what fits is taken, embeddings of other bands are inflated, the rest is fresh. */
+import { existsSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
+import { backboneOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { groupsOf } from '../model/backbone.ts'
+import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
+import type { ParameterRow } from '../model/parameters.ts'
+import { canonicalBand } from '../source/band-names.ts'
+import { noGrad } from '../tensor/context.ts'
+import { add, mul } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { openRun, trustedWeights } from './folder.ts'
+import { readWeightsMetadata } from './weights-metadata.ts'
+
+/** What became of the other model's parameters and of this one's. */
+export interface Inheritance {
+  readonly path: string
+  readonly loaded: readonly string[]
+  /** Embeddings that were made for other bands. */
+  readonly inflated: readonly string[]
+  /** Parameters that start anew, with the reason. */
+  readonly fresh: readonly { readonly name: string; readonly why: string }[]
+  /** Parameters of the other model that found no use. */
+  readonly unused: readonly string[]
+}
+
+/** Red, green and blue by the names that Sentinel-2 gives them. */
+const RGB = ['b4', 'b3', 'b2']
+
+interface Donor {
+  readonly path: string
+  readonly config: Config | null
+}
+
+function findDonor(given: string): Donor {
+  const path = resolve(given)
+  if (!existsSync(path))
+    throw new SherdError(
+      'RUN',
+      `--init: ${path} does not exist: expected a run, a checkpoint of it, or a .safetensors file.`,
+    )
+  if (statSync(path).isFile()) {
+    const { metadata } = readSafetensorsMetadata(path)
+    return { path, config: readWeightsMetadata(path, metadata)?.config ?? null }
+  }
+  const inside = join(path, 'model.safetensors')
+  if (existsSync(inside)) return findDonor(inside)
+  const { config } = openRun(path)
+  return { path: join(trustedWeights(path).checkpoint.path, 'model.safetensors'), config }
+}
+
+/** The names of a model's channels: of its bands, or of red, green and blue. */
+function bandsOf(config: Config | null, channels: number): readonly string[] {
+  if (config?.data.bands) return config.data.bands.map(canonicalBand)
+  return channels === RGB.length ? RGB : Array.from({ length: channels }, (_, c) => `channel ${c}`)
+}
+
+/** The kernels of the donor's embeddings, band by band. */
+function kernelsOf(config: Config | null, stored: ReadonlyMap<string, Tensor>): readonly BandKernel[] {
+  const plain = stored.get('patch_embed.proj.weight')
+  if (plain) return bandKernels(plain, bandsOf(config, plain.shape[1]!))
+  if (!config) return []
+  const bands = bandsOf(config, 0)
+  return groupsOf(backboneOf(config)).flatMap(({ embed, bands: numbers }) => {
+    const weight = stored.get(`${embed}.proj.weight`)
+    return weight
+      ? bandKernels(
+          weight,
+          numbers.map((number) => bands[number]!),
+        )
+      : []
+  })
+}
+
+function meanBias(stored: ReadonlyMap<string, Tensor>): Tensor | null {
+  const biases = [...stored]
+    .filter(([name]) => /^patch_embed\b.*\.proj\.bias$/.test(name))
+    .map(([, bias]) => bias)
+  if (biases.length === 0) return null
+  return mul(
+    biases.reduce((a, b) => add(a, b)),
+    1 / biases.length,
+  )
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]) => a.join() === b.join()
+
+const canonical = (groups: Config['model']['groups'] | undefined) =>
+  JSON.stringify(groups?.map((group) => group.map(canonicalBand)) ?? null)
+
+/** Whether embeddings and heads speak of the same bands in the same order on both sides. */
+const hasSameBands = (a: Config | null, b: Config) =>
+  a !== null &&
+  JSON.stringify(a.data.bands?.map(canonicalBand) ?? null) ===
+    JSON.stringify(b.data.bands?.map(canonicalBand) ?? null) &&
+  canonical(a.model.groups) === canonical(b.model.groups)
+
+const isOfBands = (name: string) => /^(patch_embed|decoder_pred)\b/.test(name)
+
+/**
+ * The parameters of `rows` that a donor gives, and what became of all. The tensors belong to the open scope. Throws `RUN` or
+ * `CHECKPOINT` when there is no donor or no block of it fits.
+ */
+export function inherit(
+  given: string,
+  rows: readonly ParameterRow[],
+  config: Config,
+): { readonly tensors: ReadonlyMap<string, Tensor>; readonly inheritance: Inheritance } {
+  const donor = findDonor(given)
+  return noGrad(() =>
+    scope(() => {
+      const { tensors: stored } = readSafetensors(donor.path)
+      const sameBands = hasSameBands(donor.config, config)
+      const known = kernelsOf(donor.config, stored)
+      const bias = meanBias(stored)
+      const names = bandsOf(config, config.model.channels ?? RGB.length)
+      const groups = groupsOf(backboneOf(config))
+      /** An embedding for other bands than the donor's, or null. */
+      const inflated = ({ name, shape }: ParameterRow): Tensor | null => {
+        const group = groups.find(({ embed }) => name.startsWith(`${embed}.proj.`))
+        if (!group || known.length === 0) return null
+        if (name.endsWith('.bias')) return bias
+        const [D, , P, Q] = shape
+        const fits = sameShape(known[0]!.kernel.shape, [D!, 1, P!, Q!])
+        return fits
+          ? inflate(
+              known,
+              group.bands.map((number) => names[number]!),
+            )
+          : null
+      }
+      const tensors = new Map<string, Tensor>()
+      const report = {
+        loaded: [] as string[],
+        inflated: [] as string[],
+        fresh: [] as Inheritance['fresh'][number][],
+      }
+      for (const row of rows) {
+        const { name, shape } = row
+        const own = stored.get(name)
+        const isSame = own !== undefined && sameShape(own.shape, shape) && (sameBands || !isOfBands(name))
+        const made = isSame ? own : inflated(row)
+        if (made && sameShape(made.shape, shape)) {
+          tensors.set(name, made)
+          report[isSame ? 'loaded' : 'inflated'].push(name)
+          continue
+        }
+        const why = own
+          ? `it is [${own.shape.join(', ')}] there and [${shape.join(', ')}] here${isOfBands(name) ? ', or of other bands' : ''}`
+          : 'it is not there'
+        report.fresh.push({ name, why })
+      }
+      if (!report.loaded.some((name) => name.startsWith('blocks.')))
+        throw nothingFits(donor.path, stored, rows)
+      const unused = [...stored.keys()].filter(
+        (name) =>
+          !report.loaded.includes(name) && !(report.inflated.length > 0 && name.startsWith('patch_embed')),
+      )
+      return { tensors, inheritance: { path: donor.path, ...report, unused } }
+    }),
+  )
+}
+
+function nothingFits(
+  path: string,
+  stored: ReadonlyMap<string, Tensor>,
+  rows: readonly ParameterRow[],
+): SherdError {
+  const found = stored.get('blocks.0.attn.qkv.weight')
+  const wanted = rows.find(({ name }) => name === 'blocks.0.attn.qkv.weight')
+  const shown = (shape: readonly number[] | undefined) => (shape ? `[${shape.join(', ')}]` : 'absent')
+  return new SherdError(
+    'CHECKPOINT',
+    `--init: no block of ${path} fits this model: its blocks.0.attn.qkv.weight is ${shown(found?.shape)}, expected ${shown(wanted?.shape)}. Choose a preset of the same width and depth.`,
+  )
+}

@@ -1,0 +1,67 @@
+/**
+ * Names of bands: which are the same, and which one the name of a file tells, as Sentinel-2 (`…_B02_10m.tif`), Landsat
+ * (`…_SR_B4.TIF`) and Sentinel-1 (`…_VV.tif`) deliver one file for each.
+ */
+
+/** Names that are the same band have the same form: no case, no leading zeros, nothing after a comma. */
+export function canonicalBand(name: string): string {
+  return name
+    .split(/[,;(]/, 1)[0]!
+    .trim()
+    .toLowerCase()
+    .replaceAll(/(?<!\d)0+(?=\d)/g, '')
+}
+
+/** Bands that a token of a file's name can mean without being asked for. */
+const KNOWN =
+  /^(?:b\d{1,2}a?|vv|vh|hh|hv|scl|aot|wvp|tci|pvi|cld|snw|cldprb|snwprb|qa_pixel|qa_radsat|sr_qa_aerosol|[st]?_?qa)$/
+/** Landsat puts surface reflectance and temperature before the band. */
+const LANDSAT = /^s[rt]_(?=b\d{1,2}$)/i
+const RESOLUTION = /^\d{1,4}m$/i
+
+export interface BandInName {
+  readonly band: string
+  /** The path without the band and the resolution beside it: what all files of a scene share. */
+  readonly rest: string
+}
+
+interface Token {
+  readonly text: string
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * The band that the last part of a path tells, or null. `path` has no ending; `wanted` are names that count besides the usual
+ * ones. The last place in the name counts.
+ */
+export function bandInName(path: string, wanted: readonly string[]): BandInName | null {
+  const base = path.lastIndexOf('/') + 1
+  const tokens: Token[] = [...path.slice(base).matchAll(/[^_\-. ]+/g)].map(({ 0: text, index }) => ({
+    ...{ text, from: base + index, to: base + index + text.length },
+  }))
+  const names = new Set(wanted.map(canonicalBand))
+  const longest = Math.max(3, ...wanted.map((name) => name.split(/[_\-. ]/).length))
+  for (let last = tokens.length - 1; last >= 0; last--)
+    for (let first = Math.max(0, last - longest + 1); first <= last; first++) {
+      const [from, to] = [tokens[first]!.from, tokens[last]!.to]
+      const whole = path.slice(from, to)
+      const band = names.has(canonicalBand(whole)) ? whole : whole.replace(LANDSAT, '')
+      const canonical = canonicalBand(band)
+      if (!names.has(canonical) && !KNOWN.test(canonical)) continue
+      const beside = tokens[last + 1]
+      const end = beside && RESOLUTION.test(beside.text) ? beside.to : to
+      // Sentinel-2 sorts its bands into R10m, R20m and R60m.
+      const folder = path.slice(0, base).replace(/(^|\/)R\d0m\/$/, '$1')
+      return { band, rest: folder + withoutSpan(path.slice(base), from - base, end - base) }
+    }
+  return null
+}
+
+/** A text without some letters of it, and without the separator that then stands twice or at an end. */
+export function withoutSpan(text: string, from: number, to: number): string {
+  const before = text.slice(0, from)
+  const after = text.slice(to)
+  if (/(?:^|[_\-. /])$/.test(before) && /^[_\-. ]/.test(after)) return before + after.slice(1)
+  return after === '' ? before.replace(/[_\-. ]$/, '') : before + after
+}

@@ -1,0 +1,46 @@
+/** What was made lately, up to a bound: decoded blocks of rasters. What is being made is waited for, and not made twice. */
+
+export interface Recent<T> {
+  get(key: string, make: () => Promise<T>): Promise<T>
+  clear(): void
+}
+
+export function recent<T>(most: number, sizeOf: (value: T) => number): Recent<T> {
+  const kept = new Map<string, { readonly value: Promise<T>; size: number }>()
+  let total = 0
+  const drop = (key: string) => {
+    total -= kept.get(key)?.size ?? 0
+    kept.delete(key)
+  }
+  return {
+    get(key, make) {
+      const known = kept.get(key)
+      if (known) {
+        kept.delete(key)
+        kept.set(key, known) // the latest is last
+        return known.value
+      }
+      const entry = { value: make(), size: 0 }
+      kept.set(key, entry)
+      entry.value.then(
+        (value) => {
+          if (kept.get(key) !== entry) return
+          entry.size = sizeOf(value)
+          total += entry.size
+          for (const oldest of kept.keys()) {
+            if (total <= most) break
+            drop(oldest)
+          }
+        },
+        () => {
+          if (kept.get(key) === entry) kept.delete(key)
+        },
+      )
+      return entry.value
+    },
+    clear() {
+      kept.clear()
+      total = 0
+    },
+  }
+}

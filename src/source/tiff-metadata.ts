@@ -1,0 +1,31 @@
+/** What GDAL writes about bands into the tag GDAL_METADATA, an XML text of `<Item name= sample= role=>` elements. */
+
+export interface BandMetadata {
+  /** By the number of the band, from 0. */
+  readonly descriptions: ReadonlyMap<number, string>
+  /** Lower case; only those that say something. */
+  readonly colours: ReadonlyMap<number, string>
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
+/** A description of this kind names nothing. */
+const NUMBERED = /^(?:band|layer|channel)?[ _]?\d*$/i
+const COLOURLESS = new Set(['undefined', 'gray', 'grey', 'alpha', 'palette'])
+
+const plain = (text: string): string =>
+  text.replaceAll(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => ENTITIES[name]!).trim()
+
+export function bandMetadata(xml: string): BandMetadata {
+  const descriptions = new Map<number, string>()
+  const colours = new Map<number, string>()
+  for (const [, attributes, inner] of xml.matchAll(/<Item\b([^<>]{0,300})>([^<]{0,300})<\/Item>/g)) {
+    const attribute = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(attributes!)?.[1]
+    const sample = Number(attribute('sample') ?? Number.NaN)
+    const text = plain(inner!)
+    if (!Number.isSafeInteger(sample)) continue
+    if (attribute('role') === 'description' && !NUMBERED.test(text)) descriptions.set(sample, text)
+    if (attribute('role') === 'colorinterp' && !COLOURLESS.has(text.toLowerCase()))
+      colours.set(sample, text.toLowerCase())
+  }
+  return { descriptions, colours }
+}
