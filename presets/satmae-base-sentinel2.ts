@@ -6,7 +6,7 @@
  * Measured: not yet run.
  */
 import type { Preset } from '../src/config/preset.ts'
-import { sentinelBands, sentinelGroups } from './sentinel2.ts'
+import { sentinelBands, sentinelGroups } from './satmae-tiny-sentinel2.ts'
 
 export const preset: Preset = {
   summary: 'SatMAE, ViT-Base/8 on ten Sentinel-2 bands, 96 × 96',

@@ -79,7 +79,8 @@ export function resolveConfig(input: ConfigInput): Config {
   if (!parsed.success) throw issueToError(parsed.error, input)
   const { model, data } = parsed.data
   const row = sizes[model.size]
-  const config: Config = {
+  // Parsed once more for the order of its keys, which files of weights hold: a configuration that was read must write the same.
+  const config = configSchema.parse({
     ...parsed.data,
     data: { ...data, statistics: data.statistics ?? (data.bands ? 'dataset' : 'imagenet') },
     model: {
@@ -91,7 +92,7 @@ export function resolveConfig(input: ConfigInput): Config {
       depth: model.depth ?? row.depth,
       heads: model.heads ?? row.heads,
     },
-  }
+  })
   try {
     checkBands(config)
     const shape = backboneOf(config)

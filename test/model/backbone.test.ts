@@ -35,7 +35,9 @@ import {
   W,
 } from './tiny-series.ts'
 
-const weights = weightsOf(stirredParameters({ rows: backboneRows(series) }))
+const parameters = stirredParameters({ rows: backboneRows(series) })
+const weights = weightsOf(parameters)
+const plainWeights = weightsOf(stirredParameters({ rows: backboneRows(plainBackbone(tiny)) }))
 const backbone = openBackbone(series, 'cpu')
 const quiet = <R>(body: () => R): R => noGrad(() => scope(body))
 const int64 = (rows: readonly (readonly number[])[]) =>
@@ -68,12 +70,11 @@ describe('encodeAll', () => {
   it('of a plain image is the encoder of all patches', () =>
     quiet(() => {
       const shape = plainBackbone(tiny)
-      const plain = weightsOf(stirredParameters({ rows: backboneRows(shape) }))
-      const { tokens: made, present } = openBackbone(shape, 'cpu').encodeAll(tinyImages(2), plain)
+      const { tokens: made, present } = openBackbone(shape, 'cpu').encodeAll(tinyImages(2), plainWeights)
       const grid = { h: 3, w: 5 }
       const input = { patches: patchify(tinyImages(2), 2), kept: null }
       expect(present).toBeNull()
-      expectClose(made, encode({ ...input, positions: positions(grid, 24, 'cpu') }, plain, tiny), 1e-6)
+      expectClose(made, encode({ ...input, positions: positions(grid, 24, 'cpu') }, plainWeights, tiny), 1e-6)
     }))
 
   it('never masks: it is the encoder of every token, and every pixel of a group reaches cls', () =>
@@ -266,7 +267,7 @@ describe('encodeKept', () => {
   it('knows where and when a token is: by what is added to it', () =>
     quiet(() => {
       // Without a patch embedding a token is its position, and blocks whose last maps are zero add nothing to it.
-      const blind = new Map(stirredParameters({ rows: backboneRows(series) }))
+      const blind = new Map(parameters)
       for (const [name, weight] of blind)
         if (/^patch_embed|attn\.proj|mlp\.fc2/.test(name))
           blind.set(name, tensor(Array(product(weight.shape)).fill(0), weight.shape))

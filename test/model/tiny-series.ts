@@ -27,7 +27,7 @@ export const at = (frame: number, band: number, row: number, column: number) =>
   ((frame * bands + band) * H + row) * W + column
 
 /** Values of B samples, NaN where there is no data. */
-export const viewsOfValues = (B: number, pixels: readonly number[], times = dates): Views => ({
+export const viewsOfValues = (B: number, pixels: readonly number[], times: Float64Array = dates): Views => ({
   ...withoutNaN(tensor([...pixels], [B, T, bands, H, W])),
   times: Float64Array.from({ length: B * T }, (_, i) => times[i % T]!),
   resolution: null,

@@ -3,6 +3,7 @@ import {
   type BandImage,
   compositesOf,
   compositeTile,
+  groupComposites,
   ndviColour,
   stretchOf,
 } from '../../src/picture/composite.ts'
@@ -178,5 +179,46 @@ describe('ndviColour', () => {
       expect(rises).toBeGreaterThan(-1.2) // but for rounding
     }
     expect([ndviColour(-1), ndviColour(1)]).toEqual([colours[0], colours.at(-1)])
+  })
+})
+
+describe('groupComposites', () => {
+  const names = (bands: string[], groups: string[][] | null) =>
+    groupComposites([], bands, groups).map(({ name }) => name)
+
+  it('adds to the usual ones what they do not show of the groups', () => {
+    const groups = [
+      ['B02', 'b3', 'B4', 'B8'],
+      ['B5', 'B6', 'B7', 'B8A'],
+      ['B11', 'B12'],
+    ]
+    expect(groupComposites([], sentinel, groups)).toEqual([
+      { kind: 'rgb', name: 'true colour', bands: [2, 1, 0] },
+      { kind: 'ndvi', name: 'NDVI', red: 2, nearInfrared: 6 },
+      { kind: 'rgb', name: 'B7 B6 B5', bands: [5, 4, 3] }, // the first three, the longest wave as red
+      { kind: 'grey', name: 'B11', band: 8 },
+    ])
+    // Colours that are spread over groups show none of them.
+    expect(names(['B2', 'B3', 'B4'], [['B2'], ['B3', 'B4']])).toEqual(['true colour', 'B2', 'B3'])
+  })
+
+  it('is what is asked for where something is, and the usual ones without groups', () => {
+    expect(groupComposites(['B12'], sentinel, [['B2'], ['B5']])).toEqual([
+      { kind: 'grey', name: 'B12', band: 9 },
+    ])
+    expect(names(sentinel, null)).toEqual(['true colour', 'NDVI'])
+  })
+
+  it('shows no group twice', () => {
+    expect(names(['VV', 'VH'], [['VV'], ['VH']])).toEqual(['VV', 'VH'])
+  })
+
+  it('takes bands whose names have a hyphen', () => {
+    const bands = ['B9', 'B8', 'B1', 'VV-asc', 'VH-asc', 'VV-desc']
+    const groups = [bands.slice(0, 3), ['VH-asc', 'VV-desc', 'VV-asc']]
+    expect(groupComposites([], bands, groups).map((each) => each.kind === 'rgb' && each.bands)).toEqual([
+      [0, 1, 2],
+      [3, 5, 4],
+    ])
   })
 })
