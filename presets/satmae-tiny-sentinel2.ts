@@ -25,7 +25,7 @@ export const preset: Preset = {
       ...{ size: 'tiny', imageSize: 48, patchSize: 8, groups: sentinelGroups, groupWidth: 64 },
       ...{ decoderWidth: 128, decoderDepth: 2, decoderHeads: 4, decoderGroupWidth: 32 },
     },
-    optim: { baseLearningRate: 1e-3 },
+    optim: { baseLearningRate: 2e-3 },
     train: { batchSize: 64, epochs: 200 },
   },
 }

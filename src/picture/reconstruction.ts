@@ -4,35 +4,22 @@
  * every reconstruction is named by the statistics it used, and visible patches are pasted from the original.
  */
 import { SherdError } from '../errors.ts'
-import { type BackboneShape, groupsOf, layoutOf } from '../model/backbone.ts'
-import type { BandGroup } from '../model/groups.ts'
+import { type BackboneShape, layoutOf } from '../model/backbone.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { type Images, isViews, viewsOf } from '../prepare/views.ts'
-import { type BandStatistics, bandMoments } from '../target/bands.ts'
+import type { BandStatistics } from '../target/bands.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import {
-  add,
-  cat,
-  expand,
-  indexSelect,
-  mul,
-  ones,
-  permute,
-  reshape,
-  sub,
-  toDevice,
-  toDtype,
-} from '../tensor/ops.ts'
+import { add, expand, mul, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
-import { fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
-import { patchifyGroups, patchifyValid, unpatchify } from '../token/patchify.ts'
-import { guessFromNeighbours } from './neighbours.ts'
+import { unpatchify } from '../token/patchify.ts'
+import { cutPatches, guessed, hiddenBands, momentsByBand, withMoments } from './band-patches.ts'
 import { hiddenQuality, type Quality } from './quality.ts'
 import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
 import { bandsNote, type Tile } from './tile.ts'
@@ -109,7 +96,7 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
       const [, M] = expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
       expectShape(plan.restore, [B, layoutTokens(layout)], 'reconstruct: plan.restore')
       const onCpu = (x: Tensor) => toDevice(toDtype(x, 'float32'), 'cpu')
-      const cut = cutPatches(options, onCpu(views.pixels), views.valid && onCpu(views.valid))
+      const cut = cutPatches(shape, onCpu(views.pixels), views.valid && onCpu(views.valid))
       const { prediction } = options.objective.predict(options.weights, given, plan)
       const predicted = reshape(onCpu(prediction), cut.truth.shape)
       const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
@@ -147,125 +134,6 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
     }),
   )
 }
-
-interface Cut {
-  readonly groups: readonly BandGroup[]
-  readonly pixels: number
-  /** [B, places, P·P, C], all bands. */
-  readonly truth: Tensor
-  /** Of each group, [B, places, P·P·|g|]. */
-  readonly patches: readonly Tensor[]
-  /** [B, places, P·P, 1], 1 where there is data. */
-  readonly valid: Tensor | null
-}
-
-function cutPatches({ shape }: ReconstructionOptions, pixels: Tensor, valid: Tensor | null): Cut {
-  const { dimensions: d } = shape
-  const groups = groupsOf(shape)
-  const all = [...Array(d.channels).keys()]
-  const [truth, ...patches] = patchifyGroups(
-    pixels,
-    [all, ...groups.map(({ bands }) => bands)],
-    d.patchSize,
-  ) as [Tensor, ...Tensor[]]
-  const [B, places] = truth.shape as readonly [number, number, number]
-  const area = d.patchSize * d.patchSize
-  return {
-    ...{ groups, patches, pixels: area },
-    truth: reshape(truth, [B, places, area, d.channels]),
-    valid: valid && reshape(patchifyValid(valid, d.patchSize), [B, places, area, 1]),
-  }
-}
-
-/** Puts what each group has, [B, places, 1, 1] or [B, places, 1, |g|], to its bands: [B, places, 1, C]; `otherwise` for the rest. */
-function toBands(
-  parts: readonly Tensor[],
-  groups: readonly BandGroup[],
-  channels: number,
-  otherwise: number,
-): Tensor {
-  const [B, places] = parts[0]!.shape as readonly [number, number]
-  const whole = parts.map((part, g) => expand(part, [B, places, 1, groups[g]!.bands.length]))
-  const declared = groups.flatMap(({ bands }) => bands)
-  const rest = [...Array(channels).keys()].filter((band) => !declared.includes(band))
-  const filled = rest.length > 0 ? [mul(ones([B, places, 1, rest.length]), otherwise)] : []
-  const order = [...declared, ...rest]
-  const which = BigInt64Array.from({ length: channels }, (_, band) => BigInt(order.indexOf(band)))
-  return indexSelect(cat([...whole, ...filled], 3), 3, fromArray(which, [channels], 'int64'))
-}
-
-/** 1 where a band is hidden. One that no group has is never seen. */
-function hiddenBands(mask: Tensor, groups: readonly BandGroup[], channels: number, places: number): Tensor {
-  const B = mask.shape[0]!
-  const byGroup = reshape(mask, [B, groups.length, places])
-  const parts = groups.map((_, g) =>
-    reshape(indexSelect(byGroup, 1, fromArray(BigInt64Array.of(BigInt(g)), [1], 'int64')), [B, places, 1, 1]),
-  )
-  return toBands(parts, groups, channels, 1)
-}
-
-interface Moments {
-  /** Both [B, places, 1, C]. */
-  readonly mean: Tensor
-  readonly deviation: Tensor
-}
-
-function momentsByBand({ groups, patches, pixels, truth, valid }: Cut, statistics: BandStatistics): Moments {
-  const [B, places, , C] = truth.shape as readonly [number, number, number, number]
-  const n = B * places
-  const made = patches.map((own) =>
-    bandMoments(
-      {
-        own: reshape(own, [n, own.shape[2]!]),
-        every: () => reshape(truth, [n, pixels * C]),
-        valid: valid && reshape(valid, [n, pixels]),
-        pixels,
-      },
-      statistics,
-    ),
-  )
-  const spread = (x: Tensor) => reshape(x, [B, places, 1, x.shape[2]!])
-  return {
-    mean: toBands(
-      made.map(({ mean }) => spread(mean)),
-      groups,
-      C,
-      0,
-    ),
-    deviation: toBands(
-      made.map(({ deviation }) => spread(deviation)),
-      groups,
-      C,
-      1,
-    ),
-  }
-}
-
-/** The moments with those of hidden patches guessed from visible ones. */
-function guessed(
-  { mean, deviation }: Moments,
-  hidden: Tensor,
-  { grid, frames }: ReturnType<typeof layoutOf>,
-): Moments {
-  const [B, places, , C] = mean.shape as readonly [number, number, number, number]
-  const byBand = (x: Tensor) => toFloats(permute(reshape(x, [B, places, C]), [0, 2, 1])) // [B, C, places]
-  const visible = byBand(hidden).map((x) => 1 - x)
-  const guess = (x: Tensor, otherwise: number) => {
-    const values = byBand(x)
-    for (let row = 0; row < B * C; row++) {
-      const [from, to] = [row * places, (row + 1) * places]
-      guessFromNeighbours(
-        values.subarray(from, to),
-        { grid, frames, visible: visible.subarray(from, to) },
-        otherwise,
-      )
-    }
-    return reshape(permute(tensor(values, [B, C, places]), [0, 2, 1]), [B, places, 1, C])
-  }
-  return { mean: guess(mean, 0), deviation: guess(deviation, 1) }
-}
-
-const withMoments = (x: Tensor, { mean, deviation }: Moments) => add(mul(x, deviation), mean)
 
 /** Patches [B, places, P·P, C] → images [B, T, C, H, W]. */
 function toImageOrder(x: Tensor, { dimensions: d, frames }: BackboneShape): Tensor {

@@ -5,14 +5,11 @@
 import { availableParallelism } from 'node:os'
 import { SherdError } from '../errors.ts'
 import type { RasterFolder } from '../source/raster-folder.ts'
+import type { Clipping } from './clipping.ts'
 import type { Box, Size } from './crop.ts'
 import { defaultMaxPixels } from './decode.ts'
 import { rasterReader } from './raster-reader.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
-
-/** How values far from the others are clipped: not, at two standard deviations, or at the 2nd and 98th percentile. */
-export const clippings = ['none', 'deviations', 'percentiles'] as const
-export type Clipping = (typeof clippings)[number]
 
 export interface BandStatistics {
   /** Of each band, in the files' units. */

@@ -6,7 +6,6 @@ import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { LoaderOptions } from '../prepare/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
-import { measureRasterStatistics } from '../prepare/raster-statistics.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -63,6 +62,7 @@ export const usualStatistics = (config: Config): ChannelStatistics =>
 /** ImageNet's statistics, or the data set's own, measured now. */
 export async function channelStatistics(config: Config, source: ImageSource): Promise<ChannelStatistics> {
   if ('rasters' in source) {
+    const { measureRasterStatistics } = await import('../prepare/raster-statistics.ts')
     const { mean, std, low, high } = await measureRasterStatistics(source, { clip: config.data.clip })
     return { mean, std, ...(low && high && { low, high }) }
   }

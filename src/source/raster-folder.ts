@@ -5,10 +5,11 @@
 import { resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { canonicalBand } from './band-names.ts'
+import { classesOf } from './classes.ts'
 import type { ImageFolder } from './image-folder.ts'
+import { listFiles } from './list-files.ts'
 import { isArray, samplesOfArray } from './raster-arrays.ts'
 import { type BandPlace, type RasterContent, rasterExtensions } from './raster-file.ts'
-import { listRasters } from './raster-list.ts'
 import { type PathFacts, pathReader } from './raster-path.ts'
 import { type Probed, type ProbedFile, probeRasters } from './raster-probe.ts'
 import { type Scene, scenesOf } from './raster-scenes.ts'
@@ -102,7 +103,7 @@ export async function openRasterFolder(dir: string, options: RasterOptions): Pro
 
 async function pathsOf(root: string, { pattern, bands, bandNames }: RasterOptions): Promise<PathFacts[]> {
   const read = pathReader(pattern, [...bands, ...(bandNames ?? [])])
-  const { files, others } = await listRasters(root)
+  const { files, others } = await listFiles(root, { name: 'rasters', extensions: rasterExtensions })
   if (files.length === 0) {
     const example = others[0] === undefined ? '' : `, such as ${JSON.stringify(others[0])}`
     throw new SherdError(
@@ -178,15 +179,6 @@ function checkUsable(
       ? `None of the ${samples.length} scenes in ${root} can be used. The first, ${first.name}: ${why(first)}`
       : `No band that is asked for was found in ${root}.`,
   )
-}
-
-/** As for images: the first-level folders, where every sample lies in one. */
-function classesOf(files: readonly string[]): Pick<ImageFolder, 'classes' | 'labels'> {
-  const firstFolders = files.map((file) => file.slice(0, Math.max(0, file.indexOf('/'))))
-  if (firstFolders.includes('')) return { classes: [], labels: null }
-  const classes = [...new Set(firstFolders)].sort()
-  const numbers = new Map(classes.map((name, number) => [name, number]))
-  return { classes, labels: Int32Array.from(firstFolders, (name) => numbers.get(name)!) }
 }
 
 function checkOptions({ bands, bandNames, frames, window }: RasterOptions): void {

@@ -1,0 +1,92 @@
+/** The part of the configuration that says what samples are: images or rasters, how they are cut, when they are left out. */
+import { z } from 'zod'
+import { clippings } from '../prepare/clipping.ts'
+
+export const positiveInteger = z.number().int().positive()
+const range = z
+  .tuple([z.number().positive(), z.number().positive()])
+  .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
+const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1')
+
+/** Names of bands. */
+export const bandList = z.array(z.string().min(1)).min(1)
+
+function isPattern(text: string): boolean {
+  try {
+    return Boolean(new RegExp(text))
+  } catch {
+    return false
+  }
+}
+
+export const dataSchema = z.strictObject({
+  bands: bandList
+    .nullable()
+    .default(null)
+    .describe(
+      'rasters: the bands to use by name, in the order of the channels; null: images of 1 or 3 channels',
+    ),
+  bandNames: bandList
+    .nullable()
+    .default(null)
+    .describe('rasters: the names of the bands in files that do not tell, in the order of the file'),
+  pattern: z
+    .string()
+    .refine(isPattern, 'expected a regular expression')
+    .nullable()
+    .default(null)
+    .describe(
+      'rasters: how paths tell series, date and band: a regular expression with groups of these names',
+    ),
+  window: positiveInteger
+    .nullable()
+    .default(null)
+    .describe('rasters: side in pixels of the windows that scenes are cut into; null takes whole scenes'),
+  nodata: z
+    .number()
+    .nullable()
+    .default(null)
+    .describe('rasters: what stands for no data in files that do not say'),
+  clip: z
+    .enum(clippings)
+    .default('deviations')
+    .describe(
+      'rasters: values are clipped at the mean ± 2 standard deviations, or the 2nd and 98th percentile',
+    ),
+  minValid: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe('rasters: share of the pixels that must hold data; another sample is taken where they do not'),
+  crop: z
+    .enum(['random', 'center'])
+    .default('random')
+    .describe('random: RandomResizedCrop; center: the largest centred box'),
+  scale: shares.default([0.2, 1]).describe('RandomResizedCrop: share of the area'),
+  ratio: range.default([3 / 4, 4 / 3]).describe('RandomResizedCrop: width / height'),
+  flip: z.boolean().default(true).describe('mirror half of the samples'),
+  statistics: z
+    .enum(['imagenet', 'dataset'])
+    .optional()
+    .describe(
+      "channel mean and standard deviation: ImageNet's (images), or computed once over the folder and saved (rasters)",
+    ),
+  maxPixels: positiveInteger
+    .default(100_000_000)
+    .describe('larger images are refused before they are decoded'),
+  maxSkippedShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.01)
+    .describe('a larger share of unreadable files stops the run'),
+  workers: z
+    .number()
+    .int()
+    .min(0)
+    .max(64)
+    .default(0)
+    .describe('images decoded at once; 0 chooses by the number of cores'),
+  prefetchBatches: positiveInteger.max(64).default(2).describe('micro-batches decoded ahead of training'),
+})
