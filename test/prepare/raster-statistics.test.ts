@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type Clipping, measureRasterStatistics } from '../../src/prepare/raster-statistics.ts'
+import type { Clipping } from '../../src/prepare/clipping.ts'
+import { measureRasterStatistics } from '../../src/prepare/raster-statistics.ts'
 import { openRasterFolder, type RasterOptions } from '../../src/source/raster-folder.ts'
 import { rasterFolder, rasterOptions, type Tiff, tiff } from '../source/make-rasters.ts'
 
