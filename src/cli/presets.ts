@@ -11,9 +11,9 @@ export function addPresets(root: Command): void {
     .option('--json', 'print as JSON')
     .action(async (name: string | undefined, flags: { keys?: boolean; json?: boolean }) => {
       const { presetNames, presetOf } = await import('../config/presets.ts')
-      const { describeKeys, dimensionsOf, resolveConfig } = await import('../config/resolve.ts')
+      const { backboneOf, describeKeys, dimensionsOf, resolveConfig } = await import('../config/resolve.ts')
       const { parameterCount } = await import('../model/parameters.ts')
-      const { encoderRows } = await import('../model/encoder.ts')
+      const { backboneRows } = await import('../model/backbone.ts')
       if (flags.keys) {
         const keys = describeKeys()
         if (flags.json) return printJson(keys)
@@ -27,7 +27,7 @@ export function addPresets(root: Command): void {
           name: each,
           imageSize,
           patchSize,
-          encoderParameters: parameterCount(encoderRows(dimensionsOf(config))),
+          encoderParameters: parameterCount(backboneRows(backboneOf(config))),
           summary: presetOf(each).summary,
         }
       })

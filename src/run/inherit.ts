@@ -92,12 +92,16 @@ const sameShape = (a: readonly number[], b: readonly number[]) => a.join() === b
 const canonical = (groups: Config['model']['groups'] | undefined) =>
   JSON.stringify(groups?.map((group) => group.map(canonicalBand)) ?? null)
 
-/** Whether embeddings and heads speak of the same bands in the same order on both sides. */
-const hasSameBands = (a: Config | null, b: Config) =>
-  a !== null &&
-  JSON.stringify(a.data.bands?.map(canonicalBand) ?? null) ===
-    JSON.stringify(b.data.bands?.map(canonicalBand) ?? null) &&
-  canonical(a.model.groups) === canonical(b.model.groups)
+/**
+ * Whether embeddings and heads speak of the same bands in the same order on both sides. Weights that do not say it are taken at their
+ * word where both are photographs, or both have numbered groups, as the released SatMAE files.
+ */
+const hasSameBands = (a: Config | null, b: Config, stored: ReadonlyMap<string, Tensor>) =>
+  a === null
+    ? b.data.bands === null || (b.model.groups !== null && stored.has('patch_embed.0.proj.weight'))
+    : JSON.stringify(a.data.bands?.map(canonicalBand) ?? null) ===
+        JSON.stringify(b.data.bands?.map(canonicalBand) ?? null) &&
+      canonical(a.model.groups) === canonical(b.model.groups)
 
 const isOfBands = (name: string) => /^(patch_embed|decoder_pred)\b/.test(name)
 
@@ -114,7 +118,7 @@ export function inherit(
   return noGrad(() =>
     scope(() => {
       const { tensors: stored } = readSafetensors(donor.path)
-      const sameBands = hasSameBands(donor.config, config)
+      const sameBands = hasSameBands(donor.config, config, stored)
       const known = kernelsOf(donor.config, stored)
       const bias = meanBias(stored)
       const names = bandsOf(config, config.model.channels ?? RGB.length)
