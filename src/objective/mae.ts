@@ -105,8 +105,8 @@ export function mae(options: MaeOptions): Objective {
   const hiddenLoss = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights): Tensor => {
     const K = plan.kept.shape[1]!
     const features = decoderFeatures(decoderInput(cut, latent, plan), 1 + K, weights, d) // [B, M, E]
-    const isPlain = !cut.valid && (statistics !== 'band' || d.channels === 1)
-    if (groups.length === 1 && isPlain) {
+    const isOfOwn = statistics !== 'band' && (statistics !== 'all' || groups[0]!.bands.length === d.channels)
+    if (groups.length === 1 && isOfOwn && !cut.valid) {
       const predicted = applyLinear(features, within(weights, groups[0]!.head))
       // Every row hides the same number of patches, so the mean over all of them is the reference's masked mean.
       return pixelLoss(predicted, cut.patches[0]!, plan.hidden, { normalize: normalizeTarget })

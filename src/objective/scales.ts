@@ -88,6 +88,12 @@ export function scalesLoss(
     const { dimensions: d, frames } = shape
     const { pixels } = viewsOf(images)
     const B = pixels.shape[0]!
+    const rows = d.imageSize[0] * scales.at(-1)!
+    if (pixels.shape[3] !== rows)
+      throw new SherdError(
+        'SHAPE',
+        `target.scales: the loss needs images of ${rows} rows, got ${pixels.shape[3]}`,
+      )
     const bands = declared(groups)
     const which = toDevice(
       fromArray(BigInt64Array.from(bands, BigInt), [bands.length], 'int64'),

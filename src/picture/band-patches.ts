@@ -5,7 +5,7 @@
 import { type BackboneShape, groupsOf, type layoutOf } from '../model/backbone.ts'
 import type { BandGroup } from '../model/groups.ts'
 import { type BandStatistics, bandMoments } from '../target/bands.ts'
-import { add, cat, expand, indexSelect, mul, ones, permute, reshape } from '../tensor/ops.ts'
+import { add, cat, expand, indexSelect, mul, ones, permute, reshape, sub } from '../tensor/ops.ts'
 import { fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
 import { guessFromNeighbours } from './neighbours.ts'
@@ -73,16 +73,24 @@ export function hiddenBands(
   return toBands(parts, groups, channels, 1)
 }
 
+/** [C] 1 for bands that a group has. */
+export const groupedBands = (groups: readonly BandGroup[], channels: number): Tensor =>
+  tensor(
+    Array.from({ length: channels }, (_, c) => (groups.some(({ bands }) => bands.includes(c)) ? 1 : 0)),
+    [channels],
+  )
+
 export interface Moments {
   /** Both [B, places, 1, C]. */
   readonly mean: Tensor
   readonly deviation: Tensor
 }
 
-/** By what each band's patches were normalised, at every place. */
+/** By what each band's patches were normalised, at every place; from the bands that `hidden` [B, places, 1, C] leaves to be seen. */
 export function momentsByBand(
   { groups, patches, pixels, truth, valid }: Cut,
   statistics: BandStatistics,
+  hidden?: Tensor,
 ): Moments {
   const [B, places, , C] = truth.shape as readonly [number, number, number, number]
   const n = B * places
@@ -93,6 +101,7 @@ export function momentsByBand(
         every: () => reshape(truth, [n, pixels * C]),
         valid: valid && reshape(valid, [n, pixels]),
         pixels,
+        ...(hidden && { seen: expand(reshape(sub(mul(hidden, -1), -1), [n, 1, C]), [n, pixels, C]) }),
       },
       statistics,
     ),

@@ -207,15 +207,30 @@ export function groupComposites(
 ): Composite[] {
   const chosen = compositesOf(asked, bands)
   if (asked.length > 0 || !groups) return chosen
-  const isShown = (group: readonly string[]) =>
-    chosen.some(
-      (composite) =>
-        composite.kind === 'rgb' &&
-        composite.bands.every((b) => group.some((name) => canonicalBand(name) === canonicalBand(bands[b]!))),
-    )
-  const rest = groups.filter((group) => !isShown(group))
-  const texts = rest.map((group) =>
-    group.length >= 3 ? group.slice(0, 3).toReversed().join('-') : group[0]!,
-  )
-  return [...chosen, ...(texts.length > 0 ? compositesOf(texts, bands) : [])]
+  const placesOf = (group: readonly string[]) =>
+    group.map((name) => bands.findIndex((band) => canonicalBand(band) === canonicalBand(name)))
+  const shownBands = (composite: Composite): readonly number[] =>
+    composite.kind === 'rgb' ? composite.bands : composite.kind === 'grey' ? [composite.band] : []
+  const isShown = (places: readonly number[]) =>
+    chosen.some((each) => {
+      const shown = shownBands(each)
+      return shown.length > 0 && shown.every((band) => places.includes(band))
+    })
+  const own = (places: readonly number[]): Composite => {
+    const [first, second, third] = places
+    return second !== undefined && third !== undefined
+      ? {
+          kind: 'rgb',
+          name: [third, second, first!].map((b) => bands[b]).join(' '),
+          bands: [third, second, first!],
+        }
+      : { kind: 'grey', name: bands[first!]!, band: first! }
+  }
+  return [
+    ...chosen,
+    ...groups
+      .map(placesOf)
+      .filter((places) => !isShown(places))
+      .map(own),
+  ]
 }

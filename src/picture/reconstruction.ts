@@ -19,7 +19,7 @@ import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
-import { cutPatches, guessed, hiddenBands, momentsByBand, withMoments } from './band-patches.ts'
+import { cutPatches, groupedBands, guessed, hiddenBands, momentsByBand, withMoments } from './band-patches.ts'
 import { hiddenQuality, type Quality } from './quality.ts'
 import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
 import { bandsNote, type Tile } from './tile.ts'
@@ -87,6 +87,11 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
   const wanted = options.statistics ?? (normalizeTarget ? ['neighbours', 'true'] : ['raw'])
   checkStatistics(wanted, normalizeTarget)
   checkChannels(options)
+  if (frames > 1 && !look)
+    throw new SherdError(
+      'VALUE',
+      'reconstruct: samples of several frames are shown by composites; give `look`.',
+    )
 
   return noGrad(() =>
     scope(() => {
@@ -101,17 +106,18 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
       const predicted = reshape(onCpu(prediction), cut.truth.shape)
       const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
 
-      const moments = normalizeTarget ? momentsByBand(cut, options.bandStatistics ?? 'group') : null
+      const by = options.bandStatistics ?? 'group'
       const rebuild = {
         raw: () => predicted,
-        neighbours: () => withMoments(predicted, guessed(moments!, hidden, layout)),
-        true: () => withMoments(predicted, moments!),
+        neighbours: () => withMoments(predicted, guessed(momentsByBand(cut, by, hidden), hidden, layout)),
+        true: () => withMoments(predicted, momentsByBand(cut, by)),
       } satisfies Record<StatisticsUsed, () => Tensor>
       const isHidden = call('gt.Scalar', hidden, 0)
       const paste = (x: Tensor) => call('where.self', isHidden, x, cut.truth)
 
       const units = unitsOf(options)
-      const counted = cut.valid ? mul(hidden, cut.valid) : expand(hidden, cut.truth.shape)
+      const scored = mul(hidden, groupedBands(cut.groups, d.channels)) // a band that no group has is not predicted
+      const counted = cut.valid ? mul(scored, cut.valid) : expand(scored, cut.truth.shape)
       const toArray = (x: Tensor) => toFloats(toImageOrder(x, shape))
       const variants = wanted.map((statistics) => {
         const whole = paste(rebuild[statistics]())

@@ -96,14 +96,16 @@ const canonical = (groups: Config['model']['groups'] | undefined) =>
  * Whether embeddings and heads speak of the same bands in the same order on both sides. Weights that do not say it are taken at their
  * word where both are photographs, or both have numbered groups, as the released SatMAE files.
  */
-const hasSameBands = (a: Config | null, b: Config, stored: ReadonlyMap<string, Tensor>) =>
+const hasSameBands = (a: Config | null, b: Config, stored: ReadonlyMap<string, Tensor>): boolean =>
   a === null
     ? b.data.bands === null || (b.model.groups !== null && stored.has('patch_embed.0.proj.weight'))
     : JSON.stringify(a.data.bands?.map(canonicalBand) ?? null) ===
         JSON.stringify(b.data.bands?.map(canonicalBand) ?? null) &&
       canonical(a.model.groups) === canonical(b.model.groups)
 
-const isOfBands = (name: string) => /^(patch_embed|decoder_pred)\b/.test(name)
+const isEmbed = (name: string) => name.startsWith('patch_embed.')
+/** What speaks of bands behind the decoder. */
+const isHead = (name: string) => /^(decoder_pred|upscale\.embed|upscale\.blocks\.\d+\.pred)\b/.test(name)
 
 /**
  * The parameters of `rows` that a donor gives, and what became of all. The tensors belong to the open scope. Throws `RUN` or
@@ -119,23 +121,23 @@ export function inherit(
     scope(() => {
       const { tensors: stored } = readSafetensors(donor.path)
       const sameBands = hasSameBands(donor.config, config, stored)
+      const sameHeads =
+        sameBands && (donor.config?.model.compat ?? config.model.compat) === config.model.compat
       const known = kernelsOf(donor.config, stored)
       const bias = meanBias(stored)
       const names = bandsOf(config, config.model.channels ?? RGB.length)
       const groups = groupsOf(backboneOf(config))
       /** An embedding for other bands than the donor's, or null. */
-      const inflated = ({ name, shape }: ParameterRow): Tensor | null => {
+      const inflated = ({ name }: ParameterRow): Tensor | null => {
         const group = groups.find(({ embed }) => name.startsWith(`${embed}.proj.`))
-        if (!group || known.length === 0) return null
-        if (name.endsWith('.bias')) return bias
-        const [D, , P, Q] = shape
-        const fits = sameShape(known[0]!.kernel.shape, [D!, 1, P!, Q!])
-        return fits
+        const { width: D, patchSize: P } = backboneOf(config).dimensions
+        if (!group || known.length === 0 || !sameShape(known[0]!.kernel.shape, [D, 1, P, P])) return null
+        return name.endsWith('.weight')
           ? inflate(
               known,
               group.bands.map((number) => names[number]!),
             )
-          : null
+          : bias
       }
       const tensors = new Map<string, Tensor>()
       const report = {
@@ -146,7 +148,8 @@ export function inherit(
       for (const row of rows) {
         const { name, shape } = row
         const own = stored.get(name)
-        const isSame = own !== undefined && sameShape(own.shape, shape) && (sameBands || !isOfBands(name))
+        const speaks = isEmbed(name) ? sameBands : !isHead(name) || sameHeads
+        const isSame = own !== undefined && sameShape(own.shape, shape) && speaks
         const made = isSame ? own : inflated(row)
         if (made && sameShape(made.shape, shape)) {
           tensors.set(name, made)
@@ -154,7 +157,7 @@ export function inherit(
           continue
         }
         const why = own
-          ? `it is [${own.shape.join(', ')}] there and [${shape.join(', ')}] here${isOfBands(name) ? ', or of other bands' : ''}`
+          ? `it is [${own.shape.join(', ')}] there and [${shape.join(', ')}] here${isEmbed(name) || isHead(name) ? ', or of other bands' : ''}`
           : 'it is not there'
         report.fresh.push({ name, why })
       }

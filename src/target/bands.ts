@@ -6,6 +6,7 @@ import { call } from '../tensor/call.ts'
 import {
   add,
   div,
+  expand,
   meanOver,
   mul,
   reshape,
@@ -32,6 +33,8 @@ export interface BandPatches {
   readonly own: Tensor
   /** [n, P·P·C], those of all bands there; asked for by `all`. */
   readonly every: () => Tensor
+  /** [n, P·P, C] 1 for values of `every` that may be looked at, where that is not all that hold data. */
+  readonly seen?: Tensor
   /** [n, P·P] 1 where there is data, else 0; null where there is everywhere. */
   readonly valid: Tensor | null
   /** P·P */
@@ -47,7 +50,7 @@ const epsilon = 1e-6 // as of the pixel target
 
 const sumOver = (x: Tensor, dims: readonly number[]) => call('sum.dim_IntList', x, dims, true, null)
 
-/** Mean and deviation of x [n, P·P, c] over `dims`, of the pixels that `weights` [n, P·P, 1] says are there. The variance is unbiased. */
+/** Mean and deviation of x [n, P·P, c] over `dims`, of the values that `weights` [n, P·P, 1 or c] says are there. The variance is unbiased. */
 function momentsOf(x: Tensor, dims: readonly number[], weights: Tensor | null): MeanAndDeviation {
   const deviationOf = (variance: Tensor) => sqrt(add(variance, epsilon))
   if (!weights)
@@ -55,8 +58,7 @@ function momentsOf(x: Tensor, dims: readonly number[], weights: Tensor | null): 
       mean: meanOver(x, dims, true),
       deviation: deviationOf(varianceOver(x, dims, { unbiased: true, keepDim: true })),
     }
-  const values = dims.includes(2) ? x.shape[2]! : 1
-  const count = mul(sumOver(weights, [1]), values) // [n, 1, 1]
+  const count = sumOver(expand(weights, x.shape), dims) // [n, 1, 1 or c]
   const mean = div(sumOver(mul(x, weights), dims), call('clamp', count, 1, null))
   const squares = sumOver(mul(square(sub(x, mean)), weights), dims)
   return { mean, deviation: deviationOf(div(squares, call('clamp', sub(count, 1), 1, null))) }
@@ -72,9 +74,14 @@ const byPixel = (x: Tensor, pixels: number) => {
 
 /** What normalises the patches, broadcastable to [n, P·P, |g|]. */
 export function bandMoments(patches: BandPatches, statistics: BandStatistics): MeanAndDeviation {
-  const { own, every, pixels } = patches
+  const { own, every, pixels, seen } = patches
   const from = byPixel(statistics === 'all' ? every() : own, pixels)
-  return scope(() => momentsOf(from, statistics === 'band' ? [1] : [1, 2], weightsOfPixels(patches)))
+  return scope(() => {
+    const valid = weightsOfPixels(patches)
+    const isPartly = statistics === 'all' && seen
+    const weights = isPartly ? (valid ? mul(seen, valid) : seen) : valid
+    return momentsOf(from, statistics === 'band' ? [1] : [1, 2], weights)
+  })
 }
 
 /** What a head should say of its patches, [n, P·P, |g|]: raw when `statistics` is null. */

@@ -5,7 +5,7 @@
  */
 
 import { call } from '../tensor/call.ts'
-import { argsort, expand, meanOver, mul, permute, reshape, sub, toDtype } from '../tensor/ops.ts'
+import { add, arange, argsort, expand, meanOver, mul, permute, reshape, sub, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -65,7 +65,14 @@ export function designedNoise(
       design.perFrame && T > 1
         ? permute(reshape(ranks(reshape(inFrame, [B, T, G * L])), [B, T, G, L]), [0, 2, 1, 3])
         : reshape(ranks(noise), [B, G, T, L])
-    const all = expand(ranked, [B, layout.groups, layout.frames, L])
+    // Equal ranks of frames are told apart by the frame, so that the groups of one stay together wherever the cut lies.
+    const frames = reshape(mul(arange(layout.frames, { dtype: 'float32' }), 1 / layout.frames), [
+      1,
+      1,
+      layout.frames,
+      1,
+    ])
+    const all = add(expand(ranked, [B, layout.groups, layout.frames, L]), frames)
     return reshape(all, [B, layout.groups * layout.frames * L])
   })
 }

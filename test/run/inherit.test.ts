@@ -126,6 +126,30 @@ describe('from photographs', () => {
   })
 })
 
+it('groups of a file that says nothing of itself are taken for the same, where they are as large', async () => {
+  const { path, parameters } = await donorOf(configOf(['B2', 'B3', 'B8'], [['B2', 'B3'], ['B8']]), {
+    isTold: false,
+  })
+  scope(() => {
+    const made = inherited(
+      path,
+      configOf(
+        ['B4', 'B5', 'B6', 'B7'],
+        [
+          ['B6', 'B5'],
+          ['B4', 'B7'],
+        ],
+      ),
+    )
+    expect(made.values('patch_embed.0.proj.weight')).toEqual(
+      numbers(parameters.get('patch_embed.0.proj.weight')!),
+    )
+    expect(made.fresh.map(({ name }) => name)).toContain('patch_embed.1.proj.weight') // one band there, two here
+    expect(made.loaded).toContain('decoder_pred.0.weight')
+    expect(made.loaded).not.toContain('decoder_pred.1.weight')
+  })
+})
+
 describe('from other bands', () => {
   it('of groups, each kernel counts by the size of its own group', async () => {
     const { path, parameters } = await donorOf(configOf(['B2', 'B3', 'B8'], [['B8'], ['B3', 'B2']]))
@@ -221,7 +245,7 @@ it('finds the weights in a folder, and holds nothing when the scope is over', as
   scope(() => {
     const { tensors, inheritance } = inherit(dir, rows, config)
     expect(inheritance.path).toBe(join(dir, 'model.safetensors'))
-    // The bias of an inflated embedding is the mean of one, a tensor of its own.
+    expect(inheritance.loaded).toEqual(rows.map(({ name }) => name)) // photographs on both sides
     expect(liveTensors() - before).toBe(tensors.size)
   })
   expect(liveTensors()).toBe(before)

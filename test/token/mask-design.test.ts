@@ -165,7 +165,8 @@ describe('designedNoise', () => {
       expect(new Set(drawn).size).toBeLessThan(places) // there are equal ones
       const noise = numbers(designedNoise(large, { ...each, ratio }, 1, addresses([0, 0])))
       const counts = new Map<number, number>()
-      for (const value of noise) counts.set(value, (counts.get(value) ?? 0) + 1)
+      // Ranks; behind the point they say the frame.
+      for (const value of noise.map(Math.floor)) counts.set(value, (counts.get(value) ?? 0) + 1)
       expect(counts.size).toBe(places)
       expect(new Set(counts.values())).toEqual(new Set([noise.length / places])) // each once for every copy
     }),

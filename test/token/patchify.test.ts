@@ -105,6 +105,17 @@ describe('patchifyGroups', () => {
       expect(numbers(second!)).toEqual([8, 9, 12, 13, 10, 11, 14, 15, 32, 33, 36, 37, 34, 35, 38, 39])
     }))
 
+  it('by hand: all bands in another order than theirs', () =>
+    scope(() => {
+      const [all] = patchifyGroups(pixels(), [[2, 0, 1]], 2)
+      expect(numbers(all!).slice(0, 12)).toEqual([
+        ...[16, 0, 8],
+        ...[17, 1, 9],
+        ...[20, 4, 12],
+        ...[21, 5, 13],
+      ])
+    }))
+
   it('of all bands in their order is patchify, frame after frame', () =>
     scope(() => {
       const [all] = patchifyGroups(pixels(), [[0, 1, 2]], 2)
