@@ -145,10 +145,14 @@ export async function follow(
   return end
 }
 
+/** A scene's rim can have thousands of windows without data. */
+const SKIPS_TOLD = 20
+
 function reporter(): (event: RunEvent) => void {
   let total = 0
   let run = ''
   const recent: number[] = []
+  let skips = 0
   return (event) => {
     switch (event.kind) {
       case 'start':
@@ -181,7 +185,9 @@ function reporter(): (event: RunEvent) => void {
         break
       }
       case 'skip':
-        note(`skipped ${event.file}: ${event.reason}`)
+        skips++
+        if (skips <= SKIPS_TOLD) note(`skipped ${event.file}: ${event.reason}`)
+        if (skips === SKIPS_TOLD) note('more that are skipped are listed in skipped.jsonl alone')
         break
       case 'checkpoint':
       case 'picture':
