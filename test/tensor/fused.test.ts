@@ -212,8 +212,8 @@ describe('wrong arguments are refused, and the process lives on', () => {
     ],
     ['a weight that is no matrix', () => linear(zeros(2, 3), wb(zeros(3), zeros(1))), /rows of 3 numbers/],
     [
-      'no rows',
-      () => linear(zeros(0, 3), wb(zeros(4, 3), zeros(4))),
+      'an MLP of no rows',
+      () => mlp(zeros(0, 3), wb(zeros(8, 3), zeros(8)), wb(zeros(3, 8), zeros(3))),
       /with elements, got the shape \[0, 3\]/,
     ],
     ['rows of nothing', () => layerNorm(zeros(2, 0), wb(zeros(0), zeros(0)), 0), /with elements/],
@@ -272,4 +272,14 @@ it('gives the same gradients to a loss that is taken twice', () =>
       1e-5,
     )
     expect(numbers(noGrad(loss))).toEqual(numbers(noGrad(loss)))
+  }))
+
+it('a linear map of no rows gives none, and a gradient of zero', () =>
+  scope(() => {
+    const weight = requireGradient(tensor(wave(12), [4, 3]))
+    const bias = requireGradient(tensor(wave(4), [4]))
+    const y = linear(tensor([], [0, 3]), { weight, bias })
+    expect(y.shape).toEqual([0, 4])
+    backward(sum(y))
+    expect([...numbers(gradient(weight)!), ...numbers(gradient(bias)!)]).toEqual(new Array(16).fill(0))
   }))
