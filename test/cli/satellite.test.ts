@@ -263,21 +263,3 @@ describe('--init', () => {
     expect(existsSync(join(cwd, 'never'))).toBe(false)
   })
 })
-
-it.each<[Record<string, unknown>, RegExp]>([
-  [{ 'data.bands': ['B2', 'B02'] }, /data\.bands names B02 twice/],
-  [{ 'model.groups': [['B2', 'B9']] }, /model\.groups has band "B9", which is not in data\.bands/],
-  [{ 'data.statistics': 'imagenet' }, /ImageNet's are those of photographs/],
-  [{ 'data.minValid': 0.1 }, /data\.minValid 0\.1 is less than the share of tokens that are seen .* 0\.25/],
-  [{ 'target.scales': [2], 'target.normalize': false }, /set data\.minValid to 1/],
-  [{ 'model.groupWidth': 30 }, /leave 2 for the place/],
-  [{ 'model.channels': 3 }, /model\.channels is 3, but data\.bands names 6/],
-  [{ 'data.pattern': '(' }, /data\.pattern: expected a regular expression/],
-  [{ 'data.bands': null }, /model\.groups is for rasters: name the bands in data\.bands/],
-])('refuses %j before anything is read', async (over, message) => {
-  const { status, stderr } = await sherd(
-    ['pretrain', 'mae-demo', '--data', 'scenes', '--out', 'never', ...keys(over)],
-    { cwd },
-  )
-  expect([status, stderr]).toEqual([2, expect.stringMatching(message)])
-})

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  backboneOf,
   configKeys,
   dimensionsOf,
   effectiveBatch,
@@ -171,5 +172,53 @@ describe('the length of a run', () => {
     expect(scheduleOf(config(steps, { warmupSteps: 7 }), 1).warmupSteps).toBe(7)
     expect(scheduleOf(config(steps, { warmupSteps: 0 }), 1).warmupSteps).toBe(0)
     expect(learningRateAt(0, scheduleOf(config(steps, { warmupSteps: 0 }), 1))).toBe(1.5e-4)
+  })
+})
+
+describe('rasters', () => {
+  const bands = ['B2', 'B3', 'B4', 'B8']
+  const usual: ConfigInput = {
+    data: { bands },
+    model: { size: 'tiny', imageSize: 16, patchSize: 4, groups: [['B4', 'b02'], ['B8']], groupWidth: 64 },
+  }
+
+  it('take their channels, their statistics and the numbers of their groups from the names', () => {
+    const config = resolveConfig(usual)
+    expect([config.model.channels, config.data.statistics]).toEqual([4, 'dataset'])
+    const { groups, frames, time } = backboneOf(config)
+    expect([groups, frames, time]).toEqual([[[2, 0], [3]], 1, null])
+    expect(resolveConfig({}).data.statistics).toBe('imagenet')
+  })
+
+  it('are written the same when they were read', () => {
+    const config = resolveConfig(usual)
+    expect(JSON.stringify(resolveConfig(JSON.parse(JSON.stringify(config))))).toBe(JSON.stringify(config))
+  })
+
+  it.each<[ConfigInput, RegExp]>([
+    [{ data: { bands: ['B2', 'B02'] } }, /data\.bands names B02 twice/],
+    [
+      { model: { groups: [['B2', 'B9']] } },
+      /model\.groups has band "B9", which is not in data\.bands .*Did you mean/,
+    ],
+    [{ model: { groups: [['B2'], ['B3', 'B2']] } }, /band 0 is in group 0 and in group 1/],
+    [{ data: { bands, statistics: 'imagenet' } }, /ImageNet's are those of photographs/],
+    [
+      { data: { bands, minValid: 0.1 } },
+      /data\.minValid 0\.1 is less than the share of tokens that are seen .* 0\.25/,
+    ],
+    [{ target: { scales: [2], normalize: false } }, /set data\.minValid to 1/],
+    [{ model: { groupWidth: 30 } }, /leave 162 for the place/],
+    [{ model: { channels: 3 } }, /model\.channels is 3, but data\.bands names 4/],
+    [{ data: { bands, pattern: '(' } }, /data\.pattern: expected a regular expression/],
+    [{ data: { bands: null } }, /model\.groups is for rasters: name the bands in data\.bands/],
+  ])('refuse %j', (over, message) => {
+    const input = {
+      ...usual,
+      ...over,
+      data: { ...usual.data, ...over.data },
+      model: { ...usual.model, ...over.model },
+    }
+    expect(refusal(input)).toMatch(message)
   })
 })
