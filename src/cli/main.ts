@@ -9,6 +9,7 @@ import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEmbed } from './embed.ts'
 import { addEvaluate } from './evaluate.ts'
+import { addImport } from './import.ts'
 import { endProgress, note, paint } from './output.ts'
 import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
@@ -34,6 +35,7 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addImport,
     addVerify,
     addDoctor,
     addPresets,
