@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
-import { backboneOf } from '../../src/config/resolve.ts'
+import { backboneOf, resolveConfig } from '../../src/config/resolve.ts'
 import { openBackbone } from '../../src/model/backbone.ts'
 import { classify } from '../../src/model/classifier.ts'
 import { loadParameters, weightsOf } from '../../src/model/parameters.ts'
@@ -165,6 +165,17 @@ describe("timm's classifier with learned positions", () => {
     ])
     const { tensors } = readArrays(made.path)
     expectClose(tensors.get('pos_embed')!.data as Float32Array, want('timm.positions'), 1e-6)
+  })
+
+  it('begins a run on another grid, its positions interpolated', async () => {
+    const { path, config } = await bring('timm')
+    const other = resolveConfig({ model: { ...config.model, imageSize: [8, 10] } })
+    scope(() => {
+      const { tensors, inheritance } = inherit(path, objectiveOf(other, 'cpu').rows, other)
+      expect(inheritance.resampled).toEqual(['pos_embed'])
+      expectClose(tensors.get('pos_embed')!, want('timm.positions'), 1e-6)
+      expect(inheritance.unused).toEqual(['head.weight', 'head.bias'])
+    })
   })
 
   it("of transformers, in half precision, with transformers' own epsilon", async () => {
