@@ -187,17 +187,20 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
     const valid = patchifyValid(views.valid, d.patchSize)
     return { views, patches, valid, present: presentTokens(valid, groups.length) }
   }
-  const embedded = ({ views, patches }: CutViews, kept: Tensor | null, all: Tensor, weights: Weights) => {
-    const { pixels } = views
-    const where = positionsOf(views, pixels.shape[0]!)
-    const x = embedGroups(patches, kept, groups, weights)
+  // Tokens x that are the ones `which` [B, K] of all.
+  const placed = ({ views }: CutViews, x: Tensor, which: Tensor, weights: Weights) => {
+    const where = positionsOf(views, views.pixels.shape[0]!)
     const positions = shape.positions === 'learned' ? weights('pos_embed') : where.table
-    return { x, positions, kept: rowsOf(where, kept ?? all) }
+    return { x, positions, kept: rowsOf(where, which) }
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },
     encodeKept: (views, kept, weights) =>
-      encodeTokens(() => embedded(views, kept, kept, weights), weights, d),
+      encodeTokens(
+        () => placed(views, embedGroups(views.patches, kept, groups, weights), kept, weights),
+        weights,
+        d,
+      ),
     encodeAll: (images, weights, { only = null, ...options } = {}) =>
       scope(() => {
         const made = cut(images)
@@ -211,8 +214,10 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
         const present =
           made.present && (numbers ? gather(made.present, 1, call('contiguous', which)) : made.present)
         const attended = present && cat([ones([B, 1], { device }), present], 1) // cls is always there
+        const seen = only ?? groups.map((_, g) => g)
+        const [own, theirs] = [seen.map((g) => made.patches[g]!), seen.map((g) => groups[g]!)]
         const tokens = encodeTokens(
-          () => embedded(made, numbers ? which : null, which, weights),
+          () => placed(made, embedGroups(own, null, theirs, weights), which, weights),
           weights,
           d,
           {
