@@ -9,6 +9,7 @@ import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEmbed } from './embed.ts'
 import { addEvaluate } from './evaluate.ts'
+import { addExport } from './export.ts'
 import { addImport } from './import.ts'
 import { endProgress, note, paint } from './output.ts'
 import { addPack } from './pack.ts'
@@ -35,6 +36,7 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addExport,
     addImport,
     addVerify,
     addDoctor,
