@@ -16,6 +16,8 @@ export interface ForeignFacts {
   readonly hasQkvBias: boolean
   readonly classes: readonly string[] | null
   readonly statistics: ChannelStatistics | null
+  /** Names of the channels, which only sherd writes. */
+  readonly bands: readonly string[] | null
 }
 
 const count = z.number().int().positive()
@@ -103,7 +105,11 @@ export function foreignFacts(
   { config, preprocessor, facts, path }: ForeignWeights,
   layout: LayoutName,
 ): ForeignFacts {
-  const normalising = preprocessor && statisticsOf(preprocessor, `${path}, preprocessor_config.json`)
+  const own = z.object({ bands: z.array(z.string()).min(1) }).safeParse(config?.sherd)
+  const bands = own.success ? own.data.bands : null
+  const written = bands && statisticsOf(config?.sherd, `${path}, config.json`)
+  const normalising =
+    written ?? (preprocessor && statisticsOf(preprocessor, `${path}, preprocessor_config.json`))
   if (layout === 'huggingface') {
     const told = parsed(huggingface, config ?? {}, `${path}, config.json`)
     expectGelu(told.hidden_act)
@@ -117,6 +123,7 @@ export function foreignFacts(
       hasQkvBias: told.qkv_bias ?? true,
       classes: labelsOf(told.id2label),
       statistics: normalising,
+      bands,
     }
   }
   const told = parsed(timm, config ?? {}, `${path}, config.json`)
@@ -139,5 +146,6 @@ export function foreignFacts(
     hasQkvBias: args?.qkv_bias ?? true,
     classes: told.label_names ?? pretrained?.label_names ?? null,
     statistics: statisticsFrom(pretrained?.mean, pretrained?.std) ?? normalising,
+    bands,
   }
 }

@@ -231,12 +231,13 @@ export async function readForeign(
     notes.push(
       `groups of ${releasedCounts} bands: taken as the released ones, ${released.groups.join(' | ')}`,
     )
+  const bands = released?.bands ?? facts.bands
   return {
     ...{ layout, parameters, positions, hasDecoder, notes, unexpected: named.unexpected },
     facts: released && !facts.statistics ? { ...facts, statistics: released.statistics } : facts,
     classifier: classifierOf(parameters, facts),
     config: {
-      ...(released && { data: { bands: [...released.bands] } }),
+      ...(bands && { data: { bands: [...bands] } }),
       model: {
         ...(released && { groups: released.groups.map((group) => [...group]) }),
         ...{ ...(size && { size }), ...model, ...places.model },
