@@ -32,7 +32,7 @@ export function addImport(root: Command): void {
     .command('import')
     .description('read weights of MAE, SatMAE, timm or Hugging Face')
     .argument('<from>', 'a .pth, .pt, .bin or .safetensors file, or a folder with one and its config.json')
-    .requiredOption('--out <file>', '.safetensors file to write, for --init and --model')
+    .requiredOption('--out <file>', 'what to write: a .safetensors file, for --init and --model')
     .option('--preset <name>', 'what the file does not say: bands, decoder, training')
     .option('--set <key=value>', 'override one key; may be repeated', collect, [])
     .option('--allow <differences>', 'missing, unexpected or both, with a comma', parseAllowed, [])

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { backboneOf, resolveConfig } from '../../src/config/resolve.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { openBackbone } from '../../src/model/backbone.ts'
 import { classify } from '../../src/model/classifier.ts'
 import { loadParameters, weightsOf } from '../../src/model/parameters.ts'
@@ -13,11 +14,13 @@ import { objectiveOf } from '../../src/run/assemble.ts'
 import { openEncoder } from '../../src/run/encoder.ts'
 import { type ImportOptions, importWeights } from '../../src/run/import.ts'
 import { inherit } from '../../src/run/inherit.ts'
+import { releasedBands } from '../../src/run/released-satmae.ts'
 import { readWeightsMetadata } from '../../src/run/weights-metadata.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, item } from '../../src/tensor/tensor.ts'
-import { expectClose } from '../tolerance.ts'
+import { sineCosinePositions } from '../../src/token/position.ts'
+import { expectClose, product } from '../tolerance.ts'
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')
 const work = mkdtempSync(join(tmpdir(), 'sherd-import-'))
@@ -130,6 +133,68 @@ it("SatMAE's groups: encoder and decoder are what they are there", async () => {
   await expect(bring('satmae.pth', { set: heads, statistics })).rejects.toThrow(
     /data\.bands and model\.groups/,
   )
+})
+
+describe('the released models of SatMAE, by their shapes', () => {
+  const table = (rows: number, data: Float32Array): StoredArray => {
+    const width = data.length / rows
+    const whole = new Float32Array(width + data.length)
+    whole.set(data, width)
+    return { dtype: 'float32', shape: [1, 1 + rows, width], data: whole }
+  }
+  /** A file of zeros with a model's names and shapes, and its tables. */
+  const written = (config: ConfigInput, tables: Readonly<Record<string, StoredArray>>): string => {
+    const { rows } = objectiveOf(resolveConfig(config), 'cpu')
+    const zeros = rows.map(({ name, shape }): [string, StoredArray] => [
+      name,
+      { dtype: 'float32', shape, data: new Float32Array(product(shape)) },
+    ])
+    const path = join(work, `released-${count++}.safetensors`)
+    writeSafetensors(path, new Map([...zeros, ...Object.entries(tables)]))
+    return path
+  }
+  const small = { imageSize: 4, patchSize: 2, depth: 1, heads: 2, mlpRatio: 1 } as const
+  const decoder = { decoderDepth: 1, decoderHeads: 2 } as const
+  const places = (width: number) => sineCosinePositions({ h: 2, w: 2 }, width)
+  const read = (path: string, options: Partial<ImportOptions> = {}) =>
+    importWeights({ from: path, out: join(work, `${count++}.safetensors`), set: heads, ...options })
+
+  it('of ten bands are known with their groups and what they were normalised by', async () => {
+    const bands = [...releasedBands.bands]
+    const groups = releasedBands.groups.map((group) => [...group])
+    const widths = { width: 12, groupWidth: 4, decoderWidth: 8, decoderGroupWidth: 4 }
+    const path = written(
+      { data: { bands }, model: { ...small, ...decoder, ...widths, groups } },
+      { pos_embed: table(4, places(8)), decoder_pos_embed: table(4, places(4)) },
+    )
+    const { config, statistics, notes } = await read(path)
+    expect([config.data.bands, config.model.groups, config.model.compat]).toEqual([bands, groups, 'satmae'])
+    expect(config.model).toMatchObject({ imageSize: [4, 4], groupWidth: 4, decoderGroupWidth: 4 })
+    expect(statistics.mean[0]).toBeCloseTo(1184.38 - 2 * 650.28, 1)
+    expect(statistics.high![9]).toBeCloseTo(1247.92 + 2 * 1087.6, 1)
+    expect(notes.join()).toMatch(/groups of 4,4,2 bands: taken as the released ones/)
+    openEncoder({ model: (await read(path)).path, device: 'cpu' })
+  })
+
+  it('of three dates are known by the room that their positions leave', async () => {
+    const time = { timeWidth: 4, decoderTimeWidth: 2, timeFields: ['year', 'month', 'hour'] as const }
+    const path = written(
+      {
+        data: { bands: ['B4', 'B3', 'B2'] },
+        model: {
+          ...{ ...small, ...decoder, ...time, timeFields: [...time.timeFields] },
+          ...{ frames: 3, width: 16, decoderWidth: 10 },
+        },
+      },
+      { pos_embed: table(4, places(4)), decoder_pos_embed: table(4, places(4)) },
+    )
+    const statistics = { mean: [0, 0, 0], std: [1, 1, 1] }
+    await expect(read(path, { statistics })).rejects.toThrow(/does not say data\.bands/)
+    const set = [...heads, 'data.bands=["B4","B3","B2"]']
+    const { config, notes } = await read(path, { statistics, set })
+    expect(config.model).toMatchObject({ frames: 3, ...time })
+    expect(notes.join()).toMatch(/three frames/)
+  })
 })
 
 describe("timm's classifier with learned positions", () => {
