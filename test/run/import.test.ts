@@ -335,6 +335,19 @@ describe('weights that differ', () => {
     await expect(read(changed(change))).rejects.toThrow(message)
   })
 
+  it('without biases of query, key and value get zeros, where the configuration says so', async () => {
+    const dir = mkdtempSync(join(work, 'no-bias-'))
+    const tensors = new Map([...timm].filter(([name]) => name !== 'blocks.0.attn.qkv.bias'))
+    writeSafetensors(join(dir, 'model.safetensors'), tensors)
+    await expect(read(dir)).rejects.toThrow(/missing \(1\): blocks\.0\.attn\.qkv\.bias/)
+    writeFileSync(join(dir, 'config.json'), '{"model_args":{"qkv_bias":false}}')
+    const { path, notes } = await read(dir)
+    expect(notes.join()).toMatch(/no biases there: zeros here/)
+    expect([...readArrays(path).tensors.get('blocks.0.attn.qkv.bias')!.data]).toEqual(Array(24).fill(0))
+    writeFileSync(join(dir, 'config.json'), '{"model_args":{"act_layer":"quick_gelu"}}')
+    await expect(read(dir)).rejects.toThrow(/activation is "quick_gelu"/)
+  })
+
   it('are read without the prefixes of a training', async () => {
     const path = changed((tensors) => {
       const all = [...tensors]
