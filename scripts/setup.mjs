@@ -50,7 +50,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 once('node_modules/.sherd-setup', ['package-lock.json'], 'installing npm packages', () =>
-  run('npm', ['ci'], 'npm ci'),
+  // The only script among the packages, onnxruntime-node's, would fetch what only a GPU needs.
+  run('npm', ['ci', '--ignore-scripts'], 'npm ci'),
 )
 
 const sources = ['src', 'presets', 'bench', 'scripts'].flatMap(files)

@@ -4,6 +4,7 @@
  * The public library. The same pieces that the commands are made of, in the order of the data flow.
  */
 
+export { type FloatArray, type StoredArray, toFloat32 } from './checkpoint/arrays.ts'
 export {
   damageOf,
   latestWhole,
@@ -12,7 +13,10 @@ export {
   saveCheckpoint,
   type Training,
 } from './checkpoint/checkpoint.ts'
-export { readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
+export { openForeign } from './checkpoint/foreign.ts'
+export { type LayoutName, layouts } from './checkpoint/layouts.ts'
+export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
+export { flatten, openTorchFile, type TorchFile, type TorchTensor } from './checkpoint/torch-file.ts'
 // configuration and runs
 export { withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
@@ -42,6 +46,19 @@ export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
 export { type SegmentationHead, segmentationHeads } from './evaluate/segmentation-heads.ts'
 export { type Spread, spreadOf } from './evaluate/spread.ts'
+// export, infer
+export { checkGraph } from './export/check-graph.ts'
+export {
+  type EncoderInput,
+  type ExportedEncoder,
+  encoderGraph,
+  encoderInput,
+} from './export/encoder-graph.ts'
+export type { Graph } from './export/graph.ts'
+export { onnxParts, readMetadata, writeParts } from './export/onnx-file.ts'
+export { type ExportPrecision, precisions } from './export/precision.ts'
+export { samplesOf } from './infer/pixels.ts'
+export { openSession, type Session } from './infer/session.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
@@ -98,14 +115,24 @@ export { type EncoderRequest, type OpenedEncoder, openEncoder } from './run/enco
 export { type EvaluateOptions, evaluate, findSplit, judge, openImages, type Report } from './run/evaluate.ts'
 export { openReport, reportMarkdown, writeReport } from './run/evaluation-report.ts'
 export type { RunEvent } from './run/events.ts'
+export {
+  type ExportedFolder,
+  exportHuggingface,
+  type HuggingfaceOptions,
+} from './run/export-huggingface.ts'
+export { type Exported, type ExportOptions, exportOnnx } from './run/export-onnx.ts'
+export { exportTimm, type TimmOptions } from './run/export-timm.ts'
 export { featureFormat, writeFeatures } from './run/feature-file.ts'
 export { type FolderFeatures, featuresOf } from './run/features.ts'
 export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults } from './run/finetune.ts'
 export { isBlank, type OpenedRun, openRun } from './run/folder.ts'
+export { statisticsOf } from './run/foreign-facts.ts'
 export { benchGemm } from './run/gemm-bench.ts'
+export { type Imported, type ImportOptions, importWeights } from './run/import.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'
 export { withDeviation } from './run/markdown.ts'
+export { type OnnxEncoder, onnxFeatures, openOnnxEncoder } from './run/onnx-encoder.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 export { type SegmentationReport, type SegmentOptions, segment } from './run/segment.ts'
@@ -143,6 +170,7 @@ export {
 export type { ArrayOf, DType } from './tensor/dtype.ts'
 export { type Kernels, withKernels } from './tensor/fused.ts'
 export * as ops from './tensor/ops.ts'
+export { type RecordOptions, record, type Tape } from './tensor/record.ts'
 export { liveTensors, scope } from './tensor/scope.ts'
 export {
   type Device,

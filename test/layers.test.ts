@@ -23,6 +23,8 @@ const stages = [
   'train',
   'evaluate',
   'verify',
+  'export',
+  'infer',
   'machine',
   'config',
   'run',
@@ -48,6 +50,7 @@ const confined: Record<string, readonly string[]> = {
     'src/source/sample-data/satellite/write.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
+  'onnxruntime-node': ['src/infer/session.ts'],
   'node-addon-api': ['src/native/compile.ts'],
   'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],

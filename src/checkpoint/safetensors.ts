@@ -6,8 +6,9 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
-import { type DType, dtypes } from '../tensor/dtype.ts'
-import { fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
+import { type ArrayOf, type DType, dtypes } from '../tensor/dtype.ts'
+import { fromArray, type Shape, Tensor, toArray } from '../tensor/tensor.ts'
+import type { StoredArray } from './arrays.ts'
 import type { Seal } from './durable.ts'
 
 const formatNames = {
@@ -156,22 +157,27 @@ function reading<T>(path: string, body: (fd: number) => T): T {
   }
 }
 
-/** Metadata and tensors (on the CPU) of a file. Throws `CHECKPOINT` naming the file and what is wrong with it. */
-export function readSafetensors(path: string): {
-  metadata: Header['metadata']
-  tensors: Map<string, Tensor>
-} {
+type Make<T> = (data: ArrayOf<DType>, shape: Shape, dtype: DType) => T
+
+function readWith<T>(path: string, make: Make<T>): { metadata: Header['metadata']; tensors: Map<string, T> } {
   return reading(path, (fd) => {
     const { metadata, entries, dataStart } = readHeader(fd)
-    const tensors = new Map<string, Tensor>()
+    const tensors = new Map<string, T>()
     for (const [name, { dtype, shape, begin, end }] of entries) {
       const bytes = new Uint8Array(end - begin)
       readExactly(fd, bytes, dataStart + begin)
-      tensors.set(name, fromArray(new dtypes[dtype].array(bytes.buffer), shape, dtype))
+      tensors.set(name, make(new dtypes[dtype].array(bytes.buffer), shape, dtype))
     }
     return { metadata, tensors }
   })
 }
+
+/** Metadata and tensors (on the CPU) of a file. Throws `CHECKPOINT` naming the file and what is wrong with it. */
+export const readSafetensors = (path: string) => readWith<Tensor>(path, fromArray)
+
+/** The same without LibTorch: plain arrays. */
+export const readArrays = (path: string) =>
+  readWith<StoredArray>(path, (data, shape, dtype) => ({ data, shape, dtype }))
 
 /** The metadata of a file, without its tensors. Throws `CHECKPOINT`. */
 export function readSafetensorsMetadata(path: string): Pick<Header, 'metadata'> {
@@ -188,7 +194,7 @@ function writeFully(fd: number, bytes: Uint8Array, seal: Hash): void {
 /** Writes tensors and metadata to `path` and waits until the disk has them. Not atomic: write to a temporary name. Returns the seal. */
 export function writeSafetensors(
   path: string,
-  tensors: ReadonlyMap<string, Tensor>,
+  tensors: ReadonlyMap<string, Tensor | StoredArray>,
   metadata: Readonly<Record<string, string>> = {},
 ): Seal {
   const header = new Map<string, unknown>([['__metadata__', metadata]])
@@ -198,7 +204,7 @@ export function writeSafetensors(
     if (!dtype || header.has(name))
       throw new SherdError(
         'CHECKPOINT',
-        `Cannot write "${name}" (${tensor}) to ${path}: ${dtype ? 'the format keeps this name for itself' : 'unsupported element type'}`,
+        `Cannot write "${name}" (${tensor.dtype}[${tensor.shape.join(', ')}]) to ${path}: ${dtype ? 'the format keeps this name for itself' : 'unsupported element type'}`,
       )
     const bytes = tensor.shape.reduce((a, b) => a * b, dtypes[tensor.dtype].bytes)
     header.set(name, { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] })
@@ -215,7 +221,7 @@ export function writeSafetensors(
     writeFully(fd, new Uint8Array(lengthField.buffer), hash)
     writeFully(fd, padded, hash)
     for (const tensor of tensors.values()) {
-      const data = toArray(tensor)
+      const data = tensor instanceof Tensor ? toArray(tensor) : tensor.data
       writeFully(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), hash)
     }
     fsyncSync(fd)

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
+import type { Progress } from '../run/features.ts'
 import type { Pooling } from '../token/pool.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson } from './output.ts'
@@ -28,13 +29,12 @@ export function addEmbed(root: Command): void {
 async function runEmbed(dir: string, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
   const { featureFormat, writeFeatures } = await import('../run/feature-file.ts')
-  const { featuresOf } = await import('../run/features.ts')
   featureFormat(flags.out) // before minutes are spent
-  const encoder = await encoderOf(flags, dir)
-  const found = await featuresOf(encoder, dir, showImages())
+  const { origin, features } = await openModel(flags, dir)
+  const found = await features(showImages())
   endProgress()
   if (found.features.count === 0) throw new SherdError('DATA_BROKEN', `No image of ${dir} could be read.`)
-  const { files } = writeFeatures(flags.out, found, { pooling: flags.pool, model: encoder.origin })
+  const { files } = writeFeatures(flags.out, found, { pooling: flags.pool, model: origin })
   const { count, width } = found.features
   const result = {
     files: files.map((file) => resolve(file)),
@@ -45,4 +45,28 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
   if (flags.json) return printJson(result)
   for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
   print(`${count} images, ${width} numbers each: ${result.files.join(', ')}`)
+}
+
+/** An exported file brings all that it needs, and is used without LibTorch. */
+async function openModel(flags: Flags, dir: string) {
+  if (!flags.model.toLowerCase().endsWith('.onnx')) {
+    const { featuresOf } = await import('../run/features.ts')
+    const encoder = await encoderOf(flags, dir)
+    return {
+      origin: encoder.origin,
+      features: (onProgress: Progress) => featuresOf(encoder, dir, onProgress),
+    }
+  }
+  const { openOnnxEncoder, onnxFeatures } = await import('../run/onnx-encoder.ts')
+  const { preset, bands, set, modelSeed } = flags
+  if (preset !== undefined || bands || set.length > 0 || modelSeed !== undefined || flags.device === 'cuda')
+    throw new SherdError(
+      'USAGE',
+      'An ONNX file says itself what the model is and which bands it takes, and runs on the CPU: leave --preset, --set, --bands, --model-seed and --device out.',
+    )
+  const encoder = await openOnnxEncoder(flags.model)
+  return {
+    origin: encoder.origin,
+    features: (onProgress: Progress) => onnxFeatures(encoder, dir, onProgress),
+  }
 }

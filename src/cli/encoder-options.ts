@@ -7,16 +7,20 @@ import { deviceOption } from './bench-config.ts'
 import { collect, wholeNumber } from './options.ts'
 import { duration, endProgress, progress, warn } from './output.ts'
 
-export interface EncoderFlags {
+/** Which model. */
+export interface ModelFlags {
   readonly model: string
   readonly preset?: string
   readonly set: string[]
-  readonly device: 'auto' | 'cpu' | 'cuda'
   readonly modelSeed?: number
   readonly bands?: string[]
 }
 
-export const addEncoderOptions = (command: Command): Command =>
+export interface EncoderFlags extends ModelFlags {
+  readonly device: 'auto' | 'cpu' | 'cuda'
+}
+
+export const addModelOptions = (command: Command): Command =>
   command
     .requiredOption('--model <path>', 'a run, a checkpoint of it, a .safetensors file, or "random"')
     .option('--preset <name>', 'what the model is, where --model does not say it')
@@ -27,12 +31,14 @@ export const addEncoderOptions = (command: Command): Command =>
       'rasters that have only some of the bands, such as B2,B3,B4,B8: groups that have all of theirs are used',
       (text: string) => text.split(',').map((band) => band.trim()),
     )
-    .addOption(deviceOption())
+
+export const addEncoderOptions = (command: Command): Command =>
+  addModelOptions(command).addOption(deviceOption())
 
 /** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
 export async function encoderOf(
   { model, preset, set, device, modelSeed, bands }: EncoderFlags,
-  images: string,
+  images: string | undefined,
 ): Promise<OpenedEncoder> {
   const { configOf } = await import('./bench-config.ts')
   const { openEncoder } = await import('../run/encoder.ts')
@@ -42,7 +48,7 @@ export async function encoderOf(
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),
-    ...(config?.data.bands ? { statistics: await statisticsOf(config, images) } : {}),
+    ...(config?.data.bands && images !== undefined ? { statistics: await statisticsOf(config, images) } : {}),
   })
   for (const message of encoder.warnings) warn(message)
   return encoder

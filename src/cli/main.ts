@@ -9,6 +9,8 @@ import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEmbed } from './embed.ts'
 import { addEvaluate } from './evaluate.ts'
+import { addExport } from './export.ts'
+import { addImport } from './import.ts'
 import { endProgress, note, paint } from './output.ts'
 import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
@@ -34,6 +36,8 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addExport,
+    addImport,
     addVerify,
     addDoctor,
     addPresets,

@@ -235,11 +235,12 @@ function describeStart(event: StartEvent): void {
   note(`run folder: ${event.run}`)
 }
 
-function describeInheritance({ path, loaded, inflated, fresh, unused }: Inheritance): void {
+function describeInheritance({ path, loaded, inflated, resampled, fresh, unused }: Inheritance): void {
   const listed = (names: readonly string[]) =>
     names.length > 4 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
   note(`began with ${path}: ${loaded.length} parameters loaded`)
   if (inflated.length > 0) note(`  made for other bands (${inflated.length}): ${listed(inflated)}`)
+  if (resampled.length > 0) note(`  made for another grid: ${listed(resampled)}`)
   if (fresh.length > 0) note(`  new (${fresh.length}): ${listed(fresh.map(({ name }) => name))}`)
   if (unused.length > 0) note(`  not used (${unused.length}): ${listed(unused)}`)
 }

@@ -165,11 +165,11 @@ function bandNumbers(group: readonly string[], bands: readonly string[]): number
 /** What the tokens of a resolved configuration's model are. */
 export function backboneOf(config: Config): BackboneShape {
   const { model, data } = config
-  const { groupWidth, decoderGroupWidth, timeFields: fields, frames, referenceResolution } = model
+  const { groupWidth, decoderGroupWidth, timeFields: fields, frames, referenceResolution, positions } = model
   return {
     dimensions: dimensionsOf(config),
     groups: model.groups?.map((group) => bandNumbers(group, data.bands ?? [])) ?? null,
-    ...{ frames, groupWidth, decoderGroupWidth, referenceResolution },
+    ...{ frames, groupWidth, decoderGroupWidth, referenceResolution, positions },
     time: fields.length > 0 ? { fields, width: model.timeWidth, decoderWidth: model.decoderTimeWidth } : null,
   }
 }

@@ -48,6 +48,12 @@ const modelSchema = z.strictObject({
     .describe(
       'metres a pixel that count as scale 1 in positions (Scale-MAE); null: the scale does not matter',
     ),
+  positions: z
+    .enum(['fixed', 'learned'])
+    .default('fixed')
+    .describe(
+      "the encoder's: computed from sines and cosines, or parameters, as in models of other programs",
+    ),
   compat: z
     .enum(['satmae'])
     .nullable()

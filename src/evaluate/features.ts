@@ -28,22 +28,22 @@ export interface FrozenEncoder {
 }
 
 /** Samples as the encoder gets them, whichever of its bands they have. Called inside a scope. */
-export function imagesFor(
-  {
-    statistics,
-    device,
-    channels,
-    shape,
-  }: Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>,
-  pixels: Pixels,
+export const imagesFor = (encoder: ReadingEncoder, pixels: Pixels): Images =>
+  readImages(encoder, (statistics) => toImages(pixels, statistics, encoder.device))
+
+/** What of an encoder says how samples become its images. */
+export type ReadingEncoder = Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>
+
+/** The same of samples that `normalize` reads, with the statistics of the bands that there are. */
+export function readImages(
+  { statistics, channels, shape }: ReadingEncoder,
+  normalize: (statistics: ChannelStatistics) => Images,
 ): Images {
-  if (!channels) return toImages(pixels, statistics, device)
+  if (!channels) return normalize(statistics)
   const own = (values: readonly (number | null)[]) => channels.map((channel) => values[channel]!)
   const { mean, std, low, high } = statistics
   const clipping = low && high ? { low: own(low), high: own(high) } : {}
-  const views = viewsOf(
-    toImages(pixels, { mean: own(mean) as number[], std: own(std) as number[], ...clipping }, device),
-  )
+  const views = viewsOf(normalize({ mean: own(mean) as number[], std: own(std) as number[], ...clipping }))
   return { ...views, pixels: spreadBands(views.pixels, channels, shape.dimensions.channels) }
 }
 
@@ -77,34 +77,48 @@ export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Encoded {
     )
 }
 
+type Vectors = Readonly<Record<Pooling, Float32Array>>
+
 export interface Features {
   readonly count: number
   readonly width: number
   /** The index in the source of each row. */
   readonly indices: Int32Array
   /** [count, width] of each pooling. */
-  readonly vectors: Readonly<Record<Pooling, Float32Array>>
+  readonly vectors: Vectors
 }
 
 /** The features of all images, in order. `onBatch` is told how many are done. */
-export async function extractFeatures(
+export function extractFeatures(
   encoder: FrozenEncoder,
   images: AsyncIterable<OrderedImages>,
   onBatch?: (done: number) => void,
 ): Promise<Features> {
   const tokens = tokensOf(encoder)
+  const vectorsOf = (batch: Pixels) =>
+    scope(() => {
+      const made = tokens(batch)
+      return { cls: toFloats(pool.cls(made.tokens)), mean: toFloats(pool.mean(made.tokens, made.present)) }
+    })
+  return gatherFeatures(images, vectorsOf, onBatch)
+}
+
+/** The features of all images, in order, by whatever makes [B, D] of a batch. */
+export async function gatherFeatures(
+  images: AsyncIterable<OrderedImages>,
+  vectorsOf: (batch: OrderedImages) => Vectors | Promise<Vectors>,
+  onBatch?: (done: number) => void,
+): Promise<Features> {
   const parts = { cls: [] as Float32Array[], mean: [] as Float32Array[] }
   const indices: number[] = []
   for await (const batch of images) {
-    scope(() => {
-      const made = tokens(batch)
-      for (const pooling of poolings) parts[pooling].push(toFloats(pool[pooling](made.tokens, made.present)))
-    })
+    const made = await vectorsOf(batch)
+    for (const pooling of poolings) parts[pooling].push(made[pooling])
     indices.push(...batch.indices)
     onBatch?.(indices.length)
   }
   const joined = (list: readonly Float32Array[]) => {
-    const all = new Float32Array(indices.length * encoder.dimensions.width)
+    const all = new Float32Array(list.reduce((sum, { length }) => sum + length, 0))
     let at = 0
     for (const part of list) {
       all.set(part, at)
@@ -112,10 +126,7 @@ export async function extractFeatures(
     }
     return all
   }
-  return {
-    count: indices.length,
-    width: encoder.dimensions.width,
-    indices: Int32Array.from(indices),
-    vectors: { cls: joined(parts.cls), mean: joined(parts.mean) },
-  }
+  const vectors = { cls: joined(parts.cls), mean: joined(parts.mean) }
+  const count = indices.length
+  return { count, width: vectors.cls.length / (count || 1), indices: Int32Array.from(indices), vectors }
 }

@@ -10,6 +10,7 @@ import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
 import type { TimeField } from '../token/encoding.ts'
+import { tokenCount } from '../token/grid.ts'
 import { checkGroups, type SpectralGroups } from '../token/groups.ts'
 import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
@@ -39,12 +40,14 @@ export interface BackboneShape {
   } | null
   /** Metres a pixel that count as scale 1 (Scale-MAE); null when positions do not depend on the scale. */
   readonly referenceResolution: number | null
+  /** Where the encoder's positions come from: computed, or a parameter `pos_embed` [N, D], as other programs' models may have. */
+  readonly positions: 'fixed' | 'learned'
 }
 
 /** Plain images: one frame, one group. */
 export const plainBackbone = (dimensions: Dimensions): BackboneShape => ({
   ...{ dimensions, frames: 1, groups: null, groupWidth: 0, decoderGroupWidth: 0 },
-  ...{ time: null, referenceResolution: null },
+  ...{ time: null, referenceResolution: null, positions: 'fixed' },
 })
 
 export const layoutOf = ({ dimensions, frames, groups }: BackboneShape): TokenLayout => ({
@@ -104,12 +107,25 @@ export function checkBackbone(shape: BackboneShape): void {
   if (!Number.isInteger(frames) || frames < 1)
     throw new SherdError('SHAPE', `model.frames: expected an integer of at least 1, got ${frames}`)
   if (groups) checkGroups(groups, dimensions.channels)
+  const isPlain = frames === 1 && !groups && !shape.time && shape.referenceResolution === null
+  if (shape.positions === 'learned' && !isPlain)
+    throw new SherdError(
+      'VALUE',
+      'model.positions "learned": expected one frame, no groups of bands, no time and no scale, which only computed positions know',
+    )
   checkWidths(shape)
 }
 
 /** The parameters of the encoder. */
-export const backboneRows = (shape: BackboneShape): ParameterRow[] =>
-  groupedEncoderRows(shape.dimensions, groupsOf(shape))
+export const backboneRows = (shape: BackboneShape): ParameterRow[] => [
+  ...groupedEncoderRows(shape.dimensions, groupsOf(shape)),
+  ...(shape.positions === 'learned' ? [learnedPositions(shape.dimensions)] : []),
+]
+
+const learnedPositions = (d: Dimensions): ParameterRow => ({
+  ...{ name: 'pos_embed', initial: 'token' },
+  shape: [tokenCount(gridOfModel(d)), d.width],
+})
 
 /** Views cut into patches. */
 export interface CutViews {
@@ -171,16 +187,20 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
     const valid = patchifyValid(views.valid, d.patchSize)
     return { views, patches, valid, present: presentTokens(valid, groups.length) }
   }
-  const embedded = ({ views, patches }: CutViews, kept: Tensor | null, all: Tensor, weights: Weights) => {
-    const { pixels } = views
-    const where = positionsOf(views, pixels.shape[0]!)
-    const x = embedGroups(patches, kept, groups, weights)
-    return { x, positions: where.table, kept: rowsOf(where, kept ?? all) }
+  // Tokens x that are the ones `which` [B, K] of all.
+  const placed = ({ views }: CutViews, x: Tensor, which: Tensor, weights: Weights) => {
+    const where = positionsOf(views, views.pixels.shape[0]!)
+    const positions = shape.positions === 'learned' ? weights('pos_embed') : where.table
+    return { x, positions, kept: rowsOf(where, which) }
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },
     encodeKept: (views, kept, weights) =>
-      encodeTokens(() => embedded(views, kept, kept, weights), weights, d),
+      encodeTokens(
+        () => placed(views, embedGroups(views.patches, kept, groups, weights), kept, weights),
+        weights,
+        d,
+      ),
     encodeAll: (images, weights, { only = null, ...options } = {}) =>
       scope(() => {
         const made = cut(images)
@@ -194,8 +214,10 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
         const present =
           made.present && (numbers ? gather(made.present, 1, call('contiguous', which)) : made.present)
         const attended = present && cat([ones([B, 1], { device }), present], 1) // cls is always there
+        const seen = only ?? groups.map((_, g) => g)
+        const [own, theirs] = [seen.map((g) => made.patches[g]!), seen.map((g) => groups[g]!)]
         const tokens = encodeTokens(
-          () => embedded(made, numbers ? which : null, which, weights),
+          () => placed(made, embedGroups(own, null, theirs, weights), which, weights),
           weights,
           d,
           {

@@ -74,28 +74,14 @@ export function rasterValues({ pixels, shape: [B, H, W, C] }: Pixels, { frames }
 function rasterViews(
   pixels: Pixels,
   rasters: RasterFacts,
-  { mean, std, low, high }: ChannelStatistics,
+  statistics: ChannelStatistics,
   device: Device,
 ): Views {
   const [B, H, W, C] = pixels.shape
   const { frames: T, facts } = rasters
   return scope(() => {
-    const ofBands = (values: readonly (number | null)[], absent: number) =>
-      tensor(
-        values.map((value) => value ?? absent),
-        [C, 1, 1],
-      )
     const raw = fromArray(rasterValues(pixels, rasters), [B, T, C, H, W], 'float32')
-    const above = low ? call('maximum', raw, ofBands(low, Number.NEGATIVE_INFINITY)) : raw
-    const clipped = high ? call('minimum', above, ofBands(high, Number.POSITIVE_INFINITY)) : above // NaN stays
-    const scaled = mul(
-      sub(clipped, ofBands(mean, 0)),
-      ofBands(
-        std.map((s) => 1 / s),
-        1,
-      ),
-    )
-    const { pixels: known, valid } = withoutNaN(scaled)
+    const { pixels: known, valid } = normalizeValues(raw, statistics)
     const rows = Array.from({ length: B }, (_, b) => facts.subarray(b * (1 + T), (b + 1) * (1 + T)))
     const told = (values: Float64Array) => (values.every(Number.isNaN) ? null : values)
     return {
@@ -107,29 +93,48 @@ function rasterViews(
   })
 }
 
+/** Values of rasters [B, T, C, H, W] in the files' units, NaN where there is no data, on the CPU. */
+export function normalizeValues(
+  raw: Tensor,
+  { mean, std, low, high }: ChannelStatistics,
+): Pick<Views, 'pixels' | 'valid'> {
+  return scope(() => {
+    const ofBands = (values: readonly (number | null)[], absent: number) =>
+      tensor(
+        values.map((value) => value ?? absent),
+        [values.length, 1, 1],
+      )
+    const above = low ? call('maximum', raw, ofBands(low, Number.NEGATIVE_INFINITY)) : raw
+    const clipped = high ? call('minimum', above, ofBands(high, Number.POSITIVE_INFINITY)) : above // NaN stays
+    const scaled = mul(
+      sub(clipped, ofBands(mean, 0)),
+      ofBands(
+        std.map((s) => 1 / s),
+        1,
+      ),
+    )
+    return withoutNaN(scaled)
+  })
+}
+
 /** Copies the bytes to the device and normalises them there. */
 export function normalizePixels(
   { pixels, shape }: Pixels,
-  { mean, std }: ChannelStatistics,
+  statistics: ChannelStatistics,
   device: Device,
 ): Tensor {
   return scope(() => {
-    const C = shape[3]
-    const scale = toDevice(
-      tensor(
-        std.map((s) => 1 / (255 * s)),
-        [C],
-      ),
-      device,
-    )
-    const shift = toDevice(
-      tensor(
-        mean.map((m, c) => m / std[c]!),
-        [C],
-      ),
-      device,
-    )
     const bytes = toDevice(fromArray(pixels, shape, 'uint8'), device)
-    return permute(sub(mul(toDtype(bytes, 'float32'), scale), shift), [0, 3, 1, 2])
+    return permute(normalizeBytes(toDtype(bytes, 'float32'), statistics), [0, 3, 1, 2])
+  })
+}
+
+/** Values 0 … 255 [..., C] in float32. */
+export function normalizeBytes(bytes: Tensor, { mean, std }: ChannelStatistics): Tensor {
+  return scope(() => {
+    const ofChannels = (values: readonly number[]) => toDevice(tensor(values, [values.length]), bytes.device)
+    const scale = ofChannels(std.map((s) => 1 / (255 * s)))
+    const shift = ofChannels(mean.map((m, c) => m / std[c]!))
+    return sub(mul(bytes, scale), shift)
   })
 }

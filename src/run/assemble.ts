@@ -72,8 +72,10 @@ export async function channelStatistics(config: Config, source: ImageSource): Pr
   return { mean, std }
 }
 
+type DecodingPlan = Pick<MachinePlan, 'decodeThreads'>
+
 /** How samples are read to be looked at: at the model's own size. */
-export const inferenceOptions = (config: Config, source: ImageSource, plan: MachinePlan): LoaderOptions => ({
+export const inferenceOptions = (config: Config, source: ImageSource, plan: DecodingPlan): LoaderOptions => ({
   ...loaderOptions(config, source, plan, 0),
   ...sampleSize(config, source),
 })
@@ -82,7 +84,7 @@ export const inferenceOptions = (config: Config, source: ImageSource, plan: Mach
 export function loaderOptions(
   config: Config,
   source: ImageSource,
-  plan: MachinePlan,
+  plan: DecodingPlan,
   firstPosition: number,
 ): LoaderOptions {
   const { crop, scale, ratio, flip, maxSkippedShare, prefetchBatches } = config.data

@@ -16,7 +16,7 @@ import { type ImageSource, openSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import { rasterOptions, usualStatistics } from './assemble.ts'
-import { openRun, trustedWeights } from './folder.ts'
+import { openRun, type RunFacts, trustedWeights } from './folder.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
 
 export interface OpenedEncoder extends FrozenEncoder {
@@ -44,11 +44,13 @@ export interface EncoderRequest {
   readonly bands?: readonly string[] | null
 }
 
-interface Found extends WeightsOrigin {
+export interface FoundWeights extends WeightsOrigin {
   /** The file, or null for an encoder that was never trained. */
   readonly weights: string | null
   readonly step: number | null
   readonly warnings?: readonly string[]
+  /** Of the run that they are of. */
+  readonly facts?: RunFacts
 }
 
 const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
@@ -59,7 +61,7 @@ const runAround = (checkpoint: string) => {
   return existsSync(join(dir, 'run.json')) ? dir : null
 }
 
-function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): Found {
+function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): FoundWeights {
   const { metadata } = readSafetensorsMetadata(path)
   const told = readWeightsMetadata(path, metadata)
   if (told) {
@@ -79,7 +81,12 @@ function findFile(path: string, config: Config | undefined, statistics?: Channel
   return { config, statistics: statistics ?? usualStatistics(config), weights: path, step: null }
 }
 
-function find({ model, config, statistics }: EncoderRequest): Found {
+/** Where weights are and what they are of, without reading them. Throws `RUN`, `USAGE` or `CHECKPOINT` when there are none to be used. */
+export function findWeights({
+  model,
+  config,
+  statistics,
+}: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
   if (model === 'random') {
     if (!config)
       throw new SherdError('USAGE', 'A random encoder needs --preset NAME, which says what the model is.')
@@ -102,13 +109,13 @@ function find({ model, config, statistics }: EncoderRequest): Found {
     const run = runAround(checkpoint)
     if (!run) return findFile(weights, config, statistics)
     const { config: own, facts } = openRun(run)
-    return { config: own, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
+    return { config: own, facts, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
   }
   if (isFile) return findFile(path, config, statistics)
   const { config: own, facts } = openRun(path)
   const { checkpoint: latest, warnings } = trustedWeights(path)
   const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }
-  return { config: own, ...found, step: latest.step, warnings }
+  return { config: own, facts, ...found, step: latest.step, warnings }
 }
 
 /** Opens a folder for an encoder, with the bands that it will see. */
@@ -156,7 +163,7 @@ function partOf({ data, model }: Config, bands: readonly string[]): Part {
  * `CHECKPOINT` when weights do not fit.
  */
 export function openEncoder(request: EncoderRequest): OpenedEncoder {
-  const { config, statistics, weights, step, warnings = [] } = find(request)
+  const { config, statistics, weights, step, warnings = [] } = findWeights(request)
   const machine = planMachine({ ...config.train, device: request.device, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine

@@ -1,10 +1,9 @@
 /** Features as files that others read: `.npy` for NumPy, `.safetensors` for everybody, and who is who as JSON. */
 import { extname } from 'node:path'
+import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { npyHeader } from '../source/npy.ts'
-import { scope } from '../tensor/scope.ts'
-import { fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { OpenedEncoder } from './encoder.ts'
 import type { FolderFeatures } from './features.ts'
@@ -41,14 +40,14 @@ export function writeFeatures(
       const values = vectors[pooling]
       const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
       writeWhole(path, Buffer.concat([npyHeader({ dtype: '<f4', shape: [count, width] }), bytes]))
-    } else
-      scope(() => {
-        const tensors = new Map<string, Tensor>(
-          poolings.map((each) => [each, tensor(vectors[each], [count, width])]),
-        )
-        if (labels) tensors.set('labels', fromArray(labels, [count], 'int32'))
-        writeSafetensors(path, tensors, { model: model.path, step: String(model.step ?? '') })
+    } else {
+      const vectorsOf = (pooling: Pooling): StoredArray => ({
+        ...{ dtype: 'float32', shape: [count, width], data: vectors[pooling] },
       })
+      const arrays = new Map<string, StoredArray>(poolings.map((each) => [each, vectorsOf(each)]))
+      if (labels) arrays.set('labels', { dtype: 'int32', shape: [count], data: labels })
+      writeSafetensors(path, arrays, { model: model.path, step: String(model.step ?? '') })
+    }
     const names = {
       format: 'sherd-features/1',
       model,

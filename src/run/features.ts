@@ -1,6 +1,6 @@
 /** The features of a folder's images, by an opened encoder. */
 import { extractFeatures, type Features } from '../evaluate/features.ts'
-import { layoutOf } from '../model/backbone.ts'
+import { type BackboneShape, layoutOf } from '../model/backbone.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -16,6 +16,10 @@ export interface FolderFeatures {
 
 const TOKENS = 8192 // of a batch: few enough for little memory, enough to keep every core busy
 
+/** Samples that are looked at in one go. */
+export const inferenceBatch = (shape: BackboneShape): number =>
+  Math.max(1, Math.min(256, Math.floor(TOKENS / layoutTokens(layoutOf(shape)))))
+
 /** Told as images are done. */
 export type Progress = (event: { readonly dir: string; readonly done: number; readonly of: number }) => void
 
@@ -25,8 +29,7 @@ export async function featuresOf(
   onProgress?: Progress,
 ): Promise<FolderFeatures> {
   const source = await openFor(encoder, dir)
-  const tokens = layoutTokens(layoutOf(encoder.shape))
-  const batchSize = Math.max(1, Math.min(256, Math.floor(TOKENS / tokens)))
+  const batchSize = inferenceBatch(encoder.shape)
   const skipped: SkippedFile[] = []
   const images = imagesInOrder(
     { ...inferenceOptions(encoder.config, source, encoder.machine), batchSize },

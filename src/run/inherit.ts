@@ -1,18 +1,23 @@
-/** Starting a run from the weights of another model: what fits is taken, embeddings of other bands are inflated, the rest is fresh. */
+/**
+ * Starting a run from the weights of another model: what fits is taken, embeddings of other bands are inflated, learned positions of
+ * another grid resampled, the rest is fresh.
+ */
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
-import { backboneOf } from '../config/resolve.ts'
+import { backboneOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { groupsOf } from '../model/backbone.ts'
+import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
 import type { ParameterRow } from '../model/parameters.ts'
 import { canonicalBand } from '../source/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { resamplePositions } from '../token/resample.ts'
 import { openRun, trustedWeights } from './folder.ts'
 import { readWeightsMetadata } from './weights-metadata.ts'
 
@@ -22,6 +27,8 @@ export interface Inheritance {
   readonly loaded: readonly string[]
   /** Embeddings that were made for other bands. */
   readonly inflated: readonly string[]
+  /** Learned positions of another grid. */
+  readonly resampled: readonly string[]
   /** Parameters that start anew, with the reason. */
   readonly fresh: readonly { readonly name: string; readonly why: string }[]
   /** Parameters of the other model that found no use. */
@@ -139,15 +146,31 @@ export function inherit(
             )
           : bias
       }
+      const [from, to] = [donor.config, config].map((each) => each && gridOfModel(dimensionsOf(each)))
+      const isMoved = from && to && (from.h !== to.h || from.w !== to.w)
+      /** Learned positions on this grid, or null. */
+      const resampled = ({ name, shape }: ParameterRow): Tensor | null => {
+        const table = stored.get(name)
+        if (name !== 'pos_embed' || !isMoved || !table) return null
+        if (!sameShape(table.shape, [from.h * from.w, shape[1]!])) return null
+        return tensor(resamplePositions(toFloats(table), shape[1]!, { from, to }), shape)
+      }
       const tensors = new Map<string, Tensor>()
       const report = {
         loaded: [] as string[],
         inflated: [] as string[],
+        resampled: [] as string[],
         fresh: [] as Inheritance['fresh'][number][],
       }
       for (const row of rows) {
         const { name, shape } = row
         const own = stored.get(name)
+        const placed = resampled(row)
+        if (placed) {
+          tensors.set(name, placed)
+          report.resampled.push(name)
+          continue
+        }
         const speaks = isEmbed(name) ? sameBands : !isHead(name) || sameHeads
         const isSame = own !== undefined && sameShape(own.shape, shape) && speaks
         const made = isSame ? own : inflated(row)
@@ -165,7 +188,9 @@ export function inherit(
         throw nothingFits(donor.path, stored, rows)
       const unused = [...stored.keys()].filter(
         (name) =>
-          !report.loaded.includes(name) && !(report.inflated.length > 0 && name.startsWith('patch_embed')),
+          !report.loaded.includes(name) &&
+          !report.resampled.includes(name) &&
+          !(report.inflated.length > 0 && name.startsWith('patch_embed')),
       )
       return { tensors, inheritance: { path: donor.path, ...report, unused } }
     }),

@@ -59,6 +59,10 @@ export function callRaw(name: string, args: readonly Argument[]): NativeResult {
   )
 }
 
+/** The tensors among arguments, lists included. */
+export const tensorsIn = (args: readonly Argument[]): Tensor[] =>
+  args.flatMap((each) => (each instanceof Tensor ? [each] : Array.isArray(each) ? tensorsIn(each) : []))
+
 /** What an operator made of its arguments. */
 export interface Called {
   /** With its namespace. */
@@ -121,4 +125,5 @@ export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
 export function callInPlace(name: string, ...args: Argument[]): void {
   const result = callRaw(name, args)
   if (typeof result === 'number') addon().free(result)
+  tell(name, args, [])
 }

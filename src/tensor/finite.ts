@@ -1,9 +1,9 @@
 /** Where numbers stop being numbers: the first operator that makes NaN or infinity of what is finite. */
-import { type Argument, call, witnessing } from './call.ts'
+import { call, tensorsIn, witnessing } from './call.ts'
 import { noGrad } from './context.ts'
 import { all, sum, toDtype } from './ops.ts'
 import { scope } from './scope.ts'
-import { item, Tensor } from './tensor.ts'
+import { item, type Tensor } from './tensor.ts'
 
 export interface NotFinite {
   /** Such as `blocks.1.mlp.fc2.weight`, or `the result of aten::linear(float32[8, 4], float32[4, 4])`. */
@@ -27,9 +27,6 @@ export function notFinite(where: string, x: Tensor): NotFinite | null {
     }),
   )
 }
-
-const tensorsIn = (args: readonly Argument[]): Tensor[] =>
-  args.flatMap((each) => (each instanceof Tensor ? [each] : Array.isArray(each) ? tensorsIn(each) : []))
 
 /** Runs `body` and finds the first tensor in it that is not finite, by the operator that made it. Slow: it looks at every result. */
 export function firstNotFinite(body: () => unknown): NotFinite | null {

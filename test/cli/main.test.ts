@@ -11,6 +11,8 @@ const commands = [
   'reconstruct',
   'evaluate',
   'embed',
+  'export',
+  'import',
   'verify',
   'doctor',
   'presets',
@@ -34,6 +36,7 @@ describe.concurrent('sherd', () => {
     ['bench', 'step'],
     ['bench', 'data'],
     ['bench', 'gemm'],
+    ...['onnx', 'huggingface', 'timm'].map((name) => ['export', name]),
     ...['knn', 'linear', 'fewshot', 'finetune', 'partial', 'scratch'].map((name) => ['evaluate', name]),
   ])('%s %s explains every option', async (...names) => {
     const { status, stdout, stderr } = await sherd([...names, '--help'])

@@ -1,9 +1,11 @@
 /** Everything that reads what strangers may have written, with whole files to damage. */
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { unzipSync, zipSync } from 'fflate'
 import sharp from 'sharp'
 import { damageOf, loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { flatten, openTorchFile } from '../../src/checkpoint/torch-file.ts'
 import { withOverride } from '../../src/config/overrides.ts'
 import { presetOf } from '../../src/config/presets.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
@@ -165,6 +167,37 @@ function rasterParsers(dir: string): Parser[] {
   })
 }
 
+/** Weights as PyTorch writes them, and the pickle in them alone, which a sum in the zip would else protect. */
+function torchParsers(dir: string): Parser[] {
+  const fixtures = join(packageRoot(), 'test/fixtures/weights')
+  const files = ['mae.pth', 'odd.pth', 'huggingface-vit/pytorch_model.bin'].map((name) =>
+    readFileSync(join(fixtures, name)),
+  )
+  const path = join(dir, 'weights.pth')
+  const parse = async (readAll: boolean) => {
+    const file = await openTorchFile(path)
+    try {
+      const { tensors } = flatten(file.value)
+      if (readAll) for (const tensor of tensors.values()) await file.read(tensor)
+    } finally {
+      await file.close()
+    }
+  }
+  const pickles = files.map((file) => {
+    const members = unzipSync(file)
+    return members[Object.keys(members).find((name) => name.endsWith('/data.pkl'))!]!
+  })
+  return [
+    { name: 'a PyTorch file', samples: files, parse: inPlace(path, () => parse(true)) },
+    {
+      name: 'the pickle of a PyTorch file',
+      samples: pickles,
+      parse: (pickle) =>
+        inPlace(path, () => parse(false))(Buffer.from(zipSync({ 'a/data.pkl': pickle }, { level: 0 }))),
+    },
+  ]
+}
+
 /** All of them, with files below `dir`. */
 export async function parsers(dir: string): Promise<Parser[]> {
   const parameters = initialParameters(rows, { seed: 1, device: 'cpu' })
@@ -304,5 +337,6 @@ export async function parsers(dir: string): Promise<Parser[]> {
     },
     ...(await imageParsers(dir)),
     ...rasterParsers(dir),
+    ...torchParsers(dir),
   ]
 }

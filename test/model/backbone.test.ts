@@ -77,6 +77,17 @@ describe('encodeAll', () => {
       expectClose(made, encode({ ...input, positions: positions(grid, 24, 'cpu') }, plainWeights, tiny), 1e-6)
     }))
 
+  it('takes learned positions where computed ones would be', () =>
+    quiet(() => {
+      const shape: BackboneShape = { ...plainBackbone(tiny), positions: 'learned' }
+      const backbone = openBackbone(shape, 'cpu')
+      expect(backbone.rows.at(-1)).toMatchObject({ name: 'pos_embed', shape: [15, 24] })
+      const learned = stirredParameters({ rows: backbone.rows })
+      const { tokens: made } = backbone.encodeAll(tinyImages(2), weightsOf(learned))
+      const input = { patches: patchify(tinyImages(2), 2), kept: null, positions: learned.get('pos_embed')! }
+      expectClose(made, encode(input, weightsOf(learned), tiny), 1e-6)
+    }))
+
   it('never masks: it is the encoder of every token, and every pixel of a group reaches cls', () =>
     quiet(() => {
       const pixels = seriesValues(2)
@@ -359,6 +370,7 @@ it.each<[string, Partial<BackboneShape>, RegExp]>([
   ],
   ['an odd width of time', { time: { fields: ['hour'], width: 3, decoderWidth: 4 } }, /model\.timeWidth 3/],
   ['a decoder too narrow', { decoderGroupWidth: 8 }, /Of a width of 16, model\.decoderGroupWidth 8/],
+  ['learned positions of dates', { positions: 'learned' }, /model\.positions "learned": expected one frame/],
   ['what is no multiple of 4', { groupWidth: 6 }, /leave 10 for the place/],
 ])('refuses %s', (_, over, message) => {
   expect(() => checkBackbone({ ...series, ...over })).toThrow(message)

@@ -17,7 +17,7 @@ export const tokens = groups.length * T * L
 export const series: BackboneShape = {
   ...{ dimensions: seriesDimensions, frames: T, groups, groupWidth: 4, decoderGroupWidth: 4 },
   time: { fields: ['month', 'hour'], width: 4, decoderWidth: 4 },
-  referenceResolution: null,
+  ...{ referenceResolution: null, positions: 'fixed' },
 }
 
 export const dates = Float64Array.of(Date.UTC(2020, 1, 29, 13), Date.UTC(2021, 6, 1, 9))

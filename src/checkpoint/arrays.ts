@@ -1,0 +1,63 @@
+/** Weights as plain arrays, for whoever reads or writes them and computes nothing: no LibTorch is needed for that. */
+import { SherdError } from '../errors.ts'
+import type { ArrayOf, DType } from '../tensor/dtype.ts'
+import type { Shape } from '../tensor/tensor.ts'
+
+/** Elements as their bytes say; 16-bit floats come as their bits. */
+export interface StoredArray {
+  readonly dtype: DType
+  readonly shape: Shape
+  readonly data: ArrayOf<DType>
+}
+
+/** An array that is read when it is wanted. */
+export interface WaitingArray {
+  readonly dtype: DType
+  readonly shape: Shape
+  readonly read: () => Promise<ArrayOf<DType>>
+}
+
+export interface FloatArray {
+  readonly shape: Shape
+  readonly data: Float32Array
+}
+
+const single = new Float32Array(1)
+const bits = new Uint32Array(single.buffer)
+
+/** A bfloat16 is the upper half of a float32. */
+function fromBfloat16(half: number): number {
+  bits[0] = half << 16
+  return single[0]!
+}
+
+/** IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
+export function fromFloat16(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1
+  const exponent = (half >> 10) & 31
+  const fraction = half & 1023
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}
+
+/** Floats of any width as float32. Throws `CHECKPOINT` for whole numbers, which are no weights. */
+export function toFloat32(data: ArrayOf<DType>, dtype: DType): Float32Array {
+  switch (dtype) {
+    case 'float32':
+      return data as Float32Array
+    case 'float64':
+      return Float32Array.from(data as Float64Array)
+    case 'float16':
+      return Float32Array.from(data as Uint16Array, fromFloat16)
+    case 'bfloat16':
+      return Float32Array.from(data as Uint16Array, fromBfloat16)
+    case 'uint8':
+    case 'int32':
+    case 'int64':
+    case 'bool':
+      throw new SherdError('CHECKPOINT', `expected floating-point weights, got ${dtype}`)
+    default:
+      return dtype satisfies never
+  }
+}

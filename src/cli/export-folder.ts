@@ -1,0 +1,37 @@
+/** What the exports of folders share: which model, and what is printed. */
+import type { Command } from 'commander'
+import type { Config } from '../config/schema.ts'
+import type { ExportedFolder } from '../run/export-huggingface.ts'
+import { collect } from './options.ts'
+import { print, printJson, warn } from './output.ts'
+
+export interface FolderFlags {
+  readonly model: string
+  readonly out: string
+  readonly preset?: string
+  readonly set: string[]
+  readonly json?: boolean
+}
+
+export const addFolderOptions = (command: Command): Command =>
+  command
+    .requiredOption('--model <path>', 'a run, a checkpoint of it, or a .safetensors file')
+    .requiredOption('--out <dir>', 'folder to write')
+    .option('--preset <name>', 'what the model is, where --model does not say it')
+    .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])
+    .option('--json', 'print the result as JSON')
+
+export async function requestOf({
+  model,
+  preset,
+  set,
+}: FolderFlags): Promise<{ model: string; config?: Config }> {
+  const { configOf } = await import('./bench-config.ts')
+  return preset === undefined ? { model } : { model, config: await configOf(preset, { set, device: 'auto' }) }
+}
+
+export function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {
+  for (const message of warnings) warn(message)
+  if (json) printJson({ kind: 'export', ...exported })
+  else print(`${exported.architecture} (${exported.task}): ${exported.files.join(', ')}`)
+}

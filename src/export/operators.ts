@@ -1,0 +1,279 @@
+/**
+ * LibTorch's operators in ONNX's (opset 17), one row each. A row gets the arguments of the call as LibTorch has them, and the type and
+ * shape of what the call gave. What has no row cannot be exported: a row here is all that it takes.
+ */
+import { SherdError } from '../errors.ts'
+import { dtypeName } from '../tensor/dtype.ts'
+import type { Plain } from '../tensor/record.ts'
+import type { Size } from './general-tape.ts'
+import type { ElementType } from './graph.ts'
+import { elementTypes } from './graph.ts'
+import {
+  type Constant,
+  type GraphBuilder,
+  integers,
+  isConstant,
+  scalar,
+  type Value,
+  type Wanted,
+} from './graph-builder.ts'
+
+export type OperatorArgument = Value | Exclude<Size, number> | Plain | readonly OperatorArgument[]
+
+export interface Translation {
+  readonly g: GraphBuilder
+  readonly args: readonly OperatorArgument[]
+  readonly wanted: readonly Wanted[]
+}
+type Row = (translation: Translation) => Value | readonly Value[]
+
+// Arguments, read as what the row knows them to be
+const isValue = (x: OperatorArgument | undefined): x is Value =>
+  typeof x === 'object' && x !== null && !Array.isArray(x) && 'type' in x
+const unexpected = (what: string, got: unknown): never => {
+  throw new SherdError('VALUE', `expected ${what}, got ${JSON.stringify(got)?.slice(0, 80)}`)
+}
+const value = (x: OperatorArgument | undefined): Value => (isValue(x) ? x : unexpected('a tensor', x))
+const number = (x: OperatorArgument | undefined): number =>
+  typeof x === 'number' ? x : unexpected('a number that does not depend on the batch', x)
+const numbers = (x: OperatorArgument | undefined): number[] =>
+  Array.isArray(x) ? x.map(number) : unexpected('a list of numbers', x)
+const sizes = (x: OperatorArgument | undefined): readonly Size[] =>
+  Array.isArray(x) ? (x as readonly Size[]) : unexpected('a shape', x)
+
+const rank = (x: Value) => x.shape.length
+const axis = (x: Value, dim: OperatorArgument | undefined): number =>
+  number(dim) < 0 ? number(dim) + rank(x) : number(dim)
+const int = (n: number) => ({ int: n })
+const castTo = (type: ElementType) => ({ to: int(elementTypes[type].code) })
+
+/** Whether a constant stored with one row may stand for all of them: the other operand has as many as the result. */
+const spreads = (x: Value, other: Value, { shape }: Wanted): boolean =>
+  !isConstant(other) &&
+  x.shape.every(
+    (size, i) =>
+      typeof size === 'number' ||
+      JSON.stringify(other.shape.at(i - rank(x))) === JSON.stringify(shape.at(i - rank(x))),
+  )
+
+const binary =
+  (op: string): Row =>
+  ({ g, args, wanted: [wanted] }) => {
+    const a = value(args[0])
+    const b = isValue(args[1]) ? args[1] : like(a, number(args[1]))
+    return g.node(
+      op,
+      [spreads(a, b, wanted!) ? a : g.whole(a), spreads(b, a, wanted!) ? b : g.whole(b)],
+      wanted!,
+    )
+  }
+const like = ({ type }: Value, n: number): Constant =>
+  type === 'int64' ? { ...integers([n]), shape: [], stored: [] } : scalar(n)
+const unary =
+  (op: string): Row =>
+  ({ g, args, wanted: [wanted] }) =>
+    g.node(op, [value(args[0])], wanted!)
+const same: Row = ({ args }) => value(args[0])
+/** ONNX compares and reduces no booleans, so they are numbers meanwhile. */
+const asFloat = (g: GraphBuilder, x: Value): Value =>
+  x.type === 'bool' ? g.node('Cast', [x], { type: 'float32', shape: x.shape }, castTo('float32')) : x
+
+/** Reductions whose axes are an attribute in opset 17. */
+const reduce =
+  (op: string): Row =>
+  ({ g, args, wanted: [wanted] }) =>
+    g.node(op, [value(args[0])], wanted!, {
+      ...(args.length > 1 && { axes: { ints: numbers(args[1]) } }),
+      keepdims: int(args[2] === true ? 1 : 0),
+    })
+const sumOver: Row = ({ g, args: [x, dims, keep], wanted: [wanted] }) =>
+  g.node('ReduceSum', [value(x), integers(numbers(dims))], wanted!, { keepdims: int(keep === true ? 1 : 0) })
+
+const permuted = (g: GraphBuilder, x: Value, perm: readonly number[], wanted: Wanted): Value =>
+  g.node('Transpose', [g.whole(x)], wanted, { perm: { ints: perm } })
+
+/** A matrix [out, in] as [in, out], the order in which ONNX's products read it. */
+function turned(weight: Constant): Constant {
+  const [rows, columns] = weight.stored as readonly [number, number]
+  const values = new Float32Array(rows * columns)
+  for (let r = 0; r < rows; r++)
+    for (let c = 0; c < columns; c++) values[c * rows + r] = (weight.values as Float32Array)[r * columns + c]!
+  return { ...weight, values, shape: [columns, rows], stored: [columns, rows] }
+}
+
+const nameOf = (x: Value) => (isConstant(x) ? x.like?.replace(/\.weight$/, '') : undefined)
+
+const linear: Row = ({ g, args, wanted: [wanted] }) => {
+  const [x, weight] = [value(args[0]), value(args[1])]
+  if (!isConstant(weight)) return unexpected('a weight that is a parameter', weight)
+  const name = nameOf(weight)
+  if (!isValue(args[2])) return g.node('MatMul', [x, turned(weight)], { ...wanted!, like: name })
+  const product = g.node('MatMul', [x, turned(weight)], { ...wanted!, like: name && `${name}.product` })
+  return g.node('Add', [product, args[2]], { ...wanted!, like: name })
+}
+
+/** x · Φ(x), with Φ by the error function, in the form that runtimes know and compute in one pass. */
+const gelu: Row = ({ g, args, wanted: [wanted] }) => {
+  const x = value(args[0])
+  const erf = g.node('Erf', [g.node('Div', [x, scalar(Math.SQRT2)], wanted!)], wanted!)
+  const twice = g.node('Mul', [x, g.node('Add', [erf, scalar(1)], wanted!)], wanted!)
+  return g.node('Mul', [twice, scalar(0.5)], { ...wanted!, like: 'Gelu' })
+}
+
+const layerNorm: Row = ({ g, args: [x, shape, weight, bias, epsilon], wanted: [wanted] }) =>
+  g.node(
+    'LayerNormalization',
+    [value(x), value(weight), value(bias)],
+    { ...wanted!, like: nameOf(value(weight)) },
+    {
+      axis: int(-sizes(shape).length),
+      epsilon: { float: number(epsilon) },
+    },
+  )
+
+/** At most one size may depend on the batch: it is what is left. */
+const reshape: Row = ({ g, args, wanted: [wanted] }) => {
+  const open = wanted!.shape.filter((size) => typeof size !== 'number')
+  const shape =
+    open.length > 1
+      ? g.sizes(wanted!.shape)
+      : integers(wanted!.shape.map((n) => (typeof n === 'number' ? n : -1)))
+  return g.node('Reshape', [g.whole(value(args[0])), shape], wanted!)
+}
+
+const unbind: Row = ({ g, args, wanted }) => {
+  const x = value(args[0])
+  const dim = axis(x, args[1])
+  const shape = x.shape.map((size, i) => (i === dim ? 1 : size))
+  const parts = g.nodes(
+    'Split',
+    [x],
+    wanted.map(({ type }) => ({ type, shape })),
+    { axis: int(dim) },
+  )
+  return parts.map((part, i) => g.node('Squeeze', [part, integers([dim])], wanted[i]!))
+}
+
+const slice: Row = ({ g, args: [x, dim, start, length], wanted: [wanted] }) => {
+  const [from, count] = [number(start), number(length)]
+  const bounds = [integers([from]), integers([from + count]), integers([axis(value(x), dim)])]
+  return g.node('Slice', [value(x), ...bounds], wanted!)
+}
+
+const clamp: Row = ({ g, args: [x, low, high], wanted: [wanted] }) => {
+  const raised = typeof low === 'number' ? g.node('Max', [value(x), scalar(low)], wanted!) : value(x)
+  return typeof high === 'number' ? g.node('Min', [raised, scalar(high)], wanted!) : raised
+}
+
+const LARGEST = 3.4028234663852886e38 // of float32: what LibTorch makes of infinity
+
+const withoutNaN: Row = ({ g, args: [x, nan], wanted: [wanted] }) => {
+  const missing = g.node('IsNaN', [value(x)], { type: 'bool', shape: wanted!.shape })
+  const known = g.node('Where', [missing, scalar(typeof nan === 'number' ? nan : 0), value(x)], wanted!)
+  return g.node('Clip', [known, scalar(-LARGEST), scalar(LARGEST)], wanted!)
+}
+
+const anyOver: Row = ({ g, args: [x, dim, keep], wanted: [wanted] }) => {
+  const most = g.node(
+    'ReduceMax',
+    [asFloat(g, value(x))],
+    { type: 'float32', shape: wanted!.shape },
+    {
+      axes: { ints: [axis(value(x), dim)] },
+      keepdims: int(keep === true ? 1 : 0),
+    },
+  )
+  return g.node('Cast', [most], wanted!, castTo('bool'))
+}
+
+const cast: Row = ({ g, args: [x, code], wanted: [wanted] }) =>
+  value(x).type === dtypeName(number(code))
+    ? value(x)
+    : g.node('Cast', [value(x)], wanted!, castTo(wanted!.type))
+
+const compare =
+  (op: string): Row =>
+  ({ g, args: [x, n], wanted: [wanted] }) =>
+    g.node(op, [value(x), isValue(n) ? n : like(value(x), number(n))], wanted!)
+
+const at =
+  (op: string): Row =>
+  ({ g, args: [x, dim, indices], wanted: [wanted] }) =>
+    g.node(op, [g.whole(value(x)), g.whole(value(indices))], wanted!, { axis: int(axis(value(x), dim)) })
+
+export const operators: Readonly<Record<string, Row>> = {
+  // Arithmetic
+  'aten::add.Tensor': binary('Add'),
+  'aten::add.Scalar': binary('Add'),
+  'aten::sub.Tensor': binary('Sub'),
+  'aten::sub.Scalar': binary('Sub'),
+  'aten::mul.Tensor': binary('Mul'),
+  'aten::mul.Scalar': binary('Mul'),
+  'aten::div.Tensor': binary('Div'),
+  'aten::div.Scalar': binary('Div'),
+  'aten::maximum': binary('Max'),
+  'aten::minimum': binary('Min'),
+  'aten::pow.Tensor_Scalar': binary('Pow'),
+  'aten::sqrt': unary('Sqrt'),
+  'aten::abs': unary('Abs'),
+  'aten::exp': unary('Exp'),
+  'aten::log': unary('Log'),
+  'aten::neg': unary('Neg'),
+  'aten::clamp': clamp,
+  // Missing data
+  'aten::isnan': unary('IsNaN'),
+  'aten::nan_to_num': withoutNaN,
+  'aten::any.dim': anyOver,
+  'aten::gt.Scalar': compare('Greater'),
+  // Reductions
+  'aten::sum': ({ g, args, wanted: [wanted] }) =>
+    g.node('ReduceSum', [value(args[0])], wanted!, { keepdims: int(0) }),
+  'aten::sum.dim_IntList': sumOver,
+  'aten::mean': reduce('ReduceMean'),
+  'aten::mean.dim': reduce('ReduceMean'),
+  // Products and networks
+  'aten::matmul': ({ g, args, wanted: [wanted] }) =>
+    g.node('MatMul', [g.whole(value(args[0])), g.whole(value(args[1]))], wanted!),
+  'aten::linear': linear,
+  'aten::gelu': gelu,
+  'aten::softmax.int': ({ g, args: [x, dim], wanted: [wanted] }) =>
+    g.node('Softmax', [value(x)], wanted!, { axis: int(axis(value(x), dim)) }),
+  'aten::layer_norm': layerNorm,
+  // Shape
+  'aten::reshape': reshape,
+  'aten::unsqueeze': reshape,
+  'aten::permute': ({ g, args: [x, dims], wanted: [wanted] }) =>
+    permuted(g, value(x), numbers(dims), wanted!),
+  'aten::transpose.int': ({ g, args: [x, a, b], wanted: [wanted] }) => {
+    const dims = value(x).shape.map((_, i) => i)
+    const [from, to] = [axis(value(x), a), axis(value(x), b)]
+    dims[from] = to
+    dims[to] = from
+    return permuted(g, value(x), dims, wanted!)
+  },
+  'aten::expand': ({ g, args: [x], wanted: [wanted] }) =>
+    g.node('Expand', [g.whole(value(x)), g.sizes(wanted!.shape)], wanted!),
+  'aten::narrow': slice,
+  'aten::select.int': ({ g, args: [x, dim, index], wanted: [wanted] }) =>
+    g.node('Gather', [value(x), { ...integers([number(index)]), shape: [], stored: [] }], wanted!, {
+      axis: int(axis(value(x), dim)),
+    }),
+  'aten::unbind.int': unbind,
+  'aten::cat': ({ g, args: [parts, dim], wanted: [wanted] }) =>
+    g.node(
+      'Concat',
+      (parts as readonly OperatorArgument[]).map((part) => g.whole(value(part))),
+      wanted!,
+      {
+        axis: int(number(dim) < 0 ? number(dim) + wanted!.shape.length : number(dim)),
+      },
+    ),
+  // Indices
+  'aten::index_select': at('Gather'),
+  'aten::gather': at('GatherElements'),
+  // The same values
+  'aten::to.dtype': cast,
+  'aten::contiguous': same,
+  'aten::detach': same,
+  'aten::clone': same,
+}

@@ -1,0 +1,151 @@
+/** What other programs' configurations say of a model, in one form; what its weights show by their shapes is in `foreign-model.ts`. */
+import { z } from 'zod'
+import type { ForeignWeights } from '../checkpoint/foreign.ts'
+import type { LayoutName } from '../checkpoint/layouts.ts'
+import { SherdError } from '../errors.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+
+export interface ForeignFacts {
+  readonly heads: number | null
+  readonly decoderHeads: number | null
+  readonly imageSize: readonly [height: number, width: number] | null
+  readonly layerNormEpsilon: number | null
+  readonly maskRatio: number | null
+  readonly normalizeTarget: boolean | null
+  /** Whether query, key and value have biases. */
+  readonly hasQkvBias: boolean
+  readonly classes: readonly string[] | null
+  readonly statistics: ChannelStatistics | null
+  /** Names of the channels, which only sherd writes. */
+  readonly bands: readonly string[] | null
+}
+
+const count = z.number().int().positive()
+const sides = z.union([count, z.tuple([count, count])])
+const numbers = z.array(z.number()).min(1)
+
+const huggingface = z.object({
+  hidden_act: z.string().optional(),
+  num_attention_heads: count.optional(),
+  decoder_num_attention_heads: count.optional(),
+  image_size: sides.optional(),
+  layer_norm_eps: z.number().positive().optional(),
+  mask_ratio: z.number().optional(),
+  norm_pix_loss: z.boolean().optional(),
+  qkv_bias: z.boolean().optional(),
+  id2label: z.record(z.string(), z.string()).optional(),
+})
+
+const timm = z.object({
+  global_pool: z.string().optional(),
+  label_names: z.array(z.string()).optional(),
+  model_args: z
+    .object({
+      num_heads: count.optional(),
+      img_size: sides.optional(),
+      qkv_bias: z.boolean().optional(),
+      global_pool: z.string().optional(),
+      act_layer: z.string().optional(),
+    })
+    .optional(),
+  pretrained_cfg: z
+    .object({
+      input_size: z.tuple([count, count, count]).optional(),
+      mean: numbers.optional(),
+      std: numbers.optional(),
+      label_names: z.array(z.string()).optional(),
+    })
+    .optional(),
+})
+
+const preprocessorSchema = z.object({ image_mean: numbers.optional(), image_std: numbers.optional() })
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw new SherdError('CHECKPOINT', `${what}: ${z.prettifyError(result.error)}`)
+}
+
+const pairOf = (size: number | readonly [number, number] | undefined) =>
+  size === undefined ? null : typeof size === 'number' ? ([size, size] as const) : size
+
+const statisticsFrom = (mean: number[] | undefined, std: number[] | undefined): ChannelStatistics | null =>
+  mean && std && mean.length === std.length ? { mean, std } : null
+
+function expectGelu(activation: string | undefined): void {
+  if (activation !== undefined && activation !== 'gelu')
+    throw new SherdError(
+      'CHECKPOINT',
+      `its activation is "${activation}"; sherd's blocks have the exact gelu, and would compute something else`,
+    )
+}
+
+/** Labels by number; `LABEL_0` … are what transformers writes for none. */
+function labelsOf(id2label: Readonly<Record<string, string>> | undefined): readonly string[] | null {
+  const labels = Object.entries(id2label ?? {})
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, label]) => label)
+  return labels.length > 0 && !labels.every((label, i) => label === `LABEL_${i}`) ? labels : null
+}
+
+/** What a `preprocessor_config.json`, a `run.json` or an object of mean and std says of normalising. */
+export function statisticsOf(json: unknown, what: string): ChannelStatistics | null {
+  const limits = z.array(z.number().nullable()).optional()
+  const own = z.object({ mean: numbers, std: numbers, low: limits, high: limits })
+  for (const value of [json, (json as { statistics?: unknown } | null)?.statistics]) {
+    const found = own.safeParse(value)
+    if (found.success) return found.data
+  }
+  const { image_mean, image_std } = parsed(preprocessorSchema, json ?? {}, what)
+  return statisticsFrom(image_mean, image_std)
+}
+
+/** Throws `CHECKPOINT` for a configuration of the wrong form, or of a model that computes something else. */
+export function foreignFacts(
+  { config, preprocessor, facts, path }: ForeignWeights,
+  layout: LayoutName,
+): ForeignFacts {
+  const own = z.object({ bands: z.array(z.string()).min(1) }).safeParse(config?.sherd)
+  const bands = own.success ? own.data.bands : null
+  const written = bands && statisticsOf(config?.sherd, `${path}, config.json`)
+  const normalising =
+    written ?? (preprocessor && statisticsOf(preprocessor, `${path}, preprocessor_config.json`))
+  if (layout === 'huggingface') {
+    const told = parsed(huggingface, config ?? {}, `${path}, config.json`)
+    expectGelu(told.hidden_act)
+    return {
+      heads: told.num_attention_heads ?? null,
+      decoderHeads: told.decoder_num_attention_heads ?? null,
+      imageSize: pairOf(told.image_size),
+      layerNormEpsilon: told.layer_norm_eps ?? null,
+      maskRatio: told.mask_ratio ?? null,
+      normalizeTarget: told.norm_pix_loss ?? null,
+      hasQkvBias: told.qkv_bias ?? true,
+      classes: labelsOf(told.id2label),
+      statistics: normalising,
+      bands,
+    }
+  }
+  const told = parsed(timm, config ?? {}, `${path}, config.json`)
+  const { model_args: args, pretrained_cfg: pretrained } = told
+  expectGelu(args?.act_layer)
+  const argument = (name: string) => facts.get(`args.${name}`)
+  const [ratio, normalize, size] = [
+    argument('mask_ratio'),
+    argument('norm_pix_loss'),
+    argument('input_size') ?? argument('img_size'),
+  ]
+  const inputSize = pretrained?.input_size?.slice(1) as [number, number] | undefined
+  return {
+    heads: args?.num_heads ?? null,
+    decoderHeads: null,
+    imageSize: pairOf(args?.img_size) ?? inputSize ?? (typeof size === 'number' ? [size, size] : null),
+    layerNormEpsilon: null,
+    maskRatio: typeof ratio === 'number' ? ratio : null,
+    normalizeTarget: typeof normalize === 'boolean' ? normalize : null,
+    hasQkvBias: args?.qkv_bias ?? true,
+    classes: told.label_names ?? pretrained?.label_names ?? null,
+    statistics: statisticsFrom(pretrained?.mean, pretrained?.std) ?? normalising,
+    bands,
+  }
+}

@@ -1,0 +1,190 @@
+/** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
+import { type FrozenEncoder, tokensOf } from '../evaluate/features.ts'
+import { outputNames } from '../export/encoder-graph.ts'
+import type { Agreement } from '../export/precision.ts'
+import { samplesOf } from '../infer/pixels.ts'
+import { openSession, type Session } from '../infer/session.ts'
+import { layoutOf } from '../model/backbone.ts'
+import { imagesInOrder } from '../prepare/in-order.ts'
+import { type Pixels, pickSamples } from '../prepare/normalize.ts'
+import { draws } from '../random/draws.ts'
+import { subsetOf } from '../source/subset.ts'
+import { narrow } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { toFloats } from '../tensor/tensor.ts'
+import { layoutTokens } from '../token/layout.ts'
+import { pool } from '../token/pool.ts'
+import { inferenceOptions } from './assemble.ts'
+import { type OpenedEncoder, openFor } from './encoder.ts'
+
+/** What samples were compared. */
+export interface Comparison extends Agreement {
+  readonly samples: 'random' | 'images'
+  readonly count: number
+  /** Sizes of the batches. */
+  readonly batches: readonly number[]
+}
+
+export interface Proof {
+  readonly comparisons: readonly Comparison[]
+  /** Images a second, of the median round. */
+  readonly speed: { readonly onnx: number; readonly libtorch: number; readonly batch: number }
+}
+
+export interface ProofSamples {
+  readonly kind: Comparison['samples']
+  readonly batches: readonly Pixels[]
+}
+
+const RANDOM_BATCHES = [1, 2, 5]
+const MOST_IMAGES = 64
+const BATCH_TOKENS = 2048
+const ROUNDS = 5
+
+const batchFor = ({ shape }: FrozenEncoder) =>
+  Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))
+
+/** Noise as an encoder may get it: bytes, or values around the mean of each band with a corner that lacks data. */
+export function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B: number): Pixels {
+  const [H, W] = shape.dimensions.imageSize
+  const C = channels?.length ?? shape.dimensions.channels
+  const { uniform } = draws({ seed: 0, stream: 'export/pixels', epoch: 0, index: B })
+  if (!config.data.bands)
+    return {
+      shape: [B, H, W, C],
+      pixels: Uint8Array.from({ length: B * H * W * C }, () => Math.floor(uniform() * 256)),
+    }
+  const T = shape.frames
+  const values = Float32Array.from({ length: B * T * C * H * W }, (_, i) => {
+    const band = Math.floor(i / (H * W)) % C
+    const channel = channels?.[band] ?? band
+    const isMissing = i % W < W / 2 && Math.floor(i / W) % H < H / 2 && Math.floor(i / (C * H * W)) % 2 === 0
+    return isMissing ? Number.NaN : statistics.mean[channel]! + (4 * uniform() - 2) * statistics.std[channel]!
+  })
+  const facts = new Float64Array(B * (1 + T)).fill(Number.NaN)
+  return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
+}
+
+/** Some of a folder's images, from all over it. */
+async function imageSamples(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
+  const all = await openFor(encoder, dir)
+  const { length } = all.files
+  const count = Math.min(MOST_IMAGES, length)
+  const some = Array.from({ length: count }, (_, i) => Math.floor((i * length) / count))
+  const source = 'pack' in all ? all : subsetOf(all, some)
+  const options = inferenceOptions(encoder.config, source, encoder.machine)
+  const batches: Pixels[] = []
+  let done = 0
+  for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder), maxSkippedShare: 1 })) {
+    batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the pixels are overwritten
+    done += batch.indices.length
+    if (done >= MOST_IMAGES) break
+  }
+  return { kind: 'images', batches }
+}
+
+/** The samples that files are proved with. `images`: a folder of real ones. */
+export async function proofSamples(encoder: OpenedEncoder, images?: string): Promise<ProofSamples[]> {
+  const random = RANDOM_BATCHES.map((B) => randomSamples(encoder, B))
+  const real = images === undefined ? [] : [await imageSamples(encoder, images)]
+  return [{ kind: 'random', batches: random }, ...real]
+}
+
+/** What LibTorch makes of samples, by the names of the outputs. */
+function reference(encoder: FrozenEncoder): (pixels: Pixels) => Record<string, Float32Array> {
+  const tokens = tokensOf(encoder)
+  return (pixels) =>
+    scope(() => {
+      const made = tokens(pixels)
+      const count = made.tokens.shape[1]!
+      return {
+        cls: toFloats(pool.cls(made.tokens)),
+        mean: toFloats(pool.mean(made.tokens, made.present)),
+        patches: toFloats(narrow(made.tokens, 1, 1, count - 1)),
+      }
+    })
+}
+
+/** The smallest cosine of two rows of the same number. */
+export function smallestCosine(a: Float32Array, b: Float32Array, width: number): number {
+  let smallest = 1
+  for (let row = 0; row < a.length; row += width) {
+    let [ab, aa, bb] = [0, 0, 0]
+    for (let i = row; i < row + width; i++) {
+      ab += a[i]! * b[i]!
+      aa += a[i]! ** 2
+      bb += b[i]! ** 2
+    }
+    const cosine = ab / Math.sqrt(aa * bb)
+    if (Number.isNaN(cosine)) return cosine
+    smallest = Math.min(smallest, cosine)
+  }
+  return smallest
+}
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  let largest = a.length === b.length ? 0 : Number.NaN
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!)
+    if (Number.isNaN(difference)) return difference
+    if (difference > largest) largest = difference
+  }
+  return largest
+}
+
+async function compare(session: Session, encoder: FrozenEncoder, samples: ProofSamples): Promise<Comparison> {
+  const expected = reference(encoder)
+  const { width } = encoder.dimensions
+  const worst = { largest: 0, cosine: 1 }
+  for (const batch of samples.batches) {
+    const made = await session.run(samplesOf(batch), outputNames)
+    const right = expected(batch)
+    for (const name of outputNames) {
+      worst.largest = Math.max(worst.largest, largestDifference(made[name].values, right[name]!))
+      if (name !== 'patches')
+        worst.cosine = Math.min(worst.cosine, smallestCosine(made[name].values, right[name]!, width))
+    }
+  }
+  const batches = samples.batches.map(({ shape }) => shape[0])
+  return { samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches, ...worst }
+}
+
+async function race(session: Session, encoder: OpenedEncoder): Promise<Proof['speed']> {
+  const batch = batchFor(encoder)
+  const pixels = randomSamples(encoder, batch)
+  const input = samplesOf(pixels)
+  const tokens = tokensOf(encoder)
+  const sides = {
+    onnx: () => session.run(input, ['cls', 'mean']),
+    libtorch: async () =>
+      scope(() => {
+        const made = tokens(pixels)
+        return [toFloats(pool.cls(made.tokens)), toFloats(pool.mean(made.tokens, made.present))].length
+      }),
+  }
+  const seconds = { onnx: [] as number[], libtorch: [] as number[] }
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const side of ['onnx', 'libtorch'] as const) {
+      const begun = performance.now()
+      await sides[side]()
+      if (round > 0) seconds[side].push((performance.now() - begun) / 1000) // the first one warms up
+    }
+  const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
+  return { onnx: batch / median(seconds.onnx), libtorch: batch / median(seconds.libtorch), batch }
+}
+
+/** Compares the file with LibTorch, and times both. */
+export async function proveOnnx(
+  path: string,
+  encoder: OpenedEncoder,
+  samples: readonly ProofSamples[],
+): Promise<Proof> {
+  const session = await openSession(path, { threads: encoder.machine.threads })
+  try {
+    const comparisons: Comparison[] = []
+    for (const each of samples) comparisons.push(await compare(session, encoder, each))
+    return { comparisons, speed: await race(session, encoder) }
+  } finally {
+    await session.close()
+  }
+}

@@ -1,0 +1,40 @@
+// Writes a graph and runs it by ONNX Runtime, as those who get the file do.
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { checkGraph } from '../../src/export/check-graph.ts'
+import type { Graph } from '../../src/export/graph.ts'
+import { onnxParts, writeParts } from '../../src/export/onnx-file.ts'
+import { type Output, openSession } from '../../src/infer/session.ts'
+
+const folders: string[] = []
+afterAll(() => {
+  for (const dir of folders) rmSync(dir, { recursive: true, force: true })
+})
+
+/** A new folder that is removed after the tests of the file. */
+export async function workFolder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'sherd-export-'))
+  folders.push(dir)
+  return dir
+}
+
+/** The outputs of a graph that is sound. */
+export async function runGraph(
+  graph: Graph,
+  values: ArrayLike<number>,
+  shape: readonly number[],
+): Promise<Record<string, Output>> {
+  checkGraph(graph)
+  const path = join(await workFolder(), 'graph.onnx')
+  writeParts(path, onnxParts(graph, {}, '0'))
+  const session = await openSession(path, { threads: 1 })
+  try {
+    const names = graph.outputs.map(({ name }) => name)
+    return await session.run({ values: Float32Array.from(values), shape }, names)
+  } finally {
+    await session.close()
+  }
+}
