@@ -12,7 +12,7 @@ interface Flags extends ModelFlags {
   readonly json?: boolean
 }
 
-const choices: readonly ExportPrecision[] = ['fp32']
+const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
   addModelOptions(

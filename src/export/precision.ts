@@ -1,5 +1,7 @@
 /** The precisions of an exported file, and how near each must come to LibTorch's float32. */
 import type { Graph } from './graph.ts'
+import { halfWeights } from './half.ts'
+import { quantizeProducts } from './quantize.ts'
 
 export interface Agreement {
   /** The largest absolute difference of any number. */
@@ -19,6 +21,13 @@ export interface PrecisionRow {
 /** A new precision is one row. */
 export const precisions = {
   fp32: { file: 'encoder.onnx', convert: (graph) => graph, mostDifference: 1e-4, leastCosine: 0.99999 },
+  fp16: { file: 'encoder-fp16.onnx', convert: halfWeights, mostDifference: 0.1, leastCosine: 0.999 },
+  int8: {
+    file: 'encoder-int8.onnx',
+    convert: quantizeProducts,
+    mostDifference: Number.POSITIVE_INFINITY,
+    leastCosine: 0.99,
+  },
 } as const satisfies Record<string, PrecisionRow>
 
 export type ExportPrecision = keyof typeof precisions

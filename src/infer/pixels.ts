@@ -13,7 +13,7 @@ export function samplesOf(batch: Pixels): Samples {
   if (rasters) {
     const image = [C, H, W]
     return {
-      values: rasterValues(batch, rasters),
+      values: rasterValues(batch, rasters).slice(), // a copy: ONNX Runtime takes no memory that threads share
       shape: [B, ...(rasters.frames === 1 ? image : [rasters.frames, ...image])],
     }
   }

@@ -50,7 +50,15 @@ export async function openSession(path: string, { threads }: SessionOptions): Pr
   const [input = 'pixels'] = session.inputNames
   return {
     async run(given, wanted) {
-      const results = await session.run({ [input]: new Tensor('float32', given.values, given.shape) }, wanted)
+      const results = await session
+        .run({ [input]: new Tensor('float32', given.values, given.shape) }, wanted)
+        .catch((error: unknown) => {
+          throw new SherdError(
+            'TENSOR',
+            `${path} cannot be run on float32[${given.shape.join(', ')}]: ${messageOf(error)}`,
+            { cause: error },
+          )
+        })
       const outputs = wanted.map((name) => {
         const { dims, data } = results[name]!
         return [name, { shape: dims, values: data as Float32Array }] as const

@@ -39,7 +39,7 @@ export interface ProofSamples {
 const RANDOM_BATCHES = [1, 2, 5]
 const MOST_IMAGES = 64
 const BATCH_TOKENS = 2048
-const ROUNDS = 5
+const ROUNDS = 3
 
 const batchFor = ({ shape }: FrozenEncoder) =>
   Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))

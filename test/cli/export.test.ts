@@ -41,6 +41,16 @@ describe('sherd export onnx', () => {
     expect(readdirSync(join(dir, 'out'))).toEqual(['encoder.onnx'])
   })
 
+  it('writes smaller files, which must come near enough, too', async () => {
+    const { status, json } = await sherd(
+      ['export', 'onnx', ...model, '--out', 'small', '--precision', 'fp16', 'int8', '--json'],
+      { cwd: dir },
+    )
+    expect(status).toBe(0)
+    expect(json()).toMatchObject([{ precision: 'fp16' }, { precision: 'int8' }])
+    expect(readdirSync(join(dir, 'small')).sort()).toEqual(['encoder-fp16.onnx', 'encoder-int8.onnx'])
+  })
+
   it('an exported encoder embeds a folder without LibTorch, as the model does with it', async () => {
     const [withIt, without] = await Promise.all([
       sherd(['embed', 'photos', ...model, '--out', 'with.npy'], { cwd: dir }),

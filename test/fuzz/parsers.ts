@@ -9,6 +9,7 @@ import { flatten, openTorchFile } from '../../src/checkpoint/torch-file.ts'
 import { withOverride } from '../../src/config/overrides.ts'
 import { presetOf } from '../../src/config/presets.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
+import { onnxParts, readMetadata } from '../../src/export/onnx-file.ts'
 import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
 import { initialAdamW } from '../../src/optim/adamw.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -168,6 +169,17 @@ function rasterParsers(dir: string): Parser[] {
 }
 
 /** Weights as PyTorch writes them, and the pickle in them alone, which a sum in the zip would else protect. */
+function onnxParser(dir: string): Parser {
+  const path = join(dir, 'encoder.onnx')
+  const value = { name: 'x', type: 'float32', shape: [{ batch: 1 }, 2] } as const
+  const graph = {
+    ...{ name: 'g', opset: 17, nodes: [], initializers: [], values: [] },
+    ...{ inputs: [value], outputs: [value] },
+  }
+  const file = Buffer.concat(onnxParts(graph, { 'sherd.format': 'x', sherd: '{"a":[1,2,3]}' }, '1'))
+  return { name: 'metadata of ONNX', samples: [file], parse: inPlace(path, () => readMetadata(path)) }
+}
+
 function torchParsers(dir: string): Parser[] {
   const fixtures = join(packageRoot(), 'test/fixtures/weights')
   const files = ['mae.pth', 'odd.pth', 'huggingface-vit/pytorch_model.bin'].map((name) =>
@@ -338,5 +350,6 @@ export async function parsers(dir: string): Promise<Parser[]> {
     ...(await imageParsers(dir)),
     ...rasterParsers(dir),
     ...torchParsers(dir),
+    onnxParser(dir),
   ]
 }
