@@ -53,9 +53,9 @@ describe('a signal', () => {
     ['SIGTERM', 143],
   ] as const)('%s twice ends the process in the middle of a step', async (signal, expected) => {
     const out = `twice-${signal}`
-    // A step of some seconds: LibTorch has the thread, and JavaScript hears nothing.
+    // A step of some seconds, on fast machines too: LibTorch has the thread, and JavaScript hears nothing.
     const slow = {
-      'train.batchSize': 4096,
+      'train.batchSize': 8192,
       'model.depth': 4,
       'model.decoderDepth': 2,
       'data.statistics': 'imagenet',
