@@ -161,7 +161,7 @@ describe('decoding ahead', () => {
       batchSize: 2,
       prefetchBatches: 3,
     })
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000) // a busy machine starts a thread slowly
     rmSync(dir, { recursive: true })
     // Three batches were decoded while this thread slept; the fourth was not, and its files are gone.
     for (const first of [0, 2, 4]) expect([...(await loader.next()).indices]).toEqual([first, first + 1])
