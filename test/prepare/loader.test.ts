@@ -161,13 +161,14 @@ describe('decoding ahead', () => {
       batchSize: 2,
       prefetchBatches: 3,
     })
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000) // a busy machine starts a thread slowly
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000)
     rmSync(dir, { recursive: true })
-    // Three batches were decoded while this thread slept; the fourth was not, and its files are gone.
+    // Three batches were decoded while this thread slept; the fourth and those behind it were not, and their files are gone. Which
+    // of them is missed first depends on how fast the credits come.
     for (const first of [0, 2, 4]) expect([...(await loader.next()).indices]).toEqual([first, first + 1])
     await expect(loader.next()).rejects.toMatchObject({
       code: 'DATA_BROKEN',
-      message: expect.stringMatching(/1 of 12 images[\s\S]*00[67]\.jpg: ENOENT/),
+      message: expect.stringMatching(/1 of 12 images[\s\S]*0(?:0[6-9]|1[01])\.jpg: ENOENT/),
     })
   })
 })
