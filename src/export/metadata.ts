@@ -1,6 +1,6 @@
 /** What an exported file tells of itself beside the graph. All values are texts; those with several parts are JSON. */
 import type { EncoderInput } from './encoder-graph.ts'
-import type { Metadata } from './onnx-file.ts'
+import type { Metadata } from './metadata-in.ts'
 
 export interface ExportFacts {
   readonly version: string

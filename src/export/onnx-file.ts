@@ -14,14 +14,14 @@ import {
   type ValueInfo,
   weightBytes,
 } from './graph.ts'
-import { byteLength, bytes, fieldsIn, float, integer, message, type Parts, packed, text } from './protobuf.ts'
+import { type Metadata, MODEL, metadataIn } from './metadata-in.ts'
+import { byteLength, bytes, float, integer, message, type Parts, packed, text } from './protobuf.ts'
 
 /** What ONNX 1.12 writes for opset 17. */
 const IR_VERSION = 8
 /** Protocol Buffers hold no more. */
 const MOST_BYTES = 2 ** 31 - 1
 
-const MODEL = { irVersion: 1, producer: 2, producerVersion: 3, graph: 7, opset: 8, metadata: 14 }
 const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13 }
 
 const kinds = { float: 1, int: 2, ints: 7 } // AttributeProto.AttributeType
@@ -77,8 +77,6 @@ const graphParts = (graph: Graph): Parts => [
   ...graph.outputs.flatMap((each) => message(GRAPH.output, valueInfo(each))),
   ...graph.values.flatMap((each) => message(GRAPH.value, valueInfo(each))),
 ]
-
-export type Metadata = Readonly<Record<string, string>>
 
 /** The bytes of a file. Throws `VALUE` when the format cannot hold so many. */
 export function onnxParts(graph: Graph, metadata: Metadata, version: string): Parts {
@@ -142,20 +140,7 @@ export function readMetadata(path: string): Metadata {
       const target = new Uint8Array(length)
       return target.subarray(0, readSync(fd, target, 0, length, position))
     }
-    const fields = [...fieldsIn(read, 0, size)]
-    if (!fields.some((field) => field.number === MODEL.graph)) throw new Error('there is no graph in it')
-    return Object.fromEntries(
-      fields
-        .filter((field) => field.number === MODEL.metadata)
-        .map(({ begin, end }) => {
-          const entry = { key: '', value: '' }
-          for (const part of fieldsIn(read, begin, end))
-            entry[part.number === 1 ? 'key' : 'value'] = new TextDecoder().decode(
-              read(part.begin, part.end - part.begin),
-            )
-          return [entry.key, entry.value]
-        }),
-    )
+    return metadataIn(read, size)
   } catch (error) {
     throw broken(messageOf(error), error)
   } finally {
