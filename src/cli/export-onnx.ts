@@ -1,6 +1,7 @@
 /** `sherd export onnx`: a model as graphs for ONNX Runtime. */
 import { type Command, Option } from 'commander'
-import type { GraphName } from '../export/formats.ts'
+import { SherdError } from '../errors.ts'
+import { type GraphName, graphNames } from '../export/formats.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import type { Exported } from '../run/export-onnx.ts'
 import { addModelOptions, type ModelFlags, requestOf } from './encoder-options.ts'
@@ -17,7 +18,6 @@ interface Flags extends ModelFlags {
   readonly json?: boolean
 }
 
-const graphChoices: readonly GraphName[] = ['encoder', 'autoencoder']
 const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
@@ -25,7 +25,7 @@ export function addExportOnnx(root: Command): void {
     .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
     .addOption(
       new Option('--graphs <which...>', 'what of the model')
-        .choices(graphChoices)
+        .choices(graphNames)
         .default(['encoder'], 'encoder'),
     )
     .addOption(
@@ -55,6 +55,8 @@ async function runExport({
   const { MOST_PIXELS } = await import('../export/dynamic-grid.ts')
   const { openModel } = await import('../run/model-parts.ts')
   const wanted = [...new Set(graphs)]
+  if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
+    throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
   const model = openModel(await requestOf({ ...flags, device: 'cpu' }, images), wanted)
   for (const message of model.warnings) warn(message)
   const grid = dynamicGrid === undefined ? null : { most: dynamicGrid === true ? MOST_PIXELS : dynamicGrid }

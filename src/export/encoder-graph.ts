@@ -2,11 +2,12 @@
  * An encoder as a graph from pixels to tokens, recorded from the code that computes them everywhere else: normalising, patches,
  * positions, blocks, pooling. Nothing of the network is written a second time here.
  */
+import { SherdError } from '../errors.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
 import { type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { weightsOf } from '../model/parameters.ts'
-import { narrow } from '../tensor/ops.ts'
+import { narrow, zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { pool } from '../token/pool.ts'
@@ -21,7 +22,8 @@ import {
 } from './dynamic-grid.ts'
 import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
-import { blankPixels, checkExportable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { needsPositions, positionsName, positionsShape } from './positions-input.ts'
 import { sizeName } from './sizes.ts'
 import { translate } from './translate.ts'
 
@@ -40,7 +42,8 @@ export const encoderOutputs = ({ attention = false }: EncoderGraphOptions = {}):
 
 /** The graph, for batches of every size. Throws `VALUE` for what cannot be exported. */
 export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOptions = {}): Graph {
-  checkExportable(encoder)
+  checkRecordable(encoder)
+  checkPositions(encoder)
   const { dynamicGrid } = options
   const symbols = { batch: [2, 3, 5] } as const
   if (!dynamicGrid) {
@@ -60,6 +63,14 @@ export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOpti
   })
 }
 
+function checkPositions({ shape, channels }: ExportedEncoder): void {
+  if (channels && needsPositions(shape))
+    throw new SherdError(
+      'VALUE',
+      'A model that is told dates is exported with all of its bands: leave --bands out.',
+    )
+}
+
 function recordEncoder(
   encoder: ExportedEncoder,
   batch: number,
@@ -69,11 +80,14 @@ function recordEncoder(
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
+    const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
     const side = dynamicGrid && sideTensor(encoder, dynamicGrid)
     return record(
-      { inputs: { [inputName]: pixels, ...(side && { [tableName]: side }) }, named: parameters },
+      { inputs: { [inputName]: pixels, ...told, ...(side && { [tableName]: side }) }, named: parameters },
       () => {
-        const positions = side ? gridPositions(encoder, side, gridOfModel(encoder.dimensions)) : undefined
+        const positions = side
+          ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
+          : told[positionsName]
         const encode = (more: EncodeAllOptions = {}) =>
           backbone.encodeAll(imagesOf(encoder, pixels), weightsOf(parameters), { only, positions, ...more })
         const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
