@@ -16,6 +16,7 @@ import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
 import { openPositions, type PositionOptions, type PositionWidths, rowsOf } from '../token/places.ts'
+import { take } from '../token/take.ts'
 import { checkDimensions, type Dimensions, gridOfModel } from './dimensions.ts'
 import { type EncodeOptions, encodeTokens } from './encoder.ts'
 import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './groups.ts'
@@ -145,6 +146,13 @@ export interface Encoded {
   readonly present: Tensor | null
 }
 
+export interface EncodeAllOptions extends Omit<EncodeOptions, 'present'> {
+  /** Numbers of groups; null for all. */
+  readonly only?: readonly number[] | null
+  /** Of all tokens [N, D], or [B, N, D], where they are not those that the views would be given. */
+  readonly positions?: Tensor | undefined
+}
+
 export interface Backbone {
   readonly shape: BackboneShape
   readonly layout: TokenLayout
@@ -152,14 +160,13 @@ export interface Backbone {
   readonly rows: readonly ParameterRow[]
   /** Throws `SHAPE` for images of another size. */
   cut(images: Images): CutViews
-  /** The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. */
-  encodeKept(cut: CutViews, kept: Tensor, weights: Weights): Tensor
+  /**
+   * The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. `embed`: which tokens are embedded, those that are
+   * kept or all, of which the kept ones are then picked. The numbers are the same; only with `all` does no shape depend on the mask.
+   */
+  encodeKept(cut: CutViews, kept: Tensor, weights: Weights, embed?: 'kept' | 'all'): Tensor
   /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
-  encodeAll(
-    images: Images,
-    weights: Weights,
-    options?: Omit<EncodeOptions, 'present'> & { readonly only?: readonly number[] | null },
-  ): Encoded
+  encodeAll(images: Images, weights: Weights, options?: EncodeAllOptions): Encoded
 }
 
 /** Throws `SHAPE` or `VALUE` for a shape that does not fit together. */
@@ -195,13 +202,14 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },
-    encodeKept: (views, kept, weights) =>
-      encodeTokens(
-        () => placed(views, embedGroups(views.patches, kept, groups, weights), kept, weights),
-        weights,
-        d,
-      ),
-    encodeAll: (images, weights, { only = null, ...options } = {}) =>
+    encodeKept(views, kept, weights, embed = 'kept') {
+      const embedded = () =>
+        embed === 'all'
+          ? take(embedGroups(views.patches, null, groups, weights), kept)
+          : embedGroups(views.patches, kept, groups, weights)
+      return encodeTokens(() => placed(views, embedded(), kept, weights), weights, d)
+    },
+    encodeAll: (images, weights, { only = null, positions, ...options } = {}) =>
       scope(() => {
         const made = cut(images)
         const B = made.views.pixels.shape[0]!
@@ -216,15 +224,14 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
         const attended = present && cat([ones([B, 1], { device }), present], 1) // cls is always there
         const seen = only ?? groups.map((_, g) => g)
         const [own, theirs] = [seen.map((g) => made.patches[g]!), seen.map((g) => groups[g]!)]
-        const tokens = encodeTokens(
-          () => placed(made, embedGroups(own, null, theirs, weights), which, weights),
-          weights,
-          d,
-          {
-            ...options,
-            ...(attended && { present: attended }),
-          },
-        )
+        const embedded = () => {
+          const x = embedGroups(own, null, theirs, weights)
+          return positions ? { x, positions, kept: null } : placed(made, x, which, weights)
+        }
+        const tokens = encodeTokens(embedded, weights, d, {
+          ...options,
+          ...(attended && { present: attended }),
+        })
         return { tokens, present }
       }),
   }

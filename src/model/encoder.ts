@@ -55,7 +55,7 @@ export interface EncoderInput {
   readonly positions: Tensor
 }
 
-export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'present'> {
+export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'onAttention' | 'present'> {
   /** Whether the final norm is applied; default true. */
   readonly norm?: boolean
 }
@@ -66,8 +66,8 @@ export interface EmbeddedTokens {
   readonly x: Tensor
   /** [S, D] */
   readonly positions: Tensor
-  /** [B, K] the row of `positions` that each has. */
-  readonly kept: Tensor
+  /** [B, K] the row of `positions` that each has; null: the n-th has row n. */
+  readonly kept: Tensor | null
 }
 
 /** The latent [B, 1 + K, D] of embedded tokens after the final norm; row 0 is cls. `embedded` is called inside a scope. */

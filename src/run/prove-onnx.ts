@@ -1,6 +1,9 @@
 /** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
-import { type FrozenEncoder, tokensOf } from '../evaluate/features.ts'
-import { outputNames } from '../export/encoder-graph.ts'
+import type { FrozenEncoder } from '../evaluate/features.ts'
+import { atSize, type ImageSize } from '../export/dynamic-grid.ts'
+import type { GraphName } from '../export/formats.ts'
+import { type GraphOptions, graphs, type ModelParts } from '../export/graphs.ts'
+import { type ExportedEncoder, inputName } from '../export/pixels-input.ts'
 import type { Agreement } from '../export/precision.ts'
 import { samplesOf } from '../infer/pixels.ts'
 import { openSession, type Session } from '../infer/session.ts'
@@ -9,11 +12,7 @@ import { imagesInOrder } from '../prepare/in-order.ts'
 import { type Pixels, pickSamples } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { subsetOf } from '../source/subset.ts'
-import { narrow } from '../tensor/ops.ts'
-import { scope } from '../tensor/scope.ts'
-import { toFloats } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
-import { pool } from '../token/pool.ts'
 import { inferenceOptions } from './assemble.ts'
 import { type OpenedEncoder, openFor } from './encoder.ts'
 
@@ -23,6 +22,8 @@ export interface Comparison extends Agreement {
   readonly count: number
   /** Sizes of the batches. */
   readonly batches: readonly number[]
+  /** Height and width of the samples, where they were several. */
+  readonly sizes?: readonly ImageSize[] | undefined
 }
 
 export interface Proof {
@@ -61,12 +62,17 @@ export function randomSamples({ shape, statistics, channels, config }: OpenedEnc
     const isMissing = i % W < W / 2 && Math.floor(i / W) % H < H / 2 && Math.floor(i / (C * H * W)) % 2 === 0
     return isMissing ? Number.NaN : statistics.mean[channel]! + (4 * uniform() - 2) * statistics.std[channel]!
   })
-  const facts = new Float64Array(B * (1 + T)).fill(Number.NaN)
+  // Dates from 2000 to 2030; every third is unknown, and so are metres a pixel.
+  const facts = Float64Array.from({ length: B * (1 + T) }, (_, i) =>
+    i % (1 + T) === 0 || i % 3 === 0
+      ? Number.NaN
+      : Date.UTC(2000 + Math.floor(30 * uniform()), 12 * uniform()),
+  )
   return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
 }
 
 /** Some of a folder's images, from all over it. */
-async function imageSamples(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
+export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
   const all = await openFor(encoder, dir)
   const { length } = all.files
   const count = Math.min(MOST_IMAGES, length)
@@ -83,26 +89,21 @@ async function imageSamples(encoder: OpenedEncoder, dir: string): Promise<ProofS
   return { kind: 'images', batches }
 }
 
-/** The samples that files are proved with. `images`: a folder of real ones. */
-export async function proofSamples(encoder: OpenedEncoder, images?: string): Promise<ProofSamples[]> {
-  const random = RANDOM_BATCHES.map((B) => randomSamples(encoder, B))
-  const real = images === undefined ? [] : [await imageSamples(encoder, images)]
-  return [{ kind: 'random', batches: random }, ...real]
-}
+/** Noise in batches of several sizes, of images of these sizes. */
+export const randomProof = (
+  encoder: OpenedEncoder & ExportedEncoder,
+  sizes: readonly ImageSize[],
+): ProofSamples => ({
+  kind: 'random',
+  batches: sizes.flatMap((size) => RANDOM_BATCHES.map((B) => randomSamples(atSize(encoder, size), B))),
+})
 
-/** What LibTorch makes of samples, by the names of the outputs. */
-function reference(encoder: FrozenEncoder): (pixels: Pixels) => Record<string, Float32Array> {
-  const tokens = tokensOf(encoder)
-  return (pixels) =>
-    scope(() => {
-      const made = tokens(pixels)
-      const count = made.tokens.shape[1]!
-      return {
-        cls: toFloats(pool.cls(made.tokens)),
-        mean: toFloats(pool.mean(made.tokens, made.present)),
-        patches: toFloats(narrow(made.tokens, 1, 1, count - 1)),
-      }
-    })
+/** What is compared. */
+export interface ProofSubject {
+  readonly graph: GraphName
+  readonly model: OpenedEncoder & ModelParts
+  readonly options: GraphOptions
+  readonly samples: readonly ProofSamples[]
 }
 
 /** The smallest cosine of two rows of the same number. */
@@ -132,35 +133,47 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
   return largest
 }
 
-async function compare(session: Session, encoder: FrozenEncoder, samples: ProofSamples): Promise<Comparison> {
-  const expected = reference(encoder)
-  const { width } = encoder.dimensions
+async function compare(
+  session: Session,
+  { graph, model, options }: Omit<ProofSubject, 'samples'>,
+  samples: ProofSamples,
+): Promise<Comparison> {
+  const { outputs, more, reference, vectors } = graphs[graph]
+  const names = outputs(options)
+  const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
-  for (const batch of samples.batches) {
-    const made = await session.run(samplesOf(batch), outputNames)
-    const right = expected(batch)
-    for (const name of outputNames) {
-      worst.largest = Math.max(worst.largest, largestDifference(made[name].values, right[name]!))
-      if (name !== 'patches')
-        worst.cosine = Math.min(worst.cosine, smallestCosine(made[name].values, right[name]!, width))
+  for (const [i, batch] of samples.batches.entries()) {
+    const [, H, W] = batch.shape
+    const own = atSize(model, [H, W])
+    const others = more(own, batch, i)
+    const made = await session.run({ [inputName]: samplesOf(batch), ...others }, names)
+    const right = reference(own, names)(batch, others)
+    for (const name of names) {
+      const [a, b] = [made[name]!.values, right[name]!]
+      worst.largest = Math.max(worst.largest, largestDifference(a, b))
+      const width = widths[name]
+      if (width !== undefined) worst.cosine = Math.min(worst.cosine, smallestCosine(a, b, width))
     }
   }
   const batches = samples.batches.map(({ shape }) => shape[0])
-  return { samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches, ...worst }
+  const sizes = new Map(samples.batches.map(({ shape: [, H, W] }) => [`${H} × ${W}`, [H, W] as const]))
+  return {
+    ...{ samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches },
+    ...(sizes.size > 1 && { sizes: [...sizes.values()] }),
+    ...worst,
+  }
 }
 
-async function race(session: Session, encoder: OpenedEncoder): Promise<Proof['speed']> {
-  const batch = batchFor(encoder)
-  const pixels = randomSamples(encoder, batch)
-  const input = samplesOf(pixels)
-  const tokens = tokensOf(encoder)
+async function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
+  const { more, reference, timed } = graphs[graph]
+  const batch = batchFor(model)
+  const pixels = randomSamples(model, batch)
+  const others = more(model, pixels, 0)
+  const input = { [inputName]: samplesOf(pixels), ...others }
+  const compute = reference(model, timed)
   const sides = {
-    onnx: () => session.run(input, ['cls', 'mean']),
-    libtorch: async () =>
-      scope(() => {
-        const made = tokens(pixels)
-        return [toFloats(pool.cls(made.tokens)), toFloats(pool.mean(made.tokens, made.present))].length
-      }),
+    onnx: () => session.run(input, timed),
+    libtorch: async () => compute(pixels, others),
   }
   const seconds = { onnx: [] as number[], libtorch: [] as number[] }
   for (let round = 0; round <= ROUNDS; round++)
@@ -174,16 +187,12 @@ async function race(session: Session, encoder: OpenedEncoder): Promise<Proof['sp
 }
 
 /** Compares the file with LibTorch, and times both. */
-export async function proveOnnx(
-  path: string,
-  encoder: OpenedEncoder,
-  samples: readonly ProofSamples[],
-): Promise<Proof> {
-  const session = await openSession(path, { threads: encoder.machine.threads })
+export async function proveOnnx(path: string, subject: ProofSubject): Promise<Proof> {
+  const session = await openSession(path, { threads: subject.model.machine.threads })
   try {
     const comparisons: Comparison[] = []
-    for (const each of samples) comparisons.push(await compare(session, encoder, each))
-    return { comparisons, speed: await race(session, encoder) }
+    for (const each of subject.samples) comparisons.push(await compare(session, subject, each))
+    return { comparisons, speed: await race(session, subject) }
   } finally {
     await session.close()
   }
