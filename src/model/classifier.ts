@@ -29,10 +29,16 @@ export const heads = {
   mean: { pooling: 'mean', norm: 'fc_norm' },
   /** The mean of the patches' tokens behind the encoder's norm: what a linear probe reads. */
   'normed-mean': { pooling: 'mean', norm: 'norm' },
+  /** The cls token before any norm: what a linear probe reads of the encoder of a classifier whose head is on `mean`. */
+  'plain-cls': { pooling: 'cls', norm: 'fc_norm' },
 } as const satisfies Record<string, HeadRow>
 
 export type Head = keyof typeof heads
 export const headNames = Object.keys(heads) as readonly Head[]
+
+/** The head that reads a feature of an encoder with that norm: there is one for each. */
+export const headReading = (pooling: Pooling, norm: EncoderNorm): Head =>
+  headNames.find((name) => heads[name].pooling === pooling && heads[name].norm === norm)!
 
 export interface ClassifierShape {
   readonly backbone: BackboneShape

@@ -1,16 +1,17 @@
 /** A classifier as a file: what `sherd evaluate --save` writes, opened again, and what it makes of a folder's images. */
 
+import type { StoredArray } from '../checkpoint/arrays.ts'
 import { SherdError } from '../errors.ts'
 import { type FrozenClassifier, logitsOf } from '../evaluate/classifier.ts'
-import { classifierRows, heads } from '../model/classifier.ts'
-import type { Parameters } from '../model/parameters.ts'
+import { classifierRows, headReading, heads } from '../model/classifier.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { scope } from '../tensor/scope.ts'
-import { toFloats } from '../tensor/tensor.ts'
+import { type Tensor, toFloats } from '../tensor/tensor.ts'
 import { inferenceOptions } from './assemble.ts'
 import { type EncoderRequest, findWeights, type OpenedEncoder, openFor, openFound } from './encoder.ts'
+import type { ChosenMap } from './evaluate.ts'
 import { inferenceBatch, type Progress } from './features.ts'
 import { writeWeights } from './weights-file.ts'
 import { type ClassifierFacts, weightsMetadata } from './weights-metadata.ts'
@@ -19,7 +20,7 @@ export type OpenedClassifier = OpenedEncoder & FrozenClassifier
 
 export interface SavedClassifier extends ClassifierFacts {
   /** Of the encoder and the head, under the names of `classifierRows`. */
-  readonly parameters: Parameters
+  readonly parameters: ReadonlyMap<string, Tensor | StoredArray>
   /** What it learned by. */
   readonly protocol: string
   /** Of a frozen encoder: its pretraining steps. */
@@ -36,6 +37,23 @@ export function saveClassifier(
     ...{ config, statistics, bands, protocol, classifier: { head, classes } },
   })
   writeWeights(path, parameters, { ...metadata, ...(step !== null && { step: String(step) }) })
+}
+
+/** A probe's map on features of an encoder, as the classifier that it is. Throws `RUN`. */
+export function saveProbe(
+  path: string,
+  encoder: OpenedEncoder,
+  { map, classes }: { readonly map: ChosenMap; readonly classes: readonly string[] },
+): void {
+  const { parameters, dimensions, origin, norm = 'norm' } = encoder
+  const shape = [classes.length, dimensions.width]
+  const all = new Map<string, Tensor | StoredArray>(parameters)
+  all.set('head.weight', { dtype: 'float32', shape, data: map.weight })
+  all.set('head.bias', { dtype: 'float32', shape: [classes.length], data: map.bias })
+  saveClassifier(path, encoder, {
+    ...{ classes, head: headReading(map.pooling, norm), protocol: 'linear', step: origin.step },
+    parameters: all,
+  })
 }
 
 /** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */

@@ -165,11 +165,19 @@ export interface WantedParameters {
   readonly rows: readonly ParameterRow[]
   readonly norm: EncoderNorm
 }
-export type Wanting = (shape: BackboneShape, has: (name: string) => boolean) => WantedParameters
+/** `only`: the groups of bands that will be seen; null for all. */
+export type Wanting = (
+  shape: BackboneShape,
+  has: (name: string) => boolean,
+  only: readonly number[] | null,
+) => WantedParameters
 
-/** An encoder with the norm that it has: a classifier of the mean has none but `fc_norm`. */
+/** The norm of an encoder by what its file has: that of a classifier of the mean has no other than `fc_norm`. */
+export const encoderNorm = (has: (name: string) => boolean): EncoderNorm =>
+  has('fc_norm.weight') && !has('norm.weight') ? 'fc_norm' : 'norm'
+
 const encoderAlone: Wanting = (shape, has) => {
-  const norm = has('fc_norm.weight') && !has('norm.weight') ? 'fc_norm' : 'norm'
+  const norm = encoderNorm(has)
   return { norm, rows: normedRows(shape, norm) }
 }
 
@@ -191,21 +199,22 @@ export function openFound(
   const { device, precision } = machine
   const shape = backboneOf(config)
   const part = request.bands ? partOf(config, request.bands) : null
+  const only = part?.groups ?? null
   const { parameters, norm } = weights
     ? scope(() => {
         const { tensors } = readSafetensors(weights)
-        const { rows, norm } = wanting(shape, (name) => tensors.has(name))
+        const { rows, norm } = wanting(shape, (name) => tensors.has(name), only)
         const wanted = new Set(rows.map(({ name }) => name))
         const stored = new Map([...tensors].filter(([name]) => wanted.has(name)))
         return { norm, parameters: loadParameters(rows, stored, device) }
       })
     : randomParameters(
-        wanting(shape, () => false),
+        wanting(shape, () => false, only),
         { seed: request.seed ?? config.train.seed, device },
       )
   return {
     ...{ config, machine, shape, dimensions: shape.dimensions },
-    ...{ only: part?.groups ?? null, channels: part?.channels ?? null, bands: part?.bands ?? null },
+    ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
     ...{ parameters, norm, statistics, device, precision },
     origin: { path: weights ? resolve(request.model) : 'random', step },
     warnings,

@@ -16,9 +16,9 @@ export function openWeightsFile(given: string, option = '--save'): string {
   const path = resolve(given)
   if (!path.endsWith('.safetensors'))
     throw new SherdError('USAGE', `${option}: expected a name that ends in .safetensors, got ${given}`)
+  makeFolder(dirname(path))
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
     throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
-  makeFolder(dirname(path))
   const draft = `${path}.writing`
   try {
     closeSync(openSync(draft, 'w'))
