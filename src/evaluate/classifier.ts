@@ -1,4 +1,5 @@
 /** A classifier that is used, not trained: a frozen encoder with a head. */
+import type { Encoded } from '../model/backbone.ts'
 import { applyLinear } from '../model/block.ts'
 import { type Head, heads } from '../model/classifier.ts'
 import { weightsOf, within } from '../model/parameters.ts'
@@ -15,18 +16,20 @@ export interface FrozenClassifier extends FrozenEncoder {
   readonly classes: readonly string[]
 }
 
+/** Its logits [B, classes] of the encoder's tokens. */
+export function headLogits(classifier: FrozenClassifier, encoded: Encoded): Tensor {
+  const { pooling } = heads[classifier.head]
+  return scope(() => {
+    const vectors = pooledOf(classifier, encoded)
+    return applyLinear(vectors[pooling], within(weightsOf(classifier.parameters), 'head'))
+  })
+}
+
 /**
  * pixels → logits [B, classes]. The head is computed in float32 whatever the encoder's precision: it is small, and that of a probe divides
  * by deviations.
  */
 export function logitsOf(classifier: FrozenClassifier): (pixels: Pixels) => Tensor {
   const tokens = tokensOf(classifier)
-  const { pooling } = heads[classifier.head]
-  return (pixels) =>
-    noGrad(() =>
-      scope(() => {
-        const vectors = pooledOf(classifier, tokens(pixels))
-        return applyLinear(vectors[pooling], within(weightsOf(classifier.parameters), 'head'))
-      }),
-    )
+  return (pixels) => noGrad(() => scope(() => headLogits(classifier, tokens(pixels))))
 }

@@ -1,7 +1,8 @@
 /** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
-import { type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
+import { type Backbone, type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
 import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { Dimensions } from '../model/dimensions.ts'
+import type { EncodeOptions } from '../model/encoder.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
 import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
@@ -67,16 +68,27 @@ function spreadBands(pixels: Tensor, channels: readonly number[], all: number): 
   })
 }
 
+/** What an encoder makes of images, by its backbone: all that it may see, normed as its tokens are. */
+export const encodeImages = (
+  { parameters, only = null, norm = 'norm' }: FrozenEncoder,
+  backbone: Backbone,
+  images: Images,
+  options: Pick<EncodeOptions, 'onAttention'> = {},
+): Encoded => backbone.encodeAll(images, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
+
 /** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. They are normed, but for an encoder whose norm is `fc_norm`. */
-export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Encoded {
-  const { shape, parameters, device, precision, only = null, norm = 'norm' } = encoder
+export function tokensOf(
+  encoder: FrozenEncoder,
+  options: Pick<EncodeOptions, 'onAttention'> = {},
+): (pixels: Pixels) => Encoded {
+  const { shape, device, precision } = encoder
   const backbone = openBackbone(shape, device)
   return (pixels) =>
     noGrad(() =>
       scope(() => {
         const images = imagesFor(encoder, pixels)
         const { tokens, present } = autocast({ device, dtype: precision }, () =>
-          backbone.encodeAll(images, weightsOf(parameters), { only, norm: norm === 'norm' }),
+          encodeImages(encoder, backbone, images, options),
         )
         return { tokens: toDtype(tokens, 'float32'), present }
       }),

@@ -1,5 +1,5 @@
 /** A segmenter that is used, not trained: a frozen encoder with a head on the tokens of its patches. */
-import { layoutOf } from '../model/backbone.ts'
+import { type Encoded, layoutOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type ParameterRow, type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Pixels } from '../prepare/normalize.ts'
@@ -73,19 +73,19 @@ export function trainedHeadOf(
   }
 }
 
-/** pixels → logits [B, classes, H, W]. The head is computed in float32, whatever the encoder's precision. */
-export function pixelLogitsOf(segmenter: FrozenSegmenter): (pixels: Pixels) => Tensor {
-  const tokens = tokensOf(segmenter)
+/** Its logits [B, classes, H, W] of the encoder's tokens. */
+export function decodeHeadLogits(segmenter: FrozenSegmenter, { tokens, present }: Encoded): Tensor {
   const layout = layoutOf(segmenter.shape)
   const groups = segmenter.only?.length ?? layout.groups
   const { trained, of } = trainedHeadOf(segmenter, -1)
-  const weights = weightsOf(trained.parameters)
-  return (pixels) =>
-    noGrad(() =>
-      scope(() => {
-        const encoded = tokens(pixels)
-        const places = locationTokens(encoded.tokens, encoded.present, { ...layout, groups })
-        return pixelLogits(places, weights, trained.head, of)
-      }),
-    )
+  return scope(() => {
+    const places = locationTokens(tokens, present, { ...layout, groups })
+    return pixelLogits(places, weightsOf(trained.parameters), trained.head, of)
+  })
+}
+
+/** pixels → logits [B, classes, H, W]. The head is computed in float32, whatever the encoder's precision. */
+export function pixelLogitsOf(segmenter: FrozenSegmenter): (pixels: Pixels) => Tensor {
+  const tokens = tokensOf(segmenter)
+  return (pixels) => noGrad(() => scope(() => decodeHeadLogits(segmenter, tokens(pixels))))
 }

@@ -30,12 +30,16 @@ export const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Gather', 'GatherElements', 'ReduceSum'].map((op) => [op, moved])),
   ...Object.fromEntries(['Transpose', 'Identity'].map((op) => [op, moved])),
   Concat: (inputs, outputs) => allOf([...inputs, ...outputs]),
+  TopK: ([x, k], outputs) => numeric.includes(x!) && k === 'int64' && `${outputs}` === `${x},int64`,
   Shape: (_, outputs) => outputs[0] === 'int64',
   Cast: (_, outputs, { attributes: { to } }) =>
     to !== undefined && 'int' in to && elementTypes[outputs[0]!].code === to.int,
   IsNaN: (inputs, outputs) => isFloat(inputs[0]) && outputs[0] === 'bool',
   Where: ([condition, ...inputs], outputs) => condition === 'bool' && allOf([...inputs, ...outputs]),
   Greater: compared,
+  Conv: floats,
+  Resize: ([x, roi, scales, sizes], outputs) =>
+    isFloat(x) && outputs[0] === x && roi === undefined && scales === undefined && sizes === 'int64',
   DynamicQuantizeLinear: ([x], outputs) => x === 'float32' && `${outputs}` === 'uint8,float32,uint8',
   MatMulInteger: ([a, b, aZero], outputs) =>
     a === 'uint8' && b === 'int8' && aZero === 'uint8' && outputs[0] === 'int32',

@@ -1,10 +1,10 @@
-// Every row of the table against LibTorch: recorded with batches of two and three, run with five.
+// Every row of the table against LibTorch: recorded with batches of two, three and four, run with five.
 import { describe, expect, it } from 'vitest'
 import { generalTape } from '../../src/export/general-tape.ts'
 import { operators } from '../../src/export/operators.ts'
 import { translate } from '../../src/export/translate.ts'
 import { ops } from '../../src/index.ts'
-import { call, callMany } from '../../src/tensor/call.ts'
+import { type Argument, call, callMany } from '../../src/tensor/call.ts'
 import { dtypeCode } from '../../src/tensor/dtype.ts'
 import { record } from '../../src/tensor/record.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -30,6 +30,12 @@ const integers = (values: readonly number[], shape: readonly number[]) =>
   fromArray(BigInt64Array.from(values, BigInt), shape, 'int64')
 const batch = (x: Tensor) => x.shape[0]!
 const float = (x: Tensor) => ops.toDtype(x, 'float32')
+
+const picture = (x: Tensor) => ops.unsqueeze(x, 1)
+const convolved = (x: Tensor, shape: number[], bias: Tensor, how: Argument[]) =>
+  call('conv2d', picture(x), tensor(wave(product(shape), 7), shape), bias, ...how)
+const enlarged = (x: Tensor, size: number[], corners: boolean) =>
+  call('upsample_bilinear2d', picture(x), size, corners, null, null)
 
 const rows: Record<string, Row> = {
   'add a tensor': { uses: ['add.Tensor'], body: (x) => ops.add(x, row) },
@@ -96,6 +102,27 @@ const rows: Record<string, Row> = {
   gelu: { uses: ['gelu'], body: (x) => ops.gelu(ops.mul(x, 4)) },
   softmax: { uses: ['softmax.int'], body: (x) => ops.softmax(ops.mul(x, 3), 1) },
   'layer norm': { uses: ['layer_norm'], body: (x) => ops.layerNorm(x, row, tensor(wave(4, 6), [4]), 1e-3) },
+  'a convolution of 3 × 3 with zeros around': {
+    uses: ['conv2d'],
+    body: (x) => convolved(x, [5, 1, 3, 3], tensor(wave(5, 8), [5]), [[1, 1], [1, 1], [1, 1], 1]),
+  },
+  'a convolution with strides, dilated, in groups, without bias': {
+    uses: ['conv2d'],
+    body: (x) =>
+      call(
+        'conv2d',
+        ops.reshape(ops.cat([x, ops.mul(x, 2)], 1), [batch(x), 2, 3, 4]),
+        ...[tensor(wave(24, 7), [4, 1, 2, 3]), null, [2, 1], [1, 2], [1, 2], 2],
+      ),
+  },
+  'enlarging bilinearly': {
+    uses: ['upsample_bilinear2d'],
+    body: (x) => enlarged(x, [7, 12], false),
+  },
+  'enlarging bilinearly to the corners': {
+    uses: ['upsample_bilinear2d'],
+    body: (x) => enlarged(x, [9, 10], true),
+  },
   reshape: { uses: ['reshape'], body: (x) => ops.reshape(x, [batch(x) * 3, 2, 2]) },
   unsqueeze: { uses: ['unsqueeze'], body: (x) => ops.unsqueeze(x, -1) },
   permute: { uses: ['permute'], body: (x) => ops.permute(x, [2, 0, 1]) },
@@ -115,6 +142,18 @@ const rows: Record<string, Row> = {
     uses: ['gather'],
     body: (x) => ops.gather(x, 1, ops.expand(integers([2, 0], [1, 2, 1]), [batch(x), 2, 4])),
   },
+  'sort, read by its indices': {
+    uses: ['sort.stable', 'gather'],
+    body: (x) => ops.gather(x, 1, ops.argsort(x, 1)),
+  },
+  'narrow by the batch': {
+    uses: ['narrow'],
+    body: (x) => ops.narrow(ops.reshape(x, [batch(x) * 3, 4]), 0, batch(x), batch(x) + 1),
+  },
+  'narrow from the batch to the end': {
+    uses: ['narrow'],
+    body: (x) => ops.narrow(ops.reshape(x, [batch(x) * 3, 4]), 0, batch(x), batch(x) * 2),
+  },
   'a cast to the same type': {
     uses: ['to.dtype'],
     body: (x) => ops.add(call('to.dtype', x, dtypeCode('float32')), 1),
@@ -131,14 +170,17 @@ const rows: Record<string, Row> = {
 
 const input = (B: number, values: Row['values'] = wave) => tensor(values(B * 12), [B, 3, 4])
 
-function recorded({ body, values }: Row, B: number) {
-  const x = input(B, values)
-  return { tape: record({ inputs: { x }, named: new Map() }, () => ({ y: body(x) })), batch: B }
-}
+const recorded = ({ body, values }: Row) =>
+  generalTape({ batch: [2, 3, 4] }, ({ batch = 0 }) =>
+    scope(() => {
+      const x = input(batch, values)
+      return record({ inputs: { x }, named: new Map() }, () => ({ y: body(x) }))
+    }),
+  )
 
 describe('the operators', () => {
   it.each(Object.entries(rows))('%s', async (_, each) => {
-    const tape = scope(() => generalTape(recorded(each, 2), recorded(each, 3)))
+    const tape = recorded(each)
     for (const name of each.uses) expect(tape.calls.map((made) => made.name)).toContain(`aten::${name}`)
 
     const graph = translate('test', tape)
@@ -171,7 +213,7 @@ describe('the operators', () => {
 
   it('that are in no row are named, with their place', () => {
     const each: Row = { uses: [], body: (x) => call('sin', ops.add(x, 1)) }
-    const tape = scope(() => generalTape(recorded(each, 2), recorded(each, 3)))
+    const tape = recorded(each)
     expect(() => translate('test', tape)).toThrow('Cannot export operator 2 of 2, aten::sin')
   })
 })
