@@ -4,12 +4,14 @@ import type { GraphName } from '../export/formats.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import type { Exported } from '../run/export-onnx.ts'
 import { addModelOptions, type ModelFlags, requestOf } from './encoder-options.ts'
+import { wholeNumber } from './options.ts'
 import { print, printJson, warn } from './output.ts'
 
 interface Flags extends ModelFlags {
   readonly out: string
   readonly graphs?: readonly GraphName[]
   readonly attention?: boolean
+  readonly dynamicGrid?: number | true
   readonly precision: readonly ExportPrecision[]
   readonly images?: string
   readonly json?: boolean
@@ -31,6 +33,11 @@ export function addExportOnnx(root: Command): void {
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
     )
     .option('--attention', 'let the encoder give the attention of cls in every block, too')
+    .option(
+      '--dynamic-grid [pixels]',
+      'let the encoder take any height and width that the patch divides, up to so many pixels (2048)',
+      wholeNumber(1),
+    )
     .option('--images <dir>', 'compare on images of this folder, besides random ones')
     .option('--json', 'print the result as JSON, a line for each file')
     .action(runExport)
@@ -42,15 +49,25 @@ async function runExport({
   precision,
   images,
   attention = false,
+  dynamicGrid,
   ...flags
 }: Flags): Promise<void> {
   const { exportOnnx } = await import('../run/export-onnx.ts')
+  const { MOST_PIXELS } = await import('../export/dynamic-grid.ts')
   const { openModel, usualGraphs } = await import('../run/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
   const wanted = [...new Set(graphs ?? usualGraphs(request))]
   const model = openModel(request, wanted)
   for (const message of model.warnings) warn(message)
-  const options = { out, images, attention, graphs: wanted, precisions: [...new Set(precision)] }
+  const grid = dynamicGrid === undefined ? null : { most: dynamicGrid === true ? MOST_PIXELS : dynamicGrid }
+  const options = {
+    out,
+    images,
+    attention,
+    dynamicGrid: grid,
+    graphs: wanted,
+    precisions: [...new Set(precision)],
+  }
   for await (const exported of exportOnnx({ model, ...options }))
     if (flags.json) printJson(exported)
     else print(describe(exported))
@@ -61,8 +78,9 @@ function describe({ file, bytes, comparisons, speed }: Exported): string {
   return [
     `${file}: ${(bytes / 1e6).toFixed(1)} MB`,
     ...comparisons.map(
-      ({ samples, count, batches, largest, cosine }) =>
-        `  ${count} ${samples === 'random' ? 'random samples' : 'images'} in batches of ${[...new Set(batches)].join(', ')}: ` +
+      ({ samples, count, batches, sizes, largest, cosine }) =>
+        `  ${count} ${samples === 'random' ? 'random samples' : 'images'} in batches of ${[...new Set(batches)].join(', ')}` +
+        `${sizes ? ` and sizes of ${sizes.map((size) => size.join(' × ')).join(', ')}` : ''}: ` +
         `largest difference ${largest.toExponential(2)}, smallest cosine ${cosine.toFixed(6)}`,
     ),
     `  ${onnx.toFixed(1)} images/s; LibTorch in float32 ${libtorch.toFixed(1)} (batches of ${batch})`,

@@ -1,8 +1,13 @@
 /** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
-import { type Backbone, type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
+import {
+  type Backbone,
+  type BackboneShape,
+  type EncodeAllOptions,
+  type Encoded,
+  openBackbone,
+} from '../model/backbone.ts'
 import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { Dimensions } from '../model/dimensions.ts'
-import type { EncodeOptions } from '../model/encoder.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
 import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
@@ -73,13 +78,13 @@ export const encodeImages = (
   { parameters, only = null, norm = 'norm' }: FrozenEncoder,
   backbone: Backbone,
   images: Images,
-  options: Pick<EncodeOptions, 'onAttention'> = {},
+  options: Pick<EncodeAllOptions, 'onAttention' | 'positions'> = {},
 ): Encoded => backbone.encodeAll(images, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
 /** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. They are normed, but for an encoder whose norm is `fc_norm`. */
 export function tokensOf(
   encoder: FrozenEncoder,
-  options: Pick<EncodeOptions, 'onAttention'> = {},
+  options: Pick<EncodeAllOptions, 'onAttention'> = {},
 ): (pixels: Pixels) => Encoded {
   const { shape, device, precision } = encoder
   const backbone = openBackbone(shape, device)

@@ -17,10 +17,11 @@ import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
 import { classifierGraph, type ExportedClassifier } from './classifier-graph.ts'
+import { type ImageSize, largestSide, proofSizes } from './dynamic-grid.ts'
 import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
 import type { GraphName } from './formats.ts'
 import type { Graph } from './graph.ts'
-import type { ExportedEncoder } from './pixels-input.ts'
+import { type ExportedEncoder, type PixelsInput, pixelsInput } from './pixels-input.ts'
 import { type ExportedSegmenter, segmenterGraph } from './segmenter-graph.ts'
 
 /** A model with the parts that it has. */
@@ -45,6 +46,10 @@ export type MoreInputs = Readonly<Record<string, Indices>>
 export interface GraphRow {
   /** Throws `VALUE` for what cannot be exported. */
   readonly graph: (model: ModelParts, options: GraphOptions) => Graph
+  /** What it is told of its pixels. */
+  readonly input: (model: ModelParts, options: GraphOptions) => PixelsInput
+  /** The sizes of the images that it is compared on; the first is the model's own. */
+  readonly sizes: (model: ModelParts, options: GraphOptions) => readonly ImageSize[]
   /** Its outputs. */
   readonly outputs: (options: GraphOptions) => readonly string[]
   /** What it gets beside the pixels when it is compared: the i-th of several batches, of B samples. */
@@ -60,8 +65,17 @@ export interface GraphRow {
   readonly timed: readonly string[]
 }
 
+const ownSize = ({ dimensions }: ModelParts): readonly ImageSize[] => [dimensions.imageSize]
+
 const encoderRow: GraphRow = {
   graph: encoderGraph,
+  input: (model, { dynamicGrid }) => ({
+    ...pixelsInput(model),
+    ...(dynamicGrid && {
+      grid: { multipleOf: model.dimensions.patchSize, most: largestSide(model, dynamicGrid) },
+    }),
+  }),
+  sizes: (model, { dynamicGrid }) => (dynamicGrid ? proofSizes(model, dynamicGrid) : ownSize(model)),
   outputs: encoderOutputs,
   more: () => ({}),
   reference: (model, wanted) => (pixels) =>
@@ -95,6 +109,8 @@ const autoencoderOf = ({ autoencoder }: ModelParts): Autoencoder => {
 
 const autoencoderRow: GraphRow = {
   graph: (model) => autoencoderGraph(model, autoencoderOf(model)),
+  input: pixelsInput,
+  sizes: ownSize,
   outputs: () => ['prediction'],
   more({ shape }, B, i) {
     const N = layoutTokens(layoutOf(shape))
@@ -140,6 +156,8 @@ const classifierOf = ({ classifier, ...model }: ModelParts): ExportedClassifier 
 
 const classifierRow: GraphRow = {
   graph: (model) => classifierGraph(classifierOf(model)),
+  input: pixelsInput,
+  sizes: ownSize,
   outputs: () => ['logits', 'probabilities'],
   more: () => ({}),
   reference: (model) => {
@@ -165,6 +183,8 @@ const segmenterOf = ({ segmenter, ...model }: ModelParts): ExportedSegmenter => 
 
 const segmenterRow: GraphRow = {
   graph: (model) => segmenterGraph(segmenterOf(model)),
+  input: pixelsInput,
+  sizes: ownSize,
   outputs: () => ['logits'],
   more: () => ({}),
   reference: (model) => {

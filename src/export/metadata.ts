@@ -34,7 +34,7 @@ export const CLASSES_KEY = 'sherd.classes'
 export const PRECISION_KEY = 'sherd.precision'
 
 export const exportMetadata = (facts: ExportFacts): Metadata => {
-  const { values, shape } = facts.input
+  const { values, shape, grid = null } = facts.input
   const layout = shape.length === 4 ? 'B, T, C, H, W' : 'B, C, H, W'
   const { bands, classes, resolution } = facts
   const { format, inputs, outputs }: FormatRow = formats[facts.graph]
@@ -44,7 +44,15 @@ export const exportMetadata = (facts: ExportFacts): Metadata => {
     [PRECISION_KEY]: facts.precision,
     ...(facts.step !== null && { 'sherd.step': String(facts.step) }),
     ...facts.weights,
-    [INPUT_KEY]: JSON.stringify({ layout, shape, values, meaning: meanings[values], bands, resolution }),
+    [INPUT_KEY]: JSON.stringify({
+      layout,
+      shape,
+      values,
+      meaning: meanings[values],
+      bands,
+      resolution,
+      grid,
+    }),
     ...(Object.keys(inputs).length > 0 && { 'sherd.inputs': JSON.stringify(inputs) }),
     [OUTPUTS_KEY]: JSON.stringify(Object.fromEntries(facts.outputs.map((name) => [name, outputs[name]]))),
     ...(classes && { [CLASSES_KEY]: JSON.stringify(classes) }),

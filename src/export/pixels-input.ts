@@ -17,6 +17,8 @@ export interface PixelsInput {
   readonly values: 'bytes' | 'units'
   /** Without the batch: [C, H, W], or [T, C, H, W] of several frames. */
   readonly shape: readonly number[]
+  /** Of graphs that take other heights and widths, too: what both must be a multiple of, and the largest. */
+  readonly grid?: { readonly multipleOf: number; readonly most: number } | undefined
 }
 
 export function pixelsInput({ shape, channels, rasters }: ExportedEncoder): PixelsInput {

@@ -25,6 +25,8 @@ export interface OnnxModel {
   readonly classes: readonly string[] | null
   /** Metres a pixel that its positions are for; null when they do not matter. */
   readonly resolution: number | null
+  /** What heights and widths must be a multiple of, and the largest; null for a graph that takes its own size alone. */
+  readonly grid: { readonly multipleOf: number; readonly most: number } | null
   /** The names of what it gives. */
   readonly outputs: readonly string[]
   readonly precision: string
@@ -40,6 +42,10 @@ const inputSchema = z.object({
   shape: z.array(z.number().int().positive()),
   bands: z.array(z.string()).nullable(),
   resolution: z.number().positive().nullable(),
+  grid: z
+    .object({ multipleOf: z.number().int().positive(), most: z.number().int().positive() })
+    .nullable()
+    .default(null),
 })
 const classesSchema = z.array(z.string()).min(1).nullable()
 const outputsSchema = z.record(z.string(), z.string())

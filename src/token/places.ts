@@ -5,7 +5,7 @@
  */
 
 import type { Views } from '../prepare/views.ts'
-import { add, arange, mul, reshape, toDevice } from '../tensor/ops.ts'
+import { add, arange, cat, expand, mul, reshape, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
 import { sineCosine, type TimeField, timeEncoding } from './encoding.ts'
@@ -68,6 +68,27 @@ export function samplePositions(
         table.set(time, at + own + groupWidth)
       }
   return table
+}
+
+/**
+ * The same table [N, D] from that of the places [L, own], by tensor operations: the group of each token stands behind its place. For
+ * tokens without a time.
+ */
+export function placesInGroups(
+  places: Tensor,
+  { layout: { frames, groups } }: Pick<PositionOptions, 'layout'>,
+  { groupWidth }: Pick<PositionWidths, 'groupWidth'>,
+): Tensor {
+  const [L, own] = places.shape as readonly [number, number]
+  const all = groups * frames
+  return scope(() => {
+    const copies = expand(reshape(places, [1, L, own]), [all, L, own])
+    if (groupWidth === 0) return reshape(copies, [all * L, own])
+    const numbers = Array.from({ length: all }, (_, i) => [...sineCosine(Math.floor(i / frames), groupWidth)])
+    const encodings = toDevice(tensor(numbers.flat(), [all, 1, groupWidth]), places.device)
+    const ofGroups = expand(encodings, [all, L, groupWidth])
+    return reshape(cat([copies, ofGroups], 2), [all * L, own + groupWidth])
+  })
 }
 
 /** Positions to look up. */
