@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { addBench } from './bench.ts'
+import { addClassify } from './classify.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEmbed } from './embed.ts'
@@ -36,6 +37,7 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addClassify,
     addExport,
     addImport,
     addVerify,

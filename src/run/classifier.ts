@@ -13,6 +13,7 @@ import { inferenceOptions } from './assemble.ts'
 import { type EncoderRequest, findWeights, type OpenedEncoder, openFor, openFound } from './encoder.ts'
 import type { ChosenMap } from './evaluate.ts'
 import { inferenceBatch, type Progress } from './features.ts'
+import { type FolderLogits, gatherLogits } from './logits.ts'
 import { writeWeights } from './weights-file.ts'
 import { type ClassifierFacts, weightsMetadata } from './weights-metadata.ts'
 
@@ -73,19 +74,8 @@ export function openClassifier(request: Pick<EncoderRequest, 'model' | 'device'>
   return { ...encoder, head, classes }
 }
 
-/** What a classifier makes of a folder. */
-export interface FolderLogits {
-  readonly source: ImageSource
-  readonly classes: readonly string[]
-  /** The index in the source of each row. */
-  readonly indices: Int32Array
-  /** [rows, classes] */
-  readonly logits: Float32Array
-  readonly skipped: readonly SkippedFile[]
-}
-
-/** The logits of all images of a source that can be read. */
-export async function logitsOfSource(
+/** The logits of all images of a source that can be read. Throws `DATA_BROKEN`. */
+export function logitsOfSource(
   classifier: OpenedClassifier,
   source: ImageSource,
   onProgress?: Progress,
@@ -97,19 +87,11 @@ export async function logitsOfSource(
     ...inferenceOptions(config, source, machine),
     batchSize: inferenceBatch(classifier.shape),
   }
-  const of = source.files.length
-  const indices: number[] = []
-  const logits = new Float32Array(of * classes.length)
-  for await (const batch of imagesInOrder(options, (file) => skipped.push(file))) {
-    logits.set(
-      scope(() => toFloats(run(batch))),
-      indices.length * classes.length,
-    )
-    indices.push(...batch.indices)
-    onProgress?.({ dir: source.dir, done: indices.length, of })
-  }
-  const read = indices.length * classes.length
-  return { source, classes, indices: Int32Array.from(indices), logits: logits.subarray(0, read), skipped }
+  return gatherLogits({
+    ...{ source, classes, skipped, onProgress },
+    batches: imagesInOrder(options, (file) => skipped.push(file)),
+    logitsOf: (batch) => scope(() => toFloats(run(batch))),
+  })
 }
 
 /** The logits of a folder's images. Throws `SOURCE` and `DATA_BROKEN`. */
