@@ -1,6 +1,7 @@
 /** `sherd export onnx`: a model as graphs for ONNX Runtime. */
 import { type Command, Option } from 'commander'
-import type { GraphName } from '../export/formats.ts'
+import { SherdError } from '../errors.ts'
+import { type GraphName, graphNames } from '../export/formats.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import type { Exported } from '../run/export-onnx.ts'
 import { addModelOptions, type ModelFlags, requestOf } from './encoder-options.ts'
@@ -17,7 +18,6 @@ interface Flags extends ModelFlags {
   readonly json?: boolean
 }
 
-const graphChoices: readonly GraphName[] = ['encoder', 'autoencoder', 'classifier', 'segmenter']
 const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
@@ -27,7 +27,7 @@ export function addExportOnnx(root: Command): void {
       new Option(
         '--graphs <which...>',
         'what of the model (default: the classifier or segmenter that it is, else the encoder)',
-      ).choices(graphChoices),
+      ).choices(graphNames),
     )
     .addOption(
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
@@ -57,6 +57,8 @@ async function runExport({
   const { openModel, usualGraphs } = await import('../run/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
   const wanted = [...new Set(graphs ?? usualGraphs(request))]
+  if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
+    throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
   const model = openModel(request, wanted)
   for (const message of model.warnings) warn(message)
   const grid = dynamicGrid === undefined ? null : { most: dynamicGrid === true ? MOST_PIXELS : dynamicGrid }

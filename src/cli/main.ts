@@ -18,6 +18,7 @@ import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
 import { addReconstruct } from './reconstruct.ts'
 import { addSampleData } from './sample-data.ts'
+import { addSegmentFolder } from './segment.ts'
 import { addSetup } from './setup.ts'
 import { addVerify } from './verify.ts'
 
@@ -38,6 +39,7 @@ function program(): Command {
     addEvaluate,
     addEmbed,
     addClassify,
+    addSegmentFolder,
     addExport,
     addImport,
     addVerify,

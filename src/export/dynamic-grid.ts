@@ -9,6 +9,7 @@ import type { Grid } from '../token/grid.ts'
 import { placesInGroups, placeWidth } from '../token/places.ts'
 import { composePositions, sidePositions } from '../token/position.ts'
 import type { ExportedEncoder } from './pixels-input.ts'
+import { needsPositions } from './positions-input.ts'
 
 export interface DynamicGrid {
   /** The largest height and width, in pixels. */
@@ -31,6 +32,7 @@ export function checkDynamic(
   }
   if (shape.positions === 'learned')
     refuse('the positions of this model were learned for its own grid, and would have to be interpolated')
+  if (needsPositions(shape)) refuse('a model that is told dates gets its positions as an input')
   if (only || channels) refuse('a model is exported with all of its bands then; leave --bands out')
   if (!Number.isInteger(most) || most < Math.max(...dimensions.imageSize))
     refuse(`expected at least the model's own ${dimensions.imageSize.join(' × ')} pixels, got ${most}`)

@@ -6,7 +6,7 @@ import { encodeImages, pooledOf } from '../evaluate/features.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
-import { narrow } from '../tensor/ops.ts'
+import { narrow, zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import {
@@ -20,7 +20,8 @@ import {
 } from './dynamic-grid.ts'
 import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
-import { blankPixels, checkExportable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
 import { sizeName } from './sizes.ts'
 import { translate } from './translate.ts'
 
@@ -39,7 +40,8 @@ export const encoderOutputs = ({ attention = false }: EncoderGraphOptions = {}):
 
 /** The graph, for batches of every size. Throws `VALUE` for what cannot be exported. */
 export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOptions = {}): Graph {
-  checkExportable(encoder)
+  checkRecordable(encoder)
+  checkPositions(encoder)
   const { dynamicGrid } = options
   const symbols = { batch: [2, 3, 5] } as const
   if (!dynamicGrid) {
@@ -68,11 +70,14 @@ function recordEncoder(
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
+    const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
     const side = dynamicGrid && sideTensor(encoder, dynamicGrid)
     return record(
-      { inputs: { [inputName]: pixels, ...(side && { [tableName]: side }) }, named: parameters },
+      { inputs: { [inputName]: pixels, ...told, ...(side && { [tableName]: side }) }, named: parameters },
       () => {
-        const positions = side ? gridPositions(encoder, side, gridOfModel(encoder.dimensions)) : undefined
+        const positions = side
+          ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
+          : told[positionsName]
         const encode = (more = {}) =>
           encodeImages(encoder, backbone, imagesOf(encoder, pixels), { positions, ...more })
         const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }

@@ -5,16 +5,23 @@ export interface FormatRow {
   readonly format: string
   /** The name of the file, without what the precision adds and `.onnx`. */
   readonly stem: string
-  /** What is put in beside the pixels. */
+  /** What may be put in beside the pixels. */
   readonly inputs: Readonly<Record<string, string>>
-  /** What comes out. */
+  /** What may come out. */
   readonly outputs: Readonly<Record<string, string>>
+}
+
+/** What the graphs of encoders, with or without a head, take beside pixels. */
+const positionsInput = {
+  positions:
+    'float32 [B, N, D] only of models that are told dates: the positions of the tokens, group by group and in it frame by frame; each the place, then the group, then the fields of the date, as sines and cosines',
 }
 
 /** A new graph is one row here, and one in `graphs.ts`. */
 export const formats = {
   encoder: {
-    ...{ format: 'sherd-encoder/1', stem: 'encoder', inputs: {} },
+    ...{ format: 'sherd-encoder/1', stem: 'encoder' },
+    inputs: positionsInput,
     outputs: {
       cls: '[B, D] the class token after the last norm (of the encoder of a classifier that reads the mean: before any, as patches)',
       mean: '[B, D] the mean of the tokens that hold data (of such an encoder: through the norm that its classifier has)',
@@ -36,14 +43,14 @@ export const formats = {
     },
   },
   classifier: {
-    ...{ format: 'sherd-classifier/1', stem: 'classifier', inputs: {} },
+    ...{ format: 'sherd-classifier/1', stem: 'classifier', inputs: positionsInput },
     outputs: {
       logits: '[B, classes] the larger, the likelier; in the order of sherd.classes',
       probabilities: '[B, classes] softmax of the logits',
     },
   },
   segmenter: {
-    ...{ format: 'sherd-segmenter/1', stem: 'segmenter', inputs: {} },
+    ...{ format: 'sherd-segmenter/1', stem: 'segmenter', inputs: positionsInput },
     outputs: {
       logits: '[B, classes, H, W] of every pixel, the larger, the likelier; in the order of sherd.classes',
     },

@@ -16,13 +16,18 @@ import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
-import { classifierGraph, type ExportedClassifier } from './classifier-graph.ts'
 import { type ImageSize, largestSide, proofSizes } from './dynamic-grid.ts'
 import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
 import type { GraphName } from './formats.ts'
 import type { Graph } from './graph.ts'
+import {
+  classifierGraph,
+  type ExportedClassifier,
+  type ExportedSegmenter,
+  segmenterGraph,
+} from './head-graphs.ts'
 import { type ExportedEncoder, type PixelsInput, pixelsInput } from './pixels-input.ts'
-import { type ExportedSegmenter, segmenterGraph } from './segmenter-graph.ts'
+import { needsPositions, positionsName, positionsOf } from './positions-input.ts'
 
 /** A model with the parts that it has. */
 export interface ModelParts extends ExportedEncoder {
@@ -41,7 +46,9 @@ export interface Indices {
   readonly values: BigInt64Array
   readonly shape: readonly number[]
 }
-export type MoreInputs = Readonly<Record<string, Indices>>
+export type MoreInputs = Readonly<
+  Record<string, Indices | { readonly values: Float32Array; readonly shape: readonly number[] }>
+>
 
 export interface GraphRow {
   /** Throws `VALUE` for what cannot be exported. */
@@ -52,8 +59,8 @@ export interface GraphRow {
   readonly sizes: (model: ModelParts, options: GraphOptions) => readonly ImageSize[]
   /** Its outputs. */
   readonly outputs: (options: GraphOptions) => readonly string[]
-  /** What it gets beside the pixels when it is compared: the i-th of several batches, of B samples. */
-  readonly more: (model: ModelParts, B: number, i: number) => MoreInputs
+  /** What it gets beside the pixels of the i-th of several batches when it is compared. */
+  readonly more: (model: ModelParts, pixels: Pixels, i: number) => MoreInputs
   /** What LibTorch makes of the same, with the kernels that training and evaluation use. */
   readonly reference: (
     model: ModelParts,
@@ -67,6 +74,9 @@ export interface GraphRow {
 
 const ownSize = ({ dimensions }: ModelParts): readonly ImageSize[] => [dimensions.imageSize]
 
+const positionsAsTold: GraphRow['more'] = ({ shape }, pixels) =>
+  needsPositions(shape) ? { [positionsName]: positionsOf(shape, pixels) } : {}
+
 const encoderRow: GraphRow = {
   graph: encoderGraph,
   input: (model, { dynamicGrid }) => ({
@@ -77,7 +87,7 @@ const encoderRow: GraphRow = {
   }),
   sizes: (model, { dynamicGrid }) => (dynamicGrid ? proofSizes(model, dynamicGrid) : ownSize(model)),
   outputs: encoderOutputs,
-  more: () => ({}),
+  more: positionsAsTold,
   reference: (model, wanted) => (pixels) =>
     scope(() => {
       const encode = (more = {}) => tokensOf(model, more)(pixels)
@@ -112,7 +122,7 @@ const autoencoderRow: GraphRow = {
   input: pixelsInput,
   sizes: ownSize,
   outputs: () => ['prediction'],
-  more({ shape }, B, i) {
+  more({ shape }, { shape: [B] }, i) {
     const N = layoutTokens(layoutOf(shape))
     const K = Math.min(N - 1, Math.max(1, Math.round(N * (1 - RATIOS[i % RATIOS.length]!))))
     const { uniform } = draws({ seed: 0, stream: 'export/masks', epoch: B, index: i })
@@ -132,7 +142,7 @@ const autoencoderRow: GraphRow = {
       scope(() => {
         const { objective, parameters } = autoencoderOf(model)
         const [kept, hidden] = [more.kept!, more.hidden!].map(({ values, shape }) =>
-          fromArray(values, shape, 'int64'),
+          fromArray(values as BigInt64Array, shape, 'int64'),
         ) as [Tensor, Tensor]
         const plan = planFromIndices(kept, hidden)
         const { prediction } = objective.predict(weightsOf(parameters), imagesFor(model, pixels), plan)
@@ -159,7 +169,7 @@ const classifierRow: GraphRow = {
   input: pixelsInput,
   sizes: ownSize,
   outputs: () => ['logits', 'probabilities'],
-  more: () => ({}),
+  more: positionsAsTold,
   reference: (model) => {
     const logits = logitsOf(classifierOf(model))
     return (pixels) =>
@@ -186,7 +196,7 @@ const segmenterRow: GraphRow = {
   input: pixelsInput,
   sizes: ownSize,
   outputs: () => ['logits'],
-  more: () => ({}),
+  more: positionsAsTold,
   reference: (model) => {
     const logits = pixelLogitsOf(segmenterOf(model))
     return (pixels) => scope(() => ({ logits: toFloats(logits(pixels)) }))

@@ -149,7 +149,7 @@ export interface Encoded {
 export interface EncodeAllOptions extends Omit<EncodeOptions, 'present'> {
   /** Numbers of groups; null for all. */
   readonly only?: readonly number[] | null
-  /** [N, D] of all tokens, by whoever makes them of something else than this model's grid. */
+  /** Of all tokens [N, D], or [B, N, D], where they are not those that the views would be given. */
   readonly positions?: Tensor | undefined
 }
 

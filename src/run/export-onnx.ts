@@ -7,6 +7,7 @@ import { formats, type GraphName } from '../export/formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from '../export/graphs.ts'
 import { exportMetadata } from '../export/metadata.ts'
 import { onnxParts, writeParts } from '../export/onnx-file.ts'
+import { inputName } from '../export/pixels-input.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from '../export/precision.ts'
 import type { OpenedEncoder } from './encoder.ts'
 import { sherdVersion } from './exported-model.ts'
@@ -86,6 +87,7 @@ export async function* exportOnnx({
         classes: (head.classifier ?? head.segmenter)?.classes ?? null,
         resolution: model.shape.referenceResolution,
         ...{ step: model.origin.step, outputs: converted.outputs.map(({ name }) => name) },
+        inputs: converted.inputs.map(({ name }) => name).filter((name) => name !== inputName),
       })
       const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)
       const proof = await whole(path, async (draft) => {

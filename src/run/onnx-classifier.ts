@@ -1,9 +1,8 @@
 /** An exported classifier to use. Nothing here needs LibTorch. */
 import { SherdError } from '../errors.ts'
-import { samplesOf } from '../infer/pixels.ts'
 import type { Progress } from './features.ts'
 import { type FolderLogits, gatherLogits } from './logits.ts'
-import { openOnnxImages } from './onnx-images.ts'
+import { inputsOf, openOnnxImages } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export interface OnnxClassifier extends OnnxModel {
@@ -33,7 +32,7 @@ export async function onnxLogits(
   return gatherLogits({
     ...(await openOnnxImages(model, dir)),
     classes: model.classes,
-    logitsOf: async (batch) => (await model.session.run(samplesOf(batch), ['logits'])).logits.values,
+    logitsOf: async (batch) => (await model.session.run(inputsOf(model, batch), ['logits'])).logits.values,
     onProgress,
   })
 }

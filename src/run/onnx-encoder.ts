@@ -1,9 +1,8 @@
 /** The features of an exported encoder. Nothing here needs LibTorch. */
 import { SherdError } from '../errors.ts'
 import { gatherFeatures } from '../evaluate/features.ts'
-import { samplesOf } from '../infer/pixels.ts'
 import type { FolderFeatures, Progress } from './features.ts'
-import { openOnnxImages } from './onnx-images.ts'
+import { inputsOf, openOnnxImages } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export type OnnxEncoder = OnnxModel
@@ -30,7 +29,7 @@ export async function onnxFeatures(
   const features = await gatherFeatures(
     batches,
     async (batch) => {
-      const { cls, mean } = await model.session.run(samplesOf(batch), ['cls', 'mean'])
+      const { cls, mean } = await model.session.run(inputsOf(model, batch), ['cls', 'mean'])
       return { cls: cls.values, mean: mean.values }
     },
     (done) => onProgress?.({ dir: source.dir, done, of }),

@@ -1,6 +1,9 @@
 /** A folder's samples as an exported file takes them. Nothing here needs LibTorch. */
 import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
+import { inputName } from '../export/pixels-input.ts'
+import { positionsName, positionsOf } from '../export/positions-input.ts'
+import { samplesOf } from '../infer/pixels.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { imagesInOrder, type OrderedImages } from '../prepare/in-order.ts'
 import type { Pixels } from '../prepare/normalize.ts'
@@ -22,6 +25,14 @@ function checkResolution({ rasters }: Pixels, expected: number | null, dir: stri
         `The file was exported for ${expected} metres a pixel, and ${dir} has samples of ${metres.toFixed(2)}: use the model itself, which takes any.`,
       )
   }
+}
+
+/** What the graph of an encoder, with or without a head, takes of a batch. */
+export function inputsOf({ config, inputs }: Pick<OnnxModel, 'config' | 'inputs'>, batch: Pixels) {
+  const told = inputs.includes(positionsName)
+    ? { [positionsName]: positionsOf(backboneOf(config), batch) }
+    : {}
+  return { [inputName]: samplesOf(batch), ...told }
 }
 
 export interface OnnxImages {

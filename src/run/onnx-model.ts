@@ -4,12 +4,19 @@ import { z } from 'zod'
 import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { formats, type GraphName, graphNames, graphOfFormat } from '../export/formats.ts'
-import { CLASSES_KEY, FORMAT_KEY, INPUT_KEY, OUTPUTS_KEY, PRECISION_KEY } from '../export/metadata.ts'
+import {
+  CLASSES_KEY,
+  FORMAT_KEY,
+  INPUT_KEY,
+  INPUTS_KEY,
+  OUTPUTS_KEY,
+  PRECISION_KEY,
+} from '../export/metadata.ts'
 import { readMetadata } from '../export/onnx-file.ts'
 import { openSession, type Session } from '../infer/session.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import { readWeightsMetadata } from './weights-metadata.ts'
+import { readWeightsMetadata, type SegmenterFacts } from './weights-metadata.ts'
 
 export interface OnnxModel {
   readonly graph: GraphName
@@ -23,11 +30,14 @@ export interface OnnxModel {
   readonly bands: readonly string[] | null
   /** In the order of its logits; null where it has none. */
   readonly classes: readonly string[] | null
+  /** Of a segmenter: what its classes are in masks. */
+  readonly segmenter: SegmenterFacts | null
   /** Metres a pixel that its positions are for; null when they do not matter. */
   readonly resolution: number | null
   /** What heights and widths must be a multiple of, and the largest; null for a graph that takes its own size alone. */
   readonly grid: { readonly multipleOf: number; readonly most: number } | null
-  /** The names of what it gives. */
+  /** The names of what it takes beside pixels, and of what it gives. */
+  readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly precision: string
   readonly origin: { readonly path: string; readonly step: number | null }
@@ -48,7 +58,7 @@ const inputSchema = z.object({
     .default(null),
 })
 const classesSchema = z.array(z.string()).min(1).nullable()
-const outputsSchema = z.record(z.string(), z.string())
+const meaningsSchema = z.record(z.string(), z.string())
 
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
@@ -80,7 +90,9 @@ export async function openOnnxModel(
   return {
     ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
     classes: parsed(CLASSES_KEY, classesSchema),
-    outputs: Object.keys(parsed(OUTPUTS_KEY, outputsSchema)),
+    segmenter: origin.segmenter ?? null,
+    inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
+    outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
     precision: metadata[PRECISION_KEY] ?? 'fp32',
     origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
     session: await openSession(path, { threads }),

@@ -62,7 +62,12 @@ export function randomSamples({ shape, statistics, channels, config }: OpenedEnc
     const isMissing = i % W < W / 2 && Math.floor(i / W) % H < H / 2 && Math.floor(i / (C * H * W)) % 2 === 0
     return isMissing ? Number.NaN : statistics.mean[channel]! + (4 * uniform() - 2) * statistics.std[channel]!
   })
-  const facts = new Float64Array(B * (1 + T)).fill(Number.NaN)
+  // Dates from 2000 to 2030; every third is unknown, and so are metres a pixel.
+  const facts = Float64Array.from({ length: B * (1 + T) }, (_, i) =>
+    i % (1 + T) === 0 || i % 3 === 0
+      ? Number.NaN
+      : Date.UTC(2000 + Math.floor(30 * uniform()), 12 * uniform()),
+  )
   return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
 }
 
@@ -138,9 +143,9 @@ async function compare(
   const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
   for (const [i, batch] of samples.batches.entries()) {
-    const [B, H, W] = batch.shape
+    const [, H, W] = batch.shape
     const own = atSize(model, [H, W])
-    const others = more(own, B, i)
+    const others = more(own, batch, i)
     const made = await session.run({ [inputName]: samplesOf(batch), ...others }, names)
     const right = reference(own, names)(batch, others)
     for (const name of names) {
@@ -163,7 +168,7 @@ async function race(session: Session, { graph, model }: ProofSubject): Promise<P
   const { more, reference, timed } = graphs[graph]
   const batch = batchFor(model)
   const pixels = randomSamples(model, batch)
-  const others = more(model, batch, 0)
+  const others = more(model, pixels, 0)
   const input = { [inputName]: samplesOf(pixels), ...others }
   const compute = reference(model, timed)
   const sides = {

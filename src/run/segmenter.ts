@@ -4,12 +4,27 @@ import { SherdError } from '../errors.ts'
 import type { Segmentation, TrainedHead } from '../evaluate/segmentation.ts'
 import {
   type FrozenSegmenter,
+  pixelLogitsOf,
   segmentationShape,
   segmenterParameters,
   segmenterRows,
 } from '../evaluate/segmenter.ts'
 import { normedRows } from '../model/classifier.ts'
-import { type EncoderRequest, encoderNorm, findWeights, type OpenedEncoder, openFound } from './encoder.ts'
+import { imagesInOrder } from '../prepare/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import { scope } from '../tensor/scope.ts'
+import { toFloats } from '../tensor/tensor.ts'
+import { inferenceOptions } from './assemble.ts'
+import {
+  type EncoderRequest,
+  encoderNorm,
+  findWeights,
+  type OpenedEncoder,
+  openFor,
+  openFound,
+} from './encoder.ts'
+import { inferenceBatch } from './features.ts'
+import type { Segmentation as FolderSegmentation } from './mask-files.ts'
 import { writeWeights } from './weights-file.ts'
 import { type SegmenterFacts, weightsMetadata } from './weights-metadata.ts'
 
@@ -46,4 +61,19 @@ export function openSegmenter(request: Pick<EncoderRequest, 'model' | 'device'>)
     return { norm, rows: [...normedRows(shape, norm), ...segmenterRows(head, own)] }
   })
   return { ...encoder, segmenter: head, classes, numbers, ignored }
+}
+
+/** A folder as `writeMasks` takes it. Throws `SOURCE`. */
+export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): Promise<FolderSegmentation> {
+  const { config, machine, classes, numbers, origin } = segmenter
+  const source = await openFor(segmenter, dir)
+  const skipped: SkippedFile[] = []
+  const options = { ...inferenceOptions(config, source, machine), batchSize: inferenceBatch(segmenter.shape) }
+  const logits = pixelLogitsOf(segmenter)
+  return {
+    ...{ source, skipped, facts: { classes, numbers }, model: origin },
+    bands: segmenter.bands ?? config.data.bands,
+    batches: imagesInOrder(options, (file) => skipped.push(file)),
+    logitsOf: (batch) => scope(() => toFloats(logits(batch))),
+  }
 }

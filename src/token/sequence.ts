@@ -10,7 +10,7 @@ import { take } from './take.ts'
 export interface SequenceInput {
   /** [B, K, D] with `cls`; without it [B, 1 + K, D], and the first token is the cls token. */
   readonly x: Tensor
-  /** [N, D], float32 */
+  /** [N, D], float32; without `kept` [B, N, D], too. */
   readonly positions: Tensor
   /** [B, K], the patch of each kept token; null: token n has position n. */
   readonly kept: Tensor | null
@@ -22,9 +22,11 @@ export interface SequenceInput {
 export function tokenSequence({ x, positions, kept, cls }: SequenceInput): Tensor {
   const [B, K] = kept
     ? expectShape(kept, ['B', 'K'], 'tokenSequence: kept')
-    : [x.shape[0]!, positions.shape[0]!]
+    : ([x.shape[0]!, positions.shape.at(-2)!] as const)
   const [, , D] = expectShape(x, [B, cls ? K : K + 1, 'D'], 'tokenSequence: x')
-  const [N] = expectShape(positions, ['N', D], 'tokenSequence: positions')
+  const isShared = kept !== null || positions.shape.length === 2
+  expectShape(positions, isShared ? ['N', D] : [B, 'N', D], 'tokenSequence: positions')
+  const N = positions.shape.at(-2)!
   if (kept && hasKernels(x.device)) return call('sherd::tokens', x, positions, kept, cls ?? null)
   return scope(() => {
     const where = kept ? take(expand(positions, [B, N, D]), kept) : positions

@@ -4,7 +4,8 @@ import { tokensOf } from '../../src/evaluate/features.ts'
 import { atSize } from '../../src/export/dynamic-grid.ts'
 import { encoderGraph } from '../../src/export/encoder-graph.ts'
 import { graphs } from '../../src/export/graphs.ts'
-import { type ExportedEncoder, pixelsInput } from '../../src/export/pixels-input.ts'
+import { type ExportedEncoder, inputName, pixelsInput } from '../../src/export/pixels-input.ts'
+import { positionsName, positionsOf } from '../../src/export/positions-input.ts'
 import { samplesOf } from '../../src/infer/pixels.ts'
 import { type BackboneShape, backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
@@ -13,10 +14,10 @@ import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { pool } from '../../src/token/pool.ts'
 import { tiny } from '../model/tiny-model.ts'
-import { bands, series } from '../model/tiny-series.ts'
+import { bands, dates, series } from '../model/tiny-series.ts'
 import { expectClose, product } from '../tolerance.ts'
 import { bytes, encoderOf, range, rasters } from './make-encoder.ts'
-import { runGraph } from './run-graph.ts'
+import { runGraph, runGraphOn } from './run-graph.ts'
 
 async function expectSame(encoder: ExportedEncoder, pixels: Pixels): Promise<void> {
   const graph = encoderGraph(encoder)
@@ -154,8 +155,39 @@ it('keeps the names of the parameters, and has no code for what is constant', ()
   ])
 })
 
-it('refuses a model that is told dates', () => {
-  expect(() => encoderGraph(encoderOf(series, { statistics: range, rasters: true }))).toThrow(
-    'told dates (model.time month, hour)',
-  )
+describe('a model that is told dates', () => {
+  const encoder = encoderOf(series, { statistics: range, rasters: true })
+
+  it('takes positions, which are computed without LibTorch', async () => {
+    const graph = encoderGraph(encoder)
+    expect(graph.inputs[1]).toEqual({ name: 'positions', type: 'float32', shape: [{ batch: 1 }, 24, 24] })
+    const undated = rasters(3, series, bands)
+    const [first = 0, second = 0] = dates
+    // One of each sample's metres and two dates; a date that nobody knows; a sample of which nothing is known.
+    const facts = Float64Array.of(
+      10,
+      first,
+      second,
+      Number.NaN,
+      second,
+      Number.NaN,
+      ...Array(3).fill(Number.NaN),
+    )
+    const pixels = { ...undated, rasters: { frames: 2, facts } }
+    const wanted = ['cls', 'mean', 'patches']
+    const right = graphs.encoder.reference(encoder, wanted)(pixels, {})
+    const inputs = { [inputName]: samplesOf(pixels), [positionsName]: positionsOf(series, pixels) }
+    const made = await runGraphOn(graph, inputs)
+    for (const name of wanted) expectClose(made[name]!.values, right[name]!, 1e-5)
+    // Other dates are not the same.
+    const other = await runGraphOn(graph, { ...inputs, [positionsName]: positionsOf(series, undated) })
+    expect(Math.abs(other.cls!.values[0]! - right.cls![0]!)).toBeGreaterThan(1e-3)
+  })
+
+  it('has no grid of any size, and all of its bands', () => {
+    expect(() => encoderGraph(encoder, { dynamicGrid: { most: 32 } })).toThrow(
+      'gets its positions as an input',
+    )
+    expect(() => encoderGraph({ ...encoder, channels: [1], only: [1] })).toThrow('leave --bands out')
+  })
 })

@@ -3,11 +3,17 @@ import { describe, expect, it } from 'vitest'
 import { logitsOf } from '../../src/evaluate/classifier.ts'
 import { type SegmentationHead, segmentationHeads } from '../../src/evaluate/segmentation-heads.ts'
 import { pixelLogitsOf, segmentationShape, segmenterRows } from '../../src/evaluate/segmenter.ts'
-import { classifierGraph, type ExportedClassifier } from '../../src/export/classifier-graph.ts'
 import { encoderGraph } from '../../src/export/encoder-graph.ts'
 import { type GraphName, graphNames } from '../../src/export/formats.ts'
 import { graphs } from '../../src/export/graphs.ts'
-import { type ExportedSegmenter, segmenterGraph } from '../../src/export/segmenter-graph.ts'
+import {
+  classifierGraph,
+  type ExportedClassifier,
+  type ExportedSegmenter,
+  segmenterGraph,
+} from '../../src/export/head-graphs.ts'
+import { inputName } from '../../src/export/pixels-input.ts'
+import { positionsName, positionsOf } from '../../src/export/positions-input.ts'
 import { samplesOf } from '../../src/infer/pixels.ts'
 import { type BackboneShape, backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import { classifierRows, type Head, headNames, heads } from '../../src/model/classifier.ts'
@@ -15,10 +21,10 @@ import type { Pixels } from '../../src/prepare/normalize.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { stirredParameters, tiny } from '../model/tiny-model.ts'
-import { bands, series } from '../model/tiny-series.ts'
+import { bands, dates as days, series } from '../model/tiny-series.ts'
 import { expectClose } from '../tolerance.ts'
 import { bytes, encoderOf, range, rasters } from './make-encoder.ts'
-import { runGraph } from './run-graph.ts'
+import { runGraph, runGraphOn } from './run-graph.ts'
 
 const photographs = plainBackbone(tiny)
 const dates: BackboneShape = { ...series, time: null }
@@ -81,6 +87,20 @@ describe('an exported classifier computes what LibTorch does', () => {
       rasters(4, dates, bands),
     ),
   )
+
+  it('told of dates, whose positions are an input', async () => {
+    const classifier = classifierOf('normed-mean', series, { statistics: range, rasters: true })
+    const plain = rasters(2, series, bands)
+    const facts = Float64Array.of(10, days[0]!, days[1]!, 10, days[1]!, Number.NaN)
+    const pixels = { ...plain, rasters: { frames: 2, facts } }
+    const inputs = { [inputName]: samplesOf(pixels), [positionsName]: positionsOf(series, pixels) }
+    const { logits } = await runGraphOn(classifierGraph(classifier), inputs)
+    expectClose(
+      logits!.values,
+      scope(() => toFloats(logitsOf(classifier)(pixels))),
+      1e-5,
+    )
+  })
 
   it('of some of the bands', () => {
     const part = { statistics: range, rasters: true, channels: [1], only: [1] }
