@@ -12,7 +12,7 @@ interface Flags extends ModelFlags {
   readonly out: string
   readonly graphs?: readonly GraphName[]
   readonly attention?: boolean
-  readonly dynamicGrid?: number | true
+  readonly dynamicGrid?: number
   readonly precision: readonly ExportPrecision[]
   readonly images?: string
   readonly json?: boolean
@@ -33,10 +33,13 @@ export function addExportOnnx(root: Command): void {
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
     )
     .option('--attention', 'let the encoder give the attention of cls in every block, too')
-    .option(
-      '--dynamic-grid [pixels]',
-      'let the encoder take any height and width that the patch divides, up to so many pixels (2048)',
-      wholeNumber(1),
+    .addOption(
+      new Option(
+        '--dynamic-grid [pixels]',
+        'let the encoder take any height and width that the patch divides, up to so many pixels (2048)',
+      )
+        .preset('2048')
+        .argParser(wholeNumber(1)),
     )
     .option('--images <dir>', 'compare on images of this folder, besides random ones')
     .option('--json', 'print the result as JSON, a line for each file')
@@ -53,7 +56,6 @@ async function runExport({
   ...flags
 }: Flags): Promise<void> {
   const { exportOnnx } = await import('../run/export-onnx.ts')
-  const { MOST_PIXELS } = await import('../export/dynamic-grid.ts')
   const { openModel, usualGraphs } = await import('../run/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
   const wanted = [...new Set(graphs ?? usualGraphs(request))]
@@ -61,7 +63,7 @@ async function runExport({
     throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
   const model = openModel(request, wanted)
   for (const message of model.warnings) warn(message)
-  const grid = dynamicGrid === undefined ? null : { most: dynamicGrid === true ? MOST_PIXELS : dynamicGrid }
+  const grid = dynamicGrid === undefined ? null : { most: dynamicGrid }
   const options = {
     out,
     images,

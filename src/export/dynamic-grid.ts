@@ -19,9 +19,6 @@ export interface DynamicGrid {
 /** Height and width, in pixels. */
 export type ImageSize = readonly [number, number]
 
-/** The largest side when nobody says it. */
-export const MOST_PIXELS = 2048
-
 /** Throws `VALUE` for models whose positions are for one grid. */
 export function checkDynamic(
   { shape, only, channels, dimensions }: ExportedEncoder,

@@ -42,7 +42,8 @@ export interface FinetuneSettings extends AugmentSettings {
   readonly weightDecay: number
   readonly layerDecay: number
   readonly dropPath: number
-  readonly head: Head
+  /** `plain-cls` would leave a norm that learns nothing. */
+  readonly head: Exclude<Head, 'plain-cls'>
   /** Share of the old average that stays at each step, of weights that are scored too; null for none. */
   readonly ema: number | null
   /** Learn from so many images of each class, drawn anew for each seed; null for all. */

@@ -15,7 +15,7 @@ import type { SegmenterFacts } from './weights-metadata.ts'
 
 const SHOWN = 6 // images in the picture
 
-export interface Segmentation {
+export interface FolderSegmentation {
   readonly source: ImageSource
   readonly batches: AsyncIterable<OrderedImages>
   readonly skipped: readonly SkippedFile[]
@@ -51,7 +51,7 @@ export interface MaskFiles {
 }
 
 /** Writes `out/masks/`, `out/segmentation.png` and `out/masks.json`. Throws `RUN`, `SOURCE` and what reading throws. */
-export async function writeMasks(out: string, segmentation: Segmentation): Promise<MaskFiles> {
+export async function writeMasks(out: string, segmentation: FolderSegmentation): Promise<MaskFiles> {
   const { source, batches, facts, bands, logitsOf, model, onProgress, skipped } = segmentation
   const { classes, numbers } = facts
   const colours = new Map(numbers.map((number, place) => [number, classColour(place)]))

@@ -1,6 +1,6 @@
 /** An exported segmenter to use. Nothing here needs LibTorch. */
 import { SherdError } from '../errors.ts'
-import type { Segmentation } from './mask-files.ts'
+import type { FolderSegmentation } from './mask-files.ts'
 import { inputsOf, openOnnxImages } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 import type { SegmenterFacts } from './weights-metadata.ts'
@@ -24,7 +24,7 @@ export async function openOnnxSegmenter(path: string, options: OnnxOptions = {})
 }
 
 /** A folder as `writeMasks` takes it. Throws `SOURCE`. */
-export async function onnxSegmentation(model: OnnxSegmenter, dir: string): Promise<Segmentation> {
+export async function onnxSegmentation(model: OnnxSegmenter, dir: string): Promise<FolderSegmentation> {
   return {
     ...(await openOnnxImages(model, dir)),
     ...{ facts: model.segmenter, bands: model.bands, model: model.origin },

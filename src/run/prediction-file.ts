@@ -20,7 +20,7 @@ export interface Guess {
   readonly probability: number
 }
 
-export interface Prediction {
+export interface ImagePrediction {
   readonly file: string
   /** The folder that it lies in, where folders are classes. */
   readonly label: string | null
@@ -38,7 +38,7 @@ export function softmaxOf(logits: ArrayLike<number>): number[] {
   return powers.map((power) => power / sum)
 }
 
-export function predictionsOf({ source, classes, indices, logits }: FolderLogits): Prediction[] {
+export function predictionsOf({ source, classes, indices, logits }: FolderLogits): ImagePrediction[] {
   const best = largestOf(logits, classes.length, MOST)
   const kept = Math.min(MOST, classes.length)
   return Array.from(indices, (index, row) => {
@@ -53,7 +53,7 @@ export function predictionsOf({ source, classes, indices, logits }: FolderLogits
 
 /** How many of the images are what their folder says; null where folders are no classes of the model. */
 export function agreementOf(
-  predictions: readonly Prediction[],
+  predictions: readonly ImagePrediction[],
   classes: readonly string[],
 ): { readonly right: number; readonly of: number } | null {
   const known = predictions.filter(({ label }) => label !== null && classes.includes(label))
@@ -65,7 +65,7 @@ export function agreementOf(
 const field = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 
 /** A row for each image: file, label where there are any, and class and probability of the likeliest. */
-export function predictionTable(predictions: readonly Prediction[]): string {
+export function predictionTable(predictions: readonly ImagePrediction[]): string {
   const hasLabels = predictions.some(({ label }) => label !== null)
   const most = Math.max(0, ...predictions.map(({ top }) => top.length))
   const names = Array.from({ length: most }, (_, i) => (i === 0 ? '' : `_${i + 1}`))
@@ -82,7 +82,7 @@ export function predictionTable(predictions: readonly Prediction[]): string {
 
 export interface PredictionFileOptions {
   readonly model: { readonly path: string; readonly step: number | null }
-  readonly predictions: readonly Prediction[]
+  readonly predictions: readonly ImagePrediction[]
 }
 
 /** Writes the file whole. Throws `RUN` when it cannot. */

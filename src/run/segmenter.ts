@@ -24,7 +24,7 @@ import {
   openFound,
 } from './encoder.ts'
 import { inferenceBatch } from './features.ts'
-import type { Segmentation as FolderSegmentation } from './mask-files.ts'
+import type { FolderSegmentation } from './mask-files.ts'
 import { writeWeights } from './weights-file.ts'
 import { type SegmenterFacts, weightsMetadata } from './weights-metadata.ts'
 

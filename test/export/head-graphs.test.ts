@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { logitsOf } from '../../src/evaluate/classifier.ts'
 import { type SegmentationHead, segmentationHeads } from '../../src/evaluate/segmentation-heads.ts'
-import { pixelLogitsOf, segmentationShape, segmenterRows } from '../../src/evaluate/segmenter.ts'
+import { pixelLogitsOf } from '../../src/evaluate/segmenter.ts'
 import { encoderGraph } from '../../src/export/encoder-graph.ts'
 import { type GraphName, graphNames } from '../../src/export/formats.ts'
 import { graphs } from '../../src/export/graphs.ts'
@@ -15,37 +15,19 @@ import {
 import { inputName } from '../../src/export/pixels-input.ts'
 import { positionsName, positionsOf } from '../../src/export/positions-input.ts'
 import { samplesOf } from '../../src/infer/pixels.ts'
-import { type BackboneShape, backboneRows, plainBackbone } from '../../src/model/backbone.ts'
-import { classifierRows, type Head, headNames, heads } from '../../src/model/classifier.ts'
+import { type BackboneShape, plainBackbone } from '../../src/model/backbone.ts'
+import { headNames } from '../../src/model/classifier.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { stirredParameters, tiny } from '../model/tiny-model.ts'
+import { tiny } from '../model/tiny-model.ts'
 import { bands, dates as days, series } from '../model/tiny-series.ts'
 import { expectClose } from '../tolerance.ts'
-import { bytes, encoderOf, range, rasters } from './make-encoder.ts'
+import { bytes, classifierOf, encoderOf, range, rasters, segmenterOf } from './make-encoder.ts'
 import { runGraph, runGraphOn } from './run-graph.ts'
 
 const photographs = plainBackbone(tiny)
 const dates: BackboneShape = { ...series, time: null }
-const classes = ['a', 'b', 'c']
-
-type Over = Parameters<typeof encoderOf>[1]
-
-function classifierOf(head: Head, backbone = photographs, over: Over = {}): ExportedClassifier {
-  const parameters = stirredParameters({ rows: classifierRows({ backbone, classes: 3, head }) })
-  return { ...encoderOf(backbone, { ...over, parameters, norm: heads[head].norm }), head, classes }
-}
-
-function segmenterOf(head: SegmentationHead, shape = photographs, over: Over = {}): ExportedSegmenter {
-  const own = segmentationShape({ shape, only: over?.only ?? null }, { classes: 3, ignored: 255 })
-  const rows = [...backboneRows(shape), ...segmenterRows(head, own)]
-  return {
-    ...encoderOf(shape, { ...over, parameters: stirredParameters({ rows }) }),
-    segmenter: head,
-    classes,
-  }
-}
 
 async function expectClassified(classifier: ExportedClassifier, pixels: Pixels): Promise<void> {
   const { values, shape } = samplesOf(pixels)
@@ -78,7 +60,7 @@ async function expectSegmented(segmenter: ExportedSegmenter, pixels: Pixels): Pr
 
 describe('an exported classifier computes what LibTorch does', () => {
   it.each(headNames)('with a head on %s', (head) =>
-    expectClassified(classifierOf(head), bytes(4, [6, 10], 3)),
+    expectClassified(classifierOf(head, photographs), bytes(4, [6, 10], 3)),
   )
 
   it.each(['mean', 'normed-mean'] as const)('of dates and groups of bands with missing data: %s', (head) =>
@@ -111,7 +93,8 @@ describe('an exported classifier computes what LibTorch does', () => {
 describe.each(Object.keys(segmentationHeads) as SegmentationHead[])(
   'an exported segmenter with a %s head',
   (head) => {
-    it('computes what LibTorch does', () => expectSegmented(segmenterOf(head), bytes(4, [6, 10], 3)))
+    it('computes what LibTorch does', () =>
+      expectSegmented(segmenterOf(head, photographs), bytes(4, [6, 10], 3)))
 
     it('of dates and groups of bands with missing data', () =>
       expectSegmented(
@@ -122,7 +105,7 @@ describe.each(Object.keys(segmentationHeads) as SegmentationHead[])(
 )
 
 it('the encoder of a classifier of the mean has a graph whose mean is what the head reads', async () => {
-  const classifier = classifierOf('mean')
+  const classifier = classifierOf('mean', photographs)
   const pixels = bytes(4, [6, 10], 3)
   const { values, shape } = samplesOf(pixels)
   const { mean } = await runGraph(encoderGraph(classifier), values, shape)

@@ -1,5 +1,5 @@
 // What is saved is what was scored: each file is opened again and judged on the same images.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
@@ -8,6 +8,8 @@ import { scoresOf } from '../../src/evaluate/scores.ts'
 import { classifierLogits, openClassifier, saveProbe } from '../../src/run/classifier.ts'
 import { openEncoder } from '../../src/run/encoder.ts'
 import { judgeWithMap, openImages } from '../../src/run/evaluate.ts'
+import { exportHuggingface } from '../../src/run/export-huggingface.ts'
+import { exportTimm } from '../../src/run/export-timm.ts'
 import { featuresOf } from '../../src/run/features.ts'
 import {
   type FinetuneOptions,
@@ -15,6 +17,7 @@ import {
   finetune,
   finetuneDefaults,
 } from '../../src/run/finetune.ts'
+import { importWeights } from '../../src/run/import.ts'
 import { openSegmenter } from '../../src/run/segmenter.ts'
 import { openWeightsFile } from '../../src/run/weights-file.ts'
 import { expectClose } from '../tolerance.ts'
@@ -135,6 +138,32 @@ describe('a linear probe that is saved', () => {
     const { head } = openClassifier({ model: model!, device: 'cpu' })
     expect(head).toBe(pooling === 'cls' ? 'plain-cls' : 'mean')
   })
+})
+
+it('a head on the mean behind the norm goes to timm and comes back as what it is', async () => {
+  const [model, folder, again] = ['nm.safetensors', 'timm', 'nm-again.safetensors'].map((name) =>
+    join(dir, name),
+  )
+  await tune(model!, { head: 'normed-mean' })
+  exportTimm({ model: model!, out: folder! })
+  const config = JSON.parse(readFileSync(join(folder!, 'config.json'), 'utf8'))
+  expect(config.model_args).toMatchObject({ global_pool: 'avg', fc_norm: false })
+  await importWeights({ from: folder!, out: again!, set: ['train.precision=fp32'] })
+  expect(openClassifier({ model: again!, device: 'cpu' }).head).toBe('normed-mean')
+  expect(await scoresOfFile(again!)).toEqual(await scoresOfFile(model!))
+})
+
+it('a head on cls before the norm is in no other library', async () => {
+  const [tuned, model] = ['below', 'plain-cls'].map((name) => join(dir, `${name}.safetensors`)) as [
+    string,
+    string,
+  ]
+  await tune(tuned)
+  const encoder = openEncoder({ model: tuned, device: 'cpu' })
+  const map = { pooling: 'cls' as const, weight: new Float32Array(96).fill(0.1), bias: new Float32Array(3) }
+  saveProbe(model, encoder, { map, classes: ['a', 'b', 'c'] })
+  expect(() => exportTimm({ model, out: join(dir, 'x') })).toThrow(/cls token before any norm/)
+  expect(() => exportHuggingface({ model, out: join(dir, 'x') })).toThrow(/cls before the norm.*as ONNX/)
 })
 
 describe('a place to save', () => {
