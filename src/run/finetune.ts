@@ -6,6 +6,7 @@
 import { SherdError } from '../errors.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
+import { groupsOf } from '../model/backbone.ts'
 import { type Head, heads } from '../model/classifier.ts'
 import { initialParameters, type Parameters } from '../model/parameters.ts'
 import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
@@ -122,7 +123,13 @@ function startingParameters(
       }
   })
   const first = settings.blocks === null ? 0 : dimensions.depth - settings.blocks + 1 // the lowest layer that learns
-  const learns = ([name]: readonly [string, Tensor]) => layerOf(name, dimensions.depth) >= first
+  const { only } = encoder
+  // Embeddings of bands that are not there have nothing to learn from.
+  const unseen = groupsOf(encoder.shape).flatMap(({ embed }, g) =>
+    only?.includes(g) === false ? [`${embed}.`] : [],
+  )
+  const learns = ([name]: readonly [string, Tensor]) =>
+    layerOf(name, dimensions.depth) >= first && !unseen.some((prefix) => name.startsWith(prefix))
   const frozen = new Map([...all].filter((each) => !learns(each)))
   for (const parameter of frozen.values()) requireGradient(parameter, false)
   return { learned: new Map([...all].filter(learns)), frozen }

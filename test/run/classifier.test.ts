@@ -20,6 +20,7 @@ import {
 import { importWeights } from '../../src/run/import.ts'
 import { openSegmenter } from '../../src/run/segmenter.ts'
 import { openWeightsFile } from '../../src/run/weights-file.ts'
+import { writeSatelliteData } from '../../src/source/sample-data/satellite/write.ts'
 import { expectClose } from '../tolerance.ts'
 import { colourFolder } from './colour-folder.ts'
 import { tinyConfig, workFolder } from './tiny.ts'
@@ -105,6 +106,33 @@ describe('a fine-tuned classifier that is saved', () => {
     await tune(join(dir, 'again.safetensors'), { head: 'cls' }, { encoder })
     expect(openEncoder({ model: join(dir, 'again.safetensors'), device: 'cpu' }).norm).toBe('norm')
   })
+})
+
+it('a classifier that learned from some of the bands takes the same ones when it is opened again', async () => {
+  const [rasters, model] = [join(dir, 'rasters'), join(dir, 'bands.safetensors')]
+  await writeSatelliteData({
+    dir: rasters,
+    count: 24,
+    size: 16,
+    dates: 1,
+    layout: 'stack',
+    masks: false,
+    seed: 2,
+  })
+  const config = tinyConfig({
+    model: { groups: [['B4', 'B3'], ['B11']], groupWidth: 8, decoderGroupWidth: 4 },
+    data: { bands: ['B3', 'B4', 'B11'] },
+    train: { precision: 'fp32' },
+  })
+  const statistics = { mean: [900, 950, 2000], std: [500, 600, 1000] }
+  const encoder = openEncoder({ model: 'random', config, statistics, device: 'cpu', bands: ['B3', 'B4'] })
+  const data = { train: rasters, test: rasters }
+  const report = await tune(model, { mixup: 0, cutmix: 0, erasing: 0 }, { encoder, data })
+  const opened = openClassifier({ model, device: 'cpu' })
+  expect([opened.bands, opened.only]).toEqual([['B4', 'B3'], [0]])
+  const { logits, indices, source, classes } = await classifierLogits(opened, rasters)
+  const labels = Int32Array.from(indices, (index) => source.labels![index]!)
+  expect(scoresOf(logits, labels, classes)).toEqual(report.scores)
 })
 
 describe('a linear probe that is saved', () => {
