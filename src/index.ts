@@ -31,6 +31,7 @@ export {
 export type { Config, ConfigInput } from './config/schema.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
 // evaluate
+export { type FrozenClassifier, logitsOf } from './evaluate/classifier.ts'
 export {
   extractFeatures,
   type Features,
@@ -39,12 +40,19 @@ export {
 } from './evaluate/features.ts'
 export { type KnnOptions, knnDefaults, knnVotes } from './evaluate/knn.ts'
 export { fewOf, type Labelled, labelled, type Shots, splitByClass } from './evaluate/labelled.ts'
-export { type LinearProbeOptions, linearProbe, sweeps } from './evaluate/linear-probe.ts'
+export {
+  type LinearMap,
+  type LinearProbeOptions,
+  linearProbe,
+  type Probed,
+  sweeps,
+} from './evaluate/linear-probe.ts'
 export { type Overlap, overlapOf } from './evaluate/overlap.ts'
 export { type ProtocolName, protocols } from './evaluate/protocols.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
 export { type SegmentationHead, segmentationHeads } from './evaluate/segmentation-heads.ts'
+export { type FrozenSegmenter, pixelLogitsOf } from './evaluate/segmenter.ts'
 export { type Spread, spreadOf } from './evaluate/spread.ts'
 // export, infer
 export { checkGraph } from './export/check-graph.ts'
@@ -108,9 +116,19 @@ export { measureStatistics } from './prepare/statistics.ts'
 export { type Images, type Views, viewsOf } from './prepare/views.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export { channelStatistics, openData, rasterOptions } from './run/assemble.ts'
+export { classifierLogits, type OpenedClassifier, openClassifier, saveProbe } from './run/classifier.ts'
 export { benchData } from './run/data-bench.ts'
 export { type EncoderRequest, type OpenedEncoder, openEncoder } from './run/encoder.ts'
-export { type EvaluateOptions, evaluate, findSplit, judge, openImages, type Report } from './run/evaluate.ts'
+export {
+  type ChosenMap,
+  type EvaluateOptions,
+  evaluate,
+  findSplit,
+  judge,
+  judgeWithMap,
+  openImages,
+  type Report,
+} from './run/evaluate.ts'
 export { openReport, reportMarkdown, writeReport } from './run/evaluation-report.ts'
 export type { RunEvent } from './run/events.ts'
 export {
@@ -129,14 +147,20 @@ export { benchGemm } from './run/gemm-bench.ts'
 export { type Imported, type ImportOptions, importWeights } from './run/import.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'
+export type { FolderLogits } from './run/logits.ts'
 export { withDeviation } from './run/markdown.ts'
+export { type FolderSegmentation, type MaskFiles, writeMasks } from './run/mask-files.ts'
 export { openModel } from './run/model-parts.ts'
+export { type OnnxClassifier, onnxLogits, openOnnxClassifier } from './run/onnx-classifier.ts'
 export { type OnnxEncoder, onnxFeatures, openOnnxEncoder } from './run/onnx-encoder.ts'
 export { type OnnxModel, openOnnxModel } from './run/onnx-model.ts'
+export { type OnnxSegmenter, onnxSegmentation, openOnnxSegmenter } from './run/onnx-segmenter.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
+export { type ImagePrediction, predictionsOf, writePredictions } from './run/prediction-file.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 export { type SegmentationReport, type SegmentOptions, segment } from './run/segment.ts'
 export { segmentationMarkdown, writeSegmentation } from './run/segmentation-report.ts'
+export { type OpenedSegmenter, openSegmenter, segmentationOf } from './run/segmenter.ts'
 export { openStepBench, type StepBench } from './run/step-bench.ts'
 // source, prepare
 export { type ImageFolder, openImageFolder } from './source/image-folder.ts'

@@ -10,7 +10,7 @@ import { print, printJson, warn } from './output.ts'
 
 interface Flags extends ModelFlags {
   readonly out: string
-  readonly graphs: readonly GraphName[]
+  readonly graphs?: readonly GraphName[]
   readonly attention?: boolean
   readonly dynamicGrid?: number
   readonly precision: readonly ExportPrecision[]
@@ -24,9 +24,10 @@ export function addExportOnnx(root: Command): void {
   addModelOptions(root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'))
     .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
     .addOption(
-      new Option('--graphs <which...>', 'what of the model')
-        .choices(graphNames)
-        .default(['encoder'], 'encoder'),
+      new Option(
+        '--graphs <which...>',
+        'what of the model (default: the classifier or segmenter that it is, else the encoder)',
+      ).choices(graphNames),
     )
     .addOption(
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
@@ -55,11 +56,12 @@ async function runExport({
   ...flags
 }: Flags): Promise<void> {
   const { exportOnnx } = await import('../run/export-onnx.ts')
-  const { openModel } = await import('../run/model-parts.ts')
-  const wanted = [...new Set(graphs)]
+  const { openModel, usualGraphs } = await import('../run/model-parts.ts')
+  const request = await requestOf({ ...flags, device: 'cpu' }, images)
+  const wanted = [...new Set(graphs ?? usualGraphs(request))]
   if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
     throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
-  const model = openModel(await requestOf({ ...flags, device: 'cpu' }, images), wanted)
+  const model = openModel(request, wanted)
   for (const message of model.warnings) warn(message)
   const grid = dynamicGrid === undefined ? null : { most: dynamicGrid }
   const options = {

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { addBench } from './bench.ts'
+import { addClassify } from './classify.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEmbed } from './embed.ts'
@@ -17,6 +18,7 @@ import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
 import { addReconstruct } from './reconstruct.ts'
 import { addSampleData } from './sample-data.ts'
+import { addSegmentFolder } from './segment.ts'
 import { addSetup } from './setup.ts'
 import { addVerify } from './verify.ts'
 
@@ -36,6 +38,8 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addClassify,
+    addSegmentFolder,
     addExport,
     addImport,
     addVerify,

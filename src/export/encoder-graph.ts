@@ -2,15 +2,13 @@
  * An encoder as a graph from pixels to tokens, recorded from the code that computes them everywhere else: normalising, patches,
  * positions, blocks, pooling. Nothing of the network is written a second time here.
  */
-import { SherdError } from '../errors.ts'
+import { encodeImages, pooledOf } from '../evaluate/features.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
-import { type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
+import { openBackbone } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
-import { weightsOf } from '../model/parameters.ts'
 import { narrow, zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
-import { pool } from '../token/pool.ts'
 import {
   atSize,
   checkDynamic,
@@ -23,7 +21,7 @@ import {
 import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
 import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
-import { needsPositions, positionsName, positionsShape } from './positions-input.ts'
+import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
 import { sizeName } from './sizes.ts'
 import { translate } from './translate.ts'
 
@@ -63,20 +61,12 @@ export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOpti
   })
 }
 
-function checkPositions({ shape, channels }: ExportedEncoder): void {
-  if (channels && needsPositions(shape))
-    throw new SherdError(
-      'VALUE',
-      'A model that is told dates is exported with all of its bands: leave --bands out.',
-    )
-}
-
 function recordEncoder(
   encoder: ExportedEncoder,
   batch: number,
   { attention = false, dynamicGrid }: EncoderGraphOptions,
 ): Tape {
-  const { shape, parameters, only = null } = encoder
+  const { shape, parameters } = encoder
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
@@ -88,12 +78,11 @@ function recordEncoder(
         const positions = side
           ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
           : told[positionsName]
-        const encode = (more: EncodeAllOptions = {}) =>
-          backbone.encodeAll(imagesOf(encoder, pixels), weightsOf(parameters), { only, positions, ...more })
+        const encode = (more = {}) =>
+          encodeImages(encoder, backbone, imagesOf(encoder, pixels), { positions, ...more })
         const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
-        const { tokens, present } = made
-        const patches = narrow(tokens, 1, 1, tokens.shape[1]! - 1)
-        return { cls: pool.cls(tokens), mean: pool.mean(tokens, present), patches, ...maps }
+        const patches = narrow(made.tokens, 1, 1, made.tokens.shape[1]! - 1)
+        return { ...pooledOf(encoder, made), patches, ...maps }
       },
     )
   })

@@ -11,17 +11,20 @@ export interface FormatRow {
   readonly outputs: Readonly<Record<string, string>>
 }
 
+/** What the graphs of encoders, with or without a head, take beside pixels. */
+const positionsInput = {
+  positions:
+    'float32 [B, N, D] only of models that are told dates: the positions of the tokens, group by group and in it frame by frame; each the place, then the group, then the fields of the date, as sines and cosines',
+}
+
 /** A new graph is one row here, and one in `graphs.ts`. */
 export const formats = {
   encoder: {
     ...{ format: 'sherd-encoder/1', stem: 'encoder' },
-    inputs: {
-      positions:
-        'float32 [B, N, D] only of models that are told dates: the positions of the tokens, group by group and in it frame by frame; each the place, then the group, then the fields of the date, as sines and cosines',
-    },
+    inputs: positionsInput,
     outputs: {
-      cls: '[B, D] the class token after the last norm',
-      mean: '[B, D] the mean of the tokens that hold data',
+      cls: '[B, D] the class token after the last norm (of the encoder of a classifier that reads the mean: before any, as patches)',
+      mean: '[B, D] the mean of the tokens that hold data (of such an encoder: through the norm that its classifier has)',
       patches:
         '[B, N, D] the tokens of the patches, row by row; of several groups and frames, group by group and in it frame by frame',
       attention:
@@ -37,6 +40,19 @@ export const formats = {
     outputs: {
       prediction:
         '[B, T · L, P·P·C] every patch, frame by frame in image order; in it the pixels row by row, channels last; in the space of the target',
+    },
+  },
+  classifier: {
+    ...{ format: 'sherd-classifier/1', stem: 'classifier', inputs: positionsInput },
+    outputs: {
+      logits: '[B, classes] the larger, the likelier; in the order of sherd.classes',
+      probabilities: '[B, classes] softmax of the logits',
+    },
+  },
+  segmenter: {
+    ...{ format: 'sherd-segmenter/1', stem: 'segmenter', inputs: positionsInput },
+    outputs: {
+      logits: '[B, classes, H, W] of every pixel, the larger, the likelier; in the order of sherd.classes',
     },
   },
 } as const satisfies Record<string, FormatRow>

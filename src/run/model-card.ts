@@ -12,7 +12,11 @@ export interface CardOptions {
 
 const list = (values: readonly number[]) => values.map((value) => Number(value.toPrecision(6))).join(', ')
 
-function trainingOf({ config, facts, step }: ExportedModel): string[] {
+function trainingOf({ config, facts, step, protocol }: ExportedModel): string[] {
+  if (protocol !== undefined)
+    return [
+      `Its head was learned by \`sherd evaluate ${protocol}\`${protocol === 'linear' ? ' on a frozen encoder' : ''}. What came before is not in the file of weights.`,
+    ]
   if (!facts)
     return [
       'How it was trained is not known to sherd: the weights were imported, or copied without their run.',

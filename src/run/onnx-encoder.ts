@@ -1,17 +1,8 @@
 /** The features of an exported encoder. Nothing here needs LibTorch. */
-import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { gatherFeatures } from '../evaluate/features.ts'
-import { inputName } from '../export/pixels-input.ts'
-import { positionsName, positionsOf } from '../export/positions-input.ts'
-import { samplesOf } from '../infer/pixels.ts'
-import { coreCount } from '../machine/hardware.ts'
-import { imagesInOrder } from '../prepare/in-order.ts'
-import type { Pixels } from '../prepare/normalize.ts'
-import type { SkippedFile } from '../prepare/skipped.ts'
-import { inferenceOptions } from './assemble.ts'
-import { openFor } from './encoder.ts'
-import { type FolderFeatures, inferenceBatch, type Progress } from './features.ts'
+import type { FolderFeatures, Progress } from './features.ts'
+import { inputsOf, openOnnxImages } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export type OnnxEncoder = OnnxModel
@@ -27,41 +18,18 @@ export async function openOnnxEncoder(path: string, options: OnnxOptions = {}): 
   )
 }
 
-/** Positions of a scaled model are in the graph, for one resolution. */
-function checkResolution({ rasters }: Pixels, expected: number | null, dir: string): void {
-  if (!rasters || expected === null) return
-  for (let at = 0; at < rasters.facts.length; at += 1 + rasters.frames) {
-    const metres = rasters.facts[at]!
-    if (!Number.isNaN(metres) && Math.abs(metres / expected - 1) > 0.01)
-      throw new SherdError(
-        'VALUE',
-        `The file was exported for ${expected} metres a pixel, and ${dir} has samples of ${metres.toFixed(2)}: use the model itself, which takes any.`,
-      )
-  }
-}
-
 /** The features of a folder's images, as `featuresOf` makes them with LibTorch. */
 export async function onnxFeatures(
-  { session, config, bands, resolution, inputs }: OnnxEncoder,
+  model: OnnxEncoder,
   dir: string,
   onProgress?: Progress,
 ): Promise<FolderFeatures> {
-  const source = await openFor({ config, bands }, dir)
-  const shape = backboneOf(config)
-  const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
-  const options = {
-    ...inferenceOptions(config, source, { decodeThreads }),
-    batchSize: inferenceBatch(shape),
-  }
-  const skipped: SkippedFile[] = []
-  const images = imagesInOrder(options, (file) => skipped.push(file))
+  const { source, batches, skipped } = await openOnnxImages(model, dir)
   const of = source.files.length
   const features = await gatherFeatures(
-    images,
+    batches,
     async (batch) => {
-      checkResolution(batch, resolution, dir)
-      const told = inputs.includes(positionsName) ? { [positionsName]: positionsOf(shape, batch) } : {}
-      const { cls, mean } = await session.run({ [inputName]: samplesOf(batch), ...told }, ['cls', 'mean'])
+      const { cls, mean } = await model.session.run(inputsOf(model, batch), ['cls', 'mean'])
       return { cls: cls.values, mean: mean.values }
     },
     (done) => onProgress?.({ dir: source.dir, done, of }),

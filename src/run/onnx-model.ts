@@ -16,7 +16,7 @@ import { readMetadata } from '../export/onnx-file.ts'
 import { openSession, type Session } from '../infer/session.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import { readWeightsMetadata } from './weights-metadata.ts'
+import { readWeightsMetadata, type SegmenterFacts } from './weights-metadata.ts'
 
 export interface OnnxModel {
   readonly graph: GraphName
@@ -30,6 +30,8 @@ export interface OnnxModel {
   readonly bands: readonly string[] | null
   /** In the order of its logits; null where it has none. */
   readonly classes: readonly string[] | null
+  /** Of a segmenter: what its classes are in masks. */
+  readonly segmenter: SegmenterFacts | null
   /** Metres a pixel that its positions are for; null when they do not matter. */
   readonly resolution: number | null
   /** What heights and widths must be a multiple of, and the largest; null for a graph that takes its own size alone. */
@@ -88,6 +90,7 @@ export async function openOnnxModel(
   return {
     ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
     classes: parsed(CLASSES_KEY, classesSchema),
+    segmenter: origin.segmenter ?? null,
     inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
     outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
     precision: metadata[PRECISION_KEY] ?? 'fp32',

@@ -1,7 +1,12 @@
 // Encoders to export, and samples for them, in which nothing is zero or one by chance.
+
+import type { SegmentationHead } from '../../src/evaluate/segmentation-heads.ts'
+import { segmentationShape, segmenterRows } from '../../src/evaluate/segmenter.ts'
 import type { Indices, ModelParts } from '../../src/export/graphs.ts'
+import type { ExportedClassifier, ExportedSegmenter } from '../../src/export/head-graphs.ts'
 import type { ExportedEncoder } from '../../src/export/pixels-input.ts'
 import { type BackboneShape, backboneRows } from '../../src/model/backbone.ts'
+import { classifierRows, type Head, heads } from '../../src/model/classifier.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
 import { stirredParameters } from '../model/tiny-model.ts'
@@ -63,4 +68,28 @@ export function maskOf(B: number, N: number, kept: number): Record<'kept' | 'hid
     shape: [B, to - from],
   })
   return { kept: part(0, kept), hidden: part(kept, N) }
+}
+
+type Over = Parameters<typeof encoderOf>[1]
+const classes = ['a', 'b', 'c']
+
+/** With a head that says three classes. */
+export function classifierOf(head: Head, backbone: BackboneShape, over: Over = {}): ExportedClassifier {
+  const parameters = stirredParameters({ rows: classifierRows({ backbone, classes: 3, head }) })
+  return { ...encoderOf(backbone, { ...over, parameters, norm: heads[head].norm }), head, classes }
+}
+
+/** With a head that says three classes of every pixel. */
+export function segmenterOf(
+  head: SegmentationHead,
+  shape: BackboneShape,
+  over: Over = {},
+): ExportedSegmenter {
+  const own = segmentationShape({ shape, only: over?.only ?? null }, { classes: 3, ignored: 255 })
+  const rows = [...backboneRows(shape), ...segmenterRows(head, own)]
+  return {
+    ...encoderOf(shape, { ...over, parameters: stirredParameters({ rows }) }),
+    segmenter: head,
+    classes,
+  }
 }

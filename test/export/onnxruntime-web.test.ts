@@ -15,7 +15,7 @@ import { smallestCosine } from '../../src/run/prove-onnx.ts'
 import { tiny } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
 import { expectClose } from '../tolerance.ts'
-import { bytes, maskOf, modelOf, range, rasters } from './make-encoder.ts'
+import { bytes, classifierOf, maskOf, modelOf, range, rasters, segmenterOf } from './make-encoder.ts'
 import { workFolder } from './run-graph.ts'
 
 let ort: typeof import('onnxruntime-web')
@@ -82,6 +82,18 @@ describe('in WebAssembly', () => {
   it.each(kinds)('the autoencoder in %s', (precision) =>
     expectSame({ graph: 'autoencoder', model }, precision, bytes(4, [6, 10], 3), maskOf(4, 15, 4)),
   )
+
+  it.each(kinds)('the classifier in %s', (precision) => {
+    const { head, classes, ...own } = classifierOf('mean', plainBackbone(tiny))
+    const model = { ...own, classifier: { head, classes } }
+    return expectSame({ graph: 'classifier', model }, precision, bytes(4, [6, 10], 3))
+  })
+
+  it.each(kinds)('the segmenter in %s', (precision) => {
+    const { segmenter: head, classes, ...own } = segmenterOf('conv', plainBackbone(tiny))
+    const model = { ...own, segmenter: { head, classes } }
+    return expectSame({ graph: 'segmenter', model }, precision, bytes(4, [6, 10], 3))
+  })
 
   it('bands and frames with missing data', async () => {
     const pixels = rasters(3, dateless, bands)

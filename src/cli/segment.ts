@@ -1,0 +1,54 @@
+/** `sherd segment`: a mask of classes for each image of a folder, by a segmenter that was saved or exported. */
+import type { Command } from 'commander'
+import { SherdError } from '../errors.ts'
+import { letWaitingThreadsSleep } from '../machine/waiting.ts'
+import { deviceOption } from './bench-config.ts'
+import { type EncoderFlags, showImages } from './encoder-options.ts'
+import { endProgress, note, print, printJson, warn } from './output.ts'
+
+interface Flags {
+  readonly model: string
+  readonly device: EncoderFlags['device']
+  readonly out: string
+  readonly json?: boolean
+}
+
+export function addSegmentFolder(root: Command): void {
+  root
+    .command('segment')
+    .description('say the class of every pixel of the images of a folder')
+    .argument('<dir>', 'folder of images, or of packed ones')
+    .requiredOption('--model <file>', 'a segmenter.onnx, or what "evaluate segment --save" wrote')
+    .requiredOption(
+      '--out <dir>',
+      'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',
+    )
+    .addOption(deviceOption())
+    .option('--json', 'print the result as JSON')
+    .action(runSegment)
+}
+
+async function runSegment(dir: string, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
+  const { writeMasks } = await import('../run/mask-files.ts')
+  const segmentation = await openSegmentation(flags, dir)
+  const { images, files } = await writeMasks(flags.out, { ...segmentation, onProgress: showImages() })
+  endProgress()
+  const { skipped } = segmentation
+  if (flags.json) return printJson({ files, images, skipped: skipped.length })
+  for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
+  print(`${images} images, ${segmentation.facts.classes.length} classes: ${files.join(', ')}`)
+}
+
+/** An exported file is used without LibTorch. */
+async function openSegmentation({ model, device }: Flags, dir: string) {
+  if (!model.toLowerCase().endsWith('.onnx')) {
+    const { openSegmenter, segmentationOf } = await import('../run/segmenter.ts')
+    const segmenter = openSegmenter({ model, device })
+    for (const message of segmenter.warnings) warn(message)
+    return segmentationOf(segmenter, dir)
+  }
+  if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
+  const { onnxSegmentation, openOnnxSegmenter } = await import('../run/onnx-segmenter.ts')
+  return onnxSegmentation(await openOnnxSegmenter(model), dir)
+}

@@ -1,0 +1,53 @@
+/**
+ * An encoder with a head as a graph: a classifier from pixels to logits and probabilities, a segmenter to the logits of every pixel. Both
+ * are recorded from the code that computes them everywhere else.
+ */
+import { type FrozenClassifier, headLogits } from '../evaluate/classifier.ts'
+import { encodeImages } from '../evaluate/features.ts'
+import { decodeHeadLogits, type FrozenSegmenter } from '../evaluate/segmenter.ts'
+import { type Encoded, openBackbone } from '../model/backbone.ts'
+import { softmax, zeros } from '../tensor/ops.ts'
+import { record, type Tape } from '../tensor/record.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { generalTape } from './general-tape.ts'
+import type { Graph } from './graph.ts'
+import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
+import { translate } from './translate.ts'
+
+export type ExportedClassifier = ExportedEncoder & FrozenClassifier
+export type ExportedSegmenter = ExportedEncoder & FrozenSegmenter
+
+/** For batches of every size. Throws `VALUE` for what cannot be exported. */
+export const classifierGraph = (classifier: ExportedClassifier): Graph =>
+  headGraph('classifier', classifier, (encoded) => {
+    const logits = headLogits(classifier, encoded)
+    return { logits, probabilities: softmax(logits, -1) }
+  })
+
+/** For batches of every size. Throws `VALUE` for what cannot be exported. */
+export const segmenterGraph = (segmenter: ExportedSegmenter): Graph =>
+  headGraph('segmenter', segmenter, (encoded) => ({ logits: decodeHeadLogits(segmenter, encoded) }))
+
+type Head = (encoded: Encoded) => Readonly<Record<string, Tensor>>
+
+function headGraph(name: string, encoder: ExportedEncoder, head: Head): Graph {
+  checkRecordable(encoder)
+  checkPositions(encoder)
+  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) => recordHead(encoder, head, batch!))
+  return translate(name, tape)
+}
+
+function recordHead(encoder: ExportedEncoder, head: Head, batch: number): Tape {
+  const { shape, parameters } = encoder
+  const backbone = openBackbone(shape, 'cpu')
+  return scope(() => {
+    const pixels = blankPixels(encoder, batch)
+    const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
+    return record({ inputs: { [inputName]: pixels, ...told }, named: parameters }, () => {
+      const options = { positions: told[positionsName] }
+      return head(encodeImages(encoder, backbone, imagesOf(encoder, pixels), options))
+    })
+  })
+}

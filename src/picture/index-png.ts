@@ -1,0 +1,47 @@
+/**
+ * A mask of class numbers as a PNG: its indices are the numbers, and its palette gives them colours for people. sharp cannot write
+ * indices that it did not choose, and what is needed of the format is three parts.
+ */
+import { crc32, deflateSync } from 'node:zlib'
+import type { Size } from '../prepare/crop.ts'
+import type { Colour } from './grid-layout.ts'
+
+const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
+const GREY = 0
+const PALETTE = 3
+
+function chunk(type: string, data: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data])
+  const made = Buffer.alloc(body.length + 8)
+  made.writeUInt32BE(data.length)
+  made.set(body, 4)
+  made.writeUInt32BE(crc32(body), body.length + 4)
+  return made
+}
+
+/** The numbers [height, width]: with a palette of eight bits, or in grey of sixteen where one is above 255. */
+export function indexPng(
+  numbers: Uint16Array,
+  { width, height }: Size,
+  colourOf: (number: number) => Colour,
+): Buffer {
+  const largest = numbers.reduce((a, b) => Math.max(a, b), 0)
+  const bytes = largest > 255 ? 2 : 1
+  const rows = Buffer.alloc(height * (1 + width * bytes)) // each begins with 0, for no filter
+  for (const [i, number] of numbers.entries()) {
+    const at = Math.floor(i / width) * (1 + width * bytes) + 1 + (i % width) * bytes
+    if (bytes === 2) rows.writeUInt16BE(number, at)
+    else rows[at] = number
+  }
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(width, 0)
+  header.writeUInt32BE(height, 4)
+  header[8] = 8 * bytes
+  header[9] = bytes === 2 ? GREY : PALETTE
+  const palette = Uint8Array.from(Array.from({ length: largest + 1 }, (_, n) => colourOf(n)).flat())
+  return Buffer.concat([
+    ...[SIGNATURE, chunk('IHDR', header)],
+    ...(bytes === 2 ? [] : [chunk('PLTE', palette)]),
+    ...[chunk('IDAT', deflateSync(rows)), chunk('IEND', new Uint8Array())],
+  ])
+}

@@ -1,0 +1,46 @@
+/** What a classifier makes of a folder, whatever computes it. */
+import type { OrderedImages } from '../prepare/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { Progress } from './features.ts'
+
+export interface FolderLogits {
+  readonly source: ImageSource
+  readonly classes: readonly string[]
+  /** The index in the source of each row. */
+  readonly indices: Int32Array
+  /** [rows, classes] */
+  readonly logits: Float32Array
+  readonly skipped: readonly SkippedFile[]
+}
+
+export interface LogitsOptions {
+  readonly source: ImageSource
+  readonly batches: AsyncIterable<OrderedImages>
+  readonly skipped: readonly SkippedFile[]
+  readonly classes: readonly string[]
+  /** The logits [B, classes] of a batch. */
+  readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
+  readonly onProgress?: Progress | undefined
+}
+
+/** The logits of all batches. */
+export async function gatherLogits({
+  source,
+  batches,
+  skipped,
+  classes,
+  logitsOf,
+  onProgress,
+}: LogitsOptions): Promise<FolderLogits> {
+  const of = source.files.length
+  const logits = new Float32Array(of * classes.length)
+  const indices: number[] = []
+  for await (const batch of batches) {
+    logits.set(await logitsOf(batch), indices.length * classes.length)
+    indices.push(...batch.indices)
+    onProgress?.({ dir: source.dir, done: indices.length, of })
+  }
+  const read = logits.subarray(0, indices.length * classes.length)
+  return { source, classes, indices: Int32Array.from(indices), logits: read, skipped }
+}
