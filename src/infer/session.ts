@@ -5,6 +5,17 @@ import { messageOf, SherdError } from '../errors.ts'
 export interface SessionOptions {
   /** Of one operator. */
   readonly threads: number
+  /**
+   * Threads that wait for their part of the next operator keep their core busy: the fastest where every core is this session's (the
+   * default), but not beside other work.
+   */
+  readonly spin?: boolean
+}
+
+/** Numbers row by row: float32, or int64. */
+export interface TensorData {
+  readonly values: Float32Array | BigInt64Array
+  readonly shape: readonly number[]
 }
 
 export interface Output {
@@ -13,13 +24,17 @@ export interface Output {
 }
 
 export interface Session {
-  /** The outputs `wanted`, of samples [B, …] that lie in `values`. */
+  /** The outputs `wanted` of inputs by their names; of a graph with one input, of that alone. */
   run<Name extends string>(
-    input: { readonly values: Float32Array; readonly shape: readonly number[] },
+    inputs: TensorData | Readonly<Record<string, TensorData>>,
     wanted: readonly Name[],
   ): Promise<Record<Name, Output>>
   close(): Promise<void>
 }
+
+const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): inputs is TensorData =>
+  Array.isArray(inputs.shape)
+const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
 async function load(): Promise<typeof import('onnxruntime-node')> {
   try {
@@ -36,29 +51,33 @@ async function load(): Promise<typeof import('onnxruntime-node')> {
 const FATAL = 4 // what goes wrong is thrown, and need not be printed, too
 
 /** Throws `CHECKPOINT` when the file is no graph that can run, `ENGINE_MISSING` without ONNX Runtime. */
-export async function openSession(path: string, { threads }: SessionOptions): Promise<Session> {
+export async function openSession(path: string, options: SessionOptions): Promise<Session> {
   const { InferenceSession, Tensor } = await load()
+  const { threads, spin = true } = options
   let session: InferenceSession
   try {
     session = await InferenceSession.create(path, {
       ...{ executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1 },
       ...{ graphOptimizationLevel: 'all', logSeverityLevel: FATAL },
+      ...(spin ? {} : { extra: { session: { intra_op: { allow_spinning: '0' } } } }),
     })
   } catch (error) {
     throw new SherdError('CHECKPOINT', `${path} cannot be run: ${messageOf(error)}`, { cause: error })
   }
   const [input = 'pixels'] = session.inputNames
   return {
-    async run(given, wanted) {
-      const results = await session
-        .run({ [input]: new Tensor('float32', given.values, given.shape) }, wanted)
-        .catch((error: unknown) => {
-          throw new SherdError(
-            'TENSOR',
-            `${path} cannot be run on float32[${given.shape.join(', ')}]: ${messageOf(error)}`,
-            { cause: error },
-          )
+    async run(inputs, wanted) {
+      const given = isOne(inputs) ? { [input]: inputs } : inputs
+      const feeds = Object.entries(given).map(([name, data]) => {
+        const { values, shape } = data
+        return [name, new Tensor(typeName(data), values, shape)] as const
+      })
+      const results = await session.run(Object.fromEntries(feeds), wanted).catch((error: unknown) => {
+        const told = Object.values(given).map((data) => `${typeName(data)}[${data.shape.join(', ')}]`)
+        throw new SherdError('TENSOR', `${path} cannot be run on ${told.join(', ')}: ${messageOf(error)}`, {
+          cause: error,
         })
+      })
       const outputs = wanted.map((name) => {
         const { dims, data } = results[name]!
         return [name, { shape: dims, values: data as Float32Array }] as const
