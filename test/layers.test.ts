@@ -28,6 +28,7 @@ const stages = [
   'machine',
   'config',
   'run',
+  'serve',
   'cli',
   'index', // the library as a whole
 ]
@@ -51,6 +52,17 @@ const confined: Record<string, readonly string[]> = {
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
   'onnxruntime-node': ['src/infer/session.ts'],
+  fastify: [
+    'src/serve/app.ts', // the server
+    'src/serve/images.ts', // types
+  ],
+  '@fastify/multipart': [
+    'src/serve/app.ts', // forms
+    'src/serve/images.ts', // types
+  ],
+  '@fastify/swagger': ['src/serve/routes.ts'],
+  '@fastify/static': ['src/serve/routes.ts'],
+  'prom-client': ['src/serve/metrics.ts'],
   'node-addon-api': ['src/native/compile.ts'],
   'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],

@@ -17,6 +17,7 @@ import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
 import { addReconstruct } from './reconstruct.ts'
 import { addSampleData } from './sample-data.ts'
+import { addServe } from './serve.ts'
 import { addSetup } from './setup.ts'
 import { addVerify } from './verify.ts'
 
@@ -36,6 +37,7 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addServe,
     addExport,
     addImport,
     addVerify,

@@ -1,4 +1,5 @@
 /** The images of a request: its body as one, or the files of a form. */
+import type {} from '@fastify/multipart' // what it adds to requests
 import type { FastifyRequest } from 'fastify'
 import { messageOf } from '../errors.ts'
 import { Refusal } from './refusal.ts'
