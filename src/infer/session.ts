@@ -21,7 +21,8 @@ export interface Session {
   close(): Promise<void>
 }
 
-async function load(): Promise<typeof import('onnxruntime-node')> {
+/** The package, loaded when a graph runs. */
+export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> {
   try {
     return await import('onnxruntime-node')
   } catch (error) {
@@ -37,7 +38,7 @@ const FATAL = 4 // what goes wrong is thrown, and need not be printed, too
 
 /** Throws `CHECKPOINT` when the file is no graph that can run, `ENGINE_MISSING` without ONNX Runtime. */
 export async function openSession(path: string, { threads }: SessionOptions): Promise<Session> {
-  const { InferenceSession, Tensor } = await load()
+  const { InferenceSession, Tensor } = await onnxRuntime()
   let session: InferenceSession
   try {
     session = await InferenceSession.create(path, {
