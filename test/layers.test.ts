@@ -25,6 +25,7 @@ const stages = [
   'verify',
   'export',
   'infer',
+  'search',
   'machine',
   'config',
   'run',
@@ -37,6 +38,8 @@ const stages = [
 const narrower: Record<string, readonly string[]> = {
   // What sherd needs of a machine is known without knowing what it trains.
   machine: ['errors', 'package-root', 'native', 'tensor', 'machine'],
+  // Vectors are searched without LibTorch, whatever made them.
+  search: ['errors', 'random', 'export', 'infer', 'search'],
 }
 
 /** Packages that only some files may import, each for its own reason. */
@@ -51,7 +54,6 @@ const confined: Record<string, readonly string[]> = {
     'src/source/sample-data/satellite/write.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
-  'onnxruntime-node': ['src/infer/session.ts'],
   fastify: [
     'src/serve/app.ts', // the server
     'src/serve/images.ts', // types
@@ -63,6 +65,12 @@ const confined: Record<string, readonly string[]> = {
   '@fastify/swagger': ['src/serve/routes.ts'],
   '@fastify/static': ['src/serve/routes.ts'],
   'prom-client': ['src/serve/metrics.ts'],
+  'onnxruntime-node': [
+    'src/infer/session.ts', // loads it
+    'src/search/exact.ts', // types
+  ],
+  usearch: ['src/search/graph.ts'],
+  'ml-kmeans': ['src/search/clusters.ts'],
   'node-addon-api': ['src/native/compile.ts'],
   'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],

@@ -42,7 +42,8 @@ const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): input
   Array.isArray(inputs.shape)
 const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
-async function load(): Promise<typeof import('onnxruntime-node')> {
+/** The package, loaded when a graph runs. */
+export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> {
   try {
     return await import('onnxruntime-node')
   } catch (error) {
@@ -58,7 +59,7 @@ const FATAL = 4 // what goes wrong is thrown, and need not be printed, too
 
 /** Throws `CHECKPOINT` when the file is no graph that can run, `ENGINE_MISSING` without ONNX Runtime. */
 export async function openSession(path: string, options: SessionOptions): Promise<Session> {
-  const { InferenceSession, Tensor } = await load()
+  const { InferenceSession, Tensor } = await onnxRuntime()
   const { threads, spin = true } = options
   let session: InferenceSession
   try {

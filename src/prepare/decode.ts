@@ -128,6 +128,15 @@ async function decodeFile({ read, whole }: FileToDecode, request: ImageRequest):
   }
 }
 
+/** The size of an image after EXIF orientation, of its header alone. Throws when the file cannot be a sample. */
+export async function sizeOfImage(path: string, limits: SizeLimits): Promise<Size> {
+  const file = await readImageFile(path, limits.maxPixels)
+  const format = formatOf(file)
+  if (format === null)
+    refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)
+  return checkedSize(await readHeader(file, format), limits)
+}
+
 async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<void> {
   const { channels } = request
   const format = formatOf(file)
