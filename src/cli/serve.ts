@@ -7,6 +7,7 @@ import { stopSignal } from './signals.ts'
 
 interface Flags {
   readonly model: string
+  readonly index?: string
   readonly precision?: ExportPrecision
   readonly host: string
   readonly port: number
@@ -36,6 +37,7 @@ export function addServe(root: Command): void {
         'int8',
       ]),
     )
+    .option('--index <dir>', 'an index that its encoder has made, for neighbours')
     .option('--host <address>', 'where to listen; other machines need a --token', '127.0.0.1')
     .option('--port <n>', '0: any that is free', wholeNumber(0), 8080)
     .addOption(new Option('--token <secret>', 'what requests must bring').env('SHERD_TOKEN'))
@@ -58,6 +60,7 @@ async function runServe(flags: Flags): Promise<void> {
   const { host, port, token, cors, threads, wait, log = false, precision } = flags
   const server = await serve({
     ...{ model: flags.model, host, port, token: token ?? null, cors: cors ?? null, mostWait: wait, log },
+    ...(flags.index !== undefined && { index: flags.index }),
     ...(precision && { precisions: [precision] }),
     ...(threads && { threads }),
     ...(flags.batch && { mostTogether: flags.batch }),

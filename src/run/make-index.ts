@@ -151,7 +151,7 @@ export async function updateIndex(
 /** Throws `RUN` when an index is of another model. */
 export function expectModel(
   { dir, facts }: Pick<ImageIndex, 'dir' | 'facts'>,
-  { origin, sha256 }: Embedder,
+  { origin, sha256 }: Pick<Embedder, 'origin' | 'sha256'>,
 ): void {
   const of = facts.model
   if (of?.sha256 && of.sha256 !== sha256)

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { didYouMean } from '../errors.ts'
 import { type GuardOptions, guard } from './guard.ts'
 import { bodyTypes } from './images.ts'
@@ -51,7 +51,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
       connectionsCheckingInterval: Math.max(100, Math.min(5000, limits.receiveMs / 4)),
     },
     logger: options.log && { level: 'info', stream: process.stderr },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }), // ours is one line
     // Strict: a query that is not known, or means nothing, is an error and never left out.
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, useDefaults: true } },
     schemaErrorFormatter: ([error]) => new Refusal('QUERY', queryError(error)),

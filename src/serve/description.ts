@@ -2,6 +2,7 @@
 import { formats } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import { escapeXml } from '../picture/xml.ts'
+import type { ImageIndex } from '../run/index-folder.ts'
 import type { ImageRoute, JsonSchema } from './image-route.ts'
 import { bodyTypes } from './images.ts'
 import type { Limits } from './limits.ts'
@@ -13,15 +14,18 @@ export const fileName = ({ graph, precision }: Pick<ServedModel, 'graph' | 'prec
 
 const modelUrl = (model: ServedModel): string => `/models/${fileName(model)}`
 
+export interface Described {
+  readonly version: string
+  /** Addresses that take images. */
+  readonly routes: readonly string[]
+  readonly limits: Limits
+  readonly index: ImageIndex | null
+}
+
 /** The answer of `/v1/model`. */
 export const modelsBody = (
   models: readonly ServedModel[],
-  {
-    version,
-    routes,
-    limits,
-    index,
-  }: { version: string; routes: readonly string[]; limits: Limits; index: object | null },
+  { version, routes, limits, index }: Described,
 ) => ({
   version,
   models: models.map((model) => {
@@ -32,7 +36,7 @@ export const modelsBody = (
       ...{ patchSize, width, depth, normalizedTarget: config.target.normalize, statistics },
     }
   }),
-  index,
+  index: index && { count: index.facts.count, pool: index.facts.pooling, isExact: index.isExact },
   routes,
   limits: { bodyBytes: limits.bodyBytes, pixels: limits.pixels, images: limits.images },
 })

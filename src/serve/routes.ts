@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import files from '@fastify/static'
 import swagger from '@fastify/swagger'
 import { packageRoot } from '../package-root.ts'
+import type { ImageIndex } from '../run/index-folder.ts'
 import type { App } from './app.ts'
 import { classifyRoute } from './classify.ts'
 import { fileName, imagesBody, modelsBody, plainPage, schemaOf } from './description.ts'
@@ -13,6 +14,7 @@ import { imagesOf } from './images.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
 import type { ServedModel } from './models.ts'
+import { neighboursRoute } from './neighbours.ts'
 import { reconstructRoute } from './reconstruct.ts'
 import { Refusal } from './refusal.ts'
 import { segmentRoute } from './segment.ts'
@@ -31,6 +33,7 @@ const routesOf: Readonly<Record<string, (answering: Answering) => AnyRoute>> = {
 export interface RoutesOptions {
   readonly app: App
   readonly answering: readonly Answering[]
+  readonly index: ImageIndex | null
   readonly limits: Limits
   readonly metrics: Metrics
   readonly version: string
@@ -41,7 +44,9 @@ export interface RoutesOptions {
 export async function addRoutes(options: RoutesOptions): Promise<void> {
   const { answering, app, version, needsToken } = options
   const models = answering.map(({ model }) => model)
+  const encoder = answering.find(({ model }) => model.graph === 'encoder')
   const routes = answering.flatMap((each) => routesOf[each.model.graph]?.(each) ?? [])
+  if (encoder && options.index) routes.push(neighboursRoute(encoder, options.index) as AnyRoute)
   const urls = routes.map(({ url }) => url)
   await app.http.register(swagger, {
     hideUntagged: true,
@@ -84,7 +89,7 @@ function addImageRoute({ app, limits, metrics }: RoutesOptions, route: AnyRoute)
 }
 
 function addFacts(options: RoutesOptions, models: readonly ServedModel[], routes: readonly string[]): void {
-  const { app, metrics, version, limits, isReady } = options
+  const { app, metrics, version, limits, isReady, index } = options
   const fact = (url: string, summary: string, answer: () => object | Promise<object>) =>
     app.http.get(
       url,
@@ -96,7 +101,7 @@ function addFacts(options: RoutesOptions, models: readonly ServedModel[], routes
     if (isReady()) return { status: 'ready' }
     throw new Refusal('STOPPING', 'the server takes no requests', { 'retry-after': '5' })
   })
-  fact('/v1/model', 'What is served', () => modelsBody(models, { version, routes, limits, index: null }))
+  fact('/v1/model', 'What is served', () => modelsBody(models, { version, routes, limits, index }))
   fact('/openapi.json', 'This description', () => app.http.swagger())
   app.http.get(
     '/metrics',

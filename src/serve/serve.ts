@@ -7,11 +7,13 @@ import type { ExportPrecision } from '../export/precision.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { packageRoot } from '../package-root.ts'
 import { configureDecoder } from '../prepare/decode.ts'
+import type { ImageIndex } from '../run/index-folder.ts'
 import { buildApp } from './app.ts'
 import { isLoopback } from './guard.ts'
 import { type Limits, limitDefaults } from './limits.ts'
 import { serverMetrics } from './metrics.ts'
 import { findModels, openModels } from './models.ts'
+import { openIndexFor } from './neighbours.ts'
 import { addRoutes } from './routes.ts'
 import { type Answering, answering } from './service.ts'
 
@@ -20,6 +22,8 @@ export interface ServeOptions {
   readonly model: string
   /** Which precisions are taken from a folder, the best first. */
   readonly precisions?: readonly ExportPrecision[]
+  /** An index that the encoder has made, for neighbours. */
+  readonly index?: string
   readonly host?: string
   /** 0: any that is free. */
   readonly port?: number
@@ -64,9 +68,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const paths = findModels(options.model, options.precisions)
   configureDecoder()
   const models = await openModels(paths, { threads: options.threads ?? coreCount() })
-  const closeModels = () => Promise.all(models.map(({ session }) => session.close()))
+  let index: ImageIndex | null = null
+  const closeAll = async () => {
+    await Promise.all([...models.map(({ session }) => session.close()), index?.close()])
+  }
   let state: 'ready' | 'stopping' | 'failed' = 'ready'
   try {
+    if (options.index !== undefined) index = await openIndexFor(options.index, models)
     const all: Answering[] = []
     const metrics = serverMetrics(() =>
       Object.fromEntries(all.map(({ model, batches }) => [model.graph, batches.queued])),
@@ -83,7 +91,16 @@ export async function serve(options: ServeOptions): Promise<Server> {
       version: string
     }
     const isReady = () => state === 'ready'
-    await addRoutes({ app, answering: all, limits, metrics, version, isReady, needsToken: token !== null })
+    await addRoutes({
+      app,
+      answering: all,
+      index,
+      limits,
+      metrics,
+      version,
+      isReady,
+      needsToken: token !== null,
+    })
     await listen(() => app.http.listen({ host, port }), host, port)
     const failed = new Promise<SherdError>((resolve) => {
       for (const { ended } of models)
@@ -100,7 +117,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const force = setTimeout(() => app.http.server.closeAllConnections(), limits.stopMs)
       await app.http.close()
       clearTimeout(force)
-      await closeModels()
+      await closeAll()
     }
     return {
       url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,
@@ -111,7 +128,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       },
     }
   } catch (error) {
-    await closeModels()
+    await closeAll()
     throw error
   }
 }
