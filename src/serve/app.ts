@@ -55,6 +55,13 @@ export async function buildApp(options: AppOptions): Promise<App> {
     // Strict: a query that is not known, or means nothing, is an error and never left out.
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, useDefaults: true } },
     schemaErrorFormatter: ([error]) => new Refusal('QUERY', queryError(error)),
+    // Addresses that cannot be decoded come to no route and no hook.
+    frameworkErrors(error, _, { raw }) {
+      const refusal = new Refusal('BODY', error.message)
+      metrics.refused(refusal.code)
+      raw.writeHead(statusOf(refusal), { 'content-type': 'application/json' })
+      raw.end(JSON.stringify(errorBody(refusal)))
+    },
     clientErrorHandler: (error, socket) => answerBroken(error, socket, metrics),
   })
   http.server.maxConnections = limits.connections

@@ -20,7 +20,7 @@ const digest = (text: string) => createHash('sha256').update(text).digest()
 
 /** The token of `Authorization: Bearer TOKEN`, or the password of Basic, which browsers ask people for. */
 function tokenOf(authorization: string | undefined): string | null {
-  const [scheme = '', rest = ''] = authorization?.split(' ', 2) ?? []
+  const [, scheme = '', rest = ''] = authorization?.match(/^(\S+) (.*)$/) ?? []
   if (scheme.toLowerCase() === 'bearer') return rest
   if (scheme.toLowerCase() !== 'basic') return null
   const [, password = ''] = Buffer.from(rest, 'base64').toString('utf8').split(/:(.*)/s)

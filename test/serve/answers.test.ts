@@ -118,7 +118,10 @@ describe('embeddings', () => {
 })
 
 it('classes are those of the classifier, the likeliest first', async () => {
-  const { probabilities } = graphs.classifier.reference({ ...model, rasters: false }, ['probabilities'])(await exhibit(), {})
+  const { probabilities } = graphs.classifier.reference({ ...model, rasters: false }, ['probabilities'])(
+    await exhibit(),
+    {},
+  )
   const results = await resultsOf<{ classes: { class: string; probability: number }[] }>(
     await askAll('/v1/classify?count=2'),
   )
