@@ -10,6 +10,7 @@ import { coreCount } from '../src/machine/hardware.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { measureData } from './data-rows.ts'
 import { bestOf, measureDevice } from './device.ts'
+import { measureEncoders } from './encode-row.ts'
 import { findPeer } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
 import { measureServe } from './serve-row.ts'
@@ -33,7 +34,7 @@ const steps = values.steps === undefined ? null : Number(values.steps)
 const kind = values.device === 'cuda' ? 'cuda' : 'cpu'
 const threads = coreCount()
 
-const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'serve']
+const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
   console.error(
@@ -47,6 +48,7 @@ const isChosen = (name: string) => values.only.length === 0 || values.only.inclu
 const notRun = names.flatMap((name) => {
   const other = works.some((work) => work.name === name && work.device !== kind)
   if (other) return [{ name, why: kind === 'cpu' ? 'needs --device cuda' : 'a row of the CPU' }]
+  if (name === 'encode' && kind === 'cuda') return [{ name, why: 'a row of the CPU' }]
   return isChosen(name) ? [] : [{ name, why: 'not chosen' }]
 })
 
@@ -82,6 +84,7 @@ for (let run = 0; run < runs; run++) {
     data: [],
     waiting: [],
     tokens: [],
+    encode: [],
     serve: [],
   }
   finished.push(table)
@@ -106,7 +109,11 @@ for (let run = 0; run < runs; run++) {
     table.waiting.push(await measureWaiting(kind, steps === null ? 60 : Math.max(8, steps)))
     save()
   }
-  if (isChosen('serve')) {
+  if (isChosen('encode') && kind === 'cpu') {
+    table.encode.push(...(await measureEncoders({ peer, rounds, threads, say })))
+    save()
+  }
+  if (isChosen('serve') && kind === 'cpu') {
     say('a server under load …')
     table.serve.push(await measureServe(threads, rounds))
     save()
