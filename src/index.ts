@@ -56,6 +56,7 @@ export { type ExportedEncoder, type PixelsInput, pixelsInput } from './export/pi
 export { type ExportPrecision, precisions } from './export/precision.ts'
 export { samplesOf } from './infer/pixels.ts'
 export { openSession, type Session, type TensorData } from './infer/session.ts'
+export { openSessionThread, type ThreadedSession } from './infer/session-thread.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
@@ -159,6 +160,9 @@ export { type Neighbourhoods, neighbourhoodsOf } from './search/neighbourhoods.t
 export { type Outlier, outliersOf } from './search/outliers.ts'
 export { silhouetteOf } from './search/silhouette.ts'
 export { unitVectors, type Vectors } from './search/vectors.ts'
+// serve
+export { type Limits, limitDefaults } from './serve/limits.ts'
+export { type ServeOptions, type Server, serve } from './serve/serve.ts'
 // source, prepare
 export { type ImageFolder, openImageFolder } from './source/image-folder.ts'
 export { type ImageSource, openSource } from './source/open.ts'

@@ -69,7 +69,7 @@ const results: Results = {
 describe('the results', () => {
   it('have a line for every row, and a dash where there is nothing to compare with', () => {
     const lines = textTable(run).split('\n')
-    expect(lines).toHaveLength(7)
+    expect(lines).toHaveLength(8)
     expect(lines[1]).toMatch(
       /^ViT-Tiny +200\/s +160\/s +1\.25 × +1\.20–1\.30 +900 \/ 1000 MB +50 % \/ 40 % +bf16 \/ fp32$/,
     )
