@@ -28,10 +28,10 @@ interface Rate {
 export interface ServeRow {
   readonly work: string
   readonly clients: number
-  /** The graph alone, in its best batch. */
+  /** The graph alone, in its best batch, by the better of both ways of waiting. */
   readonly bare: Rate & { readonly batch: number }
   readonly server: Rate & { readonly p50: number; readonly p99: number }
-  /** Of images a second. */
+  /** Of images a second, the median of the rounds. */
   readonly ratio: number
   readonly roundRatios: readonly number[]
   /** Of images for each second of processor time, which clients and other work do not touch. */
@@ -116,46 +116,53 @@ export async function measureServe(threads: number, rounds: number): Promise<Ser
       /\.jpe?g$/.test(name),
     )
     const bodies = files.map((name) => readFileSync(join(data, name)))
-    const session = await openSession(model, { threads })
-    const run = (batch: number) =>
-      session.run(
-        { values: new Float32Array(batch * 3 * SIZE * SIZE).fill(127), shape: [batch, 3, SIZE, SIZE] },
-        ['mean'],
-      )
-    await run(8)
+    // Waiting threads that spin are fastest on a quiet machine, and the dearest beside other work: the graph alone is measured both ways.
+    const sessions = await Promise.all([true, false].map((spin) => openSession(model, { threads, spin })))
+    const runs = sessions.map((session) => (batch: number) => {
+      const values = new Float32Array(batch * 3 * SIZE * SIZE).fill(127)
+      return session.run({ values, shape: [batch, 3, SIZE, SIZE] }, ['mean'])
+    })
+    for (const run of runs) await run(8)
     let [batch, best] = [0, 0]
     for (const each of [8, 16, 32]) {
-      const { imagesPerSecond } = await bareRound(run, each, 1)
+      const { imagesPerSecond } = await bareRound(runs[0]!, each, 1)
       if (imagesPerSecond > best) [batch, best] = [each, imagesPerSecond]
     }
     const { child, url } = await startServer(model, threads)
-    const [bare, served] = [[] as Rate[], [] as Awaited<ReturnType<typeof servedRound>>[]]
+    const bare: Rate[][] = runs.map(() => [])
+    const served: Awaited<ReturnType<typeof servedRound>>[] = []
     try {
       // Whole: what 64 clients have begun is waited for, and so counted.
       const amount = CLIENTS * Math.max(4, Math.round((SECONDS * best) / CLIENTS))
       await servedRound(url, bodies, CLIENTS) // warms up
       for (let round = 0; round < rounds; round++) {
-        bare.push(await bareRound(run, batch, SECONDS))
+        for (const [i, run] of runs.entries()) bare[i]!.push(await bareRound(run, batch, SECONDS))
         served.push(await servedRound(url, bodies, amount))
       }
     } finally {
       child.kill('SIGTERM')
       await once(child, 'exit')
     }
-    await session.close()
+    for (const session of sessions) await session.close()
     const middle = <T>(list: readonly T[], of: (each: T) => number) => median(list.map(of))
-    const rateOf = (list: readonly Rate[]): Rate => ({
-      imagesPerSecond: middle(list, (each) => each.imagesPerSecond),
-      imagesPerCpuSecond: middle(list, (each) => each.imagesPerCpuSecond),
+    const bestOf = (lists: readonly (readonly Rate[])[], of: (each: Rate) => number) =>
+      Math.max(...lists.map((list) => middle(list, of)))
+    const rateOf = (lists: readonly (readonly Rate[])[]): Rate => ({
+      imagesPerSecond: bestOf(lists, (each) => each.imagesPerSecond),
+      imagesPerCpuSecond: bestOf(lists, (each) => each.imagesPerCpuSecond),
     })
-    const [alone, overHttp] = [rateOf(bare), rateOf(served)]
+    const [alone, overHttp] = [rateOf(bare), rateOf([served])]
+    // Of neighbours in time: other work may have come or gone between rounds.
+    const roundRatios = served.map(
+      (each, i) => each.imagesPerSecond / Math.max(...bare.map((list) => list[i]!.imagesPerSecond)),
+    )
     return {
       work: `serve: ViT-Small/8 on JPEG files of ${SIZE} × ${SIZE}, ${CLIENTS} clients`,
       clients: CLIENTS,
       bare: { ...alone, batch },
       server: { ...overHttp, p50: middle(served, ({ p50 }) => p50), p99: middle(served, ({ p99 }) => p99) },
-      ratio: overHttp.imagesPerSecond / alone.imagesPerSecond,
-      roundRatios: served.map((each, i) => each.imagesPerSecond / bare[i]!.imagesPerSecond),
+      ratio: median(roundRatios),
+      roundRatios,
       cpuRatio: overHttp.imagesPerCpuSecond / alone.imagesPerCpuSecond,
       clientsCpu: middle(served, ({ clientsCpu }) => clientsCpu),
     }
