@@ -83,7 +83,7 @@ async function measureEncoder(
     const cosines: number[] = []
     const files: string[] = []
     for await (const { file, comparisons } of exportOnnx({
-      ...{ encoder, out, images: photos, precisions: ['fp32', 'int8'] },
+      ...{ model: encoder, out, images: photos, precisions: ['fp32', 'int8'] },
     })) {
       files.push(file)
       cosines.push(Math.min(...comparisons.map(({ cosine }) => cosine)))

@@ -3,6 +3,7 @@ import { table } from '../src/cli/output.ts'
 import type { MachineDescription } from '../src/machine/describe.ts'
 import type { DataRow } from './data-rows.ts'
 import type { EncodeRow } from './encode-row.ts'
+import type { ServeRow } from './serve-row.ts'
 import type { StepRow } from './step-row.ts'
 import type { TokensRow } from './tokens-row.ts'
 import type { WaitingRow } from './waiting-row.ts'
@@ -15,6 +16,7 @@ export interface BenchRun {
   readonly waiting: WaitingRow[]
   readonly tokens: TokensRow[]
   readonly encode: EncodeRow[]
+  readonly serve: ServeRow[]
 }
 
 export interface Results {
@@ -42,7 +44,7 @@ const spread = (x: readonly number[]) =>
   x.length === 0 ? '–' : `${Math.min(...x).toFixed(2)}–${Math.max(...x).toFixed(2)}`
 
 /** One line of text cells for each row. */
-function cells({ steps, data, waiting, tokens, encode }: BenchRun): string[][] {
+function cells({ steps, data, waiting, tokens, encode, serve }: BenchRun): string[][] {
   return [
     ...steps.map(({ work, sherd, peer, ratio: of, roundRatios }) => [
       work,
@@ -74,6 +76,11 @@ function cells({ steps, data, waiting, tokens, encode }: BenchRun): string[][] {
         '',
         `cosine ≥ ${(Math.floor(row.cosine * 1e4) / 1e4).toFixed(4)}`,
       ],
+    ]),
+    ...serve.map(({ work, server, bare, ratio: of, roundRatios, cpuRatio, clientsCpu }) => [
+      ...[work, rate(server.imagesPerSecond), `graph alone: ${rate(bare.imagesPerSecond)}`, ratio(of)],
+      ...[spread(roundRatios), `p50 ${server.p50} ms, p99 ${server.p99} ms`],
+      ...[`per CPU second: ${ratio(cpuRatio)}`, `clients took ${percent(clientsCpu)} of a core`],
     ]),
   ]
 }

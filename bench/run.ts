@@ -13,6 +13,7 @@ import { bestOf, measureDevice } from './device.ts'
 import { measureEncoders } from './encode-row.ts'
 import { findPeer } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
+import { measureServe } from './serve-row.ts'
 import { measureStep } from './step-row.ts'
 import { measureTokens } from './tokens-row.ts'
 import { measureWaiting } from './waiting-row.ts'
@@ -33,7 +34,7 @@ const steps = values.steps === undefined ? null : Number(values.steps)
 const kind = values.device === 'cuda' ? 'cuda' : 'cpu'
 const threads = coreCount()
 
-const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode']
+const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
   console.error(
@@ -84,6 +85,7 @@ for (let run = 0; run < runs; run++) {
     waiting: [],
     tokens: [],
     encode: [],
+    serve: [],
   }
   finished.push(table)
   for (const work of works.filter((each) => each.device === kind && isChosen(each.name))) {
@@ -109,6 +111,11 @@ for (let run = 0; run < runs; run++) {
   }
   if (isChosen('encode') && kind === 'cpu') {
     table.encode.push(...(await measureEncoders({ peer, rounds, threads, say })))
+    save()
+  }
+  if (isChosen('serve') && kind === 'cpu') {
+    say('a server under load …')
+    table.serve.push(await measureServe(threads, rounds))
     save()
   }
   console.log(textTable(table))

@@ -1,8 +1,10 @@
 /** The features of an exported encoder. Nothing here needs LibTorch. */
 import { SherdError } from '../errors.ts'
 import { gatherFeatures } from '../evaluate/features.ts'
-import type { FolderFeatures, Progress } from './features.ts'
-import { inputsOf, openOnnxImages } from './onnx-images.ts'
+import type { ImageSource } from '../source/open.ts'
+import { openFor } from './encoder.ts'
+import type { FolderFeatures, Progress, ReadingOptions } from './features.ts'
+import { imagesOfSource, inputsOf } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export type OnnxEncoder = OnnxModel
@@ -19,12 +21,19 @@ export async function openOnnxEncoder(path: string, options: OnnxOptions = {}): 
 }
 
 /** The features of a folder's images, as `featuresOf` makes them with LibTorch. */
-export async function onnxFeatures(
-  model: OnnxEncoder,
+export const onnxFeatures = async (
+  encoder: OnnxEncoder,
   dir: string,
   onProgress?: Progress,
+): Promise<FolderFeatures> => onnxFeaturesOfSource(encoder, await openFor(encoder, dir), { onProgress })
+
+/** The same of a source that is open. */
+export async function onnxFeaturesOfSource(
+  model: OnnxEncoder,
+  source: ImageSource,
+  { onProgress, ...options }: ReadingOptions = {},
 ): Promise<FolderFeatures> {
-  const { source, batches, skipped } = await openOnnxImages(model, dir)
+  const { batches, skipped } = imagesOfSource(model, source, options)
   const of = source.files.length
   const features = await gatherFeatures(
     batches,

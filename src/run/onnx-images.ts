@@ -11,7 +11,7 @@ import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { inferenceOptions } from './assemble.ts'
 import { openFor } from './encoder.ts'
-import { inferenceBatch } from './features.ts'
+import { inferenceBatch, type ReadingOptions } from './features.ts'
 import type { OnnxModel } from './onnx-model.ts'
 
 /** Positions of a scaled model are in the graph, for one resolution. */
@@ -42,21 +42,33 @@ export interface OnnxImages {
   readonly skipped: readonly SkippedFile[]
 }
 
+type Reads = Pick<OnnxModel, 'config' | 'resolution'>
+
 /** Throws `SOURCE`; reading throws `VALUE` for samples of another resolution, and `DATA_BROKEN`. */
-export async function openOnnxImages(
-  { config, bands, resolution }: Pick<OnnxModel, 'config' | 'bands' | 'resolution'>,
+export const openOnnxImages = async (
+  model: Reads & Pick<OnnxModel, 'bands'>,
   dir: string,
-): Promise<OnnxImages> {
-  const source = await openFor({ config, bands }, dir)
+): Promise<OnnxImages> => imagesOfSource(model, await openFor(model, dir))
+
+/** The same of a source that is open. */
+export function imagesOfSource(
+  { config, resolution }: Reads,
+  source: ImageSource,
+  { onSkip, ...limits }: Omit<ReadingOptions, 'onProgress'> = {},
+): OnnxImages {
   const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
   const options = {
-    ...inferenceOptions(config, source, { decodeThreads }),
+    ...{ ...inferenceOptions(config, source, { decodeThreads }), ...limits },
     batchSize: inferenceBatch(backboneOf(config)),
   }
   const skipped: SkippedFile[] = []
+  const images = imagesInOrder(options, (file) => {
+    skipped.push(file)
+    onSkip?.(file)
+  })
   async function* batches(): AsyncGenerator<OrderedImages> {
-    for await (const batch of imagesInOrder(options, (file) => skipped.push(file))) {
-      checkResolution(batch, resolution, dir)
+    for await (const batch of images) {
+      checkResolution(batch, resolution, source.dir)
       yield batch
     }
   }

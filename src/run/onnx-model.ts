@@ -46,6 +46,8 @@ export interface OnnxModel {
 export interface OnnxOptions {
   /** Of one operator; by default all cores. */
   readonly threads?: number
+  /** How a session is opened; in this thread by default. */
+  readonly open?: typeof openSession
 }
 
 const inputSchema = z.object({
@@ -63,7 +65,7 @@ const meaningsSchema = z.record(z.string(), z.string())
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
   path: string,
-  { threads = coreCount() }: OnnxOptions = {},
+  { threads = coreCount(), open = openSession }: OnnxOptions = {},
 ): Promise<OnnxModel> {
   const metadata = readMetadata(path)
   const format = metadata[FORMAT_KEY]
@@ -95,6 +97,6 @@ export async function openOnnxModel(
     outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
     precision: metadata[PRECISION_KEY] ?? 'fp32',
     origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
-    session: await openSession(path, { threads }),
+    session: await open(path, { threads }),
   }
 }

@@ -2,14 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { draws } from '../../src/random/draws.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, tensor } from '../../src/tensor/tensor.ts'
-import {
-  keptCount,
-  maskNoise,
-  maskOf,
-  planFromIndices,
-  planFromMask,
-  planFromNoise,
-} from '../../src/token/mask.ts'
+import { maskNoise, maskOf, planFromIndices, planFromMask, planFromNoise } from '../../src/token/mask.ts'
+import { keptCount } from '../../src/token/mask-order.ts'
 import { numbers, wave } from '../tolerance.ts'
 import { addresses, maskConformance } from './mask-conformance.ts'
 
