@@ -10,6 +10,7 @@ export const SHEET_SIDE = 128
 const MARGIN = 20
 const GAP = 12
 const LEAD_GAP = 16
+const BAND_GAP = 28 // between rows side by side
 
 export interface SheetCell {
   /** At most `SHEET_SIDE` pixels wide and high; null where there is no picture to show. */
@@ -36,6 +37,8 @@ export interface ContactSheet {
   readonly rows: readonly SheetRow[]
   /** Cells side by side, the lead not counted; rows that have more go on below. */
   readonly columns: number
+  /** Puts short rows side by side. */
+  readonly isDense?: boolean
 }
 
 /** `text` as it is, or with the middle left out so that it is at most `width` pixels wide. */
@@ -60,17 +63,26 @@ export async function drawContactSheet({
   footer,
   rows,
   columns,
+  isDense = false,
 }: ContactSheet): Promise<Buffer> {
+  const bands = isDense ? together(rows, columns) : rows.map((row) => [row])
   const hasLead = rows.some(({ lead }) => lead)
-  const most = Math.max(1, ...rows.map(({ cells }) => Math.min(cells.length, columns)))
   const start = MARGIN + (hasLead ? SHEET_SIDE + GAP + LEAD_GAP : 0)
-  const width = Math.max(480, start + most * (SHEET_SIDE + GAP) - GAP + MARGIN)
+  const widths = bands.map((band) =>
+    band.reduce((sum, row) => sum + spanOf(row, columns) + BAND_GAP, -BAND_GAP),
+  )
+  const width = Math.max(480, start + Math.max(SHEET_SIDE, ...widths) + MARGIN)
   const elements: string[] = []
   const tiles: { tile: Tile; x: number; y: number; factor: number }[] = []
 
-  const lines = async (text: string, face: Face, y: number): Promise<number> => {
-    const wrapped = await wrapText(text, face, width - 2 * MARGIN)
-    for (const [i, line] of wrapped.entries()) put(line, face, MARGIN, y + i * face.lineHeight)
+  /** Gives the bottom of the text. */
+  const lines = async (
+    text: string,
+    face: Face,
+    { x = MARGIN, y, room = width - 2 * MARGIN }: { x?: number; y: number; room?: number },
+  ): Promise<number> => {
+    const wrapped = await wrapText(text, face, room)
+    for (const [i, line] of wrapped.entries()) put(line, face, x, y + i * face.lineHeight)
     return y + wrapped.length * face.lineHeight
   }
   const put = (text: string, { lineHeight, ...face }: Face, x: number, top: number) =>
@@ -102,26 +114,59 @@ export async function drawContactSheet({
     return below
   }
 
-  let y = await lines(title, faces.title, MARGIN - 4)
-  if (subtitle) y = await lines(subtitle, faces.subtitle, y + 2)
+  let y = await lines(title, faces.title, { y: MARGIN - 4 })
+  if (subtitle) y = await lines(subtitle, faces.subtitle, { y: y + 2 })
   y += 12
-  for (const { caption, lead, cells } of rows) {
-    if (caption) y = (await lines(caption, faces.heading, y)) + 5
-    let bottom = lead ? await cell(lead, MARGIN, y) : y
-    for (let first = 0, top = y; first < cells.length; first += columns) {
-      const line = cells.slice(first, first + columns)
-      let lowest = top
-      for (const [i, each] of line.entries())
-        lowest = Math.max(lowest, await cell(each, start + i * (SHEET_SIDE + GAP), top))
-      bottom = Math.max(bottom, lowest)
-      top = lowest + GAP
+  for (const band of bands) {
+    const lefts = band.map((_, i) =>
+      band.slice(0, i).reduce((sum, row) => sum + spanOf(row, columns) + BAND_GAP, start),
+    )
+    let top = y
+    for (const [i, { caption }] of band.entries()) {
+      if (!caption) continue
+      const [x, room] =
+        band.length > 1 ? [lefts[i]!, spanOf(band[i]!, columns)] : [MARGIN, width - 2 * MARGIN]
+      top = Math.max(top, (await lines(caption, faces.heading, { x, y, room })) + 5)
+    }
+    let bottom = top
+    for (const [i, { lead, cells }] of band.entries()) {
+      if (lead) bottom = Math.max(bottom, await cell(lead, MARGIN, top))
+      for (let first = 0, at = top; first < cells.length; first += columns) {
+        let lowest = at
+        for (const [c, each] of cells.slice(first, first + columns).entries())
+          lowest = Math.max(lowest, await cell(each, lefts[i]! + c * (SHEET_SIDE + GAP), at))
+        bottom = Math.max(bottom, lowest)
+        at = lowest + GAP
+      }
     }
     y = bottom + GAP + 2
   }
-  if (footer) y = await lines(footer, faces.footer, y)
+  if (footer) y = await lines(footer, faces.footer, { y })
   const canvas = await drawSvg(svgDocument(width, y + MARGIN - 8, elements))
   for (const tile of tiles) paintTile(canvas, tile)
   return encodePng(canvas)
+}
+
+/** The width in pixels of a row's cells. */
+const spanOf = ({ cells }: SheetRow, columns: number): number =>
+  Math.max(1, Math.min(cells.length, columns)) * (SHEET_SIDE + GAP) - GAP
+
+/** Rows that fit side by side, in their order. */
+function together(rows: readonly SheetRow[], columns: number): SheetRow[][] {
+  const most = columns * (SHEET_SIDE + GAP) - GAP
+  const bands: SheetRow[][] = []
+  let used = Number.POSITIVE_INFINITY
+  for (const row of rows) {
+    const span = spanOf(row, columns)
+    if (used + BAND_GAP + span > most) {
+      bands.push([row])
+      used = span
+    } else {
+      bands.at(-1)!.push(row)
+      used += BAND_GAP + span
+    }
+  }
+  return bands
 }
 
 /** In the middle of its square, enlarged by a whole factor where it is small. */

@@ -11,7 +11,7 @@ export interface SkippedFile {
 }
 
 /** Windows of a scene's rim, clouded dates: they are left out, and no sign that the data is broken. */
-const isEmpty = (reason: string) => reason.startsWith('no data')
+export const isEmpty = (reason: string) => reason.startsWith('no data')
 
 export interface SkipLedger {
   /** Notes a file. Throws `DATA_BROKEN` once too many are noted or no other is left, and from then on each time. */

@@ -44,7 +44,13 @@ export async function drawFound(index: ImageIndex, queries: readonly Asked[]): P
   })
 }
 
-const GROUPS = 20 // of a sheet
+const bytesText = (bytes: number): string =>
+  bytes < 1e6 ? `${decimals(bytes / 1e3, bytes < 1e4 ? 1 : 0)} kB` : `${decimals(bytes / 1e6, 1)} MB`
+
+const GROUPS = 40 // of a sheet
+
+const rangeOf = (least: number, most: number): string =>
+  most - least < 5e-5 ? decimals(most, 4) : `${decimals(least, 4)} to ${decimals(most, 4)}`
 
 /** A row for each group, the largest first; what is suggested to keep is framed. */
 export async function drawDuplicates(index: ImageIndex, report: DuplicateReport): Promise<Buffer> {
@@ -65,19 +71,13 @@ export async function drawDuplicates(index: ImageIndex, report: DuplicateReport)
       .filter((text) => text !== '')
       .join(' · '),
     columns: COLUMNS,
+    isDense: true,
     rows: shown.map(({ images, least, most }, i) => ({
-      caption: `${i + 1} · ${many(images.length, 'image')}, similarity ${decimals(least)} to ${decimals(most)}${images.length > 2 * COLUMNS ? `, the first ${2 * COLUMNS} shown` : ''}`,
+      caption: `${i + 1} · ${many(images.length, 'image')}, ${rangeOf(least, most)}${images.length > 2 * COLUMNS ? `, the first ${2 * COLUMNS} shown` : ''}`,
       cells: images.slice(0, 2 * COLUMNS).map(
         ({ row, file, width, height, bytes, keep }): SheetCell => ({
           ...{ tile: tiles.get(row) ?? null, name: file, isMarked: keep },
-          note: [
-            width === null ? '' : `${width} × ${height}`,
-            bytes === null
-              ? ''
-              : bytes < 1e6
-                ? `${Math.ceil(bytes / 1000)} kB`
-                : `${decimals(bytes / 1e6, 1)} MB`,
-          ]
+          note: [width === null ? '' : `${width} × ${height}`, bytes === null ? '' : bytesText(bytes)]
             .filter((text) => text !== '')
             .join(', '),
         }),

@@ -2,15 +2,15 @@
 import { resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { coreCount } from '../machine/hardware.ts'
-import { brokenData, type SkippedFile } from '../prepare/skipped.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
 import { openExact } from '../search/exact.ts'
 import { buildGraph, type GraphSettings, graphDefaults, openGraph } from '../search/graph.ts'
 import { tuneGraph } from '../search/recall.ts'
-import { rowOf, unitVectors, type Vectors } from '../search/vectors.ts'
-import { type ImageSource, openSource } from '../source/open.ts'
-import { subsetOf } from '../source/subset.ts'
+import type { Vectors } from '../search/vectors.ts'
+import { openSource } from '../source/open.ts'
 import type { Pooling } from '../token/pool.ts'
 import { rasterOptions, sampleSize } from './assemble.ts'
+import { changedVectors } from './changed-vectors.ts'
 import type { Embedder } from './embedder.ts'
 import type { Progress } from './features.ts'
 import {
@@ -22,7 +22,6 @@ import {
   settingsOf,
   writeIndex,
 } from './index-folder.ts'
-import { statesOf } from './source-state.ts'
 
 /** Sets of so many vectors get a graph; fewer are compared one by one in some milliseconds. */
 export const GRAPH_FROM = 50_000
@@ -95,11 +94,7 @@ export async function indexFolder(
   const source = await openSource(dir, rasters)
   const { height, width } = sampleSize(embedder.config)
   const { origin, sha256 } = embedder
-  const made = await embedChanged(source, embedder, {
-    pooling,
-    before: null,
-    ...(onProgress && { onProgress }),
-  })
+  const made = await changedVectors(source, embedder, { pooling, before: null, onProgress })
   const facts = {
     ...{ count: made.images.length, width: made.vectors.width, pooling, classes: [...source.classes] },
     model: { ...origin, sha256 },
@@ -136,11 +131,11 @@ export async function updateIndex(
   expectModel(before, embedder)
   const source = await openSource(facts.source.dir, facts.source.rasters)
   const { pooling } = facts
-  const made = await embedChanged(source, embedder, { pooling, before, ...(onProgress && { onProgress }) })
+  const made = await changedVectors(source, embedder, { pooling, before, onProgress })
   const { kind = facts.graph ? 'approximate' : 'auto' } = storing
   const isSame =
     made.embedded + made.removed === 0 &&
-    made.skipped.length === before.skipped.length &&
+    JSON.stringify(made.skipped) === JSON.stringify(before.skipped) &&
     (kind === 'auto' || (kind === 'approximate') === (facts.graph !== null))
   if (isSame) return { ...made, facts }
   const now = { ...facts, count: made.images.length, classes: [...source.classes] }
@@ -159,93 +154,4 @@ export function expectModel(
       'RUN',
       `${dir} was made with another model: of ${of.path}${of.step === null ? '' : ` at step ${of.step}`} (SHA-256 ${of.sha256.slice(0, 12)}…), not ${origin.path} as it is now (${sha256.slice(0, 12)}…). Give that file with --model, or make the index again.`,
     )
-}
-
-interface Embedded extends Omit<IndexContent, 'facts'> {
-  readonly embedded: number
-  readonly removed: number
-}
-
-async function embedChanged(
-  source: ImageSource,
-  embedder: Embedder,
-  { pooling, before, onProgress }: { pooling: Pooling; before: ImageIndex | null; onProgress?: Progress },
-): Promise<Embedded> {
-  const states = statesOf(source)
-  const old = new Map(before?.skipped.map((each) => [each.file, each]))
-  const rowBefore = source.files.map((file, i) => {
-    const row = before?.rows.get(file)
-    return row !== undefined && states[i] !== '' && before!.images[row]!.state === states[i] ? row : -1
-  })
-  const isKnownBroken = (file: string, i: number) => states[i] !== '' && old.get(file)?.state === states[i]
-  const changed = [...source.files.keys()].filter(
-    (i) => rowBefore[i]! < 0 && !isKnownBroken(source.files[i]!, i),
-  )
-  // A pack cannot be parted, and changes as a whole.
-  const isWhole = changed.length === source.files.length || ('pack' in source && changed.length > 0)
-  const asked = isWhole ? [...source.files.keys()] : changed
-  const skippedNow: SkippedFile[] = []
-  const { count, width, indices, vectors } = await embedAll(
-    isWhole ? source : changed.length > 0 ? subsetOf(source, changed) : null,
-    embedder,
-    { onProgress, maxSkippedShare: 1, onSkip: (file) => skippedNow.push(file) },
-  )
-  const stateOf = new Map(source.files.map((file, i) => [file, states[i]!]))
-  const skipped = [
-    ...source.files.flatMap((file, i) => (!isWhole && isKnownBroken(file, i) ? [old.get(file)!] : [])),
-    ...skippedNow.map((each) => ({ ...each, state: stateOf.get(each.file) ?? '' })),
-  ].sort((a, b) => (a.file < b.file ? -1 : 1))
-  const { maxSkippedShare } = embedder.config.data
-  const broken = skipped.filter(({ reason }) => !reason.startsWith('no data'))
-  if (broken.length > maxSkippedShare * source.files.length || skipped.length === source.files.length)
-    throw brokenData(skipped, { files: source.files.length, maxShare: maxSkippedShare })
-
-  const nowAt = new Map(Array.from(indices, (index, at) => [asked[index]!, at]))
-  const fresh = unitVectors(
-    { count, width, values: vectors[pooling] },
-    (at) => source.files[asked[indices[at]!]!]!,
-  )
-  if (before && count > 0 && width !== before.facts.width)
-    throw new SherdError(
-      'RUN',
-      `The model gives ${width} numbers, and the index holds ${before.facts.width}.`,
-    )
-  const kept = [...source.files.keys()].filter((i) => nowAt.has(i) || (!isWhole && rowBefore[i]! >= 0))
-  const D = count > 0 ? width : before!.facts.width
-  const values = new Float32Array(kept.length * D)
-  for (const [to, i] of kept.entries())
-    values.set(nowAt.has(i) ? rowOf(fresh, nowAt.get(i)!) : rowOf(before!.vectors, rowBefore[i]!), to * D)
-  const images = kept.map((i) => ({
-    file: source.files[i]!,
-    ...(source.labels && { label: source.labels[i]! }),
-    state: states[i]!,
-  }))
-  const names = new Set(images.map(({ file }) => file))
-  return {
-    ...{ images, skipped, vectors: { count: kept.length, width: D, values } },
-    embedded: count,
-    removed: before ? before.images.filter(({ file }) => !names.has(file)).length : 0,
-  }
-}
-
-/** Nothing of no source, and of one of which nothing can be read: it is told by `onSkip`. */
-async function embedAll(
-  source: ImageSource | null,
-  embedder: Embedder,
-  options: { onProgress: Progress | undefined; maxSkippedShare: number; onSkip: (file: SkippedFile) => void },
-) {
-  const none = { cls: new Float32Array(0), mean: new Float32Array(0) }
-  const nothing = { count: 0, width: 1, indices: new Int32Array(0), vectors: none }
-  if (!source) return nothing
-  let left = source.files.length
-  const onSkip = (file: SkippedFile) => {
-    left--
-    options.onSkip(file)
-  }
-  try {
-    return (await embedder.features(source, { ...options, onSkip })).features
-  } catch (error) {
-    if (left === 0 && error instanceof SherdError && error.code === 'DATA_BROKEN') return nothing
-    throw error
-  }
 }
