@@ -33,5 +33,11 @@ export async function requestOf({
 export function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {
   for (const message of warnings) warn(message)
   if (json) printJson({ kind: 'export', ...exported })
-  else print(`${exported.architecture} (${exported.task}): ${exported.files.join(', ')}`)
+  else {
+    print(`${exported.architecture} (${exported.task}): ${exported.files.join(', ')}`)
+    for (const { file, bytes, largest, cosine } of exported.onnx ?? [])
+      print(
+        `  ${file}: ${(bytes / 1e6).toFixed(1)} MB, on random pixels the largest difference from LibTorch ${largest.toExponential(2)}, smallest cosine ${cosine.toFixed(6)}`,
+      )
+  }
 }

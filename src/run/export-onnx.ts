@@ -69,7 +69,7 @@ export async function* exportOnnx({
 }
 
 /** Gives the file its name when `make` has written and tried it; else there is none. */
-async function whole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
+export async function whole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
   const draft = `${path}.writing`
   try {
     const result = await make(draft)

@@ -122,7 +122,8 @@ export function smallestCosine(a: Float32Array, b: Float32Array, width: number):
   return smallest
 }
 
-function largestDifference(a: Float32Array, b: Float32Array): number {
+/** NaN when a number is none, or the lengths differ. */
+export function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = a.length === b.length ? 0 : Number.NaN
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs(a[i]! - b[i]!)
