@@ -187,11 +187,13 @@ export function preprocessorOf({
   }
 }
 
+const webPackage = JSON.stringify('@huggingface/transformers') // for those who read the card, not for us
+
 /** In JavaScript. */
 const webUsage = (pipeline: string) => `
-import { pipeline } from '@huggingface/transformers'
+import { pipeline } from ${webPackage}
 
-const run = await pipeline('${pipeline}', FOLDER)
+const run = await pipeline("${pipeline}", FOLDER)
 run.processor.image_processor.resample = 1 // Lanczos: in Node its bicubic does not smooth what it shrinks
 ${pipeline === 'image-classification' ? 'const [{ label, score }] = await run(image)' : 'const tokens = await run(image)  // [1, 1 + patches, width]: cls, then the patches row by row'}
 `
