@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
 import type { ExportedFolder } from '../run/export-huggingface.ts'
+import { describe } from './export-onnx.ts'
 import { collect } from './options.ts'
 import { print, printJson, warn } from './output.ts'
 
@@ -35,9 +36,6 @@ export function tellExported({ warnings, ...exported }: ExportedFolder, { json }
   if (json) printJson({ kind: 'export', ...exported })
   else {
     print(`${exported.architecture} (${exported.task}): ${exported.files.join(', ')}`)
-    for (const { file, bytes, largest, cosine } of exported.onnx ?? [])
-      print(
-        `  ${file}: ${(bytes / 1e6).toFixed(1)} MB, on random pixels the largest difference from LibTorch ${largest.toExponential(2)}, smallest cosine ${cosine.toFixed(6)}`,
-      )
+    for (const graph of exported.onnx ?? []) print(describe(graph))
   }
 }

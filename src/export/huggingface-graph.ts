@@ -8,7 +8,7 @@ import { type Parameters, weightsOf } from '../model/parameters.ts'
 import { record } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import { generalTape, type Recording } from './general-tape.ts'
+import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
 import { translate } from './translate.ts'
 
@@ -40,22 +40,19 @@ export function huggingfaceForward({
   }[output]
 }
 
-const BATCHES = [2, 3] as const
-
 /** The graph, for batches of every size. */
 export function huggingfaceGraph(model: HuggingfaceModel): Graph {
   const { channels, imageSize } = model.shape.dimensions
+  const image = [channels, ...imageSize]
   const forward = huggingfaceForward(model)
-  const [first, second] = BATCHES.map((batch) =>
-    scope((): Recording => {
-      const image = [channels, ...imageSize]
-      const zeros = new Float32Array(image.reduce((a, b) => a * b, batch))
-      const pixels = tensor(zeros, [batch, ...image])
-      const tape = record({ inputs: { [huggingfaceInput]: pixels }, named: model.parameters }, () => ({
+  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) =>
+    scope(() => {
+      const zeros = new Float32Array(image.reduce((a, b) => a * b, batch!))
+      const pixels = tensor(zeros, [batch!, ...image])
+      return record({ inputs: { [huggingfaceInput]: pixels }, named: model.parameters }, () => ({
         [model.output]: forward(pixels),
       }))
-      return { tape, batch }
     }),
-  ) as [Recording, Recording]
-  return translate('huggingface', generalTape(first, second))
+  )
+  return translate('huggingface', tape)
 }

@@ -98,7 +98,8 @@ export async function whole<T>(path: string, make: (draft: string) => Promise<T>
   }
 }
 
-function checkProof(
+/** Throws `VALUE` when a graph does not come near enough to LibTorch. */
+export function checkProof(
   { comparisons }: Proof,
   { mostDifference, leastCosine }: Omit<PrecisionRow, 'suffix' | 'convert'>,
   what: string,

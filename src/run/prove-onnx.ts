@@ -34,12 +34,13 @@ export interface ProofSamples {
   readonly batches: readonly Pixels[]
 }
 
-const RANDOM_BATCHES = [1, 2, 5]
+export const RANDOM_BATCHES = [1, 2, 5]
 const MOST_IMAGES = 64
 const BATCH_TOKENS = 2048
 const ROUNDS = 3
 
-const batchFor = ({ shape }: FrozenEncoder) =>
+/** Samples that are timed together. */
+export const batchFor = ({ shape }: Pick<FrozenEncoder, 'shape'>) =>
   Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))
 
 /** Noise as an encoder may get it: bytes, or values around the mean of each band with a corner that lacks data. */
@@ -149,17 +150,24 @@ async function compare(
   return { samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches, ...worst }
 }
 
-async function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
+function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
   const { more, reference, timed } = graphs[graph]
   const batch = batchFor(model)
   const pixels = randomSamples(model, batch)
   const others = more(model, batch, 0)
   const input = { [inputName]: samplesOf(pixels), ...others }
   const compute = reference(model, timed)
-  const sides = {
+  return inTurns(batch, {
     onnx: () => session.run(input, timed),
     libtorch: async () => compute(pixels, others),
-  }
+  })
+}
+
+/** Times both sides on batches of `batch` samples. */
+export async function inTurns(
+  batch: number,
+  sides: Readonly<Record<'onnx' | 'libtorch', () => Promise<unknown>>>,
+): Promise<Proof['speed']> {
   const seconds = { onnx: [] as number[], libtorch: [] as number[] }
   for (let round = 0; round <= ROUNDS; round++)
     for (const side of ['onnx', 'libtorch'] as const) {
