@@ -50,7 +50,10 @@ const confined: Record<string, readonly string[]> = {
     'src/source/sample-data/satellite/write.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
-  'onnxruntime-node': ['src/infer/session.ts'],
+  'onnxruntime-node': [
+    'src/infer/session.ts', // graphs that run
+    'src/machine/doctor.ts', // looks whether it is there
+  ],
   'node-addon-api': ['src/native/compile.ts'],
   'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],

@@ -32,6 +32,8 @@ const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): input
 const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
 async function load(): Promise<typeof import('onnxruntime-node')> {
+  // It collects what it runs – names of files, all metadata – to send it to its makers: only where the user has said so.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1'
   try {
     return await import('onnxruntime-node')
   } catch (error) {
