@@ -125,6 +125,7 @@ export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults
 export { isBlank, type OpenedRun, openRun } from './run/folder.ts'
 export { statisticsOf } from './run/foreign-facts.ts'
 export { benchGemm } from './run/gemm-bench.ts'
+export type { HuggingfaceDtype, HuggingfaceOnnx } from './run/huggingface-onnx.ts'
 export { type Imported, type ImportOptions, importWeights } from './run/import.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'

@@ -10,7 +10,13 @@ const fixtures = join(packageRoot(), 'test/fixtures/weights')
 
 let cwd: string
 const without = (...args: string[]) =>
-  sherd(args, { cwd, env: { LIBTORCH: '/nonexistent', XDG_CACHE_HOME: join(cwd, 'cache') } })
+  sherd(args, {
+    cwd,
+    env: {
+      ...{ LIBTORCH: '/nonexistent', XDG_CACHE_HOME: join(cwd, 'cache') },
+      ORT_DISABLE_TELEMETRY: undefined, // as most have it
+    },
+  })
 
 beforeAll(async () => {
   cwd = await workFolder()
