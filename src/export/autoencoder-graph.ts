@@ -14,7 +14,8 @@ import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
-import { blankPixels, checkExportable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { needsPositions } from './positions-input.ts'
 import { sizeName } from './sizes.ts'
 import { translate } from './translate.ts'
 
@@ -29,9 +30,14 @@ export interface Autoencoder {
 
 /** The graph, for every batch and every number of kept tokens. Throws `VALUE` for what cannot be exported. */
 export function autoencoderGraph(encoder: ExportedEncoder, autoencoder: Autoencoder): Graph {
-  checkExportable(encoder)
+  checkRecordable(encoder)
   if (encoder.channels)
     throw new SherdError('VALUE', 'An autoencoder is exported with all of its bands: leave --bands out.')
+  if (needsPositions(encoder.shape))
+    throw new SherdError(
+      'VALUE',
+      `A model that is told dates (model.timeFields ${encoder.shape.time!.fields.join(', ')}) has other positions for each sample, and its autoencoder is not exported.`,
+    )
   const N = layoutTokens(layoutOf(encoder.shape))
   if (N < 4) throw new SherdError('VALUE', `A model of ${N} tokens has too few of them to be recorded.`)
   const tape = generalTape({ batch: [2, 3, 5], kept: [1, 2, 3] }, ({ batch, kept }) =>

@@ -2,21 +2,36 @@
  * An encoder as a graph from pixels to tokens, recorded from the code that computes them everywhere else: normalising, patches,
  * positions, blocks, pooling. Nothing of the network is written a second time here.
  */
+import { SherdError } from '../errors.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
-import { openBackbone } from '../model/backbone.ts'
+import { type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
+import { gridOfModel } from '../model/dimensions.ts'
 import { weightsOf } from '../model/parameters.ts'
-import { narrow } from '../tensor/ops.ts'
+import { narrow, zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { pool } from '../token/pool.ts'
+import {
+  atSize,
+  checkDynamic,
+  type DynamicGrid,
+  gridPositions,
+  sideTable,
+  sideTensor,
+  tableName,
+} from './dynamic-grid.ts'
 import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
-import { blankPixels, checkExportable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { needsPositions, positionsName, positionsShape } from './positions-input.ts'
+import { sizeName } from './sizes.ts'
 import { translate } from './translate.ts'
 
 export interface EncoderGraphOptions {
   /** Whether the attention of cls is an output, too. */
-  readonly attention?: boolean
+  readonly attention?: boolean | undefined
+  /** Images of any height and width that the patch divides; by default those of the model. */
+  readonly dynamicGrid?: DynamicGrid | null | undefined
 }
 
 /** The outputs cls [B, D], mean [B, D], patches [B, N, D], and on request attention [B, L, A, 1 + N]. */
@@ -27,27 +42,59 @@ export const encoderOutputs = ({ attention = false }: EncoderGraphOptions = {}):
 
 /** The graph, for batches of every size. Throws `VALUE` for what cannot be exported. */
 export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOptions = {}): Graph {
-  checkExportable(encoder)
-  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) => recordEncoder(encoder, batch!, options))
-  return translate('encoder', tape)
+  checkRecordable(encoder)
+  checkPositions(encoder)
+  const { dynamicGrid } = options
+  const symbols = { batch: [2, 3, 5] } as const
+  if (!dynamicGrid) {
+    const tape = generalTape(symbols, ({ batch }) => recordEncoder(encoder, batch!, options))
+    return translate('encoder', tape)
+  }
+  checkDynamic(encoder, dynamicGrid)
+  const P = encoder.dimensions.patchSize
+  const places = { rows: [2, 3, 5], columns: [3, 2, 4] } as const
+  const tape = generalTape({ ...symbols, ...places }, ({ batch, rows, columns }) =>
+    recordEncoder(atSize(encoder, [rows! * P, columns! * P]), batch!, options),
+  )
+  const sizeNames = { [sizeName({ rows: P })]: 'height', [sizeName({ columns: P })]: 'width' }
+  return translate('encoder', tape, {
+    constants: { [tableName]: sideTable(encoder, dynamicGrid) },
+    sizeNames,
+  })
+}
+
+function checkPositions({ shape, channels }: ExportedEncoder): void {
+  if (channels && needsPositions(shape))
+    throw new SherdError(
+      'VALUE',
+      'A model that is told dates is exported with all of its bands: leave --bands out.',
+    )
 }
 
 function recordEncoder(
   encoder: ExportedEncoder,
   batch: number,
-  { attention = false }: EncoderGraphOptions,
+  { attention = false, dynamicGrid }: EncoderGraphOptions,
 ): Tape {
   const { shape, parameters, only = null } = encoder
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
-    return record({ inputs: { [inputName]: pixels }, named: parameters }, () => {
-      const encode = (more = {}) =>
-        backbone.encodeAll(imagesOf(encoder, pixels), weightsOf(parameters), { only, ...more })
-      const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
-      const { tokens, present } = made
-      const patches = narrow(tokens, 1, 1, tokens.shape[1]! - 1)
-      return { cls: pool.cls(tokens), mean: pool.mean(tokens, present), patches, ...maps }
-    })
+    const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
+    const side = dynamicGrid && sideTensor(encoder, dynamicGrid)
+    return record(
+      { inputs: { [inputName]: pixels, ...told, ...(side && { [tableName]: side }) }, named: parameters },
+      () => {
+        const positions = side
+          ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
+          : told[positionsName]
+        const encode = (more: EncodeAllOptions = {}) =>
+          backbone.encodeAll(imagesOf(encoder, pixels), weightsOf(parameters), { only, positions, ...more })
+        const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
+        const { tokens, present } = made
+        const patches = narrow(tokens, 1, 1, tokens.shape[1]! - 1)
+        return { cls: pool.cls(tokens), mean: pool.mean(tokens, present), patches, ...maps }
+      },
+    )
   })
 }

@@ -5,16 +5,20 @@ export interface FormatRow {
   readonly format: string
   /** The name of the file, without what the precision adds and `.onnx`. */
   readonly stem: string
-  /** What is put in beside the pixels. */
+  /** What may be put in beside the pixels. */
   readonly inputs: Readonly<Record<string, string>>
-  /** What comes out. */
+  /** What may come out. */
   readonly outputs: Readonly<Record<string, string>>
 }
 
 /** A new graph is one row here, and one in `graphs.ts`. */
 export const formats = {
   encoder: {
-    ...{ format: 'sherd-encoder/1', stem: 'encoder', inputs: {} },
+    ...{ format: 'sherd-encoder/1', stem: 'encoder' },
+    inputs: {
+      positions:
+        'float32 [B, N, D] only of models that are told dates: the positions of the tokens, group by group and in it frame by frame; each the place, then the group, then the fields of the date, as sines and cosines',
+    },
     outputs: {
       cls: '[B, D] the class token after the last norm',
       mean: '[B, D] the mean of the tokens that hold data',

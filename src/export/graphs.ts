@@ -14,10 +14,12 @@ import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { pool } from '../token/pool.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
+import { type ImageSize, largestSide, proofSizes } from './dynamic-grid.ts'
 import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
 import type { GraphName } from './formats.ts'
 import type { Graph } from './graph.ts'
-import type { ExportedEncoder } from './pixels-input.ts'
+import { type ExportedEncoder, type PixelsInput, pixelsInput } from './pixels-input.ts'
+import { needsPositions, positionsName, positionsOf } from './positions-input.ts'
 
 /** A model with the parts that it has. */
 export interface ModelParts extends ExportedEncoder {
@@ -32,15 +34,21 @@ export interface Indices {
   readonly values: BigInt64Array
   readonly shape: readonly number[]
 }
-export type MoreInputs = Readonly<Record<string, Indices>>
+export type MoreInputs = Readonly<
+  Record<string, Indices | { readonly values: Float32Array; readonly shape: readonly number[] }>
+>
 
 export interface GraphRow {
   /** Throws `VALUE` for what cannot be exported. */
   readonly graph: (model: ModelParts, options: GraphOptions) => Graph
+  /** What it is told of its pixels. */
+  readonly input: (model: ModelParts, options: GraphOptions) => PixelsInput
+  /** The sizes of the images that it is compared on; the first is the model's own. */
+  readonly sizes: (model: ModelParts, options: GraphOptions) => readonly ImageSize[]
   /** Its outputs. */
   readonly outputs: (options: GraphOptions) => readonly string[]
-  /** What it gets beside the pixels when it is compared: the i-th of several batches, of B samples. */
-  readonly more: (model: ModelParts, B: number, i: number) => MoreInputs
+  /** What it gets beside the pixels of the i-th of several batches when it is compared. */
+  readonly more: (model: ModelParts, pixels: Pixels, i: number) => MoreInputs
   /** What LibTorch makes of the same, with the kernels that training and evaluation use. */
   readonly reference: (
     model: ModelParts,
@@ -52,10 +60,19 @@ export interface GraphRow {
   readonly timed: readonly string[]
 }
 
+const ownSize = ({ dimensions }: ModelParts): readonly ImageSize[] => [dimensions.imageSize]
+
 const encoderRow: GraphRow = {
   graph: encoderGraph,
+  input: (model, { dynamicGrid }) => ({
+    ...pixelsInput(model),
+    ...(dynamicGrid && {
+      grid: { multipleOf: model.dimensions.patchSize, most: largestSide(model, dynamicGrid) },
+    }),
+  }),
+  sizes: (model, { dynamicGrid }) => (dynamicGrid ? proofSizes(model, dynamicGrid) : ownSize(model)),
   outputs: encoderOutputs,
-  more: () => ({}),
+  more: ({ shape }, pixels) => (needsPositions(shape) ? { [positionsName]: positionsOf(shape, pixels) } : {}),
   reference: (model, wanted) => (pixels) =>
     scope(() => {
       const encode = (more = {}) => tokensOf(model, more)(pixels)
@@ -86,8 +103,10 @@ const autoencoderOf = ({ autoencoder }: ModelParts): Autoencoder => {
 
 const autoencoderRow: GraphRow = {
   graph: (model) => autoencoderGraph(model, autoencoderOf(model)),
+  input: pixelsInput,
+  sizes: ownSize,
   outputs: () => ['prediction'],
-  more({ shape }, B, i) {
+  more({ shape }, { shape: [B] }, i) {
     const N = layoutTokens(layoutOf(shape))
     const K = Math.min(N - 1, Math.max(1, Math.round(N * (1 - RATIOS[i % RATIOS.length]!))))
     const { uniform } = draws({ seed: 0, stream: 'export/masks', epoch: B, index: i })
@@ -107,7 +126,7 @@ const autoencoderRow: GraphRow = {
       scope(() => {
         const { objective, parameters } = autoencoderOf(model)
         const [kept, hidden] = [more.kept!, more.hidden!].map(({ values, shape }) =>
-          fromArray(values, shape, 'int64'),
+          fromArray(values as BigInt64Array, shape, 'int64'),
         ) as [Tensor, Tensor]
         const plan = planFromIndices(kept, hidden)
         const { prediction } = objective.predict(weightsOf(parameters), imagesFor(model, pixels), plan)

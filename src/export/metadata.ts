@@ -5,7 +5,8 @@ import type { PixelsInput } from './pixels-input.ts'
 
 export interface ExportFacts {
   readonly graph: GraphName
-  /** Of the outputs of its format those that it has. */
+  /** Of the inputs and outputs of its format those that it has. */
+  readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly version: string
   /** What `run/weights-metadata.ts` reads: the configuration and the statistics. */
@@ -29,12 +30,17 @@ const meanings = {
 
 export const INPUT_KEY = 'sherd.input'
 export const FORMAT_KEY = 'sherd.format'
+/** Of inputs beside the pixels, where there are any. */
+export const INPUTS_KEY = 'sherd.inputs'
 export const OUTPUTS_KEY = 'sherd.outputs'
 export const CLASSES_KEY = 'sherd.classes'
 export const PRECISION_KEY = 'sherd.precision'
 
+const told = (names: readonly string[], meanings: Readonly<Record<string, string>>): string =>
+  JSON.stringify(Object.fromEntries(names.map((name) => [name, meanings[name]])))
+
 export const exportMetadata = (facts: ExportFacts): Metadata => {
-  const { values, shape } = facts.input
+  const { values, shape, grid = null } = facts.input
   const layout = shape.length === 4 ? 'B, T, C, H, W' : 'B, C, H, W'
   const { bands, classes, resolution } = facts
   const { format, inputs, outputs }: FormatRow = formats[facts.graph]
@@ -44,9 +50,17 @@ export const exportMetadata = (facts: ExportFacts): Metadata => {
     [PRECISION_KEY]: facts.precision,
     ...(facts.step !== null && { 'sherd.step': String(facts.step) }),
     ...facts.weights,
-    [INPUT_KEY]: JSON.stringify({ layout, shape, values, meaning: meanings[values], bands, resolution }),
-    ...(Object.keys(inputs).length > 0 && { 'sherd.inputs': JSON.stringify(inputs) }),
-    [OUTPUTS_KEY]: JSON.stringify(Object.fromEntries(facts.outputs.map((name) => [name, outputs[name]]))),
+    [INPUT_KEY]: JSON.stringify({
+      layout,
+      shape,
+      values,
+      meaning: meanings[values],
+      bands,
+      resolution,
+      grid,
+    }),
+    ...(facts.inputs.length > 0 && { [INPUTS_KEY]: told(facts.inputs, inputs) }),
+    [OUTPUTS_KEY]: told(facts.outputs, outputs),
     ...(classes && { [CLASSES_KEY]: JSON.stringify(classes) }),
   }
 }

@@ -17,6 +17,8 @@ export interface PixelsInput {
   readonly values: 'bytes' | 'units'
   /** Without the batch: [C, H, W], or [T, C, H, W] of several frames. */
   readonly shape: readonly number[]
+  /** Of graphs that take other heights and widths, too: what both must be a multiple of, and the largest. */
+  readonly grid?: { readonly multipleOf: number; readonly most: number } | undefined
 }
 
 export function pixelsInput({ shape, channels, rasters }: ExportedEncoder): PixelsInput {
@@ -25,13 +27,8 @@ export function pixelsInput({ shape, channels, rasters }: ExportedEncoder): Pixe
   return { values: rasters ? 'units' : 'bytes', shape: frames === 1 ? image : [frames, ...image] }
 }
 
-/** Throws `VALUE` for models whose positions depend on what pixels do not tell. */
-export function checkExportable({ shape, device }: ExportedEncoder): void {
-  if (shape.time && shape.time.fields.length > 0)
-    throw new SherdError(
-      'VALUE',
-      `A model that is told dates (model.time ${shape.time.fields.join(', ')}) has other positions for each sample, and is not exported yet.`,
-    )
+/** Throws `VALUE` for a model that is not on the CPU. */
+export function checkRecordable({ device }: ExportedEncoder): void {
   if (device !== 'cpu')
     throw new SherdError('VALUE', `A model is recorded on the CPU, and this one is on ${device}`)
 }

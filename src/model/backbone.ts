@@ -146,6 +146,13 @@ export interface Encoded {
   readonly present: Tensor | null
 }
 
+export interface EncodeAllOptions extends Omit<EncodeOptions, 'present'> {
+  /** Numbers of groups; null for all. */
+  readonly only?: readonly number[] | null
+  /** Of all tokens [N, D], or [B, N, D], where they are not those that the views would be given. */
+  readonly positions?: Tensor | undefined
+}
+
 export interface Backbone {
   readonly shape: BackboneShape
   readonly layout: TokenLayout
@@ -159,11 +166,7 @@ export interface Backbone {
    */
   encodeKept(cut: CutViews, kept: Tensor, weights: Weights, embed?: 'kept' | 'all'): Tensor
   /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
-  encodeAll(
-    images: Images,
-    weights: Weights,
-    options?: Omit<EncodeOptions, 'present'> & { readonly only?: readonly number[] | null },
-  ): Encoded
+  encodeAll(images: Images, weights: Weights, options?: EncodeAllOptions): Encoded
 }
 
 /** Throws `SHAPE` or `VALUE` for a shape that does not fit together. */
@@ -206,7 +209,7 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
           : embedGroups(views.patches, kept, groups, weights)
       return encodeTokens(() => placed(views, embedded(), kept, weights), weights, d)
     },
-    encodeAll: (images, weights, { only = null, ...options } = {}) =>
+    encodeAll: (images, weights, { only = null, positions, ...options } = {}) =>
       scope(() => {
         const made = cut(images)
         const B = made.views.pixels.shape[0]!
@@ -221,15 +224,14 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
         const attended = present && cat([ones([B, 1], { device }), present], 1) // cls is always there
         const seen = only ?? groups.map((_, g) => g)
         const [own, theirs] = [seen.map((g) => made.patches[g]!), seen.map((g) => groups[g]!)]
-        const tokens = encodeTokens(
-          () => placed(made, embedGroups(own, null, theirs, weights), which, weights),
-          weights,
-          d,
-          {
-            ...options,
-            ...(attended && { present: attended }),
-          },
-        )
+        const embedded = () => {
+          const x = embedGroups(own, null, theirs, weights)
+          return positions ? { x, positions, kept: null } : placed(made, x, which, weights)
+        }
+        const tokens = encodeTokens(embedded, weights, d, {
+          ...options,
+          ...(attended && { present: attended }),
+        })
         return { tokens, present }
       }),
   }

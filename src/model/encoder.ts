@@ -66,8 +66,8 @@ export interface EmbeddedTokens {
   readonly x: Tensor
   /** [S, D] */
   readonly positions: Tensor
-  /** [B, K] the row of `positions` that each has. */
-  readonly kept: Tensor
+  /** [B, K] the row of `positions` that each has; null: the n-th has row n. */
+  readonly kept: Tensor | null
 }
 
 /** The latent [B, 1 + K, D] of embedded tokens after the final norm; row 0 is cls. `embedded` is called inside a scope. */

@@ -38,6 +38,17 @@ export interface RasterFacts {
   readonly facts: Float64Array
 }
 
+/** What rasters say of when and how large: times [B · T] and metres a pixel [B]; NaN where unknown. */
+export const factsOfRasters = ({ frames: T, facts }: RasterFacts) => {
+  const rows = Array.from({ length: facts.length / (1 + T) }, (_, b) =>
+    facts.subarray(b * (1 + T), (b + 1) * (1 + T)),
+  )
+  return {
+    times: Float64Array.from(rows.flatMap((row) => [...row.subarray(1)])),
+    resolution: Float64Array.from(rows, (row) => row[0]!),
+  }
+}
+
 /** The rows of samples [B, …] that are wanted, in a buffer of their own. */
 export function pickSamples({ pixels, shape, rasters }: Pixels, rows: readonly number[]): Pixels {
   const bytes = pixels.length / shape[0]
@@ -78,17 +89,17 @@ function rasterViews(
   device: Device,
 ): Views {
   const [B, H, W, C] = pixels.shape
-  const { frames: T, facts } = rasters
+  const { frames: T } = rasters
   return scope(() => {
     const raw = fromArray(rasterValues(pixels, rasters), [B, T, C, H, W], 'float32')
     const { pixels: known, valid } = normalizeValues(raw, statistics)
-    const rows = Array.from({ length: B }, (_, b) => facts.subarray(b * (1 + T), (b + 1) * (1 + T)))
+    const { times, resolution } = factsOfRasters(rasters)
     const told = (values: Float64Array) => (values.every(Number.isNaN) ? null : values)
     return {
       pixels: toDevice(known, device),
       valid: valid && toDevice(valid, device),
-      times: told(Float64Array.from(rows.flatMap((row) => [...row.subarray(1)]))),
-      resolution: told(Float64Array.from(rows, (row) => row[0]!)),
+      times: told(times),
+      resolution: told(resolution),
     }
   })
 }

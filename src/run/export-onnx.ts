@@ -7,12 +7,12 @@ import { formats, type GraphName } from '../export/formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from '../export/graphs.ts'
 import { exportMetadata } from '../export/metadata.ts'
 import { onnxParts, writeParts } from '../export/onnx-file.ts'
-import { pixelsInput } from '../export/pixels-input.ts'
+import { inputName } from '../export/pixels-input.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from '../export/precision.ts'
 import type { OpenedEncoder } from './encoder.ts'
 import { sherdVersion } from './exported-model.ts'
 import { makeFolder } from './folder.ts'
-import { type Proof, type ProofSamples, proofSamples, proveOnnx } from './prove-onnx.ts'
+import { imageProof, type Proof, type ProofSamples, proveOnnx, randomProof } from './prove-onnx.ts'
 import { weightsMetadata } from './weights-metadata.ts'
 
 /** An encoder that was opened, with the other parts of its model that are wanted. */
@@ -58,24 +58,27 @@ export async function* exportOnnx({
       'What the bands are normalised by is in no file here: give --images, a folder of rasters to measure it on.',
     )
   const version = sherdVersion()
-  let samples: ProofSamples[] | undefined
+  let real: ProofSamples | undefined
   for (const graph of names) {
-    const recorded = graphs[graph].graph(model, options)
+    const row = graphs[graph]
+    const recorded = row.graph(model, options)
     makeFolder(out)
-    samples ??= await proofSamples(model, images)
+    if (images !== undefined) real ??= await imageProof(model, images)
+    const samples = [randomProof(model, row.sizes(model, options)), ...(real ? [real] : [])]
     for (const precision of wanted) {
       const { suffix, convert, ...bounds }: PrecisionRow = precisions[precision]
       const converted = convert(recorded)
       checkGraph(converted)
       const metadata = exportMetadata({
-        ...{ version, graph, precision, weights: weightsMetadata(model), input: pixelsInput(model) },
+        ...{ version, graph, precision, weights: weightsMetadata(model), input: row.input(model, options) },
         ...{ bands: bandsOf(model), classes: null, resolution: model.shape.referenceResolution },
         ...{ step: model.origin.step, outputs: converted.outputs.map(({ name }) => name) },
+        inputs: converted.inputs.map(({ name }) => name).filter((name) => name !== inputName),
       })
       const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)
       const proof = await whole(path, async (draft) => {
         writeParts(draft, onnxParts(converted, metadata, version))
-        const made = await proveOnnx(draft, { graph, model, options, samples: samples! })
+        const made = await proveOnnx(draft, { graph, model, options, samples })
         checkProof(made, bounds, `${precision} graph of the ${graph}`)
         return made
       })

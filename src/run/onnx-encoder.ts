@@ -2,6 +2,8 @@
 import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { gatherFeatures } from '../evaluate/features.ts'
+import { inputName } from '../export/pixels-input.ts'
+import { positionsName, positionsOf } from '../export/positions-input.ts'
 import { samplesOf } from '../infer/pixels.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
@@ -40,15 +42,16 @@ function checkResolution({ rasters }: Pixels, expected: number | null, dir: stri
 
 /** The features of a folder's images, as `featuresOf` makes them with LibTorch. */
 export async function onnxFeatures(
-  { session, config, bands, resolution }: OnnxEncoder,
+  { session, config, bands, resolution, inputs }: OnnxEncoder,
   dir: string,
   onProgress?: Progress,
 ): Promise<FolderFeatures> {
   const source = await openFor({ config, bands }, dir)
+  const shape = backboneOf(config)
   const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
   const options = {
     ...inferenceOptions(config, source, { decodeThreads }),
-    batchSize: inferenceBatch(backboneOf(config)),
+    batchSize: inferenceBatch(shape),
   }
   const skipped: SkippedFile[] = []
   const images = imagesInOrder(options, (file) => skipped.push(file))
@@ -57,7 +60,8 @@ export async function onnxFeatures(
     images,
     async (batch) => {
       checkResolution(batch, resolution, dir)
-      const { cls, mean } = await session.run(samplesOf(batch), ['cls', 'mean'])
+      const told = inputs.includes(positionsName) ? { [positionsName]: positionsOf(shape, batch) } : {}
+      const { cls, mean } = await session.run({ [inputName]: samplesOf(batch), ...told }, ['cls', 'mean'])
       return { cls: cls.values, mean: mean.values }
     },
     (done) => onProgress?.({ dir: source.dir, done, of }),

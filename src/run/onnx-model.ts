@@ -4,7 +4,14 @@ import { z } from 'zod'
 import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { formats, type GraphName, graphNames, graphOfFormat } from '../export/formats.ts'
-import { CLASSES_KEY, FORMAT_KEY, INPUT_KEY, OUTPUTS_KEY, PRECISION_KEY } from '../export/metadata.ts'
+import {
+  CLASSES_KEY,
+  FORMAT_KEY,
+  INPUT_KEY,
+  INPUTS_KEY,
+  OUTPUTS_KEY,
+  PRECISION_KEY,
+} from '../export/metadata.ts'
 import { readMetadata } from '../export/onnx-file.ts'
 import { openSession, type Session } from '../infer/session.ts'
 import { coreCount } from '../machine/hardware.ts'
@@ -25,7 +32,10 @@ export interface OnnxModel {
   readonly classes: readonly string[] | null
   /** Metres a pixel that its positions are for; null when they do not matter. */
   readonly resolution: number | null
-  /** The names of what it gives. */
+  /** What heights and widths must be a multiple of, and the largest; null for a graph that takes its own size alone. */
+  readonly grid: { readonly multipleOf: number; readonly most: number } | null
+  /** The names of what it takes beside pixels, and of what it gives. */
+  readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly precision: string
   readonly origin: { readonly path: string; readonly step: number | null }
@@ -40,9 +50,13 @@ const inputSchema = z.object({
   shape: z.array(z.number().int().positive()),
   bands: z.array(z.string()).nullable(),
   resolution: z.number().positive().nullable(),
+  grid: z
+    .object({ multipleOf: z.number().int().positive(), most: z.number().int().positive() })
+    .nullable()
+    .default(null),
 })
 const classesSchema = z.array(z.string()).min(1).nullable()
-const outputsSchema = z.record(z.string(), z.string())
+const meaningsSchema = z.record(z.string(), z.string())
 
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
@@ -74,7 +88,8 @@ export async function openOnnxModel(
   return {
     ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
     classes: parsed(CLASSES_KEY, classesSchema),
-    outputs: Object.keys(parsed(OUTPUTS_KEY, outputsSchema)),
+    inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
+    outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
     precision: metadata[PRECISION_KEY] ?? 'fp32',
     origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
     session: await openSession(path, { threads }),

@@ -1,8 +1,9 @@
 /** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
 import type { FrozenEncoder } from '../evaluate/features.ts'
+import { atSize, type ImageSize } from '../export/dynamic-grid.ts'
 import type { GraphName } from '../export/formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from '../export/graphs.ts'
-import { inputName } from '../export/pixels-input.ts'
+import { type ExportedEncoder, inputName } from '../export/pixels-input.ts'
 import type { Agreement } from '../export/precision.ts'
 import { samplesOf } from '../infer/pixels.ts'
 import { openSession, type Session } from '../infer/session.ts'
@@ -21,6 +22,8 @@ export interface Comparison extends Agreement {
   readonly count: number
   /** Sizes of the batches. */
   readonly batches: readonly number[]
+  /** Height and width of the samples, where they were several. */
+  readonly sizes?: readonly ImageSize[] | undefined
 }
 
 export interface Proof {
@@ -60,12 +63,17 @@ export function randomSamples({ shape, statistics, channels, config }: OpenedEnc
     const isMissing = i % W < W / 2 && Math.floor(i / W) % H < H / 2 && Math.floor(i / (C * H * W)) % 2 === 0
     return isMissing ? Number.NaN : statistics.mean[channel]! + (4 * uniform() - 2) * statistics.std[channel]!
   })
-  const facts = new Float64Array(B * (1 + T)).fill(Number.NaN)
+  // Dates from 2000 to 2030; every third is unknown, and so are metres a pixel.
+  const facts = Float64Array.from({ length: B * (1 + T) }, (_, i) =>
+    i % (1 + T) === 0 || i % 3 === 0
+      ? Number.NaN
+      : Date.UTC(2000 + Math.floor(30 * uniform()), 12 * uniform()),
+  )
   return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
 }
 
 /** Some of a folder's images, from all over it. */
-async function imageSamples(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
+export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
   const all = await openFor(encoder, dir)
   const { length } = all.files
   const count = Math.min(MOST_IMAGES, length)
@@ -82,12 +90,14 @@ async function imageSamples(encoder: OpenedEncoder, dir: string): Promise<ProofS
   return { kind: 'images', batches }
 }
 
-/** The samples that files are proved with. `images`: a folder of real ones. */
-export async function proofSamples(encoder: OpenedEncoder, images?: string): Promise<ProofSamples[]> {
-  const random = RANDOM_BATCHES.map((B) => randomSamples(encoder, B))
-  const real = images === undefined ? [] : [await imageSamples(encoder, images)]
-  return [{ kind: 'random', batches: random }, ...real]
-}
+/** Noise in batches of several sizes, of images of these sizes. */
+export const randomProof = (
+  encoder: OpenedEncoder & ExportedEncoder,
+  sizes: readonly ImageSize[],
+): ProofSamples => ({
+  kind: 'random',
+  batches: sizes.flatMap((size) => RANDOM_BATCHES.map((B) => randomSamples(atSize(encoder, size), B))),
+})
 
 /** What is compared. */
 export interface ProofSubject {
@@ -132,13 +142,14 @@ async function compare(
 ): Promise<Comparison> {
   const { outputs, more, reference, vectors } = graphs[graph]
   const names = outputs(options)
-  const expected = reference(model, names)
   const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
   for (const [i, batch] of samples.batches.entries()) {
-    const others = more(model, batch.shape[0], i)
+    const [, H, W] = batch.shape
+    const own = atSize(model, [H, W])
+    const others = more(own, batch, i)
     const made = await session.run({ [inputName]: samplesOf(batch), ...others }, names)
-    const right = expected(batch, others)
+    const right = reference(own, names)(batch, others)
     for (const name of names) {
       const [a, b] = [made[name]!.values, right[name]!]
       worst.largest = Math.max(worst.largest, largestDifference(a, b))
@@ -147,14 +158,19 @@ async function compare(
     }
   }
   const batches = samples.batches.map(({ shape }) => shape[0])
-  return { samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches, ...worst }
+  const sizes = new Map(samples.batches.map(({ shape: [, H, W] }) => [`${H} × ${W}`, [H, W] as const]))
+  return {
+    ...{ samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches },
+    ...(sizes.size > 1 && { sizes: [...sizes.values()] }),
+    ...worst,
+  }
 }
 
 function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
   const { more, reference, timed } = graphs[graph]
   const batch = batchFor(model)
   const pixels = randomSamples(model, batch)
-  const others = more(model, batch, 0)
+  const others = more(model, pixels, 0)
   const input = { [inputName]: samplesOf(pixels), ...others }
   const compute = reference(model, timed)
   return inTurns(batch, {

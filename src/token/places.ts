@@ -5,7 +5,7 @@
  */
 
 import type { Views } from '../prepare/views.ts'
-import { add, arange, mul, reshape, toDevice } from '../tensor/ops.ts'
+import { add, arange, cat, expand, mul, reshape, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
 import { sineCosine, type TimeField, timeEncoding } from './encoding.ts'
@@ -70,6 +70,27 @@ export function samplePositions(
   return table
 }
 
+/**
+ * The same table [N, D] from that of the places [L, own], by tensor operations: the group of each token stands behind its place. For
+ * tokens without a time.
+ */
+export function placesInGroups(
+  places: Tensor,
+  { layout: { frames, groups } }: Pick<PositionOptions, 'layout'>,
+  { groupWidth }: Pick<PositionWidths, 'groupWidth'>,
+): Tensor {
+  const [L, own] = places.shape as readonly [number, number]
+  const all = groups * frames
+  return scope(() => {
+    const copies = expand(reshape(places, [1, L, own]), [all, L, own])
+    if (groupWidth === 0) return reshape(copies, [all * L, own])
+    const numbers = Array.from({ length: all }, (_, i) => [...sineCosine(Math.floor(i / frames), groupWidth)])
+    const encodings = toDevice(tensor(numbers.flat(), [all, 1, groupWidth]), places.device)
+    const ofGroups = expand(encodings, [all, L, groupWidth])
+    return reshape(cat([copies, ofGroups], 2), [all * L, own + groupWidth])
+  })
+}
+
 /** Positions to look up. */
 export interface Positions {
   /** [N, D] for all samples, or [B · N, D]. */
@@ -89,6 +110,29 @@ export const planInRows = (positions: Positions, { kept, hidden, restore }: Mask
   restore,
 })
 
+/** The positions [B, N, D] of samples that differ, as numbers; NaN and null are dates and resolutions that nobody knows. */
+export function batchPositions(
+  options: PositionOptions,
+  widths: PositionWidths,
+  { times, resolution }: Pick<Views, 'times' | 'resolution'>,
+  B: number,
+): Float32Array {
+  const { layout, fields, referenceResolution } = options
+  const each = layoutTokens(layout) * widths.width
+  const isDated = fields.length > 0 && times !== null
+  const isScaled = referenceResolution !== null && resolution !== null
+  const all = new Float32Array(B * each)
+  for (let b = 0; b < B; b++) {
+    const metres = isScaled ? resolution[b]! : Number.NaN
+    const own = samplePositions(options, widths, {
+      scale: Number.isNaN(metres) ? 1 : metres / referenceResolution!,
+      times: isDated ? times.subarray(b * layout.frames, (b + 1) * layout.frames) : null,
+    })
+    all.set(own, b * each)
+  }
+  return all
+}
+
 /** Gives the positions of a batch. Called inside a scope. */
 export type PositionsOf = (views: Pick<Views, 'times' | 'resolution'>, batch: number) => Positions
 
@@ -98,20 +142,12 @@ export function openPositions(options: PositionOptions, widths: PositionWidths, 
   const shared = samplePositions(options, widths)
   const onDevice = (values: Float32Array, rows: number) =>
     toDevice(tensor(values, [rows, widths.width]), device)
-  return ({ times, resolution }, B) => {
-    const isDated = fields.length > 0 && times !== null
-    const isScaled = referenceResolution !== null && resolution !== null
+  return (told, B) => {
+    const isDated = fields.length > 0 && told.times !== null
+    const isScaled = referenceResolution !== null && told.resolution !== null
     if (!isDated && !isScaled) return { table: onDevice(shared, N), offsets: null }
     return scope(() => {
-      const all = new Float32Array(B * N * widths.width)
-      for (let b = 0; b < B; b++) {
-        const metres = isScaled ? resolution[b]! : Number.NaN
-        const own = samplePositions(options, widths, {
-          scale: Number.isNaN(metres) ? 1 : metres / referenceResolution!,
-          times: isDated ? times.subarray(b * layout.frames, (b + 1) * layout.frames) : null,
-        })
-        all.set(own, b * N * widths.width)
-      }
+      const all = batchPositions(options, widths, told, B)
       const offsets = mul(reshape(arange(B, { dtype: 'int64', device }), [B, 1]), N)
       return { table: onDevice(all, B * N), offsets }
     })

@@ -3,21 +3,22 @@
  * the column, the second half the row; each half is all sines, then all cosines, of position · 10000^(−k / (width/4)).
  */
 import { SherdError } from '../errors.ts'
-import { toDevice } from '../tensor/ops.ts'
+import { cat, expand, narrow, reshape, toDevice } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from './grid.ts'
 
-/** Half a row of the table for each of `count` places along one side: [count, 2 · quarter]. */
-function alongSide(count: number, quarter: number, scale: number): Float32Array[] {
-  return Array.from({ length: count }, (_, place) => {
-    const half = new Float32Array(2 * quarter)
+/** Half a row of the table for each of `count` places along one side, [count, half]: all that there is of a formula. */
+export function sidePositions(count: number, half: number, scale = 1): Float32Array {
+  const quarter = half / 2
+  const table = new Float32Array(count * half)
+  for (let place = 0; place < count; place++)
     for (let k = 0; k < quarter; k++) {
       const angle = place * scale * 10000 ** (-k / quarter)
-      half[k] = Math.sin(angle)
-      half[quarter + k] = Math.cos(angle)
+      table[place * half + k] = Math.sin(angle)
+      table[place * half + quarter + k] = Math.cos(angle)
     }
-    return half
-  })
+  return table
 }
 
 /**
@@ -28,17 +29,30 @@ export function sineCosinePositions(grid: Grid, width: number, scale = 1): Float
   if (width < 4 || width % 4 !== 0) {
     throw new SherdError('SHAPE', `Sine–cosine positions need a width that is a multiple of 4, got ${width}`)
   }
-  const quarter = width / 4
-  const rows = alongSide(grid.h, quarter, scale)
-  const columns = alongSide(grid.w, quarter, scale)
+  const half = width / 2
+  const rows = sidePositions(grid.h, half, scale)
+  const columns = sidePositions(grid.w, half, scale)
   const table = new Float32Array(tokenCount(grid) * width)
-  for (const [r, row] of rows.entries())
-    for (const [c, column] of columns.entries()) {
+  for (let r = 0; r < grid.h; r++)
+    for (let c = 0; c < grid.w; c++) {
       const at = (r * grid.w + c) * width
-      table.set(column, at)
-      table.set(row, at + 2 * quarter)
+      table.set(columns.subarray(c * half, (c + 1) * half), at)
+      table.set(rows.subarray(r * half, (r + 1) * half), at + half)
     }
   return table
+}
+
+/**
+ * The same table [N, width] put together by tensor operations from `sidePositions` [most, width / 2]: a graph of it serves every grid
+ * whose sides are not longer.
+ */
+export function composePositions(side: Tensor, { h, w }: Grid): Tensor {
+  const half = side.shape[1]!
+  return scope(() => {
+    const ofColumns = expand(reshape(narrow(side, 0, 0, w), [1, w, half]), [h, w, half])
+    const ofRows = expand(reshape(narrow(side, 0, 0, h), [h, 1, half]), [h, w, half])
+    return reshape(cat([ofColumns, ofRows], 2), [h * w, 2 * half])
+  })
 }
 
 /** The positions of a grid as a tensor [N, width] on `device`. cls has none: its row in the reference is zeros. */

@@ -10,22 +10,26 @@ import { take } from './take.ts'
 export interface SequenceInput {
   /** [B, K, D] with `cls`; without it [B, 1 + K, D], and the first token is the cls token. */
   readonly x: Tensor
-  /** [N, D], float32 */
+  /** [N, D], float32; without `kept` [B, N, D], too. */
   readonly positions: Tensor
-  /** [B, K], the patch of each kept token. */
-  readonly kept: Tensor
+  /** [B, K], the patch of each kept token; null: token n has position n. */
+  readonly kept: Tensor | null
   /** [1, 1, D], a learned cls token to put in front. It has no position. */
   readonly cls?: Tensor
 }
 
 /** [B, 1 + K, D] in float32: cls, and x plus its positions. */
 export function tokenSequence({ x, positions, kept, cls }: SequenceInput): Tensor {
-  const [B, K] = expectShape(kept, ['B', 'K'], 'tokenSequence: kept')
+  const [B, K] = kept
+    ? expectShape(kept, ['B', 'K'], 'tokenSequence: kept')
+    : ([x.shape[0]!, positions.shape.at(-2)!] as const)
   const [, , D] = expectShape(x, [B, cls ? K : K + 1, 'D'], 'tokenSequence: x')
-  const [N] = expectShape(positions, ['N', D], 'tokenSequence: positions')
-  if (hasKernels(x.device)) return call('sherd::tokens', x, positions, kept, cls ?? null)
+  const isShared = kept !== null || positions.shape.length === 2
+  expectShape(positions, isShared ? ['N', D] : [B, 'N', D], 'tokenSequence: positions')
+  const N = positions.shape.at(-2)!
+  if (kept && hasKernels(x.device)) return call('sherd::tokens', x, positions, kept, cls ?? null)
   return scope(() => {
-    const where = take(expand(positions, [B, N, D]), kept)
+    const where = kept ? take(expand(positions, [B, N, D]), kept) : positions
     return cat(
       [cls ? expand(cls, [B, 1, D]) : narrow(x, 1, 0, 1), add(cls ? x : narrow(x, 1, 1, K), where)],
       1,

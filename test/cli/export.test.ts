@@ -51,6 +51,28 @@ describe('sherd export onnx', () => {
     expect(readdirSync(join(dir, 'small')).sort()).toEqual(['encoder-fp16.onnx', 'encoder-int8.onnx'])
   })
 
+  it('writes other graphs, and encoders of any size', async () => {
+    const run = (...args: string[]) =>
+      sherd(['export', 'onnx', ...model, '--out', 'more', ...args], { cwd: dir })
+    const { status, stdout } = await run(
+      '--graphs',
+      'autoencoder',
+      'encoder',
+      '--attention',
+      '--dynamic-grid',
+    )
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/autoencoder\.onnx: .* MB\n {2}8 random samples in batches of 1, 2, 5: largest/)
+    expect(stdout).toMatch(
+      /encoder\.onnx: .* MB\n {2}24 random samples in batches of 1, 2, 5 and sizes of 16 × 16, /,
+    )
+    expect(readdirSync(join(dir, 'more')).sort()).toEqual(['autoencoder.onnx', 'encoder.onnx'])
+
+    const refused = await run('--dynamic-grid', '8')
+    expect(refused.status).toBe(1)
+    expect(refused.stderr).toContain("at least the model's own 16 × 16 pixels, got 8")
+  })
+
   it('an exported encoder embeds a folder without LibTorch, as the model does with it', async () => {
     const [withIt, without] = await Promise.all([
       sherd(['embed', 'photos', ...model, '--out', 'with.npy'], { cwd: dir }),

@@ -5,41 +5,13 @@ import { graphs, type Indices, type ModelParts } from '../../src/export/graphs.t
 import { inputName } from '../../src/export/pixels-input.ts'
 import { samplesOf } from '../../src/infer/pixels.ts'
 import { type BackboneShape, layoutOf, plainBackbone } from '../../src/model/backbone.ts'
-import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
 import { layoutTokens } from '../../src/token/layout.ts'
-import { stirredParameters, tiny } from '../model/tiny-model.ts'
+import { tiny } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
-import { expectClose, wave } from '../tolerance.ts'
-import { bytes, encoderOf, range, rasters } from './make-encoder.ts'
+import { expectClose } from '../tolerance.ts'
+import { bytes, encoderOf, maskOf, modelOf, range, rasters } from './make-encoder.ts'
 import { runGraphOn } from './run-graph.ts'
-
-function modelOf(
-  shape: BackboneShape,
-  options: Partial<MaeOptions> = {},
-  over: Parameters<typeof encoderOf>[1] = {},
-): ModelParts {
-  const given: MaeOptions = { ...shape, maskRatio: 0.6, normalizeTarget: true, device: 'cpu', ...options }
-  const objective = mae(given)
-  const parameters = stirredParameters(objective)
-  const autoencoder = { objective, recorded: mae({ ...given, embed: 'all' }), parameters }
-  return { ...encoderOf(shape, { parameters, ...over }), autoencoder }
-}
-
-/** `kept` of N tokens of each sample, in an order without a pattern. */
-function maskOf(B: number, N: number, kept: number): Record<'kept' | 'hidden', Indices> {
-  const noise = wave(B * N, kept)
-  const orders = Array.from({ length: B }, (_, b) =>
-    Array.from({ length: N }, (_, n) => n)
-      .sort((m, n) => noise[b * N + m]! - noise[b * N + n]!)
-      .map(BigInt),
-  )
-  const part = (from: number, to: number): Indices => ({
-    values: BigInt64Array.from(orders.flatMap((order) => order.slice(from, to))),
-    shape: [B, to - from],
-  })
-  return { kept: part(0, kept), hidden: part(kept, N) }
-}
 
 async function expectSame(
   model: ModelParts,

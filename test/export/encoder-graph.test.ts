@@ -1,8 +1,11 @@
 // Exported encoders against LibTorch, with batches of sizes that they were not recorded with.
 import { describe, expect, it } from 'vitest'
 import { tokensOf } from '../../src/evaluate/features.ts'
+import { atSize } from '../../src/export/dynamic-grid.ts'
 import { encoderGraph } from '../../src/export/encoder-graph.ts'
-import { type ExportedEncoder, pixelsInput } from '../../src/export/pixels-input.ts'
+import { graphs } from '../../src/export/graphs.ts'
+import { type ExportedEncoder, inputName, pixelsInput } from '../../src/export/pixels-input.ts'
+import { positionsName, positionsOf } from '../../src/export/positions-input.ts'
 import { samplesOf } from '../../src/infer/pixels.ts'
 import { type BackboneShape, backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
@@ -11,10 +14,10 @@ import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { pool } from '../../src/token/pool.ts'
 import { tiny } from '../model/tiny-model.ts'
-import { bands, series } from '../model/tiny-series.ts'
+import { bands, dates, series } from '../model/tiny-series.ts'
 import { expectClose, product } from '../tolerance.ts'
 import { bytes, encoderOf, range, rasters } from './make-encoder.ts'
-import { runGraph } from './run-graph.ts'
+import { runGraph, runGraphOn } from './run-graph.ts'
 
 async function expectSame(encoder: ExportedEncoder, pixels: Pixels): Promise<void> {
   const graph = encoderGraph(encoder)
@@ -61,6 +64,79 @@ describe('an exported encoder computes what LibTorch does', () => {
   })
 })
 
+describe('of any grid', () => {
+  const most = 32 // pixels: 16 places
+  const onGrids = async (
+    encoder: ExportedEncoder,
+    sizes: readonly (readonly [number, number])[],
+    pixelsOf: (sized: ExportedEncoder, B: number) => Pixels,
+  ) => {
+    const graph = encoderGraph(encoder, { dynamicGrid: { most }, attention: true })
+    for (const [i, size] of sizes.entries()) {
+      const sized = atSize(encoder, size)
+      const pixels = pixelsOf(sized, [4, 1, 2][i % 3]!)
+      const wanted = ['cls', 'mean', 'patches', 'attention']
+      const right = graphs.encoder.reference(sized, wanted)(pixels, {})
+      const { values, shape } = samplesOf(pixels)
+      const made = await runGraph(graph, values, shape)
+      const N = (sized.shape.groups?.length ?? 1) * sized.shape.frames * (size[0] / 2) * (size[1] / 2)
+      expect(made.patches!.shape).toEqual([pixels.shape[0], N, 24])
+      for (const name of wanted) expectClose(made[name]!.values, right[name]!, 1e-5)
+    }
+  }
+
+  it('computes what a model of that grid does', () =>
+    onGrids(
+      encoderOf(plainBackbone(tiny)),
+      [
+        [6, 10],
+        [2, 2],
+        [4, 32],
+        [14, 6],
+      ],
+      ({ dimensions }, B) => bytes(B, dimensions.imageSize, 3),
+    ))
+
+  it('of groups of bands and frames, with missing data', () =>
+    onGrids(
+      encoderOf(bandSeries, { statistics: range, rasters: true }),
+      [
+        [4, 6],
+        [6, 2],
+      ],
+      ({ shape }, B) => rasters(B, shape, bands),
+    ))
+
+  it('names height and width, and keeps a table for both sides', () => {
+    const graph = encoderGraph(encoderOf(plainBackbone(tiny)), { dynamicGrid: { most } })
+    expect(graph.inputs[0]!.shape).toEqual([{ batch: 1 }, 3, { rows: 2 }, { columns: 2 }])
+    expect(graph.sizeNames).toEqual({ '2*rows': 'height', '2*columns': 'width' })
+    expect(graph.outputs[2]!.shape).toEqual([{ batch: 1 }, { 'rows*columns': 1 }, 24])
+    const tables = graph.initializers.filter(({ name }) => name.startsWith('positions.'))
+    expect(tables.map(({ name, shape }) => [name, ...shape])).toEqual([['positions.side', 16, 12]])
+  })
+
+  it('refuses larger images, those that the patch does not divide, and learned positions', async () => {
+    const encoder = encoderOf(plainBackbone(tiny))
+    const graph = encoderGraph(encoder, { dynamicGrid: { most } })
+    const run = (H: number, W: number) => runGraph(graph, new Float32Array(3 * H * W), [1, 3, H, W])
+    await expect(run(2, 34)).rejects.toThrow('cannot be run on float32[1, 3, 2, 34]')
+    await expect(run(2, 5)).rejects.toThrow('cannot be run on float32[1, 3, 2, 5]')
+    const learned = encoderOf({ ...plainBackbone(tiny), positions: 'learned' })
+    expect(() => encoderGraph(learned, { dynamicGrid: { most } })).toThrow('were learned for its own grid')
+    expect(() => encoderGraph(encoder, { dynamicGrid: { most: 8 } })).toThrow('at least the model')
+  })
+})
+
+it('gives the attention of cls on request', async () => {
+  const encoder = encoderOf(plainBackbone(tiny))
+  const { values, shape } = samplesOf(bytes(4, [6, 10], 3))
+  const { attention } = await runGraph(encoderGraph(encoder, { attention: true }), values, shape)
+  expect(attention!.shape).toEqual([4, tiny.depth, tiny.heads, 16])
+  const right = graphs.encoder.reference(encoder, ['attention'])(bytes(4, [6, 10], 3), {})
+  expectClose(attention!.values, right.attention!, 1e-6)
+})
+
 it('keeps the names of the parameters, and has no code for what is constant', () => {
   const graph = encoderGraph(encoderOf(plainBackbone(tiny)))
 
@@ -79,8 +155,39 @@ it('keeps the names of the parameters, and has no code for what is constant', ()
   ])
 })
 
-it('refuses a model that is told dates', () => {
-  expect(() => encoderGraph(encoderOf(series, { statistics: range, rasters: true }))).toThrow(
-    'told dates (model.time month, hour)',
-  )
+describe('a model that is told dates', () => {
+  const encoder = encoderOf(series, { statistics: range, rasters: true })
+
+  it('takes positions, which are computed without LibTorch', async () => {
+    const graph = encoderGraph(encoder)
+    expect(graph.inputs[1]).toEqual({ name: 'positions', type: 'float32', shape: [{ batch: 1 }, 24, 24] })
+    const undated = rasters(3, series, bands)
+    const [first = 0, second = 0] = dates
+    // One of each sample's metres and two dates; a date that nobody knows; a sample of which nothing is known.
+    const facts = Float64Array.of(
+      10,
+      first,
+      second,
+      Number.NaN,
+      second,
+      Number.NaN,
+      ...Array(3).fill(Number.NaN),
+    )
+    const pixels = { ...undated, rasters: { frames: 2, facts } }
+    const wanted = ['cls', 'mean', 'patches']
+    const right = graphs.encoder.reference(encoder, wanted)(pixels, {})
+    const inputs = { [inputName]: samplesOf(pixels), [positionsName]: positionsOf(series, pixels) }
+    const made = await runGraphOn(graph, inputs)
+    for (const name of wanted) expectClose(made[name]!.values, right[name]!, 1e-5)
+    // Other dates are not the same.
+    const other = await runGraphOn(graph, { ...inputs, [positionsName]: positionsOf(series, undated) })
+    expect(Math.abs(other.cls!.values[0]! - right.cls![0]!)).toBeGreaterThan(1e-3)
+  })
+
+  it('has no grid of any size, and all of its bands', () => {
+    expect(() => encoderGraph(encoder, { dynamicGrid: { most: 32 } })).toThrow(
+      'gets its positions as an input',
+    )
+    expect(() => encoderGraph({ ...encoder, channels: [1], only: [1] })).toThrow('leave --bands out')
+  })
 })

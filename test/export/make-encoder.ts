@@ -1,6 +1,8 @@
 // Encoders to export, and samples for them, in which nothing is zero or one by chance.
+import type { Indices, ModelParts } from '../../src/export/graphs.ts'
 import type { ExportedEncoder } from '../../src/export/pixels-input.ts'
 import { type BackboneShape, backboneRows } from '../../src/model/backbone.ts'
+import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
 import { stirredParameters } from '../model/tiny-model.ts'
 import { wave } from '../tolerance.ts'
@@ -34,3 +36,31 @@ export function rasters(B: number, { dimensions, frames }: BackboneShape, channe
 
 /** Of the values of `rasters`. */
 export const range = { mean: [10, 9, 11, 10], std: [3, 2, 4, 3] }
+
+/** With a decoder. */
+export function modelOf(
+  shape: BackboneShape,
+  options: Partial<MaeOptions> = {},
+  over: Parameters<typeof encoderOf>[1] = {},
+): ModelParts {
+  const given: MaeOptions = { ...shape, maskRatio: 0.6, normalizeTarget: true, device: 'cpu', ...options }
+  const objective = mae(given)
+  const parameters = stirredParameters(objective)
+  const autoencoder = { objective, recorded: mae({ ...given, embed: 'all' }), parameters }
+  return { ...encoderOf(shape, { parameters, ...over }), autoencoder }
+}
+
+/** `kept` of N tokens of each sample, in an order without a pattern. */
+export function maskOf(B: number, N: number, kept: number): Record<'kept' | 'hidden', Indices> {
+  const noise = wave(B * N, kept)
+  const orders = Array.from({ length: B }, (_, b) =>
+    Array.from({ length: N }, (_, n) => n)
+      .sort((m, n) => noise[b * N + m]! - noise[b * N + n]!)
+      .map(BigInt),
+  )
+  const part = (from: number, to: number): Indices => ({
+    values: BigInt64Array.from(orders.flatMap((order) => order.slice(from, to))),
+    shape: [B, to - from],
+  })
+  return { kept: part(0, kept), hidden: part(kept, N) }
+}

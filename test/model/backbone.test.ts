@@ -16,7 +16,7 @@ import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { patchify } from '../../src/token/patchify.ts'
 import { samplePositions } from '../../src/token/places.ts'
 import { positions } from '../../src/token/position.ts'
-import { expectClose, numbers, product } from '../tolerance.ts'
+import { expectClose, numbers, product, wave } from '../tolerance.ts'
 import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
 import {
   at,
@@ -86,6 +86,21 @@ describe('encodeAll', () => {
       const { tokens: made } = backbone.encodeAll(tinyImages(2), weightsOf(learned))
       const input = { patches: patchify(tinyImages(2), 2), kept: null, positions: learned.get('pos_embed')! }
       expectClose(made, encode(input, weightsOf(learned), tiny), 1e-6)
+    }))
+
+  it('takes positions that it is given, for all samples or for each', () =>
+    quiet(() => {
+      const own = openBackbone(plainBackbone(tiny), 'cpu')
+      const encodeWith = (given: Tensor) =>
+        numbers(own.encodeAll(tinyImages(2), plainWeights, { positions: given }).tokens)
+      const [first, second] = [1, 2].map((seed) => wave(15 * 24, seed)) as [number[], number[]]
+      const each = encodeWith(tensor([...first, ...second], [2, 15, 24]))
+      const half = 16 * 24
+      expectClose(each.slice(0, half), encodeWith(tensor(first, [15, 24])).slice(0, half), 1e-6)
+      expectClose(each.slice(half), encodeWith(tensor(second, [15, 24])).slice(half), 1e-6)
+      const usual = own.encodeAll(tinyImages(2), plainWeights).tokens
+      expectClose(encodeWith(positions({ h: 3, w: 5 }, 24, 'cpu')), usual, 1e-6)
+      expect(() => encodeWith(tensor(wave(14 * 24), [14, 24]))).toThrow('tokenSequence')
     }))
 
   it('never masks: it is the encoder of every token, and every pixel of a group reaches cls', () =>
@@ -273,6 +288,14 @@ describe('encodeKept', () => {
         const token = tokenAt(Math.floor(i / (bands * H * W)), Math.floor(i / (H * W)) % bands, row, column)
         expect(latentOf(changed) !== before).toBe(kept.includes(token))
       }
+    }))
+
+  it('is the same when all tokens are embedded and the kept ones picked', () =>
+    quiet(() => {
+      const kept = int64([[0, 9, 10, 19, 22], all.slice(-5)])
+      const encoded = (embed: 'kept' | 'all') =>
+        numbers(backbone.encodeKept(backbone.cut(viewsOfValues(2, seriesValues(2))), kept, weights, embed))
+      expectClose(encoded('all'), encoded('kept'), 1e-6)
     }))
 
   it('knows where and when a token is: by what is added to it', () =>

@@ -2,8 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { draws } from '../../src/random/draws.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, tensor } from '../../src/tensor/tensor.ts'
-import { keptCount, maskNoise, maskOf, planFromMask, planFromNoise } from '../../src/token/mask.ts'
-import { numbers } from '../tolerance.ts'
+import {
+  keptCount,
+  maskNoise,
+  maskOf,
+  planFromIndices,
+  planFromMask,
+  planFromNoise,
+} from '../../src/token/mask.ts'
+import { numbers, wave } from '../tolerance.ts'
 import { addresses, maskConformance } from './mask-conformance.ts'
 
 const random = (tokens: number, ratio: number) => ({
@@ -76,6 +83,31 @@ describe('planFromNoise', () => {
     scope(() =>
       expect(() => planFromNoise(tensor([1, 2], [2]), 1)).toThrow('expected [B, N], got float32[2]'),
     ))
+})
+
+describe('planFromIndices', () => {
+  it('by hand: restore is where each patch went in kept, then hidden', () =>
+    scope(() => {
+      const indices = (rows: readonly (readonly number[])[]) =>
+        fromArray(BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0]!.length], 'int64')
+      const kept = indices([
+        [3, 0],
+        [1, 2],
+      ])
+      const hidden = indices([
+        [4, 1, 2],
+        [0, 4, 3],
+      ])
+      const plan = planFromIndices(kept, hidden)
+      expect([plan.kept, plan.hidden]).toEqual([kept, hidden])
+      expect(numbers(plan.restore)).toEqual([1, 3, 4, 0, 2, /**/ 2, 0, 1, 4, 3])
+    }))
+
+  it('is the plan that the same order gives', () =>
+    scope(() => {
+      const plan = planFromNoise(tensor(wave(14), [2, 7]), 3)
+      expect(numbers(planFromIndices(plan.kept, plan.hidden).restore)).toEqual(numbers(plan.restore))
+    }))
 })
 
 describe('planFromMask', () => {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
-import { fromArray } from '../../src/tensor/tensor.ts'
+import { fromArray, tensor } from '../../src/tensor/tensor.ts'
 import {
+  batchPositions,
   openPositions,
   type PositionOptions,
+  placesInGroups,
   placeWidth,
   planInRows,
   rowsOf,
@@ -59,6 +61,22 @@ describe('samplePositions', () => {
     expect(placeWidth({ width: 1024, groupWidth: 256, timeWidth: 128 }, 3)).toBe(384)
     expect(placeWidth({ width: 192, groupWidth: 0, timeWidth: 64 }, 0)).toBe(192)
   })
+})
+
+it('placesInGroups is the same for tokens without a time, by tensor operations', () =>
+  scope(() => {
+    const plain = { width: 10, groupWidth: 2, timeWidth: 0 } // 8 for the place
+    const places = tensor([...sineCosinePositions(layout.grid, 8)], [2, 8])
+    const made = placesInGroups(places, { layout }, plain)
+    expectClose(made, samplePositions({ ...options, fields: [] }, plain), 0)
+  }))
+
+it('batchPositions are those of each sample, one behind the other', () => {
+  const times = Float64Array.of(noon, Number.NaN, Number.NaN, noon)
+  const made = batchPositions(options, widths, { times, resolution: Float64Array.of(Number.NaN, 20) }, 2)
+  expectClose(made, [...expected(1, [known, unknown]), ...expected(2, [unknown, known])], 1e-6)
+  const nothing = batchPositions(options, widths, { times: null, resolution: null }, 1)
+  expectClose(nothing, expected(1, [unknown, unknown]), 1e-6)
 })
 
 describe('openPositions', () => {

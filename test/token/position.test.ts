@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { scope } from '../../src/tensor/scope.ts'
-import { positions, sineCosinePositions } from '../../src/token/position.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { composePositions, positions, sidePositions, sineCosinePositions } from '../../src/token/position.ts'
 import { expectClose } from '../tolerance.ts'
 
 describe('sineCosinePositions', () => {
@@ -39,6 +40,18 @@ describe('sineCosinePositions', () => {
     const expected = rows.flatMap((row) => columns.flatMap((column) => [...column, ...row]))
     expectClose(sineCosinePositions(grid, width), expected, 1e-6)
   })
+
+  it.each([
+    [{ h: 3, w: 5 }, 12],
+    [{ h: 7, w: 1 }, 24],
+  ])('is put together by tensor operations from a longer table of one side: %j, width %d', (grid, width) =>
+    scope(() => {
+      const side = tensor([...sidePositions(9, width / 2)], [9, width / 2])
+      const made = composePositions(side, grid)
+      expect(made.shape).toEqual([grid.h * grid.w, width])
+      expectClose(made, sineCosinePositions(grid, width), 0)
+    }),
+  )
 
   it('tells every patch from every other', () => {
     const table = sineCosinePositions({ h: 7, w: 9 }, 16)

@@ -1,0 +1,77 @@
+/**
+ * Encoders for images of any size that their patches divide. Fixed positions are a half for the column and a half for the row, so one
+ * table of them is in the graph, which takes as much of it for rows and columns as the pixels have.
+ */
+import { SherdError } from '../errors.ts'
+import { encoderWidths, positionOptions } from '../model/backbone.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Grid } from '../token/grid.ts'
+import { placesInGroups, placeWidth } from '../token/places.ts'
+import { composePositions, sidePositions } from '../token/position.ts'
+import type { ExportedEncoder } from './pixels-input.ts'
+import { needsPositions } from './positions-input.ts'
+
+export interface DynamicGrid {
+  /** The largest height and width, in pixels. */
+  readonly most: number
+}
+
+/** Height and width, in pixels. */
+export type ImageSize = readonly [number, number]
+
+/** Throws `VALUE` for models whose positions are for one grid. */
+export function checkDynamic(
+  { shape, only, channels, dimensions }: ExportedEncoder,
+  { most }: DynamicGrid,
+): void {
+  const refuse = (why: string) => {
+    throw new SherdError('VALUE', `A grid of any size: ${why}`)
+  }
+  if (shape.positions === 'learned')
+    refuse('the positions of this model were learned for its own grid, and would have to be interpolated')
+  if (needsPositions(shape)) refuse('a model that is told dates gets its positions as an input')
+  if (only || channels) refuse('a model is exported with all of its bands then; leave --bands out')
+  if (!Number.isInteger(most) || most < Math.max(...dimensions.imageSize))
+    refuse(`expected at least the model's own ${dimensions.imageSize.join(' × ')} pixels, got ${most}`)
+}
+
+/** The encoder for images of another size: the same weights. */
+export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageSize: ImageSize): Encoder {
+  const dimensions = { ...encoder.dimensions, imageSize }
+  return { ...encoder, dimensions, shape: { ...encoder.shape, dimensions } }
+}
+
+const halfOf = ({ shape }: ExportedEncoder) =>
+  placeWidth(encoderWidths(shape), positionOptions(shape).fields.length) / 2
+
+/** In pixels: as many patches as fit into what was asked for. */
+export const largestSide = ({ dimensions: { patchSize } }: ExportedEncoder, { most }: DynamicGrid): number =>
+  Math.floor(most / patchSize) * patchSize
+
+/** An input of the tape that is a constant of the graph. */
+export const tableName = 'positions.side'
+
+/** What a place along a side adds to the positions, [most places, half]. */
+export const sideTable = (encoder: ExportedEncoder, { most }: DynamicGrid): Float32Array =>
+  sidePositions(Math.floor(most / encoder.dimensions.patchSize), halfOf(encoder))
+
+/** The same as a tensor. Called inside a scope. */
+export function sideTensor(encoder: ExportedEncoder, grid: DynamicGrid): Tensor {
+  const [values, half] = [sideTable(encoder, grid), halfOf(encoder)]
+  return tensor(values, [values.length / half, half])
+}
+
+/** The positions [N, D] of the encoder's tokens on a grid. Called inside a scope. */
+export const gridPositions = ({ shape }: ExportedEncoder, side: Tensor, grid: Grid): Tensor =>
+  placesInGroups(composePositions(side, grid), positionOptions(shape), encoderWidths(shape))
+
+/** Sizes of images to compare on: the model's own, and some that share no side with it. */
+export function proofSizes(
+  { dimensions: { imageSize, patchSize } }: ExportedEncoder,
+  { most }: DynamicGrid,
+): ImageSize[] {
+  const longest = Math.floor(most / patchSize)
+  const [h, w] = imageSize.map((side) => side / patchSize) as [number, number]
+  const within = (side: number) => Math.min(longest, Math.max(1, side)) * patchSize
+  return [imageSize, [within(h + 1), within(w + 2)], [within(Math.ceil(h / 2)), within(w - 1)]]
+}

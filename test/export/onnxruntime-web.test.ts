@@ -1,0 +1,103 @@
+// Exported files in onnxruntime-web's WebAssembly, which is what a browser runs, against LibTorch.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { GraphName } from '../../src/export/formats.ts'
+import { type GraphOptions, graphs, type ModelParts } from '../../src/export/graphs.ts'
+import { onnxParts, writeParts } from '../../src/export/onnx-file.ts'
+import { inputName } from '../../src/export/pixels-input.ts'
+import { type ExportPrecision, type PrecisionRow, precisions } from '../../src/export/precision.ts'
+import { samplesOf } from '../../src/infer/pixels.ts'
+import type { TensorData } from '../../src/infer/session.ts'
+import { plainBackbone } from '../../src/model/backbone.ts'
+import type { Pixels } from '../../src/prepare/normalize.ts'
+import { smallestCosine } from '../../src/run/prove-onnx.ts'
+import { tiny } from '../model/tiny-model.ts'
+import { bands, series } from '../model/tiny-series.ts'
+import { expectClose } from '../tolerance.ts'
+import { bytes, maskOf, modelOf, range, rasters } from './make-encoder.ts'
+import { workFolder } from './run-graph.ts'
+
+let ort: typeof import('onnxruntime-web')
+beforeAll(async () => {
+  ort = await import('onnxruntime-web')
+  ort.env.wasm.numThreads = 1
+})
+
+const tensorOf = ({ values, shape }: TensorData) =>
+  values instanceof Float32Array
+    ? new ort.Tensor('float32', values, shape)
+    : new ort.Tensor('int64', values, shape)
+
+async function runInBrowser(file: Uint8Array, inputs: Readonly<Record<string, TensorData>>) {
+  const session = await ort.InferenceSession.create(file, { executionProviders: ['wasm'] })
+  try {
+    const feeds = Object.entries(inputs).map(([name, data]) => [name, tensorOf(data)] as const)
+    const made = await session.run(Object.fromEntries(feeds))
+    return new Map(
+      Object.entries(made).map(([name, { dims, data }]) => [
+        name,
+        { shape: dims, values: data as Float32Array },
+      ]),
+    )
+  } finally {
+    await session.release()
+  }
+}
+
+async function expectSame(
+  { graph, model, options = {} }: { graph: GraphName; model: ModelParts; options?: GraphOptions },
+  precision: ExportPrecision,
+  pixels: Pixels,
+  mask: Readonly<Record<string, { values: BigInt64Array; shape: readonly number[] }>> = {},
+): Promise<void> {
+  const { convert, mostDifference, leastCosine }: PrecisionRow = precisions[precision]
+  const row = graphs[graph]
+  const path = join(await workFolder(), 'graph.onnx')
+  writeParts(path, onnxParts(convert(row.graph(model, options)), {}, '0'))
+  const made = await runInBrowser(readFileSync(path), { [inputName]: samplesOf(pixels), ...mask })
+
+  const wanted = row.outputs(options)
+  expect([...made.keys()].sort()).toEqual([...wanted].sort())
+  const right = row.reference(model, wanted)(pixels, mask)
+  for (const name of wanted) {
+    const { values } = made.get(name)!
+    expectClose(values, right[name]!, mostDifference)
+    const width = row.vectors(model)[name]
+    if (width !== undefined)
+      expect(smallestCosine(values, right[name]!, width)).toBeGreaterThanOrEqual(leastCosine)
+  }
+}
+
+const model = modelOf(plainBackbone(tiny))
+const dateless = { ...series, time: null }
+const satellite = modelOf(dateless, {}, { statistics: range, rasters: true })
+const kinds = ['fp32', 'fp16', 'int8'] as const
+
+describe('in WebAssembly', () => {
+  it.each(kinds)('the encoder in %s', (precision) =>
+    expectSame({ graph: 'encoder', model, options: { attention: true } }, precision, bytes(4, [6, 10], 3)),
+  )
+
+  it.each(kinds)('the autoencoder in %s', (precision) =>
+    expectSame({ graph: 'autoencoder', model }, precision, bytes(4, [6, 10], 3), maskOf(4, 15, 4)),
+  )
+
+  it('bands and frames with missing data', async () => {
+    const pixels = rasters(3, dateless, bands)
+    await expectSame({ graph: 'encoder', model: satellite }, 'fp32', pixels)
+    await expectSame({ graph: 'autoencoder', model: satellite }, 'fp32', pixels, maskOf(3, 24, 7))
+  })
+
+  it('another grid', async () => {
+    const sized = { ...tiny, imageSize: [4, 14] } as const
+    const graph = graphs.encoder.graph(model, { dynamicGrid: { most: 32 } })
+    const pixels = bytes(2, sized.imageSize, 3)
+    const path = join(await workFolder(), 'graph.onnx')
+    writeParts(path, onnxParts(graph, {}, '0'))
+    const made = await runInBrowser(readFileSync(path), { [inputName]: samplesOf(pixels) })
+    const own = { ...model, dimensions: sized, shape: { ...model.shape, dimensions: sized } }
+    const right = graphs.encoder.reference(own, ['patches'])(pixels, {})
+    expectClose(made.get('patches')!.values, right.patches!, 1e-5)
+  })
+})

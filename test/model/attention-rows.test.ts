@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { withClsAttention } from '../../src/model/attention-rows.ts'
+import { backboneRows, openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { weightsOf } from '../../src/model/parameters.ts'
+import { noGrad } from '../../src/tensor/context.ts'
+import { selfAttention } from '../../src/tensor/fused.ts'
+import { liveTensors, scope } from '../../src/tensor/scope.ts'
+import { tensor, toFloats } from '../../src/tensor/tensor.ts'
+import { expectClose, numbers } from '../tolerance.ts'
+import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
+import { H, series, seriesValues, T, tokenAt, viewsOfValues, W } from './tiny-series.ts'
+
+it('attention by hand: two heads of one number, three tokens', () => {
+  const [ln2, ln3] = [Math.log(2), Math.log(3)]
+  const qkv = [
+    // query, key and value of head 0 and head 1
+    ...[1, 2, /**/ 0, ln2, /**/ 8, 1],
+    ...[0, 0, /**/ ln3, 0, /**/ 4, 2],
+    ...[-1, 1, /**/ ln2, 0, /**/ 0, 3],
+  ]
+  const seen: number[] = []
+  const out = scope(() =>
+    toFloats(selfAttention(tensor(qkv, [1, 3, 6]), 2, 0, undefined, (p) => seen.push(...numbers(p)))),
+  )
+  const [a, b, c] = [
+    [1 / 6, 3 / 6, 2 / 6], // e^0 : e^ln3 : e^ln2
+    [1 / 3, 1 / 3, 1 / 3],
+    [6 / 11, 2 / 11, 3 / 11], // 1 : 1/3 : 1/2
+  ]
+  const [d, e, f] = [
+    [4 / 6, 1 / 6, 1 / 6], // e^(2 ln2) : 1 : 1
+    [1 / 3, 1 / 3, 1 / 3],
+    [2 / 4, 1 / 4, 1 / 4],
+  ]
+  expectClose(seen, [a, b, c, d, e, f].flat() as number[], 1e-6)
+  expectClose(out, [20 / 6, 9 / 6, 4, 2, 56 / 11, 7 / 4], 1e-6)
+})
+
+const shape = plainBackbone(tiny)
+
+describe('the attention of cls', () => {
+  it('is a share of every block and head, and changes nothing', () =>
+    noGrad(() => {
+      const weights = weightsOf(stirredParameters({ rows: backboneRows(shape) }))
+      scope(() => {
+        const images = tinyImages(2)
+        const backbone = openBackbone(shape, 'cpu')
+        const before = numbers(backbone.encodeAll(images, weights).tokens)
+        const { made, attention } = withClsAttention((options) =>
+          backbone.encodeAll(images, weights, options),
+        )
+        expectClose(made.tokens, before, 1e-5)
+        expect(attention.shape).toEqual([2, tiny.depth, tiny.heads, 16])
+        const values = numbers(attention)
+        for (let at = 0; at < values.length; at += 16) {
+          const row = values.slice(at, at + 16)
+          expect(Math.min(...row)).toBeGreaterThan(0)
+          expect(row.reduce((x, y) => x + y)).toBeCloseTo(1, 5)
+        }
+        expect(new Set(values.map((x) => x.toFixed(6))).size).toBeGreaterThan(150) // no block, head or sample is another's
+      })
+    }))
+
+  it('of a token without data is zero', () =>
+    noGrad(() =>
+      scope(() => {
+        const plain = { ...series, time: null }
+        const weights = weightsOf(stirredParameters({ rows: backboneRows(plain) }))
+        const values = seriesValues(1)
+        for (let row = 0; row < 2; row++)
+          for (let column = 0; column < 2; column++) values[row * W + column] = Number.NaN
+        const { attention } = withClsAttention((options) =>
+          openBackbone(plain, 'cpu').encodeAll(viewsOfValues(1, values), weights, options),
+        )
+        const gone = [1 + tokenAt(0, 0, 0, 0), 1 + tokenAt(0, 1, 0, 0)]
+        const [all] = [attention.shape[3]!]
+        expect([all, H, T]).toEqual([25, 4, 2])
+        const row = numbers(attention).slice(0, all)
+        expect(row.flatMap((x, n) => (x === 0 ? [n] : []))).toEqual(gone.sort((a, b) => a - b))
+        expect(row.reduce((x, y) => x + y)).toBeCloseTo(1, 5)
+      }),
+    ))
+
+  it('leaves no tensor behind, even when the body fails', () => {
+    const weights = weightsOf(stirredParameters({ rows: backboneRows(shape) }))
+    const before = liveTensors()
+    const failing = () =>
+      noGrad(() =>
+        scope(() =>
+          withClsAttention((options) => {
+            openBackbone(shape, 'cpu').encodeAll(tinyImages(1), weights, options)
+            throw new Error('later')
+          }),
+        ),
+      )
+    expect(failing).toThrow('later')
+    expect(liveTensors()).toBe(before)
+  })
+})
