@@ -148,6 +148,7 @@ export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults
 export { isBlank, type OpenedRun, openRun } from './run/folder.ts'
 export { statisticsOf } from './run/foreign-facts.ts'
 export { benchGemm } from './run/gemm-bench.ts'
+export type { HuggingfaceDtype, HuggingfaceOnnx } from './run/huggingface-onnx.ts'
 export { type Imported, type ImportOptions, importWeights } from './run/import.ts'
 export { indexFeatures } from './run/index-features.ts'
 export { type ImageIndex, type IndexFacts, openIndex } from './run/index-folder.ts'

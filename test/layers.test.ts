@@ -67,6 +67,7 @@ const confined: Record<string, readonly string[]> = {
   'prom-client': ['src/serve/metrics.ts'],
   'onnxruntime-node': [
     'src/infer/session.ts', // loads it
+    'src/machine/doctor.ts', // looks whether it is there
     'src/search/exact.ts', // types
   ],
   usearch: ['src/search/graph.ts'],

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
 import type { ExportedFolder } from '../run/export-huggingface.ts'
+import { describe } from './export-onnx.ts'
 import { collect } from './options.ts'
 import { print, printJson, warn } from './output.ts'
 
@@ -33,5 +34,8 @@ export async function requestOf({
 export function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {
   for (const message of warnings) warn(message)
   if (json) printJson({ kind: 'export', ...exported })
-  else print(`${exported.architecture} (${exported.task}): ${exported.files.join(', ')}`)
+  else {
+    print(`${exported.architecture} (${exported.task}): ${exported.files.join(', ')}`)
+    for (const graph of exported.onnx ?? []) print(describe(graph))
+  }
 }

@@ -77,7 +77,8 @@ async function runExport({
     else print(describe(exported))
 }
 
-function describe({ file, bytes, comparisons, speed }: Exported): string {
+/** A file and its proof. */
+export function describe({ file, bytes, comparisons, speed }: Omit<Exported, 'graph' | 'precision'>): string {
   const { onnx, libtorch, batch } = speed
   return [
     `${file}: ${(bytes / 1e6).toFixed(1)} MB`,

@@ -15,6 +15,7 @@ interface Flags {
   readonly preset?: string
   readonly set: string[]
   readonly allow: Difference[]
+  readonly inflate?: boolean
   readonly statistics?: string
   readonly all?: boolean
   readonly json?: boolean
@@ -36,6 +37,10 @@ export function addImport(root: Command): void {
     .option('--preset <name>', 'what the file does not say: bands, decoder, training')
     .option('--set <key=value>', 'override one key; may be repeated', collect, [])
     .option('--allow <differences>', 'missing, unexpected or both, with a comma', parseAllowed, [])
+    .option(
+      '--inflate',
+      'make the embedding for the bands or channels that are set, where the file has others',
+    )
     .option('--statistics <file>', 'JSON of the mean and std that images are normalised by')
     .option('--all', 'list every parameter, not only those that are not simply loaded')
     .option('--json', 'print the result as JSON')
@@ -68,7 +73,7 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   const { layouts } = await import('../checkpoint/layouts.ts')
   const { presetOf } = await import('../config/presets.ts')
   const made = await importWeights({
-    ...{ from, out: flags.out, set: flags.set, allow: flags.allow },
+    ...{ from, out: flags.out, set: flags.set, allow: flags.allow, inflate: flags.inflate ?? false },
     ...(flags.preset !== undefined && { base: presetOf(flags.preset).config }),
     ...(flags.statistics !== undefined && { statistics: await readStatistics(flags.statistics) }),
   })

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import type { Output, Session, SessionOptions, TensorData } from './session.ts'
@@ -33,7 +33,10 @@ export interface ThreadedSession extends Session {
 /** As `openSession`. Inputs are moved to the thread: their memory is gone for the caller. */
 export async function openSessionThread(path: string, options: SessionOptions): Promise<ThreadedSession> {
   const job: SessionJob = { path, ...options }
-  const worker = new Worker(workerFile(), { workerData: job, name: 'sherd session', execArgv: [] })
+  const worker = new Worker(workerFile(), {
+    ...{ workerData: job, name: 'sherd session', execArgv: [] },
+    env: SHARE_ENV, // ONNX Runtime reads the process's own variables, and the session sets one
+  })
   const callers = new Map<number, Caller>()
   let asked = 0
   let isClosing = false

@@ -44,6 +44,8 @@ const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? '
 
 /** The package, loaded when a graph runs. */
 export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> {
+  // It collects what it runs – names of files, all metadata – to send it to its makers: only where the user has said so.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1'
   try {
     return await import('onnxruntime-node')
   } catch (error) {

@@ -43,6 +43,21 @@ function sharpLibrary(): Finding {
   }
 }
 
+/** Of exported models, which need nothing else. */
+function onnxRuntime(): Finding {
+  const name = 'ONNX Runtime'
+  process.env.ORT_DISABLE_TELEMETRY ??= '1' // see src/infer/session.ts
+  try {
+    const runtime = createRequire(import.meta.url)('onnxruntime-node') as {
+      env: { versions: Record<string, string> }
+    }
+    return { name, status: 'ok', value: `${runtime.env.versions.node}` }
+  } catch (error) {
+    const value = `${messageOf(error).split('\n')[0]}: exported models cannot be run`
+    return { name, status: 'warn', value, mend: 'npm install onnxruntime-node' }
+  }
+}
+
 function compilerFinding(needed: boolean): Finding {
   const name = compiler()
   const asked = spawnSync(name, ['--version'], { encoding: 'utf8' })
@@ -96,7 +111,16 @@ function engine(): Finding[] {
     value: result,
     ...(libtorch || result === 'not set' ? {} : { mend: mendOf(where) }),
   }))
-  if (!libtorch) return [...found, compilerFinding(true)]
+  if (!libtorch)
+    return [
+      ...found,
+      compilerFinding(true),
+      {
+        name: 'without LibTorch',
+        status: 'ok',
+        value: 'import, export huggingface (without graphs) and timm, and whatever takes an .onnx file, work',
+      },
+    ]
   found.push(compilerFinding(!isCompiled(planAddon(libtorch))))
   const cores = coreCount()
   try {
@@ -166,5 +190,5 @@ function pixels(): Finding {
 
 /** Examines the machine; takes a second or two, because products are measured. */
 export function examine(): Finding[] {
-  return [node(), ...engine(), pixels(), sharpLibrary()]
+  return [node(), ...engine(), pixels(), sharpLibrary(), onnxRuntime()]
 }

@@ -3,10 +3,18 @@
  * layout's rows, the layer norms' epsilon as the model has it, the fixed tables of positions written out.
  */
 import { layouts } from '../checkpoint/layouts.ts'
-import { SherdError } from '../errors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import type { HuggingfaceOutput } from '../export/huggingface-graph.ts'
 import { decoderBlocks, encoderBlocks, mlpWidth } from '../model/dimensions.ts'
 import type { EncoderRequest } from './encoder.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
+import {
+  type HuggingfaceDtype,
+  type HuggingfaceOnnx,
+  preferredDtype,
+  removeOnnx,
+  writeOnnx,
+} from './huggingface-onnx.ts'
 import { modelCard } from './model-card.ts'
 
 export const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
@@ -16,6 +24,11 @@ export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'conf
   readonly out: string
   /** By default what the weights are: a classifier, else with their decoder, else the encoder. */
   readonly task?: HuggingfaceTask | undefined
+  /**
+   * The graphs that transformers.js runs, which need LibTorch to be recorded; none where the list is empty. By default float32 where
+   * LibTorch is found, else none with a warning.
+   */
+  readonly onnx?: readonly HuggingfaceDtype[] | undefined
 }
 
 export interface ExportedFolder {
@@ -23,6 +36,8 @@ export interface ExportedFolder {
   /** The class that loads it. */
   readonly architecture: string
   readonly files: readonly string[]
+  /** The graphs among them. */
+  readonly onnx?: readonly HuggingfaceOnnx[]
   readonly warnings: readonly string[]
 }
 
@@ -31,6 +46,8 @@ interface TaskRow {
   readonly wrapper: string
   readonly isWanted: (name: string) => boolean
   readonly pipeline: string
+  /** Of the graph for transformers.js. */
+  readonly output: HuggingfaceOutput
   /** Why a model has no such export, or null. */
   readonly refuses: (model: ExportedModel) => string | null
   readonly config: (model: ExportedModel) => Record<string, unknown>
@@ -55,6 +72,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     wrapper: 'vit.',
     isWanted: (name) => !isHead(name),
     pipeline: 'image-feature-extraction',
+    output: 'last_hidden_state',
     refuses: ({ hasDecoder, config, dimensions: { imageSize } }) => {
       if (!hasDecoder) return 'The weights have no decoder'
       if (config.target.scales) return 'A decoder of several scales is in no class of transformers'
@@ -71,7 +89,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     }),
     usage: usageOf('ViTMAEForPreTraining', 'loss = model(**inputs).loss  # masks at random'),
     notes: [
-      "transformers' ViTMAE masks at random each time, for features as well: pass `noise` for the same mask.",
+      "transformers' ViTMAE masks at random each time, for features as well: pass `noise` for the same mask. `onnx/` masks nothing.",
     ],
   },
   encoder: {
@@ -79,6 +97,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     wrapper: '',
     isWanted: (name) => !isHead(name) && !isOfDecoder(name),
     pipeline: 'image-feature-extraction',
+    output: 'last_hidden_state',
     refuses: ({ arrays }) =>
       arrays.has('norm.weight') ? null : 'A classifier of the mean of patches has no norm behind its encoder',
     config: () => ({ model_type: 'vit' }),
@@ -96,6 +115,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     wrapper: 'vit.',
     isWanted: (name) => !isOfDecoder(name),
     pipeline: 'image-classification',
+    output: 'logits',
     refuses: ({ classifier }) => {
       if (!classifier) return 'The weights have no head of a classifier'
       return classifier.head === 'cls'
@@ -167,8 +187,49 @@ export function preprocessorOf({
   }
 }
 
-/** Throws `USAGE` when the model is none that transformers has, besides what reading it throws. */
-export function exportHuggingface({ out, task, ...request }: HuggingfaceOptions): ExportedFolder {
+const webPackage = JSON.stringify('@huggingface/transformers') // for those who read the card, not for us
+
+/** In JavaScript. */
+const webUsage = (pipeline: string) => `
+import { pipeline } from ${webPackage}
+
+const run = await pipeline("${pipeline}", FOLDER)
+run.processor.image_processor.resample = 1 // Lanczos: in Node its bicubic does not smooth what it shrinks
+${pipeline === 'image-classification' ? 'const [{ label, score }] = await run(image)' : 'const tokens = await run(image)  // [1, 1 + patches, width]: cls, then the patches row by row'}
+`
+
+interface Graphs {
+  readonly onnx: readonly HuggingfaceOnnx[]
+  readonly warnings: readonly string[]
+}
+
+/** The graphs that are asked for; by default what can be had. */
+async function graphsOf(
+  model: ExportedModel,
+  { out, onnx: wanted }: Pick<HuggingfaceOptions, 'out' | 'onnx'>,
+  { output }: TaskRow,
+): Promise<Graphs> {
+  removeOnnx(out)
+  const dtypes = wanted ?? ['fp32']
+  if (dtypes.length === 0) return { onnx: [], warnings: [] }
+  try {
+    return { onnx: await writeOnnx(model, { out, dtypes, output }), warnings: [] }
+  } catch (error) {
+    const isMissing =
+      error instanceof SherdError && (error.code === 'ENGINE_MISSING' || error.code === 'ENGINE_BUILD')
+    if (wanted || !isMissing) throw error
+    const [why] = messageOf(error).split(/(?<=\.)\s|\n/) // not the page about how it is installed
+    return { onnx: [], warnings: [`No onnx/ for transformers.js was written: ${why} The rest is complete.`] }
+  }
+}
+
+/** Throws `USAGE` when the model is none that transformers has, besides what reading it throws and what `writeOnnx` does. */
+export async function exportHuggingface({
+  out,
+  task,
+  onnx: wanted,
+  ...request
+}: HuggingfaceOptions): Promise<ExportedFolder> {
   const model = openExported(request)
   const chosen = task ?? usualTask(model)
   const row = tasks[chosen]
@@ -177,23 +238,33 @@ export function exportHuggingface({ out, task, ...request }: HuggingfaceOptions)
   const arrays = inLayout(model, layouts.huggingface, row)
   const isRaster = model.config.data.bands !== null
   const [height, width] = model.dimensions.imageSize
+  const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted }, row)
   const card = modelCard(model, {
     title: `${row.architecture} of sherd`,
     tags: { library_name: 'transformers', pipeline_tag: row.pipeline },
     usage: isRaster
       ? row.usage.replace(/^inputs = .*$/m, 'inputs = {"pixel_values": bands}  # [B, C, H, W], see below')
       : row.usage,
+    ...(onnx.length > 0 && !isRaster && { webUsage: webUsage(row.pipeline) }),
     notes: [
       ...row.notes,
       ...(height === width || isRaster
         ? []
         : ["The processor stretches images to the model's sides; sherd crops them first."]),
+      ...(onnx.length > 0 && !isRaster
+        ? [
+            'transformers.js resizes in its own way: features of images that are not yet of this size differ from those of Python and of sherd. Give it images of this size where that matters.',
+          ]
+        : []),
     ],
   })
   const json = {
     ...(!isRaster && { 'preprocessor_config.json': preprocessorOf(model) }),
-    'config.json': configOf(model, row),
+    'config.json': { ...configOf(model, row), ...preferredDtype(onnx.map(({ dtype }) => dtype)) },
   }
-  const files = writeFolder(out, { arrays, json, card })
-  return { task: chosen, architecture: row.architecture, files, warnings: model.warnings ?? [] }
+  const files = [...writeFolder(out, { arrays, json, card }), ...onnx.map(({ file }) => file)]
+  return {
+    ...{ task: chosen, architecture: row.architecture, files, onnx },
+    warnings: [...(model.warnings ?? []), ...warnings],
+  }
 }

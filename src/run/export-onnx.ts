@@ -102,7 +102,7 @@ export async function* exportOnnx({
 }
 
 /** Gives the file its name when `make` has written and tried it; else there is none. */
-async function whole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
+export async function whole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
   const draft = `${path}.writing`
   try {
     const result = await make(draft)
@@ -115,7 +115,8 @@ async function whole<T>(path: string, make: (draft: string) => Promise<T>): Prom
   }
 }
 
-function checkProof(
+/** Throws `VALUE` when a graph does not come near enough to LibTorch. */
+export function checkProof(
   { comparisons }: Proof,
   { mostDifference, leastCosine }: Omit<PrecisionRow, 'suffix' | 'convert'>,
   what: string,

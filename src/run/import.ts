@@ -25,6 +25,7 @@ import { resamplePositions } from '../token/resample.ts'
 import { sampleSize, usualStatistics } from './assemble.ts'
 import { makeFolder } from './folder.ts'
 import { type ForeignModel, readForeign } from './foreign-model.ts'
+import { type ChannelChange, channelChange, expectChannels, inflated } from './import-channels.ts'
 import { weightsMetadata } from './weights-metadata.ts'
 
 export type ImportStatus = 'loaded' | 'reshaped' | 'missing' | 'unexpected' | 'left out'
@@ -49,6 +50,8 @@ export interface ImportOptions {
   readonly set?: readonly string[]
   /** Differences that do not stop it: `missing` parameters begin at random, `unexpected` ones are left out. */
   readonly allow?: readonly ('missing' | 'unexpected')[]
+  /** Whether the embedding is made for the channels that `base` or `set` name, where they are not the file's. */
+  readonly inflate?: boolean
   /** What images are normalised by, before what the file says. */
   readonly statistics?: ChannelStatistics | null
 }
@@ -69,11 +72,16 @@ const valueAt = (input: ConfigInput, key: string): unknown =>
   key.split('.').reduce<unknown>((at, part) => (at as Tree | undefined)?.[part], input)
 
 /** What the file says over the base, key by key; then what is set. */
-function configOf({ config: said, unsaid }: ForeignModel, { base = {}, set = [] }: ImportOptions): Config {
+function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }: ImportOptions): Config {
+  const { config: said, unsaid } = model
+  const wanted = set.reduce(withOverride, base)
+  expectChannels(model, wanted, inflate)
+  const { channels, ...dimensions } = said.model ?? {}
+  const isOther = inflate && (wanted.data?.bands != null || wanted.model?.channels !== undefined)
   const merged: ConfigInput = {
     ...base,
-    data: { ...base.data, ...said.data },
-    model: { ...base.model, ...said.model },
+    data: { ...base.data, ...(!isOther && said.data) },
+    model: { ...base.model, ...dimensions, ...(!isOther && channels !== undefined && { channels }) },
     mask: { ...base.mask, ...said.mask },
     target: { ...base.target, ...said.target },
   }
@@ -127,18 +135,28 @@ function fitPositions(row: ParameterRow, { positions, layout }: ForeignModel, to
   }
 }
 
-function matched(row: ParameterRow, found: ForeignParameter | undefined): Fitted {
+function matched(
+  row: ParameterRow,
+  found: ForeignParameter | undefined,
+  change: ChannelChange | null,
+): Fitted {
   const { name, shape } = row
   const shown = `[${shape.join(', ')}]`
   if (!found) return { row, read: null, told: { name, status: 'missing', from: [], why: shown } }
-  if (found.shape.join() === shape.join()) {
-    const from = found.from.length === 1 && found.from[0] === name ? [] : found.from
+  const from = found.from.length === 1 && found.from[0] === name ? [] : found.from
+  const made = change && inflated(row, found, change)
+  if (made) return { row, read: made.read, told: { name, status: 'reshaped', from, why: made.why } }
+  if (found.shape.join() === shape.join())
     return { row, read: found.read, told: { name, status: 'loaded', from, why: '' } }
-  }
-  throw new SherdError(
-    'CHECKPOINT',
-    `${name} is [${found.shape.join(', ')}] in the file, expected ${shown}.${name.startsWith('patch_embed') ? ' For other bands or channels import it as it is, then begin with --init, which makes embeddings of them.' : ''}`,
-  )
+  throw new SherdError('CHECKPOINT', `${name} is [${found.shape.join(', ')}] in the file, expected ${shown}.`)
+}
+
+/** A table that is computed, for another grid. */
+function anew({ layout, positions }: ForeignModel, name: string, to: Grid): string {
+  const { h, w } = positions.grid
+  const { positions: own, decoderPositions } = layouts[layout]
+  const isComputed = name === decoderPositions || (name === own && positions.kind === 'fixed')
+  return isComputed && (h !== to.h || w !== to.w) ? `; anew for ${to.h} × ${to.w} places` : ''
 }
 
 /** Throws `CHECKPOINT` with the lists when something is missing or unexpected that is not allowed. */
@@ -160,21 +178,30 @@ function expectAllowed(rows: readonly ImportRow[], allow: NonNullable<ImportOpti
   )
 }
 
-function statisticsFor(config: Config, { facts }: ForeignModel, given: ChannelStatistics | null) {
+/** `change`: the file speaks of other channels. */
+function statisticsFor(
+  config: Config,
+  { facts, config: known }: ForeignModel,
+  { given, change }: { readonly given: ChannelStatistics | null; readonly change: ChannelChange | null },
+) {
   const { channels } = sampleSize(config)
-  const said = given ?? facts.statistics
+  const isOfBands = config.data.bands !== null
+  // What photographs are normalised by says nothing of the units of bands.
+  const isOfThese = change === null && (!isOfBands || known.data?.bands !== undefined)
+  const said = given ?? (isOfThese ? facts.statistics : null)
   if (said && said.mean.length !== channels)
     throw new SherdError(
       'USAGE',
       `Its images have ${channels} channels, but the statistics are of ${said.mean.length}.`,
     )
   if (said) return { statistics: said, notes: [] }
-  if (config.data.bands || (channels !== 3 && channels !== 1))
+  if (isOfBands || (channels !== 3 && channels !== 1))
     throw new SherdError(
       'USAGE',
-      `The file does not say what its images of ${channels} channels were normalised by: give --statistics FILE, a JSON object of mean and std.`,
+      `The file does not say what images of ${isOfBands ? 'these bands' : `${channels} channels`} are normalised by: give --statistics FILE, a JSON object of mean and std.`,
     )
-  const note = "the file does not say what images were normalised by: taken as ImageNet's mean and deviation"
+  const what = change ? 'images of these channels' : 'images'
+  const note = `the file does not say what ${what} were normalised by: taken as ImageNet's mean and deviation`
   return { statistics: usualStatistics(config), notes: [note] }
 }
 
@@ -212,11 +239,14 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
         'USAGE',
         `Its positions are learned (they differ from sines and cosines by ${model.positions.difference.toFixed(4)}): leave model.positions out.`,
       )
-    const { statistics, notes } = statisticsFor(config, model, options.statistics ?? null)
+    const grid = gridOfModel(dimensions)
+    const change = options.inflate ? channelChange(model, config) : null
+    const given = options.statistics ?? null
+    const { statistics, notes } = statisticsFor(config, model, { given, change })
     const fitted = rowsOf(config, model).map((row) =>
       row.name === 'pos_embed'
-        ? fitPositions(row, model, gridOfModel(dimensions))
-        : matched(row, model.parameters.get(row.name)),
+        ? fitPositions(row, model, grid)
+        : matched(row, model.parameters.get(row.name), change),
     )
     const used = new Set(fitted.map(({ row }) => row.name))
     const unexpected = [
@@ -226,7 +256,11 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
     const rows: ImportRow[] = [
       ...fitted.map(({ told }) => told),
       ...unexpected.map((name): ImportRow => ({ name, status: 'unexpected', from: [], why: '' })),
-      ...model.dropped.map(({ name, why }): ImportRow => ({ name, status: 'left out', from: [], why })),
+      ...model.dropped.map(
+        ({ name, why }): ImportRow => ({
+          ...{ name, status: 'left out', from: [], why: why + anew(model, name, grid) },
+        }),
+      ),
     ]
     expectAllowed(rows, options.allow ?? [])
     const classifier = model.classifier ?? undefined

@@ -60,18 +60,18 @@ function findDonor(given: string): Donor {
   return { path: join(trustedWeights(path).checkpoint.path, 'model.safetensors'), config }
 }
 
-/** The names of a model's channels: of its bands, or of red, green and blue. */
-function bandsOf(config: Config | null, channels: number): readonly string[] {
-  if (config?.data.bands) return config.data.bands.map(canonicalBand)
+/** The names of a model's channels in one form: of its bands, or of red, green and blue. */
+export function channelNames(bands: readonly string[] | null, channels: number): readonly string[] {
+  if (bands) return bands.map(canonicalBand)
   return channels === RGB.length ? RGB : Array.from({ length: channels }, (_, c) => `channel ${c}`)
 }
 
 /** The kernels of the donor's embeddings, band by band. */
 function kernelsOf(config: Config | null, stored: ReadonlyMap<string, Tensor>): readonly BandKernel[] {
   const plain = stored.get('patch_embed.proj.weight')
-  if (plain) return bandKernels(plain, bandsOf(config, plain.shape[1]!))
+  if (plain) return bandKernels(plain, channelNames(config?.data.bands ?? null, plain.shape[1]!))
   if (!config) return []
-  const bands = bandsOf(config, 0)
+  const bands = channelNames(config.data.bands, 0)
   return groupsOf(backboneOf(config)).flatMap(({ embed, bands: numbers }) => {
     const weight = stored.get(`${embed}.proj.weight`)
     return weight
@@ -132,7 +132,7 @@ export function inherit(
         sameBands && (donor.config?.model.compat ?? config.model.compat) === config.model.compat
       const known = kernelsOf(donor.config, stored)
       const bias = meanBias(stored)
-      const names = bandsOf(config, config.model.channels ?? RGB.length)
+      const names = channelNames(config.data.bands, config.model.channels ?? RGB.length)
       const groups = groupsOf(backboneOf(config))
       /** An embedding for other bands than the donor's, or null. */
       const inflated = ({ name }: ParameterRow): Tensor | null => {

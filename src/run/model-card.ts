@@ -7,6 +7,8 @@ export interface CardOptions {
   readonly tags: Readonly<Record<string, string>>
   /** How the model is loaded, in Python. */
   readonly usage: string
+  /** The same in JavaScript, where it can be. */
+  readonly webUsage?: string | undefined
   readonly notes: readonly string[]
 }
 
@@ -50,13 +52,17 @@ function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[]
   ]
 }
 
-export function modelCard(model: ExportedModel, { title, tags, usage, notes }: CardOptions): string {
+export function modelCard(
+  model: ExportedModel,
+  { title, tags, usage, webUsage, notes }: CardOptions,
+): string {
   const { dimensions: d } = model
   return `${[
     ...['---', ...Object.entries(tags).map(([key, value]) => `${key}: ${value}`)],
     ...['tags:', '- sherd', '- masked-image-modeling', '---', '', `# ${title}`, ''],
     `A vision transformer of ${d.depth} ${d.depth === 1 ? 'block' : 'blocks'}, width ${d.width}, ${d.heads} heads, patches of ${d.patchSize} × ${d.patchSize} pixels: ${(encoderParameterCount(model) / 1e6).toFixed(1)} million parameters in the encoder. Positions are ${model.config.model.positions === 'learned' ? 'learned' : 'fixed sines and cosines'}; layer norms add ${d.layerNormEpsilon}.`,
     ...['', '## Use', '', '```python', usage.trim(), '```', ''],
+    ...(webUsage ? ['```js', webUsage.trim(), '```', ''] : []),
     ...['## Input', '', ...inputOf(model), ''],
     ...['## Training', '', ...trainingOf(model), ''],
     ...['## Limits', ''],

@@ -37,12 +37,13 @@ export interface ProofSamples {
   readonly batches: readonly Pixels[]
 }
 
-const RANDOM_BATCHES = [1, 2, 5]
+export const RANDOM_BATCHES = [1, 2, 5]
 const MOST_IMAGES = 64
 const BATCH_TOKENS = 2048
 const ROUNDS = 3
 
-const batchFor = ({ shape }: FrozenEncoder) =>
+/** Samples that are timed together. */
+export const batchFor = ({ shape }: Pick<FrozenEncoder, 'shape'>) =>
   Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))
 
 /** Noise as an encoder may get it: bytes, or values around the mean of each band with a corner that lacks data. */
@@ -123,7 +124,8 @@ export function smallestCosine(a: Float32Array, b: Float32Array, width: number):
   return smallest
 }
 
-function largestDifference(a: Float32Array, b: Float32Array): number {
+/** NaN when a number is none, or the lengths differ. */
+export function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = a.length === b.length ? 0 : Number.NaN
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs(a[i]! - b[i]!)
@@ -164,17 +166,24 @@ async function compare(
   }
 }
 
-async function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
+function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
   const { more, reference, timed } = graphs[graph]
   const batch = batchFor(model)
   const pixels = randomSamples(model, batch)
   const others = more(model, pixels, 0)
   const input = { [inputName]: samplesOf(pixels), ...others }
   const compute = reference(model, timed)
-  const sides = {
+  return inTurns(batch, {
     onnx: () => session.run(input, timed),
     libtorch: async () => compute(pixels, others),
-  }
+  })
+}
+
+/** Times both sides on batches of `batch` samples. */
+export async function inTurns(
+  batch: number,
+  sides: Readonly<Record<'onnx' | 'libtorch', () => Promise<unknown>>>,
+): Promise<Proof['speed']> {
   const seconds = { onnx: [] as number[], libtorch: [] as number[] }
   for (let round = 0; round <= ROUNDS; round++)
     for (const side of ['onnx', 'libtorch'] as const) {

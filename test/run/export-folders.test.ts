@@ -29,7 +29,7 @@ describe('a folder for transformers', () => {
   it('of an imported ViTMAE is what was imported: tensors and configuration', async () => {
     const { path } = await bring('huggingface-mae')
     const out = place()
-    expect(exportHuggingface({ model: path, out })).toMatchObject({
+    expect(await exportHuggingface({ model: path, out, onnx: [] })).toMatchObject({
       ...{ task: 'pretraining', architecture: 'ViTMAEForPreTraining' },
       files: ['model.safetensors', 'README.md', 'preprocessor_config.json', 'config.json'].map((name) =>
         join(out, name),
@@ -60,7 +60,7 @@ describe('a folder for transformers', () => {
   ] as const)('of %s is imported to the same bytes', async (from, task) => {
     const { path } = await bring(from)
     const out = place()
-    expect(exportHuggingface({ model: path, out }).task).toBe(task)
+    expect((await exportHuggingface({ model: path, out, onnx: [] })).task).toBe(task)
     const again = await importWeights({ from: out, out: place('.safetensors') })
     expect(readFileSync(again.path).equals(readFileSync(path))).toBe(true)
   })
@@ -68,7 +68,8 @@ describe('a folder for transformers', () => {
   it('of an encoder has its names alone', async () => {
     const { path } = await bring('mae.pth', { set: ['model.heads=2', 'model.decoderHeads=2'] })
     const out = place()
-    expect(exportHuggingface({ model: path, out, task: 'encoder' }).architecture).toBe('ViTModel')
+    const made = await exportHuggingface({ model: path, out, task: 'encoder', onnx: [] })
+    expect(made.architecture).toBe('ViTModel')
     const names = [...readArrays(join(out, 'model.safetensors')).tensors.keys()]
     expect(names).toHaveLength(22)
     expect(names).toContain('embeddings.cls_token')
@@ -81,7 +82,7 @@ describe('a folder for transformers', () => {
     ['huggingface-mae', 'classification', /no head of a classifier/],
   ] as const)('is refused for %s and %s', async (from, task, message) => {
     const { path } = await bring(from)
-    expect(() => exportHuggingface({ model: path, out: place(), task })).toThrow(message)
+    await expect(exportHuggingface({ model: path, out: place(), task })).rejects.toThrow(message)
   })
 
   it('of bands is refused, and of a model that was never trained', async () => {
@@ -89,8 +90,9 @@ describe('a folder for transformers', () => {
     const statistics = { mean: [0, 0, 0], std: [1, 1, 1] }
     const groups = [...set, 'model.groups=[["a","b"],["c"]]', 'mask.ratio=0.5']
     const { path } = await bring('satmae.pth', { set: groups, statistics })
-    expect(() => exportHuggingface({ model: path, out: place() })).toThrow(/groups of bands.*ONNX/)
-    expect(() => exportHuggingface({ model: 'random', config: tinyConfig(), out: place() })).toThrow(/random/)
+    await expect(exportHuggingface({ model: path, out: place() })).rejects.toThrow(/groups of bands.*ONNX/)
+    const random = { model: 'random', config: tinyConfig(), out: place() }
+    await expect(exportHuggingface(random)).rejects.toThrow(/random/)
   })
 })
 
@@ -134,7 +136,7 @@ it('a run is exported with the facts of its training, and imported again', async
   const out = join(await workFolder(), 'run')
   await run({ config: tinyConfig(), out, data: await sampleFolder() })
   const folder = place()
-  expect(exportHuggingface({ model: out, out: folder }).task).toBe('pretraining')
+  expect((await exportHuggingface({ model: out, out: folder, onnx: [] })).task).toBe('pretraining')
   const card = readFileSync(join(folder, 'README.md'), 'utf8')
   expect(card).toMatch(/^---\nlibrary_name: transformers\npipeline_tag: image-feature-extraction\n/)
   expect(card).toMatch(/A vision transformer of 1 block, width 32, 2 heads, patches of 4 × 4 pixels/)

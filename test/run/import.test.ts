@@ -104,6 +104,13 @@ describe('a checkpoint of facebookresearch/mae', () => {
     openEncoder({ model: path, device: 'cpu' })
   })
 
+  it('says in its table that tables are computed for another grid', async () => {
+    const { rows } = await bring('mae.pth', { set: [...heads, 'model.imageSize=[4,10]'] })
+    const why = (name: string) => rows.find((row) => row.name === name)!.why
+    expect(why('pos_embed')).toMatch(/^sines and cosines.*\(3 × 3.*; anew for 2 × 5 places$/)
+    expect(why('decoder_pos_embed')).toMatch(/\(3 × 3\); anew for 2 × 5 places$/)
+  })
+
   it('begins a run, its embedding inflated for other bands', async () => {
     const { path, config } = await bring('mae.pth', { set: heads })
     scope(() => {
@@ -263,6 +270,85 @@ it('ViTMAEForPreTraining of transformers: heads, epsilon, statistics from its co
   expect([made.notes, made.classes]).toEqual([[], null])
   expectTokens(made.path, 'huggingface-mae.tokens')
   expectPrediction(made.path, 'huggingface-mae')
+})
+
+describe('other channels than the file has', () => {
+  const bands = 'data.bands=["B2","B3","B4","B8"]'
+  const statistics = { mean: [1, 2, 3, 4], std: [1, 1, 1, 1] }
+  const arraysOf = (path: string) => readArrays(path).tensors
+  const values = (path: string, name: string) => arraysOf(path).get(name)!.data as Float32Array
+
+  it('are refused by the name of the option that makes an embedding of them', async () => {
+    const channels = /The file's images have 3 channels, and 4 are asked for: --inflate makes/
+    await expect(bring('timm', { set: [bands] })).rejects.toThrow(channels)
+    await expect(bring('timm', { set: ['model.channels=4'] })).rejects.toThrow(channels)
+    await expect(bring('timm', { base: { data: { bands: ['a', 'b', 'c', 'd'] } } })).rejects.toThrow(channels)
+    const set = [...heads, bands, 'model.groups=[["B2","B3"],["B4","B8"]]']
+    await expect(bring('timm', { set, statistics, inflate: true })).rejects.toThrow(/groups of bands.*--init/)
+  })
+
+  it('get kernels as --init makes them, and the table says so', async () => {
+    const plain = await bring('timm')
+    const made = await bring('timm', { set: [bands], statistics, inflate: true })
+    expect(made.rows.filter(({ status }) => status === 'reshaped')).toEqual([
+      {
+        ...{ name: 'patch_embed.proj.weight', status: 'reshaped', from: [] },
+        why: 'inflated from 3 to 4 channels: 3 have their own, 1 the mean of all',
+      },
+    ])
+    expect([made.config.model.channels, made.config.data.bands]).toEqual([4, ['B2', 'B3', 'B4', 'B8']])
+    expect(made.statistics).toEqual(statistics)
+    scope(() => {
+      const { tensors, inheritance } = inherit(plain.path, objectiveOf(made.config, 'cpu').rows, made.config)
+      expect(inheritance.inflated).toContain('patch_embed.proj.weight')
+      const kernel = tensors.get('patch_embed.proj.weight')!
+      expectClose(values(made.path, 'patch_embed.proj.weight'), kernel, 1e-7)
+    })
+    openEncoder({ model: made.path, device: 'cpu' })
+  })
+
+  it('move their kernels where only the order is another', async () => {
+    const set = ['data.bands=["B2","B3","B4"]']
+    const three = { mean: [1, 2, 3], std: [1, 1, 1] }
+    const [plain, made] = [
+      await bring('timm'),
+      await bring('timm', { set, statistics: three, inflate: true }),
+    ]
+    const [was, now] = [plain, made].map(({ path }) => values(path, 'patch_embed.proj.weight'))
+    const at = (kernel: Float32Array, d: number, c: number) => [
+      ...kernel.subarray((d * 3 + c) * 4, (d * 3 + c + 1) * 4),
+    ]
+    for (let d = 0; d < 8; d++)
+      expect([0, 1, 2].map((c) => at(now!, d, c))).toEqual([2, 1, 0].map((c) => at(was!, d, c)))
+  })
+
+  it('give a decoder that predicts each known band as it did, and grey sums over red, green and blue', async () => {
+    const plain = await bring('huggingface-mae')
+    const made = await bring('huggingface-mae', { set: [bands], statistics, inflate: true })
+    const [was, now] = [plain, made].map(({ path }) => values(path, 'decoder_pred.bias')) // [2·2, channels]
+    for (let p = 0; p < 4; p++) {
+      const [r, g, b] = was!.subarray(3 * p, 3 * p + 3) as unknown as [number, number, number]
+      expectClose(now!.subarray(4 * p, 4 * p + 4), [b, g, r, (r + g + b) / 3], 1e-6)
+    }
+    const grey = await bring('huggingface-mae', { set: ['model.channels=1'], inflate: true })
+    expect(grey.notes.join()).toMatch(/images of these channels were normalised by: taken as ImageNet's/)
+    const [kernel, one] = [plain, grey].map(({ path }) => values(path, 'patch_embed.proj.weight'))
+    const sum = (d: number, i: number) => [0, 1, 2].reduce((all, c) => all + kernel![(d * 3 + c) * 4 + i]!, 0)
+    expectClose(
+      one!,
+      [...one!.keys()].map((k) => sum(Math.floor(k / 4), k % 4)),
+      1e-6,
+    )
+  })
+
+  it('are not normalised by what photographs were', async () => {
+    const set = ['data.bands=["B4","B3","B2"]']
+    await expect(bring('timm', { set })).rejects.toThrow(
+      /images of these bands are normalised by: give --statistics/,
+    )
+    const statistics = { mean: [1, 2, 3], std: [1, 1, 1] }
+    expect((await bring('timm', { set, statistics })).statistics).toEqual(statistics)
+  })
 })
 
 describe('weights that differ', () => {

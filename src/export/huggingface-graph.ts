@@ -1,0 +1,58 @@
+/**
+ * The graph of a folder for Hugging Face, which transformers.js runs: normalised pixels in, what the class of the same name in Python
+ * returns out. Recorded from the model's own code, as `encoder-graph.ts`; normalising is left to `preprocessor_config.json`.
+ */
+import { type BackboneShape, openBackbone } from '../model/backbone.ts'
+import { classify } from '../model/classifier.ts'
+import { type Parameters, weightsOf } from '../model/parameters.ts'
+import { record } from '../tensor/record.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { generalTape } from './general-tape.ts'
+import type { Graph } from './graph.ts'
+import { translate } from './translate.ts'
+
+/** `last_hidden_state` [B, 1 + N, D]: cls, then all patches row by row; nothing is masked. `logits` [B, classes]: by the head on cls. */
+export type HuggingfaceOutput = 'last_hidden_state' | 'logits'
+
+export interface HuggingfaceModel {
+  /** Of plain images. */
+  readonly shape: BackboneShape
+  /** On the CPU, those of the head with them where logits are wanted. */
+  readonly parameters: Parameters
+  readonly output: HuggingfaceOutput
+}
+
+/** float32 [B, C, H, W], (x − mean) / deviation. */
+export const huggingfaceInput = 'pixel_values'
+
+/** What a model makes of normalised pixels [B, C, H, W]. */
+export function huggingfaceForward({
+  shape,
+  parameters,
+  output,
+}: HuggingfaceModel): (pixels: Tensor) => Tensor {
+  const backbone = openBackbone(shape, 'cpu')
+  const weights = weightsOf(parameters)
+  return {
+    last_hidden_state: (pixels: Tensor) => backbone.encodeAll(pixels, weights).tokens,
+    logits: (pixels: Tensor) => classify(pixels, weights, { backbone, head: 'cls' }),
+  }[output]
+}
+
+/** The graph, for batches of every size. */
+export function huggingfaceGraph(model: HuggingfaceModel): Graph {
+  const { channels, imageSize } = model.shape.dimensions
+  const image = [channels, ...imageSize]
+  const forward = huggingfaceForward(model)
+  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) =>
+    scope(() => {
+      const zeros = new Float32Array(image.reduce((a, b) => a * b, batch!))
+      const pixels = tensor(zeros, [batch!, ...image])
+      return record({ inputs: { [huggingfaceInput]: pixels }, named: model.parameters }, () => ({
+        [model.output]: forward(pixels),
+      }))
+    }),
+  )
+  return translate('huggingface', tape)
+}
