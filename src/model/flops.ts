@@ -5,7 +5,7 @@
  * does more gets no credit for it, so that rates of different ones compare.
  */
 import { tokenCount } from '../token/grid.ts'
-import { keptCount } from '../token/mask.ts'
+import { keptCount } from '../token/mask-order.ts'
 import {
   type BlockDimensions,
   type Dimensions,

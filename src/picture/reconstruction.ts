@@ -20,15 +20,12 @@ import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import { cutPatches, groupedBands, guessed, hiddenBands, momentsByBand, withMoments } from './band-patches.ts'
+import type { StatisticsUsed } from './patch-statistics.ts'
 import { hiddenQuality, type Quality } from './quality.ts'
 import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
 import { bandsNote, type Tile } from './tile.ts'
 
-/**
- * Where mean and deviation of hidden patches come from. `raw`: the model predicts pixels and needs none. `neighbours`: the
- * nearest visible patches. `true`: the hidden patches themselves, which leaks the answer.
- */
-export type StatisticsUsed = 'raw' | 'neighbours' | 'true'
+export type { StatisticsUsed } from './patch-statistics.ts'
 
 export interface ReconstructionOptions {
   readonly objective: Pick<Objective, 'predict'>

@@ -11,7 +11,8 @@ import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { tokenCount } from './grid.ts'
 import type { TokenLayout } from './layout.ts'
-import { keptCount, maskNoise, type SampleAddresses } from './mask.ts'
+import { maskNoise, type SampleAddresses } from './mask.ts'
+import { keptCount } from './mask-order.ts'
 
 /** Each of them hides tokens by itself, or all of them hide the same places. */
 export const sharings = ['independent', 'consistent'] as const

@@ -20,18 +20,6 @@ export interface MaskPlan {
   readonly restore: Tensor
 }
 
-/** K = ⌊N · (1 − ratio)⌋, in double precision like the reference. Both K and N − K must be at least 1. */
-export function keptCount(tokens: number, ratio: number): number {
-  const kept = Math.floor(tokens * (1 - ratio))
-  if (!(kept >= 1 && kept < tokens)) {
-    throw new SherdError(
-      'VALUE',
-      `mask.ratio ${ratio} of ${tokens} patches keeps ${kept}: at least one patch must be kept and one hidden`,
-    )
-  }
-  return kept
-}
-
 /** The plan that keeps the `kept` patches of lowest noise. noise [B, N] float; equal noise keeps the lower patch number. */
 export function planFromNoise(noise: Tensor, kept: number): MaskPlan {
   const [, N] = expectShape(noise, ['B', 'N'], 'planFromNoise: noise')
