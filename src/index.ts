@@ -48,17 +48,14 @@ export { type SegmentationHead, segmentationHeads } from './evaluate/segmentatio
 export { type Spread, spreadOf } from './evaluate/spread.ts'
 // export, infer
 export { checkGraph } from './export/check-graph.ts'
-export {
-  type EncoderInput,
-  type ExportedEncoder,
-  encoderGraph,
-  encoderInput,
-} from './export/encoder-graph.ts'
+export { encoderGraph } from './export/encoder-graph.ts'
+export { type FormatRow, formats, type GraphName } from './export/formats.ts'
 export type { Graph } from './export/graph.ts'
 export { onnxParts, readMetadata, writeParts } from './export/onnx-file.ts'
+export { type ExportedEncoder, type PixelsInput, pixelsInput } from './export/pixels-input.ts'
 export { type ExportPrecision, precisions } from './export/precision.ts'
 export { samplesOf } from './infer/pixels.ts'
-export { openSession, type Session } from './infer/session.ts'
+export { openSession, type Session, type TensorData } from './infer/session.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
@@ -132,7 +129,9 @@ export { type Imported, type ImportOptions, importWeights } from './run/import.t
 export { type Inheritance, inherit } from './run/inherit.ts'
 export { type LoadedModel, loadModel } from './run/load.ts'
 export { withDeviation } from './run/markdown.ts'
+export { openModel } from './run/model-parts.ts'
 export { type OnnxEncoder, onnxFeatures, openOnnxEncoder } from './run/onnx-encoder.ts'
+export { type OnnxModel, openOnnxModel } from './run/onnx-model.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 export { type SegmentationReport, type SegmentOptions, segment } from './run/segment.ts'

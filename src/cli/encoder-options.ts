@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import type { OpenedEncoder } from '../run/encoder.ts'
+import type { EncoderRequest, OpenedEncoder } from '../run/encoder.ts'
 import { deviceOption } from './bench-config.ts'
 import { collect, wholeNumber } from './options.ts'
 import { duration, endProgress, progress, warn } from './output.ts'
@@ -36,20 +36,24 @@ export const addEncoderOptions = (command: Command): Command =>
   addModelOptions(command).addOption(deviceOption())
 
 /** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
-export async function encoderOf(
+export async function requestOf(
   { model, preset, set, device, modelSeed, bands }: EncoderFlags,
   images: string | undefined,
-): Promise<OpenedEncoder> {
+): Promise<EncoderRequest> {
   const { configOf } = await import('./bench-config.ts')
-  const { openEncoder } = await import('../run/encoder.ts')
   const config = preset === undefined ? undefined : await configOf(preset, { set, device })
-  const encoder = openEncoder({
+  return {
     ...{ model, device },
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),
     ...(config?.data.bands && images !== undefined ? { statistics: await statisticsOf(config, images) } : {}),
-  })
+  }
+}
+
+export async function encoderOf(flags: EncoderFlags, images: string | undefined): Promise<OpenedEncoder> {
+  const { openEncoder } = await import('../run/encoder.ts')
+  const encoder = openEncoder(await requestOf(flags, images))
   for (const message of encoder.warnings) warn(message)
   return encoder
 }

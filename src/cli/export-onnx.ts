@@ -1,36 +1,55 @@
-/** `sherd export onnx`: an encoder as graphs for ONNX Runtime. */
+/** `sherd export onnx`: a model as graphs for ONNX Runtime. */
 import { type Command, Option } from 'commander'
+import type { GraphName } from '../export/formats.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import type { Exported } from '../run/export-onnx.ts'
-import { addModelOptions, encoderOf, type ModelFlags } from './encoder-options.ts'
-import { print, printJson } from './output.ts'
+import { addModelOptions, type ModelFlags, requestOf } from './encoder-options.ts'
+import { print, printJson, warn } from './output.ts'
 
 interface Flags extends ModelFlags {
   readonly out: string
+  readonly graphs: readonly GraphName[]
+  readonly attention?: boolean
   readonly precision: readonly ExportPrecision[]
   readonly images?: string
   readonly json?: boolean
 }
 
+const graphChoices: readonly GraphName[] = ['encoder', 'autoencoder']
 const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
-  addModelOptions(
-    root.command('onnx').description('write the encoder for ONNX Runtime, compared with LibTorch'),
-  )
-    .requiredOption('--out <dir>', 'folder to write encoder.onnx to')
+  addModelOptions(root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'))
+    .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
+    .addOption(
+      new Option('--graphs <which...>', 'what of the model')
+        .choices(graphChoices)
+        .default(['encoder'], 'encoder'),
+    )
     .addOption(
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
     )
+    .option('--attention', 'let the encoder give the attention of cls in every block, too')
     .option('--images <dir>', 'compare on images of this folder, besides random ones')
     .option('--json', 'print the result as JSON, a line for each file')
     .action(runExport)
 }
 
-async function runExport({ out, precision, images, ...flags }: Flags): Promise<void> {
+async function runExport({
+  out,
+  graphs,
+  precision,
+  images,
+  attention = false,
+  ...flags
+}: Flags): Promise<void> {
   const { exportOnnx } = await import('../run/export-onnx.ts')
-  const encoder = await encoderOf({ ...flags, device: 'cpu' }, images)
-  for await (const exported of exportOnnx({ encoder, out, images, precisions: [...new Set(precision)] }))
+  const { openModel } = await import('../run/model-parts.ts')
+  const wanted = [...new Set(graphs)]
+  const model = openModel(await requestOf({ ...flags, device: 'cpu' }, images), wanted)
+  for (const message of model.warnings) warn(message)
+  const options = { out, images, attention, graphs: wanted, precisions: [...new Set(precision)] }
+  for await (const exported of exportOnnx({ model, ...options }))
     if (flags.json) printJson(exported)
     else print(describe(exported))
 }

@@ -1,6 +1,7 @@
 /** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
 import { type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
 import type { Dimensions } from '../model/dimensions.ts'
+import type { EncodeOptions } from '../model/encoder.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
 import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
@@ -62,7 +63,10 @@ function spreadBands(pixels: Tensor, channels: readonly number[], all: number): 
 }
 
 /** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. */
-export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Encoded {
+export function tokensOf(
+  encoder: FrozenEncoder,
+  options: Pick<EncodeOptions, 'onAttention'> = {},
+): (pixels: Pixels) => Encoded {
   const { shape, parameters, device, precision, only = null } = encoder
   const backbone = openBackbone(shape, device)
   return (pixels) =>
@@ -70,7 +74,7 @@ export function tokensOf(encoder: FrozenEncoder): (pixels: Pixels) => Encoded {
       scope(() => {
         const images = imagesFor(encoder, pixels)
         const { tokens, present } = autocast({ device, dtype: precision }, () =>
-          backbone.encodeAll(images, weightsOf(parameters), { only }),
+          backbone.encodeAll(images, weightsOf(parameters), { only, ...options }),
         )
         return { tokens: toDtype(tokens, 'float32'), present }
       }),

@@ -30,6 +30,7 @@ export const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Gather', 'GatherElements', 'ReduceSum'].map((op) => [op, moved])),
   ...Object.fromEntries(['Transpose', 'Identity'].map((op) => [op, moved])),
   Concat: (inputs, outputs) => allOf([...inputs, ...outputs]),
+  TopK: ([x, k], outputs) => numeric.includes(x!) && k === 'int64' && `${outputs}` === `${x},int64`,
   Shape: (_, outputs) => outputs[0] === 'int64',
   Cast: (_, outputs, { attributes: { to } }) =>
     to !== undefined && 'int' in to && elementTypes[outputs[0]!].code === to.int,

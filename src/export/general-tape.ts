@@ -1,25 +1,31 @@
 /**
- * Two tapes of the same code with batches of two sizes → one tape for every size. A number that differs between them must be the same
- * multiple of both batches; a constant that differs must be the same row again and again. Anything else cannot be said, and is an error.
+ * Tapes of the same code with inputs of several sizes → one tape for all of them. A number that differs must be the same sum of products
+ * of symbols in all (`sizes.ts`); a constant that differs must be the same row again and again. Anything else cannot be said, and is an
+ * error. Recordings are read one by one, so that never more than two hold their weights.
  */
 import { SherdError } from '../errors.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
 import type { Plain, Tape, TapeArgument, TapeTensor } from '../tensor/record.ts'
-
-/** A number, or a multiple of the batch. */
-export type Size = number | { readonly batch: number }
+import {
+  recordingPoints,
+  type Size,
+  type SymbolicSize,
+  type Symbols,
+  type SymbolValues,
+  sizeThrough,
+} from './sizes.ts'
 
 export interface GeneralTensor {
   readonly dtype: DType
   readonly shape: readonly Size[]
-  /** Of a constant. `stored`: as `shape`, with 1 where all rows along a dimension of the batch are one. */
+  /** Of a constant. `stored`: as `shape`, with 1 where all rows along a dimension of symbols are one. */
   readonly constant?: { readonly values: ArrayOf<DType>; readonly stored: readonly number[] }
   readonly name?: string
 }
 
 export type GeneralArgument =
   | { readonly tensor: number }
-  | { readonly batch: number }
+  | { readonly size: SymbolicSize }
   | Plain
   | readonly GeneralArgument[]
 
@@ -36,68 +42,102 @@ export interface GeneralTape {
   readonly outputs: Readonly<Record<string, number>>
 }
 
-/** A tape, and the batch that it was recorded with. */
-export interface Recording {
-  readonly tape: Tape
-  readonly batch: number
-}
-
-/** Throws `VALUE` where the two do not agree. */
-export function generalTape(first: Recording, second: Recording): GeneralTape {
-  const [a, b] = [first.tape, second.tape]
+/** Throws `VALUE` where recordings do not agree. */
+export function generalTape(symbols: Symbols, recordAt: (sizes: SymbolValues) => Tape): GeneralTape {
+  const points = recordingPoints(symbols)
+  const told = points
+    .map((point) =>
+      Object.entries(point)
+        .map(([name, n]) => `${name} ${n}`)
+        .join(', '),
+    )
+    .join('; ')
   const disagree = (where: string): never => {
     throw new SherdError(
       'VALUE',
-      `Batches of ${first.batch} and ${second.batch} are computed in ways that no one graph can have: ${where}`,
+      `Inputs of ${told} are computed in ways that no one graph can have: ${where}`,
     )
   }
-  const size = (x: number, y: number, where: string): Size => {
-    if (Object.is(x, y)) return x
-    const times = x / first.batch
-    return Number.isInteger(times) && times === y / second.batch
-      ? { batch: times }
-      : disagree(`${where} is ${x} in one and ${y} in the other`)
+  const tapes: Tape[] = []
+  for (const point of points) {
+    const tape = recordAt(point)
+    tapes.push(tapes.length === 0 ? tape : withoutCommon(tape, tapes[0]!))
   }
-  const argument = (x: TapeArgument, y: TapeArgument, where: string): GeneralArgument => {
-    if (Array.isArray(x) && Array.isArray(y) && x.length === y.length)
-      return x.map((each, i) => argument(each, y[i], where))
-    if (typeof x === 'number' && typeof y === 'number') return size(x, y, `a number of ${where}`)
-    return JSON.stringify(x) === JSON.stringify(y)
-      ? (x as GeneralArgument)
+  const [first] = tapes as [Tape, ...Tape[]]
+  const size = (values: readonly number[], where: string): Size =>
+    sizeThrough(values, symbols) ?? disagree(`${where} is ${values.join(', ')}`)
+  const argument = (all: readonly TapeArgument[], where: string): GeneralArgument => {
+    const [x] = all as [TapeArgument]
+    if (all.every(Array.isArray) && all.every((each) => each.length === (x as TapeArgument[]).length))
+      return (x as TapeArgument[]).map((_, i) =>
+        argument(
+          all.map((each) => (each as TapeArgument[])[i]!),
+          where,
+        ),
+      )
+    if (all.every((each) => typeof each === 'number')) {
+      const made = size(all, `a number of ${where}`)
+      return typeof made === 'number' ? made : { size: made }
+    }
+    return all.every((each) => JSON.stringify(each) === JSON.stringify(x))
+      ? (x as Exclude<TapeArgument, number>)
       : disagree(`an argument of ${where}`)
   }
-  if (a.calls.length !== b.calls.length) disagree(`${a.calls.length} operators and ${b.calls.length}`)
-  const calls = a.calls.map(({ name, args, results }, i) => {
-    const other = b.calls[i]!
+  const counts = tapes.map(({ calls }) => calls.length)
+  if (counts.some((count) => count !== counts[0])) disagree(`${counts.join(', ')} operators`)
+  const calls = first.calls.map(({ name, args, results }, i) => {
+    const all = tapes.map((tape) => tape.calls[i]!)
     const where = `operator ${i}, ${name}`
-    if (name !== other.name || `${results}` !== `${other.results}` || args.length !== other.args.length)
-      disagree(`${where} and ${other.name}`)
-    return { name, args: args.map((each, j) => argument(each, other.args[j]!, where)), results }
+    for (const other of all)
+      if (name !== other.name || `${results}` !== `${other.results}` || args.length !== other.args.length)
+        disagree(`${where} and ${other.name}`)
+    const general = (j: number) =>
+      argument(
+        all.map((each) => each.args[j]!),
+        where,
+      )
+    return { name, args: args.map((_, j) => general(j)), results }
   })
-  const tensors = a.tensors.map((x, i) => {
-    const y = b.tensors[i]
-    const where = `tensor ${i}${x.name === undefined ? '' : ` (${x.name})`}`
-    if (!y || x.dtype !== y.dtype || x.shape.length !== y.shape.length || x.name !== y.name)
-      return disagree(where)
-    const shape = x.shape.map((n, dim) => size(n, y.shape[dim]!, `dimension ${dim} of ${where}`))
-    const constant = x.values && commonConstant(x, y, () => disagree(`the values of ${where}`))
+  const tensors = first.tensors.map((x, i) => {
+    const all = tapes.map((tape) => tape.tensors[i])
     const { dtype, name } = x
+    const where = `tensor ${i}${name === undefined ? '' : ` (${name})`}`
+    const alike = all.filter(
+      (y): y is TapeTensor => y?.dtype === dtype && y.shape.length === x.shape.length && y.name === name,
+    )
+    if (alike.length !== all.length) return disagree(where)
+    const shape = x.shape.map((_, dim) =>
+      size(
+        alike.map((y) => y.shape[dim]!),
+        `dimension ${dim} of ${where}`,
+      ),
+    )
+    const constant = x.values && commonConstant(alike, () => disagree(`the values of ${where}`))
     return { dtype, shape, ...(constant && { constant }), ...(name !== undefined && { name }) }
   })
-  return { tensors, calls, inputs: a.inputs, outputs: a.outputs }
+  return { tensors, calls, inputs: first.inputs, outputs: first.outputs }
 }
 
-/** Both with one row along each dimension in which their shapes differ. */
+/** A tape in which constants that the first one has, too, are those of the first one. */
+function withoutCommon(tape: Tape, first: Tape): Tape {
+  const tensors = tape.tensors.map((x, i) => {
+    const same = first.tensors[i]?.values
+    return x.values && same && sameBytes(x.values, same) ? { ...x, values: same } : x
+  })
+  return { ...tape, tensors }
+}
+
+/** All with one row along each dimension in which their shapes differ. */
 function commonConstant(
-  a: TapeTensor,
-  b: TapeTensor,
+  all: readonly TapeTensor[],
   disagree: () => never,
 ): NonNullable<GeneralTensor['constant']> {
-  const once = a.shape.map((n, dim) => n !== b.shape[dim])
-  const one = firstRows(a, once, disagree)
-  const other = firstRows(b, once, disagree)
-  if (one !== other && !sameBytes(one, other)) disagree()
-  return { values: one, stored: a.shape.map((n, dim) => (once[dim] ? 1 : n)) }
+  const [first] = all as [TapeTensor]
+  const once = first.shape.map((n, dim) => all.some(({ shape }) => shape[dim] !== n))
+  const reduced = (x: TapeTensor) => (once.includes(true) ? firstRows(x, once, disagree) : x.values!)
+  const one = reduced(first)
+  for (const other of all.slice(1)) if (!sameBytes(one, reduced(other))) disagree()
+  return { values: one, stored: first.shape.map((n, dim) => (once[dim] ? 1 : n)) }
 }
 
 /** The values with dimensions `once` reduced to their first row. Calls `differ` when another row is not the same. */
@@ -124,4 +164,4 @@ function firstRows(x: TapeTensor, once: readonly boolean[], differ: () => never)
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
-const sameBytes = (a: ArrayBufferView, b: ArrayBufferView) => bytesOf(a).equals(bytesOf(b))
+const sameBytes = (a: ArrayBufferView, b: ArrayBufferView) => a === b || bytesOf(a).equals(bytesOf(b))

@@ -1,6 +1,6 @@
-/** Puts a graph together: names that nobody else has, constants that are written once, shapes that depend on the batch. */
+/** Puts a graph together: names that nobody else has, constants that are written once, sizes that the inputs say. */
+import { SherdError } from '../errors.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
-import type { Size } from './general-tape.ts'
 import {
   type Attribute,
   type Graph,
@@ -9,11 +9,12 @@ import {
   type ValueInfo,
   withoutDead,
 } from './graph.ts'
+import { type Size, type SymbolicSize, sizeName, symbolsIn } from './sizes.ts'
 
 /** A constant that is in the graph once a node takes it. */
 export interface Constant extends Omit<ValueInfo, 'name'> {
   readonly values: ArrayOf<DType> | Int8Array
-  /** As `shape`, with 1 where the shape has the batch: all rows are the same. */
+  /** As `shape`, with 1 where the shape has a symbol: all rows are the same. */
   readonly stored: readonly number[]
   /** The parameter that it is, or was made of. */
   readonly like?: string
@@ -48,19 +49,25 @@ export const integers = (values: readonly number[]): Constant => ({
 const vector = (n: number) => ({ type: 'int64' as const, shape: [n] })
 
 export interface BuilderOptions {
-  readonly input: ValueInfo
+  readonly inputs: readonly ValueInfo[]
   /** Their names, which nothing else gets. */
   readonly outputs: readonly string[]
   readonly opset: number
+  readonly sizeNames?: Graph['sizeNames']
 }
 
-export function graphBuilder({ input, outputs: reserved, opset }: BuilderOptions): GraphBuilder {
-  const taken = new Set([input.name, ...reserved])
+export function graphBuilder({
+  inputs: given,
+  outputs: reserved,
+  opset,
+  sizeNames = {},
+}: BuilderOptions): GraphBuilder {
+  const taken = new Set([...given.map(({ name }) => name), ...reserved])
   const nodes: Node[] = []
   const initializers: Initializer[] = []
   const values: ValueInfo[] = []
   const written = new Map<string | Constant, string>() // constants, small ones by their content
-  const shapes = new Map<string, ValueInfo>()
+  const shapes = new Map<string, ValueInfo>() // and lengths, by what they are
 
   const free = (like: string): string => {
     let name = like
@@ -90,9 +97,11 @@ export function graphBuilder({ input, outputs: reserved, opset }: BuilderOptions
       const fixed = shape.filter((size) => typeof size === 'number')
       if (fixed.length === shape.length) return integers(fixed)
       const key = JSON.stringify(shape)
-      const made = shapes.get(key) ?? sizesByBatch(shape)
-      shapes.set(key, made)
-      return made
+      return once(key, () =>
+        shape.length === 1
+          ? length(shape[0] as SymbolicSize)
+          : builder.node('Concat', shape.map(vectorOf), vector(shape.length), { axis: { int: 0 } }),
+      )
     },
     whole: (x) =>
       isConstant(x) && x.shape.some((size, dim) => size !== x.stored[dim])
@@ -103,16 +112,46 @@ export function graphBuilder({ input, outputs: reserved, opset }: BuilderOptions
         nodes.push({ op: 'Identity', inputs: [name], outputs: [as], attributes: {} })
         return { name: as, type, shape }
       })
-      return withoutDead({ ...{ name, opset, nodes, initializers, values }, inputs: [input], outputs: ends })
+      return withoutDead({
+        ...{ name, opset, nodes, initializers, values, sizeNames },
+        ...{ inputs: given, outputs: ends },
+      })
     },
   }
-  const sizesByBatch = (shape: readonly Size[]): ValueInfo => {
-    const batch = builder.node('Shape', [input], vector(1), { start: { int: 0 }, end: { int: 1 } })
-    const parts = shape.map((size) => {
-      if (typeof size === 'number') return integers([size])
-      return size.batch === 1 ? batch : builder.node('Mul', [batch, integers([size.batch])], vector(1))
-    })
-    return builder.node('Concat', parts, vector(parts.length), { axis: { int: 0 } })
+  const once = (key: string, make: () => ValueInfo): ValueInfo => {
+    const made = shapes.get(key) ?? make()
+    shapes.set(key, made)
+    return made
   }
+  const reckon = (op: string, a: Value, b: Value) => builder.node(op, [a, b], vector(1))
+  /** A symbol is read from the first input with a length that has no other in it. */
+  const symbol = (name: string): ValueInfo =>
+    once(name, () => {
+      for (const input of given)
+        for (const [dim, size] of input.shape.entries()) {
+          if (typeof size === 'number' || !(name in size)) continue
+          const { [name]: times = 0, '1': more = 0, ...others } = size
+          if (Object.keys(others).length > 0) continue
+          const bounds = { start: { int: dim }, end: { int: dim + 1 } }
+          const whole = builder.node('Shape', [input], vector(1), bounds)
+          const part = more === 0 ? whole : reckon('Sub', whole, integers([more]))
+          return times === 1 ? part : reckon('Div', part, integers([times]))
+        }
+      throw new SherdError('VALUE', `no input has a length that tells "${name}"`)
+    })
+  const product = (of: string, times: number): Value => {
+    const [first, ...rest] = symbolsIn(of)
+    if (first === undefined) return integers([times])
+    const all = rest.reduce((made, name) => reckon('Mul', made, symbol(name)), symbol(first))
+    return times === 1 ? all : reckon('Mul', all, integers([times]))
+  }
+  const length = (size: SymbolicSize): ValueInfo =>
+    once(sizeName(size), () => {
+      const [first, ...rest] = Object.entries(size)
+        .sort(([a], [b]) => (a === '1' ? 1 : b === '1' ? -1 : 0)) // so that the first is none of the constants
+        .map(([of, times]) => product(of, times))
+      return rest.reduce<Value>((sum, each) => reckon('Add', sum, each), first!) as ValueInfo
+    })
+  const vectorOf = (size: Size): Value => (typeof size === 'number' ? integers([size]) : length(size))
   return builder
 }

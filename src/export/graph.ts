@@ -1,5 +1,5 @@
 /** An ONNX graph as plain data: what its file holds, under our own names. `onnx-file.ts` writes it, `check-graph.ts` checks it. */
-import type { Size } from './general-tape.ts'
+import type { Size } from './sizes.ts'
 
 /** Element types that we write, with ONNX's numbers for them (TensorProto.DataType). */
 export const elementTypes = {
@@ -38,7 +38,6 @@ export interface Initializer {
 export interface ValueInfo {
   readonly name: string
   readonly type: ElementType
-  /** A multiple of the batch is the dimension "batch", or "batch*k". */
   readonly shape: readonly Size[]
 }
 
@@ -51,6 +50,8 @@ export interface Graph {
   readonly outputs: readonly ValueInfo[]
   /** Type and shape of every other value. */
   readonly values: readonly ValueInfo[]
+  /** What lengths are called in the file that are not called as `sizeName` does, by that name: `{ '15-kept': 'hidden' }`. */
+  readonly sizeNames?: Readonly<Record<string, string>>
 }
 
 export const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1)

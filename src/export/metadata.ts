@@ -1,12 +1,16 @@
 /** What an exported file tells of itself beside the graph. All values are texts; those with several parts are JSON. */
-import type { EncoderInput } from './encoder-graph.ts'
+import { type FormatRow, formats, type GraphName } from './formats.ts'
 import type { Metadata } from './metadata-in.ts'
+import type { PixelsInput } from './pixels-input.ts'
 
 export interface ExportFacts {
+  readonly graph: GraphName
+  /** Of the outputs of its format those that it has. */
+  readonly outputs: readonly string[]
   readonly version: string
   /** What `run/weights-metadata.ts` reads: the configuration and the statistics. */
   readonly weights: Metadata
-  readonly input: EncoderInput
+  readonly input: PixelsInput
   /** Names of the channels, in their order; null for images. */
   readonly bands: readonly string[] | null
   readonly classes: readonly string[] | null
@@ -23,30 +27,26 @@ const meanings = {
     'float32 values in the units of the files, NaN where there is no data; clipping, mean and standard deviation are applied in the graph',
 }
 
-const outputs = {
-  cls: '[B, D] the class token after the last norm',
-  mean: '[B, D] the mean of the tokens that hold data',
-  patches:
-    '[B, N, D] the tokens of the patches, row by row; of several groups and frames, group by group and in it frame by frame',
-}
-
 export const INPUT_KEY = 'sherd.input'
 export const FORMAT_KEY = 'sherd.format'
-/** Raised when a consumer of an older file must do something else. */
-export const FORMAT = 'sherd-encoder/1'
+export const OUTPUTS_KEY = 'sherd.outputs'
+export const CLASSES_KEY = 'sherd.classes'
+export const PRECISION_KEY = 'sherd.precision'
 
 export const exportMetadata = (facts: ExportFacts): Metadata => {
   const { values, shape } = facts.input
   const layout = shape.length === 4 ? 'B, T, C, H, W' : 'B, C, H, W'
   const { bands, classes, resolution } = facts
+  const { format, inputs, outputs }: FormatRow = formats[facts.graph]
   return {
-    [FORMAT_KEY]: FORMAT,
+    [FORMAT_KEY]: format,
     'sherd.version': facts.version,
-    'sherd.precision': facts.precision,
+    [PRECISION_KEY]: facts.precision,
     ...(facts.step !== null && { 'sherd.step': String(facts.step) }),
     ...facts.weights,
     [INPUT_KEY]: JSON.stringify({ layout, shape, values, meaning: meanings[values], bands, resolution }),
-    'sherd.outputs': JSON.stringify(outputs),
-    ...(classes && { 'sherd.classes': JSON.stringify(classes) }),
+    ...(Object.keys(inputs).length > 0 && { 'sherd.inputs': JSON.stringify(inputs) }),
+    [OUTPUTS_KEY]: JSON.stringify(Object.fromEntries(facts.outputs.map((name) => [name, outputs[name]]))),
+    ...(classes && { [CLASSES_KEY]: JSON.stringify(classes) }),
   }
 }

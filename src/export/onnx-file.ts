@@ -4,7 +4,6 @@
  */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
-import type { Size } from './general-tape.ts'
 import {
   type Attribute,
   elementTypes,
@@ -16,6 +15,7 @@ import {
 } from './graph.ts'
 import { type Metadata, MODEL, metadataIn } from './metadata-in.ts'
 import { byteLength, bytes, float, integer, message, type Parts, packed, text } from './protobuf.ts'
+import { type Size, sizeName } from './sizes.ts'
 
 /** What ONNX 1.12 writes for opset 17. */
 const IR_VERSION = 8
@@ -48,34 +48,31 @@ const initializer = ({ name, type, shape, values }: Initializer): Parts => [
   ...bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)),
 ]
 
-/** The name of a dimension that is known when the graph runs. */
-export const sizeName = ({ batch }: Exclude<Size, number>): string =>
-  batch === 1 ? 'batch' : `batch*${batch}`
-
-const dimension = (size: Size): Parts =>
-  typeof size === 'number' ? integer(1, size) : text(2, sizeName(size))
-
-const valueInfo = ({ name, type, shape }: ValueInfo): Parts => [
-  ...text(1, name),
-  ...message(
-    2,
-    message(1, [
-      ...integer(1, elementTypes[type].code),
-      ...message(
-        2,
-        shape.flatMap((size) => message(1, dimension(size))),
-      ),
-    ]),
-  ),
-]
+const valueInfo = ({ name, type, shape }: ValueInfo, sizeNames: Graph['sizeNames'] = {}): Parts => {
+  const dimension = (size: Size): Parts =>
+    typeof size === 'number' ? integer(1, size) : text(2, sizeNames[sizeName(size)] ?? sizeName(size))
+  return [
+    ...text(1, name),
+    ...message(
+      2,
+      message(1, [
+        ...integer(1, elementTypes[type].code),
+        ...message(
+          2,
+          shape.flatMap((size) => message(1, dimension(size))),
+        ),
+      ]),
+    ),
+  ]
+}
 
 const graphParts = (graph: Graph): Parts => [
   ...graph.nodes.flatMap((each) => message(GRAPH.node, node(each))),
   ...text(GRAPH.name, graph.name),
   ...graph.initializers.flatMap((each) => message(GRAPH.initializer, initializer(each))),
-  ...graph.inputs.flatMap((each) => message(GRAPH.input, valueInfo(each))),
-  ...graph.outputs.flatMap((each) => message(GRAPH.output, valueInfo(each))),
-  ...graph.values.flatMap((each) => message(GRAPH.value, valueInfo(each))),
+  ...graph.inputs.flatMap((each) => message(GRAPH.input, valueInfo(each, graph.sizeNames))),
+  ...graph.outputs.flatMap((each) => message(GRAPH.output, valueInfo(each, graph.sizeNames))),
+  ...graph.values.flatMap((each) => message(GRAPH.value, valueInfo(each, graph.sizeNames))),
 ]
 
 /** The bytes of a file. Throws `VALUE` when the format cannot hold so many. */

@@ -5,7 +5,6 @@
 import { SherdError } from '../errors.ts'
 import { dtypeName } from '../tensor/dtype.ts'
 import type { Plain } from '../tensor/record.ts'
-import type { Size } from './general-tape.ts'
 import type { ElementType } from './graph.ts'
 import { elementTypes } from './graph.ts'
 import {
@@ -17,8 +16,10 @@ import {
   type Value,
   type Wanted,
 } from './graph-builder.ts'
+import { addSizes, type Size, type SymbolicSize, sameSize } from './sizes.ts'
 
-export type OperatorArgument = Value | Exclude<Size, number> | Plain | readonly OperatorArgument[]
+/** `size`: a number that is known when the graph runs. */
+export type OperatorArgument = Value | { readonly size: SymbolicSize } | Plain | readonly OperatorArgument[]
 
 export interface Translation {
   readonly g: GraphBuilder
@@ -35,11 +36,11 @@ const unexpected = (what: string, got: unknown): never => {
 }
 const value = (x: OperatorArgument | undefined): Value => (isValue(x) ? x : unexpected('a tensor', x))
 const number = (x: OperatorArgument | undefined): number =>
-  typeof x === 'number' ? x : unexpected('a number that does not depend on the batch', x)
+  typeof x === 'number' ? x : unexpected('a number that does not depend on the sizes of the inputs', x)
 const numbers = (x: OperatorArgument | undefined): number[] =>
   Array.isArray(x) ? x.map(number) : unexpected('a list of numbers', x)
-const sizes = (x: OperatorArgument | undefined): readonly Size[] =>
-  Array.isArray(x) ? (x as readonly Size[]) : unexpected('a shape', x)
+const size = (x: OperatorArgument | undefined): Size =>
+  typeof x === 'object' && x !== null && 'size' in x ? x.size : number(x)
 
 const rank = (x: Value) => x.shape.length
 const axis = (x: Value, dim: OperatorArgument | undefined): number =>
@@ -51,9 +52,7 @@ const castTo = (type: ElementType) => ({ to: int(elementTypes[type].code) })
 const spreads = (x: Value, other: Value, { shape }: Wanted): boolean =>
   !isConstant(other) &&
   x.shape.every(
-    (size, i) =>
-      typeof size === 'number' ||
-      JSON.stringify(other.shape.at(i - rank(x))) === JSON.stringify(shape.at(i - rank(x))),
+    (size, i) => typeof size === 'number' || sameSize(other.shape.at(i - rank(x)), shape.at(i - rank(x))),
   )
 
 const binary =
@@ -126,19 +125,17 @@ const layerNorm: Row = ({ g, args: [x, shape, weight, bias, epsilon], wanted: [w
     [value(x), value(weight), value(bias)],
     { ...wanted!, like: nameOf(value(weight)) },
     {
-      axis: int(-sizes(shape).length),
+      axis: int(-numbers(shape).length),
       epsilon: { float: number(epsilon) },
     },
   )
 
-/** At most one size may depend on the batch: it is what is left. */
+/** A length that stays where it is is 0, another one of symbols is what is left: −1. With several of them, all are computed. */
 const reshape: Row = ({ g, args, wanted: [wanted] }) => {
-  const open = wanted!.shape.filter((size) => typeof size !== 'number')
-  const shape =
-    open.length > 1
-      ? g.sizes(wanted!.shape)
-      : integers(wanted!.shape.map((n) => (typeof n === 'number' ? n : -1)))
-  return g.node('Reshape', [g.whole(value(args[0])), shape], wanted!)
+  const x = g.whole(value(args[0]))
+  const short = wanted!.shape.map((n, i) => (typeof n === 'number' ? n : sameSize(n, x.shape[i]) ? 0 : -1))
+  const open = short.filter((n) => n === -1)
+  return g.node('Reshape', [x, open.length > 1 ? g.sizes(wanted!.shape) : integers(short)], wanted!)
 }
 
 const unbind: Row = ({ g, args, wanted }) => {
@@ -155,9 +152,23 @@ const unbind: Row = ({ g, args, wanted }) => {
 }
 
 const slice: Row = ({ g, args: [x, dim, start, length], wanted: [wanted] }) => {
-  const [from, count] = [number(start), number(length)]
-  const bounds = [integers([from]), integers([from + count]), integers([axis(value(x), dim)])]
-  return g.node('Slice', [value(x), ...bounds], wanted!)
+  const along = axis(value(x), dim)
+  const [from, to] = [size(start), addSizes(size(start), size(length))]
+  const isRest = typeof to !== 'number' && sameSize(to, value(x).shape[along])
+  const end = isRest ? integers([Number.MAX_SAFE_INTEGER]) : g.sizes([to])
+  return g.node('Slice', [g.whole(value(x)), g.sizes([from]), end, integers([along])], wanted!)
+}
+
+/** Indices in ascending order of the values, which must differ: the first result of a sort is not made. */
+const sort: Row = ({ g, args: [x, , dim, descending], wanted: [values, indices] }) => {
+  const along = axis(value(x), dim)
+  const attributes = { axis: int(along), largest: int(descending === true ? 1 : 0), sorted: int(1) }
+  return g.nodes(
+    'TopK',
+    [g.whole(value(x)), g.sizes([value(x).shape[along]!])],
+    [values!, indices!],
+    attributes,
+  )
 }
 
 const clamp: Row = ({ g, args: [x, low, high], wanted: [wanted] }) => {
@@ -271,6 +282,7 @@ export const operators: Readonly<Record<string, Row>> = {
   // Indices
   'aten::index_select': at('Gather'),
   'aten::gather': at('GatherElements'),
+  'aten::sort.stable': sort,
   // The same values
   'aten::to.dtype': cast,
   'aten::contiguous': same,

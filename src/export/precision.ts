@@ -6,12 +6,13 @@ import { quantizeProducts } from './quantize.ts'
 export interface Agreement {
   /** The largest absolute difference of any number. */
   readonly largest: number
-  /** The smallest cosine of an embedding (cls, mean) to LibTorch's. */
+  /** The smallest cosine of a vector (an embedding, a whole prediction) to LibTorch's. */
   readonly cosine: number
 }
 
 export interface PrecisionRow {
-  readonly file: string
+  /** What it adds to the name of a file. */
+  readonly suffix: string
   /** Of the float32 graph. */
   readonly convert: (graph: Graph) => Graph
   readonly mostDifference: number
@@ -20,10 +21,10 @@ export interface PrecisionRow {
 
 /** A new precision is one row. */
 export const precisions = {
-  fp32: { file: 'encoder.onnx', convert: (graph) => graph, mostDifference: 1e-4, leastCosine: 0.99999 },
-  fp16: { file: 'encoder-fp16.onnx', convert: halfWeights, mostDifference: 0.1, leastCosine: 0.999 },
+  fp32: { suffix: '', convert: (graph) => graph, mostDifference: 1e-4, leastCosine: 0.99999 },
+  fp16: { suffix: '-fp16', convert: halfWeights, mostDifference: 0.1, leastCosine: 0.999 },
   int8: {
-    file: 'encoder-int8.onnx',
+    suffix: '-int8',
     convert: quantizeProducts,
     mostDifference: Number.POSITIVE_INFINITY,
     leastCosine: 0.99,

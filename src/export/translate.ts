@@ -1,7 +1,8 @@
 /** A tape → an ONNX graph, call by call, by the table of operators. */
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
+import type { ArrayOf, DType } from '../tensor/dtype.ts'
 import type { GeneralArgument, GeneralTape } from './general-tape.ts'
-import { type ElementType, elementTypes, type Graph } from './graph.ts'
+import { type ElementType, elementTypes, type Graph, type ValueInfo } from './graph.ts'
 import { graphBuilder, isConstant, type Value } from './graph-builder.ts'
 import { type OperatorArgument, operators } from './operators.ts'
 
@@ -14,14 +15,28 @@ function elementType(dtype: string): ElementType {
   return dtype as ElementType
 }
 
+export interface TranslateOptions {
+  /** Inputs of the tape that are no inputs of the graph: their values are in it. */
+  readonly constants?: Readonly<Record<string, ArrayOf<DType>>>
+  readonly sizeNames?: Graph['sizeNames']
+}
+
 /** Throws `VALUE` for an operator that the table has no row for, naming it and its place. */
-export function translate(name: string, tape: GeneralTape): Graph {
-  const [[inputName, inputNumber], ...others] = Object.entries(tape.inputs) as [[string, number]]
-  if (others.length > 0) throw new SherdError('VALUE', 'A graph of several inputs is not written by sherd')
-  const given = tape.tensors[inputNumber]!
-  const input = { name: inputName, type: elementType(given.dtype), shape: given.shape }
-  const g = graphBuilder({ input, outputs: Object.keys(tape.outputs), opset: OPSET })
-  const values = new Map<number, Value>([[inputNumber, input]])
+export function translate(
+  name: string,
+  tape: GeneralTape,
+  { constants = {}, sizeNames = {} }: TranslateOptions = {},
+): Graph {
+  const values = new Map<number, Value>()
+  const inputs: ValueInfo[] = []
+  for (const [input, n] of Object.entries(tape.inputs)) {
+    const { dtype, shape } = tape.tensors[n]!
+    const info = { name: input, type: elementType(dtype), shape }
+    const fixed = constants[input]
+    if (!fixed) inputs.push(info)
+    values.set(n, fixed ? { ...info, like: input, values: fixed, stored: shape as readonly number[] } : info)
+  }
+  const g = graphBuilder({ inputs, outputs: Object.keys(tape.outputs), opset: OPSET, sizeNames })
 
   const known = (n: number): Value => {
     const found = values.get(n)

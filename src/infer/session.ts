@@ -7,19 +7,29 @@ export interface SessionOptions {
   readonly threads: number
 }
 
+/** Numbers row by row: float32, or int64. */
+export interface TensorData {
+  readonly values: Float32Array | BigInt64Array
+  readonly shape: readonly number[]
+}
+
 export interface Output {
   readonly shape: readonly number[]
   readonly values: Float32Array
 }
 
 export interface Session {
-  /** The outputs `wanted`, of samples [B, …] that lie in `values`. */
+  /** The outputs `wanted` of inputs by their names; of a graph with one input, of that alone. */
   run<Name extends string>(
-    input: { readonly values: Float32Array; readonly shape: readonly number[] },
+    inputs: TensorData | Readonly<Record<string, TensorData>>,
     wanted: readonly Name[],
   ): Promise<Record<Name, Output>>
   close(): Promise<void>
 }
+
+const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): inputs is TensorData =>
+  Array.isArray(inputs.shape)
+const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
 async function load(): Promise<typeof import('onnxruntime-node')> {
   try {
@@ -49,16 +59,18 @@ export async function openSession(path: string, { threads }: SessionOptions): Pr
   }
   const [input = 'pixels'] = session.inputNames
   return {
-    async run(given, wanted) {
-      const results = await session
-        .run({ [input]: new Tensor('float32', given.values, given.shape) }, wanted)
-        .catch((error: unknown) => {
-          throw new SherdError(
-            'TENSOR',
-            `${path} cannot be run on float32[${given.shape.join(', ')}]: ${messageOf(error)}`,
-            { cause: error },
-          )
+    async run(inputs, wanted) {
+      const given = isOne(inputs) ? { [input]: inputs } : inputs
+      const feeds = Object.entries(given).map(([name, data]) => {
+        const { values, shape } = data
+        return [name, new Tensor(typeName(data), values, shape)] as const
+      })
+      const results = await session.run(Object.fromEntries(feeds), wanted).catch((error: unknown) => {
+        const told = Object.values(given).map((data) => `${typeName(data)}[${data.shape.join(', ')}]`)
+        throw new SherdError('TENSOR', `${path} cannot be run on ${told.join(', ')}: ${messageOf(error)}`, {
+          cause: error,
         })
+      })
       const outputs = wanted.map((name) => {
         const { dims, data } = results[name]!
         return [name, { shape: dims, values: data as Float32Array }] as const

@@ -16,6 +16,7 @@ import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
 import { openPositions, type PositionOptions, type PositionWidths, rowsOf } from '../token/places.ts'
+import { take } from '../token/take.ts'
 import { checkDimensions, type Dimensions, gridOfModel } from './dimensions.ts'
 import { type EncodeOptions, encodeTokens } from './encoder.ts'
 import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './groups.ts'
@@ -152,8 +153,11 @@ export interface Backbone {
   readonly rows: readonly ParameterRow[]
   /** Throws `SHAPE` for images of another size. */
   cut(images: Images): CutViews
-  /** The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. */
-  encodeKept(cut: CutViews, kept: Tensor, weights: Weights): Tensor
+  /**
+   * The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. `embed`: which tokens are embedded, those that are
+   * kept or all, of which the kept ones are then picked. The numbers are the same; only with `all` does no shape depend on the mask.
+   */
+  encodeKept(cut: CutViews, kept: Tensor, weights: Weights, embed?: 'kept' | 'all'): Tensor
   /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
   encodeAll(
     images: Images,
@@ -195,12 +199,13 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },
-    encodeKept: (views, kept, weights) =>
-      encodeTokens(
-        () => placed(views, embedGroups(views.patches, kept, groups, weights), kept, weights),
-        weights,
-        d,
-      ),
+    encodeKept(views, kept, weights, embed = 'kept') {
+      const embedded = () =>
+        embed === 'all'
+          ? take(embedGroups(views.patches, null, groups, weights), kept)
+          : embedGroups(views.patches, kept, groups, weights)
+      return encodeTokens(() => placed(views, embedded(), kept, weights), weights, d)
+    },
     encodeAll: (images, weights, { only = null, ...options } = {}) =>
       scope(() => {
         const made = cut(images)

@@ -57,6 +57,8 @@ export interface BlocksOptions {
   readonly present?: Tensor
   /** Gives what a half of a block (0 attention, 1 mlp) adds to the tokens; see `drop-path.ts`. */
   readonly onChange?: (change: Tensor, block: number, half: 0 | 1) => Tensor
+  /** Looks at a block's attention [B, A, N, N] after the softmax (N − from rows in the last); freed when the block ends. */
+  readonly onAttention?: (probabilities: Tensor, block: number) => void
 }
 
 /**
@@ -70,7 +72,7 @@ export function applyBlocks(
   weights: Weights,
   norm: Weights | null,
   { depth, heads, layerNormEpsilon }: BlockDimensions,
-  { from = 0, shared, present, onChange = (change) => change }: BlocksOptions = {},
+  { from = 0, shared, present, onChange = (change) => change, onAttention }: BlocksOptions = {},
 ): Tensor {
   const normed = (x: Tensor, w: Weights) => layerNorm(x, pair(w), layerNormEpsilon)
   const addNorm = (x: Tensor, change: Tensor, w: Weights) =>
@@ -99,7 +101,8 @@ export function applyBlocks(
     stream = scope(() =>
       segment(stream, ([first, second]) => {
         const { x, qkv } = i === 0 ? enterFirst(w, first!, second) : enter(w, first!, second!)
-        const attended = selfAttention(qkv, heads, last ? from : 0, keyBias)
+        const observe = onAttention && ((probabilities: Tensor) => onAttention(probabilities, i))
+        const attended = selfAttention(qkv, heads, last ? from : 0, keyBias, observe)
         const mixed = onChange(applyLinear(attended, within(w, 'attn.proj')), i, 0)
         const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
         return [sum, onChange(applyMlp(normed, within(w, 'mlp')), i, 1)]

@@ -55,7 +55,7 @@ export interface EncoderInput {
   readonly positions: Tensor
 }
 
-export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'present'> {
+export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'onAttention' | 'present'> {
   /** Whether the final norm is applied; default true. */
   readonly norm?: boolean
 }

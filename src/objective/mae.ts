@@ -53,12 +53,14 @@ export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly scales?: ScalesTarget | null
   /** `satmae`: bands in the order in which the released code has them (`target/released.ts`). */
   readonly compat?: 'satmae' | null
+  /** Which tokens a prediction embeds, `kept` by default: see `Backbone.encodeKept`. */
+  readonly embed?: 'kept' | 'all'
   readonly device: Device
 }
 
 /** Throws `SHAPE` or `VALUE` when dimensions, groups or ratio do not fit. */
 export function mae(options: MaeOptions): Objective {
-  const { maskRatio, mask, normalizeTarget, scales = null, compat = null, device, ...given } = options
+  const { maskRatio, mask, normalizeTarget, scales = null, compat = null, embed, device, ...given } = options
   const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
   const { dimensions: d } = shape
   const backbone = openBackbone(shape, device)
@@ -149,7 +151,7 @@ export function mae(options: MaeOptions): Objective {
     predict: (weights, images, plan) =>
       scope(() => {
         const cut = backbone.cut(at(images))
-        const latent = backbone.encodeKept(cut, plan.kept, weights)
+        const latent = backbone.encodeKept(cut, plan.kept, weights, embed)
         const parts = everywhere(cut, latent, plan, weights)
         if (!compat) return { latent, prediction: inBandOrder(parts, groups, d) }
         const [B, L] = parts[0]!.shape as readonly [number, number]

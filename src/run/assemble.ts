@@ -2,7 +2,7 @@
 import { backboneOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import type { MachinePlan } from '../machine/plan.ts'
-import { mae } from '../objective/mae.ts'
+import { type MaeOptions, mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { LoaderOptions } from '../prepare/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
@@ -10,23 +10,27 @@ import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
 
-type ObjectiveFactory = (config: Config, device: Device) => Objective
+type ObjectiveFactory = (config: Config, device: Device, options: Pick<MaeOptions, 'embed'>) => Objective
 
 /** The objectives by name: a new one is one row. */
 const objectives = {
-  mae: (config, device) => {
+  mae: (config, device, options) => {
     const { mask, target, model } = config
     const { scales, scalesWidth: width } = target
     return mae({
       ...{ ...backboneOf(config), maskRatio: mask.ratio, mask, device, compat: model.compat },
       ...{ normalizeTarget: target.normalize, statistics: target.statistics },
       scales: scales && { scales, width },
+      ...options,
     })
   },
 } satisfies Record<Config['objective'], ObjectiveFactory>
 
-export const objectiveOf = (config: Config, device: Device): Objective =>
-  objectives[config.objective](config, device)
+export const objectiveOf = (
+  config: Config,
+  device: Device,
+  options: Pick<MaeOptions, 'embed'> = {},
+): Objective => objectives[config.objective](config, device, options)
 
 // ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }

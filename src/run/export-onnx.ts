@@ -1,22 +1,29 @@
-/** An encoder as ONNX files, each of which has shown that it computes the same before it gets its name. */
-import { readFileSync, renameSync, rmSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+/** A model as ONNX files, each of which has shown that it computes the same before it gets its name. */
+import { renameSync, rmSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 import { checkGraph } from '../export/check-graph.ts'
-import { encoderGraph, encoderInput } from '../export/encoder-graph.ts'
+import { formats, type GraphName } from '../export/formats.ts'
+import { type GraphOptions, graphs, type ModelParts } from '../export/graphs.ts'
 import { exportMetadata } from '../export/metadata.ts'
 import { onnxParts, writeParts } from '../export/onnx-file.ts'
+import { pixelsInput } from '../export/pixels-input.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from '../export/precision.ts'
-import { packageRoot } from '../package-root.ts'
 import type { OpenedEncoder } from './encoder.ts'
+import { sherdVersion } from './exported-model.ts'
 import { makeFolder } from './folder.ts'
 import { type Proof, type ProofSamples, proofSamples, proveOnnx } from './prove-onnx.ts'
 import { weightsMetadata } from './weights-metadata.ts'
 
-export interface ExportOptions {
+/** An encoder that was opened, with the other parts of its model that are wanted. */
+export type OpenedModel = OpenedEncoder & Omit<ModelParts, keyof OpenedEncoder | 'rasters'>
+
+export interface ExportOptions extends GraphOptions {
   /** On the CPU. */
-  readonly encoder: OpenedEncoder
+  readonly model: OpenedModel
   readonly out: string
+  /** By default the encoder. */
+  readonly graphs?: readonly GraphName[]
   readonly precisions: readonly ExportPrecision[]
   /** A folder of real images to compare with, besides random ones. */
   readonly images?: string | undefined
@@ -24,6 +31,7 @@ export interface ExportOptions {
 
 export interface Exported extends Proof {
   readonly file: string
+  readonly graph: GraphName
   readonly precision: ExportPrecision
   readonly bytes: number
 }
@@ -31,40 +39,48 @@ export interface Exported extends Proof {
 /** The names of a model's bands, of those that it is given; null for images. */
 const bandsOf = ({ config, bands }: OpenedEncoder) => bands ?? config.data.bands
 
-/** Writes a file for each precision, and gives it when it is proved. Throws `VALUE` for what cannot be exported or does not agree. */
+/**
+ * Writes each graph in each precision, and gives a file when it is proved. Throws `VALUE` for what cannot be exported or does not
+ * agree.
+ */
 export async function* exportOnnx({
-  encoder,
+  model: opened,
   out,
+  graphs: names = ['encoder'],
+  precisions: wanted,
   images,
   ...options
 }: ExportOptions): AsyncGenerator<Exported> {
-  const own = { ...encoder, precision: 'float32' as const, rasters: encoder.config.data.bands !== null }
-  if (encoder.statistics.mean.length !== encoder.dimensions.channels)
+  const model = { ...opened, precision: 'float32' as const, rasters: opened.config.data.bands !== null }
+  if (model.statistics.mean.length !== model.dimensions.channels)
     throw new SherdError(
       'USAGE',
       'What the bands are normalised by is in no file here: give --images, a folder of rasters to measure it on.',
     )
-  const graph = encoderGraph(own)
-  makeFolder(out)
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
-    version: string
-  }
-  const samples = await proofSamples(own, images)
-  for (const precision of options.precisions) {
-    const { file, convert, ...bounds }: PrecisionRow = precisions[precision]
-    const converted = convert(graph)
-    checkGraph(converted)
-    const metadata = exportMetadata({
-      ...{ version, precision, weights: weightsMetadata(encoder), input: encoderInput(own) },
-      ...{ bands: bandsOf(encoder), classes: null, resolution: encoder.shape.referenceResolution },
-      step: encoder.origin.step,
-    })
-    const path = resolve(out, file)
-    const proof = await whole(path, async (draft) => {
-      writeParts(draft, onnxParts(converted, metadata, version))
-      return proved(draft, own, samples, { ...bounds, precision })
-    })
-    yield { file: path, precision, bytes: statSync(path).size, ...proof }
+  const version = sherdVersion()
+  let samples: ProofSamples[] | undefined
+  for (const graph of names) {
+    const recorded = graphs[graph].graph(model, options)
+    makeFolder(out)
+    samples ??= await proofSamples(model, images)
+    for (const precision of wanted) {
+      const { suffix, convert, ...bounds }: PrecisionRow = precisions[precision]
+      const converted = convert(recorded)
+      checkGraph(converted)
+      const metadata = exportMetadata({
+        ...{ version, graph, precision, weights: weightsMetadata(model), input: pixelsInput(model) },
+        ...{ bands: bandsOf(model), classes: null, resolution: model.shape.referenceResolution },
+        ...{ step: model.origin.step, outputs: converted.outputs.map(({ name }) => name) },
+      })
+      const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)
+      const proof = await whole(path, async (draft) => {
+        writeParts(draft, onnxParts(converted, metadata, version))
+        const made = await proveOnnx(draft, { graph, model, options, samples: samples! })
+        checkProof(made, bounds, `${precision} graph of the ${graph}`)
+        return made
+      })
+      yield { file: path, graph, precision, bytes: statSync(path).size, ...proof }
+    }
   }
 }
 
@@ -82,21 +98,17 @@ async function whole<T>(path: string, make: (draft: string) => Promise<T>): Prom
   }
 }
 
-async function proved(
-  path: string,
-  encoder: OpenedEncoder,
-  samples: readonly ProofSamples[],
-  bounds: Omit<PrecisionRow, 'file' | 'convert'> & { readonly precision: ExportPrecision },
-): Promise<Proof> {
-  const proof = await proveOnnx(path, encoder, samples)
-  const { mostDifference, leastCosine, precision } = bounds
-  for (const { samples: kind, largest, cosine } of proof.comparisons)
+function checkProof(
+  { comparisons }: Proof,
+  { mostDifference, leastCosine }: Omit<PrecisionRow, 'suffix' | 'convert'>,
+  what: string,
+): void {
+  for (const { samples, largest, cosine } of comparisons)
     if (!(largest <= mostDifference && cosine >= leastCosine))
       throw new SherdError(
         'VALUE',
-        `The ${precision} graph does not agree with LibTorch on ${kind === 'random' ? 'random samples' : 'the images'}: ` +
+        `The ${what} does not agree with LibTorch on ${samples === 'random' ? 'random samples' : 'the images'}: ` +
           `the largest difference is ${largest.toExponential(2)} (at most ${mostDifference}), the smallest cosine ${cosine.toFixed(5)} (at least ${leastCosine}). ` +
           'No file was written.',
       )
-  return proof
 }

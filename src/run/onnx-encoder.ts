@@ -1,14 +1,8 @@
-/** An exported encoder to use: its file says how samples are read, and ONNX Runtime computes. Nothing here needs LibTorch. */
-import { resolve } from 'node:path'
-import { z } from 'zod'
+/** The features of an exported encoder. Nothing here needs LibTorch. */
 import { backboneOf } from '../config/resolve.ts'
-import type { Config } from '../config/schema.ts'
-import { messageOf, SherdError } from '../errors.ts'
+import { SherdError } from '../errors.ts'
 import { gatherFeatures } from '../evaluate/features.ts'
-import { FORMAT, FORMAT_KEY, INPUT_KEY } from '../export/metadata.ts'
-import { readMetadata } from '../export/onnx-file.ts'
 import { samplesOf } from '../infer/pixels.ts'
-import { openSession, type Session } from '../infer/session.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
 import type { Pixels } from '../prepare/normalize.ts'
@@ -16,50 +10,19 @@ import type { SkippedFile } from '../prepare/skipped.ts'
 import { inferenceOptions } from './assemble.ts'
 import { openFor } from './encoder.ts'
 import { type FolderFeatures, inferenceBatch, type Progress } from './features.ts'
-import { readWeightsMetadata } from './weights-metadata.ts'
+import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
-export interface OnnxEncoder {
-  readonly session: Session
-  readonly config: Config
-  /** The bands that it takes; null for images. */
-  readonly bands: readonly string[] | null
-  /** Metres a pixel that its positions are for; null when they do not matter. */
-  readonly resolution: number | null
-  readonly origin: { readonly path: string; readonly step: number | null }
-}
+export type OnnxEncoder = OnnxModel
 
-const inputSchema = z.object({
-  shape: z.array(z.number().int().positive()),
-  bands: z.array(z.string()).nullable(),
-  resolution: z.number().positive().nullable(),
-})
-
-/** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
-export async function openOnnxEncoder(path: string, { threads = coreCount() } = {}): Promise<OnnxEncoder> {
-  const metadata = readMetadata(path)
-  const format = metadata[FORMAT_KEY]
-  if (format !== FORMAT)
-    throw new SherdError(
-      'CHECKPOINT',
-      `${path} does not say how images are read for it: expected a file of "sherd export onnx" (${FORMAT}), got ${format ?? 'one without metadata of sherd'}.`,
-    )
-  const origin = readWeightsMetadata(path, metadata)
-  if (!origin) throw new SherdError('CHECKPOINT', `${path} has lost the configuration of its model.`)
-  try {
-    const input = inputSchema.parse(JSON.parse(metadata[INPUT_KEY] ?? 'null'))
-    const step = metadata['sherd.step']
-    return {
-      ...{ config: origin.config, bands: input.bands, resolution: input.resolution },
-      origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
-      session: await openSession(path, { threads }),
-    }
-  } catch (error) {
-    if (error instanceof SherdError) throw error
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
-    throw new SherdError('CHECKPOINT', `${path}: its metadata "${INPUT_KEY}" cannot be understood: ${why}`, {
-      cause: error,
-    })
-  }
+/** Throws `CHECKPOINT` for a file that is not an encoder of `sherd export onnx`. */
+export async function openOnnxEncoder(path: string, options: OnnxOptions = {}): Promise<OnnxEncoder> {
+  const model = await openOnnxModel(path, options)
+  if (model.graph === 'encoder') return model
+  await model.session.close()
+  throw new SherdError(
+    'CHECKPOINT',
+    `${path} holds the graph of the ${model.graph}, and features are made by that of an encoder: export it with --graphs encoder.`,
+  )
 }
 
 /** Positions of a scaled model are in the graph, for one resolution. */

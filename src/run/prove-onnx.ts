@@ -1,6 +1,8 @@
 /** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
-import { type FrozenEncoder, tokensOf } from '../evaluate/features.ts'
-import { outputNames } from '../export/encoder-graph.ts'
+import type { FrozenEncoder } from '../evaluate/features.ts'
+import type { GraphName } from '../export/formats.ts'
+import { type GraphOptions, graphs, type ModelParts } from '../export/graphs.ts'
+import { inputName } from '../export/pixels-input.ts'
 import type { Agreement } from '../export/precision.ts'
 import { samplesOf } from '../infer/pixels.ts'
 import { openSession, type Session } from '../infer/session.ts'
@@ -9,11 +11,7 @@ import { imagesInOrder } from '../prepare/in-order.ts'
 import { type Pixels, pickSamples } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { subsetOf } from '../source/subset.ts'
-import { narrow } from '../tensor/ops.ts'
-import { scope } from '../tensor/scope.ts'
-import { toFloats } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
-import { pool } from '../token/pool.ts'
 import { inferenceOptions } from './assemble.ts'
 import { type OpenedEncoder, openFor } from './encoder.ts'
 
@@ -90,19 +88,12 @@ export async function proofSamples(encoder: OpenedEncoder, images?: string): Pro
   return [{ kind: 'random', batches: random }, ...real]
 }
 
-/** What LibTorch makes of samples, by the names of the outputs. */
-function reference(encoder: FrozenEncoder): (pixels: Pixels) => Record<string, Float32Array> {
-  const tokens = tokensOf(encoder)
-  return (pixels) =>
-    scope(() => {
-      const made = tokens(pixels)
-      const count = made.tokens.shape[1]!
-      return {
-        cls: toFloats(pool.cls(made.tokens)),
-        mean: toFloats(pool.mean(made.tokens, made.present)),
-        patches: toFloats(narrow(made.tokens, 1, 1, count - 1)),
-      }
-    })
+/** What is compared. */
+export interface ProofSubject {
+  readonly graph: GraphName
+  readonly model: OpenedEncoder & ModelParts
+  readonly options: GraphOptions
+  readonly samples: readonly ProofSamples[]
 }
 
 /** The smallest cosine of two rows of the same number. */
@@ -132,35 +123,41 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
   return largest
 }
 
-async function compare(session: Session, encoder: FrozenEncoder, samples: ProofSamples): Promise<Comparison> {
-  const expected = reference(encoder)
-  const { width } = encoder.dimensions
+async function compare(
+  session: Session,
+  { graph, model, options }: Omit<ProofSubject, 'samples'>,
+  samples: ProofSamples,
+): Promise<Comparison> {
+  const { outputs, more, reference, vectors } = graphs[graph]
+  const names = outputs(options)
+  const expected = reference(model, names)
+  const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
-  for (const batch of samples.batches) {
-    const made = await session.run(samplesOf(batch), outputNames)
-    const right = expected(batch)
-    for (const name of outputNames) {
-      worst.largest = Math.max(worst.largest, largestDifference(made[name].values, right[name]!))
-      if (name !== 'patches')
-        worst.cosine = Math.min(worst.cosine, smallestCosine(made[name].values, right[name]!, width))
+  for (const [i, batch] of samples.batches.entries()) {
+    const others = more(model, batch.shape[0], i)
+    const made = await session.run({ [inputName]: samplesOf(batch), ...others }, names)
+    const right = expected(batch, others)
+    for (const name of names) {
+      const [a, b] = [made[name]!.values, right[name]!]
+      worst.largest = Math.max(worst.largest, largestDifference(a, b))
+      const width = widths[name]
+      if (width !== undefined) worst.cosine = Math.min(worst.cosine, smallestCosine(a, b, width))
     }
   }
   const batches = samples.batches.map(({ shape }) => shape[0])
   return { samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches, ...worst }
 }
 
-async function race(session: Session, encoder: OpenedEncoder): Promise<Proof['speed']> {
-  const batch = batchFor(encoder)
-  const pixels = randomSamples(encoder, batch)
-  const input = samplesOf(pixels)
-  const tokens = tokensOf(encoder)
+async function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
+  const { more, reference, timed } = graphs[graph]
+  const batch = batchFor(model)
+  const pixels = randomSamples(model, batch)
+  const others = more(model, batch, 0)
+  const input = { [inputName]: samplesOf(pixels), ...others }
+  const compute = reference(model, timed)
   const sides = {
-    onnx: () => session.run(input, ['cls', 'mean']),
-    libtorch: async () =>
-      scope(() => {
-        const made = tokens(pixels)
-        return [toFloats(pool.cls(made.tokens)), toFloats(pool.mean(made.tokens, made.present))].length
-      }),
+    onnx: () => session.run(input, timed),
+    libtorch: async () => compute(pixels, others),
   }
   const seconds = { onnx: [] as number[], libtorch: [] as number[] }
   for (let round = 0; round <= ROUNDS; round++)
@@ -174,16 +171,12 @@ async function race(session: Session, encoder: OpenedEncoder): Promise<Proof['sp
 }
 
 /** Compares the file with LibTorch, and times both. */
-export async function proveOnnx(
-  path: string,
-  encoder: OpenedEncoder,
-  samples: readonly ProofSamples[],
-): Promise<Proof> {
-  const session = await openSession(path, { threads: encoder.machine.threads })
+export async function proveOnnx(path: string, subject: ProofSubject): Promise<Proof> {
+  const session = await openSession(path, { threads: subject.model.machine.threads })
   try {
     const comparisons: Comparison[] = []
-    for (const each of samples) comparisons.push(await compare(session, encoder, each))
-    return { comparisons, speed: await race(session, encoder) }
+    for (const each of subject.samples) comparisons.push(await compare(session, subject, each))
+    return { comparisons, speed: await race(session, subject) }
   } finally {
     await session.close()
   }

@@ -101,16 +101,24 @@ export function addLayerNorm(
 
 /**
  * softmax(q kᵀ / √d) v for qkv [B, N, 3·D], which holds q, k and v of `heads` heads in this order. Only the results of the
- * tokens from `from` on: [B, N − from, D]. `keyBias` [B, 1, 1, N] is added to the scores; the kernel has none, so it is composed.
+ * tokens from `from` on: [B, N − from, D]. `keyBias` [B, 1, 1, N] is added to the scores, and `observe` is
+ * given the softmax [B, A, N − from, N]; the kernel has neither, so it is composed.
  */
-export function selfAttention(qkv: Tensor, heads: number, from = 0, keyBias?: Tensor): Tensor {
+export function selfAttention(
+  qkv: Tensor,
+  heads: number,
+  from = 0,
+  keyBias?: Tensor,
+  observe?: (probabilities: Tensor) => void,
+): Tensor {
   const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
   const D = width / 3
   const d = D / heads
   const whole = d % 2 === 0 || productType(qkv.device) === 'float32' // the kernel takes bfloat16 in pairs
-  if (whole && !keyBias && hasKernels(qkv.device)) return call('sherd::attention', qkv, heads, from)
+  if (whole && !keyBias && !observe && hasKernels(qkv.device))
+    return call('sherd::attention', qkv, heads, from)
   const apart = permute(reshape(qkv, [B, N, 3, heads, d]), [2, 0, 3, 1, 4])
   const [q, k, v] = unbind(apart, 0) as [Tensor, Tensor, Tensor] // each [B, A, N, d]
   const asked = from === 0 ? q : narrow(q, 2, from, N - from)
-  return reshape(permute(attention(asked, k, v, keyBias), [0, 2, 1, 3]), [B, N - from, D])
+  return reshape(permute(attention(asked, k, v, keyBias, observe), [0, 2, 1, 3]), [B, N - from, D])
 }

@@ -5,7 +5,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'
-import { argsort, narrow, ones, scatterValue, toDevice } from '../tensor/ops.ts'
+import { argsort, cat, narrow, ones, scatterValue, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
@@ -35,6 +35,10 @@ export function planFromNoise(noise: Tensor, kept: number): MaskPlan {
     }
   })
 }
+
+/** The plan that sees the patches `kept` [B, K] and rebuilds `hidden` [B, M], int64: together every patch once. */
+export const planFromIndices = (kept: Tensor, hidden: Tensor): MaskPlan =>
+  scope(() => ({ kept, hidden, restore: argsort(cat([kept, hidden], 1), 1) }))
 
 /**
  * The plan of a mask that the user drew: `mask[b][n]` true (or 1) hides patch n of image b. Every row must hide the same

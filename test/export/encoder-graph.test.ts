@@ -1,7 +1,8 @@
 // Exported encoders against LibTorch, with batches of sizes that they were not recorded with.
 import { describe, expect, it } from 'vitest'
 import { tokensOf } from '../../src/evaluate/features.ts'
-import { type ExportedEncoder, encoderGraph, encoderInput } from '../../src/export/encoder-graph.ts'
+import { encoderGraph } from '../../src/export/encoder-graph.ts'
+import { type ExportedEncoder, pixelsInput } from '../../src/export/pixels-input.ts'
 import { samplesOf } from '../../src/infer/pixels.ts'
 import { type BackboneShape, backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
@@ -9,42 +10,16 @@ import { narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { pool } from '../../src/token/pool.ts'
-import { stirredParameters, tiny } from '../model/tiny-model.ts'
+import { tiny } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
-import { expectClose, product, wave } from '../tolerance.ts'
+import { expectClose, product } from '../tolerance.ts'
+import { bytes, encoderOf, range, rasters } from './make-encoder.ts'
 import { runGraph } from './run-graph.ts'
-
-const plain = { only: null, channels: null, device: 'cpu', precision: 'float32', rasters: false } as const
-
-function encoderOf(shape: BackboneShape, over: Partial<ExportedEncoder> = {}): ExportedEncoder {
-  const { channels } = shape.dimensions
-  const parameters = stirredParameters({ rows: backboneRows(shape) })
-  const statistics = {
-    mean: wave(channels, 1).map((x) => 0.4 + x / 10),
-    std: wave(channels, 2).map((x) => 0.2 + x / 20),
-  }
-  return { ...plain, shape, dimensions: shape.dimensions, parameters, statistics, ...over }
-}
-
-const bytes = (B: number, [H, W]: readonly [number, number], C: number): Pixels => ({
-  pixels: Uint8Array.from(wave(B * H * W * C), (x) => 128 + 127 * x),
-  shape: [B, H, W, C],
-})
-
-/** Values in which every third number or so of some frames is missing. */
-function rasters(B: number, { dimensions, frames }: BackboneShape, channels: number): Pixels {
-  const [H, W] = dimensions.imageSize
-  const values = Float32Array.from(wave(B * frames * channels * H * W), (x, i) =>
-    i % 50 < 9 ? Number.NaN : 10 + 5 * x,
-  )
-  const facts = new Float64Array(B * (1 + frames)).fill(Number.NaN)
-  return { pixels: new Uint8Array(values.buffer), shape: [B, H, W, channels], rasters: { frames, facts } }
-}
 
 async function expectSame(encoder: ExportedEncoder, pixels: Pixels): Promise<void> {
   const graph = encoderGraph(encoder)
   const { values, shape } = samplesOf(pixels)
-  expect(shape.slice(1)).toEqual(encoderInput(encoder).shape)
+  expect(shape.slice(1)).toEqual(pixelsInput(encoder).shape)
   const made = await runGraph(graph, values, shape)
   scope(() => {
     const { tokens, present } = tokensOf(encoder)(pixels)
@@ -57,7 +32,6 @@ async function expectSame(encoder: ExportedEncoder, pixels: Pixels): Promise<voi
   })
 }
 
-const range = { mean: [10, 9, 11, 10], std: [3, 2, 4, 3] }
 const bandSeries: BackboneShape = { ...series, time: null }
 
 describe('an exported encoder computes what LibTorch does', () => {

@@ -1,4 +1,4 @@
-// Every row of the table against LibTorch: recorded with batches of two and three, run with five.
+// Every row of the table against LibTorch: recorded with batches of two, three and four, run with five.
 import { describe, expect, it } from 'vitest'
 import { generalTape } from '../../src/export/general-tape.ts'
 import { operators } from '../../src/export/operators.ts'
@@ -115,6 +115,18 @@ const rows: Record<string, Row> = {
     uses: ['gather'],
     body: (x) => ops.gather(x, 1, ops.expand(integers([2, 0], [1, 2, 1]), [batch(x), 2, 4])),
   },
+  'sort, read by its indices': {
+    uses: ['sort.stable', 'gather'],
+    body: (x) => ops.gather(x, 1, ops.argsort(x, 1)),
+  },
+  'narrow by the batch': {
+    uses: ['narrow'],
+    body: (x) => ops.narrow(ops.reshape(x, [batch(x) * 3, 4]), 0, batch(x), batch(x) + 1),
+  },
+  'narrow from the batch to the end': {
+    uses: ['narrow'],
+    body: (x) => ops.narrow(ops.reshape(x, [batch(x) * 3, 4]), 0, batch(x), batch(x) * 2),
+  },
   'a cast to the same type': {
     uses: ['to.dtype'],
     body: (x) => ops.add(call('to.dtype', x, dtypeCode('float32')), 1),
@@ -131,14 +143,17 @@ const rows: Record<string, Row> = {
 
 const input = (B: number, values: Row['values'] = wave) => tensor(values(B * 12), [B, 3, 4])
 
-function recorded({ body, values }: Row, B: number) {
-  const x = input(B, values)
-  return { tape: record({ inputs: { x }, named: new Map() }, () => ({ y: body(x) })), batch: B }
-}
+const recorded = ({ body, values }: Row) =>
+  generalTape({ batch: [2, 3, 4] }, ({ batch = 0 }) =>
+    scope(() => {
+      const x = input(batch, values)
+      return record({ inputs: { x }, named: new Map() }, () => ({ y: body(x) }))
+    }),
+  )
 
 describe('the operators', () => {
   it.each(Object.entries(rows))('%s', async (_, each) => {
-    const tape = scope(() => generalTape(recorded(each, 2), recorded(each, 3)))
+    const tape = recorded(each)
     for (const name of each.uses) expect(tape.calls.map((made) => made.name)).toContain(`aten::${name}`)
 
     const graph = translate('test', tape)
@@ -171,7 +186,7 @@ describe('the operators', () => {
 
   it('that are in no row are named, with their place', () => {
     const each: Row = { uses: [], body: (x) => call('sin', ops.add(x, 1)) }
-    const tape = scope(() => generalTape(recorded(each, 2), recorded(each, 3)))
+    const tape = recorded(each)
     expect(() => translate('test', tape)).toThrow('Cannot export operator 2 of 2, aten::sin')
   })
 })

@@ -7,7 +7,7 @@ import { afterAll } from 'vitest'
 import { checkGraph } from '../../src/export/check-graph.ts'
 import type { Graph } from '../../src/export/graph.ts'
 import { onnxParts, writeParts } from '../../src/export/onnx-file.ts'
-import { type Output, openSession } from '../../src/infer/session.ts'
+import { type Output, openSession, type TensorData } from '../../src/infer/session.ts'
 
 const folders: string[] = []
 afterAll(() => {
@@ -21,11 +21,14 @@ export async function workFolder(): Promise<string> {
   return dir
 }
 
+/** The outputs of a graph that is sound and has one input. */
+export const runGraph = (graph: Graph, values: ArrayLike<number>, shape: readonly number[]) =>
+  runGraphOn(graph, { [graph.inputs[0]!.name]: { values: Float32Array.from(values), shape } })
+
 /** The outputs of a graph that is sound. */
-export async function runGraph(
+export async function runGraphOn(
   graph: Graph,
-  values: ArrayLike<number>,
-  shape: readonly number[],
+  inputs: Readonly<Record<string, TensorData>>,
 ): Promise<Record<string, Output>> {
   checkGraph(graph)
   const path = join(await workFolder(), 'graph.onnx')
@@ -33,7 +36,7 @@ export async function runGraph(
   const session = await openSession(path, { threads: 1 })
   try {
     const names = graph.outputs.map(({ name }) => name)
-    return await session.run({ values: Float32Array.from(values), shape }, names)
+    return await session.run(inputs, names)
   } finally {
     await session.close()
   }

@@ -18,11 +18,11 @@ it('a file that does not agree with LibTorch is not left behind', async () => {
 
   const exporting = async () => {
     const files: Exported[] = []
-    for await (const file of exportOnnx({ encoder: { ...encoder, parameters }, out, precisions: ['fp32'] }))
+    for await (const file of exportOnnx({ model: { ...encoder, parameters }, out, precisions: ['fp32'] }))
       files.push(file)
   }
   await expect(exporting()).rejects.toThrow(
-    'The fp32 graph does not agree with LibTorch on random samples: the largest difference is NaN',
+    'The fp32 graph of the encoder does not agree with LibTorch on random samples: the largest difference is NaN',
   )
   expect(readdirSync(out)).toEqual([])
 })
@@ -45,7 +45,7 @@ it('an exported encoder of bands embeds rasters as the model does, and refuses t
   const statistics = { mean: [900, 950, 2000], std: [500, 600, 1000] }
   const encoder = openEncoder({ model: 'random', config, statistics, device: 'cpu' })
   const files: string[] = []
-  for await (const { file } of exportOnnx({ encoder, out, precisions: ['fp32'], images: dir }))
+  for await (const { file } of exportOnnx({ model: encoder, out, precisions: ['fp32'], images: dir }))
     files.push(file)
 
   const exported = await openOnnxEncoder(files[0]!)

@@ -1,0 +1,70 @@
+/**
+ * A masked autoencoder as a graph from pixels and a mask to the prediction of every patch, recorded from the objective that trains it.
+ * The mask is two lists of token numbers, so that its ratio is free, and hidden pixels do not reach the encoder here either.
+ */
+import { SherdError } from '../errors.ts'
+import { layoutOf } from '../model/backbone.ts'
+import { type Parameters, weightsOf } from '../model/parameters.ts'
+import type { Objective } from '../objective/objective.ts'
+import { narrow, reshape } from '../tensor/ops.ts'
+import { record, type Tape } from '../tensor/record.ts'
+import { scope } from '../tensor/scope.ts'
+import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { layoutTokens } from '../token/layout.ts'
+import { planFromIndices } from '../token/mask.ts'
+import { generalTape } from './general-tape.ts'
+import type { Graph } from './graph.ts'
+import { blankPixels, checkExportable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import { sizeName } from './sizes.ts'
+import { translate } from './translate.ts'
+
+/** The rest of a model whose encoder is known. */
+export interface Autoencoder {
+  readonly objective: Objective
+  /** The same with `embed: 'all'`, whose shapes do not depend on which tokens are kept. */
+  readonly recorded: Objective
+  /** Of encoder and decoder. */
+  readonly parameters: Parameters
+}
+
+/** The graph, for every batch and every number of kept tokens. Throws `VALUE` for what cannot be exported. */
+export function autoencoderGraph(encoder: ExportedEncoder, autoencoder: Autoencoder): Graph {
+  checkExportable(encoder)
+  if (encoder.channels)
+    throw new SherdError('VALUE', 'An autoencoder is exported with all of its bands: leave --bands out.')
+  const N = layoutTokens(layoutOf(encoder.shape))
+  if (N < 4) throw new SherdError('VALUE', `A model of ${N} tokens has too few of them to be recorded.`)
+  const tape = generalTape({ batch: [2, 3, 5], kept: [1, 2, 3] }, ({ batch, kept }) =>
+    recordAutoencoder(encoder, autoencoder, N, { batch: batch!, kept: kept! }),
+  )
+  return translate('autoencoder', tape, { sizeNames: { [sizeName({ '1': N, kept: -1 })]: 'hidden' } })
+}
+
+function recordAutoencoder(
+  encoder: ExportedEncoder,
+  { recorded, parameters }: Autoencoder,
+  N: number,
+  { batch: B, kept: K }: { batch: number; kept: number },
+): Tape {
+  return scope(() => {
+    const pixels = blankPixels(encoder, B)
+    const order = reshape(
+      fromArray(
+        BigInt64Array.from({ length: B * N }, (_, i) => BigInt(i % N)),
+        [B * N],
+        'int64',
+      ),
+      [B, N],
+    )
+    const inputs = {
+      [inputName]: pixels,
+      kept: narrow(order, 1, 0, K),
+      hidden: narrow(order, 1, K, N - K),
+    } satisfies Record<string, Tensor>
+    return record({ inputs, named: parameters }, () => {
+      const plan = planFromIndices(inputs.kept!, inputs.hidden!)
+      const { prediction } = recorded.predict(weightsOf(parameters), imagesOf(encoder, pixels), plan)
+      return { prediction }
+    })
+  })
+}

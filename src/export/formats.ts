@@ -1,0 +1,45 @@
+/** What kinds of files there are, as far as those who read them need to know it. Nothing here needs a file system or LibTorch. */
+
+export interface FormatRow {
+  /** Raised when a consumer of an older file must do something else. */
+  readonly format: string
+  /** The name of the file, without what the precision adds and `.onnx`. */
+  readonly stem: string
+  /** What is put in beside the pixels. */
+  readonly inputs: Readonly<Record<string, string>>
+  /** What comes out. */
+  readonly outputs: Readonly<Record<string, string>>
+}
+
+/** A new graph is one row here, and one in `graphs.ts`. */
+export const formats = {
+  encoder: {
+    ...{ format: 'sherd-encoder/1', stem: 'encoder', inputs: {} },
+    outputs: {
+      cls: '[B, D] the class token after the last norm',
+      mean: '[B, D] the mean of the tokens that hold data',
+      patches:
+        '[B, N, D] the tokens of the patches, row by row; of several groups and frames, group by group and in it frame by frame',
+      attention:
+        '[B, L, A, 1 + N] of each of L blocks and A heads: how the cls token shares its attention out among cls and the patches; sums to 1',
+    },
+  },
+  autoencoder: {
+    ...{ format: 'sherd-autoencoder/1', stem: 'autoencoder' },
+    inputs: {
+      kept: 'int64 [B, K] the numbers of the tokens that are seen, which must hold data',
+      hidden: 'int64 [B, N − K] the numbers of all other tokens, in any order',
+    },
+    outputs: {
+      prediction:
+        '[B, T · L, P·P·C] every patch, frame by frame in image order; in it the pixels row by row, channels last; in the space of the target',
+    },
+  },
+} as const satisfies Record<string, FormatRow>
+
+export type GraphName = keyof typeof formats
+export const graphNames = Object.keys(formats) as GraphName[]
+
+/** Which graph a file holds, by what its metadata say; null for a format that this version does not know. */
+export const graphOfFormat = (format: string | undefined): GraphName | null =>
+  graphNames.find((name) => formats[name].format === format) ?? null

@@ -1,0 +1,127 @@
+/** The graphs that a model can be exported as: how each is recorded, and what LibTorch makes of the same input. */
+import { SherdError } from '../errors.ts'
+import { imagesFor, tokensOf } from '../evaluate/features.ts'
+import { withClsAttention } from '../model/attention-rows.ts'
+import { layoutOf } from '../model/backbone.ts'
+import { weightsOf } from '../model/parameters.ts'
+import type { Pixels } from '../prepare/normalize.ts'
+import { draws } from '../random/draws.ts'
+import { noGrad } from '../tensor/context.ts'
+import { narrow } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { layoutTokens } from '../token/layout.ts'
+import { planFromIndices } from '../token/mask.ts'
+import { pool } from '../token/pool.ts'
+import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
+import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
+import type { GraphName } from './formats.ts'
+import type { Graph } from './graph.ts'
+import type { ExportedEncoder } from './pixels-input.ts'
+
+/** A model with the parts that it has. */
+export interface ModelParts extends ExportedEncoder {
+  /** Absent where there are no weights of a decoder. */
+  readonly autoencoder?: Autoencoder | undefined
+}
+
+export type GraphOptions = EncoderGraphOptions
+
+/** Token numbers [B, n]. */
+export interface Indices {
+  readonly values: BigInt64Array
+  readonly shape: readonly number[]
+}
+export type MoreInputs = Readonly<Record<string, Indices>>
+
+export interface GraphRow {
+  /** Throws `VALUE` for what cannot be exported. */
+  readonly graph: (model: ModelParts, options: GraphOptions) => Graph
+  /** Its outputs. */
+  readonly outputs: (options: GraphOptions) => readonly string[]
+  /** What it gets beside the pixels when it is compared: the i-th of several batches, of B samples. */
+  readonly more: (model: ModelParts, B: number, i: number) => MoreInputs
+  /** What LibTorch makes of the same, with the kernels that training and evaluation use. */
+  readonly reference: (
+    model: ModelParts,
+    wanted: readonly string[],
+  ) => (pixels: Pixels, more: MoreInputs) => Record<string, Float32Array>
+  /** The outputs that are compared by the cosine of vectors, too, and how many numbers a vector has. */
+  readonly vectors: (model: ModelParts) => Readonly<Record<string, number>>
+  /** The outputs that are wanted of a model in use, and that are timed. */
+  readonly timed: readonly string[]
+}
+
+const encoderRow: GraphRow = {
+  graph: encoderGraph,
+  outputs: encoderOutputs,
+  more: () => ({}),
+  reference: (model, wanted) => (pixels) =>
+    scope(() => {
+      const encode = (more = {}) => tokensOf(model, more)(pixels)
+      const { made, ...maps } = wanted.includes('attention') ? withClsAttention(encode) : { made: encode() }
+      const { tokens, present } = made
+      const makers: Record<string, () => Tensor> = {
+        cls: () => pool.cls(tokens),
+        mean: () => pool.mean(tokens, present),
+        patches: () => narrow(tokens, 1, 1, tokens.shape[1]! - 1),
+        ...('attention' in maps && { attention: () => maps.attention }),
+      }
+      return Object.fromEntries(wanted.map((name) => [name, toFloats(makers[name]!())]))
+    }),
+  vectors: ({ dimensions: { width } }) => ({ cls: width, mean: width }),
+  timed: ['cls', 'mean'],
+}
+
+const RATIOS = [0.75, 0.5, 0.9, 0.25]
+
+const autoencoderOf = ({ autoencoder }: ModelParts): Autoencoder => {
+  if (!autoencoder)
+    throw new SherdError(
+      'VALUE',
+      'There are no weights of a decoder: an autoencoder is exported from a run of pretraining, a checkpoint of it, or a file that has both.',
+    )
+  return autoencoder
+}
+
+const autoencoderRow: GraphRow = {
+  graph: (model) => autoencoderGraph(model, autoencoderOf(model)),
+  outputs: () => ['prediction'],
+  more({ shape }, B, i) {
+    const N = layoutTokens(layoutOf(shape))
+    const K = Math.min(N - 1, Math.max(1, Math.round(N * (1 - RATIOS[i % RATIOS.length]!))))
+    const { uniform } = draws({ seed: 0, stream: 'export/masks', epoch: B, index: i })
+    const orders = Array.from({ length: B }, () =>
+      Array.from({ length: N }, (_, n) => [uniform(), BigInt(n)] as const)
+        .sort(([a], [b]) => a - b)
+        .map(([, n]) => n),
+    )
+    const part = (from: number, to: number): Indices => ({
+      values: BigInt64Array.from(orders.flatMap((order) => order.slice(from, to))),
+      shape: [B, to - from],
+    })
+    return { kept: part(0, K), hidden: part(K, N) }
+  },
+  reference: (model) => (pixels, more) =>
+    noGrad(() =>
+      scope(() => {
+        const { objective, parameters } = autoencoderOf(model)
+        const [kept, hidden] = [more.kept!, more.hidden!].map(({ values, shape }) =>
+          fromArray(values, shape, 'int64'),
+        ) as [Tensor, Tensor]
+        const plan = planFromIndices(kept, hidden)
+        const { prediction } = objective.predict(weightsOf(parameters), imagesFor(model, pixels), plan)
+        return { prediction: toFloats(prediction) }
+      }),
+    ),
+  vectors: ({ dimensions: { imageSize, channels }, shape: { frames } }) => ({
+    prediction: frames * channels * imageSize[0] * imageSize[1],
+  }),
+  timed: ['prediction'],
+}
+
+/** A new graph is one row here, and one in `formats.ts`. */
+export const graphs: Readonly<Record<GraphName, GraphRow>> = {
+  encoder: encoderRow,
+  autoencoder: autoencoderRow,
+}

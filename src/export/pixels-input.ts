@@ -1,0 +1,56 @@
+/** The input that all graphs have: pixels as the files have them. What makes them a model's images is in the graph. */
+import { SherdError } from '../errors.ts'
+import { type FrozenEncoder, readImages } from '../evaluate/features.ts'
+import { normalizeBytes, normalizeValues } from '../prepare/normalize.ts'
+import type { Images } from '../prepare/views.ts'
+import { permute, reshape } from '../tensor/ops.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+
+export const inputName = 'pixels'
+
+/** `rasters`: whether its samples are rasters, as its configuration says. */
+export type ExportedEncoder = FrozenEncoder & { readonly rasters: boolean }
+
+/** What a graph is told of its pixels. */
+export interface PixelsInput {
+  /** The values are those of the files: bytes 0 … 255, or a raster's units with NaN where there is no data. */
+  readonly values: 'bytes' | 'units'
+  /** Without the batch: [C, H, W], or [T, C, H, W] of several frames. */
+  readonly shape: readonly number[]
+}
+
+export function pixelsInput({ shape, channels, rasters }: ExportedEncoder): PixelsInput {
+  const { dimensions, frames } = shape
+  const image = [channels?.length ?? dimensions.channels, ...dimensions.imageSize]
+  return { values: rasters ? 'units' : 'bytes', shape: frames === 1 ? image : [frames, ...image] }
+}
+
+/** Throws `VALUE` for models whose positions depend on what pixels do not tell. */
+export function checkExportable({ shape, device }: ExportedEncoder): void {
+  if (shape.time && shape.time.fields.length > 0)
+    throw new SherdError(
+      'VALUE',
+      `A model that is told dates (model.time ${shape.time.fields.join(', ')}) has other positions for each sample, and is not exported yet.`,
+    )
+  if (device !== 'cpu')
+    throw new SherdError('VALUE', `A model is recorded on the CPU, and this one is on ${device}`)
+}
+
+/** Pixels to record with. Of rasters one is missing, so that the way of missing data is taken. Called inside a scope. */
+export function blankPixels(encoder: ExportedEncoder, batch: number): Tensor {
+  const { shape } = pixelsInput(encoder)
+  const values = new Float32Array(batch * shape.reduce((a, b) => a * b, 1))
+  if (encoder.rasters) values[0] = Number.NaN
+  return tensor(values, [batch, ...shape])
+}
+
+/** Pixels [B, C, H, W] or [B, T, C, H, W] as the images of the model. Called inside a scope. */
+export function imagesOf(encoder: ExportedEncoder, pixels: Tensor): Images {
+  const { frames } = encoder.shape
+  const [B] = pixels.shape as readonly [number]
+  return readImages(encoder, (own) => {
+    if (!encoder.rasters) return permute(normalizeBytes(permute(pixels, [0, 2, 3, 1]), own), [0, 3, 1, 2])
+    const known = normalizeValues(reshape(pixels, [B, frames, ...pixels.shape.slice(-3)]), own)
+    return { ...known, times: null, resolution: null }
+  })
+}

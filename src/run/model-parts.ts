@@ -1,0 +1,40 @@
+/** What of a model lies behind its encoder, from the same weights: opened only when it is asked for. */
+import { readSafetensors } from '../checkpoint/safetensors.ts'
+import { SherdError } from '../errors.ts'
+import type { Autoencoder } from '../export/autoencoder-graph.ts'
+import type { GraphName } from '../export/formats.ts'
+import { initialParameters, loadParameters } from '../model/parameters.ts'
+import { scope } from '../tensor/scope.ts'
+import { objectiveOf } from './assemble.ts'
+import { type EncoderRequest, findWeights, type OpenedEncoder, openEncoder } from './encoder.ts'
+import type { OpenedModel } from './export-onnx.ts'
+
+/** An encoder, and the parts that graphs of the model need. Throws as `openEncoder` does, and `USAGE` where a part is not there. */
+export function openModel(request: EncoderRequest, graphs: readonly GraphName[]): OpenedModel {
+  const encoder = openEncoder(request)
+  return graphs.includes('autoencoder')
+    ? { ...encoder, autoencoder: openAutoencoder(encoder, request) }
+    : encoder
+}
+
+/** The autoencoder around an encoder that was opened for `request`. Throws `USAGE` where there are no weights of a decoder. */
+function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest): Autoencoder {
+  const { config, device } = encoder
+  const { weights } = findWeights(request)
+  const objective = objectiveOf(config, device)
+  const recorded = objectiveOf(config, device, { embed: 'all' })
+  const rows = objective.rows.filter(({ name }) => !encoder.parameters.has(name))
+  const rest = weights
+    ? scope(() => {
+        const { tensors } = readSafetensors(weights)
+        if (!tensors.has('decoder_embed.weight'))
+          throw new SherdError(
+            'USAGE',
+            `${weights} has no decoder (decoder_embed.weight …): an autoencoder is exported from a run of pretraining, a checkpoint of it, or weights of both halves.`,
+          )
+        const wanted = new Set(rows.map(({ name }) => name))
+        return loadParameters(rows, new Map([...tensors].filter(([name]) => wanted.has(name))), device)
+      })
+    : initialParameters(rows, { seed: request.seed ?? config.train.seed, device })
+  return { objective, recorded, parameters: new Map([...encoder.parameters, ...rest]) }
+}

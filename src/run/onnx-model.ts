@@ -1,0 +1,82 @@
+/** An exported file to use: it says what it computes and how samples are read for it, and ONNX Runtime computes. Needs no LibTorch. */
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import type { Config } from '../config/schema.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { formats, type GraphName, graphNames, graphOfFormat } from '../export/formats.ts'
+import { CLASSES_KEY, FORMAT_KEY, INPUT_KEY, OUTPUTS_KEY, PRECISION_KEY } from '../export/metadata.ts'
+import { readMetadata } from '../export/onnx-file.ts'
+import { openSession, type Session } from '../infer/session.ts'
+import { coreCount } from '../machine/hardware.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { readWeightsMetadata } from './weights-metadata.ts'
+
+export interface OnnxModel {
+  readonly graph: GraphName
+  readonly session: Session
+  readonly config: Config
+  /** What the graph normalises pixels by. */
+  readonly statistics: ChannelStatistics
+  /** Of the pixels without the batch: [C, H, W], or [T, C, H, W] of several frames. */
+  readonly shape: readonly number[]
+  /** The bands that it takes; null for images. */
+  readonly bands: readonly string[] | null
+  /** In the order of its logits; null where it has none. */
+  readonly classes: readonly string[] | null
+  /** Metres a pixel that its positions are for; null when they do not matter. */
+  readonly resolution: number | null
+  /** The names of what it gives. */
+  readonly outputs: readonly string[]
+  readonly precision: string
+  readonly origin: { readonly path: string; readonly step: number | null }
+}
+
+export interface OnnxOptions {
+  /** Of one operator; by default all cores. */
+  readonly threads?: number
+}
+
+const inputSchema = z.object({
+  shape: z.array(z.number().int().positive()),
+  bands: z.array(z.string()).nullable(),
+  resolution: z.number().positive().nullable(),
+})
+const classesSchema = z.array(z.string()).min(1).nullable()
+const outputsSchema = z.record(z.string(), z.string())
+
+/** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
+export async function openOnnxModel(
+  path: string,
+  { threads = coreCount() }: OnnxOptions = {},
+): Promise<OnnxModel> {
+  const metadata = readMetadata(path)
+  const format = metadata[FORMAT_KEY]
+  const graph = graphOfFormat(format)
+  if (!graph)
+    throw new SherdError(
+      'CHECKPOINT',
+      `${path} does not say how images are read for it: expected a file of "sherd export onnx" (${graphNames.map((name) => formats[name].format).join(', ')}), got ${format ?? 'one without metadata of sherd'}.`,
+    )
+  const origin = readWeightsMetadata(path, metadata)
+  if (!origin) throw new SherdError('CHECKPOINT', `${path} has lost the configuration of its model.`)
+  const parsed = <T>(key: string, schema: z.ZodType<T>): T => {
+    try {
+      return schema.parse(JSON.parse(metadata[key] ?? 'null'))
+    } catch (error) {
+      const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+      throw new SherdError('CHECKPOINT', `${path}: its metadata "${key}" cannot be understood: ${why}`, {
+        cause: error,
+      })
+    }
+  }
+  const input = parsed(INPUT_KEY, inputSchema)
+  const step = metadata['sherd.step']
+  return {
+    ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
+    classes: parsed(CLASSES_KEY, classesSchema),
+    outputs: Object.keys(parsed(OUTPUTS_KEY, outputsSchema)),
+    precision: metadata[PRECISION_KEY] ?? 'fp32',
+    origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
+    session: await openSession(path, { threads }),
+  }
+}
