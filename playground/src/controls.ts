@@ -3,7 +3,7 @@ import { type DesignName, designNames, designs, isPainted } from './mask-designs
 import { fillFacts, fillSelect, page } from './page.ts'
 import type { Settings, Statistics } from './settings.ts'
 import type { View } from './view.ts'
-import { megabytes, share } from './words.ts'
+import { megabytes, share, sizeWords } from './words.ts'
 
 export interface ControlOptions {
   /** `done` false: it is still moving. */
@@ -59,10 +59,10 @@ export function showModel({ opened, facts }: View): void {
   if (!opened || !facts) return
   const files = Object.values(opened.models)
   const { size, channels, step, precision } = facts
-  page.modelName.textContent = `${facts.name}, ${size.width} × ${size.height} pixels`
+  page.modelName.textContent = `${facts.name}, ${sizeWords(size)}`
   fillFacts(page.modelFacts, [
     ['Files', files.map(({ file, bytes }) => `${file} (${megabytes(bytes)})`).join(', ')],
-    ['Pixels', `${size.width} × ${size.height}, ${channels === 3 ? 'RGB' : 'grey'}`],
+    ['Pixels', `${sizeWords(size)}, ${channels === 3 ? 'RGB' : 'grey'}`],
     ['Patches', `${facts.grid.h} × ${facts.grid.w} of ${facts.patchSize} × ${facts.patchSize}`],
     ['Step', step === null ? 'not told' : step.toLocaleString('en')],
     ['Precision', precision],

@@ -20,7 +20,7 @@ import { defaults, formatSettings, parseSettings, type Settings } from './settin
 import { fromBytes } from './surface.ts'
 import { begin, follow, redo, undo } from './undo.ts'
 import type { Picture, View } from './view.ts'
-import { decibels, fixed, megabytes } from './words.ts'
+import { decibels, fixed, megabytes, sizeWords } from './words.ts'
 
 const engine = startEngine()
 let view: View = {
@@ -45,12 +45,17 @@ page.alertClose.addEventListener('click', () => {
 })
 
 let speaking: ReturnType<typeof setTimeout> | undefined
-/** Said when nothing else happens for a moment, so that a moving slider is not read out at every step. */
-function say(text: string, wait = 600): void {
+
+/** Said at once. */
+function say(text: string): void {
   clearTimeout(speaking)
-  speaking = setTimeout(() => {
-    page.status.textContent = text
-  }, wait)
+  page.status.textContent = text
+}
+
+/** Said when nothing else happens for a moment, so that a moving slider is not read out at every step. */
+function sayLater(text: string): void {
+  clearTimeout(speaking)
+  speaking = setTimeout(() => say(text), 600)
 }
 
 function draw(): void {
@@ -148,7 +153,7 @@ function finish(made: NonNullable<View['made']>): void {
   const rebuilt = rebuild(made.bytes, made, facts, view.settings.statistics)
   show({ made, rebuilt })
   const kept = made.hidden.filter((flag) => flag === 0).length
-  say(
+  sayLater(
     `Rebuilt from ${kept} of ${made.hidden.length} patches. PSNR ${decibels(rebuilt.psnr)}, SSIM ${fixed(rebuilt.ssim, 3)}.`,
   )
 }
@@ -196,10 +201,10 @@ async function prepare(): Promise<void> {
 }
 
 function aboutSize(original: Size, { width, height }: Size): string {
-  const made = `${width} × ${height} pixels`
+  const made = sizeWords({ width, height })
   if (original.width === width && original.height === height) return made
   const whole = original.width * height === original.height * width
-  return `${made}, ${whole ? 'made of' : 'the centre of'} ${original.width} × ${original.height}`
+  return `${made}, ${whole ? 'made of' : 'the centre of'} ${sizeWords(original)}`
 }
 
 async function sampleFile(scene: SceneName, side: number): Promise<Blob> {
@@ -251,7 +256,7 @@ function useModels(opened: Opened): void {
   page.model.open = false
   showModel(view)
   showAttentionChoices(view)
-  say(`Model ${facts.name} is open.`, 0)
+  say(`Model ${facts.name} is open.`)
   apply(settings)
   void prepare()
 }
@@ -292,7 +297,7 @@ const painting = listenToPainting({
     paintHidden(hidden, done)
   },
   moved: () => draw(),
-  say: (text) => say(text, 0),
+  say,
   undo: () => travel(undo),
   redo: () => travel(redo),
 })
@@ -338,7 +343,7 @@ page.save.addEventListener('click', async () => {
 page.link.addEventListener('click', async () => {
   try {
     await navigator.clipboard.writeText(location.href)
-    say('The link is copied. It holds the settings, not the picture.', 0)
+    say('The link is copied. It holds the settings, not the picture.')
     page.link.textContent = 'Copied'
   } catch {
     page.link.textContent = 'Copy the address'

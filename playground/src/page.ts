@@ -66,6 +66,7 @@ export const page = {
   errorScroll: any('error-scroll'),
   errorTable: find('error-table', HTMLTableElement),
   attention: canvas('attention'),
+  attentionLow: any('attention-low'),
   attentionHigh: any('attention-high'),
   attentionCaption: any('attention-caption'),
   block: select('block'),

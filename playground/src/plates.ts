@@ -129,11 +129,15 @@ export function drawAttention(canvas: HTMLCanvasElement, { view, facts, inks, ph
   const head = page.head.value === 'mean' ? null : Number(page.head.value)
   const { shares, own } = attentionMap(view.attention, Number(page.block.value), head)
   const most = largest(shares)!
+  const least = Math.min(...shares)
   const surface = surfaceOf(canvas, { size: facts.size, inks })
   surface.context.filter = 'grayscale(1)'
   drawPixels(surface, photo)
   surface.context.filter = 'none'
-  fillPatches(surface, facts.grid, (patch) => css(heat(shares[patch]! / most.value, isDark()), 0.7))
+  fillPatches(surface, facts.grid, (patch) =>
+    css(heat((shares[patch]! - least) / (most.value - least || 1), isDark()), 0.78),
+  )
+  page.attentionLow.textContent = share(least)
   page.attentionHigh.textContent = share(most.value)
   const text = `${share(1 - own)} goes to patches, most to ${placeOf(facts.grid, most.at)}; ${share(own)} stays with the token itself.`
   page.attentionCaption.textContent = text
@@ -222,6 +226,7 @@ export function drawPlates(view: View, cursor: number | null, left: number): voi
   page.rebuiltCaption.textContent = why.rebuilt ?? rebuiltText(view)
   if (why.attention) {
     page.attentionCaption.textContent = why.attention
+    page.attentionLow.textContent = ''
     page.attentionHigh.textContent = ''
   }
   fillErrorTable(view)

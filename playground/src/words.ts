@@ -1,5 +1,6 @@
 /** Numbers and choices in words, for captions, for pictures and for those who hear them. */
 import type { StatisticsUsed } from '../../src/picture/patch-statistics.ts'
+import type { Size } from '../../src/prepare/crop.ts'
 import type { Grid } from '../../src/token/grid.ts'
 
 /** The same words as on the pictures of `sherd reconstruct`. */
@@ -15,9 +16,12 @@ export const decibels = (psnr: number): string =>
 export const fixed = (value: number, digits: number): string =>
   Number.isFinite(value) ? value.toFixed(digits) : '–'
 
-export const share = (value: number): string => `${Number((100 * value).toFixed(1))} %`
+export const share = (value: number): string => `${Number((100 * value).toFixed(1))}\u00a0%`
 
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`
+
+// No-break spaces keep a size together.
+export const sizeWords = ({ width, height }: Size): string => `${width}\u00a0×\u00a0${height}\u00a0pixels`
 
 export const placeOf = ({ w }: Grid, patch: number): string =>
   `row ${Math.floor(patch / w) + 1}, column ${(patch % w) + 1}`

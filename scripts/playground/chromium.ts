@@ -20,8 +20,8 @@ export function findChromium(): string | null {
   return candidates.find(isThere) ?? null
 }
 
-/** Starts it with a fresh profile. It talks to nobody by itself. */
-export const launchChromium = (executablePath: string): Promise<Browser> =>
+/** Starts it with a fresh profile. It talks to nobody by itself. `flags`: further ones. */
+export const launchChromium = (executablePath: string, flags: readonly string[] = []): Promise<Browser> =>
   chromium.launch({
     executablePath,
     headless: true,
@@ -29,5 +29,6 @@ export const launchChromium = (executablePath: string): Promise<Browser> =>
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), // its sandbox refuses root
       ...['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
       ...['--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
+      ...flags,
     ],
   })
