@@ -1,10 +1,33 @@
 /** Builds the playground into dist/playground. Addresses are relative: it works in any folder of any web server. */
 import { fileURLToPath } from 'node:url'
-import { defaultClientConditions, defineConfig } from 'vite'
+import { defaultClientConditions, defineConfig, type Plugin } from 'vite'
+
+/** What the built page may load: its own files, WebAssembly, and models from where its address says. */
+const policy = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self' blob:",
+  "connect-src 'self' http: https: blob:",
+  "img-src 'self' data: blob:",
+  "form-action 'none'",
+  "base-uri 'none'",
+].join('; ')
+
+const contentSecurityPolicy: Plugin = {
+  name: 'content-security-policy',
+  apply: 'build', // the development server needs scripts and styles of its own
+  transformIndexHtml: () => [
+    {
+      ...{ tag: 'meta', injectTo: 'head-prepend' },
+      attrs: { 'http-equiv': 'Content-Security-Policy', content: policy },
+    },
+  ],
+}
 
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
+  plugins: [contentSecurityPolicy],
   // The runtime's own script stays a file of its own: its threads start from it.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   build: {

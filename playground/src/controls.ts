@@ -80,5 +80,5 @@ export function showAttentionChoices({ attention }: View): void {
   if (page.block.options.length !== attention.blocks)
     fillSelect(page.block, count(attention.blocks), String(attention.blocks - 1))
   if (page.head.options.length !== attention.heads + 1)
-    fillSelect(page.head, [{ value: 'mean', label: 'mean of all' }, ...count(attention.heads)], 'mean')
+    fillSelect(page.head, [{ value: 'mean', label: 'mean' }, ...count(attention.heads)], 'mean')
 }

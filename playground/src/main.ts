@@ -58,8 +58,15 @@ function sayLater(text: string): void {
   speaking = setTimeout(() => say(text), 600)
 }
 
+let frame = 0
+
+/** Once before the next frame, however much has happened until then. */
 function draw(): void {
-  drawPlates(view, painting.cursor(), page.compare.valueAsNumber / 100)
+  if (frame !== 0) return
+  frame = requestAnimationFrame(() => {
+    frame = 0
+    drawPlates(view, painting.cursor(), page.compare.valueAsNumber / 100)
+  })
 }
 
 function show(change: Partial<View>): void {
@@ -90,10 +97,13 @@ function apply(settings: Settings): void {
   else if (view.made) finish(view.made)
 }
 
+/** What undo cares about. */
+const maskPart = (settings: Settings) => formatSettings({ ...settings, statistics: defaults.statistics })
+
 /** `done`: a step that can be undone, and that the address gets. */
 function change(settings: Settings, done: boolean): void {
   if (done) {
-    history = follow(history, settings)
+    if (maskPart(settings) !== maskPart(history.now)) history = follow(history, settings)
     globalThis.history.replaceState(null, '', `#${formatSettings(settings)}`)
   }
   apply(settings)

@@ -32,22 +32,21 @@ export function namedSources(page: string): ModelSource[] | null {
   })
 }
 
-/** All file names that end as an autoencoder's or encoder's does, wherever they are in what a server lists. */
-function listedFiles(listing: unknown): string[] {
-  if (typeof listing === 'string') return /\.onnx$/.test(listing) ? [listing] : []
-  if (typeof listing !== 'object' || listing === null) return []
-  return Object.values(listing).flatMap(listedFiles)
+/** Of what `GET v1/model` of `sherd serve` answers, what is read here. */
+interface Listing {
+  readonly models?: readonly { readonly graph?: unknown; readonly url?: unknown }[]
 }
 
-/** The sources in what `GET v1/model` answers. */
+/** The sources that a server lists; none where the answer is another one. */
 export function servedSources(page: string, listing: unknown): ModelSource[] {
-  const files = [...new Set(listedFiles(listing).map((file) => file.split('/').at(-1)!))]
+  const models = (listing as Listing | null)?.models
+  if (!Array.isArray(models)) return []
   return graphs.flatMap((graph) => {
-    const urls = endings
-      .map((ending) => `${graph}${ending}`)
-      .filter((file) => files.includes(file))
-      .map((file) => new URL(`models/${file}`, page).href)
-    return urls.length > 0 ? [{ urls, required: true }] : []
+    const url: unknown = models.find((model) => model?.graph === graph)?.url
+    // Relative to the page, which may lie in a folder of another server that passes requests on.
+    return typeof url === 'string'
+      ? [{ urls: [new URL(url.replace(/^\/+/, ''), page).href], required: true }]
+      : []
   })
 }
 

@@ -242,16 +242,17 @@ const origins = {
 
 const rebuiltText = ({ rebuilt }: View): string => (rebuilt ? origins[rebuilt.statistics] : '')
 
-function fillNumbers({ rebuilt, made, mask }: View, isMissing: boolean): void {
-  if (isMissing || !rebuilt || !made || !mask) {
+function fillNumbers({ rebuilt, made }: View, isMissing: boolean): void {
+  if (isMissing || !rebuilt || !made) {
     fillFacts(page.numbers, [])
     return
   }
+  const kept = made.hidden.filter((flag) => flag === 0).length // of the run that is shown, not of one that goes on
   fillFacts(page.numbers, [
     ['PSNR', decibels(rebuilt.psnr)],
     ['SSIM', fixed(rebuilt.ssim, 3)],
     ['Loss', fixed(rebuilt.loss, 4)],
-    ['Patches seen', `${mask.kept.length} of ${mask.kept.length + mask.hidden.length}`],
+    ['Patches seen', `${kept} of ${made.hidden.length}`],
     ['Run', `${made.milliseconds.toFixed(made.milliseconds < 10 ? 1 : 0)} ms`],
   ])
 }

@@ -124,12 +124,22 @@ async function visit(address: string, options: BrowserContextOptions = {}, url =
 const plain = (text: string) => text.replaceAll('\u00a0', ' ')
 
 /** What the page says in the element with this id. */
-const textOf = async (page: Page, id: string) => plain(await page.locator(`#${id}`).innerText())
-const labelOf = async (page: Page, id: string) =>
-  plain((await page.locator(`#${id}`).getAttribute('aria-label')) ?? '')
+async function textOf(page: Page, id: string): Promise<string> {
+  await drawn(page)
+  return plain(await page.locator(`#${id}`).innerText())
+}
+async function labelOf(page: Page, id: string): Promise<string> {
+  await drawn(page)
+  return plain((await page.locator(`#${id}`).getAttribute('aria-label')) ?? '')
+}
+
+/** Waits until what has happened is drawn. */
+const drawn = (page: Page) =>
+  page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))')
 
 /** The numbers below the reconstruction by their names. */
 async function numbersOf(page: Page): Promise<Record<string, string>> {
+  await drawn(page)
   const pairs = await page.locator('#numbers > div').all()
   const texts = await Promise.all(pairs.map((pair) => pair.locator('dt, dd').allInnerTexts()))
   return Object.fromEntries(texts.map(([name, value]) => [name!, value!]))
@@ -406,6 +416,8 @@ describe.skipIf(!executable)('the page', () => {
   })
 
   it('saves a picture that says what it is', async () => {
+    await set('design=grid&ratio=50')
+    await settle(page, '7 of 15')
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Save picture' }).click(),

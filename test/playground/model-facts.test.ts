@@ -113,15 +113,21 @@ describe('where models come from', () => {
     ])
   })
 
-  it('what the server lists, whatever the form of the list', () => {
-    const listing = { graphs: [{ kind: 'encoder', url: '/models/encoder-fp16.onnx' }, 'autoencoder.onnx'] }
-    const sources = servedSources('http://127.0.0.1:80/', listing)
-    expect(sources.map(({ urls }) => urls)).toEqual([
-      ['http://127.0.0.1/models/autoencoder.onnx'],
-      ['http://127.0.0.1/models/encoder-fp16.onnx'],
+  it('what the server lists, beside the page', () => {
+    const models = [
+      { graph: 'encoder', url: '/models/encoder-fp16.onnx' },
+      { graph: 'classifier', url: '/models/classifier.onnx' },
+      { graph: 'autoencoder', url: '/models/autoencoder.onnx' },
+    ]
+    expect(servedSources('http://127.0.0.1:80/', { models })).toEqual([
+      { urls: ['http://127.0.0.1/models/autoencoder.onnx'], required: true },
+      { urls: ['http://127.0.0.1/models/encoder-fp16.onnx'], required: true },
     ])
-    expect(servedSources('http://127.0.0.1/', { graphs: ['classifier.onnx'] })).toEqual([])
-    expect(servedSources('http://127.0.0.1/', null)).toEqual([])
+    expect(files(servedSources('https://example.org/vit/', { models: models.slice(0, 1) }))).toEqual([
+      'https://example.org/vit/models/encoder-fp16.onnx',
+    ])
+    for (const other of [null, 'text', {}, { models: 3 }, { models: [null, { graph: 'encoder' }] }])
+      expect(servedSources('http://127.0.0.1/', other)).toEqual([])
   })
 
   it('the folder beside the page, where nothing is a must', () => {
