@@ -252,7 +252,7 @@ function fillNumbers({ rebuilt, made }: View, isMissing: boolean): void {
     ['PSNR', decibels(rebuilt.psnr)],
     ['SSIM', fixed(rebuilt.ssim, 3)],
     ['Loss', fixed(rebuilt.loss, 4)],
-    ['Patches seen', `${kept} of ${made.hidden.length}`],
+    ['Seen', `${kept} of ${made.hidden.length}`],
     ['Run', `${made.milliseconds.toFixed(made.milliseconds < 10 ? 1 : 0)} ms`],
   ])
 }
