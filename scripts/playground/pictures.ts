@@ -26,11 +26,11 @@ const phone = { deviceScaleFactor: 1.5, hasTouch: true, isMobile: true, colorSch
 const shots: readonly Shot[] = [
   {
     ...{ name: 'playground', hash: 'design=random&ratio=75&seed=0', sample: 'mountains', tops: ['body'] },
-    options: { viewport: { width: 1280, height: 1560 }, colorScheme: 'light' },
+    options: { viewport: { width: 1280, height: 1590 }, colorScheme: 'light' },
   },
   {
     ...{ name: 'playground-phone', hash: 'design=block&ratio=30&seed=1', sample: 'spheres' },
-    tops: ['body', '.picture', '#plate-rebuilt'],
+    tops: ['body', '#plate-rebuilt', '#plate-error'],
     options: { viewport: { width: 390, height: 844 }, ...phone },
   },
 ]
