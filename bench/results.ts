@@ -2,6 +2,8 @@
 import { table } from '../src/cli/output.ts'
 import type { MachineDescription } from '../src/machine/describe.ts'
 import type { DataRow } from './data-rows.ts'
+import type { EncodeRow } from './encode-row.ts'
+import type { ServeRow } from './serve-row.ts'
 import type { StepRow } from './step-row.ts'
 import type { TokensRow } from './tokens-row.ts'
 import type { WaitingRow } from './waiting-row.ts'
@@ -13,6 +15,8 @@ export interface BenchRun {
   readonly data: DataRow[]
   readonly waiting: WaitingRow[]
   readonly tokens: TokensRow[]
+  readonly encode: EncodeRow[]
+  readonly serve: ServeRow[]
 }
 
 export interface Results {
@@ -40,7 +44,7 @@ const spread = (x: readonly number[]) =>
   x.length === 0 ? '–' : `${Math.min(...x).toFixed(2)}–${Math.max(...x).toFixed(2)}`
 
 /** One line of text cells for each row. */
-function cells({ steps, data, waiting, tokens }: BenchRun): string[][] {
+function cells({ steps, data, waiting, tokens, encode, serve }: BenchRun): string[][] {
   return [
     ...steps.map(({ work, sherd, peer, ratio: of, roundRatios }) => [
       work,
@@ -62,6 +66,21 @@ function cells({ steps, data, waiting, tokens }: BenchRun): string[][] {
     ...tokens.map((row) => [
       ...[row.work, rate(row.satmae), `MAE: ${rate(row.mae)}`, ratio(row.ratio), spread(row.roundRatios)],
       ...['', '', ''],
+    ]),
+    ...encode.map((row) => [
+      ...[row.work, rate(row.sherd), row.beside === 'fp32' ? `fp32: ${rate(row.peer)}` : rate(row.peer)],
+      ...[
+        ratio(row.ratio),
+        spread(row.roundRatios),
+        '',
+        '',
+        `cosine ≥ ${(Math.floor(row.cosine * 1e4) / 1e4).toFixed(4)}`,
+      ],
+    ]),
+    ...serve.map(({ work, server, bare, ratio: of, roundRatios, cpuRatio, clientsCpu }) => [
+      ...[work, rate(server.imagesPerSecond), `graph alone: ${rate(bare.imagesPerSecond)}`, ratio(of)],
+      ...[spread(roundRatios), `p50 ${server.p50} ms, p99 ${server.p99} ms`],
+      ...[`per CPU second: ${ratio(cpuRatio)}`, `clients took ${percent(clientsCpu)} of a core`],
     ]),
   ]
 }

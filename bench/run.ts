@@ -10,8 +10,10 @@ import { coreCount } from '../src/machine/hardware.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { measureData } from './data-rows.ts'
 import { bestOf, measureDevice } from './device.ts'
+import { measureEncoders } from './encode-row.ts'
 import { findPeer } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
+import { measureServe } from './serve-row.ts'
 import { measureStep } from './step-row.ts'
 import { measureTokens } from './tokens-row.ts'
 import { measureWaiting } from './waiting-row.ts'
@@ -32,7 +34,7 @@ const steps = values.steps === undefined ? null : Number(values.steps)
 const kind = values.device === 'cuda' ? 'cuda' : 'cpu'
 const threads = coreCount()
 
-const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting']
+const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
   console.error(
@@ -46,6 +48,7 @@ const isChosen = (name: string) => values.only.length === 0 || values.only.inclu
 const notRun = names.flatMap((name) => {
   const other = works.some((work) => work.name === name && work.device !== kind)
   if (other) return [{ name, why: kind === 'cpu' ? 'needs --device cuda' : 'a row of the CPU' }]
+  if (name === 'encode' && kind === 'cuda') return [{ name, why: 'a row of the CPU' }]
   return isChosen(name) ? [] : [{ name, why: 'not chosen' }]
 })
 
@@ -75,7 +78,15 @@ function save(): void {
 
 say(`${machine.gpu ?? machine.cpu}, ${threads} threads, ${results.peer ?? 'no peer'}`)
 for (let run = 0; run < runs; run++) {
-  const table: BenchRun = { started: new Date().toISOString(), steps: [], data: [], waiting: [], tokens: [] }
+  const table: BenchRun = {
+    started: new Date().toISOString(),
+    steps: [],
+    data: [],
+    waiting: [],
+    tokens: [],
+    encode: [],
+    serve: [],
+  }
   finished.push(table)
   for (const work of works.filter((each) => each.device === kind && isChosen(each.name))) {
     say(`${work.title} …`)
@@ -96,6 +107,15 @@ for (let run = 0; run < runs; run++) {
   if (isChosen('waiting')) {
     say('waiting for data …')
     table.waiting.push(await measureWaiting(kind, steps === null ? 60 : Math.max(8, steps)))
+    save()
+  }
+  if (isChosen('encode') && kind === 'cpu') {
+    table.encode.push(...(await measureEncoders({ peer, rounds, threads, say })))
+    save()
+  }
+  if (isChosen('serve') && kind === 'cpu') {
+    say('a server under load …')
+    table.serve.push(await measureServe(threads, rounds))
     save()
   }
   console.log(textTable(table))

@@ -25,9 +25,11 @@ const stages = [
   'verify',
   'export',
   'infer',
+  'search',
   'machine',
   'config',
   'run',
+  'serve',
   'cli',
   'index', // the library as a whole
 ]
@@ -36,6 +38,8 @@ const stages = [
 const narrower: Record<string, readonly string[]> = {
   // What sherd needs of a machine is known without knowing what it trains.
   machine: ['errors', 'package-root', 'native', 'tensor', 'machine'],
+  // Vectors are searched without LibTorch, whatever made them.
+  search: ['errors', 'random', 'export', 'infer', 'search'],
 }
 
 /** Packages that only some files may import, each for its own reason. */
@@ -50,7 +54,23 @@ const confined: Record<string, readonly string[]> = {
     'src/source/sample-data/satellite/write.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
-  'onnxruntime-node': ['src/infer/session.ts'],
+  fastify: [
+    'src/serve/app.ts', // the server
+    'src/serve/images.ts', // types
+  ],
+  '@fastify/multipart': [
+    'src/serve/app.ts', // forms
+    'src/serve/images.ts', // types
+  ],
+  '@fastify/swagger': ['src/serve/routes.ts'],
+  '@fastify/static': ['src/serve/routes.ts'],
+  'prom-client': ['src/serve/metrics.ts'],
+  'onnxruntime-node': [
+    'src/infer/session.ts', // loads it
+    'src/search/exact.ts', // types
+  ],
+  usearch: ['src/search/graph.ts'],
+  'ml-kmeans': ['src/search/clusters.ts'],
   'node-addon-api': ['src/native/compile.ts'],
   'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],

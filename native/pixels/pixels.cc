@@ -200,6 +200,20 @@ class Work {
   napi_async_work handle_ = nullptr;
 };
 
+// What a plain JPEG says of itself, and the file, which lives as long as JavaScript holds it.
+Napi::Value plainJpeg(Napi::Env env, std::unique_ptr<ImageFile> file) {
+  const auto length = static_cast<int64_t>(file->length);
+  auto result = Napi::Object::New(env);
+  result["width"] = file->header.width;
+  result["height"] = file->header.height;
+  Napi::MemoryManagement::AdjustExternalMemory(env, length);
+  result["file"] = Napi::External<ImageFile>::New(env, file.release(), [length](Napi::Env env, ImageFile* file) {
+    delete file;
+    Napi::MemoryManagement::AdjustExternalMemory(env, -length);
+  });
+  return result;
+}
+
 // Several files in one piece of work: to wake a thread costs more than to read and decode a small image.
 class ReadWork : public Work {
  public:
@@ -229,21 +243,10 @@ class ReadWork : public Work {
 
   Napi::Value resultOf(std::unique_ptr<ImageFile>& file) {
     if (!file) return env_.Null();
-    const size_t length = file->length;
-    if (!file->isPlainJpeg) {
-      auto bytes = Napi::Uint8Array::New(env_, length);
-      std::memcpy(bytes.Data(), file->bytes.get(), length);
-      return bytes;
-    }
-    auto result = Napi::Object::New(env_);
-    result["width"] = file->header.width;
-    result["height"] = file->header.height;
-    Napi::MemoryManagement::AdjustExternalMemory(env_, static_cast<int64_t>(length));
-    result["file"] = Napi::External<ImageFile>::New(env_, file.release(), [length](Napi::Env env, ImageFile* file) {
-      delete file;
-      Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(length));
-    });
-    return result;
+    if (file->isPlainJpeg) return plainJpeg(env_, std::move(file));
+    auto bytes = Napi::Uint8Array::New(env_, file->length);
+    std::memcpy(bytes.Data(), file->bytes.get(), file->length);
+    return bytes;
   }
 
   std::vector<std::string> paths_;
@@ -260,6 +263,18 @@ Napi::Value readImages(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < given.Length(); i++) paths.push_back(given.Get(i).ToString().Utf8Value());
   const auto most = static_cast<size_t>(std::min(std::max(numberAt(info, 1), 0.0), 9e15));
   return Work::start(std::make_unique<ReadWork>(info.Env(), std::move(paths), most));
+}
+
+// openImage(bytes): as readImages has it for a file of these bytes, which are copied; null for anything but a plain JPEG.
+Napi::Value openImage(const Napi::CallbackInfo& info) {
+  const BytesView given = bytesAt(info, 0);
+  auto file = std::make_unique<ImageFile>();
+  if (!readJpegHeader(given.data, given.length, file->header)) return info.Env().Null();
+  file->length = given.length;
+  file->bytes = std::make_unique<uint8_t[]>(given.length);
+  std::memcpy(file->bytes.get(), given.data, given.length);
+  file->isPlainJpeg = true;
+  return plainJpeg(info.Env(), std::move(file));
 }
 
 class DecodeWork : public Work {
@@ -403,6 +418,7 @@ Napi::Value useVectors(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["resize"] = Napi::Function::New<guarded<resize>>(env);
   exports["readImages"] = Napi::Function::New<guarded<readImages>>(env);
+  exports["openImage"] = Napi::Function::New<guarded<openImage>>(env);
   exports["decodeJpeg"] = Napi::Function::New<guarded<decodeJpegFile>>(env);
   exports["useVectors"] = Napi::Function::New<guarded<useVectors>>(env);
   exports["map"] = Napi::Function::New<guarded<map>>(env);

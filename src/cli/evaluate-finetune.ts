@@ -3,13 +3,21 @@ import { type Command, Option } from 'commander'
 import type { Shots } from '../evaluate/labelled.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import { encoderOf } from './encoder-options.ts'
-import { type EvaluateFlags, imagesOf, seedsOf, shots, withClasses } from './evaluate-options.ts'
+import {
+  type EvaluateFlags,
+  imagesOf,
+  type SaveFlags,
+  seedsOf,
+  shots,
+  withClasses,
+  withSave,
+} from './evaluate-options.ts'
 import { finish } from './evaluate-report.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from './options.ts'
 import { duration, endProgress, progress } from './output.ts'
 import { hearSecondSignal, stopSignal, stopStatus } from './signals.ts'
 
-interface Flags extends EvaluateFlags {
+interface Flags extends EvaluateFlags, SaveFlags {
   readonly epochs?: number
   readonly batch?: number
   readonly shots?: Shots
@@ -31,7 +39,7 @@ interface Flags extends EvaluateFlags {
 }
 
 const withFinetuning = (command: Command): Command =>
-  withClasses(command)
+  withSave(withClasses(command), 'the encoder with its head (averaged weights with --ema)')
     .option('--epochs <n>', 'passes over the training images (default: 100)', wholeNumber(1))
     .option('--batch <n>', 'images of a micro-batch (default: 128)', wholeNumber(2))
     .option('--accumulate <n>', 'micro-batches of a step (default: 1)', wholeNumber(1))
@@ -84,6 +92,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
   hearSecondSignal()
   const report = await finetune({
     ...{ encoder, data, fromScratch: protocol === 'scratch', signal },
+    ...(flags.save !== undefined && { save: flags.save }),
     seeds: seedsOf(flags),
     settings: {
       ...finetuneDefaults,

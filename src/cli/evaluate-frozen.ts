@@ -6,11 +6,20 @@ import type { ProtocolName } from '../evaluate/protocols.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { EvaluateOptions } from '../run/evaluate.ts'
 import { encoderOf, showImages } from './encoder-options.ts'
-import { type EvaluateFlags, imagesOf, listOf, seedsOf, shots, withClasses } from './evaluate-options.ts'
+import {
+  type EvaluateFlags,
+  imagesOf,
+  listOf,
+  type SaveFlags,
+  seedsOf,
+  shots,
+  withClasses,
+  withSave,
+} from './evaluate-options.ts'
 import { finish } from './evaluate-report.ts'
 import { positiveNumber, wholeNumber } from './options.ts'
 
-interface Flags extends EvaluateFlags {
+interface Flags extends EvaluateFlags, SaveFlags {
   readonly neighbours?: number[]
   readonly temperature?: number
   readonly optimizer?: 'lars' | 'sgd'
@@ -55,7 +64,8 @@ const commands = {
   linear: {
     does: 'linear probe: a batch norm and a linear map on frozen features',
     protocols: ['linear'],
-    options: withProbe,
+    options: (command) =>
+      withSave(withProbe(command), 'the encoder with the map that counts, its norm folded in,'),
   },
   fewshot: {
     does: 'the linear probe on a few images of each class',
@@ -99,17 +109,21 @@ async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {
 
 async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
-  const { judge, openImages } = await import('../run/evaluate.ts')
+  const { judgeWithMap, openImages } = await import('../run/evaluate.ts')
+  const { saveProbe } = await import('../run/classifier.ts')
+  const { openWeightsFile } = await import('../run/weights-file.ts')
   const { openReport } = await import('../run/evaluation-report.ts')
   const data = await imagesOf(flags)
   const encoder = await encoderOf(flags, data.train)
   openReport(flags.out)
+  const file = flags.save === undefined ? null : openWeightsFile(flags.save)
   const started = performance.now()
   const images = await openImages({ encoder, data, onProgress: showImages() })
   const extracting = (performance.now() - started) / 1000
   const settings = await settingsOf(flags)
   for (const protocol of names) {
-    const report = judge(images, { protocol, settings, seeds: seedsOf(flags) })
+    const { report, map } = judgeWithMap(images, { protocol, settings, seeds: seedsOf(flags) })
+    if (file !== null && map) saveProbe(file, encoder, { map, classes: report.classes })
     const out = names.length > 1 ? join(flags.out, protocol) : flags.out
     await finish({ ...report, seconds: report.seconds + extracting }, { ...flags, out })
   }

@@ -6,6 +6,14 @@ import type { EvaluationData } from '../run/evaluate.ts'
 import { addEncoderOptions, type EncoderFlags } from './encoder-options.ts'
 import { wholeNumber } from './options.ts'
 
+/** Of commands that learn a head. */
+export interface SaveFlags {
+  readonly save?: string
+}
+
+export const withSave = (command: Command, what: string): Command =>
+  command.option('--save <file>', `write ${what} to a .safetensors file: that of the first seed`)
+
 export interface EvaluateFlags extends EncoderFlags {
   readonly data?: string
   readonly train?: string

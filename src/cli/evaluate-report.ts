@@ -1,13 +1,13 @@
 /** How an evaluation of labelled images ends: files, and a table of what was reached. */
 import { resolve } from 'node:path'
 import type { Report } from '../run/evaluate.ts'
-import type { EvaluateFlags } from './evaluate-options.ts'
+import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
 import { endProgress, note, print, printJson, table } from './output.ts'
 
 /** Writes the report and prints what it comes to. */
 export async function finish(
   report: Report,
-  { out, json }: Pick<EvaluateFlags, 'out' | 'json'>,
+  { out, json, save }: Pick<EvaluateFlags, 'out' | 'json'> & SaveFlags,
 ): Promise<void> {
   const { withDeviation } = await import('../run/markdown.ts')
   const { writeReport } = await import('../run/evaluation-report.ts')
@@ -38,4 +38,5 @@ export async function finish(
     )
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(out, 'report.md')}`)
+  if (save !== undefined) print(`classifier of seed ${report.seeds[0]}: ${resolve(save)}`)
 }

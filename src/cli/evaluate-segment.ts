@@ -4,11 +4,19 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type SegmentationHead, segmentationHeads } from '../evaluate/segmentation-heads.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import { encoderOf, showImages } from './encoder-options.ts'
-import { type EvaluateFlags, imagesOf, listOf, seedsOf, withImages } from './evaluate-options.ts'
+import {
+  type EvaluateFlags,
+  imagesOf,
+  listOf,
+  type SaveFlags,
+  seedsOf,
+  withImages,
+  withSave,
+} from './evaluate-options.ts'
 import { notNegative, positiveNumber, wholeNumber } from './options.ts'
 import { endProgress, note, print, printJson, progress, table } from './output.ts'
 
-interface Flags extends EvaluateFlags {
+interface Flags extends EvaluateFlags, SaveFlags {
   readonly heads?: SegmentationHead[]
   readonly epochs?: number
   readonly batch?: number
@@ -29,16 +37,19 @@ const NONE = -1
 const ignored = (text: string): number => (text === 'none' ? NONE : wholeNumber(0)(text))
 
 export function addSegment(evaluate: Command): void {
-  withImages(
-    evaluate
-      .command('segment')
-      .description(
-        'say the class of every pixel: a linear and a small convolutional head on frozen features',
-      ),
-    {
-      data: 'images/ and masks/ (PNG of class numbers, same names), or both in train/ and test/ (or val/)',
-      out: 'folder for report.json, report.md and segmentation.png',
-    },
+  withSave(
+    withImages(
+      evaluate
+        .command('segment')
+        .description(
+          'say the class of every pixel: a linear and a small convolutional head on frozen features',
+        ),
+      {
+        data: 'images/ and masks/ (PNG of class numbers, same names), or both in train/ and test/ (or val/)',
+        out: 'folder for report.json, report.md and segmentation.png',
+      },
+    ),
+    'the encoder with its head (name one with --heads)',
   )
     .option('--heads <list>', `which heads (default: ${names.join(',')})`, listOf(headName))
     .option('--epochs <n>', 'passes over the training images (default: 40)', wholeNumber(1))
@@ -61,6 +72,7 @@ async function run(flags: Flags): Promise<void> {
   const epochs = flags.epochs ?? segmentationDefaults.epochs
   const { report, picture } = await segment({
     ...{ encoder, data, heads: flags.heads ?? names, seeds: seedsOf(flags), ignored: flags.ignore },
+    ...(flags.save !== undefined && { save: flags.save }),
     settings: {
       epochs,
       batchSize: flags.batch ?? segmentationDefaults.batchSize,
@@ -93,4 +105,5 @@ async function run(flags: Flags): Promise<void> {
   )
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(flags.out, 'report.md')}`)
+  if (flags.save !== undefined) print(`segmenter of seed ${report.seeds[0]}: ${resolve(flags.save)}`)
 }

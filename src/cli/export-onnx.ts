@@ -8,23 +8,24 @@ import { print, printJson, warn } from './output.ts'
 
 interface Flags extends ModelFlags {
   readonly out: string
-  readonly graphs: readonly GraphName[]
+  readonly graphs?: readonly GraphName[]
   readonly attention?: boolean
   readonly precision: readonly ExportPrecision[]
   readonly images?: string
   readonly json?: boolean
 }
 
-const graphChoices: readonly GraphName[] = ['encoder', 'autoencoder']
+const graphChoices: readonly GraphName[] = ['encoder', 'autoencoder', 'classifier', 'segmenter']
 const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
   addModelOptions(root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'))
     .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
     .addOption(
-      new Option('--graphs <which...>', 'what of the model')
-        .choices(graphChoices)
-        .default(['encoder'], 'encoder'),
+      new Option(
+        '--graphs <which...>',
+        'what of the model (default: the classifier or segmenter that it is, else the encoder)',
+      ).choices(graphChoices),
     )
     .addOption(
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
@@ -44,9 +45,10 @@ async function runExport({
   ...flags
 }: Flags): Promise<void> {
   const { exportOnnx } = await import('../run/export-onnx.ts')
-  const { openModel } = await import('../run/model-parts.ts')
-  const wanted = [...new Set(graphs)]
-  const model = openModel(await requestOf({ ...flags, device: 'cpu' }, images), wanted)
+  const { openModel, usualGraphs } = await import('../run/model-parts.ts')
+  const request = await requestOf({ ...flags, device: 'cpu' }, images)
+  const wanted = [...new Set(graphs ?? usualGraphs(request))]
+  const model = openModel(request, wanted)
   for (const message of model.warnings) warn(message)
   const options = { out, images, attention, graphs: wanted, precisions: [...new Set(precision)] }
   for await (const exported of exportOnnx({ model, ...options }))

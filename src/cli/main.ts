@@ -5,18 +5,24 @@ import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { addBench } from './bench.ts'
+import { addClusters } from './clusters.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
+import { addDuplicates } from './duplicates.ts'
 import { addEmbed } from './embed.ts'
 import { addEvaluate } from './evaluate.ts'
 import { addExport } from './export.ts'
 import { addImport } from './import.ts'
+import { addIndex } from './make-index.ts'
+import { addOutliers } from './outliers.ts'
 import { endProgress, note, paint } from './output.ts'
 import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
 import { addReconstruct } from './reconstruct.ts'
 import { addSampleData } from './sample-data.ts'
+import { addSearch } from './search.ts'
+import { addServe } from './serve.ts'
 import { addSetup } from './setup.ts'
 import { addVerify } from './verify.ts'
 
@@ -36,6 +42,12 @@ function program(): Command {
     addReconstruct,
     addEvaluate,
     addEmbed,
+    addServe,
+    addIndex,
+    addSearch,
+    addDuplicates,
+    addOutliers,
+    addClusters,
     addExport,
     addImport,
     addVerify,

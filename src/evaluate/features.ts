@@ -1,5 +1,6 @@
 /** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
-import { type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
+import { type Backbone, type BackboneShape, type Encoded, openBackbone } from '../model/backbone.ts'
+import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { Dimensions } from '../model/dimensions.ts'
 import type { EncodeOptions } from '../model/encoder.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
@@ -10,7 +11,7 @@ import { autocast, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
-import { type Pooling, pool, poolings } from '../token/pool.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
 import type { Precision } from '../train/step.ts'
 
 /** An encoder that is used, not trained. */
@@ -19,6 +20,11 @@ export interface FrozenEncoder {
   /** Those of the shape. */
   readonly dimensions: Dimensions
   readonly parameters: Parameters
+  /**
+   * `norm` where nothing is said. With `fc_norm`, of a classifier that reads the mean, tokens (and cls) are as the blocks leave them, and
+   * the mean goes through the norm, as its head reads it.
+   */
+  readonly norm?: EncoderNorm
   readonly statistics: ChannelStatistics
   readonly device: Device
   readonly precision: Precision
@@ -62,23 +68,41 @@ function spreadBands(pixels: Tensor, channels: readonly number[], all: number): 
   })
 }
 
-/** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. */
+/** What an encoder makes of images, by its backbone: all that it may see, normed as its tokens are. */
+export const encodeImages = (
+  { parameters, only = null, norm = 'norm' }: FrozenEncoder,
+  backbone: Backbone,
+  images: Images,
+  options: Pick<EncodeOptions, 'onAttention'> = {},
+): Encoded => backbone.encodeAll(images, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
+
+/** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. They are normed, but for an encoder whose norm is `fc_norm`. */
 export function tokensOf(
   encoder: FrozenEncoder,
   options: Pick<EncodeOptions, 'onAttention'> = {},
 ): (pixels: Pixels) => Encoded {
-  const { shape, parameters, device, precision, only = null } = encoder
+  const { shape, device, precision } = encoder
   const backbone = openBackbone(shape, device)
   return (pixels) =>
     noGrad(() =>
       scope(() => {
         const images = imagesFor(encoder, pixels)
         const { tokens, present } = autocast({ device, dtype: precision }, () =>
-          backbone.encodeAll(images, weightsOf(parameters), { only, ...options }),
+          encodeImages(encoder, backbone, images, options),
         )
         return { tokens: toDtype(tokens, 'float32'), present }
       }),
     )
+}
+
+/** The features [B, D] of tokens, of either pooling. */
+export function pooledOf(
+  { parameters, dimensions, norm = 'norm' }: Pick<FrozenEncoder, 'parameters' | 'dimensions' | 'norm'>,
+  encoded: Encoded,
+): Record<Pooling, Tensor> {
+  const of = (pooling: Pooling) =>
+    pooled(encoded, weightsOf(parameters), { pooling, norm, epsilon: dimensions.layerNormEpsilon })
+  return { cls: of('cls'), mean: of('mean') }
 }
 
 type Vectors = Readonly<Record<Pooling, Float32Array>>
@@ -100,10 +124,12 @@ export function extractFeatures(
 ): Promise<Features> {
   const tokens = tokensOf(encoder)
   const vectorsOf = (batch: Pixels) =>
-    scope(() => {
-      const made = tokens(batch)
-      return { cls: toFloats(pool.cls(made.tokens)), mean: toFloats(pool.mean(made.tokens, made.present)) }
-    })
+    noGrad(() =>
+      scope(() => {
+        const { cls, mean } = pooledOf(encoder, tokens(batch))
+        return { cls: toFloats(cls), mean: toFloats(mean) }
+      }),
+    )
   return gatherFeatures(images, vectorsOf, onBatch)
 }
 

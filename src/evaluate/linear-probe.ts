@@ -147,16 +147,38 @@ export function trainMaps(
   return running
 }
 
-/**
- * Trains a map for each learning rate and gives what each makes of the test images: class values [test images, classes], in the
- * order of the rates.
- */
+/** A linear map of features as they are: weight [classes, width], bias [classes]. */
+export interface LinearMap {
+  readonly weight: Float32Array
+  readonly bias: Float32Array
+}
+
+/** The map that takes the batch norm in: w (x − mean) / deviation + b is (w / deviation) x + (b − Σ w mean / deviation). In float64. */
+export function foldNorm(map: LinearMap, mean: Float32Array, variance: Float32Array): LinearMap {
+  const width = mean.length
+  const weight = new Float32Array(map.weight.length)
+  const bias = Float64Array.from(map.bias)
+  for (const [i, value] of map.weight.entries()) {
+    const d = i % width
+    weight[i] = value / Math.sqrt(variance[d]! + EPSILON)
+    bias[Math.floor(i / width)]! -= weight[i]! * mean[d]! // of the rounded weight, so that x − mean is what it meets
+  }
+  return { weight, bias: Float32Array.from(bias) }
+}
+
+/** What a map has learned, and what it makes of the test images: class values [test images, classes]. */
+export interface Probed {
+  readonly values: Float32Array
+  readonly map: LinearMap
+}
+
+/** Trains a map for each learning rate, and gives them in the order of the rates. */
 export function linearProbe(
   train: Labelled,
   test: Labelled,
   classes: number,
   options: LinearProbeOptions,
-): Float32Array[] {
+): Probed[] {
   const { baseLearningRates, seed, device } = options
   const [L, D] = [baseLearningRates.length, train.width]
   return noGrad(() =>
@@ -171,7 +193,12 @@ export function linearProbe(
       }
       const running = trainMaps({ x: load(train), labels: toDevice(labels, device) }, maps, options)
       const values = valuesOf(load(test), running, maps) // [L, test, C]
-      return baseLearningRates.map((_, i) => toFloats(reshape(select(values, 0, i), [-1])))
+      const [mean, variance] = [toFloats(running.mean), toFloats(running.variance)]
+      const floatsOf = (x: Tensor, i: number) => toFloats(reshape(select(x, 0, i), [-1]))
+      return baseLearningRates.map((_, i) => ({
+        values: floatsOf(values, i),
+        map: foldNorm({ weight: floatsOf(maps.weight, i), bias: floatsOf(maps.bias, i) }, mean, variance),
+      }))
     }),
   )
 }

@@ -3,7 +3,7 @@ import type { Device } from '../tensor/tensor.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import { knnVotes } from './knn.ts'
 import { fewOf, type Labelled, type Shots, shotsName } from './labelled.ts'
-import { linearProbe, type probeOptimizers } from './linear-probe.ts'
+import { type LinearMap, linearProbe, type probeOptimizers } from './linear-probe.ts'
 
 /** Training and test images, as each pooling sees them. */
 export type Split = Readonly<Record<Pooling, { readonly train: Labelled; readonly test: Labelled }>>
@@ -29,6 +29,8 @@ export interface Outcome {
   /** Such as `k = 20`. */
   readonly setting: string
   readonly values: Float32Array | Float64Array
+  /** Where it is one: the map of the features. */
+  readonly map?: LinearMap
 }
 
 export interface Protocol {
@@ -45,9 +47,9 @@ export interface Protocol {
 function probed(split: Split, settings: ProtocolSettings, seed: number, group: string): Outcome[] {
   return poolings.flatMap((pooling) => {
     const { train, test } = split[pooling]
-    const values = linearProbe(train, test, settings.classes, { ...settings, seed })
-    return values.map((each, i) => ({
-      ...{ group, pooling, values: each },
+    const found = linearProbe(train, test, settings.classes, { ...settings, seed })
+    return found.map((each, i) => ({
+      ...{ group, pooling, ...each },
       setting: `base rate ${settings.baseLearningRates[i]}`,
     }))
   })

@@ -111,8 +111,12 @@ export interface TrainedHead {
 }
 
 /** The logits [B, classes, H, W] of tokens [B, N, D]: the head's, enlarged bilinearly. */
-function logitsOf(tokens: Tensor, weights: Weights, head: SegmentationHead, of: Segmentation): Tensor {
-  const { shape, statistics } = of
+export function pixelLogits(
+  tokens: Tensor,
+  weights: Weights,
+  head: SegmentationHead,
+  { shape, statistics }: Pick<Segmentation, 'shape' | 'statistics'>,
+): Tensor {
   const { grid, classes, size } = shape
   return scope(() => {
     const x = div(sub(tokens, statistics.mean), statistics.deviation)
@@ -157,7 +161,7 @@ export function trainHead(
   const objective: Learner<Asked, Tensor> = {
     loss: (weights, tokens, { masks, labelled }) =>
       scope(() => {
-        const logits = logitsOf(tokens, weights, head, of)
+        const logits = pixelLogits(tokens, weights, head, of)
         const loss = call('cross_entropy_loss', logits, masks, null, SUM, shape.ignored, 0)
         return div(loss, Math.max(1, labelled))
       }),
@@ -218,7 +222,7 @@ export function predictMasks(
 ): Uint16Array {
   return noGrad(() =>
     scope(() => {
-      const logits = logitsOf(pickTokens(set, images, of.device), weightsOf(parameters), head, of)
+      const logits = pixelLogits(pickTokens(set, images, of.device), weightsOf(parameters), head, of)
       const found = call('argmax', logits, 1, false)
       return Uint16Array.from(toArray(toDtype(found, 'int32')) as Int32Array)
     }),

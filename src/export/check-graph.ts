@@ -37,6 +37,9 @@ export const typeRules: Readonly<Record<string, TypeRule>> = {
   IsNaN: (inputs, outputs) => isFloat(inputs[0]) && outputs[0] === 'bool',
   Where: ([condition, ...inputs], outputs) => condition === 'bool' && allOf([...inputs, ...outputs]),
   Greater: compared,
+  Conv: floats,
+  Resize: ([x, roi, scales, sizes], outputs) =>
+    isFloat(x) && outputs[0] === x && roi === undefined && scales === undefined && sizes === 'int64',
   DynamicQuantizeLinear: ([x], outputs) => x === 'float32' && `${outputs}` === 'uint8,float32,uint8',
   MatMulInteger: ([a, b, aZero], outputs) =>
     a === 'uint8' && b === 'int8' && aZero === 'uint8' && outputs[0] === 'int32',

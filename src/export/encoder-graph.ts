@@ -2,13 +2,12 @@
  * An encoder as a graph from pixels to tokens, recorded from the code that computes them everywhere else: normalising, patches,
  * positions, blocks, pooling. Nothing of the network is written a second time here.
  */
+import { encodeImages, pooledOf } from '../evaluate/features.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
-import { weightsOf } from '../model/parameters.ts'
 import { narrow } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
-import { pool } from '../token/pool.ts'
 import { generalTape } from './general-tape.ts'
 import type { Graph } from './graph.ts'
 import { blankPixels, checkExportable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
@@ -37,17 +36,15 @@ function recordEncoder(
   batch: number,
   { attention = false }: EncoderGraphOptions,
 ): Tape {
-  const { shape, parameters, only = null } = encoder
+  const { shape, parameters } = encoder
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
     return record({ inputs: { [inputName]: pixels }, named: parameters }, () => {
-      const encode = (more = {}) =>
-        backbone.encodeAll(imagesOf(encoder, pixels), weightsOf(parameters), { only, ...more })
+      const encode = (more = {}) => encodeImages(encoder, backbone, imagesOf(encoder, pixels), more)
       const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
-      const { tokens, present } = made
-      const patches = narrow(tokens, 1, 1, tokens.shape[1]! - 1)
-      return { cls: pool.cls(tokens), mean: pool.mean(tokens, present), patches, ...maps }
+      const patches = narrow(made.tokens, 1, 1, made.tokens.shape[1]! - 1)
+      return { ...pooledOf(encoder, made), patches, ...maps }
     })
   })
 }

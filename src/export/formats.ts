@@ -16,8 +16,8 @@ export const formats = {
   encoder: {
     ...{ format: 'sherd-encoder/1', stem: 'encoder', inputs: {} },
     outputs: {
-      cls: '[B, D] the class token after the last norm',
-      mean: '[B, D] the mean of the tokens that hold data',
+      cls: '[B, D] the class token after the last norm (of the encoder of a classifier that reads the mean: before any, as patches)',
+      mean: '[B, D] the mean of the tokens that hold data (of such an encoder: through the norm that its classifier has)',
       patches:
         '[B, N, D] the tokens of the patches, row by row; of several groups and frames, group by group and in it frame by frame',
       attention:
@@ -33,6 +33,19 @@ export const formats = {
     outputs: {
       prediction:
         '[B, T · L, P·P·C] every patch, frame by frame in image order; in it the pixels row by row, channels last; in the space of the target',
+    },
+  },
+  classifier: {
+    ...{ format: 'sherd-classifier/1', stem: 'classifier', inputs: {} },
+    outputs: {
+      logits: '[B, classes] the larger, the likelier; in the order of sherd.classes',
+      probabilities: '[B, classes] softmax of the logits',
+    },
+  },
+  segmenter: {
+    ...{ format: 'sherd-segmenter/1', stem: 'segmenter', inputs: {} },
+    outputs: {
+      logits: '[B, classes, H, W] of every pixel, the larger, the likelier; in the order of sherd.classes',
     },
   },
 } as const satisfies Record<string, FormatRow>

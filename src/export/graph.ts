@@ -13,11 +13,12 @@ export const elementTypes = {
 } as const
 export type ElementType = keyof typeof elementTypes
 
-/** A number: `float` and `int` are different kinds of attribute. */
+/** `float` and `int` are different kinds of attribute. */
 export type Attribute =
   | { readonly float: number }
   | { readonly int: number }
   | { readonly ints: readonly number[] }
+  | { readonly text: string }
 
 export interface Node {
   readonly op: string

@@ -1,28 +1,36 @@
 /** The graphs that a model can be exported as: how each is recorded, and what LibTorch makes of the same input. */
 import { SherdError } from '../errors.ts'
-import { imagesFor, tokensOf } from '../evaluate/features.ts'
+import { type FrozenClassifier, logitsOf } from '../evaluate/classifier.ts'
+import { imagesFor, pooledOf, tokensOf } from '../evaluate/features.ts'
+import type { SegmentationHead } from '../evaluate/segmentation-heads.ts'
+import { pixelLogitsOf } from '../evaluate/segmenter.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
 import { layoutOf } from '../model/backbone.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { noGrad } from '../tensor/context.ts'
-import { narrow } from '../tensor/ops.ts'
+import { narrow, softmax } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
-import { pool } from '../token/pool.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
+import { classifierGraph, type ExportedClassifier } from './classifier-graph.ts'
 import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
 import type { GraphName } from './formats.ts'
 import type { Graph } from './graph.ts'
 import type { ExportedEncoder } from './pixels-input.ts'
+import { type ExportedSegmenter, segmenterGraph } from './segmenter-graph.ts'
 
 /** A model with the parts that it has. */
 export interface ModelParts extends ExportedEncoder {
   /** Absent where there are no weights of a decoder. */
   readonly autoencoder?: Autoencoder | undefined
+  /** Absent where the weights have no head of a classifier, else their `head.*` are among the parameters. */
+  readonly classifier?: Pick<FrozenClassifier, 'head' | 'classes'> | undefined
+  /** Absent where the weights have no head of segmentation, else their `decode_head.*` are among the parameters. */
+  readonly segmenter?: { readonly head: SegmentationHead; readonly classes: readonly string[] } | undefined
 }
 
 export type GraphOptions = EncoderGraphOptions
@@ -60,10 +68,11 @@ const encoderRow: GraphRow = {
     scope(() => {
       const encode = (more = {}) => tokensOf(model, more)(pixels)
       const { made, ...maps } = wanted.includes('attention') ? withClsAttention(encode) : { made: encode() }
-      const { tokens, present } = made
+      const { tokens } = made
+      const vectors = pooledOf(model, made)
       const makers: Record<string, () => Tensor> = {
-        cls: () => pool.cls(tokens),
-        mean: () => pool.mean(tokens, present),
+        cls: () => vectors.cls,
+        mean: () => vectors.mean,
         patches: () => narrow(tokens, 1, 1, tokens.shape[1]! - 1),
         ...('attention' in maps && { attention: () => maps.attention }),
       }
@@ -120,8 +129,59 @@ const autoencoderRow: GraphRow = {
   timed: ['prediction'],
 }
 
+const classifierOf = ({ classifier, ...model }: ModelParts): ExportedClassifier => {
+  if (!classifier)
+    throw new SherdError(
+      'VALUE',
+      'There is no head of a classifier: it is exported from a file of "sherd evaluate finetune --save", or an imported classifier.',
+    )
+  return { ...model, ...classifier }
+}
+
+const classifierRow: GraphRow = {
+  graph: (model) => classifierGraph(classifierOf(model)),
+  outputs: () => ['logits', 'probabilities'],
+  more: () => ({}),
+  reference: (model) => {
+    const logits = logitsOf(classifierOf(model))
+    return (pixels) =>
+      scope(() => {
+        const made = logits(pixels)
+        return { logits: toFloats(made), probabilities: noGrad(() => toFloats(softmax(made, -1))) }
+      })
+  },
+  vectors: (model) => ({ logits: classifierOf(model).classes.length }),
+  timed: ['logits'],
+}
+
+const segmenterOf = ({ segmenter, ...model }: ModelParts): ExportedSegmenter => {
+  if (!segmenter)
+    throw new SherdError(
+      'VALUE',
+      'There is no head of segmentation: it is exported from a file of "sherd evaluate segment --save".',
+    )
+  return { ...model, segmenter: segmenter.head, classes: segmenter.classes }
+}
+
+const segmenterRow: GraphRow = {
+  graph: (model) => segmenterGraph(segmenterOf(model)),
+  outputs: () => ['logits'],
+  more: () => ({}),
+  reference: (model) => {
+    const logits = pixelLogitsOf(segmenterOf(model))
+    return (pixels) => scope(() => ({ logits: toFloats(logits(pixels)) }))
+  },
+  vectors: (model) => {
+    const [height, width] = model.dimensions.imageSize
+    return { logits: segmenterOf(model).classes.length * height * width }
+  },
+  timed: ['logits'],
+}
+
 /** A new graph is one row here, and one in `formats.ts`. */
 export const graphs: Readonly<Record<GraphName, GraphRow>> = {
   encoder: encoderRow,
   autoencoder: autoencoderRow,
+  classifier: classifierRow,
+  segmenter: segmenterRow,
 }

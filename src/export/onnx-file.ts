@@ -24,12 +24,13 @@ const MOST_BYTES = 2 ** 31 - 1
 
 const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13 }
 
-const kinds = { float: 1, int: 2, ints: 7 } // AttributeProto.AttributeType
+const kinds = { float: 1, int: 2, text: 3, ints: 7 } // AttributeProto.AttributeType
 
 function attribute(name: string, value: Attribute): Parts {
   const type = (kind: keyof typeof kinds) => integer(20, kinds[kind])
   if ('float' in value) return [...text(1, name), ...float(2, value.float), ...type('float')]
   if ('int' in value) return [...text(1, name), ...integer(3, value.int), ...type('int')]
+  if ('text' in value) return [...text(1, name), ...text(4, value.text), ...type('text')]
   return [...text(1, name), ...packed(8, value.ints), ...type('ints')]
 }
 

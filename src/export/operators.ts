@@ -212,6 +212,32 @@ const at =
   ({ g, args: [x, dim, indices], wanted: [wanted] }) =>
     g.node(op, [g.whole(value(x)), g.whole(value(indices))], wanted!, { axis: int(axis(value(x), dim)) })
 
+const convolution: Row = ({ g, args, wanted: [wanted] }) => {
+  const [x, kernel, bias, strides, padding, dilations, groups] = args
+  const weight = value(kernel)
+  if (!isConstant(weight)) return unexpected('a weight that is a parameter', weight)
+  const pads = numbers(padding)
+  return g.node(
+    'Conv',
+    [value(x), weight, ...(isValue(bias) ? [bias] : [])],
+    { ...wanted!, like: nameOf(weight) },
+    {
+      kernel_shape: { ints: weight.stored.slice(2) },
+      ...{ strides: { ints: numbers(strides) }, dilations: { ints: numbers(dilations) } },
+      ...{ pads: { ints: [...pads, ...pads] }, group: int(number(groups)) },
+    },
+  )
+}
+
+const ABSENT: Value = { name: '', type: 'float32', shape: [] } // an optional input that is left out
+
+/** Sampled between the centres of pixels, and at the border the pixel there: LibTorch's way without `align_corners`. */
+const enlarged: Row = ({ g, args: [x, , alignCorners], wanted: [wanted] }) =>
+  g.node('Resize', [value(x), ABSENT, ABSENT, g.sizes(wanted!.shape)], wanted!, {
+    mode: { text: 'linear' },
+    coordinate_transformation_mode: { text: alignCorners === true ? 'align_corners' : 'half_pixel' },
+  })
+
 export const operators: Readonly<Record<string, Row>> = {
   // Arithmetic
   'aten::add.Tensor': binary('Add'),
@@ -250,6 +276,8 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::softmax.int': ({ g, args: [x, dim], wanted: [wanted] }) =>
     g.node('Softmax', [value(x)], wanted!, { axis: int(axis(value(x), dim)) }),
   'aten::layer_norm': layerNorm,
+  'aten::conv2d': convolution,
+  'aten::upsample_bilinear2d': enlarged,
   // Shape
   'aten::reshape': reshape,
   'aten::unsqueeze': reshape,

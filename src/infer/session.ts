@@ -5,6 +5,17 @@ import { messageOf, SherdError } from '../errors.ts'
 export interface SessionOptions {
   /** Of one operator. */
   readonly threads: number
+  /**
+   * Threads that wait for their part of the next operator keep their core busy: the fastest where every core is this session's (the
+   * default), but not beside other work.
+   */
+  readonly spin?: boolean
+}
+
+/** Numbers row by row: float32, or int64. */
+export interface TensorData {
+  readonly values: Float32Array | BigInt64Array
+  readonly shape: readonly number[]
 }
 
 /** Numbers row by row: float32, or int64. */
@@ -31,7 +42,8 @@ const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): input
   Array.isArray(inputs.shape)
 const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
-async function load(): Promise<typeof import('onnxruntime-node')> {
+/** The package, loaded when a graph runs. */
+export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> {
   try {
     return await import('onnxruntime-node')
   } catch (error) {
@@ -46,13 +58,15 @@ async function load(): Promise<typeof import('onnxruntime-node')> {
 const FATAL = 4 // what goes wrong is thrown, and need not be printed, too
 
 /** Throws `CHECKPOINT` when the file is no graph that can run, `ENGINE_MISSING` without ONNX Runtime. */
-export async function openSession(path: string, { threads }: SessionOptions): Promise<Session> {
-  const { InferenceSession, Tensor } = await load()
+export async function openSession(path: string, options: SessionOptions): Promise<Session> {
+  const { InferenceSession, Tensor } = await onnxRuntime()
+  const { threads, spin = true } = options
   let session: InferenceSession
   try {
     session = await InferenceSession.create(path, {
       ...{ executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1 },
       ...{ graphOptimizationLevel: 'all', logSeverityLevel: FATAL },
+      ...(spin ? {} : { extra: { session: { intra_op: { allow_spinning: '0' } } } }),
     })
   } catch (error) {
     throw new SherdError('CHECKPOINT', `${path} cannot be run: ${messageOf(error)}`, { cause: error })

@@ -5,13 +5,40 @@ import { layerNorm } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type Pooling, pool } from '../token/pool.ts'
-import { type Backbone, type BackboneShape, backboneRows } from './backbone.ts'
+import { type Backbone, type BackboneShape, backboneRows, type Encoded } from './backbone.ts'
 import { applyLinear, normRows } from './block.ts'
 import type { EncodeOptions } from './encoder.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
-/** `mean`: of the patches' tokens before the encoder's norm, and a norm of its own behind it. `cls`: the cls token. */
-export type Head = Pooling
+/**
+ * The norm behind an encoder's blocks, by the name of its parameters: `norm` of every token, or `fc_norm` of the mean of the patches'
+ * tokens, where the tokens themselves stay as the blocks leave them (as in timm's forward_features).
+ */
+export type EncoderNorm = 'norm' | 'fc_norm'
+
+interface HeadRow {
+  readonly pooling: Pooling
+  readonly norm: EncoderNorm
+}
+
+/** What a head reads: a new one is one row. */
+export const heads = {
+  /** The cls token. */
+  cls: { pooling: 'cls', norm: 'norm' },
+  /** The mean of the patches' tokens before the encoder's norm, through a norm of its own: fine-tuning. */
+  mean: { pooling: 'mean', norm: 'fc_norm' },
+  /** The mean of the patches' tokens behind the encoder's norm: what a linear probe reads. */
+  'normed-mean': { pooling: 'mean', norm: 'norm' },
+  /** The cls token before any norm: what a linear probe reads of the encoder of a classifier whose head is on `mean`. */
+  'plain-cls': { pooling: 'cls', norm: 'fc_norm' },
+} as const satisfies Record<string, HeadRow>
+
+export type Head = keyof typeof heads
+export const headNames = Object.keys(heads) as readonly Head[]
+
+/** The head that reads a feature of an encoder with that norm: there is one for each. */
+export const headReading = (pooling: Pooling, norm: EncoderNorm): Head =>
+  headNames.find((name) => heads[name].pooling === pooling && heads[name].norm === norm)!
 
 export interface ClassifierShape {
   readonly backbone: BackboneShape
@@ -19,16 +46,32 @@ export interface ClassifierShape {
   readonly head: Head
 }
 
-export function classifierRows({ backbone, classes, head }: ClassifierShape): ParameterRow[] {
-  const { width } = backbone.dimensions
+/** The parameters of an encoder whose norm is that one. */
+export function normedRows(backbone: BackboneShape, norm: EncoderNorm): ParameterRow[] {
   const rows = backboneRows(backbone)
+  if (norm === 'norm') return rows
   return [
-    ...(head === 'cls'
-      ? rows
-      : [...rows.filter(({ name }) => !name.startsWith('norm.')), ...normRows('fc_norm', width)]),
-    { name: 'head.weight', shape: [classes, width], initial: 'head' },
-    { name: 'head.bias', shape: [classes], initial: 'zeros' },
+    ...rows.filter(({ name }) => !name.startsWith('norm.')),
+    ...normRows('fc_norm', backbone.dimensions.width),
   ]
+}
+
+export const classifierRows = ({ backbone, classes, head }: ClassifierShape): ParameterRow[] => [
+  ...normedRows(backbone, heads[head].norm),
+  { name: 'head.weight', shape: [classes, backbone.dimensions.width], initial: 'head' },
+  { name: 'head.bias', shape: [classes], initial: 'zeros' },
+]
+
+/** One vector [B, D] of an encoder's tokens, which come before its norm where that is `fc_norm`. */
+export function pooled(
+  { tokens, present }: Encoded,
+  weights: Weights,
+  { pooling, norm, epsilon }: HeadRow & { readonly epsilon: number },
+): Tensor {
+  if (pooling === 'cls') return pool.cls(tokens)
+  if (norm === 'norm') return pool.mean(tokens, present)
+  const own = { weight: weights('fc_norm.weight'), bias: weights('fc_norm.bias') }
+  return scope(() => layerNorm(pool.mean(tokens, present), own, epsilon))
 }
 
 export interface ClassifyOptions extends Pick<EncodeOptions, 'onChange'> {
@@ -44,10 +87,9 @@ export function classify(
   options: ClassifyOptions = {},
 ): Tensor {
   return scope(() => {
-    const { tokens, present } = backbone.encodeAll(images, weights, { ...options, norm: head === 'cls' })
-    if (head === 'cls') return applyLinear(pool.cls(tokens), within(weights, 'head'))
-    const norm = { weight: weights('fc_norm.weight'), bias: weights('fc_norm.bias') }
-    const normed = layerNorm(pool.mean(tokens, present), norm, backbone.shape.dimensions.layerNormEpsilon)
-    return applyLinear(normed, within(weights, 'head'))
+    const row = heads[head]
+    const encoded = backbone.encodeAll(images, weights, { ...options, norm: row.norm === 'norm' })
+    const epsilon = backbone.shape.dimensions.layerNormEpsilon
+    return applyLinear(pooled(encoded, weights, { ...row, epsilon }), within(weights, 'head'))
   })
 }

@@ -47,6 +47,8 @@ export interface PixelsAddon {
    * files only the first ones, at least one.
    */
   readImages(paths: readonly string[], mostBytes: number): Promise<(PlainJpeg | Uint8Array | null)[]>
+  /** The same for a file that is in memory, which is copied; null for anything but a plain JPEG. */
+  openImage(bytes: Uint8Array): PlainJpeg | null
   /** Whether it could be decoded; as a promise, in another thread, when it `isLarge`. The file cannot be used again. */
   decodeJpeg(
     file: ImageFile,

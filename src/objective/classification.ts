@@ -3,8 +3,7 @@
 import { openBackbone } from '../model/backbone.ts'
 import { type ClassifierShape, classifierRows, classify } from '../model/classifier.ts'
 import { type DropPathOptions, dropPath } from '../model/drop-path.ts'
-import type { ParameterRow, Weights } from '../model/parameters.ts'
-import type { Images } from '../prepare/views.ts'
+import type { ParameterRow } from '../model/parameters.ts'
 import { call } from '../tensor/call.ts'
 import { mul, sum, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -22,8 +21,6 @@ export interface ClassificationPlan {
 
 export interface Classification extends Learner<ClassificationPlan> {
   readonly rows: readonly ParameterRow[]
-  /** The logits [B, classes] of images, in float32: nothing is dropped. */
-  logits(weights: Weights, images: Images): Tensor
 }
 
 export interface ClassificationOptions extends ClassifierShape {
@@ -51,7 +48,6 @@ export function classification({
   const { depth } = shape.backbone.dimensions
   return {
     rows: classifierRows(shape),
-    logits: (weights, images) => scope(() => toDtype(classify(images, weights, model, { only }), 'float32')),
     loss: (weights, images, { targets, samples }) =>
       scope(() => {
         const onChange = dropPath({ ...drop, depth }, samples)

@@ -54,11 +54,12 @@ export interface GridLayout {
   readonly swatches: readonly Swatch[]
 }
 
-interface Face extends TextStyle {
+export interface Face extends TextStyle {
   readonly fill: string
   readonly lineHeight: number
 }
-const faces = {
+/** The texts of pictures of tiles. */
+export const faces = {
   title: { size: 17, bold: true, fill: '#111827', lineHeight: 23 },
   heading: { size: 13, bold: true, fill: '#111827', lineHeight: 17 },
   subtitle: { size: 11, fill: '#4b5563', lineHeight: 15 },

@@ -2,6 +2,7 @@
  * What `reconstruct` does with a prediction, for one image and in plain numbers: for servers and browsers, where no LibTorch is.
  * Patches are in row-major order, in a patch row, column, channel. Photographs only: one frame, one group of bands.
  */
+import { SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { Grid } from '../token/grid.ts'
 import { guessFromNeighbours } from './neighbours.ts'
@@ -12,6 +13,18 @@ import type { Quality } from './quality.ts'
  * nearest visible patches. `true`: the hidden patches themselves, which leaks the answer.
  */
 export type StatisticsUsed = 'raw' | 'neighbours' | 'true'
+
+/** Throws `VALUE` for statistics that the target does not have. */
+export function checkStatistics(wanted: readonly StatisticsUsed[], normalizeTarget: boolean): void {
+  const wrong = wanted.find((statistics) => (statistics === 'raw') === normalizeTarget)
+  if (wrong === undefined) return
+  throw new SherdError(
+    'VALUE',
+    normalizeTarget
+      ? 'reconstruct: a model of normalised targets predicts no raw pixels; ask for "neighbours" or "true" statistics'
+      : `reconstruct: a model of raw pixels needs no "${wrong}" statistics; ask for "raw"`,
+  )
+}
 
 export interface PatchShape {
   readonly grid: Grid

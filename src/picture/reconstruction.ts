@@ -20,7 +20,7 @@ import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import { cutPatches, groupedBands, guessed, hiddenBands, momentsByBand, withMoments } from './band-patches.ts'
-import type { StatisticsUsed } from './patch-statistics.ts'
+import { checkStatistics, type StatisticsUsed } from './patch-statistics.ts'
 import { hiddenQuality, type Quality } from './quality.ts'
 import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
 import { bandsNote, type Tile } from './tile.ts'
@@ -151,17 +151,6 @@ function toImageOrder(x: Tensor, { dimensions: d, frames }: BackboneShape): Tens
     height,
     width,
   ])
-}
-
-function checkStatistics(wanted: readonly StatisticsUsed[], normalizeTarget: boolean): void {
-  const wrong = wanted.find((statistics) => (statistics === 'raw') === normalizeTarget)
-  if (wrong === undefined) return
-  throw new SherdError(
-    'VALUE',
-    normalizeTarget
-      ? 'reconstruct: a model of normalised targets predicts no raw pixels; ask for "neighbours" or "true" statistics'
-      : `reconstruct: a model of raw pixels needs no "${wrong}" statistics; ask for "raw"`,
-  )
 }
 
 function checkChannels({ shape, channelStatistics: { mean, std } }: ReconstructionOptions): void {

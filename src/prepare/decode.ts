@@ -10,7 +10,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp'
 import { SherdError } from '../errors.ts'
 import { pixelsAddon } from '../native/pixels.ts'
 import type { Size } from './crop.ts'
-import { decodeFastJpeg, type ReadImage, readImages } from './fast-jpeg.ts'
+import { decodeFastJpeg, openImage, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, startOf } from './image-format.ts'
 import { checkSize, type SizeLimits } from './image-size.ts'
@@ -85,27 +85,56 @@ export async function tryDecodeImage(
   return tryDecode(path, { ...request, sample: (image) => ({ ...place(image), target, out }) }, read)
 }
 
-/** As `tryDecodeImage`, with a sample whose place is made when the image's size is known. */
-export async function tryDecode(
-  path: string,
-  request: ImageRequest,
-  read?: ReadImage,
+/** As `tryDecodeImage`, of a file that is in memory: the same bytes give the same sample. */
+export async function tryDecodeBytes(
+  bytes: Uint8Array,
+  { target, place, ...request }: DecodeRequest,
+  out: Uint8Array,
 ): Promise<string | null> {
+  const files = { read: async () => openImage(bytes), whole: async () => bytes }
+  return decodeFile(files, { ...request, sample: (image) => ({ ...place(image), target, out }) })
+}
+
+/** As `tryDecodeImage`, with a sample whose place is made when the image's size is known. */
+export const tryDecode = (path: string, request: ImageRequest, read?: ReadImage): Promise<string | null> =>
+  decodeFile(
+    {
+      read: async () => (read === undefined ? (await readImages([path], request.maxPixels))[0] : read),
+      whole: () => readImageFile(path, request.maxPixels),
+    },
+    request,
+  )
+
+interface FileToDecode {
+  /** As the addon has read it; none without the addon. */
+  readonly read: () => Promise<ReadImage | undefined>
+  readonly whole: () => Promise<Uint8Array>
+}
+
+async function decodeFile({ read, whole }: FileToDecode, request: ImageRequest): Promise<string | null> {
   if (request.channels !== 1 && request.channels !== 3)
     throw new SherdError(
       'VALUE',
       `An image file gives 1 or 3 channels, not ${request.channels}. Set channels to 1 or 3.`,
     )
   try {
-    const file = read === undefined ? (await readImages([path], request.maxPixels))[0] : read
+    const file = await read()
     if (file instanceof Uint8Array) await decodeBySharp(file, request)
-    else if (!file || !(await decodeFastJpeg(file, request)))
-      await decodeBySharp(await readImageFile(path, request.maxPixels), request)
+    else if (!file || !(await decodeFastJpeg(file, request))) await decodeBySharp(await whole(), request)
     return null
   } catch (error) {
     if (error instanceof SherdError && error.code !== 'DECODE') throw error
     return reasonOf(error)
   }
+}
+
+/** The size of an image after EXIF orientation, of its header alone. Throws when the file cannot be a sample. */
+export async function sizeOfImage(path: string, limits: SizeLimits): Promise<Size> {
+  const file = await readImageFile(path, limits.maxPixels)
+  const format = formatOf(file)
+  if (format === null)
+    refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)
+  return checkedSize(await readHeader(file, format), limits)
 }
 
 async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<void> {

@@ -22,6 +22,12 @@ export async function readImages(paths: readonly string[], maxPixels: number): P
   return addon?.jpeg ? addon.readImages(paths, mostBytes(maxPixels)) : []
 }
 
+/** The same of one file that is in memory. */
+export function openImage(bytes: Uint8Array): PlainJpeg | Uint8Array {
+  const addon = pixelsAddon()
+  return (addon?.jpeg ? addon.openImage(bytes) : null) ?? bytes
+}
+
 /** False when it cannot be decoded: sharp may try. Throws when the image's size is refused. */
 export async function decodeFastJpeg(jpeg: PlainJpeg, request: ImageRequest): Promise<boolean> {
   checkSize(jpeg, request)

@@ -8,13 +8,15 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { FrozenEncoder } from '../evaluate/features.ts'
 import { type MachinePlan, type MachineRequest, planMachine } from '../machine/plan.ts'
-import { backboneRows } from '../model/backbone.ts'
-import { initialParameters, loadParameters } from '../model/parameters.ts'
+import type { BackboneShape } from '../model/backbone.ts'
+import { type EncoderNorm, normedRows } from '../model/classifier.ts'
+import { initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { canonicalBand } from '../source/band-names.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
+import type { Device } from '../tensor/tensor.ts'
 import { rasterOptions, usualStatistics } from './assemble.ts'
 import { openRun, type RunFacts, trustedWeights } from './folder.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
@@ -158,30 +160,68 @@ function partOf({ data, model }: Config, bands: readonly string[]): Part {
   return { groups: whole, channels, bands: channels.map((channel) => known[channel]!) }
 }
 
+/** The parameters that are read of a file, of which it `has` some. */
+export interface WantedParameters {
+  readonly rows: readonly ParameterRow[]
+  readonly norm: EncoderNorm
+}
+/** `only`: the groups of bands that will be seen; null for all. */
+export type Wanting = (
+  shape: BackboneShape,
+  has: (name: string) => boolean,
+  only: readonly number[] | null,
+) => WantedParameters
+
+/** The norm of an encoder by what its file has: that of a classifier of the mean has no other than `fc_norm`. */
+export const encoderNorm = (has: (name: string) => boolean): EncoderNorm =>
+  has('fc_norm.weight') && !has('norm.weight') ? 'fc_norm' : 'norm'
+
+const encoderAlone: Wanting = (shape, has) => {
+  const norm = encoderNorm(has)
+  return { norm, rows: normedRows(shape, norm) }
+}
+
 /**
- * Opens an encoder; weights of a decoder in the same file are left alone. Throws `RUN` or `USAGE` when there is nothing to open,
- * `CHECKPOINT` when weights do not fit.
+ * Opens an encoder; weights of a decoder or of a head in the same file are left alone. Throws `RUN` or `USAGE` when there is nothing to
+ * open, `CHECKPOINT` when weights do not fit.
  */
-export function openEncoder(request: EncoderRequest): OpenedEncoder {
-  const { config, statistics, weights, step, warnings = [] } = findWeights(request)
+export const openEncoder = (request: EncoderRequest): OpenedEncoder =>
+  openFound(request, findWeights(request), encoderAlone)
+
+/** The same of weights that were found, with the parameters that are wanted. */
+export function openFound(
+  request: Pick<EncoderRequest, 'model' | 'device' | 'seed' | 'bands'>,
+  { config, statistics, weights, step, warnings = [] }: FoundWeights,
+  wanting: Wanting,
+): OpenedEncoder {
   const machine = planMachine({ ...config.train, device: request.device, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine
   const shape = backboneOf(config)
   const part = request.bands ? partOf(config, request.bands) : null
-  const rows = backboneRows(shape)
-  const parameters = weights
+  const only = part?.groups ?? null
+  const { parameters, norm } = weights
     ? scope(() => {
         const { tensors } = readSafetensors(weights)
+        const { rows, norm } = wanting(shape, (name) => tensors.has(name), only)
         const wanted = new Set(rows.map(({ name }) => name))
-        return loadParameters(rows, new Map([...tensors].filter(([name]) => wanted.has(name))), device)
+        const stored = new Map([...tensors].filter(([name]) => wanted.has(name)))
+        return { norm, parameters: loadParameters(rows, stored, device) }
       })
-    : initialParameters(rows, { seed: request.seed ?? config.train.seed, device })
+    : randomParameters(
+        wanting(shape, () => false, only),
+        { seed: request.seed ?? config.train.seed, device },
+      )
   return {
     ...{ config, machine, shape, dimensions: shape.dimensions },
-    ...{ only: part?.groups ?? null, channels: part?.channels ?? null, bands: part?.bands ?? null },
-    ...{ parameters, statistics, device, precision },
+    ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
+    ...{ parameters, norm, statistics, device, precision },
     origin: { path: weights ? resolve(request.model) : 'random', step },
     warnings,
   }
 }
+
+const randomParameters = ({ rows, norm }: WantedParameters, how: { seed: number; device: Device }) => ({
+  norm,
+  parameters: initialParameters(rows, how),
+})

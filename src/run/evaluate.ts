@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { expectLabels, expectSameClasses, labelled, splitByClass } from '../evaluate/labelled.ts'
+import type { LinearMap } from '../evaluate/linear-probe.ts'
 import {
   type Outcome,
   type Protocol,
@@ -182,7 +183,8 @@ function tryOut(
   )
 }
 
-const keyOf = ({ group, pooling, setting }: Omit<Outcome, 'values'>) => [group, pooling, setting].join('/')
+const keyOf = ({ group, pooling, setting }: Pick<Outcome, 'group' | 'pooling' | 'setting'>) =>
+  [group, pooling, setting].join('/')
 
 /** Throws `SOURCE` for images that cannot be evaluated on, `VALUE` for settings that do not fit them. */
 export async function evaluate(options: EvaluateOptions): Promise<FeatureReport> {
@@ -191,11 +193,23 @@ export async function evaluate(options: EvaluateOptions): Promise<FeatureReport>
   return { ...report, seconds: (performance.now() - started) / 1000 }
 }
 
-/** The report of one protocol on features that are there. Throws `VALUE` for settings that do not fit the images. */
-export function judge(
+/** What judging takes, of features that are there. */
+export type JudgeOptions = Pick<EvaluateOptions, 'protocol' | 'settings' | 'seeds'>
+
+/** A linear map that counts, and what it reads. */
+export interface ChosenMap extends LinearMap {
+  readonly pooling: Pooling
+}
+
+/** The report of one protocol. Throws `VALUE` for settings that do not fit the images. */
+export const judge = (images: OpenedImages, options: JudgeOptions): FeatureReport =>
+  judgeWithMap(images, options).report
+
+/** The same with the map that its scores are of, where the protocol learns one: of the last chosen row, first seed. */
+export function judgeWithMap(
   images: OpenedImages,
-  options: Pick<EvaluateOptions, 'protocol' | 'settings' | 'seeds'>,
-): FeatureReport {
+  options: JudgeOptions,
+): { report: FeatureReport; map: ChosenMap | null } {
   const started = performance.now()
   const { seeds } = options
   const protocol: Protocol = protocols[options.protocol]
@@ -210,8 +224,8 @@ export function judge(
   const split = splitOf([train, trainRows], [test, testRows])
   const used = protocol.isRandom ? seeds : seeds.slice(0, 1)
   const bySeed = used.map((seed) =>
-    protocol.run(split, settings, seed).map(({ values, ...way }) => ({
-      ...way,
+    protocol.run(split, settings, seed).map(({ values, map, ...way }) => ({
+      ...{ ...way, map: map ?? null },
       scores: scoresOf(values, split[way.pooling].test.labels, classes),
     })),
   )
@@ -236,7 +250,8 @@ export function judge(
   const counts = classes.map((_, label) => split.cls.train.labels.filter((each) => each === label).length)
   const commonest = counts.indexOf(Math.max(...counts))
   const testLabels = split.cls.test.labels
-  return {
+  const counting = bySeed[0]![chosen.at(-1)!]!
+  const report: FeatureReport = {
     format: 'sherd-evaluation/1',
     protocol: options.protocol,
     title: protocol.title,
@@ -253,11 +268,12 @@ export function judge(
     seeds: used,
     rows,
     chosen,
-    scores: bySeed[0]![chosen.at(-1)!]!.scores,
+    scores: counting.scores,
     chance: testLabels.filter((label) => label === commonest).length / testLabels.length,
     spread: Object.fromEntries(
       poolings.map((pooling) => [pooling, spreadOf(split[pooling].train.vectors, train.features.width)]),
     ) as FeatureReport['spread'],
     seconds: (performance.now() - started) / 1000,
   }
+  return { report, map: counting.map && { ...counting.map, pooling: counting.pooling } }
 }

@@ -100,7 +100,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
       if (!classifier) return 'The weights have no head of a classifier'
       return classifier.head === 'cls'
         ? null
-        : "Its head reads the mean of the patches, transformers' reads cls: export it for timm"
+        : `Its head reads ${classifier.head === 'plain-cls' ? 'cls before the norm' : 'the mean of the patches'}, transformers' reads cls behind it: export it ${classifier.head === 'plain-cls' ? 'as ONNX' : 'for timm'}`
     },
     config: ({ classifier }) => ({
       model_type: 'vit',

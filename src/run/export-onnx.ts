@@ -13,10 +13,14 @@ import type { OpenedEncoder } from './encoder.ts'
 import { sherdVersion } from './exported-model.ts'
 import { makeFolder } from './folder.ts'
 import { type Proof, type ProofSamples, proofSamples, proveOnnx } from './prove-onnx.ts'
-import { weightsMetadata } from './weights-metadata.ts'
+import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from './weights-metadata.ts'
 
 /** An encoder that was opened, with the other parts of its model that are wanted. */
-export type OpenedModel = OpenedEncoder & Omit<ModelParts, keyof OpenedEncoder | 'rasters'>
+export type OpenedModel = OpenedEncoder &
+  Omit<ModelParts, keyof OpenedEncoder | 'rasters'> & {
+    readonly classifier?: ClassifierFacts | undefined
+    readonly segmenter?: SegmenterFacts | undefined
+  }
 
 export interface ExportOptions extends GraphOptions {
   /** On the CPU. */
@@ -35,6 +39,12 @@ export interface Exported extends Proof {
   readonly precision: ExportPrecision
   readonly bytes: number
 }
+
+/** What a file tells of the head that its graph has. */
+const headFacts = ({ classifier, segmenter }: OpenedModel, graph: GraphName) => ({
+  ...(graph === 'classifier' && { classifier }),
+  ...(graph === 'segmenter' && { segmenter }),
+})
 
 /** The names of a model's bands, of those that it is given; null for images. */
 const bandsOf = ({ config, bands }: OpenedEncoder) => bands ?? config.data.bands
@@ -57,10 +67,12 @@ export async function* exportOnnx({
       'USAGE',
       'What the bands are normalised by is in no file here: give --images, a folder of rasters to measure it on.',
     )
+  const { config, statistics } = model
   const version = sherdVersion()
   let samples: ProofSamples[] | undefined
   for (const graph of names) {
     const recorded = graphs[graph].graph(model, options)
+    const head = headFacts(model, graph)
     makeFolder(out)
     samples ??= await proofSamples(model, images)
     for (const precision of wanted) {
@@ -68,8 +80,10 @@ export async function* exportOnnx({
       const converted = convert(recorded)
       checkGraph(converted)
       const metadata = exportMetadata({
-        ...{ version, graph, precision, weights: weightsMetadata(model), input: pixelsInput(model) },
-        ...{ bands: bandsOf(model), classes: null, resolution: model.shape.referenceResolution },
+        ...{ version, graph, precision, input: pixelsInput(model), bands: bandsOf(model) },
+        weights: weightsMetadata({ config, statistics, ...head }),
+        classes: (head.classifier ?? head.segmenter)?.classes ?? null,
+        resolution: model.shape.referenceResolution,
         ...{ step: model.origin.step, outputs: converted.outputs.map(({ name }) => name) },
       })
       const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)

@@ -38,7 +38,13 @@ export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
     wrapper: '',
     isWanted: (name) => !/^(?:decoder_|mask_token$|upscale\.)/.test(name),
   })
-  const pool = classifier?.head === 'mean' ? 'avg' : 'token'
+  if (classifier?.head === 'plain-cls')
+    throw new SherdError(
+      'USAGE',
+      'Its head reads the cls token before any norm, and timm has no classifier that does.',
+    )
+  const pooling = classifier?.head ?? 'cls'
+  const pool = pooling === 'cls' ? 'token' : 'avg'
   const classes = classifier?.classes ?? []
   const [height, width] = d.imageSize
   const side = height === width ? height : [height, width]
@@ -55,6 +61,7 @@ export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
         in_chans: d.channels,
         num_classes: classes.length,
         global_pool: pool,
+        ...(pooling === 'normed-mean' && { fc_norm: false }), // timm norms the mean instead, unless told
         embed_dim: d.width,
         depth: d.depth,
         num_heads: d.heads,

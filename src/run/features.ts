@@ -23,18 +23,33 @@ export const inferenceBatch = (shape: BackboneShape): number =>
 /** Told as images are done. */
 export type Progress = (event: { readonly dir: string; readonly done: number; readonly of: number }) => void
 
-export async function featuresOf(
+export interface ReadingOptions {
+  readonly onProgress?: Progress | undefined
+  /** Told of each file that is left out, also when reading ends in an error. */
+  readonly onSkip?: (skipped: SkippedFile) => void
+  /** Instead of the configuration's. */
+  readonly maxSkippedShare?: number
+}
+
+export const featuresOf = async (
   encoder: OpenedEncoder,
   dir: string,
   onProgress?: Progress,
+): Promise<FolderFeatures> => featuresOfSource(encoder, await openFor(encoder, dir), { onProgress })
+
+/** The same of a source that is open. */
+export async function featuresOfSource(
+  encoder: OpenedEncoder,
+  source: ImageSource,
+  { onProgress, onSkip, ...limits }: ReadingOptions = {},
 ): Promise<FolderFeatures> {
-  const source = await openFor(encoder, dir)
   const batchSize = inferenceBatch(encoder.shape)
   const skipped: SkippedFile[] = []
-  const images = imagesInOrder(
-    { ...inferenceOptions(encoder.config, source, encoder.machine), batchSize },
-    (file) => skipped.push(file),
-  )
+  const options = { ...inferenceOptions(encoder.config, source, encoder.machine), ...limits, batchSize }
+  const images = imagesInOrder(options, (file) => {
+    skipped.push(file)
+    onSkip?.(file)
+  })
   const of = source.files.length
   const features = await extractFeatures(encoder, images, (done) =>
     onProgress?.({ dir: source.dir, done, of }),

@@ -4,31 +4,31 @@
  * nothing.
  */
 import { SherdError } from '../errors.ts'
-import { imagesFor } from '../evaluate/features.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
-import type { Head } from '../model/classifier.ts'
-import { initialParameters, type Parameters, weightsOf } from '../model/parameters.ts'
+import { type Head, heads } from '../model/classifier.ts'
+import { initialParameters, type Parameters } from '../model/parameters.ts'
 import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
 import { initialAdamW } from '../optim/adamw.ts'
 import { layerDecay, layerOf } from '../optim/layer-decay.ts'
-import { imagesInOrder } from '../prepare/in-order.ts'
 import { openLoader } from '../prepare/loader.ts'
 import { randAugmentDefaults } from '../prepare/rand-augment.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { callInPlace } from '../tensor/call.ts'
-import { autocast, noGrad, requireGradient } from '../tensor/context.ts'
+import { noGrad, requireGradient } from '../tensor/context.ts'
 import { clone } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
-import { type Tensor, toFloats } from '../tensor/tensor.ts'
+import { unscoped } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import type { StepEvent } from '../train/events.ts'
 import { expectFinite, train } from '../train/loop.ts'
 import type { Trainee } from '../train/step.ts'
-import { inferenceOptions, loaderOptions, sampleSize } from './assemble.ts'
+import { loaderOptions, sampleSize } from './assemble.ts'
+import { logitsOfSource, type OpenedClassifier, saveClassifier } from './classifier.ts'
 import { type OpenedEncoder, openFor } from './encoder.ts'
 import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
 import { type AugmentSettings, labelledBatch, noiseField } from './labelled-batch.ts'
+import { openWeightsFile } from './weights-file.ts'
 
 export interface FinetuneSettings extends AugmentSettings {
   readonly epochs: number
@@ -73,6 +73,11 @@ export interface FinetuneOptions {
   readonly seeds: readonly number[]
   /** Begin with random weights instead of the encoder's. */
   readonly fromScratch: boolean
+  /**
+   * Where to write the classifier of the first seed, whose scores and confusion matrix are those of the report, as soon as it has learned;
+   * of averaged weights where there are. Not the best of the seeds: the test images choose nothing.
+   */
+  readonly save?: string
   readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void
   readonly signal: AbortSignal
 }
@@ -129,29 +134,11 @@ const dispose = (tensors: Iterable<Tensor>) => {
 /** The scores of a classifier on all images of a source. */
 async function scoreOn(
   source: ImageSource,
-  parameters: Parameters,
-  task: Classification,
-  { encoder }: FinetuneOptions,
+  classifier: OpenedClassifier,
 ): Promise<{ scores: Scores; skipped: number }> {
-  const { config, machine, device, precision } = encoder
-  const logits: number[] = []
-  const labels: number[] = []
-  let skipped = 0
-  const options = {
-    ...inferenceOptions(config, source, machine),
-    batchSize: Math.min(256, config.train.batchSize * 4),
-  }
-  for await (const batch of imagesInOrder(options, () => skipped++)) {
-    noGrad(() =>
-      scope(() => {
-        const images = imagesFor(encoder, batch)
-        const made = autocast({ device, dtype: precision }, () => task.logits(weightsOf(parameters), images))
-        for (const value of toFloats(made)) logits.push(value)
-      }),
-    )
-    for (const index of batch.indices) labels.push(source.labels![index]!)
-  }
-  return { scores: scoresOf(Float64Array.from(logits), Int32Array.from(labels), source.classes), skipped }
+  const { logits, indices, skipped, classes } = await logitsOfSource(classifier, source)
+  const labels = Int32Array.from(indices, (index) => source.labels![index]!)
+  return { scores: scoresOf(logits, labels, classes), skipped: skipped.length }
 }
 
 interface Attempt {
@@ -161,7 +148,12 @@ interface Attempt {
   readonly trainImages: number
 }
 
-async function attempt(all: Images, options: FinetuneOptions, seed: number): Promise<Attempt> {
+/** `onTrained` gets the classifier that counts, while its weights are there. */
+async function attempt(
+  all: Images,
+  options: FinetuneOptions,
+  { seed, onTrained }: { seed: number; onTrained: (trained: OpenedClassifier) => void },
+): Promise<Attempt> {
   const { encoder, settings, signal } = options
   const { config, machine, dimensions, device, precision } = encoder
   const { shots } = options.settings
@@ -220,9 +212,13 @@ async function attempt(all: Images, options: FinetuneOptions, seed: number): Pro
     await loader.close()
   }
   if (signal.aborted) throw new SherdError('RUN', 'Fine-tuning was interrupted, and has no result.')
-  const whole = (parameters: Parameters) => new Map([...frozen, ...parameters])
-  const last = await scoreOn(images.test, whole(learned), task, options)
-  const averaged = average && (await scoreOn(images.test, whole(average), task, options))
+  const whole = (own: Parameters): OpenedClassifier => ({
+    ...{ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm },
+    parameters: new Map(task.rows.map(({ name }) => [name, own.get(name) ?? frozen.get(name)!])),
+  })
+  const last = await scoreOn(images.test, whole(learned))
+  const averaged = average && (await scoreOn(images.test, whole(average)))
+  onTrained(whole(average ?? learned))
   dispose([noise, ...learned.values(), ...frozen.values(), ...(average?.values() ?? [])])
   dispose([...trainee.optimizer.first.values(), ...trainee.optimizer.second.values()])
   return {
@@ -246,11 +242,17 @@ export async function finetune(options: FinetuneOptions): Promise<Report> {
   const { depth } = encoder.dimensions
   if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))
     throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
+  const file = options.save === undefined ? null : openWeightsFile(options.save)
   const images = await openBoth(encoder, data)
+  const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
+  const save = (trained: OpenedClassifier) => {
+    if (file !== null) saveClassifier(file, encoder, { ...trained, protocol, step: null })
+  }
   const attempts: Attempt[] = []
-  for (const seed of seeds) attempts.push(await attempt(images, options, seed))
+  for (const [i, seed] of seeds.entries())
+    attempts.push(await attempt(images, options, { seed, onTrained: i === 0 ? save : () => {} }))
   const row = (setting: string, scores: readonly Scores[]): Row => ({
-    ...{ group: '', pooling: settings.head, setting, heldOut: null },
+    ...{ group: '', pooling: heads[settings.head].pooling, setting, heldOut: null },
     top1: meanAndDeviation(scores.map(({ top1 }) => top1)),
     top5: scores[0]!.top5 === null ? null : meanAndDeviation(scores.map(({ top5 }) => top5!)),
   })
@@ -262,7 +264,6 @@ export async function finetune(options: FinetuneOptions): Promise<Report> {
     ),
     ...(averaged.length > 0 ? [row('averaged weights', averaged)] : []),
   ]
-  const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
   const labels = images.test.labels!
   const counts = images.train.classes.map(
     (_, label) => images.train.labels!.filter((each) => each === label).length,

@@ -15,6 +15,8 @@ export interface ForeignFacts {
   /** Whether query, key and value have biases. */
   readonly hasQkvBias: boolean
   readonly classes: readonly string[] | null
+  /** What a head reads, by timm's name, such as `token` or `avg`. */
+  readonly pool: string | null
   readonly statistics: ChannelStatistics | null
   /** Names of the channels, which only sherd writes. */
   readonly bands: readonly string[] | null
@@ -122,6 +124,7 @@ export function foreignFacts(
       normalizeTarget: told.norm_pix_loss ?? null,
       hasQkvBias: told.qkv_bias ?? true,
       classes: labelsOf(told.id2label),
+      pool: null,
       statistics: normalising,
       bands,
     }
@@ -145,6 +148,7 @@ export function foreignFacts(
     normalizeTarget: typeof normalize === 'boolean' ? normalize : null,
     hasQkvBias: args?.qkv_bias ?? true,
     classes: told.label_names ?? pretrained?.label_names ?? null,
+    pool: args?.global_pool ?? told.global_pool ?? null,
     statistics: statisticsFrom(pretrained?.mean, pretrained?.std) ?? normalising,
     bands,
   }

@@ -15,7 +15,7 @@ import {
 import { type ForeignParameter, floatsOf, type Named, translate } from '../checkpoint/translate-names.ts'
 import type { ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import type { Head } from '../model/classifier.ts'
+import { type Head, headReading } from '../model/classifier.ts'
 import { sizeNames, sizes } from '../model/sizes.ts'
 import type { Shape } from '../tensor/tensor.ts'
 import { sineCosine } from '../token/encoding.ts'
@@ -277,10 +277,11 @@ function whyDropped(name: string, layout: LayoutName, { kind, difference, cls, g
 
 function classifierOf(
   parameters: Named['parameters'],
-  { classes }: ForeignFacts,
+  { classes, pool }: ForeignFacts,
 ): ForeignModel['classifier'] {
   const count = parameters.get('head.weight')?.shape[0]
   if (count === undefined) return null
   const names = classes?.length === count ? classes : Array.from({ length: count }, (_, i) => `class ${i}`)
-  return { head: parameters.has('fc_norm.weight') ? 'mean' : 'cls', classes: names }
+  const norm = parameters.has('fc_norm.weight') ? 'fc_norm' : 'norm'
+  return { head: headReading(norm === 'fc_norm' || pool === 'avg' ? 'mean' : 'cls', norm), classes: names }
 }

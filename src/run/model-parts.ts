@@ -6,16 +6,44 @@ import type { GraphName } from '../export/formats.ts'
 import { initialParameters, loadParameters } from '../model/parameters.ts'
 import { scope } from '../tensor/scope.ts'
 import { objectiveOf } from './assemble.ts'
+import { openClassifier } from './classifier.ts'
 import { type EncoderRequest, findWeights, type OpenedEncoder, openEncoder } from './encoder.ts'
 import type { OpenedModel } from './export-onnx.ts'
+import { openSegmenter } from './segmenter.ts'
+
+/** The graphs of a model where none is named: what its weights are. */
+export function usualGraphs(request: EncoderRequest): readonly GraphName[] {
+  const { classifier, segmenter } = findWeights(request)
+  return [classifier ? 'classifier' : segmenter ? 'segmenter' : 'encoder']
+}
 
 /** An encoder, and the parts that graphs of the model need. Throws as `openEncoder` does, and `USAGE` where a part is not there. */
 export function openModel(request: EncoderRequest, graphs: readonly GraphName[]): OpenedModel {
-  const encoder = openEncoder(request)
-  return graphs.includes('autoencoder')
-    ? { ...encoder, autoencoder: openAutoencoder(encoder, request) }
-    : encoder
+  if (graphs.includes('classifier')) {
+    expectOwnBands(request)
+    const { head, classes, ...encoder } = openClassifier(request)
+    return { ...withAutoencoder(encoder, request, graphs), classifier: { head, classes } }
+  }
+  if (graphs.includes('segmenter')) {
+    expectOwnBands(request)
+    const { segmenter: head, classes, numbers, ignored, ...encoder } = openSegmenter(request)
+    return { ...withAutoencoder(encoder, request, graphs), segmenter: { head, classes, numbers, ignored } }
+  }
+  return withAutoencoder(openEncoder(request), request, graphs)
 }
+
+/** A head reads the bands that it learned from. */
+function expectOwnBands({ bands }: EncoderRequest): void {
+  if (bands)
+    throw new SherdError('USAGE', 'A file with a head says itself which bands it takes: leave --bands out.')
+}
+
+const withAutoencoder = (
+  encoder: OpenedEncoder,
+  request: EncoderRequest,
+  graphs: readonly GraphName[],
+): OpenedModel =>
+  graphs.includes('autoencoder') ? { ...encoder, autoencoder: openAutoencoder(encoder, request) } : encoder
 
 /** The autoencoder around an encoder that was opened for `request`. Throws `USAGE` where there are no weights of a decoder. */
 function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest): Autoencoder {

@@ -7,9 +7,10 @@ import { coreCount } from '../machine/hardware.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
 import { inferenceOptions } from './assemble.ts'
 import { openFor } from './encoder.ts'
-import { type FolderFeatures, inferenceBatch, type Progress } from './features.ts'
+import { type FolderFeatures, inferenceBatch, type Progress, type ReadingOptions } from './features.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export type OnnxEncoder = OnnxModel
@@ -39,24 +40,33 @@ function checkResolution({ rasters }: Pixels, expected: number | null, dir: stri
 }
 
 /** The features of a folder's images, as `featuresOf` makes them with LibTorch. */
-export async function onnxFeatures(
-  { session, config, bands, resolution }: OnnxEncoder,
+export const onnxFeatures = async (
+  encoder: OnnxEncoder,
   dir: string,
   onProgress?: Progress,
+): Promise<FolderFeatures> => onnxFeaturesOfSource(encoder, await openFor(encoder, dir), { onProgress })
+
+/** The same of a source that is open. */
+export async function onnxFeaturesOfSource(
+  { session, config, resolution }: OnnxEncoder,
+  source: ImageSource,
+  { onProgress, onSkip, ...limits }: ReadingOptions = {},
 ): Promise<FolderFeatures> {
-  const source = await openFor({ config, bands }, dir)
   const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
   const options = {
-    ...inferenceOptions(config, source, { decodeThreads }),
+    ...{ ...inferenceOptions(config, source, { decodeThreads }), ...limits },
     batchSize: inferenceBatch(backboneOf(config)),
   }
   const skipped: SkippedFile[] = []
-  const images = imagesInOrder(options, (file) => skipped.push(file))
+  const images = imagesInOrder(options, (file) => {
+    skipped.push(file)
+    onSkip?.(file)
+  })
   const of = source.files.length
   const features = await gatherFeatures(
     images,
     async (batch) => {
-      checkResolution(batch, resolution, dir)
+      checkResolution(batch, resolution, source.dir)
       const { cls, mean } = await session.run(samplesOf(batch), ['cls', 'mean'])
       return { cls: cls.values, mean: mean.values }
     },

@@ -34,6 +34,8 @@ export interface OnnxModel {
 export interface OnnxOptions {
   /** Of one operator; by default all cores. */
   readonly threads?: number
+  /** How a session is opened; in this thread by default. */
+  readonly open?: typeof openSession
 }
 
 const inputSchema = z.object({
@@ -47,7 +49,7 @@ const outputsSchema = z.record(z.string(), z.string())
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
   path: string,
-  { threads = coreCount() }: OnnxOptions = {},
+  { threads = coreCount(), open = openSession }: OnnxOptions = {},
 ): Promise<OnnxModel> {
   const metadata = readMetadata(path)
   const format = metadata[FORMAT_KEY]
@@ -77,6 +79,6 @@ export async function openOnnxModel(
     outputs: Object.keys(parsed(OUTPUTS_KEY, outputsSchema)),
     precision: metadata[PRECISION_KEY] ?? 'fp32',
     origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
-    session: await openSession(path, { threads }),
+    session: await open(path, { threads }),
   }
 }

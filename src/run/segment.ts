@@ -1,4 +1,5 @@
 /** Segmentation from start to end: images with masks, features of a frozen encoder, heads on them, what they reach. */
+import { SherdError } from '../errors.ts'
 import { type Overlap, type OverlapSummary, overlapOf } from '../evaluate/overlap.ts'
 import { meanAndDeviation } from '../evaluate/scores.ts'
 import {
@@ -10,7 +11,7 @@ import {
   trainHead,
 } from '../evaluate/segmentation.ts'
 import { type SegmentationHead, segmentationHeads } from '../evaluate/segmentation-heads.ts'
-import { gridOfModel } from '../model/dimensions.ts'
+import { segmentationShape } from '../evaluate/segmenter.ts'
 import { classColour, classTile } from '../picture/class-map.ts'
 import type { GridPicture } from '../picture/grid-layout.ts'
 import type { OpenedEncoder } from './encoder.ts'
@@ -26,6 +27,8 @@ import {
   renumber,
   UNLABELLED,
 } from './segmentation-data.ts'
+import { saveSegmenter } from './segmenter.ts'
+import { openWeightsFile } from './weights-file.ts'
 
 export interface SegmentOptions {
   readonly encoder: OpenedEncoder
@@ -35,6 +38,8 @@ export interface SegmentOptions {
   readonly seeds: readonly number[]
   /** The number in a mask that belongs to no class; -1 for none. */
   readonly ignored: number
+  /** Where to write the encoder with its head, of the first seed, whose confusion is that of the report. Needs a single head. */
+  readonly save?: string
   readonly onProgress?: Progress
   readonly onEpoch?: (told: { head: SegmentationHead; seed: number; epoch: number; loss: number }) => void
 }
@@ -68,6 +73,12 @@ export async function segment(
   const started = performance.now()
   const { encoder, data, heads, settings, seeds, ignored, onProgress } = options
   const { dimensions, device } = encoder
+  if (options.save !== undefined && heads.length !== 1)
+    throw new SherdError(
+      'USAGE',
+      `A file holds one head, and ${heads.length} were asked for: give --heads ${heads.join(' or --heads ')}.`,
+    )
+  const file = options.save === undefined ? null : openWeightsFile(options.save)
   const folders = await openMasked(encoder, data)
   expectMemory(folders.train.images.files.length + folders.test.images.files.length, encoder)
   const train = await extractTokens(encoder, folders.train, onProgress)
@@ -76,10 +87,7 @@ export async function segment(
   for (const { set } of [train, test]) renumber(set, numbers)
   const size = dimensions.imageSize
   const of: Segmentation = {
-    shape: {
-      ...{ classes: classes.length, width: train.set.tokens.shape[2]!, grid: gridOfModel(dimensions) },
-      ...{ size, ignored: UNLABELLED },
-    },
+    shape: segmentationShape(encoder, { classes: classes.length, ignored: UNLABELLED }),
     statistics: tokenStatistics(train.set, device),
     device,
   }
@@ -91,6 +99,8 @@ export async function segment(
         options.onEpoch?.({ head, seed, epoch, loss }),
       )
       const confusion = confusionOf(test.set, trained, of)
+      if (i === 0 && file !== null)
+        saveSegmenter(file, encoder, { trained, of, facts: { classes, numbers, ignored } })
       if (i === 0) predictions.push(predictMasks(test.set, shown, trained, of))
       for (const each of trained.parameters.values()) each.dispose()
       return { confusion, overlap: overlapOf(confusion, classes) }

@@ -118,6 +118,7 @@ export async function extractTokens(
     onProgress?.({ dir: folder.dir, done: count + skipped.length, of })
   }
   const kept = noGrad(() => unscoped(() => narrow(cache, 0, 0, count)))
+  cache.dispose() // its memory lives on in what was kept
   return { set: { count, tokens: kept, masks: masks.subarray(0, count * height * width) }, skipped, tiles }
 }
 

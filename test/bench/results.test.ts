@@ -36,7 +36,27 @@ const run: BenchRun = {
   ],
   data: [{ work: 'JPEG', sherd: 500, peer: null, ratio: null, roundRatios: [] }],
   waiting: [{ work: 'waiting', steps: 60, waitingShare: 0.0123, imagesPerSecond: 1 }],
+  serve: [
+    {
+      ...{
+        work: 'serve',
+        clients: 64,
+        ratio: 0.9,
+        roundRatios: [0.85, 0.95],
+        cpuRatio: 0.97,
+        clientsCpu: 0.04,
+      },
+      bare: { imagesPerSecond: 60, imagesPerCpuSecond: 31, batch: 16 },
+      server: { imagesPerSecond: 54, imagesPerCpuSecond: 30, p50: 1100, p99: 1300 },
+    },
+  ],
   tokens: [{ work: 'tokens', satmae: 90, mae: 100, ratio: 0.9, roundRatios: [0.88, 0.92] }],
+  encode: [
+    {
+      ...{ work: 'encoder, ONNX int8', beside: 'fp32', sherd: 30, peer: 12, cosine: 0.99951 },
+      ...{ ratio: 2.5, roundRatios: [2.4, 2.6] },
+    },
+  ],
 }
 const results: Results = {
   ...{ date: '2026-01-01', device: 'cpu', threads: 2, peer: 'PyTorch 2', rounds: 2, runs: [run, run] },
@@ -49,13 +69,19 @@ const results: Results = {
 describe('the results', () => {
   it('have a line for every row, and a dash where there is nothing to compare with', () => {
     const lines = textTable(run).split('\n')
-    expect(lines).toHaveLength(6)
+    expect(lines).toHaveLength(8)
     expect(lines[1]).toMatch(
       /^ViT-Tiny +200\/s +160\/s +1\.25 × +1\.20–1\.30 +900 \/ 1000 MB +50 % \/ 40 % +bf16 \/ fp32$/,
     )
     expect(lines[2]).toMatch(/^no peer +4\.6\/s +– +– +– +900 \/ – MB +1 % \/ – +bf16 \/ –$/)
     expect(lines[4]).toMatch(/^waiting +1\.23 %/)
     expect(lines[5]).toMatch(/^tokens +90\.0\/s +MAE: 100\/s +0\.90 × +0\.88–0\.92/)
+    expect(lines.at(-1)).toMatch(
+      /^serve +54\.0\/s +graph alone: 60\.0\/s +0\.90 × +0\.85–0\.95 +p50 1100 ms, p99 1300 ms/,
+    )
+    expect(lines[6]).toMatch(
+      /^encoder, ONNX int8 +30\.0\/s +fp32: 12\.0\/s +2\.50 × +2\.40–2\.60 +cosine ≥ 0\.9995$/,
+    )
   })
 
   it('as a page repeat the table for every run and say what was not run', () => {

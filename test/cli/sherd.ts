@@ -20,6 +20,8 @@ export interface Outcome {
 
 export interface Running {
   kill(signal: NodeJS.Signals): void
+  /** What it has written up to now. */
+  stdout(): string
   readonly ended: Promise<Outcome>
 }
 
@@ -60,7 +62,7 @@ export function start(
       }),
     )
   })
-  return { kill: (signal) => child.kill(signal), ended }
+  return { kill: (signal) => child.kill(signal), stdout: () => stdout, ended }
 }
 
 export const sherd = (args: readonly string[], options: Parameters<typeof start>[1] = {}): Promise<Outcome> =>

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { linearProbe, sweeps, trainMaps, valuesOf } from '../../src/evaluate/linear-probe.ts'
+import { foldNorm, linearProbe, sweeps, trainMaps, valuesOf } from '../../src/evaluate/linear-probe.ts'
 import { scoresOf } from '../../src/evaluate/scores.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { cat } from '../../src/tensor/ops.ts'
@@ -79,11 +79,11 @@ describe.each(['lars', 'sgd'] as const)('%s', (optimizer) => {
     const before = liveTensors()
     const [train, test] = [clusters(300, 5, 1), clusters(100, 5, 2)]
     const right = linearProbe(train, test, 5, settings).map(
-      (values) => scoresOf(values, test.labels, ['a', 'b', 'c', 'd', 'e']).top1,
+      ({ values }) => scoresOf(values, test.labels, ['a', 'b', 'c', 'd', 'e']).top1,
     )
     expect(Math.max(...right)).toBe(1)
     const chance = linearProbe(shuffled(train, 5), test, 5, settings).map(
-      (values) => scoresOf(values, test.labels, ['a', 'b', 'c', 'd', 'e']).top1,
+      ({ values }) => scoresOf(values, test.labels, ['a', 'b', 'c', 'd', 'e']).top1,
     )
     for (const top1 of chance) expect(top1).toBeLessThan(0.45)
     expect(liveTensors()).toBe(before)
@@ -95,5 +95,36 @@ describe.each(['lars', 'sgd'] as const)('%s', (optimizer) => {
     const run = (seed: number) => linearProbe(train, test, 3, { ...settings, seed })
     expect(run(4)).toEqual(run(4))
     expect(run(4)).not.toEqual(run(5))
+  })
+})
+
+describe('the map that takes the norm in', () => {
+  it('is that of hand: deviation 2, mean 3', () => {
+    const [variance, mean] = [Float32Array.of(4, 1), Float32Array.of(3, -1)]
+    const map = foldNorm(
+      { weight: Float32Array.of(8, 5, 2, 0), bias: Float32Array.of(1, 0.5) },
+      mean,
+      variance,
+    )
+    // 8 (x − 3) / 2 + 5 (y + 1) + 1 = 4 x + 5 y − 6; 2 (x − 3) / 2 + 0.5 = x − 2.5. The norm adds 1e-6 to the variance.
+    expectClose(map.weight, [4, 5, 1, 0], 1e-5)
+    expectClose(map.bias, [-6, -2.5], 1e-5)
+  })
+
+  it('says of the test images what the report was made of', () => {
+    const settings = { optimizer: 'lars', epochs: 5, batchSize: 16, seed: 1, device: 'cpu' } as const
+    const [train, test] = [clusters(50, 3, 1), clusters(20, 3, 2)]
+    const found = linearProbe(train, test, 3, { ...settings, baseLearningRates: [0.1, 1] })
+    for (const { values, map } of found) {
+      const made = Array.from(values, (_, i) => {
+        const [row, label] = [Math.floor(i / 3), i % 3]
+        const x = test.vectors.subarray(row * test.width, (row + 1) * test.width)
+        return x.reduce(
+          (sum, value, d) => sum + value * map.weight[label * test.width + d]!,
+          map.bias[label]!,
+        )
+      })
+      expectClose(made, values, 1e-4)
+    }
   })
 })

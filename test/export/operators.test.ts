@@ -4,7 +4,7 @@ import { generalTape } from '../../src/export/general-tape.ts'
 import { operators } from '../../src/export/operators.ts'
 import { translate } from '../../src/export/translate.ts'
 import { ops } from '../../src/index.ts'
-import { call, callMany } from '../../src/tensor/call.ts'
+import { type Argument, call, callMany } from '../../src/tensor/call.ts'
 import { dtypeCode } from '../../src/tensor/dtype.ts'
 import { record } from '../../src/tensor/record.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -30,6 +30,12 @@ const integers = (values: readonly number[], shape: readonly number[]) =>
   fromArray(BigInt64Array.from(values, BigInt), shape, 'int64')
 const batch = (x: Tensor) => x.shape[0]!
 const float = (x: Tensor) => ops.toDtype(x, 'float32')
+
+const picture = (x: Tensor) => ops.unsqueeze(x, 1)
+const convolved = (x: Tensor, shape: number[], bias: Tensor, how: Argument[]) =>
+  call('conv2d', picture(x), tensor(wave(product(shape), 7), shape), bias, ...how)
+const enlarged = (x: Tensor, size: number[], corners: boolean) =>
+  call('upsample_bilinear2d', picture(x), size, corners, null, null)
 
 const rows: Record<string, Row> = {
   'add a tensor': { uses: ['add.Tensor'], body: (x) => ops.add(x, row) },
@@ -96,6 +102,27 @@ const rows: Record<string, Row> = {
   gelu: { uses: ['gelu'], body: (x) => ops.gelu(ops.mul(x, 4)) },
   softmax: { uses: ['softmax.int'], body: (x) => ops.softmax(ops.mul(x, 3), 1) },
   'layer norm': { uses: ['layer_norm'], body: (x) => ops.layerNorm(x, row, tensor(wave(4, 6), [4]), 1e-3) },
+  'a convolution of 3 × 3 with zeros around': {
+    uses: ['conv2d'],
+    body: (x) => convolved(x, [5, 1, 3, 3], tensor(wave(5, 8), [5]), [[1, 1], [1, 1], [1, 1], 1]),
+  },
+  'a convolution with strides, dilated, in groups, without bias': {
+    uses: ['conv2d'],
+    body: (x) =>
+      call(
+        'conv2d',
+        ops.reshape(ops.cat([x, ops.mul(x, 2)], 1), [batch(x), 2, 3, 4]),
+        ...[tensor(wave(24, 7), [4, 1, 2, 3]), null, [2, 1], [1, 2], [1, 2], 2],
+      ),
+  },
+  'enlarging bilinearly': {
+    uses: ['upsample_bilinear2d'],
+    body: (x) => enlarged(x, [7, 12], false),
+  },
+  'enlarging bilinearly to the corners': {
+    uses: ['upsample_bilinear2d'],
+    body: (x) => enlarged(x, [9, 10], true),
+  },
   reshape: { uses: ['reshape'], body: (x) => ops.reshape(x, [batch(x) * 3, 2, 2]) },
   unsqueeze: { uses: ['unsqueeze'], body: (x) => ops.unsqueeze(x, -1) },
   permute: { uses: ['permute'], body: (x) => ops.permute(x, [2, 0, 1]) },

@@ -17,19 +17,19 @@ const inputOf = () => ({
   positions: positions({ h: 3, w: 5 }, tiny.width, 'cpu'),
 })
 
-describe.each(['mean', 'cls'] as const)('a head on %s', (head) => {
+describe.each(['mean', 'cls', 'normed-mean'] as const)('a head on %s', (head) => {
   const shape = { backbone: plainBackbone(tiny), classes: 4, head }
   const rows = classifierRows(shape)
   const weights = weightsOf(stirredParameters({ rows }))
 
   it('has the parameters of the reference', () => {
     const names = rows.map(({ name }) => name)
-    expect(names.includes('norm.weight')).toBe(head === 'cls')
+    expect(names.includes('norm.weight')).toBe(head !== 'mean')
     expect(names.includes('fc_norm.weight')).toBe(head === 'mean')
     expect(rows.find(({ name }) => name === 'head.weight')).toMatchObject({ shape: [4, 24], initial: 'head' })
   })
 
-  it('reads the cls token behind the norm, or the normed mean of the patches before it', () =>
+  it('reads the cls token behind the norm, the normed mean of the patches before it, or their mean behind it', () =>
     noGrad(() =>
       scope(() => {
         const logits = classify(tinyImages(2), weights, {
@@ -37,12 +37,15 @@ describe.each(['mean', 'cls'] as const)('a head on %s', (head) => {
           head,
         })
         expect(logits.shape).toEqual([2, 4])
-        const tokens = encode(inputOf(), weights, tiny, { norm: head === 'cls' })
+        const tokens = encode(inputOf(), weights, tiny, { norm: head !== 'mean' })
         const mean = meanOver(narrow(tokens, 1, 1, 15), [1])
         const norm = within(weights, 'fc_norm')
-        const vector =
-          head === 'cls' ? select(tokens, 1, 0) : layerNorm(mean, norm('weight'), norm('bias'), 1e-6)
-        expectClose(logits, linear(vector, weights('head.weight'), weights('head.bias')), 1e-6)
+        const vectors = {
+          cls: () => select(tokens, 1, 0),
+          mean: () => layerNorm(mean, norm('weight'), norm('bias'), 1e-6),
+          'normed-mean': () => mean,
+        }
+        expectClose(logits, linear(vectors[head](), weights('head.weight'), weights('head.bias')), 1e-6)
       }),
     ))
 })

@@ -1,37 +1,17 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { draws } from '../../src/random/draws.ts'
 import { type OpenedEncoder, openEncoder } from '../../src/run/encoder.ts'
 import { type FinetuneSettings, finetune, finetuneDefaults } from '../../src/run/finetune.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
-import { tinyConfig, workFolder } from './tiny.ts'
-
-/** Images of one colour for each class, with noise; `isShuffled` deals the colours out at random. */
-async function colours(count: number, seed: number, isShuffled = false): Promise<string> {
-  const dir = await workFolder()
-  const means = [
-    [200, 60, 60],
-    [60, 200, 60],
-    [60, 60, 200],
-  ]
-  for (let i = 0; i < count; i++) {
-    const next = draws({ seed, stream: 'colour', epoch: 0, index: i })
-    const colour = means[isShuffled ? next.below(3) : i % 3]!
-    const pixels = Uint8Array.from({ length: 16 * 16 * 3 }, (_, j) => colour[j % 3]! + next.below(40))
-    const folder = join(dir, `class-${i % 3}`)
-    mkdirSync(folder, { recursive: true })
-    await sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } })
-      .png()
-      .toFile(join(folder, `${i}.png`))
-  }
-  return dir
-}
+import { colourFolder } from './colour-folder.ts'
+import { tinyConfig } from './tiny.ts'
 
 let [train, test, dealt] = ['', '', '']
 beforeAll(async () => {
-  ;[train, test, dealt] = await Promise.all([colours(48, 1), colours(30, 2), colours(48, 3, true)])
+  ;[train, test, dealt] = await Promise.all([
+    colourFolder(48, 1),
+    colourFolder(30, 2),
+    colourFolder(48, 3, true),
+  ])
 })
 
 const config = tinyConfig({ train: { precision: 'fp32' } })

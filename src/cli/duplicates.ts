@@ -1,0 +1,110 @@
+/** `sherd duplicates`: images of an index that are nearly the same. Nothing is removed. */
+import { type Command, InvalidArgumentError } from 'commander'
+import type { DuplicateReport } from '../run/duplicates.ts'
+import {
+  addIndexOptions,
+  ending,
+  type IndexFlags,
+  openFlagged,
+  showDone,
+  writeResult,
+} from './index-options.ts'
+import { endProgress, note, print, printJson, table } from './output.ts'
+
+interface Flags extends IndexFlags {
+  readonly threshold: number
+  readonly csv?: string
+}
+
+function similarity(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > -1 && value <= 1))
+    throw new InvalidArgumentError('Expected a cosine similarity, above -1 and up to 1.')
+  return value
+}
+
+export function addDuplicates(root: Command): void {
+  addIndexOptions(root.command('duplicates').description('find images of an index that are nearly the same'))
+    .option(
+      '--threshold <s>',
+      'cosine similarity from which two images are near-duplicates',
+      similarity,
+      0.98,
+    )
+    .option('--csv <file>', 'all groups as CSV', ending('.csv'))
+    .action(runDuplicates)
+}
+
+async function runDuplicates(flags: Flags): Promise<void> {
+  const { findDuplicates } = await import('../run/duplicates.ts')
+  const { duplicatesTable } = await import('../run/index-tables.ts')
+  const index = await openFlagged(flags)
+  try {
+    const report = await findDuplicates(index, {
+      threshold: flags.threshold,
+      onProgress: showDone('compared'),
+    })
+    endProgress()
+    const sheet = flags.out === undefined ? null : await drawSheet()
+    const csv = flags.csv === undefined ? null : writeResult(flags.csv, duplicatesTable(report))
+    if (flags.json) return printJson({ index: index.dir, isExact: index.isExact, ...report, sheet, csv })
+    tell(report)
+    if (!report.isComplete)
+      note(
+        index.isExact
+          ? 'Some images have more than a thousand that are so similar: groups were made of their nearest, and pairs are missing.'
+          : `Approximate: groups were made of what the graph finds for each image, and pairs can be missing. --exact compares all.`,
+      )
+    for (const path of [sheet, csv]) if (path) print(path)
+
+    async function drawSheet(): Promise<string> {
+      const { drawDuplicates } = await import('../run/index-sheets.ts')
+      return writeResult(flags.out!, await drawDuplicates(index, report))
+    }
+  } finally {
+    await index.close()
+  }
+}
+
+const LISTED = 20
+
+function tell({ groups, pairs, threshold, nearest, others }: DuplicateReport): void {
+  const images = groups.reduce((sum, each) => sum + each.images.length, 0)
+  print(
+    `${groups.length} groups of ${images} images (${pairs} pairs) with a similarity of at least ${threshold}`,
+  )
+  for (const [i, { images: copies, least, most }] of groups.slice(0, LISTED).entries()) {
+    print(`${i + 1}: ${copies.length} images, ${least.toFixed(4)} to ${most.toFixed(4)}`)
+    const size = (width: number | null, height: number | null) =>
+      width === null ? '' : `${width} × ${height}`
+    print(
+      table(
+        copies.map(({ file, width, height, bytes, keep }) => [
+          keep ? '  keep' : '',
+          size(width, height),
+          bytes === null ? '' : `${bytes} bytes`,
+          file,
+        ]),
+        [1, 2],
+      ),
+    )
+  }
+  if (groups.length > LISTED) print(`… and ${groups.length - LISTED} more groups: --csv or --json lists all`)
+  if (nearest.length === 0) return
+  print('')
+  print('Whether the threshold is right depends on the model. Similarity of images to their nearest other:')
+  const share = (value: number) => (value === 0 ? 'least' : value === 1 ? 'most' : `${100 * value} %`)
+  print(
+    table(
+      [nearest.map((each) => share(each.share)), nearest.map((each) => each.similarity.toFixed(4))],
+      nearest.map((_, i) => i),
+    ),
+  )
+  print('Images that have one at least so similar:')
+  print(
+    table(
+      [others.map((each) => `≥ ${each.threshold}`), others.map((each) => String(each.images))],
+      others.map((_, i) => i),
+    ),
+  )
+}

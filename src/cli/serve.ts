@@ -1,0 +1,84 @@
+/** `sherd serve`: exported models over HTTP. */
+import { type Command, Option } from 'commander'
+import type { ExportPrecision } from '../export/precision.ts'
+import { notNegative, wholeNumber } from './options.ts'
+import { note, print, printJson, warn } from './output.ts'
+import { stopSignal } from './signals.ts'
+
+interface Flags {
+  readonly model: string
+  readonly index?: string
+  readonly precision?: ExportPrecision
+  readonly host: string
+  readonly port: number
+  readonly token?: string
+  readonly cors?: string
+  readonly threads?: number
+  readonly batch?: number
+  readonly wait: number
+  readonly maxBody: number
+  readonly maxPixels: number
+  readonly maxImages: number
+  readonly queue: number
+  readonly timeout: number
+  readonly log?: boolean
+  readonly json?: boolean
+}
+
+export function addServe(root: Command): void {
+  root
+    .command('serve')
+    .description('answer over HTTP: embeddings, classes, neighbours, reconstructions')
+    .requiredOption('--model <path>', 'a folder of "sherd export onnx", or one of its files')
+    .addOption(
+      new Option('--precision <which>', 'which files of the folder (default: the most precise)').choices([
+        'fp32',
+        'fp16',
+        'int8',
+      ]),
+    )
+    .option('--index <dir>', 'an index that its encoder has made, for neighbours')
+    .option('--host <address>', 'where to listen; other machines need a --token', '127.0.0.1')
+    .option('--port <n>', '0: any that is free', wholeNumber(0), 8080)
+    .addOption(new Option('--token <secret>', 'what requests must bring').env('SHERD_TOKEN'))
+    .option('--cors <origin>', 'pages of this origin may ask, too; * for all')
+    .option('--threads <n>', 'of one operator (default: every core)', wholeNumber(1))
+    .option('--batch <n>', 'images computed together, at most', wholeNumber(1))
+    .option('--wait <ms>', 'how long an image waits for others that are on their way', notNegative, 5)
+    .option('--max-body <MB>', 'of a request', notNegative, 16)
+    .option('--max-pixels <MP>', 'of an image, in megapixels', notNegative, 50)
+    .option('--max-images <n>', 'of a request', wholeNumber(1), 32)
+    .option('--queue <n>', 'images that may wait; more are refused with 503', wholeNumber(1), 256)
+    .option('--timeout <s>', 'within which a request is answered, or refused with 503', notNegative, 30)
+    .option('--log', 'a line of JSON for each request, on standard error')
+    .option('--json', 'print the address as JSON')
+    .action(runServe)
+}
+
+async function runServe(flags: Flags): Promise<void> {
+  const { serve } = await import('../serve/serve.ts')
+  const { host, port, token, cors, threads, wait, log = false, precision } = flags
+  const server = await serve({
+    ...{ model: flags.model, host, port, token: token ?? null, cors: cors ?? null, mostWait: wait, log },
+    ...(flags.index !== undefined && { index: flags.index }),
+    ...(precision && { precisions: [precision] }),
+    ...(threads && { threads }),
+    ...(flags.batch && { mostTogether: flags.batch }),
+    limits: {
+      ...{ bodyBytes: Math.round(flags.maxBody * 2 ** 20), pixels: flags.maxPixels * 1e6 },
+      ...{ images: flags.maxImages, queue: flags.queue, answerMs: flags.timeout * 1000 },
+    },
+    onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  })
+  const stop = stopSignal('answering what is being worked on')
+  const { url, graphs } = server
+  if (flags.json) printJson({ url, port: server.port, graphs })
+  else print(`sherd serves ${graphs.join(', ')} at ${url}`)
+  const failure = await Promise.race([
+    server.failed,
+    new Promise<null>((resolve) => stop.addEventListener('abort', () => resolve(null), { once: true })),
+  ])
+  await server.stop()
+  if (failure) throw failure
+  note('stopped')
+}

@@ -1,0 +1,35 @@
+/** The thread that computes: opens one graph, and answers each message with its outputs, one after the other. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { invariant, messageOf, SherdError } from '../errors.ts'
+import { openSession } from './session.ts'
+import type { FromSession, SessionJob, ToSession } from './session-messages.ts'
+
+async function serve({ path, ...options }: SessionJob): Promise<void> {
+  invariant(parentPort, 'session-worker.ts was started as a program and not as a worker thread')
+  const port = parentPort
+  const tell = (message: FromSession) => port.postMessage(message)
+  const fail = (id: number | null, error: unknown) =>
+    tell({
+      ...{ kind: 'failure', id, message: messageOf(error) },
+      code: error instanceof SherdError ? error.code : 'BUG',
+    })
+  let session: Awaited<ReturnType<typeof openSession>>
+  try {
+    session = await openSession(path, options)
+  } catch (error) {
+    return fail(null, error)
+  }
+  port.on('message', async (message: ToSession) => {
+    // With the port closed nothing keeps this thread alive, and it ends by itself.
+    if (message.kind === 'close') return session.close().finally(() => port.close())
+    const { id, inputs, wanted } = message
+    try {
+      tell({ kind: 'outputs', id, outputs: await session.run(inputs, wanted) })
+    } catch (error) {
+      fail(id, error)
+    }
+  })
+  tell({ kind: 'open' })
+}
+
+void serve(workerData as SessionJob)

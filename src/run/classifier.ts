@@ -1,0 +1,120 @@
+/** A classifier as a file: what `sherd evaluate --save` writes, opened again, and what it makes of a folder's images. */
+
+import type { StoredArray } from '../checkpoint/arrays.ts'
+import { SherdError } from '../errors.ts'
+import { type FrozenClassifier, logitsOf } from '../evaluate/classifier.ts'
+import { classifierRows, headReading, heads } from '../model/classifier.ts'
+import { imagesInOrder } from '../prepare/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Tensor, toFloats } from '../tensor/tensor.ts'
+import { inferenceOptions } from './assemble.ts'
+import { type EncoderRequest, findWeights, type OpenedEncoder, openFor, openFound } from './encoder.ts'
+import type { ChosenMap } from './evaluate.ts'
+import { inferenceBatch, type Progress } from './features.ts'
+import { writeWeights } from './weights-file.ts'
+import { type ClassifierFacts, weightsMetadata } from './weights-metadata.ts'
+
+export type OpenedClassifier = OpenedEncoder & FrozenClassifier
+
+export interface SavedClassifier extends ClassifierFacts {
+  /** Of the encoder and the head, under the names of `classifierRows`. */
+  readonly parameters: ReadonlyMap<string, Tensor | StoredArray>
+  /** What it learned by. */
+  readonly protocol: string
+  /** Of a frozen encoder: its pretraining steps. */
+  readonly step: number | null
+}
+
+/** Writes an encoder's classifier, to a path that `openWeightsFile` gave. Throws `RUN`. */
+export function saveClassifier(
+  path: string,
+  { config, statistics, bands }: OpenedEncoder,
+  { parameters, head, classes, protocol, step }: SavedClassifier,
+): void {
+  const metadata = weightsMetadata({
+    ...{ config, statistics, bands, protocol, classifier: { head, classes } },
+  })
+  writeWeights(path, parameters, { ...metadata, ...(step !== null && { step: String(step) }) })
+}
+
+/** A probe's map on features of an encoder, as the classifier that it is. Throws `RUN`. */
+export function saveProbe(
+  path: string,
+  encoder: OpenedEncoder,
+  { map, classes }: { readonly map: ChosenMap; readonly classes: readonly string[] },
+): void {
+  const { parameters, dimensions, origin, norm = 'norm' } = encoder
+  const shape = [classes.length, dimensions.width]
+  const all = new Map<string, Tensor | StoredArray>(parameters)
+  all.set('head.weight', { dtype: 'float32', shape, data: map.weight })
+  all.set('head.bias', { dtype: 'float32', shape: [classes.length], data: map.bias })
+  saveClassifier(path, encoder, {
+    ...{ classes, head: headReading(map.pooling, norm), protocol: 'linear', step: origin.step },
+    parameters: all,
+  })
+}
+
+/** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */
+export function openClassifier(request: Pick<EncoderRequest, 'model' | 'device'>): OpenedClassifier {
+  const found = findWeights(request)
+  const { classifier, bands = null } = found
+  if (!classifier)
+    throw new SherdError(
+      'USAGE',
+      `${request.model} has no head of a classifier: expected a file of "sherd evaluate finetune --save", or an imported classifier.`,
+    )
+  const { head, classes } = classifier
+  const encoder = openFound({ ...request, bands }, found, (backbone) => ({
+    rows: classifierRows({ backbone, classes: classes.length, head }),
+    norm: heads[head].norm,
+  }))
+  return { ...encoder, head, classes }
+}
+
+/** What a classifier makes of a folder. */
+export interface FolderLogits {
+  readonly source: ImageSource
+  readonly classes: readonly string[]
+  /** The index in the source of each row. */
+  readonly indices: Int32Array
+  /** [rows, classes] */
+  readonly logits: Float32Array
+  readonly skipped: readonly SkippedFile[]
+}
+
+/** The logits of all images of a source that can be read. */
+export async function logitsOfSource(
+  classifier: OpenedClassifier,
+  source: ImageSource,
+  onProgress?: Progress,
+): Promise<FolderLogits> {
+  const { config, machine, classes } = classifier
+  const run = logitsOf(classifier)
+  const skipped: SkippedFile[] = []
+  const options = {
+    ...inferenceOptions(config, source, machine),
+    batchSize: inferenceBatch(classifier.shape),
+  }
+  const of = source.files.length
+  const indices: number[] = []
+  const logits = new Float32Array(of * classes.length)
+  for await (const batch of imagesInOrder(options, (file) => skipped.push(file))) {
+    logits.set(
+      scope(() => toFloats(run(batch))),
+      indices.length * classes.length,
+    )
+    indices.push(...batch.indices)
+    onProgress?.({ dir: source.dir, done: indices.length, of })
+  }
+  const read = indices.length * classes.length
+  return { source, classes, indices: Int32Array.from(indices), logits: logits.subarray(0, read), skipped }
+}
+
+/** The logits of a folder's images. Throws `SOURCE` and `DATA_BROKEN`. */
+export const classifierLogits = async (
+  classifier: OpenedClassifier,
+  dir: string,
+  onProgress?: Progress,
+): Promise<FolderLogits> => logitsOfSource(classifier, await openFor(classifier, dir), onProgress)

@@ -1,0 +1,109 @@
+/** Near-duplicates of an index, and which of them to keep. Nothing is ever removed. */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { SherdError } from '../errors.ts'
+import { defaultMaxPixels, sizeOfImage } from '../prepare/decode.ts'
+import { duplicateDefaults, duplicatesOf } from '../search/duplicates.ts'
+import { nearestSimilarities, neighbourhoodsOf, quantile } from '../search/neighbourhoods.ts'
+import { isPack, openPack } from '../source/packed-images.ts'
+import type { ImageIndex } from './index-folder.ts'
+
+export interface Copy {
+  readonly row: number
+  readonly file: string
+  /** Null where the image cannot be looked at. */
+  readonly width: number | null
+  readonly height: number | null
+  readonly bytes: number | null
+  /** The one of the group with most pixels, of these with most bytes, of these the first. */
+  readonly keep: boolean
+}
+
+export interface DuplicateReport {
+  readonly threshold: number
+  readonly groups: readonly {
+    /** The least and the most similar of the pairs that make it. */
+    readonly least: number
+    readonly most: number
+    readonly images: readonly Copy[]
+  }[]
+  readonly pairs: number
+  /** Whether every pair was found. */
+  readonly isComplete: boolean
+  /** How similar images are to their nearest other: the value below which a share of them lies. */
+  readonly nearest: readonly { readonly share: number; readonly similarity: number }[]
+  /** How many images would be in a group at other thresholds. */
+  readonly others: readonly { readonly threshold: number; readonly images: number }[]
+}
+
+export const shares = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1] as const
+export const thresholds = [0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const
+
+export interface DuplicateOptions {
+  readonly threshold?: number
+  readonly onProgress?: (done: number, of: number) => void
+}
+
+/** Throws `VALUE` for a threshold that is no similarity. */
+export async function findDuplicates(
+  index: ImageIndex,
+  { threshold = duplicateDefaults.threshold, onProgress }: DuplicateOptions = {},
+): Promise<DuplicateReport> {
+  if (!(threshold > -1 && threshold <= 1))
+    throw new SherdError('VALUE', `Expected a threshold of cosine similarity, up to 1, got ${threshold}.`)
+  const { vectors, candidates, isExact, images } = index
+  const neighbourhoods = await neighbourhoodsOf(vectors, candidates, duplicateDefaults.neighbours, (done) =>
+    onProgress?.(done, vectors.count),
+  )
+  const found = await duplicatesOf(vectors, { candidates, neighbourhoods, threshold, isExact })
+  const near = nearestSimilarities(neighbourhoods)
+  const look = looker(index)
+  const groups = []
+  for (const { rows, least, most } of found.groups) {
+    const copies = []
+    for (const row of rows) copies.push({ row, file: images[row]!.file, ...(await look(row)) })
+    const kept = bestOf(copies)
+    groups.push({ least, most, images: copies.map((copy) => ({ ...copy, keep: copy === kept })) })
+  }
+  return {
+    ...{ threshold, groups, pairs: found.pairs, isComplete: found.isComplete },
+    nearest: near.length === 0 ? [] : shares.map((share) => ({ share, similarity: quantile(near, share) })),
+    others: thresholds.map((each) => ({
+      threshold: each,
+      images: near.filter((similarity) => similarity >= each).length,
+    })),
+  }
+}
+
+type Looks = Pick<Copy, 'width' | 'height' | 'bytes'>
+
+/** What can be known of an image without decoding it. */
+function looker({ facts, images }: ImageIndex): (row: number) => Promise<Looks> {
+  const nothing = { width: null, height: null, bytes: null }
+  const { source } = facts
+  if (!source || source.rasters) return async () => nothing
+  const { dir } = source
+  if (isPack(dir)) {
+    const { files, pack } = openPack(dir)
+    const places = new Map(files.map((file, i) => [file, i]))
+    return async (row) => {
+      const i = places.get(images[row]!.file)
+      if (i === undefined) return nothing
+      return { ...nothing, height: pack.shapes[2 * i]!, width: pack.shapes[2 * i + 1]! }
+    }
+  }
+  return async (row) => {
+    const path = join(dir, images[row]!.file)
+    const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? null
+    const size = await sizeOfImage(path, { minSide: 1, maxPixels: defaultMaxPixels }).catch(() => null)
+    return { width: size?.width ?? null, height: size?.height ?? null, bytes }
+  }
+}
+
+function bestOf<T extends Looks>(copies: readonly T[]): T | undefined {
+  const pixels = ({ width, height }: Looks) => (width ?? 0) * (height ?? 0)
+  const [best] = [...copies].sort(
+    (a, b) => pixels(b) - pixels(a) || (b.bytes ?? 0) - (a.bytes ?? 0), // a stable sort: else the first
+  )
+  return best && pixels(best) > 0 ? best : undefined
+}

@@ -1,0 +1,23 @@
+/** What tells, without reading pixels, whether the files of a sample are still those that were looked at. */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ImageSource } from '../source/open.ts'
+
+/** For each sample the size and the time of its files; of packed images what the pack holds. '' for one that is not there. */
+export function statesOf(source: ImageSource): string[] {
+  if ('pack' in source) return source.files.map(() => source.pack.content)
+  const known = new Map<string, string>()
+  const stateOf = (file: string): string => {
+    const before = known.get(file)
+    if (before !== undefined) return before
+    const status = statSync(join(source.dir, file), { throwIfNoEntry: false })
+    const state = status ? `${status.size} ${status.mtimeMs}` : ''
+    known.set(file, state)
+    return state
+  }
+  if (!('rasters' in source)) return source.files.map(stateOf)
+  return source.rasters.samples.map(({ frames }) => {
+    const files = new Set(frames.flatMap(({ bands }) => bands.map(({ file }) => file)))
+    return [...files].map(stateOf).join(', ')
+  })
+}

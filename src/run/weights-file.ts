@@ -1,0 +1,48 @@
+/** A file of weights to be written: its place is tried before minutes are spent, and it is whole or absent. */
+import { closeSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { StoredArray } from '../checkpoint/arrays.ts'
+import { flush } from '../checkpoint/durable.ts'
+import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { makeFolder } from './folder.ts'
+
+const cannotWrite = (path: string, error: unknown) =>
+  new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+
+/** The path, once it is known that a file can be written there. `option`: what gave it. Throws `USAGE` for another ending, `RUN`. */
+export function openWeightsFile(given: string, option = '--save'): string {
+  const path = resolve(given)
+  if (!path.endsWith('.safetensors'))
+    throw new SherdError('USAGE', `${option}: expected a name that ends in .safetensors, got ${given}`)
+  makeFolder(dirname(path))
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
+  const draft = `${path}.writing`
+  try {
+    closeSync(openSync(draft, 'w'))
+  } catch (error) {
+    throw cannotWrite(path, error)
+  } finally {
+    rmSync(draft, { force: true })
+  }
+  return path
+}
+
+/** Writes it, or nothing. Throws `RUN`. */
+export function writeWeights(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor | StoredArray>,
+  metadata: Readonly<Record<string, string>>,
+): void {
+  const draft = `${path}.writing`
+  try {
+    writeSafetensors(draft, tensors, { ...metadata, format: 'pt' })
+    renameSync(draft, path)
+    flush(dirname(path))
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error instanceof SherdError ? error : cannotWrite(path, error)
+  }
+}

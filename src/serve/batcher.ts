@@ -1,0 +1,150 @@
+/**
+ * Samples that arrive together are computed together: a queue in front of a session. A batch leaves when it is full, when nothing
+ * more is on its way, or when its oldest sample has waited long enough; while the session is busy, the next one gathers.
+ */
+import type { Output, Session, TensorData } from '../infer/session.ts'
+import { Refusal } from './refusal.ts'
+
+/** The inputs of one sample, by their names, without the dimension of the batch. */
+export type SampleInputs = Readonly<Record<string, TensorData>>
+/** Its outputs. */
+export type SampleOutputs = Readonly<Record<string, Output>>
+
+export interface BatcherOptions {
+  readonly session: Session
+  readonly mostTogether: number
+  /** In milliseconds. */
+  readonly mostWait: number
+  /** Samples that may wait; more are refused as `BUSY`. */
+  readonly mostQueued: number
+  /** How many samples are being read and decoded, and so will be here soon. */
+  readonly onTheWay: () => number
+  readonly onBatch?: (samples: number) => void
+}
+
+export interface Batcher {
+  /** Rejects with the signal's reason when it is aborted before the sample's batch has left. */
+  run(inputs: SampleInputs, wanted: readonly string[], signal: AbortSignal): Promise<SampleOutputs>
+  /** Samples that wait. */
+  readonly queued: number
+  /** Looks again whether a batch can leave: to be called when a sample that was on its way will not come. */
+  nudge(): void
+}
+
+interface Job {
+  readonly inputs: SampleInputs
+  readonly wanted: readonly string[]
+  /** Samples can be in one batch when this is the same. */
+  readonly kind: string
+  readonly since: number
+  readonly resolve: (outputs: SampleOutputs) => void
+  readonly reject: (error: unknown) => void
+  readonly leave: () => void
+}
+
+/** One batch computes, one more is already with the session, so that it never waits for this thread. */
+const IN_FLIGHT = 2
+
+const kindOf = (inputs: SampleInputs, wanted: readonly string[]) =>
+  JSON.stringify([wanted, Object.entries(inputs).map(([name, { shape }]) => [name, shape])])
+
+export function batcher(options: BatcherOptions): Batcher {
+  const { session, mostTogether, mostWait, mostQueued, onTheWay, onBatch } = options
+  const queue: Job[] = []
+  let inFlight = 0
+  let timer: NodeJS.Timeout | null = null
+
+  const take = (): Job[] => {
+    const { kind } = queue[0]!
+    const batch = queue.filter((job) => job.kind === kind).slice(0, mostTogether)
+    for (const job of batch) queue.splice(queue.indexOf(job), 1)
+    return batch
+  }
+  const compute = async (batch: readonly Job[]) => {
+    inFlight++
+    onBatch?.(batch.length)
+    try {
+      const { wanted } = batch[0]!
+      const outputs = await session.run(stack(batch.map(({ inputs }) => inputs)), wanted)
+      for (const [row, job] of batch.entries()) job.resolve(rowOf(outputs, row, batch.length))
+    } catch (error) {
+      for (const job of batch) job.reject(error)
+    } finally {
+      inFlight--
+      pump()
+    }
+  }
+  const pump = () => {
+    if (timer) clearTimeout(timer)
+    timer = null
+    while (queue.length > 0 && inFlight < IN_FLIGHT) {
+      const isFull = queue.length >= mostTogether
+      const waited = performance.now() - queue[0]!.since
+      // A second batch leaves before the first has come back only when it is worth a turn of its own.
+      const isWorth = isFull || (inFlight === 0 && (onTheWay() === 0 || waited >= mostWait))
+      if (!isWorth) {
+        if (inFlight === 0) timer = setTimeout(pump, Math.max(1, mostWait - waited))
+        return
+      }
+      const batch = take()
+      for (const job of batch) job.leave()
+      void compute(batch)
+    }
+  }
+
+  return {
+    get queued() {
+      return queue.length
+    },
+    nudge: pump,
+    run: (inputs, wanted, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason)
+        if (queue.length >= mostQueued)
+          return reject(
+            new Refusal('BUSY', `${queue.length} images wait already: try again later`, {
+              'retry-after': '1',
+            }),
+          )
+        const drop = () => {
+          queue.splice(queue.indexOf(job), 1)
+          reject(signal.reason)
+        }
+        const job: Job = {
+          ...{ inputs, wanted, kind: kindOf(inputs, wanted), since: performance.now(), resolve, reject },
+          leave: () => signal.removeEventListener('abort', drop),
+        }
+        signal.addEventListener('abort', drop, { once: true })
+        queue.push(job)
+        pump()
+      }),
+  }
+}
+
+/** Samples of equal shapes one behind the other: [B, …]. */
+export function stack(samples: readonly SampleInputs[]): Record<string, TensorData> {
+  const names = Object.keys(samples[0] ?? {})
+  return Object.fromEntries(
+    names.map((name) => {
+      const { values, shape } = samples[0]![name]!
+      const { length } = values
+      const whole =
+        values instanceof Float32Array
+          ? new Float32Array(samples.length * length)
+          : new BigInt64Array(samples.length * length)
+      for (const [row, sample] of samples.entries())
+        (whole as Float32Array).set(sample[name]!.values as Float32Array, row * length)
+      return [name, { values: whole, shape: [samples.length, ...shape] }]
+    }),
+  )
+}
+
+/** One row of outputs [B, …], in memory of its own. */
+function rowOf(outputs: Readonly<Record<string, Output>>, row: number, rows: number): SampleOutputs {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, { values, shape }]) => {
+      const length = values.length / rows
+      return [name, { values: values.slice(row * length, (row + 1) * length), shape: shape.slice(1) }]
+    }),
+  )
+}

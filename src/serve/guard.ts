@@ -1,0 +1,82 @@
+/** Who may ask: holders of the token, pages of this server or of an origin that is allowed, and nobody by a name that is not ours. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { isIP } from 'node:net'
+import { Refusal } from './refusal.ts'
+
+export interface GuardOptions {
+  readonly host: string
+  readonly token: string | null
+  /** The origin of pages on other servers that may ask, such as `https://example.org`, or `*`. */
+  readonly cors: string | null
+}
+
+const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
+
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+const digest = (text: string) => createHash('sha256').update(text).digest()
+
+/** The token of `Authorization: Bearer TOKEN`, or the password of Basic, which browsers ask people for. */
+function tokenOf(authorization: string | undefined): string | null {
+  const [, scheme = '', rest = ''] = authorization?.match(/^(\S+) (.*)$/) ?? []
+  if (scheme.toLowerCase() === 'bearer') return rest
+  if (scheme.toLowerCase() !== 'basic') return null
+  const [, password = ''] = Buffer.from(rest, 'base64').toString('utf8').split(/:(.*)/s)
+  return password
+}
+
+export interface Guard {
+  /** Throws the refusal of a request that may not ask. `isOpen`: no token is needed. */
+  check(headers: IncomingHttpHeaders, isOpen: boolean): void
+  /** What pages of other servers need to be told; empty when there is nothing. */
+  corsHeaders(origin: string | undefined): Readonly<Record<string, string>>
+}
+
+export function guard({ host, token, cors }: GuardOptions): Guard {
+  const expected = token === null ? null : digest(token)
+  const isAllowed = (origin: string | undefined) => cors !== null && (cors === '*' || origin === cors)
+  return {
+    check({ host: asked = '', origin, authorization }, isOpen) {
+      const name = asked.replace(/:\d+$/, '').toLowerCase()
+      // A page elsewhere whose name is made to mean 127.0.0.1 would otherwise be one of ours (DNS rebinding).
+      if (isLoopback(host) && !loopbackNames.includes(name) && name !== host)
+        throw new Refusal(
+          'HOST',
+          `the server answers to ${loopbackNames.join(', ')}, not to ${JSON.stringify(name)}`,
+        )
+      if (origin !== undefined && !isAllowed(origin) && !isSameOrigin(origin, asked))
+        throw new Refusal('ORIGIN', `pages of ${origin} may not ask: start the server with --cors ${origin}`)
+      if (isOpen || expected === null) return
+      // Digests have one length, so that the comparison takes one time.
+      if (!timingSafeEqual(digest(tokenOf(authorization) ?? ''), expected))
+        throw new Refusal(
+          'TOKEN',
+          'expected the header "Authorization: Bearer TOKEN" with the token of the server',
+          {
+            'www-authenticate': 'Bearer realm="sherd", Basic realm="sherd"',
+          },
+        )
+    },
+    corsHeaders: (origin) =>
+      origin !== undefined && isAllowed(origin)
+        ? {
+            'access-control-allow-origin': cors === '*' ? '*' : origin,
+            'access-control-allow-methods': 'GET, POST, OPTIONS',
+            'access-control-allow-headers': 'authorization, content-type, range',
+            'access-control-expose-headers': 'content-range, content-length, retry-after',
+            'access-control-max-age': '600',
+            vary: 'origin',
+          }
+        : {},
+  }
+}
+
+function isSameOrigin(origin: string, host: string): boolean {
+  try {
+    return new URL(origin).host === host.toLowerCase()
+  } catch {
+    return false // "null", of a file or a sandbox
+  }
+}

@@ -1,0 +1,49 @@
+/** The images of a request: its body as one, or the files of a form. */
+import type {} from '@fastify/multipart' // what it adds to requests
+import type { FastifyRequest } from 'fastify'
+import { messageOf } from '../errors.ts'
+import { Refusal } from './refusal.ts'
+
+export interface UploadedImage {
+  /** Of a file in a form; null for a body. */
+  readonly name: string | null
+  readonly file: Uint8Array
+}
+
+export interface Upload {
+  readonly images: readonly UploadedImage[]
+  /** Whether there may be several: each then has a result or an error of its own. */
+  readonly isForm: boolean
+}
+
+export const bodyTypes = 'image/*, application/octet-stream or multipart/form-data'
+
+export async function imagesOf(request: FastifyRequest, mostBytes: number): Promise<Upload> {
+  if (!request.isMultipart()) {
+    const { body } = request
+    if (!(body instanceof Uint8Array) || body.length === 0)
+      throw new Refusal('BODY', `the body is empty: expected the bytes of an image as ${bodyTypes}`)
+    return { images: [{ name: null, file: body }], isForm: false }
+  }
+  const images: UploadedImage[] = []
+  let bytes = 0
+  try {
+    for await (const part of request.files()) {
+      const file = await part.toBuffer()
+      bytes += file.length
+      if (bytes > mostBytes)
+        throw new Refusal(
+          'TOO_LARGE',
+          `the files have more than the ${mostBytes} bytes that a request may have`,
+        )
+      images.push({ name: part.filename || part.fieldname, file })
+    }
+  } catch (error) {
+    const { code = '' } = error as { code?: string }
+    if (error instanceof Refusal || code.startsWith('FST_')) throw error
+    throw new Refusal('BODY', `the form cannot be read: ${messageOf(error)}`)
+  }
+  if (images.length === 0)
+    throw new Refusal('BODY', 'the form has no file: expected one part with a file name for each image')
+  return { images, isForm: true }
+}

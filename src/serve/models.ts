@@ -1,0 +1,89 @@
+/** The exported files that are served: found, checked, and each opened in a thread of its own. */
+import { existsSync, statSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { SherdError } from '../errors.ts'
+import { formats, graphNames } from '../export/formats.ts'
+import { type ExportPrecision, precisions } from '../export/precision.ts'
+import { openSessionThread } from '../infer/session-thread.ts'
+import { type OnnxModel, openOnnxModel } from '../run/onnx-model.ts'
+
+export interface ServedModel extends OnnxModel {
+  readonly path: string
+  readonly bytes: number
+  /** Settles when its thread has ended, with why when nobody asked it to. */
+  readonly ended: Promise<SherdError | null>
+}
+
+/**
+ * The files that `path` offers: itself, or those of an export folder, of each graph the first of the precisions that is there. Throws
+ * `USAGE` with the command to type when there is none.
+ */
+export function findModels(
+  path: string,
+  wanted: readonly ExportPrecision[] = Object.keys(precisions) as ExportPrecision[],
+): string[] {
+  if (!existsSync(path))
+    throw new SherdError(
+      'USAGE',
+      `${path} does not exist: expected a folder of "sherd export onnx", or a file of it.`,
+    )
+  if (statSync(path).isFile()) {
+    if (/\.(safetensors|pth|pt)$/i.test(path)) throw notExported(path)
+    return [path]
+  }
+  const files = graphNames.flatMap((graph) => {
+    const found = wanted
+      .map((precision) => join(path, `${formats[graph].stem}${precisions[precision].suffix}.onnx`))
+      .find((file) => existsSync(file))
+    return found === undefined ? [] : [found]
+  })
+  if (files.length === 0) throw notExported(path)
+  return files
+}
+
+function notExported(path: string): SherdError {
+  const weights = ['run.json', 'model.safetensors'].some((name) => existsSync(join(path, name)))
+  const names = graphNames.map((graph) => `${formats[graph].stem}.onnx`)
+  if (!weights && !statSync(path).isFile())
+    return new SherdError(
+      'USAGE',
+      `${path} has none of ${names.join(', ')}: expected a folder of "sherd export onnx".`,
+    )
+  const out = `${basename(resolve(path)).replace(/\.[a-z]+$/i, '')}-onnx`
+  return new SherdError(
+    'USAGE',
+    `${path} holds a model that is not exported. Type:\n  sherd export onnx --model ${path} --out ${out} --graphs encoder autoencoder\n  sherd serve --model ${out}`,
+  )
+}
+
+/** Opens a file. Throws `CHECKPOINT` when it is not one of `sherd export onnx`, `VALUE` for models that do not take photographs. */
+async function openModel(path: string, threads: number): Promise<ServedModel> {
+  let ended: ServedModel['ended'] = Promise.resolve(null)
+  const model = await openOnnxModel(path, {
+    threads,
+    async open(file, options) {
+      const session = await openSessionThread(file, { ...options, spin: false })
+      ended = session.ended
+      return session
+    },
+  })
+  if (!model.bands && model.shape.length === 3) return { ...model, path, bytes: statSync(path).size, ended }
+  await model.session.close()
+  throw new SherdError(
+    'VALUE',
+    `${path} is a model of rasters (${model.bands?.join(', ') ?? 'of several frames'}), and the server takes photographs: use "sherd embed" with it.`,
+  )
+}
+
+/** Opens all files, or none. */
+export async function openModels(
+  paths: readonly string[],
+  { threads }: { readonly threads: number },
+): Promise<ServedModel[]> {
+  const opened = await Promise.allSettled(paths.map((path) => openModel(path, threads)))
+  const models = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const failed = opened.find((each) => each.status === 'rejected')
+  if (!failed) return models
+  await Promise.all(models.map(({ session }) => session.close()))
+  throw failed.reason
+}

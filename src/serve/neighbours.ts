@@ -1,0 +1,59 @@
+/** `POST /v1/neighbours`: the images of an index that are most like an image. */
+import { sealOf } from '../checkpoint/durable.ts'
+import { SherdError } from '../errors.ts'
+import { type ImageIndex, openIndex } from '../run/index-folder.ts'
+import { expectModel } from '../run/make-index.ts'
+import { searchIndex } from '../run/search-index.ts'
+import { type ImageRoute, jsonAnswer } from './image-route.ts'
+import type { ServedModel } from './models.ts'
+import type { Answering } from './service.ts'
+
+export interface Neighbours {
+  /** The most similar first. */
+  readonly neighbours: readonly { readonly file: string; readonly similarity: number }[]
+}
+
+/** Opens an index that belongs to one of the models. Throws `USAGE` without an encoder, `RUN` when it is of another one. */
+export async function openIndexFor(dir: string, models: readonly ServedModel[]): Promise<ImageIndex> {
+  const encoder = models.find(({ graph }) => graph === 'encoder')
+  if (!encoder)
+    throw new SherdError(
+      'USAGE',
+      '--index needs the encoder that the index was made with, and there is none: export it, too.',
+    )
+  const index = await openIndex(dir)
+  try {
+    expectModel(index, { origin: encoder.origin, sha256: sealOf(encoder.path).sha256 })
+    if (index.facts.width !== encoder.config.model.width)
+      throw new SherdError(
+        'RUN',
+        `${dir} holds vectors of ${index.facts.width} numbers, and the encoder makes ${encoder.config.model.width}: it is of another model.`,
+      )
+    return index
+  } catch (error) {
+    await index.close()
+    throw error
+  }
+}
+
+export const neighboursRoute = ({ compute }: Answering, index: ImageIndex): ImageRoute<Neighbours> => ({
+  url: '/v1/neighbours',
+  summary: 'The images of the index that are most like each image',
+  query: {
+    count: { type: 'integer', minimum: 1, maximum: 1000, default: 10, description: 'how many images' },
+  },
+  result: {
+    neighbours: {
+      type: 'array',
+      items: { type: 'object', properties: { file: { type: 'string' }, similarity: { type: 'number' } } },
+    },
+  },
+  async of(image, _, { query, signal }) {
+    const { pooling } = index.facts
+    const { outputs } = await compute(image, [pooling], signal)
+    signal.throwIfAborted()
+    const [found = []] = await searchIndex(index, outputs[pooling]!.values, query.count as number)
+    return { neighbours: found.map(({ file, similarity }) => ({ file, similarity })) }
+  },
+  answer: (results) => jsonAnswer({ pool: index.facts.pooling, indexed: index.facts.count, results }),
+})

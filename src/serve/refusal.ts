@@ -1,0 +1,75 @@
+/** What is answered when there is no result: a status of HTTP, a code that clients may test, and a reason that people read. */
+import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
+
+/** Why the server refuses; the number is the status. */
+const statuses = {
+  QUERY: 400,
+  BODY: 400,
+  TOKEN: 401,
+  HOST: 403,
+  ORIGIN: 403,
+  NOT_FOUND: 404,
+  METHOD: 405,
+  SLOW: 408,
+  TOO_LARGE: 413,
+  TYPE: 415,
+  IMAGE: 422,
+  HEADERS: 431,
+  BUSY: 503,
+  STOPPING: 503,
+  TIMEOUT: 503,
+  FAILED: 500,
+} as const
+export type RefusalCode = keyof typeof statuses
+
+export class Refusal extends Error {
+  override readonly name = 'Refusal'
+  readonly code: RefusalCode
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(code: RefusalCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message)
+    this.code = code
+    this.headers = headers
+  }
+}
+
+export const statusOf = ({ code }: Refusal): number => statuses[code]
+
+/** Codes of sherd that blame what was sent. */
+const blames: Partial<Record<ErrorCode, RefusalCode>> = { DECODE: 'IMAGE', VALUE: 'QUERY' }
+
+/** Codes of fastify, of its multipart plugin, and of Node's parser. */
+const others: Readonly<Record<string, RefusalCode>> = {
+  FST_ERR_VALIDATION: 'QUERY',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'TOO_LARGE',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'TYPE',
+  FST_INVALID_MULTIPART_CONTENT_TYPE: 'TYPE',
+  FST_REQ_FILE_TOO_LARGE: 'TOO_LARGE',
+  FST_FILES_LIMIT: 'TOO_LARGE',
+  FST_PARTS_LIMIT: 'TOO_LARGE',
+  FST_FIELDS_LIMIT: 'TOO_LARGE',
+  HPE_HEADER_OVERFLOW: 'HEADERS',
+  ERR_HTTP_REQUEST_TIMEOUT: 'SLOW',
+}
+
+/** Anything that was thrown, as a refusal. What only the server can be blamed for is told without its details. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  const message = messageOf(error)
+  if (error instanceof SherdError) {
+    const blamed = blames[error.code]
+    return blamed
+      ? new Refusal(blamed, message)
+      : new Refusal('FAILED', `${error.code}: it is in the server's log`)
+  }
+  const { code = '', statusCode = 500 } = error as { code?: string; statusCode?: number }
+  const known = others[code]
+  if (known) return new Refusal(known, message)
+  return statusCode >= 400 && statusCode < 500
+    ? new Refusal('BODY', message)
+    : new Refusal('FAILED', "an error of the server: it is in the server's log")
+}
+
+/** The JSON of an error. */
+export const errorBody = ({ code, message }: Refusal) => ({ error: { code, message } })

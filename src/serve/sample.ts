@@ -1,0 +1,37 @@
+/** The bytes of an image file → what a model takes, exactly as `sherd embed` makes it of a file in a folder. */
+import type { Config } from '../config/schema.ts'
+import { samplesOf } from '../infer/pixels.ts'
+import type { TensorData } from '../infer/session.ts'
+import { centerCrop } from '../prepare/crop.ts'
+import { tryDecodeBytes } from '../prepare/decode.ts'
+import { sampleSize } from '../run/assemble.ts'
+import { Refusal } from './refusal.ts'
+
+export interface Sample {
+  /** [H, W, C] */
+  readonly bytes: Uint8Array
+  /** float32 [C, H, W], 0 to 255. */
+  readonly pixels: TensorData
+}
+
+/** What decodes images for a model. `maxPixels`: of an image before it is resized. */
+export function sampleMaker(
+  config: Config,
+  { maxPixels }: { readonly maxPixels: number },
+): (file: Uint8Array) => Promise<Sample> {
+  const { height, width, channels, minSide } = sampleSize(config)
+  const target = { height, width }
+  return async (file) => {
+    if (file.length === 0)
+      throw new Refusal('IMAGE', 'the image is empty: expected the bytes of an image file')
+    const bytes = new Uint8Array(height * width * channels)
+    const place = (image: { width: number; height: number }) => ({
+      box: centerCrop(image, target),
+      flip: false,
+    })
+    const reason = await tryDecodeBytes(file, { target, channels, minSide, maxPixels, place }, bytes)
+    if (reason !== null) throw new Refusal('IMAGE', `the image cannot be used: ${reason}`)
+    const { values } = samplesOf({ pixels: bytes, shape: [1, height, width, channels] })
+    return { bytes, pixels: { values, shape: [channels, height, width] } }
+  }
+}

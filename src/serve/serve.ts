@@ -1,0 +1,154 @@
+/** `serve`: opens exported files and answers requests until it is stopped. Needs no LibTorch. */
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { messageOf, SherdError } from '../errors.ts'
+import type { ExportPrecision } from '../export/precision.ts'
+import { coreCount } from '../machine/hardware.ts'
+import { packageRoot } from '../package-root.ts'
+import { configureDecoder } from '../prepare/decode.ts'
+import type { ImageIndex } from '../run/index-folder.ts'
+import { buildApp } from './app.ts'
+import { isLoopback } from './guard.ts'
+import { type Limits, limitDefaults } from './limits.ts'
+import { serverMetrics } from './metrics.ts'
+import { findModels, openModels } from './models.ts'
+import { openIndexFor } from './neighbours.ts'
+import { addRoutes } from './routes.ts'
+import { type Answering, answering } from './service.ts'
+
+export interface ServeOptions {
+  /** A folder of `sherd export onnx`, or a file of it. */
+  readonly model: string
+  /** Which precisions are taken from a folder, the best first. */
+  readonly precisions?: readonly ExportPrecision[]
+  /** An index that the encoder has made, for neighbours. */
+  readonly index?: string
+  readonly host?: string
+  /** 0: any that is free. */
+  readonly port?: number
+  /** What requests must know. Needed where others can reach the server. */
+  readonly token?: string | null
+  /** The origin of pages elsewhere that may ask. */
+  readonly cors?: string | null
+  /** Of one operator. */
+  readonly threads?: number
+  /** Images that are computed together, at most; by default as many as is best for the model. */
+  readonly mostTogether?: number
+  /** How long the first of them waits for others that are on their way, in milliseconds. */
+  readonly mostWait?: number
+  readonly limits?: Partial<Limits>
+  readonly log?: boolean
+  /** Told of errors that are the server's own and not the request's. */
+  readonly onError?: (error: unknown) => void
+}
+
+export interface Server {
+  readonly url: string
+  readonly port: number
+  readonly graphs: readonly string[]
+  /** Takes no more requests, answers those that it has, closes. */
+  stop(): Promise<void>
+  /** Settles when a thread that computes has died: only a new server can go on. */
+  readonly failed: Promise<SherdError>
+}
+
+const DEFAULT_PORT = 8080
+
+/** Throws `USAGE` for options that make no sense, `CHECKPOINT` or `VALUE` for files that cannot be served, `RUN` for a port in use. */
+export async function serve(options: ServeOptions): Promise<Server> {
+  const { host = '127.0.0.1', port = DEFAULT_PORT, token = null, cors = null } = options
+  if (token === '') throw new SherdError('USAGE', 'The token is empty: leave it out, or give one.')
+  if (!isLoopback(host) && token === null)
+    throw new SherdError(
+      'USAGE',
+      `Others can reach ${host}: give a token that requests must know, --token TOKEN or SHERD_TOKEN in the environment; or leave --host out.`,
+    )
+  const limits = { ...limitDefaults, ...options.limits }
+  const paths = findModels(options.model, options.precisions)
+  configureDecoder()
+  const models = await openModels(paths, { threads: options.threads ?? coreCount() })
+  let index: ImageIndex | null = null
+  const closeAll = async () => {
+    await Promise.all([...models.map(({ session }) => session.close()), index?.close()])
+  }
+  let state: 'ready' | 'stopping' | 'failed' = 'ready'
+  try {
+    if (options.index !== undefined) index = await openIndexFor(options.index, models)
+    const all: Answering[] = []
+    const metrics = serverMetrics(() =>
+      Object.fromEntries(all.map(({ model, batches }) => [model.graph, batches.queued])),
+    )
+    const { mostTogether, mostWait = 5 } = options
+    for (const model of models)
+      all.push(answering(model, { ...(mostTogether && { mostTogether }), mostWait, limits, metrics }))
+    const app = await buildApp({
+      ...{ limits, metrics, guard: { host, token, cors }, log: options.log ?? false },
+      onError: options.onError ?? (() => {}),
+      isStopping: () => state === 'stopping',
+    })
+    const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+      version: string
+    }
+    const isReady = () => state === 'ready'
+    await addRoutes({
+      app,
+      answering: all,
+      index,
+      limits,
+      metrics,
+      version,
+      isReady,
+      needsToken: token !== null,
+    })
+    await listen(() => app.http.listen({ host, port }), host, port)
+    const failed = new Promise<SherdError>((resolve) => {
+      for (const { ended } of models)
+        void ended.then((error) => {
+          if (!error) return
+          state = 'failed'
+          resolve(error)
+        })
+    })
+    const { port: actual } = app.http.server.address() as AddressInfo
+    let stopped: Promise<void> | null = null
+    const stop = async () => {
+      state = 'stopping'
+      const force = setTimeout(() => app.http.server.closeAllConnections(), limits.stopMs)
+      await app.http.close()
+      clearTimeout(force)
+      await closeAll()
+    }
+    return {
+      url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,
+      ...{ port: actual, graphs: models.map(({ graph }) => graph), failed },
+      stop: () => {
+        stopped ??= stop()
+        return stopped
+      },
+    }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+async function listen(start: () => Promise<unknown>, host: string, port: number): Promise<void> {
+  try {
+    await start()
+  } catch (error) {
+    const reasons: Readonly<Record<string, string>> = {
+      EADDRINUSE: 'it is in use. Take another with --port, or 0 for any that is free.',
+      EACCES: 'this user may not listen there. Ports from 1024 on are free to all.',
+      EADDRNOTAVAIL: 'this machine does not have that address.',
+    }
+    const { code = '' } = error as { code?: string }
+    throw new SherdError(
+      'RUN',
+      `Cannot listen on port ${port} of ${host}: ${reasons[code] ?? messageOf(error)}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}

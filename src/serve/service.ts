@@ -1,0 +1,99 @@
+/** What routes work with: from an uploaded image to what a graph makes of it, whoever else asks at the same time. */
+import { backboneOf } from '../config/resolve.ts'
+import { inferenceBatch } from '../run/features.ts'
+import { type Batcher, batcher, type SampleInputs, type SampleOutputs } from './batcher.ts'
+import type { Upload, UploadedImage } from './images.ts'
+import type { Limits } from './limits.ts'
+import type { Metrics } from './metrics.ts'
+import type { ServedModel } from './models.ts'
+import { errorBody, Refusal, refusalOf } from './refusal.ts'
+import { type Sample, sampleMaker } from './sample.ts'
+
+/** A graph that answers one image at a time. */
+export interface Answering {
+  readonly model: ServedModel
+  readonly batches: Batcher
+  /** What the graph makes of an image. `more`: its inputs beside the pixels. */
+  compute(
+    image: UploadedImage,
+    wanted: readonly string[],
+    signal: AbortSignal,
+    more?: SampleInputs,
+  ): Promise<{ readonly sample: Sample; readonly outputs: SampleOutputs }>
+}
+
+export interface AnsweringOptions {
+  readonly mostTogether?: number
+  /** In milliseconds. */
+  readonly mostWait: number
+  readonly limits: Limits
+  readonly metrics: Metrics
+}
+
+export function answering(
+  model: ServedModel,
+  { mostTogether, mostWait, limits, metrics }: AnsweringOptions,
+): Answering {
+  const { graph, config } = model
+  const make = sampleMaker(config, { maxPixels: limits.pixels })
+  let decoding = 0
+  const batches = batcher({
+    ...{ session: model.session, mostWait, mostQueued: limits.queue, onTheWay: () => decoding },
+    mostTogether: mostTogether ?? Math.min(MOST_TOGETHER, inferenceBatch(backboneOf(config))),
+    onBatch: (samples) => metrics.batch(graph, samples),
+  })
+  return {
+    ...{ model, batches },
+    async compute({ file }, wanted, signal, more = {}) {
+      signal.throwIfAborted()
+      decoding++
+      const sample = await make(file).catch((error: unknown) => {
+        decoding--
+        batches.nudge() // it was perhaps the last that a batch waited for
+        throw error
+      })
+      decoding--
+      return { sample, outputs: await batches.run({ pixels: sample.pixels, ...more }, wanted, signal) }
+    },
+  }
+}
+
+/** More samples together are no faster, and the first waits longer. */
+const MOST_TOGETHER = 32
+
+export type Result<T> = { readonly name: string | null } & (T | ReturnType<typeof errorBody>)
+export const isResult = <T extends object>(result: Result<T>): result is { name: string | null } & T =>
+  !('error' in result)
+
+/** For answers in which an error has no place. Throws the refusal of an image that could not be used. */
+export function wholeResult<T extends object>(result: Result<T>): { name: string | null } & T {
+  if (isResult(result)) return result
+  const { error } = result as ReturnType<typeof errorBody>
+  throw new Refusal(error.code, `${result.name}: ${error.message}`)
+}
+
+/**
+ * The results of all images in their order. Of a form, an image that cannot be used has its error in its place, unless none can; a
+ * body that cannot be used is an error of the request.
+ */
+export async function resultsOf<T extends object>(
+  { images, isForm }: Upload,
+  metrics: Metrics,
+  answer: (image: UploadedImage, index: number) => Promise<T>,
+): Promise<Result<T>[]> {
+  const results = await Promise.all(
+    images.map(async (image, index): Promise<Result<T>> => {
+      try {
+        return { name: image.name, ...(await answer(image, index)) }
+      } catch (error) {
+        const refusal = refusalOf(error)
+        if (!isForm || refusal.code !== 'IMAGE') throw error
+        metrics.refused('IMAGE')
+        return { name: image.name, ...errorBody(refusal) }
+      }
+    }),
+  )
+  if (results.some(isResult)) return results
+  const reasons = results.map(({ name, ...rest }) => `${name}: ${'error' in rest ? rest.error.message : ''}`)
+  throw new Refusal('IMAGE', `no image of the form can be used: ${reasons.join('; ')}`)
+}

@@ -1,0 +1,76 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, it } from 'vitest'
+import { scene } from '../prepare/make-images.ts'
+import { bodyOf, exportTiny, tinyModel } from '../serve/make-served.ts'
+import { sherd, start, until, workFolder } from './sherd.ts'
+
+/** A variable that is set is an instruction: no LibTorch is found here, whatever is installed. */
+const env = { LIBTORCH: '/nowhere' }
+
+let exported = ''
+let image: Buffer
+beforeAll(async () => {
+  exported = await exportTiny(tinyModel(), ['encoder', 'autoencoder'])
+  image = await (await scene(40, 30, 1)).jpeg().toBuffer()
+})
+
+it('serves without LibTorch, tells the address as JSON, logs, and ends in peace', async () => {
+  const args = ['serve', '--model', exported, '--port', '0', '--threads', '1', '--log', '--json']
+  const server = start(args, { env })
+  await until(() => server.stdout().includes('\n'), 'the address')
+  const { url, port, graphs } = JSON.parse(server.stdout()) as { url: string; port: number; graphs: string[] }
+  expect(url).toBe(`http://127.0.0.1:${port}`)
+  expect(graphs).toEqual(['encoder', 'autoencoder'])
+  for (const [path, type] of [
+    ['/v1/embed', 'application/json'],
+    ['/v1/reconstruct?format=png', 'image/png'],
+  ] as const) {
+    const response = await fetch(`${url}${path}`, bodyOf(image))
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toContain(type)
+    await response.arrayBuffer()
+  }
+  const pending = fetch(`${url}/v1/embed`, bodyOf(image))
+    .then((response) => response.arrayBuffer())
+    .catch(() => {}) // answered, or never accepted
+  server.kill('SIGTERM')
+  const { status, stdout, stderr } = await server.ended
+  expect([status, stdout.trim().split('\n').length]).toEqual([0, 1])
+  await pending
+  const logged = stderr.split('\n').filter((line) => line.startsWith('{'))
+  const requests = logged
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line.method)
+  expect(requests[0]).toMatchObject({ method: 'POST', url: '/v1/embed', status: 200 })
+  expect(stderr).toContain('SIGTERM: answering what is being worked on')
+  expect(stderr).not.toMatch(/warning/i)
+})
+
+it('takes the token from the environment, and is quiet by default', async () => {
+  const args = ['serve', '--model', join(exported, 'encoder.onnx'), '--port', '0', '--threads', '1']
+  const server = start(args, { env: { ...env, SHERD_TOKEN: 'secret' } })
+  await until(() => server.stdout().includes('\n'), 'the address')
+  const url = server.stdout().match(/^sherd serves encoder at (http:\S+)\n$/)![1]!
+  const headers = { authorization: 'Bearer secret' }
+  expect([(await fetch(`${url}/ready`)).status, (await fetch(`${url}/ready`, { headers })).status]).toEqual([
+    401, 200,
+  ])
+  server.kill('SIGINT')
+  const { status, stderr } = await server.ended
+  expect(status).toBe(0)
+  expect(stderr).not.toContain('{')
+})
+
+it('says what is wrong before it serves', async () => {
+  const run = join(await workFolder(), 'mine')
+  mkdirSync(run)
+  writeFileSync(join(run, 'run.json'), '{}')
+  const unexported = await sherd(['serve', '--model', run], { env })
+  expect([unexported.status, unexported.stderr]).toEqual([
+    2,
+    expect.stringContaining('sherd export onnx --model'),
+  ])
+  const open = await sherd(['serve', '--model', exported, '--host', '0.0.0.0', '--json'], { env })
+  expect([open.status, open.json()[0]]).toMatchObject([2, { kind: 'error', code: 'USAGE' }])
+})

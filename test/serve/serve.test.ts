@@ -1,0 +1,284 @@
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openSessionThread } from '../../src/infer/session-thread.ts'
+import { type ServeOptions, serve } from '../../src/serve/serve.ts'
+import { scene, temporaryFolder } from '../prepare/make-images.ts'
+import { bodyOf, exportTiny, formOf, startServer, tinyModel } from './make-served.ts'
+
+let exported = ''
+let image: Buffer
+beforeAll(async () => {
+  exported = await exportTiny(tinyModel(), ['encoder'])
+  image = await (await scene(40, 30, 1)).jpeg().toBuffer()
+})
+
+const post = (url: string, given: RequestInit = bodyOf(image)) => fetch(`${url}/v1/embed`, given)
+
+describe('what is not served', () => {
+  const refused = async (options: ServeOptions) =>
+    serve({ port: 0, ...options }).then(
+      () => 'it serves',
+      (error: Error) => error.message,
+    )
+
+  it('says what to type for a run, and what is expected otherwise', async () => {
+    const dir = await temporaryFolder()
+    const run = join(dir, 'mine')
+    mkdirSync(run)
+    writeFileSync(join(run, 'run.json'), '{}')
+    expect(await refused({ model: run })).toBe(
+      `${run} holds a model that is not exported. Type:\n  sherd export onnx --model ${run} --out mine-onnx --graphs encoder autoencoder\n  sherd serve --model mine-onnx`,
+    )
+    writeFileSync(join(dir, 'w.safetensors'), '')
+    expect(await refused({ model: join(dir, 'w.safetensors') })).toContain('--out w-onnx')
+    expect(await refused({ model: dir })).toContain('has none of encoder.onnx, autoencoder.onnx')
+    expect(await refused({ model: join(dir, 'nothing') })).toContain('does not exist')
+    writeFileSync(join(dir, 'encoder.onnx'), 'no graph')
+    expect(await refused({ model: dir })).toContain('encoder.onnx cannot be read as an ONNX file')
+  })
+
+  it('a model of rasters, and band-wise targets, by their reason', async () => {
+    const bands = tinyModel({ target: { statistics: 'band' } })
+    expect(await refused({ model: await exportTiny(bands, ['autoencoder']) })).toContain(
+      'normalised band by band',
+    )
+  })
+
+  it('to others without a token', async () => {
+    expect(await refused({ model: exported, host: '0.0.0.0' })).toContain(
+      'Others can reach 0.0.0.0: give a token',
+    )
+    expect(await refused({ model: exported, token: '' })).toContain('The token is empty')
+  })
+
+  it('on a port that is in use, or an address of another machine', async () => {
+    const other = createServer()
+    const port = await new Promise<number>((resolve) =>
+      other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port)),
+    )
+    expect(await refused({ model: exported, port })).toBe(
+      `Cannot listen on port ${port} of 127.0.0.1: it is in use. Take another with --port, or 0 for any that is free.`,
+    )
+    other.close()
+    expect(await refused({ model: exported, host: '203.0.113.1', token: 'x' })).toContain(
+      'does not have that address',
+    )
+  })
+})
+
+it('a folder of several precisions gives the one that is asked for', async () => {
+  const dir = await temporaryFolder()
+  copyFileSync(join(exported, 'encoder.onnx'), join(dir, 'encoder.onnx'))
+  writeFileSync(join(dir, 'encoder-int8.onnx'), 'damaged')
+  expect((await startServer({ model: dir })).graphs).toEqual(['encoder'])
+  await expect(startServer({ model: dir, precisions: ['int8'] })).rejects.toThrow('encoder-int8.onnx')
+})
+
+it('tells what it serves', async () => {
+  const { url } = await startServer({ model: exported })
+  const get = async (path: string) =>
+    (await fetch(`${url}${path}`)).json() as Promise<Record<string, unknown>>
+  expect(await get('/health')).toEqual({ status: 'ok' })
+  expect(await get('/ready')).toEqual({ status: 'ready' })
+  expect(await get('/v1/model')).toMatchObject({
+    models: [
+      { graph: 'encoder', url: '/models/encoder.onnx', precision: 'fp32', shape: [3, 16, 16], width: 32 },
+    ],
+    routes: ['/v1/embed'],
+    index: null,
+  })
+  const { openapi, paths } = (await get('/openapi.json')) as {
+    openapi: string
+    paths: Record<
+      string,
+      Record<string, { requestBody?: { content: object }; parameters?: { name: string }[] }>
+    >
+  }
+  expect(openapi).toMatch(/^3\./)
+  expect(Object.keys(paths).sort()).toEqual([
+    '/health',
+    '/metrics',
+    '/openapi.json',
+    '/ready',
+    '/v1/embed',
+    '/v1/model',
+  ])
+  const embed = paths['/v1/embed']!.post!
+  expect(Object.keys(embed.requestBody!.content)).toEqual([
+    'image/*',
+    'application/octet-stream',
+    'multipart/form-data',
+  ])
+  expect(embed.parameters!.map(({ name }) => name)).toEqual(['pool', 'format'])
+  const page = await fetch(url)
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')])
+  expect(page.headers.get('cross-origin-opener-policy') ?? 'same-origin').toBe('same-origin')
+})
+
+it('counts requests, images, batches and refusals', async () => {
+  const { url } = await startServer({ model: exported })
+  await (await post(url)).arrayBuffer()
+  await (await post(url, formOf({ a: image, b: image, c: Buffer.from('x') }))).arrayBuffer()
+  await (await post(url, bodyOf(Buffer.from('x')))).arrayBuffer()
+  await (await fetch(`${url}/nothing`)).arrayBuffer()
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const lines = text.split('\n')
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'sherd_requests_total{route="/v1/embed",status="200"} 2',
+      'sherd_requests_total{route="/v1/embed",status="422"} 1',
+      'sherd_requests_total{route="other",status="404"} 1',
+      'sherd_images_total{route="/v1/embed"} 3',
+      'sherd_refused_total{reason="IMAGE"} 2',
+      'sherd_refused_total{reason="NOT_FOUND"} 1',
+      'sherd_queue_images{graph="encoder"} 0',
+      'sherd_batch_images_sum{graph="encoder"} 3',
+      'sherd_request_seconds_count{route="/v1/embed"} 3',
+    ]),
+  )
+  expect(text).toContain('process_cpu_seconds_total')
+})
+
+describe('with a token', () => {
+  it('only /health is open', async () => {
+    const { url } = await startServer({ model: exported, token: 'secret', host: '0.0.0.0' })
+    const local = url.replace('0.0.0.0', '127.0.0.1')
+    expect((await fetch(`${local}/health`)).status).toBe(200)
+    for (const path of [
+      '/',
+      '/ready',
+      '/metrics',
+      '/openapi.json',
+      '/v1/model',
+      '/models/encoder.onnx',
+      '/nothing',
+    ]) {
+      const response = await fetch(`${local}${path}`)
+      expect([path, response.status]).toEqual([path, 401])
+      expect(response.headers.get('www-authenticate')).toContain('Bearer')
+    }
+    expect((await post(local)).status).toBe(401)
+    const headers = { authorization: 'Bearer secret' }
+    expect((await fetch(`${local}/metrics`, { headers })).status).toBe(200)
+    const given = bodyOf(image)
+    expect((await post(local, { ...given, headers: { ...given.headers, ...headers } })).status).toBe(200)
+  })
+})
+
+it('pages of an allowed origin can ask, those of others cannot', async () => {
+  const { url } = await startServer({ model: exported, cors: 'https://example.org' })
+  const preflight = (origin: string) =>
+    fetch(`${url}/v1/embed`, {
+      ...{ method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST' } },
+    })
+  const allowed = await preflight('https://example.org')
+  expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([
+    204,
+    'https://example.org',
+  ])
+  const other = await preflight('https://evil.example')
+  expect([other.status, other.headers.get('access-control-allow-origin')]).toEqual([403, null])
+})
+
+describe('too much to do', () => {
+  it('is refused with the time to wait', async () => {
+    const { url } = await startServer({ model: exported, mostTogether: 1, limits: { queue: 1 } })
+    const all = await Promise.all(Array.from({ length: 40 }, () => post(url)))
+    const statuses = new Set(all.map(({ status }) => status))
+    expect([...statuses].sort()).toEqual([200, 503])
+    const busy = all.find(({ status }) => status === 503)!
+    expect(busy.headers.get('retry-after')).toBe('1')
+    expect(await busy.json()).toMatchObject({ error: { code: 'BUSY' } })
+    expect((await post(url)).status).toBe(200)
+  })
+
+  it('in bytes, too', async () => {
+    const { url } = await startServer({ model: exported, limits: { bytesAtOnce: image.length + 10 } })
+    const all = await Promise.all(Array.from({ length: 20 }, () => post(url)))
+    expect(all.map(({ status }) => status)).toContain(503)
+    expect((await post(url)).status).toBe(200)
+  })
+
+  it('within the time is refused', async () => {
+    const { url } = await startServer({ model: exported, limits: { answerMs: 1 }, mostTogether: 1 })
+    const all = await Promise.all(Array.from({ length: 60 }, () => post(url)))
+    const late = all.find(({ status }) => status === 503)!
+    expect(await late.json()).toMatchObject({
+      error: { code: 'TIMEOUT', message: expect.stringContaining('0.001 s') },
+    })
+  })
+})
+
+describe('a stop', () => {
+  it('answers what is there and takes no more', async () => {
+    const server = await startServer({ model: exported, mostTogether: 1 })
+    const all = Array.from({ length: 30 }, () => post(server.url))
+    await Promise.race(all)
+    const stopped = server.stop()
+    const late = await post(server.url).then(
+      ({ status }) => status,
+      () => 'refused',
+    )
+    const statuses = (await Promise.all(
+      all.map((each) =>
+        each.then(
+          ({ status }) => status,
+          () => 'refused',
+        ),
+      ),
+    )) as unknown[]
+    await stopped
+    expect([503, 'refused']).toContain(late)
+    expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(0)
+    await expect(post(server.url)).rejects.toThrow()
+    await server.stop() // again
+  })
+
+  it('does not wait for ever', async () => {
+    const server = await startServer({ model: exported, limits: { stopMs: 200, receiveMs: 60_000 } })
+    const slow = fetch(`${server.url}/v1/embed`, {
+      ...{ method: 'POST', headers: { 'content-type': 'image/jpeg' }, duplex: 'half' },
+      body: new ReadableStream({ start: (stream) => stream.enqueue(new Uint8Array(10)) }),
+    } as RequestInit).then(
+      () => 'answered',
+      () => 'cut',
+    )
+    await sleep(100)
+    await server.stop()
+    expect(await slow).toBe('cut')
+  })
+})
+
+describe('a session in a thread', () => {
+  it('does not hold up who asks', async () => {
+    const session = await openSessionThread(join(exported, 'encoder.onnx'), { threads: 1, spin: false })
+    let turns = 0
+    const timer = setInterval(() => turns++, 1)
+    const values = new Float32Array(2000 * 3 * 256)
+    const { mean } = await session.run({ values, shape: [2000, 3, 16, 16] }, ['mean'])
+    clearInterval(timer)
+    expect(mean.shape).toEqual([2000, 32])
+    expect(values).toHaveLength(0) // moved, not copied
+    expect(turns).toBeGreaterThan(1)
+    await expect(session.run({ values: new Float32Array(3), shape: [1, 3, 1, 1] }, ['mean'])).rejects.toThrow(
+      'cannot be run on float32[1, 3, 1, 1]',
+    )
+    await session.close()
+    expect(await session.ended).toBeNull()
+    await expect(session.run({ values: new Float32Array(3), shape: [1, 3, 1, 1] }, ['mean'])).rejects.toThrow(
+      'is closed',
+    )
+  })
+
+  it('says why a file cannot be opened', async () => {
+    const path = join(await temporaryFolder(), 'encoder.onnx')
+    writeFileSync(path, 'no graph')
+    await expect(openSessionThread(path, { threads: 1 })).rejects.toMatchObject({
+      code: 'CHECKPOINT',
+      message: expect.stringContaining(`${path} cannot be run`),
+    })
+  })
+})
