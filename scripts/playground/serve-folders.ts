@@ -20,11 +20,8 @@ export interface FolderServer {
   close(): void
 }
 
-/** Serves each folder under its path (`/` or `/models/`). `isolated`: with the headers that threads need. */
-export async function serveFolders(
-  folders: Readonly<Record<string, string>>,
-  { isolated = false } = {},
-): Promise<FolderServer> {
+/** Serves each folder under its path (`/` or `/models/`). Without the headers that threads need: `sherd serve` has them. */
+export async function serveFolders(folders: Readonly<Record<string, string>>): Promise<FolderServer> {
   const mounts = Object.keys(folders).sort((a, b) => b.length - a.length)
   const server: Server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://x').pathname))
@@ -35,10 +32,6 @@ export async function serveFolders(
     response.writeHead(200, {
       'Content-Type': types[extname(file)] ?? 'application/octet-stream',
       'Content-Length': found.size,
-      ...(isolated && {
-        'Cross-Origin-Opener-Policy': 'same-origin',
-        'Cross-Origin-Embedder-Policy': 'require-corp',
-      }),
     })
     createReadStream(file).pipe(response)
   })

@@ -16,6 +16,7 @@ import { normalizePixels } from '../../src/prepare/normalize.ts'
 import { resizeBicubic } from '../../src/prepare/resize.ts'
 import { exportOnnx, type OpenedModel } from '../../src/run/export-onnx.ts'
 import { openModel } from '../../src/run/model-parts.ts'
+import { type Server, serve } from '../../src/serve/serve.ts'
 import { paintScene } from '../../src/source/sample-data/scenes.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
@@ -38,7 +39,7 @@ const model: ConfigInput['model'] = { imageSize: [H, W], patchSize: 8, depth: 2 
 
 let browser: Browser
 let server: FolderServer
-let isolated: FolderServer
+let served: Server
 let models: string
 let normal: OpenedModel
 let raw: OpenedModel
@@ -73,7 +74,7 @@ beforeAll(async () => {
     .png()
     .toBuffer()
   server = await serveFolders({ '/': built, '/models/': models })
-  isolated = await serveFolders({ '/': built, '/models/': models }, { isolated: true })
+  served = await serve({ model: join(models, 'normal'), port: 0, threads: 1 })
   // Compiling WebAssembly well takes longer than running these models.
   browser = await launchChromium(executable, ['--js-flags=--liftoff-only'])
 })
@@ -81,7 +82,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close()
   server?.close()
-  isolated?.close()
+  await served?.stop()
 })
 
 /** Notes what the worker says, which the page itself does not show, and all that is read out. */
@@ -390,8 +391,8 @@ describe.skipIf(!executable)('the page', () => {
     await page.context().close()
   })
 
-  it('computes in several threads where the server isolates it, with the same numbers', async () => {
-    const { page, trouble } = await visit('?model=models/normal/', {}, isolated.url)
+  it('finds the models of "sherd serve", and computes there in several threads with the same numbers', async () => {
+    const { page, trouble } = await visit('', {}, `${served.url}/`)
     await settle(page, '3 of 15')
     await choosePhoto(page)
     const threads = await page.evaluate<number>(`window.heard.find(({ give }) => give?.models).give.threads`)
