@@ -1,6 +1,7 @@
-/** The playground: what the visitor does becomes a new view, and the view is drawn. */
-import { messageOf } from '../../src/errors.ts'
-import type { Size } from '../../src/prepare/crop.ts'
+/**
+ * The playground: what the visitor does becomes a new view, and the view is drawn. Long, because the view changes here and nowhere
+ * else.
+ */
 import type { SceneName } from '../../src/source/sample-data/scenes.ts'
 import { listenToControls, showAttentionChoices, showModel, showSettings } from './controls.ts'
 import { startEngine } from './engine.ts'
@@ -8,19 +9,19 @@ import type { LoadProgress } from './fetch-model.ts'
 import { listenToFiles } from './intake.ts'
 import { latest } from './latest.ts'
 import { hiddenFlags, isPainted, maskFor } from './mask-designs.ts'
-import { besideSources, namedSources, servedSources } from './model-sources.ts'
+import { ownSources } from './model-sources.ts'
 import { page } from './page.ts'
 import { listenToPainting } from './painting.ts'
 import { download, pictureFile } from './picture-file.ts'
 import { drawPlates } from './plates.ts'
 import type { Opened, Requests } from './protocol.ts'
 import { rebuild } from './rebuild.ts'
-import { firstSample, markSample, showSamples } from './samples.ts'
+import { firstSample, markSample, sampleFile, showSamples } from './samples.ts'
 import { defaults, formatSettings, parseSettings, type Settings } from './settings.ts'
-import { fromBytes } from './surface.ts'
 import { begin, follow, redo, undo } from './undo.ts'
 import type { Picture, View } from './view.ts'
-import { decibels, fixed, megabytes, sizeWords } from './words.ts'
+import { complain, say, sayLater } from './voice.ts'
+import { aboutSize, decibels, fixed, megabytes } from './words.ts'
 
 const engine = startEngine()
 let view: View = {
@@ -34,29 +35,7 @@ let source:
   ...{ kind: 'sample', scene: firstSample },
 }
 
-// What is said and shown
-
-function complain(error: unknown): void {
-  page.alertText.textContent = messageOf(error)
-  page.alert.hidden = false
-}
-page.alertClose.addEventListener('click', () => {
-  page.alert.hidden = true
-})
-
-let speaking: ReturnType<typeof setTimeout> | undefined
-
-/** Said at once. */
-function say(text: string): void {
-  clearTimeout(speaking)
-  page.status.textContent = text
-}
-
-/** Said when nothing else happens for a moment, so that a moving slider is not read out at every step. */
-function sayLater(text: string): void {
-  clearTimeout(speaking)
-  speaking = setTimeout(() => say(text), 600)
-}
+// What is shown
 
 let frame = 0
 
@@ -194,7 +173,7 @@ async function prepare(): Promise<void> {
     if (chosen.kind === 'file') [image, name] = [chosen.file, chosen.file.name]
     else {
       const side = Math.max(size.width, size.height)
-      ;[image, name] = [await sampleFile(chosen.scene, side), `sample “${chosen.scene}”`]
+      ;[image, name] = [await sampleFile(engine, chosen.scene, side), `sample “${chosen.scene}”`]
     }
     const { bytes, original } = await engine.ask('prepare', { image, name, target: size, channels })
     if (chosen !== source) return
@@ -208,18 +187,6 @@ async function prepare(): Promise<void> {
   } catch (error) {
     complain(error)
   }
-}
-
-function aboutSize(original: Size, { width, height }: Size): string {
-  const made = sizeWords({ width, height })
-  if (original.width === width && original.height === height) return made
-  const whole = original.width * height === original.height * width
-  return `${made}, ${whole ? 'made of' : 'the centre of'} ${sizeWords(original)}`
-}
-
-async function sampleFile(scene: SceneName, side: number): Promise<Blob> {
-  const bytes = await engine.ask('sample', { scene, side })
-  return fromBytes(bytes, { size: { width: side, height: side }, channels: 3 }).convertToBlob()
 }
 
 function take(next: typeof source): void {
@@ -269,24 +236,6 @@ function useModels(opened: Opened): void {
   say(`Model ${facts.name} is open.`)
   apply(settings)
   void prepare()
-}
-
-/** The models that belong to the page: named in its address, listed by its server, or in a folder beside it. */
-async function openOwnModels(): Promise<void> {
-  const { href } = location
-  try {
-    const named = namedSources(href)
-    await openModels({ sources: named ?? (await listed(href)) })
-  } catch (error) {
-    complain(error)
-  }
-}
-
-async function listed(href: string) {
-  const response = await fetch(new URL('v1/model', href)).catch(() => null)
-  const isJson = response?.ok && response.headers.get('content-type')?.includes('json')
-  const sources = isJson ? servedSources(href, await response.json().catch(() => null)) : []
-  return sources.length > 0 ? sources : besideSources(href)
 }
 
 // What the visitor can do
@@ -376,4 +325,6 @@ addEventListener('hashchange', readAddress)
 
 readAddress()
 showAttentionChoices(view)
-void openOwnModels()
+ownSources(location.href)
+  .then((sources) => openModels({ sources }))
+  .catch(complain) // an address that is none

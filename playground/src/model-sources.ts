@@ -2,6 +2,7 @@
  * Where models come from: `?model=URL` (a file or a folder; may be repeated), else what the server lists at `v1/model`, else the
  * folder `models/` beside the page.
  */
+import { SherdError } from '../../src/errors.ts'
 import type { GraphKind } from './model-facts.ts'
 
 /** Addresses to try for each graph, the best first. */
@@ -27,6 +28,8 @@ export function namedSources(page: string): ModelSource[] | null {
   const named = new URL(page).searchParams.getAll('model').filter((model) => model !== '')
   if (named.length === 0) return null
   return named.flatMap((model) => {
+    if (!URL.canParse(model, page))
+      throw new SherdError('VALUE', `?model=${model} is no address: expected that of a file or a folder.`)
     const { href, pathname } = new URL(model, page)
     return pathname.endsWith('.onnx') ? [{ urls: [href], required: true }] : inFolder(asFolder(href), true)
   })
@@ -51,3 +54,13 @@ export function servedSources(page: string, listing: unknown): ModelSource[] {
 }
 
 export const besideSources = (page: string): ModelSource[] => inFolder(new URL('models/', page).href, false)
+
+/** The models that belong to the page: named in its address, listed by its server, or in a folder beside it. */
+export async function ownSources(page: string): Promise<readonly ModelSource[]> {
+  const named = namedSources(page)
+  if (named) return named
+  const response = await fetch(new URL('v1/model', page)).catch(() => null)
+  const isJson = response?.ok && response.headers.get('content-type')?.includes('json')
+  const sources = isJson ? servedSources(page, await response.json().catch(() => null)) : []
+  return sources.length > 0 ? sources : besideSources(page)
+}

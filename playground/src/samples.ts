@@ -34,3 +34,9 @@ export function markSample(shown: string | null): void {
 }
 
 export const firstSample: SceneName = scenes[0]!
+
+/** A sample of `side` × `side` pixels as a file, so that it goes the way of all pictures. */
+export async function sampleFile(engine: Engine, scene: SceneName, side: number): Promise<Blob> {
+  const bytes = await engine.ask('sample', { scene, side })
+  return fromBytes(bytes, { size: { width: side, height: side }, channels: 3 }).convertToBlob()
+}

@@ -35,3 +35,11 @@ export function largest(values: ArrayLike<number>): { readonly at: number; reado
   }
   return found
 }
+
+/** What of an image a picture of the model's size shows. */
+export function aboutSize(original: Size, { width, height }: Size): string {
+  const made = sizeWords({ width, height })
+  if (original.width === width && original.height === height) return made
+  const whole = original.width * height === original.height * width
+  return `${made}, ${whole ? 'made of' : 'the centre of'} ${sizeWords(original)}`
+}

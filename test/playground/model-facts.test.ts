@@ -103,6 +103,7 @@ describe('where models come from', () => {
   it('a file or folder that the address names, relative to the page', () => {
     expect(namedSources('https://example.org/play/#ratio=3')).toBeNull()
     expect(namedSources(page)).toBeNull()
+    expect(() => namedSources(`${page}http://`)).toThrow('?model=http:// is no address')
     expect(files(namedSources(`${page}../a.onnx&model=b/encoder-int8.onnx`))).toEqual([
       'https://example.org/a.onnx',
       'https://example.org/play/b/encoder-int8.onnx',
