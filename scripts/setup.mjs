@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -62,6 +62,34 @@ once('dist/.sherd-setup', [...sources, 'tsconfig.json', 'tsconfig.build.json'], 
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
     'the TypeScript compiler',
   ),
+)
+
+const inPlayground = readdirSync(join(root, 'playground'), {
+  recursive: true,
+  encoding: 'utf8',
+  withFileTypes: true,
+})
+  .filter((entry) => entry.isFile())
+  .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+  .sort()
+// It bundles pure files of src/, too, and the runtime that the lock file names.
+once(
+  'dist/playground/.sherd-setup',
+  [...inPlayground, ...files('src'), 'package-lock.json'],
+  'building the playground',
+  () =>
+    run(
+      process.execPath,
+      [
+        'node_modules/vite/bin/vite.js',
+        'build',
+        '--config',
+        'playground/vite.config.ts',
+        '--logLevel',
+        'warn',
+      ],
+      'Vite',
+    ),
 )
 
 // npm links the commands of dependencies, not of the package itself: this makes `npx sherd` work in a clone.

@@ -207,6 +207,37 @@ describe('imports', () => {
   })
 })
 
+describe('the playground', () => {
+  const pages = readdirSync(join(root, 'playground/src'))
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join('playground/src', name))
+  const direct = pages.flatMap(importsOf)
+
+  it('takes only what needs neither Node nor a package of it, LibTorch least of all', () => {
+    const reached = new Set<string>()
+    const go = (path: string) => {
+      if (reached.has(path)) return
+      reached.add(path)
+      for (const { to, typeOnly } of internal.filter(({ from }) => from === path)) if (!typeOnly) go(to)
+    }
+    for (const { to, typeOnly } of direct) if (to.startsWith('src/') && !typeOnly) go(to)
+    expect(reached.size).toBeGreaterThan(10)
+    const packages = imports
+      .filter(({ from, typeOnly }) => reached.has(from) && !typeOnly)
+      .map(({ to }) => to)
+    expect(packages.filter((to) => !to.startsWith('src/'))).toEqual(['fastest-levenshtein'])
+    const nodes = [...reached].filter((path) => /['"]node:/.test(readFileSync(join(root, path), 'utf8')))
+    expect(nodes).toEqual([])
+  })
+
+  it('knows ONNX Runtime in one file', () => {
+    const others = direct.filter(({ to }) => !/^(src|playground)\//.test(to))
+    expect([...new Set(others.map(({ from, to }) => `${from} → ${to}`))]).toEqual([
+      'playground/src/runtime.ts → onnxruntime-web',
+    ])
+  })
+})
+
 describe('the native addons', () => {
   it('are loaded by src/tensor/addon.ts and src/native/pixels.ts, and by nothing else', () => {
     const loads = sources.filter((path) =>

@@ -1,0 +1,84 @@
+/** The settings as controls, both ways. */
+import { type DesignName, designNames, designs, isPainted } from './mask-designs.ts'
+import { fillFacts, fillSelect, page } from './page.ts'
+import type { Settings, Statistics } from './settings.ts'
+import type { View } from './view.ts'
+import { megabytes, share, sizeWords } from './words.ts'
+
+export interface ControlOptions {
+  /** `done` false: it is still moving. */
+  readonly change: (settings: Partial<Settings>, done: boolean) => void
+}
+
+const radios = () => [...page.statistics.querySelectorAll('input')]
+
+export function listenToControls({ change }: ControlOptions): void {
+  fillSelect(
+    page.design,
+    designNames.map((value) => ({ value, label: designs[value].label })),
+  )
+  page.design.addEventListener('change', () => change({ design: page.design.value as DesignName }, true))
+  page.ratio.addEventListener('input', () => change({ percent: page.ratio.valueAsNumber }, false))
+  page.ratio.addEventListener('change', () => change({ percent: page.ratio.valueAsNumber }, true))
+  page.seed.addEventListener('change', () => {
+    const seed = page.seed.valueAsNumber
+    change(Number.isSafeInteger(seed) && seed >= 0 ? { seed } : {}, true) // else the old one comes back
+  })
+  for (const radio of radios())
+    radio.addEventListener('change', () => change({ statistics: radio.value as Statistics }, true))
+}
+
+const hints: Readonly<Partial<Record<DesignName, string>>> = {
+  random: 'The mask that sherd reconstruct draws for its first image.',
+  painted: 'What you paint is hidden.',
+  unpainted: 'The model sees only what you paint.',
+}
+
+/** Shows the settings, and what they mean for the model that is open. */
+export function showSettings({ settings, facts, mask }: View): void {
+  const { design, percent, seed, statistics } = settings
+  const painted = isPainted(design)
+  page.design.value = design
+  if (document.activeElement !== page.ratio || page.ratio.valueAsNumber !== percent)
+    page.ratio.valueAsNumber = percent
+  page.ratio.disabled = painted
+  const tokens = mask ? mask.hidden.length + mask.kept.length : 0
+  page.ratioValue.textContent = painted && mask ? share(mask.hidden.length / tokens) : `${percent} %`
+  const trained = facts && !painted ? ` The model was trained with ${share(facts.ratio)} hidden.` : ''
+  page.ratioHint.textContent = `${hints[design] ?? ''}${trained}`.trim()
+  page.seed.valueAsNumber = seed
+  page.seedField.hidden = !designs[design].seeded
+  const raw = facts !== null && !facts.normalizeTarget
+  page.statistics.disabled = raw
+  for (const radio of radios()) radio.checked = !raw && radio.value === statistics
+  page.statisticsHint.textContent = raw ? 'None needed: this model predicts pixels as they are.' : ''
+}
+
+/** Shows what is open. */
+export function showModel({ opened, facts }: View): void {
+  if (!opened || !facts) return
+  const files = Object.values(opened.models)
+  const { size, channels, step, precision } = facts
+  page.modelName.textContent = `${facts.name}, ${sizeWords(size)}`
+  fillFacts(page.modelFacts, [
+    ['Files', files.map(({ file, bytes }) => `${file} (${megabytes(bytes)})`).join(', ')],
+    ['Pixels', `${sizeWords(size)}, ${channels === 3 ? 'RGB' : 'grey'}`],
+    ['Patches', `${facts.grid.h} × ${facts.grid.w} of ${facts.patchSize} × ${facts.patchSize}`],
+    ['Step', step === null ? 'not told' : step.toLocaleString('en')],
+    ['Precision', precision],
+    ['Target', facts.normalizeTarget ? 'normalised patches' : 'pixels'],
+    ['Threads', String(opened.threads)],
+  ])
+}
+
+/** The choices of blocks and heads. The last block is shown first. */
+export function showAttentionChoices({ attention }: View): void {
+  page.block.disabled = page.head.disabled = attention === null
+  if (!attention) return
+  const count = (n: number) =>
+    Array.from({ length: n }, (_, i) => ({ value: String(i), label: String(i + 1) }))
+  if (page.block.options.length !== attention.blocks)
+    fillSelect(page.block, count(attention.blocks), String(attention.blocks - 1))
+  if (page.head.options.length !== attention.heads + 1)
+    fillSelect(page.head, [{ value: 'mean', label: 'mean' }, ...count(attention.heads)], 'mean')
+}

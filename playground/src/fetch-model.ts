@@ -1,0 +1,85 @@
+/** A model's bytes, with progress, and with words for what can go wrong on the way. */
+import { messageOf, SherdError } from '../../src/errors.ts'
+import type { ModelSource } from './model-sources.ts'
+
+/** What 32-bit WebAssembly can hold beside a copy of it. */
+export const MOST_BYTES = 1.5e9
+
+export interface LoadProgress {
+  readonly name: string
+  readonly loaded: number
+  /** Null when the server does not say. */
+  readonly total: number | null
+}
+
+export interface ModelFile {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+export const checkBytes = (name: string, bytes: number): void => {
+  if (bytes > MOST_BYTES)
+    throw new SherdError(
+      'VALUE',
+      `${name} has ${(bytes / 1e6).toFixed(0)} MB, and a page can hold about ${MOST_BYTES / 1e6} MB: export it with --precision fp16 or int8.`,
+    )
+}
+
+/** The first address that answers; null when none does and none must. */
+export async function fetchModel(
+  { urls, required }: ModelSource,
+  onProgress: (progress: LoadProgress) => void,
+): Promise<ModelFile | null> {
+  for (const url of urls) {
+    const name = new URL(url).pathname.split('/').at(-1)!
+    let response: Response
+    try {
+      response = await fetch(url)
+    } catch (cause) {
+      throw new SherdError(
+        'SOURCE',
+        `${url} cannot be reached (${messageOf(cause)}): is the address right, and does its server allow this page to read it (CORS)?`,
+        { cause },
+      )
+    }
+    // Some servers answer everything that is not there with a page.
+    if (response.status === 404 || response.headers.get('content-type')?.startsWith('text/html')) {
+      await response.body?.cancel()
+      continue
+    }
+    if (!response.ok)
+      throw new SherdError('SOURCE', `${url} cannot be loaded: the server answered ${response.status}.`)
+    return { name, bytes: await bytesOf(response, name, onProgress) }
+  }
+  if (!required) return null
+  throw new SherdError('SOURCE', `There is no model at ${urls[0]}: expected a file of "sherd export onnx".`)
+}
+
+async function bytesOf(
+  response: Response,
+  name: string,
+  onProgress: (progress: LoadProgress) => void,
+): Promise<Uint8Array> {
+  // Of a compressed answer the length is not that of the file.
+  const told = response.headers.has('content-encoding') ? null : response.headers.get('content-length')
+  const total = told === null ? null : Number(told)
+  if (total !== null) checkBytes(name, total)
+  const parts: Uint8Array[] = []
+  let loaded = 0
+  const reader = response.body!.getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    parts.push(value)
+    loaded += value.length
+    checkBytes(name, loaded)
+    onProgress({ name, loaded, total })
+  }
+  const bytes = new Uint8Array(loaded)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}

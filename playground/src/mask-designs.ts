@@ -1,0 +1,101 @@
+/**
+ * Which patches are hidden. A design is an order of all patches, from the one that is seen first to the one that is hidden first, so
+ * that counts are exact and a higher ratio only hides more.
+ */
+import { draws } from '../../src/random/draws.ts'
+import { type Grid, tokenCount } from '../../src/token/grid.ts'
+import { type MaskOrder, maskOrder } from '../../src/token/mask-order.ts'
+
+const byRank = (tokens: number, rank: (patch: number) => number): number[] => {
+  const ranks = Float64Array.from({ length: tokens }, (_, patch) => rank(patch))
+  return Array.from(ranks.keys()).sort((a, b) => ranks[a]! - ranks[b]!) // stable: of equal ranks the lower number
+}
+
+/** Patches far from a point first: what is hidden is a square around it. */
+function awayFrom(grid: Grid, row: number, column: number): number[] {
+  return byRank(tokenCount(grid), (patch) => {
+    const y = Math.abs(Math.floor(patch / grid.w) - row)
+    const x = Math.abs((patch % grid.w) - column)
+    return -Math.max(x, y) - (x + y) / 1e4 // squares; corners of a square before its sides
+  })
+}
+
+/**
+ * Bayer's order (1973): hiding a half leaves a chequerboard, hiding three quarters every other patch of every other row. The lowest
+ * bits of row and column decide first.
+ */
+function dithered(grid: Grid): number[] {
+  const bits = Math.ceil(Math.log2(Math.max(grid.h, grid.w, 2)))
+  return byRank(tokenCount(grid), (patch) => {
+    const [y, x] = [Math.floor(patch / grid.w), patch % grid.w]
+    let rank = 0
+    for (let bit = 0; bit < bits; bit++) rank = 4 * rank + 2 * (((x ^ y) >> bit) & 1) + ((y >> bit) & 1)
+    return rank
+  })
+}
+
+/** The order of the first image of `sherd reconstruct` with this seed. It is the same for every ratio. */
+function random(grid: Grid, seed: number): number[] {
+  const { kept, hidden } = maskOrder(tokenCount(grid), 0.5, { seed, epoch: 0, index: 0 })
+  return [...kept, ...hidden]
+}
+
+function block(grid: Grid, seed: number): number[] {
+  const { below } = draws({ seed, stream: 'playground/block', epoch: 0, index: 0 })
+  return awayFrom(grid, below(grid.h), below(grid.w))
+}
+
+interface Design {
+  readonly label: string
+  /** Whether another seed gives another mask. */
+  readonly seeded: boolean
+  /** Null: the patches that are painted decide. */
+  readonly order: ((grid: Grid, seed: number) => readonly number[]) | null
+}
+
+export const designs = {
+  random: { label: 'Random', seeded: true, order: random },
+  block: { label: 'A block', seeded: true, order: block },
+  grid: { label: 'A regular grid', seeded: false, order: dithered },
+  centre: {
+    ...{ label: 'The centre', seeded: false },
+    order: (grid) => awayFrom(grid, (grid.h - 1) / 2, (grid.w - 1) / 2),
+  },
+  painted: { label: 'What I paint', seeded: false, order: null },
+  unpainted: { label: 'All but what I paint', seeded: false, order: null },
+} satisfies Record<string, Design>
+
+export type DesignName = keyof typeof designs
+export const designNames = Object.keys(designs) as DesignName[]
+export const isPainted = (design: DesignName): boolean => designs[design].order === null
+
+export interface MaskSettings {
+  readonly design: DesignName
+  /** Share of patches that a design hides, in [0, 1). */
+  readonly ratio: number
+  readonly seed: number
+  /** Painted patches, ascending. Only painted designs read them. */
+  readonly marks: readonly number[]
+}
+
+/** Kept and hidden patches; one of them may be empty. */
+export function maskFor(grid: Grid, { design, ratio, seed, marks }: MaskSettings): MaskOrder {
+  const tokens = tokenCount(grid)
+  const { order } = designs[design] as Design
+  if (!order) {
+    const painted = new Set(marks)
+    const [inside, outside] = [[] as number[], [] as number[]]
+    for (let patch = 0; patch < tokens; patch++) (painted.has(patch) ? inside : outside).push(patch)
+    return design === 'painted' ? { kept: outside, hidden: inside } : { kept: inside, hidden: outside }
+  }
+  const all = order(grid, seed)
+  const kept = Math.max(1, Math.floor(tokens * (1 - ratio))) // as sherd counts, but never nothing
+  return { kept: all.slice(0, kept), hidden: all.slice(kept) }
+}
+
+/** [N] 1 where a patch is hidden. */
+export function hiddenFlags({ kept, hidden }: MaskOrder): Uint8Array {
+  const flags = new Uint8Array(kept.length + hidden.length)
+  for (const patch of hidden) flags[patch] = 1
+  return flags
+}

@@ -1,0 +1,122 @@
+/** What the page must know of an exported model, from the metadata of its file; and why it cannot show some. */
+import { SherdError } from '../../src/errors.ts'
+import { type Metadata, metadataIn } from '../../src/export/metadata-in.ts'
+import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
+import { type Grid, gridOf } from '../../src/token/grid.ts'
+
+export type GraphKind = 'autoencoder' | 'encoder'
+
+export interface ModelFacts {
+  readonly kind: GraphKind
+  /** Such as `ViT-tiny/6`. */
+  readonly name: string
+  /** In pixels. */
+  readonly size: { readonly width: number; readonly height: number }
+  readonly patchSize: number
+  readonly channels: 1 | 3
+  readonly grid: Grid
+  /** Of pixels in [0, 1]. */
+  readonly statistics: ChannelStatistics
+  /** Whether patches are predicted without their own mean and deviation. */
+  readonly normalizeTarget: boolean
+  /** What it was trained with. */
+  readonly ratio: number
+  readonly step: number | null
+  readonly precision: string
+  readonly hasAttention: boolean
+}
+
+const kinds: Readonly<Record<string, GraphKind>> = {
+  'sherd-autoencoder/1': 'autoencoder',
+  'sherd-encoder/1': 'encoder',
+}
+
+/** Of the configuration, what is read here. Files of sherd hold all of it. */
+interface Told {
+  readonly config: {
+    readonly data: { readonly bands: readonly string[] | null }
+    readonly model: {
+      readonly size: string
+      readonly imageSize: readonly [number, number]
+      readonly patchSize: number
+      readonly channels: number
+      readonly frames: number
+    }
+    readonly mask: { readonly ratio: number }
+    readonly target: { readonly normalize: boolean; readonly statistics: string }
+  }
+  readonly statistics: ChannelStatistics
+}
+
+function parse<T>(name: string, key: string, text: string | undefined): T {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    if (typeof value === 'object' && value !== null) return value as T
+  } catch {}
+  throw new SherdError('CHECKPOINT', `${name} has lost its metadata "${key}": export the model again.`)
+}
+
+/** Reads the metadata of a whole file. Throws `CHECKPOINT` for what is not of `sherd export onnx`, `VALUE` for what cannot be shown. */
+export function factsOfFile(name: string, bytes: Uint8Array): ModelFacts {
+  let metadata: Metadata
+  try {
+    metadata = metadataIn((at, length) => bytes.subarray(at, at + length), bytes.length)
+  } catch (cause) {
+    throw new SherdError(
+      'CHECKPOINT',
+      `${name} is no ONNX file: expected an autoencoder.onnx or encoder.onnx of "sherd export onnx".`,
+      { cause },
+    )
+  }
+  return factsOf(name, metadata)
+}
+
+/** As `factsOfFile`, of metadata that was read. */
+export function factsOf(name: string, metadata: Metadata): ModelFacts {
+  const format = metadata['sherd.format'] ?? ''
+  const kind = kinds[format]
+  if (!kind) throw new SherdError('CHECKPOINT', refusedFormat(name, format))
+  const { config, statistics } = parse<Told>(name, 'sherd', metadata.sherd)
+  const { model, target } = config
+  const { channels } = model
+  if (config.data.bands !== null || model.frames > 1)
+    throw new SherdError(
+      'VALUE',
+      `${name} takes rasters of ${channels} bands${model.frames > 1 ? ` and ${model.frames} dates` : ''}, and a browser shows photographs: ` +
+        'expected a model of RGB or grey images. "sherd reconstruct" draws what this one rebuilds.',
+    )
+  if (channels !== 1 && channels !== 3)
+    throw new SherdError('VALUE', `${name} takes ${channels} channels: expected 3 (RGB) or 1 (grey).`)
+  if (target.normalize && target.statistics === 'band')
+    throw new SherdError(
+      'VALUE',
+      `${name} was trained on targets that are normalised band by band (target.statistics band): expected group.`,
+    )
+  const [height, width] = model.imageSize
+  const outputs = parse<Record<string, string>>(name, 'sherd.outputs', metadata['sherd.outputs'])
+  const step = metadata['sherd.step']
+  return {
+    ...{ kind, size: { width, height }, channels, statistics, patchSize: model.patchSize },
+    name: `ViT-${model.size}/${model.patchSize}`,
+    grid: gridOf([height, width], model.patchSize),
+    ...{ normalizeTarget: target.normalize, ratio: config.mask.ratio },
+    step: step === undefined ? null : Number(step),
+    precision: metadata['sherd.precision'] ?? 'fp32',
+    hasAttention: 'attention' in outputs,
+  }
+}
+
+function refusedFormat(name: string, format: string): string {
+  if (format === '')
+    return `${name} says nothing of itself: expected a file of "sherd export onnx", got an ONNX file of another program.`
+  const what = `expected sherd-autoencoder/1 (rebuilds) or sherd-encoder/1 (attention), got ${format}`
+  return `${name} cannot be shown here: ${what}. Export it with --graphs autoencoder encoder --attention.`
+}
+
+/** Whether two files are of one model, as far as a picture depends on it. */
+export const isSameModel = (a: ModelFacts, b: ModelFacts): boolean =>
+  a.size.width === b.size.width &&
+  a.size.height === b.size.height &&
+  a.patchSize === b.patchSize &&
+  a.channels === b.channels &&
+  a.step === b.step

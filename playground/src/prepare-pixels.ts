@@ -1,0 +1,33 @@
+/**
+ * From what a browser decodes to what the model takes, by sherd's own code: the centre, Pillow's bicubic, luma for grey models.
+ * docs/playground.md says what may still differ by a level or two.
+ */
+import { centerCrop, type Size } from '../../src/prepare/crop.ts'
+import { type RgbImage, resizeBicubic } from '../../src/prepare/resize.ts'
+import { storeSample } from '../../src/prepare/sample-layout.ts'
+
+/** RGBA bytes laid over white, as RGB. */
+export function overWhite(rgba: ArrayLike<number>, { width, height }: Size): RgbImage {
+  const pixels = new Uint8Array(3 * width * height)
+  for (let from = 0, to = 0; to < pixels.length; from += 4)
+    for (let c = 0; c < 3; c++)
+      pixels[to++] = Math.round(255 + (rgba[from + c]! - 255) * (rgba[from + 3]! / 255))
+  return { pixels, width, height }
+}
+
+/** The centre of an image at the model's size: bytes [H, W, C]. */
+export function samplePixels(image: RgbImage, target: Size, channels: number): Uint8Array {
+  const rgb = resizeBicubic(image, centerCrop(image, target), target)
+  const out = new Uint8Array(target.width * target.height * channels)
+  storeSample(rgb, out, { width: target.width, channels, flip: false })
+  return out
+}
+
+/** Bytes [H, W, C] as the graph's input [1, C, H, W], in the same units. */
+export function toPlanes(bytes: Uint8Array, channels: number): Float32Array {
+  const area = bytes.length / channels
+  return Float32Array.from(
+    { length: bytes.length },
+    (_, i) => bytes[(i % area) * channels + Math.floor(i / area)]!,
+  )
+}

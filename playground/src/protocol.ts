@@ -1,0 +1,59 @@
+/** What the page and its worker say to each other. Every request has a number, and exactly one answer with it. */
+import type { ErrorCode } from '../../src/errors.ts'
+import type { Size } from '../../src/prepare/crop.ts'
+import type { Attention } from './attention.ts'
+import type { LoadProgress } from './fetch-model.ts'
+import type { GraphKind, ModelFacts } from './model-facts.ts'
+import type { ModelSource } from './model-sources.ts'
+
+/** Each with what it asks and what it gives. */
+export interface Requests {
+  /** Loads models in the place of those that are there. */
+  open: { ask: { sources?: readonly ModelSource[]; files?: readonly File[] }; give: Opened }
+  /** Decodes an image and brings it to the model's size. */
+  prepare: { ask: { image: Blob; name: string; target: Size; channels: number }; give: Prepared }
+  /** A generated image of a class of `sherd sample-data`, as RGB bytes [side, side, 3]. */
+  sample: { ask: { scene: string; side: number }; give: Uint8Array }
+  rebuild: { ask: { bytes: Uint8Array; kept: readonly number[]; hidden: readonly number[] }; give: Predicted }
+  attend: { ask: { bytes: Uint8Array }; give: Attention }
+}
+
+export type Kind = keyof Requests
+
+export interface Opened {
+  readonly models: Partial<Record<GraphKind, OpenedModel>>
+  /** Files that were left, with reasons. */
+  readonly refused: readonly string[]
+  readonly threads: number
+}
+
+export interface OpenedModel {
+  readonly file: string
+  readonly bytes: number
+  readonly facts: ModelFacts
+}
+
+export interface Prepared {
+  /** [H, W, C] */
+  readonly bytes: Uint8Array
+  /** Of the image as it was. */
+  readonly original: Size
+}
+
+export interface Predicted {
+  /** [N, P·P·C] in the target's space. */
+  readonly prediction: Float32Array
+  /** Of the run alone. */
+  readonly milliseconds: number
+}
+
+export interface Asked<K extends Kind = Kind> {
+  readonly id: number
+  readonly kind: K
+  readonly ask: Requests[K]['ask']
+}
+
+export type Told =
+  | { readonly id: number; readonly give: unknown }
+  | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly message: string } }
+  | { readonly id: number; readonly progress: LoadProgress }
