@@ -1,15 +1,33 @@
 import { defineConfig } from 'vitest/config'
 
-// One worker: LibTorch already uses every core, and two of it would fight for them.
+/** Of every project, and of the soak tests. */
+export const everywhere = {
+  pool: 'forks' as const,
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  setupFiles: ['test/setup.ts'],
+  // Waiting threads sleep instead of spinning: test machines are shared, and the models are tiny.
+  env: { GOMP_SPINCOUNT: '0' },
+}
+const commands = ['test/cli/**/*.test.ts', 'test/playground/**/*.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    pool: 'forks',
-    maxWorkers: 1,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    setupFiles: ['test/setup.ts'],
-    // Waiting threads sleep instead of spinning: test machines are shared, and the models are tiny.
-    env: { GOMP_SPINCOUNT: '0' },
+    projects: [
+      // One worker: LibTorch already uses every core, and two of it would fight for them.
+      {
+        test: {
+          ...{ ...everywhere, name: 'library', include: ['test/**/*.test.ts'], exclude: commands },
+          ...{ maxWorkers: 1, sequence: { groupOrder: 0 } },
+        },
+      },
+      // Programs that are started and waited for, most of them with one busy thread.
+      {
+        test: {
+          ...{ ...everywhere, name: 'commands', include: commands },
+          ...{ maxWorkers: 2, sequence: { groupOrder: 1 } },
+        },
+      },
+    ],
   },
 })

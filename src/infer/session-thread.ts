@@ -32,6 +32,7 @@ export interface ThreadedSession extends Session {
 
 /** As `openSession`. Inputs are moved to the thread: their memory is gone for the caller. */
 export async function openSessionThread(path: string, options: SessionOptions): Promise<ThreadedSession> {
+  const closed = new SherdError('RUN', `The session of ${path} is closed.`)
   const job: SessionJob = { path, ...options }
   const worker = new Worker(workerFile(), {
     ...{ workerData: job, name: 'sherd session', execArgv: [] },
@@ -42,9 +43,7 @@ export async function openSessionThread(path: string, options: SessionOptions): 
   let isClosing = false
   let death: SherdError | null = null
   const die = (how: string) => {
-    death ??= isClosing
-      ? new SherdError('RUN', `The session of ${path} is closed.`)
-      : new SherdError('RUN', `The thread that runs ${path} ${how}.`)
+    death ??= isClosing ? closed : new SherdError('RUN', `The thread that runs ${path} ${how}.`)
     for (const { reject } of callers.values()) reject(death)
     callers.clear()
   }
@@ -74,8 +73,7 @@ export async function openSessionThread(path: string, options: SessionOptions): 
     ended,
     run<Name extends string>(inputs: Inputs, wanted: readonly Name[]) {
       return new Promise<Record<Name, Output>>((resolve, reject) => {
-        if (isClosing || death)
-          return reject(death ?? new SherdError('RUN', `The session of ${path} is closed.`))
+        if (isClosing || death) return reject(death ?? closed)
         const id = asked++
         callers.set(id, { resolve: resolve as Caller['resolve'], reject })
         tell({ kind: 'run', id, inputs, wanted }, buffersOf(inputs))

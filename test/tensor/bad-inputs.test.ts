@@ -237,8 +237,12 @@ describe('operators and what is not theirs', () => {
     ['beside integers', (x) => [integers(1, 0), x, grid()]],
   ]
   const { Tensor: _, SherdError: __, ...rest } = sherd
-  // Left out: what reads or trains on whole folders, or waits for other threads; their own tests have their bad inputs.
+  // Left out: what reads or trains on whole folders, waits for other threads, or installs; their own tests have their bad inputs.
   const elsewhere = [
+    'describeMachine', // takes nothing
+    'openSessionThread',
+    'serve',
+    'setUp',
     'examine',
     'pretrain',
     'openLoader',
