@@ -22,7 +22,7 @@ export interface EncoderFlags extends ModelFlags {
 
 export const addModelOptions = (command: Command): Command =>
   command
-    .requiredOption('--model <path>', 'a run, a checkpoint of it, a .safetensors file, or "random"')
+    .requiredOption('--run, --model <path>', 'a run, a checkpoint of it, a .safetensors file, or "random"')
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))

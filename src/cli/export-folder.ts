@@ -16,7 +16,7 @@ export interface FolderFlags {
 
 export const addFolderOptions = (command: Command): Command =>
   command
-    .requiredOption('--model <path>', 'a run, a checkpoint of it, or a .safetensors file')
+    .requiredOption('--run, --model <path>', 'a run, a checkpoint of it, or a .safetensors file')
     .requiredOption('--out <dir>', 'folder to write')
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])

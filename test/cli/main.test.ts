@@ -52,7 +52,7 @@ describe.concurrent('sherd', () => {
     expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
     const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
     expect(options.length).toBeGreaterThan(0)
-    for (const line of options) expect(line).toMatch(/^(-\w, )?--[a-z-]+( <\S+>| \[\S+\])? {2,}\w/)
+    for (const line of options) expect(line).toMatch(/^(-\w, |--run, )?--[a-z-]+( <\S+>| \[\S+\])? {2,}\w/)
   })
 
   it('knows its version', async () => {
