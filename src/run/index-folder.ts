@@ -213,11 +213,22 @@ export interface OpenOptions {
 }
 
 /** Opens an index, after comparing the checksums of its files. Throws `RUN` when it is none, or damaged. */
-export async function openIndex(
+export async function openIndex(dir: string, options: OpenOptions = {}): Promise<ImageIndex> {
+  const manifest = readManifest(dir)
+  try {
+    return await openFiles(dir, manifest, options)
+  } catch (error) {
+    // Files that are gone because the index was replaced meanwhile are those of the one before.
+    if (JSON.stringify(readManifest(dir)) === JSON.stringify(manifest)) throw error
+    return openIndex(dir, options)
+  }
+}
+
+async function openFiles(
   dir: string,
-  { exact = false, threads = coreCount() }: OpenOptions = {},
+  { format: _, metric: __, files, ...facts }: z.infer<typeof factsSchema>,
+  { exact = false, threads = coreCount() }: OpenOptions,
 ): Promise<ImageIndex> {
-  const { format: _, metric: __, files, ...facts } = readManifest(dir)
   for (const each of [files.vectors, files.images, files.graph]) {
     const broken = each && brokenSeal(join(dir, each.name), each)
     if (broken)
