@@ -216,6 +216,12 @@ describe('sherd index', () => {
     ['both', ['photos', '--features', 'f.npy'], 2, 'leave the folder'],
     ['an empty folder', ['empty', '--model', 'encoder.onnx'], 1, 'No images in'],
     ['a model that nobody could open again', ['photos', '--model', 'random'], 2, 'can be opened again'],
+    [
+      'a GPU for a file that has none',
+      ['photos', '--model', 'encoder.onnx', '--device', 'cuda'],
+      2,
+      'runs on the CPU',
+    ],
     ['a mistyped option', ['photos', '--exat'], 2, 'Did you mean --exact?'],
   ])('refuses %s', async (_, args, expected, message) => {
     mkdirSync(join(dir, 'empty'), { recursive: true })
