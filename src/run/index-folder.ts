@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { brokenSeal, sealOf } from '../checkpoint/durable.ts'
+import { brokenSeal, flush, sealOf } from '../checkpoint/durable.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { writeParts } from '../export/onnx-file.ts'
 import { coreCount } from '../machine/hardware.ts'
@@ -133,6 +133,7 @@ function* npyParts({ count, width, values }: Vectors): Generator<Uint8Array> {
 /** A finished draft gets a name that says what it holds. */
 function keep(dir: string, draft: string, stem: string, ending: string) {
   const seal = sealOf(draft)
+  flush(draft) // usearch does not
   const name = `${stem}-${seal.sha256.slice(0, 12)}.${ending}`
   renameSync(draft, join(dir, name))
   return { name, ...seal }
