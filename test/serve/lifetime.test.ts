@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { batcher } from '../../src/serve/batcher.ts'
 import { lifetime } from '../../src/serve/lifetime.ts'
 
@@ -30,4 +30,14 @@ it('a deadline ends it', async () => {
   const life = lifetime(respond(false), 1)
   await new Promise((resolve) => life.addEventListener('abort', resolve))
   expect(life.reason).toMatchObject({ code: 'TIMEOUT', headers: { 'retry-after': '1' } })
+})
+
+it('however many images of a form listen to it, Node warns of no leak', () => {
+  const emitWarning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const response = respond(true)
+  const life = lifetime(response, 60_000)
+  for (let image = 0; image < 32; image++) life.addEventListener('abort', () => {})
+  response.emit('close')
+  expect(emitWarning).not.toHaveBeenCalled()
+  emitWarning.mockRestore()
 })
