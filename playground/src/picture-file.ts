@@ -1,4 +1,4 @@
-/** The picture to keep: original, masked, rebuilt and errors side by side, each with its words below. */
+/** The picture to keep: original, masked, rebuilt and errors side by side, each with its words below. All of the run that is shown, not of one that goes on. */
 import { heat } from './colours.ts'
 import { drawPixels, fillPatches, fromBytes, fromValues, type Inks, surfaceOf } from './surface.ts'
 import type { View } from './view.ts'
@@ -12,9 +12,11 @@ const inks: Inks = {
 const GAP = 24
 
 /** Null when there is nothing to keep yet. */
-export async function pictureFile({ facts, picture, mask, hidden, rebuilt }: View): Promise<Blob | null> {
-  if (!facts || !picture || !mask || !hidden || !rebuilt) return null
+export async function pictureFile({ facts, picture, made, rebuilt }: View): Promise<Blob | null> {
+  if (!facts || !picture || !made || !rebuilt) return null
   const { size, grid } = facts
+  const { hidden } = made
+  const hiddenShare = hidden.filter((flag) => flag === 1).length / hidden.length
   const photo = fromBytes(picture.bytes, facts)
   const make = (line: string, draw: (surface: ReturnType<typeof surfaceOf>) => void) => {
     const canvas = document.createElement('canvas')
@@ -24,7 +26,7 @@ export async function pictureFile({ facts, picture, mask, hidden, rebuilt }: Vie
   const most = largest(rebuilt.levels)?.value ?? 0
   const parts = [
     make('original', (surface) => drawPixels(surface, photo)),
-    make(`masked: ${share(mask.hidden.length / hidden.length)} hidden`, (surface) => {
+    make(`masked: ${share(hiddenShare)} hidden`, (surface) => {
       drawPixels(surface, photo)
       fillPatches(surface, grid, (patch) => (hidden[patch] === 1 ? inks.hidden : null))
     }),

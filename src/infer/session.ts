@@ -18,12 +18,6 @@ export interface TensorData {
   readonly shape: readonly number[]
 }
 
-/** Numbers row by row: float32, or int64. */
-export interface TensorData {
-  readonly values: Float32Array | BigInt64Array
-  readonly shape: readonly number[]
-}
-
 export interface Output {
   readonly shape: readonly number[]
   readonly values: Float32Array

@@ -20,12 +20,13 @@ export interface Embedder {
   features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
 }
 
-/** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again. */
+/** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again, and for an exported one on a GPU. */
 export async function openEmbedder(
   model: string,
   { device }: Pick<EncoderRequest, 'device'>,
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
+    if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
     const { onnxFeaturesOfSource, openOnnxEncoder } = await import('./onnx-encoder.ts')
     const encoder = await openOnnxEncoder(model)
     const { config, bands, origin } = encoder

@@ -47,7 +47,6 @@ const files = {
 } as const satisfies Record<string, { readonly file: string; readonly precision: ExportPrecision }>
 
 export type HuggingfaceDtype = keyof typeof files
-export const huggingfaceDtypes = Object.keys(files) as readonly HuggingfaceDtype[]
 
 export interface HuggingfaceOnnx extends Proof {
   readonly file: string

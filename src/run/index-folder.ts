@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { brokenSeal, sealOf } from '../checkpoint/durable.ts'
+import { brokenSeal, flush, sealOf } from '../checkpoint/durable.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { writeParts } from '../export/onnx-file.ts'
 import { coreCount } from '../machine/hardware.ts'
@@ -133,6 +133,7 @@ function* npyParts({ count, width, values }: Vectors): Generator<Uint8Array> {
 /** A finished draft gets a name that says what it holds. */
 function keep(dir: string, draft: string, stem: string, ending: string) {
   const seal = sealOf(draft)
+  flush(draft) // usearch does not
   const name = `${stem}-${seal.sha256.slice(0, 12)}.${ending}`
   renameSync(draft, join(dir, name))
   return { name, ...seal }
@@ -213,11 +214,22 @@ export interface OpenOptions {
 }
 
 /** Opens an index, after comparing the checksums of its files. Throws `RUN` when it is none, or damaged. */
-export async function openIndex(
+export async function openIndex(dir: string, options: OpenOptions = {}): Promise<ImageIndex> {
+  const manifest = readManifest(dir)
+  try {
+    return await openFiles(dir, manifest, options)
+  } catch (error) {
+    // Files that are gone because the index was replaced meanwhile are those of the one before.
+    if (JSON.stringify(readManifest(dir)) === JSON.stringify(manifest)) throw error
+    return openIndex(dir, options)
+  }
+}
+
+async function openFiles(
   dir: string,
-  { exact = false, threads = coreCount() }: OpenOptions = {},
+  { format: _, metric: __, files, ...facts }: z.infer<typeof factsSchema>,
+  { exact = false, threads = coreCount() }: OpenOptions,
 ): Promise<ImageIndex> {
-  const { format: _, metric: __, files, ...facts } = readManifest(dir)
   for (const each of [files.vectors, files.images, files.graph]) {
     const broken = each && brokenSeal(join(dir, each.name), each)
     if (broken)

@@ -1,18 +1,9 @@
-/** What was found in an index as CSV (RFC 4180), for spreadsheets and pandas. */
+/** What was found in an index as CSV. */
 import type { ClusterReport } from './clusters.ts'
+import { csv } from './csv.ts'
 import type { DuplicateReport } from './duplicates.ts'
 import type { ImageIndex } from './index-folder.ts'
 import type { NamedOutlier } from './outliers.ts'
-
-type Value = string | number | null
-
-function cell(value: Value): string {
-  const text = value === null ? '' : String(value)
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-}
-
-const csv = (rows: readonly (readonly Value[])[]): string =>
-  `${rows.map((row) => row.map(cell).join(',')).join('\n')}\n`
 
 /** Every image of every group; `keep` is 1 for the one that is suggested. */
 export const duplicatesTable = ({ groups }: DuplicateReport): string =>

@@ -37,12 +37,18 @@ export function likeliest(logits: Float32Array, classes: number): Uint16Array {
   return best
 }
 
-/** `a/b.jpg` is `a/b.png`, but where two files differ in their ending alone: `a/b.jpg.png`. */
+/**
+ * `a/b.jpg` is `a/b.png`, but where two files differ in their ending alone: `a/b.jpg.png`. No two are the same, also where upper and
+ * lower case are.
+ */
 export function maskNames(files: readonly string[]): string[] {
-  const stemOf = (file: string) => file.replace(/\.[^./]*$/, '')
+  const short = files.map((file) => `${file.replace(/\.[^./]*$/, '')}.png`)
   const counts = new Map<string, number>()
-  for (const file of files) counts.set(stemOf(file), (counts.get(stemOf(file)) ?? 0) + 1)
-  return files.map((file) => `${counts.get(stemOf(file))! > 1 ? file : stemOf(file)}.png`)
+  const keyOf = (name: string) => name.toLowerCase()
+  for (const name of short) counts.set(keyOf(name), (counts.get(keyOf(name)) ?? 0) + 1)
+  const names = files.map((file, i) => (counts.get(keyOf(short[i]!))! > 1 ? `${file}.png` : short[i]!))
+  // `b.jpg`, `b.png` and `b.jpg.gif`: a long name may be another's short one.
+  return new Set(names.map(keyOf)).size === files.length ? names : files.map((file) => `${file}.png`)
 }
 
 export interface MaskFiles {

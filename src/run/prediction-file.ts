@@ -2,6 +2,7 @@
 import { extname } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { largestOf } from '../evaluate/scores.ts'
+import { csv } from './csv.ts'
 import { writeWhole } from './folder.ts'
 import type { FolderLogits } from './logits.ts'
 
@@ -61,9 +62,6 @@ export function agreementOf(
   return { right: known.filter(({ label, top }) => top[0]!.class === label).length, of: known.length }
 }
 
-/** RFC 4180: what could be taken for the end of a field is quoted. */
-const field = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
-
 /** A row for each image: file, label where there are any, and class and probability of the likeliest. */
 export function predictionTable(predictions: readonly ImagePrediction[]): string {
   const hasLabels = predictions.some(({ label }) => label !== null)
@@ -77,7 +75,7 @@ export function predictionTable(predictions: readonly ImagePrediction[]): string
     ...[file, ...(hasLabels ? [label ?? ''] : [])],
     ...top.flatMap((guess) => [guess.class, guess.probability.toPrecision(6)]),
   ])
-  return [header, ...rows].map((row) => `${row.map(field).join(',')}\r\n`).join('')
+  return csv([header, ...rows])
 }
 
 export interface PredictionFileOptions {

@@ -6,6 +6,7 @@ import { pickVectors, type Vectors } from './vectors.ts'
 /** Usual for near-duplicates; what is right depends on the encoder. */
 export const duplicateDefaults = { threshold: 0.98, neighbours: 32 } as const
 const MOST = 1024 // neighbours of one vector that are looked at
+const ROUNDING = 1e-6 // vectors of float32: the same one twice may have a product of 1 − 1e-7
 
 export interface DuplicateGroup {
   /** Ascending. */
@@ -37,6 +38,7 @@ export async function duplicatesOf(
   }: { candidates: Candidates; neighbourhoods: Neighbourhoods; threshold: number; isExact: boolean },
 ): Promise<Duplicates> {
   const { count, neighbours, rows, similarities } = neighbourhoods
+  const least = threshold - ROUNDING
   const found = new Map<number, Map<number, number>>() // lower row → higher row → similarity
   const add = (a: number, b: number, similarity: number) => {
     const [low, high] = a < b ? [a, b] : [b, a]
@@ -47,7 +49,7 @@ export async function duplicatesOf(
   for (let row = 0; row < count; row++)
     for (let i = 0; i < neighbours; i++) {
       const at = row * neighbours + i
-      if (rows[at]! < 0 || similarities[at]! < threshold) break
+      if (rows[at]! < 0 || similarities[at]! < least) break
       add(row, rows[at]!, similarities[at]!)
       if (i === neighbours - 1 && neighbours < count - 1) full.push(row)
     }
@@ -58,7 +60,7 @@ export async function duplicatesOf(
     })
     full = []
     for (const [i, list] of wider.entries()) {
-      const near = list.filter(({ similarity }) => similarity >= threshold)
+      const near = list.filter(({ similarity }) => similarity >= least)
       for (const { row, similarity } of near) add(asked[i]!, row, similarity)
       if (near.length === k && k < count - 1) full.push(asked[i]!)
     }

@@ -24,6 +24,9 @@ export interface Near {
 /** More candidates than are wanted: rounding may have put the last ones in another order. */
 const SPARE = 8
 
+/** Vectors of float32 are not quite of length 1. */
+const cosineOf = (product: number): number => Math.max(-1, Math.min(1, product))
+
 export interface NearestOptions {
   readonly vectors: Vectors
   readonly candidates: Candidates
@@ -58,7 +61,7 @@ export async function nearest(queries: Vectors, options: NearestOptions): Promis
       found.push(
         rows
           .filter((row) => row !== own)
-          .map((row) => ({ row, similarity: product(batch, i, vectors, row) }))
+          .map((row) => ({ row, similarity: cosineOf(product(batch, i, vectors, row)) }))
           .sort((a, b) => b.similarity - a.similarity || a.row - b.row)
           .slice(0, count),
       )

@@ -1,21 +1,11 @@
 /** `POST /v1/classify`: the likeliest classes of an image. */
+import { largestOf } from '../evaluate/scores.ts'
 import { type ImageRoute, jsonAnswer } from './image-route.ts'
 import type { Answering } from './service.ts'
 
 export interface Classified {
   /** The likeliest first. */
   readonly classes: readonly { readonly class: string; readonly probability: number }[]
-}
-
-/** The `count` largest, of equal ones the first. */
-export function likeliest(
-  probabilities: ArrayLike<number>,
-  classes: readonly string[],
-  count: number,
-): Classified['classes'] {
-  return Array.from(probabilities, (probability, i) => ({ class: classes[i] ?? String(i), probability }))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, count)
 }
 
 export const classifyRoute = ({ compute, model }: Answering): ImageRoute<Classified> => ({
@@ -35,7 +25,13 @@ export const classifyRoute = ({ compute, model }: Answering): ImageRoute<Classif
   },
   async of(image, _, { query, signal }) {
     const { outputs } = await compute(image, ['probabilities'], signal)
-    return { classes: likeliest(outputs.probabilities!.values, model.classes ?? [], query.count as number) }
+    const { values } = outputs.probabilities!
+    const places = [...largestOf(values, values.length, query.count as number)]
+    return {
+      classes: places.map((place) => ({
+        ...{ class: model.classes?.[place] ?? String(place), probability: values[place]! },
+      })),
+    }
   },
   answer: (results) => jsonAnswer({ results }),
 })

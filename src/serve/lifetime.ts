@@ -1,10 +1,12 @@
-/** How long a request is worth working on: until its deadline, or until nobody waits for the answer any more. */
+/** How long a request is worth working on: until its deadline, or until it has its answer or nobody waits for one any more. */
+import { setMaxListeners } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { Refusal } from './refusal.ts'
 
-/** Aborted with the refusal `TIMEOUT` after `ms`, or when the client has gone. */
+/** Aborted with the refusal `TIMEOUT` after `ms`, when the client has gone, or when all is said: of a refused form images may still wait. */
 export function lifetime(response: ServerResponse, ms: number): AbortSignal {
   const life = new AbortController()
+  setMaxListeners(0, life.signal) // every image of a form listens: many are no leak
   const timer = setTimeout(
     () =>
       life.abort(
@@ -16,7 +18,7 @@ export function lifetime(response: ServerResponse, ms: number): AbortSignal {
   )
   response.once('close', () => {
     clearTimeout(timer)
-    if (!response.writableFinished) life.abort(new Refusal('TIMEOUT', 'the client has gone'))
+    life.abort(new Refusal('TIMEOUT', 'nobody waits for the answer any more'))
   })
   return life.signal
 }

@@ -2,6 +2,7 @@
 import { classTile } from '../picture/class-map.ts'
 import { encodePng } from '../picture/render.ts'
 import { paintTile } from '../picture/tile.ts'
+import { likeliest } from '../run/mask-files.ts'
 import { choice, type ImageRoute, jsonAnswer, npyAnswer } from './image-route.ts'
 import { Refusal } from './refusal.ts'
 import { type Answering, wholeResult } from './service.ts'
@@ -10,17 +11,7 @@ export interface Segmented {
   readonly height: number
   readonly width: number
   /** [height, width] */
-  readonly labels: Int32Array
-}
-
-/** The class of the largest logit at each place: [classes, places] → [places]. Of equal ones the first. */
-export function largestOf(logits: Float32Array, classes: number): Int32Array {
-  const places = logits.length / classes
-  return Int32Array.from({ length: places }, (_, p) => {
-    let best = 0
-    for (let c = 1; c < classes; c++) if (logits[c * places + p]! > logits[best * places + p]!) best = c
-    return best
-  })
+  readonly labels: Uint16Array
 }
 
 /** Shares of classes that are there, the largest first. */
@@ -39,7 +30,7 @@ function sharesOf({ labels }: Segmented, classes: readonly string[]) {
 async function pictureOf({ labels, width, height }: Segmented, classes: number): Promise<Buffer> {
   const canvas = { width, height, pixels: new Uint8Array(3 * width * height) }
   paintTile(canvas, {
-    tile: classTile(Uint16Array.from(labels), { width, height }, classes),
+    tile: classTile(labels, { width, height }, classes),
     x: 0,
     y: 0,
     factor: 1,
@@ -72,13 +63,13 @@ export const segmentRoute = ({ compute, model }: Answering): ImageRoute<Segmente
     const { outputs } = await compute(image, ['logits'], signal)
     const { values, shape } = outputs.logits!
     const [classes = 1, height = 1, width = 1] = shape
-    return { height, width, labels: largestOf(values, classes) }
+    return { height, width, labels: likeliest(values, classes) }
   },
   async answer(results, { query: { format } }) {
     const classes = model.classes ?? []
     if (format === 'npy')
       return npyAnswer(results, '<i4', ({ labels, height, width }) => ({
-        values: labels,
+        values: Int32Array.from(labels),
         shape: [height, width],
       }))
     if (format === 'png') {

@@ -64,7 +64,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
       'USAGE',
       `Others can reach ${host}: give a token that requests must know, --token TOKEN or SHERD_TOKEN in the environment; or leave --host out.`,
     )
-  const limits = { ...limitDefaults, ...options.limits }
+  const given = { ...limitDefaults, ...options.limits }
+  // More images than may wait would be told to come again, and again in vain.
+  const limits = { ...given, images: Math.min(given.images, given.queue) }
   const paths = findModels(options.model, options.precisions)
   configureDecoder()
   const models = await openModels(paths, { threads: options.threads ?? coreCount() })

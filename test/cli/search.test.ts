@@ -136,7 +136,7 @@ describe('sherd duplicates, outliers, clusters', () => {
       ].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
     )
     expect(found.find((images) => images.some(([file]) => file === two))).toHaveLength(2)
-    const lines = read('d.csv').trim().split('\n')
+    const lines = read('d.csv').trim().split('\r\n')
     expect(lines[0]).toBe('group,file,keep,width,height,bytes')
     expect(lines).toContainEqual(expect.stringMatching(/^\d+,"a, b\/larger\.png",1,96,96,\d+$/))
     expect(lines).toHaveLength(1 + found.flat().length)
@@ -159,7 +159,7 @@ describe('sherd duplicates, outliers, clusters', () => {
     const { outliers } = await told(
       ...['outliers', '--index', 'more-index', '--count', '3', '--out', 'o.png', '--csv', 'o.csv'],
     )
-    const lines = read('o.csv').trim().split('\n').slice(1)
+    const lines = read('o.csv').trim().split('\r\n').slice(1)
     const scores = lines.map((line) => Number(/,([^,]*),[^,]*$/.exec(line)![1]))
     expect(scores).toHaveLength(34)
     expect(scores).toEqual([...scores].sort((a, b) => b - a))
@@ -183,7 +183,7 @@ describe('sherd duplicates, outliers, clusters', () => {
     expect(agreement.nmi).toBeGreaterThan(0)
     expect(silhouette).toBeGreaterThan(-1)
     expect(assigned).toHaveLength(30)
-    expect(read('c.csv').split('\n')[0]).toBe('file,cluster,distance')
+    expect(read('c.csv').split('\r\n')[0]).toBe('file,cluster,distance')
     const { status, stderr } = await run('clusters', '--index', 'index', '--count', '31')
     expect([status, stderr]).toEqual([1, expect.stringContaining('take from 1 to 30')])
   })
@@ -216,6 +216,12 @@ describe('sherd index', () => {
     ['both', ['photos', '--features', 'f.npy'], 2, 'leave the folder'],
     ['an empty folder', ['empty', '--model', 'encoder.onnx'], 1, 'No images in'],
     ['a model that nobody could open again', ['photos', '--model', 'random'], 2, 'can be opened again'],
+    [
+      'a GPU for a file that has none',
+      ['photos', '--model', 'encoder.onnx', '--device', 'cuda'],
+      2,
+      'runs on the CPU',
+    ],
     ['a mistyped option', ['photos', '--exat'], 2, 'Did you mean --exact?'],
   ])('refuses %s', async (_, args, expected, message) => {
     mkdirSync(join(dir, 'empty'), { recursive: true })

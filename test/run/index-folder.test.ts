@@ -1,5 +1,14 @@
 // The index as a folder, with a model that takes the bytes of a file for its vector: what is embedded, and when, can be seen.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { presetOf } from '../../src/config/presets.ts'
@@ -55,6 +64,27 @@ const make = () => indexFolder(photos, model(), { out })
 const names = ({ images }: ImageIndex) => images.map(({ file, label }) => `${file} ${label}`)
 
 describe('an index', () => {
+  it('that is replaced while it is opened is the new one', async () => {
+    await make()
+    const before = readFileSync(join(out, 'index.json'), 'utf8')
+    // Another index takes its place between the reading of index.json and that of the files it names.
+    put('a/2.png', 2, 7, 0, 0)
+    const other = join(dir, 'other')
+    await indexFolder(photos, model(), { out: other })
+    let isReplaced = false
+    const index = await openIndex(out, {
+      get exact() {
+        if (!isReplaced) rmSync(out, { recursive: true })
+        if (!isReplaced) renameSync(other, out)
+        isReplaced = true
+        return false
+      },
+    })
+    expect(index.vectors.values[4]).toBeCloseTo(2 / Math.hypot(2, 7), 6)
+    await index.close()
+    expect(readFileSync(join(out, 'index.json'), 'utf8')).not.toBe(before)
+  })
+
   it('holds vectors of length 1, names, classes and its model', async () => {
     await make()
     const index = await openIndex(out)

@@ -17,6 +17,11 @@ it('masks are named after images, which may differ in their ending alone', () =>
   ])
 })
 
+it('no mask takes the place of another', () => {
+  expect(maskNames(['b.jpg', 'b.png', 'b.jpg.gif'])).toEqual(['b.jpg.png', 'b.png.png', 'b.jpg.gif.png'])
+  expect(maskNames(['B.jpg', 'b.png'])).toEqual(['B.jpg.png', 'b.png.png']) // where case does not matter
+})
+
 /** Images of 1 × 2 pixels, whose logits are given. */
 const segmentation = (files: string[], logits: number[]): FolderSegmentation => ({
   source: { dir: '/d', files, classes: [], labels: null } as FolderSegmentation['source'],

@@ -52,6 +52,18 @@ describe('near-duplicates', () => {
     expect([found.pairs, found.isComplete]).toEqual([(60 * 59) / 2, true])
   })
 
+  it('with a threshold of 1 are all that are the same', async () => {
+    // Lengths of float32 vectors are 1 but for rounding: half of such pairs have a product below it.
+    const { count, width, values } = randomVectors(40, 192, { spread: 2 })
+    const twice = Float32Array.of(...values, ...values)
+    const found = await find({ count: 2 * count, width, values: twice }, 1)
+    expect(found.groups.map(({ rows }) => rows)).toEqual(
+      expect.arrayContaining(Array.from({ length: count }, (_, row) => [row, count + row])),
+    )
+    expect(found.pairs).toBe(count)
+    expect(Math.max(...found.groups.map(({ most }) => most))).toBeLessThanOrEqual(1)
+  })
+
   it('agree with comparing all with all', async () => {
     const vectors = randomVectors(300, 6, { spread: 0.3 })
     const expected: (readonly [number, number, number])[] = []

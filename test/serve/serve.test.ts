@@ -195,6 +195,16 @@ describe('too much to do', () => {
     expect((await post(url)).status).toBe(200)
   })
 
+  it('for any queue is refused for good: to come again would be in vain', async () => {
+    const { url } = await startServer({ model: exported, limits: { queue: 2 } })
+    expect(await (await fetch(`${url}/v1/model`)).json()).toMatchObject({ limits: { images: 2 } })
+    const form = (count: number) =>
+      formOf(Object.fromEntries(Array.from({ length: count }, (_, i) => [`${i}.jpg`, image])))
+    expect((await fetch(`${url}/v1/embed`, form(2))).status).toBe(200)
+    const more = await fetch(`${url}/v1/embed`, form(3))
+    expect([more.status, await more.json()]).toMatchObject([413, { error: { code: 'TOO_LARGE' } }])
+  })
+
   it('in bytes, too', async () => {
     const { url } = await startServer({ model: exported, limits: { bytesAtOnce: image.length + 10 } })
     const all = await Promise.all(Array.from({ length: 20 }, () => post(url)))
