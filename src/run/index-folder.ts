@@ -23,6 +23,10 @@ const count = z.number().int().min(0)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const file = (pattern: RegExp) => z.object({ name: z.string().regex(pattern), bytes: count, sha256 })
 
+/** How an index was asked to be searched; `auto`: by a graph from a size on. */
+export const searchKinds = ['auto', 'exact', 'approximate'] as const
+export type SearchKind = (typeof searchKinds)[number]
+
 const factsSchema = z.object({
   format: z.literal(FORMAT),
   count: count.min(1),
@@ -52,6 +56,7 @@ const factsSchema = z.object({
     })
     .nullable(),
   classes: z.array(z.string()),
+  search: z.enum(searchKinds),
   graph: z
     .object({
       connectivity: count,

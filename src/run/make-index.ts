@@ -19,14 +19,13 @@ import {
   type IndexContent,
   type IndexFacts,
   makeIndexFolder,
+  type SearchKind,
   settingsOf,
   writeIndex,
 } from './index-folder.ts'
 
 /** Sets of so many vectors get a graph; fewer are compared one by one in some milliseconds. */
 export const GRAPH_FROM = 50_000
-
-export type SearchKind = 'auto' | 'exact' | 'approximate'
 
 export interface StoreOptions {
   readonly kind?: SearchKind
@@ -38,14 +37,14 @@ export interface StoreOptions {
 /** Writes an index, with a graph where it needs one. Throws `RUN`. */
 export async function storeIndex(
   out: string,
-  content: Omit<IndexContent, 'facts'> & { readonly facts: Omit<IndexFacts, 'graph'> },
+  content: Omit<IndexContent, 'facts'> & { readonly facts: Omit<IndexFacts, 'graph' | 'search'> },
   { kind = 'auto', settings = graphDefaults, onGraph }: StoreOptions = {},
 ): Promise<IndexFacts> {
   makeIndexFolder(out)
   const { vectors } = content
   const needsGraph = kind === 'approximate' || (kind === 'auto' && vectors.count >= GRAPH_FROM)
   const graph = needsGraph ? await makeGraph(graphDraft(out), vectors, settings, onGraph) : null
-  const facts = { ...content.facts, graph }
+  const facts = { ...content.facts, search: kind, graph }
   writeIndex(out, { ...content, facts })
   return facts
 }
@@ -132,11 +131,11 @@ export async function updateIndex(
   const source = await openSource(facts.source.dir, facts.source.rasters)
   const { pooling } = facts
   const made = await changedVectors(source, embedder, { pooling, before, onProgress })
-  const { kind = facts.graph ? 'approximate' : 'auto' } = storing
+  const { kind = facts.search } = storing
   const isSame =
     made.embedded + made.removed === 0 &&
     JSON.stringify(made.skipped) === JSON.stringify(before.skipped) &&
-    (kind === 'auto' || (kind === 'approximate') === (facts.graph !== null))
+    kind === facts.search
   if (isSame) return { ...made, facts }
   const now = { ...facts, count: made.images.length, classes: [...source.classes] }
   const settings = facts.graph ? { settings: settingsOf(facts.graph) } : {}

@@ -239,6 +239,21 @@ describe('the folder', () => {
   })
 })
 
+it('goes on being searched as was asked when it was made', async () => {
+  await indexFolder(photos, model(), { out, kind: 'exact' })
+  put('a/4.png', 4, 4, 4, 4)
+  const searched = async (kind?: 'approximate') => {
+    const index = await openIndex(out)
+    const { facts } = await updateIndex(index, model(), kind ? { kind } : {})
+    await index.close()
+    return [facts.search, facts.graph !== null]
+  }
+  expect(await searched()).toEqual(['exact', false])
+  expect(await searched('approximate')).toEqual(['approximate', true])
+  put('a/5.png', 5, 4, 4, 4)
+  expect(await searched()).toEqual(['approximate', true])
+})
+
 describe('an index of features', () => {
   const write = (name: string, values: number[], shape: readonly number[], dtype = '<f4') =>
     writeFileSync(
