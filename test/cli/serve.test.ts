@@ -74,3 +74,8 @@ it('says what is wrong before it serves', async () => {
   const open = await sherd(['serve', '--model', exported, '--host', '0.0.0.0', '--json'], { env })
   expect([open.status, open.json()[0]]).toMatchObject([2, { kind: 'error', code: 'USAGE' }])
 })
+
+it('refuses a port that there cannot be', async () => {
+  const { status, stderr } = await sherd(['serve', '--model', exported, '--port', '65536'])
+  expect([status, stderr]).toEqual([2, expect.stringContaining('Expected a port from 0 to 65535')])
+})
