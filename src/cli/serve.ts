@@ -1,7 +1,7 @@
 /** `sherd serve`: exported models over HTTP. */
 import { type Command, Option } from 'commander'
 import type { ExportPrecision } from '../export/precision.ts'
-import { notNegative, portNumber, wholeNumber } from './options.ts'
+import { notNegative, portNumber, positiveNumber, wholeNumber } from './options.ts'
 import { note, print, printJson, warn } from './output.ts'
 import { stopSignal } from './signals.ts'
 
@@ -47,11 +47,11 @@ export function addServe(root: Command): void {
     .option('--threads <n>', 'of one operator (default: every core)', wholeNumber(1))
     .option('--batch <n>', 'images computed together, at most', wholeNumber(1))
     .option('--wait <ms>', 'how long an image waits for others that are on their way', notNegative, 5)
-    .option('--max-body <MB>', 'of a request', notNegative, 16)
-    .option('--max-pixels <MP>', 'of an image, in megapixels', notNegative, 50)
+    .option('--max-body <MB>', 'of a request', positiveNumber, 16)
+    .option('--max-pixels <MP>', 'of an image, in megapixels', positiveNumber, 50)
     .option('--max-images <n>', 'of a request', wholeNumber(1), 32)
     .option('--queue <n>', 'images that may wait; more are refused with 503', wholeNumber(1), 256)
-    .option('--timeout <s>', 'within which a request is answered, or refused with 503', notNegative, 30)
+    .option('--timeout <s>', 'within which a request is answered, or refused with 503', positiveNumber, 30)
     .option('--log', 'a line of JSON for each request, on standard error')
     .option('--json', 'print the address as JSON')
     .action(runServe)
@@ -67,8 +67,8 @@ async function runServe(flags: Flags): Promise<void> {
     ...(threads && { threads }),
     ...(flags.batch && { mostTogether: flags.batch }),
     limits: {
-      ...{ bodyBytes: Math.round(flags.maxBody * 2 ** 20), pixels: flags.maxPixels * 1e6 },
-      ...{ images: flags.maxImages, queue: flags.queue, answerMs: flags.timeout * 1000 },
+      ...{ bodyBytes: Math.ceil(flags.maxBody * 2 ** 20), pixels: Math.ceil(flags.maxPixels * 1e6) },
+      ...{ images: flags.maxImages, queue: flags.queue, answerMs: Math.ceil(flags.timeout * 1000) },
     },
     onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),
   })
