@@ -104,7 +104,9 @@ function filesIn(folder: string): string[] {
   throw new SherdError(
     'CHECKPOINT',
     all.length === 0
-      ? `${folder} has no file of weights: expected model.safetensors, pytorch_model.bin or one .safetensors, .pth, .pt or .bin file`
+      ? existsSync(join(folder, 'run.json'))
+        ? `${folder} is a run of sherd: every command takes it as it is`
+        : `${folder} has no file of weights: expected model.safetensors, pytorch_model.bin or one .safetensors, .pth, .pt or .bin file`
       : `${folder} has several files of weights (${all.join(', ')}): name one of them`,
   )
 }

@@ -1,7 +1,7 @@
 /** The options that the benchmarks share: which model, and on what. */
 import { type Command, Option } from 'commander'
 import type { Config } from '../config/schema.ts'
-import { collect } from './options.ts'
+import { setOption } from './options.ts'
 
 export interface ConfigFlags {
   readonly set: string[]
@@ -11,7 +11,7 @@ export interface ConfigFlags {
 }
 
 export const deviceOption = () =>
-  new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']).default('auto')
+  new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')
 
 export const precisionOption = () =>
   new Option('--precision <type>', 'type of matrix products')
@@ -21,7 +21,7 @@ export const precisionOption = () =>
 export const addConfigOptions = (command: Command): Command =>
   command
     .argument('[preset]', 'what to train', 'mae-tiny-cifar10')
-    .option('--set <key=value>', 'override one configuration key; may be repeated', collect, [])
+    .addOption(setOption('override one configuration key; may be repeated'))
     .addOption(deviceOption())
     .option('--json', 'print the result as JSON')
 

@@ -33,7 +33,9 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
   const { agreementOf, predictionFormat, predictionsOf, writePredictions } = await import(
     '../run/prediction-file.ts'
   )
+  const { expectWritable } = await import('../run/folder.ts')
   predictionFormat(flags.out) // before minutes are spent
+  expectWritable(flags.out)
   const { origin, logits } = await openModel(flags, dir)
   const found = await logits(showImages())
   endProgress()

@@ -1,7 +1,7 @@
 /** `sherd clusters`: the images of an index in groups that are alike. */
 import type { Command } from 'commander'
-import { addIndexOptions, ending, type IndexFlags, openFlagged, writeResult } from './index-options.ts'
-import { wholeNumber } from './options.ts'
+import { addIndexOptions, type IndexFlags, openFlagged, writeResult } from './index-options.ts'
+import { ending, wholeNumber } from './options.ts'
 import { endProgress, print, printJson, progress, table } from './output.ts'
 
 interface Flags extends IndexFlags {

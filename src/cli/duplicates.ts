@@ -1,15 +1,9 @@
 /** `sherd duplicates`: images of an index that are nearly the same. Nothing is removed. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DuplicateReport } from '../run/duplicates.ts'
-import {
-  addIndexOptions,
-  ending,
-  type IndexFlags,
-  openFlagged,
-  showDone,
-  writeResult,
-} from './index-options.ts'
-import { endProgress, note, print, printJson, table } from './output.ts'
+import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
+import { ending } from './options.ts'
+import { endProgress, many, note, print, printJson, table } from './output.ts'
 
 interface Flags extends IndexFlags {
   readonly threshold: number
@@ -48,7 +42,7 @@ async function runDuplicates(flags: Flags): Promise<void> {
     const sheet = flags.out === undefined ? null : await drawSheet()
     const csv = flags.csv === undefined ? null : writeResult(flags.csv, duplicatesTable(report))
     if (flags.json) return printJson({ index: index.dir, isExact: index.isExact, ...report, sheet, csv })
-    tell(report)
+    await tell(report)
     if (!report.isComplete)
       note(
         index.isExact
@@ -68,10 +62,11 @@ async function runDuplicates(flags: Flags): Promise<void> {
 
 const LISTED = 20
 
-function tell({ groups, pairs, threshold, nearest, others }: DuplicateReport): void {
+async function tell({ groups, pairs, threshold, nearest, others }: DuplicateReport): Promise<void> {
+  const { shownOf } = await import('../run/duplicates.ts')
   const images = groups.reduce((sum, each) => sum + each.images.length, 0)
   print(
-    `${groups.length} groups of ${images} images (${pairs} pairs) with a similarity of at least ${threshold}`,
+    `${many(groups.length, 'group')} of ${many(images, 'image')} (${many(pairs, 'pair')}) with a similarity of at least ${threshold}`,
   )
   for (const [i, { images: copies, least, most }] of groups.slice(0, LISTED).entries()) {
     print(`${i + 1}: ${copies.length} images, ${least.toFixed(4)} to ${most.toFixed(4)}`)
@@ -79,7 +74,7 @@ function tell({ groups, pairs, threshold, nearest, others }: DuplicateReport): v
       width === null ? '' : `${width} × ${height}`
     print(
       table(
-        copies.map(({ file, width, height, bytes, keep }) => [
+        shownOf(copies, LISTED).map(({ file, width, height, bytes, keep }) => [
           keep ? '  keep' : '',
           size(width, height),
           bytes === null ? '' : `${bytes} bytes`,
@@ -88,8 +83,11 @@ function tell({ groups, pairs, threshold, nearest, others }: DuplicateReport): v
         [1, 2],
       ),
     )
+    if (copies.length > LISTED) print(`        … and ${copies.length - LISTED} more`)
   }
-  if (groups.length > LISTED) print(`… and ${groups.length - LISTED} more groups: --csv or --json lists all`)
+  if (groups.length > LISTED) print(`… and ${groups.length - LISTED} more groups`)
+  if (groups.length > LISTED || groups.some((group) => group.images.length > LISTED))
+    print('--csv or --json lists all')
   if (nearest.length === 0) return
   print('')
   print('Whether the threshold is right depends on the model. Similarity of images to their nearest other:')

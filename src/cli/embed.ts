@@ -15,7 +15,10 @@ interface Flags extends EncoderFlags {
 }
 
 export function addEmbed(root: Command): void {
-  addEncoderOptions(root.command('embed').description('write the features of a folder of images'))
+  addEncoderOptions(
+    root.command('embed').description('write the features of a folder of images'),
+    'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
+  )
     .argument('<dir>', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',
@@ -29,7 +32,9 @@ export function addEmbed(root: Command): void {
 async function runEmbed(dir: string, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
   const { featureFormat, writeFeatures } = await import('../run/feature-file.ts')
+  const { expectWritable } = await import('../run/folder.ts')
   featureFormat(flags.out) // before minutes are spent
+  expectWritable(flags.out)
   const { origin, features } = await openModel(flags, dir)
   const found = await features(showImages())
   endProgress()

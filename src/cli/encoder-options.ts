@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../run/encoder.ts'
 import { deviceOption } from './bench-config.ts'
-import { collect, wholeNumber } from './options.ts'
+import { setOption, wholeNumber } from './options.ts'
 import { duration, endProgress, progress, warn } from './output.ts'
 
 /** Which model. */
@@ -20,11 +20,14 @@ export interface EncoderFlags extends ModelFlags {
   readonly device: 'auto' | 'cpu' | 'cuda'
 }
 
-export const addModelOptions = (command: Command): Command =>
+export const addModelOptions = (
+  command: Command,
+  models = 'a run, a checkpoint of it, a .safetensors file, or "random"',
+): Command =>
   command
-    .requiredOption('--run, --model <path>', 'a run, a checkpoint of it, a .safetensors file, or "random"')
+    .requiredOption('--run, --model <path>', models)
     .option('--preset <name>', 'what the model is, where --model does not say it')
-    .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])
+    .addOption(setOption('override one key of the preset; may be repeated'))
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))
     .option(
       '--bands <list>',
@@ -32,8 +35,8 @@ export const addModelOptions = (command: Command): Command =>
       (text: string) => text.split(',').map((band) => band.trim()),
     )
 
-export const addEncoderOptions = (command: Command): Command =>
-  addModelOptions(command).addOption(deviceOption())
+export const addEncoderOptions = (command: Command, models?: string): Command =>
+  addModelOptions(command, models).addOption(deviceOption())
 
 /** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
 export async function requestOf(

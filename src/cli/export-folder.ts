@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
 import type { ExportedFolder } from '../run/export-huggingface.ts'
 import { describe } from './export-onnx.ts'
-import { collect } from './options.ts'
+import { setOption } from './options.ts'
 import { print, printJson, warn } from './output.ts'
 
 export interface FolderFlags {
@@ -19,7 +19,7 @@ export const addFolderOptions = (command: Command): Command =>
     .requiredOption('--run, --model <path>', 'a run, a checkpoint of it, or a .safetensors file')
     .requiredOption('--out <dir>', 'folder to write')
     .option('--preset <name>', 'what the model is, where --model does not say it')
-    .option('--set <key=value>', 'override one key of the preset; may be repeated', collect, [])
+    .addOption(setOption('override one key of the preset; may be repeated'))
     .option('--json', 'print the result as JSON')
 
 export async function requestOf({

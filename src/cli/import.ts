@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { ImportRow, ImportStatus } from '../run/import.ts'
-import { collect } from './options.ts'
+import { setOption } from './options.ts'
 import { note, print, printJson, table } from './output.ts'
 
 const differences = ['missing', 'unexpected'] as const
@@ -35,7 +35,7 @@ export function addImport(root: Command): void {
     .argument('<from>', 'a .pth, .pt, .bin or .safetensors file, or a folder with one and its config.json')
     .requiredOption('--out <file>', 'what to write: a .safetensors file, for --init and --model')
     .option('--preset <name>', 'what the file does not say: bands, decoder, training')
-    .option('--set <key=value>', 'override one key; may be repeated', collect, [])
+    .addOption(setOption('override one key; may be repeated'))
     .option('--allow <differences>', 'missing, unexpected or both, with a comma', parseAllowed, [])
     .option(
       '--inflate',

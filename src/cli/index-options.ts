@@ -1,8 +1,9 @@
 /** What commands that read an index have in common. */
 import { dirname, resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { makeFolder, writeWhole } from '../run/folder.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
+import { ending } from './options.ts'
 import { endProgress, progress, warn } from './output.ts'
 
 export interface IndexFlags {
@@ -18,15 +19,6 @@ export const addIndexOptions = (command: Command): Command =>
     .option('--exact', 'compare every vector, though the index has a graph')
     .option('--out <file>', 'a contact sheet, .png', ending('.png'))
     .option('--json', 'print the result as JSON')
-
-/** A file's name with this ending. */
-export const ending =
-  (wanted: string) =>
-  (path: string): string => {
-    if (!path.toLowerCase().endsWith(wanted))
-      throw new InvalidArgumentError(`Expected a name that ends in ${wanted}.`)
-    return path
-  }
 
 export async function openFlagged({ index, exact = false }: IndexFlags): Promise<ImageIndex> {
   const { openIndex } = await import('../run/index-folder.ts')

@@ -1,5 +1,5 @@
 /** Options that several commands share, and how their texts become values. */
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 
 /** A whole number of at least `least`. */
 export const wholeNumber =
@@ -34,5 +34,24 @@ export function share(text: string): number {
   return value
 }
 
-/** For options that may be given several times. */
-export const collect = (value: string, before: string[]): string[] => [...before, value]
+/** `--set`, which may be given several times. */
+export const setOption = (description: string): Option =>
+  new Option('--set <key=value>', description)
+    .argParser((value: string, before: string[]) => [...before, value])
+    .default([], 'none')
+
+/** The number of a port. */
+export function portNumber(text: string): number {
+  const value = wholeNumber(0)(text)
+  if (value > 65535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')
+  return value
+}
+
+/** A file's name with this ending. */
+export const ending =
+  (wanted: string) =>
+  (path: string): string => {
+    if (!path.toLowerCase().endsWith(wanted))
+      throw new InvalidArgumentError(`Expected a name that ends in ${wanted}.`)
+    return path
+  }

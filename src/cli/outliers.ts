@@ -1,14 +1,7 @@
 /** `sherd outliers`: the images of an index that are least like any other. */
 import type { Command } from 'commander'
-import {
-  addIndexOptions,
-  ending,
-  type IndexFlags,
-  openFlagged,
-  showDone,
-  writeResult,
-} from './index-options.ts'
-import { wholeNumber } from './options.ts'
+import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
+import { ending, wholeNumber } from './options.ts'
 import { endProgress, print, printJson, table } from './output.ts'
 
 interface Flags extends IndexFlags {

@@ -64,3 +64,6 @@ export function duration(seconds: number): string {
   if (whole >= 60) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`
   return `${whole} s`
 }
+
+/** "1 image", "2 images". */
+export const many = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`

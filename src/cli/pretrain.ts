@@ -7,7 +7,7 @@ import type { EndEvent, RunEvent, StartEvent } from '../run/events.ts'
 import type { Inheritance } from '../run/inherit.ts'
 import type { ProbeMetric } from '../run/online-probe.ts'
 import type { Profile } from '../run/trace.ts'
-import { collect, positiveNumber, wholeNumber } from './options.ts'
+import { positiveNumber, setOption, wholeNumber } from './options.ts'
 import { duration, endProgress, note, paint, print, printJson, progress, warn } from './output.ts'
 import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from './signals.ts'
 
@@ -42,7 +42,7 @@ export function addPretrain(root: Command): void {
     .option('--init <path>', 'weights to begin with: a run, a checkpoint, or a .safetensors file')
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
     .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))
-    .option('--set <key=value>', 'override one configuration key; may be repeated', collect, [])
+    .addOption(setOption('override one configuration key; may be repeated'))
     .option('--seed <n>', 'seed of every random draw', wholeNumber(0))
     .addOption(new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']))
     .addOption(new Option('--precision <type>', 'type of matrix products').choices(['auto', 'fp32', 'bf16']))

@@ -1,10 +1,8 @@
 /** `sherd reconstruct`: a picture of what a run's model rebuilds. */
-import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { messageOf, SherdError } from '../errors.ts'
 import type { StatisticsUsed } from '../picture/reconstruction.ts'
-import { wholeNumber } from './options.ts'
+import { ending, wholeNumber } from './options.ts'
 import { print, printJson, warn } from './output.ts'
 
 interface Flags {
@@ -25,7 +23,7 @@ export function addReconstruct(root: Command): void {
     .description('draw original, masked and rebuilt images, and say which statistics were used')
     .requiredOption('--run <run>', 'folder of a run')
     .requiredOption('--images <dir>', 'folder of images, or of packed ones')
-    .requiredOption('--out <file>', 'picture to write (.png)')
+    .requiredOption('--out <file>', 'picture to write (.png)', ending('.png'))
     .option('--count <n>', 'how many images, spread evenly over the folder', wholeNumber(1), 8)
     .option('--seed <n>', "seed of the masks (default: the run's)", wholeNumber(0))
     .addOption(
@@ -45,6 +43,8 @@ export function addReconstruct(root: Command): void {
 }
 
 async function runReconstruct(flags: Flags): Promise<void> {
+  const { expectWritable, writeWhole } = await import('../run/folder.ts')
+  expectWritable(flags.out)
   const { loadModel } = await import('../run/load.ts')
   const { loadExhibit, reconstructExhibit } = await import('../run/pictures.ts')
   const { drawReconstructions } = await import('../picture/reconstruction-grid.ts')
@@ -58,11 +58,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
     ...(flags.bands && { composites: flags.bands }),
   })
   const png = await drawReconstructions(rebuilt, { step: model.step })
-  try {
-    writeFileSync(flags.out, png)
-  } catch (error) {
-    throw new SherdError('RUN', `Cannot write the picture: ${messageOf(error)}`, { cause: error })
-  }
+  writeWhole(flags.out, png)
   const quality = (rebuilt.images[0]?.rebuilt ?? []).map(({ statistics }, i) => ({
     statistics,
     ...meanQuality(rebuilt.images.map((image) => image.rebuilt[i]!.quality)),

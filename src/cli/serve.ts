@@ -1,7 +1,7 @@
 /** `sherd serve`: exported models over HTTP. */
 import { type Command, Option } from 'commander'
 import type { ExportPrecision } from '../export/precision.ts'
-import { notNegative, positiveNumber, wholeNumber } from './options.ts'
+import { notNegative, portNumber, positiveNumber, wholeNumber } from './options.ts'
 import { note, print, printJson, warn } from './output.ts'
 import { stopSignal } from './signals.ts'
 
@@ -28,7 +28,9 @@ interface Flags {
 export function addServe(root: Command): void {
   root
     .command('serve')
-    .description('answer over HTTP: embeddings, classes, neighbours, reconstructions')
+    .description(
+      'answer over HTTP: embeddings, classes, neighbours, masks, reconstructions; and the playground',
+    )
     .requiredOption('--model <path>', 'a folder of "sherd export onnx", or one of its files')
     .addOption(
       new Option('--precision <which>', 'which files of the folder (default: the most precise)').choices([
@@ -39,7 +41,7 @@ export function addServe(root: Command): void {
     )
     .option('--index <dir>', 'an index that its encoder has made, for neighbours')
     .option('--host <address>', 'where to listen; other machines need a --token', '127.0.0.1')
-    .option('--port <n>', '0: any that is free', wholeNumber(0), 8080)
+    .option('--port <n>', '0: any that is free', portNumber, 8080)
     .addOption(new Option('--token <secret>', 'what requests must bring').env('SHERD_TOKEN'))
     .option('--cors <origin>', 'pages of this origin may ask, too; * for all')
     .option('--threads <n>', 'of one operator (default: every core)', wholeNumber(1))
@@ -65,8 +67,8 @@ async function runServe(flags: Flags): Promise<void> {
     ...(threads && { threads }),
     ...(flags.batch && { mostTogether: flags.batch }),
     limits: {
-      ...{ bodyBytes: Math.round(flags.maxBody * 2 ** 20), pixels: flags.maxPixels * 1e6 },
-      ...{ images: flags.maxImages, queue: flags.queue, answerMs: flags.timeout * 1000 },
+      ...{ bodyBytes: Math.ceil(flags.maxBody * 2 ** 20), pixels: Math.ceil(flags.maxPixels * 1e6) },
+      ...{ images: flags.maxImages, queue: flags.queue, answerMs: Math.ceil(flags.timeout * 1000) },
     },
     onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),
   })

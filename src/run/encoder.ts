@@ -1,5 +1,5 @@
 /** An encoder to use: from a run's folder, one of its checkpoints, or a file of weights. */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
 import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
@@ -83,6 +83,22 @@ function findFile(path: string, config: Config | undefined, statistics?: Channel
   return { config, statistics: statistics ?? usualStatistics(config), weights: path, step: null }
 }
 
+/** Exported graphs are no weights; the commands that take them have looked at the name before. */
+function refuseGraphs(path: string, isFile: boolean): void {
+  if (isFile && /\.onnx$/i.test(path))
+    throw new SherdError(
+      'USAGE',
+      `${path} is an exported graph, and this needs weights: give the run, or the .safetensors file, that it was made of.`,
+    )
+  if (isFile || existsSync(join(path, 'config.json'))) return
+  const graphs = readdirSync(path).filter((name) => name.endsWith('.onnx'))
+  if (graphs.length > 0)
+    throw new SherdError(
+      'USAGE',
+      `${path} is a folder of exported graphs: give one of its files (${graphs.join(', ')}) where .onnx is taken, else the run that they were made of.`,
+    )
+}
+
 /** Where weights are and what they are of, without reading them. Throws `RUN`, `USAGE` or `CHECKPOINT` when there are none to be used. */
 export function findWeights({
   model,
@@ -101,6 +117,7 @@ export function findWeights({
       `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights.`,
     )
   const isFile = statSync(path).isFile()
+  refuseGraphs(path, isFile)
   const checkpoint = isFile ? dirname(path) : path
   const weights = join(checkpoint, 'model.safetensors')
   if (!Number.isNaN(stepOf(checkpoint)) && existsSync(weights) && (!isFile || path === weights)) {

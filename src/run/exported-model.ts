@@ -33,15 +33,21 @@ export function openExported(
       'USAGE',
       'A model with groups of bands, dates or scales is in no layout of other programs: export it as ONNX (sherd export onnx).',
     )
+  const all = [...readArrays(weights).tensors]
+  const kept = all.filter(([name]) => !name.startsWith('decode_head.'))
   const arrays = new Map(
-    [...readArrays(weights).tensors].map(([name, { data, dtype, shape }]) => [
-      name,
-      { shape, data: toFloat32(data, dtype) },
-    ]),
+    kept.map(([name, { data, dtype, shape }]) => [name, { shape, data: toFloat32(data, dtype) }]),
   )
+  const leavesHead = kept.length < all.length
   return {
     ...{ ...found, path: resolve(request.model), dimensions: dimensionsOf(config), arrays },
     hasDecoder: arrays.has('decoder_embed.weight'),
+    ...(leavesHead && {
+      warnings: [
+        ...(found.warnings ?? []),
+        'Its head of segmentation is left out: no layout has one. "sherd export onnx" takes it.',
+      ],
+    }),
   }
 }
 

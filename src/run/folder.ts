@@ -74,6 +74,22 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
   }
 }
 
+/** Makes the folder of a file and tries its place, before minutes are spent on what it will hold. Throws `RUN`. */
+export function expectWritable(given: string): void {
+  const path = resolve(given)
+  makeFolder(dirname(path))
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
+  const draft = `${path}.writing`
+  try {
+    writeFileSync(draft, '')
+  } catch (error) {
+    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
 /** Creates a folder and those above it. Throws `RUN`. */
 export function makeFolder(dir: string): void {
   // Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { drawContactSheet, type SheetCell } from '../picture/contact-sheet.ts'
 import type { Tile } from '../picture/tile.ts'
 import type { ClusterReport } from './clusters.ts'
-import type { DuplicateReport } from './duplicates.ts'
+import { type DuplicateReport, shownOf } from './duplicates.ts'
 import type { ImageIndex } from './index-folder.ts'
 import type { NamedOutlier } from './outliers.ts'
 import type { Found } from './search-index.ts'
@@ -57,7 +57,7 @@ export async function drawDuplicates(index: ImageIndex, report: DuplicateReport)
   const shown = report.groups.slice(0, GROUPS)
   const tiles = await thumbnailsOf(
     index,
-    shown.flatMap(({ images }) => images.slice(0, 2 * COLUMNS).map(({ row }) => row)),
+    shown.flatMap(({ images }) => shownOf(images, 2 * COLUMNS).map(({ row }) => row)),
   )
   const all = report.groups.reduce((sum, { images }) => sum + images.length, 0)
   return drawContactSheet({
@@ -73,8 +73,8 @@ export async function drawDuplicates(index: ImageIndex, report: DuplicateReport)
     columns: COLUMNS,
     isDense: true,
     rows: shown.map(({ images, least, most }, i) => ({
-      caption: `${i + 1} · ${many(images.length, 'image')}, ${rangeOf(least, most)}${images.length > 2 * COLUMNS ? `, the first ${2 * COLUMNS} shown` : ''}`,
-      cells: images.slice(0, 2 * COLUMNS).map(
+      caption: `${i + 1} · ${many(images.length, 'image')}, ${rangeOf(least, most)}${images.length > 2 * COLUMNS ? `, ${2 * COLUMNS} of them shown` : ''}`,
+      cells: shownOf(images, 2 * COLUMNS).map(
         ({ row, file, width, height, bytes, keep }): SheetCell => ({
           ...{ tile: tiles.get(row) ?? null, name: file, isMarked: keep },
           note: [width === null ? '' : `${width} × ${height}`, bytes === null ? '' : bytesText(bytes)]

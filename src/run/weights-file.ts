@@ -1,12 +1,12 @@
 /** A file of weights to be written: its place is tried before minutes are spent, and it is whole or absent. */
-import { closeSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { flush } from '../checkpoint/durable.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { makeFolder } from './folder.ts'
+import { expectWritable } from './folder.ts'
 
 const cannotWrite = (path: string, error: unknown) =>
   new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
@@ -16,17 +16,7 @@ export function openWeightsFile(given: string, option = '--save'): string {
   const path = resolve(given)
   if (!path.endsWith('.safetensors'))
     throw new SherdError('USAGE', `${option}: expected a name that ends in .safetensors, got ${given}`)
-  makeFolder(dirname(path))
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
-  const draft = `${path}.writing`
-  try {
-    closeSync(openSync(draft, 'w'))
-  } catch (error) {
-    throw cannotWrite(path, error)
-  } finally {
-    rmSync(draft, { force: true })
-  }
+  expectWritable(path)
   return path
 }
 

@@ -1,5 +1,7 @@
 /** How much a server takes on. Whatever is above is refused before it costs memory or time. */
 
+import { SherdError } from '../errors.ts'
+
 export interface Limits {
   /** Of one request. */
   readonly bodyBytes: number
@@ -37,4 +39,26 @@ export const limitDefaults: Limits = {
   idleMs: 10_000,
   stopMs: 10_000,
   headerBytes: 8192,
+}
+
+const LONGEST = 2 ** 30 // milliseconds, twelve days: timers of Node that are set to more than twice this fire at once
+
+/** The given limits and the usual ones for the rest. Throws `VALUE` for those that would refuse everything or never work. */
+export function limitsOf(given: Partial<Limits> = {}): Limits {
+  const limits = { ...limitDefaults, ...given }
+  for (const [name, value] of Object.entries(limits)) {
+    const most = name.endsWith('Ms') ? LONGEST : Number.MAX_SAFE_INTEGER
+    if (!Number.isInteger(value) || value < 1 || value > most)
+      throw new SherdError(
+        'VALUE',
+        `limits.${name}: expected a whole number from 1 to ${most}, got ${value}.`,
+      )
+  }
+  return limits
+}
+
+/** How long an image may wait for others, in milliseconds. Throws `VALUE`. */
+export function expectWait(value: number): void {
+  if (!(value >= 0 && value <= LONGEST))
+    throw new SherdError('VALUE', `mostWait: expected 0 to ${LONGEST} milliseconds, got ${value}.`)
 }

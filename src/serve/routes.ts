@@ -138,7 +138,7 @@ async function addFiles(
       if (!found)
         throw new Refusal(
           'NOT_FOUND',
-          `there is no model ${request.params.file}; there are ${models.map(fileName).join(', ')}`,
+          `there is no model "${request.params.file}"; there are ${models.map(fileName).join(', ')}`,
         )
       return reply
         .sendFile(basename(found.path), dirname(found.path), { contentType: false })

@@ -10,7 +10,7 @@ import { configureDecoder } from '../prepare/decode.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
 import { buildApp } from './app.ts'
 import { isLoopback } from './guard.ts'
-import { type Limits, limitDefaults } from './limits.ts'
+import { expectWait, type Limits, limitsOf } from './limits.ts'
 import { serverMetrics } from './metrics.ts'
 import { findModels, openModels } from './models.ts'
 import { openIndexFor } from './neighbours.ts'
@@ -55,7 +55,7 @@ export interface Server {
 
 const DEFAULT_PORT = 8080
 
-/** Throws `USAGE` for options that make no sense, `CHECKPOINT` or `VALUE` for files that cannot be served, `RUN` for a port in use. */
+/** Throws `USAGE` and `VALUE` for options that make no sense, `CHECKPOINT` or `VALUE` for files that cannot be served, `RUN` for a port in use. */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = '127.0.0.1', port = DEFAULT_PORT, token = null, cors = null } = options
   if (token === '') throw new SherdError('USAGE', 'The token is empty: leave it out, or give one.')
@@ -64,7 +64,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
       'USAGE',
       `Others can reach ${host}: give a token that requests must know, --token TOKEN or SHERD_TOKEN in the environment; or leave --host out.`,
     )
-  const given = { ...limitDefaults, ...options.limits }
+  const { mostWait = 5 } = options
+  expectWait(mostWait)
+  const given = limitsOf(options.limits)
   // More images than may wait would be told to come again, and again in vain.
   const limits = { ...given, images: Math.min(given.images, given.queue) }
   const paths = findModels(options.model, options.precisions)
@@ -81,7 +83,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const metrics = serverMetrics(() =>
       Object.fromEntries(all.map(({ model, batches }) => [model.graph, batches.queued])),
     )
-    const { mostTogether, mostWait = 5 } = options
+    const { mostTogether } = options
     for (const model of models)
       all.push(answering(model, { ...(mostTogether && { mostTogether }), mostWait, limits, metrics }))
     const app = await buildApp({

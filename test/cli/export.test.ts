@@ -108,11 +108,30 @@ describe('sherd export onnx', () => {
       'leave --preset',
     ],
     ['a file that is none', ['--model', 'none.onnx'], 1, 'none.onnx cannot be read as an ONNX file'],
+    ['a folder of them', ['--model', 'out'], 2, 'out is a folder of exported graphs: give one of its files'],
     ['a file of another program', ['--model', 'other.onnx'], 1, 'does not say how images are read'],
   ])('embedding refuses %s', async (_, args, expected, message) => {
     writeFileSync(join(dir, 'other.onnx'), Uint8Array.of(0x08, 8, 0x3a, 0)) // a version, and an empty graph
     const { status, stderr } = await sherd(['embed', 'photos', ...args, '--out', 'x.npy'], { cwd: dir })
     expect([status, existsSync(join(dir, 'x.npy'))]).toEqual([expected, false])
     expect(stderr).toContain(message)
+  })
+
+  it('what needs weights says that a graph has none', async () => {
+    const args = ['evaluate', 'knn', '--model', 'out/encoder.onnx', '--data', 'photos', '--out', 'knn']
+    const { status, stderr } = await sherd(args, { cwd: dir })
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringContaining('is an exported graph, and this needs weights'),
+    ])
+  })
+
+  it('features go to a folder that is made, or are refused before they are computed', async () => {
+    const embed = (out: string) =>
+      sherd(['embed', 'photos', '--model', 'out/encoder.onnx', '--out', out], { cwd: dir })
+    expect((await embed('new/folder/f.npy')).status).toBe(0)
+    expect(existsSync(join(dir, 'new/folder/f.npy'))).toBe(true)
+    const { status, stderr } = await embed('other.onnx/f.npy')
+    expect([status, stderr]).toEqual([1, expect.stringContaining('there is a file of this name')])
   })
 })

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { readIndexMask } from '../../src/prepare/index-mask.ts'
 import { classifierLogits, openClassifier } from '../../src/run/classifier.ts'
 import type { Report } from '../../src/run/evaluate.ts'
@@ -190,6 +191,22 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
   const counts = report.rows[0]!.confusion.reduce((sum, row) => sum.map((n, i) => n + row[i]!))
   for (const [label, count] of counts.entries())
     expect(Math.abs(a.filter((each) => each === label).length - count)).toBeLessThan(0.01 * a.length)
+
+  // Other programs have no such head: they get the encoder, and are told.
+  const handed = await sherd(
+    ['export', 'huggingface', '--model', 'seg.safetensors', '--out', 'hf-seg', '--no-onnx', '--json'],
+    { cwd },
+  )
+  expect(handed.json()).toMatchObject([{ task: 'encoder' }])
+  expect(handed.stderr).toContain('Its head of segmentation is left out')
+  const again = join(cwd, 'again-seg.safetensors')
+  await importWeights({ from: join(cwd, 'hf-seg'), out: again })
+  const own = [...readArrays(join(cwd, 'seg.safetensors')).tensors]
+  const encoder = own.filter(([name]) => !name.startsWith('decode_head.'))
+  expect(encoder.length).toBeLessThan(own.length)
+  const imported = readArrays(again).tensors
+  expect([...imported.keys()].sort()).toEqual(encoder.map(([name]) => name).sort())
+  for (const [name, { data }] of encoder) expect(imported.get(name)!.data, name).toEqual(data)
 })
 
 it.each<[string, string[], number, string]>([

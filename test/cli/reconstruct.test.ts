@@ -85,11 +85,20 @@ describe.concurrent('sherd reconstruct', () => {
       ['--run', 'run', '--images', 'nowhere'],
       /Expected a folder of images, but cannot open .*nowhere/,
     ],
-    ['a picture in no folder', ['--run', 'run', '--out', 'no/where.png'], /Cannot write the picture: ENOENT/],
+    [
+      'a picture that cannot be written, before anything is computed',
+      ['--run', 'nowhere', '--out', 'notes.txt/a.png'],
+      /Cannot create the folder .*notes\.txt: there is a file of this name/,
+    ],
   ])('refuses %s', async (_, args, message) => {
     const { status, stdout, stderr } = await reconstruct('--out', 'never.png', ...args)
     expect([status, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)])
     expect(stderr).not.toMatch(/\n {4}at /)
     expect(existsSync(join(cwd, 'never.png'))).toBe(false)
+  })
+
+  it('writes PNG, and says so of another ending', async () => {
+    const { status, stderr } = await reconstruct('--run', 'run', '--out', 'a.jpg')
+    expect([status, stderr]).toEqual([2, expect.stringContaining('ends in .png')])
   })
 })

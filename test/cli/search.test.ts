@@ -150,6 +150,10 @@ describe('sherd duplicates, outliers, clusters', () => {
     expect(stdout).toContain('Similarity of images to their nearest other')
     expect(stdout).toMatch(/≥ 0.999\n/)
     expect((await run('duplicates', '--index', 'index', '--threshold', '2')).status).toBe(2)
+    const everything = await run('duplicates', '--index', 'more-index', '--threshold', '-0.9')
+    expect(everything.stdout).toMatch(/^1 group of 33 images \(\d+ pairs\)/)
+    expect(everything.stdout.match(/ bytes /g)).toHaveLength(20)
+    expect(everything.stdout).toContain('… and 13 more\n--csv or --json lists all\n')
   })
 
   it('ranks images by how unlike the others they are', async () => {

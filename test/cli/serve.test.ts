@@ -78,3 +78,8 @@ it('says what is wrong before it serves', async () => {
     expect([none.status, none.stderr]).toEqual([2, expect.stringContaining('Expected a positive number')])
   }
 })
+
+it('refuses a port that there cannot be', async () => {
+  const { status, stderr } = await sherd(['serve', '--model', exported, '--port', '65536'])
+  expect([status, stderr]).toEqual([2, expect.stringContaining('Expected a port from 0 to 65535')])
+})

@@ -54,6 +54,18 @@ describe('what is not served', () => {
     expect(await refused({ model: exported, token: '' })).toContain('The token is empty')
   })
 
+  it('with limits that let nothing through, or that no timer can keep', async () => {
+    const whole = 'expected a whole number from 1 to'
+    expect(await refused({ model: exported, limits: { bodyBytes: 0 } })).toContain(
+      `limits.bodyBytes: ${whole}`,
+    )
+    expect(await refused({ model: exported, limits: { images: 1.5 } })).toContain(`limits.images: ${whole}`)
+    expect(await refused({ model: exported, limits: { answerMs: 1e13 } })).toContain(
+      `limits.answerMs: ${whole} 1073741824, got 10000000000000`,
+    )
+    expect(await refused({ model: exported, mostWait: 1e13 })).toContain('mostWait: expected 0 to')
+  })
+
   it('on a port that is in use, or an address of another machine', async () => {
     const other = createServer()
     const port = await new Promise<number>((resolve) =>
