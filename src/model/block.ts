@@ -83,10 +83,9 @@ export function applyBlocks(
   const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
 
   // The tokens that a block gets, and their queries, keys and values.
-  const enterFirst = (w: Weights, x: Tensor, table?: Tensor) => {
+  const enterFirst = (w: Weights, x: Tensor, table?: Tensor, which?: Tensor) => {
     const qkv = (each: Tensor) => applyLinear(normed(each, within(w, 'norm1')), within(w, 'attn.qkv'))
-    if (!table || !shared) return { x, qkv: qkv(x) }
-    const { which } = shared
+    if (!table || !which) return { x, qkv: qkv(x) }
     return { x: appendRows(x, { table, which }), qkv: appendRows(qkv(x), { table: qkv(table), which }) }
   }
   const enter = (w: Weights, before: Tensor, change: Tensor) => {
@@ -95,18 +94,24 @@ export function applyBlocks(
   }
 
   let stream: readonly Tensor[] = shared ? [tokens, shared.table] : [tokens]
+  const given = [...(keyBias ? [keyBias] : []), ...(shared ? [shared.which] : [])]
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
     const last = i === depth - 1
     stream = scope(() =>
-      segment(stream, ([first, second]) => {
-        const { x, qkv } = i === 0 ? enterFirst(w, first!, second) : enter(w, first!, second!)
-        const observe = onAttention && ((probabilities: Tensor) => onAttention(probabilities, i))
-        const attended = selfAttention(qkv, heads, last ? from : 0, keyBias, observe)
-        const mixed = onChange(applyLinear(attended, within(w, 'attn.proj')), i, 0)
-        const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
-        return [sum, onChange(applyMlp(normed, within(w, 'mlp')), i, 1)]
-      }),
+      segment(
+        stream,
+        ([first, second], more) => {
+          const [bias, which] = keyBias ? more : [undefined, ...more]
+          const { x, qkv } = i === 0 ? enterFirst(w, first!, second, which) : enter(w, first!, second!)
+          const observe = onAttention && ((probabilities: Tensor) => onAttention(probabilities, i))
+          const attended = selfAttention(qkv, heads, last ? from : 0, bias, observe)
+          const mixed = onChange(applyLinear(attended, within(w, 'attn.proj')), i, 0)
+          const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
+          return [sum, onChange(applyMlp(normed, within(w, 'mlp')), i, 1)]
+        },
+        given,
+      ),
     )
   }
   return scope(() => {

@@ -15,6 +15,7 @@ import {
   narrow,
   permute,
   reshape,
+  toDtype,
   unbind,
 } from './ops.ts'
 import { expectShape } from './shape.ts'
@@ -77,11 +78,14 @@ export function mlp(x: Tensor, first: WeightAndBias, second: WeightAndBias): Ten
     : linear(gelu(linear(x, first)), second)
 }
 
+// LibTorch's takes x and weight of one type on a CPU, where autocast does not cast it: in float32, as on a GPU and in the kernel.
+const inTypeOf = (x: Tensor, { dtype }: Tensor) => (x.dtype === dtype ? x : toDtype(x, dtype))
+
 /** The layer norm of x [..., D] over its last dimension. */
 export function layerNorm(x: Tensor, { weight, bias }: WeightAndBias, epsilon: number): Tensor {
   return hasKernels(x.device)
     ? call('sherd::layer_norm', x, weight, bias, epsilon)
-    : composedLayerNorm(x, weight, bias, epsilon)
+    : composedLayerNorm(inTypeOf(x, weight), weight, bias, epsilon)
 }
 
 /** The residual connection and the layer norm behind it: `sum` = x + change, `normed` = its layer norm. */

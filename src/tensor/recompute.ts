@@ -20,11 +20,12 @@ import { detach } from './ops.ts'
 import { scope, unscoped } from './scope.ts'
 import type { Tensor } from './tensor.ts'
 
-type Run = (inputs: readonly Tensor[]) => readonly Tensor[]
+type Run = (inputs: readonly Tensor[], given: readonly Tensor[]) => readonly Tensor[]
 
 interface Segment {
   readonly run: Run
   readonly inputs: readonly Tensor[]
+  readonly given: readonly Tensor[]
   readonly outputs: readonly Tensor[]
   /** What was set when it ran first. */
   readonly kernels: Kernels
@@ -44,32 +45,38 @@ export function withRecompute<T>(body: () => T): T {
   try {
     return body()
   } finally {
-    for (const { inputs, outputs } of tape) dispose([...inputs, ...outputs]) // only when `body` failed
+    for (const { inputs, given, outputs } of tape) dispose([...inputs, ...given, ...outputs]) // only when `body` failed
     tape = before
   }
 }
 
 /**
- * run(inputs) as one segment. The inputs must be read by nothing else. Outside of `withRecompute` it just runs.
+ * run(inputs, given) as one segment. The inputs must be read by nothing else; `given` are tensors without a gradient that it reads
+ * too, such as which rows to take. It may read no other but parameters: its scope has ended when it is computed again. Outside of
+ * `withRecompute` it just runs.
  */
-export function segment(inputs: readonly Tensor[], run: Run): readonly Tensor[] {
-  if (!tape) return run(inputs)
-  const outputs = noGrad(() => run(inputs))
+export function segment(
+  inputs: readonly Tensor[],
+  run: Run,
+  given: readonly Tensor[] = [],
+): readonly Tensor[] {
+  if (!tape) return run(inputs, given)
+  const outputs = noGrad(() => run(inputs, given))
   for (const x of outputs) requireGradient(x)
   const kept = (tensors: readonly Tensor[]) => unscoped(() => tensors.map(share))
   const { device } = outputs[0]!
   tape.push({
-    ...{ run, inputs: kept(inputs), outputs: kept(outputs) },
+    ...{ run, inputs: kept(inputs), given: kept(given), outputs: kept(outputs) },
     ...{ kernels: kernelsChosen(), dtype: productType(device) },
   })
   return outputs
 }
 
-function backwardThrough({ run, inputs, outputs, kernels, dtype }: Segment): void {
+function backwardThrough({ run, inputs, given, outputs, kernels, dtype }: Segment): void {
   scope(() => {
     const fresh = inputs.map((x) => requireGradient(detach(x)))
     const { device } = outputs[0]!
-    const again = withKernels(kernels, () => autocast({ device, dtype }, () => run(fresh)))
+    const again = withKernels(kernels, () => autocast({ device, dtype }, () => run(fresh, given)))
     const gradients = outputs.map(gradient)
     const reached = again.flatMap((x, i) => (gradients[i] ? [[x, gradients[i]] as const] : []))
     dispose([...outputs]) // their gradients are in hand, so the tensors need not wait for the end
@@ -87,7 +94,7 @@ function backwardThrough({ run, inputs, outputs, kernels, dtype }: Segment): voi
         learned.map(([, g]) => g),
       )
   })
-  dispose(inputs)
+  dispose([...inputs, ...given])
 }
 
 /** Adds the gradient of the scalar `loss` to that of every leaf it depends on, through all segments. */

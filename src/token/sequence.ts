@@ -1,5 +1,6 @@
 /** The sequence of tokens that a transformer gets. */
 import { call } from '../tensor/call.ts'
+import { requiresGradient } from '../tensor/context.ts'
 import { hasKernels } from '../tensor/fused.ts'
 import { add, cat, expand, narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -27,7 +28,9 @@ export function tokenSequence({ x, positions, kept, cls }: SequenceInput): Tenso
   const isShared = kept !== null || positions.shape.length === 2
   expectShape(positions, isShared ? ['N', D] : [B, 'N', D], 'tokenSequence: positions')
   const N = positions.shape.at(-2)!
-  if (kept && hasKernels(x.device)) return call('sherd::tokens', x, positions, kept, cls ?? null)
+  // The kernel has no gradient for positions, which most models compute: those that are parameters are learned without it.
+  if (kept && hasKernels(x.device) && !requiresGradient(positions))
+    return call('sherd::tokens', x, positions, kept, cls ?? null)
   return scope(() => {
     const where = kept ? take(expand(positions, [B, N, D]), kept) : positions
     return cat(
