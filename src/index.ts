@@ -69,7 +69,7 @@ export { openSessionThread, type ThreadedSession } from './infer/session-thread.
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
-export { planMachine } from './machine/plan.ts'
+export { type PrecisionName, planMachine } from './machine/plan.ts'
 export { type SetupResult, setUp } from './machine/setup.ts'
 export {
   type Backbone,
@@ -122,7 +122,7 @@ export { type ClusterReport, findClusters } from './run/clusters.ts'
 export { benchData } from './run/data-bench.ts'
 export { type DuplicateReport, findDuplicates, shownOf } from './run/duplicates.ts'
 export { type Embedder, embedFiles, openEmbedder } from './run/embedder.ts'
-export { type EncoderRequest, type OpenedEncoder, openEncoder } from './run/encoder.ts'
+export { type EncoderRequest, type ModelOrigin, type OpenedEncoder, openEncoder } from './run/encoder.ts'
 export {
   type ChosenMap,
   type EvaluateOptions,
@@ -163,7 +163,7 @@ export { type FolderSegmentation, type MaskFiles, writeMasks } from './run/mask-
 export { openModel, usualGraphs } from './run/model-parts.ts'
 export { type OnnxClassifier, onnxLogits, openOnnxClassifier } from './run/onnx-classifier.ts'
 export { type OnnxEncoder, onnxFeatures, onnxFeaturesOfSource, openOnnxEncoder } from './run/onnx-encoder.ts'
-export { type OnnxModel, openOnnxModel } from './run/onnx-model.ts'
+export { expectPlainRequest, type OnnxModel, openOnnxModel } from './run/onnx-model.ts'
 export { type OnnxSegmenter, onnxSegmentation, openOnnxSegmenter } from './run/onnx-segmenter.ts'
 export { findOutliers, type NamedOutlier } from './run/outliers.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'

@@ -18,6 +18,10 @@ export const precisionOption = () =>
     .choices(['auto', 'fp32', 'bf16'])
     .default('auto')
 
+/** Of commands that use a model: what a run trains in is another question. */
+export const featurePrecisionOption = (usual = 'fp32') =>
+  new Option('--precision <type>', `type of matrix products (default: ${usual})`).choices(['fp32', 'bf16'])
+
 export const addConfigOptions = (command: Command): Command =>
   command
     .argument('[preset]', 'what to train', 'mae-tiny-cifar10')

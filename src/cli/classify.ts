@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { SherdError } from '../errors.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { Progress } from '../run/features.ts'
-import { deviceOption } from './bench-config.ts'
+import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import type { EncoderFlags } from './encoder-options.ts'
 import { showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson, warn } from './output.ts'
@@ -12,6 +12,7 @@ import { endProgress, note, print, printJson, warn } from './output.ts'
 interface Flags {
   readonly model: string
   readonly device: EncoderFlags['device']
+  readonly precision?: EncoderFlags['precision']
   readonly out: string
   readonly json?: boolean
 }
@@ -24,6 +25,7 @@ export function addClassify(root: Command): void {
     .requiredOption('--model <file>', 'a classifier.onnx, or what "evaluate finetune --save" wrote')
     .requiredOption('--out <file>', 'a .csv or .json: class and probability of the five likeliest')
     .addOption(deviceOption())
+    .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runClassify)
 }
@@ -45,11 +47,14 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
   const agreement = agreementOf(predictions, found.classes)
   const result = {
     ...{ file: resolve(flags.out), images: predictions.length, skipped: found.skipped.length },
+    precision: origin.precision,
     ...(agreement && { labelled: agreement.of, top1: agreement.right / agreement.of }),
   }
   if (flags.json) return printJson(result)
   for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
-  print(`${predictions.length} images, ${found.classes.length} classes: ${result.file}`)
+  print(
+    `${predictions.length} images, ${found.classes.length} classes, computed in ${origin.precision}: ${result.file}`,
+  )
   if (agreement)
     print(
       `${agreement.of} lie in folders with the names of classes: ${((100 * agreement.right) / agreement.of).toFixed(2)} % of them are found`,
@@ -57,17 +62,18 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
 }
 
 /** An exported file is used without LibTorch. */
-async function openModel({ model, device }: Flags, dir: string) {
+async function openModel({ model, device, precision }: Flags, dir: string) {
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { classifierLogits, openClassifier } = await import('../run/classifier.ts')
-    const classifier = openClassifier({ model, device })
+    const classifier = openClassifier({ model, device, precision })
     for (const message of classifier.warnings) warn(message)
     return {
       origin: classifier.origin,
       logits: (onProgress: Progress) => classifierLogits(classifier, dir, onProgress),
     }
   }
-  if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
+  const { expectPlainRequest } = await import('../run/onnx-model.ts')
+  expectPlainRequest({ device, precision })
   const { onnxLogits, openOnnxClassifier } = await import('../run/onnx-classifier.ts')
   const classifier = await openOnnxClassifier(model)
   return {

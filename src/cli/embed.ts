@@ -15,10 +15,9 @@ interface Flags extends EncoderFlags {
 }
 
 export function addEmbed(root: Command): void {
-  addEncoderOptions(
-    root.command('embed').description('write the features of a folder of images'),
-    'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
-  )
+  addEncoderOptions(root.command('embed').description('write the features of a folder of images'), {
+    models: 'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
+  })
     .argument('<dir>', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',
@@ -45,11 +44,12 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
     files: files.map((file) => resolve(file)),
     images: count,
     width,
+    precision: origin.precision,
     skipped: found.skipped.length,
   }
   if (flags.json) return printJson(result)
   for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
-  print(`${count} images, ${width} numbers each: ${result.files.join(', ')}`)
+  print(`${count} images, ${width} numbers each, computed in ${origin.precision}: ${result.files.join(', ')}`)
 }
 
 /** An exported file brings all that it needs, and is used without LibTorch. */
@@ -63,12 +63,14 @@ async function openModel(flags: Flags, dir: string) {
     }
   }
   const { openOnnxEncoder, onnxFeatures } = await import('../run/onnx-encoder.ts')
+  const { expectPlainRequest } = await import('../run/onnx-model.ts')
   const { preset, bands, set, modelSeed } = flags
-  if (preset !== undefined || bands || set.length > 0 || modelSeed !== undefined || flags.device === 'cuda')
+  if (preset !== undefined || bands || set.length > 0 || modelSeed !== undefined)
     throw new SherdError(
       'USAGE',
-      'An ONNX file says itself what the model is and which bands it takes, and runs on the CPU: leave --preset, --set, --bands, --model-seed and --device out.',
+      'An ONNX file says itself what the model is and which bands it takes: leave --preset, --set, --bands and --model-seed out.',
     )
+  expectPlainRequest(flags)
   const encoder = await openOnnxEncoder(flags.model)
   return {
     origin: encoder.origin,

@@ -1,9 +1,10 @@
 /** The options of commands that use an encoder: which one, and where it computes. */
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
+import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../run/encoder.ts'
-import { deviceOption } from './bench-config.ts'
+import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { setOption, wholeNumber } from './options.ts'
 import { duration, endProgress, progress, warn } from './output.ts'
 
@@ -18,6 +19,7 @@ export interface ModelFlags {
 
 export interface EncoderFlags extends ModelFlags {
   readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision?: PrecisionName
 }
 
 export const addModelOptions = (
@@ -35,18 +37,21 @@ export const addModelOptions = (
       (text: string) => text.split(',').map((band) => band.trim()),
     )
 
-export const addEncoderOptions = (command: Command, models?: string): Command =>
-  addModelOptions(command, models).addOption(deviceOption())
+export const addEncoderOptions = (
+  command: Command,
+  { models, precision }: { models?: string; precision?: string } = {},
+): Command =>
+  addModelOptions(command, models).addOption(deviceOption()).addOption(featurePrecisionOption(precision))
 
 /** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
 export async function requestOf(
-  { model, preset, set, device, modelSeed, bands }: EncoderFlags,
+  { model, preset, set, device, precision, modelSeed, bands }: EncoderFlags,
   images: string | undefined,
 ): Promise<EncoderRequest> {
   const { configOf } = await import('./bench-config.ts')
   const config = preset === undefined ? undefined : await configOf(preset, { set, device })
   return {
-    ...{ model, device },
+    ...{ model, device, precision },
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),

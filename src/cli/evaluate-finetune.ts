@@ -39,7 +39,10 @@ interface Flags extends EvaluateFlags, SaveFlags {
 }
 
 const withFinetuning = (command: Command): Command =>
-  withSave(withClasses(command), 'the encoder with its head (averaged weights with --ema)')
+  withSave(
+    withClasses(command, undefined, "what the model's train.precision says"),
+    'the encoder with its head (averaged weights with --ema)',
+  )
     .option('--epochs <n>', 'passes over the training images (default: 100)', wholeNumber(1))
     .option('--batch <n>', 'images of a micro-batch (default: 128)', wholeNumber(2))
     .option('--accumulate <n>', 'micro-batches of a step (default: 1)', wholeNumber(1))
@@ -93,6 +96,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
   const report = await finetune({
     ...{ encoder, data, fromScratch: protocol === 'scratch', signal },
     ...(flags.save !== undefined && { save: flags.save }),
+    precision: flags.precision,
     seeds: seedsOf(flags),
     settings: {
       ...finetuneDefaults,

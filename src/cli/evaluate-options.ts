@@ -43,8 +43,11 @@ export function shots(text: string): Shots {
 }
 
 /** The options, with what `--data` and `--out` are for. */
-export const withImages = (command: Command, { data, out }: { data: string; out: string }): Command =>
-  addEncoderOptions(command)
+export const withImages = (
+  command: Command,
+  { data, out, precision }: { data: string; out: string; precision?: string | undefined },
+): Command =>
+  addEncoderOptions(command, precision === undefined ? {} : { precision })
     .option('--data <dir>', data)
     .option('--train <dir>', 'training images alone')
     .option('--test <dir>', 'test images, of the same classes')
@@ -56,8 +59,10 @@ export const withImages = (command: Command, { data, out }: { data: string; out:
 export const withClasses = (
   command: Command,
   out = 'folder for report.json, report.md and confusion.png',
+  precision?: string,
 ): Command =>
   withImages(command, {
+    precision,
     data: 'a folder for each class, in train/ and test/ (or val/); without them a fifth of each class tests',
     out,
   })

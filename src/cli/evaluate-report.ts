@@ -34,7 +34,7 @@ export async function finish(
   for (const { group, pooling, setting, top1 } of report.chosen.map((place) => report.rows[place]!))
     print(
       `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
-        `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %)`,
+        `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %; computed in ${report.model.precision})`,
     )
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(out, 'report.md')}`)

@@ -101,7 +101,7 @@ async function run(flags: Flags): Promise<void> {
   )
   print(
     `segment: ${report.classes.length} classes, ${report.data.testImages} test images; the commonest class everywhere: ` +
-      `mIoU ${(100 * report.chance.meanIou).toFixed(2)} %, pixels ${(100 * report.chance.pixelAccuracy).toFixed(2)} %`,
+      `mIoU ${(100 * report.chance.meanIou).toFixed(2)} %, pixels ${(100 * report.chance.pixelAccuracy).toFixed(2)} %; features in ${report.model.precision}`,
   )
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(flags.out, 'report.md')}`)

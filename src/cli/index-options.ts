@@ -1,6 +1,7 @@
 /** What commands that read an index have in common. */
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { PrecisionName } from '../machine/plan.ts'
 import { makeFolder, writeWhole } from '../run/folder.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
 import { ending } from './options.ts'
@@ -29,6 +30,18 @@ export async function openFlagged({ index, exact = false }: IndexFlags): Promise
       `the graph of ${index} finds ${(100 * recall).toFixed(1)} % of the ten nearest only: --exact finds all.`,
     )
   return opened
+}
+
+/** The precision of new vectors: what is asked for, else that of the index. An exported file has its own. */
+export function indexPrecision(
+  { facts }: ImageIndex,
+  model: string,
+  { precision }: { readonly precision?: PrecisionName | undefined },
+): { readonly precision?: PrecisionName } {
+  if (precision !== undefined) return { precision }
+  const own = facts.model?.precision
+  const isKnown = own === 'fp32' || own === 'bf16'
+  return isKnown && !model.toLowerCase().endsWith('.onnx') ? { precision: own } : {}
 }
 
 /** Writes a result and makes the folder that it goes to. Gives its absolute path. */

@@ -6,9 +6,9 @@ import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { IndexFacts, SearchKind } from '../run/index-folder.ts'
 import type { Indexed } from '../run/make-index.ts'
 import type { Pooling } from '../token/pool.ts'
-import { deviceOption } from './bench-config.ts'
-import { showImages } from './encoder-options.ts'
-import { showDone } from './index-options.ts'
+import { deviceOption, featurePrecisionOption } from './bench-config.ts'
+import { type EncoderFlags, showImages } from './encoder-options.ts'
+import { indexPrecision, showDone } from './index-options.ts'
 import { endProgress, note, print, printJson, warn } from './output.ts'
 
 interface Flags {
@@ -20,6 +20,7 @@ interface Flags {
   readonly exact?: boolean
   readonly approximate?: boolean
   readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision?: EncoderFlags['precision'] | undefined
   readonly json?: boolean
 }
 
@@ -39,6 +40,7 @@ export function addIndex(root: Command): void {
     .addOption(new Option('--exact', 'no graph: every search compares all vectors').conflicts('approximate'))
     .option('--approximate', 'a graph, which is faster and misses some; by default from 50,000 images on')
     .addOption(deviceOption())
+    .addOption(featurePrecisionOption('fp32; with --update what the index was made in'))
     .option('--json', 'print the result as JSON')
     .action(runIndex)
 }
@@ -85,7 +87,7 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
     throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
   const path = flags.model ?? model?.path
   if (path === undefined) throw new SherdError('USAGE', `${flags.out} does not know its model: give --model.`)
-  const embedder = await openEmbedder(path, flags)
+  const embedder = await openEmbedder(path, { ...flags, ...indexPrecision(index, path, flags) })
   for (const message of embedder.warnings) warn(message)
   return updateIndex(index, embedder, {
     ...{ ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },
@@ -93,10 +95,11 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
 }
 
 async function runFeatures(dir: string | undefined, flags: Flags): Promise<void> {
-  if (dir !== undefined || flags.model !== undefined || flags.update)
+  const isUseless = flags.model !== undefined || flags.update || flags.precision !== undefined
+  if (dir !== undefined || isUseless)
     throw new SherdError(
       'USAGE',
-      '--features brings its own vectors: leave the folder, --model and --update out.',
+      '--features brings its own vectors: leave the folder, --model, --precision and --update out.',
     )
   const { indexFeatures } = await import('../run/index-features.ts')
   const facts = await indexFeatures(flags.features!, {
@@ -108,20 +111,23 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
 
 function tell(
   { out, json, update, features }: Flags,
-  { count, width, graph }: IndexFacts,
+  { count, width, graph, model }: IndexFacts,
   changes: { embedded: number; removed: number; skipped: number },
 ): void {
+  const precision = model?.precision ?? null
   const search = graph
     ? { kind: 'approximate', recall: graph.recall, expansionSearch: graph.expansionSearch }
     : { kind: 'exact' }
   if (json) {
-    printJson({ index: resolve(out), images: count, width, ...changes, search })
+    printJson({ index: resolve(out), images: count, width, precision, ...changes, search })
     return
   }
   const how = graph
     ? `approximate search: it finds ${(100 * graph.recall).toFixed(1)} % of the ten nearest (expansion ${graph.expansionSearch})`
     : 'exact search'
-  print(`${count} images, ${width} numbers each; ${how}: ${resolve(out)}`)
+  print(
+    `${count} images, ${width} numbers each${precision === null ? '' : `, computed in ${precision}`}; ${how}: ${resolve(out)}`,
+  )
   if (update) print(`${changes.embedded} embedded, ${changes.removed} removed`)
   if (!features && changes.skipped > 0) print(`${changes.skipped} could not be read`)
 }

@@ -1,7 +1,9 @@
 /** `sherd reconstruct`: a picture of what a run's model rebuilds. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
+import { type PrecisionName, precisionNames } from '../machine/plan.ts'
 import type { StatisticsUsed } from '../picture/reconstruction.ts'
+import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { ending, wholeNumber } from './options.ts'
 import { print, printJson, warn } from './output.ts'
 
@@ -14,6 +16,7 @@ interface Flags {
   statistics?: StatisticsUsed
   bands?: string[]
   device: 'auto' | 'cpu' | 'cuda'
+  precision?: PrecisionName
   json?: boolean
 }
 
@@ -35,9 +38,8 @@ export function addReconstruct(root: Command): void {
       '--bands <composite...>',
       'how rasters are shown: true, infrared, ndvi, a band, or three such as B11-B8-B4 (default: true, ndvi, each group)',
     )
-    .addOption(
-      new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto'),
-    )
+    .addOption(deviceOption())
+    .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runReconstruct)
 }
@@ -50,13 +52,14 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { drawReconstructions } = await import('../picture/reconstruction-grid.ts')
   const { meanQuality } = await import('../picture/quality.ts')
   const { openData } = await import('../run/assemble.ts')
-  const model = loadModel(flags.run, flags.device)
+  const model = loadModel(flags.run, flags.device, flags.precision)
   for (const message of model.warnings) warn(message)
   const exhibit = await loadExhibit(model.config, await openData(model.config, flags.images), flags.count)
   const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, {
     ...(flags.statistics && { used: [flags.statistics] }),
     ...(flags.bands && { composites: flags.bands }),
   })
+  const precision = precisionNames[model.precision]
   const png = await drawReconstructions(rebuilt, { step: model.step })
   writeWhole(flags.out, png)
   const quality = (rebuilt.images[0]?.rebuilt ?? []).map(({ statistics }, i) => ({
@@ -64,9 +67,13 @@ async function runReconstruct(flags: Flags): Promise<void> {
     ...meanQuality(rebuilt.images.map((image) => image.rebuilt[i]!.quality)),
   }))
   if (flags.json)
-    return printJson({ out: resolve(flags.out), images: exhibit.shape[0], step: model.step, quality })
+    return printJson({
+      ...{ out: resolve(flags.out), images: exhibit.shape[0], step: model.step },
+      ...{ precision, quality },
+    })
   for (const { statistics, psnr, ssim } of quality) {
     print(`statistics ${statistics}: PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)} on hidden patches`)
   }
+  print(`computed in ${precision}`)
   print(`reconstruction: ${resolve(flags.out)}`)
 }

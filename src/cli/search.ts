@@ -3,18 +3,26 @@ import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { SherdError } from '../errors.ts'
+import type { PrecisionName } from '../machine/plan.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
-import { deviceOption } from './bench-config.ts'
-import { addIndexOptions, type IndexFlags, openFlagged, writeResult } from './index-options.ts'
+import { deviceOption, featurePrecisionOption } from './bench-config.ts'
+import {
+  addIndexOptions,
+  type IndexFlags,
+  indexPrecision,
+  openFlagged,
+  writeResult,
+} from './index-options.ts'
 import { wholeNumber } from './options.ts'
-import { print, printJson, table, warn } from './output.ts'
+import { note, print, printJson, table, warn } from './output.ts'
 
 interface Flags extends IndexFlags {
   readonly count: number
   readonly model?: string
   readonly keepSelf?: boolean
   readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision?: PrecisionName
 }
 
 export function addSearch(root: Command): void {
@@ -24,6 +32,7 @@ export function addSearch(root: Command): void {
     .option('--model <path>', 'the model of the index, where its file has moved')
     .option('--keep-self', 'find an image that is in the index itself, too')
     .addOption(deviceOption())
+    .addOption(featurePrecisionOption('what the index was made in'))
     .action(runSearch)
 }
 
@@ -32,7 +41,7 @@ async function runSearch(queries: string[], flags: Flags): Promise<void> {
   const { searchIndex } = await import('../run/search-index.ts')
   const index = await openFlagged(flags)
   try {
-    const { rows, vectors } = await vectorsOf(index, queries, flags)
+    const { rows, vectors, computedIn } = await vectorsOf(index, queries, flags)
     const found = await searchIndex(index, vectors, flags.count, {
       except: (query) => (flags.keepSelf ? null : rows[query]!),
     })
@@ -43,7 +52,9 @@ async function runSearch(queries: string[], flags: Flags): Promise<void> {
     }))
     const sheet =
       flags.out === undefined ? null : await drawSheet(index, { queries, rows, found, out: flags.out })
-    if (flags.json) return printJson({ index: index.dir, isExact: index.isExact, results, sheet })
+    if (flags.json)
+      return printJson({ index: index.dir, isExact: index.isExact, precision: computedIn, results, sheet })
+    if (computedIn !== null) note(`queries that are not in the index were computed in ${computedIn}`)
     for (const { query, found: list } of results) {
       print(`${query}:`)
       print(table(list.map(({ file, similarity }) => [`  ${similarity.toFixed(4)}`, file])))
@@ -58,14 +69,15 @@ async function runSearch(queries: string[], flags: Flags): Promise<void> {
 async function vectorsOf(
   index: ImageIndex,
   queries: readonly string[],
-  { model, device }: Flags,
-): Promise<{ rows: (number | null)[]; vectors: Float32Array }> {
+  { model, device, precision }: Flags,
+): Promise<{ rows: (number | null)[]; vectors: Float32Array; computedIn: string | null }> {
   const { rowOfQuery, unknownQuery, vectorsOfRows } = await import('../run/search-index.ts')
   const rows = queries.map((query) => rowOfQuery(index, query))
   const files = queries.filter((_, i) => rows[i] === null)
   for (const file of files) if (!existsSync(file) || !statSync(file).isFile()) throw unknownQuery(index, file)
   const { width } = index.facts
   const vectors = new Float32Array(queries.length * width)
+  let computedIn: string | null = null
   if (files.length > 0) {
     const { embedFiles, openEmbedder } = await import('../run/embedder.ts')
     const { expectModel } = await import('../run/make-index.ts')
@@ -80,12 +92,13 @@ async function vectorsOf(
         'RUN',
         `${path}, the model of the index, is not there: give the file with --model, or names of images in the index.`,
       )
-    const embedder = await openEmbedder(path, { device })
+    const embedder = await openEmbedder(path, { device, ...indexPrecision(index, path, { precision }) })
     expectModel(index, embedder)
     if (!index.facts.model?.sha256)
       warn(
         `${index.dir} was made of features: whether ${path} is still the file that made them is not known.`,
       )
+    computedIn = embedder.origin.precision
     const made = await embedFiles(embedder, files, index.facts.pooling)
     if (made.width !== width)
       throw new SherdError(
@@ -97,7 +110,7 @@ async function vectorsOf(
       if (row === null) vectors.set(made.values.subarray(at * width, ++at * width), i * width)
   }
   for (const [i, row] of rows.entries()) if (row !== null) vectors.set(vectorsOfRows(index, [row]), i * width)
-  return { rows, vectors }
+  return { rows, vectors, computedIn }
 }
 
 async function drawSheet(

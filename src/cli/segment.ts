@@ -1,14 +1,14 @@
 /** `sherd segment`: a mask of classes for each image of a folder, by a segmenter that was saved or exported. */
 import type { Command } from 'commander'
-import { SherdError } from '../errors.ts'
 import { letWaitingThreadsSleep } from '../machine/waiting.ts'
-import { deviceOption } from './bench-config.ts'
+import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { type EncoderFlags, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson, warn } from './output.ts'
 
 interface Flags {
   readonly model: string
   readonly device: EncoderFlags['device']
+  readonly precision?: EncoderFlags['precision']
   readonly out: string
   readonly json?: boolean
 }
@@ -24,6 +24,7 @@ export function addSegmentFolder(root: Command): void {
       'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',
     )
     .addOption(deviceOption())
+    .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runSegment)
 }
@@ -34,21 +35,24 @@ async function runSegment(dir: string, flags: Flags): Promise<void> {
   const segmentation = await openSegmentation(flags, dir)
   const { images, files } = await writeMasks(flags.out, { ...segmentation, onProgress: showImages() })
   endProgress()
-  const { skipped } = segmentation
-  if (flags.json) return printJson({ files, images, skipped: skipped.length })
+  const { skipped, model } = segmentation
+  if (flags.json) return printJson({ files, images, precision: model.precision, skipped: skipped.length })
   for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
-  print(`${images} images, ${segmentation.facts.classes.length} classes: ${files.join(', ')}`)
+  print(
+    `${images} images, ${segmentation.facts.classes.length} classes, computed in ${model.precision}: ${files.join(', ')}`,
+  )
 }
 
 /** An exported file is used without LibTorch. */
-async function openSegmentation({ model, device }: Flags, dir: string) {
+async function openSegmentation({ model, device, precision }: Flags, dir: string) {
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { openSegmenter, segmentationOf } = await import('../run/segmenter.ts')
-    const segmenter = openSegmenter({ model, device })
+    const segmenter = openSegmenter({ model, device, precision })
     for (const message of segmenter.warnings) warn(message)
     return segmentationOf(segmenter, dir)
   }
-  if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
+  const { expectPlainRequest } = await import('../run/onnx-model.ts')
+  expectPlainRequest({ device, precision })
   const { onnxSegmentation, openOnnxSegmenter } = await import('../run/onnx-segmenter.ts')
   return onnxSegmentation(await openOnnxSegmenter(model), dir)
 }

@@ -131,7 +131,9 @@ const trainSchema = z.strictObject({
   precision: z
     .enum(['auto', 'fp32', 'bf16'])
     .default('auto')
-    .describe('type of matrix products; auto takes bf16 where the hardware has it'),
+    .describe(
+      'type of matrix products in pretraining, fine-tuning and the online probe; auto takes bf16 where the hardware has it',
+    ),
   recompute: z
     .boolean()
     .default(false)

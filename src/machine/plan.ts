@@ -13,6 +13,13 @@ export interface MachineRequest {
   readonly workers: number
 }
 
+/** What `--precision` calls the two types. */
+export type PrecisionName = 'fp32' | 'bf16'
+export const precisionNames = { float32: 'fp32', bfloat16: 'bf16' } as const satisfies Record<
+  MachinePlan['precision'],
+  PrecisionName
+>
+
 export interface MachinePlan {
   readonly device: Device
   readonly precision: 'float32' | 'bfloat16'
@@ -41,16 +48,22 @@ export function hasFastBfloat16(device: Device): boolean {
   return (gpus()[0]?.capability ?? 8) >= 8 // containers often have no nvidia-smi; older GPUs are rare
 }
 
+/** The type of matrix products on a device. */
+export const choosePrecision = (
+  requested: MachineRequest['precision'],
+  device: Device,
+): MachinePlan['precision'] =>
+  requested === 'bf16' || (requested === 'auto' && hasFastBfloat16(device)) ? 'bfloat16' : 'float32'
+
 /** Decides; throws `VALUE` when a device was asked for that is not there. */
 export function planMachine({ device: requested, precision, threads, workers }: MachineRequest): MachinePlan {
   const device = chooseDevice(requested)
   const cores = coreCount()
-  const bf16 = precision === 'bf16' || (precision === 'auto' && hasFastBfloat16(device))
   // On a CPU training needs every core and decoding is the small part; beside a GPU it is the other way round.
   const left = device === 'cpu' ? Math.floor(cores / 4) : cores - 1
   return {
     device,
-    precision: bf16 ? 'bfloat16' : 'float32',
+    precision: choosePrecision(precision, device),
     threads: threads || cores,
     decodeThreads: workers || Math.max(1, left),
   }

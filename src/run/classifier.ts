@@ -58,7 +58,9 @@ export function saveProbe(
 }
 
 /** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */
-export function openClassifier(request: Pick<EncoderRequest, 'model' | 'device'>): OpenedClassifier {
+export function openClassifier(
+  request: Pick<EncoderRequest, 'model' | 'device' | 'precision'>,
+): OpenedClassifier {
   const found = findWeights(request)
   const { classifier, bands = null } = found
   if (!classifier)

@@ -6,27 +6,28 @@ import { SherdError } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { Pooling } from '../token/pool.ts'
-import type { EncoderRequest } from './encoder.ts'
+import type { EncoderRequest, ModelOrigin } from './encoder.ts'
 import type { FolderFeatures, ReadingOptions } from './features.ts'
 
 export interface Embedder {
   readonly config: Config
   /** The bands that it takes; null for images. */
   readonly bands: readonly string[] | null
-  readonly origin: { readonly path: string; readonly step: number | null }
+  readonly origin: ModelOrigin
   /** Of the file of the model. */
   readonly sha256: string
   readonly warnings: readonly string[]
   features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
 }
 
-/** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again, and for an exported one on a GPU. */
+/** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again, and for an exported one that is asked for a device or a precision. */
 export async function openEmbedder(
   model: string,
-  { device }: Pick<EncoderRequest, 'device'>,
+  { device, precision }: Pick<EncoderRequest, 'device' | 'precision'>,
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
-    if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
+    const { expectPlainRequest } = await import('./onnx-model.ts')
+    expectPlainRequest({ device, precision })
     const { onnxFeaturesOfSource, openOnnxEncoder } = await import('./onnx-encoder.ts')
     const encoder = await openOnnxEncoder(model)
     const { config, bands, origin } = encoder
@@ -40,7 +41,7 @@ export async function openEmbedder(
   if (model === 'random')
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
   const { weights } = findWeights({ model })
-  const encoder = openEncoder({ model, device })
+  const encoder = openEncoder({ model, device, precision })
   const { config, origin, warnings } = encoder
   return {
     ...{ config, origin, warnings, bands: config.data.bands, sha256: sealOf(weights!).sha256 },

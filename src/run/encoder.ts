@@ -7,7 +7,13 @@ import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { FrozenEncoder } from '../evaluate/features.ts'
-import { type MachinePlan, type MachineRequest, planMachine } from '../machine/plan.ts'
+import {
+  type MachinePlan,
+  type MachineRequest,
+  type PrecisionName,
+  planMachine,
+  precisionNames,
+} from '../machine/plan.ts'
 import type { BackboneShape } from '../model/backbone.ts'
 import { type EncoderNorm, normedRows } from '../model/classifier.ts'
 import { initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
@@ -21,13 +27,21 @@ import { rasterOptions, usualStatistics } from './assemble.ts'
 import { openRun, type RunFacts, trustedWeights } from './folder.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
 
+/** Which model made something, as files and reports say it. */
+export interface ModelOrigin {
+  readonly path: string
+  readonly step: number | null
+  /** `fp32` or `bf16`; of an exported file what it was written in. */
+  readonly precision: string
+}
+
 export interface OpenedEncoder extends FrozenEncoder {
   readonly config: Config
   readonly machine: MachinePlan
   /** The bands that there will be; null for all. */
   readonly bands: readonly string[] | null
-  /** What was opened, for reports. */
-  readonly origin: { readonly path: string; readonly step: number | null }
+  /** What was opened, and the type of its matrix products, for reports. */
+  readonly origin: ModelOrigin
   /** Checkpoints that are damaged and were passed over. */
   readonly warnings: readonly string[]
 }
@@ -38,6 +52,8 @@ export interface EncoderRequest {
   /** For weights that lie in no run, and for `random`: what the model is. */
   readonly config?: Config
   readonly device: MachineRequest['device']
+  /** The type of matrix products, `fp32` by default whatever the model was trained in: in bfloat16 features lose their third digit. */
+  readonly precision?: PrecisionName | undefined
   /** Of a random encoder. */
   readonly seed?: number
   /** What samples are normalised by, where the weights do not say it. */
@@ -207,11 +223,14 @@ export const openEncoder = (request: EncoderRequest): OpenedEncoder =>
 
 /** The same of weights that were found, with the parameters that are wanted. */
 export function openFound(
-  request: Pick<EncoderRequest, 'model' | 'device' | 'seed' | 'bands'>,
+  request: Omit<EncoderRequest, 'config' | 'statistics'>,
   { config, statistics, weights, step, warnings = [] }: FoundWeights,
   wanting: Wanting,
 ): OpenedEncoder {
-  const machine = planMachine({ ...config.train, device: request.device, workers: config.data.workers })
+  const machine = planMachine({
+    ...{ ...config.train, device: request.device, workers: config.data.workers },
+    precision: request.precision ?? 'fp32',
+  })
   setThreads(machine.threads)
   const { device, precision } = machine
   const shape = backboneOf(config)
@@ -233,7 +252,7 @@ export function openFound(
     ...{ config, machine, shape, dimensions: shape.dimensions },
     ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
     ...{ parameters, norm, statistics, device, precision },
-    origin: { path: weights ? resolve(request.model) : 'random', step },
+    origin: { path: weights ? resolve(request.model) : 'random', step, precision: precisionNames[precision] },
     warnings,
   }
 }

@@ -41,7 +41,7 @@ ${results.map((row) => `- **${withDeviation(row.top1, seeds.length)} %** top-1: 
 ${wasTried ? 'Chosen on a tenth of the training images, held out; the test' : 'The test'} images chose nothing. Always naming the commonest class
 would reach ${percent(chance)} %.
 
-- model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}
+- model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; computed in ${model.precision}
 - training images: ${data.trainImages}, ${plain(data.train)}
 - test images: ${data.testImages}, ${plain(data.test)}
 - files that could not be read: ${data.skipped}

@@ -5,7 +5,7 @@ import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { npyHeader } from '../source/npy.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
-import type { OpenedEncoder } from './encoder.ts'
+import type { ModelOrigin } from './encoder.ts'
 import type { FolderFeatures } from './features.ts'
 import { writeWhole } from './folder.ts'
 
@@ -22,7 +22,7 @@ export function featureFormat(path: string): FeatureFormat {
 export interface FeatureFileOptions {
   /** What a `.npy` holds; `.safetensors` holds both. */
   readonly pooling: Pooling
-  readonly model: OpenedEncoder['origin']
+  readonly model: ModelOrigin
 }
 
 /** Writes the features [count, width] in float32, and beside them name and class of each row. Throws `RUN` when it cannot. */
@@ -46,7 +46,9 @@ export function writeFeatures(
       })
       const arrays = new Map<string, StoredArray>(poolings.map((each) => [each, vectorsOf(each)]))
       if (labels) arrays.set('labels', { dtype: 'int32', shape: [count], data: labels })
-      writeSafetensors(path, arrays, { model: model.path, step: String(model.step ?? '') })
+      writeSafetensors(path, arrays, {
+        ...{ model: model.path, step: String(model.step ?? ''), precision: model.precision },
+      })
     }
     const names = {
       format: 'sherd-features/1',

@@ -6,6 +6,7 @@
 import { SherdError } from '../errors.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
+import { choosePrecision, type PrecisionName, precisionNames } from '../machine/plan.ts'
 import { groupsOf } from '../model/backbone.ts'
 import { type Head, heads } from '../model/classifier.ts'
 import { initialParameters, type Parameters } from '../model/parameters.ts'
@@ -73,6 +74,8 @@ export interface FinetuneOptions {
   readonly data: EvaluationData
   readonly settings: FinetuneSettings
   readonly seeds: readonly number[]
+  /** The type of matrix products; by default what the configuration's `train.precision` says, whatever the encoder was opened in. */
+  readonly precision?: PrecisionName | undefined
   /** Begin with random weights instead of the encoder's. */
   readonly fromScratch: boolean
   /**
@@ -243,9 +246,16 @@ const titles = {
   finetune: 'the whole encoder and a head learn from the pretrained weights',
 } as const
 
+/** The encoder as it learns, and as what it has learned is scored. */
+function inTrainingPrecision({ encoder, precision: asked }: FinetuneOptions): OpenedEncoder {
+  const precision = choosePrecision(asked ?? encoder.config.train.precision, encoder.device)
+  return { ...encoder, precision, origin: { ...encoder.origin, precision: precisionNames[precision] } }
+}
+
 /** Throws as `evaluate` does, and `VALUE` for settings that do not fit. */
-export async function finetune(options: FinetuneOptions): Promise<Report> {
+export async function finetune(given: FinetuneOptions): Promise<Report> {
   const started = performance.now()
+  const options = { ...given, encoder: inTrainingPrecision(given) }
   const { encoder, settings, seeds, data, fromScratch } = options
   const { depth } = encoder.dimensions
   if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))

@@ -35,7 +35,14 @@ const factsSchema = z.object({
   metric: z.literal('cosine'),
   pooling: z.enum(poolings),
   /** What made the vectors; the checksum is null when features came without one. */
-  model: z.object({ path: z.string(), step: z.number().nullable(), sha256: sha256.nullable() }).nullable(),
+  model: z
+    .object({
+      path: z.string(),
+      step: z.number().nullable(),
+      precision: z.string().optional(),
+      sha256: sha256.nullable(),
+    })
+    .nullable(),
   /** Where the images are; null when features did not say it. */
   source: z
     .object({

@@ -1,24 +1,29 @@
 /** A trained model from a run's folder. */
 import { loadWeights } from '../checkpoint/checkpoint.ts'
-import type { MachineRequest } from '../machine/plan.ts'
-import { planMachine } from '../machine/plan.ts'
+import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import { setThreads } from '../tensor/context.ts'
+import type { Precision } from '../train/step.ts'
 import { objectiveOf } from './assemble.ts'
 import { openRun, trustedWeights } from './folder.ts'
 import type { Model } from './pictures.ts'
 
 export interface LoadedModel extends Model {
+  readonly precision: Precision
   /** Optimizer steps that the weights have seen. */
   readonly step: number
   /** Checkpoints that are damaged and were passed over. */
   readonly warnings: readonly string[]
 }
 
-/** The model of a run's latest checkpoint. Throws `RUN` without one. */
-export function loadModel(dir: string, device: MachineRequest['device'] = 'auto'): LoadedModel {
+/** The model of a run's latest checkpoint, to compute in float32 unless it is asked for in another precision. Throws `RUN` without one. */
+export function loadModel(
+  dir: string,
+  device: MachineRequest['device'] = 'auto',
+  precision: PrecisionName = 'fp32',
+): LoadedModel {
   const { config, facts } = openRun(dir)
   const { checkpoint, warnings } = trustedWeights(dir)
-  const machine = planMachine({ ...config.train, device, workers: config.data.workers })
+  const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
   const objective = objectiveOf(config, machine.device)
   const parameters = loadWeights(checkpoint.path, objective.rows, machine.device)
@@ -28,6 +33,7 @@ export function loadModel(dir: string, device: MachineRequest['device'] = 'auto'
     parameters,
     statistics: facts.statistics,
     device: machine.device,
+    precision: machine.precision,
     step: checkpoint.step,
     warnings,
   }

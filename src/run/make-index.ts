@@ -142,7 +142,7 @@ export async function updateIndex(
   return { ...made, facts: await storeIndex(out, { ...made, facts: now }, { ...settings, ...storing, kind }) }
 }
 
-/** Throws `RUN` when an index is of another model. */
+/** Throws `RUN` when an index is of another model, or was made in another precision. */
 export function expectModel(
   { dir, facts }: Pick<ImageIndex, 'dir' | 'facts'>,
   { origin, sha256 }: Pick<Embedder, 'origin' | 'sha256'>,
@@ -152,5 +152,10 @@ export function expectModel(
     throw new SherdError(
       'RUN',
       `${dir} was made with another model: of ${of.path}${of.step === null ? '' : ` at step ${of.step}`} (SHA-256 ${of.sha256.slice(0, 12)}…), not ${origin.path} as it is now (${sha256.slice(0, 12)}…). Give that file with --model, or make the index again.`,
+    )
+  if (of?.precision !== undefined && of.precision !== origin.precision)
+    throw new SherdError(
+      'RUN',
+      `${dir} holds vectors that were computed in ${of.precision}, and those of ${origin.path} would be in ${origin.precision}: leave --precision out, or make the index again.`,
     )
 }

@@ -9,6 +9,7 @@ import type { Tile } from '../picture/tile.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
+import type { ModelOrigin } from './encoder.ts'
 import type { Progress } from './features.ts'
 import { makeFolder, writeWhole } from './folder.ts'
 import type { SegmenterFacts } from './weights-metadata.ts'
@@ -24,7 +25,7 @@ export interface FolderSegmentation {
   readonly bands: readonly string[] | null
   /** The logits [B, classes, H, W] of a batch. */
   readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
-  readonly model: { readonly path: string; readonly step: number | null }
+  readonly model: ModelOrigin
   readonly onProgress?: Progress | undefined
 }
 

@@ -3,7 +3,7 @@ import { backboneOf } from '../config/resolve.ts'
 import { knnDefaults } from '../evaluate/knn.ts'
 import { expectLabels, expectSameClasses } from '../evaluate/labelled.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
-import type { MachinePlan } from '../machine/plan.ts'
+import { type MachinePlan, precisionNames } from '../machine/plan.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import { openData } from './assemble.ts'
 import type { EvaluateOptions } from './evaluate.ts'
@@ -45,7 +45,12 @@ export async function openOnlineProbe(dir: string, model: Model, machine: Machin
   const encoder = {
     ...{ config, parameters, statistics, device, machine },
     ...{ shape, dimensions: shape.dimensions, precision: machine.precision },
-    ...{ origin: { path: dir, step: null }, only: null, bands: null, channels: null },
+    ...{
+      origin: { path: dir, step: null, precision: precisionNames[machine.precision] },
+      only: null,
+      bands: null,
+      channels: null,
+    },
     warnings: [],
   }
   const settings: EvaluateOptions['settings'] = {

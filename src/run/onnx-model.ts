@@ -16,6 +16,7 @@ import { readMetadata } from '../export/onnx-file.ts'
 import { openSession, type Session } from '../infer/session.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { EncoderRequest, ModelOrigin } from './encoder.ts'
 import { readWeightsMetadata, type SegmenterFacts } from './weights-metadata.ts'
 
 export interface OnnxModel {
@@ -40,7 +41,7 @@ export interface OnnxModel {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly precision: string
-  readonly origin: { readonly path: string; readonly step: number | null }
+  readonly origin: ModelOrigin
 }
 
 export interface OnnxOptions {
@@ -61,6 +62,16 @@ const inputSchema = z.object({
 })
 const classesSchema = z.array(z.string()).min(1).nullable()
 const meaningsSchema = z.record(z.string(), z.string())
+
+/** An exported file has its precision, and runs on the CPU. Throws `USAGE` where something else is asked for. */
+export function expectPlainRequest({ device, precision }: Partial<EncoderRequest>): void {
+  if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
+  if (precision !== undefined)
+    throw new SherdError(
+      'USAGE',
+      'An ONNX file computes in the precision that it was exported in: leave --precision out, or export one with "sherd export onnx --precision".',
+    )
+}
 
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
@@ -89,14 +100,15 @@ export async function openOnnxModel(
   }
   const input = parsed(INPUT_KEY, inputSchema)
   const step = metadata['sherd.step']
+  const precision = metadata[PRECISION_KEY] ?? 'fp32'
   return {
     ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
     classes: parsed(CLASSES_KEY, classesSchema),
     segmenter: origin.segmenter ?? null,
     inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
     outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
-    precision: metadata[PRECISION_KEY] ?? 'fp32',
-    origin: { path: resolve(path), step: step === undefined ? null : Number(step) },
+    precision,
+    origin: { path: resolve(path), step: step === undefined ? null : Number(step), precision },
     session: await open(path, { threads }),
   }
 }

@@ -13,9 +13,10 @@ import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normal
 import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
 import { brokenData, type SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
-import { noGrad } from '../tensor/context.ts'
+import { autocast, noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
+import type { Precision } from '../train/step.ts'
 import { sampleSize } from './assemble.ts'
 
 export interface Exhibit extends Pixels {
@@ -79,6 +80,8 @@ export interface Model {
   readonly parameters: Parameters
   readonly statistics: ChannelStatistics
   readonly device: Device
+  /** The type of matrix products in pictures; float32 by default, also of a run that trains in bfloat16. */
+  readonly precision?: Precision
 }
 
 /** Rebuilds the exhibit's images. The mask of an image is drawn at (seed, `mask`, epoch 0, its index). */
@@ -88,8 +91,12 @@ export function reconstructExhibit(
   seed: number,
   { used, composites }: { used?: readonly StatisticsUsed[]; composites?: readonly string[] } = {},
 ): Reconstructions {
-  const { config, objective, parameters, statistics, device } = model
+  const { config, parameters, statistics, device, precision: dtype = 'float32' } = model
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
+  const objective: Objective = {
+    ...model.objective,
+    predict: (...args) => autocast({ device, dtype }, () => model.objective.predict(...args)),
+  }
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>
     scope(() => {

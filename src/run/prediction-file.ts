@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { largestOf } from '../evaluate/scores.ts'
 import { csv } from './csv.ts'
+import type { ModelOrigin } from './encoder.ts'
 import { writeWhole } from './folder.ts'
 import type { FolderLogits } from './logits.ts'
 
@@ -79,7 +80,7 @@ export function predictionTable(predictions: readonly ImagePrediction[]): string
 }
 
 export interface PredictionFileOptions {
-  readonly model: { readonly path: string; readonly step: number | null }
+  readonly model: ModelOrigin
   readonly predictions: readonly ImagePrediction[]
 }
 

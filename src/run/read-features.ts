@@ -11,7 +11,7 @@ import { featureFormat } from './feature-file.ts'
 
 const namesSchema = z.object({
   format: z.literal('sherd-features/1'),
-  model: z.object({ path: z.string(), step: z.number().nullable() }),
+  model: z.object({ path: z.string(), step: z.number().nullable(), precision: z.string().optional() }),
   pooling: z.union([z.enum(poolings), z.array(z.enum(poolings))]),
   dir: z.string(),
   classes: z.array(z.string()),

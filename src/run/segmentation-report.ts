@@ -25,7 +25,7 @@ ${tableOf(rows, [
   ['mean accuracy, %', ({ meanAccuracy }) => shown(meanAccuracy)],
 ])}
 
-- model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}
+- model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; features in ${model.precision}
 - training images: ${data.trainImages}, ${plain(data.train)}
 - test images: ${data.testImages}, ${plain(data.test)}
 - files that could not be read: ${data.skipped}

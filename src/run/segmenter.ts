@@ -46,7 +46,9 @@ export function saveSegmenter(
 }
 
 /** Throws `USAGE` for a file without a segmenter, besides what `openEncoder` throws. */
-export function openSegmenter(request: Pick<EncoderRequest, 'model' | 'device'>): OpenedSegmenter {
+export function openSegmenter(
+  request: Pick<EncoderRequest, 'model' | 'device' | 'precision'>,
+): OpenedSegmenter {
   const found = findWeights(request)
   const { segmenter, bands = null } = found
   if (!segmenter)

@@ -38,7 +38,9 @@ describe.concurrent('sherd evaluate', () => {
     const { status, stdout } = await knn('knn', '--data', 'images')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^\* +all +(cls|mean) +k = [35] +\d+\.\d\d +\d+\.\d\d$/m)
-    expect(stdout).toMatch(/^knn: top-1 \S+ % of 10 test images \((cls|mean), k = [35]; chance 10\.00 %\)$/m)
+    expect(stdout).toMatch(
+      /^knn: top-1 \S+ % of 10 test images \((cls|mean), k = [35]; chance 10\.00 %; computed in fp32\)$/m,
+    )
     const report = JSON.parse(readFileSync(join(cwd, 'knn/report.json'), 'utf8')) as Report
     // Six images of each of ten classes: one of them is a fifth, at least, and is rounded.
     expect(report.data).toMatchObject({ trainImages: 50, testImages: 10, skipped: 0 })
@@ -226,10 +228,10 @@ describe.concurrent('sherd embed', () => {
       sherd(['embed', 'images', '--model', 'run', '--out', out, ...more], { cwd })
     const [npy, both] = await Promise.all([
       embed('f.npy', '--pool', 'cls'),
-      embed('f2.safetensors', '--json'),
+      embed('f2.safetensors', '--json', '--precision', 'fp32'),
     ])
-    expect(npy.stdout).toMatch(/^60 images, 32 numbers each: .*f\.npy, .*f\.json$/m)
-    expect(both.json()).toMatchObject([{ images: 60, width: 32, skipped: 0 }])
+    expect(npy.stdout).toMatch(/^60 images, 32 numbers each, computed in fp32: .*f\.npy, .*f\.json$/m)
+    expect(both.json()).toMatchObject([{ images: 60, width: 32, precision: 'fp32', skipped: 0 }])
     const { values } = readNpy(join(cwd, 'f.npy'), { dtype: /^<f4$/, shape: [60, 32] })
     const cls = new Float32Array(values.buffer, values.byteOffset, 60 * 32)
     scope(() => {

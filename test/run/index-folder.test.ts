@@ -29,7 +29,7 @@ const preset = presetOf('mae-tiny-cifar10').config
 function model({ sha256 = 'a'.repeat(64), maxSkippedShare = 0.5 } = {}): Embedder {
   return {
     ...{ config: resolveConfig({ ...preset, data: { ...preset.data, maxSkippedShare } }), bands: null },
-    ...{ origin: { path: '/models/encoder.onnx', step: 7 }, sha256, warnings: [] },
+    ...{ origin: { path: '/models/encoder.onnx', step: 7, precision: 'fp32' }, sha256, warnings: [] },
     async features(source, { onSkip }) {
       const indices: number[] = []
       const values: number[] = []

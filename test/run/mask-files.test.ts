@@ -36,7 +36,7 @@ const segmentation = (files: string[], logits: number[]): FolderSegmentation => 
   facts: { classes: ['ground', 'box'], numbers: [4, 9] },
   bands: null,
   logitsOf: () => Float32Array.from(logits),
-  model: { path: 'm', step: null },
+  model: { path: 'm', step: null, precision: 'fp32' },
 })
 
 it('masks have the numbers that the classes had in training', async () => {
