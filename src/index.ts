@@ -13,10 +13,12 @@ export {
   saveCheckpoint,
   type Training,
 } from './checkpoint/checkpoint.ts'
+export { flatten } from './checkpoint/flatten.ts'
 export { openForeign } from './checkpoint/foreign.ts'
 export { type LayoutName, layouts } from './checkpoint/layouts.ts'
 export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
-export { flatten, openTorchFile, type TorchFile, type TorchTensor } from './checkpoint/torch-file.ts'
+export { openTorchFile, type TorchFile } from './checkpoint/torch-file.ts'
+export type { TorchTensor } from './checkpoint/torch-objects.ts'
 // configuration and runs
 export { withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'

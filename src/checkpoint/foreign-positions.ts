@@ -21,6 +21,9 @@ export interface ForeignPositions {
   readonly difference: number
 }
 
+/** Places of a table: a picture of 4096 × 4096 pixels in patches of 16. */
+const MAX_PLACES = 65_536
+
 /** Infinite where a number is none. */
 function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = 0
@@ -52,6 +55,8 @@ export function examinePositions({ shape, data }: FloatArray, hints: PositionHin
   const [one, rows, width] = shape.length === 2 ? [1, ...shape] : shape
   if (one !== 1 || shape.length < 2 || shape.length > 3 || !rows || !width)
     throw new SherdError('CHECKPOINT', `its positions are [${shape.join(', ')}], expected [1, places, width]`)
+  if (rows > MAX_PLACES + 1)
+    throw new SherdError('CHECKPOINT', `it has positions for ${rows} tokens: at most ${MAX_PLACES} are read`)
   const isSquare = (n: number) => n > 0 && Number.isInteger(Math.sqrt(n))
   const places = hints.grid && tokenCount(hints.grid)
   const hasCls = places === null ? !isSquare(rows) : rows !== places
@@ -76,7 +81,7 @@ export function examinePositions({ shape, data }: FloatArray, hints: PositionHin
   if (!hints.grid && !isSquare(count))
     throw new SherdError(
       'CHECKPOINT',
-      `its learned positions of ${count} places are no square: say the grid with --set model.imageSize=[height,width]`,
+      `its learned positions of ${count} places are no square: say it with --grid ROWSxCOLUMNS`,
     )
   return { ...compared[0]!, kind: 'learned', table, cls }
 }

@@ -1,19 +1,25 @@
 /**
  * Weights that other programs wrote, as a file or a folder: `.safetensors`, or what `torch.save` wrote (`.pth`, `.pt`, `.bin`), whole or in
- * several files with an index; and the configurations beside them. What the names mean is told in `layouts.ts`.
+ * several files with an index; and the configurations beside them. What the names mean is in `layouts.ts`, which model they are of in
+ * `recognise.ts`.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import type { WaitingArray } from './arrays.ts'
+import { chooseWeights } from './choose-weights.ts'
+import { type Flattened, flatten } from './flatten.ts'
+import { isObject } from './pickle.ts'
 import { readArrays } from './safetensors.ts'
-import { type Flattened, flatten, openTorchFile, waiting } from './torch-file.ts'
+import { openTorchFile, waiting } from './torch-file.ts'
 
 export interface ForeignWeights {
   /** The files, for messages. */
   readonly path: string
   readonly arrays: ReadonlyMap<string, WaitingArray>
+  /** What stands among them and is no tensor, by what it is of. */
+  readonly objects: Flattened['objects']
   /** Numbers and texts that were saved beside them, such as `args.mask_ratio`. */
   readonly facts: Flattened['facts']
   /** `config.json` and `preprocessor_config.json` of the folder, as they are. */
@@ -26,25 +32,45 @@ export interface ForeignWeights {
   readonly close: () => Promise<void>
 }
 
-/** Where a training keeps the weights, the first that is there. */
-const containers = ['model', 'state_dict', 'model_state_dict', 'model_state', 'net', 'model_ema', 'teacher']
+type Opened = Pick<ForeignWeights, 'arrays' | 'objects' | 'facts' | 'metadata' | 'notes' | 'close'>
 
-type Opened = Pick<ForeignWeights, 'arrays' | 'facts' | 'metadata' | 'notes' | 'close'>
+export interface OpeningOptions {
+  /** Under which key of the file the weights are, such as `state_dict_ema`, where it holds several. */
+  readonly take?: string | null
+}
 
-async function openTorch(path: string): Promise<Opened> {
+const SHOWN = 4
+
+/** What a training was called with, where it has kept that. */
+function argumentsOf(value: unknown): Flattened['facts'] {
+  const args = value instanceof Map ? value.get('args') : null
+  const facts = new Map<string, number | string | boolean>()
+  const told = isObject(args) ? args.fields : args
+  if (!(told instanceof Map)) return facts
+  for (const [key, each] of told)
+    if (typeof key === 'string' && key.length < 100 && ['number', 'string', 'boolean'].includes(typeof each))
+      facts.set(`args.${key}`, each)
+  return facts
+}
+
+async function openTorch(path: string, take: string | null): Promise<Opened> {
   const file = await openTorchFile(path)
   try {
-    const { value } = file
-    const found = containers.filter((name) => value instanceof Map && value.get(name) instanceof Map)
-    const chosen = found[0]
-    const weights = chosen === undefined ? value : (value as Map<unknown, unknown>).get(chosen)
-    const { tensors } = flatten(weights)
-    const notes =
-      found.length > 1 ? [`took the weights "${chosen}", not "${found.slice(1).join('", "')}"`] : []
+    const { value, pickleBytes, unknown } = file
+    const chosen = chooseWeights(value, take)
+    const { tensors, objects } = flatten(chosen.value, pickleBytes)
+    const names = `${unknown.slice(0, SHOWN).join(', ')}${unknown.length > SHOWN ? ', …' : ''}`
+    if (tensors.size === 0)
+      throw new SherdError(
+        'CHECKPOINT',
+        `it holds no weights${take === null ? '' : ` under "${take}"`}${unknown.length > 0 ? `; it asks for "${names}", of which nothing is called` : ''}`,
+      )
+    const beside =
+      unknown.length > 0 ? [`left unread beside the weights, nothing of it called: ${names}`] : []
     return {
-      arrays: new Map([...tensors].map(([name, tensor]) => [name, waiting(file, tensor)])),
-      facts: flatten(value instanceof Map ? new Map([['args', value.get('args')]]) : null).facts,
-      ...{ metadata: {}, notes, close: file.close },
+      ...{ arrays: new Map([...tensors].map(([name, tensor]) => [name, waiting(file, tensor)])), objects },
+      facts: argumentsOf(value),
+      ...{ metadata: {}, notes: [...chosen.notes, ...beside], close: file.close },
     }
   } catch (error) {
     await file.close()
@@ -52,13 +78,15 @@ async function openTorch(path: string): Promise<Opened> {
   }
 }
 
-function openOne(path: string): Promise<Opened> | Opened {
-  if (!path.endsWith('.safetensors')) return openTorch(path)
+function openOne(path: string, take: string | null): Promise<Opened> | Opened {
+  if (!path.endsWith('.safetensors')) return openTorch(path, take)
+  if (take !== null)
+    throw new SherdError('USAGE', `--take: a .safetensors file such as ${path} has no keys: leave it out.`)
   const { metadata, tensors } = readArrays(path)
   const arrays = new Map(
     [...tensors].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, read: async () => data }]),
   )
-  return { arrays, metadata, facts: new Map(), notes: [], close: async () => {} }
+  return { arrays, objects: new Map(), metadata, facts: new Map(), notes: [], close: async () => {} }
 }
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
@@ -91,7 +119,7 @@ function recordOf(path: string): Readonly<Record<string, unknown>> | null {
 }
 
 const usualNames = ['model.safetensors', 'pytorch_model.bin']
-const endings = /\.(?:safetensors|bin|pth|pt)$/
+const endings = /\.(?:safetensors|bin|pth|pt|ckpt)$/
 
 /** The files of weights in a folder. */
 function filesIn(folder: string): string[] {
@@ -106,18 +134,21 @@ function filesIn(folder: string): string[] {
     all.length === 0
       ? existsSync(join(folder, 'run.json'))
         ? `${folder} is a run of sherd: every command takes it as it is`
-        : `${folder} has no file of weights: expected model.safetensors, pytorch_model.bin or one .safetensors, .pth, .pt or .bin file`
+        : `${folder} has no file of weights: expected model.safetensors, pytorch_model.bin or one .safetensors, .pth, .pt, .ckpt or .bin file`
       : `${folder} has several files of weights (${all.join(', ')}): name one of them`,
   )
 }
 
 /** Opens weights; close them when they were read. Throws `CHECKPOINT` naming the file and what is wrong with it. */
-export async function openForeign(given: string): Promise<ForeignWeights> {
+export async function openForeign(
+  given: string,
+  { take = null }: OpeningOptions = {},
+): Promise<ForeignWeights> {
   const path = resolve(given)
   if (!existsSync(path))
     throw new SherdError(
       'CHECKPOINT',
-      `${path} does not exist: expected a .safetensors, .pth, .pt or .bin file, or a folder of one.`,
+      `${path} does not exist: expected a .safetensors, .pth, .pt, .ckpt or .bin file, or a folder of one.`,
     )
   const isFile = statSync(path).isFile()
   const files = isFile ? [path] : filesIn(path)
@@ -129,15 +160,16 @@ export async function openForeign(given: string): Promise<ForeignWeights> {
     for (const each of opened) await each.close()
   }
   try {
-    for (const file of files) opened.push(await openOne(file))
+    for (const file of files) opened.push(await openOne(file, take))
     return {
       path,
       arrays: new Map(opened.flatMap(({ arrays }) => [...arrays])),
+      objects: new Map(opened.flatMap(({ objects }) => [...objects])),
       facts: opened[0]!.facts,
       config: hasConfig ? recordOf(join(folder, 'config.json')) : null,
       preprocessor: hasConfig ? recordOf(join(folder, 'preprocessor_config.json')) : null,
       metadata: opened[0]!.metadata,
-      notes: opened.flatMap(({ notes }) => notes),
+      notes: [...new Set(opened.flatMap(({ notes }) => notes))],
       close,
     }
   } catch (error) {

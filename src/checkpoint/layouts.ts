@@ -3,8 +3,6 @@
  * theirs; where theirs are three, they are query, key and value, one behind the other in ours. Position tables are no parameters of
  * ours unless they were learned: they are named apart.
  */
-import { SherdError } from '../errors.ts'
-
 /** `{i}` stands for a number, the same on both sides. */
 type Pair = readonly [ours: string, theirs: string | readonly [query: string, key: string, value: string]]
 
@@ -12,6 +10,8 @@ export interface Layout {
   readonly title: string
   /** What names of the encoder may begin with, in models that have something beside an encoder. */
   readonly wrapper: string
+  /** A name that every model of the layout has: what stands before it is the model's prefix. */
+  readonly anchor: string
   readonly hasNames: (has: (name: string) => boolean) => boolean
   /** Modules of a `.weight` and a `.bias`. */
   readonly modules: readonly Pair[]
@@ -55,6 +55,7 @@ export const layouts = {
   mae: {
     title: 'facebookresearch/mae',
     wrapper: '',
+    anchor: 'patch_embed.proj.weight',
     hasNames: (has) => has('patch_embed.proj.weight') && has('decoder_embed.weight'),
     modules: [...same('patch_embed.proj', 'decoder_pred'), ...ownEncoder, ...ownDecoder],
     tokens: same('cls_token', 'mask_token'),
@@ -66,6 +67,7 @@ export const layouts = {
   satmae: {
     title: 'SatMAE, groups of bands',
     wrapper: '',
+    anchor: 'patch_embed.0.proj.weight',
     hasNames: (has) => has('patch_embed.0.proj.weight') && has('blocks.0.norm1.weight'),
     modules: [...same('patch_embed.{i}.proj', 'decoder_pred.{i}'), ...ownEncoder, ...ownDecoder],
     tokens: same('cls_token', 'mask_token'),
@@ -77,6 +79,7 @@ export const layouts = {
   timm: {
     title: "timm's VisionTransformer",
     wrapper: '',
+    anchor: 'patch_embed.proj.weight',
     hasNames: (has) =>
       has('patch_embed.proj.weight') && has('blocks.0.norm1.weight') && !has('decoder_embed.weight'),
     modules: [...same('patch_embed.proj'), ...ownEncoder, ...ownHeads],
@@ -89,6 +92,7 @@ export const layouts = {
   huggingface: {
     title: 'Hugging Face ViT and ViTMAE',
     wrapper: 'vit.',
+    anchor: 'embeddings.patch_embeddings.projection.weight',
     hasNames: (has) =>
       has('embeddings.patch_embeddings.projection.weight') && has('encoder.layer.0.layernorm_before.weight'),
     modules: [
@@ -109,6 +113,28 @@ export const layouts = {
     decoderPositions: 'decoder.decoder_pos_embed',
     tables: [],
     layerNormEpsilon: 1e-12,
+  },
+  mmpretrain: {
+    title: 'MMPretrain',
+    wrapper: 'backbone.',
+    anchor: 'patch_embed.projection.weight',
+    hasNames: (has) => has('patch_embed.projection.weight') && has('layers.0.ln1.weight'),
+    modules: [
+      ['patch_embed.proj', 'patch_embed.projection'],
+      ['blocks.{i}.norm1', 'layers.{i}.ln1'],
+      ['blocks.{i}.attn.qkv', 'layers.{i}.attn.qkv'],
+      ['blocks.{i}.attn.proj', 'layers.{i}.attn.proj'],
+      ['blocks.{i}.norm2', 'layers.{i}.ln2'],
+      ['blocks.{i}.mlp.fc1', 'layers.{i}.ffn.layers.0.0'],
+      ['blocks.{i}.mlp.fc2', 'layers.{i}.ffn.layers.1'],
+      ['norm', 'ln1'],
+      ['head', 'head.layers.head'],
+    ],
+    tokens: same('cls_token'),
+    positions: 'pos_embed',
+    decoderPositions: null,
+    tables: [],
+    layerNormEpsilon: 1e-6,
   },
 } as const satisfies Record<string, Layout>
 
@@ -151,64 +177,3 @@ export function theirNamesOf({ modules, tokens }: Layout, ours: string): readonl
   const names = typeof found[1] === 'string' ? [found[1]] : found[1]
   return names.map((name) => name.replace('{i}', number) + kind)
 }
-
-/** What wrappers of a training put before every name: `module.` of data parallel, `_orig_mod.` of compiled models. */
-const shared = /^(?:module|model|_orig_mod|backbone|base_model)\./
-
-/** Names without what all of them begin with. */
-export function withoutSharedPrefix<T>(named: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
-  const prefix = [...named.keys()][0]?.match(shared)?.[0]
-  if (!prefix || ![...named.keys()].every((name) => name.startsWith(prefix))) return named
-  return withoutSharedPrefix(new Map([...named].map(([name, value]) => [name.slice(prefix.length), value])))
-}
-
-/** Models that are known not to be these, by a name that only they have. */
-const others: readonly (readonly [pattern: RegExp, what: string])[] = [
-  [/^videomae\./, 'a VideoMAE'],
-  [/^beit\.|relative_position_bias_table|^blocks\.0\.gamma_1$/, 'a BEiT, which has other positions'],
-  [/^deit\.|^dist_token$|distillation_token$/, 'a DeiT with a distillation token'],
-  [/^blocks\.0\.ls1\.|layer_scale/, 'a ViT with layer scale, such as DINOv2'],
-  [/^reg_token$|register_tokens$/, 'a ViT with register tokens'],
-  [/\.attn\.[qk]_norm\./, 'a ViT that normalises queries and keys'],
-  [/^layers\.0\.blocks\./, 'a Swin transformer'],
-  [/^embeddings\.patch_embeddings\..*\.layer\.0\.norm1\./, 'a DINOv2'],
-  [/^visual\.|^vision_model\./, 'a CLIP'],
-]
-
-export interface Recognised {
-  readonly layout: LayoutName
-  /** What the names of the encoder begin with. */
-  readonly wrapper: string
-}
-
-/**
- * Which layout names are in. Throws `CHECKPOINT` when it is none or could be several, saying what it is if that is known: a model
- * that computes something else must not be read as one that has a few more parameters.
- */
-export function recognise(names: Iterable<string>): Recognised {
-  const all = new Set(names)
-  const shown = [...all].slice(0, 4).join(', ')
-  const other = others.find(([pattern]) => [...all].some((name) => pattern.test(name)))
-  if (other)
-    throw new SherdError(
-      'CHECKPOINT',
-      `its names are those of ${other[1]}, which computes something else: expected ${known()}`,
-    )
-  const found = layoutNames.flatMap((layout) => {
-    const { hasNames, wrapper } = layouts[layout]
-    return [...new Set(['', wrapper])]
-      .filter((prefix) => hasNames((name) => all.has(prefix + name)))
-      .map((prefix): Recognised => ({ layout, wrapper: prefix }))
-  })
-  const [first, second] = found
-  if (!first)
-    throw new SherdError('CHECKPOINT', `its names (${shown}, …) are those of no layout: expected ${known()}`)
-  if (second)
-    throw new SherdError(
-      'CHECKPOINT',
-      `it holds more than one model (${found.map(({ layout, wrapper }) => layouts[layout].title + (wrapper && ` under "${wrapper}"`)).join('; ')}): keep one of them in the file`,
-    )
-  return first
-}
-
-const known = () => layoutNames.map((name) => layouts[name].title).join(', ')

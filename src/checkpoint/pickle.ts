@@ -1,19 +1,25 @@
 /**
  * Python's pickle format (protocols 0 to 5) read as data. A pickle is a program for a stack machine that may call whatever Python can
- * import; here it may call what the caller's table names, and nothing else exists. Another global, opcode or use of one is refused
- * with its place. Memory is bounded by the length of the pickle: an opcode makes at most one value.
+ * import; here it may call what the caller's table names. Every other name stands for itself, and calling it gives an object of which
+ * only the name, the attributes and the items are known. Memory and work are bounded by the length of the pickle: an opcode makes at
+ * most one value, and what is copied is counted.
  */
 import { messageOf, SherdError } from '../errors.ts'
 
-/** An instance of a class that is only data: its attributes. */
+/** What a name that is not in the table was called for: its attributes and items. */
 export interface PickledObject {
   readonly kind: 'object'
   readonly of: string
   readonly fields: Map<unknown, unknown>
 }
 
-/** What `module.name` means: what it makes of its arguments, or a name that stands for itself. */
-export type PickleGlobal = ((args: readonly unknown[]) => unknown) | 'name'
+export const opaque = (of: string): PickledObject => ({ kind: 'object', of, fields: new Map() })
+
+/** Counts elements that are copied. */
+export type Spend = (elements: number) => void
+
+/** What `module.name` makes of its arguments. */
+export type PickleGlobal = (args: readonly unknown[], spend: Spend) => unknown
 
 export interface PickleRules {
   readonly globals: Readonly<Record<string, PickleGlobal>>
@@ -24,7 +30,8 @@ export interface PickleRules {
 interface Reference {
   readonly kind: 'global'
   readonly name: string
-  readonly meaning: PickleGlobal
+  /** Null for a name that stands for itself. */
+  readonly meaning: PickleGlobal | null
 }
 
 export const isReference = (value: unknown): value is Reference =>
@@ -33,7 +40,15 @@ export const isObject = (value: unknown): value is PickledObject =>
   (value as PickledObject | null)?.kind === 'object'
 
 const MAX_VALUES = 4e6
+/** An empty dictionary takes some 200 bytes of memory and one of the file. */
+const MAX_DICTIONARIES = 4e5
 const MAX_INTEGER_BYTES = 64
+const MAX_NAME = 500
+/** Elements that are copied, for each byte of the pickle: a list that a dictionary is made of is copied once. */
+const MAX_COPIES = 4
+/** Whole numbers above this and texts of digits, which can be chosen so that a table finds them all in one place. */
+const MAX_LARGE_KEYS = 1e4
+const LARGE = 1e6
 
 const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
@@ -59,48 +74,57 @@ interface Machine {
   readonly mark: () => void
   /** All above the last mark, which is taken off. */
   readonly sinceMark: () => unknown[]
-  readonly memory: Map<number, unknown>
+  readonly remember: (key: number) => void
+  readonly remembered: (key: number) => unknown
+  /** Throws for too many keys of a kind that slows tables down. */
+  readonly expectKey: (key: unknown) => void
+  readonly spend: Spend
   readonly rules: PickleRules
+  /** Names that are not in the table. */
+  readonly unknown: Set<string>
 }
 
-const asList = (value: unknown): unknown[] =>
-  Array.isArray(value) ? value : refuse('something is appended to what is no list')
 const asDict = (value: unknown): Map<unknown, unknown> =>
-  value instanceof Map ? value : refuse('a key is set of what is no dictionary')
+  value instanceof Map
+    ? value
+    : isObject(value)
+      ? value.fields
+      : refuse('a key is set of what is no dictionary')
 
-function setPairs(dict: unknown, pairs: readonly unknown[]): void {
+function setPairs(m: Machine, dict: unknown, pairs: readonly unknown[]): void {
   const map = asDict(dict)
   if (pairs.length % 2 !== 0) refuse('a key has no value')
-  for (let i = 0; i < pairs.length; i += 2) map.set(pairs[i], pairs[i + 1])
+  for (let i = 0; i < pairs.length; i += 2) {
+    m.expectKey(pairs[i])
+    map.set(pairs[i], pairs[i + 1])
+  }
 }
 
-function lookUp(module: unknown, name: unknown, { rules }: Machine): Reference {
+function lookUp(module: unknown, name: unknown, { rules, unknown }: Machine): Reference {
+  if (typeof module !== 'string' || typeof name !== 'string') return refuse('it asks for what is no name')
+  if (module.length + name.length > MAX_NAME)
+    refuse(`it asks for a name of ${module.length + name.length} characters`)
   const full = `${module}.${name}`
-  if (typeof module !== 'string' || typeof name !== 'string' || !Object.hasOwn(rules.globals, full))
-    return refuse(`it asks for "${full.slice(0, 200)}", which is none of what weights are made of`)
-  return { kind: 'global', name: full, meaning: rules.globals[full]! }
+  const meaning = Object.hasOwn(rules.globals, full) ? rules.globals[full]! : null
+  if (!meaning) unknown.add(full)
+  return { kind: 'global', name: full, meaning }
 }
 
-function callGlobal(m: Machine): void {
-  const args = m.pop()
-  const called = m.pop()
-  const meaning = isReference(called) ? called.meaning : null
-  if (Array.isArray(args) && typeof meaning === 'function') m.push(meaning(args))
-  else refuse(`it calls ${isReference(called) ? called.name : 'what is no function'}`)
+/** What calling `called` gives. Nothing is called but the functions of the table. */
+function callGlobal(m: Machine, called: unknown, args: unknown): void {
+  if (isReference(called) && called.meaning && Array.isArray(args)) m.push(called.meaning(args, m.spend))
+  else if (isReference(called)) m.push(opaque(called.name))
+  else if (isObject(called)) m.push(opaque(called.of))
+  else refuse('it calls what is no function')
 }
 
 /** Attributes of an object. Those of a dictionary, such as the versions of modules beside their weights, are left out. */
 function build(m: Machine): void {
   const state = m.pop()
   const target = m.top()
-  if (isObject(target) && state instanceof Map)
-    for (const [name, value] of state) target.fields.set(name, value)
-  else if (!(target instanceof Map)) refuse('it sets the state of what has none')
-}
-
-function remembered(m: Machine, key: number): void {
-  if (!m.memory.has(key)) refuse(`it remembers nothing under ${key}`)
-  m.push(m.memory.get(key))
+  if (!isObject(target) || !(state instanceof Map)) return
+  m.spend(state.size)
+  for (const [name, value] of state) target.fields.set(name, value)
 }
 
 function wholeNumber(text: string): number | bigint | boolean {
@@ -142,6 +166,9 @@ const steps: Readonly<Record<number, readonly [name: string, step: Step]>> = {
   66: ['BINBYTES', (m) => m.push(copyOf(m.take(m.number(4))))],
   67: ['SHORT_BINBYTES', (m) => m.push(copyOf(m.take(m.number(1))))],
   142: ['BINBYTES8', (m) => m.push(copyOf(m.take(m.number(8))))],
+  150: ['BYTEARRAY8', (m) => m.push(copyOf(m.take(m.number(8))))],
+  86: ['UNICODE', (m) => m.push(m.line())],
+  83: ['STRING', (m) => m.push(m.line())], // with its quotes: no name of a parameter is written so
   // containers
   93: ['EMPTY_LIST', (m) => m.push([])],
   108: ['LIST', (m) => m.push(m.sinceMark())],
@@ -156,44 +183,61 @@ const steps: Readonly<Record<number, readonly [name: string, step: Step]>> = {
   100: ['DICT', (m) => pushDict(m, m.sinceMark())],
   115: ['SETITEM', (m) => setTop(m, [m.pop(), m.pop()].reverse())],
   117: ['SETITEMS', (m) => setTop(m, m.sinceMark())],
+  143: ['EMPTY_SET', (m) => m.push(opaque('set'))],
+  144: ['ADDITEMS', (m) => m.sinceMark()],
+  145: ['FROZENSET', (m) => m.sinceMark() && m.push(opaque('frozenset'))],
   // memory
-  112: ['PUT', (m) => m.memory.set(Number(wholeNumber(m.line())), m.top())],
-  113: ['BINPUT', (m) => m.memory.set(m.number(1), m.top())],
-  114: ['LONG_BINPUT', (m) => m.memory.set(m.number(4), m.top())],
-  148: ['MEMOIZE', (m) => m.memory.set(m.memory.size, m.top())],
-  103: ['GET', (m) => remembered(m, Number(wholeNumber(m.line())))],
-  104: ['BINGET', (m) => remembered(m, m.number(1))],
-  106: ['LONG_BINGET', (m) => remembered(m, m.number(4))],
+  112: ['PUT', (m) => m.remember(Number(wholeNumber(m.line())))],
+  113: ['BINPUT', (m) => m.remember(m.number(1))],
+  114: ['LONG_BINPUT', (m) => m.remember(m.number(4))],
+  148: ['MEMOIZE', (m) => m.remember(-1)],
+  103: ['GET', (m) => m.push(m.remembered(Number(wholeNumber(m.line()))))],
+  104: ['BINGET', (m) => m.push(m.remembered(m.number(1)))],
+  106: ['LONG_BINGET', (m) => m.push(m.remembered(m.number(4)))],
   // names and what they make
   99: ['GLOBAL', (m) => m.push(lookUp(m.line(), m.line(), m))],
   147: ['STACK_GLOBAL', (m) => pushGlobal(m, [m.pop(), m.pop()])],
-  82: ['REDUCE', callGlobal],
-  129: ['NEWOBJ', callGlobal],
+  82: ['REDUCE', (m) => pushCall(m, [m.pop(), m.pop()])],
+  129: ['NEWOBJ', (m) => pushCall(m, [m.pop(), m.pop()])],
+  146: ['NEWOBJ_EX', (m) => pushCall(m, [m.pop(), m.pop(), m.pop()].slice(1))], // without its keywords
+  105: ['INST', (m) => callGlobal(m, lookUp(m.line(), m.line(), m), m.sinceMark())],
+  111: ['OBJ', (m) => pushObject(m, m.sinceMark())],
   98: ['BUILD', build],
   81: ['BINPERSID', (m) => m.push(m.rules.persistent(m.pop()))],
 }
 
 function appendTop(m: Machine, values: readonly unknown[]): void {
-  const list = asList(m.top())
-  for (const value of values) list.push(value)
+  const list = m.top()
+  if (Array.isArray(list)) for (const value of values) list.push(value)
+  else if (!isObject(list)) refuse('something is appended to what is no list') // else of a class of lists that is not known
 }
-const setTop = (m: Machine, pairs: readonly unknown[]) => setPairs(m.top(), pairs)
+const setTop = (m: Machine, pairs: readonly unknown[]) => setPairs(m, m.top(), pairs)
 function pushDict(m: Machine, pairs: readonly unknown[]): void {
   const dict = new Map()
-  setPairs(dict, pairs)
+  setPairs(m, dict, pairs)
   m.push(dict)
 }
 const pushGlobal = (m: Machine, [name, module]: readonly unknown[]) => m.push(lookUp(module, name, m))
+const pushCall = (m: Machine, [args, called]: readonly unknown[]) => callGlobal(m, called, args)
+const pushObject = (m: Machine, [called, ...args]: readonly unknown[]) => callGlobal(m, called, args)
 
 const STOP = 0x2e
 
-/**
- * The value of a pickle: dictionaries are Maps, lists and tuples arrays; one value may be found in several places of it, and in
- * itself. Throws `CHECKPOINT` saying at which byte what is refused.
- */
-export function readPickle(bytes: Buffer, rules: PickleRules): unknown {
-  let at = 0
-  let values = 0
+export interface Unpickled {
+  /** Dictionaries are Maps, lists and tuples arrays; one value may be found in several places of it, and in itself. */
+  readonly value: unknown
+  /** The byte behind the pickle. */
+  readonly end: number
+  /** The names in it that are not in the table. */
+  readonly unknown: ReadonlySet<string>
+}
+
+/** The pickle that begins at byte `from`. Throws `CHECKPOINT` saying at which byte what is refused. */
+export function readPickle(bytes: Buffer, rules: PickleRules, from = 0): Unpickled {
+  let at = from
+  const counted = { values: 0, dictionaries: 0, copies: 0, largeKeys: 0 }
+  const mostCopies = MAX_COPIES * bytes.length
+  const memory = new Map<number, unknown>()
   let stack: unknown[] = []
   const below: unknown[][] = []
   const take = (count: number) => {
@@ -201,8 +245,12 @@ export function readPickle(bytes: Buffer, rules: PickleRules): unknown {
     at += count
     return bytes.subarray(at - count, at)
   }
+  const count = () => {
+    if (++counted.values > MAX_VALUES) refuse(`it has more than ${MAX_VALUES} values`)
+  }
+  const top = () => (stack.length > 0 ? stack[stack.length - 1] : refuse('it looks at an empty stack'))
   const machine: Machine = {
-    take,
+    ...{ take, top, rules, unknown: new Set<string>() },
     number: (length) => {
       const from = take(length)
       return length === 8 ? Number(from.readBigUInt64LE()) : from.readUIntLE(0, length)
@@ -215,13 +263,14 @@ export function readPickle(bytes: Buffer, rules: PickleRules): unknown {
         .slice(0, -1)
     },
     push: (value) => {
-      if (++values > MAX_VALUES) refuse(`it has more than ${MAX_VALUES} values`)
+      count()
+      if ((value instanceof Map || isObject(value)) && ++counted.dictionaries > MAX_DICTIONARIES)
+        refuse(`it has more than ${MAX_DICTIONARIES} dictionaries`)
       stack.push(value)
     },
     pop: () => (stack.length > 0 ? stack.pop() : refuse('it takes from an empty stack')),
-    top: () => (stack.length > 0 ? stack[stack.length - 1] : refuse('it looks at an empty stack')),
     mark: () => {
-      if (++values > MAX_VALUES) refuse(`it has more than ${MAX_VALUES} values`)
+      count()
       below.push(stack)
       stack = []
     },
@@ -230,8 +279,26 @@ export function readPickle(bytes: Buffer, rules: PickleRules): unknown {
       stack = below.pop() ?? refuse('it looks for a mark that is not there')
       return above
     },
-    memory: new Map(),
-    rules,
+    remember: (given) => {
+      const key = given < 0 ? memory.size : given
+      // Python counts them; others could be chosen to slow the table down.
+      if (!(key <= bytes.length)) refuse(`it remembers something under ${key}`)
+      memory.set(key, top())
+    },
+    remembered: (key) => (memory.has(key) ? memory.get(key) : refuse(`it remembers nothing under ${key}`)),
+    expectKey: (key) => {
+      const isLarge =
+        typeof key === 'string'
+          ? key.length < 16 && /^\d{7,}$/.test(key)
+          : typeof key === 'bigint' ||
+            (typeof key === 'number' && !(Number.isInteger(key) && Math.abs(key) < LARGE))
+      if (isLarge && ++counted.largeKeys > MAX_LARGE_KEYS)
+        refuse(`it has more than ${MAX_LARGE_KEYS} keys that are large numbers`)
+    },
+    spend: (elements) => {
+      counted.copies += elements
+      if (counted.copies > mostCopies) refuse('it takes one list or dictionary apart again and again')
+    },
   }
   for (;;) {
     const start = at
@@ -239,7 +306,7 @@ export function readPickle(bytes: Buffer, rules: PickleRules): unknown {
     try {
       const code = take(1)[0]!
       name = `opcode 0x${code.toString(16).padStart(2, '0')}`
-      if (code === STOP) return machine.pop()
+      if (code === STOP) return { value: machine.pop(), end: at, unknown: machine.unknown }
       const known = steps[code] ?? refuse('it is none of those that weights are written with')
       name = known[0]
       known[1](machine)

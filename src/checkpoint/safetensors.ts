@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { isLfsPointer, lfsAdvice } from '../source/lfs-pointer.ts'
 import { type ArrayOf, type DType, dtypes } from '../tensor/dtype.ts'
 import { fromArray, type Shape, Tensor, toArray } from '../tensor/tensor.ts'
 import type { StoredArray } from './arrays.ts'
@@ -125,12 +126,20 @@ function readExactly(fd: number, target: Uint8Array, position: number): void {
   }
 }
 
+/** Throws for files that are often taken for safetensors ones. */
+function expectNoOtherFormat(fd: number, size: number): void {
+  const start = new Uint8Array(Math.min(size, 128))
+  readExactly(fd, start, 0)
+  if (isLfsPointer(start)) throw new SherdError('CHECKPOINT', lfsAdvice)
+}
+
 function readHeader(fd: number): Header {
   const { size } = fstatSync(fd)
   if (size < 10) throw new SherdError('CHECKPOINT', `it is only ${size} bytes long`)
   const lengthField = new DataView(new ArrayBuffer(8))
   readExactly(fd, new Uint8Array(lengthField.buffer), 0)
   const length = Number(lengthField.getBigUint64(0, true))
+  if (length > size - 8) expectNoOtherFormat(fd, size)
   if (length < 2 || length > headerLimit || length > size - 8) {
     throw new SherdError('CHECKPOINT', `its header claims ${length} bytes in a file of ${size}`)
   }

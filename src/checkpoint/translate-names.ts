@@ -1,24 +1,12 @@
 /** Arrays under other programs' names as parameters under ours: renamed, put together, told apart from tables and the rest. */
 import { SherdError } from '../errors.ts'
-import type { Shape } from '../tensor/tensor.ts'
-import { type FloatArray, toFloat32, type WaitingArray } from './arrays.ts'
+import type { WaitingArray } from './arrays.ts'
+import { type ForeignParameter, floatsOf } from './foreign-parameter.ts'
 import { type Layout, ourNameOf } from './layouts.ts'
-
-/** A parameter of ours, made of theirs. */
-export interface ForeignParameter {
-  readonly shape: Shape
-  readonly from: readonly string[]
-  readonly read: () => Promise<Float32Array>
-}
+import { probeHead } from './probe-head.ts'
 
 const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
-}
-
-export async function floatsOf(name: string, { dtype, shape, read }: WaitingArray): Promise<FloatArray> {
-  if (!['float32', 'float64', 'float16', 'bfloat16'].includes(dtype))
-    refuse(`${name} is ${dtype}[${shape.join(', ')}], expected floating-point numbers`)
-  return { shape, data: toFloat32(await read(), dtype) }
 }
 
 /** Parts that stand one behind the other along the first dimension. */
@@ -43,8 +31,8 @@ function joined(parts: readonly (readonly [name: string, array: WaitingArray])[]
   }
 }
 
-/** What theirs have and nothing here computes with. */
-const idle = /^(?:pooler\.dense\.|embeddings\.mask_token$|embeddings\.position_ids$)/
+/** What theirs have and nothing here computes with: `neck.` is the decoder of a pretraining of MMPretrain. */
+const idle = /^(?:pooler\.dense\.|embeddings\.mask_token$|embeddings\.position_ids$|neck\.)/
 
 export interface Named {
   readonly parameters: Map<string, ForeignParameter>
@@ -58,10 +46,12 @@ export function translate(arrays: ReadonlyMap<string, WaitingArray>, layout: Lay
   const parts = new Map<string, (readonly [string, WaitingArray] | undefined)[]>()
   const tables = new Map<string, WaitingArray>()
   const found = { unexpected: [] as string[], idle: [] as string[] }
+  const head = probeHead(arrays)
   const known = [layout.positions, layout.decoderPositions, ...layout.tables]
   for (const [full, array] of arrays) {
     const name = full.startsWith(wrapper) ? full.slice(wrapper.length) : full
     const ours = ourNameOf(layout, name)
+    if (head?.names.includes(full)) continue
     if (known.includes(name)) tables.set(name, array)
     else if (ours) {
       const list = parts.get(ours.name) ?? Array(ours.parts).fill(undefined)
@@ -69,7 +59,7 @@ export function translate(arrays: ReadonlyMap<string, WaitingArray>, layout: Lay
       parts.set(ours.name, list)
     } else found[idle.test(name) ? 'idle' : 'unexpected'].push(full)
   }
-  const parameters = new Map<string, ForeignParameter>()
+  const parameters = new Map<string, ForeignParameter>(head?.parameters)
   for (const [ours, list] of parts) {
     const whole = list.filter((part) => part !== undefined)
     if (whole.length === list.length) parameters.set(ours, joined(whole))

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { ImportRow, ImportStatus } from '../run/import.ts'
+import type { Grid } from '../token/grid.ts'
 import { setOption } from './options.ts'
 import { note, print, printJson, table } from './output.ts'
 
@@ -12,6 +13,9 @@ type Difference = (typeof differences)[number]
 
 interface Flags {
   readonly out: string
+  readonly take?: string
+  readonly prefix?: string
+  readonly grid?: Grid
   readonly preset?: string
   readonly set: string[]
   readonly allow: Difference[]
@@ -28,12 +32,28 @@ function parseAllowed(text: string): Difference[] {
   return names
 }
 
+function parseGrid(text: string): Grid {
+  const [, h, w] = text.match(/^([1-9]\d{0,4})[x×]([1-9]\d{0,4})$/) ?? []
+  if (!h || !w) throw new InvalidArgumentError('Expected rows and columns, such as 2x8.')
+  return { h: Number(h), w: Number(w) }
+}
+
 export function addImport(root: Command): void {
   root
     .command('import')
-    .description('read weights of MAE, SatMAE, timm or Hugging Face')
-    .argument('<from>', 'a .pth, .pt, .bin or .safetensors file, or a folder with one and its config.json')
+    .description('read weights of MAE, SatMAE, timm, Hugging Face or MMPretrain')
+    .argument(
+      '<from>',
+      'a .pth, .pt, .ckpt, .bin or .safetensors file, or a folder with one and its config.json',
+    )
     .requiredOption('--out <file>', 'what to write: a .safetensors file, for --init and --model')
+    .option('--take <key>', 'under which key of a .pth file the weights are, such as state_dict_ema')
+    .option('--prefix <name>', 'what the names of the model begin with, such as backbone.vit')
+    .option(
+      '--grid <rows>x<columns>',
+      "the grid of the file's learned positions, where it is no square",
+      parseGrid,
+    )
     .option('--preset <name>', 'what the file does not say: bands, decoder, training')
     .addOption(setOption('override one key; may be repeated'))
     .option('--allow <differences>', 'missing, unexpected or both, with a comma', parseAllowed, [])
@@ -74,6 +94,7 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   const { presetOf } = await import('../config/presets.ts')
   const made = await importWeights({
     ...{ from, out: flags.out, set: flags.set, allow: flags.allow, inflate: flags.inflate ?? false },
+    ...{ take: flags.take ?? null, prefix: flags.prefix ?? null, grid: flags.grid ?? null },
     ...(flags.preset !== undefined && { base: presetOf(flags.preset).config }),
     ...(flags.statistics !== undefined && { statistics: await readStatistics(flags.statistics) }),
   })

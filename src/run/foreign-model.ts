@@ -4,15 +4,11 @@
  */
 import type { WaitingArray } from '../checkpoint/arrays.ts'
 import type { ForeignWeights } from '../checkpoint/foreign.ts'
+import { type ForeignParameter, floatsOf } from '../checkpoint/foreign-parameter.ts'
 import { examinePositions, type ForeignPositions } from '../checkpoint/foreign-positions.ts'
-import {
-  type Layout,
-  type LayoutName,
-  layouts,
-  recognise,
-  withoutSharedPrefix,
-} from '../checkpoint/layouts.ts'
-import { type ForeignParameter, floatsOf, type Named, translate } from '../checkpoint/translate-names.ts'
+import { type Layout, type LayoutName, layouts, ourNameOf } from '../checkpoint/layouts.ts'
+import { type Located, recognise } from '../checkpoint/recognise.ts'
+import { type Named, translate } from '../checkpoint/translate-names.ts'
 import type { ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { type Head, headReading } from '../model/classifier.ts'
@@ -123,15 +119,23 @@ async function placesOf(
   named: Named,
   { width, patchSize, model, channels, hasDecoder }: Shapes,
   layoutName: LayoutName,
-  { imageSize }: ForeignFacts,
-  grid: Grid | null,
+  { imageSize, told }: Pick<ForeignFacts, 'imageSize'> & { readonly told: Grid | null },
+  likely: Grid | null,
 ): Promise<Placed> {
   const layout: Layout = layouts[layoutName]
   const table = named.tables.get(layout.positions) ?? refuse(`it has no ${layout.positions}`)
-  const given = grid && [0, 1].includes(table.shape.at(-2)! - tokenCount(grid)) ? grid : null
-  const told = imageSize ? { h: imageSize[0] / patchSize, w: imageSize[1] / patchSize } : given
+  const fits = likely && [0, 1].includes(table.shape.at(-2)! - tokenCount(likely)) ? likely : null
+  const said = imageSize ? { h: imageSize[0] / patchSize, w: imageSize[1] / patchSize } : fits
+  const grid = told ?? said
   const half = table.dtype === 'float16' || table.dtype === 'bfloat16'
-  const positions = examinePositions(await floatsOf(layout.positions, table), { grid: told, half })
+  const positions = examinePositions(await floatsOf(layout.positions, table), { grid, half })
+  const { h, w } = positions.grid
+  const assumed =
+    grid === null && positions.kind === 'learned' && h * w > 1
+      ? [
+          `the file does not say the grid of its ${h * w} positions: taken as ${h} × ${w}; --grid gives another`,
+        ]
+      : []
   const own = table.shape.at(-1)!
   const isPlain = own === width && layoutName !== 'satmae'
   const theirs = layout.decoderPositions === null ? undefined : named.tables.get(layout.decoderPositions)
@@ -145,7 +149,7 @@ async function placesOf(
         `${layout.decoderPositions} differs from sines and cosines by ${difference.toFixed(4)}: sherd's decoder has only those`,
       )
   }
-  if (isPlain) return { positions, model: { positions: positions.kind }, notes: [] }
+  if (isPlain) return { positions, model: { positions: positions.kind }, notes: assumed }
   if (positions.kind === 'learned' || positions.cls)
     refuse(`its positions differ from sines and cosines by ${positions.difference.toFixed(4)}`)
   const left = width - own
@@ -184,8 +188,43 @@ function zeroBiases({ parameters }: Named, { width, model }: Shapes, prefix: str
 }
 
 export interface ReadingOptions {
-  /** The grid of the file's positions, where the file does not say it and as many places are there; by the side of its patches. */
+  /** What the names of the model begin with, where the file holds several. */
+  readonly prefix?: string | null
+  /** The grid of the file's positions. */
+  readonly grid?: Grid | null
+  /** The same where the file does not say it and as many places are there; by the side of its patches. */
   readonly gridOf?: (patchSize: number) => Grid | null
+}
+
+/** What trainings put before every name: `module.` of data parallel, `_orig_mod.` of compiled models. */
+const ordinary = /^(?:(?:module|model|_orig_mod|backbone|base_model)\.)*$/
+
+/** Their names below the prefix, and what is to be said of it. */
+function below<T>(named: ReadonlyMap<string, T>, { prefix }: Located): Map<string, T> {
+  const own = [...named].filter(([name]) => name.startsWith(prefix))
+  return new Map(own.map(([name, value]) => [name.slice(prefix.length), value]))
+}
+
+function notesOf({ prefix, outside }: Located): string[] {
+  if (prefix === '' || (outside.length === 0 && ordinary.test(prefix))) return []
+  const more = outside.length > 3 ? ', …' : ''
+  const left =
+    outside.length > 0
+      ? `, and left out ${outside.length} others (${outside.slice(0, 3).join(', ')}${more})`
+      : ''
+  return [`took the names under "${prefix}"${left}`]
+}
+
+/** Throws `CHECKPOINT` where something else stands in the place of a parameter. */
+function expectTensors({ objects }: ForeignWeights, { prefix, wrapper, layout }: Located): void {
+  const { positions, decoderPositions }: Layout = layouts[layout]
+  for (const [name, of] of objects) {
+    if (!name.startsWith(prefix)) continue
+    const rest = name.slice(prefix.length)
+    const own = rest.startsWith(wrapper) ? rest.slice(wrapper.length) : rest
+    if (own === positions || own === decoderPositions || ourNameOf(layouts[layout], own))
+      refuse(`${name} is ${of}, where a tensor is needed: save the weights as plain tensors`)
+  }
 }
 
 const releasedCounts = releasedBands.groups.map(({ length }) => length).join()
@@ -193,18 +232,20 @@ const releasedCounts = releasedBands.groups.map(({ length }) => length).join()
 /** Throws `CHECKPOINT` saying what about the model cannot be had here. */
 export async function readForeign(
   weights: ForeignWeights,
-  { gridOf = () => null }: ReadingOptions = {},
+  { prefix = null, grid = null, gridOf = () => null }: ReadingOptions = {},
 ): Promise<ForeignModel> {
-  const arrays = withoutSharedPrefix(weights.arrays)
-  const { layout, wrapper } = recognise(arrays.keys())
+  const located = recognise(weights.arrays.keys(), prefix)
+  const { layout, wrapper } = located
+  expectTensors(weights, located)
+  const arrays = below(weights.arrays, located)
   const facts = foreignFacts(weights, layout)
   const named = translate(arrays, layouts[layout], wrapper)
   const { parameters } = named
   const shapes = readShapes(named)
   const { width, patchSize, channels, hasDecoder, model } = shapes
-  const places = await placesOf(named, shapes, layout, facts, gridOf(patchSize))
+  const places = await placesOf(named, shapes, layout, { told: grid, ...facts }, gridOf(patchSize))
   const { positions } = places
-  const notes = [...weights.notes, ...places.notes]
+  const notes = [...weights.notes, ...notesOf(located), ...places.notes]
   if (!facts.hasQkvBias) {
     const without = zeroBiases(named, shapes, 'blocks', model.depth!)
     if (hasDecoder) zeroBiases(named, shapes, 'decoder_blocks', model.decoderDepth!)

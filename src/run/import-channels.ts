@@ -2,7 +2,7 @@
  * A model of other programs for other channels than its file has: its embedding is inflated by the rule of `model/inflate.ts`, and what its
  * decoder predicts is given to the new channels. Only where that is asked for.
  */
-import type { ForeignParameter } from '../checkpoint/translate-names.ts'
+import type { ForeignParameter } from '../checkpoint/foreign-parameter.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { bandShares, mixBands } from '../model/inflate.ts'

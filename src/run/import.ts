@@ -6,9 +6,9 @@ import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { openForeign } from '../checkpoint/foreign.ts'
+import type { ForeignParameter } from '../checkpoint/foreign-parameter.ts'
 import { type LayoutName, layouts } from '../checkpoint/layouts.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
-import type { ForeignParameter } from '../checkpoint/translate-names.ts'
 import { withOverride } from '../config/overrides.ts'
 import { backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
@@ -52,6 +52,12 @@ export interface ImportOptions {
   readonly allow?: readonly ('missing' | 'unexpected')[]
   /** Whether the embedding is made for the channels that `base` or `set` name, where they are not the file's. */
   readonly inflate?: boolean
+  /** Under which key of the file the weights are, where it holds several. */
+  readonly take?: string | null
+  /** What the names of the model begin with, where the file holds several. */
+  readonly prefix?: string | null
+  /** The grid of the file's positions, where it does not say it and it is no square. */
+  readonly grid?: Grid | null
   /** What images are normalised by, before what the file says. */
   readonly statistics?: ChannelStatistics | null
 }
@@ -224,11 +230,13 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
   const path = resolve(options.out)
   if (!path.endsWith('.safetensors'))
     throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
-  const weights = await openForeign(options.from)
+  const { take = null, prefix = null, grid: told = null } = options
+  const weights = await openForeign(options.from, { take })
   try {
     if (weights.metadata.sherd !== undefined)
       throw new SherdError('USAGE', `${weights.path} is a file of sherd: every command takes it as it is.`)
     const model = await readForeign(weights, {
+      ...{ prefix, grid: told },
       gridOf: (patchSize) => gridSet(options, (size) => gridIfWhole(size, patchSize)),
     })
     const config = configOf(model, options)

@@ -1,13 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type Layout,
-  layoutNames,
-  layouts,
-  ourNameOf,
-  recognise,
-  theirNamesOf,
-  withoutSharedPrefix,
-} from '../../src/checkpoint/layouts.ts'
+import { type Layout, layoutNames, layouts, ourNameOf, theirNamesOf } from '../../src/checkpoint/layouts.ts'
 
 describe.each(layoutNames)('the layout %s', (name) => {
   const layout: Layout = layouts[name]
@@ -34,6 +26,10 @@ describe.each(layoutNames)('the layout %s', (name) => {
 })
 
 it('names are those of the programs', () => {
+  expect(theirNamesOf(layouts.mmpretrain, 'blocks.11.mlp.fc1.weight')).toEqual([
+    'layers.11.ffn.layers.0.0.weight',
+  ])
+  expect(theirNamesOf(layouts.mmpretrain, 'norm.bias')).toEqual(['ln1.bias'])
   expect(theirNamesOf(layouts.huggingface, 'blocks.3.attn.qkv.weight')).toEqual([
     'encoder.layer.3.attention.attention.query.weight',
     'encoder.layer.3.attention.attention.key.weight',
@@ -46,24 +42,4 @@ it('names are those of the programs', () => {
   expect(theirNamesOf(layouts.timm, 'decoder_embed.weight')).toBeNull()
   expect(ourNameOf(layouts.timm, 'blocks.0.ls1.gamma')).toBeNull()
   expect(ourNameOf(layouts.timm, 'head')).toBeNull()
-})
-
-it('what all names begin with is taken off, what some do is not', () => {
-  const named = (...names: string[]) => new Map(names.map((name) => [name, 0]))
-  expect([...withoutSharedPrefix(named('module.model.a', 'module.model.b')).keys()]).toEqual(['a', 'b'])
-  expect([...withoutSharedPrefix(named('module.a', 'b')).keys()]).toEqual(['module.a', 'b'])
-  expect(withoutSharedPrefix(named()).size).toBe(0)
-})
-
-it.each<[string[], RegExp]>([
-  [['videomae.embeddings.patch_embeddings.projection.weight'], /a VideoMAE.*computes something else/],
-  [['beit.encoder.layer.0.x'], /a BEiT/],
-  [['blocks.0.attn.q_norm.weight'], /normalises queries and keys/],
-  [
-    ['layer1.0.conv1.weight', 'fc.bias'],
-    /its names \(layer1\.0\.conv1\.weight, fc\.bias, …\) are those of no layout/,
-  ],
-  [[], /no layout/],
-])('%j are not taken for something else', (names, message) => {
-  expect(() => recognise(names)).toThrow(message)
 })

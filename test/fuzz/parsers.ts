@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { unzipSync, zipSync } from 'fflate'
 import sharp from 'sharp'
 import { damageOf, loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
+import { flatten } from '../../src/checkpoint/flatten.ts'
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
-import { flatten, openTorchFile } from '../../src/checkpoint/torch-file.ts'
+import { openTorchFile } from '../../src/checkpoint/torch-file.ts'
 import { withOverride } from '../../src/config/overrides.ts'
 import { presetOf } from '../../src/config/presets.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
@@ -28,6 +29,7 @@ import { openPack } from '../../src/source/packed-images.ts'
 import { openRasterFolder } from '../../src/source/raster-folder.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { called, dictionary, global, tensorOf, text, writeTorchLegacy } from '../checkpoint/write-pickle.ts'
 import { rawPng } from '../prepare/make-png.ts'
 import { npyTexts, npz, rasterOptions, npy as rawArray } from '../source/make-rasters.ts'
 
@@ -186,6 +188,8 @@ function torchParsers(dir: string): Parser[] {
     readFileSync(join(fixtures, name)),
   )
   const path = join(dir, 'weights.pth')
+  const value = dictionary([text('a'), tensorOf(3, 1, [2], [1])], [text('b'), called(global('a', 'B'))])
+  const legacy = readFileSync(writeTorchLegacy(join(dir, 'old.pth'), value, { 0: [1, 2, 3] }))
   const parse = async (readAll: boolean) => {
     const file = await openTorchFile(path)
     try {
@@ -200,7 +204,7 @@ function torchParsers(dir: string): Parser[] {
     return members[Object.keys(members).find((name) => name.endsWith('/data.pkl'))!]!
   })
   return [
-    { name: 'a PyTorch file', samples: files, parse: inPlace(path, () => parse(true)) },
+    { name: 'a PyTorch file', samples: [...files, legacy], parse: inPlace(path, () => parse(true)) },
     {
       name: 'the pickle of a PyTorch file',
       samples: pickles,

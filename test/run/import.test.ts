@@ -415,7 +415,7 @@ describe('weights that differ', () => {
       'learned positions of no square',
       (all) =>
         all.set('pos_embed', { dtype: 'float32', shape: [1, 7, 8], data: new Float32Array(56).fill(1) }),
-      /learned positions of 6 places are no square: .*--set model\.imageSize/,
+      /learned positions of 6 places are no square: .*--grid/,
     ],
   ])('%s is refused', async (_, change, message) => {
     await expect(read(changed(change))).rejects.toThrow(message)
@@ -442,6 +442,20 @@ describe('weights that differ', () => {
     })
     const { rows } = await read(path)
     expect(rows.every(({ status }) => status === 'loaded' || status === 'left out')).toBe(true)
+  })
+
+  it('take the grid that is given before a square, and say when a square was assumed', async () => {
+    const table = Float32Array.from({ length: 136 }, (_, i) => i)
+    const path = changed((all) => all.set('pos_embed', { dtype: 'float32', shape: [1, 17, 8], data: table }))
+    const assumed = await read(path)
+    expect(assumed.config.model.imageSize).toEqual([8, 8])
+    expect(assumed.notes.join()).toMatch(/grid of its 16 positions: taken as 4 × 4; --grid gives another/)
+    const given = await read(path, { grid: { h: 2, w: 8 } })
+    expect(given.config.model.imageSize).toEqual([4, 16])
+    expect(given.notes.join()).not.toMatch(/grid/)
+    await expect(read(path, { grid: { h: 3, w: 5 } })).rejects.toThrow(
+      /17 tokens, expected 15 places \(3 × 5\)/,
+    )
   })
 
   it('take a grid that is no square when it is set', async () => {
