@@ -194,6 +194,7 @@ export { type Limits, limitDefaults } from './serve/limits.ts'
 export { type ServeOptions, type Server, serve } from './serve/serve.ts'
 // source, prepare
 export { type ImageFolder, openImageFolder } from './source/image-folder.ts'
+export { listenToNotes, type NoteListener } from './source/notes.ts'
 export { type ImageSource, openSource } from './source/open.ts'
 export {
   checkPack,

@@ -79,9 +79,11 @@ const confined: Record<string, readonly string[]> = {
   'd3-shape': ['src/picture/plot.ts'],
   'dejavu-fonts-ttf': ['src/picture/fonts.ts'],
   geotiff: [
-    'src/source/geotiff.ts', // headers
+    'src/source/geotiff.ts', // types
     'src/source/tiff-block.ts', // Zstandard
+    'src/source/tiff-header.ts', // headers
     'src/source/tiff-layout.ts', // types
+    'src/source/tiff-mask.ts', // types
   ],
 }
 

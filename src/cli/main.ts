@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
+import { listenToNotes } from '../source/notes.ts'
 import { addBench } from './bench.ts'
 import { addClassify } from './classify.ts'
 import { addClusters } from './clusters.ts'
@@ -16,7 +17,7 @@ import { addExport } from './export.ts'
 import { addImport } from './import.ts'
 import { addIndex } from './make-index.ts'
 import { addOutliers } from './outliers.ts'
-import { endProgress, note, paint } from './output.ts'
+import { endProgress, note, paint, warnOnce } from './output.ts'
 import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
@@ -94,6 +95,7 @@ function letReadersLeave(): void {
 /** Runs one command; sets the exit status instead of exiting, so that output is flushed. */
 export async function main(argv: readonly string[]): Promise<void> {
   letReadersLeave()
+  listenToNotes(warnOnce)
   try {
     await program().parseAsync(argv)
   } catch (error) {

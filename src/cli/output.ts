@@ -56,6 +56,14 @@ export function note(line: string): void {
 /** What deserves attention although the work goes on. */
 export const warn = (message: string): void => note(`${paint('yellow', 'warning:')} ${message}`)
 
+const warned = new Set<string>()
+
+/** The same of what may be seen more than once, such as when a folder is opened again. */
+export function warnOnce(message: string): void {
+  if (!warned.has(message)) warn(message)
+  warned.add(message)
+}
+
 /** `1 h 05 min`, `2 min 03 s`, `12 s`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds))

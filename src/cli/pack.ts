@@ -46,7 +46,7 @@ async function runPack(flags: Flags): Promise<void> {
   if (flags.check !== undefined) return check(flags.check, flags.json ?? false)
   const { data, out } = flags
   if (!data || !out) throw new SherdError('USAGE', 'Packing needs --data, a folder of images, and --out.')
-  const { openImageFolder } = await import('../source/image-folder.ts')
+  const { openSource } = await import('../source/open.ts')
   const { isPack } = await import('../source/packed-images.ts')
   const { packImages } = await import('../prepare/pack.ts')
   if (isPack(data))
@@ -55,7 +55,7 @@ async function runPack(flags: Flags): Promise<void> {
     version: string
   }
   const { dir, manifest, bytes, skipped } = await packImages({
-    source: await openImageFolder(data),
+    source: await openSource(data),
     ...{ out, version, shortSide: flags.shortSide, limit: flags.limit },
     channels: flags.channels === '1' ? 1 : 3,
     fileBytes: flags.fileMegabytes * 1e6,

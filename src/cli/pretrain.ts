@@ -8,7 +8,7 @@ import type { Inheritance } from '../run/inherit.ts'
 import type { ProbeMetric } from '../run/online-probe.ts'
 import type { Profile } from '../run/trace.ts'
 import { positiveNumber, setOption, wholeNumber } from './options.ts'
-import { duration, endProgress, note, paint, print, printJson, progress, warn } from './output.ts'
+import { duration, endProgress, note, paint, print, printJson, progress, warn, warnOnce } from './output.ts'
 import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from './signals.ts'
 
 interface Flags {
@@ -196,7 +196,7 @@ function reporter(): (event: RunEvent) => void {
         describeProbe(event)
         break
       case 'warning':
-        warn(event.message)
+        warnOnce(event.message)
         break
       case 'trouble':
         warn(

@@ -46,7 +46,13 @@ export const dataSchema = z.strictObject({
     .number()
     .nullable()
     .default(null)
-    .describe('rasters: what stands for no data in files that do not say'),
+    .describe('rasters: what stands for no data, in place of what the files say; null: what they say'),
+  applyScale: z
+    .boolean()
+    .default(false)
+    .describe(
+      'rasters: values times the scale plus the offset that the files give, and not as they are stored',
+    ),
   clip: z
     .enum(clippings)
     .default('deviations')

@@ -3,22 +3,26 @@
  * resolution of the scene, then to the sample's size. float32, in the files' own units; NaN is no data.
  */
 import { invariant, SherdError } from '../errors.ts'
-import type { RasterFile } from '../source/raster-file.ts'
+import type { RasterFile, ReadOptions, Region } from '../source/raster-file.ts'
 import type { BandPlace, RasterFolder, RasterFrame, RasterSample } from '../source/raster-folder.ts'
 import type { Box, Size } from './crop.ts'
 import type { BatchSpace, ImageReader, WantedImage } from './image-reader.ts'
 import { checkSize } from './image-size.ts'
 import { type OpenRasters, openRasters } from './open-rasters.ts'
-import { mirrorRows, resampleBy, resampleRaster, tapsOf } from './raster-resample.ts'
+import { mirrorRows, resampleBy, resampleRaster, reverseRows, tapsOf } from './raster-resample.ts'
 import { reasonOf, refuse } from './refusal.ts'
+
+/** Values of a box that are in memory at once, unless the sample itself has more. */
+const MOST_AT_ONCE = 2 ** 24
 
 /** Reads the samples of a folder of rasters; `space.out` holds float32 [rows, T, C, H, W]. */
 export function rasterReader(
   source: Pick<RasterFolder, 'dir' | 'files' | 'rasters'>,
   threads: number,
+  atOnce = MOST_AT_ONCE,
 ): ImageReader {
   const files = openRasters(source.dir)
-  const { samples, bands, nodata, frames } = source.rasters
+  const { samples, bands, nodata, applyScale, frames } = source.rasters
   return {
     together: 1,
     atOnce: threads,
@@ -31,7 +35,14 @@ export function rasterReader(
       const reasons: (string | null)[] = []
       for (const image of images) {
         const sample = samples[image.index]!
-        const reading = { files, bands, nodata, frames: space.frames ?? frames, space }
+        const reading = {
+          files,
+          bands,
+          values: { nodata, applyScale },
+          atOnce,
+          frames: space.frames ?? frames,
+          space,
+        }
         reasons.push(await tryRead(sample, image, reading))
       }
       return reasons
@@ -43,7 +54,8 @@ export function rasterReader(
 interface Reading {
   readonly files: OpenRasters
   readonly bands: readonly string[]
-  readonly nodata: number | null
+  readonly values: ReadOptions
+  readonly atOnce: number
   /** T */
   readonly frames: number
   readonly space: BatchSpace
@@ -166,36 +178,103 @@ async function readFrame(
   }
   const pixels = target.width * target.height
   for (const group of groups.values()) {
-    const places = group.map(({ place }) => place)
+    const { item, frame: number } = frame
+    const places = group.map(({ place }) => ({
+      ...place,
+      ...(item !== undefined && { item }),
+      ...(number !== undefined && { frame: number }),
+    }))
     const bands = await withFile(reading, group, (file) =>
-      readBox(file, places, { sample, box, nodata: reading.nodata }),
+      readBox(file, places, { sample, box, target, ...reading }),
     )
-    for (const [i, { channel }] of group.entries())
-      planes.set(resampleRaster(bands[i]!, box, target), channel * pixels)
+    for (const [i, { channel }] of group.entries()) planes.set(bands[i]!, channel * pixels)
   }
 }
 
-/** The box of some bands of one size, at the finest resolution of the scene: coarser bands are interpolated. */
+interface BoxRequest
+  extends Pick<FrameRequest, 'sample' | 'box' | 'target'>,
+    Pick<Reading, 'values' | 'atOnce'> {}
+
+/** The box of some bands of one size, in the sample's size: rows that become some rows of the sample, and so on. */
 async function readBox(
   file: RasterFile,
   places: readonly BandPlace[],
-  { sample, box, nodata }: { sample: RasterSample; box: Box; nodata: number | null },
+  { sample, box, target, values, atOnce }: BoxRequest,
 ): Promise<Float32Array[]> {
+  const all = box.width * box.height * places.length
+  if (all <= atOnce || (box.width === target.width && box.height === target.height)) {
+    const read = await readPart(file, places, { sample, box, values })
+    return read.map((band) => resampleRaster(band, box, target))
+  }
+  const across = tapsOf({ inputs: box.width, outputs: target.width })
+  const out = places.map(() => new Float32Array(target.width * target.height))
+  const rows = Math.max(1, Math.floor((atOnce * target.height) / all))
+  for (let first = 0; first < target.height; first += rows) {
+    const count = Math.min(rows, target.height - first)
+    const down = tapsOf({ inputs: box.height, outputs: target.height, first, count })
+    const part = { left: box.left, top: box.top + down.from, width: box.width, height: down.to - down.from }
+    const isSame = isAbsent(file, places, { sample, box: part })
+    const read = await readPart(file, places, {
+      ...{ sample, values, box: isSame ? { ...part, width: 1, height: 1 } : part },
+    })
+    for (const [i, band] of read.entries())
+      if (isSame) out[i]!.fill(band[0]!, first * target.width, (first + count) * target.width)
+      else out[i]!.set(resampleBy(band, across, down), first * target.width)
+  }
+  return out
+}
+
+type PartRequest = Pick<BoxRequest, 'sample' | 'values'> & { readonly box: Region }
+
+function scaleOf(file: RasterFile, places: readonly BandPlace[], sample: RasterSample): Size {
   const size = file.sizeOf(places[0]!)
-  if (size.width === sample.width && size.height === sample.height) return file.read(places, box, nodata)
   if (sample.width % size.width !== 0 || sample.height % size.height !== 0)
     refuse(`it has changed since the folder was opened: it is ${size.width} x ${size.height} pixels now`)
-  // Pixels beside the box are read too, so that a box is a part of what the whole scene would become.
+  return size
+}
+
+/** Whether a part of the scene is one value, because the file leaves it out. */
+function isAbsent(
+  file: RasterFile,
+  places: readonly BandPlace[],
+  { sample, box }: Omit<PartRequest, 'values'>,
+): boolean {
+  if (!file.isAbsent) return false
+  const size = scaleOf(file, places, sample)
+  return file.isAbsent(places, inFile(regionOf(size, { sample, box }).region, size, places))
+}
+
+/** A part of the scene in pixels of the band, with those beside it that are interpolated with. */
+function regionOf(size: Size, { sample, box }: Omit<PartRequest, 'values'>) {
   const across = tapsOf({ inputs: size.width, outputs: sample.width, first: box.left, count: box.width })
   const down = tapsOf({ inputs: size.height, outputs: sample.height, first: box.top, count: box.height })
   const region = {
-    left: across.from,
-    top: down.from,
-    width: across.to - across.from,
-    height: down.to - down.from,
+    ...{ left: across.from, top: down.from },
+    ...{ width: across.to - across.from, height: down.to - down.from },
   }
-  const coarse = await file.read(places, region, nodata)
-  return coarse.map((values) => resampleBy(values, across, down))
+  return { across, down, region }
+}
+
+/** A region as the file counts its rows. */
+const inFile = (region: Region, { height }: Size, [place]: readonly BandPlace[]): Region =>
+  place!.isUpsideDown ? { ...region, top: height - region.top - region.height } : region
+
+/** A part of the scene, at its finest resolution: coarser bands are interpolated. */
+async function readPart(
+  file: RasterFile,
+  places: readonly BandPlace[],
+  { sample, box, values }: PartRequest,
+): Promise<Float32Array[]> {
+  const size = scaleOf(file, places, sample)
+  const read = async (region: Region) => {
+    const bands = await file.read(places, inFile(region, size, places), values)
+    if (places[0]!.isUpsideDown) for (const band of bands) reverseRows(band, region.width)
+    return bands
+  }
+  if (size.width === sample.width && size.height === sample.height) return read(box)
+  // Pixels beside the part are read too, so that it is what the whole scene would become.
+  const { across, down, region } = regionOf(size, { sample, box })
+  return (await read(region)).map((band) => resampleBy(band, across, down))
 }
 
 /** Errors of the file are told with its name and the bands that were wanted of it. */

@@ -105,3 +105,13 @@ export function resampleRaster(values: Float32Array, size: Size, target: Size): 
 export function mirrorRows(values: Float32Array, width: number): void {
   for (let row = 0; row < values.length; row += width) values.subarray(row, row + width).reverse()
 }
+
+/** Puts the last row of `width` values first, in place. */
+export function reverseRows(values: Float32Array, width: number): void {
+  const kept = new Float32Array(width)
+  for (let top = 0, bottom = values.length - width; top < bottom; top += width, bottom -= width) {
+    kept.set(values.subarray(top, top + width))
+    values.copyWithin(top, bottom, bottom + width)
+    values.set(kept, bottom)
+  }
+}

@@ -21,6 +21,8 @@ export interface BandStatistics {
   readonly high: number[] | null
   /** How many were read. */
   readonly samples: number
+  /** What no real data are like, a sentence or two each. */
+  readonly notes: readonly string[]
 }
 
 /** Larger scenes give the middle of this side. */
@@ -77,7 +79,20 @@ export async function measureRasterStatistics(
     ...{ mean, std: deviation.map((each) => each || 1) },
     ...clipOf(clip, { mean, deviation, kept }),
     samples: count - skipped.length,
+    notes: oddities(bands, mean, deviation),
   }
+}
+
+/** No band is measured in a unit that makes its numbers so large. */
+const IMPOSSIBLE = 1e15
+
+function oddities(bands: readonly string[], mean: readonly number[], deviation: readonly number[]): string[] {
+  const odd = bands.findIndex((_, c) => !(Math.max(Math.abs(mean[c]!), deviation[c]!) < IMPOSSIBLE))
+  return odd < 0
+    ? []
+    : [
+        `${bands[odd]} has the mean ${mean[odd]!.toPrecision(3)} and the standard deviation ${deviation[odd]!.toPrecision(3)}, which no measurement has: a number that stands for no data probably counts as data. Say which with data.nodata.`,
+      ]
 }
 
 const middleOf = ({ width, height }: Size): Size => ({

@@ -6,6 +6,7 @@ import { type MaeOptions, mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { LoaderOptions } from '../prepare/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
+import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -51,8 +52,8 @@ export function rasterOptions(
   bands: readonly string[] | null = data.bands,
 ): RasterOptions | null {
   if (!bands) return null
-  const { bandNames, pattern, window, nodata } = data
-  return { bands, bandNames, pattern, window, nodata, frames: model.frames }
+  const { bandNames, pattern, window, nodata, applyScale } = data
+  return { bands, bandNames, pattern, window, nodata, applyScale, frames: model.frames }
 }
 
 /** The folder's images or rasters, as the configuration reads them. */
@@ -63,11 +64,17 @@ export const openData = (config: Config, dir: string): Promise<ImageSource> =>
 export const usualStatistics = (config: Config): ChannelStatistics =>
   config.model.channels === 1 ? greyStatistics : imagenetStatistics
 
-/** ImageNet's statistics, or the data set's own, measured now. */
-export async function channelStatistics(config: Config, source: ImageSource): Promise<ChannelStatistics> {
+/** ImageNet's statistics, or the data set's own, measured now. `onNote` is told of what no real data are like. */
+export async function channelStatistics(
+  config: Config,
+  source: ImageSource,
+  onNote: NoteListener = tellNote,
+): Promise<ChannelStatistics> {
   if ('rasters' in source) {
     const { measureRasterStatistics } = await import('../prepare/raster-statistics.ts')
-    const { mean, std, low, high } = await measureRasterStatistics(source, { clip: config.data.clip })
+    const { clip } = config.data
+    const { mean, std, low, high, notes } = await measureRasterStatistics(source, { clip })
+    for (const note of notes) onNote(note)
     return { mean, std, ...(low && high && { low, high }) }
   }
   if (config.data.statistics === 'imagenet') return usualStatistics(config)

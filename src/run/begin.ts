@@ -20,6 +20,8 @@ export interface BeginOptions {
 
 export interface Beginning {
   readonly source: ImageSource
+  /** What was seen of the data that its user should know; complete when the facts are there. */
+  readonly notes: readonly string[]
   /** Differences from the configuration that a resumed run had. */
   readonly changes: readonly string[]
   /** What `run.json` holds, measured now or read. */
@@ -35,8 +37,9 @@ export async function begin({ config, preset, data, out, init }: BeginOptions): 
     )
   const source = await openData(config, data)
   expectUnused(out)
+  const notes = [...(source.notes ?? [])]
   const facts = async (machine: MachinePlan): Promise<RunFacts> => {
-    const { mean, std, low, high } = await channelStatistics(config, source)
+    const { mean, std, low, high } = await channelStatistics(config, source, (note) => notes.push(note))
     return {
       format: 'sherd-run/1',
       preset,
@@ -52,7 +55,7 @@ export async function begin({ config, preset, data, out, init }: BeginOptions): 
       engine: { libtorch: engineBuild().version, ...machine },
     }
   }
-  return { source, changes: [], facts }
+  return { source, notes, changes: [], facts }
 }
 
 /** A run that was there before. Throws `RUN` with every difference that would make it another one. */
@@ -72,5 +75,5 @@ export async function goOn({ config, data, out }: Omit<BeginOptions, 'preset'>):
       `${source.dir} holds ${source.files.length} images that are not the ${facts.data.files} this run was started with. Restore them, or start a new run.`,
     )
   }
-  return { source, changes: free, facts: async () => facts }
+  return { source, notes: source.notes ?? [], changes: free, facts: async () => facts }
 }

@@ -56,6 +56,7 @@ const factsSchema = z.object({
           frames: count,
           window: z.number().nullable(),
           nodata: z.number().nullable(),
+          applyScale: z.boolean().default(false),
         })
         .nullable(),
       /** Height and width that the model sees. */

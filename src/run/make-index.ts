@@ -110,6 +110,7 @@ const asStored = (rasters: NonNullable<ReturnType<typeof rasterOptions>>) => ({
   ...rasters,
   bands: [...rasters.bands],
   bandNames: rasters.bandNames && [...rasters.bandNames],
+  applyScale: rasters.applyScale ?? false,
 })
 
 /**

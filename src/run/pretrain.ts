@@ -63,7 +63,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   const paths = runPaths(out)
   const resume = options.resume && !(isBlank(out) && options.data)
   // Folders first: a mistyped one is told at once, and not after LibTorch has been loaded or the addon compiled.
-  const { source, changes, facts: factsOn } = resume ? await goOn(options) : await begin(options)
+  const { source, notes, changes, facts: factsOn } = resume ? await goOn(options) : await begin(options)
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
   let lock = resume ? lockRun(out) : null
@@ -112,6 +112,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       machine,
       changes,
     }
+    for (const note of notes) yield upkeep.warning(note)
     if (init !== undefined && training.step === 0) {
       const { inheritance } = scope(() => inherit(init, objective.rows, config))
       upkeep.note('inherited', { ...inheritance })

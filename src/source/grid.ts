@@ -85,3 +85,40 @@ export function isSameArea(one: Grid, other: Grid, finest: Size): boolean {
   const tolerance = Math.max(across, down) / 2
   return one.corners.every((value, i) => Math.abs(value - other.corners[i]!) <= tolerance)
 }
+
+/** The area that an image covers, in the units of its system. */
+export interface Extent {
+  readonly left: number
+  readonly right: number
+  readonly bottom: number
+  readonly top: number
+}
+
+export function extentOf({ corners: [x0, y0, x1, y1, x2, y2] }: Grid): Extent {
+  const xs = [x0!, x1!, x2!, x1! + x2! - x0!]
+  const ys = [y0!, y1!, y2!, y1! + y2! - y0!]
+  return {
+    ...{ left: Math.min(...xs), right: Math.max(...xs) },
+    ...{ bottom: Math.min(...ys), top: Math.max(...ys) },
+  }
+}
+
+/** The share of the smaller area that both cover. */
+export function sharedArea(one: Grid, other: Grid): number {
+  const [a, b] = [extentOf(one), extentOf(other)]
+  const area = ({ left, right, bottom, top }: Extent) => Math.max(0, right - left) * Math.max(0, top - bottom)
+  const both = {
+    ...{ left: Math.max(a.left, b.left), right: Math.min(a.right, b.right) },
+    ...{ bottom: Math.max(a.bottom, b.bottom), top: Math.min(a.top, b.top) },
+  }
+  return area(both) / Math.min(area(a), area(b))
+}
+
+/** Whether the first row lies in the south. */
+export const isSouthFirst = ({ corners }: Grid): boolean => corners[5]! > corners[1]!
+
+/** The grid of the same rows in the reverse order. */
+export function upsideDown(grid: Grid): Grid {
+  const [x0, y0, x1, y1, x2, y2] = grid.corners as [number, number, number, number, number, number]
+  return { ...grid, corners: [x2, y2, x1 + x2 - x0, y1 + y2 - y0, x0, y0] }
+}

@@ -27,6 +27,8 @@ export interface ImageFolder extends Classes {
   readonly dir: string
   /** Paths below `dir`, with `/`, sorted by UTF-16 code units. A sample's index is its place in this list. */
   readonly files: readonly string[]
+  /** What was seen that whoever uses the data should know, a sentence or two each. */
+  readonly notes?: readonly string[]
 }
 
 /**

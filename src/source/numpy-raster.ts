@@ -1,19 +1,21 @@
 /** NumPy arrays as rasters: `.npy`, and `.npz` with one array of all bands or one member for each. */
 import { messageOf } from '../errors.ts'
 import { type ByteFile, openBytes, unusable } from './byte-file.ts'
+import { noDataOf } from './no-data.ts'
 import { type NpyHead, npyHead, npyHeadBytes } from './npy.ts'
-import { arrayBytes, numbersFrom, rasterType, textsFrom, timesFrom } from './numpy-values.ts'
+import { arrayBytes, numbersFrom, rasterType, rasterTypeOf, textsFrom, timesFrom } from './numpy-values.ts'
 import type {
   BandPlace,
   Layer,
   RasterAccess,
   RasterContent,
   RasterFile,
+  ReadOptions,
   Region,
   Size,
 } from './raster-file.ts'
 import { copyValues, type Values } from './sample-type.ts'
-import { readMember, readMemberStart, readStored, type ZipMember, zipMembers } from './zip.ts'
+import { readMember, readMemberStart, readPart, type ZipMember, zipMembers } from './zip.ts'
 
 /** Names of the array where one holds all bands. */
 const ARRAYS = ['images', 'x', 'arr_0', 'data']
@@ -21,6 +23,9 @@ const BANDS = 'bands'
 const DATES = ['dates', 'times']
 /** Of members that say something about the others. */
 const MAX_TEXT_BYTES = 16e6
+/** Packed members up to this size are unpacked whole and kept; of larger ones, what is asked for is, each time. */
+const MOST_KEPT = 64e6
+const MOST_MEMBERS = 4096
 
 interface Axes extends Size {
   readonly bands: number
@@ -42,6 +47,13 @@ function axesOf({ shape, dtype }: NpyHead, frames: number): Axes {
   return { width, height, bands: b, items: frames === 1 ? a : null, frames: frames === 1 ? null : a }
 }
 
+/** Said where a number of bands is not the expected one: whether the last axis looks like that of the bands. */
+function adviceOn({ shape }: NpyHead): string | null {
+  const [h, w, c] = shape.slice(-3)
+  if (shape.length < 3 || shape.length > 5 || !(c! < h! && c! < w!)) return null
+  return `its array is (${shape.join(', ')}): if the last axis holds the bands, put it before height and width with np.moveaxis(array, -1, -3)`
+}
+
 /** Which [H, W] plane of its array a place is, by the axes before them. */
 function planeOf({ shape }: NpyHead, { band, item, frame }: BandPlace): number {
   const ranks: Readonly<Record<number, readonly number[]>> = {
@@ -61,11 +73,6 @@ const sizeOf = (head: NpyHead, place: BandPlace): Size => {
   return { width: head.shape.at(-1)!, height: head.shape.at(-2)! }
 }
 
-function checkRaster(head: NpyHead): void {
-  if (!rasterType(head))
-    throw unusable(`its values are ${head.dtype}: u1, i1, u2, i2, u4, i4, f2, f4 and f8 are read`)
-}
-
 const unnamed = ({ width, height, bands, frames }: Axes): Layer[] =>
   Array.from({ length: bands }, (_, band) => ({
     name: null,
@@ -83,23 +90,25 @@ async function readPlane(
     bytesAt,
   }: {
     place: BandPlace
-    nodata: number | null
+    nodata: ReadOptions['nodata']
     bytesAt: (offset: number, length: number) => Promise<Buffer>
   },
 ): Promise<Float32Array> {
   const line = head.shape.at(-1)!
   const rows = head.shape.at(-2)!
-  const size = rasterType(head)!.bytes
+  const size = rasterTypeOf(head).bytes
   const first = (planeOf(head, place) * rows + top) * line
   const values = numbersFrom(await bytesAt(first * size, height * line * size), head)
-  return copyRows(values, { line, first: left }, { width, height, nodata })
+  return copyRows(values, head, { line, first: left }, { width, height, nodata })
 }
 
 function copyRows(
   values: Values,
+  head: NpyHead,
   { line, first }: { line: number; first: number },
-  { width, height, nodata }: Size & { nodata: number | null },
+  { width, height, nodata: number }: Size & { nodata: ReadOptions['nodata'] },
 ): Float32Array {
+  const nodata = number === null ? null : noDataOf(number, rasterTypeOf(head))
   const out = new Float32Array(width * height)
   for (let y = 0; y < height; y++)
     copyValues(out, values, { from: first + y * line, stride: 1, to: y * width, count: width, nodata })
@@ -110,7 +119,7 @@ export async function openNpyRaster({ path }: RasterAccess): Promise<RasterFile>
   const file = await openBytes(path)
   try {
     const head = npyHead(await file.read(0, Math.min(file.size, npyHeadBytes)))
-    checkRaster(head)
+    rasterTypeOf(head)
     if (head.start + arrayBytes(head) !== file.size)
       throw unusable(
         `${head.dtype} of shape (${head.shape.join(', ')}) do not make its ${file.size} bytes: it is cut short or damaged`,
@@ -118,10 +127,13 @@ export async function openNpyRaster({ path }: RasterAccess): Promise<RasterFile>
     return {
       describe: async (frames) => {
         const axes = axesOf(head, frames)
-        return { layers: unnamed(axes), items: axes.items, timeOf: () => null, grid: null }
+        return {
+          ...{ layers: unnamed(axes), items: axes.items, timeOf: () => null, grid: null },
+          advice: adviceOn(head),
+        }
       },
       sizeOf: (place) => sizeOf(head, place),
-      read: (places, region, nodata) =>
+      read: (places, region, { nodata }) =>
         Promise.all(
           places.map((place) => {
             const bytesAt = (offset: number, length: number) => file.read(head.start + offset, length)
@@ -146,7 +158,10 @@ export async function openNpzRaster({ path, blocks }: RasterAccess): Promise<Ras
   try {
     const members = new Map<string, Member>()
     const problems: string[] = []
-    for (const zip of await zipMembers(file)) {
+    const all = await zipMembers(file)
+    if (all.length > MOST_MEMBERS)
+      throw unusable(`it has ${all.length} members, and at most ${MOST_MEMBERS} are read`)
+    for (const zip of all) {
       if (!zip.name.endsWith('.npy')) continue
       const name = zip.name.slice(0, -4)
       if (members.has(name)) throw unusable(`it has two members ${zip.name}`)
@@ -158,19 +173,19 @@ export async function openNpzRaster({ path, blocks }: RasterAccess): Promise<Ras
     const memberOf = ({ member }: BandPlace): Member => {
       const found = members.get(member ?? '')
       if (!found) throw unusable(`it has no member ${member}`)
-      checkRaster(found.head)
+      rasterTypeOf(found.head)
       return found
     }
     return {
       sizeOf: (place) => sizeOf(memberOf(place).head, place),
       describe: (frames) => describeNpz(file, members, { frames, problem: problems[0] }),
-      read: (places, region, nodata) =>
+      read: (places, region, { nodata }) =>
         Promise.all(
           places.map(async (place) => {
             const { head, zip } = memberOf(place)
-            if (!zip.isDeflated) {
+            if (!zip.isDeflated || zip.bytes > MOST_KEPT) {
               const bytesAt = (offset: number, length: number) =>
-                readStored(file, zip, head.start + offset, length)
+                readPart(file, zip, head.start + offset, length)
               return readPlane(head, region, { place, nodata, bytesAt })
             }
             const values = await blocks.get(`${path}\n${zip.name}`, async () => {
@@ -179,7 +194,7 @@ export async function openNpzRaster({ path, blocks }: RasterAccess): Promise<Ras
             })
             const [rows, line] = head.shape.slice(-2) as [number, number]
             const first = (planeOf(head, place) * rows + region.top) * line + region.left
-            return copyRows(values!, { line, first }, { ...region, nodata })
+            return copyRows(values!, head, { line, first }, { ...region, nodata })
           }),
         ),
       close: file.close,
@@ -229,11 +244,14 @@ async function describeNpz(
     return { layers, items: null, timeOf: (_, frame) => times?.[frame] ?? null, grid: null }
   }
   const { head } = members.get(array)!
-  checkRaster(head)
+  rasterTypeOf(head)
   const axes = axesOf(head, frames)
   const names = members.has(BANDS) ? await namesOf(file, members.get(BANDS)!) : null
+  const advice = adviceOn(head)
   if (names && names.length !== axes.bands)
-    throw unusable(`its ${names.length} names of bands are not those of ${axes.bands} bands`)
+    throw unusable(
+      `its ${names.length} names of bands are not those of ${axes.bands} bands${advice === null ? '' : `; ${advice}`}`,
+    )
   const [items, dated] = [axes.items ?? 1, axes.frames ?? 1]
   if (times && times.length !== dated && times.length !== items * dated)
     throw unusable(`its ${times.length} dates are not those of ${items * dated} frames`)
@@ -245,7 +263,7 @@ async function describeNpz(
     }),
     items: axes.items,
     timeOf: (item, frame) => times?.[isForEach ? item * dated + frame : frame] ?? null,
-    grid: null,
+    ...{ grid: null, advice },
   }
 }
 

@@ -23,6 +23,24 @@ export function rasterType({ dtype }: NpyHead): SampleType | null {
   return type && isReadable(type) ? type : null
 }
 
+/** What values of other types are converted to. */
+const CONVERSIONS: Readonly<Record<string, string>> = {
+  i8: "int32, or astype('float64') where numbers are larger than 2 billion",
+  u8: "uint32, or astype('float64') where numbers are larger than 4 billion",
+  b1: 'uint8',
+  f16: 'float64',
+}
+
+/** How an array's numbers are stored. Throws when they are none that a raster can hold, with what to do. */
+export function rasterTypeOf(head: NpyHead): SampleType {
+  const type = rasterType(head)
+  if (type) return type
+  const [to, rest] = (CONVERSIONS[head.dtype.slice(1)] ?? 'float32').split(/(?=, )/)
+  throw unusable(
+    `its values are ${head.dtype}: u1, i1, u2, i2, u4, i4, f2, f4 and f8 are read; save it with array.astype('${to}')${rest ?? ''}`,
+  )
+}
+
 /** Bytes of one value. */
 export function itemBytes({ dtype }: NpyHead): number {
   const found = /^[<>|=](?:U(\d{1,6})|[uifSMm](\d{1,6})(?:\[.*\])?)$/.exec(dtype)
@@ -38,8 +56,7 @@ export function arrayBytes(head: NpyHead): number {
 
 /** Bytes of values, in memory of their own, as numbers. The bytes are changed. */
 export function numbersFrom(bytes: Buffer, head: NpyHead): Values {
-  const type = rasterType(head)
-  if (!type) throw unusable(`its values are ${head.dtype}: u1, i1, u2, i2, u4, i4, f2, f4 and f8 are read`)
+  const type = rasterTypeOf(head)
   if (head.dtype.startsWith('>')) swapBytes(bytes, type.bytes)
   return valuesOf(bytes, type)
 }

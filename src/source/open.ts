@@ -1,6 +1,7 @@
 /** The source that a folder is: rasters where bands are asked for, packed images where it has a manifest, else a folder of image files. */
 import { createHash } from 'node:crypto'
 import { type ImageFolder, openImageFolder } from './image-folder.ts'
+import { withNotesTold } from './notes.ts'
 import { isPack, openPack, type PackedImages } from './packed-images.ts'
 import { openRasterFolder, type RasterFolder, type RasterOptions } from './raster-folder.ts'
 
@@ -8,8 +9,8 @@ export type ImageSource = ImageFolder | PackedImages | RasterFolder
 
 /** `rasters`: what is asked of rasters; null for images. */
 export async function openSource(dir: string, rasters: RasterOptions | null = null): Promise<ImageSource> {
-  if (rasters) return openRasterFolder(dir, rasters)
-  return isPack(dir) ? openPack(dir) : openImageFolder(dir)
+  if (rasters) return withNotesTold(await openRasterFolder(dir, rasters))
+  return withNotesTold(isPack(dir) ? await openPack(dir) : await openImageFolder(dir))
 }
 
 /**

@@ -10,6 +10,9 @@ export interface ArraySample extends Size {
   readonly frames: readonly RasterFrame[]
 }
 
+/** More than any array has: what it unpacks to may be a thousand times its size. */
+const MOST_SAMPLES = 1_000_000
+
 /** Whether a file holds more than one scene. */
 export const isArray = ({ content, layers }: ProbedFile): boolean =>
   content !== null && (content.items !== null || layers.some(({ frames }) => frames !== null))
@@ -36,26 +39,31 @@ export function samplesOfArray(
         `The bands of ${name} do not lie on each other: ${one.layer.name} has ${width} x ${height} pixels, no whole multiple of the ${layer.width} x ${layer.height} of ${layer.name}.`,
       )
   }
+  const count = (content.items ?? 1) * (dates ?? 1)
+  if (count > MOST_SAMPLES)
+    throw new SherdError(
+      'SOURCE',
+      `${name} holds ${count} images of ${width} x ${height} pixels, and at most ${MOST_SAMPLES} of one file are read. Save them in several files.`,
+    )
   const samples: ArraySample[] = []
   for (let item = 0; item < (content.items ?? 1); item++) {
-    const all = Array.from({ length: dates ?? 1 }, (_, frame): RasterFrame & { frame: number } => ({
-      frame,
-      time: content.timeOf(item, frame) ?? file.path.time,
-      bands: places.map((place) => ({
-        ...place,
+    const all = Array.from(
+      { length: dates ?? 1 },
+      (_, frame): RasterFrame => ({
+        time: content.timeOf(item, frame) ?? file.path.time,
+        bands: places,
         ...(content.items === null ? {} : { item }),
         ...(dates === null ? {} : { frame }),
-      })),
-    }))
+      }),
+    )
     const ascending = inTime(all, name)
     const itemName = content.items === null ? name : `${name}#${item}`
-    const withoutNumber = ({ time, bands: there }: RasterFrame): RasterFrame => ({ time, bands: there })
-    if (frames > 1) samples.push({ name: itemName, frames: ascending.map(withoutNumber), width, height })
+    if (frames > 1) samples.push({ name: itemName, frames: ascending, width, height })
     else
-      for (const { frame, ...rest } of all)
+      for (const frame of all)
         samples.push({
-          name: dates === null ? itemName : `${itemName}#${frame}`,
-          frames: [withoutNumber(rest)],
+          name: dates === null ? itemName : `${itemName}#${frame.frame}`,
+          frames: [frame],
           ...{ width, height },
         })
   }
@@ -63,7 +71,7 @@ export function samplesOfArray(
 }
 
 /** Frames without dates stay in the order of their axis. */
-function inTime<T extends RasterFrame & { frame: number }>(frames: readonly T[], name: string): T[] {
+function inTime(frames: readonly RasterFrame[], name: string): RasterFrame[] {
   const dated = frames.filter(({ time }) => time !== null)
   if (dated.length < frames.length || new Set(dated.map(({ time }) => time)).size === 1) return [...frames]
   const sorted = dated.toSorted((a, b) => a.time! - b.time!)

@@ -30,6 +30,8 @@ export interface BandPlace {
   readonly item?: number
   /** From 0, of an array of many frames. */
   readonly frame?: number
+  /** Whether its rows are brought into the reverse order, so that they run as those of the other files. */
+  readonly isUpsideDown?: boolean
 }
 
 export interface Layer extends Size {
@@ -41,6 +43,11 @@ export interface Layer extends Size {
   readonly member?: string
   /** The length of its axis of frames; null where there is none. */
   readonly frames: number | null
+  /** Says where the others have data, and is no band that was measured. */
+  readonly isAlpha?: boolean
+  /** The file's own: its values times `scale`, plus `offset`, are in the unit that is meant. */
+  readonly scale?: number
+  readonly offset?: number
 }
 
 export interface RasterContent {
@@ -50,6 +57,15 @@ export interface RasterContent {
   /** Milliseconds since 1970; null when the file does not say. */
   readonly timeOf: (item: number, frame: number) => number | null
   readonly grid: Grid | null
+  /** What to do where the number of its bands is not the expected one; null where nothing is known. */
+  readonly advice?: string | null
+}
+
+export interface ReadOptions {
+  /** What stands for no data, in place of what the file says; null: as it says. */
+  readonly nodata: number | null
+  /** Whether the file's own scale and offset are applied. */
+  readonly applyScale?: boolean
 }
 
 export interface RasterFile {
@@ -57,8 +73,10 @@ export interface RasterFile {
   describe(frames: number): Promise<RasterContent>
   /** The size of a band. Throws when the file does not have it. */
   sizeOf(place: BandPlace): Size
-  /** Reads a region of some bands, which must be of one size. `nodata`: what stands for no data if the file does not say. */
-  read(places: readonly BandPlace[], region: Region, nodata: number | null): Promise<Float32Array[]>
+  /** Whether a region of some bands is left out of the file: it then costs nothing to know that all its values are one. */
+  isAbsent?(places: readonly BandPlace[], region: Region): boolean
+  /** Reads a region of some bands, which must be of one size, with NaN for no data. */
+  read(places: readonly BandPlace[], region: Region, options: ReadOptions): Promise<Float32Array[]>
   close(): Promise<void>
 }
 

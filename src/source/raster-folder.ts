@@ -12,6 +12,7 @@ import { isArray, samplesOfArray } from './raster-arrays.ts'
 import { type BandPlace, type RasterContent, rasterExtensions } from './raster-file.ts'
 import { type PathFacts, pathReader } from './raster-path.ts'
 import { type Probed, type ProbedFile, probeRasters } from './raster-probe.ts'
+import { scaleNotes } from './raster-scales.ts'
 import { type Scene, scenesOf } from './raster-scenes.ts'
 import { seriesOf } from './raster-series.ts'
 import { type RasterWindow, windowsOf } from './raster-windows.ts'
@@ -29,15 +30,20 @@ export interface RasterOptions {
   readonly frames: number
   /** Side in pixels of the windows that scenes are cut into; null: a whole scene is one sample. */
   readonly window: number | null
-  /** What stands for no data in files that do not say; null: nothing. */
+  /** What stands for no data, in place of what the files say; null: what they say. */
   readonly nodata: number | null
+  /** Whether values are brought to the unit that the files' own scale and offset give them; not by default. */
+  readonly applyScale?: boolean
 }
 
 export interface RasterFrame {
   /** Milliseconds since 1970, UTC; null when it is not known. */
   readonly time: number | null
-  /** One for each of the bands that are used. */
+  /** One for each of the bands that are used; shared by the samples of an array. */
   readonly bands: readonly BandPlace[]
+  /** Which of an array's samples and frames, where it has such axes. */
+  readonly item?: number
+  readonly frame?: number
 }
 
 export interface RasterSample {
@@ -55,6 +61,7 @@ export interface Rasters {
   readonly bands: readonly string[]
   readonly frames: number
   readonly nodata: number | null
+  readonly applyScale: boolean
   readonly samples: readonly RasterSample[]
 }
 
@@ -77,11 +84,12 @@ interface NamedSample extends Omit<RasterSample, 'window'> {
  */
 export async function openRasterFolder(dir: string, options: RasterOptions): Promise<RasterFolder> {
   checkOptions(options)
-  const { bands, bandNames, frames, nodata } = options
+  const { bands, bandNames, frames, nodata, applyScale = false } = options
   const root = resolve(dir)
   const paths = await pathsOf(root, options)
   const probed = await probeRasters(paths, { dir: root, bands, bandNames, frames })
-  const named = samplesOf(probed.files, options)
+  const notes = scaleNotes(probed.files, { bands, applyScale })
+  const named = samplesOf(probed.files, options, notes)
   checkUsable(root, named, { ...probed, window: options.window })
   const files: string[] = []
   const samples: RasterSample[] = []
@@ -97,7 +105,8 @@ export async function openRasterFolder(dir: string, options: RasterOptions): Pro
     files,
     places,
     ...classesOf(files),
-    rasters: { bands: [...bands], frames, nodata, samples },
+    notes,
+    rasters: { bands: [...bands], frames, nodata, applyScale, samples },
   }
 }
 
@@ -122,13 +131,17 @@ async function pathsOf(root: string, { pattern, bands, bandNames }: RasterOption
 }
 
 /** All samples before they are cut into windows, sorted by name. */
-function samplesOf(files: readonly ProbedFile[], { bands, frames }: RasterOptions): NamedSample[] {
+function samplesOf(
+  files: readonly ProbedFile[],
+  { bands, frames }: RasterOptions,
+  notes: string[],
+): NamedSample[] {
   const arrays = files.filter((file): file is ProbedFile & { content: RasterContent } => isArray(file))
   const scenes = scenesOf(
     files.filter((file) => !isArray(file)),
     bands,
   )
-  const series = frames === 1 ? scenes.map((scene) => [scene]) : seriesOf(scenes)
+  const series = frames === 1 ? scenes.map((scene) => [scene]) : seriesOf(scenes, notes)
   const made: NamedSample[] = series.map((dates) => {
     const whole = dates.find(({ isBroken }) => !isBroken) ?? dates[0]!
     return {

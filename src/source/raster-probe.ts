@@ -73,7 +73,8 @@ async function probe(path: PathFacts, probing: Probing): Promise<ProbedFile | nu
     problems.set(path.file, messageOf(error))
     return { path, isSingle: path.band !== null, layers: [], content: null }
   }
-  const isSingle = content.layers.length === 1
+  const bands = content.layers.filter(({ isAlpha }) => !isAlpha)
+  const isSingle = bands.length === 1
   const isPicture =
     !isSingle &&
     path.band !== null &&
@@ -81,19 +82,23 @@ async function probe(path: PathFacts, probing: Probing): Promise<ProbedFile | nu
     !content.layers.some(({ isNamed }) => isNamed)
   if (isPicture) return null
   const names = isSingle
-    ? [nameOfOne(content.layers[0]!, path, { wanted, bandNames })]
-    : namesOfMany(content.layers, bandNames, path.file)
-  const layers = content.layers.flatMap((layer, i) => {
+    ? [nameOfOne(bands[0]!, path, { wanted, bandNames })]
+    : namesOfMany(bands, bandNames, { file: path.file, ...content })
+  const layers = bands.flatMap((layer, i) => {
     const name = names[i]
     return name == null ? [] : [{ ...layer, name }]
   })
   if (layers.length === 0)
     throw new SherdError(
       'SOURCE',
-      `${path.file} has ${count(content.layers.length)} and does not say which: give their names in order (data.bandNames), or a pattern with the group (?<band>…).`,
+      `${path.file} has ${count(bands.length)} and does not say which: give their names in order (data.bandNames), or a pattern with the group (?<band>…).${hint(content)}`,
     )
   return { path, isSingle, layers, content }
 }
+
+/** As a sentence of its own. */
+const hint = ({ advice }: Pick<RasterContent, 'advice'>): string =>
+  advice ? ` ${advice[0]!.toUpperCase()}${advice.slice(1)}.` : ''
 
 const count = (bands: number): string => (bands === 1 ? '1 band' : `${bands} bands`)
 
@@ -111,14 +116,16 @@ function nameOfOne(
 function namesOfMany(
   layers: readonly Layer[],
   bandNames: readonly string[] | null,
-  file: string,
+  { file, ...content }: { file: string; layers: readonly Layer[] } & Pick<RasterContent, 'advice'>,
 ): readonly (string | null)[] {
   if (layers.some(({ isNamed }) => isNamed)) return layers.map(({ name, isNamed }) => (isNamed ? name : null))
   if (bandNames === null) return layers.map(({ name }) => name)
-  if (bandNames.length !== layers.length)
-    throw new SherdError(
-      'SOURCE',
-      `${file} has ${count(layers.length)} without names, but data.bandNames has ${bandNames.length}: give one for each band, in order.`,
-    )
-  return bandNames
+  if (bandNames.length === layers.length) return bandNames
+  // Names of all bands of the file, the alpha band among them.
+  if (bandNames.length === content.layers.length)
+    return bandNames.filter((_, i) => !content.layers[i]!.isAlpha)
+  throw new SherdError(
+    'SOURCE',
+    `${file} has ${count(layers.length)} without names, but data.bandNames has ${bandNames.length}: give one for each band, in order.${hint(content)}`,
+  )
 }

@@ -1,7 +1,7 @@
 /** Files → scenes: the bands of one place at one date, checked against each other. */
 import { didYouMean, SherdError } from '../errors.ts'
 import { canonicalBand } from './band-names.ts'
-import { type Grid, isSameArea } from './grid.ts'
+import { type Grid, isSameArea, isSouthFirst, upsideDown } from './grid.ts'
 import type { BandPlace, Size } from './raster-file.ts'
 import type { NamedLayer, ProbedFile } from './raster-probe.ts'
 
@@ -52,20 +52,31 @@ function sceneOf(group: readonly ProbedFile[], bands: readonly string[]): Scene 
   const { series, name: shared } = keysOf(first)
   const name = group.length === 1 ? first.path.file : shared
   const { places, held, isBroken } = placesOf(group, { name, bands })
+  const turned = turnedFiles(group)
+  const gridOf = ({ path, content }: ProbedFile): Grid | null =>
+    content?.grid && turned.has(path.file) ? upsideDown(content.grid) : (content?.grid ?? null)
   const known = held.filter(({ layer }) => layer.width > 0)
   const finest = known.reduce<Held | null>(
     (best, each) => (best && best.layer.width >= each.layer.width ? best : each),
     null,
   )
-  for (const each of known) checkAlike(each, finest!, name)
+  for (const each of known) checkAlike({ each, finest: finest!, name, gridOf })
   return {
-    ...{ name, series, time: first.path.time, bands: places },
+    ...{ name, series, time: first.path.time },
+    bands: places.map((place) => (turned.has(place.file) ? { ...place, isUpsideDown: true } : place)),
     width: finest?.layer.width ?? 0,
     height: finest?.layer.height ?? 0,
-    grid: finest?.file.content?.grid ?? null,
+    grid: finest ? gridOf(finest.file) : null,
     isBroken,
     files: group.map(({ path }) => path.file),
   }
+}
+
+/** The files that begin in the south, where others begin in the north: their rows are read in the reverse order. */
+function turnedFiles(group: readonly ProbedFile[]): ReadonlySet<string> {
+  const south = group.filter(({ content }) => content?.grid && isSouthFirst(content.grid))
+  const isMixed = group.some(({ content }) => content?.grid && !isSouthFirst(content.grid))
+  return new Set(isMixed ? south.map(({ path }) => path.file) : [])
 }
 
 /** Where the bands that are asked for are. Throws `SOURCE` when one is missing or there twice. */
@@ -108,7 +119,17 @@ export function placesOf(
 const placeName = ({ layer, file }: Held): string =>
   `${file.path.file}${layer.member === undefined ? '' : ` (${layer.member})`}${file.isSingle ? '' : `, band ${layer.band + 1}`}`
 
-function checkAlike(each: Held, finest: Held, name: string): void {
+function checkAlike({
+  each,
+  finest,
+  name,
+  gridOf,
+}: {
+  readonly each: Held
+  readonly finest: Held
+  readonly name: string
+  readonly gridOf: (file: ProbedFile) => Grid | null
+}): void {
   const { width, height } = finest.layer
   const size = ({ layer }: Held) => `${layer.width} x ${layer.height}`
   const differ = (what: string) =>
@@ -118,7 +139,7 @@ function checkAlike(each: Held, finest: Held, name: string): void {
     )
   if (width % each.layer.width !== 0 || height % each.layer.height !== 0)
     throw differ(`has ${size(finest)} pixels, no whole multiple of the ${size(each)} of`)
-  const [one, other] = [finest.file.content?.grid, each.file.content?.grid]
+  const [one, other] = [gridOf(finest.file), gridOf(each.file)]
   if (!one || !other) return
   if (one.crs !== null && other.crs !== null && one.crs !== other.crs)
     throw differ(`is in ${one.crs}, and in ${other.crs} is`)

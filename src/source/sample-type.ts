@@ -1,5 +1,6 @@
 /** Types of numbers in raster files, and how their bytes become numbers. */
 import { unusable } from './byte-file.ts'
+import type { NoData } from './no-data.ts'
 
 export type SampleKind = 'unsigned' | 'signed' | 'float'
 
@@ -59,20 +60,13 @@ function half(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
-/** A value as this type can hold it, or null when it cannot: `-3.4028234663852886e+38` of a float32 file, `-1` of a uint16 one. */
-export function asType(value: number, { kind, bytes }: SampleType): number | null {
-  if (kind === 'float') return bytes === 8 ? value : Math.fround(value)
-  const least = kind === 'signed' ? -(2 ** (8 * bytes - 1)) : 0
-  return Number.isInteger(value) && value >= least && value < least + 2 ** (8 * bytes) ? value : null
-}
-
 export interface Stretch {
   /** In the values that are copied from: the first, and the step to the next. */
   readonly from: number
   readonly stride: number
   readonly to: number
   readonly count: number
-  readonly nodata: number | null
+  readonly nodata: NoData | null
 }
 
 /** Copies values, with NaN for what is no data and for what is not finite. */
@@ -81,14 +75,15 @@ export function copyValues(
   values: Values,
   { from, stride, to, count, nodata }: Stretch,
 ): void {
+  const { low, high } = nodata ?? { low: 1, high: 0 }
   if (values instanceof Float32Array || values instanceof Float64Array)
     for (let i = 0; i < count; i++) {
       const value = values[from + i * stride]!
-      out[to + i] = value === nodata || !(Math.abs(value) <= LARGEST) ? Number.NaN : value
+      out[to + i] = (value >= low && value <= high) || !(Math.abs(value) <= LARGEST) ? Number.NaN : value
     }
   else
     for (let i = 0; i < count; i++) {
       const value = values[from + i * stride]!
-      out[to + i] = value === nodata ? Number.NaN : value
+      out[to + i] = value >= low && value <= high ? Number.NaN : value
     }
 }

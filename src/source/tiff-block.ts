@@ -18,6 +18,10 @@ export interface BlockLayout {
   readonly predictor: number
   readonly littleEndian: boolean
   readonly type: SampleType
+  /** Where a value is one bit in the file, and not as many as its type has. */
+  readonly bits?: 1
+  /** Whether the first of bits in a byte is the lowest one. */
+  readonly isReversed?: boolean
   /** Pixels of a row. */
   readonly width: number
   /** Values of a pixel that lie side by side. */
@@ -60,12 +64,26 @@ const names: Readonly<Record<number, string>> = {
   50002: 'JPEG XL',
 }
 
+export const rowBytesOf = ({ width, samples, type, bits }: BlockLayout): number =>
+  bits === 1 ? Math.ceil((width * samples) / 8) : width * samples * type.bytes
+
 /** Why blocks of this kind cannot be read, or null when they can. */
-export function whyUnreadable({ compression, predictor, type }: BlockLayout): string | null {
+export function whyUnreadable({
+  compression,
+  predictor,
+  type,
+  bits,
+  isReversed,
+}: BlockLayout): string | null {
   if (!(compression in methods))
     return `its compression is ${names[compression] ?? compression}: none, deflate, LZW, Zstandard and PackBits are read; convert it with gdal_translate -co COMPRESS=DEFLATE`
-  if (![1, 2, 3].includes(predictor) || (predictor === 3 && type.kind !== 'float'))
-    return `its predictor is ${predictor} for ${type.kind} numbers, which is not read`
+  if (
+    ![1, 2, 3].includes(predictor) ||
+    (predictor === 3 && type.kind !== 'float') ||
+    (bits === 1 && predictor !== 1)
+  )
+    return `its predictor is ${predictor} for ${type.kind} numbers of ${bits ?? 8 * type.bytes} bits, which is not read`
+  if (isReversed) return 'its bits are in reverse order; convert it with gdal_translate'
   return null
 }
 
@@ -75,8 +93,8 @@ export async function decodeBlock(
   layout: BlockLayout,
   { rows, fullRows }: { rows: number; fullRows: number },
 ): Promise<Values> {
-  const { compression, predictor, littleEndian, type, width, samples } = layout
-  const rowBytes = width * samples * type.bytes
+  const { compression, predictor, littleEndian, type, bits, width, samples } = layout
+  const rowBytes = rowBytesOf(layout)
   let bytes: Buffer
   try {
     bytes = await methods[compression]!.unpack(data, fullRows * rowBytes, rows * rowBytes)
@@ -88,6 +106,7 @@ export async function decodeBlock(
       `a block of it has ${bytes.length} bytes where ${rows * rowBytes} are expected: it is cut short or damaged`,
     )
   bytes = bytes.subarray(0, rows * rowBytes)
+  if (bits === 1) return valuesOfBits(bytes, { rows, rowBytes, count: width * samples })
   if (bytes.byteOffset % type.bytes !== 0) bytes = Buffer.from(new Uint8Array(bytes).buffer)
   if (predictor === 3)
     for (let row = 0; row < rows; row++)
@@ -95,6 +114,18 @@ export async function decodeBlock(
   else if (!littleEndian) swapBytes(bytes, type.bytes)
   if (predictor === 2) sumDifferences(bytes, type.bytes, { rows, width, samples })
   return valuesOf(bytes, type)
+}
+
+/** Eight values in a byte, the first in its highest bit; rows begin with a byte. */
+function valuesOfBits(
+  bytes: Buffer,
+  { rows, rowBytes, count }: { rows: number; rowBytes: number; count: number },
+): Uint8Array {
+  const out = new Uint8Array(rows * count)
+  for (let row = 0; row < rows; row++)
+    for (let i = 0; i < count; i++)
+      out[row * count + i] = (bytes[row * rowBytes + (i >> 3)]! >> (7 - (i & 7))) & 1
+  return out
 }
 
 function deflated(data: Buffer, most: number): Buffer | Promise<Buffer> {

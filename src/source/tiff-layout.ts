@@ -1,9 +1,10 @@
 /** How the pixels of a TIFF file lie in it: the tags that matter, checked against each other before memory is taken. */
 import type { GeoTIFFImage } from 'geotiff'
 import { unusable } from './byte-file.ts'
+import { noDataNumber } from './no-data.ts'
 import type { Size } from './raster-file.ts'
-import { asType, isReadable, type SampleType } from './sample-type.ts'
-import { type BlockLayout, canUnpack, whyUnreadable } from './tiff-block.ts'
+import { isReadable, type SampleType } from './sample-type.ts'
+import { type BlockLayout, canUnpack, rowBytesOf, whyUnreadable } from './tiff-block.ts'
 
 const MAX_BLOCK_BYTES = 2 ** 29
 const MAX_BANDS = 4096
@@ -18,7 +19,7 @@ export interface Layout extends Size {
   readonly isTiled: boolean
   readonly offsets: ArrayLike<number>
   readonly byteCounts: ArrayLike<number>
-  /** Null when the file does not say, NaN when it says what no value can be. */
+  /** The number that stands for no data; null when the file does not say, NaN when it says what is no number. */
   readonly nodata: number | null
 }
 
@@ -40,16 +41,17 @@ function wholeOf(image: GeoTIFFImage, tag: TagName, without?: number): number {
 
 const KINDS: Readonly<Record<number, SampleType['kind']>> = { 1: 'unsigned', 2: 'signed', 3: 'float' }
 
-function typeOf(image: GeoTIFFImage, bands: number): SampleType {
+function typeOf(image: GeoTIFFImage, bands: number): SampleType & { bits: number } {
   const bits = numbersOf(image, 'BitsPerSample') ?? [1]
   const formats = numbersOf(image, 'SampleFormat') ?? [1]
   const kind = KINDS[formats[0] ?? 1]
-  const type = kind && { kind, bytes: (bits[0] ?? 0) / 8 }
+  const isBit = kind === 'unsigned' && bits[0] === 1
+  const type = kind && { kind, bytes: isBit ? 1 : (bits[0] ?? 0) / 8, bits: bits[0] ?? 0 }
   const isUniform = [bits, formats].every((each) => each.slice(0, bands).every((value) => value === each[0]))
   if (!type || !isUniform || !isReadable(type))
     throw unusable(
       `its values are of ${[...new Set(bits.slice(0, bands))].join(' and ')} bits and TIFF's formats ${[...new Set(formats.slice(0, bands))].join(' and ')}: ` +
-        'whole numbers of 8, 16 and 32 bits and floats of 16, 32 and 64 are read, the same in all bands',
+        'whole numbers of 1, 8, 16 and 32 bits and floats of 16, 32 and 64 are read, the same in all bands; convert it with gdal_translate -ot Int32 or -ot Float32',
     )
   return type
 }
@@ -66,7 +68,7 @@ export function layoutOf(image: GeoTIFFImage): Layout {
     ? wholeOf(image, 'TileLength')
     : Math.min(height, wholeOf(image, 'RowsPerStrip', height) || height)
   const isPlanar = bands > 1 && wholeOf(image, 'PlanarConfiguration', 1) === 2
-  const type = typeOf(image, bands)
+  const { bits, ...type } = typeOf(image, bands)
   const samples = isPlanar ? 1 : bands
   const blockBytes = blockWidth * blockHeight * samples * type.bytes
   if (!(blockBytes > 0 && blockBytes <= MAX_BLOCK_BYTES))
@@ -84,13 +86,14 @@ export function layoutOf(image: GeoTIFFImage): Layout {
     compression: wholeOf(image, 'Compression', 1),
     predictor: wholeOf(image, 'Predictor', 1),
     littleEndian: image.littleEndian,
-    ...{ type, samples, width: blockWidth },
+    isReversed: wholeOf(image, 'FillOrder', 1) === 2,
+    ...{ type, samples, width: blockWidth, ...(bits === 1 && { bits }) },
   }
   const reason = whyUnreadable(block)
   if (reason !== null) throw unusable(reason)
   const layout = { bands, isPlanar, blockWidth, blockHeight, isTiled, offsets, byteCounts, width, height }
   expectPossible(layout, block)
-  return { block, ...layout, nodata: nodataOf(image, type) }
+  return { block, ...layout, nodata: nodataOf(image) }
 }
 
 /** Refuses sizes that packed bytes of this number cannot make: nothing else bounds what a header says. */
@@ -101,7 +104,7 @@ function expectPossible(layout: Omit<Layout, 'block' | 'nodata'>, block: BlockLa
   for (let i = 0; i < byteCounts.length; i++) {
     const isLast = !isTiled && Math.floor(i / across) % down === down - 1
     const rows = isLast ? height - (down - 1) * blockHeight : blockHeight
-    const bytes = rows * blockWidth * block.samples * block.type.bytes
+    const bytes = rows * rowBytesOf(block)
     if (byteCounts[i]! > 0 && !canUnpack(block.compression, byteCounts[i]!, bytes))
       throw unusable(
         `its header is damaged: ${width} x ${height} pixels need a block of ${bytes} bytes, which ${byteCounts[i]} packed ones cannot become`,
@@ -109,8 +112,7 @@ function expectPossible(layout: Omit<Layout, 'block' | 'nodata'>, block: BlockLa
   }
 }
 
-function nodataOf(image: GeoTIFFImage, type: SampleType): number | null {
+function nodataOf(image: GeoTIFFImage): number | null {
   const text: unknown = image.fileDirectory.getValue('GDAL_NODATA')
-  if (typeof text !== 'string') return null
-  return asType(Number.parseFloat(text), type) ?? Number.NaN
+  return typeof text === 'string' ? noDataNumber(text) : null
 }

@@ -5,6 +5,9 @@ export interface BandMetadata {
   readonly descriptions: ReadonlyMap<number, string>
   /** Lower case; only those that say something. */
   readonly colours: ReadonlyMap<number, string>
+  /** What values are multiplied by to have the unit that is meant, and what is added then. */
+  readonly scales: ReadonlyMap<number, number>
+  readonly offsets: ReadonlyMap<number, number>
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
@@ -18,14 +21,17 @@ const plain = (text: string): string =>
 export function bandMetadata(xml: string): BandMetadata {
   const descriptions = new Map<number, string>()
   const colours = new Map<number, string>()
+  const numbers = { scale: new Map<number, number>(), offset: new Map<number, number>() }
   for (const [, attributes, inner] of xml.matchAll(/<Item\b([^<>]{0,300})>([^<]{0,300})<\/Item>/g)) {
     const attribute = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(attributes!)?.[1]
     const sample = Number(attribute('sample') ?? Number.NaN)
     const text = plain(inner!)
     if (!Number.isSafeInteger(sample)) continue
-    if (attribute('role') === 'description' && !NUMBERED.test(text)) descriptions.set(sample, text)
-    if (attribute('role') === 'colorinterp' && !COLOURLESS.has(text.toLowerCase()))
-      colours.set(sample, text.toLowerCase())
+    const role = attribute('role')
+    if ((role === 'scale' || role === 'offset') && Number.isFinite(Number.parseFloat(text)))
+      numbers[role].set(sample, Number.parseFloat(text))
+    if (role === 'description' && !NUMBERED.test(text)) descriptions.set(sample, text)
+    if (role === 'colorinterp' && !COLOURLESS.has(text.toLowerCase())) colours.set(sample, text.toLowerCase())
   }
-  return { descriptions, colours }
+  return { descriptions, colours, scales: numbers.scale, offsets: numbers.offset }
 }

@@ -3,8 +3,9 @@
  * only the first bytes of it where they do. Stored and deflated members, Zip64 too. The sizes that it claims are checked
  * against each other before memory is taken.
  */
-import { constants, crc32, inflateRawSync } from 'node:zlib'
-import { messageOf } from '../errors.ts'
+import { Readable } from 'node:stream'
+import { constants, crc32, createInflateRaw, inflateRawSync } from 'node:zlib'
+import { messageOf, SherdError } from '../errors.ts'
 import { type ByteFile, unusable } from './byte-file.ts'
 
 export interface ZipMember {
@@ -28,6 +29,9 @@ const MAX_MEMBER_BYTES = 2 ** 31
 /** Deflate cannot pack tighter. */
 const MAX_RATIO = 1032
 const FULL = 0xffffffff
+/** Packed bytes that are unpacked first where only the beginning is wanted. */
+const FIRST_BYTES = 128
+const PIECE = 1 << 18
 
 export async function zipMembers(file: ByteFile): Promise<ZipMember[]> {
   const tail = await file.read(file.size - Math.min(file.size, 65_557), Math.min(file.size, 65_557))
@@ -97,13 +101,16 @@ async function startOf(file: ByteFile, { name, offset }: ZipMember): Promise<num
   return offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28)
 }
 
-/** The first bytes of a member, at most `most` of them. */
+/** The first bytes of a member, at most `most` of them; little more than these is unpacked. */
 export async function readMemberStart(file: ByteFile, member: ZipMember, most: number): Promise<Buffer> {
   const start = await startOf(file, member)
   const packed = await file.read(start, Math.min(member.packedBytes, most + 64))
   if (!member.isDeflated) return packed.subarray(0, most)
-  const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: packed.length * MAX_RATIO + 1024 }
-  return inflated(() => inflateRawSync(packed, options), member).subarray(0, most)
+  for (let count = Math.min(FIRST_BYTES, packed.length); ; count = Math.min(2 * count, packed.length)) {
+    const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: count * MAX_RATIO + 1024 }
+    const bytes = inflated(() => inflateRawSync(packed.subarray(0, count), options), member)
+    if (bytes.length >= most || count === packed.length) return bytes.subarray(0, most)
+  }
 }
 
 /** Some bytes of a stored member, without the rest; its sum is not checked then. */
@@ -116,6 +123,41 @@ export async function readStored(
   if (offset + length > member.bytes)
     throw unusable(`its member ${member.name} is shorter than its header says`)
   return file.read((await startOf(file, member)) + offset, length)
+}
+
+/** The same of any member: a packed one is unpacked up to where they end, and in little memory. */
+export async function readPart(
+  file: ByteFile,
+  member: ZipMember,
+  offset: number,
+  length: number,
+): Promise<Buffer> {
+  if (!member.isDeflated) return readStored(file, member, offset, length)
+  if (offset + length > member.bytes)
+    throw unusable(`its member ${member.name} is shorter than its header says`)
+  const start = await startOf(file, member)
+  const out = Buffer.from(new ArrayBuffer(length)) // its own memory, so it can be seen as numbers
+  const inflater = createInflateRaw({ chunkSize: PIECE })
+  const packed = Readable.from(piecesOf(file, start, member.packedBytes))
+  packed.on('error', (error) => inflater.destroy(error)).pipe(inflater)
+  let at = -offset // where the next unpacked bytes belong
+  try {
+    for await (const chunk of inflater as AsyncIterable<Buffer>) {
+      if (at + chunk.length > 0) chunk.copy(out, Math.max(0, at), Math.max(0, -at))
+      at += chunk.length
+      if (at >= length) return out
+    }
+  } catch (error) {
+    if (error instanceof SherdError) throw error
+    throw unusable(`its member ${member.name} cannot be unpacked (${messageOf(error)})`)
+  } finally {
+    packed.destroy()
+  }
+  throw unusable(`its member ${member.name} is shorter than its header says`)
+}
+
+async function* piecesOf(file: ByteFile, start: number, bytes: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes; at += PIECE) yield await file.read(start + at, Math.min(PIECE, bytes - at))
 }
 
 /** A member, whole. */

@@ -15,7 +15,7 @@ describe.skipIf(process.platform !== 'linux')('open raster files', () => {
     const files = openRasters(dir)
     const read = (name: string) =>
       files.use(name, (file) =>
-        file.read([{ file: name, band: 0 }], { left: 0, top: 0, width: 2, height: 2 }, null),
+        file.read([{ file: name, band: 0 }], { left: 0, top: 0, width: 2, height: 2 }, { nodata: null }),
       )
     const all = await Promise.all(names.map(read)) // none is closed while it is read
     expect(all.map(([values]) => [...values!])).toEqual(names.map(() => [0, 1, 10, 11]))

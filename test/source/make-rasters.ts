@@ -16,6 +16,8 @@ export interface Tiff {
   /** The system's number, the upper left corner and the side of a pixel; null: the file lies nowhere. */
   readonly grid?: { epsg: number; left: number; top: number; metres: number } | null
   readonly nodata?: string
+  /** GDAL's metadata, in place of the descriptions'. */
+  readonly xml?: string
   readonly bigEndian?: boolean
   /** Tags in place of or besides the usual ones: TIFF's number, type (3 uint16, 4 uint32, 12 float64) and values. */
   readonly tags?: Readonly<Record<number, { type: 3 | 4 | 12; values: readonly number[] }>>
@@ -42,9 +44,10 @@ export function tiff(options: Tiff): Buffer {
       }
   const each = (number: number) => Array.from({ length: bands }, () => number)
   const text = (string: string) => ({ type: 2 as const, values: [...Buffer.from(`${string}\0`)] })
-  const xml = options.descriptions
+  const described = options.descriptions
     ?.map((name, i) => `<Item name="DESCRIPTION" sample="${i}" role="description">${name}</Item>`)
     .join('\n')
+  const xml = options.xml ?? (described && `<GDALMetadata>${described}</GDALMetadata>`)
   const projected = grid && grid.epsg !== 4326
   const tags: Record<number, { type: 2 | 3 | 4 | 12; values: readonly number[] }> = {
     256: { type: 4, values: [width] },
@@ -65,7 +68,7 @@ export function tiff(options: Tiff): Buffer {
         values: [1, 1, 0, 2, 1024, 0, 1, projected ? 1 : 2, projected ? 3072 : 2048, 0, 1, grid.epsg],
       },
     }),
-    ...(xml && { 42112: text(`<GDALMetadata>${xml}</GDALMetadata>`) }),
+    ...(xml && { 42112: text(xml) }),
     ...(options.nodata !== undefined && { 42113: text(options.nodata) }),
     ...options.tags,
   }
