@@ -5,6 +5,7 @@ import { type Head, heads } from '../model/classifier.ts'
 import { weightsOf, within } from '../model/parameters.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import { noGrad } from '../tensor/context.ts'
+import { sigmoid, softmax } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type FrozenEncoder, pooledOf, tokensOf } from './features.ts'
@@ -14,7 +15,15 @@ export interface FrozenClassifier extends FrozenEncoder {
   readonly head: Head
   /** In the order of the logits. */
   readonly classes: readonly string[]
+  /** Whether classes do not exclude each other: each has a probability of its own. */
+  readonly isMultiLabel?: boolean | undefined
 }
+
+/** What logits [B, classes] say of each class. */
+export const probabilitiesOf = (
+  { isMultiLabel = false }: Pick<FrozenClassifier, 'isMultiLabel'>,
+  logits: Tensor,
+): Tensor => (isMultiLabel ? sigmoid(logits) : softmax(logits, -1))
 
 /** Its logits [B, classes] of the encoder's tokens. */
 export function headLogits(classifier: FrozenClassifier, encoded: Encoded): Tensor {

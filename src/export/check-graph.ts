@@ -24,7 +24,7 @@ const compared: TypeRule = (inputs, outputs) =>
 export const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Clip'].map((op) => [op, numbers])),
   ...Object.fromEntries(['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf'].map((op) => [op, floats])),
-  ...Object.fromEntries(['MatMul', 'Softmax', 'LayerNormalization'].map((op) => [op, floats])),
+  ...Object.fromEntries(['MatMul', 'Softmax', 'Sigmoid', 'LayerNormalization'].map((op) => [op, floats])),
   ...Object.fromEntries(['ReduceMean', 'ReduceMax'].map((op) => [op, floats])),
   ...Object.fromEntries(['Reshape', 'Expand', 'Squeeze', 'Split', 'Slice'].map((op) => [op, moved])),
   ...Object.fromEntries(['Gather', 'GatherElements', 'ReduceSum'].map((op) => [op, moved])),

@@ -46,7 +46,8 @@ export const formats = {
     ...{ format: 'sherd-classifier/1', stem: 'classifier', inputs: positionsInput },
     outputs: {
       logits: '[B, classes] the larger, the likelier; in the order of sherd.classes',
-      probabilities: '[B, classes] softmax of the logits',
+      probabilities:
+        '[B, classes] softmax of the logits; where classes do not exclude each other, the sigmoid of each',
     },
   },
   segmenter: {

@@ -1,6 +1,6 @@
 /** The graphs that a model can be exported as: how each is recorded, and what LibTorch makes of the same input. */
 import { SherdError } from '../errors.ts'
-import { type FrozenClassifier, logitsOf } from '../evaluate/classifier.ts'
+import { type FrozenClassifier, logitsOf, probabilitiesOf } from '../evaluate/classifier.ts'
 import { imagesFor, pooledOf, tokensOf } from '../evaluate/features.ts'
 import type { SegmentationHead } from '../evaluate/segmentation-heads.ts'
 import { pixelLogitsOf } from '../evaluate/segmenter.ts'
@@ -10,7 +10,7 @@ import { weightsOf } from '../model/parameters.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { noGrad } from '../tensor/context.ts'
-import { narrow, softmax } from '../tensor/ops.ts'
+import { narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
@@ -34,7 +34,7 @@ export interface ModelParts extends ExportedEncoder {
   /** Absent where there are no weights of a decoder. */
   readonly autoencoder?: Autoencoder | undefined
   /** Absent where the weights have no head of a classifier, else their `head.*` are among the parameters. */
-  readonly classifier?: Pick<FrozenClassifier, 'head' | 'classes'> | undefined
+  readonly classifier?: Pick<FrozenClassifier, 'head' | 'classes' | 'isMultiLabel'> | undefined
   /** Absent where the weights have no head of segmentation, else their `decode_head.*` are among the parameters. */
   readonly segmenter?: { readonly head: SegmentationHead; readonly classes: readonly string[] } | undefined
 }
@@ -171,11 +171,15 @@ const classifierRow: GraphRow = {
   outputs: () => ['logits', 'probabilities'],
   more: positionsAsTold,
   reference: (model) => {
-    const logits = logitsOf(classifierOf(model))
+    const classifier = classifierOf(model)
+    const logits = logitsOf(classifier)
     return (pixels) =>
       scope(() => {
         const made = logits(pixels)
-        return { logits: toFloats(made), probabilities: noGrad(() => toFloats(softmax(made, -1))) }
+        return {
+          logits: toFloats(made),
+          probabilities: noGrad(() => toFloats(probabilitiesOf(classifier, made))),
+        }
       })
   },
   vectors: (model) => ({ logits: classifierOf(model).classes.length }),

@@ -2,11 +2,11 @@
  * An encoder with a head as a graph: a classifier from pixels to logits and probabilities, a segmenter to the logits of every pixel. Both
  * are recorded from the code that computes them everywhere else.
  */
-import { type FrozenClassifier, headLogits } from '../evaluate/classifier.ts'
+import { type FrozenClassifier, headLogits, probabilitiesOf } from '../evaluate/classifier.ts'
 import { encodeImages } from '../evaluate/features.ts'
 import { decodeHeadLogits, type FrozenSegmenter } from '../evaluate/segmenter.ts'
 import { type Encoded, openBackbone } from '../model/backbone.ts'
-import { softmax, zeros } from '../tensor/ops.ts'
+import { zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -23,7 +23,7 @@ export type ExportedSegmenter = ExportedEncoder & FrozenSegmenter
 export const classifierGraph = (classifier: ExportedClassifier): Graph =>
   headGraph('classifier', classifier, (encoded) => {
     const logits = headLogits(classifier, encoded)
-    return { logits, probabilities: softmax(logits, -1) }
+    return { logits, probabilities: probabilitiesOf(classifier, logits) }
   })
 
 /** For batches of every size. Throws `VALUE` for what cannot be exported. */

@@ -275,6 +275,7 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::gelu': gelu,
   'aten::softmax.int': ({ g, args: [x, dim], wanted: [wanted] }) =>
     g.node('Softmax', [value(x)], wanted!, { axis: int(axis(value(x), dim)) }),
+  'aten::sigmoid': ({ g, args: [x], wanted: [wanted] }) => g.node('Sigmoid', [value(x)], wanted!),
   'aten::layer_norm': layerNorm,
   'aten::conv2d': convolution,
   'aten::upsample_bilinear2d': enlarged,

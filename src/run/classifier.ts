@@ -68,12 +68,12 @@ export function openClassifier(
       'USAGE',
       `${request.model} has no head of a classifier: expected a file of "sherd evaluate finetune --save", or an imported classifier.`,
     )
-  const { head, classes } = classifier
+  const { head, classes, isMultiLabel } = classifier
   const encoder = openFound({ ...request, bands }, found, (backbone) => ({
     rows: classifierRows({ backbone, classes: classes.length, head }),
     norm: heads[head].norm,
   }))
-  return { ...encoder, head, classes }
+  return { ...encoder, head, classes, isMultiLabel }
 }
 
 /** The logits of all images of a source that can be read. Throws `DATA_BROKEN`. */
@@ -82,7 +82,7 @@ export function logitsOfSource(
   source: ImageSource,
   onProgress?: Progress,
 ): Promise<FolderLogits> {
-  const { config, machine, classes } = classifier
+  const { config, machine, classes, isMultiLabel } = classifier
   const run = logitsOf(classifier)
   const skipped: SkippedFile[] = []
   const options = {
@@ -90,7 +90,7 @@ export function logitsOfSource(
     batchSize: inferenceBatch(classifier.shape),
   }
   return gatherLogits({
-    ...{ source, classes, skipped, onProgress },
+    ...{ source, classes, isMultiLabel, skipped, onProgress },
     batches: imagesInOrder(options, (file) => skipped.push(file)),
     logitsOf: (batch) => scope(() => toFloats(run(batch))),
   })

@@ -124,6 +124,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     },
     config: ({ classifier }) => ({
       model_type: 'vit',
+      ...(classifier!.isMultiLabel && { problem_type: 'multi_label_classification' }),
       id2label: Object.fromEntries(classifier!.classes.map((name, i) => [String(i), name])),
       label2id: Object.fromEntries(classifier!.classes.map((name, i) => [name, i])),
     }),

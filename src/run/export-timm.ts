@@ -95,5 +95,13 @@ export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
   })
   const files = writeFolder(out, { arrays, json, card })
   const task = classifier ? 'classification' : 'encoder'
-  return { task, architecture: 'VisionTransformer', files, warnings: model.warnings ?? [] }
+  const warnings = [
+    ...(model.warnings ?? []),
+    ...(classifier?.isMultiLabel
+      ? [
+          "Its classes do not exclude each other, which timm's configuration cannot say: take the sigmoid of its logits.",
+        ]
+      : []),
+  ]
+  return { task, architecture: 'VisionTransformer', files, warnings }
 }

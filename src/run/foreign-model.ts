@@ -11,20 +11,21 @@ import { type Located, recognise } from '../checkpoint/recognise.ts'
 import { type Named, translate } from '../checkpoint/translate-names.ts'
 import type { ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { type Head, headReading } from '../model/classifier.ts'
+import { headReading } from '../model/classifier.ts'
 import { sizeNames, sizes } from '../model/sizes.ts'
 import type { Shape } from '../tensor/tensor.ts'
 import { sineCosine } from '../token/encoding.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
 import { type ForeignFacts, foreignFacts } from './foreign-facts.ts'
 import { releasedBands } from './released-satmae.ts'
+import type { ClassifierFacts } from './weights-metadata.ts'
 
 export interface ForeignModel {
   readonly layout: LayoutName
   readonly parameters: ReadonlyMap<string, ForeignParameter>
   readonly positions: ForeignPositions
   readonly hasDecoder: boolean
-  readonly classifier: { readonly head: Head; readonly classes: readonly string[] } | null
+  readonly classifier: ClassifierFacts | null
   /** What the file says or shows; keys that it does not are left out. */
   readonly config: ConfigInput
   /** Keys that nothing says and that have to be set. */
@@ -187,6 +188,14 @@ function zeroBiases({ parameters }: Named, { width, model }: Shapes, prefix: str
   return depth > 0
 }
 
+/** Takes the head away; returns their names of it. */
+function withoutHead(parameters: Map<string, ForeignParameter>): string[] {
+  const names = ['head.weight', 'head.bias']
+  const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
+  for (const name of names) parameters.delete(name)
+  return from
+}
+
 export interface ReadingOptions {
   /** What the names of the model begin with, where the file holds several. */
   readonly prefix?: string | null
@@ -251,6 +260,7 @@ export async function readForeign(
     if (hasDecoder) zeroBiases(named, shapes, 'decoder_blocks', model.decoderDepth!)
     if (without) notes.push('query, key and value have no biases there: zeros here')
   }
+  const leftHead = facts.problem === 'regression' ? withoutHead(parameters) : []
   parameters.set('cls_token', withPosition(parameters.get('cls_token')!, positions.cls))
   const said = (key: string, told: number | null, usual: number | undefined): number | undefined => {
     if (told === null && usual !== undefined)
@@ -303,6 +313,7 @@ export async function readForeign(
     dropped: [
       ...[...named.tables.keys()].map((name) => ({ name, why: whyDropped(name, layout, positions) })),
       ...named.idle.map((name) => ({ name, why: 'no part of what sherd computes' })),
+      ...leftHead.map((name) => ({ name, why: 'a head of regression: its numbers are no classes' })),
     ],
   }
 }
@@ -318,11 +329,12 @@ function whyDropped(name: string, layout: LayoutName, { kind, difference, cls, g
 
 function classifierOf(
   parameters: Named['parameters'],
-  { classes, pool }: ForeignFacts,
+  { classes, pool, problem }: ForeignFacts,
 ): ForeignModel['classifier'] {
   const count = parameters.get('head.weight')?.shape[0]
   if (count === undefined) return null
   const names = classes?.length === count ? classes : Array.from({ length: count }, (_, i) => `class ${i}`)
   const norm = parameters.has('fc_norm.weight') ? 'fc_norm' : 'norm'
-  return { head: headReading(norm === 'fc_norm' || pool === 'avg' ? 'mean' : 'cls', norm), classes: names }
+  const head = headReading(norm === 'fc_norm' || pool === 'avg' ? 'mean' : 'cls', norm)
+  return { head, classes: names, ...(problem === 'multi_label_classification' && { isMultiLabel: true }) }
 }

@@ -7,6 +7,8 @@ import type { Progress } from './features.ts'
 export interface FolderLogits {
   readonly source: ImageSource
   readonly classes: readonly string[]
+  /** Whether classes do not exclude each other. */
+  readonly isMultiLabel?: boolean | undefined
   /** The index in the source of each row. */
   readonly indices: Int32Array
   /** [rows, classes] */
@@ -19,6 +21,7 @@ export interface LogitsOptions {
   readonly batches: AsyncIterable<OrderedImages>
   readonly skipped: readonly SkippedFile[]
   readonly classes: readonly string[]
+  readonly isMultiLabel?: boolean | undefined
   /** The logits [B, classes] of a batch. */
   readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
   readonly onProgress?: Progress | undefined
@@ -30,6 +33,7 @@ export async function gatherLogits({
   batches,
   skipped,
   classes,
+  isMultiLabel,
   logitsOf,
   onProgress,
 }: LogitsOptions): Promise<FolderLogits> {
@@ -42,5 +46,5 @@ export async function gatherLogits({
     onProgress?.({ dir: source.dir, done: indices.length, of })
   }
   const read = logits.subarray(0, indices.length * classes.length)
-  return { source, classes, indices: Int32Array.from(indices), logits: read, skipped }
+  return { source, classes, isMultiLabel, indices: Int32Array.from(indices), logits: read, skipped }
 }

@@ -21,8 +21,8 @@ export function usualGraphs(request: EncoderRequest): readonly GraphName[] {
 export function openModel(request: EncoderRequest, graphs: readonly GraphName[]): OpenedModel {
   if (graphs.includes('classifier')) {
     expectOwnBands(request)
-    const { head, classes, ...encoder } = openClassifier(request)
-    return { ...withAutoencoder(encoder, request, graphs), classifier: { head, classes } }
+    const { head, classes, isMultiLabel, ...encoder } = openClassifier(request)
+    return { ...withAutoencoder(encoder, request, graphs), classifier: { head, classes, isMultiLabel } }
   }
   if (graphs.includes('segmenter')) {
     expectOwnBands(request)

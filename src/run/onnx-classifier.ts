@@ -31,7 +31,7 @@ export async function onnxLogits(
 ): Promise<FolderLogits> {
   return gatherLogits({
     ...(await openOnnxImages(model, dir)),
-    classes: model.classes,
+    ...{ classes: model.classes, isMultiLabel: model.isMultiLabel },
     logitsOf: async (batch) => (await model.session.run(inputsOf(model, batch), ['logits'])).logits.values,
     onProgress,
   })

@@ -31,6 +31,8 @@ export interface OnnxModel {
   readonly bands: readonly string[] | null
   /** In the order of its logits; null where it has none. */
   readonly classes: readonly string[] | null
+  /** Whether classes do not exclude each other. */
+  readonly isMultiLabel?: boolean | undefined
   /** Of a segmenter: what its classes are in masks. */
   readonly segmenter: SegmenterFacts | null
   /** Metres a pixel that its positions are for; null when they do not matter. */
@@ -104,6 +106,7 @@ export async function openOnnxModel(
   return {
     ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
     classes: parsed(CLASSES_KEY, classesSchema),
+    isMultiLabel: origin.classifier?.isMultiLabel,
     segmenter: origin.segmenter ?? null,
     inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
     outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),

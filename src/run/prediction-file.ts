@@ -40,11 +40,22 @@ export function softmaxOf(logits: ArrayLike<number>): number[] {
   return powers.map((power) => power / sum)
 }
 
-export function predictionsOf({ source, classes, indices, logits }: FolderLogits): ImagePrediction[] {
+/** 1 / (1 + exp(−x)) of each, in float64. */
+export const sigmoidOf = (logits: ArrayLike<number>): number[] =>
+  Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
+
+export function predictionsOf({
+  source,
+  classes,
+  isMultiLabel,
+  indices,
+  logits,
+}: FolderLogits): ImagePrediction[] {
   const best = largestOf(logits, classes.length, MOST)
   const kept = Math.min(MOST, classes.length)
   return Array.from(indices, (index, row) => {
-    const probabilities = softmaxOf(logits.subarray(row * classes.length, (row + 1) * classes.length))
+    const own = logits.subarray(row * classes.length, (row + 1) * classes.length)
+    const probabilities = isMultiLabel ? sigmoidOf(own) : softmaxOf(own)
     const label = source.labels ? source.classes[source.labels[index]!]! : null
     const top = Array.from(best.subarray(row * kept, (row + 1) * kept), (place) => ({
       ...{ class: classes[place]!, probability: probabilities[place]! },
@@ -87,12 +98,12 @@ export interface PredictionFileOptions {
 /** Writes the file whole. Throws `RUN` when it cannot. */
 export function writePredictions(
   path: string,
-  { source, classes, skipped }: FolderLogits,
+  { source, classes, isMultiLabel = false, skipped }: FolderLogits,
   { model, predictions }: PredictionFileOptions,
 ): void {
   const { dir } = source
   const images = predictions.map(({ label, ...rest }) => ({ ...rest, ...(label !== null && { label }) }))
-  const told = { format: 'sherd-predictions/1', model, dir, classes, images, skipped }
+  const told = { format: 'sherd-predictions/1', model, dir, classes, isMultiLabel, images, skipped }
   writeWhole(
     path,
     predictionFormat(path) === '.csv' ? predictionTable(predictions) : `${JSON.stringify(told)}\n`,

@@ -15,6 +15,8 @@ export interface ClassifierFacts {
   readonly head: Head
   /** In the order of the logits. */
   readonly classes: readonly string[]
+  /** Whether classes do not exclude each other: each has a probability of its own. */
+  readonly isMultiLabel?: boolean | undefined
 }
 
 /** What a segmenter is beside its encoder. */
@@ -53,7 +55,7 @@ const segmenterSchema = z
 const schema = z.object({
   config: z.unknown(),
   statistics: statisticsSchema,
-  classifier: z.object({ head: z.enum(headNames), classes }).optional(),
+  classifier: z.object({ head: z.enum(headNames), classes, isMultiLabel: z.boolean().optional() }).optional(),
   segmenter: segmenterSchema.optional(),
   bands: z.array(z.string()).min(1).nullish(),
   protocol: z.string().optional(),

@@ -43,6 +43,7 @@ export const linear = (x: Tensor, weight: Tensor, bias: Tensor | null = null) =>
 // Networks
 export const gelu = (x: Tensor) => call('gelu', x)
 export const softmax = (x: Tensor, dim: number) => call('softmax.int', x, dim, null)
+export const sigmoid = (x: Tensor) => call('sigmoid', x)
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, epsilon: number) =>
   call('layer_norm', x, weight.shape, weight, bias, epsilon)
 

@@ -65,6 +65,7 @@ const rows: Record<string, Row> = {
   sqrt: { uses: ['sqrt'], body: ops.sqrt, values: positive },
   abs: { uses: ['abs'], body: ops.abs },
   exp: { uses: ['exp'], body: (x) => call('exp', x) },
+  sigmoid: { uses: ['sigmoid'], body: ops.sigmoid },
   log: { uses: ['log'], body: (x) => call('log', x), values: positive },
   neg: { uses: ['neg'], body: (x) => call('neg', x) },
   'clamp below': { uses: ['clamp'], body: (x) => call('clamp', x, 0.1, null) },

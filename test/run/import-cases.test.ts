@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { classifierLogits, openClassifier } from '../../src/run/classifier.ts'
 import { type ImportOptions, importWeights } from '../../src/run/import.ts'
+import { predictionsOf } from '../../src/run/prediction-file.ts'
 
 const cases = join(packageRoot(), '../shared/cases/weights')
 const work = mkdtempSync(join(tmpdir(), 'sherd-cases-'))
@@ -83,6 +85,29 @@ describe.runIf(existsSync(cases))('weights of trainings', () => {
     // From the file: W[0, 0], the variance and the mean of number 0, by W / √(variance + 1e-6).
     expect(read('head.weight')[0]).toBeCloseTo(0.7071066, 6)
     expect(read('head.bias')[0]).toBeCloseTo(-22.627411, 5)
+  })
+
+  it("transformers' processors are followed: what they scale and normalise, and what not", async () => {
+    const statisticsOf = async (name: string) => (await bring(name)).statistics
+    expect(await statisticsOf('hf-vit')).toEqual({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] })
+    expect(await statisticsOf('hf-do_normalize-false')).toEqual({ mean: [0, 0, 0], std: [1, 1, 1] })
+    const scaled = await statisticsOf('hf-rescale-127') // x / 127.5 − 1 is what hf-vit does, too
+    for (const value of [...scaled.mean, ...scaled.std]) expect(value).toBeCloseTo(0.5, 12)
+    expect(await statisticsOf('timm-flat')).toEqual({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] })
+  })
+
+  it('classes that do not exclude each other have the probabilities of transformers', async () => {
+    const { path } = await bring('hf-multilabel')
+    const found = await classifierLogits(
+      openClassifier({ model: path, device: 'cpu' }),
+      join(cases, '../px32'),
+    )
+    const [first] = predictionsOf(found)
+    const told = Object.fromEntries(first!.top.map((guess) => [guess.class, guess.probability]))
+    expect(first!.file).toBe('0.png')
+    expect(told.tree).toBeCloseTo(0.602, 3)
+    expect(told.water).toBeCloseTo(0.759, 3)
+    expect(told.road).toBeCloseTo(0.006, 3)
   })
 
   it('whole modules and pointers of Git LFS are called what they are', async () => {

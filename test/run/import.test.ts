@@ -1,6 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import sharp from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
@@ -11,9 +12,16 @@ import { classify } from '../../src/model/classifier.ts'
 import { loadParameters, weightsOf } from '../../src/model/parameters.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { objectiveOf } from '../../src/run/assemble.ts'
+import { classifierLogits, openClassifier } from '../../src/run/classifier.ts'
 import { openEncoder } from '../../src/run/encoder.ts'
+import { exportHuggingface } from '../../src/run/export-huggingface.ts'
+import { exportOnnx } from '../../src/run/export-onnx.ts'
+import { exportTimm } from '../../src/run/export-timm.ts'
 import { type ImportOptions, importWeights } from '../../src/run/import.ts'
 import { inherit } from '../../src/run/inherit.ts'
+import { openModel } from '../../src/run/model-parts.ts'
+import { onnxLogits, openOnnxClassifier } from '../../src/run/onnx-classifier.ts'
+import { predictionsOf } from '../../src/run/prediction-file.ts'
 import { releasedBands } from '../../src/run/released-satmae.ts'
 import { readWeightsMetadata } from '../../src/run/weights-metadata.ts'
 import { noGrad } from '../../src/tensor/context.ts'
@@ -39,6 +47,16 @@ const bring = (from: string, options: Partial<ImportOptions> = {}) =>
   importWeights({ from: join(fixtures, from), out: join(work, `${count++}.safetensors`), ...options })
 
 const heads = ['model.heads=2', 'model.decoderHeads=2']
+
+/** A folder of two small pictures. */
+async function twoPictures(): Promise<string> {
+  const pictures = mkdtempSync(join(work, 'pictures-'))
+  for (const [i, grey] of [40, 200].entries())
+    await sharp({
+      create: { width: 6, height: 6, channels: 3, background: { r: grey, g: 90, b: 30 } },
+    }).toFile(join(pictures, `${i}.png`))
+  return pictures
+}
 
 /** The tokens [B, 1 + N, D] that an imported file gives for the images of the fixtures. */
 function expectTokens(path: string, name: string, images = 'input.images'): void {
@@ -259,6 +277,87 @@ describe("timm's classifier with learned positions", () => {
     expect(qkv.from).toEqual(
       ['query', 'key', 'value'].map((part) => `vit.encoder.layer.1.attention.attention.${part}.bias`),
     )
+  })
+})
+
+describe('what else the configurations of a classifier say', () => {
+  /** A fixture's folder with other configurations. */
+  const folderOf = (from: string, config: object, preprocessor: object | null = null): string => {
+    const dir = mkdtempSync(join(work, 'configured-'))
+    cpSync(join(fixtures, from), dir, { recursive: true })
+    writeFileSync(join(dir, 'config.json'), JSON.stringify(config))
+    if (preprocessor) writeFileSync(join(dir, 'preprocessor_config.json'), JSON.stringify(preprocessor))
+    return dir
+  }
+  const read = (from: string, set = ['model.heads=2']) =>
+    importWeights({ from, out: join(work, `${count++}.safetensors`), set })
+  const jsonOf = (path: string) => JSON.parse(readFileSync(join(fixtures, path), 'utf8'))
+  const huggingface = jsonOf('huggingface-vit/config.json')
+
+  it('classes that do not exclude each other have probabilities of their own, wherever they are asked for', async () => {
+    const dir = folderOf('huggingface-vit', {
+      ...huggingface,
+      problem_type: 'multi_label_classification',
+      layer_norm_eps: 1e-6,
+    })
+    const { path } = await read(dir)
+    const classifier = openClassifier({ model: path, device: 'cpu' })
+    expect(classifier.isMultiLabel).toBe(true)
+    const pictures = await twoPictures()
+    const found = await classifierLogits(classifier, pictures)
+    const [logit] = found.logits
+    const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
+    const of = (predictions: ReturnType<typeof predictionsOf>) =>
+      predictions[0]!.top.find((guess) => guess.class === 'ant')!.probability
+    expect(of(predictionsOf(found))).toBeCloseTo(sigmoid(logit!), 12)
+    const out = join(work, `${count++}`)
+    const model = openModel({ model: path, device: 'cpu' }, ['classifier'])
+    for await (const { comparisons } of exportOnnx({
+      model,
+      out,
+      graphs: ['classifier'],
+      precisions: ['fp32'],
+    }))
+      expect(comparisons[0]!.largest).toBeLessThan(1e-4)
+    const exported = await openOnnxClassifier(join(out, 'classifier.onnx'))
+    expect(of(predictionsOf(await onnxLogits(exported, pictures)))).toBeCloseTo(sigmoid(logit!), 5)
+    const ones = { values: new Float32Array(108).fill(100), shape: [1, 3, 6, 6] }
+    const { logits, probabilities } = await exported.session.run(ones, ['logits', 'probabilities'])
+    for (const [i, value] of logits.values.entries())
+      expect(probabilities.values[i]).toBeCloseTo(sigmoid(value), 5)
+    await exported.session.close()
+    await exportHuggingface({ model: path, out: `${out}-hf`, onnx: [] })
+    expect(JSON.parse(readFileSync(join(`${out}-hf`, 'config.json'), 'utf8')).problem_type).toBe(
+      'multi_label_classification',
+    )
+    expect(exportTimm({ model: path, out: `${out}-timm` }).warnings.join()).toMatch(/take the sigmoid/)
+    const again = await read(`${out}-hf`)
+    expect(readFileSync(again.path).equals(readFileSync(path))).toBe(true)
+  })
+
+  it('a head of regression is left out', async () => {
+    const { classes, rows } = await read(
+      folderOf('huggingface-vit', { ...huggingface, problem_type: 'regression' }),
+    )
+    expect(classes).toBeNull()
+    expect(rows.filter(({ why }) => /regression/.test(why)).map(({ name }) => name)).toEqual([
+      'classifier.weight',
+      'classifier.bias',
+    ])
+  })
+
+  it('mean and deviation stand at the root of files of older timm', async () => {
+    const { model_args, pretrained_cfg } = jsonOf('timm/config.json')
+    const flat = { model_args, ...pretrained_cfg, mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] }
+    const { statistics, notes, config } = await read(folderOf('timm', flat))
+    expect(statistics).toEqual({ mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] })
+    expect([notes, config.model.imageSize]).toEqual([[], [6, 6]])
+  })
+
+  it('images that are scaled and not normalised are read so', async () => {
+    const plain = { do_normalize: false, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] }
+    const { statistics } = await read(folderOf('huggingface-vit', huggingface, plain))
+    expect(statistics).toEqual({ mean: [0, 0, 0], std: [1, 1, 1] })
   })
 })
 

@@ -23,6 +23,7 @@ interface Case {
 const cases: Record<string, Case> = {
   gelu: { inputs: [[7]], run: (x) => ops.gelu(x!) },
   layerNorm: { inputs: [[3, 5], [5], [5]], run: (x, w, b) => ops.layerNorm(x!, w!, b!, 1e-6) },
+  sigmoid: { inputs: [[3, 4]], run: (x) => ops.sigmoid(x!) },
   softmax: { inputs: [[3, 4]], run: (x) => ops.softmax(x!, 1) },
   attention: {
     inputs: [

@@ -82,6 +82,7 @@ const cases: { readonly [K in keyof typeof ops]: readonly Case[] } = {
       [-0.045500263896, 0, 0.345731230637, 0.841344746069],
     ),
   ],
+  sigmoid: [near(() => ops.sigmoid(tensor([0, Math.log(3), -Math.log(4)], [3])), [3], [0.5, 0.75, 0.2])],
   softmax: [
     near(() => ops.softmax(tensor([0, Math.log(3), 5, 5], [2, 2]), 1), [2, 2], [0.25, 0.75, 0.5, 0.5]),
     near(() => ops.softmax(tensor([0, 7, Math.log(3), 7], [2, 2]), 0), [2, 2], [0.25, 0.5, 0.75, 0.5]),
