@@ -2,24 +2,13 @@
 import { fileURLToPath } from 'node:url'
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite'
 
-/** What the built page may load: its own files, WebAssembly, and models from where its address says. */
-const policy = [
-  "default-src 'self'",
-  "script-src 'self' 'wasm-unsafe-eval'",
-  "worker-src 'self' blob:",
-  "connect-src 'self' http: https: blob:",
-  "img-src 'self' data: blob:",
-  "form-action 'none'",
-  "base-uri 'none'",
-].join('; ')
-
 const contentSecurityPolicy: Plugin = {
   name: 'content-security-policy',
   apply: 'build', // the development server needs scripts and styles of its own
   transformIndexHtml: () => [
     {
       ...{ tag: 'meta', injectTo: 'head-prepend' },
-      attrs: { 'http-equiv': 'Content-Security-Policy', content: policy },
+      attrs: { 'http-equiv': 'Content-Security-Policy', content: pagePolicy.join('; ') },
     },
   ],
 }

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import type { ExportPrecision } from '../export/precision.ts'
 import { notNegative, portNumber, positiveNumber, wholeNumber } from './options.ts'
 import { note, print, printJson, warn } from './output.ts'
-import { stopSignal } from './signals.ts'
+import { endAtOnce, stopSignal } from './signals.ts'
 
 interface Flags {
   readonly model: string
@@ -80,7 +80,9 @@ async function runServe(flags: Flags): Promise<void> {
     server.failed,
     new Promise<null>((resolve) => stop.addEventListener('abort', () => resolve(null), { once: true })),
   ])
-  await server.stop()
-  if (failure) throw failure
-  note('stopped')
+  const isOver = await server.stop()
+  if (isOver && failure) throw failure
+  if (failure) warn(failure.message)
+  note(isOver ? 'stopped' : 'stopped, without waiting for what still computes and cannot be interrupted')
+  if (!isOver) endAtOnce()
 }

@@ -15,6 +15,19 @@ export const stopStatus = (): number => stopping[stoppedBy ?? 'SIGINT']
 /** The same wish may come from more than one sender: whoever signals all processes of a job, and a supervisor that hands it on. */
 const ONE_WISH = 1000 // ms
 
+/**
+ * Ends the process as if it had never listened to the signal: `process.exit` waits for threads that compute or read. Shells see 128 and
+ * its number.
+ */
+function dieOf(name: Stopping): void {
+  if (process.pid === 1) process.abort() // the system keeps other signals from the first process of a container
+  process.removeAllListeners(name)
+  process.kill(process.pid, name)
+}
+
+/** Ends a command that a signal has stopped, with that signal, whatever still works. */
+export const endAtOnce = (): void => dieOf(stoppedBy ?? 'SIGTERM')
+
 /** Aborts at the first Ctrl-C, SIGTERM or SIGHUP; a later one ends the process at once. */
 export function stopSignal(doing = 'finishing this step and saving a checkpoint'): AbortSignal {
   const stop = new AbortController()
@@ -22,7 +35,7 @@ export function stopSignal(doing = 'finishing this step and saving a checkpoint'
   for (const name of names) {
     process.on(name, () => {
       if (stop.signal.aborted) {
-        if (performance.now() - since > ONE_WISH) process.exit(stopping[name])
+        if (performance.now() - since > ONE_WISH) dieOf(name)
         return
       }
       since = performance.now()

@@ -71,8 +71,9 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
       child!.once('exit', (status, signal) => resolve({ status, signal }))
     })
     child = undefined
-    if ((status !== null && meant.includes(status)) || stoppedBy) {
-      process.exitCode = status ?? stopping[stoppedBy ?? 'SIGTERM']
+    const stopped = stoppedBy ?? (signal && signal in stopping ? (signal as Stopping) : undefined)
+    if ((status !== null && meant.includes(status)) || stopped) {
+      process.exitCode = status ?? stopping[stopped ?? 'SIGTERM']
       return
     }
     const step = latestStep(out)

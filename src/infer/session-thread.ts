@@ -10,7 +10,7 @@ import { packageRoot } from '../package-root.ts'
 import type { Output, Session, SessionOptions, TensorData } from './session.ts'
 import type { FromSession, Inputs, SessionJob, ToSession } from './session-messages.ts'
 
-/** How long the thread may take to finish what it computes before it is ended by force. */
+/** How long a session that is closed waits for what it computes. */
 const CLOSE_PATIENCE_MS = 10_000
 
 /** The compiled thread: Node 20 cannot start a TypeScript one. */
@@ -21,6 +21,8 @@ function workerFile(): string {
 }
 
 interface Caller {
+  readonly dropped: Int32Array
+  readonly signal: AbortSignal | undefined
   readonly resolve: (outputs: Readonly<Record<string, Output>>) => void
   readonly reject: (error: unknown) => void
 }
@@ -28,6 +30,11 @@ interface Caller {
 export interface ThreadedSession extends Session {
   /** Settles when the thread has ended, with why when nobody asked it to. */
   readonly ended: Promise<SherdError | null>
+  /**
+   * What waits is not computed any more. A graph that computes cannot be stopped: after `patience` milliseconds this settles without its
+   * thread, which then ends by itself or with the process.
+   */
+  close(patience?: number): Promise<void>
 }
 
 /** As `openSession`. Inputs are moved to the thread: their memory is gone for the caller. */
@@ -55,6 +62,7 @@ export async function openSessionThread(path: string, options: SessionOptions): 
       const caller = callers.get(message.id!)
       callers.delete(message.id!)
       if (message.kind === 'outputs') caller?.resolve(message.outputs)
+      else if (message.kind === 'dropped') caller?.reject(caller.signal?.reason ?? closed)
       else caller?.reject(new SherdError(message.code, message.message))
     })
     worker.on('error', (error) => die(`failed: ${messageOf(error)}`))
@@ -71,21 +79,31 @@ export async function openSessionThread(path: string, options: SessionOptions): 
 
   return {
     ended,
-    run<Name extends string>(inputs: Inputs, wanted: readonly Name[]) {
+    run<Name extends string>(inputs: Inputs, wanted: readonly Name[], signal?: AbortSignal) {
       return new Promise<Record<Name, Output>>((resolve, reject) => {
         if (isClosing || death) return reject(death ?? closed)
+        if (signal?.aborted) return reject(signal.reason)
         const id = asked++
-        callers.set(id, { resolve: resolve as Caller['resolve'], reject })
-        tell({ kind: 'run', id, inputs, wanted }, buffersOf(inputs))
+        const dropped = new Int32Array(new SharedArrayBuffer(4))
+        signal?.addEventListener('abort', () => Atomics.store(dropped, 0, 1), { once: true })
+        callers.set(id, { dropped, signal, resolve: resolve as Caller['resolve'], reject })
+        tell({ kind: 'run', id, inputs, wanted, dropped }, buffersOf(inputs))
       })
     },
-    async close() {
+    async close(patience = CLOSE_PATIENCE_MS) {
       isClosing = true
       if (death) return
+      for (const { dropped } of callers.values()) Atomics.store(dropped, 0, 1)
       tell({ kind: 'close' })
-      const force = setTimeout(() => void worker.terminate(), CLOSE_PATIENCE_MS)
-      await ended
+      let force: NodeJS.Timeout | undefined
+      const late = new Promise<void>((resolve) => {
+        force = setTimeout(resolve, patience)
+      })
+      await Promise.race([ended, late])
       clearTimeout(force)
+      if (death) return
+      worker.unref()
+      void worker.terminate()
     },
   }
 }

@@ -22,7 +22,8 @@ async function serve({ path, ...options }: SessionJob): Promise<void> {
   port.on('message', async (message: ToSession) => {
     // With the port closed nothing keeps this thread alive, and it ends by itself.
     if (message.kind === 'close') return session.close().finally(() => port.close())
-    const { id, inputs, wanted } = message
+    const { id, inputs, wanted, dropped } = message
+    if (Atomics.load(dropped, 0) !== 0) return tell({ kind: 'dropped', id })
     try {
       tell({ kind: 'outputs', id, outputs: await session.run(inputs, wanted) })
     } catch (error) {

@@ -24,10 +24,14 @@ export interface Output {
 }
 
 export interface Session {
-  /** The outputs `wanted` of inputs by their names; of a graph with one input, of that alone. */
+  /**
+   * The outputs `wanted` of inputs by their names; of a graph with one input, of that alone. Rejects with the signal's reason, and computes
+   * nothing, when that is aborted before the graph begins.
+   */
   run<Name extends string>(
     inputs: TensorData | Readonly<Record<string, TensorData>>,
     wanted: readonly Name[],
+    signal?: AbortSignal,
   ): Promise<Record<Name, Output>>
   close(): Promise<void>
 }
@@ -69,7 +73,8 @@ export async function openSession(path: string, options: SessionOptions): Promis
   }
   const [input = 'pixels'] = session.inputNames
   return {
-    async run(inputs, wanted) {
+    async run(inputs, wanted, signal) {
+      signal?.throwIfAborted()
       const given = isOne(inputs) ? { [input]: inputs } : inputs
       const feeds = Object.entries(given).map(([name, data]) => {
         const { values, shape } = data

@@ -1,15 +1,19 @@
 /** The HTTP side that every route shares: limits, who may ask, errors as JSON, what is counted and logged. */
-import type { IncomingMessage } from 'node:http'
+import { setMaxListeners } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { didYouMean } from '../errors.ts'
+import { bodies, collect, type Holding } from './bodies.ts'
+import { type Connections, connections } from './connections.ts'
 import { type GuardOptions, guard } from './guard.ts'
+import { plainHeaders } from './headers.ts'
 import { bodyTypes } from './images.ts'
-import { lifetime } from './lifetime.ts'
+import { lifetime, within } from './lifetime.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
-import { errorBody, Refusal, refusalOf, statusOf } from './refusal.ts'
+import { errorBody, MOST_FIELDS, named, Refusal, refusalOf, statusOf } from './refusal.ts'
 
 export interface AppOptions {
   readonly limits: Limits
@@ -17,19 +21,32 @@ export interface AppOptions {
   readonly metrics: Metrics
   /** One line of JSON for each request, on standard error. */
   readonly log: boolean
-  /** Told of errors that are the server's own. */
+  /** Gets the errors that are the server's own. */
   readonly onError: (error: unknown) => void
   readonly isStopping: () => boolean
 }
 
+/** What a request that sends a body has while it is worked on. */
+export interface Work {
+  /** Until when it is worth working on. */
+  readonly life: AbortSignal
+  readonly holding: Holding
+}
+
 export interface App {
   readonly http: FastifyInstance
-  /** Until when a request is worth working on. */
-  lifeOf(request: FastifyRequest): AbortSignal
+  workOf(request: FastifyRequest): Work
+  /** Answers what is being worked on, then closes. Settles soon after `limits.stopMs`, whatever is still being worked on. */
+  close(): Promise<void>
 }
 
 /** No token is needed: what balancers ask. */
 const openUrls = ['/health']
+/** What has an answer while the server stops. */
+const answeredWhileStopping = [...openUrls, '/metrics']
+
+/** For the last answers to leave when a stop has waited long enough. */
+const FLUSH_MS = 500
 
 /** A route's address for metrics: paths that nobody serves would be without number. */
 const routeOf = (request: FastifyRequest) => request.routeOptions.url ?? 'other'
@@ -37,19 +54,16 @@ const routeOf = (request: FastifyRequest) => request.routeOptions.url ?? 'other'
 export async function buildApp(options: AppOptions): Promise<App> {
   const { limits, metrics, isStopping, onError } = options
   const { check, corsHeaders } = guard(options.guard)
-  const lives = new WeakMap<IncomingMessage, AbortSignal>()
+  const works = new WeakMap<IncomingMessage, Work>()
+  const held = bodies(limits)
+  const line = connections()
+  metrics.gauge('sherd_body_bytes', 'Bodies of requests in memory', () => held.bytes)
+  metrics.gauge('sherd_connections', 'Open connections', () => line.open)
+  const ending = new AbortController()
+  setMaxListeners(0, ending.signal) // every request that is worked on listens
   const http = fastify({
     bodyLimit: limits.bodyBytes,
-    requestTimeout: limits.receiveMs,
-    connectionTimeout: limits.receiveMs + limits.answerMs,
-    keepAliveTimeout: limits.idleMs,
-    forceCloseConnections: 'idle',
     return503OnClosing: false, // ours has the form of all errors
-    http: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.receiveMs,
-      connectionsCheckingInterval: Math.max(100, Math.min(5000, limits.receiveMs / 4)),
-    },
     logger: options.log && { level: 'info', stream: process.stderr },
     logController: new LogController({ disableRequestLogging: true }), // ours is one line
     // Strict: a query that is not known, or means nothing, is an error and never left out.
@@ -59,34 +73,62 @@ export async function buildApp(options: AppOptions): Promise<App> {
     frameworkErrors(error, _, { raw }) {
       const refusal = new Refusal('BODY', error.message)
       metrics.refused(refusal.code)
-      raw.writeHead(statusOf(refusal), { 'content-type': 'application/json' })
+      raw.writeHead(statusOf(refusal), { ...plainHeaders, 'content-type': 'application/json' })
       raw.end(JSON.stringify(errorBody(refusal)))
     },
-    clientErrorHandler: (error, socket) => answerBroken(error, socket, metrics),
+    clientErrorHandler: (error, socket) => answerBroken(error, socket, { limits, metrics, line }),
+    serverFactory(handle) {
+      const server = createServer(
+        {
+          maxHeaderSize: limits.headerBytes,
+          headersTimeout: limits.receiveMs,
+          requestTimeout: limits.receiveMs,
+          keepAliveTimeout: limits.idleMs,
+          connectionsCheckingInterval: Math.max(100, Math.min(5000, limits.receiveMs / 4)),
+          requireHostHeader: false, // the guard asks for it: its answer has the form of all errors
+        },
+        line.inTurn(handle),
+      )
+      server.setTimeout(limits.receiveMs + limits.answerMs)
+      server.maxConnections = limits.connections
+      server.on('connection', line.add)
+      server.on('checkExpectation', (_, response) => {
+        const refusal = new Refusal('EXPECTATION', 'the only expectation that is met is 100-continue')
+        metrics.refused(refusal.code)
+        response.writeHead(statusOf(refusal), { ...plainHeaders, 'content-type': 'application/json' })
+        response.end(JSON.stringify(errorBody(refusal)))
+      })
+      return server
+    },
   })
-  http.server.maxConnections = limits.connections
 
-  let bytesAtOnce = 0
   http.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-content-type-options': 'nosniff', ...corsHeaders(request.headers.origin) })
-    check(request.headers, openUrls.includes(request.url) || request.method === 'OPTIONS')
-    if (request.method !== 'POST') return
-    if (isStopping()) throw new Refusal('STOPPING', 'the server is stopping', { 'retry-after': '5' })
-    const bytes = Number(request.headers['content-length'] ?? limits.bodyBytes)
+    const { headers, method, raw } = request
+    reply.headers({ ...plainHeaders, ...corsHeaders(headers.origin) })
+    const path = request.url.split('?', 1)[0]!
+    check(request.headers, openUrls.includes(path) || method === 'OPTIONS')
+    if (isStopping() && !answeredWhileStopping.includes(path))
+      throw new Refusal('STOPPING', 'the server is stopping', { 'retry-after': '5' })
+    if (method === 'GET' || method === 'HEAD') return
+    const bytes = Number(headers['content-length'] ?? 0)
     if (bytes > limits.bodyBytes)
       throw new Refusal(
         'TOO_LARGE',
         `a body of ${bytes} bytes is more than the ${limits.bodyBytes} that a request may have`,
       )
-    if (bytesAtOnce + bytes > limits.bytesAtOnce)
-      throw new Refusal('BUSY', 'too many bodies are being worked on: try again later', {
-        'retry-after': '1',
+    const encoding = headers['content-encoding'] ?? 'identity'
+    if (encoding.toLowerCase() !== 'identity')
+      throw new Refusal('TYPE', `expected a body as it is, got one in content-encoding ${encoding}`, {
+        'accept-encoding': 'identity',
       })
-    bytesAtOnce += bytes
-    lives.set(request.raw, lifetime(reply.raw, limits.answerMs))
-    reply.raw.once('close', () => {
-      bytesAtOnce -= bytes
-    })
+    const holding = held.open()
+    works.set(raw, { life: lifetime(reply.raw, limits.answerMs, ending.signal), holding })
+    reply.raw.once('close', holding.release)
+  })
+  http.addHook('onSend', async (request, reply) => {
+    // A connection that is closed before the body has been read to its end is reset, and the answer perhaps lost.
+    if (!request.raw.complete) reply.removeHeader('connection')
+    else if (isStopping()) reply.header('connection', 'close')
   })
   http.addHook('onResponse', async (request, reply) => {
     const seconds = reply.elapsedTime / 1000
@@ -100,11 +142,13 @@ export async function buildApp(options: AppOptions): Promise<App> {
     const refusal = refusalOf(error)
     metrics.refused(refusal.code)
     if (refusal.code === 'FAILED') onError(error)
-    if (refusal.code !== 'TYPE') return refusal
+    if (refusal.code !== 'TYPE' || error instanceof Refusal) return named(refusal, error, limits)
     return new Refusal('TYPE', `expected a body of ${bodyTypes}, got ${type ?? 'one without content-type'}`)
   }
   http.setErrorHandler((error, request, reply) => {
     const refusal = refuse(error, request)
+    // The rest of a body is dropped, so that the answer is read.
+    request.raw.unpipe().resume()
     return reply
       .code(statusOf(refusal))
       .headers(refusal.headers)
@@ -130,22 +174,34 @@ export async function buildApp(options: AppOptions): Promise<App> {
   })
 
   http.removeAllContentTypeParsers()
+  const workOf = ({ raw }: FastifyRequest) => works.get(raw)!
   for (const type of [/^image\//, 'application/octet-stream'])
-    http.addContentTypeParser(type, { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+    http.addContentTypeParser(type, (request: FastifyRequest, payload: IncomingMessage) => {
+      const work = workOf(request)
+      return within(work.life, collect(payload, work))
+    })
   await http.register(multipart, {
     limits: {
-      fileSize: limits.bodyBytes,
+      fileSize: limits.bodyBytes + 1, // what is too large is said where it is collected
       files: limits.images,
-      fields: 16,
+      fields: MOST_FIELDS,
       fieldSize: 4096,
-      parts: limits.images + 16,
+      parts: limits.images + MOST_FIELDS,
     },
   })
   return {
     http,
-    lifeOf(request) {
-      const life = lives.get(request.raw)
-      return life ?? new AbortController().signal
+    workOf,
+    async close() {
+      const refuseAll = setTimeout(() => {
+        ending.abort(new Refusal('STOPPING', `no answer within the ${limits.stopMs / 1000} s of a stop`))
+      }, limits.stopMs)
+      const force = setTimeout(line.closeAll, limits.stopMs + FLUSH_MS)
+      await line.settle()
+      line.closeIdle()
+      await http.close()
+      clearTimeout(refuseAll)
+      clearTimeout(force)
     },
   }
 }
@@ -165,17 +221,23 @@ function queryError(error: SchemaError | undefined): string {
 }
 
 /** What is no HTTP, or does not come to its end: there is a socket, and no request. */
-function answerBroken(error: Error & { code?: string }, socket: Socket, metrics: Metrics): void {
-  const known = refusalOf(error)
+function answerBroken(
+  error: Error & { code?: string },
+  socket: Socket,
+  { limits, metrics, line }: { limits: Limits; metrics: Metrics; line: Connections },
+): void {
+  const known = named(refusalOf(error), error, limits)
   const refusal =
     known.code === 'FAILED'
       ? new Refusal('BODY', `this is no HTTP that can be read: ${error.message}`)
       : known
   metrics.refused(refusal.code)
-  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+  if (!socket.writable || error.code === 'ECONNRESET' || line.isAnswering(socket))
+    return void socket.destroy()
   const body = JSON.stringify(errorBody(refusal))
   const head = [
     `HTTP/1.1 ${statusOf(refusal)} Refused`,
+    ...Object.entries(plainHeaders).map(([name, value]) => `${name}: ${value}`),
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',

@@ -23,7 +23,7 @@ export interface BatcherOptions {
 }
 
 export interface Batcher {
-  /** Rejects with the signal's reason when it is aborted before the sample's batch has left. */
+  /** Rejects with the signal's reason when it is aborted before the sample's batch has left. A batch that nobody waits for is not computed. */
   run(inputs: SampleInputs, wanted: readonly string[], signal: AbortSignal): Promise<SampleOutputs>
   /** Samples that wait. */
   readonly queued: number
@@ -37,6 +37,7 @@ interface Job {
   /** Samples can be in one batch when this is the same. */
   readonly kind: string
   readonly since: number
+  readonly signal: AbortSignal
   readonly resolve: (outputs: SampleOutputs) => void
   readonly reject: (error: unknown) => void
   readonly leave: () => void
@@ -63,13 +64,16 @@ export function batcher(options: BatcherOptions): Batcher {
   const compute = async (batch: readonly Job[]) => {
     inFlight++
     onBatch?.(batch.length)
+    const wish = allOf(batch.map(({ signal }) => signal))
     try {
       const { wanted } = batch[0]!
-      const outputs = await session.run(stack(batch.map(({ inputs }) => inputs)), wanted)
+      const inputs = stack(batch.map((job) => job.inputs))
+      const outputs = await session.run(inputs, wanted, wish.signal)
       for (const [row, job] of batch.entries()) job.resolve(rowOf(outputs, row, batch.length))
     } catch (error) {
       for (const job of batch) job.reject(error)
     } finally {
+      wish.forget()
       inFlight--
       pump()
     }
@@ -111,13 +115,31 @@ export function batcher(options: BatcherOptions): Batcher {
           reject(signal.reason)
         }
         const job: Job = {
-          ...{ inputs, wanted, kind: kindOf(inputs, wanted), since: performance.now(), resolve, reject },
+          ...{ inputs, wanted, signal, kind: kindOf(inputs, wanted), since: performance.now() },
+          ...{ resolve, reject },
           leave: () => signal.removeEventListener('abort', drop),
         }
         signal.addEventListener('abort', drop, { once: true })
         queue.push(job)
         pump()
       }),
+  }
+}
+
+/** A signal that is aborted when all of them are. */
+function allOf(signals: readonly AbortSignal[]) {
+  const all = new AbortController()
+  const unique = new Set(signals) // images of one form have one
+  let left = unique.size
+  const drop = (event: Event) => {
+    if (--left === 0) all.abort((event.target as AbortSignal).reason)
+  }
+  for (const signal of unique) signal.addEventListener('abort', drop, { once: true })
+  return {
+    signal: all.signal,
+    forget() {
+      for (const signal of unique) signal.removeEventListener('abort', drop)
+    },
   }
 }
 

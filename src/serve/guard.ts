@@ -38,7 +38,9 @@ export function guard({ host, token, cors }: GuardOptions): Guard {
   const expected = token === null ? null : digest(token)
   const isAllowed = (origin: string | undefined) => cors !== null && (cors === '*' || origin === cors)
   return {
-    check({ host: asked = '', origin, authorization }, isOpen) {
+    check({ host: asked, origin, authorization }, isOpen) {
+      if (asked === undefined)
+        throw new Refusal('BODY', 'expected the header "Host" with the name of the server')
       const name = asked.replace(/:\d+$/, '').toLowerCase()
       // A page elsewhere whose name is made to mean 127.0.0.1 would otherwise be one of ours (DNS rebinding).
       if (isLoopback(host) && !loopbackNames.includes(name) && name !== host)

@@ -2,6 +2,8 @@
 import type {} from '@fastify/multipart' // what it adds to requests
 import type { FastifyRequest } from 'fastify'
 import { messageOf } from '../errors.ts'
+import type { Work } from './app.ts'
+import { collect } from './bodies.ts'
 import { Refusal } from './refusal.ts'
 
 export interface UploadedImage {
@@ -18,7 +20,7 @@ export interface Upload {
 
 export const bodyTypes = 'image/*, application/octet-stream or multipart/form-data'
 
-export async function imagesOf(request: FastifyRequest, mostBytes: number): Promise<Upload> {
+export async function imagesOf(request: FastifyRequest, work: Work): Promise<Upload> {
   if (!request.isMultipart()) {
     const { body } = request
     if (!(body instanceof Uint8Array) || body.length === 0)
@@ -26,18 +28,9 @@ export async function imagesOf(request: FastifyRequest, mostBytes: number): Prom
     return { images: [{ name: null, file: body }], isForm: false }
   }
   const images: UploadedImage[] = []
-  let bytes = 0
   try {
-    for await (const part of request.files()) {
-      const file = await part.toBuffer()
-      bytes += file.length
-      if (bytes > mostBytes)
-        throw new Refusal(
-          'TOO_LARGE',
-          `the files have more than the ${mostBytes} bytes that a request may have`,
-        )
-      images.push({ name: part.filename || part.fieldname, file })
-    }
+    for await (const part of request.files())
+      images.push({ name: part.filename || part.fieldname, file: await collect(part.file, work) })
   } catch (error) {
     const { code = '' } = error as { code?: string }
     if (error instanceof Refusal || code.startsWith('FST_')) throw error

@@ -9,7 +9,7 @@ export interface Limits {
   readonly pixels: number
   /** Of one request. */
   readonly images: number
-  /** Bodies of all requests that are being worked on. */
+  /** Bodies of all requests that are being worked on, as far as they have been received. */
   readonly bytesAtOnce: number
   /** Images that wait for one graph. */
   readonly queue: number
@@ -21,7 +21,7 @@ export interface Limits {
   readonly answerMs: number
   /** How long a connection may stay open without a request, in milliseconds. */
   readonly idleMs: number
-  /** How long a stop waits for what is being worked on, in milliseconds. */
+  /** How long a stop waits for what is being worked on before that is refused, too, in milliseconds. */
   readonly stopMs: number
   /** Of a request's head. */
   readonly headerBytes: number
@@ -37,7 +37,7 @@ export const limitDefaults: Limits = {
   receiveMs: 30_000,
   answerMs: 30_000,
   idleMs: 10_000,
-  stopMs: 10_000,
+  stopMs: 9000, // all is over before the 10 s that Docker gives
   headerBytes: 8192,
 }
 

@@ -9,6 +9,8 @@ export interface Metrics {
   /** Images that got a result. */
   images(route: string, count: number): void
   batch(graph: string, samples: number): void
+  /** A number that is asked for when somebody reads. */
+  gauge(name: string, help: string, value: () => number): void
 }
 
 const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -56,5 +58,13 @@ export function serverMetrics(queues: () => Readonly<Record<string, number>>): M
     refused: (reason) => refusals.inc({ reason }),
     images: (route, count) => images.inc({ route }, count),
     batch: (graph, samples) => batches.observe({ graph }, samples),
+    gauge(name, help, value) {
+      new Gauge({
+        ...{ name, help, registers },
+        collect() {
+          this.set(value())
+        },
+      })
+    },
   }
 }

@@ -1,10 +1,10 @@
 /** The exported files that are served: found, checked, and each opened in a thread of its own. */
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { SherdError } from '../errors.ts'
+import { invariant, SherdError } from '../errors.ts'
 import { formats, graphNames } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
-import { openSessionThread } from '../infer/session-thread.ts'
+import { openSessionThread, type ThreadedSession } from '../infer/session-thread.ts'
 import { type OnnxModel, openOnnxModel } from '../run/onnx-model.ts'
 
 export interface ServedModel extends OnnxModel {
@@ -12,6 +12,8 @@ export interface ServedModel extends OnnxModel {
   readonly bytes: number
   /** Settles when its thread has ended, with why when nobody asked it to. */
   readonly ended: Promise<SherdError | null>
+  /** As of a `ThreadedSession`. */
+  close(patience?: number): Promise<void>
 }
 
 /**
@@ -58,16 +60,18 @@ function notExported(path: string): SherdError {
 
 /** Opens a file. Throws `CHECKPOINT` when it is not one of `sherd export onnx`, `VALUE` for models that do not take photographs. */
 async function openModel(path: string, threads: number): Promise<ServedModel> {
-  let ended: ServedModel['ended'] = Promise.resolve(null)
+  let thread: ThreadedSession | undefined
   const model = await openOnnxModel(path, {
     threads,
     async open(file, options) {
-      const session = await openSessionThread(file, { ...options, spin: false })
-      ended = session.ended
-      return session
+      thread = await openSessionThread(file, { ...options, spin: false })
+      return thread
     },
   })
-  if (!model.bands && model.shape.length === 3) return { ...model, path, bytes: statSync(path).size, ended }
+  invariant(thread, 'a model was opened without a session')
+  const { ended, close } = thread
+  if (!model.bands && model.shape.length === 3)
+    return { ...model, path, bytes: statSync(path).size, ended, close }
   await model.session.close()
   throw new SherdError(
     'VALUE',
@@ -84,6 +88,6 @@ export async function openModels(
   const models = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const failed = opened.find((each) => each.status === 'rejected')
   if (!failed) return models
-  await Promise.all(models.map(({ session }) => session.close()))
+  await Promise.all(models.map((model) => model.close()))
   throw failed.reason
 }

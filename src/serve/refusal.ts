@@ -1,5 +1,6 @@
 /** What is answered when there is no result: a status of HTTP, a code that clients may test, and a reason that people read. */
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
+import type { Limits } from './limits.ts'
 
 /** Why the server refuses; the number is the status. */
 const statuses = {
@@ -11,8 +12,11 @@ const statuses = {
   NOT_FOUND: 404,
   METHOD: 405,
   SLOW: 408,
+  CONDITION: 412,
   TOO_LARGE: 413,
   TYPE: 415,
+  RANGE: 416,
+  EXPECTATION: 417,
   IMAGE: 422,
   HEADERS: 431,
   BUSY: 503,
@@ -53,6 +57,12 @@ const others: Readonly<Record<string, RefusalCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'SLOW',
 }
 
+/** Statuses of what sends files. */
+const ofFiles: Readonly<Record<number, RefusalCode>> = { 412: 'CONDITION', 416: 'RANGE' }
+
+/** Parts of a form that are no files. */
+export const MOST_FIELDS = 16
+
 /** Anything that was thrown, as a refusal. What only the server can be blamed for is told without its details. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error
@@ -63,13 +73,34 @@ export function refusalOf(error: unknown): Refusal {
       ? new Refusal(blamed, message)
       : new Refusal('FAILED', `${error.code}: it is in the server's log`)
   }
-  const { code = '', statusCode = 500 } = error as { code?: string; statusCode?: number }
-  const known = others[code]
-  if (known) return new Refusal(known, message)
+  const { code = '', statusCode = 500, headers = {} } = error as SentError
+  const known = others[code] ?? ofFiles[statusCode]
+  if (known) return new Refusal(known, message, headers)
   return statusCode >= 400 && statusCode < 500
     ? new Refusal('BODY', message)
     : new Refusal('FAILED', "an error of the server: it is in the server's log")
 }
+
+interface SentError {
+  readonly code?: string
+  readonly statusCode?: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A refusal for a limit that others keep and do not name, with its number. */
+export function named(refusal: Refusal, error: unknown, limits: Limits): Refusal {
+  const { code = '' } = error as SentError
+  const words = wordsOf(limits)[code]
+  return words === undefined ? refusal : new Refusal(refusal.code, words, refusal.headers)
+}
+
+const wordsOf = (limits: Limits): Readonly<Record<string, string>> => ({
+  FST_FILES_LIMIT: `the form has more than the ${limits.images} files that a request may have`,
+  FST_PARTS_LIMIT: `the form has more than the ${limits.images + MOST_FIELDS} parts that a request may have`,
+  FST_FIELDS_LIMIT: `the form has more than the ${MOST_FIELDS} fields beside its files that a request may have`,
+  HPE_HEADER_OVERFLOW: `the head of the request has more than ${limits.headerBytes} bytes`,
+  ERR_HTTP_REQUEST_TIMEOUT: `the request had not come to its end after ${limits.receiveMs / 1000} s`,
+})
 
 /** The JSON of an error. */
 export const errorBody = ({ code, message }: Refusal) => ({ error: { code, message } })

@@ -11,6 +11,7 @@ import { fileName, imagesBody, modelsBody, plainPage, schemaOf } from './descrip
 import { embedRoute } from './embed.ts'
 import type { Answer, ImageRoute } from './image-route.ts'
 import { imagesOf } from './images.ts'
+import { within } from './lifetime.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
 import type { ServedModel } from './models.ts'
@@ -71,18 +72,23 @@ export async function addRoutes(options: RoutesOptions): Promise<void> {
   await addFiles(options, models, routes)
 }
 
-function addImageRoute({ app, limits, metrics }: RoutesOptions, route: AnyRoute): void {
+function addImageRoute({ app, metrics }: RoutesOptions, route: AnyRoute): void {
   app.http.route({
     ...{ method: 'POST', url: route.url },
     schema: { tags: ['images'], ...schemaOf(route) },
     serializerCompiler: () => JSON.stringify,
     async handler(request, reply) {
-      const asked = { query: request.query as Record<string, unknown>, signal: app.lifeOf(request) }
+      const work = app.workOf(request)
+      const asked = { query: request.query as Record<string, unknown>, signal: work.life }
       route.check?.(asked.query)
-      const upload = await imagesOf(request, limits.bodyBytes)
-      const results = await resultsOf(upload, metrics, (image, index) => route.of(image, index, asked))
-      const { type, body }: Answer = await route.answer(results, asked)
-      metrics.images(route.url, results.filter(isResult).length)
+      const answered = async (): Promise<Answer> => {
+        const upload = await imagesOf(request, work)
+        const results = await resultsOf(upload, metrics, (image, index) => route.of(image, index, asked))
+        work.life.throwIfAborted()
+        metrics.images(route.url, results.filter(isResult).length)
+        return route.answer(results, asked)
+      }
+      const { type, body } = await within(work.life, answered())
       return reply.type(type).send(body)
     },
   })

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import { coreCount } from '../machine/hardware.ts'
@@ -9,6 +10,7 @@ import { packageRoot } from '../package-root.ts'
 import { configureDecoder } from '../prepare/decode.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
 import { buildApp } from './app.ts'
+import { gate } from './gate.ts'
 import { isLoopback } from './guard.ts'
 import { expectWait, type Limits, limitsOf } from './limits.ts'
 import { serverMetrics } from './metrics.ts'
@@ -39,7 +41,7 @@ export interface ServeOptions {
   readonly mostWait?: number
   readonly limits?: Partial<Limits>
   readonly log?: boolean
-  /** Told of errors that are the server's own and not the request's. */
+  /** Gets the errors that are the server's own and not the request's. */
   readonly onError?: (error: unknown) => void
 }
 
@@ -47,13 +49,21 @@ export interface Server {
   readonly url: string
   readonly port: number
   readonly graphs: readonly string[]
-  /** Takes no more requests, answers those that it has, closes. */
-  stop(): Promise<void>
+  /**
+   * Takes no more requests, answers those that it has, closes. Settles soon after `limits.stopMs`; with false when a graph or a decoder,
+   * which cannot be stopped, still works for nobody: that ends by itself, or with the process.
+   */
+  stop(): Promise<boolean>
   /** Settles when a thread that computes has died: only a new server can go on. */
   readonly failed: Promise<SherdError>
 }
 
 const DEFAULT_PORT = 8080
+/** For threads to end that compute for nobody any more: at least, and at most, in milliseconds. */
+const CLOSE_MS = [250, 2000] as const
+
+/** Images are decoded in libuv's threads, which read files, too: one is left for those. */
+const decodersAtOnce = () => Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || 4) - 1)
 
 /** Throws `USAGE` and `VALUE` for options that make no sense, `CHECKPOINT` or `VALUE` for files that cannot be served, `RUN` for a port in use. */
 export async function serve(options: ServeOptions): Promise<Server> {
@@ -73,9 +83,12 @@ export async function serve(options: ServeOptions): Promise<Server> {
   configureDecoder()
   const models = await openModels(paths, { threads: options.threads ?? coreCount() })
   let index: ImageIndex | null = null
-  const closeAll = async () => {
-    await Promise.all([...models.map(({ session }) => session.close()), index?.close()])
+  let working = models.length
+  for (const { ended } of models) void ended.then(() => working--)
+  const closeAll = async (patience?: number) => {
+    await Promise.all([...models.map((model) => model.close(patience)), index?.close()])
   }
+  const decoding = gate(decodersAtOnce())
   let state: 'ready' | 'stopping' | 'failed' = 'ready'
   try {
     if (options.index !== undefined) index = await openIndexFor(options.index, models)
@@ -85,7 +98,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
     )
     const { mostTogether } = options
     for (const model of models)
-      all.push(answering(model, { ...(mostTogether && { mostTogether }), mostWait, limits, metrics }))
+      all.push(
+        answering(model, { ...(mostTogether && { mostTogether }), mostWait, limits, metrics, decoding }),
+      )
     const app = await buildApp({
       ...{ limits, metrics, guard: { host, token, cors }, log: options.log ?? false },
       onError: options.onError ?? (() => {}),
@@ -105,7 +120,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
       isReady,
       needsToken: token !== null,
     })
-    await listen(() => app.http.listen({ host, port }), host, port)
+    // Whoever asks for this machine by its name finds that address.
+    const address = host === 'localhost' ? '127.0.0.1' : host
+    await listen(() => app.http.listen({ host: address, port }), host, port)
     const failed = new Promise<SherdError>((resolve) => {
       for (const { ended } of models)
         void ended.then((error) => {
@@ -115,13 +132,16 @@ export async function serve(options: ServeOptions): Promise<Server> {
         })
     })
     const { port: actual } = app.http.server.address() as AddressInfo
-    let stopped: Promise<void> | null = null
+    let stopped: Promise<boolean> | null = null
     const stop = async () => {
+      const begun = performance.now()
       state = 'stopping'
-      const force = setTimeout(() => app.http.server.closeAllConnections(), limits.stopMs)
-      await app.http.close()
-      clearTimeout(force)
-      await closeAll()
+      await app.close()
+      const left = begun + limits.stopMs - performance.now()
+      const patience = Math.min(Math.max(CLOSE_MS[0], left), CLOSE_MS[1])
+      const late = sleep(patience, undefined, { ref: false })
+      await Promise.all([closeAll(patience), Promise.race([decoding.rest(), late])])
+      return working === 0 && decoding.busy === 0
     }
     return {
       url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,

@@ -2,6 +2,7 @@
 import { backboneOf } from '../config/resolve.ts'
 import { inferenceBatch } from '../run/features.ts'
 import { type Batcher, batcher, type SampleInputs, type SampleOutputs } from './batcher.ts'
+import type { Gate } from './gate.ts'
 import type { Upload, UploadedImage } from './images.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
@@ -28,17 +29,19 @@ export interface AnsweringOptions {
   readonly mostWait: number
   readonly limits: Limits
   readonly metrics: Metrics
+  /** What all graphs decode through. */
+  readonly decoding: Gate
 }
 
 export function answering(
   model: ServedModel,
-  { mostTogether, mostWait, limits, metrics }: AnsweringOptions,
+  { mostTogether, mostWait, limits, metrics, decoding }: AnsweringOptions,
 ): Answering {
   const { graph, config } = model
   const make = sampleMaker(config, { maxPixels: limits.pixels })
-  let decoding = 0
+  let onTheWay = 0
   const batches = batcher({
-    ...{ session: model.session, mostWait, mostQueued: limits.queue, onTheWay: () => decoding },
+    ...{ session: model.session, mostWait, mostQueued: limits.queue, onTheWay: () => onTheWay },
     mostTogether: mostTogether ?? Math.min(MOST_TOGETHER, inferenceBatch(backboneOf(config))),
     onBatch: (samples) => metrics.batch(graph, samples),
   })
@@ -46,13 +49,15 @@ export function answering(
     ...{ model, batches },
     async compute({ file }, wanted, signal, more = {}) {
       signal.throwIfAborted()
-      decoding++
-      const sample = await make(file).catch((error: unknown) => {
-        decoding--
-        batches.nudge() // it was perhaps the last that a batch waited for
-        throw error
-      })
-      decoding--
+      onTheWay++
+      const sample = await decoding
+        .run(signal, () => make(file))
+        .catch((error: unknown) => {
+          onTheWay--
+          batches.nudge() // it was perhaps the last that a batch waited for
+          throw error
+        })
+      onTheWay--
       return { sample, outputs: await batches.run({ pixels: sample.pixels, ...more }, wanted, signal) }
     },
   }

@@ -1,7 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, expect, it } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { scene } from '../prepare/make-images.ts'
+import { makeEndless } from '../serve/endless-graph.ts'
 import { bodyOf, exportTiny, tinyModel } from '../serve/make-served.ts'
 import { sherd, start, until, workFolder } from './sherd.ts'
 
@@ -60,6 +62,50 @@ it('takes the token from the environment, and is quiet by default', async () => 
   const { status, stderr } = await server.ended
   expect(status).toBe(0)
   expect(stderr).not.toContain('{')
+})
+
+describe('with a graph that never ends', () => {
+  let endless = ''
+  beforeAll(async () => {
+    endless = join(await workFolder(), 'encoder.onnx')
+    copyFileSync(join(exported, 'encoder.onnx'), endless)
+    makeEndless(endless)
+  })
+  const serving = async (...more: string[]) => {
+    const args = ['serve', '--model', endless, '--port', '0', '--threads', '1', '--json', ...more]
+    const server = start(args, { env })
+    await until(() => server.stdout().includes('\n'), 'the address')
+    return { ...server, url: (JSON.parse(server.stdout()) as { url: string }).url }
+  }
+  const isComputing = async (url: string) =>
+    (await (await fetch(`${url}/metrics`)).text()).includes('sherd_batch_images_count{graph="encoder"} 1')
+
+  it('it refuses at the limit, and ends at the first signal', async () => {
+    const server = await serving('--timeout', '0.5')
+    const late = await fetch(`${server.url}/v1/embed`, bodyOf(image))
+    expect([late.status, await late.json()]).toMatchObject([503, { error: { code: 'TIMEOUT' } }])
+    server.kill('SIGTERM')
+    const { status, stderr } = await server.ended
+    expect([status, stderr]).toEqual([
+      'SIGTERM',
+      expect.stringContaining('without waiting for what still computes'),
+    ])
+  })
+
+  it('it ends at once at the second signal', async () => {
+    const server = await serving()
+    const cut = fetch(`${server.url}/v1/embed`, bodyOf(image)).then(
+      ({ status }) => status,
+      () => 'cut',
+    )
+    while (!(await isComputing(server.url))) await sleep(5)
+    server.kill('SIGTERM')
+    await sleep(1100) // sooner it would be the same wish from two senders
+    server.kill('SIGTERM')
+    const { status, stderr } = await server.ended
+    expect([status, await cut]).toEqual(['SIGTERM', 'cut'])
+    expect(stderr).not.toContain('stopped')
+  })
 })
 
 it('says what is wrong before it serves', async () => {
