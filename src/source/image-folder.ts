@@ -6,7 +6,7 @@
 import { resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { type Classes, classesOf } from './classes.ts'
-import { listFiles } from './list-files.ts'
+import { type LinkedFolder, listFiles } from './list-files.ts'
 
 /** File name endings that count as images, in lower case; upper case counts too. */
 export const imageExtensions = [
@@ -29,6 +29,8 @@ export interface ImageFolder extends Classes {
   readonly files: readonly string[]
   /** What was seen that whoever uses the data should know, a sentence or two each. */
   readonly notes?: readonly string[]
+  /** Links to folders that were read at another place, below `dir` or not. */
+  readonly linkedFolders?: readonly LinkedFolder[]
 }
 
 /**
@@ -37,9 +39,13 @@ export interface ImageFolder extends Classes {
  */
 export async function openImageFolder(dir: string): Promise<ImageFolder> {
   const root = resolve(dir)
-  const { files, others } = await listFiles(root, { name: 'images', extensions: imageExtensions })
+  const { files, others, linkedFolders } = await listFiles(root, {
+    name: 'images',
+    extensions: imageExtensions,
+  })
   if (files.length === 0) throw noImages(root, others)
-  return { dir: root, files, ...classesOf(files) }
+  const linked = linkedFolders.length > 0 ? { linkedFolders } : {}
+  return { dir: root, files, ...classesOf(files), ...linked }
 }
 
 function noImages(root: string, others: readonly string[]): SherdError {

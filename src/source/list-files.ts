@@ -1,10 +1,13 @@
 /**
  * The files below a folder whose names end as they should, in an order that is the same on every machine. Nothing is opened: whether
  * a file is what its name says is found out when it is read.
+ *
+ * Every real folder is read once, however many links lead to it: first what lies below the folder itself, then what its links lead to,
+ * in the order of their paths. So links that lead to each other neither multiply files nor go on for ever.
  */
 import type { Dirent } from 'node:fs'
-import { readdir, realpath, stat } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { readdir, realpath, stat, statfs } from 'node:fs/promises'
+import { dirname, extname, join } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 
 export interface ListedFiles {
@@ -12,6 +15,15 @@ export interface ListedFiles {
   readonly files: readonly string[]
   /** Visible files of other kinds, sorted the same way: told to the user when there is nothing else. */
   readonly others: readonly string[]
+  /** Links to folders that are read at another place, sorted the same way; not those back into a folder that they lie in. */
+  readonly linkedFolders: readonly LinkedFolder[]
+}
+
+export interface LinkedFolder {
+  /** Below the folder, with `/`. */
+  readonly link: string
+  /** Absolute. */
+  readonly target: string
 }
 
 /** What is looked for: `images`, with endings in lower case (upper case counts, too). */
@@ -20,30 +32,50 @@ export interface FileKind {
   readonly extensions: readonly string[]
 }
 
+/** More than the largest public sets of images have; their names alone take gigabytes. */
+const MOST_ENTRIES = 20e6
+/** Folders that are read at once. */
+const AT_ONCE = 16
 /** What stands for bytes that are not UTF-8. */
 const UNREADABLE = '\ufffd'
 
-interface Found {
-  readonly kind: FileKind
-  readonly files: string[]
-  readonly others: string[]
-}
+/** File systems that show the machine's state as files: nothing in them is a picture, and reading them may never end. */
+const pseudo: Readonly<Record<number, string>> = { 40864: '/proc', 1650812274: '/sys' }
 
 interface Folder {
-  readonly root: string
-  /** The folder's path below `root`: '' or 'a/b/'. */
+  /** The folder's path below the root: '' or 'a/b/'. */
   readonly below: string
-  /** The real paths of this folder (last) and of all that it lies in. */
-  readonly ancestors: readonly string[]
+  readonly real: string
+  /** The device it is on. */
+  readonly device: number
+}
+
+interface Found {
+  readonly root: string
+  readonly kind: FileKind
+  readonly most: number
+  readonly files: string[]
+  readonly others: string[]
+  readonly linkedFolders: LinkedFolder[]
+  /** Links, by their path below the root, that are not followed yet. */
+  links: string[]
+  /** The real paths of folders that were or will be read. */
+  readonly seen: Set<string>
+  entries: number
 }
 
 /**
- * Hidden files and folders (leading dot) are left out; symbolic links are followed, except back into a folder that they lie in. A
- * link that leads nowhere but is named right is kept, so that its loss is reported when it is read.
+ * Hidden files and folders (leading dot) are left out, and so are devices, pipes and sockets; symbolic links are followed. A link that
+ * leads nowhere but is named right is kept, so that its loss is reported when it is read.
  *
- * Throws `SOURCE` when `root` does not exist, is no folder, or a folder in it cannot be read.
+ * Throws `SOURCE` when `root` does not exist, is no folder, or a folder in it cannot be read, and when there are more than `most`
+ * entries.
  */
-export async function listFiles(root: string, kind: FileKind): Promise<ListedFiles> {
+export async function listFiles(
+  root: string,
+  kind: FileKind,
+  { most = MOST_ENTRIES }: { readonly most?: number } = {},
+): Promise<ListedFiles> {
   const status = await stat(root).catch((error: unknown) => {
     throw new SherdError(
       'SOURCE',
@@ -56,13 +88,57 @@ export async function listFiles(root: string, kind: FileKind): Promise<ListedFil
       'SOURCE',
       `Expected a folder of ${kind.name}, but ${root} is a file. Give the folder it is in.`,
     )
-  const found: Found = { kind, files: [], others: [] }
-  await walk({ root, below: '', ancestors: [await realpath(root)] }, found)
-  return { files: found.files.sort(), others: found.others.sort() }
+  const system = await pseudoSystem(root)
+  if (system)
+    throw new SherdError(
+      'SOURCE',
+      `Expected a folder of ${kind.name}, but ${root} belongs to ${system}, where the system shows its state as files.`,
+    )
+  const real = await realpath(root)
+  const found: Found = {
+    ...{ root, kind, most, files: [], others: [], linkedFolders: [], links: [], entries: 0 },
+    seen: new Set([real]),
+  }
+  await walk({ below: '', real, device: status.dev }, found)
+  while (found.links.length > 0) {
+    const links = found.links.sort()
+    found.links = []
+    for (const link of links) await follow(link, found)
+  }
+  const { files, others, linkedFolders } = found
+  return {
+    ...{ files: files.sort(), others: others.sort() },
+    linkedFolders: linkedFolders.sort((a, b) => (a.link < b.link ? -1 : 1)),
+  }
 }
 
-async function walk(folder: Folder, found: Found): Promise<void> {
-  const path = join(folder.root, folder.below)
+async function pseudoSystem(path: string): Promise<string | null> {
+  const type = await statfs(path).then(
+    (status) => Number(status.type),
+    () => 0,
+  )
+  return pseudo[type] ?? null
+}
+
+/** Reads a folder and all real ones below it; their links are noted. */
+async function walk(first: Folder, found: Found): Promise<void> {
+  const waiting = [first]
+  const reading = new Set<Promise<void>>()
+  for (;;) {
+    while (waiting.length > 0 && reading.size < AT_ONCE) {
+      const one = readFolder(waiting.pop()!, found)
+        .then((deeper) => void waiting.push(...deeper))
+        .finally(() => reading.delete(one))
+      reading.add(one)
+    }
+    if (reading.size === 0) return
+    await Promise.race(reading)
+  }
+}
+
+/** Notes what is in a folder. Gives the real folders in it. */
+async function readFolder({ below, real, device }: Folder, found: Found): Promise<Folder[]> {
+  const path = join(found.root, below)
   const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
     // A name that is not UTF-8 cannot be asked for: the folder stands for itself, and is told about as a file would be.
     if (path.includes(UNREADABLE)) return null
@@ -73,34 +149,65 @@ async function walk(folder: Folder, found: Found): Promise<void> {
     )
   })
   if (!entries) {
-    found.files.push(`${folder.below}${UNREADABLE}`)
-    return
+    found.files.push(`${below}${UNREADABLE}`)
+    return []
   }
-  const deeper: Promise<void>[] = []
+  count(entries.length, found)
+  const folders: Dirent[] = []
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue
-    if (entry.isFile()) keep(folder.below + entry.name, found)
-    else if (entry.isDirectory()) deeper.push(walk(inside(folder, entry), found))
-    else if (entry.isSymbolicLink()) deeper.push(follow(folder, entry, found))
+    if (entry.isFile()) keep(below + entry.name, found)
+    else if (entry.isDirectory()) folders.push(entry)
+    else if (entry.isSymbolicLink()) found.links.push(below + entry.name)
   }
-  await Promise.all(deeper)
+  const deeper: Folder[] = []
+  for (const { name } of folders) {
+    const folder = await folderAt(`${below}${name}`, { real: join(real, name), device }, found)
+    if (folder) deeper.push(folder)
+  }
+  return deeper
 }
 
-function inside(folder: Folder, entry: Dirent): Folder {
-  const real = join(folder.ancestors.at(-1) ?? folder.root, entry.name)
-  return { ...folder, below: `${folder.below}${entry.name}/`, ancestors: [...folder.ancestors, real] }
+/** A folder that is to be read, or null when it was, or is none of files. */
+async function folderAt(
+  path: string,
+  { real, device: around }: Pick<Folder, 'real' | 'device'>,
+  { root, seen }: Found,
+): Promise<Folder | null> {
+  if (seen.has(real)) return null
+  seen.add(real)
+  const device = (await stat(join(root, path)).catch(() => null))?.dev ?? around
+  if (device !== around && (await pseudoSystem(join(root, path)))) return null
+  return { below: `${path}/`, real, device }
 }
 
-async function follow(folder: Folder, entry: Dirent, found: Found): Promise<void> {
-  const path = join(folder.root, folder.below, entry.name)
+function count(entries: number, found: Found): void {
+  found.entries += entries
+  if (found.entries > found.most)
+    throw new SherdError(
+      'SOURCE',
+      `${found.root} and what its links lead to hold more than ${found.most.toLocaleString('en-US')} files and folders: ` +
+        `give a folder of ${found.kind.name} alone, or several smaller ones.`,
+    )
+}
+
+async function follow(link: string, found: Found): Promise<void> {
+  const path = join(found.root, link)
   const target = await stat(path).catch(() => null)
   if (target?.isDirectory()) {
     const real = await realpath(path)
-    if (folder.ancestors.includes(real)) return
-    const below = `${folder.below}${entry.name}/`
-    await walk({ ...folder, below, ancestors: [...folder.ancestors, real] }, found)
-  } else if (target === null || target.isFile()) keep(folder.below + entry.name, found)
+    if (found.seen.has(real)) {
+      const own = await realpath(dirname(path))
+      if (!isWithin(own, real)) found.linkedFolders.push({ link, target: real })
+      return
+    }
+    const folder = await folderAt(link, { real, device: -1 }, found)
+    if (folder) await walk(folder, found)
+  } else if (target === null || target.isFile()) keep(link, found)
 }
+
+const isWithin = (path: string, folder: string) =>
+  `${path}/`.startsWith(folder === '/' ? folder : `${folder}/`)
 
 function keep(file: string, { kind, files, others }: Found): void {
   if (kind.extensions.includes(extname(file).toLowerCase())) files.push(file)

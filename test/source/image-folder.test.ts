@@ -1,8 +1,11 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openImageFolder } from '../../src/source/image-folder.ts'
+import { listFiles } from '../../src/source/list-files.ts'
 
 let dir: string
 beforeEach(async () => {
@@ -53,16 +56,67 @@ describe('openImageFolder', () => {
     expect([...(folder.labels ?? [])]).toEqual([0, 0])
   })
 
-  it('follows links to files and folders, ends loops, and keeps a dangling link to an image', async () => {
-    await put('real/a.png', 'apart/b.png')
-    await symlink(join(dir, 'real'), join(dir, 'apart', 'linked'))
+  it('follows links, reads each folder once, and keeps a dangling link to an image', async () => {
+    await put('real/a.png', 'apart/b.png', '.other/deep/c.png')
+    await symlink(join(dir, 'real'), join(dir, 'apart', 'linked')) // read as `real`
+    await symlink(join(dir, '.other'), join(dir, 'second')) // hidden where it is: read by the first link to it
+    await symlink(join(dir, '.other'), join(dir, 'first'))
+    await symlink(join(dir, '.other', 'deep'), join(dir, 'zeroth'))
     await symlink(dir, join(dir, 'real', 'up'))
     await symlink(join(dir, 'real', 'a.png'), join(dir, 'one.png'))
     await symlink('self', join(dir, 'self'))
     await symlink('nowhere', join(dir, 'gone.jpg'))
     await symlink('nowhere', join(dir, 'gone'))
-    const { files } = await openImageFolder(dir)
-    expect(files).toEqual(['apart/b.png', 'apart/linked/a.png', 'gone.jpg', 'one.png', 'real/a.png'])
+    const { files, linkedFolders } = await openImageFolder(dir)
+    expect(files).toEqual(['apart/b.png', 'first/deep/c.png', 'gone.jpg', 'one.png', 'real/a.png'])
+    const real = await realpath(dir)
+    expect(linkedFolders).toEqual([
+      { link: 'apart/linked', target: join(real, 'real') },
+      { link: 'second', target: join(real, '.other') },
+      { link: 'zeroth', target: join(real, '.other', 'deep') },
+    ])
+  })
+
+  it('reads eight folders that link to each other once each', async () => {
+    const names = Array.from({ length: 8 }, (_, i) => `f${i}`)
+    await put(...names.map((name) => `${name}/${name}.png`))
+    for (const from of names)
+      for (const to of names) if (from !== to) await symlink(join(dir, to), join(dir, from, `to-${to}`))
+    const { files, linkedFolders } = await openImageFolder(dir)
+    expect(files).toEqual(names.map((name) => `${name}/${name}.png`))
+    expect(linkedFolders).toHaveLength(56)
+  })
+
+  it('refuses more entries than it can hold, counting what links lead to', async () => {
+    await put('a.png', 'b.png', 'deep/c.png')
+    const kind = { name: 'images', extensions: ['.png'] }
+    expect((await listFiles(dir, kind, { most: 4 })).files).toHaveLength(3)
+    await expect(listFiles(dir, kind, { most: 3 })).rejects.toMatchObject({
+      code: 'SOURCE',
+      message: expect.stringMatching(/hold more than 3 files and folders: give a folder of images alone/),
+    })
+  })
+
+  it.runIf(existsSync('/proc/self/status'))(
+    'refuses /proc, and does not look into it from elsewhere',
+    async () => {
+      for (const place of ['/proc', '/proc/self', '/proc/sys/kernel'])
+        await expect(openImageFolder(place)).rejects.toMatchObject({
+          code: 'SOURCE',
+          message: expect.stringContaining(`${place} belongs to /proc`),
+        })
+      await put('a.png')
+      await symlink('/proc', join(dir, 'processes'))
+      await symlink('/proc/self/root/proc/self', join(dir, 'process'))
+      expect((await openImageFolder(dir)).files).toEqual(['a.png'])
+    },
+  )
+
+  it('leaves out pipes that are named like images', async () => {
+    await put('a.png')
+    execFileSync('mkfifo', [join(dir, 'pipe.png')])
+    await symlink(join(dir, 'pipe.png'), join(dir, 'linked.png'))
+    expect((await openImageFolder(dir)).files).toEqual(['a.png'])
   })
 
   it('is the same from a relative path', async () => {
