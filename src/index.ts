@@ -23,6 +23,7 @@ export type { TorchTensor } from './checkpoint/torch-objects.ts'
 export { withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
 export { presetNames, presetOf } from './config/presets.ts'
+export { type ReadingLimits, readingConfig } from './config/reading.ts'
 export {
   backboneOf,
   describeKeys,

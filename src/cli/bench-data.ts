@@ -4,21 +4,23 @@ import type { DataBench } from '../run/data-bench.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
 import { positiveNumber, wholeNumber } from './options.ts'
 import { print, printJson } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingAssignments } from './reading-options.ts'
 
-interface Flags extends ConfigFlags {
+interface Flags extends ConfigFlags, ReadingFlags {
   data: string
   batches: number
   need?: number
 }
 
 export function addBenchData(bench: Command): void {
-  addConfigOptions(bench.command('data'))
+  const command = addConfigOptions(bench.command('data'))
     .description('time the loader of a run: reading, decoding, cropping, batches')
     .requiredOption('--data <dir>', 'images, as for "sherd pretrain"')
     .option('--batches <n>', 'batches to time', wholeNumber(1), 20)
     .option('--need <images/s>', 'what training takes, to compare with', positiveNumber)
     .action(async (preset: string, flags: Flags) => {
-      const config = await configOf(preset, flags)
+      const set = [...readingAssignments(flags), ...flags.set]
+      const config = await configOf(preset, { ...flags, set })
       const { benchData } = await import('../run/data-bench.ts')
       const { describeMachine } = await import('../machine/describe.ts')
       const result = await benchData({ config, data: flags.data, batches: flags.batches })
@@ -30,6 +32,7 @@ export function addBenchData(bench: Command): void {
       describe(preset, result)
       if (need) print(comparison(result, need.imagesPerSecond))
     })
+  addReadingOptions(command, { ofModel: false })
 }
 
 function describe(preset: string, result: DataBench): void {

@@ -8,8 +8,9 @@ import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import type { EncoderFlags } from './encoder-options.ts'
 import { showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson, warn } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-interface Flags {
+interface Flags extends ReadingFlags {
   readonly model: string
   readonly device: EncoderFlags['device']
   readonly precision?: EncoderFlags['precision']
@@ -18,7 +19,7 @@ interface Flags {
 }
 
 export function addClassify(root: Command): void {
-  root
+  const command = root
     .command('classify')
     .description('say the class of each image of a folder')
     .argument('<dir>', 'folder of images, or of packed ones')
@@ -28,6 +29,7 @@ export function addClassify(root: Command): void {
     .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runClassify)
+  addReadingOptions(command)
 }
 
 async function runClassify(dir: string, flags: Flags): Promise<void> {
@@ -62,10 +64,11 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
 }
 
 /** An exported file is used without LibTorch. */
-async function openModel({ model, device, precision }: Flags, dir: string) {
+async function openModel({ model, device, precision, ...flags }: Flags, dir: string) {
+  const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { classifierLogits, openClassifier } = await import('../run/classifier.ts')
-    const classifier = openClassifier({ model, device, precision })
+    const classifier = openClassifier({ model, device, precision, reading })
     for (const message of classifier.warnings) warn(message)
     return {
       origin: classifier.origin,
@@ -75,7 +78,7 @@ async function openModel({ model, device, precision }: Flags, dir: string) {
   const { expectPlainRequest } = await import('../run/onnx-model.ts')
   expectPlainRequest({ device, precision })
   const { onnxLogits, openOnnxClassifier } = await import('../run/onnx-classifier.ts')
-  const classifier = await openOnnxClassifier(model)
+  const classifier = await openOnnxClassifier(model, { reading })
   return {
     origin: classifier.origin,
     logits: (onProgress: Progress) => onnxLogits(classifier, dir, onProgress),

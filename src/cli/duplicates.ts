@@ -4,8 +4,9 @@ import type { DuplicateReport } from '../run/duplicates.ts'
 import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
 import { ending } from './options.ts'
 import { endProgress, many, note, print, printJson, table } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-interface Flags extends IndexFlags {
+interface Flags extends IndexFlags, ReadingFlags {
   readonly threshold: number
   readonly csv?: string
 }
@@ -18,7 +19,9 @@ function similarity(text: string): number {
 }
 
 export function addDuplicates(root: Command): void {
-  addIndexOptions(root.command('duplicates').description('find images of an index that are nearly the same'))
+  const command = addIndexOptions(
+    root.command('duplicates').description('find images of an index that are nearly the same'),
+  )
     .option(
       '--threshold <s>',
       'cosine similarity from which two images are near-duplicates',
@@ -27,6 +30,7 @@ export function addDuplicates(root: Command): void {
     )
     .option('--csv <file>', 'all groups as CSV', ending('.csv'))
     .action(runDuplicates)
+  addReadingOptions(command, { ofModel: false })
 }
 
 async function runDuplicates(flags: Flags): Promise<void> {
@@ -36,6 +40,7 @@ async function runDuplicates(flags: Flags): Promise<void> {
   try {
     const report = await findDuplicates(index, {
       threshold: flags.threshold,
+      reading: readingOf(flags),
       onProgress: showDone('compared'),
     })
     endProgress()
@@ -62,7 +67,14 @@ async function runDuplicates(flags: Flags): Promise<void> {
 
 const LISTED = 20
 
-async function tell({ groups, pairs, threshold, nearest, others }: DuplicateReport): Promise<void> {
+async function tell({
+  groups,
+  pairs,
+  threshold,
+  nearest,
+  others,
+  linkedFolders,
+}: DuplicateReport): Promise<void> {
   const { shownOf } = await import('../run/duplicates.ts')
   const images = groups.reduce((sum, each) => sum + each.images.length, 0)
   print(
@@ -74,17 +86,25 @@ async function tell({ groups, pairs, threshold, nearest, others }: DuplicateRepo
       width === null ? '' : `${width} × ${height}`
     print(
       table(
-        shownOf(copies, LISTED).map(({ file, width, height, bytes, keep }) => [
-          keep ? '  keep' : '',
+        shownOf(copies, LISTED).map(({ file, width, height, bytes, keep, link }) => [
+          keep ? '  keep' : link ? '  link' : '',
           size(width, height),
           bytes === null ? '' : `${bytes} bytes`,
-          file,
+          link ? `${file} ${link.kind === 'hard' ? '=' : '→'} ${link.to}` : file,
         ]),
         [1, 2],
       ),
     )
     if (copies.length > LISTED) print(`        … and ${copies.length - LISTED} more`)
   }
+  const links = groups.flatMap((group) => group.images.filter(({ link }) => link)).length
+  if (links > 0)
+    print(
+      `${many(links, 'name')} of them ${links === 1 ? 'is a link' : 'are links'} (→) or another name (=) of a file: removing one frees no room`,
+    )
+  for (const { link, target } of linkedFolders.slice(0, LISTED))
+    print(`${link} is a link to ${target}, whose images are read once`)
+  if (linkedFolders.length > LISTED) print(`… and ${linkedFolders.length - LISTED} more linked folders`)
   if (groups.length > LISTED) print(`… and ${groups.length - LISTED} more groups`)
   if (groups.length > LISTED || groups.some((group) => group.images.length > LISTED))
     print('--csv or --json lists all')

@@ -7,6 +7,7 @@ import type { Progress } from '../run/features.ts'
 import type { Pooling } from '../token/pool.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson } from './output.ts'
+import { readingOf } from './reading-options.ts'
 
 interface Flags extends EncoderFlags {
   readonly out: string
@@ -71,7 +72,7 @@ async function openModel(flags: Flags, dir: string) {
       'An ONNX file says itself what the model is and which bands it takes: leave --preset, --set, --bands and --model-seed out.',
     )
   expectPlainRequest(flags)
-  const encoder = await openOnnxEncoder(flags.model)
+  const encoder = await openOnnxEncoder(flags.model, { reading: readingOf(flags) })
   return {
     origin: encoder.origin,
     features: (onProgress: Progress) => onnxFeatures(encoder, dir, onProgress),

@@ -7,6 +7,7 @@ import type { EncoderRequest, OpenedEncoder } from '../run/encoder.ts'
 import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { setOption, wholeNumber } from './options.ts'
 import { duration, endProgress, progress, warn } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
 /** Which model. */
 export interface ModelFlags {
@@ -17,7 +18,7 @@ export interface ModelFlags {
   readonly bands?: string[]
 }
 
-export interface EncoderFlags extends ModelFlags {
+export interface EncoderFlags extends ModelFlags, ReadingFlags {
   readonly device: 'auto' | 'cpu' | 'cuda'
   readonly precision?: PrecisionName
 }
@@ -41,17 +42,19 @@ export const addEncoderOptions = (
   command: Command,
   { models, precision }: { models?: string; precision?: string } = {},
 ): Command =>
-  addModelOptions(command, models).addOption(deviceOption()).addOption(featurePrecisionOption(precision))
+  addReadingOptions(
+    addModelOptions(command, models).addOption(deviceOption()).addOption(featurePrecisionOption(precision)),
+  )
 
 /** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
 export async function requestOf(
-  { model, preset, set, device, precision, modelSeed, bands }: EncoderFlags,
+  { model, preset, set, device, precision, modelSeed, bands, ...flags }: EncoderFlags,
   images: string | undefined,
 ): Promise<EncoderRequest> {
   const { configOf } = await import('./bench-config.ts')
   const config = preset === undefined ? undefined : await configOf(preset, { set, device })
   return {
-    ...{ model, device, precision },
+    ...{ model, device, precision, reading: readingOf(flags) },
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),

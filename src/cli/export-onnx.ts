@@ -7,8 +7,9 @@ import type { Exported } from '../run/export-onnx.ts'
 import { addModelOptions, type ModelFlags, requestOf } from './encoder-options.ts'
 import { wholeNumber } from './options.ts'
 import { print, printJson, warn } from './output.ts'
+import { addReadingOptions, type ReadingFlags } from './reading-options.ts'
 
-interface Flags extends ModelFlags {
+interface Flags extends ModelFlags, ReadingFlags {
   readonly out: string
   readonly graphs?: readonly GraphName[]
   readonly attention?: boolean
@@ -21,7 +22,9 @@ interface Flags extends ModelFlags {
 const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
-  addModelOptions(root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'))
+  const command = addModelOptions(
+    root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'),
+  )
     .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
     .addOption(
       new Option(
@@ -44,6 +47,7 @@ export function addExportOnnx(root: Command): void {
     .option('--images <dir>', 'compare on images of this folder, besides random ones')
     .option('--json', 'print the result as JSON, a line for each file')
     .action(runExport)
+  addReadingOptions(command)
 }
 
 async function runExport({

@@ -10,8 +10,9 @@ import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { type EncoderFlags, showImages } from './encoder-options.ts'
 import { indexPrecision, showDone } from './index-options.ts'
 import { endProgress, note, print, printJson, warn } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-interface Flags {
+interface Flags extends ReadingFlags {
   readonly out: string
   readonly model?: string
   readonly features?: string
@@ -25,7 +26,7 @@ interface Flags {
 }
 
 export function addIndex(root: Command): void {
-  root
+  const command = root
     .command('index')
     .description('make an index of images, to search, compare and cluster them')
     .argument('[dir]', 'folder of images, of packed ones or of rasters')
@@ -43,6 +44,7 @@ export function addIndex(root: Command): void {
     .addOption(featurePrecisionOption('fp32; with --update what the index was made in'))
     .option('--json', 'print the result as JSON')
     .action(runIndex)
+  addReadingOptions(command)
 }
 
 const kindOf = ({ exact, approximate }: Flags): { kind?: SearchKind } =>
@@ -67,7 +69,7 @@ async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
     )
   const { openEmbedder } = await import('../run/embedder.ts')
   const { indexFolder } = await import('../run/make-index.ts')
-  const embedder = await openEmbedder(flags.model, flags)
+  const embedder = await openEmbedder(flags.model, { ...flags, reading: readingOf(flags) })
   for (const message of embedder.warnings) warn(message)
   return indexFolder(dir, embedder, {
     ...{ out: flags.out, ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },
@@ -87,7 +89,11 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
     throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
   const path = flags.model ?? model?.path
   if (path === undefined) throw new SherdError('USAGE', `${flags.out} does not know its model: give --model.`)
-  const embedder = await openEmbedder(path, { ...flags, ...indexPrecision(index, path, flags) })
+  const embedder = await openEmbedder(path, {
+    ...flags,
+    ...indexPrecision(index, path, flags),
+    reading: readingOf(flags),
+  })
   for (const message of embedder.warnings) warn(message)
   return updateIndex(index, embedder, {
     ...{ ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },

@@ -4,10 +4,11 @@ import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
-import { share, wholeNumber } from './options.ts'
+import { wholeNumber } from './options.ts'
 import { endProgress, note, print, printJson, progress } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-interface Flags {
+interface Flags extends ReadingFlags {
   data?: string
   out?: string
   check?: string
@@ -15,13 +16,11 @@ interface Flags {
   channels: '1' | '3'
   limit?: number
   fileMegabytes: number
-  maxPixels?: number
-  maxSkippedShare: number
   json?: boolean
 }
 
 export function addPack(root: Command): void {
-  root
+  const command = root
     .command('pack')
     .description('decode a folder of images once, into memory-mapped files that NumPy reads, too')
     .option('--data <dir>', 'folder of images, read recursively')
@@ -35,11 +34,10 @@ export function addPack(root: Command): void {
       wholeNumber(1),
       1024,
     )
-    .option('--max-pixels <n>', 'leave larger images out (default: 100 million)', wholeNumber(1))
-    .option('--max-skipped-share <x>', 'give up when more cannot be decoded', share, 0.01)
     .option('--check <dir>', 'compare the hashes of a packed folder instead')
     .option('--json', 'print the result as JSON')
     .action(runPack)
+  addReadingOptions(command, { ofModel: false })
 }
 
 async function runPack(flags: Flags): Promise<void> {
@@ -59,8 +57,7 @@ async function runPack(flags: Flags): Promise<void> {
     ...{ out, version, shortSide: flags.shortSide, limit: flags.limit },
     channels: flags.channels === '1' ? 1 : 3,
     fileBytes: flags.fileMegabytes * 1e6,
-    maxSkippedShare: flags.maxSkippedShare,
-    ...(flags.maxPixels && { maxPixels: flags.maxPixels }),
+    ...readingOf(flags),
     onProgress: (done, count) => progress(`packing images ${done}/${count}`, done === count),
     onSkip: ({ file, reason }) => note(`left out ${file}: ${reason}`),
   })

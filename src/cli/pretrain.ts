@@ -9,9 +9,10 @@ import type { ProbeMetric } from '../run/online-probe.ts'
 import type { Profile } from '../run/trace.ts'
 import { positiveNumber, setOption, wholeNumber } from './options.ts'
 import { duration, endProgress, note, paint, print, printJson, progress, warn, warnOnce } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingAssignments } from './reading-options.ts'
 import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from './signals.ts'
 
-interface Flags {
+interface Flags extends ReadingFlags {
   data?: string
   out: string
   init?: string
@@ -22,6 +23,7 @@ interface Flags {
   device?: 'auto' | 'cpu' | 'cuda'
   precision?: 'auto' | 'fp32' | 'bf16'
   resume?: boolean
+  acceptDataChange?: boolean
   supervise?: boolean
   restarts: number
   probe?: string
@@ -33,7 +35,7 @@ interface Flags {
 const defaultPreset = 'mae-small-64'
 
 export function addPretrain(root: Command): void {
-  root
+  const command = root
     .command('pretrain')
     .description('pretrain a masked autoencoder on a folder of images')
     .argument('[preset]', `what to train; "sherd presets" lists them (default: ${defaultPreset})`)
@@ -51,6 +53,10 @@ export function addPretrain(root: Command): void {
       '--resume',
       'go on from the latest checkpoint in --out; with --data, begin where there is no run yet',
     )
+    .option(
+      '--accept-data-change',
+      'go on though the files are others than before, such as without those that could not be used',
+    )
     .option('--supervise', 'watch over the training in another process, and go on after a crash')
     .addOption(
       new Option(
@@ -64,11 +70,12 @@ export function addPretrain(root: Command): void {
     .option('--profile-steps <n>', 'steps to record', wholeNumber(1), 50)
     .option('--json', 'print every event as a line of JSON')
     .action(runPretrain)
+  addReadingOptions(command)
 }
 
 /** The command's assignments, in the order in which they override each other. */
-function assignments({ set, steps, epochs, seed, device, precision, probe }: Flags): string[] {
-  const given: string[] = []
+function assignments({ set, steps, epochs, seed, device, precision, probe, ...flags }: Flags): string[] {
+  const given = readingAssignments(flags)
   if (epochs !== undefined) given.push(`train.epochs=${epochs}`, 'train.steps=null')
   if (steps !== undefined) given.push(`train.steps=${steps}`)
   if (seed !== undefined) given.push(`train.seed=${seed}`)
@@ -120,6 +127,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
       data: flags.data,
       out: flags.out,
       init: flags.init,
+      acceptDataChange: flags.acceptDataChange,
       resume,
       signal: stopSignal(),
       isSaveWanted: saveRequests(),

@@ -6,8 +6,9 @@ import type { StatisticsUsed } from '../picture/reconstruction.ts'
 import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { ending, wholeNumber } from './options.ts'
 import { print, printJson, warn } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-interface Flags {
+interface Flags extends ReadingFlags {
   run: string
   images: string
   out: string
@@ -21,7 +22,7 @@ interface Flags {
 }
 
 export function addReconstruct(root: Command): void {
-  root
+  const command = root
     .command('reconstruct')
     .description('draw original, masked and rebuilt images, and say which statistics were used')
     .requiredOption('--run <run>', 'folder of a run')
@@ -42,6 +43,7 @@ export function addReconstruct(root: Command): void {
     .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runReconstruct)
+  addReadingOptions(command)
 }
 
 async function runReconstruct(flags: Flags): Promise<void> {
@@ -52,9 +54,11 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { drawReconstructions } = await import('../picture/reconstruction-grid.ts')
   const { meanQuality } = await import('../picture/quality.ts')
   const { openData } = await import('../run/assemble.ts')
+  const { readingConfig } = await import('../config/reading.ts')
   const model = loadModel(flags.run, flags.device, flags.precision)
+  const config = readingConfig({ ...model, reading: readingOf(flags) })
   for (const message of model.warnings) warn(message)
-  const exhibit = await loadExhibit(model.config, await openData(model.config, flags.images), flags.count)
+  const exhibit = await loadExhibit(config, await openData(config, flags.images), flags.count)
   const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, {
     ...(flags.statistics && { used: [flags.statistics] }),
     ...(flags.bands && { composites: flags.bands }),

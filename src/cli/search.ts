@@ -16,8 +16,9 @@ import {
 } from './index-options.ts'
 import { wholeNumber } from './options.ts'
 import { note, print, printJson, table, warn } from './output.ts'
+import { maxPixelsOption, type ReadingFlags } from './reading-options.ts'
 
-interface Flags extends IndexFlags {
+interface Flags extends IndexFlags, Pick<ReadingFlags, 'maxPixels'> {
   readonly count: number
   readonly model?: string
   readonly keepSelf?: boolean
@@ -33,6 +34,7 @@ export function addSearch(root: Command): void {
     .option('--keep-self', 'find an image that is in the index itself, too')
     .addOption(deviceOption())
     .addOption(featurePrecisionOption('what the index was made in'))
+    .addOption(maxPixelsOption())
     .action(runSearch)
 }
 
@@ -69,7 +71,7 @@ async function runSearch(queries: string[], flags: Flags): Promise<void> {
 async function vectorsOf(
   index: ImageIndex,
   queries: readonly string[],
-  { model, device, precision }: Flags,
+  { model, device, precision, maxPixels }: Flags,
 ): Promise<{ rows: (number | null)[]; vectors: Float32Array; computedIn: string | null }> {
   const { rowOfQuery, unknownQuery, vectorsOfRows } = await import('../run/search-index.ts')
   const rows = queries.map((query) => rowOfQuery(index, query))
@@ -92,7 +94,11 @@ async function vectorsOf(
         'RUN',
         `${path}, the model of the index, is not there: give the file with --model, or names of images in the index.`,
       )
-    const embedder = await openEmbedder(path, { device, ...indexPrecision(index, path, { precision }) })
+    const embedder = await openEmbedder(path, {
+      device,
+      ...indexPrecision(index, path, { precision }),
+      reading: { maxPixels },
+    })
     expectModel(index, embedder)
     if (!index.facts.model?.sha256)
       warn(

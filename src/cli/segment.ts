@@ -4,8 +4,9 @@ import { letWaitingThreadsSleep } from '../machine/waiting.ts'
 import { deviceOption, featurePrecisionOption } from './bench-config.ts'
 import { type EncoderFlags, showImages } from './encoder-options.ts'
 import { endProgress, note, print, printJson, warn } from './output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-interface Flags {
+interface Flags extends ReadingFlags {
   readonly model: string
   readonly device: EncoderFlags['device']
   readonly precision?: EncoderFlags['precision']
@@ -14,7 +15,7 @@ interface Flags {
 }
 
 export function addSegmentFolder(root: Command): void {
-  root
+  const command = root
     .command('segment')
     .description('say the class of every pixel of the images of a folder')
     .argument('<dir>', 'folder of images, or of packed ones')
@@ -27,6 +28,7 @@ export function addSegmentFolder(root: Command): void {
     .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runSegment)
+  addReadingOptions(command)
 }
 
 async function runSegment(dir: string, flags: Flags): Promise<void> {
@@ -44,15 +46,16 @@ async function runSegment(dir: string, flags: Flags): Promise<void> {
 }
 
 /** An exported file is used without LibTorch. */
-async function openSegmentation({ model, device, precision }: Flags, dir: string) {
+async function openSegmentation({ model, device, precision, ...flags }: Flags, dir: string) {
+  const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { openSegmenter, segmentationOf } = await import('../run/segmenter.ts')
-    const segmenter = openSegmenter({ model, device, precision })
+    const segmenter = openSegmenter({ model, device, precision, reading })
     for (const message of segmenter.warnings) warn(message)
     return segmentationOf(segmenter, dir)
   }
   const { expectPlainRequest } = await import('../run/onnx-model.ts')
   expectPlainRequest({ device, precision })
   const { onnxSegmentation, openOnnxSegmenter } = await import('../run/onnx-segmenter.ts')
-  return onnxSegmentation(await openOnnxSegmenter(model), dir)
+  return onnxSegmentation(await openOnnxSegmenter(model, { reading }), dir)
 }

@@ -86,7 +86,9 @@ export const dataSchema = z.strictObject({
     .min(0)
     .max(1)
     .default(0.01)
-    .describe('a larger share of unreadable files stops the run'),
+    .describe(
+      'a larger share of files that cannot be used stops the run; one always may be skipped, none when it is 0',
+    ),
   workers: z
     .number()
     .int()

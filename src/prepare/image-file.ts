@@ -21,7 +21,7 @@ export async function readImageFile(path: string, maxPixels: number): Promise<Bu
     if (size === 0) refuse('the file is empty')
     if (size > mostBytes(maxPixels))
       refuse(
-        `a file of ${Math.round(size / 1e6)} MB is more than an image of ${megapixels(maxPixels)} can need`,
+        `a file of ${Math.round(size / 1e6)} MB is more than an image of ${megapixels(maxPixels)} (data.maxPixels) can need`,
       )
     return await handle.readFile()
   } finally {

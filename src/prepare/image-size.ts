@@ -13,7 +13,7 @@ export function checkSize({ width, height }: Size, { minSide, maxPixels }: SizeL
   const shape = `${width} x ${height} pixels`
   if (width * height > maxPixels)
     refuse(
-      `${shape} are more than the limit of ${megapixels(maxPixels)}; shrink the image, or raise the limit`,
+      `${shape} are more than the limit of ${megapixels(maxPixels)}; shrink the image, or raise the limit (data.maxPixels, --max-pixels)`,
     )
   if (Math.min(width, height) < minSide)
     refuse(

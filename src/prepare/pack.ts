@@ -13,7 +13,7 @@ import { fingerprint } from '../source/open.ts'
 import { type PackManifest, sha256Of } from '../source/packed-images.ts'
 import type { Size } from './crop.ts'
 import { configureDecoder, defaultMaxPixels, tryDecode } from './decode.ts'
-import { type SkipLedger, type SkippedFile, skipLedger } from './skipped.ts'
+import { defaultMaxSkippedShare, type SkipLedger, type SkippedFile, skipLedger } from './skipped.ts'
 
 export interface PackOptions {
   readonly source: ImageFolder
@@ -29,9 +29,9 @@ export interface PackOptions {
   readonly limit?: number | undefined
   /** A file of pixels ends with the image that makes it this long. Default 1 GiB. */
   readonly fileBytes?: number
-  readonly maxPixels?: number
+  readonly maxPixels?: number | undefined
   /** The largest share of the images that may be left out as undecodable; default 0.01. */
-  readonly maxSkippedShare?: number
+  readonly maxSkippedShare?: number | undefined
   readonly onProgress?: (done: number, count: number) => void
   /** Told of each image that is left out. */
   readonly onSkip?: (skipped: SkippedFile) => void
@@ -85,10 +85,13 @@ async function write(
   const { source, shortSide, channels = 3 } = options
   const chosen = chosenImages(source.files.length, options.limit)
   const skipped: SkippedFile[] = []
-  const ledger = skipLedger({ files: chosen.length, maxShare: options.maxSkippedShare ?? 0.01 }, (file) => {
-    skipped.push(file)
-    options.onSkip?.(file)
-  })
+  const ledger = skipLedger(
+    { files: chosen.length, maxShare: options.maxSkippedShare ?? defaultMaxSkippedShare },
+    (file) => {
+      skipped.push(file)
+      options.onSkip?.(file)
+    },
+  )
   const pixels = pixelFiles(dir, options.fileBytes ?? DEFAULT_FILE_BYTES)
   const { kept, shapes, offsets } = await decodeAll(chosen, pixels.add, ledger, options).catch(
     async (error: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * Files that could not be decoded: each is told once, and when their share of the source passes a limit the data is
+ * Files that could not be used: each is told once, and when there are more of them than a share of the source the data is
  * broken and the run must stop, because what is left is no longer the data that was meant.
  */
 import { SherdError } from '../errors.ts'
@@ -18,38 +18,68 @@ export interface SkipLedger {
   add(skipped: SkippedFile): void
 }
 
-const LISTED = 5
+/** How many a source has, and the largest share of them that may be skipped, 0 to 1. */
+export interface SkipLimit {
+  readonly files: number
+  readonly maxShare: number
+}
 
-/** `files`: how many the source has. `maxShare`: the largest share of them that may be skipped, 0 to 1. */
-export function skipLedger(
-  { files, maxShare }: { files: number; maxShare: number },
-  onNew: (skipped: SkippedFile) => void,
-): SkipLedger {
+/** One in a hundred. */
+export const defaultMaxSkippedShare = 0.01
+const ROUNDING = 1e-9 // 0.29 of 100 is a little less than 29
+
+/** How many files may be skipped. One always may, so that a broken file among few stops nothing; a share of 0 means none. */
+export const mostSkipped = ({ files, maxShare }: SkipLimit): number =>
+  maxShare === 0 ? 0 : Math.max(1, Math.floor(maxShare * files + ROUNDING))
+
+/** Throws `DATA_BROKEN` when more files were skipped than may be, or no other is left. */
+export function expectUsable(skipped: readonly SkippedFile[], limit: SkipLimit): void {
+  const broken = skipped.filter(({ reason }) => !isEmpty(reason)).length
+  if (broken > mostSkipped(limit) || (skipped.length > 0 && skipped.length >= limit.files))
+    throw brokenData(skipped, limit)
+}
+
+export function skipLedger(limit: SkipLimit, onNew: (skipped: SkippedFile) => void): SkipLedger {
+  const most = mostSkipped(limit)
   const known = new Map<string, SkippedFile>()
+  let broken = 0
   return {
     add(skipped) {
       if (!known.has(skipped.file)) {
         known.set(skipped.file, skipped)
+        if (!isEmpty(skipped.reason)) broken++
         onNew(skipped)
       }
-      const broken = [...known.values()].filter(({ reason }) => !isEmpty(reason)).length
-      if (broken > maxShare * files || known.size === files)
-        throw brokenData([...known.values()], { files, maxShare })
+      if (broken > most || known.size >= limit.files) throw brokenData([...known.values()], limit)
     },
   }
 }
 
+const FILES_LISTED = 3 // of each reason
+const REASONS_LISTED = 100
+
+/** Every reason with files that it is of. */
+function reasonsOf(skipped: readonly SkippedFile[]): string {
+  const files = new Map<string, string[]>()
+  for (const { file, reason } of skipped) files.set(reason, [...(files.get(reason) ?? []), file])
+  const lines = [...files].map(([reason, all]) => {
+    const more = all.length > FILES_LISTED ? ` and ${all.length - FILES_LISTED} more` : ''
+    return `\n  ${all.slice(0, FILES_LISTED).join(', ')}${more}: ${reason}`
+  })
+  const left = lines.length - REASONS_LISTED
+  return lines.slice(0, REASONS_LISTED).join('') + (left > 0 ? `\n  … and ${left} reasons more` : '')
+}
+
 /** The error that lists what was skipped. */
-export function brokenData(
-  skipped: readonly SkippedFile[],
-  { files, maxShare }: { files: number; maxShare: number },
-): SherdError {
-  const percent = (share: number) => `${Number((100 * share).toPrecision(2))} %`
-  const listed = skipped.slice(0, LISTED).map(({ file, reason }) => `\n  ${file}: ${reason}`)
-  const more = skipped.length > LISTED ? `\n  … and ${skipped.length - LISTED} more` : ''
+export function brokenData(skipped: readonly SkippedFile[], { files, maxShare }: SkipLimit): SherdError {
+  const percent = `${Number(((100 * skipped.length) / files).toPrecision(2))} %`
+  const most = mostSkipped({ files, maxShare })
+  const advice =
+    skipped.length >= files
+      ? 'No other is left.'
+      : `At most ${most} may be skipped (data.maxSkippedShare ${maxShare}). Repair or remove them, or allow more: --max-skipped-share.`
   return new SherdError(
     'DATA_BROKEN',
-    `${skipped.length} of ${files} images (${percent(skipped.length / files)}) cannot be used; ` +
-      `at most ${percent(maxShare)} may be skipped. Mend or remove them, or raise the limit.${listed.join('')}${more}`,
+    `${skipped.length} of ${files} images (${percent}) cannot be used. ${advice}${reasonsOf(skipped)}`,
   )
 }

@@ -7,7 +7,8 @@ import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
 import { channelStatistics, openData } from './assemble.ts'
 import { configDifferences } from './difference.ts'
-import { expectUnused, openRun, type RunFacts } from './folder.ts'
+import { expectUnused, openRun, type RunFacts, runPaths } from './folder.ts'
+import { readSkipped } from './journal.ts'
 
 export interface BeginOptions {
   readonly config: Config
@@ -16,6 +17,8 @@ export interface BeginOptions {
   readonly out: string
   /** Weights to begin with. */
   readonly init?: string | undefined
+  /** Goes on though the files are not those that the run had. */
+  readonly acceptDataChange?: boolean | undefined
 }
 
 export interface Beginning {
@@ -26,6 +29,8 @@ export interface Beginning {
   readonly changes: readonly string[]
   /** What `run.json` holds, measured now or read. */
   readonly facts: (machine: MachinePlan) => Promise<RunFacts>
+  /** Whether a run that was there has other files now, which `run.json` must hold. */
+  readonly isDataChanged: boolean
 }
 
 /** A new run. Throws `USAGE`, `SOURCE`, `RUN`. */
@@ -55,25 +60,63 @@ export async function begin({ config, preset, data, out, init }: BeginOptions): 
       engine: { libtorch: engineBuild().version, ...machine },
     }
   }
-  return { source, notes, changes: [], facts }
+  return { source, notes, changes: [], facts, isDataChanged: false }
 }
 
 /** A run that was there before. Throws `RUN` with every difference that would make it another one. */
-export async function goOn({ config, data, out }: Omit<BeginOptions, 'preset'>): Promise<Beginning> {
-  const { config: before, facts } = openRun(out)
-  const { free, fixed } = configDifferences(before, config)
+export async function goOn({
+  config,
+  data,
+  out,
+  acceptDataChange = false,
+}: Omit<BeginOptions, 'preset'>): Promise<Beginning> {
+  const { config: before, facts, latest } = openRun(out)
+  const { free, data: refusing, fixed } = configDifferences(before, config)
   if (fixed.length > 0) {
     throw new SherdError(
       'RUN',
       `${out} cannot go on with another configuration:\n  ${fixed.join('\n  ')}\nStart a new run for it with another --out.`,
     )
   }
-  const source = await openData(config, data ?? facts.data.dir)
-  if (fingerprint(source) !== facts.data.fingerprint) {
+  if (refusing.length > 0 && !acceptDataChange)
     throw new SherdError(
       'RUN',
-      `${source.dir} holds ${source.files.length} images that are not the ${facts.data.files} this run was started with. Restore them, or start a new run.`,
+      `${out} would learn from other files with\n  ${refusing.join('\n  ')}\nIf that is meant, go on with --resume --accept-data-change.`,
     )
+  const source = await openData(config, data ?? facts.data.dir)
+  const notes = source.notes ?? []
+  const changes = [...free, ...refusing]
+  const was = { files: facts.data.files, fingerprint: facts.data.fingerprint }
+  const now = { files: source.files.length, fingerprint: fingerprint(source) }
+  if (now.fingerprint === was.fingerprint)
+    return { source, notes, changes, facts: async () => facts, isDataChanged: false }
+  if (!acceptDataChange) throw otherFiles(source, out, was)
+  const change = { time: new Date().toISOString(), step: latest?.step ?? 0, before: was, after: now }
+  const told: RunFacts = {
+    ...facts,
+    data: { dir: source.dir, ...now, classes: [...source.classes] },
+    dataChanges: [...(facts.dataChanges ?? []), change],
   }
-  return { source, notes: source.notes ?? [], changes: free, facts: async () => facts }
+  changes.push(`the list of files: ${was.files} → ${now.files} (${was.fingerprint} → ${now.fingerprint})`)
+  return { source, notes, changes, facts: async () => told, isDataChanged: true }
+}
+
+/** The error for a folder with other files than the run had, with what to do where they are what it refused. */
+function otherFiles(
+  source: ImageSource,
+  out: string,
+  was: { files: number; fingerprint: string },
+): SherdError {
+  const refused = readSkipped(runPaths(out).skipped).map(({ file }) => file)
+  const there = new Set(source.files)
+  const gone = refused.filter((file) => !there.has(file))
+  const isAll =
+    gone.length > 0 && fingerprint({ files: [...source.files, ...gone].sort() }) === was.fingerprint
+  const what = isAll
+    ? `${gone.length} files that this run could not use are gone from ${source.dir}, and all others are there.`
+    : `${source.dir} holds ${source.files.length} images that are not the ${was.files} this run was started with.`
+  return new SherdError(
+    'RUN',
+    `${what} To go on with what is there now, add --accept-data-change: the weights stay, the order of images is drawn from the new list, and run.json says so. Else restore the files, or start a new run.`,
+  )
 }

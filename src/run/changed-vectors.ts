@@ -1,6 +1,7 @@
 /** The vectors of a source's images: those of an index before where the files are still the same, the others by the model. */
+import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
-import { brokenData, isEmpty, type SkippedFile } from '../prepare/skipped.ts'
+import { expectUsable, type SkippedFile } from '../prepare/skipped.ts'
 import { rowOf, unitVectors } from '../search/vectors.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
@@ -39,7 +40,8 @@ export async function changedVectors(
   })
   const state = new Map(files.map((file, i) => [file, states[i]!]))
   const skipped = [...broken, ...skippedNow.map((each) => ({ ...each, state: state.get(each.file) ?? '' }))]
-  expectUsable(skipped, files.length, embedder.config.data.maxSkippedShare)
+  const { maxSkippedShare } = readingConfig(embedder).data
+  expectUsable(skipped, { files: files.length, maxShare: maxSkippedShare })
 
   const fresh = unitVectors({ ...made, values: made.vectors[pooling] }, (row) => files[made.indices[row]!]!)
   const width = made.count > 0 ? made.width : before!.vectors.width
@@ -112,10 +114,4 @@ async function embed(
     if (left === 0 && error instanceof SherdError && error.code === 'DATA_BROKEN') return nothing
     throw error
   }
-}
-
-function expectUsable(skipped: readonly SkippedFile[], files: number, maxShare: number): void {
-  const broken = skipped.filter(({ reason }) => !isEmpty(reason))
-  if (broken.length > maxShare * files || skipped.length === files)
-    throw brokenData(skipped, { files, maxShare })
 }

@@ -1,6 +1,7 @@
 /** A classifier as a file: what `sherd evaluate --save` writes, opened again, and what it makes of a folder's images. */
 
 import type { StoredArray } from '../checkpoint/arrays.ts'
+import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { type FrozenClassifier, logitsOf } from '../evaluate/classifier.ts'
 import { classifierRows, headReading, heads } from '../model/classifier.ts'
@@ -59,7 +60,7 @@ export function saveProbe(
 
 /** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */
 export function openClassifier(
-  request: Pick<EncoderRequest, 'model' | 'device' | 'precision'>,
+  request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
 ): OpenedClassifier {
   const found = findWeights(request)
   const { classifier, bands = null } = found
@@ -82,11 +83,11 @@ export function logitsOfSource(
   source: ImageSource,
   onProgress?: Progress,
 ): Promise<FolderLogits> {
-  const { config, machine, classes, isMultiLabel } = classifier
+  const { machine, classes, isMultiLabel } = classifier
   const run = logitsOf(classifier)
   const skipped: SkippedFile[] = []
   const options = {
-    ...inferenceOptions(config, source, machine),
+    ...inferenceOptions(readingConfig(classifier), source, machine),
     batchSize: inferenceBatch(classifier.shape),
   }
   return gatherLogits({

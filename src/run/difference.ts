@@ -22,11 +22,15 @@ const free = new Set([
   'data.prefetchBatches',
   'data.maxSkippedShare',
 ])
+/** Keys that decide which files are refused: a run may go on with others where a change of its data is accepted. */
+const refusing = new Set(['data.maxPixels'])
 const isFree = (key: string) => free.has(key) || key.startsWith('checkpoint.') || key.startsWith('log.')
 
 export interface Differences {
   /** Differences that a resumed run may take over. */
   readonly free: readonly string[]
+  /** Differences that change which files it learns from. */
+  readonly data: readonly string[]
   /** Differences that would make it another run. */
   readonly fixed: readonly string[]
 }
@@ -34,5 +38,9 @@ export interface Differences {
 export function configDifferences(before: Config, after: Config): Differences {
   const changed = configKeys().filter((key) => valueAt(before, key) !== valueAt(after, key))
   const show = (key: string) => `${key}: ${valueAt(before, key)} → ${valueAt(after, key)}`
-  return { free: changed.filter(isFree).map(show), fixed: changed.filter((key) => !isFree(key)).map(show) }
+  return {
+    free: changed.filter(isFree).map(show),
+    data: changed.filter((key) => refusing.has(key)).map(show),
+    fixed: changed.filter((key) => !isFree(key) && !refusing.has(key)).map(show),
+  }
 }

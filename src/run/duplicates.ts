@@ -1,12 +1,18 @@
 /** Near-duplicates of an index, and which of them to keep. Nothing is ever removed. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ReadingLimits } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { defaultMaxPixels, sizeOfImage } from '../prepare/decode.ts'
+import { reasonOf } from '../prepare/refusal.ts'
+import { defaultMaxSkippedShare, skipLedger } from '../prepare/skipped.ts'
 import { duplicateDefaults, duplicatesOf } from '../search/duplicates.ts'
 import { nearestSimilarities, neighbourhoodsOf, quantile } from '../search/neighbourhoods.ts'
+import { openImageFolder } from '../source/image-folder.ts'
+import type { LinkedFolder } from '../source/list-files.ts'
 import { isPack, openPack } from '../source/packed-images.ts'
 import type { ImageIndex } from './index-folder.ts'
+import { type Link, linksOf } from './links.ts'
 
 export interface Copy {
   readonly row: number
@@ -15,7 +21,9 @@ export interface Copy {
   readonly width: number | null
   readonly height: number | null
   readonly bytes: number | null
-  /** The one of the group with most pixels, of these with most bytes, of these the first. */
+  /** Where it is only another name of a file. */
+  readonly link: Link | null
+  /** The one of the group with most pixels, of these with most bytes, of these the first that is no link; never a link to another of the group. */
   readonly keep: boolean
 }
 
@@ -28,6 +36,8 @@ export interface DuplicateReport {
     readonly images: readonly Copy[]
   }[]
   readonly pairs: number
+  /** Links to folders that are read at another place: their images are not in the index twice. */
+  readonly linkedFolders: readonly LinkedFolder[]
   /** Whether every pair was found. */
   readonly isComplete: boolean
   /** How similar images are to their nearest other: the value below which a share of them lies. */
@@ -47,13 +57,15 @@ export const thresholds = [0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const
 
 export interface DuplicateOptions {
   readonly threshold?: number
+  /** Of the images whose size is looked at. */
+  readonly reading?: ReadingLimits
   readonly onProgress?: (done: number, of: number) => void
 }
 
-/** Throws `VALUE` for a threshold that is no similarity. */
+/** Throws `VALUE` for a threshold that is no similarity, `DATA_BROKEN` when too many images cannot be looked at. */
 export async function findDuplicates(
   index: ImageIndex,
-  { threshold = duplicateDefaults.threshold, onProgress }: DuplicateOptions = {},
+  { threshold = duplicateDefaults.threshold, reading = {}, onProgress }: DuplicateOptions = {},
 ): Promise<DuplicateReport> {
   if (!(threshold > -1 && threshold <= 1))
     throw new SherdError('VALUE', `Expected a threshold of cosine similarity, up to 1, got ${threshold}.`)
@@ -63,16 +75,23 @@ export async function findDuplicates(
   )
   const found = await duplicatesOf(vectors, { candidates, neighbourhoods, threshold, isExact })
   const near = nearestSimilarities(neighbourhoods)
-  const look = looker(index)
+  const look = looker(index, reading)
   const groups = []
   for (const { rows, least, most } of found.groups) {
     const copies = []
-    for (const row of rows) copies.push({ row, file: images[row]!.file, ...(await look(row)) })
-    const kept = bestOf(copies)
+    const links = linksIn(
+      index,
+      rows.map((row) => images[row]!.file),
+    )
+    for (const [i, row] of rows.entries())
+      copies.push({ row, file: images[row]!.file, ...(await look(row)), link: links[i]! })
+    const names = new Set(copies.map(({ file }) => file))
+    const kept = bestOf(copies.filter(({ link }) => !link || !names.has(link.to)))
     groups.push({ least, most, images: copies.map((copy) => ({ ...copy, keep: copy === kept })) })
   }
   return {
     ...{ threshold, groups, pairs: found.pairs, isComplete: found.isComplete },
+    linkedFolders: await linkedFoldersOf(index),
     nearest: near.length === 0 ? [] : shares.map((share) => ({ share, similarity: quantile(near, share) })),
     others: thresholds.map((each) => ({
       threshold: each,
@@ -83,8 +102,30 @@ export async function findDuplicates(
 
 type Looks = Pick<Copy, 'width' | 'height' | 'bytes'>
 
+const isFolder = (dir: string) => statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false
+
+/** Whether the images of an index are files of a folder that is there. */
+function folderOf({ facts: { source } }: ImageIndex): string | null {
+  return source && !source.rasters && isFolder(source.dir) && !isPack(source.dir) ? source.dir : null
+}
+
+function linksIn(index: ImageIndex, files: readonly string[]): (Link | null)[] {
+  const dir = folderOf(index)
+  return dir === null ? files.map(() => null) : linksOf(dir, files)
+}
+
+async function linkedFoldersOf(index: ImageIndex): Promise<readonly LinkedFolder[]> {
+  const dir = folderOf(index)
+  if (dir === null) return []
+  return (await openImageFolder(dir).catch(() => null))?.linkedFolders ?? [] // its images may have gone since
+}
+
 /** What can be known of an image without decoding it. */
-function looker({ facts, images }: ImageIndex): (row: number) => Promise<Looks> {
+function looker(
+  index: ImageIndex,
+  { maxPixels = defaultMaxPixels, maxSkippedShare = defaultMaxSkippedShare }: ReadingLimits,
+): (row: number) => Promise<Looks> {
+  const { facts, images } = index
   const nothing = { width: null, height: null, bytes: null }
   const { source } = facts
   if (!source || source.rasters) return async () => nothing
@@ -98,18 +139,27 @@ function looker({ facts, images }: ImageIndex): (row: number) => Promise<Looks> 
       return { ...nothing, height: pack.shapes[2 * i]!, width: pack.shapes[2 * i + 1]! }
     }
   }
+  if (folderOf(index) === null) return async () => nothing // it has gone since
+  const ledger = skipLedger({ files: images.length, maxShare: maxSkippedShare }, () => {})
   return async (row) => {
-    const path = join(dir, images[row]!.file)
+    const { file } = images[row]!
+    const path = join(dir, file)
     const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? null
-    const size = await sizeOfImage(path, { minSide: 1, maxPixels: defaultMaxPixels }).catch(() => null)
+    const size = await sizeOfImage(path, { minSide: 1, maxPixels }).catch((error: unknown) => {
+      ledger.add({ file, reason: reasonOf(error) })
+      return null
+    })
     return { width: size?.width ?? null, height: size?.height ?? null, bytes }
   }
 }
 
-function bestOf<T extends Looks>(copies: readonly T[]): T | undefined {
+function bestOf<T extends Looks & Pick<Copy, 'link'>>(copies: readonly T[]): T | undefined {
   const pixels = ({ width, height }: Looks) => (width ?? 0) * (height ?? 0)
   const [best] = [...copies].sort(
-    (a, b) => pixels(b) - pixels(a) || (b.bytes ?? 0) - (a.bytes ?? 0), // a stable sort: else the first
+    (a, b) =>
+      pixels(b) - pixels(a) ||
+      (b.bytes ?? 0) - (a.bytes ?? 0) ||
+      Number(a.link !== null) - Number(b.link !== null), // a stable sort: else the first
   )
   return best && pixels(best) > 0 ? best : undefined
 }

@@ -1,7 +1,7 @@
 /** A model that makes vectors of images: an exported `.onnx` file without LibTorch, a run or a file of weights with it. */
 import { parse, relative, resolve } from 'node:path'
 import { sealOf } from '../checkpoint/durable.ts'
-import type { Config } from '../config/schema.ts'
+import type { Reads } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -9,8 +9,7 @@ import type { Pooling } from '../token/pool.ts'
 import type { EncoderRequest, ModelOrigin } from './encoder.ts'
 import type { FolderFeatures, ReadingOptions } from './features.ts'
 
-export interface Embedder {
-  readonly config: Config
+export interface Embedder extends Reads {
   /** The bands that it takes; null for images. */
   readonly bands: readonly string[] | null
   readonly origin: ModelOrigin
@@ -23,16 +22,16 @@ export interface Embedder {
 /** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again, and for an exported one that is asked for a device or a precision. */
 export async function openEmbedder(
   model: string,
-  { device, precision }: Pick<EncoderRequest, 'device' | 'precision'>,
+  { device, precision, reading = {} }: Pick<EncoderRequest, 'device' | 'precision' | 'reading'>,
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('./onnx-model.ts')
     expectPlainRequest({ device, precision })
     const { onnxFeaturesOfSource, openOnnxEncoder } = await import('./onnx-encoder.ts')
-    const encoder = await openOnnxEncoder(model)
+    const encoder = await openOnnxEncoder(model, { reading })
     const { config, bands, origin } = encoder
     return {
-      ...{ config, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
+      ...{ config, reading, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
       features: (source, options) => onnxFeaturesOfSource(encoder, source, options),
     }
   }
@@ -41,10 +40,10 @@ export async function openEmbedder(
   if (model === 'random')
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
   const { weights } = findWeights({ model })
-  const encoder = openEncoder({ model, device, precision })
+  const encoder = openEncoder({ model, device, precision, reading })
   const { config, origin, warnings } = encoder
   return {
-    ...{ config, origin, warnings, bands: config.data.bands, sha256: sealOf(weights!).sha256 },
+    ...{ config, reading, origin, warnings, bands: config.data.bands, sha256: sealOf(weights!).sha256 },
     features: (source, options) => featuresOfSource(encoder, source, options),
   }
 }

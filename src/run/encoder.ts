@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
 import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
+import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -35,8 +36,7 @@ export interface ModelOrigin {
   readonly precision: string
 }
 
-export interface OpenedEncoder extends FrozenEncoder {
-  readonly config: Config
+export interface OpenedEncoder extends FrozenEncoder, Reads {
   readonly machine: MachinePlan
   /** The bands that there will be; null for all. */
   readonly bands: readonly string[] | null
@@ -60,6 +60,8 @@ export interface EncoderRequest {
   readonly statistics?: ChannelStatistics
   /** The bands that there will be, where not all are: only groups that have all of theirs are seen. */
   readonly bands?: readonly string[] | null
+  /** Instead of what the configuration says. */
+  readonly reading?: ReadingLimits
 }
 
 export interface FoundWeights extends WeightsOrigin {
@@ -249,7 +251,7 @@ export function openFound(
         { seed: request.seed ?? config.train.seed, device },
       )
   return {
-    ...{ config, machine, shape, dimensions: shape.dimensions },
+    ...{ config, reading: request.reading, machine, shape, dimensions: shape.dimensions },
     ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
     ...{ parameters, norm, statistics, device, precision },
     origin: { path: weights ? resolve(request.model) : 'random', step, precision: precisionNames[precision] },

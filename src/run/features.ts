@@ -1,4 +1,5 @@
 /** The features of a folder's images, by an opened encoder. */
+import { readingConfig } from '../config/reading.ts'
 import { extractFeatures, type Features } from '../evaluate/features.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone.ts'
 import { imagesInOrder } from '../prepare/in-order.ts'
@@ -45,7 +46,11 @@ export async function featuresOfSource(
 ): Promise<FolderFeatures> {
   const batchSize = inferenceBatch(encoder.shape)
   const skipped: SkippedFile[] = []
-  const options = { ...inferenceOptions(encoder.config, source, encoder.machine), ...limits, batchSize }
+  const options = {
+    ...inferenceOptions(readingConfig(encoder), source, encoder.machine),
+    ...limits,
+    batchSize,
+  }
   const images = imagesInOrder(options, (file) => {
     skipped.push(file)
     onSkip?.(file)

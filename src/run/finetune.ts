@@ -3,6 +3,7 @@
  * or from scratch with the same schedule: the honest baseline. The result is that of the last step; the test images choose
  * nothing.
  */
+import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from '../evaluate/labelled.ts'
 import { meanAndDeviation, type Scores, scoresOf } from '../evaluate/scores.ts'
@@ -195,9 +196,10 @@ async function attempt(
     ...{ peak: (settings.baseLearningRate * perStep) / 256, floor: settings.minLearningRate, totalSteps },
     warmupSteps: Math.min(totalSteps - 1, Math.round((settings.warmupEpochs * samples) / perStep)),
   }
+  const reading = readingConfig(encoder)
   const noise = noiseField(encoder.shape, seed, device)
   const loader = openLoader({
-    ...{ ...loaderOptions(config, images.train, machine, 0), ...sampleSize(config, images.train) },
+    ...{ ...loaderOptions(reading, images.train, machine, 0), ...sampleSize(reading, images.train) },
     ...{ seed, batchSize },
   })
   try {

@@ -39,6 +39,18 @@ const factsSchema = z.object({
     classes: z.array(z.string()),
   }),
   statistics: statisticsSchema,
+  /** Other lists of files that it went on with (`--accept-data-change`), in the order of time. */
+  dataChanges: z
+    .array(
+      z.object({
+        time: z.string(),
+        /** Steps that were taken before. */
+        step: z.number().int(),
+        before: z.object({ files: z.number().int(), fingerprint: z.string() }),
+        after: z.object({ files: z.number().int(), fingerprint: z.string() }),
+      }),
+    )
+    .optional(),
   /** The weights that it began with, where it did not begin at random. */
   init: z.string().optional(),
   started: z.string(),

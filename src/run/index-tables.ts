@@ -5,12 +5,15 @@ import type { DuplicateReport } from './duplicates.ts'
 import type { ImageIndex } from './index-folder.ts'
 import type { NamedOutlier } from './outliers.ts'
 
-/** Every image of every group; `keep` is 1 for the one that is suggested. */
+/** Every image of every group; `keep` is 1 for the one that is suggested, `link_to` names the file that it is a link to. */
 export const duplicatesTable = ({ groups }: DuplicateReport): string =>
   csv([
-    ['group', 'file', 'keep', 'width', 'height', 'bytes'],
+    ['group', 'file', 'keep', 'width', 'height', 'bytes', 'link', 'link_to'],
     ...groups.flatMap(({ images }, i) =>
-      images.map(({ file, keep, width, height, bytes }) => [i + 1, file, Number(keep), width, height, bytes]),
+      images.map(({ file, keep, width, height, bytes, link }) => [
+        ...[i + 1, file, Number(keep), width, height, bytes],
+        ...[link?.kind ?? '', link?.to ?? ''],
+      ]),
     ),
   ])
 

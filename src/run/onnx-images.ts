@@ -1,4 +1,5 @@
 /** A folder's samples as an exported file takes them. Nothing here needs LibTorch. */
+import { type Reads, readingConfig } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { inputName } from '../export/pixels-input.ts'
@@ -42,20 +43,21 @@ export interface OnnxImages {
   readonly skipped: readonly SkippedFile[]
 }
 
-type Reads = Pick<OnnxModel, 'config' | 'resolution'>
+type Reading = Reads & Pick<OnnxModel, 'resolution'>
 
 /** Throws `SOURCE`; reading throws `VALUE` for samples of another resolution, and `DATA_BROKEN`. */
 export const openOnnxImages = async (
-  model: Reads & Pick<OnnxModel, 'bands'>,
+  model: Reading & Pick<OnnxModel, 'bands'>,
   dir: string,
 ): Promise<OnnxImages> => imagesOfSource(model, await openFor(model, dir))
 
 /** The same of a source that is open. */
 export function imagesOfSource(
-  { config, resolution }: Reads,
+  { resolution, ...model }: Reading,
   source: ImageSource,
   { onSkip, ...limits }: Omit<ReadingOptions, 'onProgress'> = {},
 ): OnnxImages {
+  const config = readingConfig(model)
   const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
   const options = {
     ...{ ...inferenceOptions(config, source, { decodeThreads }), ...limits },

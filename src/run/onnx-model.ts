@@ -1,7 +1,7 @@
 /** An exported file to use: it says what it computes and how samples are read for it, and ONNX Runtime computes. Needs no LibTorch. */
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import type { Config } from '../config/schema.ts'
+import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { formats, type GraphName, graphNames, graphOfFormat } from '../export/formats.ts'
 import {
@@ -19,10 +19,9 @@ import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, ModelOrigin } from './encoder.ts'
 import { readWeightsMetadata, type SegmenterFacts } from './weights-metadata.ts'
 
-export interface OnnxModel {
+export interface OnnxModel extends Reads {
   readonly graph: GraphName
   readonly session: Session
-  readonly config: Config
   /** What the graph normalises pixels by. */
   readonly statistics: ChannelStatistics
   /** Of the pixels without the batch: [C, H, W], or [T, C, H, W] of several frames. */
@@ -51,6 +50,8 @@ export interface OnnxOptions {
   readonly threads?: number
   /** How a session is opened; in this thread by default. */
   readonly open?: typeof openSession
+  /** Instead of what the configuration says. */
+  readonly reading?: ReadingLimits
 }
 
 const inputSchema = z.object({
@@ -78,7 +79,7 @@ export function expectPlainRequest({ device, precision }: Partial<EncoderRequest
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
   path: string,
-  { threads = coreCount(), open = openSession }: OnnxOptions = {},
+  { threads = coreCount(), open = openSession, reading }: OnnxOptions = {},
 ): Promise<OnnxModel> {
   const metadata = readMetadata(path)
   const format = metadata[FORMAT_KEY]
@@ -104,7 +105,7 @@ export async function openOnnxModel(
   const step = metadata['sherd.step']
   const precision = metadata[PRECISION_KEY] ?? 'fp32'
   return {
-    ...{ graph, ...input, config: origin.config, statistics: origin.statistics },
+    ...{ graph, ...input, config: origin.config, reading, statistics: origin.statistics },
     classes: parsed(CLASSES_KEY, classesSchema),
     isMultiLabel: origin.classifier?.isMultiLabel,
     segmenter: origin.segmenter ?? null,

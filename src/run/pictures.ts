@@ -11,7 +11,7 @@ import { centerCrop } from '../prepare/crop.ts'
 import { openReader } from '../prepare/image-reader.ts'
 import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
 import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
-import { brokenData, type SkippedFile } from '../prepare/skipped.ts'
+import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
@@ -25,7 +25,10 @@ export interface Exhibit extends Pixels {
   readonly names: readonly string[]
 }
 
-/** Up to `count` images spread evenly over the source; files that cannot be decoded are passed over. */
+/**
+ * Up to `count` images spread evenly over the source; files that cannot be used are passed over. Throws `DATA_BROKEN` when there are
+ * more of them than the configuration allows, or nothing else.
+ */
 export async function loadExhibit(config: Config, source: ImageSource, count: number): Promise<Exhibit> {
   const size = sampleSize(config)
   const { height, width, channels, frames, ...limits } = size
@@ -38,33 +41,39 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
   const samples: Uint8Array[] = []
   const told: Float64Array[] = []
   const indices: number[] = []
-  const skipped: SkippedFile[] = []
+  const limit = { files: source.files.length, maxShare: config.data.maxSkippedShare }
+  const empty: SkippedFile[] = []
+  const ledger = skipLedger(limit, (file) => {
+    if (isEmpty(file.reason)) empty.push(file)
+  })
   const wanted = Math.min(count, source.files.length)
   const tried = new Set<number>()
   const spread = Array.from({ length: wanted }, (_, i) => Math.floor((i * source.files.length) / wanted))
-  for (const index of [...spread, ...source.files.keys()]) {
-    if (samples.length === wanted) break
-    if (tried.has(index)) continue
-    tried.add(index)
-    const file = source.files[index]!
-    const out = new Uint8Array(sampleBytes(size))
-    const facts = new Float64Array(factsOf(size))
-    const [reason = null] = await reader.read([{ index, row: 0, place }], {
-      ...{ target, channels, out, ...limits },
-      ...(frames !== null && { frames, facts }),
-    })
-    if (reason === null) {
-      samples.push(out)
-      told.push(facts)
-      indices.push(index)
-    } else {
-      skipped.push({ file, reason })
-      if (skipped.length > 100) break
+  try {
+    for (const index of [...spread, ...source.files.keys()]) {
+      if (samples.length === wanted) break
+      if (tried.has(index)) continue
+      tried.add(index)
+      const file = source.files[index]!
+      const out = new Uint8Array(sampleBytes(size))
+      const facts = new Float64Array(factsOf(size))
+      const [reason = null] = await reader.read([{ index, row: 0, place }], {
+        ...{ target, channels, out, ...limits },
+        ...(frames !== null && { frames, facts }),
+      })
+      if (reason === null) {
+        samples.push(out)
+        told.push(facts)
+        indices.push(index)
+      } else {
+        ledger.add({ file, reason })
+        if (empty.length > 100) break
+      }
     }
+  } finally {
+    reader.close()
   }
-  reader.close()
-  if (samples.length === 0)
-    throw brokenData(skipped, { files: skipped.length, maxShare: config.data.maxSkippedShare })
+  if (samples.length === 0) throw brokenData(empty, { ...limit, files: empty.length })
   const shape = [samples.length, height, width, channels] as const
   return {
     ...{ pixels: Buffer.concat(samples), shape, indices },

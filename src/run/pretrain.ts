@@ -5,7 +5,7 @@
 import { resolve } from 'node:path'
 import { effectiveBatch, scheduleOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, SherdError } from '../errors.ts'
 import { planMachine } from '../machine/plan.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { openLoader } from '../prepare/loader.ts'
@@ -39,6 +39,8 @@ export interface PretrainOptions {
   readonly out: string
   /** Weights to begin a new run with: a run, a checkpoint, or a .safetensors file; of other bands, they are inflated. */
   readonly init?: string | undefined
+  /** Goes on with a run though its folder of images holds other files than before, and records it. */
+  readonly acceptDataChange?: boolean | undefined
   /** Goes on with the run in `out`, or begins it when there is none yet. */
   readonly resume: boolean
   /** Aborting it ends the run after the current step, with a checkpoint. */
@@ -63,12 +65,19 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   const paths = runPaths(out)
   const resume = options.resume && !(isBlank(out) && options.data)
   // Folders first: a mistyped one is told at once, and not after LibTorch has been loaded or the addon compiled.
-  const { source, notes, changes, facts: factsOn } = resume ? await goOn(options) : await begin(options)
+  const {
+    source,
+    notes,
+    changes,
+    facts: factsOn,
+    isDataChanged,
+  } = resume ? await goOn(options) : await begin(options)
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
   let lock = resume ? lockRun(out) : null
   try {
     const facts = await factsOn(machine)
+    if (isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
     if (changes.length > 0) writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
     const { device, precision } = machine
     const objective = (options.objectiveOf ?? objectiveOf)(config, device)
@@ -196,7 +205,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
         // half way, leaves none to save.
         const isWhole = inARow === 0 && training.optimizer.step === updates
         if (isWhole && step !== saved?.step && step > training.step) trySaving(() => upkeep.save(step))
-        throw error
+        throw withAdvice(error)
       } finally {
         await loader.close()
       }
@@ -230,6 +239,13 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   } finally {
     lock?.release()
   }
+}
+
+/** What to do when images are in the way. */
+function withAdvice(error: unknown): unknown {
+  if (!(error instanceof SherdError) || error.code !== 'DATA_BROKEN') return error
+  const advice = 'Then go on with --resume, and --accept-data-change where files were removed.'
+  return new SherdError(error.code, `${error.message}\n${advice}`, { cause: error })
 }
 
 /** When a run has failed already, what it failed by is told, and not that its last steps could not be saved. */

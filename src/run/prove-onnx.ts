@@ -1,4 +1,5 @@
 /** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
+import { readingConfig } from '../config/reading.ts'
 import type { FrozenEncoder } from '../evaluate/features.ts'
 import { atSize, type ImageSize } from '../export/dynamic-grid.ts'
 import type { GraphName } from '../export/formats.ts'
@@ -72,17 +73,17 @@ export function randomSamples({ shape, statistics, channels, config }: OpenedEnc
   return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
 }
 
-/** Some of a folder's images, from all over it. */
+/** Some of a folder's images, from all over it. Throws `SOURCE`, and `DATA_BROKEN` when too many of them cannot be read. */
 export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
   const all = await openFor(encoder, dir)
   const { length } = all.files
   const count = Math.min(MOST_IMAGES, length)
   const some = Array.from({ length: count }, (_, i) => Math.floor((i * length) / count))
   const source = 'pack' in all ? all : subsetOf(all, some)
-  const options = inferenceOptions(encoder.config, source, encoder.machine)
+  const options = inferenceOptions(readingConfig(encoder), source, encoder.machine)
   const batches: Pixels[] = []
   let done = 0
-  for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder), maxSkippedShare: 1 })) {
+  for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder) })) {
     batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the pixels are overwritten
     done += batch.indices.length
     if (done >= MOST_IMAGES) break

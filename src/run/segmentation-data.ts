@@ -1,5 +1,6 @@
 /** What segmentation is measured on: images with masks, their tokens by a frozen encoder, and the classes that the masks hold. */
 import { totalmem } from 'node:os'
+import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { tokensOf } from '../evaluate/features.ts'
 import type { Segmented } from '../evaluate/segmentation.ts'
@@ -88,6 +89,7 @@ export async function extractTokens(
   onProgress?: Progress,
 ): Promise<Extracted> {
   const { config, dimensions, machine } = encoder
+  const reading = readingConfig(encoder)
   const layout = layoutOf(encoder.shape)
   const groups = encoder.only?.length ?? layout.groups
   const of = folder.images.files.length
@@ -99,8 +101,8 @@ export async function extractTokens(
   const tiles: Tile[] = []
   const tokens = tokensOf(encoder)
   const options = {
-    ...{ ...sampleSize(config, folder.images), batchSize: BATCH, decodeThreads: machine.decodeThreads },
-    maxSkippedShare: config.data.maxSkippedShare,
+    ...{ ...sampleSize(reading, folder.images), batchSize: BATCH, decodeThreads: machine.decodeThreads },
+    maxSkippedShare: reading.data.maxSkippedShare,
   }
   let count = 0
   for await (const batch of maskedImages(folder, options, (file) => skipped.push(file))) {

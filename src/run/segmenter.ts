@@ -1,5 +1,6 @@
 /** A segmenter as a file: what `sherd evaluate segment --save` writes, opened again. */
 
+import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import type { Segmentation, TrainedHead } from '../evaluate/segmentation.ts'
 import {
@@ -47,7 +48,7 @@ export function saveSegmenter(
 
 /** Throws `USAGE` for a file without a segmenter, besides what `openEncoder` throws. */
 export function openSegmenter(
-  request: Pick<EncoderRequest, 'model' | 'device' | 'precision'>,
+  request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
 ): OpenedSegmenter {
   const found = findWeights(request)
   const { segmenter, bands = null } = found
@@ -70,7 +71,10 @@ export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): P
   const { config, machine, classes, numbers, origin } = segmenter
   const source = await openFor(segmenter, dir)
   const skipped: SkippedFile[] = []
-  const options = { ...inferenceOptions(config, source, machine), batchSize: inferenceBatch(segmenter.shape) }
+  const options = {
+    ...inferenceOptions(readingConfig(segmenter), source, machine),
+    batchSize: inferenceBatch(segmenter.shape),
+  }
   const logits = pixelLogitsOf(segmenter)
   return {
     ...{ source, skipped, facts: { classes, numbers }, model: origin },

@@ -26,7 +26,8 @@ describe('loadExhibit', () => {
     const all = await openImageFolder(dir)
     writeFileSync(join(dir, all.files[0]!), 'no image')
     writeFileSync(join(dir, all.files[10]!), '')
-    const { indices } = await loadExhibit(config, all, 2)
+    await expect(loadExhibit(config, all, 2)).rejects.toThrow(/^2 of 20 images/)
+    const { indices } = await loadExhibit(tinyConfig({ data: { maxSkippedShare: 0.1 } }), all, 2)
     expect(indices).toEqual([1, 2])
   })
 
@@ -36,7 +37,7 @@ describe('loadExhibit', () => {
     await expect(loadExhibit(config, await openImageFolder(dir), 2)).rejects.toMatchObject({
       code: 'DATA_BROKEN',
       message: expect.stringMatching(
-        /^2 of 2 images \(100 %\) cannot be used; at most 1 % may be skipped.*a\.png: .*b\.jpg: /s,
+        /^2 of 2 images \(100 %\) cannot be used\. No other is left\.\n {2}a\.png, b\.jpg: expected a JPEG/,
       ) as string,
     })
   })

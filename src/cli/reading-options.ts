@@ -1,0 +1,42 @@
+/** The options of commands that read images: how far they go with files that are hard to read. */
+import { type Command, Option } from 'commander'
+import type { ReadingLimits } from '../config/reading.ts'
+import { share, wholeNumber } from './options.ts'
+
+export type ReadingFlags = ReadingLimits
+
+/** Which defaults hold: those of the model that is opened, or sherd's. */
+interface Defaults {
+  readonly ofModel: boolean
+}
+
+const byDefault = (value: string, { ofModel }: Defaults) =>
+  `(default: ${value}${ofModel ? ', or as the model was trained' : ''})`
+
+export const maxPixelsOption = (defaults: Defaults = { ofModel: true }): Option =>
+  new Option(
+    '--max-pixels <n>',
+    `leave out images of more pixels ${byDefault('100 million', defaults)}`,
+  ).argParser(wholeNumber(1))
+
+export const addReadingOptions = (command: Command, defaults: Defaults = { ofModel: true }): Command =>
+  command
+    .addOption(
+      new Option(
+        '--max-skipped-share <x>',
+        `stop when more of the files cannot be used; one always may ${byDefault('0.01', defaults)}`,
+      ).argParser(share),
+    )
+    .addOption(maxPixelsOption(defaults))
+
+/** What was given of them. */
+export const readingOf = ({ maxSkippedShare, maxPixels }: ReadingFlags): ReadingLimits => ({
+  maxSkippedShare,
+  maxPixels,
+})
+
+/** The same as assignments of configuration keys. */
+export const readingAssignments = (flags: ReadingFlags): string[] =>
+  Object.entries(readingOf(flags)).flatMap(([key, value]) =>
+    value === undefined ? [] : [`data.${key}=${value}`],
+  )

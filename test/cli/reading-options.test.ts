@@ -1,0 +1,47 @@
+// Every command that reads images takes the same limits; the commands are built here and not started.
+import { Command } from 'commander'
+import { expect, it } from 'vitest'
+import { addBench } from '../../src/cli/bench.ts'
+import { addClassify } from '../../src/cli/classify.ts'
+import { addDuplicates } from '../../src/cli/duplicates.ts'
+import { addEmbed } from '../../src/cli/embed.ts'
+import { addEvaluate } from '../../src/cli/evaluate.ts'
+import { addExport } from '../../src/cli/export.ts'
+import { addIndex } from '../../src/cli/make-index.ts'
+import { addPack } from '../../src/cli/pack.ts'
+import { addPretrain } from '../../src/cli/pretrain.ts'
+import { readingAssignments, readingOf } from '../../src/cli/reading-options.ts'
+import { addReconstruct } from '../../src/cli/reconstruct.ts'
+import { addSearch } from '../../src/cli/search.ts'
+import { addSegmentFolder } from '../../src/cli/segment.ts'
+
+const root = new Command()
+for (const add of [
+  ...[addBench, addClassify, addDuplicates, addEmbed, addEvaluate, addExport, addIndex, addPack, addPretrain],
+  ...[addReconstruct, addSearch, addSegmentFolder],
+])
+  add(root)
+
+const named = (path: string): Command =>
+  path.split(' ').reduce((command, name) => command.commands.find((each) => each.name() === name)!, root)
+
+const limits = ['--max-skipped-share', '--max-pixels']
+
+it.each([
+  ...['pretrain', 'embed', 'index', 'classify', 'segment', 'duplicates', 'pack', 'reconstruct'],
+  ...['evaluate knn', 'evaluate linear', 'evaluate fewshot', 'evaluate frozen', 'evaluate segment'],
+  ...['evaluate finetune', 'evaluate partial', 'evaluate scratch', 'export onnx', 'bench data'],
+])('%s', (path) => {
+  const { options } = named(path)
+  expect(options.map(({ long }) => long)).toEqual(expect.arrayContaining(limits))
+  const [share, pixels] = limits.map((limit) => options.find(({ long }) => long === limit)!)
+  expect(share!.parseArg!('0.25', undefined)).toBe(0.25)
+  expect(() => share!.parseArg!('1.5', undefined)).toThrow('from 0 to 1')
+  expect(pixels!.parseArg!('5000', undefined)).toBe(5000)
+})
+
+it('are given on as they were given', () => {
+  expect(readingOf({ maxSkippedShare: 0.25 })).toEqual({ maxSkippedShare: 0.25, maxPixels: undefined })
+  expect(readingAssignments({ maxSkippedShare: 0.25 })).toEqual(['data.maxSkippedShare=0.25'])
+  expect(readingAssignments({})).toEqual([])
+})
