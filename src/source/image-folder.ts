@@ -44,8 +44,16 @@ export async function openImageFolder(dir: string): Promise<ImageFolder> {
     extensions: imageExtensions,
   })
   if (files.length === 0) throw noImages(root, others)
-  const linked = linkedFolders.length > 0 ? { linkedFolders } : {}
+  const linked = linkedFolders.length > 0 ? { linkedFolders, notes: [linksNote(root, linkedFolders)] } : {}
   return { dir: root, files, ...classesOf(files), ...linked }
+}
+
+const LISTED = 3
+
+function linksNote(root: string, linked: readonly LinkedFolder[]): string {
+  const shown = linked.slice(0, LISTED).map(({ link, target }) => `${link} → ${target}`)
+  const more = linked.length > LISTED ? ' …' : ''
+  return `${root} has links to folders that are read at another place, and their images count once: ${shown.join(', ')}${more}`
 }
 
 function noImages(root: string, others: readonly string[]): SherdError {

@@ -67,7 +67,10 @@ describe('openImageFolder', () => {
     await symlink('self', join(dir, 'self'))
     await symlink('nowhere', join(dir, 'gone.jpg'))
     await symlink('nowhere', join(dir, 'gone'))
-    const { files, linkedFolders } = await openImageFolder(dir)
+    const { files, linkedFolders, notes } = await openImageFolder(dir)
+    expect(notes).toEqual([
+      expect.stringMatching(/links to folders .* count once: apart\/linked → .*, second → .*, zeroth → /),
+    ])
     expect(files).toEqual(['apart/b.png', 'first/deep/c.png', 'gone.jpg', 'one.png', 'real/a.png'])
     const real = await realpath(dir)
     expect(linkedFolders).toEqual([
