@@ -188,10 +188,8 @@ export const readSafetensors = (path: string) => readWith<Tensor>(path, fromArra
 export const readArrays = (path: string) =>
   readWith<StoredArray>(path, (data, shape, dtype) => ({ data, shape, dtype }))
 
-/** The metadata of a file, without its tensors. Throws `CHECKPOINT`. */
-export function readSafetensorsMetadata(path: string): Pick<Header, 'metadata'> {
-  return reading(path, (fd) => ({ metadata: readHeader(fd).metadata }))
-}
+/** The metadata of a file and what its tensors are, without reading them. Throws `CHECKPOINT`. */
+export const readSafetensorsHeader = (path: string): Header => reading(path, readHeader)
 
 function writeFully(fd: number, bytes: Uint8Array, seal: Hash): void {
   seal.update(bytes)

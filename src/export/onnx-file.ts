@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
+import { isLfsPointer, lfsAdvice } from '../source/lfs-pointer.ts'
 import {
   type Attribute,
   elementTypes,
@@ -138,6 +139,7 @@ export function readMetadata(path: string): Metadata {
       const target = new Uint8Array(length)
       return target.subarray(0, readSync(fd, target, 0, length, position))
     }
+    if (isLfsPointer(read(0, 64))) throw new SherdError('CHECKPOINT', lfsAdvice)
     return metadataIn(read, size)
   } catch (error) {
     throw broken(messageOf(error), error)

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
-import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
+import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -26,6 +26,7 @@ import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { rasterOptions, usualStatistics } from './assemble.ts'
 import { openRun, type RunFacts, trustedWeights } from './folder.ts'
+import { refuseForeign, refuseForeignNames } from './not-imported.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
 
 /** Which model made something, as files and reports say it. */
@@ -82,12 +83,15 @@ const runAround = (checkpoint: string) => {
 }
 
 function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): FoundWeights {
-  const { metadata } = readSafetensorsMetadata(path)
+  refuseForeign(path)
+  const header = readSafetensorsHeader(path)
+  const { metadata } = header
   const told = readWeightsMetadata(path, metadata)
   if (told) {
     const step = Number(metadata.step ?? Number.NaN)
     return { ...told, weights: path, step: Number.isSafeInteger(step) ? step : null }
   }
+  refuseForeignNames(path, header)
   if (!config)
     throw new SherdError(
       'USAGE',
@@ -149,6 +153,7 @@ export function findWeights({
     return { config: own, facts, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
   }
   if (isFile) return findFile(path, config, statistics)
+  refuseForeign(path)
   const { config: own, facts } = openRun(path)
   const { checkpoint: latest, warnings } = trustedWeights(path)
   const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }

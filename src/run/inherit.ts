@@ -4,7 +4,7 @@
  */
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { readSafetensors, readSafetensorsMetadata } from '../checkpoint/safetensors.ts'
+import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { backboneOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -19,6 +19,7 @@ import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { resamplePositions } from '../token/resample.ts'
 import { openRun, trustedWeights } from './folder.ts'
+import { refuseForeign, refuseForeignNames } from './not-imported.ts'
 import { readWeightsMetadata } from './weights-metadata.ts'
 
 /** What became of the other model's parameters and of this one's. */
@@ -50,9 +51,12 @@ function findDonor(given: string): Donor {
       'RUN',
       `--init: ${path} does not exist: expected a run, a checkpoint of it, or a .safetensors file.`,
     )
+  refuseForeign(path)
   if (statSync(path).isFile()) {
-    const { metadata } = readSafetensorsMetadata(path)
-    return { path, config: readWeightsMetadata(path, metadata)?.config ?? null }
+    const header = readSafetensorsHeader(path)
+    const told = readWeightsMetadata(path, header.metadata)
+    if (!told) refuseForeignNames(path, header)
+    return { path, config: told?.config ?? null }
   }
   const inside = join(path, 'model.safetensors')
   if (existsSync(inside)) return findDonor(inside)

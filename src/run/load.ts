@@ -1,10 +1,12 @@
 /** A trained model from a run's folder. */
+import { existsSync } from 'node:fs'
 import { loadWeights } from '../checkpoint/checkpoint.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { Precision } from '../train/step.ts'
 import { objectiveOf } from './assemble.ts'
 import { openRun, trustedWeights } from './folder.ts'
+import { refuseForeign } from './not-imported.ts'
 import type { Model } from './pictures.ts'
 
 export interface LoadedModel extends Model {
@@ -21,6 +23,7 @@ export function loadModel(
   device: MachineRequest['device'] = 'auto',
   precision: PrecisionName = 'fp32',
 ): LoadedModel {
+  if (existsSync(dir)) refuseForeign(dir)
   const { config, facts } = openRun(dir)
   const { checkpoint, warnings } = trustedWeights(dir)
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })

@@ -5,6 +5,7 @@ import { invariant, SherdError } from '../errors.ts'
 import { formats, graphNames } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import { openSessionThread, type ThreadedSession } from '../infer/session-thread.ts'
+import { refuseForeign } from '../run/not-imported.ts'
 import { type OnnxModel, openOnnxModel } from '../run/onnx-model.ts'
 
 export interface ServedModel extends OnnxModel {
@@ -30,7 +31,8 @@ export function findModels(
       `${path} does not exist: expected a folder of "sherd export onnx", or a file of it.`,
     )
   if (statSync(path).isFile()) {
-    if (/\.(safetensors|pth|pt)$/i.test(path)) throw notExported(path)
+    refuseForeign(path)
+    if (/\.safetensors$/i.test(path)) throw notExported(path)
     return [path]
   }
   const files = graphNames.flatMap((graph) => {
@@ -39,7 +41,10 @@ export function findModels(
       .find((file) => existsSync(file))
     return found === undefined ? [] : [found]
   })
-  if (files.length === 0) throw notExported(path)
+  if (files.length === 0) {
+    refuseForeign(path)
+    throw notExported(path)
+  }
   return files
 }
 
