@@ -20,7 +20,7 @@ export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safe
 export { openTorchFile, type TorchFile } from './checkpoint/torch-file.ts'
 export type { TorchTensor } from './checkpoint/torch-objects.ts'
 // configuration and runs
-export { withOverride } from './config/overrides.ts'
+export { assignedKeys, withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
 export { presetNames, presetOf } from './config/presets.ts'
 export { type ReadingLimits, readingConfig } from './config/reading.ts'
@@ -32,6 +32,7 @@ export {
   resolveConfig,
 } from './config/resolve.ts'
 export type { Config, ConfigInput } from './config/schema.ts'
+export { expectUseful, modelReading } from './config/useless.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
 // evaluate
 export { type FrozenClassifier, logitsOf } from './evaluate/classifier.ts'

@@ -1,6 +1,7 @@
 /** The options that the benchmarks share: which model, and on what. */
 import { type Command, Option } from 'commander'
 import type { Config } from '../config/schema.ts'
+import type { Reading } from '../config/useless.ts'
 import { setOption } from './options.ts'
 
 export interface ConfigFlags {
@@ -29,10 +30,18 @@ export const addConfigOptions = (command: Command): Command =>
     .addOption(deviceOption())
     .option('--json', 'print the result as JSON')
 
-export async function configOf(preset: string, { set, device, precision }: ConfigFlags): Promise<Config> {
+/** A preset with what `--set` says; `reading`: what of it the command reads, where that is not all. */
+export async function configOf(
+  preset: string,
+  { set, device, precision }: ConfigFlags,
+  reading?: Reading,
+): Promise<Config> {
+  const { expectUseful } = await import('../config/useless.ts')
   const { withOverride } = await import('../config/overrides.ts')
   const { presetOf } = await import('../config/presets.ts')
   const { resolveConfig } = await import('../config/resolve.ts')
   const machine = [`train.device=${device}`, `train.precision=${precision ?? 'auto'}`]
-  return resolveConfig([...machine, ...set].reduce(withOverride, presetOf(preset).config))
+  const config = resolveConfig([...machine, ...set].reduce(withOverride, presetOf(preset).config))
+  expectUseful(config, set, reading)
+  return config
 }

@@ -1,6 +1,7 @@
 /** The options of commands that use an encoder: which one, and where it computes. */
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../run/encoder.ts'
@@ -50,9 +51,11 @@ export const addEncoderOptions = (
 export async function requestOf(
   { model, preset, set, device, precision, modelSeed, bands, ...flags }: EncoderFlags,
   images: string | undefined,
+  alsoRead: readonly string[] = [],
 ): Promise<EncoderRequest> {
-  const { configOf } = await import('./bench-config.ts')
-  const config = preset === undefined ? undefined : await configOf(preset, { set, device })
+  const config = await presetConfig({ preset, set, device }, alsoRead)
+  if (modelSeed !== undefined && model !== 'random')
+    throw new SherdError('USAGE', '--model-seed is of --model random: other models have their weights.')
   return {
     ...{ model, device, precision, reading: readingOf(flags) },
     ...(config ? { config } : {}),
@@ -62,9 +65,32 @@ export async function requestOf(
   }
 }
 
-export async function encoderOf(flags: EncoderFlags, images: string | undefined): Promise<OpenedEncoder> {
+/** The configuration that says what a model is, where it does not say it itself. Throws `USAGE` for `--set` without a preset. */
+export async function presetConfig(
+  { preset, set, device }: Pick<EncoderFlags, 'set' | 'device'> & { preset: string | undefined },
+  alsoRead: readonly string[] = [],
+): Promise<Config | undefined> {
+  const { configOf } = await import('./bench-config.ts')
+  const { modelReading } = await import('../config/useless.ts')
+  if (preset !== undefined) return configOf(preset, { set, device }, modelReading(alsoRead))
+  const { assignedKeys } = await import('../config/overrides.ts')
+  const [key] = assignedKeys(set) // a mistyped key is told first
+  if (key !== undefined)
+    throw new SherdError(
+      'USAGE',
+      `--set ${key} would change nothing: it overrides a preset, and none is named. A run and a file of sherd say themselves what the model is; for others add --preset NAME.`,
+    )
+  return undefined
+}
+
+/** `alsoRead`: keys of the preset that matter to a command, beside those that say the model. */
+export async function encoderOf(
+  flags: EncoderFlags,
+  images: string | undefined,
+  alsoRead: readonly string[] = [],
+): Promise<OpenedEncoder> {
   const { openEncoder } = await import('../run/encoder.ts')
-  const encoder = openEncoder(await requestOf(flags, images))
+  const encoder = openEncoder(await requestOf(flags, images, alsoRead))
   for (const message of encoder.warnings) warn(message)
   return encoder
 }

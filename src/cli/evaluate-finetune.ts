@@ -80,7 +80,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
   const { finetune, finetuneDefaults } = await import('../run/finetune.ts')
   const { openReport } = await import('../run/evaluation-report.ts')
   const data = await imagesOf(flags)
-  const encoder = await encoderOf(flags, data.train)
+  const encoder = await encoderOf(flags, data.train, ['train.precision', 'train.kernels', 'train.recompute'])
   openReport(flags.out)
   const given = {
     ...{ epochs: flags.epochs, batchSize: flags.batch, accumulate: flags.accumulate },

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
 import type { ExportedFolder } from '../run/export-huggingface.ts'
+import { presetConfig } from './encoder-options.ts'
 import { describe } from './export-onnx.ts'
 import { setOption } from './options.ts'
 import { print, printJson, warn } from './output.ts'
@@ -27,8 +28,8 @@ export async function requestOf({
   preset,
   set,
 }: FolderFlags): Promise<{ model: string; config?: Config }> {
-  const { configOf } = await import('./bench-config.ts')
-  return preset === undefined ? { model } : { model, config: await configOf(preset, { set, device: 'auto' }) }
+  const config = await presetConfig({ preset, set, device: 'auto' })
+  return { model, ...(config && { config }) }
 }
 
 export function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {

@@ -16,6 +16,7 @@ import { addEvaluate } from './evaluate.ts'
 import { addExport } from './export.ts'
 import { addImport } from './import.ts'
 import { addIndex } from './make-index.ts'
+import { collected } from './options.ts'
 import { addOutliers } from './outliers.ts'
 import { endProgress, note, paint, warnOnce } from './output.ts'
 import { addPack } from './pack.ts'
@@ -68,6 +69,7 @@ function program(): Command {
   const prepare = (command: Command): void => {
     command.exitOverride()
     missingLast(command)
+    refuseTwice(command)
     command.commands.forEach(prepare)
   }
   prepare(root)
@@ -82,6 +84,25 @@ function missingLast(command: Command): void {
     const missing = needed.find((option) => !command.getOptionValue(option.attributeName()))
     if (missing) command.error(`error: required option '${missing.flags}' not specified`)
   })
+}
+
+/** An option that is given twice would lose the first one silently. Lists take several: `<names...>`, and `--set`. */
+function refuseTwice(command: Command): void {
+  const given = new Map<string, string>()
+  for (const option of command.options) {
+    if (option.variadic || option.parseArg === collected) continue
+    const name = option.attributeName()
+    command.on(`option:${option.name()}`, () => {
+      const before = given.get(name)
+      if (before !== undefined)
+        command.error(
+          before === option.flags
+            ? `error: option '${option.flags}' was given twice`
+            : `error: options '${before}' and '${option.flags}' exclude each other`,
+        )
+      given.set(name, option.flags)
+    })
+  }
 }
 
 /** A reader that has heard enough, as in `sherd presets | head -1`, is no error: what follows is written to nobody. */

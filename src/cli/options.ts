@@ -34,11 +34,12 @@ export function share(text: string): number {
   return value
 }
 
+/** Of options that may be given several times. */
+export const collected = (value: string, before: string[]): string[] => [...before, value]
+
 /** `--set`, which may be given several times. */
 export const setOption = (description: string): Option =>
-  new Option('--set <key=value>', description)
-    .argParser((value: string, before: string[]) => [...before, value])
-    .default([], 'none')
+  new Option('--set <key=value>', description).argParser(collected).default([], 'none')
 
 /** The number of a port. */
 export function portNumber(text: string): number {

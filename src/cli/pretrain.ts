@@ -94,6 +94,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
   const { withOverride } = await import('../config/overrides.ts')
   const { presetOf } = await import('../config/presets.ts')
   const { resolveConfig } = await import('../config/resolve.ts')
+  const { expectUseful } = await import('../config/useless.ts')
   const { isBlank } = await import('../run/folder.ts')
   const isNew = flags.data !== undefined && isBlank(flags.out)
   const resume = (flags.resume ?? false) && !isNew
@@ -115,6 +116,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     preset = facts.preset
   }
   const config = resolveConfig(assignments(flags).reduce(withOverride, base))
+  expectUseful(config, flags.set)
   const { pretrain } = await import('../run/pretrain.ts')
   const profile = flags.profile && {
     ...(flags.profile !== true && { path: flags.profile }),

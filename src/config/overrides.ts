@@ -14,8 +14,8 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** A copy of `input` with one key set. The key must be one of the schema. */
-export function withOverride(input: ConfigInput, assignment: string): ConfigInput {
+/** `key.path=value` in its two parts. The key must be one of the schema. */
+function partsOf(assignment: string): { readonly path: string; readonly value: string } {
   const equals = assignment.indexOf('=')
   if (equals <= 0) {
     throw new SherdError(
@@ -25,6 +25,21 @@ export function withOverride(input: ConfigInput, assignment: string): ConfigInpu
   }
   const path = assignment.slice(0, equals).trim()
   if (!configKeys().includes(path)) throw unknownKey(path)
+  return { path, value: assignment.slice(equals + 1).trim() }
+}
+
+/** The keys that assignments set. Throws `USAGE` or `CONFIG` for those that cannot be read, and for a key that is set twice. */
+export function assignedKeys(assignments: readonly string[]): string[] {
+  const keys = assignments.map((each) => partsOf(each).path)
+  const twice = keys.find((key, i) => keys.indexOf(key) !== i)
+  if (twice !== undefined)
+    throw new SherdError('USAGE', `--set gives ${twice} twice: only one of them would count.`)
+  return keys
+}
+
+/** A copy of `input` with one key set. The key must be one of the schema. */
+export function withOverride(input: ConfigInput, assignment: string): ConfigInput {
+  const { path, value } = partsOf(assignment)
   const copy = structuredClone(input) as Tree
   const parts = path.split('.')
   let at = copy
@@ -32,6 +47,6 @@ export function withOverride(input: ConfigInput, assignment: string): ConfigInpu
     at[part] ??= {}
     at = at[part] as Tree
   }
-  at[parts.at(-1)!] = parseValue(assignment.slice(equals + 1).trim())
+  at[parts.at(-1)!] = parseValue(value)
   return copy as ConfigInput
 }

@@ -82,12 +82,22 @@ const runAround = (checkpoint: string) => {
   return existsSync(join(dir, 'run.json')) ? dir : null
 }
 
+/** Throws `USAGE` for a configuration that would not be looked at. */
+function expectNone(config: Config | undefined, path: string): void {
+  if (config)
+    throw new SherdError(
+      'USAGE',
+      `${path} says itself what the model is: leave the preset (--preset, --set) out.`,
+    )
+}
+
 function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): FoundWeights {
   refuseForeign(path)
   const header = readSafetensorsHeader(path)
   const { metadata } = header
   const told = readWeightsMetadata(path, metadata)
   if (told) {
+    expectNone(config, path)
     const step = Number(metadata.step ?? Number.NaN)
     return { ...told, weights: path, step: Number.isSafeInteger(step) ? step : null }
   }
@@ -150,11 +160,13 @@ export function findWeights({
     const run = runAround(checkpoint)
     if (!run) return findFile(weights, config, statistics)
     const { config: own, facts } = openRun(run)
+    expectNone(config, checkpoint)
     return { config: own, facts, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
   }
   if (isFile) return findFile(path, config, statistics)
   refuseForeign(path)
   const { config: own, facts } = openRun(path)
+  expectNone(config, path)
   const { checkpoint: latest, warnings } = trustedWeights(path)
   const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }
   return { config: own, facts, ...found, step: latest.step, warnings }

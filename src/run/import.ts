@@ -12,6 +12,7 @@ import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { withOverride } from '../config/overrides.ts'
 import { backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
+import { expectUseful } from '../config/useless.ts'
 import { SherdError } from '../errors.ts'
 import { backboneRows, groupsOf } from '../model/backbone.ts'
 import { classifierRows } from '../model/classifier.ts'
@@ -98,7 +99,9 @@ function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }:
       'USAGE',
       `The file does not say ${open.join(' and ')}, and its shapes do not show it: give ${open.map((key) => `--set ${key}=…`).join(' ')}, or a preset.`,
     )
-  return resolveConfig(input)
+  const config = resolveConfig(input)
+  expectUseful(config, set)
+  return config
 }
 
 /** The grid that is set, for a file that cannot show its own. */

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { SegmentationReport } from '../../src/run/segment.ts'
 import { writeMaskedSet } from '../prepare/make-masked.ts'
 import { rawPng } from '../prepare/make-png.ts'
-import { set, sherd, tiny, workFolder } from './sherd.ts'
+import { sherd, tinyModel, workFolder } from './sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
@@ -17,11 +17,12 @@ beforeAll(async () => {
   writeFileSync(join(cwd, 'split/classes.txt'), 'ground\nbox\ndisc\n')
 })
 
-const segment = (out: string, ...args: string[]) =>
+const segment = (out: string, ...args: string[]) => segmentBy({}, out, ...args)
+const segmentBy = (keys: Readonly<Record<string, unknown>>, out: string, ...args: string[]) =>
   sherd(
     [
-      ...['evaluate', 'segment', '--model', 'random', '--preset', 'mae-demo', ...tiny()],
-      ...[...set({ 'data.statistics': 'imagenet' }), '--out', out, ...args],
+      ...['evaluate', 'segment', '--model', 'random', '--preset', 'mae-demo'],
+      ...[...tinyModel({ 'data.statistics': 'imagenet', ...keys }), '--out', out, ...args],
     ],
     { cwd },
   )
@@ -78,7 +79,7 @@ describe.concurrent('sherd evaluate segment', () => {
       )
     }
     const [objects, wild] = await Promise.all([
-      segment('i', '--data', 'objects', ...set({ 'model.imageSize': 40 })),
+      segmentBy({ 'model.imageSize': 40 }, 'i', '--data', 'objects'),
       segment('j', '--data', 'split', '--rate', '1e38', '--seeds', '1', '--heads', 'conv'),
     ])
     expect(objects.stderr).toMatch(

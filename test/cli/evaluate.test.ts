@@ -9,7 +9,7 @@ import { readNpy } from '../../src/source/npy.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { metricsOf, set, sherd, start, tiny, until, workFolder } from './sherd.ts'
+import { metricsOf, set, sherd, start, tiny, tinyModel, until, workFolder } from './sherd.ts'
 
 let cwd: string
 let checkpoint: string
@@ -145,7 +145,7 @@ describe.concurrent('sherd evaluate', () => {
         model,
         ...more,
       )
-    const preset = ['--preset', 'mae-demo', ...tiny()]
+    const preset = ['--preset', 'mae-demo', ...tinyModel()]
     const usual = set({ 'data.statistics': 'imagenet' })
     const [inRun, bare, mute, unknown, told, random, nothing] = await Promise.all([
       of('w1', file),
@@ -210,11 +210,11 @@ describe.concurrent('sherd evaluate', () => {
     use(`images/${some[0]}`, 'single/one')
     for (const each of some.slice(0, 3)) use(`images/${each}`, `fewer/${each}`)
     const given = args.map((each) => each.replace('images/beach', `images/${some[0]}`))
-    const model = given.includes('--model') ? [] : ['--model', join(cwd, 'run')]
-    const { status, stderr } = await sherd(
-      ['evaluate', 'knn', ...model, '--out', 'out', '--neighbours', '3', ...given],
-      { cwd: dir },
-    )
+    const unless = (option: string, value: string) => (given.includes(option) ? [] : [option, value])
+    const usual = [...unless('--model', join(cwd, 'run')), ...unless('--neighbours', '3')]
+    const { status, stderr } = await sherd(['evaluate', 'knn', ...usual, '--out', 'out', ...given], {
+      cwd: dir,
+    })
     expect([name, status === 0]).toEqual([name, false])
     expect(existsSync(join(dir, 'out/report.json'))).toBe(false)
     expect(stderr).toMatch(message)

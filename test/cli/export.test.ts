@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { readNpy } from '../../src/source/npy.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { expectClose } from '../tolerance.ts'
-import { sherd, tiny, workFolder } from './sherd.ts'
+import { sherd, tinyModel, workFolder } from './sherd.ts'
 
 let dir: string
 beforeAll(async () => {
@@ -12,7 +12,7 @@ beforeAll(async () => {
   await writeSampleData({ dir: join(dir, 'photos'), count: 21, size: 20, seed: 3 })
 })
 
-const model = ['--model', 'random', '--preset', 'mae-demo', ...tiny({ 'train.precision': 'fp32' })]
+const model = ['--model', 'random', '--preset', 'mae-demo', ...tinyModel()]
 const features = (name: string) => {
   const { values } = readNpy(join(dir, name), { dtype: /<f4/, shape: [21, 32] })
   return Array.from(new Float32Array(values.buffer, values.byteOffset, values.length / 4))
@@ -88,7 +88,7 @@ describe('sherd export onnx', () => {
     const [expected, made] = [features('with.npy'), features('without.npy')]
     expectClose(made, expected, 1e-5)
     const told = JSON.parse(readFileSync(join(dir, 'without.json'), 'utf8')) as Record<string, unknown>
-    expect(told.model).toEqual({ path: join(dir, 'out/encoder.onnx'), step: 0 })
+    expect(told.model).toEqual({ path: join(dir, 'out/encoder.onnx'), step: 0, precision: 'fp32' })
   })
 
   it('its features are written as safetensors, too', async () => {

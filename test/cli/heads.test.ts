@@ -11,10 +11,10 @@ import type { SegmentationReport } from '../../src/run/segment.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { writeMaskedSet } from '../prepare/make-masked.ts'
 import { expectClose } from '../tolerance.ts'
-import { set, sherd, tiny, workFolder } from './sherd.ts'
+import { set, sherd, tinyModel, workFolder } from './sherd.ts'
 
 const random = [
-  ...['--model', 'random', '--preset', 'mae-demo', ...tiny({ 'train.precision': 'fp32' })],
+  ...['--model', 'random', '--preset', 'mae-demo', ...tinyModel()],
   ...set({ 'data.statistics': 'imagenet' }),
 ]
 const learn = ['--epochs', '2', '--warm-up', '0', '--rate', '0.02', '--batch', '16', '--seeds', '1']
@@ -32,7 +32,7 @@ beforeAll(async () => {
 
 const json = (...path: string[]) => JSON.parse(readFileSync(join(cwd, ...path), 'utf8'))
 const finetune = (name: string, ...args: string[]) => {
-  const save = ['--out', `report-${name}`, '--save', `${name}.safetensors`, ...args]
+  const save = ['--out', `report-${name}`, '--save', `${name}.safetensors`, '--precision', 'fp32', ...args]
   return sherd(['evaluate', 'finetune', ...random, '--data', 'set', ...learn, ...save], { cwd })
 }
 

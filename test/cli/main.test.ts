@@ -85,6 +85,33 @@ describe.concurrent('sherd', () => {
     [['reconstruct', '--run', 'r', '--images', 'd'], /required option '--out <file>' not specified/],
     [['sample-data', '--out', 'x', '--count', '9'], /--count <n>.* Expected a whole number of at least 10/],
     [['sample-data', '--out', 'x', '--seed', '1.5'], /--seed <n>.* Expected a whole number of at least 0/],
+    // An option that is given twice would lose one of its values.
+    [['serve', '--model', 'a', '--model', 'b'], /option '--model <path>' was given twice/],
+    [['embed', 'd', '--run', 'a', '--model', 'b'], /option '--run, --model <path>' was given twice/],
+    [['duplicates', '--index', 'i', '--index', 'j'], /option '--index <dir>' was given twice/],
+    // --set that nobody would read.
+    [['embed', 'd', '--model', 'r', '--out', 'f.npy', '--set', 'rubbish'], /--set expects key\.path=value/],
+    [
+      ['embed', 'd', '--model', 'r', '--out', 'f.npy', '--set', 'model.depht=2'],
+      /Did you mean "model\.depth"/,
+    ],
+    [
+      ['embed', 'd', '--model', 'r', '--out', 'f.npy', '--set', 'model.depth=2'],
+      /overrides a preset, and none/,
+    ],
+    [
+      ['export', 'timm', '--model', 'r', '--out', 'o', '--set', 'model.depth=2'],
+      /overrides a preset, and none/,
+    ],
+    [
+      ['export', 'onnx', '--model', 'random', '--preset', 'mae-demo', '--out', 'o', '--set', 'optim.beta1=0'],
+      /--set optim\.beta1 would change nothing: this command reads what says the model/,
+    ],
+    [
+      ['embed', 'd', '--model', 'r', '--out', 'f.npy', '--model-seed', '1'],
+      /--model-seed is of --model random/,
+    ],
+    [['bench', 'gemm', '--set', 'data.window=9'], /data\.window would change nothing: it is for rasters/],
   ])('%j is a wrong command: status 2 and a hint', async (args, message) => {
     const { status, stdout, stderr } = await sherd(args)
     expect(stderr).toMatch(message)

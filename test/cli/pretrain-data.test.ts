@@ -25,7 +25,8 @@ async function cutJpeg(): Promise<Buffer> {
 }
 
 // Two epochs, so that every file is met.
-const pretrain = (cwd: string, ...more: string[]) =>
+const pretrain = (cwd: string, ...more: string[]) => pretrainWith({}, cwd, ...more)
+const pretrainWith = (keys: Readonly<Record<string, unknown>>, cwd: string, ...more: string[]) =>
   sherd(
     [
       'pretrain',
@@ -36,7 +37,7 @@ const pretrain = (cwd: string, ...more: string[]) =>
       'run',
       '--epochs',
       '2',
-      ...tiny({ 'train.batchSize': 25 }),
+      ...tiny({ 'train.batchSize': 25, ...keys }),
       ...more,
     ],
     { cwd },
@@ -185,15 +186,8 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
     'refuses images smaller than a patch, statistics %s',
     async (statistics) => {
       const { cwd } = await withImages(10)
-      const tooLarge = [
-        '--set',
-        'model.imageSize=64',
-        '--set',
-        'model.patchSize=32',
-        '--set',
-        `data.statistics=${statistics}`,
-      ]
-      const { status, stderr } = await pretrain(cwd, ...tooLarge)
+      const tooLarge = { 'model.imageSize': 64, 'model.patchSize': 32, 'data.statistics': statistics }
+      const { status, stderr } = await pretrainWith(tooLarge, cwd)
       expect([status, stderr]).toEqual([
         1,
         expect.stringMatching(

@@ -33,6 +33,9 @@ describe.concurrent('sherd pretrain, written wrongly', () => {
     ],
     [[...given, '--set', 'optim.baseLearningrate=1'], /Did you mean "optim\.baseLearningRate"\?/],
     [[...given, '--set', 'optim=1'], /"optim"\. It is a group: optim\.baseLearningRate, /],
+    [[...given, '--set', 'mask.ratio=0.5', '--set', 'mask.ratio=0.6'], /--set gives mask\.ratio twice/],
+    [[...given, '--set', 'target.scalesWidth=8'], /would change nothing: target\.scales asks for/],
+    [[...given, '--data', 'other'], /option '--data <dir>' was given twice/],
     [[...given, '--set', 'mask.ratio'], /--set expects key\.path=value, got "mask\.ratio"/],
     [[...given, '--set', 'mask.ratio=1.5'], /mask\.ratio: .*<1.*got 1\.5/],
     [[...given, '--set', 'model.heads=5'], /model\.width 384 is not divisible by model\.heads 5/],
@@ -109,10 +112,10 @@ describe('sherd pretrain', () => {
     'log.pictureEverySteps': 25,
     'data.statistics': 'imagenet',
   }
-  const command = (out: string, ...more: string[]) => [
+  const command = (out: string, ...more: string[]) => [...commandWith({}, out), ...more]
+  const commandWith = (more: Readonly<Record<string, unknown>>, out: string) => [
     ...['pretrain', 'mae-tiny-cifar10', '--data', 'images', '--out', out, '--steps', String(steps)],
-    ...tiny(keys),
-    ...more,
+    ...tiny({ ...keys, ...more }),
   ]
   let human: Awaited<ReturnType<typeof sherd>>
   beforeAll(async () => {
@@ -242,12 +245,9 @@ describe('sherd pretrain', () => {
   })
 
   it('stops at a loss that is not finite, with the step, the rate and the last good checkpoint', async () => {
-    const args = [
-      ...command('diverged'),
-      ...set({ 'optim.baseLearningRate': 1e20, 'checkpoint.everySteps': 1 }),
-      ...set({ 'train.maxSkippedSteps': 0, 'train.maxRollbacks': 0, 'checkpoint.keep': 9 }),
-    ]
-    const { status, stderr } = await sherd(args, { cwd })
+    const wild = { 'optim.baseLearningRate': 1e20, 'checkpoint.everySteps': 1, 'checkpoint.keep': 9 }
+    const strict = { 'train.maxSkippedSteps': 0, 'train.maxRollbacks': 0 }
+    const { status, stderr } = await sherd(commandWith({ ...wild, ...strict }, 'diverged'), { cwd })
     expect(status).toBe(1)
     const [, step, good] = stderr.match(
       /^error: Step (\d+) gave \D+ at learning rate \d\.\d+e\+\d+; first: .*\. The last good checkpoint is diverged\/checkpoints\/step-0*(\d+)\. A lower/m,

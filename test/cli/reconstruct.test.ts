@@ -91,7 +91,9 @@ describe.concurrent('sherd reconstruct', () => {
       /Cannot create the folder .*notes\.txt: there is a file of this name/,
     ],
   ])('refuses %s', async (_, args, message) => {
-    const { status, stdout, stderr } = await reconstruct('--out', 'never.png', ...args)
+    const unless = (option: string, value: string) => (args.includes(option) ? [] : [option, value])
+    const usual = [...unless('--images', 'images'), ...unless('--out', 'never.png')]
+    const { status, stdout, stderr } = await sherd(['reconstruct', ...usual, ...args], { cwd })
     expect([status, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)])
     expect(stderr).not.toMatch(/\n {4}at /)
     expect(existsSync(join(cwd, 'never.png'))).toBe(false)

@@ -9,11 +9,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { set, sherd, tinyKeys, workFolder } from './sherd.ts'
+import { sherd, tiny, tinyModel, workFolder } from './sherd.ts'
 
 const bands = ['B2', 'B3', 'B4', 'B8', 'B11', 'B12']
 const rasters = {
-  ...tinyKeys,
   'data.bands': bands,
   'model.groups': [
     ['B4', 'B3', 'B2', 'B8'],
@@ -25,7 +24,7 @@ const dated = {
   ...rasters,
   ...{ 'model.frames': 2, 'model.timeFields': ['month'], 'model.timeWidth': 8, 'model.decoderTimeWidth': 4 },
 }
-const keys = (more: Readonly<Record<string, unknown>> = {}) => set({ ...rasters, ...more })
+const keys = (more: Readonly<Record<string, unknown>> = {}) => tiny({ ...rasters, ...more })
 
 let cwd: string
 const done = async (args: readonly string[]) => {
@@ -78,7 +77,7 @@ describe('a run on rasters', () => {
   })
 
   it('of several dates goes on after a stop to the same bytes', async () => {
-    const given = ['--data', 'scenes', '--steps', '4', ...set({ ...dated, 'checkpoint.everySteps': 2 })]
+    const given = ['--data', 'scenes', '--steps', '4', ...tiny({ ...dated, 'checkpoint.everySteps': 2 })]
     await done(['pretrain', 'mae-demo', '--out', 'whole', ...given])
     await cp(join(cwd, 'whole'), join(cwd, 'parts'), { recursive: true })
     await rm(join(cwd, 'parts/checkpoints/step-00000004'), { recursive: true }) // as if it had been killed at step 3
@@ -143,7 +142,7 @@ describe('an encoder of bands', () => {
     // All dates of a place are in one part: three places of each class, four dates each, one place held out.
     expect(whole.data.testImages % 4).toBe(0)
     await knn('part', ['--model', 'run', '--bands', 'B11,B12'])
-    await knn('random', ['--model', 'random', '--preset', 'mae-demo', ...keys()])
+    await knn('random', ['--model', 'random', '--preset', 'mae-demo', ...tinyModel(rasters)])
     const refused = await sherd(
       ['evaluate', 'knn', '--model', 'run', '--data', 'scenes', '--out', 'never', '--bands', 'B2,B3'],
       { cwd },
@@ -212,7 +211,7 @@ describe('an encoder of bands', () => {
 describe('--init', () => {
   it('starts bands from photographs: blocks as they are, the embedding inflated', async () => {
     await done(['sample-data', '--out', 'photos', '--count', '20', '--size', '16'])
-    await done(['pretrain', 'mae-demo', '--data', 'photos', '--out', 'rgb', '--steps', '1', ...set(tinyKeys)])
+    await done(['pretrain', 'mae-demo', '--data', 'photos', '--out', 'rgb', '--steps', '1', ...tiny()])
     const args = [
       'pretrain',
       'mae-demo',

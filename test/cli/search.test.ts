@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSatelliteData } from '../../src/source/sample-data/satellite/write.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
-import { set, sherd, tiny, workFolder } from './sherd.ts'
+import { set, sherd, tinyModel, workFolder } from './sherd.ts'
 
 let dir: string
 const run = (...args: string[]) =>
@@ -23,7 +23,7 @@ const widthOf = async (name: string) => (await sharp(join(dir, name)).metadata()
 beforeAll(async () => {
   dir = await workFolder()
   await writeSampleData({ dir: join(dir, 'photos'), count: 30, size: 48, seed: 3 })
-  const model = ['--model', 'random', '--preset', 'mae-demo', ...tiny({ 'train.precision': 'fp32' })]
+  const model = ['--model', 'random', '--preset', 'mae-demo', ...tinyModel()]
   const exported = await sherd(['export', 'onnx', ...model, '--out', 'out'], { cwd: dir })
   expect(exported.status).toBe(0)
   copyFileSync(join(dir, 'out/encoder.onnx'), join(dir, 'encoder.onnx'))
@@ -86,12 +86,16 @@ describe('sherd search', () => {
     ['a folder that is no index', () => ['copy.png', '--index', 'photos'], 1, 'is no index'],
     ['no number', () => ['copy.png', '--count', '0'], 2, 'Expected a whole number of at least 1'],
     ['a sheet of another kind', () => ['copy.png', '--out', 's.gif'], 2, 'ends in .png'],
-  ])('refuses %s', async (_, args, expected, message) => {
+  ])('refuses %s', async (name, args, expected, message) => {
     writeFileSync(join(dir, 'broken.jpg'), 'no image at all')
     // The same graph with one byte more of metadata: doc_string, field 6 of the model.
     const other = Buffer.concat([readFileSync(join(dir, 'encoder.onnx')), Buffer.from([0x32, 1, 65])])
     writeFileSync(join(dir, 'other.onnx'), other)
-    const { status, stderr } = await run('search', '--index', 'index', ...args())
+    const { status, stderr } = await run(
+      'search',
+      ...(name.includes('no index') ? [] : ['--index', 'index']),
+      ...args(),
+    )
     expect(status).toBe(expected)
     expect(stderr).toContain(message)
   })

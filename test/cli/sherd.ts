@@ -84,8 +84,8 @@ export const set = (values: Readonly<Record<string, unknown>>): string[] =>
     `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   ])
 
-/** What makes a run tiny: 19 thousand parameters, 16 × 16 pixels, one thread. */
-export const tinyKeys = {
+/** What makes a model tiny: 19 thousand parameters, 16 × 16 pixels, one thread. */
+const tinyModelKeys = {
   'model.size': 'tiny',
   'model.width': 32,
   'model.depth': 1,
@@ -95,12 +95,15 @@ export const tinyKeys = {
   'model.decoderHeads': 2,
   'model.imageSize': 16,
   'model.patchSize': 4,
-  'train.batchSize': 8,
   'train.threads': 1,
-  'log.pictureEverySteps': 0,
 }
+/** And a run of it. */
+export const tinyKeys = { ...tinyModelKeys, 'train.batchSize': 8, 'log.pictureEverySteps': 0 }
 
-export const tiny = (more: Readonly<Record<string, unknown>> = {}): string[] => set({ ...tinyKeys, ...more })
+type Keys = Readonly<Record<string, unknown>>
+export const tiny = (more: Keys = {}): string[] => set({ ...tinyKeys, ...more })
+/** For commands that use a model that they do not train. */
+export const tinyModel = (more: Keys = {}): string[] => set({ ...tinyModelKeys, ...more })
 
 /** Waits until `holds`, or fails after a minute. */
 export async function until(holds: () => boolean, what: string): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { packageRoot } from '../../src/package-root.ts'
 import { readNpy } from '../../src/source/npy.ts'
-import { sherd, tiny, workFolder } from './sherd.ts'
+import { sherd, tinyModel, workFolder } from './sherd.ts'
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')
 
@@ -20,7 +20,7 @@ const without = (...args: string[]) =>
 
 beforeAll(async () => {
   cwd = await workFolder()
-  const model = ['--model', 'random', '--preset', 'mae-demo', ...tiny()]
+  const model = ['--model', 'random', '--preset', 'mae-demo', ...tinyModel()]
   expect((await sherd(['export', 'onnx', ...model, '--out', 'onnx'], { cwd })).status).toBe(0) // by its help
   expect((await without('sample-data', '--out', 'photos', '--count', '10', '--size', '20')).status).toBe(0)
   expect((await without('import', join(fixtures, 'timm'), '--out', 'timm.safetensors')).status).toBe(0)
