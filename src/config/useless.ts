@@ -21,7 +21,9 @@ const rows: readonly Row[] = [
     why: 'optim.warmupSteps is set, and goes before it',
   },
   {
-    keys: ['bandNames', 'pattern', 'window', 'nodata', 'clip', 'minValid'].map((name) => `data.${name}`),
+    keys: ['bandNames', 'pattern', 'window', 'nodata', 'applyScale', 'clip', 'minValid'].map(
+      (name) => `data.${name}`,
+    ),
     isUseless: ({ data }) => data.bands === null,
     why: 'it is for rasters, and data.bands names none',
   },
