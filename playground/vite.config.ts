@@ -1,6 +1,7 @@
 /** Builds the playground into dist/playground. Addresses are relative: it works in any folder of any web server. */
 import { fileURLToPath } from 'node:url'
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite'
+import { pagePolicy } from '../src/serve/page-policy.ts'
 
 const contentSecurityPolicy: Plugin = {
   name: 'content-security-policy',

@@ -57,12 +57,14 @@ const confined: Record<string, readonly string[]> = {
   fastify: [
     'src/serve/app.ts', // the server
     'src/serve/images.ts', // types
+    'src/serve/routes.ts', // types
   ],
   '@fastify/multipart': [
     'src/serve/app.ts', // forms
     'src/serve/images.ts', // types
   ],
   '@fastify/swagger': ['src/serve/routes.ts'],
+  '@fastify/swagger-ui': ['src/serve/routes.ts'],
   '@fastify/static': ['src/serve/routes.ts'],
   'prom-client': ['src/serve/metrics.ts'],
   'onnxruntime-node': [

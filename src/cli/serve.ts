@@ -1,5 +1,7 @@
 /** `sherd serve`: exported models over HTTP. */
+import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { messageOf, SherdError } from '../errors.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import { notNegative, portNumber, positiveNumber, wholeNumber } from './options.ts'
 import { note, print, printJson, warn } from './output.ts'
@@ -12,6 +14,7 @@ interface Flags {
   readonly host: string
   readonly port: number
   readonly token?: string
+  readonly tokenFile?: string
   readonly cors?: string
   readonly threads?: number
   readonly batch?: number
@@ -40,9 +43,15 @@ export function addServe(root: Command): void {
       ]),
     )
     .option('--index <dir>', 'an index that its encoder has made, for neighbours')
-    .option('--host <address>', 'where to listen; other machines need a --token', '127.0.0.1')
+    .option('--host <address>', 'where to listen; other machines need a token', '127.0.0.1')
     .option('--port <n>', '0: any that is free', portNumber, 8080)
-    .addOption(new Option('--token <secret>', 'what requests must bring').env('SHERD_TOKEN'))
+    .addOption(
+      new Option(
+        '--token <secret>',
+        'what requests must bring; as an argument every user of the machine sees it',
+      ).env('SHERD_TOKEN'),
+    )
+    .addOption(new Option('--token-file <file>', 'a file that holds the token').conflicts('token'))
     .option('--cors <origin>', 'pages of this origin may ask, too; * for all')
     .option('--threads <n>', 'of one operator (default: every core)', wholeNumber(1))
     .option('--batch <n>', 'images computed together, at most', wholeNumber(1))
@@ -57,9 +66,24 @@ export function addServe(root: Command): void {
     .action(runServe)
 }
 
+/** The token in a file, whose last line end is no part of it. */
+function readToken(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new SherdError('USAGE', `--token-file ${path} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
 async function runServe(flags: Flags): Promise<void> {
-  const { serve } = await import('../serve/serve.ts')
-  const { host, port, token, cors, threads, wait, log = false, precision } = flags
+  const [{ serve }, { placeLines }] = await Promise.all([
+    import('../serve/serve.ts'),
+    import('../serve/start-page.ts'),
+  ])
+  const token = flags.tokenFile === undefined ? flags.token : readToken(flags.tokenFile)
+  const { host, port, cors, threads, wait, log = false, precision } = flags
   const server = await serve({
     ...{ model: flags.model, host, port, token: token ?? null, cors: cors ?? null, mostWait: wait, log },
     ...(flags.index !== undefined && { index: flags.index }),
@@ -73,9 +97,11 @@ async function runServe(flags: Flags): Promise<void> {
     onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),
   })
   const stop = stopSignal('answering what is being worked on')
-  const { url, graphs } = server
-  if (flags.json) printJson({ url, port: server.port, graphs })
-  else print(`sherd serves ${graphs.join(', ')} at ${url}`)
+  const { url, graphs, places } = server
+  if (flags.json) printJson({ url, port: server.port, graphs, places })
+  else
+    for (const line of [`sherd serves ${graphs.join(', ')} at ${url}`, ...placeLines(url, places)])
+      print(line)
   const failure = await Promise.race([
     server.failed,
     new Promise<null>((resolve) => stop.addEventListener('abort', () => resolve(null), { once: true })),

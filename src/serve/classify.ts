@@ -10,7 +10,7 @@ export interface Classified {
 
 export const classifyRoute = ({ compute, model }: Answering): ImageRoute<Classified> => ({
   url: '/v1/classify',
-  summary: 'The likeliest classes of each image',
+  summary: `The likeliest of ${model.classes?.length ?? 'the'} classes of each image`,
   query: {
     count: { type: 'integer', minimum: 1, maximum: 1000, default: 5, description: 'how many classes' },
   },

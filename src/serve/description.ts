@@ -1,7 +1,6 @@
-/** What the server says of itself: its models (`/v1/model`), its routes (OpenAPI), and a page for people. */
+/** What the server says of itself: its models (`/v1/model`) and its routes (OpenAPI). */
 import { formats } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
-import { escapeXml } from '../picture/xml.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
 import type { ImageRoute, JsonSchema } from './image-route.ts'
 import { bodyTypes } from './images.ts'
@@ -12,7 +11,8 @@ import type { ServedModel } from './models.ts'
 export const fileName = ({ graph, precision }: Pick<ServedModel, 'graph' | 'precision'>): string =>
   `${formats[graph].stem}${precisions[precision as ExportPrecision]?.suffix ?? ''}.onnx`
 
-const modelUrl = (model: ServedModel): string => `/models/${fileName(model)}`
+export const modelUrl = (model: Pick<ServedModel, 'graph' | 'precision'>): string =>
+  `/models/${fileName(model)}`
 
 export interface Described {
   readonly version: string
@@ -38,7 +38,7 @@ export const modelsBody = (
   }),
   index: index && { count: index.facts.count, pool: index.facts.pooling, isExact: index.isExact },
   routes,
-  limits: { bodyBytes: limits.bodyBytes, pixels: limits.pixels, images: limits.images },
+  limits,
 })
 
 const binary: JsonSchema = { type: 'string', format: 'binary' }
@@ -89,28 +89,3 @@ export const schemaOf = ({ summary, query, result }: ImageRoute<object>) => ({
     503: { description: 'Too much to do: try again after the seconds of Retry-After', ...errorSchema },
   },
 })
-
-/** A page for people, where the playground is not built. */
-export function plainPage(
-  models: readonly ServedModel[],
-  routes: readonly { url: string; summary: string }[],
-): string {
-  const items = routes.map(
-    ({ url, summary }) => `<li><code>${escapeXml(url)}</code> ${escapeXml(summary)}</li>`,
-  )
-  const files = models.map((model) => {
-    const url = escapeXml(modelUrl(model))
-    return `<li><a href="${url}">${url}</a> ${escapeXml(model.graph)}, ${escapeXml(model.precision)}</li>`
-  })
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>sherd serve</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}</style>
-<h1>sherd serve</h1>
-<ul>${items.join('')}</ul>
-<h2>Models</h2>
-<ul>${files.join('')}</ul>
-`
-}

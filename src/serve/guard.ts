@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
+import { SherdError } from '../errors.ts'
 import { Refusal } from './refusal.ts'
 
 export interface GuardOptions {
@@ -15,6 +16,15 @@ const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
 
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/** Throws `USAGE` for what no page can have as its origin. */
+export function expectOrigin(cors: string | null): void {
+  if (cors === null || cors === '*' || (URL.canParse(cors) && new URL(cors).origin === cors)) return
+  throw new SherdError(
+    'USAGE',
+    `--cors: expected an origin such as https://example.org (no path, no slash at its end), or *, got ${JSON.stringify(cors)}.`,
+  )
+}
 
 const digest = (text: string) => createHash('sha256').update(text).digest()
 

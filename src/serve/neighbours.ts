@@ -38,7 +38,7 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
 
 export const neighboursRoute = ({ compute }: Answering, index: ImageIndex): ImageRoute<Neighbours> => ({
   url: '/v1/neighbours',
-  summary: 'The images of the index that are most like each image',
+  summary: `Of the ${index.facts.count} images of the index those that are most like each image`,
   query: {
     count: { type: 'integer', minimum: 1, maximum: 1000, default: 10, description: 'how many images' },
   },

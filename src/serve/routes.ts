@@ -3,12 +3,15 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import files from '@fastify/static'
 import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyPluginAsync } from 'fastify'
 import { packageRoot } from '../package-root.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
 import type { App } from './app.ts'
 import { classifyRoute } from './classify.ts'
-import { fileName, imagesBody, modelsBody, plainPage, schemaOf } from './description.ts'
+import { fileName, imagesBody, modelsBody, schemaOf } from './description.ts'
 import { embedRoute } from './embed.ts'
+import { docsPolicy, playgroundHeaders, startPageHeaders } from './headers.ts'
 import type { Answer, ImageRoute } from './image-route.ts'
 import { imagesOf } from './images.ts'
 import { within } from './lifetime.ts'
@@ -20,6 +23,7 @@ import { reconstructRoute } from './reconstruct.ts'
 import { Refusal } from './refusal.ts'
 import { segmentRoute } from './segment.ts'
 import { type Answering, isResult, resultsOf } from './service.ts'
+import { type Place, startPage } from './start-page.ts'
 
 type AnyRoute = ImageRoute<object>
 
@@ -42,7 +46,8 @@ export interface RoutesOptions {
   readonly needsToken: boolean
 }
 
-export async function addRoutes(options: RoutesOptions): Promise<void> {
+/** Gives what there is for people to ask. */
+export async function addRoutes(options: RoutesOptions): Promise<Place[]> {
   const { answering, app, version, needsToken } = options
   const models = answering.map(({ model }) => model)
   const encoder = answering.find(({ model }) => model.graph === 'encoder')
@@ -69,7 +74,38 @@ export async function addRoutes(options: RoutesOptions): Promise<void> {
   })
   for (const route of routes) addImageRoute(options, route)
   addFacts(options, models, urls)
-  await addFiles(options, models, routes)
+  await app.http.register(swaggerUi, {
+    ...{ routePrefix: DOCS, staticCSP: docsPolicy, theme: { title: 'sherd serve' } },
+    uiConfig: { tryItOutEnabled: true },
+  })
+  addModelFiles(app, models)
+  const shown = (await addPlayground(app)) ? playgroundSummary(models) : null
+  const places: Place[] = [
+    ...(shown === null ? [] : [{ method: 'GET' as const, url: PLAYGROUND, summary: shown }]),
+    ...routes.map(({ url, summary }) => ({ method: 'POST' as const, url, summary })),
+    { method: 'GET', url: DOCS, summary: 'How to ask, with every query and answer (OpenAPI); and to try it' },
+    { method: 'GET', url: '/v1/model', summary: 'What is served: graphs, sizes, classes, limits' },
+    { method: 'GET', url: '/metrics', summary: 'Metrics for Prometheus' },
+  ]
+  const page = startPage({ version, models, places, index: options.index })
+  app.http.get('/', { schema: { hide: true } }, (_, reply) =>
+    reply.headers(startPageHeaders).type('text/html; charset=utf-8').send(page),
+  )
+  return places
+}
+
+const DOCS = '/docs'
+const PLAYGROUND = '/playground/'
+
+/** What the page can do with these models; null: nothing. */
+function playgroundSummary(models: readonly ServedModel[]): string | null {
+  const isServed = (graph: string, output: string) =>
+    models.some((model) => model.graph === graph && model.outputs.includes(output))
+  const able = [
+    ...(isServed('autoencoder', 'prediction') ? ['hide patches of a picture and see what is rebuilt'] : []),
+    ...(isServed('encoder', 'attention') ? ['see where the class token looks'] : []),
+  ]
+  return able.length > 0 ? `The playground: ${able.join(', ')}` : null
 }
 
 function addImageRoute({ app, metrics }: RoutesOptions, route: AnyRoute): void {
@@ -116,43 +152,38 @@ function addFacts(options: RoutesOptions, models: readonly ServedModel[], routes
   )
 }
 
-/** What threads of WebAssembly need. */
-const isolated = {
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-embedder-policy': 'require-corp',
+/** The models' own files. */
+function addModelFiles({ http }: App, models: readonly ServedModel[]): void {
+  http.get<{ Params: { file: string } }>('/models/:file', { schema: { hide: true } }, (request, reply) => {
+    const found = models.find((model) => fileName(model) === request.params.file)
+    if (!found)
+      throw new Refusal(
+        'NOT_FOUND',
+        `there is no model "${request.params.file}"; there are ${models.map(fileName).join(', ')}`,
+      )
+    return reply
+      .sendFile(basename(found.path), dirname(found.path), { contentType: false })
+      .type('application/octet-stream')
+  })
 }
 
-/** The models' own files, and the playground where it is built. */
-async function addFiles(
-  { app }: RoutesOptions,
-  models: readonly ServedModel[],
-  routes: readonly AnyRoute[],
-): Promise<void> {
-  const playground = join(packageRoot(), 'dist', 'playground')
-  const isBuilt = existsSync(join(playground, 'index.html'))
-  await app.http.register(files, {
-    ...(isBuilt ? { root: playground, wildcard: false } : { root: packageRoot(), serve: false }),
-    setHeaders: (reply) => {
-      for (const [name, value] of Object.entries(isolated)) reply.setHeader(name, value)
-    },
+/** The playground, where it is built; and what sends any file. */
+async function addPlayground({ http }: App): Promise<boolean> {
+  await http.register(files, { root: packageRoot(), serve: false })
+  const root = join(packageRoot(), 'dist', 'playground')
+  if (!existsSync(join(root, 'index.html'))) return false
+  await http.register(playgroundFiles, { root })
+  return true
+}
+
+/** A part of the server of its own, with other headers. */
+const playgroundFiles: FastifyPluginAsync<{ root: string }> = async (scope, { root }) => {
+  scope.addHook('onRequest', async (_, reply) => void reply.headers(playgroundHeaders))
+  await scope.register(files, {
+    ...{ root, prefix: PLAYGROUND, wildcard: false, redirect: true, decorateReply: false },
   })
-  app.http.get<{ Params: { file: string } }>(
-    '/models/:file',
-    { schema: { hide: true } },
-    (request, reply) => {
-      const found = models.find((model) => fileName(model) === request.params.file)
-      if (!found)
-        throw new Refusal(
-          'NOT_FOUND',
-          `there is no model "${request.params.file}"; there are ${models.map(fileName).join(', ')}`,
-        )
-      return reply
-        .sendFile(basename(found.path), dirname(found.path), { contentType: false })
-        .type('application/octet-stream')
-    },
+  // The page looks for models beside itself: it also works where there is no such server.
+  scope.get(`${PLAYGROUND}v1/model`, { schema: { hide: true } }, (_, reply) =>
+    reply.redirect('../../v1/model'),
   )
-  if (!isBuilt)
-    app.http.get('/', { schema: { hide: true } }, (_, reply) =>
-      reply.type('text/html; charset=utf-8').send(plainPage(models, routes)),
-    )
 }

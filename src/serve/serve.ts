@@ -11,13 +11,14 @@ import { configureDecoder } from '../prepare/decode.ts'
 import type { ImageIndex } from '../run/index-folder.ts'
 import { buildApp } from './app.ts'
 import { gate } from './gate.ts'
-import { isLoopback } from './guard.ts'
+import { expectOrigin, isLoopback } from './guard.ts'
 import { expectWait, type Limits, limitsOf } from './limits.ts'
 import { serverMetrics } from './metrics.ts'
 import { findModels, openModels } from './models.ts'
 import { openIndexFor } from './neighbours.ts'
 import { addRoutes } from './routes.ts'
 import { type Answering, answering } from './service.ts'
+import type { Place } from './start-page.ts'
 
 export interface ServeOptions {
   /** A folder of `sherd export onnx`, or a file of it. */
@@ -49,6 +50,8 @@ export interface Server {
   readonly url: string
   readonly port: number
   readonly graphs: readonly string[]
+  /** What there is to ask. */
+  readonly places: readonly Place[]
   /**
    * Takes no more requests, answers those that it has, closes. Settles soon after `limits.stopMs`; with false when a graph or a decoder,
    * which cannot be stopped, still works for nobody: that ends by itself, or with the process.
@@ -69,10 +72,16 @@ const decodersAtOnce = () => Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE)
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = '127.0.0.1', port = DEFAULT_PORT, token = null, cors = null } = options
   if (token === '') throw new SherdError('USAGE', 'The token is empty: leave it out, or give one.')
+  if (token && /\p{Cc}/u.test(token))
+    throw new SherdError(
+      'USAGE',
+      'The token has line breaks or other control characters, which no request can bring: give one line of text.',
+    )
+  expectOrigin(cors)
   if (!isLoopback(host) && token === null)
     throw new SherdError(
       'USAGE',
-      `Others can reach ${host}: give a token that requests must know, --token TOKEN or SHERD_TOKEN in the environment; or leave --host out.`,
+      `Others can reach ${host}: give a token that requests must know, --token-file FILE, or SHERD_TOKEN in the environment; or leave --host out.`,
     )
   const { mostWait = 5 } = options
   expectWait(mostWait)
@@ -110,7 +119,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       version: string
     }
     const isReady = () => state === 'ready'
-    await addRoutes({
+    const places = await addRoutes({
       app,
       answering: all,
       index,
@@ -145,7 +154,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
     return {
       url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,
-      ...{ port: actual, graphs: models.map(({ graph }) => graph), failed },
+      ...{ port: actual, graphs: models.map(({ graph }) => graph), places, failed },
       stop: () => {
         stopped ??= stop()
         return stopped

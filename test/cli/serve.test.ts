@@ -53,7 +53,9 @@ it('takes the token from the environment, and is quiet by default', async () => 
   const args = ['serve', '--model', join(exported, 'encoder.onnx'), '--port', '0', '--threads', '1']
   const server = start(args, { env: { ...env, SHERD_TOKEN: 'secret' } })
   await until(() => server.stdout().includes('\n'), 'the address')
-  const url = server.stdout().match(/^sherd serves encoder at (http:\S+)\n$/)![1]!
+  const url = server
+    .stdout()
+    .match(/^sherd serves encoder at (http:\S+)\n {2}POST \/v1\/embed .*\n {2}http:\S+\/docs /)![1]!
   const headers = { authorization: 'Bearer secret' }
   expect([(await fetch(`${url}/ready`)).status, (await fetch(`${url}/ready`, { headers })).status]).toEqual([
     401, 200,
@@ -62,6 +64,39 @@ it('takes the token from the environment, and is quiet by default', async () => 
   const { status, stderr } = await server.ended
   expect(status).toBe(0)
   expect(stderr).not.toContain('{')
+})
+
+it('takes the token from a file', async () => {
+  const file = join(await workFolder(), 'token')
+  writeFileSync(file, 'from a file\n')
+  const args = [
+    'serve',
+    '--model',
+    join(exported, 'encoder.onnx'),
+    '--port',
+    '0',
+    '--token-file',
+    file,
+    '--json',
+  ]
+  const server = start(args, { env })
+  await until(() => server.stdout().includes('\n'), 'the address')
+  const { url } = JSON.parse(server.stdout()) as { url: string }
+  const headers = { authorization: 'Bearer from a file' }
+  expect([(await fetch(url)).status, (await fetch(url, { headers })).status]).toEqual([401, 200])
+  server.kill('SIGTERM')
+  expect((await server.ended).status).toBe(0)
+  const refused = async (more: readonly string[], variables = {}) => {
+    const { status, stderr } = await sherd([...args.slice(0, 5), ...more], { env: { ...env, ...variables } })
+    return [status, stderr]
+  }
+  expect(await refused(['--token-file', `${file}s`])).toEqual([
+    2,
+    expect.stringContaining('tokens cannot be read'),
+  ])
+  expect(await refused(['--token-file', file], { SHERD_TOKEN: 'x' })).toEqual([
+    ...[2, expect.stringContaining("cannot be used with environment variable 'SHERD_TOKEN'")],
+  ])
 })
 
 describe('with a graph that never ends', () => {

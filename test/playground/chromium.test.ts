@@ -392,7 +392,7 @@ describe.skipIf(!executable)('the page', () => {
   })
 
   it('finds the models of "sherd serve", and computes there in several threads with the same numbers', async () => {
-    const { page, trouble } = await visit('', {}, `${served.url}/`)
+    const { page, trouble } = await visit('playground/', {}, `${served.url}/`)
     await settle(page, '3 of 15')
     await choosePhoto(page)
     const threads = await page.evaluate<number>(`window.heard.find(({ give }) => give?.models).give.threads`)

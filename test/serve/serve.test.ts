@@ -51,6 +51,16 @@ describe('what is not served', () => {
       'Others can reach 0.0.0.0: give a token',
     )
     expect(await refused({ model: exported, token: '' })).toContain('The token is empty')
+    expect(await refused({ model: exported, token: 'a\nb' })).toContain(
+      'line breaks or other control characters',
+    )
+  })
+
+  it('to pages of what is no origin', async () => {
+    for (const cors of ['example.org', 'https://example.org/', 'https://example.org/a', 'null', ''])
+      expect(await refused({ model: exported, cors })).toContain(
+        `--cors: expected an origin such as https://example.org (no path, no slash at its end), or *, got "${cors}"`,
+      )
   })
 
   it('with limits that let nothing through, or that no timer can keep', async () => {

@@ -1,0 +1,108 @@
+/** What is here, for people: the page at `/`, and the lines that `sherd serve` prints. */
+import { createHash } from 'node:crypto'
+import { escapeXml } from '../picture/xml.ts'
+import type { ImageIndex } from '../run/index-folder.ts'
+import { modelUrl } from './description.ts'
+import type { ServedModel } from './models.ts'
+
+/** An address that can be asked. */
+export interface Place {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly summary: string
+}
+
+export interface StartPage {
+  readonly version: string
+  readonly models: readonly ServedModel[]
+  readonly places: readonly Place[]
+  readonly index: ImageIndex | null
+}
+
+const style = `body{font:1rem/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
+table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0}
+pre{overflow:auto;padding:.75rem;border:1px solid #8886}button{margin:0 .5rem .5rem 0}`
+
+/** Its policy: that style, and forms that ask this server. */
+export const startPagePolicy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+  "img-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+]
+
+/** Of more classes the first are named: all are in `/v1/model`. */
+const MOST_CLASSES = 100
+
+const code = (text: string) => `<code>${escapeXml(text)}</code>`
+const rowOf = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`
+
+function classesOf({ classes }: ServedModel): string {
+  if (!classes) return ''
+  const named = classes.slice(0, MOST_CLASSES).map(escapeXml).join(', ')
+  return `${classes.length} classes: ${named}${classes.length > MOST_CLASSES ? ', …' : ''}`
+}
+
+function modelRow(model: ServedModel): string {
+  const { graph, precision, shape, origin } = model
+  const [channels, height, width] = shape
+  const url = escapeXml(modelUrl(model))
+  const step = origin.step === null ? '' : `, step ${origin.step}`
+  const size = `${height} × ${width} pixels, ${channels} channels, ${escapeXml(precision)}${step}`
+  return rowOf([`<a href="${url}">${escapeXml(graph)}</a>`, size, classesOf(model)])
+}
+
+/** A form without a script: what is sent to a route is answered as to anybody. */
+function formOf(posts: readonly Place[]): string {
+  const buttons = posts.map(({ url }) => {
+    const asked = url === '/v1/reconstruct' ? `${url}?format=png` : url
+    return `<button formaction="${escapeXml(asked)}">${escapeXml(url.split('/').at(-1)!)}</button>`
+  })
+  return `<h2>Try it</h2>
+<form method="post" enctype="multipart/form-data">
+<p><label>Pictures: <input type="file" name="file" accept="image/*" multiple required></label></p>
+<p>${buttons.join('')}</p>
+</form>`
+}
+
+export function startPage({ version, models, places, index }: StartPage): string {
+  const posts = places.filter(({ method }) => method === 'POST')
+  const rows = places.map(({ method, url, summary }) =>
+    rowOf([
+      method === 'GET' ? `<a href="${escapeXml(url)}">${code(url)}</a>` : code(`${method} ${url}`),
+      escapeXml(summary),
+    ]),
+  )
+  const indexed = index
+    ? `<p>The index holds ${index.facts.count} images (pool ${escapeXml(index.facts.pooling)}).</p>`
+    : ''
+  const example = posts[0]
+    ? `<pre>curl --data-binary @photo.jpg -H 'content-type: image/jpeg' 'http://…${escapeXml(posts[0].url)}'</pre>`
+    : ''
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>sherd serve</title>
+<style>${style}</style>
+<h1>sherd serve</h1>
+<p>Version ${escapeXml(version)}: what a model of masked image modelling makes of pictures.</p>
+<h2>What is here</h2>
+<table>${rows.join('')}</table>
+${example}
+${posts.length > 0 ? formOf(posts) : ''}
+<h2>Models</h2>
+<table>${models.map(modelRow).join('')}</table>
+${indexed}
+`
+}
+
+/** The same for a terminal. */
+export function placeLines(url: string, places: readonly Place[]): string[] {
+  const widest = Math.max(...places.map((place) => `${place.method} ${place.url}`.length))
+  return places.map(
+    ({ method, url: path, summary }) =>
+      `  ${(method === 'GET' ? url + path : `POST ${path}`).padEnd(url.length + widest - 3)}  ${summary}`,
+  )
+}
