@@ -14,7 +14,7 @@ import {
 } from './evaluate-options.ts'
 import { finish } from './evaluate-report.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from './options.ts'
-import { duration, endProgress, progress } from './output.ts'
+import { duration, endProgress, note, progress } from './output.ts'
 import { hearSecondSignal, stopSignal, stopStatus } from './signals.ts'
 
 interface Flags extends EvaluateFlags, SaveFlags {
@@ -48,7 +48,7 @@ const withFinetuning = (command: Command): Command =>
     .option('--accumulate <n>', 'micro-batches of a step (default: 1)', wholeNumber(1))
     .option('--rate <r>', 'base learning rate, for 256 images (default: 0.0005)', positiveNumber)
     .option('--min-rate <r>', 'where the cosine ends (default: 0.000001)', notNegative)
-    .option('--warm-up <epochs>', 'epochs of warm-up (default: 5)', notNegative)
+    .option('--warm-up <epochs>', 'epochs of warm-up (default: 5, or a quarter of --epochs)', notNegative)
     .option('--weight-decay <w>', 'of matrices (default: 0.05)', notNegative)
     .option('--layer-decay <d>', 'of the rate, from layer to layer below (default: 0.65; scratch: 1)', share)
     .option('--drop-path <p>', 'stochastic depth of the last block (default: 0.1)', share)
@@ -103,6 +103,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
       ...(protocol === 'scratch' && { layerDecay: 1 }),
       ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
     },
+    onNote: note,
     onStep: ({ step, loss, imagesPerSecond, stepSeconds }, seed, total) =>
       progress(
         `seed ${seed}, step ${step}/${total}, loss ${loss.toFixed(4)}, ${imagesPerSecond.toFixed(0)} images/s, ` +

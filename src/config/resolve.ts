@@ -189,14 +189,21 @@ export function totalSteps(config: Config, samples: number): number {
   return steps ?? Math.max(1, Math.ceil((epochs * samples) / effectiveBatch(config)))
 }
 
-/** The learning-rate schedule of the whole run. */
+/** The learning-rate schedule of the whole run. Throws `CONFIG` for a warm-up that covers it. */
 export function scheduleOf(config: Config, samples: number): Schedule {
   const total = totalSteps(config, samples)
   const { baseLearningRate, minLearningRate, warmupFraction, warmupSteps } = config.optim
+  const warmup = warmupSteps ?? warmupFraction * total
+  if (warmup >= total)
+    throw new SherdError(
+      'CONFIG',
+      `${warmupSteps === null ? `optim.warmupFraction ${warmupFraction}` : `optim.warmupSteps ${warmupSteps}`} covers the whole run of ${total} ${total === 1 ? 'step' : 'steps'}: set less (the default is a twentieth of the run), or train longer.`,
+    )
   return {
     peak: scaledLearningRate(baseLearningRate, effectiveBatch(config)),
     floor: minLearningRate,
-    warmupSteps: warmupSteps ?? warmupFraction * total,
+    // A part of a step would only take the rate of the first one.
+    warmupSteps: warmup < 1 ? 0 : warmup,
     totalSteps: total,
   }
 }

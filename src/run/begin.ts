@@ -7,6 +7,7 @@ import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
 import { channelStatistics, openData } from './assemble.ts'
 import { configDifferences } from './difference.ts'
+import { fitBatch } from './fit-batch.ts'
 import { expectUnused, openRun, type RunFacts, runPaths } from './folder.ts'
 import { readSkipped } from './journal.ts'
 
@@ -22,6 +23,8 @@ export interface BeginOptions {
 }
 
 export interface Beginning {
+  /** What was asked for, with batches that fit the data. */
+  readonly config: Config
   readonly source: ImageSource
   /** What was seen of the data that its user should know; complete when the facts are there. */
   readonly notes: readonly string[]
@@ -34,15 +37,16 @@ export interface Beginning {
 }
 
 /** A new run. Throws `USAGE`, `SOURCE`, `RUN`. */
-export async function begin({ config, preset, data, out, init }: BeginOptions): Promise<Beginning> {
+export async function begin({ config: given, preset, data, out, init }: BeginOptions): Promise<Beginning> {
   if (!data)
     throw new SherdError(
       'USAGE',
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
-  const source = await openData(config, data)
+  const source = await openData(given, data)
   expectUnused(out)
-  const notes = [...(source.notes ?? [])]
+  const { config, note } = fitBatch(given, source.files.length)
+  const notes = [...(source.notes ?? []), ...(note === null ? [] : [note])]
   const facts = async (machine: MachinePlan): Promise<RunFacts> => {
     const { mean, std, low, high } = await channelStatistics(config, source, (note) => notes.push(note))
     return {
@@ -60,17 +64,18 @@ export async function begin({ config, preset, data, out, init }: BeginOptions): 
       engine: { libtorch: engineBuild().version, ...machine },
     }
   }
-  return { source, notes, changes: [], facts, isDataChanged: false }
+  return { config, source, notes, changes: [], facts, isDataChanged: false }
 }
 
 /** A run that was there before. Throws `RUN` with every difference that would make it another one. */
 export async function goOn({
-  config,
+  config: given,
   data,
   out,
   acceptDataChange = false,
 }: Omit<BeginOptions, 'preset'>): Promise<Beginning> {
   const { config: before, facts, latest } = openRun(out)
+  const { config } = fitBatch(given, facts.data.files) // as it was when the run began
   const { free, data: refusing, fixed } = configDifferences(before, config)
   if (fixed.length > 0) {
     throw new SherdError(
@@ -89,7 +94,7 @@ export async function goOn({
   const was = { files: facts.data.files, fingerprint: facts.data.fingerprint }
   const now = { files: source.files.length, fingerprint: fingerprint(source) }
   if (now.fingerprint === was.fingerprint)
-    return { source, notes, changes, facts: async () => facts, isDataChanged: false }
+    return { config, source, notes, changes, facts: async () => facts, isDataChanged: false }
   if (!acceptDataChange) throw otherFiles(source, out, was)
   const change = { time: new Date().toISOString(), step: latest?.step ?? 0, before: was, after: now }
   const told: RunFacts = {
@@ -98,7 +103,7 @@ export async function goOn({
     dataChanges: [...(facts.dataChanges ?? []), change],
   }
   changes.push(`the list of files: ${was.files} → ${now.files} (${was.fingerprint} → ${now.fingerprint})`)
-  return { source, notes, changes, facts: async () => told, isDataChanged: true }
+  return { config, source, notes, changes, facts: async () => told, isDataChanged: true }
 }
 
 /** The error for a folder with other files than the run had, with what to do where they are what it refused. */

@@ -41,7 +41,8 @@ export interface FinetuneSettings extends AugmentSettings {
   /** Per 256 images of a step. */
   readonly baseLearningRate: number
   readonly minLearningRate: number
-  readonly warmupEpochs: number
+  /** Null: 5, or a quarter of the epochs where that is less. */
+  readonly warmupEpochs: number | null
   readonly weightDecay: number
   readonly layerDecay: number
   readonly dropPath: number
@@ -55,6 +56,8 @@ export interface FinetuneSettings extends AugmentSettings {
   readonly blocks: number | null
 }
 
+const WARM_UP = { epochs: 5, share: 1 / 4 } // the usual one, and the most that it takes of a short run
+
 /** He et al. 2021, table 9, for ViT-Base; 5 of 100 epochs warm up. */
 export const finetuneDefaults: FinetuneSettings = {
   ...{
@@ -63,7 +66,7 @@ export const finetuneDefaults: FinetuneSettings = {
     accumulate: 1,
     baseLearningRate: 5e-4,
     minLearningRate: 1e-6,
-    warmupEpochs: 5,
+    warmupEpochs: null,
   },
   ...{ weightDecay: 0.05, layerDecay: 0.65, dropPath: 0.1, mixup: 0.8, cutmix: 1, smoothing: 0.1 },
   ...{ randAugment: randAugmentDefaults.magnitude, erasing: 0.25 },
@@ -84,6 +87,8 @@ export interface FinetuneOptions {
    * of averaged weights where there are. Not the best of the seeds: the test images choose nothing.
    */
   readonly save?: string
+  /** Told of settings that were fitted to the run. */
+  readonly onNote?: (note: string) => void
   readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void
   readonly signal: AbortSignal
 }
@@ -192,9 +197,13 @@ async function attempt(
   const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)
   const perStep = batchSize * settings.accumulate
   const totalSteps = Math.max(1, Math.round((settings.epochs * samples) / perStep))
+  const warmup = (warmupOf(settings).epochs * samples) / perStep
   const schedule = {
     ...{ peak: (settings.baseLearningRate * perStep) / 256, floor: settings.minLearningRate, totalSteps },
-    warmupSteps: Math.min(totalSteps - 1, Math.round((settings.warmupEpochs * samples) / perStep)),
+    warmupSteps: Math.min(
+      totalSteps - 1,
+      settings.warmupEpochs === null ? Math.floor(warmup) : Math.round(warmup),
+    ),
   }
   const reading = readingConfig(encoder)
   const noise = noiseField(encoder.shape, seed, device)
@@ -248,6 +257,22 @@ const titles = {
   finetune: 'the whole encoder and a head learn from the pretrained weights',
 } as const
 
+/** Throws `VALUE` for a warm-up that covers everything. */
+function warmupOf({ epochs, warmupEpochs }: FinetuneSettings): { epochs: number; note: string | null } {
+  if (warmupEpochs !== null && warmupEpochs >= epochs)
+    throw new SherdError(
+      'VALUE',
+      `A warm-up of ${warmupEpochs} epochs covers all ${epochs} of them: give less with --warm-up, or more with --epochs.`,
+    )
+  const most = epochs * WARM_UP.share
+  if (warmupEpochs !== null || WARM_UP.epochs <= most)
+    return { epochs: warmupEpochs ?? WARM_UP.epochs, note: null }
+  return {
+    epochs: most,
+    note: `the warm-up is ${most} epochs: the usual ${WARM_UP.epochs} are more than a quarter of ${epochs} (--warm-up says another)`,
+  }
+}
+
 /** The encoder as it learns, and as what it has learned is scored. */
 function inTrainingPrecision({ encoder, precision: asked }: FinetuneOptions): OpenedEncoder {
   const precision = choosePrecision(asked ?? encoder.config.train.precision, encoder.device)
@@ -262,6 +287,8 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
   const { depth } = encoder.dimensions
   if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))
     throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
+  const warmup = warmupOf(settings)
+  if (warmup.note !== null) options.onNote?.(warmup.note)
   const file = options.save === undefined ? null : openWeightsFile(options.save)
   const images = await openBoth(encoder, data)
   const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
@@ -299,7 +326,7 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
       testImages: attempts[0]!.last.images,
       skipped: attempts[0]!.skipped,
     },
-    settings: { ...settings },
+    settings: { ...settings, warmupEpochs: warmup.epochs },
     ...{ seeds, rows, chosen: [...rows.keys()] },
     scores: (averaged[0] ?? attempts[0]!.last) as Scores,
     chance: labels.filter((label) => label === commonest).length / labels.length,

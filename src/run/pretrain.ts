@@ -61,11 +61,12 @@ const unprofiledSteps = 3 // the first ones are slower
  * before or while it runs, `NON_FINITE` with the step, the learning rate, the first tensor and the last good checkpoint.
  */
 export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEvent> {
-  const { config, out, signal } = options
+  const { out, signal } = options
   const paths = runPaths(out)
   const resume = options.resume && !(isBlank(out) && options.data)
   // Folders first: a mistyped one is told at once, and not after LibTorch has been loaded or the addon compiled.
   const {
+    config,
     source,
     notes,
     changes,

@@ -173,6 +173,18 @@ describe('the length of a run', () => {
     expect(scheduleOf(config(steps, { warmupSteps: 0 }), 1).warmupSteps).toBe(0)
     expect(learningRateAt(0, scheduleOf(config(steps, { warmupSteps: 0 }), 1))).toBe(1.5e-4)
   })
+
+  it('gives a short run no part of a step for a warm-up, and refuses one that covers the run', () => {
+    expect(scheduleOf(config({ steps: 19 }), 1).warmupSteps).toBe(0)
+    expect(scheduleOf(config({ steps: 20 }), 1).warmupSteps).toBe(1)
+    expect(scheduleOf(config({ steps: 10 }, { warmupSteps: 9 }), 1).warmupSteps).toBe(9) // as it was set
+    expect(() => scheduleOf(config({ steps: 10 }, { warmupSteps: 10 }), 1)).toThrow(
+      'optim.warmupSteps 10 covers the whole run of 10 steps',
+    )
+    expect(() => scheduleOf(config({ steps: 3 }, { warmupFraction: 1 }), 1)).toThrow(
+      'optim.warmupFraction 1 covers the whole run of 3 steps',
+    )
+  })
 })
 
 describe('rasters', () => {

@@ -81,13 +81,46 @@ describe('fine-tuning', () => {
       const seen: number[] = []
       await finetune({
         encoder: encoderOf(modelSeed),
-        ...{ data: { train, test }, settings: { ...settings, epochs: 1 }, seeds: [0], fromScratch },
+        ...{
+          data: { train, test },
+          settings: { ...settings, epochs: 1, warmupEpochs: null },
+          seeds: [0],
+          fromScratch,
+        },
         ...{ signal: new AbortController().signal, onStep: ({ loss }) => void seen.push(loss) },
       })
       return seen
     }
     expect(await losses(1, false)).not.toEqual(await losses(2, false))
     expect(await losses(1, true)).toEqual(await losses(2, true))
+  })
+
+  it('warms up for a quarter of a few epochs, and for as long as it is told to', async () => {
+    const tuned = async (epochs: number, warmupEpochs: number | null) => {
+      const rates: number[] = []
+      const notes: string[] = []
+      const report = await finetune({
+        encoder: encoderOf(1),
+        ...{ data: { train, test }, settings: { ...settings, epochs, warmupEpochs }, seeds: [0] },
+        ...{ fromScratch: false, signal: new AbortController().signal },
+        onStep: ({ learningRate }) => void rates.push(learningRate),
+        onNote: (note) => void notes.push(note),
+      })
+      return { rates, notes, told: report.settings.warmupEpochs }
+    }
+    const peak = (0.02 * 16) / 256 // three steps of 16 images an epoch
+    const three = await tuned(3, null)
+    expect(three.rates.slice(0, 3)).toEqual([0, peak / 2, peak]) // ⌊0.75 · 3⌋ steps of warm-up
+    expect(three.notes).toEqual([
+      expect.stringMatching(/^the warm-up is 0\.75 epochs: the usual 5 are more than/),
+    ])
+    expect(three.told).toBe(0.75)
+    const one = await tuned(1, null)
+    expect([one.rates[0], one.notes.length]).toEqual([peak, 1]) // no part of a step
+    const kept = await tuned(3, 2)
+    expect(kept.rates.indexOf(Math.max(...kept.rates))).toBe(6)
+    expect([kept.notes, kept.told]).toEqual([[], 2])
+    await expect(tuned(3, 3)).rejects.toThrow('A warm-up of 3 epochs covers all 3 of them')
   })
 
   it('refuses more blocks than there are, and stops when it is told to', async () => {
