@@ -1,5 +1,6 @@
 // What a JPEG says of itself before its pixels begin. Only what the fast path may decode by itself passes: 8 bits, one or
-// three channels, Huffman codes, no colour profile, no rotation. Everything else, and everything odd, is left to sharp.
+// three channels, Huffman codes, no colour profile, no rotation, not too many scans. Everything else, and everything odd, is
+// left to sharp.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,9 @@ struct JpegHeader {
   uint32_t width = 0, height = 0;
   bool progressive = false;
 };
+
+// A file of some kilobytes can have thousands of scans, each of which goes over the whole image.
+constexpr int kMostScans = 100;
 
 inline uint32_t big16(const uint8_t* at) { return at[0] << 8 | at[1]; }
 
@@ -37,11 +41,33 @@ inline bool isUpright(const uint8_t* exif, size_t length) {
   return true;
 }
 
+// The scans from the marker of the first one on, `at` its length; no more are counted than one too many. Within the codes of a
+// scan only zeros, restarts and fill bytes follow 0xff.
+inline int countScans(const uint8_t* bytes, size_t length, size_t at) {
+  for (int scans = 1;; scans++) {
+    if (scans > kMostScans) return scans;
+    for (bool isScan = false; !isScan;) {
+      if (at >= length) return scans;
+      const auto* found = static_cast<const uint8_t*>(std::memchr(bytes + at, 0xff, length - at));
+      if (!found) return scans;
+      at = static_cast<size_t>(found - bytes);
+      while (at < length && bytes[at] == 0xff) at++;
+      if (at >= length) return scans;
+      const uint8_t marker = bytes[at++];
+      if (marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd7)) continue;
+      if (marker == 0xd8 || marker == 0xd9 || at + 2 > length) return scans;
+      at += big16(bytes + at);
+      isScan = marker == 0xda;
+    }
+  }
+}
+
 // Reads the markers up to the first scan, as forgiving of stray bytes between them as libjpeg is.
 inline bool readJpegHeader(const uint8_t* bytes, size_t length, JpegHeader& header) {
   if (length < 4 || bytes[0] != 0xff || bytes[1] != 0xd8) return false;
   size_t at = 2;
   bool hasFrame = false;
+  uint32_t components = 0;
   for (;;) {
     while (at < length && bytes[at] != 0xff) at++;
     while (at < length && bytes[at] == 0xff) at++;
@@ -49,7 +75,11 @@ inline bool readJpegHeader(const uint8_t* bytes, size_t length, JpegHeader& head
     const uint8_t marker = bytes[at++];
     if (marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd7)) continue;  // stuffing, or without content
     if (marker == 0xd8 || marker == 0xd9) return false;
-    if (marker == 0xda) return hasFrame;
+    if (marker == 0xda) {
+      // Those of one scan for all components have no other.
+      const bool hasMore = header.progressive || (at + 2 < length && bytes[at + 2] < components);
+      return hasFrame && (!hasMore || countScans(bytes, length, at) <= kMostScans);
+    }
     if (at + 2 > length) return false;
     const size_t size = big16(bytes + at);
     if (size < 2 || at + size > length) return false;
@@ -61,6 +91,7 @@ inline bool readJpegHeader(const uint8_t* bytes, size_t length, JpegHeader& head
       header.height = big16(content + 1);
       header.width = big16(content + 3);
       header.progressive = marker == 0xc2;
+      components = content[5];
       hasFrame = content[0] == 8 && header.width > 0 && header.height > 0 && (content[5] == 1 || content[5] == 3);
       if (!hasFrame) return false;
     }

@@ -1,9 +1,13 @@
 // A crop of a JPEG → a sample, by the system's libjpeg-turbo: only the lines and columns that the crop needs, at a half,
 // a quarter or an eighth of the size where the sample is much smaller still, line by line into the resizer. Whatever fails
-// here, fails quietly: the caller then asks sharp, which either can or says why not.
+// here, fails quietly: the caller then asks sharp, which either can or says why not. Data that libjpeg decodes with a warning of
+// damage is told, for what it makes of it is grey areas and noise.
 #pragma once
 #include "jpeg-header.h"
 #include "resize.h"
+
+#include <chrono>
+#include <string>
 
 #ifdef SHERD_JPEG
 #include <csetjmp>
@@ -28,6 +32,18 @@ struct JpegRequest {
   bool flip, luma;
   // The largest reduction allowed: 1 for the full resolution whatever the sample's size.
   int maxReduction;
+  // Passes over damage instead of giving up at the first sign of it.
+  bool keepsDamaged;
+  // In milliseconds from the beginning.
+  double timeLimit;
+};
+
+enum class JpegEnd { decoded, failed, damaged, late };
+
+// How it ended, and what libjpeg said of the damage.
+struct JpegOutcome {
+  JpegEnd end = JpegEnd::failed;
+  std::string damage;
 };
 
 #ifdef SHERD_JPEG
@@ -37,7 +53,9 @@ class JpegDecoder {
   JpegDecoder(const JpegRequest& request, Resizer& resizer) : request_(request), resizer_(resizer) {
     info_.err = jpeg_std_error(&errors_);
     errors_.error_exit = [](j_common_ptr info) { longjmp(static_cast<JpegDecoder*>(info->client_data)->escape_, 1); };
-    errors_.emit_message = [](j_common_ptr, int) {};  // warnings: what libvips passes over, too
+    errors_.emit_message = [](j_common_ptr info, int level) {
+      if (level < 0) static_cast<JpegDecoder*>(info->client_data)->hear(info);
+    };
     errors_.output_message = [](j_common_ptr) {};
     info_.client_data = this;
   }
@@ -49,24 +67,58 @@ class JpegDecoder {
 
   // libjpeg's errors jump back here. Between the setjmp and the end of this function no object lives that would have to
   // be destroyed: all state is in members.
-  bool decode(uint8_t* out) {
-    if (setjmp(escape_)) return false;
-    if (!start()) return false;
+  JpegEnd decode(uint8_t* out) {
+    if (setjmp(escape_)) return end_;
+    if (!start()) return end_;
     for (row_ = 0; row_ < rows_; row_++) {
       uint8_t* line = line_.data();
-      if (jpeg_read_scanlines(&info_, &line, 1) != 1) return false;
+      if (jpeg_read_scanlines(&info_, &line, 1) != 1) return end_;
+      if (row_ % kLinesBetweenLooks == 0) lookAtClock();
       resizer_.line(row_, line + skippedColumns_ * 3);
     }
     resizer_.finish(out, request_.luma);
-    return true;
+    return JpegEnd::decoded;
   }
 
+  const char* damage() const { return damage_; }
+
  private:
-  static constexpr int kMaxScans = 100;  // as libvips: a small file of many scans can take hours
+  static constexpr int64_t kLinesBetweenLooks = 64;
   // How much larger than the sample the reduced crop must still be. The JPEG's transform cuts frequencies off more
   // sharply than bicubic resizing fades them out: at 1 hard edges differ by up to 29 dB, at 1.5 by 37.
   static constexpr double kGap = 1.5;
   static constexpr int64_t kMargin = 8;  // columns beside the crop that smooth upsampling looks at, and more
+
+  // What is decoded although it is not what was encoded. Bytes too many before a marker are none of it: cameras leave them.
+  static bool isDamage(int message) {
+    switch (message) {
+      case JWRN_HIT_MARKER:
+      case JWRN_HUFF_BAD_CODE:
+      case JWRN_ARITH_BAD_CODE:
+      case JWRN_MUST_RESYNC:
+      case JWRN_BOGUS_PROGRESSION:
+      case JWRN_JPEG_EOF:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void hear(j_common_ptr info) {
+    if (request_.keepsDamaged || !isDamage(info->err->msg_code)) return;
+    info->err->format_message(info, damage_);
+    giveUp(JpegEnd::damaged);
+  }
+
+  void lookAtClock() {
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begun_;
+    if (taken.count() > request_.timeLimit) giveUp(JpegEnd::late);
+  }
+
+  [[noreturn]] void giveUp(JpegEnd end) {
+    end_ = end;
+    longjmp(escape_, 1);
+  }
 
   bool start() {
     jpeg_create_decompress(&info_);
@@ -80,7 +132,8 @@ class JpegDecoder {
       return false;
     if (jpeg_has_multiple_scans(&info_)) {
       progress_.progress_monitor = [](j_common_ptr info) {
-        if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) ERREXIT(info, JERR_CANT_SUSPEND);
+        if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMostScans) ERREXIT(info, JERR_CANT_SUSPEND);
+        static_cast<JpegDecoder*>(info->client_data)->lookAtClock();
       };
       info_.progress = &progress_;
     }
@@ -156,17 +209,22 @@ class JpegDecoder {
   jpeg_progress_mgr progress_{};
   jmp_buf escape_;
   bool created_ = false;
+  JpegEnd end_ = JpegEnd::failed;
+  char damage_[JMSG_LENGTH_MAX] = {};
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   int reduction_ = 1;
   int64_t row_ = 0, rows_ = 0, skippedColumns_ = 0;
   std::vector<uint8_t> line_;
 };
 
-inline bool decodeJpeg(const JpegRequest& request, uint8_t* out, Resizer& resizer) {
-  return JpegDecoder(request, resizer).decode(out);
+inline JpegOutcome decodeJpeg(const JpegRequest& request, uint8_t* out, Resizer& resizer) {
+  JpegDecoder decoder(request, resizer);
+  const JpegEnd end = decoder.decode(out);
+  return {end, decoder.damage()};
 }
 
 #else
-inline bool decodeJpeg(const JpegRequest&, uint8_t*, Resizer&) { return false; }
+inline JpegOutcome decodeJpeg(const JpegRequest&, uint8_t*, Resizer&) { return {}; }
 #endif
 
 }  // namespace sherd

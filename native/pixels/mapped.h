@@ -17,7 +17,7 @@ namespace sherd {
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path) : path_(path) {
-    file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);  // a pipe would wait for a writer
     if (file_ < 0) fail("cannot open");
     length_ = lengthNow();
     if (length_ == 0) return;

@@ -137,7 +137,8 @@ struct ImageFile {
 };
 
 bool readFile(const std::string& path, size_t mostBytes, ImageFile& file) {
-  const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Whoever opens a pipe without O_NONBLOCK waits for somebody to write into it.
+  const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (handle < 0) return false;
   struct stat status;
   bool isRead = false;
@@ -277,6 +278,19 @@ Napi::Value openImage(const Napi::CallbackInfo& info) {
   return plainJpeg(info.Env(), std::move(file));
 }
 
+// "decoded", "failed", "late", or what is damaged.
+Napi::Value outcomeOf(Napi::Env env, const JpegOutcome& outcome) {
+  switch (outcome.end) {
+    case JpegEnd::decoded: return Napi::String::New(env, "decoded");
+    case JpegEnd::failed: return Napi::String::New(env, "failed");
+    case JpegEnd::late: return Napi::String::New(env, "late");
+    default: break;
+  }
+  auto result = Napi::Object::New(env);
+  result["damage"] = outcome.damage;
+  return result;
+}
+
 class DecodeWork : public Work {
  public:
   DecodeWork(Napi::Env env, std::unique_ptr<uint8_t[]> bytes, JpegRequest request, Napi::Value out, uint8_t* to)
@@ -284,19 +298,19 @@ class DecodeWork : public Work {
     napi_create_reference(env, out, 1, &out_);
   }
   ~DecodeWork() override { napi_delete_reference(env_, out_); }
-  void run() override { isDone_ = decodeJpeg(request_, to_, resizer()); }
-  Napi::Value result() override { return Napi::Boolean::New(env_, isDone_); }
+  void run() override { outcome_ = decodeJpeg(request_, to_, resizer()); }
+  Napi::Value result() override { return outcomeOf(env_, outcome_); }
 
  private:
   std::unique_ptr<uint8_t[]> bytes_;
   JpegRequest request_;
   uint8_t* to_;
   napi_ref out_ = nullptr;
-  bool isDone_ = false;
+  JpegOutcome outcome_;
 };
 
 // decodeJpeg(file, [left, top, width, height, flip], targetWidth, targetHeight, targetChannels, out, maxReduction,
-// isLarge) → whether it was decoded, for a large one as a promise. The file's bytes are freed.
+// isLarge, keepsDamaged, timeLimit) → how it ended, for a large one as a promise. The file's bytes are freed.
 Napi::Value decodeJpegFile(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) throw std::invalid_argument("a file is expected");
   ImageFile& file = *info[0].As<Napi::External<ImageFile>>().Data();
@@ -316,8 +330,10 @@ Napi::Value decodeJpegFile(const Napi::CallbackInfo& info) {
   request.flip = place[4] != 0;
   request.luma = isLuma(3, target.channels);
   request.maxReduction = static_cast<int>(whole(numberAt(info, 6), 1, 8, "the reduction"));
+  request.keepsDamaged = info[8].ToBoolean();
+  request.timeLimit = numberAt(info, 9);
   std::unique_ptr<uint8_t[]> bytes = std::move(file.bytes);
-  if (!info[7].ToBoolean()) return Napi::Boolean::New(info.Env(), decodeJpeg(request, out.data, resizer()));
+  if (!info[7].ToBoolean()) return outcomeOf(info.Env(), decodeJpeg(request, out.data, resizer()));
   return Work::start(std::make_unique<DecodeWork>(info.Env(), std::move(bytes), request, info[5], out.data));
 }
 

@@ -1,7 +1,8 @@
 /** The options of commands that read images: how far they go with files that are hard to read. */
 import { type Command, Option } from 'commander'
 import type { ReadingLimits } from '../config/reading.ts'
-import { share, wholeNumber } from './options.ts'
+import { corruptions } from '../prepare/damage.ts'
+import { positiveNumber, share, wholeNumber } from './options.ts'
 
 export type ReadingFlags = ReadingLimits
 
@@ -28,11 +29,27 @@ export const addReadingOptions = (command: Command, defaults: Defaults = { ofMod
       ).argParser(share),
     )
     .addOption(maxPixelsOption(defaults))
+    .addOption(
+      new Option(
+        '--corrupt <what>',
+        `images with damaged data: leave out, take as decoded, or stop ${byDefault('skip', defaults)}`,
+      ).choices(corruptions),
+    )
+    .addOption(
+      new Option(
+        '--file-timeout <seconds>',
+        `leave out a file whose reading or decoding takes longer ${byDefault('30', defaults)}`,
+      ).argParser(positiveNumber),
+    )
 
 /** What was given of them. */
-export const readingOf = ({ maxSkippedShare, maxPixels }: ReadingFlags): ReadingLimits => ({
+export const readingOf = ({
   maxSkippedShare,
   maxPixels,
+  corrupt,
+  fileTimeout,
+}: ReadingFlags): ReadingLimits => ({
+  ...{ maxSkippedShare, maxPixels, corrupt, fileTimeout },
 })
 
 /** The same as assignments of configuration keys. */

@@ -1,6 +1,7 @@
 /** The part of the configuration that says what samples are: images or rasters, how they are cut, when they are left out. */
 import { z } from 'zod'
 import { clippings } from '../prepare/clipping.ts'
+import { corruptions } from '../prepare/damage.ts'
 
 export const positiveInteger = z.number().int().positive()
 const range = z
@@ -89,6 +90,18 @@ export const dataSchema = z.strictObject({
     .describe(
       'a larger share of files that cannot be used stops the run; one always may be skipped, none when it is 0',
     ),
+  corrupt: z
+    .enum(corruptions)
+    .default('skip')
+    .describe(
+      'images with damaged data: left out, taken as they are decoded, or the first one stops the run',
+    ),
+  fileTimeout: z
+    .number()
+    .positive()
+    .max(3600)
+    .default(30)
+    .describe('seconds that reading a file may take, and decoding it; then it is skipped'),
   workers: z
     .number()
     .int()

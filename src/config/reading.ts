@@ -4,7 +4,9 @@ import type { Config } from './schema.ts'
 
 /** Of the keys `data.*`; what is left out stays as the configuration has it. */
 export type ReadingLimits = {
-  readonly [Key in 'maxSkippedShare' | 'maxPixels']?: Config['data'][Key] | undefined
+  readonly [Key in 'maxSkippedShare' | 'maxPixels' | 'corrupt' | 'fileTimeout']?:
+    | Config['data'][Key]
+    | undefined
 }
 
 /** A model that was opened to be used on files. */

@@ -24,6 +24,9 @@ export interface PlainJpeg {
   readonly file: ImageFile
 }
 
+/** `failed`: what the addon cannot decode, for whatever reason. Damage: libjpeg's words for data that it decoded all the same. */
+export type JpegOutcome = 'decoded' | 'failed' | 'late' | { readonly damage: string }
+
 /** left, top, width, height of a box, and 1 when it is mirrored. */
 export type PlaceNumbers = Float64Array
 
@@ -49,7 +52,7 @@ export interface PixelsAddon {
   readImages(paths: readonly string[], mostBytes: number): Promise<(PlainJpeg | Uint8Array | null)[]>
   /** The same for a file that is in memory, which is copied; null for anything but a plain JPEG. */
   openImage(bytes: Uint8Array): PlainJpeg | null
-  /** Whether it could be decoded; as a promise, in another thread, when it `isLarge`. The file cannot be used again. */
+  /** How it ended; as a promise, in another thread, when it `isLarge`. The file cannot be used again. `timeLimit`: milliseconds. */
   decodeJpeg(
     file: ImageFile,
     place: PlaceNumbers,
@@ -59,7 +62,9 @@ export interface PixelsAddon {
     out: Uint8Array,
     maxReduction: number,
     isLarge: boolean,
-  ): boolean | Promise<boolean>
+    keepsDamaged: boolean,
+    timeLimit: number,
+  ): JpegOutcome | Promise<JpegOutcome>
   /** Off: the portable code, wherever it runs. The bytes are the same. */
   useVectors(on: boolean): void
   map(paths: readonly string[]): MappedFiles

@@ -20,9 +20,8 @@ function serve(job: DecodeJob): void {
   const { source, settings, buffers, batchSize, firstPosition } = job
   const { files } = source
   const reader = openReader(source, job.decodeThreads)
-  const ledger = skipLedger({ files: files.length, maxShare: job.maxSkippedShare }, (skipped) =>
-    tell({ kind: 'skip', skipped }),
-  )
+  const limit = { files: files.length, maxShare: job.maxSkippedShare, corrupt: settings.corrupt }
+  const ledger = skipLedger(limit, (skipped) => tell({ kind: 'skip', skipped }))
   const filler = batchFiller({
     read: sampleReader({ reader, files }, settings, ledger),
     order: sampleOrder({ size: files.length, seed: settings.seed, shuffle: job.shuffle }),

@@ -7,14 +7,16 @@
  * itself an image costs memory.
  */
 import sharp, { type Metadata, type Sharp } from 'sharp'
-import { SherdError } from '../errors.ts'
+import { messageOf, SherdError } from '../errors.ts'
 import { pixelsAddon } from '../native/pixels.ts'
 import type { Size } from './crop.ts'
+import { damageReason, warningOf } from './damage.ts'
 import { decodeFastJpeg, openImage, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, startOf } from './image-format.ts'
-import { checkSize, type SizeLimits } from './image-size.ts'
-import { reasonOf, refuse } from './refusal.ts'
+import { checkSize, defaultFileTimeout, lateReason, type SizeLimits } from './image-size.ts'
+import { expectFewScans } from './jpeg-scans.ts'
+import { lastLine, reasonOf, refuse } from './refusal.ts'
 import { type Placement, resample, type SampleSpace } from './resample.ts'
 import type { RgbImage } from './resize.ts'
 import { storeSample } from './sample-layout.ts'
@@ -137,12 +139,41 @@ export async function sizeOfImage(path: string, limits: SizeLimits): Promise<Siz
   return checkedSize(await readHeader(file, format), limits)
 }
 
+/** A JPEG is given up at a warning of damage unless such images are kept, and at no other warning. */
 async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<void> {
+  const { corrupt, fileTimeout = defaultFileTimeout } = request
+  const isJpeg = formatOf(file) === 'jpeg'
+  if (isJpeg) expectFewScans(file)
+  const decode = (failOn: FailOn) =>
+    decodeWhere(file, request, { failOn, seconds: Math.ceil(fileTimeout) }).catch((error: unknown) => {
+      if (/^timeout: /.test(messageOf(error))) refuse(lateReason('decoding it', fileTimeout))
+      throw error
+    })
+  if (!isJpeg || corrupt === 'keep') return decode('error')
+  try {
+    await decode('warning')
+  } catch (error) {
+    const said = lastLine(error)
+    const warning = warningOf(said)
+    if (warning === 'damage') refuse(damageReason(said.replace(/^VipsJpeg: /, '')))
+    if (warning === null) throw error
+    await decode('error')
+  }
+}
+
+type FailOn = 'error' | 'warning'
+interface Watch {
+  /** At what libvips gives up. */
+  readonly failOn: FailOn
+  readonly seconds: number
+}
+
+async function decodeWhere(file: Uint8Array, request: ImageRequest, watch: Watch): Promise<void> {
   const { channels } = request
   const format = formatOf(file)
   if (format === null)
     refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)
-  const small = await decodeSmallJpeg(file, format)
+  const small = await decodeSmallJpeg(file, format, watch)
   if (small) {
     checkSize(small, request)
     const { target, out, ...placement } = request.sample(small)
@@ -150,7 +181,7 @@ async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<v
   }
   const header = await readHeader(file, format)
   const { target, out, ...placement } = request.sample(checkedSize(header, request))
-  await decodeBox(file, header, placement, { target, channels, out })
+  await decodeBox(file, header, placement, { target, channels, out }, watch)
 }
 
 /**
@@ -158,9 +189,14 @@ async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<v
  * needs no such check, for a JPEG has 8 bits and 1, 3 or 4 channels. Null when the file is no small JPEG or anything is
  * wrong with it; the longer way then says what.
  */
-async function decodeSmallJpeg(file: Uint8Array, format: ImageFormat): Promise<RgbImage | null> {
+async function decodeSmallJpeg(
+  file: Uint8Array,
+  format: ImageFormat,
+  { failOn, seconds }: Watch,
+): Promise<RgbImage | null> {
   if (format !== 'jpeg' || file.length > SMALL_FILE_BYTES) return null
-  const whole = await sharp(file, { failOn: 'error', autoOrient: true, limitInputPixels: SMALL_PIXELS })
+  const whole = await sharp(file, { failOn, autoOrient: true, limitInputPixels: SMALL_PIXELS })
+    .timeout({ seconds })
     .toColourspace('srgb')
     .raw()
     .toBuffer({ resolveWithObject: true })
@@ -198,9 +234,11 @@ async function decodeBox(
   header: Metadata,
   { box, flip }: Placement,
   space: SampleSpace,
+  { failOn, seconds }: Watch,
 ): Promise<void> {
   const { target, channels, out } = space
-  const decoder = sharp(file, { failOn: 'error', autoOrient: true, limitInputPixels: false })
+  const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false })
+    .timeout({ seconds })
     .extract({ left: box.left, top: box.top, width: box.width, height: box.height })
     .flatten({ background: '#ffffff' })
     .toColourspace('srgb')

@@ -3,9 +3,11 @@
  * smaller still. What it does not understand or cannot decode is left to sharp, which also finds the words for what is wrong.
  */
 import { type PlainJpeg, pixelsAddon } from '../native/pixels.ts'
+import { damageReason } from './damage.ts'
 import type { ImageRequest } from './decode.ts'
 import { mostBytes } from './image-file.ts'
-import { checkSize } from './image-size.ts'
+import { checkSize, defaultFileTimeout, lateReason } from './image-size.ts'
+import { refuse } from './refusal.ts'
 import { placeNumbers } from './resample.ts'
 
 /** Below this a promise costs more than the decoding. */
@@ -28,11 +30,12 @@ export function openImage(bytes: Uint8Array): PlainJpeg | Uint8Array {
   return (addon?.jpeg ? addon.openImage(bytes) : null) ?? bytes
 }
 
-/** False when it cannot be decoded: sharp may try. Throws when the image's size is refused. */
+/** False when it cannot be decoded: sharp may try. Throws when the image is refused: its size, damage, the time that it takes. */
 export async function decodeFastJpeg(jpeg: PlainJpeg, request: ImageRequest): Promise<boolean> {
   checkSize(jpeg, request)
   const { target, out, ...placement } = request.sample(jpeg)
-  return pixelsAddon()!.decodeJpeg(
+  const { corrupt, fileTimeout = defaultFileTimeout } = request
+  const outcome = await pixelsAddon()!.decodeJpeg(
     jpeg.file,
     placeNumbers(placement),
     target.width,
@@ -41,5 +44,10 @@ export async function decodeFastJpeg(jpeg: PlainJpeg, request: ImageRequest): Pr
     out,
     request.isFullResolution ? 1 : LARGEST_REDUCTION,
     jpeg.width * jpeg.height > LARGE_PIXELS,
+    corrupt === 'keep',
+    1000 * fileTimeout,
   )
+  if (outcome === 'late') refuse(lateReason('decoding it', fileTimeout))
+  if (typeof outcome === 'object') refuse(damageReason(outcome.damage))
+  return outcome === 'decoded'
 }

@@ -1,5 +1,6 @@
-/** Which sizes of images are refused, whatever they are decoded by. */
+/** Which images are refused, whatever they are decoded by. */
 import type { Size } from './crop.ts'
+import type { Corruption } from './damage.ts'
 import { refuse } from './refusal.ts'
 
 export interface SizeLimits {
@@ -7,6 +8,10 @@ export interface SizeLimits {
   readonly minSide: number
   /** An image of more pixels than this is refused. */
   readonly maxPixels: number
+  /** What becomes of damaged images: `keep` takes them, anything else, the default, refuses them. */
+  readonly corrupt?: Corruption | undefined
+  /** Seconds that reading a file may take, and decoding it; 30. */
+  readonly fileTimeout?: number | undefined
 }
 
 export function checkSize({ width, height }: Size, { minSide, maxPixels }: SizeLimits): void {
@@ -20,6 +25,13 @@ export function checkSize({ width, height }: Size, { minSide, maxPixels }: SizeL
       `${shape} are less than one patch of ${minSide} x ${minSide}; remove the image, or use smaller patches`,
     )
 }
+
+/** Of `fileTimeout`. */
+export const defaultFileTimeout = 30
+
+/** The reason why a file is left out that took too long. */
+export const lateReason = (doing: string, seconds: number): string =>
+  `${doing} took more than ${seconds} s (data.fileTimeout, --file-timeout)`
 
 export function megapixels(pixels: number): string {
   return `${pixels / 1e6} megapixels`

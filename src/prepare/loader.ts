@@ -163,8 +163,23 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
 /** What the samples depend on, without what cannot or need not cross to the thread. */
 function settingsOf(options: LoaderOptions): SampleSettings {
   const { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels } = options
-  const { frames = null, minValid = 0 } = options
-  return { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels, frames, minValid }
+  const { frames = null, minValid = 0, corrupt, fileTimeout } = options
+  return {
+    height,
+    width,
+    channels,
+    crop,
+    scale,
+    ratio,
+    flip,
+    seed,
+    minSide,
+    maxPixels,
+    frames,
+    minValid,
+    corrupt,
+    fileTimeout,
+  }
 }
 
 function checkOptions(options: LoaderOptions): void {
@@ -191,6 +206,7 @@ function checkOptions(options: LoaderOptions): void {
     'a whole number',
   )
   expect(isSeed(options.seed), 'seed', 'a whole number in [0, 2^53)')
+  expect((options.fileTimeout ?? 1) > 0, 'fileTimeout', 'a positive number of seconds')
   expect(options.maxPixels >= 1, 'maxPixels', 'at least 1')
   expect(options.maxSkippedShare >= 0 && options.maxSkippedShare <= 1, 'maxSkippedShare', 'in [0, 1]')
   expect(isRange(options.scale) && options.scale[1] <= 1, 'scale', 'two increasing numbers in (0, 1]')

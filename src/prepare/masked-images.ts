@@ -59,7 +59,7 @@ export async function* maskedImages(
   configureDecoder()
   const target = { width, height }
   const files = images.files.length
-  const ledger = skipLedger({ files, maxShare: maxSkippedShare }, onSkip)
+  const ledger = skipLedger({ files, maxShare: maxSkippedShare, corrupt: limits.corrupt }, onSkip)
   const reader = openReader(images, decodeThreads)
   const readPair = async (index: number, row: number, { out, facts, masks }: Space) => {
     let size: Size = target

@@ -12,6 +12,7 @@ import { npyHeader, npyHeaderBytes } from '../source/npy.ts'
 import { fingerprint } from '../source/open.ts'
 import { type PackManifest, sha256Of } from '../source/packed-images.ts'
 import type { Size } from './crop.ts'
+import type { Corruption } from './damage.ts'
 import { configureDecoder, defaultMaxPixels, tryDecode } from './decode.ts'
 import { defaultMaxSkippedShare, type SkipLedger, type SkippedFile, skipLedger } from './skipped.ts'
 
@@ -30,6 +31,10 @@ export interface PackOptions {
   /** A file of pixels ends with the image that makes it this long. Default 1 GiB. */
   readonly fileBytes?: number
   readonly maxPixels?: number | undefined
+  /** What becomes of damaged images: they are left out (`skip`, the default), kept as they are decoded, or the first one ends the work. */
+  readonly corrupt?: Corruption | undefined
+  /** Seconds that reading an image may take, and decoding it; 30. */
+  readonly fileTimeout?: number | undefined
   /** The largest share of the images that may be left out as undecodable; default 0.01. */
   readonly maxSkippedShare?: number | undefined
   readonly onProgress?: (done: number, count: number) => void
@@ -86,7 +91,11 @@ async function write(
   const chosen = chosenImages(source.files.length, options.limit)
   const skipped: SkippedFile[] = []
   const ledger = skipLedger(
-    { files: chosen.length, maxShare: options.maxSkippedShare ?? defaultMaxSkippedShare },
+    {
+      files: chosen.length,
+      maxShare: options.maxSkippedShare ?? defaultMaxSkippedShare,
+      corrupt: options.corrupt,
+    },
     (file) => {
       skipped.push(file)
       options.onSkip?.(file)
@@ -174,10 +183,10 @@ function chosenImages(files: number, limit = files): number[] {
 
 /** The whole image, or the reason why it cannot be had. */
 async function decode(path: string, options: PackOptions): Promise<Decoded | string> {
-  const { shortSide, channels = 3, maxPixels = defaultMaxPixels } = options
+  const { shortSide, channels = 3, maxPixels = defaultMaxPixels, corrupt, fileTimeout } = options
   let image: Decoded | undefined
   const reason = await tryDecode(path, {
-    ...{ channels, maxPixels, minSide: 1, isFullResolution: true },
+    ...{ channels, maxPixels, corrupt, fileTimeout, minSide: 1, isFullResolution: true },
     sample: (size) => {
       const target = shrunk(size, shortSide)
       image = { ...target, pixels: new Uint8Array(target.width * target.height * channels) }

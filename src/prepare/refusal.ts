@@ -6,6 +6,13 @@ export function refuse(reason: string): never {
   throw new SherdError('DECODE', reason)
 }
 
+/** The last line of an error's message that says anything: what libvips says is many lines that lead up to one. */
+export const lastLine = (error: unknown): string =>
+  messageOf(error)
+    .split('\n')
+    .map((line) => line.trim())
+    .findLast((line) => line !== '') ?? ''
+
 /**
  * The reason in one line. Errors of the file system and refusals are told as they are; of what libvips says, which can be
  * many lines that lead up to one, the last.
@@ -16,9 +23,6 @@ export function reasonOf(error: unknown): string {
   const isOurs = error instanceof SherdError
   const isFileSystem = error instanceof Error && 'syscall' in error
   if (isOurs || isFileSystem) return messageOf(error)
-  const lines = messageOf(error)
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-  const said = lines.at(-1)?.trim()
+  const said = lastLine(error)
   return said && said !== 'Unknown error' ? `cannot be decoded (${said})` : 'cannot be decoded'
 }

@@ -6,6 +6,7 @@
  */
 import { type Draws, draws } from '../random/draws.ts'
 import { type CropKind, crops } from './crop.ts'
+import type { Corruption } from './damage.ts'
 import type { ImageReader, PlacedSize } from './image-reader.ts'
 import type { Placement } from './resample.ts'
 import type { SampleAddress } from './sample-order.ts'
@@ -30,6 +31,10 @@ export interface SampleSettings {
   readonly minSide: number
   /** Images of more pixels than this are skipped. */
   readonly maxPixels: number
+  /** What becomes of damaged images; `skip` is the default. */
+  readonly corrupt?: Corruption | undefined
+  /** Seconds that reading a file may take, and decoding it; 30. */
+  readonly fileTimeout?: number | undefined
   /** T of rasters; null, the default, for images. */
   readonly frames?: number | null
   /** Rasters with data in a smaller share of their pixels are left for another one; default 0. */
@@ -106,6 +111,7 @@ export function sampleReader(
       })
       const reasons = await reader.read(wanted, {
         ...{ target, channels, minSide, maxPixels, out },
+        ...{ corrupt: settings.corrupt, fileTimeout: settings.fileTimeout },
         ...(frames !== null && { frames, minValid }),
         ...(facts && { facts }),
       })

@@ -3,6 +3,7 @@
  * broken and the run must stop, because what is left is no longer the data that was meant.
  */
 import { SherdError } from '../errors.ts'
+import { type Corruption, isDamage } from './damage.ts'
 
 export interface SkippedFile {
   /** Path below the source's folder. */
@@ -22,6 +23,8 @@ export interface SkipLedger {
 export interface SkipLimit {
   readonly files: number
   readonly maxShare: number
+  /** `stop`: the first damaged image is one too many. */
+  readonly corrupt?: Corruption | undefined
 }
 
 /** One in a hundred. */
@@ -32,10 +35,13 @@ const ROUNDING = 1e-9 // 0.29 of 100 is a little less than 29
 export const mostSkipped = ({ files, maxShare }: SkipLimit): number =>
   maxShare === 0 ? 0 : Math.max(1, Math.floor(maxShare * files + ROUNDING))
 
+const isUnwanted = ({ reason }: SkippedFile, { corrupt }: SkipLimit) => corrupt === 'stop' && isDamage(reason)
+
 /** Throws `DATA_BROKEN` when more files were skipped than may be, or no other is left. */
 export function expectUsable(skipped: readonly SkippedFile[], limit: SkipLimit): void {
   const broken = skipped.filter(({ reason }) => !isEmpty(reason)).length
-  if (broken > mostSkipped(limit) || (skipped.length > 0 && skipped.length >= limit.files))
+  const isLast = skipped.length > 0 && skipped.length >= limit.files
+  if (broken > mostSkipped(limit) || isLast || skipped.some((each) => isUnwanted(each, limit)))
     throw brokenData(skipped, limit)
 }
 
@@ -50,7 +56,8 @@ export function skipLedger(limit: SkipLimit, onNew: (skipped: SkippedFile) => vo
         if (!isEmpty(skipped.reason)) broken++
         onNew(skipped)
       }
-      if (broken > most || known.size >= limit.files) throw brokenData([...known.values()], limit)
+      if (broken > most || known.size >= limit.files || isUnwanted(skipped, limit))
+        throw brokenData([...known.values()], limit)
     },
   }
 }
@@ -70,14 +77,21 @@ function reasonsOf(skipped: readonly SkippedFile[]): string {
   return lines.slice(0, REASONS_LISTED).join('') + (left > 0 ? `\n  … and ${left} reasons more` : '')
 }
 
+function adviceOf(skipped: readonly SkippedFile[], limit: SkipLimit): string {
+  if (skipped.some((each) => isUnwanted(each, limit)))
+    return 'The first image with damaged data was to stop (data.corrupt is stop). Repair or remove it.'
+  if (skipped.length >= limit.files) return 'No other is left.'
+  return `At most ${mostSkipped(limit)} may be skipped (data.maxSkippedShare ${limit.maxShare}). Repair or remove them, or allow more: --max-skipped-share.`
+}
+
 /** The error that lists what was skipped. */
-export function brokenData(skipped: readonly SkippedFile[], { files, maxShare }: SkipLimit): SherdError {
+export function brokenData(skipped: readonly SkippedFile[], limit: SkipLimit): SherdError {
+  const { files } = limit
   const percent = `${Number(((100 * skipped.length) / files).toPrecision(2))} %`
-  const most = mostSkipped({ files, maxShare })
-  const advice =
-    skipped.length >= files
-      ? 'No other is left.'
-      : `At most ${most} may be skipped (data.maxSkippedShare ${maxShare}). Repair or remove them, or allow more: --max-skipped-share.`
+  const damage = skipped.some(({ reason }) => isDamage(reason))
+    ? ' Damaged data is taken as it is decoded with --corrupt keep.'
+    : ''
+  const advice = adviceOf(skipped, limit) + damage
   return new SherdError(
     'DATA_BROKEN',
     `${skipped.length} of ${files} images (${percent}) cannot be used. ${advice}${reasonsOf(skipped)}`,

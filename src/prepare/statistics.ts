@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import type { ImageSource } from '../source/open.ts'
 import { centerCrop, type Size } from './crop.ts'
+import type { Corruption } from './damage.ts'
 import { configureDecoder, defaultMaxPixels } from './decode.ts'
 import { openReader } from './image-reader.ts'
 import type { ChannelStatistics } from './normalize.ts'
@@ -18,6 +19,8 @@ export interface StatisticsOptions {
   readonly channels: number
   readonly minSide: number
   readonly maxPixels?: number
+  readonly corrupt?: Corruption | undefined
+  readonly fileTimeout?: number | undefined
   /** At most this many files, evenly spaced over the source, are read. Default 5,000. */
   readonly maxSamples?: number
 }
@@ -37,6 +40,7 @@ export async function measureStatistics(
   options: StatisticsOptions,
 ): Promise<ChannelStatistics & { readonly samples: number }> {
   const { channels, minSide, maxPixels = defaultMaxPixels, maxSamples = 5000 } = options
+  const { corrupt, fileTimeout } = options
   const target = { width: options.width, height: options.height }
   const place = (image: Size) => ({ box: centerCrop(image, target), flip: false })
   const read = Math.min(maxSamples, source.files.length)
@@ -57,7 +61,9 @@ export async function measureStatistics(
         index: Math.floor(((first + row) * source.files.length) / read),
         place,
       }))
-      const reasons = await reader.read(wanted, { target, channels, minSide, maxPixels, out })
+      const reasons = await reader.read(wanted, {
+        ...{ target, channels, minSide, maxPixels, corrupt, fileTimeout, out },
+      })
       for (const [row, reason] of reasons.entries()) {
         if (reason === null) sums.add(out.subarray(row * bytes, (row + 1) * bytes))
         else skipped.push({ file: source.files[wanted[row]!.index]!, reason })

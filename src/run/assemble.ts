@@ -41,9 +41,10 @@ export function sampleSize(config: Config, source?: ImageSource) {
   const { imageSize, channels: all, patchSize } = dimensionsOf(config)
   const channels = source && 'rasters' in source ? source.rasters.bands.length : all
   const [height, width] = imageSize
-  const { maxPixels, minValid, bands } = config.data
+  const { maxPixels, corrupt, fileTimeout, minValid, bands } = config.data
   const frames = bands ? config.model.frames : null
-  return { height, width, channels, minSide: patchSize, maxPixels, frames, minValid }
+  const limits = { minSide: patchSize, maxPixels, corrupt, fileTimeout }
+  return { height, width, channels, ...limits, frames, minValid }
 }
 
 /** What is asked of rasters, or null where the data are images. `bands`: those that are there, where not all are. */

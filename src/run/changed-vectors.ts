@@ -40,8 +40,8 @@ export async function changedVectors(
   })
   const state = new Map(files.map((file, i) => [file, states[i]!]))
   const skipped = [...broken, ...skippedNow.map((each) => ({ ...each, state: state.get(each.file) ?? '' }))]
-  const { maxSkippedShare } = readingConfig(embedder).data
-  expectUsable(skipped, { files: files.length, maxShare: maxSkippedShare })
+  const { maxSkippedShare, corrupt } = readingConfig(embedder).data
+  expectUsable(skipped, { files: files.length, maxShare: maxSkippedShare, corrupt })
 
   const fresh = unitVectors({ ...made, values: made.vectors[pooling] }, (row) => files[made.indices[row]!]!)
   const width = made.count > 0 ? made.width : before!.vectors.width

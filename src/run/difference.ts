@@ -21,9 +21,10 @@ const free = new Set([
   'data.workers',
   'data.prefetchBatches',
   'data.maxSkippedShare',
+  'data.fileTimeout',
 ])
 /** Keys that decide which files are refused: a run may go on with others where a change of its data is accepted. */
-const refusing = new Set(['data.maxPixels'])
+const refusing = new Set(['data.maxPixels', 'data.corrupt'])
 const isFree = (key: string) => free.has(key) || key.startsWith('checkpoint.') || key.startsWith('log.')
 
 export interface Differences {

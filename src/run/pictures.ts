@@ -41,7 +41,11 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
   const samples: Uint8Array[] = []
   const told: Float64Array[] = []
   const indices: number[] = []
-  const limit = { files: source.files.length, maxShare: config.data.maxSkippedShare }
+  const limit = {
+    files: source.files.length,
+    maxShare: config.data.maxSkippedShare,
+    corrupt: config.data.corrupt,
+  }
   const empty: SkippedFile[] = []
   const ledger = skipLedger(limit, (file) => {
     if (isEmpty(file.reason)) empty.push(file)

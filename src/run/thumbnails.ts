@@ -25,7 +25,7 @@ const whole = ({ width, height }: Size) => ({ box: { left: 0, top: 0, width, hei
 export async function thumbnailOfFile(path: string): Promise<Tile | null> {
   let tile: Tile | null = null
   const reason = await tryDecode(path, {
-    ...{ channels: 3, minSide: 1, maxPixels: defaultMaxPixels },
+    ...{ channels: 3, minSide: 1, maxPixels: defaultMaxPixels, corrupt: 'keep' },
     sample: (image) => {
       const target = fitted(image)
       const pixels = new Uint8Array(target.width * target.height * 3)

@@ -25,7 +25,7 @@ for (const add of [
 const named = (path: string): Command =>
   path.split(' ').reduce((command, name) => command.commands.find((each) => each.name() === name)!, root)
 
-const limits = ['--max-skipped-share', '--max-pixels']
+const limits = ['--max-skipped-share', '--max-pixels', '--corrupt', '--file-timeout']
 
 it.each([
   ...['pretrain', 'embed', 'index', 'classify', 'segment', 'duplicates', 'pack', 'reconstruct'],
@@ -34,14 +34,20 @@ it.each([
 ])('%s', (path) => {
   const { options } = named(path)
   expect(options.map(({ long }) => long)).toEqual(expect.arrayContaining(limits))
-  const [share, pixels] = limits.map((limit) => options.find(({ long }) => long === limit)!)
+  const [share, pixels, corrupt, seconds] = limits.map((limit) => options.find(({ long }) => long === limit)!)
   expect(share!.parseArg!('0.25', undefined)).toBe(0.25)
   expect(() => share!.parseArg!('1.5', undefined)).toThrow('from 0 to 1')
   expect(pixels!.parseArg!('5000', undefined)).toBe(5000)
+  expect(corrupt!.argChoices).toEqual(['skip', 'keep', 'stop'])
+  expect(seconds!.parseArg!('2.5', undefined)).toBe(2.5)
 })
 
 it('are given on as they were given', () => {
-  expect(readingOf({ maxSkippedShare: 0.25 })).toEqual({ maxSkippedShare: 0.25, maxPixels: undefined })
+  expect(readingOf({ maxSkippedShare: 0.25 })).toMatchObject({ maxSkippedShare: 0.25, maxPixels: undefined })
   expect(readingAssignments({ maxSkippedShare: 0.25 })).toEqual(['data.maxSkippedShare=0.25'])
+  expect(readingAssignments({ corrupt: 'keep', fileTimeout: 3 })).toEqual([
+    'data.corrupt=keep',
+    'data.fileTimeout=3',
+  ])
   expect(readingAssignments({})).toEqual([])
 })

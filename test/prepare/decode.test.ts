@@ -380,7 +380,7 @@ describe('refusals', () => {
     const path = await save(blackPng(30_000, 30_000))
     const before = process.memoryUsage().rss
     expect(await refusal(path)).toBe(
-      '30000 x 30000 pixels are more than the limit of 100 megapixels; shrink the image, or raise the limit',
+      '30000 x 30000 pixels are more than the limit of 100 megapixels; shrink the image, or raise the limit (data.maxPixels, --max-pixels)',
     )
     expect(process.memoryUsage().rss - before).toBeLessThan(100e6)
     const limits = { maxPixels: 99 }
@@ -395,7 +395,7 @@ describe('refusals', () => {
     const path = await save(blackPng(8, 8))
     await truncate(path, 20e6)
     expect(await refusal(path, { width: 8, height: 8, limits: { maxPixels: 1000 } })).toBe(
-      'a file of 20 MB is more than an image of 0.001 megapixels can need',
+      'a file of 20 MB is more than an image of 0.001 megapixels (data.maxPixels) can need',
     )
   })
 

@@ -26,10 +26,10 @@ describe('configDifferences', () => {
   it('lets nothing change that decides what is learned from what', () => {
     const free = (key: string) =>
       /^(checkpoint|log)\./.test(key) ||
-      /\.(steps|epochs|device|precision|kernels|recompute|threads|workers|prefetchBatches|maxSkippedShare|maxSkippedSteps|maxRollbacks)$/.test(
+      /\.(steps|epochs|device|precision|kernels|recompute|threads|workers|prefetchBatches|maxSkippedShare|fileTimeout|maxSkippedSteps|maxRollbacks)$/.test(
         key,
       )
-    const refuses = (key: string) => /^data\.maxPixels$/.test(key) // which files are left out
+    const refuses = (key: string) => /^data\.(maxPixels|corrupt)$/.test(key) // which files are left out
     const learned = configKeys().filter((key) => !free(key) && !refuses(key))
     expect(learned).toEqual(
       expect.arrayContaining(['objective', 'model.width', 'mask.ratio', 'train.seed', 'data.crop']),
