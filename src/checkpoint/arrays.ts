@@ -22,6 +22,13 @@ export interface FloatArray {
   readonly data: Float32Array
 }
 
+/** Throws `NON_FINITE` where numbers are none. */
+export function expectFiniteArray(name: string, data: Float32Array): void {
+  const at = data.findIndex((value) => !Number.isFinite(value))
+  if (at >= 0)
+    throw new SherdError('NON_FINITE', `The weights are not numbers: ${name} has ${data[at]} at place ${at}.`)
+}
+
 const single = new Float32Array(1)
 const bits = new Uint32Array(single.buffer)
 

@@ -4,13 +4,15 @@ import { clippings } from '../prepare/clipping.ts'
 import { corruptions } from '../prepare/damage.ts'
 
 export const positiveInteger = z.number().int().positive()
+/** A whole number from 1 to a size that no model has yet: configurations come with files of strangers, too. */
+export const upTo = (most: number) => positiveInteger.max(most)
 const range = z
   .tuple([z.number().positive(), z.number().positive()])
   .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
 const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1')
 
 /** Names of bands. */
-export const bandList = z.array(z.string().min(1)).min(1)
+export const bandList = z.array(z.string().min(1)).min(1).max(1024)
 
 function isPattern(text: string): boolean {
   try {

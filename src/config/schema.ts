@@ -8,7 +8,14 @@ import { isSeed } from '../random/draws.ts'
 import { bandStatistics } from '../target/bands.ts'
 import { timeFieldNames } from '../token/encoding.ts'
 import { sharings } from '../token/mask-design.ts'
-import { bandList, dataSchema, positiveInteger } from './data-schema.ts'
+import { bandList, dataSchema, positiveInteger, upTo } from './data-schema.ts'
+
+const width = upTo(16_384)
+const depth = upTo(512)
+const heads = upTo(1024)
+const side = upTo(16_384)
+/** Numbers of a position that are kept for something. */
+const share = upTo(16_384)
 
 const modelSchema = z.strictObject({
   size: z
@@ -16,30 +23,32 @@ const modelSchema = z.strictObject({
     .default('base')
     .describe('gives width, depth, heads and patchSize where they are not set'),
   imageSize: z
-    .union([positiveInteger, z.tuple([positiveInteger, positiveInteger])], {
-      error: 'expected one positive whole number, or [height, width]',
+    .union([side, z.tuple([side, side])], {
+      error: 'expected one positive whole number up to 16384, or [height, width]',
     })
     .default(224)
     .describe('pixels: one side, or [height, width]'),
-  patchSize: positiveInteger.min(2).optional().describe('patch side in pixels'),
-  channels: positiveInteger.optional().describe('3, or as many as data.bands'),
-  frames: positiveInteger.default(1).describe('dates of one sample'),
+  patchSize: upTo(1024).min(2).optional().describe('patch side in pixels'),
+  channels: upTo(1024).optional().describe('3, or as many as data.bands'),
+  frames: upTo(1024).default(1).describe('dates of one sample'),
   groups: z
     .array(bandList)
     .min(1)
+    .max(1024)
     .nullable()
     .default(null)
     .describe('bands that share a token, by name (SatMAE); null: all bands do'),
-  groupWidth: positiveInteger
+  groupWidth: share
     .default(256)
     .describe("numbers of the encoder's position that say the group of bands, where there are groups"),
-  decoderGroupWidth: positiveInteger.default(128).describe("the same of the decoder's"),
+  decoderGroupWidth: share.default(128).describe("the same of the decoder's"),
   timeFields: z
     .array(z.enum(timeFieldNames))
+    .max(16)
     .default([])
     .describe('what tokens are told of the date of their frame (SatMAE: year, month, hour)'),
-  timeWidth: positiveInteger.default(128).describe("numbers of the encoder's position for each of them"),
-  decoderTimeWidth: positiveInteger.default(64).describe("the same of the decoder's"),
+  timeWidth: share.default(128).describe("numbers of the encoder's position for each of them"),
+  decoderTimeWidth: share.default(64).describe("the same of the decoder's"),
   referenceResolution: z
     .number()
     .positive()
@@ -59,13 +68,13 @@ const modelSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('satmae: bands of the heads in the order of the released code, for its decoder weights'),
-  width: positiveInteger.optional(),
-  depth: positiveInteger.optional(),
-  heads: positiveInteger.optional(),
-  decoderWidth: positiveInteger.default(512),
-  decoderDepth: positiveInteger.default(8),
-  decoderHeads: positiveInteger.default(16),
-  mlpRatio: z.number().positive().default(4),
+  width: width.optional(),
+  depth: depth.optional(),
+  heads: heads.optional(),
+  decoderWidth: width.default(512),
+  decoderDepth: depth.default(8),
+  decoderHeads: heads.default(16),
+  mlpRatio: z.number().positive().max(64).default(4),
   layerNormEpsilon: z.number().positive().default(1e-6),
 })
 
@@ -94,12 +103,13 @@ const targetSchema = z.strictObject({
     .default('group')
     .describe("those of the group's patch, of each band's, or of all bands at the place"),
   scales: z
-    .array(positiveInteger)
+    .array(upTo(64))
     .min(1)
+    .max(8)
     .nullable()
     .default(null)
     .describe('larger pictures to rebuild, too (SatMAE++): [2] or [2, 4]; needs target.normalize false'),
-  scalesWidth: positiveInteger.default(64).describe('channels of the convolutions that enlarge'),
+  scalesWidth: upTo(4096).default(64).describe('channels of the convolutions that enlarge'),
 })
 
 const optimSchema = z.strictObject({
@@ -150,9 +160,9 @@ const trainSchema = z.strictObject({
     .number()
     .int()
     .min(0)
-    .max(4096)
+    .max(1024)
     .default(0)
-    .describe('threads of one operator; 0 takes every core'),
+    .describe('threads of one operator, at most four for each core; 0 takes every core'),
   maxSkippedSteps: z
     .number()
     .int()

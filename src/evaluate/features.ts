@@ -1,4 +1,5 @@
 /** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
+import { SherdError } from '../errors.ts'
 import {
   type Backbone,
   type BackboneShape,
@@ -138,6 +139,17 @@ export function extractFeatures(
   return gatherFeatures(images, vectorsOf, onBatch)
 }
 
+/** Throws `NON_FINITE` where the numbers that a model makes of a sample are none: weights or statistics are wrong, or too large. */
+export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number>, what: string): void {
+  const at = values.findIndex((value) => !Number.isFinite(value))
+  if (at < 0) return
+  const row = Math.floor(at / (values.length / indices.length))
+  throw new SherdError(
+    'NON_FINITE',
+    `The model makes ${values[at]} of sample number ${indices[row]} (counted from 0): its ${what} are not finite. Its weights or the statistics that it normalises by are wrong.`,
+  )
+}
+
 /** The features of all images, in order, by whatever makes [B, D] of a batch. */
 export async function gatherFeatures(
   images: AsyncIterable<OrderedImages>,
@@ -148,7 +160,10 @@ export async function gatherFeatures(
   const indices: number[] = []
   for await (const batch of images) {
     const made = await vectorsOf(batch)
-    for (const pooling of poolings) parts[pooling].push(made[pooling])
+    for (const pooling of poolings) {
+      expectFiniteRows(made[pooling], batch.indices, 'features')
+      parts[pooling].push(made[pooling])
+    }
     indices.push(...batch.indices)
     onBatch?.(indices.length)
   }

@@ -55,6 +55,8 @@ export const choosePrecision = (
 ): MachinePlan['precision'] =>
   requested === 'bf16' || (requested === 'auto' && hasFastBfloat16(device)) ? 'bfloat16' : 'float32'
 
+const MOST_FOR_A_CORE = 4
+
 /** Decides; throws `VALUE` when a device was asked for that is not there. */
 export function planMachine({ device: requested, precision, threads, workers }: MachineRequest): MachinePlan {
   const device = chooseDevice(requested)
@@ -64,7 +66,8 @@ export function planMachine({ device: requested, precision, threads, workers }: 
   return {
     device,
     precision: choosePrecision(precision, device),
-    threads: threads || cores,
+    // A configuration may come from a larger machine, or from a file that somebody has tampered with.
+    threads: Math.min(threads || cores, MOST_FOR_A_CORE * cores),
     decodeThreads: workers || Math.max(1, left),
   }
 }

@@ -101,12 +101,24 @@ function checkWidths(shape: BackboneShape): void {
   }
 }
 
+/** Of a sample: a picture of 4096 × 4096 pixels in patches of 16. */
+const MAX_TOKENS = 65_536
+/** In a table of positions: a gigabyte. */
+const MAX_POSITIONS = 2 ** 28
+
 /** Throws `SHAPE` or `VALUE` when a shape does not fit together. */
 export function checkBackbone(shape: BackboneShape): void {
   const { dimensions, frames, groups } = shape
   checkDimensions(dimensions)
   if (!Number.isInteger(frames) || frames < 1)
     throw new SherdError('SHAPE', `model.frames: expected an integer of at least 1, got ${frames}`)
+  const tokens = layoutTokens(layoutOf(shape))
+  const widest = Math.max(dimensions.width, dimensions.decoderWidth)
+  if (tokens > MAX_TOKENS || tokens * widest > MAX_POSITIONS)
+    throw new SherdError(
+      'SHAPE',
+      `An image of ${dimensions.imageSize.join(' × ')} pixels is ${tokens} tokens of up to ${widest} numbers: at most ${MAX_TOKENS} tokens, and ${MAX_POSITIONS} numbers together, are supported. Take a smaller model.imageSize or larger model.patchSize.`,
+    )
   if (groups) checkGroups(groups, dimensions.channels)
   const isPlain = frames === 1 && !groups && !shape.time && shape.referenceResolution === null
   if (shape.positions === 'learned' && !isPlain)

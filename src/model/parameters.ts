@@ -7,6 +7,7 @@ import { didYouMean, SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'
 import { call, callInPlace } from '../tensor/call.ts'
 import { manualSeed, noGrad, requireGradient } from '../tensor/context.ts'
+import { describeNotFinite, notFinite } from '../tensor/finite.ts'
 import { full, mul, toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
@@ -95,22 +96,27 @@ export function initialParameters(
   )
 }
 
+/** What a stored parameter is, without its numbers. */
+export type StoredParameter = Pick<Tensor, 'dtype' | 'shape'>
+
 /**
- * Parameters from arrays, strictly: every row must be there with its shape, and nothing else.
- * Throws `CHECKPOINT` with the lists of what is missing, unexpected and of another shape.
+ * Compares what is stored with the rows: every one must be there with its shape, and nothing else unless `allowMore`. Throws `CHECKPOINT`
+ * with the lists of what is missing, unexpected and of another shape.
  */
-export function loadParameters(
+export function expectRows(
   rows: readonly ParameterRow[],
-  stored: ReadonlyMap<string, Tensor>,
-  device: Device,
-): Parameters {
+  stored: ReadonlyMap<string, StoredParameter>,
+  { allowMore = false }: { readonly allowMore?: boolean } = {},
+): void {
   const missing = rows.filter(({ name }) => !stored.has(name)).map(({ name }) => name)
   const known = new Set(rows.map(({ name }) => name))
-  const unexpected = [...stored.keys()].filter((name) => !known.has(name))
+  const unexpected = allowMore ? [] : [...stored.keys()].filter((name) => !known.has(name))
   const reshaped = rows.flatMap(({ name, shape }) => {
     const found = stored.get(name)
     const same = !found || (found.dtype === 'float32' && found.shape.join() === shape.join())
-    return same ? [] : [`${name}: expected float32[${shape.join(', ')}], got ${found}`]
+    return same
+      ? []
+      : [`${name}: expected float32[${shape.join(', ')}], got ${found.dtype}[${found.shape.join(', ')}]`]
   })
   if (missing.length + unexpected.length + reshaped.length > 0) {
     const list = (title: string, names: string[]) =>
@@ -125,6 +131,27 @@ export function loadParameters(
       ].join('\n'),
     )
   }
+}
+
+/** Throws `NON_FINITE` where numbers are none. */
+export function expectFinite(stored: ReadonlyMap<string, Tensor>): void {
+  const broken = [...stored].flatMap(([name, each]) => notFinite(name, each) ?? [])
+  const [first] = broken
+  if (first)
+    throw new SherdError(
+      'NON_FINITE',
+      `The weights are not numbers in ${broken.length} of ${stored.size} parameters: ${describeNotFinite(first)}${broken.length > 1 ? ', …' : ''}.`,
+    )
+}
+
+/** Parameters from arrays, as strictly as `expectRows`. Throws `CHECKPOINT`, and `NON_FINITE` where numbers are none. */
+export function loadParameters(
+  rows: readonly ParameterRow[],
+  stored: ReadonlyMap<string, Tensor>,
+  device: Device,
+): Parameters {
+  expectRows(rows, stored)
+  expectFinite(stored)
   return noGrad(() =>
     unscoped(() => {
       const parameters = new Map<string, Tensor>()

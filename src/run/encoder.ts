@@ -6,7 +6,7 @@ import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensor
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
-import { SherdError } from '../errors.ts'
+import { messageOf, SherdError } from '../errors.ts'
 import type { FrozenEncoder } from '../evaluate/features.ts'
 import {
   type MachinePlan,
@@ -17,7 +17,7 @@ import {
 } from '../machine/plan.ts'
 import type { BackboneShape } from '../model/backbone.ts'
 import { type EncoderNorm, normedRows } from '../model/classifier.ts'
-import { initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
+import { expectRows, initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { canonicalBand } from '../source/band-names.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
@@ -131,8 +131,28 @@ function refuseGraphs(path: string, isFile: boolean): void {
     )
 }
 
-/** Where weights are and what they are of, without reading them. Throws `RUN`, `USAGE` or `CHECKPOINT` when there are none to be used. */
-export function findWeights({
+/** Compares what is said of weights with their shapes, before anything is made of the one or the other. Throws `CHECKPOINT`. */
+export function expectFit(weights: string, config: Config): void {
+  const { entries } = readSafetensorsHeader(weights)
+  const rows = normedRows(
+    backboneOf(config),
+    encoderNorm((name) => entries.has(name)),
+  )
+  try {
+    expectRows(rows, entries, { allowMore: true })
+  } catch (error) {
+    throw new SherdError('CHECKPOINT', `${weights}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Where weights are and what they are of, without reading their numbers. Throws `RUN`, `USAGE` or `CHECKPOINT` when there are none to be used. */
+export function findWeights(request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
+  const found = locateWeights(request)
+  if (found.weights) expectFit(found.weights, found.config)
+  return found
+}
+
+function locateWeights({
   model,
   config,
   statistics,

@@ -1,7 +1,7 @@
 /** A model as other programs can have it: plain images, its parameters as arrays, its tables of positions written out. No LibTorch. */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
+import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { type Layout, theirNamesOf } from '../checkpoint/layouts.ts'
 import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
 import { dimensionsOf } from '../config/resolve.ts'
@@ -38,6 +38,7 @@ export function openExported(
   const arrays = new Map(
     kept.map(([name, { data, dtype, shape }]) => [name, { shape, data: toFloat32(data, dtype) }]),
   )
+  for (const [name, { data }] of arrays) expectFiniteArray(name, data)
   const leavesHead = kept.length < all.length
   return {
     ...{ ...found, path: resolve(request.model), dimensions: dimensionsOf(config), arrays },

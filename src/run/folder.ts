@@ -24,7 +24,7 @@ import { messageOf, SherdError } from '../errors.ts'
 /** What samples are normalised by, as files say it. */
 export const statisticsSchema = z.object({
   mean: z.array(z.number()),
-  std: z.array(z.number()),
+  std: z.array(z.number().positive('deviations are above 0')),
   low: z.array(z.number().nullable()).optional(),
   high: z.array(z.number().nullable()).optional(),
 })

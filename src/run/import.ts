@@ -4,7 +4,7 @@
  */
 import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import type { StoredArray } from '../checkpoint/arrays.ts'
+import { expectFiniteArray, type StoredArray } from '../checkpoint/arrays.ts'
 import { openForeign } from '../checkpoint/foreign.ts'
 import type { ForeignParameter } from '../checkpoint/foreign-parameter.ts'
 import { type LayoutName, layouts } from '../checkpoint/layouts.ts'
@@ -222,6 +222,7 @@ async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<st
   const values = new Map<string, StoredArray>()
   for (const { row, read } of fitted) {
     const data = read ? await read() : toFloats(fresh.get(row.name)!)
+    expectFiniteArray(row.name, data)
     values.set(row.name, { dtype: 'float32', shape: row.shape, data })
   }
   for (const each of fresh.values()) each.dispose()

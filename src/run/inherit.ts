@@ -11,7 +11,7 @@ import { SherdError } from '../errors.ts'
 import { groupsOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
-import type { ParameterRow } from '../model/parameters.ts'
+import { expectFinite, type ParameterRow } from '../model/parameters.ts'
 import { canonicalBand } from '../source/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
@@ -188,6 +188,7 @@ export function inherit(
           : 'it is not there'
         report.fresh.push({ name, why })
       }
+      expectFinite(tensors)
       if (!report.loaded.some((name) => name.startsWith('blocks.')))
         throw nothingFits(donor.path, stored, rows)
       const unused = [...stored.keys()].filter(

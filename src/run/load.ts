@@ -1,10 +1,12 @@
 /** A trained model from a run's folder. */
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { loadWeights } from '../checkpoint/checkpoint.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { Precision } from '../train/step.ts'
 import { objectiveOf } from './assemble.ts'
+import { expectFit } from './encoder.ts'
 import { openRun, trustedWeights } from './folder.ts'
 import { refuseForeign } from './not-imported.ts'
 import type { Model } from './pictures.ts'
@@ -26,6 +28,7 @@ export function loadModel(
   if (existsSync(dir)) refuseForeign(dir)
   const { config, facts } = openRun(dir)
   const { checkpoint, warnings } = trustedWeights(dir)
+  expectFit(join(checkpoint.path, 'model.safetensors'), config)
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
   const objective = objectiveOf(config, machine.device)

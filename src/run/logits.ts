@@ -1,4 +1,5 @@
 /** What a classifier makes of a folder, whatever computes it. */
+import { expectFiniteRows } from '../evaluate/features.ts'
 import type { OrderedImages } from '../prepare/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -41,7 +42,9 @@ export async function gatherLogits({
   const logits = new Float32Array(of * classes.length)
   const indices: number[] = []
   for await (const batch of batches) {
-    logits.set(await logitsOf(batch), indices.length * classes.length)
+    const made = await logitsOf(batch)
+    expectFiniteRows(made, batch.indices, 'logits')
+    logits.set(made, indices.length * classes.length)
     indices.push(...batch.indices)
     onProgress?.({ dir: source.dir, done: indices.length, of })
   }

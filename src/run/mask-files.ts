@@ -1,6 +1,7 @@
 /** What a segmenter says of a folder, as files: a mask for each image, a picture of some, and what the numbers mean. */
 import { dirname, join, resolve, sep } from 'node:path'
 import { SherdError } from '../errors.ts'
+import { expectFiniteRows } from '../evaluate/features.ts'
 import { classColour, classTile } from '../picture/class-map.ts'
 import { drawGrid } from '../picture/grid.ts'
 import { indexPng } from '../picture/index-png.ts'
@@ -70,6 +71,7 @@ export async function writeMasks(out: string, segmentation: FolderSegmentation):
   for await (const batch of batches) {
     const [B, height, width] = batch.shape
     const logits = await logitsOf(batch)
+    expectFiniteRows(logits, batch.indices, 'logits')
     const tiles = shown.length < SHOWN ? tilesOfSamples(batch, bands) : []
     for (const [row, index] of batch.indices.entries()) {
       const own = logits.subarray((row * logits.length) / B, ((row + 1) * logits.length) / B)

@@ -16,6 +16,7 @@ import { readMetadata } from '../export/onnx-file.ts'
 import { openSession, type Session } from '../infer/session.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { type CheckedModel, checkedSession } from './checked-session.ts'
 import type { EncoderRequest, ModelOrigin } from './encoder.ts'
 import { readWeightsMetadata, type SegmenterFacts } from './weights-metadata.ts'
 
@@ -76,6 +77,15 @@ export function expectPlainRequest({ device, precision }: Partial<EncoderRequest
     )
 }
 
+async function checkedOrClosed(session: Session, model: CheckedModel): Promise<Session> {
+  try {
+    return checkedSession(session, model)
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+}
+
 /** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
 export async function openOnnxModel(
   path: string,
@@ -104,15 +114,18 @@ export async function openOnnxModel(
   const input = parsed(INPUT_KEY, inputSchema)
   const step = metadata['sherd.step']
   const precision = metadata[PRECISION_KEY] ?? 'fp32'
+  const classes = parsed(CLASSES_KEY, classesSchema)
+  const checked = { path, graph, config: origin.config, shape: input.shape, classes: classes?.length ?? 0 }
+  const session = await open(path, { threads })
   return {
     ...{ graph, ...input, config: origin.config, reading, statistics: origin.statistics },
-    classes: parsed(CLASSES_KEY, classesSchema),
+    classes,
     isMultiLabel: origin.classifier?.isMultiLabel,
     segmenter: origin.segmenter ?? null,
     inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
     outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
     precision,
     origin: { path: resolve(path), step: step === undefined ? null : Number(step), precision },
-    session: await open(path, { threads }),
+    session: await checkedOrClosed(session, checked),
   }
 }

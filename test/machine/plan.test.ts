@@ -28,6 +28,7 @@ describe('planMachine on the CPU', () => {
       decodeThreads: Math.max(1, Math.floor(cores / 4)),
     })
     expect(planMachine({ ...onCpu, threads: 3, workers: 5 })).toMatchObject({ threads: 3, decodeThreads: 5 })
+    expect(planMachine({ ...onCpu, threads: 1024 }).threads).toBe(Math.min(1024, 4 * cores))
   })
 })
 
