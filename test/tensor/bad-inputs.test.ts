@@ -49,11 +49,12 @@ const trap = new Proxy(
 type Loose = (...args: unknown[]) => unknown
 const loose = Object.fromEntries(Object.entries(ops)) as Record<keyof typeof ops, Loose>
 
+/** What LibTorch finds wrong is said in its words, which change with its versions: they are matched for what they mean. */
 describe('must fail, with a SherdError that says what is wrong', () => {
   const parameter = () => requireGradient(grid())
   const rows: [string, RegExp, () => unknown][] = [
     // shapes
-    ['a negative size', /negative dimension/, () => ops.zeros([-1])],
+    ['a negative size', /negative/, () => ops.zeros([-1])],
     ['NaN as a size', /expected an integer, got the number NaN/, () => ops.zeros([Number.NaN])],
     ['infinity as a size', /got the number Infinity/, () => ops.zeros([Number.POSITIVE_INFINITY])],
     ['a size of 2.5', /got the number 2.5/, () => ops.ones([2.5])],
@@ -98,22 +99,25 @@ describe('must fail, with a SherdError that says what is wrong', () => {
     ['narrow before the start', /narrow/, () => ops.narrow(grid(), 0, -3, 1)],
     ['narrow by a negative length', /narrow/, () => ops.narrow(grid(), 0, 0, -1)],
     ['select beyond the end', /select/, () => ops.select(grid(), 0, 2)],
-    ['gather beyond the end', /out of bounds/, () => ops.gather(grid(), 1, indices(0, 2))],
-    ['gather before the start', /out of bounds/, () => ops.gather(grid(), 1, indices(-1))],
+    ['gather beyond the end', /out of (bounds|range)/, () => ops.gather(grid(), 1, indices(0, 2))],
+    ['gather before the start', /out of (bounds|range)/, () => ops.gather(grid(), 1, indices(-1))],
     ['gather by floats', /int64/, () => ops.gather(grid(), 1, grid())],
-    ['gather by 32-bit integers', /int64/, () => ops.gather(grid(), 1, integers(0))],
-    ['index beyond the end', /out of range/, () => ops.indexSelect(grid(), 0, ops.select(indices(2), 0, 0))],
-    ['scatter beyond the end', /out of bounds/, () => ops.scatterValue(grid(), 1, indices(2), 1)],
+    [
+      'index beyond the end',
+      /out of (bounds|range)/,
+      () => ops.indexSelect(grid(), 0, ops.select(indices(2), 0, 0)),
+    ],
+    ['scatter beyond the end', /out of (bounds|range)/, () => ops.scatterValue(grid(), 1, indices(2), 1)],
     [
       'gather beyond the end on every thread',
-      /out of bounds/,
+      /out of (bounds|range)/,
       () => ops.gather(ops.zeros([300_000]), 0, ops.add(ops.arange(300_000), 1)),
     ],
-    ['a dimension that is not there', /Dimension out of range/, () => ops.softmax(grid(), 2)],
+    ['a dimension that is not there', /dimension out of range/i, () => ops.softmax(grid(), 2)],
     // autograd
-    ['backward of four numbers', /only for scalar/, () => sherd.backward(ops.mul(parameter(), 2))],
-    ['backward without a graph', /does not require grad/, () => sherd.backward(tensor([1], []))],
-    ['backward of integers', /does not require grad/, () => sherd.backward(ops.sum(integers(1)))],
+    ['backward of four numbers', /scalar/, () => sherd.backward(ops.mul(parameter(), 2))],
+    ['backward without a graph', /not require grad/, () => sherd.backward(tensor([1], []))],
+    ['backward of integers', /not require grad/, () => sherd.backward(ops.sum(integers(1)))],
     [
       'backward twice',
       /second time/,
@@ -125,10 +129,10 @@ describe('must fail, with a SherdError that says what is wrong', () => {
     ],
     [
       'backward inside noGrad',
-      /does not require grad/,
+      /not require grad/,
       () => sherd.backward(sherd.noGrad(() => ops.sum(parameter()))),
     ],
-    ['a gradient of integers', /floating point/, () => requireGradient(integers(1))],
+    ['a gradient of integers', /floating/, () => requireGradient(integers(1))],
     [
       'a result that shall not ask for a gradient',
       /leaf/,
@@ -179,6 +183,26 @@ describe('must fail, with a SherdError that says what is wrong', () => {
     }
     expect(error).toBeInstanceOf(SherdError)
     expect((error as Error).message).toMatch(pattern)
+  })
+
+  it('gather by 32-bit integers where LibTorch knows no such thing; else it is right', () => {
+    const taken = () => toArray(ops.gather(grid(), 1, integers(1)))
+    let values: unknown
+    let error: unknown
+    scope(() => {
+      try {
+        values = taken()
+      } catch (thrown) {
+        error = thrown
+      }
+    })
+    if (error === undefined) expect(values).toEqual(Float32Array.of(2))
+    else {
+      expect(error).toBeInstanceOf(SherdError)
+      expect((error as Error).message).toMatch(/int64|long/i)
+    }
+    for (const beyond of [2, -1])
+      expect(() => scope(() => ops.gather(grid(), 1, integers(beyond)))).toThrow(SherdError)
   })
 
   it.runIf(sherd.engineBuild().cudaDevices === 0)('CUDA where there is none', () => {
