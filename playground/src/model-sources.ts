@@ -61,6 +61,9 @@ export async function ownSources(page: string): Promise<readonly ModelSource[]> 
   if (named) return named
   const response = await fetch(new URL('v1/model', page)).catch(() => null)
   const isJson = response?.ok && response.headers.get('content-type')?.includes('json')
-  const sources = isJson ? servedSources(page, await response.json().catch(() => null)) : []
+  // The list may be elsewhere than the page, and its addresses are those of the server.
+  const sources = isJson
+    ? servedSources(new URL('..', response.url).href, await response.json().catch(() => null))
+    : []
   return sources.length > 0 ? sources : besideSources(page)
 }

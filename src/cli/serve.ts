@@ -99,9 +99,7 @@ async function runServe(flags: Flags): Promise<void> {
   const stop = stopSignal('answering what is being worked on')
   const { url, graphs, places } = server
   if (flags.json) printJson({ url, port: server.port, graphs, places })
-  else
-    for (const line of [`sherd serves ${graphs.join(', ')} at ${url}`, ...placeLines(url, places)])
-      print(line)
+  else print([`sherd serves ${graphs.join(', ')} at ${url}`, ...placeLines(url, places)].join('\n'))
   const failure = await Promise.race([
     server.failed,
     new Promise<null>((resolve) => stop.addEventListener('abort', () => resolve(null), { once: true })),

@@ -83,7 +83,11 @@ export async function addRoutes(options: RoutesOptions): Promise<Place[]> {
   const places: Place[] = [
     ...(shown === null ? [] : [{ method: 'GET' as const, url: PLAYGROUND, summary: shown }]),
     ...routes.map(({ url, summary }) => ({ method: 'POST' as const, url, summary })),
-    { method: 'GET', url: DOCS, summary: 'How to ask, with every query and answer (OpenAPI); and to try it' },
+    {
+      method: 'GET',
+      url: `${DOCS}/`,
+      summary: 'How to ask, with every query and answer (OpenAPI); and to try it',
+    },
     { method: 'GET', url: '/v1/model', summary: 'What is served: graphs, sizes, classes, limits' },
     { method: 'GET', url: '/metrics', summary: 'Metrics for Prometheus' },
   ]

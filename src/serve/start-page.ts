@@ -27,7 +27,7 @@ pre{overflow:auto;padding:.75rem;border:1px solid #8886}button{margin:0 .5rem .5
 export const startPagePolicy = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
-  "img-src 'self'",
+  "img-src 'self' data:",
   "form-action 'self'",
   "base-uri 'none'",
 ]
@@ -36,6 +36,8 @@ export const startPagePolicy = [
 const MOST_CLASSES = 100
 
 const code = (text: string) => `<code>${escapeXml(text)}</code>`
+/** Relative, so that the page also works below an address of another server that passes requests on. */
+const href = (url: string) => escapeXml(url.replace(/^\//, ''))
 const rowOf = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`
 
 function classesOf({ classes }: ServedModel): string {
@@ -47,17 +49,16 @@ function classesOf({ classes }: ServedModel): string {
 function modelRow(model: ServedModel): string {
   const { graph, precision, shape, origin } = model
   const [channels, height, width] = shape
-  const url = escapeXml(modelUrl(model))
   const step = origin.step === null ? '' : `, step ${origin.step}`
   const size = `${height} × ${width} pixels, ${channels} channels, ${escapeXml(precision)}${step}`
-  return rowOf([`<a href="${url}">${escapeXml(graph)}</a>`, size, classesOf(model)])
+  return rowOf([`<a href="${href(modelUrl(model))}">${escapeXml(graph)}</a>`, size, classesOf(model)])
 }
 
 /** A form without a script: what is sent to a route is answered as to anybody. */
 function formOf(posts: readonly Place[]): string {
   const buttons = posts.map(({ url }) => {
     const asked = url === '/v1/reconstruct' ? `${url}?format=png` : url
-    return `<button formaction="${escapeXml(asked)}">${escapeXml(url.split('/').at(-1)!)}</button>`
+    return `<button formaction="${href(asked)}">${escapeXml(url.split('/').at(-1)!)}</button>`
   })
   return `<h2>Try it</h2>
 <form method="post" enctype="multipart/form-data">
@@ -70,7 +71,7 @@ export function startPage({ version, models, places, index }: StartPage): string
   const posts = places.filter(({ method }) => method === 'POST')
   const rows = places.map(({ method, url, summary }) =>
     rowOf([
-      method === 'GET' ? `<a href="${escapeXml(url)}">${code(url)}</a>` : code(`${method} ${url}`),
+      method === 'GET' ? `<a href="${href(url)}">${code(url)}</a>` : code(`${method} ${url}`),
       escapeXml(summary),
     ]),
   )
@@ -85,6 +86,7 @@ export function startPage({ version, models, places, index }: StartPage): string
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>sherd serve</title>
+<link rel="icon" href="data:,">
 <style>${style}</style>
 <h1>sherd serve</h1>
 <p>Version ${escapeXml(version)}: what a model of masked image modelling makes of pictures.</p>

@@ -403,6 +403,28 @@ describe.skipIf(!executable)('the page', () => {
     await page.context().close()
   })
 
+  it('has beside it the start page of "sherd serve", whose form is answered, and the description', async () => {
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    const trouble: string[] = []
+    page.on('console', (message) => trouble.push(message.text()))
+    page.on('pageerror', (error) => trouble.push(String(error)))
+    page.on('request', (request) => {
+      if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(served.url))
+        trouble.push(request.url())
+    })
+    await page.goto(`${served.url}/docs/`)
+    await page.locator('.opblock-summary-path', { hasText: '/v1/reconstruct' }).waitFor()
+    await page.goto(served.url)
+    const file = { name: 'photo.png', mimeType: 'image/png', buffer: png }
+    await page.getByLabel('Pictures').setInputFiles(file)
+    expect(trouble).toEqual([])
+    await page.getByRole('button', { name: 'reconstruct' }).click()
+    await page.waitForURL(/v1\/reconstruct\?format=png$/)
+    expect(await page.evaluate('document.contentType')).toBe('image/png')
+    await context.close()
+  })
+
   it('says what is wrong with a model, and takes one that is chosen instead', async () => {
     const { page } = await visit('?model=models/bad/&model=models/none/')
     const alerted = page.getByRole('alert')

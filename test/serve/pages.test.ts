@@ -134,16 +134,16 @@ describe('the start page', () => {
       '/v1/classify',
       '/v1/segment',
       '/v1/reconstruct',
-      '/docs',
+      '/docs/',
       '/v1/model',
     ]
     for (const url of urls) expect(page).toContain(`${url}</code>`)
     expect(page).toContain('The likeliest of 3 classes of each image')
     expect(page).toContain('3 classes: red, green, blue')
-    expect(page).toContain('<a href="/models/autoencoder.onnx">autoencoder</a>')
+    expect(page).toContain('<a href="models/autoencoder.onnx">autoencoder</a>')
     expect(page).not.toContain('/v1/neighbours')
     const encoder = await startServer({ model: join(exported, 'encoder.onnx') })
-    expect(encoder.places.map(({ url }) => url)).toEqual(['/v1/embed', '/docs', '/v1/model', '/metrics'])
+    expect(encoder.places.map(({ url }) => url)).toEqual(['/v1/embed', '/docs/', '/v1/model', '/metrics'])
     const lines = placeLines(server.url, server.places)
     for (const [i, { url }] of server.places.entries()) expect(lines[i]).toContain(url)
     expect(lines[0]).toMatch(/^ {2}http:\S+\/playground\/ +The playground: hide patches/)
