@@ -94,6 +94,7 @@ function storageOf(id: unknown): Storage | PickledObject {
 export const torchRules = (expect: (storage: Storage) => void = () => {}): PickleRules => ({
   globals: {
     'torch._utils._rebuild_tensor_v2': rebuildTensor,
+    'torch._utils._rebuild_tensor': rebuildTensor, // before PyTorch 0.4
     'torch._utils._rebuild_parameter': itself,
     'torch._utils._rebuild_parameter_with_state': itself,
     'torch._tensor._rebuild_from_type_v2': rebuildOfType,

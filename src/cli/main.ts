@@ -16,6 +16,7 @@ import { addEvaluate } from './evaluate.ts'
 import { addExport } from './export.ts'
 import { addImport } from './import.ts'
 import { addIndex } from './make-index.ts'
+import { withMemoryExplained } from './memory-error.ts'
 import { collected } from './options.ts'
 import { addOutliers } from './outliers.ts'
 import { endProgress, note, paint, warnOnce } from './output.ts'
@@ -119,7 +120,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   listenToNotes(warnOnce)
   try {
     await program().parseAsync(argv)
-  } catch (error) {
+  } catch (thrown) {
+    const error = withMemoryExplained(thrown)
     endProgress()
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2 // commander has printed it

@@ -97,11 +97,25 @@ export function resolveConfig(input: ConfigInput): Config {
     checkBands(config)
     const shape = backboneOf(config)
     checkBackbone(shape)
+    checkBatch(config)
     keptTokens(layoutOf(shape), config.mask)
   } catch (error) {
     throw new SherdError('CONFIG', messageOf(error), { cause: error })
   }
   return freeze(config)
+}
+
+/** Bytes of the samples of a micro-batch: more than that is a mistake, or a file that somebody has tampered with. */
+const MAX_BATCH_BYTES = 2 ** 37
+
+function checkBatch({ data, model, train }: Config): void {
+  const [height, width] = model.imageSize as [number, number]
+  const sample = model.frames * height * width * (model.channels ?? 3) * (data.bands ? 4 : 1)
+  if (sample * train.batchSize > MAX_BATCH_BYTES)
+    throw new SherdError(
+      'CONFIG',
+      `train.batchSize ${train.batchSize} samples of ${sample} bytes are ${Math.round((sample * train.batchSize) / 2 ** 30)} GiB: at most ${MAX_BATCH_BYTES / 2 ** 30} are supported; train.accumulate makes larger batches of small ones`,
+    )
 }
 
 /** Throws when bands, groups and what goes with them do not fit together. */

@@ -131,8 +131,8 @@ const optimSchema = z.strictObject({
 
 const trainSchema = z.strictObject({
   seed: z.number().refine(isSeed, 'must be an integer in [0, 2^53)').default(0),
-  batchSize: positiveInteger.default(64).describe('samples of one micro-batch'),
-  accumulate: positiveInteger
+  batchSize: upTo(1_048_576).default(64).describe('samples of one micro-batch'),
+  accumulate: upTo(1_048_576)
     .default(1)
     .describe('micro-batches of one step; the effective batch is batchSize · accumulate'),
   epochs: z.number().positive().default(800).describe('passes over the data'),

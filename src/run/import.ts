@@ -181,9 +181,11 @@ function expectAllowed(rows: readonly ImportRow[], allow: NonNullable<ImportOpti
   const kinds = lists.map((line) => line.trim().split(' ')[0]!)
   throw new SherdError(
     'CHECKPOINT',
-    ['The weights do not fit the model:', ...lists, `  --allow ${kinds.join(',')} takes the rest.`].join(
-      '\n',
-    ),
+    [
+      'The weights do not fit the model:',
+      ...lists,
+      `  --allow ${kinds.join(',')} takes the rest${kinds.includes('unexpected') ? ', without what these parameters compute' : ''}.`,
+    ].join('\n'),
   )
 }
 

@@ -48,6 +48,16 @@ describe('resolveConfig', () => {
     [{ optim: 5 }, /^optim: .*object.*, got 5$/],
     [{ train: { seed: -1 } }, /^train\.seed: .*integer in \[0, 2\^53\), got -1$/],
     [null, /^configuration: .*object.*, got null$/],
+    [{ train: { batchSize: 2e6 } }, /^train\.batchSize: .*1048576, got 2000000$/],
+    [
+      { train: { batchSize: 1e6 } },
+      /^train\.batchSize 1000000 samples of 150528 bytes are 140 GiB: at most 128/,
+    ],
+    [{ model: { imageSize: 4112 } }, /^An image of 4112 × 4112 pixels is 66049 tokens .*at most 65536/],
+    [
+      { model: { imageSize: 4096, width: 8192, heads: 16 } },
+      /^An image .* 65536 tokens of up to 8192 numbers/,
+    ],
   ])('names the key, what it expects and what came: %j', (input, message) => {
     expect(refusal(input)).toMatch(message)
   })
