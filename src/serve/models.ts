@@ -7,6 +7,7 @@ import { type ExportPrecision, precisions } from '../export/precision.ts'
 import { openSessionThread, type ThreadedSession } from '../infer/session-thread.ts'
 import { refuseForeign } from '../run/not-imported.ts'
 import { type OnnxModel, openOnnxModel } from '../run/onnx-model.ts'
+import { tryOut } from './trial.ts'
 
 export interface ServedModel extends OnnxModel {
   readonly path: string
@@ -63,7 +64,7 @@ function notExported(path: string): SherdError {
   )
 }
 
-/** Opens a file. Throws `CHECKPOINT` when it is not one of `sherd export onnx`, `VALUE` for models that do not take photographs. */
+/** Opens a file and tries it. Throws `CHECKPOINT` when it is not one of `sherd export onnx` or gives something else than it says, `VALUE` for models that do not take photographs. */
 async function openModel(path: string, threads: number): Promise<ServedModel> {
   let thread: ThreadedSession | undefined
   const model = await openOnnxModel(path, {
@@ -75,8 +76,15 @@ async function openModel(path: string, threads: number): Promise<ServedModel> {
   })
   invariant(thread, 'a model was opened without a session')
   const { ended, close } = thread
-  if (!model.bands && model.shape.length === 3)
+  if (!model.bands && model.shape.length === 3) {
+    try {
+      await tryOut(model)
+    } catch (error) {
+      await close()
+      throw error
+    }
     return { ...model, path, bytes: statSync(path).size, ended, close }
+  }
   await model.session.close()
   throw new SherdError(
     'VALUE',

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -37,6 +37,22 @@ describe('what is not served', () => {
     expect(await refused({ model: join(dir, 'nothing') })).toContain('does not exist')
     writeFileSync(join(dir, 'encoder.onnx'), 'no graph')
     expect(await refused({ model: dir })).toContain('encoder.onnx cannot be read as an ONNX file')
+  })
+
+  it('a graph that gives something else than its file says, or no numbers', async () => {
+    const dir = await temporaryFolder()
+    const graph = readFileSync(join(exported, 'encoder.onnx'))
+    const at = graph.indexOf('"width":32')
+    graph.write('"width":48', at)
+    writeFileSync(join(dir, 'encoder.onnx'), graph)
+    expect(await refused({ model: dir })).toMatch(/output "cls" is \[1, 32\], expected \[1, 48\]/)
+    graph.write('"width":32', at)
+    const ones = Buffer.from(new Float32Array(32).fill(1).buffer) // of a layer norm
+    const numbers = graph.indexOf(ones)
+    expect(Math.min(at, numbers)).toBeGreaterThan(0)
+    graph.writeFloatLE(Number.NaN, numbers)
+    writeFileSync(join(dir, 'encoder.onnx'), graph)
+    expect(await refused({ model: dir })).toMatch(/output "cls" has NaN for sample number 0/)
   })
 
   it('a model of rasters, and band-wise targets, by their reason', async () => {
