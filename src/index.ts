@@ -116,6 +116,7 @@ export {
   toImages,
 } from './prepare/normalize.ts'
 export { type PackOptions, type PackSummary, packImages } from './prepare/pack.ts'
+export { quitIfStuck } from './prepare/quit.ts'
 export { measureRasterStatistics } from './prepare/raster-statistics.ts'
 export { measureStatistics } from './prepare/statistics.ts'
 export { type Images, type Views, viewsOf } from './prepare/views.ts'

@@ -218,11 +218,15 @@ Napi::Value plainJpeg(Napi::Env env, std::unique_ptr<ImageFile> file) {
 // Several files in one piece of work: to wake a thread costs more than to read and decode a small image.
 class ReadWork : public Work {
  public:
-  ReadWork(Napi::Env env, std::vector<std::string> paths, size_t mostBytes)
-      : Work(env), paths_(std::move(paths)), mostBytes_(mostBytes) {}
+  ReadWork(Napi::Env env, std::vector<std::string> paths, size_t mostBytes, Napi::Value place, int32_t* at)
+      : Work(env), paths_(std::move(paths)), mostBytes_(mostBytes), at_(at) {
+    napi_create_reference(env, place, 1, &place_);
+  }
+  ~ReadWork() override { napi_delete_reference(env_, place_); }
   void run() override {
     size_t bytes = 0;
     for (const auto& path : paths_) {
+      __atomic_store_n(at_, static_cast<int32_t>(files_.size()), __ATOMIC_SEQ_CST);
       auto file = std::make_unique<ImageFile>();
       if (readFile(path, mostBytes_, *file)) {
         file->isPlainJpeg = readJpegHeader(file->bytes.get(), file->length, file->header);
@@ -252,10 +256,12 @@ class ReadWork : public Work {
 
   std::vector<std::string> paths_;
   size_t mostBytes_;
+  int32_t* at_;  // the place of the file that is read, for whoever waits
+  napi_ref place_ = nullptr;
   std::vector<std::unique_ptr<ImageFile>> files_;
 };
 
-// readImages(paths, mostBytes) → for each what a plain JPEG says of itself, or the bytes of another file, or null when it
+// readImages(paths, mostBytes, at) → for each what a plain JPEG says of itself, or the bytes of another file, or null when it
 // cannot be read. Fewer than there are paths, at least one, when they are large.
 Napi::Value readImages(const Napi::CallbackInfo& info) {
   if (!info[0].IsArray()) throw std::invalid_argument("an array of paths is expected");
@@ -263,7 +269,15 @@ Napi::Value readImages(const Napi::CallbackInfo& info) {
   std::vector<std::string> paths;
   for (uint32_t i = 0; i < given.Length(); i++) paths.push_back(given.Get(i).ToString().Utf8Value());
   const auto most = static_cast<size_t>(std::min(std::max(numberAt(info, 1), 0.0), 9e15));
-  return Work::start(std::make_unique<ReadWork>(info.Env(), std::move(paths), most));
+  void* at;
+  size_t length;
+  napi_typedarray_type type;
+  if (!info[2].IsTypedArray() ||
+      napi_get_typedarray_info(info.Env(), info[2], &type, &length, &at, nullptr, nullptr) != napi_ok ||
+      type != napi_int32_array || length != 1)
+    throw std::invalid_argument("an Int32Array of one number is expected");
+  return Work::start(
+      std::make_unique<ReadWork>(info.Env(), std::move(paths), most, info[2], static_cast<int32_t*>(at)));
 }
 
 // openImage(bytes): as readImages has it for a file of these bytes, which are copied; null for anything but a plain JPEG.
@@ -423,6 +437,11 @@ Napi::Value cropBatch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// quit(status): without waiting for threads, and without what is left to be written.
+Napi::Value quit(const Napi::CallbackInfo& info) {
+  _exit(static_cast<int>(whole(numberAt(info, 0), 0, 255, "the status")));
+}
+
 // useVectors(on): whether the code for AVX2 runs where the processor has it.
 Napi::Value useVectors(const Napi::CallbackInfo& info) {
 #ifdef SHERD_X86
@@ -436,6 +455,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["readImages"] = Napi::Function::New<guarded<readImages>>(env);
   exports["openImage"] = Napi::Function::New<guarded<openImage>>(env);
   exports["decodeJpeg"] = Napi::Function::New<guarded<decodeJpegFile>>(env);
+  exports["quit"] = Napi::Function::New<guarded<quit>>(env);
   exports["useVectors"] = Napi::Function::New<guarded<useVectors>>(env);
   exports["map"] = Napi::Function::New<guarded<map>>(env);
   exports["unmap"] = Napi::Function::New<guarded<unmap>>(env);

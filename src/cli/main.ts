@@ -135,5 +135,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     note(`${paint('red', 'error:')} ${messageOf(error)}`)
     if (!(error instanceof SherdError) && error instanceof Error) note(error.stack ?? '')
     process.exitCode = usage ? 2 : 1
+  } finally {
+    const { quitIfStuck } = await import('../prepare/quit.ts')
+    await quitIfStuck(Number(process.exitCode ?? 0))
   }
 }

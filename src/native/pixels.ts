@@ -47,9 +47,13 @@ export interface PixelsAddon {
   ): void
   /**
    * Any other file than a plain JPEG as its bytes; null when it cannot be read or is longer than `mostBytes`. Of large
-   * files only the first ones, at least one.
+   * files only the first ones, at least one. `at` gets the place of the file that is being read.
    */
-  readImages(paths: readonly string[], mostBytes: number): Promise<(PlainJpeg | Uint8Array | null)[]>
+  readImages(
+    paths: readonly string[],
+    mostBytes: number,
+    at: Int32Array,
+  ): Promise<(PlainJpeg | Uint8Array | null)[]>
   /** The same for a file that is in memory, which is copied; null for anything but a plain JPEG. */
   openImage(bytes: Uint8Array): PlainJpeg | null
   /** How it ended; as a promise, in another thread, when it `isLarge`. The file cannot be used again. `timeLimit`: milliseconds. */
@@ -65,6 +69,8 @@ export interface PixelsAddon {
     keepsDamaged: boolean,
     timeLimit: number,
   ): JpegOutcome | Promise<JpegOutcome>
+  /** Ends the process at once, whatever its threads wait for. */
+  quit(status: number): never
   /** Off: the portable code, wherever it runs. The bytes are the same. */
   useVectors(on: boolean): void
   map(paths: readonly string[]): MappedFiles

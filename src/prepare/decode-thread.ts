@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
+import { late, noteStuck, orLate } from './deadline.ts'
 // Also loads sharp on the main thread: else its libraries would be unloaded with the first decoding thread that ends.
 import { configureDecoder } from './decode.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
@@ -16,12 +17,14 @@ export interface DecodeThread {
   free(buffer: number): void
   /** Whether the process must live on for this thread's sake: while somebody waits for it. */
   keepAlive(isNeeded: boolean): void
-  /** Resolves when the thread has ended: within the time of the images it is decoding, or by force. */
+  /** Resolves when the thread has ended: within the time of the images it is decoding, or by force; or when not even that ends it. */
   close(): Promise<void>
 }
 
 /** How long the thread may take to finish its images before it is ended by force. */
 const CLOSE_PATIENCE_MS = 5000
+/** How long force may take: a thread that waits for a file which does not come cannot be ended. */
+const FORCE_PATIENCE_MS = 1000
 
 /** The compiled thread: Node 20 cannot start a TypeScript one. Throws `ENGINE_BUILD` when it is not there. */
 export function decodeWorkerFile(): string {
@@ -64,9 +67,12 @@ export function startDecodeThread(
     async close() {
       worker.ref()
       tell({ kind: 'stop' })
-      const force = setTimeout(() => void worker.terminate(), CLOSE_PATIENCE_MS)
-      await ended
-      clearTimeout(force)
+      const within = (milliseconds: number) => orLate(ended, milliseconds / 1000)
+      if ((await within(CLOSE_PATIENCE_MS)) !== late) return
+      void worker.terminate()
+      if ((await within(FORCE_PATIENCE_MS)) !== late) return
+      worker.unref()
+      noteStuck()
     },
   }
 }

@@ -11,6 +11,7 @@ import { messageOf, SherdError } from '../errors.ts'
 import { pixelsAddon } from '../native/pixels.ts'
 import type { Size } from './crop.ts'
 import { damageReason, warningOf } from './damage.ts'
+import { late } from './deadline.ts'
 import { decodeFastJpeg, openImage, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, startOf } from './image-format.ts'
@@ -101,8 +102,9 @@ export async function tryDecodeBytes(
 export const tryDecode = (path: string, request: ImageRequest, read?: ReadImage): Promise<string | null> =>
   decodeFile(
     {
-      read: async () => (read === undefined ? (await readImages([path], request.maxPixels))[0] : read),
-      whole: () => readImageFile(path, request.maxPixels),
+      read: async () =>
+        read === undefined ? (await readImages([path], request.maxPixels, request.fileTimeout))[0] : read,
+      whole: () => readImageFile(path, request.maxPixels, request.fileTimeout),
     },
     request,
   )
@@ -121,6 +123,7 @@ async function decodeFile({ read, whole }: FileToDecode, request: ImageRequest):
     )
   try {
     const file = await read()
+    if (file === late) refuse(lateReason('reading it', request.fileTimeout ?? defaultFileTimeout))
     if (file instanceof Uint8Array) await decodeBySharp(file, request)
     else if (!file || !(await decodeFastJpeg(file, request))) await decodeBySharp(await whole(), request)
     return null
@@ -132,7 +135,7 @@ async function decodeFile({ read, whole }: FileToDecode, request: ImageRequest):
 
 /** The size of an image after EXIF orientation, of its header alone. Throws when the file cannot be a sample. */
 export async function sizeOfImage(path: string, limits: SizeLimits): Promise<Size> {
-  const file = await readImageFile(path, limits.maxPixels)
+  const file = await readImageFile(path, limits.maxPixels, limits.fileTimeout)
   const format = formatOf(file)
   if (format === null)
     refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)

@@ -4,6 +4,7 @@
  */
 import { type PlainJpeg, pixelsAddon } from '../native/pixels.ts'
 import { damageReason } from './damage.ts'
+import { giveUpOn, isGivenUp, late, orLate } from './deadline.ts'
 import type { ImageRequest } from './decode.ts'
 import { mostBytes } from './image-file.ts'
 import { checkSize, defaultFileTimeout, lateReason } from './image-size.ts'
@@ -15,13 +16,34 @@ const LARGE_PIXELS = 96 * 96
 /** Of width and height, by the JPEG's own transform: a half, a quarter or an eighth. */
 const LARGEST_REDUCTION = 8
 
-/** A file as the addon has read it: a JPEG that it can decode, another file's bytes, or null. */
-export type ReadImage = PlainJpeg | Uint8Array | null
+/** A file as the addon has read it: a JPEG that it can decode, another file's bytes, null, or `late` when it could not be read in time. */
+export type ReadImage = PlainJpeg | Uint8Array | typeof late | null
 
 /** Reads files in one go. Gives none without the addon, and only the first ones where they are large. */
-export async function readImages(paths: readonly string[], maxPixels: number): Promise<ReadImage[]> {
+export async function readImages(
+  paths: readonly string[],
+  maxPixels: number,
+  seconds = defaultFileTimeout,
+): Promise<ReadImage[]> {
   const addon = pixelsAddon()
-  return addon?.jpeg ? addon.readImages(paths, mostBytes(maxPixels)) : []
+  if (!addon?.jpeg || paths.length === 0) return []
+  /** The files before one that could not be read, and that one; the caller reads the others one by one. */
+  const upTo = async (place: number): Promise<ReadImage[]> => {
+    const before = await readImages(paths.slice(0, place), maxPixels, seconds)
+    return before.length === place ? [...before, late] : before
+  }
+  const known = paths.findIndex(isGivenUp)
+  if (known >= 0) return upTo(known)
+  const at = new Int32Array(new SharedArrayBuffer(4)) // the place of the file that is being read
+  const work = addon.readImages(paths, mostBytes(maxPixels), at)
+  for (;;) {
+    const place = Atomics.load(at, 0)
+    const read = await orLate(work, seconds)
+    if (read !== late) return read
+    if (Atomics.load(at, 0) !== place) continue // slow, but it goes on
+    giveUpOn(paths[place]!, work)
+    return upTo(place)
+  }
 }
 
 /** The same of one file that is in memory. */

@@ -79,7 +79,7 @@ function folderReader(source: Pick<ImageFolder, 'dir' | 'files'>, threads: numbe
     async read(images, { out, ...request }) {
       const bytes = request.target.width * request.target.height * request.channels
       const paths = images.map(({ index }) => join(source.dir, source.files[index]!))
-      const files = await readImages(paths, request.maxPixels)
+      const files = await readImages(paths, request.maxPixels, request.fileTimeout)
       const reasons: (string | null)[] = []
       for (const [i, { row, place }] of images.entries()) {
         const pixels = out.subarray(row * bytes, (row + 1) * bytes)

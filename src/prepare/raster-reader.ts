@@ -6,8 +6,9 @@ import { invariant, SherdError } from '../errors.ts'
 import type { RasterFile, ReadOptions, Region } from '../source/raster-file.ts'
 import type { BandPlace, RasterFolder, RasterFrame, RasterSample } from '../source/raster-folder.ts'
 import type { Box, Size } from './crop.ts'
+import { giveUpOn, isGivenUp, late, orLate } from './deadline.ts'
 import type { BatchSpace, ImageReader, WantedImage } from './image-reader.ts'
-import { checkSize } from './image-size.ts'
+import { checkSize, defaultFileTimeout, lateReason } from './image-size.ts'
 import { type OpenRasters, openRasters } from './open-rasters.ts'
 import { mirrorRows, resampleBy, resampleRaster, reverseRows, tapsOf } from './raster-resample.ts'
 import { reasonOf, refuse } from './refusal.ts'
@@ -42,8 +43,20 @@ export function rasterReader(
           atOnce,
           frames: space.frames ?? frames,
           space,
+          watch: { isLate: false },
         }
-        reasons.push(await tryRead(sample, image, reading))
+        const seconds = space.fileTimeout ?? defaultFileTimeout
+        const name = `${source.dir}\n${source.files[image.index]}`
+        if (isGivenUp(name)) {
+          reasons.push(lateReason('reading it', seconds))
+          continue
+        }
+        const work = tryRead(sample, image, reading)
+        const read = await orLate(work, seconds)
+        reasons.push(read === late ? lateReason('reading it', seconds) : read)
+        if (read !== late) continue
+        reading.watch.isLate = true // from now on it writes nothing
+        giveUpOn(name, work)
       }
       return reasons
     },
@@ -59,6 +72,8 @@ interface Reading {
   /** T */
   readonly frames: number
   readonly space: BatchSpace
+  /** Whether it was given up. */
+  readonly watch: { readonly isLate: boolean }
 }
 
 async function tryRead(sample: RasterSample, image: WantedImage, reading: Reading): Promise<string | null> {
@@ -279,13 +294,15 @@ async function readPart(
 
 /** Errors of the file are told with its name and the bands that were wanted of it. */
 async function withFile<T>(
-  { files, bands }: Reading,
+  { files, bands, watch }: Reading,
   places: readonly { place: BandPlace; channel: number }[],
   read: (file: RasterFile) => Promise<T>,
 ): Promise<T> {
   const { file } = places[0]!.place
   try {
-    return await files.use(file, read)
+    const got = await files.use(file, read)
+    if (watch.isLate) refuse('it came too late') // its place has another sample by now
+    return got
   } catch (error) {
     if (error instanceof SherdError && error.code !== 'SOURCE' && error.code !== 'DECODE') throw error
     const names = places.map(({ channel }) => bands[channel]!)

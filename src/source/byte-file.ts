@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { SherdError } from '../errors.ts'
+import { notRegular, readOnly } from './regular-file.ts'
 
 export interface ByteFile {
   readonly size: number
@@ -16,9 +17,11 @@ export interface ByteFile {
 export const unusable = (reason: string): SherdError => new SherdError('SOURCE', reason)
 
 export async function openBytes(path: string): Promise<ByteFile> {
-  const handle = await open(path, 'r')
+  const handle = await open(path, readOnly)
   try {
-    const { size } = await handle.stat()
+    const status = await handle.stat()
+    if (!status.isFile()) throw unusable(notRegular)
+    const { size } = status
     if (size === 0) throw unusable('the file is empty')
     return {
       size,

@@ -5,6 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
+import { notRegular, readOnly } from './regular-file.ts'
 
 const NUMPY = '\x93NUMPY'
 const MAGIC = `${NUMPY}\x01\x00`
@@ -102,11 +103,12 @@ function parse(path: string, head: Buffer, fileBytes: number): NpyFile {
 function withFile<T>(path: string, use: (file: number) => T): T {
   let file: number
   try {
-    file = openSync(path, 'r')
+    file = openSync(path, readOnly)
   } catch (error) {
     throw broken(path, messageOf(error), error)
   }
   try {
+    if (!fstatSync(file).isFile()) throw broken(path, notRegular)
     return use(file)
   } finally {
     closeSync(file)

@@ -10,6 +10,7 @@ import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ImageFolder } from './image-folder.ts'
 import { examineNpy, readNpy } from './npy.ts'
+import { notRegular } from './regular-file.ts'
 
 const MANIFEST = 'manifest.json'
 const MAX_MANIFEST_BYTES = 64e6
@@ -72,7 +73,9 @@ function readManifest(root: string): PackManifest {
   const path = join(root, MANIFEST)
   let json: unknown
   try {
-    if (statSync(path).size > MAX_MANIFEST_BYTES) throw new Error('it is too large')
+    const status = statSync(path)
+    if (!status.isFile()) throw new Error(notRegular)
+    if (status.size > MAX_MANIFEST_BYTES) throw new Error('it is too large')
     json = JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
     throw broken(path, messageOf(error))

@@ -28,7 +28,7 @@ export interface TrainOptions<Plan = MaskPlan> {
   readonly firstStep: number
   /** Images in the data set, to count epochs. */
   readonly samples: number
-  /** Aborting it ends the loop after the step that is running. */
+  /** Aborting it ends the loop after the step that is running, or without it when its data do not come. */
   readonly signal: AbortSignal
 }
 
@@ -46,8 +46,35 @@ export async function* train<Plan>(
 ): AsyncGenerator<StepEvent | TroubleEvent, void, undefined> {
   const { trainee, schedule, signal } = options
   const { span = untimed } = trainee
-  for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++)
-    yield await span('step', () => takeStep(step, options))
+  for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++) {
+    const event = await span('step', () => takeStep(step, options))
+    if (event === null) return
+    yield event
+  }
+}
+
+/** How long a batch may still take when the loop was told to end, in milliseconds. */
+const LAST_BATCH = 2000
+
+/** The next batch, or null when the signal is aborted and none comes: data that never arrive must not keep a run from being saved. */
+async function nextBatch({ loader, signal }: Pick<TrainOptions, 'loader' | 'signal'>): Promise<Batch | null> {
+  const batch = loader.next()
+  batch.catch(() => {}) // it may fail when nobody waits any more
+  let timer: NodeJS.Timeout | undefined
+  let giveUp = () => {}
+  const stopped = new Promise<null>((resolve) => {
+    giveUp = () => {
+      timer = setTimeout(() => resolve(null), LAST_BATCH)
+    }
+    if (signal.aborted) giveUp()
+    else signal.addEventListener('abort', giveUp, { once: true })
+  })
+  try {
+    return await Promise.race([batch, stopped])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', giveUp)
+  }
 }
 
 /** For whoever cannot go on from such a step. Throws `NON_FINITE` with step, learning rate and the first tensor. */
@@ -63,8 +90,12 @@ export function describeTrouble({ step, learningRate, loss, gradientNorm, first 
   return `Step ${step} gave ${what} at learning rate ${learningRate.toPrecision(3)}${where}`
 }
 
-async function takeStep<Plan>(step: number, options: TrainOptions<Plan>): Promise<StepEvent | TroubleEvent> {
-  const { trainee, loader, toMicroBatch, schedule, update, accumulate, samples } = options
+/** Null when it was given up because no data came; then nothing has changed. */
+async function takeStep<Plan>(
+  step: number,
+  options: TrainOptions<Plan>,
+): Promise<StepEvent | TroubleEvent | null> {
+  const { trainee, toMicroBatch, schedule, update, accumulate, samples } = options
   const { span = untimed } = trainee
   const started = seconds()
   const learningRate = learningRateAt(step, schedule)
@@ -75,7 +106,8 @@ async function takeStep<Plan>(step: number, options: TrainOptions<Plan>): Promis
   clearGradients(trainee.parameters.values())
   for (let part = 0; part < accumulate; part++) {
     const asked = seconds()
-    const batch = await span('data wait', () => loader.next())
+    const batch = await span('data wait', () => nextBatch(options))
+    if (batch === null) return null
     dataWaitSeconds += seconds() - asked
     const make = () => toMicroBatch(batch)
     if (Number.isFinite(loss)) {

@@ -43,7 +43,7 @@ function asked({ box, width, height, ...more }: Wish): ImageRequest & { out: Uin
 async function fast(path: string, wish: Wish): Promise<Uint8Array | null> {
   const request = asked(wish)
   const [file] = await readImages([path], request.maxPixels)
-  if (!file || file instanceof Uint8Array) return null
+  if (!file || typeof file === 'symbol' || file instanceof Uint8Array) return null
   return (await decodeFastJpeg(file, request)) ? request.out : null
 }
 

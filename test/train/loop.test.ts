@@ -281,3 +281,21 @@ describe('a number that is not finite stops the training', () => {
     expect(bits(trainee)).toEqual(before)
   })
 })
+
+describe('data that never come', () => {
+  it('do not keep the loop from ending when it is told to: the step is given up, and nothing has changed', async () => {
+    const trainee = tinyTrainee()
+    const before = bits(trainee)
+    const stop = new AbortController()
+    const loader = {
+      next: () => {
+        setImmediate(() => stop.abort())
+        return new Promise<Batch>(() => {})
+      },
+    }
+    const events: unknown[] = []
+    for await (const event of train(tinyOptions(trainee, { loader, signal: stop.signal }))) events.push(event)
+    expect(events).toEqual([])
+    expect(bits(trainee)).toEqual(before)
+  })
+})
