@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
-import { sherd, tiny, workFolder } from './sherd.ts'
+import { inProcess, sherd, tiny, workFolder } from './sherd.ts'
 
 const measuredOn = { cores: expect.any(Number) as number, libtorch: expect.any(String) as string }
 
@@ -55,7 +55,7 @@ describe.concurrent('sherd bench step', () => {
   })
 
   it('suggests a preset', async () => {
-    expect(await sherd(['bench', 'step', 'mae-dem'])).toMatchObject({
+    expect(await inProcess(['bench', 'step', 'mae-dem'])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('"mae-demo"?') as string,
     })
@@ -88,7 +88,7 @@ describe('sherd bench data', () => {
   })
 
   it('needs a folder', async () => {
-    const { status, stderr } = await sherd(['bench', 'data'], { cwd })
+    const { status, stderr } = await inProcess(['bench', 'data'], { cwd })
     expect([status, stderr]).toEqual([2, expect.stringContaining("'--data <dir>' not specified")])
   })
 })

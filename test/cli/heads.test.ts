@@ -11,7 +11,7 @@ import type { SegmentationReport } from '../../src/run/segment.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { writeMaskedSet } from '../prepare/make-masked.ts'
 import { expectClose } from '../tolerance.ts'
-import { set, sherd, tinyModel, workFolder } from './sherd.ts'
+import { inProcess, set, sherd, tinyModel, workFolder } from './sherd.ts'
 
 const random = [
   ...['--model', 'random', '--preset', 'mae-demo', ...tinyModel()],
@@ -235,6 +235,6 @@ it.each<[string, string[], number, string]>([
     'no head of a classifier',
   ],
 ])('refuses %s', async (_, args, status, message) => {
-  const outcome = await sherd(args, { cwd })
+  const outcome = await inProcess(args, { cwd })
   expect([outcome.status, outcome.stderr]).toEqual([status, expect.stringContaining(message)])
 })

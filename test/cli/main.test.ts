@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../src/package-root.ts'
-import { sherd } from './sherd.ts'
+import { inProcess, sherd } from './sherd.ts'
 
 const commands = [
   'pretrain',
@@ -31,9 +31,9 @@ const commands = [
   'setup',
 ]
 
-describe.concurrent('sherd', () => {
+describe('sherd', () => {
   it('lists its commands', async () => {
-    const { status, stdout } = await sherd(['--help'])
+    const { status, stdout } = await inProcess(['--help'])
     expect(status).toBe(0)
     const listed = [...stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name]) => name)
     expect(listed).toEqual([...commands, 'help'])
@@ -47,7 +47,7 @@ describe.concurrent('sherd', () => {
     ...['onnx', 'huggingface', 'timm'].map((name) => ['export', name]),
     ...['knn', 'linear', 'fewshot', 'finetune', 'partial', 'scratch'].map((name) => ['evaluate', name]),
   ])('%s %s explains every option', async (...names) => {
-    const { status, stdout, stderr } = await sherd([...names, '--help'])
+    const { status, stdout, stderr } = await inProcess([...names, '--help'])
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
     const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
@@ -113,7 +113,7 @@ describe.concurrent('sherd', () => {
     ],
     [['bench', 'gemm', '--set', 'data.window=9'], /data\.window would change nothing: it is for rasters/],
   ])('%j is a wrong command: status 2 and a hint', async (args, message) => {
-    const { status, stdout, stderr } = await sherd(args)
+    const { status, stdout, stderr } = await inProcess(args)
     expect(stderr).toMatch(message)
     expect([status, stdout]).toEqual([2, ''])
   })

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { metricsOf, sherd, tiny, workFolder } from './sherd.ts'
+import { inProcess, metricsOf, sherd, tiny, workFolder } from './sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
@@ -60,7 +60,7 @@ describe('sherd pack', () => {
       [['--data', 'images', '--out', 'x', '--max-skipped-share', '2'], /Expected a number from 0 to 1/],
       [['--data', 'images', '--out', 'x', '--channels', '4'], /Allowed choices are 1, 3/],
     ] as const)
-      expect(await sherd(['pack', ...args], { cwd })).toMatchObject({
+      expect(await inProcess(['pack', ...args], { cwd })).toMatchObject({
         status: 2,
         stderr: expect.stringMatching(message),
       })

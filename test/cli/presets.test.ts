@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { presetNames, presetOf } from '../../src/config/presets.ts'
 import { configKeys, resolveConfig } from '../../src/config/resolve.ts'
-import { sherd } from './sherd.ts'
+import { inProcess } from './sherd.ts'
 
-describe.concurrent('sherd presets', () => {
+describe('sherd presets', () => {
   it('lists each with its size', async () => {
-    const { status, stdout } = await sherd(['presets'])
+    const { status, stdout } = await inProcess(['presets'])
     expect(status).toBe(0)
     const rows = stdout.trimEnd().split('\n').slice(1)
     expect(rows.map((row) => row.split(' ')[0])).toEqual(presetNames)
@@ -16,7 +16,7 @@ describe.concurrent('sherd presets', () => {
   })
 
   it('lists them for machines', async () => {
-    const [rows] = (await sherd(['presets', '--json'])).json() as unknown as {
+    const [rows] = (await inProcess(['presets', '--json'])).json() as unknown as {
       name: string
       patchSize: number
     }[][]
@@ -29,8 +29,8 @@ describe.concurrent('sherd presets', () => {
 
   it('lists every key with default and meaning', async () => {
     const [human, machine] = await Promise.all([
-      sherd(['presets', '--keys']),
-      sherd(['presets', '--keys', '--json']),
+      inProcess(['presets', '--keys']),
+      inProcess(['presets', '--keys', '--json']),
     ])
     const [keys] = machine.json() as unknown as { key: string; initial: string; meaning: string }[][]
     expect(keys?.map(({ key }) => key)).toEqual(configKeys())
@@ -45,13 +45,13 @@ describe.concurrent('sherd presets', () => {
   })
 
   it('shows one in full', async () => {
-    const { status, stdout } = await sherd(['presets', 'mae-huge-224'])
+    const { status, stdout } = await inProcess(['presets', 'mae-huge-224'])
     expect(status).toBe(0)
     expect(JSON.parse(stdout)).toEqual(resolveConfig(presetOf('mae-huge-224').config))
   })
 
   it('suggests the one that was meant', async () => {
-    const { status, stderr } = await sherd(['presets', 'mae-hug-224'])
+    const { status, stderr } = await inProcess(['presets', 'mae-hug-224'])
     expect([status, stderr]).toEqual([
       2,
       expect.stringContaining('no preset "mae-hug-224". Did you mean "mae-huge-224"?'),

@@ -8,7 +8,7 @@ import { presetOf } from '../../src/config/presets.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import { writeSampleData } from '../../src/source/sample-data/write.ts'
 import { scope } from '../../src/tensor/scope.ts'
-import { metricsOf, readLines, set, sherd, tiny, tinyKeys, workFolder } from './sherd.ts'
+import { inProcess, metricsOf, readLines, set, sherd, tiny, tinyKeys, workFolder } from './sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
@@ -17,7 +17,7 @@ beforeAll(async () => {
   writeFileSync(join(cwd, 'notes.txt'), 'no folder')
 })
 
-describe.concurrent('sherd pretrain, written wrongly', () => {
+describe('sherd pretrain, written wrongly', () => {
   const given = ['--data', 'images', '--out', 'never']
 
   it.each<[string[], RegExp]>([
@@ -55,7 +55,7 @@ describe.concurrent('sherd pretrain, written wrongly', () => {
     [['--out', 'never'], /A new run needs --data, a folder of images/],
     [['--out', 'never', '--data', ''], /A new run needs --data, a folder of images/],
   ])('%j: status 2, a hint, and nothing on disk', async (args, message) => {
-    const { status, stdout, stderr } = await sherd(['pretrain', ...args], { cwd })
+    const { status, stdout, stderr } = await inProcess(['pretrain', ...args], { cwd })
     expect(stderr).toMatch(message)
     expect([status, stdout]).toEqual([2, ''])
     expect(stderr).not.toMatch(/\n {4}at /)

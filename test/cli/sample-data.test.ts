@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openImageFolder } from '../../src/source/image-folder.ts'
-import { sherd, workFolder } from './sherd.ts'
+import { inProcess, sherd, workFolder } from './sherd.ts'
 
 const files = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' })
@@ -25,8 +25,8 @@ describe('sherd sample-data', () => {
     expect([source.files.length, source.classes.length]).toEqual([20, 10])
 
     const [again, other] = await Promise.all([
-      sherd(['sample-data', '--out', 'a', ...args, '--json'], { cwd }),
-      sherd(['sample-data', '--out', 'b', ...args], { cwd }),
+      inProcess(['sample-data', '--out', 'a', ...args, '--json'], { cwd }),
+      inProcess(['sample-data', '--out', 'b', ...args], { cwd }),
     ])
     expect(again.json()).toEqual([{ dir: join(cwd, 'a'), count: 20, classes: source.classes }])
     expect(files(join(cwd, 'a'))).toEqual(written) // not even touched
@@ -37,10 +37,10 @@ describe('sherd sample-data', () => {
 
   it('does not write into a folder that holds something else', async () => {
     const cwd = await workFolder()
-    await sherd(['sample-data', '--out', 'a', '--count', '10', '--size', '16'], { cwd })
+    await inProcess(['sample-data', '--out', 'a', '--count', '10', '--size', '16'], { cwd })
     const [other, inUse] = await Promise.all([
-      sherd(['sample-data', '--out', 'a', '--count', '11', '--size', '16'], { cwd }),
-      sherd(['sample-data', '--out', '.', '--count', '10', '--size', '16'], { cwd }),
+      inProcess(['sample-data', '--out', 'a', '--count', '11', '--size', '16'], { cwd }),
+      inProcess(['sample-data', '--out', '.', '--count', '10', '--size', '16'], { cwd }),
     ])
     expect([other.status, other.stderr]).toEqual([
       1,
@@ -54,9 +54,9 @@ describe('sherd sample-data', () => {
     const cwd = await workFolder()
     const args = ['sample-data', '--kind', 'satellite', '--count', '10', '--size', '16']
     const [stack, bands, masks] = await Promise.all([
-      sherd([...args, '--out', 'stack'], { cwd }),
-      sherd([...args, '--out', 'bands', '--dates', '1', '--layout', 'bands', '--json'], { cwd }),
-      sherd([...args, '--out', 'masks', '--dates', '2', '--masks'], { cwd }),
+      inProcess([...args, '--out', 'stack'], { cwd }),
+      inProcess([...args, '--out', 'bands', '--dates', '1', '--layout', 'bands', '--json'], { cwd }),
+      inProcess([...args, '--out', 'masks', '--dates', '2', '--masks'], { cwd }),
     ])
     expect(stack).toMatchObject({ status: 0, stdout: `10 places in 8 classes: ${join(cwd, 'stack')}\n` })
     expect(bands.json()).toMatchObject([{ dir: join(cwd, 'bands'), count: 10 }])
@@ -67,7 +67,7 @@ describe('sherd sample-data', () => {
     expect(names('bands').filter((name) => name.endsWith('_B8A_20m.tif'))).toHaveLength(10)
     expect(names('masks').filter((name) => /^(images|masks)\//.test(name))).toHaveLength(40)
     const written = files(join(cwd, 'stack'))
-    expect((await sherd([...args, '--out', 'stack'], { cwd })).status).toBe(0)
+    expect((await inProcess([...args, '--out', 'stack'], { cwd })).status).toBe(0)
     expect(files(join(cwd, 'stack'))).toEqual(written)
   })
 
@@ -80,7 +80,7 @@ describe('sherd sample-data', () => {
     [['--kind', 'satellite', '--size', '17'], /expected an even size/, 1],
   ])('refuses %j', async (args, message, status) => {
     const cwd = await workFolder()
-    const outcome = await sherd(['sample-data', '--out', 'a', ...args], { cwd })
+    const outcome = await inProcess(['sample-data', '--out', 'a', ...args], { cwd })
     expect([outcome.status, outcome.stderr]).toEqual([status, expect.stringMatching(message)])
     expect(readdirSync(cwd)).toEqual([])
   })

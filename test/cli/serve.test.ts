@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { scene } from '../prepare/make-images.ts'
 import { makeEndless } from '../serve/endless-graph.ts'
 import { bodyOf, exportTiny, tinyModel } from '../serve/make-served.ts'
-import { sherd, start, until, workFolder } from './sherd.ts'
+import { inProcess, sherd, start, until, workFolder } from './sherd.ts'
 
 /** A variable that is set is an instruction: no LibTorch is found here, whatever is installed. */
 const env = { LIBTORCH: '/nowhere' }
@@ -155,12 +155,12 @@ it('says what is wrong before it serves', async () => {
   const open = await sherd(['serve', '--model', exported, '--host', '0.0.0.0', '--json'], { env })
   expect([open.status, open.json()[0]]).toMatchObject([2, { kind: 'error', code: 'USAGE' }])
   for (const limit of ['--max-body', '--max-pixels', '--timeout']) {
-    const none = await sherd(['serve', '--model', exported, limit, '0'], { env })
+    const none = await inProcess(['serve', '--model', exported, limit, '0'])
     expect([none.status, none.stderr]).toEqual([2, expect.stringContaining('Expected a positive number')])
   }
 })
 
 it('refuses a port that there cannot be', async () => {
-  const { status, stderr } = await sherd(['serve', '--model', exported, '--port', '65536'])
+  const { status, stderr } = await inProcess(['serve', '--model', exported, '--port', '65536'])
   expect([status, stderr]).toEqual([2, expect.stringContaining('Expected a port from 0 to 65535')])
 })

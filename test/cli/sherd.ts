@@ -49,24 +49,77 @@ export function start(
   })
   const ended = new Promise<Outcome>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code, signal) =>
-      resolve({
-        status: signal ?? code,
-        stdout,
-        stderr,
-        json: () =>
-          stdout
-            .trimEnd()
-            .split('\n')
-            .map((line) => JSON.parse(line) as Record<string, unknown>),
-      }),
-    )
+    child.on('close', (code, signal) => resolve(outcomeOf(signal ?? code, stdout, stderr)))
   })
   return { kill: (signal) => child.kill(signal), stdout: () => stdout, ended }
 }
 
 export const sherd = (args: readonly string[], options: Parameters<typeof start>[1] = {}): Promise<Outcome> =>
   start(args, options).ended
+
+let turn: Promise<unknown> = Promise.resolve()
+
+/**
+ * As `sherd`, in this process: for commands that are refused, or only read and print. What a process does (signals, threads, the launcher, how
+ * it ends) is not tested by it. One at a time, since the streams and the folder are the process's.
+ */
+export function inProcess(
+  args: readonly string[],
+  { cwd = tmpdir() }: { cwd?: string } = {},
+): Promise<Outcome> {
+  const outcome = turn.then(() => runHere(args, cwd))
+  turn = outcome.catch(() => {})
+  return outcome
+}
+
+async function runHere(args: readonly string[], cwd: string): Promise<Outcome> {
+  const { main } = await import('../../src/cli/main.ts')
+  const [home, before] = [process.cwd(), process.exitCode]
+  const written = { stdout: '', stderr: '' }
+  const forget = [
+    ...['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'].map((name) => newListeners(process, name)),
+    ...[process.stdout, process.stderr].map((stream) => newListeners(stream, 'error')),
+  ]
+  const restore = (['stdout', 'stderr'] as const).map((name) => {
+    const stream = process[name]
+    const { write } = stream
+    stream.write = (chunk: Uint8Array | string) => {
+      written[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString()
+      return true
+    }
+    return () => {
+      stream.write = write
+    }
+  })
+  process.chdir(cwd)
+  process.exitCode = undefined
+  try {
+    await main(['node', 'sherd', ...args])
+    return outcomeOf(process.exitCode ?? 0, written.stdout, written.stderr)
+  } finally {
+    process.exitCode = before
+    process.chdir(home)
+    for (const each of [...restore, ...forget]) each()
+  }
+}
+
+/** Takes away the listeners that are added from now on. */
+function newListeners(emitter: NodeJS.EventEmitter, name: string): () => void {
+  const before = emitter.listeners(name)
+  return () => {
+    for (const listener of emitter.listeners(name))
+      if (!before.includes(listener)) emitter.off(name, listener as () => void)
+  }
+}
+
+const outcomeOf = (status: Outcome['status'], stdout: string, stderr: string): Outcome => ({
+  ...{ status, stdout, stderr },
+  json: () =>
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>),
+})
 
 const folders: string[] = []
 afterAll(() => Promise.all(folders.map((dir) => rm(dir, { recursive: true, force: true }))))
