@@ -107,6 +107,8 @@ export { drawLossCurve } from './picture/loss-curve.ts'
 export { meanQuality, type Quality } from './picture/quality.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
 export { drawReconstructions } from './picture/reconstruction-grid.ts'
+export { depthNote } from './prepare/bit-depth.ts'
+export { defaultMaxPixels } from './prepare/decode.ts'
 export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader.ts'
 export {
   type ChannelStatistics,

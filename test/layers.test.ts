@@ -48,6 +48,7 @@ const confined: Record<string, readonly string[]> = {
     'src/machine/doctor.ts', // looks whether it is there
     'src/picture/render.ts', // pictures as files
     'src/picture/text.ts', // the width of text
+    'src/prepare/bit-depth.ts', // the largest value of images
     'src/prepare/decode.ts', // images as pixels
     'src/prepare/index-mask.ts', // masks as class numbers
     'src/source/sample-data/write.ts', // sample images as files

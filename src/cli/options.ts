@@ -56,3 +56,11 @@ export const ending =
       throw new InvalidArgumentError(`Expected a name that ends in ${wanted}.`)
     return path
   }
+
+/** Two whole numbers of 16 bits, ascending: `0,4095`. */
+export function depthRange(text: string): [number, number] {
+  const [low, high, ...more] = text.split(',').map((part) => (/^\d+$/.test(part) ? Number(part) : Number.NaN))
+  if (!(low! < high! && high! <= 65_535) || more.length > 0)
+    throw new InvalidArgumentError('Expected two ascending whole numbers up to 65535, such as 0,4095.')
+  return [low!, high!]
+}

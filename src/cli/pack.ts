@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
-import { wholeNumber } from './options.ts'
-import { endProgress, note, print, printJson, progress } from './output.ts'
+import { depthRange, wholeNumber } from './options.ts'
+import { endProgress, note, print, printJson, progress, warnOnce } from './output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
 interface Flags extends ReadingFlags {
@@ -16,6 +16,7 @@ interface Flags extends ReadingFlags {
   channels: '1' | '3'
   limit?: number
   fileMegabytes: number
+  range?: [number, number]
   json?: boolean
 }
 
@@ -33,6 +34,11 @@ export function addPack(root: Command): void {
       'length of a file of pixels, after which another begins',
       wholeNumber(1),
       1024,
+    )
+    .option(
+      '--range <low,high>',
+      'what of 16-bit values becomes 0 and 255 (default: the high byte)',
+      depthRange,
     )
     .option('--check <dir>', 'compare the hashes of a packed folder instead')
     .option('--json', 'print the result as JSON')
@@ -52,12 +58,20 @@ async function runPack(flags: Flags): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
     version: string
   }
+  const source = await openSource(data)
+  const { depthNote } = await import('../prepare/bit-depth.ts')
+  const { defaultMaxPixels } = await import('../prepare/decode.ts')
+  const dark = flags.range
+    ? null
+    : await depthNote(source, { maxPixels: flags.maxPixels ?? defaultMaxPixels })
+  if (dark !== null) warnOnce(dark)
   const { dir, manifest, bytes, skipped } = await packImages({
-    source: await openSource(data),
+    source,
     ...{ out, version, shortSide: flags.shortSide, limit: flags.limit },
     channels: flags.channels === '1' ? 1 : 3,
     fileBytes: flags.fileMegabytes * 1e6,
     ...readingOf(flags),
+    range: flags.range,
     onProgress: (done, count) => progress(`packing images ${done}/${count}`, done === count),
     onSkip: ({ file, reason }) => note(`left out ${file}: ${reason}`),
   })

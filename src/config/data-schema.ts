@@ -81,6 +81,12 @@ export const dataSchema = z.strictObject({
     .describe(
       "channel mean and standard deviation: ImageNet's (images), or computed once over the folder and saved (rasters)",
     ),
+  range: z
+    .tuple([z.number().int().min(0).max(65_535), z.number().int().min(0).max(65_535)])
+    .refine(([low, high]) => low < high, 'the first number must be smaller than the second')
+    .nullable()
+    .default(null)
+    .describe('images: what of 16-bit values becomes 0 and 255, such as [0,4095]; null takes the high byte'),
   maxPixels: positiveInteger
     .default(100_000_000)
     .describe('larger images are refused before they are decoded'),

@@ -28,6 +28,11 @@ const rows: readonly Row[] = [
     why: 'it is for rasters, and data.bands names none',
   },
   {
+    keys: ['data.range'],
+    isUseless: ({ data }) => data.bands !== null,
+    why: 'it is for image files, and data.bands asks for rasters: their values are kept as they are',
+  },
+  {
     keys: ['data.scale', 'data.ratio'],
     isUseless: ({ data }) => data.crop === 'center',
     why: 'data.crop is "center", which takes the largest box',

@@ -1,5 +1,5 @@
 /**
- * One image file → one sample of uint8 pixels: plain JPEG by fast-jpeg.ts, everything else here. The only file that
+ * One image file → one sample of uint8 pixels: plain JPEG by fast-jpeg.ts, BMP by bmp.ts, everything else here. The only file that
  * decodes with sharp (libvips), and so the one place that decides what a 16-bit, CMYK, palette, transparent or rotated
  * image looks like.
  *
@@ -9,18 +9,22 @@
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { messageOf, SherdError } from '../errors.ts'
 import { pixelsAddon } from '../native/pixels.ts'
+import { decodeBmp, sizeOfBmp } from './bmp.ts'
 import type { Size } from './crop.ts'
 import { damageReason, warningOf } from './damage.ts'
 import { late } from './deadline.ts'
 import { decodeFastJpeg, openImage, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
-import { formatOf, type ImageFormat, readableFormats, startOf } from './image-format.ts'
+import { formatOf, type ImageFormat, readableFormats, unknownFormat } from './image-format.ts'
 import { checkSize, defaultFileTimeout, lateReason, type SizeLimits } from './image-size.ts'
 import { expectFewScans } from './jpeg-scans.ts'
+import { withExif } from './png-exif.ts'
+import { type DepthRange, rgbOfRaw } from './raw-pixels.ts'
 import { lastLine, reasonOf, refuse } from './refusal.ts'
 import { type Placement, resample, type SampleSpace } from './resample.ts'
 import type { RgbImage } from './resize.ts'
 import { storeSample } from './sample-layout.ts'
+import { hasTiffAlpha } from './tiff-tags.ts'
 
 /** 100 megapixels: 300 MB of RGB while such an image is rotated. */
 export const defaultMaxPixels = 100e6
@@ -30,6 +34,8 @@ export interface DecodeRequest extends SizeLimits {
   readonly target: Size
   /** 3: sRGB. 1: luma (ITU-R 601, as Pillow and torchvision have it). */
   readonly channels: number
+  /** What of 16-bit values becomes 0 and 255; null, the default: the high byte. */
+  readonly range?: DepthRange | null | undefined
   /** `image`: the size after EXIF orientation. */
   readonly place: (image: Size) => Placement
 }
@@ -37,6 +43,7 @@ export interface DecodeRequest extends SizeLimits {
 /** As `DecodeRequest`, for a sample whose own size follows from the image's. */
 export interface ImageRequest extends SizeLimits {
   readonly channels: number
+  readonly range?: DepthRange | null | undefined
   /** A JPEG is never decoded at a reduced size. */
   readonly isFullResolution?: boolean
   readonly sample: (image: Size) => Placement & Pick<SampleSpace, 'target' | 'out'>
@@ -62,7 +69,7 @@ export function configureDecoder(): void {
 
 /**
  * Decodes the image file `path` into `out` [target.height, target.width, channels]. EXIF orientation is applied, alpha
- * is laid over white, embedded colour profiles and CMYK become sRGB, 16 bits become 8 (the high byte), and of several
+ * is laid over white, embedded colour profiles and CMYK become sRGB, 16 bits become 8 (by `range`, else the high byte), and of several
  * frames or pages the first is taken. The same file and placement always give the same bytes.
  *
  * Throws `DECODE` with the path and the reason when the file cannot be a sample.
@@ -137,10 +144,19 @@ async function decodeFile({ read, whole }: FileToDecode, request: ImageRequest):
 export async function sizeOfImage(path: string, limits: SizeLimits): Promise<Size> {
   const file = await readImageFile(path, limits.maxPixels, limits.fileTimeout)
   const format = formatOf(file)
-  if (format === null)
-    refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)
-  return checkedSize(await readHeader(file, format), limits)
+  if (format === null) refuse(unknownFormat(file))
+  if (format === 'bmp') return checked(sizeOfBmp(file), limits)
+  return checkedSize(await readHeader(oriented(file, format), format), limits)
 }
+
+const checked = (size: Size, limits: SizeLimits): Size => {
+  checkSize(size, limits)
+  return size
+}
+
+/** A file as libvips finds its orientation. */
+const oriented = (file: Uint8Array, format: ImageFormat): Uint8Array =>
+  format === 'png' ? withExif(file) : file
 
 /** A JPEG is given up at a warning of damage unless such images are kept, and at no other warning. */
 async function decodeBySharp(file: Uint8Array, request: ImageRequest): Promise<void> {
@@ -171,11 +187,15 @@ interface Watch {
   readonly seconds: number
 }
 
-async function decodeWhere(file: Uint8Array, request: ImageRequest, watch: Watch): Promise<void> {
-  const { channels } = request
-  const format = formatOf(file)
-  if (format === null)
-    refuse(`expected a ${readableFormats} image, but the file starts with ${startOf(file)}`)
+async function decodeWhere(given: Uint8Array, request: ImageRequest, watch: Watch): Promise<void> {
+  const { channels, range = null } = request
+  const format = formatOf(given)
+  if (format === null) refuse(unknownFormat(given))
+  if (format === 'bmp') {
+    const { target, out, ...placement } = request.sample(checked(sizeOfBmp(given), request))
+    return resample(decodeBmp(given), placement, { target, channels, out })
+  }
+  const file = oriented(given, format)
   const small = await decodeSmallJpeg(file, format, watch)
   if (small) {
     checkSize(small, request)
@@ -184,7 +204,36 @@ async function decodeWhere(file: Uint8Array, request: ImageRequest, watch: Watch
   }
   const header = await readHeader(file, format)
   const { target, out, ...placement } = request.sample(checkedSize(header, request))
-  await decodeBox(file, header, placement, { target, channels, out }, watch)
+  const space = { target, channels, out }
+  const isAlpha = header.hasAlpha && (format !== 'tiff' || hasTiffAlpha(file))
+  const isRanged = range !== null && header.depth === 'ushort' && header.space !== 'cmyk'
+  if (isAlpha === header.hasAlpha && !isRanged) return decodeBox(file, header, placement, space, watch)
+  const { box, flip } = placement
+  const pixels = rgbOfRaw(
+    { ...(await rawOf(file, header, box, watch)), hasAlpha: isAlpha },
+    isRanged ? range : null,
+  )
+  resample({ pixels, ...box }, { box: { ...box, left: 0, top: 0 }, flip }, space)
+}
+
+/** A box of an image with all of its bands, of as many bits as it has. */
+async function rawOf(
+  file: Uint8Array,
+  { depth, space, hasProfile }: Metadata,
+  { left, top, width, height }: Placement['box'],
+  { failOn, seconds }: Watch,
+): Promise<{ values: Uint8Array | Uint16Array; channels: number }> {
+  const isWide = depth === 'ushort'
+  const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false })
+    .timeout({ seconds })
+    .extract({ left, top, width, height })
+    .toColourspace(isWide ? (space === 'grey16' ? 'grey16' : 'rgb16') : 'srgb')
+    .raw({ depth: isWide ? 'ushort' : 'uchar' })
+  if (space === 'rgb16' && hasProfile) decoder.withIccProfile('srgb')
+  const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
+  if (!isWide) return { values: data, channels: info.channels }
+  const own = data.byteOffset % 2 === 0 ? data : Buffer.from(data)
+  return { values: new Uint16Array(own.buffer, own.byteOffset, own.length / 2), channels: info.channels }
 }
 
 /**

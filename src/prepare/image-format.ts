@@ -3,10 +3,10 @@
  * also open SVG and PDF; those are programs more than pictures, so they are refused before it sees them.
  */
 
-/** As libvips calls them; `heif` is AVIF here. */
-export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'tiff' | 'heif' | 'gif'
+/** As libvips calls them; `heif` is AVIF here. `bmp` is read without it. */
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'tiff' | 'heif' | 'gif' | 'bmp'
 
-export const readableFormats = 'JPEG, PNG, WebP, TIFF, AVIF or GIF'
+export const readableFormats = 'JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP'
 
 const HEADER_BYTES = 16
 
@@ -18,6 +18,7 @@ const signatures: Record<ImageFormat, readonly string[]> = {
   tiff: ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'],
   heif: ['????ftypavif', '????ftypavis', '????ftypmif1', '????ftypmsf1'],
   gif: ['GIF87a', 'GIF89a'],
+  bmp: ['BM????\0\0\0\0'], // the size of the file, which is often wrong, and four bytes that are always 0
 }
 
 /** The format that `file` starts like, or null. */
@@ -26,6 +27,14 @@ export function formatOf(file: Uint8Array): ImageFormat | null {
   const fits = (signature: string) => [...signature].every((byte, i) => byte === '?' || byte === start[i])
   const formats = Object.keys(signatures) as ImageFormat[]
   return formats.find((format) => signatures[format].some(fits)) ?? null
+}
+
+const HEVC = ['ftypheic', 'ftypheix', 'ftyphevc', 'ftypheim', 'ftypheis']
+
+/** Why a file that starts like none of them is refused. */
+export function unknownFormat(file: Uint8Array): string {
+  const hint = HEVC.includes(headerText(file).slice(4, 12)) ? ' (HEIC: convert it to JPEG or PNG)' : ''
+  return `expected a ${readableFormats} image, but the file starts with ${startOf(file)}${hint}`
 }
 
 /** The first bytes in a form that can be shown: `"<svg xmlns=\"htt"`. */

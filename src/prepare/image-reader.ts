@@ -12,6 +12,7 @@ import { readImages } from './fast-jpeg.ts'
 import type { SizeLimits } from './image-size.ts'
 import { packedReader } from './packed-reader.ts'
 import { rasterReader } from './raster-reader.ts'
+import type { DepthRange } from './raw-pixels.ts'
 import type { Placement, SampleSpace } from './resample.ts'
 
 /** One image that is wanted. */
@@ -39,6 +40,8 @@ export interface PlacedSize extends Size {
  * which NaN is no data.
  */
 export interface BatchSpace extends SampleSpace, SizeLimits {
+  /** Images: what of 16-bit values becomes 0 and 255; null, the default: the high byte. */
+  readonly range?: DepthRange | null | undefined
   /** T, of rasters. */
   readonly frames?: number
   /** Rasters: share of pixels that must hold data. */

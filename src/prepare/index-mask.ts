@@ -1,9 +1,11 @@
 /**
- * A mask of class numbers, one for each pixel: a PNG in grey, or with a palette, whose indices count and not its colours. Such
- * a file is read as grey, for libvips would give colours; what a palette looks like is lost.
+ * A mask of class numbers, one for each pixel: a PNG or TIFF in grey, or with a palette, whose indices count and not its colours. A PNG
+ * is read as grey, for libvips would give colours; what a palette looks like is lost. A TIFF file is read as a raster.
  */
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
+import { openGeotiff } from '../source/geotiff.ts'
+import { recent } from '../source/recent.ts'
 import type { Box, Size } from './crop.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf } from './image-format.ts'
@@ -58,7 +60,9 @@ function asGrey(file: Buffer): GreyPng {
 /** Reads a mask. Throws `DECODE` with the reason when the file is none, errors of the file system as they are. */
 export async function readIndexMask(path: string, maxPixels: number): Promise<IndexMask> {
   const read = await readImageFile(path, maxPixels)
-  if (formatOf(read) !== 'png') refuse('expected a mask as PNG')
+  const format = formatOf(read)
+  if (format === 'tiff') return readTiffMask(path, maxPixels)
+  if (format !== 'png') refuse('expected a mask as PNG or TIFF')
   const { file, depth, width, height } = asGrey(read)
   checkSize({ width, height }, { minSide: 1, maxPixels })
   const isWide = depth === 16
@@ -74,6 +78,34 @@ export async function readIndexMask(path: string, maxPixels: number): Promise<In
     width,
     height,
     indices: unit === 1 ? new Uint8Array(data) : Uint8Array.from(data, (v) => v / unit),
+  }
+}
+
+/** More numbers than this are no classes. */
+const MOST = 65_535
+
+async function readTiffMask(path: string, maxPixels: number): Promise<IndexMask> {
+  const file = await openGeotiff({ path, blocks: recent(0, () => 0) })
+  try {
+    const { layers } = await file.describe(1)
+    const [{ width, height }] = [layers[0]!]
+    const numbers = layers.filter(({ isAlpha }) => !isAlpha)
+    if (numbers.length !== 1) refuse(`expected class numbers, one band, but it has ${numbers.length} bands`)
+    checkSize({ width, height }, { minSide: 1, maxPixels })
+    const region = { left: 0, top: 0, width, height }
+    const place = { file: path, band: numbers[0]!.band }
+    // The number that the file calls no data is a class's number as any other: --ignore says which one counts for none.
+    const [values] = await file.read([place], region, { nodata: Number.NaN })
+    const odd = values!.find((value) => !(Number.isInteger(value) && value >= 0 && value <= MOST))
+    if (odd !== undefined)
+      refuse(
+        Number.isNaN(odd)
+          ? 'it has pixels without data: give them a number, and say with --ignore that it is no class'
+          : `expected whole numbers from 0 to ${MOST}, but it holds ${odd}`,
+      )
+    return { width, height, indices: Uint16Array.from(values!) }
+  } finally {
+    await file.close()
   }
 }
 

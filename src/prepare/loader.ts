@@ -163,22 +163,10 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
 /** What the samples depend on, without what cannot or need not cross to the thread. */
 function settingsOf(options: LoaderOptions): SampleSettings {
   const { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels } = options
-  const { frames = null, minValid = 0, corrupt, fileTimeout } = options
+  const { frames = null, minValid = 0, range = null, corrupt, fileTimeout } = options
   return {
-    height,
-    width,
-    channels,
-    crop,
-    scale,
-    ratio,
-    flip,
-    seed,
-    minSide,
-    maxPixels,
-    frames,
-    minValid,
-    corrupt,
-    fileTimeout,
+    ...{ height, width, channels, crop, scale, ratio, flip, seed },
+    ...{ minSide, maxPixels, range, frames, minValid, corrupt, fileTimeout },
   }
 }
 

@@ -7,6 +7,7 @@ import { openReader } from './image-reader.ts'
 import type { SizeLimits } from './image-size.ts'
 import { readIndexMask, resizeMask } from './index-mask.ts'
 import { type Pixels, pickSamples } from './normalize.ts'
+import type { DepthRange } from './raw-pixels.ts'
 import { reasonOf } from './refusal.ts'
 import { factsOf, sampleBytes } from './sample-reader.ts'
 import { type SkippedFile, skipLedger } from './skipped.ts'
@@ -23,6 +24,7 @@ export interface MaskedImagesOptions extends SizeLimits {
   /** T of rasters; null, the default, for images. */
   readonly frames?: number | null
   readonly minValid?: number
+  readonly range?: DepthRange | null
 }
 
 export interface MaskedImages extends Pixels {

@@ -14,6 +14,7 @@ import { type PackManifest, sha256Of } from '../source/packed-images.ts'
 import type { Size } from './crop.ts'
 import type { Corruption } from './damage.ts'
 import { configureDecoder, defaultMaxPixels, tryDecode } from './decode.ts'
+import type { DepthRange } from './raw-pixels.ts'
 import { defaultMaxSkippedShare, type SkipLedger, type SkippedFile, skipLedger } from './skipped.ts'
 
 export interface PackOptions {
@@ -35,6 +36,8 @@ export interface PackOptions {
   readonly corrupt?: Corruption | undefined
   /** Seconds that reading an image may take, and decoding it; 30. */
   readonly fileTimeout?: number | undefined
+  /** What of the values of 16-bit images becomes 0 and 255; null, the default: the high byte is taken. */
+  readonly range?: DepthRange | null | undefined
   /** The largest share of the images that may be left out as undecodable; default 0.01. */
   readonly maxSkippedShare?: number | undefined
   readonly onProgress?: (done: number, count: number) => void
@@ -184,9 +187,10 @@ function chosenImages(files: number, limit = files): number[] {
 /** The whole image, or the reason why it cannot be had. */
 async function decode(path: string, options: PackOptions): Promise<Decoded | string> {
   const { shortSide, channels = 3, maxPixels = defaultMaxPixels, corrupt, fileTimeout } = options
+  const { range = null } = options
   let image: Decoded | undefined
   const reason = await tryDecode(path, {
-    ...{ channels, maxPixels, corrupt, fileTimeout, minSide: 1, isFullResolution: true },
+    ...{ channels, maxPixels, range, corrupt, fileTimeout, minSide: 1, isFullResolution: true },
     sample: (size) => {
       const target = shrunk(size, shortSide)
       image = { ...target, pixels: new Uint8Array(target.width * target.height * channels) }

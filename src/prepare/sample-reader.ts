@@ -8,6 +8,7 @@ import { type Draws, draws } from '../random/draws.ts'
 import { type CropKind, crops } from './crop.ts'
 import type { Corruption } from './damage.ts'
 import type { ImageReader, PlacedSize } from './image-reader.ts'
+import type { DepthRange } from './raw-pixels.ts'
 import type { Placement } from './resample.ts'
 import type { SampleAddress } from './sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
@@ -35,6 +36,8 @@ export interface SampleSettings {
   readonly corrupt?: Corruption | undefined
   /** Seconds that reading a file may take, and decoding it; 30. */
   readonly fileTimeout?: number | undefined
+  /** What of the values of 16-bit images becomes 0 and 255; null, the default: the high byte is taken. */
+  readonly range?: DepthRange | null
   /** T of rasters; null, the default, for images. */
   readonly frames?: number | null
   /** Rasters with data in a smaller share of their pixels are left for another one; default 0. */
@@ -75,7 +78,7 @@ export function sampleReader(
   settings: SampleSettings,
   skipped: SkipLedger,
 ): SampleReader {
-  const { seed, channels, minSide, maxPixels, frames = null, minValid = 0 } = settings
+  const { seed, channels, minSide, maxPixels, range = null, frames = null, minValid = 0 } = settings
   const target = { width: settings.width, height: settings.height }
   const isRandom = settings.crop === 'random'
   const place = ({ epoch, index }: SampleAddress, image: PlacedSize): Placement => {
@@ -110,7 +113,7 @@ export function sampleReader(
         }
       })
       const reasons = await reader.read(wanted, {
-        ...{ target, channels, minSide, maxPixels, out },
+        ...{ target, channels, minSide, maxPixels, range, out },
         ...{ corrupt: settings.corrupt, fileTimeout: settings.fileTimeout },
         ...(frames !== null && { frames, minValid }),
         ...(facts && { facts }),

@@ -9,6 +9,7 @@ import type { Corruption } from './damage.ts'
 import { configureDecoder, defaultMaxPixels } from './decode.ts'
 import { openReader } from './image-reader.ts'
 import type { ChannelStatistics } from './normalize.ts'
+import type { DepthRange } from './raw-pixels.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
 
 export interface StatisticsOptions {
@@ -21,6 +22,7 @@ export interface StatisticsOptions {
   readonly maxPixels?: number
   readonly corrupt?: Corruption | undefined
   readonly fileTimeout?: number | undefined
+  readonly range?: DepthRange | null
   /** At most this many files, evenly spaced over the source, are read. Default 5,000. */
   readonly maxSamples?: number
 }
@@ -39,7 +41,7 @@ export async function measureStatistics(
   source: ImageSource,
   options: StatisticsOptions,
 ): Promise<ChannelStatistics & { readonly samples: number }> {
-  const { channels, minSide, maxPixels = defaultMaxPixels, maxSamples = 5000 } = options
+  const { channels, minSide, maxPixels = defaultMaxPixels, range = null, maxSamples = 5000 } = options
   const { corrupt, fileTimeout } = options
   const target = { width: options.width, height: options.height }
   const place = (image: Size) => ({ box: centerCrop(image, target), flip: false })
@@ -62,7 +64,7 @@ export async function measureStatistics(
         place,
       }))
       const reasons = await reader.read(wanted, {
-        ...{ target, channels, minSide, maxPixels, corrupt, fileTimeout, out },
+        ...{ target, channels, minSide, maxPixels, range, corrupt, fileTimeout, out },
       })
       for (const [row, reason] of reasons.entries()) {
         if (reason === null) sums.add(out.subarray(row * bytes, (row + 1) * bytes))

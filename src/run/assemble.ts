@@ -41,15 +41,15 @@ export function sampleSize(config: Config, source?: ImageSource) {
   const { imageSize, channels: all, patchSize } = dimensionsOf(config)
   const channels = source && 'rasters' in source ? source.rasters.bands.length : all
   const [height, width] = imageSize
-  const { maxPixels, corrupt, fileTimeout, minValid, bands } = config.data
+  const { maxPixels, range, corrupt, fileTimeout, minValid, bands } = config.data
   const frames = bands ? config.model.frames : null
-  const limits = { minSide: patchSize, maxPixels, corrupt, fileTimeout }
+  const limits = { minSide: patchSize, maxPixels, range, corrupt, fileTimeout }
   return { height, width, channels, ...limits, frames, minValid }
 }
 
 /** What is asked of rasters, or null where the data are images. `bands`: those that are there, where not all are. */
 export function rasterOptions(
-  { data, model }: Config,
+  { data, model }: Pick<Config, 'data' | 'model'>,
   bands: readonly string[] | null = data.bands,
 ): RasterOptions | null {
   if (!bands) return null
@@ -57,9 +57,20 @@ export function rasterOptions(
   return { bands, bandNames, pattern, window, nodata, applyScale, frames: model.frames }
 }
 
-/** The folder's images or rasters, as the configuration reads them. */
-export const openData = (config: Config, dir: string): Promise<ImageSource> =>
-  openSource(dir, rasterOptions(config))
+/** The folder's images or rasters, as the configuration reads them, with what is to be known of them. */
+export async function openData(
+  { data, model }: Pick<Config, 'data' | 'model'>,
+  dir: string,
+  rasters: RasterOptions | null = rasterOptions({ data, model }),
+): Promise<ImageSource> {
+  const source = await openSource(dir, rasters)
+  if ('rasters' in source || 'pack' in source || data.range) return source
+  const { depthNote } = await import('../prepare/bit-depth.ts') // loads libvips
+  const note = await depthNote(source, data)
+  if (note === null) return source
+  tellNote(note)
+  return { ...source, notes: [...(source.notes ?? []), note] }
+}
 
 /** ImageNet's statistics, for as many channels as the model has. */
 export const usualStatistics = (config: Config): ChannelStatistics =>

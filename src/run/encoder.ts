@@ -20,11 +20,11 @@ import { type EncoderNorm, normedRows } from '../model/classifier.ts'
 import { expectRows, initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { canonicalBand } from '../source/band-names.ts'
-import { type ImageSource, openSource } from '../source/open.ts'
+import type { ImageSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
-import { rasterOptions, usualStatistics } from './assemble.ts'
+import { openData, rasterOptions, usualStatistics } from './assemble.ts'
 import { openRun, type RunFacts, trustedWeights } from './folder.ts'
 import { refuseForeign, refuseForeignNames } from './not-imported.ts'
 import { readWeightsMetadata, type WeightsOrigin } from './weights-metadata.ts'
@@ -196,7 +196,7 @@ function locateWeights({
 export const openFor = (
   { config, bands }: Pick<OpenedEncoder, 'config' | 'bands'>,
   dir: string,
-): Promise<ImageSource> => openSource(dir, rasterOptions(config, bands ?? config.data.bands))
+): Promise<ImageSource> => openData(config, dir, rasterOptions(config, bands ?? config.data.bands))
 
 interface Part {
   /** The groups of bands that are whole. */

@@ -7,9 +7,8 @@ import { openExact } from '../search/exact.ts'
 import { buildGraph, type GraphSettings, graphDefaults, openGraph } from '../search/graph.ts'
 import { tuneGraph } from '../search/recall.ts'
 import type { Vectors } from '../search/vectors.ts'
-import { openSource } from '../source/open.ts'
 import type { Pooling } from '../token/pool.ts'
-import { rasterOptions, sampleSize } from './assemble.ts'
+import { openData, rasterOptions, sampleSize } from './assemble.ts'
 import { changedVectors } from './changed-vectors.ts'
 import type { Embedder } from './embedder.ts'
 import type { Progress } from './features.ts'
@@ -90,7 +89,7 @@ export async function indexFolder(
 ): Promise<Indexed> {
   makeIndexFolder(out) // before minutes are spent
   const rasters = rasterOptions(embedder.config, embedder.bands ?? embedder.config.data.bands)
-  const source = await openSource(dir, rasters)
+  const source = await openData(embedder.config, dir, rasters)
   const { height, width } = sampleSize(embedder.config)
   const { origin, sha256 } = embedder
   const made = await changedVectors(source, embedder, { pooling, before: null, onProgress })
@@ -129,7 +128,7 @@ export async function updateIndex(
       `${out} was made of features, not of a folder: make it again from new features.`,
     )
   expectModel(before, embedder)
-  const source = await openSource(facts.source.dir, facts.source.rasters)
+  const source = await openData(embedder.config, facts.source.dir, facts.source.rasters)
   const { pooling } = facts
   const made = await changedVectors(source, embedder, { pooling, before, onProgress })
   const { kind = facts.search } = storing

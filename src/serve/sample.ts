@@ -19,7 +19,7 @@ export function sampleMaker(
   config: Config,
   { maxPixels }: { readonly maxPixels: number },
 ): (file: Uint8Array) => Promise<Sample> {
-  const { height, width, channels, minSide } = sampleSize(config)
+  const { height, width, channels, minSide, range } = sampleSize(config)
   const target = { height, width }
   return async (file) => {
     if (file.length === 0)
@@ -29,7 +29,7 @@ export function sampleMaker(
       box: centerCrop(image, target),
       flip: false,
     })
-    const reason = await tryDecodeBytes(file, { target, channels, minSide, maxPixels, place }, bytes)
+    const reason = await tryDecodeBytes(file, { target, channels, minSide, maxPixels, range, place }, bytes)
     if (reason !== null) throw new Refusal('IMAGE', `the image cannot be used: ${reason}`)
     const { values } = samplesOf({ pixels: bytes, shape: [1, height, width, channels] })
     return { bytes, pixels: { values, shape: [channels, height, width] } }

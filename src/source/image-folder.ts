@@ -6,6 +6,7 @@
 import { resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { type Classes, classesOf } from './classes.ts'
+import { leftOutNotes } from './left-out.ts'
 import { type LinkedFolder, listFiles } from './list-files.ts'
 
 /** File name endings that count as images, in lower case; upper case counts too. */
@@ -20,6 +21,7 @@ export const imageExtensions = [
   '.tiff',
   '.avif',
   '.gif',
+  '.bmp',
 ] as const
 
 export interface ImageFolder extends Classes {
@@ -35,17 +37,20 @@ export interface ImageFolder extends Classes {
 
 /**
  * Lists the images in `dir` and below it (`list-files.ts` says which are left out). Throws `SOURCE` when `dir` does not exist, is no
- * folder, holds no image, or a folder in it cannot be read.
+ * folder, holds no image, a folder in it cannot be read, or a class has only files of other endings.
  */
 export async function openImageFolder(dir: string): Promise<ImageFolder> {
   const root = resolve(dir)
-  const { files, others, linkedFolders } = await listFiles(root, {
-    name: 'images',
-    extensions: imageExtensions,
-  })
+  const kind = { name: 'images', extensions: imageExtensions }
+  const listed = await listFiles(root, kind)
+  const { files, others, linkedFolders } = listed
   if (files.length === 0) throw noImages(root, others)
-  const linked = linkedFolders.length > 0 ? { linkedFolders, notes: [linksNote(root, linkedFolders)] } : {}
-  return { dir: root, files, ...classesOf(files), ...linked }
+  const hasLinks = linkedFolders.length > 0
+  return {
+    ...{ dir: root, files, ...classesOf(files) },
+    ...(hasLinks && { linkedFolders }),
+    notes: [...(hasLinks ? [linksNote(root, linkedFolders)] : []), ...leftOutNotes(root, listed, kind)],
+  }
 }
 
 const LISTED = 3

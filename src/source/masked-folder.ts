@@ -1,7 +1,8 @@
-/** A folder of images with a mask of class numbers for each: `images/` and, under the same names, `masks/` of PNG files. */
+/** A folder of images with a mask of class numbers for each: `images/` and, under the same names, `masks/` of PNG or TIFF files. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, extname, join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
+import { listFiles } from './list-files.ts'
 import type { ImageSource } from './open.ts'
 import { openSource } from './open.ts'
 import type { RasterOptions } from './raster-folder.ts'
@@ -17,6 +18,8 @@ export interface MaskedFolder {
 }
 
 const names = { images: 'images', masks: 'masks', classes: 'classes.txt' } as const
+/** In lower case; upper case counts too. */
+const maskExtensions = ['.png', '.tif', '.tiff']
 const LISTED = 3
 
 /** Whether `dir` looks like one. */
@@ -40,6 +43,24 @@ function readClasses(dir: string): readonly string[] | null {
   return classes
 }
 
+const stemOf = (file: string): string => file.slice(0, file.length - extname(file).length)
+
+/** The masks by their paths without the endings. Throws `SOURCE` when two are called alike. */
+async function masksByStem(folder: string): Promise<ReadonlyMap<string, string>> {
+  const { files } = await listFiles(folder, { name: 'masks', extensions: maskExtensions })
+  const found = new Map<string, string>()
+  for (const file of files) {
+    const other = found.get(stemOf(file))
+    if (other !== undefined)
+      throw new SherdError(
+        'SOURCE',
+        `${folder} has two masks for one image: ${other} and ${file}. Move one away.`,
+      )
+    found.set(stemOf(file), file)
+  }
+  return found
+}
+
 /** Pairs images with masks. Throws `SOURCE` when a folder or a mask is missing, or `classes.txt` makes no sense. */
 export async function openMaskedFolder(
   given: string,
@@ -49,13 +70,14 @@ export async function openMaskedFolder(
   if (!isMaskedFolder(dir))
     throw new SherdError(
       'SOURCE',
-      `Expected ${dir} to have two folders: "${names.images}", and "${names.masks}" with a PNG of class numbers for each image, under the same name.`,
+      `Expected ${dir} to have two folders: "${names.images}", and "${names.masks}" with a PNG or TIFF of class numbers for each image, under the same name.`,
     )
   const images = await openSource(join(dir, names.images), rasters)
-  const masks = images.files.map((file) =>
-    join(dir, names.masks, `${file.slice(0, file.length - extname(file).length)}.png`),
-  )
-  const missing = images.files.filter((_, i) => !existsSync(masks[i]!))
+  const folder = join(dir, names.masks)
+  const byStem = await masksByStem(folder)
+  const wanted = images.files.map(stemOf)
+  const masks = wanted.map((stem) => join(folder, byStem.get(stem) ?? `${stem}.png`))
+  const missing = images.files.filter((_, i) => !byStem.has(wanted[i]!))
   if (missing.length > 0)
     throw new SherdError(
       'SOURCE',

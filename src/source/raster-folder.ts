@@ -7,6 +7,7 @@ import { SherdError } from '../errors.ts'
 import { canonicalBand } from './band-names.ts'
 import { classesOf } from './classes.ts'
 import type { ImageFolder } from './image-folder.ts'
+import { leftOutNotes } from './left-out.ts'
 import { listFiles } from './list-files.ts'
 import { isArray, samplesOfArray } from './raster-arrays.ts'
 import { type BandPlace, type RasterContent, rasterExtensions } from './raster-file.ts'
@@ -86,9 +87,9 @@ export async function openRasterFolder(dir: string, options: RasterOptions): Pro
   checkOptions(options)
   const { bands, bandNames, frames, nodata, applyScale = false } = options
   const root = resolve(dir)
-  const paths = await pathsOf(root, options)
+  const { paths, notes } = await pathsOf(root, options)
   const probed = await probeRasters(paths, { dir: root, bands, bandNames, frames })
-  const notes = scaleNotes(probed.files, { bands, applyScale })
+  notes.push(...scaleNotes(probed.files, { bands, applyScale }))
   const named = samplesOf(probed.files, options, notes)
   checkUsable(root, named, { ...probed, window: options.window })
   const files: string[] = []
@@ -110,9 +111,14 @@ export async function openRasterFolder(dir: string, options: RasterOptions): Pro
   }
 }
 
-async function pathsOf(root: string, { pattern, bands, bandNames }: RasterOptions): Promise<PathFacts[]> {
+async function pathsOf(
+  root: string,
+  { pattern, bands, bandNames }: RasterOptions,
+): Promise<{ paths: PathFacts[]; notes: string[] }> {
   const read = pathReader(pattern, [...bands, ...(bandNames ?? [])])
-  const { files, others } = await listFiles(root, { name: 'rasters', extensions: rasterExtensions })
+  const kind = { name: 'rasters', extensions: rasterExtensions }
+  const listed = await listFiles(root, kind)
+  const { files, others } = listed
   if (files.length === 0) {
     const example = others[0] === undefined ? '' : `, such as ${JSON.stringify(others[0])}`
     throw new SherdError(
@@ -127,7 +133,7 @@ async function pathsOf(root: string, { pattern, bands, bandNames }: RasterOption
       'SOURCE',
       `The pattern ${JSON.stringify(pattern)} matches none of ${files.length} rasters in ${root}, such as ${JSON.stringify(files[0])}. It is compared with the path below the folder, with "/".`,
     )
-  return paths
+  return { paths, notes: leftOutNotes(root, listed, kind) }
 }
 
 /** All samples before they are cut into windows, sorted by name. */

@@ -18,6 +18,7 @@ describe('a key that is set and changes nothing is refused', () => {
     ['optim.warmupFraction=0.1', ['optim.warmupSteps=3'], /optim\.warmupSteps is set/],
     ['data.window=64', [], /for rasters, and data\.bands names none/],
     ['data.nodata=0', [], /for rasters/],
+    ['data.range=[0,9]', [bands], /for image files/],
     ['data.scale=[0.5,1]', ['data.crop=center'], /data\.crop is "center"/],
     ['mask.groups=consistent', [bands], /for groups of bands/],
     ['model.timeWidth=8', [bands], /for dates/],

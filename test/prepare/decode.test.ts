@@ -2,14 +2,18 @@ import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { packageRoot } from '../../src/package-root.ts'
 import { type Box, centerCrop } from '../../src/prepare/crop.ts'
 import {
   configureDecoder,
   type DecodeRequest,
   decodeImage,
+  sizeOfImage,
   tryDecodeImage,
 } from '../../src/prepare/decode.ts'
 import { resizeBicubic } from '../../src/prepare/resize.ts'
+import { tiff } from '../source/make-rasters.ts'
+import { bmp } from './make-bmp.ts'
 import {
   blackPng,
   from16Bits,
@@ -19,6 +23,7 @@ import {
   temporaryFolder,
   withProfile,
 } from './make-images.ts'
+import { pngChunk } from './make-png.ts'
 
 let dir: string
 beforeAll(async () => {
@@ -36,13 +41,15 @@ async function save(image: Sharp | Uint8Array | string, name = 'image'): Promise
   return path
 }
 
+const cases = join(packageRoot(), '../shared/cases')
+
 interface Wish {
   readonly width: number
   readonly height: number
   readonly channels?: number
   readonly box?: Box
   readonly flip?: boolean
-  readonly limits?: Partial<Pick<DecodeRequest, 'minSide' | 'maxPixels'>>
+  readonly limits?: Partial<Pick<DecodeRequest, 'minSide' | 'maxPixels' | 'range'>>
 }
 
 function request({ width, height, channels = 3, box, flip = false, limits }: Wish): DecodeRequest {
@@ -336,7 +343,7 @@ describe('refusals', () => {
 
   it('what is no image, whatever its name', async () => {
     expect(await refusal(await save('just some text\n', 'text.jpg'))).toBe(
-      'expected a JPEG, PNG, WebP, TIFF, AVIF or GIF image, but the file starts with "just some text."',
+      'expected a JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP image, but the file starts with "just some text."',
     )
     const svg =
       '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="64" height="64"/></svg>'
@@ -433,5 +440,165 @@ describe('refusals', () => {
     await expect(tryDecodeImage(path, request({ width: 8, height: 8 }), out)).rejects.toMatchObject({
       code: 'SHAPE',
     })
+  })
+})
+
+describe('bands beside the colours', () => {
+  const value = (b: number, y: number, x: number) => (b === 3 ? 0 : 40 * b + 4 * y + x)
+  const colours = Array.from({ length: 24 }, (_, i) =>
+    value(i % 3, Math.floor(i / 12), Math.floor(i / 3) % 4),
+  )
+  const four = (extra: readonly number[] | null, type: 'u1' | 'u2' = 'u1') =>
+    tiff({
+      ...{ width: 4, height: 2, bands: 4, type },
+      value: type === 'u1' ? value : (b, y, x) => 257 * value(b, y, x),
+      tags: {
+        262: { type: 3, values: [2] },
+        ...(extra && { 338: { type: 3, values: extra } }),
+      },
+    })
+  it.each<[string, Buffer, boolean]>([
+    ['0, unspecified', four([0]), false],
+    ['not said', four(null), false],
+    ['0, of 16 bits', four([0], 'u2'), false],
+    ['1, alpha', four([1]), true],
+    ['2, alpha', four([2]), true],
+    ['2, alpha of 16 bits', four([2], 'u2'), true],
+  ])('are alpha or left away: %s', async (_, file, isAlpha) => {
+    const path = await save(file, 'extra.tif')
+    expect(await decode(path, { width: 4, height: 2 })).toEqual(isAlpha ? Array(24).fill(255) : colours)
+  })
+
+  it('of an aerial picture are left away, whether it is shrunk or not', async () => {
+    for (const size of [64, 32]) {
+      const wish = { width: size, height: size }
+      const four = await decode(join(cases, 'naip/rgbn8-photometric-rgb.tif'), wish)
+      expect(four).toEqual(await decode(join(cases, 'naip/rgb8.tif'), wish))
+    }
+  })
+})
+
+describe('images of 16 bits', () => {
+  it('by a range keep the levels that their high byte loses', async () => {
+    for (const [name, levels] of [
+      ['dark/xray-12bit.png', [16, 256]],
+      ['dark/sentinel-rgb-0.tif', [12, 188]],
+    ] as const) {
+      const wish = { width: 64, height: 64 }
+      const high = await decode(join(cases, name), wish)
+      const ranged = await decode(join(cases, name), { ...wish, limits: { range: [0, 4095] } })
+      expect([new Set(high).size, new Set(ranged).size]).toEqual(levels)
+    }
+  })
+
+  it('are mapped to 0 to 255, cut beyond the range, and laid over white where they are transparent', async () => {
+    const limits = { range: [1000, 3000] as const }
+    const grey = await save(from16Bits([0, 1000, 2000, 3000, 3001, 65_535], 6, 1).png())
+    expect(await decode(grey, { width: 6, height: 1, limits })).toEqual(
+      [0, 0, 128, 255, 255, 255].flatMap((v) => [v, v, v]),
+    )
+    const clear = await save(from16Bits([1000, 2000, 3000, 65_535, 1000, 2000, 3000, 0], 2, 4).png())
+    expect(await decode(clear, { width: 2, height: 1, limits })).toEqual([0, 128, 255, 255, 255, 255])
+    // Files of 8 bits are as they are.
+    const plain = await save(fromBytes([1, 2, 3], 1).png())
+    expect(await decode(plain, { width: 1, height: 1, limits })).toEqual([1, 2, 3])
+  })
+})
+
+describe('the orientation of a PNG', () => {
+  it('is found in a raw profile, as Pillow finds it', async () => {
+    const path = join(cases, 'images/orientation/png-rawprofile-6.png')
+    expect(await sizeOfImage(path, { minSide: 1, maxPixels: 1e6 })).toEqual({ width: 120, height: 160 })
+    const turned = await decode(path, { width: 120, height: 160 })
+    const stored = await sharp(path).raw().toBuffer() // 160 x 120, which libvips does not turn
+    // Orientation 6: what is the first row when it is seen was the first column, from the bottom up.
+    const at = (x: number, y: number) => [...stored.subarray((y * 160 + x) * 3, (y * 160 + x) * 3 + 3)]
+    for (const [x, y] of [
+      [0, 0],
+      [119, 0],
+      [7, 100],
+      [60, 159],
+    ] as const)
+      expect(turned.slice((y * 120 + x) * 3, (y * 120 + x) * 3 + 3)).toEqual(at(y, 119 - x))
+  })
+
+  it('is that of eXIf where there is both, and a profile that is damaged is none', async () => {
+    const { data } = await sharp(join(cases, 'images/orientation/png-rawprofile-6.png'))
+      .raw()
+      .toBuffer({ resolveWithObject: true })
+    const plain = await fromBytes(data, 160).png().toBuffer()
+    const text = (body: string) =>
+      Buffer.concat([
+        plain.subarray(0, 33),
+        pngChunk('tEXt', Buffer.from(body, 'latin1')),
+        plain.subarray(33),
+      ])
+    const exif = '49492a0008000000010012010300010000000600000000000000'
+    const size = async (file: Buffer) =>
+      (await sizeOfImage(await save(file), { minSide: 1, maxPixels: 1e6 })).width
+    expect(await size(text(`Raw profile type exif\0\nexif\n      26\n${exif}\n`))).toBe(120)
+    expect(await size(text(`Raw profile type APP1\0\ngeneric profile\n`))).toBe(160)
+    expect(await size(text(`Raw profile type exif\0\nexif\n      26\nzz${exif}\n`))).toBe(160)
+    const both = text(`Raw profile type exif\0\nexif\n      26\n${exif}\n`)
+    const own = pngChunk('eXIf', Buffer.from(exif.replace('0600', '0100'), 'hex'))
+    expect(await size(Buffer.concat([both.subarray(0, 33), own, both.subarray(33)]))).toBe(160)
+  })
+})
+
+describe('BMP', () => {
+  const colours = [
+    [255, 0, 0, 0, 255, 0, 0, 0, 255],
+    [255, 255, 255, 0, 0, 0, 255, 0, 255],
+  ]
+  it.each([1, 4, 8, 16, 24, 32] as const)('of %i bits is read, from bottom and from top', async (bits) => {
+    const pixels =
+      bits === 1
+        ? [
+            [0, 0, 0, 255, 0, 0, 0, 0, 0],
+            [255, 0, 0, 0, 0, 0, 255, 0, 0],
+          ]
+        : colours
+    for (const isTopDown of [false, true])
+      for (const isCore of bits === 16 || bits === 32 || isTopDown ? [false] : [false, true]) {
+        const path = await save(bmp(pixels, { bits, isTopDown, isCore }), 'a.jpg')
+        expect(await decode(path, { width: 3, height: 2 })).toEqual(pixels.flat())
+      }
+  })
+
+  it('with masks of its own and alpha is laid over white', async () => {
+    const masks = [0xff, 0xff00, 0xff0000, 0xff000000]
+    const rows = [[10, 20, 30, 10, 20, 30]]
+    const path = await save(bmp(rows, { bits: 32, masks, alpha: [255, 0] }))
+    expect(await decode(path, { width: 2, height: 1 })).toEqual([10, 20, 30, 255, 255, 255])
+    // 5, 6 and 5 bits
+    const short = await save(bmp([[255, 0, 0, 0, 255, 0]], { bits: 16, masks: [0xf800, 0x07e0, 0x1f] }))
+    expect(await decode(short, { width: 2, height: 1 })).toEqual([255, 0, 0, 0, 255, 0])
+  })
+
+  it('under another name gives what it holds', async () => {
+    const path = join(cases, 'images/bmp-named-jpg.jpg')
+    const pixels = await decode(path, { width: 64, height: 48 })
+    expect(pixels.slice(0, 6)).toEqual([230, 20, 20, 230, 20, 20])
+    expect(await sizeOfImage(path, { minSide: 1, maxPixels: 1e6 })).toEqual({ width: 64, height: 48 })
+  })
+
+  it('is refused where it is cut, packed, or lies about its size', async () => {
+    const file = bmp(colours, { bits: 24 })
+    expect(await refusal(await save(file.subarray(0, file.length - 8)))).toMatch(
+      /cut short: 75 bytes are needed/,
+    )
+    expect(await refusal(await save(file.subarray(0, 20)))).toMatch(/cut short in its header/)
+    const changed = (at: number, value: number) => {
+      const copy = Buffer.from(file)
+      copy.writeUInt32LE(value, at)
+      return save(copy)
+    }
+    expect(await refusal(await changed(18, 90_000))).toMatch(/cut short|more than/)
+    expect(await refusal(await changed(18, 0xffffffff))).toMatch(/damaged BMP file: -1 x 2 pixels/)
+    expect(await refusal(await changed(30, 1))).toMatch(
+      /compression 1: .* without compression are read; save it as PNG/,
+    )
+    expect(await refusal(await changed(14, 7))).toMatch(/damaged: its header says that it has 7 bytes/)
+    expect(await refusal(await changed(10, 0xfffffff0))).toMatch(/cut short/)
   })
 })

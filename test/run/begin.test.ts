@@ -19,7 +19,7 @@ it('a run knows what was seen of its data, when they were opened and when they w
   const config = resolveConfig({
     data: { bands: ['B2'] },
     model: { imageSize: 8, patchSize: 4, size: 'tiny' },
-    train: { device: 'cpu' },
+    train: { device: 'cpu', batchSize: 2 },
   })
   const told: string[] = []
   listenToNotes((note) => told.push(note))

@@ -106,7 +106,7 @@ describe('embeddings', () => {
     expect(bad!.error).toEqual({
       code: 'IMAGE',
       message:
-        'the image cannot be used: expected a JPEG, PNG, WebP, TIFF, AVIF or GIF image, but the file starts with "no image"',
+        'the image cannot be used: expected a JPEG, PNG, WebP, TIFF, AVIF, GIF or BMP image, but the file starts with "no image"',
     })
     expect(empty!.error!.message).toContain('the image is empty')
     const rows = await ask(

@@ -31,6 +31,7 @@ describe('openImageFolder', () => {
       'b.JPG',
       'q.Gif',
       'q.avif',
+      'q.bmp',
       'q.jfif',
       'q.jpe',
       'q.jpeg',
@@ -39,6 +40,27 @@ describe('openImageFolder', () => {
       'sub/z.tiff',
     ])
     expect(folder).toMatchObject({ dir, classes: [], labels: null })
+    expect(folder.notes).toEqual([
+      expect.stringMatching(
+        /^2 files of .* are left out: \.svg \(1\), without an ending \(1\)\. Files ending in \.jpg /,
+      ),
+    ])
+  })
+
+  it('says once what is left out, and refuses classes that lose all their images', async () => {
+    await put('cat/1.png', 'dog/1.png', 'dog/2.heic', 'dog/3.HEIC', 'cat/labels.csv', 'cat/README')
+    expect((await openImageFolder(dir)).notes).toEqual([
+      expect.stringMatching(/^2 files of .* are left out: \.heic\. /),
+    ])
+    await put('fox/1.heic', 'fox/2.jp2', 'fox/3.heic', 'fox/notes.txt')
+    await expect(openImageFolder(dir)).rejects.toMatchObject({
+      code: 'SOURCE',
+      message: expect.stringMatching(
+        /^The class "fox" of .* has no images: its 3 files are \.heic \(2\), \.jp2 \(1\)\. /,
+      ),
+    })
+    await put('0.png') // an image beside the folders: they are no classes
+    expect((await openImageFolder(dir)).labels).toBeNull()
   })
 
   it('takes the first-level sub-folders as classes when every image lies in one', async () => {
@@ -70,6 +92,7 @@ describe('openImageFolder', () => {
     const { files, linkedFolders, notes } = await openImageFolder(dir)
     expect(notes).toEqual([
       expect.stringMatching(/links to folders .* count once: apart\/linked → .*, second → .*, zeroth → /),
+      expect.stringMatching(/^2 files of .* are left out: without an ending\./),
     ])
     expect(files).toEqual(['apart/b.png', 'first/deep/c.png', 'gone.jpg', 'one.png', 'real/a.png'])
     const real = await realpath(dir)

@@ -13,6 +13,25 @@ describe('openMaskedFolder', () => {
     expect(folder.classes).toEqual(['sky', 'old house'])
   })
 
+  it('takes masks of any case and of TIFF, but not two for one image', async () => {
+    const dir = temporaryFolder({
+      'images/a.JPG': 'x',
+      'images/b.jpg': 'x',
+      'images/c.jpg': 'x',
+      'masks/a.PNG': 'x',
+      'masks/b.tif': 'x',
+      'masks/c.TIFF': 'x',
+      'masks/c.txt': 'x',
+    })
+    expect((await openMaskedFolder(dir)).masks).toEqual([
+      `${dir}/masks/a.PNG`,
+      `${dir}/masks/b.tif`,
+      `${dir}/masks/c.TIFF`,
+    ])
+    const twice = temporaryFolder({ ...files, 'masks/a.tif': 'x' })
+    await expect(openMaskedFolder(twice)).rejects.toThrow(/two masks for one image: a\.png and a\.tif/)
+  })
+
   it('finds the names above the folders of a split, and does without', async () => {
     const dir = temporaryFolder({
       'train/images/a.jpg': 'x',
