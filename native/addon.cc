@@ -2,6 +2,7 @@
 // Everything that knows what a vision transformer is lives in TypeScript; this file only moves values across and turns
 // C++ exceptions into JavaScript errors. The same source builds against LibTorch 1.13 to 2.x.
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
@@ -77,6 +78,11 @@ at::ScalarType toScalarType(const Napi::Value& value) {
   return static_cast<at::ScalarType>(code);
 }
 
+int64_t deviceCount(at::DeviceType type) {
+  if (!c10::impl::hasDeviceGuardImpl(type)) return 0;
+  return c10::impl::getDeviceGuardImpl(type)->deviceCount();
+}
+
 // operator(name, overload) → index for `call`, or -1 when this LibTorch has no such operator.
 Napi::Value findOperator(const Napi::CallbackInfo& info) {
   State& state = stateOf(info);
@@ -124,7 +130,8 @@ Napi::Value call(const Napi::CallbackInfo& info) {
   return results;
 }
 
-// fromBytes(typed array, dtype code, shape) → a new tensor on the CPU that owns a copy.
+// fromBytes(typed array, dtype code, shape, device) → a new tensor on the device that owns a copy. A GPU copies from pinned memory
+// while this thread goes on; LibTorch keeps that memory until the copy is done, and uses it again.
 Napi::Value fromBytes(const Napi::CallbackInfo& info) {
   if (!info[0].IsTypedArray()) mismatch("a typed array", info[0]);
   const size_t byteLength = info[0].As<Napi::TypedArray>().ByteLength();
@@ -138,8 +145,12 @@ Napi::Value fromBytes(const Napi::CallbackInfo& info) {
   if (bytes != static_cast<double>(byteLength))
     throw std::runtime_error("the shape needs " + Napi::Number::New(info.Env(), bytes).ToString().Utf8Value() +
                              " bytes, got " + std::to_string(byteLength));
-  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
+  const c10::Device device(toText(info[3], "a device"));
+  const bool pinned = device.is_cuda() && byteLength > 0;
+  if (pinned && deviceCount(device.type()) == 0) throw std::runtime_error("no " + device.str() + " device");
+  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype).pinned_memory(pinned));
   if (byteLength > 0) std::memcpy(tensor.data_ptr(), data, byteLength);
+  if (!device.is_cpu()) tensor = tensor.to(device, dtype, /*non_blocking=*/pinned);
   return Napi::Number::New(info.Env(), stateOf(info).handles.add(std::move(tensor)));
 }
 
@@ -282,11 +293,6 @@ Napi::Value setThreads(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-int64_t deviceCount(at::DeviceType type) {
-  if (!c10::impl::hasDeviceGuardImpl(type)) return 0;
-  return c10::impl::getDeviceGuardImpl(type)->deviceCount();
-}
-
 // Waits until the device has finished; a no-op on the CPU.
 Napi::Value synchronize(const Napi::CallbackInfo& info) {
   const c10::Device device(toText(info[0], "a device"));
@@ -328,6 +334,11 @@ Napi::Value build(const Napi::CallbackInfo& info) {
 #else
   result.Set("bfloat16Kernels", false);
 #endif
+#if defined(SHERD_CUDA)
+  result.Set("cudaKernels", true);
+#else
+  result.Set("cudaKernels", false);
+#endif
   return result;
 }
 
@@ -348,10 +359,14 @@ void expose(Napi::Env env, Napi::Object& exports, const char* name) {
   exports.Set(name, Napi::Function::New<guarded<body>>(env, name));
 }
 
+// By default cuDNN rounds what a float32 convolution multiplies to 11 bits (TF32). float32 means float32 here.
+void keepFloat32() { at::globalContext().setAllowTF32CuDNN(false); }
+
 }  // namespace
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   keepFreedMemory();
+  keepFloat32();
   env.SetInstanceData<State, keepState>(new State());
   expose<findOperator>(env, exports, "operator");
   expose<call>(env, exports, "call");

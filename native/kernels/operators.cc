@@ -1,6 +1,7 @@
-// The fused kernels as operators of the dispatcher, `sherd::…`, each with its own gradient. CPU only; float32, or bfloat16
-// under autocast where the CPU multiplies it. Weights, statistics and sums are float32 in both. The composed forms, which
-// give the same numbers on any device, are in src/tensor/fused.ts.
+// The fused kernels as operators of the dispatcher, `sherd::…`, each with its own gradient: on the CPU in float32, or in bfloat16
+// under autocast where the CPU multiplies it; on a GPU those of ../cuda/operators.h, where the CUDA toolkit was there to compile
+// them. Weights, statistics and sums are float32 everywhere. The composed forms, which give the same numbers on any device, are in
+// src/tensor/fused.ts.
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/api/include/torch/version.h>
@@ -10,7 +11,12 @@
 #include "attention.h"
 #include "mlp.h"
 #include "norm.h"
+#include "philox.h"
 #include "tokens.h"
+
+#if defined(SHERD_CUDA)
+#include "../cuda/operators.h"
+#endif
 
 namespace sherd {
 namespace {
@@ -341,15 +347,35 @@ struct LossOfPatches : torch::autograd::Function<LossOfPatches> {
   }
 };
 
+Tensor uniform(const Tensor& epochs, const Tensor& indices, int64_t seed, int64_t stream, int64_t width) {
+  TORCH_CHECK(epochs.dim() == 1 && epochs.sizes() == indices.sizes() && width >= 0 && seed >= 0,
+              "sherd::uniform: expected an epoch and an index for each row, got ", epochs.sizes(), " and ", indices.sizes());
+  const Tensor e = epochs.to(at::kLong).contiguous(), i = indices.to(at::kLong).contiguous();
+  const Tensor out = at::empty({e.numel(), width}, at::TensorOptions().dtype(at::kFloat));
+  uniformRows(e.numel(), width, static_cast<uint64_t>(seed), static_cast<uint32_t>(stream), data<int64_t>(e), data<int64_t>(i),
+              data<float>(out));
+  return out;
+}
+
 }  // namespace
+
+// What runs on a GPU where it was compiled, and else refuses by saying that it takes tensors on the CPU.
+#if defined(SHERD_CUDA)
+#define SHERD_ON_GPU(x, ...) \
+  if ((x).is_cuda()) return __VA_ARGS__
+#else
+#define SHERD_ON_GPU(x, ...)
+#endif
 
 TORCH_LIBRARY(sherd, library) {
   library.def("linear(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor",
               [](const Tensor& x, const Tensor& weight, const MaybeTensor& bias) {
+                SHERD_ON_GPU(x, cuda::Linear::apply(x, weight, bias));
                 return Linear::apply(x, weight, bias);
               });
   library.def("mlp(Tensor x, Tensor weight1, Tensor bias1, Tensor weight2, Tensor bias2) -> Tensor",
               [](const Tensor& x, const Tensor& weight1, const Tensor& bias1, const Tensor& weight2, const Tensor& bias2) {
+                SHERD_ON_GPU(x, cuda::Mlp::apply(x, weight1, bias1, weight2, bias2));
                 const bool learns = at::GradMode::is_enabled() && (x.requires_grad() || weight1.requires_grad() ||
                                                                    bias1.requires_grad() || weight2.requires_grad() ||
                                                                    bias2.requires_grad());
@@ -357,15 +383,25 @@ TORCH_LIBRARY(sherd, library) {
               });
   library.def("layer_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor",
               [](const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+                SHERD_ON_GPU(x, cuda::NormOf::apply(x, MaybeTensor(), weight, bias, eps)[0]);
                 return NormOf::apply(x, MaybeTensor(), weight, bias, eps)[0];
               });
   library.def("add_layer_norm(Tensor x, Tensor delta, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor)",
               [](const Tensor& x, const Tensor& delta, const Tensor& weight, const Tensor& bias, double eps) {
-                const auto both = NormOf::apply(x, MaybeTensor(delta), weight, bias, eps);
+                const auto both = [&] {
+                  SHERD_ON_GPU(x, cuda::NormOf::apply(x, MaybeTensor(delta), weight, bias, eps));
+                  return NormOf::apply(x, MaybeTensor(delta), weight, bias, eps);
+                }();
                 return std::make_tuple(both[0], both[1]);
               });
   library.def("attention(Tensor qkv, int heads, int from=0) -> Tensor",
-              [](const Tensor& qkv, int64_t heads, int64_t from) { return Attend::apply(qkv, heads, from); });
+              [](const Tensor& qkv, int64_t heads, int64_t from) {
+#if defined(SHERD_FLASH_ATTENTION)
+                SHERD_ON_GPU(qkv, cuda::attend(qkv, heads, from));
+#endif
+                return Attend::apply(qkv, heads, from);
+              });
+  library.def("uniform(Tensor epochs, Tensor indices, int seed, int stream, int width) -> Tensor", uniform);
   library.def("tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None) -> Tensor",
               [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls) {
                 return MakeTokens::apply(x, positions, kept, cls);

@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 
@@ -51,9 +51,17 @@ function buildRoot(): string {
   }
 }
 
+export interface ObjectFile {
+  readonly path: string
+  readonly command: readonly string[]
+}
+
 export interface AddonBuild {
   /** Where the compiled addon is, or will be. */
   readonly path: string
+  /** Compiled first, all at once; `command` links them. None when there is one source, which `command` compiles, too. */
+  readonly objects?: readonly ObjectFile[]
+  /** Called with `-o` and the path behind it, as those of the objects are. */
   readonly command: readonly string[]
   /** What to type where there is no compiler. */
   readonly help: string
@@ -69,49 +77,97 @@ export interface AddonPlan {
   /** The sources that are compiled; they include the others. */
   readonly sources: readonly string[]
   readonly flags: readonly string[]
+  /** Sources for another compiler, whose objects are linked with the rest: the compiler with its flags. */
+  readonly others?: { readonly sources: readonly string[]; readonly compiler: readonly string[] }
   /** What else the result depends on, as JSON. */
   readonly inputs: unknown
   readonly help: string
 }
 
 /** Where the addon belongs, and the command that compiles it. */
-export function planBuild({ name, dir, folders = [], sources, flags, inputs, help }: AddonPlan): AddonBuild {
+export function planBuild({
+  name,
+  dir,
+  folders = [],
+  sources,
+  flags,
+  others,
+  inputs,
+  help,
+}: AddonPlan): AddonBuild {
   const key = createHash('sha256').update(
-    JSON.stringify([flags, inputs, process.versions.modules, process.arch]),
+    JSON.stringify([flags, others, inputs, process.versions.modules, process.arch]),
   )
   for (const folder of ['.', ...folders].map((below) => join(dir, below)).filter(existsSync))
     for (const file of readdirSync(folder).sort())
-      if (/\.(cc|h)$/.test(file)) key.update(readFileSync(join(folder, file)))
-  const path = join(buildRoot(), key.digest('hex').slice(0, 16), `${name}.node`)
-  return { path, command: [compiler(), ...sources.map((source) => join(dir, source)), ...flags], help }
+      if (/\.(cc|cu|h)$/.test(file)) key.update(readFileSync(join(folder, file)))
+  const folder = join(buildRoot(), key.digest('hex').slice(0, 16))
+  const compile = [compiler(), ...flags]
+  const path = join(folder, `${name}.node`)
+  if (sources.length === 1 && !others)
+    return { path, command: [compiler(), join(dir, sources[0]!), ...flags], help }
+  const objectOf = (source: string, command: readonly string[]): ObjectFile => ({
+    path: join(folder, `${basename(source)}.o`),
+    command: [...command, '-c', join(dir, source)],
+  })
+  const objects = [
+    ...(others?.sources ?? []).map((source) => objectOf(source, others!.compiler)),
+    ...sources.map((source) => objectOf(source, compile)),
+  ]
+  // Libraries come behind what needs them.
+  return { path, objects, command: [compiler(), ...objects.map((object) => object.path), ...flags], help }
 }
 
-/** Compiles the addon; another process that does the same at the same time is no trouble. */
-export function compileAddon({ path, command, help }: AddonBuild): void {
-  const [program = '', ...flags] = command
-  mkdirSync(dirname(path), { recursive: true })
-  const temporary = `${path}.${process.pid}.tmp`
-  const done = spawnSync(program, [...flags, '-o', temporary], { encoding: 'utf8', maxBuffer: 1 << 26 })
-  if (done.error) {
+/** What a compiler said, in short. */
+const errorsIn = (said: string): string =>
+  said
+    .split('\n')
+    .filter((line) => line.includes('error'))
+    .slice(0, 5)
+    .join('\n') || said.slice(-2000)
+
+// Compilers side by side, waited for: Node starts only one program synchronously, so it starts this one. Ends with the status of
+// one that failed, 127 when it could not be started.
+const sideBySide = `
+const { spawn } = require('node:child_process')
+for (const [program, ...args] of JSON.parse(process.argv[1])) {
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  child.on('error', (error) => { console.error('could not be started: ' + error.message); process.exitCode = 127 })
+  child.on('close', (status) => { if (status !== 0) process.exitCode ??= status ?? 1 })
+}`
+
+/** Runs compilers, each of which writes its `path`; a file is there only when all are whole. */
+function compileAll(files: readonly ObjectFile[], help: string): void {
+  const temporary = (path: string) => `${path}.${process.pid}.tmp`
+  const commands = files.map(({ path, command }) => [...command, '-o', temporary(path)])
+  const one = commands.length === 1 ? commands[0]! : null
+  const [program = '', ...args] = one ?? [process.execPath, '-e', sideBySide, JSON.stringify(commands)]
+  const done = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 26 })
+  const missing = done.error?.message ?? (one ? null : done.stderr.match(/could not be started: (.*)/)?.[1])
+  if (missing || done.status !== 0) for (const { path } of files) rmSync(temporary(path), { force: true })
+  if (missing) {
     throw new SherdError(
       'ENGINE_BUILD',
-      `Compiling sherd's addon needs a C++ compiler, and "${program}" could not be started (${done.error.message}).\n${help}`,
+      `Compiling sherd's addon needs a C++ compiler, and "${files[0]!.command[0]}" could not be started (${missing}).\n${help}`,
       { cause: done.error },
     )
   }
   if (done.status !== 0) {
-    rmSync(temporary, { force: true })
-    const errors = done.stderr
-      .split('\n')
-      .filter((line) => line.includes('error'))
-      .slice(0, 5)
-      .join('\n')
+    const typed = files.map(({ path, command }) => [...command, '-o', path].join(' ')).join('\n')
     throw new SherdError(
       'ENGINE_BUILD',
-      `Compiling sherd's addon failed (status ${done.status}):\n${errors || done.stderr.slice(-2000)}\nThe command was:\n${[...command, '-o', path].join(' ')}`,
+      `Compiling sherd's addon failed (status ${done.status}):\n${errorsIn(done.stderr)}\nThe command was:\n${typed}`,
     )
   }
-  renameSync(temporary, path)
+  for (const { path } of files) renameSync(temporary(path), path)
+}
+
+/** Compiles the addon; another process that does the same at the same time is no trouble. */
+export function compileAddon({ path, objects = [], command, help }: AddonBuild): void {
+  mkdirSync(dirname(path), { recursive: true })
+  if (objects.length > 0) compileAll(objects, help)
+  compileAll([{ path, command }], help)
+  for (const object of objects) rmSync(object.path, { force: true })
 }
 
 /** Whether the addon is there already. */

@@ -4,10 +4,10 @@
  */
 import { SherdError } from '../errors.ts'
 import { elementCount, type Parameters } from '../model/parameters.ts'
-import { callInPlace, callMany } from '../tensor/call.ts'
+import { callInPlace, callMany, hasOperator } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { type AdamWNumbers, type AdamWTensors, adamWInPlace } from '../tensor/kernels.ts'
-import { zerosLike } from '../tensor/ops.ts'
+import { contiguous, full, zerosLike } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { listKernel } from './gradients.ts'
@@ -88,8 +88,30 @@ function composedStep({ parameters, gradients, first, second }: Group, numbers: 
   callInPlace('_foreach_addcdiv_.Scalar', parameters, first, denominator, -rate)
 }
 
+/**
+ * The same by LibTorch's fused kernel, on a GPU: told of a step so late that its own bias corrections are 1, it computes just this.
+ */
+function libraryStep({ parameters, gradients, first, second }: Group, numbers: AdamWNumbers): void {
+  const { decay, beta1, beta2, rate, epsilon } = numbers
+  const late = full([], 1e9, { device: parameters[0]!.device })
+  const weightDecay = rate === 0 ? 0 : (1 - decay) / rate
+  const lists = [parameters, gradients.map(contiguous), first, second, [], parameters.map(() => late)]
+  callInPlace('_fused_adamw_', ...lists, rate, beta1, beta2, weightDecay, epsilon, false, false)
+}
+
+const steps = { native: adamWInPlace, library: libraryStep, composed: composedStep } as const
+
 // A slice bounds the scratch memory of the composed step.
 const sliceElements = 1 << 24
+
+/** How a step is computed: in one pass on the CPU, by LibTorch's fused kernel on a GPU, or by operators over lists anywhere. */
+export type StepKernel = keyof typeof steps
+
+const stepKernel = (gradients: readonly Tensor[]): StepKernel => {
+  const kernel = listKernel(gradients)
+  const isOnGpu = gradients[0]?.device.startsWith('cuda') ?? false
+  return kernel === 'composed' && isOnGpu && hasOperator('_fused_adamw_') ? 'library' : kernel
+}
 
 /** One step: updates parameters and state in place. `gradients` are in the order of `parameters`. */
 export function adamWStep(
@@ -104,7 +126,7 @@ export function adamWStep(
     weightDecay,
     scaleOf = () => 1,
   }: AdamWOptions & { readonly learningRate: number },
-  kernel = listKernel(gradients),
+  kernel: StepKernel = stepKernel(gradients),
 ): void {
   if (gradients.length !== parameters.size) {
     throw new SherdError(
@@ -117,7 +139,7 @@ export function adamWStep(
   const unbiased1 = 1 - beta1 ** state.step
   const unbiased2 = Math.sqrt(1 - beta2 ** state.step)
   const rate = (learningRate * unbiased2) / unbiased1
-  const step = kernel === 'native' ? adamWInPlace : composedStep
+  const step = steps[kernel]
   noGrad(() =>
     scope(() => {
       for (const group of groups(parameters, gradients, state, { limit: sliceElements, scaleOf })) {

@@ -135,7 +135,7 @@ export function normalizePixels(
   device: Device,
 ): Tensor {
   return scope(() => {
-    const bytes = toDevice(fromArray(pixels, shape, 'uint8'), device)
+    const bytes = fromArray(pixels, shape, 'uint8', device)
     return permute(normalizeBytes(toDtype(bytes, 'float32'), statistics), [0, 3, 1, 2])
   })
 }

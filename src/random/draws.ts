@@ -30,7 +30,7 @@ export interface Draws {
 }
 
 /** FNV-1a, 32 bits: the number of a stream name. */
-function streamNumber(name: string): number {
+export function streamNumber(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   return hash >>> 0

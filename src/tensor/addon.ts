@@ -19,13 +19,15 @@ export interface EngineBuild {
   readonly oneDnn: boolean
   /** Whether the addon's kernels were compiled for a CPU that multiplies bfloat16. */
   readonly bfloat16Kernels: boolean
+  /** Whether it has kernels for a GPU: the CUDA toolkit was there when it was compiled. */
+  readonly cudaKernels: boolean
 }
 
 /** What `native/addon.cc` exports. */
 export interface Addon {
   operator(name: string, overload: string): number
   call(operator: number, args: readonly unknown[]): NativeResult
-  fromBytes(data: ArrayBufferView, dtype: number, shape: readonly number[]): Handle
+  fromBytes(data: ArrayBufferView, dtype: number, shape: readonly number[], device: string): Handle
   toBytes(handle: Handle): ArrayBuffer
   describe(handle: Handle): [dtype: number, device: string, requiresGradient: boolean, shape: number[]]
   free(handle: Handle): void

@@ -1,6 +1,7 @@
 /** How the addon is compiled against the LibTorch that was found; the compiling itself is `src/native/compile.ts`. */
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { existsSync, realpathSync, statSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 import { type AddonBuild, addonFlags, planBuild } from '../native/compile.ts'
 import { packageRoot } from '../package-root.ts'
 import { cpuFlags } from './cpu.ts'
@@ -16,7 +17,35 @@ function languageLevel(version: string): string {
   return major > 2 || (major === 2 && minor >= 14) ? 'c++20' : 'c++17'
 }
 
-function compilerFlags(libtorch: LibTorch): string[] {
+/** Where the CUDA toolkit is, whose nvcc compiles the kernels for a GPU: `CUDA_HOME`, the PATH, or the usual folder. */
+export function cudaToolkit(env: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  const onPath = (env.PATH ?? '').split(delimiter).flatMap((dir) => {
+    const nvcc = join(dir, 'nvcc')
+    return dir && existsSync(nvcc) ? [join(dirname(realpathSync(nvcc)), '..')] : []
+  })
+  const given = [env.CUDA_HOME, env.CUDA_PATH].filter((dir) => dir !== undefined && dir !== '') as string[]
+  const isWhole = (dir: string) =>
+    existsSync(join(dir, 'bin/nvcc')) && existsSync(join(dir, 'include/cuda_runtime_api.h'))
+  return [...given, ...onPath, '/usr/local/cuda'].find(isWhole) ?? null
+}
+
+/**
+ * What nvcc compiles for: the GPUs that are here; where there is none, the oldest that multiplies bfloat16, also as what newer ones
+ * translate for themselves, and Hopper.
+ */
+function gpuCode(): string[] {
+  const asked = spawnSync('nvidia-smi', ['--query-gpu=compute_cap', '--format=csv,noheader'], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  const here = asked.status === 0 ? [...new Set(asked.stdout.match(/\d+\.\d+/g) ?? [])] : []
+  const code = here.map((version) => version.replace('.', '')).map((n) => `${n},code=sm_${n}`)
+  return (code.length > 0 ? code : ['80,code=[sm_80,compute_80]', '90,code=sm_90']).map(
+    (each) => `-gencode=arch=compute_${each}`,
+  )
+}
+
+function compilerFlags(libtorch: LibTorch, toolkit: string | null): string[] {
   const libraries = ['torch', 'torch_cpu', 'c10', ...(libtorch.cuda ? ['torch_cuda', 'c10_cuda'] : [])]
   return [
     `-std=${languageLevel(libtorch.version)}`,
@@ -24,10 +53,12 @@ function compilerFlags(libtorch: LibTorch): string[] {
     forThisCpu,
     `-D_GLIBCXX_USE_CXX11_ABI=${libtorch.cxx11Abi}`,
     ...libtorch.includeDirs.filter((dir) => dir !== '/usr/include').map((dir) => `-I${dir}`),
+    ...(toolkit ? ['-DSHERD_CUDA', `-I${join(toolkit, 'include')}`, `-L${join(toolkit, 'lib64')}`] : []),
     `-L${libtorch.libDir}`,
     // The CUDA back end registers itself when its library is loaded: nothing of it is named in the source.
     ...(process.platform === 'darwin' ? [] : ['-Wl,--no-as-needed']),
     ...libraries.map((name) => `-l${name}`),
+    ...(toolkit ? ['-lcudart_static', '-ldl', '-lrt', '-lpthread'] : []),
     `-Wl,-rpath,${libtorch.libDir}`,
   ]
 }
@@ -37,12 +68,19 @@ export function planAddon(libtorch: LibTorch): AddonBuild {
   const library = statSync(
     join(libtorch.libDir, process.platform === 'darwin' ? 'libtorch.dylib' : 'libtorch.so'),
   )
+  const toolkit = libtorch.cuda ? cudaToolkit() : null
   return planBuild({
     name: 'sherd',
     dir: join(packageRoot(), 'native'),
-    folders: ['kernels'],
+    folders: ['kernels', 'cuda'],
     sources: ['addon.cc', 'kernels/operators.cc'],
-    flags: compilerFlags(libtorch),
+    flags: compilerFlags(libtorch, toolkit),
+    ...(toolkit && {
+      others: {
+        sources: ['cuda/norm.cu', 'cuda/attention.cu', 'cuda/gelu.cu'],
+        compiler: [join(toolkit, 'bin/nvcc'), '-std=c++17', '-O3', '-Xcompiler=-fPIC', ...gpuCode()],
+      },
+    }),
     inputs: [libtorch, library.mtimeMs, library.size, [...cpuFlags()].sort()],
     help: installByHand,
   })

@@ -1,6 +1,6 @@
 /**
- * The operations of a transformer that are worth a kernel of their own (`native/kernels/`): each is one pass over memory
- * or one product with everything that follows it. On any other device, or on request, the same is composed of LibTorch's
+ * The operations of a transformer that are worth a kernel of their own (`native/kernels/`, `native/cuda/`): each is one pass over
+ * memory or one product with everything that follows it. On any other device, or on request, the same is composed of LibTorch's
  * operators; both have the same gradients.
  */
 import { call, callMany } from './call.ts'
@@ -57,6 +57,18 @@ export function hasKernels(device: Device): boolean {
   return type === 'float32' || (type === 'bfloat16' && hasBfloat16Kernels())
 }
 
+let cudaKernels: boolean | undefined
+
+/**
+ * Whether the operators of a block (linear, mlp, layer norms, attention) have kernels: where `hasKernels`, and on a GPU in float32
+ * or bfloat16, if the addon was compiled with them.
+ */
+function hasBlockKernels(device: Device): boolean {
+  if (chosen === 'composed' || !device.startsWith('cuda')) return hasKernels(device)
+  cudaKernels ??= engineBuild().cudaKernels
+  return cudaKernels && productType(device) !== 'float16'
+}
+
 /** Weight [out, in] and bias [out] of a linear map, or weight and bias [D] of a layer norm. */
 export interface WeightAndBias {
   readonly weight: Tensor
@@ -66,14 +78,14 @@ export interface WeightAndBias {
 /** x Wᵀ + b for x [..., in] → [..., out]. No rows at all give none, and gradients of zero. */
 export function linear(x: Tensor, { weight, bias }: WeightAndBias): Tensor {
   const isEmpty = x.shape.includes(0) // which the kernel refuses
-  return hasKernels(x.device) && !isEmpty
+  return hasBlockKernels(x.device) && !isEmpty
     ? call('sherd::linear', x, weight, bias)
     : composedLinear(x, weight, bias)
 }
 
 /** Two linear maps with the exact GELU between them, x [..., D] → [..., D]. */
 export function mlp(x: Tensor, first: WeightAndBias, second: WeightAndBias): Tensor {
-  return hasKernels(x.device)
+  return hasBlockKernels(x.device)
     ? call('sherd::mlp', x, first.weight, first.bias, second.weight, second.bias)
     : linear(gelu(linear(x, first)), second)
 }
@@ -83,7 +95,7 @@ const inTypeOf = (x: Tensor, { dtype }: Tensor) => (x.dtype === dtype ? x : toDt
 
 /** The layer norm of x [..., D] over its last dimension. */
 export function layerNorm(x: Tensor, { weight, bias }: WeightAndBias, epsilon: number): Tensor {
-  return hasKernels(x.device)
+  return hasBlockKernels(x.device)
     ? call('sherd::layer_norm', x, weight, bias, epsilon)
     : composedLayerNorm(inTypeOf(x, weight), weight, bias, epsilon)
 }
@@ -95,7 +107,7 @@ export function addLayerNorm(
   norm: WeightAndBias,
   epsilon: number,
 ): { readonly sum: Tensor; readonly normed: Tensor } {
-  if (hasKernels(x.device)) {
+  if (hasBlockKernels(x.device)) {
     const [sum, normed] = callMany('sherd::add_layer_norm', x, change, norm.weight, norm.bias, epsilon)
     return { sum: sum!, normed: normed! }
   }
@@ -118,8 +130,10 @@ export function selfAttention(
   const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
   const D = width / 3
   const d = D / heads
-  const whole = d % 2 === 0 || productType(qkv.device) === 'float32' // the kernel takes bfloat16 in pairs
-  if (whole && !keyBias && !observe && hasKernels(qkv.device))
+  const isFloat32 = productType(qkv.device) === 'float32'
+  // Our kernel takes bfloat16 in pairs; the GPU's is flash attention, which takes bfloat16 alone, in eights.
+  const fits = qkv.device === 'cpu' ? isFloat32 || d % 2 === 0 : !isFloat32 && d % 8 === 0
+  if (fits && !keyBias && !observe && hasBlockKernels(qkv.device))
     return call('sherd::attention', qkv, heads, from)
   const apart = permute(reshape(qkv, [B, N, 3, heads, d]), [2, 0, 3, 1, 4])
   const [q, k, v] = unbind(apart, 0) as [Tensor, Tensor, Tensor] // each [B, A, N, d]

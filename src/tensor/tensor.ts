@@ -77,14 +77,19 @@ export function guarded<T>(what: string | (() => string), body: () => T): T {
   }
 }
 
-/** A tensor with a copy of `data`, of shape `shape`, on the CPU. The length must be the product of the shape. */
-export function fromArray<D extends DType>(data: ArrayOf<D>, shape: Shape, dtype: D): Tensor {
+/** A tensor with a copy of `data`, of shape `shape`, on the device. The length must be the product of the shape. */
+export function fromArray<D extends DType>(
+  data: ArrayOf<D>,
+  shape: Shape,
+  dtype: D,
+  device: Device = 'cpu',
+): Tensor {
   const code = dtypeCode(dtype)
   const { array } = dtypes[dtype]
   if (!(data instanceof array))
     throw new SherdError('VALUE', `fromArray: a ${dtype} tensor needs a ${array.name}`)
   return new Tensor(
-    guarded(`fromArray ${dtype}[${shape.join(', ')}]`, () => addon().fromBytes(data, code, shape)),
+    guarded(`fromArray ${dtype}[${shape.join(', ')}]`, () => addon().fromBytes(data, code, shape, device)),
   )
 }
 

@@ -4,11 +4,12 @@
  * ascending order of noise (He et al. 2021, appendix A.1 "random masking").
  */
 import { SherdError } from '../errors.ts'
-import { draws } from '../random/draws.ts'
+import { isSeed, streamNumber } from '../random/draws.ts'
+import { call } from '../tensor/call.ts'
 import { argsort, cat, narrow, ones, scatterValue, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
-import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Device, fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
 
 /** Indices are int64 patch numbers in [0, N). `kept` and `hidden` together are every patch once. */
 export interface MaskPlan {
@@ -69,16 +70,14 @@ export interface SampleAddresses {
   readonly indices: ArrayLike<number>
 }
 
-/** The noise [B, N] of a batch: row b is a pure function of (seed, `mask`, epoch b, index b). */
+/**
+ * The noise [B, N] of a batch: row b is a pure function of (seed, `mask`, epoch b, index b), what `draws(…).fill` gives for this
+ * address. Throws `VALUE` for a seed that addresses no draws.
+ */
 export function maskNoise(tokens: number, seed: number, { epochs, indices }: SampleAddresses): Tensor {
-  const B = indices.length
-  const noise = new Float32Array(B * tokens)
-  for (let b = 0; b < B; b++) {
-    draws({ seed, stream: 'mask', epoch: epochs[b]!, index: indices[b]! }).fill(
-      noise.subarray(b * tokens, (b + 1) * tokens),
-    )
-  }
-  return tensor(noise, [B, tokens])
+  if (!isSeed(seed)) throw new SherdError('VALUE', `maskNoise: expected a seed in [0, 2^53), got ${seed}`)
+  const rows = (numbers: ArrayLike<number>) => fromArray(Int32Array.from(numbers), [numbers.length], 'int32')
+  return scope(() => call('sherd::uniform', rows(epochs), rows(indices), seed, streamNumber('mask'), tokens))
 }
 
 /** The plan as the reference writes it: [B, N] float32, 1 hidden, 0 kept. */

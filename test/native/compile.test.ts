@@ -40,6 +40,32 @@ describe('compileAddon', () => {
     expect(readdirSync(join(root, 'native/build/key'))).toEqual([])
   })
 
+  it('compiles objects first, side by side, and keeps none of them', () => {
+    const object = (name: string, script: string) => ({
+      path: join(root, `native/build/key/${name}.o`),
+      command: ['/bin/sh', '-c', script],
+    })
+    // Each waits until the other has begun: one after the other they would never end.
+    const meets = (mine: string, other: string) =>
+      `touch ${root}/${mine}; until test -e ${root}/${other}; do sleep 0.01; done; printf ${mine} > "$1"`
+    const build = {
+      ...shell(`cat ${root}/native/build/key/a.o ${root}/native/build/key/b.o > "$1"`),
+      objects: [object('a', meets('a', 'b')), object('b', meets('b', 'a'))],
+    }
+    compileAddon(build)
+    expect(readFileSync(build.path, 'utf8')).toBe('ab')
+    expect(readdirSync(join(root, 'native/build/key'))).toEqual(['sherd.node'])
+    const failing = {
+      ...build,
+      objects: [object('a', 'exit 0'), object('b', 'echo "b.cu: error: no" >&2; exit 3')],
+    }
+    expect(() => compileAddon(failing)).toThrow(/status 3\):\nb.cu: error: no\nThe command was:\n/)
+    const absent = { ...object('a', ''), command: [join(root, 'no-such-nvcc')] }
+    expect(() => compileAddon({ ...build, objects: [absent, object('b', 'exit 0')] })).toThrow(
+      /".*no-such-nvcc" could not be started/,
+    )
+  })
+
   it('says how to install a compiler when there is none', () => {
     mkdirSync(join(root, 'native/build'), { recursive: true })
     expect(() => compileAddon({ ...shell(''), command: [join(root, 'no-such-compiler')] })).toThrow(

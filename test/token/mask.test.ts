@@ -148,6 +148,21 @@ describe('planFromMask', () => {
 })
 
 describe('maskNoise', () => {
+  it('is what the draws of each address fill, for any width and any seed', () => {
+    const samples = { epochs: [0, 7, 2 ** 31 - 1], indices: [0, 12, 59_999] }
+    for (const [tokens, seed] of [
+      [1, 0],
+      [7, 5],
+      [64, 2 ** 53 - 1],
+      [10, 2 ** 32],
+    ] as const) {
+      const rows = samples.epochs.flatMap((epoch, b) => [
+        ...draws({ seed, stream: 'mask', epoch, index: samples.indices[b]! }).fill(new Float32Array(tokens)),
+      ])
+      expect(scope(() => numbers(maskNoise(tokens, seed, samples)))).toEqual(rows)
+    }
+  })
+
   it('is the draws of each sample’s own address', () =>
     scope(() => {
       const noise = maskNoise(6, 11, addresses([2, 5], [0, 9]))
