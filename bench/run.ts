@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: sherd beside PyTorch on this machine, in turns within one run, with the same threads. Prints a table and
  * writes bench/results/<date>-<device>.json and .md. `npm run bench -- --rounds 3 --only tiny` for less, `--device cuda` for
- * the GPU's rows, `--runs 3` to see how far a whole table repeats.
+ * the GPU's rows (`--batch N` instead of the largest that fits), `--runs 3` to see how far a whole table repeats.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     runs: { type: 'string', default: '1' },
     steps: { type: 'string' },
+    batch: { type: 'string' },
     only: { type: 'string', multiple: true, default: [] },
     device: { type: 'string', default: 'cpu' },
     out: { type: 'string', default: join(packageRoot(), 'bench/results') },
@@ -31,16 +32,17 @@ const { values } = parseArgs({
 })
 const [rounds, runs] = [Number(values.rounds), Number(values.runs)]
 const steps = values.steps === undefined ? null : Number(values.steps)
+const batch = values.batch === undefined ? null : Number(values.batch)
 const kind = values.device === 'cuda' ? 'cuda' : 'cpu'
 const threads = coreCount()
 
 const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
 const unknown = values.only.find((name) => !names.includes(name))
-if (unknown || ![rounds, runs, steps ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
+if (unknown || ![rounds, runs, steps ?? 1, batch ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
   console.error(
     unknown
       ? `bench: no row "${unknown}"; there are ${names.join(', ')}`
-      : 'bench: --rounds, --runs and --steps are whole numbers of at least 1',
+      : 'bench: --rounds, --runs, --steps and --batch are whole numbers of at least 1',
   )
   process.exit(2)
 }
@@ -91,7 +93,7 @@ for (let run = 0; run < runs; run++) {
   for (const work of works.filter((each) => each.device === kind && isChosen(each.name))) {
     say(`${work.title} …`)
     device = bestOf(device, measureDevice(kind, threads))
-    table.steps.push(await measureStep(work, { peer, device, threads, rounds, steps }))
+    table.steps.push(await measureStep(work, { peer, device, threads, rounds, steps, batch }))
     save()
   }
   if (isChosen('data')) {

@@ -49,6 +49,8 @@ export interface StepOptions {
   readonly rounds: number
   /** Instead of the work's own. */
   readonly steps: number | null
+  /** Instead of the largest that fits, which takes minutes to find. */
+  readonly batch: number | null
 }
 
 type StepRounds = Rounds<{ steps: number }, StepTimes>
@@ -117,8 +119,9 @@ async function enter(work: Work, command: string[], steps: number): Promise<Omit
   }
 }
 
-async function batchOf(work: Work, { peer, threads }: StepOptions): Promise<number> {
+async function batchOf(work: Work, { peer, threads, batch }: StepOptions): Promise<number> {
   if (typeof work.batch === 'number') return work.batch
+  if (batch !== null) return batch
   const runs = async (command: string[]) => {
     try {
       await (await startRounds(command)).end()

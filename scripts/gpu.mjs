@@ -1,7 +1,7 @@
 // Everything that only a machine with a GPU can tell, in one call: builds the addon against the PyTorch that is installed,
 // examines the machine, checks numbers on the device, runs the GPU tests and the GPU's benchmark.
 //
-//   node scripts/gpu.mjs [--device cuda|cpu] [--python PATH] [--out DIR] [--rounds N] [--quick]
+//   node scripts/gpu.mjs [--device cuda|cpu] [--python PATH] [--out DIR] [--rounds N] [--batch N] [--quick]
 //
 // Plain JavaScript that needs no network and no npm: dist/ may be compiled elsewhere and carried along (CONTRIBUTING.md says
 // which files). What a carried copy lacks (TypeScript, Vitest, sharp) is left out and said so. --device cpu with --quick is
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     python: { type: 'string' },
     out: { type: 'string', default: join(root, 'bench/results') },
     rounds: { type: 'string', default: '5' },
+    batch: { type: 'string' },
     quick: { type: 'boolean', default: false },
   },
 })
@@ -100,6 +101,7 @@ const steps = [
       join(root, 'dist/bench/run.js'),
       ...['--device', device, '--out', out],
       ...rows.flatMap((row) => ['--only', row]),
+      ...(values.batch ? ['--batch', values.batch] : []),
       ...(quick ? ['--rounds', '1', '--steps', '1'] : ['--rounds', values.rounds]),
     ],
   },

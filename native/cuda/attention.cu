@@ -1,58 +1,98 @@
 // Flash attention (Dao 2023) cuts long sequences into blocks of 64 to 128 tokens. The sequences of a masked autoencoder are shorter:
 // 17, 50, 65 or 197 tokens, so most of a block is padding, and its backward pass is several kernels and copies. Here one block of
-// threads has a whole head of a sample in shared memory, in tiles of 16 tokens, and reads and writes qkv where it lies. The backward
-// pass computes the probabilities again, so qkv is all that is kept. Products are taken in bfloat16 and added up in float32 by the
-// tensor cores; the softmax is float32.
-#include <cuda_bf16.h>
-#include <mma.h>
-
+// threads has a whole head of a sample in shared memory, in tiles of 16 tokens, and reads and writes qkv where it lies. Scores and
+// probabilities stay in registers: forward a warp has 16 queries and all keys; backward it has 16 keys, goes through the queries, and
+// finds their probabilities by the logarithm that the forward pass kept of each. Products are taken in bfloat16 and added up in
+// float32 by the tensor cores; the softmax is float32.
 #include <algorithm>
 
 #include "attention.h"
+#include "tensor-core.h"
 
 namespace sherd::cuda {
 namespace {
 
 using Number = __nv_bfloat16;
-namespace wmma = nvcuda::wmma;
 
 constexpr int kTile = 16;
 constexpr int kLanes = 32;
 constexpr int kMostTiles = 16;
-constexpr int kMostWarps = 8;
+constexpr float kLog2e = 1.4426950408889634f;
 
-template <class Layout>
-using Left = wmma::fragment<wmma::matrix_a, kTile, kTile, kTile, Number, Layout>;
-template <class Layout>
-using Right = wmma::fragment<wmma::matrix_b, kTile, kTile, kTile, Number, Layout>;
-using Sum = wmma::fragment<wmma::accumulator, kTile, kTile, kTile, float>;
-
-// Sizes of a head in shared memory. Rows are a little longer than what they hold, so that tiles do not hit the same banks.
+// A head in shared memory: rows of q, k, v and of dS, each 8 numbers longer than what they hold, so that tiles do not hit the same
+// banks.
 struct Layout {
-  int tokens, tiles, width, stride;  // stride of rows of q, k, v
-  int strip;                         // stride of rows of scores, in float32
+  int tokens, tiles, width, stride, scoreStride;
   __host__ __device__ Layout(int64_t tokens, int64_t width)
       : tokens(static_cast<int>(tokens)),
         tiles(static_cast<int>((tokens + kTile - 1) / kTile)),
         width(static_cast<int>(width)),
         stride(static_cast<int>(width) + 8),
-        strip((tiles * kTile > width ? tiles * kTile : static_cast<int>(width)) + 4) {}
-  __host__ __device__ int matrix() const { return tiles * kTile * stride; }  // numbers of one of q, k, v
+        scoreStride(tiles * kTile + 8) {}
+  __host__ __device__ int rows() const { return tiles * kTile; }
+  __host__ __device__ int matrix() const { return rows() * stride; }  // numbers of one of q, k, v
 };
 
-__device__ float warpSum(float x) {
-  for (int step = kLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
+// Where a lane is in a warp, and which rows of a tile it gives to loadTiles.
+struct Lane {
+  int g, t;
+  int down, across;  // tiles one below the other first: a left factor, or a right factor by its transpose
+  int side, below;   // tiles side by side first: a right factor by its rows, or a left factor by its transpose
+  __device__ explicit Lane(int lane)
+      : g(lane / 4), t(lane % 4), down(lane % 16), across(lane / 16 * 8), side(lane / 8 % 2 * 8), below(lane % 8 + lane / 16 * 8) {}
+};
+
+// A tile [16, 16] of a matrix in shared memory, `from` pointing at its corner.
+__device__ inline Left leftOf(const Lane& l, const Number* from, int stride) {
+  Left a;
+  loadTiles<false>(a.x, from + l.down * stride + l.across);
+  return a;
 }
-__device__ float warpMax(float x) {
-  for (int step = kLanes / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
-  return x;
+__device__ inline Left leftOfTransposed(const Lane& l, const Number* from, int stride) {
+  Left a;
+  loadTiles<true>(a.x, from + l.below * stride + l.side);
+  return a;
+}
+__device__ inline Right rightOf(const Lane& l, const Number* from, int stride) {
+  Right b;
+  loadTiles<true>(b.x, from + l.down * stride + l.across);
+  return b;
+}
+__device__ inline Right rightOfTransposed(const Lane& l, const Number* from, int stride) {
+  Right b;
+  loadTiles<false>(b.x, from + l.below * stride + l.side);
+  return b;
+}
+__device__ inline void multiply(Sum& sum, const Left& a, const Right& b) {
+  multiplyTile(sum.x[0], a.x, b.x[0], b.x[1]);
+  multiplyTile(sum.x[1], a.x, b.x[2], b.x[3]);
+}
+
+__device__ inline uint32_t pair(float low, float high) {
+  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&both);
+}
+// Sums as a left factor, without leaving the registers.
+__device__ inline Left asLeft(const Sum& s) {
+  return {{pair(s.x[0][0], s.x[0][1]), pair(s.x[0][2], s.x[0][3]), pair(s.x[1][0], s.x[1][1]), pair(s.x[1][2], s.x[1][3])}};
+}
+
+// Sums as bfloat16, of rows `first` ≤ row < `end`; `to` points at row 0.
+__device__ inline void store(const Lane& l, const Sum& s, Number* to, int64_t stride, int first, int end) {
+#pragma unroll
+  for (int half = 0; half < 2; half++)
+#pragma unroll
+    for (int upper = 0; upper < 2; upper++) {
+      const int row = l.g + 8 * upper;
+      if (row >= first && row < end)
+        *reinterpret_cast<uint32_t*>(to + row * stride + 8 * half + 2 * l.t) = pair(s.x[half][2 * upper], s.x[half][2 * upper + 1]);
+    }
 }
 
 // Rows [first, tokens) of a matrix in memory, `from` pointing at row `first`; all others of the tiles are zeros.
-__device__ void loadRows(const Layout& l, Number* to, const Number* from, int64_t stride, int first) {
+__device__ inline void loadRows(const Layout& l, Number* to, const Number* from, int64_t stride, int first) {
   const int chunks = l.width / 8;
-  for (int i = threadIdx.x; i < l.tiles * kTile * chunks; i += blockDim.x) {
+  for (int i = threadIdx.x; i < l.rows() * chunks; i += blockDim.x) {
     const int row = i / chunks, column = i % chunks * 8;
     uint4 x = make_uint4(0, 0, 0, 0);
     if (row >= first && row < l.tokens) x = *reinterpret_cast<const uint4*>(from + (row - first) * stride + column);
@@ -60,247 +100,190 @@ __device__ void loadRows(const Layout& l, Number* to, const Number* from, int64_
   }
 }
 
-// `rows` rows of `columns` float32 numbers as rows of bfloat16; thread `thread` of `threads`.
-__device__ void storeRows(Number* to, int64_t toStride, const float* from, int fromStride, int rows, int columns, int thread,
-                          int threads) {
-  const int pairs = columns / 2;
-  for (int i = thread; i < rows * pairs; i += threads) {
-    const int row = i / pairs, column = i % pairs * 2;
-    const float* x = from + row * fromStride + column;
-    *reinterpret_cast<__nv_bfloat162*>(to + row * toStride + column) = __floats2bfloat162_rn(x[0], x[1]);
-  }
+// The four lanes that have a row.
+__device__ inline float rowMax(float x) {
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+__device__ inline float rowSum(float x) {
+  x += __shfl_xor_sync(0xffffffffu, x, 1);
+  return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
-// out [16, 16] of a strip = rows `a` times the transpose of rows `b`, both in shared memory.
-template <int kParts>
-__device__ void scoreTile(const Layout& l, const Number* a, const Number* b, float* out) {
-  Sum sum;
-  wmma::fill_fragment(sum, 0.0f);
-#pragma unroll
-  for (int k = 0; k < kParts; k++) {
-    Left<wmma::row_major> left;
-    Right<wmma::col_major> right;
-    wmma::load_matrix_sync(left, a + k * kTile, l.stride);
-    wmma::load_matrix_sync(right, b + k * kTile, l.stride);
-    wmma::mma_sync(sum, left, right, sum);
-  }
-  wmma::store_matrix_sync(out, sum, l.strip, wmma::mem_row_major);
-}
-
-// The softmax of a row of scores, by one warp: lane i holds the kEach numbers i, i + 32, …, zero behind the last token.
-template <int kEach>
-__device__ void softmaxRow(const Layout& l, const float* scores, float scale, int lane, float (&p)[kEach]) {
-  float most = -INFINITY;
-#pragma unroll
-  for (int k = 0; k < kEach; k++) {
-    const int i = k * kLanes + lane;
-    p[k] = i < l.tokens ? scores[i] : -INFINITY;
-    most = fmaxf(most, p[k]);
-  }
-  most = warpMax(most);
-  float total = 0;
-#pragma unroll
-  for (int k = 0; k < kEach; k++) {
-    p[k] = exp2f((p[k] - most) * scale);
-    total += p[k];
-  }
-  const float share = 1.0f / warpSum(total);
-#pragma unroll
-  for (int k = 0; k < kEach; k++) p[k] *= share;
-}
-
-// Writes the lane's numbers of a row as bfloat16. The row of scores may be the same memory, for it has been read.
-template <int kEach>
-__device__ void storeLanes(const Layout& l, const float (&p)[kEach], Number* to, int lane) {
-#pragma unroll
-  for (int k = 0; k < kEach; k++) {
-    const int i = k * kLanes + lane;
-    if (i < l.tiles * kTile) to[i] = __float2bfloat16_rn(p[k]);
-  }
-}
-
-constexpr float kLog2e = 1.4426950408889634f;
-
-// Each warp takes tiles of 16 queries, which it needs no other warp for.
-template <int kParts, int kEach>
-__global__ void __launch_bounds__(kMostWarps* kLanes) attentionKernel(Attention a) {
+// kParts: tiles across a head. kKeys: the most tiles of keys.
+template <int kParts, int kKeys>
+__global__ void attentionKernel(Attention a) {
   extern __shared__ __align__(128) unsigned char memory[];
   const Layout l(a.tokens, a.width);
-  const int lane = threadIdx.x % kLanes, warp = threadIdx.x / kLanes, warps = blockDim.x / kLanes;
-  const int from = static_cast<int>(a.from);
+  const Lane lane(threadIdx.x % kLanes);
+  const int warp = threadIdx.x / kLanes, warps = blockDim.x / kLanes, from = static_cast<int>(a.from);
   const int64_t b = blockIdx.x / a.heads, h = blockIdx.x % a.heads, D = a.heads * a.width, stride = 3 * D;
   Number* q = reinterpret_cast<Number*>(memory);
   Number *k = q + l.matrix(), *v = k + l.matrix();
-  float* scores = reinterpret_cast<float*>(v + l.matrix()) + warp * kTile * l.strip;
-  Number* shares = reinterpret_cast<Number*>(scores);  // the softmax in the place of the scores
   const Number* in = static_cast<const Number*>(a.qkv) + b * a.tokens * stride + h * a.width;
   loadRows(l, q, in, stride, 0);
   loadRows(l, k, in + D, stride, 0);
   loadRows(l, v, in + 2 * D, stride, 0);
   __syncthreads();
   const float scale = rsqrtf(static_cast<float>(l.width)) * kLog2e;
-  Number* out = static_cast<Number*>(a.out) + b * (a.tokens - from) * D + h * a.width;
+  const int64_t results = a.tokens - from;
+  Number* out = static_cast<Number*>(a.out) + b * results * D + h * a.width;
+  float* logarithms = a.logarithms + static_cast<int64_t>(blockIdx.x) * results;
   for (int tile = from / kTile + warp; tile < l.tiles; tile += warps) {
-    for (int t = 0; t < l.tiles; t++)
-      scoreTile<kParts>(l, q + tile * kTile * l.stride, k + t * kTile * l.stride, scores + t * kTile);
-    __syncwarp();
-    for (int row = 0; row < kTile; row++) {
-      float p[kEach];
-      softmaxRow(l, scores + row * l.strip, scale, lane, p);
-      __syncwarp();
-      storeLanes(l, p, shares + row * 2 * l.strip, lane);
-    }
-    __syncwarp();
-    Sum sums[kParts];
+    Left queries[kParts];
 #pragma unroll
-    for (int c = 0; c < kParts; c++) wmma::fill_fragment(sums[c], 0.0f);
-    for (int t = 0; t < l.tiles; t++) {
-      Left<wmma::row_major> left;
-      wmma::load_matrix_sync(left, shares + t * kTile, 2 * l.strip);
+    for (int c = 0; c < kParts; c++) queries[c] = leftOf(lane, q + tile * kTile * l.stride + c * kTile, l.stride);
+    Sum scores[kKeys];
+    float most[2] = {-INFINITY, -INFINITY};  // of the rows g and g + 8
 #pragma unroll
-      for (int c = 0; c < kParts; c++) {
-        Right<wmma::row_major> right;
-        wmma::load_matrix_sync(right, v + t * kTile * l.stride + c * kTile, l.stride);
-        wmma::mma_sync(sums[c], left, right, sums[c]);
+    for (int t = 0; t < kKeys; t++) {
+      if (t >= l.tiles) break;
+      scores[t] = {};
+#pragma unroll
+      for (int c = 0; c < kParts; c++)
+        multiply(scores[t], queries[c], rightOfTransposed(lane, k + t * kTile * l.stride + c * kTile, l.stride));
+#pragma unroll
+      for (int i = 0; i < 8; i++) {
+        float& x = scores[t].x[i / 4][i % 4];
+        if (t * kTile + i / 4 * 8 + 2 * lane.t + i % 2 >= l.tokens) x = -INFINITY;
+        most[i % 4 / 2] = fmaxf(most[i % 4 / 2], x);
       }
     }
-    __syncwarp();
+    float total[2] = {0, 0};
+    for (float& x : most) x = rowMax(x);
+    Sum sums[kParts];
 #pragma unroll
-    for (int c = 0; c < kParts; c++) wmma::store_matrix_sync(scores + c * kTile, sums[c], l.strip, wmma::mem_row_major);
-    __syncwarp();
+    for (int c = 0; c < kParts; c++) sums[c] = {};
+#pragma unroll
+    for (int t = 0; t < kKeys; t++) {
+      if (t >= l.tiles) break;
+#pragma unroll
+      for (int i = 0; i < 8; i++) {
+        float& x = scores[t].x[i / 4][i % 4];
+        x = exp2f((x - most[i % 4 / 2]) * scale);
+        total[i % 4 / 2] += x;
+      }
+      const Left shares = asLeft(scores[t]);
+#pragma unroll
+      for (int c = 0; c < kParts; c++)
+        multiply(sums[c], shares, rightOf(lane, v + t * kTile * l.stride + c * kTile, l.stride));
+    }
+    for (float& x : total) x = rowSum(x);
     const int first = max(from - tile * kTile, 0), end = min(l.tokens - tile * kTile, kTile);
-    if (first < end)
-      storeRows(out + static_cast<int64_t>(tile * kTile + first - from) * D, D, scores + first * l.strip, l.strip, end - first,
-                l.width, lane, kLanes);
-    __syncwarp();
+#pragma unroll
+    for (int c = 0; c < kParts; c++) {
+#pragma unroll
+      for (int i = 0; i < 8; i++) sums[c].x[i / 4][i % 4] *= 1.0f / total[i % 4 / 2];
+      store(lane, sums[c], out + static_cast<int64_t>(tile * kTile - from) * D + c * kTile, D, first, end);
+    }
+    if (lane.t == 0)
+      for (int upper = 0; upper < 2; upper++) {
+        const int row = lane.g + 8 * upper;
+        if (row >= first && row < end) logarithms[tile * kTile + row - from] = most[upper] * scale + log2f(total[upper]);
+      }
   }
 }
 
-// All warps work on one tile of queries after another. A warp keeps the gradients of kKeys tiles of keys and values in registers.
-template <int kParts, int kKeys, int kEach>
-__global__ void __launch_bounds__(kMostWarps* kLanes) attentionGradientKernel(AttentionGradient a) {
+// One warp for each tile of keys. dSᵀ goes through shared memory to the warps that add up the gradients of the queries.
+template <int kParts>
+__global__ void __launch_bounds__(kMostTiles* kLanes) attentionGradientKernel(AttentionGradient a) {
   extern __shared__ __align__(128) unsigned char memory[];
   const Layout l(a.tokens, a.width);
-  const int lane = threadIdx.x % kLanes, warp = threadIdx.x / kLanes, warps = blockDim.x / kLanes;
-  const int from = static_cast<int>(a.from);
+  const Lane lane(threadIdx.x % kLanes);
+  const int warp = threadIdx.x / kLanes, from = static_cast<int>(a.from);
   const int64_t b = blockIdx.x / a.heads, h = blockIdx.x % a.heads, D = a.heads * a.width, stride = 3 * D;
+  const int64_t results = a.tokens - from;
   Number* q = reinterpret_cast<Number*>(memory);
   Number *k = q + l.matrix(), *v = k + l.matrix(), *g = v + l.matrix();
-  float* scores = reinterpret_cast<float*>(g + l.matrix());  // [16, tokens]
-  float* along = scores + kTile * l.strip;                   // gradients of the probabilities
-  float* queries = along + kTile * l.strip;                  // [16, width] gradients of the queries
-  Number* shares = reinterpret_cast<Number*>(scores);
-  Number* shareGradients = reinterpret_cast<Number*>(along);
-  const int64_t offset = b * a.tokens * stride + h * a.width;
-  const Number* in = static_cast<const Number*>(a.qkv) + offset;
-  Number* to = static_cast<Number*>(a.gradient) + offset;
+  Number* scoreGradients = g + l.matrix();  // [keys, queries]
+  float* logarithms = reinterpret_cast<float*>(scoreGradients + l.rows() * l.scoreStride);
+  float* products = logarithms + l.rows();  // of each query's result and its gradient
+  const Number* in = static_cast<const Number*>(a.qkv) + b * a.tokens * stride + h * a.width;
+  Number* to = static_cast<Number*>(a.gradient) + b * a.tokens * stride + h * a.width;
+  const Number* given = static_cast<const Number*>(a.gradientOut) + b * results * D + h * a.width;
+  const Number* out = static_cast<const Number*>(a.out) + b * results * D + h * a.width;
   loadRows(l, q, in, stride, 0);
   loadRows(l, k, in + D, stride, 0);
   loadRows(l, v, in + 2 * D, stride, 0);
-  loadRows(l, g, static_cast<const Number*>(a.out) + b * (a.tokens - from) * D + h * a.width, D, from);
-  const int pairs = l.width / 2;
-  for (int i = threadIdx.x; i < from * pairs; i += blockDim.x)  // queries whose results nobody asked for
-    *reinterpret_cast<__nv_bfloat162*>(to + (i / pairs) * stride + i % pairs * 2) = __floats2bfloat162_rn(0.0f, 0.0f);
-  Sum dk[kKeys][kParts], dv[kKeys][kParts];
+  loadRows(l, g, given, D, from);
+  for (int row = threadIdx.x; row < l.rows(); row += blockDim.x) {
+    // Queries whose results nobody asked for have no share of anything.
+    const bool asked = row >= from && row < l.tokens;
+    logarithms[row] = asked ? a.logarithms[static_cast<int64_t>(blockIdx.x) * results + row - from] : INFINITY;
+    float product = 0;
+    if (asked)
+      for (int i = 0; i < l.width; i += 8) {
+        const uint4 x = *reinterpret_cast<const uint4*>(out + (row - from) * D + i);
+        const uint4 y = *reinterpret_cast<const uint4*>(given + (row - from) * D + i);
+        const uint32_t xs[4] = {x.x, x.y, x.z, x.w}, ys[4] = {y.x, y.y, y.z, y.w};
 #pragma unroll
-  for (int j = 0; j < kKeys; j++)
+        for (int j = 0; j < 4; j++)  // a bfloat16 is the upper half of a float32
+          product += __uint_as_float(xs[j] << 16) * __uint_as_float(ys[j] << 16) +
+                     __uint_as_float(xs[j] & 0xffff0000u) * __uint_as_float(ys[j] & 0xffff0000u);
+      }
+    products[row] = product;
+  }
+  __syncthreads();
+  const float root = rsqrtf(static_cast<float>(l.width)), scale = root * kLog2e;
+  const int mine = warp * kTile, end = min(l.tokens - mine, kTile);
+  {
+    Left keys[kParts], values[kParts];
+    Sum dk[kParts], dv[kParts];
 #pragma unroll
     for (int c = 0; c < kParts; c++) {
-      wmma::fill_fragment(dk[j][c], 0.0f);
-      wmma::fill_fragment(dv[j][c], 0.0f);
+      keys[c] = leftOf(lane, k + mine * l.stride + c * kTile, l.stride);
+      values[c] = leftOf(lane, v + mine * l.stride + c * kTile, l.stride);
+      dk[c] = {};
+      dv[c] = {};
     }
-  __syncthreads();
-  const float root = rsqrtf(static_cast<float>(l.width));
-  for (int tile = from / kTile; tile < l.tiles; tile++) {
-    const Number *qTile = q + tile * kTile * l.stride, *gTile = g + tile * kTile * l.stride;
-    for (int t = warp; t < l.tiles; t += warps) {
-      scoreTile<kParts>(l, qTile, k + t * kTile * l.stride, scores + t * kTile);
-      scoreTile<kParts>(l, gTile, v + t * kTile * l.stride, along + t * kTile);
-    }
-    __syncthreads();
-    for (int row = warp; row < kTile; row += warps) {
-      const int token = tile * kTile + row;
-      float p[kEach], dp[kEach];
-      softmaxRow(l, scores + row * l.strip, root * kLog2e, lane, p);
-      float mean = 0;
-#pragma unroll
-      for (int i = 0; i < kEach; i++) {
-        dp[i] = i * kLanes + lane < l.tokens ? along[row * l.strip + i * kLanes + lane] : 0.0f;
-        mean += p[i] * dp[i];
-      }
-      mean = warpSum(mean);
-      const bool asked = token >= from && token < l.tokens;
-#pragma unroll
-      for (int i = 0; i < kEach; i++) {
-        dp[i] = asked ? p[i] * (dp[i] - mean) * root : 0.0f;
-        p[i] = asked ? p[i] : 0.0f;
-      }
-      __syncwarp();
-      storeLanes(l, p, shares + row * 2 * l.strip, lane);
-      storeLanes(l, dp, shareGradients + row * 2 * l.strip, lane);
-    }
-    __syncthreads();
-#pragma unroll
-    for (int j = 0; j < kKeys; j++) {
-      const int t = warp + j * warps;
-      if (t >= l.tiles) continue;
-      Left<wmma::col_major> p, dp;  // transposed
-      wmma::load_matrix_sync(p, shares + t * kTile, 2 * l.strip);
-      wmma::load_matrix_sync(dp, shareGradients + t * kTile, 2 * l.strip);
+    for (int tile = from / kTile; tile < l.tiles; tile++) {
+      const Number *qTile = q + tile * kTile * l.stride, *gTile = g + tile * kTile * l.stride;
+      Sum shares = {}, gradients = {};  // [16 keys, 16 queries]
 #pragma unroll
       for (int c = 0; c < kParts; c++) {
-        Right<wmma::row_major> right;
-        wmma::load_matrix_sync(right, gTile + c * kTile, l.stride);
-        wmma::mma_sync(dv[j][c], p, right, dv[j][c]);
-        wmma::load_matrix_sync(right, qTile + c * kTile, l.stride);
-        wmma::mma_sync(dk[j][c], dp, right, dk[j][c]);
+        multiply(shares, keys[c], rightOfTransposed(lane, qTile + c * kTile, l.stride));
+        multiply(gradients, values[c], rightOfTransposed(lane, gTile + c * kTile, l.stride));
       }
-    }
-    for (int c = warp; c < kParts; c += warps) {
-      Sum sum;
-      wmma::fill_fragment(sum, 0.0f);
-      for (int t = 0; t < l.tiles; t++) {
-        Left<wmma::row_major> left;
-        Right<wmma::row_major> right;
-        wmma::load_matrix_sync(left, shareGradients + t * kTile, 2 * l.strip);
-        wmma::load_matrix_sync(right, k + t * kTile * l.stride + c * kTile, l.stride);
-        wmma::mma_sync(sum, left, right, sum);
-      }
-      wmma::store_matrix_sync(queries + c * kTile, sum, l.width + 4, wmma::mem_row_major);
-    }
-    __syncthreads();
-    const int first = max(from - tile * kTile, 0), end = min(l.tokens - tile * kTile, kTile);
-    if (first < end)
-      storeRows(to + static_cast<int64_t>(tile * kTile + first) * stride, stride, queries + first * (l.width + 4), l.width + 4,
-                end - first, l.width, threadIdx.x, blockDim.x);
-  }
-  // The strips are free now: each warp has a tile of its own there. Their rows hold at least 16 numbers for each tile of keys.
-  float* mine = scores + warp * kTile * kTile;
 #pragma unroll
-  for (int j = 0; j < kKeys; j++) {
-    const int t = warp + j * warps;
-    if (t >= l.tiles) continue;
-    const int rows = min(l.tokens - t * kTile, kTile);
-    Number* keys = to + D + static_cast<int64_t>(t) * kTile * stride;
+      for (int i = 0; i < 8; i++) {
+        const int query = tile * kTile + i / 4 * 8 + 2 * lane.t + i % 2, key = lane.g + i % 4 / 2 * 8;
+        float &p = shares.x[i / 4][i % 4], &ds = gradients.x[i / 4][i % 4];
+        p = key < end ? exp2f(p * scale - logarithms[query]) : 0.0f;
+        ds = p * (ds - products[query]) * root;
+      }
+      const Left left = asLeft(shares), leftGradients = asLeft(gradients);
+      store(lane, gradients, scoreGradients + mine * l.scoreStride + tile * kTile, l.scoreStride, 0, kTile);
+#pragma unroll
+      for (int c = 0; c < kParts; c++) {
+        multiply(dv[c], left, rightOf(lane, gTile + c * kTile, l.stride));
+        multiply(dk[c], leftGradients, rightOf(lane, qTile + c * kTile, l.stride));
+      }
+    }
 #pragma unroll
     for (int c = 0; c < kParts; c++) {
-      wmma::store_matrix_sync(mine, dk[j][c], kTile, wmma::mem_row_major);
-      __syncwarp();
-      storeRows(keys + c * kTile, stride, mine, kTile, rows, kTile, lane, kLanes);
-      __syncwarp();
-      wmma::store_matrix_sync(mine, dv[j][c], kTile, wmma::mem_row_major);
-      __syncwarp();
-      storeRows(keys + D + c * kTile, stride, mine, kTile, rows, kTile, lane, kLanes);
-      __syncwarp();
+      store(lane, dk[c], to + D + mine * stride + c * kTile, stride, 0, end);
+      store(lane, dv[c], to + 2 * D + mine * stride + c * kTile, stride, 0, end);
     }
   }
+  __syncthreads();
+  // Now this warp's 16 tokens are queries.
+  Sum dq[kParts];
+#pragma unroll
+  for (int c = 0; c < kParts; c++) dq[c] = {};
+  if (warp >= from / kTile)
+    for (int t = 0; t < l.tiles; t++) {
+      const Left left = leftOfTransposed(lane, scoreGradients + t * kTile * l.scoreStride + mine, l.scoreStride);
+#pragma unroll
+      for (int c = 0; c < kParts; c++)
+        multiply(dq[c], left, rightOf(lane, k + t * kTile * l.stride + c * kTile, l.stride));
+    }
+#pragma unroll
+  for (int c = 0; c < kParts; c++) store(lane, dq[c], to + mine * stride + c * kTile, stride, 0, end);
 }
 
-size_t forwardBytes(const Layout& l, int warps) {
-  return 3 * l.matrix() * sizeof(Number) + static_cast<size_t>(warps) * kTile * l.strip * sizeof(float);
-}
+size_t forwardBytes(const Layout& l) { return 3 * l.matrix() * sizeof(Number); }
 size_t gradientBytes(const Layout& l) {
-  return 4 * l.matrix() * sizeof(Number) + (2 * kTile * l.strip + kTile * (l.width + 4)) * sizeof(float);
+  return (4 * l.matrix() + l.rows() * l.scoreStride) * sizeof(Number) + 2 * l.rows() * sizeof(float);
 }
 
 template <class Kernel, class Arguments>
@@ -319,26 +302,27 @@ struct Constant {
   static constexpr int value = kValue;
 };
 
-// body(parts, each) for heads of 16 · parts numbers, and rows of scores of which a lane holds `each`.
+// body(parts) for heads of 16 · parts numbers.
 template <class Body>
-cudaError_t withSizes(int64_t tokens, int64_t width, Body&& body) {
-  const auto withEach = [&](auto parts) {
-    if (tokens <= kLanes) return body(parts, Constant<1>());
-    if (tokens <= 2 * kLanes) return body(parts, Constant<2>());
-    if (tokens <= 4 * kLanes) return body(parts, Constant<4>());
-    return body(parts, Constant<8>());
-  };
+cudaError_t withParts(int64_t width, Body&& body) {
   switch (width / kTile) {
-    case 1: return withEach(Constant<1>());
-    case 2: return withEach(Constant<2>());
-    case 4: return withEach(Constant<4>());
-    case 5: return withEach(Constant<5>());
+    case 1: return body(Constant<1>());
+    case 2: return body(Constant<2>());
+    case 4: return body(Constant<4>());
+    case 5: return body(Constant<5>());
     default: return cudaErrorInvalidValue;
   }
 }
 
-// Long sequences leave memory for the strips of few warps.
-int forwardWarps(const Layout& l, int tiles) { return std::min(tiles, l.tiles > kMostWarps ? 4 : kMostWarps); }
+// body(keys) for at least as many tiles.
+template <class Body>
+cudaError_t withKeys(int tiles, Body&& body) {
+  if (tiles <= 2) return body(Constant<2>());
+  if (tiles <= 5) return body(Constant<5>());
+  if (tiles <= 8) return body(Constant<8>());
+  if (tiles <= 13) return body(Constant<13>());
+  return body(Constant<kMostTiles>());
+}
 
 int mostSharedBytes() {
   int device = 0, bytes = 0;
@@ -352,24 +336,23 @@ int mostSharedBytes() {
 bool attentionFits(int64_t tokens, int64_t width) {
   const bool isCompiled = width == 16 || width == 32 || width == 64 || width == 80;
   if (tokens > kMostTiles * kTile || !isCompiled) return false;
-  const Layout l(tokens, width);
-  return std::max(forwardBytes(l, forwardWarps(l, l.tiles)), gradientBytes(l)) <= static_cast<size_t>(mostSharedBytes());
+  return gradientBytes(Layout(tokens, width)) <= static_cast<size_t>(mostSharedBytes());
 }
 
 cudaError_t attention(const Attention& a, cudaStream_t stream) {
   const Layout l(a.tokens, a.width);
-  const int warps = forwardWarps(l, l.tiles - static_cast<int>(a.from) / kTile);
-  return withSizes(a.tokens, a.width, [&](auto parts, auto each) {
-    return launch(attentionKernel<decltype(parts)::value, decltype(each)::value>, a, warps, forwardBytes(l, warps), stream);
+  const int warps = std::min(l.tiles - static_cast<int>(a.from) / kTile, 8);
+  return withParts(a.width, [&](auto parts) {
+    return withKeys(l.tiles, [&](auto keys) {
+      return launch(attentionKernel<decltype(parts)::value, decltype(keys)::value>, a, warps, forwardBytes(l), stream);
+    });
   });
 }
 
 cudaError_t attentionGradient(const AttentionGradient& a, cudaStream_t stream) {
   const Layout l(a.tokens, a.width);
-  return withSizes(a.tokens, a.width, [&](auto parts, auto each) {
-    constexpr int kKeys = decltype(each)::value == 8 ? 2 : 1;  // tiles of keys a warp
-    return launch(attentionGradientKernel<decltype(parts)::value, kKeys, decltype(each)::value>, a, (l.tiles + kKeys - 1) / kKeys,
-                  gradientBytes(l), stream);
+  return withParts(a.width, [&](auto parts) {
+    return launch(attentionGradientKernel<decltype(parts)::value>, a, l.tiles, gradientBytes(l), stream);
   });
 }
 

@@ -11,14 +11,17 @@ namespace sherd::cuda {
 struct Attention {
   int64_t samples, tokens, heads, width, from;
   const void* qkv;
-  void* out;  // [B, N − from, A, d]
+  void* out;          // [B, N − from, A, d]
+  float* logarithms;  // [B, A, N − from]: log₂ of what the exponentials of a query's scores add up to
 };
 
 struct AttentionGradient {
   int64_t samples, tokens, heads, width, from;
   const void* qkv;
-  const void* out;  // gradient of the result
-  void* gradient;   // of qkv
+  const void* out;
+  const float* logarithms;
+  const void* gradientOut;
+  void* gradient;  // of qkv
 };
 
 // Whether a head of a sample fits into the memory of a multiprocessor: heads of 16, 32, 64 or 80 numbers, at most 256 tokens.

@@ -244,21 +244,24 @@ struct ShortAttend : torch::autograd::Function<ShortAttend> {
     const Tensor qkv = ready(input, at::kBFloat16);
     const int64_t B = qkv.size(0), N = qkv.size(1), D = qkv.size(2) / 3;
     const Tensor out = at::empty({B, N - from, D}, qkv.options());
-    succeeded(attention({B, N, heads, D / heads, from, elements(qkv), elements(out)}, c10::cuda::getCurrentCUDAStream()),
+    const Tensor logarithms = at::empty({B, heads, N - from}, qkv.options().dtype(at::kFloat));
+    succeeded(attention({B, N, heads, D / heads, from, elements(qkv), elements(out), floats(logarithms)},
+                        c10::cuda::getCurrentCUDAStream()),
               "sherd::attention");
-    ctx->save_for_backward({qkv});
+    ctx->save_for_backward({qkv, out, logarithms});
     ctx->saved_data["heads"] = heads;
     ctx->saved_data["from"] = from;
     return out;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const Tensor qkv = ctx->get_saved_variables()[0];
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &qkv = saved[0], &out = saved[1], &logarithms = saved[2];
     const c10::DeviceGuard guard(qkv.device());
     const int64_t heads = ctx->saved_data["heads"].toInt(), from = ctx->saved_data["from"].toInt();
     const Tensor g = ready(gradients[0], at::kBFloat16), dqkv = at::empty_like(qkv);
-    succeeded(attentionGradient({qkv.size(0), qkv.size(1), heads, qkv.size(2) / (3 * heads), from, elements(qkv), elements(g),
-                                 elements(dqkv)},
+    succeeded(attentionGradient({qkv.size(0), qkv.size(1), heads, qkv.size(2) / (3 * heads), from, elements(qkv), elements(out),
+                                 floats(logarithms), elements(g), elements(dqkv)},
                                 c10::cuda::getCurrentCUDAStream()),
               "the gradient of sherd::attention");
     return {dqkv, Tensor(), Tensor()};
