@@ -3,6 +3,7 @@
  * The recipe is that of He et al. 2021, appendix A.1, unless a description says otherwise.
  */
 import { z } from 'zod'
+import { limits } from '../model/dimensions.ts'
 import { sizeNames } from '../model/sizes.ts'
 import { isSeed } from '../random/draws.ts'
 import { bandStatistics } from '../target/bands.ts'
@@ -10,12 +11,12 @@ import { timeFieldNames } from '../token/encoding.ts'
 import { sharings } from '../token/mask-design.ts'
 import { bandList, dataSchema, positiveInteger, upTo } from './data-schema.ts'
 
-const width = upTo(16_384)
-const depth = upTo(512)
-const heads = upTo(1024)
-const side = upTo(16_384)
+const width = upTo(limits.width)
+const depth = upTo(limits.depth)
+const heads = upTo(limits.heads)
+const side = upTo(limits.side)
 /** Numbers of a position that are kept for something. */
-const share = upTo(16_384)
+const share = upTo(limits.width)
 
 const modelSchema = z.strictObject({
   size: z
@@ -28,9 +29,9 @@ const modelSchema = z.strictObject({
     })
     .default(224)
     .describe('pixels: one side, or [height, width]'),
-  patchSize: upTo(1024).min(2).optional().describe('patch side in pixels'),
-  channels: upTo(1024).optional().describe('3, or as many as data.bands'),
-  frames: upTo(1024).default(1).describe('dates of one sample'),
+  patchSize: upTo(limits.patchSize).min(2).optional().describe('patch side in pixels'),
+  channels: upTo(limits.channels).optional().describe('3, or as many as data.bands'),
+  frames: upTo(limits.frames).default(1).describe('dates of one sample'),
   groups: z
     .array(bandList)
     .min(1)
@@ -74,7 +75,7 @@ const modelSchema = z.strictObject({
   decoderWidth: width.default(512),
   decoderDepth: depth.default(8),
   decoderHeads: heads.default(16),
-  mlpRatio: z.number().positive().max(64).default(4),
+  mlpRatio: z.number().positive().max(limits.mlpRatio).default(4),
   layerNormEpsilon: z.number().positive().default(1e-6),
 })
 

@@ -17,6 +17,12 @@ export interface Dimensions {
   readonly layerNormEpsilon: number
 }
 
+/** Sizes that no model has yet: files of strangers, which say what model they are, are refused beyond them. */
+export const limits = {
+  ...{ side: 16_384, patchSize: 1024, channels: 1024, frames: 1024 },
+  ...{ width: 16_384, depth: 512, heads: 1024, mlpRatio: 64 },
+} as const
+
 export interface BlockDimensions {
   readonly width: number
   readonly depth: number

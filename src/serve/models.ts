@@ -64,8 +64,14 @@ function notExported(path: string): SherdError {
   )
 }
 
+export interface OpeningOptions {
+  readonly threads: number
+  /** How long a graph that is tried is waited for, in milliseconds. */
+  readonly patience: number
+}
+
 /** Opens a file and tries it. Throws `CHECKPOINT` when it is not one of `sherd export onnx` or gives something else than it says, `VALUE` for models that do not take photographs. */
-async function openModel(path: string, threads: number): Promise<ServedModel> {
+async function openModel(path: string, { threads, patience }: OpeningOptions): Promise<ServedModel> {
   let thread: ThreadedSession | undefined
   const model = await openOnnxModel(path, {
     threads,
@@ -78,7 +84,7 @@ async function openModel(path: string, threads: number): Promise<ServedModel> {
   const { ended, close } = thread
   if (!model.bands && model.shape.length === 3) {
     try {
-      await tryOut(model)
+      await tryOut(model, patience)
     } catch (error) {
       await close()
       throw error
@@ -93,11 +99,8 @@ async function openModel(path: string, threads: number): Promise<ServedModel> {
 }
 
 /** Opens all files, or none. */
-export async function openModels(
-  paths: readonly string[],
-  { threads }: { readonly threads: number },
-): Promise<ServedModel[]> {
-  const opened = await Promise.allSettled(paths.map((path) => openModel(path, threads)))
+export async function openModels(paths: readonly string[], options: OpeningOptions): Promise<ServedModel[]> {
+  const opened = await Promise.allSettled(paths.map((path) => openModel(path, options)))
   const models = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const failed = opened.find((each) => each.status === 'rejected')
   if (!failed) return models

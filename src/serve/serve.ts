@@ -90,7 +90,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const limits = { ...given, images: Math.min(given.images, given.queue) }
   const paths = findModels(options.model, options.precisions)
   configureDecoder()
-  const models = await openModels(paths, { threads: options.threads ?? coreCount() })
+  const models = await openModels(paths, {
+    threads: options.threads ?? coreCount(),
+    patience: limits.answerMs,
+  })
   let index: ImageIndex | null = null
   let working = models.length
   for (const { ended } of models) void ended.then(() => working--)

@@ -1,4 +1,5 @@
 /** One grey picture for a model before anybody else's: what cannot answer is not served. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { backboneOf } from '../config/resolve.ts'
 import { inputName } from '../export/pixels-input.ts'
 import type { TensorData } from '../infer/session.ts'
@@ -7,19 +8,33 @@ import type { OnnxModel } from '../run/onnx-model.ts'
 import { layoutTokens } from '../token/layout.ts'
 
 const GREY = 128
+/** How long is waited for it. A graph that takes longer may be large, or never end: then requests show it, within their own limit. */
+const PATIENCE_MS = 5000
 
 const indices = (values: readonly number[]): TensorData => ({
   values: BigInt64Array.from(values, BigInt),
   shape: [1, values.length],
 })
 
-/** Throws `CHECKPOINT`, `NON_FINITE` or `TENSOR` for a graph that does not give what its file says. */
-export async function tryOut({ graph, session, shape, config, outputs }: OnnxModel): Promise<void> {
+/** Throws `CHECKPOINT`, `NON_FINITE` or `TENSOR` for a graph that does not give what its file says. `most`: to wait, in milliseconds. */
+export async function tryOut(
+  { graph, session, shape, config, outputs }: OnnxModel,
+  most: number,
+): Promise<void> {
   const pixels = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(GREY)
   const tokens = [...Array(layoutTokens(layoutOf(backboneOf(config)))).keys()]
   const masked = { kept: indices(tokens.slice(0, 1)), hidden: indices(tokens.slice(1)) }
-  await session.run(
-    { [inputName]: { values: pixels, shape: [1, ...shape] }, ...(graph === 'autoencoder' && masked) },
-    outputs,
-  )
+  const inputs = {
+    [inputName]: { values: pixels, shape: [1, ...shape] },
+    ...(graph === 'autoencoder' && masked),
+  }
+  const made = session.run(inputs, outputs)
+  const waited = new AbortController()
+  try {
+    const late = sleep(Math.min(PATIENCE_MS, most), undefined, { signal: waited.signal })
+    await Promise.race([made, late])
+  } finally {
+    waited.abort()
+    made.catch(() => {}) // it comes too late to be heard
+  }
 }

@@ -2,45 +2,47 @@
 import { z } from 'zod'
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import type { Dimensions } from '../model/dimensions.ts'
+import { type Dimensions, limits } from '../model/dimensions.ts'
 import { bandStatistics } from '../target/bands.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { timeFieldNames } from '../token/encoding.ts'
 
+const upTo = (most: number) => z.number().int().positive().max(most)
+
 const configSchema = z.strictObject({
-  imageSize: z.tuple([z.number().int().positive(), z.number().int().positive()]),
-  patchSize: z.number().int().positive(),
-  channels: z.number().int().positive(),
-  width: z.number().int().positive(),
-  depth: z.number().int().positive(),
-  heads: z.number().int().positive(),
-  decoderWidth: z.number().int().positive(),
-  decoderDepth: z.number().int().positive(),
-  decoderHeads: z.number().int().positive(),
-  mlpRatio: z.number().positive(),
+  imageSize: z.tuple([upTo(limits.side), upTo(limits.side)]),
+  patchSize: upTo(limits.patchSize),
+  channels: upTo(limits.channels),
+  width: upTo(limits.width),
+  depth: upTo(limits.depth),
+  heads: upTo(limits.heads),
+  decoderWidth: upTo(limits.width),
+  decoderDepth: upTo(limits.depth),
+  decoderHeads: upTo(limits.heads),
+  mlpRatio: z.number().positive().max(limits.mlpRatio),
   maskRatio: z.number().gt(0).lt(1),
   normalizeTarget: z.boolean(),
   layerNormEpsilon: z.number().positive().default(1e-6),
   /** Of objective `satmae`; docs/verify.md has their meaning. */
-  frames: z.number().int().positive().default(1),
+  frames: upTo(limits.frames).default(1),
   kept: z.number().int().positive().optional(),
   statistics: z.enum(bandStatistics).default('group'),
   groups: z
     .array(z.array(z.number().int().min(0)).min(1))
     .min(1)
     .optional(),
-  groupWidth: z.number().int().min(0).default(0),
-  decoderGroupWidth: z.number().int().min(0).default(0),
+  groupWidth: z.number().int().min(0).max(limits.width).default(0),
+  decoderGroupWidth: z.number().int().min(0).max(limits.width).default(0),
   time: z
     .strictObject({
       fields: z.array(z.enum(timeFieldNames)).min(1),
-      width: z.number().int().positive(),
-      decoderWidth: z.number().int().positive(),
+      width: upTo(limits.width),
+      decoderWidth: upTo(limits.width),
     })
     .optional(),
   referenceResolution: z.number().positive().optional(),
-  scales: z.array(z.number().int().positive()).min(1).optional(),
-  upscaleWidth: z.number().int().positive().optional(),
+  scales: z.array(upTo(64)).min(1).max(8).optional(),
+  upscaleWidth: upTo(limits.width).optional(),
   compat: z.literal('satmae').optional(),
 })
 const optimizerSchema = z.object({
