@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { clippings } from '../prepare/clipping.ts'
 import { corruptions } from '../prepare/damage.ts'
+import { isPattern, patternKind } from '../source/path-pattern.ts'
 
 export const positiveInteger = z.number().int().positive()
 /** A whole number from 1 to a size that no model has yet: configurations come with files of strangers, too. */
@@ -13,14 +14,6 @@ const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1'
 
 /** Names of bands. */
 export const bandList = z.array(z.string().min(1)).min(1).max(1024)
-
-function isPattern(text: string): boolean {
-  try {
-    return Boolean(new RegExp(text))
-  } catch {
-    return false
-  }
-}
 
 export const dataSchema = z.strictObject({
   bands: bandList
@@ -35,7 +28,7 @@ export const dataSchema = z.strictObject({
     .describe('rasters: the names of the bands in files that do not tell, in the order of the file'),
   pattern: z
     .string()
-    .refine(isPattern, 'expected a regular expression')
+    .refine(isPattern, `expected ${patternKind}`)
     .nullable()
     .default(null)
     .describe(

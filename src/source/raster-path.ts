@@ -1,6 +1,7 @@
 /** What the path of a raster file says: its series, its date and its band, by the user's pattern or by what names are like. */
 import { messageOf, SherdError } from '../errors.ts'
 import { bandInName, withoutSpan } from './band-names.ts'
+import { compilePattern, type Given, type PathPattern, patternKind } from './path-pattern.ts'
 import { dateForms, datesIn, parseDate } from './raster-dates.ts'
 
 export interface PathFacts {
@@ -28,17 +29,12 @@ const GROUPS = ['series', 'date', 'band'] as const
 
 /** Reads paths by `pattern`, which may be null. The reader gives null for files that the pattern leaves out. */
 export function pathReader(pattern: string | null, wanted: readonly string[]): PathReader {
-  const expression = pattern === null ? null : compile(pattern)
+  const matched = pattern === null ? null : compile(pattern)
   return (file) => {
     const stem = file.replace(/\.[^./]*$/, '')
-    const found = expression?.exec(file)
-    if (expression && !found) return null
-    const given = (name: (typeof GROUPS)[number]) => {
-      const text = found?.groups?.[name]
-      const span = found?.indices?.groups?.[name]
-      return text !== undefined && span ? { text, from: span[0], to: span[1] } : null
-    }
-    const [series, date, band] = GROUPS.map(given) as [Given, Given, Given]
+    const given = matched?.(file)
+    if (given === null) return null
+    const [series, date, band] = GROUPS.map((name) => given?.(name) ?? null) as Named
     const inName = band ? null : bandInName(stem, wanted)
     const withoutBand = band
       ? withoutSpan(stem, band.from, Math.min(stem.length, band.to))
@@ -64,15 +60,15 @@ export function pathReader(pattern: string | null, wanted: readonly string[]): P
   }
 }
 
-type Given = { readonly text: string; readonly from: number; readonly to: number } | null
+type Named = [series: Given | null, date: Given | null, band: Given | null]
 
-function compile(pattern: string): RegExp {
+function compile(pattern: string): PathPattern {
   try {
-    return new RegExp(pattern, 'du')
+    return compilePattern(pattern)
   } catch (error) {
     throw new SherdError(
       'SOURCE',
-      `The pattern ${JSON.stringify(pattern)} is no regular expression: ${messageOf(error)}. It may have groups such as (?<series>…), (?<date>…) and (?<band>…).`,
+      `The pattern ${JSON.stringify(pattern)} is no regular expression: ${messageOf(error)}. Expected ${patternKind}. It may have groups such as (?<series>…), (?<date>…) and (?<band>…).`,
       { cause: error },
     )
   }

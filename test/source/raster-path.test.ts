@@ -98,5 +98,23 @@ describe('paths', () => {
       single: { series: 'a/x' },
     })
     expect(pathReader('\\.tif$', [])('a.npy')).toBeNull()
+    // Places count in the units of JavaScript's strings, also behind characters of two.
+    const behind = facts('(?<date>x)?(?<band>B\\d+)', 'ä𝒳/y_B07_z.tif')
+    expect(behind).toMatchObject({ band: 'B07', time: null, single: { name: 'ä𝒳/y_z' } })
+  })
+
+  it('are matched in time that grows with them, whatever the pattern', () => {
+    const path = `${'a'.repeat(20_000)}!.tif`
+    for (const pattern of ['^(a+)+$', '^(a|aa)+$', '(.*a){20}b', '^(?<series>(\\w+\\s?)*)$'])
+      expect(pathReader(pattern, [])(path)).toBeNull()
+    for (const [pattern, why] of [
+      ['(?=a)', 'invalid or unsupported Perl syntax'],
+      ['(a)\\1', 'invalid escape sequence'],
+      ['(?<band>', 'missing closing'],
+      ['(a{1000}){1000}', 'invalid repeat count'],
+    ] as const)
+      expect(() => pathReader(pattern, [])).toThrow(
+        new RegExp(`is no regular expression: .*${why}.*without look-around and back-references`, 's'),
+      )
   })
 })
