@@ -2,10 +2,10 @@
  * A folder of images → a folder of packed images: decoded once, shrunk where wanted, as NumPy files. It appears whole
  * or not at all, and holds the images in the order of the source.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ImageFolder } from '../source/image-folder.ts'
 import { npyHeader, npyHeaderBytes } from '../source/npy.ts'
@@ -14,6 +14,7 @@ import { type PackManifest, sha256Of } from '../source/packed-images.ts'
 import type { Size } from './crop.ts'
 import type { Corruption } from './damage.ts'
 import { configureDecoder, defaultMaxPixels, tryDecode } from './decode.ts'
+import { finishDraft, makeDraft } from './pack-draft.ts'
 import type { DepthRange } from './raw-pixels.ts'
 import { defaultMaxSkippedShare, type SkipLedger, type SkippedFile, skipLedger } from './skipped.ts'
 
@@ -59,16 +60,16 @@ const DEFAULT_FILE_BYTES = 2 ** 30
 export async function packImages(options: PackOptions): Promise<PackSummary> {
   const out = resolve(options.out)
   expectUnused(out)
-  const temporary = `${out}.packing-${process.pid}`
+  let temporary: string | undefined
   try {
-    mkdirSync(temporary, { recursive: true })
+    temporary = makeDraft(out)
     const packed = await write(temporary, options)
+    finishDraft(temporary)
     if (existsSync(out)) rmSync(out, { recursive: true })
-    mkdirSync(dirname(out), { recursive: true })
     renameSync(temporary, out)
     return { dir: out, ...packed }
   } catch (error) {
-    if (existsSync(temporary)) rmSync(temporary, { recursive: true })
+    if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true })
     if (error instanceof SherdError) throw error
     throw new SherdError('RUN', `Cannot write the packed images to ${out}: ${messageOf(error)}`, {
       cause: error,

@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { pixelsAddon } from '../../src/native/pixels.ts'
@@ -95,6 +105,34 @@ describe('a packed folder', () => {
       expect(await read()).toEqual(expected)
       vi.mocked(pixelsAddon).mockReset()
     }
+  })
+
+  it('removes what killed processes have left, and nothing of others', async () => {
+    const out = join(parent, 'tidied')
+    const { pid } = spawnSync(process.execPath, ['--version']) // it has ended
+    const left = (owner: string | null, name = `tidied.packing-${pid}`) => {
+      mkdirSync(join(parent, name))
+      writeFileSync(join(parent, name, 'pixels-00000.npy'), 'half')
+      if (owner !== null) writeFileSync(join(parent, name, 'packing.json'), owner)
+    }
+    const there = () => readdirSync(parent).filter((name) => name.includes('packing'))
+    left(JSON.stringify({ host: hostname(), pid }))
+    left(null, `other.packing-${pid}`) // of another pack
+    left(null, `tidied.packing-${process.ppid}`) // of one that lives
+    left(null, 'tidied.packing-list') // none of ours
+    const others = [`other.packing-${pid}`, 'tidied.packing-list', `tidied.packing-${process.ppid}`].sort()
+    const { dir } = await pack({ limit: 2, out })
+    expect(readdirSync(dir)).not.toContain('packing.json')
+    expect(there().sort()).toEqual(others)
+    left(JSON.stringify({ host: 'elsewhere', pid })) // on a disk that is shared
+    rmSync(out, { recursive: true })
+    await pack({ limit: 2, out })
+    expect(there().sort()).toEqual([...others, `tidied.packing-${pid}`].sort())
+    for (const name of there()) rmSync(join(parent, name), { recursive: true })
+    left(null) // of an older version, which did not say whose it is
+    rmSync(out, { recursive: true })
+    await pack({ limit: 2, out })
+    expect(there()).toEqual([])
   })
 
   it('of luma gives no colours', async () => {
