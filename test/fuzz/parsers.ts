@@ -1,5 +1,6 @@
 /** Everything that reads what strangers may have written, with whole files to damage. */
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unzipSync, zipSync } from 'fflate'
 import sharp from 'sharp'
@@ -30,8 +31,9 @@ import { openRasterFolder } from '../../src/source/raster-folder.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { called, dictionary, global, tensorOf, text, writeTorchLegacy } from '../checkpoint/write-pickle.ts'
+import { bmp } from '../prepare/make-bmp.ts'
 import { rawPng } from '../prepare/make-png.ts'
-import { npyTexts, npz, rasterOptions, npy as rawArray } from '../source/make-rasters.ts'
+import { npyTexts, npz, rasterOptions, npy as rawArray, tiff } from '../source/make-rasters.ts'
 
 export interface Parser {
   readonly name: string
@@ -46,6 +48,7 @@ const rows: ParameterRow[] = [
   { name: 'norm.bias', shape: [5], initial: 'ones' },
 ]
 const LIMIT = 1e6 // pixels
+const cases = join(packageRoot(), '../shared/cases')
 const SIDE = 24
 
 const pixels = Buffer.from(Array.from({ length: SIDE * SIDE * 3 }, (_, i) => (i * 37 + (i >> 5) * 11) % 256))
@@ -74,11 +77,15 @@ async function imageParsers(dir: string): Promise<Parser[]> {
       image().png().toBuffer(),
       image().png({ palette: true }).toBuffer(),
       image().ensureAlpha(0.5).png().toBuffer(),
+      image().toColourspace('rgb16').png().toBuffer(),
+      readFile(join(cases, 'images/orientation/png-rawprofile-6.png')),
     ],
     webp: [image().webp().toBuffer(), image().webp({ lossless: true }).toBuffer()],
     tiff: [
       image().tiff().toBuffer(),
       image().tiff({ tile: true, tileWidth: 16, tileHeight: 16, compression: 'lzw' }).toBuffer(),
+      readFile(join(cases, 'naip/rgbn8-photometric-rgb.tif')),
+      readFile(join(cases, 'dark/sentinel-rgb-0.tif')),
     ],
     gif: [
       image().gif().toBuffer(),
@@ -87,13 +94,21 @@ async function imageParsers(dir: string): Promise<Parser[]> {
         .toBuffer(),
     ],
     avif: [image().avif({ effort: 0 }).toBuffer()],
+    bmp: ([1, 8, 16, 24, 32] as const).map(async (bits) =>
+      bmp(
+        Array.from({ length: 6 }, (_, y) =>
+          Array.from({ length: 15 }, (_, x) => ((x + y) % 2 === 0 ? 255 : 0)),
+        ),
+        { bits, ...(bits === 32 && { masks: [0xff, 0xff00, 0xff0000, 0xff000000] }) },
+      ),
+    ),
   }
   const target = { width: 16, height: 16 }
   const out = new Uint8Array(16 * 16 * 3)
   return Promise.all(
     Object.entries(kinds).map(async ([name, made]): Promise<Parser> => {
       const path = join(dir, `image-${name}`)
-      const request = { target, channels: 3, minSide: 4, maxPixels: LIMIT }
+      const request = { target, channels: 3, minSide: 4, maxPixels: LIMIT, range: [9, 4095] as const }
       const place = ({ width, height }: { width: number; height: number }) => ({
         box: { left: 0, top: 0, width, height },
         flip: false,
@@ -127,6 +142,7 @@ function rasterParsers(dir: string): Parser[] {
         .filter((name) => name.startsWith('zstd'))
         .map(fixture),
     ],
+    'a GeoTIFF with a mask': ['tif', [readFileSync(join(cases, 'rasters/internal-mask/a_20200101.tif'))]],
     'an .npy of rasters': ['npy', [cube]],
     'an .npz': [
       'npz',
@@ -344,6 +360,13 @@ export async function parsers(dir: string): Promise<Parser[]> {
       name: 'a mask',
       samples: [mask(0, 8), mask(3, 8), mask(3, 4), mask(0, 1)],
       // Why libpng refuses is told in its own words, as for images.
+      parse: inPlace(maskPath, () => readIndexMask(maskPath, LIMIT).catch(reasonOf)),
+    },
+    {
+      name: 'a mask as TIFF',
+      samples: ['u1', 'u2', 'f4'].map((type) =>
+        tiff({ width: 5, height: 4, type: type as 'u1', value: (_, y, x) => x + y }),
+      ),
       parse: inPlace(maskPath, () => readIndexMask(maskPath, LIMIT).catch(reasonOf)),
     },
     {

@@ -89,7 +89,9 @@ describe('no data', () => {
     const dir = await temporaryFolder()
     writeFileSync(join(dir, 'a.tif'), pair)
     mkdirSync(join(dir, 'a.tif.msk'))
-    await expect(openRasterFolder(dir, two)).rejects.toThrow(/its mask a\.tif\.msk cannot be read: EISDIR/)
+    await expect(openRasterFolder(dir, two)).rejects.toThrow(
+      /its mask a\.tif\.msk cannot be read: it is no regular file/,
+    )
   })
 
   it('is not where an extra band is something else than alpha', async () => {
