@@ -289,8 +289,12 @@ describe('what else the configurations of a classifier say', () => {
     if (preprocessor) writeFileSync(join(dir, 'preprocessor_config.json'), JSON.stringify(preprocessor))
     return dir
   }
-  const read = (from: string, set = ['model.heads=2']) =>
-    importWeights({ from, out: join(work, `${count++}.safetensors`), set })
+  const read = (from: string) =>
+    importWeights({
+      from,
+      out: join(work, `${count++}.safetensors`),
+      set: ['model.heads=2', 'train.threads=1'],
+    })
   const jsonOf = (path: string) => JSON.parse(readFileSync(join(fixtures, path), 'utf8'))
   const huggingface = jsonOf('huggingface-vit/config.json')
 

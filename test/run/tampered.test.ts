@@ -31,7 +31,10 @@ afterAll(() => rmSync(work, { recursive: true, force: true }))
 let count = 0
 let [path, pictures, graphs] = ['', '', '']
 beforeAll(async () => {
-  path = (await importWeights({ from: join(fixtures, 'timm'), out: join(work, 'timm.safetensors') })).path
+  // One thread: two that wait for each other are slow where others compute, too.
+  const set = ['train.threads=1']
+  const out = join(work, 'timm.safetensors')
+  path = (await importWeights({ from: join(fixtures, 'timm'), out, set })).path
   pictures = mkdtempSync(join(work, 'pictures-'))
   for (const grey of [40, 200])
     await sharp({
