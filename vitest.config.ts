@@ -10,6 +10,10 @@ export const everywhere = {
   env: { GOMP_SPINCOUNT: '0' },
 }
 const commands = ['test/cli/**/*.test.ts', 'test/playground/**/*.test.ts']
+/** Long, on one core, and without LibTorch: compilers, parsers, drawing. */
+const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/source/sample-data'].map(
+  (dir) => `${dir}/**/*.test.ts`,
+)
 
 export default defineConfig({
   test: {
@@ -17,14 +21,25 @@ export default defineConfig({
       // One worker: LibTorch already uses every core, and two of it would fight for them.
       {
         test: {
-          ...{ ...everywhere, name: 'library', include: ['test/**/*.test.ts'], exclude: commands },
+          ...{
+            ...everywhere,
+            name: 'library',
+            include: ['test/**/*.test.ts'],
+            exclude: [...commands, ...oneCore],
+          },
           ...{ maxWorkers: 1, sequence: { groupOrder: 0 } },
         },
       },
-      // Programs that are started and waited for, most of them with one busy thread.
+      // Programs that are started and waited for, most of them with one busy thread; beside what needs one core.
       {
         test: {
           ...{ ...everywhere, name: 'commands', include: commands },
+          ...{ maxWorkers: 2, sequence: { groupOrder: 1 } },
+        },
+      },
+      {
+        test: {
+          ...{ ...everywhere, name: 'one-core', include: oneCore },
           ...{ maxWorkers: 2, sequence: { groupOrder: 1 } },
         },
       },

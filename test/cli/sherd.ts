@@ -1,5 +1,5 @@
 // Runs the command as a user does: the compiled launcher in a process of its own.
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -30,6 +30,12 @@ const quiet = { NO_COLOR: '1', OMP_WAIT_POLICY: 'passive' }
 
 const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
 
+/** A test that fails leaves nothing behind that works for ever. */
+const children = new Set<ChildProcess>()
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 /** Starts `sherd ARGS`. Relative paths are below `cwd`, a folder of temporary files unless given. */
 export function start(
   args: readonly string[],
@@ -39,6 +45,8 @@ export function start(
     cwd,
     env: { ...process.env, ...quiet, ...env },
   })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
