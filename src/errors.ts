@@ -53,3 +53,11 @@ export function didYouMean(name: string, candidates: readonly string[]): string 
   if (!best || best.edits > Math.max(2, Math.ceil(wanted.length * 0.4))) return ''
   return ` Did you mean "${best.candidate}"?`
 }
+
+/** Text whose control characters are shown as `\u001b` and not obeyed, but for ends of lines and tabs. In JSON it is still JSON. */
+export const escapeControls = (text: string): string =>
+  // Cc: control characters; the others end lines or turn the direction of writing.
+  text.replace(
+    /[^\P{Cc}\n\t]|[\u2028-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )

@@ -3,8 +3,8 @@
  * checkpoint is whole or absent. Draws are addressed, not consumed, so weights, optimizer and a few counts are all of it.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import { loadParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
@@ -14,6 +14,7 @@ import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { brokenSeal, flush, isDamage } from './durable.ts'
 import { isExpired, type Keeping, listCheckpoints, removeCheckpoint, tidy } from './keeping.ts'
+import { readRegular } from './regular-file.ts'
 import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
 export type { Keeping } from './keeping.ts'
@@ -26,6 +27,7 @@ const names = {
 } as const
 
 const FORMAT = 'sherd-checkpoint/2'
+const MOST_STATE = 1 << 20 // bytes of state.json, which has less than one thousandth
 const count = z.number().int().min(0)
 const seal = z.strictObject({ bytes: count, sha256: z.string().regex(/^[0-9a-f]{64}$/u) })
 const stateSchema = z.strictObject({
@@ -61,12 +63,25 @@ function stateText(state: State): string {
   return `${JSON.stringify({ ...state, sha256 }, null, 2)}\n`
 }
 
+/**
+ * A checkpoint under the name of another step would be gone on from its own one, and each that is saved then would count as older and be
+ * removed at once. It is whole, so it is not set aside as a damaged one. Throws `RUN`.
+ */
+function expectOwnName(path: string, step: number): void {
+  const name = basename(path)
+  if (!/^step-\d+$/.test(name) || name === folderName(step)) return
+  throw new SherdError(
+    'RUN',
+    `${path} holds the checkpoint of step ${step}: rename it to ${folderName(step)}, or move it out of the run.`,
+  )
+}
+
 /** Throws what is wrong with it; `RUN` when nothing is wrong but that another version wrote it, or that it may not be read. */
 function readState(path: string): State {
   const file = join(path, names.state)
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = readRegular(file, MOST_STATE)
   } catch (error) {
     if (isDamage(error)) throw error
     throw new SherdError('RUN', `Cannot read ${file}: ${messageOf(error)}. Mend that; nothing was changed.`, {
@@ -88,6 +103,7 @@ function readState(path: string): State {
   const state = stateSchema.parse(rest)
   const own = createHash('sha256').update(JSON.stringify(state)).digest('hex')
   if (sha256 !== own) throw new Error(`${names.state} holds other values than were written`)
+  expectOwnName(path, state.step)
   return state
 }
 

@@ -3,7 +3,7 @@
  * checked in full (sizes, offsets, overlaps, dtypes, shapes) before a byte of tensor data is read.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import { isLfsPointer, lfsAdvice } from '../source/lfs-pointer.ts'
@@ -11,6 +11,7 @@ import { type ArrayOf, type DType, dtypes } from '../tensor/dtype.ts'
 import { fromArray, type Shape, Tensor, toArray } from '../tensor/tensor.ts'
 import type { StoredArray } from './arrays.ts'
 import type { Seal } from './durable.ts'
+import { openDraft, openGiven } from './regular-file.ts'
 
 const formatNames = {
   U8: 'uint8',
@@ -151,7 +152,7 @@ function readHeader(fd: number): Header {
 function reading<T>(path: string, body: (fd: number) => T): T {
   let fd: number
   try {
-    fd = openSync(path, 'r')
+    fd = openGiven(path)
   } catch (error) {
     throw new SherdError('CHECKPOINT', `Cannot open ${path}: ${messageOf(error)}`, { cause: error })
   }
@@ -223,7 +224,7 @@ export function writeSafetensors(
   const lengthField = new DataView(new ArrayBuffer(8))
   lengthField.setBigUint64(0, BigInt(padded.length), true)
   const hash = createHash('sha256')
-  const fd = openSync(path, 'w')
+  const fd = openDraft(path)
   try {
     writeFully(fd, new Uint8Array(lengthField.buffer), hash)
     writeFully(fd, padded, hash)

@@ -19,7 +19,7 @@ import { addIndex } from './make-index.ts'
 import { withMemoryExplained } from './memory-error.ts'
 import { collected } from './options.ts'
 import { addOutliers } from './outliers.ts'
-import { endProgress, note, paint, warnOnce } from './output.ts'
+import { endProgress, note, paint, printJson, warnOnce } from './output.ts'
 import { addPack } from './pack.ts'
 import { addPresets } from './presets.ts'
 import { addPretrain } from './pretrain.ts'
@@ -130,7 +130,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     const usage = error instanceof SherdError && usageCodes.includes(error.code)
     if (argv.includes('--json')) {
       const code = error instanceof SherdError ? error.code : 'BUG'
-      process.stdout.write(`${JSON.stringify({ kind: 'error', code, message: messageOf(error) })}\n`)
+      printJson({ kind: 'error', code, message: messageOf(error) })
     }
     note(`${paint('red', 'error:')} ${messageOf(error)}`)
     if (!(error instanceof SherdError) && error instanceof Error) note(error.stack ?? '')

@@ -1,13 +1,25 @@
 /** What commands print: results on standard output, progress and errors on standard error. */
 import { styleText } from 'node:util'
+import { escapeControls } from '../errors.ts'
 
 const colours = process.stderr.isTTY && !process.env.NO_COLOR
 
 export const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
   colours ? styleText(style, text) : text
 
+// What paint() writes here: bold, red and yellow, and their ends.
+const ESCAPE = String.fromCharCode(27)
+const ownStyles = new RegExp(`(${ESCAPE}\\[(?:1|22|31|33|39)m)`)
+
+/** Names of files, classes and pickles may hold commands to a terminal: these are shown, and not obeyed. */
+export const visible = (text: string): string =>
+  text
+    .split(ownStyles)
+    .map((part, i) => (i % 2 === 1 && colours ? part : escapeControls(part)))
+    .join('')
+
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${visible(line)}\n`)
 }
 
 export function printJson(value: unknown): void {
@@ -16,8 +28,9 @@ export function printJson(value: unknown): void {
 
 /** Columns of equal width, two spaces apart; numbers to the right. */
 export function table(rows: readonly (readonly string[])[], alignRight: readonly number[] = []): string {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
+  const shown = rows.map((row) => row.map((cell) => escapeControls(cell).replaceAll('\n', '\\n')))
+  const widths = shown[0]?.map((_, column) => Math.max(...shown.map((row) => row[column]?.length ?? 0))) ?? []
+  return shown
     .map((row) =>
       row
         .map((cell, column) =>
@@ -35,10 +48,10 @@ let openLine = false
 /** A line on standard error that the next one replaces on a terminal; elsewhere only `important` ones are written. */
 export function progress(line: string, important = false): void {
   if (rewrites) {
-    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 120) - 1)}`)
+    process.stderr.write(`\r\x1b[K${visible(line).slice(0, (process.stderr.columns ?? 120) - 1)}`)
     openLine = true
     if (important) endProgress()
-  } else if (important) process.stderr.write(`${line}\n`)
+  } else if (important) process.stderr.write(`${visible(line)}\n`)
 }
 
 /** Moves on from a progress line, so that other text does not overwrite it. */
@@ -50,7 +63,7 @@ export function endProgress(): void {
 /** A line on standard error that stays. */
 export function note(line: string): void {
   endProgress()
-  process.stderr.write(`${line}\n`)
+  process.stderr.write(`${visible(line)}\n`)
 }
 
 /** What deserves attention although the work goes on. */

@@ -2,7 +2,8 @@
  * ONNX files: a graph and what is told about it, in the messages of onnx.proto3 (the numbers of fields are those of that file). Only
  * what sherd writes is here. Reading looks at the metadata and skips the weights, since runtimes do not tell them.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
+import { openDraft, openGiven } from '../checkpoint/regular-file.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { isLfsPointer, lfsAdvice } from '../source/lfs-pointer.ts'
 import {
@@ -99,7 +100,7 @@ export function onnxParts(graph: Graph, metadata: Metadata, version: string): Pa
 
 /** Writes a file and waits until the disk has it. Not atomic: write to a temporary name. */
 export function writeParts(path: string, parts: Parts): void {
-  const fd = openSync(path, 'w')
+  const fd = openDraft(path)
   try {
     for (const part of joined(parts))
       for (let done = 0; done < part.byteLength; ) done += writeSync(fd, part, done, part.byteLength - done)
@@ -129,7 +130,7 @@ export function readMetadata(path: string): Metadata {
     new SherdError('CHECKPOINT', `${path} cannot be read as an ONNX file: ${why}`, { cause })
   let fd: number
   try {
-    fd = openSync(path, 'r')
+    fd = openGiven(path)
   } catch (error) {
     throw broken(messageOf(error), error)
   }

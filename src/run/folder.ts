@@ -2,21 +2,13 @@
  * A run is a folder: `config.json` (resolved, complete), `run.json` (what it runs on), `metrics.jsonl`, `skipped.jsonl`,
  * `checkpoints/`, `samples/`. Whatever watches a run reads the folder; nothing needs the training process.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { latestWhole } from '../checkpoint/checkpoint.ts'
 import { flush } from '../checkpoint/durable.ts'
 import { type Listed, listCheckpoints } from '../checkpoint/keeping.ts'
+import { readRegular, writeDraft } from '../checkpoint/regular-file.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
@@ -77,7 +69,7 @@ export const runPaths = (dir: string) => ({
 /** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. Throws `RUN`. */
 export function writeWhole(path: string, data: string | Uint8Array): void {
   try {
-    writeFileSync(`${path}.writing`, data, { flush: true })
+    writeDraft(`${path}.writing`, data)
     renameSync(`${path}.writing`, path)
     flush(dirname(path))
   } catch (error) {
@@ -94,7 +86,7 @@ export function expectWritable(given: string): void {
     throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
   const draft = `${path}.writing`
   try {
-    writeFileSync(draft, '')
+    writeDraft(draft, '')
   } catch (error) {
     throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
   } finally {
@@ -152,9 +144,11 @@ export function createRun(dir: string, config: Config, facts: RunFacts): void {
   writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
 }
 
+const MOST_JSON = 64 << 20 // bytes of a configuration; names of classes are the most of it
+
 function readJson(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'))
+    return JSON.parse(readRegular(path, MOST_JSON))
   } catch (error) {
     throw new SherdError('RUN', `Cannot read ${path}: ${messageOf(error)}`, { cause: error })
   }

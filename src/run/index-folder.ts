@@ -3,10 +3,11 @@
  * (who is who), and for large sets `graph-….usearch`. The other files are named by their content, and `index.json` is replaced last and whole; so whoever
  * opens the folder finds the old index or the new one, whatever ends the writing.
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { brokenSeal, flush, sealOf } from '../checkpoint/durable.ts'
+import { readRegular } from '../checkpoint/regular-file.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { writeParts } from '../export/onnx-file.ts'
 import { coreCount } from '../machine/hardware.ts'
@@ -210,7 +211,7 @@ function readManifest(dir: string): z.infer<typeof factsSchema> {
 
 function parsed<T>(path: string, schema: z.ZodType<T>): T {
   try {
-    return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
+    return schema.parse(JSON.parse(readRegular(path)))
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
     throw new SherdError('RUN', `${path} is damaged or not of this version of sherd: ${why}`, {

@@ -1,5 +1,6 @@
 /** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object a line, readable while the run goes on. */
-import { appendFileSync, closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readSync } from 'node:fs'
+import { appendRegular, readRegular, withRegular } from '../checkpoint/regular-file.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
@@ -14,10 +15,18 @@ export interface Metric extends Omit<StepEvent, 'kind'> {
 
 type Line = Readonly<Record<string, unknown>>
 
+function textOf(path: string): string {
+  try {
+    return readRegular(path)
+  } catch (error) {
+    throw new SherdError('RUN', `Cannot read ${path}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
 /** The lines of a file of JSON lines. What is no object, such as one that was cut off by a crash, is left out. */
 function readLines(path: string): Line[] {
   if (!existsSync(path)) return []
-  return readFileSync(path, 'utf8')
+  return textOf(path)
     .split('\n')
     .flatMap((line) => {
       try {
@@ -53,23 +62,20 @@ export function rewindMetrics(path: string, step: number): void {
 
 /** Whether a file ends in the middle of a line. */
 function endsOpen(path: string): boolean {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  if (size === 0) return false
-  const file = openSync(path, 'r')
-  try {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return false
+  return withRegular(path, (file, size) => {
+    if (size === 0) return false
     const last = Buffer.alloc(1)
     readSync(file, last, 0, 1, size - 1)
     return last[0] !== 0x0a
-  } finally {
-    closeSync(file)
-  }
+  })
 }
 
 /** Throws `RUN` when the disk is full or the folder is gone. */
 function appendLine(path: string, line: object): void {
   try {
     const end = endsOpen(path) ? '\n' : '' // a line that a crash has cut off must not take this one with it
-    appendFileSync(path, `${end}${JSON.stringify(line)}\n`)
+    appendRegular(path, `${end}${JSON.stringify(line)}\n`)
   } catch (error) {
     throw new SherdError(
       'RUN',

@@ -1,5 +1,5 @@
 /** One process writes a run's folder. The lock is the system's, so it ends with its owner, however that ends. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
@@ -9,6 +9,11 @@ import { runPaths } from './folder.ts'
 /** Takes the run's folder, which must exist. Throws `RUN` with who has it. */
 export function lockRun(dir: string): FileLock {
   const { lock: path } = runPaths(dir)
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new SherdError(
+      'RUN',
+      `${resolve(path)} is a link or no regular file, and the lock of the run: remove it.`,
+    )
   const lock = lockFile(path)
   if (!lock) {
     const owner = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''

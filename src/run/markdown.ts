@@ -1,4 +1,5 @@
 /** Tables and numbers of reports, as Markdown. */
+import { escapeControls } from '../errors.ts'
 import type { MeanAndDeviation } from '../evaluate/scores.ts'
 
 /** 0.712 → `71.20` */
@@ -10,9 +11,13 @@ export const withDeviation = ({ mean, deviation }: MeanAndDeviation, of: number)
 const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
 
-// A name may hold what Markdown would take for its own.
-export const plain = (text: string) =>
-  text.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replaceAll('\n', ' ')
+const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
+
+/** A name in Markdown, which may hold what Markdown, HTML or a terminal would take for its own. */
+export const plain = (text: string): string =>
+  escapeControls(text.replaceAll(/[\n\t]/g, ' '))
+    .replaceAll(/[\\`*_[\]|~#!]/g, '\\$&')
+    .replaceAll(/[&<>]/g, (character) => entities[character]!)
 
 type Column<T> = readonly [title: string, cell: (row: T) => string | null]
 

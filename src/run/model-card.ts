@@ -1,5 +1,7 @@
 /** The README.md of an exported model: what it is and what is known of it, and nothing that is not. */
+
 import { type ExportedModel, encoderParameterCount, sherdVersion } from './exported-model.ts'
+import { plain } from './markdown.ts'
 
 export interface CardOptions {
   readonly title: string
@@ -41,7 +43,7 @@ function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[]
   const size = `${d.imageSize.join(' × ')} pixels`
   if (bands)
     return [
-      `${size} of ${d.channels} bands in the order ${bands.join(', ')}, in the units of the files: (x − mean) / deviation.`,
+      `${size} of ${d.channels} bands in the order ${bands.map(plain).join(', ')}, in the units of the files: (x − mean) / deviation.`,
       '',
       `- mean ${list(statistics.mean)}`,
       `- deviation ${list(statistics.std)}`,

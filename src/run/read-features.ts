@@ -1,7 +1,8 @@
 /** Features that lie in a file, `.npy` or `.safetensors`, with the names beside them that `sherd embed` writes; those of other programs have numbers for names. */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, readSync } from 'node:fs'
 import { z } from 'zod'
 import { toFloat32 } from '../checkpoint/arrays.ts'
+import { openGiven, readRegular } from '../checkpoint/regular-file.ts'
 import { readArrays } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import type { Vectors } from '../search/vectors.ts'
@@ -46,7 +47,7 @@ export function readFeatures(path: string, pooling?: Pooling): ReadFeatures {
 function readNames(path: string): ReadFeatures['names'] {
   if (!existsSync(path)) return null
   try {
-    return namesSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+    return namesSchema.parse(JSON.parse(readRegular(path)))
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
     throw broken(path, `it is not what "sherd embed" writes beside features: ${why}`, error)
@@ -58,7 +59,7 @@ const items = { '<f4': Float32Array, '<f8': Float64Array } as const
 function readMatrix(path: string): Vectors {
   let fd: number
   try {
-    fd = openSync(path, 'r')
+    fd = openGiven(path)
   } catch (error) {
     throw broken(path, messageOf(error), error)
   }

@@ -3,8 +3,9 @@
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU. Every write overwrites the closing
  * bracket and puts it back behind the new events, so the file is complete whenever the process ends.
  */
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { writeDraft } from '../checkpoint/regular-file.ts'
 import { messageOf, SherdError } from '../errors.ts'
 
 /** One event. `ts` and `dur` are microseconds. X: a span, C: counters, M: the name of a track. */
@@ -27,7 +28,7 @@ export function startTraceFile(
 ): (events: readonly TraceEvent[]) => void {
   const opening = `[\n${first.map((event) => JSON.stringify(event)).join(',\n')}`
   try {
-    writeFileSync(path, opening + end)
+    writeDraft(path, opening + end)
   } catch (error) {
     throw new SherdError('RUN', `Cannot write the trace ${resolve(path)}: ${messageOf(error)}`, {
       cause: error,

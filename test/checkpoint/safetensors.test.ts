@@ -351,6 +351,6 @@ describe('a malformed file is a CHECKPOINT error that names it', () => {
         expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringContaining(message) }),
       )
     failing(join(dir, 'none'), `Cannot open ${join(dir, 'none')}`)
-    failing(dir, `${dir} cannot be read as safetensors`)
+    failing(dir, `Cannot open ${dir}: it is no regular file`)
   })
 })

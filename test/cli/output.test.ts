@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest'
+import { table, visible } from '../../src/cli/output.ts'
+import { escapeControls } from '../../src/errors.ts'
+
+const [ESC, CSI, BELL, DEL, RTL] = [27, 0x9b, 7, 127, 0x202e].map((code) => String.fromCharCode(code))
+
+it('control characters of names are shown, and not obeyed', () => {
+  expect(escapeControls(`a${ESC}[2Jb${CSI}31m${BELL}${DEL}\r${RTL}c`)).toBe(
+    'a\\u001b[2Jb\\u009b31m\\u0007\\u007f\\u000d\\u202ec',
+  )
+  expect(escapeControls('two\nlines\tof Grüße, 写真 and 🏺')).toBe('two\nlines\tof Grüße, 写真 and 🏺')
+  expect(visible(`left out: ${ESC}]0;owned${BELL}.jpg`)).toBe('left out: \\u001b]0;owned\\u0007.jpg')
+  // As part of JSON it says the same as before.
+  const line = JSON.stringify({ file: `${CSI}2J${ESC}` })
+  expect(JSON.parse(visible(line))).toEqual({ file: `${CSI}2J${ESC}` })
+})
+
+it('a name in a table takes one line', () => {
+  expect(
+    table([
+      [`a\nb${ESC}[A`, 'x'],
+      ['c', 'y'],
+    ]),
+  ).toBe('a\\nb\\u001b[A  x\nc             y')
+})
