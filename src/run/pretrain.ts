@@ -41,10 +41,10 @@ export interface PretrainOptions {
   readonly init?: string | undefined
   /** Goes on with a run though its folder of images holds other files than before, and records it. */
   readonly acceptDataChange?: boolean | undefined
-  /** Goes on with the run in `out`, or begins it when there is none yet. */
-  readonly resume: boolean
+  /** Goes on with the run in `out`, or begins it when there is none yet; false by default. */
+  readonly resume?: boolean
   /** Aborting it ends the run after the current step, with a checkpoint. */
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal
   /** Asked after every step; when it says yes, a checkpoint is saved and the run goes on. */
   readonly isSaveWanted?: () => boolean
   /** Records where the time of the first steps goes, in `path` or the run's `trace.json`. */
@@ -61,9 +61,9 @@ const unprofiledSteps = 3 // the first ones are slower
  * before or while it runs, `NON_FINITE` with the step, the learning rate, the first tensor and the last good checkpoint.
  */
 export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEvent> {
-  const { out, signal } = options
+  const { out, signal = new AbortController().signal } = options
   const paths = runPaths(out)
-  const resume = options.resume && !(isBlank(out) && options.data)
+  const resume = (options.resume ?? false) && !(isBlank(out) && options.data)
   // Folders first: a mistyped one is told at once, and not after LibTorch has been loaded or the addon compiled.
   const {
     config,

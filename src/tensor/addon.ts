@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { messageOf, SherdError } from '../errors.ts'
 import { compileAddon, isCompiled } from '../native/compile.ts'
+import { expectAddressSpace } from './address-space.ts'
 import { planAddon } from './compile.ts'
 import { requireLibTorch } from './libtorch.ts'
 
@@ -59,6 +60,7 @@ export interface Addon {
 let loaded: Addon | undefined
 
 function load(): Addon {
+  expectAddressSpace()
   const libtorch = requireLibTorch()
   const build = planAddon(libtorch)
   if (!isCompiled(build)) {

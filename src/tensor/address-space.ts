@@ -1,0 +1,24 @@
+/** The limit of a process's address space (`ulimit -v`), below which LibTorch does not fail but spins, traps or never ends. */
+import { existsSync, readFileSync } from 'node:fs'
+import { SherdError } from '../errors.ts'
+
+/** Libraries, thread stacks and a small model: less than this was seen to hang. */
+export const NEEDED_BYTES = 3e9
+
+/** Bytes of the soft limit in the text of `/proc/PID/limits`; infinite where there is none. */
+export function addressLimit(limits: string): number {
+  const value = limits.match(/^Max address space\s+(\d+)\s/m)?.[1]
+  return value === undefined ? Number.POSITIVE_INFINITY : Number(value)
+}
+
+const ownLimits = () => (existsSync('/proc/self/limits') ? readFileSync('/proc/self/limits', 'utf8') : '')
+
+/** Throws `ENGINE_MISSING` before LibTorch is loaded into too little. */
+export function expectAddressSpace(limits = ownLimits()): void {
+  const limit = addressLimit(limits)
+  if (limit < NEEDED_BYTES)
+    throw new SherdError(
+      'ENGINE_MISSING',
+      `This process may use ${(limit / 1e9).toFixed(1)} GB of address space (ulimit -v), and LibTorch needs at least ${NEEDED_BYTES / 1e9} GB: raise the limit, such as by "ulimit -v unlimited", or ask your scheduler for more memory.`,
+    )
+}
