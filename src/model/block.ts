@@ -119,7 +119,10 @@ export function applyBlocks(
       const all = wanted(shared ? appendRows(tokens, shared) : tokens)
       return norm ? normed(all, norm) : share(all)
     }
-    const [x, change] = stream
-    return norm ? addNorm(x!, change!, norm).normed : add(x!, change!)
+    // A segment of its own: what several readers take from here is then one tensor, whose gradient is complete before it goes on.
+    const [result] = segment(stream, ([x, change]) => [
+      norm ? addNorm(x!, change!, norm).normed : add(x!, change!),
+    ])
+    return result!
   })
 }

@@ -5,13 +5,21 @@ import { addon, type EngineBuild } from './addon.ts'
 import { type DType, dtypes } from './dtype.ts'
 import { type Device, guarded, Tensor } from './tensor.ts'
 
+let recording = true
+
+/** Whether operators are recorded for `backward` just now. */
+export const isRecording = (): boolean => recording
+
 /** Runs `body` without recording anything for `backward`. */
 export function noGrad<T>(body: () => T): T {
-  const before = addon().setGradientMode(false)
+  const before = recording
+  addon().setGradientMode(false)
+  recording = false
   try {
     return body()
   } finally {
     addon().setGradientMode(before)
+    recording = before
   }
 }
 

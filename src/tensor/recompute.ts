@@ -8,6 +8,7 @@ import {
   backward,
   backwardFrom,
   gradient,
+  isRecording,
   noGrad,
   productType,
   requireGradient,
@@ -52,15 +53,15 @@ export function withRecompute<T>(body: () => T): T {
 
 /**
  * run(inputs, given) as one segment. The inputs must be read by nothing else; `given` are tensors without a gradient that it reads
- * too, such as which rows to take. It may read no other but parameters: its scope has ended when it is computed again. Outside of
- * `withRecompute` it just runs.
+ * too, such as which rows to take. It may read no other but parameters: its scope has ended when it is computed again. Its outputs may
+ * have several readers. Outside of `withRecompute`, and inside of `noGrad`, it just runs.
  */
 export function segment(
   inputs: readonly Tensor[],
   run: Run,
   given: readonly Tensor[] = [],
 ): readonly Tensor[] {
-  if (!tape) return run(inputs, given)
+  if (!tape || !isRecording()) return run(inputs, given)
   const outputs = noGrad(() => run(inputs, given))
   for (const x of outputs) requireGradient(x)
   const kept = (tensors: readonly Tensor[]) => unscoped(() => tensors.map(share))
