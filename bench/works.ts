@@ -28,13 +28,14 @@ export interface Work {
   readonly steps: number
 }
 
-const plain = (precision: 'bf16' | 'fp32'): Variant => ({
-  ...{ name: precision, precision, compile: false, fusedAttention: false },
+type Precision = Variant['precision']
+const variant = (precision: Precision, compile: boolean, fusedAttention: boolean): Variant => ({
+  name: `${compile ? 'compiled' : 'eager'} ${precision}, ${fusedAttention ? 'fused' : 'plain'} attention`,
+  ...{ precision, compile, fusedAttention },
 })
-const onGpu: readonly Variant[] = [
-  { name: 'eager bf16', precision: 'bf16', compile: false, fusedAttention: true },
-  { name: 'compiled bf16', precision: 'bf16', compile: true, fusedAttention: true },
-]
+const everyWay = (precision: Precision): readonly Variant[] =>
+  [false, true].flatMap((compile) => [false, true].map((fused) => variant(precision, compile, fused)))
+const onGpu: readonly Variant[] = [variant('bf16', false, true), variant('bf16', true, true)]
 
 const tiny: Work['model'] = {
   ...{ size: 'tiny', imageSize: [32, 32], patchSize: 4, decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 },
@@ -61,13 +62,18 @@ const onCpu: readonly Pick<Work, 'name' | 'title' | 'model' | 'batch' | 'steps'>
 
 export const works: readonly Work[] = [
   ...onCpu.map(
-    (work): Work => ({ ...work, device: 'cpu', precision: 'auto', peers: [plain('bf16'), plain('fp32')] }),
+    (work): Work => ({
+      ...work,
+      device: 'cpu',
+      precision: 'auto',
+      peers: [...everyWay('bf16'), ...everyWay('fp32')],
+    }),
   ),
   ...onCpu.map(
     (work): Work => ({
       ...work,
       ...{ name: `${work.name}-fp32`, title: `${work.title}, float32`, device: 'cpu', precision: 'fp32' },
-      peers: [plain('fp32')],
+      peers: everyWay('fp32'),
     }),
   ),
   {

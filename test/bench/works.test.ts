@@ -5,7 +5,9 @@ it('every work has a name of its own, and its peer runs on the same device in a 
   expect(new Set(works.map(({ name }) => name)).size).toBe(works.length)
   for (const { precision, peers, device } of works) {
     expect(peers.length).toBeGreaterThan(0)
-    if (precision === 'fp32') expect(peers.map((peer) => peer.precision)).toEqual(['fp32'])
+    if (precision === 'fp32') expect(new Set(peers.map((peer) => peer.precision))).toEqual(new Set(['fp32']))
+    expect(new Set(peers.map(({ name }) => name)).size).toBe(peers.length)
+    expect(new Set(peers.map(({ compile }) => compile))).toEqual(new Set([false, true]))
     if (device === 'cuda') expect(peers.map(({ compile }) => compile)).toEqual([false, true])
   }
 })
