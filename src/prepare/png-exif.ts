@@ -33,12 +33,15 @@ function rawProfile(type: string, data: Buffer): Buffer | null {
   const end = data.subarray(0, 80).indexOf(0)
   if (end < 0 || !KEYWORD.test(data.toString('latin1', 0, end))) return null
   try {
+    if (data.length > MOST_TEXT) return null
     const text =
       type === 'tEXt'
         ? data.subarray(end + 1)
         : inflateSync(data.subarray(end + 2), { maxOutputLength: MOST_TEXT })
-    // An empty line, what it is, how many bytes it has, and the digits.
-    const digits = /^\s*\w+\s+\d+\s+([\da-f\s]+)$/i.exec(text.toString('latin1'))?.[1]?.replace(/\s/g, '')
+    // An empty line, what it is, how many bytes it has, and the digits. Each part begins with what the one before cannot hold: linear time.
+    const digits = /^\s*\w+\s+\d+\s+([\da-f][\da-f\s]*)$/i
+      .exec(text.toString('latin1'))?.[1]
+      ?.replace(/\s/g, '')
     if (!digits) return null
     const profile = Buffer.from(digits, 'hex')
     const start = profile.toString('latin1', 0, 6) === 'Exif\0\0' ? 6 : 0
