@@ -64,7 +64,7 @@ function stateText(state: State): string {
 }
 
 /**
- * A checkpoint under the name of another step would be gone on from its own one, and each that is saved then would count as older and be
+ * A checkpoint under the name of another step would be continued from its own one, and each that is saved then would count as older and be
  * removed at once. It is whole, so it is not set aside as a damaged one. Throws `RUN`.
  */
 function expectOwnName(path: string, step: number): void {

@@ -3,6 +3,7 @@
  * would be waited for, a device has no end, and a link leads out of the folder.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { notRegular } from '../source/regular-file.ts'
 
 const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
 
@@ -15,11 +16,11 @@ function openRegular(path: string, flags: number): number {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ELOOP' || code === 'EMLINK')
       throw new Error('it is a link, and a file is expected', { cause: error })
-    if (code === 'ENXIO') throw new Error('it is no regular file', { cause: error }) // a FIFO that nobody reads
+    if (code === 'ENXIO') throw new Error(notRegular, { cause: error }) // a FIFO that nobody reads
     throw error
   }
   try {
-    if (!fstatSync(fd).isFile()) throw new Error('it is no regular file')
+    if (!fstatSync(fd).isFile()) throw new Error(notRegular)
     return fd
   } catch (error) {
     closeSync(fd)

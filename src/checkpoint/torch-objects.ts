@@ -90,7 +90,7 @@ function storageOf(id: unknown): Storage | PickledObject {
   return { kind: 'storage', key, dtype, elements }
 }
 
-/** `expect` is told of each storage. */
+/** `expect` is called with each storage. */
 export const torchRules = (expect: (storage: Storage) => void = () => {}): PickleRules => ({
   globals: {
     'torch._utils._rebuild_tensor_v2': rebuildTensor,

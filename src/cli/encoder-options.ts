@@ -74,7 +74,7 @@ export async function presetConfig(
   const { modelReading } = await import('../config/useless.ts')
   if (preset !== undefined) return configOf(preset, { set, device }, modelReading(alsoRead))
   const { assignedKeys } = await import('../config/overrides.ts')
-  const [key] = assignedKeys(set) // a mistyped key is told first
+  const [key] = assignedKeys(set) // a mistyped key is reported first
   if (key !== undefined)
     throw new SherdError(
       'USAGE',

@@ -16,7 +16,7 @@ export interface Reads {
   readonly reading?: ReadingLimits | undefined
 }
 
-/** The configuration that its files are read by. Throws `CONFIG` for limits that are none. */
+/** The configuration that its files are read by. Throws `CONFIG` for limits that are not valid. */
 export function readingConfig({ config, reading = {} }: Reads): Config {
   const given = Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined))
   return Object.keys(given).length === 0

@@ -42,7 +42,7 @@ async function largestValue(
       for (const { max } of hasAlpha ? channels.slice(0, -1) : channels) largest = Math.max(largest ?? 0, max)
       pixels += width * height
     } catch {
-      // told when its turn comes to be a sample
+      // reported when its turn comes to be a sample
     }
   }
   return largest

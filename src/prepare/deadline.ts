@@ -6,7 +6,7 @@ import { SherdError } from '../errors.ts'
 
 export const late = Symbol('late')
 
-/** What `work` gives, or `late` when that takes longer. `work` goes on. */
+/** What `work` gives, or `late` when that takes longer. `work` is not stopped by it. */
 export async function orLate<T>(work: Promise<T>, seconds: number): Promise<T | typeof late> {
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<typeof late>((resolve) => {
@@ -46,7 +46,7 @@ export function giveUpOn(path: string, work: Promise<unknown>): void {
   if (stuck >= Math.max(1, threads - 1))
     throw new SherdError(
       'DATA_BROKEN',
-      `Reading ${stuck} files has not ended, and no thread is left to read others: what they lie on does not answer. Look after it (is it a network mount?), then go on.`,
+      `Reading ${stuck} files has not ended, and no thread is left to read others: what they lie on does not answer. Look after it (is it a network mount?), then start again.`,
     )
 }
 

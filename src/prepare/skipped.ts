@@ -1,5 +1,5 @@
 /**
- * Files that could not be used: each is told once, and when there are more of them than a share of the source the data is
+ * Files that could not be used: each is reported once, and when there are more of them than a share of the source the data is
  * broken and the run must stop, because what is left is no longer the data that was meant.
  */
 import { SherdError } from '../errors.ts'

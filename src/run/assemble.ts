@@ -76,7 +76,7 @@ export async function openData(
 export const usualStatistics = (config: Config): ChannelStatistics =>
   config.model.channels === 1 ? greyStatistics : imagenetStatistics
 
-/** ImageNet's statistics, or the data set's own, measured now. `onNote` is told of what no real data are like. */
+/** ImageNet's statistics, or the data set's own, measured now. `onNote` gets what no real data are like. */
 export async function channelStatistics(
   config: Config,
   source: ImageSource,

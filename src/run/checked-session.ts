@@ -57,7 +57,7 @@ function expectOutput(name: string, { shape, values }: Output, sizes: Sizes | un
   const refuse = (what: string): never => {
     throw new SherdError(
       'CHECKPOINT',
-      `${path}: its output "${name}" ${what}: it is not what the file says. Export it anew.`,
+      `${path}: its output "${name}" ${what}: it is not what the file says. Export it again.`,
     )
   }
   if (!(values instanceof Float32Array)) refuse('is not of float32')
@@ -87,7 +87,7 @@ function expectInput({ path, config, shape }: CheckedModel): void {
   if (!isRight)
     throw new SherdError(
       'CHECKPOINT',
-      `${path}: it takes pixels of [${shape.join(', ')}], which its model of ${frames} × ${dimensions.channels} × ${dimensions.imageSize.join(' × ')} does not: export it anew.`,
+      `${path}: it takes pixels of [${shape.join(', ')}], which its model of ${frames} × ${dimensions.channels} × ${dimensions.imageSize.join(' × ')} does not: export it again.`,
     )
 }
 

@@ -87,7 +87,7 @@ export interface FinetuneOptions {
    * of averaged weights where there are. Not the best of the seeds: the test images choose nothing.
    */
   readonly save?: string
-  /** Told of settings that were fitted to the run. */
+  /** Gets the settings that were fitted to the run. */
   readonly onNote?: (note: string) => void
   readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void
   readonly signal: AbortSignal

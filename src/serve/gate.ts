@@ -1,5 +1,5 @@
 /**
- * How much work is begun at a time; the rest waits for its turn. Whoever stops waiting leaves the line at once, and is asked once more
+ * How much work is begun at a time; the rest waits for its turn. Who stops waiting leaves the line at once, and is asked once more
  * before the work begins.
  */
 

@@ -132,7 +132,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       isReady,
       needsToken: token !== null,
     })
-    // Whoever asks for this machine by its name finds that address.
+    // Those who ask for this machine by its name find that address.
     const address = host === 'localhost' ? '127.0.0.1' : host
     await listen(() => app.http.listen({ host: address, port }), host, port)
     const failed = new Promise<SherdError>((resolve) => {

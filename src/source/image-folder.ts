@@ -29,7 +29,7 @@ export interface ImageFolder extends Classes {
   readonly dir: string
   /** Paths below `dir`, with `/`, sorted by UTF-16 code units. A sample's index is its place in this list. */
   readonly files: readonly string[]
-  /** What was seen that whoever uses the data should know, a sentence or two each. */
+  /** What was seen that users of the data should know, a sentence or two each. */
   readonly notes?: readonly string[]
   /** Links to folders that were read at another place, below `dir` or not. */
   readonly linkedFolders?: readonly LinkedFolder[]

@@ -1,12 +1,12 @@
-/** What is seen of data while it is opened and measured, for whoever looks on: the command line prints it as warnings. */
+/** What is seen of data while it is opened and measured, for those who look on: the command line prints it as warnings. */
 
 export type NoteListener = (note: string) => void
 
 let listener: NoteListener = () => {}
 
-/** Replaces who is told. */
-export function listenToNotes(told: NoteListener): void {
-  listener = told
+/** Replaces the listener. */
+export function listenToNotes(next: NoteListener): void {
+  listener = next
 }
 
 export const tellNote: NoteListener = (note) => listener(note)

@@ -17,7 +17,7 @@ export type PathPattern = (path: string) => ((group: string) => Given | null) | 
 
 export const patternKind = "a regular expression of RE2's kind, without look-around and back-references"
 
-/** Throws a plain error with the reason when it is none. */
+/** Throws a plain error with the reason when it is no such expression. */
 export function compilePattern(text: string): PathPattern {
   let expression: RE2JS
   try {

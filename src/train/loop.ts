@@ -53,7 +53,7 @@ export async function* train<Plan>(
   }
 }
 
-/** How long a batch may still take when the loop was told to end, in milliseconds. */
+/** How long a batch may still take when the loop was asked to end, in milliseconds. */
 const LAST_BATCH = 2000
 
 /** The next batch, or null when the signal is aborted and none comes: data that never arrive must not keep a run from being saved. */
