@@ -54,6 +54,14 @@ export function unknownKey(path: string): SherdError {
   )
 }
 
+const MOST_SHOWN = 80
+const inShort = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? 'undefined'
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
+}
+
+const MOST_LINES = 20
+
 function issueToError(error: z.ZodError, input: unknown): SherdError {
   const lines = error.issues.map((issue) => {
     const path = issue.path.join('.') || 'configuration'
@@ -63,9 +71,11 @@ function issueToError(error: z.ZodError, input: unknown): SherdError {
       (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
       input,
     )
-    return `${path}: ${issue.message}, got ${JSON.stringify(given)}`
+    return `${path}: ${issue.message}, got ${inShort(given)}`
   })
-  return new SherdError('CONFIG', lines.join('\n'))
+  const more = lines.length - MOST_LINES
+  const shown = more > 0 ? [...lines.slice(0, MOST_LINES), `and ${more} more faults`] : lines
+  return new SherdError('CONFIG', shown.join('\n'))
 }
 
 function freeze<T>(value: T): T {

@@ -24,3 +24,17 @@ it('other errors stay what they are', () => {
   const error = new RangeError('Maximum call stack size exceeded')
   expect(withMemoryExplained(error)).toBe(error)
 })
+
+it('a library that does not fit into the address space is an error that names the limit', () => {
+  const limits = 'Max address space         1024000000           unlimited            bytes     \n'
+  const error = new Error(
+    'Could not load the "sharp" module\nERR_DLOPEN_FAILED: libvips.so: failed to map segment from shared object',
+  )
+  expect(withMemoryExplained(error, limits)).toMatchObject({
+    code: 'ENGINE_MISSING',
+    message: expect.stringMatching(/may use 1\.0 GB of address space \(ulimit -v\)/),
+  })
+  expect(
+    withMemoryExplained(error, 'Max address space         unlimited            unlimited            bytes\n'),
+  ).toBe(error)
+})

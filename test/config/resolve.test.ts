@@ -39,6 +39,9 @@ describe('resolveConfig', () => {
 
   it.each<[unknown, RegExp]>([
     [{ mask: { ratio: 2 } }, /^mask\.ratio: .*<1.*, got 2$/],
+    // A value and a list of faults as long as a hostile file makes them are cut.
+    [{ model: { groups: Array(100_000).fill(['B1']) } }, /^model\.groups: [^…]{1,200}…$/],
+    [{ data: { bands: Array(1000).fill(1) } }, /^(data\.bands\.\d+: .*, got 1\n){20}and 980 more faults$/],
     [{ mask: { ratio: '0.5' } }, /^mask\.ratio: .*number.*, got "0\.5"$/],
     [{ train: { batchSize: 2.5 } }, /^train\.batchSize: .*int.*, got 2\.5$/],
     [{ model: { size: 'hug' } }, /^model\.size: .*"tiny".*"huge".*, got "hug"$/],
