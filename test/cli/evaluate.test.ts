@@ -260,7 +260,7 @@ describe.concurrent('sherd embed', () => {
     const two = await sherd(args, { cwd: dir })
     expect([two.status, two.stderr]).toEqual([
       1,
-      expect.stringContaining('2 of 62 images (3 %) cannot be used'),
+      expect.stringContaining('2 of 62 images (3.2 %) cannot be used'),
     ])
     expect(two.stderr).toContain('--max-skipped-share')
     expect(existsSync(join(dir, 'f.npy'))).toBe(false)
