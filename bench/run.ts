@@ -71,7 +71,7 @@ const slug = (kind === 'cuda' ? (machine.gpu ?? 'gpu') : `${machine.cpu} ${threa
   .replace(/^-|-$/g, '')
 const part = values.only.map((name) => `-${name}`).join('') // never in the place of a whole table
 const path = join(values.out, `${date}-${slug}${part}`)
-/** After every row, so that a benchmark that is stopped has told what it knew. */
+/** After every row, so that a benchmark that is stopped keeps what it measured. */
 function save(): void {
   mkdirSync(values.out, { recursive: true })
   writeFileSync(`${path}.json`, `${JSON.stringify(results, null, 2)}\n`)

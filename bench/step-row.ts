@@ -93,7 +93,7 @@ function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): st
   return [peer.python, '-B', join(root, 'bench/peers/step.py'), JSON.stringify(config)]
 }
 
-/** A program that is ready. One that must have the device to itself is started anew for every round. */
+/** A program that is ready. One that must have the device to itself is started again for every round. */
 async function enter(work: Work, command: string[], steps: number): Promise<Omit<Contestant, 'variant'>> {
   const isAlone = typeof work.batch !== 'number'
   const before = deviceMemory(work.device)
