@@ -11,7 +11,7 @@ export const everywhere = {
 }
 const commands = ['test/cli/**/*.test.ts', 'test/playground/**/*.test.ts']
 /** Long, on one core, and without LibTorch: compilers, parsers, drawing. */
-const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/source/sample-data'].map(
+const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/sample-data'].map(
   (dir) => `${dir}/**/*.test.ts`,
 )
 

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../src/package-root.ts'
-import { packImages } from '../src/prepare/pack.ts'
+import { packImages } from '../src/prepare/pack/pack.ts'
 import { openImageFolder } from '../src/source/image-folder.ts'
 import { median } from './median.ts'
 import type { Peer } from './peer.ts'

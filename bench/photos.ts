@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { paintScene, sceneNames } from '../src/source/sample-data/scenes.ts'
+import { paintScene, sceneNames } from '../src/sample-data/scenes.ts'
 
 /** Writes `count` photos into a new temporary folder and returns it. */
 export async function writePhotos(count: number): Promise<string> {

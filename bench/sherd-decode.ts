@@ -1,7 +1,7 @@
 /** sherd's decode-and-crop on one core as a program of rounds; the counterpart of `peers/decode.py`. */
 import { join } from 'node:path'
 import { crops } from '../src/prepare/crop.ts'
-import { configureDecoder, decodeImage } from '../src/prepare/decode.ts'
+import { configureDecoder, decodeImage } from '../src/prepare/decode/decode.ts'
 import { draws } from '../src/random/draws.ts'
 import { openImageFolder } from '../src/source/image-folder.ts'
 import { answerRounds } from './rounds.ts'

@@ -1,5 +1,5 @@
 /** An exported encoder on ONNX Runtime as a program of rounds; the counterpart of `peers/encode.py`. */
-import { openSession } from '../src/infer/session.ts'
+import { openSession } from '../src/onnx/session.ts'
 import { answerRounds } from './rounds.ts'
 
 const { file, shape, threads } = JSON.parse(process.argv[2] ?? '{}') as {

@@ -1,7 +1,8 @@
 /** sherd's training step as a program of rounds; the counterpart of `peers/step.py`. Argument: a configuration as JSON. */
+
+import { openStepBench } from '../src/bench/step-bench.ts'
 import { resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
-import { openStepBench } from '../src/run/step-bench.ts'
 import { answerRounds } from './rounds.ts'
 
 const bench = openStepBench(resolveConfig(JSON.parse(process.argv[2] ?? '{}') as ConfigInput))

@@ -1,10 +1,10 @@
 /** One row of training steps: sherd and the peer take turns, round by round, and every round is kept. */
 import { join } from 'node:path'
+import type { StepTimes } from '../src/bench/step-bench.ts'
 import { dimensionsOf, resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { trainingFlops } from '../src/model/flops.ts'
 import { packageRoot } from '../src/package-root.ts'
-import type { StepTimes } from '../src/run/step-bench.ts'
 import { type Device, deviceMemory } from './device.ts'
 import { isOutOfMemory, largestBatch } from './largest-batch.ts'
 import { median } from './median.ts'

@@ -1,9 +1,9 @@
 /** What groups of bands cost: a training step of SatMAE beside one of plain MAE with as many tokens, in turns in one process. */
 
 import { sentinelBands, sentinelGroups } from '../presets/satmae-tiny-sentinel2.ts'
+import { openStepBench } from '../src/bench/step-bench.ts'
 import { resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
-import { openStepBench } from '../src/run/step-bench.ts'
 import { median } from './median.ts'
 
 export interface TokensRow {

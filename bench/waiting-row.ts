@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { runPaths } from '../src/checkpoint/run-folder.ts'
 import { packageRoot } from '../src/package-root.ts'
-import { runPaths } from '../src/run/folder.ts'
 import { readMetrics } from '../src/run/journal.ts'
-import { writeSampleData } from '../src/source/sample-data/write.ts'
+import { writeSampleData } from '../src/sample-data/write.ts'
 
 export interface WaitingRow {
   readonly work: string

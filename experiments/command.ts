@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Report } from '../src/evaluate/evaluate.ts'
 import { packageRoot } from '../src/package-root.ts'
-import type { Report } from '../src/run/evaluate.ts'
 
 const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
 

@@ -6,10 +6,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { Report } from '../src/evaluate/evaluate.ts'
+import { withDeviation } from '../src/evaluate/markdown.ts'
 import { meanAndDeviation } from '../src/evaluate/scores.ts'
 import { describeMachine } from '../src/machine/describe.ts'
-import type { Report } from '../src/run/evaluate.ts'
-import { withDeviation } from '../src/run/markdown.ts'
 import { frozenReports, pretrain, sherd } from './command.ts'
 
 /** Each changes one thing of the first. */

@@ -4,6 +4,9 @@
  * The public library. The same pieces that the commands are made of, in the order of the data flow.
  */
 
+export { benchData } from './bench/data-bench.ts'
+export { benchGemm } from './bench/gemm-bench.ts'
+export { openStepBench, type StepBench } from './bench/step-bench.ts'
 export { type FloatArray, type StoredArray, toFloat32 } from './checkpoint/arrays.ts'
 export {
   damageOf,
@@ -13,12 +16,10 @@ export {
   saveCheckpoint,
   type Training,
 } from './checkpoint/checkpoint.ts'
-export { flatten } from './checkpoint/flatten.ts'
-export { openForeign } from './checkpoint/foreign.ts'
-export { type LayoutName, layouts } from './checkpoint/layouts.ts'
+export { expectWritable, isBlank, type OpenedRun, openRun, writeWhole } from './checkpoint/run-folder.ts'
 export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
-export { openTorchFile, type TorchFile } from './checkpoint/torch-file.ts'
-export type { TorchTensor } from './checkpoint/torch-objects.ts'
+export { openWeightsFile } from './checkpoint/weights-file.ts'
+export { channelStatistics, openData, rasterOptions } from './config/assemble.ts'
 // configuration and runs
 export { assignedKeys, withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
@@ -34,14 +35,26 @@ export {
 export type { Config, ConfigInput } from './config/schema.ts'
 export { expectUseful, modelReading } from './config/useless.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
-// evaluate
-export { type FrozenClassifier, logitsOf } from './evaluate/classifier.ts'
+export { type Spread, spreadOf } from './evaluate/effective-rank.ts'
 export {
-  extractFeatures,
-  type Features,
-  type FrozenEncoder,
-  tokensOf,
-} from './evaluate/features.ts'
+  type ChosenMap,
+  type EvaluateOptions,
+  evaluate,
+  findSplit,
+  judge,
+  judgeWithMap,
+  openImages,
+  type Report,
+} from './evaluate/evaluate.ts'
+export { type SegmentationReport, type SegmentOptions, segment } from './evaluate/evaluate-segmentation.ts'
+export { openReport, reportMarkdown, writeReport } from './evaluate/evaluation-report.ts'
+export { featureFormat, writeFeatures } from './evaluate/feature-file.ts'
+export {
+  type FinetuneOptions,
+  type FinetuneSettings,
+  finetune,
+  finetuneDefaults,
+} from './evaluate/finetune.ts'
 export { type KnnOptions, knnDefaults, knnVotes } from './evaluate/knn.ts'
 export { fewOf, type Labelled, labelled, type Shots, splitByClass } from './evaluate/labelled.ts'
 export {
@@ -51,25 +64,45 @@ export {
   type Probed,
   sweeps,
 } from './evaluate/linear-probe.ts'
-export { type Overlap, overlapOf } from './evaluate/overlap.ts'
+export { withDeviation } from './evaluate/markdown.ts'
+export { type FolderSegmentation, type MaskFiles, writeMasks } from './evaluate/mask-files.ts'
+export { type Overlap, overlapOf } from './evaluate/mean-iou.ts'
+export { type ImagePrediction, predictionsOf, writePredictions } from './evaluate/prediction-file.ts'
 export { type ProtocolName, protocols } from './evaluate/protocols.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
-export { type SegmentationHead, segmentationHeads } from './evaluate/segmentation-heads.ts'
-export { type FrozenSegmenter, pixelLogitsOf } from './evaluate/segmenter.ts'
-export { type Spread, spreadOf } from './evaluate/spread.ts'
-// export, infer
-export { checkGraph } from './export/check-graph.ts'
+export { segmentationMarkdown, writeSegmentation } from './evaluate/segmentation-report.ts'
 export { encoderGraph } from './export/encoder-graph.ts'
+export {
+  type ExportedFolder,
+  exportHuggingface,
+  type HuggingfaceOptions,
+} from './export/export-huggingface.ts'
+export { type Exported, type ExportOptions, exportOnnx } from './export/export-onnx.ts'
+export { exportTimm, type TimmOptions } from './export/export-timm.ts'
 export { type FormatRow, formats, type GraphName } from './export/formats.ts'
-export type { Graph } from './export/graph.ts'
-export { onnxParts, readMetadata, writeParts } from './export/onnx-file.ts'
+export type { HuggingfaceDtype, HuggingfaceOnnx } from './export/huggingface-onnx.ts'
+export { openModel, usualGraphs } from './export/model-parts.ts'
 export { type ExportedEncoder, type PixelsInput, pixelsInput } from './export/pixels-input.ts'
 export { positionsOf } from './export/positions-input.ts'
 export { type ExportPrecision, precisions } from './export/precision.ts'
-export { samplesOf } from './infer/pixels.ts'
-export { openSession, type Session, type TensorData } from './infer/session.ts'
-export { openSessionThread, type ThreadedSession } from './infer/session-thread.ts'
+export { samplesOf } from './export/sample-input.ts'
+export { flatten } from './import/flatten.ts'
+export { openForeign } from './import/foreign.ts'
+export { statisticsOf } from './import/foreign-facts.ts'
+export { type Imported, type ImportOptions, importWeights } from './import/import.ts'
+export { type LayoutName, layouts } from './import/layouts.ts'
+export { openTorchFile, type TorchFile } from './import/torch-file.ts'
+export type { TorchTensor } from './import/torch-objects.ts'
+export { type OnnxClassifier, onnxLogits, openOnnxClassifier } from './infer/onnx-classifier.ts'
+export {
+  type OnnxEncoder,
+  onnxFeatures,
+  onnxFeaturesOfSource,
+  openOnnxEncoder,
+} from './infer/onnx-encoder.ts'
+export { expectPlainRequest, type OnnxModel, openOnnxModel } from './infer/onnx-model.ts'
+export { type OnnxSegmenter, onnxSegmentation, openOnnxSegmenter } from './infer/onnx-segmenter.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
@@ -95,21 +128,28 @@ export {
   type Weights,
   weightsOf,
 } from './model/parameters.ts'
+export { type SegmentationHead, segmentationHeads } from './model/segmentation-heads.ts'
 export { sizes } from './model/sizes.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'
 export type { Objective, Prediction } from './objective/objective.ts'
+// export, infer
+export { checkGraph } from './onnx/check-graph.ts'
+export type { Graph } from './onnx/graph.ts'
+export { onnxParts, readMetadata, writeParts } from './onnx/onnx-file.ts'
+export { openSession, type Session, type TensorData } from './onnx/session.ts'
+export { openSessionThread, type ThreadedSession } from './onnx/session-thread.ts'
 // optim, checkpoint, train
 export { type AdamWOptions, type AdamWState, adamWStep, initialAdamW } from './optim/adamw.ts'
 export { learningRateAt, type Schedule, scaledLearningRate } from './optim/schedule.ts'
 // pictures
 export { type Composite, compositesOf, compositeTile, stretchOf } from './picture/composite.ts'
 export { drawLossCurve } from './picture/loss-curve.ts'
-export { meanQuality, type Quality } from './picture/quality.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
 export { drawReconstructions } from './picture/reconstruction-grid.ts'
-export { depthNote } from './prepare/bit-depth.ts'
-export { defaultMaxPixels } from './prepare/decode.ts'
-export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader.ts'
+export { depthNote } from './prepare/decode/bit-depth.ts'
+export { defaultMaxPixels } from './prepare/decode/decode.ts'
+export { quitIfStuck } from './prepare/decode/quit.ts'
+export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader/loader.ts'
 export {
   type ChannelStatistics,
   imagenetStatistics,
@@ -117,83 +157,45 @@ export {
   type Pixels,
   toImages,
 } from './prepare/normalize.ts'
-export { type PackOptions, type PackSummary, packImages } from './prepare/pack.ts'
-export { quitIfStuck } from './prepare/quit.ts'
-export { measureRasterStatistics } from './prepare/raster-statistics.ts'
+export { type PackOptions, type PackSummary, packImages } from './prepare/pack/pack.ts'
+export { measureRasterStatistics } from './prepare/raster/raster-statistics.ts'
 export { measureStatistics } from './prepare/statistics.ts'
 export { type Images, type Views, viewsOf } from './prepare/views.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
-export { channelStatistics, openData, rasterOptions } from './run/assemble.ts'
-export { classifierLogits, type OpenedClassifier, openClassifier, saveProbe } from './run/classifier.ts'
-export { type ClusterReport, findClusters } from './run/clusters.ts'
-export { benchData } from './run/data-bench.ts'
-export { type DuplicateReport, findDuplicates, shownOf } from './run/duplicates.ts'
-export { type Embedder, embedFiles, openEmbedder } from './run/embedder.ts'
-export { type EncoderRequest, type ModelOrigin, type OpenedEncoder, openEncoder } from './run/encoder.ts'
-export {
-  type ChosenMap,
-  type EvaluateOptions,
-  evaluate,
-  findSplit,
-  judge,
-  judgeWithMap,
-  openImages,
-  type Report,
-} from './run/evaluate.ts'
-export { openReport, reportMarkdown, writeReport } from './run/evaluation-report.ts'
 export type { RunEvent } from './run/events.ts'
-export {
-  type ExportedFolder,
-  exportHuggingface,
-  type HuggingfaceOptions,
-} from './run/export-huggingface.ts'
-export { type Exported, type ExportOptions, exportOnnx } from './run/export-onnx.ts'
-export { exportTimm, type TimmOptions } from './run/export-timm.ts'
-export { featureFormat, writeFeatures } from './run/feature-file.ts'
-export { type FolderFeatures, featuresOf, featuresOfSource } from './run/features.ts'
-export { type FinetuneOptions, type FinetuneSettings, finetune, finetuneDefaults } from './run/finetune.ts'
-export { expectWritable, isBlank, type OpenedRun, openRun, writeWhole } from './run/folder.ts'
-export { statisticsOf } from './run/foreign-facts.ts'
-export { benchGemm } from './run/gemm-bench.ts'
-export type { HuggingfaceDtype, HuggingfaceOnnx } from './run/huggingface-onnx.ts'
-export { type Imported, type ImportOptions, importWeights } from './run/import.ts'
-export { indexFeatures } from './run/index-features.ts'
-export { type ImageIndex, type IndexFacts, openIndex } from './run/index-folder.ts'
-export { type Asked, drawClusters, drawDuplicates, drawFound, drawOutliers } from './run/index-sheets.ts'
-export { clustersTable, duplicatesTable, outliersTable } from './run/index-tables.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'
-export { type LoadedModel, loadModel } from './run/load.ts'
-export type { FolderLogits } from './run/logits.ts'
-export { expectModel, type Indexed, type IndexOptions, indexFolder, updateIndex } from './run/make-index.ts'
-export { withDeviation } from './run/markdown.ts'
-export { type FolderSegmentation, type MaskFiles, writeMasks } from './run/mask-files.ts'
-export { openModel, usualGraphs } from './run/model-parts.ts'
-export { type OnnxClassifier, onnxLogits, openOnnxClassifier } from './run/onnx-classifier.ts'
-export { type OnnxEncoder, onnxFeatures, onnxFeaturesOfSource, openOnnxEncoder } from './run/onnx-encoder.ts'
-export { expectPlainRequest, type OnnxModel, openOnnxModel } from './run/onnx-model.ts'
-export { type OnnxSegmenter, onnxSegmentation, openOnnxSegmenter } from './run/onnx-segmenter.ts'
-export { findOutliers, type NamedOutlier } from './run/outliers.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
-export { type ImagePrediction, predictionsOf, writePredictions } from './run/prediction-file.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
-export { type Found, rowOfQuery, searchIndex, unknownQuery, vectorsOfRows } from './run/search-index.ts'
-export { type SegmentationReport, type SegmentOptions, segment } from './run/segment.ts'
-export { segmentationMarkdown, writeSegmentation } from './run/segmentation-report.ts'
-export { type OpenedSegmenter, openSegmenter, segmentationOf } from './run/segmenter.ts'
-export { openStepBench, type StepBench } from './run/step-bench.ts'
-export { thumbnailOfFile, thumbnailsOf } from './run/thumbnails.ts'
-export { openWeightsFile } from './run/weights-file.ts'
+export { writeSatelliteData } from './sample-data/satellite/write.ts'
+export { writeSampleData } from './sample-data/write.ts'
+export { type Embedder, embedFiles, openEmbedder } from './search/embedder.ts'
+export { type ClusterReport, findClusters } from './search/index-clusters.ts'
+export { type DuplicateReport, findDuplicates, shownOf } from './search/index-duplicates.ts'
+export { indexFeatures } from './search/index-features.ts'
+export { type ImageIndex, type IndexFacts, openIndex } from './search/index-folder.ts'
+export { findOutliers, type NamedOutlier } from './search/index-outliers.ts'
+export { type Asked, drawClusters, drawDuplicates, drawFound, drawOutliers } from './search/index-sheets.ts'
+export { clustersTable, duplicatesTable, outliersTable } from './search/index-tables.ts'
+export {
+  expectModel,
+  type Indexed,
+  type IndexOptions,
+  indexFolder,
+  updateIndex,
+} from './search/make-index.ts'
+export { type Found, rowOfQuery, searchIndex, unknownQuery, vectorsOfRows } from './search/search-index.ts'
+export { thumbnailOfFile, thumbnailsOf } from './search/thumbnails.ts'
+export { type Clusters, clusterDefaults, clustersOf } from './search/vectors/clusters.ts'
+export { type DuplicateGroup, duplicatesOf } from './search/vectors/duplicates.ts'
+export { openExact } from './search/vectors/exact.ts'
 // search
-export { type Agreement, agreementOf } from './search/agreement.ts'
-export { type Clusters, clusterDefaults, clustersOf } from './search/clusters.ts'
-export { type DuplicateGroup, duplicatesOf } from './search/duplicates.ts'
-export { openExact } from './search/exact.ts'
-export { buildGraph, type GraphSettings, graphDefaults, openGraph } from './search/graph.ts'
-export { type Near, nearest } from './search/nearest.ts'
-export { type Neighbourhoods, neighbourhoodsOf } from './search/neighbourhoods.ts'
-export { type Outlier, outliersOf } from './search/outliers.ts'
-export { silhouetteOf } from './search/silhouette.ts'
-export { unitVectors, type Vectors } from './search/vectors.ts'
+export { type Agreement, agreementOf } from './search/vectors/label-agreement.ts'
+export { type Near, nearest } from './search/vectors/nearest.ts'
+export { buildGraph, type GraphSettings, graphDefaults, openGraph } from './search/vectors/neighbour-graph.ts'
+export { type Neighbourhoods, neighbourhoodsOf } from './search/vectors/neighbourhoods.ts'
+export { type Outlier, outliersOf } from './search/vectors/outliers.ts'
+export { silhouetteOf } from './search/vectors/silhouette.ts'
+export { unitVectors, type Vectors } from './search/vectors/unit-vectors.ts'
 // serve
 export { type Limits, limitDefaults } from './serve/limits.ts'
 export { type ServeOptions, type Server, serve } from './serve/serve.ts'
@@ -208,12 +210,11 @@ export {
   type PackedImages,
   type PackManifest,
 } from './source/packed-images.ts'
-export { openRasterFolder, type RasterFolder, type RasterOptions } from './source/raster-folder.ts'
-export { writeSatelliteData } from './source/sample-data/satellite/write.ts'
-export { writeSampleData } from './source/sample-data/write.ts'
+export { openRasterFolder, type RasterFolder, type RasterOptions } from './source/raster/raster-folder.ts'
 // target, objective
-export { type BandStatistics, bandStatistics } from './target/bands.ts'
+export { type BandStatistics, bandStatistics } from './target/band-pixels.ts'
 export { patchStatistics, pixelLoss, pixelTarget, withStatistics } from './target/pixels.ts'
+export { meanQuality, type Quality } from './target/reconstruction-quality.ts'
 // tensor
 export {
   autocast,
@@ -245,7 +246,6 @@ export {
 // token
 export { type TimeField, timeFields } from './token/encoding.ts'
 export { type Grid, gridOf } from './token/grid.ts'
-export type { SpectralGroups } from './token/groups.ts'
 export type { TokenLayout } from './token/layout.ts'
 export { type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
 export { type MaskDesign, randomMask } from './token/mask-design.ts'
@@ -254,8 +254,34 @@ export { patchify, unpatchify } from './token/patchify.ts'
 export { type Pooling, pool } from './token/pool.ts'
 export { sineCosinePositions } from './token/position.ts'
 export { appendRows, type TableRows, tokenSequence } from './token/sequence.ts'
+export type { SpectralGroups } from './token/spectral-groups.ts'
 export type { StepEvent } from './train/events.ts'
 export { type TrainOptions, train } from './train/loop.ts'
 export type { Span } from './train/span.ts'
 export { accumulateGradients, applyUpdate, type MicroBatch, type Trainee } from './train/step.ts'
 export { type Check, type Verification, verifyFile } from './verify/verify.ts'
+export { type FolderFeatures, featuresOf, featuresOfSource } from './weights/folder-features.ts'
+export type { FolderLogits } from './weights/folder-logits.ts'
+// evaluate
+export { type FrozenClassifier, logitsOf } from './weights/frozen-classifier.ts'
+export {
+  extractFeatures,
+  type Features,
+  type FrozenEncoder,
+  tokensOf,
+} from './weights/frozen-encoder.ts'
+export { type FrozenSegmenter, pixelLogitsOf } from './weights/frozen-segmenter.ts'
+export { type LoadedModel, loadModel } from './weights/load-model.ts'
+export {
+  classifierLogits,
+  type OpenedClassifier,
+  openClassifier,
+  saveProbe,
+} from './weights/open-classifier.ts'
+export {
+  type EncoderRequest,
+  type ModelOrigin,
+  type OpenedEncoder,
+  openEncoder,
+} from './weights/open-encoder.ts'
+export { type OpenedSegmenter, openSegmenter, segmentationOf } from './weights/open-segmenter.ts'

@@ -44,16 +44,16 @@ const narrower: Record<string, readonly string[]> = {
 
 /** Packages that only some files may import, each for its own reason. */
 const confined: Record<string, readonly string[]> = {
-  re2js: ['src/source/path-pattern.ts'],
+  re2js: ['src/source/raster/path-pattern.ts'],
   sharp: [
     'src/machine/doctor.ts', // looks whether it is there
     'src/picture/render.ts', // pictures as files
     'src/picture/text.ts', // the width of text
-    'src/prepare/bit-depth.ts', // the largest value of images
-    'src/prepare/decode.ts', // images as pixels
-    'src/prepare/index-mask.ts', // masks as class numbers
-    'src/source/sample-data/write.ts', // sample images as files
-    'src/source/sample-data/satellite/write.ts', // masks as files
+    'src/prepare/decode/bit-depth.ts', // the largest value of images
+    'src/prepare/decode/decode.ts', // images as pixels
+    'src/prepare/masks/index-mask.ts', // masks as class numbers
+    'src/sample-data/write.ts', // sample images as files
+    'src/sample-data/satellite/write.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli')).map((name) => `src/cli/${name}`),
   fastify: [
@@ -70,12 +70,12 @@ const confined: Record<string, readonly string[]> = {
   '@fastify/static': ['src/serve/routes.ts'],
   'prom-client': ['src/serve/metrics.ts'],
   'onnxruntime-node': [
-    'src/infer/session.ts', // loads it
+    'src/onnx/session.ts', // loads it
     'src/machine/doctor.ts', // looks whether it is there
-    'src/search/exact.ts', // types
+    'src/search/vectors/exact.ts', // types
   ],
-  usearch: ['src/search/graph.ts'],
-  'ml-kmeans': ['src/search/clusters.ts'],
+  usearch: ['src/search/vectors/neighbour-graph.ts'],
+  'ml-kmeans': ['src/search/vectors/clusters.ts'],
   'node-addon-api': ['src/native/compile.ts'],
   'node-api-headers': ['src/native/compile.ts'],
   'fastest-levenshtein': ['src/errors.ts'],
@@ -83,11 +83,11 @@ const confined: Record<string, readonly string[]> = {
   'd3-shape': ['src/picture/plot.ts'],
   'dejavu-fonts-ttf': ['src/picture/fonts.ts'],
   geotiff: [
-    'src/source/geotiff.ts', // types
-    'src/source/tiff-block.ts', // Zstandard
-    'src/source/tiff-header.ts', // headers
-    'src/source/tiff-layout.ts', // types
-    'src/source/tiff-mask.ts', // types
+    'src/source/tiff/geotiff.ts', // types
+    'src/source/tiff/tiff-block.ts', // Zstandard
+    'src/source/tiff/tiff-header.ts', // headers
+    'src/source/tiff/tiff-layout.ts', // types
+    'src/source/tiff/tiff-mask.ts', // types
   ],
 }
 
@@ -150,7 +150,7 @@ describe('imports', () => {
       'src/train/step.ts → src/objective/objective.ts (type)',
       'src/train/loop.ts → src/train/step.ts', // over several lines
       'src/index.ts → src/tensor/ops.ts', // export * as
-      'src/cli/verify.ts → src/verify/verify.ts', // import()
+      'src/cli/machine/verify.ts → src/verify/verify.ts', // import()
       'src/cli/bin.cts → src/cli/main.ts',
       'src/native/compile.ts → node-addon-api', // require.resolve
       'src/picture/fonts.ts → dejavu-fonts-ttf', // createRequire().resolve

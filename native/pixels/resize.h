@@ -1,5 +1,5 @@
 // Crop, antialiased bicubic resize and flip in one pass: Pillow's algorithm in Pillow's fixed-point arithmetic (a = -0.5,
-// 22-bit weights, widths first, bytes between the passes). src/prepare/resize.ts is the same in TypeScript, and every
+// 22-bit weights, widths first, bytes between the passes). src/prepare/decode/resize.ts is the same in TypeScript, and every
 // path here gives its bytes: sums of whole numbers do not depend on their order.
 #pragma once
 #include <algorithm>

@@ -1,6 +1,6 @@
 /** An image file as pixels, by the browser's own decoder: first frame, EXIF orientation and colour profile applied. */
 import { messageOf, SherdError } from '../../src/errors.ts'
-import type { RgbImage } from '../../src/prepare/resize.ts'
+import type { RgbImage } from '../../src/prepare/decode/resize.ts'
 import { overWhite } from './prepare-pixels.ts'
 
 const MOST_PIXELS = 100e6 // as sherd's own decoder

@@ -2,7 +2,7 @@
  * The playground: what the visitor does becomes a new view, and the view is drawn. Long, because the view changes here and nowhere
  * else.
  */
-import type { SceneName } from '../../src/source/sample-data/scenes.ts'
+import type { SceneName } from '../../src/sample-data/scenes.ts'
 import { listenToControls, showAttentionChoices, showModel, showSettings } from './controls.ts'
 import { startEngine } from './engine.ts'
 import type { LoadProgress } from './fetch-model.ts'

@@ -1,6 +1,6 @@
 /** What the page must know of an exported model, from the metadata of its file; and why it cannot show some. */
 import { SherdError } from '../../src/errors.ts'
-import { type Metadata, metadataIn } from '../../src/export/metadata-in.ts'
+import { type Metadata, metadataIn } from '../../src/onnx/metadata-in.ts'
 import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
 import { type Grid, gridOf } from '../../src/token/grid.ts'
 

@@ -3,8 +3,8 @@
  * docs/playground.md says what may still differ by a level or two.
  */
 import { centerCrop, type Size } from '../../src/prepare/crop.ts'
-import { type RgbImage, resizeBicubic } from '../../src/prepare/resize.ts'
-import { storeSample } from '../../src/prepare/sample-layout.ts'
+import { type RgbImage, resizeBicubic } from '../../src/prepare/decode/resize.ts'
+import { storeSample } from '../../src/prepare/decode/sample-layout.ts'
 
 /** RGBA bytes laid over white, as RGB. */
 export function overWhite(rgba: ArrayLike<number>, { width, height }: Size): RgbImage {

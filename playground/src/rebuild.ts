@@ -7,8 +7,8 @@ import {
   patchQuality,
   rebuiltPatches,
   type StatisticsUsed,
-} from '../../src/picture/patch-statistics.ts'
-import type { Quality } from '../../src/picture/quality.ts'
+} from '../../src/target/patch-statistics.ts'
+import type { Quality } from '../../src/target/reconstruction-quality.ts'
 import type { ModelFacts } from './model-facts.ts'
 
 export interface Rebuilt extends Quality {

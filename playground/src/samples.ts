@@ -1,5 +1,5 @@
 /** Pictures to begin with: scenes of `sherd sample-data`, drawn in the browser. */
-import type { SceneName } from '../../src/source/sample-data/scenes.ts'
+import type { SceneName } from '../../src/sample-data/scenes.ts'
 import type { Engine } from './engine.ts'
 import { page } from './page.ts'
 import { fromBytes } from './surface.ts'

@@ -1,6 +1,7 @@
 /** Numbers and choices in words, for captions, for pictures and for those who hear them. */
-import type { StatisticsUsed } from '../../src/picture/patch-statistics.ts'
+
 import type { Size } from '../../src/prepare/crop.ts'
+import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
 import type { Grid } from '../../src/token/grid.ts'
 
 /** The same words as on the pictures of `sherd reconstruct`. */

@@ -1,6 +1,6 @@
 /** Everything that takes time: loading and running models, decoding, generated images. */
 import { messageOf, SherdError } from '../../src/errors.ts'
-import { paintScene, type SceneName } from '../../src/source/sample-data/scenes.ts'
+import { paintScene, type SceneName } from '../../src/sample-data/scenes.ts'
 import { decodeImage } from './decode.ts'
 import { checkBytes, fetchModel, type LoadProgress, type ModelFile } from './fetch-model.ts'
 import { factsOfFile, type GraphKind, isSameModel, type ModelFacts } from './model-facts.ts'

@@ -1,4 +1,4 @@
-"""Writes test/prepare/augment-reference.json: what Pillow makes of one small image with each operation of RandAugment.
+"""Writes test/prepare/augment/augment-reference.json: what Pillow makes of one small image with each operation of RandAugment.
 
 Run: python3 scripts/reference/make_augment.py
 """

@@ -7,18 +7,18 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { brokenSeal, flush, isDamage } from '../files/durable.ts'
+import { readRegular } from '../files/regular-file.ts'
 import { loadParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import type { AdamWState } from '../optim/adamw.ts'
 import { toDevice } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
-import { brokenSeal, flush, isDamage } from './durable.ts'
-import { isExpired, type Keeping, listCheckpoints, removeCheckpoint, tidy } from './keeping.ts'
-import { readRegular } from './regular-file.ts'
+import { isExpired, type Keeping, listCheckpoints, removeCheckpoint, tidy } from './retention.ts'
 import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
-export type { Keeping } from './keeping.ts'
-export { listCheckpoints } from './keeping.ts'
+export type { Keeping } from './retention.ts'
+export { listCheckpoints } from './retention.ts'
 
 const names = {
   weights: 'model.safetensors',

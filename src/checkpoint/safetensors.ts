@@ -6,12 +6,12 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
-import { isLfsPointer, lfsAdvice } from '../source/lfs-pointer.ts'
+import type { Seal } from '../files/durable.ts'
+import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
+import { openDraft, openGiven } from '../files/regular-file.ts'
 import { type ArrayOf, type DType, dtypes } from '../tensor/dtype.ts'
 import { fromArray, type Shape, Tensor, toArray } from '../tensor/tensor.ts'
 import type { StoredArray } from './arrays.ts'
-import type { Seal } from './durable.ts'
-import { openDraft, openGiven } from './regular-file.ts'
 
 const formatNames = {
   U8: 'uint8',

@@ -4,8 +4,8 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import type { EncoderRequest, OpenedEncoder } from '../run/encoder.ts'
-import { deviceOption, featurePrecisionOption } from './bench-config.ts'
+import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
+import { deviceOption, featurePrecisionOption } from './machine/bench-config.ts'
 import { setOption, wholeNumber } from './options.ts'
 import { duration, endProgress, progress, warn } from './output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
@@ -70,7 +70,7 @@ export async function presetConfig(
   { preset, set, device }: Pick<EncoderFlags, 'set' | 'device'> & { preset: string | undefined },
   alsoRead: readonly string[] = [],
 ): Promise<Config | undefined> {
-  const { configOf } = await import('./bench-config.ts')
+  const { configOf } = await import('./machine/bench-config.ts')
   const { modelReading } = await import('../config/useless.ts')
   if (preset !== undefined) return configOf(preset, { set, device }, modelReading(alsoRead))
   const { assignedKeys } = await import('../config/overrides.ts')
@@ -89,14 +89,14 @@ export async function encoderOf(
   images: string | undefined,
   alsoRead: readonly string[] = [],
 ): Promise<OpenedEncoder> {
-  const { openEncoder } = await import('../run/encoder.ts')
+  const { openEncoder } = await import('../weights/open-encoder.ts')
   const encoder = openEncoder(await requestOf(flags, images, alsoRead))
   for (const message of encoder.warnings) warn(message)
   return encoder
 }
 
 async function statisticsOf(config: Config, images: string): Promise<ChannelStatistics> {
-  const { channelStatistics, openData } = await import('../run/assemble.ts')
+  const { channelStatistics, openData } = await import('../config/assemble.ts')
   return channelStatistics(config, await openData(config, images))
 }
 

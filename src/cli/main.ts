@@ -5,31 +5,31 @@ import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { listenToNotes } from '../source/notes.ts'
-import { addBench } from './bench.ts'
-import { addClassify } from './classify.ts'
-import { addClusters } from './clusters.ts'
-import { addDemo } from './demo.ts'
-import { addDoctor } from './doctor.ts'
-import { addDuplicates } from './duplicates.ts'
-import { addEmbed } from './embed.ts'
-import { addEvaluate } from './evaluate.ts'
-import { addExport } from './export.ts'
-import { addImport } from './import.ts'
-import { addIndex } from './make-index.ts'
+import { addPack } from './data/pack.ts'
+import { addSampleData } from './data/sample-data.ts'
+import { addEvaluate } from './evaluate/evaluate.ts'
+import { addExport } from './exchange/export.ts'
+import { addImport } from './exchange/import.ts'
+import { addBench } from './machine/bench.ts'
+import { addDoctor } from './machine/doctor.ts'
+import { addSetup } from './machine/setup.ts'
+import { addVerify } from './machine/verify.ts'
 import { withMemoryExplained } from './memory-error.ts'
 import { collected } from './options.ts'
-import { addOutliers } from './outliers.ts'
 import { endProgress, note, paint, printJson, warnOnce } from './output.ts'
-import { addPack } from './pack.ts'
-import { addPresets } from './presets.ts'
-import { addPretrain } from './pretrain.ts'
-import { addReconstruct } from './reconstruct.ts'
-import { addSampleData } from './sample-data.ts'
-import { addSearch } from './search.ts'
-import { addSegmentFolder } from './segment.ts'
-import { addServe } from './serve.ts'
-import { addSetup } from './setup.ts'
-import { addVerify } from './verify.ts'
+import { addClassify } from './predict/classify.ts'
+import { addEmbed } from './predict/embed.ts'
+import { addSegmentFolder } from './predict/segment.ts'
+import { addServe } from './predict/serve.ts'
+import { addClusters } from './search/clusters.ts'
+import { addDuplicates } from './search/duplicates.ts'
+import { addIndex } from './search/make-index.ts'
+import { addOutliers } from './search/outliers.ts'
+import { addSearch } from './search/search.ts'
+import { addDemo } from './train/demo.ts'
+import { addPresets } from './train/presets.ts'
+import { addPretrain } from './train/pretrain.ts'
+import { addReconstruct } from './train/reconstruct.ts'
 
 // Exit status: 0, 1 (failed), 2 (the command was written wrongly).
 const usageCodes: readonly ErrorCode[] = ['USAGE', 'CONFIG', 'PRESET_UNKNOWN']
@@ -136,7 +136,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (!(error instanceof SherdError) && error instanceof Error) note(error.stack ?? '')
     process.exitCode = usage ? 2 : 1
   } finally {
-    const { quitIfStuck } = await import('../prepare/quit.ts')
+    const { quitIfStuck } = await import('../prepare/decode/quit.ts')
     await quitIfStuck(Number(process.exitCode ?? 0))
   }
 }

@@ -1,7 +1,7 @@
 /** The options of commands that read images: how far they go with files that are hard to read. */
 import { type Command, Option } from 'commander'
 import type { ReadingLimits } from '../config/reading.ts'
-import { corruptions } from '../prepare/damage.ts'
+import { corruptions } from '../prepare/decode/damage.ts'
 import { positiveNumber, share, wholeNumber } from './options.ts'
 
 export type ReadingFlags = ReadingLimits

@@ -1,8 +1,8 @@
 /** The part of the configuration that says what samples are: images or rasters, how they are cut, when they are left out. */
 import { z } from 'zod'
-import { clippings } from '../prepare/clipping.ts'
-import { corruptions } from '../prepare/damage.ts'
-import { isPattern, patternKind } from '../source/path-pattern.ts'
+import { corruptions } from '../prepare/decode/damage.ts'
+import { clippings } from '../prepare/raster/clipping.ts'
+import { isPattern, patternKind } from '../source/raster/path-pattern.ts'
 
 export const positiveInteger = z.number().int().positive()
 /** A whole number from 1 to a size that no model has yet: configurations come with files of strangers, too. */

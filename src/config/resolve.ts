@@ -6,7 +6,7 @@ import type { Dimensions } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { sizes } from '../model/sizes.ts'
 import { type Schedule, scaledLearningRate } from '../optim/schedule.ts'
-import { canonicalBand } from '../source/band-names.ts'
+import { canonicalBand } from '../source/raster/band-names.ts'
 import { keptTokens } from '../token/mask-design.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
 

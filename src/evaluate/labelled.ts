@@ -2,7 +2,7 @@
 import { SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'
 import type { ImageSource } from '../source/open.ts'
-import type { Features } from './features.ts'
+import type { Features } from '../weights/frozen-encoder.ts'
 
 /** Vectors [count, width] and the class of each. */
 export interface Labelled {

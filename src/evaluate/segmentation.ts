@@ -5,6 +5,11 @@
 
 import { SherdError } from '../errors.ts'
 import { initialParameters, type Parameters, type Weights, weightsOf } from '../model/parameters.ts'
+import {
+  type SegmentationHead,
+  type SegmentationShape,
+  segmentationHeads,
+} from '../model/segmentation-heads.ts'
 import type { Learner } from '../objective/objective.ts'
 import { initialAdamW } from '../optim/adamw.ts'
 import { learningRateAt } from '../optim/schedule.ts'
@@ -28,7 +33,6 @@ import {
 import { scope, unscoped } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
 import { accumulateGradients, applyUpdate } from '../train/step.ts'
-import { type SegmentationHead, type SegmentationShape, segmentationHeads } from './segmentation-heads.ts'
 
 const EPSILON = 1e-6 // of the statistics
 

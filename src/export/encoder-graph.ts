@@ -2,13 +2,16 @@
  * An encoder as a graph from pixels to tokens, recorded from the code that computes them everywhere else: normalising, patches,
  * positions, blocks, pooling. Nothing of the network is written a second time here.
  */
-import { encodeImages, pooledOf } from '../evaluate/features.ts'
+
 import { withClsAttention } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
+import type { Graph } from '../onnx/graph.ts'
+import { sizeName } from '../onnx/symbolic-sizes.ts'
 import { narrow, zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
+import { encodeImages, pooledOf } from '../weights/frozen-encoder.ts'
 import {
   atSize,
   checkDynamic,
@@ -19,10 +22,8 @@ import {
   tableName,
 } from './dynamic-grid.ts'
 import { generalTape } from './general-tape.ts'
-import type { Graph } from './graph.ts'
 import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
 import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
-import { sizeName } from './sizes.ts'
 import { translate } from './translate.ts'
 
 export interface EncoderGraphOptions {

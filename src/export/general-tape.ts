@@ -4,8 +4,6 @@
  * error. Recordings are read one by one, so that never more than two hold their weights.
  */
 import { SherdError } from '../errors.ts'
-import type { ArrayOf, DType } from '../tensor/dtype.ts'
-import type { Plain, Tape, TapeArgument, TapeTensor } from '../tensor/record.ts'
 import {
   recordingPoints,
   type Size,
@@ -13,7 +11,9 @@ import {
   type Symbols,
   type SymbolValues,
   sizeThrough,
-} from './sizes.ts'
+} from '../onnx/symbolic-sizes.ts'
+import type { ArrayOf, DType } from '../tensor/dtype.ts'
+import type { Plain, Tape, TapeArgument, TapeTensor } from '../tensor/record.ts'
 
 export interface GeneralTensor {
   readonly dtype: DType

@@ -1,6 +1,5 @@
 /** Puts a graph together: names that nobody else has, constants that are written once, sizes that the inputs say. */
 import { SherdError } from '../errors.ts'
-import type { ArrayOf, DType } from '../tensor/dtype.ts'
 import {
   type Attribute,
   type Graph,
@@ -8,8 +7,9 @@ import {
   type Node,
   type ValueInfo,
   withoutDead,
-} from './graph.ts'
-import { type Size, type SymbolicSize, sizeName, symbolsIn } from './sizes.ts'
+} from '../onnx/graph.ts'
+import { type Size, type SymbolicSize, sizeName, symbolsIn } from '../onnx/symbolic-sizes.ts'
+import type { ArrayOf, DType } from '../tensor/dtype.ts'
 
 /** A constant that is in the graph once a node takes it. */
 export interface Constant extends Omit<ValueInfo, 'name'> {

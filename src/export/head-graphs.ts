@@ -2,16 +2,17 @@
  * An encoder with a head as a graph: a classifier from pixels to logits and probabilities, a segmenter to the logits of every pixel. Both
  * are recorded from the code that computes them everywhere else.
  */
-import { type FrozenClassifier, headLogits, probabilitiesOf } from '../evaluate/classifier.ts'
-import { encodeImages } from '../evaluate/features.ts'
-import { decodeHeadLogits, type FrozenSegmenter } from '../evaluate/segmenter.ts'
+
 import { type Encoded, openBackbone } from '../model/backbone.ts'
+import type { Graph } from '../onnx/graph.ts'
 import { zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { type FrozenClassifier, headLogits, probabilitiesOf } from '../weights/frozen-classifier.ts'
+import { encodeImages } from '../weights/frozen-encoder.ts'
+import { decodeHeadLogits, type FrozenSegmenter } from '../weights/frozen-segmenter.ts'
 import { generalTape } from './general-tape.ts'
-import type { Graph } from './graph.ts'
 import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
 import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
 import { translate } from './translate.ts'

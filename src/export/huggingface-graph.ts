@@ -5,11 +5,11 @@
 import { type BackboneShape, openBackbone } from '../model/backbone.ts'
 import { classify } from '../model/classifier.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
+import type { Graph } from '../onnx/graph.ts'
 import { record } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import { generalTape } from './general-tape.ts'
-import type { Graph } from './graph.ts'
 import { translate } from './translate.ts'
 
 /** `last_hidden_state` [B, 1 + N, D]: cls, then all patches row by row; nothing is masked. `logits` [B, classes]: by the head on cls. */

@@ -1,6 +1,7 @@
 /** What an exported file tells of itself beside the graph. All values are texts; those with several parts are JSON. */
+
+import type { Metadata } from '../onnx/metadata-in.ts'
 import { type FormatRow, formats, type GraphName } from './formats.ts'
-import type { Metadata } from './metadata-in.ts'
 import type { PixelsInput } from './pixels-input.ts'
 
 export interface ExportFacts {
@@ -9,7 +10,7 @@ export interface ExportFacts {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly version: string
-  /** What `run/weights-metadata.ts` reads: the configuration and the statistics. */
+  /** What `checkpoint/weights-metadata.ts` reads: the configuration and the statistics. */
   readonly weights: Metadata
   readonly input: PixelsInput
   /** Names of the channels, in their order; null for images. */

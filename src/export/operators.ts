@@ -3,10 +3,11 @@
  * shape of what the call gave. What has no row cannot be exported: a row here is all that it takes.
  */
 import { SherdError } from '../errors.ts'
+import type { ElementType } from '../onnx/graph.ts'
+import { elementTypes } from '../onnx/graph.ts'
+import { addSizes, type Size, type SymbolicSize, sameSize } from '../onnx/symbolic-sizes.ts'
 import { dtypeName } from '../tensor/dtype.ts'
 import type { Plain } from '../tensor/record.ts'
-import type { ElementType } from './graph.ts'
-import { elementTypes } from './graph.ts'
 import {
   type Constant,
   type GraphBuilder,
@@ -16,7 +17,6 @@ import {
   type Value,
   type Wanted,
 } from './graph-builder.ts'
-import { addSizes, type Size, type SymbolicSize, sameSize } from './sizes.ts'
 
 /** `size`: a number that is known when the graph runs. */
 export type OperatorArgument = Value | { readonly size: SymbolicSize } | Plain | readonly OperatorArgument[]

@@ -1,10 +1,10 @@
 /** The input that all graphs have: pixels as the files have them. What makes them a model's images is in the graph. */
 import { SherdError } from '../errors.ts'
-import { type FrozenEncoder, readImages } from '../evaluate/features.ts'
 import { normalizeBytes, normalizeValues } from '../prepare/normalize.ts'
 import type { Images } from '../prepare/views.ts'
 import { permute, reshape } from '../tensor/ops.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { type FrozenEncoder, readImages } from '../weights/frozen-encoder.ts'
 
 export const inputName = 'pixels'
 

@@ -1,7 +1,7 @@
 /** The precisions of an exported file, and how near each must come to LibTorch's float32. */
-import type { Graph } from './graph.ts'
-import { halfWeights } from './half.ts'
-import { quantizeProducts } from './quantize.ts'
+import type { Graph } from '../onnx/graph.ts'
+import { halfWeights } from '../onnx/half.ts'
+import { quantizeProducts } from '../onnx/quantize.ts'
 
 export interface Agreement {
   /** The largest absolute difference of any number. */

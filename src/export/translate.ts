@@ -1,8 +1,8 @@
 /** A tape → an ONNX graph, call by call, by the table of operators. */
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
+import { type ElementType, elementTypes, type Graph, type ValueInfo } from '../onnx/graph.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
 import type { GeneralArgument, GeneralTape } from './general-tape.ts'
-import { type ElementType, elementTypes, type Graph, type ValueInfo } from './graph.ts'
 import { graphBuilder, isConstant, type Value } from './graph-builder.ts'
 import { type OperatorArgument, operators } from './operators.ts'
 

@@ -46,7 +46,7 @@ function sharpLibrary(): Finding {
 /** Of exported models, which need nothing else. */
 function onnxRuntime(): Finding {
   const name = 'ONNX Runtime'
-  process.env.ORT_DISABLE_TELEMETRY ??= '1' // see src/infer/session.ts
+  process.env.ORT_DISABLE_TELEMETRY ??= '1' // see src/onnx/session.ts
   try {
     const runtime = createRequire(import.meta.url)('onnxruntime-node') as {
       env: { versions: Record<string, string> }

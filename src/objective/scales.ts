@@ -1,7 +1,7 @@
 /** The larger pictures of SatMAE++ (Noman et al. 2024): what they should be, and how far the model's are from it. */
 import { SherdError } from '../errors.ts'
 import type { BackboneShape } from '../model/backbone.ts'
-import type { BandGroup } from '../model/groups.ts'
+import type { BandGroup } from '../model/group-layers.ts'
 import type { Weights } from '../model/parameters.ts'
 import { type UpscaleShape, upscale } from '../model/upscale.ts'
 import { type Images, type Views, viewsOf } from '../prepare/views.ts'

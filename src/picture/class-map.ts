@@ -1,7 +1,7 @@
 /** Masks of class numbers as coloured tiles. */
 import type { Size } from '../prepare/crop.ts'
-import type { Colour } from './grid-layout.ts'
 import type { Tile } from './tile.ts'
+import type { Colour } from './tile-grid-layout.ts'
 
 /** What belongs to no class. */
 export const unlabelled: Colour = [255, 255, 255]

@@ -3,9 +3,9 @@
  * Works on physical units with no data left out, not on tensors that a model has normalised.
  */
 import { SherdError } from '../errors.ts'
-import { canonicalBand } from '../source/band-names.ts'
-import type { Colour } from './grid-layout.ts'
+import { canonicalBand } from '../source/raster/band-names.ts'
 import type { Tile } from './tile.ts'
+import type { Colour } from './tile-grid-layout.ts'
 
 /** Numbers are places in the list of channels. */
 export type Composite =

@@ -1,9 +1,9 @@
 /** Rows of small images with their names: what a search has found, what belongs together. Every name fits under its image. */
 import { SherdError } from '../errors.ts'
-import { type Face, faces } from './grid-layout.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
 import { measure, textElement, wrapText } from './text.ts'
 import { paintTile, type Tile } from './tile.ts'
+import { type Face, faces } from './tile-grid-layout.ts'
 
 /** The side in pixels of the square that each image is shown in. */
 export const SHEET_SIDE = 128

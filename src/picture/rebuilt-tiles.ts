@@ -1,6 +1,7 @@
 /** Reconstructions as tiles: images as they are, rasters date by date through composites. */
+
+import type { Quality } from '../target/reconstruction-quality.ts'
 import { type Composite, compositeTile, stretchOf } from './composite.ts'
-import type { Quality } from './quality.ts'
 import type { Reconstruction, StatisticsUsed } from './reconstruction.ts'
 import { type Tile, tileOf } from './tile.ts'
 

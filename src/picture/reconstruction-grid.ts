@@ -1,8 +1,9 @@
 /** The picture of reconstructions: every column says what it is and which statistics it used. */
-import { drawGrid } from './grid.ts'
-import type { GridPicture } from './grid-layout.ts'
-import { meanQuality, type Quality } from './quality.ts'
+
+import { meanQuality, type Quality } from '../target/reconstruction-quality.ts'
 import type { Reconstructions, StatisticsUsed } from './reconstruction.ts'
+import { drawGrid } from './tile-grid.ts'
+import type { GridPicture } from './tile-grid-layout.ts'
 
 // No-break spaces: lines break before "visible" and "(leaks", and keep a number with its unit.
 const subtitles: Record<StatisticsUsed, string> = {

@@ -6,10 +6,20 @@
 import { SherdError } from '../errors.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone.ts'
 import type { Weights } from '../model/parameters.ts'
+import {
+  cutPatches,
+  groupedBands,
+  guessed,
+  hiddenBands,
+  momentsByBand,
+  withMoments,
+} from '../objective/band-patches.ts'
 import type { Objective } from '../objective/objective.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { type Images, isViews, viewsOf } from '../prepare/views.ts'
-import type { BandStatistics } from '../target/bands.ts'
+import type { BandStatistics } from '../target/band-pixels.ts'
+import { checkStatistics, type StatisticsUsed } from '../target/patch-statistics.ts'
+import { hiddenQuality, type Quality } from '../target/reconstruction-quality.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, expand, mul, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
@@ -19,13 +29,10 @@ import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
-import { cutPatches, groupedBands, guessed, hiddenBands, momentsByBand, withMoments } from './band-patches.ts'
-import { checkStatistics, type StatisticsUsed } from './patch-statistics.ts'
-import { hiddenQuality, type Quality } from './quality.ts'
 import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
 import { bandsNote, type Tile } from './tile.ts'
 
-export type { StatisticsUsed } from './patch-statistics.ts'
+export type { StatisticsUsed } from '../target/patch-statistics.ts'
 
 export interface ReconstructionOptions {
   readonly objective: Pick<Objective, 'predict'>

@@ -5,15 +5,15 @@
 import { join } from 'node:path'
 import type { ImageFolder } from '../source/image-folder.ts'
 import type { PackedImages } from '../source/packed-images.ts'
-import type { RasterFolder } from '../source/raster-folder.ts'
+import type { RasterFolder } from '../source/raster/raster-folder.ts'
 import type { Size } from './crop.ts'
-import { tryDecodeImage } from './decode.ts'
-import { readImages } from './fast-jpeg.ts'
-import type { SizeLimits } from './image-size.ts'
-import { packedReader } from './packed-reader.ts'
-import { rasterReader } from './raster-reader.ts'
-import type { DepthRange } from './raw-pixels.ts'
-import type { Placement, SampleSpace } from './resample.ts'
+import { tryDecodeImage } from './decode/decode.ts'
+import { readImages } from './decode/fast-jpeg.ts'
+import type { SizeLimits } from './decode/image-size.ts'
+import type { DepthRange } from './decode/raw-pixels.ts'
+import type { Placement, SampleSpace } from './decode/resample-pixels.ts'
+import { packedReader } from './pack/packed-reader.ts'
+import { rasterReader } from './raster/raster-reader.ts'
 
 /** One image that is wanted. */
 export interface WantedImage {

@@ -6,11 +6,11 @@
  */
 import { type Draws, draws } from '../random/draws.ts'
 import { type CropKind, crops } from './crop.ts'
-import type { Corruption } from './damage.ts'
+import type { Corruption } from './decode/damage.ts'
+import type { DepthRange } from './decode/raw-pixels.ts'
+import type { Placement } from './decode/resample-pixels.ts'
 import type { ImageReader, PlacedSize } from './image-reader.ts'
-import type { DepthRange } from './raw-pixels.ts'
-import type { Placement } from './resample.ts'
-import type { SampleAddress } from './sample-order.ts'
+import type { SampleAddress } from './loader/sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
 
 /** How a file becomes a sample. */

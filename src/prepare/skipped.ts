@@ -3,7 +3,7 @@
  * broken and the run must stop, because what is left is no longer the data that was meant.
  */
 import { SherdError } from '../errors.ts'
-import { type Corruption, isDamage } from './damage.ts'
+import { type Corruption, isDamage } from './decode/damage.ts'
 
 export interface SkippedFile {
   /** Path below the source's folder. */

@@ -5,11 +5,11 @@
 import { availableParallelism } from 'node:os'
 import type { ImageSource } from '../source/open.ts'
 import { centerCrop, type Size } from './crop.ts'
-import type { Corruption } from './damage.ts'
-import { configureDecoder, defaultMaxPixels } from './decode.ts'
+import type { Corruption } from './decode/damage.ts'
+import { configureDecoder, defaultMaxPixels } from './decode/decode.ts'
+import type { DepthRange } from './decode/raw-pixels.ts'
 import { openReader } from './image-reader.ts'
 import type { ChannelStatistics } from './normalize.ts'
-import type { DepthRange } from './raw-pixels.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
 
 export interface StatisticsOptions {

@@ -1,14 +1,14 @@
 /** What a run starts from: its images, its facts, and whether it may go on where another one was stopped. */
 import { resolve } from 'node:path'
+import { expectUnused, openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
+import { channelStatistics, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
-import { channelStatistics, openData } from './assemble.ts'
-import { configDifferences } from './difference.ts'
+import { configDifferences } from './config-difference.ts'
 import { fitBatch } from './fit-batch.ts'
-import { expectUnused, openRun, type RunFacts, runPaths } from './folder.ts'
 import { readSkipped } from './journal.ts'
 
 export interface BeginOptions {

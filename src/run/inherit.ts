@@ -4,23 +4,23 @@
  */
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
+import { readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { backboneOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
+import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
 import { groupsOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
 import { expectFinite, type ParameterRow } from '../model/parameters.ts'
-import { canonicalBand } from '../source/band-names.ts'
+import { canonicalBand } from '../source/raster/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
-import { resamplePositions } from '../token/resample.ts'
-import { openRun, trustedWeights } from './folder.ts'
-import { refuseForeign, refuseForeignNames } from './not-imported.ts'
-import { readWeightsMetadata } from './weights-metadata.ts'
+import { resamplePositions } from '../token/resample-positions.ts'
 
 /** What became of the other model's parameters and of this one's. */
 export interface Inheritance {

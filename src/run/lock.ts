@@ -2,9 +2,9 @@
 import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
+import { runPaths } from '../checkpoint/run-folder.ts'
 import { SherdError } from '../errors.ts'
 import { type FileLock, lockFile } from '../tensor/process.ts'
-import { runPaths } from './folder.ts'
 
 /** Takes the run's folder, which must exist. Throws `RUN` with who has it. */
 export function lockRun(dir: string): FileLock {

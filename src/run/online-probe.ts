@@ -1,13 +1,14 @@
 /** A look at what the encoder has learned so far: nearest neighbours and a linear probe on labelled images. */
+
+import { openData } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
+import type { EvaluateOptions } from '../evaluate/evaluate.ts'
+import { findSplit, judge, openImages } from '../evaluate/evaluate.ts'
 import { knnDefaults } from '../evaluate/knn.ts'
 import { expectLabels, expectSameClasses } from '../evaluate/labelled.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
-import { openData } from './assemble.ts'
-import type { EvaluateOptions } from './evaluate.ts'
-import { findSplit, judge, openImages } from './evaluate.ts'
 import type { Model } from './pictures.ts'
 
 /** A line of `metrics.jsonl`. Accuracies are shares of the test images. */

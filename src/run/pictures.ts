@@ -1,4 +1,6 @@
 /** Reconstructions of a few images, as a run sees them: centred crops, a mask that depends on nothing but the image. */
+
+import { sampleSize } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -17,7 +19,6 @@ import { autocast, noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
 import type { Precision } from '../train/step.ts'
-import { sampleSize } from './assemble.ts'
 
 export interface Exhibit extends Pixels {
   /** The index in the source of each image. */

@@ -1,7 +1,7 @@
 /** Where a run starts: from the latest checkpoint that is whole, or fresh; and where it goes back to when its numbers are lost. */
 import { existsSync } from 'node:fs'
 import { damageOf, latestWhole, loadCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
-import { type Listed, listCheckpoints, removeCheckpoint, setAside, tidy } from '../checkpoint/keeping.ts'
+import { type Listed, listCheckpoints, removeCheckpoint, setAside, tidy } from '../checkpoint/retention.ts'
 import { SherdError } from '../errors.ts'
 import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import { initialAdamW } from '../optim/adamw.ts'

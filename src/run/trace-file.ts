@@ -5,8 +5,8 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { writeDraft } from '../checkpoint/regular-file.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { writeDraft } from '../files/regular-file.ts'
 
 /** One event. `ts` and `dur` are microseconds. X: a span, C: counters, M: the name of a track. */
 export interface TraceEvent {

@@ -1,6 +1,8 @@
 /** What a run does beside its steps: checkpoints, pictures, looks at the encoder, the journal and the list of what was skipped. */
 import { join } from 'node:path'
 import { saveCheckpoint } from '../checkpoint/checkpoint.ts'
+import { runPaths, writeWhole } from '../checkpoint/run-folder.ts'
+import { weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { dimensionsOf, effectiveBatch } from '../config/resolve.ts'
 import { messageOf } from '../errors.ts'
 import { patchWidth } from '../model/dimensions.ts'
@@ -10,12 +12,10 @@ import type { SkippedFile } from '../prepare/skipped.ts'
 import { meanPredictionLoss } from '../target/pixels.ts'
 import type { Span } from '../train/span.ts'
 import type { RunEvent } from './events.ts'
-import { runPaths, writeWhole } from './folder.ts'
 import { appendNote, appendProbe, appendSkipped, readMetrics, readSkipped } from './journal.ts'
 import type { OnlineProbe } from './online-probe.ts'
 import { type Exhibit, type Model, reconstructExhibit } from './pictures.ts'
 import type { RunState } from './recover.ts'
-import { weightsMetadata } from './weights-metadata.ts'
 
 export interface UpkeepOptions {
   readonly out: string

@@ -2,7 +2,7 @@
  * Samples that arrive together are computed together: a queue in front of a session. A batch leaves when it is full, when nothing
  * more is on its way, or when its oldest sample has waited long enough; while the session is busy, the next one gathers.
  */
-import type { Output, Session, TensorData } from '../infer/session.ts'
+import type { Output, Session, TensorData } from '../onnx/session.ts'
 import { Refusal } from './refusal.ts'
 
 /** The inputs of one sample, by their names, without the dimension of the batch. */

@@ -1,7 +1,7 @@
 /** What the server says of itself: its models (`/v1/model`) and its routes (OpenAPI). */
 import { formats } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
-import type { ImageIndex } from '../run/index-folder.ts'
+import type { ImageIndex } from '../search/index-folder.ts'
 import type { ImageRoute, JsonSchema } from './image-route.ts'
 import { bodyTypes } from './images.ts'
 import type { Limits } from './limits.ts'

@@ -1,5 +1,5 @@
 /** A route that takes images: what it may be asked, and what it answers. The server does the rest. */
-import { npyHeader } from '../source/npy.ts'
+import { npyHeader } from '../files/npy.ts'
 import type { UploadedImage } from './images.ts'
 import { type Result, wholeResult } from './service.ts'
 

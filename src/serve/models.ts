@@ -4,9 +4,9 @@ import { basename, join, resolve } from 'node:path'
 import { invariant, SherdError } from '../errors.ts'
 import { formats, graphNames } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
-import { openSessionThread, type ThreadedSession } from '../infer/session-thread.ts'
-import { refuseForeign } from '../run/not-imported.ts'
-import { type OnnxModel, openOnnxModel } from '../run/onnx-model.ts'
+import { refuseForeign } from '../import/not-imported.ts'
+import { type OnnxModel, openOnnxModel } from '../infer/onnx-model.ts'
+import { openSessionThread, type ThreadedSession } from '../onnx/session-thread.ts'
 import { tryOut } from './trial.ts'
 
 export interface ServedModel extends OnnxModel {

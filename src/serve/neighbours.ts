@@ -1,9 +1,10 @@
 /** `POST /v1/neighbours`: the images of an index that are most like an image. */
-import { sealOf } from '../checkpoint/durable.ts'
+
 import { SherdError } from '../errors.ts'
-import { type ImageIndex, openIndex } from '../run/index-folder.ts'
-import { expectModel } from '../run/make-index.ts'
-import { searchIndex } from '../run/search-index.ts'
+import { sealOf } from '../files/durable.ts'
+import { type ImageIndex, openIndex } from '../search/index-folder.ts'
+import { expectModel } from '../search/make-index.ts'
+import { searchIndex } from '../search/search-index.ts'
 import { type ImageRoute, jsonAnswer } from './image-route.ts'
 import type { ServedModel } from './models.ts'
 import type { Answering } from './service.ts'

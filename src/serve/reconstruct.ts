@@ -1,5 +1,9 @@
 /** `POST /v1/reconstruct`: what an autoencoder rebuilds of an image that it sees a part of, and by which statistics it is shown. */
 import { SherdError } from '../errors.ts'
+import { showImages } from '../picture/rebuilt-tiles.ts'
+import type { Reconstruction } from '../picture/reconstruction.ts'
+import { drawReconstructions } from '../picture/reconstruction-grid.ts'
+import { bandsNote } from '../picture/tile.ts'
 import {
   checkStatistics,
   normalizedPatches,
@@ -9,12 +13,8 @@ import {
   patchQuality,
   rebuiltPatches,
   type StatisticsUsed,
-} from '../picture/patch-statistics.ts'
-import type { Quality } from '../picture/quality.ts'
-import { showImages } from '../picture/rebuilt-tiles.ts'
-import type { Reconstruction } from '../picture/reconstruction.ts'
-import { drawReconstructions } from '../picture/reconstruction-grid.ts'
-import { bandsNote } from '../picture/tile.ts'
+} from '../target/patch-statistics.ts'
+import type { Quality } from '../target/reconstruction-quality.ts'
 import { gridOf, tokenCount } from '../token/grid.ts'
 import { keptCount, type MaskOrder, maskOrder } from '../token/mask-order.ts'
 import { choice, type ImageRoute, jsonAnswer, numbers } from './image-route.ts'

@@ -1,10 +1,11 @@
 /** The bytes of an image file → what a model takes, exactly as `sherd embed` makes it of a file in a folder. */
+
+import { sampleSize } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
-import { samplesOf } from '../infer/pixels.ts'
-import type { TensorData } from '../infer/session.ts'
+import { samplesOf } from '../export/sample-input.ts'
+import type { TensorData } from '../onnx/session.ts'
 import { centerCrop } from '../prepare/crop.ts'
-import { tryDecodeBytes } from '../prepare/decode.ts'
-import { sampleSize } from '../run/assemble.ts'
+import { tryDecodeBytes } from '../prepare/decode/decode.ts'
 import { Refusal } from './refusal.ts'
 
 export interface Sample {

@@ -1,8 +1,9 @@
 /** `POST /v1/segment`: the class of every pixel of what the model sees of an image. */
+
+import { likeliest } from '../evaluate/mask-files.ts'
 import { classTile } from '../picture/class-map.ts'
 import { encodePng } from '../picture/render.ts'
 import { paintTile } from '../picture/tile.ts'
-import { likeliest } from '../run/mask-files.ts'
 import { choice, type ImageRoute, jsonAnswer, npyAnswer } from './image-route.ts'
 import { Refusal } from './refusal.ts'
 import { type Answering, wholeResult } from './service.ts'

@@ -1,6 +1,6 @@
 /** What routes work with: from an uploaded image to what a graph makes of it, whoever else asks at the same time. */
 import { backboneOf } from '../config/resolve.ts'
-import { inferenceBatch } from '../run/features.ts'
+import { inferenceBatch } from '../weights/folder-features.ts'
 import { type Batcher, batcher, type SampleInputs, type SampleOutputs } from './batcher.ts'
 import type { Gate } from './gate.ts'
 import type { Upload, UploadedImage } from './images.ts'

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backboneOf } from '../config/resolve.ts'
 import { inputName } from '../export/pixels-input.ts'
-import type { TensorData } from '../infer/session.ts'
+import type { OnnxModel } from '../infer/onnx-model.ts'
 import { layoutOf } from '../model/backbone.ts'
-import type { OnnxModel } from '../run/onnx-model.ts'
+import type { TensorData } from '../onnx/session.ts'
 import { layoutTokens } from '../token/layout.ts'
 
 const GREY = 128

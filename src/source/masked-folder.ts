@@ -5,7 +5,7 @@ import { SherdError } from '../errors.ts'
 import { listFiles } from './list-files.ts'
 import type { ImageSource } from './open.ts'
 import { openSource } from './open.ts'
-import type { RasterOptions } from './raster-folder.ts'
+import type { RasterOptions } from './raster/raster-folder.ts'
 
 export interface MaskedFolder {
   /** Absolute path of the folder that holds both. */

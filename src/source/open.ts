@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { type ImageFolder, openImageFolder } from './image-folder.ts'
 import { withNotesTold } from './notes.ts'
 import { isPack, openPack, type PackedImages } from './packed-images.ts'
-import { openRasterFolder, type RasterFolder, type RasterOptions } from './raster-folder.ts'
+import { openRasterFolder, type RasterFolder, type RasterOptions } from './raster/raster-folder.ts'
 
 export type ImageSource = ImageFolder | PackedImages | RasterFolder
 

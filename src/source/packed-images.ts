@@ -8,9 +8,9 @@ import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { examineNpy, readNpy } from '../files/npy.ts'
+import { notRegular } from '../files/read-only.ts'
 import type { ImageFolder } from './image-folder.ts'
-import { examineNpy, readNpy } from './npy.ts'
-import { notRegular } from './regular-file.ts'
 
 const MANIFEST = 'manifest.json'
 const MAX_MANIFEST_BYTES = 64e6

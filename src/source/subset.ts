@@ -2,7 +2,7 @@
 import { SherdError } from '../errors.ts'
 import type { ImageFolder } from './image-folder.ts'
 import type { ImageSource } from './open.ts'
-import type { RasterFolder } from './raster-folder.ts'
+import type { RasterFolder } from './raster/raster-folder.ts'
 
 /** The images at `indices`, in this order; classes keep their numbers. Throws `SOURCE` for packed images. */
 export function subsetOf(source: ImageSource, indices: readonly number[]): ImageFolder | RasterFolder {

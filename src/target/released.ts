@@ -22,7 +22,7 @@ import {
 } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
-import type { SpectralGroups } from '../token/groups.ts'
+import type { SpectralGroups } from '../token/spectral-groups.ts'
 import { patchStatistics } from './pixels.ts'
 
 /** Throws `VALUE` where the released order makes no sense: every band must be in a group, and there is one frame. */

@@ -7,7 +7,7 @@ import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { type Grid, gridOf } from './grid.ts'
-import type { SpectralGroups } from './groups.ts'
+import type { SpectralGroups } from './spectral-groups.ts'
 
 /** images [B, C, H, W] → patches [B, N, P·P·C]. */
 export function patchify(images: Tensor, patchSize: number): Tensor {

@@ -1,7 +1,7 @@
 /** The training loop: batches in, events out. It knows no files and no terminal. */
 import { SherdError } from '../errors.ts'
 import { learningRateAt, type Schedule } from '../optim/schedule.ts'
-import type { Batch, Loader } from '../prepare/loader.ts'
+import type { Batch, Loader } from '../prepare/loader/loader.ts'
 import { clearGradients } from '../tensor/context.ts'
 import { describeNotFinite, type NotFinite } from '../tensor/finite.ts'
 import type { MaskPlan } from '../token/mask.ts'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { type Dimensions, limits } from '../model/dimensions.ts'
-import { bandStatistics } from '../target/bands.ts'
+import { bandStatistics } from '../target/band-pixels.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { timeFieldNames } from '../token/encoding.ts'
 

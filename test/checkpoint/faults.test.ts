@@ -9,7 +9,7 @@ import {
   loadCheckpoint,
   saveCheckpoint,
 } from '../../src/checkpoint/checkpoint.ts'
-import { setAside, tidy } from '../../src/checkpoint/keeping.ts'
+import { setAside, tidy } from '../../src/checkpoint/retention.ts'
 import { SherdError } from '../../src/errors.ts'
 import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
 import { initialAdamW } from '../../src/optim/adamw.ts'

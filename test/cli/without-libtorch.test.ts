@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
+import { readNpy } from '../../src/files/npy.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { readNpy } from '../../src/source/npy.ts'
 import { sherd, tinyModel, workFolder } from './sherd.ts'
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { overlapOf } from '../../src/evaluate/overlap.ts'
+import { overlapOf } from '../../src/evaluate/mean-iou.ts'
 import {
   confusionOf,
   predictMasks,
@@ -8,7 +8,7 @@ import {
   tokenStatistics,
   trainHead,
 } from '../../src/evaluate/segmentation.ts'
-import type { SegmentationHead } from '../../src/evaluate/segmentation-heads.ts'
+import type { SegmentationHead } from '../../src/model/segmentation-heads.ts'
 import { draws } from '../../src/random/draws.ts'
 import { toDtype } from '../../src/tensor/ops.ts'
 import { tensor } from '../../src/tensor/tensor.ts'

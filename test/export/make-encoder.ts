@@ -1,14 +1,14 @@
 // Encoders to export, and samples for them, in which nothing is zero or one by chance.
 
-import type { SegmentationHead } from '../../src/evaluate/segmentation-heads.ts'
-import { segmentationShape, segmenterRows } from '../../src/evaluate/segmenter.ts'
 import type { Indices, ModelParts } from '../../src/export/graphs.ts'
 import type { ExportedClassifier, ExportedSegmenter } from '../../src/export/head-graphs.ts'
 import type { ExportedEncoder } from '../../src/export/pixels-input.ts'
 import { type BackboneShape, backboneRows } from '../../src/model/backbone.ts'
 import { classifierRows, type Head, heads } from '../../src/model/classifier.ts'
+import type { SegmentationHead } from '../../src/model/segmentation-heads.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
+import { segmentationShape, segmenterRows } from '../../src/weights/frozen-segmenter.ts'
 import { stirredParameters } from '../model/tiny-model.ts'
 import { wave } from '../tolerance.ts'
 

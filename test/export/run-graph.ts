@@ -4,10 +4,10 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { checkGraph } from '../../src/export/check-graph.ts'
-import type { Graph } from '../../src/export/graph.ts'
-import { onnxParts, writeParts } from '../../src/export/onnx-file.ts'
-import { type Output, openSession, type TensorData } from '../../src/infer/session.ts'
+import { checkGraph } from '../../src/onnx/check-graph.ts'
+import type { Graph } from '../../src/onnx/graph.ts'
+import { onnxParts, writeParts } from '../../src/onnx/onnx-file.ts'
+import { type Output, openSession, type TensorData } from '../../src/onnx/session.ts'
 
 const folders: string[] = []
 afterAll(() => {

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { coreCount, cpuName, gpus } from '../../src/machine/hardware.ts'
-import { temporaryFolder } from '../prepare/make-images.ts'
+import { temporaryFolder } from '../prepare/decode/make-images.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { missingPackages, setUp } from '../../src/machine/setup.ts'
 import type { Discovery, LibTorch } from '../../src/tensor/libtorch.ts'
-import { temporaryFolder } from '../prepare/make-images.ts'
+import { temporaryFolder } from '../prepare/decode/make-images.ts'
 
 const nothing: Discovery = { libtorch: null, tried: [] }
 const found = (libDir: string): Discovery => ({

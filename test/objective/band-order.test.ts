@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { bandGroups } from '../../src/model/groups.ts'
+import { bandGroups } from '../../src/model/group-layers.ts'
 import { inBandOrder } from '../../src/objective/band-order.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'

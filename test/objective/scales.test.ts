@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { plainBackbone } from '../../src/model/backbone.ts'
-import { bandGroups } from '../../src/model/groups.ts'
+import { bandGroups } from '../../src/model/group-layers.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { upscale } from '../../src/model/upscale.ts'
 import { mae } from '../../src/objective/mae.ts'

@@ -5,7 +5,7 @@ import sharp from 'sharp'
 import { afterAll, expect, it } from 'vitest'
 import { classColour } from '../../src/picture/class-map.ts'
 import { indexPng } from '../../src/picture/index-png.ts'
-import { readIndexMask } from '../../src/prepare/index-mask.ts'
+import { readIndexMask } from '../../src/prepare/masks/index-mask.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'sherd-png-'))
 afterAll(() => rmSync(dir, { recursive: true }))

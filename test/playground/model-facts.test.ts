@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { factsOf, factsOfFile, isSameModel } from '../../playground/src/model-facts.ts'
 import { besideSources, namedSources, servedSources } from '../../playground/src/model-sources.ts'
+import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
-import type { Graph } from '../../src/export/graph.ts'
-import { onnxParts } from '../../src/export/onnx-file.ts'
-import { weightsMetadata } from '../../src/run/weights-metadata.ts'
+import type { Graph } from '../../src/onnx/graph.ts'
+import { onnxParts } from '../../src/onnx/onnx-file.ts'
 import { tinyConfig } from '../run/tiny.ts'
 
 const statistics = { mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] }

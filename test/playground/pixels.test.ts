@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { expect, it } from 'vitest'
 import { overWhite, samplePixels, toPlanes } from '../../playground/src/prepare-pixels.ts'
-import { samplesOf } from '../../src/infer/pixels.ts'
+import { samplesOf } from '../../src/export/sample-input.ts'
 import { centerCrop, type Size } from '../../src/prepare/crop.ts'
-import { decodeImage } from '../../src/prepare/decode.ts'
-import { paintScene } from '../../src/source/sample-data/scenes.ts'
+import { decodeImage } from '../../src/prepare/decode/decode.ts'
+import { paintScene } from '../../src/sample-data/scenes.ts'
 import { workFolder } from '../run/tiny.ts'
 
 const small = { width: 20, height: 12 }

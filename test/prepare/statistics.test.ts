@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { imagenetStatistics } from '../../src/prepare/normalize.ts'
 import { measureStatistics } from '../../src/prepare/statistics.ts'
 import { openImageFolder } from '../../src/source/image-folder.ts'
-import { fromBytes, temporaryFolder } from './make-images.ts'
+import { fromBytes, temporaryFolder } from './decode/make-images.ts'
 
 const flat = (colour: number[]) => fromBytes(Array.from({ length: 64 }, () => colour).flat(), 8).png()
 const size = { width: 8, height: 8, channels: 3, minSide: 4 }

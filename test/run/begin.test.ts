@@ -6,7 +6,7 @@ import { resolveConfig } from '../../src/config/resolve.ts'
 import { planMachine } from '../../src/machine/plan.ts'
 import { begin } from '../../src/run/begin.ts'
 import { listenToNotes } from '../../src/source/notes.ts'
-import { tiff } from '../source/make-rasters.ts'
+import { tiff } from '../source/raster/make-rasters.ts'
 
 it('a run knows what was seen of its data, when they were opened and when they were measured', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'sherd-begin-'))

@@ -2,7 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, it } from 'vitest'
-import { runPaths } from '../../src/run/folder.ts'
+import { runPaths } from '../../src/checkpoint/run-folder.ts'
 import { readMetrics, readNotes, readSkipped } from '../../src/run/journal.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 

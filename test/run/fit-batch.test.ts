@@ -2,8 +2,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { runPaths } from '../../src/checkpoint/run-folder.ts'
 import { fitBatch } from '../../src/run/fit-batch.ts'
-import { runPaths } from '../../src/run/folder.ts'
 import { readMetrics } from '../../src/run/journal.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { runPaths } from '../../src/run/folder.ts'
+import { runPaths } from '../../src/checkpoint/run-folder.ts'
 import { openTrace, type Trace } from '../../src/run/trace.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 

@@ -8,8 +8,8 @@ import fc from 'fast-check'
 import sharp from 'sharp'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Server } from '../../src/serve/serve.ts'
-import { blackPng, from16Bits, plainTiff, scene } from '../prepare/make-images.ts'
-import { pngChunk, rawPng } from '../prepare/make-png.ts'
+import { blackPng, from16Bits, plainTiff, scene } from '../prepare/decode/make-images.ts'
+import { pngChunk, rawPng } from '../prepare/decode/make-png.ts'
 import { bodyOf, exportTiny, formOf, startServer, tinyModel } from './make-served.ts'
 
 let server: Server

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { Session, TensorData } from '../../src/infer/session.ts'
+import type { Session, TensorData } from '../../src/onnx/session.ts'
 import { type BatcherOptions, batcher, type SampleInputs } from '../../src/serve/batcher.ts'
 
 const sample = (...values: number[]): SampleInputs => ({

@@ -2,9 +2,9 @@
 import { appendFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { bytes } from '../../src/export/protobuf.ts'
+import { bytes } from '../../src/onnx/protobuf.ts'
 import type { Server } from '../../src/serve/serve.ts'
-import { scene } from '../prepare/make-images.ts'
+import { scene } from '../prepare/decode/make-images.ts'
 import { bodyOf, exportTiny, startServer, tinyModel } from './make-served.ts'
 import { dial, get, metric, post, postHead, statusesIn, until } from './raw.ts'
 

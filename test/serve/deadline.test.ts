@@ -1,8 +1,8 @@
 // A request has its answer in time, or a refusal; what nobody waits for any more is not done. Clocks are faked, and decoders and graphs held.
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Session } from '../../src/infer/session.ts'
+import type { Session } from '../../src/onnx/session.ts'
 import type { Server } from '../../src/serve/serve.ts'
-import { scene } from '../prepare/make-images.ts'
+import { scene } from '../prepare/decode/make-images.ts'
 import { bodyOf, exportTiny, startServer, tinyModel } from './make-served.ts'
 import { dial, get, type Line, metric, post, postHead, statusesIn, until } from './raw.ts'
 
@@ -16,8 +16,8 @@ const held = vi.hoisted(() => ({
 const hold = (what: 'decoding' | 'computing') =>
   held[what] ? new Promise<void>((resolve) => held.waiting.push(resolve)) : Promise.resolve()
 
-vi.mock('../../src/prepare/decode.ts', async (original) => {
-  const real = await original<typeof import('../../src/prepare/decode.ts')>()
+vi.mock('../../src/prepare/decode/decode.ts', async (original) => {
+  const real = await original<typeof import('../../src/prepare/decode/decode.ts')>()
   const tryDecodeBytes: typeof real.tryDecodeBytes = async (...args) => {
     held.done.push('decode')
     await hold('decoding')

@@ -1,6 +1,6 @@
 // A graph whose run never ends, as no graph of sherd's does: for what must happen all the same.
 import { appendFileSync } from 'node:fs'
-import { bytes, integer, message, type Parts, packed, text } from '../../src/export/protobuf.ts'
+import { bytes, integer, message, type Parts, packed, text } from '../../src/onnx/protobuf.ts'
 
 const [INT64, BOOL] = [7, 9] // TensorProto.DataType
 

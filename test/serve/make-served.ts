@@ -1,12 +1,12 @@
 // A tiny model of random weights, exported as every graph that is served, and a server of it.
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { segmentationShape, segmenterRows } from '../../src/evaluate/segmenter.ts'
+import { exportOnnx, type OpenedModel } from '../../src/export/export-onnx.ts'
 import type { GraphName } from '../../src/export/formats.ts'
+import { openModel } from '../../src/export/model-parts.ts'
 import { initialParameters } from '../../src/model/parameters.ts'
-import { exportOnnx, type OpenedModel } from '../../src/run/export-onnx.ts'
-import { openModel } from '../../src/run/model-parts.ts'
 import { type ServeOptions, type Server, serve } from '../../src/serve/serve.ts'
+import { segmentationShape, segmenterRows } from '../../src/weights/frozen-segmenter.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
 
 export const classes = ['red', 'green', 'blue']

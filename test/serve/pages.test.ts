@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Server } from '../../src/serve/serve.ts'
 import { placeLines } from '../../src/serve/start-page.ts'
-import { scene } from '../prepare/make-images.ts'
+import { scene } from '../prepare/decode/make-images.ts'
 import { bodyOf, exportTiny, startServer, tinyModel } from './make-served.ts'
 import { dial, get, postHead } from './raw.ts'
 

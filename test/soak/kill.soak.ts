@@ -1,9 +1,9 @@
 // One training run, killed by SIGKILL at fifty random moments (KILLS, KILL_SEED) and gone on with each time.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { writeSampleData } from '../../src/source/sample-data/write.ts'
-import { expectExactResume } from '../cli/killed-run.ts'
+import { writeSampleData } from '../../src/sample-data/write.ts'
 import { workFolder } from '../cli/sherd.ts'
+import { expectExactResume } from '../cli/train/killed-run.ts'
 
 const kills = Number(process.env.KILLS ?? 50)
 const seed = Number(process.env.KILL_SEED ?? 1)

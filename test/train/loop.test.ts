@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
 import type { SherdError } from '../../src/errors.ts'
-import type { Batch } from '../../src/prepare/loader.ts'
+import type { Batch } from '../../src/prepare/loader/loader.ts'
 import { add, full, mul, sqrt, sum } from '../../src/tensor/ops.ts'
 import type { Tensor } from '../../src/tensor/tensor.ts'
 import type { StepEvent } from '../../src/train/events.ts'

@@ -2,7 +2,7 @@
 import { initialParameters } from '../../src/model/parameters.ts'
 import type { Objective } from '../../src/objective/objective.ts'
 import { initialAdamW } from '../../src/optim/adamw.ts'
-import type { Batch, Loader } from '../../src/prepare/loader.ts'
+import type { Batch, Loader } from '../../src/prepare/loader/loader.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'

@@ -1,0 +1,117 @@
+/** Whole training steps on random images or rasters, for timing: upload, normalise, mask, forward, backward, AdamW. */
+import { existsSync, readFileSync } from 'node:fs'
+import { objectiveOf } from '../config/assemble.ts'
+import { dimensionsOf, tokensPerLocation } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { trainingFlops } from '../model/flops.ts'
+import { initialParameters } from '../model/parameters.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { type ChannelStatistics, imagenetStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
+import { draws } from '../random/draws.ts'
+import { clearGradients, setThreads, synchronize } from '../tensor/context.ts'
+import { accumulateGradients, applyUpdate, type Trainee } from '../train/step.ts'
+
+export interface StepTimes {
+  readonly seconds: readonly number[]
+  readonly loss: number
+  /** The largest resident set of this process so far. */
+  readonly peakBytes: number
+}
+
+export interface StepBench {
+  readonly machine: MachinePlan
+  readonly batch: number
+  /** Floating-point operations that the model asks for in a step, for each image. */
+  readonly flopsPerImage: number
+  /** Runs `steps` more steps, each timed from a quiet device to a quiet device. */
+  run(steps: number): StepTimes
+}
+
+function peakResidentBytes(): number {
+  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : ''
+  const kilobytes = status.match(/^VmHWM:\s+(\d+) kB$/m)?.[1]
+  return kilobytes ? Number(kilobytes) * 1024 : process.resourceUsage().maxRSS * 1024
+}
+
+// A large batch repeats itself: drawing a number for each of its bytes would take longer than the steps.
+const repeatedBytes = 2 ** 20
+
+function randomBytes(length: number, seed: number): Uint8Array {
+  const random = draws({ seed, stream: 'bench', epoch: 0, index: 0 })
+  const drawn = Uint8Array.from({ length: Math.min(length, repeatedBytes) }, () => random.below(256))
+  const bytes = new Uint8Array(length)
+  for (let at = 0; at < length; at += drawn.length) bytes.set(drawn.subarray(0, length - at), at)
+  return bytes
+}
+
+/** A batch of what the configuration reads: bytes, or values of rasters from 0 to 255, with dates and a resolution of 10 m. */
+function randomSamples(config: Config, batch: number): Pixels {
+  const { imageSize, channels } = dimensionsOf(config)
+  const shape = [batch, ...imageSize, channels] as const
+  const { frames } = config.model
+  const values = randomBytes(
+    shape.reduce((a, b) => a * b, config.data.bands ? frames : 1),
+    config.train.seed,
+  )
+  if (!config.data.bands) return { pixels: values, shape }
+  const facts = Float64Array.from({ length: batch * (1 + frames) }, (_, i) =>
+    i % (1 + frames) === 0 ? 10 : Date.UTC(2021, i % 12),
+  )
+  return { pixels: new Uint8Array(Float32Array.from(values).buffer), shape, rasters: { frames, facts } }
+}
+
+function statisticsOfRandom({ data, model }: Config): ChannelStatistics {
+  const channels = model.channels ?? 3
+  if (channels === 3 && !data.bands) return imagenetStatistics
+  const unit = data.bands ? 255 : 1
+  return { mean: Array(channels).fill(0.5 * unit), std: Array(channels).fill(0.25 * unit) }
+}
+
+export function openStepBench(config: Config): StepBench {
+  const machine = planMachine({ ...config.train, workers: config.data.workers })
+  setThreads(machine.threads)
+  const { device, precision } = machine
+  const { batchSize, seed } = config.train
+  const objective = objectiveOf(config, device)
+  const parameters = initialParameters(objective.rows, { seed, device })
+  const { kernels, recompute } = config.train
+  const trainee: Trainee = {
+    ...{ objective, parameters, optimizer: initialAdamW(parameters) },
+    ...{ device, precision, kernels, recompute },
+  }
+  const dimensions = dimensionsOf(config)
+  const samples = randomSamples(config, batchSize)
+  const statistics = statisticsOfRandom(config)
+  const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
+  let step = 0
+
+  const once = (): number => {
+    clearGradients(parameters.values())
+    const epochs = new Int32Array(batchSize).fill(step++)
+    const batch = () => {
+      const images = toImages(samples, statistics, device)
+      return { images, plan: objective.plan(seed, { epochs, indices }, images) }
+    }
+    const loss = accumulateGradients(trainee, batch, 1)
+    applyUpdate(trainee, { ...config.optim, learningRate: 1.5e-4 })
+    return loss
+  }
+  return {
+    machine,
+    batch: batchSize,
+    flopsPerImage: trainingFlops(dimensions, config.mask.ratio, tokensPerLocation(config)),
+    run(steps) {
+      const seconds: number[] = []
+      let loss = 0
+      for (let i = 0; i < steps; i++) {
+        synchronize(device)
+        const started = performance.now()
+        loss = once()
+        synchronize(device)
+        seconds.push((performance.now() - started) / 1000)
+      }
+      return { seconds, loss, peakBytes: peakResidentBytes() }
+    },
+  }
+}

@@ -1,0 +1,38 @@
+/** A file of weights to be written: its place is tried before minutes are spent, and it is whole or absent. */
+import { renameSync, rmSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { messageOf, SherdError } from '../errors.ts'
+import { flush } from '../files/durable.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { StoredArray } from './arrays.ts'
+import { expectWritable } from './run-folder.ts'
+import { writeSafetensors } from './safetensors.ts'
+
+const cannotWrite = (path: string, error: unknown) =>
+  new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+
+/** The path, once it is known that a file can be written there. `option`: what gave it. Throws `USAGE` for another ending, `RUN`. */
+export function openWeightsFile(given: string, option = '--save'): string {
+  const path = resolve(given)
+  if (!path.endsWith('.safetensors'))
+    throw new SherdError('USAGE', `${option}: expected a name that ends in .safetensors, got ${given}`)
+  expectWritable(path)
+  return path
+}
+
+/** Writes it, or nothing. Throws `RUN`. */
+export function writeWeights(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor | StoredArray>,
+  metadata: Readonly<Record<string, string>>,
+): void {
+  const draft = `${path}.writing`
+  try {
+    writeSafetensors(draft, tensors, { ...metadata, format: 'pt' })
+    renameSync(draft, path)
+    flush(dirname(path))
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error instanceof SherdError ? error : cannotWrite(path, error)
+  }
+}

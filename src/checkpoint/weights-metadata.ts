@@ -1,0 +1,100 @@
+/** What a file of weights says of itself, so that it can be used where no run is around it. */
+import { z } from 'zod'
+import { sampleSize } from '../config/assemble.ts'
+import { resolveConfig } from '../config/resolve.ts'
+import type { Config, ConfigInput } from '../config/schema.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { type Head, headNames } from '../model/classifier.ts'
+import { type SegmentationHead, segmentationHeads } from '../model/segmentation-heads.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { statisticsSchema } from './run-folder.ts'
+
+/** What a classifier is beside its encoder. */
+export interface ClassifierFacts {
+  /** What its head reads. */
+  readonly head: Head
+  /** In the order of the logits. */
+  readonly classes: readonly string[]
+  /** Whether classes do not exclude each other: each has a probability of its own. */
+  readonly isMultiLabel?: boolean | undefined
+}
+
+/** What a segmenter is beside its encoder. */
+export interface SegmenterFacts {
+  readonly head: SegmentationHead
+  /** In the order of the logits. */
+  readonly classes: readonly string[]
+  /** Of each class, its number in the masks that it learned from. */
+  readonly numbers: readonly number[]
+  /** The number in a mask that is no class; -1 for none. */
+  readonly ignored: number
+}
+
+export interface WeightsOrigin {
+  readonly config: Config
+  /** What images were normalised by. */
+  readonly statistics: ChannelStatistics
+  readonly classifier?: ClassifierFacts | undefined
+  readonly segmenter?: SegmenterFacts | undefined
+  /** The bands that a head learned from, where they are not all of the model's. */
+  readonly bands?: readonly string[] | null | undefined
+  /** The protocol that a head is of, such as `finetune`. */
+  readonly protocol?: string | undefined
+}
+
+const KEY = 'sherd'
+const classes = z.array(z.string()).min(1)
+const segmenterSchema = z
+  .object({
+    head: z.enum(Object.keys(segmentationHeads) as [SegmentationHead, ...SegmentationHead[]]),
+    classes,
+    numbers: z.array(z.number().int().min(0).max(65_535)),
+    ignored: z.number().int().min(-1).max(65_535),
+  })
+  .refine(({ classes, numbers }) => classes.length === numbers.length, 'a number for each class')
+const schema = z.object({
+  config: z.unknown(),
+  statistics: statisticsSchema,
+  classifier: z.object({ head: z.enum(headNames), classes, isMultiLabel: z.boolean().optional() }).optional(),
+  segmenter: segmenterSchema.optional(),
+  bands: z.array(z.string()).min(1).nullish(),
+  protocol: z.string().optional(),
+})
+
+/** For the metadata of a safetensors file, which holds texts only. */
+export const weightsMetadata = ({
+  config,
+  statistics,
+  classifier,
+  segmenter,
+  bands,
+  protocol,
+}: WeightsOrigin): Record<string, string> => ({
+  [KEY]: JSON.stringify({ config, statistics, classifier, segmenter, bands, protocol }),
+})
+
+/** What the metadata of a file says, or null when it says nothing. Throws `CHECKPOINT` when it cannot be understood. */
+export function readWeightsMetadata(
+  path: string,
+  metadata: Readonly<Record<string, string>>,
+): WeightsOrigin | null {
+  const text = metadata[KEY]
+  if (text === undefined) return null
+  try {
+    const { config: given, statistics, ...told } = schema.parse(JSON.parse(text))
+    const config = resolveConfig(given as ConfigInput)
+    const { channels } = sampleSize(config)
+    if (statistics.mean.length !== channels || statistics.std.length !== channels)
+      throw new Error(`statistics of ${statistics.mean.length} channels for images of ${channels}`)
+    return { config, statistics, ...told }
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+    throw new SherdError(
+      'CHECKPOINT',
+      `${path}: its metadata "${KEY}" is not of this version of sherd: ${why}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}

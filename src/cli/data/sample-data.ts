@@ -1,0 +1,81 @@
+/** `sherd sample-data`: writes the built-in labelled images, natural scenes or satellite images. */
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { SherdError } from '../../errors.ts'
+import type { SatelliteDataOptions } from '../../sample-data/satellite/write.ts'
+import type { SampleData } from '../../sample-data/write.ts'
+import { wholeNumber } from '../options.ts'
+import { endProgress, print, printJson, progress } from '../output.ts'
+
+interface Flags {
+  readonly out: string
+  readonly kind: 'scenes' | 'satellite'
+  readonly count?: number
+  readonly size?: number
+  readonly seed: number
+  readonly dates?: number
+  readonly layout?: SatelliteDataOptions['layout']
+  readonly masks?: boolean
+  readonly json?: true
+}
+
+export function addSampleData(root: Command): void {
+  root
+    .command('sample-data')
+    .description('write a labelled set of generated images, always the same')
+    .requiredOption('--out <dir>', 'folder to write')
+    .addOption(
+      new Option('--kind <kind>', 'natural scenes of ten classes (JPEG), or land from above (GeoTIFF)')
+        .choices(['scenes', 'satellite'])
+        .default('scenes'),
+    )
+    .option('--count <n>', 'images in all (default: 2000); satellite: places (400)', wholeNumber(10))
+    .option('--size <pixels>', 'side of an image (default: 64; satellite: 48)', wholeNumber(16))
+    .option('--seed <n>', 'another seed gives other images', wholeNumber(0), 0)
+    .option('--dates <n>', 'satellite: dates of each place (default: 4)', wholeNumber(1))
+    .addOption(
+      new Option(
+        '--layout <layout>',
+        'satellite: a file for each date, or one for each band (default: stack)',
+      ).choices(['stack', 'bands']),
+    )
+    .option('--masks', 'satellite: images and masks of the covers, not folders of the classes')
+    .option('--json', 'print the result as JSON')
+    .action(async (flags: Flags) => {
+      const { dir, count, classes } = await (flags.kind === 'satellite' ? satellite(flags) : scenes(flags))
+      endProgress()
+      const places = flags.kind === 'satellite' ? 'places' : 'images'
+      if (flags.json) printJson({ dir: resolve(dir), count, classes })
+      else print(`${count} ${places} in ${classes.length} classes: ${resolve(dir)}`)
+    })
+}
+
+async function scenes({
+  out,
+  count = 2000,
+  size = 64,
+  seed,
+  dates,
+  layout,
+  masks,
+}: Flags): Promise<SampleData> {
+  const given = Object.entries({ dates, layout, masks }).find(([, value]) => value !== undefined)
+  if (given) throw new SherdError('USAGE', `--${given[0]} needs --kind satellite.`)
+  const { writeSampleData } = await import('../../sample-data/write.ts')
+  const onProgress = (done: number, all: number) => progress(`writing images ${done}/${all}`)
+  return writeSampleData({ dir: out, count, size, seed, onProgress })
+}
+
+async function satellite({
+  out,
+  count = 400,
+  size = 48,
+  seed,
+  dates = 4,
+  layout = 'stack',
+  masks = false,
+}: Flags): Promise<SampleData> {
+  const { writeSatelliteData } = await import('../../sample-data/satellite/write.ts')
+  const onProgress = (done: number, all: number) => progress(`writing places ${done}/${all}`)
+  return writeSatelliteData({ dir: out, count, size, seed, dates, layout, masks, onProgress })
+}

@@ -1,0 +1,130 @@
+/** `sherd evaluate knn`, `linear` and `fewshot`: what frozen features are worth. */
+import { join } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { EvaluateOptions } from '../../evaluate/evaluate.ts'
+import type { Shots } from '../../evaluate/labelled.ts'
+import type { ProtocolName } from '../../evaluate/protocols.ts'
+import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { encoderOf, showImages } from '../encoder-options.ts'
+import { positiveNumber, wholeNumber } from '../options.ts'
+import {
+  type EvaluateFlags,
+  imagesOf,
+  listOf,
+  type SaveFlags,
+  seedsOf,
+  shots,
+  withClasses,
+  withSave,
+} from './evaluate-options.ts'
+import { finish } from './evaluate-report.ts'
+
+interface Flags extends EvaluateFlags, SaveFlags {
+  readonly neighbours?: number[]
+  readonly temperature?: number
+  readonly optimizer?: 'lars' | 'sgd'
+  readonly rates?: number[]
+  readonly epochs?: number
+  readonly batch?: number
+  readonly shots?: Shots[]
+}
+
+const withProbe = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('--optimizer <name>', 'how the map learns').choices(['lars', 'sgd']).default('lars'),
+    )
+    .option(
+      '--rates <list>',
+      'base learning rates, for 256 images; all are tried in one pass',
+      listOf(positiveNumber),
+    )
+    .option('--epochs <n>', 'passes over the training images', wholeNumber(1), 90)
+    .option('--batch <n>', 'images of a batch, at most', wholeNumber(1), 1024)
+
+const withNeighbours = (command: Command): Command =>
+  command
+    .option('--neighbours <list>', 'numbers of neighbours (default: 10,20,100,200)', listOf(wholeNumber(1)))
+    .option('--temperature <t>', 'of the vote (default: 0.07)', positiveNumber)
+
+const withShots = (command: Command): Command =>
+  command.option(
+    '--shots <list>',
+    'images of each class, such as 5,10 or 1%,10% (default: 1%,10%)',
+    listOf(shots),
+  )
+
+/** The commands: what each does, and its own options. */
+const commands = {
+  knn: {
+    does: 'weighted vote of the nearest neighbours; nothing is learned',
+    protocols: ['knn'],
+    options: withNeighbours,
+  },
+  linear: {
+    does: 'linear probe: a batch norm and a linear map on frozen features',
+    protocols: ['linear'],
+    options: (command) =>
+      withSave(withProbe(command), 'the encoder with the map that counts, its norm folded in,'),
+  },
+  fewshot: {
+    does: 'the linear probe on a few images of each class',
+    protocols: ['fewshot'],
+    options: (command) => withShots(withProbe(command)),
+  },
+  frozen: {
+    does: 'knn, linear and fewshot in one go, on features that are read once',
+    protocols: ['knn', 'linear', 'fewshot'],
+    options: (command) => withShots(withProbe(withNeighbours(command))),
+  },
+} as const satisfies Record<
+  string,
+  { does: string; protocols: readonly ProtocolName[]; options: (command: Command) => Command }
+>
+
+export function addFrozen(evaluate: Command): void {
+  for (const [name, { does, protocols, options }] of Object.entries(commands))
+    options(
+      withClasses(
+        evaluate.command(name).description(does),
+        protocols.length > 1 ? 'folder for the folders of the reports: knn, linear, fewshot' : undefined,
+      ),
+    ).action((flags: Flags) => run(protocols, flags))
+}
+
+async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {
+  const { knnDefaults } = await import('../../evaluate/knn.ts')
+  const { sweeps } = await import('../../evaluate/linear-probe.ts')
+  const optimizer = flags.optimizer ?? 'lars'
+  return {
+    neighbours: flags.neighbours ?? knnDefaults.neighbours,
+    temperature: flags.temperature ?? knnDefaults.temperature,
+    optimizer,
+    baseLearningRates: flags.rates ?? sweeps[optimizer],
+    epochs: flags.epochs ?? 90,
+    batchSize: flags.batch ?? 1024,
+    shots: flags.shots ?? [{ share: 0.01 }, { share: 0.1 }],
+  }
+}
+
+async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
+  const { judgeWithMap, openImages } = await import('../../evaluate/evaluate.ts')
+  const { saveProbe } = await import('../../weights/open-classifier.ts')
+  const { openWeightsFile } = await import('../../checkpoint/weights-file.ts')
+  const { openReport } = await import('../../evaluate/evaluation-report.ts')
+  const data = await imagesOf(flags)
+  const encoder = await encoderOf(flags, data.train)
+  openReport(flags.out)
+  const file = flags.save === undefined ? null : openWeightsFile(flags.save)
+  const started = performance.now()
+  const images = await openImages({ encoder, data, onProgress: showImages() })
+  const extracting = (performance.now() - started) / 1000
+  const settings = await settingsOf(flags)
+  for (const protocol of names) {
+    const { report, map } = judgeWithMap(images, { protocol, settings, seeds: seedsOf(flags) })
+    if (file !== null && map) saveProbe(file, encoder, { map, classes: report.classes })
+    const out = names.length > 1 ? join(flags.out, protocol) : flags.out
+    await finish({ ...report, seconds: report.seconds + extracting }, { ...flags, out })
+  }
+}

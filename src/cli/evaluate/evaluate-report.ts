@@ -1,0 +1,42 @@
+/** How an evaluation of labelled images ends: files, and a table of what was reached. */
+import { resolve } from 'node:path'
+import type { Report } from '../../evaluate/evaluate.ts'
+import { endProgress, note, print, printJson, table } from '../output.ts'
+import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
+
+/** Writes the report and prints what it comes to. */
+export async function finish(
+  report: Report,
+  { out, json, save }: Pick<EvaluateFlags, 'out' | 'json'> & SaveFlags,
+): Promise<void> {
+  const { withDeviation } = await import('../../evaluate/markdown.ts')
+  const { writeReport } = await import('../../evaluate/evaluation-report.ts')
+  endProgress()
+  await writeReport(out, report)
+  if (json) return printJson(report)
+  const attempts = report.seeds.length
+  print(
+    table(
+      [
+        ['', 'images', 'features', 'setting', 'top-1, %', 'held out, %'],
+        ...report.rows.map((row, i) => [
+          report.chosen.includes(i) ? '*' : '',
+          row.group || 'all',
+          row.pooling,
+          row.setting,
+          withDeviation(row.top1, attempts),
+          row.heldOut === null ? '' : (100 * row.heldOut).toFixed(2),
+        ]),
+      ],
+      [4, 5],
+    ),
+  )
+  for (const { group, pooling, setting, top1 } of report.chosen.map((place) => report.rows[place]!))
+    print(
+      `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
+        `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %; computed in ${report.model.precision})`,
+    )
+  if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
+  print(`report: ${resolve(out, 'report.md')}`)
+  if (save !== undefined) print(`classifier of seed ${report.seeds[0]}: ${resolve(save)}`)
+}

@@ -1,0 +1,44 @@
+/** `sherd export huggingface`: a folder that transformers and transformers.js load. */
+import { type Command, Option } from 'commander'
+import type { HuggingfaceTask } from '../../export/export-huggingface.ts'
+import type { HuggingfaceDtype } from '../../export/huggingface-onnx.ts'
+import { addFolderOptions, type FolderFlags, requestOf, tellExported } from './export-folder.ts'
+
+const choices: readonly HuggingfaceTask[] = ['pretraining', 'encoder', 'classification']
+const dtypes: readonly HuggingfaceDtype[] = ['fp32', 'fp16', 'q8']
+
+interface Flags extends FolderFlags {
+  readonly task?: HuggingfaceTask
+  /** `true`: without names; `false`: `--no-onnx`. */
+  readonly onnx?: readonly HuggingfaceDtype[] | boolean
+}
+
+export function addExportHuggingface(parent: Command): void {
+  addFolderOptions(
+    parent.command('huggingface').description("write a folder for Hugging Face's transformers"),
+  )
+    .addOption(
+      new Option('--task <which>', 'what it is for (default: what the weights are)').choices(choices),
+    )
+    .addOption(
+      new Option(
+        '--onnx [dtype...]',
+        'graphs for transformers.js, in onnx/ (default: fp32 where LibTorch is found)',
+      ).choices(dtypes),
+    )
+    .option('--no-onnx', 'no graphs')
+    .action(async (flags: Flags) => {
+      const { exportHuggingface } = await import('../../export/export-huggingface.ts')
+      const request = await requestOf(flags)
+      const exported = await exportHuggingface({
+        ...{ ...request, out: flags.out, task: flags.task, onnx: wanted(flags) },
+      })
+      tellExported(exported, flags)
+    })
+}
+
+function wanted({ onnx }: Flags): readonly HuggingfaceDtype[] | undefined {
+  if (onnx === undefined) return undefined
+  if (typeof onnx === 'boolean') return onnx ? ['fp32'] : []
+  return [...new Set(onnx)]
+}

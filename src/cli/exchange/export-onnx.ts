@@ -1,0 +1,97 @@
+/** `sherd export onnx`: a model as graphs for ONNX Runtime. */
+import { type Command, Option } from 'commander'
+import { SherdError } from '../../errors.ts'
+import type { Exported } from '../../export/export-onnx.ts'
+import { type GraphName, graphNames } from '../../export/formats.ts'
+import type { ExportPrecision } from '../../export/precision.ts'
+import { addModelOptions, type ModelFlags, requestOf } from '../encoder-options.ts'
+import { wholeNumber } from '../options.ts'
+import { print, printJson, warn } from '../output.ts'
+import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
+
+interface Flags extends ModelFlags, ReadingFlags {
+  readonly out: string
+  readonly graphs?: readonly GraphName[]
+  readonly attention?: boolean
+  readonly dynamicGrid?: number
+  readonly precision: readonly ExportPrecision[]
+  readonly images?: string
+  readonly json?: boolean
+}
+
+const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
+
+export function addExportOnnx(root: Command): void {
+  const command = addModelOptions(
+    root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'),
+  )
+    .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
+    .addOption(
+      new Option(
+        '--graphs <which...>',
+        'what of the model (default: the classifier or segmenter that it is, else the encoder)',
+      ).choices(graphNames),
+    )
+    .addOption(
+      new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
+    )
+    .option('--attention', 'let the encoder give the attention of cls in every block, too')
+    .addOption(
+      new Option(
+        '--dynamic-grid [pixels]',
+        'let the encoder take any height and width that the patch divides, up to so many pixels (2048)',
+      )
+        .preset('2048')
+        .argParser(wholeNumber(1)),
+    )
+    .option('--images <dir>', 'compare on images of this folder, besides random ones')
+    .option('--json', 'print the result as JSON, a line for each file')
+    .action(runExport)
+  addReadingOptions(command)
+}
+
+async function runExport({
+  out,
+  graphs,
+  precision,
+  images,
+  attention = false,
+  dynamicGrid,
+  ...flags
+}: Flags): Promise<void> {
+  const { exportOnnx } = await import('../../export/export-onnx.ts')
+  const { openModel, usualGraphs } = await import('../../export/model-parts.ts')
+  const request = await requestOf({ ...flags, device: 'cpu' }, images)
+  const wanted = [...new Set(graphs ?? usualGraphs(request))]
+  if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
+    throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
+  const model = openModel(request, wanted)
+  for (const message of model.warnings) warn(message)
+  const grid = dynamicGrid === undefined ? null : { most: dynamicGrid }
+  const options = {
+    out,
+    images,
+    attention,
+    dynamicGrid: grid,
+    graphs: wanted,
+    precisions: [...new Set(precision)],
+  }
+  for await (const exported of exportOnnx({ model, ...options }))
+    if (flags.json) printJson(exported)
+    else print(describe(exported))
+}
+
+/** A file and its proof. */
+export function describe({ file, bytes, comparisons, speed }: Omit<Exported, 'graph' | 'precision'>): string {
+  const { onnx, libtorch, batch } = speed
+  return [
+    `${file}: ${(bytes / 1e6).toFixed(1)} MB`,
+    ...comparisons.map(
+      ({ samples, count, batches, sizes, largest, cosine }) =>
+        `  ${count} ${samples === 'random' ? 'random samples' : 'images'} in batches of ${[...new Set(batches)].join(', ')}` +
+        `${sizes ? ` and sizes of ${sizes.map((size) => size.join(' × ')).join(', ')}` : ''}: ` +
+        `largest difference ${largest.toExponential(2)}, smallest cosine ${cosine.toFixed(6)}`,
+    ),
+    `  ${onnx.toFixed(1)} images/s; LibTorch in float32 ${libtorch.toFixed(1)} (batches of ${batch})`,
+  ].join('\n')
+}

@@ -1,0 +1,47 @@
+/** The options that the benchmarks share: which model, and on what. */
+import { type Command, Option } from 'commander'
+import type { Config } from '../../config/schema.ts'
+import type { Reading } from '../../config/useless.ts'
+import { setOption } from '../options.ts'
+
+export interface ConfigFlags {
+  readonly set: string[]
+  readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision?: 'auto' | 'fp32' | 'bf16'
+  readonly json?: boolean
+}
+
+export const deviceOption = () =>
+  new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')
+
+export const precisionOption = () =>
+  new Option('--precision <type>', 'type of matrix products')
+    .choices(['auto', 'fp32', 'bf16'])
+    .default('auto')
+
+/** Of commands that use a model: what a run trains in is another question. */
+export const featurePrecisionOption = (usual = 'fp32') =>
+  new Option('--precision <type>', `type of matrix products (default: ${usual})`).choices(['fp32', 'bf16'])
+
+export const addConfigOptions = (command: Command): Command =>
+  command
+    .argument('[preset]', 'what to train', 'mae-tiny-cifar10')
+    .addOption(setOption('override one configuration key; may be repeated'))
+    .addOption(deviceOption())
+    .option('--json', 'print the result as JSON')
+
+/** A preset with what `--set` says; `reading`: what of it the command reads, where that is not all. */
+export async function configOf(
+  preset: string,
+  { set, device, precision }: ConfigFlags,
+  reading?: Reading,
+): Promise<Config> {
+  const { expectUseful } = await import('../../config/useless.ts')
+  const { withOverride } = await import('../../config/overrides.ts')
+  const { presetOf } = await import('../../config/presets.ts')
+  const { resolveConfig } = await import('../../config/resolve.ts')
+  const machine = [`train.device=${device}`, `train.precision=${precision ?? 'auto'}`]
+  const config = resolveConfig([...machine, ...set].reduce(withOverride, presetOf(preset).config))
+  expectUseful(config, set, reading)
+  return config
+}

@@ -1,0 +1,51 @@
+/** `sherd bench step`: whole training steps, and how near they come to what the machine multiplies. */
+import type { Command } from 'commander'
+import { wholeNumber } from '../options.ts'
+import { print, printJson } from '../output.ts'
+import { addConfigOptions, type ConfigFlags, configOf, precisionOption } from './bench-config.ts'
+
+interface Flags extends ConfigFlags {
+  steps: number
+}
+
+export function addBenchStep(bench: Command): void {
+  addConfigOptions(bench.command('step'))
+    .description('time whole training steps (forward, backward, optimizer) on random images')
+    .option('--steps <n>', 'steps to time', wholeNumber(1), 10)
+    .addOption(precisionOption())
+    .action(async (preset: string, flags: Flags) => {
+      const config = await configOf(preset, flags)
+      const { openStepBench } = await import('../../bench/step-bench.ts')
+      const { describeMachine } = await import('../../machine/describe.ts')
+      const { measurePeak } = await import('../../machine/gemm.ts')
+      const bench = openStepBench(config)
+      bench.run(2)
+      const { seconds, peakBytes } = bench.run(flags.steps)
+      const median = [...seconds].sort((a, b) => a - b)[seconds.length >> 1]!
+      const { device, precision, threads } = bench.machine
+      const tflops = (bench.flopsPerImage * bench.batch) / median / 1e12
+      const peakTflops = measurePeak(precision, device) / 1000
+      const result = {
+        preset,
+        ...bench.machine,
+        batch: bench.batch,
+        medianStepSeconds: median,
+        imagesPerSecond: bench.batch / median,
+        modelFlopsPerImage: bench.flopsPerImage,
+        modelTflops: tflops,
+        gemmPeakTflops: peakTflops,
+        shareOfPeak: tflops / peakTflops,
+        peakBytes,
+        seconds,
+        measuredOn: describeMachine(),
+      }
+      if (flags.json) return printJson(result)
+      print(
+        `${preset}: ${(1000 * median).toFixed(1)} ms a step of ${bench.batch} images, ${result.imagesPerSecond.toFixed(1)} images/s (median of ${seconds.length}); ` +
+          `peak ${device === 'cpu' ? 'memory' : 'memory of the process, without the device,'} ${(peakBytes / 1e6).toFixed(0)} MB; ${device}, ${precision}, ${threads} threads`,
+      )
+      print(
+        `${tflops.toPrecision(3)} TFLOP/s of the model, ${(100 * result.shareOfPeak).toFixed(0)} % of the ${peakTflops.toPrecision(3)} TFLOP/s that matrix products alone reach`,
+      )
+    })
+}

@@ -1,0 +1,24 @@
+/** `sherd doctor`: what is there, what is missing, what mends it. */
+import type { Command } from 'commander'
+import { paint, print, printJson } from '../output.ts'
+
+const marks = { ok: ['green', 'ok  '], warn: ['yellow', 'slow'], fail: ['red', 'FAIL'] } as const
+
+export function addDoctor(root: Command): void {
+  root
+    .command('doctor')
+    .description('examine this machine; exit status 1 when training would not work')
+    .option('--json', 'print the findings as JSON')
+    .action(async (flags: { json?: boolean }) => {
+      const { examine } = await import('../../machine/doctor.ts')
+      const findings = examine()
+      if (findings.some(({ status }) => status === 'fail')) process.exitCode = 1
+      if (flags.json) return printJson(findings)
+      const width = Math.max(...findings.map(({ name }) => name.length))
+      for (const { name, status, value, mend } of findings) {
+        const [colour, mark] = marks[status]
+        print(`${paint(colour, mark)}  ${name.padEnd(width)}  ${value}`)
+        if (mend) print(`      ${' '.repeat(width)}  → ${mend}`)
+      }
+    })
+}

@@ -1,0 +1,86 @@
+/** `sherd classify`: the classes of a folder's images, by a classifier that was saved or exported. */
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { SherdError } from '../../errors.ts'
+import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import type { Progress } from '../../weights/folder-features.ts'
+import type { EncoderFlags } from '../encoder-options.ts'
+import { showImages } from '../encoder-options.ts'
+import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
+import { endProgress, note, print, printJson, warn } from '../output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+
+interface Flags extends ReadingFlags {
+  readonly model: string
+  readonly device: EncoderFlags['device']
+  readonly precision?: EncoderFlags['precision']
+  readonly out: string
+  readonly json?: boolean
+}
+
+export function addClassify(root: Command): void {
+  const command = root
+    .command('classify')
+    .description('say the class of each image of a folder')
+    .argument('<dir>', 'folder of images, or of packed ones')
+    .requiredOption('--model <file>', 'a classifier.onnx, or what "evaluate finetune --save" wrote')
+    .requiredOption('--out <file>', 'a .csv or .json: class and probability of the five likeliest')
+    .addOption(deviceOption())
+    .addOption(featurePrecisionOption())
+    .option('--json', 'print the result as JSON')
+    .action(runClassify)
+  addReadingOptions(command)
+}
+
+async function runClassify(dir: string, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
+  const { agreementOf, predictionFormat, predictionsOf, writePredictions } = await import(
+    '../../evaluate/prediction-file.ts'
+  )
+  const { expectWritable } = await import('../../checkpoint/run-folder.ts')
+  predictionFormat(flags.out) // before minutes are spent
+  expectWritable(flags.out)
+  const { origin, logits } = await openModel(flags, dir)
+  const found = await logits(showImages())
+  endProgress()
+  if (found.indices.length === 0) throw new SherdError('DATA_BROKEN', `No image of ${dir} could be read.`)
+  const predictions = predictionsOf(found)
+  writePredictions(flags.out, found, { model: origin, predictions })
+  const agreement = agreementOf(predictions, found.classes)
+  const result = {
+    ...{ file: resolve(flags.out), images: predictions.length, skipped: found.skipped.length },
+    precision: origin.precision,
+    ...(agreement && { labelled: agreement.of, top1: agreement.right / agreement.of }),
+  }
+  if (flags.json) return printJson(result)
+  for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
+  print(
+    `${predictions.length} images, ${found.classes.length} classes, computed in ${origin.precision}: ${result.file}`,
+  )
+  if (agreement)
+    print(
+      `${agreement.of} lie in folders with the names of classes: ${((100 * agreement.right) / agreement.of).toFixed(2)} % of them are found`,
+    )
+}
+
+/** An exported file is used without LibTorch. */
+async function openModel({ model, device, precision, ...flags }: Flags, dir: string) {
+  const reading = readingOf(flags)
+  if (!model.toLowerCase().endsWith('.onnx')) {
+    const { classifierLogits, openClassifier } = await import('../../weights/open-classifier.ts')
+    const classifier = openClassifier({ model, device, precision, reading })
+    for (const message of classifier.warnings) warn(message)
+    return {
+      origin: classifier.origin,
+      logits: (onProgress: Progress) => classifierLogits(classifier, dir, onProgress),
+    }
+  }
+  const { expectPlainRequest } = await import('../../infer/onnx-model.ts')
+  expectPlainRequest({ device, precision })
+  const { onnxLogits, openOnnxClassifier } = await import('../../infer/onnx-classifier.ts')
+  const classifier = await openOnnxClassifier(model, { reading })
+  return {
+    origin: classifier.origin,
+    logits: (onProgress: Progress) => onnxLogits(classifier, dir, onProgress),
+  }
+}

@@ -1,0 +1,61 @@
+/** `sherd segment`: a mask of classes for each image of a folder, by a segmenter that was saved or exported. */
+import type { Command } from 'commander'
+import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { type EncoderFlags, showImages } from '../encoder-options.ts'
+import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
+import { endProgress, note, print, printJson, warn } from '../output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+
+interface Flags extends ReadingFlags {
+  readonly model: string
+  readonly device: EncoderFlags['device']
+  readonly precision?: EncoderFlags['precision']
+  readonly out: string
+  readonly json?: boolean
+}
+
+export function addSegmentFolder(root: Command): void {
+  const command = root
+    .command('segment')
+    .description('say the class of every pixel of the images of a folder')
+    .argument('<dir>', 'folder of images, or of packed ones')
+    .requiredOption('--model <file>', 'a segmenter.onnx, or what "evaluate segment --save" wrote')
+    .requiredOption(
+      '--out <dir>',
+      'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',
+    )
+    .addOption(deviceOption())
+    .addOption(featurePrecisionOption())
+    .option('--json', 'print the result as JSON')
+    .action(runSegment)
+  addReadingOptions(command)
+}
+
+async function runSegment(dir: string, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
+  const { writeMasks } = await import('../../evaluate/mask-files.ts')
+  const segmentation = await openSegmentation(flags, dir)
+  const { images, files } = await writeMasks(flags.out, { ...segmentation, onProgress: showImages() })
+  endProgress()
+  const { skipped, model } = segmentation
+  if (flags.json) return printJson({ files, images, precision: model.precision, skipped: skipped.length })
+  for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
+  print(
+    `${images} images, ${segmentation.facts.classes.length} classes, computed in ${model.precision}: ${files.join(', ')}`,
+  )
+}
+
+/** An exported file is used without LibTorch. */
+async function openSegmentation({ model, device, precision, ...flags }: Flags, dir: string) {
+  const reading = readingOf(flags)
+  if (!model.toLowerCase().endsWith('.onnx')) {
+    const { openSegmenter, segmentationOf } = await import('../../weights/open-segmenter.ts')
+    const segmenter = openSegmenter({ model, device, precision, reading })
+    for (const message of segmenter.warnings) warn(message)
+    return segmentationOf(segmenter, dir)
+  }
+  const { expectPlainRequest } = await import('../../infer/onnx-model.ts')
+  expectPlainRequest({ device, precision })
+  const { onnxSegmentation, openOnnxSegmenter } = await import('../../infer/onnx-segmenter.ts')
+  return onnxSegmentation(await openOnnxSegmenter(model, { reading }), dir)
+}

@@ -1,0 +1,61 @@
+/** What commands that read an index have in common. */
+import { dirname, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { makeFolder, writeWhole } from '../../checkpoint/run-folder.ts'
+import type { PrecisionName } from '../../machine/plan.ts'
+import type { ImageIndex } from '../../search/index-folder.ts'
+import { ending } from '../options.ts'
+import { endProgress, progress, warn } from '../output.ts'
+
+export interface IndexFlags {
+  readonly index: string
+  readonly exact?: boolean
+  readonly out?: string
+  readonly json?: boolean
+}
+
+export const addIndexOptions = (command: Command): Command =>
+  command
+    .requiredOption('--index <dir>', 'what "sherd index" has made')
+    .option('--exact', 'compare every vector, though the index has a graph')
+    .option('--out <file>', 'a contact sheet, .png', ending('.png'))
+    .option('--json', 'print the result as JSON')
+
+export async function openFlagged({ index, exact = false }: IndexFlags): Promise<ImageIndex> {
+  const { openIndex } = await import('../../search/index-folder.ts')
+  const opened = await openIndex(index, { exact })
+  const recall = opened.facts.graph?.recall ?? 1
+  if (!opened.isExact && recall < 0.95)
+    warn(
+      `the graph of ${index} finds ${(100 * recall).toFixed(1)} % of the ten nearest only: --exact finds all.`,
+    )
+  return opened
+}
+
+/** The precision of new vectors: what is asked for, else that of the index. An exported file has its own. */
+export function indexPrecision(
+  { facts }: ImageIndex,
+  model: string,
+  { precision }: { readonly precision?: PrecisionName | undefined },
+): { readonly precision?: PrecisionName } {
+  if (precision !== undefined) return { precision }
+  const own = facts.model?.precision
+  const isKnown = own === 'fp32' || own === 'bf16'
+  return isKnown && !model.toLowerCase().endsWith('.onnx') ? { precision: own } : {}
+}
+
+/** Writes a result and makes the folder that it goes to. Gives its absolute path. */
+export function writeResult(path: string, data: string | Uint8Array): string {
+  const full = resolve(path)
+  makeFolder(dirname(full))
+  writeWhole(full, data)
+  return full
+}
+
+/** A progress line of `what`, done of all. */
+export const showDone =
+  (what: string) =>
+  (done: number, of: number): void => {
+    progress(`${what}: ${done} of ${of}`)
+    if (done >= of) endProgress()
+  }

@@ -1,0 +1,139 @@
+/** `sherd index`: a folder's images as vectors that can be searched. */
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { SherdError } from '../../errors.ts'
+import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import type { IndexFacts, SearchKind } from '../../search/index-folder.ts'
+import type { Indexed } from '../../search/make-index.ts'
+import type { Pooling } from '../../token/pool.ts'
+import { type EncoderFlags, showImages } from '../encoder-options.ts'
+import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
+import { endProgress, note, print, printJson, warn } from '../output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+import { indexPrecision, showDone } from './index-options.ts'
+
+interface Flags extends ReadingFlags {
+  readonly out: string
+  readonly model?: string
+  readonly features?: string
+  readonly pool?: Pooling
+  readonly update?: boolean
+  readonly exact?: boolean
+  readonly approximate?: boolean
+  readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision?: EncoderFlags['precision'] | undefined
+  readonly json?: boolean
+}
+
+export function addIndex(root: Command): void {
+  const command = root
+    .command('index')
+    .description('make an index of images, to search, compare and cluster them')
+    .argument('[dir]', 'folder of images, of packed ones or of rasters')
+    .requiredOption('--out <dir>', 'folder of the index')
+    .option(
+      '--model <path>',
+      'an exported .onnx file; with LibTorch also a run, a checkpoint or .safetensors',
+    )
+    .option('--features <file>', 'instead of images: a .npy or .safetensors of "sherd embed"')
+    .addOption(new Option('--pool <how>', 'the vector of an image (default: mean)').choices(['cls', 'mean']))
+    .option('--update', 'bring the index up to date: embed what is new or has changed, drop what is gone')
+    .addOption(new Option('--exact', 'no graph: every search compares all vectors').conflicts('approximate'))
+    .option('--approximate', 'a graph, which is faster and misses some; by default from 50,000 images on')
+    .addOption(deviceOption())
+    .addOption(featurePrecisionOption('fp32; with --update what the index was made in'))
+    .option('--json', 'print the result as JSON')
+    .action(runIndex)
+  addReadingOptions(command)
+}
+
+const kindOf = ({ exact, approximate }: Flags): { kind?: SearchKind } =>
+  exact ? { kind: 'exact' } : approximate ? { kind: 'approximate' } : {}
+
+async function runIndex(dir: string | undefined, flags: Flags): Promise<void> {
+  letWaitingThreadsSleep()
+  if (flags.features !== undefined) return runFeatures(dir, flags)
+  const made = await (flags.update ? update(dir, flags) : create(dir, flags))
+  endProgress()
+  const { facts, embedded, removed, skipped } = made
+  tell(flags, facts, { embedded, removed, skipped: skipped.length })
+  if (flags.json) return
+  for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
+}
+
+async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
+  if (dir === undefined || flags.model === undefined)
+    throw new SherdError(
+      'USAGE',
+      'Say what to index: a folder with --model FILE.onnx, or --features FILE.npy of "sherd embed".',
+    )
+  const { openEmbedder } = await import('../../search/embedder.ts')
+  const { indexFolder } = await import('../../search/make-index.ts')
+  const embedder = await openEmbedder(flags.model, { ...flags, reading: readingOf(flags) })
+  for (const message of embedder.warnings) warn(message)
+  return indexFolder(dir, embedder, {
+    ...{ out: flags.out, ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },
+    ...(flags.pool && { pooling: flags.pool }),
+  })
+}
+
+async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
+  const { openIndex } = await import('../../search/index-folder.ts')
+  const { openEmbedder } = await import('../../search/embedder.ts')
+  const { updateIndex } = await import('../../search/make-index.ts')
+  const index = await openIndex(flags.out, { exact: true })
+  const { source, model, pooling } = index.facts
+  if (dir !== undefined && source && resolve(dir) !== source.dir)
+    throw new SherdError('USAGE', `${flags.out} is an index of ${source.dir}, not of ${resolve(dir)}.`)
+  if (flags.pool && flags.pool !== pooling)
+    throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
+  const path = flags.model ?? model?.path
+  if (path === undefined) throw new SherdError('USAGE', `${flags.out} does not know its model: give --model.`)
+  const embedder = await openEmbedder(path, {
+    ...flags,
+    ...indexPrecision(index, path, flags),
+    reading: readingOf(flags),
+  })
+  for (const message of embedder.warnings) warn(message)
+  return updateIndex(index, embedder, {
+    ...{ ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },
+  })
+}
+
+async function runFeatures(dir: string | undefined, flags: Flags): Promise<void> {
+  const isUseless = flags.model !== undefined || flags.update || flags.precision !== undefined
+  if (dir !== undefined || isUseless)
+    throw new SherdError(
+      'USAGE',
+      '--features brings its own vectors: leave the folder, --model, --precision and --update out.',
+    )
+  const { indexFeatures } = await import('../../search/index-features.ts')
+  const facts = await indexFeatures(flags.features!, {
+    ...{ out: flags.out, ...kindOf(flags), onGraph: showDone('graph') },
+    ...(flags.pool && { pooling: flags.pool }),
+  })
+  tell(flags, facts, { embedded: 0, removed: 0, skipped: 0 })
+}
+
+function tell(
+  { out, json, update, features }: Flags,
+  { count, width, graph, model }: IndexFacts,
+  changes: { embedded: number; removed: number; skipped: number },
+): void {
+  const precision = model?.precision ?? null
+  const search = graph
+    ? { kind: 'approximate', recall: graph.recall, expansionSearch: graph.expansionSearch }
+    : { kind: 'exact' }
+  if (json) {
+    printJson({ index: resolve(out), images: count, width, precision, ...changes, search })
+    return
+  }
+  const how = graph
+    ? `approximate search: it finds ${(100 * graph.recall).toFixed(1)} % of the ten nearest (expansion ${graph.expansionSearch})`
+    : 'exact search'
+  print(
+    `${count} images, ${width} numbers each${precision === null ? '' : `, computed in ${precision}`}; ${how}: ${resolve(out)}`,
+  )
+  if (update) print(`${changes.embedded} embedded, ${changes.removed} removed`)
+  if (!features && changes.skipped > 0) print(`${changes.skipped} could not be read`)
+}

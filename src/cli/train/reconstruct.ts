@@ -1,0 +1,83 @@
+/** `sherd reconstruct`: a picture of what a run's model rebuilds. */
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { type PrecisionName, precisionNames } from '../../machine/plan.ts'
+import type { StatisticsUsed } from '../../picture/reconstruction.ts'
+import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
+import { ending, wholeNumber } from '../options.ts'
+import { print, printJson, warn } from '../output.ts'
+import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+
+interface Flags extends ReadingFlags {
+  run: string
+  images: string
+  out: string
+  count: number
+  seed?: number
+  statistics?: StatisticsUsed
+  bands?: string[]
+  device: 'auto' | 'cpu' | 'cuda'
+  precision?: PrecisionName
+  json?: boolean
+}
+
+export function addReconstruct(root: Command): void {
+  const command = root
+    .command('reconstruct')
+    .description('draw original, masked and rebuilt images, and say which statistics were used')
+    .requiredOption('--run <run>', 'folder of a run')
+    .requiredOption('--images <dir>', 'folder of images, or of packed ones')
+    .requiredOption('--out <file>', 'picture to write (.png)', ending('.png'))
+    .option('--count <n>', 'how many images, spread evenly over the folder', wholeNumber(1), 8)
+    .option('--seed <n>', "seed of the masks (default: the run's)", wholeNumber(0))
+    .addOption(
+      new Option('--statistics <which>', 'where brightness and contrast of hidden patches come from').choices(
+        ['raw', 'neighbours', 'true'],
+      ),
+    )
+    .option(
+      '--bands <composite...>',
+      'how rasters are shown: true, infrared, ndvi, a band, or three such as B11-B8-B4 (default: true, ndvi, each group)',
+    )
+    .addOption(deviceOption())
+    .addOption(featurePrecisionOption())
+    .option('--json', 'print the result as JSON')
+    .action(runReconstruct)
+  addReadingOptions(command)
+}
+
+async function runReconstruct(flags: Flags): Promise<void> {
+  const { expectWritable, writeWhole } = await import('../../checkpoint/run-folder.ts')
+  expectWritable(flags.out)
+  const { loadModel } = await import('../../weights/load-model.ts')
+  const { loadExhibit, reconstructExhibit } = await import('../../run/pictures.ts')
+  const { drawReconstructions } = await import('../../picture/reconstruction-grid.ts')
+  const { meanQuality } = await import('../../target/reconstruction-quality.ts')
+  const { openData } = await import('../../config/assemble.ts')
+  const { readingConfig } = await import('../../config/reading.ts')
+  const model = loadModel(flags.run, flags.device, flags.precision)
+  const config = readingConfig({ ...model, reading: readingOf(flags) })
+  for (const message of model.warnings) warn(message)
+  const exhibit = await loadExhibit(config, await openData(config, flags.images), flags.count)
+  const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, {
+    ...(flags.statistics && { used: [flags.statistics] }),
+    ...(flags.bands && { composites: flags.bands }),
+  })
+  const precision = precisionNames[model.precision]
+  const png = await drawReconstructions(rebuilt, { step: model.step })
+  writeWhole(flags.out, png)
+  const quality = (rebuilt.images[0]?.rebuilt ?? []).map(({ statistics }, i) => ({
+    statistics,
+    ...meanQuality(rebuilt.images.map((image) => image.rebuilt[i]!.quality)),
+  }))
+  if (flags.json)
+    return printJson({
+      ...{ out: resolve(flags.out), images: exhibit.shape[0], step: model.step },
+      ...{ precision, quality },
+    })
+  for (const { statistics, psnr, ssim } of quality) {
+    print(`statistics ${statistics}: PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)} on hidden patches`)
+  }
+  print(`computed in ${precision}`)
+  print(`reconstruction: ${resolve(flags.out)}`)
+}

@@ -1,0 +1,279 @@
+/** An evaluation from start to end: opens images, extracts features, runs a protocol, chooses honestly, reports. */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { SherdError } from '../errors.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
+import { type FolderFeatures, featuresOf, type Progress } from '../weights/folder-features.ts'
+import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
+import { type Spread, spreadOf } from './effective-rank.ts'
+import { expectLabels, expectSameClasses, labelled, splitByClass } from './labelled.ts'
+import type { LinearMap } from './linear-probe.ts'
+import {
+  type Outcome,
+  type Protocol,
+  type ProtocolName,
+  type ProtocolSettings,
+  protocols,
+  type Split,
+} from './protocols.ts'
+import { type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from './scores.ts'
+
+/** Where the images are: two folders, or one that holds both or is parted. */
+export interface EvaluationData {
+  readonly train: string
+  /** Null: a fifth of each class of `train`. */
+  readonly test: string | null
+}
+
+const testNames = ['test', 'val', 'validation'] as const
+
+/** `dir/train` and `dir/test` (or `val`, `validation`) where they are, else `dir` itself, to be parted. */
+export function findSplit(dir: string): EvaluationData {
+  const train = join(dir, 'train')
+  if (!existsSync(train)) return { train: dir, test: null }
+  const test = testNames.map((name) => join(dir, name)).find(existsSync)
+  if (!test)
+    throw new SherdError(
+      'SOURCE',
+      `${resolve(dir)} has a folder "train" but none to test with: expected one named ${testNames.join(', ')}.`,
+    )
+  return { train, test }
+}
+
+export interface EvaluateOptions {
+  readonly protocol: ProtocolName
+  readonly encoder: OpenedEncoder
+  readonly data: EvaluationData
+  readonly settings: Omit<ProtocolSettings, 'classes' | 'device'>
+  readonly seeds: readonly number[]
+  readonly onProgress?: Progress
+}
+
+/** What one way of using the protocol reached. */
+export interface Row {
+  readonly group: string
+  readonly pooling: Pooling
+  readonly setting: string
+  readonly top1: MeanAndDeviation
+  readonly top5: MeanAndDeviation | null
+  /** Top-1 on the held-out tenth of the training images; null when it could not be tried there. */
+  readonly heldOut: number | null
+}
+
+/** What a report was measured on. */
+export interface EvaluatedImages {
+  readonly train: string
+  readonly test: string
+  readonly trainImages: number
+  readonly testImages: number
+  readonly skipped: number
+}
+
+export interface Report {
+  readonly format: 'sherd-evaluation/1'
+  readonly protocol: string
+  readonly title: string
+  readonly model: OpenedEncoder['origin']
+  readonly data: EvaluatedImages
+  readonly classes: readonly string[]
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly seeds: readonly number[]
+  readonly rows: readonly Row[]
+  /** What the result is: their places in `rows`, one of each group. Where rows were tried on held-out images, the best there. */
+  readonly chosen: readonly number[]
+  /** Of the last chosen row, first seed. */
+  readonly scores: Scores
+  /** Top-1 of always naming the commonest class. */
+  readonly chance: number
+  readonly seconds: number
+}
+
+/** How a folder without test images is parted: a fifth of each class, the same one for every model and seed. */
+export const partImages = { share: 0.2, seed: 0 } as const
+/** The report of a protocol that looks at frozen features. */
+export interface FeatureReport extends Report {
+  /** Of the training images' features. */
+  readonly spread: Readonly<Record<Pooling, Spread>>
+}
+
+const HELD_OUT_SHARE = 0.1
+
+/** Features of training and test images, ready to be judged by any protocol. */
+export interface OpenedImages {
+  readonly encoder: OpenedEncoder
+  readonly data: EvaluationData
+  readonly train: FolderFeatures
+  readonly test: FolderFeatures
+  readonly trainRows: number[]
+  readonly testRows: number[]
+}
+
+const labelsOfRows = ({ features, source }: FolderFeatures) =>
+  Int32Array.from(features.indices, (index) => source.labels![index]!)
+
+/** Where the samples of a raster folder are from, of each row; null for images. */
+const placesOfRows = ({ features, source }: FolderFeatures): readonly string[] | null =>
+  'places' in source ? Array.from(features.indices, (index) => source.places[index]!) : null
+
+/** Checks the labels, then extracts the features. Throws `SOURCE` for images that cannot be evaluated on. */
+export async function openImages({
+  encoder,
+  data,
+  onProgress,
+}: Pick<EvaluateOptions, 'encoder' | 'data' | 'onProgress'>): Promise<OpenedImages> {
+  const sources = [
+    await openFor(encoder, data.train),
+    ...(data.test ? [await openFor(encoder, data.test)] : []),
+  ]
+  for (const source of sources) expectLabels(source) // before minutes are spent on features
+  if (sources[1]) expectSameClasses(sources[0]!, sources[1])
+  const train = await featuresOf(encoder, data.train, onProgress)
+  const all = ({ features }: FolderFeatures) => [...features.indices.keys()]
+  if (data.test) {
+    const test = await featuresOf(encoder, data.test, onProgress)
+    return { encoder, data, train, test, trainRows: all(train), testRows: all(test) }
+  }
+  const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, {
+    ...partImages,
+    places: placesOfRows(train),
+  })
+  return { encoder, data, train, test: train, trainRows, testRows }
+}
+
+function splitOf(
+  [train, trainRows]: readonly [FolderFeatures, readonly number[]],
+  [test, testRows]: readonly [FolderFeatures, readonly number[]],
+): Split {
+  const pick = ({ features, source }: FolderFeatures, pooling: Pooling, rows: readonly number[]) =>
+    labelled(features, features.vectors[pooling], source.labels!, rows)
+  const of = (pooling: Pooling) => ({
+    train: pick(train, pooling, trainRows),
+    test: pick(test, pooling, testRows),
+  })
+  return { cls: of('cls'), mean: of('mean') }
+}
+
+/** How each way does on a held-out part of the training images, so that the test images choose nothing. */
+function tryOut(
+  protocol: Protocol,
+  { train, trainRows }: OpenedImages,
+  settings: ProtocolSettings,
+  seed: number,
+): Map<string, number> {
+  const { source } = train
+  const labels = labelsOfRows(train)
+  const places = placesOfRows(train)
+  const [fit, held] = splitByClass(
+    Int32Array.from(trainRows, (row) => labels[row]!),
+    source.classes,
+    {
+      ...{ share: HELD_OUT_SHARE, seed: partImages.seed },
+      places: places && trainRows.map((row) => places[row]!),
+    },
+  ).map((places) => places.map((place) => trainRows[place]!)) as [number[], number[]]
+  const split = splitOf([train, fit], [train, held])
+  const feasible = settings.neighbours.filter((k) => k <= fit.length)
+  const neighbours = feasible.length > 0 ? feasible : [fit.length]
+  const outcomes = protocol.run(split, { ...settings, neighbours }, seed)
+  return new Map(
+    outcomes.map((outcome) => [
+      keyOf(outcome),
+      scoresOf(outcome.values, split[outcome.pooling].test.labels, source.classes).top1,
+    ]),
+  )
+}
+
+const keyOf = ({ group, pooling, setting }: Pick<Outcome, 'group' | 'pooling' | 'setting'>) =>
+  [group, pooling, setting].join('/')
+
+/** Throws `SOURCE` for images that cannot be evaluated on, `VALUE` for settings that do not fit them. */
+export async function evaluate(options: EvaluateOptions): Promise<FeatureReport> {
+  const started = performance.now()
+  const report = judge(await openImages(options), options)
+  return { ...report, seconds: (performance.now() - started) / 1000 }
+}
+
+/** What judging takes, of features that are there. */
+export type JudgeOptions = Pick<EvaluateOptions, 'protocol' | 'settings' | 'seeds'>
+
+/** A linear map that counts, and what it reads. */
+export interface ChosenMap extends LinearMap {
+  readonly pooling: Pooling
+}
+
+/** The report of one protocol. Throws `VALUE` for settings that do not fit the images. */
+export const judge = (images: OpenedImages, options: JudgeOptions): FeatureReport =>
+  judgeWithMap(images, options).report
+
+/** The same with the map that its scores are of, where the protocol learns one: of the last chosen row, first seed. */
+export function judgeWithMap(
+  images: OpenedImages,
+  options: JudgeOptions,
+): { report: FeatureReport; map: ChosenMap | null } {
+  const started = performance.now()
+  const { seeds } = options
+  const protocol: Protocol = protocols[options.protocol]
+  const { encoder, data, train, test, trainRows, testRows } = images
+  const { classes } = train.source
+  const uses: readonly string[] = protocol.uses
+  const settings: ProtocolSettings = {
+    ...options.settings,
+    classes: classes.length,
+    device: encoder.device,
+  }
+  const split = splitOf([train, trainRows], [test, testRows])
+  const used = protocol.isRandom ? seeds : seeds.slice(0, 1)
+  const bySeed = used.map((seed) =>
+    protocol.run(split, settings, seed).map(({ values, map, ...way }) => ({
+      ...{ ...way, map: map ?? null },
+      scores: scoresOf(values, split[way.pooling].test.labels, classes),
+    })),
+  )
+  const heldOut = tryOut(protocol, images, settings, used[0]!)
+  const rows = bySeed[0]!.map((way, i): Row => {
+    const all = bySeed.map((outcomes) => outcomes[i]!.scores)
+    return {
+      group: way.group,
+      pooling: way.pooling,
+      setting: way.setting,
+      top1: meanAndDeviation(all.map(({ top1 }) => top1)),
+      top5: way.scores.top5 === null ? null : meanAndDeviation(all.map(({ top5 }) => top5!)),
+      heldOut: heldOut.get(keyOf(way)) ?? null,
+    }
+  })
+  const best = new Map<string, number>()
+  for (const [i, { group, heldOut }] of rows.entries()) {
+    const before = best.get(group)
+    if (before === undefined || (heldOut ?? -1) > (rows[before]!.heldOut ?? -1)) best.set(group, i)
+  }
+  const chosen = [...best.values()]
+  const counts = classes.map((_, label) => split.cls.train.labels.filter((each) => each === label).length)
+  const commonest = counts.indexOf(Math.max(...counts))
+  const testLabels = split.cls.test.labels
+  const counting = bySeed[0]![chosen.at(-1)!]!
+  const report: FeatureReport = {
+    format: 'sherd-evaluation/1',
+    protocol: options.protocol,
+    title: protocol.title,
+    model: encoder.origin,
+    data: {
+      train: train.source.dir,
+      test: data.test ? test.source.dir : `a fifth of each class of ${train.source.dir}`,
+      trainImages: trainRows.length,
+      testImages: testRows.length,
+      skipped: train.skipped.length + (data.test ? test.skipped.length : 0),
+    },
+    classes,
+    settings: Object.fromEntries(Object.entries(options.settings).filter(([key]) => uses.includes(key))),
+    seeds: used,
+    rows,
+    chosen,
+    scores: counting.scores,
+    chance: testLabels.filter((label) => label === commonest).length / testLabels.length,
+    spread: Object.fromEntries(
+      poolings.map((pooling) => [pooling, spreadOf(split[pooling].train.vectors, train.features.width)]),
+    ) as FeatureReport['spread'],
+    seconds: (performance.now() - started) / 1000,
+  }
+  return { report, map: counting.map && { ...counting.map, pooling: counting.pooling } }
+}

@@ -1,0 +1,92 @@
+/** An evaluation as files: `report.json`, `report.md` and `confusion.png`. */
+import { join } from 'node:path'
+import { makeFolder, writeWhole } from '../checkpoint/run-folder.ts'
+import { drawConfusion } from '../picture/confusion.ts'
+import type { FeatureReport, Report, Row } from './evaluate.ts'
+import { type Shots, shotsName } from './labelled.ts'
+import { percent, plain, tableOf, withDeviation } from './markdown.ts'
+
+const shown = (value: unknown): string =>
+  Array.isArray(value)
+    ? value.map(shown).join(', ')
+    : value !== null && typeof value === 'object'
+      ? shotsName(value as Shots)
+      : String(value)
+
+const spreadSection = (spread: FeatureReport['spread']) => `
+## The features of the training images
+
+${tableOf(Object.entries(spread), [
+  ['features', ([pooling]) => pooling],
+  ['effective rank', ([, { effectiveRank }]) => effectiveRank.toFixed(1)],
+  ['deviation (0 collapsed, 1 spread evenly)', ([, { deviation }]) => deviation.toFixed(3)],
+])}
+`
+
+/** The report for people. */
+export function reportMarkdown(report: Report | FeatureReport): string {
+  const { model, data, classes, rows, chosen, scores, seeds, chance } = report
+  const results = chosen.map((place) => rows[place]!)
+  const best = results.at(-1)!
+  const named = ({ group, pooling, setting }: Row) =>
+    [group, `${pooling} features`, setting].filter(Boolean).join(', ')
+  const settings = Object.entries(report.settings).map(([key, value]) => `${key} ${shown(value)}`)
+  const wasTried = rows.some(({ heldOut }) => heldOut !== null)
+  return `# ${report.protocol}: top-1 ${withDeviation(best.top1, seeds.length)} %
+
+${report.title}:
+
+${results.map((row) => `- **${withDeviation(row.top1, seeds.length)} %** top-1: ${named(row)}`).join('\n')}
+
+${wasTried ? 'Chosen on a tenth of the training images, held out; the test' : 'The test'} images chose nothing. Always naming the commonest class
+would reach ${percent(chance)} %.
+
+- model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; computed in ${model.precision}
+- training images: ${data.trainImages}, ${plain(data.train)}
+- test images: ${data.testImages}, ${plain(data.test)}
+- files that could not be read: ${data.skipped}
+- classes: ${classes.length}
+- seeds: ${seeds.join(', ')}
+- settings: ${settings.join('; ')}
+- time: ${report.seconds.toFixed(0)} s
+
+## Every way
+
+${tableOf(rows, [
+  ['images', ({ group }) => group],
+  ['features', ({ pooling }) => pooling],
+  ['setting', ({ setting }) => setting],
+  ['top-1, %', ({ top1 }) => withDeviation(top1, seeds.length)],
+  ['top-5, %', ({ top5 }) => top5 && withDeviation(top5, seeds.length)],
+  ['held out, %', ({ heldOut }) => (heldOut === null ? null : percent(heldOut))],
+])}
+
+## By class (${named(best)}; first seed)
+
+${tableOf(scores.classes, [
+  ['class', ({ name }) => plain(name)],
+  ['images', ({ images }) => String(images)],
+  ['found, %', ({ recall }) => percent(recall)],
+  ['right when named, %', ({ precision }) => (precision === null ? 'never named' : percent(precision))],
+])}
+
+Mean over classes: ${percent(scores.meanRecall)} %. The confusion matrix is in confusion.png.
+${'spread' in report ? spreadSection(report.spread) : ''}`
+}
+
+/** Makes the folder of a report, so that it is known to be there before minutes are spent. Throws `RUN`. */
+export const openReport = (dir: string): void => makeFolder(dir)
+
+/** Writes the files, and makes the folder. Throws `RUN` when it cannot. */
+export async function writeReport(dir: string, report: Report): Promise<void> {
+  const markdown = reportMarkdown(report)
+  const { png } = await drawConfusion({
+    names: report.classes,
+    confusion: report.scores.confusion,
+    title: `${report.protocol}: ${percent(report.scores.top1)} % of ${report.scores.images} images`,
+  })
+  openReport(dir) // only now, so that what cannot be drawn leaves nothing behind
+  writeWhole(join(dir, 'confusion.png'), png)
+  writeWhole(join(dir, 'report.md'), markdown)
+  writeWhole(join(dir, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
+}

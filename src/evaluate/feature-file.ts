@@ -1,0 +1,71 @@
+/** Features as files that others read: `.npy` for NumPy, `.safetensors` for everybody, and who is who as JSON. */
+import { extname } from 'node:path'
+import type { StoredArray } from '../checkpoint/arrays.ts'
+import { writeWhole } from '../checkpoint/run-folder.ts'
+import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { npyHeader } from '../files/npy.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
+import type { FolderFeatures } from '../weights/folder-features.ts'
+import type { ModelOrigin } from '../weights/open-encoder.ts'
+
+const formats = ['.npy', '.safetensors'] as const
+export type FeatureFormat = (typeof formats)[number]
+
+/** The format that a file's name asks for. Throws `USAGE` for any other. */
+export function featureFormat(path: string): FeatureFormat {
+  const found = formats.find((format) => extname(path).toLowerCase() === format)
+  if (!found) throw new SherdError('USAGE', `Expected --out to end in ${formats.join(' or ')}, got ${path}`)
+  return found
+}
+
+export interface FeatureFileOptions {
+  /** What a `.npy` holds; `.safetensors` holds both. */
+  readonly pooling: Pooling
+  readonly model: ModelOrigin
+}
+
+/** Writes the features [count, width] in float32, and beside them name and class of each row. Throws `RUN` when it cannot. */
+export function writeFeatures(
+  path: string,
+  { source, features, skipped }: FolderFeatures,
+  { pooling, model }: FeatureFileOptions,
+): { files: string[] } {
+  const format = featureFormat(path)
+  const { count, width, indices, vectors } = features
+  const labels = source.labels && Int32Array.from(indices, (index) => source.labels![index]!)
+  const beside = `${path.slice(0, -format.length)}.json`
+  try {
+    if (format === '.npy') {
+      const values = vectors[pooling]
+      const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
+      writeWhole(path, Buffer.concat([npyHeader({ dtype: '<f4', shape: [count, width] }), bytes]))
+    } else {
+      const vectorsOf = (pooling: Pooling): StoredArray => ({
+        ...{ dtype: 'float32', shape: [count, width], data: vectors[pooling] },
+      })
+      const arrays = new Map<string, StoredArray>(poolings.map((each) => [each, vectorsOf(each)]))
+      if (labels) arrays.set('labels', { dtype: 'int32', shape: [count], data: labels })
+      writeSafetensors(path, arrays, {
+        ...{ model: model.path, step: String(model.step ?? ''), precision: model.precision },
+      })
+    }
+    const names = {
+      format: 'sherd-features/1',
+      model,
+      pooling: format === '.npy' ? pooling : [...poolings],
+      dir: source.dir,
+      classes: source.classes,
+      images: Array.from(indices, (index, row) => ({
+        file: source.files[index]!,
+        ...(labels ? { label: labels[row]! } : {}),
+      })),
+      skipped,
+    }
+    writeWhole(beside, `${JSON.stringify(names)}\n`)
+  } catch (error) {
+    if (error instanceof SherdError) throw error
+    throw new SherdError('RUN', `Cannot write the features: ${messageOf(error)}`, { cause: error })
+  }
+  return { files: [path, beside] }
+}

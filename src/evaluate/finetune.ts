@@ -1,0 +1,336 @@
+/**
+ * Fine-tuning: an encoder with a head learns to classify (He et al. 2021, A.1). From pretrained weights, in its last blocks only,
+ * or from scratch with the same schedule: the honest baseline. The result is that of the last step; the test images choose
+ * nothing.
+ */
+
+import { openWeightsFile } from '../checkpoint/weights-file.ts'
+import { loaderOptions, sampleSize } from '../config/assemble.ts'
+import { readingConfig } from '../config/reading.ts'
+import { SherdError } from '../errors.ts'
+import { choosePrecision, type PrecisionName, precisionNames } from '../machine/plan.ts'
+import { groupsOf } from '../model/backbone.ts'
+import { type Head, heads } from '../model/classifier.ts'
+import { initialParameters, type Parameters } from '../model/parameters.ts'
+import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
+import { initialAdamW } from '../optim/adamw.ts'
+import { layerDecay, layerOf } from '../optim/layer-decay.ts'
+import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
+import { openLoader } from '../prepare/loader/loader.ts'
+import type { ImageSource } from '../source/open.ts'
+import { subsetOf } from '../source/subset.ts'
+import { callInPlace } from '../tensor/call.ts'
+import { noGrad, requireGradient } from '../tensor/context.ts'
+import { clone } from '../tensor/ops.ts'
+import { unscoped } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { StepEvent } from '../train/events.ts'
+import { expectFinite, train } from '../train/loop.ts'
+import type { Trainee } from '../train/step.ts'
+import { logitsOfSource, type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
+import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
+import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
+import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from './labelled.ts'
+import { type AugmentSettings, labelledBatch, noiseField } from './labelled-batch.ts'
+import { meanAndDeviation, type Scores, scoresOf } from './scores.ts'
+
+export interface FinetuneSettings extends AugmentSettings {
+  readonly epochs: number
+  readonly batchSize: number
+  /** Micro-batches of one step. */
+  readonly accumulate: number
+  /** Per 256 images of a step. */
+  readonly baseLearningRate: number
+  readonly minLearningRate: number
+  /** Null: 5, or a quarter of the epochs where that is less. */
+  readonly warmupEpochs: number | null
+  readonly weightDecay: number
+  readonly layerDecay: number
+  readonly dropPath: number
+  /** `plain-cls` would leave a norm that learns nothing. */
+  readonly head: Exclude<Head, 'plain-cls'>
+  /** Share of the old average that stays at each step, of weights that are scored too; null for none. */
+  readonly ema: number | null
+  /** Learn from so many images of each class, drawn anew for each seed; null for all. */
+  readonly shots: Shots | null
+  /** How many of the last blocks learn, beside the head; null for the whole encoder. */
+  readonly blocks: number | null
+}
+
+const WARM_UP = { epochs: 5, share: 1 / 4 } // the usual one, and the most that it takes of a short run
+
+/** He et al. 2021, table 9, for ViT-Base; 5 of 100 epochs warm up. */
+export const finetuneDefaults: FinetuneSettings = {
+  ...{
+    epochs: 100,
+    batchSize: 128,
+    accumulate: 1,
+    baseLearningRate: 5e-4,
+    minLearningRate: 1e-6,
+    warmupEpochs: null,
+  },
+  ...{ weightDecay: 0.05, layerDecay: 0.65, dropPath: 0.1, mixup: 0.8, cutmix: 1, smoothing: 0.1 },
+  ...{ randAugment: randAugmentDefaults.magnitude, erasing: 0.25 },
+  ...{ head: 'mean', ema: null, shots: null, blocks: null },
+}
+
+export interface FinetuneOptions {
+  readonly encoder: OpenedEncoder
+  readonly data: EvaluationData
+  readonly settings: FinetuneSettings
+  readonly seeds: readonly number[]
+  /** The type of matrix products; by default what the configuration's `train.precision` says, whatever the encoder was opened in. */
+  readonly precision?: PrecisionName | undefined
+  /** Begin with random weights instead of the encoder's. */
+  readonly fromScratch: boolean
+  /**
+   * Where to write the classifier of the first seed, whose scores and confusion matrix are those of the report, as soon as it has learned;
+   * of averaged weights where there are. Not the best of the seeds: the test images choose nothing.
+   */
+  readonly save?: string
+  /** Gets the settings that were fitted to the run. */
+  readonly onNote?: (note: string) => void
+  readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void
+  readonly signal: AbortSignal
+}
+
+const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipGradientNorm: null }
+
+interface Images {
+  readonly train: ImageSource
+  readonly test: ImageSource
+}
+
+async function openBoth(encoder: OpenedEncoder, { train, test }: EvaluationData): Promise<Images> {
+  const source = await openFor(encoder, train)
+  const { labels, classes } = expectLabels(source)
+  if (test) {
+    const other = await openFor(encoder, test)
+    expectLabels(other)
+    expectSameClasses(source, other)
+    return { train: source, test: other }
+  }
+  const [kept, held] = splitByClass(labels, classes, {
+    ...partImages,
+    places: 'places' in source ? source.places : null,
+  })
+  return { train: subsetOf(source, kept), test: subsetOf(source, held) }
+}
+
+/** The classifier's parameters: the encoder's where it has them, unless it begins from scratch; parted by whether they learn. */
+function startingParameters(
+  { rows }: Classification,
+  { encoder, settings, fromScratch }: FinetuneOptions,
+  seed: number,
+): { learned: Parameters; frozen: Parameters } {
+  const { device, dimensions } = encoder
+  const all = initialParameters(rows, { seed, device })
+  noGrad(() => {
+    if (!fromScratch)
+      for (const [name, value] of encoder.parameters) {
+        const own = all.get(name)
+        if (own) callInPlace('copy_', own, value)
+      }
+  })
+  const first = settings.blocks === null ? 0 : dimensions.depth - settings.blocks + 1 // the lowest layer that learns
+  const { only } = encoder
+  // Embeddings of bands that are not there have nothing to learn from.
+  const unseen = groupsOf(encoder.shape).flatMap(({ embed }, g) =>
+    only?.includes(g) === false ? [`${embed}.`] : [],
+  )
+  const learns = ([name]: readonly [string, Tensor]) =>
+    layerOf(name, dimensions.depth) >= first && !unseen.some((prefix) => name.startsWith(prefix))
+  const frozen = new Map([...all].filter((each) => !learns(each)))
+  for (const parameter of frozen.values()) requireGradient(parameter, false)
+  return { learned: new Map([...all].filter(learns)), frozen }
+}
+
+const dispose = (tensors: Iterable<Tensor>) => {
+  for (const each of tensors) each.dispose()
+}
+
+/** The scores of a classifier on all images of a source. */
+async function scoreOn(
+  source: ImageSource,
+  classifier: OpenedClassifier,
+): Promise<{ scores: Scores; skipped: number }> {
+  const { logits, indices, skipped, classes } = await logitsOfSource(classifier, source)
+  const labels = Int32Array.from(indices, (index) => source.labels![index]!)
+  return { scores: scoresOf(logits, labels, classes), skipped: skipped.length }
+}
+
+interface Attempt {
+  readonly last: Scores
+  readonly averaged: Scores | null
+  readonly skipped: number
+  readonly trainImages: number
+}
+
+/** `onTrained` gets the classifier that counts, while its weights are there. */
+async function attempt(
+  all: Images,
+  options: FinetuneOptions,
+  { seed, onTrained }: { seed: number; onTrained: (trained: OpenedClassifier) => void },
+): Promise<Attempt> {
+  const { encoder, settings, signal } = options
+  const { config, machine, dimensions, device, precision } = encoder
+  const { shots } = options.settings
+  const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
+  const images = few ? { ...all, train: subsetOf(all.train, few) } : all
+  const { classes } = images.train
+  const task = classification({
+    ...{ backbone: encoder.shape, only: encoder.only ?? null, device },
+    ...{ classes: classes.length, head: settings.head },
+    dropPath: { rate: settings.dropPath, seed },
+  })
+  const { learned, frozen } = startingParameters(task, options, seed)
+  const trainee: Trainee<ClassificationPlan> = {
+    ...{ objective: task, parameters: learned, frozen, optimizer: initialAdamW(learned) },
+    ...{ device, precision, kernels: config.train.kernels, recompute: config.train.recompute },
+  }
+  const average =
+    settings.ema === null
+      ? null
+      : noGrad(() =>
+          unscoped(() => new Map([...learned].map(([name, value]) => [name, clone(value)] as const))),
+        )
+  const samples = images.train.files.length
+  const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)
+  const perStep = batchSize * settings.accumulate
+  const totalSteps = Math.max(1, Math.round((settings.epochs * samples) / perStep))
+  const warmup = (warmupOf(settings).epochs * samples) / perStep
+  const schedule = {
+    ...{ peak: (settings.baseLearningRate * perStep) / 256, floor: settings.minLearningRate, totalSteps },
+    warmupSteps: Math.min(
+      totalSteps - 1,
+      settings.warmupEpochs === null ? Math.floor(warmup) : Math.round(warmup),
+    ),
+  }
+  const reading = readingConfig(encoder)
+  const noise = noiseField(encoder.shape, seed, device)
+  const loader = openLoader({
+    ...{ ...loaderOptions(reading, images.train, machine, 0), ...sampleSize(reading, images.train) },
+    ...{ seed, batchSize },
+  })
+  try {
+    const steps = train({
+      ...{ trainee, loader, schedule, signal, samples, accumulate: settings.accumulate, firstStep: 0 },
+      update: {
+        ...{ ...adamW, weightDecay: settings.weightDecay },
+        scaleOf: layerDecay(settings.layerDecay, dimensions.depth),
+      },
+      toMicroBatch: (batch) =>
+        labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise }),
+    })
+    for await (const told of steps) {
+      const event = expectFinite(told)
+      if (average)
+        noGrad(() => {
+          for (const [name, value] of average)
+            callInPlace('lerp_.Scalar', value, learned.get(name)!, 1 - settings.ema!)
+        })
+      options.onStep?.(event, seed, totalSteps)
+    }
+  } finally {
+    await loader.close()
+  }
+  if (signal.aborted) throw new SherdError('RUN', 'Fine-tuning was interrupted, and has no result.')
+  const whole = (own: Parameters): OpenedClassifier => ({
+    ...{ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm },
+    parameters: new Map(task.rows.map(({ name }) => [name, own.get(name) ?? frozen.get(name)!])),
+  })
+  const last = await scoreOn(images.test, whole(learned))
+  const averaged = average && (await scoreOn(images.test, whole(average)))
+  onTrained(whole(average ?? learned))
+  dispose([noise, ...learned.values(), ...frozen.values(), ...(average?.values() ?? [])])
+  dispose([...trainee.optimizer.first.values(), ...trainee.optimizer.second.values()])
+  return {
+    last: last.scores,
+    trainImages: samples,
+    averaged: averaged?.scores ?? null,
+    skipped: last.skipped + loader.skipped.length,
+  }
+}
+
+const titles = {
+  scratch: 'the whole network from random weights, with the schedule of fine-tuning',
+  partial: 'the last blocks and a head learn, the others stay as they were pretrained',
+  finetune: 'the whole encoder and a head learn from the pretrained weights',
+} as const
+
+/** Throws `VALUE` for a warm-up that covers everything. */
+function warmupOf({ epochs, warmupEpochs }: FinetuneSettings): { epochs: number; note: string | null } {
+  if (warmupEpochs !== null && warmupEpochs >= epochs)
+    throw new SherdError(
+      'VALUE',
+      `A warm-up of ${warmupEpochs} epochs covers all ${epochs} of them: give less with --warm-up, or more with --epochs.`,
+    )
+  const most = epochs * WARM_UP.share
+  if (warmupEpochs !== null || WARM_UP.epochs <= most)
+    return { epochs: warmupEpochs ?? WARM_UP.epochs, note: null }
+  return {
+    epochs: most,
+    note: `the warm-up is ${most} epochs: the usual ${WARM_UP.epochs} are more than a quarter of ${epochs} (--warm-up says another)`,
+  }
+}
+
+/** The encoder as it learns, and as what it has learned is scored. */
+function inTrainingPrecision({ encoder, precision: asked }: FinetuneOptions): OpenedEncoder {
+  const precision = choosePrecision(asked ?? encoder.config.train.precision, encoder.device)
+  return { ...encoder, precision, origin: { ...encoder.origin, precision: precisionNames[precision] } }
+}
+
+/** Throws as `evaluate` does, and `VALUE` for settings that do not fit. */
+export async function finetune(given: FinetuneOptions): Promise<Report> {
+  const started = performance.now()
+  const options = { ...given, encoder: inTrainingPrecision(given) }
+  const { encoder, settings, seeds, data, fromScratch } = options
+  const { depth } = encoder.dimensions
+  if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))
+    throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
+  const warmup = warmupOf(settings)
+  if (warmup.note !== null) options.onNote?.(warmup.note)
+  const file = options.save === undefined ? null : openWeightsFile(options.save)
+  const images = await openBoth(encoder, data)
+  const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
+  const save = (trained: OpenedClassifier) => {
+    if (file !== null) saveClassifier(file, encoder, { ...trained, protocol, step: null })
+  }
+  const attempts: Attempt[] = []
+  for (const [i, seed] of seeds.entries())
+    attempts.push(await attempt(images, options, { seed, onTrained: i === 0 ? save : () => {} }))
+  const row = (setting: string, scores: readonly Scores[]): Row => ({
+    ...{ group: '', pooling: heads[settings.head].pooling, setting, heldOut: null },
+    top1: meanAndDeviation(scores.map(({ top1 }) => top1)),
+    top5: scores[0]!.top5 === null ? null : meanAndDeviation(scores.map(({ top5 }) => top5!)),
+  })
+  const averaged = attempts.flatMap((each) => each.averaged ?? [])
+  const rows = [
+    row(
+      'last weights',
+      attempts.map(({ last }) => last),
+    ),
+    ...(averaged.length > 0 ? [row('averaged weights', averaged)] : []),
+  ]
+  const labels = images.test.labels!
+  const counts = images.train.classes.map(
+    (_, label) => images.train.labels!.filter((each) => each === label).length,
+  )
+  const commonest = counts.indexOf(Math.max(...counts))
+  return {
+    format: 'sherd-evaluation/1',
+    ...{ protocol, title: titles[protocol], model: encoder.origin, classes: images.train.classes },
+    data: {
+      train: images.train.dir,
+      test: data.test ? images.test.dir : `a fifth of each class of ${images.train.dir}`,
+      trainImages: attempts[0]!.trainImages,
+      testImages: attempts[0]!.last.images,
+      skipped: attempts[0]!.skipped,
+    },
+    settings: { ...settings, warmupEpochs: warmup.epochs },
+    ...{ seeds, rows, chosen: [...rows.keys()] },
+    scores: (averaged[0] ?? attempts[0]!.last) as Scores,
+    chance: labels.filter((label) => label === commonest).length / labels.length,
+    seconds: (performance.now() - started) / 1000,
+  }
+}

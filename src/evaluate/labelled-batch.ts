@@ -1,0 +1,93 @@
+/** A batch as a classifier learns from it: augmented images and what is asked of them. */
+
+import type { BackboneShape } from '../model/backbone.ts'
+import type { ClassificationPlan } from '../objective/classification.ts'
+import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
+import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
+import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
+import type { Batch } from '../prepare/loader/loader.ts'
+import { type Images, isViews, viewsOf } from '../prepare/views.ts'
+import { draws } from '../random/draws.ts'
+import { call } from '../tensor/call.ts'
+import { manualSeed, noGrad } from '../tensor/context.ts'
+import { contiguous, mul, randn, reshape, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
+import { scope, unscoped } from '../tensor/scope.ts'
+import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import type { MicroBatch } from '../train/step.ts'
+import { type FrozenEncoder, imagesFor } from '../weights/frozen-encoder.ts'
+
+export interface AugmentSettings {
+  /** α of mixup's share; 0 for none. */
+  readonly mixup: number
+  /** α of CutMix's share; 0 for none. */
+  readonly cutmix: number
+  /** Of the labels. */
+  readonly smoothing: number
+  /** Mean magnitude of RandAugment, 0 to 10, on images of three channels; null for none. */
+  readonly randAugment: number | null
+  /** Share of the images that random erasing changes. */
+  readonly erasing: number
+}
+
+/** Standard normal noise [T · C, 2 H, 2 W], for random erasing. Outlives every scope. */
+export function noiseField({ dimensions, frames }: BackboneShape, seed: number, device: Device): Tensor {
+  const [H, W] = dimensions.imageSize
+  const channels = frames * dimensions.channels
+  manualSeed(draws({ seed, stream: 'noise', epoch: 0, index: 0 }).below(2 ** 32))
+  return noGrad(() => unscoped(() => scope(() => toDevice(randn([channels, 2 * H, 2 * W]), device))))
+}
+
+export interface Augmenting {
+  readonly classes: number
+  readonly settings: AugmentSettings
+  readonly seed: number
+  readonly encoder: Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>
+  /** [T · C, 2 H, 2 W], for random erasing. */
+  readonly noise: Tensor
+}
+
+/**
+ * RandAugment on the bytes, in place; then normalised, erased, mixed. Every draw belongs to the address of its sample.
+ */
+export function labelledBatch(
+  batch: Batch,
+  { classes, settings, seed, encoder, noise }: Augmenting,
+): MicroBatch<ClassificationPlan> {
+  const { pixels, size, height, width, channels, epochs, indices, labels, rasters } = batch
+  const image = { height, width }
+  if (settings.randAugment !== null && channels === 3 && !rasters) {
+    const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
+    const fill = encoder.statistics.mean.map((mean) => Math.round(255 * mean))
+    const bytes = height * width * channels
+    for (let row = 0; row < size; row++) {
+      const own = draws({ seed, stream: 'augment', epoch: epochs[row]!, index: indices[row]! })
+      randAugment({ ...image, pixels: pixels.subarray(row * bytes, (row + 1) * bytes) }, options, own, fill)
+    }
+  }
+  const samples = { epochs, indices }
+  const erasures = drawErasures({ probability: settings.erasing, seed }, samples, image)
+  const mix = drawMix({ mixup: settings.mixup, cutmix: settings.cutmix, seed }, samples, image)
+  const targets = mixTargets(labels!, mix, { classes, smoothing: settings.smoothing })
+  const isMixed = settings.mixup > 0 || settings.cutmix > 0
+  const change = (x: Tensor): Tensor => {
+    const images = contiguous(x) // erasing writes into them
+    eraseImages(images, noise, erasures)
+    return isMixed ? mixImages(images, mix) : images
+  }
+  return {
+    images: changed(imagesFor(encoder, batch), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
+    plan: { targets: toDevice(tensor(targets, [size, classes]), encoder.device), samples },
+  }
+}
+
+const WHOLE = 1 - 1e-6 // shares that add up to 1, less what rounding takes
+
+/** Images [B, C, H, W] that `change` has changed, and views whose frames it has changed alike; a mixed pixel needs both its parts. */
+function changed(images: Images, change: (x: Tensor) => Tensor, mix: (valid: Tensor) => Tensor): Images {
+  if (!isViews(images)) return change(images)
+  const { pixels, valid } = viewsOf(images)
+  const [B, T, C, H, W] = pixels.shape as readonly [number, number, number, number, number]
+  const whole = valid && toDtype(call('ge.Scalar', mix(valid), WHOLE), 'float32')
+  const own = reshape(change(reshape(pixels, [B, T * C, H, W])), [B, T, C, H, W])
+  return { ...images, pixels: whole ? mul(own, unsqueeze(whole, 2)) : own, valid: whole }
+}

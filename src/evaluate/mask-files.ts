@@ -1,0 +1,114 @@
+/** What a segmenter says of a folder, as files: a mask for each image, a picture of some, and what the numbers mean. */
+import { dirname, join, resolve, sep } from 'node:path'
+import { makeFolder, writeWhole } from '../checkpoint/run-folder.ts'
+import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
+import { SherdError } from '../errors.ts'
+import { classColour, classTile } from '../picture/class-map.ts'
+import { indexPng } from '../picture/index-png.ts'
+import { tilesOfSamples } from '../picture/sample-tiles.ts'
+import type { Tile } from '../picture/tile.ts'
+import { drawGrid } from '../picture/tile-grid.ts'
+import type { OrderedImages } from '../prepare/loader/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { Progress } from '../weights/folder-features.ts'
+import { expectFiniteRows } from '../weights/frozen-encoder.ts'
+import type { ModelOrigin } from '../weights/open-encoder.ts'
+
+const SHOWN = 6 // images in the picture
+
+export interface FolderSegmentation {
+  readonly source: ImageSource
+  readonly batches: AsyncIterable<OrderedImages>
+  readonly skipped: readonly SkippedFile[]
+  readonly facts: Pick<SegmenterFacts, 'classes' | 'numbers'>
+  /** The names of a raster's channels; null for images. */
+  readonly bands: readonly string[] | null
+  /** The logits [B, classes, H, W] of a batch. */
+  readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
+  readonly model: ModelOrigin
+  readonly onProgress?: Progress | undefined
+}
+
+/** The place of the largest of the logits [classes, pixels] of every pixel; of equal ones the first. */
+export function likeliest(logits: Float32Array, classes: number): Uint16Array {
+  const pixels = logits.length / classes
+  const best = new Uint16Array(pixels)
+  for (let c = 1; c < classes; c++)
+    for (let i = 0; i < pixels; i++) if (logits[c * pixels + i]! > logits[best[i]! * pixels + i]!) best[i] = c
+  return best
+}
+
+/**
+ * `a/b.jpg` is `a/b.png`, but where two files differ in their ending alone: `a/b.jpg.png`. No two are the same, also where upper and
+ * lower case are.
+ */
+export function maskNames(files: readonly string[]): string[] {
+  const short = files.map((file) => `${file.replace(/\.[^./]*$/, '')}.png`)
+  const counts = new Map<string, number>()
+  const keyOf = (name: string) => name.toLowerCase()
+  for (const name of short) counts.set(keyOf(name), (counts.get(keyOf(name)) ?? 0) + 1)
+  const names = files.map((file, i) => (counts.get(keyOf(short[i]!))! > 1 ? `${file}.png` : short[i]!))
+  // `b.jpg`, `b.png` and `b.jpg.gif`: a long name may be another's short one.
+  return new Set(names.map(keyOf)).size === files.length ? names : files.map((file) => `${file}.png`)
+}
+
+export interface MaskFiles {
+  readonly images: number
+  readonly files: readonly string[]
+}
+
+/** Writes `out/masks/`, `out/segmentation.png` and `out/masks.json`. Throws `RUN`, `SOURCE` and what reading throws. */
+export async function writeMasks(out: string, segmentation: FolderSegmentation): Promise<MaskFiles> {
+  const { source, batches, facts, bands, logitsOf, model, onProgress, skipped } = segmentation
+  const { classes, numbers } = facts
+  const colours = new Map(numbers.map((number, place) => [number, classColour(place)]))
+  const names = maskNames(source.files)
+  const root = resolve(out, 'masks')
+  const written: { file: string; mask: string }[] = []
+  const shown: Tile[][] = []
+  makeFolder(root)
+  for await (const batch of batches) {
+    const [B, height, width] = batch.shape
+    const logits = await logitsOf(batch)
+    expectFiniteRows(logits, batch.indices, 'logits')
+    const tiles = shown.length < SHOWN ? tilesOfSamples(batch, bands) : []
+    for (const [row, index] of batch.indices.entries()) {
+      const own = logits.subarray((row * logits.length) / B, ((row + 1) * logits.length) / B)
+      const best = likeliest(own, classes.length)
+      const path = join(root, names[index]!)
+      if (!path.startsWith(root + sep))
+        // names of a pack are whatever its maker wrote
+        throw new SherdError(
+          'SOURCE',
+          `${source.dir} has an image of the name ${names[index]}, which leads elsewhere.`,
+        )
+      makeFolder(dirname(path))
+      const mask = best.map((place) => numbers[place]!)
+      writeWhole(
+        path,
+        indexPng(mask, { width, height }, (number) => colours.get(number) ?? [255, 255, 255]),
+      )
+      written.push({ file: source.files[index]!, mask: `masks/${names[index]}` })
+      if (shown.length < SHOWN) shown.push([tiles[row]!, classTile(best, { width, height }, classes.length)])
+    }
+    onProgress?.({ dir: source.dir, done: written.length, of: source.files.length })
+  }
+  if (written.length === 0) throw new SherdError('DATA_BROKEN', `No image of ${source.dir} could be read.`)
+  const picture = join(out, 'segmentation.png')
+  const png = await drawGrid({
+    ...{ title: 'Segmentation', columns: [{ title: 'image' }, { title: 'classes' }], rows: shown },
+    legend: classes.map((name, place) => ({ name, colour: classColour(place) })),
+  })
+  writeWhole(picture, png)
+  const told = {
+    ...{ format: 'sherd-masks/1', model, dir: source.dir, skipped },
+    classes: classes.map((name, place) => ({ name, number: numbers[place]! })),
+    images: written,
+  }
+  writeWhole(join(out, 'masks.json'), `${JSON.stringify(told)}\n`)
+  return {
+    images: written.length,
+    files: [root, picture, join(out, 'masks.json')].map((path) => resolve(path)),
+  }
+}

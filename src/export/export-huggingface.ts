@@ -1,0 +1,272 @@
+/**
+ * A folder for Hugging Face's transformers: `ViTMAEForPreTraining`, `ViTModel` or `ViTForImageClassification`. Names through the
+ * layout's rows, the layer norms' epsilon as the model has it, the fixed tables of positions written out.
+ */
+
+import { messageOf, SherdError } from '../errors.ts'
+import { layouts } from '../import/layouts.ts'
+import { decoderBlocks, encoderBlocks, mlpWidth } from '../model/dimensions.ts'
+import type { EncoderRequest } from '../weights/open-encoder.ts'
+import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
+import type { HuggingfaceOutput } from './huggingface-graph.ts'
+import {
+  type HuggingfaceDtype,
+  type HuggingfaceOnnx,
+  preferredDtype,
+  removeOnnx,
+  writeOnnx,
+} from './huggingface-onnx.ts'
+import { modelCard } from './model-card.ts'
+
+export const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
+export type HuggingfaceTask = (typeof huggingfaceTasks)[number]
+
+export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics'> {
+  readonly out: string
+  /** By default what the weights are: a classifier, else with their decoder, else the encoder. */
+  readonly task?: HuggingfaceTask | undefined
+  /**
+   * The graphs that transformers.js runs, which need LibTorch to be recorded; none where the list is empty. By default float32 where
+   * LibTorch is found, else none with a warning.
+   */
+  readonly onnx?: readonly HuggingfaceDtype[] | undefined
+}
+
+export interface ExportedFolder {
+  readonly task: string
+  /** The class that loads it. */
+  readonly architecture: string
+  readonly files: readonly string[]
+  /** The graphs among them. */
+  readonly onnx?: readonly HuggingfaceOnnx[]
+  readonly warnings: readonly string[]
+}
+
+interface TaskRow {
+  readonly architecture: string
+  readonly wrapper: string
+  readonly isWanted: (name: string) => boolean
+  readonly pipeline: string
+  /** Of the graph for transformers.js. */
+  readonly output: HuggingfaceOutput
+  /** Why a model has no such export, or null. */
+  readonly refuses: (model: ExportedModel) => string | null
+  readonly config: (model: ExportedModel) => Record<string, unknown>
+  readonly usage: string
+  readonly notes: readonly string[]
+}
+
+const isHead = (name: string) => /^(?:head|fc_norm)\./.test(name)
+const isOfDecoder = (name: string) => /^(?:decoder_|mask_token$)/.test(name)
+
+const usageOf = (architecture: string, result: string, more = '') => `
+from transformers import AutoImageProcessor, ${architecture}
+
+model = ${architecture}.from_pretrained(FOLDER${more}).eval()
+inputs = AutoImageProcessor.from_pretrained(FOLDER)(image, return_tensors="pt")
+${result}
+`
+
+const tasks: Record<HuggingfaceTask, TaskRow> = {
+  pretraining: {
+    architecture: 'ViTMAEForPreTraining',
+    wrapper: 'vit.',
+    isWanted: (name) => !isHead(name),
+    pipeline: 'image-feature-extraction',
+    output: 'last_hidden_state',
+    refuses: ({ hasDecoder, config, dimensions: { imageSize } }) => {
+      if (!hasDecoder) return 'The weights have no decoder'
+      if (config.target.scales) return 'A decoder of several scales is in no class of transformers'
+      return imageSize[0] === imageSize[1] ? null : "transformers' ViTMAE takes square images only"
+    },
+    config: ({ config, dimensions: d }) => ({
+      model_type: 'vit_mae',
+      decoder_hidden_size: d.decoderWidth,
+      decoder_num_hidden_layers: d.decoderDepth,
+      decoder_num_attention_heads: d.decoderHeads,
+      decoder_intermediate_size: mlpWidth(decoderBlocks(d)),
+      mask_ratio: config.mask.ratio,
+      norm_pix_loss: config.target.normalize,
+    }),
+    usage: usageOf('ViTMAEForPreTraining', 'loss = model(**inputs).loss  # masks at random'),
+    notes: [
+      "transformers' ViTMAE masks at random each time, for features as well: pass `noise` for the same mask. `onnx/` masks nothing.",
+    ],
+  },
+  encoder: {
+    architecture: 'ViTModel',
+    wrapper: '',
+    isWanted: (name) => !isHead(name) && !isOfDecoder(name),
+    pipeline: 'image-feature-extraction',
+    output: 'last_hidden_state',
+    refuses: ({ arrays }) =>
+      arrays.has('norm.weight') ? null : 'A classifier of the mean of patches has no norm behind its encoder',
+    config: () => ({ model_type: 'vit' }),
+    usage: usageOf(
+      'ViTModel',
+      'tokens = model(**inputs).last_hidden_state  # cls, then the patches row by row',
+      ', add_pooling_layer=False',
+    ),
+    notes: [
+      'There is no pooling layer: transformers makes one of random weights unless `add_pooling_layer=False`.',
+    ],
+  },
+  classification: {
+    architecture: 'ViTForImageClassification',
+    wrapper: 'vit.',
+    isWanted: (name) => !isOfDecoder(name),
+    pipeline: 'image-classification',
+    output: 'logits',
+    refuses: ({ classifier }) => {
+      if (!classifier) return 'The weights have no head of a classifier'
+      return classifier.head === 'cls'
+        ? null
+        : `Its head reads ${classifier.head === 'plain-cls' ? 'cls before the norm' : 'the mean of the patches'}, transformers' reads cls behind it: export it ${classifier.head === 'plain-cls' ? 'as ONNX' : 'for timm'}`
+    },
+    config: ({ classifier }) => ({
+      model_type: 'vit',
+      ...(classifier!.isMultiLabel && { problem_type: 'multi_label_classification' }),
+      id2label: Object.fromEntries(classifier!.classes.map((name, i) => [String(i), name])),
+      label2id: Object.fromEntries(classifier!.classes.map((name, i) => [name, i])),
+    }),
+    usage: usageOf(
+      'ViTForImageClassification',
+      'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
+    ),
+    notes: [],
+  },
+}
+
+const usualTask = ({ classifier, hasDecoder }: ExportedModel): HuggingfaceTask =>
+  classifier ? 'classification' : hasDecoder ? 'pretraining' : 'encoder'
+
+const sideOf = ([height, width]: readonly [number, number]) => (height === width ? height : [height, width])
+
+function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
+  const { dimensions: d, config, statistics } = model
+  return {
+    architectures: [row.architecture],
+    ...row.config(model),
+    hidden_size: d.width,
+    num_hidden_layers: d.depth,
+    num_attention_heads: d.heads,
+    intermediate_size: mlpWidth(encoderBlocks(d)),
+    hidden_act: 'gelu',
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    initializer_range: 0.02,
+    layer_norm_eps: d.layerNormEpsilon,
+    image_size: sideOf(d.imageSize),
+    patch_size: d.patchSize,
+    num_channels: d.channels,
+    qkv_bias: true,
+    torch_dtype: 'float32',
+    ...(config.data.bands && { sherd: { bands: config.data.bands, ...statistics } }),
+  }
+}
+
+/**
+ * As evaluation here prepares images: the centre, as large as it goes, resized bicubically. Sides that differ are stretched instead, because
+ * no processor crops by an aspect ratio. Rasters have none.
+ */
+export function preprocessorOf({
+  dimensions: { imageSize },
+  statistics,
+}: Pick<ExportedModel, 'dimensions' | 'statistics'>): Record<string, unknown> {
+  const [height, width] = imageSize
+  const crop = { do_center_crop: true, crop_size: { height, width }, size: { shortest_edge: height } }
+  return {
+    image_processor_type: height === width ? 'BitImageProcessor' : 'ViTImageProcessor',
+    do_convert_rgb: statistics.mean.length === 3,
+    do_resize: true,
+    ...(height === width ? crop : { size: { height, width } }),
+    resample: 3, // bicubic
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: true,
+    image_mean: statistics.mean,
+    image_std: statistics.std,
+  }
+}
+
+const webPackage = JSON.stringify('@huggingface/transformers') // for those who read the card, not for us
+
+/** In JavaScript. */
+const webUsage = (pipeline: string) => `
+import { pipeline } from ${webPackage}
+
+const run = await pipeline("${pipeline}", FOLDER)
+run.processor.image_processor.resample = 1 // Lanczos: in Node its bicubic does not smooth what it shrinks
+${pipeline === 'image-classification' ? 'const [{ label, score }] = await run(image)' : 'const tokens = await run(image)  // [1, 1 + patches, width]: cls, then the patches row by row'}
+`
+
+interface Graphs {
+  readonly onnx: readonly HuggingfaceOnnx[]
+  readonly warnings: readonly string[]
+}
+
+/** The graphs that are asked for; by default what can be had. */
+async function graphsOf(
+  model: ExportedModel,
+  { out, onnx: wanted }: Pick<HuggingfaceOptions, 'out' | 'onnx'>,
+  { output }: TaskRow,
+): Promise<Graphs> {
+  removeOnnx(out)
+  const dtypes = wanted ?? ['fp32']
+  if (dtypes.length === 0) return { onnx: [], warnings: [] }
+  try {
+    return { onnx: await writeOnnx(model, { out, dtypes, output }), warnings: [] }
+  } catch (error) {
+    const isMissing =
+      error instanceof SherdError && (error.code === 'ENGINE_MISSING' || error.code === 'ENGINE_BUILD')
+    if (wanted || !isMissing) throw error
+    const [why] = messageOf(error).split(/(?<=\.)\s|\n/) // not the page about how it is installed
+    return { onnx: [], warnings: [`No onnx/ for transformers.js was written: ${why} The rest is complete.`] }
+  }
+}
+
+/** Throws `USAGE` when the model is none that transformers has, besides what reading it throws and what `writeOnnx` does. */
+export async function exportHuggingface({
+  out,
+  task,
+  onnx: wanted,
+  ...request
+}: HuggingfaceOptions): Promise<ExportedFolder> {
+  const model = openExported(request)
+  const chosen = task ?? usualTask(model)
+  const row = tasks[chosen]
+  const refusal = row.refuses(model)
+  if (refusal !== null) throw new SherdError('USAGE', `--task ${chosen}: ${refusal}.`)
+  const arrays = inLayout(model, layouts.huggingface, row)
+  const isRaster = model.config.data.bands !== null
+  const [height, width] = model.dimensions.imageSize
+  const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted }, row)
+  const card = modelCard(model, {
+    title: `${row.architecture} of sherd`,
+    tags: { library_name: 'transformers', pipeline_tag: row.pipeline },
+    usage: isRaster
+      ? row.usage.replace(/^inputs = .*$/m, 'inputs = {"pixel_values": bands}  # [B, C, H, W], see below')
+      : row.usage,
+    ...(onnx.length > 0 && !isRaster && { webUsage: webUsage(row.pipeline) }),
+    notes: [
+      ...row.notes,
+      ...(height === width || isRaster
+        ? []
+        : ["The processor stretches images to the model's sides; sherd crops them first."]),
+      ...(onnx.length > 0 && !isRaster
+        ? [
+            'transformers.js resizes in its own way: features of images that are not yet of this size differ from those of Python and of sherd. Give it images of this size where that matters.',
+          ]
+        : []),
+    ],
+  })
+  const json = {
+    ...(!isRaster && { 'preprocessor_config.json': preprocessorOf(model) }),
+    'config.json': { ...configOf(model, row), ...preferredDtype(onnx.map(({ dtype }) => dtype)) },
+  }
+  const files = [...writeFolder(out, { arrays, json, card }), ...onnx.map(({ file }) => file)]
+  return {
+    ...{ task: chosen, architecture: row.architecture, files, onnx },
+    warnings: [...(model.warnings ?? []), ...warnings],
+  }
+}

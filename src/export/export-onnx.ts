@@ -1,0 +1,132 @@
+/** A model as ONNX files, each of which has shown that it computes the same before it gets its name. */
+import { renameSync, rmSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { makeFolder } from '../checkpoint/run-folder.ts'
+import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { checkGraph } from '../onnx/check-graph.ts'
+import { onnxParts, writeParts } from '../onnx/onnx-file.ts'
+import type { OpenedEncoder } from '../weights/open-encoder.ts'
+import { sherdVersion } from './exported-model.ts'
+import { formats, type GraphName } from './formats.ts'
+import { type GraphOptions, graphs, type ModelParts } from './graphs.ts'
+import { exportMetadata } from './metadata.ts'
+import { inputName } from './pixels-input.ts'
+import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
+import { imageProof, type Proof, type ProofSamples, proveOnnx, randomProof } from './prove-onnx.ts'
+
+/** An encoder that was opened, with the other parts of its model that are wanted. */
+export type OpenedModel = OpenedEncoder &
+  Omit<ModelParts, keyof OpenedEncoder | 'rasters'> & {
+    readonly classifier?: ClassifierFacts | undefined
+    readonly segmenter?: SegmenterFacts | undefined
+  }
+
+export interface ExportOptions extends GraphOptions {
+  /** On the CPU. */
+  readonly model: OpenedModel
+  readonly out: string
+  /** By default the encoder. */
+  readonly graphs?: readonly GraphName[]
+  readonly precisions: readonly ExportPrecision[]
+  /** A folder of real images to compare with, besides random ones. */
+  readonly images?: string | undefined
+}
+
+export interface Exported extends Proof {
+  readonly file: string
+  readonly graph: GraphName
+  readonly precision: ExportPrecision
+  readonly bytes: number
+}
+
+/** What a file tells of the head that its graph has. */
+const headFacts = ({ classifier, segmenter }: OpenedModel, graph: GraphName) => ({
+  ...(graph === 'classifier' && { classifier }),
+  ...(graph === 'segmenter' && { segmenter }),
+})
+
+/** The names of a model's bands, of those that it is given; null for images. */
+const bandsOf = ({ config, bands }: OpenedEncoder) => bands ?? config.data.bands
+
+/**
+ * Writes each graph in each precision, and gives a file when it is proved. Throws `VALUE` for what cannot be exported or does not
+ * agree.
+ */
+export async function* exportOnnx({
+  model: opened,
+  out,
+  graphs: names = ['encoder'],
+  precisions: wanted,
+  images,
+  ...options
+}: ExportOptions): AsyncGenerator<Exported> {
+  const model = { ...opened, precision: 'float32' as const, rasters: opened.config.data.bands !== null }
+  if (model.statistics.mean.length !== model.dimensions.channels)
+    throw new SherdError(
+      'USAGE',
+      'What the bands are normalised by is in no file here: give --images, a folder of rasters to measure it on.',
+    )
+  const { config, statistics } = model
+  const version = sherdVersion()
+  let real: ProofSamples | undefined
+  for (const graph of names) {
+    const row = graphs[graph]
+    const recorded = row.graph(model, options)
+    const head = headFacts(model, graph)
+    makeFolder(out)
+    if (images !== undefined) real ??= await imageProof(model, images)
+    const samples = [randomProof(model, row.sizes(model, options)), ...(real ? [real] : [])]
+    for (const precision of wanted) {
+      const { suffix, convert, ...bounds }: PrecisionRow = precisions[precision]
+      const converted = convert(recorded)
+      checkGraph(converted)
+      const metadata = exportMetadata({
+        ...{ version, graph, precision, input: row.input(model, options), bands: bandsOf(model) },
+        weights: weightsMetadata({ config, statistics, ...head }),
+        classes: (head.classifier ?? head.segmenter)?.classes ?? null,
+        resolution: model.shape.referenceResolution,
+        ...{ step: model.origin.step, outputs: converted.outputs.map(({ name }) => name) },
+        inputs: converted.inputs.map(({ name }) => name).filter((name) => name !== inputName),
+      })
+      const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)
+      const proof = await whole(path, async (draft) => {
+        writeParts(draft, onnxParts(converted, metadata, version))
+        const made = await proveOnnx(draft, { graph, model, options, samples })
+        checkProof(made, bounds, `${precision} graph of the ${graph}`)
+        return made
+      })
+      yield { file: path, graph, precision, bytes: statSync(path).size, ...proof }
+    }
+  }
+}
+
+/** Gives the file its name when `make` has written and tried it; else there is none. */
+export async function whole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
+  const draft = `${path}.writing`
+  try {
+    const result = await make(draft)
+    renameSync(draft, path)
+    return result
+  } catch (error) {
+    rmSync(draft, { force: true })
+    if (error instanceof SherdError) throw error
+    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Throws `VALUE` when a graph does not come near enough to LibTorch. */
+export function checkProof(
+  { comparisons }: Proof,
+  { mostDifference, leastCosine }: Omit<PrecisionRow, 'suffix' | 'convert'>,
+  what: string,
+): void {
+  for (const { samples, largest, cosine } of comparisons)
+    if (!(largest <= mostDifference && cosine >= leastCosine))
+      throw new SherdError(
+        'VALUE',
+        `The ${what} does not agree with LibTorch on ${samples === 'random' ? 'random samples' : 'the images'}: ` +
+          `the largest difference is ${largest.toExponential(2)} (at most ${mostDifference}), the smallest cosine ${cosine.toFixed(5)} (at least ${leastCosine}). ` +
+          'No file was written.',
+      )
+}

@@ -1,0 +1,136 @@
+/** A model as other programs can have it: plain images, its parameters as arrays, its tables of positions written out. No LibTorch. */
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
+import { makeFolder, writeWhole } from '../checkpoint/run-folder.ts'
+import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
+import { dimensionsOf } from '../config/resolve.ts'
+import { SherdError } from '../errors.ts'
+import { type Layout, theirNamesOf } from '../import/layouts.ts'
+import { type Dimensions, gridOfModel } from '../model/dimensions.ts'
+import { packageRoot } from '../package-root.ts'
+import { sineCosinePositions } from '../token/position.ts'
+import { type EncoderRequest, type FoundWeights, findWeights } from '../weights/open-encoder.ts'
+
+export interface ExportedModel extends FoundWeights {
+  readonly path: string
+  readonly dimensions: Dimensions
+  readonly arrays: ReadonlyMap<string, FloatArray>
+  readonly hasDecoder: boolean
+}
+
+/** Throws `USAGE` for a model whose tokens other programs do not have, besides what `findWeights` throws. */
+export function openExported(
+  request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>,
+): ExportedModel {
+  const found = findWeights(request)
+  const { config, weights } = found
+  if (weights === null)
+    throw new SherdError('USAGE', 'A random encoder is not exported: give a run or a file of weights.')
+  const { groups, frames, timeFields, referenceResolution } = config.model
+  if (groups || frames > 1 || timeFields.length > 0 || referenceResolution !== null)
+    throw new SherdError(
+      'USAGE',
+      'A model with groups of bands, dates or scales is in no layout of other programs: export it as ONNX (sherd export onnx).',
+    )
+  const all = [...readArrays(weights).tensors]
+  const kept = all.filter(([name]) => !name.startsWith('decode_head.'))
+  const arrays = new Map(
+    kept.map(([name, { data, dtype, shape }]) => [name, { shape, data: toFloat32(data, dtype) }]),
+  )
+  for (const [name, { data }] of arrays) expectFiniteArray(name, data)
+  const leavesHead = kept.length < all.length
+  return {
+    ...{ ...found, path: resolve(request.model), dimensions: dimensionsOf(config), arrays },
+    hasDecoder: arrays.has('decoder_embed.weight'),
+    ...(leavesHead && {
+      warnings: [
+        ...(found.warnings ?? []),
+        'Its head of segmentation is left out: no layout has one. "sherd export onnx" takes it.',
+      ],
+    }),
+  }
+}
+
+/** [1, 1 + N, width]; cls has none. */
+function positionTable(table: Float32Array, width: number): StoredArray {
+  const data = new Float32Array(width + table.length)
+  data.set(table, width)
+  return { dtype: 'float32', shape: [1, data.length / width, width], data }
+}
+
+const stored = ({ shape, data }: FloatArray): StoredArray => ({ dtype: 'float32', shape, data })
+
+export interface NamingOptions {
+  /** Which of our parameters are wanted; others are left out. */
+  readonly isWanted: (name: string) => boolean
+  /** What the names of the encoder begin with. */
+  readonly wrapper: string
+}
+
+const isOfEncoder = (name: string) => /^(?:cls_token|patch_embed\.|blocks\.|norm\.)/.test(name)
+
+/** The arrays of a model under a layout's names, with the tables of positions. Throws `USAGE` for what the layout has no name for. */
+export function inLayout(
+  { arrays, dimensions: d, hasDecoder }: ExportedModel,
+  layout: Layout,
+  { isWanted, wrapper }: NamingOptions,
+): Map<string, StoredArray> {
+  const made = new Map<string, StoredArray>()
+  const grid = gridOfModel(d)
+  const learned = arrays.get('pos_embed')?.data
+  made.set(wrapper + layout.positions, positionTable(learned ?? sineCosinePositions(grid, d.width), d.width))
+  if (hasDecoder && layout.decoderPositions && isWanted('decoder_embed.weight'))
+    made.set(
+      layout.decoderPositions,
+      positionTable(sineCosinePositions(grid, d.decoderWidth), d.decoderWidth),
+    )
+  for (const [name, array] of arrays) {
+    if (name === 'pos_embed' || !isWanted(name)) continue
+    const names = theirNamesOf(layout, name)
+    if (!names) throw new SherdError('USAGE', `${layout.title} has no name for the parameter ${name}.`)
+    const prefix = isOfEncoder(name) ? wrapper : ''
+    const rows = array.shape[0]! / names.length
+    const size = array.data.length / names.length
+    for (const [part, theirs] of names.entries())
+      made.set(
+        prefix + theirs,
+        names.length === 1
+          ? stored(array)
+          : stored({
+              shape: [rows, ...array.shape.slice(1)],
+              data: array.data.slice(part * size, (part + 1) * size),
+            }),
+      )
+  }
+  return made
+}
+
+/** Of the encoder. */
+export const encoderParameterCount = ({ arrays }: ExportedModel): number =>
+  [...arrays].reduce((sum, [name, { data }]) => sum + (isOfEncoder(name) ? data.length : 0), 0)
+
+export interface FolderContents {
+  readonly arrays: ReadonlyMap<string, StoredArray>
+  /** JSON files by name. */
+  readonly json: Readonly<Record<string, unknown>>
+  readonly card: string
+}
+
+/** Writes a folder of weights, configurations and a card. Returns the paths. */
+export function writeFolder(dir: string, { arrays, json, card }: FolderContents): string[] {
+  const folder = resolve(dir)
+  makeFolder(folder)
+  const weights = join(folder, 'model.safetensors')
+  writeSafetensors(weights, arrays, { format: 'pt' }) // config.json comes last: a folder without it is not used
+  writeWhole(join(folder, 'README.md'), card)
+  const files = Object.entries(json).map(([name, value]) => {
+    const path = join(folder, name)
+    writeWhole(path, `${JSON.stringify(value, null, 2)}\n`)
+    return path
+  })
+  return [weights, join(folder, 'README.md'), ...files]
+}
+
+export const sherdVersion = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version

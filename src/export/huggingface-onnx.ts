@@ -1,0 +1,162 @@
+/**
+ * `onnx/` of a folder for Hugging Face, under the names that transformers.js asks for. Each file has shown that it computes what
+ * LibTorch does, before it gets its name. Recording needs LibTorch, the rest of the folder does not.
+ */
+import { rmSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { makeFolder } from '../checkpoint/run-folder.ts'
+import { backboneOf } from '../config/resolve.ts'
+import { planMachine } from '../machine/plan.ts'
+import { backboneRows } from '../model/backbone.ts'
+import { classifierRows } from '../model/classifier.ts'
+import { loadParameters } from '../model/parameters.ts'
+import { checkGraph } from '../onnx/check-graph.ts'
+import { onnxParts, writeParts } from '../onnx/onnx-file.ts'
+import { openSession } from '../onnx/session.ts'
+import { draws } from '../random/draws.ts'
+import { noGrad, setThreads } from '../tensor/context.ts'
+import { scope } from '../tensor/scope.ts'
+import { fromArray, toFloats } from '../tensor/tensor.ts'
+import { checkProof, whole } from './export-onnx.ts'
+import { type ExportedModel, sherdVersion } from './exported-model.ts'
+import {
+  type HuggingfaceModel,
+  type HuggingfaceOutput,
+  huggingfaceForward,
+  huggingfaceGraph,
+} from './huggingface-graph.ts'
+import { FORMAT_KEY, PRECISION_KEY } from './metadata.ts'
+import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
+import {
+  batchFor,
+  inTurns,
+  largestDifference,
+  type Proof,
+  RANDOM_BATCHES,
+  smallestCosine,
+} from './prove-onnx.ts'
+
+/** What our own commands say of such a file, which is not for them. */
+const FORMAT = 'sherd-huggingface/1'
+
+/** transformers.js' names of precisions; a new one is one row. */
+const files = {
+  fp32: { file: 'model.onnx', precision: 'fp32' },
+  fp16: { file: 'model_fp16.onnx', precision: 'fp16' },
+  q8: { file: 'model_quantized.onnx', precision: 'int8' },
+} as const satisfies Record<string, { readonly file: string; readonly precision: ExportPrecision }>
+
+export type HuggingfaceDtype = keyof typeof files
+
+export interface HuggingfaceOnnx extends Proof {
+  readonly file: string
+  readonly dtype: HuggingfaceDtype
+  readonly bytes: number
+}
+
+/**
+ * What `config.json` tells transformers.js: in a browser it asks for q8 by itself, elsewhere for fp32. Where one of them is not there,
+ * what is there is named.
+ */
+export function preferredDtype(dtypes: readonly HuggingfaceDtype[]): Record<string, unknown> {
+  const [first] = dtypes
+  if (first === undefined || (dtypes.includes('fp32') && dtypes.includes('q8'))) return {}
+  return { 'transformers.js_config': { dtype: dtypes.includes('fp32') ? 'fp32' : first } }
+}
+
+/** Takes away what an earlier export left: it would be of other weights. */
+export function removeOnnx(dir: string): void {
+  for (const { file } of Object.values(files)) rmSync(join(resolve(dir), 'onnx', file), { force: true })
+}
+
+function loaded({ config, arrays, classifier }: ExportedModel, output: HuggingfaceOutput): HuggingfaceModel {
+  const shape = backboneOf(config)
+  const rows =
+    output === 'logits'
+      ? classifierRows({ backbone: shape, classes: classifier!.classes.length, head: 'cls' })
+      : backboneRows(shape)
+  const parameters = scope(() => {
+    const wanted = rows.flatMap(({ name }) => {
+      const array = arrays.get(name)
+      return array ? [[name, fromArray(array.data, array.shape, 'float32')] as const] : []
+    })
+    return loadParameters(rows, new Map(wanted), 'cpu')
+  })
+  return { shape, parameters, output }
+}
+
+/** On pixels that are normal, as normalised ones are. */
+async function prove(path: string, model: HuggingfaceModel, threads: number): Promise<Proof> {
+  const { channels, imageSize } = model.shape.dimensions
+  const { output } = model
+  const samples = (B: number) => {
+    const shape = [B, channels, ...imageSize]
+    const { normal } = draws({ seed: 0, stream: 'export/pixels', epoch: 0, index: B })
+    return { values: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, normal), shape }
+  }
+  const forward = huggingfaceForward(model)
+  const compute = ({ values, shape }: ReturnType<typeof samples>) =>
+    noGrad(() => scope(() => toFloats(forward(fromArray(values, shape, 'float32')))))
+  const session = await openSession(path, { threads })
+  try {
+    const worst = { largest: 0, cosine: 1 }
+    for (const B of RANDOM_BATCHES) {
+      const given = samples(B)
+      const [made, expected] = [(await session.run(given, [output]))[output], compute(given)]
+      worst.largest = Math.max(worst.largest, largestDifference(made.values, expected))
+      worst.cosine = Math.min(worst.cosine, smallestCosine(made.values, expected, made.shape.at(-1)!))
+    }
+    const count = RANDOM_BATCHES.reduce((a, b) => a + b)
+    const given = samples(batchFor(model))
+    const speed = await inTurns(given.shape[0]!, {
+      onnx: () => session.run(given, [output]),
+      libtorch: async () => compute(given),
+    })
+    return { comparisons: [{ samples: 'random', count, batches: RANDOM_BATCHES, ...worst }], speed }
+  } finally {
+    await session.close()
+  }
+}
+
+export interface HuggingfaceOnnxOptions {
+  /** The folder of the model; the files go to `onnx/` in it. */
+  readonly out: string
+  readonly dtypes: readonly HuggingfaceDtype[]
+  readonly output: HuggingfaceOutput
+}
+
+/** Throws `ENGINE_MISSING` or `ENGINE_BUILD` without LibTorch, `VALUE` when a file does not agree with it; then that file is not there. */
+export async function writeOnnx(
+  model: ExportedModel,
+  { out, dtypes, output }: HuggingfaceOnnxOptions,
+): Promise<HuggingfaceOnnx[]> {
+  const { config } = model
+  const { threads } = planMachine({ ...config.train, device: 'cpu', workers: config.data.workers })
+  setThreads(threads)
+  const known = loaded(model, output)
+  try {
+    const graph = huggingfaceGraph(known)
+    const folder = join(resolve(out), 'onnx')
+    makeFolder(folder)
+    const written: HuggingfaceOnnx[] = []
+    for (const dtype of dtypes) {
+      const { file, precision } = files[dtype]
+      const { convert, ...bounds }: PrecisionRow = precisions[precision]
+      const converted = convert(graph)
+      checkGraph(converted)
+      const version = sherdVersion()
+      const metadata = { [FORMAT_KEY]: FORMAT, 'sherd.version': version, [PRECISION_KEY]: precision }
+      const path = join(folder, file)
+      const proof = await whole(path, async (draft) => {
+        writeParts(draft, onnxParts(converted, metadata, version))
+        const made = await prove(draft, known, threads)
+        checkProof(made, bounds, `${precision} graph for transformers.js`)
+        return made
+      })
+      written.push({ file: path, dtype, bytes: statSync(path).size, ...proof })
+    }
+    return written
+  } finally {
+    for (const each of known.parameters.values()) each.dispose()
+  }
+}

@@ -1,0 +1,78 @@
+/** The README.md of an exported model: what it is and what is known of it, and nothing that is not. */
+
+import { plain } from '../evaluate/markdown.ts'
+import { type ExportedModel, encoderParameterCount, sherdVersion } from './exported-model.ts'
+
+export interface CardOptions {
+  readonly title: string
+  /** For the hub, such as `library_name: transformers`. */
+  readonly tags: Readonly<Record<string, string>>
+  /** How the model is loaded, in Python. */
+  readonly usage: string
+  /** The same in JavaScript, where it can be. */
+  readonly webUsage?: string | undefined
+  readonly notes: readonly string[]
+}
+
+const list = (values: readonly number[]) => values.map((value) => Number(value.toPrecision(6))).join(', ')
+
+function trainingOf({ config, facts, step, protocol }: ExportedModel): string[] {
+  if (protocol !== undefined)
+    return [
+      `Its head was learned by \`sherd evaluate ${protocol}\`${protocol === 'linear' ? ' on a frozen encoder' : ''}. What came before is not in the file of weights.`,
+    ]
+  if (!facts)
+    return [
+      'How it was trained is not known to sherd: the weights were imported, or copied without their run.',
+    ]
+  const { files, classes, fingerprint } = facts.data
+  const { mask, target, train, optim } = config
+  const named = classes.length > 0 ? `, in ${classes.length} classes that pretraining does not look at` : ''
+  return [
+    `Masked autoencoding (He et al. 2021) with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden, ${target.normalize ? "each patch's own normalised pixels" : 'pixels'} as the target.`,
+    '',
+    `- ${step ?? 'an unknown number of'} optimizer steps of ${train.batchSize * train.accumulate} samples, base learning rate ${optim.baseLearningRate}, weight decay ${optim.weightDecay}, seed ${train.seed}`,
+    `- ${files} images${named}; fingerprint of the list of files: \`${fingerprint}\``,
+    ...(facts.init ? ['- it began with the weights of another model'] : []),
+    `- LibTorch ${facts.engine.libtorch}, ${facts.engine.device}, ${facts.engine.precision}`,
+  ]
+}
+
+function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[] {
+  const { bands } = config.data
+  const size = `${d.imageSize.join(' × ')} pixels`
+  if (bands)
+    return [
+      `${size} of ${d.channels} bands in the order ${bands.map(plain).join(', ')}, in the units of the files: (x − mean) / deviation.`,
+      '',
+      `- mean ${list(statistics.mean)}`,
+      `- deviation ${list(statistics.std)}`,
+      ...(statistics.low ? ['- values are clipped first: see `low` and `high` in `config.json`'] : []),
+    ]
+  return [
+    `${size}, ${d.channels === 1 ? 'grey' : `${d.channels} channels`}, values from 0 to 1: (x − mean) / deviation, mean ${list(statistics.mean)}, deviation ${list(statistics.std)}. sherd takes the largest centred part of an image with this aspect ratio and resizes it bicubically.`,
+  ]
+}
+
+export function modelCard(
+  model: ExportedModel,
+  { title, tags, usage, webUsage, notes }: CardOptions,
+): string {
+  const { dimensions: d } = model
+  return `${[
+    ...['---', ...Object.entries(tags).map(([key, value]) => `${key}: ${value}`)],
+    ...['tags:', '- sherd', '- masked-image-modeling', '---', '', `# ${title}`, ''],
+    `A vision transformer of ${d.depth} ${d.depth === 1 ? 'block' : 'blocks'}, width ${d.width}, ${d.heads} heads, patches of ${d.patchSize} × ${d.patchSize} pixels: ${(encoderParameterCount(model) / 1e6).toFixed(1)} million parameters in the encoder. Positions are ${model.config.model.positions === 'learned' ? 'learned' : 'fixed sines and cosines'}; layer norms add ${d.layerNormEpsilon}.`,
+    ...['', '## Use', '', '```python', usage.trim(), '```', ''],
+    ...(webUsage ? ['```js', webUsage.trim(), '```', ''] : []),
+    ...['## Input', '', ...inputOf(model), ''],
+    ...['## Training', '', ...trainingOf(model), ''],
+    ...['## Limits', ''],
+    ...[
+      'No score is given here, because none was measured when this folder was written.',
+      ...notes,
+      'The folder says nothing of a licence: that is for whoever trained the model to say.',
+    ].map((line) => `- ${line}`),
+    ...['', `Written by sherd ${sherdVersion()}.`],
+  ].join('\n')}\n`
+}

@@ -1,0 +1,68 @@
+/** What of a model lies behind its encoder, from the same weights: opened only when it is asked for. */
+import { readSafetensors } from '../checkpoint/safetensors.ts'
+import { objectiveOf } from '../config/assemble.ts'
+import { SherdError } from '../errors.ts'
+import { initialParameters, loadParameters } from '../model/parameters.ts'
+import { scope } from '../tensor/scope.ts'
+import { openClassifier } from '../weights/open-classifier.ts'
+import { type EncoderRequest, findWeights, type OpenedEncoder, openEncoder } from '../weights/open-encoder.ts'
+import { openSegmenter } from '../weights/open-segmenter.ts'
+import type { Autoencoder } from './autoencoder-graph.ts'
+import type { OpenedModel } from './export-onnx.ts'
+import type { GraphName } from './formats.ts'
+
+/** The graphs of a model where none is named: what its weights are. */
+export function usualGraphs(request: EncoderRequest): readonly GraphName[] {
+  const { classifier, segmenter } = findWeights(request)
+  return [classifier ? 'classifier' : segmenter ? 'segmenter' : 'encoder']
+}
+
+/** An encoder, and the parts that graphs of the model need. Throws as `openEncoder` does, and `USAGE` where a part is not there. */
+export function openModel(request: EncoderRequest, graphs: readonly GraphName[]): OpenedModel {
+  if (graphs.includes('classifier')) {
+    expectOwnBands(request)
+    const { head, classes, isMultiLabel, ...encoder } = openClassifier(request)
+    return { ...withAutoencoder(encoder, request, graphs), classifier: { head, classes, isMultiLabel } }
+  }
+  if (graphs.includes('segmenter')) {
+    expectOwnBands(request)
+    const { segmenter: head, classes, numbers, ignored, ...encoder } = openSegmenter(request)
+    return { ...withAutoencoder(encoder, request, graphs), segmenter: { head, classes, numbers, ignored } }
+  }
+  return withAutoencoder(openEncoder(request), request, graphs)
+}
+
+/** A head reads the bands that it learned from. */
+function expectOwnBands({ bands }: EncoderRequest): void {
+  if (bands)
+    throw new SherdError('USAGE', 'A file with a head says itself which bands it takes: leave --bands out.')
+}
+
+const withAutoencoder = (
+  encoder: OpenedEncoder,
+  request: EncoderRequest,
+  graphs: readonly GraphName[],
+): OpenedModel =>
+  graphs.includes('autoencoder') ? { ...encoder, autoencoder: openAutoencoder(encoder, request) } : encoder
+
+/** The autoencoder around an encoder that was opened for `request`. Throws `USAGE` where there are no weights of a decoder. */
+function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest): Autoencoder {
+  const { config, device } = encoder
+  const { weights } = findWeights(request)
+  const objective = objectiveOf(config, device)
+  const recorded = objectiveOf(config, device, { embed: 'all' })
+  const rows = objective.rows.filter(({ name }) => !encoder.parameters.has(name))
+  const rest = weights
+    ? scope(() => {
+        const { tensors } = readSafetensors(weights)
+        if (!tensors.has('decoder_embed.weight'))
+          throw new SherdError(
+            'USAGE',
+            `${weights} has no decoder (decoder_embed.weight …): an autoencoder is exported from a run of pretraining, a checkpoint of it, or weights of both halves.`,
+          )
+        const wanted = new Set(rows.map(({ name }) => name))
+        return loadParameters(rows, new Map([...tensors].filter(([name]) => wanted.has(name))), device)
+      })
+    : initialParameters(rows, { seed: request.seed ?? config.train.seed, device })
+  return { objective, recorded, parameters: new Map([...encoder.parameters, ...rest]) }
+}

@@ -1,0 +1,210 @@
+/** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
+
+import { inferenceOptions } from '../config/assemble.ts'
+import { readingConfig } from '../config/reading.ts'
+import { layoutOf } from '../model/backbone.ts'
+import { openSession, type Session } from '../onnx/session.ts'
+import { imagesInOrder } from '../prepare/loader/in-order.ts'
+import { type Pixels, pickSamples } from '../prepare/normalize.ts'
+import { draws } from '../random/draws.ts'
+import { subsetOf } from '../source/subset.ts'
+import { layoutTokens } from '../token/layout.ts'
+import type { FrozenEncoder } from '../weights/frozen-encoder.ts'
+import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
+import { atSize, type ImageSize } from './dynamic-grid.ts'
+import type { GraphName } from './formats.ts'
+import { type GraphOptions, graphs, type ModelParts } from './graphs.ts'
+import { type ExportedEncoder, inputName } from './pixels-input.ts'
+import type { Agreement } from './precision.ts'
+import { samplesOf } from './sample-input.ts'
+
+/** What samples were compared. */
+export interface Comparison extends Agreement {
+  readonly samples: 'random' | 'images'
+  readonly count: number
+  /** Sizes of the batches. */
+  readonly batches: readonly number[]
+  /** Height and width of the samples, where they were several. */
+  readonly sizes?: readonly ImageSize[] | undefined
+}
+
+export interface Proof {
+  readonly comparisons: readonly Comparison[]
+  /** Images a second, of the median round. */
+  readonly speed: { readonly onnx: number; readonly libtorch: number; readonly batch: number }
+}
+
+export interface ProofSamples {
+  readonly kind: Comparison['samples']
+  readonly batches: readonly Pixels[]
+}
+
+export const RANDOM_BATCHES = [1, 2, 5]
+const MOST_IMAGES = 64
+const BATCH_TOKENS = 2048
+const ROUNDS = 3
+
+/** Samples that are timed together. */
+export const batchFor = ({ shape }: Pick<FrozenEncoder, 'shape'>) =>
+  Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))
+
+/** Noise as an encoder may get it: bytes, or values around the mean of each band with a corner that lacks data. */
+export function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B: number): Pixels {
+  const [H, W] = shape.dimensions.imageSize
+  const C = channels?.length ?? shape.dimensions.channels
+  const { uniform } = draws({ seed: 0, stream: 'export/pixels', epoch: 0, index: B })
+  if (!config.data.bands)
+    return {
+      shape: [B, H, W, C],
+      pixels: Uint8Array.from({ length: B * H * W * C }, () => Math.floor(uniform() * 256)),
+    }
+  const T = shape.frames
+  const values = Float32Array.from({ length: B * T * C * H * W }, (_, i) => {
+    const band = Math.floor(i / (H * W)) % C
+    const channel = channels?.[band] ?? band
+    const isMissing = i % W < W / 2 && Math.floor(i / W) % H < H / 2 && Math.floor(i / (C * H * W)) % 2 === 0
+    return isMissing ? Number.NaN : statistics.mean[channel]! + (4 * uniform() - 2) * statistics.std[channel]!
+  })
+  // Dates from 2000 to 2030; every third is unknown, and so are metres a pixel.
+  const facts = Float64Array.from({ length: B * (1 + T) }, (_, i) =>
+    i % (1 + T) === 0 || i % 3 === 0
+      ? Number.NaN
+      : Date.UTC(2000 + Math.floor(30 * uniform()), 12 * uniform()),
+  )
+  return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
+}
+
+/** Some of a folder's images, from all over it. Throws `SOURCE`, and `DATA_BROKEN` when too many of them cannot be read. */
+export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
+  const all = await openFor(encoder, dir)
+  const { length } = all.files
+  const count = Math.min(MOST_IMAGES, length)
+  const some = Array.from({ length: count }, (_, i) => Math.floor((i * length) / count))
+  const source = 'pack' in all ? all : subsetOf(all, some)
+  const options = inferenceOptions(readingConfig(encoder), source, encoder.machine)
+  const batches: Pixels[] = []
+  let done = 0
+  for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder) })) {
+    batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the pixels are overwritten
+    done += batch.indices.length
+    if (done >= MOST_IMAGES) break
+  }
+  return { kind: 'images', batches }
+}
+
+/** Noise in batches of several sizes, of images of these sizes. */
+export const randomProof = (
+  encoder: OpenedEncoder & ExportedEncoder,
+  sizes: readonly ImageSize[],
+): ProofSamples => ({
+  kind: 'random',
+  batches: sizes.flatMap((size) => RANDOM_BATCHES.map((B) => randomSamples(atSize(encoder, size), B))),
+})
+
+/** What is compared. */
+export interface ProofSubject {
+  readonly graph: GraphName
+  readonly model: OpenedEncoder & ModelParts
+  readonly options: GraphOptions
+  readonly samples: readonly ProofSamples[]
+}
+
+/** The smallest cosine of two rows of the same number. */
+export function smallestCosine(a: Float32Array, b: Float32Array, width: number): number {
+  let smallest = 1
+  for (let row = 0; row < a.length; row += width) {
+    let [ab, aa, bb] = [0, 0, 0]
+    for (let i = row; i < row + width; i++) {
+      ab += a[i]! * b[i]!
+      aa += a[i]! ** 2
+      bb += b[i]! ** 2
+    }
+    const cosine = ab / Math.sqrt(aa * bb)
+    if (Number.isNaN(cosine)) return cosine
+    smallest = Math.min(smallest, cosine)
+  }
+  return smallest
+}
+
+/** NaN when a number is none, or the lengths differ. */
+export function largestDifference(a: Float32Array, b: Float32Array): number {
+  let largest = a.length === b.length ? 0 : Number.NaN
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!)
+    if (Number.isNaN(difference)) return difference
+    if (difference > largest) largest = difference
+  }
+  return largest
+}
+
+async function compare(
+  session: Session,
+  { graph, model, options }: Omit<ProofSubject, 'samples'>,
+  samples: ProofSamples,
+): Promise<Comparison> {
+  const { outputs, more, reference, vectors } = graphs[graph]
+  const names = outputs(options)
+  const widths = vectors(model)
+  const worst = { largest: 0, cosine: 1 }
+  for (const [i, batch] of samples.batches.entries()) {
+    const [, H, W] = batch.shape
+    const own = atSize(model, [H, W])
+    const others = more(own, batch, i)
+    const made = await session.run({ [inputName]: samplesOf(batch), ...others }, names)
+    const right = reference(own, names)(batch, others)
+    for (const name of names) {
+      const [a, b] = [made[name]!.values, right[name]!]
+      worst.largest = Math.max(worst.largest, largestDifference(a, b))
+      const width = widths[name]
+      if (width !== undefined) worst.cosine = Math.min(worst.cosine, smallestCosine(a, b, width))
+    }
+  }
+  const batches = samples.batches.map(({ shape }) => shape[0])
+  const sizes = new Map(samples.batches.map(({ shape: [, H, W] }) => [`${H} × ${W}`, [H, W] as const]))
+  return {
+    ...{ samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches },
+    ...(sizes.size > 1 && { sizes: [...sizes.values()] }),
+    ...worst,
+  }
+}
+
+function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
+  const { more, reference, timed } = graphs[graph]
+  const batch = batchFor(model)
+  const pixels = randomSamples(model, batch)
+  const others = more(model, pixels, 0)
+  const input = { [inputName]: samplesOf(pixels), ...others }
+  const compute = reference(model, timed)
+  return inTurns(batch, {
+    onnx: () => session.run(input, timed),
+    libtorch: async () => compute(pixels, others),
+  })
+}
+
+/** Times both sides on batches of `batch` samples. */
+export async function inTurns(
+  batch: number,
+  sides: Readonly<Record<'onnx' | 'libtorch', () => Promise<unknown>>>,
+): Promise<Proof['speed']> {
+  const seconds = { onnx: [] as number[], libtorch: [] as number[] }
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const side of ['onnx', 'libtorch'] as const) {
+      const begun = performance.now()
+      await sides[side]()
+      if (round > 0) seconds[side].push((performance.now() - begun) / 1000) // the first one warms up
+    }
+  const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
+  return { onnx: batch / median(seconds.onnx), libtorch: batch / median(seconds.libtorch), batch }
+}
+
+/** Compares the file with LibTorch, and times both. */
+export async function proveOnnx(path: string, subject: ProofSubject): Promise<Proof> {
+  const session = await openSession(path, { threads: subject.model.machine.threads })
+  try {
+    const comparisons: Comparison[] = []
+    for (const each of subject.samples) comparisons.push(await compare(session, subject, each))
+    return { comparisons, speed: await race(session, subject) }
+  } finally {
+    await session.close()
+  }
+}

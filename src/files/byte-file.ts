@@ -1,0 +1,52 @@
+/**
+ * Bytes of a file by their place, for formats that are read in parts. What a file claims about itself may be wrong: a part
+ * that lies beyond its end is refused before memory is taken for it.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import { SherdError } from '../errors.ts'
+import { notRegular, readOnly } from './read-only.ts'
+
+export interface ByteFile {
+  readonly size: number
+  /** Exactly `length` bytes from `offset`, in memory of their own. Throws when the file does not hold them. */
+  read(offset: number, length: number): Promise<Buffer>
+  close(): Promise<void>
+}
+
+/** A file that cannot be used, for a reason that does not name it. */
+export const unusable = (reason: string): SherdError => new SherdError('SOURCE', reason)
+
+export async function openBytes(path: string): Promise<ByteFile> {
+  const handle = await open(path, readOnly)
+  try {
+    const status = await handle.stat()
+    if (!status.isFile()) throw unusable(notRegular)
+    const { size } = status
+    if (size === 0) throw unusable('the file is empty')
+    return {
+      size,
+      read: (offset, length) => readExactly(handle, size, offset, length),
+      close: () => handle.close(),
+    }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+async function readExactly(
+  handle: FileHandle,
+  size: number,
+  offset: number,
+  length: number,
+): Promise<Buffer> {
+  if (!(Number.isSafeInteger(offset) && offset >= 0 && length >= 0 && offset + length <= size))
+    throw unusable(`it is cut short or damaged: bytes ${offset} to ${offset + length} are wanted of ${size}`)
+  const bytes = Buffer.from(new ArrayBuffer(length)) // its own memory, so it can be seen as numbers
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 1 << 30), offset + done)
+    if (bytesRead === 0) throw unusable('it became shorter while it was read')
+    done += bytesRead
+  }
+  return bytes
+}

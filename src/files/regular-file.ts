@@ -1,0 +1,65 @@
+/**
+ * Files of a run's own, which somebody else may have prepared: only regular files are read or written, and no link is followed. A FIFO
+ * would be waited for, a device has no end, and a link leads out of the folder.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { notRegular } from './read-only.ts'
+
+const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
+
+/** Opens a file; `O_NONBLOCK`, so that a FIFO is not waited for. Throws an error that says what else it is. */
+function openRegular(path: string, flags: number): number {
+  let fd: number
+  try {
+    fd = openSync(path, flags | O_NONBLOCK, 0o666)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ELOOP' || code === 'EMLINK')
+      throw new Error('it is a link, and a file is expected', { cause: error })
+    if (code === 'ENXIO') throw new Error(notRegular, { cause: error }) // a FIFO that nobody reads
+    throw error
+  }
+  try {
+    if (!fstatSync(fd).isFile()) throw new Error(notRegular)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+/** Opens a file that the user has named, to read: it may be a link to one. */
+export const openGiven = (path: string): number => openRegular(path, O_RDONLY)
+
+function using<T>(fd: number, body: (fd: number) => T): T {
+  try {
+    return body(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** The text of a file of at most `most` bytes. */
+export const readRegular = (path: string, most = Number.POSITIVE_INFINITY): string =>
+  using(openRegular(path, O_RDONLY | O_NOFOLLOW), (fd) => {
+    const { size } = fstatSync(fd)
+    if (size > most) throw new Error(`it has ${size} bytes, and at most ${most} are expected`)
+    return readFileSync(fd, 'utf8')
+  })
+
+/** `body` with the open file. */
+export const withRegular = <T>(path: string, body: (fd: number, size: number) => T): T =>
+  using(openRegular(path, O_RDONLY | O_NOFOLLOW), (fd) => body(fd, fstatSync(fd).size))
+
+export const appendRegular = (path: string, text: string): void =>
+  using(openRegular(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW), (fd) => writeFileSync(fd, text))
+
+/** Opens a file that is not there, to be renamed when it is whole. What an interrupted write has left in its place, or a link, goes first. */
+export function openDraft(path: string): number {
+  rmSync(path, { force: true })
+  return openRegular(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+}
+
+/** Writes a draft whole. */
+export const writeDraft = (path: string, data: string | Uint8Array): void =>
+  using(openDraft(path), (fd) => writeFileSync(fd, data, { flush: true }))

@@ -1,0 +1,203 @@
+/** What other programs' configurations say of a model, in one form; what its weights show by their shapes is in `foreign-model.ts`. */
+import { z } from 'zod'
+import { SherdError } from '../errors.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { ForeignWeights } from './foreign.ts'
+import type { LayoutName } from './layouts.ts'
+
+export interface ForeignFacts {
+  readonly heads: number | null
+  readonly decoderHeads: number | null
+  readonly imageSize: readonly [height: number, width: number] | null
+  readonly layerNormEpsilon: number | null
+  readonly maskRatio: number | null
+  readonly normalizeTarget: boolean | null
+  /** Whether query, key and value have biases. */
+  readonly hasQkvBias: boolean
+  readonly classes: readonly string[] | null
+  /** What a head is for, by transformers' name, such as `multi_label_classification`. */
+  readonly problem: string | null
+  /** What a head reads, by timm's name, such as `token` or `avg`. */
+  readonly pool: string | null
+  readonly statistics: ChannelStatistics | null
+  /** Names of the channels, which only sherd writes. */
+  readonly bands: readonly string[] | null
+}
+
+const count = z.number().int().positive()
+const sides = z.union([count, z.tuple([count, count])])
+const numbers = z.array(z.number()).min(1)
+
+const huggingface = z.object({
+  hidden_act: z.string().optional(),
+  num_attention_heads: count.optional(),
+  decoder_num_attention_heads: count.optional(),
+  image_size: sides.optional(),
+  layer_norm_eps: z.number().positive().optional(),
+  mask_ratio: z.number().optional(),
+  norm_pix_loss: z.boolean().optional(),
+  qkv_bias: z.boolean().optional(),
+  id2label: z.record(z.string(), z.string()).optional(),
+  problem_type: z.string().nullish(),
+})
+
+/** Of timm, which wrote it at the root of the file before 0.9. */
+const pretrained = z.object({
+  input_size: z.tuple([count, count, count]).optional(),
+  mean: numbers.optional(),
+  std: numbers.optional(),
+  label_names: z.array(z.string()).optional(),
+})
+
+const timm = z.object({
+  global_pool: z.string().optional(),
+  model_args: z
+    .object({
+      num_heads: count.optional(),
+      img_size: sides.optional(),
+      qkv_bias: z.boolean().optional(),
+      global_pool: z.string().optional(),
+      act_layer: z.string().optional(),
+    })
+    .optional(),
+  ...pretrained.shape,
+  pretrained_cfg: pretrained.optional(),
+})
+
+const perChannel = z.union([numbers, z.number()])
+const preprocessorSchema = z.object({
+  image_processor_type: z.string().optional(),
+  feature_extractor_type: z.string().optional(),
+  image_mean: perChannel.nullish(),
+  image_std: perChannel.nullish(),
+  do_normalize: z.boolean().nullish(),
+  do_rescale: z.boolean().nullish(),
+  rescale_factor: z.number().positive().nullish(),
+  rescale_offset: z.boolean().nullish(),
+  do_flip_channel_order: z.boolean().nullish(),
+})
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw new SherdError('CHECKPOINT', `${what}: ${z.prettifyError(result.error)}`)
+}
+
+const pairOf = (size: number | readonly [number, number] | undefined) =>
+  size === undefined ? null : typeof size === 'number' ? ([size, size] as const) : size
+
+function statisticsFrom(mean: number[] | undefined, std: number[] | undefined): ChannelStatistics | null {
+  if (!mean || !std || mean.length !== std.length) return null
+  if (!std.every((value) => value > 0))
+    throw new SherdError('CHECKPOINT', `it divides images by ${std.join(', ')}: deviations are above 0`)
+  return { mean, std }
+}
+
+/** What transformers' ViT takes where a configuration does not say it. */
+const HALF = [0.5, 0.5, 0.5]
+const ofViT = /^ViT(?:Image|Feature)/
+
+/**
+ * What an image processor of transformers makes of a pixel x is (x · factor − mean) / std, each part of it where it is done; here it is
+ * (x / 255 − mean) / std.
+ */
+function processed(json: unknown, what: string): ChannelStatistics | null {
+  const told = parsed(preprocessorSchema, json ?? {}, what)
+  if (told.rescale_offset || told.do_flip_channel_order)
+    throw new SherdError(
+      'CHECKPOINT',
+      `${what}: ${told.rescale_offset ? 'rescale_offset' : 'do_flip_channel_order'} is not done here: give --statistics, or images as the model takes them`,
+    )
+  const isOfViT = ofViT.test(told.image_processor_type ?? told.feature_extractor_type ?? '')
+  const listOf = (value: number | number[] | null | undefined) =>
+    typeof value === 'number' ? [value, value, value] : (value ?? (isOfViT ? HALF : undefined))
+  const channels = listOf(told.image_mean)?.length ?? 3
+  const isNormalised = told.do_normalize ?? true
+  const own = isNormalised
+    ? statisticsFrom(listOf(told.image_mean), listOf(told.image_std))
+    : { mean: Array(channels).fill(0), std: Array(channels).fill(1) }
+  const factor = (told.do_rescale ?? true) ? 255 * (told.rescale_factor ?? 1 / 255) : 255
+  if (!own || Math.abs(factor - 1) < 1e-9) return own
+  return { mean: own.mean.map((value) => value / factor), std: own.std.map((value) => value / factor) }
+}
+
+function expectGelu(activation: string | undefined): void {
+  if (activation !== undefined && activation !== 'gelu')
+    throw new SherdError(
+      'CHECKPOINT',
+      `its activation is "${activation}"; sherd's blocks have the exact gelu, and would compute something else`,
+    )
+}
+
+/** Labels by number; `LABEL_0` … are what transformers writes for none. */
+function labelsOf(id2label: Readonly<Record<string, string>> | undefined): readonly string[] | null {
+  const labels = Object.entries(id2label ?? {})
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, label]) => label)
+  return labels.length > 0 && !labels.every((label, i) => label === `LABEL_${i}`) ? labels : null
+}
+
+/** What a `preprocessor_config.json`, a `run.json` or an object of mean and std says of normalising. */
+export function statisticsOf(json: unknown, what: string): ChannelStatistics | null {
+  const limits = z.array(z.number().nullable()).optional()
+  const own = z.object({ mean: numbers, std: numbers, low: limits, high: limits })
+  for (const value of [json, (json as { statistics?: unknown } | null)?.statistics]) {
+    const found = own.safeParse(value)
+    if (found.success) return { ...found.data, ...statisticsFrom(found.data.mean, found.data.std) }
+  }
+  return processed(json, what)
+}
+
+/** Throws `CHECKPOINT` for a configuration of the wrong form, or of a model that computes something else. */
+export function foreignFacts(
+  { config, preprocessor, facts, path }: ForeignWeights,
+  layout: LayoutName,
+): ForeignFacts {
+  const own = z.object({ bands: z.array(z.string()).min(1) }).safeParse(config?.sherd)
+  const bands = own.success ? own.data.bands : null
+  const written = bands && statisticsOf(config?.sherd, `${path}, config.json`)
+  const normalising =
+    written ?? (preprocessor && statisticsOf(preprocessor, `${path}, preprocessor_config.json`))
+  if (layout === 'huggingface') {
+    const told = parsed(huggingface, config ?? {}, `${path}, config.json`)
+    expectGelu(told.hidden_act)
+    return {
+      heads: told.num_attention_heads ?? null,
+      decoderHeads: told.decoder_num_attention_heads ?? null,
+      imageSize: pairOf(told.image_size),
+      layerNormEpsilon: told.layer_norm_eps ?? null,
+      maskRatio: told.mask_ratio ?? null,
+      normalizeTarget: told.norm_pix_loss ?? null,
+      hasQkvBias: told.qkv_bias ?? true,
+      classes: labelsOf(told.id2label),
+      problem: told.problem_type ?? null,
+      pool: null,
+      statistics: normalising,
+      bands,
+    }
+  }
+  const told = parsed(timm, config ?? {}, `${path}, config.json`)
+  const { model_args: args, pretrained_cfg: pretrained = told } = told
+  expectGelu(args?.act_layer)
+  const argument = (name: string) => facts.get(`args.${name}`)
+  const [ratio, normalize, size] = [
+    argument('mask_ratio'),
+    argument('norm_pix_loss'),
+    argument('input_size') ?? argument('img_size'),
+  ]
+  const inputSize = pretrained.input_size?.slice(1) as [number, number] | undefined
+  return {
+    heads: args?.num_heads ?? null,
+    decoderHeads: null,
+    imageSize: pairOf(args?.img_size) ?? inputSize ?? (typeof size === 'number' ? [size, size] : null),
+    layerNormEpsilon: null,
+    maskRatio: typeof ratio === 'number' ? ratio : null,
+    normalizeTarget: typeof normalize === 'boolean' ? normalize : null,
+    hasQkvBias: args?.qkv_bias ?? true,
+    classes: told.label_names ?? pretrained.label_names ?? null,
+    problem: null,
+    pool: args?.global_pool ?? told.global_pool ?? null,
+    statistics: statisticsFrom(pretrained.mean, pretrained.std) ?? normalising,
+    bands,
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * What a model of another program is: its parameters under our names, its dimensions by their shapes, its positions. Nothing of it is
+ * guessed in silence: what a file does not say is a note, or a key that must be set.
+ */
+import type { WaitingArray } from '../checkpoint/arrays.ts'
+import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
+import type { ConfigInput } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { headReading } from '../model/classifier.ts'
+import { sizeNames, sizes } from '../model/sizes.ts'
+import type { Shape } from '../tensor/tensor.ts'
+import { sineCosine } from '../token/encoding.ts'
+import { type Grid, tokenCount } from '../token/grid.ts'
+import type { ForeignWeights } from './foreign.ts'
+import { type ForeignFacts, foreignFacts } from './foreign-facts.ts'
+import { type ForeignParameter, floatsOf } from './foreign-parameter.ts'
+import { examinePositions, type ForeignPositions } from './foreign-positions.ts'
+import { type Layout, type LayoutName, layouts, ourNameOf } from './layouts.ts'
+import { type Located, recognise } from './recognise.ts'
+import { releasedBands } from './released-satmae.ts'
+import { type Named, translate } from './translate-names.ts'
+
+export interface ForeignModel {
+  readonly layout: LayoutName
+  readonly parameters: ReadonlyMap<string, ForeignParameter>
+  readonly positions: ForeignPositions
+  readonly hasDecoder: boolean
+  readonly classifier: ClassifierFacts | null
+  /** What the file says or shows; keys that it does not are left out. */
+  readonly config: ConfigInput
+  /** Keys that nothing says and that have to be set. */
+  readonly unsaid: readonly string[]
+  readonly facts: ForeignFacts
+  /** Their names that are no parameters here. */
+  readonly unexpected: readonly string[]
+  /** Theirs that are left out because they are computed here, or do nothing. */
+  readonly dropped: readonly { readonly name: string; readonly why: string }[]
+  readonly notes: readonly string[]
+}
+
+const refuse = (why: string): never => {
+  throw new SherdError('CHECKPOINT', why)
+}
+
+const MAX_DEPTH = 512
+
+function depthOf(parameters: Named['parameters'], prefix: string): number {
+  const numbers = [...parameters.keys()]
+    .filter((name) => name.startsWith(`${prefix}.`))
+    .map((name) => Number(name.split('.')[1]))
+  const depth = Math.max(-1, ...numbers) + 1
+  return depth <= MAX_DEPTH ? depth : refuse(`it has a block number ${depth - 1}`)
+}
+
+/** A ratio that leads back to the hidden width, which is rounded down. */
+const ratioOf = (hidden: number, width: number) =>
+  Math.floor(width * (hidden / width)) === hidden ? hidden / width : (hidden + 0.5) / width
+
+type ModelInput = NonNullable<ConfigInput['model']>
+
+interface Shapes {
+  readonly width: number
+  readonly patchSize: number
+  /** Of each group of bands. */
+  readonly channels: readonly number[]
+  readonly model: ModelInput
+  readonly hasDecoder: boolean
+}
+
+function readShapes({ parameters }: Named): Shapes {
+  const shapeOf = (name: string): Shape =>
+    parameters.get(name)?.shape ?? refuse(`it has no ${name}, which a ViT with a cls token has`)
+  const width = shapeOf('cls_token').at(-1)!
+  const embeds = [...parameters.keys()].filter((name) => /^patch_embed\b.*\.proj\.weight$/.test(name)).sort()
+  const kernels = embeds.map(shapeOf)
+  const [, , patchSize, other] = kernels[0] ?? refuse('it embeds no patches')
+  if (kernels.some((kernel) => kernel.length !== 4) || patchSize === undefined || patchSize !== other)
+    refuse(`its patches are embedded by [${kernels[0]!.join(', ')}], expected [width, channels, side, side]`)
+  const hidden = shapeOf('blocks.0.mlp.fc1.weight')[0]!
+  const mlpRatio = ratioOf(hidden, width)
+  const model: ModelInput = { patchSize: patchSize!, width, depth: depthOf(parameters, 'blocks'), mlpRatio }
+  const channels = kernels.map((kernel) => kernel[1]!)
+  const hasDecoder = parameters.has('decoder_embed.weight')
+  if (!hasDecoder) return { width, patchSize: patchSize!, channels, model, hasDecoder }
+  const decoderWidth = shapeOf('decoder_embed.weight')[0]!
+  const decoderHidden = shapeOf('decoder_blocks.0.mlp.fc1.weight')[0]!
+  if (Math.floor(decoderWidth * mlpRatio) !== decoderHidden)
+    refuse(
+      `its decoder's blocks widen ${decoderWidth} to ${decoderHidden}, the encoder's ${width} to ${hidden}: sherd has one ratio for both`,
+    )
+  const decoder = { decoderWidth, decoderDepth: depthOf(parameters, 'decoder_blocks') }
+  return { width, patchSize: patchSize!, channels, model: { ...model, ...decoder }, hasDecoder }
+}
+
+/** Heads by the widths of known models, else of 64 numbers each; shapes do not show them. */
+function headsOf(width: number): number | undefined {
+  const known = sizeNames.find((name) => sizes[name].width === width)
+  if (known) return sizes[known].heads
+  return width % 64 === 0 ? width / 64 : undefined
+}
+
+/** The numbers of a computed table [1, rows, width] must be those that are computed here. */
+async function expectNumbers(name: string, table: WaitingArray, rows: number): Promise<number> {
+  const { shape, data } = await floatsOf(name, table)
+  const width = shape.at(-1)!
+  const wanted = Array.from({ length: rows }, (_, n) => [...sineCosine(n, width)]).flat()
+  if (data.length !== wanted.length || wanted.some((value, i) => !(Math.abs(value - data[i]!) <= 1e-4)))
+    refuse(`${name} [${shape.join(', ')}] is not the sines and cosines of 0 to ${rows - 1}`)
+  return width
+}
+
+interface Placed {
+  readonly positions: ForeignPositions
+  /** What the widths of tables say of groups and dates. */
+  readonly model: ModelInput
+  readonly notes: readonly string[]
+}
+
+async function placesOf(
+  named: Named,
+  { width, patchSize, model, channels, hasDecoder }: Shapes,
+  layoutName: LayoutName,
+  { imageSize, told }: Pick<ForeignFacts, 'imageSize'> & { readonly told: Grid | null },
+  likely: Grid | null,
+): Promise<Placed> {
+  const layout: Layout = layouts[layoutName]
+  const table = named.tables.get(layout.positions) ?? refuse(`it has no ${layout.positions}`)
+  const fits = likely && [0, 1].includes(table.shape.at(-2)! - tokenCount(likely)) ? likely : null
+  const said = imageSize ? { h: imageSize[0] / patchSize, w: imageSize[1] / patchSize } : fits
+  const grid = told ?? said
+  const half = table.dtype === 'float16' || table.dtype === 'bfloat16'
+  const positions = examinePositions(await floatsOf(layout.positions, table), { grid, half })
+  const { h, w } = positions.grid
+  const assumed =
+    grid === null && positions.kind === 'learned' && h * w > 1
+      ? [
+          `the file does not say the grid of its ${h * w} positions: taken as ${h} × ${w}; --grid gives another`,
+        ]
+      : []
+  const own = table.shape.at(-1)!
+  const isPlain = own === width && layoutName !== 'satmae'
+  const theirs = layout.decoderPositions === null ? undefined : named.tables.get(layout.decoderPositions)
+  let decoderOwn = 0
+  if (theirs && hasDecoder) {
+    decoderOwn = theirs.shape.at(-1)!
+    const of = await floatsOf(layout.decoderPositions!, theirs)
+    const { kind, cls, difference } = examinePositions(of, { grid: positions.grid, half })
+    if (kind === 'learned' || cls)
+      refuse(
+        `${layout.decoderPositions} differs from sines and cosines by ${difference.toFixed(4)}: sherd's decoder has only those`,
+      )
+  }
+  if (isPlain) return { positions, model: { positions: positions.kind }, notes: assumed }
+  if (positions.kind === 'learned' || positions.cls)
+    refuse(`its positions differ from sines and cosines by ${positions.difference.toFixed(4)}`)
+  const left = width - own
+  const decoderLeft = (model.decoderWidth ?? 0) - decoderOwn
+  if (layoutName !== 'satmae') {
+    const decoder = hasDecoder ? { decoderTimeWidth: decoderLeft / 3 } : {}
+    return {
+      positions,
+      model: { frames: 3, timeFields: ['year', 'month', 'hour'], timeWidth: left / 3, ...decoder },
+      notes: ["positions leave room for dates: taken as SatMAE's three frames with year, month and hour"],
+    }
+  }
+  for (const [name, rows] of [
+    ['channel_embed', channels.length],
+    ['decoder_channel_embed', channels.length + 1],
+  ] as const) {
+    const numbers = named.tables.get(name)
+    if (numbers) await expectNumbers(name, numbers, rows)
+  }
+  const groups = { groupWidth: left, ...(hasDecoder && { decoderGroupWidth: decoderLeft }) }
+  return { positions, model: { ...groups, ...(hasDecoder && { compat: 'satmae' as const }) }, notes: [] }
+}
+
+/** cls with what its position adds to it; x + 0 is x. */
+const withPosition = (cls: ForeignParameter, position: Float32Array | null): ForeignParameter =>
+  position ? { ...cls, read: async () => (await cls.read()).map((value, i) => value + position[i]!) } : cls
+
+/** Models without biases of query, key and value compute what zeros do. */
+function zeroBiases({ parameters }: Named, { width, model }: Shapes, prefix: string, depth: number): boolean {
+  const names = Array.from({ length: depth }, (_, i) => `${prefix}.${i}.attn.qkv.bias`)
+  if (names.some((name) => parameters.has(name))) return false
+  const size = 3 * (prefix === 'blocks' ? width : model.decoderWidth!)
+  for (const name of names)
+    parameters.set(name, { shape: [size], from: [], read: async () => new Float32Array(size) })
+  return depth > 0
+}
+
+/** Takes the head away; returns their names of it. */
+function withoutHead(parameters: Map<string, ForeignParameter>): string[] {
+  const names = ['head.weight', 'head.bias']
+  const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
+  for (const name of names) parameters.delete(name)
+  return from
+}
+
+export interface ReadingOptions {
+  /** What the names of the model begin with, where the file holds several. */
+  readonly prefix?: string | null
+  /** The grid of the file's positions. */
+  readonly grid?: Grid | null
+  /** The same where the file does not say it and as many places are there; by the side of its patches. */
+  readonly gridOf?: (patchSize: number) => Grid | null
+}
+
+/** What trainings put before every name: `module.` of data parallel, `_orig_mod.` of compiled models. */
+const ordinary = /^(?:(?:module|model|_orig_mod|backbone|base_model)\.)*$/
+
+/** Their names below the prefix, and what is to be said of it. */
+function below<T>(named: ReadonlyMap<string, T>, { prefix }: Located): Map<string, T> {
+  const own = [...named].filter(([name]) => name.startsWith(prefix))
+  return new Map(own.map(([name, value]) => [name.slice(prefix.length), value]))
+}
+
+function notesOf({ prefix, outside }: Located): string[] {
+  if (prefix === '' || (outside.length === 0 && ordinary.test(prefix))) return []
+  const more = outside.length > 3 ? ', …' : ''
+  const left =
+    outside.length > 0
+      ? `, and left out ${outside.length} others (${outside.slice(0, 3).join(', ')}${more})`
+      : ''
+  return [`took the names under "${prefix}"${left}`]
+}
+
+/** Throws `CHECKPOINT` where something else stands in the place of a parameter. */
+function expectTensors({ objects }: ForeignWeights, { prefix, wrapper, layout }: Located): void {
+  const { positions, decoderPositions }: Layout = layouts[layout]
+  for (const [name, of] of objects) {
+    if (!name.startsWith(prefix)) continue
+    const rest = name.slice(prefix.length)
+    const own = rest.startsWith(wrapper) ? rest.slice(wrapper.length) : rest
+    if (own === positions || own === decoderPositions || ourNameOf(layouts[layout], own))
+      refuse(`${name} is ${of}, where a tensor is needed: save the weights as plain tensors`)
+  }
+}
+
+const releasedCounts = releasedBands.groups.map(({ length }) => length).join()
+
+/** Throws `CHECKPOINT` saying what about the model cannot be had here. */
+export async function readForeign(
+  weights: ForeignWeights,
+  { prefix = null, grid = null, gridOf = () => null }: ReadingOptions = {},
+): Promise<ForeignModel> {
+  const located = recognise(weights.arrays.keys(), prefix)
+  const { layout, wrapper } = located
+  expectTensors(weights, located)
+  const arrays = below(weights.arrays, located)
+  const facts = foreignFacts(weights, layout)
+  const named = translate(arrays, layouts[layout], wrapper)
+  const { parameters } = named
+  const shapes = readShapes(named)
+  const { width, patchSize, channels, hasDecoder, model } = shapes
+  const places = await placesOf(named, shapes, layout, { told: grid, ...facts }, gridOf(patchSize))
+  const { positions } = places
+  const notes = [...weights.notes, ...notesOf(located), ...places.notes]
+  if (!facts.hasQkvBias) {
+    const without = zeroBiases(named, shapes, 'blocks', model.depth!)
+    if (hasDecoder) zeroBiases(named, shapes, 'decoder_blocks', model.decoderDepth!)
+    if (without) notes.push('query, key and value have no biases there: zeros here')
+  }
+  const leftHead = facts.problem === 'regression' ? withoutHead(parameters) : []
+  parameters.set('cls_token', withPosition(parameters.get('cls_token')!, positions.cls))
+  const said = (key: string, told: number | null, usual: number | undefined): number | undefined => {
+    if (told === null && usual !== undefined)
+      notes.push(`the file does not say ${key}: taken as ${usual}, as models of this width have`)
+    return told ?? usual
+  }
+  const heads = said('model.heads', facts.heads, headsOf(width))
+  const decoderHeads = hasDecoder
+    ? said('model.decoderHeads', facts.decoderHeads, model.decoderWidth === 512 ? 16 : undefined)
+    : undefined
+  const epsilon = facts.layerNormEpsilon ?? layouts[layout].layerNormEpsilon
+  const size = sizeNames.find(
+    (name) =>
+      sizes[name].width === width && sizes[name].depth === model.depth && sizes[name].patchSize === patchSize,
+  )
+  const isSplit = layout === 'satmae'
+  const released = isSplit && channels.join() === releasedCounts ? releasedBands : null
+  if (released)
+    notes.push(
+      `groups of ${releasedCounts} bands: taken as the released ones, ${released.groups.join(' | ')}`,
+    )
+  const bands = released?.bands ?? facts.bands
+  return {
+    ...{ layout, parameters, positions, hasDecoder, notes, unexpected: named.unexpected },
+    facts: released && !facts.statistics ? { ...facts, statistics: released.statistics } : facts,
+    classifier: classifierOf(parameters, facts),
+    config: {
+      ...(bands && { data: { bands: [...bands] } }),
+      model: {
+        ...(released && { groups: released.groups.map((group) => [...group]) }),
+        ...{ ...(size && { size }), ...model, ...places.model },
+        imageSize: [positions.grid.h * patchSize, positions.grid.w * patchSize],
+        ...(!isSplit && { channels: channels[0]! }),
+        ...(heads !== undefined && { heads }),
+        ...(decoderHeads !== undefined && { decoderHeads }),
+        layerNormEpsilon: epsilon,
+      },
+      ...(facts.maskRatio !== null && { mask: { ratio: facts.maskRatio } }),
+      target: {
+        ...(facts.normalizeTarget !== null && { normalize: facts.normalizeTarget }),
+        ...(isSplit && { statistics: 'all' as const }),
+      },
+    },
+    unsaid: [
+      ...(isSplit && !released ? ['data.bands', 'model.groups'] : []),
+      ...('frames' in places.model ? ['data.bands'] : []),
+      ...(heads === undefined ? ['model.heads'] : []),
+      ...(hasDecoder && decoderHeads === undefined ? ['model.decoderHeads'] : []),
+    ],
+    dropped: [
+      ...[...named.tables.keys()].map((name) => ({ name, why: whyDropped(name, layout, positions) })),
+      ...named.idle.map((name) => ({ name, why: 'no part of what sherd computes' })),
+      ...leftHead.map((name) => ({ name, why: 'a head of regression: its numbers are no classes' })),
+    ],
+  }
+}
+
+function whyDropped(name: string, layout: LayoutName, { kind, difference, cls, grid }: ForeignPositions) {
+  const isOfEncoder = name === layouts[layout].positions
+  const own = kind === 'learned' ? 'learned: kept as pos_embed' : 'sines and cosines, computed here'
+  const size = `${grid.h} × ${grid.w}`
+  if (!isOfEncoder) return `sines and cosines, computed here (${size})`
+  const numbers = kind === 'fixed' ? `, largest difference ${difference.toExponential(1)}` : ''
+  return `${own} (${size}${numbers})${cls ? '; the row of cls added to cls_token' : ''}`
+}
+
+function classifierOf(
+  parameters: Named['parameters'],
+  { classes, pool, problem }: ForeignFacts,
+): ForeignModel['classifier'] {
+  const count = parameters.get('head.weight')?.shape[0]
+  if (count === undefined) return null
+  const names = classes?.length === count ? classes : Array.from({ length: count }, (_, i) => `class ${i}`)
+  const norm = parameters.has('fc_norm.weight') ? 'fc_norm' : 'norm'
+  const head = headReading(norm === 'fc_norm' || pool === 'avg' ? 'mean' : 'cls', norm)
+  return { head, classes: names, ...(problem === 'multi_label_classification' && { isMultiLabel: true }) }
+}

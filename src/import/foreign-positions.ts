@@ -1,0 +1,88 @@
+/**
+ * Position tables of other programs: the sines and cosines that are computed here, or learned numbers. A table has a row for each
+ * place, and mostly one before them for cls, which is added to the cls token: to add it once for all is the same number.
+ */
+
+import type { FloatArray } from '../checkpoint/arrays.ts'
+import { SherdError } from '../errors.ts'
+import { type Grid, tokenCount } from '../token/grid.ts'
+import { sineCosinePositions } from '../token/position.ts'
+
+/** Tables that were computed in float32 and float16 differ from ours by less. */
+const TOLERANCE = { float32: 1e-4, half: 2e-3 } as const
+
+export interface ForeignPositions {
+  readonly grid: Grid
+  readonly kind: 'fixed' | 'learned'
+  /** [N, D] */
+  readonly table: Float32Array
+  /** [D] what cls has; null when there is no such row or it is zero. */
+  readonly cls: Float32Array | null
+  /** The largest difference from sines and cosines. */
+  readonly difference: number
+}
+
+/** Places of a table: a picture of 4096 × 4096 pixels in patches of 16. */
+const MAX_PLACES = 65_536
+
+/** Infinite where a number is none. */
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  let largest = 0
+  for (const [i, value] of a.entries()) {
+    const difference = Math.abs(value - b[i]!)
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
+  }
+  return largest
+}
+
+function gridsOf(count: number): Grid[] {
+  const grids: Grid[] = []
+  for (let h = 1; h <= count; h++) if (count % h === 0) grids.push({ h, w: count / h })
+  return grids.sort((a, b) => Math.abs(a.h - a.w) - Math.abs(b.h - b.w)) // the squarest first
+}
+
+export interface PositionHints {
+  /** The grid, where a configuration tells it. */
+  readonly grid: Grid | null
+  /** Whether the numbers went through 16 bits. */
+  readonly half: boolean
+}
+
+/**
+ * What a table [1, N or 1 + N, D] is. Without a hint a square is assumed; tables of sines and cosines show other grids, too. Throws
+ * `CHECKPOINT` when no grid has that many places.
+ */
+export function examinePositions({ shape, data }: FloatArray, hints: PositionHints): ForeignPositions {
+  const [one, rows, width] = shape.length === 2 ? [1, ...shape] : shape
+  if (one !== 1 || shape.length < 2 || shape.length > 3 || !rows || !width)
+    throw new SherdError('CHECKPOINT', `its positions are [${shape.join(', ')}], expected [1, places, width]`)
+  if (rows > MAX_PLACES + 1)
+    throw new SherdError('CHECKPOINT', `it has positions for ${rows} tokens: at most ${MAX_PLACES} are read`)
+  const isSquare = (n: number) => n > 0 && Number.isInteger(Math.sqrt(n))
+  const places = hints.grid && tokenCount(hints.grid)
+  const hasCls = places === null ? !isSquare(rows) : rows !== places
+  const count = hasCls ? rows - 1 : rows
+  if (places !== null && places !== count)
+    throw new SherdError(
+      'CHECKPOINT',
+      `it has positions for ${rows} tokens, expected ${places} places (${hints.grid!.h} × ${hints.grid!.w}), with or without one for cls`,
+    )
+  const table = hasCls ? data.subarray(width) : data
+  const cls = hasCls && data.subarray(0, width).some((value) => value !== 0) ? data.slice(0, width) : null
+  const tolerance = TOLERANCE[hints.half ? 'half' : 'float32']
+  const canBeFixed = width % 4 === 0
+  const compared = (hints.grid ? [hints.grid] : gridsOf(count)).map((grid) => ({
+    grid,
+    difference: canBeFixed
+      ? largestDifference(table, sineCosinePositions(grid, width))
+      : Number.POSITIVE_INFINITY,
+  }))
+  const fixed = compared.find(({ difference }) => difference <= tolerance)
+  if (fixed) return { ...fixed, kind: 'fixed', table, cls }
+  if (!hints.grid && !isSquare(count))
+    throw new SherdError(
+      'CHECKPOINT',
+      `its learned positions of ${count} places are no square: say it with --grid ROWSxCOLUMNS`,
+    )
+  return { ...compared[0]!, kind: 'learned', table, cls }
+}

@@ -1,0 +1,66 @@
+/**
+ * A model of other programs for other channels than its file has: its embedding is inflated by the rule of `model/inflate.ts`, and what its
+ * decoder predicts is given to the new channels. Only where that is asked for.
+ */
+
+import type { Config, ConfigInput } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { bandShares, mixBands } from '../model/inflate.ts'
+import type { ParameterRow } from '../model/parameters.ts'
+import { channelNames } from '../run/inherit.ts'
+import type { ForeignModel } from './foreign-model.ts'
+import type { ForeignParameter } from './foreign-parameter.ts'
+
+/** Names of the channels, in one form on both sides. */
+export interface ChannelChange {
+  readonly from: readonly string[]
+  readonly to: readonly string[]
+}
+
+/** Throws `USAGE` when other channels are wanted than the file has and nobody has said that its embedding be inflated, or groups are. */
+export function expectChannels(
+  { config: said }: ForeignModel,
+  { data, model }: ConfigInput,
+  inflate: boolean,
+): void {
+  const channels = said.model?.channels // of a file with groups undefined
+  if (channels === undefined ? inflate : model?.groups)
+    throw new SherdError(
+      'USAGE',
+      'An embedding of other groups of bands is made where a run begins: import the file as it is, then pretrain with --init.',
+    )
+  const wanted = data?.bands?.length ?? model?.channels
+  if (channels === undefined || wanted === undefined || wanted === channels || inflate) return
+  throw new SherdError(
+    'USAGE',
+    `The file's images have ${channels} channels, and ${wanted} are asked for: --inflate makes an embedding of them, in which a channel that both know keeps its kernel and others get the mean.`,
+  )
+}
+
+/** From the file's channels to those of the configuration; null where they are the same, or in groups. */
+export function channelChange({ config: said }: ForeignModel, config: Config): ChannelChange | null {
+  const count = said.model?.channels
+  if (count === undefined) return null
+  const from = channelNames(said.data?.bands ?? null, count)
+  const to = channelNames(config.data.bands, config.model.channels ?? 3)
+  return from.join() === to.join() ? null : { from, to }
+}
+
+/** A parameter that speaks of channels, for others; null for those that do not. */
+export function inflated(
+  { name, shape }: ParameterRow,
+  found: ForeignParameter,
+  { from, to }: ChannelChange,
+): { readonly read: () => Promise<Float32Array>; readonly why: string } | null {
+  const isEmbedding = name === 'patch_embed.proj.weight' // [D, C, P, P]
+  if (!isEmbedding && !name.startsWith('decoder_pred.')) return null // [P·P·C, Dd] and [P·P·C], channels last
+  // An embedding is a sum over its bands and keeps its size; each number that is predicted is one band's own.
+  const known = from.map((band) => ({ band, shared: isEmbedding ? from.length : to.length }))
+  const shares = bandShares(known, to)
+  const outer = isEmbedding ? shape[0]! : shape[0]! / to.length
+  const kept = to.filter((band) => from.includes(band)).length
+  return {
+    read: async () => mixBands(await found.read(), { outer, shares }),
+    why: `inflated from ${from.length} to ${to.length} channels: ${kept} have their own, ${to.length - kept} the mean of all`,
+  }
+}

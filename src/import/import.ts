@@ -1,0 +1,301 @@
+/**
+ * Weights of other programs as a file of ours, which `--init`, `evaluate` and `embed` take: names, positions and configuration by what
+ * the file says and shows. Strict: what is missing, unexpected or of another shape stops it, unless it is allowed by name.
+ */
+import { renameSync, rmSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { expectFiniteArray, type StoredArray } from '../checkpoint/arrays.ts'
+import { makeFolder } from '../checkpoint/run-folder.ts'
+import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import { weightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { sampleSize, usualStatistics } from '../config/assemble.ts'
+import { withOverride } from '../config/overrides.ts'
+import { backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
+import type { Config, ConfigInput } from '../config/schema.ts'
+import { expectUseful } from '../config/useless.ts'
+import { SherdError } from '../errors.ts'
+import { backboneRows, groupsOf } from '../model/backbone.ts'
+import { classifierRows } from '../model/classifier.ts'
+import { gridOfModel } from '../model/dimensions.ts'
+import { groupedDecoderRows } from '../model/group-layers.ts'
+import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { toFloats } from '../tensor/tensor.ts'
+import { type Grid, gridOf } from '../token/grid.ts'
+import { resamplePositions } from '../token/resample-positions.ts'
+import { openForeign } from './foreign.ts'
+import { type ForeignModel, readForeign } from './foreign-model.ts'
+import type { ForeignParameter } from './foreign-parameter.ts'
+import { type ChannelChange, channelChange, expectChannels, inflated } from './import-channels.ts'
+import { type LayoutName, layouts } from './layouts.ts'
+
+export type ImportStatus = 'loaded' | 'reshaped' | 'missing' | 'unexpected' | 'left out'
+
+/** What became of a parameter, of ours or of theirs. */
+export interface ImportRow {
+  readonly name: string
+  readonly status: ImportStatus
+  /** Their names, where they are others. */
+  readonly from: readonly string[]
+  readonly why: string
+}
+
+export interface ImportOptions {
+  /** A file, or a folder with one and its `config.json`. */
+  readonly from: string
+  /** The `.safetensors` file to write. */
+  readonly out: string
+  /** Where the file says nothing; what it says goes before. */
+  readonly base?: ConfigInput
+  /** `key=value`, before all. */
+  readonly set?: readonly string[]
+  /** Differences that do not stop it: `missing` parameters begin at random, `unexpected` ones are left out. */
+  readonly allow?: readonly ('missing' | 'unexpected')[]
+  /** Whether the embedding is made for the channels that `base` or `set` name, where they are not the file's. */
+  readonly inflate?: boolean
+  /** Under which key of the file the weights are, where it holds several. */
+  readonly take?: string | null
+  /** What the names of the model begin with, where the file holds several. */
+  readonly prefix?: string | null
+  /** The grid of the file's positions, where it does not say it and it is no square. */
+  readonly grid?: Grid | null
+  /** What images are normalised by, before what the file says. */
+  readonly statistics?: ChannelStatistics | null
+}
+
+export interface Imported {
+  readonly path: string
+  readonly layout: LayoutName
+  readonly config: Config
+  readonly statistics: ChannelStatistics
+  readonly classes: readonly string[] | null
+  readonly rows: readonly ImportRow[]
+  readonly notes: readonly string[]
+}
+
+type Tree = Readonly<Record<string, unknown>>
+
+const valueAt = (input: ConfigInput, key: string): unknown =>
+  key.split('.').reduce<unknown>((at, part) => (at as Tree | undefined)?.[part], input)
+
+/** What the file says over the base, key by key; then what is set. */
+function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }: ImportOptions): Config {
+  const { config: said, unsaid } = model
+  const wanted = set.reduce(withOverride, base)
+  expectChannels(model, wanted, inflate)
+  const { channels, ...dimensions } = said.model ?? {}
+  const isOther = inflate && (wanted.data?.bands != null || wanted.model?.channels !== undefined)
+  const merged: ConfigInput = {
+    ...base,
+    data: { ...base.data, ...(!isOther && said.data) },
+    model: { ...base.model, ...dimensions, ...(!isOther && channels !== undefined && { channels }) },
+    mask: { ...base.mask, ...said.mask },
+    target: { ...base.target, ...said.target },
+  }
+  const input = set.reduce(withOverride, merged)
+  const open = [...new Set(unsaid)].filter((key) => valueAt(input, key) === undefined)
+  if (open.length > 0)
+    throw new SherdError(
+      'USAGE',
+      `The file does not say ${open.join(' and ')}, and its shapes do not show it: give ${open.map((key) => `--set ${key}=…`).join(' ')}, or a preset.`,
+    )
+  const config = resolveConfig(input)
+  expectUseful(config, set)
+  return config
+}
+
+/** The grid that is set, for a file that cannot show its own. */
+function gridSet(
+  { set = [] }: ImportOptions,
+  patchSide: (size: [number, number]) => Grid | null,
+): Grid | null {
+  const input = set.filter((each) => each.startsWith('model.imageSize=')).reduce(withOverride, {})
+  const size = input.model?.imageSize
+  return size === undefined ? null : patchSide(typeof size === 'number' ? [size, size] : size)
+}
+
+function rowsOf(config: Config, { hasDecoder, classifier }: ForeignModel): ParameterRow[] {
+  const shape = backboneOf(config)
+  const classes = classifier?.classes.length ?? 0
+  const encoder = classifier
+    ? classifierRows({ backbone: shape, classes, head: classifier.head })
+    : backboneRows(shape)
+  return [...encoder, ...(hasDecoder ? groupedDecoderRows(dimensionsOf(config), groupsOf(shape)) : [])]
+}
+
+interface Fitted {
+  readonly row: ParameterRow
+  readonly read: (() => Promise<Float32Array>) | null
+  readonly told: ImportRow
+}
+
+/** Learned positions on the grid of the configuration. */
+function fitPositions(row: ParameterRow, { positions, layout }: ForeignModel, to: Grid): Fitted {
+  const { grid: from, table } = positions
+  const isSame = from.h === to.h && from.w === to.w
+  const why = isSame ? '' : `bicubic from ${from.h} × ${from.w} to ${to.h} × ${to.w} places`
+  return {
+    row,
+    read: async () => resamplePositions(table, row.shape[1]!, { from, to }),
+    told: {
+      ...{ name: row.name, status: isSame ? 'loaded' : 'reshaped', why },
+      from: [layouts[layout].positions],
+    },
+  }
+}
+
+function matched(
+  row: ParameterRow,
+  found: ForeignParameter | undefined,
+  change: ChannelChange | null,
+): Fitted {
+  const { name, shape } = row
+  const shown = `[${shape.join(', ')}]`
+  if (!found) return { row, read: null, told: { name, status: 'missing', from: [], why: shown } }
+  const from = found.from.length === 1 && found.from[0] === name ? [] : found.from
+  const made = change && inflated(row, found, change)
+  if (made) return { row, read: made.read, told: { name, status: 'reshaped', from, why: made.why } }
+  if (found.shape.join() === shape.join())
+    return { row, read: found.read, told: { name, status: 'loaded', from, why: '' } }
+  throw new SherdError('CHECKPOINT', `${name} is [${found.shape.join(', ')}] in the file, expected ${shown}.`)
+}
+
+/** A table that is computed, for another grid. */
+function anew({ layout, positions }: ForeignModel, name: string, to: Grid): string {
+  const { h, w } = positions.grid
+  const { positions: own, decoderPositions } = layouts[layout]
+  const isComputed = name === decoderPositions || (name === own && positions.kind === 'fixed')
+  return isComputed && (h !== to.h || w !== to.w) ? `; anew for ${to.h} × ${to.w} places` : ''
+}
+
+/** Throws `CHECKPOINT` with the lists when something is missing or unexpected that is not allowed. */
+function expectAllowed(rows: readonly ImportRow[], allow: NonNullable<ImportOptions['allow']>): void {
+  const lists = (['missing', 'unexpected'] as const).flatMap((status) => {
+    const names = rows.filter((row) => row.status === status).map(({ name }) => name)
+    const more = names.length > 8 ? ', …' : ''
+    return names.length === 0 || allow.includes(status)
+      ? []
+      : [`  ${status} (${names.length}): ${names.slice(0, 8).join(', ')}${more}`]
+  })
+  if (lists.length === 0) return
+  const kinds = lists.map((line) => line.trim().split(' ')[0]!)
+  throw new SherdError(
+    'CHECKPOINT',
+    [
+      'The weights do not fit the model:',
+      ...lists,
+      `  --allow ${kinds.join(',')} takes the rest${kinds.includes('unexpected') ? ', without what these parameters compute' : ''}.`,
+    ].join('\n'),
+  )
+}
+
+/** `change`: the file speaks of other channels. */
+function statisticsFor(
+  config: Config,
+  { facts, config: known }: ForeignModel,
+  { given, change }: { readonly given: ChannelStatistics | null; readonly change: ChannelChange | null },
+) {
+  const { channels } = sampleSize(config)
+  const isOfBands = config.data.bands !== null
+  // What photographs are normalised by says nothing of the units of bands.
+  const isOfThese = change === null && (!isOfBands || known.data?.bands !== undefined)
+  const said = given ?? (isOfThese ? facts.statistics : null)
+  if (said && said.mean.length !== channels)
+    throw new SherdError(
+      'USAGE',
+      `Its images have ${channels} channels, but the statistics are of ${said.mean.length}.`,
+    )
+  if (said) return { statistics: said, notes: [] }
+  if (isOfBands || (channels !== 3 && channels !== 1))
+    throw new SherdError(
+      'USAGE',
+      `The file does not say what images of ${isOfBands ? 'these bands' : `${channels} channels`} are normalised by: give --statistics FILE, a JSON object of mean and std.`,
+    )
+  const what = change ? 'images of these channels' : 'images'
+  const note = `the file does not say what ${what} were normalised by: taken as ImageNet's mean and deviation`
+  return { statistics: usualStatistics(config), notes: [note] }
+}
+
+async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<string, StoredArray>> {
+  const missing = fitted.filter(({ read }) => read === null).map(({ row }) => row)
+  // Only random numbers need LibTorch.
+  const fresh: Parameters =
+    missing.length > 0 ? initialParameters(missing, { seed, device: 'cpu' }) : new Map()
+  const values = new Map<string, StoredArray>()
+  for (const { row, read } of fitted) {
+    const data = read ? await read() : toFloats(fresh.get(row.name)!)
+    expectFiniteArray(row.name, data)
+    values.set(row.name, { dtype: 'float32', shape: row.shape, data })
+  }
+  for (const each of fresh.values()) each.dispose()
+  return values
+}
+
+/** Throws `CHECKPOINT`, `CONFIG` or `USAGE` when the weights are not read, do not fit or are not explained; then nothing is written. */
+export async function importWeights(options: ImportOptions): Promise<Imported> {
+  const path = resolve(options.out)
+  if (!path.endsWith('.safetensors'))
+    throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
+  const { take = null, prefix = null, grid: told = null } = options
+  const weights = await openForeign(options.from, { take })
+  try {
+    if (weights.metadata.sherd !== undefined)
+      throw new SherdError('USAGE', `${weights.path} is a file of sherd: every command takes it as it is.`)
+    const model = await readForeign(weights, {
+      ...{ prefix, grid: told },
+      gridOf: (patchSize) => gridSet(options, (size) => gridIfWhole(size, patchSize)),
+    })
+    const config = configOf(model, options)
+    const dimensions = dimensionsOf(config)
+    const isLearned = config.model.positions === 'learned'
+    if (!isLearned && model.positions.kind === 'learned')
+      throw new SherdError(
+        'USAGE',
+        `Its positions are learned (they differ from sines and cosines by ${model.positions.difference.toFixed(4)}): leave model.positions out.`,
+      )
+    const grid = gridOfModel(dimensions)
+    const change = options.inflate ? channelChange(model, config) : null
+    const given = options.statistics ?? null
+    const { statistics, notes } = statisticsFor(config, model, { given, change })
+    const fitted = rowsOf(config, model).map((row) =>
+      row.name === 'pos_embed'
+        ? fitPositions(row, model, grid)
+        : matched(row, model.parameters.get(row.name), change),
+    )
+    const used = new Set(fitted.map(({ row }) => row.name))
+    const unexpected = [
+      ...model.unexpected,
+      ...[...model.parameters].filter(([name]) => !used.has(name)).flatMap(([, { from }]) => from),
+    ]
+    const rows: ImportRow[] = [
+      ...fitted.map(({ told }) => told),
+      ...unexpected.map((name): ImportRow => ({ name, status: 'unexpected', from: [], why: '' })),
+      ...model.dropped.map(
+        ({ name, why }): ImportRow => ({
+          ...{ name, status: 'left out', from: [], why: why + anew(model, name, grid) },
+        }),
+      ),
+    ]
+    expectAllowed(rows, options.allow ?? [])
+    const classifier = model.classifier ?? undefined
+    const values = await valuesOf(fitted, config.train.seed)
+    makeFolder(dirname(path))
+    const metadata = weightsMetadata({ config, statistics, ...(classifier && { classifier }) })
+    try {
+      writeSafetensors(`${path}.writing`, values, { ...metadata, format: 'pt' })
+      renameSync(`${path}.writing`, path)
+    } finally {
+      rmSync(`${path}.writing`, { force: true })
+    }
+    return {
+      ...{ path, layout: model.layout, config, statistics, classes: classifier?.classes ?? null },
+      ...{ rows, notes: [...model.notes, ...notes] },
+    }
+  } finally {
+    await weights.close()
+  }
+}
+
+function gridIfWhole(size: [number, number], patchSize: number): Grid | null {
+  return size.every((side) => side % patchSize === 0) ? gridOf(size, patchSize) : null
+}

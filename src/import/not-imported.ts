@@ -1,0 +1,59 @@
+/** Weights of other programs where those of this one are expected: what they are, and the command that makes them usable. */
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { Header } from '../checkpoint/safetensors.ts'
+import { SherdError } from '../errors.ts'
+import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
+import { modelsAmong } from './recognise.ts'
+import { isLegacy } from './torch-legacy.ts'
+
+const stemOf = (path: string) => basename(path).replace(/\.(?:safetensors|bin|pth|pt|ckpt|pkl)$/i, '')
+
+/** What to type first. The new name differs from the old one where both would be `.safetensors`. */
+function importFirst(path: string, what: string): SherdError {
+  const out = `${stemOf(path)}${/\.safetensors$/i.test(path) ? '-imported' : ''}.safetensors`
+  return new SherdError(
+    'USAGE',
+    `${path} is ${what}: import it first. Type:\n  sherd import ${path} --out ${out}\nand give ${out} here.`,
+  )
+}
+
+function startOf(path: string): Buffer {
+  const fd = openSync(path, 'r')
+  try {
+    const bytes = Buffer.alloc(512)
+    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0))
+  } finally {
+    closeSync(fd)
+  }
+}
+
+const isWeights = (name: string) =>
+  /^(?:model\.safetensors|pytorch_model\.bin)(?:\.index\.json)?$|\.(?:pth|pt|ckpt)$/.test(name)
+
+/** Throws `USAGE` for a PyTorch file and for a folder of transformers or timm, `CHECKPOINT` for a pointer of Git LFS. */
+export function refuseForeign(path: string): void {
+  const stat = statSync(path)
+  if (stat.isDirectory()) {
+    if (['run.json', 'checkpoints'].some((name) => existsSync(join(path, name)))) return
+    if (existsSync(join(path, 'config.json')) && readdirSync(path).some(isWeights))
+      throw importFirst(path, 'a folder of Hugging Face (transformers or timm)')
+    return
+  }
+  if (!stat.isFile()) return
+  const start = startOf(path)
+  if (isLfsPointer(start)) throw new SherdError('CHECKPOINT', `${path}: ${lfsAdvice}.`)
+  const isTorch = start.toString('latin1', 0, 2) === 'PK' || isLegacy(start)
+  if (isTorch || /\.(?:pth|pt|ckpt|pkl)$/i.test(path) || basename(path) === 'pytorch_model.bin')
+    throw importFirst(path, 'a PyTorch file')
+}
+
+/** Throws `USAGE` for a safetensors file whose names are not those of this program. */
+export function refuseForeignNames(path: string, { entries }: Pick<Header, 'entries'>): void {
+  const names = new Set(entries.keys())
+  const [model] = names.has('blocks.0.attn.qkv.weight') ? [] : modelsAmong(names)
+  if (model) throw importFirst(path, 'a file of another program')
+  // Learned or computed, with a row for cls and with a batch of one: as facebookresearch/mae and timm write it.
+  if (entries.get('pos_embed')?.shape.length === 3 || names.has('decoder_pos_embed'))
+    throw importFirst(path, 'a file of another program (its positions are in a table of theirs)')
+}

@@ -1,0 +1,38 @@
+/** An exported classifier to use. Nothing here needs LibTorch. */
+import { SherdError } from '../errors.ts'
+import type { Progress } from '../weights/folder-features.ts'
+import { type FolderLogits, gatherLogits } from '../weights/folder-logits.ts'
+import { inputsOf, openOnnxImages } from './onnx-images.ts'
+import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
+
+export interface OnnxClassifier extends OnnxModel {
+  readonly classes: readonly string[]
+}
+
+/** Throws `CHECKPOINT` for a file that is not a classifier of `sherd export onnx`. */
+export async function openOnnxClassifier(path: string, options: OnnxOptions = {}): Promise<OnnxClassifier> {
+  const model = await openOnnxModel(path, options)
+  const { graph, classes } = model
+  if (graph === 'classifier' && classes) return { ...model, classes }
+  await model.session.close()
+  throw new SherdError(
+    'CHECKPOINT',
+    graph === 'classifier'
+      ? `${path} has lost the names of its classes.`
+      : `${path} holds the graph of the ${graph}, and says no classes: expected a file of "sherd export onnx --graphs classifier".`,
+  )
+}
+
+/** The logits of a folder's images, as `classifierLogits` makes them with LibTorch. */
+export async function onnxLogits(
+  model: OnnxClassifier,
+  dir: string,
+  onProgress?: Progress,
+): Promise<FolderLogits> {
+  return gatherLogits({
+    ...(await openOnnxImages(model, dir)),
+    ...{ classes: model.classes, isMultiLabel: model.isMultiLabel },
+    logitsOf: async (batch) => (await model.session.run(inputsOf(model, batch), ['logits'])).logits.values,
+    onProgress,
+  })
+}

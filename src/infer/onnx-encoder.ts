@@ -1,0 +1,47 @@
+/** The features of an exported encoder. Nothing here needs LibTorch. */
+import { SherdError } from '../errors.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { FolderFeatures, Progress, ReadingOptions } from '../weights/folder-features.ts'
+import { gatherFeatures } from '../weights/frozen-encoder.ts'
+import { openFor } from '../weights/open-encoder.ts'
+import { imagesOfSource, inputsOf } from './onnx-images.ts'
+import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
+
+export type OnnxEncoder = OnnxModel
+
+/** Throws `CHECKPOINT` for a file that is not an encoder of `sherd export onnx`. */
+export async function openOnnxEncoder(path: string, options: OnnxOptions = {}): Promise<OnnxEncoder> {
+  const model = await openOnnxModel(path, options)
+  if (model.graph === 'encoder') return model
+  await model.session.close()
+  throw new SherdError(
+    'CHECKPOINT',
+    `${path} holds the graph of the ${model.graph}, and features are made by that of an encoder: export it with --graphs encoder.`,
+  )
+}
+
+/** The features of a folder's images, as `featuresOf` makes them with LibTorch. */
+export const onnxFeatures = async (
+  encoder: OnnxEncoder,
+  dir: string,
+  onProgress?: Progress,
+): Promise<FolderFeatures> => onnxFeaturesOfSource(encoder, await openFor(encoder, dir), { onProgress })
+
+/** The same of a source that is open. */
+export async function onnxFeaturesOfSource(
+  model: OnnxEncoder,
+  source: ImageSource,
+  { onProgress, ...options }: ReadingOptions = {},
+): Promise<FolderFeatures> {
+  const { batches, skipped } = imagesOfSource(model, source, options)
+  const of = source.files.length
+  const features = await gatherFeatures(
+    batches,
+    async (batch) => {
+      const { cls, mean } = await model.session.run(inputsOf(model, batch), ['cls', 'mean'])
+      return { cls: cls.values, mean: mean.values }
+    },
+    (done) => onProgress?.({ dir: source.dir, done, of }),
+  )
+  return { source, features, skipped }
+}

@@ -1,0 +1,79 @@
+/** A folder's samples as an exported file takes them. Nothing here needs LibTorch. */
+
+import { inferenceOptions } from '../config/assemble.ts'
+import { type Reads, readingConfig } from '../config/reading.ts'
+import { backboneOf } from '../config/resolve.ts'
+import { SherdError } from '../errors.ts'
+import { inputName } from '../export/pixels-input.ts'
+import { positionsName, positionsOf } from '../export/positions-input.ts'
+import { samplesOf } from '../export/sample-input.ts'
+import { coreCount } from '../machine/hardware.ts'
+import { imagesInOrder, type OrderedImages } from '../prepare/loader/in-order.ts'
+import type { Pixels } from '../prepare/normalize.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import { inferenceBatch, type ReadingOptions } from '../weights/folder-features.ts'
+import { openFor } from '../weights/open-encoder.ts'
+import type { OnnxModel } from './onnx-model.ts'
+
+/** Positions of a scaled model are in the graph, for one resolution. */
+function checkResolution({ rasters }: Pixels, expected: number | null, dir: string): void {
+  if (!rasters || expected === null) return
+  for (let at = 0; at < rasters.facts.length; at += 1 + rasters.frames) {
+    const metres = rasters.facts[at]!
+    if (!Number.isNaN(metres) && Math.abs(metres / expected - 1) > 0.01)
+      throw new SherdError(
+        'VALUE',
+        `The file was exported for ${expected} metres a pixel, and ${dir} has samples of ${metres.toFixed(2)}: use the model itself, which takes any.`,
+      )
+  }
+}
+
+/** What the graph of an encoder, with or without a head, takes of a batch. */
+export function inputsOf({ config, inputs }: Pick<OnnxModel, 'config' | 'inputs'>, batch: Pixels) {
+  const told = inputs.includes(positionsName)
+    ? { [positionsName]: positionsOf(backboneOf(config), batch) }
+    : {}
+  return { [inputName]: samplesOf(batch), ...told }
+}
+
+export interface OnnxImages {
+  readonly source: ImageSource
+  readonly batches: AsyncIterable<OrderedImages>
+  /** Grows while batches are read. */
+  readonly skipped: readonly SkippedFile[]
+}
+
+type Reading = Reads & Pick<OnnxModel, 'resolution'>
+
+/** Throws `SOURCE`; reading throws `VALUE` for samples of another resolution, and `DATA_BROKEN`. */
+export const openOnnxImages = async (
+  model: Reading & Pick<OnnxModel, 'bands'>,
+  dir: string,
+): Promise<OnnxImages> => imagesOfSource(model, await openFor(model, dir))
+
+/** The same of a source that is open. */
+export function imagesOfSource(
+  { resolution, ...model }: Reading,
+  source: ImageSource,
+  { onSkip, ...limits }: Omit<ReadingOptions, 'onProgress'> = {},
+): OnnxImages {
+  const config = readingConfig(model)
+  const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
+  const options = {
+    ...{ ...inferenceOptions(config, source, { decodeThreads }), ...limits },
+    batchSize: inferenceBatch(backboneOf(config)),
+  }
+  const skipped: SkippedFile[] = []
+  const images = imagesInOrder(options, (file) => {
+    skipped.push(file)
+    onSkip?.(file)
+  })
+  async function* batches(): AsyncGenerator<OrderedImages> {
+    for await (const batch of images) {
+      checkResolution(batch, resolution, source.dir)
+      yield batch
+    }
+  }
+  return { source, batches: batches(), skipped }
+}

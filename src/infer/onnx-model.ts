@@ -1,0 +1,131 @@
+/** An exported file to use: it says what it computes and how samples are read for it, and ONNX Runtime computes. Needs no LibTorch. */
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { readWeightsMetadata, type SegmenterFacts } from '../checkpoint/weights-metadata.ts'
+import type { ReadingLimits, Reads } from '../config/reading.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { formats, type GraphName, graphNames, graphOfFormat } from '../export/formats.ts'
+import {
+  CLASSES_KEY,
+  FORMAT_KEY,
+  INPUT_KEY,
+  INPUTS_KEY,
+  OUTPUTS_KEY,
+  PRECISION_KEY,
+} from '../export/metadata.ts'
+import { coreCount } from '../machine/hardware.ts'
+import { readMetadata } from '../onnx/onnx-file.ts'
+import { openSession, type Session } from '../onnx/session.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
+import { type CheckedModel, checkedSession } from './checked-session.ts'
+
+export interface OnnxModel extends Reads {
+  readonly graph: GraphName
+  readonly session: Session
+  /** What the graph normalises pixels by. */
+  readonly statistics: ChannelStatistics
+  /** Of the pixels without the batch: [C, H, W], or [T, C, H, W] of several frames. */
+  readonly shape: readonly number[]
+  /** The bands that it takes; null for images. */
+  readonly bands: readonly string[] | null
+  /** In the order of its logits; null where it has none. */
+  readonly classes: readonly string[] | null
+  /** Whether classes do not exclude each other. */
+  readonly isMultiLabel?: boolean | undefined
+  /** Of a segmenter: what its classes are in masks. */
+  readonly segmenter: SegmenterFacts | null
+  /** Metres a pixel that its positions are for; null when they do not matter. */
+  readonly resolution: number | null
+  /** What heights and widths must be a multiple of, and the largest; null for a graph that takes its own size alone. */
+  readonly grid: { readonly multipleOf: number; readonly most: number } | null
+  /** The names of what it takes beside pixels, and of what it gives. */
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  readonly precision: string
+  readonly origin: ModelOrigin
+}
+
+export interface OnnxOptions {
+  /** Of one operator; by default all cores. */
+  readonly threads?: number
+  /** How a session is opened; in this thread by default. */
+  readonly open?: typeof openSession
+  /** Instead of what the configuration says. */
+  readonly reading?: ReadingLimits
+}
+
+const inputSchema = z.object({
+  shape: z.array(z.number().int().positive()),
+  bands: z.array(z.string()).nullable(),
+  resolution: z.number().positive().nullable(),
+  grid: z
+    .object({ multipleOf: z.number().int().positive(), most: z.number().int().positive() })
+    .nullable()
+    .default(null),
+})
+const classesSchema = z.array(z.string()).min(1).nullable()
+const meaningsSchema = z.record(z.string(), z.string())
+
+/** An exported file has its precision, and runs on the CPU. Throws `USAGE` where something else is asked for. */
+export function expectPlainRequest({ device, precision }: Partial<EncoderRequest>): void {
+  if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
+  if (precision !== undefined)
+    throw new SherdError(
+      'USAGE',
+      'An ONNX file computes in the precision that it was exported in: leave --precision out, or export one with "sherd export onnx --precision".',
+    )
+}
+
+async function checkedOrClosed(session: Session, model: CheckedModel): Promise<Session> {
+  try {
+    return checkedSession(session, model)
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+}
+
+/** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
+export async function openOnnxModel(
+  path: string,
+  { threads = coreCount(), open = openSession, reading }: OnnxOptions = {},
+): Promise<OnnxModel> {
+  const metadata = readMetadata(path)
+  const format = metadata[FORMAT_KEY]
+  const graph = graphOfFormat(format)
+  if (!graph)
+    throw new SherdError(
+      'CHECKPOINT',
+      `${path} does not say how images are read for it: expected a file of "sherd export onnx" (${graphNames.map((name) => formats[name].format).join(', ')}), got ${format ?? 'one without metadata of sherd'}.`,
+    )
+  const origin = readWeightsMetadata(path, metadata)
+  if (!origin) throw new SherdError('CHECKPOINT', `${path} has lost the configuration of its model.`)
+  const parsed = <T>(key: string, schema: z.ZodType<T>): T => {
+    try {
+      return schema.parse(JSON.parse(metadata[key] ?? 'null'))
+    } catch (error) {
+      const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+      throw new SherdError('CHECKPOINT', `${path}: its metadata "${key}" cannot be understood: ${why}`, {
+        cause: error,
+      })
+    }
+  }
+  const input = parsed(INPUT_KEY, inputSchema)
+  const step = metadata['sherd.step']
+  const precision = metadata[PRECISION_KEY] ?? 'fp32'
+  const classes = parsed(CLASSES_KEY, classesSchema)
+  const checked = { path, graph, config: origin.config, shape: input.shape, classes: classes?.length ?? 0 }
+  const session = await open(path, { threads })
+  return {
+    ...{ graph, ...input, config: origin.config, reading, statistics: origin.statistics },
+    classes,
+    isMultiLabel: origin.classifier?.isMultiLabel,
+    segmenter: origin.segmenter ?? null,
+    inputs: INPUTS_KEY in metadata ? Object.keys(parsed(INPUTS_KEY, meaningsSchema)) : [],
+    outputs: Object.keys(parsed(OUTPUTS_KEY, meaningsSchema)),
+    precision,
+    origin: { path: resolve(path), step: step === undefined ? null : Number(step), precision },
+    session: await checkedOrClosed(session, checked),
+  }
+}

@@ -1,0 +1,79 @@
+/** An ONNX graph as plain data: what its file holds, under our own names. `onnx-file.ts` writes it, `check-graph.ts` checks it. */
+import type { Size } from './symbolic-sizes.ts'
+
+/** Element types that we write, with ONNX's numbers for them (TensorProto.DataType). */
+export const elementTypes = {
+  float32: { code: 1, bytes: 4 },
+  uint8: { code: 2, bytes: 1 },
+  int8: { code: 3, bytes: 1 },
+  int32: { code: 6, bytes: 4 },
+  int64: { code: 7, bytes: 8 },
+  bool: { code: 9, bytes: 1 },
+  float16: { code: 10, bytes: 2 },
+} as const
+export type ElementType = keyof typeof elementTypes
+
+/** `float` and `int` are different kinds of attribute. */
+export type Attribute =
+  | { readonly float: number }
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly text: string }
+
+export interface Node {
+  readonly op: string
+  /** Names; an optional input that is left out is ''. */
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  readonly attributes: Readonly<Record<string, Attribute>>
+}
+
+export interface Initializer {
+  readonly name: string
+  readonly type: ElementType
+  readonly shape: readonly number[]
+  /** Row-major, little-endian. */
+  readonly values: ArrayBufferView
+}
+
+export interface ValueInfo {
+  readonly name: string
+  readonly type: ElementType
+  readonly shape: readonly Size[]
+}
+
+export interface Graph {
+  readonly name: string
+  readonly opset: number
+  readonly nodes: readonly Node[]
+  readonly initializers: readonly Initializer[]
+  readonly inputs: readonly ValueInfo[]
+  readonly outputs: readonly ValueInfo[]
+  /** Type and shape of every other value. */
+  readonly values: readonly ValueInfo[]
+  /** What lengths are called in the file that are not called as `sizeName` does, by that name: `{ '15-kept': 'hidden' }`. */
+  readonly sizeNames?: Readonly<Record<string, string>>
+}
+
+export const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1)
+
+/** What a graph's file needs, in bytes, but for a little. */
+export const weightBytes = ({ initializers }: Pick<Graph, 'initializers'>): number =>
+  initializers.reduce((sum, { values }) => sum + values.byteLength, 0)
+
+/** The same graph without nodes and initializers that no output depends on. */
+export function withoutDead(graph: Graph): Graph {
+  const wanted = new Set(graph.outputs.map(({ name }) => name))
+  const nodes: Node[] = []
+  for (const node of [...graph.nodes].reverse())
+    if (node.outputs.some((name) => wanted.has(name))) {
+      nodes.unshift(node)
+      for (const name of node.inputs) wanted.add(name)
+    }
+  const made = new Set(nodes.flatMap(({ outputs }) => outputs))
+  return {
+    ...{ ...graph, nodes },
+    initializers: graph.initializers.filter(({ name }) => wanted.has(name)),
+    values: graph.values.filter(({ name }) => made.has(name)),
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * How much of their range 16-bit images use: cameras and satellites give 12 bits in files of 16, of whose high byte hardly anything is
+ * left.
+ */
+import { join } from 'node:path'
+import sharp from 'sharp'
+import type { ImageFolder } from '../../source/image-folder.ts'
+import { readImageFile } from './image-file.ts'
+import { formatOf } from './image-format.ts'
+import { tiffNumbers, tiffTags } from './tiff-tags.ts'
+
+/** Files that are looked at, evenly spread, and pixels of those that have 16 bits. */
+const FILES = 16
+const PIXELS = 50e6
+const LARGEST = 65_535
+const ENDING = /\.(?:png|tiff?)$/i
+const PNG_DEPTH = 24
+
+function isWide(file: Uint8Array): boolean {
+  const format = formatOf(file)
+  return format === 'png'
+    ? file[PNG_DEPTH] === 16
+    : format === 'tiff' && tiffNumbers(file, tiffTags.bitsPerSample)[0] === 16
+}
+
+/** The largest of 16-bit values in some files of the folder; null when these files are of other kinds. */
+async function largestValue(
+  { dir, files }: Pick<ImageFolder, 'dir' | 'files'>,
+  maxPixels: number,
+): Promise<number | null> {
+  const named = files.filter((file) => ENDING.test(file))
+  const count = Math.min(FILES, named.length)
+  let [largest, pixels]: [number | null, number] = [null, 0]
+  for (let i = 0; i < count && pixels < PIXELS; i++) {
+    const path = join(dir, named[Math.floor((i * named.length) / count)]!)
+    try {
+      const file = await readImageFile(path, maxPixels)
+      if (!isWide(file)) continue
+      const image = sharp(file, { limitInputPixels: maxPixels })
+      const { width, height, hasAlpha } = await image.metadata()
+      const { channels } = await image.stats()
+      for (const { max } of hasAlpha ? channels.slice(0, -1) : channels) largest = Math.max(largest ?? 0, max)
+      pixels += width * height
+    } catch {
+      // reported when its turn comes to be a sample
+    }
+  }
+  return largest
+}
+
+/** What to say of a folder whose 16-bit images are dark; null when there is nothing to say. */
+export async function depthNote(
+  source: Pick<ImageFolder, 'dir' | 'files'>,
+  { maxPixels }: { readonly maxPixels: number },
+): Promise<string | null> {
+  const largest = await largestValue(source, maxPixels)
+  if (largest === null || largest === 0 || largest > LARGEST / 2) return null
+  const high = 2 ** Math.ceil(Math.log2(largest + 1)) - 1
+  const share = Number(((100 * largest) / LARGEST).toPrecision(2))
+  return (
+    `The 16-bit images of ${source.dir} have values up to ${largest}, ${share} % of the range: of 256 levels only ${(largest >> 8) + 1} are left. ` +
+    `Say what becomes white, with data.range=[0,${high}] ("sherd pack --range 0,${high}").`
+  )
+}

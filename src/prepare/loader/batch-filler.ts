@@ -1,0 +1,130 @@
+/**
+ * Fills free batch buffers with samples, several at once, and hands the batches over in order whatever the order in
+ * which their samples are finished. It runs only as far ahead as it is given buffers: that is the memory bound.
+ */
+
+import type { SampleReader } from '../sample-reader.ts'
+import type { SampleAddress } from './sample-order.ts'
+
+export interface BatchFillerOptions {
+  readonly read: SampleReader
+  readonly order: (position: number) => SampleAddress
+  /** The position of the first sample of the first batch. */
+  readonly firstPosition: number
+  readonly batchSize: number
+  readonly sampleBytes: number
+  /** Numbers that are told of a sample beside its pixels; none of images. */
+  readonly factsEach?: number
+  /** Samples that are asked for in one call, at most a batch. */
+  readonly together: number
+  /** Calls at once. */
+  readonly atOnce: number
+  /** By number: the buffers that batches are written to. */
+  readonly buffers: readonly SharedArrayBuffer[]
+  readonly onBatch: (batch: FilledBatch) => void
+  /** Told once, and then nothing more is decoded. */
+  readonly onFailure: (error: unknown) => void
+}
+
+export interface FilledBatch {
+  readonly buffer: number
+  /** The addresses of the samples that the batch holds, in row order. */
+  readonly epochs: Int32Array
+  readonly indices: Int32Array
+  /** [rows, factsEach], or null. */
+  readonly facts: Float64Array | null
+}
+
+export interface BatchFiller {
+  /** Gives a buffer to fill. */
+  free(buffer: number): void
+  /** Starts nothing new; resolves when what was being decoded is done. */
+  stop(): Promise<void>
+}
+
+interface OpenBatch extends FilledBatch {
+  readonly firstPosition: number
+  started: number
+  finished: number
+}
+
+export function batchFiller(options: BatchFillerOptions): BatchFiller {
+  const { batchSize, sampleBytes, factsEach = 0 } = options
+  const free: number[] = []
+  const open: OpenBatch[] = []
+  const decoding = new Set<Promise<void>>()
+  let position = options.firstPosition
+  let isStopped = false
+
+  const openBatch = (): OpenBatch | undefined => {
+    const last = open.at(-1)
+    if (last && last.started < batchSize) return last
+    const buffer = free.shift()
+    if (buffer === undefined) return undefined
+    const addresses = () => new Int32Array(batchSize)
+    const batch = {
+      buffer,
+      epochs: addresses(),
+      indices: addresses(),
+      facts: factsEach > 0 ? new Float64Array(batchSize * factsEach) : null,
+      firstPosition: position,
+      started: 0,
+      finished: 0,
+    }
+    position += batchSize
+    open.push(batch)
+    return batch
+  }
+
+  /** Fills the next rows of a batch. */
+  const fillRows = async (batch: OpenBatch): Promise<void> => {
+    const row = batch.started
+    const rows = Math.min(options.together, batchSize - row)
+    batch.started += rows
+    const addresses = Array.from({ length: rows }, (_, i) => options.order(batch.firstPosition + row + i))
+    const pixels = new Uint8Array(options.buffers[batch.buffer]!, row * sampleBytes, rows * sampleBytes)
+    batch.epochs.set(
+      addresses.map(({ epoch }) => epoch),
+      row,
+    )
+    const facts = batch.facts?.subarray(row * factsEach, (row + rows) * factsEach)
+    batch.indices.set(await options.read(addresses, pixels, facts), row)
+    batch.finished += rows
+  }
+
+  const handOver = (): void => {
+    while (open[0]?.finished === batchSize) {
+      const { buffer, epochs, indices, facts } = open.shift()!
+      options.onBatch({ buffer, epochs, indices, facts })
+    }
+  }
+
+  const pump = (): void => {
+    while (!isStopped && decoding.size < options.atOnce) {
+      const batch = openBatch()
+      if (!batch) return
+      const work = fillRows(batch)
+        .then(handOver)
+        .catch((error: unknown) => {
+          if (!isStopped) options.onFailure(error)
+          isStopped = true
+        })
+        .then(() => {
+          decoding.delete(work)
+          pump()
+        })
+      decoding.add(work)
+    }
+  }
+
+  return {
+    free(buffer) {
+      free.push(buffer)
+      pump()
+    },
+    async stop() {
+      isStopped = true
+      await Promise.all(decoding)
+    },
+  }
+}

@@ -1,0 +1,27 @@
+/** What crosses between the main thread (loader.ts) and the decoding thread (decode-worker.ts). */
+import type { ErrorCode } from '../../errors.ts'
+import type { ReadableSource } from '../image-reader.ts'
+import type { SampleSettings } from '../sample-reader.ts'
+import type { SkippedFile } from '../skipped.ts'
+import type { FilledBatch } from './batch-filler.ts'
+
+/** Given to the thread when it starts. */
+export interface DecodeJob {
+  readonly source: ReadableSource
+  readonly settings: SampleSettings
+  readonly batchSize: number
+  readonly firstPosition: number
+  readonly shuffle: boolean
+  readonly decodeThreads: number
+  readonly maxSkippedShare: number
+  /** Shared by both threads: a batch's pixels are never copied. */
+  readonly buffers: readonly SharedArrayBuffer[]
+}
+
+export type ToWorker = { readonly kind: 'free'; readonly buffer: number } | { readonly kind: 'stop' }
+
+/** Errors cross as code and message: a structured clone would lose the class. */
+export type FromWorker =
+  | { readonly kind: 'batch'; readonly batch: FilledBatch }
+  | { readonly kind: 'skip'; readonly skipped: SkippedFile }
+  | { readonly kind: 'failure'; readonly code: ErrorCode; readonly message: string }

@@ -1,0 +1,52 @@
+/**
+ * The decoding thread. The main thread is inside LibTorch for whole steps at a time, so decoding must not need it: this
+ * thread's own event loop keeps libvips busy, and only credits (buffers to fill) and finished batches cross over.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import { invariant, messageOf, SherdError } from '../../errors.ts'
+import { configureDecoder } from '../decode/decode.ts'
+import { openReader } from '../image-reader.ts'
+import { factsOf, sampleBytes, sampleReader } from '../sample-reader.ts'
+import { skipLedger } from '../skipped.ts'
+import { batchFiller } from './batch-filler.ts'
+import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
+import { sampleOrder } from './sample-order.ts'
+
+function serve(job: DecodeJob): void {
+  invariant(parentPort, 'decode-worker.ts was started as a program and not as a worker thread')
+  const port = parentPort
+  const tell = (message: FromWorker) => port.postMessage(message)
+  configureDecoder()
+  const { source, settings, buffers, batchSize, firstPosition } = job
+  const { files } = source
+  const reader = openReader(source, job.decodeThreads)
+  const limit = { files: files.length, maxShare: job.maxSkippedShare, corrupt: settings.corrupt }
+  const ledger = skipLedger(limit, (skipped) => tell({ kind: 'skip', skipped }))
+  const filler = batchFiller({
+    read: sampleReader({ reader, files }, settings, ledger),
+    order: sampleOrder({ size: files.length, seed: settings.seed, shuffle: job.shuffle }),
+    firstPosition,
+    batchSize,
+    sampleBytes: sampleBytes(settings),
+    factsEach: factsOf(settings),
+    together: reader.together,
+    atOnce: reader.atOnce,
+    buffers,
+    onBatch: (batch) => tell({ kind: 'batch', batch }),
+    onFailure: (error) => {
+      const code = error instanceof SherdError ? error.code : 'BUG'
+      tell({ kind: 'failure', code, message: messageOf(error) })
+    },
+  })
+  port.on('message', (message: ToWorker) => {
+    if (message.kind === 'free') filler.free(message.buffer)
+    // With the port closed nothing keeps this thread alive, and it ends by itself.
+    else
+      void filler.stop().then(() => {
+        reader.close()
+        port.close()
+      })
+  })
+}
+
+serve(workerData as DecodeJob)

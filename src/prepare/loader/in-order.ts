@@ -1,0 +1,39 @@
+/** Every image of a source once, in order, as evaluation reads them. Files that cannot be decoded are left out. */
+
+import { type Pixels, pickSamples } from '../normalize.ts'
+import type { SkippedFile } from '../skipped.ts'
+import { type LoaderOptions, openLoader } from './loader.ts'
+
+export interface OrderedImages extends Pixels {
+  /** The index in the source of each image. */
+  readonly indices: Int32Array
+}
+
+/**
+ * Batches of the centres of all images. The pixels of a batch are overwritten when the next one is asked for. Throws
+ * `DATA_BROKEN` when more than `maxSkippedShare` of the files cannot be decoded.
+ */
+export async function* imagesInOrder(
+  options: Omit<LoaderOptions, 'crop' | 'flip' | 'shuffle' | 'firstPosition' | 'onSkip'>,
+  onSkip?: (skipped: SkippedFile) => void,
+): AsyncGenerator<OrderedImages> {
+  const count = options.source.files.length
+  const batchSize = Math.min(options.batchSize, count)
+  const loader = openLoader({
+    ...{ ...options, batchSize, crop: 'center', flip: false, shuffle: false, firstPosition: 0 },
+    ...(onSkip ? { onSkip } : {}),
+  })
+  try {
+    for (let first = 0; first < count; first += batchSize) {
+      const batch = await loader.next()
+      const { indices, pixels, shape, rasters } = batch
+      // A row whose index is not its position holds the substitute of a broken file, or belongs to the next epoch.
+      const rows = [...indices.keys()].filter((row) => first + row < count && indices[row] === first + row)
+      const isWhole = rows.length === batchSize
+      const kept = isWhole ? { pixels, shape, rasters: rasters ?? null } : pickSamples(batch, rows)
+      if (rows.length > 0) yield { ...kept, indices: Int32Array.from(rows, (row) => first + row) }
+    }
+  } finally {
+    await loader.close()
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The endless stream of samples: position 0, 1, 2 … → (epoch, index). Each epoch is a new permutation of the whole source,
+ * and nothing is dropped: a batch may begin in one epoch and end in the next. A position alone says where a run is.
+ */
+import { draws } from '../../random/draws.ts'
+
+export interface SampleAddress {
+  readonly epoch: number
+  /** The sample's index in its source. */
+  readonly index: number
+}
+
+export interface SampleOrderOptions {
+  /** Samples in the source, at least 1. */
+  readonly size: number
+  readonly seed: number
+  /** Default true. Without it every epoch runs through the source in order. */
+  readonly shuffle?: boolean
+}
+
+/** A batch, and what is decoded ahead of it, lies in two neighbouring epochs at most of the time. */
+const CACHED_EPOCHS = 2
+
+/** The address of the sample at any position. Positions may come in any order; neighbouring ones are cheap. */
+export function sampleOrder({
+  size,
+  seed,
+  shuffle = true,
+}: SampleOrderOptions): (position: number) => SampleAddress {
+  const permutations = new Map<number, Uint32Array>()
+  const permutation = (epoch: number): Uint32Array => {
+    const known = permutations.get(epoch)
+    if (known) return known
+    const made = draws({ seed, stream: 'order', epoch, index: 0 }).permutation(size)
+    permutations.set(epoch, made)
+    for (const oldest of permutations.keys()) {
+      if (permutations.size <= CACHED_EPOCHS) break
+      permutations.delete(oldest)
+    }
+    return made
+  }
+  return (position) => {
+    const epoch = Math.floor(position / size)
+    const place = position % size
+    return { epoch, index: shuffle ? permutation(epoch)[place]! : place }
+  }
+}

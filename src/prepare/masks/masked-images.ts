@@ -1,0 +1,130 @@
+/** Images with their masks, in order, cut and resized alike: what segmentation learns from and is measured by. */
+import { SherdError } from '../../errors.ts'
+import type { MaskedFolder } from '../../source/masked-folder.ts'
+import { centerCrop, type Size } from '../crop.ts'
+import { configureDecoder } from '../decode/decode.ts'
+import type { SizeLimits } from '../decode/image-size.ts'
+import type { DepthRange } from '../decode/raw-pixels.ts'
+import { reasonOf } from '../decode/refused-file.ts'
+import { openReader } from '../image-reader.ts'
+import { type Pixels, pickSamples } from '../normalize.ts'
+import { factsOf, sampleBytes } from '../sample-reader.ts'
+import { type SkippedFile, skipLedger } from '../skipped.ts'
+import { readIndexMask, resizeMask } from './index-mask.ts'
+
+export interface MaskedImagesOptions extends SizeLimits {
+  readonly height: number
+  readonly width: number
+  /** 1 or 3. */
+  readonly channels: number
+  readonly batchSize: number
+  /** Images decoded at once. */
+  readonly decodeThreads: number
+  readonly maxSkippedShare: number
+  /** T of rasters; null, the default, for images. */
+  readonly frames?: number | null
+  readonly minValid?: number
+  readonly range?: DepthRange | null
+}
+
+export interface MaskedImages extends Pixels {
+  /** [B, height, width] class numbers. */
+  readonly masks: Uint16Array
+  /** The index in the folder of each image. */
+  readonly indices: readonly number[]
+}
+
+const shown = ({ width, height }: Size) => `${width} × ${height}`
+
+/**
+ * The largest centred boxes of all images, and the same boxes of their masks (nearest neighbour). Pairs with a file that cannot be
+ * read are left out and told to `onSkip`; throws `DATA_BROKEN` when there are too many, `SOURCE` when a mask is not as large as its
+ * image (after EXIF orientation).
+ */
+export async function* maskedImages(
+  { images, masks: maskFiles }: MaskedFolder,
+  options: MaskedImagesOptions,
+  onSkip: (skipped: SkippedFile) => void,
+): AsyncGenerator<MaskedImages> {
+  const {
+    height,
+    width,
+    channels,
+    batchSize,
+    decodeThreads,
+    maxSkippedShare,
+    frames = null,
+    ...limits
+  } = options
+  const bytes = sampleBytes(options)
+  const told = factsOf(options)
+  configureDecoder()
+  const target = { width, height }
+  const files = images.files.length
+  const ledger = skipLedger({ files, maxShare: maxSkippedShare, corrupt: limits.corrupt }, onSkip)
+  const reader = openReader(images, decodeThreads)
+  const readPair = async (index: number, row: number, { out, facts, masks }: Space) => {
+    let size: Size = target
+    const place = (image: Size) => {
+      size = image
+      return { box: centerCrop(image, target), flip: false }
+    }
+    const [reason = null] = await reader.read([{ index, row, place }], {
+      ...{ target, channels, ...limits, out },
+      ...(frames !== null && { frames, facts }),
+    })
+    if (reason !== null) return ledger.add({ file: images.files[index]!, reason })
+    const path = maskFiles[index]!
+    const mask = await readIndexMask(path, limits.maxPixels).catch((error: unknown) => {
+      ledger.add({ file: images.files[index]!, reason: `its mask ${path}: ${reasonOf(error)}` })
+    })
+    if (!mask) return
+    if (mask.width !== size.width || mask.height !== size.height)
+      throw new SherdError(
+        'SOURCE',
+        `${path} is ${shown(mask)}, but its image ${images.files[index]} is ${shown(size)}: expected a mask as large as the image.`,
+      )
+    masks.set(resizeMask(mask, centerCrop(mask, target), target), row * height * width)
+    return index
+  }
+  try {
+    for (let first = 0; first < files; first += batchSize) {
+      const count = Math.min(batchSize, files - first)
+      const space: Space = {
+        out: new Uint8Array(count * bytes),
+        facts: new Float64Array(count * told),
+        masks: new Uint16Array(count * height * width),
+      }
+      const read: (number | undefined)[] = Array.from({ length: count })
+      let next = 0
+      const readInTurn = async () => {
+        for (let row = next++; row < count; row = next++)
+          read[row] = (await readPair(first + row, row, space)) ?? undefined
+      }
+      await Promise.all(Array.from({ length: reader.atOnce }, readInTurn))
+      const rows = read.flatMap((index, row) => (index === undefined ? [] : [row]))
+      if (rows.length === 0) continue
+      const rasters = frames === null ? null : { frames, facts: space.facts }
+      yield {
+        ...pickSamples({ pixels: space.out, shape: [count, height, width, channels], rasters }, rows),
+        masks: pickRows(space.masks, rows, height * width),
+        indices: rows.map((row) => first + row),
+      }
+    }
+  } finally {
+    reader.close()
+  }
+}
+
+/** Where a batch's pixels, what is told of them, and their masks go. */
+interface Space {
+  readonly out: Uint8Array
+  readonly facts: Float64Array
+  readonly masks: Uint16Array
+}
+
+/** The rows that are wanted, moved to the front. */
+function pickRows(values: Uint16Array, rows: readonly number[], size: number): Uint16Array {
+  for (const [to, from] of rows.entries()) values.copyWithin(to * size, from * size, (from + 1) * size)
+  return values.subarray(0, rows.length * size)
+}

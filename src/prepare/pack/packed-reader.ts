@@ -1,0 +1,144 @@
+/**
+ * Samples from packed images: a batch's crops, resizes and flips in one call of the addon, spread over threads. Without the
+ * addon one after the other, in TypeScript, with the same bytes.
+ *
+ * The addon maps the files. Who cuts one short while it is in use is told so before the next batch; in the middle of one it
+ * ends the process (SIGBUS), as it does any program that maps files.
+ */
+import { closeSync, openSync, readSync } from 'node:fs'
+import { SherdError } from '../../errors.ts'
+import { pixelsAddon } from '../../native/pixels.ts'
+import type { Pack, PackedImages } from '../../source/packed-images.ts'
+import { checkSize, type SizeLimits } from '../decode/image-size.ts'
+import { reasonOf } from '../decode/refused-file.ts'
+import { type Placement, resample } from '../decode/resample-pixels.ts'
+import type { BatchSpace, ImageReader } from '../image-reader.ts'
+
+interface PackedImage {
+  readonly file: number
+  /** In its file. */
+  readonly offset: number
+  readonly width: number
+  readonly height: number
+}
+
+/** What is cut out of the pack for one row. */
+interface Cut extends PackedImage {
+  readonly row: number
+  readonly placement: Placement
+}
+
+type Cutter = { cut(cuts: readonly Cut[], space: BatchSpace): void; close(): void }
+
+export function packedReader(
+  { dir, pack }: Pick<PackedImages, 'dir' | 'pack'>,
+  threads: number,
+): ImageReader {
+  const cutter = pixelsAddon() ? mappedCutter(pack, threads) : plainCutter(pack)
+  return {
+    together: Number.POSITIVE_INFINITY,
+    atOnce: 1, // one call takes every thread
+    close: cutter.close,
+    async read(images, space) {
+      if (space.channels > pack.channels)
+        throw new SherdError(
+          'SOURCE',
+          `${dir} holds images of ${pack.channels} channel, but ${space.channels} are wanted. Pack them again with --channels ${space.channels}, or set model.channels.`,
+        )
+      const cuts: Cut[] = []
+      const reasons = images.map((wanted) => {
+        const image = locate(pack, wanted.index)
+        const reason = refusalOf(image, space)
+        if (reason === null) cuts.push({ ...image, row: wanted.row, placement: wanted.place(image) })
+        return reason
+      })
+      if (cuts.length > 0) cutter.cut(cuts, space)
+      return reasons
+    },
+  }
+}
+
+function locate({ files, offsets, shapes }: Pack, index: number): PackedImage {
+  let file = 0
+  for (let end = files.length; end - file > 1; ) {
+    const middle = (file + end) >> 1
+    if (files[middle]!.first <= index) file = middle
+    else end = middle
+  }
+  const { start, first } = files[file]!
+  const offset = start + offsets[index]! - offsets[first]!
+  return { file, offset, height: shapes[2 * index]!, width: shapes[2 * index + 1]! }
+}
+
+function refusalOf(image: PackedImage, limits: SizeLimits): string | null {
+  try {
+    checkSize(image, limits)
+    return null
+  } catch (error) {
+    return reasonOf(error)
+  }
+}
+
+function mappedCutter({ channels, files }: Pack, threads: number): Cutter {
+  const addon = pixelsAddon()!
+  let mapped: ReturnType<typeof addon.map> | null = null
+  return {
+    cut(cuts, { target, channels: wanted, out }) {
+      mapped ??= addon.map(files.map(({ path }) => path))
+      const rows = cuts.flatMap(({ file, offset, width, height, row, placement: { box, flip } }) => [
+        ...[file, offset, width, height],
+        ...[box.left, box.top, box.width, box.height, flip ? 1 : 0],
+        row,
+      ])
+      addon.cropBatch(
+        mapped,
+        Float64Array.from(rows),
+        channels,
+        target.width,
+        target.height,
+        wanted,
+        out,
+        threads,
+      )
+    },
+    close: () => {
+      if (mapped) addon.unmap(mapped)
+      mapped = null
+    },
+  }
+}
+
+function plainCutter({ channels, files }: Pack): Cutter {
+  const open = new Map<number, number>()
+  const handle = (file: number) => {
+    const known = open.get(file) ?? openSync(files[file]!.path, 'r')
+    open.set(file, known)
+    return known
+  }
+  const pixelsOf = ({ file, offset, width, height }: Cut) => {
+    const bytes = new Uint8Array(width * height * channels)
+    if (readSync(handle(file), bytes, 0, bytes.length, offset) !== bytes.length)
+      throw new SherdError(
+        'SOURCE',
+        `${files[file]!.path} was cut while it was in use. Pack the images again.`,
+      )
+    return channels === 3
+      ? bytes
+      : Uint8Array.from({ length: bytes.length * 3 }, (_, i) => bytes[Math.floor(i / 3)]!)
+  }
+  return {
+    cut(cuts, { target, channels: wanted, out }) {
+      const size = target.width * target.height * wanted
+      for (const cut of cuts)
+        resample({ pixels: pixelsOf(cut), width: cut.width, height: cut.height }, cut.placement, {
+          target,
+          channels: wanted,
+          out: out.subarray(cut.row * size, (cut.row + 1) * size),
+        })
+    },
+    close: () => {
+      for (const file of open.values()) closeSync(file)
+      open.clear()
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** Raster files that are open: a bounded number, the ones used last, each opened once however many ask for it at once. */
+import { join } from 'node:path'
+import { type Recent, recent } from '../../source/raster/block-cache.ts'
+import { openRasterFile, type RasterFile } from '../../source/raster/raster-file.ts'
+import type { Values } from '../../source/raster/sample-type.ts'
+
+export interface OpenRasters {
+  /** Runs `read` on a file, which stays open meanwhile. */
+  use<T>(file: string, read: (raster: RasterFile) => Promise<T>): Promise<T>
+  close(): void
+}
+
+const MOST_FILES = 128
+/** Of decoded tiles, strips and members. */
+const MOST_BYTES = 128e6
+
+interface Entry {
+  readonly raster: Promise<RasterFile>
+  users: number
+}
+
+export function openRasters(dir: string): OpenRasters {
+  const blocks: Recent<Values | null> = recent(MOST_BYTES, (values) => values?.byteLength ?? 0)
+  const open = new Map<string, Entry>()
+  const closeOne = (file: string, { raster }: Entry) => {
+    open.delete(file)
+    raster.then((each) => each.close()).catch(() => {}) // who read from it was told
+  }
+  const enter = (file: string): Entry => {
+    const entry = open.get(file) ?? { raster: openRasterFile({ path: join(dir, file), blocks }), users: 0 }
+    open.delete(file)
+    open.set(file, entry) // the latest is last
+    entry.users++
+    return entry
+  }
+  return {
+    async use(file, read) {
+      const entry = enter(file)
+      try {
+        return await read(await entry.raster)
+      } catch (error) {
+        if (open.get(file) === entry && entry.users === 1) closeOne(file, entry) // tried anew the next time
+        throw error
+      } finally {
+        entry.users--
+        for (const [oldest, { users }] of open) {
+          if (open.size <= MOST_FILES) break
+          if (users === 0) closeOne(oldest, open.get(oldest)!)
+        }
+      }
+    },
+    close() {
+      for (const [file, entry] of open) closeOne(file, entry)
+      blocks.clear()
+    },
+  }
+}

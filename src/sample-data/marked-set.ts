@@ -1,0 +1,103 @@
+/**
+ * Writes a generated set of files into a folder of its own. A marker file, written last, says what the set is and tells
+ * a complete one from an interrupted one.
+ */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { messageOf, SherdError } from '../errors.ts'
+import { isSeed } from '../random/draws.ts'
+
+const MARKER = 'sample-data.json'
+/** Items being compressed while the next is drawn. */
+const IN_FLIGHT = 4
+
+export interface MarkedSet {
+  /** The folder to write to: a new or empty one, or one that already holds this very set. */
+  readonly dir: string
+  /** All that decides what the files hold; JSON. */
+  readonly about: Readonly<Record<string, unknown>>
+  /** Folders below `dir` to make. */
+  readonly folders: readonly string[]
+  readonly count: number
+  /** Writes one of the `count` items. */
+  readonly write: (number: number) => Promise<unknown>
+  /** Called after every item. */
+  readonly onProgress?: ((done: number, count: number) => void) | undefined
+}
+
+export interface SetNumbers {
+  readonly count: number
+  readonly size: number
+  readonly seed: number
+}
+
+/** Throws `VALUE` for a count below `least`, for a size or a seed that makes no sense. */
+export function checkSetNumbers({ count, size, seed }: SetNumbers, least: number): void {
+  if (!Number.isSafeInteger(count) || count < least)
+    throw new SherdError(
+      'VALUE',
+      `Sample data: expected count, an integer of at least ${least}, got ${count}`,
+    )
+  if (!Number.isSafeInteger(size) || size < 16 || size > 1024)
+    throw new SherdError('VALUE', `Sample data: expected size, an integer from 16 to 1024, got ${size}`)
+  if (!isSeed(seed))
+    throw new SherdError('VALUE', `Sample data: expected seed, an integer in [0, 2^53), got ${seed}`)
+}
+
+async function entriesOf(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new SherdError('SOURCE', `Sample data: cannot use "${dir}" as a folder: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
+}
+
+/** Whether `dir` already holds the set that `marker` describes; an error when it holds anything else. */
+async function isComplete(dir: string, marker: string): Promise<boolean> {
+  const entries = await entriesOf(dir)
+  if (entries.length === 0) return false
+  const advice = 'Give another folder, or delete this one first.'
+  if (!entries.includes(MARKER))
+    throw new SherdError(
+      'SOURCE',
+      `Sample data: "${dir}" is not empty and not a complete sample set. ${advice}`,
+    )
+  const found = await readFile(join(dir, MARKER), 'utf8')
+  if (found !== marker)
+    throw new SherdError(
+      'SOURCE',
+      `Sample data: "${dir}" holds another sample set. Expected ${marker.trim()}, found ${found.trim()}. ${advice}`,
+    )
+  return true
+}
+
+/** Writes the set; does nothing when `dir` already holds exactly this one. */
+export async function writeMarkedSet({
+  dir,
+  about,
+  folders,
+  count,
+  write,
+  onProgress,
+}: MarkedSet): Promise<void> {
+  const marker = `${JSON.stringify(about)}\n`
+  if (await isComplete(dir, marker)) return
+  let next = 0
+  let done = 0
+  const failed = (cause: unknown): never => {
+    next = count
+    throw new SherdError('SOURCE', `Sample data: cannot write to "${dir}": ${messageOf(cause)}`, { cause })
+  }
+  const work = async () => {
+    while (next < count) {
+      await write(next++).catch(failed)
+      onProgress?.(++done, count)
+    }
+  }
+  for (const folder of folders) await mkdir(join(dir, folder), { recursive: true }).catch(failed)
+  await Promise.all(Array.from({ length: IN_FLIGHT }, work))
+  await writeFile(join(dir, MARKER), marker).catch(failed)
+}

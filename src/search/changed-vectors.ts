@@ -1,0 +1,117 @@
+/** The vectors of a source's images: those of an index before where the files are still the same, the others by the model. */
+import { readingConfig } from '../config/reading.ts'
+import { SherdError } from '../errors.ts'
+import { expectUsable, type SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import { subsetOf } from '../source/subset.ts'
+import type { Pooling } from '../token/pool.ts'
+import type { Progress } from '../weights/folder-features.ts'
+import type { Embedder } from './embedder.ts'
+import type { ImageIndex, IndexContent } from './index-folder.ts'
+import { statesOf } from './source-state.ts'
+import { rowOf, unitVectors } from './vectors/unit-vectors.ts'
+
+export interface ChangedVectors extends Omit<IndexContent, 'facts'> {
+  /** Images whose vectors are new. */
+  readonly embedded: number
+  /** Images of the index before that are gone, or cannot be read any more. */
+  readonly removed: number
+}
+
+export interface ChangedOptions {
+  readonly pooling: Pooling
+  readonly before: ImageIndex | null
+  readonly onProgress?: Progress | undefined
+}
+
+/** Throws `DATA_BROKEN` when more files than the model's configuration allows cannot be read, `VALUE` for vectors that are not finite. */
+export async function changedVectors(
+  source: ImageSource,
+  embedder: Embedder,
+  { pooling, before, onProgress }: ChangedOptions,
+): Promise<ChangedVectors> {
+  const { files, labels } = source
+  const states = statesOf(source)
+  const { rows, broken, asked } = compare(source, states, before)
+  const skippedNow: SkippedFile[] = []
+  const made = await embed(source, asked, embedder, {
+    ...{ onProgress, maxSkippedShare: 1 },
+    onSkip: (file) => skippedNow.push(file),
+  })
+  const state = new Map(files.map((file, i) => [file, states[i]!]))
+  const skipped = [...broken, ...skippedNow.map((each) => ({ ...each, state: state.get(each.file) ?? '' }))]
+  const { maxSkippedShare, corrupt } = readingConfig(embedder).data
+  expectUsable(skipped, { files: files.length, maxShare: maxSkippedShare, corrupt })
+
+  const fresh = unitVectors({ ...made, values: made.vectors[pooling] }, (row) => files[made.indices[row]!]!)
+  const width = made.count > 0 ? made.width : before!.vectors.width
+  if (before && width !== before.vectors.width)
+    throw new SherdError(
+      'RUN',
+      `The model gives ${width} numbers, and ${before.dir} holds ${before.vectors.width}.`,
+    )
+  const freshRow = new Map(Array.from(made.indices, (index, row) => [index, row]))
+  const kept = [...files.keys()].filter((i) => freshRow.has(i) || rows[i]! >= 0)
+  const values = new Float32Array(kept.length * width)
+  for (const [to, i] of kept.entries()) {
+    const row = freshRow.get(i)
+    values.set(row === undefined ? rowOf(before!.vectors, rows[i]!) : rowOf(fresh, row), to * width)
+  }
+  const images = kept.map((i) => ({
+    ...{ file: files[i]!, state: states[i]! },
+    ...(labels && { label: labels[i]! }),
+  }))
+  const names = new Set(images.map(({ file }) => file))
+  return {
+    ...{ images, vectors: { count: kept.length, width, values }, embedded: made.count },
+    skipped: skipped.sort((a, b) => (a.file < b.file ? -1 : 1)),
+    removed: before ? before.images.filter(({ file }) => !names.has(file)).length : 0,
+  }
+}
+
+/** Which files are as they were. A pack cannot be parted, and changes as a whole. */
+function compare(source: ImageSource, states: readonly string[], before: ImageIndex | null) {
+  const { files } = source
+  const knownBroken = new Map(before?.skipped.map((each) => [each.file, each]))
+  const isBroken = files.map((file, i) => states[i] !== '' && knownBroken.get(file)?.state === states[i])
+  const rows = files.map((file, i) => {
+    const row = before?.rows.get(file) ?? -1
+    return row >= 0 && states[i] !== '' && before!.images[row]!.state === states[i] ? row : -1
+  })
+  const changed = [...files.keys()].filter((i) => rows[i]! < 0 && !isBroken[i])
+  if ('pack' in source && changed.length > 0)
+    return { rows: files.map(() => -1), broken: [], asked: [...files.keys()] }
+  const broken = files.filter((_, i) => isBroken[i]).map((file) => knownBroken.get(file)!)
+  return { rows, broken, asked: changed }
+}
+
+interface EmbedOptions {
+  readonly onProgress: Progress | undefined
+  readonly maxSkippedShare: number
+  readonly onSkip: (file: SkippedFile) => void
+}
+
+/** The features of some images, by their index in the source. Nothing when none can be read: `onSkip` has told it. */
+async function embed(
+  source: ImageSource,
+  asked: readonly number[],
+  embedder: Embedder,
+  options: EmbedOptions,
+) {
+  const none = { cls: new Float32Array(0), mean: new Float32Array(0) }
+  const nothing = { count: 0, width: 1, indices: new Int32Array(0), vectors: none }
+  if (asked.length === 0) return nothing
+  const part = asked.length === source.files.length ? source : subsetOf(source, asked)
+  let left = asked.length
+  const onSkip = (file: SkippedFile) => {
+    left--
+    options.onSkip(file)
+  }
+  try {
+    const { features } = await embedder.features(part, { ...options, onSkip })
+    return { ...features, indices: features.indices.map((index) => asked[index]!) }
+  } catch (error) {
+    if (left === 0 && error instanceof SherdError && error.code === 'DATA_BROKEN') return nothing
+    throw error
+  }
+}

@@ -1,0 +1,79 @@
+/** A model that makes vectors of images: an exported `.onnx` file without LibTorch, a run or a file of weights with it. */
+import { parse, relative, resolve } from 'node:path'
+import type { Reads } from '../config/reading.ts'
+import { SherdError } from '../errors.ts'
+import { sealOf } from '../files/durable.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { Pooling } from '../token/pool.ts'
+import type { FolderFeatures, ReadingOptions } from '../weights/folder-features.ts'
+import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
+
+export interface Embedder extends Reads {
+  /** The bands that it takes; null for images. */
+  readonly bands: readonly string[] | null
+  readonly origin: ModelOrigin
+  /** Of the file of the model. */
+  readonly sha256: string
+  readonly warnings: readonly string[]
+  features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
+}
+
+/** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again, and for an exported one that is asked for a device or a precision. */
+export async function openEmbedder(
+  model: string,
+  { device, precision, reading = {} }: Pick<EncoderRequest, 'device' | 'precision' | 'reading'>,
+): Promise<Embedder> {
+  if (model.toLowerCase().endsWith('.onnx')) {
+    const { expectPlainRequest } = await import('../infer/onnx-model.ts')
+    expectPlainRequest({ device, precision })
+    const { onnxFeaturesOfSource, openOnnxEncoder } = await import('../infer/onnx-encoder.ts')
+    const encoder = await openOnnxEncoder(model, { reading })
+    const { config, bands, origin } = encoder
+    return {
+      ...{ config, reading, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
+      features: (source, options) => onnxFeaturesOfSource(encoder, source, options),
+    }
+  }
+  const { findWeights, openEncoder } = await import('../weights/open-encoder.ts')
+  const { featuresOfSource } = await import('../weights/folder-features.ts')
+  if (model === 'random')
+    throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
+  const { weights } = findWeights({ model })
+  const encoder = openEncoder({ model, device, precision, reading })
+  const { config, origin, warnings } = encoder
+  return {
+    ...{ config, reading, origin, warnings, bands: config.data.bands, sha256: sealOf(weights!).sha256 },
+    features: (source, options) => featuresOfSource(encoder, source, options),
+  }
+}
+
+/** The vectors [files, D] of image files, wherever they lie. Throws `DECODE` with the first that is none, `USAGE` for a model of rasters. */
+export async function embedFiles(
+  embedder: Embedder,
+  paths: readonly string[],
+  pooling: Pooling,
+): Promise<{ readonly width: number; readonly values: Float32Array }> {
+  if (embedder.config.data.bands)
+    throw new SherdError(
+      'USAGE',
+      `${embedder.origin.path} takes rasters, which are found by their folder: give the name of a sample that is in the index.`,
+    )
+  const full = paths.map((path) => resolve(path))
+  const { root } = parse(full[0]!)
+  const source = { dir: root, files: full.map((path) => relative(root, path)), classes: [], labels: null }
+  const skipped: SkippedFile[] = []
+  const made = await embedder
+    .features(source, { maxSkippedShare: 1, onSkip: (file) => skipped.push(file) })
+    .catch((error: unknown) => {
+      if (skipped.length === 0) throw error
+      return null
+    })
+  const [bad] = skipped
+  if (bad || !made)
+    throw new SherdError(
+      'DECODE',
+      `Cannot search for ${root}${bad?.file}: ${bad?.reason ?? 'it cannot be read'}`,
+    )
+  return { width: made.features.width, values: made.features.vectors[pooling] }
+}

@@ -1,0 +1,165 @@
+/** Near-duplicates of an index, and which of them to keep. Nothing is ever removed. */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ReadingLimits } from '../config/reading.ts'
+import { SherdError } from '../errors.ts'
+import { defaultMaxPixels, sizeOfImage } from '../prepare/decode/decode.ts'
+import { reasonOf } from '../prepare/decode/refused-file.ts'
+import { defaultMaxSkippedShare, skipLedger } from '../prepare/skipped.ts'
+import { type Link, linksOf } from '../source/file-links.ts'
+import { openImageFolder } from '../source/image-folder.ts'
+import type { LinkedFolder } from '../source/list-files.ts'
+import { isPack, openPack } from '../source/packed-images.ts'
+import type { ImageIndex } from './index-folder.ts'
+import { duplicateDefaults, duplicatesOf } from './vectors/duplicates.ts'
+import { nearestSimilarities, neighbourhoodsOf, quantile } from './vectors/neighbourhoods.ts'
+
+export interface Copy {
+  readonly row: number
+  readonly file: string
+  /** Null where the image cannot be looked at. */
+  readonly width: number | null
+  readonly height: number | null
+  readonly bytes: number | null
+  /** Where it is only another name of a file. */
+  readonly link: Link | null
+  /** The one of the group with most pixels, of these with most bytes, of these the first that is no link; never a link to another of the group. */
+  readonly keep: boolean
+}
+
+export interface DuplicateReport {
+  readonly threshold: number
+  readonly groups: readonly {
+    /** The least and the most similar of the pairs that make it. */
+    readonly least: number
+    readonly most: number
+    readonly images: readonly Copy[]
+  }[]
+  readonly pairs: number
+  /** Links to folders that are read at another place: their images are not in the index twice. */
+  readonly linkedFolders: readonly LinkedFolder[]
+  /** Whether every pair was found. */
+  readonly isComplete: boolean
+  /** How similar images are to their nearest other: the value below which a share of them lies. */
+  readonly nearest: readonly { readonly share: number; readonly similarity: number }[]
+  /** How many images would be in a group at other thresholds. */
+  readonly others: readonly { readonly threshold: number; readonly images: number }[]
+}
+
+/** So many of a group as are shown, with the one to keep always among them. */
+export function shownOf(images: readonly Copy[], most: number): readonly Copy[] {
+  const kept = images.findIndex(({ keep }) => keep)
+  return kept < most ? images.slice(0, most) : [images[kept]!, ...images.slice(0, most - 1)]
+}
+
+export const shares = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1] as const
+export const thresholds = [0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const
+
+export interface DuplicateOptions {
+  readonly threshold?: number
+  /** Of the images whose size is looked at. */
+  readonly reading?: ReadingLimits
+  readonly onProgress?: (done: number, of: number) => void
+}
+
+/** Throws `VALUE` for a threshold that is no similarity, `DATA_BROKEN` when too many images cannot be looked at. */
+export async function findDuplicates(
+  index: ImageIndex,
+  { threshold = duplicateDefaults.threshold, reading = {}, onProgress }: DuplicateOptions = {},
+): Promise<DuplicateReport> {
+  if (!(threshold > -1 && threshold <= 1))
+    throw new SherdError('VALUE', `Expected a threshold of cosine similarity, up to 1, got ${threshold}.`)
+  const { vectors, candidates, isExact, images } = index
+  const neighbourhoods = await neighbourhoodsOf(vectors, candidates, duplicateDefaults.neighbours, (done) =>
+    onProgress?.(done, vectors.count),
+  )
+  const found = await duplicatesOf(vectors, { candidates, neighbourhoods, threshold, isExact })
+  const near = nearestSimilarities(neighbourhoods)
+  const look = looker(index, reading)
+  const groups = []
+  for (const { rows, least, most } of found.groups) {
+    const copies = []
+    const links = linksIn(
+      index,
+      rows.map((row) => images[row]!.file),
+    )
+    for (const [i, row] of rows.entries())
+      copies.push({ row, file: images[row]!.file, ...(await look(row)), link: links[i]! })
+    const names = new Set(copies.map(({ file }) => file))
+    const kept = bestOf(copies.filter(({ link }) => !link || !names.has(link.to)))
+    groups.push({ least, most, images: copies.map((copy) => ({ ...copy, keep: copy === kept })) })
+  }
+  return {
+    ...{ threshold, groups, pairs: found.pairs, isComplete: found.isComplete },
+    linkedFolders: await linkedFoldersOf(index),
+    nearest: near.length === 0 ? [] : shares.map((share) => ({ share, similarity: quantile(near, share) })),
+    others: thresholds.map((each) => ({
+      threshold: each,
+      images: near.filter((similarity) => similarity >= each).length,
+    })),
+  }
+}
+
+type Looks = Pick<Copy, 'width' | 'height' | 'bytes'>
+
+const isFolder = (dir: string) => statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false
+
+/** Whether the images of an index are files of a folder that is there. */
+function folderOf({ facts: { source } }: ImageIndex): string | null {
+  return source && !source.rasters && isFolder(source.dir) && !isPack(source.dir) ? source.dir : null
+}
+
+function linksIn(index: ImageIndex, files: readonly string[]): (Link | null)[] {
+  const dir = folderOf(index)
+  return dir === null ? files.map(() => null) : linksOf(dir, files)
+}
+
+async function linkedFoldersOf(index: ImageIndex): Promise<readonly LinkedFolder[]> {
+  const dir = folderOf(index)
+  if (dir === null) return []
+  return (await openImageFolder(dir).catch(() => null))?.linkedFolders ?? [] // its images may have gone since
+}
+
+/** What can be known of an image without decoding it. */
+function looker(
+  index: ImageIndex,
+  { maxPixels = defaultMaxPixels, maxSkippedShare = defaultMaxSkippedShare }: ReadingLimits,
+): (row: number) => Promise<Looks> {
+  const { facts, images } = index
+  const nothing = { width: null, height: null, bytes: null }
+  const { source } = facts
+  if (!source || source.rasters) return async () => nothing
+  const { dir } = source
+  if (isPack(dir)) {
+    const { files, pack } = openPack(dir)
+    const places = new Map(files.map((file, i) => [file, i]))
+    return async (row) => {
+      const i = places.get(images[row]!.file)
+      if (i === undefined) return nothing
+      return { ...nothing, height: pack.shapes[2 * i]!, width: pack.shapes[2 * i + 1]! }
+    }
+  }
+  if (folderOf(index) === null) return async () => nothing // it has gone since
+  const ledger = skipLedger({ files: images.length, maxShare: maxSkippedShare }, () => {})
+  return async (row) => {
+    const { file } = images[row]!
+    const path = join(dir, file)
+    const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? null
+    const size = await sizeOfImage(path, { minSide: 1, maxPixels }).catch((error: unknown) => {
+      ledger.add({ file, reason: reasonOf(error) })
+      return null
+    })
+    return { width: size?.width ?? null, height: size?.height ?? null, bytes }
+  }
+}
+
+function bestOf<T extends Looks & Pick<Copy, 'link'>>(copies: readonly T[]): T | undefined {
+  const pixels = ({ width, height }: Looks) => (width ?? 0) * (height ?? 0)
+  const [best] = [...copies].sort(
+    (a, b) =>
+      pixels(b) - pixels(a) ||
+      (b.bytes ?? 0) - (a.bytes ?? 0) ||
+      Number(a.link !== null) - Number(b.link !== null), // a stable sort: else the first
+  )
+  return best && pixels(best) > 0 ? best : undefined
+}

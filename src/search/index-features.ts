@@ -1,0 +1,26 @@
+/** An index of features that were made before, by `sherd embed` or by another program. */
+import { statSync } from 'node:fs'
+import type { Pooling } from '../token/pool.ts'
+import type { IndexFacts } from './index-folder.ts'
+import { type StoreOptions, storeIndex } from './make-index.ts'
+import { readFeatures } from './read-features.ts'
+import { unitVectors } from './vectors/unit-vectors.ts'
+
+/** Throws what `readFeatures` throws, `VALUE` for features that are not finite or zero, `RUN`. */
+export async function indexFeatures(
+  path: string,
+  { out, pooling, ...storing }: StoreOptions & { readonly out: string; readonly pooling?: Pooling },
+): Promise<IndexFacts> {
+  const { vectors, pooling: chosen, names } = readFeatures(path, pooling)
+  const images =
+    names?.images.map(({ file, label }) => ({ file, ...(label !== undefined && { label }) })) ??
+    Array.from({ length: vectors.count }, (_, row) => ({ file: `row ${row}` }))
+  const units = unitVectors(vectors, (row) => `${images[row]!.file} in ${path}`)
+  const isThere = names && statSync(names.dir, { throwIfNoEntry: false })?.isDirectory()
+  const facts = {
+    ...{ count: vectors.count, width: vectors.width, pooling: chosen, classes: names?.classes ?? [] },
+    model: names && { ...names.model, sha256: null },
+    source: isThere ? { dir: names.dir, rasters: null, size: [0, 0] as [number, number] } : null,
+  }
+  return storeIndex(out, { facts, images, skipped: [], vectors: units }, storing)
+}

@@ -1,0 +1,161 @@
+/** Makes the index of a folder of images, or brings one up to date: only files that are new or have changed are embedded again. */
+import { resolve } from 'node:path'
+import { openData, rasterOptions, sampleSize } from '../config/assemble.ts'
+import { SherdError } from '../errors.ts'
+import { coreCount } from '../machine/hardware.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { Pooling } from '../token/pool.ts'
+import type { Progress } from '../weights/folder-features.ts'
+import { changedVectors } from './changed-vectors.ts'
+import type { Embedder } from './embedder.ts'
+import {
+  graphDraft,
+  type ImageIndex,
+  type IndexContent,
+  type IndexFacts,
+  makeIndexFolder,
+  type SearchKind,
+  settingsOf,
+  writeIndex,
+} from './index-folder.ts'
+import { openExact } from './vectors/exact.ts'
+import { buildGraph, type GraphSettings, graphDefaults, openGraph } from './vectors/neighbour-graph.ts'
+import { tuneGraph } from './vectors/recall.ts'
+import type { Vectors } from './vectors/unit-vectors.ts'
+
+/** Sets of so many vectors get a graph; fewer are compared one by one in some milliseconds. */
+export const GRAPH_FROM = 50_000
+
+export interface StoreOptions {
+  readonly kind?: SearchKind
+  readonly settings?: GraphSettings
+  /** Vectors that are in the graph. */
+  readonly onGraph?: (done: number, of: number) => void
+}
+
+/** Writes an index, with a graph where it needs one. Throws `RUN`. */
+export async function storeIndex(
+  out: string,
+  content: Omit<IndexContent, 'facts'> & { readonly facts: Omit<IndexFacts, 'graph' | 'search'> },
+  { kind = 'auto', settings = graphDefaults, onGraph }: StoreOptions = {},
+): Promise<IndexFacts> {
+  makeIndexFolder(out)
+  const { vectors } = content
+  const needsGraph = kind === 'approximate' || (kind === 'auto' && vectors.count >= GRAPH_FROM)
+  const graph = needsGraph ? await makeGraph(graphDraft(out), vectors, settings, onGraph) : null
+  const facts = { ...content.facts, search: kind, graph }
+  writeIndex(out, { ...content, facts })
+  return facts
+}
+
+async function makeGraph(
+  path: string,
+  vectors: Vectors,
+  settings: GraphSettings,
+  onGraph?: StoreOptions['onGraph'],
+): Promise<IndexFacts['graph']> {
+  await buildGraph(path, vectors, settings, (done) => onGraph?.(done, vectors.count))
+  const threads = coreCount()
+  const exact = await openExact(vectors, { threads })
+  try {
+    const open = (tried: GraphSettings) => openGraph(path, vectors, { settings: tried, threads })
+    const tuned = await tuneGraph(vectors, { exact, open, settings })
+    return { ...settingsOf(tuned.settings), recall: tuned.recall }
+  } finally {
+    await exact.close()
+  }
+}
+
+export interface IndexOptions extends StoreOptions {
+  readonly out: string
+  readonly pooling?: Pooling
+  readonly onProgress?: Progress
+}
+
+export interface Indexed {
+  readonly facts: IndexFacts
+  /** Files whose vectors are new: all of them when the index is. */
+  readonly embedded: number
+  /** Files of the index before that are gone. */
+  readonly removed: number
+  readonly skipped: readonly SkippedFile[]
+}
+
+/** Indexes a folder of images, packed images or rasters. Throws `SOURCE`, `DATA_BROKEN`, `VALUE`, `RUN`. */
+export async function indexFolder(
+  dir: string,
+  embedder: Embedder,
+  { out, pooling = 'mean', onProgress, ...storing }: IndexOptions,
+): Promise<Indexed> {
+  makeIndexFolder(out) // before minutes are spent
+  const rasters = rasterOptions(embedder.config, embedder.bands ?? embedder.config.data.bands)
+  const source = await openData(embedder.config, dir, rasters)
+  const { height, width } = sampleSize(embedder.config)
+  const { origin, sha256 } = embedder
+  const made = await changedVectors(source, embedder, { pooling, before: null, onProgress })
+  const facts = {
+    ...{ count: made.images.length, width: made.vectors.width, pooling, classes: [...source.classes] },
+    model: { ...origin, sha256 },
+    source: {
+      dir: resolve(dir),
+      rasters: rasters && asStored(rasters),
+      size: [height, width] as [number, number],
+    },
+  }
+  return { ...made, facts: await storeIndex(out, { ...made, facts }, storing) }
+}
+
+const asStored = (rasters: NonNullable<ReturnType<typeof rasterOptions>>) => ({
+  ...rasters,
+  bands: [...rasters.bands],
+  bandNames: rasters.bandNames && [...rasters.bandNames],
+  applyScale: rasters.applyScale ?? false,
+})
+
+/**
+ * Brings an index up to date with its folder. `embedder`: the model that it was made with. Nothing is written when nothing has
+ * changed. Throws as `indexFolder`, and `RUN` for an index of features, whose images are not known.
+ */
+export async function updateIndex(
+  before: ImageIndex,
+  embedder: Embedder,
+  { onProgress, ...storing }: Omit<IndexOptions, 'out' | 'pooling'> = {},
+): Promise<Indexed> {
+  const { facts, dir: out } = before
+  if (!facts.source || !before.images.every(({ state }) => state !== undefined))
+    throw new SherdError(
+      'RUN',
+      `${out} was made of features, not of a folder: make it again from new features.`,
+    )
+  expectModel(before, embedder)
+  const source = await openData(embedder.config, facts.source.dir, facts.source.rasters)
+  const { pooling } = facts
+  const made = await changedVectors(source, embedder, { pooling, before, onProgress })
+  const { kind = facts.search } = storing
+  const isSame =
+    made.embedded + made.removed === 0 &&
+    JSON.stringify(made.skipped) === JSON.stringify(before.skipped) &&
+    kind === facts.search
+  if (isSame) return { ...made, facts }
+  const now = { ...facts, count: made.images.length, classes: [...source.classes] }
+  const settings = facts.graph ? { settings: settingsOf(facts.graph) } : {}
+  return { ...made, facts: await storeIndex(out, { ...made, facts: now }, { ...settings, ...storing, kind }) }
+}
+
+/** Throws `RUN` when an index is of another model, or was made in another precision. */
+export function expectModel(
+  { dir, facts }: Pick<ImageIndex, 'dir' | 'facts'>,
+  { origin, sha256 }: Pick<Embedder, 'origin' | 'sha256'>,
+): void {
+  const of = facts.model
+  if (of?.sha256 && of.sha256 !== sha256)
+    throw new SherdError(
+      'RUN',
+      `${dir} was made with another model: of ${of.path}${of.step === null ? '' : ` at step ${of.step}`} (SHA-256 ${of.sha256.slice(0, 12)}…), not ${origin.path} as it is now (${sha256.slice(0, 12)}…). Give that file with --model, or make the index again.`,
+    )
+  if (of?.precision !== undefined && of.precision !== origin.precision)
+    throw new SherdError(
+      'RUN',
+      `${dir} holds vectors that were computed in ${of.precision}, and those of ${origin.path} would be in ${origin.precision}: leave --precision out, or make the index again.`,
+    )
+}

@@ -1,0 +1,102 @@
+/** Features that lie in a file, `.npy` or `.safetensors`, with the names beside them that `sherd embed` writes; those of other programs have numbers for names. */
+import { closeSync, existsSync, fstatSync, readSync } from 'node:fs'
+import { z } from 'zod'
+import { toFloat32 } from '../checkpoint/arrays.ts'
+import { readArrays } from '../checkpoint/safetensors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { featureFormat } from '../evaluate/feature-file.ts'
+import { npyHead, npyHeadBytes } from '../files/npy.ts'
+import { openGiven, readRegular } from '../files/regular-file.ts'
+import { type Pooling, poolings } from '../token/pool.ts'
+import type { Vectors } from './vectors/unit-vectors.ts'
+
+const namesSchema = z.object({
+  format: z.literal('sherd-features/1'),
+  model: z.object({ path: z.string(), step: z.number().nullable(), precision: z.string().optional() }),
+  pooling: z.union([z.enum(poolings), z.array(z.enum(poolings))]),
+  dir: z.string(),
+  classes: z.array(z.string()),
+  images: z.array(z.object({ file: z.string(), label: z.number().int().min(0).optional() })),
+})
+
+export interface ReadFeatures {
+  readonly vectors: Vectors
+  readonly pooling: Pooling
+  /** The names beside the file; null when there are none. */
+  readonly names: z.infer<typeof namesSchema> | null
+}
+
+const broken = (path: string, why: string, cause?: unknown) =>
+  new SherdError('SOURCE', `${path} cannot be used as features: ${why}.`, { cause })
+
+/** Throws `SOURCE` or `CHECKPOINT` when a file cannot be read or names and vectors are not equally many, `USAGE` when the pooling that is asked for is not there. */
+export function readFeatures(path: string, pooling?: Pooling): ReadFeatures {
+  const format = featureFormat(path)
+  if (!existsSync(path)) throw broken(path, 'there is no such file')
+  const names = readNames(`${path.slice(0, -format.length)}.json`)
+  const said = names === null || Array.isArray(names.pooling) ? null : names.pooling
+  if (format === '.npy' && pooling && said && pooling !== said)
+    throw new SherdError('USAGE', `${path} holds ${said} features, not ${pooling}: leave --pool out.`)
+  const chosen = (format === '.npy' ? said : null) ?? pooling ?? 'mean'
+  const vectors = format === '.npy' ? readMatrix(path) : readArray(path, chosen)
+  if (names && names.images.length !== vectors.count)
+    throw broken(path, `it has ${vectors.count} rows, and ${names.images.length} names are beside it`)
+  return { vectors, pooling: chosen, names }
+}
+
+function readNames(path: string): ReadFeatures['names'] {
+  if (!existsSync(path)) return null
+  try {
+    return namesSchema.parse(JSON.parse(readRegular(path)))
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+    throw broken(path, `it is not what "sherd embed" writes beside features: ${why}`, error)
+  }
+}
+
+const items = { '<f4': Float32Array, '<f8': Float64Array } as const
+
+function readMatrix(path: string): Vectors {
+  let fd: number
+  try {
+    fd = openGiven(path)
+  } catch (error) {
+    throw broken(path, messageOf(error), error)
+  }
+  try {
+    const { size } = fstatSync(fd)
+    const head = Buffer.alloc(Math.min(size, npyHeadBytes))
+    readSync(fd, head, 0, head.length, 0)
+    const { dtype, shape, isFortran, start } = npyHead(head)
+    const of = items[dtype as keyof typeof items]
+    const [count = 0, width = 0] = shape
+    if (!of || shape.length !== 2 || isFortran)
+      throw new Error(
+        `expected a matrix [images, width] of float32 in C order, got ${dtype} of shape (${shape})${isFortran ? ' in Fortran order' : ''}`,
+      )
+    if (start + count * width * of.BYTES_PER_ELEMENT !== size || count * width === 0)
+      throw new Error(`${dtype} of shape (${shape}) do not make its ${size} bytes`)
+    const values = new of(count * width)
+    const bytes = new Uint8Array(values.buffer)
+    for (let done = 0; done < bytes.length; ) {
+      const got = readSync(fd, bytes, done, Math.min(bytes.length - done, 1 << 30), start + done)
+      if (got === 0) throw new Error('it became shorter while it was read')
+      done += got
+    }
+    return { count, width, values: values instanceof Float32Array ? values : Float32Array.from(values) }
+  } catch (error) {
+    throw broken(path, messageOf(error), error)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function readArray(path: string, pooling: Pooling): Vectors {
+  const { tensors } = readArrays(path)
+  const found = tensors.get(pooling)
+  if (found?.shape.length !== 2)
+    throw broken(path, `expected a matrix "${pooling}", it has ${[...tensors.keys()].join(', ')}`)
+  const [count = 0, width = 0] = found.shape
+  if (count * width === 0) throw broken(path, `"${pooling}" is empty`)
+  return { count, width, values: toFloat32(found.data, found.dtype) }
+}

@@ -1,0 +1,58 @@
+/** How much an approximate search finds of what an exact one finds, and how wide it must search for enough. */
+import { draws } from '../../random/draws.ts'
+import { type Candidates, type Near, nearest } from './nearest.ts'
+import type { GraphSettings } from './neighbour-graph.ts'
+import { pickVectors, type Vectors } from './unit-vectors.ts'
+
+export const recallDefaults = { neighbours: 10, queries: 500, enough: 0.95 } as const
+const WIDEST = 2048
+
+/**
+ * The share of the exact neighbours that `found` has. One that is as near as the last exact one counts: of equal vectors it is
+ * chance which are told.
+ */
+export function recallOf(exact: readonly (readonly Near[])[], found: readonly (readonly Near[])[]): number {
+  let [hits, all] = [0, 0]
+  for (const [i, wanted] of exact.entries()) {
+    const least = wanted.at(-1)?.similarity ?? 1 // of equal vectors exactly the same
+    hits += Math.min(wanted.length, found[i]!.filter(({ similarity }) => similarity >= least).length)
+    all += wanted.length
+  }
+  return all === 0 ? 1 : hits / all
+}
+
+export interface Tuned {
+  readonly settings: GraphSettings
+  /** Recall at ten. */
+  readonly recall: number
+}
+
+/**
+ * Doubles `expansionSearch` until vectors of the index find enough of their ten nearest others, or it is 2048. `open`: the graph with
+ * these settings. Which vectors are asked is drawn.
+ */
+export async function tuneGraph(
+  vectors: Vectors,
+  {
+    exact,
+    open,
+    settings,
+  }: {
+    exact: Candidates
+    open: (settings: GraphSettings) => Promise<Candidates>
+    settings: GraphSettings
+  },
+): Promise<Tuned> {
+  const order = draws({ seed: 0, stream: 'recall', epoch: 0, index: 0 }).permutation(vectors.count)
+  const rows = order.subarray(0, Math.min(recallDefaults.queries, vectors.count))
+  const queries = pickVectors(vectors, rows)
+  const ask = (candidates: Candidates) =>
+    nearest(queries, { vectors, candidates, count: recallDefaults.neighbours, except: (i) => rows[i]! })
+  const truth = await ask(exact)
+  for (let tried = settings; ; tried = { ...tried, expansionSearch: 2 * tried.expansionSearch }) {
+    const candidates = await open(tried)
+    const recall = recallOf(truth, await ask(candidates))
+    await candidates.close()
+    if (recall >= recallDefaults.enough || tried.expansionSearch >= WIDEST) return { settings: tried, recall }
+  }
+}

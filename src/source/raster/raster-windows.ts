@@ -1,0 +1,33 @@
+/** The windows that a scene is cut into: side by side, the last of each row and column moved back to fit. */
+import { SherdError } from '../../errors.ts'
+import type { Region, Size } from './raster-file.ts'
+
+export type RasterWindow = Region
+
+export interface NamedWindow {
+  /** Null: the whole scene. */
+  readonly window: RasterWindow | null
+  /** `row,column`, counted in windows. */
+  readonly name: string | null
+}
+
+/** More windows than any scene has: the sizes in a header may be made up. */
+const MOST = 4_000_000
+
+/** A scene that is smaller than a window gives one that does not fit, so that its reader says so. */
+export function windowsOf({ width, height }: Size, side: number | null): NamedWindow[] {
+  if (side === null || width === 0) return [{ window: null, name: null }]
+  const rows = Math.ceil(height / side)
+  const columns = Math.ceil(width / side)
+  if (rows * columns > MOST)
+    throw new SherdError(
+      'SOURCE',
+      `A scene of ${width} x ${height} pixels has ${rows * columns} windows of ${side} x ${side}, and at most ${MOST} are possible. Make the windows larger.`,
+    )
+  return Array.from({ length: rows * columns }, (_, i) => {
+    const [row, column] = [Math.floor(i / columns), i % columns]
+    const left = Math.max(0, Math.min(column * side, width - side))
+    const top = Math.max(0, Math.min(row * side, height - side))
+    return { window: { left, top, width: side, height: side }, name: `${row},${column}` }
+  })
+}

@@ -1,0 +1,68 @@
+/**
+ * The header of a TIFF file, read by geotiff.js through `ByteFile`, so that no part of it is larger than the file: the first image,
+ * and the mask that lies beside it. Overviews and further pages are passed over.
+ */
+import type { GeoTIFFImage } from 'geotiff'
+import { type ByteFile, unusable } from '../../files/byte-file.ts'
+import { numbersOf } from './tiff-layout.ts'
+
+/** What geotiff.js asks for when it does not know yet how much it needs. */
+const GUESSES = [1024, 4048]
+const MAX_HEADER_BYTES = 256e6
+/** Directories in which a mask is looked for: a file of more has pages, and no overviews. */
+const MOST_DIRECTORIES = 64
+/** Bits of TIFF's NewSubfileType. */
+const REDUCED = 1
+const MASK = 4
+
+export interface TiffImages {
+  readonly image: GeoTIFFImage
+  /** Says where the image has data; null when the file holds none. */
+  readonly mask: GeoTIFFImage | null
+}
+
+export async function readHeader(file: ByteFile): Promise<TiffImages> {
+  const start = await file.read(0, Math.min(4, file.size))
+  const magic = start.toString('latin1')
+  if (!['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].includes(magic))
+    throw unusable(`expected a TIFF file, but it starts with ${JSON.stringify(magic)}`)
+  let asked = 0
+  const fetchSlice = async ({ offset, length }: { offset: number; length: number }) => {
+    asked += length
+    if (asked > MAX_HEADER_BYTES) throw unusable('its header is too large')
+    const isGuess = GUESSES.includes(length) && offset < file.size
+    const bytes = await file.read(offset, isGuess ? Math.min(length, file.size - offset) : length)
+    const data = new ArrayBuffer(length)
+    new Uint8Array(data).set(bytes)
+    return { offset, length, data }
+  }
+  const source = {
+    fileSize: file.size,
+    fetchSlice,
+    fetch: (slices: { offset: number; length: number }[]) =>
+      Promise.all(slices.map(async (slice) => (await fetchSlice(slice)).data)),
+    close: file.close,
+  }
+  const { GeoTIFF } = await import('geotiff')
+  const tiff = await GeoTIFF.fromSource(source)
+  // What is read later is read as little-endian, and has its memory taken before it is known to be there.
+  tiff.parser.eager = true
+  const image = await tiff.getImage()
+  return { image, mask: await maskOf(image, (index) => tiff.getImage(index)) }
+}
+
+/** The mask of full size. What follows a directory that cannot be read is not there, as GDAL has it. */
+async function maskOf(
+  image: GeoTIFFImage,
+  directory: (index: number) => Promise<GeoTIFFImage>,
+): Promise<GeoTIFFImage | null> {
+  const size = (one: GeoTIFFImage) =>
+    `${numbersOf(one, 'ImageWidth')?.[0]} x ${numbersOf(one, 'ImageLength')?.[0]}`
+  for (let index = 1; index < MOST_DIRECTORIES; index++) {
+    const next = await directory(index).catch(() => null)
+    if (!next) return null
+    const kind = numbersOf(next, 'NewSubfileType')?.[0] ?? 0
+    if ((kind & (MASK | REDUCED)) === MASK && size(next) === size(image)) return next
+  }
+  return null
+}

@@ -1,0 +1,103 @@
+/**
+ * Where a TIFF file says that it has data, beside its values, in GDAL's order: a mask in a file of its own (`a.tif.msk`), a mask image
+ * in the file; else, where no number stands for no data, an alpha band. 0 is no data, everything else is data.
+ */
+import { basename } from 'node:path'
+import type { GeoTIFFImage } from 'geotiff'
+import { messageOf } from '../../errors.ts'
+import { openBytes, unusable } from '../../files/byte-file.ts'
+import type { Recent } from '../raster/block-cache.ts'
+import type { Region } from '../raster/raster-file.ts'
+import type { Values } from '../raster/sample-type.ts'
+import { readHeader } from './tiff-header.ts'
+import { type Layout, layoutOf, numbersOf } from './tiff-layout.ts'
+import { isAbsent, readRegion, type TiffBlocks } from './tiff-region.ts'
+
+export interface TiffMask {
+  /** Makes NaN of what is masked: `out` are regions of these bands. */
+  apply(out: readonly Float32Array[], bands: readonly number[], region: Region): Promise<void>
+  /** Whether the file leaves out all of it there. */
+  isAbsent(bands: readonly number[], region: Region): boolean
+  close(): Promise<void>
+}
+
+/** TIFF's ExtraSamples that are alpha, associated and unassociated; 0 is anything else, such as near infrared. */
+const ALPHA = [1, 2]
+
+/** Which band is alpha, or null. */
+export function alphaBand(image: GeoTIFFImage, bands: number): number | null {
+  const extra = numbersOf(image, 'ExtraSamples') ?? []
+  const found = extra.findLastIndex((kind) => ALPHA.includes(kind))
+  return found < 0 || extra.length >= bands ? null : bands - extra.length + found
+}
+
+/** A mask of one band is that of all; `which` says it of others. */
+const maskBy = (
+  mask: TiffBlocks,
+  which: (band: number) => number,
+  close: TiffMask['close'] = async () => {},
+): TiffMask => ({
+  close,
+  isAbsent: (bands, region) => isAbsent(mask.layout, region, bands.map(which)),
+  async apply(out, bands, region) {
+    const wanted = bands.map(which)
+    const distinct = [...new Set(wanted)]
+    const masks = await readRegion(mask, region, { bands: distinct, nodata: null, absent: 0 })
+    for (const [i, values] of out.entries()) {
+      const valid = masks[distinct.indexOf(wanted[i]!)]!
+      for (let at = 0; at < values.length; at++) if (valid[at] === 0) values[at] = Number.NaN
+    }
+  },
+})
+
+function maskLayout(image: GeoTIFFImage, { width, height, bands }: Layout): Layout {
+  const layout = layoutOf(image)
+  if (layout.width !== width || layout.height !== height)
+    throw unusable(`it is ${layout.width} x ${layout.height} pixels, and the image ${width} x ${height}`)
+  if (layout.bands !== 1 && layout.bands !== bands)
+    throw unusable(`it has ${layout.bands} bands, and the image ${bands}`)
+  return layout
+}
+
+const whichOf =
+  ({ bands }: Layout) =>
+  (band: number): number =>
+    bands === 1 ? 0 : band
+
+export async function openMask(
+  own: TiffBlocks,
+  { image, mask }: { image: GeoTIFFImage; mask: GeoTIFFImage | null },
+  { path, blocks }: { path: string; blocks: Recent<Values | null> },
+): Promise<TiffMask | null> {
+  const beside = await openBeside(`${path}.msk`, own.layout, blocks)
+  if (beside) return beside
+  if (mask) {
+    try {
+      const layout = maskLayout(mask, own.layout)
+      return maskBy({ ...own, layout, name: `${own.name}\nmask` }, whichOf(layout))
+    } catch (error) {
+      throw unusable(`its mask of where it has data cannot be read: ${messageOf(error)}`)
+    }
+  }
+  const alpha = own.layout.nodata === null ? alphaBand(image, own.layout.bands) : null
+  return alpha === null ? null : maskBy(own, () => alpha)
+}
+
+async function openBeside(
+  path: string,
+  image: Layout,
+  blocks: Recent<Values | null>,
+): Promise<TiffMask | null> {
+  const file = await openBytes(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null
+    throw unusable(`its mask ${basename(path)} cannot be read: ${messageOf(error)}`)
+  })
+  if (!file) return null
+  try {
+    const layout = maskLayout((await readHeader(file)).image, image)
+    return maskBy({ layout, file, blocks, name: path }, whichOf(layout), file.close)
+  } catch (error) {
+    await file.close()
+    throw unusable(`its mask ${basename(path)} cannot be read: ${messageOf(error)}`)
+  }
+}

@@ -1,0 +1,135 @@
+/** Windows of the bands of a TIFF file, put together from the blocks that they touch. */
+import type { ByteFile } from '../../files/byte-file.ts'
+import type { Recent } from '../raster/block-cache.ts'
+import type { NoData } from '../raster/no-data.ts'
+import type { Region } from '../raster/raster-file.ts'
+import { copyValues, type Values } from '../raster/sample-type.ts'
+import { decodeBlock } from './tiff-block.ts'
+import type { Layout } from './tiff-layout.ts'
+
+export interface TiffBlocks {
+  readonly layout: Layout
+  readonly file: ByteFile
+  /** Decoded ones, and what they are called there. */
+  readonly blocks: Recent<Values | null>
+  readonly name: string
+}
+
+/** What of the values is no data; `absent`: what stands for the values of blocks that the file leaves out. */
+export interface Wanted {
+  readonly bands: readonly number[]
+  readonly nodata: NoData | null
+  readonly absent: number
+}
+
+interface Place {
+  /** Of the block, in its row of blocks. */
+  readonly index: number
+  readonly box: Region
+  readonly rows: number
+}
+
+/** The blocks that a region touches. */
+function* blocksOf(
+  { width, height, blockWidth, blockHeight, isTiled }: Layout,
+  region: Region,
+): Generator<Place> {
+  const right = region.left + region.width
+  const bottom = region.top + region.height
+  const across = Math.ceil(width / blockWidth)
+  for (let row = Math.floor(region.top / blockHeight); row * blockHeight < bottom; row++)
+    for (let column = Math.floor(region.left / blockWidth); column * blockWidth < right; column++)
+      yield {
+        index: row * across + column,
+        box: {
+          left: column * blockWidth,
+          top: row * blockHeight,
+          width: blockWidth,
+          height: blockHeight,
+        },
+        // The last strip is shorter, tiles are always whole.
+        rows: isTiled ? blockHeight : Math.min(blockHeight, height - row * blockHeight),
+      }
+}
+
+/** Blocks of one band. */
+const planeOf = ({ width, height, blockWidth, blockHeight }: Layout): number =>
+  Math.ceil(width / blockWidth) * Math.ceil(height / blockHeight)
+
+const isLeftOut = ({ offsets, byteCounts }: Layout, index: number): boolean =>
+  offsets[index] === 0 || byteCounts[index] === 0
+
+/** Whether the file leaves out all blocks of a region, as GDAL does for blocks of nothing. */
+export function isAbsent(layout: Layout, region: Region, bands: readonly number[]): boolean {
+  const planes = layout.isPlanar ? bands.map((band) => band * planeOf(layout)) : [0]
+  for (const { index } of blocksOf(layout, region))
+    if (!planes.every((first) => isLeftOut(layout, first + index))) return false
+  return true
+}
+
+/** A region of some bands, NaN for no data. */
+export async function readRegion(
+  { layout, file, blocks, name }: TiffBlocks,
+  region: Region,
+  { bands, nodata, absent }: Wanted,
+): Promise<Float32Array[]> {
+  const out = bands.map(() => new Float32Array(region.width * region.height))
+  const block = (index: number, rows: number): Promise<Values | null> =>
+    isLeftOut(layout, index)
+      ? Promise.resolve(null)
+      : blocks.get(`${name}\n${index}`, async () =>
+          decodeBlock(await file.read(layout.offsets[index]!, layout.byteCounts[index]!), layout.block, {
+            ...{ rows, fullRows: layout.blockHeight },
+          }),
+        )
+  for (const { index, box, rows } of blocksOf(layout, region))
+    if (layout.isPlanar)
+      for (const [i, band] of bands.entries()) {
+        const values = await block(band * planeOf(layout) + index, rows)
+        copyBlock({ values, box, stride: 1, first: 0 }, { out: out[i]!, region, nodata, absent })
+      }
+    else {
+      const values = await block(index, rows)
+      for (const [i, band] of bands.entries())
+        copyBlock(
+          { values, box, stride: layout.bands, first: band },
+          { out: out[i]!, region, nodata, absent },
+        )
+    }
+  return out
+}
+
+interface Block {
+  readonly values: Values | null
+  readonly box: Region
+  /** Values of a pixel, and which of them is wanted. */
+  readonly stride: number
+  readonly first: number
+}
+
+function copyBlock(
+  { values, box, stride, first }: Block,
+  {
+    out,
+    region,
+    nodata,
+    absent,
+  }: { out: Float32Array; region: Region; nodata: NoData | null; absent: number },
+): void {
+  const left = Math.max(box.left, region.left)
+  const right = Math.min(box.left + box.width, region.left + region.width)
+  const top = Math.max(box.top, region.top)
+  const bottom = Math.min(box.top + box.height, region.top + region.height)
+  for (let y = top; y < bottom; y++) {
+    const to = (y - region.top) * region.width + left - region.left
+    if (values)
+      copyValues(out, values, {
+        to,
+        count: right - left,
+        from: ((y - box.top) * box.width + left - box.left) * stride + first,
+        stride,
+        nodata,
+      })
+    else out.fill(absent, to, to + right - left)
+  }
+}

@@ -1,0 +1,105 @@
+/** A classifier as a file: what `sherd evaluate --save` writes, opened again, and what it makes of a folder's images. */
+
+import type { StoredArray } from '../checkpoint/arrays.ts'
+import { writeWeights } from '../checkpoint/weights-file.ts'
+import { type ClassifierFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { inferenceOptions } from '../config/assemble.ts'
+import { readingConfig } from '../config/reading.ts'
+import { SherdError } from '../errors.ts'
+import type { ChosenMap } from '../evaluate/evaluate.ts'
+import { classifierRows, headReading, heads } from '../model/classifier.ts'
+import { imagesInOrder } from '../prepare/loader/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Tensor, toFloats } from '../tensor/tensor.ts'
+import { inferenceBatch, type Progress } from './folder-features.ts'
+import { type FolderLogits, gatherLogits } from './folder-logits.ts'
+import { type FrozenClassifier, logitsOf } from './frozen-classifier.ts'
+import { type EncoderRequest, findWeights, type OpenedEncoder, openFor, openFound } from './open-encoder.ts'
+
+export type OpenedClassifier = OpenedEncoder & FrozenClassifier
+
+export interface SavedClassifier extends ClassifierFacts {
+  /** Of the encoder and the head, under the names of `classifierRows`. */
+  readonly parameters: ReadonlyMap<string, Tensor | StoredArray>
+  /** What it learned by. */
+  readonly protocol: string
+  /** Of a frozen encoder: its pretraining steps. */
+  readonly step: number | null
+}
+
+/** Writes an encoder's classifier, to a path that `openWeightsFile` gave. Throws `RUN`. */
+export function saveClassifier(
+  path: string,
+  { config, statistics, bands }: OpenedEncoder,
+  { parameters, head, classes, protocol, step }: SavedClassifier,
+): void {
+  const metadata = weightsMetadata({
+    ...{ config, statistics, bands, protocol, classifier: { head, classes } },
+  })
+  writeWeights(path, parameters, { ...metadata, ...(step !== null && { step: String(step) }) })
+}
+
+/** A probe's map on features of an encoder, as the classifier that it is. Throws `RUN`. */
+export function saveProbe(
+  path: string,
+  encoder: OpenedEncoder,
+  { map, classes }: { readonly map: ChosenMap; readonly classes: readonly string[] },
+): void {
+  const { parameters, dimensions, origin, norm = 'norm' } = encoder
+  const shape = [classes.length, dimensions.width]
+  const all = new Map<string, Tensor | StoredArray>(parameters)
+  all.set('head.weight', { dtype: 'float32', shape, data: map.weight })
+  all.set('head.bias', { dtype: 'float32', shape: [classes.length], data: map.bias })
+  saveClassifier(path, encoder, {
+    ...{ classes, head: headReading(map.pooling, norm), protocol: 'linear', step: origin.step },
+    parameters: all,
+  })
+}
+
+/** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */
+export function openClassifier(
+  request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
+): OpenedClassifier {
+  const found = findWeights(request)
+  const { classifier, bands = null } = found
+  if (!classifier)
+    throw new SherdError(
+      'USAGE',
+      `${request.model} has no head of a classifier: expected a file of "sherd evaluate finetune --save", or an imported classifier.`,
+    )
+  const { head, classes, isMultiLabel } = classifier
+  const encoder = openFound({ ...request, bands }, found, (backbone) => ({
+    rows: classifierRows({ backbone, classes: classes.length, head }),
+    norm: heads[head].norm,
+  }))
+  return { ...encoder, head, classes, isMultiLabel }
+}
+
+/** The logits of all images of a source that can be read. Throws `DATA_BROKEN`. */
+export function logitsOfSource(
+  classifier: OpenedClassifier,
+  source: ImageSource,
+  onProgress?: Progress,
+): Promise<FolderLogits> {
+  const { machine, classes, isMultiLabel } = classifier
+  const run = logitsOf(classifier)
+  const skipped: SkippedFile[] = []
+  const options = {
+    ...inferenceOptions(readingConfig(classifier), source, machine),
+    batchSize: inferenceBatch(classifier.shape),
+  }
+  return gatherLogits({
+    ...{ source, classes, isMultiLabel, skipped, onProgress },
+    batches: imagesInOrder(options, (file) => skipped.push(file)),
+    logitsOf: (batch) => scope(() => toFloats(run(batch))),
+  })
+}
+
+/** The logits of a folder's images. Throws `SOURCE` and `DATA_BROKEN`. */
+export const classifierLogits = async (
+  classifier: OpenedClassifier,
+  dir: string,
+  onProgress?: Progress,
+): Promise<FolderLogits> => logitsOfSource(classifier, await openFor(classifier, dir), onProgress)

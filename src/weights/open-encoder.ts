@@ -1,0 +1,302 @@
+/** An encoder to use: from a run's folder, one of its checkpoints, or a file of weights. */
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { damageOf } from '../checkpoint/checkpoint.ts'
+import { openRun, type RunFacts, trustedWeights } from '../checkpoint/run-folder.ts'
+import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
+import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
+import type { ReadingLimits, Reads } from '../config/reading.ts'
+import { backboneOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
+import {
+  type MachinePlan,
+  type MachineRequest,
+  type PrecisionName,
+  planMachine,
+  precisionNames,
+} from '../machine/plan.ts'
+import type { BackboneShape } from '../model/backbone.ts'
+import { type EncoderNorm, normedRows } from '../model/classifier.ts'
+import { expectRows, initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { ImageSource } from '../source/open.ts'
+import { canonicalBand } from '../source/raster/band-names.ts'
+import { setThreads } from '../tensor/context.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Device } from '../tensor/tensor.ts'
+import type { FrozenEncoder } from './frozen-encoder.ts'
+
+/** Which model made something, as files and reports say it. */
+export interface ModelOrigin {
+  readonly path: string
+  readonly step: number | null
+  /** `fp32` or `bf16`; of an exported file what it was written in. */
+  readonly precision: string
+}
+
+export interface OpenedEncoder extends FrozenEncoder, Reads {
+  readonly machine: MachinePlan
+  /** The bands that there will be; null for all. */
+  readonly bands: readonly string[] | null
+  /** What was opened, and the type of its matrix products, for reports. */
+  readonly origin: ModelOrigin
+  /** Checkpoints that are damaged and were passed over. */
+  readonly warnings: readonly string[]
+}
+
+export interface EncoderRequest {
+  /** The folder of a run, of a checkpoint in it, or a `.safetensors` file; `random` has never been trained. */
+  readonly model: string
+  /** For weights that lie in no run, and for `random`: what the model is. */
+  readonly config?: Config
+  readonly device: MachineRequest['device']
+  /** The type of matrix products, `fp32` by default whatever the model was trained in: in bfloat16 features lose their third digit. */
+  readonly precision?: PrecisionName | undefined
+  /** Of a random encoder. */
+  readonly seed?: number
+  /** What samples are normalised by, where the weights do not say it. */
+  readonly statistics?: ChannelStatistics
+  /** The bands that there will be, where not all are: only groups that have all of theirs are seen. */
+  readonly bands?: readonly string[] | null
+  /** Instead of what the configuration says. */
+  readonly reading?: ReadingLimits
+}
+
+export interface FoundWeights extends WeightsOrigin {
+  /** The file, or null for an encoder that was never trained. */
+  readonly weights: string | null
+  readonly step: number | null
+  readonly warnings?: readonly string[]
+  /** Of the run that they are of. */
+  readonly facts?: RunFacts
+}
+
+const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
+
+/** The run that a checkpoint's folder lies in, if any. */
+const runAround = (checkpoint: string) => {
+  const dir = dirname(dirname(checkpoint))
+  return existsSync(join(dir, 'run.json')) ? dir : null
+}
+
+/** Throws `USAGE` for a configuration that would not be looked at. */
+function expectNone(config: Config | undefined, path: string): void {
+  if (config)
+    throw new SherdError(
+      'USAGE',
+      `${path} says itself what the model is: leave the preset (--preset, --set) out.`,
+    )
+}
+
+function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): FoundWeights {
+  refuseForeign(path)
+  const header = readSafetensorsHeader(path)
+  const { metadata } = header
+  const told = readWeightsMetadata(path, metadata)
+  if (told) {
+    expectNone(config, path)
+    const step = Number(metadata.step ?? Number.NaN)
+    return { ...told, weights: path, step: Number.isSafeInteger(step) ? step : null }
+  }
+  refuseForeignNames(path, header)
+  if (!config)
+    throw new SherdError(
+      'USAGE',
+      `${path} does not say what the model is: give the preset that it was made with, --preset NAME.`,
+    )
+  if (config.data.statistics === 'dataset' && !statistics)
+    throw new SherdError(
+      'USAGE',
+      `${path} does not say what its images were normalised by, and this preset takes the statistics of its own data. If ImageNet's are right, add --set data.statistics=imagenet.`,
+    )
+  return { config, statistics: statistics ?? usualStatistics(config), weights: path, step: null }
+}
+
+/** Exported graphs are no weights; the commands that take them have looked at the name before. */
+function refuseGraphs(path: string, isFile: boolean): void {
+  if (isFile && /\.onnx$/i.test(path))
+    throw new SherdError(
+      'USAGE',
+      `${path} is an exported graph, and this needs weights: give the run, or the .safetensors file, that it was made of.`,
+    )
+  if (isFile || existsSync(join(path, 'config.json'))) return
+  const graphs = readdirSync(path).filter((name) => name.endsWith('.onnx'))
+  if (graphs.length > 0)
+    throw new SherdError(
+      'USAGE',
+      `${path} is a folder of exported graphs: give one of its files (${graphs.join(', ')}) where .onnx is taken, else the run that they were made of.`,
+    )
+}
+
+/** Compares what is said of weights with their shapes, before anything is made of the one or the other. Throws `CHECKPOINT`. */
+export function expectFit(weights: string, config: Config): void {
+  const { entries } = readSafetensorsHeader(weights)
+  const rows = normedRows(
+    backboneOf(config),
+    encoderNorm((name) => entries.has(name)),
+  )
+  try {
+    expectRows(rows, entries, { allowMore: true })
+  } catch (error) {
+    throw new SherdError('CHECKPOINT', `${weights}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Where weights are and what they are of, without reading their numbers. Throws `RUN`, `USAGE` or `CHECKPOINT` when there are none to be used. */
+export function findWeights(request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
+  const found = locateWeights(request)
+  if (found.weights) expectFit(found.weights, found.config)
+  return found
+}
+
+function locateWeights({
+  model,
+  config,
+  statistics,
+}: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
+  if (model === 'random') {
+    if (!config)
+      throw new SherdError('USAGE', 'A random encoder needs --preset NAME, which says what the model is.')
+    return { config, statistics: statistics ?? usualStatistics(config), weights: null, step: 0 }
+  }
+  const path = resolve(model)
+  if (!existsSync(path))
+    throw new SherdError(
+      'RUN',
+      `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights.`,
+    )
+  const isFile = statSync(path).isFile()
+  refuseGraphs(path, isFile)
+  const checkpoint = isFile ? dirname(path) : path
+  const weights = join(checkpoint, 'model.safetensors')
+  if (!Number.isNaN(stepOf(checkpoint)) && existsSync(weights) && (!isFile || path === weights)) {
+    const damage = existsSync(join(checkpoint, 'state.json'))
+      ? damageOf(checkpoint, ['model.safetensors'])
+      : null
+    if (damage) throw new SherdError('CHECKPOINT', `${checkpoint} is damaged: ${damage}. Take another one.`)
+    const run = runAround(checkpoint)
+    if (!run) return findFile(weights, config, statistics)
+    const { config: own, facts } = openRun(run)
+    expectNone(config, checkpoint)
+    return { config: own, facts, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
+  }
+  if (isFile) return findFile(path, config, statistics)
+  refuseForeign(path)
+  const { config: own, facts } = openRun(path)
+  expectNone(config, path)
+  const { checkpoint: latest, warnings } = trustedWeights(path)
+  const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }
+  return { config: own, facts, ...found, step: latest.step, warnings }
+}
+
+/** Opens a folder for an encoder, with the bands that it will see. */
+export const openFor = (
+  { config, bands }: Pick<OpenedEncoder, 'config' | 'bands'>,
+  dir: string,
+): Promise<ImageSource> => openData(config, dir, rasterOptions(config, bands ?? config.data.bands))
+
+interface Part {
+  /** The groups of bands that are whole. */
+  readonly groups: readonly number[]
+  /** Their bands, and which channels of the model these are. */
+  readonly bands: readonly string[]
+  readonly channels: readonly number[]
+}
+
+/** What of a model can be used with some of its bands. Throws `USAGE` when nothing can, or a band is unknown. */
+function partOf({ data, model }: Config, bands: readonly string[]): Part {
+  const known = data.bands ?? []
+  const there = new Set(bands.map(canonicalBand))
+  const unknown = bands.find((band) => !known.some((each) => canonicalBand(each) === canonicalBand(band)))
+  if (unknown !== undefined || !model.groups)
+    throw new SherdError(
+      'USAGE',
+      model.groups
+        ? `The model knows no band "${unknown}": it has ${known.join(', ')}.`
+        : 'Only a model with groups of bands can do with some of them; this one needs all of its channels.',
+    )
+  const whole = model.groups.flatMap((group, g) =>
+    group.every((band) => there.has(canonicalBand(band))) ? [g] : [],
+  )
+  if (whole.length === 0)
+    throw new SherdError(
+      'USAGE',
+      `No group of the model has all of its bands among ${bands.join(', ')}: its groups are ${model.groups.map((group) => group.join('+')).join(', ')}.`,
+    )
+  const channels = whole
+    .flatMap((g) => model.groups![g]!)
+    .map((band) => known.findIndex((each) => canonicalBand(each) === canonicalBand(band)))
+  return { groups: whole, channels, bands: channels.map((channel) => known[channel]!) }
+}
+
+/** The parameters that are read of a file, of which it `has` some. */
+export interface WantedParameters {
+  readonly rows: readonly ParameterRow[]
+  readonly norm: EncoderNorm
+}
+/** `only`: the groups of bands that will be seen; null for all. */
+export type Wanting = (
+  shape: BackboneShape,
+  has: (name: string) => boolean,
+  only: readonly number[] | null,
+) => WantedParameters
+
+/** The norm of an encoder by what its file has: that of a classifier of the mean has no other than `fc_norm`. */
+export const encoderNorm = (has: (name: string) => boolean): EncoderNorm =>
+  has('fc_norm.weight') && !has('norm.weight') ? 'fc_norm' : 'norm'
+
+const encoderAlone: Wanting = (shape, has) => {
+  const norm = encoderNorm(has)
+  return { norm, rows: normedRows(shape, norm) }
+}
+
+/**
+ * Opens an encoder; weights of a decoder or of a head in the same file are left alone. Throws `RUN` or `USAGE` when there is nothing to
+ * open, `CHECKPOINT` when weights do not fit.
+ */
+export const openEncoder = (request: EncoderRequest): OpenedEncoder =>
+  openFound(request, findWeights(request), encoderAlone)
+
+/** The same of weights that were found, with the parameters that are wanted. */
+export function openFound(
+  request: Omit<EncoderRequest, 'config' | 'statistics'>,
+  { config, statistics, weights, step, warnings = [] }: FoundWeights,
+  wanting: Wanting,
+): OpenedEncoder {
+  const machine = planMachine({
+    ...{ ...config.train, device: request.device, workers: config.data.workers },
+    precision: request.precision ?? 'fp32',
+  })
+  setThreads(machine.threads)
+  const { device, precision } = machine
+  const shape = backboneOf(config)
+  const part = request.bands ? partOf(config, request.bands) : null
+  const only = part?.groups ?? null
+  const { parameters, norm } = weights
+    ? scope(() => {
+        const { tensors } = readSafetensors(weights)
+        const { rows, norm } = wanting(shape, (name) => tensors.has(name), only)
+        const wanted = new Set(rows.map(({ name }) => name))
+        const stored = new Map([...tensors].filter(([name]) => wanted.has(name)))
+        return { norm, parameters: loadParameters(rows, stored, device) }
+      })
+    : randomParameters(
+        wanting(shape, () => false, only),
+        { seed: request.seed ?? config.train.seed, device },
+      )
+  return {
+    ...{ config, reading: request.reading, machine, shape, dimensions: shape.dimensions },
+    ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
+    ...{ parameters, norm, statistics, device, precision },
+    origin: { path: weights ? resolve(request.model) : 'random', step, precision: precisionNames[precision] },
+    warnings,
+  }
+}
+
+const randomParameters = ({ rows, norm }: WantedParameters, how: { seed: number; device: Device }) => ({
+  norm,
+  parameters: initialParameters(rows, how),
+})

@@ -1,0 +1,85 @@
+/** A segmenter as a file: what `sherd evaluate segment --save` writes, opened again. */
+
+import { writeWeights } from '../checkpoint/weights-file.ts'
+import { type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { inferenceOptions } from '../config/assemble.ts'
+import { readingConfig } from '../config/reading.ts'
+import { SherdError } from '../errors.ts'
+import type { FolderSegmentation } from '../evaluate/mask-files.ts'
+import type { Segmentation, TrainedHead } from '../evaluate/segmentation.ts'
+import { normedRows } from '../model/classifier.ts'
+import { imagesInOrder } from '../prepare/loader/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import { scope } from '../tensor/scope.ts'
+import { toFloats } from '../tensor/tensor.ts'
+import { inferenceBatch } from './folder-features.ts'
+import {
+  type FrozenSegmenter,
+  pixelLogitsOf,
+  segmentationShape,
+  segmenterParameters,
+  segmenterRows,
+} from './frozen-segmenter.ts'
+import {
+  type EncoderRequest,
+  encoderNorm,
+  findWeights,
+  type OpenedEncoder,
+  openFor,
+  openFound,
+} from './open-encoder.ts'
+
+export interface OpenedSegmenter
+  extends OpenedEncoder,
+    FrozenSegmenter,
+    Pick<SegmenterFacts, 'numbers' | 'ignored'> {}
+
+/** Writes a frozen encoder and its head, to a path that `openWeightsFile` gave. Throws `RUN`. */
+export function saveSegmenter(
+  path: string,
+  { config, statistics, bands, parameters, origin }: OpenedEncoder,
+  { trained, of, facts }: { trained: TrainedHead; of: Segmentation; facts: Omit<SegmenterFacts, 'head'> },
+): void {
+  const segmenter = { head: trained.head, ...facts }
+  const metadata = weightsMetadata({ config, statistics, bands, protocol: 'segment', segmenter })
+  const all = new Map([...parameters, ...segmenterParameters(trained, of.statistics)])
+  writeWeights(path, all, { ...metadata, ...(origin.step !== null && { step: String(origin.step) }) })
+}
+
+/** Throws `USAGE` for a file without a segmenter, besides what `openEncoder` throws. */
+export function openSegmenter(
+  request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
+): OpenedSegmenter {
+  const found = findWeights(request)
+  const { segmenter, bands = null } = found
+  if (!segmenter)
+    throw new SherdError(
+      'USAGE',
+      `${request.model} has no head of segmentation: expected a file of "sherd evaluate segment --save".`,
+    )
+  const { head, classes, numbers, ignored } = segmenter
+  const encoder = openFound({ ...request, bands }, found, (shape, has, only) => {
+    const norm = encoderNorm(has)
+    const own = segmentationShape({ shape, only }, { classes: classes.length, ignored })
+    return { norm, rows: [...normedRows(shape, norm), ...segmenterRows(head, own)] }
+  })
+  return { ...encoder, segmenter: head, classes, numbers, ignored }
+}
+
+/** A folder as `writeMasks` takes it. Throws `SOURCE`. */
+export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): Promise<FolderSegmentation> {
+  const { config, machine, classes, numbers, origin } = segmenter
+  const source = await openFor(segmenter, dir)
+  const skipped: SkippedFile[] = []
+  const options = {
+    ...inferenceOptions(readingConfig(segmenter), source, machine),
+    batchSize: inferenceBatch(segmenter.shape),
+  }
+  const logits = pixelLogitsOf(segmenter)
+  return {
+    ...{ source, skipped, facts: { classes, numbers }, model: origin },
+    bands: segmenter.bands ?? config.data.bands,
+    batches: imagesInOrder(options, (file) => skipped.push(file)),
+    logitsOf: (batch) => scope(() => toFloats(logits(batch))),
+  }
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { sherd } from '../sherd.ts'
+
+describe.concurrent('sherd doctor', () => {
+  it('passes where the tests run', async () => {
+    const { status, stdout } = await sherd(['doctor'])
+    expect(status).toBe(0)
+    for (const name of [
+      'Node.js',
+      'LibTorch',
+      'BLAS',
+      'float32 product',
+      'bfloat16 product',
+      'threads',
+      'CUDA',
+      'sharp',
+    ])
+      expect(stdout).toMatch(new RegExp(`^(ok|slow) +${name} +\\S`, 'm'))
+  })
+
+  it('fails without LibTorch, and says where it looked and what mends it', async () => {
+    const env = { LIBTORCH: '/nonexistent' }
+    const [human, machine] = await Promise.all([
+      sherd(['doctor'], { env }),
+      sherd(['doctor', '--json'], { env }),
+    ])
+    expect(human.status).toBe(1)
+    expect(human.stdout).toMatch(
+      /^FAIL +LibTorch by LIBTORCH=\/nonexistent +\/nonexistent does not exist\n +→ .*LIBTORCH/m,
+    )
+    expect(machine.status).toBe(1)
+    const [findings] = machine.json() as unknown as { status: string; mend?: string }[][]
+    for (const finding of findings ?? []) if (finding.status !== 'ok') expect(finding.mend).toMatch(/\S/)
+    expect(findings?.map(({ status }) => status)).toContain('fail')
+  })
+
+  it('fails where LibTorch is asked of a Python that has none', async ({ expect }) => {
+    const { status, stdout } = await sherd(['doctor'], {
+      env: { LIBTORCH: undefined, LIBTORCH_USE_PYTORCH: '1', PATH: '/nonexistent' },
+    })
+    expect(status).toBe(1)
+    expect(stdout).toMatch(
+      /^FAIL +LibTorch by LIBTORCH_USE_PYTORCH=1 +python3 could not be asked.*\n +→ .*pip install torch/m,
+    )
+  })
+})

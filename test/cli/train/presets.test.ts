@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import { presetNames, presetOf } from '../../../src/config/presets.ts'
+import { configKeys, resolveConfig } from '../../../src/config/resolve.ts'
+import { inProcess } from '../sherd.ts'
+
+describe('sherd presets', () => {
+  it('lists each with its size', async () => {
+    const { status, stdout } = await inProcess(['presets'])
+    expect(status).toBe(0)
+    const rows = stdout.trimEnd().split('\n').slice(1)
+    expect(rows.map((row) => row.split(' ')[0])).toEqual(presetNames)
+    // Encoder parameters of ViT-B/16, L/16 and H/14 without a classifier: 86 M, 303 M and 630 M (Dosovitskiy et al. 2021).
+    expect(rows.find((row) => row.startsWith('mae-base-224'))).toMatch(/224 × 224 +16 +85\.\d M/)
+    expect(rows.find((row) => row.startsWith('mae-large-224'))).toMatch(/ 303\.\d M/)
+    expect(rows.find((row) => row.startsWith('mae-huge-224'))).toMatch(/ 14 +630\.\d M/)
+  })
+
+  it('lists them for machines', async () => {
+    const [rows] = (await inProcess(['presets', '--json'])).json() as unknown as {
+      name: string
+      patchSize: number
+    }[][]
+    expect(rows?.map(({ name }) => name)).toEqual(presetNames)
+    expect(rows?.find(({ name }) => name === 'mae-huge-224')).toMatchObject({
+      imageSize: [224, 224],
+      patchSize: 14,
+    })
+  })
+
+  it('lists every key with default and meaning', async () => {
+    const [human, machine] = await Promise.all([
+      inProcess(['presets', '--keys']),
+      inProcess(['presets', '--keys', '--json']),
+    ])
+    const [keys] = machine.json() as unknown as { key: string; initial: string; meaning: string }[][]
+    expect(keys?.map(({ key }) => key)).toEqual(configKeys())
+    expect(keys).toContainEqual({
+      key: 'optim.baseLearningRate',
+      initial: '0.00015',
+      meaning: 'per 256 samples of effective batch',
+    })
+    const listed = human.stdout.split('\n').map((line) => line.split(/ {2,}/)[0])
+    expect(listed.filter(Boolean)).toEqual(configKeys())
+    expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches/m)
+  })
+
+  it('shows one in full', async () => {
+    const { status, stdout } = await inProcess(['presets', 'mae-huge-224'])
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toEqual(resolveConfig(presetOf('mae-huge-224').config))
+  })
+
+  it('suggests the one that was meant', async () => {
+    const { status, stderr } = await inProcess(['presets', 'mae-hug-224'])
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringContaining('no preset "mae-hug-224". Did you mean "mae-huge-224"?'),
+    ])
+  })
+})

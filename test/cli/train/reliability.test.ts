@@ -1,0 +1,183 @@
+// Short forms of what test/soak does for long: whatever happens to a process, the run goes on as if nothing had happened.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { latestWhole, listCheckpoints } from '../../../src/checkpoint/checkpoint.ts'
+import { readNotes } from '../../../src/run/journal.ts'
+import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { metricsOf, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
+import { expectExactResume } from './killed-run.ts'
+
+let cwd: string
+beforeAll(async () => {
+  cwd = await workFolder()
+  await writeSampleData({ dir: join(cwd, 'images'), count: 40, size: 20, seed: 1 })
+})
+
+const command = (out: string, steps: number, more: Readonly<Record<string, unknown>> = {}) => [
+  ...['pretrain', 'mae-tiny-cifar10', '--data', 'images', '--out', out, '--steps', String(steps)],
+  ...tiny({ 'optim.baseLearningRate': 0.02, ...more }),
+]
+const notes = (out: string) => readNotes(join(cwd, out, 'journal.jsonl'))
+const lastWeights = (out: string) =>
+  readFileSync(join(listCheckpoints(join(cwd, out, 'checkpoints')).at(-1)!.path, 'model.safetensors'))
+const hasSteps = (out: string, count: number) => () => metricsOf(join(cwd, out)).length >= count
+
+describe('a run that is killed four times', () => {
+  it('ends with the bytes of one that was left alone', async () => {
+    const keys = { 'train.accumulate': 2 }
+    const { atSteps } = await expectExactResume({ cwd, data: 'images', kills: 4, steps: 60, seed: 1, keys })
+    expect(atSteps.length).toBeGreaterThanOrEqual(2)
+  })
+})
+
+describe('a signal', () => {
+  it('SIGUSR1 saves and goes on', async () => {
+    const running = start(command('usr1', 1_000_000, { 'checkpoint.everySteps': 1_000_000 }), { cwd })
+    await until(hasSteps('usr1', 3), 'three steps')
+    running.kill('SIGUSR1')
+    await until(() => listCheckpoints(join(cwd, 'usr1/checkpoints')).length > 0, 'a checkpoint')
+    const { step } = listCheckpoints(join(cwd, 'usr1/checkpoints'))[0]!
+    await until(hasSteps('usr1', step + 5), 'more steps')
+    running.kill('SIGTERM')
+    const { status, stderr } = await running.ended
+    expect(status).toBe(143)
+    expect(stderr).toMatch(/^SIGUSR1: saving a checkpoint after this step, and going on$/m)
+    expect(notes('usr1').map(({ event }) => event)).toEqual(['began', 'checkpoint wanted', 'interrupted'])
+  })
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s twice ends the process in the middle of a step', async (signal, expected) => {
+    const out = `twice-${signal}`
+    // A step of some seconds, on fast machines too: LibTorch has the thread, and JavaScript hears nothing. Deep, so that the images of
+    // the next step are decoded meanwhile: in a wait for data the first signal would be heard, and the run over before the second.
+    const slow = {
+      'train.batchSize': 4096,
+      'model.depth': 24,
+      'model.decoderDepth': 2,
+      'data.statistics': 'imagenet',
+    }
+    const running = start(command(out, 100, slow), { cwd })
+    await until(hasSteps(out, 1), 'a step')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    running.kill(signal)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const asked = performance.now()
+    running.kill(signal)
+    const { status } = await running.ended
+    const { stepSeconds } = metricsOf(join(cwd, out))[0]!
+    expect(status).toBe(expected)
+    expect(stepSeconds).toBeGreaterThan(0.8) // or there is no middle of a step
+    expect((performance.now() - asked) / 1000).toBeLessThan(stepSeconds / 2)
+  })
+})
+
+describe('one wish from two senders', () => {
+  it('finishes the step and saves, as one does', async () => {
+    const slow = { 'train.batchSize': 2048, 'model.depth': 4, 'data.statistics': 'imagenet' }
+    const running = start(command('unit', 100, slow), { cwd })
+    await until(hasSteps('unit', 1), 'a step')
+    running.kill('SIGTERM')
+    spawnSync('/bin/sh', ['-c', `kill -TERM ${String(notes('unit')[0]!.process)}`]) // as whoever stops every process of a job does
+    const { status, stderr } = await running.ended
+    expect([status, stderr]).toEqual([143, expect.stringMatching(/^interrupted at step \d+/m)])
+    expect(listCheckpoints(join(cwd, 'unit/checkpoints'))).toHaveLength(1)
+  })
+})
+
+describe('--supervise', () => {
+  const trainer = (out: string) =>
+    notes(out).findLast(({ process }) => process !== undefined)!.process as number
+
+  it('starts a killed training again, tells so, and ends with the bytes of one that was left alone', async () => {
+    const keys = { 'checkpoint.everySteps': 5, 'train.accumulate': 2 }
+    const whole = sherd(command('watched-whole', 80, keys), { cwd })
+    const running = start([...command('watched', 80, keys), '--supervise'], { cwd })
+    await until(() => listCheckpoints(join(cwd, 'watched/checkpoints')).length > 0, 'a checkpoint')
+    process.kill(trainer('watched'), 'SIGKILL')
+    const { status, stderr } = await running.ended
+    expect([status, (await whole).status]).toEqual([0, 0])
+    expect(stderr).toMatch(
+      /^the training was ended by SIGKILL: starting it again from its checkpoint of step \d+ in 1 s$/m,
+    )
+    expect(notes('watched').map(({ event }) => event)).toEqual(['began', 'restarted', 'resumed', 'completed'])
+    expect(lastWeights('watched').equals(lastWeights('watched-whole'))).toBe(true)
+  })
+
+  it('gives up after as many crashes as it may', async () => {
+    const keys = { 'checkpoint.everySteps': 1_000_000 }
+    const running = start([...command('hopeless', 1_000_000, keys), '--supervise', '--restarts', '1'], {
+      cwd,
+    })
+    for (const starts of [1, 2]) {
+      await until(() => notes('hopeless').filter(({ process }) => process).length === starts, 'a start')
+      await until(hasSteps('hopeless', 1), 'a step')
+      process.kill(trainer('hopeless'), 'SIGSEGV')
+    }
+    const { status, stderr } = await running.ended
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/the training was ended by SIGSEGV, 2 times without a new checkpoint: giving up/)
+    expect(notes('hopeless').at(-1)).toMatchObject({ event: 'gave up', signal: 'SIGSEGV', crashes: 2 })
+  })
+
+  it('hands signals on, and does not start again what was told to stop', async () => {
+    const running = start([...command('told', 1_000_000), '--supervise'], { cwd })
+    await until(hasSteps('told', 3), 'three steps')
+    const other = await sherd(['pretrain', '--out', 'told', '--resume'], { cwd })
+    expect([other.status, other.stderr]).toEqual([
+      1,
+      expect.stringMatching(/told is being written by another process, process \d+ on /),
+    ])
+    running.kill('SIGTERM')
+    const { status, stderr } = await running.ended
+    expect([status, stderr]).toEqual([143, expect.stringMatching(/^SIGTERM: finishing this step/m)])
+    expect(notes('told').map(({ event }) => event)).toEqual(['began', 'interrupted'])
+  })
+
+  it('does not start again what was written wrongly', async () => {
+    const { status, stderr } = await sherd(['pretrain', '--out', 'never', '--supervise'], { cwd })
+    expect([status, stderr]).toEqual([2, expect.stringContaining('A new run needs --data')])
+  })
+})
+
+describe('a disk that fills up', () => {
+  const disk = () => join(cwd, 'disk')
+  const mount = () => {
+    mkdirSync(disk(), { recursive: true })
+    return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1536k', 'tmpfs', disk()]).status === 0
+  }
+  afterAll(() => {
+    spawnSync('umount', [disk()])
+  })
+
+  it('ends the run with its last checkpoint whole; with room again it goes on to the same bytes', async (context) => {
+    if (!mount()) context.skip() // not allowed in every container; test/checkpoint/faults.test.ts injects the error instead
+    const keys = { 'checkpoint.everySteps': 4 }
+    expect((await sherd(command('roomy', 24, keys), { cwd })).status).toBe(0)
+    writeFileSync(join(disk(), 'other'), Buffer.alloc(900_000)) // two checkpoints of 0.3 MB fit beside it, a third does not
+    const full = await sherd(command('disk/run', 24, keys), { cwd })
+    expect(full.status).toBe(1)
+    expect(full.stderr).toMatch(
+      /^error: Cannot write the checkpoint \S+: the disk is full \(ENOSPC.*\)\. Make room, then go on with --resume\. The latest one is whole: \S+step-\d+/m,
+    )
+    const { checkpoint, damaged } = latestWhole(join(disk(), 'run/checkpoints'))
+    expect([checkpoint === null, damaged]).toEqual([false, []])
+    rmSync(join(disk(), 'other'))
+    const again = await sherd(['pretrain', '--out', 'disk/run', '--resume'], { cwd })
+    expect([again.status, again.stderr]).toEqual([0, expect.stringMatching(/^completed at step 24/m)])
+    expect(lastWeights('disk/run').equals(lastWeights('roomy'))).toBe(true)
+    expect(existsSync(join(disk(), 'run/metrics.jsonl'))).toBe(true)
+  })
+})
+
+it('keys for reliability are checked', async () => {
+  const { status, stderr } = await sherd(
+    [...command('keys', 1), ...set({ 'checkpoint.keepEverySteps': -1 })],
+    { cwd },
+  )
+  expect([status, stderr]).toEqual([2, expect.stringContaining('checkpoint.keepEverySteps')])
+})

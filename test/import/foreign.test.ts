@@ -1,0 +1,153 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { fromFloat16, type StoredArray, toFloat32 } from '../../src/checkpoint/arrays.ts'
+import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { openForeign } from '../../src/import/foreign.ts'
+import { examinePositions } from '../../src/import/foreign-positions.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { sineCosinePositions } from '../../src/token/position.ts'
+
+const fixtures = join(packageRoot(), 'test/fixtures/weights')
+const work = mkdtempSync(join(tmpdir(), 'sherd-foreign-'))
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+const one = (value: number): StoredArray => ({
+  ...{ dtype: 'float32', shape: [1] },
+  data: Float32Array.of(value),
+})
+const folder = (name: string, files: Readonly<Record<string, Readonly<Record<string, number>>>>): string => {
+  const dir = join(work, name)
+  mkdirSync(dir)
+  for (const [file, values] of Object.entries(files))
+    writeSafetensors(
+      join(dir, file),
+      new Map(Object.entries(values).map(([key, value]) => [key, one(value)])),
+    )
+  return dir
+}
+
+describe('weights of other programs', () => {
+  it('are found in several files by their index', async () => {
+    const dir = folder('parts', { 'm-1.safetensors': { a: 1 }, 'm-2.safetensors': { b: 2 } })
+    const index = { weight_map: { a: 'm-1.safetensors', b: 'm-2.safetensors' } }
+    writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify(index))
+    const opened = await openForeign(dir)
+    expect([...opened.arrays.keys()]).toEqual(['a', 'b'])
+    expect([...(await opened.arrays.get('b')!.read())]).toEqual([2])
+    await opened.close()
+  })
+
+  it('are never read outside their folder', async () => {
+    const dir = folder('outside', { 'x.safetensors': { a: 1 } })
+    const index = { weight_map: { a: '../parts/m-1.safetensors' } }
+    writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify(index))
+    await expect(openForeign(dir)).rejects.toThrow(/names a file outside its folder/)
+  })
+
+  it.each<[string, Readonly<Record<string, Readonly<Record<string, number>>>>, RegExp]>([
+    ['none', {}, /has no file of weights/],
+    ['two', { 'a.safetensors': { a: 1 }, 'b.safetensors': { a: 1 } }, /several files of weights \(a.*, b/],
+  ])('%s in a folder: it says so', async (name, files, message) => {
+    await expect(openForeign(folder(name, files))).rejects.toThrow(message)
+  })
+
+  it('come with configurations of their folder, not of a file of another name beside them', async () => {
+    const dir = folder('one', { 'model.safetensors': { a: 1 }, 'other.safetensors': { a: 1 } })
+    writeFileSync(join(dir, 'config.json'), '{"hidden_size":8}')
+    const config = async (path: string) => (await openForeign(path)).config
+    expect(await config(dir)).toEqual({ hidden_size: 8 })
+    expect(await config(join(dir, 'model.safetensors'))).toEqual({ hidden_size: 8 })
+    expect(await config(join(dir, 'other.safetensors'))).toBeNull()
+    writeFileSync(join(dir, 'config.json'), '[1]')
+    await expect(openForeign(dir)).rejects.toThrow(/config\.json: expected a JSON object/)
+  })
+
+  it('of a training are those under "model", with its arguments', async () => {
+    const opened = await openForeign(join(fixtures, 'mae.pth'))
+    expect(opened.arrays.has('cls_token')).toBe(true)
+    expect([...opened.arrays.keys()].some((name) => name.includes('exp_avg'))).toBe(false)
+    expect(opened.facts.get('args.mask_ratio')).toBe(0.5)
+    await opened.close()
+  })
+})
+
+describe('tables of positions', () => {
+  const table = (rows: number, data: Float32Array, hasCls = true) => {
+    const width = data.length / rows
+    const whole = new Float32Array(hasCls ? width + data.length : data.length)
+    whole.set(data, hasCls ? width : 0)
+    return { shape: [1, whole.length / width, width], data: whole }
+  }
+  const none = { grid: null, half: false }
+  const wide = { h: 2, w: 3 }
+
+  it('of sines and cosines show their grid, a square or not, with cls or without', () => {
+    for (const grid of [wide, { h: 3, w: 2 }, { h: 3, w: 3 }, { h: 1, w: 4 }])
+      for (const hasCls of [true, false]) {
+        if (!hasCls && grid.h !== grid.w) continue // the rows alone are no square: one of them is cls
+        const found = examinePositions(table(grid.h * grid.w, sineCosinePositions(grid, 8), hasCls), none)
+        expect(found).toMatchObject({ grid, kind: 'fixed', cls: null, difference: 0 })
+      }
+  })
+
+  it('that differ by a little more are learned', () => {
+    const data = sineCosinePositions({ h: 2, w: 2 }, 8)
+    const moved = (by: number) =>
+      examinePositions(
+        table(
+          4,
+          data.map((x, i) => x + (i === 5 ? by : 0)),
+        ),
+        none,
+      )
+    expect(moved(9e-5).kind).toBe('fixed')
+    expect(moved(2e-4)).toMatchObject({ kind: 'learned', grid: { h: 2, w: 2 } })
+    expect(moved(Number.NaN)).toMatchObject({ kind: 'learned', difference: Number.POSITIVE_INFINITY })
+    expect(
+      examinePositions(
+        table(
+          4,
+          data.map((x) => x + 1e-3),
+        ),
+        { grid: null, half: true },
+      ).kind,
+    ).toBe('fixed')
+  })
+
+  it('may have something for cls', () => {
+    const made = table(4, sineCosinePositions({ h: 2, w: 2 }, 8))
+    made.data[3] = 0.5
+    expect([...examinePositions(made, none).cls!]).toEqual([0, 0, 0, 0.5, 0, 0, 0, 0])
+  })
+
+  it('must have as many places as the configuration says', () => {
+    const made = table(6, sineCosinePositions(wide, 8))
+    expect(() => examinePositions(made, { grid: { h: 3, w: 3 }, half: false })).toThrow(
+      /positions for 7 tokens, expected 9 places \(3 × 3\)/,
+    )
+    expect(() => examinePositions({ shape: [7], data: new Float32Array(7) }, none)).toThrow(/are \[7\]/)
+  })
+})
+
+it('floats of 16 bits are what IEEE 754 says', () => {
+  const halves: readonly (readonly [bits: number, value: number])[] = [
+    ...([
+      [0, 0],
+      [0x3c00, 1],
+      [0xc100, -2.5],
+      [0x7bff, 65504],
+      [1, 2 ** -24],
+      [0x0400, 2 ** -14],
+    ] as const),
+    ...([
+      [0x7c00, Number.POSITIVE_INFINITY],
+      [0xfc00, Number.NEGATIVE_INFINITY],
+      [0x7e00, Number.NaN],
+    ] as const),
+  ]
+  for (const [bits, value] of halves) expect(fromFloat16(bits)).toBe(value)
+  expect([...toFloat32(Uint16Array.of(0x3f80, 0xc020), 'bfloat16')]).toEqual([1, -2.5])
+  expect(() => toFloat32(Int32Array.of(1), 'int32')).toThrow(/floating-point weights, got int32/)
+})
