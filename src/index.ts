@@ -67,7 +67,12 @@ export {
 export { withDeviation } from './evaluate/markdown.ts'
 export { type FolderSegmentation, type MaskFiles, writeMasks } from './evaluate/mask-files.ts'
 export { type Overlap, overlapOf } from './evaluate/mean-iou.ts'
-export { type ImagePrediction, predictionsOf, writePredictions } from './evaluate/prediction-file.ts'
+export {
+  type ImagePrediction,
+  predictionFormat,
+  predictionsOf,
+  writePredictions,
+} from './evaluate/prediction-file.ts'
 export { type ProtocolName, protocols } from './evaluate/protocols.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
