@@ -144,8 +144,18 @@ export { onnxParts, readMetadata, writeParts } from './onnx/onnx-file.ts'
 export { openSession, type Session, type TensorData } from './onnx/session.ts'
 export { openSessionThread, type ThreadedSession } from './onnx/session-thread.ts'
 // optim, checkpoint, train
-export { type AdamWOptions, type AdamWState, adamWStep, initialAdamW } from './optim/adamw.ts'
-export { learningRateAt, type Schedule, scaledLearningRate } from './optim/schedule.ts'
+export type { GroupRow } from './optim/groups.ts'
+export { initialState, type Optimizer, type OptimizerState } from './optim/optimizer.ts'
+export { type OptimizerChoice, optimizerOf, optimizers } from './optim/optimizers.ts'
+export {
+  learningRateAt,
+  rateScalings,
+  type Schedule,
+  scaledLearningRate,
+  valueAt,
+  type WarmupCosine,
+} from './optim/schedule.ts'
+export { type UpdateOptions, updateOf } from './optim/update.ts'
 // pictures
 export { type Composite, compositesOf, compositeTile, stretchOf } from './picture/composite.ts'
 export { drawLossCurve } from './picture/loss-curve.ts'

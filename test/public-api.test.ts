@@ -68,10 +68,12 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   } as const
   const objective = sherd.mae({ dimensions, maskRatio: 0.75, normalizeTarget: true, device })
   const parameters = sherd.initialParameters(objective.rows, { seed: 0, device })
+  const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 }
+  const update = sherd.updateOf(adamW)
   const trainee: sherd.Trainee = {
     objective,
     parameters,
-    optimizer: sherd.initialAdamW(parameters),
+    optimizer: sherd.initialState(update.optimizer, parameters),
     device,
     precision,
   }
@@ -87,7 +89,7 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
       plan: objective.plan(0, { epochs, indices }),
     }),
     schedule: { peak: 1e-3, floor: 0, warmupSteps: 0, totalSteps: 3 },
-    update: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 },
+    update,
     signal: new AbortController().signal,
   })
   const losses: number[] = []

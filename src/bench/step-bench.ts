@@ -6,7 +6,8 @@ import type { Config } from '../config/schema.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { trainingFlops } from '../model/flops.ts'
 import { initialParameters } from '../model/parameters.ts'
-import { initialAdamW } from '../optim/adamw.ts'
+import { initialState } from '../optim/optimizer.ts'
+import { updateOf } from '../optim/update.ts'
 import { type ChannelStatistics, imagenetStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { clearGradients, setThreads, synchronize } from '../tensor/context.ts'
@@ -76,8 +77,9 @@ export function openStepBench(config: Config): StepBench {
   const objective = objectiveOf(config, device)
   const parameters = initialParameters(objective.rows, { seed, device })
   const { kernels, recompute } = config.train
+  const update = updateOf(config.optim)
   const trainee: Trainee = {
-    ...{ objective, parameters, optimizer: initialAdamW(parameters) },
+    ...{ objective, parameters, optimizer: initialState(update.optimizer, parameters) },
     ...{ device, precision, kernels, recompute },
   }
   const dimensions = dimensionsOf(config)
@@ -94,7 +96,7 @@ export function openStepBench(config: Config): StepBench {
       return { images, plan: objective.plan(seed, { epochs, indices }, images) }
     }
     const loss = accumulateGradients(trainee, batch, 1)
-    applyUpdate(trainee, { ...config.optim, learningRate: 1.5e-4 })
+    applyUpdate(trainee, { ...update, learningRate: 1.5e-4, step, epoch: step })
     return loss
   }
   return {

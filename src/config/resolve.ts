@@ -5,7 +5,7 @@ import { type BackboneShape, checkBackbone, layoutOf } from '../model/backbone.t
 import type { Dimensions } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { sizes } from '../model/sizes.ts'
-import { type Schedule, scaledLearningRate } from '../optim/schedule.ts'
+import { scaledLearningRate, type WarmupCosine } from '../optim/schedule.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { keptTokens } from '../token/mask-design.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
@@ -214,7 +214,7 @@ export function totalSteps(config: Config, samples: number): number {
 }
 
 /** The learning-rate schedule of the whole run. Throws `CONFIG` for a warm-up that covers it. */
-export function scheduleOf(config: Config, samples: number): Schedule {
+export function scheduleOf(config: Config, samples: number): WarmupCosine {
   const total = totalSteps(config, samples)
   const { baseLearningRate, minLearningRate, warmupFraction, warmupSteps } = config.optim
   const warmup = warmupSteps ?? warmupFraction * total

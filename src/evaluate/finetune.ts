@@ -13,8 +13,9 @@ import { groupsOf } from '../model/backbone.ts'
 import { type Head, heads } from '../model/classifier.ts'
 import { initialParameters, type Parameters } from '../model/parameters.ts'
 import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
-import { initialAdamW } from '../optim/adamw.ts'
-import { layerDecay, layerOf } from '../optim/layer-decay.ts'
+import { layerDecayRow, layerOf } from '../optim/layer-decay.ts'
+import { disposeState, initialState } from '../optim/optimizer.ts'
+import { updateOf } from '../optim/update.ts'
 import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -184,8 +185,9 @@ async function attempt(
     dropPath: { rate: settings.dropPath, seed },
   })
   const { learned, frozen } = startingParameters(task, options, seed)
+  const update = updateOf({ ...adamW, weightDecay: settings.weightDecay })
   const trainee: Trainee<ClassificationPlan> = {
-    ...{ objective: task, parameters: learned, frozen, optimizer: initialAdamW(learned) },
+    ...{ objective: task, parameters: learned, frozen, optimizer: initialState(update.optimizer, learned) },
     ...{ device, precision, kernels: config.train.kernels, recompute: config.train.recompute },
   }
   const average =
@@ -215,10 +217,7 @@ async function attempt(
   try {
     const steps = train({
       ...{ trainee, loader, schedule, signal, samples, accumulate: settings.accumulate, firstStep: 0 },
-      update: {
-        ...{ ...adamW, weightDecay: settings.weightDecay },
-        scaleOf: layerDecay(settings.layerDecay, dimensions.depth),
-      },
+      update: { ...update, groups: [layerDecayRow(settings.layerDecay, dimensions.depth)] },
       toMicroBatch: (batch) =>
         labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise }),
     })
@@ -243,7 +242,7 @@ async function attempt(
   const averaged = average && (await scoreOn(images.test, whole(average)))
   onTrained(whole(average ?? learned))
   dispose([noise, ...learned.values(), ...frozen.values(), ...(average?.values() ?? [])])
-  dispose([...trainee.optimizer.first.values(), ...trainee.optimizer.second.values()])
+  disposeState(trainee.optimizer)
   return {
     last: last.scores,
     trainImages: samples,

@@ -11,8 +11,9 @@ import {
   segmentationHeads,
 } from '../model/segmentation-heads.ts'
 import type { Learner } from '../objective/objective.ts'
-import { initialAdamW } from '../optim/adamw.ts'
+import { disposeState, initialState } from '../optim/optimizer.ts'
 import { learningRateAt } from '../optim/schedule.ts'
+import { updateOf } from '../optim/update.ts'
 import { draws } from '../random/draws.ts'
 import { call } from '../tensor/call.ts'
 import { clearGradients, noGrad } from '../tensor/context.ts'
@@ -170,10 +171,11 @@ export function trainHead(
         return div(loss, Math.max(1, labelled))
       }),
   }
+  const update = updateOf({ ...adamW, weightDecay })
   const trainee = {
     objective,
     parameters,
-    optimizer: initialAdamW(parameters),
+    optimizer: initialState(update.optimizer, parameters),
     device,
     precision: 'float32' as const,
   }
@@ -199,8 +201,9 @@ export function trainHead(
         },
         1,
       )
-      const learningRate = learningRateAt(epoch * perEpoch + place, schedule)
-      const norm = applyUpdate(trainee, { ...adamW, learningRate, weightDecay })
+      const step = epoch * perEpoch + place
+      const learningRate = learningRateAt(step, schedule)
+      const norm = applyUpdate(trainee, { ...update, learningRate, step, epoch })
       if (!Number.isFinite(norm))
         throw new SherdError(
           'NON_FINITE',
@@ -209,8 +212,7 @@ export function trainHead(
     }
     onEpoch?.(epoch, total / perEpoch)
   }
-  for (const state of [trainee.optimizer.first, trainee.optimizer.second])
-    for (const each of state.values()) each.dispose()
+  disposeState(trainee.optimizer)
   return { head, parameters }
 }
 

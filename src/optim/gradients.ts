@@ -3,16 +3,35 @@ import { SherdError } from '../errors.ts'
 import { call, callInPlace, callMany } from '../tensor/call.ts'
 import { gradient, noGrad } from '../tensor/context.ts'
 import { normInOnePass } from '../tensor/kernels.ts'
+import { toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { item, type Tensor } from '../tensor/tensor.ts'
+import { item, type Tensor, toFloats } from '../tensor/tensor.ts'
 
-/** The gradient of every parameter, in order. A parameter that the loss did not reach is a bug of the objective. */
-export function gradientsOf(parameters: ReadonlyMap<string, Tensor>): Tensor[] {
-  return [...parameters].map(([name, parameter]) => {
-    const found = gradient(parameter)
-    if (!found) throw new SherdError('BUG', `Bug: the loss does not depend on parameter "${name}"`)
-    return found
-  })
+/** Gradients by parameter name. A parameter that no loss reached is missing: it gets no moment, no decay, no count. */
+export type Gradients = ReadonlyMap<string, Tensor>
+
+/** The gradients that the parameters have collected, in the order of the parameters. */
+export function gradientsOf(parameters: ReadonlyMap<string, Tensor>): Gradients {
+  return new Map(
+    [...parameters].flatMap(([name, parameter]) => {
+      const found = gradient(parameter)
+      return found ? [[name, found] as const] : []
+    }),
+  )
+}
+
+/**
+ * Throws `BUG` naming a parameter without a gradient that an objective says it learns. `isUnreached` names those that a loss may leave out.
+ */
+export function expectReached(
+  parameters: ReadonlyMap<string, Tensor>,
+  gradients: Gradients,
+  isUnreached: (name: string) => boolean = () => false,
+): Gradients {
+  for (const name of parameters.keys())
+    if (!gradients.has(name) && !isUnreached(name))
+      throw new SherdError('BUG', `Bug: the loss does not depend on parameter "${name}"`)
+  return gradients
 }
 
 /** How a list of gradients is worked on: `native` in one pass, on the CPU; `composed` anywhere. */
@@ -21,19 +40,57 @@ export type ListKernel = 'native' | 'composed'
 export const listKernel = (gradients: readonly Tensor[]): ListKernel =>
   gradients[0]?.device === 'cpu' ? 'native' : 'composed'
 
-/** The Euclidean norm over all gradients together. */
+const composedNorms = (gradients: readonly Tensor[]) =>
+  call('stack', callMany('_foreach_norm.Scalar', gradients, 2) as Tensor[], 0)
+
+/** The Euclidean norm over all gradients together; 0 of none. */
 export function gradientNorm(gradients: readonly Tensor[], kernel = listKernel(gradients)): number {
+  if (gradients.length === 0) return 0
   return noGrad(() =>
-    scope(() => {
-      if (kernel === 'native') return normInOnePass(gradients)
-      const norms = callMany('_foreach_norm.Scalar', gradients, 2) as Tensor[]
-      return item(call('norm.Scalar', call('stack', norms, 0), 2))
-    }),
+    scope(() =>
+      kernel === 'native' ? normInOnePass(gradients) : item(call('norm.Scalar', composedNorms(gradients), 2)),
+    ),
   )
 }
 
-/** Scales the gradients in place so that their norm is at most `limit`, given that it is `norm`. */
-export function clipGradients(gradients: readonly Tensor[], norm: number, limit: number): void {
-  const scale = limit / (norm + 1e-6)
-  if (scale < 1) noGrad(() => callInPlace('_foreach_mul_.Scalar', gradients, scale))
+/** The Euclidean norm of each. */
+function normsOfEach(gradients: readonly Tensor[], kernel: ListKernel): number[] {
+  if (kernel === 'native') return gradients.map((each) => normInOnePass([each]))
+  return scope(() => [...toFloats(toDevice(composedNorms(gradients), 'cpu'))])
+}
+
+/** The largest norm that gradients may have: all together, each tensor by itself, or the parameters of one group row together. */
+export interface Clip {
+  readonly by: 'all' | 'tensor' | 'row'
+  readonly most: number
+}
+
+/** A rule and the parameters that it is for. */
+export interface Clipping {
+  readonly clip: Clip
+  readonly names: readonly string[]
+}
+
+/** Scales the gradients in place by most / (norm + 1e-6) where that is below 1, as PyTorch's `clip_grad_norm_` does. */
+function scaleTo(most: number, norm: number, gradients: readonly Tensor[]): void {
+  const scale = most / (norm + 1e-6)
+  if (scale < 1) callInPlace('_foreach_mul_.Scalar', gradients, scale)
+}
+
+/** Clips in place. `norm` is that of all gradients together, before any was clipped. */
+export function clipGradients(
+  gradients: Gradients,
+  clippings: readonly Clipping[],
+  { norm, kernel }: { readonly norm: number; readonly kernel?: ListKernel },
+): void {
+  noGrad(() => {
+    for (const { clip, names } of clippings) {
+      const own = names.flatMap((name) => gradients.get(name) ?? [])
+      if (own.length === 0) continue
+      const way = kernel ?? listKernel(own)
+      if (clip.by === 'tensor') {
+        for (const [i, each] of normsOfEach(own, way).entries()) scaleTo(clip.most, each, [own[i]!])
+      } else scaleTo(clip.most, clip.by === 'all' ? norm : gradientNorm(own, way), own)
+    }
+  })
 }

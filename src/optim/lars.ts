@@ -1,11 +1,49 @@
 /**
- * LARS (You et al. 2017), the optimizer of MAE's linear probe: the step of a matrix is scaled by the ratio of its norm to
- * that of its gradient. Here over a stack of independent models, each with its own rate, in one pass.
+ * LARS (You et al. 2017, equation 6 and algorithm 1) as MoCo v3 and MAE use it: the update of a matrix, its decay included, is scaled by
+ * the ratio of the matrix's norm to its own; tensors of fewer dimensions are neither scaled nor decayed. SimCLR trains with it, and MAE's
+ * linear probe, here over a stack of independent models, each with its own rate, in one pass.
  */
 import { call, callInPlace } from '../tensor/call.ts'
 import { add, mul, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { makeOptimizer, type Optimizer } from './optimizer.ts'
+import { momentumSlots, moveByMomentum } from './sgd.ts'
+
+/** The Euclidean norm of each of `count` models' tensors in x, whose first dimension they share: [count, 1, …]. */
+const norms = (x: Tensor, count: number) =>
+  reshape(call('linalg_vector_norm', reshape(x, [count, -1]), 2, [1], false), [
+    count,
+    ...x.shape.slice(1).map(() => 1),
+  ])
+
+/** update · trust · ‖parameter‖ / ‖update‖, for each of `count` models; the update itself where one of the norms is 0. */
+function scaledByTrust(
+  update: Tensor,
+  parameter: Tensor,
+  { trust, count }: { trust: number; count: number },
+): Tensor {
+  const [size, change] = [norms(parameter, count), norms(update, count)]
+  const ratio = call('div.Tensor', mul(size, trust), change)
+  const applies = call('logical_and', call('gt.Scalar', size, 0), call('gt.Scalar', change, 0))
+  return mul(update, call('where.ScalarOther', applies, ratio, 1))
+}
+
+export interface LarsOptions {
+  readonly momentum: number
+  readonly trustCoefficient: number
+}
+
+export const lars = ({ momentum, trustCoefficient: trust }: LarsOptions): Optimizer =>
+  makeOptimizer(momentumSlots, (group) => {
+    const updates = group.parameters.map((parameter, i) => {
+      const gradient = group.gradients[i]!
+      if (parameter.shape.length < 2) return gradient
+      const update = group.decay === 0 ? gradient : add(gradient, mul(parameter, group.decay))
+      return scaledByTrust(update, parameter, { trust, count: 1 })
+    })
+    moveByMomentum(group, updates, momentum)
+  })
 
 export interface MomentumOptions {
   readonly momentum: number
@@ -13,9 +51,6 @@ export interface MomentumOptions {
   /** The trust coefficient of LARS; `null` is plain SGD with momentum. */
   readonly trust: number | null
 }
-
-const norms = (x: Tensor) =>
-  reshape(call('linalg_vector_norm', reshape(x, [x.shape[0]!, -1]), 2, [1], false), [x.shape[0]!, 1, 1])
 
 /**
  * One step of a stack [L, …], in place: `velocity` takes in the gradient, `parameter` moves by `rates` [L, 1, 1] · velocity.
@@ -34,12 +69,8 @@ export function momentumStep(
   scope(() => {
     let update = gradient
     if (isMatrix && weightDecay > 0) update = add(update, mul(parameter, weightDecay))
-    if (isMatrix && trust !== null) {
-      const [size, change] = [norms(parameter), norms(update)]
-      const ratio = call('div.Tensor', mul(size, trust), change)
-      const applies = call('logical_and', call('gt.Scalar', size, 0), call('gt.Scalar', change, 0))
-      update = mul(update, call('where.ScalarOther', applies, ratio, 1))
-    }
+    if (isMatrix && trust !== null)
+      update = scaledByTrust(update, parameter, { trust, count: parameter.shape[0]! })
     callInPlace('mul_.Scalar', velocity, momentum)
     callInPlace('add_.Tensor', velocity, update)
     callInPlace('sub_.Tensor', parameter, mul(velocity, rates))

@@ -1,6 +1,118 @@
-/** The learning rate over a run: linear warm-up, then half a cosine, set anew before every step (He et al. 2021, A.1). */
+/**
+ * Quantities that change over a run, as data: a learning rate, a weight decay, a teacher's momentum or temperature. A value is a pure
+ * function of the place in the run, so a resumed run goes through the same ones. Kinds and places are those of MAE, MoCo v3, DINO, iBOT
+ * and DINOv2 (`cosine_scheduler`, `CosineScheduler`, `adjust_learning_rate`).
+ */
 
-export interface Schedule {
+/** Where a run stands before a step. */
+export interface When {
+  /** Steps before this one: 0 at the first. */
+  readonly step: number
+  /** Whole or partial passes over the data before this step. */
+  readonly epoch: number
+  readonly stepsPerEpoch: number
+  /** Of the whole run. */
+  readonly totalSteps: number
+}
+
+/** Steps, or epochs. */
+export type Duration = number | { readonly epochs: number }
+
+/**
+ * When a ramp over n steps has arrived: at its `last` step (both ends are among the n values, NumPy's `linspace`), or with the step that
+ * comes `after` it.
+ */
+export type Arrival = 'last' | 'after'
+
+export interface CosineSchedule {
+  readonly kind: 'cosine'
+  /** The value after the warm-up. */
+  readonly from: number
+  /** The value where the next step after the end would be. */
+  readonly to: number
+  /** A linear way from `start` to `from`; default 0: none. */
+  readonly warmup?: Duration
+  /** Default 0. */
+  readonly start?: number
+  /** Of the warm-up; default `after`. With `last`, `from` appears twice, as in DINO. */
+  readonly arrival?: Arrival
+  /** From the first step to the end of the cosine; default the whole run. */
+  readonly total?: Duration
+}
+
+export interface LinearSchedule {
+  readonly kind: 'linear'
+  readonly from: number
+  readonly to: number
+  readonly over: Duration
+  /** Waits at `from` for so long; default 0. */
+  readonly delay?: Duration
+  /** Default `after`. */
+  readonly arrival?: Arrival
+  /** A new value at every step, or one for each epoch (`over` and `delay` are then epochs, however they are given). Default step. */
+  readonly by?: 'step' | 'epoch'
+}
+
+export type Schedule =
+  | { readonly kind: 'constant'; readonly value: number }
+  | CosineSchedule
+  | LinearSchedule
+  /** values[i] holds until at[i]; the last one stays. */
+  | { readonly kind: 'steps'; readonly values: readonly number[]; readonly at: readonly Duration[] }
+
+/** Whether a duration from the start of the run is over. Epochs are counted by samples, so that they may end within a step. */
+export const hasPassed = (duration: Duration, { step, epoch }: Pick<When, 'step' | 'epoch'>): boolean =>
+  typeof duration === 'number' ? step >= duration : epoch >= duration.epochs
+
+const inSteps = (duration: Duration, { stepsPerEpoch }: When): number =>
+  typeof duration === 'number' ? duration : duration.epochs * stepsPerEpoch
+
+const inEpochs = (duration: Duration, { stepsPerEpoch }: When): number =>
+  typeof duration === 'number' ? duration / stepsPerEpoch : duration.epochs
+
+/** Place `i` of a line over n places. */
+const ramp = (
+  i: number,
+  n: number,
+  { from, to, arrival = 'after' }: { from: number; to: number; arrival?: Arrival },
+) => from + ((to - from) * i) / (arrival === 'last' ? Math.max(1, n - 1) : n)
+
+function cosineAt(schedule: CosineSchedule, when: When): number {
+  const { from, to, warmup = 0, start = 0, arrival, total } = schedule
+  const before = inSteps(warmup, when)
+  if (when.step < before)
+    return ramp(when.step, before, { from: start, to: from, ...(arrival && { arrival }) })
+  const end = total === undefined ? when.totalSteps : inSteps(total, when)
+  const progress = (when.step - before) / Math.max(1e-9, end - before)
+  return to + (from - to) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)))
+}
+
+function linearAt(schedule: LinearSchedule, when: When): number {
+  const { from, to, over, delay = 0, by = 'step' } = schedule
+  const [unit, here] = by === 'step' ? [inSteps, when.step] : [inEpochs, Math.floor(when.epoch)]
+  const [place, count] = [here - unit(delay, when), unit(over, when)]
+  if (place <= 0) return from
+  return place < count ? ramp(place, count, schedule) : to
+}
+
+/** The value before the step at `when`. */
+export function valueAt(schedule: Schedule, when: When): number {
+  switch (schedule.kind) {
+    case 'constant':
+      return schedule.value
+    case 'cosine':
+      return cosineAt(schedule, when)
+    case 'linear':
+      return linearAt(schedule, when)
+    case 'steps':
+      return schedule.values[schedule.at.filter((each) => hasPassed(each, when)).length]!
+    default:
+      return schedule satisfies never
+  }
+}
+
+/** Linear warm-up from 0, then half a cosine (He et al. 2021, A.1). */
+export interface WarmupCosine {
   /** The rate after warm-up. */
   readonly peak: number
   /** The rate that the cosine ends at. */
@@ -9,13 +121,24 @@ export interface Schedule {
   readonly totalSteps: number
 }
 
-/** The peak rate for an effective batch: base · batch / 256 (linear scaling rule, Goyal et al. 2017). */
-export const scaledLearningRate = (base: number, effectiveBatch: number): number =>
-  (base * effectiveBatch) / 256
-
 /** The rate of step `step` = 0, 1, …; the first step of a warm-up has rate 0, as in the reference. */
-export function learningRateAt(step: number, { peak, floor, warmupSteps, totalSteps }: Schedule): number {
-  if (step < warmupSteps) return (peak * step) / warmupSteps
-  const progress = (step - warmupSteps) / Math.max(1e-9, totalSteps - warmupSteps)
-  return floor + (peak - floor) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)))
-}
+export const learningRateAt = (
+  step: number,
+  { peak, floor, warmupSteps, totalSteps }: WarmupCosine,
+): number =>
+  valueAt(
+    { kind: 'cosine', from: peak, to: floor, warmup: warmupSteps },
+    { step, epoch: 0, stepsPerEpoch: 1, totalSteps },
+  )
+
+/** How a base learning rate follows from the samples of a step. */
+export const rateScalings = {
+  /** base · batch / 256 (Goyal et al. 2017): MAE, DINO, iBOT, MoCo v3 */
+  linear: (base: number, effectiveBatch: number): number => (base * effectiveBatch) / 256,
+  /** base · √(batch / 1024): DINOv2 */
+  root: (base: number, effectiveBatch: number): number => base * Math.sqrt(effectiveBatch / 1024),
+  none: (base: number): number => base,
+} as const
+
+/** The peak rate by the linear rule. */
+export const scaledLearningRate = rateScalings.linear

@@ -10,6 +10,8 @@ import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { planMachine } from '../machine/plan.ts'
 import { parameterCount } from '../model/parameters.ts'
+import { updatesTaken } from '../optim/optimizer.ts'
+import { updateOf } from '../optim/update.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 import { toImages } from '../prepare/normalize.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
@@ -85,7 +87,9 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     const schedule = scheduleOf(config, source.files.length)
     const { init } = facts
     const given = init === undefined ? {} : { given: () => inherit(init, objective.rows, config).tensors }
-    const start = { rows: objective.rows, seed: config.train.seed, device, ...given }
+    const update = updateOf(config.optim)
+    const { optimizer } = update
+    const start = { rows: objective.rows, optimizer, seed: config.train.seed, device, ...given }
     const { training, checkpoint: latest, damaged } = startOrRecover(paths.checkpoints, start)
     if (resume) rewindMetrics(paths.metrics, training.step)
 
@@ -139,7 +143,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     let pictured: { readonly step: number; readonly path: string } | null = null
     let probedStep = -1
     let inARow = 0
-    let updates = training.optimizer.step
+    let updates = updatesTaken(training.optimizer)
     let isLost = true // what was trained; then it is trained again from a good checkpoint
     while (isLost) {
       isLost = false
@@ -156,7 +160,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
             const images = toImages(batch, facts.statistics, device)
             return { images, plan: objective.plan(config.train.seed, { epochs, indices }, images) }
           },
-          update: config.optim,
+          update,
           accumulate: config.train.accumulate,
           firstStep: training.step,
           samples: source.files.length,
@@ -171,12 +175,12 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
             if (!met.rolledBack) continue
             saved = met.rolledBack.checkpoint
             step = training.step
-            updates = training.optimizer.step
+            updates = updatesTaken(training.optimizer)
             isLost = true
             break
           }
           inARow = 0
-          updates = training.optimizer.step
+          updates = updatesTaken(training.optimizer)
           lastLoss = event.loss
           trace?.counters(() => ({
             ...{ loss: event.loss, 'images/s': event.imagesPerSecond, 'live tensors': liveTensors() },
@@ -204,7 +208,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
         upkeep.note('failed', { step, message: messageOf(error) })
         // Broken data or a dead worker do not spoil the weights. A step that was not finite, or an update that failed
         // half way, leaves none to save.
-        const isWhole = inARow === 0 && training.optimizer.step === updates
+        const isWhole = inARow === 0 && updatesTaken(training.optimizer) === updates
         if (isWhole && step !== saved?.step && step > training.step) trySaving(() => upkeep.save(step))
         throw withAdvice(error)
       } finally {

@@ -4,7 +4,7 @@ import { damageOf, latestWhole, loadCheckpoint, type Training } from '../checkpo
 import { type Listed, listCheckpoints, removeCheckpoint, setAside, tidy } from '../checkpoint/retention.ts'
 import { SherdError } from '../errors.ts'
 import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
-import { initialAdamW } from '../optim/adamw.ts'
+import { copyState, disposeState, initialState, type Optimizer } from '../optim/optimizer.ts'
 import { draws } from '../random/draws.ts'
 import { callInPlace } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
@@ -23,13 +23,14 @@ export interface RunState extends Training {
 
 export interface Start {
   readonly rows: readonly ParameterRow[]
+  readonly optimizer: Pick<Optimizer, 'slots'>
   readonly seed: number
   readonly device: Device
   /** Parameters that do not start at random. Called inside a scope. */
   readonly given?: () => ReadonlyMap<string, Tensor>
 }
 
-function fresh({ rows, seed, device, given }: Start): Required<Training> {
+function fresh({ rows, optimizer, seed, device, given }: Start): Required<Training> {
   const parameters = initialParameters(rows, { seed, device })
   if (given)
     noGrad(() =>
@@ -39,13 +40,16 @@ function fresh({ rows, seed, device, given }: Start): Required<Training> {
     )
   return {
     parameters,
-    optimizer: initialAdamW(parameters),
+    optimizer: initialState(optimizer, parameters),
     step: 0,
     samples: 0,
     skippedSteps: 0,
     rollbacks: 0,
   }
 }
+
+const load = (path: string, { rows, device, optimizer }: Start) =>
+  loadCheckpoint(path, rows, device, optimizer.slots)
 
 export interface Recovered {
   readonly training: RunState
@@ -64,7 +68,7 @@ export function startOrRecover(dir: string, start: Start): Recovered {
       `No checkpoint of ${dir} can be used:\n${damaged.map(({ path, reason }) => `  ${path}: ${reason}`).join('\n')}\nRestore one, or begin a new run.`,
     )
   const aside = damaged.map(({ path, reason }) => ({ path: setAside(path), reason }))
-  const training = checkpoint ? loadCheckpoint(checkpoint.path, start.rows, start.device) : fresh(start)
+  const training = checkpoint ? load(checkpoint.path, start) : fresh(start)
   return { training: { ...training, proven: -1 }, checkpoint, damaged: aside }
 }
 
@@ -114,7 +118,7 @@ export function rollBack(options: RollBackOptions): RolledBack {
   const { dir, training, start, maxRollbacks } = options
   const good = goodCheckpoint(options)
   const all = listCheckpoints(dir)
-  const loaded = good ? loadCheckpoint(good.path, start.rows, start.device) : fresh(start)
+  const loaded = good ? load(good.path, start) : fresh(start)
   const rollbacks = training.rollbacks + 1
   if (rollbacks - loaded.rollbacks > maxRollbacks) {
     const place = good ? `The last good checkpoint is ${good.path}.` : 'There is no good checkpoint yet.'
@@ -122,17 +126,16 @@ export function rollBack(options: RollBackOptions): RolledBack {
       maxRollbacks === 0
         ? ''
         : ` The run went back there ${maxRollbacks} times, each time on in another order.`
-    for (const tensors of [loaded.parameters, loaded.optimizer.first, loaded.optimizer.second])
-      for (const each of tensors.values()) each.dispose()
+    for (const each of loaded.parameters.values()) each.dispose()
+    disposeState(loaded.optimizer)
     return { isPossible: false, message: `${place}${times}` }
   }
   for (const { path } of all.filter(({ step }) => step > loaded.step))
     if (good) removeCheckpoint(path)
     else setAside(path, 'suspect')
   copyInto(training.parameters, loaded.parameters)
-  copyInto(training.optimizer.first, loaded.optimizer.first)
-  copyInto(training.optimizer.second, loaded.optimizer.second)
-  training.optimizer.step = loaded.optimizer.step
+  copyState(training.optimizer, loaded.optimizer)
+  disposeState(loaded.optimizer)
   const { step, samples } = loaded
   Object.assign(training, { step, samples, rollbacks, proven: step })
   return { isPossible: true, checkpoint: good }

@@ -1,19 +1,14 @@
 /** The training loop: batches in, events out. It knows no files and no terminal. */
 import { SherdError } from '../errors.ts'
-import { learningRateAt, type Schedule } from '../optim/schedule.ts'
+import { learningRateAt, type WarmupCosine } from '../optim/schedule.ts'
+import type { UpdateOptions } from '../optim/update.ts'
 import type { Batch, Loader } from '../prepare/loader/loader.ts'
 import { clearGradients } from '../tensor/context.ts'
 import { describeNotFinite, type NotFinite } from '../tensor/finite.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { StepEvent, TroubleEvent } from './events.ts'
 import { untimed } from './span.ts'
-import {
-  accumulateGradients,
-  applyUpdate,
-  type MicroBatch,
-  type Trainee,
-  type UpdateOptions,
-} from './step.ts'
+import { accumulateGradients, applyUpdate, type MicroBatch, type Trainee } from './step.ts'
 import { traceGradients, traceLoss } from './trouble.ts'
 
 export interface TrainOptions<Plan = MaskPlan> {
@@ -21,8 +16,8 @@ export interface TrainOptions<Plan = MaskPlan> {
   readonly loader: Pick<Loader, 'next'>
   /** Uploads and normalises a batch and plans its mask, or what is asked of it. Called inside a scope. */
   readonly toMicroBatch: (batch: Batch) => MicroBatch<Plan>
-  readonly schedule: Schedule
-  readonly update: Omit<UpdateOptions, 'learningRate'>
+  readonly schedule: WarmupCosine
+  readonly update: Omit<UpdateOptions, 'learningRate' | 'step' | 'epoch'>
   readonly accumulate: number
   /** Steps that were taken before. */
   readonly firstStep: number
@@ -118,7 +113,9 @@ async function takeStep<Plan>(
     await breathe()
   }
   const gradientNorm = Number.isFinite(loss)
-    ? span('optimizer', () => applyUpdate(trainee, { ...update, learningRate }))
+    ? span('optimizer', () =>
+        applyUpdate(trainee, { ...update, learningRate, step, epoch: (step * images) / samples }),
+      )
     : Number.NaN
   const told = { step: step + 1, loss, learningRate, gradientNorm }
   if (!Number.isFinite(gradientNorm))

@@ -4,8 +4,9 @@
  */
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Learner } from '../objective/objective.ts'
-import { type AdamWOptions, type AdamWState, adamWStep } from '../optim/adamw.ts'
-import { clipGradients, gradientNorm, gradientsOf } from '../optim/gradients.ts'
+import { expectReached, gradientsOf } from '../optim/gradients.ts'
+import type { OptimizerState } from '../optim/optimizer.ts'
+import { type UpdateOptions, update } from '../optim/update.ts'
 import type { Images } from '../prepare/views.ts'
 import { autocast } from '../tensor/context.ts'
 import type { DType } from '../tensor/dtype.ts'
@@ -26,7 +27,7 @@ export interface Trainee<Plan = MaskPlan, Input = Images> {
   readonly parameters: Parameters
   /** Parameters that the objective reads and nobody trains. */
   readonly frozen?: Parameters
-  readonly optimizer: AdamWState
+  readonly optimizer: OptimizerState
   readonly device: Device
   readonly precision: Precision
   /** By default the fused ones, where there are any. */
@@ -68,12 +69,6 @@ export function accumulateGradients<Plan, Input = Images>(
   return scope(() => (trainee.recompute ? withRecompute(collect) : collect()))
 }
 
-export interface UpdateOptions extends AdamWOptions {
-  readonly learningRate: number
-  /** The largest gradient norm; `null` does not clip. */
-  readonly clipGradientNorm: number | null
-}
-
 /**
  * Steps the optimizer with the collected gradients. Returns their norm before clipping; when it is not finite, neither
  * weights nor optimizer have changed.
@@ -82,12 +77,7 @@ export function applyUpdate(
   { parameters, optimizer }: Pick<Trainee, 'parameters' | 'optimizer'>,
   options: UpdateOptions,
 ): number {
-  return scope(() => {
-    const gradients = gradientsOf(parameters)
-    const norm = gradientNorm(gradients)
-    if (!Number.isFinite(norm)) return norm
-    if (options.clipGradientNorm !== null) clipGradients(gradients, norm, options.clipGradientNorm)
-    adamWStep(parameters, gradients, optimizer, options)
-    return norm
-  })
+  return scope(() =>
+    update(parameters, expectReached(parameters, gradientsOf(parameters)), optimizer, options),
+  )
 }

@@ -6,8 +6,9 @@ import { messageOf, SherdError } from '../errors.ts'
 import { loadParameters, type Parameters, weightsOf } from '../model/parameters.ts'
 import { mae } from '../objective/mae.ts'
 import type { Objective } from '../objective/objective.ts'
-import { adamWStep, initialAdamW } from '../optim/adamw.ts'
-import { gradientsOf } from '../optim/gradients.ts'
+import { expectReached, gradientsOf } from '../optim/gradients.ts'
+import { initialState } from '../optim/optimizer.ts'
+import { update, updateOf } from '../optim/update.ts'
 import { type Views, viewsOf, withoutNaN } from '../prepare/views.ts'
 import { backward, clearGradients, noGrad } from '../tensor/context.ts'
 import { select, toDevice } from '../tensor/ops.ts'
@@ -116,20 +117,21 @@ function checkReference(reference: Reference, device: Device): Check[] {
   )
 
   const losses: number[] = []
-  const optimizer = initialAdamW(parameters)
+  const { learningRate } = reference.optimizer
+  const options = updateOf({ ...reference.optimizer, clipGradientNorm: null })
+  const state = initialState(options.optimizer, parameters)
   for (let step = 0; step < (noise.shape[0] ?? 0); step++) {
     clearGradients(parameters.values())
     scope(() => {
       const loss = objective.loss(weights, images, planOf(step))
       backward(loss)
       losses.push(item(loss))
-      const gradients = gradientsOf(parameters)
+      const gradients = expectReached(parameters, gradientsOf(parameters))
       if (step === 0) {
         check('loss', losses, 1e-5)
-        for (const [i, name] of [...parameters.keys()].entries())
-          check(`grad.${name}`, numbers(gradients[i]!), 1e-6)
+        for (const [name, gradient] of gradients) check(`grad.${name}`, numbers(gradient), 1e-6)
       }
-      adamWStep(parameters, gradients, optimizer, reference.optimizer)
+      update(parameters, gradients, state, { ...options, learningRate, step, epoch: step })
     })
   }
   check('losses', losses, 1e-5)

@@ -11,11 +11,13 @@ import {
 } from '../../src/checkpoint/checkpoint.ts'
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
-import { adamWStep, initialAdamW } from '../../src/optim/adamw.ts'
+import { adamw } from '../../src/optim/adamw.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
 import { backward, gradient } from '../../src/tensor/context.ts'
 import { square, sum, toDtype } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { take } from '../optim/stepping.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 import { numbers, product, wave } from '../tolerance.ts'
 
@@ -28,17 +30,12 @@ const rows: ParameterRow[] = [
 /** A training that has taken three steps, so that nothing in it is zero. */
 function training(step = 3) {
   const parameters = initialParameters(rows, { seed: 1, device: 'cpu' })
-  const optimizer = initialAdamW(parameters)
+  const rule = adamw({ beta1: 0.9, beta2: 0.95, epsilon: 1e-8 })
+  const optimizer = initialState(rule, parameters)
   scope(() => {
     for (let i = 0; i < 3; i++) {
       const gradients = rows.map(({ shape }, j) => tensor(wave(product(shape), 10 * i + j), shape))
-      adamWStep(parameters, gradients, optimizer, {
-        beta1: 0.9,
-        beta2: 0.95,
-        epsilon: 1e-8,
-        weightDecay: 0.05,
-        learningRate: 0.1,
-      })
+      take(rule, parameters, gradients, optimizer, { weightDecay: 0.05, learningRate: 0.1 })
     }
   })
   return { parameters, optimizer, step, samples: step * 128 }
@@ -59,10 +56,25 @@ describe('saveCheckpoint and loadCheckpoint', () => {
     })()
     expect(liveTensors() - live).toBe(3 * rows.length)
     expect(values(after.parameters)).toEqual(values(before.parameters))
-    expect(values(after.optimizer.first)).toEqual(values(before.optimizer.first))
-    expect(values(after.optimizer.second)).toEqual(values(before.optimizer.second))
-    expect([after.step, after.samples, after.optimizer.step]).toEqual([3, 384, 3])
-    expect(numbers(after.optimizer.second.get('norm.bias')!)).not.toContain(0)
+    for (const slot of ['exp_avg', 'exp_avg_sq'])
+      expect(values(after.optimizer.slots[slot]!)).toEqual(values(before.optimizer.slots[slot]!))
+    expect([after.step, after.samples]).toEqual([3, 384])
+    expect([...after.optimizer.steps]).toEqual(rows.map(({ name }) => [name, 3]))
+    expect(numbers(after.optimizer.slots.exp_avg_sq!.get('norm.bias')!)).not.toContain(0)
+  })
+
+  it('bring back the counts of parameters that took fewer steps; equal ones are one number, as in older files', () => {
+    const metadataOf = (path: string) =>
+      scope(() => readSafetensors(join(path, 'optimizer.safetensors')).metadata)
+    const before = training()
+    const dir = temporaryFolder()
+    expect(metadataOf(saveCheckpoint(dir, before, { keep: 2 }))).toEqual({ step: '3' })
+    before.optimizer.steps.set('cls_token', 1)
+    const path = saveCheckpoint(dir, { ...before, step: 4 }, { keep: 2 })
+    const counts = { 'blocks.0.weight': 3, cls_token: 1, 'norm.bias': 3 }
+    const { steps, ...others } = metadataOf(path)
+    expect([JSON.parse(steps!), others]).toEqual([counts, {}])
+    expect(Object.fromEntries(loadCheckpoint(path, rows, 'cpu').optimizer.steps)).toEqual(counts)
   })
 
   it('bring back weights that can be trained on', () => {
@@ -201,6 +213,11 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
       alter(tensors)
       writeSafetensors(file, tensors, metadata)
     })
+  const recount = (path: string, metadata: Record<string, string>) =>
+    scope(() => {
+      const file = join(path, 'optimizer.safetensors')
+      writeSafetensors(file, readSafetensors(file).tensors, metadata)
+    })
   const name = 'exp_avg_sq.norm.bias'
 
   it.each<[string, RegExp, (path: string) => void]>([
@@ -257,10 +274,25 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
       /exp_avg_sq of "norm.bias" is float64\[5\], expected float32\[5\]/,
       (path) => rewrite(path, (all) => all.set(name, toDtype(tensor(wave(5), [5]), 'float64'))),
     ],
+    [
+      'without a count of steps',
+      /optimizer.safetensors does not say how many steps were taken$/,
+      (path) => recount(path, {}),
+    ],
+    [
+      'with half a step of a parameter',
+      /does not say how many steps were taken: its "steps" are not counts by name/,
+      (path) => recount(path, { steps: '{"norm.bias": 0.5}' }),
+    ],
+    [
+      'with a parameter that has no count',
+      /does not say how many steps were taken with "cls_token"$/,
+      (path) => recount(path, { steps: '{"norm.bias": 3, "blocks.0.weight": 2}' }),
+    ],
   ])('%s', (_, pattern, damage) => {
     const path = saved()
     damage(path)
-    expect(() => loadCheckpoint(path, rows, 'cpu')).toThrow(
+    expect(() => loadCheckpoint(path, rows, 'cpu', ['exp_avg', 'exp_avg_sq'])).toThrow(
       expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringMatching(pattern) }),
     )
   })
@@ -276,6 +308,16 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
         }),
       )
   })
+
+  it('of another optimizer', () =>
+    expect(() => loadCheckpoint(saved(), rows, 'cpu', ['momentum_buffer'])).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT',
+        message: expect.stringMatching(
+          /optimizer.safetensors was written by another optimizer: it holds exp_avg, exp_avg_sq, expected momentum_buffer\. Continue with the optimizer that wrote it/,
+        ),
+      }),
+    ))
 
   it('of another model', () =>
     expect(() => loadCheckpoint(saved(), rows.slice(1), 'cpu')).toThrow('unexpected (1): blocks.0.weight'))

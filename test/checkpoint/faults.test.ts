@@ -12,7 +12,7 @@ import {
 import { setAside, tidy } from '../../src/checkpoint/retention.ts'
 import { SherdError } from '../../src/errors.ts'
 import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
-import { initialAdamW } from '../../src/optim/adamw.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 import { numbers } from '../tolerance.ts'
 
@@ -73,7 +73,12 @@ const rows: ParameterRow[] = [
 
 function training(step: number, seed = step) {
   const parameters = initialParameters(rows, { seed, device: 'cpu' })
-  return { parameters, optimizer: initialAdamW(parameters), step, samples: 8 * step }
+  return {
+    parameters,
+    optimizer: initialState({ slots: ['exp_avg', 'exp_avg_sq'] }, parameters),
+    step,
+    samples: 8 * step,
+  }
 }
 
 /** Runs `body` with the k-th operation failing. Returns what it threw and whether that operation was reached. */

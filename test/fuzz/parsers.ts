@@ -15,7 +15,7 @@ import { flatten } from '../../src/import/flatten.ts'
 import { openTorchFile } from '../../src/import/torch-file.ts'
 import { initialParameters, type ParameterRow } from '../../src/model/parameters.ts'
 import { onnxParts, readMetadata } from '../../src/onnx/onnx-file.ts'
-import { initialAdamW } from '../../src/optim/adamw.ts'
+import { disposeState, initialState } from '../../src/optim/optimizer.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { tryDecodeImage } from '../../src/prepare/decode/decode.ts'
 import { reasonOf } from '../../src/prepare/decode/refused-file.ts'
@@ -233,7 +233,8 @@ function torchParsers(dir: string): Parser[] {
 /** All of them, with files below `dir`. */
 export async function parsers(dir: string): Promise<Parser[]> {
   const parameters = initialParameters(rows, { seed: 1, device: 'cpu' })
-  const training = { parameters, optimizer: initialAdamW(parameters), step: 1, samples: 8 }
+  const optimizer = initialState({ slots: ['exp_avg', 'exp_avg_sq'] }, parameters)
+  const training = { parameters, optimizer, step: 1, samples: 8 }
   const checkpoint = saveCheckpoint(join(dir, 'checkpoints'), training, { keep: 1 })
   const inCheckpoint = (name: string): Parser => {
     const own = join(dir, `checkpoint-${name}`)
@@ -245,8 +246,8 @@ export async function parsers(dir: string): Promise<Parser[]> {
         damageOf(own)
         return scope(() => {
           const { parameters, optimizer } = loadCheckpoint(own, rows, 'cpu')
-          for (const list of [parameters, optimizer.first, optimizer.second])
-            for (const each of list.values()) each.dispose()
+          for (const each of parameters.values()) each.dispose()
+          disposeState(optimizer)
         })
       }),
     }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { initialParameters, weightsOf } from '../../src/model/parameters.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import { adamWStep, initialAdamW } from '../../src/optim/adamw.ts'
 import { gradientsOf } from '../../src/optim/gradients.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
+import { update, updateOf } from '../../src/optim/update.ts'
 import { backward, clearGradients, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -71,12 +72,13 @@ it('each head learns the bands that were declared for it', () => {
   // A picture whose every band is one number says by its prediction which band a head speaks of.
   const objective = mae({ ...usual, normalizeTarget: false })
   const parameters = initialParameters(objective.rows, { seed: 2, device: 'cpu' })
-  const optimizer = initialAdamW(parameters)
+  const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipGradientNorm: null }
+  const options = { ...updateOf(adamW), learningRate: 0.02 }
+  const state = initialState(options.optimizer, parameters)
   const level = (band: number) => band - 2
   const pixels = Float32Array.from({ length: 2 * BANDS * H * W }, (_, i) =>
     level(Math.floor(i / (H * W)) % BANDS),
   )
-  const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, learningRate: 0.02 }
   let loss = Number.NaN
   for (let step = 0; step < 120; step++) {
     clearGradients(parameters.values())
@@ -86,7 +88,7 @@ it('each head learns the bands that were declared for it', () => {
       const made = objective.loss(weightsOf(parameters), images, plan)
       backward(made)
       loss = item(made)
-      adamWStep(parameters, gradientsOf(parameters), optimizer, adamW)
+      update(parameters, gradientsOf(parameters), state, { ...options, step, epoch: step })
     })
   }
   expect(loss).toBeLessThan(0.02)

@@ -6,7 +6,7 @@ import { type ParameterRow, weightsOf } from '../../src/model/parameters.ts'
 import { type ClassificationOptions, classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Learner, Objective } from '../../src/objective/objective.ts'
-import { initialAdamW } from '../../src/optim/adamw.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
 import { type Images, viewsOf } from '../../src/prepare/views.ts'
 import { bandStatistics } from '../../src/target/band-pixels.ts'
 import { autocast, gradient, noGrad, requireGradient } from '../../src/tensor/context.ts'
@@ -176,7 +176,7 @@ export function prepared(row: Row, device: Device) {
 
 export function measure(row: Row, { kernels, precision, recompute = false, device = 'cpu' }: Way): Made {
   const { objective, parameters, make } = prepared(row, device)
-  const trainee = { objective, parameters, optimizer: initialAdamW(parameters), device }
+  const trainee = { objective, parameters, optimizer: initialState({ slots: [] }, parameters), device }
   const loss = accumulateGradients({ ...trainee, precision, kernels, recompute }, make, 1)
   // What a head or a choice of bands does not read has no gradient.
   const gradients = scope(() => [...parameters.values()].flatMap((x) => gradient(x) ?? []).map(onCpu))

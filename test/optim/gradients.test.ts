@@ -1,32 +1,47 @@
 import { describe, expect, it } from 'vitest'
-import { clipGradients, gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
+import { clipGradients, expectReached, gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
 import { backward, requireGradient } from '../../src/tensor/context.ts'
 import { mul, permute, sum } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
 
-describe('gradientsOf', () => {
-  const leaves = () =>
-    new Map([
-      ['a', requireGradient(tensor([1, 2], [2]))],
-      ['b', requireGradient(tensor([3], [1]))],
-    ])
+const leaves = () =>
+  new Map([
+    ['a', requireGradient(tensor([1, 2], [2]))],
+    ['b', requireGradient(tensor([3], [1]))],
+  ])
 
+describe('gradientsOf', () => {
   it('collects them in the order of the parameters', () =>
     scope(() => {
       const parameters = leaves()
       backward(sum(mul(parameters.get('a')!, parameters.get('b')!)))
-      expect(gradientsOf(parameters).map(numbers)).toEqual([[3, 3], [3]])
+      expect([...gradientsOf(parameters)].map(([name, x]) => [name, numbers(x)])).toEqual([
+        ['a', [3, 3]],
+        ['b', [3]],
+      ])
     }))
 
-  it('names a parameter that the loss did not reach', () =>
+  it('leaves out what the loss did not reach', () =>
     scope(() => {
       const parameters = leaves()
       backward(sum(parameters.get('a')!))
-      expect(() => gradientsOf(parameters)).toThrow(
+      expect([...gradientsOf(parameters).keys()]).toEqual(['a'])
+    }))
+})
+
+describe('expectReached', () => {
+  it('names a parameter that the loss did not reach, and that is not among those it may leave out', () =>
+    scope(() => {
+      const parameters = leaves()
+      backward(sum(parameters.get('a')!))
+      const gradients = gradientsOf(parameters)
+      expect(() => expectReached(parameters, gradients)).toThrow(
         expect.objectContaining({ code: 'BUG', message: 'Bug: the loss does not depend on parameter "b"' }),
       )
+      expect(() => expectReached(parameters, gradients, (name) => name === 'a')).toThrow('parameter "b"')
+      expect(expectReached(parameters, gradients, (name) => name === 'b')).toBe(gradients)
     }))
 })
 
@@ -52,21 +67,56 @@ describe.each(['native', 'composed'] as const)('gradientNorm, %s', (kernel) => {
   )
 })
 
-describe('clipGradients', () => {
-  const gradients = () => [tensor([2], [1]), tensor([-3, 6], [2])]
+describe.each(['native', 'composed'] as const)('clipGradients, %s', (kernel) => {
+  // Norms 2, 3 and 6, together 7; a and b together √13.
+  const gradients = () =>
+    new Map([
+      ['a', tensor([2], [1])],
+      ['b', tensor([-3, 0], [2])],
+      ['c', tensor([2, 4, 4], [1, 3])],
+    ])
+  const names = ['a', 'b', 'c']
+  const clipped = (...clippings: Parameters<typeof clipGradients>[1]) => {
+    const own = gradients()
+    clipGradients(own, clippings, { norm: 7, kernel })
+    return [...own.values()].flatMap(numbers)
+  }
 
-  it('scales in place to the limit', () =>
+  it('all together', () =>
     scope(() => {
-      const clipped = gradients()
-      clipGradients(clipped, 7, 3.5)
-      expectClose(clipped.flatMap(numbers), [1, -1.5, 3], 1e-6)
-      expect(gradientNorm(clipped)).toBeCloseTo(3.5, 5)
+      expectClose(clipped({ clip: { by: 'all', most: 3.5 }, names }), [1, -1.5, 0, 1, 2, 2], 1e-6)
     }))
 
-  it('leaves a norm below the limit alone, to the bit', () =>
+  it('each tensor by itself: those within the limit stay as they are, to the bit', () =>
     scope(() => {
-      const same = gradients()
-      clipGradients(same, 7, 8)
-      expect(same.flatMap(numbers)).toEqual([2, -3, 6])
+      const values = clipped({ clip: { by: 'tensor', most: 2.5 }, names })
+      expectClose(values, [2, -2.5, 0, 2.5 / 3, 5 / 3, 5 / 3], 1e-6)
+      expect(values[0]).toBe(2)
+    }))
+
+  it('the parameters of a row together, and others apart', () =>
+    scope(() => {
+      const [row, other] = [1 / Math.sqrt(13), 0.5]
+      const values = clipped(
+        { clip: { by: 'row', most: 1 }, names: ['a', 'b'] },
+        { clip: { by: 'row', most: 3 }, names: ['c'] },
+      )
+      expectClose(values, [2 * row, -3 * row, 0, 2 * other, 4 * other, 4 * other], 1e-6)
+    }))
+
+  it('a row by the norm of all: the others count and stay', () =>
+    scope(() => {
+      const values = clipped({ clip: { by: 'all', most: 3.5 }, names: ['c'] })
+      expectClose(values, [2, -3, 0, 1, 2, 2], 1e-6)
+    }))
+
+  it('leaves a norm below the limit alone, to the bit, and names without a gradient', () =>
+    scope(() => {
+      const rules = { names: [...names, 'absent'] }
+      for (const by of ['all', 'tensor', 'row'] as const)
+        expect(clipped({ clip: { by, most: 8 }, ...rules })).toEqual([2, -3, 0, 2, 4, 4])
+      expect(clipped({ clip: { by: 'row', most: 1 }, names: ['absent'] })).toEqual([2, -3, 0, 2, 4, 4])
     }))
 })
+
+it('the norm of no gradients is 0', () => expect(gradientNorm([])).toBe(0))

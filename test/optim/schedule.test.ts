@@ -1,5 +1,18 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { learningRateAt, scaledLearningRate } from '../../src/optim/schedule.ts'
+import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { groupsAt } from '../../src/optim/groups.ts'
+import {
+  learningRateAt,
+  rateScalings,
+  type Schedule,
+  scaledLearningRate,
+  valueAt,
+} from '../../src/optim/schedule.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { scope } from '../../src/tensor/scope.ts'
+import { numbers } from '../tolerance.ts'
 
 describe('learningRateAt', () => {
   const schedule = { peak: 8, floor: 0, warmupSteps: 4, totalSteps: 12 }
@@ -45,4 +58,158 @@ describe('learningRateAt', () => {
 it('scaledLearningRate is per 256 images', () => {
   expect(scaledLearningRate(1.5e-4, 4096)).toBeCloseTo(2.4e-3, 12)
   expect(scaledLearningRate(1.5e-4, 128)).toBeCloseTo(7.5e-5, 12)
+})
+
+describe('valueAt', () => {
+  const run = { stepsPerEpoch: 4, totalSteps: 12 }
+  const values = (schedule: Schedule, steps = 12) =>
+    Array.from({ length: steps }, (_, step) => valueAt(schedule, { step, epoch: step / 4, ...run }))
+
+  it('constant', () => expect(values({ kind: 'constant', value: 3 }, 2)).toEqual([3, 3]))
+
+  it('linear arrives at its last step, or with the one after', () => {
+    const line = { kind: 'linear', from: 1, to: 4 } as const
+    expect(values({ ...line, over: 4, arrival: 'last' }, 6)).toEqual([1, 2, 3, 4, 4, 4])
+    expect(values({ ...line, over: 3 }, 6)).toEqual([1, 2, 3, 4, 4, 4])
+    expect(values({ ...line, over: 3, delay: 2 }, 7)).toEqual([1, 1, 1, 2, 3, 4, 4])
+    expect(values({ ...line, over: { epochs: 0.75 } }, 6)).toEqual([1, 2, 3, 4, 4, 4])
+    expect(values({ ...line, over: 1, arrival: 'last' }, 3)).toEqual([1, 4, 4])
+    expect(values({ ...line, over: 0 }, 2)).toEqual([1, 4])
+  })
+
+  it('linear by epoch holds a value for all steps that begin in one', () => {
+    const line = { kind: 'linear', from: 1, to: 3, by: 'epoch', arrival: 'last' } as const
+    const expected = [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]
+    expect(values({ ...line, over: { epochs: 3 } })).toEqual(expected)
+    expect(values({ ...line, over: 12 })).toEqual(expected)
+    const epochs = [0, 0.7, 1.4, 2.1].map((epoch, step) =>
+      valueAt({ ...line, over: { epochs: 3 } }, { step, epoch, ...run }),
+    )
+    expect(epochs).toEqual([1, 1, 2, 3])
+  })
+
+  it('steps change with an update, or with an epoch', () => {
+    expect(values({ kind: 'steps', values: [5, 6, 7], at: [2, { epochs: 1 }] }, 6)).toEqual([
+      5, 5, 6, 6, 7, 7,
+    ])
+  })
+
+  it('a cosine ends with the run, or where it says', () => {
+    const middle = { step: 6, epoch: 1.5, ...run }
+    expect(valueAt({ kind: 'cosine', from: 8, to: 2 }, middle)).toBeCloseTo(5, 12)
+    expect(valueAt({ kind: 'cosine', from: 8, to: 2, total: { epochs: 1.5 } }, middle)).toBeCloseTo(2, 12)
+    expect(valueAt({ kind: 'cosine', from: 8, to: 2, total: 24 }, middle)).toBeCloseTo(
+      5 + 3 * Math.SQRT1_2,
+      12,
+    )
+  })
+
+  it('a warm-up starts where it says, and arrives at its last step or after it', () => {
+    const schedule = { kind: 'cosine', from: 8, to: 0, start: 2, warmup: 4 } as const
+    expect(values(schedule, 5)).toEqual([2, 3.5, 5, 6.5, 8])
+    expect(values({ ...schedule, arrival: 'last' }, 5)).toEqual([2, 4, 6, 8, 8])
+    expect(values({ ...schedule, warmup: 1, arrival: 'last' }, 2)).toEqual([2, 8])
+  })
+
+  it('learningRateAt is the cosine with a warm-up from 0, to the bit', () => {
+    const [peak, floor, warmupSteps, totalSteps] = [1.5e-4, 1e-6, 7.3, 41]
+    for (let step = 0; step < 45; step++) {
+      const progress = (step - warmupSteps) / (totalSteps - warmupSteps)
+      const expected =
+        step < warmupSteps
+          ? (peak * step) / warmupSteps
+          : floor + (peak - floor) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)))
+      expect(learningRateAt(step, { peak, floor, warmupSteps, totalSteps })).toBe(expected)
+    }
+  })
+})
+
+const file = join(packageRoot(), '../shared/reference/self-distillation/schedules.safetensors')
+
+// Columns by iteration, as the methods' own code makes them.
+describe.skipIf(!existsSync(file))('schedules of the methods', () => {
+  interface Case {
+    readonly learningRate: number
+    readonly batch: number
+    readonly minimumRate?: number
+    readonly epochs: number
+    readonly stepsPerEpoch: number
+    readonly warmupEpochs: number
+    readonly weightDecay: number
+    readonly finalWeightDecay: number
+    readonly momentum: number
+    readonly warmupTeacherTemperature: number
+    readonly teacherTemperature: number
+    readonly temperatureWarmupEpochs: number
+    readonly freezeEpochs: number
+    readonly warmupPatchTemperature: number
+    readonly patchTemperature: number
+    readonly maskStartEpoch: number
+  }
+  const read = () => {
+    const { metadata, tensors } = readSafetensors(file)
+    return { cases: (JSON.parse(metadata.config!) as { cases: Record<string, Case> }).cases, tensors }
+  }
+
+  /** The schedules of a method by column. */
+  function schedulesOf(name: string, c: Case): Record<string, Schedule> {
+    const method = name.split('.')[0]!
+    const scaling = method === 'dinov2' ? rateScalings.root : rateScalings.linear
+    const arrival = method === 'mae' || method === 'mocov3' ? 'after' : 'last'
+    const cosine = (from: number, to: number) => ({ kind: 'cosine', from, to }) as const
+    const temperature = (from: number, to: number, delay = 0): Schedule => ({
+      ...{ kind: 'linear', from, to, arrival: 'last', by: method === 'dinov2' ? 'step' : 'epoch' },
+      ...{ over: { epochs: c.temperatureWarmupEpochs }, delay: { epochs: delay } },
+    })
+    return {
+      learningRate: {
+        ...cosine(scaling(c.learningRate, c.batch), c.minimumRate ?? 0),
+        ...{ warmup: { epochs: c.warmupEpochs }, arrival },
+      },
+      weightDecay: cosine(c.weightDecay, c.finalWeightDecay),
+      momentum: cosine(c.momentum, 1),
+      teacherTemperature: temperature(c.warmupTeacherTemperature, c.teacherTemperature),
+      patchTemperature: temperature(c.warmupPatchTemperature, c.patchTemperature, c.maskStartEpoch),
+      lastLayerFrozen: { kind: 'steps', values: [1, 0], at: [{ epochs: c.freezeEpochs }] },
+    }
+  }
+
+  it('every column, within 1e-6 of its size', () =>
+    scope(() => {
+      const { cases, tensors } = read()
+      const seen = new Set<string>()
+      for (const [name, c] of Object.entries(cases)) {
+        const { stepsPerEpoch } = c
+        const schedules = schedulesOf(name, c)
+        const totalSteps = c.epochs * stepsPerEpoch
+        for (const [key, tensor] of tensors) {
+          const column = key.slice(`expected.out.${name}.`.length)
+          if (key !== `expected.out.${name}.${column}` || column.includes('.')) continue
+          const expected = numbers(tensor)
+          expect(expected.length).toBe(totalSteps)
+          for (const [step, value] of expected.entries()) {
+            const epoch = Math.floor(step / stepsPerEpoch)
+            const when = { step, epoch, stepsPerEpoch, totalSteps }
+            const found =
+              column === 'lastLayerRate'
+                ? groupsAt(
+                    [['last_layer.weight_v', { shape: [4, 2] }]],
+                    [{ match: /last_layer/, frozenUntil: { epochs: c.freezeEpochs }, frozen: 'zero-rate' }],
+                    { ...when, learningRate: valueAt(schedules.learningRate!, when), weightDecay: 0 },
+                  ).ratesOf('last_layer.weight_v').rate
+                : valueAt(schedules[column]!, when)
+            const error = Math.abs(found - value)
+            expect([key, step, error <= 1e-6 * Math.abs(value) ? value : found]).toEqual([key, step, value])
+          }
+          seen.add(key)
+        }
+      }
+      expect([...seen].sort()).toEqual([...tensors.keys()].sort())
+    }))
+})
+
+it('rateScalings: linear is per 256, root is per 1024', () => {
+  expect(rateScalings.linear(1.5e-4, 4096)).toBeCloseTo(2.4e-3, 12)
+  expect(rateScalings.root(4e-3, 4096)).toBeCloseTo(8e-3, 12)
+  expect(rateScalings.none(4e-3)).toBe(4e-3)
 })

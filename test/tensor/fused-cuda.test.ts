@@ -1,10 +1,12 @@
 // The kernels of a GPU against what LibTorch's operators compute of the same numbers on the CPU. Needs a GPU and a LibTorch with CUDA;
 // skipped elsewhere. scripts/gpu.mjs runs it where there is one.
 import { describe, expect, it } from 'vitest'
-import { adamWStep, initialAdamW, type StepKernel } from '../../src/optim/adamw.ts'
+import { initialState, type StepKernel } from '../../src/optim/optimizer.ts'
+import { optimizerOf } from '../../src/optim/optimizers.ts'
 import { engineBuild } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type Device, fromArray } from '../../src/tensor/tensor.ts'
+import { take } from '../optim/stepping.ts'
 import { expectClose, numbers, product, wave } from '../tolerance.ts'
 import { cases, distance, largest, measured } from './fused-cases.ts'
 
@@ -30,30 +32,35 @@ describe.skipIf(engineBuild().cudaDevices === 0)('kernels of a GPU', () => {
     }
   })
 
-  it('an AdamW step of the library is that of the operators, with decay and rates by layer', () => {
-    const after = (kernel: StepKernel) =>
-      scope(() => {
-        const shapes = [[5, 7], [7], [3, 2, 2]]
-        const on = (shape: number[], seed: number) =>
-          fromArray(Float32Array.from(wave(product(shape), seed)), shape, 'float32', gpu)
-        const parameters = new Map(shapes.map((shape, i) => [`p${i}`, on(shape, i)]))
-        const state = initialAdamW(parameters)
-        for (let step = 0; step < 3; step++)
-          adamWStep(
-            parameters,
-            shapes.map((shape, i) => on(shape, 10 * step + i + 20)),
-            state,
-            {
-              ...{ learningRate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05 },
-              scaleOf: (name) => (name === 'p2' ? 0.25 : 1),
-            },
-            kernel,
-          )
-        return [...parameters.values(), ...state.first.values(), ...state.second.values()].map((x) =>
-          numbers(x),
-        )
-      })
-    const expected = after('composed')
-    for (const [i, values] of after('library').entries()) expectClose(values, expected[i]!, 1e-6)
-  })
+  it.each(['adamw', 'adam'] as const)(
+    'steps of %s by the library are those of the operators, with decay and rates by layer',
+    (optimizer) => {
+      const rule = optimizerOf({ optimizer, beta1: 0.9, beta2: 0.95, epsilon: 1e-8 })
+      const after = (kernel: StepKernel) =>
+        scope(() => {
+          const shapes = [[5, 7], [7], [3, 2, 2]]
+          const on = (shape: number[], seed: number) =>
+            fromArray(Float32Array.from(wave(product(shape), seed)), shape, 'float32', gpu)
+          const parameters = new Map(shapes.map((shape, i) => [`p${i}`, on(shape, i)]))
+          const state = initialState(rule, parameters)
+          for (let step = 0; step < 3; step++)
+            take(
+              rule,
+              parameters,
+              shapes.map((shape, i) => on(shape, 10 * step + i + 20)),
+              state,
+              {
+                ...{ learningRate: 0.01, weightDecay: 0.05 },
+                groups: [{ match: /^p2$/, rate: 0.25 }],
+              },
+              kernel,
+            )
+          return [parameters, ...Object.values(state.slots)]
+            .flatMap((each) => [...each.values()])
+            .map((x) => numbers(x))
+        })
+      const expected = after('composed')
+      for (const [i, values] of after('library').entries()) expectClose(values, expected[i]!, 1e-6)
+    },
+  )
 })

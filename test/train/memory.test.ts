@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { train } from '../../src/train/loop.ts'
-import { tinyLoader, tinyOptions, tinyTrainee } from './tiny-training.ts'
+import { adamW, tinyLoader, tinyOptions, tinyTrainee } from './tiny-training.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -14,7 +14,7 @@ const options = (totalSteps: number) =>
     loader: tinyLoader(4),
     accumulate: 2,
     schedule: { peak: 1e-3, floor: 0, warmupSteps: 5, totalSteps },
-    update: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 },
+    update: { ...adamW, clip: { by: 'all', most: 1 } },
   })
 
 it('the number of live tensors is flat over 50 steps', async () => {

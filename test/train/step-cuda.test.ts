@@ -2,8 +2,8 @@
 // CUDA; skipped elsewhere. scripts/gpu.mjs runs it where there is one.
 import { describe, expect, it } from 'vitest'
 import { initialParameters } from '../../src/model/parameters.ts'
-import { initialAdamW } from '../../src/optim/adamw.ts'
 import { gradientsOf } from '../../src/optim/gradients.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
 import { clearGradients, engineBuild } from '../../src/tensor/context.ts'
 import { toDevice } from '../../src/tensor/ops.ts'
@@ -32,7 +32,7 @@ interface Trajectory {
 function takeSteps(device: Device, precision: Precision, steps = 10): Trajectory {
   const objective = tinyMae({ device })
   const parameters = initialParameters(objective.rows, { seed: 3, device })
-  const optimizer = initialAdamW(parameters)
+  const optimizer = initialState(adamW.optimizer, parameters)
   const trainee: Trainee = { objective, parameters, optimizer, device, precision }
   const pixels = Uint8Array.from(wave(8 * 180), (x) => 128 + 100 * x)
   const indices = Int32Array.from({ length: 8 }, (_, i) => i)
@@ -45,8 +45,8 @@ function takeSteps(device: Device, precision: Precision, steps = 10): Trajectory
       plan: objective.plan(3, { epochs: new Int32Array(8).fill(step), indices }),
     })
     losses.push(accumulateGradients(trainee, make, 1))
-    if (step === 0) gradients = scope(() => gradientsOf(parameters).map(onCpu))
-    norms.push(applyUpdate(trainee, { ...adamW, learningRate: 1e-3 }))
+    if (step === 0) gradients = scope(() => [...gradientsOf(parameters).values()].map(onCpu))
+    norms.push(applyUpdate(trainee, { ...adamW, learningRate: 1e-3, step, epoch: step }))
     live.push(liveTensors())
   }
   const weights = new Map([...parameters].map(([name, x]) => [name, onCpu(x)]))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
 import { clearGradients, noGrad, requireGradient } from '../../src/tensor/context.ts'
 import type { Kernels } from '../../src/tensor/fused.ts'
 import { div, mul, narrow, sum } from '../../src/tensor/ops.ts'
@@ -31,8 +32,8 @@ function collected(trainee: Trainee, body: () => number[]) {
   const losses = body()
   return {
     losses,
-    gradients: scope(() => gradientsOf(trainee.parameters).map(numbers)),
-    norm: scope(() => gradientNorm(gradientsOf(trainee.parameters))),
+    gradients: scope(() => [...gradientsOf(trainee.parameters).values()].map(numbers)),
+    norm: scope(() => gradientNorm([...gradientsOf(trainee.parameters).values()])),
   }
 }
 
@@ -113,18 +114,19 @@ describe('applyUpdate', () => {
   /** A trainee of the one parameter w = 3, −1 with a loss that is made here. */
   const one = (loss: (w: Tensor) => Tensor): Trainee => {
     const w = requireGradient(tensor([3, -1], [2]))
-    const zeros = () => new Map([['w', tensor([0, 0], [2])]])
+    const parameters = new Map([['w', w]])
     return {
       objective: { ...tinyMae(), loss: (weights) => loss(weights('w')) },
-      parameters: new Map([['w', w]]),
-      optimizer: { step: 0, first: zeros(), second: zeros() },
+      parameters,
+      optimizer: initialState(adamW.optimizer, parameters),
       device: 'cpu',
       precision: 'float32',
     }
   }
-  const step = (trainee: Trainee, clipGradientNorm: number | null) => {
+  const step = (trainee: Trainee, most: number | null) => {
+    const clip = most === null ? null : ({ by: 'all', most } as const)
     accumulateGradients(trainee, () => ({ images: tensor([], [0]), plan: {} as never }), 1)
-    return applyUpdate(trainee, { ...adamW, learningRate: 0.5, clipGradientNorm })
+    return applyUpdate(trainee, { ...adamW, ...{ learningRate: 0.5, step: 0, epoch: 0 }, clip })
   }
   const weight = ({ parameters }: Trainee) => numbers(parameters.get('w')!)
   const slope = (w: Tensor) => sum(mul(w, tensor([6, 8], [2]))) // a gradient of (6, 8), of norm 10
@@ -133,20 +135,23 @@ describe('applyUpdate', () => {
     const trainee = one(slope)
     expect(step(trainee, null)).toBeCloseTo(10, 5)
     expectClose(weight(trainee), [2.5, -1.5], 1e-6) // Adam's first step is the rate; no decay in one dimension
-    expectClose(trainee.optimizer.first.get('w')!, [0.6, 0.8], 1e-6)
-    expect(trainee.optimizer.step).toBe(1)
+    expectClose(trainee.optimizer.slots.exp_avg!.get('w')!, [0.6, 0.8], 1e-6)
+    expect(trainee.optimizer.steps.get('w')).toBe(1)
   })
 
   it('clips before it steps, and gives the norm before that', () => {
     const trainee = one(slope)
     expect(step(trainee, 1)).toBeCloseTo(10, 5)
-    expectClose(trainee.optimizer.first.get('w')!, [0.06, 0.08], 1e-6)
+    expectClose(trainee.optimizer.slots.exp_avg!.get('w')!, [0.06, 0.08], 1e-6)
   })
 
   it('changes nothing when the norm is not finite', () => {
     const trainee = one((w) => sum(div(w, 0)))
     expect(step(trainee, 1)).toBe(Number.POSITIVE_INFINITY)
     expect(weight(trainee)).toEqual([3, -1])
-    expect([trainee.optimizer.step, numbers(trainee.optimizer.first.get('w')!)]).toEqual([0, [0, 0]])
+    expect([trainee.optimizer.steps.get('w'), numbers(trainee.optimizer.slots.exp_avg!.get('w')!)]).toEqual([
+      0,
+      [0, 0],
+    ])
   })
 })

@@ -1,7 +1,8 @@
 /** A whole training of the tiny model on pixels made up here: what the loop needs and nothing from disk. */
 import { initialParameters } from '../../src/model/parameters.ts'
 import type { Objective } from '../../src/objective/objective.ts'
-import { initialAdamW } from '../../src/optim/adamw.ts'
+import { initialState } from '../../src/optim/optimizer.ts'
+import { updateOf } from '../../src/optim/update.ts'
 import type { Batch, Loader } from '../../src/prepare/loader/loader.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
 import type { StepEvent } from '../../src/train/events.ts'
@@ -47,7 +48,8 @@ export interface TinyTrainee extends Trainee {
 export function tinyTrainee(seed = 5, precision: Precision = 'float32'): TinyTrainee {
   const objective = tinyMae()
   const parameters = initialParameters(objective.rows, { seed, device: 'cpu' })
-  return { objective, parameters, optimizer: initialAdamW(parameters), device: 'cpu', precision }
+  const optimizer = initialState(adamW.optimizer, parameters)
+  return { objective, parameters, optimizer, device: 'cpu', precision }
 }
 
 /** Normalised images and a mask, as a run makes them. */
@@ -62,7 +64,9 @@ export const toMicroBatch =
     plan: objective.plan(seed, { epochs, indices }),
   })
 
-export const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: null }
+export const adamW = updateOf({
+  ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: null },
+})
 
 export const tinyOptions = (trainee: TinyTrainee, options: Partial<TrainOptions> = {}): TrainOptions => ({
   trainee,

@@ -1,0 +1,166 @@
+/**
+ * What an optimizer is: a pure formula over tensors that are stepped with the same numbers, and a state beside the parameters. Each
+ * parameter counts its own steps, since one that gets no gradient in a step is left alone, as PyTorch leaves a `grad` of None.
+ */
+import { SherdError } from '../errors.ts'
+import { callInPlace, hasOperator } from '../tensor/call.ts'
+import { noGrad } from '../tensor/context.ts'
+import { zerosLike } from '../tensor/ops.ts'
+import { scope, unscoped } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { type Gradients, listKernel } from './gradients.ts'
+
+type Parameters = ReadonlyMap<string, Tensor>
+
+/** What an optimizer remembers; saved with every checkpoint. */
+export interface OptimizerState {
+  /** Steps taken so far, by parameter. */
+  readonly steps: Map<string, number>
+  /** A tensor of the parameter's shape, by slot (such as `exp_avg`) and parameter. */
+  readonly slots: Readonly<Record<string, ReadonlyMap<string, Tensor>>>
+}
+
+/** Of one parameter in one step. */
+export interface Rates {
+  /** The learning rate. */
+  readonly rate: number
+  /** The weight decay. */
+  readonly decay: number
+}
+
+/** How a step is computed: in one pass on the CPU, by LibTorch's fused kernel on a GPU, or by operators over lists anywhere. */
+export type StepKernel = 'native' | 'library' | 'composed'
+
+export interface Optimizer {
+  /** The names of what it remembers of each parameter. */
+  readonly slots: readonly string[]
+  /**
+   * Updates parameters and state in place. A parameter without a gradient gets no moment, no decay and no count. Throws `VALUE` before
+   * anything has changed where a gradient belongs to no parameter, or to one that the state does not know.
+   */
+  step(
+    parameters: Parameters,
+    gradients: Gradients,
+    state: OptimizerState,
+    ratesOf: (name: string) => Rates,
+    kernel?: StepKernel,
+  ): void
+}
+
+/** Tensors that are stepped with the same numbers, in lists of one order. */
+export interface Group<Slot extends string = string> extends Rates {
+  readonly parameters: Tensor[]
+  readonly gradients: Tensor[]
+  readonly slots: Readonly<Record<Slot, Tensor[]>>
+  /** Steps that these parameters have taken, this one included. */
+  readonly count: number
+}
+
+// A slice bounds the scratch memory of a composed step.
+const SLICE_ELEMENTS = 1 << 24
+
+/** The parameters that have a gradient by what they are stepped with, in slices of about `SLICE_ELEMENTS`. */
+function groupsOf<Slot extends string>(
+  slots: readonly Slot[],
+  parameters: Parameters,
+  gradients: Gradients,
+  state: OptimizerState,
+  ratesOf: (name: string) => Rates,
+): Group<Slot>[] {
+  const made: Group<Slot>[] = []
+  const open = new Map<string, { group: Group<Slot>; elements: number }>()
+  for (const [name, parameter] of parameters) {
+    const gradient = gradients.get(name)
+    if (!gradient) continue
+    const { rate, decay } = ratesOf(name)
+    const count = state.steps.get(name)!
+    const size = parameter.shape.reduce((a, b) => a * b, 1)
+    const key = `${rate} ${decay} ${count}`
+    let last = open.get(key)
+    if (!last || last.elements + size > SLICE_ELEMENTS) {
+      const lists = Object.fromEntries(slots.map((slot) => [slot, []])) as unknown as Record<Slot, Tensor[]>
+      last = { group: { parameters: [], gradients: [], slots: lists, rate, decay, count }, elements: 0 }
+      open.set(key, last)
+      made.push(last.group)
+    }
+    last.group.parameters.push(parameter)
+    last.group.gradients.push(gradient)
+    for (const slot of slots) last.group.slots[slot].push(state.slots[slot]!.get(name)!)
+    last.elements += size
+  }
+  return made
+}
+
+function expectKnown(
+  slots: readonly string[],
+  parameters: Parameters,
+  gradients: Gradients,
+  state: OptimizerState,
+) {
+  for (const name of gradients.keys()) {
+    if (!parameters.has(name))
+      throw new SherdError('VALUE', `The gradient "${name}" belongs to none of ${parameters.size} parameters`)
+    const lacking = slots.filter((slot) => !state.slots[slot]?.has(name))
+    if (lacking.length > 0 || !state.steps.has(name))
+      throw new SherdError(
+        'VALUE',
+        `The optimizer's state has no ${lacking.join(', ') || 'count of steps'} of parameter "${name}": make it with initialState of the same optimizer and parameters`,
+      )
+  }
+}
+
+/** The fastest kernel where these gradients are; an optimizer without a kernel of its own composes anywhere. */
+function stepKernel(gradients: Gradients): StepKernel {
+  const list = [...gradients.values()]
+  const kernel = listKernel(list)
+  const isOnGpu = list[0]?.device.startsWith('cuda') ?? false
+  return kernel === 'composed' && isOnGpu && hasOperator('_fused_adamw_') ? 'library' : kernel
+}
+
+/** An optimizer from its slots and its formula for tensors that share their numbers. */
+export const makeOptimizer = <Slot extends string>(
+  slots: readonly Slot[],
+  stepGroup: (group: Group<Slot>, kernel: StepKernel) => void,
+): Optimizer => ({
+  slots,
+  step(parameters, gradients, state, ratesOf, kernel = stepKernel(gradients)) {
+    expectKnown(slots, parameters, gradients, state)
+    for (const name of gradients.keys()) state.steps.set(name, state.steps.get(name)! + 1)
+    noGrad(() =>
+      scope(() => {
+        for (const group of groupsOf(slots, parameters, gradients, state, ratesOf))
+          scope(() => stepGroup(group, kernel))
+      }),
+    )
+  },
+})
+
+/** A state of zeros for parameters that were never stepped. */
+export function initialState({ slots }: Pick<Optimizer, 'slots'>, parameters: Parameters): OptimizerState {
+  const like = () => new Map([...parameters].map(([name, parameter]) => [name, zerosLike(parameter)]))
+  return noGrad(() =>
+    unscoped(() => ({
+      steps: new Map([...parameters.keys()].map((name) => [name, 0])),
+      slots: Object.fromEntries(slots.map((slot) => [slot, like()])),
+    })),
+  )
+}
+
+const tensorsOf = ({ slots }: OptimizerState): Tensor[] =>
+  Object.values(slots).flatMap((slot) => [...slot.values()])
+
+/** Writes one state into another of the same slots and parameters, whose tensors stay the same ones. */
+export function copyState(to: OptimizerState, from: OptimizerState): void {
+  noGrad(() => {
+    for (const [slot, tensors] of Object.entries(to.slots))
+      for (const [name, tensor] of tensors) callInPlace('copy_', tensor, from.slots[slot]!.get(name)!)
+  })
+  for (const [name, count] of from.steps) to.steps.set(name, count)
+}
+
+export function disposeState(state: OptimizerState): void {
+  for (const tensor of tensorsOf(state)) tensor.dispose()
+}
+
+/** Updates taken so far: the largest count of a parameter. */
+export const updatesTaken = ({ steps }: OptimizerState): number => Math.max(0, ...steps.values())
