@@ -1,6 +1,7 @@
 /** sherd's crops from packed images on some threads as a program of rounds; the counterpart of `peers/decode.py`. */
-import { openReader } from '../src/prepare/image-reader.ts'
+
 import { sampleOrder } from '../src/prepare/loader/sample-order.ts'
+import { openReader } from '../src/prepare/open-reader.ts'
 import { sampleReader } from '../src/prepare/sample-reader.ts'
 import { skipLedger } from '../src/prepare/skipped.ts'
 import { openSource } from '../src/source/open.ts'

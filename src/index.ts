@@ -16,7 +16,7 @@ export {
   saveCheckpoint,
   type Training,
 } from './checkpoint/checkpoint.ts'
-export { expectWritable, isBlank, type OpenedRun, openRun, writeWhole } from './checkpoint/run-folder.ts'
+export { isBlank, type OpenedRun, openRun } from './checkpoint/run-folder.ts'
 export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
 export { openWeightsFile } from './checkpoint/weights-file.ts'
 export { channelStatistics, openData, rasterOptions } from './config/assemble.ts'
@@ -65,7 +65,7 @@ export {
   sweeps,
 } from './evaluate/linear-probe.ts'
 export { withDeviation } from './evaluate/markdown.ts'
-export { type FolderSegmentation, type MaskFiles, writeMasks } from './evaluate/mask-files.ts'
+export { type MaskFiles, writeMasks } from './evaluate/mask-files.ts'
 export { type Overlap, overlapOf } from './evaluate/mean-iou.ts'
 export {
   type ImagePrediction,
@@ -74,6 +74,7 @@ export {
   writePredictions,
 } from './evaluate/prediction-file.ts'
 export { type ProtocolName, protocols } from './evaluate/protocols.ts'
+export { saveProbe } from './evaluate/save-probe.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
 export { segmentationMarkdown, writeSegmentation } from './evaluate/segmentation-report.ts'
@@ -92,6 +93,7 @@ export { type ExportedEncoder, type PixelsInput, pixelsInput } from './export/pi
 export { positionsOf } from './export/positions-input.ts'
 export { type ExportPrecision, precisions } from './export/precision.ts'
 export { samplesOf } from './export/sample-input.ts'
+export { expectWritable, writeWhole } from './files/write-whole.ts'
 export { flatten } from './import/flatten.ts'
 export { openForeign } from './import/foreign.ts'
 export { statisticsOf } from './import/foreign-facts.ts'
@@ -277,6 +279,7 @@ export { accumulateGradients, applyUpdate, type MicroBatch, type Trainee } from 
 export { type Check, type Verification, verifyFile } from './verify/verify.ts'
 export { type FolderFeatures, featuresOf, featuresOfSource } from './weights/folder-features.ts'
 export type { FolderLogits } from './weights/folder-logits.ts'
+export type { FolderSegmentation } from './weights/folder-segmentation.ts'
 // evaluate
 export { type FrozenClassifier, logitsOf } from './weights/frozen-classifier.ts'
 export {
@@ -287,12 +290,7 @@ export {
 } from './weights/frozen-encoder.ts'
 export { type FrozenSegmenter, pixelLogitsOf } from './weights/frozen-segmenter.ts'
 export { type LoadedModel, loadModel } from './weights/load-model.ts'
-export {
-  classifierLogits,
-  type OpenedClassifier,
-  openClassifier,
-  saveProbe,
-} from './weights/open-classifier.ts'
+export { classifierLogits, type OpenedClassifier, openClassifier } from './weights/open-classifier.ts'
 export {
   type EncoderRequest,
   type ModelOrigin,

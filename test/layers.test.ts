@@ -150,16 +150,6 @@ const internal = imports.filter(({ to }) => sources.includes(to))
 const show = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ? ' (type)' : ''}`
 const stageOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '')
 
-/** Imports that still point downstream: what they need has yet to be put where both can see it. */
-const pending = [
-  'src/import/import-channels.ts → src/run/inherit.ts',
-  'src/weights/frozen-segmenter.ts → src/evaluate/segmentation.ts',
-  'src/weights/load-model.ts → src/run/pictures.ts (type)',
-  'src/weights/open-classifier.ts → src/evaluate/evaluate.ts (type)',
-  'src/weights/open-segmenter.ts → src/evaluate/mask-files.ts (type)',
-  'src/weights/open-segmenter.ts → src/evaluate/segmentation.ts (type)',
-]
-
 describe('imports', () => {
   it('are found in every form', () => {
     expect(internal.length).toBeGreaterThan(200)
@@ -197,7 +187,7 @@ describe('imports', () => {
       if (narrow) return !narrow[1].some((part) => to === `src/${part}.ts` || to.startsWith(`src/${part}/`))
       return stages.indexOf(stageOf(to)) > stages.indexOf(stageOf(from))
     })
-    expect(downstream.map(show).sort()).toEqual(pending)
+    expect(downstream.map(show)).toEqual([])
   })
 
   it('of presets are types of src/config/preset.ts, and src/config/presets.ts alone imports presets', () => {
@@ -207,10 +197,9 @@ describe('imports', () => {
     expect(back.map(show)).toEqual(['src/config/presets.ts → presets/index.ts'])
   })
 
-  it('never go in circles when the program runs', () => {
+  it('never go in circles, types included', () => {
     const edges = new Map<string, string[]>()
-    for (const { from, to, typeOnly } of internal)
-      if (!typeOnly) edges.set(from, [...(edges.get(from) ?? []), to])
+    for (const { from, to } of internal) edges.set(from, [...(edges.get(from) ?? []), to])
     const done = new Set<string>()
     const circle = (path: string, above: readonly string[]): string[] | null => {
       if (above.includes(path)) return [...above.slice(above.indexOf(path)), path]

@@ -2,9 +2,11 @@
  * From what a browser decodes to what the model takes, by sherd's own code: the centre, Pillow's bicubic, luma for grey models.
  * docs/playground.md says what may still differ by a level or two.
  */
-import { centerCrop, type Size } from '../../src/prepare/crop.ts'
+
+import { centerCrop } from '../../src/prepare/crop.ts'
 import { type RgbImage, resizeBicubic } from '../../src/prepare/decode/resize.ts'
 import { storeSample } from '../../src/prepare/decode/sample-layout.ts'
+import type { Size } from '../../src/source/box.ts'
 
 /** RGBA bytes laid over white, as RGB. */
 export function overWhite(rgba: ArrayLike<number>, { width, height }: Size): RgbImage {

@@ -1,6 +1,6 @@
 /** What the page and its worker say to each other. Every request has a number, and exactly one answer with it. */
 import type { ErrorCode } from '../../src/errors.ts'
-import type { Size } from '../../src/prepare/crop.ts'
+import type { Size } from '../../src/source/box.ts'
 import type { Attention } from './attention.ts'
 import type { LoadProgress } from './fetch-model.ts'
 import type { GraphKind, ModelFacts } from './model-facts.ts'

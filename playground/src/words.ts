@@ -1,6 +1,6 @@
 /** Numbers and choices in words, for captions, for pictures and for those who hear them. */
 
-import type { Size } from '../../src/prepare/crop.ts'
+import type { Size } from '../../src/source/box.ts'
 import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
 import type { Grid } from '../../src/token/grid.ts'
 

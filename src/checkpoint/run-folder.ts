@@ -2,14 +2,15 @@
  * A run is a folder: `config.json` (resolved, complete), `run.json` (what it runs on), `metrics.jsonl`, `skipped.jsonl`,
  * `checkpoints/`, `samples/`. Whatever watches a run reads the folder; nothing needs the training process.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { flush } from '../files/durable.ts'
-import { readRegular, writeDraft } from '../files/regular-file.ts'
+import { readRegular } from '../files/regular-file.ts'
+import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { latestWhole } from './checkpoint.ts'
 import { type Listed, listCheckpoints } from './retention.ts'
 
@@ -65,52 +66,6 @@ export const runPaths = (dir: string) => ({
   lossCurve: join(dir, 'loss-curve.png'),
   trace: join(dir, 'trace.json'),
 })
-
-/** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. Throws `RUN`. */
-export function writeWhole(path: string, data: string | Uint8Array): void {
-  try {
-    writeDraft(`${path}.writing`, data)
-    renameSync(`${path}.writing`, path)
-    flush(dirname(path))
-  } catch (error) {
-    rmSync(`${path}.writing`, { force: true })
-    throw new SherdError('RUN', `Cannot write ${resolve(path)}: ${messageOf(error)}`, { cause: error })
-  }
-}
-
-/** Makes the folder of a file and tries its place, before minutes are spent on what it will hold. Throws `RUN`. */
-export function expectWritable(given: string): void {
-  const path = resolve(given)
-  makeFolder(dirname(path))
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
-  const draft = `${path}.writing`
-  try {
-    writeDraft(draft, '')
-  } catch (error) {
-    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
-  } finally {
-    rmSync(draft, { force: true })
-  }
-}
-
-/** Creates a folder and those above it. Throws `RUN`. */
-export function makeFolder(dir: string): void {
-  // Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.
-  if (existsSync(dir)) {
-    if (statSync(dir).isDirectory()) return
-    throw new SherdError(
-      'RUN',
-      `Cannot create the folder ${resolve(dir)}: there is a file of this name. Choose another one.`,
-    )
-  }
-  makeFolder(dirname(dir))
-  try {
-    mkdirSync(dir)
-  } catch (error) {
-    throw new SherdError('RUN', `Cannot create the folder ${dir}: ${messageOf(error)}`, { cause: error })
-  }
-}
 
 const beginnings = ['run.json', 'run.json.writing', 'config.json.writing', 'samples', 'checkpoints', '.lock']
 

@@ -3,9 +3,9 @@ import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 import { flush } from '../files/durable.ts'
+import { expectWritable } from '../files/write-whole.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { StoredArray } from './arrays.ts'
-import { expectWritable } from './run-folder.ts'
 import { writeSafetensors } from './safetensors.ts'
 
 const cannotWrite = (path: string, error: unknown) =>

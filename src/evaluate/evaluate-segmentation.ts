@@ -2,7 +2,7 @@
 
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
 import { SherdError } from '../errors.ts'
-import { type SegmentationHead, segmentationHeads } from '../model/segmentation-heads.ts'
+import { type Segmentation, type SegmentationHead, segmentationHeads } from '../model/segmentation-heads.ts'
 import { classColour, classTile } from '../picture/class-map.ts'
 import type { GridPicture } from '../picture/tile-grid-layout.ts'
 import type { Progress } from '../weights/folder-features.ts'
@@ -15,7 +15,6 @@ import { meanAndDeviation } from './scores.ts'
 import {
   confusionOf,
   predictMasks,
-  type Segmentation,
   type SegmentationOptions,
   tokenStatistics,
   trainHead,

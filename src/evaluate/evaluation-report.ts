@@ -1,6 +1,6 @@
 /** An evaluation as files: `report.json`, `report.md` and `confusion.png`. */
 import { join } from 'node:path'
-import { makeFolder, writeWhole } from '../checkpoint/run-folder.ts'
+import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { drawConfusion } from '../picture/confusion.ts'
 import type { FeatureReport, Report, Row } from './evaluate.ts'
 import { type Shots, shotsName } from './labelled.ts'

@@ -1,10 +1,10 @@
 /** Features as files that others read: `.npy` for NumPy, `.safetensors` for everybody, and who is who as JSON. */
 import { extname } from 'node:path'
 import type { StoredArray } from '../checkpoint/arrays.ts'
-import { writeWhole } from '../checkpoint/run-folder.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { npyHeader } from '../files/npy.ts'
+import { writeWhole } from '../files/write-whole.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { FolderFeatures } from '../weights/folder-features.ts'
 import type { ModelOrigin } from '../weights/open-encoder.ts'

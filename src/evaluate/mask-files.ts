@@ -1,34 +1,17 @@
 /** What a segmenter says of a folder, as files: a mask for each image, a picture of some, and what the numbers mean. */
+
 import { dirname, join, resolve, sep } from 'node:path'
-import { makeFolder, writeWhole } from '../checkpoint/run-folder.ts'
-import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import { SherdError } from '../errors.ts'
+import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { classColour, classTile } from '../picture/class-map.ts'
 import { indexPng } from '../picture/index-png.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
 import type { Tile } from '../picture/tile.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
-import type { OrderedImages } from '../prepare/loader/in-order.ts'
-import type { SkippedFile } from '../prepare/skipped.ts'
-import type { ImageSource } from '../source/open.ts'
-import type { Progress } from '../weights/folder-features.ts'
+import type { FolderSegmentation } from '../weights/folder-segmentation.ts'
 import { expectFiniteRows } from '../weights/frozen-encoder.ts'
-import type { ModelOrigin } from '../weights/open-encoder.ts'
 
 const SHOWN = 6 // images in the picture
-
-export interface FolderSegmentation {
-  readonly source: ImageSource
-  readonly batches: AsyncIterable<OrderedImages>
-  readonly skipped: readonly SkippedFile[]
-  readonly facts: Pick<SegmenterFacts, 'classes' | 'numbers'>
-  /** The names of a raster's channels; null for images. */
-  readonly bands: readonly string[] | null
-  /** The logits [B, classes, H, W] of a batch. */
-  readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
-  readonly model: ModelOrigin
-  readonly onProgress?: Progress | undefined
-}
 
 /** The place of the largest of the logits [classes, pixels] of every pixel; of equal ones the first. */
 export function likeliest(logits: Float32Array, classes: number): Uint16Array {

@@ -1,8 +1,8 @@
 /** What a classifier says of images as a file: `.csv` for tables, `.json` for programs. */
 import { extname } from 'node:path'
-import { writeWhole } from '../checkpoint/run-folder.ts'
 import { SherdError } from '../errors.ts'
 import { csv } from '../files/csv.ts'
+import { writeWhole } from '../files/write-whole.ts'
 import type { FolderLogits } from '../weights/folder-logits.ts'
 import type { ModelOrigin } from '../weights/open-encoder.ts'
 import { largestOf } from './scores.ts'

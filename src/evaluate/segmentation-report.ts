@@ -1,6 +1,6 @@
 /** Segmentation as files: `report.json`, `report.md` and `segmentation.png`. */
 import { join } from 'node:path'
-import { makeFolder, writeWhole } from '../checkpoint/run-folder.ts'
+import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
 import type { GridPicture } from '../picture/tile-grid-layout.ts'
 import type { SegmentationReport } from './evaluate-segmentation.ts'

@@ -4,11 +4,15 @@
  */
 
 import { SherdError } from '../errors.ts'
-import { initialParameters, type Parameters, type Weights, weightsOf } from '../model/parameters.ts'
+import { initialParameters, weightsOf } from '../model/parameters.ts'
 import {
+  pixelLogits,
+  type Segmentation,
   type SegmentationHead,
   type SegmentationShape,
   segmentationHeads,
+  type TokenStatistics,
+  type TrainedHead,
 } from '../model/segmentation-heads.ts'
 import type { Learner } from '../objective/objective.ts'
 import { disposeState, initialState } from '../optim/optimizer.ts'
@@ -17,20 +21,7 @@ import { updateOf } from '../optim/update.ts'
 import { draws } from '../random/draws.ts'
 import { call } from '../tensor/call.ts'
 import { clearGradients, noGrad } from '../tensor/context.ts'
-import {
-  add,
-  div,
-  indexSelect,
-  meanOver,
-  mul,
-  permute,
-  reshape,
-  sqrt,
-  square,
-  sub,
-  toDevice,
-  toDtype,
-} from '../tensor/ops.ts'
+import { add, div, indexSelect, meanOver, mul, sqrt, square, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
 import { accumulateGradients, applyUpdate } from '../train/step.ts'
@@ -44,12 +35,6 @@ export interface Segmented {
   readonly tokens: Tensor
   /** [count, H, W]; `ignored` belongs to no class. */
   readonly masks: Uint16Array
-}
-
-/** Mean and deviation [D] of every channel over all tokens: a batch norm without affine parameters, of the whole set. */
-export interface TokenStatistics {
-  readonly mean: Tensor
-  readonly deviation: Tensor
 }
 
 const BATCH = 32 // images that are read at once where nothing is learned
@@ -99,36 +84,6 @@ function pickMasks({ masks }: Segmented, images: readonly number[], { size, igno
     picked.set(masks.subarray(image * pixels, (image + 1) * pixels), row * pixels)
   const labelled = picked.reduce((count, label) => count + (label === ignored ? 0 : 1), 0)
   return { masks: toDtype(fromArray(picked, [images.length, ...size], 'int32'), 'int64'), labelled }
-}
-
-/** What training and predicting share. */
-export interface Segmentation {
-  readonly shape: SegmentationShape
-  /** Of the training images. */
-  readonly statistics: TokenStatistics
-  readonly device: Device
-}
-
-/** A head that has learned. */
-export interface TrainedHead {
-  readonly head: SegmentationHead
-  readonly parameters: Parameters
-}
-
-/** The logits [B, classes, H, W] of tokens [B, N, D]: the head's, enlarged bilinearly. */
-export function pixelLogits(
-  tokens: Tensor,
-  weights: Weights,
-  head: SegmentationHead,
-  { shape, statistics }: Pick<Segmentation, 'shape' | 'statistics'>,
-): Tensor {
-  const { grid, classes, size } = shape
-  return scope(() => {
-    const x = div(sub(tokens, statistics.mean), statistics.deviation)
-    const logits = segmentationHeads[head].apply(x, weights, shape)
-    const picture = reshape(permute(logits, [0, 2, 1]), [tokens.shape[0]!, classes, grid.h, grid.w])
-    return call('upsample_bilinear2d', picture, size, false, null, null)
-  })
 }
 
 export interface SegmentationOptions {

@@ -1,9 +1,9 @@
 /** A model as ONNX files, each of which has shown that it computes the same before it gets its name. */
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { makeFolder } from '../checkpoint/run-folder.ts'
 import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { makeFolder } from '../files/write-whole.ts'
 import { checkGraph } from '../onnx/check-graph.ts'
 import { onnxParts, writeParts } from '../onnx/onnx-file.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'

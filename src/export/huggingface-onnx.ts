@@ -4,8 +4,8 @@
  */
 import { rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { makeFolder } from '../checkpoint/run-folder.ts'
 import { backboneOf } from '../config/resolve.ts'
+import { makeFolder } from '../files/write-whole.ts'
 import { planMachine } from '../machine/plan.ts'
 import { backboneRows } from '../model/backbone.ts'
 import { classifierRows } from '../model/classifier.ts'

@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { SherdError } from '../errors.ts'
-import { notRegular, readOnly } from './read-only.ts'
+import { notRegular, readOnly } from './regular-file.ts'
 
 export interface ByteFile {
   readonly size: number

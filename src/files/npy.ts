@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
-import { notRegular, readOnly } from './read-only.ts'
+import { notRegular, readOnly } from './regular-file.ts'
 
 const NUMPY = '\x93NUMPY'
 const MAGIC = `${NUMPY}\x01\x00`

@@ -1,11 +1,16 @@
 /**
- * Files of a run's own, which somebody else may have prepared: only regular files are read or written, and no link is followed. A FIFO
- * would be waited for, a device has no end, and a link leads out of the folder.
+ * How files are opened that somebody else may have put there: only regular files are read or written, and none is waited for. Opening a
+ * pipe waits for its writer, and a device has no end. In a run's own folder no link is followed either, since it leads out of the folder.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { notRegular } from './read-only.ts'
 
-const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
+const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants
+
+/** Flags for `open`. On a regular file they change nothing. */
+export const readOnly = O_RDONLY | (O_NONBLOCK ?? 0) | (O_NOCTTY ?? 0)
+
+/** Why what was opened is not read. */
+export const notRegular = 'it is no regular file, but a pipe, a socket, a device or a folder'
 
 /** Opens a file; `O_NONBLOCK`, so that a FIFO is not waited for. Throws an error that says what else it is. */
 function openRegular(path: string, flags: number): number {

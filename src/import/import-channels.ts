@@ -7,7 +7,7 @@ import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { bandShares, mixBands } from '../model/inflate.ts'
 import type { ParameterRow } from '../model/parameters.ts'
-import { channelNames } from '../run/inherit.ts'
+import { channelNames } from '../source/raster/band-names.ts'
 import type { ForeignModel } from './foreign-model.ts'
 import type { ForeignParameter } from './foreign-parameter.ts'
 

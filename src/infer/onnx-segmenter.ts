@@ -2,7 +2,7 @@
 
 import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import { SherdError } from '../errors.ts'
-import type { FolderSegmentation } from '../evaluate/mask-files.ts'
+import type { FolderSegmentation } from '../weights/folder-segmentation.ts'
 import { inputsOf, openOnnxImages } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 

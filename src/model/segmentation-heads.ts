@@ -1,10 +1,11 @@
 /** What says the class of every patch from its features: the heads of segmentation, by name. */
 
 import { call } from '../tensor/call.ts'
-import { gelu, layerNorm, linear, permute, reshape } from '../tensor/ops.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { div, gelu, layerNorm, linear, permute, reshape, sub } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
-import { type ParameterRow, type Weights, within } from './parameters.ts'
+import { type ParameterRow, type Parameters, type Weights, within } from './parameters.ts'
 
 export interface SegmentationShape {
   readonly classes: number
@@ -64,3 +65,39 @@ export const segmentationHeads = {
 } satisfies Record<string, Head>
 
 export type SegmentationHead = keyof typeof segmentationHeads
+
+/** Mean and deviation [D] of every channel over all tokens: a batch norm without affine parameters, of the whole set. */
+export interface TokenStatistics {
+  readonly mean: Tensor
+  readonly deviation: Tensor
+}
+
+/** What training and predicting share. */
+export interface Segmentation {
+  readonly shape: SegmentationShape
+  /** Of the training images. */
+  readonly statistics: TokenStatistics
+  readonly device: Device
+}
+
+/** A head that has learned. */
+export interface TrainedHead {
+  readonly head: SegmentationHead
+  readonly parameters: Parameters
+}
+
+/** The logits [B, classes, H, W] of tokens [B, N, D]: the head's, enlarged bilinearly. */
+export function pixelLogits(
+  tokens: Tensor,
+  weights: Weights,
+  head: SegmentationHead,
+  { shape, statistics }: Pick<Segmentation, 'shape' | 'statistics'>,
+): Tensor {
+  const { grid, classes, size } = shape
+  return scope(() => {
+    const x = div(sub(tokens, statistics.mean), statistics.deviation)
+    const logits = segmentationHeads[head].apply(x, weights, shape)
+    const picture = reshape(permute(logits, [0, 2, 1]), [tokens.shape[0]!, classes, grid.h, grid.w])
+    return call('upsample_bilinear2d', picture, size, false, null, null)
+  })
+}

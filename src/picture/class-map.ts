@@ -1,5 +1,5 @@
 /** Masks of class numbers as coloured tiles. */
-import type { Size } from '../prepare/crop.ts'
+import type { Size } from '../source/box.ts'
 import type { Tile } from './tile.ts'
 import type { Colour } from './tile-grid-layout.ts'
 

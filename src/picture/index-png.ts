@@ -3,7 +3,7 @@
  * indices that it did not choose, and what is needed of the format is three parts.
  */
 import { crc32, deflateSync } from 'node:zlib'
-import type { Size } from '../prepare/crop.ts'
+import type { Size } from '../source/box.ts'
 import type { Colour } from './tile-grid-layout.ts'
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)

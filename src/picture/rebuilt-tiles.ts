@@ -1,8 +1,8 @@
 /** Reconstructions as tiles: images as they are, rasters date by date through composites. */
 
+import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import type { Quality } from '../target/reconstruction-quality.ts'
 import { type Composite, compositeTile, stretchOf } from './composite.ts'
-import type { Reconstruction, StatisticsUsed } from './reconstruction.ts'
 import { type Tile, tileOf } from './tile.ts'
 
 /** All in the files' units (images: [0, 1]), [B, T, C, H, W]. */
@@ -25,6 +25,23 @@ export interface RebuiltValues {
     /** Of each sample. */
     readonly quality: readonly Quality[]
   }[]
+}
+
+export interface Rebuilt {
+  readonly statistics: StatisticsUsed
+  readonly tile: Tile
+  /** On hidden patches, all channels and frames. */
+  readonly quality: Quality
+}
+
+/** One row of a picture: an image, or one composite of one date. */
+export interface Reconstruction {
+  readonly original: Tile
+  /** The original with hidden patches in plain grey. */
+  readonly masked: Tile
+  readonly rebuilt: readonly Rebuilt[]
+  /** What the row shows, where rows show different things. */
+  readonly caption?: string
 }
 
 export interface RasterLook {

@@ -1,7 +1,8 @@
 /** The picture of reconstructions: every column says what it is and which statistics it used. */
 
+import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import { meanQuality, type Quality } from '../target/reconstruction-quality.ts'
-import type { Reconstructions, StatisticsUsed } from './reconstruction.ts'
+import type { Reconstructions } from './reconstruction.ts'
 import { drawGrid } from './tile-grid.ts'
 import type { GridPicture } from './tile-grid-layout.ts'
 

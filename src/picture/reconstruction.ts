@@ -19,7 +19,7 @@ import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { type Images, isViews, viewsOf } from '../prepare/views.ts'
 import type { BandStatistics } from '../target/band-pixels.ts'
 import { checkStatistics, type StatisticsUsed } from '../target/patch-statistics.ts'
-import { hiddenQuality, type Quality } from '../target/reconstruction-quality.ts'
+import { hiddenQuality } from '../target/reconstruction-quality.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, expand, mul, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
@@ -29,10 +29,14 @@ import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
-import { type RasterLook, type RebuiltValues, showImages, showRasters } from './rebuilt-tiles.ts'
-import { bandsNote, type Tile } from './tile.ts'
-
-export type { StatisticsUsed } from '../target/patch-statistics.ts'
+import {
+  type RasterLook,
+  type RebuiltValues,
+  type Reconstruction,
+  showImages,
+  showRasters,
+} from './rebuilt-tiles.ts'
+import { bandsNote } from './tile.ts'
 
 export interface ReconstructionOptions {
   readonly objective: Pick<Objective, 'predict'>
@@ -50,23 +54,6 @@ export interface ReconstructionOptions {
   readonly statistics?: readonly StatisticsUsed[]
   /** How rasters are shown; images are shown as they are. */
   readonly look?: RasterLook
-}
-
-export interface Rebuilt {
-  readonly statistics: StatisticsUsed
-  readonly tile: Tile
-  /** On hidden patches, all channels and frames. */
-  readonly quality: Quality
-}
-
-/** One row of a picture: an image, or one composite of one date. */
-export interface Reconstruction {
-  readonly original: Tile
-  /** The original with hidden patches in plain grey. */
-  readonly masked: Tile
-  readonly rebuilt: readonly Rebuilt[]
-  /** What the row shows, where rows show different things. */
-  readonly caption?: string
 }
 
 export interface Reconstructions {

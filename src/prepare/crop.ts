@@ -3,19 +3,9 @@
  * `get_params`, rounding included, so that augmentation is that of the reference recipes; `center` is for evaluation
  * and pictures. A crop is a pure function of the image's size and of the draws of its address.
  */
+
 import type { Draws } from '../random/draws.ts'
-
-/** In pixels. */
-export interface Size {
-  readonly width: number
-  readonly height: number
-}
-
-/** A rectangle of whole pixels inside an image. */
-export interface Box extends Size {
-  readonly left: number
-  readonly top: number
-}
+import type { Box, Size } from '../source/box.ts'
 
 export interface CropSettings {
   /** What the box is resized to. */

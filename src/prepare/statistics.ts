@@ -3,13 +3,14 @@
  * device.
  */
 import { availableParallelism } from 'node:os'
+import type { Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'
-import { centerCrop, type Size } from './crop.ts'
+import { centerCrop } from './crop.ts'
 import type { Corruption } from './decode/damage.ts'
 import { configureDecoder, defaultMaxPixels } from './decode/decode.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
-import { openReader } from './image-reader.ts'
 import type { ChannelStatistics } from './normalize.ts'
+import { openReader } from './open-reader.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
 
 export interface StatisticsOptions {

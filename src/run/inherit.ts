@@ -15,7 +15,7 @@ import { groupsOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
 import { expectFinite, type ParameterRow } from '../model/parameters.ts'
-import { canonicalBand } from '../source/raster/band-names.ts'
+import { canonicalBand, channelNames, rgbBands } from '../source/raster/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -35,9 +35,6 @@ export interface Inheritance {
   /** Parameters of the other model that found no use. */
   readonly unused: readonly string[]
 }
-
-/** Red, green and blue by the names that Sentinel-2 gives them. */
-const RGB = ['b4', 'b3', 'b2']
 
 interface Donor {
   readonly path: string
@@ -62,12 +59,6 @@ function findDonor(given: string): Donor {
   if (existsSync(inside)) return findDonor(inside)
   const { config } = openRun(path)
   return { path: join(trustedWeights(path).checkpoint.path, 'model.safetensors'), config }
-}
-
-/** The names of a model's channels in one form: of its bands, or of red, green and blue. */
-export function channelNames(bands: readonly string[] | null, channels: number): readonly string[] {
-  if (bands) return bands.map(canonicalBand)
-  return channels === RGB.length ? RGB : Array.from({ length: channels }, (_, c) => `channel ${c}`)
 }
 
 /** The kernels of the donor's embeddings, band by band. */
@@ -136,7 +127,7 @@ export function inherit(
         sameBands && (donor.config?.model.compat ?? config.model.compat) === config.model.compat
       const known = kernelsOf(donor.config, stored)
       const bias = meanBias(stored)
-      const names = channelNames(config.data.bands, config.model.channels ?? RGB.length)
+      const names = channelNames(config.data.bands, config.model.channels ?? rgbBands.length)
       const groups = groupsOf(backboneOf(config))
       /** An embedding for other bands than the donor's, or null. */
       const inflated = ({ name }: ParameterRow): Tensor | null => {

@@ -1,8 +1,8 @@
 /** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object a line, readable while the run goes on. */
 import { existsSync, lstatSync, readSync } from 'node:fs'
-import { writeWhole } from '../checkpoint/run-folder.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { appendRegular, readRegular, withRegular } from '../files/regular-file.ts'
+import { writeWhole } from '../files/write-whole.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent } from '../train/events.ts'
 import type { ProbeMetric } from './online-probe.ts'

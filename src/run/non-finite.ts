@@ -1,8 +1,9 @@
 /** What a run does about a step that was not finite: skips it, and after too many in a row goes back, or ends with a report. */
 
-import { runPaths, writeWhole } from '../checkpoint/run-folder.ts'
+import { runPaths } from '../checkpoint/run-folder.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
+import { writeWhole } from '../files/write-whole.ts'
 import type { TroubleEvent } from '../train/events.ts'
 import { describeTrouble } from '../train/loop.ts'
 import type { RunEvent } from './events.ts'

@@ -9,7 +9,7 @@ import { expectLabels, expectSameClasses } from '../evaluate/labelled.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
-import type { Model } from './pictures.ts'
+import type { Model } from '../weights/load-model.ts'
 
 /** A line of `metrics.jsonl`. Accuracies are shares of the test images. */
 export interface ProbeMetric {

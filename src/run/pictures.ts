@@ -4,21 +4,21 @@ import { sampleSize } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { type Parameters, weightsOf } from '../model/parameters.ts'
+import { weightsOf } from '../model/parameters.ts'
 import type { Objective } from '../objective/objective.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
-import { type Reconstructions, reconstruct, type StatisticsUsed } from '../picture/reconstruction.ts'
+import { type Reconstructions, reconstruct } from '../picture/reconstruction.ts'
 import { centerCrop } from '../prepare/crop.ts'
-import { openReader } from '../prepare/image-reader.ts'
-import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
+import { type Pixels, toImages } from '../prepare/normalize.ts'
+import { openReader } from '../prepare/open-reader.ts'
 import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
 import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
+import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
-import type { Device } from '../tensor/tensor.ts'
-import type { Precision } from '../train/step.ts'
+import type { Model } from '../weights/load-model.ts'
 
 export interface Exhibit extends Pixels {
   /** The index in the source of each image. */
@@ -86,16 +86,6 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
     rasters:
       frames === null ? null : { frames, facts: Float64Array.from(told.flatMap((facts) => [...facts])) },
   }
-}
-
-export interface Model {
-  readonly config: Config
-  readonly objective: Objective
-  readonly parameters: Parameters
-  readonly statistics: ChannelStatistics
-  readonly device: Device
-  /** The type of matrix products in pictures; float32 by default, also of a run that trains in bfloat16. */
-  readonly precision?: Precision
 }
 
 /** Rebuilds the exhibit's images. The mask of an image is drawn at (seed, `mask`, epoch 0, its index). */

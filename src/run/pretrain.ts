@@ -3,11 +3,12 @@
  * whatever can be gone on after (docs/reliability.md).
  */
 import { resolve } from 'node:path'
-import { createRun, isBlank, makeFolder, runPaths, writeWhole } from '../checkpoint/run-folder.ts'
+import { createRun, isBlank, runPaths } from '../checkpoint/run-folder.ts'
 import { loaderOptions, objectiveOf } from '../config/assemble.ts'
 import { effectiveBatch, scheduleOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { planMachine } from '../machine/plan.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { updatesTaken } from '../optim/optimizer.ts'

@@ -1,15 +1,15 @@
 /** The HTTP side that every route shares: limits, who may ask, errors as JSON, what is counted and logged. */
+
 import { setMaxListeners } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import multipart from '@fastify/multipart'
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { didYouMean } from '../errors.ts'
-import { bodies, collect, type Holding } from './bodies.ts'
+import { bodies, bodyTypes, collect, type Work } from './bodies.ts'
 import { type Connections, connections } from './connections.ts'
 import { type GuardOptions, guard } from './guard.ts'
 import { plainHeaders } from './headers.ts'
-import { bodyTypes } from './images.ts'
 import { lifetime, within } from './lifetime.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
@@ -24,13 +24,6 @@ export interface AppOptions {
   /** Gets the errors that are the server's own. */
   readonly onError: (error: unknown) => void
   readonly isStopping: () => boolean
-}
-
-/** What a request that sends a body has while it is worked on. */
-export interface Work {
-  /** Until when it is worth working on. */
-  readonly life: AbortSignal
-  readonly holding: Holding
 }
 
 export interface App {

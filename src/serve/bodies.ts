@@ -2,11 +2,20 @@
 import type { Readable } from 'node:stream'
 import { Refusal } from './refusal.ts'
 
+export const bodyTypes = 'image/*, application/octet-stream or multipart/form-data'
+
 /** The bytes that one request holds. */
 export interface Holding {
   /** Throws `TOO_LARGE` for more than a request may have, `BUSY` for more than all may have together. */
   add(bytes: number): void
   release(): void
+}
+
+/** What a request that sends a body has while it is worked on. */
+export interface Work {
+  /** Until when it is worth working on. */
+  readonly life: AbortSignal
+  readonly holding: Holding
 }
 
 export interface Bodies {

@@ -2,8 +2,8 @@
 import { formats } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
+import { bodyTypes } from './bodies.ts'
 import type { ImageRoute, JsonSchema } from './image-route.ts'
-import { bodyTypes } from './images.ts'
 import type { Limits } from './limits.ts'
 import type { ServedModel } from './models.ts'
 

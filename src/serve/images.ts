@@ -1,9 +1,9 @@
 /** The images of a request: its body as one, or the files of a form. */
+
 import type {} from '@fastify/multipart' // what it adds to requests
 import type { FastifyRequest } from 'fastify'
 import { messageOf } from '../errors.ts'
-import type { Work } from './app.ts'
-import { collect } from './bodies.ts'
+import { bodyTypes, collect, type Work } from './bodies.ts'
 import { Refusal } from './refusal.ts'
 
 export interface UploadedImage {
@@ -17,8 +17,6 @@ export interface Upload {
   /** Whether there may be several: each then has a result or an error of its own. */
   readonly isForm: boolean
 }
-
-export const bodyTypes = 'image/*, application/octet-stream or multipart/form-data'
 
 export async function imagesOf(request: FastifyRequest, work: Work): Promise<Upload> {
   if (!request.isMultipart()) {

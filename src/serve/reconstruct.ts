@@ -1,7 +1,6 @@
 /** `POST /v1/reconstruct`: what an autoencoder rebuilds of an image that it sees a part of, and by which statistics it is shown. */
 import { SherdError } from '../errors.ts'
-import { showImages } from '../picture/rebuilt-tiles.ts'
-import type { Reconstruction } from '../picture/reconstruction.ts'
+import { type Reconstruction, showImages } from '../picture/rebuilt-tiles.ts'
 import { drawReconstructions } from '../picture/reconstruction-grid.ts'
 import { bandsNote } from '../picture/tile.ts'
 import {

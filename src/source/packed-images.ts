@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import { examineNpy, readNpy } from '../files/npy.ts'
-import { notRegular } from '../files/read-only.ts'
+import { notRegular } from '../files/regular-file.ts'
 import type { ImageFolder } from './image-folder.ts'
 
 const MANIFEST = 'manifest.json'

@@ -1,18 +1,16 @@
 /** A segmenter that is used, not trained: a frozen encoder with a head on the tokens of its patches. */
 
-import {
-  pixelLogits,
-  type Segmentation,
-  type TokenStatistics,
-  type TrainedHead,
-} from '../evaluate/segmentation.ts'
 import { type Encoded, layoutOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type ParameterRow, type Parameters, weightsOf } from '../model/parameters.ts'
 import {
+  pixelLogits,
+  type Segmentation,
   type SegmentationHead,
   type SegmentationShape,
   segmentationHeads,
+  type TokenStatistics,
+  type TrainedHead,
 } from '../model/segmentation-heads.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import { noGrad } from '../tensor/context.ts'

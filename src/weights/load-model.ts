@@ -4,12 +4,26 @@ import { join } from 'node:path'
 import { loadWeights } from '../checkpoint/checkpoint.ts'
 import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
 import { objectiveOf } from '../config/assemble.ts'
+import type { Config } from '../config/schema.ts'
 import { refuseForeign } from '../import/not-imported.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
-import type { Model } from '../run/pictures.ts'
+import type { Parameters } from '../model/parameters.ts'
+import type { Objective } from '../objective/objective.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { setThreads } from '../tensor/context.ts'
+import type { Device } from '../tensor/tensor.ts'
 import type { Precision } from '../train/step.ts'
 import { expectFit } from './open-encoder.ts'
+
+export interface Model {
+  readonly config: Config
+  readonly objective: Objective
+  readonly parameters: Parameters
+  readonly statistics: ChannelStatistics
+  readonly device: Device
+  /** The type of matrix products in pictures; float32 by default, also of a run that trains in bfloat16. */
+  readonly precision?: Precision
+}
 
 export interface LoadedModel extends Model {
   readonly precision: Precision

@@ -6,8 +6,7 @@ import { type ClassifierFacts, weightsMetadata } from '../checkpoint/weights-met
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
-import type { ChosenMap } from '../evaluate/evaluate.ts'
-import { classifierRows, headReading, heads } from '../model/classifier.ts'
+import { classifierRows, heads } from '../model/classifier.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -39,23 +38,6 @@ export function saveClassifier(
     ...{ config, statistics, bands, protocol, classifier: { head, classes } },
   })
   writeWeights(path, parameters, { ...metadata, ...(step !== null && { step: String(step) }) })
-}
-
-/** A probe's map on features of an encoder, as the classifier that it is. Throws `RUN`. */
-export function saveProbe(
-  path: string,
-  encoder: OpenedEncoder,
-  { map, classes }: { readonly map: ChosenMap; readonly classes: readonly string[] },
-): void {
-  const { parameters, dimensions, origin, norm = 'norm' } = encoder
-  const shape = [classes.length, dimensions.width]
-  const all = new Map<string, Tensor | StoredArray>(parameters)
-  all.set('head.weight', { dtype: 'float32', shape, data: map.weight })
-  all.set('head.bias', { dtype: 'float32', shape: [classes.length], data: map.bias })
-  saveClassifier(path, encoder, {
-    ...{ classes, head: headReading(map.pooling, norm), protocol: 'linear', step: origin.step },
-    parameters: all,
-  })
 }
 
 /** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */

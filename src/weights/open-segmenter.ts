@@ -5,14 +5,14 @@ import { type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-meta
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
-import type { FolderSegmentation } from '../evaluate/mask-files.ts'
-import type { Segmentation, TrainedHead } from '../evaluate/segmentation.ts'
 import { normedRows } from '../model/classifier.ts'
+import type { Segmentation, TrainedHead } from '../model/segmentation-heads.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import { scope } from '../tensor/scope.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { inferenceBatch } from './folder-features.ts'
+import type { FolderSegmentation } from './folder-segmentation.ts'
 import {
   type FrozenSegmenter,
   pixelLogitsOf,

@@ -1,14 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import {
-  createRun,
-  expectUnused,
-  openRun,
-  type RunFacts,
-  runPaths,
-  writeWhole,
-} from '../../src/checkpoint/run-folder.ts'
+import { createRun, expectUnused, openRun, type RunFacts, runPaths } from '../../src/checkpoint/run-folder.ts'
+import { writeWhole } from '../../src/files/write-whole.ts'
 import type { ImageFolder } from '../../src/source/image-folder.ts'
 import { fingerprint } from '../../src/source/open.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { type FolderSegmentation, likeliest, maskNames, writeMasks } from '../../src/evaluate/mask-files.ts'
+import { likeliest, maskNames, writeMasks } from '../../src/evaluate/mask-files.ts'
 import { readIndexMask } from '../../src/prepare/masks/index-mask.ts'
+import type { FolderSegmentation } from '../../src/weights/folder-segmentation.ts'
 import { workFolder } from '../run/tiny.ts'
 
 it('the class of a pixel is that of its largest logit, of equal ones the first', () => {

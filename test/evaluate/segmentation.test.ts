@@ -3,12 +3,11 @@ import { overlapOf } from '../../src/evaluate/mean-iou.ts'
 import {
   confusionOf,
   predictMasks,
-  type Segmentation,
   type Segmented,
   tokenStatistics,
   trainHead,
 } from '../../src/evaluate/segmentation.ts'
-import type { SegmentationHead } from '../../src/model/segmentation-heads.ts'
+import type { Segmentation, SegmentationHead } from '../../src/model/segmentation-heads.ts'
 import { draws } from '../../src/random/draws.ts'
 import { toDtype } from '../../src/tensor/ops.ts'
 import { tensor } from '../../src/tensor/tensor.ts'

@@ -1,7 +1,8 @@
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import type { Reconstructions, StatisticsUsed } from '../../src/picture/reconstruction.ts'
+import type { Reconstructions } from '../../src/picture/reconstruction.ts'
 import { drawReconstructions, reconstructionGrid } from '../../src/picture/reconstruction-grid.ts'
+import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
 import type { Quality } from '../../src/target/reconstruction-quality.ts'
 
 const tile = { width: 8, height: 8, channels: 1 as const, pixels: new Uint8Array(64) }

@@ -4,9 +4,10 @@ import sharp from 'sharp'
 import { expect, it } from 'vitest'
 import { overWhite, samplePixels, toPlanes } from '../../playground/src/prepare-pixels.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
-import { centerCrop, type Size } from '../../src/prepare/crop.ts'
+import { centerCrop } from '../../src/prepare/crop.ts'
 import { decodeImage } from '../../src/prepare/decode/decode.ts'
 import { paintScene } from '../../src/sample-data/scenes.ts'
+import type { Size } from '../../src/source/box.ts'
 import { workFolder } from '../run/tiny.ts'
 
 const small = { width: 20, height: 12 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { type CropSettings, centerCrop, crops, type Size } from '../../src/prepare/crop.ts'
+import { type CropSettings, centerCrop, crops } from '../../src/prepare/crop.ts'
 import { type Draws, draws } from '../../src/random/draws.ts'
+import type { Size } from '../../src/source/box.ts'
 
 const settings: CropSettings = { target: { width: 224, height: 224 }, scale: [0.2, 1], ratio: [3 / 4, 4 / 3] }
 const at = (index: number) => draws({ seed: 3, stream: 'crop', epoch: 0, index })

@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { objectiveOf } from '../../src/config/assemble.ts'
 import { initialParameters } from '../../src/model/parameters.ts'
 import { imagenetStatistics } from '../../src/prepare/normalize.ts'
-import { loadExhibit, type Model, reconstructExhibit } from '../../src/run/pictures.ts'
+import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
 import { openImageFolder } from '../../src/source/image-folder.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
+import type { Model } from '../../src/weights/load-model.ts'
 import { sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 
 const config = tinyConfig()

@@ -12,13 +12,14 @@ import {
   finetune,
   finetuneDefaults,
 } from '../../src/evaluate/finetune.ts'
+import { saveProbe } from '../../src/evaluate/save-probe.ts'
 import { scoresOf } from '../../src/evaluate/scores.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
 import { importWeights } from '../../src/import/import.ts'
 import { writeSatelliteData } from '../../src/sample-data/satellite/write.ts'
 import { featuresOf } from '../../src/weights/folder-features.ts'
-import { classifierLogits, openClassifier, saveProbe } from '../../src/weights/open-classifier.ts'
+import { classifierLogits, openClassifier } from '../../src/weights/open-classifier.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { openSegmenter } from '../../src/weights/open-segmenter.ts'
 import { colourFolder } from '../run/colour-folder.ts'

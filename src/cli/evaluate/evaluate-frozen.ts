@@ -110,7 +110,7 @@ async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {
 async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
   const { judgeWithMap, openImages } = await import('../../evaluate/evaluate.ts')
-  const { saveProbe } = await import('../../weights/open-classifier.ts')
+  const { saveProbe } = await import('../../evaluate/save-probe.ts')
   const { openWeightsFile } = await import('../../checkpoint/weights-file.ts')
   const { openReport } = await import('../../evaluate/evaluation-report.ts')
   const data = await imagesOf(flags)

@@ -37,7 +37,7 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
   const { agreementOf, predictionFormat, predictionsOf, writePredictions } = await import(
     '../../evaluate/prediction-file.ts'
   )
-  const { expectWritable } = await import('../../checkpoint/run-folder.ts')
+  const { expectWritable } = await import('../../files/write-whole.ts')
   predictionFormat(flags.out) // before minutes are spent
   expectWritable(flags.out)
   const { origin, logits } = await openModel(flags, dir)

@@ -32,7 +32,7 @@ export function addEmbed(root: Command): void {
 async function runEmbed(dir: string, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
   const { featureFormat, writeFeatures } = await import('../../evaluate/feature-file.ts')
-  const { expectWritable } = await import('../../checkpoint/run-folder.ts')
+  const { expectWritable } = await import('../../files/write-whole.ts')
   featureFormat(flags.out) // before minutes are spent
   expectWritable(flags.out)
   const { origin, features } = await openModel(flags, dir)

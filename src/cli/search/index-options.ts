@@ -1,7 +1,7 @@
 /** What commands that read an index have in common. */
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { makeFolder, writeWhole } from '../../checkpoint/run-folder.ts'
+import { makeFolder, writeWhole } from '../../files/write-whole.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex } from '../../search/index-folder.ts'
 import { ending } from '../options.ts'

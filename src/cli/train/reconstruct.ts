@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type PrecisionName, precisionNames } from '../../machine/plan.ts'
-import type { StatisticsUsed } from '../../picture/reconstruction.ts'
+import type { StatisticsUsed } from '../../target/patch-statistics.ts'
 import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
 import { ending, wholeNumber } from '../options.ts'
 import { print, printJson, warn } from '../output.ts'
@@ -47,7 +47,7 @@ export function addReconstruct(root: Command): void {
 }
 
 async function runReconstruct(flags: Flags): Promise<void> {
-  const { expectWritable, writeWhole } = await import('../../checkpoint/run-folder.ts')
+  const { expectWritable, writeWhole } = await import('../../files/write-whole.ts')
   expectWritable(flags.out)
   const { loadModel } = await import('../../weights/load-model.ts')
   const { loadExhibit, reconstructExhibit } = await import('../../run/pictures.ts')

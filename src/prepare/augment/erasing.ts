@@ -3,12 +3,12 @@
  * of an image is a window, drawn at its address, of one field of noise.
  */
 import { draws } from '../../random/draws.ts'
+import type { Box, Size } from '../../source/box.ts'
 import { callInPlace } from '../../tensor/call.ts'
 import { noGrad } from '../../tensor/context.ts'
 import { narrow, select } from '../../tensor/ops.ts'
 import { scope } from '../../tensor/scope.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
-import type { Box, Size } from '../crop.ts'
 
 export interface ErasingOptions {
   /** How many of the images; 0 for none. */

@@ -5,11 +5,11 @@
  */
 import { betaDraw } from '../../random/beta.ts'
 import { draws } from '../../random/draws.ts'
+import type { Size } from '../../source/box.ts'
 import { call } from '../../tensor/call.ts'
 import { add, arange, indexSelect, mul, reshape, toDevice } from '../../tensor/ops.ts'
 import { scope } from '../../tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../tensor/tensor.ts'
-import type { Size } from '../crop.ts'
 
 export interface MixOptions {
   /** α of mixup's share; 0 for none. */

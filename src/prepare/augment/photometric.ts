@@ -2,7 +2,7 @@
  * Changes of an image's colours, with the arithmetic of Pillow's ImageOps and ImageEnhance. Each takes pixels [H, W, 3] and gives
  * new ones.
  */
-import type { Size } from '../crop.ts'
+import type { Size } from '../../source/box.ts'
 
 export interface Raster extends Size {
   /** [H, W, 3] */

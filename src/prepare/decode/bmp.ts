@@ -3,7 +3,7 @@
  * from bottom. Not packed ones (RLE), which hardly anything writes. By hand, for the packages that do it read the headers of others
  * wrongly: lines of odd width, the place of the pixels, alpha.
  */
-import type { Size } from '../crop.ts'
+import type { Size } from '../../source/box.ts'
 import { refuse } from './refused-file.ts'
 import type { RgbImage } from './resize.ts'
 

@@ -6,20 +6,22 @@
  * The header is checked before any pixel is decoded, so that neither a gigapixel image nor a file that only calls
  * itself an image costs memory.
  */
+
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { messageOf, SherdError } from '../../errors.ts'
 import { pixelsAddon } from '../../native/pixels.ts'
-import type { Size } from '../crop.ts'
+import type { Size } from '../../source/box.ts'
 import { decodeBmp, sizeOfBmp } from './bmp.ts'
 import { damageReason, warningOf } from './damage.ts'
 import { late } from './deadline.ts'
+import type { DecodeRequest, ImageRequest } from './decode-request.ts'
 import { decodeFastJpeg, openImage, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, unknownFormat } from './image-format.ts'
 import { checkSize, defaultFileTimeout, lateReason, type SizeLimits } from './image-size.ts'
 import { expectFewScans } from './jpeg-scans.ts'
 import { withExif } from './png-exif.ts'
-import { type DepthRange, rgbOfRaw } from './raw-pixels.ts'
+import { rgbOfRaw } from './raw-pixels.ts'
 import { lastLine, reasonOf, refuse } from './refused-file.ts'
 import { type Placement, resample, type SampleSpace } from './resample-pixels.ts'
 import type { RgbImage } from './resize.ts'
@@ -28,26 +30,6 @@ import { hasTiffAlpha } from './tiff-tags.ts'
 
 /** 100 megapixels: 300 MB of RGB while such an image is rotated. */
 export const defaultMaxPixels = 100e6
-
-export interface DecodeRequest extends SizeLimits {
-  /** The sample's size. */
-  readonly target: Size
-  /** 3: sRGB. 1: luma (ITU-R 601, as Pillow and torchvision have it). */
-  readonly channels: number
-  /** What of 16-bit values becomes 0 and 255; null, the default: the high byte. */
-  readonly range?: DepthRange | null | undefined
-  /** `image`: the size after EXIF orientation. */
-  readonly place: (image: Size) => Placement
-}
-
-/** As `DecodeRequest`, for a sample whose own size follows from the image's. */
-export interface ImageRequest extends SizeLimits {
-  readonly channels: number
-  readonly range?: DepthRange | null | undefined
-  /** A JPEG is never decoded at a reduced size. */
-  readonly isFullResolution?: boolean
-  readonly sample: (image: Size) => Placement & Pick<SampleSpace, 'target' | 'out'>
-}
 
 /** libvips' names of what has a fixed range and so an 8-bit form, and how many channels that has without alpha. */
 const SPACES: Readonly<Record<string, number>> = { srgb: 3, rgb16: 3, 'b-w': 1, grey16: 1, cmyk: 4 }

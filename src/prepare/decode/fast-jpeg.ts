@@ -5,7 +5,7 @@
 import { type PlainJpeg, pixelsAddon } from '../../native/pixels.ts'
 import { damageReason } from './damage.ts'
 import { giveUpOn, isGivenUp, late, orLate } from './deadline.ts'
-import type { ImageRequest } from './decode.ts'
+import type { ImageRequest } from './decode-request.ts'
 import { mostBytes } from './image-file.ts'
 import { checkSize, defaultFileTimeout, lateReason } from './image-size.ts'
 import { refuse } from './refused-file.ts'

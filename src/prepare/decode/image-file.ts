@@ -3,7 +3,7 @@
  * plain error, and not something that happens inside libvips.
  */
 import { open } from 'node:fs/promises'
-import { notRegular, readOnly } from '../../files/read-only.ts'
+import { notRegular, readOnly } from '../../files/regular-file.ts'
 import { giveUpOn, isGivenUp, late, orLate } from './deadline.ts'
 import { defaultFileTimeout, lateReason, megapixels } from './image-size.ts'
 import { refuse } from './refused-file.ts'

@@ -1,5 +1,5 @@
 /** Which images are refused, whatever they are decoded by. */
-import type { Size } from '../crop.ts'
+import type { Size } from '../../source/box.ts'
 import type { Corruption } from './damage.ts'
 import { refuse } from './refused-file.ts'
 

@@ -3,7 +3,7 @@
  * arithmetic, so its output is Pillow's and torchvision's byte for byte. It exists because libvips enlarges half a
  * pixel off, and because for small images it costs a tenth of what setting up a libvips pipeline does.
  */
-import type { Box, Size } from '../crop.ts'
+import type { Box, Size } from '../../source/box.ts'
 
 const PRECISION_BITS = 22
 const HALF = 1 << (PRECISION_BITS - 1)

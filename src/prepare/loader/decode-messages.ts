@@ -1,6 +1,6 @@
 /** What crosses between the main thread (loader.ts) and the decoding thread (decode-worker.ts). */
 import type { ErrorCode } from '../../errors.ts'
-import type { ReadableSource } from '../image-reader.ts'
+import type { ReadableSource } from '../open-reader.ts'
 import type { SampleSettings } from '../sample-reader.ts'
 import type { SkippedFile } from '../skipped.ts'
 import type { FilledBatch } from './batch-filler.ts'

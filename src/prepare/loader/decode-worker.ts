@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant, messageOf, SherdError } from '../../errors.ts'
 import { configureDecoder } from '../decode/decode.ts'
-import { openReader } from '../image-reader.ts'
+import { openReader } from '../open-reader.ts'
 import { factsOf, sampleBytes, sampleReader } from '../sample-reader.ts'
 import { skipLedger } from '../skipped.ts'
 import { batchFiller } from './batch-filler.ts'

@@ -4,9 +4,9 @@
  */
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
+import type { Box, Size } from '../../source/box.ts'
 import { recent } from '../../source/raster/block-cache.ts'
 import { openGeotiff } from '../../source/tiff/geotiff.ts'
-import type { Box, Size } from '../crop.ts'
 import { readImageFile } from '../decode/image-file.ts'
 import { formatOf } from '../decode/image-format.ts'
 import { checkSize } from '../decode/image-size.ts'

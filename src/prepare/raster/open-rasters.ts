@@ -1,7 +1,8 @@
 /** Raster files that are open: a bounded number, the ones used last, each opened once however many ask for it at once. */
 import { join } from 'node:path'
 import { type Recent, recent } from '../../source/raster/block-cache.ts'
-import { openRasterFile, type RasterFile } from '../../source/raster/raster-file.ts'
+import type { RasterFile } from '../../source/raster/raster-file.ts'
+import { openRasterFile } from '../../source/raster/raster-formats.ts'
 import type { Values } from '../../source/raster/sample-type.ts'
 
 export interface OpenRasters {

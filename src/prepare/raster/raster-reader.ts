@@ -3,9 +3,9 @@
  * resolution of the scene, then to the sample's size. float32, in the files' own units; NaN is no data.
  */
 import { invariant, SherdError } from '../../errors.ts'
-import type { RasterFile, ReadOptions, Region } from '../../source/raster/raster-file.ts'
-import type { BandPlace, RasterFolder, RasterFrame, RasterSample } from '../../source/raster/raster-folder.ts'
-import type { Box, Size } from '../crop.ts'
+import type { Box, Size } from '../../source/box.ts'
+import type { BandPlace, RasterFile, RasterFrame, ReadOptions } from '../../source/raster/raster-file.ts'
+import type { RasterFolder, RasterSample } from '../../source/raster/raster-folder.ts'
 import { giveUpOn, isGivenUp, late, orLate } from '../decode/deadline.ts'
 import { checkSize, defaultFileTimeout, lateReason } from '../decode/image-size.ts'
 import { reasonOf, refuse } from '../decode/refused-file.ts'
@@ -239,7 +239,7 @@ async function readBox(
   return out
 }
 
-type PartRequest = Pick<BoxRequest, 'sample' | 'values'> & { readonly box: Region }
+type PartRequest = Pick<BoxRequest, 'sample' | 'values'> & { readonly box: Box }
 
 function scaleOf(file: RasterFile, places: readonly BandPlace[], sample: RasterSample): Size {
   const size = file.sizeOf(places[0]!)
@@ -271,7 +271,7 @@ function regionOf(size: Size, { sample, box }: Omit<PartRequest, 'values'>) {
 }
 
 /** A region as the file counts its rows. */
-const inFile = (region: Region, { height }: Size, [place]: readonly BandPlace[]): Region =>
+const inFile = (region: Box, { height }: Size, [place]: readonly BandPlace[]): Box =>
   place!.isUpsideDown ? { ...region, top: height - region.top - region.height } : region
 
 /** A part of the scene, at its finest resolution: coarser bands are interpolated. */
@@ -281,7 +281,7 @@ async function readPart(
   { sample, box, values }: PartRequest,
 ): Promise<Float32Array[]> {
   const size = scaleOf(file, places, sample)
-  const read = async (region: Region) => {
+  const read = async (region: Box) => {
     const bands = await file.read(places, inFile(region, size, places), values)
     if (places[0]!.isUpsideDown) for (const band of bands) reverseRows(band, region.width)
     return bands

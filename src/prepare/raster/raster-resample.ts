@@ -3,7 +3,7 @@
  * and PyTorch's antialiased `interpolate` are, in floating point. The weights of pixels without data are left out and
  * the others raised to a sum of one; where less than half of the weight is left, there is no data.
  */
-import type { Size } from '../crop.ts'
+import type { Size } from '../../source/box.ts'
 
 /** One axis: which outputs are made of which inputs. All outputs lie evenly over all inputs. */
 export interface Axis {

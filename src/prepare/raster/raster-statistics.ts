@@ -4,8 +4,8 @@
  */
 import { availableParallelism } from 'node:os'
 import { SherdError } from '../../errors.ts'
+import type { Box, Size } from '../../source/box.ts'
 import type { RasterFolder } from '../../source/raster/raster-folder.ts'
-import type { Box, Size } from '../crop.ts'
 import { defaultMaxPixels } from '../decode/decode.ts'
 import { brokenData, type SkippedFile } from '../skipped.ts'
 import type { Clipping } from './clipping.ts'

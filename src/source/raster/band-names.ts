@@ -12,6 +12,15 @@ export function canonicalBand(name: string): string {
     .replaceAll(/(?<!\d)0+(?=\d)/g, '')
 }
 
+/** Red, green and blue as Sentinel-2 names them. */
+export const rgbBands: readonly string[] = ['b4', 'b3', 'b2']
+
+/** The names of a model's channels in one form: of its bands, or of red, green and blue. */
+export function channelNames(bands: readonly string[] | null, channels: number): readonly string[] {
+  if (bands) return bands.map(canonicalBand)
+  return channels === rgbBands.length ? rgbBands : Array.from({ length: channels }, (_, c) => `channel ${c}`)
+}
+
 /** Bands that a token of a file's name can mean without being asked for. */
 const KNOWN =
   /^(?:b\d{1,2}a?|vv|vh|hh|hv|scl|aot|wvp|tci|pvi|cld|snw|cldprb|snwprb|qa_pixel|qa_radsat|sr_qa_aerosol|[st]?_?qa)$/

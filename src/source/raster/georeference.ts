@@ -3,7 +3,7 @@
  * and the keys of a coordinate reference system. Not a library of projections: systems are only compared, and metres
  * are exact in projected systems, within a percent in degrees.
  */
-import type { Size } from './raster-file.ts'
+import type { Size } from '../box.ts'
 
 export interface Grid {
   /** Such as `EPSG:32632`, or a name for what has no number; null when the file does not say. */

@@ -2,13 +2,7 @@
  * Which values stand for no data: a number as a file's text or the user has it, compared in the type of the raster and with the
  * tolerance of GDAL (`ARE_REAL_EQUAL` of its 3.x: |a − b| < 2 ε |a + b| in the precision of the type), so that both see the same pixels.
  */
-import type { SampleType } from './sample-type.ts'
-
-/** Values from `low` to `high`, both of them too; none where `low` is above `high`. */
-export interface NoData {
-  readonly low: number
-  readonly high: number
-}
+import type { NoData, SampleType } from './sample-type.ts'
 
 /** What no value is. */
 const nothing: NoData = { low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY }

@@ -3,18 +3,10 @@ import { messageOf } from '../../errors.ts'
 import { type ByteFile, openBytes, unusable } from '../../files/byte-file.ts'
 import { type NpyHead, npyHead, npyHeadBytes } from '../../files/npy.ts'
 import { readMember, readMemberStart, readPart, type ZipMember, zipMembers } from '../../files/zip.ts'
+import type { Box, Size } from '../box.ts'
 import { noDataOf } from './no-data.ts'
 import { arrayBytes, numbersFrom, rasterType, rasterTypeOf, textsFrom, timesFrom } from './numpy-values.ts'
-import type {
-  BandPlace,
-  Layer,
-  RasterAccess,
-  RasterContent,
-  RasterFile,
-  ReadOptions,
-  Region,
-  Size,
-} from './raster-file.ts'
+import type { BandPlace, Layer, RasterAccess, RasterContent, RasterFile, ReadOptions } from './raster-file.ts'
 import { copyValues, type Values } from './sample-type.ts'
 
 /** Names of the array where one holds all bands. */
@@ -83,7 +75,7 @@ const unnamed = ({ width, height, bands, frames }: Axes): Layer[] =>
 /** Reads rows of planes by `bytesAt`, from where the values begin. */
 async function readPlane(
   head: NpyHead,
-  { left, top, width, height }: Region,
+  { left, top, width, height }: Box,
   {
     place,
     nodata,

@@ -1,7 +1,7 @@
 /** Files with an axis of samples or of dates → samples: `.npy` and `.npz` files that are whole by themselves. */
 import { SherdError } from '../../errors.ts'
-import type { RasterContent, Size } from './raster-file.ts'
-import type { RasterFrame } from './raster-folder.ts'
+import type { Size } from '../box.ts'
+import type { RasterContent, RasterFrame } from './raster-file.ts'
 import type { ProbedFile } from './raster-probe.ts'
 import { placesOf } from './raster-scenes.ts'
 

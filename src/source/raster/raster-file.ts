@@ -1,22 +1,8 @@
 /** A file of rasters, whatever its format: what it holds, and windows of its bands as numbers with NaN for no data. */
-import { extname } from 'node:path'
-import { unusable } from '../../files/byte-file.ts'
-import { openGeotiff } from '../tiff/geotiff.ts'
+import type { Box, Size } from '../box.ts'
 import type { Recent } from './block-cache.ts'
 import type { Grid } from './georeference.ts'
-import { openNpyRaster, openNpzRaster } from './numpy-raster.ts'
 import type { Values } from './sample-type.ts'
-
-export interface Size {
-  readonly width: number
-  readonly height: number
-}
-
-/** In pixels of one band. */
-export interface Region extends Size {
-  readonly left: number
-  readonly top: number
-}
 
 /** Where the numbers of one band of one frame are. */
 export interface BandPlace {
@@ -32,6 +18,16 @@ export interface BandPlace {
   readonly frame?: number
   /** Whether its rows are brought into the reverse order, so that they run as those of the other files. */
   readonly isUpsideDown?: boolean
+}
+
+export interface RasterFrame {
+  /** Milliseconds since 1970, UTC; null when it is not known. */
+  readonly time: number | null
+  /** One for each of the bands that are used; shared by the samples of an array. */
+  readonly bands: readonly BandPlace[]
+  /** Which of an array's samples and frames, where it has such axes. */
+  readonly item?: number
+  readonly frame?: number
 }
 
 export interface Layer extends Size {
@@ -74,9 +70,9 @@ export interface RasterFile {
   /** The size of a band. Throws when the file does not have it. */
   sizeOf(place: BandPlace): Size
   /** Whether a region of some bands is left out of the file: it then costs nothing to know that all its values are one. */
-  isAbsent?(places: readonly BandPlace[], region: Region): boolean
+  isAbsent?(places: readonly BandPlace[], region: Box): boolean
   /** Reads a region of some bands, which must be of one size, with NaN for no data. */
-  read(places: readonly BandPlace[], region: Region, options: ReadOptions): Promise<Float32Array[]>
+  read(places: readonly BandPlace[], region: Box, options: ReadOptions): Promise<Float32Array[]>
   close(): Promise<void>
 }
 
@@ -84,20 +80,4 @@ export interface RasterAccess {
   readonly path: string
   /** Decoded blocks. */
   readonly blocks: Recent<Values | null>
-}
-
-const formats: Readonly<Record<string, (access: RasterAccess) => Promise<RasterFile>>> = {
-  '.tif': openGeotiff,
-  '.tiff': openGeotiff,
-  '.npy': openNpyRaster,
-  '.npz': openNpzRaster,
-}
-
-export const rasterExtensions: readonly string[] = Object.keys(formats)
-
-/** Throws plain errors or `SOURCE` without the name of the file. */
-export async function openRasterFile(access: RasterAccess): Promise<RasterFile> {
-  const format = formats[extname(access.path).toLowerCase()]
-  if (!format) throw unusable(`its name ends in none of ${rasterExtensions.join(' ')}`)
-  return format(access)
 }

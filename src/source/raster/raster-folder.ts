@@ -10,15 +10,14 @@ import { leftOutNotes } from '../left-out.ts'
 import { listFiles } from '../list-files.ts'
 import { canonicalBand } from './band-names.ts'
 import { isArray, samplesOfArray } from './raster-arrays.ts'
-import { type BandPlace, type RasterContent, rasterExtensions } from './raster-file.ts'
+import type { RasterContent, RasterFrame } from './raster-file.ts'
+import { rasterExtensions } from './raster-formats.ts'
 import { type PathFacts, pathReader } from './raster-path.ts'
 import { type Probed, type ProbedFile, probeRasters } from './raster-probe.ts'
 import { scaleNotes } from './raster-scales.ts'
 import { type Scene, scenesOf } from './raster-scenes.ts'
 import { seriesOf } from './raster-series.ts'
 import { type RasterWindow, windowsOf } from './raster-windows.ts'
-
-export type { BandPlace } from './raster-file.ts'
 
 export interface RasterOptions {
   /** To use, by name, in the order of the channels. */
@@ -35,16 +34,6 @@ export interface RasterOptions {
   readonly nodata: number | null
   /** Whether values are brought to the unit that the files' own scale and offset give them; not by default. */
   readonly applyScale?: boolean
-}
-
-export interface RasterFrame {
-  /** Milliseconds since 1970, UTC; null when it is not known. */
-  readonly time: number | null
-  /** One for each of the bands that are used; shared by the samples of an array. */
-  readonly bands: readonly BandPlace[]
-  /** Which of an array's samples and frames, where it has such axes. */
-  readonly item?: number
-  readonly frame?: number
 }
 
 export interface RasterSample {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { messageOf, SherdError } from '../../errors.ts'
 import { canonicalBand } from './band-names.ts'
 import { recent } from './block-cache.ts'
-import { type Layer, openRasterFile, type RasterContent } from './raster-file.ts'
+import type { Layer, RasterContent } from './raster-file.ts'
+import { openRasterFile } from './raster-formats.ts'
 import type { PathFacts } from './raster-path.ts'
 
 const AT_ONCE = 32

@@ -1,8 +1,9 @@
 /** Files → scenes: the bands of one place at one date, checked against each other. */
 import { didYouMean, SherdError } from '../../errors.ts'
+import type { Size } from '../box.ts'
 import { canonicalBand } from './band-names.ts'
 import { type Grid, isSameArea, isSouthFirst, upsideDown } from './georeference.ts'
-import type { BandPlace, Size } from './raster-file.ts'
+import type { BandPlace } from './raster-file.ts'
 import type { NamedLayer, ProbedFile } from './raster-probe.ts'
 
 export interface Scene extends Size {

@@ -1,8 +1,8 @@
 /** The windows that a scene is cut into: side by side, the last of each row and column moved back to fit. */
 import { SherdError } from '../../errors.ts'
-import type { Region, Size } from './raster-file.ts'
+import type { Box, Size } from '../box.ts'
 
-export type RasterWindow = Region
+export type RasterWindow = Box
 
 export interface NamedWindow {
   /** Null: the whole scene. */

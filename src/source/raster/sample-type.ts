@@ -1,6 +1,5 @@
 /** Types of numbers in raster files, and how their bytes become numbers. */
 import { unusable } from '../../files/byte-file.ts'
-import type { NoData } from './no-data.ts'
 
 export type SampleKind = 'unsigned' | 'signed' | 'float'
 
@@ -58,6 +57,12 @@ function half(bits: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}
+
+/** Values from `low` to `high`, both of them too; none where `low` is above `high`. */
+export interface NoData {
+  readonly low: number
+  readonly high: number
 }
 
 export interface Stretch {

@@ -1,8 +1,8 @@
 /** How the pixels of a TIFF file lie in it: the tags that matter, checked against each other before memory is taken. */
 import type { GeoTIFFImage } from 'geotiff'
 import { unusable } from '../../files/byte-file.ts'
+import type { Size } from '../box.ts'
 import { noDataNumber } from '../raster/no-data.ts'
-import type { Size } from '../raster/raster-file.ts'
 import { isReadable, type SampleType } from '../raster/sample-type.ts'
 import { type BlockLayout, canUnpack, rowBytesOf, whyUnreadable } from './tiff-block.ts'
 

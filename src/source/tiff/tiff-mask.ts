@@ -6,8 +6,8 @@ import { basename } from 'node:path'
 import type { GeoTIFFImage } from 'geotiff'
 import { messageOf } from '../../errors.ts'
 import { openBytes, unusable } from '../../files/byte-file.ts'
+import type { Box } from '../box.ts'
 import type { Recent } from '../raster/block-cache.ts'
-import type { Region } from '../raster/raster-file.ts'
 import type { Values } from '../raster/sample-type.ts'
 import { readHeader } from './tiff-header.ts'
 import { type Layout, layoutOf, numbersOf } from './tiff-layout.ts'
@@ -15,9 +15,9 @@ import { isAbsent, readRegion, type TiffBlocks } from './tiff-region.ts'
 
 export interface TiffMask {
   /** Makes NaN of what is masked: `out` are regions of these bands. */
-  apply(out: readonly Float32Array[], bands: readonly number[], region: Region): Promise<void>
+  apply(out: readonly Float32Array[], bands: readonly number[], region: Box): Promise<void>
   /** Whether the file leaves out all of it there. */
-  isAbsent(bands: readonly number[], region: Region): boolean
+  isAbsent(bands: readonly number[], region: Box): boolean
   close(): Promise<void>
 }
 

@@ -1,9 +1,8 @@
 /** Windows of the bands of a TIFF file, put together from the blocks that they touch. */
 import type { ByteFile } from '../../files/byte-file.ts'
+import type { Box } from '../box.ts'
 import type { Recent } from '../raster/block-cache.ts'
-import type { NoData } from '../raster/no-data.ts'
-import type { Region } from '../raster/raster-file.ts'
-import { copyValues, type Values } from '../raster/sample-type.ts'
+import { copyValues, type NoData, type Values } from '../raster/sample-type.ts'
 import { decodeBlock } from './tiff-block.ts'
 import type { Layout } from './tiff-layout.ts'
 
@@ -25,14 +24,14 @@ export interface Wanted {
 interface Place {
   /** Of the block, in its row of blocks. */
   readonly index: number
-  readonly box: Region
+  readonly box: Box
   readonly rows: number
 }
 
 /** The blocks that a region touches. */
 function* blocksOf(
   { width, height, blockWidth, blockHeight, isTiled }: Layout,
-  region: Region,
+  region: Box,
 ): Generator<Place> {
   const right = region.left + region.width
   const bottom = region.top + region.height
@@ -60,7 +59,7 @@ const isLeftOut = ({ offsets, byteCounts }: Layout, index: number): boolean =>
   offsets[index] === 0 || byteCounts[index] === 0
 
 /** Whether the file leaves out all blocks of a region, as GDAL does for blocks of nothing. */
-export function isAbsent(layout: Layout, region: Region, bands: readonly number[]): boolean {
+export function isAbsent(layout: Layout, region: Box, bands: readonly number[]): boolean {
   const planes = layout.isPlanar ? bands.map((band) => band * planeOf(layout)) : [0]
   for (const { index } of blocksOf(layout, region))
     if (!planes.every((first) => isLeftOut(layout, first + index))) return false
@@ -70,7 +69,7 @@ export function isAbsent(layout: Layout, region: Region, bands: readonly number[
 /** A region of some bands, NaN for no data. */
 export async function readRegion(
   { layout, file, blocks, name }: TiffBlocks,
-  region: Region,
+  region: Box,
   { bands, nodata, absent }: Wanted,
 ): Promise<Float32Array[]> {
   const out = bands.map(() => new Float32Array(region.width * region.height))
@@ -101,7 +100,7 @@ export async function readRegion(
 
 interface Block {
   readonly values: Values | null
-  readonly box: Region
+  readonly box: Box
   /** Values of a pixel, and which of them is wanted. */
   readonly stride: number
   readonly first: number
@@ -109,12 +108,7 @@ interface Block {
 
 function copyBlock(
   { values, box, stride, first }: Block,
-  {
-    out,
-    region,
-    nodata,
-    absent,
-  }: { out: Float32Array; region: Region; nodata: NoData | null; absent: number },
+  { out, region, nodata, absent }: { out: Float32Array; region: Box; nodata: NoData | null; absent: number },
 ): void {
   const left = Math.max(box.left, region.left)
   const right = Math.min(box.left + box.width, region.left + region.width)

@@ -3,15 +3,16 @@ import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/package-root.ts'
-import { type Box, centerCrop } from '../../../src/prepare/crop.ts'
+import { centerCrop } from '../../../src/prepare/crop.ts'
 import {
   configureDecoder,
-  type DecodeRequest,
   decodeImage,
   sizeOfImage,
   tryDecodeImage,
 } from '../../../src/prepare/decode/decode.ts'
+import type { DecodeRequest } from '../../../src/prepare/decode/decode-request.ts'
 import { resizeBicubic } from '../../../src/prepare/decode/resize.ts'
+import type { Box } from '../../../src/source/box.ts'
 import { tiff } from '../../source/raster/make-rasters.ts'
 import { bmp } from './make-bmp.ts'
 import {

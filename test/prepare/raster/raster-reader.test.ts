@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/package-root.ts'
-import type { Size } from '../../../src/prepare/crop.ts'
 import type { BatchSpace, WantedImage } from '../../../src/prepare/image-reader.ts'
 import { rasterReader } from '../../../src/prepare/raster/raster-reader.ts'
 import { resampleRaster } from '../../../src/prepare/raster/raster-resample.ts'
+import type { Size } from '../../../src/source/box.ts'
 import { openRasterFolder, type RasterOptions } from '../../../src/source/raster/raster-folder.ts'
 import {
   npy,

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import type { Size } from '../../../src/prepare/crop.ts'
 import {
   mirrorRows,
   resampleBy,
@@ -7,6 +6,7 @@ import {
   tapsOf,
 } from '../../../src/prepare/raster/raster-resample.ts'
 import { draws } from '../../../src/random/draws.ts'
+import type { Size } from '../../../src/source/box.ts'
 
 // What PyTorch 1.13 computes: F.interpolate(v, size=s, mode='bilinear', antialias=True, align_corners=False), float64.
 const image = [

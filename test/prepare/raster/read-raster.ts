@@ -1,6 +1,7 @@
 // One sample of a folder of rasters, as numbers.
-import type { Box } from '../../../src/prepare/crop.ts'
+
 import { rasterReader } from '../../../src/prepare/raster/raster-reader.ts'
+import type { Box } from '../../../src/source/box.ts'
 import type { RasterFolder } from '../../../src/source/raster/raster-folder.ts'
 
 export interface Asked {

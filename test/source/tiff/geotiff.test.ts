@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/package-root.ts'
+import type { Box } from '../../../src/source/box.ts'
 import { recent } from '../../../src/source/raster/block-cache.ts'
-import type { RasterFile, Region } from '../../../src/source/raster/raster-file.ts'
+import type { RasterFile } from '../../../src/source/raster/raster-file.ts'
 import type { Values } from '../../../src/source/raster/sample-type.ts'
 import { openGeotiff } from '../../../src/source/tiff/geotiff.ts'
 import { temporaryFolder } from '../../prepare/decode/make-images.ts'
@@ -14,7 +15,7 @@ import { tiff } from '../raster/make-rasters.ts'
 const fixtures = join(packageRoot(), 'test/fixtures/rasters')
 const WIDTH = 37
 const HEIGHT = 29
-const whole: Region = { left: 0, top: 0, width: WIDTH, height: HEIGHT }
+const whole: Box = { left: 0, top: 0, width: WIDTH, height: HEIGHT }
 
 const open = (name: string): Promise<RasterFile> =>
   openGeotiff({
@@ -42,7 +43,7 @@ const describeFile = async (name: string) => {
 }
 
 /** What make_geotiff.py writes. */
-const expected = (name: string, band: number, { left, top, width, height }: Region): number[] => {
+const expected = (name: string, band: number, { left, top, width, height }: Box): number[] => {
   const shift = /float/.test(name) ? -99.75 : /-int/.test(name) ? -100 : 0
   return Array.from(
     { length: width * height },

@@ -1,0 +1,52 @@
+/** Files that are whole or absent, and the folders that they are in. */
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { messageOf, SherdError } from '../errors.ts'
+import { flush } from './durable.ts'
+import { writeDraft } from './regular-file.ts'
+
+/** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. Throws `RUN`. */
+export function writeWhole(path: string, data: string | Uint8Array): void {
+  try {
+    writeDraft(`${path}.writing`, data)
+    renameSync(`${path}.writing`, path)
+    flush(dirname(path))
+  } catch (error) {
+    rmSync(`${path}.writing`, { force: true })
+    throw new SherdError('RUN', `Cannot write ${resolve(path)}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Makes the folder of a file and tries its place, before minutes are spent on what it will hold. Throws `RUN`. */
+export function expectWritable(given: string): void {
+  const path = resolve(given)
+  makeFolder(dirname(path))
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
+  const draft = `${path}.writing`
+  try {
+    writeDraft(draft, '')
+  } catch (error) {
+    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+/** Creates a folder and those above it. Throws `RUN`. */
+export function makeFolder(dir: string): void {
+  // Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.
+  if (existsSync(dir)) {
+    if (statSync(dir).isDirectory()) return
+    throw new SherdError(
+      'RUN',
+      `Cannot create the folder ${resolve(dir)}: there is a file of this name. Choose another one.`,
+    )
+  }
+  makeFolder(dirname(dir))
+  try {
+    mkdirSync(dir)
+  } catch (error) {
+    throw new SherdError('RUN', `Cannot create the folder ${dir}: ${messageOf(error)}`, { cause: error })
+  }
+}

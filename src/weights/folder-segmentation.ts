@@ -1,0 +1,20 @@
+/** What a segmenter makes of a folder, whatever computes it. */
+import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
+import type { OrderedImages } from '../prepare/loader/in-order.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { Progress } from './folder-features.ts'
+import type { ModelOrigin } from './open-encoder.ts'
+
+export interface FolderSegmentation {
+  readonly source: ImageSource
+  readonly batches: AsyncIterable<OrderedImages>
+  readonly skipped: readonly SkippedFile[]
+  readonly facts: Pick<SegmenterFacts, 'classes' | 'numbers'>
+  /** The names of a raster's channels; null for images. */
+  readonly bands: readonly string[] | null
+  /** The logits [B, classes, H, W] of a batch. */
+  readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
+  readonly model: ModelOrigin
+  readonly onProgress?: Progress | undefined
+}
