@@ -251,8 +251,8 @@ function countsOf(path: string, metadata: Readonly<Record<string, string>>, para
       cause,
     })
   if (metadata.steps === undefined) {
-    const step = Number(metadata.step)
-    if (!Number.isSafeInteger(step)) throw unknown('')
+    const step = Number(metadata.step || Number.NaN)
+    if (!count.safeParse(step).success) throw unknown('')
     return new Map([...parameters.keys()].map((name) => [name, step]))
   }
   let counts: z.infer<typeof countsSchema>

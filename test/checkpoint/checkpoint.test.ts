@@ -280,6 +280,11 @@ describe('a checkpoint that does not fit is a CHECKPOINT error', () => {
       (path) => recount(path, {}),
     ],
     [
+      'with a negative count of steps',
+      /optimizer.safetensors does not say how many steps were taken$/,
+      (path) => recount(path, { step: '-1' }),
+    ],
+    [
       'with half a step of a parameter',
       /does not say how many steps were taken: its "steps" are not counts by name/,
       (path) => recount(path, { steps: '{"norm.bias": 0.5}' }),
