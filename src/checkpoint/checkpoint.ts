@@ -11,9 +11,9 @@ import { brokenSeal, flush, isDamage } from '../files/durable.ts'
 import { readRegular } from '../files/regular-file.ts'
 import { loadParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import type { OptimizerState } from '../optim/optimizer.ts'
-import { toDevice } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
-import type { Device, Tensor } from '../tensor/tensor.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Device } from '../tensor/tensor.ts'
+import { loadOptimizer, writeOptimizer } from './optimizer-file.ts'
 import { isExpired, type Keeping, listCheckpoints, removeCheckpoint, tidy } from './retention.ts'
 import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
@@ -162,13 +162,10 @@ function writeInto(
   { parameters, optimizer, step, samples, skippedSteps = 0, rollbacks = 0 }: Training,
   metadata: Readonly<Record<string, string>>,
 ): void {
-  const moments = new Map<string, Tensor>()
-  for (const [slot, tensors] of Object.entries(optimizer.slots))
-    for (const [name, moment] of tensors) moments.set(`${slot}.${name}`, moment)
   const about = { ...metadata, format: 'pt', step: String(step) }
   const files = {
     [names.weights]: writeSafetensors(join(folder, names.weights), parameters, about),
-    [names.moments]: writeSafetensors(join(folder, names.moments), moments, countsText(optimizer)),
+    [names.moments]: writeOptimizer(join(folder, names.moments), optimizer),
   } as State['files']
   const state: State = { format: FORMAT, step, samples, skippedSteps, rollbacks, files }
   writeFileSync(join(folder, names.state), stateText(state), { flush: true })
@@ -235,80 +232,6 @@ export function loadWeights(path: string, rows: readonly ParameterRow[], device:
   return scope(() => loadParameters(rows, readSafetensors(join(path, names.weights)).tensors, device))
 }
 
-/** The count of steps where it is one for all parameters, else the counts by name. */
-function countsText({ steps }: OptimizerState): Record<string, string> {
-  const counts = new Set(steps.values())
-  return counts.size > 1
-    ? { steps: JSON.stringify(Object.fromEntries(steps)) }
-    : { step: String([...counts][0] ?? 0) }
-}
-
-const countsSchema = z.record(z.string(), count)
-
-function countsOf(path: string, metadata: Readonly<Record<string, string>>, parameters: Parameters) {
-  const unknown = (why: string, cause?: unknown) =>
-    new SherdError('CHECKPOINT', `${path}: ${names.moments} does not say how many steps were taken${why}`, {
-      cause,
-    })
-  if (metadata.steps === undefined) {
-    const step = Number(metadata.step || Number.NaN)
-    if (!count.safeParse(step).success) throw unknown('')
-    return new Map([...parameters.keys()].map((name) => [name, step]))
-  }
-  let counts: z.infer<typeof countsSchema>
-  try {
-    counts = countsSchema.parse(JSON.parse(metadata.steps))
-  } catch (error) {
-    throw unknown(`: its "steps" are not counts by name (${messageOf(error)})`, error)
-  }
-  const all = new Map(Object.entries(counts))
-  return new Map(
-    [...parameters.keys()].map((name) => {
-      const found = all.get(name)
-      if (found === undefined) throw unknown(` with "${name}"`)
-      return [name, found]
-    }),
-  )
-}
-
-/** Slots that are not the expected ones come from another optimizer, and a state for it cannot be made of them. */
-function expectSlots(path: string, found: readonly string[], expected: readonly string[]): void {
-  if (found.join() === expected.join()) return
-  throw new SherdError(
-    'CHECKPOINT',
-    `${path}: ${names.moments} was written by another optimizer: it holds ${found.join(', ') || 'nothing'}, expected ${expected.join(', ')}. Continue with the optimizer that wrote it, or begin a new run from its weights.`,
-  )
-}
-
-function loadMoments(
-  path: string,
-  parameters: Parameters,
-  device: Device,
-  slots?: readonly string[],
-): OptimizerState {
-  const load = () => {
-    const { tensors, metadata } = readSafetensors(join(path, names.moments))
-    const steps = countsOf(path, metadata, parameters)
-    const found = [...new Set([...tensors.keys()].map((key) => key.split('.', 1)[0]!))]
-    if (slots) expectSlots(path, found.toSorted(), slots.toSorted())
-    const pick = (slot: string) =>
-      new Map(
-        [...parameters].map(([name, parameter]) => {
-          const found = tensors.get(`${slot}.${name}`)
-          if (found?.dtype !== 'float32' || found.shape.join() !== parameter.shape.join()) {
-            throw new SherdError(
-              'CHECKPOINT',
-              `${path}: ${slot} of "${name}" is ${found ?? 'missing'}, expected ${parameter}`,
-            )
-          }
-          return [name, toDevice(found, device)] as const
-        }),
-      )
-    return { steps, slots: Object.fromEntries((slots ?? found).map((slot) => [slot, pick(slot)])) }
-  }
-  return unscoped(() => scope(load)) // what is returned outlives every scope, the CPU copies of a GPU run do not
-}
-
 /**
  * Reads a whole checkpoint. `slots`: those of the optimizer that continues; by default whichever the file has. Throws `CHECKPOINT` naming
  * the file and what is wrong with it.
@@ -328,6 +251,6 @@ export function loadCheckpoint(
   }
   const parameters = loadWeights(path, rows, device)
   const { step, samples, skippedSteps, rollbacks } = state
-  const optimizer = loadMoments(path, parameters, device, slots)
+  const optimizer = loadOptimizer(join(path, names.moments), parameters, device, slots)
   return { parameters, optimizer, step, samples, skippedSteps, rollbacks }
 }
