@@ -64,8 +64,12 @@ interface Contestant {
 
 const root = packageRoot()
 
-const configOf = ({ model, device, precision }: Work, batch: number, threads: number): ConfigInput => ({
-  model,
+const configOf = (
+  { model, decoder, device, precision }: Work,
+  batch: number,
+  threads: number,
+): ConfigInput => ({
+  ...{ model, decoder },
   train: { batchSize: batch, threads, device, precision },
 })
 

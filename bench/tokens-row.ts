@@ -16,17 +16,15 @@ export interface TokensRow {
 }
 
 const BATCH = 64
-const decoder = { decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 } as const
+const decoder = { width: 192, depth: 4, heads: 3 } as const
 
 // 36 places in three groups against 9 × 12 patches of an image: 108 tokens each, 27 of them seen.
 const satmae = {
   data: { bands: sentinelBands },
-  model: {
-    ...{ size: 'tiny', imageSize: 48, patchSize: 8, groups: sentinelGroups, groupWidth: 64 },
-    ...{ ...decoder, decoderGroupWidth: 64 },
-  },
+  model: { size: 'tiny', imageSize: 48, patchSize: 8, groups: sentinelGroups, groupWidth: 64 },
+  decoder: { ...decoder, groupWidth: 64 },
 } satisfies ConfigInput
-const mae = { model: { size: 'tiny', imageSize: [72, 96], patchSize: 8, ...decoder } } satisfies ConfigInput
+const mae = { model: { size: 'tiny', imageSize: [72, 96], patchSize: 8 }, decoder } satisfies ConfigInput
 
 export function measureTokens(
   device: 'cpu' | 'cuda',

@@ -22,6 +22,7 @@ export interface Work {
     readonly imageSize: [number, number]
     readonly patchSize: number
   }
+  readonly decoder?: NonNullable<ConfigInput['decoder']>
   /** A range: the largest that fits into the device's memory on both sides, found by trying; one side runs at a time. */
   readonly batch: number | Range
   /** Steps of one round; sherd and the peer take rounds in turn. */
@@ -37,23 +38,18 @@ const everyWay = (precision: Precision): readonly Variant[] =>
   [false, true].flatMap((compile) => [false, true].map((fused) => variant(precision, compile, fused)))
 const onGpu: readonly Variant[] = [variant('bf16', false, true), variant('bf16', true, true)]
 
-const tiny: Work['model'] = {
-  ...{ size: 'tiny', imageSize: [32, 32], patchSize: 4, decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 },
+const tiny: Pick<Work, 'model' | 'decoder'> = {
+  model: { size: 'tiny', imageSize: [32, 32], patchSize: 4 },
+  decoder: { width: 192, depth: 4, heads: 3 },
 }
-const small: Work['model'] = {
-  ...{
-    size: 'small',
-    imageSize: [64, 64],
-    patchSize: 8,
-    decoderWidth: 192,
-    decoderDepth: 4,
-    decoderHeads: 6,
-  },
+const small: Pick<Work, 'model' | 'decoder'> = {
+  model: { size: 'small', imageSize: [64, 64], patchSize: 8 },
+  decoder: { width: 192, depth: 4, heads: 6 },
 }
 
-const onCpu: readonly Pick<Work, 'name' | 'title' | 'model' | 'batch' | 'steps'>[] = [
-  { name: 'tiny', title: 'ViT-Tiny/4, 32 × 32, batch 128', model: tiny, batch: 128, steps: 4 },
-  { name: 'small', title: 'ViT-Small/8, 64 × 64, batch 64', model: small, batch: 64, steps: 4 },
+const onCpu: readonly Pick<Work, 'name' | 'title' | 'model' | 'decoder' | 'batch' | 'steps'>[] = [
+  { name: 'tiny', title: 'ViT-Tiny/4, 32 × 32, batch 128', ...tiny, batch: 128, steps: 4 },
+  { name: 'small', title: 'ViT-Small/8, 64 × 64, batch 64', ...small, batch: 64, steps: 4 },
   {
     ...{ name: 'base', title: 'ViT-Base/16, 224 × 224, batch 8', batch: 8, steps: 2 },
     model: { size: 'base', imageSize: [224, 224], patchSize: 16 },
@@ -78,7 +74,7 @@ export const works: readonly Work[] = [
   ),
   {
     ...{ name: 'tiny-gpu', title: 'ViT-Tiny/4, 32 × 32, batch 4096', device: 'cuda', precision: 'bf16' },
-    ...{ peers: onGpu, model: tiny, batch: 4096, steps: 10 },
+    ...{ peers: onGpu, ...tiny, batch: 4096, steps: 10 },
   },
   {
     ...{

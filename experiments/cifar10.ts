@@ -17,7 +17,7 @@ import { type Plan, planBudget } from './plan.ts'
 /** Each changes one thing of the pretraining; all are as short as the first, which changes nothing. */
 const ablations: Readonly<Record<string, readonly string[]>> = {
   'as it is': [],
-  'decoder depth 1': ['model.decoderDepth=1'],
+  'decoder depth 1': ['decoder.depth=1'],
   'raw pixels': ['target.normalize=false'],
   'mask ratio 0.5': ['mask.ratio=0.5'],
   'mask ratio 0.9': ['mask.ratio=0.9'],

@@ -11,14 +11,8 @@ export const preset: Preset = {
   summary: 'ViT-Small/8 on 64 × 64 images',
   config: {
     data: { statistics: 'dataset' },
-    model: {
-      size: 'small',
-      imageSize: 64,
-      patchSize: 8,
-      decoderWidth: 192,
-      decoderDepth: 4,
-      decoderHeads: 6,
-    },
+    model: { size: 'small', imageSize: 64, patchSize: 8 },
+    decoder: { width: 192, depth: 4, heads: 6 },
     optim: { baseLearningRate: 5e-4 },
     train: { batchSize: 64, epochs: 200 },
   },

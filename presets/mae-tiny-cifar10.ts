@@ -13,7 +13,8 @@ export const preset: Preset = {
   summary: 'ViT-Tiny/4 on 32 × 32 images such as CIFAR-10',
   config: {
     data: { statistics: 'dataset' },
-    model: { size: 'tiny', imageSize: 32, patchSize: 4, decoderWidth: 192, decoderDepth: 4, decoderHeads: 3 },
+    model: { size: 'tiny', imageSize: 32, patchSize: 4 },
+    decoder: { width: 192, depth: 4, heads: 3 },
     optim: { baseLearningRate: 1.5e-3 },
     train: { batchSize: 128, epochs: 400 },
   },

@@ -21,10 +21,8 @@ export const preset: Preset = {
   summary: 'SatMAE, ViT-Tiny/8 on ten Sentinel-2 bands, 48 × 48',
   config: {
     data: { bands: sentinelBands },
-    model: {
-      ...{ size: 'tiny', imageSize: 48, patchSize: 8, groups: sentinelGroups, groupWidth: 64 },
-      ...{ decoderWidth: 128, decoderDepth: 2, decoderHeads: 4, decoderGroupWidth: 32 },
-    },
+    model: { size: 'tiny', imageSize: 48, patchSize: 8, groups: sentinelGroups, groupWidth: 64 },
+    decoder: { width: 128, depth: 2, heads: 4, groupWidth: 32 },
     optim: { baseLearningRate: 2e-3 },
     train: { batchSize: 64, epochs: 200 },
   },

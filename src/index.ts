@@ -21,18 +21,18 @@ export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safe
 export { openWeightsFile } from './checkpoint/weights-file.ts'
 export { channelStatistics, openData, rasterOptions } from './config/assemble.ts'
 // configuration and runs
+export { describeKeys, expectChoice, type KeyDescription } from './config/keys.ts'
 export { assignedKeys, withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
 export { presetNames, presetOf } from './config/presets.ts'
 export { type ReadingLimits, readingConfig } from './config/reading.ts'
 export {
   backboneOf,
-  describeKeys,
   dimensionsOf,
-  type KeyDescription,
   resolveConfig,
 } from './config/resolve.ts'
-export type { Config, ConfigInput } from './config/schema.ts'
+export type { Config, ConfigInput, RasterConfig } from './config/schema.ts'
+export { storedConfig } from './config/stored.ts'
 export { expectUseful, modelReading } from './config/useless.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
 export { type Spread, spreadOf } from './evaluate/effective-rank.ts'

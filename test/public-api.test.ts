@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import * as sherd from '../src/index.ts'
 import { packageRoot } from '../src/package-root.ts'
-import { sampleFolder, tinyModel, workFolder } from './run/tiny.ts'
+import { sampleFolder, tinyDecoder, tinyModel, workFolder } from './run/tiny.ts'
 
 it('the library holds what the commands are made of', () => {
   const folder = join(packageRoot(), 'src/cli')
@@ -35,7 +35,10 @@ it('the package leads to the library and to the command', () => {
 it('a run is one call', async () => {
   const [data, out] = [await sampleFolder(), join(await workFolder(), 'run')]
 
-  const config = sherd.resolveConfig({ model: tinyModel, train: { batchSize: 8, steps: 3, threads: 1 } })
+  const config = sherd.resolveConfig({
+    ...{ model: tinyModel, decoder: tinyDecoder },
+    train: { batchSize: 8, steps: 3, threads: 1 },
+  })
   const { signal } = new AbortController()
   const losses: number[] = []
   for await (const event of sherd.pretrain({ config, preset: 'mine', data, out, resume: false, signal }))
@@ -61,6 +64,7 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   const { size: _, imageSize: side, ...rest } = tinyModel
   const dimensions = {
     ...rest,
+    ...{ decoderWidth: 16, decoderDepth: 1, decoderHeads: 2 },
     imageSize: [side, side],
     channels: 3,
     mlpRatio: 4,

@@ -1,5 +1,6 @@
 /** What the page must know of an exported model, from the metadata of its file; and why it cannot show some. */
-import { SherdError } from '../../src/errors.ts'
+import { migrate } from '../../src/config/migrations.ts'
+import { messageOf, SherdError } from '../../src/errors.ts'
 import { type Metadata, metadataIn } from '../../src/onnx/metadata-in.ts'
 import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
 import { type Grid, gridOf } from '../../src/token/grid.ts'
@@ -34,13 +35,13 @@ const kinds: Readonly<Record<string, GraphKind>> = {
 /** Of the configuration, what is read here. Files of sherd hold all of it. */
 interface Told {
   readonly config: {
-    readonly data: { readonly bands: readonly string[] | null }
+    readonly data: { readonly kind: string }
     readonly model: {
       readonly size: string
       readonly imageSize: readonly [number, number]
       readonly patchSize: number
       readonly channels: number
-      readonly frames: number
+      readonly frames?: number
     }
     readonly mask: { readonly ratio: number }
     readonly target: { readonly normalize: boolean; readonly statistics: string }
@@ -54,6 +55,15 @@ function parse<T>(name: string, key: string, text: string | undefined): T {
     if (typeof value === 'object' && value !== null) return value as T
   } catch {}
   throw new SherdError('CHECKPOINT', `${name} has lost its metadata "${key}": export the model again.`)
+}
+
+/** The configuration as this version writes it. */
+function currentOf(name: string, stored: unknown): Told['config'] {
+  try {
+    return migrate(stored) as Told['config']
+  } catch (cause) {
+    throw new SherdError('CHECKPOINT', `${name}: ${messageOf(cause)}.`, { cause })
+  }
 }
 
 /** Reads the metadata of a whole file. Throws `CHECKPOINT` for what is not of `sherd export onnx`, `VALUE` for what cannot be shown. */
@@ -76,13 +86,15 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
   const format = metadata['sherd.format'] ?? ''
   const kind = kinds[format]
   if (!kind) throw new SherdError('CHECKPOINT', refusedFormat(name, format))
-  const { config, statistics } = parse<Told>(name, 'sherd', metadata.sherd)
+  const { config: stored, statistics } = parse<Told>(name, 'sherd', metadata.sherd)
+  const config = currentOf(name, stored)
   const { model, target } = config
   const { channels } = model
-  if (config.data.bands !== null || model.frames > 1)
+  const { frames = 1 } = model
+  if (config.data.kind !== 'images')
     throw new SherdError(
       'VALUE',
-      `${name} takes rasters of ${channels} bands${model.frames > 1 ? ` and ${model.frames} dates` : ''}, and a browser shows photographs: ` +
+      `${name} takes rasters of ${channels} bands${frames > 1 ? ` and ${frames} dates` : ''}, and a browser shows photographs: ` +
         'expected a model of RGB or grey images. "sherd reconstruct" draws what this one rebuilds.',
     )
   if (channels !== 1 && channels !== 3)

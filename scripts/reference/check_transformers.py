@@ -158,7 +158,7 @@ def through_sherd(source: Path, kind: str, work: Path, *, importing: tuple = (),
     return folder
 
 
-HEADS = ("--set", "model.heads=2", "--set", "model.decoderHeads=2")
+HEADS = ("--set", "model.heads=2", "--set", "decoder.heads=2")
 
 
 def check_transformers(expected: dict[str, torch.Tensor], work: Path) -> None:

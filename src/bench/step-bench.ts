@@ -1,7 +1,7 @@
 /** Whole training steps on random images or rasters, for timing: upload, normalise, mask, forward, backward, AdamW. */
 import { existsSync, readFileSync } from 'node:fs'
 import { objectiveOf } from '../config/assemble.ts'
-import { dimensionsOf, tokensPerLocation } from '../config/resolve.ts'
+import { dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { trainingFlops } from '../model/flops.ts'
@@ -50,12 +50,13 @@ function randomBytes(length: number, seed: number): Uint8Array {
 function randomSamples(config: Config, batch: number): Pixels {
   const { imageSize, channels } = dimensionsOf(config)
   const shape = [batch, ...imageSize, channels] as const
-  const { frames } = config.model
+  const frames = framesOf(config)
+  const isOfRasters = config.data.kind === 'rasters'
   const values = randomBytes(
-    shape.reduce((a, b) => a * b, config.data.bands ? frames : 1),
+    shape.reduce((a, b) => a * b, frames),
     config.train.seed,
   )
-  if (!config.data.bands) return { pixels: values, shape }
+  if (!isOfRasters) return { pixels: values, shape }
   const facts = Float64Array.from({ length: batch * (1 + frames) }, (_, i) =>
     i % (1 + frames) === 0 ? 10 : Date.UTC(2021, i % 12),
   )
@@ -63,9 +64,9 @@ function randomSamples(config: Config, batch: number): Pixels {
 }
 
 function statisticsOfRandom({ data, model }: Config): ChannelStatistics {
-  const channels = model.channels ?? 3
-  if (channels === 3 && !data.bands) return imagenetStatistics
-  const unit = data.bands ? 255 : 1
+  const { channels } = model
+  if (channels === 3 && data.kind === 'images') return imagenetStatistics
+  const unit = data.kind === 'rasters' ? 255 : 1
   return { mean: Array(channels).fill(0.5 * unit), std: Array(channels).fill(0.25 * unit) }
 }
 

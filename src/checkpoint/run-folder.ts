@@ -6,8 +6,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { resolveConfig } from '../config/resolve.ts'
-import type { Config, ConfigInput } from '../config/schema.ts'
+import type { Config } from '../config/schema.ts'
+import { storedConfig } from '../config/stored.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { readRegular } from '../files/regular-file.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
@@ -99,6 +99,13 @@ export function createRun(dir: string, config: Config, facts: RunFacts): void {
   writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
 }
 
+/** Writes the configuration of a run that is resumed, where it differs from what the folder has: changed, or stored by an earlier version. */
+export function updateConfig(dir: string, config: Config): void {
+  const { config: path } = runPaths(dir)
+  const text = `${JSON.stringify(config, null, 2)}\n`
+  if (readRegular(path, MOST_JSON) !== text) writeWhole(path, text)
+}
+
 const MOST_JSON = 64 << 20 // bytes of a configuration; names of classes are the most of it
 
 function readJson(path: string): unknown {
@@ -112,7 +119,7 @@ function readJson(path: string): unknown {
 function readConfig(path: string): Config {
   const json = readJson(path)
   try {
-    return resolveConfig(json as ConfigInput)
+    return storedConfig(json)
   } catch (error) {
     throw new SherdError('RUN', `${path} is not of this version of sherd: ${messageOf(error)}`, {
       cause: error,

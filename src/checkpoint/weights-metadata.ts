@@ -1,8 +1,8 @@
 /** What a file of weights says of itself, so that it can be used where no run is around it. */
 import { z } from 'zod'
 import { sampleSize } from '../config/assemble.ts'
-import { resolveConfig } from '../config/resolve.ts'
-import type { Config, ConfigInput } from '../config/schema.ts'
+import type { Config } from '../config/schema.ts'
+import { storedConfig } from '../config/stored.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { type Head, headNames } from '../model/classifier.ts'
 import { type SegmentationHead, segmentationHeads } from '../model/segmentation-heads.ts'
@@ -82,7 +82,7 @@ export function readWeightsMetadata(
   if (text === undefined) return null
   try {
     const { config: given, statistics, ...told } = schema.parse(JSON.parse(text))
-    const config = resolveConfig(given as ConfigInput)
+    const config = storedConfig(given)
     const { channels } = sampleSize(config)
     if (statistics.mean.length !== channels || statistics.std.length !== channels)
       throw new Error(`statistics of ${statistics.mean.length} channels for images of ${channels}`)
@@ -92,9 +92,7 @@ export function readWeightsMetadata(
     throw new SherdError(
       'CHECKPOINT',
       `${path}: its metadata "${KEY}" is not of this version of sherd: ${why}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     )
   }
 }

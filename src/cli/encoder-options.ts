@@ -61,7 +61,9 @@ export async function requestOf(
     ...(config ? { config } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),
-    ...(config?.data.bands && images !== undefined ? { statistics: await statisticsOf(config, images) } : {}),
+    ...(config?.data.kind === 'rasters' && images !== undefined
+      ? { statistics: await statisticsOf(config, images) }
+      : {}),
   }
 }
 

@@ -9,7 +9,7 @@ import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
-import { backboneOf, dimensionsOf } from './resolve.ts'
+import { backboneOf, bandsOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 
 type ObjectiveFactory = (config: Config, device: Device, options: Pick<MaeOptions, 'embed'>) => Objective
@@ -17,11 +17,12 @@ type ObjectiveFactory = (config: Config, device: Device, options: Pick<MaeOption
 /** The objectives by name: a new one is one row. */
 const objectives = {
   mae: (config, device, options) => {
-    const { mask, target, model } = config
-    const { scales, scalesWidth: width } = target
+    const { normalize, statistics, scales, scalesWidth: width } = config.target
+    const mask = maskDesignOf(config)
     return mae({
-      ...{ ...backboneOf(config), maskRatio: mask.ratio, mask, device, compat: model.compat },
-      ...{ normalizeTarget: target.normalize, statistics: target.statistics },
+      ...{ ...backboneOf(config), maskRatio: mask.ratio, mask, device },
+      compat: rastersOf(config)?.decoder.compat ?? null,
+      ...{ normalizeTarget: normalize, statistics },
       scales: scales && { scales, width },
       ...options,
     })
@@ -37,37 +38,41 @@ export const objectiveOf = (
 // ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
 
+const rangeOf = ({ data }: Config) => (data.kind === 'images' ? data.range : null)
+
 /** The size that samples are prepared to, and what is refused. Of rasters, `source` says which bands there are. */
 export function sampleSize(config: Config, source?: ImageSource) {
   const { imageSize, channels: all, patchSize } = dimensionsOf(config)
   const channels = source && 'rasters' in source ? source.rasters.bands.length : all
   const [height, width] = imageSize
-  const { maxPixels, range, corrupt, fileTimeout, minValid, bands } = config.data
-  const frames = bands ? config.model.frames : null
-  const limits = { minSide: patchSize, maxPixels, range, corrupt, fileTimeout }
-  return { height, width, channels, ...limits, frames, minValid }
+  const { maxPixels, corrupt, fileTimeout } = config.data
+  const rasters = rastersOf(config)
+  const limits = { minSide: patchSize, maxPixels, range: rangeOf(config), corrupt, fileTimeout }
+  const { frames = null } = rasters?.model ?? {}
+  return { height, width, channels, ...limits, frames, minValid: rasters?.data.minValid ?? 0 }
 }
 
 /** What is asked of rasters, or null where the data are images. `bands`: those that are there, where not all are. */
 export function rasterOptions(
-  { data, model }: Pick<Config, 'data' | 'model'>,
-  bands: readonly string[] | null = data.bands,
+  config: Config,
+  bands: readonly string[] | null = bandsOf(config),
 ): RasterOptions | null {
-  if (!bands) return null
-  const { bandNames, pattern, window, nodata, applyScale } = data
-  return { bands, bandNames, pattern, window, nodata, applyScale, frames: model.frames }
+  const rasters = rastersOf(config)
+  if (!rasters || !bands) return null
+  const { bandNames, pattern, window, nodata, applyScale } = rasters.data
+  return { bands, bandNames, pattern, window, nodata, applyScale, frames: rasters.model.frames }
 }
 
 /** The folder's images or rasters, as the configuration reads them, with what is to be known of them. */
 export async function openData(
-  { data, model }: Pick<Config, 'data' | 'model'>,
+  config: Config,
   dir: string,
-  rasters: RasterOptions | null = rasterOptions({ data, model }),
+  rasters: RasterOptions | null = rasterOptions(config),
 ): Promise<ImageSource> {
   const source = await openSource(dir, rasters)
-  if ('rasters' in source || 'pack' in source || data.range) return source
+  if ('rasters' in source || 'pack' in source || rangeOf(config)) return source
   const { depthNote } = await import('../prepare/decode/bit-depth.ts') // loads libvips
-  const note = await depthNote(source, data)
+  const note = await depthNote(source, config.data)
   if (note === null) return source
   tellNote(note)
   return { ...source, notes: [...(source.notes ?? []), note] }
@@ -83,7 +88,7 @@ export async function channelStatistics(
   source: ImageSource,
   onNote: NoteListener = tellNote,
 ): Promise<ChannelStatistics> {
-  if ('rasters' in source) {
+  if ('rasters' in source && config.data.kind === 'rasters') {
     const { measureRasterStatistics } = await import('../prepare/raster/raster-statistics.ts')
     const { clip } = config.data
     const { mean, std, low, high, notes } = await measureRasterStatistics(source, { clip })

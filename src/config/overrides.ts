@@ -1,6 +1,6 @@
 /** `--set key.path=value`: a value is JSON or a number where it parses as one, and text otherwise. */
 import { SherdError } from '../errors.ts'
-import { configKeys, unknownKey } from './resolve.ts'
+import { configKeys, unknownKey } from './keys.ts'
 import type { ConfigInput } from './schema.ts'
 
 type Tree = { [key: string]: unknown }

@@ -1,58 +1,17 @@
 /** Preset + overrides → a complete, checked, frozen configuration; and the values that follow from it. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
-import { type BackboneShape, checkBackbone, layoutOf } from '../model/backbone.ts'
+import { type BackboneShape, checkBackbone, layoutOf, plainBackbone } from '../model/backbone.ts'
 import type { Dimensions } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
-import { sizes } from '../model/sizes.ts'
+import { type SizeName, sizes } from '../model/sizes.ts'
 import { scaledLearningRate, type WarmupCosine } from '../optim/schedule.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
-import { keptTokens } from '../token/mask-design.ts'
-import { type Config, type ConfigInput, configSchema } from './schema.ts'
-
-export interface KeyDescription {
-  /** A path such as `optim.baseLearningRate`. */
-  readonly key: string
-  /** The default as JSON. */
-  readonly initial: string
-  readonly meaning: string
-}
-
-/** Every key of the schema with its default and meaning. */
-export function describeKeys(schema: z.ZodObject = configSchema, prefix = ''): KeyDescription[] {
-  return Object.entries(schema.shape).flatMap(([name, value]) => {
-    let inner = value as z.ZodType
-    let initial: unknown
-    while (
-      inner instanceof z.ZodDefault ||
-      inner instanceof z.ZodPrefault ||
-      inner instanceof z.ZodOptional
-    ) {
-      if (inner instanceof z.ZodDefault) initial = inner.def.defaultValue
-      inner = inner.unwrap() as z.ZodType
-    }
-    if (inner instanceof z.ZodObject) return describeKeys(inner, `${prefix}${name}.`)
-    const meaning = (value as z.ZodType).description ?? ''
-    return [{ key: `${prefix}${name}`, initial: JSON.stringify(initial) ?? 'derived', meaning }]
-  })
-}
-
-/** Every key as a path, such as `optim.baseLearningRate`. */
-export const configKeys = (): string[] => describeKeys().map(({ key }) => key)
-
-/** The error for a key that is not in the schema: names the group's keys, or what may have been meant. */
-export function unknownKey(path: string): SherdError {
-  const keys = configKeys()
-  const inGroup = keys.filter((key) => key.startsWith(`${path}.`))
-  const groups = new Set(keys.flatMap((key) => key.split('.').slice(0, -1)))
-  const hint = inGroup.length
-    ? ` It is a group: ${inGroup.join(', ')}.`
-    : didYouMean(path, [...keys, ...groups])
-  return new SherdError(
-    'CONFIG',
-    `There is no configuration key "${path}".${hint} "sherd presets --keys" lists all.`,
-  )
-}
+import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
+import { chosenBy, isTree, whyNotRead } from './keys.ts'
+import { VERSION } from './migrations.ts'
+import { type Chosen, schemaOf } from './parts.ts'
+import type { Config, ConfigInput, RasterConfig } from './schema.ts'
 
 const MOST_SHOWN = 80
 const inShort = (value: unknown): string => {
@@ -62,53 +21,92 @@ const inShort = (value: unknown): string => {
 
 const MOST_LINES = 20
 
-function issueToError(error: z.ZodError, input: unknown): SherdError {
-  const lines = error.issues.map((issue) => {
-    const path = issue.path.join('.') || 'configuration'
-    if (issue.code === 'unrecognized_keys')
-      return unknownKey([...issue.path, issue.keys[0]].join('.')).message
-    const given = issue.path.reduce<unknown>(
-      (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
-      input,
+/** Keys below a path that was not understood: a group that is not read is refused key by key. */
+function keysBelow(input: unknown, path: readonly PropertyKey[]): string[] {
+  const value = valueAt(input, path)
+  const names = path.length === 1 && isTree(value) ? Object.keys(value) : []
+  return names.length > 0 ? names.map((name) => `${path[0]!.toString()}.${name}`) : [path.join('.')]
+}
+
+const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined | null)?.[key], input)
+
+function issuesToError({ issues }: z.ZodError, input: unknown, chosen: Chosen): SherdError {
+  const notRead = issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.flatMap((key) => keysBelow(input, [...issue.path, key]))
+      : [],
+  )
+  const wrong = issues
+    .filter(({ code }) => code !== 'unrecognized_keys')
+    .map(
+      ({ path, message }) =>
+        `${path.join('.') || 'configuration'}: ${message}, got ${inShort(valueAt(input, path))}`,
     )
-    return `${path}: ${issue.message}, got ${inShort(given)}`
-  })
+  const lines = [...wrong, ...whyNotRead(notRead, chosen)]
   const more = lines.length - MOST_LINES
   const shown = more > 0 ? [...lines.slice(0, MOST_LINES), `and ${more} more faults`] : lines
   return new SherdError('CONFIG', shown.join('\n'))
 }
+
+/** A key that is there and undefined is none. */
+const withoutUndefined = (input: unknown): unknown =>
+  isTree(input)
+    ? Object.fromEntries(
+        Object.entries(input).flatMap(([key, value]) =>
+          value === undefined ? [] : [[key, withoutUndefined(value)]],
+        ),
+      )
+    : input
 
 function freeze<T>(value: T): T {
   if (value && typeof value === 'object') for (const inner of Object.values(value)) freeze(inner)
   return Object.freeze(value)
 }
 
-/** Parses, fills in and checks a configuration; the result is frozen. Throws `CONFIG`. */
+/** Before what follows from other keys is filled in. */
+interface Draft {
+  readonly data: { readonly bands?: readonly string[] }
+  readonly model: ConfigInput['model'] & { readonly size: SizeName }
+}
+
+/**
+ * Parses, fills in and checks a configuration; the result is frozen. Throws `CONFIG`. What earlier versions have stored is read by
+ * `storedConfig`.
+ */
 export function resolveConfig(input: ConfigInput): Config {
-  const parsed = configSchema.safeParse(input)
-  if (!parsed.success) throw issueToError(parsed.error, input)
-  const { model, data } = parsed.data
+  const version: unknown = (input as ConfigInput | null)?.version
+  if (version !== undefined && version !== VERSION)
+    throw new SherdError(
+      'CONFIG',
+      `version: expected ${VERSION} or none, got ${inShort(version)}. A configuration that another version has stored is read by storedConfig.`,
+    )
+  const chosen = chosenBy(input)
+  const schema = schemaOf(chosen)
+  const parsed = schema.safeParse(withoutUndefined(input))
+  if (!parsed.success) throw issuesToError(parsed.error, input, chosen)
+  const { data, model } = parsed.data as unknown as Draft
   const row = sizes[model.size]
   // Parsed once more for the order of its keys, which files of weights hold: a configuration that was read must write the same.
-  const config = configSchema.parse({
+  const config = schema.parse({
     ...parsed.data,
-    data: { ...data, statistics: data.statistics ?? (data.bands ? 'dataset' : 'imagenet') },
+    data: { ...data, kind: chosen['data.kind'] },
     model: {
       ...model,
-      imageSize: typeof model.imageSize === 'number' ? [model.imageSize, model.imageSize] : model.imageSize,
       patchSize: model.patchSize ?? row.patchSize,
       channels: model.channels ?? data.bands?.length ?? 3,
       width: model.width ?? row.width,
       depth: model.depth ?? row.depth,
       heads: model.heads ?? row.heads,
     },
-  })
+  }) as unknown as Config
   try {
-    checkBands(config)
+    const rasters = rastersOf(config)
+    if (rasters) checkBands(rasters)
     const shape = backboneOf(config)
     checkBackbone(shape)
     checkBatch(config)
-    keptTokens(layoutOf(shape), config.mask)
+    keptTokens(layoutOf(shape), maskDesignOf(config))
   } catch (error) {
     throw new SherdError('CONFIG', messageOf(error), { cause: error })
   }
@@ -118,9 +116,10 @@ export function resolveConfig(input: ConfigInput): Config {
 /** Bytes of the samples of a micro-batch: more than that is a mistake, or a file that somebody has tampered with. */
 const MAX_BATCH_BYTES = 2 ** 37
 
-function checkBatch({ data, model, train }: Config): void {
-  const [height, width] = model.imageSize as [number, number]
-  const sample = model.frames * height * width * (model.channels ?? 3) * (data.bands ? 4 : 1)
+function checkBatch(config: Config): void {
+  const { model, train } = config
+  const [height, width] = model.imageSize
+  const sample = framesOf(config) * height * width * model.channels * (bandsOf(config) ? 4 : 1)
   if (sample * train.batchSize > MAX_BATCH_BYTES)
     throw new SherdError(
       'CONFIG',
@@ -128,28 +127,14 @@ function checkBatch({ data, model, train }: Config): void {
     )
 }
 
-/** Throws when bands, groups and what goes with them do not fit together. */
-function checkBands({ data, model, mask, target }: Config): void {
+/** Throws when bands, groups and what belongs to them do not fit together. */
+function checkBands({ data, model, mask, target }: RasterConfig): void {
   const refuse = (what: string): never => {
     throw new SherdError('CONFIG', what)
   }
   const { bands } = data
-  if (!bands) {
-    const set = [
-      model.groups && 'model.groups',
-      model.frames > 1 && 'model.frames',
-      model.timeFields.length > 0 && 'model.timeFields',
-      model.referenceResolution !== null && 'model.referenceResolution',
-    ].find(Boolean)
-    if (set) refuse(`${set} is for rasters: name the bands in data.bands, too, such as ["B2","B3","B4","B8"]`)
-    return
-  }
   if (model.channels !== bands.length)
     refuse(`model.channels is ${model.channels}, but data.bands names ${bands.length} bands: leave it out`)
-  if (data.statistics === 'imagenet')
-    refuse(
-      "data.statistics: ImageNet's are those of photographs; bands take those of the data set, or none given",
-    )
   const names = bands.map(canonicalBand)
   const twice = names.findIndex((name, i) => names.indexOf(name) !== i)
   if (twice >= 0) refuse(`data.bands names ${bands[twice]} twice`)
@@ -161,15 +146,34 @@ function checkBands({ data, model, mask, target }: Config): void {
     refuse('target.scales needs samples without gaps: set data.minValid to 1')
 }
 
+/** The same configuration where its data are rasters, which more keys are read of; else null. */
+export const rastersOf = (config: Config): RasterConfig | null =>
+  config.data.kind === 'rasters' ? (config as RasterConfig) : null
+
+/** The names of the bands; null for images. */
+export const bandsOf = ({ data }: Pick<Config, 'data'>): readonly string[] | null =>
+  data.kind === 'rasters' ? data.bands : null
+
+/** Dates of a sample. */
+export const framesOf = (config: Config): number => rastersOf(config)?.model.frames ?? 1
+
+/** Bands that share a token, by name; null where all do. */
+export const bandGroupsOf = (config: Config): readonly (readonly string[])[] | null =>
+  rastersOf(config)?.model.groups ?? null
+
+/** Which tokens are hidden. */
+export const maskDesignOf = (config: Config): MaskDesign => ({
+  ...randomMask(config.mask.ratio),
+  ...config.mask,
+})
+
 /** The model's dimensions in a resolved configuration. */
-export function dimensionsOf({ model }: Config): Dimensions {
-  const { imageSize, patchSize, channels, width, depth, heads, decoderWidth, decoderDepth, decoderHeads } =
-    model
-  const { mlpRatio, layerNormEpsilon } = model
+export function dimensionsOf({ model, decoder }: Config): Dimensions {
+  const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
   return {
-    ...{ imageSize, patchSize, channels, width, depth, heads },
-    ...{ decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon },
-  } as Dimensions
+    ...{ imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon },
+    ...{ decoderWidth: decoder.width, decoderDepth: decoder.depth, decoderHeads: decoder.heads },
+  }
 }
 
 /** The numbers of the bands of a group among the channels. Throws `CONFIG` for a band that data.bands does not have. */
@@ -188,20 +192,23 @@ function bandNumbers(group: readonly string[], bands: readonly string[]): number
 
 /** What the tokens of a resolved configuration's model are. */
 export function backboneOf(config: Config): BackboneShape {
-  const { model, data } = config
-  const { groupWidth, decoderGroupWidth, timeFields: fields, frames, referenceResolution, positions } = model
+  const rasters = rastersOf(config)
+  const plain = { ...plainBackbone(dimensionsOf(config)), positions: config.model.positions }
+  if (!rasters) return plain
+  const { data, model, decoder } = rasters
+  const { groupWidth, timeFields: fields, timeWidth, frames, referenceResolution } = model
   return {
-    dimensions: dimensionsOf(config),
-    groups: model.groups?.map((group) => bandNumbers(group, data.bands ?? [])) ?? null,
-    ...{ frames, groupWidth, decoderGroupWidth, referenceResolution, positions },
-    time: fields.length > 0 ? { fields, width: model.timeWidth, decoderWidth: model.decoderTimeWidth } : null,
+    ...plain,
+    groups: model.groups?.map((group) => bandNumbers(group, data.bands)) ?? null,
+    ...{ frames, groupWidth, decoderGroupWidth: decoder.groupWidth, referenceResolution },
+    time: fields.length > 0 ? { fields, width: timeWidth, decoderWidth: decoder.timeWidth } : null,
   }
 }
 
 /** Tokens of one location: one for each group of bands in each frame. */
-export function tokensPerLocation({ model }: Config): Required<TokenMultiples> {
-  const groups = model.groups?.length ?? 1
-  return { perLocation: model.frames * groups, groups }
+export function tokensPerLocation(config: Config): Required<TokenMultiples> {
+  const groups = bandGroupsOf(config)?.length ?? 1
+  return { perLocation: framesOf(config) * groups, groups }
 }
 
 /** Samples per optimizer step. */

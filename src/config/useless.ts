@@ -1,6 +1,11 @@
-/** Keys that change nothing in a configuration, because another one decides: who sets one of them has meant something else. */
+/**
+ * Keys that are read and still change nothing, because the value of another one decides: whoever sets one of them with --set has meant
+ * something else. Configurations hold them all the same, for a run that is resumed with another value. What nothing reads is refused
+ * before, by `resolveConfig`.
+ */
 import { SherdError } from '../errors.ts'
 import { assignedKeys } from './overrides.ts'
+import { bandGroupsOf, framesOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 
 interface Row {
@@ -21,35 +26,23 @@ const rows: readonly Row[] = [
     why: 'optim.warmupSteps is set, and goes before it',
   },
   {
-    keys: ['bandNames', 'pattern', 'window', 'nodata', 'applyScale', 'clip', 'minValid'].map(
-      (name) => `data.${name}`,
-    ),
-    isUseless: ({ data }) => data.bands === null,
-    why: 'it is for rasters, and data.bands names none',
-  },
-  {
-    keys: ['data.range'],
-    isUseless: ({ data }) => data.bands !== null,
-    why: 'it is for image files, and data.bands asks for rasters: their values are kept as they are',
-  },
-  {
     keys: ['data.scale', 'data.ratio'],
     isUseless: ({ data }) => data.crop === 'center',
     why: 'data.crop is "center", which takes the largest box',
   },
   {
-    keys: ['model.groupWidth', 'model.decoderGroupWidth', 'mask.groups'],
-    isUseless: ({ model }) => model.groups === null,
+    keys: ['model.groupWidth', 'decoder.groupWidth', 'mask.groups'],
+    isUseless: (config) => bandGroupsOf(config) === null,
     why: 'it is for groups of bands, and model.groups has none',
   },
   {
-    keys: ['model.timeWidth', 'model.decoderTimeWidth'],
-    isUseless: ({ model }) => model.timeFields.length === 0,
+    keys: ['model.timeWidth', 'decoder.timeWidth'],
+    isUseless: (config) => rastersOf(config)?.model.timeFields.length === 0,
     why: 'it is for dates, and model.timeFields has no field',
   },
   {
     keys: ['mask.frames', 'mask.perFrame'],
-    isUseless: ({ model }) => model.frames === 1,
+    isUseless: (config) => framesOf(config) === 1,
     why: 'it is for series of dates, and model.frames is 1',
   },
   {
@@ -79,9 +72,9 @@ export interface Reading {
 /** What is read to use a model, beside what `more` names: not how it is trained. */
 export const modelReading = (more: readonly string[] = []): Reading => ({
   reads: (key) =>
-    /^(objective$|(model|data|mask|target)\.)/.test(key) ||
+    /^(objective$|(model|decoder|data|mask|target)\.)/.test(key) ||
     ['train.seed', 'train.threads', ...more].includes(key),
-  what: `what says the model and how images are read (model.*, data.*, mask.*, target.*, train.seed, train.threads${more.map((key) => `, ${key}`).join('')})`,
+  what: `what says the model and how images are read (model.*, decoder.*, data.*, mask.*, target.*, train.seed, train.threads${more.map((key) => `, ${key}`).join('')})`,
 })
 
 /** Throws `CONFIG` when an assignment of `--set` changes nothing: its key is not read, or another one goes before it. */

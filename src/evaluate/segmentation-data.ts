@@ -2,6 +2,7 @@
 import { totalmem } from 'node:os'
 import { rasterOptions, sampleSize } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
+import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
@@ -46,7 +47,7 @@ export async function openMasked(
   { config, bands }: OpenedEncoder,
   { train, test }: EvaluationData,
 ): Promise<{ train: MaskedFolder; test: MaskedFolder }> {
-  const rasters = rasterOptions(config, bands ?? config.data.bands)
+  const rasters = rasterOptions(config, bands ?? bandsOf(config))
   const folder = await openMaskedFolder(train, rasters)
   if (test) {
     const other = await openMaskedFolder(test, rasters)
@@ -115,7 +116,7 @@ export async function extractTokens(
       }),
     )
     masks.set(batch.masks, count * height * width)
-    tiles.push(...tilesOfSamples(batch, encoder.bands ?? config.data.bands).slice(0, SHOWN - tiles.length))
+    tiles.push(...tilesOfSamples(batch, encoder.bands ?? bandsOf(config)).slice(0, SHOWN - tiles.length))
     count += rows
     onProgress?.({ dir: folder.dir, done: count + skipped.length, of })
   }

@@ -3,6 +3,7 @@
  * layout's rows, the layer norms' epsilon as the model has it, the fixed tables of positions written out.
  */
 
+import { bandsOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
 import { decoderBlocks, encoderBlocks, mlpWidth } from '../model/dimensions.ts'
@@ -143,7 +144,8 @@ const usualTask = ({ classifier, hasDecoder }: ExportedModel): HuggingfaceTask =
 const sideOf = ([height, width]: readonly [number, number]) => (height === width ? height : [height, width])
 
 function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
-  const { dimensions: d, config, statistics } = model
+  const { dimensions: d, statistics } = model
+  const bands = bandsOf(model.config)
   return {
     architectures: [row.architecture],
     ...row.config(model),
@@ -161,7 +163,7 @@ function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
     num_channels: d.channels,
     qkv_bias: true,
     torch_dtype: 'float32',
-    ...(config.data.bands && { sherd: { bands: config.data.bands, ...statistics } }),
+    ...(bands && { sherd: { bands, ...statistics } }),
   }
 }
 
@@ -238,7 +240,7 @@ export async function exportHuggingface({
   const refusal = row.refuses(model)
   if (refusal !== null) throw new SherdError('USAGE', `--task ${chosen}: ${refusal}.`)
   const arrays = inLayout(model, layouts.huggingface, row)
-  const isRaster = model.config.data.bands !== null
+  const isRaster = model.config.data.kind === 'rasters'
   const [height, width] = model.dimensions.imageSize
   const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted }, row)
   const card = modelCard(model, {

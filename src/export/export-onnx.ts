@@ -1,7 +1,9 @@
 /** A model as ONNX files, each of which has shown that it computes the same before it gets its name. */
+
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { bandsOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { makeFolder } from '../files/write-whole.ts'
 import { checkGraph } from '../onnx/check-graph.ts'
@@ -47,7 +49,7 @@ const headFacts = ({ classifier, segmenter }: OpenedModel, graph: GraphName) => 
 })
 
 /** The names of a model's bands, of those that it is given; null for images. */
-const bandsOf = ({ config, bands }: OpenedEncoder) => bands ?? config.data.bands
+const bandsSeen = ({ config, bands }: OpenedEncoder) => bands ?? bandsOf(config)
 
 /**
  * Writes each graph in each precision, and gives a file when it is proved. Throws `VALUE` for what cannot be exported or does not
@@ -61,7 +63,7 @@ export async function* exportOnnx({
   images,
   ...options
 }: ExportOptions): AsyncGenerator<Exported> {
-  const model = { ...opened, precision: 'float32' as const, rasters: opened.config.data.bands !== null }
+  const model = { ...opened, precision: 'float32' as const, rasters: opened.config.data.kind === 'rasters' }
   if (model.statistics.mean.length !== model.dimensions.channels)
     throw new SherdError(
       'USAGE',
@@ -82,7 +84,7 @@ export async function* exportOnnx({
       const converted = convert(recorded)
       checkGraph(converted)
       const metadata = exportMetadata({
-        ...{ version, graph, precision, input: row.input(model, options), bands: bandsOf(model) },
+        ...{ version, graph, precision, input: row.input(model, options), bands: bandsSeen(model) },
         weights: weightsMetadata({ config, statistics, ...head }),
         classes: (head.classifier ?? head.segmenter)?.classes ?? null,
         resolution: model.shape.referenceResolution,

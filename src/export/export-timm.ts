@@ -3,6 +3,7 @@
  * positions is written out, and the dimensions go into `model_args`.
  */
 
+import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
@@ -29,7 +30,8 @@ tokens = model.forward_features(pixels)  # cls, then the patches row by row
 /** Throws `USAGE` when timm has no such model, besides what reading it throws. */
 export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
   const model = openExported(request)
-  const { dimensions: d, classifier, statistics, config } = model
+  const { dimensions: d, classifier, statistics } = model
+  const bands = bandsOf(model.config)
   if (d.layerNormEpsilon !== EPSILON)
     throw new SherdError(
       'USAGE',
@@ -76,13 +78,13 @@ export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
         interpolation: 'bicubic',
         crop_pct: 1,
         crop_mode: 'center',
-        ...(!config.data.bands && { mean: statistics.mean, std: statistics.std }),
+        ...(!bands && { mean: statistics.mean, std: statistics.std }),
         num_classes: classes.length,
         pool_size: null,
         first_conv: 'patch_embed.proj',
         classifier: 'head',
       },
-      ...(config.data.bands && { sherd: { bands: config.data.bands, ...statistics } }),
+      ...(bands && { sherd: { bands, ...statistics } }),
     },
   }
   const card = modelCard(model, {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
-import { dimensionsOf } from '../config/resolve.ts'
+import { backboneOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type Layout, theirNamesOf } from '../import/layouts.ts'
@@ -27,8 +27,8 @@ export function openExported(
   const { config, weights } = found
   if (weights === null)
     throw new SherdError('USAGE', 'A random encoder is not exported: give a run or a file of weights.')
-  const { groups, frames, timeFields, referenceResolution } = config.model
-  if (groups || frames > 1 || timeFields.length > 0 || referenceResolution !== null)
+  const { groups, frames, time, referenceResolution } = backboneOf(config)
+  if (groups || frames > 1 || time || referenceResolution !== null)
     throw new SherdError(
       'USAGE',
       'A model with groups of bands, dates or scales is in no layout of other programs: export it as ONNX (sherd export onnx).',

@@ -1,5 +1,6 @@
 /** The README.md of an exported model: what it is and what is known of it, and nothing that is not. */
 
+import { bandsOf } from '../config/resolve.ts'
 import { plain } from '../evaluate/markdown.ts'
 import { type ExportedModel, encoderParameterCount, sherdVersion } from './exported-model.ts'
 
@@ -39,7 +40,7 @@ function trainingOf({ config, facts, step, protocol }: ExportedModel): string[] 
 }
 
 function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[] {
-  const { bands } = config.data
+  const bands = bandsOf(config)
   const size = `${d.imageSize.join(' × ')} pixels`
   if (bands)
     return [

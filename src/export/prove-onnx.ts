@@ -53,7 +53,7 @@ export function randomSamples({ shape, statistics, channels, config }: OpenedEnc
   const [H, W] = shape.dimensions.imageSize
   const C = channels?.length ?? shape.dimensions.channels
   const { uniform } = draws({ seed: 0, stream: 'export/pixels', epoch: 0, index: B })
-  if (!config.data.bands)
+  if (config.data.kind === 'images')
     return {
       shape: [B, H, W, C],
       pixels: Uint8Array.from({ length: B * H * W * C }, () => Math.floor(uniform() * 256)),

@@ -57,6 +57,7 @@ const ratioOf = (hidden: number, width: number) =>
   Math.floor(width * (hidden / width)) === hidden ? hidden / width : (hidden + 0.5) / width
 
 type ModelInput = NonNullable<ConfigInput['model']>
+type DecoderInput = NonNullable<ConfigInput['decoder']>
 
 interface Shapes {
   readonly width: number
@@ -64,7 +65,8 @@ interface Shapes {
   /** Of each group of bands. */
   readonly channels: readonly number[]
   readonly model: ModelInput
-  readonly hasDecoder: boolean
+  /** null where there is none. */
+  readonly decoder: DecoderInput | null
 }
 
 function readShapes({ parameters }: Named): Shapes {
@@ -80,16 +82,16 @@ function readShapes({ parameters }: Named): Shapes {
   const mlpRatio = ratioOf(hidden, width)
   const model: ModelInput = { patchSize: patchSize!, width, depth: depthOf(parameters, 'blocks'), mlpRatio }
   const channels = kernels.map((kernel) => kernel[1]!)
-  const hasDecoder = parameters.has('decoder_embed.weight')
-  if (!hasDecoder) return { width, patchSize: patchSize!, channels, model, hasDecoder }
+  if (!parameters.has('decoder_embed.weight'))
+    return { width, patchSize: patchSize!, channels, model, decoder: null }
   const decoderWidth = shapeOf('decoder_embed.weight')[0]!
   const decoderHidden = shapeOf('decoder_blocks.0.mlp.fc1.weight')[0]!
   if (Math.floor(decoderWidth * mlpRatio) !== decoderHidden)
     refuse(
       `its decoder's blocks widen ${decoderWidth} to ${decoderHidden}, the encoder's ${width} to ${hidden}: sherd has one ratio for both`,
     )
-  const decoder = { decoderWidth, decoderDepth: depthOf(parameters, 'decoder_blocks') }
-  return { width, patchSize: patchSize!, channels, model: { ...model, ...decoder }, hasDecoder }
+  const decoder = { width: decoderWidth, depth: depthOf(parameters, 'decoder_blocks') }
+  return { width, patchSize: patchSize!, channels, model, decoder }
 }
 
 /** Heads by the widths of known models, else of 64 numbers each; shapes do not show them. */
@@ -113,12 +115,13 @@ interface Placed {
   readonly positions: ForeignPositions
   /** What the widths of tables say of groups and dates. */
   readonly model: ModelInput
+  readonly decoder: DecoderInput
   readonly notes: readonly string[]
 }
 
 async function placesOf(
   named: Named,
-  { width, patchSize, model, channels, hasDecoder }: Shapes,
+  { width, patchSize, channels, decoder: ofDecoder }: Shapes,
   layoutName: LayoutName,
   { imageSize, told }: Pick<ForeignFacts, 'imageSize'> & { readonly told: Grid | null },
   likely: Grid | null,
@@ -141,7 +144,7 @@ async function placesOf(
   const isPlain = own === width && layoutName !== 'satmae'
   const theirs = layout.decoderPositions === null ? undefined : named.tables.get(layout.decoderPositions)
   let decoderOwn = 0
-  if (theirs && hasDecoder) {
+  if (theirs && ofDecoder) {
     decoderOwn = theirs.shape.at(-1)!
     const of = await floatsOf(layout.decoderPositions!, theirs)
     const { kind, cls, difference } = examinePositions(of, { grid: positions.grid, half })
@@ -150,16 +153,16 @@ async function placesOf(
         `${layout.decoderPositions} differs from sines and cosines by ${difference.toFixed(4)}: sherd's decoder has only those`,
       )
   }
-  if (isPlain) return { positions, model: { positions: positions.kind }, notes: assumed }
+  if (isPlain) return { positions, model: { positions: positions.kind }, decoder: {}, notes: assumed }
   if (positions.kind === 'learned' || positions.cls)
     refuse(`its positions differ from sines and cosines by ${positions.difference.toFixed(4)}`)
   const left = width - own
-  const decoderLeft = (model.decoderWidth ?? 0) - decoderOwn
+  const decoderLeft = (ofDecoder?.width ?? 0) - decoderOwn
   if (layoutName !== 'satmae') {
-    const decoder = hasDecoder ? { decoderTimeWidth: decoderLeft / 3 } : {}
     return {
       positions,
-      model: { frames: 3, timeFields: ['year', 'month', 'hour'], timeWidth: left / 3, ...decoder },
+      model: { frames: 3, timeFields: ['year', 'month', 'hour'], timeWidth: left / 3 },
+      decoder: ofDecoder ? { timeWidth: decoderLeft / 3 } : {},
       notes: ["positions leave room for dates: taken as SatMAE's three frames with year, month and hour"],
     }
   }
@@ -170,8 +173,8 @@ async function placesOf(
     const numbers = named.tables.get(name)
     if (numbers) await expectNumbers(name, numbers, rows)
   }
-  const groups = { groupWidth: left, ...(hasDecoder && { decoderGroupWidth: decoderLeft }) }
-  return { positions, model: { ...groups, ...(hasDecoder && { compat: 'satmae' as const }) }, notes: [] }
+  const decoder = ofDecoder ? { groupWidth: decoderLeft, compat: 'satmae' as const } : {}
+  return { positions, model: { groupWidth: left }, decoder, notes: [] }
 }
 
 /** cls with what its position adds to it; x + 0 is x. */
@@ -179,10 +182,14 @@ const withPosition = (cls: ForeignParameter, position: Float32Array | null): For
   position ? { ...cls, read: async () => (await cls.read()).map((value, i) => value + position[i]!) } : cls
 
 /** Models without biases of query, key and value compute what zeros do. */
-function zeroBiases({ parameters }: Named, { width, model }: Shapes, prefix: string, depth: number): boolean {
+function zeroBiases(
+  { parameters }: Named,
+  prefix: string,
+  { width, depth }: { readonly width: number; readonly depth: number },
+): boolean {
   const names = Array.from({ length: depth }, (_, i) => `${prefix}.${i}.attn.qkv.bias`)
   if (names.some((name) => parameters.has(name))) return false
-  const size = 3 * (prefix === 'blocks' ? width : model.decoderWidth!)
+  const size = 3 * width
   for (const name of names)
     parameters.set(name, { shape: [size], from: [], read: async () => new Float32Array(size) })
   return depth > 0
@@ -251,13 +258,13 @@ export async function readForeign(
   const named = translate(arrays, layouts[layout], wrapper)
   const { parameters } = named
   const shapes = readShapes(named)
-  const { width, patchSize, channels, hasDecoder, model } = shapes
+  const { width, patchSize, channels, decoder, model } = shapes
   const places = await placesOf(named, shapes, layout, { told: grid, ...facts }, gridOf(patchSize))
   const { positions } = places
   const notes = [...weights.notes, ...notesOf(located), ...places.notes]
   if (!facts.hasQkvBias) {
-    const without = zeroBiases(named, shapes, 'blocks', model.depth!)
-    if (hasDecoder) zeroBiases(named, shapes, 'decoder_blocks', model.decoderDepth!)
+    const without = zeroBiases(named, 'blocks', { width, depth: model.depth! })
+    if (decoder) zeroBiases(named, 'decoder_blocks', { width: decoder.width!, depth: decoder.depth! })
     if (without) notes.push('query, key and value have no biases there: zeros here')
   }
   const leftHead = facts.problem === 'regression' ? withoutHead(parameters) : []
@@ -268,8 +275,8 @@ export async function readForeign(
     return told ?? usual
   }
   const heads = said('model.heads', facts.heads, headsOf(width))
-  const decoderHeads = hasDecoder
-    ? said('model.decoderHeads', facts.decoderHeads, model.decoderWidth === 512 ? 16 : undefined)
+  const decoderHeads = decoder
+    ? said('decoder.heads', facts.decoderHeads, decoder.width === 512 ? 16 : undefined)
     : undefined
   const epsilon = facts.layerNormEpsilon ?? layouts[layout].layerNormEpsilon
   const size = sizeNames.find(
@@ -284,7 +291,7 @@ export async function readForeign(
     )
   const bands = released?.bands ?? facts.bands
   return {
-    ...{ layout, parameters, positions, hasDecoder, notes, unexpected: named.unexpected },
+    ...{ layout, parameters, positions, hasDecoder: decoder !== null, notes, unexpected: named.unexpected },
     facts: released && !facts.statistics ? { ...facts, statistics: released.statistics } : facts,
     classifier: classifierOf(parameters, facts),
     config: {
@@ -295,8 +302,12 @@ export async function readForeign(
         imageSize: [positions.grid.h * patchSize, positions.grid.w * patchSize],
         ...(!isSplit && { channels: channels[0]! }),
         ...(heads !== undefined && { heads }),
-        ...(decoderHeads !== undefined && { decoderHeads }),
         layerNormEpsilon: epsilon,
+      },
+      decoder: {
+        ...decoder,
+        ...places.decoder,
+        ...(decoderHeads !== undefined && { heads: decoderHeads }),
       },
       ...(facts.maskRatio !== null && { mask: { ratio: facts.maskRatio } }),
       target: {
@@ -308,7 +319,7 @@ export async function readForeign(
       ...(isSplit && !released ? ['data.bands', 'model.groups'] : []),
       ...('frames' in places.model ? ['data.bands'] : []),
       ...(heads === undefined ? ['model.heads'] : []),
-      ...(hasDecoder && decoderHeads === undefined ? ['model.decoderHeads'] : []),
+      ...(decoder && decoderHeads === undefined ? ['decoder.heads'] : []),
     ],
     dropped: [
       ...[...named.tables.keys()].map((name) => ({ name, why: whyDropped(name, layout, positions) })),

@@ -3,6 +3,7 @@
  * decoder predicts is given to the new channels. Only where that is asked for.
  */
 
+import { bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { bandShares, mixBands } from '../model/inflate.ts'
@@ -42,7 +43,7 @@ export function channelChange({ config: said }: ForeignModel, config: Config): C
   const count = said.model?.channels
   if (count === undefined) return null
   const from = channelNames(said.data?.bands ?? null, count)
-  const to = channelNames(config.data.bands, config.model.channels ?? 3)
+  const to = channelNames(bandsOf(config), config.model.channels)
   return from.join() === to.join() ? null : { from, to }
 }
 

@@ -89,6 +89,7 @@ function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }:
     ...base,
     data: { ...base.data, ...(!isOther && said.data) },
     model: { ...base.model, ...dimensions, ...(!isOther && channels !== undefined && { channels }) },
+    decoder: { ...base.decoder, ...said.decoder },
     mask: { ...base.mask, ...said.mask },
     target: { ...base.target, ...said.target },
   }
@@ -196,7 +197,7 @@ function statisticsFor(
   { given, change }: { readonly given: ChannelStatistics | null; readonly change: ChannelChange | null },
 ) {
   const { channels } = sampleSize(config)
-  const isOfBands = config.data.bands !== null
+  const isOfBands = config.data.kind === 'rasters'
   // What photographs are normalised by says nothing of the units of bands.
   const isOfThese = change === null && (!isOfBands || known.data?.bands !== undefined)
   const said = given ?? (isOfThese ? facts.statistics : null)

@@ -76,16 +76,16 @@ export const decoderWidths = (shape: BackboneShape): PositionWidths => ({
 
 function checkWidths(shape: BackboneShape): void {
   const fields = shape.time?.fields.length ?? 0
-  for (const [key, name, timeName, { width, groupWidth, timeWidth }] of [
-    ['width', 'groupWidth', 'timeWidth', encoderWidths(shape)],
-    ['decoderWidth', 'decoderGroupWidth', 'decoderTimeWidth', decoderWidths(shape)],
+  for (const [of, { width, groupWidth, timeWidth }] of [
+    ['model', encoderWidths(shape)],
+    ['decoder', decoderWidths(shape)],
   ] as const) {
     const isEven = (n: number) => n >= 2 && n % 2 === 0
     const left = width - groupWidth - fields * timeWidth
     if (left === width && left % 4 !== 0)
       throw new SherdError(
         'SHAPE',
-        `model.${key} ${width} is not a multiple of 4, which sine–cosine positions need`,
+        `${of}.width ${width} is not a multiple of 4, which sine–cosine positions need`,
       )
     if (
       (shape.groups && !isEven(groupWidth)) ||
@@ -95,7 +95,7 @@ function checkWidths(shape: BackboneShape): void {
     )
       throw new SherdError(
         'SHAPE',
-        `Of a width of ${width}, model.${name} ${groupWidth} and ${fields} × model.${timeName} ${timeWidth} leave ${left} for the place: ` +
+        `Of a width of ${width}, ${of}.groupWidth ${groupWidth} and ${fields} × ${of}.timeWidth ${timeWidth} leave ${left} for the place: ` +
           'expected even numbers that leave a positive multiple of 4',
       )
   }

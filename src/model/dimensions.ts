@@ -47,34 +47,19 @@ export const mlpWidth = (d: BlockDimensions): number => Math.floor(d.width * d.m
 
 /** Throws `SHAPE` when the dimensions do not fit together, saying which and why. */
 export function checkDimensions(d: Dimensions): void {
-  const integers = [
-    'patchSize',
-    'channels',
-    'width',
-    'depth',
-    'heads',
-    'decoderWidth',
-    'decoderDepth',
-    'decoderHeads',
-  ] as const
-  for (const key of integers) {
-    const least = key === 'patchSize' ? 2 : 1
-    if (!Number.isInteger(d[key]) || d[key] < least) {
-      throw new SherdError('SHAPE', `model.${key}: expected an integer of at least ${least}, got ${d[key]}`)
-    }
+  const parts = { model: encoderBlocks(d), decoder: decoderBlocks(d) }
+  const expectInteger = (key: string, value: number, least = 1) => {
+    if (!Number.isInteger(value) || value < least)
+      throw new SherdError('SHAPE', `${key}: expected an integer of at least ${least}, got ${value}`)
   }
+  expectInteger('model.patchSize', d.patchSize, 2)
+  expectInteger('model.channels', d.channels)
+  for (const [group, blocks] of Object.entries(parts))
+    for (const key of ['width', 'depth', 'heads'] as const) expectInteger(`${group}.${key}`, blocks[key])
   gridOfModel(d)
-  for (const [widthKey, headsKey] of [
-    ['width', 'heads'],
-    ['decoderWidth', 'decoderHeads'],
-  ] as const) {
-    if (d[widthKey] % d[headsKey] !== 0) {
-      throw new SherdError(
-        'SHAPE',
-        `model.${widthKey} ${d[widthKey]} is not divisible by model.${headsKey} ${d[headsKey]}`,
-      )
-    }
-  }
+  for (const [group, { width, heads }] of Object.entries(parts))
+    if (width % heads !== 0)
+      throw new SherdError('SHAPE', `${group}.width ${width} is not divisible by ${group}.heads ${heads}`)
   if (!(d.mlpRatio > 0) || mlpWidth(encoderBlocks(d)) < 1 || mlpWidth(decoderBlocks(d)) < 1) {
     throw new SherdError(
       'SHAPE',

@@ -75,7 +75,7 @@ export function mae(options: MaeOptions): Objective {
   if (scales && (normalizeTarget || compat))
     throw new SherdError(
       'VALUE',
-      'target.scales: pictures of several sizes have no patches to be normalised by: set target.normalize to false, and no model.compat',
+      'target.scales: pictures of several sizes have no patches to be normalised by: set target.normalize to false, and no decoder.compat',
     )
   const widths = decoderWidths(shape)
   const positionsOf = openPositions(positionOptions(shape), widths, device)

@@ -1,10 +1,12 @@
 /** The differences between two configurations, for people: `optim.weightDecay: 0.05 → 0.1`. */
-import { configKeys } from '../config/resolve.ts'
+import { configKeys } from '../config/keys.ts'
 import type { Config } from '../config/schema.ts'
 
 const valueAt = (config: Config, path: string): string =>
   JSON.stringify(
-    path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config),
+    path
+      .split('.')
+      .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], config),
   ) ?? 'unset'
 
 /** Keys that may differ when a run goes on: how long, where, how often; not what is learned from what. */

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
-import { backboneOf, dimensionsOf } from '../config/resolve.ts'
+import { backboneOf, bandGroupsOf, bandsOf, dimensionsOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
@@ -15,7 +15,7 @@ import { groupsOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
 import { expectFinite, type ParameterRow } from '../model/parameters.ts'
-import { canonicalBand, channelNames, rgbBands } from '../source/raster/band-names.ts'
+import { canonicalBand, channelNames } from '../source/raster/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -64,9 +64,9 @@ function findDonor(given: string): Donor {
 /** The kernels of the donor's embeddings, band by band. */
 function kernelsOf(config: Config | null, stored: ReadonlyMap<string, Tensor>): readonly BandKernel[] {
   const plain = stored.get('patch_embed.proj.weight')
-  if (plain) return bandKernels(plain, channelNames(config?.data.bands ?? null, plain.shape[1]!))
+  if (plain) return bandKernels(plain, channelNames(config && bandsOf(config), plain.shape[1]!))
   if (!config) return []
-  const bands = channelNames(config.data.bands, 0)
+  const bands = channelNames(bandsOf(config), 0)
   return groupsOf(backboneOf(config)).flatMap(({ embed, bands: numbers }) => {
     const weight = stored.get(`${embed}.proj.weight`)
     return weight
@@ -91,8 +91,14 @@ function meanBias(stored: ReadonlyMap<string, Tensor>): Tensor | null {
 
 const sameShape = (a: readonly number[], b: readonly number[]) => a.join() === b.join()
 
-const canonical = (groups: Config['model']['groups'] | undefined) =>
-  JSON.stringify(groups?.map((group) => group.map(canonicalBand)) ?? null)
+/** Bands and groups in one form. */
+const spoken = (config: Config) =>
+  JSON.stringify([
+    bandsOf(config)?.map(canonicalBand),
+    bandGroupsOf(config)?.map((group) => group.map(canonicalBand)),
+  ])
+
+const compatOf = (config: Config) => rastersOf(config)?.decoder.compat ?? null
 
 /**
  * Whether embeddings and heads speak of the same bands in the same order on both sides. Weights that do not say it are taken at their
@@ -100,10 +106,8 @@ const canonical = (groups: Config['model']['groups'] | undefined) =>
  */
 const hasSameBands = (a: Config | null, b: Config, stored: ReadonlyMap<string, Tensor>): boolean =>
   a === null
-    ? b.data.bands === null || (b.model.groups !== null && stored.has('patch_embed.0.proj.weight'))
-    : JSON.stringify(a.data.bands?.map(canonicalBand) ?? null) ===
-        JSON.stringify(b.data.bands?.map(canonicalBand) ?? null) &&
-      canonical(a.model.groups) === canonical(b.model.groups)
+    ? b.data.kind === 'images' || (bandGroupsOf(b) !== null && stored.has('patch_embed.0.proj.weight'))
+    : spoken(a) === spoken(b)
 
 const isEmbed = (name: string) => name.startsWith('patch_embed.')
 /** What speaks of bands behind the decoder. */
@@ -123,11 +127,10 @@ export function inherit(
     scope(() => {
       const { tensors: stored } = readSafetensors(donor.path)
       const sameBands = hasSameBands(donor.config, config, stored)
-      const sameHeads =
-        sameBands && (donor.config?.model.compat ?? config.model.compat) === config.model.compat
+      const sameHeads = sameBands && (donor.config === null || compatOf(donor.config) === compatOf(config))
       const known = kernelsOf(donor.config, stored)
       const bias = meanBias(stored)
-      const names = channelNames(config.data.bands, config.model.channels ?? rgbBands.length)
+      const names = channelNames(bandsOf(config), config.model.channels)
       const groups = groupsOf(backboneOf(config))
       /** An embedding for other bands than the donor's, or null. */
       const inflated = ({ name }: ParameterRow): Tensor | null => {

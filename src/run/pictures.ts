@@ -1,7 +1,7 @@
 /** Reconstructions of a few images, as a run sees them: centred crops, a mask that depends on nothing but the image. */
 
 import { sampleSize } from '../config/assemble.ts'
-import { backboneOf } from '../config/resolve.ts'
+import { backboneOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { weightsOf } from '../model/parameters.ts'
@@ -118,12 +118,10 @@ export function reconstructExhibit(
 }
 
 /** How rasters are shown: by the composites that are asked for, else in true colour, by NDVI, and by each group of bands. */
-function lookOf(
-  { data, model }: Config,
-  { names }: Exhibit,
-  composites: readonly string[] = [],
-): RasterLook | null {
-  if (!data.bands) return null
+function lookOf(config: Config, { names }: Exhibit, composites: readonly string[] = []): RasterLook | null {
+  const rasters = rastersOf(config)
+  if (!rasters) return null
+  const { data, model } = rasters
   return { names, composites: groupComposites(composites, data.bands, model.groups) }
 }
 
@@ -131,8 +129,10 @@ function lookOf(
 const ROWS = 24
 
 /** How many samples fill a picture: as many images as are wanted, or fewer rasters, which take several rows each. */
-export function samplesOfPicture({ data, model }: Config, images: number): number {
-  if (!data.bands) return images
+export function samplesOfPicture(config: Config, images: number): number {
+  const rasters = rastersOf(config)
+  if (!rasters) return images
+  const { data, model } = rasters
   const rows = model.frames * groupComposites([], data.bands, model.groups).length
   return Math.max(1, Math.min(images, Math.floor(ROWS / rows)))
 }

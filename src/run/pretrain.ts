@@ -3,7 +3,7 @@
  * whatever can be gone on after (docs/reliability.md).
  */
 import { resolve } from 'node:path'
-import { createRun, isBlank, runPaths } from '../checkpoint/run-folder.ts'
+import { createRun, isBlank, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
 import { loaderOptions, objectiveOf } from '../config/assemble.ts'
 import { effectiveBatch, scheduleOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -82,7 +82,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   try {
     const facts = await factsOn(machine)
     if (isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
-    if (changes.length > 0) writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
+    if (resume) updateConfig(out, config)
     const { device, precision } = machine
     const objective = (options.objectiveOf ?? objectiveOf)(config, device)
     const schedule = scheduleOf(config, source.files.length)

@@ -1,6 +1,7 @@
 /** A model that makes vectors of images: an exported `.onnx` file without LibTorch, a run or a file of weights with it. */
 import { parse, relative, resolve } from 'node:path'
 import type { Reads } from '../config/reading.ts'
+import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
@@ -43,7 +44,7 @@ export async function openEmbedder(
   const encoder = openEncoder({ model, device, precision, reading })
   const { config, origin, warnings } = encoder
   return {
-    ...{ config, reading, origin, warnings, bands: config.data.bands, sha256: sealOf(weights!).sha256 },
+    ...{ config, reading, origin, warnings, bands: bandsOf(config), sha256: sealOf(weights!).sha256 },
     features: (source, options) => featuresOfSource(encoder, source, options),
   }
 }
@@ -54,7 +55,7 @@ export async function embedFiles(
   paths: readonly string[],
   pooling: Pooling,
 ): Promise<{ readonly width: number; readonly values: Float32Array }> {
-  if (embedder.config.data.bands)
+  if (embedder.config.data.kind === 'rasters')
     throw new SherdError(
       'USAGE',
       `${embedder.origin.path} takes rasters, which are found by their folder: give the name of a sample that is in the index.`,

@@ -1,6 +1,7 @@
 /** Makes the index of a folder of images, or brings one up to date: only files that are new or have changed are embedded again. */
 import { resolve } from 'node:path'
 import { openData, rasterOptions, sampleSize } from '../config/assemble.ts'
+import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
@@ -88,7 +89,7 @@ export async function indexFolder(
   { out, pooling = 'mean', onProgress, ...storing }: IndexOptions,
 ): Promise<Indexed> {
   makeIndexFolder(out) // before minutes are spent
-  const rasters = rasterOptions(embedder.config, embedder.bands ?? embedder.config.data.bands)
+  const rasters = rasterOptions(embedder.config, embedder.bands ?? bandsOf(embedder.config))
   const source = await openData(embedder.config, dir, rasters)
   const { height, width } = sampleSize(embedder.config)
   const { origin, sha256 } = embedder

@@ -49,11 +49,7 @@ export function rebuild(
   prediction: Float32Array,
   { order, statistics }: { readonly order: MaskOrder; readonly statistics: StatisticsUsed },
 ): Reconstructed {
-  const { imageSize, patchSize, channels } = config.model as {
-    imageSize: [number, number]
-    patchSize: number
-    channels: number
-  }
+  const { imageSize, patchSize, channels } = config.model
   const [height, width] = imageSize
   const shape: PatchShape = { grid: gridOf(imageSize, patchSize), patchSize, channels }
   const hidden = new Uint8Array(tokenCount(shape.grid))
@@ -90,7 +86,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
       'VALUE',
       `${model.path} predicts patches that are normalised band by band (target.statistics band), which the server does not rebuild: use "sherd reconstruct".`,
     )
-  const grid = gridOf(config.model.imageSize as [number, number], config.model.patchSize!)
+  const grid = gridOf(config.model.imageSize, config.model.patchSize)
   const tokens = tokenCount(grid)
   const told = normalize ? (['neighbours', 'true'] as const) : (['raw'] as const)
   return {
@@ -142,7 +138,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
       if (format === 'png') {
         const images = results.map((result) => wholeResult(result).row)
         const hiddenShare = 1 - keptCount(tokens, ratio) / tokens
-        const made = { images, samples: images.length, hiddenShare, bands: bandsNote(config.model.channels!) }
+        const made = { images, samples: images.length, hiddenShare, bands: bandsNote(config.model.channels) }
         const { step } = model.origin
         return { type: 'image/png', body: await drawReconstructions(made, step === null ? {} : { step }) }
       }

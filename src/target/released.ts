@@ -30,7 +30,7 @@ export function checkReleased(groups: SpectralGroups | null, channels: number, f
   if (groups === null || groups.flat().length !== channels || frames !== 1)
     throw new SherdError(
       'VALUE',
-      `model.compat "satmae": expected spectral groups that hold each of the ${channels} bands once, and one frame`,
+      `decoder.compat "satmae": expected spectral groups that hold each of the ${channels} bands once, and one frame`,
     )
 }
 

@@ -7,7 +7,7 @@ import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensor
 import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
 import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
-import { backboneOf } from '../config/resolve.ts'
+import { backboneOf, bandGroupsOf, bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
@@ -196,7 +196,7 @@ function locateWeights({
 export const openFor = (
   { config, bands }: Pick<OpenedEncoder, 'config' | 'bands'>,
   dir: string,
-): Promise<ImageSource> => openData(config, dir, rasterOptions(config, bands ?? config.data.bands))
+): Promise<ImageSource> => openData(config, dir, rasterOptions(config, bands ?? bandsOf(config)))
 
 interface Part {
   /** The groups of bands that are whole. */
@@ -207,27 +207,28 @@ interface Part {
 }
 
 /** What of a model can be used with some of its bands. Throws `USAGE` when nothing can, or a band is unknown. */
-function partOf({ data, model }: Config, bands: readonly string[]): Part {
-  const known = data.bands ?? []
+function partOf(config: Config, bands: readonly string[]): Part {
+  const known = bandsOf(config) ?? []
+  const groups = bandGroupsOf(config)
   const there = new Set(bands.map(canonicalBand))
   const unknown = bands.find((band) => !known.some((each) => canonicalBand(each) === canonicalBand(band)))
-  if (unknown !== undefined || !model.groups)
+  if (unknown !== undefined || !groups)
     throw new SherdError(
       'USAGE',
-      model.groups
+      groups
         ? `The model knows no band "${unknown}": it has ${known.join(', ')}.`
         : 'Only a model with groups of bands can do with some of them; this one needs all of its channels.',
     )
-  const whole = model.groups.flatMap((group, g) =>
+  const whole = groups.flatMap((group, g) =>
     group.every((band) => there.has(canonicalBand(band))) ? [g] : [],
   )
   if (whole.length === 0)
     throw new SherdError(
       'USAGE',
-      `No group of the model has all of its bands among ${bands.join(', ')}: its groups are ${model.groups.map((group) => group.join('+')).join(', ')}.`,
+      `No group of the model has all of its bands among ${bands.join(', ')}: its groups are ${groups.map((group) => group.join('+')).join(', ')}.`,
     )
   const channels = whole
-    .flatMap((g) => model.groups![g]!)
+    .flatMap((g) => groups[g]!)
     .map((band) => known.findIndex((each) => canonicalBand(each) === canonicalBand(band)))
   return { groups: whole, channels, bands: channels.map((channel) => known[channel]!) }
 }

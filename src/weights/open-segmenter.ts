@@ -4,6 +4,7 @@ import { writeWeights } from '../checkpoint/weights-file.ts'
 import { type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
+import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { normedRows } from '../model/classifier.ts'
 import type { Segmentation, TrainedHead } from '../model/segmentation-heads.ts'
@@ -78,7 +79,7 @@ export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): P
   const logits = pixelLogitsOf(segmenter)
   return {
     ...{ source, skipped, facts: { classes, numbers }, model: origin },
-    bands: segmenter.bands ?? config.data.bands,
+    bands: segmenter.bands ?? bandsOf(config),
     batches: imagesInOrder(options, (file) => skipped.push(file)),
     logitsOf: (batch) => scope(() => toFloats(logits(batch))),
   }

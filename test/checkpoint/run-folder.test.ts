@@ -1,7 +1,14 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createRun, expectUnused, openRun, type RunFacts, runPaths } from '../../src/checkpoint/run-folder.ts'
+import {
+  createRun,
+  expectUnused,
+  openRun,
+  type RunFacts,
+  runPaths,
+  updateConfig,
+} from '../../src/checkpoint/run-folder.ts'
 import { writeWhole } from '../../src/files/write-whole.ts'
 import type { ImageFolder } from '../../src/source/image-folder.ts'
 import { fingerprint } from '../../src/source/open.ts'
@@ -46,6 +53,34 @@ describe('createRun', () => {
     )
     expect(readdirSync(other)).toEqual(['thesis.tex'])
   })
+})
+
+it('a run of version 0.1 is read as what it meant, and written as this version once', async () => {
+  const dir = await workFolder()
+  const config = tinyConfig()
+  createRun(dir, config, facts)
+  const { version: _, decoder, ...rest } = config
+  const { kind: _kind, ...data } = config.data
+  const old = {
+    ...rest,
+    data: { bands: null, minValid: 0.5, ...data },
+    model: { ...config.model, frames: 1, groups: null, compat: null, decoderTimeWidth: 64 },
+    mask: { ...config.mask, perFrame: false },
+  }
+  const model = { ...old.model, decoderWidth: 16, decoderDepth: 1, decoderHeads: 2 }
+  const path = runPaths(dir).config
+  writeFileSync(path, JSON.stringify({ ...old, model }))
+  expect(openRun(dir).config).toEqual(config)
+  expect(decoder).toEqual({ width: 16, depth: 1, heads: 2 })
+
+  updateConfig(dir, config)
+  expect(readFileSync(path, 'utf8')).toBe(`${JSON.stringify(config, null, 2)}\n`)
+  const { ino } = statSync(path) // every writing is a new file
+  updateConfig(dir, config)
+  expect(statSync(path).ino).toBe(ino)
+
+  writeFileSync(path, JSON.stringify({ ...config, version: 3 }))
+  expect(() => openRun(dir)).toThrow(run(/config\.json .*version 3, and this sherd reads 1 to 2.*update/))
 })
 
 describe('expectUnused', () => {

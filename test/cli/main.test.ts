@@ -111,7 +111,10 @@ describe('sherd', () => {
       ['embed', 'd', '--model', 'r', '--out', 'f.npy', '--model-seed', '1'],
       /--model-seed is of --model random/,
     ],
-    [['bench', 'gemm', '--set', 'data.window=9'], /data\.window would change nothing: it is for rasters/],
+    [
+      ['bench', 'gemm', '--set', 'data.window=9'],
+      /data\.window is read only with data\.kind=rasters, and data\.kind is images: name the bands in data\.bands/,
+    ],
   ])('%j is a wrong command: status 2 and a hint', async (args, message) => {
     const { status, stdout, stderr } = await inProcess(args)
     expect(stderr).toMatch(message)

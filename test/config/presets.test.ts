@@ -34,12 +34,12 @@ describe('presets', () => {
   })
 
   it.each(['mae-base-224', 'mae-large-224', 'mae-huge-224'])('%s keeps the recipe of the paper', (name) => {
-    const { optim, mask, target, train, model } = resolveConfig(presetOf(name).config)
+    const { optim, mask, target, train, decoder } = resolveConfig(presetOf(name).config)
     const paper = resolveConfig({})
     expect({ optim, mask, target }).toEqual({ optim: paper.optim, mask: paper.mask, target: paper.target })
     expect(train.batchSize * train.accumulate).toBe(4096)
     expect(train.epochs).toBe(800)
-    expect(model).toMatchObject({ decoderWidth: 512, decoderDepth: 8, decoderHeads: 16 })
+    expect(decoder).toEqual({ width: 512, depth: 8, heads: 16 })
   })
 
   it('refuse a mistyped name with the one that was meant', () => {

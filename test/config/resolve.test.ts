@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { describeKeys } from '../../src/config/keys.ts'
 import {
   backboneOf,
-  configKeys,
   dimensionsOf,
   effectiveBatch,
   resolveConfig,
@@ -40,7 +40,10 @@ describe('resolveConfig', () => {
   it.each<[unknown, RegExp]>([
     [{ mask: { ratio: 2 } }, /^mask\.ratio: .*<1.*, got 2$/],
     // A value and a list of faults as long as a hostile file makes them are cut.
-    [{ model: { groups: Array(100_000).fill(['B1']) } }, /^model\.groups: [^…]{1,200}…$/],
+    [
+      { data: { bands: ['B1'] }, model: { groups: Array(100_000).fill(['B1']) } },
+      /^model\.groups: [^…]{1,200}…$/,
+    ],
     [{ data: { bands: Array(1000).fill(1) } }, /^(data\.bands\.\d+: .*, got 1\n){20}and 980 more faults$/],
     [{ mask: { ratio: '0.5' } }, /^mask\.ratio: .*number.*, got "0\.5"$/],
     [{ train: { batchSize: 2.5 } }, /^train\.batchSize: .*int.*, got 2\.5$/],
@@ -72,7 +75,7 @@ describe('resolveConfig', () => {
 
   it.each<[ConfigInput, RegExp]>([
     [{ model: { width: 64, heads: 3 } }, /model\.width 64 is not divisible by model\.heads 3/],
-    [{ model: { decoderWidth: 20, decoderHeads: 3 } }, /model\.decoderWidth 20 .*model\.decoderHeads 3/],
+    [{ decoder: { width: 20, heads: 3 } }, /decoder\.width 20 .*decoder\.heads 3/],
     [{ model: { width: 30, heads: 3 } }, /model\.width 30 is not a multiple of 4/],
     [{ model: { imageSize: 30, patchSize: 4 } }, /30 × 30 pixels .*patches of side 4/],
     [{ model: { imageSize: [32, 30], patchSize: 4 } }, /32 × 30 pixels .*patches of side 4/],
@@ -140,12 +143,17 @@ describe('resolveConfig', () => {
   })
 
   it('leaves no key open', () => {
-    const config: unknown = resolveConfig({})
-    for (const key of configKeys()) {
-      const value = key
-        .split('.')
-        .reduce<unknown>((at, part) => (at as Record<string, unknown>)[part], config)
-      expect(value, key).not.toBeUndefined()
+    const [images, rasters] = [
+      resolveConfig({}),
+      resolveConfig({ data: { bands: ['B2', 'B3', 'B4', 'B8'] } }),
+    ]
+    for (const config of [images, rasters]) {
+      const { objective, data, optim } = config
+      const chosen = { objective, 'data.kind': data.kind, 'optim.optimizer': optim.optimizer }
+      const flat = Object.entries(config).flatMap(([group, keys]) =>
+        typeof keys === 'object' ? Object.keys(keys).map((name) => `${group}.${name}`) : [group],
+      )
+      expect(flat.sort()).toEqual(['version', ...describeKeys(chosen).map(({ key }) => key)].sort())
     }
   })
 })
@@ -227,7 +235,7 @@ describe('rasters', () => {
       /model\.groups has band "B9", which is not in data\.bands .*Did you mean/,
     ],
     [{ model: { groups: [['B2'], ['B3', 'B2']] } }, /band 0 is in group 0 and in group 1/],
-    [{ data: { bands, statistics: 'imagenet' } }, /ImageNet's are those of photographs/],
+    [{ data: { bands, statistics: 'imagenet' } }, /^data\.statistics: ImageNet's are those of photographs/],
     [
       { data: { bands, minValid: 0.1 } },
       /data\.minValid 0\.1 is less than the share of tokens that are seen .* 0\.25/,
@@ -236,7 +244,11 @@ describe('rasters', () => {
     [{ model: { groupWidth: 30 } }, /leave 162 for the place/],
     [{ model: { channels: 3 } }, /model\.channels is 3, but data\.bands names 4/],
     [{ data: { bands, pattern: '(' } }, /data\.pattern: expected a regular expression/],
-    [{ data: { bands: null } }, /model\.groups is for rasters: name the bands in data\.bands/],
+    [
+      { data: { bands: undefined } },
+      /^model\.groups, model\.groupWidth are read only with data\.kind=rasters, and data\.kind is images: name the bands in data\.bands/,
+    ],
+    [{ data: { bands: undefined, kind: 'rasters' } }, /^data\.bands: expected names of bands, such as/],
   ])('refuse %j', (over, message) => {
     const input = {
       ...usual,

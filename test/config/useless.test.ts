@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { configKeys } from '../../src/config/keys.ts'
 import { assignedKeys, withOverride } from '../../src/config/overrides.ts'
 import { presetOf } from '../../src/config/presets.ts'
-import { configKeys, resolveConfig } from '../../src/config/resolve.ts'
+import { resolveConfig } from '../../src/config/resolve.ts'
 import { expectUseful, modelReading } from '../../src/config/useless.ts'
 
 const check = (set: readonly string[], base: Parameters<typeof resolveConfig>[0] = {}) =>
@@ -16,12 +17,10 @@ describe('a key that is set and changes nothing is refused', () => {
       /train\.steps is set, and goes before it: add --set train\.steps=null/,
     ],
     ['optim.warmupFraction=0.1', ['optim.warmupSteps=3'], /optim\.warmupSteps is set/],
-    ['data.window=64', [], /for rasters, and data\.bands names none/],
-    ['data.nodata=0', [], /for rasters/],
-    ['data.range=[0,9]', [bands], /for image files/],
     ['data.scale=[0.5,1]', ['data.crop=center'], /data\.crop is "center"/],
     ['mask.groups=consistent', [bands], /for groups of bands/],
     ['model.timeWidth=8', [bands], /for dates/],
+    ['decoder.timeWidth=8', [bands], /for dates/],
     ['mask.perFrame=true', [bands], /for series of dates/],
     ['target.statistics=band', ['target.normalize=false'], /target\.normalize is false/],
     ['target.scalesWidth=8', [], /no larger pictures/],
@@ -55,7 +54,7 @@ it('commands that use a model refuse keys of how it is trained', () => {
   expect(some).toEqual(
     expect.arrayContaining(['optim.beta1', 'train.batchSize', 'train.precision', 'log.everySteps']),
   )
-  expect(some.filter((key) => /^(model|data|mask|target)\./.test(key))).toEqual([])
+  expect(some.filter((key) => /^(model|decoder|data|mask|target)\./.test(key))).toEqual([])
   expect(refused(modelReading(['train.precision']))).toEqual(some.filter((key) => key !== 'train.precision'))
   expect(() => expectUseful(config, ['optim.beta1=0.8'], modelReading())).toThrow(
     /^--set optim\.beta1 would change nothing: this command reads what says the model and how images are read/,

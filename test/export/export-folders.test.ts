@@ -66,7 +66,7 @@ describe('a folder for transformers', () => {
   })
 
   it('of an encoder has its names alone', async () => {
-    const { path } = await bring('mae.pth', { set: ['model.heads=2', 'model.decoderHeads=2'] })
+    const { path } = await bring('mae.pth', { set: ['model.heads=2', 'decoder.heads=2'] })
     const out = place()
     const made = await exportHuggingface({ model: path, out, task: 'encoder', onnx: [] })
     expect(made.architecture).toBe('ViTModel')
@@ -86,7 +86,7 @@ describe('a folder for transformers', () => {
   })
 
   it('of bands is refused, and of a model that was never trained', async () => {
-    const set = ['model.heads=2', 'model.decoderHeads=2', 'data.bands=["a","b","c"]', 'data.minValid=1']
+    const set = ['model.heads=2', 'decoder.heads=2', 'data.bands=["a","b","c"]', 'data.minValid=1']
     const statistics = { mean: [0, 0, 0], std: [1, 1, 1] }
     const groups = [...set, 'model.groups=[["a","b"],["c"]]', 'mask.ratio=0.5']
     const { path } = await bring('satmae.pth', { set: groups, statistics })

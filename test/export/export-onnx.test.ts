@@ -76,7 +76,7 @@ it('every graph says what it is, and is opened as that', async () => {
     ...{ graph: 'autoencoder', precision: 'int8', grid: null, outputs: ['prediction'] },
     origin: { path: files[3]!.file, step: 0 },
   })
-  expect(autoencoder.config.model.decoderWidth).toBe(16)
+  expect(autoencoder.config.decoder.width).toBe(16)
   await Promise.all([encoder.session.close(), autoencoder.session.close()])
   await expect(openOnnxEncoder(files[2]!.file)).rejects.toThrow('holds the graph of the autoencoder')
 })
@@ -102,7 +102,8 @@ it('an exported encoder that is told dates embeds series as the model does', asy
   const [dir, out] = [await workFolder(), await workFolder()]
   await writeSatelliteData({ dir, count: 8, size: 16, dates: 2, layout: 'stack', masks: false, seed: 2 })
   const config = tinyConfig({
-    model: { frames: 2, timeFields: ['month', 'hour'], timeWidth: 4, decoderTimeWidth: 4 },
+    model: { frames: 2, timeFields: ['month', 'hour'], timeWidth: 4 },
+    decoder: { timeWidth: 4 },
     data: { bands: ['B3', 'B4', 'B11'] },
     train: { precision: 'fp32' },
   })
@@ -140,7 +141,8 @@ it('an exported encoder of bands embeds rasters as the model does, and refuses t
   const [dir, out] = [await workFolder(), await workFolder()]
   await writeSatelliteData({ dir, count: 8, size: 16, dates: 1, layout: 'stack', masks: false, seed: 2 })
   const config = tinyConfig({
-    model: { groups: [['B4', 'B3'], ['B11']], groupWidth: 8, decoderGroupWidth: 4, referenceResolution: 10 },
+    model: { groups: [['B4', 'B3'], ['B11']], groupWidth: 8, referenceResolution: 10 },
+    decoder: { groupWidth: 4 },
     data: { bands: ['B3', 'B4', 'B11'] },
     train: { precision: 'fp32' },
   })

@@ -46,7 +46,7 @@ let count = 0
 const bring = (from: string, options: Partial<ImportOptions> = {}) =>
   importWeights({ from: join(fixtures, from), out: join(work, `${count++}.safetensors`), ...options })
 
-const heads = ['model.heads=2', 'model.decoderHeads=2']
+const heads = ['model.heads=2', 'decoder.heads=2']
 
 /** A folder of two small pictures. */
 async function twoPictures(): Promise<string> {
@@ -90,8 +90,9 @@ describe('a checkpoint of facebookresearch/mae', () => {
     expect(made.layout).toBe('mae')
     expect(made.config.model).toMatchObject({
       ...{ imageSize: [6, 6], patchSize: 2, channels: 3, width: 8, depth: 1, heads: 2, mlpRatio: 2 },
-      ...{ decoderWidth: 4, decoderDepth: 1, decoderHeads: 2, positions: 'fixed', layerNormEpsilon: 1e-6 },
+      ...{ positions: 'fixed', layerNormEpsilon: 1e-6 },
     })
+    expect(made.config.decoder).toEqual({ width: 4, depth: 1, heads: 2 })
     expect([made.config.mask.ratio, made.config.target.normalize]).toEqual([0.5, true])
     expect(made.notes).toEqual([
       "the file does not say what images were normalised by: taken as ImageNet's mean and deviation",
@@ -112,7 +113,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
 
   it('is not read with heads that nobody has told', async () => {
     await expect(bring('mae.pth')).rejects.toThrow(
-      /does not say model\.heads and model\.decoderHeads.*--set model\.heads=… --set model\.decoderHeads=…/,
+      /does not say model\.heads and decoder\.heads.*--set model\.heads=… --set decoder\.heads=…/,
     )
   })
 
@@ -147,9 +148,9 @@ it("SatMAE's groups: encoder and decoder are what they are there", async () => {
   const made = await bring('satmae.pth', { set, statistics })
   expect(made.layout).toBe('satmae')
   expect(made.config.model).toMatchObject({
-    ...{ imageSize: [4, 4], patchSize: 2, channels: 3, width: 12, groupWidth: 4, decoderGroupWidth: 4 },
-    compat: 'satmae',
+    ...{ imageSize: [4, 4], patchSize: 2, channels: 3, width: 12, groupWidth: 4 },
   })
+  expect(made.config.decoder).toMatchObject({ groupWidth: 4, compat: 'satmae' })
   expect(made.config.target).toMatchObject({ normalize: false, statistics: 'all' })
   expect(made.rows.filter(({ status }) => status === 'left out').map(({ name }) => name)).toEqual([
     ...['pos_embed', 'decoder_pos_embed', 'channel_embed', 'decoder_channel_embed'],
@@ -179,7 +180,7 @@ describe('the released models of SatMAE, by their shapes', () => {
     return path
   }
   const small = { imageSize: 4, patchSize: 2, depth: 1, heads: 2, mlpRatio: 1 } as const
-  const decoder = { decoderDepth: 1, decoderHeads: 2 } as const
+  const decoder = { depth: 1, heads: 2 } as const
   const places = (width: number) => sineCosinePositions({ h: 2, w: 2 }, width)
   const read = (path: string, options: Partial<ImportOptions> = {}) =>
     importWeights({ from: path, out: join(work, `${count++}.safetensors`), set: heads, ...options })
@@ -187,14 +188,20 @@ describe('the released models of SatMAE, by their shapes', () => {
   it('of ten bands are known with their groups and what they were normalised by', async () => {
     const bands = [...releasedBands.bands]
     const groups = releasedBands.groups.map((group) => [...group])
-    const widths = { width: 12, groupWidth: 4, decoderWidth: 8, decoderGroupWidth: 4 }
     const path = written(
-      { data: { bands }, model: { ...small, ...decoder, ...widths, groups } },
+      {
+        data: { bands },
+        model: { ...small, width: 12, groupWidth: 4, groups },
+        decoder: { ...decoder, width: 8, groupWidth: 4 },
+      },
       { pos_embed: table(4, places(8)), decoder_pos_embed: table(4, places(4)) },
     )
     const { config, statistics, notes } = await read(path)
-    expect([config.data.bands, config.model.groups, config.model.compat]).toEqual([bands, groups, 'satmae'])
-    expect(config.model).toMatchObject({ imageSize: [4, 4], groupWidth: 4, decoderGroupWidth: 4 })
+    expect(config).toMatchObject({
+      data: { kind: 'rasters', bands },
+      model: { imageSize: [4, 4], groups, groupWidth: 4 },
+      decoder: { groupWidth: 4, compat: 'satmae' },
+    })
     expect(statistics.mean[0]).toBeCloseTo(1184.38 - 2 * 650.28, 1)
     expect(statistics.high![9]).toBeCloseTo(1247.92 + 2 * 1087.6, 1)
     expect(notes.join()).toMatch(/groups of 4,4,2 bands: taken as the released ones/)
@@ -202,14 +209,15 @@ describe('the released models of SatMAE, by their shapes', () => {
   })
 
   it('of three dates are known by the room that their positions leave', async () => {
-    const time = { timeWidth: 4, decoderTimeWidth: 2, timeFields: ['year', 'month', 'hour'] as const }
+    const time = { timeWidth: 4, timeFields: ['year', 'month', 'hour'] as const }
     const path = written(
       {
         data: { bands: ['B4', 'B3', 'B2'] },
         model: {
-          ...{ ...small, ...decoder, ...time, timeFields: [...time.timeFields] },
-          ...{ frames: 3, width: 16, decoderWidth: 10 },
+          ...{ ...small, ...time, timeFields: [...time.timeFields] },
+          ...{ frames: 3, width: 16 },
         },
+        decoder: { ...decoder, width: 10, timeWidth: 2 },
       },
       { pos_embed: table(4, places(4)), decoder_pos_embed: table(4, places(4)) },
     )
@@ -368,7 +376,8 @@ describe('what else the configurations of a classifier say', () => {
 it('ViTMAEForPreTraining of transformers: heads, epsilon, statistics from its configurations', async () => {
   const made = await bring('huggingface-mae')
   expect(made.layout).toBe('huggingface')
-  expect(made.config.model).toMatchObject({ heads: 2, decoderHeads: 2, layerNormEpsilon: 0.01 })
+  expect(made.config.model).toMatchObject({ heads: 2, layerNormEpsilon: 0.01 })
+  expect(made.config.decoder.heads).toBe(2)
   expect(made.statistics).toEqual({ mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] })
   expect([made.notes, made.classes]).toEqual([[], null])
   expectTokens(made.path, 'huggingface-mae.tokens')
@@ -399,7 +408,8 @@ describe('other channels than the file has', () => {
         why: 'inflated from 3 to 4 channels: 3 have their own, 1 the mean of all',
       },
     ])
-    expect([made.config.model.channels, made.config.data.bands]).toEqual([4, ['B2', 'B3', 'B4', 'B8']])
+    expect(made.config.model.channels).toBe(4)
+    expect(made.config.data).toMatchObject({ kind: 'rasters', bands: ['B2', 'B3', 'B4', 'B8'] })
     expect(made.statistics).toEqual(statistics)
     scope(() => {
       const { tensors, inheritance } = inherit(plain.path, objectiveOf(made.config, 'cpu').rows, made.config)

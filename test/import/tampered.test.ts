@@ -61,7 +61,8 @@ function changed(change: (told: { config: Tree } & Tree, tensors: Map<string, St
   writeSafetensors(made, own, { ...metadata, sherd: JSON.stringify(told) })
   return made
 }
-const withModel = (model: object) => changed(({ config }) => Object.assign(config.model!, model))
+const withModel = (model: object, decoder: object = {}) =>
+  changed(({ config }) => Object.assign(config.model!, model) && Object.assign(config.decoder!, decoder))
 
 function errorOf(body: () => unknown): SherdError {
   try {
@@ -76,20 +77,27 @@ describe('what a file says of its model', () => {
   it.each<[string, object, RegExp]>([
     ['ten million blocks', { depth: 1e7 }, /model\.depth: .*512.*got 10000000/],
     ['a width of a thousand million', { width: 1e9 }, /model\.width: .*16384/],
-    [
-      'the same of the decoder',
-      { decoderWidth: 1e9, decoderDepth: 1e7 },
-      /decoderWidth: .*\n?.*decoderDepth/s,
-    ],
     ['many heads', { heads: 1e9 }, /model\.heads: .*1024/],
     ['a large image', { imageSize: [60_000, 60_000] }, /model\.imageSize.*16384/],
     ['many tokens', { imageSize: [16_384, 16_384] }, /67108864 tokens.*at most 65536/],
     ['a wide MLP', { mlpRatio: 1e9 }, /model\.mlpRatio: .*64/],
-    ['many dates', { frames: 1e9 }, /model\.frames: .*1024/],
+    ['dates of photographs', { frames: 1e9 }, /model\.frames is read only with data\.kind=rasters/],
   ])('is within what a model can be: %s', (_, model, message) => {
     const { code, message: told } = errorOf(() => findWeights({ model: withModel(model) }))
     expect(code).toBe('CHECKPOINT')
     expect(told).toMatch(message)
+  })
+
+  it('also of its decoder, and of its version', () => {
+    const wide = errorOf(() => findWeights({ model: withModel({}, { width: 1e9, depth: 1e7 }) }))
+    expect([wide.code, wide.message]).toEqual([
+      'CHECKPOINT',
+      expect.stringMatching(/decoder\.width: .*\n.*decoder\.depth: /),
+    ])
+    const later = changed((told) => Object.assign(told.config, { version: 3 }))
+    expect(errorOf(() => findWeights({ model: later })).message).toMatch(
+      /configuration is of version 3, and this sherd reads 1 to 2: it is of a later sherd, update/,
+    )
   })
 
   it('threads are those that a machine can have', () => {
@@ -117,6 +125,18 @@ describe('what a file says of its model', () => {
     const { code, message: told } = errorOf(() => findWeights({ model: withModel(model) }))
     expect([code, told]).toEqual(['CHECKPOINT', expect.stringMatching(/The weights do not fit the model/)])
     expect(told).toMatch(message)
+  })
+
+  it('also of its decoder, and of its version', () => {
+    const wide = errorOf(() => findWeights({ model: withModel({}, { width: 1e9, depth: 1e7 }) }))
+    expect([wide.code, wide.message]).toEqual([
+      'CHECKPOINT',
+      expect.stringMatching(/decoder\.width: .*\n.*decoder\.depth: /),
+    ])
+    const later = changed((told) => Object.assign(told.config, { version: 3 }))
+    expect(errorOf(() => findWeights({ model: later })).message).toMatch(
+      /configuration is of version 3, and this sherd reads 1 to 2: it is of a later sherd, update/,
+    )
   })
 
   it('a run: its config.json is compared with its checkpoint in the same way', () => {

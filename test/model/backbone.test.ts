@@ -392,7 +392,7 @@ it.each<[string, Partial<BackboneShape>, RegExp]>([
     /Of a width of 24, model\.groupWidth 16 and 2 × model\.timeWidth 4 leave 0/,
   ],
   ['an odd width of time', { time: { fields: ['hour'], width: 3, decoderWidth: 4 } }, /model\.timeWidth 3/],
-  ['a decoder too narrow', { decoderGroupWidth: 8 }, /Of a width of 16, model\.decoderGroupWidth 8/],
+  ['a decoder too narrow', { decoderGroupWidth: 8 }, /Of a width of 16, decoder\.groupWidth 8/],
   ['learned positions of dates', { positions: 'learned' }, /model\.positions "learned": expected one frame/],
   ['what is no multiple of 4', { groupWidth: 6 }, /leave 10 for the place/],
 ])('refuses %s', (_, over, message) => {

@@ -36,9 +36,9 @@ describe('checkDimensions', () => {
     [{ channels: 0 }, 'model.channels: expected an integer of at least 1, got 0'],
     [{ width: Number.NaN }, 'model.width: expected an integer of at least 1, got NaN'],
     [{ depth: 0 }, 'model.depth: expected an integer of at least 1, got 0'],
-    [{ decoderDepth: -1 }, 'model.decoderDepth: expected an integer of at least 1, got -1'],
+    [{ decoderDepth: -1 }, 'decoder.depth: expected an integer of at least 1, got -1'],
     [{ heads: 5 }, 'model.width 24 is not divisible by model.heads 5'],
-    [{ decoderHeads: 3 }, 'model.decoderWidth 16 is not divisible by model.decoderHeads 3'],
+    [{ decoderHeads: 3 }, 'decoder.width 16 is not divisible by decoder.heads 3'],
     [
       { mlpRatio: 0 },
       'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0',

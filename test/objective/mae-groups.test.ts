@@ -127,7 +127,7 @@ it('a band that no group has is neither seen nor predicted', () =>
 
 it.each([
   ['a group too wide', { groupWidth: 24 }, /Of a width of 24, model\.groupWidth 24/],
-  ['an odd group', { decoderGroupWidth: 3 }, /model\.decoderGroupWidth 3/],
+  ['an odd group', { decoderGroupWidth: 3 }, /decoder\.groupWidth 3/],
   ['what is left for the place', { groupWidth: 6 }, /leave a positive multiple of 4/],
   ['a mask of everything', { maskRatio: 0.999 }, /at least one patch must be kept/],
 ])('refuses %s', (_, over, message) => {

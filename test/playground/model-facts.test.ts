@@ -40,6 +40,34 @@ describe('the facts of a model', () => {
     })
   })
 
+  it('are those of a file of version 0.1, too', () => {
+    const told = metadata()
+    const { config, statistics } = JSON.parse(told['sherd' as keyof typeof told])
+    const {
+      version: _,
+      decoder: { width },
+      ...rest
+    } = config
+    const old = {
+      ...{ ...rest, data: { ...config.data, kind: undefined, bands: null } },
+      model: { ...config.model, frames: 1, decoderWidth: width },
+    }
+    expect(factsOf('a', { ...told, sherd: JSON.stringify({ config: old, statistics }) })).toEqual(
+      factsOf('a', told),
+    )
+    const bands = {
+      ...old,
+      data: { ...old.data, bands: ['B2', 'B3', 'B4'] },
+      model: { ...old.model, frames: 2 },
+    }
+    const ofBands = { ...told, sherd: JSON.stringify({ config: bands, statistics }) }
+    expect(() => factsOf('a', ofBands)).toThrow('a takes rasters of 3 bands and 2 dates')
+    const later = { ...told, sherd: JSON.stringify({ config: { ...config, version: 3 }, statistics }) }
+    expect(() => factsOf('a', later)).toThrow(
+      'a: its configuration is of version 3, and this sherd reads 1 to 2',
+    )
+  })
+
   it('tell of attention, and of a step that nobody knows', () => {
     const { 'sherd.step': _, ...told } = metadata(
       { target: { normalize: false }, model: { channels: 1 } },

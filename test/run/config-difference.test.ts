@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { configKeys } from '../../src/config/resolve.ts'
+import { configKeys } from '../../src/config/keys.ts'
 import { configDifferences } from '../../src/run/config-difference.ts'
 import { tinyConfig } from './tiny.ts'
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
+import { bandsOf } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import type { Parameters } from '../../src/model/parameters.ts'
 import { inherit } from '../../src/run/inherit.ts'
@@ -15,8 +16,9 @@ import { tinyConfig, workFolder } from './tiny.ts'
 const configOf = (bands: string[] | null, groups: string[][] | null = null, over: ConfigInput = {}) =>
   tinyConfig({
     ...over,
-    data: { bands, ...over.data },
-    model: { groups, groupWidth: 8, decoderGroupWidth: 8, ...over.model },
+    data: { ...(bands && { bands }), ...over.data },
+    model: { ...(bands && { groups, groupWidth: 8 }), ...over.model },
+    decoder: { ...(bands && { groupWidth: 8 }), ...over.decoder },
   })
 const rowsOf = (config: Config) => objectiveOf(config, 'cpu').rows
 
@@ -28,7 +30,7 @@ async function donorOf(config: Config, { isTold = true } = {}) {
   const path = join(await workFolder(), 'weights.safetensors')
   const parameters = stirredParameters({ rows: rowsOf(config) })
   held.push(parameters)
-  const { length } = config.data.bands ?? [0, 0, 0]
+  const { length } = bandsOf(config) ?? [0, 0, 0]
   const statistics = { mean: Array<number>(length).fill(0), std: Array<number>(length).fill(1) }
   writeSafetensors(path, parameters, isTold ? weightsMetadata({ config, statistics }) : {})
   return { path, parameters }
@@ -196,11 +198,18 @@ describe('from other bands', () => {
 
   it('heads in the released order speak of other bands than those that were declared', async () => {
     const groups = [['B4', 'B3'], ['B2']]
-    const { path } = await donorOf(configOf(['B2', 'B3', 'B4'], groups, { model: { compat: 'satmae' } }))
-    scope(() => {
-      const { loaded } = inherited(path, configOf(['B2', 'B3', 'B4'], groups))
-      expect(loaded.filter((name) => name.startsWith('decoder_pred'))).toEqual([])
-    })
+    const declared = configOf(['B2', 'B3', 'B4'], groups)
+    const released = configOf(['B2', 'B3', 'B4'], groups, { decoder: { compat: 'satmae' } })
+    for (const [from, to] of [
+      [declared, released],
+      [released, declared],
+    ] as const) {
+      const { path } = await donorOf(from)
+      scope(() => {
+        const { loaded } = inherited(path, to)
+        expect(loaded.filter((name) => name.startsWith('decoder_pred'))).toEqual([])
+      })
+    }
   })
 })
 
@@ -222,7 +231,7 @@ it('from the same model takes everything, however its bands are written', async 
 it('takes the blocks that are there, and starts the others anew', async () => {
   const { path } = await donorOf(configOf(null))
   scope(() => {
-    const made = inherited(path, configOf(null, null, { model: { depth: 2, decoderWidth: 24 } }))
+    const made = inherited(path, configOf(null, null, { model: { depth: 2 }, decoder: { width: 24 } }))
     const fresh = made.fresh.map(({ name }) => name)
     expect(
       fresh.filter((name) => name.startsWith('blocks.')).every((name) => name.startsWith('blocks.1.')),

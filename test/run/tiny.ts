@@ -34,18 +34,17 @@ export const tinyModel = {
   width: 32,
   depth: 1,
   heads: 2,
-  decoderWidth: 16,
-  decoderDepth: 1,
-  decoderHeads: 2,
   imageSize: 16,
   patchSize: 4,
 } as const satisfies ConfigInput['model']
+export const tinyDecoder = { width: 16, depth: 1, heads: 2 } as const satisfies ConfigInput['decoder']
 
 /** A configuration of the tiny model; each group adds to the tiny one's. */
 export function tinyConfig(over: ConfigInput = {}): Config {
   return resolveConfig({
     ...over,
     model: { ...tinyModel, ...over.model },
+    decoder: { ...tinyDecoder, ...over.decoder },
     optim: { baseLearningRate: 0.05, ...over.optim },
     train: { batchSize: 8, steps: 6, threads: 1, ...over.train },
     log: { pictureEverySteps: 0, ...over.log },

@@ -121,7 +121,8 @@ it('a classifier that learned from some of the bands takes the same ones when it
     seed: 2,
   })
   const config = tinyConfig({
-    model: { groups: [['B4', 'B3'], ['B11']], groupWidth: 8, decoderGroupWidth: 4 },
+    model: { groups: [['B4', 'B3'], ['B11']], groupWidth: 8 },
+    decoder: { groupWidth: 4 },
     data: { bands: ['B3', 'B4', 'B11'] },
     train: { precision: 'fp32' },
   })

@@ -33,7 +33,7 @@ it('says what it needs to know, and reads nothing that would run', async () => {
   const run = (...args: string[]) => sherd(['import', ...args, '--out', 'x.safetensors'], { cwd, env })
   const silent = await run(join(fixtures, 'mae.pth'))
   expect(silent.status).toBe(2)
-  expect(silent.stderr).toMatch(/--set model\.heads=… --set model\.decoderHeads=…/)
+  expect(silent.stderr).toMatch(/--set model\.heads=… --set decoder\.heads=…/)
   const forbidden = await run(join(fixtures, 'forbidden.pth'))
   expect([forbidden.status, forbidden.stdout]).toEqual([1, ''])
   expect(forbidden.stderr).toMatch(

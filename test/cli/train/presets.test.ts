@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { configKeys, describeKeys } from '../../../src/config/keys.ts'
 import { presetNames, presetOf } from '../../../src/config/presets.ts'
-import { configKeys, resolveConfig } from '../../../src/config/resolve.ts'
+import { resolveConfig } from '../../../src/config/resolve.ts'
 import { inProcess } from '../sherd.ts'
 
 describe('sherd presets', () => {
@@ -32,16 +33,34 @@ describe('sherd presets', () => {
       inProcess(['presets', '--keys']),
       inProcess(['presets', '--keys', '--json']),
     ])
-    const [keys] = machine.json() as unknown as { key: string; initial: string; meaning: string }[][]
-    expect(keys?.map(({ key }) => key)).toEqual(configKeys())
+    const [keys] = machine.json() as unknown as { key: string }[][]
+    expect(keys).toEqual(describeKeys())
     expect(keys).toContainEqual({
       key: 'optim.baseLearningRate',
       initial: '0.00015',
       meaning: 'per 256 samples of effective batch',
+      when: {},
     })
     const listed = human.stdout.split('\n').map((line) => line.split(/ {2,}/)[0])
-    expect(listed.filter(Boolean)).toEqual(configKeys())
-    expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches/m)
+    expect([...new Set(listed.filter(Boolean))]).toEqual(configKeys())
+    expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches .* \(with objective=mae\)$/m)
+    expect(human.stdout).toMatch(
+      /^data\.clip +"deviations" .* \[none \| deviations \| percentiles\] \(with data\.kind=rasters\)$/m,
+    )
+  })
+
+  it('lists the keys that an objective reads', async () => {
+    const [own] = (await inProcess(['presets', '--keys', '--objective', 'mae', '--json'])).json() as unknown[]
+    expect(own).toEqual(describeKeys({ objective: 'mae' }))
+    const [none, alone] = await Promise.all([
+      inProcess(['presets', '--keys', '--objective', 'nae']),
+      inProcess(['presets', '--objective', 'mae']),
+    ])
+    expect([none.status, none.stderr]).toEqual([
+      2,
+      expect.stringContaining('objective: expected mae, got "nae". Did you mean "mae"?'),
+    ])
+    expect([alone.status, alone.stderr]).toEqual([2, expect.stringContaining('add --keys')])
   })
 
   it('shows one in full', async () => {

@@ -58,7 +58,7 @@ describe('a signal', () => {
     const slow = {
       'train.batchSize': 4096,
       'model.depth': 24,
-      'model.decoderDepth': 2,
+      'decoder.depth': 2,
       'data.statistics': 'imagenet',
     }
     const running = start(command(out, 100, slow), { cwd })

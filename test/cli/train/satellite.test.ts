@@ -18,11 +18,11 @@ const rasters = {
     ['B4', 'B3', 'B2', 'B8'],
     ['B11', 'B12'],
   ],
-  ...{ 'model.groupWidth': 8, 'model.decoderGroupWidth': 4 },
+  ...{ 'model.groupWidth': 8, 'decoder.groupWidth': 4 },
 }
 const dated = {
   ...rasters,
-  ...{ 'model.frames': 2, 'model.timeFields': ['month'], 'model.timeWidth': 8, 'model.decoderTimeWidth': 4 },
+  ...{ 'model.frames': 2, 'model.timeFields': ['month'], 'model.timeWidth': 8, 'decoder.timeWidth': 4 },
 }
 const keys = (more: Readonly<Record<string, unknown>> = {}) => tiny({ ...rasters, ...more })
 

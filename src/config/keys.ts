@@ -1,0 +1,130 @@
+/** Every key of the configuration with what it means and by what it is read; and what is wrong with a key that is not read. */
+import { z } from 'zod'
+import { didYouMean, SherdError } from '../errors.ts'
+import { newNameOf } from './migrations.ts'
+import { type Chooser, type Chosen, missed, type Part, parts, rootKeys, takes } from './parts.ts'
+import { choosers, type KindName, kinds } from './tables.ts'
+
+export interface KeyDescription {
+  /** A path such as `optim.baseLearningRate`. */
+  readonly key: string
+  /** The default as JSON. */
+  readonly initial: string
+  readonly meaning: string
+  /** The values that it takes, where they are named. */
+  readonly values?: readonly string[]
+  /** Values of other keys that it is read with, beside those that were asked for. */
+  readonly when: Part['when']
+}
+
+function describe(key: string, type: z.ZodType, when: Part['when']): KeyDescription {
+  let inner = type
+  let initial: unknown
+  let values: readonly string[] | undefined
+  while (!values) {
+    if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) initial = inner.def.defaultValue
+    if (inner instanceof z.ZodEnum) values = inner.options.map(String)
+    if (!('unwrap' in inner) || inner instanceof z.ZodArray) break
+    inner = (inner as z.ZodOptional<z.ZodType>).unwrap()
+  }
+  const isRequired = !type.safeParse(undefined).success
+  return {
+    ...{ key, initial: JSON.stringify(initial) ?? (isRequired ? 'required' : 'derived') },
+    ...{ meaning: type.description ?? '', ...(values && { values }), when },
+  }
+}
+
+const without = (when: Part['when'], chosen: Part['when']): Part['when'] =>
+  Object.fromEntries(Object.entries(when).filter(([key]) => chosen[key as Chooser] === undefined))
+
+/** Every key, or those that are read with these values of others; a key may be there once for each. */
+export function describeKeys(chosen: Partial<Chosen> = {}): KeyDescription[] {
+  const own = parts.filter((part) => missed(part, chosen).length === 0)
+  const groups = [...new Set(own.flatMap(({ keys }) => Object.keys(keys)))]
+  const inGroup = (group: string) =>
+    own.flatMap(({ when, keys }) =>
+      Object.entries(keys[group] ?? {}).map(([name, type]) =>
+        describe(`${group}.${name}`, type as z.ZodType, without(when, chosen)),
+      ),
+    )
+  return [
+    ...Object.entries(rootKeys).map(([key, type]) => describe(key, type, {})),
+    ...groups.flatMap(inGroup),
+  ]
+}
+
+/** Every key as a path, such as `optim.baseLearningRate`. */
+export const configKeys = (): string[] => [...new Set(describeKeys().map(({ key }) => key))]
+
+/** The error for a key that is nowhere: names its new name, the group's keys, or what may have been meant. */
+export function unknownKey(path: string): SherdError {
+  const keys = configKeys()
+  const renamed = newNameOf(path)
+  const inGroup = keys.filter((key) => key.startsWith(`${path}.`))
+  const groups = new Set(keys.flatMap((key) => key.split('.').slice(0, -1)))
+  const hint = inGroup.length
+    ? ` It is a group: ${inGroup.join(', ')}.`
+    : renamed
+      ? ` It is ${renamed} now.`
+      : didYouMean(path, [...keys, ...groups])
+  return new SherdError(
+    'CONFIG',
+    `There is no configuration key "${path}".${hint} "sherd presets --keys" lists all.`,
+  )
+}
+
+/** Which value of which other key it takes to have a key read; null where no value does. */
+function readerOf(path: string, chosen: Chosen): string | null {
+  const [group, name] = path.split('.')
+  const readers = parts.filter(({ keys }) => name !== undefined && Object.hasOwn(keys[group!] ?? {}, name))
+  // The reader that misses least says most.
+  const nearest = readers.toSorted((a, b) => missed(a, chosen).length - missed(b, chosen).length)[0]
+  if (!nearest) return null
+  const [chooser] = missed(nearest, chosen) as [Chooser]
+  const named = [...new Set(readers.flatMap(({ when }) => when[chooser] ?? []))]
+  const how = chooser === 'data.kind' ? `: ${kinds[named[0] as KindName].how}` : ''
+  return `only with ${chooser}=${named.join(' or ')}, and ${chooser} is ${chosen[chooser]}${how}.`
+}
+
+/** What is wrong with keys that the chosen objective, kind of data or optimizer does not read: a line for each reason. */
+export function whyNotRead(paths: readonly string[], chosen: Chosen): string[] {
+  const reasons = paths.map((path) => readerOf(path, chosen))
+  return [...new Set(reasons)].flatMap((reason) => {
+    const of = paths.filter((_, i) => reasons[i] === reason)
+    if (reason === null) return of.map((path) => unknownKey(path).message)
+    return [`${of.join(', ')} ${of.length === 1 ? 'is' : 'are'} read ${reason}`]
+  })
+}
+
+type Tree = Readonly<Record<string, unknown>>
+export const isTree = (value: unknown): value is Tree =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The value of a key that brings others. Throws `CONFIG` for one that does not exist. */
+export function expectChoice(key: Chooser, value: unknown): string {
+  const names: readonly string[] = choosers[key]
+  if (typeof value === 'string' && names.includes(value)) return value
+  throw new SherdError(
+    'CONFIG',
+    `${key}: expected ${names.join(' or ')}, got ${JSON.stringify(value).slice(0, 80)}.${typeof value === 'string' ? didYouMean(value, names) : ''}`,
+  )
+}
+
+/** By what an input is put together: what it says, else what follows from it. Throws `CONFIG` for names that do not exist. */
+export function chosenBy(input: unknown): Chosen {
+  const data = isTree(input) && isTree(input.data) ? input.data : {}
+  const implied: Partial<Chosen> = (data.bands ?? null) === null ? {} : { 'data.kind': 'rasters' }
+  const chosen = Object.fromEntries(
+    (Object.keys(choosers) as Chooser[]).map((key) => {
+      const said = key.split('.').reduce<unknown>((at, part) => (isTree(at) ? at[part] : undefined), input)
+      return [key, expectChoice(key, said ?? implied[key] ?? choosers[key][0])]
+    }),
+  ) as Record<Chooser, string>
+  const { objective, 'data.kind': kind } = chosen
+  if (takes(objective, kind)) return chosen
+  const taken = choosers['data.kind'].filter((each) => takes(objective, each))
+  throw new SherdError(
+    'CONFIG',
+    `objective ${objective} learns from ${taken.join(' or ')}, and data.kind is ${kind}: ${kinds[taken[0]!].how}.`,
+  )
+}

@@ -1,0 +1,58 @@
+/** The parts of a configuration, each with the values of other keys that it comes with; and the schema that they make together. */
+import { z } from 'zod'
+import { VERSION } from './migrations.ts'
+import { choosers, commonKeys, type Keys, kinds, objectives, optimizers, runKeys } from './tables.ts'
+
+export type Chooser = keyof typeof choosers
+/** By what a configuration is put together. */
+export type Chosen = Readonly<Record<Chooser, string>>
+export interface Part {
+  /** Values that keys must have for it to be read. */
+  readonly when: Partial<Chosen>
+  readonly keys: Keys
+}
+
+const byKind = (keys: Readonly<Record<string, Keys | null>>, when: Part['when']): Part[] =>
+  Object.entries(keys).flatMap(([kind, of]) =>
+    of ? [{ when: { ...when, 'data.kind': kind }, keys: of }] : [],
+  )
+
+/** In the order in which a configuration is written. */
+export const parts: readonly Part[] = [
+  { when: {}, keys: commonKeys },
+  ...Object.entries(kinds).map(([kind, { keys }]) => ({ when: { 'data.kind': kind }, keys })),
+  ...Object.entries(objectives).flatMap(([objective, { keys, kinds }]): Part[] => [
+    { when: { objective }, keys },
+    ...byKind(kinds, { objective }),
+  ]),
+  { when: {}, keys: runKeys },
+  ...Object.entries(optimizers).map(([optimizer, optim]) => ({
+    ...{ when: { 'optim.optimizer': optimizer }, keys: { optim } },
+  })),
+]
+
+/** Keys of the root that are in no group. */
+export const rootKeys = {
+  objective: z.enum(choosers.objective).default('mae').describe('what is trained: mae, a masked autoencoder'),
+}
+
+/** The choosers whose values differ from those that the part comes with. */
+export const missed = ({ when }: Part, chosen: Partial<Chosen>): Chooser[] =>
+  (Object.keys(when) as Chooser[]).filter((key) => chosen[key] !== undefined && when[key] !== chosen[key])
+
+/** Whether an objective takes data of this kind. */
+export const takes = (objective: string, kind: string): boolean =>
+  parts.some(({ when }) => when.objective === objective && when['data.kind'] === kind)
+
+export function schemaOf(chosen: Chosen): z.ZodObject {
+  const groups: Record<string, z.ZodRawShape> = {}
+  for (const part of parts)
+    if (missed(part, chosen).length === 0)
+      for (const [group, keys] of Object.entries(part.keys)) groups[group] = { ...groups[group], ...keys }
+  const of = Object.entries(groups).map(([group, keys]) => [group, z.strictObject(keys).prefault({})])
+  return z.strictObject({
+    version: z.literal(VERSION).default(VERSION),
+    ...rootKeys,
+    ...Object.fromEntries(of),
+  })
+}

@@ -1,0 +1,73 @@
+/**
+ * What a configuration is put together from: the keys that every run reads, and those that come with the value of another key. A new
+ * objective, kind of data or optimizer is one row here, of keys that stand beside what reads them.
+ */
+import { z } from 'zod'
+import { modelKeys, rasterModelKeys } from '../model/keys.ts'
+import { maeKeys } from '../objective/mae-keys.ts'
+import { optimizerKeys, optimKeys } from '../optim/keys.ts'
+import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
+import { checkpointKeys, logKeys, trainKeys } from './run-keys.ts'
+
+/** Keys by their group. */
+export type Keys = Readonly<Record<string, z.ZodRawShape>>
+
+/** What samples are. */
+export const kinds = {
+  images: { keys: { data: imageKeys }, how: 'leave data.bands out' },
+  rasters: {
+    keys: { data: rasterKeys, model: rasterModelKeys },
+    how: 'name the bands in data.bands, such as ["B2","B3","B4","B8"]',
+  },
+} as const satisfies Record<
+  string,
+  { readonly keys: Keys /** Chooses it, for messages. */; readonly how: string }
+>
+
+export type KindName = keyof typeof kinds
+
+interface ObjectiveKeys {
+  readonly keys: Keys
+  /** The keys that it reads of each kind of data beside those; null where it does not take them. */
+  readonly kinds: Readonly<Record<KindName, Keys | null>>
+}
+
+/** What is trained. The first is the default. */
+export const objectives = { mae: maeKeys } as const satisfies Record<string, ObjectiveKeys>
+
+export type ObjectiveName = keyof typeof objectives
+
+export const optimizers = optimizerKeys satisfies Record<string, z.ZodRawShape>
+
+export type OptimizerName = keyof typeof optimizers
+
+const namesOf = <T extends object>(table: T) =>
+  Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]
+
+/** The keys whose values bring others, with those values: the first is the default. */
+export const choosers = {
+  objective: namesOf(objectives),
+  'data.kind': namesOf(kinds),
+  'optim.optimizer': namesOf(optimizers),
+}
+
+/** The keys that every run reads, in the order in which configurations are written. */
+export const commonKeys = {
+  data: {
+    kind: z
+      .enum(choosers['data.kind'])
+      .optional()
+      .describe('image files, or rasters of named bands; rasters where data.bands names some'),
+    ...dataKeys,
+  },
+  model: modelKeys,
+}
+export const runKeys = {
+  optim: {
+    optimizer: z.enum(choosers['optim.optimizer']).default('adamw').describe('the rule of an update'),
+    ...optimKeys,
+  },
+  train: trainKeys,
+  checkpoint: checkpointKeys,
+  log: logKeys,
+}

@@ -1,0 +1,25 @@
+/** The configuration's keys of the optimizer, in the group `optim`: those of all, and of each by its name. */
+import { z } from 'zod'
+
+export const optimKeys = {
+  baseLearningRate: z.number().positive().default(1.5e-4).describe('per 256 samples of effective batch'),
+  minLearningRate: z.number().min(0).default(0).describe('where the cosine ends'),
+  warmupFraction: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.05)
+    .describe('share of the steps that warm up (40 of 800 epochs in the paper)'),
+  warmupSteps: z.int().min(0).nullable().default(null).describe('overrides warmupFraction'),
+  weightDecay: z.number().min(0).default(0.05).describe('on tensors of two or more dimensions'),
+  clipGradientNorm: z.number().positive().nullable().default(null).describe('null does not clip'),
+}
+
+const adamKeys = {
+  beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the mean of gradients'),
+  beta2: z.number().min(0).lt(1).default(0.95).describe('decay of the mean of squared gradients'),
+  epsilon: z.number().positive().default(1e-8).describe('added to the root of the squared gradients'),
+}
+
+/** The first is the default. */
+export const optimizerKeys = { adamw: adamKeys }

@@ -1,0 +1,120 @@
+/** The configuration's keys of samples, in the group `data`: of all of them, of photographs, and of rasters. */
+import { z } from 'zod'
+import { isPattern, patternKind } from '../source/raster/path-pattern.ts'
+import { corruptions } from './decode/damage.ts'
+import { clippings } from './raster/clipping.ts'
+
+const range = z
+  .tuple([z.number().positive(), z.number().positive()])
+  .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
+const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1')
+
+export const dataKeys = {
+  crop: z
+    .enum(['random', 'center'])
+    .default('random')
+    .describe('random: RandomResizedCrop; center: the largest centred box'),
+  scale: shares.default([0.2, 1]).describe('RandomResizedCrop: share of the area'),
+  ratio: range.default([3 / 4, 4 / 3]).describe('RandomResizedCrop: width / height'),
+  flip: z.boolean().default(true).describe('mirror half of the samples'),
+  maxPixels: z
+    .int()
+    .min(1)
+    .default(100_000_000)
+    .describe('larger images are refused before they are decoded'),
+  maxSkippedShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.01)
+    .describe(
+      'a larger share of files that cannot be used stops the run; one always may be skipped, none when it is 0',
+    ),
+  corrupt: z
+    .enum(corruptions)
+    .default('skip')
+    .describe(
+      'images with damaged data: left out, taken as they are decoded, or the first one stops the run',
+    ),
+  fileTimeout: z
+    .number()
+    .positive()
+    .max(3600)
+    .default(30)
+    .describe('seconds that reading a file may take, and decoding it; then it is skipped'),
+  workers: z
+    .int()
+    .min(0)
+    .max(64)
+    .default(0)
+    .describe('images decoded at once; 0 chooses by the number of cores'),
+  prefetchBatches: z.int().min(1).max(64).default(2).describe('micro-batches decoded ahead of training'),
+}
+
+const sixteenBits = z.int().min(0).max(65_535)
+
+/** Image files of 1 or 3 channels. */
+export const imageKeys = {
+  statistics: z
+    .enum(['imagenet', 'dataset'])
+    .default('imagenet')
+    .describe("channel mean and standard deviation: ImageNet's, or computed once over the folder and saved"),
+  range: z
+    .tuple([sixteenBits, sixteenBits])
+    .refine(([low, high]) => low < high, 'the first number must be smaller than the second')
+    .nullable()
+    .default(null)
+    .describe('what of 16-bit values becomes 0 and 255, such as [0,4095]; null takes the high byte'),
+}
+
+/** Names of bands. */
+export const bandList = z
+  .array(z.string().min(1), { error: 'expected names of bands, such as ["B4","B3","B2"]' })
+  .min(1)
+  .max(1024)
+
+/** Bands with names, in files of numbers. */
+export const rasterKeys = {
+  bands: bandList.describe('the bands to use by name, in the order of the channels'),
+  bandNames: bandList
+    .nullable()
+    .default(null)
+    .describe('the names of the bands in files that do not say them, in the order of the file'),
+  pattern: z
+    .string()
+    .refine(isPattern, `expected ${patternKind}`)
+    .nullable()
+    .default(null)
+    .describe('how paths say series, date and band: a regular expression with groups of these names'),
+  window: z
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('side in pixels of the windows that scenes are cut into; null takes whole scenes'),
+  nodata: z
+    .number()
+    .nullable()
+    .default(null)
+    .describe('what stands for no data, in place of what the files say; null: what they say'),
+  applyScale: z
+    .boolean()
+    .default(false)
+    .describe('values times the scale plus the offset that the files give, and not as they are stored'),
+  clip: z
+    .enum(clippings)
+    .default('deviations')
+    .describe('values are clipped at the mean ± 2 standard deviations, or the 2nd and 98th percentile'),
+  minValid: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe('share of the pixels that must hold data; another sample is taken where they do not'),
+  statistics: z
+    .enum(['dataset'], {
+      error: 'ImageNet\'s are those of photographs; bands take those of the data set: expected "dataset"',
+    })
+    .default('dataset')
+    .describe('channel mean and standard deviation, computed once over the folder and saved'),
+}
