@@ -1,5 +1,7 @@
 /** Weights as plain arrays, for whoever reads or writes them and computes nothing: no LibTorch is needed for that. */
+
 import { SherdError } from '../errors.ts'
+import { fromFloat16 } from '../files/float16.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
 import type { Shape } from '../tensor/tensor.ts'
 
@@ -38,16 +40,6 @@ function fromBfloat16(half: number): number {
   return single[0]!
 }
 
-/** IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction. */
-export function fromFloat16(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1
-  const exponent = (half >> 10) & 31
-  const fraction = half & 1023
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
-}
-
 /** Floats of any width as float32. Throws `CHECKPOINT` for whole numbers, which are no weights. */
 export function toFloat32(data: ArrayOf<DType>, dtype: DType): Float32Array {
   switch (dtype) {
@@ -67,4 +59,15 @@ export function toFloat32(data: ArrayOf<DType>, dtype: DType): Float32Array {
     default:
       return dtype satisfies never
   }
+}
+
+/** The largest difference of two values at one place; Infinity where the lengths differ or a value is not a number. */
+export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
+  let largest = 0
+  for (let i = 0; i < actual.length; i++) {
+    const difference = Math.abs(actual[i]! - expected[i]!)
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
+  }
+  return largest
 }

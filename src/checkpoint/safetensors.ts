@@ -65,10 +65,7 @@ function keysWritten(text: string): number {
 }
 
 /** Parses and checks a header. `fileSize` is that of the whole file; `text` the JSON after the length field. */
-export function parseHeader(
-  text: string,
-  { fileSize, dataStart }: { fileSize: number; dataStart: number },
-): Header {
+function parseHeader(text: string, { fileSize, dataStart }: { fileSize: number; dataStart: number }): Header {
   let json: unknown
   try {
     json = JSON.parse(text)

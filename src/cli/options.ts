@@ -64,3 +64,15 @@ export function depthRange(text: string): [number, number] {
     throw new InvalidArgumentError('Expected two ascending whole numbers up to 65535, such as 0,4095.')
   return [low!, high!]
 }
+
+export const deviceOption = () =>
+  new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')
+
+export const precisionOption = () =>
+  new Option('--precision <type>', 'type of matrix products')
+    .choices(['auto', 'fp32', 'bf16'])
+    .default('auto')
+
+/** Of commands that use a model: what a run trains in is another question. */
+export const featurePrecisionOption = (usual = 'fp32') =>
+  new Option('--precision <type>', `type of matrix products (default: ${usual})`).choices(['fp32', 'bf16'])

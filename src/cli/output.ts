@@ -1,6 +1,8 @@
 /** What commands print: results on standard output, progress and errors on standard error. */
+
 import { styleText } from 'node:util'
 import { escapeControls } from '../errors.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
 
 const colours = process.stderr.isTTY && !process.env.NO_COLOR
 
@@ -88,3 +90,7 @@ export function duration(seconds: number): string {
 
 /** "1 image", "2 images". */
 export const many = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
+
+export function noteSkipped(skipped: readonly SkippedFile[]): void {
+  for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
+}

@@ -1,10 +1,9 @@
 /** Features as files that others read: `.npy` for NumPy, `.safetensors` for everybody, and who is who as JSON. */
-import { extname } from 'node:path'
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { npyHeader } from '../files/npy.ts'
-import { writeWhole } from '../files/write-whole.ts'
+import { endingOf, writeWhole } from '../files/write-whole.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { FolderFeatures } from '../weights/folder-features.ts'
 import type { ModelOrigin } from '../weights/open-encoder.ts'
@@ -13,11 +12,7 @@ const formats = ['.npy', '.safetensors'] as const
 export type FeatureFormat = (typeof formats)[number]
 
 /** The format that a file's name asks for. Throws `USAGE` for any other. */
-export function featureFormat(path: string): FeatureFormat {
-  const found = formats.find((format) => extname(path).toLowerCase() === format)
-  if (!found) throw new SherdError('USAGE', `Expected --out to end in ${formats.join(' or ')}, got ${path}`)
-  return found
-}
+export const featureFormat = (path: string): FeatureFormat => endingOf(path, formats)
 
 export interface FeatureFileOptions {
   /** What a `.npy` holds; `.safetensors` holds both. */

@@ -72,7 +72,7 @@ export interface BatchNorm {
 }
 
 /** Normalises x [B, D] by the batch's own statistics and takes them into the running ones, as PyTorch's BatchNorm1d does. */
-export function normalizeBatch(x: Tensor, running: BatchNorm): Tensor {
+function normalizeBatch(x: Tensor, running: BatchNorm): Tensor {
   return scope(() => {
     const count = x.shape[0]!
     const mean = meanOver(x, [0], true)

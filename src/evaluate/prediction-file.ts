@@ -1,8 +1,6 @@
 /** What a classifier says of images as a file: `.csv` for tables, `.json` for programs. */
-import { extname } from 'node:path'
-import { SherdError } from '../errors.ts'
 import { csv } from '../files/csv.ts'
-import { writeWhole } from '../files/write-whole.ts'
+import { endingOf, writeWhole } from '../files/write-whole.ts'
 import type { FolderLogits } from '../weights/folder-logits.ts'
 import type { ModelOrigin } from '../weights/open-encoder.ts'
 import { largestOf } from './scores.ts'
@@ -11,11 +9,7 @@ const formats = ['.csv', '.json'] as const
 export type PredictionFormat = (typeof formats)[number]
 
 /** The format that a file's name asks for. Throws `USAGE` for any other. */
-export function predictionFormat(path: string): PredictionFormat {
-  const found = formats.find((format) => extname(path).toLowerCase() === format)
-  if (!found) throw new SherdError('USAGE', `Expected --out to end in ${formats.join(' or ')}, got ${path}`)
-  return found
-}
+export const predictionFormat = (path: string): PredictionFormat => endingOf(path, formats)
 
 export interface Guess {
   readonly class: string
@@ -41,8 +35,7 @@ export function softmaxOf(logits: ArrayLike<number>): number[] {
 }
 
 /** 1 / (1 + exp(−x)) of each, in float64. */
-export const sigmoidOf = (logits: ArrayLike<number>): number[] =>
-  Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
+const sigmoidOf = (logits: ArrayLike<number>): number[] => Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
 
 export function predictionsOf({
   source,

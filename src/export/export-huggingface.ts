@@ -19,7 +19,7 @@ import {
 } from './huggingface-onnx.ts'
 import { modelCard } from './model-card.ts'
 
-export const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
+const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
 export type HuggingfaceTask = (typeof huggingfaceTasks)[number]
 
 export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics'> {
@@ -171,7 +171,7 @@ function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
  * As evaluation here prepares images: the centre, as large as it goes, resized bicubically. Sides that differ are stretched instead, because
  * no processor crops by an aspect ratio. Rasters have none.
  */
-export function preprocessorOf({
+function preprocessorOf({
   dimensions: { imageSize },
   statistics,
 }: Pick<ExportedModel, 'dimensions' | 'statistics'>): Record<string, unknown> {

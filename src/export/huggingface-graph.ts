@@ -24,7 +24,7 @@ export interface HuggingfaceModel {
 }
 
 /** float32 [B, C, H, W], (x − mean) / deviation. */
-export const huggingfaceInput = 'pixel_values'
+const huggingfaceInput = 'pixel_values'
 
 /** What a model makes of normalised pixels [B, C, H, W]. */
 export function huggingfaceForward({

@@ -29,8 +29,8 @@ import { FORMAT_KEY, PRECISION_KEY } from './metadata.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
 import {
   batchFor,
+  differenceOrNaN,
   inTurns,
-  largestDifference,
   type Proof,
   RANDOM_BATCHES,
   smallestCosine,
@@ -103,7 +103,7 @@ async function prove(path: string, model: HuggingfaceModel, threads: number): Pr
     for (const B of RANDOM_BATCHES) {
       const given = samples(B)
       const [made, expected] = [(await session.run(given, [output]))[output], compute(given)]
-      worst.largest = Math.max(worst.largest, largestDifference(made.values, expected))
+      worst.largest = Math.max(worst.largest, differenceOrNaN(made.values, expected))
       worst.cosine = Math.min(worst.cosine, smallestCosine(made.values, expected, made.shape.at(-1)!))
     }
     const count = RANDOM_BATCHES.reduce((a, b) => a + b)

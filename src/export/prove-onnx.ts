@@ -49,7 +49,7 @@ export const batchFor = ({ shape }: Pick<FrozenEncoder, 'shape'>) =>
   Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))
 
 /** Noise as an encoder may get it: bytes, or values around the mean of each band with a corner that lacks data. */
-export function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B: number): Pixels {
+function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B: number): Pixels {
   const [H, W] = shape.dimensions.imageSize
   const C = channels?.length ?? shape.dimensions.channels
   const { uniform } = draws({ seed: 0, stream: 'export/pixels', epoch: 0, index: B })
@@ -127,7 +127,7 @@ export function smallestCosine(a: Float32Array, b: Float32Array, width: number):
 }
 
 /** NaN when a number is none, or the lengths differ. */
-export function largestDifference(a: Float32Array, b: Float32Array): number {
+export function differenceOrNaN(a: Float32Array, b: Float32Array): number {
   let largest = a.length === b.length ? 0 : Number.NaN
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs(a[i]! - b[i]!)
@@ -154,7 +154,7 @@ async function compare(
     const right = reference(own, names)(batch, others)
     for (const name of names) {
       const [a, b] = [made[name]!.values, right[name]!]
-      worst.largest = Math.max(worst.largest, largestDifference(a, b))
+      worst.largest = Math.max(worst.largest, differenceOrNaN(a, b))
       const width = widths[name]
       if (width !== undefined) worst.cosine = Math.min(worst.cosine, smallestCosine(a, b, width))
     }

@@ -1,6 +1,6 @@
 /** Files that are whole or absent, and the folders that they are in. */
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, extname, resolve } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 import { flush } from './durable.ts'
 import { writeDraft } from './regular-file.ts'
@@ -49,4 +49,11 @@ export function makeFolder(dir: string): void {
   } catch (error) {
     throw new SherdError('RUN', `Cannot create the folder ${dir}: ${messageOf(error)}`, { cause: error })
   }
+}
+
+/** The one of `endings` that `path`, which `--out` gave, has. Throws `USAGE` for any other. */
+export function endingOf<T extends string>(path: string, endings: readonly T[]): T {
+  const found = endings.find((ending) => extname(path).toLowerCase() === ending)
+  if (!found) throw new SherdError('USAGE', `Expected --out to end in ${endings.join(' or ')}, got ${path}`)
+  return found
 }

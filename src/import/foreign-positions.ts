@@ -3,7 +3,7 @@
  * place, and mostly one before them for cls, which is added to the cls token: to add it once for all is the same number.
  */
 
-import type { FloatArray } from '../checkpoint/arrays.ts'
+import { type FloatArray, largestDifference } from '../checkpoint/arrays.ts'
 import { SherdError } from '../errors.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
 import { sineCosinePositions } from '../token/position.ts'
@@ -24,16 +24,6 @@ export interface ForeignPositions {
 
 /** Places of a table: a picture of 4096 × 4096 pixels in patches of 16. */
 const MAX_PLACES = 65_536
-
-/** Infinite where a number is none. */
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  let largest = 0
-  for (const [i, value] of a.entries()) {
-    const difference = Math.abs(value - b[i]!)
-    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
-  }
-  return largest
-}
 
 function gridsOf(count: number): Grid[] {
   const grids: Grid[] = []

@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { GraphName } from '../export/formats.ts'
 import { inputName } from '../export/pixels-input.ts'
-import type { Output, Session, TensorData } from '../onnx/session.ts'
+import { isOneInput, type Output, type Session } from '../onnx/session.ts'
 
 export interface CheckedModel {
   readonly path: string
@@ -91,16 +91,13 @@ function expectInput({ path, config, shape }: CheckedModel): void {
     )
 }
 
-const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): inputs is TensorData =>
-  Array.isArray(inputs.shape)
-
 /** The session with outputs that are checked. Throws `CHECKPOINT`; runs throw `CHECKPOINT` and `NON_FINITE`. */
 export function checkedSession<T extends Session>(session: T, model: CheckedModel): T {
   expectInput(model)
   return {
     ...session,
     async run(inputs, wanted, signal) {
-      const pixels = isOne(inputs) ? inputs : inputs[inputName]
+      const pixels = isOneInput(inputs) ? inputs : inputs[inputName]
       const shape = [...(pixels?.shape ?? [])] // inputs may be moved to another thread
       const outputs = await session.run(inputs, wanted, signal)
       const sizes = pixels ? sizesOf(model, shape) : {}

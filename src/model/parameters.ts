@@ -46,7 +46,7 @@ export const within =
   (name) =>
     weights(`${prefix}.${name}`)
 
-export const elementCount = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
+const elementCount = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
 export const parameterCount = (rows: readonly ParameterRow[]): number =>
   rows.reduce((total, { shape }) => total + elementCount(shape), 0)
 

@@ -21,7 +21,7 @@ const compared: TypeRule = (inputs, outputs) =>
   numeric.includes(inputs[0]!) && allOf(inputs) && outputs[0] === 'bool'
 
 /** What operators take and give, of those that we write. */
-export const typeRules: Readonly<Record<string, TypeRule>> = {
+const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Clip'].map((op) => [op, numbers])),
   ...Object.fromEntries(['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf'].map((op) => [op, floats])),
   ...Object.fromEntries(['MatMul', 'Softmax', 'Sigmoid', 'LayerNormalization'].map((op) => [op, floats])),

@@ -36,7 +36,8 @@ export interface Session {
   close(): Promise<void>
 }
 
-const isOne = (inputs: TensorData | Readonly<Record<string, TensorData>>): inputs is TensorData =>
+/** Whether a graph is given one input without its name. */
+export const isOneInput = (inputs: TensorData | Readonly<Record<string, TensorData>>): inputs is TensorData =>
   Array.isArray(inputs.shape)
 const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
@@ -75,7 +76,7 @@ export async function openSession(path: string, options: SessionOptions): Promis
   return {
     async run(inputs, wanted, signal) {
       signal?.throwIfAborted()
-      const given = isOne(inputs) ? { [input]: inputs } : inputs
+      const given = isOneInput(inputs) ? { [input]: inputs } : inputs
       const feeds = Object.entries(given).map(([name, data]) => {
         const { values, shape } = data
         return [name, new Tensor(typeName(data), values, shape)] as const

@@ -4,7 +4,7 @@ import type { Tile } from './tile.ts'
 import type { Colour } from './tile-grid-layout.ts'
 
 /** What belongs to no class. */
-export const unlabelled: Colour = [255, 255, 255]
+const unlabelled: Colour = [255, 255, 255]
 
 /**
  * The colour of a class, as the palettes of common segmentation sets have it (Everingham et al. 2015): bits 0, 3, 6 … of the number

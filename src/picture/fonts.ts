@@ -9,7 +9,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
-import { escapeXml } from './xml.ts'
+import { escapeXml } from '../files/xml.ts'
 
 /** The family that is drawn with; the others are for whoever opens an SVG file in a browser. */
 export const fontFamily = "'DejaVu Sans', Verdana, sans-serif"

@@ -2,22 +2,14 @@
  * A mask of class numbers as a PNG: its indices are the numbers, and its palette gives them colours for people. sharp cannot write
  * indices that it did not choose, and what is needed of the format is three parts.
  */
-import { crc32, deflateSync } from 'node:zlib'
+import { deflateSync } from 'node:zlib'
+import { pngChunk } from '../prepare/decode/png-exif.ts'
 import type { Size } from '../source/box.ts'
 import type { Colour } from './tile-grid-layout.ts'
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
 const GREY = 0
 const PALETTE = 3
-
-function chunk(type: string, data: Uint8Array): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), data])
-  const made = Buffer.alloc(body.length + 8)
-  made.writeUInt32BE(data.length)
-  made.set(body, 4)
-  made.writeUInt32BE(crc32(body), body.length + 4)
-  return made
-}
 
 /** The numbers [height, width]: with a palette of eight bits, or in grey of sixteen where one is above 255. */
 export function indexPng(
@@ -40,8 +32,8 @@ export function indexPng(
   header[9] = bytes === 2 ? GREY : PALETTE
   const palette = Uint8Array.from(Array.from({ length: largest + 1 }, (_, n) => colourOf(n)).flat())
   return Buffer.concat([
-    ...[SIGNATURE, chunk('IHDR', header)],
-    ...(bytes === 2 ? [] : [chunk('PLTE', palette)]),
-    ...[chunk('IDAT', deflateSync(rows)), chunk('IEND', new Uint8Array())],
+    ...[SIGNATURE, pngChunk('IHDR', header)],
+    ...(bytes === 2 ? [] : [pngChunk('PLTE', palette)]),
+    ...[pngChunk('IDAT', deflateSync(rows)), pngChunk('IEND', new Uint8Array())],
   ])
 }

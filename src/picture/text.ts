@@ -3,8 +3,8 @@
  * so that what was laid out does not overlap.
  */
 import sharp from 'sharp'
+import { escapeXml } from '../files/xml.ts'
 import { useFonts } from './fonts.ts'
-import { escapeXml } from './xml.ts'
 
 export interface TextStyle {
   /** Pixels per em. */

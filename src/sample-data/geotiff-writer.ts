@@ -3,8 +3,10 @@
  * the bands in the form that GDAL reads. geotiff.js reads such files, but its own writer can neither name bands nor
  * compress. Not for files of 4 GB and more.
  */
+
 import { deflateSync } from 'node:zlib'
 import { SherdError } from '../errors.ts'
+import { escapeXml } from '../files/xml.ts'
 
 export type GeoTiffValues = Uint8Array | Uint16Array | Int16Array | Float32Array
 
@@ -117,9 +119,6 @@ function groundFields({ epsg, corner, pixel }: GeoTiffGround): Field[] {
     short(34735, ...keys, geographic ? 2048 : 3072, 0, 1, epsg),
   ]
 }
-
-const escapeXml = (text: string): string =>
-  text.replace(/[&<>"]/g, (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[sign]!)
 
 function nameFields(bands: readonly GeoTiffBand[]): Field[] {
   // GDAL escapes the text of an item and then the whole, and takes both back.

@@ -52,8 +52,8 @@ export function shownOf(images: readonly Copy[], most: number): readonly Copy[] 
   return kept < most ? images.slice(0, most) : [images[kept]!, ...images.slice(0, most - 1)]
 }
 
-export const shares = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1] as const
-export const thresholds = [0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const
+const shares = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1] as const
+const thresholds = [0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const
 
 export interface DuplicateOptions {
   readonly threshold?: number

@@ -25,7 +25,7 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const file = (pattern: RegExp) => z.object({ name: z.string().regex(pattern), bytes: count, sha256 })
 
 /** How an index was asked to be searched; `auto`: by a graph from a size on. */
-export const searchKinds = ['auto', 'exact', 'approximate'] as const
+const searchKinds = ['auto', 'exact', 'approximate'] as const
 export type SearchKind = (typeof searchKinds)[number]
 
 const factsSchema = z.object({
@@ -115,7 +115,7 @@ export interface ImageIndex {
 }
 
 const MANIFEST = 'index.json'
-export const isIndex = (dir: string): boolean => existsSync(join(dir, MANIFEST))
+const isIndex = (dir: string): boolean => existsSync(join(dir, MANIFEST))
 /** What is not finished has the writer's name, so that two do not write into one file. */
 const draftOf = (dir: string, name: string) => join(dir, `${name}.${process.pid}.writing`)
 export const graphDraft = (dir: string): string => draftOf(dir, 'graph.usearch')

@@ -25,7 +25,7 @@ import { tuneGraph } from './vectors/recall.ts'
 import type { Vectors } from './vectors/unit-vectors.ts'
 
 /** Sets of so many vectors get a graph; fewer are compared one by one in some milliseconds. */
-export const GRAPH_FROM = 50_000
+const GRAPH_FROM = 50_000
 
 export interface StoreOptions {
   readonly kind?: SearchKind

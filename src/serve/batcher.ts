@@ -144,7 +144,7 @@ function allOf(signals: readonly AbortSignal[]) {
 }
 
 /** Samples of equal shapes one behind the other: [B, …]. */
-export function stack(samples: readonly SampleInputs[]): Record<string, TensorData> {
+function stack(samples: readonly SampleInputs[]): Record<string, TensorData> {
   const names = Object.keys(samples[0] ?? {})
   return Object.fromEntries(
     names.map((name) => {

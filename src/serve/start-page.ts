@@ -1,6 +1,6 @@
 /** What is here, for people: the page at `/`, and the lines that `sherd serve` prints. */
 import { createHash } from 'node:crypto'
-import { escapeXml } from '../picture/xml.ts'
+import { escapeXml } from '../files/xml.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
 import { modelUrl } from './description.ts'
 import type { ServedModel } from './models.ts'

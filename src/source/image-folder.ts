@@ -10,7 +10,7 @@ import { leftOutNotes } from './left-out.ts'
 import { type LinkedFolder, listFiles } from './list-files.ts'
 
 /** File name endings that count as images, in lower case; upper case counts too. */
-export const imageExtensions = [
+const imageExtensions = [
   '.jpg',
   '.jpeg',
   '.jpe',

@@ -23,7 +23,7 @@ const maskExtensions = ['.png', '.tif', '.tiff']
 const LISTED = 3
 
 /** Whether `dir` looks like one. */
-export const isMaskedFolder = (dir: string): boolean =>
+const isMaskedFolder = (dir: string): boolean =>
   [names.images, names.masks].every((name) =>
     statSync(join(dir, name), { throwIfNoEntry: false })?.isDirectory(),
   )

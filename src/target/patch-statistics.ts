@@ -36,7 +36,7 @@ export interface PatchShape {
 const patchWidth = ({ patchSize, channels }: PatchShape) => patchSize * patchSize * channels
 
 /** Where in an image [H, W, C] each value of its patches [N, P·P·C] lies. */
-export function patchPlaces(shape: PatchShape): Uint32Array {
+function patchPlaces(shape: PatchShape): Uint32Array {
   const { grid, patchSize: P, channels: C } = shape
   const line = grid.w * P * C
   const places = new Uint32Array(grid.h * grid.w * patchWidth(shape))

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { SherdError } from '../errors.ts'
 
 /** Libraries, thread stacks and a small model: less than this was seen to hang. */
-export const NEEDED_BYTES = 3e9
+const NEEDED_BYTES = 3e9
 
 /** Bytes of the soft limit in the text of `/proc/PID/limits`; infinite where there is none. */
 export function addressLimit(limits: string): number {

@@ -18,7 +18,7 @@ function languageLevel(version: string): string {
 }
 
 /** Where the CUDA toolkit is, whose nvcc compiles the kernels for a GPU: `CUDA_HOME`, the PATH, or the usual folder. */
-export function cudaToolkit(env: Readonly<Record<string, string | undefined>> = process.env): string | null {
+function cudaToolkit(env: Readonly<Record<string, string | undefined>> = process.env): string | null {
   const onPath = (env.PATH ?? '').split(delimiter).flatMap((dir) => {
     const nvcc = join(dir, 'nvcc')
     return dir && existsSync(nvcc) ? [join(dirname(realpathSync(nvcc)), '..')] : []

@@ -3,9 +3,9 @@
  * the column, the second half the row; each half is all sines, then all cosines, of position · 10000^(−k / (width/4)).
  */
 import { SherdError } from '../errors.ts'
-import { cat, expand, narrow, reshape, toDevice } from '../tensor/ops.ts'
+import { cat, expand, narrow, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from './grid.ts'
 
 /** Half a row of the table for each of `count` places along one side, [count, half]: all that there is of a formula. */
@@ -53,9 +53,4 @@ export function composePositions(side: Tensor, { h, w }: Grid): Tensor {
     const ofRows = expand(reshape(narrow(side, 0, 0, h), [h, 1, half]), [h, w, half])
     return reshape(cat([ofColumns, ofRows], 2), [h * w, 2 * half])
   })
-}
-
-/** The positions of a grid as a tensor [N, width] on `device`. cls has none: its row in the reference is zeros. */
-export function positions(grid: Grid, width: number, device: Device): Tensor {
-  return toDevice(tensor(sineCosinePositions(grid, width), [tokenCount(grid), width]), device)
 }

@@ -2,6 +2,7 @@
  * Checks this installation against a reference file: forward pass, every gradient and the whole optimizer trajectory in
  * float32, with the tolerances of the format.
  */
+import { largestDifference } from '../checkpoint/arrays.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { loadParameters, type Parameters, weightsOf } from '../model/parameters.ts'
 import { mae } from '../objective/mae.ts'
@@ -67,17 +68,6 @@ function imagesOf({ tensors }: Reference, images: Tensor, device: Device): Views
     times: times ? Float64Array.from(toArray(times) as BigInt64Array, milliseconds) : null,
     resolution: resolution ? Float64Array.from(toFloats(resolution)) : null,
   }
-}
-
-/** The largest absolute difference; a NaN anywhere or another length is infinitely far. */
-export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
-  let largest = 0
-  for (let i = 0; i < actual.length; i++) {
-    const difference = Math.abs(actual[i]! - expected[i]!)
-    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
-  }
-  return largest
 }
 
 function checkReference(reference: Reference, device: Device): Check[] {

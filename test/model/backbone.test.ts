@@ -15,7 +15,7 @@ import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { patchify } from '../../src/token/patchify.ts'
 import { samplePositions } from '../../src/token/places.ts'
-import { positions } from '../../src/token/position.ts'
+import { positions } from '../token/positions.ts'
 import { expectClose, numbers, product, wave } from '../tolerance.ts'
 import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
 import {

@@ -8,7 +8,7 @@ import { layerNorm, linear, meanOver, narrow, select } from '../../src/tensor/op
 import { scope } from '../../src/tensor/scope.ts'
 import type { Tensor } from '../../src/tensor/tensor.ts'
 import { patchify } from '../../src/token/patchify.ts'
-import { positions } from '../../src/token/position.ts'
+import { positions } from '../token/positions.ts'
 import { expectClose } from '../tolerance.ts'
 import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
 

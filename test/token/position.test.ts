@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
-import { composePositions, positions, sidePositions, sineCosinePositions } from '../../src/token/position.ts'
+import { composePositions, sidePositions, sineCosinePositions } from '../../src/token/position.ts'
 import { expectClose } from '../tolerance.ts'
 
 describe('sineCosinePositions', () => {
@@ -85,10 +85,3 @@ describe('sineCosinePositions', () => {
     ),
   )
 })
-
-it('positions are the table as a tensor', () =>
-  scope(() => {
-    const x = positions({ h: 2, w: 3 }, 8, 'cpu')
-    expect(x.shape).toEqual([6, 8])
-    expectClose(x, sineCosinePositions({ h: 2, w: 3 }, 8), 0)
-  }))

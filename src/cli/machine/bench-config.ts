@@ -1,8 +1,8 @@
 /** The options that the benchmarks share: which model, and on what. */
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { Reading } from '../../config/useless.ts'
-import { setOption } from '../options.ts'
+import { deviceOption, setOption } from '../options.ts'
 
 export interface ConfigFlags {
   readonly set: string[]
@@ -10,18 +10,6 @@ export interface ConfigFlags {
   readonly precision?: 'auto' | 'fp32' | 'bf16'
   readonly json?: boolean
 }
-
-export const deviceOption = () =>
-  new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')
-
-export const precisionOption = () =>
-  new Option('--precision <type>', 'type of matrix products')
-    .choices(['auto', 'fp32', 'bf16'])
-    .default('auto')
-
-/** Of commands that use a model: what a run trains in is another question. */
-export const featurePrecisionOption = (usual = 'fp32') =>
-  new Option('--precision <type>', `type of matrix products (default: ${usual})`).choices(['fp32', 'bf16'])
 
 export const addConfigOptions = (command: Command): Command =>
   command

@@ -1,8 +1,8 @@
 /** `sherd bench step`: whole training steps, and how near they come to what the machine multiplies. */
 import type { Command } from 'commander'
-import { wholeNumber } from '../options.ts'
+import { precisionOption, wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'
-import { addConfigOptions, type ConfigFlags, configOf, precisionOption } from './bench-config.ts'
+import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
 
 interface Flags extends ConfigFlags {
   steps: number

@@ -4,19 +4,10 @@ import type { Command } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
 import type { Progress } from '../../weights/folder-features.ts'
-import type { EncoderFlags } from '../encoder-options.ts'
 import { showImages } from '../encoder-options.ts'
-import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
-import { endProgress, note, print, printJson, warn } from '../output.ts'
-import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
-
-interface Flags extends ReadingFlags {
-  readonly model: string
-  readonly device: EncoderFlags['device']
-  readonly precision?: EncoderFlags['precision']
-  readonly out: string
-  readonly json?: boolean
-}
+import { endProgress, noteSkipped, print, printJson, warn } from '../output.ts'
+import { readingOf } from '../reading-options.ts'
+import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
 export function addClassify(root: Command): void {
   const command = root
@@ -25,14 +16,11 @@ export function addClassify(root: Command): void {
     .argument('<dir>', 'folder of images, or of packed ones')
     .requiredOption('--model <file>', 'a classifier.onnx, or what "evaluate finetune --save" wrote')
     .requiredOption('--out <file>', 'a .csv or .json: class and probability of the five likeliest')
-    .addOption(deviceOption())
-    .addOption(featurePrecisionOption())
-    .option('--json', 'print the result as JSON')
     .action(runClassify)
-  addReadingOptions(command)
+  addPredictOptions(command)
 }
 
-async function runClassify(dir: string, flags: Flags): Promise<void> {
+async function runClassify(dir: string, flags: PredictFlags): Promise<void> {
   letWaitingThreadsSleep()
   const { agreementOf, predictionFormat, predictionsOf, writePredictions } = await import(
     '../../evaluate/prediction-file.ts'
@@ -53,7 +41,7 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
     ...(agreement && { labelled: agreement.of, top1: agreement.right / agreement.of }),
   }
   if (flags.json) return printJson(result)
-  for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
+  noteSkipped(found.skipped)
   print(
     `${predictions.length} images, ${found.classes.length} classes, computed in ${origin.precision}: ${result.file}`,
   )
@@ -64,7 +52,7 @@ async function runClassify(dir: string, flags: Flags): Promise<void> {
 }
 
 /** An exported file is used without LibTorch. */
-async function openModel({ model, device, precision, ...flags }: Flags, dir: string) {
+async function openModel({ model, device, precision, ...flags }: PredictFlags, dir: string) {
   const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { classifierLogits, openClassifier } = await import('../../weights/open-classifier.ts')

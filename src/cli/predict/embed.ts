@@ -6,7 +6,7 @@ import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
 import type { Pooling } from '../../token/pool.ts'
 import type { Progress } from '../../weights/folder-features.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from '../encoder-options.ts'
-import { endProgress, note, print, printJson } from '../output.ts'
+import { endProgress, noteSkipped, print, printJson } from '../output.ts'
 import { readingOf } from '../reading-options.ts'
 
 interface Flags extends EncoderFlags {
@@ -49,7 +49,7 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
     skipped: found.skipped.length,
   }
   if (flags.json) return printJson(result)
-  for (const { file, reason } of found.skipped) note(`left out: ${file}: ${reason}`)
+  noteSkipped(found.skipped)
   print(`${count} images, ${width} numbers each, computed in ${origin.precision}: ${result.files.join(', ')}`)
 }
 

@@ -1,18 +1,10 @@
 /** `sherd segment`: a mask of classes for each image of a folder, by a segmenter that was saved or exported. */
 import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
-import { type EncoderFlags, showImages } from '../encoder-options.ts'
-import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
-import { endProgress, note, print, printJson, warn } from '../output.ts'
-import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
-
-interface Flags extends ReadingFlags {
-  readonly model: string
-  readonly device: EncoderFlags['device']
-  readonly precision?: EncoderFlags['precision']
-  readonly out: string
-  readonly json?: boolean
-}
+import { showImages } from '../encoder-options.ts'
+import { endProgress, noteSkipped, print, printJson, warn } from '../output.ts'
+import { readingOf } from '../reading-options.ts'
+import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
 export function addSegmentFolder(root: Command): void {
   const command = root
@@ -24,14 +16,11 @@ export function addSegmentFolder(root: Command): void {
       '--out <dir>',
       'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',
     )
-    .addOption(deviceOption())
-    .addOption(featurePrecisionOption())
-    .option('--json', 'print the result as JSON')
     .action(runSegment)
-  addReadingOptions(command)
+  addPredictOptions(command)
 }
 
-async function runSegment(dir: string, flags: Flags): Promise<void> {
+async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
   letWaitingThreadsSleep()
   const { writeMasks } = await import('../../evaluate/mask-files.ts')
   const segmentation = await openSegmentation(flags, dir)
@@ -39,14 +28,14 @@ async function runSegment(dir: string, flags: Flags): Promise<void> {
   endProgress()
   const { skipped, model } = segmentation
   if (flags.json) return printJson({ files, images, precision: model.precision, skipped: skipped.length })
-  for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
+  noteSkipped(skipped)
   print(
     `${images} images, ${segmentation.facts.classes.length} classes, computed in ${model.precision}: ${files.join(', ')}`,
   )
 }
 
 /** An exported file is used without LibTorch. */
-async function openSegmentation({ model, device, precision, ...flags }: Flags, dir: string) {
+async function openSegmentation({ model, device, precision, ...flags }: PredictFlags, dir: string) {
   const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { openSegmenter, segmentationOf } = await import('../../weights/open-segmenter.ts')

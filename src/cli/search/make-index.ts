@@ -7,8 +7,8 @@ import type { IndexFacts, SearchKind } from '../../search/index-folder.ts'
 import type { Indexed } from '../../search/make-index.ts'
 import type { Pooling } from '../../token/pool.ts'
 import { type EncoderFlags, showImages } from '../encoder-options.ts'
-import { deviceOption, featurePrecisionOption } from '../machine/bench-config.ts'
-import { endProgress, note, print, printJson, warn } from '../output.ts'
+import { deviceOption, featurePrecisionOption } from '../options.ts'
+import { endProgress, noteSkipped, print, printJson, warn } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { indexPrecision, showDone } from './index-options.ts'
 
@@ -58,7 +58,7 @@ async function runIndex(dir: string | undefined, flags: Flags): Promise<void> {
   const { facts, embedded, removed, skipped } = made
   tell(flags, facts, { embedded, removed, skipped: skipped.length })
   if (flags.json) return
-  for (const { file, reason } of skipped) note(`left out: ${file}: ${reason}`)
+  noteSkipped(skipped)
 }
 
 async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {

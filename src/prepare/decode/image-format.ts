@@ -38,7 +38,7 @@ export function unknownFormat(file: Uint8Array): string {
 }
 
 /** The first bytes in a form that can be shown: `"<svg xmlns=\"htt"`. */
-export function startOf(file: Uint8Array): string {
+function startOf(file: Uint8Array): string {
   return JSON.stringify(headerText(file).replace(/[^\x20-\x7e]/g, '.'))
 }
 

@@ -24,7 +24,7 @@ export function withExif(file: Uint8Array): Uint8Array {
     at = end
   }
   if (!exif || bytes.length < HEADER_END) return file
-  return Buffer.concat([bytes.subarray(0, HEADER_END), chunk('eXIf', exif), bytes.subarray(HEADER_END)])
+  return Buffer.concat([bytes.subarray(0, HEADER_END), pngChunk('eXIf', exif), bytes.subarray(HEADER_END)])
 }
 
 /** EXIF from its byte order on, of a chunk of text that holds it, or null. */
@@ -52,11 +52,12 @@ function rawProfile(type: string, data: Buffer): Buffer | null {
   }
 }
 
-function chunk(type: string, data: Buffer): Buffer {
+/** A chunk of a PNG file. */
+export function pngChunk(type: string, data: Uint8Array): Buffer {
   const out = Buffer.alloc(12 + data.length)
   out.writeUInt32BE(data.length)
   out.write(type, 4, 'latin1')
-  data.copy(out, 8)
+  out.set(data, 8)
   out.writeUInt32BE(crc32(out.subarray(4, 8 + data.length)), 8 + data.length)
   return out
 }

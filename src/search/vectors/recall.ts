@@ -4,7 +4,7 @@ import { type Candidates, type Near, nearest } from './nearest.ts'
 import type { GraphSettings } from './neighbour-graph.ts'
 import { pickVectors, type Vectors } from './unit-vectors.ts'
 
-export const recallDefaults = { neighbours: 10, queries: 500, enough: 0.95 } as const
+const recallDefaults = { neighbours: 10, queries: 500, enough: 0.95 } as const
 const WIDEST = 2048
 
 /**

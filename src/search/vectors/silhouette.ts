@@ -6,7 +6,7 @@ import { draws } from '../../random/draws.ts'
 import { takeTurns } from './turns.ts'
 import { pickVectors, product, type Vectors } from './unit-vectors.ts'
 
-export const silhouetteDefaults = { sample: 1000, seed: 0 } as const
+const silhouetteDefaults = { sample: 1000, seed: 0 } as const
 
 /**
  * The mean over the sample by Euclidean distance; of a vector that is alone in its cluster it is 0. Null when fewer than two

@@ -42,7 +42,7 @@ export function rasterTypeOf(head: NpyHead): SampleType {
 }
 
 /** Bytes of one value. */
-export function itemBytes({ dtype }: NpyHead): number {
+function itemBytes({ dtype }: NpyHead): number {
   const found = /^[<>|=](?:U(\d{1,6})|[uifSMm](\d{1,6})(?:\[.*\])?)$/.exec(dtype)
   return found ? (found[1] ? 4 * Number(found[1]) : Number(found[2])) : 0
 }

@@ -1,5 +1,6 @@
 /** Types of numbers in raster files, and how their bytes become numbers. */
 import { unusable } from '../../files/byte-file.ts'
+import { fromFloat16 } from '../../files/float16.ts'
 
 export type SampleKind = 'unsigned' | 'signed' | 'float'
 
@@ -40,23 +41,13 @@ export function valuesOf(bytes: Buffer, type: SampleType): Values {
   if (type.kind === 'float') {
     if (type.bytes === 8) return new Float64Array(buffer, byteOffset, count)
     if (type.bytes === 4) return new Float32Array(buffer, byteOffset, count)
-    return Float32Array.from(new Uint16Array(buffer, byteOffset, count), half)
+    return Float32Array.from(new Uint16Array(buffer, byteOffset, count), fromFloat16)
   }
   const isSigned = type.kind === 'signed'
   if (type.bytes === 1) return new (isSigned ? Int8Array : Uint8Array)(buffer, byteOffset, count)
   if (type.bytes === 2) return new (isSigned ? Int16Array : Uint16Array)(buffer, byteOffset, count)
   if (type.bytes === 4) return new (isSigned ? Int32Array : Uint32Array)(buffer, byteOffset, count)
   throw unusable(`numbers of ${8 * type.bytes} bits are not read`)
-}
-
-/** IEEE 754 half precision. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 31
-  const fraction = bits & 1023
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 /** Values from `low` to `high`, both of them too; none where `low` is above `high`. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { escapeXml } from '../../src/picture/xml.ts'
+import { escapeXml } from '../../src/files/xml.ts'
 
 it('escapes what XML reads, and leaves out what it forbids', () => {
   expect(escapeXml(`<a b="c" d='e'> & 75 % · 図 😀`)).toBe(

@@ -1,4 +1,4 @@
-/** The one rule of XML that pictures need: text that may hold any character. */
+/** The one rule of XML that pictures and rasters need: text that may hold any character. */
 
 const entities: Record<string, string> = {
   '&': '&amp;',

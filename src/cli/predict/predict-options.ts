@@ -1,0 +1,22 @@
+/** What the commands that use a saved or exported head share. */
+import type { Command } from 'commander'
+import type { EncoderFlags } from '../encoder-options.ts'
+import { deviceOption, featurePrecisionOption } from '../options.ts'
+import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
+
+export interface PredictFlags extends ReadingFlags {
+  readonly model: string
+  readonly device: EncoderFlags['device']
+  readonly precision?: EncoderFlags['precision']
+  readonly out: string
+  readonly json?: boolean
+}
+
+/** After the options of its own, so that help lists these last. */
+export const addPredictOptions = (command: Command): Command =>
+  addReadingOptions(
+    command
+      .addOption(deviceOption())
+      .addOption(featurePrecisionOption())
+      .option('--json', 'print the result as JSON'),
+  )
