@@ -13,11 +13,11 @@ export interface KeyDescription {
   readonly meaning: string
   /** The values that it takes, where they are named. */
   readonly values?: readonly string[]
-  /** Values of other keys that it is read with, beside those that were asked for. */
-  readonly when: Part['when']
+  /** Values of other keys that it is read with, one of each, beside those that were asked for. */
+  readonly when: Readonly<Partial<Record<Chooser, readonly string[]>>>
 }
 
-function describe(key: string, type: z.ZodType, when: Part['when']): KeyDescription {
+function describe(key: string, type: z.ZodType, when: KeyDescription['when']): KeyDescription {
   let inner = type
   let initial: unknown
   let values: readonly string[] | undefined
@@ -34,22 +34,34 @@ function describe(key: string, type: z.ZodType, when: Part['when']): KeyDescript
   }
 }
 
-const without = (when: Part['when'], chosen: Part['when']): Part['when'] =>
-  Object.fromEntries(Object.entries(when).filter(([key]) => chosen[key as Chooser] === undefined))
+/** What parts come with, beside what was asked for. */
+function conditionsOf(whens: readonly Part['when'][], asked: Partial<Chosen>): KeyDescription['when'] {
+  const valuesOf = (key: Chooser) => [...new Set(whens.flatMap((when) => when[key] ?? []))]
+  const open = (Object.keys(choosers) as Chooser[]).filter((key) => asked[key] === undefined)
+  return Object.fromEntries(
+    open.map((key) => [key, valuesOf(key)]).filter(([, values]) => values!.length > 0),
+  )
+}
 
-/** Every key, or those that are read with these values of others; a key may be there once for each. */
+/** Every key, or those that are read with these values of others. One that means something else with another value is there for each. */
 export function describeKeys(chosen: Partial<Chosen> = {}): KeyDescription[] {
-  const own = parts.filter((part) => missed(part, chosen).length === 0)
-  const groups = [...new Set(own.flatMap(({ keys }) => Object.keys(keys)))]
-  const inGroup = (group: string) =>
-    own.flatMap(({ when, keys }) =>
-      Object.entries(keys[group] ?? {}).map(([name, type]) =>
-        describe(`${group}.${name}`, type as z.ZodType, without(when, chosen)),
-      ),
-    )
+  const groups = new Map<string, { key: string; type: z.ZodType; whens: Part['when'][] }[]>()
+  for (const { when, keys } of parts.filter((part) => missed(part, chosen).length === 0))
+    for (const [group, of] of Object.entries(keys)) {
+      const rows = groups.get(group) ?? []
+      groups.set(group, rows)
+      for (const [name, type] of Object.entries(of) as [string, z.ZodType][]) {
+        const key = `${group}.${name}`
+        const same = rows.find((row) => row.key === key && row.type === type)
+        if (same) same.whens.push(when)
+        else rows.push({ key, type, whens: [when] })
+      }
+    }
   return [
     ...Object.entries(rootKeys).map(([key, type]) => describe(key, type, {})),
-    ...groups.flatMap(inGroup),
+    ...[...groups.values()]
+      .flat()
+      .map(({ key, type, whens }) => describe(key, type, conditionsOf(whens, chosen))),
   ]
 }
 

@@ -1,7 +1,8 @@
 /** The parts of a configuration, each with the values of other keys that it comes with; and the schema that they make together. */
 import { z } from 'zod'
+import { optimizerKeys } from '../optim/keys.ts'
 import { VERSION } from './migrations.ts'
-import { choosers, commonKeys, type Keys, kinds, objectives, optimizers, runKeys } from './tables.ts'
+import { choosers, commonKeys, type Keys, kinds, objectives, runKeys } from './tables.ts'
 
 export type Chooser = keyof typeof choosers
 /** By what a configuration is put together. */
@@ -26,7 +27,7 @@ export const parts: readonly Part[] = [
     ...byKind(kinds, { objective }),
   ]),
   { when: {}, keys: runKeys },
-  ...Object.entries(optimizers).map(([optimizer, optim]) => ({
+  ...Object.entries(optimizerKeys).map(([optimizer, optim]) => ({
     ...{ when: { 'optim.optimizer': optimizer }, keys: { optim } },
   })),
 ]

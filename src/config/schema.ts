@@ -3,21 +3,14 @@
  * user writes it.
  */
 import type { z } from 'zod'
+import type { optimizerKeys } from '../optim/keys.ts'
+import type { OptimizerName } from '../optim/optimizers.ts'
 import type { VERSION } from './migrations.ts'
-import type {
-  commonKeys,
-  KindName,
-  kinds,
-  ObjectiveName,
-  OptimizerName,
-  objectives,
-  optimizers,
-  runKeys,
-} from './tables.ts'
+import type { commonKeys, KindName, kinds, ObjectiveName, objectives, runKeys } from './tables.ts'
 
 type Objectives = typeof objectives
 type Kinds = typeof kinds
-type Optimizers = typeof optimizers
+type Optimizers = typeof optimizerKeys
 
 /** Keys that others decide are there, too. */
 type Values<K> = {

@@ -37,10 +37,6 @@ export const objectives = { mae: maeKeys } as const satisfies Record<string, Obj
 
 export type ObjectiveName = keyof typeof objectives
 
-export const optimizers = optimizerKeys satisfies Record<string, z.ZodRawShape>
-
-export type OptimizerName = keyof typeof optimizers
-
 const namesOf = <T extends object>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]
 
@@ -48,7 +44,7 @@ const namesOf = <T extends object>(table: T) =>
 export const choosers = {
   objective: namesOf(objectives),
   'data.kind': namesOf(kinds),
-  'optim.optimizer': namesOf(optimizers),
+  'optim.optimizer': namesOf(optimizerKeys),
 }
 
 /** The keys that every run reads, in the order in which configurations are written. */
@@ -64,7 +60,10 @@ export const commonKeys = {
 }
 export const runKeys = {
   optim: {
-    optimizer: z.enum(choosers['optim.optimizer']).default('adamw').describe('the rule of an update'),
+    optimizer: z
+      .enum(choosers['optim.optimizer'])
+      .default('adamw')
+      .describe('how gradients move the weights; adam has the decay in the gradient, adamw beside it'),
     ...optimKeys,
   },
   train: trainKeys,

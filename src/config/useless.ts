@@ -26,6 +26,11 @@ const rows: readonly Row[] = [
     why: 'optim.warmupSteps is set, and goes before it',
   },
   {
+    keys: ['optim.clipBy'],
+    isUseless: ({ optim }) => optim.clipGradientNorm === null,
+    why: 'optim.clipGradientNorm is null, and nothing is clipped',
+  },
+  {
     keys: ['data.scale', 'data.ratio'],
     isUseless: ({ data }) => data.crop === 'center',
     why: 'data.crop is "center", which takes the largest box',

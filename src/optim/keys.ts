@@ -1,5 +1,6 @@
 /** The configuration's keys of the optimizer, in the group `optim`: those of all, and of each by its name. */
 import { z } from 'zod'
+import type { OptimizerName } from './optimizers.ts'
 
 export const optimKeys = {
   baseLearningRate: z.number().positive().default(1.5e-4).describe('per 256 samples of effective batch'),
@@ -12,7 +13,16 @@ export const optimKeys = {
     .describe('share of the steps that warm up (40 of 800 epochs in the paper)'),
   warmupSteps: z.int().min(0).nullable().default(null).describe('overrides warmupFraction'),
   weightDecay: z.number().min(0).default(0.05).describe('on tensors of two or more dimensions'),
-  clipGradientNorm: z.number().positive().nullable().default(null).describe('null does not clip'),
+  clipGradientNorm: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe('longer gradients are shortened to it; null does not clip'),
+  clipBy: z
+    .enum(['all', 'tensor'])
+    .default('all')
+    .describe('whether that is the length of all gradients together, or of each tensor by itself (DINO)'),
 }
 
 const adamKeys = {
@@ -21,5 +31,24 @@ const adamKeys = {
   epsilon: z.number().positive().default(1e-8).describe('added to the root of the squared gradients'),
 }
 
+const momentum = z
+  .number()
+  .min(0)
+  .lt(1)
+  .default(0.9)
+  .describe('share of the last update that goes into the next')
+
 /** The first is the default. */
-export const optimizerKeys = { adamw: adamKeys }
+export const optimizerKeys = {
+  adamw: adamKeys,
+  adam: adamKeys,
+  lars: {
+    momentum,
+    trustCoefficient: z
+      .number()
+      .positive()
+      .default(1e-3)
+      .describe("length of a matrix's update over that of the matrix, before the learning rate"),
+  },
+  sgd: { momentum },
+} satisfies Record<OptimizerName, z.ZodRawShape>

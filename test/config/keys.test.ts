@@ -51,6 +51,17 @@ describe('a key that the kind of the data does not read', () => {
   })
 })
 
+it.each<[unknown, string]>([
+  [
+    { optim: { optimizer: 'sgd', beta1: 0.8, epsilon: 1 } },
+    'optim.beta1, optim.epsilon are read only with optim.optimizer=adamw or adam, and optim.optimizer is sgd.',
+  ],
+  [
+    { optim: { momentum: 0.8 } },
+    'optim.momentum is read only with optim.optimizer=lars or sgd, and optim.optimizer is adamw.',
+  ],
+])('a key that the optimizer does not read: %j', (input, message) => expect(refusal(input)).toBe(message))
+
 it('the kind of the data follows from their bands', () => {
   const kindOf = (data: ConfigInput['data']) => resolveConfig({ data }).data.kind
   expect([kindOf({}), kindOf({ bands }), kindOf({ kind: 'rasters', bands })]).toEqual([
@@ -64,7 +75,7 @@ it.each<[unknown, string]>([
     { data: { kind: 'raster' } },
     'data.kind: expected images or rasters, got "raster". Did you mean "rasters"?',
   ],
-  [{ optim: { optimizer: 5 } }, 'optim.optimizer: expected adamw, got 5.'],
+  [{ optim: { optimizer: 5 } }, 'optim.optimizer: expected adamw or adam or lars or sgd, got 5.'],
   [{ objective: ['x'.repeat(1000)] }, `objective: expected mae, got ["${'x'.repeat(78)}.`],
 ])('a name that does not exist is refused alone: %j', (input, message) =>
   expect(refusal(input)).toBe(message),
@@ -75,7 +86,7 @@ it('every key is read with some choice, and says why not with another', () => {
   const read = describeKeys(chosen).map(({ key }) => key)
   for (const key of configKeys().filter((key) => !read.includes(key)))
     expect(whyNotRead([key], chosen)).toEqual([
-      expect.stringMatching(new RegExp(`^${key} is read only with [a-zA-Z.]+=\\w+, and `)),
+      expect.stringMatching(new RegExp(`^${key} is read only with [a-zA-Z.]+=[\\w ]+, and `)),
     ])
   const all = Object.entries(choosers).flatMap(([key, names]) =>
     names.flatMap((name) => describeKeys({ ...chosen, [key]: name })),

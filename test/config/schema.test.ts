@@ -19,6 +19,7 @@ describe('the defaults', () => {
       epsilon: 1e-8,
       weightDecay: 0.05,
       clipGradientNorm: null,
+      clipBy: 'all',
     })
     expect(config.mask.ratio).toBe(0.75)
     expect(config.target.normalize).toBe(true)
@@ -39,6 +40,21 @@ describe('the defaults', () => {
       layerNormEpsilon: 1e-6,
     })
     expect(config.decoder).toEqual({ width: 512, depth: 8, heads: 16 })
+  })
+
+  it.each([
+    ['adam', { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 }],
+    ['lars', { momentum: 0.9, trustCoefficient: 1e-3 }],
+    ['sgd', { momentum: 0.9 }],
+  ] as const)('of %s are its own', (optimizer, own) => {
+    const { optim } = resolveConfig({ optim: { optimizer } })
+    const {
+      beta1: _1,
+      beta2: _2,
+      epsilon: _3,
+      ...common
+    } = resolveConfig({}).optim as Record<string, unknown>
+    expect(optim).toEqual({ ...common, optimizer, ...own })
   })
 
   it('skip at most one file in a hundred and log every step', () => {

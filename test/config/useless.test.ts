@@ -20,6 +20,7 @@ describe('a key that is set and changes nothing is refused', () => {
     ['data.scale=[0.5,1]', ['data.crop=center'], /data\.crop is "center"/],
     ['mask.groups=consistent', [bands], /for groups of bands/],
     ['model.timeWidth=8', [bands], /for dates/],
+    ['optim.clipBy=tensor', [], /nothing is clipped/],
     ['decoder.timeWidth=8', [bands], /for dates/],
     ['mask.perFrame=true', [bands], /for series of dates/],
     ['target.statistics=band', ['target.normalize=false'], /target\.normalize is false/],
@@ -42,6 +43,7 @@ describe('a key that is set and changes nothing is refused', () => {
     const series = { ...config, model: { ...config.model, frames: 2 } }
     check(['data.window=64', 'mask.groups=consistent', 'mask.perFrame=true'], series)
     check(['target.normalize=false', 'target.scales=[2]', 'target.scalesWidth=8'])
+    check(['optim.clipBy=tensor', 'optim.clipGradientNorm=3'])
     check(['log.probe=labelled', 'log.probeEverySteps=9'])
   })
 })

@@ -167,6 +167,26 @@ describe('a run that goes on', () => {
     ).toBe(false)
   })
 
+  it.each(['adam', 'lars', 'sgd'] as const)(
+    'does so with the moments of %s, clipped tensor by tensor',
+    async (optimizer) => {
+      const short = tinyConfig({
+        optim: { optimizer, clipGradientNorm: 0.1, clipBy: 'tensor', baseLearningRate: 0.01 },
+        train: { steps: 4 },
+        checkpoint: { everySteps: 2 },
+      })
+      const [whole, broken] = [join(await workFolder(), 'whole'), join(await workFolder(), 'broken')]
+      await run({ config: short, data, out: whole })
+      await run({ config: short, data, out: broken }, atCheckpoint(2))
+      await run({ config: short, out: broken, resume: true })
+      expect(losses(broken)).toEqual(losses(whole))
+      expect(weights(broken).equals(weights(whole))).toBe(true)
+      expect(
+        weights(whole).equals(readFileSync(join(whole, 'checkpoints', 'step-00000002', 'model.safetensors'))),
+      ).toBe(false)
+    },
+  )
+
   it('begins again when it was interrupted before its first checkpoint', async () => {
     const out = join(await workFolder(), 'run')
     await run({ config: config(), data, out }, (event) => event.kind === 'step' && event.step === 2)

@@ -6,7 +6,7 @@ import { print, printJson, table } from '../output.ts'
 
 /** With the values that a key takes, and the values of others that it is read with. */
 function meaningOf({ meaning, values, when }: KeyDescription): string {
-  const conditions = Object.entries(when).map(([key, value]) => `${key}=${value}`)
+  const conditions = Object.entries(when).map(([key, values]) => `${key}=${values.join(' or ')}`)
   return [
     meaning,
     ...(values ? [`[${values.join(' | ')}]`] : []),
