@@ -12,6 +12,7 @@ const stages = [
   'native',
   'tensor',
   'machine',
+  'collective',
   'files',
   'sample-data',
   'source',
@@ -155,7 +156,7 @@ describe('imports', () => {
     expect(internal.length).toBeGreaterThan(200)
     const known = [
       'src/errors.ts → fastest-levenshtein',
-      'src/train/step.ts → src/objective/objective.ts (type)',
+      'src/train/trainee.ts → src/objective/objective.ts (type)',
       'src/train/loop.ts → src/train/step.ts', // over several lines
       'src/index.ts → src/tensor/ops.ts', // export * as
       'src/cli/machine/verify.ts → src/verify/verify.ts', // import()

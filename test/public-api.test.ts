@@ -77,9 +77,9 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   const trainee: sherd.Trainee = {
     objective,
     parameters,
-    optimizer: sherd.initialState(update.optimizer, parameters),
-    device,
-    precision,
+    optimizer: update.optimizer,
+    state: sherd.initialState(update.optimizer, parameters),
+    ...{ groups: [], clip: update.clip ?? null, seed: 0, device, precision },
   }
   const loader = sherd.openLoader({
     ...{ source, height: side, width: side, channels: 3, minSide: 4, maxPixels: 1e8, maxSkippedShare: 0.01 },
@@ -88,12 +88,13 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   })
   const events = sherd.train({
     ...{ trainee, loader, accumulate: 1, firstStep: 0, samples: source.files.length },
-    toMicroBatch: ({ pixels, epochs, indices }) => ({
-      images: sherd.normalizePixels({ pixels, shape: [8, side, side, 3] }, statistics, device),
-      plan: objective.plan(0, { epochs, indices }),
-    }),
-    schedule: { peak: 1e-3, floor: 0, warmupSteps: 0, totalSteps: 3 },
-    update,
+    toDeviceBatch: ({ pixels }) =>
+      sherd.normalizePixels({ pixels, shape: [8, side, side, 3] }, statistics, device),
+    schedules: {
+      learningRate: { kind: 'cosine', from: 1e-3, to: 0 },
+      weightDecay: { kind: 'constant', value: 0.05 },
+    },
+    totalSteps: 3,
     signal: new AbortController().signal,
   })
   const losses: number[] = []

@@ -5,13 +5,15 @@ import { dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { trainingFlops } from '../model/flops.ts'
-import { initialParameters } from '../model/parameters.ts'
+import { initialParameters, learnedIn } from '../model/parameters.ts'
+import { allRows } from '../objective/averages.ts'
 import { initialState } from '../optim/optimizer.ts'
 import { updateOf } from '../optim/update.ts'
 import { type ChannelStatistics, imagenetStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
-import { clearGradients, setThreads, synchronize } from '../tensor/context.ts'
-import { accumulateGradients, applyUpdate, type Trainee } from '../train/step.ts'
+import { setThreads, synchronize } from '../tensor/context.ts'
+import { beginStep } from '../train/step.ts'
+import type { Trainee } from '../train/trainee.ts'
 
 export interface StepTimes {
   readonly seconds: readonly number[]
@@ -76,12 +78,17 @@ export function openStepBench(config: Config): StepBench {
   const { device, precision } = machine
   const { batchSize, seed } = config.train
   const objective = objectiveOf(config, device)
-  const parameters = initialParameters(objective.rows, { seed, device })
+  const parameters = initialParameters(allRows(objective), { seed, device })
   const { kernels, recompute } = config.train
-  const update = updateOf(config.optim)
+  const { optimizer, clip = null } = updateOf(config.optim)
   const trainee: Trainee = {
-    ...{ objective, parameters, optimizer: initialState(update.optimizer, parameters) },
-    ...{ device, precision, kernels, recompute },
+    ...{
+      objective,
+      parameters,
+      optimizer,
+      state: initialState(optimizer, learnedIn(objective.rows, parameters)),
+    },
+    ...{ groups: [], clip, seed, device, precision, kernels, recompute },
   }
   const dimensions = dimensionsOf(config)
   const samples = randomSamples(config, batchSize)
@@ -89,16 +96,12 @@ export function openStepBench(config: Config): StepBench {
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
   let step = 0
 
+  const value = { learningRate: 1.5e-4, weightDecay: config.optim.weightDecay }
   const once = (): number => {
-    clearGradients(parameters.values())
+    const open = beginStep(trainee, { step, epoch: step, value, parts: 1 })
     const epochs = new Int32Array(batchSize).fill(step++)
-    const batch = () => {
-      const images = toImages(samples, statistics, device)
-      return { images, plan: objective.plan(seed, { epochs, indices }, images) }
-    }
-    const loss = accumulateGradients(trainee, batch, 1)
-    applyUpdate(trainee, { ...update, learningRate: 1.5e-4, step, epoch: step })
-    return loss
+    open.add(() => ({ batch: toImages(samples, statistics, device), samples: { epochs, indices } }))
+    return open.finish().loss
   }
   return {
     machine,

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import { brokenSeal, flush, isDamage } from '../files/durable.ts'
 import { readRegular } from '../files/regular-file.ts'
-import { loadParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
+import { learnedIn, loadParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import type { OptimizerState } from '../optim/optimizer.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -251,6 +251,6 @@ export function loadCheckpoint(
   }
   const parameters = loadWeights(path, rows, device)
   const { step, samples, skippedSteps, rollbacks } = state
-  const optimizer = loadOptimizer(join(path, names.moments), parameters, device, slots)
+  const optimizer = loadOptimizer(join(path, names.moments), learnedIn(rows, parameters), device, slots)
   return { parameters, optimizer, step, samples, skippedSteps, rollbacks }
 }

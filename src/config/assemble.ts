@@ -1,8 +1,7 @@
 /** Configuration → the pieces that train: objective, statistics, loader options. What a run needs before its first step. */
 
 import type { MachinePlan } from '../machine/plan.ts'
-import { type MaeOptions, mae } from '../objective/mae.ts'
-import type { Objective } from '../objective/objective.ts'
+import { type MaeOptions, type MaskedAutoencoder, mae } from '../objective/mae.ts'
 import type { LoaderOptions } from '../prepare/loader/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
 import { type NoteListener, tellNote } from '../source/notes.ts'
@@ -12,7 +11,11 @@ import type { Device } from '../tensor/tensor.ts'
 import { backboneOf, bandsOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 
-type ObjectiveFactory = (config: Config, device: Device, options: Pick<MaeOptions, 'embed'>) => Objective
+type ObjectiveFactory = (
+  config: Config,
+  device: Device,
+  options: Pick<MaeOptions, 'embed'>,
+) => MaskedAutoencoder
 
 /** The objectives by name: a new one is one row. */
 const objectives = {
@@ -33,7 +36,7 @@ export const objectiveOf = (
   config: Config,
   device: Device,
   options: Pick<MaeOptions, 'embed'> = {},
-): Objective => objectives[config.objective](config, device, options)
+): MaskedAutoencoder => objectives[config.objective](config, device, options)
 
 // ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }

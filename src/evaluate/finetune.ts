@@ -11,23 +11,23 @@ import { SherdError } from '../errors.ts'
 import { choosePrecision, type PrecisionName, precisionNames } from '../machine/plan.ts'
 import { groupsOf } from '../model/backbone.ts'
 import { type Head, heads } from '../model/classifier.ts'
-import { initialParameters, type Parameters } from '../model/parameters.ts'
-import { type Classification, type ClassificationPlan, classification } from '../objective/classification.ts'
+import { initialParameters, learnedIn, type Parameters } from '../model/parameters.ts'
+import { allRows } from '../objective/averages.ts'
+import { type Classification, classification, type Labelled } from '../objective/classification.ts'
+import { adamw } from '../optim/adamw.ts'
 import { layerDecayRow, layerOf } from '../optim/layer-decay.ts'
 import { disposeState, initialState } from '../optim/optimizer.ts'
-import { updateOf } from '../optim/update.ts'
+import { scaledLearningRate } from '../optim/schedule.ts'
 import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { callInPlace } from '../tensor/call.ts'
-import { noGrad, requireGradient } from '../tensor/context.ts'
-import { clone } from '../tensor/ops.ts'
-import { unscoped } from '../tensor/scope.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { noGrad } from '../tensor/context.ts'
+import { disposeAll } from '../tensor/scope.ts'
 import type { StepEvent } from '../train/events.ts'
 import { expectFinite, train } from '../train/loop.ts'
-import type { Trainee } from '../train/step.ts'
+import type { Trainee } from '../train/trainee.ts'
 import { logitsOfSource, type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
 import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
@@ -95,7 +95,7 @@ export interface FinetuneOptions {
   readonly signal: AbortSignal
 }
 
-const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipGradientNorm: null }
+const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 
 interface Images {
   readonly train: ImageSource
@@ -118,36 +118,31 @@ async function openBoth(encoder: OpenedEncoder, { train, test }: EvaluationData)
   return { train: subsetOf(source, kept), test: subsetOf(source, held) }
 }
 
-/** The classifier's parameters: the encoder's where it has them, unless it begins from scratch; parted by whether they learn. */
-function startingParameters(
-  { rows }: Classification,
-  { encoder, settings, fromScratch }: FinetuneOptions,
-  seed: number,
-): { learned: Parameters; frozen: Parameters } {
-  const { device, dimensions } = encoder
-  const all = initialParameters(rows, { seed, device })
-  noGrad(() => {
-    if (!fromScratch)
-      for (const [name, value] of encoder.parameters) {
-        const own = all.get(name)
-        if (own) callInPlace('copy_', own, value)
-      }
-  })
-  const first = settings.blocks === null ? 0 : dimensions.depth - settings.blocks + 1 // the lowest layer that learns
-  const { only } = encoder
-  // Embeddings of bands that are not there have nothing to learn from.
+/** Which parameters stay as they are: blocks below those that learn, and embeddings of bands that are not there to learn from. */
+function staysFixed({ encoder, settings }: FinetuneOptions): (name: string) => boolean {
+  const { depth } = encoder.dimensions
+  const lowest = settings.blocks === null ? 0 : depth - settings.blocks + 1 // the lowest layer that learns
   const unseen = groupsOf(encoder.shape).flatMap(({ embed }, g) =>
-    only?.includes(g) === false ? [`${embed}.`] : [],
+    encoder.only?.includes(g) === false ? [`${embed}.`] : [],
   )
-  const learns = ([name]: readonly [string, Tensor]) =>
-    layerOf(name, dimensions.depth) >= first && !unseen.some((prefix) => name.startsWith(prefix))
-  const frozen = new Map([...all].filter((each) => !learns(each)))
-  for (const parameter of frozen.values()) requireGradient(parameter, false)
-  return { learned: new Map([...all].filter(learns)), frozen }
+  return (name) => layerOf(name, depth) < lowest || unseen.some((prefix) => name.startsWith(prefix))
 }
 
-const dispose = (tensors: Iterable<Tensor>) => {
-  for (const each of tensors) each.dispose()
+const AVERAGE = 'average.' // prefix of the averaged weights
+
+/** The classifier's parameters, and their averages: the encoder's where it has them, unless it begins from scratch. */
+function startingParameters(
+  task: Classification,
+  { encoder, fromScratch }: FinetuneOptions,
+  seed: number,
+): Parameters {
+  const all = initialParameters(allRows(task), { seed, device: encoder.device })
+  if (!fromScratch)
+    noGrad(() => {
+      for (const [name, value] of encoder.parameters)
+        for (const own of [all.get(name), all.get(AVERAGE + name)]) if (own) callInPlace('copy_', own, value)
+    })
+  return all
 }
 
 /** The scores of a classifier on all images of a source. */
@@ -179,35 +174,35 @@ async function attempt(
   const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
   const images = few ? { ...all, train: subsetOf(all.train, few) } : all
   const { classes } = images.train
+  const { ema } = settings
   const task = classification({
     ...{ backbone: encoder.shape, only: encoder.only ?? null, device },
-    ...{ classes: classes.length, head: settings.head },
-    dropPath: { rate: settings.dropPath, seed },
+    ...{ classes: classes.length, head: settings.head, dropPath: settings.dropPath },
+    fixed: staysFixed(options),
+    averages: ema === null ? [] : [{ prefix: AVERAGE, from: '', momentum: ema, when: 'after-step' }],
   })
-  const { learned, frozen } = startingParameters(task, options, seed)
-  const update = updateOf({ ...adamW, weightDecay: settings.weightDecay })
-  const trainee: Trainee<ClassificationPlan> = {
-    ...{ objective: task, parameters: learned, frozen, optimizer: initialState(update.optimizer, learned) },
-    ...{ device, precision, kernels: config.train.kernels, recompute: config.train.recompute },
+  const parameters = startingParameters(task, options, seed)
+  const optimizer = adamw(ADAM)
+  const trainee: Trainee<Labelled, null> = {
+    ...{ objective: task, parameters, optimizer, seed, device, precision, clip: null },
+    state: initialState(optimizer, learnedIn(task.rows, parameters)),
+    groups: [layerDecayRow(settings.layerDecay, dimensions.depth)],
+    ...{ kernels: config.train.kernels, recompute: config.train.recompute },
   }
-  const average =
-    settings.ema === null
-      ? null
-      : noGrad(() =>
-          unscoped(() => new Map([...learned].map(([name, value]) => [name, clone(value)] as const))),
-        )
   const samples = images.train.files.length
   const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)
   const perStep = batchSize * settings.accumulate
   const totalSteps = Math.max(1, Math.round((settings.epochs * samples) / perStep))
   const warmup = (warmupOf(settings).epochs * samples) / perStep
-  const schedule = {
-    ...{ peak: (settings.baseLearningRate * perStep) / 256, floor: settings.minLearningRate, totalSteps },
-    warmupSteps: Math.min(
+  const learningRate = {
+    kind: 'cosine',
+    ...{ from: scaledLearningRate(settings.baseLearningRate, perStep), to: settings.minLearningRate },
+    warmup: Math.min(
       totalSteps - 1,
       settings.warmupEpochs === null ? Math.floor(warmup) : Math.round(warmup),
     ),
-  }
+  } as const
+  const schedules = { learningRate, weightDecay: { kind: 'constant', value: settings.weightDecay } } as const
   const reading = readingConfig(encoder)
   const noise = noiseField(encoder.shape, seed, device)
   const loader = openLoader({
@@ -216,33 +211,28 @@ async function attempt(
   })
   try {
     const steps = train({
-      ...{ trainee, loader, schedule, signal, samples, accumulate: settings.accumulate, firstStep: 0 },
-      update: { ...update, groups: [layerDecayRow(settings.layerDecay, dimensions.depth)] },
-      toMicroBatch: (batch) =>
+      ...{ trainee, loader, schedules, totalSteps, signal, samples },
+      ...{ accumulate: settings.accumulate, firstStep: 0 },
+      toDeviceBatch: (batch) =>
         labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise }),
     })
-    for await (const told of steps) {
-      const event = expectFinite(told)
-      if (average)
-        noGrad(() => {
-          for (const [name, value] of average)
-            callInPlace('lerp_.Scalar', value, learned.get(name)!, 1 - settings.ema!)
-        })
-      options.onStep?.(event, seed, totalSteps)
-    }
+    for await (const event of steps) options.onStep?.(expectFinite(event), seed, totalSteps)
   } finally {
     await loader.close()
   }
   if (signal.aborted) throw new SherdError('RUN', 'Fine-tuning was interrupted, and has no result.')
-  const whole = (own: Parameters): OpenedClassifier => ({
+  /** Of the averages under a prefix where there are any. */
+  const whole = (prefix = ''): OpenedClassifier => ({
     ...{ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm },
-    parameters: new Map(task.rows.map(({ name }) => [name, own.get(name) ?? frozen.get(name)!])),
+    parameters: new Map(
+      task.rows.map(({ name }) => [name, parameters.get(prefix + name) ?? parameters.get(name)!]),
+    ),
   })
-  const last = await scoreOn(images.test, whole(learned))
-  const averaged = average && (await scoreOn(images.test, whole(average)))
-  onTrained(whole(average ?? learned))
-  dispose([noise, ...learned.values(), ...frozen.values(), ...(average?.values() ?? [])])
-  disposeState(trainee.optimizer)
+  const last = await scoreOn(images.test, whole())
+  const averaged = ema === null ? null : await scoreOn(images.test, whole(AVERAGE))
+  onTrained(whole(ema === null ? '' : AVERAGE))
+  disposeAll([noise, parameters])
+  disposeState(trainee.state)
   return {
     last: last.scores,
     trainImages: samples,

@@ -1,7 +1,7 @@
 /** A batch as a classifier learns from it: augmented images and what is asked of them. */
 
 import type { BackboneShape } from '../model/backbone.ts'
-import type { ClassificationPlan } from '../objective/classification.ts'
+import type { Labelled } from '../objective/classification.ts'
 import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
 import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
@@ -13,7 +13,6 @@ import { manualSeed, noGrad } from '../tensor/context.ts'
 import { contiguous, mul, randn, reshape, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
-import type { MicroBatch } from '../train/step.ts'
 import { type FrozenEncoder, imagesFor } from '../weights/frozen-encoder.ts'
 
 export interface AugmentSettings {
@@ -52,7 +51,7 @@ export interface Augmenting {
 export function labelledBatch(
   batch: Batch,
   { classes, settings, seed, encoder, noise }: Augmenting,
-): MicroBatch<ClassificationPlan> {
+): Labelled {
   const { pixels, size, height, width, channels, epochs, indices, labels, rasters } = batch
   const image = { height, width }
   if (settings.randAugment !== null && channels === 3 && !rasters) {
@@ -76,7 +75,7 @@ export function labelledBatch(
   }
   return {
     images: changed(imagesFor(encoder, batch), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
-    plan: { targets: toDevice(tensor(targets, [size, classes]), encoder.device), samples },
+    targets: toDevice(tensor(targets, [size, classes]), encoder.device),
   }
 }
 

@@ -14,17 +14,19 @@ import {
   type TokenStatistics,
   type TrainedHead,
 } from '../model/segmentation-heads.ts'
-import type { Learner } from '../objective/objective.ts'
+import { onePart } from '../objective/losses.ts'
+import type { BatchObjective } from '../objective/objective.ts'
+import { adamw } from '../optim/adamw.ts'
 import { disposeState, initialState } from '../optim/optimizer.ts'
-import { learningRateAt } from '../optim/schedule.ts'
-import { updateOf } from '../optim/update.ts'
+import { type Schedule, valueAt } from '../optim/schedule.ts'
 import { draws } from '../random/draws.ts'
 import { call } from '../tensor/call.ts'
-import { clearGradients, noGrad } from '../tensor/context.ts'
+import { noGrad } from '../tensor/context.ts'
 import { add, div, indexSelect, meanOver, mul, sqrt, square, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
-import { accumulateGradients, applyUpdate } from '../train/step.ts'
+import { beginStep } from '../train/step.ts'
+import type { Trainee } from '../train/trainee.ts'
 
 const EPSILON = 1e-6 // of the statistics
 
@@ -103,12 +105,27 @@ export const segmentationDefaults = {
 const WARM_UP = 0.1
 const STEPS_OF_EPOCH = 10 // at least, where there are so many images
 
-interface Asked {
+interface Masked {
+  readonly tokens: Tensor
   readonly masks: Tensor
+  /** Pixels that have a class. */
   readonly labelled: number
 }
 
-/** Trains a head: AdamW, cosine, the cross-entropy of the labelled pixels. `onEpoch` is told the mean loss. */
+/** The cross-entropy of the labelled pixels. */
+const segmenting = (head: SegmentationHead, of: Segmentation): BatchObjective<Masked, null> => ({
+  rows: segmentationHeads[head].rows(of.shape),
+  encoder: { prefix: '' },
+  plan: () => null,
+  loss: (weights, { tokens, masks, labelled }) =>
+    scope(() => {
+      const logits = pixelLogits(tokens, weights, head, of)
+      const loss = call('cross_entropy_loss', logits, masks, null, SUM, of.shape.ignored, 0)
+      return onePart('cross-entropy', div(loss, Math.max(1, labelled)))
+    }),
+})
+
+/** Trains a head: AdamW, cosine, the cross-entropy of the labelled pixels. `onEpoch` gets the mean loss. */
 export function trainHead(
   set: Segmented,
   of: Segmentation,
@@ -117,62 +134,49 @@ export function trainHead(
 ): TrainedHead {
   const { head, epochs, seed, weightDecay } = options
   const { shape, device } = of
-  const parameters = initialParameters(segmentationHeads[head].rows(shape), { seed, device })
-  const objective: Learner<Asked, Tensor> = {
-    loss: (weights, tokens, { masks, labelled }) =>
-      scope(() => {
-        const logits = pixelLogits(tokens, weights, head, of)
-        const loss = call('cross_entropy_loss', logits, masks, null, SUM, shape.ignored, 0)
-        return div(loss, Math.max(1, labelled))
-      }),
-  }
-  const update = updateOf({ ...adamW, weightDecay })
-  const trainee = {
-    objective,
-    parameters,
-    optimizer: initialState(update.optimizer, parameters),
-    device,
-    precision: 'float32' as const,
+  const objective = segmenting(head, of)
+  const parameters = initialParameters(objective.rows, { seed, device })
+  const optimizer = adamw({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8 })
+  const trainee: Trainee<Masked, null> = {
+    ...{ objective, parameters, optimizer, state: initialState(optimizer, parameters) },
+    ...{ groups: [], clip: null, seed, device, precision: 'float32' },
   }
   const batch = Math.max(1, Math.min(options.batchSize, Math.floor(set.count / STEPS_OF_EPOCH)))
   const perEpoch = Math.floor(set.count / batch) // what is left over is seen in other epochs
   const totalSteps = epochs * perEpoch
-  const warmupSteps = Math.floor(totalSteps * WARM_UP)
-  const schedule = { peak: options.learningRate, floor: 0, warmupSteps, totalSteps }
+  const rate: Schedule = {
+    ...{ kind: 'cosine', from: options.learningRate, to: 0, warmup: Math.floor(totalSteps * WARM_UP) },
+  }
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = [...draws({ seed, stream: 'segment', epoch, index: 0 }).permutation(set.count)]
     let total = 0
     for (let place = 0; place < perEpoch; place++) {
-      const images = order.slice(place * batch, (place + 1) * batch)
-      clearGradients(parameters.values())
-      total += accumulateGradients(
-        trainee,
-        () => {
-          const { masks, labelled } = pickMasks(set, images, shape)
-          return {
-            images: pickTokens(set, images, device),
-            plan: { masks: toDevice(masks, device), labelled },
-          }
-        },
-        1,
-      )
+      const indices = order.slice(place * batch, (place + 1) * batch)
       const step = epoch * perEpoch + place
-      const learningRate = learningRateAt(step, schedule)
-      const norm = applyUpdate(trainee, { ...update, learningRate, step, epoch })
-      if (!Number.isFinite(norm))
+      const learningRate = valueAt(rate, { step, epoch, stepsPerEpoch: perEpoch, totalSteps })
+      const open = beginStep(trainee, { step, epoch, value: { learningRate, weightDecay }, parts: 1 })
+      open.add(() => {
+        const { masks, labelled } = pickMasks(set, indices, shape)
+        return {
+          batch: { tokens: pickTokens(set, indices, device), masks: toDevice(masks, device), labelled },
+          samples: { epochs: indices.map(() => epoch), indices },
+        }
+      })
+      const { loss, gradientNorm, isFinite: whole } = open.finish()
+      if (!whole)
         throw new SherdError(
           'NON_FINITE',
-          `The ${head} head (seed ${seed}) gave a gradient norm of ${norm} in epoch ${epoch + 1} at learning rate ${learningRate.toPrecision(3)}: a lower one may help.`,
+          `The ${head} head (seed ${seed}) gave a gradient norm of ${gradientNorm} in epoch ${epoch + 1} at learning rate ${learningRate.toPrecision(3)}: a lower one may help.`,
         )
+      total += loss
     }
     onEpoch?.(epoch, total / perEpoch)
   }
-  disposeState(trainee.optimizer)
+  disposeState(trainee.state)
   return { head, parameters }
 }
 
 const SUM = 2 // LibTorch's number of this reduction
-const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipGradientNorm: null }
 
 /** The predicted class of every pixel of some images of a set: [images, H, W]. */
 export function predictMasks(

@@ -5,7 +5,7 @@
 import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
-import type { Objective } from '../objective/objective.ts'
+import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { Graph } from '../onnx/graph.ts'
 import { sizeName } from '../onnx/symbolic-sizes.ts'
 import { narrow, reshape } from '../tensor/ops.ts'
@@ -21,9 +21,9 @@ import { translate } from './translate.ts'
 
 /** The rest of a model whose encoder is known. */
 export interface Autoencoder {
-  readonly objective: Objective
+  readonly objective: MaskedAutoencoder
   /** The same with `embed: 'all'`, whose shapes do not depend on which tokens are kept. */
-  readonly recorded: Objective
+  readonly recorded: MaskedAutoencoder
   /** Of encoder and decoder. */
   readonly parameters: Parameters
 }

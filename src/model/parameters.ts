@@ -16,16 +16,30 @@ import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
  * How a parameter starts (He et al. 2021, A.1): xavier-uniform for products, N(0, 0.02) for tokens, N(0, 2e-5) for the head
  * of a classifier that is fine-tuned.
  */
-export type Initial = 'xavier' | 'token' | 'head' | 'zeros' | 'ones'
+export type Initial = 'xavier' | 'token' | 'head' | 'zeros' | 'ones' | { readonly copyOf: string }
+
+/**
+ * What becomes of a parameter in training: `learned` by gradients; `fixed`, as a projection that stays random (MoCo v3) or a part that
+ * fine-tuning leaves alone; `state` that is computed beside the gradients: averages, centres, codebooks, running statistics.
+ */
+export type Role = 'learned' | 'fixed' | 'state'
 
 export interface ParameterRow {
   readonly name: string
   readonly shape: Shape
   readonly initial: Initial
+  /** Default `learned`. */
+  readonly role?: Role
 }
+
+export const isLearned = ({ role = 'learned' }: ParameterRow): boolean => role === 'learned'
 
 /** The parameters of a model, in the order of its rows. */
 export type Parameters = ReadonlyMap<string, Tensor>
+
+/** Those that gradients move, in the order of the rows. */
+export const learnedIn = (rows: readonly ParameterRow[], parameters: Parameters): Parameters =>
+  new Map(rows.filter(isLearned).map(({ name }) => [name, parameters.get(name)!]))
 
 /** The parameters under a prefix: `weights('attn.qkv.weight')`. */
 export type Weights = (name: string) => Tensor
@@ -55,7 +69,8 @@ function xavierBound([out = 1, ...rest]: Shape): number {
   return Math.sqrt(6 / (out + elementCount(rest)))
 }
 
-function initialTensor({ shape, initial }: ParameterRow): Tensor {
+function initialTensor({ shape, initial }: ParameterRow, made: Parameters): Tensor {
+  if (typeof initial === 'object') return call('clone', weightsOf(made)(initial.copyOf))
   switch (initial) {
     case 'zeros':
       return full(shape, 0)
@@ -77,7 +92,7 @@ function initialTensor({ shape, initial }: ParameterRow): Tensor {
 
 /**
  * Fresh parameters on `device`. Each is drawn on the CPU from its own address (seed, its name), so that adding a parameter
- * changes no other and every device starts alike.
+ * changes no other and every device starts alike. Copies come behind what they are copies of.
  */
 export function initialParameters(
   rows: readonly ParameterRow[],
@@ -88,8 +103,8 @@ export function initialParameters(
       const parameters = new Map<string, Tensor>()
       for (const row of rows) {
         manualSeed(draws({ seed, stream: `initial/${row.name}`, epoch: 0, index: 0 }).below(2 ** 32))
-        const drawn = scope(() => toDevice(initialTensor(row), device))
-        parameters.set(row.name, requireGradient(drawn))
+        const drawn = scope(() => toDevice(initialTensor(row, parameters), device))
+        parameters.set(row.name, isLearned(row) ? requireGradient(drawn) : drawn)
       }
       return parameters
     }),
@@ -155,9 +170,9 @@ export function loadParameters(
   return noGrad(() =>
     unscoped(() => {
       const parameters = new Map<string, Tensor>()
-      for (const { name } of rows) {
-        const copy = scope(() => toDevice(call('clone', stored.get(name)!), device))
-        parameters.set(name, requireGradient(copy))
+      for (const row of rows) {
+        const copy = scope(() => toDevice(call('clone', stored.get(row.name)!), device))
+        parameters.set(row.name, isLearned(row) ? requireGradient(copy) : copy)
       }
       return parameters
     }),

@@ -1,33 +1,31 @@
 /** Classification: the cross-entropy of the classifier's logits with given class probabilities. */
-
 import { openBackbone } from '../model/backbone.ts'
 import { type ClassifierShape, classifierRows, classify } from '../model/classifier.ts'
-import { type DropPathOptions, dropPath } from '../model/drop-path.ts'
-import type { ParameterRow } from '../model/parameters.ts'
+import { dropPath } from '../model/drop-path.ts'
+import type { Weights } from '../model/parameters.ts'
+import type { Images } from '../prepare/views.ts'
 import { call } from '../tensor/call.ts'
 import { mul, sum, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
-import type { SampleAddresses } from '../token/mask.ts'
-import type { Learner } from './objective.ts'
+import { onePart } from './losses.ts'
+import type { Address, Average, BatchObjective, Losses } from './objective.ts'
 
-/** What is asked of a batch. */
-export interface ClassificationPlan {
+export interface Labelled {
+  readonly images: Images
   /** Class probabilities [B, classes]. */
   readonly targets: Tensor
-  /** For the draws of drop path. */
-  readonly samples: SampleAddresses
-}
-
-export interface Classification extends Learner<ClassificationPlan> {
-  readonly rows: readonly ParameterRow[]
 }
 
 export interface ClassificationOptions extends ClassifierShape {
   readonly device: Device
-  readonly dropPath: Omit<DropPathOptions, 'depth'>
+  /** Rate of the last block; drawn at the samples' addresses. */
+  readonly dropPath: number
   /** The groups of bands that are seen; all by default. */
   readonly only?: readonly number[] | null
+  /** Parameters that stay as they are, by name; none by default. */
+  readonly fixed?: (name: string) => boolean
+  readonly averages?: readonly Average[]
 }
 
 /** −Σ t log softmax(x) over the classes, mean over the batch. */
@@ -38,20 +36,30 @@ export function softCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
   })
 }
 
+export interface Classification extends BatchObjective<Labelled, null> {
+  loss(weights: Weights, batch: Labelled, plan: null, at: Address): Losses
+}
+
 export function classification({
   device,
-  dropPath: drop,
+  dropPath: rate,
   only = null,
+  fixed = () => false,
+  averages = [],
   ...shape
 }: ClassificationOptions): Classification {
   const model = { backbone: openBackbone(shape.backbone, device), head: shape.head }
   const { depth } = shape.backbone.dimensions
   return {
-    rows: classifierRows(shape),
-    loss: (weights, images, { targets, samples }) =>
+    rows: classifierRows(shape).map((row) => (fixed(row.name) ? { ...row, role: 'fixed' } : row)),
+    averages,
+    encoder: { prefix: '' },
+    plan: () => null,
+    loss: (weights, { images, targets }, _, { seed, samples }) =>
       scope(() => {
-        const onChange = dropPath({ ...drop, depth }, samples)
-        return softCrossEntropy(classify(images, weights, model, { onChange, only }), targets)
+        const onChange = dropPath({ rate, depth, seed }, samples)
+        const logits = classify(images, weights, model, { onChange, only })
+        return onePart('cross-entropy', softCrossEntropy(logits, targets))
       }),
   }
 }

@@ -22,9 +22,9 @@ import type { Images } from '../prepare/views.ts'
 import { type BandStatistics, bandError, meanError } from '../target/band-pixels.ts'
 import { pixelLoss } from '../target/pixels.ts'
 import { checkReleased, releasedLoss, releasedOrder } from '../target/released.ts'
-import { add, reshape, toDevice } from '../tensor/ops.ts'
+import { gather, reshape, sum, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Device, item, type Tensor, tensor } from '../tensor/tensor.ts'
 import { sineCosine } from '../token/encoding.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf, planFromNoise } from '../token/mask.ts'
@@ -34,8 +34,9 @@ import { openPositions, planInRows } from '../token/places.ts'
 import { routeByGroup } from '../token/spectral-groups.ts'
 import { take } from '../token/take.ts'
 import { inBandOrder } from './band-order.ts'
-import type { Objective } from './objective.ts'
-import { atModelSize, type ScalesTarget, scalesLoss, upscaleShape } from './scales.ts'
+import { onePart } from './losses.ts'
+import type { Address, BatchObjective, Losses } from './objective.ts'
+import { atModelSize, type ScalesTarget, scalesLosses, upscaleShape } from './scales.ts'
 
 export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: Dimensions
@@ -53,13 +54,37 @@ export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly scales?: ScalesTarget | null
   /** `satmae`: bands in the order in which the released code has them (`target/released.ts`). */
   readonly compat?: 'satmae' | null
+  /**
+   * Whether samples may lack data, so that micro-batches count by their hidden tokens that hold any. By default they may where there are
+   * groups of bands, frames or dates.
+   */
+  readonly gaps?: boolean
   /** Which tokens a prediction embeds, `kept` by default: see `Backbone.encodeKept`. */
   readonly embed?: 'kept' | 'all'
   readonly device: Device
 }
 
+export interface Prediction {
+  /** [B, 1 + K, D] */
+  readonly latent: Tensor
+  /** [B, T · L, P·P·C], frame by frame in image order; zeros for a band that no group has. */
+  readonly prediction: Tensor
+}
+
+export interface MaskedAutoencoder extends BatchObjective<Images, MaskPlan, never> {
+  /** N, the tokens of one sample. */
+  readonly tokens: number
+  /** Tokens without any data in `images` are never seen. */
+  plan(at: Address, images?: Images): MaskPlan
+  /** The plan that noise [B, N] gives, for callers that bring their own. */
+  planFromNoise(noise: Tensor, images?: Images): MaskPlan
+  loss(weights: Weights, images: Images, plan: MaskPlan): Losses
+  /** Everything that the model says about the images, for pictures and checks. */
+  predict(weights: Weights, images: Images, plan: MaskPlan): Prediction
+}
+
 /** Throws `SHAPE` or `VALUE` when dimensions, groups or ratio do not fit. */
-export function mae(options: MaeOptions): Objective {
+export function mae(options: MaeOptions): MaskedAutoencoder {
   const { maskRatio, mask, normalizeTarget, scales = null, compat = null, embed, device, ...given } = options
   const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
   const { dimensions: d } = shape
@@ -121,6 +146,13 @@ export function mae(options: MaeOptions): Objective {
     )
   }
 
+  /** How many hidden tokens hold data. */
+  const withData = (images: Images, hidden: Tensor): number => {
+    const { present } = backbone.cut(at(images))
+    return present ? item(sum(gather(present, 1, hidden))) : hidden.shape[0]! * hidden.shape[1]!
+  }
+  const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
+
   return {
     rows: [
       ...backbone.rows,
@@ -128,25 +160,28 @@ export function mae(options: MaeOptions): Objective {
       ...(scales ? upscaleRows(upscaleShape(scales, groups)) : []),
     ],
     tokens,
-    plan: (seed, samples, images) =>
+    encoder: { prefix: '' },
+    plan: ({ seed, samples }, images) =>
       scope(() => planOf(designedNoise(layout, design, seed, samples), images)),
+    ...(mayLackData && { counts: (images, { hidden }) => ({ pixels: withData(images, hidden) }) }),
     planFromNoise: (noise, images) => scope(() => planOf(noise, images)),
     loss: (weights, images, plan) =>
       scope(() => {
         const cut = backbone.cut(at(images))
         const latent = backbone.encodeKept(cut, plan.kept, weights)
-        if (!scales && !compat) return hiddenLoss(cut, latent, plan, weights)
+        if (!scales && !compat) return onePart('pixels', hiddenLoss(cut, latent, plan, weights))
         const parts = everywhere(cut, latent, plan, weights)
         if (compat) {
           const patches = patchifyGroups(cut.views.pixels, [all], d.patchSize)[0]!
           const target = { patches, groups: shape.groups!, pixels, normalize: normalizeTarget }
-          return releasedLoss(releasedOrder(parts, pixels), target, maskOf(plan))
+          return onePart('pixels', releasedLoss(releasedOrder(parts, pixels), target, maskOf(plan)))
         }
         const routes = routeByGroup(plan.hidden, { groups: groups.length, places })
         const base = meanError(
           routes.map((route, g) => bandError(pick(parts[g]!, route), patchesAt(cut, g, route), null)),
         )
-        return add(base, scalesLoss(parts, images, scales!, { shape, groups, weights }))
+        const larger = scalesLosses(parts, images, scales!, { shape, groups, weights })
+        return { parts: { pixels: { mean: base, weight: 1 }, ...larger } }
       }),
     predict: (weights, images, plan) =>
       scope(() => {

@@ -1,35 +1,113 @@
 /**
- * What an objective is to the training loop: parameters, a mask plan for each batch, and a loss. An objective composes a
- * mask, an encoder, a decoder and a target; it is never a subclass of another.
+ * What an objective is to the training step: parameters by role, a plan for each micro-batch, a loss in named parts, and what is
+ * averaged and updated beside the gradients. An objective composes stems, encoders, decoders and targets; it is never a subclass of another.
  */
+import type { Collective } from '../collective/collective.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { GroupRow } from '../optim/groups.ts'
+import type { Schedule } from '../optim/schedule.ts'
 import type { Images } from '../prepare/views.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
 
-export interface Prediction {
-  /** [B, 1 + K, D] */
-  readonly latent: Tensor
-  /** [B, T · L, P·P·C], frame by frame in image order; zeros for a band that no group has. */
-  readonly prediction: Tensor
+export type Tensors = Readonly<Record<string, Tensor>>
+
+/** Where a step asks: all that draws and schedules may depend on. */
+export interface At<S extends string = string> {
+  /** The run's. */
+  readonly seed: number
+  /** Steps asked for before this one, skipped ones included. */
+  readonly step: number
+  /** Passes over the data before this step, with fractions. */
+  readonly epoch: number
+  readonly samples: SampleAddresses
+  /** Which of the step's `rows` these samples are: those from `firstRow` on. */
+  readonly firstRow: number
+  /** Samples of the whole step, over all micro-batches and ranks. */
+  readonly rows: number
+  /** The schedules' values in this step. */
+  readonly value: Readonly<Record<S, number>>
+  readonly collective: Collective
 }
 
-/** What training asks for: the loss of a batch under a plan, a scalar in float32. */
-export interface Learner<Plan, Input = Images> {
-  loss(weights: Weights, images: Input, plan: Plan): Tensor
+/** What draws are addressed by. */
+export type Address = Pick<At, 'seed' | 'samples'>
+
+/** The loss of a micro-batch, and what it leaves for the end of the step. */
+export interface Losses {
+  /** Scalars in float32, each the mean over what it counts. The loss is their sum, each times its weight. */
+  readonly parts: Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
+  /** Put together over micro-batches and ranks as `Objective.stats` says, for `update`. */
+  readonly stats?: Tensors
+  /** Scalars to log; the mean over micro-batches. */
+  readonly metrics?: Tensors
 }
 
-export interface Objective extends Learner<MaskPlan> {
+/** Weights that follow others: the exponential moving average of a teacher or a momentum encoder. */
+export interface Average<S extends string = string> {
+  /** Prefix of the averages' names, such as `teacher.`. They start as copies. */
+  readonly prefix: string
+  /** Prefix of the learned parameters that are averaged, such as `student.`; it is replaced by the other. */
+  readonly from: string
+  /** Which of them, by their names behind `from`; by default all. */
+  readonly of?: (name: string) => boolean
+  /** The share of the old average that stays: a number, or the schedule that has it. */
+  readonly momentum: number | S
+  /** Before the loss of a step, from the weights that this loss is of (MoCo v3), or after the step (DINO). */
+  readonly when: 'before-loss' | 'after-step'
+}
+
+/** A micro-batch on the device, and its plan. */
+export interface Planned<Batch, Plan> {
+  readonly batch: Batch
+  readonly plan: Plan
+}
+
+interface Common<Batch, Plan, S extends string> {
   readonly rows: readonly ParameterRow[]
-  /** N, the tokens of one sample. */
-  readonly tokens: number
+  readonly averages?: readonly Average<S>[]
+  /** Beside those of the learning rate and the weight decay. All are logged under their names. */
+  readonly schedules?: Readonly<Record<S, Schedule>>
+  /** Go before those of the recipe. */
+  readonly groups?: readonly GroupRow[]
+  /** Learned parameters whose gradient may be absent in a step: they are then neither moved nor decayed. */
+  readonly unreached?: (name: string) => boolean
+  /** The prefix of the encoder that is kept: '' for MAE, `teacher.backbone.` for DINO. */
+  readonly encoder: { readonly prefix: string }
   /**
-   * The mask plan of a batch, a pure function of the run's seed and the samples' addresses, and of where `images` have no data:
-   * tokens without any are never seen.
+   * What a micro-batch is masked and sampled by: a pure function of the address, the batch, and, where `isPlanOfWeights`, the weights.
+   * No gradient is recorded.
    */
-  plan(seed: number, samples: SampleAddresses, images?: Images): MaskPlan
-  /** The plan that noise [B, N] gives, for callers that bring their own. */
-  planFromNoise(noise: Tensor, images?: Images): MaskPlan
-  /** Everything that the model says about the images, for pictures and checks. */
-  predict(weights: Weights, images: Images, plan: MaskPlan): Prediction
+  plan(at: At<S>, batch: Batch, weights: Weights): Plan
+  readonly isPlanOfWeights?: boolean
+  /** How much each part of the loss counts in a micro-batch. Absent: as much in every one of them. */
+  counts?(batch: Batch, plan: Plan): Readonly<Record<string, number>>
+  /** First values of state, from all micro-batches of the first step of a fresh run; the loss of that step sees them. */
+  first?(weights: Weights, batches: readonly Planned<Batch, Plan>[], at: At<S>): Tensors
+  /** How the stats of micro-batches are put together: added, or row under row. */
+  readonly stats?: Readonly<Record<string, 'sum' | 'rows'>>
+  /** New values of parameters of the role `state`, from the weights of the step's loss; written only when the step is finite. */
+  update?(weights: Weights, stats: Tensors, at: At<S>): Tensors
 }
+
+/** Its loss is of each micro-batch by itself. */
+export interface BatchObjective<Batch = Images, Plan = MaskPlan, S extends string = string>
+  extends Common<Batch, Plan, S> {
+  loss(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Losses
+}
+
+/**
+ * Its loss compares the samples of a step with each other (SimCLR, KoLeo, Sinkhorn, batch norm in a head), so it is of the features of all
+ * rows of this rank. With several micro-batches the step computes features without gradient, then the loss and its gradient on all of them,
+ * then the features again (gradient caching, Gao et al. 2021): 4 × 16 equals 1 × 64.
+ */
+export interface RowsObjective<Batch = Images, Plan = MaskPlan, S extends string = string>
+  extends Common<Batch, Plan, S> {
+  /** Tensors with a row for each sample in dimension 0. Called twice when features are cached: the same both times. */
+  features(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Tensors
+  lossOfRows(weights: Weights, features: Tensors, at: At<S>): Losses
+}
+
+export type Objective<Batch = Images, Plan = MaskPlan, S extends string = string> =
+  | BatchObjective<Batch, Plan, S>
+  | RowsObjective<Batch, Plan, S>

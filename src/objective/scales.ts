@@ -6,12 +6,13 @@ import type { Weights } from '../model/parameters.ts'
 import { type UpscaleShape, upscale } from '../model/upscale.ts'
 import { type Images, type Views, viewsOf } from '../prepare/views.ts'
 import { call } from '../tensor/call.ts'
-import { abs, add, indexSelect, mean, mul, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
+import { abs, indexSelect, mean, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { gridOf } from '../token/grid.ts'
 import { unpatchify } from '../token/patchify.ts'
 import { inBandOrder } from './band-order.ts'
+import type { Losses } from './objective.ts'
 
 export interface ScalesTarget {
   /** 2, then 4 …: each twice the one before. Training images are as much larger as the last says. */
@@ -77,13 +78,13 @@ export function atModelSize(
   return { ...views, pixels: shrink(views.pixels, largest) }
 }
 
-/** What the larger pictures add to the loss, from the predictions [B, places, P·P·|g|] of all groups everywhere. */
-export function scalesLoss(
+/** What the larger pictures add to the loss, `scale2` …, from the predictions [B, places, P·P·|g|] of all groups everywhere. */
+export function scalesLosses(
   parts: readonly Tensor[],
   images: Images,
   { scales, width }: ScalesTarget,
   { shape, groups, weights }: { shape: BackboneShape; groups: readonly BandGroup[]; weights: Weights },
-): Tensor {
+): Losses['parts'] {
   return scope(() => {
     const { dimensions: d, frames } = shape
     const { pixels } = viewsOf(images)
@@ -104,10 +105,12 @@ export function scalesLoss(
     const whole = reshape(inBandOrder(parts, groups, d), [B * frames, grid.h * grid.w, -1])
     const predicted = indexSelect(unpatchify(whole, { patchSize: d.patchSize, grid }), 1, which)
     const larger = upscale(predicted, weights, { bands: bands.length, width, doublings: scales.length })
-    const errors = scales.map((scale, i) => {
-      const target = indexSelect(ofFrames(shrink(pixels, scales.at(-1)! / scale)), 1, which)
-      return mul(mean(abs(sub(toDtype(larger[i]!, 'float32'), target))), WEIGHT)
-    })
-    return errors.reduce((a, b) => add(a, b))
+    return Object.fromEntries(
+      scales.map((scale, i) => {
+        const target = indexSelect(ofFrames(shrink(pixels, scales.at(-1)! / scale)), 1, which)
+        const error = mean(abs(sub(toDtype(larger[i]!, 'float32'), target)))
+        return [`scale${scale}`, { mean: error, weight: WEIGHT }]
+      }),
+    )
   })
 }

@@ -142,3 +142,16 @@ export const rateScalings = {
 
 /** The peak rate by the linear rule. */
 export const scaledLearningRate = rateScalings.linear
+
+/** The schedules that every recipe has. */
+export type RecipeSchedules = Readonly<Record<'learningRate' | 'weightDecay', Schedule>> &
+  Readonly<Record<string, Schedule>>
+
+/** The values of named schedules before the step at `when`. */
+export const valuesAt = <Name extends string>(
+  schedules: Readonly<Record<Name, Schedule>>,
+  when: When,
+): Readonly<Record<Name, number>> =>
+  Object.fromEntries(
+    Object.entries<Schedule>(schedules).map(([name, each]) => [name, valueAt(each, when)]),
+  ) as Record<Name, number>

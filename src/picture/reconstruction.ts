@@ -14,7 +14,7 @@ import {
   momentsByBand,
   withMoments,
 } from '../objective/band-patches.ts'
-import type { Objective } from '../objective/objective.ts'
+import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { type Images, isViews, viewsOf } from '../prepare/views.ts'
 import type { BandStatistics } from '../target/band-pixels.ts'
@@ -39,7 +39,7 @@ import {
 import { bandsNote } from './tile.ts'
 
 export interface ReconstructionOptions {
-  readonly objective: Pick<Objective, 'predict'>
+  readonly objective: Pick<MaskedAutoencoder, 'predict'>
   readonly shape: BackboneShape
   /** Whether the model was trained on targets that are normalised patch by patch. */
   readonly normalizeTarget: boolean

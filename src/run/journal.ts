@@ -8,7 +8,9 @@ import type { StepEvent } from '../train/events.ts'
 import type { ProbeMetric } from './online-probe.ts'
 
 /** A line of `metrics.jsonl`. Memory is this process's resident set in bytes. */
-export interface Metric extends Omit<StepEvent, 'kind'> {
+export interface Metric
+  extends Omit<StepEvent, 'kind' | 'parts' | 'metrics'>,
+    Partial<Pick<StepEvent, 'parts' | 'metrics'>> {
   readonly residentBytes: number
   readonly time: string
 }
@@ -93,8 +95,18 @@ export function appendProbe(path: string, metric: ProbeMetric): void {
   appendLine(path, metric)
 }
 
-export function appendMetric(path: string, { kind: _, ...step }: StepEvent): Metric {
-  const metric: Metric = { ...step, residentBytes: process.memoryUsage.rss(), time: new Date().toISOString() }
+/** Of parts there are those of a loss that has several; of measurements, those that the objective makes. */
+export function appendMetric(path: string, { kind: _, parts, metrics, ...step }: StepEvent): Metric {
+  const more = {
+    ...(Object.keys(parts).length > 1 && { parts }),
+    ...(Object.keys(metrics).length > 0 && { metrics }),
+  }
+  const metric: Metric = {
+    ...step,
+    ...more,
+    residentBytes: process.memoryUsage.rss(),
+    time: new Date().toISOString(),
+  }
   appendLine(path, metric)
   return metric
 }

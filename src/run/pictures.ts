@@ -5,7 +5,7 @@ import { backboneOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { weightsOf } from '../model/parameters.ts'
-import type { Objective } from '../objective/objective.ts'
+import type { MaskedAutoencoder } from '../objective/mae.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct } from '../picture/reconstruction.ts'
@@ -97,7 +97,7 @@ export function reconstructExhibit(
 ): Reconstructions {
   const { config, parameters, statistics, device, precision: dtype = 'float32' } = model
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
-  const objective: Objective = {
+  const objective: MaskedAutoencoder = {
     ...model.objective,
     predict: (...args) => autocast({ device, dtype }, () => model.objective.predict(...args)),
   }
@@ -109,7 +109,7 @@ export function reconstructExhibit(
       return reconstruct({
         ...{ objective, images, shape: backboneOf(config), weights: weightsOf(parameters) },
         ...{ normalizeTarget: config.target.normalize, bandStatistics: config.target.statistics },
-        ...{ plan: objective.plan(seed, samples, images), channelStatistics: statistics },
+        ...{ plan: objective.plan({ seed, samples }, images), channelStatistics: statistics },
         ...(used && { statistics: used }),
         ...(look && { look }),
       })

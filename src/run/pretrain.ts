@@ -5,21 +5,22 @@
 import { resolve } from 'node:path'
 import { createRun, isBlank, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
 import { loaderOptions, objectiveOf } from '../config/assemble.ts'
-import { effectiveBatch, scheduleOf } from '../config/resolve.ts'
+import { recipeOf } from '../config/recipe.ts'
+import { effectiveBatch } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { planMachine } from '../machine/plan.ts'
 import { parameterCount } from '../model/parameters.ts'
+import { allRows } from '../objective/averages.ts'
 import { updatesTaken } from '../optim/optimizer.ts'
-import { updateOf } from '../optim/update.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 import { toImages } from '../prepare/normalize.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
 import { liveTensors, scope } from '../tensor/scope.ts'
 import { train } from '../train/loop.ts'
 import { untimed } from '../train/span.ts'
-import type { Trainee } from '../train/step.ts'
+import type { Trainee } from '../train/trainee.ts'
 import { begin, goOn } from './begin.ts'
 import type { RunEvent } from './events.ts'
 import { inherit } from './inherit.ts'
@@ -85,17 +86,19 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     if (resume) updateConfig(out, config)
     const { device, precision } = machine
     const objective = (options.objectiveOf ?? objectiveOf)(config, device)
-    const schedule = scheduleOf(config, source.files.length)
+    const recipe = recipeOf(config, source.files.length)
+    const { totalSteps, schedules } = recipe
     const { init } = facts
     const given = init === undefined ? {} : { given: () => inherit(init, objective.rows, config).tensors }
-    const update = updateOf(config.optim)
-    const { optimizer } = update
-    const start = { rows: objective.rows, optimizer, seed: config.train.seed, device, ...given }
+    const { seed, kernels, recompute } = config.train
+    const start = { rows: allRows(objective), optimizer: recipe.optimizer, seed, device, ...given }
     const { training, checkpoint: latest, damaged } = startOrRecover(paths.checkpoints, start)
     if (resume) rewindMetrics(paths.metrics, training.step)
 
-    const { kernels, recompute } = config.train
-    const trainee: Trainee = { objective, device, precision, kernels, recompute, ...training }
+    const { parameters, optimizer: state } = training
+    const trainee: Trainee = {
+      ...{ objective, parameters, state, ...recipe, groups: [], seed, device, precision, kernels, recompute },
+    }
     const exhibit = await loadExhibit(config, source, samplesOfPicture(config, picturedImages))
     const model = { config, objective, parameters: trainee.parameters, statistics: facts.statistics, device }
     const { probe: probeDir, probeEverySteps, pictureEverySteps } = config.log
@@ -120,9 +123,9 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       classes: source.classes.length,
       parameters: parameterCount(objective.rows),
       effectiveBatch: effectiveBatch(config),
-      totalSteps: schedule.totalSteps,
+      totalSteps,
       firstStep: training.step,
-      peakLearningRate: schedule.peak,
+      peakLearningRate: recipe.peak,
       libtorch: engineBuild().version,
       machine,
       changes,
@@ -155,13 +158,8 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       })
       try {
         const steps = train({
-          ...{ trainee: { ...trainee, span }, loader, schedule, signal },
-          toMicroBatch: (batch) => {
-            const { epochs, indices } = batch
-            const images = toImages(batch, facts.statistics, device)
-            return { images, plan: objective.plan(config.train.seed, { epochs, indices }, images) }
-          },
-          update,
+          ...{ trainee: { ...trainee, span }, loader, schedules, totalSteps, signal },
+          toDeviceBatch: (batch) => toImages(batch, facts.statistics, device),
           accumulate: config.train.accumulate,
           firstStep: training.step,
           samples: source.files.length,
@@ -217,7 +215,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       }
     }
 
-    const isComplete = step === schedule.totalSteps
+    const isComplete = step === totalSteps
     if (saved?.step !== step && (inARow === 0 || isComplete)) {
       saved = upkeep.save(step)
       yield { kind: 'checkpoint', ...saved }

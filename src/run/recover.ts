@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { damageOf, latestWhole, loadCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
 import { type Listed, listCheckpoints, removeCheckpoint, setAside, tidy } from '../checkpoint/retention.ts'
 import { SherdError } from '../errors.ts'
-import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
+import { initialParameters, learnedIn, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import { copyState, disposeState, initialState, type Optimizer } from '../optim/optimizer.ts'
 import { draws } from '../random/draws.ts'
 import { callInPlace } from '../tensor/call.ts'
@@ -35,12 +35,16 @@ function fresh({ rows, optimizer, seed, device, given }: Start): Required<Traini
   if (given)
     noGrad(() =>
       scope(() => {
-        for (const [name, value] of given()) callInPlace('copy_', parameters.get(name)!, value)
+        const values = given()
+        for (const [name, value] of values) callInPlace('copy_', parameters.get(name)!, value)
+        for (const { name, initial } of rows) // a teacher starts as its student
+          if (typeof initial === 'object' && !values.has(name))
+            callInPlace('copy_', parameters.get(name)!, parameters.get(initial.copyOf)!)
       }),
     )
   return {
     parameters,
-    optimizer: initialState(optimizer, parameters),
+    optimizer: initialState(optimizer, learnedIn(rows, parameters)),
     step: 0,
     samples: 0,
     skippedSteps: 0,

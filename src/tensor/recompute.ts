@@ -5,7 +5,6 @@
  */
 import {
   autocast,
-  backward,
   backwardFrom,
   gradient,
   isRecording,
@@ -98,9 +97,15 @@ function backwardThrough({ run, inputs, given, outputs, kernels, dtype }: Segmen
   dispose([...inputs, ...given])
 }
 
-/** Adds the gradient of the scalar `loss` to that of every leaf it depends on, through all segments. */
-export function backwardRecomputing(loss: Tensor): void {
-  backward(loss)
+/**
+ * Adds the gradient of a scalar, or of several tensors whose own gradients are known, to that of every leaf they depend on, through all
+ * segments.
+ */
+export function backwardRecomputing(
+  tensors: readonly Tensor[],
+  gradients: readonly (Tensor | null)[] = tensors.map(() => null),
+): void {
+  backwardFrom(tensors, gradients)
   for (let last = tape?.at(-1); last; last = tape?.at(-1)) {
     backwardThrough(last)
     tape?.pop() // not before: what is on the tape is freed when this fails

@@ -43,6 +43,13 @@ export function unscoped<T>(body: () => T): T {
   return withOwner(null, body)
 }
 
+/** Frees every tensor in a value of the kinds that a scope may return. */
+export function disposeAll(value: unknown): void {
+  const found = new Set<Owned>()
+  collect(value, found)
+  for (const each of found) each.dispose()
+}
+
 /** How many tensors JavaScript holds; flat over training steps, or something leaks. */
 export function liveTensors(): number {
   return addon().liveTensors()

@@ -1,23 +1,23 @@
 /** The training loop: batches in, events out. It knows no files and no terminal. */
 import { SherdError } from '../errors.ts'
-import { learningRateAt, type WarmupCosine } from '../optim/schedule.ts'
-import type { UpdateOptions } from '../optim/update.ts'
+import { type RecipeSchedules, valuesAt } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader/loader.ts'
-import { clearGradients } from '../tensor/context.ts'
-import { describeNotFinite, type NotFinite } from '../tensor/finite.ts'
+import type { Images } from '../prepare/views.ts'
+import { describeNotFinite } from '../tensor/finite.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { StepEvent, TroubleEvent } from './events.ts'
 import { untimed } from './span.ts'
-import { accumulateGradients, applyUpdate, type MicroBatch, type Trainee } from './step.ts'
-import { traceGradients, traceLoss } from './trouble.ts'
+import { beginStep } from './step.ts'
+import type { Trainee } from './trainee.ts'
 
-export interface TrainOptions<Plan = MaskPlan> {
-  readonly trainee: Trainee<Plan>
+export interface TrainOptions<DeviceBatch = Images, Plan = MaskPlan> {
+  readonly trainee: Trainee<DeviceBatch, Plan>
   readonly loader: Pick<Loader, 'next'>
-  /** Uploads and normalises a batch and plans its mask, or what is asked of it. Called inside a scope. */
-  readonly toMicroBatch: (batch: Batch) => MicroBatch<Plan>
-  readonly schedule: WarmupCosine
-  readonly update: Omit<UpdateOptions, 'learningRate' | 'step' | 'epoch'>
+  /** Uploads and normalises a batch. Called inside a scope. */
+  readonly toDeviceBatch: (batch: Batch) => DeviceBatch
+  /** Of the learning rate, the weight decay, and what else the objective has; all are logged. */
+  readonly schedules: RecipeSchedules
+  readonly totalSteps: number
   readonly accumulate: number
   /** Steps that were taken before. */
   readonly firstStep: number
@@ -36,12 +36,12 @@ const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
  * Trains until the schedule ends or the signal aborts. A step that is not finite changes nothing and is told; whether to go on
  * is for whoever listens.
  */
-export async function* train<Plan>(
-  options: TrainOptions<Plan>,
+export async function* train<DeviceBatch, Plan>(
+  options: TrainOptions<DeviceBatch, Plan>,
 ): AsyncGenerator<StepEvent | TroubleEvent, void, undefined> {
-  const { trainee, schedule, signal } = options
+  const { trainee, totalSteps, signal } = options
   const { span = untimed } = trainee
-  for (let step = options.firstStep; step < schedule.totalSteps && !signal.aborted; step++) {
+  for (let step = options.firstStep; step < totalSteps && !signal.aborted; step++) {
     const event = await span('step', () => takeStep(step, options))
     if (event === null) return
     yield event
@@ -86,47 +86,45 @@ export function describeTrouble({ step, learningRate, loss, gradientNorm, first 
 }
 
 /** Null when it was given up because no data came; then nothing has changed. */
-async function takeStep<Plan>(
+async function takeStep<DeviceBatch, Plan>(
   step: number,
-  options: TrainOptions<Plan>,
+  options: TrainOptions<DeviceBatch, Plan>,
 ): Promise<StepEvent | TroubleEvent | null> {
-  const { trainee, toMicroBatch, schedule, update, accumulate, samples } = options
+  const { trainee, toDeviceBatch, schedules, totalSteps, accumulate, samples } = options
   const { span = untimed } = trainee
   const started = seconds()
-  const learningRate = learningRateAt(step, schedule)
-  let loss = 0
-  let images = 0
   let dataWaitSeconds = 0
-  let first: NotFinite | null = null
-  clearGradients(trainee.parameters.values())
-  for (let part = 0; part < accumulate; part++) {
+  const next = async () => {
     const asked = seconds()
     const batch = await span('data wait', () => nextBatch(options))
-    if (batch === null) return null
     dataWaitSeconds += seconds() - asked
-    const make = () => toMicroBatch(batch)
-    if (Number.isFinite(loss)) {
-      loss += accumulateGradients(trainee, make, accumulate) / accumulate
-      if (!Number.isFinite(loss)) first = traceLoss(trainee, make)
-    } // else the step is lost, and its images are spent all the same
-    images += batch.size
+    return batch
+  }
+  let batch = await next()
+  if (batch === null) return null
+  const images = batch.size * accumulate
+  const epoch = (step * images) / samples
+  const value = valuesAt(schedules, { step, epoch, totalSteps, stepsPerEpoch: samples / images })
+  const open = beginStep(trainee, { step, epoch, value, parts: accumulate })
+  for (let part = 0; part < accumulate; part++) {
+    if (part > 0) batch = await next()
+    if (batch === null) {
+      open.abandon()
+      return null
+    }
+    const { epochs, indices } = batch
+    const lent = batch
+    open.add(() => ({ batch: toDeviceBatch(lent), samples: { epochs, indices } }))
     await breathe()
   }
-  const gradientNorm = Number.isFinite(loss)
-    ? span('optimizer', () =>
-        applyUpdate(trainee, { ...update, learningRate, step, epoch: (step * images) / samples }),
-      )
-    : Number.NaN
-  const told = { step: step + 1, loss, learningRate, gradientNorm }
-  if (!Number.isFinite(gradientNorm))
-    return { kind: 'trouble', ...told, first: first ?? traceGradients(trainee) }
+  const { isFinite: isWhole, first, ...measured } = open.finish()
+  const event = { step: step + 1, learningRate: value.learningRate!, ...measured }
+  if (!isWhole) return { kind: 'trouble', ...event, first }
   const stepSeconds = seconds() - started
   return {
     kind: 'step',
-    ...told,
-    epoch: ((step + 1) * images) / samples,
-    imagesPerSecond: images / stepSeconds,
-    stepSeconds,
-    dataWaitSeconds,
+    ...event,
+    ...{ schedules: value, epoch: ((step + 1) * images) / samples },
+    ...{ imagesPerSecond: images / stepSeconds, stepSeconds, dataWaitSeconds },
   }
 }

@@ -1,83 +1,68 @@
 /**
- * The two halves of an optimizer step: collect the gradient of each micro-batch, then update the weights. Accumulating
- * equals the one large batch, because every sample hides the same number of patches.
+ * One step of training, whole: averages that are due before the loss, the loss and the gradient of each micro-batch, then clipping, the
+ * optimizer, new state and averages, of which nothing is written unless every number is finite. Pretraining, fine-tuning, heads on frozen
+ * features and the benchmark take this step; it knows none of the objectives.
  */
-import { type Parameters, weightsOf } from '../model/parameters.ts'
-import type { Learner } from '../objective/objective.ts'
-import { expectReached, gradientsOf } from '../optim/gradients.ts'
-import type { OptimizerState } from '../optim/optimizer.ts'
-import { type UpdateOptions, update } from '../optim/update.ts'
-import type { Images } from '../prepare/views.ts'
-import { autocast } from '../tensor/context.ts'
-import type { DType } from '../tensor/dtype.ts'
-import { type Kernels, withKernels } from '../tensor/fused.ts'
-import { mul } from '../tensor/ops.ts'
-import { backwardRecomputing, withRecompute } from '../tensor/recompute.ts'
-import { scope } from '../tensor/scope.ts'
-import { type Device, item } from '../tensor/tensor.ts'
-import type { MaskPlan } from '../token/mask.ts'
-import { type Span, untimed } from './span.ts'
+import { alone } from '../collective/collective.ts'
+import { clearGradients } from '../tensor/context.ts'
+import type { NotFinite } from '../tensor/finite.ts'
+import { disposeAll } from '../tensor/scope.ts'
+import { averagesBeforeLoss } from './averages.ts'
+import { openCollecting } from './collect.ts'
+import { untimed } from './span.ts'
+import type { Sampled, StepRequest, Trainee } from './trainee.ts'
+import { applyUpdate } from './update.ts'
 
-/** The type of matrix products; weights, norms and losses stay in float32. */
-export type Precision = Extract<DType, 'float32' | 'bfloat16'>
-
-/** What is being trained, and where. */
-export interface Trainee<Plan = MaskPlan, Input = Images> {
-  readonly objective: Learner<Plan, Input>
-  readonly parameters: Parameters
-  /** Parameters that the objective reads and nobody trains. */
-  readonly frozen?: Parameters
-  readonly optimizer: OptimizerState
-  readonly device: Device
-  readonly precision: Precision
-  /** By default the fused ones, where there are any. */
-  readonly kernels?: Kernels
-  /** Keep only the ends of each block, and compute the rest again in the backward pass: slower, in less memory. */
-  readonly recompute?: boolean
-  /** Told of every part of a step; by default nobody is. */
-  readonly span?: Span
+export interface StepResult {
+  /** Whether loss, gradients and new state were finite. When not, nothing was written. */
+  readonly isFinite: boolean
+  /** The mean over the step's samples, before the update. */
+  readonly loss: number
+  /** The parts of the loss, without their weights. */
+  readonly parts: Readonly<Record<string, number>>
+  readonly metrics: Readonly<Record<string, number>>
+  /** Over all gradients, before clipping; NaN when the loss was not finite. */
+  readonly gradientNorm: number
+  /** The first tensor that was not finite; null where a second look found none. */
+  readonly first: NotFinite | null
 }
 
-/** The images of a micro-batch, normalised, on the device, and what is hidden or asked of them. */
-export interface MicroBatch<Plan = MaskPlan, Input = Images> {
-  readonly images: Input
-  readonly plan: Plan
+export interface OpenStep<Batch> {
+  /** Adds one of the micro-batches. What `make` makes is freed by the step. */
+  add(make: () => Sampled<Batch>): void
+  /** Takes the step. */
+  finish(): StepResult
+  /** Gives it up. Nothing was written. */
+  abandon(): void
 }
 
-/**
- * Adds the gradient of one of `parts` equal micro-batches to what the parameters have collected. Returns the loss of the
- * micro-batch. What `make` makes is freed at the end.
- */
-export function accumulateGradients<Plan, Input = Images>(
-  trainee: Trainee<Plan, Input>,
-  make: () => MicroBatch<Plan, Input>,
-  parts: number,
-): number {
-  const { objective, parameters, frozen = new Map(), device, precision } = trainee
-  const { kernels = 'fused', span = untimed } = trainee
-  const weights = weightsOf(frozen.size > 0 ? new Map([...frozen, ...parameters]) : parameters)
-  const collect = () => {
-    const { images, plan } = span('upload', make)
-    const loss = span('forward', () =>
-      withKernels(kernels, () =>
-        autocast({ device, dtype: precision }, () => objective.loss(weights, images, plan)),
-      ),
-    )
-    span('backward', () => backwardRecomputing(parts === 1 ? loss : mul(loss, 1 / parts)))
-    return item(loss)
+export function beginStep<Batch, Plan>(trainee: Trainee<Batch, Plan>, request: StepRequest): OpenStep<Batch> {
+  const { collective = alone, span = untimed } = trainee
+  clearGradients(trainee.parameters.values())
+  const pending = averagesBeforeLoss(trainee, request.value)
+  const collecting = openCollecting(trainee, request, pending)
+  const result = (gradientNorm: number, first: NotFinite | null): StepResult => ({
+    ...{ isFinite: Number.isFinite(gradientNorm), gradientNorm, first },
+    ...collecting.tally.read(collective),
+  })
+  const abandon = () => {
+    collecting.dispose()
+    disposeAll(pending)
   }
-  return scope(() => (trainee.recompute ? withRecompute(collect) : collect()))
-}
-
-/**
- * Steps the optimizer with the collected gradients. Returns their norm before clipping; when it is not finite, neither
- * weights nor optimizer have changed.
- */
-export function applyUpdate(
-  { parameters, optimizer }: Pick<Trainee, 'parameters' | 'optimizer'>,
-  options: UpdateOptions,
-): number {
-  return scope(() =>
-    update(parameters, expectReached(parameters, gradientsOf(parameters)), optimizer, options),
-  )
+  return {
+    ...{ add: collecting.add, abandon },
+    finish() {
+      try {
+        collecting.finish()
+        if (!collective.agree(collecting.tally.isFinite())) return result(Number.NaN, collecting.first())
+        const { weights, stats, at } = collecting
+        const { gradientNorm, first } = span('optimizer', () =>
+          applyUpdate(trainee, { pending, weights: weights(), stats, at: at() }),
+        )
+        return result(gradientNorm, first)
+      } finally {
+        abandon()
+      }
+    },
+  }
 }

@@ -1,34 +1,41 @@
-/** Which number went wrong first in a step that was not finite: weights, images, an operator of the forward pass, a gradient. */
-import { weightsOf } from '../model/parameters.ts'
-import { isViews } from '../prepare/views.ts'
-import { autocast, gradient, noGrad } from '../tensor/context.ts'
+/** Which number went wrong first in a step that was not finite: weights, the batch, an operator of the forward pass, a gradient. */
+import type { Parameters } from '../model/parameters.ts'
+import { gradient, noGrad } from '../tensor/context.ts'
 import { firstNotFinite, type NotFinite, notFinite } from '../tensor/finite.ts'
-import { withKernels } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
-import type { MicroBatch, Trainee } from './step.ts'
+import { Tensor } from '../tensor/tensor.ts'
+
+/** The tensors of a batch by what they are called in messages. */
+function tensorsOf(batch: unknown, name = 'images'): (readonly [string, Tensor])[] {
+  if (batch instanceof Tensor) return [[`the ${name}`, batch]]
+  if (typeof batch !== 'object' || batch === null || ArrayBuffer.isView(batch)) return []
+  if ('pixels' in batch) return tensorsOf(batch.pixels, name)
+  return Object.entries(batch).flatMap(([key, value]) => tensorsOf(value, key))
+}
 
 /** Repeats the forward pass of a micro-batch whose loss is not finite. Null when it is finite this time. */
-export function traceLoss<Plan>(trainee: Trainee<Plan>, make: () => MicroBatch<Plan>): NotFinite | null {
-  const { objective, parameters, frozen = new Map(), device, precision, kernels = 'fused' } = trainee
-  const all = new Map([...frozen, ...parameters])
-  for (const [name, value] of all) {
+export function traceLoss(
+  parameters: Parameters,
+  again: () => { readonly batches: readonly unknown[]; readonly forward: () => unknown },
+): NotFinite | null {
+  for (const [name, value] of parameters) {
     const wrong = notFinite(name, value)
     if (wrong) return wrong
   }
   return noGrad(() =>
     scope(() => {
-      const { images, plan } = make()
-      const forward = () =>
-        withKernels(kernels, () =>
-          autocast({ device, dtype: precision }, () => objective.loss(weightsOf(all), images, plan)),
-        )
-      return notFinite('the images', isViews(images) ? images.pixels : images) ?? firstNotFinite(forward)
+      const { batches, forward } = again()
+      for (const [name, value] of batches.flatMap((batch) => tensorsOf(batch))) {
+        const wrong = notFinite(name, value)
+        if (wrong) return wrong
+      }
+      return firstNotFinite(forward)
     }),
   )
 }
 
 /** The gradient that the backward pass, which goes from the last parameter to the first, spoiled first. */
-export function traceGradients<Plan>({ parameters }: Trainee<Plan>): NotFinite | null {
+export function traceGradients(parameters: Parameters): NotFinite | null {
   return scope(() => {
     for (const [name, value] of [...parameters].reverse()) {
       const own = gradient(value)

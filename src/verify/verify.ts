@@ -5,8 +5,8 @@
 import { largestDifference } from '../checkpoint/arrays.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { loadParameters, type Parameters, weightsOf } from '../model/parameters.ts'
-import { mae } from '../objective/mae.ts'
-import type { Objective } from '../objective/objective.ts'
+import { totalOf } from '../objective/losses.ts'
+import { type MaskedAutoencoder, mae } from '../objective/mae.ts'
 import { expectReached, gradientsOf } from '../optim/gradients.ts'
 import { initialState } from '../optim/optimizer.ts'
 import { update, updateOf } from '../optim/update.ts'
@@ -42,7 +42,7 @@ const known = ['mae', 'satmae']
 function objectiveOf(
   { objective, dimensions, maskRatio, normalizeTarget, shape }: Reference,
   device: Device,
-): Objective {
+): MaskedAutoencoder {
   if (!known.includes(objective))
     throw new SherdError('VALUE', `its objective is "${objective}"; this version checks: ${known.join(', ')}`)
   const { scales, upscaleWidth, compat, kept, groups, time, referenceResolution, ...rest } = shape
@@ -113,7 +113,7 @@ function checkReference(reference: Reference, device: Device): Check[] {
   for (let step = 0; step < (noise.shape[0] ?? 0); step++) {
     clearGradients(parameters.values())
     scope(() => {
-      const loss = objective.loss(weights, images, planOf(step))
+      const loss = totalOf(objective.loss(weights, images, planOf(step)))
       backward(loss)
       losses.push(item(loss))
       const gradients = expectReached(parameters, gradientsOf(parameters))

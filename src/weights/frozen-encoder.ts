@@ -18,7 +18,7 @@ import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
-import type { Precision } from '../train/step.ts'
+import type { Precision } from '../train/trainee.ts'
 
 /** An encoder that is used, not trained. */
 export interface FrozenEncoder {

@@ -8,16 +8,16 @@ import type { Config } from '../config/schema.ts'
 import { refuseForeign } from '../import/not-imported.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import type { Parameters } from '../model/parameters.ts'
-import type { Objective } from '../objective/objective.ts'
+import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
-import type { Precision } from '../train/step.ts'
+import type { Precision } from '../train/trainee.ts'
 import { expectFit } from './open-encoder.ts'
 
 export interface Model {
   readonly config: Config
-  readonly objective: Objective
+  readonly objective: MaskedAutoencoder
   readonly parameters: Parameters
   readonly statistics: ChannelStatistics
   readonly device: Device

@@ -48,10 +48,10 @@ function batchOf(hasGaps: boolean): Batch {
 const encoder = { statistics, shape: series, device: 'cpu', channels: null }
 function made(settings: Partial<AugmentSettings>, hasGaps = true) {
   const field = noise()
-  const { images, plan } = labelledBatch(batchOf(hasGaps), {
+  const { images, targets } = labelledBatch(batchOf(hasGaps), {
     ...{ classes, settings: { ...none, ...settings }, seed, encoder, noise: field },
   })
-  return { views: images as Views, plan }
+  return { views: images as Views, targets }
 }
 const indexOf = (b: number, { t, band, row, column }: (typeof places)[number]) =>
   (((b * T + t) * bands + band) * H + row) * W + column
@@ -59,14 +59,14 @@ const indexOf = (b: number, { t, band, row, column }: (typeof places)[number]) =
 describe('rasters', () => {
   it('without augmentation are what they are, with zeros where there is no data', () =>
     scope(() => {
-      const { views, plan } = made({})
+      const { views, targets } = made({})
       expectClose(
         views.pixels,
         places.map(({ b, t, column }, i) => (isGap(b, t, column) ? 0 : normal[i]!)),
         1e-5,
       )
       expect(views.valid!.shape).toEqual([B, T, H, W])
-      expect(numbers(plan.targets)).toEqual([0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0])
+      expect(numbers(targets)).toEqual([0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0])
       expect(views.resolution).toEqual(Float64Array.of(10, 20, 30, 40))
       expect(made({}, false).views.valid).toBeNull()
     }))
@@ -78,7 +78,7 @@ describe('rasters', () => {
   ])('a mixed pixel is the mixture of both, and has data only where both its parts have: %s', (_, settings) =>
     scope(() => {
       const mix = drawMix({ mixup: 0, cutmix: 0, ...settings, seed }, samples, { height: H, width: W })
-      const { views, plan } = made(settings)
+      const { views, targets } = made(settings)
       const valid = numbers(views.valid!)
       let [both, gaps] = [0, 0]
       const expected = places.map((place, i) => {
@@ -99,13 +99,13 @@ describe('rasters', () => {
       expectClose(views.pixels, expected, 1e-5)
       expect(gaps).toBeGreaterThan(0)
       if (!('cutmix' in settings)) expect(both).toBeGreaterThan(100)
-      const targets = numbers(plan.targets)
+      const mixed = numbers(targets)
       for (let b = 0; b < B; b++) {
         const [own, other] = [labels[b]!, labels[mix.partners[b]!]!]
         const wanted = [0, 0, 0]
         wanted[own]! += mix.shares[b]!
         wanted[other]! += 1 - mix.shares[b]!
-        expectClose(targets.slice(b * classes, (b + 1) * classes), wanted, 1e-6)
+        expectClose(mixed.slice(b * classes, (b + 1) * classes), wanted, 1e-6)
       }
     }),
   )

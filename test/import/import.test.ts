@@ -20,6 +20,7 @@ import { onnxLogits, openOnnxClassifier } from '../../src/infer/onnx-classifier.
 import { openBackbone } from '../../src/model/backbone.ts'
 import { classify } from '../../src/model/classifier.ts'
 import { loadParameters, weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { inherit } from '../../src/run/inherit.ts'
 import { noGrad } from '../../src/tensor/context.ts'
@@ -79,7 +80,7 @@ function expectPrediction(path: string, name: string, images = 'input.images', n
     const weights = weightsOf(parameters)
     expectClose(objective.predict(weights, asTensor(images), plan).prediction, want(`${name}.pred`), 1e-5)
     if (!expected.has(`${name}.loss`)) return
-    const loss = item(objective.loss(weights, asTensor(images), plan))
+    const loss = item(totalOf(objective.loss(weights, asTensor(images), plan)))
     expect(Math.abs(loss - want(`${name}.loss`)[0]!)).toBeLessThan(1e-5)
   })
 }

@@ -23,7 +23,9 @@ const weighted = (x: Tensor, seed: number) => sum(mul(x, tokens(seed)))
 
 function gradientsOf(loss: () => Tensor, recompute: boolean): number[][] {
   clearGradients(parameters.values())
-  scope(() => (recompute ? withRecompute(() => backwardRecomputing(loss())) : backwardRecomputing(loss())))
+  scope(() =>
+    recompute ? withRecompute(() => backwardRecomputing([loss()])) : backwardRecomputing([loss()]),
+  )
   return scope(() =>
     [...parameters.values()].map((parameter) => {
       const found = gradient(parameter)

@@ -1,8 +1,8 @@
 /** The smallest model in which every dimension is another number, for the tests of everything above it. */
 import type { Dimensions } from '../../src/model/dimensions.ts'
 import { initialParameters, type Parameters } from '../../src/model/parameters.ts'
+import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import type { Objective } from '../../src/objective/objective.ts'
 import { callInPlace } from '../../src/tensor/call.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -23,11 +23,11 @@ export const tiny: Dimensions = {
   layerNormEpsilon: 1e-6,
 }
 
-export const tinyMae = (options: Partial<MaeOptions> = {}): Objective =>
+export const tinyMae = (options: Partial<MaeOptions> = {}): MaskedAutoencoder =>
   mae({ dimensions: tiny, maskRatio: 0.6, normalizeTarget: true, device: 'cpu', ...options })
 
 /** Parameters without the zeros and ones of a fresh model, so that nothing hides behind them. */
-export function stirredParameters(objective: Pick<Objective, 'rows'>, seed = 1): Parameters {
+export function stirredParameters(objective: Pick<MaskedAutoencoder, 'rows'>, seed = 1): Parameters {
   const parameters = initialParameters(objective.rows, { seed, device: 'cpu' })
   noGrad(() =>
     scope(() => {

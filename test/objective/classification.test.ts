@@ -3,6 +3,7 @@ import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { classify } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { classification, softCrossEntropy } from '../../src/objective/classification.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -32,7 +33,7 @@ describe.each(['mean', 'cls'] as const)('classification with a head on %s', (hea
       classes: 4,
       head,
       device: 'cpu',
-      dropPath: { rate, seed: 1 },
+      dropPath: rate,
     })
   const weights = weightsOf(stirredParameters(task(0)))
   const samples = (epoch: number) => ({ epochs: [epoch, epoch, epoch], indices: [4, 9, 2] })
@@ -41,8 +42,8 @@ describe.each(['mean', 'cls'] as const)('classification with a head on %s', (hea
   it('the loss without drop path is that of the logits', () =>
     noGrad(() =>
       scope(() => {
-        const plan = { targets: targets(), samples: samples(0) }
-        const loss = item(task(0).loss(weights, tinyImages(3), plan))
+        const batch = { images: tinyImages(3), targets: targets() }
+        const loss = item(totalOf(task(0).loss(weights, batch, null, { seed: 1, samples: samples(0) })))
         const model = { backbone: openBackbone(plainBackbone(tiny), 'cpu'), head }
         const logits = classify(tinyImages(3), weights, model)
         expect(logits.shape).toEqual([3, 4])
@@ -54,8 +55,9 @@ describe.each(['mean', 'cls'] as const)('classification with a head on %s', (hea
     noGrad(() =>
       scope(() => {
         const { loss } = task(0.6)
+        const batch = { images: tinyImages(3), targets: targets() }
         const at = (epoch: number) =>
-          item(loss(weights, tinyImages(3), { targets: targets(), samples: samples(epoch) }))
+          item(totalOf(loss(weights, batch, null, { seed: 1, samples: samples(epoch) })))
         expect(at(0)).toBe(at(0))
         expect(new Set([0, 1, 2, 3].map(at)).size).toBeGreaterThan(1)
       }),

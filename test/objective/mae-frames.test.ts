@@ -1,6 +1,7 @@
 // Frames, groups and dates together: what is seen, what is told, and what has to be said.
 import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { narrow } from '../../src/tensor/ops.ts'
@@ -57,7 +58,7 @@ describe.each([
         if (frames === T) return views
         return { ...views, pixels: narrow(views.pixels, 1, 0, 1), times: null }
       }
-      const plan = objective.plan(1, one)
+      const plan = objective.plan({ seed: 1, samples: one })
       const seen = new Set(numbers(plan.kept))
       const latentOf = (pixels: readonly number[]) =>
         numbers(objective.predict(own, viewsAt(pixels), plan).latent).join()
@@ -77,7 +78,7 @@ it('the loss is the mean over hidden tokens of their mean squared error, each by
   quiet(() => {
     const objective = mae({ ...usual, normalizeTarget: false })
     const values = seriesValues(2)
-    const plan = objective.plan(1, { epochs: [0, 0], indices: [3, 4] })
+    const plan = objective.plan({ seed: 1, samples: { epochs: [0, 0], indices: [3, 4] } })
     const views = viewsOfValues(2, values)
     // [B, T · L, 2 · 2 · 4]: frame, location; pixel, band
     const predicted = numbers(objective.predict(weights, views, plan).prediction)
@@ -98,7 +99,7 @@ it('the loss is the mean over hidden tokens of their mean squared error, each by
         count++
       }
     expect(count).toBe(2 * 15) // ⌊24 · 0.4⌋ = 9 are seen
-    expect(item(objective.loss(weights, views, plan))).toBeCloseTo(sum / count, 5)
+    expect(item(totalOf(objective.loss(weights, views, plan)))).toBeCloseTo(sum / count, 5)
   }))
 
 describe('dates', () => {
@@ -112,7 +113,7 @@ describe('dates', () => {
         const { latent, prediction } = which.predict(
           weights,
           viewsOfValues(1, seriesValues(1), times),
-          which.plan(1, one),
+          which.plan({ seed: 1, samples: one }),
         )
         return [numbers(latent).join(), numbers(prediction).join()]
       }
@@ -132,7 +133,7 @@ describe('dates', () => {
         times: Float64Array.of(...times.slice(2), ...times.slice(0, 2)),
       }
       const latents = (views: typeof both, indices: number[]) => {
-        const plan = objective.plan(1, { epochs: [0, 0], indices })
+        const plan = objective.plan({ seed: 1, samples: { epochs: [0, 0], indices } })
         const values = numbers(objective.predict(weights, views, plan).prediction)
         return [values.slice(0, values.length / 2), values.slice(values.length / 2)]
       }
@@ -161,11 +162,11 @@ describe('a missing frame', () => {
         for (const frame of [0, 1]) {
           const values = missing(seriesValues(2), frame)
           const views = viewsOfValues(2, values)
-          const plan = objective.plan(1, { epochs: [0, 1], indices: [3, 4] }, views)
-          const whole = objective.plan(1, { epochs: [0, 1], indices: [3, 4] })
+          const plan = objective.plan({ seed: 1, samples: { epochs: [0, 1], indices: [3, 4] } }, views)
+          const whole = objective.plan({ seed: 1, samples: { epochs: [0, 1], indices: [3, 4] } })
           expect(plan.kept.shape).toEqual(whole.kept.shape)
           for (const token of numbers(plan.kept)) expect(placeOf(token).frame).toBe(1 - frame)
-          const loss = item(objective.loss(weights, views, plan))
+          const loss = item(totalOf(objective.loss(weights, views, plan)))
           expect(Number.isFinite(loss) && loss > 0).toBe(true)
         }
       }),
@@ -176,7 +177,7 @@ describe('a missing frame', () => {
       // A missing frame has no date either; where it had one, its mask tokens would tell it to the decoder.
       const objective = mae(usual)
       const views = viewsOfValues(1, missing(seriesValues(1), 1), Float64Array.of(dates[0]!, Number.NaN))
-      const plan = objective.plan(1, one, views)
+      const plan = objective.plan({ seed: 1, samples: one }, views)
       const dated = { ...views, times: dates }
       const latentOf = (each: typeof views) => numbers(objective.predict(weights, each, plan).latent).join()
       expect(latentOf(dated)).toBe(latentOf(views))
@@ -188,9 +189,9 @@ it('keeps the loss alone', () =>
     scope(() => {
       const objective = mae(usual)
       const views = viewsOfValues(1, missing(seriesValues(1), 0))
-      const plan = objective.plan(1, one, views)
+      const plan = objective.plan({ seed: 1, samples: one }, views)
       const before = liveTensors()
-      objective.loss(weights, views, plan)
+      totalOf(objective.loss(weights, views, plan))
       expect(liveTensors() - before).toBe(1)
     }),
   ))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { initialParameters, weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { gradientsOf } from '../../src/optim/gradients.ts'
 import { initialState } from '../../src/optim/optimizer.ts'
@@ -29,7 +30,7 @@ describe.each(['independent', 'consistent'] as const)('%s masks', (sharing) => {
   it('keep exactly as many tokens of every sample', () =>
     scope(() => {
       expect(objective.tokens).toBe(45)
-      const plan = objective.plan(1, samples)
+      const plan = objective.plan({ seed: 1, samples })
       expect([plan.kept.shape, plan.hidden.shape]).toEqual([
         [2, kept],
         [2, 45 - kept],
@@ -43,7 +44,7 @@ describe.each(['independent', 'consistent'] as const)('%s masks', (sharing) => {
       )
       if (isConsistent) for (const each of byGroup) expect(each).toEqual(byGroup[0])
       else expect(byGroup[1]).not.toEqual(byGroup[0])
-      expect(numbers(objective.plan(1, samples).kept)).toEqual(numbers(plan.kept))
+      expect(numbers(objective.plan({ seed: 1, samples }).kept)).toEqual(numbers(plan.kept))
     }))
 
   it('let no pixel of a hidden token reach the encoder, and every pixel of a seen one', () =>
@@ -51,7 +52,7 @@ describe.each(['independent', 'consistent'] as const)('%s masks', (sharing) => {
       scope(() => {
         const weights = weightsOf(stirredParameters(objective))
         const values = wave(BANDS * H * W, 5)
-        const plan = objective.plan(1, { epochs: [0], indices: [3] })
+        const plan = objective.plan({ seed: 1, samples: { epochs: [0], indices: [3] } })
         const seen = new Set(numbers(plan.kept))
         const latentOf = (pixels: readonly number[]) =>
           numbers(objective.predict(weights, tensor([...pixels], [1, BANDS, H, W]), plan).latent).join()
@@ -84,8 +85,8 @@ it('each head learns the bands that were declared for it', () => {
     clearGradients(parameters.values())
     scope(() => {
       const images = tensor(pixels, [2, BANDS, H, W])
-      const plan = objective.plan(1, { epochs: [step, step], indices: [0, 1] })
-      const made = objective.loss(weightsOf(parameters), images, plan)
+      const plan = objective.plan({ seed: 1, samples: { epochs: [step, step], indices: [0, 1] } })
+      const made = totalOf(objective.loss(weightsOf(parameters), images, plan))
       backward(made)
       loss = item(made)
       update(parameters, gradientsOf(parameters), state, { ...options, step, epoch: step })
@@ -95,7 +96,11 @@ it('each head learns the bands that were declared for it', () => {
   noGrad(() =>
     scope(() => {
       const images = tensor(pixels, [2, BANDS, H, W])
-      const { prediction } = objective.predict(weightsOf(parameters), images, objective.plan(1, samples))
+      const { prediction } = objective.predict(
+        weightsOf(parameters),
+        images,
+        objective.plan({ seed: 1, samples }),
+      )
       const values = numbers(prediction) // [2, 15, 2·2·5], band last
       for (let band = 0; band < BANDS; band++) {
         const own = values.filter((_, i) => i % BANDS === band)
@@ -111,10 +116,10 @@ it('a band that no group has is neither seen nor predicted', () =>
     scope(() => {
       const objective = mae({ ...usual, groups: [[3], [1, 2]] })
       const weights = weightsOf(stirredParameters(objective))
-      const plan = objective.plan(1, { epochs: [0], indices: [0] })
+      const plan = objective.plan({ seed: 1, samples: { epochs: [0], indices: [0] } })
       const values = wave(BANDS * H * W, 5)
       const lossOf = (pixels: readonly number[]) =>
-        item(objective.loss(weights, tensor([...pixels], [1, BANDS, H, W]), plan))
+        item(totalOf(objective.loss(weights, tensor([...pixels], [1, BANDS, H, W]), plan)))
       const changed = values.map((value, i) => (Math.floor(i / (H * W)) === 4 ? 9 : value))
       expect(lossOf(changed)).toBe(lossOf(values))
       const { prediction } = objective.predict(weights, tensor(values, [1, BANDS, H, W]), plan)

@@ -1,6 +1,7 @@
 // Pixels without data: neither seen nor scored, and where there are none, nothing is different.
 import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Views } from '../../src/prepare/views.ts'
 import { type BandStatistics, bandStatistics } from '../../src/target/band-pixels.ts'
@@ -56,7 +57,7 @@ function everything(views: Views, plan: MaskPlan, options = usual) {
   const objective = mae(options)
   clearGradients(parameters.values())
   const loss = scope(() => {
-    const made = objective.loss(weights, views, plan)
+    const made = totalOf(objective.loss(weights, views, plan))
     backward(made)
     return item(made)
   })
@@ -72,7 +73,7 @@ describe.each(bandStatistics)('normalised by %s', (statistics) => {
     scope(() => {
       const values = seriesValues(1)
       const views = viewsOfValues(1, withGaps(values))
-      const plan = mae(options).plan(1, one, views)
+      const plan = mae(options).plan({ seed: 1, samples: one }, views)
       const before = everything(views, plan, options)
       expect(before.loss).toBeGreaterThan(0)
       expect(before.gradients.every(([, gradients]) => gradients.every(Number.isFinite))).toBe(true)
@@ -118,7 +119,7 @@ describe.each(bandStatistics)('normalised by %s', (statistics) => {
       }
       expect(errors).toHaveLength(12 - 2) // three of six locations, less the two tokens without data
       const expected = errors.reduce((a, b) => a + b, 0) / errors.length
-      expect(item(objective.loss(weights, views, plan))).toBeCloseTo(expected, 5)
+      expect(item(totalOf(objective.loss(weights, views, plan)))).toBeCloseTo(expected, 5)
     }))
 })
 
@@ -127,7 +128,9 @@ it('a token without data is never seen', () =>
     const objective = mae(usual)
     const views = viewsOfValues(1, withGaps(seriesValues(1)))
     for (let index = 0; index < 30; index++) {
-      const kept = numbers(objective.plan(1, { epochs: [0], indices: [index] }, views).kept)
+      const kept = numbers(
+        objective.plan({ seed: 1, samples: { epochs: [0], indices: [index] } }, views).kept,
+      )
       expect(kept).toHaveLength(9)
       for (const token of emptyTokens) expect(kept).not.toContain(token)
     }
@@ -158,10 +161,12 @@ describe('a batch without gaps is what it is without validity', () => {
       const own = weightsOf(stirredParameters(objective))
       const views = viewsOfValues(2, seriesValues(2))
       expect(views.valid).toBeNull()
-      const plan = objective.plan(1, batch)
-      expect(numbers(objective.plan(1, batch, whole(views)).kept)).toEqual(numbers(plan.kept))
-      const expected = item(objective.loss(own, views, plan))
-      expectClose([item(objective.loss(own, whole(views), plan))], [expected], 1e-6)
+      const plan = objective.plan({ seed: 1, samples: batch })
+      expect(numbers(objective.plan({ seed: 1, samples: batch }, whole(views)).kept)).toEqual(
+        numbers(plan.kept),
+      )
+      const expected = item(totalOf(objective.loss(own, views, plan)))
+      expectClose([item(totalOf(objective.loss(own, whole(views), plan)))], [expected], 1e-6)
     }),
   )
 })
@@ -172,7 +177,7 @@ it('a batch of nothing costs nothing', () =>
       1,
       seriesValues(1).map(() => Number.NaN),
     )
-    const { loss, gradients } = everything(views, mae(usual).plan(1, one, views))
+    const { loss, gradients } = everything(views, mae(usual).plan({ seed: 1, samples: one }, views))
     expect(loss).toBe(0)
     expect(gradients.every(([, values]) => values.every((value) => value === 0))).toBe(true)
   }))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { backward, clearGradients, gradient, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
@@ -17,10 +18,10 @@ const weights = weightsOf(parameters)
 const lossOf = (images: Tensor, options: { normalizeTarget?: boolean; seed?: number } = {}) =>
   noGrad(() => {
     const with_ = tinyMae({ normalizeTarget: options.normalizeTarget ?? true })
-    return item(with_.loss(weights, images, with_.plan(options.seed ?? 1, batch)))
+    return item(totalOf(with_.loss(weights, images, with_.plan({ seed: options.seed ?? 1, samples: batch }))))
   })
 
-maskConformance('mae', { tokens: N, kept: 6, plan: objective.plan })
+maskConformance('mae', { tokens: N, kept: 6, plan: (seed, samples) => objective.plan({ seed, samples }) })
 
 /** Pixels of each patch, normalised or not, in double precision. */
 function targets(patches: readonly number[], normalize: boolean): number[] {
@@ -40,7 +41,7 @@ describe('loss', () => {
       noGrad(() =>
         scope(() => {
           const images = tinyImages(B)
-          const plan = objective.plan(1, batch)
+          const plan = objective.plan({ seed: 1, samples: batch })
           const predicted = numbers(objective.predict(weights, images, plan).prediction)
           const wanted = targets(numbers(patchify(images, 2)), normalizeTarget)
           const perPatch = Array.from({ length: B * N }, (_, n) =>
@@ -70,7 +71,7 @@ describe('loss', () => {
               tensor(Array(name.endsWith('bias') ? n : n * 16).fill(0), silent.get(name)!.shape),
             )
           const images = tensor(wave(B * C * 60), [B, C, 6, 10])
-          const plan = one.plan(1, batch)
+          const plan = one.plan({ seed: 1, samples: batch })
           // Σ of a patch's squared target is (n − 1) · variance / (variance + ε).
           const patches = numbers(patchify(images, 2))
           const mask = numbers(maskOf(plan))
@@ -82,7 +83,7 @@ describe('loss', () => {
             expected += (mask[p]! * ((n - 1) / n) * variance) / (variance + 1e-6) / (B * 9)
           }
           expect(expected).toBeCloseTo((n - 1) / n, 4)
-          expect(item(one.loss(weightsOf(silent), images, plan))).toBeCloseTo(expected, 6)
+          expect(item(totalOf(one.loss(weightsOf(silent), images, plan)))).toBeCloseTo(expected, 6)
         }),
       ),
   )
@@ -95,7 +96,9 @@ describe('loss', () => {
         exact.set('decoder_pred.weight', tensor(Array(12 * 16).fill(0), [12, 16]))
         exact.set('decoder_pred.bias', tensor(Array(12).fill(0.25), [12]))
         const images = tensor(Array(B * 180).fill(0.25), [B, 3, 6, 10])
-        expect(item(raw.loss(weightsOf(exact), images, raw.plan(1, batch)))).toBe(0)
+        expect(item(totalOf(raw.loss(weightsOf(exact), images, raw.plan({ seed: 1, samples: batch }))))).toBe(
+          0,
+        )
       }),
     ))
 
@@ -110,10 +113,10 @@ describe('loss', () => {
         const at = (x: number, y: number) => {
           const values = wave(180)
           for (let c = 0; c < 3; c++) values[(c * 6 + y) * 10 + x]! += 5
-          return item(one.loss(weightsOf(blind), tensor(values, [1, 3, 6, 10]), plan))
+          return item(totalOf(one.loss(weightsOf(blind), tensor(values, [1, 3, 6, 10]), plan)))
         }
         // Patch 4 is the last of the first row: columns 8 and 9, rows 0 and 1.
-        const without = item(one.loss(weightsOf(blind), tinyImages(1), plan))
+        const without = item(totalOf(one.loss(weightsOf(blind), tinyImages(1), plan)))
         for (const [x, y] of [
           [8, 0],
           [9, 0],
@@ -135,7 +138,7 @@ describe('loss', () => {
   it('reaches every parameter', () =>
     scope(() => {
       clearGradients(parameters.values())
-      backward(objective.loss(weights, tinyImages(B), objective.plan(1, batch)))
+      backward(totalOf(objective.loss(weights, tinyImages(B), objective.plan({ seed: 1, samples: batch }))))
       for (const [name, x] of parameters) {
         const found = gradient(x)
         expect(found && Math.max(...numbers(found).map(Math.abs)), name).toBeGreaterThan(0)
@@ -149,9 +152,11 @@ describe('loss', () => {
         const values = wave(2 * 180)
         const one = (b: number) => {
           const { epochs, indices } = batch
-          const plan = objective.plan(1, addresses([epochs[b]!, indices[b]!]))
+          const plan = objective.plan({ seed: 1, samples: addresses([epochs[b]!, indices[b]!]) })
           return item(
-            objective.loss(weights, tensor(values.slice(b * 180, (b + 1) * 180), [1, 3, 6, 10]), plan),
+            totalOf(
+              objective.loss(weights, tensor(values.slice(b * 180, (b + 1) * 180), [1, 3, 6, 10]), plan),
+            ),
           )
         }
         expect(lossOf(tensor(values, [2, 3, 6, 10]))).toBeCloseTo((one(0) + one(1)) / 2, 5)
@@ -163,7 +168,11 @@ describe('predict', () => {
   it('gives latent and prediction of one and the same pass', () =>
     noGrad(() =>
       scope(() => {
-        const { latent, prediction } = objective.predict(weights, tinyImages(B), objective.plan(1, batch))
+        const { latent, prediction } = objective.predict(
+          weights,
+          tinyImages(B),
+          objective.plan({ seed: 1, samples: batch }),
+        )
         expect([latent.shape, prediction.shape]).toEqual([
           [B, 1 + 6, 24],
           [B, N, 12],

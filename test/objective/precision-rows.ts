@@ -2,11 +2,10 @@
 import { expect } from 'vitest'
 import { plainBackbone } from '../../src/model/backbone.ts'
 import { headNames } from '../../src/model/classifier.ts'
-import { type ParameterRow, weightsOf } from '../../src/model/parameters.ts'
+import { weightsOf } from '../../src/model/parameters.ts'
 import { type ClassificationOptions, classification } from '../../src/objective/classification.ts'
-import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import type { Learner, Objective } from '../../src/objective/objective.ts'
-import { initialState } from '../../src/optim/optimizer.ts'
+import { type MaeOptions, type MaskedAutoencoder, mae } from '../../src/objective/mae.ts'
+import type { Address, At, Objective } from '../../src/objective/objective.ts'
 import { type Images, viewsOf } from '../../src/prepare/views.ts'
 import { bandStatistics } from '../../src/target/band-pixels.ts'
 import { autocast, gradient, noGrad, requireGradient } from '../../src/tensor/context.ts'
@@ -14,8 +13,9 @@ import { type Kernels, withKernels } from '../../src/tensor/fused.ts'
 import { detach, toDevice, toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import type { MaskPlan } from '../../src/token/mask.ts'
 import { sharings } from '../../src/token/mask-design.ts'
-import { accumulateGradients, type Precision } from '../../src/train/step.ts'
+import type { Precision } from '../../src/train/trainee.ts'
 import { stirredParameters, tiny, tinyImages } from '../model/tiny-model.ts'
 import {
   bands,
@@ -29,27 +29,27 @@ import {
   W,
 } from '../model/tiny-series.ts'
 import { numbers, product, wave } from '../tolerance.ts'
-
-interface Rows {
-  readonly rows: readonly ParameterRow[]
-}
+import { collectGradients } from '../train/tiny-training.ts'
 
 const B = 3
 const samples = { epochs: [0, 0, 0], indices: [4, 9, 2] }
 
 export interface Row {
-  readonly objective: (device: Device) => Learner<never> & Rows & Partial<Pick<Objective, 'predict'>>
+  readonly objective: (
+    device: Device,
+  ) => Objective<never, unknown> & Partial<Pick<MaskedAutoencoder, 'predict'>>
   /** On the CPU. Called inside a scope. */
   readonly images: () => Images
-  readonly plan: (images: Images, device: Device) => unknown
+  /** What a batch holds beside its images. */
+  readonly targets?: (device: Device) => Tensor
   /** Whether its loss has absolute differences: their gradients are signs, which a little rounding turns. */
   readonly isAbsolute?: boolean
 }
 
 function masked(options: Partial<MaeOptions>, images: () => Images): Row {
   const usual = { dimensions: tiny, maskRatio: 0.6, normalizeTarget: true }
-  const objective = (device: Device) => mae({ ...usual, ...options, device })
-  return { objective, images, plan: (seen, device) => objective(device).plan(1, samples, seen) }
+  const objective = (device: Device) => mae({ ...usual, ...options, device }) as never
+  return { objective, images }
 }
 
 const learned = { ...plainBackbone(tiny), positions: 'learned' } as const
@@ -83,14 +83,11 @@ const classified = (
 ): Row => ({
   objective: (device) =>
     classification({
-      ...{ backbone: plainBackbone(tiny), classes: 4, head, device, dropPath: { rate: 0, seed: 1 } },
+      ...{ backbone: plainBackbone(tiny), classes: 4, head, device, dropPath: 0 },
       ...over,
-    }),
+    }) as never,
   images: () => (over.backbone === series ? viewsOfValues(B, valuesOf(gaps)) : tinyImages(B)),
-  plan: (_, device) => ({
-    samples,
-    targets: toDevice(tensor([1, 0, 0, 0, 0, 0.5, 0.5, 0, 0, 0, 0, 1], [B, 4]), device),
-  }),
+  targets: (device) => toDevice(tensor([1, 0, 0, 0, 0, 0.5, 0.5, 0, 0, 0, 0, 1], [B, 4]), device),
 })
 
 /** By what they are. */
@@ -134,7 +131,7 @@ export const rows: Record<string, () => Row> = {
       () => tensor(wave(B * 96, 5), [B, bands, H, W]),
     ),
   ...Object.fromEntries(headNames.map((head) => [`classes from ${head}`, () => classified(head)])),
-  'classes, drop path': () => classified('mean', { dropPath: { rate: 0.6, seed: 1 } }),
+  'classes, drop path': () => classified('mean', { dropPath: 0.6 }),
   'classes, learned positions': () => classified('mean', { backbone: learned }),
   'classes of series': () => classified('mean', { backbone: series }),
   'classes of series with gaps': () => classified('mean', { backbone: series }, true),
@@ -160,7 +157,7 @@ const moved = (images: Images, device: Device): Images => {
 }
 const onCpu = (x: Tensor) => numbers(toDevice(toDtype(x, 'float32'), 'cpu'))
 
-/** Everything that is asked of a batch of a row: its objective, parameters, and the batch itself, made anew in each scope. */
+/** Everything that is asked of a batch of a row: its objective, parameters, and the batch itself, made again in each scope. */
 export function prepared(row: Row, device: Device) {
   const objective = row.objective(device)
   const made = stirredParameters(objective)
@@ -169,20 +166,24 @@ export function prepared(row: Row, device: Device) {
   )
   const make = () => {
     const images = moved(row.images(), device)
-    return { images, plan: row.plan(images, device) as never }
+    const batch = row.targets ? { images, targets: row.targets(device) } : images
+    return { images, batch: batch as never, samples }
   }
-  return { objective, parameters, make }
+  const at: Address = { seed: 1, samples }
+  const planOf = (batch: never) => objective.plan(at as At, batch, weightsOf(parameters))
+  return { objective, parameters, make, at, planOf }
 }
 
 export function measure(row: Row, { kernels, precision, recompute = false, device = 'cpu' }: Way): Made {
-  const { objective, parameters, make } = prepared(row, device)
-  const trainee = { objective, parameters, optimizer: initialState({ slots: [] }, parameters), device }
-  const loss = accumulateGradients({ ...trainee, precision, kernels, recompute }, make, 1)
+  const { objective, parameters, make, planOf } = prepared(row, device)
+  const collected = collectGradients(objective, parameters, {
+    ...{ micro: [make], device, precision, kernels, recompute },
+  })
   // What a head or a choice of bands does not read has no gradient.
   const gradients = scope(() => [...parameters.values()].flatMap((x) => gradient(x) ?? []).map(onCpu))
   const says = () => {
-    const { images, plan } = make()
-    return objective.predict?.(weightsOf(parameters), images, plan)
+    const { images, batch } = make()
+    return objective.predict?.(weightsOf(parameters), images, planOf(batch) as MaskPlan)
   }
   const predicted = noGrad(() =>
     scope(() => {
@@ -190,7 +191,7 @@ export function measure(row: Row, { kernels, precision, recompute = false, devic
       return said ? [said.latent, said.prediction].map(onCpu) : []
     }),
   )
-  return { loss, gradients, predicted }
+  return { loss: collected.loss, gradients, predicted }
 }
 
 const norm = (values: readonly number[]) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0))

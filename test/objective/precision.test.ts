@@ -1,7 +1,10 @@
 // Every objective and option in both precisions, by the fused kernels and by LibTorch's operators, on whatever CPU this is: a path
 // is forced, never chosen. Where the addon has no kernels in bfloat16, "fused" is LibTorch's operators, too.
+
 import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
+import type { At } from '../../src/objective/objective.ts'
 import { type Called, tensorsIn, witnessing } from '../../src/tensor/call.ts'
 import { autocast, noGrad } from '../../src/tensor/context.ts'
 import type { DType } from '../../src/tensor/dtype.ts'
@@ -40,7 +43,7 @@ describe.each(Object.keys(rows))('%s', (name) => {
   })
 
   it('no operator is given two types of floats, but those that take them', () => {
-    const { objective, parameters, make } = prepared(row, 'cpu')
+    const { objective, parameters, make, at, planOf } = prepared(row, 'cpu')
     const mixing = new Set<string>()
     const floats = ['float32', 'bfloat16']
     const see = ({ name: operator, args }: Called) => {
@@ -49,11 +52,14 @@ describe.each(Object.keys(rows))('%s', (name) => {
     }
     noGrad(() =>
       scope(() => {
-        const { images, plan } = make()
+        const { batch } = make()
+        const plan = planOf(batch)
+        if ('features' in objective) throw new Error('it has no loss of a batch')
+        const { loss } = objective
         witnessing(see, () =>
           withKernels('composed', () =>
             autocast({ device: 'cpu', dtype: 'bfloat16' }, () =>
-              objective.loss(weightsOf(parameters), images, plan),
+              totalOf(loss(weightsOf(parameters), batch, plan, at as At)),
             ),
           ),
         )

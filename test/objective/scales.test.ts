@@ -3,8 +3,9 @@ import { plainBackbone } from '../../src/model/backbone.ts'
 import { bandGroups } from '../../src/model/group-layers.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { upscale } from '../../src/model/upscale.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { mae } from '../../src/objective/mae.ts'
-import { atModelSize, checkScales, scalesLoss, upscaleShape } from '../../src/objective/scales.ts'
+import { atModelSize, checkScales, scalesLosses, upscaleShape } from '../../src/objective/scales.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { add } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -55,7 +56,7 @@ describe('atModelSize', () => {
     }))
 })
 
-describe('scalesLoss', () => {
+describe('scalesLosses', () => {
   const pixels = wave(2 * 4 * 16 * 24, 5)
   const images = () => tensor(pixels, [2, 4, 16, 24])
   const parts = () => [tensor(wave(2 * 6 * 8, 1), [2, 6, 8]), tensor(wave(2 * 6 * 4, 2), [2, 6, 4])]
@@ -84,8 +85,8 @@ describe('scalesLoss', () => {
         })
         expected += (0.5 * distances.reduce((a, b) => a + b, 0)) / distances.length
       }
-      const loss = scalesLoss(parts(), images(), target, { shape, groups, weights: weightsOf(silent) })
-      expectClose(loss, [expected], 1e-5)
+      const made = scalesLosses(parts(), images(), target, { shape, groups, weights: weightsOf(silent) })
+      expectClose([item(totalOf({ parts: made }))], [expected], 1e-5)
     }))
 
   it('enlarges the picture that the heads say together', () =>
@@ -113,7 +114,9 @@ describe('scalesLoss', () => {
         const distances = numbers(made).map((value, j) => Math.abs(value - truth[j]!))
         expected += (0.5 * distances.reduce((a, b) => a + b, 0)) / distances.length
       }
-      expectClose(scalesLoss(parts(), images(), target, { shape, groups, weights }), [expected], 1e-5)
+      const made = scalesLosses(parts(), images(), target, { shape, groups, weights })
+      expect(Object.keys(made)).toEqual(['scale2', 'scale4'])
+      expectClose(totalOf({ parts: made }), [expected], 1e-5)
     }))
 
   it('is what the loss of the objective has more than that of small images', () =>
@@ -121,7 +124,7 @@ describe('scalesLoss', () => {
       const options = { ...shape, maskRatio: 0.6, normalizeTarget: false, device: 'cpu' } as const
       const [scaled, plain] = [mae({ ...options, scales: target }), mae(options)]
       const weights = weightsOf(parameters)
-      const plan = scaled.plan(1, { epochs: [0, 0], indices: [0, 1] })
+      const plan = scaled.plan({ seed: 1, samples: { epochs: [0, 0], indices: [0, 1] } })
       const small = tensor(areaMeans(pixels, [16, 24], 4), [2, 4, 4, 6])
       const latent = (x: Tensor) => numbers(x)
       const predicted = plain.predict(weights, small, plan)
@@ -134,9 +137,10 @@ describe('scalesLoss', () => {
           6,
           4 * own.length,
         ])
-      const more = scalesLoss([of([3, 0]), of([1])], images(), target, { shape, groups, weights })
-      const expected = item(add(plain.loss(weights, small, plan), more))
-      expectClose([item(scaled.loss(weights, images(), plan))], [expected], 1e-5)
+      const parts = scalesLosses([of([3, 0]), of([1])], images(), target, { shape, groups, weights })
+      const more = totalOf({ parts })
+      const expected = item(add(totalOf(plain.loss(weights, small, plan)), more))
+      expectClose([item(totalOf(scaled.loss(weights, images(), plan)))], [expected], 1e-5)
     }))
 })
 

@@ -1,4 +1,5 @@
 // The built page in a real Chromium, with models that were exported just now, against LibTorch.
+
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
@@ -11,6 +12,7 @@ import type { ConfigInput } from '../../src/config/schema.ts'
 import { exportOnnx, type OpenedModel } from '../../src/export/export-onnx.ts'
 import { openModel } from '../../src/export/model-parts.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { reconstruct } from '../../src/picture/reconstruction.ts'
 import { centerCrop } from '../../src/prepare/crop.ts'
@@ -181,7 +183,7 @@ function byLibTorch(
       prediction,
       PSNR: `${quality.psnr.toFixed(1)} dB`,
       SSIM: quality.ssim.toFixed(3),
-      Loss: toFloats(objective.loss(weights, images, plan))[0]!.toFixed(4),
+      Loss: toFloats(totalOf(objective.loss(weights, images, plan)))[0]!.toFixed(4),
     }
   })
 }

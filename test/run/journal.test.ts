@@ -10,7 +10,10 @@ const event = (step: number): StepEvent => ({
   step,
   epoch: step / 10,
   loss: 1 / step,
+  parts: { pixels: 1 / step },
+  metrics: {},
   learningRate: 1e-3,
+  schedules: { learningRate: 1e-3, weightDecay: 0.05 },
   gradientNorm: 2,
   imagesPerSecond: 100,
   stepSeconds: 0.08,
@@ -28,9 +31,11 @@ describe('the journal', () => {
   it('adds memory and time to a step, and reads back what it wrote', async () => {
     const path = join(await workFolder(), 'metrics.jsonl')
     const metric = appendMetric(path, event(3))
-    const { kind: _, ...numbers } = event(3)
+    const { kind: _kind, parts: _parts, metrics: _metrics, ...numbers } = event(3)
     expect(metric).toMatchObject(numbers)
-    expect(metric).not.toHaveProperty('kind')
+    for (const left of ['kind', 'parts', 'metrics']) expect(metric).not.toHaveProperty(left)
+    const several = { parts: { a: 1, b: 2 }, metrics: { used: 3 } }
+    expect(appendMetric(await journalOf(), { ...event(3), ...several })).toMatchObject(several)
     expect(metric.residentBytes).toBeGreaterThan(1e6)
     expect(Math.abs(Date.parse(metric.time) - Date.now())).toBeLessThan(60_000)
     expect(readMetrics(path)).toEqual([metric])

@@ -15,6 +15,7 @@ import { openRun, runPaths } from '../../src/checkpoint/run-folder.ts'
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
 import type { SherdError } from '../../src/errors.ts'
+import { onePart, totalOf } from '../../src/objective/losses.ts'
 import { updatesTaken } from '../../src/optim/optimizer.ts'
 import type { RunEvent } from '../../src/run/events.ts'
 import { readMetrics, readNotes, readSkipped } from '../../src/run/journal.ts'
@@ -302,15 +303,16 @@ const failing =
     let spoiled = false
     return {
       ...own,
-      plan(seed, samples) {
+      plan(at) {
+        const { samples } = at
         const key = Array.from(samples.indices).join()
         spoiled = verdicts.get(key) ?? spoils(Array.from(samples.indices))
         verdicts.set(key, spoiled)
-        return own.plan(seed, samples)
+        return own.plan(at)
       },
       loss: (...args) => {
-        const loss = own.loss(...args)
-        return spoiled ? div(loss, 0) : loss
+        const losses = own.loss(...args)
+        return spoiled ? onePart('pixels', div(totalOf(losses), 0)) : losses
       },
     }
   }

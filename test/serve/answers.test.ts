@@ -1,4 +1,5 @@
 // What the server answers is what LibTorch and `sherd embed` compute of the same files.
+
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -9,6 +10,7 @@ import { graphs } from '../../src/export/graphs.ts'
 import { readNpy } from '../../src/files/npy.ts'
 import { onnxFeatures, openOnnxEncoder } from '../../src/infer/onnx-encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { totalOf } from '../../src/objective/losses.ts'
 import { toImages } from '../../src/prepare/normalize.ts'
 import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
 import { indexFeatures } from '../../src/search/index-features.ts'
@@ -192,7 +194,11 @@ describe('reconstructions', () => {
       scope(() => {
         const pixels = toImages(shown, model.statistics, 'cpu')
         const samples = { epochs: new Int32Array(6), indices: files.map((_, i) => i) }
-        return item(objective.loss(weightsOf(parameters), pixels, objective.plan(7, samples, pixels)))
+        return item(
+          totalOf(
+            objective.loss(weightsOf(parameters), pixels, objective.plan({ seed: 7, samples }, pixels)),
+          ),
+        )
       }),
     )
     expect(results.reduce((sum, { loss }) => sum + loss, 0) / 6).toBeCloseTo(expected, 4)

@@ -4,18 +4,21 @@ import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { train } from '../../src/train/loop.ts'
-import { adamW, tinyLoader, tinyOptions, tinyTrainee } from './tiny-training.ts'
+import { constantRate, tinyLoader, tinyOptions, tinyTrainee } from './tiny-training.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
 const options = (totalSteps: number) =>
-  tinyOptions(tinyTrainee(), {
-    loader: tinyLoader(4),
-    accumulate: 2,
-    schedule: { peak: 1e-3, floor: 0, warmupSteps: 5, totalSteps },
-    update: { ...adamW, clip: { by: 'all', most: 1 } },
-  })
+  tinyOptions(
+    { ...tinyTrainee(), clip: { by: 'all', most: 1 } },
+    {
+      loader: tinyLoader(4),
+      accumulate: 2,
+      schedules: { ...constantRate(1e-3), learningRate: { kind: 'cosine', from: 1e-3, to: 0, warmup: 5 } },
+      totalSteps,
+    },
+  )
 
 it('the number of live tensors is flat over 50 steps', async () => {
   const counts: number[] = []

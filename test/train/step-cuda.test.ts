@@ -1,18 +1,16 @@
 // Training steps on a GPU against the CPU's numbers, with the bounds of docs/verify.md. Needs a GPU and a LibTorch with
 // CUDA; skipped elsewhere. scripts/gpu.mjs runs it where there is one.
 import { describe, expect, it } from 'vitest'
-import { initialParameters } from '../../src/model/parameters.ts'
 import { gradientsOf } from '../../src/optim/gradients.ts'
-import { initialState } from '../../src/optim/optimizer.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
-import { clearGradients, engineBuild } from '../../src/tensor/context.ts'
+import { engineBuild } from '../../src/tensor/context.ts'
 import { toDevice } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { type Device, type Tensor, toFloats } from '../../src/tensor/tensor.ts'
-import { accumulateGradients, applyUpdate, type Precision, type Trainee } from '../../src/train/step.ts'
-import { tinyMae } from '../model/tiny-model.ts'
+import { beginStep } from '../../src/train/step.ts'
+import type { Precision } from '../../src/train/trainee.ts'
 import { expectClose, wave } from '../tolerance.ts'
-import { adamW } from './tiny-training.ts'
+import { ratesOf, tinyTrainee } from './tiny-training.ts'
 
 const gpu: Device = 'cuda'
 const shape = [8, 6, 10, 3] as const
@@ -30,23 +28,22 @@ interface Trajectory {
 
 /** Eight images of noise, always the same, under masks that change from step to step. */
 function takeSteps(device: Device, precision: Precision, steps = 10): Trajectory {
-  const objective = tinyMae({ device })
-  const parameters = initialParameters(objective.rows, { seed: 3, device })
-  const optimizer = initialState(adamW.optimizer, parameters)
-  const trainee: Trainee = { objective, parameters, optimizer, device, precision }
+  const trainee = tinyTrainee(3, precision, device)
+  const { parameters } = trainee
   const pixels = Uint8Array.from(wave(8 * 180), (x) => 128 + 100 * x)
   const indices = Int32Array.from({ length: 8 }, (_, i) => i)
   const [losses, norms, live]: [number[], number[], number[]] = [[], [], []]
   let gradients: number[][] = []
   for (let step = 0; step < steps; step++) {
-    clearGradients(parameters.values())
-    const make = () => ({
-      images: normalizePixels({ pixels, shape }, statistics, device),
-      plan: objective.plan(3, { epochs: new Int32Array(8).fill(step), indices }),
-    })
-    losses.push(accumulateGradients(trainee, make, 1))
+    const open = beginStep(trainee, { step, epoch: step, value: ratesOf(1e-3), parts: 1 })
+    open.add(() => ({
+      batch: normalizePixels({ pixels, shape }, statistics, device),
+      samples: { epochs: new Int32Array(8).fill(step), indices },
+    }))
+    const { loss, gradientNorm } = open.finish()
+    losses.push(loss)
+    norms.push(gradientNorm)
     if (step === 0) gradients = scope(() => [...gradientsOf(parameters).values()].map(onCpu))
-    norms.push(applyUpdate(trainee, { ...adamW, learningRate: 1e-3, step, epoch: step }))
     live.push(liveTensors())
   }
   const weights = new Map([...parameters].map(([name, x]) => [name, onCpu(x)]))

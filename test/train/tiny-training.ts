@@ -1,13 +1,16 @@
 /** A whole training of the tiny model on pixels made up here: what the loop needs and nothing from disk. */
-import { initialParameters } from '../../src/model/parameters.ts'
+import { initialParameters, type Parameters } from '../../src/model/parameters.ts'
+import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
 import type { Objective } from '../../src/objective/objective.ts'
-import { initialState } from '../../src/optim/optimizer.ts'
-import { updateOf } from '../../src/optim/update.ts'
+import { disposeState, initialState } from '../../src/optim/optimizer.ts'
+import { optimizerOf } from '../../src/optim/optimizers.ts'
 import type { Batch, Loader } from '../../src/prepare/loader/loader.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
+import type { Device, Tensor } from '../../src/tensor/tensor.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
-import type { MicroBatch, Precision, Trainee } from '../../src/train/step.ts'
+import { beginStep, type StepResult } from '../../src/train/step.ts'
+import type { Precision, Sampled, Trainee } from '../../src/train/trainee.ts'
 import { tinyMae } from '../model/tiny-model.ts'
 import { wave } from '../tolerance.ts'
 
@@ -42,41 +45,43 @@ export function tinyLoader(size: number, samples = 16, first = 0): Pick<Loader, 
 }
 
 export interface TinyTrainee extends Trainee {
-  readonly objective: Objective
+  readonly objective: MaskedAutoencoder
 }
 
-export function tinyTrainee(seed = 5, precision: Precision = 'float32'): TinyTrainee {
-  const objective = tinyMae()
-  const parameters = initialParameters(objective.rows, { seed, device: 'cpu' })
-  const optimizer = initialState(adamW.optimizer, parameters)
-  return { objective, parameters, optimizer, device: 'cpu', precision }
+const adamWOptions = { optimizer: 'adamw', beta1: 0.9, beta2: 0.95, epsilon: 1e-8 } as const
+
+export function tinyTrainee(seed = 5, precision: Precision = 'float32', device: Device = 'cpu'): TinyTrainee {
+  const objective = tinyMae({ device })
+  const parameters = initialParameters(objective.rows, { seed, device })
+  const optimizer = optimizerOf(adamWOptions)
+  return {
+    ...{ objective, parameters, optimizer, state: initialState(optimizer, parameters) },
+    ...{ groups: [], clip: null, seed, device, precision },
+  }
 }
 
-/** Normalised images and a mask, as a run makes them. */
-export const toMicroBatch =
-  ({ objective }: TinyTrainee, seed = 5) =>
-  ({ pixels, epochs, indices, size }: Batch): MicroBatch => ({
-    images: normalizePixels(
-      { pixels, shape: [size, H, W, C] },
-      { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
-      'cpu',
-    ),
-    plan: objective.plan(seed, { epochs, indices }),
-  })
+/** Normalised images, as a run makes them. */
+export const toDeviceBatch = ({ pixels, size }: Batch): Tensor =>
+  normalizePixels(
+    { pixels, shape: [size, H, W, C] },
+    { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
+    'cpu',
+  )
 
-export const adamW = updateOf({
-  ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: null },
+export const ratesOf = (learningRate: number, weightDecay = 0.05) => ({ learningRate, weightDecay })
+const constant = (value: number) => ({ kind: 'constant', value }) as const
+export const constantRate = (learningRate: number) => ({
+  learningRate: constant(learningRate),
+  weightDecay: constant(0.05),
 })
 
 export const tinyOptions = (trainee: TinyTrainee, options: Partial<TrainOptions> = {}): TrainOptions => ({
-  trainee,
-  loader: tinyLoader(8),
-  toMicroBatch: toMicroBatch(trainee),
-  schedule: { peak: 0.01, floor: 0, warmupSteps: 2, totalSteps: 10 },
-  update: adamW,
-  accumulate: 1,
-  firstStep: 0,
-  samples: 16,
+  ...{ trainee, loader: tinyLoader(8), toDeviceBatch },
+  schedules: {
+    learningRate: { kind: 'cosine', from: 0.01, to: 0, warmup: 2 },
+    weightDecay: constant(0.05),
+  },
+  ...{ totalSteps: 10, accumulate: 1, firstStep: 0, samples: 16 },
   signal: new AbortController().signal,
   ...options,
 })
@@ -86,4 +91,33 @@ export async function trainAll(options: TrainOptions): Promise<StepEvent[]> {
   const events: StepEvent[] = []
   for await (const event of train(options)) events.push(expectFinite(event))
   return events
+}
+
+export interface Collecting<Batch>
+  extends Partial<Pick<Trainee, 'precision' | 'kernels' | 'recompute' | 'device'>> {
+  readonly micro: readonly (() => Sampled<Batch>)[]
+  readonly seed?: number
+}
+
+/** A step of rate 0: the gradients stay with the parameters, which may be reached or not. */
+export function collectGradients<Batch, Plan>(
+  objective: Objective<Batch, Plan>,
+  parameters: Parameters,
+  { micro, seed = 1, precision = 'float32', device = 'cpu', ...how }: Collecting<Batch>,
+): StepResult {
+  const optimizer = optimizerOf({ optimizer: 'sgd', momentum: 0 })
+  const state = initialState(optimizer, parameters)
+  const open = beginStep<Batch, Plan>(
+    {
+      ...{ parameters, optimizer, state, groups: [], clip: null },
+      ...{ objective: { ...objective, unreached: () => true }, seed, precision, device, ...how },
+    },
+    { step: 0, epoch: 0, value: ratesOf(0, 0), parts: micro.length },
+  )
+  for (const make of micro) open.add(make)
+  try {
+    return open.finish()
+  } finally {
+    disposeState(state)
+  }
 }

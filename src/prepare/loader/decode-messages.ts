@@ -4,6 +4,7 @@ import type { ReadableSource } from '../open-reader.ts'
 import type { SampleSettings } from '../sample-reader.ts'
 import type { SkippedFile } from '../skipped.ts'
 import type { FilledBatch } from './batch-filler.ts'
+import type { Reader } from './sample-order.ts'
 
 /** Given to the thread when it starts. */
 export interface DecodeJob {
@@ -12,6 +13,7 @@ export interface DecodeJob {
   readonly batchSize: number
   readonly firstPosition: number
   readonly shuffle: boolean
+  readonly reader: Reader
   readonly decodeThreads: number
   readonly maxSkippedShare: number
   /** Shared by both threads: a batch's pixels are never copied. */

@@ -24,7 +24,9 @@ function serve(job: DecodeJob): void {
   const ledger = skipLedger(limit, (skipped) => tell({ kind: 'skip', skipped }))
   const filler = batchFiller({
     read: sampleReader({ reader, files }, settings, ledger),
-    order: sampleOrder({ size: files.length, seed: settings.seed, shuffle: job.shuffle }),
+    order: sampleOrder({
+      ...{ size: files.length, seed: settings.seed, shuffle: job.shuffle, reader: job.reader },
+    }),
     firstPosition,
     batchSize,
     sampleBytes: sampleBytes(settings),

@@ -11,6 +11,7 @@ import type { SkippedFile } from '../skipped.ts'
 import type { FilledBatch } from './batch-filler.ts'
 import type { FromWorker } from './decode-messages.ts'
 import { decodeWorkerFile, startDecodeThread } from './decode-thread.ts'
+import type { Reader } from './sample-order.ts'
 
 export interface LoaderOptions extends SampleSettings {
   readonly source: ImageSource
@@ -25,6 +26,8 @@ export interface LoaderOptions extends SampleSettings {
   readonly prefetchBatches: number
   /** Default true. */
   readonly shuffle?: boolean
+  /** Which of several processes this is; positions are its own. Default: the only one. */
+  readonly reader?: Reader
   /** Told once for each file that is skipped. What it throws, the next `next()` rejects with. */
   readonly onSkip?: (skipped: SkippedFile) => void
 }
@@ -127,6 +130,7 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
       batchSize,
       firstPosition: options.firstPosition,
       shuffle: options.shuffle ?? true,
+      reader: options.reader ?? { rank: 0, world: 1 },
       decodeThreads: options.decodeThreads,
       maxSkippedShare: options.maxSkippedShare,
       buffers,

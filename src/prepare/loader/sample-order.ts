@@ -10,22 +10,31 @@ export interface SampleAddress {
   readonly index: number
 }
 
+/** One of the processes that share a stream of samples. */
+export interface Reader {
+  readonly rank: number
+  readonly world: number
+}
+
 export interface SampleOrderOptions {
   /** Samples in the source, at least 1. */
   readonly size: number
   readonly seed: number
   /** Default true. Without it every epoch runs through the source in order. */
   readonly shuffle?: boolean
+  /** Which of several processes reads: rank r of w takes every w-th position, from r on. Default: the only one. */
+  readonly reader?: Reader
 }
 
 /** A batch, and what is decoded ahead of it, lies in two neighbouring epochs at most of the time. */
 const CACHED_EPOCHS = 2
 
-/** The address of the sample at any position. Positions may come in any order; neighbouring ones are cheap. */
+/** The address of the sample at any position of a reader. Positions may come in any order; neighbouring ones are cheap. */
 export function sampleOrder({
   size,
   seed,
   shuffle = true,
+  reader: { rank, world } = { rank: 0, world: 1 },
 }: SampleOrderOptions): (position: number) => SampleAddress {
   const permutations = new Map<number, Uint32Array>()
   const permutation = (epoch: number): Uint32Array => {
@@ -39,7 +48,8 @@ export function sampleOrder({
     }
     return made
   }
-  return (position) => {
+  return (own) => {
+    const position = own * world + rank
     const epoch = Math.floor(position / size)
     const place = position % size
     return { epoch, index: shuffle ? permutation(epoch)[place]! : place }

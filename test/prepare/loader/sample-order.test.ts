@@ -27,6 +27,13 @@ describe('sampleOrder', () => {
     )
   })
 
+  it('is shared by readers, none of which sees what another does', () => {
+    const whole = sampleOrder({ size: 7, seed: 5 })
+    const readers = [0, 1, 2].map((rank) => sampleOrder({ size: 7, seed: 5, reader: { rank, world: 3 } }))
+    const together = Array.from({ length: 10 }, (_, own) => readers.map((order) => order(own))).flat()
+    expect(together).toEqual(Array.from({ length: 30 }, (_, position) => whole(position)))
+  })
+
   it('keeps the source’s order when asked to', () => {
     const order = sampleOrder({ size: 3, seed: 5, shuffle: false })
     expect([0, 2, 3, 7].map(order)).toEqual([

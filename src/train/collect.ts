@@ -1,0 +1,143 @@
+/**
+ * The first half of a step: what its micro-batches give in losses, gradients and stats. Each is computed as it comes and then freed, unless
+ * the loss of one depends on the others (features of all rows, unequal counts, first values): then they wait on the device for the last one.
+ */
+import { alone } from '../collective/collective.ts'
+import { type Weights, weightsOf } from '../model/parameters.ts'
+import { totalOf } from '../objective/losses.ts'
+import type { At, Losses } from '../objective/objective.ts'
+import { autocast, noGrad } from '../tensor/context.ts'
+import type { NotFinite } from '../tensor/finite.ts'
+import { withKernels } from '../tensor/fused.ts'
+import { backwardRecomputing, withRecompute } from '../tensor/recompute.ts'
+import { disposeAll, scope, unscoped } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { SampleAddresses } from '../token/mask.ts'
+import { collectFeatures } from './cached-features.ts'
+import { sharesOf } from './shares.ts'
+import { untimed } from './span.ts'
+import { openStats, type Stats } from './stats.ts'
+import { openTally, type Tally } from './tally.ts'
+import type { Prepared, Sampled, StepRequest, Trainee } from './trainee.ts'
+import { traceLoss } from './trouble.ts'
+import { isFresh } from './update.ts'
+
+type ShareOf = (part: string) => number
+
+export interface Collecting<Batch> {
+  add(make: () => Sampled<Batch>): void
+  /** Computes what waits. */
+  finish(): void
+  dispose(): void
+  readonly tally: Tally
+  readonly stats: Stats
+  /** Those that the loss sees. */
+  weights(): Weights
+  /** Of all samples of this rank. */
+  at(): At
+  /** The first tensor that was not finite, where the loss is not. */
+  first(): NotFinite | null
+}
+
+/** `pending`: values that the loss sees already, and that are written at the end; first values of state are added to them. */
+export function openCollecting<Batch, Plan>(
+  trainee: Trainee<Batch, Plan>,
+  { parts, ...request }: StepRequest,
+  pending: Map<string, Tensor>,
+): Collecting<Batch> {
+  const { objective, parameters, device, precision, kernels = 'fused', seed } = trainee
+  const { collective = alone, span = untimed } = trainee
+  const all = parts * collective.world
+  const isFirst = objective.first !== undefined && isFresh(trainee.state)
+  const mustWait = 'features' in objective || isFirst || (all > 1 && objective.counts !== undefined)
+  const waiting: Prepared<Batch, Plan>[] = []
+  const addresses: SampleAddresses[] = []
+  let added = 0
+  const [tally, stats] = [openTally(), openStats(objective.stats)]
+  const seen = () => (pending.size > 0 ? new Map([...parameters, ...pending]) : parameters)
+  let weights = weightsOf(seen())
+  let first: NotFinite | null = null
+
+  const atOf = (samples: SampleAddresses, firstRow: number, rows: number): At => ({
+    ...{ ...request, seed, samples, firstRow, rows, collective },
+  })
+  const wholeAt = (): At => {
+    const joined = (key: keyof SampleAddresses) => addresses.flatMap((each) => Array.from(each[key]))
+    const [epochs, indices] = [joined('epochs'), joined('indices')]
+    return atOf({ epochs, indices }, collective.rank * indices.length, indices.length * collective.world)
+  }
+  const prepare = (make: () => Sampled<Batch>): Prepared<Batch, Plan> =>
+    span('upload', () => {
+      const { batch, samples } = make()
+      const size = samples.indices.length
+      addresses[added] = samples // the same ones again when it is traced
+      const at = atOf(samples, (collective.rank * parts + added) * size, size * all)
+      return { batch, at, plan: noGrad(() => objective.plan(at, batch, weights)) }
+    })
+  const computing = <T>(body: () => T): T =>
+    withKernels(kernels, () => autocast({ device, dtype: precision }, body))
+  const recording = (body: () => void): void =>
+    scope(() => (trainee.recompute ? withRecompute(body) : body()))
+  const lossOf = ({ batch, plan, at }: Prepared<Batch, Plan>): Losses =>
+    'features' in objective
+      ? objective.lossOfRows(weights, objective.features(weights, batch, plan, at), at)
+      : objective.loss(weights, batch, plan, at)
+  const goBack = (losses: Losses, shareOf: ShareOf): void => {
+    span('backward', () => backwardRecomputing([totalOf(losses, shareOf)]))
+    tally.add(losses, shareOf)
+    stats.add(losses.stats)
+  }
+  const trace = (again: () => readonly Prepared<Batch, Plan>[]): void => {
+    if (tally.isFinite()) return
+    first = traceLoss(seen(), () => {
+      const made = again()
+      return {
+        batches: made.map(({ batch }) => batch),
+        forward: () => made.map((each) => computing(() => lossOf(each))),
+      }
+    })
+  }
+  const collect = (prepared: () => Prepared<Batch, Plan>, shareOf: ShareOf): void => {
+    if (!tally.isFinite()) return // the step is lost
+    recording(() => {
+      const one = prepared()
+      goBack(
+        span('forward', () => computing(() => lossOf(one))),
+        shareOf,
+      )
+    })
+    trace(() => [prepared()])
+  }
+
+  return {
+    add(make) {
+      const prepared = () => prepare(make)
+      if (mustWait) waiting.push(unscoped(() => scope(prepared)))
+      else collect(prepared, () => 1 / all)
+      added++
+    },
+    finish() {
+      if (!mustWait) return
+      if (isFirst) {
+        const values = noGrad(() =>
+          unscoped(() => scope(() => objective.first!(weights, waiting, wholeAt()))),
+        )
+        for (const [name, value] of Object.entries(values)) pending.set(name, value)
+        weights = weightsOf(seen())
+      }
+      if ('features' in objective && waiting.length > 1) {
+        const options = { weights, waiting, at: wholeAt(), computing, recording, span }
+        collectFeatures(objective, options, (losses) => goBack(losses, () => 1 / collective.world))
+        trace(() => waiting)
+      } else {
+        const shares = sharesOf(waiting, trainee)
+        for (const [i, each] of waiting.entries()) collect(() => each, shares(i))
+      }
+    },
+    dispose() {
+      disposeAll(waiting)
+      stats.dispose()
+    },
+    ...{ tally, stats, weights: () => weights, at: wholeAt, first: () => first },
+  }
+}

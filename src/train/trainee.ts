@@ -1,0 +1,57 @@
+/** What is trained, and what a step of it is asked and given. */
+import type { Collective } from '../collective/collective.ts'
+import type { Parameters } from '../model/parameters.ts'
+import type { At, Objective, Planned } from '../objective/objective.ts'
+import type { Clip } from '../optim/gradients.ts'
+import type { GroupRow } from '../optim/groups.ts'
+import type { Optimizer, OptimizerState } from '../optim/optimizer.ts'
+import type { Images } from '../prepare/views.ts'
+import type { DType } from '../tensor/dtype.ts'
+import type { Kernels } from '../tensor/fused.ts'
+import type { Device } from '../tensor/tensor.ts'
+import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
+import type { Span } from './span.ts'
+
+/** The type of matrix products; weights, norms and losses stay in float32. */
+export type Precision = Extract<DType, 'float32' | 'bfloat16'>
+
+/** What is being trained, how, and where. */
+export interface Trainee<Batch = Images, Plan = MaskPlan> {
+  readonly objective: Objective<Batch, Plan>
+  /** Of every role: `allRows` of the objective. */
+  readonly parameters: Parameters
+  readonly optimizer: Optimizer
+  readonly state: OptimizerState
+  /** The recipe's, behind those of the objective. */
+  readonly groups: readonly GroupRow[]
+  /** Of parameters that no row clips otherwise; null does not clip. */
+  readonly clip: Clip | null
+  /** Of all draws. */
+  readonly seed: number
+  readonly device: Device
+  readonly precision: Precision
+  /** By default the fused ones, where there are any. */
+  readonly kernels?: Kernels
+  /** Keep only the ends of each block, and compute the rest again in the backward pass: slower, in less memory. */
+  readonly recompute?: boolean
+  /** Times the named parts of a step. */
+  readonly span?: Span
+  /** By default a world of one. */
+  readonly collective?: Collective
+}
+
+export interface StepRequest extends Pick<At, 'step' | 'epoch' | 'value'> {
+  /** Micro-batches of this step, all of the same size. */
+  readonly parts: number
+}
+
+/** A micro-batch on the device, and the addresses of its samples. */
+export interface Sampled<Batch> {
+  readonly batch: Batch
+  readonly samples: SampleAddresses
+}
+
+/** What a micro-batch is computed with. */
+export interface Prepared<Batch, Plan> extends Planned<Batch, Plan> {
+  readonly at: At
+}

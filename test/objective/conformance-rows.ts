@@ -1,0 +1,74 @@
+/** Every objective, in each of its forms, with samples for the suite. */
+import { plainBackbone } from '../../src/model/backbone.ts'
+import { classification } from '../../src/objective/classification.ts'
+import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import type { Images } from '../../src/prepare/views.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { tiny } from '../model/tiny-model.ts'
+import { series, values, viewsOfValues } from '../model/tiny-series.ts'
+import { wave } from '../tolerance.ts'
+import type { Conforming } from './conformance.ts'
+import { toyObjective } from './toy.ts'
+
+const pixels = (indices: readonly number[], seed: number) =>
+  tensor(
+    indices.flatMap((index) => wave(180, index + seed)),
+    [indices.length, 3, 6, 10],
+  )
+const usual = { maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
+const masked = (
+  options: MaeOptions,
+  batch: (indices: readonly number[]) => Images,
+): Conforming<Images, never> => ({
+  objective: () => mae(options) as never,
+  batch,
+})
+
+/** Values of two dates; with gaps, a share of them that is another one for each sample. */
+const ofSeries = (indices: readonly number[], gaps: boolean): Images => {
+  const all = indices.flatMap((index) =>
+    wave(values, index).map((value, i) =>
+      gaps && (i + index) % (7 + (index % 5)) === 0 ? Number.NaN : value,
+    ),
+  )
+  return viewsOfValues(indices.length, all)
+}
+
+const classes = 3
+const classified: Conforming<unknown, unknown> = {
+  objective: () =>
+    classification({
+      ...{ backbone: plainBackbone(tiny), classes, head: 'mean', device: 'cpu' },
+      dropPath: 0.1,
+      fixed: (name) => name.startsWith('blocks.0.'),
+      averages: [{ prefix: 'average.', from: '', momentum: 0.9, when: 'after-step' }],
+    }) as never,
+  batch: (indices) => ({
+    images: pixels(indices, 0),
+    targets: tensor(
+      indices.flatMap((index) => Array.from({ length: classes }, (_, c) => (index % classes === c ? 1 : 0))),
+      [indices.length, classes],
+    ),
+  }),
+}
+
+export const rows: Record<string, Conforming<never, never>> = {
+  'mae of images': masked({ dimensions: tiny, ...usual }, (indices) => pixels(indices, 0)) as never,
+  'mae of bands and dates': masked({ ...usual, ...series }, (indices) => ofSeries(indices, false)) as never,
+  'mae of bands and dates with gaps': masked({ ...usual, ...series }, (indices) =>
+    ofSeries(indices, true),
+  ) as never,
+  'mae of larger pictures': masked(
+    { ...usual, dimensions: tiny, normalizeTarget: false, scales: { scales: [2], width: 8 } },
+    (indices) =>
+      tensor(
+        indices.flatMap((index) => wave(720, index)),
+        [indices.length, 3, 12, 20],
+      ),
+  ) as never,
+  classification: classified as never,
+  'an objective that has everything': {
+    objective: toyObjective,
+    batch: (indices: readonly number[]) => ({ one: pixels(indices, 0), other: pixels(indices, 100) }),
+  } as never,
+}
