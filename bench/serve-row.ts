@@ -15,7 +15,7 @@ import { resolveConfig } from '../src/config/resolve.ts'
 import { exportOnnx } from '../src/export/export-onnx.ts'
 import { openSession } from '../src/onnx/session.ts'
 import { packageRoot } from '../src/package-root.ts'
-import { writeSampleData } from '../src/sample-data/write.ts'
+import { writeSampleData } from '../src/sample-data/write-scenes.ts'
 import { openEncoder } from '../src/weights/open-encoder.ts'
 import { median } from './median.ts'
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { runPaths } from '../src/checkpoint/run-folder.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { readMetrics } from '../src/run/journal.ts'
-import { writeSampleData } from '../src/sample-data/write.ts'
+import { writeSampleData } from '../src/sample-data/write-scenes.ts'
 
 export interface WaitingRow {
   readonly work: string

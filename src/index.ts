@@ -1,7 +1,7 @@
 /**
  * sherd: self-supervised pretraining of vision foundation models by masked image modelling, on LibTorch.
  *
- * The public library. The same pieces that the commands are made of, in the order of the data flow.
+ * The public library: the same pieces that the commands are made of, by the folders that they are in.
  */
 
 export { benchData } from './bench/data-bench.ts'
@@ -20,7 +20,6 @@ export { isBlank, type OpenedRun, openRun } from './checkpoint/run-folder.ts'
 export { readArrays, readSafetensors, writeSafetensors } from './checkpoint/safetensors.ts'
 export { openWeightsFile } from './checkpoint/weights-file.ts'
 export { channelStatistics, openData, rasterOptions } from './config/assemble.ts'
-// configuration and runs
 export { describeKeys, expectChoice, type KeyDescription } from './config/keys.ts'
 export { assignedKeys, withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
@@ -56,7 +55,7 @@ export {
   finetuneDefaults,
 } from './evaluate/finetune.ts'
 export { type KnnOptions, knnDefaults, knnVotes } from './evaluate/knn.ts'
-export { fewOf, type Labelled, labelled, type Shots, splitByClass } from './evaluate/labelled.ts'
+export { fewOf, type Labelled, labelled, type Shots, splitByClass } from './evaluate/labelled-features.ts'
 export {
   type LinearMap,
   type LinearProbeOptions,
@@ -123,7 +122,6 @@ export {
   plainBackbone,
 } from './model/backbone.ts'
 export { decodeAll, decodeHidden } from './model/decoder.ts'
-// model
 export type { Dimensions } from './model/dimensions.ts'
 export { encode, encoderRows } from './model/encoder.ts'
 export {
@@ -140,13 +138,11 @@ export { sizes } from './model/sizes.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, type MaskedAutoencoder, mae, type Prediction } from './objective/mae.ts'
 export type { At, BatchObjective, Losses, Objective, RowsObjective } from './objective/objective.ts'
-// export, infer
 export { checkGraph } from './onnx/check-graph.ts'
 export type { Graph } from './onnx/graph.ts'
 export { onnxParts, readMetadata, writeParts } from './onnx/onnx-file.ts'
 export { openSession, type Session, type TensorData } from './onnx/session.ts'
 export { openSessionThread, type ThreadedSession } from './onnx/session-thread.ts'
-// optim, checkpoint, train
 export type { GroupRow } from './optim/groups.ts'
 export { initialState, type Optimizer, type OptimizerState } from './optim/optimizer.ts'
 export { type OptimizerChoice, optimizerOf, optimizers } from './optim/optimizers.ts'
@@ -159,7 +155,6 @@ export {
   type WarmupCosine,
 } from './optim/schedule.ts'
 export { type UpdateOptions, updateOf } from './optim/update.ts'
-// pictures
 export { type Composite, compositesOf, compositeTile, stretchOf } from './picture/composite.ts'
 export { drawLossCurve } from './picture/loss-curve.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
@@ -184,8 +179,8 @@ export type { RunEvent } from './run/events.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
-export { writeSatelliteData } from './sample-data/satellite/write.ts'
-export { writeSampleData } from './sample-data/write.ts'
+export { writeSatelliteData } from './sample-data/satellite/write-places.ts'
+export { writeSampleData } from './sample-data/write-scenes.ts'
 export { type Embedder, embedFiles, openEmbedder } from './search/embedder.ts'
 export { type ClusterReport, findClusters } from './search/index-clusters.ts'
 export { type DuplicateReport, findDuplicates, shownOf } from './search/index-duplicates.ts'
@@ -206,7 +201,6 @@ export { thumbnailOfFile, thumbnailsOf } from './search/thumbnails.ts'
 export { type Clusters, clusterDefaults, clustersOf } from './search/vectors/clusters.ts'
 export { type DuplicateGroup, duplicatesOf } from './search/vectors/duplicates.ts'
 export { openExact } from './search/vectors/exact.ts'
-// search
 export { type Agreement, agreementOf } from './search/vectors/label-agreement.ts'
 export { type Near, nearest } from './search/vectors/nearest.ts'
 export { buildGraph, type GraphSettings, graphDefaults, openGraph } from './search/vectors/neighbour-graph.ts'
@@ -214,10 +208,8 @@ export { type Neighbourhoods, neighbourhoodsOf } from './search/vectors/neighbou
 export { type Outlier, outliersOf } from './search/vectors/outliers.ts'
 export { silhouetteOf } from './search/vectors/silhouette.ts'
 export { unitVectors, type Vectors } from './search/vectors/unit-vectors.ts'
-// serve
 export { type Limits, limitDefaults } from './serve/limits.ts'
 export { type ServeOptions, type Server, serve } from './serve/serve.ts'
-// source, prepare
 export { type ImageFolder, openImageFolder } from './source/image-folder.ts'
 export { listenToNotes, type NoteListener } from './source/notes.ts'
 export { type ImageSource, openSource } from './source/open.ts'
@@ -229,11 +221,9 @@ export {
   type PackManifest,
 } from './source/packed-images.ts'
 export { openRasterFolder, type RasterFolder, type RasterOptions } from './source/raster/raster-folder.ts'
-// target, objective
 export { type BandStatistics, bandStatistics } from './target/band-pixels.ts'
 export { patchStatistics, pixelLoss, pixelTarget, withStatistics } from './target/pixels.ts'
 export { meanQuality, type Quality } from './target/reconstruction-quality.ts'
-// tensor
 export {
   autocast,
   backward,
@@ -261,7 +251,6 @@ export {
   toArray,
   toFloats,
 } from './tensor/tensor.ts'
-// token
 export { type TimeField, timeFields } from './token/encoding.ts'
 export { type Grid, gridOf } from './token/grid.ts'
 export type { TokenLayout } from './token/layout.ts'
@@ -282,7 +271,6 @@ export { type Check, type Verification, verifyFile } from './verify/verify.ts'
 export { type FolderFeatures, featuresOf, featuresOfSource } from './weights/folder-features.ts'
 export type { FolderLogits } from './weights/folder-logits.ts'
 export type { FolderSegmentation } from './weights/folder-segmentation.ts'
-// evaluate
 export { type FrozenClassifier, logitsOf } from './weights/frozen-classifier.ts'
 export {
   extractFeatures,

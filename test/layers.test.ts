@@ -59,8 +59,8 @@ const confined: Record<string, readonly string[]> = {
     'src/prepare/decode/bit-depth.ts', // the largest value of images
     'src/prepare/decode/decode.ts', // images as pixels
     'src/prepare/masks/index-mask.ts', // masks as class numbers
-    'src/sample-data/write.ts', // sample images as files
-    'src/sample-data/satellite/write.ts', // masks as files
+    'src/sample-data/write-scenes.ts', // sample images as files
+    'src/sample-data/satellite/write-places.ts', // masks as files
   ],
   commander: readdirSync(join(packageRoot(), 'src/cli'), { recursive: true, encoding: 'utf8' }).map(
     (name) => `src/cli/${name}`,
@@ -254,19 +254,19 @@ describe('the playground', () => {
 })
 
 describe('the native addons', () => {
-  it('are loaded by src/tensor/addon.ts and src/native/pixels.ts, and by nothing else', () => {
+  it('are loaded by src/tensor/addon.ts and src/native/pixels-addon.ts, and by nothing else', () => {
     const loads = sources.filter((path) =>
       /createRequire\(import\.meta\.url\)\(build\.path\)|process\.dlopen/.test(
         readFileSync(join(root, path), 'utf8'),
       ),
     )
-    expect(loads.sort()).toEqual(['src/native/pixels.ts', 'src/tensor/addon.ts'])
+    expect(loads.sort()).toEqual(['src/native/pixels-addon.ts', 'src/tensor/addon.ts'])
   })
 
   it('are imported where handles may be known: in src/tensor, in src/prepare', () => {
     const outside = (addon: string, ...stages: string[]) =>
       internal.filter(({ from, to }) => to === addon && !stages.includes(stageOf(from)))
     expect(outside('src/tensor/addon.ts', 'tensor').map(show)).toEqual([])
-    expect(outside('src/native/pixels.ts', 'prepare', 'machine').map(show)).toEqual([])
+    expect(outside('src/native/pixels-addon.ts', 'prepare', 'machine').map(show)).toEqual([])
   })
 })

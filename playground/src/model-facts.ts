@@ -1,7 +1,7 @@
 /** What the page must know of an exported model, from the metadata of its file; and why it cannot show some. */
 import { migrate } from '../../src/config/migrations.ts'
 import { messageOf, SherdError } from '../../src/errors.ts'
-import { type Metadata, metadataIn } from '../../src/onnx/metadata-in.ts'
+import { type Metadata, metadataIn } from '../../src/onnx/read-metadata.ts'
 import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
 import { type Grid, gridOf } from '../../src/token/grid.ts'
 

@@ -6,7 +6,7 @@ import { type Pooling, poolings } from '../token/pool.ts'
 import { type FolderFeatures, featuresOf, type Progress } from '../weights/folder-features.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
 import { type Spread, spreadOf } from './effective-rank.ts'
-import { expectLabels, expectSameClasses, labelled, splitByClass } from './labelled.ts'
+import { expectLabels, expectSameClasses, labelled, splitByClass } from './labelled-features.ts'
 import type { LinearMap } from './linear-probe.ts'
 import {
   type Outcome,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { drawConfusion } from '../picture/confusion.ts'
 import type { FeatureReport, Report, Row } from './evaluate.ts'
-import { type Shots, shotsName } from './labelled.ts'
+import { type Shots, shotsName } from './labelled-features.ts'
 import { percent, plain, tableOf, withDeviation } from './markdown.ts'
 
 const shown = (value: unknown): string =>

@@ -31,8 +31,8 @@ import type { Trainee } from '../train/trainee.ts'
 import { logitsOfSource, type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
 import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
-import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from './labelled.ts'
 import { type AugmentSettings, labelledBatch, noiseField } from './labelled-batch.ts'
+import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from './labelled-features.ts'
 import { meanAndDeviation, type Scores, scoresOf } from './scores.ts'
 
 export interface FinetuneSettings extends AugmentSettings {

@@ -8,7 +8,7 @@ import { noGrad } from '../tensor/context.ts'
 import { div, matmul, narrow, toDevice, transpose } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor, toArray, toFloats } from '../tensor/tensor.ts'
-import type { Labelled } from './labelled.ts'
+import type { Labelled } from './labelled-features.ts'
 
 export interface KnnOptions {
   readonly neighbours: readonly number[]

@@ -30,7 +30,7 @@ import {
 } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
-import type { Labelled } from './labelled.ts'
+import type { Labelled } from './labelled-features.ts'
 
 export interface LinearProbeOptions {
   readonly optimizer: keyof typeof probeOptimizers

@@ -2,7 +2,7 @@
 import type { Device } from '../tensor/tensor.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import { knnVotes } from './knn.ts'
-import { fewOf, type Labelled, type Shots, shotsName } from './labelled.ts'
+import { fewOf, type Labelled, type Shots, shotsName } from './labelled-features.ts'
 import { type LinearMap, linearProbe, type probeOptimizers } from './linear-probe.ts'
 
 /** Training and test images, as each pooling sees them. */

@@ -1,6 +1,6 @@
 /** What an exported file tells of itself beside the graph. All values are texts; those with several parts are JSON. */
 
-import type { Metadata } from '../onnx/metadata-in.ts'
+import type { Metadata } from '../onnx/read-metadata.ts'
 import { type FormatRow, formats, type GraphName } from './formats.ts'
 import type { PixelsInput } from './pixels-input.ts'
 

@@ -17,7 +17,7 @@ import { type ForeignParameter, floatsOf } from './foreign-parameter.ts'
 import { examinePositions, type ForeignPositions } from './foreign-positions.ts'
 import { type Layout, type LayoutName, layouts, ourNameOf } from './layouts.ts'
 import { type Located, recognise } from './recognise.ts'
-import { releasedBands } from './released-satmae.ts'
+import { releasedBands } from './satmae-statistics.ts'
 import { type Named, translate } from './translate-names.ts'
 
 export interface ForeignModel {

@@ -15,8 +15,8 @@ import {
   type ValueInfo,
   weightBytes,
 } from './graph.ts'
-import { type Metadata, MODEL, metadataIn } from './metadata-in.ts'
 import { byteLength, bytes, float, integer, message, type Parts, packed, text } from './protobuf.ts'
+import { type Metadata, MODEL, metadataIn } from './read-metadata.ts'
 import { type Size, sizeName } from './symbolic-sizes.ts'
 
 /** What ONNX 1.12 writes for opset 17. */

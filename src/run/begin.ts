@@ -7,8 +7,8 @@ import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
+import { fitBatch } from './batch-size.ts'
 import { configDifferences } from './config-difference.ts'
-import { fitBatch } from './fit-batch.ts'
 import { readSkipped } from './journal.ts'
 
 export interface BeginOptions {

@@ -7,8 +7,8 @@ import { subsetOf } from '../source/subset.ts'
 import type { Pooling } from '../token/pool.ts'
 import type { Progress } from '../weights/folder-features.ts'
 import type { Embedder } from './embedder.ts'
+import { statesOf } from './file-state.ts'
 import type { ImageIndex, IndexContent } from './index-folder.ts'
-import { statesOf } from './source-state.ts'
 import { rowOf, unitVectors } from './vectors/unit-vectors.ts'
 
 export interface ChangedVectors extends Omit<IndexContent, 'facts'> {

@@ -10,10 +10,10 @@ import { bodies, bodyTypes, collect, type Work } from './bodies.ts'
 import { type Connections, connections } from './connections.ts'
 import { type GuardOptions, guard } from './guard.ts'
 import { plainHeaders } from './headers.ts'
-import { lifetime, within } from './lifetime.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
 import { errorBody, MOST_FIELDS, named, Refusal, refusalOf, statusOf } from './refusal.ts'
+import { lifetime, within } from './request-lifetime.ts'
 
 export interface AppOptions {
   readonly limits: Limits

@@ -4,7 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { addon } from './addon.ts'
-import { adopt, type Owned, withOwner } from './lifetime.ts'
+import { adopt, type Owned, withOwner } from './ownership.ts'
 import { Tensor } from './tensor.ts'
 
 function collect(value: unknown, into: Set<Owned>): void {

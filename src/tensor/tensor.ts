@@ -5,7 +5,7 @@
 import { messageOf, SherdError } from '../errors.ts'
 import { addon, type Handle } from './addon.ts'
 import { type ArrayOf, type DType, dtypeCode, dtypeName, dtypes } from './dtype.ts'
-import { adopt } from './lifetime.ts'
+import { adopt } from './ownership.ts'
 
 export type Shape = readonly number[]
 

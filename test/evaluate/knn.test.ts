@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { knnVotes } from '../../src/evaluate/knn.ts'
-import type { Labelled } from '../../src/evaluate/labelled.ts'
+import type { Labelled } from '../../src/evaluate/labelled-features.ts'
 import { scoresOf } from '../../src/evaluate/scores.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { expectClose } from '../tolerance.ts'

@@ -1,5 +1,5 @@
 /** Sets whose answer is known: clusters far apart, and the same with labels that mean nothing. */
-import type { Labelled } from '../../src/evaluate/labelled.ts'
+import type { Labelled } from '../../src/evaluate/labelled-features.ts'
 import { draws } from '../../src/random/draws.ts'
 import { wave } from '../tolerance.ts'
 

@@ -8,7 +8,7 @@ import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import type { RunEvent } from '../../src/run/events.ts'
 import { type PretrainOptions, pretrain } from '../../src/run/pretrain.ts'
-import { writeSampleData } from '../../src/sample-data/write.ts'
+import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 
 const folders: string[] = []
 afterAll(() => {

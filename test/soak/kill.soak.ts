@@ -1,7 +1,7 @@
 // One training run, killed by SIGKILL at fifty random moments (KILLS, KILL_SEED) and gone on with each time.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { writeSampleData } from '../../src/sample-data/write.ts'
+import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 import { workFolder } from '../cli/sherd.ts'
 import { expectExactResume } from '../cli/train/killed-run.ts'
 

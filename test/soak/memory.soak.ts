@@ -1,7 +1,7 @@
 // Memory fills up once and then stays: what V8 compiles, and what the heaps of the threads that draw and decode keep.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { writeSampleData } from '../../src/sample-data/write.ts'
+import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 import { metricsOf, sherd, tiny, workFolder } from '../cli/sherd.ts'
 
 it('a run of 4,000 steps with checkpoints and pictures', { timeout: 3_600_000 }, async () => {

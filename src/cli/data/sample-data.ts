@@ -2,8 +2,8 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
-import type { SatelliteDataOptions } from '../../sample-data/satellite/write.ts'
-import type { SampleData } from '../../sample-data/write.ts'
+import type { SatelliteDataOptions } from '../../sample-data/satellite/write-places.ts'
+import type { SampleData } from '../../sample-data/write-scenes.ts'
 import { wholeNumber } from '../options.ts'
 import { endProgress, print, printJson, progress } from '../output.ts'
 
@@ -61,7 +61,7 @@ async function scenes({
 }: Flags): Promise<SampleData> {
   const given = Object.entries({ dates, layout, masks }).find(([, value]) => value !== undefined)
   if (given) throw new SherdError('USAGE', `--${given[0]} needs --kind satellite.`)
-  const { writeSampleData } = await import('../../sample-data/write.ts')
+  const { writeSampleData } = await import('../../sample-data/write-scenes.ts')
   const onProgress = (done: number, all: number) => progress(`writing images ${done}/${all}`)
   return writeSampleData({ dir: out, count, size, seed, onProgress })
 }
@@ -75,7 +75,7 @@ async function satellite({
   layout = 'stack',
   masks = false,
 }: Flags): Promise<SampleData> {
-  const { writeSatelliteData } = await import('../../sample-data/satellite/write.ts')
+  const { writeSatelliteData } = await import('../../sample-data/satellite/write-places.ts')
   const onProgress = (done: number, all: number) => progress(`writing places ${done}/${all}`)
   return writeSatelliteData({ dir: out, count, size, seed, dates, layout, masks, onProgress })
 }

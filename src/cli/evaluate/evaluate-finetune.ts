@@ -1,7 +1,7 @@
 /** `sherd evaluate finetune`, `partial` and `scratch`: what an encoder becomes when it learns on. */
 import { type Command, Option } from 'commander'
-import type { Shots } from '../../evaluate/labelled.ts'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import type { Shots } from '../../evaluate/labelled-features.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { encoderOf } from '../encoder-options.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from '../options.ts'
 import { duration, endProgress, note, progress } from '../output.ts'

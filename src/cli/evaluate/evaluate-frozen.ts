@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { EvaluateOptions } from '../../evaluate/evaluate.ts'
-import type { Shots } from '../../evaluate/labelled.ts'
+import type { Shots } from '../../evaluate/labelled-features.ts'
 import type { ProtocolName } from '../../evaluate/protocols.ts'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { encoderOf, showImages } from '../encoder-options.ts'
 import { positiveNumber, wholeNumber } from '../options.ts'
 import {

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { SherdError } from '../../errors.ts'
 import type { EvaluationData } from '../../evaluate/evaluate.ts'
-import type { Shots } from '../../evaluate/labelled.ts'
+import type { Shots } from '../../evaluate/labelled-features.ts'
 import { addEncoderOptions, type EncoderFlags } from '../encoder-options.ts'
 import { wholeNumber } from '../options.ts'
 

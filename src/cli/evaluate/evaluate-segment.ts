@@ -1,7 +1,7 @@
 /** `sherd evaluate segment`: what frozen features say about each pixel. */
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { type SegmentationHead, segmentationHeads } from '../../model/segmentation-heads.ts'
 import { encoderOf, showImages } from '../encoder-options.ts'
 import { notNegative, positiveNumber, wholeNumber } from '../options.ts'

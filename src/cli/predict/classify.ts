@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { SherdError } from '../../errors.ts'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { Progress } from '../../weights/folder-features.ts'
 import { showImages } from '../encoder-options.ts'
 import { endProgress, noteSkipped, print, printJson, warn } from '../output.ts'

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { Pooling } from '../../token/pool.ts'
 import type { Progress } from '../../weights/folder-features.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from '../encoder-options.ts'

@@ -1,6 +1,6 @@
 /** `sherd segment`: a mask of classes for each image of a folder, by a segmenter that was saved or exported. */
 import type { Command } from 'commander'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { showImages } from '../encoder-options.ts'
 import { endProgress, noteSkipped, print, printJson, warn } from '../output.ts'
 import { readingOf } from '../reading-options.ts'

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { IndexFacts, SearchKind } from '../../search/index-folder.ts'
 import type { Indexed } from '../../search/make-index.ts'
 import type { Pooling } from '../../token/pool.ts'

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { endProgress, note, print, progress } from '../output.ts'
 import { stopSignal } from '../signals.ts'
 import { follow } from './pretrain.ts'
@@ -17,7 +17,7 @@ export function addDemo(root: Command): void {
     .option('--json', 'print every event as a line of JSON')
     .action(async ({ out, json }: { out: string; json?: boolean }) => {
       letWaitingThreadsSleep()
-      const { writeSampleData } = await import('../../sample-data/write.ts')
+      const { writeSampleData } = await import('../../sample-data/write-scenes.ts')
       const { resolveConfig } = await import('../../config/resolve.ts')
       const { presetOf } = await import('../../config/presets.ts')
       const { pretrain } = await import('../../run/pretrain.ts')

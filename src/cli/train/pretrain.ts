@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
-import { letWaitingThreadsSleep } from '../../machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { EndEvent, RunEvent, StartEvent } from '../../run/events.ts'
 import type { Inheritance } from '../../run/inherit.ts'
 import type { ProbeMetric } from '../../run/online-probe.ts'

@@ -9,7 +9,7 @@
 
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { messageOf, SherdError } from '../../errors.ts'
-import { pixelsAddon } from '../../native/pixels.ts'
+import { pixelsAddon } from '../../native/pixels-addon.ts'
 import type { Size } from '../../source/box.ts'
 import { decodeBmp, sizeOfBmp } from './bmp.ts'
 import { damageReason, warningOf } from './damage.ts'

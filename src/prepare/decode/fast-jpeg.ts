@@ -2,7 +2,7 @@
  * JPEG files by the addon: read and decoded in libuv's threads, only the crop, at a reduced size where the sample is much
  * smaller still. What it does not understand or cannot decode is left to sharp, which also finds the words for what is wrong.
  */
-import { type PlainJpeg, pixelsAddon } from '../../native/pixels.ts'
+import { type PlainJpeg, pixelsAddon } from '../../native/pixels-addon.ts'
 import { damageReason } from './damage.ts'
 import { giveUpOn, isGivenUp, late, orLate } from './deadline.ts'
 import type { ImageRequest } from './decode-request.ts'

@@ -6,7 +6,7 @@ export async function quitIfStuck(status: number): Promise<void> {
   if (!isStuck()) return
   for (const stream of [process.stdout, process.stderr])
     await new Promise<void>((resolve) => stream.write('', () => resolve()))
-  const { pixelsAddon } = await import('../../native/pixels.ts')
+  const { pixelsAddon } = await import('../../native/pixels-addon.ts')
   pixelsAddon()?.quit(status)
   process.kill(process.pid, 'SIGKILL') // Node's own exit waits for its threads
 }

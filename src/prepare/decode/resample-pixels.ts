@@ -1,5 +1,5 @@
 /** Decoded pixels → a sample: by the addon in one pass, or by resize.ts and sample-layout.ts, with the same bytes. */
-import { pixelsAddon } from '../../native/pixels.ts'
+import { pixelsAddon } from '../../native/pixels-addon.ts'
 import type { Box, Size } from '../../source/box.ts'
 import { type RgbImage, resizeBicubic } from './resize.ts'
 import { storeSample } from './sample-layout.ts'

@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { SherdError } from '../../errors.ts'
-import { pixelsAddon } from '../../native/pixels.ts'
+import { pixelsAddon } from '../../native/pixels-addon.ts'
 import type { Pack, PackedImages } from '../../source/packed-images.ts'
 import { checkSize, type SizeLimits } from '../decode/image-size.ts'
 import { reasonOf } from '../decode/refused-file.ts'

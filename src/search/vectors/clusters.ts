@@ -5,7 +5,7 @@
 import { kmeansGenerator } from 'ml-kmeans'
 import { SherdError } from '../../errors.ts'
 import { draws } from '../../random/draws.ts'
-import { takeTurns } from './turns.ts'
+import { takeTurns } from './event-loop.ts'
 import { pickVectors, rowOf, type Vectors } from './unit-vectors.ts'
 
 export interface ClusterOptions {

@@ -3,7 +3,7 @@
  * way for both: products in float64, the largest first, of equal ones the lower row.
  */
 import { SherdError } from '../../errors.ts'
-import { takeTurns } from './turns.ts'
+import { takeTurns } from './event-loop.ts'
 import { pickVectors, product, type Vectors } from './unit-vectors.ts'
 
 /** What finds rows that are near. */

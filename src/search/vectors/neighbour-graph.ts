@@ -5,8 +5,8 @@
 import { existsSync } from 'node:fs'
 import type { BatchMatches, Index, Matches } from 'usearch'
 import { messageOf, SherdError } from '../../errors.ts'
+import { takeTurns } from './event-loop.ts'
 import type { Candidates } from './nearest.ts'
-import { takeTurns } from './turns.ts'
 import type { Vectors } from './unit-vectors.ts'
 
 export interface GraphSettings {

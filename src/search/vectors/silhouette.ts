@@ -3,7 +3,7 @@
  * (b − a) / max(a, b), −1 to 1. Of a sample, since it compares all with all.
  */
 import { draws } from '../../random/draws.ts'
-import { takeTurns } from './turns.ts'
+import { takeTurns } from './event-loop.ts'
 import { pickVectors, product, type Vectors } from './unit-vectors.ts'
 
 const silhouetteDefaults = { sample: 1000, seed: 0 } as const

@@ -6,7 +6,7 @@ import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safet
 import type { FeatureReport, Report } from '../../../src/evaluate/evaluate.ts'
 import { readNpy } from '../../../src/files/npy.ts'
 import { readMetrics, readProbes } from '../../../src/run/journal.ts'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { scope } from '../../../src/tensor/scope.ts'
 import { toFloats } from '../../../src/tensor/tensor.ts'
 import { metricsOf, set, sherd, start, tiny, tinyModel, until, workFolder } from '../sherd.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { inProcess, sherd, tiny, workFolder } from '../sherd.ts'
 
 const measuredOn = { cores: expect.any(Number) as number, libtorch: expect.any(String) as string }

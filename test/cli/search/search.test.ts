@@ -2,8 +2,8 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { writeSatelliteData } from '../../../src/sample-data/satellite/write.ts'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSatelliteData } from '../../../src/sample-data/satellite/write-places.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { set, sherd, tinyModel, workFolder } from '../sherd.ts'
 
 let dir: string

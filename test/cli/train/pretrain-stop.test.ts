@@ -1,7 +1,7 @@
 import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { metricsOf, readLines, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
 
 let cwd: string

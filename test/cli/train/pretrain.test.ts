@@ -6,7 +6,7 @@ import { readSafetensors } from '../../../src/checkpoint/safetensors.ts'
 import { withOverride } from '../../../src/config/overrides.ts'
 import { presetOf } from '../../../src/config/presets.ts'
 import { resolveConfig } from '../../../src/config/resolve.ts'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { scope } from '../../../src/tensor/scope.ts'
 import { inProcess, metricsOf, readLines, set, sherd, tiny, tinyKeys, workFolder } from '../sherd.ts'
 

@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { set, sherd, tiny, workFolder } from '../sherd.ts'
 
 let cwd: string

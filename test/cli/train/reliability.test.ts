@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { latestWhole, listCheckpoints } from '../../../src/checkpoint/checkpoint.ts'
 import { readNotes } from '../../../src/run/journal.ts'
-import { writeSampleData } from '../../../src/sample-data/write.ts'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { metricsOf, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
 import { expectExactResume } from './killed-run.ts'
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
-import { pixelsAddon } from '../../../src/native/pixels.ts'
+import { pixelsAddon } from '../../../src/native/pixels-addon.ts'
 import { centerCrop } from '../../../src/prepare/crop.ts'
 import { configureDecoder, tryDecodeBytes, tryDecodeImage } from '../../../src/prepare/decode/decode.ts'
 import { from16Bits, scene, temporaryFolder } from './make-images.ts'

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { pixelsAddon } from '../../../src/native/pixels.ts'
+import { pixelsAddon } from '../../../src/native/pixels-addon.ts'
 import { placeNumbers, resample } from '../../../src/prepare/decode/resample-pixels.ts'
 import { resizeBicubic } from '../../../src/prepare/decode/resize.ts'
 import { storeSample } from '../../../src/prepare/decode/sample-layout.ts'
 import { draws } from '../../../src/random/draws.ts'
 
-vi.mock('../../../src/native/pixels.ts', { spy: true })
+vi.mock('../../../src/native/pixels-addon.ts', { spy: true })
 afterEach(() => {
   vi.mocked(pixelsAddon).mockReset()
   addon.useVectors(true)

@@ -12,7 +12,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { pixelsAddon } from '../../../src/native/pixels.ts'
+import { pixelsAddon } from '../../../src/native/pixels-addon.ts'
 import { type LoaderOptions, openLoader } from '../../../src/prepare/loader/loader.ts'
 import { openReader } from '../../../src/prepare/open-reader.ts'
 import { type PackOptions, packImages } from '../../../src/prepare/pack/pack.ts'
@@ -22,7 +22,7 @@ import { fingerprint, type ImageSource, openSource } from '../../../src/source/o
 import { checkPack, openPack, type PackedImages } from '../../../src/source/packed-images.ts'
 import { fromBytes, scene, temporaryFolder, writeScenes } from '../decode/make-images.ts'
 
-vi.mock('../../../src/native/pixels.ts', { spy: true })
+vi.mock('../../../src/native/pixels-addon.ts', { spy: true })
 afterEach(() => vi.mocked(pixelsAddon).mockReset())
 
 let source: ImageFolder

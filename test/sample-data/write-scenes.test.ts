@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { paintScene, sceneNames } from '../../src/sample-data/scenes.ts'
-import { writeSampleData } from '../../src/sample-data/write.ts'
+import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 
 let root = ''
 beforeAll(async () => {

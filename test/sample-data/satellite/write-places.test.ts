@@ -13,7 +13,7 @@ import {
   type SatelliteDataOptions,
   UNSEEN,
   writeSatelliteData,
-} from '../../../src/sample-data/satellite/write.ts'
+} from '../../../src/sample-data/satellite/write-places.ts'
 import { openMaskedFolder } from '../../../src/source/masked-folder.ts'
 import { temporaryFolder } from '../../tensor/temporary-folder.ts'
 

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { runPaths } from '../../src/checkpoint/run-folder.ts'
-import { fitBatch } from '../../src/run/fit-batch.ts'
+import { fitBatch } from '../../src/run/batch-size.ts'
 import { readMetrics } from '../../src/run/journal.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 

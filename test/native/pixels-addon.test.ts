@@ -2,7 +2,7 @@ import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { isCompiled } from '../../src/native/compile.ts'
-import { pixelsAddon, planPixels } from '../../src/native/pixels.ts'
+import { pixelsAddon, planPixels } from '../../src/native/pixels-addon.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 
 const addon = pixelsAddon()!

@@ -6,7 +6,7 @@ import {
   labelled,
   shotsName,
   splitByClass,
-} from '../../src/evaluate/labelled.ts'
+} from '../../src/evaluate/labelled-features.ts'
 import type { ImageFolder } from '../../src/source/image-folder.ts'
 
 const folder = (dir: string, classes: readonly string[], labels: readonly number[] | null): ImageFolder => ({

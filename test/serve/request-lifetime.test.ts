@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { expect, it, vi } from 'vitest'
 import { batcher } from '../../src/serve/batcher.ts'
-import { lifetime } from '../../src/serve/lifetime.ts'
+import { lifetime } from '../../src/serve/request-lifetime.ts'
 
 const respond = (writableFinished: boolean) =>
   Object.assign(new EventEmitter(), { writableFinished }) as unknown as ServerResponse

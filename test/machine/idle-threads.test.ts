@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest'
-import { letWaitingThreadsSleep } from '../../src/machine/waiting.ts'
+import { letWaitingThreadsSleep } from '../../src/machine/idle-threads.ts'
 
 const before = { ...process.env }
 afterEach(() => {
