@@ -251,7 +251,6 @@ export {
   toArray,
   toFloats,
 } from './tensor/tensor.ts'
-export { type TimeField, timeFields } from './token/encoding.ts'
 export { type Grid, gridOf } from './token/grid.ts'
 export type { TokenLayout } from './token/layout.ts'
 export { type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
@@ -261,6 +260,7 @@ export { patchify, unpatchify } from './token/patchify.ts'
 export { type Pooling, pool } from './token/pool.ts'
 export { sineCosinePositions } from './token/position.ts'
 export { appendRows, type TableRows, tokenSequence } from './token/sequence.ts'
+export { type TimeField, timeFields } from './token/sine-cosine.ts'
 export type { SpectralGroups } from './token/spectral-groups.ts'
 export type { StepEvent } from './train/events.ts'
 export { type TrainOptions, train } from './train/loop.ts'

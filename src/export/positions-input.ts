@@ -6,7 +6,7 @@ import { SherdError } from '../errors.ts'
 import { type BackboneShape, encoderWidths, layoutOf, positionOptions } from '../model/backbone.ts'
 import { factsOfRasters, type Pixels } from '../prepare/normalize.ts'
 import { layoutTokens } from '../token/layout.ts'
-import { batchPositions } from '../token/places.ts'
+import { batchPositions } from '../token/sample-positions.ts'
 import type { ExportedEncoder } from './pixels-input.ts'
 
 export const positionsName = 'positions'

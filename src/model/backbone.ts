@@ -9,12 +9,17 @@ import { arange, cat, expand, gather, ones, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
-import type { TimeField } from '../token/encoding.ts'
 import { tokenCount } from '../token/grid.ts'
 import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
-import { openPositions, type PositionOptions, type PositionWidths, rowsOf } from '../token/places.ts'
+import {
+  openPositions,
+  type PositionOptions,
+  type PositionWidths,
+  rowsOf,
+} from '../token/sample-positions.ts'
+import type { TimeField } from '../token/sine-cosine.ts'
 import { checkGroups, type SpectralGroups } from '../token/spectral-groups.ts'
 import { take } from '../token/take.ts'
 import { checkDimensions, type Dimensions, gridOfModel } from './dimensions.ts'

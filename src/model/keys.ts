@@ -1,7 +1,7 @@
 /** The configuration's keys of the encoder, in the group `model`, and of the decoder, in the group `decoder`. */
 import { z } from 'zod'
 import { bandList } from '../prepare/keys.ts'
-import { timeFieldNames } from '../token/encoding.ts'
+import { timeFieldNames } from '../token/sine-cosine.ts'
 import { limits } from './dimensions.ts'
 import { sizeNames } from './sizes.ts'
 

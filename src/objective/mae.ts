@@ -21,16 +21,16 @@ import { upscaleRows } from '../model/upscale.ts'
 import type { Images } from '../prepare/views.ts'
 import { type BandStatistics, bandError, meanError } from '../target/band-pixels.ts'
 import { pixelLoss } from '../target/pixels.ts'
-import { checkReleased, releasedLoss, releasedOrder } from '../target/released.ts'
+import { checkReleased, releasedLoss, releasedOrder } from '../target/released-order.ts'
 import { gather, reshape, sum, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor, tensor } from '../tensor/tensor.ts'
-import { sineCosine } from '../token/encoding.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf, planFromNoise } from '../token/mask.ts'
 import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { patchifyGroups } from '../token/patchify.ts'
-import { openPositions, planInRows } from '../token/places.ts'
+import { openPositions, planInRows } from '../token/sample-positions.ts'
+import { sineCosine } from '../token/sine-cosine.ts'
 import { routeByGroup } from '../token/spectral-groups.ts'
 import { take } from '../token/take.ts'
 import { inBandOrder } from './band-order.ts'
@@ -52,7 +52,7 @@ export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly statistics?: BandStatistics
   /** Larger pictures that are rebuilt, too; none by default. */
   readonly scales?: ScalesTarget | null
-  /** `satmae`: bands in the order in which the released code has them (`target/released.ts`). */
+  /** `satmae`: bands in the order in which the released code has them (`target/released-order.ts`). */
   readonly compat?: 'satmae' | null
   /**
    * Whether samples may lack data, so that micro-batches count by their hidden tokens that hold any. By default they may where there are

@@ -5,7 +5,7 @@ import { messageOf, SherdError } from '../errors.ts'
 import { type Dimensions, limits } from '../model/dimensions.ts'
 import { bandStatistics } from '../target/band-pixels.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { timeFieldNames } from '../token/encoding.ts'
+import { timeFieldNames } from '../token/sine-cosine.ts'
 
 const upTo = (most: number) => z.number().int().positive().max(most)
 

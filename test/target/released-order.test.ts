@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkReleased, releasedLoss, releasedOrder } from '../../src/target/released.ts'
+import { checkReleased, releasedLoss, releasedOrder } from '../../src/target/released-order.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, numbers } from '../tolerance.ts'

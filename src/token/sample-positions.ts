@@ -8,11 +8,11 @@ import type { Views } from '../prepare/views.ts'
 import { add, arange, cat, expand, mul, reshape, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
-import { sineCosine, type TimeField, timeEncoding } from './encoding.ts'
 import { tokenCount } from './grid.ts'
 import { layoutTokens, type TokenLayout } from './layout.ts'
 import type { MaskPlan } from './mask.ts'
 import { sineCosinePositions } from './position.ts'
+import { sineCosine, type TimeField, timeEncoding } from './sine-cosine.ts'
 
 /** How the width of a token's position is shared out. */
 export interface PositionWidths {

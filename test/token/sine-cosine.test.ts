@@ -5,7 +5,7 @@ import {
   timeEncoding,
   timeFieldNames,
   timeFields,
-} from '../../src/token/encoding.ts'
+} from '../../src/token/sine-cosine.ts'
 import { expectClose } from '../tolerance.ts'
 
 const { sin, cos } = Math

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { fromArray, tensor } from '../../src/tensor/tensor.ts'
+import { sineCosinePositions } from '../../src/token/position.ts'
 import {
   batchPositions,
   openPositions,
@@ -10,8 +11,7 @@ import {
   planInRows,
   rowsOf,
   samplePositions,
-} from '../../src/token/places.ts'
-import { sineCosinePositions } from '../../src/token/position.ts'
+} from '../../src/token/sample-positions.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 
 const { sin, cos } = Math
