@@ -17,11 +17,15 @@ export interface Recipe extends Pick<UpdateOptions, 'optimizer'> {
 export function recipeOf(config: Config, samples: number): Recipe {
   const { peak, floor, warmupSteps, totalSteps } = scheduleOf(config, samples)
   const { optimizer, clip = null, weightDecay } = updateOf(config.optim)
+  const { finalWeightDecay } = config.optim
   return {
     ...{ optimizer, clip, totalSteps, peak },
     schedules: {
       learningRate: { kind: 'cosine', from: peak, to: floor, warmup: warmupSteps },
-      weightDecay: { kind: 'constant', value: weightDecay },
+      weightDecay:
+        finalWeightDecay === null
+          ? { kind: 'constant', value: weightDecay }
+          : { kind: 'cosine', from: weightDecay, to: finalWeightDecay },
     },
   }
 }

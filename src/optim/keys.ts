@@ -13,6 +13,12 @@ export const optimKeys = {
     .describe('share of the steps that warm up (40 of 800 epochs in the paper)'),
   warmupSteps: z.int().min(0).nullable().default(null).describe('overrides warmupFraction'),
   weightDecay: z.number().min(0).default(0.05).describe('on tensors of two or more dimensions'),
+  finalWeightDecay: z
+    .number()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe('where half a cosine takes the weight decay to by the end (DINO); null keeps it'),
   clipGradientNorm: z
     .number()
     .positive()

@@ -18,6 +18,7 @@ describe('the defaults', () => {
       beta2: 0.95,
       epsilon: 1e-8,
       weightDecay: 0.05,
+      finalWeightDecay: null,
       clipGradientNorm: null,
       clipBy: 'all',
     })
