@@ -1,13 +1,15 @@
 /**
  * `npm run bench`: sherd beside PyTorch on this machine, in turns within one run, with the same threads. Prints a table and
  * writes bench/results/<date>-<device>.json and .md. `npm run bench -- --rounds 3 --only tiny` for less, `--device cuda` for
- * the GPU's rows (`--batch N` instead of the largest that fits), `--runs 3` to see how far a whole table repeats.
+ * the GPU's rows (`--batch N` instead of the largest that fits), `--runs 3` to see how far a whole table repeats; `--before DIR`
+ * times another build of sherd instead of PyTorch.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { coreCount } from '../src/machine/hardware.ts'
 import { packageRoot } from '../src/package-root.ts'
+import { buildsWorks, compareBuilds } from './builds.ts'
 import { measureData } from './data-rows.ts'
 import { bestOf, measureDevice } from './device.ts'
 import { measureEncoders } from './encode-row.ts'
@@ -21,7 +23,8 @@ import { works } from './works.ts'
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
+    before: { type: 'string' },
+    rounds: { type: 'string' },
     runs: { type: 'string', default: '1' },
     steps: { type: 'string' },
     batch: { type: 'string' },
@@ -30,13 +33,16 @@ const { values } = parseArgs({
     out: { type: 'string', default: join(packageRoot(), 'bench/results') },
   },
 })
-const [rounds, runs] = [Number(values.rounds), Number(values.runs)]
+const [rounds, runs] = [Number(values.rounds ?? (values.before === undefined ? 5 : 15)), Number(values.runs)]
 const steps = values.steps === undefined ? null : Number(values.steps)
 const batch = values.batch === undefined ? null : Number(values.batch)
 const kind = values.device === 'cuda' ? 'cuda' : 'cpu'
 const threads = coreCount()
 
-const names = [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
+const names =
+  values.before === undefined
+    ? [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
+    : buildsWorks.map(({ name }) => name)
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1, batch ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
   console.error(
@@ -47,6 +53,12 @@ if (unknown || ![rounds, runs, steps ?? 1, batch ?? 1].every((n) => Number.isInt
   process.exit(2)
 }
 const isChosen = (name: string) => values.only.length === 0 || values.only.includes(name)
+const say = (line: string) => console.error(`bench: ${line}`)
+
+if (values.before !== undefined) {
+  const { before, out } = values
+  process.exit((await compareBuilds({ before, rounds, isChosen, out, say })) ? 0 : 1)
+}
 const notRun = names.flatMap((name) => {
   const other = works.some((work) => work.name === name && work.device !== kind)
   if (other) return [{ name, why: kind === 'cpu' ? 'needs --device cuda' : 'a row of the CPU' }]
@@ -54,7 +66,6 @@ const notRun = names.flatMap((name) => {
   return isChosen(name) ? [] : [{ name, why: 'not chosen' }]
 })
 
-const say = (line: string) => console.error(`bench: ${line}`)
 const peer = findPeer()
 let device = measureDevice(kind, threads)
 const { machine } = device
