@@ -181,6 +181,19 @@ describe('imports', () => {
     expect([...found].sort()).toEqual([...stages].sort())
   })
 
+  it('follow the order that docs/README.md shows, which has a page for each folder', () => {
+    const page = readFileSync(join(root, 'docs/README.md'), 'utf8')
+    const [, shown] = /## Order of the folders\n\n```\n([^`]*)```/.exec(page)!
+    expect([...shown!.trim().split(/\s+/), 'index']).toEqual(stages)
+    const pages = [...page.matchAll(/^\| \[(.*?)\.md\]\(\1\.md\)/gm)].map(([, name]) => name!)
+    const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((each) =>
+      each.isDirectory(),
+    )
+    expect(folders.map(({ name }) => name).filter((name) => !pages.includes(name))).toEqual([])
+    const written = readdirSync(join(root, 'docs')).filter((name) => /^[a-z].*\.md$/.test(name))
+    expect([...pages].map((name) => `${name}.md`).sort()).toEqual(written.sort())
+  })
+
   it('point upstream', () => {
     const downstream = internal.filter(({ from, to }) => {
       if (from.startsWith('presets/') || to.startsWith('presets/')) return false

@@ -62,7 +62,7 @@ it.each([
   ['several dates', [[0], [1], [2]], 3, 2],
 ])('checkReleased refuses %s', (_, given, channels, frames) => {
   expect(() => checkReleased(given, channels, frames)).toThrow(
-    /model\.compat "satmae": expected spectral groups that hold each of the 3 bands once, and one frame/,
+    /decoder\.compat "satmae": expected spectral groups that hold each of the 3 bands once, and one frame/,
   )
   expect(() => checkReleased([[2, 0], [1]], 3, 1)).not.toThrow()
 })
