@@ -87,8 +87,10 @@ export function unknownKey(path: string): SherdError {
 
 /** Which value of which other key it takes to have a key read; null where no value does. */
 function readerOf(path: string, chosen: Chosen): string | null {
-  const [group, name] = path.split('.')
-  const readers = parts.filter(({ keys }) => name !== undefined && Object.hasOwn(keys[group!] ?? {}, name))
+  const [group, name] = path.split('.') as [string, string | undefined]
+  const readers = parts.filter(
+    ({ keys }) => name !== undefined && Object.hasOwn(keys, group) && Object.hasOwn(keys[group]!, name),
+  )
   // The reader that misses least says most.
   const nearest = readers.toSorted((a, b) => missed(a, chosen).length - missed(b, chosen).length)[0]
   if (!nearest) return null
@@ -118,7 +120,7 @@ export function expectChoice(key: Chooser, value: unknown): string {
   if (typeof value === 'string' && names.includes(value)) return value
   throw new SherdError(
     'CONFIG',
-    `${key}: expected ${names.join(' or ')}, got ${JSON.stringify(value).slice(0, 80)}.${typeof value === 'string' ? didYouMean(value, names) : ''}`,
+    `${key}: expected ${names.join(' or ')}, got ${(JSON.stringify(value) ?? typeof value).slice(0, 80)}.${typeof value === 'string' ? didYouMean(value, names) : ''}`,
   )
 }
 

@@ -12,6 +12,7 @@ import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
 import { type Chosen, schemaOf } from './parts.ts'
 import type { Config, ConfigInput, RasterConfig } from './schema.ts'
+import type { ObjectiveName } from './tables.ts'
 
 const MOST_SHOWN = 80
 const inShort = (value: unknown): string => {
@@ -101,12 +102,10 @@ export function resolveConfig(input: ConfigInput): Config {
     },
   }) as unknown as Config
   try {
-    const rasters = rastersOf(config)
-    if (rasters) checkBands(rasters)
-    const shape = backboneOf(config)
-    checkBackbone(shape)
+    checkBands(config)
+    checkBackbone(backboneOf(config))
     checkBatch(config)
-    keptTokens(layoutOf(shape), maskDesignOf(config))
+    ;(checks[config.objective] as (config: Config) => void)(config)
   } catch (error) {
     throw new SherdError('CONFIG', messageOf(error), { cause: error })
   }
@@ -127,23 +126,33 @@ function checkBatch(config: Config): void {
     )
 }
 
-/** Throws when bands, groups and what belongs to them do not fit together. */
-function checkBands({ data, model, mask, target }: RasterConfig): void {
-  const refuse = (what: string): never => {
-    throw new SherdError('CONFIG', what)
-  }
-  const { bands } = data
-  if (model.channels !== bands.length)
-    refuse(`model.channels is ${model.channels}, but data.bands names ${bands.length} bands: leave it out`)
+const refuse = (what: string): never => {
+  throw new SherdError('CONFIG', what)
+}
+
+/** Throws when the bands do not fit together. */
+function checkBands(config: Config): void {
+  const [bands, { channels }] = [bandsOf(config), config.model]
+  if (!bands) return
+  if (channels !== bands.length)
+    refuse(`model.channels is ${channels}, but data.bands names ${bands.length} bands: leave it out`)
   const names = bands.map(canonicalBand)
   const twice = names.findIndex((name, i) => names.indexOf(name) !== i)
   if (twice >= 0) refuse(`data.bands names ${bands[twice]} twice`)
-  if (data.minValid < 1 - mask.ratio)
-    refuse(
-      `data.minValid ${data.minValid} is less than the share of tokens that are seen (1 − mask.ratio = ${Number((1 - mask.ratio).toFixed(4))}): samples could have less data than that`,
-    )
-  if (target.scales && data.minValid < 1)
-    refuse('target.scales needs samples without gaps: set data.minValid to 1')
+}
+
+/** What must hold between the keys of an objective and others. */
+const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
+  mae(config) {
+    keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))
+    const [{ ratio }, { scales }] = [config.mask, config.target]
+    const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
+    if (minValid < 1 - ratio)
+      refuse(
+        `data.minValid ${minValid} is less than the share of tokens that are seen (1 − mask.ratio = ${Number((1 - ratio).toFixed(4))}): samples could have less data than that`,
+      )
+    if (scales && minValid < 1) refuse('target.scales needs samples without gaps: set data.minValid to 1')
+  },
 }
 
 /** The same configuration where its data are rasters, which more keys are read of; else null. */
@@ -162,7 +171,7 @@ export const bandGroupsOf = (config: Config): readonly (readonly string[])[] | n
   rastersOf(config)?.model.groups ?? null
 
 /** Which tokens are hidden. */
-export const maskDesignOf = (config: Config): MaskDesign => ({
+export const maskDesignOf = (config: Config<'mae'>): MaskDesign => ({
   ...randomMask(config.mask.ratio),
   ...config.mask,
 })

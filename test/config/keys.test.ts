@@ -76,6 +76,7 @@ it.each<[unknown, string]>([
     'data.kind: expected images or rasters, got "raster". Did you mean "rasters"?',
   ],
   [{ optim: { optimizer: 5 } }, 'optim.optimizer: expected adamw or adam or lars or sgd, got 5.'],
+  [{ objective: () => 1 }, 'objective: expected mae, got function.'],
   [{ objective: ['x'.repeat(1000)] }, `objective: expected mae, got ["${'x'.repeat(78)}.`],
 ])('a name that does not exist is refused alone: %j', (input, message) =>
   expect(refusal(input)).toBe(message),
@@ -92,6 +93,11 @@ it('every key is read with some choice, and says why not with another', () => {
     names.flatMap((name) => describeKeys({ ...chosen, [key]: name })),
   )
   expect([...new Set(all.map(({ key }) => key))].sort()).toEqual([...configKeys()].sort())
+})
+
+it('names that JavaScript gives a meaning are keys like others', () => {
+  for (const text of ['{"__proto__": {"constructor": 1}}', '{"data": {"__proto__": 1, "constructor": 2}}'])
+    expect(refusal(JSON.parse(text))).toMatch(/^There is no configuration key "[a-z_.]+"/)
 })
 
 it.each([

@@ -32,7 +32,7 @@ describe('sherd pretrain, written wrongly', () => {
       /no configuration key "mask\.ration"\. Did you mean "mask\.ratio"\?/,
     ],
     [[...given, '--set', 'optim.baseLearningrate=1'], /Did you mean "optim\.baseLearningRate"\?/],
-    [[...given, '--set', 'optim=1'], /"optim"\. It is a group: optim\.baseLearningRate, /],
+    [[...given, '--set', 'optim=1'], /"optim"\. It is a group: optim\.optimizer, optim\.baseLearningRate, /],
     [[...given, '--set', 'mask.ratio=0.5', '--set', 'mask.ratio=0.6'], /--set gives mask\.ratio twice/],
     [[...given, '--set', 'target.scalesWidth=8'], /would change nothing: target\.scales asks for/],
     [[...given, '--data', 'other'], /option '--data <dir>' was given twice/],
