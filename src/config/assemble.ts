@@ -10,15 +10,16 @@ import type { RasterOptions } from '../source/raster/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { backboneOf, bandsOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
+import type { ObjectiveName } from './tables.ts'
 
-type ObjectiveFactory = (
-  config: Config,
+type ObjectiveFactory<O extends ObjectiveName> = (
+  config: Config<O>,
   device: Device,
   options: Pick<MaeOptions, 'embed'>,
 ) => MaskedAutoencoder
 
 /** The objectives by name: a new one is one row. */
-const objectives = {
+const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
   mae: (config, device, options) => {
     const { normalize, statistics, scales, scalesWidth: width } = config.target
     const mask = maskDesignOf(config)
@@ -30,13 +31,14 @@ const objectives = {
       ...options,
     })
   },
-} satisfies Record<Config['objective'], ObjectiveFactory>
+}
 
 export const objectiveOf = (
   config: Config,
   device: Device,
   options: Pick<MaeOptions, 'embed'> = {},
-): MaskedAutoencoder => objectives[config.objective](config, device, options)
+): MaskedAutoencoder =>
+  (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, options)
 
 // ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
