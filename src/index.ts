@@ -25,11 +25,7 @@ export { assignedKeys, withOverride } from './config/overrides.ts'
 export type { Preset } from './config/preset.ts'
 export { presetNames, presetOf } from './config/presets.ts'
 export { type ReadingLimits, readingConfig } from './config/reading.ts'
-export {
-  backboneOf,
-  dimensionsOf,
-  resolveConfig,
-} from './config/resolve.ts'
+export { backboneOf, bandsOf, dimensionsOf, rastersOf, resolveConfig } from './config/resolve.ts'
 export type { Config, ConfigInput, RasterConfig } from './config/schema.ts'
 export { storedConfig } from './config/stored.ts'
 export { expectUseful, modelReading } from './config/useless.ts'

@@ -96,7 +96,9 @@ function readerOf(path: string, chosen: Chosen): string | null {
   if (!nearest) return null
   const [chooser] = missed(nearest, chosen) as [Chooser]
   const named = [...new Set(readers.flatMap(({ when }) => when[chooser] ?? []))]
-  const how = chooser === 'data.kind' ? `: ${kinds[named[0] as KindName].how}` : ''
+  const isBands = path === 'data.bands' // which are named, then
+  const how =
+    chooser !== 'data.kind' ? '' : `: ${isBands ? 'set data.kind=rasters' : kinds[named[0] as KindName].how}`
   return `only with ${chooser}=${named.join(' or ')}, and ${chooser} is ${chosen[chooser]}${how}.`
 }
 

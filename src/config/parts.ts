@@ -45,15 +45,23 @@ export const missed = ({ when }: Part, chosen: Partial<Chosen>): Chooser[] =>
 export const takes = (objective: string, kind: string): boolean =>
   parts.some(({ when }) => when.objective === objective && when['data.kind'] === kind)
 
+/** Schemas that were made: making one takes six times as long as parsing. */
+const schemas = new Map<string, z.ZodObject>()
+
 export function schemaOf(chosen: Chosen): z.ZodObject {
+  const name = JSON.stringify(Object.keys(choosers).map((key) => chosen[key as Chooser]))
+  const known = schemas.get(name)
+  if (known) return known
   const groups: Record<string, z.ZodRawShape> = {}
   for (const part of parts)
     if (missed(part, chosen).length === 0)
       for (const [group, keys] of Object.entries(part.keys)) groups[group] = { ...groups[group], ...keys }
   const of = Object.entries(groups).map(([group, keys]) => [group, z.strictObject(keys).prefault({})])
-  return z.strictObject({
+  const made = z.strictObject({
     version: z.literal(VERSION).default(VERSION),
     ...rootKeys,
     ...Object.fromEntries(of),
   })
+  schemas.set(name, made)
+  return made
 }

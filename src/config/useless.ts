@@ -52,12 +52,12 @@ const rows: readonly Row[] = [
   },
   {
     keys: ['target.statistics'],
-    isUseless: ({ target }) => !target.normalize,
+    isUseless: (config) => 'target' in config && !config.target.normalize,
     why: 'target.normalize is false',
   },
   {
     keys: ['target.scalesWidth'],
-    isUseless: ({ target }) => target.scales === null,
+    isUseless: (config) => 'target' in config && config.target.scales === null,
     why: 'target.scales asks for no larger pictures',
   },
   {

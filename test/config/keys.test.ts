@@ -28,7 +28,7 @@ describe('a key that the kind of the data does not read', () => {
     ],
     [
       { data: { kind: 'images', bands } },
-      'data.bands is read only with data.kind=rasters, and data.kind is images: name the bands in data.bands, such as ["B2","B3","B4","B8"].',
+      'data.bands is read only with data.kind=rasters, and data.kind is images: set data.kind=rasters.',
     ],
     [
       { decoder: { groupWidth: 8 } },
