@@ -54,7 +54,7 @@ reference = {
 # equalize does nothing to fewer than 256 pixels, so it gets the image eight times in each direction, and one tile is kept
 tiled = np.asarray(cases["equalize"][0][1])[:H, :W]
 reference["cases"]["equalize"][0]["pixels"] = tiled.flatten().tolist()
-path = os.path.join(os.path.dirname(__file__), "..", "..", "test", "prepare", "augment-reference.json")
+path = os.path.join(os.path.dirname(__file__), "..", "..", "test", "prepare", "augment", "augment-reference.json")
 with open(path, "w") as file:
     json.dump(reference, file)
     file.write("\n")

@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import type { Box, Size } from '../../source/box.ts'
-import { recent } from '../../source/raster/block-cache.ts'
+import { blockCache } from '../../source/raster/block-cache.ts'
 import { openGeotiff } from '../../source/tiff/geotiff.ts'
 import { readImageFile } from '../decode/image-file.ts'
 import { formatOf } from '../decode/image-format.ts'
@@ -85,7 +85,7 @@ export async function readIndexMask(path: string, maxPixels: number): Promise<In
 const MOST = 65_535
 
 async function readTiffMask(path: string, maxPixels: number): Promise<IndexMask> {
-  const file = await openGeotiff({ path, blocks: recent(0, () => 0) })
+  const file = await openGeotiff({ path, blocks: blockCache(0, () => 0) })
   try {
     const { layers } = await file.describe(1)
     const [{ width, height }] = [layers[0]!]

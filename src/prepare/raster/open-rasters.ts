@@ -1,6 +1,6 @@
 /** Raster files that are open: a bounded number, the ones used last, each opened once however many ask for it at once. */
 import { join } from 'node:path'
-import { type Recent, recent } from '../../source/raster/block-cache.ts'
+import { type BlockCache, blockCache } from '../../source/raster/block-cache.ts'
 import type { RasterFile } from '../../source/raster/raster-file.ts'
 import { openRasterFile } from '../../source/raster/raster-formats.ts'
 import type { Values } from '../../source/raster/sample-type.ts'
@@ -21,7 +21,7 @@ interface Entry {
 }
 
 export function openRasters(dir: string): OpenRasters {
-  const blocks: Recent<Values | null> = recent(MOST_BYTES, (values) => values?.byteLength ?? 0)
+  const blocks: BlockCache<Values | null> = blockCache(MOST_BYTES, (values) => values?.byteLength ?? 0)
   const open = new Map<string, Entry>()
   const closeOne = (file: string, { raster }: Entry) => {
     open.delete(file)

@@ -1,11 +1,11 @@
-/** What was made lately, up to a bound: decoded blocks of rasters. What is being made is waited for, and not made twice. */
+/** Decoded blocks of rasters, the latest ones up to a bound. A block that is being made is waited for, and not made twice. */
 
-export interface Recent<T> {
+export interface BlockCache<T> {
   get(key: string, make: () => Promise<T>): Promise<T>
   clear(): void
 }
 
-export function recent<T>(most: number, sizeOf: (value: T) => number): Recent<T> {
+export function blockCache<T>(most: number, sizeOf: (value: T) => number): BlockCache<T> {
   const kept = new Map<string, { readonly value: Promise<T>; size: number }>()
   let total = 0
   const drop = (key: string) => {

@@ -1,6 +1,6 @@
 /** A file of rasters, whatever its format: what it holds, and windows of its bands as numbers with NaN for no data. */
 import type { Box, Size } from '../box.ts'
-import type { Recent } from './block-cache.ts'
+import type { BlockCache } from './block-cache.ts'
 import type { Grid } from './georeference.ts'
 import type { Values } from './sample-type.ts'
 
@@ -79,5 +79,5 @@ export interface RasterFile {
 export interface RasterAccess {
   readonly path: string
   /** Decoded blocks. */
-  readonly blocks: Recent<Values | null>
+  readonly blocks: BlockCache<Values | null>
 }

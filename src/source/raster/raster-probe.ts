@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { messageOf, SherdError } from '../../errors.ts'
 import { canonicalBand } from './band-names.ts'
-import { recent } from './block-cache.ts'
+import { blockCache } from './block-cache.ts'
 import type { Layer, RasterContent } from './raster-file.ts'
 import { openRasterFile } from './raster-formats.ts'
 import type { PathFacts } from './raster-path.ts'
@@ -62,7 +62,7 @@ async function probe(path: PathFacts, probing: Probing): Promise<ProbedFile | nu
   const { dir, frames, wanted, problems, bandNames } = probing
   let content: RasterContent
   try {
-    const file = await openRasterFile({ path: join(dir, path.file), blocks: recent(0, () => 0) })
+    const file = await openRasterFile({ path: join(dir, path.file), blocks: blockCache(0, () => 0) })
     try {
       content = await file.describe(frames)
     } finally {

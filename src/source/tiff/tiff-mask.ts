@@ -7,7 +7,7 @@ import type { GeoTIFFImage } from 'geotiff'
 import { messageOf } from '../../errors.ts'
 import { openBytes, unusable } from '../../files/byte-file.ts'
 import type { Box } from '../box.ts'
-import type { Recent } from '../raster/block-cache.ts'
+import type { BlockCache } from '../raster/block-cache.ts'
 import type { Values } from '../raster/sample-type.ts'
 import { readHeader } from './tiff-header.ts'
 import { type Layout, layoutOf, numbersOf } from './tiff-layout.ts'
@@ -67,7 +67,7 @@ const whichOf =
 export async function openMask(
   own: TiffBlocks,
   { image, mask }: { image: GeoTIFFImage; mask: GeoTIFFImage | null },
-  { path, blocks }: { path: string; blocks: Recent<Values | null> },
+  { path, blocks }: { path: string; blocks: BlockCache<Values | null> },
 ): Promise<TiffMask | null> {
   const beside = await openBeside(`${path}.msk`, own.layout, blocks)
   if (beside) return beside
@@ -86,7 +86,7 @@ export async function openMask(
 async function openBeside(
   path: string,
   image: Layout,
-  blocks: Recent<Values | null>,
+  blocks: BlockCache<Values | null>,
 ): Promise<TiffMask | null> {
   const file = await openBytes(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null

@@ -1,7 +1,7 @@
 /** Windows of the bands of a TIFF file, put together from the blocks that they touch. */
 import type { ByteFile } from '../../files/byte-file.ts'
 import type { Box } from '../box.ts'
-import type { Recent } from '../raster/block-cache.ts'
+import type { BlockCache } from '../raster/block-cache.ts'
 import { copyValues, type NoData, type Values } from '../raster/sample-type.ts'
 import { decodeBlock } from './tiff-block.ts'
 import type { Layout } from './tiff-layout.ts'
@@ -10,7 +10,7 @@ export interface TiffBlocks {
   readonly layout: Layout
   readonly file: ByteFile
   /** Decoded ones, and what they are called there. */
-  readonly blocks: Recent<Values | null>
+  readonly blocks: BlockCache<Values | null>
   readonly name: string
 }
 

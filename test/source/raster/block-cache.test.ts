@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { recent } from '../../../src/source/raster/block-cache.ts'
+import { blockCache } from '../../../src/source/raster/block-cache.ts'
 
 describe('what was made lately', () => {
   it('is made once, and forgotten when there is too much, the oldest first', async () => {
-    const kept = recent<number>(10, (value) => value)
+    const kept = blockCache<number>(10, (value) => value)
     let made = 0
     const get = (key: string, value: number) =>
       kept.get(key, async () => {
@@ -29,7 +29,7 @@ describe('what was made lately', () => {
   })
 
   it('is tried again when it failed', async () => {
-    const kept = recent<number>(10, () => 1)
+    const kept = blockCache<number>(10, () => 1)
     await expect(kept.get('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await kept.get('a', async () => 7)).toBe(7)
   })

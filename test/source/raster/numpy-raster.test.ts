@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/package-root.ts'
-import { recent } from '../../../src/source/raster/block-cache.ts'
+import { blockCache } from '../../../src/source/raster/block-cache.ts'
 import { openNpyRaster, openNpzRaster } from '../../../src/source/raster/numpy-raster.ts'
 import { textsFrom, timesFrom } from '../../../src/source/raster/numpy-values.ts'
 import type { RasterFile } from '../../../src/source/raster/raster-file.ts'
@@ -19,7 +19,7 @@ const save = (bytes: Uint8Array) => {
   writeFileSync(path, bytes)
   return path
 }
-const blocks = () => recent<Values | null>(1e6, (values) => values?.byteLength ?? 0)
+const blocks = () => blockCache<Values | null>(1e6, (values) => values?.byteLength ?? 0)
 const opened: RasterFile[] = []
 afterEach(() => Promise.all(opened.splice(0).map((file) => file.close())))
 const open = async (path: string) => {

@@ -5,7 +5,7 @@ import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/package-root.ts'
 import type { Box } from '../../../src/source/box.ts'
-import { recent } from '../../../src/source/raster/block-cache.ts'
+import { blockCache } from '../../../src/source/raster/block-cache.ts'
 import type { RasterFile } from '../../../src/source/raster/raster-file.ts'
 import type { Values } from '../../../src/source/raster/sample-type.ts'
 import { openGeotiff } from '../../../src/source/tiff/geotiff.ts'
@@ -20,7 +20,7 @@ const whole: Box = { left: 0, top: 0, width: WIDTH, height: HEIGHT }
 const open = (name: string): Promise<RasterFile> =>
   openGeotiff({
     path: name.startsWith('/') ? name : join(fixtures, name),
-    blocks: recent<Values | null>(1e6, (values) => values?.byteLength ?? 0),
+    blocks: blockCache<Values | null>(1e6, (values) => values?.byteLength ?? 0),
   })
 
 async function read(name: string, bands: readonly number[], region = whole, nodata: number | null = null) {
