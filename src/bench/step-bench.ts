@@ -8,6 +8,7 @@ import { trainingFlops } from '../model/flops.ts'
 import { initialParameters, learnedIn } from '../model/parameters.ts'
 import { allRows } from '../objective/averages.ts'
 import { initialState } from '../optim/optimizer.ts'
+import { valuesAt } from '../optim/schedule.ts'
 import { updateOf } from '../optim/update.ts'
 import { type ChannelStatistics, imagenetStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
@@ -96,7 +97,9 @@ export function openStepBench(config: Config): StepBench {
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
   let step = 0
 
-  const value = { learningRate: 1.5e-4, weightDecay: config.optim.weightDecay }
+  const first = { step: 0, epoch: 0, stepsPerEpoch: 1, totalSteps: 1 }
+  const own = valuesAt(objective.schedules ?? {}, first)
+  const value = { ...own, learningRate: 1.5e-4, weightDecay: config.optim.weightDecay }
   const once = (): number => {
     const open = beginStep(trainee, { step, epoch: step, value, parts: 1 })
     const epochs = new Int32Array(batchSize).fill(step++)

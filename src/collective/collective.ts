@@ -7,7 +7,10 @@ import type { Tensor } from '../tensor/tensor.ts'
 export interface Collective {
   readonly rank: number
   readonly world: number
-  /** Sums tensors over all ranks, in place. Every rank gives tensors of the same shapes, in the same order. */
+  /**
+   * Sums tensors over all ranks, in place. Every rank gives tensors of the same shapes, in the same order: gradients and stats where the
+   * model is, counts and losses on the CPU.
+   */
   allReduce(tensors: readonly Tensor[]): void
   /** The rows of all ranks in the order of ranks, [B, …] → [world · B, …]; gradients of a rank's rows are summed over ranks. */
   gather(x: Tensor): Tensor

@@ -175,11 +175,13 @@ async function attempt(
   const images = few ? { ...all, train: subsetOf(all.train, few) } : all
   const { classes } = images.train
   const { ema } = settings
+  const isFixed = staysFixed(options)
+  const average = { prefix: AVERAGE, from: '', when: 'after-step' } as const
   const task = classification({
     ...{ backbone: encoder.shape, only: encoder.only ?? null, device },
     ...{ classes: classes.length, head: settings.head, dropPath: settings.dropPath },
-    fixed: staysFixed(options),
-    averages: ema === null ? [] : [{ prefix: AVERAGE, from: '', momentum: ema, when: 'after-step' }],
+    fixed: isFixed,
+    averages: ema === null ? [] : [{ ...average, momentum: ema, of: (name) => !isFixed(name) }],
   })
   const parameters = startingParameters(task, options, seed)
   const optimizer = adamw(ADAM)

@@ -2,10 +2,12 @@
 import { isLearned, type ParameterRow } from '../model/parameters.ts'
 import type { Average, Objective } from './objective.ts'
 
-/** An average and the learned parameter that it follows. */
+/** An average and the parameter that it follows. */
 export interface Followed {
   readonly average: string
   readonly learned: string
+  /** False where that is fixed: then the average is a copy, so that the network under its prefix is whole. */
+  readonly moves: boolean
 }
 
 /** What an `Average` averages, in the order of the rows. */
@@ -14,8 +16,10 @@ export const followedBy = (
   { prefix, from, of = () => true }: Average,
 ): Followed[] =>
   rows
-    .filter((row) => isLearned(row) && row.name.startsWith(from) && of(row.name.slice(from.length)))
-    .map(({ name }) => ({ average: `${prefix}${name.slice(from.length)}`, learned: name }))
+    .filter(({ name, role }) => role !== 'state' && name.startsWith(from) && of(name.slice(from.length)))
+    .map((row) => ({
+      ...{ average: `${prefix}${row.name.slice(from.length)}`, learned: row.name, moves: isLearned(row) },
+    }))
 
 /** Every parameter of an objective that a checkpoint holds: its own rows, then the averages, which start as copies of what they follow. */
 export function allRows({ rows, averages = [] }: Pick<Objective, 'rows' | 'averages'>): ParameterRow[] {
@@ -24,8 +28,8 @@ export function allRows({ rows, averages = [] }: Pick<Objective, 'rows' | 'avera
     ...rows,
     ...averages.flatMap((each) =>
       followedBy(rows, each).map(
-        ({ average, learned }): ParameterRow => ({
-          ...{ name: average, shape: byName.get(learned)!.shape, role: 'state' },
+        ({ average, learned, moves }): ParameterRow => ({
+          ...{ name: average, shape: byName.get(learned)!.shape, role: moves ? 'state' : 'fixed' },
           initial: { copyOf: learned },
         }),
       ),

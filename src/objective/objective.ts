@@ -49,7 +49,7 @@ export interface Average<S extends string = string> {
   readonly prefix: string
   /** Prefix of the learned parameters that are averaged, such as `student.`; it is replaced by the other. */
   readonly from: string
-  /** Which of them, by their names behind `from`; by default all. */
+  /** Which of them, by their names behind `from`; by default all. Fixed ones are copied; state is not averaged: a row of its own has it. */
   readonly of?: (name: string) => boolean
   /** The share of the old average that stays: a number, or the schedule that has it. */
   readonly momentum: number | S
@@ -80,7 +80,7 @@ interface Common<Batch, Plan, S extends string> {
    */
   plan(at: At<S>, batch: Batch, weights: Weights): Plan
   readonly isPlanOfWeights?: boolean
-  /** How much each part of the loss counts in a micro-batch. Absent: as much in every one of them. */
+  /** How much each part of the loss counts in a micro-batch. A part that it does not name counts as much in every one of them. */
   counts?(batch: Batch, plan: Plan): Readonly<Record<string, number>>
   /** First values of state, from all micro-batches of the first step of a fresh run; the loss of that step sees them. */
   first?(weights: Weights, batches: readonly Planned<Batch, Plan>[], at: At<S>): Tensors
@@ -103,7 +103,10 @@ export interface BatchObjective<Batch = Images, Plan = MaskPlan, S extends strin
  */
 export interface RowsObjective<Batch = Images, Plan = MaskPlan, S extends string = string>
   extends Common<Batch, Plan, S> {
-  /** Tensors with a row for each sample in dimension 0. Called twice when features are cached: the same both times. */
+  /**
+   * Tensors whose rows are put under those of other micro-batches: of samples, or of their hidden tokens. What the loss needs of the batch
+   * or the plan is among them. Called twice when features are cached: the same both times.
+   */
   features(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Tensors
   lossOfRows(weights: Weights, features: Tensors, at: At<S>): Losses
 }

@@ -87,7 +87,8 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     const { device, precision } = machine
     const objective = (options.objectiveOf ?? objectiveOf)(config, device)
     const recipe = recipeOf(config, source.files.length)
-    const { totalSteps, schedules } = recipe
+    const { totalSteps } = recipe
+    const schedules = { ...objective.schedules, ...recipe.schedules }
     const { init } = facts
     const given = init === undefined ? {} : { given: () => inherit(init, objective.rows, config).tensors }
     const { seed, kernels, recompute } = config.train

@@ -20,7 +20,9 @@ function due({ objective }: Pick<Averaged, 'objective'>, when: Average['when'], 
     .flatMap((each) => {
       const { momentum } = each
       const kept = typeof momentum === 'number' ? momentum : value[momentum]!
-      return followedBy(objective.rows, each).map((names) => ({ ...names, share: 1 - kept }))
+      return followedBy(objective.rows, each)
+        .filter(({ moves }) => moves)
+        .map((names) => ({ ...names, share: 1 - kept }))
     })
 }
 

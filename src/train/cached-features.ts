@@ -7,7 +7,7 @@ import type { At, Losses, RowsObjective, Tensors } from '../objective/objective.
 import { gradient, noGrad, requireGradient, requiresGradient } from '../tensor/context.ts'
 import { cat, narrow } from '../tensor/ops.ts'
 import { backwardRecomputing } from '../tensor/recompute.ts'
-import { disposeAll, scope, unscoped } from '../tensor/scope.ts'
+import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { Span } from './span.ts'
 import type { Prepared } from './trainee.ts'
@@ -24,6 +24,18 @@ export interface CachedOptions<Batch, Plan> {
   readonly span: Span
 }
 
+/** The features of micro-batches, row under row. */
+export const joined = (features: readonly Tensors[]): Tensors =>
+  Object.fromEntries(
+    Object.keys(features[0]!).map((name) => [
+      name,
+      cat(
+        features.map((each) => each[name]!),
+        0,
+      ),
+    ]),
+  )
+
 const isFloating = ({ dtype }: Tensor) => /float/u.test(dtype)
 
 /** Collects the gradients of a step whose loss is of the features of all its micro-batches. `toGradients` goes back through the loss. */
@@ -34,22 +46,12 @@ export function collectFeatures<Batch, Plan>(
 ): void {
   const featuresOf = ({ batch, plan, at: own }: Prepared<Batch, Plan>): Tensors =>
     span('forward', () => computing(() => objective.features(weights, batch, plan, own)))
-  const cached = waiting.map((each) => noGrad(() => unscoped(() => scope(() => featuresOf(each)))))
-  const names = Object.keys(cached[0]!)
-  const rows = noGrad(() =>
-    unscoped(() =>
-      Object.fromEntries(
-        names.map((name) => {
-          const all = cat(
-            cached.map((each) => each[name]!),
-            0,
-          )
-          return [name, isFloating(all) ? requireGradient(all) : all]
-        }),
-      ),
-    ),
-  )
-  try {
+  // A scope frees what is made in it and nothing else: a feature may be a tensor of the batch.
+  scope(() => {
+    const cached = waiting.map((each) => noGrad(() => scope(() => featuresOf(each))))
+    const rows = noGrad(() => joined(cached))
+    for (const each of Object.values(rows)) if (isFloating(each)) requireGradient(each)
+    const names = Object.keys(rows)
     recording(() =>
       toGradients(span('forward', () => computing(() => objective.lossOfRows(weights, rows, at)))),
     )
@@ -74,7 +76,5 @@ export function collectFeatures<Batch, Plan>(
             ),
           )
       })
-  } finally {
-    disposeAll([cached, rows])
-  }
+  })
 }

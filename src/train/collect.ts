@@ -3,19 +3,22 @@
  * the loss of one depends on the others (features of all rows, unequal counts, first values): then they wait on the device for the last one.
  */
 import { alone } from '../collective/collective.ts'
+import { SherdError } from '../errors.ts'
 import { type Weights, weightsOf } from '../model/parameters.ts'
 import { totalOf } from '../objective/losses.ts'
-import type { At, Losses } from '../objective/objective.ts'
+import type { At, Losses, Tensors } from '../objective/objective.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import type { NotFinite } from '../tensor/finite.ts'
 import { withKernels } from '../tensor/fused.ts'
+import { clone } from '../tensor/ops.ts'
 import { backwardRecomputing, withRecompute } from '../tensor/recompute.ts'
 import { disposeAll, scope, unscoped } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { SampleAddresses } from '../token/mask.ts'
-import { collectFeatures } from './cached-features.ts'
+import { collectFeatures, joined } from './cached-features.ts'
 import { sharesOf } from './shares.ts'
 import { untimed } from './span.ts'
+import { expectState, firstWrong } from './state.ts'
 import { openStats, type Stats } from './stats.ts'
 import { openTally, type Tally } from './tally.ts'
 import type { Prepared, Sampled, StepRequest, Trainee } from './trainee.ts'
@@ -30,6 +33,8 @@ export interface Collecting<Batch> {
   finish(): void
   dispose(): void
   readonly tally: Tally
+  /** Whether a rank has met a number that is not finite; then the rest is not computed. */
+  isLost(): boolean
   readonly stats: Stats
   /** Those that the loss sees. */
   weights(): Weights
@@ -57,6 +62,7 @@ export function openCollecting<Batch, Plan>(
   const seen = () => (pending.size > 0 ? new Map([...parameters, ...pending]) : parameters)
   let weights = weightsOf(seen())
   let first: NotFinite | null = null
+  let isLost = false
 
   const atOf = (samples: SampleAddresses, firstRow: number, rows: number): At => ({
     ...{ ...request, seed, samples, firstRow, rows, collective },
@@ -72,37 +78,44 @@ export function openCollecting<Batch, Plan>(
       const size = samples.indices.length
       addresses[added] = samples // the same ones again when it is traced
       const at = atOf(samples, (collective.rank * parts + added) * size, size * all)
-      return { batch, at, plan: noGrad(() => objective.plan(at, batch, weights)) }
+      return { batch, at, plan: noGrad(() => computing(() => objective.plan(at, batch, weights))) }
     })
   const computing = <T>(body: () => T): T =>
     withKernels(kernels, () => autocast({ device, dtype: precision }, body))
   const recording = (body: () => void): void =>
     scope(() => (trainee.recompute ? withRecompute(body) : body()))
-  const lossOf = ({ batch, plan, at }: Prepared<Batch, Plan>): Losses =>
-    'features' in objective
-      ? objective.lossOfRows(weights, objective.features(weights, batch, plan, at), at)
-      : objective.loss(weights, batch, plan, at)
+  /** Of one micro-batch, or of the rows of several. */
+  const lossOf = (made: readonly Prepared<Batch, Plan>[]): Losses => {
+    const [{ batch, plan, at }] = made as [Prepared<Batch, Plan>]
+    if (!('features' in objective)) return objective.loss(weights, batch, plan, at)
+    const features = made.map((each): Tensors => objective.features(weights, each.batch, each.plan, each.at))
+    return made.length === 1
+      ? objective.lossOfRows(weights, features[0]!, at)
+      : objective.lossOfRows(weights, joined(features), wholeAt())
+  }
   const goBack = (losses: Losses, shareOf: ShareOf): void => {
     span('backward', () => backwardRecomputing([totalOf(losses, shareOf)]))
     tally.add(losses, shareOf)
     stats.add(losses.stats)
   }
+  /** Ranks agree first, since a loss may exchange rows: all of them go on, or all of them look and stop. */
   const trace = (again: () => readonly Prepared<Batch, Plan>[]): void => {
-    if (tally.isFinite()) return
+    if (collective.agree(tally.isFinite())) return
+    isLost = true
     first = traceLoss(seen(), () => {
       const made = again()
       return {
         batches: made.map(({ batch }) => batch),
-        forward: () => made.map((each) => computing(() => lossOf(each))),
+        forward: () => computing(() => lossOf(made)),
       }
     })
   }
   const collect = (prepared: () => Prepared<Batch, Plan>, shareOf: ShareOf): void => {
-    if (!tally.isFinite()) return // the step is lost
+    if (isLost) return
     recording(() => {
       const one = prepared()
       goBack(
-        span('forward', () => computing(() => lossOf(one))),
+        span('forward', () => computing(() => lossOf([one]))),
         shareOf,
       )
     })
@@ -117,27 +130,39 @@ export function openCollecting<Batch, Plan>(
       added++
     },
     finish() {
+      if (added !== parts)
+        throw new SherdError('BUG', `Bug: a step of ${parts} micro-batches was given ${added}`)
       if (!mustWait) return
       if (isFirst) {
-        const values = noGrad(() =>
-          unscoped(() => scope(() => objective.first!(weights, waiting, wholeAt()))),
+        noGrad(() =>
+          scope(() => {
+            const made = computing(() => objective.first!(weights, waiting, wholeAt()))
+            first = firstWrong(expectState(objective, made), 'first')
+            for (const [name, value] of Object.entries(made))
+              pending.set(
+                name,
+                unscoped(() => clone(value)),
+              )
+          }),
         )
-        for (const [name, value] of Object.entries(values)) pending.set(name, value)
+        isLost = !collective.agree(first === null)
+        if (isLost) return
         weights = weightsOf(seen())
       }
       if ('features' in objective && waiting.length > 1) {
         const options = { weights, waiting, at: wholeAt(), computing, recording, span }
-        collectFeatures(objective, options, (losses) => goBack(losses, () => 1 / collective.world))
+        const { ofAll } = sharesOf(waiting, trainee)
+        collectFeatures(objective, options, (losses) => goBack(losses, ofAll))
         trace(() => waiting)
       } else {
         const shares = sharesOf(waiting, trainee)
-        for (const [i, each] of waiting.entries()) collect(() => each, shares(i))
+        for (const [i, each] of waiting.entries()) collect(() => each, shares.of(i))
       }
     },
     dispose() {
       disposeAll(waiting)
       stats.dispose()
     },
-    ...{ tally, stats, weights: () => weights, at: wholeAt, first: () => first },
+    ...{ tally, stats, weights: () => weights, at: wholeAt, first: () => first, isLost: () => isLost },
   }
 }

@@ -4,23 +4,40 @@ import { scope } from '../tensor/scope.ts'
 import { fromArray, toArray } from '../tensor/tensor.ts'
 import type { Prepared, Trainee } from './trainee.ts'
 
+type ShareOf = (part: string) => number
+
+export interface Shares {
+  /** Of micro-batch i. */
+  readonly of: (micro: number) => ShareOf
+  /** Of all micro-batches of this rank. */
+  readonly ofAll: ShareOf
+}
+
 /**
- * The share of micro-batch i in each part of the loss: countᵢ / Σ count over micro-batches and ranks, or one part in as many as there are.
- * With equal counts both are the same number, to the bit.
+ * The share in each part of the loss: countᵢ / Σ count over micro-batches and ranks. A part that is not counted is shared alike, one part
+ * in as many as there are; with equal counts both are the same number, to the bit. A part of which nothing is there has no share.
  */
 export function sharesOf<Batch, Plan>(
   waiting: readonly Prepared<Batch, Plan>[],
   { objective, collective = alone }: Pick<Trainee<Batch, Plan>, 'objective' | 'collective'>,
-): (micro: number) => (part: string) => number {
-  const counts = scope(() => waiting.map(({ batch, plan }) => objective.counts?.(batch, plan) ?? null))
-  if (counts.some((each) => each === null)) return () => () => 1 / (waiting.length * collective.world)
+): Shares {
+  const counts = scope(() => waiting.map(({ batch, plan }) => objective.counts?.(batch, plan) ?? {}))
   const names = Object.keys(counts[0]!)
-  const own = names.map((name) => counts.reduce((sum, each) => sum + each![name]!, 0))
+  const own = names.map((name) => counts.reduce((sum, each) => sum + each[name]!, 0))
   const totals = scope(() => {
+    if (names.length === 0) return []
     const all = fromArray(Float64Array.from(own), [names.length], 'float64')
     collective.allReduce([all])
     return toArray(all) as Float64Array
   })
-  const totalOf = new Map(names.map((name, i) => [name, totals[i]!]))
-  return (micro) => (part) => counts[micro]![part]! / Math.max(totalOf.get(part)!, 1)
+  const share = (part: string, count: (at: number) => number, alike: number) => {
+    const at = names.indexOf(part)
+    if (at < 0) return alike
+    return totals[at]! > 0 ? count(at) / totals[at]! : 0
+  }
+  const { world } = collective
+  return {
+    of: (micro) => (part) => share(part, () => counts[micro]![part]!, 1 / (waiting.length * world)),
+    ofAll: (part) => share(part, (at) => own[at]!, 1 / world),
+  }
 }

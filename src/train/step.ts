@@ -4,6 +4,8 @@
  * features and the benchmark take this step; it knows none of the objectives.
  */
 import { alone } from '../collective/collective.ts'
+import { SherdError } from '../errors.ts'
+import type { At, Objective } from '../objective/objective.ts'
 import { clearGradients } from '../tensor/context.ts'
 import type { NotFinite } from '../tensor/finite.ts'
 import { disposeAll } from '../tensor/scope.ts'
@@ -36,8 +38,21 @@ export interface OpenStep<Batch> {
   abandon(): void
 }
 
+/** Throws `BUG` where a schedule has no value in this step: what is computed with it would be lost. */
+function expectValues(
+  { schedules = {}, averages = [] }: Pick<Objective, 'schedules' | 'averages'>,
+  value: At['value'],
+) {
+  const momenta = averages.flatMap(({ momentum }) => (typeof momentum === 'string' ? [momentum] : []))
+  const names = ['learningRate', 'weightDecay', ...Object.keys(schedules), ...momenta]
+  const missing = names.find((name) => !Number.isFinite(value[name]))
+  if (missing !== undefined)
+    throw new SherdError('BUG', `Bug: the schedule "${missing}" has the value ${value[missing]} in this step`)
+}
+
 export function beginStep<Batch, Plan>(trainee: Trainee<Batch, Plan>, request: StepRequest): OpenStep<Batch> {
   const { collective = alone, span = untimed } = trainee
+  expectValues(trainee.objective, request.value)
   clearGradients(trainee.parameters.values())
   const pending = averagesBeforeLoss(trainee, request.value)
   const collecting = openCollecting(trainee, request, pending)
@@ -50,11 +65,19 @@ export function beginStep<Batch, Plan>(trainee: Trainee<Batch, Plan>, request: S
     disposeAll(pending)
   }
   return {
-    ...{ add: collecting.add, abandon },
+    abandon,
+    add(make) {
+      try {
+        collecting.add(make)
+      } catch (error) {
+        abandon()
+        throw error
+      }
+    },
     finish() {
       try {
         collecting.finish()
-        if (!collective.agree(collecting.tally.isFinite())) return result(Number.NaN, collecting.first())
+        if (collecting.isLost()) return result(Number.NaN, collecting.first())
         const { weights, stats, at } = collecting
         const { gradientNorm, first } = span('optimizer', () =>
           applyUpdate(trainee, { pending, weights: weights(), stats, at: at() }),

@@ -25,11 +25,11 @@ export function traceLoss(
   return noGrad(() =>
     scope(() => {
       const { batches, forward } = again()
-      for (const [name, value] of batches.flatMap((batch) => tensorsOf(batch))) {
-        const wrong = notFinite(name, value)
-        if (wrong) return wrong
-      }
-      return firstNotFinite(forward)
+      const given = batches
+        .flatMap((batch) => tensorsOf(batch))
+        .reduce<NotFinite | null>((wrong, [name, value]) => wrong ?? notFinite(name, value), null)
+      const computed = firstNotFinite(forward) // on every rank, whatever its batch holds
+      return given ?? computed
     }),
   )
 }

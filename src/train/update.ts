@@ -1,17 +1,18 @@
 /** The second half of a step: gradients of all ranks, clipping, the optimizer, new state, averages; or nothing at all. */
 import { alone, type Collective } from '../collective/collective.ts'
 import { learnedIn, type Parameters, type Weights } from '../model/parameters.ts'
-import type { At, Tensors } from '../objective/objective.ts'
+import type { At } from '../objective/objective.ts'
 import { expectReached, type Gradients, gradientsOf } from '../optim/gradients.ts'
 import { updatesTaken } from '../optim/optimizer.ts'
 import { update } from '../optim/update.ts'
 import { callInPlace } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import { type NotFinite, notFinite } from '../tensor/finite.ts'
+import type { NotFinite } from '../tensor/finite.ts'
 import { zerosLike } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { moveAverages } from './averages.ts'
+import { expectState, firstWrong } from './state.ts'
 import type { Stats } from './stats.ts'
 import type { Trainee } from './trainee.ts'
 import { traceGradients } from './trouble.ts'
@@ -45,12 +46,6 @@ function reduced(collective: Collective, learned: Parameters): Gradients {
   return all
 }
 
-const firstWrong = (values: Tensors): NotFinite | null =>
-  Object.entries(values).reduce<NotFinite | null>(
-    (wrong, [name, value]) => wrong ?? notFinite(`the new value of ${name}`, value),
-    null,
-  )
-
 /**
  * Everything that a step writes. Returns the norm of the gradients before clipping, and what was not finite; then nothing has changed.
  * New state is computed first, from the weights of the loss, so that it can be looked at before anything is written.
@@ -64,9 +59,12 @@ export function applyUpdate<Batch, Plan>(
     const learned = learnedIn(objective.rows, parameters)
     const gradients = expectReached(learned, reduced(collective, learned), objective.unreached)
     const values = objective.update
-      ? noGrad(() => objective.update!(weights, stats.read(collective), at))
+      ? expectState(
+          objective,
+          noGrad(() => objective.update!(weights, stats.read(collective), at)),
+        )
       : {}
-    const wrong = firstWrong(values)
+    const wrong = firstWrong(values, 'new')
     if (!collective.agree(wrong === null)) return { gradientNorm: Number.NaN, first: wrong }
     const gradientNorm = update(learned, gradients, state, {
       ...{ optimizer, clip, step: at.step, epoch: at.epoch },

@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { refuseForeign } from '../import/not-imported.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import type { Parameters } from '../model/parameters.ts'
+import { allRows } from '../objective/averages.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { setThreads } from '../tensor/context.ts'
@@ -46,7 +47,7 @@ export function loadModel(
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
   const objective = objectiveOf(config, machine.device)
-  const parameters = loadWeights(checkpoint.path, objective.rows, machine.device)
+  const parameters = loadWeights(checkpoint.path, allRows(objective), machine.device)
   return {
     config,
     objective,

@@ -58,8 +58,11 @@ export const rows: Record<string, Conforming<never, never>> = {
   'mae of bands and dates with gaps': masked({ ...usual, ...series }, (indices) =>
     ofSeries(indices, true),
   ) as never,
-  'mae of larger pictures': masked(
-    { ...usual, dimensions: tiny, normalizeTarget: false, scales: { scales: [2], width: 8 } },
+  'mae of larger pictures of bands': masked(
+    {
+      ...{ ...usual, dimensions: tiny, normalizeTarget: false, scales: { scales: [2], width: 8 } },
+      ...{ groups: [[2, 0], [1]], groupWidth: 4, decoderGroupWidth: 4 },
+    },
     (indices) =>
       tensor(
         indices.flatMap((index) => wave(720, index)),

@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import type { Collective } from '../../src/collective/collective.ts'
-import { initialParameters, learnedIn, type ParameterRow } from '../../src/model/parameters.ts'
+import { initialParameters, learnedIn, type ParameterRow, type Weights } from '../../src/model/parameters.ts'
 import { allRows } from '../../src/objective/averages.ts'
 import { onePart, totalOf } from '../../src/objective/losses.ts'
-import type { BatchObjective, Losses, Tensors } from '../../src/objective/objective.ts'
+import type { BatchObjective, Losses, RowsObjective, Tensors } from '../../src/objective/objective.ts'
 import { gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
 import { initialState } from '../../src/optim/optimizer.ts'
 import { type OptimizerChoice, optimizerOf } from '../../src/optim/optimizers.ts'
 import { callInPlace } from '../../src/tensor/call.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import type { Kernels } from '../../src/tensor/fused.ts'
-import { add, div, mean, mul, narrow, sub, sum } from '../../src/tensor/ops.ts'
+import { add, div, mean, mul, narrow, sqrt, sub, sum } from '../../src/tensor/ops.ts'
+import { segment } from '../../src/tensor/recompute.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { beginStep, type StepResult } from '../../src/train/step.ts'
@@ -178,6 +179,72 @@ describe('the update', () => {
     expect(listed.state.steps.get('idle')).toBe(0)
   })
 
+  it('gives a frozen parameter no moment, no count and no part in the norm until it thaws', () => {
+    const rows: ParameterRow[] = [w, { name: 'last', shape: [2], initial: 'ones' }]
+    const groups = [{ match: /^last$/, frozen: 'no-gradient', frozenUntil: 1 }] as const
+    const loss: Small['loss'] = (weights) => slope(add(weights('w'), mul(weights('last'), 2)))
+    const trainee = small({ rows, groups, loss }, adamw)
+    const state = () => [
+      ...[valuesIn(trainee, 'last'), numbers(trainee.state.slots.exp_avg!.get('last')!)],
+      ...[[...trainee.state.steps.values()]],
+    ]
+    expect(step(trainee).gradientNorm).toBeCloseTo(10, 5)
+    expect(state()).toEqual([
+      [1, 1],
+      [0, 0],
+      [1, 0],
+    ])
+    expect(step(trainee, [[1]], 1).gradientNorm).toBeCloseTo(Math.sqrt(500), 4) // and (12, 16)
+    expect(trainee.state.steps.get('last')).toBe(1)
+    expectClose(valuesIn(trainee, 'last'), [0.5, 0.5], 1e-6)
+  })
+
+  it('takes the rows of the objective before those of the recipe', () => {
+    const row = (rate: number) => [{ match: /^w$/, rate }] as const
+    const of = (own: number | null, recipe: number | null) => {
+      const trainee = small({ loss: (x) => slope(x('w')), ...(own !== null && { groups: row(own) }) })
+      step({ ...trainee, groups: recipe === null ? [] : row(recipe) })
+      return valuesIn(trainee)
+    }
+    expect([of(2, 0), of(null, 0)]).toEqual([
+      [3 - 6, -1 - 8],
+      [3, -1],
+    ])
+  })
+
+  it('refuses a step without the value of a schedule, and one that is not given all its micro-batches', () => {
+    const loss: Small['loss'] = (weights) => slope(weights('w'))
+    const begin = (trainee: Trainee<Tensor, null>, value: Record<string, number>, parts = 1) =>
+      beginStep(trainee, { step: 0, epoch: 0, value, parts })
+    const averages = [{ prefix: 'late.', from: '', momentum: 'm', when: 'after-step' }] as const
+    const trainee = small({ loss, averages })
+    const refused = /schedule "m" has the value undefined/
+    expect(() => begin(trainee, ratesOf(0.5, 0))).toThrow(refused)
+    expect(() => begin(small({ loss }), { weightDecay: 0 })).toThrow(/"learningRate" has the value undefined/)
+    const open = begin(trainee, { ...ratesOf(0.5, 0), m: 0.5 }, 2)
+    open.add(() => ({ batch: tensor([1], [1]), samples: { epochs: [0], indices: [0] } }))
+    expect(() => open.finish()).toThrow('a step of 2 micro-batches was given 1')
+    expect([valuesIn(trainee), valuesIn(trainee, 'late.w')]).toEqual([
+      [3, -1],
+      [0, 0],
+    ])
+  })
+
+  it('leaves no tensor behind when a micro-batch fails', () => {
+    const averages = [{ prefix: 'early.', from: '', momentum: 0.5, when: 'before-loss' }] as const
+    const trainee = small({ averages, counts: () => ({ slope: 1 }), loss: (weights) => slope(weights('w')) })
+    step(trainee, [[1], [1]])
+    const before = liveTensors()
+    const open = beginStep(trainee, { step: 1, epoch: 0, value: ratesOf(0.5, 0), parts: 2 })
+    open.add(() => ({ batch: tensor([1], [1]), samples: { epochs: [0], indices: [0] } }))
+    expect(() =>
+      open.add(() => {
+        throw new Error('no memory')
+      }),
+    ).toThrow('no memory')
+    expect(liveTensors()).toBeLessThanOrEqual(before) // the gradient of the step before is forgotten
+  })
+
   it('leaves parameters of the role fixed alone', () => {
     const rows: ParameterRow[] = [w, { name: 'still', shape: [2], initial: 'ones', role: 'fixed' }]
     const trainee = small({ rows, loss: (weights) => slope(mul(weights('w'), weights('still'))) })
@@ -196,10 +263,12 @@ describe('parts of a loss', () => {
   })
 
   it('are added by weight, and given without it', () => {
-    const { loss, parts, metrics } = step(small({ loss: two }), [
+    const trainee = small({ loss: two })
+    const { loss, parts, metrics } = step(trainee, [
       [1, 3],
       [5, 7],
     ])
+    expectClose(valuesIn(trainee), [3 - 0.5 * 0.25, -1 - 0.5 * 0.25], 1e-6)
     expect(parts).toEqual({ first: 4, second: 2 })
     expect(loss).toBe(4.5)
     expect(metrics).toEqual({ largest: 8 })
@@ -225,6 +294,67 @@ describe('parts of a loss', () => {
     expect(parts.some).toBeCloseTo(3 * 4.5 + 0, 5) // w₀ = 3 times the mean of 1, 2, 6, 9
     expect(parts.all).toBeCloseTo(-1, 6)
     expectClose(valuesIn(trainee), [3 - 0.5 * 4.5, -1 - 0.5], 1e-6)
+  })
+})
+
+describe('shares of micro-batches', () => {
+  it('are alike in a part that is not counted, and none in one of which nothing is there', () => {
+    const loss: Small['loss'] = (weights, batch) => ({
+      parts: {
+        some: { mean: mul(sum(mul(weights('w'), tensor([1, 0], [2]))), mean(batch)), weight: 1 },
+        rest: { mean: mul(sum(mul(weights('w'), tensor([0, 1], [2]))), mean(batch)), weight: 1 },
+        none: { mean: sum(weights('w')), weight: 1 },
+      },
+    })
+    const trainee = small({ loss, counts: (batch) => ({ some: batch.shape[0]!, none: 0 }) })
+    const { parts } = step(trainee, [[1, 2, 6], [9]])
+    expect(parts.some).toBeCloseTo(3 * 4.5, 5)
+    expect(parts.rest).toBeCloseTo(-6, 5) // the mean of 3 and 9, by w₁ = −1
+    expect(parts.none).toBe(0)
+    expectClose(valuesIn(trainee), [3 - 0.5 * 4.5, -1 - 0.5 * 6], 1e-6)
+  })
+})
+
+describe('a loss of all rows', () => {
+  /** Σ over rows of x · w₀ · (w₁ of the head), with the rows of the step as a second feature. */
+  const runs = { features: 0 }
+  const rowsOf = (own: Partial<RowsObjective<Tensor, null>>): RowsObjective<Tensor, null> => ({
+    ...{ rows: [w], encoder: { prefix: '' }, plan: () => null },
+    features: (weights, batch) => {
+      const [y] = segment([mul(batch, sum(mul(weights('w'), tensor([1, 0], [2]))))], ([x]) => {
+        runs.features++
+        return [mul(x!, x!)]
+      })
+      return { squares: y!, given: batch }
+    },
+    lossOfRows: (weights, { squares, given }) =>
+      onePart('x', mul(mean(mul(squares!, given!)), sum(mul(weights('w'), tensor([0, 1], [2]))))),
+    ...own,
+  })
+
+  it('has the gradient of all of them, and computes features again where it recomputes', () => {
+    // mean(x³) w₀² w₁ of x = 1, 2, 3, 0: mean 9; slopes 2 · 9 · 3 · −1 and 9 · 9.
+    for (const recompute of [false, true]) {
+      const trainee = small(rowsOf({}) as never)
+      runs.features = 0
+      const { loss } = step({ ...trainee, recompute }, [
+        [1, 2],
+        [3, 0],
+      ])
+      expect(loss).toBeCloseTo(-81, 4)
+      expectClose(valuesIn(trainee), [3 + 0.5 * 54, -1 - 0.5 * 81], 1e-4)
+      expect(runs.features).toBe(recompute ? 6 : 4) // each: cached, with gradient, and once more going back
+    }
+  })
+
+  it('that is not finite is traced over all rows', () => {
+    const lossOfRows = (weights: Weights, { given }: Tensors) =>
+      onePart('x', div(sum(weights('w')), sub(sum(given!), 6))) // infinite for the rows of the step alone
+    const { isFinite: isWhole, first } = step(small(rowsOf({ lossOfRows }) as never), [
+      [1, 2],
+      [3, 0],
+    ])
+    expect([isWhole, first?.where]).toEqual([false, expect.stringMatching(/aten::div/)])
   })
 })
 
@@ -258,12 +388,41 @@ describe('averages', () => {
     expectClose(valuesIn(trainee, 'late.w'), [0.9, 0.9 - 0.5], 1e-6)
   })
 
-  it('stay where they are in a step that is not finite', () => {
-    const broken: Small['loss'] = (weights) => onePart('broken', sum(div(weights('w'), 0)))
-    const trainee = small({ averages, schedules, loss: broken } as never)
-    noGrad(() => callInPlace('copy_', trainee.parameters.get('early.w')!, tensor([1, 1], [2])))
-    step(trainee)
-    expect(valuesIn(trainee, 'early.w')).toEqual([1, 1])
+  const zero = (weights: Weights) => mul(weights('w'), 0)
+  const broken: Record<string, Partial<Small> & Pick<Small, 'loss'>> = {
+    loss: { loss: (weights) => onePart('broken', sum(div(weights('w'), 0))) },
+    gradient: { loss: (weights) => onePart('broken', sum(sqrt(zero(weights)))) }, // 0, of slope 0 · ∞
+    state: { loss, update: (weights) => ({ centre: div(weights('centre'), 0) }) },
+  }
+  it.each(Object.keys(broken))('stay where they are, with all else, when the %s is not finite', (what) => {
+    const rows: ParameterRow[] = [w, { name: 'centre', shape: [1], initial: 'zeros', role: 'state' }]
+    const update: Small['update'] = (weights) => ({ centre: add(weights('centre'), 1) })
+    const trainee = small({ averages, schedules, rows, update, ...broken[what] } as never, adamw)
+    noGrad(() => {
+      for (const name of ['early.w', 'late.w'])
+        callInPlace('copy_', trainee.parameters.get(name)!, tensor([1, 1], [2]))
+    })
+    expect(step(trainee).isFinite).toBe(false)
+    expect(['w', 'early.w', 'late.w', 'centre'].map((name) => valuesIn(trainee, name))).toEqual([
+      ...[[3, -1], [1, 1], [1, 1], [0]],
+    ])
+    expect([...trainee.state.steps.values()]).toEqual([0])
+  })
+
+  it('of what is fixed are copies, so that the network under their prefix is whole', () => {
+    const rows: ParameterRow[] = [
+      { ...w, name: 'student.w' },
+      { name: 'student.scale', shape: [2], initial: 'ones', role: 'fixed' },
+      { name: 'student.running', shape: [2], initial: 'zeros', role: 'state' },
+    ]
+    const follows = [{ prefix: 'teacher.', from: 'student.', momentum: 0.9, when: 'after-step' }] as const
+    const made = [
+      { name: 'teacher.w', shape: [2], role: 'state', initial: { copyOf: 'student.w' } },
+      { name: 'teacher.scale', shape: [2], role: 'fixed', initial: { copyOf: 'student.scale' } },
+    ]
+    expect(allRows({ rows, averages: follows }).slice(3)).toEqual(made)
+    const of = (name: string) => name !== 'scale'
+    expect(allRows({ rows, averages: [{ ...follows[0], of }] }).slice(3)).toEqual(made.slice(0, 1))
   })
 })
 
@@ -308,21 +467,43 @@ describe('state', () => {
   it('begins with first values, which the first loss sees, and which come again until a step was written', () => {
     const seen: number[] = []
     let breaks = true
+    let calls = 0
     const trainee = small({
-      rows,
+      rows: [...rows, { name: 'kept', shape: [1], initial: 'ones', role: 'state' }],
       loss: (weights) => {
         seen.push(item(sum(weights('centre'))))
         return breaks ? onePart('broken', div(sum(weights('w')), 0)) : slope(weights('w'))
       },
-      first: (_, batches) => ({ centre: tensor([batches.length * 10], [1]) }),
+      first: (x, batches) => {
+        calls++
+        return { centre: tensor([batches.length * 10], [1]), kept: x('kept') } // one stays as it is
+      },
+      update: (weights) => ({ centre: add(weights('centre'), 1) }),
     })
     step(trainee, [[1], [1]])
     expect(valuesIn(trainee, 'centre')).toEqual([0])
     breaks = false
     step(trainee, [[1], [1]], 1)
     step(trainee, [[1], [1]], 2)
-    expect(valuesIn(trainee, 'centre')).toEqual([20])
-    expect(new Set(seen)).toEqual(new Set([20]))
+    expect(valuesIn(trainee, 'centre')).toEqual([22])
+    expect(seen.filter((x, i) => x !== seen[i - 1])).toEqual([20, 21])
+    expect([calls, valuesIn(trainee, 'kept')]).toEqual([2, [1]])
+  })
+
+  it('is refused where it is no state, or of another shape; first values that are not finite lose the step', () => {
+    const refused = (values: Tensors) => () =>
+      step(small({ rows, loss: (x) => slope(x('w')), update: () => values }))
+    expect(refused({ w: tensor([1, 2], [2]) })).toThrow(
+      /gives "w" as .*, expected one of its rows of the role "state"/,
+    )
+    expect(refused({ centre: tensor([1, 2], [2]) })).toThrow(/gives "centre" as .*, expected \[1\]/)
+    expect(refused({ other: tensor([1], [1]) })).toThrow(/gives "other"/)
+    const first = () => ({ centre: tensor([Number.NaN], [1]) })
+    const trainee = small({ rows, loss: (x) => slope(x('w')), first })
+    const { isFinite: isWhole, first: wrong } = step(trainee)
+    expect([isWhole, wrong?.where, valuesIn(trainee), valuesIn(trainee, 'centre')]).toEqual([
+      ...[false, 'the first value of centre', [3, -1], [0]],
+    ])
   })
 })
 
@@ -345,5 +526,107 @@ describe('a world of two ranks', () => {
       return [loss, norm, valuesIn(trainee)]
     }
     expect(run(twin(1))).toEqual(run())
+  })
+
+  it('sums what is counted, left for state and measured', () => {
+    const run = (collective?: Collective) => {
+      const trainee = small({
+        ...{
+          rows: [w, { name: 'centre', shape: [1], initial: 'zeros', role: 'state' }],
+          stats: { total: 'sum' },
+        },
+        counts: (batch) => ({ x: batch.shape[0]! }),
+        loss: (weights, batch) => ({
+          ...onePart('x', mul(sum(weights('w')), mean(batch))),
+          ...{ stats: { total: sum(batch) }, metrics: { mean: mean(batch) } },
+        }),
+        update: (weights, { total }) => ({ centre: add(weights('centre'), total!) }),
+      })
+      const { loss, metrics } = step({ ...trainee, ...(collective && { collective }) }, [[1, 2, 6], [9]])
+      return { loss, metrics, w: valuesIn(trainee), centre: valuesIn(trainee, 'centre') }
+    }
+    const one = run()
+    expect(one).toMatchObject({ loss: 9, metrics: { mean: 6 }, centre: [18] }) // (3 − 1) · 4.5
+    expect(run(twin(0))).toEqual({ ...one, centre: [36] })
+  })
+
+  it('shares the loss of all rows, and gives zeros for a gradient that the other rank alone has', () => {
+    const rows: ParameterRow[] = [w, { name: 'other', shape: [2], initial: 'ones' }]
+    const trainee = small({
+      ...{
+        rows,
+        unreached: (name: string) => name === 'other',
+        features: (_: Weights, x: Tensor) => ({ x }),
+      },
+      lossOfRows: (weights: Weights, { x }: Tensors) => onePart('x', mul(sum(weights('w')), mean(x!))),
+    } as never)
+    const collective: Collective = {
+      ...twin(0),
+      // The first that is reduced says who has which gradient; the other rank has both of them.
+      allReduce: (tensors) =>
+        noGrad(() => {
+          for (const x of tensors)
+            callInPlace(
+              x.dtype === 'float32' ? 'add_.Scalar' : 'mul_.Scalar',
+              x,
+              x.dtype === 'float32' ? 1 : 2,
+            )
+        }),
+    }
+    const { loss } = step({ ...trainee, collective }, [[1, 3], [2]])
+    expect(loss).toBeCloseTo(4, 5) // (3 − 1) · 2, half of it from each rank
+    expectClose(valuesIn(trainee), [3 - 0.5 * (1 + 1), -1 - 0.5 * (1 + 1)], 1e-6) // half of its mean, and 1 of the other
+    expectClose(valuesIn(trainee, 'other'), [1 - 0.5, 1 - 0.5], 1e-6)
+    expect(trainee.state.steps.get('other')).toBe(1)
+  })
+
+  it('says which of all rows a micro-batch has', () => {
+    const seen: number[][] = []
+    const loss: Small['loss'] = (weights, _, __, { firstRow, rows }) => {
+      seen.push([firstRow, rows])
+      return slope(weights('w'))
+    }
+    const wholes: number[][] = []
+    const update: Small['update'] = (_, __, { firstRow, rows, samples }) => {
+      wholes.push([firstRow, rows, ...Array.from(samples.indices)])
+      return {}
+    }
+    step({ ...small({ loss, update }), collective: twin(1) }, [
+      [5, 6],
+      [7, 8],
+    ])
+    expect([seen, wholes]).toEqual([
+      [
+        [4, 8],
+        [6, 8],
+      ],
+      [[4, 8, 0, 1, 0, 1]],
+    ])
+  })
+
+  it('exchanges the same on a rank whose loss is not finite as on the others', () => {
+    /** What a rank exchanges when the first of its micro-batches, or of the other's, is poor. */
+    const exchanged = (own: number, isOtherFine: boolean) => {
+      const log: string[] = []
+      const collective: Collective = {
+        ...twin(0),
+        gather: (x) => {
+          log.push(`gather ${x.shape}`)
+          return x
+        },
+        agree: (holds) => {
+          log.push('agree')
+          return holds && isOtherFine
+        },
+      }
+      const loss: Small['loss'] = (weights, batch, _, at) =>
+        onePart('x', mul(sum(weights('w')), mean(at.collective.gather(batch))))
+      const { isFinite: isWhole } = step({ ...small({ loss }), collective }, [[own], [1]])
+      expect(isWhole).toBe(false)
+      return log
+    }
+    const log = exchanged(Number.NaN, true)
+    expect(log).toEqual(exchanged(1, false))
+    expect(log).toEqual(['gather 1', 'agree', 'gather 1']) // the loss, the agreement, the same loss traced
   })
 })
