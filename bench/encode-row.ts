@@ -1,6 +1,6 @@
 /**
- * Encoders as users have them afterwards: the ONNX file in float32 and in int8 on ONNX Runtime beside PyTorch eager in float32, three
- * programs that take turns with the same threads. How near int8 comes is measured where the file is proved: on photos.
+ * Encoders as users have them afterwards: the ONNX file in float32 and in int8 on ONNX Runtime beside PyTorch in float32, programs that
+ * take turns with the same threads; of PyTorch eager or compiled, with plain or fused attention, the fastest counts. How near int8 comes is measured where the file is proved: on photos.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,10 +10,12 @@ import type { ConfigInput } from '../src/config/schema.ts'
 import { exportOnnx } from '../src/export/export-onnx.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { openEncoder } from '../src/weights/open-encoder.ts'
+import { type Contestant, type PeerWay, type Timed, takeTurns, tryVariants } from './contest.ts'
 import { median } from './median.ts'
 import type { Peer } from './peer.ts'
 import { writePhotos } from './photos.ts'
 import { startRounds } from './rounds.ts'
+import { wayName } from './works.ts'
 
 export interface EncodeRow {
   readonly work: string
@@ -22,6 +24,9 @@ export interface EncodeRow {
   readonly peer: number | null
   /** What the other side is. */
   readonly beside: 'PyTorch' | 'fp32'
+  /** How PyTorch ran, and how fast it is otherwise; empty in the other row. */
+  readonly peerVariant: string | null
+  readonly peerOthers: readonly PeerWay[]
   /** Above 1, sherd is the faster. */
   readonly ratio: number | null
   readonly roundRatios: readonly number[]
@@ -44,6 +49,14 @@ const works: readonly { title: string; model: NonNullable<ConfigInput['model']>;
     model: { size: 'base', imageSize: [224, 224], patchSize: 16 },
   },
 ]
+
+const ways = [false, true].flatMap((compile) =>
+  [false, true].map((fusedAttention) => ({
+    name: wayName({ compile, fusedAttention }),
+    compile,
+    fusedAttention,
+  })),
+)
 
 const PHOTOS = 16
 const BATCHES = 4 // of a round
@@ -90,37 +103,50 @@ async function measureEncoder(
     }
     const shape = [batch, dimensions.channels, ...dimensions.imageSize]
     const program = join(packageRoot(), 'dist/bench/sherd-encode.js')
-    const commands = files.map((file) => [
-      ...[process.execPath, program, JSON.stringify({ file, shape, threads })],
-    ])
-    if (peer) {
-      const script = join(packageRoot(), 'bench/peers/encode.py')
-      commands.push([peer.python, '-B', script, JSON.stringify({ ...dimensions, batch, threads })])
+    const enter = async (command: readonly string[]): Promise<Contestant<Timed>> => {
+      const running = await startRounds<{ batches: number }, Timed>(command)
+      return { turn: () => running.ask({ batches: BATCHES }), end: () => running.end() }
     }
-    const programs = await Promise.all(
-      commands.map((command) => startRounds<{ batches: number }, { seconds: number[] }>(command)),
+    const script = join(packageRoot(), 'bench/peers/encode.py')
+    const { finalists, others, failed } = await tryVariants(peer ? ways : [], (way) =>
+      enter([peer!.python, '-B', script, JSON.stringify({ ...dimensions, batch, threads, ...way })]),
     )
-    const rates: number[][] = programs.map(() => [])
-    for (let round = 0; round < rounds; round++) {
-      const turns = [...programs.entries()]
-      for (const [i, each] of round % 2 === 0 ? turns : turns.reverse())
-        rates[i]!.push(batch / median((await each.ask({ batches: BATCHES })).seconds))
-    }
-    await Promise.all(programs.map((each) => each.end()))
-    const [fp32 = [], int8 = [], theirs = null] = rates
+    const own = await Promise.all(
+      files.map((file) => enter([process.execPath, program, JSON.stringify({ file, shape, threads })])),
+    )
+    const peers = finalists.map(({ contestant }) => contestant)
+    const answers = await takeTurns([...own, ...peers], rounds)
+    await Promise.all([...own, ...peers].map((each) => each.end()))
+    const rateOf = ({ seconds }: Timed) => batch / median(seconds)
+    const [fp32 = [], int8 = [], ...theirs] = answers.map((each) => each.map(rateOf))
+    const sides = finalists
+      .map(({ variant }, i) => ({ variant, rates: theirs[i]!, imagesPerSecond: median(theirs[i]!) }))
+      .sort((a, b) => b.imagesPerSecond - a.imagesPerSecond)
+    const [best, ...slower] = sides
+    const peerOthers: PeerWay[] = [
+      ...slower.map(({ variant, imagesPerSecond }) => ({ variant, imagesPerSecond })),
+      ...others.map(({ variant, first }) => ({ variant, imagesPerSecond: rateOf(first) })),
+      ...failed,
+    ]
     const row = (
       name: string,
       [ours, others]: readonly [readonly number[], readonly number[] | null],
-      { beside, cosine }: Pick<EncodeRow, 'beside' | 'cosine'>,
+      facts: Pick<EncodeRow, 'beside' | 'cosine' | 'peerVariant' | 'peerOthers'>,
     ): EncodeRow => ({
-      ...{ work: `${title}, ONNX ${name}`, beside, cosine, sherd: median(ours) },
+      ...{ work: `${title}, ONNX ${name}`, ...facts, sherd: median(ours) },
       peer: others && median(others),
       ratio: others && median(ours) / median(others),
       roundRatios: others ? ours.map((rate, i) => rate / others[i]!) : [],
     })
+    const peerVariant = best?.variant ?? null
     return [
-      row('fp32', [fp32, theirs], { beside: 'PyTorch', cosine: cosines[0]! }),
-      row('int8', [int8, fp32], { beside: 'fp32', cosine: cosines[1]! }),
+      row('fp32', [fp32, best?.rates ?? null], {
+        beside: 'PyTorch',
+        cosine: cosines[0]!,
+        peerVariant,
+        peerOthers,
+      }),
+      row('int8', [int8, fp32], { beside: 'fp32', cosine: cosines[1]!, peerVariant: null, peerOthers: [] }),
     ]
   } finally {
     rmSync(out, { recursive: true })

@@ -5,18 +5,38 @@ export interface Peer {
   readonly python: string
   readonly torch: string
   readonly torchvision: string | null
+  /** The instruction set that its operators were chosen for, and the libraries that multiply: `AVX512, oneDNN 3.12.0, MKL 2024.2`. */
+  readonly built: string
 }
+
+/** What it is, for tables. */
+export const peerTitle = ({ torch, torchvision, built }: Peer): string =>
+  `PyTorch ${torch} (${built})${torchvision === null ? '' : `, torchvision ${torchvision}`}`
+
+const script = `
+import json, re, torch
+try:
+    import torchvision
+    vision = torchvision.__version__
+except ImportError:
+    vision = None
+show = torch.__config__.show()
+found = lambda pattern: next(iter(re.findall(pattern, show)), None)
+capability = getattr(torch.backends, "cpu", None)
+cpu = capability.get_cpu_capability() if capability else found(r"CPU capability usage: (\\S+)") or "?"
+libraries = [("oneDNN", found(r"MKL-DNN v(\\S+)")), ("MKL", found(r"Kernel Library Version (\\S+?)-"))]
+built = ", ".join([cpu] + [f"{name} {version}" for name, version in libraries if version])
+print(json.dumps([torch.__version__, vision, built]))
+`
 
 const packages = 'python3-torch python3-torchvision'
 
 function find(): Peer | null {
-  const script =
-    'import json, torch\ntry:\n import torchvision as v\n vision = v.__version__\nexcept ImportError:\n vision = None\nprint(json.dumps([torch.__version__, vision]))'
   for (const python of [process.env.SHERD_PEER_PYTHON ?? 'python3', '/usr/bin/python3']) {
     const asked = spawnSync(python, ['-c', script], { encoding: 'utf8' })
     if (asked.status !== 0) continue
-    const [torch, torchvision] = JSON.parse(asked.stdout) as [string, string | null]
-    return { python, torch, torchvision }
+    const [torch, torchvision, built] = JSON.parse(asked.stdout) as [string, string | null, string]
+    return { python, torch, torchvision, built }
   }
   return null
 }

@@ -1,6 +1,7 @@
 /** What a run of the benchmark leaves: the numbers as JSON, and the same as tables for people and for the README. */
 import { table } from '../src/cli/output.ts'
 import type { MachineDescription } from '../src/machine/describe.ts'
+import type { PeerWay } from './contest.ts'
 import type { DataRow } from './data-rows.ts'
 import type { EncodeRow } from './encode-row.ts'
 import type { ServeRow } from './serve-row.ts'
@@ -85,6 +86,26 @@ function cells({ steps, data, waiting, tokens, encode, serve }: BenchRun): strin
   ]
 }
 
+/** How PyTorch was run, with the rate of each way, the best first: a table of its own, since it is what counted that must be seen. */
+function peerWays({ steps, encode }: BenchRun): string[][] {
+  const said = (way: PeerWay) =>
+    'failed' in way
+      ? `${way.variant}: failed (${way.failed.trim().split('\n').at(-1)})`
+      : `${way.variant}: ${rate(way.imagesPerSecond)}`
+  const line = (work: string, best: PeerWay | null, others: readonly PeerWay[]) =>
+    best === null && others.length === 0
+      ? []
+      : [[work, best ? said(best) : 'none', others.map(said).join('; ') || '–']]
+  return [
+    ...steps.flatMap(({ work, peer, peerOthers }) => line(work, peer, peerOthers)),
+    ...encode.flatMap(({ work, peer, peerVariant, peerOthers }) =>
+      line(work, peerVariant && peer ? { variant: peerVariant, imagesPerSecond: peer } : null, peerOthers),
+    ),
+  ]
+}
+
+const wayHeads = ['work', 'PyTorch, the best', 'its other ways']
+
 export const textTable = (run: BenchRun): string => table([heads, ...cells(run)], [1, 2, 3, 4, 5, 6])
 
 /** A page: what it was measured on, a table for every run, what was not run. */
@@ -99,7 +120,13 @@ export function markdown({ date, machine, threads, peer, rounds, runs, notRun, d
       : ''
     const caption = `Run ${i + 1} of ${runs.length}, ${run.started}.${products}`
     const lines = [heads, heads.map(() => '---'), ...cells(run)]
-    return `${caption}\n\n${lines.map(row).join('\n')}\n`
+    const ways = peerWays(run)
+    const page = (rows: readonly (readonly string[])[]) => `${rows.map(row).join('\n')}\n`
+    const besides =
+      ways.length > 0
+        ? `\nThe two fastest ways after one round ran in every round; the rest is from that one.\n\n${page([wayHeads, wayHeads.map(() => '---'), ...ways])}`
+        : ''
+    return `${caption}\n\n${page(lines)}${besides}`
   })
   const missing = notRun.map(({ name, why }) => `- \`${name}\`: ${why}`)
   return [

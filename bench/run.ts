@@ -13,7 +13,7 @@ import { buildsWorks, compareBuilds } from './builds.ts'
 import { measureData } from './data-rows.ts'
 import { bestOf, measureDevice } from './device.ts'
 import { measureEncoders } from './encode-row.ts'
-import { findPeer } from './peer.ts'
+import { findPeer, peerTitle } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
 import { measureServe } from './serve-row.ts'
 import { measureStep } from './step-row.ts'
@@ -73,7 +73,7 @@ const date = new Date().toISOString().slice(0, 10)
 const finished: BenchRun[] = []
 const results: Results = {
   ...{ date, device: kind, machine, threads },
-  peer: peer && `PyTorch ${peer.torch}, torchvision ${peer.torchvision}`,
+  peer: peer && peerTitle(peer),
   ...{ rounds, runs: finished, notRun },
 }
 const slug = (kind === 'cuda' ? (machine.gpu ?? 'gpu') : `${machine.cpu} ${threads} cores`)

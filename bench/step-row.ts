@@ -5,6 +5,7 @@ import { dimensionsOf, resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { trainingFlops } from '../src/model/flops.ts'
 import { packageRoot } from '../src/package-root.ts'
+import { type Contestant, type PeerWay, takeTurns, tryVariants } from './contest.ts'
 import { type Device, deviceMemory } from './device.ts'
 import { isOutOfMemory, largestBatch } from './largest-batch.ts'
 import { median } from './median.ts'
@@ -32,10 +33,10 @@ export interface StepRow {
   /** The best rate of large matrix products that was measured up to then, in the same run. */
   readonly gemmGflops: Device['gemmGflops']
   readonly sherd: Side
-  /** The best of its variants. */
+  /** The best of its variants: of the two fastest of a first round, the one of the smaller median. */
   readonly peer: Side | null
-  /** The other variants, from one round; or why they could not run. */
-  readonly peerOthers: readonly (Side | { readonly variant: string; readonly failed: string })[]
+  /** The other variants: the second from as many rounds, the rest from one; or why they could not run. */
+  readonly peerOthers: readonly (Side | Extract<PeerWay, { failed: string }>)[]
   /** Of the medians: above 1, sherd is the faster. */
   readonly ratio: number | null
   /** The same ratio in each round. */
@@ -54,12 +55,9 @@ export interface StepOptions {
 }
 
 type StepRounds = Rounds<{ steps: number }, StepTimes>
-interface Contestant {
-  readonly variant: string
-  readonly precision: 'float32' | 'bfloat16'
-  /** One round. */
-  turn(): Promise<StepTimes>
-  end(): Promise<void>
+type Precision = 'float32' | 'bfloat16'
+interface StepContestant extends Contestant<StepTimes> {
+  readonly precision: Precision
 }
 
 const root = packageRoot()
@@ -98,11 +96,20 @@ function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): st
 }
 
 /** A program that is ready. One that must have the device to itself is started again for every round. */
-async function enter(work: Work, command: string[], steps: number): Promise<Omit<Contestant, 'variant'>> {
+async function enter(
+  work: Work,
+  command: string[],
+  { steps, threads: asked }: { steps: number; threads: number },
+): Promise<StepContestant> {
   const isAlone = typeof work.batch !== 'number'
   const before = deviceMemory(work.device)
   let running: StepRounds | null = await startRounds(command)
-  const { precision } = running.ready as { precision?: Contestant['precision'] }
+  const { precision } = running.ready as { precision?: Precision }
+  const { threads = asked } = running.ready as { threads?: number }
+  if (threads !== asked) {
+    await running.end()
+    throw new Error(`${command[0]} takes ${threads} threads and was asked to take ${asked}`)
+  }
   let held = 0
   return {
     precision: precision ?? 'float32',
@@ -144,23 +151,10 @@ async function batchOf(work: Work, { peer, threads, batch }: StepOptions): Promi
   return found
 }
 
-/** The peer's variants after one round each, the fastest first; and those that failed. */
-async function tryPeers(work: Work, batch: number, { peer, threads, steps }: StepOptions) {
-  const tried: { contestant: Contestant; first: StepTimes }[] = []
-  const failed: { variant: string; failed: string }[] = []
-  for (const variant of peer ? work.peers : []) {
-    try {
-      const command = peerCommand(work, { peer: peer!, variant, batch, threads })
-      const entered = await enter(work, command, steps ?? work.steps)
-      const precision = variant.precision === 'bf16' ? 'bfloat16' : 'float32'
-      const contestant: Contestant = { ...entered, variant: variant.name, precision }
-      tried.push({ contestant, first: await contestant.turn() })
-    } catch (error) {
-      failed.push({ variant: variant.name, failed: String(error).slice(-500) })
-    }
-  }
-  tried.sort((a, b) => median(a.first.seconds) - median(b.first.seconds))
-  return { tried, failed }
+/** A variant of the peer, ready. Throws when it takes other threads than it was asked to. */
+async function enterPeer(work: Work, run: PeerRun, steps: number): Promise<StepContestant> {
+  const entered = await enter(work, peerCommand(work, run), { steps, threads: run.threads })
+  return { ...entered, precision: run.variant.precision === 'bf16' ? 'bfloat16' : 'float32' }
 }
 
 export async function measureStep(work: Work, options: StepOptions): Promise<StepRow> {
@@ -168,7 +162,7 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
   const batch = await batchOf(work, options)
   const config = resolveConfig(configOf(work, batch, threads))
   const flops = batch * trainingFlops(dimensionsOf(config), config.mask.ratio)
-  const sideOf = ({ variant, precision }: Contestant, all: readonly StepTimes[]): Side => {
+  const sideOf = (variant: string, precision: Precision, all: readonly StepTimes[]): Side => {
     const seconds = all.flatMap((each) => each.seconds)
     const typical = median(seconds)
     return {
@@ -182,30 +176,38 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
     }
   }
 
-  const { tried, failed } = await tryPeers(work, batch, options)
-  const [best, ...others] = tried
-  for (const { contestant } of others) await contestant.end()
-  const entered = await enter(work, sherdCommand(work, batch, threads), options.steps ?? work.steps)
-  const sherd: Contestant = { ...entered, variant: entered.precision === 'bfloat16' ? 'bf16' : 'fp32' }
-  await sherd.turn() // as the peer has had one
-  const mine: StepTimes[] = []
-  const theirs: StepTimes[] = []
-  for (let round = 0; round < rounds; round++) {
-    const turns = [async () => mine.push(await sherd.turn())]
-    if (best) turns.push(async () => theirs.push(await best.contestant.turn()))
-    for (const turn of round % 2 === 0 ? turns : turns.reverse()) await turn()
-  }
-  await Promise.all([sherd.end(), best?.contestant.end()])
-  const [ours, peerSide] = [sideOf(sherd, mine), best ? sideOf(best.contestant, theirs) : null]
+  const { peer } = options
+  const steps = options.steps ?? work.steps
+  const { finalists, others, failed } = await tryVariants(peer ? work.peers : [], (variant) =>
+    enterPeer(work, { peer: peer!, variant, batch, threads }, steps),
+  )
+  const sherd = await enter(work, sherdCommand(work, batch, threads), { steps, threads })
+  await sherd.turn() // as the peers have had one
+  const peers = finalists.map(({ contestant }) => contestant)
+  const [mine = [], ...theirs] = await takeTurns([sherd, ...peers], rounds)
+  await Promise.all([sherd, ...peers].map((each) => each.end()))
+
+  const ours = sideOf(sherd.precision === 'bfloat16' ? 'bf16' : 'fp32', sherd.precision, mine)
+  const sides = finalists
+    .map(({ variant, contestant }, i) => ({
+      side: sideOf(variant, contestant.precision, theirs[i]!),
+      rounds: theirs[i]!,
+    }))
+    .sort((a, b) => a.side.medianStepSeconds - b.side.medianStepSeconds)
+  const [best, ...slower] = sides
   return {
     name: work.name,
     work: typeof work.batch === 'number' ? work.title : `${work.title} (${batch})`,
     batch,
     gemmGflops: device.gemmGflops,
     sherd: ours,
-    peer: peerSide,
-    peerOthers: [...others.map(({ contestant, first }) => sideOf(contestant, [first])), ...failed],
-    ratio: peerSide && peerSide.medianStepSeconds / ours.medianStepSeconds,
-    roundRatios: theirs.map((each, i) => median(each.seconds) / median(mine[i]!.seconds)),
+    peer: best?.side ?? null,
+    peerOthers: [
+      ...slower.map(({ side }) => side),
+      ...others.map(({ variant, contestant, first }) => sideOf(variant, contestant.precision, [first])),
+      ...failed,
+    ],
+    ratio: best ? best.side.medianStepSeconds / ours.medianStepSeconds : null,
+    roundRatios: (best?.rounds ?? []).map((each, i) => median(each.seconds) / median(mine[i]!.seconds)),
   }
 }

@@ -30,8 +30,17 @@ export interface Work {
 }
 
 type Precision = Variant['precision']
+
+/** `compiled bf16, fused attention`. */
+export const wayName = ({
+  compile,
+  precision,
+  fusedAttention,
+}: Pick<Variant, 'compile' | 'fusedAttention'> & { readonly precision?: Precision }): string =>
+  `${compile ? 'compiled' : 'eager'}${precision ? ` ${precision}` : ''}, ${fusedAttention ? 'fused' : 'plain'} attention`
+
 const variant = (precision: Precision, compile: boolean, fusedAttention: boolean): Variant => ({
-  name: `${compile ? 'compiled' : 'eager'} ${precision}, ${fusedAttention ? 'fused' : 'plain'} attention`,
+  name: wayName({ compile, precision, fusedAttention }),
   ...{ precision, compile, fusedAttention },
 })
 const everyWay = (precision: Precision): readonly Variant[] =>

@@ -1,9 +1,10 @@
-"""Times the encoder of the plain PyTorch peer on whole images, eager and in float32, in rounds.
+"""Times the encoder of the plain PyTorch peer on whole images, in float32, in rounds.
 
     python3 encode.py '{"imageSize":[64,64],"patchSize":8,"channels":3,"width":384,"depth":12,"heads":6,
-      "decoderWidth":192,"decoderDepth":1,"decoderHeads":3,"batch":16,"threads":2}'
+      "decoderWidth":192,"decoderDepth":1,"decoderHeads":3,"batch":16,"threads":2,"compile":false,"fusedAttention":true}'
 
-Prints {"ready":true,"torch":..} after a warm-up. Then each line {"batches":n} on standard input encodes n batches and prints
+With "compile" it is compiled with its weights as constants, which PyTorch may lay out as its products want them.
+Prints {"ready":true,"torch":..,"threads":..} after a warm-up. Then each line {"batches":n} on standard input encodes n batches and prints
 {"seconds":[..]}. A batch goes from float pixels 0 to 255 [B, C, H, W], which are normalised here as in an exported graph, to
 cls [B, D] and the mean of the patches [B, D].
 """
@@ -38,14 +39,23 @@ def main() -> None:
         x = model.norm(x)
         return x[:, 0], x[:, 1:].mean(dim=1)
 
-    with torch.inference_mode():
-        encode()
-        print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
+    if config.get("compile"):
+        import torch._inductor.config as inductor
+
+        inductor.freezing = True  # takes no_grad, and not inference_mode
+        run = torch.compile(encode)
+    else:
+        run = encode
+    with torch.no_grad() if config.get("compile") else torch.inference_mode():
+        for _ in range(2):
+            run()
+        ready = {"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        print(json.dumps(ready), flush=True)
         for line in sys.stdin:
             seconds = []
             for _ in range(json.loads(line)["batches"]):
                 start = time.perf_counter()
-                encode()
+                run()
                 seconds.append(time.perf_counter() - start)
             print(json.dumps({"seconds": seconds}), flush=True)
 

@@ -4,7 +4,7 @@
       "decoderWidth":192,"decoderDepth":4,"decoderHeads":3,"mlpRatio":4,"maskRatio":0.75,"batch":128,
       "precision":"bf16","threads":2,"device":"cpu","compile":false}'
 
-Builds the model, takes two warm-up steps and prints {"ready":true,"torch":..,"parameters":..}. Then each line
+Builds the model, takes two warm-up steps and prints {"ready":true,"torch":..,"threads":..,"parameters":..}. Then each line
 {"steps":n} on standard input runs n steps and prints {"seconds":[..],"loss":..,"peakBytes":..}; ends with the input.
 
 A step is: bytes [B, H, W, C] (made once; on CUDA in pinned memory, sent in every step, as a loader does) to normalised
@@ -85,7 +85,8 @@ def main() -> None:
     step, parameters = make_step(device)
     for _ in range(2):
         step()
-    print(json.dumps({"ready": True, "torch": torch.__version__, "parameters": parameters}), flush=True)
+    ready = {"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads(), "parameters": parameters}
+    print(json.dumps(ready), flush=True)
 
     for line in sys.stdin:
         seconds = []

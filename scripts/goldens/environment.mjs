@@ -28,7 +28,7 @@ function loadedLibraries() {
     .map((line) => line.slice(line.indexOf('/')))
     .filter((path) => /\/lib[^/]*(blas|dnnl|mkl|sleef)[^/]*\.so/.test(path))
   return [...new Set(files.map((path) => basename(realpathSync(path))))]
-    .filter((name) => !name.startsWith('libblas') && !name.startsWith('liblapack'))
+    .filter((name) => !/^lib(blas|lapack|cublas)/.test(name))
     .sort()
 }
 

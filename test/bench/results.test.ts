@@ -15,7 +15,10 @@ const run: BenchRun = {
         work: 'ViT-Tiny',
         batch: 128,
         gemmGflops,
-        peerOthers: [],
+        peerOthers: [
+          side('eager fp32, plain attention', 120, 1e9),
+          { variant: 'compiled fp32', failed: 'Error: a\nno compiler' },
+        ],
         ratio: 1.25,
         roundRatios: [1.2, 1.3],
       },
@@ -53,7 +56,15 @@ const run: BenchRun = {
   tokens: [{ work: 'tokens', satmae: 90, mae: 100, ratio: 0.9, roundRatios: [0.88, 0.92] }],
   encode: [
     {
-      ...{ work: 'encoder, ONNX int8', beside: 'fp32', sherd: 30, peer: 12, cosine: 0.99951 },
+      ...{
+        work: 'encoder, ONNX int8',
+        beside: 'fp32',
+        sherd: 30,
+        peer: 12,
+        cosine: 0.99951,
+        peerVariant: null,
+        peerOthers: [],
+      },
       ...{ ratio: 2.5, roundRatios: [2.4, 2.6] },
     },
   ],
@@ -88,6 +99,10 @@ describe('the results', () => {
     const page = markdown(results)
     expect(page.match(/^\| ViT-Tiny \| 200\/s \| 160\/s \| 1\.25 × \|/gm)).toHaveLength(2)
     expect(page).toContain('Run 2 of 2, 2026-01-01T00:00:00.000Z. Matrix products at their best: 188 GFLOP/s')
+    expect(page).toContain(
+      '| ViT-Tiny | fp32: 160/s | eager fp32, plain attention: 120/s; compiled fp32: failed (no compiler) |',
+    )
+    expect(page).not.toContain('| no peer | none')
     expect(page).toContain('Not run:\n\n- `large-gpu`: needs --device cuda')
   })
 })
