@@ -46,7 +46,9 @@ function conditionsOf(whens: readonly Part['when'][], asked: Partial<Chosen>): K
 /** Every key, or those that are read with these values of others. One that means something else with another value is there for each. */
 export function describeKeys(chosen: Partial<Chosen> = {}): KeyDescription[] {
   const groups = new Map<string, { key: string; type: z.ZodType; whens: Part['when'][] }[]>()
-  for (const { when, keys } of parts.filter((part) => missed(part, chosen).length === 0))
+  const isTaken = ({ when }: Part) =>
+    chosen.objective === undefined || !when['data.kind'] || takes(chosen.objective, when['data.kind'])
+  for (const { when, keys } of parts.filter((part) => missed(part, chosen).length === 0 && isTaken(part)))
     for (const [group, of] of Object.entries(keys)) {
       const rows = groups.get(group) ?? []
       groups.set(group, rows)

@@ -84,10 +84,11 @@ function rename(config: Json, renamed: Migration['renamed']): void {
 export function migrate(stored: unknown): unknown {
   if (!isJson(stored)) return stored
   const { version: said = 1, ...rest } = stored
-  if (typeof said !== 'number' || !Number.isInteger(said) || said < 1 || said > VERSION)
+  const isNumber = typeof said === 'number' && Number.isInteger(said) && said > 0
+  if (!isNumber || said > VERSION)
     throw new SherdError(
       'CONFIG',
-      `its configuration is of version ${JSON.stringify(said)?.slice(0, 20)}, and this sherd reads 1 to ${VERSION}: it is of a later sherd, update with "npm install sherd@latest"`,
+      `its configuration is of version ${(JSON.stringify(said) ?? typeof said).slice(0, 20)}, and this sherd reads 1 to ${VERSION}${isNumber ? ': a later sherd has written it, update with "npm install sherd@latest"' : ''}`,
     )
   if (said === VERSION) return stored
   const config = structuredClone(rest) as Json

@@ -1,6 +1,5 @@
 /**
- * Keys that are read and still change nothing, because the value of another one decides: whoever sets one of them with --set has meant
- * something else. Configurations hold them all the same, for a run that is resumed with another value. What nothing reads is refused
+ * Keys that are read and still change nothing, because the value of another one decides: setting one of them with --set is a mistake. Configurations hold them all the same, for a run that is resumed with another value. What nothing reads is refused
  * before, by `resolveConfig`.
  */
 import { SherdError } from '../errors.ts'

@@ -119,9 +119,9 @@ describe('the version', () => {
   it.each<[unknown, RegExp]>([
     [
       3,
-      /configuration is of version 3, and this sherd reads 1 to 2: it is of a later sherd, update with "npm/,
+      /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update with "npm/,
     ],
-    [0, /version 0/],
+    [0, /version 0, and this sherd reads 1 to 2$/],
     [1.5, /version 1\.5/],
     ['2', /version "2"/],
   ])('%j is refused', (version, message) => {

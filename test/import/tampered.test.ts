@@ -96,7 +96,7 @@ describe('what a file says of its model', () => {
     ])
     const later = changed((told) => Object.assign(told.config, { version: 3 }))
     expect(errorOf(() => findWeights({ model: later })).message).toMatch(
-      /configuration is of version 3, and this sherd reads 1 to 2: it is of a later sherd, update/,
+      /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update/,
     )
   })
 
@@ -135,7 +135,7 @@ describe('what a file says of its model', () => {
     ])
     const later = changed((told) => Object.assign(told.config, { version: 3 }))
     expect(errorOf(() => findWeights({ model: later })).message).toMatch(
-      /configuration is of version 3, and this sherd reads 1 to 2: it is of a later sherd, update/,
+      /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update/,
     )
   })
 
