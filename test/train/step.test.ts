@@ -8,8 +8,8 @@ import { gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
 import { initialState } from '../../src/optim/optimizer.ts'
 import { type OptimizerChoice, optimizerOf } from '../../src/optim/optimizers.ts'
 import { callInPlace } from '../../src/tensor/call.ts'
-import { noGrad } from '../../src/tensor/context.ts'
-import type { Kernels } from '../../src/tensor/fused.ts'
+import { noGrad, productType } from '../../src/tensor/context.ts'
+import { type Kernels, kernelsChosen } from '../../src/tensor/fused.ts'
 import { add, div, mean, mul, narrow, sqrt, sub, sum } from '../../src/tensor/ops.ts'
 import { segment } from '../../src/tensor/recompute.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
@@ -169,6 +169,12 @@ describe('the update', () => {
     ])
   })
 
+  it('names weights that are not finite before what they spoil', () => {
+    const trainee = small({ loss: (weights) => slope(weights('w')) })
+    noGrad(() => callInPlace('copy_', trainee.parameters.get('w')!, tensor([1, Number.NaN], [2])))
+    expect(step(trainee).first).toEqual({ where: 'w', nan: 1, infinite: 0, elements: 2 })
+  })
+
   it('refuses a learned parameter that the loss does not reach, unless the objective lists it', () => {
     const rows: ParameterRow[] = [w, { name: 'idle', shape: [1], initial: 'ones' }]
     const loss: Small['loss'] = (weights) => slope(weights('w'))
@@ -197,6 +203,18 @@ describe('the update', () => {
     expect(step(trainee, [[1]], 1).gradientNorm).toBeCloseTo(Math.sqrt(500), 4) // and (12, 16)
     expect(trainee.state.steps.get('last')).toBe(1)
     expectClose(valuesIn(trainee, 'last'), [0.5, 0.5], 1e-6)
+  })
+
+  it('thaws by epochs, which are not steps', () => {
+    const groups = [{ match: /^w$/, frozenUntil: { epochs: 1 } }] as const
+    const trainee = small({ groups, loss: (weights) => slope(weights('w')) }, adamw)
+    const at = (epoch: number) => {
+      const open = beginStep(trainee, { step: 5, epoch, value: ratesOf(0.5, 0), parts: 1 })
+      open.add(() => ({ batch: tensor([1], [1]), samples: { epochs: [0], indices: [0] } }))
+      open.finish()
+      return trainee.state.steps.get('w')
+    }
+    expect([at(0.5), at(1)]).toEqual([0, 1])
   })
 
   it('takes the rows of the objective before those of the recipe', () => {
@@ -345,6 +363,37 @@ describe('a loss of all rows', () => {
       expectClose(valuesIn(trainee), [3 + 0.5 * 54, -1 - 0.5 * 81], 1e-4)
       expect(runs.features).toBe(recompute ? 6 : 4) // each: cached, with gradient, and once more going back
     }
+  })
+
+  it('is computed with the step’s kernels and precision in all that the objective does', () => {
+    const ways = new Map<string, string>()
+    const way = (place: string) => ways.set(place, `${kernelsChosen()} ${productType('cpu')}`)
+    const own = rowsOf({})
+    const watched = rowsOf({
+      rows: [w, { name: 'centre', shape: [1], initial: 'zeros', role: 'state' }],
+      plan: () => {
+        way('plan')
+        return null
+      },
+      first: () => {
+        way('first')
+        return {}
+      },
+      features: (...args) => {
+        way('features')
+        return own.features(...args)
+      },
+      lossOfRows: (...args) => {
+        way('loss')
+        return own.lossOfRows(...args)
+      },
+    })
+    step({ ...small(watched as never), kernels: 'composed', precision: 'bfloat16' }, [
+      [1, 2],
+      [3, 0],
+    ])
+    const same = 'composed bfloat16'
+    expect(Object.fromEntries(ways)).toEqual({ plan: same, first: same, features: same, loss: same })
   })
 
   it('that is not finite is traced over all rows', () => {
