@@ -49,7 +49,7 @@ export function collectFeatures<Batch, Plan>(
   // A scope frees what is made in it and nothing else: a feature may be a tensor of the batch.
   scope(() => {
     const cached = waiting.map((each) => noGrad(() => scope(() => featuresOf(each))))
-    const rows = noGrad(() => joined(cached))
+    const rows = span('forward', () => noGrad(() => joined(cached)))
     for (const each of Object.values(rows)) if (isFloating(each)) requireGradient(each)
     const names = Object.keys(rows)
     recording(() =>
@@ -59,22 +59,24 @@ export function collectFeatures<Batch, Plan>(
     for (const [i, each] of waiting.entries())
       recording(() => {
         const fresh = featuresOf(each)
-        const reached = names.flatMap((name) => {
-          const size = cached[i]![name]!.shape[0]!
-          const start = starts.get(name)!
-          starts.set(name, start + size)
-          const whole = isFloating(rows[name]!) ? gradient(rows[name]!) : null
-          return whole && requiresGradient(fresh[name]!)
-            ? [[fresh[name]!, narrow(whole, 0, start, size)] as const]
-            : []
-        })
-        if (reached.length > 0)
-          span('backward', () =>
+        const reachedOf = () =>
+          names.flatMap((name) => {
+            const size = cached[i]![name]!.shape[0]!
+            const start = starts.get(name)!
+            starts.set(name, start + size)
+            const whole = isFloating(rows[name]!) ? gradient(rows[name]!) : null
+            return whole && requiresGradient(fresh[name]!)
+              ? [[fresh[name]!, narrow(whole, 0, start, size)] as const]
+              : []
+          })
+        span('backward', () => {
+          const reached = reachedOf()
+          if (reached.length > 0)
             backwardRecomputing(
               reached.map(([x]) => x),
               reached.map(([, g]) => g),
-            ),
-          )
+            )
+        })
       })
   })
 }

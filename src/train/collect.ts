@@ -94,9 +94,11 @@ export function openCollecting<Batch, Plan>(
       : objective.lossOfRows(weights, joined(features), wholeAt())
   }
   const goBack = (losses: Losses, shareOf: ShareOf): void => {
-    span('backward', () => backwardRecomputing([totalOf(losses, shareOf)]))
-    tally.add(losses, shareOf)
-    stats.add(losses.stats)
+    span('backward', () => {
+      backwardRecomputing([totalOf(losses, shareOf)])
+      tally.add(losses, shareOf) // waits for a GPU
+      stats.add(losses.stats)
+    })
   }
   /** Ranks agree first, since a loss may exchange rows: all of them go on, or all of them look and stop. */
   const trace = (again: () => readonly Prepared<Batch, Plan>[]): void => {
@@ -134,28 +136,30 @@ export function openCollecting<Batch, Plan>(
         throw new SherdError('BUG', `Bug: a step of ${parts} micro-batches was given ${added}`)
       if (!mustWait) return
       if (isFirst) {
-        noGrad(() =>
-          scope(() => {
-            const made = computing(() => objective.first!(weights, waiting, wholeAt()))
-            first = firstWrong(expectState(objective, made), 'first')
-            for (const [name, value] of Object.entries(made))
-              pending.set(
-                name,
-                unscoped(() => clone(value)),
-              )
-          }),
+        span('first values', () =>
+          noGrad(() =>
+            scope(() => {
+              const made = computing(() => objective.first!(weights, waiting, wholeAt()))
+              first = firstWrong(expectState(objective, made), 'first')
+              for (const [name, value] of Object.entries(made))
+                pending.set(
+                  name,
+                  unscoped(() => clone(value)),
+                )
+            }),
+          ),
         )
         isLost = !collective.agree(first === null)
         if (isLost) return
         weights = weightsOf(seen())
       }
+      const shares = span('forward', () => sharesOf(waiting, trainee))
       if ('features' in objective && waiting.length > 1) {
         const options = { weights, waiting, at: wholeAt(), computing, recording, span }
-        const { ofAll } = sharesOf(waiting, trainee)
+        const { ofAll } = shares
         collectFeatures(objective, options, (losses) => goBack(losses, ofAll))
         trace(() => waiting)
       } else {
-        const shares = sharesOf(waiting, trainee)
         for (const [i, each] of waiting.entries()) collect(() => each, shares.of(i))
       }
     },

@@ -9,6 +9,7 @@ import type { At, Objective } from '../objective/objective.ts'
 import { clearGradients } from '../tensor/context.ts'
 import type { NotFinite } from '../tensor/finite.ts'
 import { disposeAll } from '../tensor/scope.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { averagesBeforeLoss } from './averages.ts'
 import { openCollecting } from './collect.ts'
 import { untimed } from './span.ts'
@@ -54,7 +55,9 @@ export function beginStep<Batch, Plan>(trainee: Trainee<Batch, Plan>, request: S
   const { collective = alone, span = untimed } = trainee
   expectValues(trainee.objective, request.value)
   clearGradients(trainee.parameters.values())
-  const pending = averagesBeforeLoss(trainee, request.value)
+  const pending: Map<string, Tensor> = trainee.objective.averages
+    ? span('averages', () => averagesBeforeLoss(trainee, request.value))
+    : new Map()
   const collecting = openCollecting(trainee, request, pending)
   const result = (gradientNorm: number, first: NotFinite | null): StepResult => ({
     ...{ isFinite: Number.isFinite(gradientNorm), gradientNorm, first },

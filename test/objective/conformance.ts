@@ -8,11 +8,13 @@ import type { Objective } from '../../src/objective/objective.ts'
 import { initialState, type Optimizer } from '../../src/optim/optimizer.ts'
 import { optimizerOf } from '../../src/optim/optimizers.ts'
 import { valuesAt } from '../../src/optim/schedule.ts'
+import { type Called, witnessing } from '../../src/tensor/call.ts'
 import { gradient, noGrad } from '../../src/tensor/context.ts'
 import type { Kernels } from '../../src/tensor/fused.ts'
 import { mul } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { Tensor } from '../../src/tensor/tensor.ts'
+import type { Span } from '../../src/train/span.ts'
 import { beginStep, type StepResult } from '../../src/train/step.ts'
 import type { Precision, Trainee } from '../../src/train/trainee.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
@@ -205,6 +207,28 @@ export function conforms<Batch, Plan>(name: string, row: Conforming<Batch, Plan>
         expect([full.loss, full.gradientNorm]).toEqual([plain.loss, plain.gradientNorm]) // recomputing keeps the bits
       },
     )
+
+    it('computes within the named parts of a step alone', () => {
+      const open: string[] = []
+      const outside: string[] = []
+      const span: Span = (part, body) => {
+        open.push(part)
+        try {
+          return body()
+        } finally {
+          open.pop()
+        }
+      }
+      const see = ({ name: operator }: Called) => {
+        if (open.length === 0) outside.push(operator)
+      }
+      const own = made(adamW(), { span })
+      // The batches are made within `upload`, too.
+      witnessing(see, () => {
+        for (const parts of [1, 2]) stepOnce(own, { step: parts, parts })
+      })
+      expect(outside).toEqual([])
+    })
 
     it('keeps no tensor of a step', () => {
       const own = made()

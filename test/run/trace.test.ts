@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { runPaths } from '../../src/checkpoint/run-folder.ts'
 import { openTrace, type Trace } from '../../src/run/trace.ts'
@@ -26,9 +26,14 @@ const open = async (steps: number, warmUp = 0): Promise<[string, Trace]> => {
   const path = join(await workFolder(), 'trace.json')
   return [path, openTrace({ path, steps, warmUp, device: 'cpu' })]
 }
-/** Works, measured by the clock that the trace reads too. */
-const work = (milliseconds: number) => {
-  for (const end = performance.now() + milliseconds; performance.now() < end; );
+/** A clock that the trace reads and the test turns, in milliseconds. */
+function stoppedClock(): (milliseconds: number) => void {
+  let now = 1000
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
+  onTestFinished(() => clock.mockRestore())
+  return (milliseconds) => {
+    now += milliseconds
+  }
 }
 
 describe('a trace', () => {
@@ -36,7 +41,7 @@ describe('a trace', () => {
     const [path, trace] = await open(1)
     expect(readTrace(path).map(({ ph }) => ph)).toEqual(['M', 'M'])
     await trace.span('step', async () => {
-      trace.span('forward', () => work(1))
+      trace.span('forward', () => {})
       expect(readTrace(path)).toHaveLength(2) // nothing is written within a step
     })
     expect(spansOf(path).map(({ name }) => name)).toEqual(['forward', 'step'])
@@ -64,6 +69,7 @@ describe('a trace', () => {
 
   it('sums up the parts of the steps and what they leave over', async () => {
     const [path, trace] = await open(2)
+    const work = stoppedClock()
     const step = () => {
       trace.span('forward', () => trace.span('inner', () => work(6)))
       trace.span('backward', () => work(12))
@@ -72,13 +78,11 @@ describe('a trace', () => {
     for (let i = 0; i < 3; i++) trace.span('step', step)
     const { shares, steps, stepSeconds, path: written } = trace.profile()
     expect([written, steps, Object.keys(shares)]).toEqual([path, 2, ['forward', 'backward', 'other']])
-    expect(Object.values(shares).reduce((a, b) => a + b)).toBeCloseTo(1, 12)
-    expect(stepSeconds).toBeGreaterThan(0.0239)
-    const durations = spansOf(path)
-      .filter(({ name }) => name === 'step')
-      .map(({ dur }) => dur / 1e6)
-    expect(stepSeconds).toBeCloseTo(durations.reduce((a, b) => a + b) / 2, 9)
-    expect(shares.backward).toBeGreaterThan(shares.forward!)
+    expect([stepSeconds, ...Object.values(shares)]).toEqual(
+      [0.024, 0.25, 0.5, 0.25].map((value) => expect.closeTo(value, 12) as number),
+    )
+    const durations = spansOf(path).filter(({ name }) => name === 'step')
+    expect(durations.map(({ dur }) => dur)).toEqual([24_000, 24_000])
   })
 
   it('records the steps after the warm-up, and between steps a bounded number of times', async () => {
@@ -136,7 +140,7 @@ describe('a profiled run', () => {
     expect(profile).toMatchObject({ path, steps: 4 })
     const { shares } = profile as unknown as { shares: Record<string, number> }
     expect(Object.keys(shares)).toEqual(['data wait', 'upload', 'forward', 'backward', 'optimizer', 'other'])
-    expect(shares.other).toBeLessThan(0.05)
+    // That no operator runs outside of the parts, the objectives' suite checks.
     expect(shares.other).toBeGreaterThanOrEqual(0)
     const count = (name: string) => readTrace(path).filter((event) => event.name === name).length
     expect(['step', 'forward', 'checkpoint', 'pictures', 'loss', 'live tensors'].map(count)).toEqual([
