@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { writeData } from './data.mjs'
 import { keyOf, probe } from './environment.mjs'
 import { runs } from './runs.mjs'
@@ -30,9 +31,14 @@ const folder = await mkdtemp(join(tmpdir(), 'sherd-goldens-'))
 try {
   const sherd = await load(join(source, 'index.js'))
   const context = { sherd, folder, objectiveOf: await findObjectives() }
-  const listing = { probe: probe(sherd), key: keyOf(sherd), data: await writeData(sherd, folder), runs: {} }
-  for (const { name, precision, take } of runs) {
-    if (only.length > 0 && !only.includes(name)) continue
+  const listing = { probe: probe(sherd), key: keyOf(sherd), data: {}, runs: {} }
+  // Where the runs are to be compared with a record, those that have none need not be made.
+  const records = process.env.SHERD_GOLDENS_RECORDS && JSON.parse(process.env.SHERD_GOLDENS_RECORDS)
+  const record = records ? records.find(({ key }) => isDeepStrictEqual(key, listing.key)) : listing
+  const isWanted = ({ name, precision }) =>
+    record?.probe[precision] === listing.probe[precision] && (only.length === 0 || only.includes(name))
+  if (record) listing.data = await writeData(sherd, folder)
+  for (const { name, precision, take } of runs.filter(isWanted)) {
     const started = performance.now()
     const { files, losses, norms, rates } = await take(context, name)
     const tensors = await tensorDigests(files)
