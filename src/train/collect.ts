@@ -11,8 +11,9 @@ import { autocast, noGrad } from '../tensor/context.ts'
 import type { NotFinite } from '../tensor/finite.ts'
 import { withKernels } from '../tensor/fused.ts'
 import { clone } from '../tensor/ops.ts'
+import { type Owned, withOwner } from '../tensor/ownership.ts'
 import { backwardRecomputing, withRecompute } from '../tensor/recompute.ts'
-import { disposeAll, scope, unscoped } from '../tensor/scope.ts'
+import { scope, unscoped } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { SampleAddresses } from '../token/mask.ts'
 import { collectFeatures, joined } from './cached-features.ts'
@@ -56,6 +57,7 @@ export function openCollecting<Batch, Plan>(
   const isFirst = objective.first !== undefined && isFresh(trainee.state)
   const mustWait = 'features' in objective || isFirst || (all > 1 && objective.counts !== undefined)
   const waiting: Prepared<Batch, Plan>[] = []
+  const kept: Owned[] = [] // what was made for them, and no tensor that they only show
   const addresses: SampleAddresses[] = []
   let added = 0
   const [tally, stats] = [openTally(), openStats(objective.stats)]
@@ -127,7 +129,7 @@ export function openCollecting<Batch, Plan>(
   return {
     add(make) {
       const prepared = () => prepare(make)
-      if (mustWait) waiting.push(unscoped(() => scope(prepared)))
+      if (mustWait) waiting.push(withOwner(kept, () => scope(prepared)))
       else collect(prepared, () => 1 / all)
       added++
     },
@@ -164,7 +166,7 @@ export function openCollecting<Batch, Plan>(
       }
     },
     dispose() {
-      disposeAll(waiting)
+      for (const each of kept) each.dispose()
       stats.dispose()
     },
     ...{ tally, stats, weights: () => weights, at: wholeAt, first: () => first, isLost: () => isLost },

@@ -1,4 +1,5 @@
 /** The training loop: batches in, events out. It knows no files and no terminal. */
+import { alone } from '../collective/collective.ts'
 import { SherdError } from '../errors.ts'
 import { type RecipeSchedules, valuesAt } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader/loader.ts'
@@ -91,7 +92,7 @@ async function takeStep<DeviceBatch, Plan>(
   options: TrainOptions<DeviceBatch, Plan>,
 ): Promise<StepEvent | TroubleEvent | null> {
   const { trainee, toDeviceBatch, schedules, totalSteps, accumulate, samples } = options
-  const { span = untimed } = trainee
+  const { collective = alone, span = untimed } = trainee
   const started = seconds()
   let dataWaitSeconds = 0
   const next = async () => {
@@ -102,7 +103,7 @@ async function takeStep<DeviceBatch, Plan>(
   }
   let batch = await next()
   if (batch === null) return null
-  const images = batch.size * accumulate
+  const images = batch.size * accumulate * collective.world
   const epoch = (step * images) / samples
   const value = valuesAt(schedules, { step, epoch, totalSteps, stepsPerEpoch: samples / images })
   const open = beginStep(trainee, { step, epoch, value, parts: accumulate })

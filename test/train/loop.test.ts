@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/checkpoint.ts'
+import { alone } from '../../src/collective/collective.ts'
 import type { SherdError } from '../../src/errors.ts'
 import { onePart, totalOf } from '../../src/objective/losses.ts'
 import { updatesTaken } from '../../src/optim/optimizer.ts'
@@ -100,6 +101,35 @@ describe('a trajectory of ten steps', () => {
 })
 
 describe('the events', () => {
+  it('have the values of schedules by epoch, of all ranks’ samples', async () => {
+    const byEpoch = { kind: 'steps', values: [1, 2, 3], at: [{ epochs: 1 }, { epochs: 2 }] } as const
+    const schedules = { ...constantRate(1e-3), temperature: byEpoch }
+    const collective = { ...alone, world: 2 } // the other rank's samples count, and give zeros here
+    const of = async (trainee: TinyTrainee) => {
+      const events = await trainAll(tinyOptions(trainee, { schedules, totalSteps: 5 }))
+      return events.map((each) => [each.schedules.temperature, each.epoch])
+    }
+    // 8 of 16 samples in each step, or 16 with the other rank's.
+    expect(await of(tinyTrainee())).toEqual([
+      ...[
+        [1, 0.5],
+        [1, 1],
+        [2, 1.5],
+        [2, 2],
+        [3, 2.5],
+      ],
+    ])
+    expect(await of({ ...tinyTrainee(), collective })).toEqual([
+      ...[
+        [1, 1],
+        [2, 2],
+        [3, 3],
+        [3, 4],
+        [3, 5],
+      ],
+    ])
+  })
+
   it('count steps, epochs and images, and name the rate that the step had', async () => {
     const events = await trainAll(tinyOptions(tinyTrainee(), { loader: tinyLoader(4), accumulate: 3 }))
     expect(events.map(({ kind, step }) => [kind, step])).toEqual(

@@ -248,6 +248,18 @@ describe('the update', () => {
     ])
   })
 
+  it('frees what is made for a micro-batch, and not what it shows of the caller', () => {
+    const batch = tensor([1, 3], [2])
+    const shown = (own: Partial<Small>) => {
+      const loss: Small['loss'] = (weights, x) => onePart('x', mul(sum(weights('w')), mean(x)))
+      const open = beginStep(small({ loss, ...own }), { step: 0, epoch: 0, value: ratesOf(0.5, 0), parts: 2 })
+      const samples = { epochs: [0, 0], indices: [0, 1] }
+      for (let part = 0; part < 2; part++) open.add(() => ({ batch, samples }))
+      return open.finish().loss
+    }
+    expect([shown({}), shown({ counts: () => ({ x: 2 }) }), numbers(batch)]).toEqual([4, 4, [1, 3]])
+  })
+
   it('leaves no tensor behind when a micro-batch fails', () => {
     const averages = [{ prefix: 'early.', from: '', momentum: 0.5, when: 'before-loss' }] as const
     const trainee = small({ averages, counts: () => ({ slope: 1 }), loss: (weights) => slope(weights('w')) })
