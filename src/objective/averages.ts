@@ -1,4 +1,5 @@
 /** The averages of an objective as parameters: which there are, and what each follows. */
+import { SherdError } from '../errors.ts'
 import { isLearned, type ParameterRow } from '../model/parameters.ts'
 import type { Average, Objective } from './objective.ts'
 
@@ -21,18 +22,28 @@ export const followedBy = (
       ...{ average: `${prefix}${row.name.slice(from.length)}`, learned: row.name, moves: isLearned(row) },
     }))
 
-/** Every parameter of an objective that a checkpoint holds: its own rows, then the averages, which start as copies of what they follow. */
+/**
+ * Every parameter of an objective that a checkpoint holds: its own rows, then the averages, which start as copies of what they follow. Throws
+ * `BUG` for an average of nothing, and for two parameters of one name.
+ */
 export function allRows({ rows, averages = [] }: Pick<Objective, 'rows' | 'averages'>): ParameterRow[] {
   const byName = new Map(rows.map((row) => [row.name, row]))
-  return [
-    ...rows,
-    ...averages.flatMap((each) =>
-      followedBy(rows, each).map(
-        ({ average, learned, moves }): ParameterRow => ({
-          ...{ name: average, shape: byName.get(learned)!.shape, role: moves ? 'state' : 'fixed' },
-          initial: { copyOf: learned },
-        }),
-      ),
-    ),
-  ]
+  const add = (row: ParameterRow) => {
+    if (byName.has(row.name)) throw new SherdError('BUG', `Bug: two parameters have the name "${row.name}"`)
+    byName.set(row.name, row)
+  }
+  for (const each of averages) {
+    const followed = followedBy(rows, each)
+    if (followed.length === 0)
+      throw new SherdError(
+        'BUG',
+        `Bug: the average "${each.prefix}" follows nothing: no row that is learned or fixed begins with "${each.from}"`,
+      )
+    for (const { average, learned, moves } of followed)
+      add({
+        ...{ name: average, shape: byName.get(learned)!.shape, role: moves ? 'state' : 'fixed' },
+        initial: { copyOf: learned },
+      })
+  }
+  return [...byName.values()]
 }

@@ -484,6 +484,9 @@ describe('averages', () => {
     expect(allRows({ rows, averages: follows }).slice(3)).toEqual(made)
     const of = (name: string) => name !== 'scale'
     expect(allRows({ rows, averages: [{ ...follows[0], of }] }).slice(3)).toEqual(made.slice(0, 1))
+    const ofTeacher = [...follows, { ...follows[0], prefix: 'gram.', from: 'teacher.' }]
+    expect(() => allRows({ rows, averages: ofTeacher })).toThrow('the average "gram." follows nothing')
+    expect(() => allRows({ rows, averages: [...follows, ...follows] })).toThrow('the name "teacher.w"')
   })
 })
 
