@@ -86,16 +86,24 @@ function cells({ steps, data, waiting, tokens, encode, serve }: BenchRun): strin
   ]
 }
 
+type Rated = Extract<PeerWay, { imagesPerSecond: number }>
+const NOISE = 1.05
+
 /** How PyTorch was run, with the rate of each way, the best first: a table of its own, since it is what counted that must be seen. */
 function peerWays({ steps, encode }: BenchRun): string[][] {
   const said = (way: PeerWay) =>
     'failed' in way
       ? `${way.variant}: failed (${way.failed.trim().split('\n').at(-1)})`
       : `${way.variant}: ${rate(way.imagesPerSecond)}`
-  const line = (work: string, best: PeerWay | null, others: readonly PeerWay[]) =>
-    best === null && others.length === 0
-      ? []
-      : [[work, best ? said(best) : 'none', others.map(said).join('; ') || '–']]
+  const line = (work: string, best: Rated | null, others: readonly PeerWay[]) => {
+    if (best === null) return others.length === 0 ? [] : [[work, 'none', others.map(said).join('; ')]]
+    // A way was left out after one round that then was faster than the best: other programs were in the way of one of them.
+    const isDisturbed = others.some(
+      (way) => 'imagesPerSecond' in way && way.imagesPerSecond > NOISE * best.imagesPerSecond,
+    )
+    const note = isDisturbed ? ' (disturbed: measure it again)' : ''
+    return [[work, `${said(best)}${note}`, others.map(said).join('; ') || '–']]
+  }
   return [
     ...steps.flatMap(({ work, peer, peerOthers }) => line(work, peer, peerOthers)),
     ...encode.flatMap(({ work, peer, peerVariant, peerOthers }) =>
