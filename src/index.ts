@@ -133,7 +133,7 @@ export { type SegmentationHead, segmentationHeads } from './model/segmentation-h
 export { sizes } from './model/sizes.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, type MaskedAutoencoder, mae, type Prediction } from './objective/mae.ts'
-export type { At, BatchObjective, Losses, Objective, RowsObjective } from './objective/objective.ts'
+export type { At, Average, BatchObjective, Losses, Objective, RowsObjective } from './objective/objective.ts'
 export { checkGraph } from './onnx/check-graph.ts'
 export type { Graph } from './onnx/graph.ts'
 export { onnxParts, readMetadata, writeParts } from './onnx/onnx-file.ts'

@@ -23,9 +23,10 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
   mae: (config, device, options) => {
     const { normalize, statistics, scales, scalesWidth: width } = config.target
     const mask = maskDesignOf(config)
+    const rasters = rastersOf(config)
     return mae({
       ...{ ...backboneOf(config), maskRatio: mask.ratio, mask, device },
-      compat: rastersOf(config)?.decoder.compat ?? null,
+      ...{ compat: rasters?.decoder.compat ?? null, gaps: (rasters?.data.minValid ?? 1) < 1 },
       ...{ normalizeTarget: normalize, statistics },
       scales: scales && { scales, width },
       ...options,
