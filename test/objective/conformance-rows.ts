@@ -24,11 +24,14 @@ const masked = (
   batch,
 })
 
-/** Values of two dates; with gaps, a share of them that is another one for each sample. */
+/**
+ * Values of two dates. With gaps a share of them that is another one for each sample, and the second dates of the first five: micro-batches
+ * then count differently.
+ */
 const ofSeries = (indices: readonly number[], gaps: boolean): Images => {
   const all = indices.flatMap((index) =>
     wave(values, index).map((value, i) =>
-      gaps && (i + index) % (7 + (index % 5)) === 0 ? Number.NaN : value,
+      gaps && ((i + index) % (7 + (index % 5)) === 0 || (index < 5 && i >= values / 2)) ? Number.NaN : value,
     ),
   )
   return viewsOfValues(indices.length, all)
