@@ -1,31 +1,33 @@
 /** How a run updates its weights, from its configuration: the optimizer, and what changes over the steps. */
-import type { Clip } from '../optim/gradients.ts'
-import type { RecipeSchedules } from '../optim/schedule.ts'
-import { type UpdateOptions, updateOf } from '../optim/update.ts'
-import { scheduleOf } from './resolve.ts'
+import { SherdError } from '../errors.ts'
+import { type RecipeSchedules, scaledLearningRate } from '../optim/schedule.ts'
+import { updateOf } from '../optim/update.ts'
+import { effectiveBatch, totalSteps } from './resolve.ts'
 import type { Config } from './schema.ts'
 
-export interface Recipe extends Pick<UpdateOptions, 'optimizer'> {
-  readonly clip: Clip | null
-  readonly schedules: RecipeSchedules
-  readonly totalSteps: number
-  /** The learning rate after warm-up. */
-  readonly peak: number
-}
-
 /** Of a run over `samples` samples. Throws `CONFIG` for a warm-up that covers it. */
-export function recipeOf(config: Config, samples: number): Recipe {
-  const { peak, floor, warmupSteps, totalSteps } = scheduleOf(config, samples)
-  const { optimizer, clip = null, weightDecay } = updateOf(config.optim)
-  const { finalWeightDecay } = config.optim
-  return {
-    ...{ optimizer, clip, totalSteps, peak },
-    schedules: {
-      learningRate: { kind: 'cosine', from: peak, to: floor, warmup: warmupSteps },
-      weightDecay:
-        finalWeightDecay === null
-          ? { kind: 'constant', value: weightDecay }
-          : { kind: 'cosine', from: weightDecay, to: finalWeightDecay },
-    },
+export function recipeOf({ optim, ...config }: Config, samples: number) {
+  const total = totalSteps(config, samples)
+  const { baseLearningRate, minLearningRate, warmupFraction, warmupSteps, weightDecay, finalWeightDecay } =
+    optim
+  const warmup = warmupSteps ?? warmupFraction * total
+  if (warmup >= total)
+    throw new SherdError(
+      'CONFIG',
+      `${warmupSteps === null ? `optim.warmupFraction ${warmupFraction}` : `optim.warmupSteps ${warmupSteps}`} covers the whole run of ${total} ${total === 1 ? 'step' : 'steps'}: set less (the default is a twentieth of the run), or train longer.`,
+    )
+  const peak = scaledLearningRate(baseLearningRate, effectiveBatch(config))
+  const { optimizer, clip = null } = updateOf(optim)
+  // A part of a step would only take the rate of the first one.
+  const learningRate = {
+    kind: 'cosine',
+    from: peak,
+    to: minLearningRate,
+    warmup: warmup < 1 ? 0 : warmup,
+  } as const
+  const schedules: RecipeSchedules = {
+    learningRate,
+    weightDecay: { kind: 'cosine', from: weightDecay, to: finalWeightDecay ?? weightDecay },
   }
+  return { optimizer, clip, schedules, totalSteps: total, peak }
 }

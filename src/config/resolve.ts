@@ -5,7 +5,6 @@ import { type BackboneShape, checkBackbone, layoutOf, plainBackbone } from '../m
 import type { Dimensions } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
-import { scaledLearningRate, type WarmupCosine } from '../optim/schedule.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
@@ -221,29 +220,10 @@ export function tokensPerLocation(config: Config): Required<TokenMultiples> {
 }
 
 /** Samples per optimizer step. */
-export const effectiveBatch = ({ train }: Config): number => train.batchSize * train.accumulate
+export const effectiveBatch = ({ train }: Pick<Config, 'train'>): number => train.batchSize * train.accumulate
 
 /** Optimizer steps of the whole run over `samples` images. */
-export function totalSteps(config: Config, samples: number): number {
+export function totalSteps(config: Pick<Config, 'train'>, samples: number): number {
   const { steps, epochs } = config.train
   return steps ?? Math.max(1, Math.ceil((epochs * samples) / effectiveBatch(config)))
-}
-
-/** The learning-rate schedule of the whole run. Throws `CONFIG` for a warm-up that covers it. */
-export function scheduleOf(config: Config, samples: number): WarmupCosine {
-  const total = totalSteps(config, samples)
-  const { baseLearningRate, minLearningRate, warmupFraction, warmupSteps } = config.optim
-  const warmup = warmupSteps ?? warmupFraction * total
-  if (warmup >= total)
-    throw new SherdError(
-      'CONFIG',
-      `${warmupSteps === null ? `optim.warmupFraction ${warmupFraction}` : `optim.warmupSteps ${warmupSteps}`} covers the whole run of ${total} ${total === 1 ? 'step' : 'steps'}: set less (the default is a twentieth of the run), or train longer.`,
-    )
-  return {
-    peak: scaledLearningRate(baseLearningRate, effectiveBatch(config)),
-    floor: minLearningRate,
-    // A part of a step would only take the rate of the first one.
-    warmupSteps: warmup < 1 ? 0 : warmup,
-    totalSteps: total,
-  }
 }

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { describeKeys } from '../../src/config/keys.ts'
+import { recipeOf } from '../../src/config/recipe.ts'
 import {
   backboneOf,
   dimensionsOf,
   effectiveBatch,
   resolveConfig,
-  scheduleOf,
   totalSteps,
 } from '../../src/config/resolve.ts'
-import type { ConfigInput } from '../../src/config/schema.ts'
+import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { SherdError } from '../../src/errors.ts'
-import { learningRateAt } from '../../src/optim/schedule.ts'
+import { type CosineSchedule, learningRateAt } from '../../src/optim/schedule.ts'
 
 /** The message of the `CONFIG` error that this input gives. */
 function refusal(input: unknown): string {
@@ -21,6 +21,13 @@ function refusal(input: unknown): string {
     throw error
   }
   throw new Error(`${JSON.stringify(input)} was taken`)
+}
+
+/** The learning rate of a run, as it warms up and falls. */
+function scheduleOf(config: Config, samples: number) {
+  const { schedules, totalSteps: total, peak } = recipeOf(config, samples)
+  const { to, warmup } = schedules.learningRate as CosineSchedule
+  return { peak, floor: to, warmupSteps: warmup as number, totalSteps: total }
 }
 
 describe('resolveConfig', () => {
@@ -176,12 +183,7 @@ describe('the length of a run', () => {
 
   it('scales the learning rate by the effective batch and warms up for a twentieth', () => {
     const schedule = scheduleOf(config({ batchSize: 64, accumulate: 64, steps: 800 }), 1)
-    expect(schedule).toEqual({
-      peak: 1.5e-4 * 16,
-      floor: 0,
-      warmupSteps: 40,
-      totalSteps: 800,
-    })
+    expect(schedule).toEqual({ peak: 1.5e-4 * 16, floor: 0, warmupSteps: 40, totalSteps: 800 })
     expect(learningRateAt(0, schedule)).toBe(0)
     expect(learningRateAt(20, schedule)).toBeCloseTo(1.2e-3, 12)
     expect(learningRateAt(40, schedule)).toBeCloseTo(2.4e-3, 12)
