@@ -148,7 +148,7 @@ describe('sherd pretrain', () => {
   it('logs every step with finite numbers', () => {
     const metrics = metricsOf(join(cwd, 'run'))
     expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1))
-    for (const { time, ...numbers } of metrics) {
+    for (const { time, schedules, ...numbers } of metrics) {
       expect(Object.keys(numbers).sort()).toEqual([
         'dataWaitSeconds',
         'epoch',
@@ -162,6 +162,7 @@ describe('sherd pretrain', () => {
       ])
       for (const [key, value] of Object.entries(numbers)) expect(Number.isFinite(value), key).toBe(true)
       expect(Number.isNaN(Date.parse(time))).toBe(false)
+      expect(schedules).toEqual({ learningRate: numbers.learningRate, weightDecay: 0.05 })
     }
     // lr = base · batch / 256 after two steps of warm-up, then a cosine to nearly nothing.
     expect(metrics[0]?.learningRate).toBe(0)
