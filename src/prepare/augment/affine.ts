@@ -1,5 +1,5 @@
 /** Affine changes of an image's geometry, bilinear, with Pillow's conventions for where pixels lie. */
-import type { Change } from './photometric.ts'
+import type { Change } from './change.ts'
 
 /** (x, y) of the result comes from (a x + b y + c, d x + e y + f), pixel centres at halves. */
 type Matrix = readonly [a: number, b: number, c: number, d: number, e: number, f: number]

@@ -4,20 +4,9 @@
  */
 import type { Draws } from '../../random/draws.ts'
 import { rotate, shearX, shearY, translateX, translateY } from './affine.ts'
-import {
-  autoContrast,
-  brightness,
-  type Change,
-  colour,
-  contrast,
-  equalize,
-  invert,
-  posterize,
-  type Raster,
-  sharpness,
-  solarize,
-  solarizeAdd,
-} from './photometric.ts'
+import { brightness, contrast, saturation, sharpness } from './blend.ts'
+import type { Change, Raster } from './change.ts'
+import { autoContrast, equalize, invert, posterize, solarise, solariseAdd } from './value-tables.ts'
 
 export interface RandAugmentOptions {
   /** Operations of one image; 0 for none. */
@@ -46,9 +35,9 @@ export const operations = {
   invert: () => invert,
   rotate: (strength, sign, fill) => rotate(30 * strength * sign, fill),
   posterize: (strength) => posterize(4 - Math.trunc(4 * strength)),
-  solarize: (strength) => solarize(256 - Math.min(256, Math.trunc(256 * strength))),
-  solarizeAdd: (strength) => solarizeAdd(Math.min(128, Math.trunc(110 * strength))),
-  colour: (strength, sign) => colour(factor(strength, sign)),
+  solarize: (strength) => solarise(256 - Math.min(256, Math.trunc(256 * strength))),
+  solarizeAdd: (strength) => solariseAdd(Math.min(128, Math.trunc(110 * strength))),
+  colour: (strength, sign) => saturation(factor(strength, sign)),
   contrast: (strength, sign) => contrast(factor(strength, sign)),
   brightness: (strength, sign) => brightness(factor(strength, sign)),
   sharpness: (strength, sign) => sharpness(factor(strength, sign)),

@@ -3,20 +3,17 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { rotate, shearX, shearY, translateX, translateY } from '../../../src/prepare/augment/affine.ts'
+import { brightness, contrast, saturation, sharpness } from '../../../src/prepare/augment/blend.ts'
+import type { Change } from '../../../src/prepare/augment/change.ts'
+import { operations, randAugment, randAugmentDefaults } from '../../../src/prepare/augment/rand-augment.ts'
 import {
   autoContrast,
-  brightness,
-  type Change,
-  colour,
-  contrast,
   equalize,
   invert,
   posterize,
-  sharpness,
-  solarize,
-  solarizeAdd,
-} from '../../../src/prepare/augment/photometric.ts'
-import { operations, randAugment, randAugmentDefaults } from '../../../src/prepare/augment/rand-augment.ts'
+  solarise,
+  solariseAdd,
+} from '../../../src/prepare/augment/value-tables.ts'
 import { draws } from '../../../src/random/draws.ts'
 
 interface Reference {
@@ -33,10 +30,10 @@ const { width, height, fill } = reference
 const image = { width, height, pixels: Uint8Array.from(reference.pixels) }
 
 const exact: Record<string, (by: number) => Change> = {
-  ...{ autoContrast: () => autoContrast, invert: () => invert, posterize, solarize, solarizeAdd },
+  ...{ autoContrast: () => autoContrast, invert: () => invert, posterize },
+  ...{ solarize: solarise, solarizeAdd: solariseAdd, colour: saturation, contrast, brightness, sharpness },
 }
 const close: Record<string, (by: number) => Change> = {
-  ...{ colour, contrast, brightness, sharpness },
   rotate: (by) => rotate(by, fill),
   shearX: (by) => shearX(by, fill),
   shearY: (by) => shearY(by, fill),

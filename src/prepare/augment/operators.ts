@@ -1,0 +1,91 @@
+/** The operators that a view is made of, by name; what is drawn for a sample, or stands in a reference file, is a list of such steps. */
+import { z } from 'zod'
+import { SherdError } from '../../errors.ts'
+import { resizeBicubic } from '../decode/resize.ts'
+import { storeSample } from '../decode/sample-layout.ts'
+import { brightness, contrast, saturation } from './blend.ts'
+import { blurPillow } from './box-blur.ts'
+import type { Change, Raster } from './change.ts'
+import { blurTorchvision } from './gaussian-blur.ts'
+import { greyscale } from './greyscale.ts'
+import { hue } from './hue.ts'
+import { solarise } from './value-tables.ts'
+
+const step = <Name extends string, Options extends z.ZodRawShape>(name: Name, options: Options) =>
+  z.strictObject({ operator: z.literal(name), ...options })
+
+const factor = z.number().min(0).max(1e6)
+const sigma = z.number().min(0).max(1000)
+const side = z.int().min(1).max(65_535)
+const offset = z.int().min(0).max(65_535)
+const odd = z
+  .int()
+  .min(1)
+  .max(999)
+  .refine((size) => size % 2 === 1, 'a kernel has an odd size')
+
+const steps = {
+  brightness: step('brightness', { factor }),
+  contrast: step('contrast', { factor }),
+  saturation: step('saturation', { factor }),
+  hue: step('hue', { factor: z.number().min(-0.5).max(0.5) }),
+  greyscale: step('greyscale', {}),
+  solarise: step('solarise', { threshold: z.number().min(0).max(256).default(128) }),
+  blurPillow: step('blurPillow', { radius: sigma }),
+  blurTorchvision: step('blurTorchvision', { kernelSize: z.tuple([odd, odd]), sigma: sigma.gt(0) }),
+  flip: step('flip', {}),
+  resizedCrop: step('resizedCrop', {
+    box: z.tuple([offset, offset, side, side]),
+    size: z.tuple([side, side]),
+  }),
+} satisfies Record<string, z.ZodType<{ operator: string }>>
+
+export type OperatorName = keyof typeof steps
+type StepOf<Name extends OperatorName> = z.infer<(typeof steps)[Name]>
+/** One operator with its options. */
+export type Step = { [Name in OperatorName]: StepOf<Name> }[OperatorName]
+
+export const isOperator = (name: string): name is OperatorName => Object.hasOwn(steps, name)
+
+/** Reads a step. Throws zod's error. */
+export const readStep = (operator: OperatorName, step: unknown): Step => steps[operator].parse(step)
+
+const mirror: Change = ({ pixels, width }) => {
+  const out = new Uint8Array(pixels.length)
+  storeSample(pixels, out, { width, channels: 3, flip: true })
+  return out
+}
+
+function resizedCrop({ box, size }: StepOf<'resizedCrop'>, image: Raster): Raster {
+  const [top, left, height, width] = box
+  if (top + height > image.height || left + width > image.width)
+    throw new SherdError(
+      'VALUE',
+      `resizedCrop: expected a box within ${image.height} × ${image.width} (height × width), got rows ${top} to ${top + height}, columns ${left} to ${left + width}`,
+    )
+  const target = { height: size[0], width: size[1] }
+  return { ...target, pixels: resizeBicubic(image, { top, left, height, width }, target) }
+}
+
+const changes: {
+  [Name in Exclude<OperatorName, 'resizedCrop'>]: (step: StepOf<Name>) => Change
+} = {
+  brightness: ({ factor }) => brightness(factor),
+  contrast: ({ factor }) => contrast(factor),
+  saturation: ({ factor }) => saturation(factor),
+  hue: ({ factor }) => hue(factor),
+  greyscale: () => greyscale,
+  solarise: ({ threshold }) => solarise(threshold),
+  blurPillow: ({ radius }) => blurPillow(radius),
+  blurTorchvision: ({ kernelSize, sigma }) => blurTorchvision(kernelSize, sigma),
+  flip: () => mirror,
+}
+
+function applyStep(image: Raster, step: Step): Raster {
+  if (step.operator === 'resizedCrop') return resizedCrop(step, image)
+  const changeOf = changes[step.operator] as (step: Step) => Change // the row of its own name
+  return { ...image, pixels: changeOf(step)(image) }
+}
+
+/** The steps in their order. The given pixels stay as they are. */
+export const applySteps = (image: Raster, all: readonly Step[]): Raster => all.reduce(applyStep, image)
