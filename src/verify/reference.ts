@@ -1,6 +1,6 @@
 /** Reference files: a small model's weights, input, outputs, gradients and trajectory from an independent PyTorch. */
 import { z } from 'zod'
-import { readSafetensors } from '../checkpoint/safetensors.ts'
+import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { type Dimensions, limits } from '../model/dimensions.ts'
 import { bandStatistics } from '../target/band-pixels.ts'
@@ -64,7 +64,11 @@ export interface Reference {
   readonly tensors: ReadonlyMap<string, Tensor>
 }
 
-function parseMetadata<S extends z.ZodType>(text: string | undefined, key: string, schema: S): z.infer<S> {
+export function parseMetadata<S extends z.ZodType>(
+  text: string | undefined,
+  key: string,
+  schema: S,
+): z.infer<S> {
   try {
     return schema.parse(JSON.parse(text ?? ''))
   } catch (error) {
@@ -73,35 +77,43 @@ function parseMetadata<S extends z.ZodType>(text: string | undefined, key: strin
   }
 }
 
-/** Reads a reference file of format `sherd-reference/1`. */
+const formats = ['sherd-reference/1', 'sherd-reference/2']
+
+export interface Heading {
+  readonly objective: string
+  /** Another format of reference files, perhaps of a later version. */
+  readonly otherFormat: string | null
+}
+
+/** What a file states of itself. Throws `CHECKPOINT` or `VALUE` when it is no reference file. */
+export function headingOf(path: string): Heading {
+  const { format = '', objective = '' } = readSafetensorsHeader(path).metadata
+  const refuse = (why: string) =>
+    new SherdError('VALUE', `${path} is not a reference file that sherd can check: ${why}`)
+  if (!format.startsWith('sherd-'))
+    throw refuse(
+      `its format is ${format ? `"${format}"` : 'not stated'}, expected ${formats.map((each) => `"${each}"`).join(' or ')}`,
+    )
+  if (!formats.includes(format)) return { objective, otherFormat: format }
+  if (!objective) throw refuse('its objective is not stated')
+  return { objective, otherFormat: null }
+}
+
+/** Reads the reference file of a network. */
 export function readReference(path: string): Reference {
   const { metadata, tensors } = readSafetensors(path)
-  try {
-    if (metadata.format !== 'sherd-reference/1') {
-      throw new SherdError(
-        'VALUE',
-        `its format is ${metadata.format ? `"${metadata.format}"` : 'not stated'}, expected "sherd-reference/1"`,
-      )
-    }
-    const config = parseMetadata(metadata.config, 'config', configSchema)
-    const { imageSize, patchSize, channels, width, depth, heads, ...others } = config
-    const { decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon, ...rest } = others
-    const { maskRatio, normalizeTarget, ...shape } = rest
-    return {
-      objective: metadata.objective ?? '',
-      dimensions: {
-        ...{ imageSize, patchSize, channels, width, depth, heads },
-        ...{ decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon },
-      },
-      ...{ maskRatio, normalizeTarget, shape },
-      optimizer: parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema),
-      tensors,
-    }
-  } catch (error) {
-    throw new SherdError(
-      'VALUE',
-      `${path} is not a reference file that sherd can check: ${messageOf(error)}`,
-      { cause: error },
-    )
+  const config = parseMetadata(metadata.config, 'config', configSchema)
+  const { imageSize, patchSize, channels, width, depth, heads, ...others } = config
+  const { decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon, ...rest } = others
+  const { maskRatio, normalizeTarget, ...shape } = rest
+  return {
+    objective: metadata.objective ?? '',
+    dimensions: {
+      ...{ imageSize, patchSize, channels, width, depth, heads },
+      ...{ decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon },
+    },
+    ...{ maskRatio, normalizeTarget, shape },
+    optimizer: parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema),
+    tensors,
   }
 }

@@ -1,8 +1,5 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+// The columns of the methods' own code are compared in test/verify/operator-files.test.ts.
 import { describe, expect, it } from 'vitest'
-import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
-import { groupsAt } from '../../src/optim/groups.ts'
 import {
   learningRateAt,
   rateScalings,
@@ -10,9 +7,6 @@ import {
   scaledLearningRate,
   valueAt,
 } from '../../src/optim/schedule.ts'
-import { packageRoot } from '../../src/package-root.ts'
-import { scope } from '../../src/tensor/scope.ts'
-import { numbers } from '../tolerance.ts'
 
 describe('learningRateAt', () => {
   const schedule = { peak: 8, floor: 0, warmupSteps: 4, totalSteps: 12 }
@@ -122,90 +116,6 @@ describe('valueAt', () => {
       expect(learningRateAt(step, { peak, floor, warmupSteps, totalSteps })).toBe(expected)
     }
   })
-})
-
-const file = join(packageRoot(), '../shared/reference/self-distillation/schedules.safetensors')
-
-// Columns by iteration, as the methods' own code makes them.
-describe.skipIf(!existsSync(file))('schedules of the methods', () => {
-  interface Case {
-    readonly learningRate: number
-    readonly batch: number
-    readonly minimumRate?: number
-    readonly epochs: number
-    readonly stepsPerEpoch: number
-    readonly warmupEpochs: number
-    readonly weightDecay: number
-    readonly finalWeightDecay: number
-    readonly momentum: number
-    readonly warmupTeacherTemperature: number
-    readonly teacherTemperature: number
-    readonly temperatureWarmupEpochs: number
-    readonly freezeEpochs: number
-    readonly warmupPatchTemperature: number
-    readonly patchTemperature: number
-    readonly maskStartEpoch: number
-  }
-  const read = () => {
-    const { metadata, tensors } = readSafetensors(file)
-    return { cases: (JSON.parse(metadata.config!) as { cases: Record<string, Case> }).cases, tensors }
-  }
-
-  /** The schedules of a method by column. */
-  function schedulesOf(name: string, c: Case): Record<string, Schedule> {
-    const method = name.split('.')[0]!
-    const scaling = method === 'dinov2' ? rateScalings.root : rateScalings.linear
-    const arrival = method === 'mae' || method === 'mocov3' ? 'after' : 'last'
-    const cosine = (from: number, to: number) => ({ kind: 'cosine', from, to }) as const
-    const temperature = (from: number, to: number, delay = 0): Schedule => ({
-      ...{ kind: 'linear', from, to, arrival: 'last', by: method === 'dinov2' ? 'step' : 'epoch' },
-      ...{ over: { epochs: c.temperatureWarmupEpochs }, delay: { epochs: delay } },
-    })
-    return {
-      learningRate: {
-        ...cosine(scaling(c.learningRate, c.batch), c.minimumRate ?? 0),
-        ...{ warmup: { epochs: c.warmupEpochs }, arrival },
-      },
-      weightDecay: cosine(c.weightDecay, c.finalWeightDecay),
-      momentum: cosine(c.momentum, 1),
-      teacherTemperature: temperature(c.warmupTeacherTemperature, c.teacherTemperature),
-      patchTemperature: temperature(c.warmupPatchTemperature, c.patchTemperature, c.maskStartEpoch),
-      lastLayerFrozen: { kind: 'steps', values: [1, 0], at: [{ epochs: c.freezeEpochs }] },
-    }
-  }
-
-  it('every column, within 1e-6 of its size', () =>
-    scope(() => {
-      const { cases, tensors } = read()
-      const seen = new Set<string>()
-      for (const [name, c] of Object.entries(cases)) {
-        const { stepsPerEpoch } = c
-        const schedules = schedulesOf(name, c)
-        const totalSteps = c.epochs * stepsPerEpoch
-        for (const [key, tensor] of tensors) {
-          const column = key.slice(`expected.out.${name}.`.length)
-          if (key !== `expected.out.${name}.${column}` || column.includes('.')) continue
-          const expected = numbers(tensor)
-          expect(expected.length).toBe(totalSteps)
-          for (const [step, value] of expected.entries()) {
-            const epoch = Math.floor(step / stepsPerEpoch)
-            const when = { step, epoch, stepsPerEpoch, totalSteps }
-            const found =
-              column === 'lastLayerRate'
-                ? groupsAt(
-                    [['last_layer.weight_v', { shape: [4, 2] }]],
-                    [{ match: /last_layer/, frozenUntil: { epochs: c.freezeEpochs }, frozen: 'zero-rate' }],
-                    { ...when, learningRate: valueAt(schedules.learningRate!, when), weightDecay: 0 },
-                  ).ratesOf('last_layer.weight_v').rate
-                : valueAt(schedules[column]!, when)
-            const error = Math.abs(found - value)
-            expect([key, step, error <= 1e-6 * Math.abs(value) ? value : found]).toEqual([key, step, value])
-          }
-          seen.add(key)
-        }
-      }
-      expect([...seen].sort()).toEqual([...tensors.keys()].sort())
-    }))
 })
 
 it('rateScalings: linear is per 256, root is per 1024', () => {

@@ -1,7 +1,8 @@
 /** `sherd verify`: this installation against numbers of an independent PyTorch. */
 import { type Command, Option } from 'commander'
 import { messageOf } from '../../errors.ts'
-import type { Check } from '../../verify/verify.ts'
+import type { Check } from '../../verify/check.ts'
+import type { Verification } from '../../verify/verify.ts'
 import { note, print, printJson, table } from '../output.ts'
 
 interface Flags {
@@ -10,35 +11,50 @@ interface Flags {
   readonly json?: boolean
 }
 
-const groups = ['loss', 'pred', 'mask', 'latent', 'grad', 'losses', 'final'] as const
+/** From the best to the worst of several files; 2 is for commands that are written wrongly. */
+const statuses = [0, 3, 1] as const
+type Status = (typeof statuses)[number]
+const statusOf = ({ passed, checks }: Verification): Status =>
+  passed ? 0 : checks.some((check) => !check.passed) ? 1 : 3
 
 export function addVerify(root: Command): void {
   root
     .command('verify')
     .description('check this installation against reference files')
-    .argument('<file...>', 'reference files (.safetensors)')
+    .argument('<path...>', 'reference files (.safetensors), or folders of them')
     .addOption(
       new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('cpu'),
     )
     .option('--verbose', 'a line for every parameter')
     .option('--json', 'print every check as JSON')
-    .action(async (files: string[], flags: Flags) => {
+    .action(async (paths: string[], flags: Flags) => {
       const { planMachine } = await import('../../machine/plan.ts')
       const { verifyFile } = await import('../../verify/verify.ts')
+      const { referenceFiles } = await import('../../verify/reference-files.ts')
       const asked = { device: flags.device, precision: 'fp32', threads: 0, workers: 0 } as const
       const { device } = flags.device === 'cpu' ? asked : planMachine(asked)
-      for (const file of files) {
+      const worst = new Set<Status>()
+      /** One that cannot be read does not hide the others. */
+      const orTold = <T>(file: string, body: () => T): T | null => {
         try {
-          const result = verifyFile(file, device)
-          if (!result.passed) process.exitCode = 1
-          if (flags.json) printJson(result)
-          else print(report(file, result.checks, flags.verbose ?? false))
+          return body()
         } catch (error) {
-          process.exitCode = 1 // one file that cannot be read does not hide the others
-          if (flags.json) printJson({ file, checks: [], passed: false, error: messageOf(error) })
+          worst.add(1)
+          if (flags.json)
+            printJson({ file, checks: [], notSupported: [], passed: false, error: messageOf(error) })
           else note(`error: ${messageOf(error)}`)
+          return null
         }
       }
+      for (const path of paths)
+        for (const { file, isFound } of orTold(path, () => referenceFiles(path)) ?? []) {
+          const result = orTold(file, () => verifyFile(file, device))
+          if (!result) continue
+          worst.add(statusOf(result))
+          if (flags.json) printJson(result)
+          else print(report(result, { verbose: flags.verbose ?? false, brief: isFound }))
+        }
+      process.exitCode = statuses.findLast((status) => worst.has(status)) ?? 0
     })
 }
 
@@ -48,7 +64,7 @@ const kindOf = ({ name }: Check) => name.split('.')[0]
 function worstOfEach(checks: readonly Check[]): Check[] {
   const excess = ({ largestDifference, tolerance }: Check) =>
     tolerance === 0 ? (largestDifference === 0 ? 0 : Number.POSITIVE_INFINITY) : largestDifference / tolerance
-  return groups.flatMap((kind) =>
+  return [...new Set(checks.map(kindOf))].flatMap((kind) =>
     checks
       .filter((check) => kindOf(check) === kind)
       .sort((a, b) => excess(b) - excess(a))
@@ -56,10 +72,14 @@ function worstOfEach(checks: readonly Check[]): Check[] {
   )
 }
 
-function report(file: string, checks: readonly Check[], verbose: boolean): string {
-  const shown = verbose ? checks : worstOfEach(checks)
+/** A line for the file; then a table, of one that was found in a folder (`brief`) only where something is wrong. */
+function report(
+  { file, checks, notSupported }: Verification,
+  { verbose, brief }: { readonly verbose: boolean; readonly brief: boolean },
+): string {
   const failed = checks.filter(({ passed }) => !passed)
-  const extra = verbose ? [] : failed.filter((check) => !shown.includes(check))
+  const shown = verbose ? checks : brief ? failed : worstOfEach(checks)
+  const extra = verbose || brief ? [] : failed.filter((check) => !shown.includes(check))
   const rows = [...shown, ...extra].map((check) => {
     const count =
       verbose || failed.includes(check)
@@ -68,14 +88,28 @@ function report(file: string, checks: readonly Check[], verbose: boolean): strin
     return [
       `  ${check.name}${count}`,
       check.largestDifference.toExponential(2),
-      check.tolerance.toExponential(0),
+      `${check.tolerance.toExponential(0)}${check.isRelative ? ' relative' : ''}`,
       check.passed ? 'ok' : 'FAILED',
     ]
   })
   const head = ['  what', 'largest difference', 'tolerance', '']
-  const verdict =
-    failed.length === 0
-      ? `passed, ${checks.length} checks`
-      : `FAILED, ${failed.length} of ${checks.length} checks`
-  return `${file}: ${verdict}\n${table([head, ...rows], [1, 2])}`
+  return [
+    `${file}: ${verdict({ total: checks.length, failed: failed.length, notSupported })}`,
+    ...(rows.length > 0 ? [table([head, ...rows], [1, 2])] : []),
+    ...failed.map(({ name, wrong }) => `  ${name}: ${wrong}`),
+  ].join('\n')
+}
+
+function verdict(of: {
+  readonly total: number
+  readonly failed: number
+  readonly notSupported: readonly string[]
+}): string {
+  const { total, failed, notSupported } = of
+  const missing = notSupported.length > 0 ? `not supported yet: ${notSupported.join('; ')}` : null
+  const compared =
+    failed > 0 ? `FAILED, ${failed} of ${total} checks` : total > 0 ? `passed, ${total} checks` : null
+  if (!missing) return compared ?? 'nothing to check'
+  if (!compared) return missing
+  return failed > 0 ? `${compared}; ${missing}` : `${missing}; what was compared passed, ${total} checks`
 }

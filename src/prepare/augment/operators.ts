@@ -24,7 +24,8 @@ const odd = z
   .max(999)
   .refine((size) => size % 2 === 1, 'a kernel has an odd size')
 
-const steps = {
+/** The options of each. */
+export const stepSchemas = {
   brightness: step('brightness', { factor }),
   contrast: step('contrast', { factor }),
   saturation: step('saturation', { factor }),
@@ -40,15 +41,12 @@ const steps = {
   }),
 } satisfies Record<string, z.ZodType<{ operator: string }>>
 
-export type OperatorName = keyof typeof steps
-type StepOf<Name extends OperatorName> = z.infer<(typeof steps)[Name]>
+export type OperatorName = keyof typeof stepSchemas
+type StepOf<Name extends OperatorName> = z.infer<(typeof stepSchemas)[Name]>
 /** One operator with its options. */
 export type Step = { [Name in OperatorName]: StepOf<Name> }[OperatorName]
 
-export const isOperator = (name: string): name is OperatorName => Object.hasOwn(steps, name)
-
-/** Reads a step. Throws zod's error. */
-export const readStep = (operator: OperatorName, step: unknown): Step => steps[operator].parse(step)
+export const isOperator = (name: string): name is OperatorName => Object.hasOwn(stepSchemas, name)
 
 const mirror: Change = ({ pixels, width }) => {
   const out = new Uint8Array(pixels.length)
