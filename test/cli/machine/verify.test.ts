@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { writeSafetensors } from '../../../src/checkpoint/safetensors.ts'
 import { packageRoot } from '../../../src/package-root.ts'
 import { engineBuild } from '../../../src/tensor/context.ts'
-import { sherd, workFolder } from '../sherd.ts'
+import { inProcess, sherd, workFolder } from '../sherd.ts'
 
 const folder = join(packageRoot(), 'test/reference')
 const references = readdirSync(folder)
@@ -22,6 +23,20 @@ async function tampered(tensor: string, by: number): Promise<string> {
   bytes.writeFloatLE(bytes.readFloatLE(at) + by, at)
   const path = join(await workFolder(), 'tampered.safetensors')
   writeFileSync(path, bytes)
+  return path
+}
+
+/** A file of one pixel mirrored, into a folder; `byte` is what should come out for 7. */
+function operatorFile(path: string, byte: number, objective = 'augment'): string {
+  const steps = [{ operator: 'flip' }]
+  const config = JSON.stringify({ cases: { mirror: { image: 'a', steps } } })
+  const pixel = (value: number) =>
+    ({ dtype: 'uint8', shape: [1, 1, 3], data: Uint8Array.of(1, value, 3) }) as const
+  const tensors = new Map([
+    ['input.image.a', pixel(7)],
+    ['expected.out.mirror', pixel(byte)],
+  ])
+  writeSafetensors(path, tensors, { format: 'sherd-reference/2', objective, config })
   return path
 }
 
@@ -104,7 +119,7 @@ describe.concurrent('sherd verify', () => {
         length.writeUInt32LE(header.length)
         writeFileSync(path, Buffer.concat([length, header, Buffer.alloc(4)]))
       },
-      /is not a reference file that sherd can check: its format is not stated, expected "sherd-reference\/1"/,
+      /is not a reference file that sherd can check: its format is not stated, expected "sherd-reference\/1" or "sherd-reference\/2"/,
     ],
   ])('refuses %s with a clear message', async (_, write, message) => {
     const path = join(await workFolder(), 'file')
@@ -112,5 +127,48 @@ describe.concurrent('sherd verify', () => {
     const { status, stdout, stderr } = await sherd(['verify', path])
     expect([status, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)])
     expect(stderr).not.toMatch(/\n {4}at /)
+  })
+
+  it('takes folders: a line for each reference file in them, a table where something is wrong, the worst status', async () => {
+    const folder = await workFolder()
+    const [right, wrong, later] = ['right', 'wrong', 'later'].map((name) => join(folder, name))
+    for (const dir of [right!, join(right!, 'deeper'), wrong!, later!]) mkdirSync(dir)
+    operatorFile(join(right!, 'a.safetensors'), 7)
+    operatorFile(join(right!, 'deeper/b.safetensors'), 7)
+    writeSafetensors(join(right!, 'weights.safetensors'), new Map(), {}) // no reference file
+    writeFileSync(join(right!, 'notes.md'), 'text')
+    operatorFile(join(wrong!, 'c.safetensors'), 8)
+    operatorFile(join(later!, 'd.safetensors'), 7, 'swav')
+
+    const good = await inProcess(['verify', right!])
+    expect([good.status, good.stdout]).toEqual([
+      0,
+      `${right}/a.safetensors: passed, 1 checks\n${right}/deeper/b.safetensors: passed, 1 checks\n`,
+    ])
+    const unknown = await inProcess(['verify', later!, right!])
+    expect([unknown.status, unknown.stdout.split('\n')[0]]).toEqual([
+      3,
+      `${later}/d.safetensors: not supported yet: objective "swav"`,
+    ])
+    const all = await inProcess(['verify', right!, wrong!, later!])
+    expect([all.status, all.stderr]).toEqual([1, ''])
+    expect(all.stdout).toContain(`${wrong}/c.safetensors: FAILED, 1 of 1 checks\n`)
+    expect(all.stdout).toMatch(/^ {2}out\.mirror +1\.00e\+0 +0e\+0 {2}FAILED$/m)
+    expect(all.stdout).toContain('  out.mirror: 1 of 3 numbers, the first at [0, 0, 1]: 7, expected 8\n')
+  })
+
+  it('says in JSON what is not supported yet', async () => {
+    const file = operatorFile(join(await workFolder(), 'x.safetensors'), 7, 'swav')
+    const { status, json } = await inProcess(['verify', '--json', file])
+    expect([status, json()]).toEqual([
+      3,
+      [{ file, checks: [], notSupported: ['objective "swav"'], passed: false }],
+    ])
+  })
+
+  it('refuses a folder without reference files', async () => {
+    const folder = await workFolder()
+    const { status, stderr } = await inProcess(['verify', folder])
+    expect([status, stderr]).toEqual([1, expect.stringContaining(`${folder} holds no reference files`)])
   })
 })
