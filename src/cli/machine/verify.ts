@@ -107,9 +107,9 @@ function verdict(of: {
 }): string {
   const { total, failed, notSupported } = of
   const missing = notSupported.length > 0 ? `not supported yet: ${notSupported.join('; ')}` : null
-  const compared =
-    failed > 0 ? `FAILED, ${failed} of ${total} checks` : total > 0 ? `passed, ${total} checks` : null
+  const checks = `${total} ${total === 1 ? 'check' : 'checks'}`
+  const compared = failed > 0 ? `FAILED, ${failed} of ${checks}` : total > 0 ? `passed, ${checks}` : null
   if (!missing) return compared ?? 'nothing to check'
   if (!compared) return missing
-  return failed > 0 ? `${compared}; ${missing}` : `${missing}; what was compared passed, ${total} checks`
+  return failed > 0 ? `${compared}; ${missing}` : `${missing}; what was compared passed, ${checks}`
 }

@@ -9,8 +9,11 @@ import { byTable } from './value-tables.ts'
 const toByte = (value: number): number => (value <= 0 ? 0 : value >= 255 ? 255 : value | 0)
 
 /** The products of a factor with all differences of two bytes, at the difference + 255. */
-const productsOf = (factor: number): Float32Array =>
-  Float32Array.from({ length: 511 }, (_, i) => Math.fround(factor) * (i - 255))
+function productsOf(factor: number): Float32Array {
+  const products = new Float32Array(511)
+  for (let i = 0; i < 511; i++) products[i] = Math.fround(factor) * (i - 255)
+  return products
+}
 
 const blended = (plain: number, value: number, products: Float32Array): number =>
   toByte(Math.fround(plain + products[value - plain + 255]!))

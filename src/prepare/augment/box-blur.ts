@@ -29,40 +29,54 @@ export function boxOf(sigma: number): BoxKernel {
   return { reach, inner, outer: Math.floor((2 ** 24 - (2 * reach + 1) * inner) / 2) }
 }
 
-/** Three passes along each row, in place. A row lies between copies of its first and last pixel, as far as the box looks. */
-function blurRows(pixels: Uint8Array, width: number, { reach, inner, outer }: BoxKernel): void {
-  const row = width * 3
-  const edge = (reach + 1) * 3
+/** One pass along a row that lies between `edge` bytes on either side. */
+function blurRow(from: Uint8Array, to: Uint8Array, { reach, inner, outer }: BoxKernel, edge: number): void {
+  const row = to.length - 2 * edge
   const span = (2 * reach + 2) * 3
+  let red = 0
+  let green = 0
+  let blue = 0
+  for (let i = 3; i < span; i += 3) {
+    red += from[i]!
+    green += from[i + 1]!
+    blue += from[i + 2]!
+  }
+  for (let i = 0; i < row; i += 3) {
+    const next = i + span
+    // Sums stay below 2³² and are cut to 32 bits on the way, which `>>>` reads as they are.
+    to[edge + i] = (Math.imul(inner, red) + Math.imul(outer, from[i]! + from[next]!) + HALF) >>> 24
+    to[edge + i + 1] =
+      (Math.imul(inner, green) + Math.imul(outer, from[i + 1]! + from[next + 1]!) + HALF) >>> 24
+    to[edge + i + 2] =
+      (Math.imul(inner, blue) + Math.imul(outer, from[i + 2]! + from[next + 2]!) + HALF) >>> 24
+    red += from[next]! - from[i + 3]!
+    green += from[next + 1]! - from[i + 4]!
+    blue += from[next + 2]! - from[i + 5]!
+  }
+}
+
+/** The same where the box reaches no whole neighbour, as most of the recipes' do: without sums that slide it takes a quarter less time. */
+function blurNext(from: Uint8Array, to: Uint8Array, { inner, outer }: BoxKernel, edge: number): void {
+  const end = to.length - edge
+  for (let i = edge; i < end; i++)
+    to[i] = (Math.imul(inner, from[i]!) + Math.imul(outer, from[i - edge]! + from[i + edge]!) + HALF) >>> 24
+}
+
+/** Three passes along each row, in place. A row lies between copies of its first and last pixel, as far as the box looks. */
+function blurRows(pixels: Uint8Array, width: number, box: BoxKernel): void {
+  const row = width * 3
+  const edge = (box.reach + 1) * 3
+  const pass = box.reach === 0 ? blurNext : blurRow
   let from = new Uint8Array(row + 2 * edge)
   let to = new Uint8Array(row + 2 * edge)
   for (let start = 0; start < pixels.length; start += row) {
     from.set(pixels.subarray(start, start + row), edge)
-    for (let pass = 0; pass < PASSES; pass++) {
-      for (let i = 0; i < edge; i++) {
-        from[i] = from[edge + (i % 3)]!
-        from[edge + row + i] = from[edge + row - 3 + (i % 3)]!
+    for (let i = 0; i < PASSES; i++) {
+      for (let x = 0; x < edge; x++) {
+        from[x] = from[edge + (x % 3)]!
+        from[edge + row + x] = from[edge + row - 3 + (x % 3)]!
       }
-      let red = 0
-      let green = 0
-      let blue = 0
-      for (let i = 3; i < span; i += 3) {
-        red += from[i]!
-        green += from[i + 1]!
-        blue += from[i + 2]!
-      }
-      for (let i = 0; i < row; i += 3) {
-        const next = i + span
-        // Sums stay below 2³² and are cut to 32 bits on the way, which `>>>` reads as they are.
-        to[edge + i] = (Math.imul(inner, red) + Math.imul(outer, from[i]! + from[next]!) + HALF) >>> 24
-        to[edge + i + 1] =
-          (Math.imul(inner, green) + Math.imul(outer, from[i + 1]! + from[next + 1]!) + HALF) >>> 24
-        to[edge + i + 2] =
-          (Math.imul(inner, blue) + Math.imul(outer, from[i + 2]! + from[next + 2]!) + HALF) >>> 24
-        red += from[next]! - from[i + 3]!
-        green += from[next + 1]! - from[i + 4]!
-        blue += from[next + 2]! - from[i + 5]!
-      }
+      pass(from, to, box, edge)
       const done = to
       to = from
       from = done
@@ -90,12 +104,20 @@ function blurColumns(
     const after = startOf(y + reach + 1)
     const leaving = startOf(y - reach)
     const here = y * row
-    for (let x = 0; x < row; x++) {
-      const sum = sums[x]!
-      const next = from[after + x]!
-      to[here + x] = (Math.imul(inner, sum) + Math.imul(outer, from[before + x]! + next) + HALF) >>> 24
-      sums[x] = sum + next - from[leaving + x]!
-    }
+    if (reach === 0)
+      for (let x = 0; x < row; x++)
+        to[here + x] =
+          (Math.imul(inner, from[here + x]!) +
+            Math.imul(outer, from[before + x]! + from[after + x]!) +
+            HALF) >>>
+          24
+    else
+      for (let x = 0; x < row; x++) {
+        const sum = sums[x]!
+        const next = from[after + x]!
+        to[here + x] = (Math.imul(inner, sum) + Math.imul(outer, from[before + x]! + next) + HALF) >>> 24
+        sums[x] = sum + next - from[leaving + x]!
+      }
   }
 }
 

@@ -3,7 +3,8 @@ import type { Change, Raster } from './change.ts'
 
 /** A change of each value by itself. */
 export function byTable({ pixels }: Raster, table: (value: number) => number): Uint8Array {
-  const all = Uint8Array.from({ length: 256 }, (_, value) => table(value))
+  const all = new Uint8Array(256)
+  for (let value = 0; value < 256; value++) all[value] = table(value)
   const out = new Uint8Array(pixels.length)
   for (let i = 0; i < out.length; i++) out[i] = all[pixels[i]!]!
   return out

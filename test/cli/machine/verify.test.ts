@@ -143,7 +143,7 @@ describe.concurrent('sherd verify', () => {
     const good = await inProcess(['verify', right!])
     expect([good.status, good.stdout]).toEqual([
       0,
-      `${right}/a.safetensors: passed, 1 checks\n${right}/deeper/b.safetensors: passed, 1 checks\n`,
+      `${right}/a.safetensors: passed, 1 check\n${right}/deeper/b.safetensors: passed, 1 check\n`,
     ])
     const unknown = await inProcess(['verify', later!, right!])
     expect([unknown.status, unknown.stdout.split('\n')[0]]).toEqual([
@@ -152,7 +152,7 @@ describe.concurrent('sherd verify', () => {
     ])
     const all = await inProcess(['verify', right!, wrong!, later!])
     expect([all.status, all.stderr]).toEqual([1, ''])
-    expect(all.stdout).toContain(`${wrong}/c.safetensors: FAILED, 1 of 1 checks\n`)
+    expect(all.stdout).toContain(`${wrong}/c.safetensors: FAILED, 1 of 1 check\n`)
     expect(all.stdout).toMatch(/^ {2}out\.mirror +1\.00e\+0 +0e\+0 {2}FAILED$/m)
     expect(all.stdout).toContain('  out.mirror: 1 of 3 numbers, the first at [0, 0, 1]: 7, expected 8\n')
   })
