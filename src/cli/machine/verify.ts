@@ -21,7 +21,7 @@ export function addVerify(root: Command): void {
   root
     .command('verify')
     .description('check this installation against reference files')
-    .argument('<path...>', 'reference files (.safetensors), or folders of them')
+    .argument('<file...>', 'reference files (.safetensors), or folders of them')
     .addOption(
       new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('cpu'),
     )
