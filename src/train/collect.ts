@@ -70,8 +70,8 @@ export function openCollecting<Batch, Plan>(
     ...{ ...request, seed, samples, firstRow, rows, collective },
   })
   const wholeAt = (): At => {
-    const joined = (key: keyof SampleAddresses) => addresses.flatMap((each) => Array.from(each[key]))
-    const [epochs, indices] = [joined('epochs'), joined('indices')]
+    const allOf = (key: keyof SampleAddresses) => addresses.flatMap((each) => Array.from(each[key]))
+    const [epochs, indices] = [allOf('epochs'), allOf('indices')]
     return atOf({ epochs, indices }, collective.rank * indices.length, indices.length * collective.world)
   }
   const prepare = (make: () => Sampled<Batch>): Prepared<Batch, Plan> =>
@@ -158,8 +158,7 @@ export function openCollecting<Batch, Plan>(
       const shares = span('forward', () => sharesOf(waiting, trainee))
       if ('features' in objective && waiting.length > 1) {
         const options = { weights, waiting, at: wholeAt(), computing, recording, span }
-        const { ofAll } = shares
-        collectFeatures(objective, options, (losses) => goBack(losses, ofAll))
+        collectFeatures(objective, options, (losses) => goBack(losses, shares.ofAll))
         trace(() => waiting)
       } else {
         for (const [i, each] of waiting.entries()) collect(() => each, shares.of(i))
