@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { dimensionsOf, resolveConfig } from '../src/config/resolve.ts'
+import { resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { exportOnnx } from '../src/export/export-onnx.ts'
 import { packageRoot } from '../src/package-root.ts'
@@ -13,6 +13,7 @@ import { openEncoder } from '../src/weights/open-encoder.ts'
 import { type Contestant, type PeerWay, type Timed, takeTurns, tryVariants } from './contest.ts'
 import { median } from './median.ts'
 import type { Peer } from './peer.ts'
+import { peerDimensions } from './peer-dimensions.ts'
 import { writePhotos } from './photos.ts'
 import { startRounds } from './rounds.ts'
 import { wayName } from './works.ts'
@@ -91,7 +92,7 @@ async function measureEncoder(
   const out = mkdtempSync(join(tmpdir(), 'sherd-bench-'))
   try {
     const config = resolveConfig({ model, data: { statistics: 'imagenet' }, train: { threads } })
-    const { layerNormEpsilon: _, ...dimensions } = dimensionsOf(config)
+    const dimensions = peerDimensions(config)
     const encoder = openEncoder({ model: 'random', config, device: 'cpu' })
     const cosines: number[] = []
     const files: string[] = []

@@ -1,7 +1,7 @@
 /** One row of training steps: sherd and the peer take turns, round by round, and every round is kept. */
 import { join } from 'node:path'
 import type { StepTimes } from '../src/bench/step-bench.ts'
-import { dimensionsOf, resolveConfig } from '../src/config/resolve.ts'
+import { autoencoderOf, resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { trainingFlops } from '../src/model/flops.ts'
 import { packageRoot } from '../src/package-root.ts'
@@ -10,6 +10,7 @@ import { type Device, deviceMemory } from './device.ts'
 import { isOutOfMemory, largestBatch } from './largest-batch.ts'
 import { median } from './median.ts'
 import type { Peer } from './peer.ts'
+import { peerDimensions } from './peer-dimensions.ts'
 import { type Rounds, startRounds } from './rounds.ts'
 import type { Variant, Work } from './works.ts'
 
@@ -85,7 +86,7 @@ interface PeerRun {
 }
 
 function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): string[] {
-  const { layerNormEpsilon: _, ...dimensions } = dimensionsOf(resolveConfig(configOf(work, batch, threads)))
+  const dimensions = peerDimensions(resolveConfig(configOf(work, batch, threads)))
   const { precision, compile, fusedAttention } = variant
   const config = {
     ...dimensions,
@@ -161,7 +162,7 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
   const { rounds, threads, device } = options
   const batch = await batchOf(work, options)
   const config = resolveConfig(configOf(work, batch, threads))
-  const flops = batch * trainingFlops(dimensionsOf(config), config.mask.ratio)
+  const flops = batch * trainingFlops(autoencoderOf(config), config.mask.ratio)
   const sideOf = (variant: string, precision: Precision, all: readonly StepTimes[]): Side => {
     const seconds = all.flatMap((each) => each.seconds)
     const typical = median(seconds)

@@ -118,7 +118,7 @@ export {
   plainBackbone,
 } from './model/backbone.ts'
 export { decodeAll, decodeHidden } from './model/decoder.ts'
-export type { Dimensions } from './model/dimensions.ts'
+export type { DecoderDimensions, EncoderDimensions } from './model/dimensions.ts'
 export { encode, encoderRows } from './model/encoder.ts'
 export {
   initialParameters,

@@ -64,13 +64,15 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   const { size: _, imageSize: side, ...rest } = tinyModel
   const dimensions = {
     ...rest,
-    ...{ decoderWidth: 16, decoderDepth: 1, decoderHeads: 2 },
     imageSize: [side, side],
     channels: 3,
     mlpRatio: 4,
     layerNormEpsilon: 1e-6,
   } as const
-  const objective = sherd.mae({ dimensions, maskRatio: 0.75, normalizeTarget: true, device })
+  const objective = sherd.mae({
+    ...{ dimensions, decoder: { width: 16, depth: 1, heads: 2 } },
+    ...{ maskRatio: 0.75, normalizeTarget: true, device },
+  })
   const parameters = sherd.initialParameters(objective.rows, { seed: 0, device })
   const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 }
   const update = sherd.updateOf(adamW)

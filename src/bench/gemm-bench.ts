@@ -1,5 +1,5 @@
 /** The rates of matrix products on this machine: large squares, and the shapes that a model's training step multiplies. */
-import { dimensionsOf, tokensPerLocation } from '../config/resolve.ts'
+import { autoencoderOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type GemmShape, measureGemm, peakShapes } from '../machine/gemm.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
@@ -25,7 +25,7 @@ export interface GemmBench {
 /** The different products of a batch's forward pass. Maps multiply the rows of all images as one matrix. */
 export function modelShapes(config: Config): { name: string; shape: Required<GemmShape> }[] {
   const { batchSize } = config.train
-  return matrixProducts(dimensionsOf(config), config.mask.ratio, tokensPerLocation(config)).map(
+  return matrixProducts(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config)).map(
     ({ name, rows, inner, columns, count, perImage }) => ({
       name,
       shape: perImage
@@ -37,7 +37,7 @@ export function modelShapes(config: Config): { name: string; shape: Required<Gem
 
 // A product of attention is counted once for each block and head; the heads of one block are multiplied at once.
 function headsOf(config: Config, name: string, count: number): number {
-  const { depth, decoderDepth } = dimensionsOf(config)
+  const [{ depth }, { depth: decoderDepth }] = [config.model, config.decoder]
   return count / (name.startsWith('decoder') ? decoderDepth : depth)
 }
 

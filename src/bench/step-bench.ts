@@ -1,7 +1,7 @@
 /** Whole training steps on random images or rasters, for timing: upload, normalise, mask, forward, backward, AdamW. */
 import { existsSync, readFileSync } from 'node:fs'
 import { objectiveOf } from '../config/assemble.ts'
-import { dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
+import { autoencoderOf, dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { trainingFlops } from '../model/flops.ts'
@@ -91,7 +91,7 @@ export function openStepBench(config: Config): StepBench {
     },
     ...{ groups: [], clip, seed, device, precision, kernels, recompute },
   }
-  const dimensions = dimensionsOf(config)
+  const dimensions = autoencoderOf(config)
   const samples = randomSamples(config, batchSize)
   const statistics = statisticsOfRandom(config)
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)

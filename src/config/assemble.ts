@@ -8,7 +8,7 @@ import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
 import type { Device } from '../tensor/tensor.ts'
-import { backboneOf, bandsOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
+import { backboneOf, bandsOf, decoderOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { ObjectiveName } from './tables.ts'
 
@@ -25,7 +25,7 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
     const mask = maskDesignOf(config)
     const rasters = rastersOf(config)
     return mae({
-      ...{ ...backboneOf(config), maskRatio: mask.ratio, mask, device },
+      ...{ ...backboneOf(config), decoder: decoderOf(config), maskRatio: mask.ratio, mask, device },
       ...{ compat: rasters?.decoder.compat ?? null, gaps: (rasters?.data.minValid ?? 1) < 1 },
       ...{ normalizeTarget: normalize, statistics },
       scales: scales && { scales, width },

@@ -1,8 +1,14 @@
 /** Preset + overrides → a complete, checked, frozen configuration; and the values that follow from it. */
 import type { z } from 'zod'
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
-import { type BackboneShape, checkBackbone, layoutOf, plainBackbone } from '../model/backbone.ts'
-import type { Dimensions } from '../model/dimensions.ts'
+import {
+  type BackboneShape,
+  checkBackbone,
+  checkDecoder,
+  layoutOf,
+  plainBackbone,
+} from '../model/backbone.ts'
+import type { AutoencoderDimensions, DecoderDimensions, EncoderDimensions } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
@@ -143,6 +149,7 @@ function checkBands(config: Config): void {
 /** What must hold between the keys of an objective and others. */
 const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   mae(config) {
+    checkDecoder(backboneOf(config), decoderOf(config))
     keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))
     const [{ ratio }, { scales }] = [config.mask, config.target]
     const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
@@ -175,14 +182,23 @@ export const maskDesignOf = (config: Config<'mae'>): MaskDesign => ({
   ...config.mask,
 })
 
-/** The model's dimensions in a resolved configuration. */
-export function dimensionsOf({ model, decoder }: Config): Dimensions {
+/** The encoder's dimensions in a resolved configuration. */
+export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {
   const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
-  return {
-    ...{ imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon },
-    ...{ decoderWidth: decoder.width, decoderDepth: decoder.depth, decoderHeads: decoder.heads },
-  }
+  return { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon }
 }
+
+/** The decoder's. */
+export function decoderOf(config: Config<'mae'>): DecoderDimensions {
+  const { width, depth, heads } = config.decoder
+  const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
+  return { width, depth, heads, groupWidth, timeWidth }
+}
+
+export const autoencoderOf = (config: Config<'mae'>): AutoencoderDimensions => ({
+  encoder: dimensionsOf(config),
+  decoder: decoderOf(config),
+})
 
 /** The numbers of the bands of a group among the channels. Throws `CONFIG` for a band that data.bands does not have. */
 function bandNumbers(group: readonly string[], bands: readonly string[]): number[] {
@@ -203,13 +219,13 @@ export function backboneOf(config: Config): BackboneShape {
   const rasters = rastersOf(config)
   const plain = { ...plainBackbone(dimensionsOf(config)), positions: config.model.positions }
   if (!rasters) return plain
-  const { data, model, decoder } = rasters
+  const { data, model } = rasters
   const { groupWidth, timeFields: fields, timeWidth, frames, referenceResolution } = model
   return {
     ...plain,
     groups: model.groups?.map((group) => bandNumbers(group, data.bands)) ?? null,
-    ...{ frames, groupWidth, decoderGroupWidth: decoder.groupWidth, referenceResolution },
-    time: fields.length > 0 ? { fields, width: timeWidth, decoderWidth: decoder.timeWidth } : null,
+    ...{ frames, groupWidth, referenceResolution },
+    time: fields.length > 0 ? { fields, width: timeWidth } : null,
   }
 }
 

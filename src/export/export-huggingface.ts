@@ -3,10 +3,10 @@
  * layout's rows, the layer norms' epsilon as the model has it, the fixed tables of positions written out.
  */
 
-import { bandsOf } from '../config/resolve.ts'
+import { autoencoderOf, bandsOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
-import { decoderBlocks, encoderBlocks, mlpWidth } from '../model/dimensions.ts'
+import { decoderBlocks, mlpWidth } from '../model/dimensions.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
 import type { HuggingfaceOutput } from './huggingface-graph.ts'
@@ -80,12 +80,12 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
       if (config.target.scales) return 'A decoder of several scales is in no class of transformers'
       return imageSize[0] === imageSize[1] ? null : "transformers' ViTMAE takes square images only"
     },
-    config: ({ config, dimensions: d }) => ({
+    config: ({ config }) => ({
       model_type: 'vit_mae',
-      decoder_hidden_size: d.decoderWidth,
-      decoder_num_hidden_layers: d.decoderDepth,
-      decoder_num_attention_heads: d.decoderHeads,
-      decoder_intermediate_size: mlpWidth(decoderBlocks(d)),
+      decoder_hidden_size: config.decoder.width,
+      decoder_num_hidden_layers: config.decoder.depth,
+      decoder_num_attention_heads: config.decoder.heads,
+      decoder_intermediate_size: mlpWidth(decoderBlocks(autoencoderOf(config))),
       mask_ratio: config.mask.ratio,
       norm_pix_loss: config.target.normalize,
     }),
@@ -152,7 +152,7 @@ function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
     hidden_size: d.width,
     num_hidden_layers: d.depth,
     num_attention_heads: d.heads,
-    intermediate_size: mlpWidth(encoderBlocks(d)),
+    intermediate_size: mlpWidth(d),
     hidden_act: 'gelu',
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,

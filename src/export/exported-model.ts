@@ -3,18 +3,18 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
-import { backboneOf, dimensionsOf } from '../config/resolve.ts'
+import { backboneOf, decoderOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type Layout, theirNamesOf } from '../import/layouts.ts'
-import { type Dimensions, gridOfModel } from '../model/dimensions.ts'
+import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
 import { packageRoot } from '../package-root.ts'
 import { sineCosinePositions } from '../token/position.ts'
 import { type EncoderRequest, type FoundWeights, findWeights } from '../weights/open-encoder.ts'
 
 export interface ExportedModel extends FoundWeights {
   readonly path: string
-  readonly dimensions: Dimensions
+  readonly dimensions: EncoderDimensions
   readonly arrays: ReadonlyMap<string, FloatArray>
   readonly hasDecoder: boolean
 }
@@ -72,7 +72,7 @@ const isOfEncoder = (name: string) => /^(?:cls_token|patch_embed\.|blocks\.|norm
 
 /** The arrays of a model under a layout's names, with the tables of positions. Throws `USAGE` for what the layout has no name for. */
 export function inLayout(
-  { arrays, dimensions: d, hasDecoder }: ExportedModel,
+  { arrays, dimensions: d, hasDecoder, config }: ExportedModel,
   layout: Layout,
   { isWanted, wrapper }: NamingOptions,
 ): Map<string, StoredArray> {
@@ -80,11 +80,10 @@ export function inLayout(
   const grid = gridOfModel(d)
   const learned = arrays.get('pos_embed')?.data
   made.set(wrapper + layout.positions, positionTable(learned ?? sineCosinePositions(grid, d.width), d.width))
-  if (hasDecoder && layout.decoderPositions && isWanted('decoder_embed.weight'))
-    made.set(
-      layout.decoderPositions,
-      positionTable(sineCosinePositions(grid, d.decoderWidth), d.decoderWidth),
-    )
+  if (hasDecoder && layout.decoderPositions && isWanted('decoder_embed.weight')) {
+    const { width } = decoderOf(config)
+    made.set(layout.decoderPositions, positionTable(sineCosinePositions(grid, width), width))
+  }
   for (const [name, array] of arrays) {
     if (name === 'pos_embed' || !isWanted(name)) continue
     const names = theirNamesOf(layout, name)

@@ -9,7 +9,7 @@ import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { sampleSize, usualStatistics } from '../config/assemble.ts'
 import { withOverride } from '../config/overrides.ts'
-import { backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
+import { autoencoderOf, backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { expectUseful } from '../config/useless.ts'
 import { SherdError } from '../errors.ts'
@@ -121,7 +121,7 @@ function rowsOf(config: Config, { hasDecoder, classifier }: ForeignModel): Param
   const encoder = classifier
     ? classifierRows({ backbone: shape, classes, head: classifier.head })
     : backboneRows(shape)
-  return [...encoder, ...(hasDecoder ? groupedDecoderRows(dimensionsOf(config), groupsOf(shape)) : [])]
+  return [...encoder, ...(hasDecoder ? groupedDecoderRows(autoencoderOf(config), groupsOf(shape)) : [])]
 }
 
 interface Fitted {

@@ -22,7 +22,13 @@ import {
 import type { TimeField } from '../token/sine-cosine.ts'
 import { checkGroups, type SpectralGroups } from '../token/spectral-groups.ts'
 import { take } from '../token/take.ts'
-import { checkDimensions, type Dimensions, gridOfModel } from './dimensions.ts'
+import {
+  checkDecoderDimensions,
+  checkDimensions,
+  type DecoderDimensions,
+  type EncoderDimensions,
+  gridOfModel,
+} from './dimensions.ts'
 import { type EncodeOptions, encodeTokens } from './encoder.ts'
 import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './group-layers.ts'
 import type { ParameterRow, Weights } from './parameters.ts'
@@ -30,20 +36,15 @@ import type { ParameterRow, Weights } from './parameters.ts'
 /** What the tokens of a model are. */
 export interface BackboneShape {
   /** `channels`: all bands of the views, whether a group has them or not. */
-  readonly dimensions: Dimensions
+  readonly dimensions: EncoderDimensions
   /** T */
   readonly frames: number
   /** Bands that share a token, by their number among the channels; null: all channels do. */
   readonly groups: SpectralGroups | null
-  /** Numbers of a position that say the group, in the encoder (256 in the paper) and the decoder (128); read only with groups. */
+  /** Numbers of a position that say the group (256 in SatMAE); read only with groups. */
   readonly groupWidth: number
-  readonly decoderGroupWidth: number
-  /** What the tokens are told of the time of their frame, and in how many numbers for each field (128 and 64 in the paper). */
-  readonly time: {
-    readonly fields: readonly TimeField[]
-    readonly width: number
-    readonly decoderWidth: number
-  } | null
+  /** What the tokens are told of the time of their frame, and in how many numbers for each field (128 in SatMAE). */
+  readonly time: { readonly fields: readonly TimeField[]; readonly width: number } | null
   /** Metres a pixel that count as scale 1 (Scale-MAE); null when positions do not depend on the scale. */
   readonly referenceResolution: number | null
   /** Where the encoder's positions come from: computed, or a parameter `pos_embed` [N, D], as other programs' models may have. */
@@ -51,8 +52,8 @@ export interface BackboneShape {
 }
 
 /** Plain images: one frame, one group. */
-export const plainBackbone = (dimensions: Dimensions): BackboneShape => ({
-  ...{ dimensions, frames: 1, groups: null, groupWidth: 0, decoderGroupWidth: 0 },
+export const plainBackbone = (dimensions: EncoderDimensions): BackboneShape => ({
+  ...{ dimensions, frames: 1, groups: null, groupWidth: 0 },
   ...{ time: null, referenceResolution: null, positions: 'fixed' },
 })
 
@@ -73,37 +74,35 @@ export const positionOptions = (shape: BackboneShape): PositionOptions => ({
 export const encoderWidths = ({ dimensions, groups, groupWidth, time }: BackboneShape): PositionWidths => ({
   ...{ width: dimensions.width, groupWidth: groups ? groupWidth : 0, timeWidth: time?.width ?? 0 },
 })
-export const decoderWidths = (shape: BackboneShape): PositionWidths => ({
-  width: shape.dimensions.decoderWidth,
-  groupWidth: shape.groups ? shape.decoderGroupWidth : 0,
-  timeWidth: shape.time?.decoderWidth ?? 0,
-})
+export const decoderWidths = (
+  { groups, time }: Pick<BackboneShape, 'groups' | 'time'>,
+  { width, groupWidth = 0, timeWidth = 0 }: DecoderDimensions,
+): PositionWidths => ({ width, groupWidth: groups ? groupWidth : 0, timeWidth: time ? timeWidth : 0 })
 
-function checkWidths(shape: BackboneShape): void {
+function checkWidths(
+  of: 'model' | 'decoder',
+  { width, groupWidth, timeWidth }: PositionWidths,
+  shape: BackboneShape,
+): void {
   const fields = shape.time?.fields.length ?? 0
-  for (const [of, { width, groupWidth, timeWidth }] of [
-    ['model', encoderWidths(shape)],
-    ['decoder', decoderWidths(shape)],
-  ] as const) {
-    const isEven = (n: number) => n >= 2 && n % 2 === 0
-    const left = width - groupWidth - fields * timeWidth
-    if (left === width && left % 4 !== 0)
-      throw new SherdError(
-        'SHAPE',
-        `${of}.width ${width} is not a multiple of 4, which sine–cosine positions need`,
-      )
-    if (
-      (shape.groups && !isEven(groupWidth)) ||
-      (fields > 0 && !isEven(timeWidth)) ||
-      left < 4 ||
-      left % 4 !== 0
+  const isEven = (n: number) => n >= 2 && n % 2 === 0
+  const left = width - groupWidth - fields * timeWidth
+  if (left === width && left % 4 !== 0)
+    throw new SherdError(
+      'SHAPE',
+      `${of}.width ${width} is not a multiple of 4, which sine–cosine positions need`,
     )
-      throw new SherdError(
-        'SHAPE',
-        `Of a width of ${width}, ${of}.groupWidth ${groupWidth} and ${fields} × ${of}.timeWidth ${timeWidth} leave ${left} for the place: ` +
-          'expected even numbers that leave a positive multiple of 4',
-      )
-  }
+  if (
+    (shape.groups && !isEven(groupWidth)) ||
+    (fields > 0 && !isEven(timeWidth)) ||
+    left < 4 ||
+    left % 4 !== 0
+  )
+    throw new SherdError(
+      'SHAPE',
+      `Of a width of ${width}, ${of}.groupWidth ${groupWidth} and ${fields} × ${of}.timeWidth ${timeWidth} leave ${left} for the place: ` +
+        'expected even numbers that leave a positive multiple of 4',
+    )
 }
 
 /** Of a sample: a picture of 4096 × 4096 pixels in patches of 16. */
@@ -111,19 +110,29 @@ const MAX_TOKENS = 65_536
 /** In a table of positions: a gigabyte. */
 const MAX_POSITIONS = 2 ** 28
 
+function checkTokens(shape: BackboneShape, width: number): void {
+  const tokens = layoutTokens(layoutOf(shape))
+  if (tokens > MAX_TOKENS || tokens * width > MAX_POSITIONS)
+    throw new SherdError(
+      'SHAPE',
+      `An image of ${shape.dimensions.imageSize.join(' × ')} pixels is ${tokens} tokens of up to ${width} numbers: at most ${MAX_TOKENS} tokens, and ${MAX_POSITIONS} numbers together, are supported. Take a smaller model.imageSize or larger model.patchSize.`,
+    )
+}
+
+/** Throws `SHAPE` when a decoder does not fit to what it decodes. */
+export function checkDecoder(shape: BackboneShape, decoder: DecoderDimensions): void {
+  checkDecoderDimensions({ encoder: shape.dimensions, decoder })
+  checkTokens(shape, decoder.width)
+  checkWidths('decoder', decoderWidths(shape, decoder), shape)
+}
+
 /** Throws `SHAPE` or `VALUE` when a shape does not fit together. */
 export function checkBackbone(shape: BackboneShape): void {
   const { dimensions, frames, groups } = shape
   checkDimensions(dimensions)
   if (!Number.isInteger(frames) || frames < 1)
     throw new SherdError('SHAPE', `model.frames: expected an integer of at least 1, got ${frames}`)
-  const tokens = layoutTokens(layoutOf(shape))
-  const widest = Math.max(dimensions.width, dimensions.decoderWidth)
-  if (tokens > MAX_TOKENS || tokens * widest > MAX_POSITIONS)
-    throw new SherdError(
-      'SHAPE',
-      `An image of ${dimensions.imageSize.join(' × ')} pixels is ${tokens} tokens of up to ${widest} numbers: at most ${MAX_TOKENS} tokens, and ${MAX_POSITIONS} numbers together, are supported. Take a smaller model.imageSize or larger model.patchSize.`,
-    )
+  checkTokens(shape, dimensions.width)
   if (groups) checkGroups(groups, dimensions.channels)
   const isPlain = frames === 1 && !groups && !shape.time && shape.referenceResolution === null
   if (shape.positions === 'learned' && !isPlain)
@@ -131,7 +140,7 @@ export function checkBackbone(shape: BackboneShape): void {
       'VALUE',
       'model.positions "learned": expected one frame, no groups of bands, no time and no scale, which only computed positions know',
     )
-  checkWidths(shape)
+  checkWidths('model', encoderWidths(shape), shape)
 }
 
 /** The parameters of the encoder. */
@@ -140,7 +149,7 @@ export const backboneRows = (shape: BackboneShape): ParameterRow[] => [
   ...(shape.positions === 'learned' ? [learnedPositions(shape.dimensions)] : []),
 ]
 
-const learnedPositions = (d: Dimensions): ParameterRow => ({
+const learnedPositions = (d: EncoderDimensions): ParameterRow => ({
   ...{ name: 'pos_embed', initial: 'token' },
   shape: [tokenCount(gridOfModel(d)), d.width],
 })

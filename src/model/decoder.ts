@@ -11,22 +11,22 @@ import type { MaskPlan } from '../token/mask.ts'
 import { tokenSequence } from '../token/sequence.ts'
 import { take } from '../token/take.ts'
 import { applyBlocks, applyLinear, blockRows, linearRows, normRows } from './block.ts'
-import { type Dimensions, decoderBlocks, patchWidth } from './dimensions.ts'
+import { type AutoencoderDimensions, decoderBlocks, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
 /** The rows of a decoder whose features become pixels by what `headRows` describes. */
-export function decoderRowsWith(headRows: readonly ParameterRow[], d: Dimensions): ParameterRow[] {
+export function decoderRowsWith(headRows: readonly ParameterRow[], d: AutoencoderDimensions): ParameterRow[] {
   return [
-    ...linearRows('decoder_embed', d.width, d.decoderWidth),
-    { name: 'mask_token', shape: [1, 1, d.decoderWidth], initial: 'token' },
+    ...linearRows('decoder_embed', d.encoder.width, d.decoder.width),
+    { name: 'mask_token', shape: [1, 1, d.decoder.width], initial: 'token' },
     ...blockRows('decoder_blocks', decoderBlocks(d)),
-    ...normRows('decoder_norm', d.decoderWidth),
+    ...normRows('decoder_norm', d.decoder.width),
     ...headRows,
   ]
 }
 
-export const decoderRows = (d: Dimensions): ParameterRow[] =>
-  decoderRowsWith(linearRows('decoder_pred', d.decoderWidth, patchWidth(d)), d)
+export const decoderRows = (d: AutoencoderDimensions): ParameterRow[] =>
+  decoderRowsWith(linearRows('decoder_pred', d.decoder.width, patchWidth(d.encoder)), d)
 
 export interface DecoderInput {
   /** [B, 1 + K, D] */
@@ -44,11 +44,11 @@ export function decoderFeatures(
   { latent, plan, positions, clsPosition }: DecoderInput,
   from: number,
   weights: Weights,
-  d: Dimensions,
+  d: AutoencoderDimensions,
 ): Tensor {
   const [B, K] = expectShape(plan.kept, ['B', 'K'], 'decode: plan.kept')
   expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
-  expectShape(latent, [B, 1 + K, d.width], 'decode: latent')
+  expectShape(latent, [B, 1 + K, d.encoder.width], 'decode: latent')
   return scope(() => {
     const x = applyLinear(latent, within(weights, 'decoder_embed')) // [B, 1 + K, E]
     const tokens = tokenSequence({
@@ -71,7 +71,7 @@ export function decoderFeatures(
 const predict = (x: Tensor, weights: Weights) => applyLinear(x, within(weights, 'decoder_pred'))
 
 /** The prediction [B, M, P·P·C] of the hidden patches, in the order of `plan.hidden`: all that a loss needs. */
-export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
+export function decodeHidden(input: DecoderInput, weights: Weights, d: AutoencoderDimensions): Tensor {
   return scope(() => {
     const [, K] = expectShape(input.plan.kept, ['B', 'K'], 'decode: plan.kept')
     return predict(decoderFeatures(input, 1 + K, weights, d), weights)
@@ -79,7 +79,7 @@ export function decodeHidden(input: DecoderInput, weights: Weights, d: Dimension
 }
 
 /** The prediction [B, N, P·P·C] of every patch in image order, for pictures and reference files. */
-export function decodeAll(input: DecoderInput, weights: Weights, d: Dimensions): Tensor {
+export function decodeAll(input: DecoderInput, weights: Weights, d: AutoencoderDimensions): Tensor {
   return scope(() => {
     expectShape(input.plan.restore, ['B', 'N'], 'decode: plan.restore')
     return take(predict(decoderFeatures(input, 1, weights, d), weights), input.plan.restore)

@@ -1,8 +1,8 @@
-/** Every dimension of a masked autoencoder, named as in `reference/FORMAT.md`, and what must hold between them. */
+/** The dimensions of an encoder and of a decoder, and what must hold between them. */
 import { SherdError } from '../errors.ts'
 import { type Grid, gridOf } from '../token/grid.ts'
 
-export interface Dimensions {
+export interface EncoderDimensions {
   /** [H, W] in pixels. */
   readonly imageSize: readonly [number, number]
   readonly patchSize: number
@@ -10,11 +10,25 @@ export interface Dimensions {
   readonly width: number
   readonly depth: number
   readonly heads: number
-  readonly decoderWidth: number
-  readonly decoderDepth: number
-  readonly decoderHeads: number
   readonly mlpRatio: number
   readonly layerNormEpsilon: number
+}
+
+/** What a decoder of the same block has of its own; `mlpRatio` and `layerNormEpsilon` are the encoder's. */
+export interface DecoderDimensions {
+  readonly width: number
+  readonly depth: number
+  readonly heads: number
+  /** Numbers of a position that say the group (128 in SatMAE); read only with groups. */
+  readonly groupWidth?: number
+  /** Numbers of a position for each field of the time (64 in SatMAE); read only with times. */
+  readonly timeWidth?: number
+}
+
+/** Of an encoder with its decoder. */
+export interface AutoencoderDimensions {
+  readonly encoder: EncoderDimensions
+  readonly decoder: DecoderDimensions
 }
 
 /** Sizes that no model has yet: files of strangers, which say what model they are, are refused beyond them. */
@@ -31,39 +45,42 @@ export interface BlockDimensions {
   readonly layerNormEpsilon: number
 }
 
-export const encoderBlocks = (d: Dimensions): BlockDimensions => d
-export const decoderBlocks = (d: Dimensions): BlockDimensions => ({
-  ...d,
-  width: d.decoderWidth,
-  depth: d.decoderDepth,
-  heads: d.decoderHeads,
+export const decoderBlocks = ({ encoder, decoder }: AutoencoderDimensions): BlockDimensions => ({
+  ...encoder,
+  ...decoder,
 })
 
-export const gridOfModel = (d: Dimensions): Grid => gridOf(d.imageSize, d.patchSize)
+export const gridOfModel = (d: EncoderDimensions): Grid => gridOf(d.imageSize, d.patchSize)
 /** P·P·C, the numbers in one patch. */
-export const patchWidth = (d: Dimensions): number => d.patchSize * d.patchSize * d.channels
+export const patchWidth = (d: EncoderDimensions): number => d.patchSize * d.patchSize * d.channels
 /** The hidden width of a block's MLP. */
 export const mlpWidth = (d: BlockDimensions): number => Math.floor(d.width * d.mlpRatio)
 
-/** Throws `SHAPE` when the dimensions do not fit together, saying which and why. */
-export function checkDimensions(d: Dimensions): void {
-  const parts = { model: encoderBlocks(d), decoder: decoderBlocks(d) }
-  const expectInteger = (key: string, value: number, least = 1) => {
-    if (!Number.isInteger(value) || value < least)
-      throw new SherdError('SHAPE', `${key}: expected an integer of at least ${least}, got ${value}`)
-  }
-  expectInteger('model.patchSize', d.patchSize, 2)
-  expectInteger('model.channels', d.channels)
-  for (const [group, blocks] of Object.entries(parts))
-    for (const key of ['width', 'depth', 'heads'] as const) expectInteger(`${group}.${key}`, blocks[key])
-  gridOfModel(d)
-  for (const [group, { width, heads }] of Object.entries(parts))
-    if (width % heads !== 0)
-      throw new SherdError('SHAPE', `${group}.width ${width} is not divisible by ${group}.heads ${heads}`)
-  if (!(d.mlpRatio > 0) || mlpWidth(encoderBlocks(d)) < 1 || mlpWidth(decoderBlocks(d)) < 1) {
+function expectInteger(key: string, value: number, least = 1): void {
+  if (!Number.isInteger(value) || value < least)
+    throw new SherdError('SHAPE', `${key}: expected an integer of at least ${least}, got ${value}`)
+}
+
+function checkBlocks(group: 'model' | 'decoder', blocks: BlockDimensions): void {
+  const { width, heads, mlpRatio } = blocks
+  for (const key of ['width', 'depth', 'heads'] as const) expectInteger(`${group}.${key}`, blocks[key])
+  if (width % heads !== 0)
+    throw new SherdError('SHAPE', `${group}.width ${width} is not divisible by ${group}.heads ${heads}`)
+  if (!(mlpRatio > 0) || mlpWidth(blocks) < 1)
     throw new SherdError(
       'SHAPE',
-      `model.mlpRatio: expected a positive number that leaves at least one hidden unit, got ${d.mlpRatio}`,
+      `model.mlpRatio: expected a positive number that leaves at least one hidden unit, got ${mlpRatio}`,
     )
-  }
 }
+
+/** Throws `SHAPE` when the dimensions do not fit together, saying which and why. */
+export function checkDimensions(d: EncoderDimensions): void {
+  expectInteger('model.patchSize', d.patchSize, 2)
+  expectInteger('model.channels', d.channels)
+  gridOfModel(d)
+  checkBlocks('model', d)
+}
+
+/** The same of a decoder. */
+export const checkDecoderDimensions = (d: AutoencoderDimensions): void =>
+  checkBlocks('decoder', decoderBlocks(d))

@@ -10,27 +10,27 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { tokenSequence } from '../token/sequence.ts'
 import { take } from '../token/take.ts'
 import { applyBlocks, type BlocksOptions, blockRows, normRows } from './block.ts'
-import { type Dimensions, encoderBlocks, patchWidth } from './dimensions.ts'
+import { type EncoderDimensions, patchWidth } from './dimensions.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
 /** The rows of an encoder whose patches are embedded by what `embedRows` describes. */
-export function encoderRowsWith(embedRows: readonly ParameterRow[], d: Dimensions): ParameterRow[] {
+export function encoderRowsWith(embedRows: readonly ParameterRow[], d: EncoderDimensions): ParameterRow[] {
   return [
     { name: 'cls_token', shape: [1, 1, d.width], initial: 'token' },
     ...embedRows,
-    ...blockRows('blocks', encoderBlocks(d)),
+    ...blockRows('blocks', d),
     ...normRows('norm', d.width),
   ]
 }
 
-export const encoderRows = (d: Dimensions): ParameterRow[] =>
+export const encoderRows = (d: EncoderDimensions): ParameterRow[] =>
   encoderRowsWith(embedRows('patch_embed', d.channels, d), d)
 
 /** The rows of a patch embedding `name` of `channels` bands. */
 export function embedRows(
   name: string,
   channels: number,
-  { width, patchSize }: Pick<Dimensions, 'width' | 'patchSize'>,
+  { width, patchSize }: Pick<EncoderDimensions, 'width' | 'patchSize'>,
 ): ParameterRow[] {
   return [
     { name: `${name}.proj.weight`, shape: [width, channels, patchSize, patchSize], initial: 'xavier' },
@@ -74,13 +74,13 @@ export interface EmbeddedTokens {
 export function encodeTokens(
   embedded: () => EmbeddedTokens,
   weights: Weights,
-  d: Dimensions,
+  d: EncoderDimensions,
   { norm = true, ...options }: EncodeOptions = {},
 ): Tensor {
   return scope(() => {
     const tokens = scope(() => tokenSequence({ ...embedded(), cls: weights('cls_token') }))
     const last = norm ? within(weights, 'norm') : null
-    return applyBlocks(tokens, within(weights, 'blocks'), last, encoderBlocks(d), options)
+    return applyBlocks(tokens, within(weights, 'blocks'), last, d, options)
   })
 }
 
@@ -88,7 +88,7 @@ export function encodeTokens(
 export function encode(
   { patches, kept, positions }: EncoderInput,
   weights: Weights,
-  d: Dimensions,
+  d: EncoderDimensions,
   options: EncodeOptions = {},
 ): Tensor {
   const [B, N] = expectShape(patches, ['B', 'N', patchWidth(d)], 'encode: patches')

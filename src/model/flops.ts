@@ -7,10 +7,9 @@
 import { tokenCount } from '../token/grid.ts'
 import { keptCount } from '../token/mask-order.ts'
 import {
+  type AutoencoderDimensions,
   type BlockDimensions,
-  type Dimensions,
   decoderBlocks,
-  encoderBlocks,
   gridOfModel,
   mlpWidth,
   patchWidth,
@@ -57,27 +56,32 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
  * frames have tokens of their own; each then embeds and predicts its share of the bands, equal ones on average.
  */
 export function matrixProducts(
-  d: Dimensions,
+  d: AutoencoderDimensions,
   maskRatio: number,
   { perLocation = 1, groups = 1 }: TokenMultiples = {},
 ): MatrixProduct[] {
-  const tokens = tokenCount(gridOfModel(d)) * perLocation
-  const width = patchWidth(d) / groups
+  const { encoder, decoder } = d
+  const tokens = tokenCount(gridOfModel(encoder)) * perLocation
+  const width = patchWidth(encoder) / groups
   const kept = keptCount(tokens, maskRatio)
   const once = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
     ...{ name, rows, inner, columns, count: 1, perImage: false },
   })
   return [
-    once('patch_embed.proj', kept, width, d.width),
-    ...blockProducts('blocks', kept + 1, encoderBlocks(d)), // cls
-    once('decoder_embed', kept + 1, d.width, d.decoderWidth),
+    once('patch_embed.proj', kept, width, encoder.width),
+    ...blockProducts('blocks', kept + 1, encoder), // cls
+    once('decoder_embed', kept + 1, encoder.width, decoder.width),
     ...blockProducts('decoder_blocks', tokens + 1, decoderBlocks(d)),
-    once('decoder_pred', tokens - kept, d.decoderWidth, width),
+    once('decoder_pred', tokens - kept, decoder.width, width),
   ]
 }
 
 /** Floating-point operations of one training step for each image: forward, and twice that backward. */
-export function trainingFlops(d: Dimensions, maskRatio: number, multiples: TokenMultiples = {}): number {
+export function trainingFlops(
+  d: AutoencoderDimensions,
+  maskRatio: number,
+  multiples: TokenMultiples = {},
+): number {
   const forward = matrixProducts(d, maskRatio, multiples)
     .map(({ rows, inner, columns, count }) => 2 * rows * inner * columns * count)
     .reduce((a, b) => a + b, 0)

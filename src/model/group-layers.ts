@@ -9,7 +9,7 @@ import { joinRoutes, type Route, routeByGroup, type SpectralGroups } from '../to
 import { take } from '../token/take.ts'
 import { applyLinear, linearRows } from './block.ts'
 import { decoderRowsWith } from './decoder.ts'
-import type { Dimensions } from './dimensions.ts'
+import type { AutoencoderDimensions, EncoderDimensions } from './dimensions.ts'
 import { embedPatches, embedRows, encoderRowsWith } from './encoder.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -26,16 +26,16 @@ export const bandGroups = (groups: SpectralGroups | null, channels: number): rea
     ? [{ bands: [...Array(channels).keys()], embed: 'patch_embed', head: 'decoder_pred' }]
     : groups.map((bands, g) => ({ bands, embed: `patch_embed.${g}`, head: `decoder_pred.${g}` }))
 
-export const groupedEncoderRows = (d: Dimensions, groups: readonly BandGroup[]): ParameterRow[] =>
+export const groupedEncoderRows = (d: EncoderDimensions, groups: readonly BandGroup[]): ParameterRow[] =>
   encoderRowsWith(
     groups.flatMap(({ embed, bands }) => embedRows(embed, bands.length, d)),
     d,
   )
 
-export const groupedDecoderRows = (d: Dimensions, groups: readonly BandGroup[]): ParameterRow[] =>
+export const groupedDecoderRows = (d: AutoencoderDimensions, groups: readonly BandGroup[]): ParameterRow[] =>
   decoderRowsWith(
     groups.flatMap(({ head, bands }) =>
-      linearRows(head, d.decoderWidth, d.patchSize * d.patchSize * bands.length),
+      linearRows(head, d.decoder.width, d.encoder.patchSize ** 2 * bands.length),
     ),
     d,
   )

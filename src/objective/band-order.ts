@@ -1,5 +1,5 @@
 /** The predictions of groups as those of bands: each value goes to the band that was declared for it. */
-import type { Dimensions } from '../model/dimensions.ts'
+import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { BandGroup } from '../model/group-layers.ts'
 import { cat, indexSelect, reshape, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -9,7 +9,7 @@ import { fromArray, type Tensor } from '../tensor/tensor.ts'
 export function inBandOrder(
   parts: readonly Tensor[],
   groups: readonly BandGroup[],
-  { patchSize, channels }: Pick<Dimensions, 'patchSize' | 'channels'>,
+  { patchSize, channels }: Pick<EncoderDimensions, 'patchSize' | 'channels'>,
 ): Tensor {
   const pixels = patchSize * patchSize
   return scope(() => {

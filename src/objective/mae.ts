@@ -7,6 +7,7 @@ import { SherdError } from '../errors.ts'
 import {
   type BackboneShape,
   type CutViews,
+  checkDecoder,
   decoderWidths,
   openBackbone,
   plainBackbone,
@@ -14,7 +15,7 @@ import {
 } from '../model/backbone.ts'
 import { applyLinear } from '../model/block.ts'
 import { decoderFeatures } from '../model/decoder.ts'
-import type { Dimensions } from '../model/dimensions.ts'
+import type { DecoderDimensions, EncoderDimensions } from '../model/dimensions.ts'
 import { groupedDecoderRows, pick, predictAllGroups, predictGroups } from '../model/group-layers.ts'
 import { type Weights, within } from '../model/parameters.ts'
 import { upscaleRows } from '../model/upscale.ts'
@@ -39,7 +40,8 @@ import type { Address, BatchObjective, Losses } from './objective.ts'
 import { atModelSize, type ScalesTarget, scalesLosses, upscaleShape } from './scales.ts'
 
 export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
-  readonly dimensions: Dimensions
+  readonly dimensions: EncoderDimensions
+  readonly decoder: DecoderDimensions
   /** Share of tokens that are hidden, in (0, 1). */
   readonly maskRatio: number
   /** How masks are shared between groups and frames; by default not at all. */
@@ -85,10 +87,13 @@ export interface MaskedAutoencoder extends BatchObjective<Images, MaskPlan, neve
 
 /** Throws `SHAPE` or `VALUE` when dimensions, groups or ratio do not fit. */
 export function mae(options: MaeOptions): MaskedAutoencoder {
-  const { maskRatio, mask, normalizeTarget, scales = null, compat = null, embed, device, ...given } = options
+  const { maskRatio, mask, normalizeTarget, scales = null, compat = null, ...others } = options
+  const { decoder, embed, device, ...given } = others
   const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
   const { dimensions: d } = shape
   const backbone = openBackbone(shape, device)
+  checkDecoder(shape, decoder)
+  const sizes = { encoder: d, decoder }
   const { layout, groups } = backbone
   const places = placeCount(layout)
   const tokens = layoutTokens(layout)
@@ -102,7 +107,7 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
       'VALUE',
       'target.scales: pictures of several sizes have no patches to be normalised by: set target.normalize to false, and no decoder.compat',
     )
-  const widths = decoderWidths(shape)
+  const widths = decoderWidths(shape, decoder)
   const positionsOf = openPositions(positionOptions(shape), widths, device)
   const all = [...Array(d.channels).keys()]
 
@@ -119,7 +124,7 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   }
   /** The prediction of every group at every place. */
   const everywhere = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights) => {
-    const features = decoderFeatures(decoderInput(cut, latent, plan), 1, weights, d)
+    const features = decoderFeatures(decoderInput(cut, latent, plan), 1, weights, sizes)
     return predictAllGroups(take(features, plan.restore), groups, weights)
   }
   /** The patches of group g at the places of a route. */
@@ -131,7 +136,7 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   })
   const hiddenLoss = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights): Tensor => {
     const K = plan.kept.shape[1]!
-    const features = decoderFeatures(decoderInput(cut, latent, plan), 1 + K, weights, d) // [B, M, E]
+    const features = decoderFeatures(decoderInput(cut, latent, plan), 1 + K, weights, sizes) // [B, M, E]
     const isOfOwn = statistics !== 'band' && (statistics !== 'all' || groups[0]!.bands.length === d.channels)
     if (groups.length === 1 && isOfOwn && !cut.valid) {
       const predicted = applyLinear(features, within(weights, groups[0]!.head))
@@ -156,7 +161,7 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   return {
     rows: [
       ...backbone.rows,
-      ...groupedDecoderRows(d, groups),
+      ...groupedDecoderRows(sizes, groups),
       ...(scales ? upscaleRows(upscaleShape(scales, groups)) : []),
     ],
     tokens,

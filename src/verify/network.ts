@@ -23,12 +23,12 @@ const finalTolerance = (name: string) => (name.endsWith('attn.qkv.bias') ? 2e-3 
 
 /** `satmae` is `mae` with bands, frames and scales: one objective, whose tokens, mask and target the file describes. */
 function objectiveOf(
-  { dimensions, maskRatio, normalizeTarget, shape }: Reference,
+  { dimensions, decoder, maskRatio, normalizeTarget, shape }: Reference,
   device: Device,
 ): MaskedAutoencoder {
   const { scales, upscaleWidth, compat, kept, groups, time, referenceResolution, ...rest } = shape
   return mae({
-    ...{ dimensions, maskRatio, normalizeTarget, device, ...rest },
+    ...{ dimensions, decoder, maskRatio, normalizeTarget, device, ...rest },
     ...{ groups: groups ?? null, time: time ?? null, kept: kept ?? null, compat: compat ?? null },
     referenceResolution: referenceResolution ?? null,
     scales: scales ? { scales, width: upscaleWidth ?? 0 } : null,

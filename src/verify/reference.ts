@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { type Dimensions, limits } from '../model/dimensions.ts'
+import { type DecoderDimensions, type EncoderDimensions, limits } from '../model/dimensions.ts'
 import { bandStatistics } from '../target/band-pixels.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
@@ -53,13 +53,20 @@ const optimizerSchema = z.object({
   weightDecay: z.number(),
 })
 
+type ReferenceConfig = z.infer<typeof configSchema>
+type DecoderKey = 'decoderWidth' | 'decoderDepth' | 'decoderHeads' | 'decoderGroupWidth'
+
 export interface Reference {
   readonly objective: string
-  readonly dimensions: Dimensions
+  readonly dimensions: EncoderDimensions
+  readonly decoder: DecoderDimensions
   readonly maskRatio: number
   readonly normalizeTarget: boolean
   /** What is masked, seen and predicted, beyond the dimensions. */
-  readonly shape: Omit<z.infer<typeof configSchema>, keyof Dimensions | 'maskRatio' | 'normalizeTarget'>
+  readonly shape: Omit<
+    ReferenceConfig,
+    keyof EncoderDimensions | DecoderKey | 'maskRatio' | 'normalizeTarget'
+  >
   readonly optimizer: z.infer<typeof optimizerSchema>
   readonly tensors: ReadonlyMap<string, Tensor>
 }
@@ -104,13 +111,14 @@ export function readReference(path: string): Reference {
   const { metadata, tensors } = readSafetensors(path)
   const config = parseMetadata(metadata.config, 'config', configSchema)
   const { imageSize, patchSize, channels, width, depth, heads, ...others } = config
-  const { decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon, ...rest } = others
-  const { maskRatio, normalizeTarget, ...shape } = rest
+  const { decoderWidth, decoderDepth, decoderHeads, decoderGroupWidth, ...rest } = others
+  const { mlpRatio, layerNormEpsilon, maskRatio, normalizeTarget, ...shape } = rest
   return {
     objective: metadata.objective ?? '',
-    dimensions: {
-      ...{ imageSize, patchSize, channels, width, depth, heads },
-      ...{ decoderWidth, decoderDepth, decoderHeads, mlpRatio, layerNormEpsilon },
+    dimensions: { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon },
+    decoder: {
+      ...{ width: decoderWidth, depth: decoderDepth, heads: decoderHeads, groupWidth: decoderGroupWidth },
+      timeWidth: shape.time?.decoderWidth ?? 0,
     },
     ...{ maskRatio, normalizeTarget, shape },
     optimizer: parseMetadata(metadata.optimizer, 'optimizer', optimizerSchema),

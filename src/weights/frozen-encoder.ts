@@ -8,7 +8,7 @@ import {
   openBackbone,
 } from '../model/backbone.ts'
 import { type EncoderNorm, pooled } from '../model/classifier.ts'
-import type { Dimensions } from '../model/dimensions.ts'
+import type { EncoderDimensions } from '../model/dimensions.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
@@ -24,7 +24,7 @@ import type { Precision } from '../train/trainee.ts'
 export interface FrozenEncoder {
   readonly shape: BackboneShape
   /** Those of the shape. */
-  readonly dimensions: Dimensions
+  readonly dimensions: EncoderDimensions
   readonly parameters: Parameters
   /**
    * `norm` where nothing is said. With `fc_norm`, of a classifier that reads the mean, tokens (and cls) are as the blocks leave them, and

@@ -9,7 +9,7 @@ import type { SegmentationHead } from '../../src/model/segmentation-heads.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
 import { segmentationShape, segmenterRows } from '../../src/weights/frozen-segmenter.ts'
-import { stirredParameters } from '../model/tiny-model.ts'
+import { stirredParameters, tinyDecoder } from '../model/tiny-model.ts'
 import { wave } from '../tolerance.ts'
 
 const plain = { only: null, channels: null, device: 'cpu', precision: 'float32', rasters: false } as const
@@ -48,7 +48,8 @@ export function modelOf(
   options: Partial<MaeOptions> = {},
   over: Parameters<typeof encoderOf>[1] = {},
 ): ModelParts {
-  const given: MaeOptions = { ...shape, maskRatio: 0.6, normalizeTarget: true, device: 'cpu', ...options }
+  const usual = { decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
+  const given: MaeOptions = { ...shape, ...usual, ...options }
   const objective = mae(given)
   const parameters = stirredParameters(objective)
   const autoencoder = { objective, recorded: mae({ ...given, embed: 'all' }), parameters }

@@ -3,9 +3,11 @@ import {
   type BackboneShape,
   backboneRows,
   checkBackbone,
+  checkDecoder,
   openBackbone,
   plainBackbone,
 } from '../../src/model/backbone.ts'
+import type { DecoderDimensions } from '../../src/model/dimensions.ts'
 import { encode, encodeTokens } from '../../src/model/encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import type { Views } from '../../src/prepare/views.ts'
@@ -17,7 +19,7 @@ import { patchify } from '../../src/token/patchify.ts'
 import { samplePositions } from '../../src/token/sample-positions.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, product, wave } from '../tolerance.ts'
-import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
+import { stirredParameters, tiny, tinyDecoder, tinyImages } from './tiny-model.ts'
 import {
   at,
   bands,
@@ -391,15 +393,31 @@ it.each<[string, Partial<BackboneShape>, RegExp]>([
     { groupWidth: 16 },
     /Of a width of 24, model\.groupWidth 16 and 2 × model\.timeWidth 4 leave 0/,
   ],
-  ['an odd width of time', { time: { fields: ['hour'], width: 3, decoderWidth: 4 } }, /model\.timeWidth 3/],
-  ['a decoder too narrow', { decoderGroupWidth: 8 }, /Of a width of 16, decoder\.groupWidth 8/],
+  ['an odd width of time', { time: { fields: ['hour'], width: 3 } }, /model\.timeWidth 3/],
   ['learned positions of dates', { positions: 'learned' }, /model\.positions "learned": expected one frame/],
   ['what is no multiple of 4', { groupWidth: 6 }, /leave 10 for the place/],
 ])('refuses %s', (_, over, message) => {
   expect(() => checkBackbone({ ...series, ...over })).toThrow(message)
 })
 
+it.each<[string, Partial<DecoderDimensions>, RegExp]>([
+  ['too much for the group', { groupWidth: 8 }, /Of a width of 16, decoder\.groupWidth 8/],
+  [
+    'no hidden unit',
+    { width: 4, heads: 1 },
+    /^model\.mlpRatio: .* leaves at least one hidden unit, got 0\.2$/,
+  ],
+  ['no depth', { depth: -1 }, /^decoder\.depth: expected an integer of at least 1, got -1$/],
+  ['heads that do not divide it', { heads: 3 }, /^decoder\.width 16 is not divisible by decoder\.heads 3$/],
+  ['a table that is too large', { width: 2 ** 24 }, /24 tokens of up to 16777216 numbers/],
+])('refuses a decoder with %s', (_, over, message) => {
+  const narrow = { ...series, dimensions: { ...series.dimensions, mlpRatio: over.heads === 1 ? 0.2 : 4 } }
+  expect(() => checkDecoder(narrow, { ...tinyDecoder, ...over })).toThrow(message)
+})
+
 it('does not look at widths of what there is not', () => {
-  expect(() => checkBackbone({ ...series, groups: null, groupWidth: 3, decoderGroupWidth: 99 })).not.toThrow()
-  expect(() => checkBackbone({ ...series, time: { fields: [], width: 3, decoderWidth: 3 } })).not.toThrow()
+  expect(() => checkBackbone({ ...series, groups: null, groupWidth: 3 })).not.toThrow()
+  expect(() => checkBackbone({ ...series, time: { fields: [], width: 3 } })).not.toThrow()
+  const wide = { ...tinyDecoder, groupWidth: 99, timeWidth: 3 }
+  expect(() => checkDecoder({ ...series, groups: null, time: null }, wide)).not.toThrow()
 })

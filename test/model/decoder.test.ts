@@ -11,10 +11,10 @@ import { planFromNoise } from '../../src/token/mask.ts'
 import { take } from '../../src/token/take.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
-import { stirredParameters, tiny } from './tiny-model.ts'
+import { stirredParameters, tinySizes } from './tiny-model.ts'
 
 const [B, N, K] = [2, 15, 6]
-const parameters = stirredParameters({ rows: decoderRows(tiny) })
+const parameters = stirredParameters({ rows: decoderRows(tinySizes) })
 const weights = weightsOf(parameters)
 const make = () => ({
   latent: tensor(wave(B * (1 + K) * 24, 3), [B, 1 + K, 24]),
@@ -32,14 +32,14 @@ describe('the decoder', () => {
         const sequence = cat([narrow(embedded, 1, 1, K), expand(weights('mask_token'), [B, N - K, 16])], 1)
         const inOrder = add(take(sequence, plan.restore), where) // cls has the position 0
         const [blocks, norm] = ['decoder_blocks', 'decoder_norm'].map((name) => within(weights, name))
-        const normed = applyBlocks(cat([cls, inOrder], 1), blocks!, norm!, decoderBlocks(tiny))
+        const normed = applyBlocks(cat([cls, inOrder], 1), blocks!, norm!, decoderBlocks(tinySizes))
         const expected = narrow(
           linear(normed, weights('decoder_pred.weight'), weights('decoder_pred.bias')),
           1,
           1,
           N,
         )
-        const all = decodeAll(make(), weights, tiny)
+        const all = decodeAll(make(), weights, tinySizes)
         expect(all.shape).toEqual([B, N, 12])
         expectClose(all, expected, 2e-6)
       }),
@@ -49,9 +49,9 @@ describe('the decoder', () => {
     noGrad(() =>
       scope(() => {
         const input = make()
-        const hidden = decodeHidden(input, weights, tiny)
+        const hidden = decodeHidden(input, weights, tinySizes)
         expect(hidden.shape).toEqual([B, N - K, 12])
-        expectClose(hidden, take(decodeAll(input, weights, tiny), input.plan.hidden), 2e-6)
+        expectClose(hidden, take(decodeAll(input, weights, tinySizes), input.plan.hidden), 2e-6)
       }),
     ))
 
@@ -59,12 +59,12 @@ describe('the decoder', () => {
     noGrad(() =>
       scope(() => {
         const input = make()
-        const before = numbers(decodeHidden(input, weights, tiny))
+        const before = numbers(decodeHidden(input, weights, tinySizes))
         for (let token = 0; token <= K; token++) {
           const changed = wave(B * (1 + K) * 24, 3)
           changed[token * 24]! += 1 // in the first image
           const after = numbers(
-            decodeHidden({ ...input, latent: tensor(changed, [B, 1 + K, 24]) }, weights, tiny),
+            decodeHidden({ ...input, latent: tensor(changed, [B, 1 + K, 24]) }, weights, tinySizes),
           )
           const half = before.length / 2
           expect(after.slice(0, half)).not.toEqual(before.slice(0, half))
@@ -76,7 +76,7 @@ describe('the decoder', () => {
   it('tells hidden patches apart by their positions alone', () =>
     noGrad(() =>
       scope(() => {
-        const rows = numbers(decodeHidden(make(), weights, tiny))
+        const rows = numbers(decodeHidden(make(), weights, tinySizes))
         const patches = Array.from({ length: N - K }, (_, m) => rows.slice(m * 12, (m + 1) * 12).join())
         expect(new Set(patches).size).toBe(N - K)
       }),
@@ -85,7 +85,7 @@ describe('the decoder', () => {
   it('refuses a latent that does not belong to the plan', () =>
     scope(() => {
       const input = make()
-      const refused = (latent: Tensor) => expect(() => decodeHidden({ ...input, latent }, weights, tiny))
+      const refused = (latent: Tensor) => expect(() => decodeHidden({ ...input, latent }, weights, tinySizes))
       refused(tensor(wave(B * K * 24), [B, K, 24])).toThrow(
         'decode: latent: expected [2, 7, 24], got float32[2, 6, 24]',
       )

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import {
   checkDimensions,
-  type Dimensions,
   decoderBlocks,
+  type EncoderDimensions,
   gridOfModel,
   mlpWidth,
   patchWidth,
 } from '../../src/model/dimensions.ts'
-import { tiny } from './tiny-model.ts'
+import { tiny, tinySizes } from './tiny-model.ts'
 
 it('derives the grid, the patch and the MLP', () => {
   expect(gridOfModel(tiny)).toEqual({ h: 3, w: 5 })
@@ -15,7 +15,7 @@ it('derives the grid, the patch and the MLP', () => {
   expect(mlpWidth(tiny)).toBe(96)
   expect(mlpWidth({ ...tiny, mlpRatio: 8 / 3 })).toBe(64)
   expect(mlpWidth({ ...tiny, width: 10, mlpRatio: 2.55 })).toBe(25) // rounded down
-  expect(decoderBlocks(tiny)).toMatchObject({
+  expect(decoderBlocks(tinySizes)).toMatchObject({
     width: 16,
     depth: 1,
     heads: 2,
@@ -30,22 +30,20 @@ describe('checkDimensions', () => {
     expect(() => checkDimensions({ ...tiny, channels: 13, imageSize: [2, 64] })).not.toThrow()
   })
 
-  it.each<[Partial<Dimensions>, string]>([
+  it.each<[Partial<EncoderDimensions>, string]>([
     [{ patchSize: 1 }, 'model.patchSize: expected an integer of at least 2, got 1'],
     [{ patchSize: 2.5 }, 'model.patchSize: expected an integer of at least 2, got 2.5'],
     [{ channels: 0 }, 'model.channels: expected an integer of at least 1, got 0'],
     [{ width: Number.NaN }, 'model.width: expected an integer of at least 1, got NaN'],
     [{ depth: 0 }, 'model.depth: expected an integer of at least 1, got 0'],
-    [{ decoderDepth: -1 }, 'decoder.depth: expected an integer of at least 1, got -1'],
     [{ heads: 5 }, 'model.width 24 is not divisible by model.heads 5'],
-    [{ decoderHeads: 3 }, 'decoder.width 16 is not divisible by decoder.heads 3'],
     [
       { mlpRatio: 0 },
       'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0',
     ],
     [
-      { mlpRatio: 0.05 },
-      'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0.05',
+      { mlpRatio: 0.04 },
+      'model.mlpRatio: expected a positive number that leaves at least one hidden unit, got 0.04',
     ],
     [
       { imageSize: [6, 9] },

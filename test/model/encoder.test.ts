@@ -33,14 +33,13 @@ it.each(readdirSync(folder).filter((name) => name.startsWith('mae-')))(
   'names and shapes are those of %s',
   (file) =>
     scope(() => {
-      const { dimensions, tensors } = readReference(join(folder, file))
+      const { dimensions, decoder, tensors } = readReference(join(folder, file))
       const stored = [...tensors].flatMap(([name, x]) =>
         name.startsWith('weights.') ? [[name.slice('weights.'.length), x.shape.join('×')]] : [],
       )
-      const ours = [...encoderRows(dimensions), ...decoderRows(dimensions)].map(({ name, shape }) => [
-        name,
-        shape.join('×'),
-      ])
+      const ours = [...encoderRows(dimensions), ...decoderRows({ encoder: dimensions, decoder })].map(
+        ({ name, shape }) => [name, shape.join('×')],
+      )
       expect(Object.fromEntries(ours)).toEqual(Object.fromEntries(stored))
       expect(ours.length).toBe(stored.length)
     }),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { presetOf } from '../../src/config/presets.ts'
-import { dimensionsOf, resolveConfig } from '../../src/config/resolve.ts'
+import { autoencoderOf, resolveConfig } from '../../src/config/resolve.ts'
 import { matrixProducts, trainingFlops } from '../../src/model/flops.ts'
-import { tiny } from './tiny-model.ts'
+import { tinySizes } from './tiny-model.ts'
 
 describe('trainingFlops', () => {
   it('is a sum that a pencil can check', () => {
@@ -14,17 +14,17 @@ describe('trainingFlops', () => {
       (16 * 16 * 48 + 2 * 16 * 16 * 16 + 16 * 16 * 16 + 2 * 16 * 16 * 64) + // one block, 15 + 1 tokens
       9 * 16 * 12 // predict the hidden patches
     expect(multiplyAdds).toBe(1728 + 2 * 50736 + 2688 + 57344 + 1728)
-    expect(trainingFlops(tiny, 0.6)).toBe(6 * multiplyAdds)
+    expect(trainingFlops(tinySizes, 0.6)).toBe(6 * multiplyAdds)
   })
 
   it('counts what a mask ratio leaves to see', () => {
     const seen = (ratio: number) =>
-      matrixProducts(tiny, ratio).find(({ name }) => name === 'blocks.mlp.fc1')!.rows
+      matrixProducts(tinySizes, ratio).find(({ name }) => name === 'blocks.mlp.fc1')!.rows
     expect([seen(0.6), seen(0.75), seen(0.2)]).toEqual([7, 4, 13])
   })
 
   it('counts attention by head: [T, 8] × [8, T] and [T, T] × [T, 8]', () => {
-    const products = matrixProducts(tiny, 0.6).filter(({ perImage }) => perImage)
+    const products = matrixProducts(tinySizes, 0.6).filter(({ perImage }) => perImage)
     expect(
       products.map(({ name, rows, inner, columns, count }) => [name, rows, inner, columns, count]),
     ).toEqual([
@@ -40,7 +40,7 @@ describe('trainingFlops', () => {
     const encoder = 12 * 12 * 768 ** 2 // weights of the encoder's maps
     const decoder = 8 * 12 * 512 ** 2
     const rule = 6 * (50 * encoder + 197 * decoder)
-    const ratio = trainingFlops(dimensionsOf(config), config.mask.ratio) / rule
+    const ratio = trainingFlops(autoencoderOf(config), config.mask.ratio) / rule
     expect(ratio).toBeGreaterThan(1) // attention and the ends come on top
     expect(ratio).toBeLessThan(1.1)
   })

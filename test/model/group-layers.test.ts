@@ -13,7 +13,7 @@ import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { patchifyGroups } from '../../src/token/patchify.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
-import { stirredParameters } from './tiny-model.ts'
+import { stirredParameters, tinyDecoder } from './tiny-model.ts'
 import {
   at,
   seriesDimensions as d,
@@ -29,7 +29,7 @@ import {
 
 const made = bandGroups(groups, d.channels)
 const parameters = stirredParameters({
-  rows: [...groupedEncoderRows(d, made), ...groupedDecoderRows(d, made)],
+  rows: [...groupedEncoderRows(d, made), ...groupedDecoderRows({ encoder: d, decoder: tinyDecoder }, made)],
 })
 const weights = weightsOf(parameters)
 const floats = (name: string) => numbers(weights(name))

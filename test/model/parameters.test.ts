@@ -22,10 +22,8 @@ const d = {
   patchSize: 8,
   width: 96,
   heads: 4,
-  decoderWidth: 64,
-  decoderHeads: 4,
 }
-const rows = [...encoderRows(d), ...decoderRows(d)]
+const rows = [...encoderRows(d), ...decoderRows({ encoder: d, decoder: { width: 64, depth: 1, heads: 4 } })]
 const parameters = initialParameters(rows, { seed: 3, device: 'cpu' })
 const values = (name: string) => numbers(parameters.get(name)!)
 const mean = (x: readonly number[]) => x.reduce((a, b) => a + b, 0) / x.length

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decoderRows } from '../../src/model/decoder.ts'
-import type { Dimensions } from '../../src/model/dimensions.ts'
+import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { encoderRows } from '../../src/model/encoder.ts'
 import { parameterCount } from '../../src/model/parameters.ts'
 import { type SizeName, sizeNames, sizes } from '../../src/model/sizes.ts'
@@ -15,13 +15,10 @@ const published: Record<SizeName, { parameters: number; tokens: number }> = {
   huge: { parameters: 632_045_800 - (1280 * 1000 + 1000), tokens: 257 },
 }
 
-const dimensionsOf = (name: SizeName): Dimensions => ({
+const dimensionsOf = (name: SizeName): EncoderDimensions => ({
   ...sizes[name],
   imageSize: [224, 224],
   channels: 3,
-  decoderWidth: 512,
-  decoderDepth: 8,
-  decoderHeads: 16,
   mlpRatio: 4,
   layerNormEpsilon: 1e-6,
 })
@@ -40,7 +37,9 @@ describe.each(sizeNames)('%s', (name) => {
     const encoder = patch * d.width + d.width + d.width + blocks(d.width, d.depth) + 2 * d.width
     const decoder = d.width * 512 + 512 + 512 + blocks(512, 8) + 2 * 512 + 512 * patch + patch
     expect(parameterCount(encoderRows(d))).toBe(encoder)
-    expect(parameterCount(decoderRows(d))).toBe(decoder)
+    expect(parameterCount(decoderRows({ encoder: d, decoder: { width: 512, depth: 8, heads: 16 } }))).toBe(
+      decoder,
+    )
   })
 
   it('has heads of 64 numbers, or 80 in the huge one', () =>

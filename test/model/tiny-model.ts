@@ -1,5 +1,9 @@
 /** The smallest model in which every dimension is another number, for the tests of everything above it. */
-import type { Dimensions } from '../../src/model/dimensions.ts'
+import type {
+  AutoencoderDimensions,
+  DecoderDimensions,
+  EncoderDimensions,
+} from '../../src/model/dimensions.ts'
 import { initialParameters, type Parameters } from '../../src/model/parameters.ts'
 import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
@@ -9,22 +13,26 @@ import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { product, wave } from '../tolerance.ts'
 
-export const tiny: Dimensions = {
+export const tiny: EncoderDimensions = {
   imageSize: [6, 10], // 3 × 5 patches
   patchSize: 2,
   channels: 3,
   width: 24,
   depth: 2,
   heads: 3,
-  decoderWidth: 16,
-  decoderDepth: 1,
-  decoderHeads: 2,
   mlpRatio: 4,
   layerNormEpsilon: 1e-6,
 }
 
+export const tinyDecoder: DecoderDimensions = { width: 16, depth: 1, heads: 2, groupWidth: 4, timeWidth: 4 }
+
+export const tinySizes: AutoencoderDimensions = { encoder: tiny, decoder: tinyDecoder }
+
 export const tinyMae = (options: Partial<MaeOptions> = {}): MaskedAutoencoder =>
-  mae({ dimensions: tiny, maskRatio: 0.6, normalizeTarget: true, device: 'cpu', ...options })
+  mae({
+    ...{ dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' },
+    ...options,
+  })
 
 /** Parameters without the zeros and ones of a fresh model, so that nothing hides behind them. */
 export function stirredParameters(objective: Pick<MaskedAutoencoder, 'rows'>, seed = 1): Parameters {

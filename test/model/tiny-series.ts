@@ -1,13 +1,13 @@
 /** The tiny model's satellite: two dates, two groups of bands and a band in none. Every dimension is another number. */
 import type { BackboneShape } from '../../src/model/backbone.ts'
-import type { Dimensions } from '../../src/model/dimensions.ts'
+import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { type Views, withoutNaN } from '../../src/prepare/views.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { wave } from '../tolerance.ts'
 import { tiny } from './tiny-model.ts'
 
 export const bands = 4
-export const seriesDimensions: Dimensions = { ...tiny, imageSize: [4, 6], channels: bands } // 2 × 3 patches
+export const seriesDimensions: EncoderDimensions = { ...tiny, imageSize: [4, 6], channels: bands } // 2 × 3 patches
 export const [T, H, W, L] = [2, 4, 6, 6]
 export const groups = [[3, 0], [1]]
 /** Of one sample. */
@@ -15,8 +15,8 @@ export const values = T * bands * H * W
 export const tokens = groups.length * T * L
 
 export const series: BackboneShape = {
-  ...{ dimensions: seriesDimensions, frames: T, groups, groupWidth: 4, decoderGroupWidth: 4 },
-  time: { fields: ['month', 'hour'], width: 4, decoderWidth: 4 },
+  ...{ dimensions: seriesDimensions, frames: T, groups, groupWidth: 4 },
+  time: { fields: ['month', 'hour'], width: 4 },
   ...{ referenceResolution: null, positions: 'fixed' },
 }
 

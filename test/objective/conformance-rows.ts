@@ -4,7 +4,7 @@ import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Images } from '../../src/prepare/views.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
-import { tiny } from '../model/tiny-model.ts'
+import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
 import { wave } from '../tolerance.ts'
 import type { Conforming } from './conformance.ts'
@@ -15,7 +15,7 @@ const pixels = (indices: readonly number[], seed: number) =>
     indices.flatMap((index) => wave(180, index + seed)),
     [indices.length, 3, 6, 10],
   )
-const usual = { maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
+const usual = { decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
 const masked = (
   options: MaeOptions,
   batch: (indices: readonly number[]) => Images,
@@ -64,7 +64,7 @@ export const rows: Record<string, Conforming<never, never>> = {
   'mae of larger pictures of bands': masked(
     {
       ...{ ...usual, dimensions: tiny, normalizeTarget: false, scales: { scales: [2], width: 8 } },
-      ...{ groups: [[2, 0], [1]], groupWidth: 4, decoderGroupWidth: 4 },
+      ...{ groups: [[2, 0], [1]], groupWidth: 4 },
     },
     (indices) =>
       tensor(

@@ -8,7 +8,7 @@ import { narrow } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { item } from '../../src/tensor/tensor.ts'
 import { maskOf } from '../../src/token/mask.ts'
-import { stirredParameters } from '../model/tiny-model.ts'
+import { stirredParameters, tinyDecoder } from '../model/tiny-model.ts'
 import {
   bands,
   dates,
@@ -26,7 +26,13 @@ import {
 } from '../model/tiny-series.ts'
 import { numbers } from '../tolerance.ts'
 
-const usual: MaeOptions = { ...series, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' }
+const usual: MaeOptions = {
+  ...series,
+  decoder: tinyDecoder,
+  maskRatio: 0.6,
+  normalizeTarget: true,
+  device: 'cpu',
+}
 const weights = weightsOf(stirredParameters(mae(usual)))
 const one = { epochs: [0], indices: [3] }
 const quiet = <R>(body: () => R): R => noGrad(() => scope(body))

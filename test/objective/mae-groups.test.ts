@@ -8,7 +8,7 @@ import { update, updateOf } from '../../src/optim/update.ts'
 import { backward, clearGradients, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
-import { stirredParameters, tiny } from '../model/tiny-model.ts'
+import { stirredParameters, tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { numbers, wave } from '../tolerance.ts'
 
 const BANDS = 5
@@ -16,7 +16,7 @@ const dimensions = { ...tiny, channels: BANDS } // 3 × 5 patches of 2 × 2 pixe
 const [H, W] = tiny.imageSize
 const groups = [[3, 0], [4], [1, 2]]
 const usual: MaeOptions = {
-  ...{ dimensions, groups, groupWidth: 8, decoderGroupWidth: 4 },
+  ...{ dimensions, groups, groupWidth: 8, decoder: tinyDecoder },
   ...{ maskRatio: 0.6, normalizeTarget: true, device: 'cpu' },
 }
 const samples = { epochs: [0, 0], indices: [3, 8] }
@@ -132,7 +132,7 @@ it('a band that no group has is neither seen nor predicted', () =>
 
 it.each([
   ['a group too wide', { groupWidth: 24 }, /Of a width of 24, model\.groupWidth 24/],
-  ['an odd group', { decoderGroupWidth: 3 }, /decoder\.groupWidth 3/],
+  ['an odd group', { decoder: { ...tinyDecoder, groupWidth: 3 } }, /decoder\.groupWidth 3/],
   ['what is left for the place', { groupWidth: 6 }, /leave a positive multiple of 4/],
   ['a mask of everything', { maskRatio: 0.999 }, /at least one patch must be kept/],
 ])('refuses %s', (_, over, message) => {

@@ -9,7 +9,7 @@ import { backward, clearGradients, gradient, noGrad } from '../../src/tensor/con
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
 import { type MaskPlan, maskOf, planFromMask } from '../../src/token/mask.ts'
-import { stirredParameters } from '../model/tiny-model.ts'
+import { stirredParameters, tinyDecoder } from '../model/tiny-model.ts'
 import {
   at,
   bands,
@@ -26,7 +26,13 @@ import {
 } from '../model/tiny-series.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 
-const usual: MaeOptions = { ...series, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' }
+const usual: MaeOptions = {
+  ...series,
+  decoder: tinyDecoder,
+  maskRatio: 0.6,
+  normalizeTarget: true,
+  device: 'cpu',
+}
 const parameters = stirredParameters(mae(usual))
 const weights = weightsOf(parameters)
 const one = { epochs: [0], indices: [3] }

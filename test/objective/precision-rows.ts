@@ -16,7 +16,7 @@ import { type Device, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import type { MaskPlan } from '../../src/token/mask.ts'
 import { sharings } from '../../src/token/mask-design.ts'
 import type { Precision } from '../../src/train/trainee.ts'
-import { stirredParameters, tiny, tinyImages } from '../model/tiny-model.ts'
+import { stirredParameters, tiny, tinyDecoder, tinyImages } from '../model/tiny-model.ts'
 import {
   bands,
   H,
@@ -47,7 +47,7 @@ export interface Row {
 }
 
 function masked(options: Partial<MaeOptions>, images: () => Images): Row {
-  const usual = { dimensions: tiny, maskRatio: 0.6, normalizeTarget: true }
+  const usual = { dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true }
   const objective = (device: Device) => mae({ ...usual, ...options, device }) as never
   return { objective, images }
 }
@@ -68,7 +68,7 @@ const ofSeries = (over: Partial<MaeOptions> = {}, gaps = false): Row =>
     return { ...views, resolution: over.referenceResolution ? Float64Array.of(10, 20, Number.NaN) : null }
   })
 
-const grouped = { dimensions: seriesDimensions, groups: [[3, 0], [1]], groupWidth: 4, decoderGroupWidth: 4 }
+const grouped = { dimensions: seriesDimensions, groups: [[3, 0], [1]], groupWidth: 4 }
 const ofLarger = (scales: readonly number[], options: Partial<MaeOptions> = {}): Row => {
   const { imageSize, channels } = options.dimensions ?? tiny
   const shape = [B, channels, ...imageSize.map((side) => side * scales.at(-1)!)]
@@ -96,7 +96,8 @@ export const rows: Record<string, () => Row> = {
   'raw targets': () => plain({ normalizeTarget: false }),
   'learned positions': () => plain(learned),
   'every token embedded': () => plain({ embed: 'all' }),
-  'heads of an odd width': () => plain({ dimensions: { ...tiny, heads: 8, decoderHeads: 16 } }),
+  'heads of an odd width': () =>
+    plain({ dimensions: { ...tiny, heads: 8 }, decoder: { ...tinyDecoder, heads: 16 } }),
   'a band that no group has': () => masked(grouped, () => tensor(wave(B * 96, 5), [B, bands, H, W])),
   ...Object.fromEntries(
     bandStatistics.flatMap((statistics) => [

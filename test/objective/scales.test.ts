@@ -10,7 +10,7 @@ import { noGrad } from '../../src/tensor/context.ts'
 import { add } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
-import { stirredParameters, tiny } from '../model/tiny-model.ts'
+import { stirredParameters, tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
 
 const quiet = <R>(body: () => R): R => noGrad(() => scope(body))
@@ -18,7 +18,7 @@ const target = { scales: [2, 4], width: 3 }
 const dimensions = { ...tiny, imageSize: [4, 6] as const, channels: 4 }
 const given = [[3, 0], [1]] // band 2 is in no group
 const groups = bandGroups(given, 4)
-const shape = { ...plainBackbone(dimensions), groups: given, groupWidth: 4, decoderGroupWidth: 4 }
+const shape = { ...plainBackbone(dimensions), groups: given, groupWidth: 4, decoder: tinyDecoder }
 
 /** The mean of square blocks of side `factor` of pictures [planes, H, W]. */
 function areaMeans(values: readonly number[], [h, w]: readonly [number, number], factor: number): number[] {

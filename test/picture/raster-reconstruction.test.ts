@@ -10,7 +10,7 @@ import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { type MaskPlan, planFromMask } from '../../src/token/mask.ts'
-import { stirredParameters } from '../model/tiny-model.ts'
+import { stirredParameters, tinyDecoder } from '../model/tiny-model.ts'
 import {
   at,
   bands,
@@ -98,7 +98,9 @@ function run({ shape = whole, normalizeTarget = true, by = 'group', oracle, erro
     (x, i) => (x - channelStatistics.mean[bandAt(i)]!) / channelStatistics.std[bandAt(i)]!,
   )
   return scope(() => {
-    const objective = mae({ ...shape, maskRatio: 0.5, normalizeTarget, statistics: by, device: 'cpu' })
+    const objective = mae({
+      ...{ ...shape, decoder: tinyDecoder, maskRatio: 0.5, normalizeTarget, statistics: by, device: 'cpu' },
+    })
     const parameters = stirredParameters(objective)
     const images = viewsOfValues(
       B,

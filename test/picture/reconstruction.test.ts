@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { plainBackbone } from '../../src/model/backbone.ts'
-import type { Dimensions } from '../../src/model/dimensions.ts'
+import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { initialParameters, weightsOf } from '../../src/model/parameters.ts'
 import { mae } from '../../src/objective/mae.ts'
 import { type Reconstructions, reconstruct } from '../../src/picture/reconstruction.ts'
@@ -17,16 +17,13 @@ const [B, H, W, P] = [2, 12, 20, 4] as const
 const masks = [0, 2].map((shift) => Array.from({ length: 15 }, (_, n) => (n + shift) % 3 > 0))
 const statistics = { mean: [0.48, 0.45, 0.4, 0.5, 0.3], std: [0.23, 0.22, 0.25, 0.2, 0.1] }
 
-const dimensions = (channels: number): Dimensions => ({
+const dimensions = (channels: number): EncoderDimensions => ({
   imageSize: [H, W],
   patchSize: P,
   channels,
   width: 16,
   depth: 1,
   heads: 2,
-  decoderWidth: 16,
-  decoderDepth: 1,
-  decoderHeads: 2,
   mlpRatio: 2,
   layerNormEpsilon: 1e-6,
 })
@@ -54,7 +51,11 @@ interface Case {
 function run({ channels = 3, normalizeTarget = true, pixels = bytes(channels), wanted, oracle }: Case = {}) {
   const d = dimensions(channels)
   return scope(() => {
-    const objective = mae({ dimensions: d, maskRatio: 0.67, normalizeTarget, device: 'cpu' })
+    const objective = mae({
+      dimensions: d,
+      decoder: { width: 16, depth: 1, heads: 2 },
+      ...{ maskRatio: 0.67, normalizeTarget, device: 'cpu' },
+    })
     const parameters = initialParameters(objective.rows, { seed: 1, device: 'cpu' })
     const channelStatistics = {
       mean: statistics.mean.slice(0, channels),

@@ -46,7 +46,7 @@ describe.each([1, 3])('an image of %i channels', (channels) => {
         objective: { predict: () => ({ latent: predicted, prediction: predicted }) },
         shape: plainBackbone({
           ...{ imageSize: [H, W], patchSize: P, channels, width: 16, depth: 1, heads: 2 },
-          ...{ decoderWidth: 16, decoderDepth: 1, decoderHeads: 2, mlpRatio: 2, layerNormEpsilon: 1e-6 },
+          ...{ mlpRatio: 2, layerNormEpsilon: 1e-6 },
         }),
         ...{ weights: () => predicted, images, channelStatistics: statistics },
         ...{ normalizeTarget: used !== 'raw', statistics: [used], plan: planFromMask([hidden]) },

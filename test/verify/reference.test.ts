@@ -15,7 +15,8 @@ const read = (name: string) => readReference(join(packageRoot(), 'test/reference
 
 it('reads dimensions, options and optimizer as the script that made the file set them', () =>
   scope(() => {
-    const { objective, dimensions, maskRatio, normalizeTarget, optimizer, tensors } = read('mae-4ch-raw')
+    const { objective, dimensions, decoder, maskRatio, normalizeTarget, optimizer, tensors } =
+      read('mae-4ch-raw')
     expect(objective).toBe('mae')
     expect(dimensions).toEqual({
       imageSize: [8, 8],
@@ -24,12 +25,10 @@ it('reads dimensions, options and optimizer as the script that made the file set
       width: 32,
       depth: 2,
       heads: 4,
-      decoderWidth: 20,
-      decoderDepth: 1,
-      decoderHeads: 2,
       mlpRatio: 2,
       layerNormEpsilon: 1e-6, // not in the file
     })
+    expect(decoder).toEqual({ width: 20, depth: 1, heads: 2, groupWidth: 0, timeWidth: 0 })
     expect([maskRatio, normalizeTarget]).toEqual([0.7, false])
     expect(Object.keys(optimizer).sort()).toEqual([
       'beta1',
