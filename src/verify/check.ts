@@ -3,10 +3,11 @@ import type { Shape } from '../tensor/tensor.ts'
 
 /** One line of the report. */
 export interface Check {
-  /** `loss`, `pred`, `mask`, `latent`, `grad.<parameter>`, `losses`, `final.<parameter>`, `out.<case>` */
+  /** `loss`, `pred`, `mask`, `latent`, `part.<name>`, `out.<name>`, `grad.<parameter>`, `losses`, `final.<parameter>`, … */
   readonly name: string
-  /** Infinity for another number of elements, and for what is no number. */
+  /** The one nearest to its tolerance, or farthest above. Infinity for another number of elements, and for NaN. */
   readonly largestDifference: number
+  /** Its tolerance. */
   readonly tolerance: number
   /** Whether both are shares of the expected number. */
   readonly isRelative: boolean
@@ -21,8 +22,17 @@ export interface Expected {
 }
 
 export interface Bound {
+  /** Of the difference of each number. */
   readonly tolerance: number
-  readonly isRelative?: boolean
+  /**
+   * What that is times: each expected number (`isRelative` in the report); each one above 1; or the greatest of the tensor where it is
+   * above 1. By default 1.
+   */
+  readonly times?: 'each' | 'large' | 'greatest'
+  /** Of the mean difference, too. */
+  readonly mean?: number
+  /** Instead of `tolerance` in the middle third of the rows: the keys of a fused query, key and value. */
+  readonly keys?: number
 }
 
 /** The place of an element, by its place in all of them. */
@@ -36,35 +46,64 @@ function placeIn(shape: Shape, at: number): number[] {
   return place
 }
 
+/** Of the finite ones: what is not must not widen a bound. */
+export function greatestOf(data: ArrayLike<number>): number {
+  let greatest = 0
+  for (let i = 0; i < data.length; i++)
+    if (Number.isFinite(data[i])) greatest = Math.max(greatest, Math.abs(data[i]!))
+  return greatest
+}
+
+const excessOf = (difference: number, tolerance: number): number =>
+  difference === 0 ? 0 : difference / tolerance
+
 /** Compares numbers in row-major order. */
 export function compare(
   name: string,
   actual: ArrayLike<number>,
   { data, shape }: Expected,
-  { tolerance, isRelative = false }: Bound,
+  { tolerance, times, mean, keys = tolerance }: Bound,
 ): Check {
   const { length } = data
-  const common = { name, tolerance, isRelative }
+  const isRelative = times === 'each'
+  const common = { name, isRelative }
   if (actual.length !== length) {
     const wrong = `${actual.length} numbers, expected ${length} of shape [${shape.join(', ')}]`
-    return { ...common, largestDifference: Number.POSITIVE_INFINITY, passed: false, wrong }
+    return { ...common, tolerance, largestDifference: Number.POSITIVE_INFINITY, passed: false, wrong }
   }
-  let largest = 0
-  let first = -1
-  let count = 0
+  const scale = times === 'greatest' ? Math.max(1, greatestOf(data)) : 1
+  const unitOf = (wanted: number) =>
+    times === 'each' ? Math.abs(wanted) : times === 'large' ? Math.max(1, Math.abs(wanted)) : 1
+  let worst = { difference: 0, tolerance: scale * tolerance }
+  let [first, count, sum] = [-1, 0, 0]
+  const look = (difference: number, allowed: number): boolean => {
+    const isWorse = excessOf(difference, allowed) > excessOf(worst.difference, worst.tolerance)
+    if (isWorse) worst = { difference, tolerance: allowed }
+    return difference > allowed
+  }
   for (let i = 0; i < length; i++) {
     const [found, wanted] = [actual[i]!, data[i]!]
-    const absolute = found === wanted ? 0 : Math.abs(found - wanted)
-    const by = isRelative && absolute !== 0 ? absolute / Math.abs(wanted) : absolute
+    const by = found === wanted ? 0 : Math.abs(found - wanted) / unitOf(wanted)
     const difference = Number.isNaN(by) ? Number.POSITIVE_INFINITY : by
-    if (difference > largest) largest = difference
-    if (difference <= tolerance) continue
+    sum += difference
+    const isKey = 3 * i >= length && 3 * i < 2 * length
+    if (!look(difference, scale * (isKey ? keys : tolerance))) continue
     if (first < 0) first = i
     count++
   }
-  const wrong =
-    count === 0
-      ? null
-      : `${count} of ${length} numbers, the first at [${placeIn(shape, first).join(', ')}]: ${actual[first]}, expected ${data[first]}`
-  return { ...common, largestDifference: largest, passed: count === 0, wrong }
+  const average = length === 0 ? 0 : sum / length
+  const isFarOnAverage = mean !== undefined && look(average, mean)
+  const where =
+    count > 0
+      ? `${count} of ${length} numbers, the first at [${placeIn(shape, first).join(', ')}]: ${actual[first]}, expected ${data[first]}`
+      : isFarOnAverage
+        ? `${length} numbers differ by ${average} on average`
+        : null
+  return {
+    ...common,
+    tolerance: worst.tolerance,
+    largestDifference: worst.difference,
+    passed: where === null,
+    wrong: where,
+  }
 }

@@ -1,11 +1,11 @@
-/** Reference files of operators: cases by name, each with its options, its input and what comes out. No LibTorch is needed. */
+/** Reference files of operators: cases by name, each with its options, its input and what comes out. */
 import { z } from 'zod'
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { readArrays } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
 import type { DType } from '../tensor/dtype.ts'
 import type { Check } from './check.ts'
-import { parseMetadata } from './reference.ts'
+import { parseMetadata } from './metadata.ts'
 
 const casesSchema = z.object({ cases: z.record(z.string(), z.record(z.string(), z.unknown())) })
 
@@ -20,11 +20,15 @@ export interface Checked {
   readonly notSupported: readonly string[]
 }
 
-export function readOperatorFile(path: string): OperatorFile {
-  const { metadata, tensors } = readArrays(path)
+export function casesOf(metadata: Readonly<Record<string, string>>): OperatorFile['cases'] {
   const { cases } = parseMetadata(metadata.config, 'config', casesSchema)
   if (Object.keys(cases).length === 0) throw new SherdError('VALUE', 'it has no cases')
-  return { cases: Object.entries(cases), tensors }
+  return Object.entries(cases)
+}
+
+export function readOperatorFile(path: string): OperatorFile {
+  const { metadata, tensors } = readArrays(path)
+  return { cases: casesOf(metadata), tensors }
 }
 
 /** Throws `VALUE` where a tensor is missing or is of another type. */

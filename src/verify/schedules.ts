@@ -5,6 +5,7 @@ import { groupsAt } from '../optim/groups.ts'
 import { rateScalings, type Schedule, valueAt, type When } from '../optim/schedule.ts'
 import { type Check, compare } from './check.ts'
 import { arrayOf, type Checked, readCase, readOperatorFile } from './operator-file.ts'
+import { boundOf } from './tolerances.ts'
 
 const rate = z.number().min(0)
 const epochs = z.number().min(0).max(1e6)
@@ -117,9 +118,7 @@ export function checkSchedules(file: string): Checked {
         valueBefore({ step, epoch: Math.floor(step / stepsPerEpoch), stepsPerEpoch, totalSteps }),
       )
       const wanted = arrayOf(tensors, key, 'float32')
-      checks.push(
-        compare(key.slice('expected.'.length), values, wanted, { tolerance: 1e-6, isRelative: true }),
-      )
+      checks.push(compare(key.slice('expected.'.length), values, wanted, boundOf('schedules', `out.${name}`)))
     }
   }
   const [lost] = expected

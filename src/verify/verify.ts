@@ -3,10 +3,13 @@ import { messageOf, SherdError } from '../errors.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
-import { checkNetwork } from './network.ts'
+import { maskedAutoencoder } from './masked-autoencoder.ts'
+import { headingOf } from './metadata.ts'
+import { checkNetwork, type NetworkRow } from './network.ts'
 import type { Checked } from './operator-file.ts'
-import { headingOf } from './reference.ts'
 import { checkSchedules } from './schedules.ts'
+import { checkTensorOperators } from './tensor-operators.ts'
+import type { Page } from './tolerances.ts'
 
 export interface Verification {
   readonly file: string
@@ -17,17 +20,25 @@ export interface Verification {
   readonly passed: boolean
 }
 
-const network = (file: string, device: Device): Checked => ({
-  checks: checkNetwork(file, device),
-  notSupported: [],
-})
+type Checker = (file: string, device: Device) => Checked
+const network =
+  <Config, Batch, Plan>(row: NetworkRow<Config, Batch, Plan>): Checker =>
+  (file, device) =>
+    checkNetwork(row, file, device)
 
-/** What files can be checked. */
-const objectives: Readonly<Record<string, (file: string, device: Device) => Checked>> = {
-  mae: network,
-  satmae: network,
+const operators =
+  (objective: string, page: Page): Checker =>
+  (file, device) =>
+    checkTensorOperators(page, { file, objective, device })
+
+/** What files can be checked, by the objective that they state. */
+const objectives: Readonly<Record<string, Checker>> = {
+  mae: network(maskedAutoencoder),
+  satmae: network(maskedAutoencoder), // with bands, dates or scales it is the same objective
   augment: checkAugment,
+  hog: operators('hog', 'targets'),
   schedules: checkSchedules,
+  'self-distillation-operators': operators('', 'operators'),
 }
 
 /**
@@ -38,9 +49,10 @@ export function verifyFile(file: string, device: Device = 'cpu'): Verification {
   const { objective, otherFormat } = headingOf(file)
   const later = (what: string) => ({ file, checks: [], notSupported: [what], passed: false })
   if (otherFormat) return later(`format "${otherFormat}"`)
-  if (!Object.hasOwn(objectives, objective)) return later(`objective "${objective}"`)
+  const check = Object.hasOwn(objectives, objective) ? objectives[objective] : undefined
+  if (!check) return later(`objective "${objective}"`)
   try {
-    const { checks, notSupported } = objectives[objective]!(file, device)
+    const { checks, notSupported } = check(file, device)
     const passed = notSupported.length === 0 && checks.every((check) => check.passed)
     return { file, checks, notSupported, passed }
   } catch (error) {

@@ -1,20 +1,14 @@
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { decoderRows } from '../../src/model/decoder.ts'
 import { encode, encoderRows } from '../../src/model/encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
-import { packageRoot } from '../../src/package-root.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { narrow, select } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
-import { readReference } from '../../src/verify/reference.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
 import { stirredParameters, tiny } from './tiny-model.ts'
 
-const folder = join(packageRoot(), 'test/reference')
 const [B, N] = [2, 15]
 const weights = weightsOf(stirredParameters({ rows: encoderRows(tiny) }))
 const pixels = wave(B * N * 12, 4)
@@ -28,22 +22,6 @@ const latent = (values: readonly number[], kept: Tensor | null) =>
       tiny,
     ),
   )
-
-it.each(readdirSync(folder).filter((name) => name.startsWith('mae-')))(
-  'names and shapes are those of %s',
-  (file) =>
-    scope(() => {
-      const { dimensions, decoder, tensors } = readReference(join(folder, file))
-      const stored = [...tensors].flatMap(([name, x]) =>
-        name.startsWith('weights.') ? [[name.slice('weights.'.length), x.shape.join('×')]] : [],
-      )
-      const ours = [...encoderRows(dimensions), ...decoderRows({ encoder: dimensions, decoder })].map(
-        ({ name, shape }) => [name, shape.join('×')],
-      )
-      expect(Object.fromEntries(ours)).toEqual(Object.fromEntries(stored))
-      expect(ours.length).toBe(stored.length)
-    }),
-)
 
 describe('encode', () => {
   const kept = [

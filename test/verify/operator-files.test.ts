@@ -14,6 +14,7 @@ describe.skipIf(!existsSync(folder))('shared reference files (skipped where ../s
   it.each([
     ['augment', (name: string) => (name.includes('blurTorchvision') ? 1 : 0), false],
     ['schedules', () => 1e-6, true],
+    ['../targets/hog', () => 2e-5, false],
   ] as const)('%s: every case, with its tolerance', (name, toleranceOf, isRelative) => {
     const file = join(folder, `${name}.safetensors`)
     const { checks, notSupported, passed } = verifyFile(file)
@@ -238,6 +239,60 @@ describe('schedules', () => {
       'no batch',
       /its case "dino.small" does not fit.*batch/s,
       () => made('schedules', named('dino.small', { batch: 0 }), rates),
+    ],
+  ])('refuses %s', (_, message, make) => expect(() => verifyFile(make())).toThrow(message))
+})
+
+describe('operators on tensors', () => {
+  // Equal pixels, so no gradient at all: a descriptor of zeros.
+  const options = { patchSize: 2, cellSize: 2, bins: 1, gaussianWindow: 0 }
+  const pixels = { ...floats([5, 5, 5, 5]), shape: [1, 1, 2, 2] }
+  const hog = (expected: number, tensors: Arrays = {}) =>
+    made(
+      'hog',
+      { flat: options },
+      {
+        'input.flat.images': pixels,
+        'expected.out.flat': { ...floats([expected]), shape: [1, 1, 1] },
+        ...tensors,
+      },
+    )
+
+  it('passes', () => expect(verifyFile(hog(0)).passed).toBe(true))
+
+  it('finds a wrong number', () => {
+    const { checks, passed } = verifyFile(hog(1e-4))
+    expect([checks.map(({ name }) => name), passed]).toEqual([['out.flat'], false])
+  })
+
+  it('tells operators that it does not have, by their number of cases', () => {
+    const cases = {
+      'a.x': { operator: 'unheard' },
+      'a.y': { operator: 'unheard' },
+      b: { operator: 'toString' },
+    }
+    const tensors = { 'expected.out.a.x': floats([1]), 'expected.grad.a.x.z': floats([1]) }
+    const file = made('self-distillation-operators', cases, tensors)
+    const notSupported = ['operator "unheard" (2 cases)', 'operator "toString" (1 case)']
+    expect(verifyFile(file)).toEqual({ file, checks: [], notSupported, passed: false })
+  })
+
+  it.each<[string, RegExp, () => string]>([
+    [
+      'an option missing',
+      /its case "flat" does not fit.*bins/s,
+      () => made('hog', { flat: { ...options, bins: undefined } }, {}),
+    ],
+    ['no input', /it has no tensor "input.flat.images"/, () => made('hog', { flat: options }, {})],
+    [
+      'another shape than expected',
+      /expected.out.flat: computed \[1, 1, 1\], got \[1\]/,
+      () => hog(0, { 'expected.out.flat': floats([0]) }),
+    ],
+    [
+      'an output of no case',
+      /belongs to no case: "expected.out.z"/,
+      () => hog(0, { 'expected.out.z': floats([1]) }),
     ],
   ])('refuses %s', (_, message, make) => expect(() => verifyFile(make())).toThrow(message))
 })

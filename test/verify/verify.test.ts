@@ -130,11 +130,11 @@ describe('a wrong number fails, and is named', () => {
 
   it('an expectation of another length is infinitely far', () => {
     const { checks } = verifyFile(
-      changed((tensors) => tensors.set('expected.losses', narrow(tensors.get('expected.losses')!, 0, 0, 9))),
+      changed((tensors) => tensors.set('expected.mask', narrow(tensors.get('expected.mask')!, 1, 0, 3))),
     )
-    const { largestDifference: found, wrong } = checks.find(({ name }) => name === 'losses')!
-    expect([found, wrong]).toEqual([Number.POSITIVE_INFINITY, '10 numbers, expected 9 of shape [9]'])
-    expect(failed(checks)).toEqual(['losses'])
+    const { largestDifference: found, wrong } = checks.find(({ name }) => name === 'mask')!
+    expect([found, wrong]).toEqual([Number.POSITIVE_INFINITY, '8 numbers, expected 6 of shape [2, 3]'])
+    expect(failed(checks)).toEqual(['mask'])
   })
 })
 
@@ -233,6 +233,16 @@ describe('a file that cannot be checked says why', () => {
     )
     expect(() => verifyFile(file)).toThrow(file)
   })
+
+  it.each<[string, object, RegExp]>([
+    ['blocks', { depth: 1e7 }, /depth/],
+    ['width', { width: 1e9 }, /width/],
+    ['image', { imageSize: [60_000, 60_000] }, /imageSize/],
+    ['tokens', { imageSize: [16_384, 16_384], patchSize: 2 }, /67108864 tokens.*at most 65536/],
+    ['shapes', { depth: 512 }, /it has no tensor "weights\.blocks\.1\.norm1\.weight"/],
+  ])('more %s than it holds', (_, change, message) =>
+    expect(() => verifyFile(configured(change))).toThrow(message),
+  )
 
   it('no safetensors', () =>
     expect(() => verifyFile(join(temporaryFolder({ x: 'text' }), 'x'))).toThrow(

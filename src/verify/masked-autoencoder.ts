@@ -1,0 +1,103 @@
+/** Masked autoencoders as reference files describe them, those of several bands, dates and scales among them. */
+import { z } from 'zod'
+import { limits } from '../model/dimensions.ts'
+import { type MaskedAutoencoder, mae } from '../objective/mae.ts'
+import { type Views, viewsOf, withoutNaN } from '../prepare/views.ts'
+import { bandStatistics } from '../target/band-pixels.ts'
+import { select, toDevice } from '../tensor/ops.ts'
+import { type Device, toArray, toFloats } from '../tensor/tensor.ts'
+import { type MaskPlan, maskOf } from '../token/mask.ts'
+import { timeFieldNames } from '../token/sine-cosine.ts'
+import type { Given, NetworkRow } from './network.ts'
+
+const upTo = (most: number) => z.number().int().positive().max(most)
+
+export const maskedAutoencoderConfig = z.strictObject({
+  imageSize: z.tuple([upTo(limits.side), upTo(limits.side)]),
+  patchSize: upTo(limits.patchSize),
+  channels: upTo(limits.channels),
+  width: upTo(limits.width),
+  depth: upTo(limits.depth),
+  heads: upTo(limits.heads),
+  decoderWidth: upTo(limits.width),
+  decoderDepth: upTo(limits.depth),
+  decoderHeads: upTo(limits.heads),
+  mlpRatio: z.number().positive().max(limits.mlpRatio),
+  maskRatio: z.number().gt(0).lt(1),
+  normalizeTarget: z.boolean(),
+  layerNormEpsilon: z.number().positive().default(1e-6),
+  /** Of objective `satmae`; docs/verify.md has their meaning. */
+  frames: upTo(limits.frames).default(1),
+  kept: z.number().int().positive().optional(),
+  statistics: z.enum(bandStatistics).default('group'),
+  groups: z
+    .array(z.array(z.number().int().min(0)).min(1))
+    .min(1)
+    .optional(),
+  groupWidth: z.number().int().min(0).max(limits.width).default(0),
+  decoderGroupWidth: z.number().int().min(0).max(limits.width).default(0),
+  time: z
+    .strictObject({
+      fields: z.array(z.enum(timeFieldNames)).min(1),
+      width: upTo(limits.width),
+      decoderWidth: upTo(limits.width),
+    })
+    .optional(),
+  referenceResolution: z.number().positive().optional(),
+  scales: z.array(upTo(64)).min(1).max(8).optional(),
+  upscaleWidth: upTo(limits.width).optional(),
+  compat: z.literal('satmae').optional(),
+})
+type Config = z.infer<typeof maskedAutoencoderConfig>
+
+export function maskedAutoencoderOf(config: Config, device: Device): MaskedAutoencoder {
+  const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon, ...others } =
+    config
+  const { decoderWidth, decoderDepth, decoderHeads, decoderGroupWidth, ...more } = others
+  const { scales, upscaleWidth, compat, kept, groups, time, referenceResolution, ...rest } = more
+  return mae({
+    dimensions: { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon },
+    decoder: {
+      ...{ width: decoderWidth, depth: decoderDepth, heads: decoderHeads, groupWidth: decoderGroupWidth },
+      timeWidth: time?.decoderWidth ?? 0,
+    },
+    ...{ device, ...rest },
+    ...{ groups: groups ?? null, time: time ?? null, kept: kept ?? null, compat: compat ?? null },
+    referenceResolution: referenceResolution ?? null,
+    scales: scales ? { scales, width: upscaleWidth ?? 0 } : null,
+  })
+}
+
+const UNKNOWN_TIME = -(2n ** 62n)
+const milliseconds = (seconds: bigint) => (seconds === UNKNOWN_TIME ? Number.NaN : 1000 * Number(seconds))
+
+/** The images with what the file says about them. NaN is no data. Called inside a scope. */
+function viewOf({ tensors, tensor, device }: Given): Views {
+  const { pixels, valid } = withoutNaN(viewsOf(tensor('input.images')).pixels)
+  const times = tensors.get('input.times')
+  const resolution = tensors.get('input.resolution')
+  return {
+    pixels: toDevice(pixels, device),
+    valid: valid && toDevice(valid, device),
+    times: times ? Float64Array.from(toArray(times) as BigInt64Array, milliseconds) : null,
+    resolution: resolution ? Float64Array.from(toFloats(resolution)) : null,
+  }
+}
+
+export const maskedAutoencoder: NetworkRow<Config, Views, MaskPlan> = {
+  config: maskedAutoencoderConfig,
+  tolerances: 'mae',
+  open(config, given) {
+    const objective = maskedAutoencoderOf(config, given.device)
+    return {
+      objective,
+      samples: given.tensor('input.images').shape[0]!,
+      batch: () => viewOf(given),
+      plan: ({ step }, view) => objective.planFromNoise(select(given.tensor('input.noise'), 0, step), view),
+      outputs(weights, view, plan) {
+        const { latent, prediction } = objective.predict(weights, view, plan)
+        return { pred: prediction, mask: maskOf(plan), latent }
+      },
+    }
+  },
+}
