@@ -13,12 +13,15 @@ import { readSkipped } from './journal.ts'
 
 export interface BeginOptions {
   readonly config: Config
+  /** The preset's name, for the record. */
   readonly preset: string
+  /** The folder of images, or of packed ones; a resumed run may leave it out. */
   readonly data: string | undefined
+  /** The run's folder. */
   readonly out: string
-  /** Weights to begin with. */
+  /** Weights to begin a new run with: a run, a checkpoint, or a .safetensors file; of other bands, they are inflated. */
   readonly init?: string | undefined
-  /** Goes on though the files are not those that the run had. */
+  /** Resumes a run though its folder of images holds other files than before, and records it. */
   readonly acceptDataChange?: boolean | undefined
 }
 

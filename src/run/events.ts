@@ -1,6 +1,8 @@
-/** What a whole run tells: the steps of training, and everything around them. */
+/** The events of a run: those of the loop, which its consumers hear, and those that `pretrain` yields. */
+import type { Listed } from '../checkpoint/retention.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import type { StepEvent, TroubleEvent } from '../train/events.ts'
 import type { Inheritance } from './inherit.ts'
 import type { Metric } from './journal.ts'
 import type { ProbeMetric } from './online-probe.ts'
@@ -42,7 +44,7 @@ export interface EndEvent {
 }
 
 /** A step whose loss or gradient was not finite; it changed nothing. */
-export interface TroubleTold {
+export interface SkippedStep {
   readonly kind: 'trouble'
   readonly step: number
   readonly message: string
@@ -59,6 +61,15 @@ export interface RollbackEvent {
   readonly message: string
 }
 
+/** What the loop of a run says: steps, steps that were not finite, rollbacks. The run's state is then that of the event. */
+export type LoopEvent =
+  | StepEvent
+  | (SkippedStep & Omit<TroubleEvent, 'step'>)
+  | (RollbackEvent & {
+      /** Null at the beginning. */
+      readonly checkpoint: Listed | null
+    })
+
 export type RunEvent =
   | StartEvent
   /** What a new run took over from other weights. */
@@ -67,7 +78,7 @@ export type RunEvent =
   | (SkippedFile & { readonly kind: 'skip' })
   | { readonly kind: 'checkpoint'; readonly step: number; readonly path: string }
   | { readonly kind: 'picture'; readonly step: number; readonly path: string }
-  | TroubleTold
+  | SkippedStep
   | RollbackEvent
   | ProbeMetric
   /** Something beside the training went wrong; the run goes on. */

@@ -11,12 +11,17 @@ import { noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 
-/** What is trained, and its counts. The tensors stay the same ones for the whole run; a rollback writes into them. */
+/**
+ * What is trained, and its counts: the only ones, kept by the loop. The tensors stay the same ones for the whole run; a rollback writes
+ * into them.
+ */
 export interface RunState extends Training {
   step: number
   samples: number
   skippedSteps: number
   rollbacks: number
+  /** Steps that were not finite since the last that was. */
+  inARow: number
   /** The step that the run last went back to; −1 before. Its checkpoint is known to be good. */
   proven: number
 }
@@ -73,7 +78,7 @@ export function startOrRecover(dir: string, start: Start): Recovered {
     )
   const aside = damaged.map(({ path, reason }) => ({ path: setAside(path), reason }))
   const training = checkpoint ? load(checkpoint.path, start) : fresh(start)
-  return { training: { ...training, proven: -1 }, checkpoint, damaged: aside }
+  return { training: { ...training, inARow: 0, proven: -1 }, checkpoint, damaged: aside }
 }
 
 /** The seed of the order of samples: another one after each rollback. */
@@ -141,6 +146,6 @@ export function rollBack(options: RollBackOptions): RolledBack {
   copyState(training.optimizer, loaded.optimizer)
   disposeState(loaded.optimizer)
   const { step, samples } = loaded
-  Object.assign(training, { step, samples, rollbacks, proven: step })
+  Object.assign(training, { step, samples, rollbacks, inARow: 0, proven: step })
   return { isPossible: true, checkpoint: good }
 }

@@ -1,0 +1,33 @@
+/** `samples/`: reconstructions of the same images every `log.pictureEverySteps` steps, and of the last. */
+import { join } from 'node:path'
+import { writeWhole } from '../../files/write-whole.ts'
+import { drawReconstructions } from '../../picture/reconstruction-grid.ts'
+import type { RunEvent } from '../events.ts'
+import type { Run } from '../open.ts'
+import { reconstructExhibit } from '../pictures.ts'
+import { beside, type Consumer } from './consumer.ts'
+
+export function drawPictures(run: Run): Consumer {
+  const { paths, config, state, model, exhibit, span } = run
+  const every = config.log.pictureEverySteps
+  let drawn: { readonly step: number; readonly path: string } | null = null
+  const draw = (): Promise<RunEvent> => {
+    const { step } = state
+    return beside(run, `The picture of step ${step}`, () =>
+      span('pictures', async (): Promise<RunEvent> => {
+        const path = join(paths.samples, `step-${String(step).padStart(8, '0')}.png`)
+        const rebuilt = reconstructExhibit(model, exhibit, config.train.seed)
+        writeWhole(path, await drawReconstructions(rebuilt, { step }))
+        drawn = { step, path }
+        return { kind: 'picture', ...drawn }
+      }),
+    )
+  }
+  return {
+    on: async ({ kind }) => (kind === 'step' && every > 0 && state.step % every === 0 ? [await draw()] : []),
+    // The last picture is in the `end` event; only a failure is an event of its own.
+    end: async () =>
+      every > 0 && drawn?.step !== state.step ? [await draw()].filter(({ kind }) => kind !== 'picture') : [],
+    summary: () => ({ picture: drawn?.path ?? null }),
+  }
+}

@@ -1,0 +1,60 @@
+/** The steps of a run, and what it does about numerical trouble (docs/reliability.md). It keeps the run's state and writes no files. */
+import { loaderOptions } from '../config/assemble.ts'
+import { effectiveBatch } from '../config/resolve.ts'
+import { openLoader } from '../prepare/loader/loader.ts'
+import { toImages } from '../prepare/normalize.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
+import { describeTrouble, train } from '../train/loop.ts'
+import type { LoopEvent } from './events.ts'
+import { goBack } from './non-finite.ts'
+import type { Run } from './open.ts'
+import { orderSeed } from './recover.ts'
+
+export interface LoopOptions {
+  readonly signal: AbortSignal
+  readonly onSkip: (file: SkippedFile) => void
+}
+
+/**
+ * Takes steps until the schedule ends or the signal is aborted. A step that is not finite is skipped; after too many in a row the run
+ * goes back and takes them in another order. Throws `NON_FINITE` where it cannot, and what the loader throws.
+ */
+export async function* takeSteps(run: Run, { signal, onSkip }: LoopOptions): AsyncGenerator<LoopEvent> {
+  const { config, source, machine, facts, recipe, trainee, state } = run
+  let isLost = true
+  while (isLost) {
+    isLost = false
+    state.inARow = 0
+    const loader = openLoader({
+      ...loaderOptions(config, source, machine, state.samples),
+      ...{ seed: orderSeed(config.train.seed, state.rollbacks), onSkip },
+    })
+    try {
+      const steps = train({
+        ...{ trainee, loader, schedules: recipe.schedules, totalSteps: recipe.totalSteps, signal },
+        toDeviceBatch: (batch) => toImages(batch, facts.statistics, machine.device),
+        accumulate: config.train.accumulate,
+        firstStep: state.step,
+        samples: source.files.length,
+      })
+      for await (const event of steps) {
+        state.step = event.step
+        state.samples = event.step * effectiveBatch(config)
+        if (event.kind === 'step') {
+          state.inARow = 0
+          yield event
+          continue
+        }
+        const inARow = ++state.inARow
+        const skippedSteps = ++state.skippedSteps
+        yield { ...event, message: describeTrouble(event), inARow, skippedSteps }
+        if (inARow <= config.train.maxSkippedSteps) continue
+        yield goBack(run, event)
+        isLost = true
+        break
+      }
+    } finally {
+      await loader.close()
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** What a run says before its first step: what it is, what to know of its data, what it began with, what was damaged. */
+import { resolve } from 'node:path'
+import { effectiveBatch } from '../config/resolve.ts'
+import { parameterCount } from '../model/parameters.ts'
+import { engineBuild } from '../tensor/context.ts'
+import { scope } from '../tensor/scope.ts'
+import type { RunEvent } from './events.ts'
+import { inherit } from './inherit.ts'
+import type { Run } from './open.ts'
+
+export function* openingEvents(run: Run): Generator<RunEvent> {
+  const { config, facts, source, objective, recipe, machine, state, changes, damaged, note, warning } = run
+  const firstStep = state.step
+  note(run.isResumed ? 'resumed' : 'began', { step: firstStep, process: process.pid, changes })
+  yield {
+    kind: 'start',
+    run: resolve(run.out),
+    preset: facts.preset,
+    images: source.files.length,
+    classes: source.classes.length,
+    parameters: parameterCount(objective.rows),
+    effectiveBatch: effectiveBatch(config),
+    totalSteps: recipe.totalSteps,
+    firstStep,
+    peakLearningRate: recipe.peak,
+    libtorch: engineBuild().version,
+    machine,
+    changes,
+  }
+  for (const each of run.notes) yield warning(each)
+  const { init } = facts
+  if (init !== undefined && firstStep === 0) {
+    const { inheritance } = scope(() => inherit(init, objective.rows, config))
+    note('inherited', { ...inheritance })
+    yield { kind: 'inherited', ...inheritance }
+  }
+  for (const { path, reason } of damaged)
+    yield warning(
+      `A damaged checkpoint was set aside as ${path}: ${reason}. Going on from step ${firstStep}.`,
+    )
+}
