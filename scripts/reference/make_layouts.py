@@ -241,7 +241,7 @@ def make_timm(generator: torch.Generator, images: Tensor) -> Tensors:
     x = timm_block(w, "blocks.0", x, 2)
     tokens = F.layer_norm(x, (8,), w["norm.weight"], w["norm.bias"], 1e-6)
     grid = w["pos_embed"][0, 1:].reshape(1, 3, 3, 8).permute(0, 3, 1, 2)
-    resized = F.interpolate(grid, size=(4, 5), mode="bicubic", align_corners=False)
+    resized = F.interpolate(grid, size=(4, 5), mode="bicubic", align_corners=False, antialias=True)
     return {
         "tokens": tokens,
         "logits": F.linear(tokens[:, 0], w["head.weight"], w["head.bias"]),

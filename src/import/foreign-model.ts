@@ -299,6 +299,7 @@ export async function readForeign(
       model: {
         ...(released && { groups: released.groups.map((group) => [...group]) }),
         ...{ ...(size && { size }), ...model, ...places.model },
+        ...(positions.kind === 'learned' && { resampling: layouts[layout].resampling }),
         imageSize: [positions.grid.h * patchSize, positions.grid.w * patchSize],
         ...(!isSplit && { channels: channels[0]! }),
         ...(heads !== undefined && { heads }),

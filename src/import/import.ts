@@ -22,7 +22,7 @@ import { initialParameters, type ParameterRow, type Parameters } from '../model/
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, gridOf } from '../token/grid.ts'
-import { resamplePositions } from '../token/resample-positions.ts'
+import { type GridChange, resampleNumbers } from '../token/resample-positions.ts'
 import { openForeign } from './foreign.ts'
 import { type ForeignModel, readForeign } from './foreign-model.ts'
 import type { ForeignParameter } from './foreign-parameter.ts'
@@ -131,13 +131,17 @@ interface Fitted {
 }
 
 /** Learned positions on the grid of the configuration. */
-function fitPositions(row: ParameterRow, { positions, layout }: ForeignModel, to: Grid): Fitted {
+function fitPositions(
+  row: ParameterRow,
+  { positions, layout }: ForeignModel,
+  { to, by }: Omit<GridChange, 'from'>,
+): Fitted {
   const { grid: from, table } = positions
   const isSame = from.h === to.h && from.w === to.w
-  const why = isSame ? '' : `bicubic from ${from.h} × ${from.w} to ${to.h} × ${to.w} places`
+  const why = isSame ? '' : `${by} from ${from.h} × ${from.w} to ${to.h} × ${to.w} places`
   return {
     row,
-    read: async () => resamplePositions(table, row.shape[1]!, { from, to }),
+    read: async () => resampleNumbers(table, row.shape[1]!, { from, to, by }),
     told: {
       ...{ name: row.name, status: isSame ? 'loaded' : 'reshaped', why },
       from: [layouts[layout].positions],
@@ -260,7 +264,7 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
     const { statistics, notes } = statisticsFor(config, model, { given, change })
     const fitted = rowsOf(config, model).map((row) =>
       row.name === 'pos_embed'
-        ? fitPositions(row, model, grid)
+        ? fitPositions(row, model, { to: grid, by: config.model.resampling })
         : matched(row, model.parameters.get(row.name), change),
     )
     const used = new Set(fitted.map(({ row }) => row.name))

@@ -3,6 +3,8 @@
  * theirs; where theirs are three, they are query, key and value, one behind the other in ours. Position tables are no parameters of
  * ours unless they were learned: they are named apart.
  */
+import type { ResamplingName } from '../token/resample-positions.ts'
+
 /** `{i}` stands for a number, the same on both sides. */
 type Pair = readonly [ours: string, theirs: string | readonly [query: string, key: string, value: string]]
 
@@ -21,6 +23,8 @@ export interface Layout {
   readonly decoderPositions: string | null
   /** Computed tables beside the positions, which are made anew. */
   readonly tables: readonly string[]
+  /** How the program brings its learned positions to another grid. */
+  readonly resampling: ResamplingName
   /** Of what the program writes when its own configuration says nothing. */
   readonly layerNormEpsilon: number
 }
@@ -62,6 +66,7 @@ export const layouts = {
     positions: 'pos_embed',
     decoderPositions: 'decoder_pos_embed',
     tables: [],
+    resampling: 'cubic',
     layerNormEpsilon: 1e-6,
   },
   satmae: {
@@ -74,6 +79,7 @@ export const layouts = {
     positions: 'pos_embed',
     decoderPositions: 'decoder_pos_embed',
     tables: ['channel_embed', 'decoder_channel_embed'],
+    resampling: 'cubic',
     layerNormEpsilon: 1e-6,
   },
   timm: {
@@ -87,6 +93,7 @@ export const layouts = {
     positions: 'pos_embed',
     decoderPositions: null,
     tables: [],
+    resampling: 'cubic-antialias',
     layerNormEpsilon: 1e-6,
   },
   huggingface: {
@@ -112,6 +119,7 @@ export const layouts = {
     positions: 'embeddings.position_embeddings',
     decoderPositions: 'decoder.decoder_pos_embed',
     tables: [],
+    resampling: 'cubic',
     layerNormEpsilon: 1e-12,
   },
   mmpretrain: {
@@ -134,6 +142,7 @@ export const layouts = {
     positions: 'pos_embed',
     decoderPositions: null,
     tables: [],
+    resampling: 'cubic',
     layerNormEpsilon: 1e-6,
   },
 } as const satisfies Record<string, Layout>

@@ -1,6 +1,7 @@
 /** The configuration's keys of the encoder, in the group `model`, and of the decoder, in the group `decoder`. */
 import { z } from 'zod'
 import { bandList } from '../prepare/keys.ts'
+import { resamplingNames } from '../token/resample-positions.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
 import { limits } from './dimensions.ts'
 import { sizeNames } from './sizes.ts'
@@ -30,6 +31,12 @@ export const modelKeys = {
     .default('fixed')
     .describe(
       "the encoder's: computed from sines and cosines, or parameters, as in models of other programs",
+    ),
+  resampling: z
+    .enum(resamplingNames)
+    .default('cubic')
+    .describe(
+      'how learned positions are brought to another grid: as transformers does, DINO (cubic-offset), timm (cubic-antialias) …',
     ),
   width: share.optional().describe("the encoder's: numbers of a token"),
   depth: upTo(limits.depth).optional().describe("the encoder's blocks"),

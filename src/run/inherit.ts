@@ -19,7 +19,7 @@ import { canonicalBand, channelNames } from '../source/raster/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { resamplePositions } from '../token/resample-positions.ts'
 
 /** What became of the other model's parameters and of this one's. */
@@ -151,7 +151,7 @@ export function inherit(
         const table = stored.get(name)
         if (name !== 'pos_embed' || !isMoved || !table) return null
         if (!sameShape(table.shape, [from.h * from.w, shape[1]!])) return null
-        return tensor(resamplePositions(toFloats(table), shape[1]!, { from, to }), shape)
+        return resamplePositions(table, { from, to, by: donor.config!.model.resampling })
       }
       const tensors = new Map<string, Tensor>()
       const report = {

@@ -52,6 +52,21 @@ export function autocast<T>({ device, dtype }: { device: Device; dtype: DType },
   }
 }
 
+/** Runs `body` inside `autocast` in the types that its tensors have. */
+export function withoutAutocast<T>(device: Device, body: () => T): T {
+  const [kind = device] = device.split(':')
+  const code = casting.get(kind)
+  if (code === undefined) return body()
+  addon().setAutocast(device, false, code)
+  casting.delete(kind)
+  try {
+    return body()
+  } finally {
+    addon().setAutocast(device, true, code)
+    casting.set(kind, code)
+  }
+}
+
 /** The type that matrix products take on the device just now. */
 export function productType(device: Device): DType {
   if (casting.size === 0) return 'float32'

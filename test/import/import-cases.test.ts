@@ -36,7 +36,7 @@ describe.runIf(existsSync(cases))('weights of trainings', () => {
     ['lightly-mae.ckpt', { take: 'state_dict', prefix: 'backbone.vit' }, /left out 4 others/],
     ['dino.pth', {}, /"teacher", not "student".*\n.*under "backbone\.", and left out 2 others \(head\.mlp/],
     ['dino.pth', { take: 'teacher' }, /under "backbone\."/],
-    ['mmpretrain.pth', {}, /ImageNet/],
+    ['mmpretrain.pth', { set: ['model.heads=2', 'model.resampling=cubic-antialias'] }, /ImageNet/],
     ['prefix-vit.pth', {}, /under "vit\."/],
     ['prefix-vit.pth', { prefix: 'vit' }, /under "vit\."/],
     ['legacy-tar.pth', {}, /ImageNet/],
@@ -66,7 +66,9 @@ describe.runIf(existsSync(cases))('weights of trainings', () => {
     expect(assumed.notes.join()).toMatch(/16 positions: taken as 4 × 4; --grid/)
     const { config, rows } = await bring('grid-2x8.pth', { set, grid: { h: 2, w: 8 } })
     expect(config.model.imageSize).toEqual([32, 128])
-    expect(rows.find(({ name }) => name === 'pos_embed')!.why).toBe('bicubic from 2 × 8 to 4 × 16 places')
+    expect(rows.find(({ name }) => name === 'pos_embed')!.why).toBe(
+      'cubic-antialias from 2 × 8 to 4 × 16 places',
+    )
     const own = await bring('grid-2x8.pth', { grid: { h: 2, w: 8 } })
     expect(own.config.model.imageSize).toEqual([16, 64])
   })

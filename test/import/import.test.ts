@@ -254,12 +254,12 @@ describe("timm's classifier with learned positions", () => {
     expect(classifierLogits(made.path, 'timm')).toEqual({ head: 'cls', classes: ['ant', 'bee', 'cat'] })
   })
 
-  it('is reshaped for another grid, as PyTorch interpolates', async () => {
+  it('is reshaped for another grid, as timm does', async () => {
     const made = await bring('timm', { set: ['model.imageSize=[8,10]'] })
     expect(made.rows.filter(({ status }) => status === 'reshaped')).toEqual([
       {
         ...{ name: 'pos_embed', status: 'reshaped', from: ['pos_embed'] },
-        why: 'bicubic from 3 × 3 to 4 × 5 places',
+        why: 'cubic-antialias from 3 × 3 to 4 × 5 places',
       },
     ])
     const { tensors } = readArrays(made.path)
