@@ -168,12 +168,12 @@ export {
   imagenetStatistics,
   normalizePixels,
   type Pixels,
-  toImages,
+  toView,
 } from './prepare/normalize.ts'
 export { type PackOptions, type PackSummary, packImages } from './prepare/pack/pack.ts'
 export { measureRasterStatistics } from './prepare/raster/raster-statistics.ts'
 export { measureStatistics } from './prepare/statistics.ts'
-export { type Images, type Views, viewsOf } from './prepare/views.ts'
+export { type View, viewOf } from './prepare/view.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export type { RunEvent } from './run/events.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'

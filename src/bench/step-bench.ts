@@ -10,7 +10,7 @@ import { allRows } from '../objective/averages.ts'
 import { initialState } from '../optim/optimizer.ts'
 import { valuesAt } from '../optim/schedule.ts'
 import { updateOf } from '../optim/update.ts'
-import { type ChannelStatistics, imagenetStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
+import { type ChannelStatistics, imagenetStatistics, type Pixels, toView } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { setThreads, synchronize } from '../tensor/context.ts'
 import { beginStep } from '../train/step.ts'
@@ -103,7 +103,7 @@ export function openStepBench(config: Config): StepBench {
   const once = (): number => {
     const open = beginStep(trainee, { step, epoch: step, value, parts: 1 })
     const epochs = new Int32Array(batchSize).fill(step++)
-    open.add(() => ({ batch: toImages(samples, statistics, device), samples: { epochs, indices } }))
+    open.add(() => ({ batch: { image: toView(samples, statistics, device) }, samples: { epochs, indices } }))
     return open.finish().loss
   }
   return {

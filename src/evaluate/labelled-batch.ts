@@ -6,14 +6,14 @@ import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
 import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { Batch } from '../prepare/loader/loader.ts'
-import { type Images, isViews, viewsOf } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import { draws } from '../random/draws.ts'
 import { call } from '../tensor/call.ts'
 import { manualSeed, noGrad } from '../tensor/context.ts'
 import { contiguous, mul, randn, reshape, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
-import { type FrozenEncoder, imagesFor } from '../weights/frozen-encoder.ts'
+import { type FrozenEncoder, viewFor } from '../weights/frozen-encoder.ts'
 
 export interface AugmentSettings {
   /** α of mixup's share; 0 for none. */
@@ -74,19 +74,18 @@ export function labelledBatch(
     return isMixed ? mixImages(images, mix) : images
   }
   return {
-    images: changed(imagesFor(encoder, batch), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
+    image: changed(viewFor(encoder, batch), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
     targets: toDevice(tensor(targets, [size, classes]), encoder.device),
   }
 }
 
 const WHOLE = 1 - 1e-6 // shares that add up to 1, less what rounding takes
 
-/** Images [B, C, H, W] that `change` has changed, and views whose frames it has changed alike; a mixed pixel needs both its parts. */
-function changed(images: Images, change: (x: Tensor) => Tensor, mix: (valid: Tensor) => Tensor): Images {
-  if (!isViews(images)) return change(images)
-  const { pixels, valid } = viewsOf(images)
+/** A view whose frames `change` has changed alike; a mixed pixel needs both its parts. */
+function changed(view: View, change: (x: Tensor) => Tensor, mix: (valid: Tensor) => Tensor): View {
+  const { pixels, valid } = view
   const [B, T, C, H, W] = pixels.shape as readonly [number, number, number, number, number]
   const whole = valid && toDtype(call('ge.Scalar', mix(valid), WHOLE), 'float32')
   const own = reshape(change(reshape(pixels, [B, T * C, H, W])), [B, T, C, H, W])
-  return { ...images, pixels: whole ? mul(own, unsqueeze(whole, 2)) : own, valid: whole }
+  return { ...view, pixels: whole ? mul(own, unsqueeze(whole, 2)) : own, valid: whole }
 }

@@ -15,7 +15,13 @@ import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { generalTape } from './general-tape.ts'
-import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import {
+  blankPixels,
+  checkRecordable,
+  type ExportedEncoder,
+  inputName,
+  viewOfPixels,
+} from './pixels-input.ts'
 import { needsPositions } from './positions-input.ts'
 import { translate } from './translate.ts'
 
@@ -69,7 +75,7 @@ function recordAutoencoder(
     } satisfies Record<string, Tensor>
     return record({ inputs, named: parameters }, () => {
       const plan = planFromIndices(inputs.kept!, inputs.hidden!)
-      const { prediction } = recorded.predict(weightsOf(parameters), imagesOf(encoder, pixels), plan)
+      const { prediction } = recorded.predict(weightsOf(parameters), viewOfPixels(encoder, pixels), plan)
       return { prediction }
     })
   })

@@ -22,7 +22,13 @@ import {
   tableName,
 } from './dynamic-grid.ts'
 import { generalTape } from './general-tape.ts'
-import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import {
+  blankPixels,
+  checkRecordable,
+  type ExportedEncoder,
+  inputName,
+  viewOfPixels,
+} from './pixels-input.ts'
 import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
 import { translate } from './translate.ts'
 
@@ -80,7 +86,7 @@ function recordEncoder(
           ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
           : told[positionsName]
         const encode = (more = {}) =>
-          encodeImages(encoder, backbone, imagesOf(encoder, pixels), { positions, ...more })
+          encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), { positions, ...more })
         const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
         const patches = narrow(made.tokens, 1, 1, made.tokens.shape[1]! - 1)
         return { ...pooledOf(encoder, made), patches, ...maps }

@@ -14,7 +14,7 @@ import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { type FrozenClassifier, logitsOf, probabilitiesOf } from '../weights/frozen-classifier.ts'
-import { imagesFor, pooledOf, tokensOf } from '../weights/frozen-encoder.ts'
+import { pooledOf, tokensOf, viewFor } from '../weights/frozen-encoder.ts'
 import { pixelLogitsOf } from '../weights/frozen-segmenter.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
 import { type ImageSize, largestSide, proofSizes } from './dynamic-grid.ts'
@@ -145,7 +145,7 @@ const autoencoderRow: GraphRow = {
           fromArray(values as BigInt64Array, shape, 'int64'),
         ) as [Tensor, Tensor]
         const plan = planFromIndices(kept, hidden)
-        const { prediction } = objective.predict(weightsOf(parameters), imagesFor(model, pixels), plan)
+        const { prediction } = objective.predict(weightsOf(parameters), viewFor(model, pixels), plan)
         return { prediction: toFloats(prediction) }
       }),
     ),

@@ -13,7 +13,13 @@ import { type FrozenClassifier, headLogits, probabilitiesOf } from '../weights/f
 import { encodeImages } from '../weights/frozen-encoder.ts'
 import { decodeHeadLogits, type FrozenSegmenter } from '../weights/frozen-segmenter.ts'
 import { generalTape } from './general-tape.ts'
-import { blankPixels, checkRecordable, type ExportedEncoder, imagesOf, inputName } from './pixels-input.ts'
+import {
+  blankPixels,
+  checkRecordable,
+  type ExportedEncoder,
+  inputName,
+  viewOfPixels,
+} from './pixels-input.ts'
 import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
 import { translate } from './translate.ts'
 
@@ -48,7 +54,7 @@ function recordHead(encoder: ExportedEncoder, head: Head, batch: number): Tape {
     const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
     return record({ inputs: { [inputName]: pixels, ...told }, named: parameters }, () => {
       const options = { positions: told[positionsName] }
-      return head(encodeImages(encoder, backbone, imagesOf(encoder, pixels), options))
+      return head(encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), options))
     })
   })
 }

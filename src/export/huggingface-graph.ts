@@ -6,6 +6,7 @@ import { type BackboneShape, openBackbone } from '../model/backbone.ts'
 import { classify } from '../model/classifier.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Graph } from '../onnx/graph.ts'
+import { viewOf } from '../prepare/view.ts'
 import { record } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
@@ -35,8 +36,8 @@ export function huggingfaceForward({
   const backbone = openBackbone(shape, 'cpu')
   const weights = weightsOf(parameters)
   return {
-    last_hidden_state: (pixels: Tensor) => backbone.encodeAll(pixels, weights).tokens,
-    logits: (pixels: Tensor) => classify(pixels, weights, { backbone, head: 'cls' }),
+    last_hidden_state: (pixels: Tensor) => backbone.encodeAll(viewOf(pixels), weights).tokens,
+    logits: (pixels: Tensor) => classify(viewOf(pixels), weights, { backbone, head: 'cls' }),
   }[output]
 }
 

@@ -1,10 +1,10 @@
 /** The input that all graphs have: pixels as the files have them. What makes them a model's images is in the graph. */
 import { SherdError } from '../errors.ts'
 import { normalizeBytes, normalizeValues } from '../prepare/normalize.ts'
-import type { Images } from '../prepare/views.ts'
+import { type View, viewOf } from '../prepare/view.ts'
 import { permute, reshape } from '../tensor/ops.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import { type FrozenEncoder, readImages } from '../weights/frozen-encoder.ts'
+import { type FrozenEncoder, readView } from '../weights/frozen-encoder.ts'
 
 export const inputName = 'pixels'
 
@@ -41,12 +41,13 @@ export function blankPixels(encoder: ExportedEncoder, batch: number): Tensor {
   return tensor(values, [batch, ...shape])
 }
 
-/** Pixels [B, C, H, W] or [B, T, C, H, W] as the images of the model. Called inside a scope. */
-export function imagesOf(encoder: ExportedEncoder, pixels: Tensor): Images {
+/** Pixels [B, C, H, W] or [B, T, C, H, W] as the view of the model. Called inside a scope. */
+export function viewOfPixels(encoder: ExportedEncoder, pixels: Tensor): View {
   const { frames } = encoder.shape
   const [B] = pixels.shape as readonly [number]
-  return readImages(encoder, (own) => {
-    if (!encoder.rasters) return permute(normalizeBytes(permute(pixels, [0, 2, 3, 1]), own), [0, 3, 1, 2])
+  return readView(encoder, (own) => {
+    if (!encoder.rasters)
+      return viewOf(permute(normalizeBytes(permute(pixels, [0, 2, 3, 1]), own), [0, 3, 1, 2]))
     const known = normalizeValues(reshape(pixels, [B, frames, ...pixels.shape.slice(-3)]), own)
     return { ...known, times: null, resolution: null }
   })

@@ -3,7 +3,7 @@
  * Pretraining, probes, fine-tuning and segmentation use the same one. What a token is, is told by its shape.
  */
 import { SherdError } from '../errors.ts'
-import { type Images, isViews, type Views, viewsOf } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
 import { arange, cat, expand, gather, ones, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -154,9 +154,9 @@ const learnedPositions = (d: EncoderDimensions): ParameterRow => ({
   shape: [tokenCount(gridOfModel(d)), d.width],
 })
 
-/** Views cut into patches. */
-export interface CutViews {
-  readonly views: Views
+/** A view cut into patches. */
+export interface CutView {
+  readonly view: View
   /** Of each group [B, places, P·P·|g|]. */
   readonly patches: readonly Tensor[]
   /** [B, places, P·P] 1 where there is data; null where it is everywhere. */
@@ -185,14 +185,14 @@ export interface Backbone {
   readonly groups: readonly BandGroup[]
   readonly rows: readonly ParameterRow[]
   /** Throws `SHAPE` for images of another size. */
-  cut(images: Images): CutViews
+  cut(view: View): CutView
   /**
    * The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. `embed`: which tokens are embedded, those that are
    * kept or all, of which the kept ones are then picked. The numbers are the same; only with `all` does no shape depend on the mask.
    */
-  encodeKept(cut: CutViews, kept: Tensor, weights: Weights, embed?: 'kept' | 'all'): Tensor
+  encodeKept(cut: CutView, kept: Tensor, weights: Weights, embed?: 'kept' | 'all'): Tensor
   /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
-  encodeAll(images: Images, weights: Weights, options?: EncodeAllOptions): Encoded
+  encodeAll(view: View, weights: Weights, options?: EncodeAllOptions): Encoded
 }
 
 /** Throws `SHAPE` or `VALUE` for a shape that does not fit together. */
@@ -205,40 +205,37 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
   const N = layoutTokens(layout)
   const positionsOf = openPositions(positionOptions(shape), encoderWidths(shape), device)
 
-  const cut = (images: Images): CutViews => {
-    if (!isViews(images) && frames === 1 && images.shape.length !== 5)
-      expectShape(images, ['B', d.channels, ...d.imageSize], 'images')
-    const views = viewsOf(images)
-    const [B] = expectShape(views.pixels, ['B', frames, d.channels, ...d.imageSize], 'images')
+  const cut = (view: View): CutView => {
+    const [B] = expectShape(view.pixels, ['B', frames, d.channels, ...d.imageSize], 'images')
     const patches = patchifyGroups(
-      views.pixels,
+      view.pixels,
       groups.map(({ bands }) => bands),
       d.patchSize,
     )
-    if (!views.valid) return { views, patches, valid: null, present: null }
-    expectShape(views.valid, [B, frames, ...d.imageSize], 'images: valid')
-    const valid = patchifyValid(views.valid, d.patchSize)
-    return { views, patches, valid, present: presentTokens(valid, groups.length) }
+    if (!view.valid) return { view, patches, valid: null, present: null }
+    expectShape(view.valid, [B, frames, ...d.imageSize], 'images: valid')
+    const valid = patchifyValid(view.valid, d.patchSize)
+    return { view, patches, valid, present: presentTokens(valid, groups.length) }
   }
   // Tokens x that are the ones `which` [B, K] of all.
-  const placed = ({ views }: CutViews, x: Tensor, which: Tensor, weights: Weights) => {
-    const where = positionsOf(views, views.pixels.shape[0]!)
+  const placed = ({ view }: CutView, x: Tensor, which: Tensor, weights: Weights) => {
+    const where = positionsOf(view, view.pixels.shape[0]!)
     const positions = shape.positions === 'learned' ? weights('pos_embed') : where.table
     return { x, positions, kept: rowsOf(where, which) }
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },
-    encodeKept(views, kept, weights, embed = 'kept') {
+    encodeKept(made, kept, weights, embed = 'kept') {
       const embedded = () =>
         embed === 'all'
-          ? take(embedGroups(views.patches, null, groups, weights), kept)
-          : embedGroups(views.patches, kept, groups, weights)
-      return encodeTokens(() => placed(views, embedded(), kept, weights), weights, d)
+          ? take(embedGroups(made.patches, null, groups, weights), kept)
+          : embedGroups(made.patches, kept, groups, weights)
+      return encodeTokens(() => placed(made, embedded(), kept, weights), weights, d)
     },
-    encodeAll: (images, weights, { only = null, positions, ...options } = {}) =>
+    encodeAll: (view, weights, { only = null, positions, ...options } = {}) =>
       scope(() => {
-        const made = cut(images)
-        const B = made.views.pixels.shape[0]!
+        const made = cut(view)
+        const B = made.view.pixels.shape[0]!
         const numbers = only?.flatMap((g) => Array.from({ length: places }, (_, p) => g * places + p))
         const row = numbers
           ? toDevice(fromArray(BigInt64Array.from(numbers, BigInt), [numbers.length], 'int64'), device)

@@ -1,6 +1,6 @@
 /** A classifier: the encoder, and a linear head on one vector of its tokens (He et al. 2021, A.1, fine-tuning). */
 
-import type { Images } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import { layerNorm } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -81,14 +81,14 @@ export interface ClassifyOptions extends Pick<EncodeOptions, 'onChange'> {
 
 /** The logits [B, classes]. */
 export function classify(
-  images: Images,
+  view: View,
   weights: Weights,
   { backbone, head }: { readonly backbone: Backbone; readonly head: Head },
   options: ClassifyOptions = {},
 ): Tensor {
   return scope(() => {
     const row = heads[head]
-    const encoded = backbone.encodeAll(images, weights, { ...options, norm: row.norm === 'norm' })
+    const encoded = backbone.encodeAll(view, weights, { ...options, norm: row.norm === 'norm' })
     const epsilon = backbone.shape.dimensions.layerNormEpsilon
     return applyLinear(pooled(encoded, weights, { ...row, epsilon }), within(weights, 'head'))
   })

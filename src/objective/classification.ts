@@ -3,16 +3,14 @@ import { openBackbone } from '../model/backbone.ts'
 import { type ClassifierShape, classifierRows, classify } from '../model/classifier.ts'
 import { dropPath } from '../model/drop-path.ts'
 import type { Weights } from '../model/parameters.ts'
-import type { Images } from '../prepare/views.ts'
 import { call } from '../tensor/call.ts'
 import { mul, sum, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { onePart } from './losses.ts'
-import type { Address, Average, BatchObjective, Losses } from './objective.ts'
+import type { Address, Average, BatchObjective, ImageBatch, Losses } from './objective.ts'
 
-export interface Labelled {
-  readonly images: Images
+export interface Labelled extends ImageBatch {
   /** Class probabilities [B, classes]. */
   readonly targets: Tensor
 }
@@ -55,10 +53,10 @@ export function classification({
     averages,
     encoder: { prefix: '' },
     plan: () => null,
-    loss: (weights, { images, targets }, _, { seed, samples }) =>
+    loss: (weights, { image, targets }, _, { seed, samples }) =>
       scope(() => {
         const onChange = dropPath({ rate, depth, seed }, samples)
-        const logits = classify(images, weights, model, { onChange, only })
+        const logits = classify(image, weights, model, { onChange, only })
         return onePart('cross-entropy', softCrossEntropy(logits, targets))
       }),
   }

@@ -6,7 +6,7 @@
 import { SherdError } from '../errors.ts'
 import {
   type BackboneShape,
-  type CutViews,
+  type CutView,
   checkDecoder,
   decoderWidths,
   openBackbone,
@@ -19,7 +19,7 @@ import type { DecoderDimensions, EncoderDimensions } from '../model/dimensions.t
 import { groupedDecoderRows, pick, predictAllGroups, predictGroups } from '../model/group-layers.ts'
 import { type Weights, within } from '../model/parameters.ts'
 import { upscaleRows } from '../model/upscale.ts'
-import type { Images } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import { type BandStatistics, bandError, meanError } from '../target/band-pixels.ts'
 import { pixelLoss } from '../target/pixels.ts'
 import { checkReleased, releasedLoss, releasedOrder } from '../target/released-order.ts'
@@ -36,7 +36,7 @@ import { routeByGroup } from '../token/spectral-groups.ts'
 import { take } from '../token/take.ts'
 import { inBandOrder } from './band-order.ts'
 import { onePart } from './losses.ts'
-import type { Address, BatchObjective, Losses } from './objective.ts'
+import type { Address, BatchObjective, ImageBatch, Losses } from './objective.ts'
 import { atModelSize, type ScalesTarget, scalesLosses, upscaleShape } from './scales.ts'
 
 export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
@@ -73,16 +73,16 @@ export interface Prediction {
   readonly prediction: Tensor
 }
 
-export interface MaskedAutoencoder extends BatchObjective<Images, MaskPlan, never> {
+export interface MaskedAutoencoder extends BatchObjective<ImageBatch, MaskPlan, never> {
   /** N, the tokens of one sample. */
   readonly tokens: number
-  /** Tokens without any data in `images` are never seen. */
-  plan(at: Address, images?: Images): MaskPlan
+  /** Tokens without any data in the batch are never seen. */
+  plan(at: Address, batch?: ImageBatch): MaskPlan
   /** The plan that noise [B, N] gives, for callers that bring their own. */
-  planFromNoise(noise: Tensor, images?: Images): MaskPlan
-  loss(weights: Weights, images: Images, plan: MaskPlan): Losses
-  /** Everything that the model says about the images, for pictures and checks. */
-  predict(weights: Weights, images: Images, plan: MaskPlan): Prediction
+  planFromNoise(noise: Tensor, view?: View): MaskPlan
+  loss(weights: Weights, batch: ImageBatch, plan: MaskPlan): Losses
+  /** Everything that the model says about the view, for pictures and checks. */
+  predict(weights: Weights, view: View, plan: MaskPlan): Prediction
 }
 
 /** Throws `SHAPE` or `VALUE` when dimensions, groups or ratio do not fit. */
@@ -111,30 +111,30 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   const positionsOf = openPositions(positionOptions(shape), widths, device)
   const all = [...Array(d.channels).keys()]
 
-  const at = (images: Images) => (scales ? atModelSize(images, scales, d.imageSize) : images)
-  const planOf = (noise: Tensor, images?: Images): MaskPlan => {
-    const present = images && backbone.cut(at(images)).present
+  const at = (view: View) => (scales ? atModelSize(view, scales, d.imageSize) : view)
+  const planOf = (noise: Tensor, view?: View): MaskPlan => {
+    const present = view && backbone.cut(at(view)).present
     const onDevice = toDevice(noise, device)
     return planFromNoise(present ? absentLast(onDevice, present) : onDevice, kept)
   }
-  const decoderInput = (cut: CutViews, latent: Tensor, plan: MaskPlan) => {
-    const where = positionsOf(cut.views, latent.shape[0]!)
+  const decoderInput = (cut: CutView, latent: Tensor, plan: MaskPlan) => {
+    const where = positionsOf(cut.view, latent.shape[0]!)
     const input = { latent, plan: planInRows(where, plan), positions: where.table }
     return compat ? { ...input, clsPosition: releasedClsPosition(groups.length, widths, device) } : input
   }
   /** The prediction of every group at every place. */
-  const everywhere = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights) => {
+  const everywhere = (cut: CutView, latent: Tensor, plan: MaskPlan, weights: Weights) => {
     const features = decoderFeatures(decoderInput(cut, latent, plan), 1, weights, sizes)
     return predictAllGroups(take(features, plan.restore), groups, weights)
   }
   /** The patches of group g at the places of a route. */
-  const patchesAt = (cut: CutViews, g: number, route: Parameters<typeof pick>[1]) => ({
+  const patchesAt = (cut: CutView, g: number, route: Parameters<typeof pick>[1]) => ({
     own: pick(cut.patches[g]!, route),
-    every: () => pick(patchifyGroups(cut.views.pixels, [all], d.patchSize)[0]!, route),
+    every: () => pick(patchifyGroups(cut.view.pixels, [all], d.patchSize)[0]!, route),
     valid: cut.valid && pick(cut.valid, route),
     pixels,
   })
-  const hiddenLoss = (cut: CutViews, latent: Tensor, plan: MaskPlan, weights: Weights): Tensor => {
+  const hiddenLoss = (cut: CutView, latent: Tensor, plan: MaskPlan, weights: Weights): Tensor => {
     const K = plan.kept.shape[1]!
     const features = decoderFeatures(decoderInput(cut, latent, plan), 1 + K, weights, sizes) // [B, M, E]
     const isOfOwn = statistics !== 'band' && (statistics !== 'all' || groups[0]!.bands.length === d.channels)
@@ -152,8 +152,8 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   }
 
   /** How many hidden tokens hold data. */
-  const withData = (images: Images, hidden: Tensor): number => {
-    const { present } = backbone.cut(at(images))
+  const withData = (view: View, hidden: Tensor): number => {
+    const { present } = backbone.cut(at(view))
     return present ? item(sum(gather(present, 1, hidden))) : hidden.shape[0]! * hidden.shape[1]!
   }
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
@@ -166,18 +166,18 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
     ],
     tokens,
     encoder: { prefix: '' },
-    plan: ({ seed, samples }, images) =>
-      scope(() => planOf(designedNoise(layout, design, seed, samples), images)),
-    ...(mayLackData && { counts: (images, { hidden }) => ({ pixels: withData(images, hidden) }) }),
-    planFromNoise: (noise, images) => scope(() => planOf(noise, images)),
-    loss: (weights, images, plan) =>
+    plan: ({ seed, samples }, batch) =>
+      scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),
+    ...(mayLackData && { counts: ({ image }, { hidden }) => ({ pixels: withData(image, hidden) }) }),
+    planFromNoise: (noise, view) => scope(() => planOf(noise, view)),
+    loss: (weights, { image }, plan) =>
       scope(() => {
-        const cut = backbone.cut(at(images))
+        const cut = backbone.cut(at(image))
         const latent = backbone.encodeKept(cut, plan.kept, weights)
         if (!scales && !compat) return onePart('pixels', hiddenLoss(cut, latent, plan, weights))
         const parts = everywhere(cut, latent, plan, weights)
         if (compat) {
-          const patches = patchifyGroups(cut.views.pixels, [all], d.patchSize)[0]!
+          const patches = patchifyGroups(cut.view.pixels, [all], d.patchSize)[0]!
           const target = { patches, groups: shape.groups!, pixels, normalize: normalizeTarget }
           return onePart('pixels', releasedLoss(releasedOrder(parts, pixels), target, maskOf(plan)))
         }
@@ -185,12 +185,12 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
         const base = meanError(
           routes.map((route, g) => bandError(pick(parts[g]!, route), patchesAt(cut, g, route), null)),
         )
-        const larger = scalesLosses(parts, images, scales!, { shape, groups, weights })
+        const larger = scalesLosses(parts, image, scales!, { shape, groups, weights })
         return { parts: { pixels: { mean: base, weight: 1 }, ...larger } }
       }),
-    predict: (weights, images, plan) =>
+    predict: (weights, view, plan) =>
       scope(() => {
-        const cut = backbone.cut(at(images))
+        const cut = backbone.cut(at(view))
         const latent = backbone.encodeKept(cut, plan.kept, weights, embed)
         const parts = everywhere(cut, latent, plan, weights)
         if (!compat) return { latent, prediction: inBandOrder(parts, groups, d) }

@@ -6,7 +6,7 @@ import type { Collective } from '../collective/collective.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { Schedule } from '../optim/schedule.ts'
-import type { Images } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
 
@@ -28,6 +28,11 @@ export interface At<S extends string = string> {
   /** The schedules' values in this step. */
   readonly value: Readonly<Record<S, number>>
   readonly collective: Collective
+}
+
+/** The batch of an objective of one view. */
+export interface ImageBatch {
+  readonly image: View
 }
 
 /** What draws are addressed by. */
@@ -91,7 +96,7 @@ interface Common<Batch, Plan, S extends string> {
 }
 
 /** Its loss is of each micro-batch by itself. */
-export interface BatchObjective<Batch = Images, Plan = MaskPlan, S extends string = string>
+export interface BatchObjective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string>
   extends Common<Batch, Plan, S> {
   loss(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Losses
 }
@@ -101,7 +106,7 @@ export interface BatchObjective<Batch = Images, Plan = MaskPlan, S extends strin
  * rows of this rank. With several micro-batches the step computes features without gradient, then the loss and its gradient on all of them,
  * then the features again (gradient caching, Gao et al. 2021): 4 × 16 equals 1 × 64.
  */
-export interface RowsObjective<Batch = Images, Plan = MaskPlan, S extends string = string>
+export interface RowsObjective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string>
   extends Common<Batch, Plan, S> {
   /**
    * Tensors whose rows are put under those of other micro-batches: of samples, or of their hidden tokens. What the loss needs of the batch
@@ -111,6 +116,6 @@ export interface RowsObjective<Batch = Images, Plan = MaskPlan, S extends string
   lossOfRows(weights: Weights, features: Tensors, at: At<S>): Losses
 }
 
-export type Objective<Batch = Images, Plan = MaskPlan, S extends string = string> =
+export type Objective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string> =
   | BatchObjective<Batch, Plan, S>
   | RowsObjective<Batch, Plan, S>

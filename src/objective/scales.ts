@@ -4,7 +4,7 @@ import type { BackboneShape } from '../model/backbone.ts'
 import type { BandGroup } from '../model/group-layers.ts'
 import type { Weights } from '../model/parameters.ts'
 import { type UpscaleShape, upscale } from '../model/upscale.ts'
-import { type Images, type Views, viewsOf } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
 import { abs, indexSelect, mean, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -55,39 +55,33 @@ const shrink = (pixels: Tensor, factor: number): Tensor => {
   return reshape(small, [B, T, C, H / factor, W / factor])
 }
 
-/** Views of the model's size: the area means of larger ones. Throws `VALUE` where larger ones lack data. */
-export function atModelSize(
-  images: Images,
-  { scales }: ScalesTarget,
-  [height]: readonly [number, number],
-): Views {
-  const views = viewsOf(images)
-  const factor = views.pixels.shape[3]! / height
-  if (factor === 1) return views
+/** A view of the model's size: the area means of a larger one. Throws `VALUE` where larger ones lack data. */
+export function atModelSize(view: View, { scales }: ScalesTarget, [height]: readonly [number, number]): View {
+  const factor = view.pixels.shape[3]! / height
+  if (factor === 1) return view
   const largest = scales.at(-1)!
   if (factor !== largest)
     throw new SherdError(
       'SHAPE',
-      `target.scales: expected images of ${height} or ${height * largest} rows, got ${views.pixels.shape[3]}`,
+      `target.scales: expected images of ${height} or ${height * largest} rows, got ${view.pixels.shape[3]}`,
     )
-  if (views.valid)
+  if (view.valid)
     throw new SherdError(
       'VALUE',
       'target.scales: pixels without data cannot be shrunk. Leave such samples out with data.minValid 1, or train without target.scales.',
     )
-  return { ...views, pixels: shrink(views.pixels, largest) }
+  return { ...view, pixels: shrink(view.pixels, largest) }
 }
 
 /** What the larger pictures add to the loss, `scale2` …, from the predictions [B, places, P·P·|g|] of all groups everywhere. */
 export function scalesLosses(
   parts: readonly Tensor[],
-  images: Images,
+  { pixels }: View,
   { scales, width }: ScalesTarget,
   { shape, groups, weights }: { shape: BackboneShape; groups: readonly BandGroup[]; weights: Weights },
 ): Losses['parts'] {
   return scope(() => {
     const { dimensions: d, frames } = shape
-    const { pixels } = viewsOf(images)
     const B = pixels.shape[0]!
     const rows = d.imageSize[0] * scales.at(-1)!
     if (pixels.shape[3] !== rows)

@@ -16,7 +16,7 @@ import {
 } from '../objective/band-patches.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import { type Images, isViews, viewsOf } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import type { BandStatistics } from '../target/band-pixels.ts'
 import { checkStatistics, type StatisticsUsed } from '../target/patch-statistics.ts'
 import { hiddenQuality } from '../target/reconstruction-quality.ts'
@@ -47,7 +47,7 @@ export interface ReconstructionOptions {
   readonly bandStatistics?: BandStatistics
   readonly weights: Weights
   /** Normalised by `channelStatistics`. */
-  readonly images: Images
+  readonly view: View
   readonly plan: MaskPlan
   readonly channelStatistics: ChannelStatistics
   /** By default `neighbours` and `true` for normalised targets, `raw` for others. */
@@ -72,9 +72,6 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
   const { dimensions: d, frames } = shape
   const layout = layoutOf(shape)
   const [height, width] = d.imageSize
-  const given = options.images
-  if (!isViews(given) && given.shape.length === 4)
-    expectShape(given, ['B', d.channels, height, width], 'reconstruct: images')
   const wanted = options.statistics ?? (normalizeTarget ? ['neighbours', 'true'] : ['raw'])
   checkStatistics(wanted, normalizeTarget)
   checkChannels(options)
@@ -86,14 +83,14 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
 
   return noGrad(() =>
     scope(() => {
-      const views = viewsOf(given)
-      const [B] = expectShape(views.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')
+      const { view } = options
+      const [B] = expectShape(view.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')
       const [, K] = expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
       const [, M] = expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
       expectShape(plan.restore, [B, layoutTokens(layout)], 'reconstruct: plan.restore')
       const onCpu = (x: Tensor) => toDevice(toDtype(x, 'float32'), 'cpu')
-      const cut = cutPatches(shape, onCpu(views.pixels), views.valid && onCpu(views.valid))
-      const { prediction } = options.objective.predict(options.weights, given, plan)
+      const cut = cutPatches(shape, onCpu(view.pixels), view.valid && onCpu(view.valid))
+      const { prediction } = options.objective.predict(options.weights, view, plan)
       const predicted = reshape(onCpu(prediction), cut.truth.shape)
       const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
 
@@ -119,8 +116,8 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
         ...{ samples: B, frames, channels: d.channels, height, width, variants },
         truth: toArray(units.physical(cut.truth)),
         hidden: toArray(expand(hidden, cut.truth.shape)),
-        valid: views.valid && toFloats(onCpu(views.valid)),
-        times: views.times,
+        valid: view.valid && toFloats(onCpu(view.valid)),
+        times: view.times,
       }
       return {
         images: look ? showRasters(values, look) : showImages(values),

@@ -6,7 +6,7 @@ import { call } from '../tensor/call.ts'
 import { mul, permute, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
-import { type Images, type Views, withoutNaN } from './views.ts'
+import { type View, viewOf, withoutNaN } from './view.ts'
 
 /** Per channel: of bytes divided by 255, or of a raster's values. */
 export interface ChannelStatistics {
@@ -69,10 +69,10 @@ export function pickSamples({ pixels, shape, rasters }: Pixels, rows: readonly n
 }
 
 /** Images or rasters as a model gets them, on the device. Called inside a scope. */
-export const toImages = (pixels: Pixels, statistics: ChannelStatistics, device: Device): Images =>
+export const toView = (pixels: Pixels, statistics: ChannelStatistics, device: Device): View =>
   pixels.rasters
-    ? rasterViews(pixels, pixels.rasters, statistics, device)
-    : normalizePixels(pixels, statistics, device)
+    ? rasterView(pixels, pixels.rasters, statistics, device)
+    : viewOf(normalizePixels(pixels, statistics, device))
 
 /** The values of rasters [B, T, C, H, W]. */
 export function rasterValues({ pixels, shape: [B, H, W, C] }: Pixels, { frames }: RasterFacts): Float32Array {
@@ -82,12 +82,12 @@ export function rasterValues({ pixels, shape: [B, H, W, C] }: Pixels, { frames }
   return new Float32Array(bytes.buffer, bytes.byteOffset, count)
 }
 
-function rasterViews(
+function rasterView(
   pixels: Pixels,
   rasters: RasterFacts,
   statistics: ChannelStatistics,
   device: Device,
-): Views {
+): View {
   const [B, H, W, C] = pixels.shape
   const { frames: T } = rasters
   return scope(() => {
@@ -108,7 +108,7 @@ function rasterViews(
 export function normalizeValues(
   raw: Tensor,
   { mean, std, low, high }: ChannelStatistics,
-): Pick<Views, 'pixels' | 'valid'> {
+): Pick<View, 'pixels' | 'valid'> {
   return scope(() => {
     const ofBands = (values: readonly (number | null)[], absent: number) =>
       tensor(

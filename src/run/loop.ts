@@ -2,7 +2,7 @@
 import { loaderOptions } from '../config/assemble.ts'
 import { effectiveBatch } from '../config/resolve.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
-import { toImages } from '../prepare/normalize.ts'
+import { toView } from '../prepare/normalize.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import { describeTrouble, train } from '../train/loop.ts'
 import type { LoopEvent } from './events.ts'
@@ -32,7 +32,7 @@ export async function* takeSteps(run: Run, { signal, onSkip }: LoopOptions): Asy
     try {
       const steps = train({
         ...{ trainee, loader, schedules: recipe.schedules, totalSteps: recipe.totalSteps, signal },
-        toDeviceBatch: (batch) => toImages(batch, facts.statistics, machine.device),
+        toDeviceBatch: (batch) => ({ image: toView(batch, facts.statistics, machine.device) }),
         accumulate: config.train.accumulate,
         firstStep: state.step,
         samples: source.files.length,

@@ -10,7 +10,7 @@ import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct } from '../picture/reconstruction.ts'
 import { centerCrop } from '../prepare/crop.ts'
-import { type Pixels, toImages } from '../prepare/normalize.ts'
+import { type Pixels, toView } from '../prepare/normalize.ts'
 import { openReader } from '../prepare/open-reader.ts'
 import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
 import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/skipped.ts'
@@ -104,12 +104,12 @@ export function reconstructExhibit(
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>
     scope(() => {
-      const images = toImages(exhibit, statistics, device)
+      const view = toView(exhibit, statistics, device)
       const samples = { epochs: new Int32Array(exhibit.indices.length), indices: exhibit.indices }
       return reconstruct({
-        ...{ objective, images, shape: backboneOf(config), weights: weightsOf(parameters) },
+        ...{ objective, view, shape: backboneOf(config), weights: weightsOf(parameters) },
         ...{ normalizeTarget: config.target.normalize, bandStatistics: config.target.statistics },
-        ...{ plan: objective.plan({ seed, samples }, images), channelStatistics: statistics },
+        ...{ plan: objective.plan({ seed, samples }, { image: view }), channelStatistics: statistics },
         ...(used && { statistics: used }),
         ...(look && { look }),
       })

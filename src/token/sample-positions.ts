@@ -4,7 +4,7 @@
  * by how large a pixel is on the ground.
  */
 
-import type { Views } from '../prepare/views.ts'
+import type { View } from '../prepare/view.ts'
 import { add, arange, cat, expand, mul, reshape, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
@@ -114,7 +114,7 @@ export const planInRows = (positions: Positions, { kept, hidden, restore }: Mask
 export function batchPositions(
   options: PositionOptions,
   widths: PositionWidths,
-  { times, resolution }: Pick<Views, 'times' | 'resolution'>,
+  { times, resolution }: Pick<View, 'times' | 'resolution'>,
   B: number,
 ): Float32Array {
   const { layout, fields, referenceResolution } = options
@@ -134,7 +134,7 @@ export function batchPositions(
 }
 
 /** Gives the positions of a batch. Called inside a scope. */
-export type PositionsOf = (views: Pick<Views, 'times' | 'resolution'>, batch: number) => Positions
+export type PositionsOf = (view: Pick<View, 'times' | 'resolution'>, batch: number) => Positions
 
 export function openPositions(options: PositionOptions, widths: PositionWidths, device: Device): PositionsOf {
   const { layout, fields, referenceResolution } = options

@@ -1,9 +1,9 @@
 /** The training loop: batches in, events out. It knows no files and no terminal. */
 import { alone } from '../collective/collective.ts'
 import { SherdError } from '../errors.ts'
+import type { ImageBatch } from '../objective/objective.ts'
 import { type RecipeSchedules, valuesAt } from '../optim/schedule.ts'
 import type { Batch, Loader } from '../prepare/loader/loader.ts'
-import type { Images } from '../prepare/views.ts'
 import { describeNotFinite } from '../tensor/finite.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { StepEvent, TroubleEvent } from './events.ts'
@@ -11,7 +11,7 @@ import { untimed } from './span.ts'
 import { beginStep } from './step.ts'
 import type { Trainee } from './trainee.ts'
 
-export interface TrainOptions<DeviceBatch = Images, Plan = MaskPlan> {
+export interface TrainOptions<DeviceBatch = ImageBatch, Plan = MaskPlan> {
   readonly trainee: Trainee<DeviceBatch, Plan>
   readonly loader: Pick<Loader, 'next'>
   /** Uploads and normalises a batch. Called inside a scope. */

@@ -1,11 +1,10 @@
 /** What is trained, and what a step of it is asked and given. */
 import type { Collective } from '../collective/collective.ts'
 import type { Parameters } from '../model/parameters.ts'
-import type { At, Objective, Planned } from '../objective/objective.ts'
+import type { At, ImageBatch, Objective, Planned } from '../objective/objective.ts'
 import type { Clip } from '../optim/gradients.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { Optimizer, OptimizerState } from '../optim/optimizer.ts'
-import type { Images } from '../prepare/views.ts'
 import type { DType } from '../tensor/dtype.ts'
 import type { Kernels } from '../tensor/fused.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -16,7 +15,7 @@ import type { Span } from './span.ts'
 export type Precision = Extract<DType, 'float32' | 'bfloat16'>
 
 /** What is being trained, how, and where. */
-export interface Trainee<Batch = Images, Plan = MaskPlan> {
+export interface Trainee<Batch = ImageBatch, Plan = MaskPlan> {
   readonly objective: Objective<Batch, Plan>
   /** Of every role: `allRows` of the objective. */
   readonly parameters: Parameters

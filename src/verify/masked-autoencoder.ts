@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { limits } from '../model/dimensions.ts'
 import { type MaskedAutoencoder, mae } from '../objective/mae.ts'
-import { type Views, viewsOf, withoutNaN } from '../prepare/views.ts'
+import type { ImageBatch } from '../objective/objective.ts'
+import { viewOf, withoutNaN } from '../prepare/view.ts'
 import { bandStatistics } from '../target/band-pixels.ts'
 import { select, toDevice } from '../tensor/ops.ts'
 import { type Device, toArray, toFloats } from '../tensor/tensor.ts'
@@ -72,19 +73,20 @@ const UNKNOWN_TIME = -(2n ** 62n)
 const milliseconds = (seconds: bigint) => (seconds === UNKNOWN_TIME ? Number.NaN : 1000 * Number(seconds))
 
 /** The images with what the file says about them. NaN is no data. Called inside a scope. */
-function viewOf({ tensors, tensor, device }: Given): Views {
-  const { pixels, valid } = withoutNaN(viewsOf(tensor('input.images')).pixels)
+function batchOf({ tensors, tensor, device }: Given): ImageBatch {
+  const { pixels, valid } = withoutNaN(viewOf(tensor('input.images')).pixels)
   const times = tensors.get('input.times')
   const resolution = tensors.get('input.resolution')
-  return {
+  const image = {
     pixels: toDevice(pixels, device),
     valid: valid && toDevice(valid, device),
     times: times ? Float64Array.from(toArray(times) as BigInt64Array, milliseconds) : null,
     resolution: resolution ? Float64Array.from(toFloats(resolution)) : null,
   }
+  return { image }
 }
 
-export const maskedAutoencoder: NetworkRow<Config, Views, MaskPlan> = {
+export const maskedAutoencoder: NetworkRow<Config, ImageBatch, MaskPlan> = {
   config: maskedAutoencoderConfig,
   tolerances: 'mae',
   open(config, given) {
@@ -92,10 +94,11 @@ export const maskedAutoencoder: NetworkRow<Config, Views, MaskPlan> = {
     return {
       objective,
       samples: given.tensor('input.images').shape[0]!,
-      batch: () => viewOf(given),
-      plan: ({ step }, view) => objective.planFromNoise(select(given.tensor('input.noise'), 0, step), view),
-      outputs(weights, view, plan) {
-        const { latent, prediction } = objective.predict(weights, view, plan)
+      batch: () => batchOf(given),
+      plan: ({ step }, { image }) =>
+        objective.planFromNoise(select(given.tensor('input.noise'), 0, step), image),
+      outputs(weights, { image }, plan) {
+        const { latent, prediction } = objective.predict(weights, image, plan)
         return { pred: prediction, mask: maskOf(plan), latent }
       },
     }

@@ -11,8 +11,8 @@ import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
-import { type ChannelStatistics, type Pixels, toImages } from '../prepare/normalize.ts'
-import { type Images, viewsOf } from '../prepare/views.ts'
+import { type ChannelStatistics, type Pixels, toView } from '../prepare/normalize.ts'
+import type { View } from '../prepare/view.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -41,23 +41,23 @@ export interface FrozenEncoder {
 }
 
 /** Samples as the encoder gets them, whichever of its bands they have. Called inside a scope. */
-export const imagesFor = (encoder: ReadingEncoder, pixels: Pixels): Images =>
-  readImages(encoder, (statistics) => toImages(pixels, statistics, encoder.device))
+export const viewFor = (encoder: ReadingEncoder, pixels: Pixels): View =>
+  readView(encoder, (statistics) => toView(pixels, statistics, encoder.device))
 
 /** What of an encoder says how samples become its images. */
 export type ReadingEncoder = Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>
 
 /** The same of samples that `normalize` reads, with the statistics of the bands that there are. */
-export function readImages(
+export function readView(
   { statistics, channels, shape }: ReadingEncoder,
-  normalize: (statistics: ChannelStatistics) => Images,
-): Images {
+  normalize: (statistics: ChannelStatistics) => View,
+): View {
   if (!channels) return normalize(statistics)
   const own = (values: readonly (number | null)[]) => channels.map((channel) => values[channel]!)
   const { mean, std, low, high } = statistics
   const clipping = low && high ? { low: own(low), high: own(high) } : {}
-  const views = viewsOf(normalize({ mean: own(mean) as number[], std: own(std) as number[], ...clipping }))
-  return { ...views, pixels: spreadBands(views.pixels, channels, shape.dimensions.channels) }
+  const view = normalize({ mean: own(mean) as number[], std: own(std) as number[], ...clipping })
+  return { ...view, pixels: spreadBands(view.pixels, channels, shape.dimensions.channels) }
 }
 
 /** pixels [B, T, c, H, W] → [B, T, C, H, W]: each band at its place among all, zeros for those that are not there. */
@@ -78,9 +78,9 @@ function spreadBands(pixels: Tensor, channels: readonly number[], all: number): 
 export const encodeImages = (
   { parameters, only = null, norm = 'norm' }: FrozenEncoder,
   backbone: Backbone,
-  images: Images,
+  view: View,
   options: Pick<EncodeAllOptions, 'onAttention' | 'positions'> = {},
-): Encoded => backbone.encodeAll(images, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
+): Encoded => backbone.encodeAll(view, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
 /** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. They are normed, but for an encoder whose norm is `fc_norm`. */
 export function tokensOf(
@@ -92,9 +92,9 @@ export function tokensOf(
   return (pixels) =>
     noGrad(() =>
       scope(() => {
-        const images = imagesFor(encoder, pixels)
+        const view = viewFor(encoder, pixels)
         const { tokens, present } = autocast({ device, dtype: precision }, () =>
-          encodeImages(encoder, backbone, images, options),
+          encodeImages(encoder, backbone, view, options),
         )
         return { tokens: toDtype(tokens, 'float32'), present }
       }),

@@ -4,9 +4,8 @@ import { plainBackbone } from '../../src/model/backbone.ts'
 import { drawErasures } from '../../src/prepare/augment/erasing.ts'
 import { drawMix } from '../../src/prepare/augment/mixing.ts'
 import type { Batch } from '../../src/prepare/loader/loader.ts'
-import type { Views } from '../../src/prepare/views.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
-import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
 import { tiny } from '../model/tiny-model.ts'
 import { bands, dates, H, series, T, W } from '../model/tiny-series.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
@@ -48,10 +47,10 @@ function batchOf(hasGaps: boolean): Batch {
 const encoder = { statistics, shape: series, device: 'cpu', channels: null }
 function made(settings: Partial<AugmentSettings>, hasGaps = true) {
   const field = noise()
-  const { images, targets } = labelledBatch(batchOf(hasGaps), {
+  const { image, targets } = labelledBatch(batchOf(hasGaps), {
     ...{ classes, settings: { ...none, ...settings }, seed, encoder, noise: field },
   })
-  return { views: images as Views, targets }
+  return { views: image, targets }
 }
 const indexOf = (b: number, { t, band, row, column }: (typeof places)[number]) =>
   (((b * T + t) * bands + band) * H + row) * W + column
@@ -161,7 +160,7 @@ it('images are mixed without a thought of validity', () =>
       ...{ labels: Int32Array.of(0, 1), ...two },
     }
     const imageStatistics = { mean: [0.5, 0.25, 0], std: [0.5, 0.25, 1] }
-    const { images } = labelledBatch(batch, {
+    const { image } = labelledBatch(batch, {
       ...{ classes, settings: { ...none, randAugment: null, mixup: 1 }, seed, noise: noise() },
       encoder: { ...encoder, shape, statistics: imageStatistics },
     })
@@ -176,7 +175,7 @@ it('images are mixed without a thought of validity', () =>
         ),
       ),
     )
-    expectClose(images as Tensor, expected, 1e-5)
+    expectClose(image.pixels, expected, 1e-5)
   }))
 
 it('noiseField is standard normal noise for all bands and dates, by its seed, and outlives scopes', () => {

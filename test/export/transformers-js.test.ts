@@ -24,7 +24,7 @@ import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { imagesFor, tokensOf } from '../../src/weights/frozen-encoder.ts'
+import { tokensOf, viewFor } from '../../src/weights/frozen-encoder.ts'
 import { type OpenedEncoder, openEncoder, openFor } from '../../src/weights/open-encoder.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
 import { expectClose, numbers } from '../tolerance.ts'
@@ -136,7 +136,7 @@ describe('a run', () => {
       for (const each of [processor, extract.processor!.image_processor]) each!.resample = resample
     const sides = { pixels: [[], []] as number[][], tokens: [[], []] as number[][] }
     for await (const batch of imagesInOrder(options)) {
-      sides.pixels[0]!.push(...noGrad(() => scope(() => numbers(imagesFor(encoder, batch) as never))))
+      sides.pixels[0]!.push(...noGrad(() => scope(() => numbers(viewFor(encoder, batch).pixels))))
       sides.tokens[0]!.push(...scope(() => toFloats(tokensOf(encoder)(batch).tokens)))
     }
     for (const file of source.files) {

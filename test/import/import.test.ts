@@ -22,6 +22,7 @@ import { classify } from '../../src/model/classifier.ts'
 import { loadParameters, weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { inherit } from '../../src/run/inherit.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -64,7 +65,7 @@ function expectTokens(path: string, name: string, images = 'input.images'): void
   const encoder = openEncoder({ model: path, device: 'cpu' })
   quiet(() => {
     const backbone = openBackbone(encoder.shape, 'cpu')
-    const { tokens } = backbone.encodeAll(asTensor(images), weightsOf(encoder.parameters))
+    const { tokens } = backbone.encodeAll(viewOf(asTensor(images)), weightsOf(encoder.parameters))
     expectClose(tokens, want(name), 1e-5)
   })
 }
@@ -78,9 +79,13 @@ function expectPrediction(path: string, name: string, images = 'input.images', n
   quiet(() => {
     const plan = objective.planFromNoise(asTensor(noise))
     const weights = weightsOf(parameters)
-    expectClose(objective.predict(weights, asTensor(images), plan).prediction, want(`${name}.pred`), 1e-5)
+    expectClose(
+      objective.predict(weights, viewOf(asTensor(images)), plan).prediction,
+      want(`${name}.pred`),
+      1e-5,
+    )
     if (!expected.has(`${name}.loss`)) return
-    const loss = item(totalOf(objective.loss(weights, asTensor(images), plan)))
+    const loss = item(totalOf(objective.loss(weights, { image: viewOf(asTensor(images)) }, plan)))
     expect(Math.abs(loss - want(`${name}.loss`)[0]!)).toBeLessThan(1e-5)
   })
 }
@@ -238,7 +243,7 @@ describe("timm's classifier with learned positions", () => {
     quiet(() => {
       const backbone = openBackbone(backboneOf(config), 'cpu')
       const weights = weightsOf(stored)
-      const logits = classify(asTensor('input.images'), weights, { backbone, head: classifier!.head })
+      const logits = classify(viewOf(asTensor('input.images')), weights, { backbone, head: classifier!.head })
       expectClose(logits, want(`${name}.logits`), 1e-5)
     })
     return classifier

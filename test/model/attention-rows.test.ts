@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { withClsAttention } from '../../src/model/attention-rows.ts'
 import { backboneRows, openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { selfAttention } from '../../src/tensor/fused.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
@@ -45,9 +46,9 @@ describe('the attention of cls', () => {
       scope(() => {
         const images = tinyImages(2)
         const backbone = openBackbone(shape, 'cpu')
-        const before = numbers(backbone.encodeAll(images, weights).tokens)
+        const before = numbers(backbone.encodeAll(viewOf(images), weights).tokens)
         const { made, attention } = withClsAttention((options) =>
-          backbone.encodeAll(images, weights, options),
+          backbone.encodeAll(viewOf(images), weights, options),
         )
         expectClose(made.tokens, before, 1e-5)
         expect(attention.shape).toEqual([2, tiny.depth, tiny.heads, 16])
@@ -88,7 +89,7 @@ describe('the attention of cls', () => {
       noGrad(() =>
         scope(() =>
           withClsAttention((options) => {
-            openBackbone(shape, 'cpu').encodeAll(tinyImages(1), weights, options)
+            openBackbone(shape, 'cpu').encodeAll(viewOf(tinyImages(1)), weights, options)
             throw new Error('later')
           }),
         ),

@@ -10,7 +10,8 @@ import {
 import type { DecoderDimensions } from '../../src/model/dimensions.ts'
 import { encode, encodeTokens } from '../../src/model/encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
-import type { Views } from '../../src/prepare/views.ts'
+import type { View } from '../../src/prepare/view.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { add, indexSelect, narrow, reshape } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
@@ -72,7 +73,10 @@ describe('encodeAll', () => {
   it('of a plain image is the encoder of all patches', () =>
     quiet(() => {
       const shape = plainBackbone(tiny)
-      const { tokens: made, present } = openBackbone(shape, 'cpu').encodeAll(tinyImages(2), plainWeights)
+      const { tokens: made, present } = openBackbone(shape, 'cpu').encodeAll(
+        viewOf(tinyImages(2)),
+        plainWeights,
+      )
       const grid = { h: 3, w: 5 }
       const input = { patches: patchify(tinyImages(2), 2), kept: null }
       expect(present).toBeNull()
@@ -85,7 +89,7 @@ describe('encodeAll', () => {
       const backbone = openBackbone(shape, 'cpu')
       expect(backbone.rows.at(-1)).toMatchObject({ name: 'pos_embed', shape: [15, 24] })
       const learned = stirredParameters({ rows: backbone.rows })
-      const { tokens: made } = backbone.encodeAll(tinyImages(2), weightsOf(learned))
+      const { tokens: made } = backbone.encodeAll(viewOf(tinyImages(2)), weightsOf(learned))
       const input = { patches: patchify(tinyImages(2), 2), kept: null, positions: learned.get('pos_embed')! }
       expectClose(made, encode(input, weightsOf(learned), tiny), 1e-6)
     }))
@@ -94,13 +98,13 @@ describe('encodeAll', () => {
     quiet(() => {
       const own = openBackbone(plainBackbone(tiny), 'cpu')
       const encodeWith = (given: Tensor) =>
-        numbers(own.encodeAll(tinyImages(2), plainWeights, { positions: given }).tokens)
+        numbers(own.encodeAll(viewOf(tinyImages(2)), plainWeights, { positions: given }).tokens)
       const [first, second] = [1, 2].map((seed) => wave(15 * 24, seed)) as [number[], number[]]
       const each = encodeWith(tensor([...first, ...second], [2, 15, 24]))
       const half = 16 * 24
       expectClose(each.slice(0, half), encodeWith(tensor(first, [15, 24])).slice(0, half), 1e-6)
       expectClose(each.slice(half), encodeWith(tensor(second, [15, 24])).slice(half), 1e-6)
-      const usual = own.encodeAll(tinyImages(2), plainWeights).tokens
+      const usual = own.encodeAll(viewOf(tinyImages(2)), plainWeights).tokens
       expectClose(encodeWith(positions({ h: 3, w: 5 }, 24, 'cpu')), usual, 1e-6)
       expect(() => encodeWith(tensor(wave(14 * 24), [14, 24]))).toThrow('tokenSequence')
     }))
@@ -331,7 +335,7 @@ describe('encodeKept', () => {
 })
 
 describe('dates and scale', () => {
-  const clsOf = (shape: BackboneShape, views: Views) =>
+  const clsOf = (shape: BackboneShape, views: View) =>
     numbers(openBackbone(shape, 'cpu').encodeAll(views, weights).tokens).join()
   const july = Float64Array.of(dates[0]!, Date.UTC(2021, 7, 1, 9))
   const otherYear = Float64Array.of(dates[0]!, Date.UTC(2020, 6, 1, 9)) // the same month and hour
@@ -362,11 +366,11 @@ describe('cut', () => {
   it('refuses images of another size, of other bands or dates', () =>
     scope(() => {
       const plain = openBackbone(plainBackbone(tiny), 'cpu')
-      expect(() => plain.cut(tensor(Array(48).fill(0), [1, 3, 4, 4]))).toThrow(
-        'images: expected [B, 3, 6, 10], got float32[1, 3, 4, 4]',
+      expect(() => plain.cut(viewOf(tensor(Array(48).fill(0), [1, 3, 4, 4])))).toThrow(
+        'images: expected [B, 1, 3, 6, 10], got float32[1, 1, 3, 4, 4]',
       )
       const pixels = tensor(Array(96).fill(0), [1, 1, 4, 4, 6])
-      expect(() => backbone.cut(pixels)).toThrow(
+      expect(() => backbone.cut(viewOf(pixels))).toThrow(
         'images: expected [B, 2, 4, 4, 6], got float32[1, 1, 4, 4, 6]',
       )
       const views = { ...viewsOfValues(1, seriesValues(1)), valid: tensor(Array(24).fill(1), [1, 1, 4, 6]) }
@@ -378,8 +382,8 @@ describe('cut', () => {
   it('takes one frame with or without its dimension', () =>
     scope(() => {
       const plain = openBackbone(plainBackbone(tiny), 'cpu')
-      const flat = numbers(plain.cut(tinyImages(2)).patches[0]!)
-      expect(numbers(plain.cut(reshape(tinyImages(2), [2, 1, 3, 6, 10])).patches[0]!)).toEqual(flat)
+      const flat = numbers(plain.cut(viewOf(tinyImages(2))).patches[0]!)
+      expect(numbers(plain.cut(viewOf(reshape(tinyImages(2), [2, 1, 3, 6, 10]))).patches[0]!)).toEqual(flat)
       expect(flat).toEqual(numbers(add(patchify(tinyImages(2), 2), 0)))
     }))
 })

@@ -3,6 +3,7 @@ import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { classifierRows, classify } from '../../src/model/classifier.ts'
 import { encode } from '../../src/model/encoder.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { layerNorm, linear, meanOver, narrow, select } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -32,7 +33,7 @@ describe.each(['mean', 'cls', 'normed-mean'] as const)('a head on %s', (head) =>
   it('reads the cls token behind the norm, the normed mean of the patches before it, or their mean behind it', () =>
     noGrad(() =>
       scope(() => {
-        const logits = classify(tinyImages(2), weights, {
+        const logits = classify(viewOf(tinyImages(2)), weights, {
           backbone: openBackbone(plainBackbone(tiny), 'cpu'),
           head,
         })

@@ -1,7 +1,7 @@
 /** The tiny model's satellite: two dates, two groups of bands and a band in none. Every dimension is another number. */
 import type { BackboneShape } from '../../src/model/backbone.ts'
 import type { EncoderDimensions } from '../../src/model/dimensions.ts'
-import { type Views, withoutNaN } from '../../src/prepare/views.ts'
+import { type View, withoutNaN } from '../../src/prepare/view.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { wave } from '../tolerance.ts'
 import { tiny } from './tiny-model.ts'
@@ -27,7 +27,7 @@ export const at = (frame: number, band: number, row: number, column: number) =>
   ((frame * bands + band) * H + row) * W + column
 
 /** Values of B samples, NaN where there is no data. */
-export const viewsOfValues = (B: number, pixels: readonly number[], times: Float64Array = dates): Views => ({
+export const viewsOfValues = (B: number, pixels: readonly number[], times: Float64Array = dates): View => ({
   ...withoutNaN(tensor([...pixels], [B, T, bands, H, W])),
   times: Float64Array.from({ length: B * T }, (_, i) => times[i % T]!),
   resolution: null,

@@ -4,6 +4,7 @@ import { classify } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { classification, softCrossEntropy } from '../../src/objective/classification.ts'
 import { totalOf } from '../../src/objective/losses.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -42,10 +43,10 @@ describe.each(['mean', 'cls'] as const)('classification with a head on %s', (hea
   it('the loss without drop path is that of the logits', () =>
     noGrad(() =>
       scope(() => {
-        const batch = { images: tinyImages(3), targets: targets() }
+        const batch = { image: viewOf(tinyImages(3)), targets: targets() }
         const loss = item(totalOf(task(0).loss(weights, batch, null, { seed: 1, samples: samples(0) })))
         const model = { backbone: openBackbone(plainBackbone(tiny), 'cpu'), head }
-        const logits = classify(tinyImages(3), weights, model)
+        const logits = classify(viewOf(tinyImages(3)), weights, model)
         expect(logits.shape).toEqual([3, 4])
         expect(loss).toBeCloseTo(item(softCrossEntropy(logits, targets())), 5)
       }),
@@ -55,7 +56,7 @@ describe.each(['mean', 'cls'] as const)('classification with a head on %s', (hea
     noGrad(() =>
       scope(() => {
         const { loss } = task(0.6)
-        const batch = { images: tinyImages(3), targets: targets() }
+        const batch = { image: viewOf(tinyImages(3)), targets: targets() }
         const at = (epoch: number) =>
           item(totalOf(loss(weights, batch, null, { seed: 1, samples: samples(epoch) })))
         expect(at(0)).toBe(at(0))

@@ -2,7 +2,8 @@
 import { plainBackbone } from '../../src/model/backbone.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import type { Images } from '../../src/prepare/views.ts'
+import type { ImageBatch } from '../../src/objective/objective.ts'
+import { type View, viewOf } from '../../src/prepare/view.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
@@ -18,17 +19,17 @@ const pixels = (indices: readonly number[], seed: number) =>
 const usual = { decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
 const masked = (
   options: MaeOptions,
-  batch: (indices: readonly number[]) => Images,
-): Conforming<Images, never> => ({
+  view: (indices: readonly number[]) => View,
+): Conforming<ImageBatch, never> => ({
   objective: () => mae(options) as never,
-  batch,
+  batch: (indices) => ({ image: view(indices) }),
 })
 
 /**
  * Values of two dates. With gaps a share of them that is another one for each sample, and the second dates of the first five: micro-batches
  * then count differently.
  */
-const ofSeries = (indices: readonly number[], gaps: boolean): Images => {
+const ofSeries = (indices: readonly number[], gaps: boolean): View => {
   const all = indices.flatMap((index) =>
     wave(values, index).map((value, i) =>
       gaps && ((i + index) % (7 + (index % 5)) === 0 || (index < 5 && i >= values / 2)) ? Number.NaN : value,
@@ -47,7 +48,7 @@ const classified: Conforming<unknown, unknown> = {
       averages: [{ prefix: 'average.', from: '', momentum: 0.9, when: 'after-step' }],
     }) as never,
   batch: (indices) => ({
-    images: pixels(indices, 0),
+    image: viewOf(pixels(indices, 0)),
     targets: tensor(
       indices.flatMap((index) => Array.from({ length: classes }, (_, c) => (index % classes === c ? 1 : 0))),
       [indices.length, classes],
@@ -56,7 +57,7 @@ const classified: Conforming<unknown, unknown> = {
 }
 
 export const rows: Record<string, Conforming<never, never>> = {
-  'mae of images': masked({ dimensions: tiny, ...usual }, (indices) => pixels(indices, 0)) as never,
+  'mae of images': masked({ dimensions: tiny, ...usual }, (indices) => viewOf(pixels(indices, 0))) as never,
   'mae of bands and dates': masked({ ...usual, ...series }, (indices) => ofSeries(indices, false)) as never,
   'mae of bands and dates with gaps': masked({ ...usual, ...series }, (indices) =>
     ofSeries(indices, true),
@@ -67,9 +68,11 @@ export const rows: Record<string, Conforming<never, never>> = {
       ...{ groups: [[2, 0], [1]], groupWidth: 4 },
     },
     (indices) =>
-      tensor(
-        indices.flatMap((index) => wave(720, index)),
-        [indices.length, 3, 12, 20],
+      viewOf(
+        tensor(
+          indices.flatMap((index) => wave(720, index)),
+          [indices.length, 3, 12, 20],
+        ),
       ),
   ) as never,
   classification: classified as never,

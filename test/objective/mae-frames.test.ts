@@ -105,7 +105,7 @@ it('the loss is the mean over hidden tokens of their mean squared error, each by
         count++
       }
     expect(count).toBe(2 * 15) // ⌊24 · 0.4⌋ = 9 are seen
-    expect(item(totalOf(objective.loss(weights, views, plan)))).toBeCloseTo(sum / count, 5)
+    expect(item(totalOf(objective.loss(weights, { image: views }, plan)))).toBeCloseTo(sum / count, 5)
   }))
 
 describe('dates', () => {
@@ -168,11 +168,14 @@ describe('a missing frame', () => {
         for (const frame of [0, 1]) {
           const values = missing(seriesValues(2), frame)
           const views = viewsOfValues(2, values)
-          const plan = objective.plan({ seed: 1, samples: { epochs: [0, 1], indices: [3, 4] } }, views)
+          const plan = objective.plan(
+            { seed: 1, samples: { epochs: [0, 1], indices: [3, 4] } },
+            { image: views },
+          )
           const whole = objective.plan({ seed: 1, samples: { epochs: [0, 1], indices: [3, 4] } })
           expect(plan.kept.shape).toEqual(whole.kept.shape)
           for (const token of numbers(plan.kept)) expect(placeOf(token).frame).toBe(1 - frame)
-          const loss = item(totalOf(objective.loss(weights, views, plan)))
+          const loss = item(totalOf(objective.loss(weights, { image: views }, plan)))
           expect(Number.isFinite(loss) && loss > 0).toBe(true)
         }
       }),
@@ -183,7 +186,7 @@ describe('a missing frame', () => {
       // A missing frame has no date either; where it had one, its mask tokens would tell it to the decoder.
       const objective = mae(usual)
       const views = viewsOfValues(1, missing(seriesValues(1), 1), Float64Array.of(dates[0]!, Number.NaN))
-      const plan = objective.plan({ seed: 1, samples: one }, views)
+      const plan = objective.plan({ seed: 1, samples: one }, { image: views })
       const dated = { ...views, times: dates }
       const latentOf = (each: typeof views) => numbers(objective.predict(weights, each, plan).latent).join()
       expect(latentOf(dated)).toBe(latentOf(views))
@@ -195,9 +198,9 @@ it('keeps the loss alone', () =>
     scope(() => {
       const objective = mae(usual)
       const views = viewsOfValues(1, missing(seriesValues(1), 0))
-      const plan = objective.plan({ seed: 1, samples: one }, views)
+      const plan = objective.plan({ seed: 1, samples: one }, { image: views })
       const before = liveTensors()
-      totalOf(objective.loss(weights, views, plan))
+      totalOf(objective.loss(weights, { image: views }, plan))
       expect(liveTensors() - before).toBe(1)
     }),
   ))

@@ -5,6 +5,7 @@ import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { gradientsOf } from '../../src/optim/gradients.ts'
 import { initialState } from '../../src/optim/optimizer.ts'
 import { update, updateOf } from '../../src/optim/update.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { backward, clearGradients, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -55,7 +56,9 @@ describe.each(['independent', 'consistent'] as const)('%s masks', (sharing) => {
         const plan = objective.plan({ seed: 1, samples: { epochs: [0], indices: [3] } })
         const seen = new Set(numbers(plan.kept))
         const latentOf = (pixels: readonly number[]) =>
-          numbers(objective.predict(weights, tensor([...pixels], [1, BANDS, H, W]), plan).latent).join()
+          numbers(
+            objective.predict(weights, viewOf(tensor([...pixels], [1, BANDS, H, W])), plan).latent,
+          ).join()
         const before = latentOf(values)
         for (let band = 0; band < BANDS; band++)
           for (let location = 0; location < LOCATIONS; location++) {
@@ -86,7 +89,7 @@ it('each head learns the bands that were declared for it', () => {
     scope(() => {
       const images = tensor(pixels, [2, BANDS, H, W])
       const plan = objective.plan({ seed: 1, samples: { epochs: [step, step], indices: [0, 1] } })
-      const made = totalOf(objective.loss(weightsOf(parameters), images, plan))
+      const made = totalOf(objective.loss(weightsOf(parameters), { image: viewOf(images) }, plan))
       backward(made)
       loss = item(made)
       update(parameters, gradientsOf(parameters), state, { ...options, step, epoch: step })
@@ -98,7 +101,7 @@ it('each head learns the bands that were declared for it', () => {
       const images = tensor(pixels, [2, BANDS, H, W])
       const { prediction } = objective.predict(
         weightsOf(parameters),
-        images,
+        viewOf(images),
         objective.plan({ seed: 1, samples }),
       )
       const values = numbers(prediction) // [2, 15, 2·2·5], band last
@@ -119,10 +122,10 @@ it('a band that no group has is neither seen nor predicted', () =>
       const plan = objective.plan({ seed: 1, samples: { epochs: [0], indices: [0] } })
       const values = wave(BANDS * H * W, 5)
       const lossOf = (pixels: readonly number[]) =>
-        item(totalOf(objective.loss(weights, tensor([...pixels], [1, BANDS, H, W]), plan)))
+        item(totalOf(objective.loss(weights, { image: viewOf(tensor([...pixels], [1, BANDS, H, W])) }, plan)))
       const changed = values.map((value, i) => (Math.floor(i / (H * W)) === 4 ? 9 : value))
       expect(lossOf(changed)).toBe(lossOf(values))
-      const { prediction } = objective.predict(weights, tensor(values, [1, BANDS, H, W]), plan)
+      const { prediction } = objective.predict(weights, viewOf(tensor(values, [1, BANDS, H, W])), plan)
       const bands = [0, 1, 2, 3, 4].map((band) =>
         numbers(prediction).some((x, i) => i % BANDS === band && x !== 0),
       )

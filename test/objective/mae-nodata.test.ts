@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import type { Views } from '../../src/prepare/views.ts'
+import type { View } from '../../src/prepare/view.ts'
 import { type BandStatistics, bandStatistics } from '../../src/target/band-pixels.ts'
 import { backward, clearGradients, gradient, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -59,11 +59,11 @@ const fixedPlan = (): MaskPlan =>
   planFromMask([Array.from({ length: tokens }, (_, n) => [0, 4, 5].includes(n % L))])
 
 /** The loss, all gradients, the latent. */
-function everything(views: Views, plan: MaskPlan, options = usual) {
+function everything(views: View, plan: MaskPlan, options = usual) {
   const objective = mae(options)
   clearGradients(parameters.values())
   const loss = scope(() => {
-    const made = totalOf(objective.loss(weights, views, plan))
+    const made = totalOf(objective.loss(weights, { image: views }, plan))
     backward(made)
     return item(made)
   })
@@ -79,7 +79,7 @@ describe.each(bandStatistics)('normalised by %s', (statistics) => {
     scope(() => {
       const values = seriesValues(1)
       const views = viewsOfValues(1, withGaps(values))
-      const plan = mae(options).plan({ seed: 1, samples: one }, views)
+      const plan = mae(options).plan({ seed: 1, samples: one }, { image: views })
       const before = everything(views, plan, options)
       expect(before.loss).toBeGreaterThan(0)
       expect(before.gradients.every(([, gradients]) => gradients.every(Number.isFinite))).toBe(true)
@@ -125,7 +125,7 @@ describe.each(bandStatistics)('normalised by %s', (statistics) => {
       }
       expect(errors).toHaveLength(12 - 2) // three of six locations, less the two tokens without data
       const expected = errors.reduce((a, b) => a + b, 0) / errors.length
-      expect(item(totalOf(objective.loss(weights, views, plan)))).toBeCloseTo(expected, 5)
+      expect(item(totalOf(objective.loss(weights, { image: views }, plan)))).toBeCloseTo(expected, 5)
     }))
 })
 
@@ -135,7 +135,7 @@ it('a token without data is never seen', () =>
     const views = viewsOfValues(1, withGaps(seriesValues(1)))
     for (let index = 0; index < 30; index++) {
       const kept = numbers(
-        objective.plan({ seed: 1, samples: { epochs: [0], indices: [index] } }, views).kept,
+        objective.plan({ seed: 1, samples: { epochs: [0], indices: [index] } }, { image: views }).kept,
       )
       expect(kept).toHaveLength(9)
       for (const token of emptyTokens) expect(kept).not.toContain(token)
@@ -147,7 +147,7 @@ it('a token without data is never seen', () =>
   }))
 
 describe('a batch without gaps is what it is without validity', () => {
-  const whole = (views: Views): Views => ({
+  const whole = (views: View): View => ({
     ...views,
     valid: tensor(Array(2 * T * H * W).fill(1), [2, T, H, W]),
   })
@@ -168,11 +168,11 @@ describe('a batch without gaps is what it is without validity', () => {
       const views = viewsOfValues(2, seriesValues(2))
       expect(views.valid).toBeNull()
       const plan = objective.plan({ seed: 1, samples: batch })
-      expect(numbers(objective.plan({ seed: 1, samples: batch }, whole(views)).kept)).toEqual(
+      expect(numbers(objective.plan({ seed: 1, samples: batch }, { image: whole(views) }).kept)).toEqual(
         numbers(plan.kept),
       )
-      const expected = item(totalOf(objective.loss(own, views, plan)))
-      expectClose([item(totalOf(objective.loss(own, whole(views), plan)))], [expected], 1e-6)
+      const expected = item(totalOf(objective.loss(own, { image: views }, plan)))
+      expectClose([item(totalOf(objective.loss(own, { image: whole(views) }, plan)))], [expected], 1e-6)
     }),
   )
 })
@@ -183,7 +183,10 @@ it('a batch of nothing costs nothing', () =>
       1,
       seriesValues(1).map(() => Number.NaN),
     )
-    const { loss, gradients } = everything(views, mae(usual).plan({ seed: 1, samples: one }, views))
+    const { loss, gradients } = everything(
+      views,
+      mae(usual).plan({ seed: 1, samples: one }, { image: views }),
+    )
     expect(loss).toBe(0)
     expect(gradients.every(([, values]) => values.every((value) => value === 0))).toBe(true)
   }))

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { backward, clearGradients, gradient, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
@@ -18,7 +19,15 @@ const weights = weightsOf(parameters)
 const lossOf = (images: Tensor, options: { normalizeTarget?: boolean; seed?: number } = {}) =>
   noGrad(() => {
     const with_ = tinyMae({ normalizeTarget: options.normalizeTarget ?? true })
-    return item(totalOf(with_.loss(weights, images, with_.plan({ seed: options.seed ?? 1, samples: batch }))))
+    return item(
+      totalOf(
+        with_.loss(
+          weights,
+          { image: viewOf(images) },
+          with_.plan({ seed: options.seed ?? 1, samples: batch }),
+        ),
+      ),
+    )
   })
 
 maskConformance('mae', { tokens: N, kept: 6, plan: (seed, samples) => objective.plan({ seed, samples }) })
@@ -42,7 +51,7 @@ describe('loss', () => {
         scope(() => {
           const images = tinyImages(B)
           const plan = objective.plan({ seed: 1, samples: batch })
-          const predicted = numbers(objective.predict(weights, images, plan).prediction)
+          const predicted = numbers(objective.predict(weights, viewOf(images), plan).prediction)
           const wanted = targets(numbers(patchify(images, 2)), normalizeTarget)
           const perPatch = Array.from({ length: B * N }, (_, n) =>
             predicted
@@ -83,7 +92,10 @@ describe('loss', () => {
             expected += (mask[p]! * ((n - 1) / n) * variance) / (variance + 1e-6) / (B * 9)
           }
           expect(expected).toBeCloseTo((n - 1) / n, 4)
-          expect(item(totalOf(one.loss(weightsOf(silent), images, plan)))).toBeCloseTo(expected, 6)
+          expect(item(totalOf(one.loss(weightsOf(silent), { image: viewOf(images) }, plan)))).toBeCloseTo(
+            expected,
+            6,
+          )
         }),
       ),
   )
@@ -96,9 +108,13 @@ describe('loss', () => {
         exact.set('decoder_pred.weight', tensor(Array(12 * 16).fill(0), [12, 16]))
         exact.set('decoder_pred.bias', tensor(Array(12).fill(0.25), [12]))
         const images = tensor(Array(B * 180).fill(0.25), [B, 3, 6, 10])
-        expect(item(totalOf(raw.loss(weightsOf(exact), images, raw.plan({ seed: 1, samples: batch }))))).toBe(
-          0,
-        )
+        expect(
+          item(
+            totalOf(
+              raw.loss(weightsOf(exact), { image: viewOf(images) }, raw.plan({ seed: 1, samples: batch })),
+            ),
+          ),
+        ).toBe(0)
       }),
     ))
 
@@ -113,10 +129,12 @@ describe('loss', () => {
         const at = (x: number, y: number) => {
           const values = wave(180)
           for (let c = 0; c < 3; c++) values[(c * 6 + y) * 10 + x]! += 5
-          return item(totalOf(one.loss(weightsOf(blind), tensor(values, [1, 3, 6, 10]), plan)))
+          return item(
+            totalOf(one.loss(weightsOf(blind), { image: viewOf(tensor(values, [1, 3, 6, 10])) }, plan)),
+          )
         }
         // Patch 4 is the last of the first row: columns 8 and 9, rows 0 and 1.
-        const without = item(totalOf(one.loss(weightsOf(blind), tinyImages(1), plan)))
+        const without = item(totalOf(one.loss(weightsOf(blind), { image: viewOf(tinyImages(1)) }, plan)))
         for (const [x, y] of [
           [8, 0],
           [9, 0],
@@ -138,7 +156,15 @@ describe('loss', () => {
   it('reaches every parameter', () =>
     scope(() => {
       clearGradients(parameters.values())
-      backward(totalOf(objective.loss(weights, tinyImages(B), objective.plan({ seed: 1, samples: batch }))))
+      backward(
+        totalOf(
+          objective.loss(
+            weights,
+            { image: viewOf(tinyImages(B)) },
+            objective.plan({ seed: 1, samples: batch }),
+          ),
+        ),
+      )
       for (const [name, x] of parameters) {
         const found = gradient(x)
         expect(found && Math.max(...numbers(found).map(Math.abs)), name).toBeGreaterThan(0)
@@ -155,7 +181,11 @@ describe('loss', () => {
           const plan = objective.plan({ seed: 1, samples: addresses([epochs[b]!, indices[b]!]) })
           return item(
             totalOf(
-              objective.loss(weights, tensor(values.slice(b * 180, (b + 1) * 180), [1, 3, 6, 10]), plan),
+              objective.loss(
+                weights,
+                { image: viewOf(tensor(values.slice(b * 180, (b + 1) * 180), [1, 3, 6, 10])) },
+                plan,
+              ),
             ),
           )
         }
@@ -170,7 +200,7 @@ describe('predict', () => {
       scope(() => {
         const { latent, prediction } = objective.predict(
           weights,
-          tinyImages(B),
+          viewOf(tinyImages(B)),
           objective.plan({ seed: 1, samples: batch }),
         )
         expect([latent.shape, prediction.shape]).toEqual([
@@ -198,7 +228,7 @@ describe('mae', () => {
   it('refuses images of another size, dimensions that do not fit and ratios that leave nothing', () =>
     scope(() => {
       expect(() => lossOf(tensor(wave(180), [1, 3, 10, 6]))).toThrow(
-        'images: expected [B, 3, 6, 10], got float32[1, 3, 10, 6]',
+        'images: expected [B, 1, 3, 6, 10], got float32[1, 1, 3, 10, 6]',
       )
       expect(() => tinyMae({ dimensions: { ...tiny, heads: 7 } })).toThrow('model.width 24 is not divisible')
       expect(() => tinyMae({ maskRatio: 0.95 })).toThrow('mask.ratio 0.95 of 15 patches keeps 0')

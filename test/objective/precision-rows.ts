@@ -6,7 +6,7 @@ import { weightsOf } from '../../src/model/parameters.ts'
 import { type ClassificationOptions, classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, type MaskedAutoencoder, mae } from '../../src/objective/mae.ts'
 import type { Address, At, Objective } from '../../src/objective/objective.ts'
-import { type Images, viewsOf } from '../../src/prepare/views.ts'
+import { type View, viewOf } from '../../src/prepare/view.ts'
 import { bandStatistics } from '../../src/target/band-pixels.ts'
 import { autocast, gradient, noGrad, requireGradient } from '../../src/tensor/context.ts'
 import { type Kernels, withKernels } from '../../src/tensor/fused.ts'
@@ -39,21 +39,21 @@ export interface Row {
     device: Device,
   ) => Objective<never, unknown> & Partial<Pick<MaskedAutoencoder, 'predict'>>
   /** On the CPU. Called inside a scope. */
-  readonly images: () => Images
+  readonly images: () => View
   /** What a batch holds beside its images. */
   readonly targets?: (device: Device) => Tensor
   /** Whether its loss has absolute differences: their gradients are signs, which a little rounding turns. */
   readonly isAbsolute?: boolean
 }
 
-function masked(options: Partial<MaeOptions>, images: () => Images): Row {
+function masked(options: Partial<MaeOptions>, images: () => View): Row {
   const usual = { dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true }
   const objective = (device: Device) => mae({ ...usual, ...options, device }) as never
   return { objective, images }
 }
 
 const learned = { ...plainBackbone(tiny), positions: 'learned' } as const
-const plain = (options: Partial<MaeOptions> = {}) => masked(options, () => tinyImages(B))
+const plain = (options: Partial<MaeOptions> = {}) => masked(options, () => viewOf(tinyImages(B)))
 
 /** Values of two dates. With gaps every 23rd is missing, and all of the first sample's second date. */
 const valuesOf = (gaps: boolean) =>
@@ -73,7 +73,7 @@ const ofLarger = (scales: readonly number[], options: Partial<MaeOptions> = {}):
   const { imageSize, channels } = options.dimensions ?? tiny
   const shape = [B, channels, ...imageSize.map((side) => side * scales.at(-1)!)]
   const scaled = { ...options, normalizeTarget: false, scales: { scales, width: 8 } }
-  return { ...masked(scaled, () => tensor(wave(product(shape), 5), shape)), isAbsolute: true }
+  return { ...masked(scaled, () => viewOf(tensor(wave(product(shape), 5), shape))), isAbsolute: true }
 }
 
 const classified = (
@@ -86,7 +86,7 @@ const classified = (
       ...{ backbone: plainBackbone(tiny), classes: 4, head, device, dropPath: 0 },
       ...over,
     }) as never,
-  images: () => (over.backbone === series ? viewsOfValues(B, valuesOf(gaps)) : tinyImages(B)),
+  images: () => (over.backbone === series ? viewsOfValues(B, valuesOf(gaps)) : viewOf(tinyImages(B))),
   targets: (device) => toDevice(tensor([1, 0, 0, 0, 0, 0.5, 0.5, 0, 0, 0, 0, 1], [B, 4]), device),
 })
 
@@ -98,7 +98,7 @@ export const rows: Record<string, () => Row> = {
   'every token embedded': () => plain({ embed: 'all' }),
   'heads of an odd width': () =>
     plain({ dimensions: { ...tiny, heads: 8 }, decoder: { ...tinyDecoder, heads: 16 } }),
-  'a band that no group has': () => masked(grouped, () => tensor(wave(B * 96, 5), [B, bands, H, W])),
+  'a band that no group has': () => masked(grouped, () => viewOf(tensor(wave(B * 96, 5), [B, bands, H, W]))),
   ...Object.fromEntries(
     bandStatistics.flatMap((statistics) => [
       [`series, normalised by ${statistics}`, () => ofSeries({ statistics })],
@@ -129,7 +129,7 @@ export const rows: Record<string, () => Row> = {
         ],
         compat: 'satmae',
       },
-      () => tensor(wave(B * 96, 5), [B, bands, H, W]),
+      () => viewOf(tensor(wave(B * 96, 5), [B, bands, H, W])),
     ),
   ...Object.fromEntries(headNames.map((head) => [`classes from ${head}`, () => classified(head)])),
   'classes, drop path': () => classified('mean', { dropPath: 0.6 }),
@@ -152,10 +152,9 @@ export interface Way {
   readonly device?: Device
 }
 
-const moved = (images: Images, device: Device): Images => {
-  const { pixels, valid, ...rest } = viewsOf(images)
-  return { ...rest, pixels: toDevice(pixels, device), valid: valid && toDevice(valid, device) }
-}
+const moved = ({ pixels, valid, ...rest }: View, device: Device): View => ({
+  ...{ ...rest, pixels: toDevice(pixels, device), valid: valid && toDevice(valid, device) },
+})
 const onCpu = (x: Tensor) => numbers(toDevice(toDtype(x, 'float32'), 'cpu'))
 
 /** Everything that is asked of a batch of a row: its objective, parameters, and the batch itself, made again in each scope. */
@@ -166,9 +165,9 @@ export function prepared(row: Row, device: Device) {
     [...made].map(([name, x]) => [name, requireGradient(detach(toDevice(x, device)))] as const),
   )
   const make = () => {
-    const images = moved(row.images(), device)
-    const batch = row.targets ? { images, targets: row.targets(device) } : images
-    return { images, batch: batch as never, samples }
+    const image = moved(row.images(), device)
+    const batch = row.targets ? { image, targets: row.targets(device) } : { image }
+    return { image, batch: batch as never, samples }
   }
   const at: Address = { seed: 1, samples }
   const planOf = (batch: never) => objective.plan(at as At, batch, weightsOf(parameters))
@@ -183,8 +182,8 @@ export function measure(row: Row, { kernels, precision, recompute = false, devic
   // What a head or a choice of bands does not read has no gradient.
   const gradients = scope(() => [...parameters.values()].flatMap((x) => gradient(x) ?? []).map(onCpu))
   const says = () => {
-    const { images, batch } = make()
-    return objective.predict?.(weightsOf(parameters), images, planOf(batch) as MaskPlan)
+    const { image, batch } = make()
+    return objective.predict?.(weightsOf(parameters), image, planOf(batch) as MaskPlan)
   }
   const predicted = noGrad(() =>
     scope(() => {

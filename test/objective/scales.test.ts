@@ -6,6 +6,7 @@ import { upscale } from '../../src/model/upscale.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { mae } from '../../src/objective/mae.ts'
 import { atModelSize, checkScales, scalesLosses, upscaleShape } from '../../src/objective/scales.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { add } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -36,7 +37,7 @@ describe('atModelSize', () => {
   it('gives the model area means: by hand', () =>
     quiet(() => {
       const images = tensor([...[1, 3, 0, 4], ...[5, 7, 8, 0]], [1, 1, 2, 4])
-      const views = atModelSize(images, { scales: [2], width: 1 }, [1, 2])
+      const views = atModelSize(viewOf(images), { scales: [2], width: 1 }, [1, 2])
       expect(views.pixels.shape).toEqual([1, 1, 1, 1, 2])
       expect(numbers(views.pixels)).toEqual([4, 3])
     }))
@@ -44,8 +45,8 @@ describe('atModelSize', () => {
   it('leaves images of the model’s size, and refuses others and gaps', () =>
     quiet(() => {
       const images = tensor(wave(2 * 4 * 24), [2, 4, 4, 6])
-      expect(numbers(atModelSize(images, target, [4, 6]).pixels)).toEqual(numbers(images))
-      expect(() => atModelSize(images, target, [2, 3])).toThrow(
+      expect(numbers(atModelSize(viewOf(images), target, [4, 6]).pixels)).toEqual(numbers(images))
+      expect(() => atModelSize(viewOf(images), target, [2, 3])).toThrow(
         'target.scales: expected images of 2 or 8 rows, got 4',
       )
       const views = {
@@ -85,7 +86,11 @@ describe('scalesLosses', () => {
         })
         expected += (0.5 * distances.reduce((a, b) => a + b, 0)) / distances.length
       }
-      const made = scalesLosses(parts(), images(), target, { shape, groups, weights: weightsOf(silent) })
+      const made = scalesLosses(parts(), viewOf(images()), target, {
+        shape,
+        groups,
+        weights: weightsOf(silent),
+      })
       expectClose([item(totalOf({ parts: made }))], [expected], 1e-5)
     }))
 
@@ -114,7 +119,7 @@ describe('scalesLosses', () => {
         const distances = numbers(made).map((value, j) => Math.abs(value - truth[j]!))
         expected += (0.5 * distances.reduce((a, b) => a + b, 0)) / distances.length
       }
-      const made = scalesLosses(parts(), images(), target, { shape, groups, weights })
+      const made = scalesLosses(parts(), viewOf(images()), target, { shape, groups, weights })
       expect(Object.keys(made)).toEqual(['scale2', 'scale4'])
       expectClose(totalOf({ parts: made }), [expected], 1e-5)
     }))
@@ -127,8 +132,8 @@ describe('scalesLosses', () => {
       const plan = scaled.plan({ seed: 1, samples: { epochs: [0, 0], indices: [0, 1] } })
       const small = tensor(areaMeans(pixels, [16, 24], 4), [2, 4, 4, 6])
       const latent = (x: Tensor) => numbers(x)
-      const predicted = plain.predict(weights, small, plan)
-      expectClose(scaled.predict(weights, images(), plan).latent, latent(predicted.latent), 1e-5)
+      const predicted = plain.predict(weights, viewOf(small), plan)
+      expectClose(scaled.predict(weights, viewOf(images()), plan).latent, latent(predicted.latent), 1e-5)
       // The parts of the prediction, from the picture of all bands: pixel, band.
       const values = numbers(predicted.prediction)
       const of = (own: readonly number[]) =>
@@ -137,10 +142,10 @@ describe('scalesLosses', () => {
           6,
           4 * own.length,
         ])
-      const parts = scalesLosses([of([3, 0]), of([1])], images(), target, { shape, groups, weights })
+      const parts = scalesLosses([of([3, 0]), of([1])], viewOf(images()), target, { shape, groups, weights })
       const more = totalOf({ parts })
-      const expected = item(add(totalOf(plain.loss(weights, small, plan)), more))
-      expectClose([item(totalOf(scaled.loss(weights, images(), plan)))], [expected], 1e-5)
+      const expected = item(add(totalOf(plain.loss(weights, { image: viewOf(small) }, plan)), more))
+      expectClose([item(totalOf(scaled.loss(weights, { image: viewOf(images()) }, plan)))], [expected], 1e-5)
     }))
 })
 

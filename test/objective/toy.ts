@@ -3,10 +3,12 @@
  * before the loss, a teacher that moves after the step, a batch norm in the head with running statistics, a codebook that k-means begins and
  * an average keeps, a loss over all rows of the step, a last layer that is frozen at first, a projection that is never learned.
  */
+
 import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { linearRows } from '../../src/model/block.ts'
 import { type ParameterRow, type Weights, within } from '../../src/model/parameters.ts'
 import type { RowsObjective, Tensors } from '../../src/objective/objective.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { draws } from '../../src/random/draws.ts'
 import { call } from '../../src/tensor/call.ts'
 import { noGrad } from '../../src/tensor/context.ts'
@@ -78,7 +80,7 @@ export function toyObjective(): RowsObjective<TwoViews, ToyPlan, 'momentum'> {
     ...{ name, shape, initial, role: 'state' },
   })
   const encode = (images: Tensor, weights: Weights) =>
-    meanOver(toDtype(backbone.encodeAll(images, weights).tokens, 'float32'), [1]) // [B, D]
+    meanOver(toDtype(backbone.encodeAll(viewOf(images), weights).tokens, 'float32'), [1]) // [B, D]
   const projected = (x: Tensor, weights: Weights) => {
     const y = toDtype(linear(x, pair(weights, 'projector')), 'float32')
     return y

@@ -102,7 +102,7 @@ function run({ shape = whole, normalizeTarget = true, by = 'group', oracle, erro
       ...{ ...shape, decoder: tinyDecoder, maskRatio: 0.5, normalizeTarget, statistics: by, device: 'cpu' },
     })
     const parameters = stirredParameters(objective)
-    const images = viewsOfValues(
+    const view = viewsOfValues(
       B,
       normal.map((x, i) => (isGap(placesOf(i)) ? Number.NaN : x)),
       dates,
@@ -110,7 +110,7 @@ function run({ shape = whole, normalizeTarget = true, by = 'group', oracle, erro
     const said = oracle && targets(normal, { shape, by: normalizeTarget ? by : null, error })
     const result = reconstruct({
       objective: said ? { predict: () => ({ latent: said, prediction: said }) } : objective,
-      ...{ shape, normalizeTarget, bandStatistics: by, images, plan: planOf() },
+      ...{ shape, normalizeTarget, bandStatistics: by, view, plan: planOf() },
       weights: weightsOf(parameters),
       channelStatistics: { ...channelStatistics, ...limits },
       ...(rest.wanted && { statistics: rest.wanted }),
@@ -302,7 +302,7 @@ describe('"neighbours"', () => {
           shape: whole,
           normalizeTarget: true,
           bandStatistics: 'band',
-          images: viewsOfValues(B, normal, dates),
+          view: viewsOfValues(B, normal, dates),
         },
         ...{ weights: weightsOf(new Map()), plan: planOf(), channelStatistics, statistics: ['neighbours'] },
         look: { composites, names: [] },

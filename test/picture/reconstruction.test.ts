@@ -5,6 +5,7 @@ import { initialParameters, weightsOf } from '../../src/model/parameters.ts'
 import { mae } from '../../src/objective/mae.ts'
 import { type Reconstructions, reconstruct } from '../../src/picture/reconstruction.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { draws } from '../../src/random/draws.ts'
 import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
 import { pixelTarget } from '../../src/target/pixels.ts'
@@ -68,7 +69,7 @@ function run({ channels = 3, normalizeTarget = true, pixels = bytes(channels), w
       shape: plainBackbone(d),
       normalizeTarget,
       weights: weightsOf(parameters),
-      images,
+      view: viewOf(images),
       plan: planFromMask(masks),
       channelStatistics,
       ...(wanted && { statistics: wanted }),
@@ -194,7 +195,7 @@ describe('reconstruct', () => {
         shape: plainBackbone(d),
         normalizeTarget: true,
         weights: weightsOf(new Map()),
-        images,
+        view: viewOf(images),
         plan: planFromMask(masks),
         channelStatistics: { mean: [0, 0, 0], std: [1, 1, 1] },
       }

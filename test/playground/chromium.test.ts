@@ -18,6 +18,7 @@ import { reconstruct } from '../../src/picture/reconstruction.ts'
 import { centerCrop } from '../../src/prepare/crop.ts'
 import { resizeBicubic } from '../../src/prepare/decode/resize.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { paintScene } from '../../src/sample-data/scenes.ts'
 import { type Server, serve } from '../../src/serve/serve.ts'
 import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
@@ -169,21 +170,21 @@ function byLibTorch(
 ) {
   const flags = Array.from({ length: TOKENS }, (_, patch) => hidden.includes(patch))
   return scope(() => {
-    const images = normalizePixels({ pixels: taken, shape: [1, H, W, 3] }, statistics, 'cpu')
+    const view = viewOf(normalizePixels({ pixels: taken, shape: [1, H, W, 3] }, statistics, 'cpu'))
     const { objective, parameters } = autoencoder!
     const [plan, weights] = [planFromMask([flags]), weightsOf(parameters)]
     const { normalize } = config.target
     const { images: rows } = reconstruct({
-      ...{ objective, shape: backboneOf(config), normalizeTarget: normalize, weights, images, plan },
+      ...{ objective, shape: backboneOf(config), normalizeTarget: normalize, weights, view, plan },
       ...{ channelStatistics: statistics, statistics: [used] },
     })
-    const prediction = toFloats(objective.predict(weights, images, plan).prediction)
+    const prediction = toFloats(objective.predict(weights, view, plan).prediction)
     const { quality } = rows[0]!.rebuilt[0]!
     return {
       prediction,
       PSNR: `${quality.psnr.toFixed(1)} dB`,
       SSIM: quality.ssim.toFixed(3),
-      Loss: toFloats(totalOf(objective.loss(weights, images, plan)))[0]!.toFixed(4),
+      Loss: toFloats(totalOf(objective.loss(weights, { image: view }, plan)))[0]!.toFixed(4),
     }
   })
 }

@@ -4,11 +4,9 @@ import {
   type Pixels,
   pickSamples,
   rasterValues,
-  toImages,
+  toView,
 } from '../../src/prepare/normalize.ts'
-import { isViews, type Views } from '../../src/prepare/views.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
-import type { Tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 
 const none = Number.NaN
@@ -22,10 +20,10 @@ describe('images', () => {
       const statistics = { mean: [0.5, 0.2], std: [0.25, 0.1] }
       const expected = [...[-2, -1.2, 1.2], ...[8, 2, 4]]
       expectClose(normalizePixels(given, statistics, 'cpu'), expected, 1e-5)
-      const images = toImages(given, statistics, 'cpu')
-      expect(isViews(images)).toBe(false)
-      expect((images as Tensor).shape).toEqual([1, 2, 1, 3])
-      expectClose(images as Tensor, expected, 1e-5)
+      const { pixels: images, ...rest } = toView(given, statistics, 'cpu')
+      expect(images.shape).toEqual([1, 1, 2, 1, 3])
+      expectClose(images, expected, 1e-5)
+      expect(rest).toEqual({ valid: null, times: null, resolution: null })
     }))
 })
 
@@ -42,8 +40,8 @@ describe('rasters', () => {
     ...{ pixels: bytesOf(values), shape: [2, 1, 2, 2] },
     rasters: { frames: 2, facts },
   }
-  const viewsAt = (statistics: Parameters<typeof toImages>[1], pixels = given) =>
-    toImages(pixels, statistics, 'cpu') as Views
+  const viewsAt = (statistics: Parameters<typeof toView>[1], pixels = given) =>
+    toView(pixels, statistics, 'cpu')
   const statistics = { mean: [60, 15], std: [20, 5] }
 
   it('by hand: clipped, (x − mean) / std of each band, zeros where there is no data', () =>

@@ -11,7 +11,7 @@ import { readNpy } from '../../src/files/npy.ts'
 import { onnxFeatures, openOnnxEncoder } from '../../src/infer/onnx-encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
-import { toImages } from '../../src/prepare/normalize.ts'
+import { toView } from '../../src/prepare/normalize.ts'
 import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
 import { indexFeatures } from '../../src/search/index-features.ts'
 import type { Server } from '../../src/serve/serve.ts'
@@ -192,12 +192,10 @@ describe('reconstructions', () => {
     }
     const expected = noGrad(() =>
       scope(() => {
-        const pixels = toImages(shown, model.statistics, 'cpu')
+        const batch = { image: toView(shown, model.statistics, 'cpu') }
         const samples = { epochs: new Int32Array(6), indices: files.map((_, i) => i) }
         return item(
-          totalOf(
-            objective.loss(weightsOf(parameters), pixels, objective.plan({ seed: 7, samples }, pixels)),
-          ),
+          totalOf(objective.loss(weightsOf(parameters), batch, objective.plan({ seed: 7, samples }, batch))),
         )
       }),
     )

@@ -3,6 +3,7 @@ import { plainBackbone } from '../../src/model/backbone.ts'
 import { reconstruct } from '../../src/picture/reconstruction.ts'
 import { tileOf } from '../../src/picture/tile.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { draws } from '../../src/random/draws.ts'
 import {
   guessedMoments,
@@ -48,7 +49,7 @@ describe.each([1, 3])('an image of %i channels', (channels) => {
           ...{ imageSize: [H, W], patchSize: P, channels, width: 16, depth: 1, heads: 2 },
           ...{ mlpRatio: 2, layerNormEpsilon: 1e-6 },
         }),
-        ...{ weights: () => predicted, images, channelStatistics: statistics },
+        ...{ weights: () => predicted, view: viewOf(images), channelStatistics: statistics },
         ...{ normalizeTarget: used !== 'raw', statistics: [used], plan: planFromMask([hidden]) },
       })
       return rows[0]!.rebuilt[0]!

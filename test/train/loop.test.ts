@@ -5,6 +5,7 @@ import type { SherdError } from '../../src/errors.ts'
 import { onePart, totalOf } from '../../src/objective/losses.ts'
 import { updatesTaken } from '../../src/optim/optimizer.ts'
 import type { Batch } from '../../src/prepare/loader/loader.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { add, full, mul, sqrt, sum } from '../../src/tensor/ops.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
@@ -256,15 +257,15 @@ describe('a number that is not finite stops the training', () => {
           },
         },
         toDeviceBatch: (batch) => {
-          const images = toDeviceBatch(batch)
-          return batch === spoiled ? full(images.shape, Number.NaN) : images
+          const made = toDeviceBatch(batch)
+          return batch === spoiled ? { image: viewOf(full(made.image.pixels.shape, Number.NaN)) } : made
         },
       })
       expect(batches).toBe(6) // the images of the step are spent, whichever of them it was
       expect(events.length).toBe(2)
       expect([error.code, error.message]).toEqual([
         'NON_FINITE',
-        'Step 3 gave loss NaN at learning rate 0.0100; first: the images: 720 NaN and 0 infinite of 720 numbers',
+        'Step 3 gave loss NaN at learning rate 0.0100; first: the image: 720 NaN and 0 infinite of 720 numbers',
       ])
       for await (const { step } of train(tinyOptions(reference, { accumulate: 2, loader: tinyLoader(4) })))
         if (step === 2) break

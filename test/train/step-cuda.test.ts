@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { gradientsOf } from '../../src/optim/gradients.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { engineBuild } from '../../src/tensor/context.ts'
 import { toDevice } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
@@ -37,7 +38,7 @@ function takeSteps(device: Device, precision: Precision, steps = 10): Trajectory
   for (let step = 0; step < steps; step++) {
     const open = beginStep(trainee, { step, epoch: step, value: ratesOf(1e-3), parts: 1 })
     open.add(() => ({
-      batch: normalizePixels({ pixels, shape }, statistics, device),
+      batch: { image: viewOf(normalizePixels({ pixels, shape }, statistics, device)) },
       samples: { epochs: new Int32Array(8).fill(step), indices },
     }))
     const { loss, gradientNorm } = open.finish()

@@ -7,6 +7,7 @@ import type { BatchObjective, Losses, RowsObjective, Tensors } from '../../src/o
 import { gradientNorm, gradientsOf } from '../../src/optim/gradients.ts'
 import { initialState } from '../../src/optim/optimizer.ts'
 import { type OptimizerChoice, optimizerOf } from '../../src/optim/optimizers.ts'
+import { viewOf } from '../../src/prepare/view.ts'
 import { callInPlace } from '../../src/tensor/call.ts'
 import { noGrad, productType } from '../../src/tensor/context.ts'
 import { type Kernels, kernelsChosen } from '../../src/tensor/fused.ts'
@@ -23,7 +24,7 @@ import { collectGradients, ratesOf } from './tiny-training.ts'
 const objective = tinyMae()
 const parameters = stirredParameters(objective)
 const micro = (first: number, count: number) => () => ({
-  batch: narrow(tinyImages(8), 0, first, count),
+  batch: { image: viewOf(narrow(tinyImages(8), 0, first, count)) },
   samples: { epochs: Array(count).fill(0), indices: Array.from({ length: count }, (_, i) => first + i) },
 })
 interface Way {

@@ -5,8 +5,8 @@ import type { Objective } from '../../src/objective/objective.ts'
 import { disposeState, initialState } from '../../src/optim/optimizer.ts'
 import { optimizerOf } from '../../src/optim/optimizers.ts'
 import type { Batch, Loader } from '../../src/prepare/loader/loader.ts'
-import { normalizePixels } from '../../src/prepare/normalize.ts'
-import type { Device, Tensor } from '../../src/tensor/tensor.ts'
+import { toView } from '../../src/prepare/normalize.ts'
+import type { Device } from '../../src/tensor/tensor.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
 import { beginStep, type StepResult } from '../../src/train/step.ts'
@@ -61,12 +61,9 @@ export function tinyTrainee(seed = 5, precision: Precision = 'float32', device: 
 }
 
 /** Normalised images, as a run makes them. */
-export const toDeviceBatch = ({ pixels, size }: Batch): Tensor =>
-  normalizePixels(
-    { pixels, shape: [size, H, W, C] },
-    { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
-    'cpu',
-  )
+export const toDeviceBatch = (batch: Batch) => ({
+  image: toView(batch, { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }, 'cpu'),
+})
 
 export const ratesOf = (learningRate: number, weightDecay = 0.05) => ({ learningRate, weightDecay })
 const constant = (value: number) => ({ kind: 'constant', value }) as const

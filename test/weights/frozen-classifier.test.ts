@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { classifierRows, classify, headNames, heads } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
-import { type Pixels, toImages } from '../../src/prepare/normalize.ts'
+import { type Pixels, toView } from '../../src/prepare/normalize.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { layerNorm, linear, meanOver, narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -30,7 +30,7 @@ describe.each(headNames)('a frozen classifier with a head on %s', (head) => {
   it('gives the logits of the one that learns', () =>
     noGrad(() =>
       scope(() => {
-        const images = toImages(pixels, statistics, 'cpu')
+        const images = toView(pixels, statistics, 'cpu')
         const model = { backbone: openBackbone(backbone, 'cpu'), head }
         expectClose(logitsOf(classifier)(pixels), classify(images, weights, model), 2e-6)
       }),
@@ -59,7 +59,7 @@ it('the encoder of a classifier of the mean has plain tokens, and a mean that we
         ...{ device: 'cpu', precision: 'float32' as const },
       }
       const encoded = tokensOf(encoder)(pixels)
-      const images = toImages(pixels, statistics, 'cpu')
+      const images = toView(pixels, statistics, 'cpu')
       const plain = openBackbone(backbone, 'cpu').encodeAll(images, weights, { norm: false }).tokens
       expectClose(encoded.tokens, plain, 1e-6)
       const { cls, mean } = pooledOf(encoder, encoded)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isViews, type Views, viewsOf, withoutNaN } from '../../src/prepare/views.ts'
+import { viewOf, withoutNaN } from '../../src/prepare/view.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { numbers, wave } from '../tolerance.ts'
@@ -40,27 +40,22 @@ describe('withoutNaN', () => {
     }))
 })
 
-describe('viewsOf', () => {
-  it('makes one frame of images, frames of five dimensions, and nothing of views', () =>
+describe('viewOf', () => {
+  it('makes one frame of images, and keeps frames of five dimensions', () =>
     scope(() => {
       const values = wave(24)
       const images = tensor(values, [2, 3, 2, 2])
       const plain = { valid: null, times: null, resolution: null }
-      const made = viewsOf(images)
+      const made = viewOf(images)
       expect(made).toMatchObject(plain)
       expect(made.pixels.shape).toEqual([2, 1, 3, 2, 2])
       expect(numbers(made.pixels)).toEqual(numbers(images))
       const frames = tensor(values, [1, 2, 3, 2, 2])
-      expect(viewsOf(frames)).toEqual({ ...plain, pixels: frames })
-      const views: Views = { ...plain, pixels: frames, times: Float64Array.of(1, 2) }
-      expect(viewsOf(views)).toBe(views)
-      expect([isViews(views), isViews(images)]).toEqual([true, false])
+      expect(viewOf(frames)).toEqual({ ...plain, pixels: frames })
     }))
 
   it('refuses what is no image', () =>
     scope(() => {
-      expect(() => viewsOf(tensor([1, 2], [1, 2]))).toThrow(
-        'images: expected [B, C, H, W], got float32[1, 2]',
-      )
+      expect(() => viewOf(tensor([1, 2], [1, 2]))).toThrow('images: expected [B, C, H, W], got float32[1, 2]')
     }))
 })
