@@ -9,7 +9,7 @@ import { parseMetadata } from './metadata.ts'
 
 /** A number, or one for each step. */
 export const byStep = z.union([z.number(), z.array(z.number()).min(1)])
-export type ByStep = z.infer<typeof byStep>
+export type ByStep = number | readonly number[]
 
 const common = {
   learningRate: byStep.optional(),

@@ -6,6 +6,7 @@
 
 import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { linearRows } from '../../src/model/block.ts'
+import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { type ParameterRow, type Weights, within } from '../../src/model/parameters.ts'
 import type { RowsObjective, Tensors } from '../../src/objective/objective.ts'
 import { viewOf } from '../../src/prepare/view.ts'
@@ -46,7 +47,6 @@ export interface ToyPlan {
   readonly factors: Tensor
 }
 
-const D = tiny.width
 const E = 8 // of the projection
 export const codes = 4
 const TEMPERATURE = 0.5
@@ -74,8 +74,9 @@ const moved = (x: Tensor, codebook: Tensor) => {
 
 export const frozenSteps = 2
 
-export function toyObjective(): RowsObjective<TwoViews, ToyPlan, 'momentum'> {
-  const backbone = openBackbone(plainBackbone(tiny), 'cpu')
+export function toyObjective(d: EncoderDimensions = tiny): RowsObjective<TwoViews, ToyPlan, 'momentum'> {
+  const backbone = openBackbone(plainBackbone(d), 'cpu')
+  const D = d.width
   const state = (name: string, shape: readonly number[], initial: 'zeros' | 'ones'): ParameterRow => ({
     ...{ name, shape, initial, role: 'state' },
   })
