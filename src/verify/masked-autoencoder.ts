@@ -9,7 +9,7 @@ import { select, toDevice } from '../tensor/ops.ts'
 import { type Device, toArray, toFloats } from '../tensor/tensor.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
-import type { Given, NetworkRow } from './network.ts'
+import type { Given, NetworkRow } from './network-row.ts'
 
 const upTo = (most: number) => z.number().int().positive().max(most)
 

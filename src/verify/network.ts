@@ -3,67 +3,18 @@
  * gradients of the first step, all losses and what is there at the end are compared. A row says how an objective is built; this file
  * knows none of them.
  */
-import type { z } from 'zod'
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
-import type { Weights } from '../model/parameters.ts'
-import type { At, Objective, Tensors } from '../objective/objective.ts'
-import type { Clip } from '../optim/gradients.ts'
-import type { GroupRow } from '../optim/groups.ts'
 import { narrow, select, toDevice } from '../tensor/ops.ts'
 import { disposeAll, scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { openExpectations } from './expectations.ts'
 import { parseMetadata } from './metadata.ts'
+import type { Given, NetworkRow } from './network-row.ts'
 import type { Checked } from './operator-file.ts'
 import { expectPlaces, firstParameters, leavesStateOut, placesOf } from './places.ts'
-import { type ByStep, readRecipe } from './recipe.ts'
-import type { Page } from './tolerances.ts'
+import { readRecipe } from './recipe.ts'
 import { takeSteps } from './trajectory.ts'
-
-/** What a row builds an objective from, beside the config. */
-export interface Given {
-  readonly device: Device
-  readonly tensors: ReadonlyMap<string, Tensor>
-  /** Throws `VALUE` where the file has none. */
-  tensor(name: string): Tensor
-  /**
-   * The step's samples of `input.<name>`, on the device. With one dimension more than `rank` it has an entry for each step; `view` is one of
-   * the first dimension then.
-   */
-  input(name: string, of: Pick<At, 'step' | 'samples'>, rank: number, view?: number): Tensor
-}
-
-/** An objective as a file describes it. */
-export interface Opened<Batch, Plan> {
-  readonly objective: Objective<Batch, Plan>
-  /** Samples of a step. */
-  readonly samples: number
-  /** Above 1 the steps are taken again in so many micro-batches, and compared as well. */
-  readonly microBatches?: number
-  /** Beside the learning rate and the weight decay. */
-  readonly schedules?: Readonly<Record<string, ByStep>>
-  /** Behind those of the objective, before those of the file's optimizer. */
-  readonly groups?: readonly GroupRow[]
-  /** Instead of the file's `clipNorm`. */
-  readonly clip?: Clip
-  /** Called inside a scope. */
-  batch(of: Pick<At, 'step' | 'samples'>): Batch
-  /** In the place of the objective's, where the file holds what is drawn elsewhere. */
-  readonly plan?: Objective<Batch, Plan>['plan']
-  /** What the file expects as `expected.out.<name>` of the first step: all of these, from the weights that the loss sees. */
-  outputs?(weights: Weights, batch: Batch, plan: Plan, at: At): Tensors
-  /** Parts of the loss under the file's names; by default the objective's, without their weights. */
-  parts?(parts: Readonly<Record<string, number>>): Readonly<Record<string, number>>
-}
-
-export interface NetworkRow<Config, Batch, Plan> {
-  readonly config: z.ZodType<Config>
-  readonly tolerances: Page | ((config: Config) => Page)
-  /** What decays where the file does not say it. Default `matrices`. */
-  readonly decay?: 'matrices' | 'all'
-  open(config: Config, given: Given): Opened<Batch, Plan>
-}
 
 const inputOf =
   (tensor: Given['tensor'], device: Device): Given['input'] =>

@@ -11,7 +11,7 @@ import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, toArray, toFloats } from '../tensor/tensor.ts'
 import type { Span } from '../train/span.ts'
 import { beginStep } from '../train/step.ts'
-import type { Opened } from './network.ts'
+import type { Opened } from './network-row.ts'
 import { inSteps, type Recipe } from './recipe.ts'
 
 export const numbersOf = (x: Tensor): ArrayLike<number> =>

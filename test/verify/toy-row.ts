@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { call } from '../../src/tensor/call.ts'
 import { square, sub, unsqueeze } from '../../src/tensor/ops.ts'
-import type { NetworkRow } from '../../src/verify/network.ts'
+import type { NetworkRow } from '../../src/verify/network-row.ts'
 import { byStep } from '../../src/verify/recipe.ts'
 import { type ToyPlan, type TwoViews, toyObjective } from '../objective/toy.ts'
 
