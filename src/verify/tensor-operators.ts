@@ -4,9 +4,10 @@ import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
 import { gradientHistograms } from '../target/gradient-histograms.ts'
 import { backward, gradient, requireGradient } from '../tensor/context.ts'
-import { clone, mul, sum, toDevice } from '../tensor/ops.ts'
+import { clone, mul, select, sum, toDevice, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { resamplePositions } from '../token/resample-positions.ts'
 import { type Check, compare } from './check.ts'
 import { type Checked, casesOf, readCase } from './operator-file.ts'
 import { boundOf, type Page } from './tolerances.ts'
@@ -23,11 +24,21 @@ const operator = <S extends z.ZodType>(
 })
 
 const side = z.int().min(1).max(16_384)
+const grid = z.tuple([side, side]).transform(([h, w]) => ({ h, w }))
 const operators: Readonly<Record<string, ReturnType<typeof operator>>> = {
   hog: operator(
     z.object({ patchSize: side, cellSize: side, bins: side, gaussianWindow: z.int().min(0).max(16_384) }),
     ({ patchSize, ...options }, inputs) =>
       gradientHistograms(inputs('images'), { ...options, patchSize: [patchSize, patchSize] }),
+  ),
+  positions: operator(
+    z.object({ baseGrid: grid, grid, offset: z.literal([0, 0.1]), antialias: z.boolean() }),
+    ({ baseGrid, grid, offset, antialias }, inputs) => {
+      if (antialias && offset > 0)
+        throw new SherdError('VALUE', 'positions: no convention has both an offset and antialiasing')
+      const by = antialias ? 'cubic-antialias' : offset > 0 ? 'cubic-offset' : 'cubic'
+      return unsqueeze(resamplePositions(select(inputs('table'), 0, 0), { from: baseGrid, to: grid, by }), 0)
+    },
   ),
 }
 

@@ -265,7 +265,28 @@ describe('operators on tensors', () => {
     expect([checks.map(({ name }) => name), passed]).toEqual([['out.flat'], false])
   })
 
-  it('tells operators that it does not have, by their number of cases', () => {
+  it('compares gradients, too: of the output weighted by a probe', () => {
+    // One place becomes two, which both repeat it: its gradient is 3 + 40. The row before the grid stays.
+    const options = { operator: 'positions', baseGrid: [1, 1], grid: [1, 2], offset: 0, antialias: false }
+    const column = (data: number[]) => ({ ...floats(data), shape: [1, data.length, 1] })
+    const positions = (gradient: number[], output = [7, 5, 5]) =>
+      made(
+        'self-distillation-operators',
+        { 'p.x': options },
+        {
+          'input.p.x.table': column([7, 5]),
+          'input.p.x.probe': column([2, 3, 40]),
+          'expected.out.p.x': column(output),
+          'expected.grad.p.x.table': column(gradient),
+        },
+      )
+    expect(verifyFile(positions([2, 43])).passed).toBe(true)
+    const failed = (file: string) => verifyFile(file).checks.filter(({ passed }) => !passed)
+    expect(failed(positions([2, 43.001])).map(({ name }) => name)).toEqual(['grad.p.x.table'])
+    expect(failed(positions([2, 43], [7, 5, 5.001])).map(({ name }) => name)).toEqual(['out.p.x'])
+  })
+
+  it('names operators that it does not have, with their number of cases', () => {
     const cases = {
       'a.x': { operator: 'unheard' },
       'a.y': { operator: 'unheard' },
@@ -295,4 +316,17 @@ describe('operators on tensors', () => {
       () => hog(0, { 'expected.out.z': floats([1]) }),
     ],
   ])('refuses %s', (_, message, make) => expect(() => verifyFile(make())).toThrow(message))
+})
+
+describe.skipIf(!existsSync(folder))('self-distillation-operators (skipped where ../shared is not)', () => {
+  it('positions with their gradients; what is not there yet is named', () => {
+    const { checks, notSupported } = verifyFile(join(folder, 'self-distillation-operators.safetensors'))
+    expect(checks.filter(({ passed }) => !passed)).toEqual([])
+    expect(checks.map(({ tolerance }) => tolerance)).toEqual(Array(14).fill(1e-5))
+    expect(notSupported).toEqual([
+      'operator "sinkhorn" (5 cases)',
+      'operator "koleo" (3 cases)',
+      'operator "gram" (7 cases)',
+    ])
+  })
 })
