@@ -20,11 +20,7 @@ import { readSafetensors, writeSafetensors } from './safetensors.ts'
 export type { Keeping } from './retention.ts'
 export { listCheckpoints } from './retention.ts'
 
-const names = {
-  weights: 'model.safetensors',
-  moments: 'optimizer.safetensors',
-  state: 'state.json',
-} as const
+const names = { weights: 'model.safetensors', moments: 'optimizer.safetensors', state: 'state.json' } as const
 
 const FORMAT = 'sherd-checkpoint/2'
 const MOST_STATE = 1 << 20 // bytes of state.json, which has less than one thousandth

@@ -25,9 +25,7 @@ const countsSchema = z.record(z.string(), count)
 
 function countsOf(file: string, metadata: Readonly<Record<string, string>>, parameters: Parameters) {
   const unknown = (why: string, cause?: unknown) =>
-    new SherdError('CHECKPOINT', `${file} does not say how many steps were taken${why}`, {
-      cause,
-    })
+    new SherdError('CHECKPOINT', `${file} does not say how many steps were taken${why}`, { cause })
   if (metadata.steps === undefined) {
     const step = Number(metadata.step || Number.NaN)
     if (!count.safeParse(step).success) throw unknown('')

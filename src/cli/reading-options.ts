@@ -48,9 +48,7 @@ export const readingOf = ({
   maxPixels,
   corrupt,
   fileTimeout,
-}: ReadingFlags): ReadingLimits => ({
-  ...{ maxSkippedShare, maxPixels, corrupt, fileTimeout },
-})
+}: ReadingFlags): ReadingLimits => ({ maxSkippedShare, maxPixels, corrupt, fileTimeout })
 
 /** The same as assignments of configuration keys. */
 export const readingAssignments = (flags: ReadingFlags): string[] =>

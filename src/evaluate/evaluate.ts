@@ -166,10 +166,7 @@ function tryOut(
   const [fit, held] = splitByClass(
     Int32Array.from(trainRows, (row) => labels[row]!),
     source.classes,
-    {
-      ...{ share: HELD_OUT_SHARE, seed: partImages.seed },
-      places: places && trainRows.map((row) => places[row]!),
-    },
+    { share: HELD_OUT_SHARE, seed: partImages.seed, places: places && trainRows.map((row) => places[row]!) },
   ).map((places) => places.map((place) => trainRows[place]!)) as [number[], number[]]
   const split = splitOf([train, fit], [train, held])
   const feasible = settings.neighbours.filter((k) => k <= fit.length)
@@ -216,11 +213,7 @@ export function judgeWithMap(
   const { encoder, data, train, test, trainRows, testRows } = images
   const { classes } = train.source
   const uses: readonly string[] = protocol.uses
-  const settings: ProtocolSettings = {
-    ...options.settings,
-    classes: classes.length,
-    device: encoder.device,
-  }
+  const settings: ProtocolSettings = { ...options.settings, classes: classes.length, device: encoder.device }
   const split = splitOf([train, trainRows], [test, testRows])
   const used = protocol.isRandom ? seeds : seeds.slice(0, 1)
   const bySeed = used.map((seed) =>

@@ -124,10 +124,7 @@ const layerNorm: Row = ({ g, args: [x, shape, weight, bias, epsilon], wanted: [w
     'LayerNormalization',
     [value(x), value(weight), value(bias)],
     { ...wanted!, like: nameOf(value(weight)) },
-    {
-      axis: int(-numbers(shape).length),
-      epsilon: { float: number(epsilon) },
-    },
+    { axis: int(-numbers(shape).length), epsilon: { float: number(epsilon) } },
   )
 
 /** A length that stays where it is is 0, another one of symbols is what is left: −1. With several of them, all are computed. */
@@ -189,10 +186,7 @@ const anyOver: Row = ({ g, args: [x, dim, keep], wanted: [wanted] }) => {
     'ReduceMax',
     [asFloat(g, value(x))],
     { type: 'float32', shape: wanted!.shape },
-    {
-      axes: { ints: [axis(value(x), dim)] },
-      keepdims: int(keep === true ? 1 : 0),
-    },
+    { axes: { ints: [axis(value(x), dim)] }, keepdims: int(keep === true ? 1 : 0) },
   )
   return g.node('Cast', [most], wanted!, castTo('bool'))
 }
@@ -304,9 +298,7 @@ export const operators: Readonly<Record<string, Row>> = {
       'Concat',
       (parts as readonly OperatorArgument[]).map((part) => g.whole(value(part))),
       wanted!,
-      {
-        axis: int(number(dim) < 0 ? number(dim) + wanted!.shape.length : number(dim)),
-      },
+      { axis: int(number(dim) < 0 ? number(dim) + wanted!.shape.length : number(dim)) },
     ),
   // Indices
   'aten::index_select': at('Gather'),

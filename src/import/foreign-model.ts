@@ -305,11 +305,7 @@ export async function readForeign(
         ...(heads !== undefined && { heads }),
         layerNormEpsilon: epsilon,
       },
-      decoder: {
-        ...decoder,
-        ...places.decoder,
-        ...(decoderHeads !== undefined && { heads: decoderHeads }),
-      },
+      decoder: { ...decoder, ...places.decoder, ...(decoderHeads !== undefined && { heads: decoderHeads }) },
       ...(facts.maskRatio !== null && { mask: { ratio: facts.maskRatio } }),
       target: {
         ...(facts.normalizeTarget !== null && { normalize: facts.normalizeTarget }),

@@ -142,10 +142,7 @@ function fitPositions(
   return {
     row,
     read: async () => resampleNumbers(table, row.shape[1]!, { from, to, by }),
-    told: {
-      ...{ name: row.name, status: isSame ? 'loaded' : 'reshaped', why },
-      from: [layouts[layout].positions],
-    },
+    told: { name: row.name, status: isSame ? 'loaded' : 'reshaped', why, from: [layouts[layout].positions] },
   }
 }
 

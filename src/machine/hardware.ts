@@ -20,10 +20,7 @@ export function gpus(): readonly Gpu[] {
   const asked = spawnSync(
     'nvidia-smi',
     ['--query-gpu=name,compute_cap,memory.total', '--format=csv,noheader'],
-    {
-      encoding: 'utf8',
-      timeout: 10_000,
-    },
+    { encoding: 'utf8', timeout: 10_000 },
   )
   if (asked.error || asked.status !== 0) return []
   return asked.stdout

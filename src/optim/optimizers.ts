@@ -18,12 +18,7 @@ export type OptimizerName = keyof OptimizerOptions
 
 export const optimizers: {
   readonly [Name in OptimizerName]: (options: OptimizerOptions[Name]) => Optimizer
-} = {
-  adamw,
-  adam,
-  lars,
-  sgd,
-}
+} = { adamw, adam, lars, sgd }
 
 /** An optimizer by name with its options, as a configuration says it. */
 export type OptimizerChoice = {

@@ -275,6 +275,4 @@ export const settingsOf = ({
   connectivity,
   expansionAdd,
   expansionSearch,
-}: GraphSettings): GraphSettings => ({
-  ...{ connectivity, expansionAdd, expansionSearch },
-})
+}: GraphSettings): GraphSettings => ({ connectivity, expansionAdd, expansionSearch })

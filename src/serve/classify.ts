@@ -17,10 +17,7 @@ export const classifyRoute = ({ compute, model }: Answering): ImageRoute<Classif
   result: {
     classes: {
       type: 'array',
-      items: {
-        type: 'object',
-        properties: { class: { type: 'string' }, probability: { type: 'number' } },
-      },
+      items: { type: 'object', properties: { class: { type: 'string' }, probability: { type: 'number' } } },
     },
   },
   async of(image, _, { query, signal }) {

@@ -66,9 +66,7 @@ export function guard({ host, token, cors }: GuardOptions): Guard {
         throw new Refusal(
           'TOKEN',
           'expected the header "Authorization: Bearer TOKEN" with the token of the server',
-          {
-            'www-authenticate': 'Bearer realm="sherd", Basic realm="sherd"',
-          },
+          { 'www-authenticate': 'Bearer realm="sherd", Basic realm="sherd"' },
         )
     },
     corsHeaders: (origin) =>

@@ -30,12 +30,7 @@ function sharesOf({ labels }: Segmented, classes: readonly string[]) {
 
 async function pictureOf({ labels, width, height }: Segmented, classes: number): Promise<Buffer> {
   const canvas = { width, height, pixels: new Uint8Array(3 * width * height) }
-  paintTile(canvas, {
-    tile: classTile(labels, { width, height }, classes),
-    x: 0,
-    y: 0,
-    factor: 1,
-  })
+  paintTile(canvas, { tile: classTile(labels, { width, height }, classes), x: 0, y: 0, factor: 1 })
   return encodePng(canvas)
 }
 

@@ -182,9 +182,7 @@ async function listen(start: () => Promise<unknown>, host: string, port: number)
     throw new SherdError(
       'RUN',
       `Cannot listen on port ${port} of ${host}: ${reasons[code] ?? messageOf(error)}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     )
   }
 }

@@ -34,9 +34,7 @@ export function saveClassifier(
   { config, statistics, bands }: OpenedEncoder,
   { parameters, head, classes, protocol, step }: SavedClassifier,
 ): void {
-  const metadata = weightsMetadata({
-    ...{ config, statistics, bands, protocol, classifier: { head, classes } },
-  })
+  const metadata = weightsMetadata({ config, statistics, bands, protocol, classifier: { head, classes } })
   writeWeights(path, parameters, { ...metadata, ...(step !== null && { step: String(step) }) })
 }
 

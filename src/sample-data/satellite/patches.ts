@@ -39,10 +39,7 @@ function drawLiking(draws: Draws, { cover, size }: { cover: CoverName; size: num
   // Turned and shifted, lest shores run along the lattice of the noise.
   const blobs = fractalNoise(
     (x, y) => noise(shiftX + (cos * x + sin * y) / extent, shiftY + (cos * y - sin * x) / extent),
-    {
-      octaves: 4,
-      gain: cover === 'town' ? 0.35 : 0.5,
-    },
+    { octaves: 4, gain: cover === 'town' ? 0.35 : 0.5 },
   )
   const swing = extent * between(draws, 0.3, 0.9)
   if (cover === 'water' && chance(draws, 0.4))

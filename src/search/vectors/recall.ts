@@ -37,11 +37,7 @@ export async function tuneGraph(
     exact,
     open,
     settings,
-  }: {
-    exact: Candidates
-    open: (settings: GraphSettings) => Promise<Candidates>
-    settings: GraphSettings
-  },
+  }: { exact: Candidates; open: (settings: GraphSettings) => Promise<Candidates>; settings: GraphSettings },
 ): Promise<Tuned> {
   const order = draws({ seed: 0, stream: 'recall', epoch: 0, index: 0 }).permutation(vectors.count)
   const rows = order.subarray(0, Math.min(recallDefaults.queries, vectors.count))

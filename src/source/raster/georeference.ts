@@ -97,10 +97,7 @@ export interface Extent {
 export function extentOf({ corners: [x0, y0, x1, y1, x2, y2] }: Grid): Extent {
   const xs = [x0!, x1!, x2!, x1! + x2! - x0!]
   const ys = [y0!, y1!, y2!, y1! + y2! - y0!]
-  return {
-    ...{ left: Math.min(...xs), right: Math.max(...xs) },
-    ...{ bottom: Math.min(...ys), top: Math.max(...ys) },
-  }
+  return { left: Math.min(...xs), right: Math.max(...xs), bottom: Math.min(...ys), top: Math.max(...ys) }
 }
 
 /** The share of the smaller area that both cover. */

@@ -66,11 +66,7 @@ const sizeOf = (head: NpyHead, place: BandPlace): Size => {
 }
 
 const unnamed = ({ width, height, bands, frames }: Axes): Layer[] =>
-  Array.from({ length: bands }, (_, band) => ({
-    name: null,
-    isNamed: false,
-    ...{ band, width, height, frames },
-  }))
+  Array.from({ length: bands }, (_, band) => ({ name: null, isNamed: false, band, width, height, frames }))
 
 /** Reads rows of planes by `bytesAt`, from where the values begin. */
 async function readPlane(

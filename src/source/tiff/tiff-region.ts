@@ -40,12 +40,7 @@ function* blocksOf(
     for (let column = Math.floor(region.left / blockWidth); column * blockWidth < right; column++)
       yield {
         index: row * across + column,
-        box: {
-          left: column * blockWidth,
-          top: row * blockHeight,
-          width: blockWidth,
-          height: blockHeight,
-        },
+        box: { left: column * blockWidth, top: row * blockHeight, width: blockWidth, height: blockHeight },
         // The last strip is shorter, tiles are always whole.
         rows: isTiled ? blockHeight : Math.min(blockHeight, height - row * blockHeight),
       }
