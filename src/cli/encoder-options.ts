@@ -9,7 +9,6 @@ import { deviceOption, featurePrecisionOption, setOption, wholeNumber } from './
 import { duration, endProgress, progress, warn } from './output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
-/** Which model. */
 export interface ModelFlags {
   readonly model: string
   readonly preset?: string
@@ -46,7 +45,7 @@ export const addEncoderOptions = (
     addModelOptions(command, models).addOption(deviceOption()).addOption(featurePrecisionOption(precision)),
   )
 
-/** `images`: what it will be used on; of rasters, weights that do not say what they were normalised by take the statistics of these. */
+/** `images`: the folder to encode. Raster weights that do not record their normalisation take the statistics of this folder. */
 export async function requestOf(
   { model, preset, set, device, precision, modelSeed, bands, ...flags }: EncoderFlags,
   images: string | undefined,
@@ -66,7 +65,7 @@ export async function requestOf(
   }
 }
 
-/** The configuration that says what a model is, where it does not say it itself. Throws `USAGE` for `--set` without a preset. */
+/** The configuration for weights that carry none, from `--preset` and `--set`. Throws `USAGE` for `--set` without a preset. */
 export async function presetConfig(
   { preset, set, device }: Pick<EncoderFlags, 'set' | 'device'> & { preset: string | undefined },
   alsoRead: readonly string[] = [],
@@ -84,7 +83,7 @@ export async function presetConfig(
   return undefined
 }
 
-/** `alsoRead`: keys of the preset that matter to a command, beside those that say the model. */
+/** `alsoRead`: keys of the preset that the command reads besides those of the model. */
 export async function encoderOf(
   flags: EncoderFlags,
   images: string | undefined,
@@ -101,7 +100,6 @@ async function statisticsOf(config: Config, images: string): Promise<ChannelStat
   return channelStatistics(config, await openData(config, images))
 }
 
-/** A progress line of images done, with the time that is left. */
 export function showImages(): (event: { dir: string; done: number; of: number }) => void {
   const started = new Map<string, number>()
   return ({ dir, done, of }) => {

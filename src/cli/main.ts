@@ -31,7 +31,7 @@ import { addPresets } from './train/presets.ts'
 import { addPretrain } from './train/pretrain.ts'
 import { addReconstruct } from './train/reconstruct.ts'
 
-// Exit status: 0, 1 (failed), 2 (the command was written wrongly).
+// These exit with status 2 (wrong usage), all others with 1.
 const usageCodes: readonly ErrorCode[] = ['USAGE', 'CONFIG', 'PRESET_UNKNOWN']
 
 function program(): Command {
@@ -77,7 +77,7 @@ function program(): Command {
   return root
 }
 
-/** Commander tells of a missing option before an unknown one, but `--otu` is a mistyped `--out`, not a missing one. */
+/** Commander reports a missing option before an unknown one, but `--otu` is a mistyped `--out`: check the required ones last. */
 function missingLast(command: Command): void {
   const needed = command.options.filter(({ mandatory }) => mandatory)
   for (const option of needed) option.mandatory = false
@@ -106,7 +106,7 @@ function refuseTwice(command: Command): void {
   }
 }
 
-/** A reader that has heard enough, as in `sherd presets | head -1`, is no error: what follows is written to nobody. */
+/** A closed pipe, as in `sherd presets | head -1`, is not an error: the rest of the output is dropped. */
 function letReadersLeave(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,14 +1,14 @@
-/** What JavaScript and the loader of libraries say when there is not enough memory, in words that say what to do. */
+/** Out-of-memory errors of JavaScript and of the dynamic loader, with what to do about them. */
 import { SherdError } from '../errors.ts'
 import { expectAddressSpace } from '../tensor/address-space.ts'
 
 const words =
   /array buffer allocation failed|invalid (?:typed )?array(?: buffer)? length|invalid string length/i
 
-// A library that does not fit under `ulimit -v`: sharp's may be the first that is loaded.
+// A library that does not fit under `ulimit -v`, usually sharp's, which is loaded first.
 const loading = /failed to map segment|cannot allocate memory/i
 
-/** The error itself, unless it is one of memory. `limits`: the text of `/proc/self/limits`, by default this process's. */
+/** Other errors are returned as they are. `limits`: the text of `/proc/self/limits`, by default this process's. */
 export function withMemoryExplained(error: unknown, limits?: string): unknown {
   if (error instanceof RangeError && words.test(error.message))
     return new SherdError(

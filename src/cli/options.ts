@@ -1,7 +1,6 @@
-/** Options that several commands share, and how their texts become values. */
+/** Options that several commands share, and parsers of their values. */
 import { InvalidArgumentError, Option } from 'commander'
 
-/** A whole number of at least `least`. */
 export const wholeNumber =
   (least: number) =>
   (text: string): number => {
@@ -34,21 +33,18 @@ export function share(text: string): number {
   return value
 }
 
-/** Of options that may be given several times. */
+/** Parser of options that may be repeated. */
 export const collected = (value: string, before: string[]): string[] => [...before, value]
 
-/** `--set`, which may be given several times. */
 export const setOption = (description: string): Option =>
   new Option('--set <key=value>', description).argParser(collected).default([], 'none')
 
-/** The number of a port. */
 export function portNumber(text: string): number {
   const value = wholeNumber(0)(text)
   if (value > 65535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')
   return value
 }
 
-/** A file's name with this ending. */
 export const ending =
   (wanted: string) =>
   (path: string): string => {
@@ -57,7 +53,7 @@ export const ending =
     return path
   }
 
-/** Two whole numbers of 16 bits, ascending: `0,4095`. */
+/** Two ascending 16-bit numbers: `0,4095`. */
 export function depthRange(text: string): [number, number] {
   const [low, high, ...more] = text.split(',').map((part) => (/^\d+$/.test(part) ? Number(part) : Number.NaN))
   if (!(low! < high! && high! <= 65_535) || more.length > 0)
@@ -73,6 +69,6 @@ export const precisionOption = () =>
     .choices(['auto', 'fp32', 'bf16'])
     .default('auto')
 
-/** Of commands that use a model: what a run trains in is another question. */
+/** For commands that apply a model; `precisionOption` is for training. */
 export const featurePrecisionOption = (usual = 'fp32') =>
   new Option('--precision <type>', `type of matrix products (default: ${usual})`).choices(['fp32', 'bf16'])

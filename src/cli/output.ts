@@ -1,4 +1,4 @@
-/** What commands print: results on standard output, progress and errors on standard error. */
+/** Output of commands: results on standard output, progress and errors on standard error. */
 
 import { styleText } from 'node:util'
 import { escapeControls } from '../errors.ts'
@@ -9,11 +9,11 @@ const colours = process.stderr.isTTY && !process.env.NO_COLOR
 export const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
   colours ? styleText(style, text) : text
 
-// What paint() writes here: bold, red and yellow, and their ends.
+// The escape sequences that paint() itself writes: bold, red, yellow and their resets.
 const ESCAPE = String.fromCharCode(27)
 const ownStyles = new RegExp(`(${ESCAPE}\\[(?:1|22|31|33|39)m)`)
 
-/** Names of files, classes and pickles may hold commands to a terminal: these are shown, and not obeyed. */
+/** Names of files, classes and pickles may contain terminal control sequences: they are escaped. */
 export const visible = (text: string): string =>
   text
     .split(ownStyles)
@@ -28,7 +28,7 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value))
 }
 
-/** Columns of equal width, two spaces apart; numbers to the right. */
+/** Columns two spaces apart. `alignRight`: indices of columns of numbers. */
 export function table(rows: readonly (readonly string[])[], alignRight: readonly number[] = []): string {
   const shown = rows.map((row) => row.map((cell) => escapeControls(cell).replaceAll('\n', '\\n')))
   const widths = shown[0]?.map((_, column) => Math.max(...shown.map((row) => row[column]?.length ?? 0))) ?? []
@@ -56,7 +56,7 @@ export function progress(line: string, important = false): void {
   } else if (important) process.stderr.write(`${visible(line)}\n`)
 }
 
-/** Moves on from a progress line, so that other text does not overwrite it. */
+/** Ends a progress line, so that other text does not overwrite it. */
 export function endProgress(): void {
   if (openLine) process.stderr.write('\n')
   openLine = false
@@ -68,12 +68,11 @@ export function note(line: string): void {
   process.stderr.write(`${visible(line)}\n`)
 }
 
-/** What deserves attention although the work goes on. */
 export const warn = (message: string): void => note(`${paint('yellow', 'warning:')} ${message}`)
 
 const warned = new Set<string>()
 
-/** The same of what may be seen more than once, such as when a folder is opened again. */
+/** A warning that may be raised again, for example when a folder is reopened. */
 export function warnOnce(message: string): void {
   if (!warned.has(message)) warn(message)
   warned.add(message)

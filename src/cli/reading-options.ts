@@ -1,4 +1,4 @@
-/** The options of commands that read images: how far they go with files that are hard to read. */
+/** Options of commands that read images: limits, and what to do with damaged files. */
 import { type Command, Option } from 'commander'
 import type { ReadingLimits } from '../config/reading.ts'
 import { corruptions } from '../prepare/decode/damage.ts'
@@ -6,7 +6,7 @@ import { positiveNumber, share, wholeNumber } from './options.ts'
 
 export type ReadingFlags = ReadingLimits
 
-/** Which defaults hold: those of the model that is opened, or sherd's. */
+/** Whether help names the model's defaults or sherd's. */
 interface Defaults {
   readonly ofModel: boolean
 }
@@ -42,7 +42,7 @@ export const addReadingOptions = (command: Command, defaults: Defaults = { ofMod
       ).argParser(positiveNumber),
     )
 
-/** What was given of them. */
+/** The options that were given. */
 export const readingOf = ({
   maxSkippedShare,
   maxPixels,
@@ -50,7 +50,7 @@ export const readingOf = ({
   fileTimeout,
 }: ReadingFlags): ReadingLimits => ({ maxSkippedShare, maxPixels, corrupt, fileTimeout })
 
-/** The same as assignments of configuration keys. */
+/** The same, as `--set` assignments. */
 export const readingAssignments = (flags: ReadingFlags): string[] =>
   Object.entries(readingOf(flags)).flatMap(([key, value]) =>
     value === undefined ? [] : [`data.${key}=${value}`],

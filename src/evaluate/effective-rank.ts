@@ -1,4 +1,4 @@
-/** Whether features have collapsed: how many directions they use, and how far they spread. */
+/** Measures of collapse: effective rank and deviation of features. */
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { div, matmul, meanOver, mul, sub, toDtype, transpose } from '../tensor/ops.ts'
@@ -7,13 +7,13 @@ import { tensor, toArray } from '../tensor/tensor.ts'
 
 export interface Spread {
   /**
-   * exp of the entropy of the singular values of the centred features, from 1 to their width (Roy & Vetterli 2007; as RankMe,
-   * Garrido et al. 2023, judges encoders).
+   * exp of the entropy of the singular values of the centred features, from 1 to their width (Roy & Vetterli 2007; RankMe,
+   * Garrido et al. 2023).
    */
   readonly effectiveRank: number
   /**
-   * The mean over dimensions of the standard deviation of features of length 1, times √width: 0 for one and the same feature,
-   * 1 for directions spread evenly (Chen & He 2021, section 4.1).
+   * The mean over dimensions of the standard deviation of normalised features, times √width: 0 for constant features, 1 for
+   * directions spread evenly (Chen & He 2021, section 4.1).
    */
   readonly deviation: number
 }

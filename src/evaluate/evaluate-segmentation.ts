@@ -1,4 +1,4 @@
-/** Segmentation from start to end: images with masks, features of a frozen encoder, heads on them, what they reach. */
+/** Evaluation by segmentation: trains heads on features of a frozen encoder and scores them. */
 
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
 import { SherdError } from '../errors.ts'
@@ -36,9 +36,9 @@ export interface SegmentOptions {
   readonly heads: readonly SegmentationHead[]
   readonly settings: Omit<SegmentationOptions, 'head' | 'seed'>
   readonly seeds: readonly number[]
-  /** The number in a mask that belongs to no class; -1 for none. */
+  /** The ignored value of masks; -1 for none. */
   readonly ignored: number
-  /** Where to write the encoder with its head, of the first seed, whose confusion is that of the report. Needs a single head. */
+  /** Where to save the encoder with the head of the first seed, whose confusion is in the report. Needs a single head. */
   readonly save?: string
   readonly onProgress?: Progress
   readonly onEpoch?: (told: { head: SegmentationHead; seed: number; epoch: number; loss: number }) => void
@@ -49,7 +49,7 @@ export interface SegmentationRow extends OverlapSummary {
   readonly title: string
   /** Of the first seed. */
   readonly overlap: Overlap
-  /** [class][predicted] numbers of pixels, of the first seed. */
+  /** Pixels by [class][predicted], of the first seed. */
   readonly confusion: readonly (readonly number[])[]
 }
 
@@ -61,12 +61,12 @@ export interface SegmentationReport {
   readonly settings: Readonly<Record<string, unknown>>
   readonly seeds: readonly number[]
   readonly rows: readonly SegmentationRow[]
-  /** Of naming the commonest class everywhere. */
+  /** Of always predicting the commonest class. */
   readonly chance: Pick<Overlap, 'meanIou' | 'pixelAccuracy'>
   readonly seconds: number
 }
 
-/** The report, and the picture of some test images. Throws `SOURCE` and `DATA_BROKEN` for images, `VALUE` for settings that do not fit. */
+/** Returns the report and a picture of some test images. Throws `SOURCE` and `DATA_BROKEN` for images, `VALUE` for settings. */
 export async function segment(
   options: SegmentOptions,
 ): Promise<{ report: SegmentationReport; picture: GridPicture }> {

@@ -1,4 +1,4 @@
-/** An evaluation from start to end: opens images, extracts features, runs a protocol, chooses honestly, reports. */
+/** Evaluation on frozen features: opens images, extracts features, runs a protocol, selects settings on held-out images, reports. */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
@@ -18,16 +18,16 @@ import {
 } from './protocols.ts'
 import { type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from './scores.ts'
 
-/** Where the images are: two folders, or one that holds both or is parted. */
+/** Two folders, or one that is split. */
 export interface EvaluationData {
   readonly train: string
-  /** Null: a fifth of each class of `train`. */
+  /** Null: a fifth of each class of `train` is held out. */
   readonly test: string | null
 }
 
 const testNames = ['test', 'val', 'validation'] as const
 
-/** `dir/train` and `dir/test` (or `val`, `validation`) where they are, else `dir` itself, to be parted. */
+/** `dir/train` and `dir/test` (or `val`, `validation`) if they exist, else `dir` itself, to be split. */
 export function findSplit(dir: string): EvaluationData {
   const train = join(dir, 'train')
   if (!existsSync(train)) return { train: dir, test: null }
@@ -49,18 +49,17 @@ export interface EvaluateOptions {
   readonly onProgress?: Progress
 }
 
-/** What one way of using the protocol reached. */
+/** The result of one setting of a protocol. */
 export interface Row {
   readonly group: string
   readonly pooling: Pooling
   readonly setting: string
   readonly top1: MeanAndDeviation
   readonly top5: MeanAndDeviation | null
-  /** Top-1 on the held-out tenth of the training images; null when it could not be tried there. */
+  /** Top-1 on the held-out tenth of the training images; null if not measured. */
   readonly heldOut: number | null
 }
 
-/** What a report was measured on. */
 export interface EvaluatedImages {
   readonly train: string
   readonly test: string
@@ -79,26 +78,26 @@ export interface Report {
   readonly settings: Readonly<Record<string, unknown>>
   readonly seeds: readonly number[]
   readonly rows: readonly Row[]
-  /** What the result is: their places in `rows`, one of each group. Where rows were tried on held-out images, the best there. */
+  /** Indices into `rows`, one for each group: the best on the held-out images where they were used. */
   readonly chosen: readonly number[]
   /** Of the last chosen row, first seed. */
   readonly scores: Scores
-  /** Top-1 of always naming the commonest class. */
+  /** Top-1 of always predicting the commonest class. */
   readonly chance: number
   readonly seconds: number
 }
 
-/** How a folder without test images is parted: a fifth of each class, the same one for every model and seed. */
+/** The split of a folder without test images: the same for every model and seed. */
 export const partImages = { share: 0.2, seed: 0 } as const
-/** The report of a protocol that looks at frozen features. */
+/** The report of a protocol on frozen features. */
 export interface FeatureReport extends Report {
-  /** Of the training images' features. */
+  /** Of the features of the training images. */
   readonly spread: Readonly<Record<Pooling, Spread>>
 }
 
 const HELD_OUT_SHARE = 0.1
 
-/** Features of training and test images, ready to be judged by any protocol. */
+/** Features of training and test images, for any protocol. */
 export interface OpenedImages {
   readonly encoder: OpenedEncoder
   readonly data: EvaluationData
@@ -111,11 +110,11 @@ export interface OpenedImages {
 const labelsOfRows = ({ features, source }: FolderFeatures) =>
   Int32Array.from(features.indices, (index) => source.labels![index]!)
 
-/** Where the samples of a raster folder are from, of each row; null for images. */
+/** The place of each row of a raster folder; null for images. */
 const placesOfRows = ({ features, source }: FolderFeatures): readonly string[] | null =>
   'places' in source ? Array.from(features.indices, (index) => source.places[index]!) : null
 
-/** Checks the labels, then extracts the features. Throws `SOURCE` for images that cannot be evaluated on. */
+/** Checks the labels, then extracts the features. Throws `SOURCE` for images without usable labels. */
 export async function openImages({
   encoder,
   data,
@@ -153,7 +152,7 @@ function splitOf(
   return { cls: of('cls'), mean: of('mean') }
 }
 
-/** How each way does on a held-out part of the training images, so that the test images choose nothing. */
+/** Scores each setting on held-out training images, so that settings are not selected on the test images. */
 function tryOut(
   protocol: Protocol,
   { train, trainRows }: OpenedImages,
@@ -183,26 +182,25 @@ function tryOut(
 const keyOf = ({ group, pooling, setting }: Pick<Outcome, 'group' | 'pooling' | 'setting'>) =>
   [group, pooling, setting].join('/')
 
-/** Throws `SOURCE` for images that cannot be evaluated on, `VALUE` for settings that do not fit them. */
+/** Throws `SOURCE` for images without usable labels, `VALUE` for settings that do not fit them. */
 export async function evaluate(options: EvaluateOptions): Promise<FeatureReport> {
   const started = performance.now()
   const report = judge(await openImages(options), options)
   return { ...report, seconds: (performance.now() - started) / 1000 }
 }
 
-/** What judging takes, of features that are there. */
 export type JudgeOptions = Pick<EvaluateOptions, 'protocol' | 'settings' | 'seeds'>
 
-/** A linear map that counts, and what it reads. */
+/** The selected linear map, and the pooling it reads. */
 export interface ChosenMap extends LinearMap {
   readonly pooling: Pooling
 }
 
-/** The report of one protocol. Throws `VALUE` for settings that do not fit the images. */
+/** Runs one protocol on extracted features. Throws `VALUE` for settings that do not fit the images. */
 export const judge = (images: OpenedImages, options: JudgeOptions): FeatureReport =>
   judgeWithMap(images, options).report
 
-/** The same with the map that its scores are of, where the protocol learns one: of the last chosen row, first seed. */
+/** Also returns the linear map behind `scores`, if the protocol trains one. */
 export function judgeWithMap(
   images: OpenedImages,
   options: JudgeOptions,

@@ -23,7 +23,6 @@ ${tableOf(Object.entries(spread), [
 ])}
 `
 
-/** The report for people. */
 export function reportMarkdown(report: Report | FeatureReport): string {
   const { model, data, classes, rows, chosen, scores, seeds, chance } = report
   const results = chosen.map((place) => rows[place]!)
@@ -74,10 +73,10 @@ Mean over classes: ${percent(scores.meanRecall)} %. The confusion matrix is in c
 ${'spread' in report ? spreadSection(report.spread) : ''}`
 }
 
-/** Makes the folder of a report, so that it is known to be there before minutes are spent. Throws `RUN`. */
+/** Makes the report's folder before any computing, so that a bad path fails early. Throws `RUN`. */
 export const openReport = (dir: string): void => makeFolder(dir)
 
-/** Writes the files, and makes the folder. Throws `RUN` when it cannot. */
+/** Throws `RUN`. */
 export async function writeReport(dir: string, report: Report): Promise<void> {
   const markdown = reportMarkdown(report)
   const { png } = await drawConfusion({
@@ -85,7 +84,7 @@ export async function writeReport(dir: string, report: Report): Promise<void> {
     confusion: report.scores.confusion,
     title: `${report.protocol}: ${percent(report.scores.top1)} % of ${report.scores.images} images`,
   })
-  openReport(dir) // only now, so that what cannot be drawn leaves nothing behind
+  openReport(dir) // after drawing, so that a failure leaves nothing behind
   writeWhole(join(dir, 'confusion.png'), png)
   writeWhole(join(dir, 'report.md'), markdown)
   writeWhole(join(dir, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)

@@ -1,4 +1,4 @@
-/** Features as files that others read: `.npy` for NumPy, `.safetensors` for everybody, and who is who as JSON. */
+/** Writes features as `.npy` or `.safetensors`, with the name of each row as JSON. */
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
@@ -11,16 +11,16 @@ import type { ModelOrigin } from '../weights/open-encoder.ts'
 const formats = ['.npy', '.safetensors'] as const
 export type FeatureFormat = (typeof formats)[number]
 
-/** The format that a file's name asks for. Throws `USAGE` for any other. */
+/** Throws `USAGE` for other endings. */
 export const featureFormat = (path: string): FeatureFormat => endingOf(path, formats)
 
 export interface FeatureFileOptions {
-  /** What a `.npy` holds; `.safetensors` holds both. */
+  /** Of a `.npy`; `.safetensors` holds both. */
   readonly pooling: Pooling
   readonly model: ModelOrigin
 }
 
-/** Writes the features [count, width] in float32, and beside them name and class of each row. Throws `RUN` when it cannot. */
+/** Writes the features [count, width] in float32, and a JSON file with name and class of each row. Throws `RUN`. */
 export function writeFeatures(
   path: string,
   { source, features, skipped }: FolderFeatures,

@@ -1,7 +1,6 @@
 /**
- * Fine-tuning: an encoder with a head learns to classify (He et al. 2021, A.1). From pretrained weights, in its last blocks only,
- * or from scratch with the same schedule: the honest baseline. The result is that of the last step; the test images choose
- * nothing.
+ * Fine-tuning of an encoder with a classification head (He et al. 2021, A.1): from pretrained weights, in its last blocks only, or
+ * from scratch with the same schedule as a baseline. The result is that of the last step: nothing is selected on the test images.
  */
 
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
@@ -38,27 +37,27 @@ import { meanAndDeviation, type Scores, scoresOf } from './scores.ts'
 export interface FinetuneSettings extends AugmentSettings {
   readonly epochs: number
   readonly batchSize: number
-  /** Micro-batches of one step. */
+  /** Micro-batches per step. */
   readonly accumulate: number
   /** Per 256 images of a step. */
   readonly baseLearningRate: number
   readonly minLearningRate: number
-  /** Null: 5, or a quarter of the epochs where that is less. */
+  /** Null: 5, or a quarter of the epochs if that is less. */
   readonly warmupEpochs: number | null
   readonly weightDecay: number
   readonly layerDecay: number
   readonly dropPath: number
-  /** `plain-cls` would leave a norm that learns nothing. */
+  /** Not `plain-cls`, which would leave the final norm untrained. */
   readonly head: Exclude<Head, 'plain-cls'>
-  /** Share of the old average that stays at each step, of weights that are scored too; null for none. */
+  /** Decay of an EMA of the weights, which is scored too; null for none. */
   readonly ema: number | null
-  /** Learn from so many images of each class, drawn anew for each seed; null for all. */
+  /** Train on this many images per class, redrawn for each seed; null for all. */
   readonly shots: Shots | null
-  /** How many of the last blocks learn, beside the head; null for the whole encoder. */
+  /** Number of last blocks that are trained with the head; null for the whole encoder. */
   readonly blocks: number | null
 }
 
-const WARM_UP = { epochs: 5, share: 1 / 4 } // the usual one, and the most that it takes of a short run
+const WARM_UP = { epochs: 5, share: 1 / 4 } // of epochs, at most
 
 /** He et al. 2021, table 9, for ViT-Base; 5 of 100 epochs warm up. */
 export const finetuneDefaults: FinetuneSettings = {
@@ -80,16 +79,16 @@ export interface FinetuneOptions {
   readonly data: EvaluationData
   readonly settings: FinetuneSettings
   readonly seeds: readonly number[]
-  /** The type of matrix products; by default what the configuration's `train.precision` says, whatever the encoder was opened in. */
+  /** By default the configuration's `train.precision`, whatever the encoder was opened in. */
   readonly precision?: PrecisionName | undefined
-  /** Begin with random weights instead of the encoder's. */
+  /** Start from random weights. */
   readonly fromScratch: boolean
   /**
-   * Where to write the classifier of the first seed, whose scores and confusion matrix are those of the report, as soon as it has learned;
-   * of averaged weights where there are. Not the best of the seeds: the test images choose nothing.
+   * Where to save the classifier of the first seed, to which the report's scores and confusion matrix belong, as soon as it is trained;
+   * with averaged weights if `ema` is set. Not the best seed: nothing is selected on the test images.
    */
   readonly save?: string
-  /** Gets the settings that were fitted to the run. */
+  /** Called with settings that were adapted to the run. */
   readonly onNote?: (note: string) => void
   readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void
   readonly signal: AbortSignal
@@ -118,10 +117,10 @@ async function openBoth(encoder: OpenedEncoder, { train, test }: EvaluationData)
   return { train: subsetOf(source, kept), test: subsetOf(source, held) }
 }
 
-/** Which parameters stay as they are: blocks below those that learn, and embeddings of bands that are not there to learn from. */
+/** Parameters that are not trained: blocks below the trained ones, and embeddings of bands that the images lack. */
 function staysFixed({ encoder, settings }: FinetuneOptions): (name: string) => boolean {
   const { depth } = encoder.dimensions
-  const lowest = settings.blocks === null ? 0 : depth - settings.blocks + 1 // the lowest layer that learns
+  const lowest = settings.blocks === null ? 0 : depth - settings.blocks + 1 // the lowest trained layer
   const unseen = groupsOf(encoder.shape).flatMap(({ embed }, g) =>
     encoder.only?.includes(g) === false ? [`${embed}.`] : [],
   )
@@ -130,7 +129,7 @@ function staysFixed({ encoder, settings }: FinetuneOptions): (name: string) => b
 
 const AVERAGE = 'average.' // prefix of the averaged weights
 
-/** The classifier's parameters, and their averages: the encoder's where it has them, unless it begins from scratch. */
+/** The classifier's parameters and their averages: from the encoder where it has them, unless it starts from scratch. */
 function startingParameters(
   task: Classification,
   { encoder, fromScratch }: FinetuneOptions,
@@ -145,7 +144,6 @@ function startingParameters(
   return all
 }
 
-/** The scores of a classifier on all images of a source. */
 async function scoreOn(
   source: ImageSource,
   classifier: OpenedClassifier,
@@ -162,7 +160,7 @@ interface Attempt {
   readonly trainImages: number
 }
 
-/** `onTrained` gets the classifier that counts, while its weights are there. */
+/** `onTrained` is called with the final classifier before its weights are freed. */
 async function attempt(
   all: Images,
   options: FinetuneOptions,
@@ -223,7 +221,7 @@ async function attempt(
     await loader.close()
   }
   if (signal.aborted) throw new SherdError('RUN', 'Fine-tuning was interrupted, and has no result.')
-  /** Of the averages under a prefix where there are any. */
+  /** The classifier of the weights, or of the averages under `prefix`. */
   const whole = (prefix = ''): OpenedClassifier => ({
     ...{ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm },
     parameters: new Map(
@@ -249,7 +247,7 @@ const titles = {
   finetune: 'the whole encoder and a head learn from the pretrained weights',
 } as const
 
-/** Throws `VALUE` for a warm-up that covers everything. */
+/** Throws `VALUE` for a warm-up as long as the run. */
 function warmupOf({ epochs, warmupEpochs }: FinetuneSettings): { epochs: number; note: string | null } {
   if (warmupEpochs !== null && warmupEpochs >= epochs)
     throw new SherdError(
@@ -265,13 +263,13 @@ function warmupOf({ epochs, warmupEpochs }: FinetuneSettings): { epochs: number;
   }
 }
 
-/** The encoder as it learns, and as what it has learned is scored. */
+/** The encoder in the precision of training, which is also that of scoring. */
 function inTrainingPrecision({ encoder, precision: asked }: FinetuneOptions): OpenedEncoder {
   const precision = choosePrecision(asked ?? encoder.config.train.precision, encoder.device)
   return { ...encoder, precision, origin: { ...encoder.origin, precision: precisionNames[precision] } }
 }
 
-/** Throws as `evaluate` does, and `VALUE` for settings that do not fit. */
+/** Throws as `evaluate`, and `VALUE` for settings that do not fit. */
 export async function finetune(given: FinetuneOptions): Promise<Report> {
   const started = performance.now()
   const options = { ...given, encoder: inTrainingPrecision(given) }

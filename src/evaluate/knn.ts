@@ -1,6 +1,6 @@
 /**
- * The weighted vote of the nearest neighbours (Wu et al. 2018, section 3.4, as DINO evaluates): the `k` training vectors of
- * largest cosine similarity s vote for their class with exp(s / T). Nothing is learned.
+ * Weighted kNN classification (Wu et al. 2018, section 3.4, as in DINO): the `k` training vectors of largest cosine similarity s vote
+ * for their class with weight exp(s / T).
  */
 import { SherdError } from '../errors.ts'
 import { call, callMany } from '../tensor/call.ts'
@@ -17,15 +17,15 @@ export interface KnnOptions {
   readonly device: Device
 }
 
-/** As DINO reports it (Caron et al. 2021). */
+/** As in DINO (Caron et al. 2021). */
 export const knnDefaults = { neighbours: [10, 20, 100, 200], temperature: 0.07 } as const
 
-const ROWS = 512 // test vectors compared at a time
+const ROWS = 512 // test vectors per matrix product
 
 const unit = (x: Tensor): Tensor =>
   div(x, call('clamp_min', call('linalg_vector_norm', x, 2, [-1], true), 1e-12))
 
-/** The votes [test images, classes] for each number of neighbours. Throws `VALUE` when there are fewer training images. */
+/** Votes [test images, classes] for each k. Throws `VALUE` if there are fewer training images. */
 export function knnVotes(
   train: Labelled,
   test: Labelled,

@@ -1,10 +1,10 @@
-/** Features with the classes of their images, and what must hold before they can be scored. */
+/** Features with labels: checks, splits and few-shot subsets. */
 import { SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { Features } from '../weights/frozen-encoder.ts'
 
-/** Vectors [count, width] and the class of each. */
+/** Vectors [count, width] and their classes. */
 export interface Labelled {
   readonly count: number
   readonly width: number
@@ -15,7 +15,7 @@ export interface Labelled {
 const list = (names: readonly string[]) =>
   names.length > 8 ? `${names.slice(0, 8).join(', ')}, … (${names.length})` : names.join(', ')
 
-/** The labels and classes of a source. Throws `SOURCE` when there are none, or a single class. */
+/** The labels and classes of a source. Throws `SOURCE` without labels or with a single class. */
 export function expectLabels({ dir, labels, classes }: ImageSource): {
   labels: Int32Array
   classes: readonly string[]
@@ -33,7 +33,7 @@ export function expectLabels({ dir, labels, classes }: ImageSource): {
   return { labels, classes }
 }
 
-/** Throws `SOURCE` when test images are of other classes than training images. */
+/** Throws `SOURCE` if the classes of test and training images differ. */
 export function expectSameClasses(train: ImageSource, test: ImageSource): void {
   const missing = train.classes.filter((name) => !test.classes.includes(name))
   const extra = test.classes.filter((name) => !train.classes.includes(name))
@@ -49,7 +49,7 @@ export function expectSameClasses(train: ImageSource, test: ImageSource): void {
   )
 }
 
-/** Some rows of the features, of one pooling, with the labels of their images. */
+/** Some rows of the features of one pooling, with their labels. */
 export function labelled(
   { width, indices }: Features,
   vectors: Float32Array,
@@ -60,7 +60,7 @@ export function labelled(
   return pickRows({ vectors, width, labels: ofRows }, rows)
 }
 
-/** Rows in lists of one place each; without places each stands for itself. */
+/** Rows grouped by place; without places each row is its own group. */
 function byPlace(rows: readonly number[], places: readonly string[] | null): number[][] {
   if (!places) return rows.map((row) => [row])
   const lists = new Map<string, number[]>()
@@ -73,8 +73,8 @@ function byPlace(rows: readonly number[], places: readonly string[] | null): num
 }
 
 /**
- * Parts a set in two, class by class: `share` of each class, at least one image of it, goes to the second part. Images of one of the
- * `places` stay together, for they show the same. Throws `SOURCE` when a class has one image, or one place, only.
+ * Stratified split: `share` of each class, at least one image, goes to the second part. Images of one place stay together, since they
+ * show the same ground. Throws `SOURCE` if a class has only one image or one place.
  */
 export function splitByClass(
   labels: Int32Array,
@@ -109,14 +109,14 @@ export function splitByClass(
   return [parts[0].sort((a, b) => a - b), parts[1].sort((a, b) => a - b)]
 }
 
-/** How many images of each class: a share of them, or a number. */
+/** Training images per class: a share or a number. */
 export type Shots = { readonly share: number } | { readonly perClass: number }
 
 /** `1 %`, or `5 per class`. */
 export const shotsName = (shots: Shots): string =>
   'share' in shots ? `${Number((100 * shots.share).toPrecision(6))} %` : `${shots.perClass} per class`
 
-/** The rows of a few-shot set, drawn class by class; each class keeps at least one. Throws `SOURCE` when one has too few. */
+/** Rows of a few-shot set, drawn class by class, at least one each. Throws `SOURCE` if a class has too few. */
 export function fewRows(
   labels: Int32Array,
   classes: number,
@@ -137,7 +137,7 @@ export function fewRows(
   return rows.sort((a, b) => a - b)
 }
 
-/** The images of a few-shot set. Throws `SOURCE`. */
+/** Throws `SOURCE`. */
 export const fewOf = (set: Labelled, classes: number, options: { shots: Shots; seed: number }): Labelled =>
   pickRows(set, fewRows(set.labels, classes, options))
 

@@ -1,6 +1,6 @@
 /**
- * The linear probe on cached features (He et al. 2021, A.1): batch norm without affine parameters, then one linear map,
- * trained by LARS or SGD. A sweep of learning rates is a stack of maps that see the same batches, in one pass.
+ * Linear probe on cached features (He et al. 2021, A.1): batch norm without affine parameters, then a linear layer, trained by LARS or
+ * SGD. A sweep of learning rates is a stack of layers that see the same batches, in one pass.
  */
 
 import { type MomentumOptions, momentumStep } from '../optim/lars.ts'
@@ -34,24 +34,24 @@ import type { Labelled } from './labelled-features.ts'
 
 export interface LinearProbeOptions {
   readonly optimizer: keyof typeof probeOptimizers
-  /** Per 256 images of a batch; one map each. */
+  /** Per 256 images of a batch; one layer each. */
   readonly baseLearningRates: readonly number[]
   readonly epochs: number
-  /** At most: a small set gets smaller batches, so that there are enough steps. */
+  /** At most: small sets use smaller batches, so that there are enough steps. */
   readonly batchSize: number
   readonly seed: number
   readonly device: Device
 }
 
-/** MAE's (LARS) and DINO's (SGD) way of training the map. */
+/** LARS as in MAE, SGD as in DINO. */
 export const probeOptimizers = {
   lars: { momentum: 0.9, weightDecay: 0, trust: 0.001 },
   sgd: { momentum: 0.9, weightDecay: 0, trust: null },
 } as const satisfies Record<string, MomentumOptions>
 
 /**
- * The sweep of each optimizer, from MAE's 0.1 and DINO's 0.001 up: a small set has fewer steps and needs larger rates. A rate
- * too many costs a row of a matrix product.
+ * The sweep of each optimizer, from MAE's 0.1 and DINO's 0.001 up: small sets have fewer steps and need larger rates. Another rate
+ * costs only a row of a matrix product.
  */
 export const sweeps = {
   lars: [0.1, 0.3, 1, 3, 10, 30, 100],
@@ -59,11 +59,11 @@ export const sweeps = {
 } as const satisfies Record<keyof typeof probeOptimizers, readonly number[]>
 
 const EPSILON = 1e-6 // of the batch norm, in MAE's probe
-const AVERAGE = 0.1 // share of a batch in the running statistics, PyTorch's default
+const AVERAGE = 0.1 // momentum of the running statistics, PyTorch's default
 const WARM_UP = 1 / 9 // 10 of 90 epochs
 const INITIAL_DEVIATION = 0.01
 const LEAST_BATCH = 32
-const STEPS_OF_EPOCH = 20 // at least, where batches of LEAST_BATCH or more allow it
+const STEPS_OF_EPOCH = 20 // at least, if batches of LEAST_BATCH or more allow it
 
 /** Running mean and variance [1, D] of a batch norm without affine parameters (Ioffe & Szegedy 2015). */
 export interface BatchNorm {
@@ -71,7 +71,7 @@ export interface BatchNorm {
   readonly variance: Tensor
 }
 
-/** Normalises x [B, D] by the batch's own statistics and takes them into the running ones, as PyTorch's BatchNorm1d does. */
+/** Normalises x [B, D] by the batch's statistics and updates the running ones, as PyTorch's BatchNorm1d in training mode. */
 function normalizeBatch(x: Tensor, running: BatchNorm): Tensor {
   return scope(() => {
     const count = x.shape[0]!
@@ -84,7 +84,7 @@ function normalizeBatch(x: Tensor, running: BatchNorm): Tensor {
   })
 }
 
-/** A stack of L linear maps: weight [L, C, D], bias [L, 1, C]. */
+/** A stack of L linear layers: weight [L, C, D], bias [L, 1, C]. */
 export interface Maps {
   readonly weight: Tensor
   readonly bias: Tensor
@@ -93,11 +93,11 @@ export interface Maps {
 /** x [B, D] → [L, B, C] */
 const apply = (x: Tensor, { weight, bias }: Maps): Tensor => add(matmul(x, transpose(weight, 1, 2)), bias)
 
-/** What trained maps make of x [B, D]: [L, B, C]. */
+/** x [B, D] → logits [L, B, C] of the trained layers. */
 export const valuesOf = (x: Tensor, { mean, variance }: BatchNorm, maps: Maps): Tensor =>
   scope(() => apply(div(sub(x, mean), sqrt(add(variance, EPSILON))), maps))
 
-/** The gradients of the mean cross-entropy of each map. */
+/** Gradients of the mean cross-entropy of each layer. */
 function gradients(x: Tensor, labels: Tensor, maps: Maps): Maps {
   return scope(() => {
     const [B, C] = [x.shape[0]!, maps.weight.shape[1]!]
@@ -107,7 +107,7 @@ function gradients(x: Tensor, labels: Tensor, maps: Maps): Maps {
   })
 }
 
-/** Trains the maps in place on x [N, D] and labels [N]. Returns the statistics that a test is normalised by. */
+/** Trains the layers in place on x [N, D] and labels [N]. Returns the running statistics. */
 export function trainMaps(
   { x, labels }: { readonly x: Tensor; readonly labels: Tensor },
   maps: Maps,
@@ -117,7 +117,7 @@ export function trainMaps(
   const [N, D] = x.shape as readonly [number, number]
   const [L, C] = maps.weight.shape as readonly [number, number]
   const batch = Math.min(options.batchSize, N, Math.max(LEAST_BATCH, Math.floor(N / STEPS_OF_EPOCH)))
-  const perEpoch = Math.floor(N / batch) // what is left over is seen in other epochs
+  const perEpoch = Math.floor(N / batch) // the remainder differs between epochs
   const totalSteps = epochs * perEpoch
   const schedule = { peak: 1, floor: 0, warmupSteps: Math.floor(totalSteps * WARM_UP), totalSteps }
   const running: BatchNorm = { mean: zeros([1, D], { device }), variance: ones([1, D], { device }) }
@@ -147,13 +147,13 @@ export function trainMaps(
   return running
 }
 
-/** A linear map of features as they are: weight [classes, width], bias [classes]. */
+/** A linear layer on raw features: weight [classes, width], bias [classes]. */
 export interface LinearMap {
   readonly weight: Float32Array
   readonly bias: Float32Array
 }
 
-/** The map that takes the batch norm in: w (x − mean) / deviation + b is (w / deviation) x + (b − Σ w mean / deviation). In float64. */
+/** Folds the batch norm into the layer: w (x − mean) / deviation + b = (w / deviation) x + (b − Σ w mean / deviation). In float64. */
 export function foldNorm(map: LinearMap, mean: Float32Array, variance: Float32Array): LinearMap {
   const width = mean.length
   const weight = new Float32Array(map.weight.length)
@@ -161,18 +161,18 @@ export function foldNorm(map: LinearMap, mean: Float32Array, variance: Float32Ar
   for (const [i, value] of map.weight.entries()) {
     const d = i % width
     weight[i] = value / Math.sqrt(variance[d]! + EPSILON)
-    bias[Math.floor(i / width)]! -= weight[i]! * mean[d]! // of the rounded weight, so that x − mean is what it meets
+    bias[Math.floor(i / width)]! -= weight[i]! * mean[d]! // with the rounded weight, so that the mean cancels exactly
   }
   return { weight, bias: Float32Array.from(bias) }
 }
 
-/** What a map has learned, and what it makes of the test images: class values [test images, classes]. */
+/** A trained layer with its logits [test images, classes]. */
 export interface Probed {
   readonly values: Float32Array
   readonly map: LinearMap
 }
 
-/** Trains a map for each learning rate, and gives them in the order of the rates. */
+/** Trains a layer for each learning rate; results in the order of the rates. */
 export function linearProbe(
   train: Labelled,
   test: Labelled,
@@ -186,7 +186,7 @@ export function linearProbe(
       const load = ({ vectors, count }: Labelled) => toDevice(tensor(vectors, [count, D]), device)
       const labels = fromArray(BigInt64Array.from(train.labels, BigInt), [train.count], 'int64')
       manualSeed(draws({ seed, stream: 'initial/probe', epoch: 0, index: 0 }).below(2 ** 32))
-      const start = mul(randn([1, classes, D]), INITIAL_DEVIATION) // every map of a sweep starts alike
+      const start = mul(randn([1, classes, D]), INITIAL_DEVIATION) // the same start for every rate
       const maps: Maps = {
         weight: toDevice(call('repeat', start, [L, 1, 1]), device),
         bias: zeros([L, 1, classes], { device }),

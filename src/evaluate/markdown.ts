@@ -1,10 +1,10 @@
-/** Tables and numbers of reports, as Markdown. */
+/** Tables and numbers of Markdown reports. */
 import { escapeControls } from '../errors.ts'
 import type { MeanAndDeviation } from './scores.ts'
 
 /** 0.712 → `71.20` */
 export const percent = (share: number) => (100 * share).toFixed(2)
-/** `71.20 ± 0.31`, in percent; without the deviation for a single value. */
+/** `71.20 ± 0.31` in percent; no deviation for a single value. */
 export const withDeviation = ({ mean, deviation }: MeanAndDeviation, of: number) =>
   of > 1 ? `${percent(mean)} ± ${percent(deviation)}` : percent(mean)
 
@@ -13,7 +13,7 @@ const markdownTable = (head: readonly string[], rows: readonly (readonly string[
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
 
-/** A name in Markdown, which may hold what Markdown, HTML or a terminal would take for its own. */
+/** Escapes characters of a name that Markdown, HTML or a terminal would interpret. */
 export const plain = (text: string): string =>
   escapeControls(text.replaceAll(/[\n\t]/g, ' '))
     .replaceAll(/[\\`*_[\]|~#!]/g, '\\$&')
@@ -21,7 +21,7 @@ export const plain = (text: string): string =>
 
 type Column<T> = readonly [title: string, cell: (row: T) => string | null]
 
-/** A table of the columns that any row has something for. */
+/** A table without columns that are empty in every row. */
 export function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
   const used = columns.filter(([, cell]) => rows.some((row) => cell(row)))
   return markdownTable(

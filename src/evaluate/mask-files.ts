@@ -1,4 +1,4 @@
-/** What a segmenter says of a folder, as files: a mask for each image, a picture of some, and what the numbers mean. */
+/** Writes the masks of a segmented folder, a picture of some, and a JSON file with the classes. */
 
 import { dirname, join, resolve, sep } from 'node:path'
 import { SherdError } from '../errors.ts'
@@ -13,7 +13,7 @@ import { expectFiniteRows } from '../weights/frozen-encoder.ts'
 
 const SHOWN = 6 // images in the picture
 
-/** The place of the largest of the logits [classes, pixels] of every pixel; of equal ones the first. */
+/** argmax of logits [classes, pixels] over classes; ties by index. */
 export function likeliest(logits: Float32Array, classes: number): Uint16Array {
   const pixels = logits.length / classes
   const best = new Uint16Array(pixels)
@@ -23,8 +23,8 @@ export function likeliest(logits: Float32Array, classes: number): Uint16Array {
 }
 
 /**
- * `a/b.jpg` is `a/b.png`, but where two files differ in their ending alone: `a/b.jpg.png`. No two are the same, also where upper and
- * lower case are.
+ * `a/b.jpg` → `a/b.png`, or `a/b.jpg.png` if two files differ only in their extension. All are distinct, also on file systems that
+ * ignore case.
  */
 export function maskNames(files: readonly string[]): string[] {
   const short = files.map((file) => `${file.replace(/\.[^./]*$/, '')}.png`)
@@ -32,7 +32,7 @@ export function maskNames(files: readonly string[]): string[] {
   const keyOf = (name: string) => name.toLowerCase()
   for (const name of short) counts.set(keyOf(name), (counts.get(keyOf(name)) ?? 0) + 1)
   const names = files.map((file, i) => (counts.get(keyOf(short[i]!))! > 1 ? `${file}.png` : short[i]!))
-  // `b.jpg`, `b.png` and `b.jpg.gif`: a long name may be another's short one.
+  // `b.jpg`, `b.png` and `b.jpg.gif`: a long name may equal another's short one.
   return new Set(names.map(keyOf)).size === files.length ? names : files.map((file) => `${file}.png`)
 }
 
@@ -41,7 +41,7 @@ export interface MaskFiles {
   readonly files: readonly string[]
 }
 
-/** Writes `out/masks/`, `out/segmentation.png` and `out/masks.json`. Throws `RUN`, `SOURCE` and what reading throws. */
+/** Writes `out/masks/`, `out/segmentation.png` and `out/masks.json`. Throws `RUN`, `SOURCE` and errors of reading. */
 export async function writeMasks(out: string, segmentation: FolderSegmentation): Promise<MaskFiles> {
   const { source, batches, facts, bands, logitsOf, model, onProgress, skipped } = segmentation
   const { classes, numbers } = facts
@@ -61,7 +61,7 @@ export async function writeMasks(out: string, segmentation: FolderSegmentation):
       const best = likeliest(own, classes.length)
       const path = join(root, names[index]!)
       if (!path.startsWith(root + sep))
-        // names of a pack are whatever its maker wrote
+        // a pack may hold any names
         throw new SherdError(
           'SOURCE',
           `${source.dir} has an image of the name ${names[index]}, which leads elsewhere.`,

@@ -1,19 +1,19 @@
-/** How well predicted masks fit: intersection over union by class, and pixels that are right. */
+/** Mean intersection over union and pixel accuracy. */
 import type { MeanAndDeviation } from './scores.ts'
 
 export interface ClassOverlap {
   readonly name: string
-  /** Share of the labelled pixels that are of this class. */
+  /** Share of the labelled pixels. */
   readonly share: number
-  /** |predicted ∩ true| / |predicted ∪ true|; null when the class is neither in the masks nor in the predictions. */
+  /** |predicted ∩ true| / |predicted ∪ true|; null if the class is in neither. */
   readonly iou: number | null
-  /** Of its pixels, how many were found; null when there are none. */
+  /** Recall of its pixels; null without any. */
   readonly accuracy: number | null
 }
 
 export interface Overlap {
   readonly pixels: number
-  /** The mean over the classes that have one (Everingham et al. 2015, section 3.3). */
+  /** Over the classes with an IoU (Everingham et al. 2015, section 3.3). */
   readonly meanIou: number
   readonly pixelAccuracy: number
   readonly meanAccuracy: number
@@ -25,7 +25,7 @@ const mean = (values: readonly (number | null)[]) => {
   return there.length > 0 ? there.reduce((a, b) => a + b, 0) / there.length : 0
 }
 
-/** `confusion`: [class][predicted] numbers of pixels. */
+/** `confusion`: pixels by [class][predicted]. */
 export function overlapOf(confusion: readonly (readonly number[])[], names: readonly string[]): Overlap {
   const sumOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
   const pixels = sumOf(confusion.map(sumOf))

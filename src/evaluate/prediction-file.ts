@@ -1,4 +1,4 @@
-/** What a classifier says of images as a file: `.csv` for tables, `.json` for programs. */
+/** Writes a classifier's predictions as `.csv` or `.json`. */
 import { csv } from '../files/csv.ts'
 import { endingOf, writeWhole } from '../files/write-whole.ts'
 import type { FolderLogits } from '../weights/folder-logits.ts'
@@ -8,7 +8,7 @@ import { largestOf } from './scores.ts'
 const formats = ['.csv', '.json'] as const
 export type PredictionFormat = (typeof formats)[number]
 
-/** The format that a file's name asks for. Throws `USAGE` for any other. */
+/** Throws `USAGE` for other endings. */
 export const predictionFormat = (path: string): PredictionFormat => endingOf(path, formats)
 
 export interface Guess {
@@ -18,13 +18,13 @@ export interface Guess {
 
 export interface ImagePrediction {
   readonly file: string
-  /** The folder that it lies in, where folders are classes. */
+  /** The image's folder, if folders are classes. */
   readonly label: string | null
-  /** The likeliest classes, likeliest first. */
+  /** Likeliest first. */
   readonly top: readonly Guess[]
 }
 
-const MOST = 5 // classes of an image
+const MOST = 5 // classes per image
 
 /** exp(x) / Σ exp(x), in float64. */
 export function softmaxOf(logits: ArrayLike<number>): number[] {
@@ -34,7 +34,6 @@ export function softmaxOf(logits: ArrayLike<number>): number[] {
   return powers.map((power) => power / sum)
 }
 
-/** 1 / (1 + exp(−x)) of each, in float64. */
 const sigmoidOf = (logits: ArrayLike<number>): number[] => Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
 
 export function predictionsOf({
@@ -57,7 +56,7 @@ export function predictionsOf({
   })
 }
 
-/** How many of the images are what their folder says; null where folders are no classes of the model. */
+/** Accuracy by the images' folders; null if these are not classes of the model. */
 export function agreementOf(
   predictions: readonly ImagePrediction[],
   classes: readonly string[],
@@ -67,7 +66,7 @@ export function agreementOf(
   return { right: known.filter(({ label, top }) => top[0]!.class === label).length, of: known.length }
 }
 
-/** A row for each image: file, label where there are any, and class and probability of the likeliest. */
+/** A row for each image: file, label if known, and class and probability of the likeliest. */
 export function predictionTable(predictions: readonly ImagePrediction[]): string {
   const hasLabels = predictions.some(({ label }) => label !== null)
   const most = Math.max(0, ...predictions.map(({ top }) => top.length))
@@ -88,7 +87,7 @@ export interface PredictionFileOptions {
   readonly predictions: readonly ImagePrediction[]
 }
 
-/** Writes the file whole. Throws `RUN` when it cannot. */
+/** Throws `RUN`. */
 export function writePredictions(
   path: string,
   { source, classes, isMultiLabel = false, skipped }: FolderLogits,

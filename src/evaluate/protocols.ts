@@ -1,11 +1,11 @@
-/** The ways of judging frozen features, by name: a new one is one row. */
+/** The table of protocols on frozen features: a new one is one row. */
 import type { Device } from '../tensor/tensor.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import { knnVotes } from './knn.ts'
 import { fewOf, type Labelled, type Shots, shotsName } from './labelled-features.ts'
 import { type LinearMap, linearProbe, type probeOptimizers } from './linear-probe.ts'
 
-/** Training and test images, as each pooling sees them. */
+/** Training and test features by pooling. */
 export type Split = Readonly<Record<Pooling, { readonly train: Labelled; readonly test: Labelled }>>
 
 export interface ProtocolSettings {
@@ -17,30 +17,30 @@ export interface ProtocolSettings {
   readonly baseLearningRates: readonly number[]
   readonly epochs: number
   readonly batchSize: number
-  /** How many images a class has in `fewshot`. */
+  /** Of `fewshot`. */
   readonly shots: readonly Shots[]
 }
 
-/** One way of using a protocol, and what it says of the test images: class values [test images, classes]. */
+/** The result of one setting of a protocol: values [test images, classes]. */
 export interface Outcome {
-  /** Ways that compete with each other have one group; a protocol has a result for each. Such as `1 %`, or empty. */
+  /** Settings compete within a group, and each group has a result. Such as `1 %`, or empty. */
   readonly group: string
   readonly pooling: Pooling
   /** Such as `k = 20`. */
   readonly setting: string
   readonly values: Float32Array | Float64Array
-  /** Where it is one: the map of the features. */
+  /** If the protocol trains a linear layer. */
   readonly map?: LinearMap
 }
 
 export interface Protocol {
-  /** What it does, for reports. */
+  /** For reports. */
   readonly title: string
-  /** Whether a seed changes anything. */
+  /** Whether the result depends on the seed. */
   readonly isRandom: boolean
   /** The settings that it reads. */
   readonly uses: readonly (keyof ProtocolSettings)[]
-  /** Every way of using it, in an order that does not depend on the images. */
+  /** Runs every setting, in an order that does not depend on the images. */
   readonly run: (split: Split, settings: ProtocolSettings, seed: number) => Outcome[]
 }
 

@@ -1,4 +1,4 @@
-/** What `sherd evaluate linear --save` writes. */
+/** Saves a linear probe as a classifier (`sherd evaluate linear --save`). */
 
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { headReading } from '../model/classifier.ts'
@@ -7,7 +7,7 @@ import { saveClassifier } from '../weights/open-classifier.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import type { ChosenMap } from './evaluate.ts'
 
-/** A probe's map on features of an encoder, as the classifier that it is. Throws `RUN`. */
+/** Throws `RUN`. */
 export function saveProbe(
   path: string,
   encoder: OpenedEncoder,

@@ -1,12 +1,11 @@
-/** How good predictions are: top-1, top-5, by class, and what was taken for what. */
+/** Scores of classification: top-1, top-5, recall and precision by class, confusion. */
 import { SherdError } from '../errors.ts'
 
 export interface ClassScores {
   readonly name: string
   readonly images: number
-  /** Of its images, how many were found. */
   readonly recall: number
-  /** Of the images that were taken for it, how many are; null when none was. */
+  /** Null if the class was never predicted. */
   readonly precision: number | null
 }
 
@@ -15,14 +14,14 @@ export interface Scores {
   readonly top1: number
   /** Null for up to five classes. */
   readonly top5: number | null
-  /** The mean of the classes' recalls: top-1 as if all classes had the same number of images. */
+  /** Balanced accuracy: the mean of the classes' recalls. */
   readonly meanRecall: number
   readonly classes: readonly ClassScores[]
-  /** [class][predicted]: numbers of images. */
+  /** Images by [class][predicted]. */
   readonly confusion: readonly (readonly number[])[]
 }
 
-/** The places of the largest `count` values of each row of [rows, columns], largest first; of equal ones the first. */
+/** Indices of the `count` largest values of each row of [rows, columns], largest first, ties by index. */
 export function largestOf(values: Float32Array | Float64Array, columns: number, count: number): Int32Array {
   const rows = values.length / columns
   const kept = Math.min(count, columns)
@@ -36,7 +35,7 @@ export function largestOf(values: Float32Array | Float64Array, columns: number, 
   return places
 }
 
-/** Scores of class values [images, classes]: the larger, the likelier. */
+/** `values` [images, classes]: larger is likelier. */
 export function scoresOf(
   values: Float32Array | Float64Array,
   labels: Int32Array,

@@ -1,4 +1,4 @@
-/** What segmentation is measured on: images with masks, their tokens by a frozen encoder, and the classes that the masks hold. */
+/** Data of evaluation by segmentation: images with masks, their tokens by a frozen encoder, and the classes of the masks. */
 import { totalmem } from 'node:os'
 import { rasterOptions, sampleSize } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
@@ -32,7 +32,7 @@ const BATCH = 32
 export interface Extracted {
   readonly set: Segmented
   readonly skipped: readonly SkippedFile[]
-  /** The first images, to be shown. */
+  /** The first images, for the picture. */
   readonly tiles: readonly Tile[]
 }
 
@@ -42,7 +42,7 @@ const withFiles = (folder: MaskedFolder, kept: readonly number[]): MaskedFolder 
   masks: kept.map((index) => folder.masks[index]!),
 })
 
-/** Both folders, or one that is parted. Throws `SOURCE`. */
+/** Both folders, or one that is split. Throws `SOURCE`. */
 export async function openMasked(
   { config, bands }: OpenedEncoder,
   { train, test }: EvaluationData,
@@ -70,7 +70,7 @@ export async function openMasked(
   }
 }
 
-/** Throws `VALUE` where the tokens of so many images would not fit. */
+/** Throws `VALUE` if the tokens of so many images do not fit in memory. */
 export function expectMemory(images: number, { dimensions, shape }: OpenedEncoder): void {
   const [height, width] = dimensions.imageSize
   const values = tokenCount(gridOfModel(dimensions)) * locationWidth(layoutOf(shape), dimensions.width)
@@ -83,7 +83,6 @@ export function expectMemory(images: number, { dimensions, shape }: OpenedEncode
   )
 }
 
-/** The tokens of all images of a folder, with their masks. */
 export async function extractTokens(
   encoder: OpenedEncoder,
   folder: MaskedFolder,
@@ -121,13 +120,13 @@ export async function extractTokens(
     onProgress?.({ dir: folder.dir, done: count + skipped.length, of })
   }
   const kept = noGrad(() => unscoped(() => narrow(cache, 0, 0, count)))
-  cache.dispose() // its memory lives on in what was kept
+  cache.dispose() // the narrowed tensor keeps its memory
   return { set: { count, tokens: kept, masks: masks.subarray(0, count * height * width) }, skipped, tiles }
 }
 
-const MOST_UNNAMED = 1000 // classes; more are numbers of objects, or another number is no class
+const MOST_UNNAMED = 1000 // more are probably instance masks, or the ignored value is another
 
-/** The numbers that are classes, and their names: those of `classes.txt`, else the numbers that the masks hold. */
+/** The class values and their names: from `classes.txt`, else the values in the masks. */
 export function classesOf(
   folder: MaskedFolder,
   sets: readonly Segmented[],
@@ -158,17 +157,17 @@ export function classesOf(
   return { numbers, names: numbers.map((label) => folder.classes?.[label] ?? `class ${label}`) }
 }
 
-/** What is no class, after `renumber`. */
+/** The ignored value after `renumber`. */
 export const UNLABELLED = 65_535
 
-/** Gives the classes the numbers 0, 1, … in place, and everything else the number that is none. */
+/** Renumbers the classes 0, 1, … in place, and all other values `UNLABELLED`. */
 export function renumber({ masks }: Segmented, numbers: readonly number[]): void {
   const table = new Uint16Array(65_536).fill(UNLABELLED)
   for (const [place, label] of numbers.entries()) table[label] = place
   for (const [i, label] of masks.entries()) masks[i] = table[label]!
 }
 
-/** How many pixels each class has, after `renumber`. */
+/** Pixels per class, after `renumber`. */
 export function labelCounts({ masks }: Segmented, classes: number): number[] {
   const counts = new Array<number>(classes).fill(0)
   for (const label of masks) if (label !== UNLABELLED) counts[label]!++

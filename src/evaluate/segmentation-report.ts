@@ -8,7 +8,6 @@ import { percent, plain, tableOf, withDeviation } from './markdown.ts'
 
 const orNone = (share: number | null) => (share === null ? '–' : percent(share))
 
-/** The report for people. */
 export function segmentationMarkdown(report: SegmentationReport): string {
   const { model, data, classes, rows, chance, seeds } = report
   const best = rows.reduce((a, b) => (b.meanIou.mean > a.meanIou.mean ? b : a))
@@ -54,7 +53,7 @@ segmentation.png.
 `
 }
 
-/** Writes the files, and makes the folder. Throws `RUN` when it cannot. */
+/** Throws `RUN`. */
 export async function writeSegmentation(
   dir: string,
   report: SegmentationReport,

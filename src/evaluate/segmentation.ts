@@ -1,6 +1,6 @@
 /**
- * Segmentation on a frozen encoder: a head reads the patches' tokens as a small picture of features and says the class of every
- * pixel. The features are cached once, so a head trains in a fraction of the time of the encoder.
+ * Segmentation on a frozen encoder: a head maps the grid of patch tokens to classes of pixels. The tokens are cached once, so that
+ * training a head takes a fraction of the encoder's time.
  */
 
 import { SherdError } from '../errors.ts'
@@ -28,20 +28,20 @@ import { type Device, fromArray, type Tensor, toArray } from '../tensor/tensor.t
 import { beginStep } from '../train/step.ts'
 import type { Trainee } from '../train/trainee.ts'
 
-const EPSILON = 1e-6 // of the statistics
+const EPSILON = 1e-6 // of the normalisation
 
-/** Images as their patches' tokens, with the class of each pixel. */
+/** Patch tokens of images, with the class of each pixel. */
 export interface Segmented {
   readonly count: number
-  /** [count, N, D] on the CPU; float16 halves the memory and keeps three digits. */
+  /** [count, N, D] on the CPU, in float16 to halve the memory. */
   readonly tokens: Tensor
-  /** [count, H, W]; `ignored` belongs to no class. */
+  /** [count, H, W] */
   readonly masks: Uint16Array
 }
 
-const BATCH = 32 // images that are read at once where nothing is learned
+const BATCH = 32 // images per batch without training
 
-/** The tokens [B, N, D] of some images on the device, in float32. */
+/** Tokens [B, N, D] of some images on the device, in float32. */
 function pickTokens({ tokens }: Segmented, images: readonly number[], device: Device): Tensor {
   const which = fromArray(BigInt64Array.from(images, BigInt), [images.length], 'int64')
   return toDevice(toDtype(indexSelect(tokens, 0, which), 'float32'), device)
@@ -52,7 +52,7 @@ const batchesOf = (count: number) =>
     Array.from({ length: Math.min(BATCH, count - i * BATCH) }, (_, row) => i * BATCH + row),
   )
 
-/** Of all tokens of a set. What it gives outlives every scope. */
+/** Mean and deviation of all tokens. The result outlives every scope. */
 export function tokenStatistics(set: Segmented, device: Device): TokenStatistics {
   const meanOf = (of: (x: Tensor) => Tensor) =>
     batchesOf(set.count)
@@ -78,7 +78,7 @@ export function tokenStatistics(set: Segmented, device: Device): TokenStatistics
   )
 }
 
-/** The classes of the pixels of some images: int64 [B, H, W], and how many of them have one. */
+/** Masks of some images: int64 [B, H, W], and the number of labelled pixels. */
 function pickMasks({ masks }: Segmented, images: readonly number[], { size, ignored }: SegmentationShape) {
   const pixels = size[0] * size[1]
   const picked = new Int32Array(images.length * pixels)
@@ -93,7 +93,7 @@ export interface SegmentationOptions {
   readonly learningRate: number
   readonly weightDecay: number
   readonly epochs: number
-  /** At most: a small set gets smaller batches, so that there are enough steps. */
+  /** At most: small sets use smaller batches, so that there are enough steps. */
   readonly batchSize: number
   readonly seed: number
 }
@@ -103,16 +103,15 @@ export const segmentationDefaults = {
 } satisfies Partial<SegmentationOptions>
 
 const WARM_UP = 0.1
-const STEPS_OF_EPOCH = 10 // at least, where there are so many images
+const STEPS_OF_EPOCH = 10 // at least, if there are so many images
 
 interface Masked {
   readonly tokens: Tensor
   readonly masks: Tensor
-  /** Pixels that have a class. */
+  /** Number of labelled pixels. */
   readonly labelled: number
 }
 
-/** The cross-entropy of the labelled pixels. */
 const segmenting = (head: SegmentationHead, of: Segmentation): BatchObjective<Masked, null> => ({
   rows: segmentationHeads[head].rows(of.shape),
   encoder: { prefix: '' },
@@ -125,7 +124,7 @@ const segmenting = (head: SegmentationHead, of: Segmentation): BatchObjective<Ma
     }),
 })
 
-/** Trains a head: AdamW, cosine, the cross-entropy of the labelled pixels. `onEpoch` gets the mean loss. */
+/** Trains a head by AdamW with a cosine schedule on the cross-entropy of labelled pixels. `onEpoch` gets the mean loss. */
 export function trainHead(
   set: Segmented,
   of: Segmentation,
@@ -142,7 +141,7 @@ export function trainHead(
     ...{ groups: [], clip: null, seed, device, precision: 'float32' },
   }
   const batch = Math.max(1, Math.min(options.batchSize, Math.floor(set.count / STEPS_OF_EPOCH)))
-  const perEpoch = Math.floor(set.count / batch) // what is left over is seen in other epochs
+  const perEpoch = Math.floor(set.count / batch) // the remainder differs between epochs
   const totalSteps = epochs * perEpoch
   const rate: Schedule = {
     ...{ kind: 'cosine', from: options.learningRate, to: 0, warmup: Math.floor(totalSteps * WARM_UP) },
@@ -176,9 +175,9 @@ export function trainHead(
   return { head, parameters }
 }
 
-const SUM = 2 // LibTorch's number of this reduction
+const SUM = 2 // LibTorch's enum value of this reduction
 
-/** The predicted class of every pixel of some images of a set: [images, H, W]. */
+/** Predicted class of every pixel of some images: [images, H, W]. */
 export function predictMasks(
   set: Segmented,
   images: readonly number[],
@@ -194,7 +193,7 @@ export function predictMasks(
   )
 }
 
-/** [class][predicted]: numbers of labelled pixels of a set. */
+/** Labelled pixels by [class][predicted]. */
 export function confusionOf(set: Segmented, trained: TrainedHead, of: Segmentation): number[][] {
   const { classes, size, ignored } = of.shape
   const pixels = size[0] * size[1]

@@ -1,4 +1,4 @@
-/** The vectors of a source's images: those of an index before where the files are still the same, the others by the model. */
+/** The vectors of a source's images: from the existing index where the files are unchanged, else embedded by the model. */
 import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { expectUsable, type SkippedFile } from '../prepare/skipped.ts'
@@ -12,9 +12,9 @@ import type { ImageIndex, IndexContent } from './index-folder.ts'
 import { rowOf, unitVectors } from './vectors/unit-vectors.ts'
 
 export interface ChangedVectors extends Omit<IndexContent, 'facts'> {
-  /** Images whose vectors are new. */
+  /** Images embedded now. */
   readonly embedded: number
-  /** Images of the index before that are gone, or cannot be read any more. */
+  /** Images of the existing index that are gone or unreadable. */
   readonly removed: number
 }
 
@@ -24,7 +24,7 @@ export interface ChangedOptions {
   readonly onProgress?: Progress | undefined
 }
 
-/** Throws `DATA_BROKEN` when more files than the model's configuration allows cannot be read, `VALUE` for vectors that are not finite. */
+/** Throws `DATA_BROKEN` if more files are unreadable than the model's configuration allows, `VALUE` for non-finite vectors. */
 export async function changedVectors(
   source: ImageSource,
   embedder: Embedder,
@@ -69,7 +69,7 @@ export async function changedVectors(
   }
 }
 
-/** Which files are as they were. A pack cannot be parted, and changes as a whole. */
+/** Which files are unchanged. A pack changes as a whole. */
 function compare(source: ImageSource, states: readonly string[], before: ImageIndex | null) {
   const { files } = source
   const knownBroken = new Map(before?.skipped.map((each) => [each.file, each]))
@@ -91,7 +91,7 @@ interface EmbedOptions {
   readonly onSkip: (file: SkippedFile) => void
 }
 
-/** The features of some images, by their index in the source. Nothing when none can be read: `onSkip` has told it. */
+/** The features of some images, by their index in the source. Empty if none can be read: `onSkip` has reported them. */
 async function embed(
   source: ImageSource,
   asked: readonly number[],

@@ -1,4 +1,4 @@
-/** A model that makes vectors of images: an exported `.onnx` file without LibTorch, a run or a file of weights with it. */
+/** A model that embeds images: an exported `.onnx` file without LibTorch, a run or a file of weights with it. */
 import { parse, relative, resolve } from 'node:path'
 import type { Reads } from '../config/reading.ts'
 import { bandsOf } from '../config/resolve.ts'
@@ -11,16 +11,16 @@ import type { FolderFeatures, ReadingOptions } from '../weights/folder-features.
 import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
 
 export interface Embedder extends Reads {
-  /** The bands that it takes; null for images. */
+  /** The bands of its rasters; null for images. */
   readonly bands: readonly string[] | null
   readonly origin: ModelOrigin
-  /** Of the file of the model. */
+  /** Of the model's file. */
   readonly sha256: string
   readonly warnings: readonly string[]
   features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
 }
 
-/** Throws what `openOnnxEncoder` and `openEncoder` throw; `USAGE` for a random encoder, which nobody could open again, and for an exported one that is asked for a device or a precision. */
+/** Throws as `openOnnxEncoder` and `openEncoder`, and `USAGE` for a random encoder, which could not be reopened, or for a device or precision with an exported one. */
 export async function openEmbedder(
   model: string,
   { device, precision, reading = {} }: Pick<EncoderRequest, 'device' | 'precision' | 'reading'>,
@@ -49,7 +49,7 @@ export async function openEmbedder(
   }
 }
 
-/** The vectors [files, D] of image files, wherever they lie. Throws `DECODE` with the first that is none, `USAGE` for a model of rasters. */
+/** The vectors [files, D] of image files. Throws `DECODE` for the first that is not an image, `USAGE` for a model of rasters. */
 export async function embedFiles(
   embedder: Embedder,
   paths: readonly string[],

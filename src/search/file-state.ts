@@ -1,9 +1,9 @@
-/** What tells, without reading pixels, whether the files of a sample are still those that were looked at. */
+/** Detects changed files without reading pixels. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImageSource } from '../source/open.ts'
 
-/** For each sample the size and the time of its files; of packed images what the pack holds. '' for one that is not there. */
+/** For each sample the size and time of its files, or the checksums of its pack; '' for missing files. */
 export function statesOf(source: ImageSource): string[] {
   if ('pack' in source) return source.files.map(() => source.pack.content)
   const known = new Map<string, string>()

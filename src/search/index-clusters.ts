@@ -1,4 +1,4 @@
-/** The clusters of an index, and how far they agree with the folders that the images lie in. */
+/** The clusters of an index, and their agreement with the folders of the images. */
 
 import type { ImageIndex } from './index-folder.ts'
 import { clusterDefaults, clustersOf, membersOf } from './vectors/clusters.ts'
@@ -7,12 +7,11 @@ import { silhouetteOf } from './vectors/silhouette.ts'
 
 export interface ClusterReport {
   readonly clusters: readonly {
-    /** The nearest to the centroid first. */
+    /** Nearest to the centroid first. */
     readonly rows: readonly number[]
     /** The most frequent label and its share; null without labels. */
     readonly label: { readonly name: string; readonly share: number } | null
   }[]
-  /** The cluster of each image. */
   readonly assigned: Int32Array
   /** The distance of each image to its centroid, 0 to 2. */
   readonly distances: Float64Array
@@ -21,7 +20,7 @@ export interface ClusterReport {
   readonly sampled: number
   /** Of a sample of 1000 images; null for one cluster. */
   readonly silhouette: number | null
-  /** With the labels; null without any. */
+  /** With the labels; null without labels. */
   readonly agreement: Agreement | null
 }
 
@@ -31,7 +30,7 @@ export interface ClusteringOptions {
   readonly onProgress?: (start: number, iteration: number) => void
 }
 
-/** Throws `VALUE` when there are not as many images as clusters. */
+/** Throws `VALUE` for fewer images than clusters. */
 export async function findClusters(
   { vectors, images, facts }: ImageIndex,
   { clusters, seed = clusterDefaults.seed, onProgress }: ClusteringOptions,

@@ -1,4 +1,4 @@
-/** Near-duplicates of an index, and which of them to keep. Nothing is ever removed. */
+/** Near-duplicates of an index, and which to keep. Nothing is ever removed. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ReadingLimits } from '../config/reading.ts'
@@ -17,36 +17,36 @@ import { nearestSimilarities, neighbourhoodsOf, quantile } from './vectors/neigh
 export interface Copy {
   readonly row: number
   readonly file: string
-  /** Null where the image cannot be looked at. */
+  /** Null if the image cannot be read. */
   readonly width: number | null
   readonly height: number | null
   readonly bytes: number | null
-  /** Where it is only another name of a file. */
+  /** Set if the file is a link. */
   readonly link: Link | null
-  /** The one of the group with most pixels, of these with most bytes, of these the first that is no link; never a link to another of the group. */
+  /** Most pixels, then most bytes, then the first that is not a link; never a link to another image of the group. */
   readonly keep: boolean
 }
 
 export interface DuplicateReport {
   readonly threshold: number
   readonly groups: readonly {
-    /** The least and the most similar of the pairs that make it. */
+    /** Similarities of the least and the most similar pair in it. */
     readonly least: number
     readonly most: number
     readonly images: readonly Copy[]
   }[]
   readonly pairs: number
-  /** Links to folders that are read at another place: their images are not in the index twice. */
+  /** Links to folders that the index already has: their images are not in it twice. */
   readonly linkedFolders: readonly LinkedFolder[]
   /** Whether every pair was found. */
   readonly isComplete: boolean
-  /** How similar images are to their nearest other: the value below which a share of them lies. */
+  /** Quantiles of the similarity of each image to its nearest neighbour. */
   readonly nearest: readonly { readonly share: number; readonly similarity: number }[]
-  /** How many images would be in a group at other thresholds. */
+  /** Number of images in groups at other thresholds. */
   readonly others: readonly { readonly threshold: number; readonly images: number }[]
 }
 
-/** So many of a group as are shown, with the one to keep always among them. */
+/** The first `most` of a group, always with the one to keep. */
 export function shownOf(images: readonly Copy[], most: number): readonly Copy[] {
   const kept = images.findIndex(({ keep }) => keep)
   return kept < most ? images.slice(0, most) : [images[kept]!, ...images.slice(0, most - 1)]
@@ -57,12 +57,12 @@ const thresholds = [0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const
 
 export interface DuplicateOptions {
   readonly threshold?: number
-  /** Of the images whose size is looked at. */
+  /** For reading the sizes of images. */
   readonly reading?: ReadingLimits
   readonly onProgress?: (done: number, of: number) => void
 }
 
-/** Throws `VALUE` for a threshold that is no similarity, `DATA_BROKEN` when too many images cannot be looked at. */
+/** Throws `VALUE` for a threshold outside −1 to 1, `DATA_BROKEN` when too many images cannot be read. */
 export async function findDuplicates(
   index: ImageIndex,
   { threshold = duplicateDefaults.threshold, reading = {}, onProgress }: DuplicateOptions = {},
@@ -104,7 +104,7 @@ type Looks = Pick<Copy, 'width' | 'height' | 'bytes'>
 
 const isFolder = (dir: string) => statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false
 
-/** Whether the images of an index are files of a folder that is there. */
+/** The folder of the index's images, if it exists. */
 function folderOf({ facts: { source } }: ImageIndex): string | null {
   return source && !source.rasters && isFolder(source.dir) && !isPack(source.dir) ? source.dir : null
 }
@@ -117,10 +117,10 @@ function linksIn(index: ImageIndex, files: readonly string[]): (Link | null)[] {
 async function linkedFoldersOf(index: ImageIndex): Promise<readonly LinkedFolder[]> {
   const dir = folderOf(index)
   if (dir === null) return []
-  return (await openImageFolder(dir).catch(() => null))?.linkedFolders ?? [] // its images may have gone since
+  return (await openImageFolder(dir).catch(() => null))?.linkedFolders ?? [] // the folder may have changed since
 }
 
-/** What can be known of an image without decoding it. */
+/** Returns the function that reads an image's size, bytes and link without decoding it. */
 function looker(
   index: ImageIndex,
   { maxPixels = defaultMaxPixels, maxSkippedShare = defaultMaxSkippedShare }: ReadingLimits,
@@ -139,7 +139,7 @@ function looker(
       return { ...nothing, height: pack.shapes[2 * i]!, width: pack.shapes[2 * i + 1]! }
     }
   }
-  if (folderOf(index) === null) return async () => nothing // it has gone since
+  if (folderOf(index) === null) return async () => nothing // removed since
   const ledger = skipLedger({ files: images.length, maxShare: maxSkippedShare }, () => {})
   return async (row) => {
     const { file } = images[row]!

@@ -1,4 +1,4 @@
-/** An index of features that were made before, by `sherd embed` or by another program. */
+/** An index of existing features, from `sherd embed` or another program. */
 import { statSync } from 'node:fs'
 import type { Pooling } from '../token/pool.ts'
 import type { IndexFacts } from './index-folder.ts'
@@ -6,7 +6,7 @@ import { type StoreOptions, storeIndex } from './make-index.ts'
 import { readFeatures } from './read-features.ts'
 import { unitVectors } from './vectors/unit-vectors.ts'
 
-/** Throws what `readFeatures` throws, `VALUE` for features that are not finite or zero, `RUN`. */
+/** Throws as `readFeatures`, `VALUE` for features that are zero or non-finite, `RUN`. */
 export async function indexFeatures(
   path: string,
   { out, pooling, ...storing }: StoreOptions & { readonly out: string; readonly pooling?: Pooling },

@@ -1,7 +1,7 @@
 /**
- * An index of images as a folder: `index.json` (what it is, of which model, and the checksums of the rest), `vectors-….npy` (of length 1), `images-….json`
- * (who is who), and for large sets `graph-….usearch`. The other files are named by their content, and `index.json` is replaced last and whole; so whoever
- * opens the folder finds the old index or the new one, whatever ends the writing.
+ * An index of images as a folder: `index.json` (settings, model, checksums of the other files), `vectors-….npy` (of length 1), `images-….json`
+ * (the file of each row), and for large sets `graph-….usearch`. The other files are named by their content and `index.json` is replaced last,
+ * atomically, so that a reader finds the old index or the new one even if writing is interrupted.
  */
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -24,18 +24,17 @@ const count = z.number().int().min(0)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const file = (pattern: RegExp) => z.object({ name: z.string().regex(pattern), bytes: count, sha256 })
 
-/** How an index was asked to be searched; `auto`: by a graph from a size on. */
+/** The requested kind of search; `auto`: a graph from 50,000 images on. */
 const searchKinds = ['auto', 'exact', 'approximate'] as const
 export type SearchKind = (typeof searchKinds)[number]
 
 const factsSchema = z.object({
   format: z.literal(FORMAT),
   count: count.min(1),
-  /** D */
   width: count.min(1),
   metric: z.literal('cosine'),
   pooling: z.enum(poolings),
-  /** What made the vectors; the checksum is null when features came without one. */
+  /** The model of the vectors; the checksum is null for features without one. */
   model: z
     .object({
       path: z.string(),
@@ -44,11 +43,11 @@ const factsSchema = z.object({
       sha256: sha256.nullable(),
     })
     .nullable(),
-  /** Where the images are; null when features did not say it. */
+  /** The folder of the images; null if the features do not name it. */
   source: z
     .object({
       dir: z.string(),
-      /** What was asked of rasters; null for images. */
+      /** How rasters were read; null for images. */
       rasters: z
         .object({
           bands: z.array(z.string()),
@@ -60,7 +59,7 @@ const factsSchema = z.object({
           applyScale: z.boolean().default(false),
         })
         .nullable(),
-      /** Height and width that the model sees. */
+      /** Height and width of the model's input. */
       size: z.tuple([count, count]),
     })
     .nullable(),
@@ -71,7 +70,7 @@ const factsSchema = z.object({
       connectivity: count,
       expansionAdd: count,
       expansionSearch: count,
-      /** The share of the ten nearest that it was seen to find. */
+      /** Measured recall of the ten nearest. */
       recall: z.number(),
     })
     .nullable(),
@@ -84,14 +83,13 @@ const factsSchema = z.object({
 const imagesSchema = z.object({
   images: z.array(
     z.object({
-      /** The path below the source's folder, or what a sample is called. */
+      /** The path below the source's folder, or the sample's name. */
       file: z.string(),
       label: count.optional(),
-      /** What tells whether the file has changed. */
+      /** See file-state.ts. */
       state: z.string().optional(),
     }),
   ),
-  /** Files that could not be read. */
   skipped: z.array(z.object({ file: z.string(), reason: z.string(), state: z.string().optional() })),
 })
 
@@ -100,15 +98,14 @@ export type IndexedImage = z.infer<typeof imagesSchema>['images'][number]
 export type IndexSkipped = z.infer<typeof imagesSchema>['skipped'][number]
 
 export interface ImageIndex {
-  /** Absolute path of the index. */
+  /** Absolute. */
   readonly dir: string
   readonly facts: IndexFacts
   readonly images: readonly IndexedImage[]
   readonly skipped: readonly IndexSkipped[]
   readonly vectors: Vectors
-  /** The row of each name. */
+  /** The row of each file. */
   readonly rows: ReadonlyMap<string, number>
-  /** Whether every vector is compared. */
   readonly isExact: boolean
   readonly candidates: Candidates
   close(): Promise<void>
@@ -116,11 +113,11 @@ export interface ImageIndex {
 
 const MANIFEST = 'index.json'
 const isIndex = (dir: string): boolean => existsSync(join(dir, MANIFEST))
-/** What is not finished has the writer's name, so that two do not write into one file. */
+/** Unfinished files are named by the process, so that two processes do not write to one. */
 const draftOf = (dir: string, name: string) => join(dir, `${name}.${process.pid}.writing`)
 export const graphDraft = (dir: string): string => draftOf(dir, 'graph.usearch')
 
-/** Creates the folder. Throws `RUN` when something else than an index is there already. */
+/** Creates the folder. Throws `RUN` if it exists and is not an index. */
 export function makeIndexFolder(dir: string): void {
   makeFolder(resolve(dir))
   const others = readdirSync(dir).filter((name) => !isOurs(name))
@@ -137,14 +134,14 @@ const isOurs = (name: string) =>
 
 const CHUNK = 1 << 28
 
-/** [count, width] as the parts of a `.npy` file, none too large for one call of the system. */
+/** [count, width] as the parts of a `.npy` file, each small enough for one system call. */
 function* npyParts({ count, width, values }: Vectors): Generator<Uint8Array> {
   yield npyHeader({ dtype: '<f4', shape: [count, width] })
   for (let at = 0; at < values.byteLength; at += CHUNK)
     yield new Uint8Array(values.buffer, values.byteOffset + at, Math.min(CHUNK, values.byteLength - at))
 }
 
-/** A finished draft gets a name that says what it holds. */
+/** Renames a finished draft by its checksum. */
 function keep(dir: string, draft: string, stem: string, ending: string) {
   const seal = sealOf(draft)
   flush(draft) // usearch does not
@@ -153,7 +150,7 @@ function keep(dir: string, draft: string, stem: string, ending: string) {
   return { name, ...seal }
 }
 
-/** The files of the index that is there, if it can be read. */
+/** The files of the existing index, if it can be read. */
 function namesIn(dir: string): string[] {
   try {
     return Object.values(readManifest(dir).files).flatMap((each) => each?.name ?? [])
@@ -162,9 +159,9 @@ function namesIn(dir: string): string[] {
   }
 }
 
-const FORGOTTEN = 3600_000 // ms: nobody writes a file for so long
+const FORGOTTEN = 3600_000 // ms after which an unfinished file counts as abandoned
 
-/** Removes what the index before held, and what an interrupted writing has left. */
+/** Removes the files of the replaced index, and those that an interrupted write has left. */
 function removeOld(dir: string, before: readonly string[]): void {
   const kept = new Set<string>([MANIFEST, ...namesIn(dir)])
   for (const name of readdirSync(dir).filter((each) => isOurs(each) && !kept.has(each))) {
@@ -176,7 +173,7 @@ function removeOld(dir: string, before: readonly string[]): void {
 
 export interface IndexContent extends Pick<ImageIndex, 'facts' | 'images' | 'skipped' | 'vectors'> {}
 
-/** Writes an index, whose graph, if any, lies in `graphDraft(dir)`. Throws `RUN`; the folder then holds the index that it held. */
+/** Writes an index; its graph, if any, is at `graphDraft(dir)`. Throws `RUN` and leaves the existing index intact. */
 export function writeIndex(dir: string, { facts, images, skipped, vectors }: IndexContent): void {
   const [vectorsDraft, imagesDraft] = [draftOf(dir, 'vectors.npy'), draftOf(dir, 'images.json')]
   try {
@@ -221,19 +218,19 @@ function parsed<T>(path: string, schema: z.ZodType<T>): T {
 }
 
 export interface OpenOptions {
-  /** Compares every vector though there is a graph. */
+  /** Ignores the graph. */
   readonly exact?: boolean
-  /** Of one search; all cores by default. */
+  /** Per search; all cores by default. */
   readonly threads?: number
 }
 
-/** Opens an index, after comparing the checksums of its files. Throws `RUN` when it is none, or damaged. */
+/** Opens an index and checks the checksums of its files. Throws `RUN` if it is not an index, or damaged. */
 export async function openIndex(dir: string, options: OpenOptions = {}): Promise<ImageIndex> {
   const manifest = readManifest(dir)
   try {
     return await openFiles(dir, manifest, options)
   } catch (error) {
-    // Files that are gone because the index was replaced meanwhile are those of the one before.
+    // Retry if the files are gone because the index was replaced meanwhile.
     if (JSON.stringify(readManifest(dir)) === JSON.stringify(manifest)) throw error
     return openIndex(dir, options)
   }
@@ -270,7 +267,6 @@ async function openFiles(
   }
 }
 
-/** What of an index's graph its settings are. */
 export const settingsOf = ({
   connectivity,
   expansionAdd,

@@ -1,4 +1,3 @@
-/** The outliers of an index. */
 import { SherdError } from '../errors.ts'
 import type { ImageIndex } from './index-folder.ts'
 import { neighbourhoodsOf } from './vectors/neighbourhoods.ts'
@@ -14,7 +13,7 @@ export interface OutlierOptions {
   readonly onProgress?: (done: number, of: number) => void
 }
 
-/** All images, the farthest from their `neighbours` nearest first. Throws `VALUE` for an index of one image. */
+/** All images, farthest from their `neighbours` nearest first. Throws `VALUE` for an index of one image. */
 export async function findOutliers(
   index: ImageIndex,
   { neighbours = outlierDefaults.neighbours, onProgress }: OutlierOptions = {},

@@ -1,4 +1,4 @@
-/** Contact sheets of what was found in an index. */
+/** Contact sheets of search results, duplicates, outliers and clusters. */
 import { basename } from 'node:path'
 import { drawContactSheet, type SheetCell } from '../picture/contact-sheet.ts'
 import type { Tile } from '../picture/tile.ts'
@@ -13,7 +13,7 @@ const COLUMNS = 10
 const decimals = (value: number, digits = 3) => value.toFixed(digits)
 const many = (count: number, one: string, more = `${one}s`) => `${count} ${count === 1 ? one : more}`
 
-/** How the index searches, for the foot of a sheet. */
+/** The search method, for the foot of a sheet. */
 const methodOf = ({ isExact, facts }: ImageIndex): string =>
   isExact
     ? `exact search of ${many(facts.count, 'image')}`
@@ -25,7 +25,7 @@ export interface Asked {
   readonly found: readonly Found[]
 }
 
-/** The query on the left, what is most like it on its right. */
+/** A row for each query: the query, then the nearest images. */
 export async function drawFound(index: ImageIndex, queries: readonly Asked[]): Promise<Buffer> {
   const rows = queries.flatMap(({ found }) => found.map(({ row }) => row))
   const tiles = await thumbnailsOf(index, rows)
@@ -52,7 +52,7 @@ const GROUPS = 40 // of a sheet
 const rangeOf = (least: number, most: number): string =>
   most - least < 5e-5 ? decimals(most, 4) : `${decimals(least, 4)} to ${decimals(most, 4)}`
 
-/** A row for each group, the largest first; what is suggested to keep is framed. */
+/** A row for each group, largest first; the image to keep is framed. */
 export async function drawDuplicates(index: ImageIndex, report: DuplicateReport): Promise<Buffer> {
   const shown = report.groups.slice(0, GROUPS)
   const tiles = await thumbnailsOf(
@@ -86,7 +86,7 @@ export async function drawDuplicates(index: ImageIndex, report: DuplicateReport)
   })
 }
 
-/** The farthest first. */
+/** Farthest first. */
 export async function drawOutliers(
   index: ImageIndex,
   outliers: readonly NamedOutlier[],
@@ -111,7 +111,7 @@ export async function drawOutliers(
   })
 }
 
-/** A row for each cluster: the images nearest to its centroid. */
+/** A row for each cluster, with the images nearest to its centroid. */
 export async function drawClusters(index: ImageIndex, report: ClusterReport): Promise<Buffer> {
   const { clusters, silhouette, agreement, distances } = report
   const shown = clusters.map(({ rows }) => rows.slice(0, COLUMNS))

@@ -1,4 +1,4 @@
-/** What was found in an index as CSV. */
+/** Duplicates, outliers and clusters as CSV. */
 
 import { csv } from '../files/csv.ts'
 import type { ClusterReport } from './index-clusters.ts'
@@ -6,7 +6,7 @@ import type { DuplicateReport } from './index-duplicates.ts'
 import type { ImageIndex } from './index-folder.ts'
 import type { NamedOutlier } from './index-outliers.ts'
 
-/** Every image of every group; `keep` is 1 for the one that is suggested, `link_to` names the file that it is a link to. */
+/** Every image of every group; `keep` is 1 for the suggested one, `link_to` is the target of a link. */
 export const duplicatesTable = ({ groups }: DuplicateReport): string =>
   csv([
     ['group', 'file', 'keep', 'width', 'height', 'bytes', 'link', 'link_to'],

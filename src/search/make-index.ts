@@ -1,4 +1,4 @@
-/** Makes the index of a folder of images, or brings one up to date: only files that are new or have changed are embedded again. */
+/** Makes the index of a folder of images, or updates one: only new and changed files are embedded. */
 import { resolve } from 'node:path'
 import { openData, rasterOptions, sampleSize } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
@@ -24,13 +24,13 @@ import { buildGraph, type GraphSettings, graphDefaults, openGraph } from './vect
 import { tuneGraph } from './vectors/recall.ts'
 import type { Vectors } from './vectors/unit-vectors.ts'
 
-/** Sets of so many vectors get a graph; fewer are compared one by one in some milliseconds. */
+/** From this many vectors on an index has a graph; smaller ones are searched exactly in milliseconds. */
 const GRAPH_FROM = 50_000
 
 export interface StoreOptions {
   readonly kind?: SearchKind
   readonly settings?: GraphSettings
-  /** Vectors that are in the graph. */
+  /** Progress of building the graph. */
   readonly onGraph?: (done: number, of: number) => void
 }
 
@@ -75,9 +75,9 @@ export interface IndexOptions extends StoreOptions {
 
 export interface Indexed {
   readonly facts: IndexFacts
-  /** Files whose vectors are new: all of them when the index is. */
+  /** Files embedded now. */
   readonly embedded: number
-  /** Files of the index before that are gone. */
+  /** Files of the existing index that are gone. */
   readonly removed: number
   readonly skipped: readonly SkippedFile[]
 }
@@ -114,8 +114,8 @@ const asStored = (rasters: NonNullable<ReturnType<typeof rasterOptions>>) => ({
 })
 
 /**
- * Brings an index up to date with its folder. `embedder`: the model that it was made with. Nothing is written when nothing has
- * changed. Throws as `indexFolder`, and `RUN` for an index of features, whose images are not known.
+ * Updates an index from its folder. `embedder`: the model that made it. Writes nothing if nothing has changed. Throws as
+ * `indexFolder`, and `RUN` for an index of features, whose images are unknown.
  */
 export async function updateIndex(
   before: ImageIndex,
@@ -143,7 +143,7 @@ export async function updateIndex(
   return { ...made, facts: await storeIndex(out, { ...made, facts: now }, { ...settings, ...storing, kind }) }
 }
 
-/** Throws `RUN` when an index is of another model, or was made in another precision. */
+/** Throws `RUN` if an index is of another model or precision. */
 export function expectModel(
   { dir, facts }: Pick<ImageIndex, 'dir' | 'facts'>,
   { origin, sha256 }: Pick<Embedder, 'origin' | 'sha256'>,

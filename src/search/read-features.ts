@@ -1,4 +1,4 @@
-/** Features that lie in a file, `.npy` or `.safetensors`, with the names beside them that `sherd embed` writes; those of other programs have numbers for names. */
+/** Reads features from `.npy` or `.safetensors`, with the names that `sherd embed` writes beside them; those of other programs are named by row number. */
 import { closeSync, existsSync, fstatSync, readSync } from 'node:fs'
 import { z } from 'zod'
 import { toFloat32 } from '../checkpoint/arrays.ts'
@@ -22,14 +22,14 @@ const namesSchema = z.object({
 export interface ReadFeatures {
   readonly vectors: Vectors
   readonly pooling: Pooling
-  /** The names beside the file; null when there are none. */
+  /** The contents of the file of names; null if there is none. */
   readonly names: z.infer<typeof namesSchema> | null
 }
 
 const broken = (path: string, why: string, cause?: unknown) =>
   new SherdError('SOURCE', `${path} cannot be used as features: ${why}.`, { cause })
 
-/** Throws `SOURCE` or `CHECKPOINT` when a file cannot be read or names and vectors are not equally many, `USAGE` when the pooling that is asked for is not there. */
+/** Throws `SOURCE` or `CHECKPOINT` if a file cannot be read or the numbers of names and vectors differ, `USAGE` if the requested pooling is missing. */
 export function readFeatures(path: string, pooling?: Pooling): ReadFeatures {
   const format = featureFormat(path)
   if (!existsSync(path)) throw broken(path, 'there is no such file')

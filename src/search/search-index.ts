@@ -1,4 +1,4 @@
-/** Searches an index, for vectors or for images that are in it. */
+/** Searches an index for vectors, or for images that are in it. */
 import { relative, resolve, sep } from 'node:path'
 import { didYouMean, SherdError } from '../errors.ts'
 import type { ImageIndex } from './index-folder.ts'
@@ -6,19 +6,18 @@ import { type Near, nearest } from './vectors/nearest.ts'
 import { pickVectors, unitVectors } from './vectors/unit-vectors.ts'
 
 export interface Found extends Near {
-  /** What the image is called in the index: its path below the folder that was indexed. */
+  /** The path below the indexed folder. */
   readonly file: string
 }
 
 export interface SearchOptions {
-  /** The row that query `i` is itself and that is left out; null for none. */
+  /** The row of the query itself, to be left out; null for none. */
   readonly except?: (query: number) => number | null
 }
 
 /**
- * The `count` nearest images of each query, the most similar first, of equally similar ones the first in the index; all when there are fewer.
- * `queries`: one or several vectors, one behind the other, of any length but zero. Throws `SHAPE` for vectors of another width,
- * `VALUE` for numbers that are not finite. Gives the event loop its turn every few milliseconds.
+ * The `count` nearest images of each query (or all, if fewer), most similar first, ties by row. `queries` [queries, D], of any norm but
+ * zero. Throws `SHAPE` for another width, `VALUE` for non-finite numbers. Yields to the event loop every few milliseconds.
  */
 export async function searchIndex(
   index: ImageIndex,
@@ -39,11 +38,11 @@ export async function searchIndex(
   return found.map((list) => list.map((near) => ({ file: images[near.row]!.file, ...near })))
 }
 
-/** The vectors of rows of the index, one behind the other. */
+/** [rows, D] */
 export const vectorsOfRows = ({ vectors }: ImageIndex, rows: readonly number[]): Float32Array =>
   pickVectors(vectors, rows).values
 
-/** The row that a text means: a name in the index, or the path of a file that is in it. Null when it is in no index. */
+/** The row of a name in the index or of a path to an indexed file; null if it is not in the index. */
 export function rowOfQuery({ rows, facts }: ImageIndex, query: string): number | null {
   const named = rows.get(query)
   if (named !== undefined) return named
@@ -52,7 +51,6 @@ export function rowOfQuery({ rows, facts }: ImageIndex, query: string): number |
   return rows.get(below) ?? null
 }
 
-/** The error for a text that is neither a file nor a name in the index. */
 export const unknownQuery = ({ dir, images }: ImageIndex, query: string): SherdError =>
   new SherdError(
     'SOURCE',

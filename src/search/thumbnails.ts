@@ -1,4 +1,4 @@
-/** Small pictures of the images of an index: photographs whole and in their own shape, rasters as the model's window of the first date in true colour. */
+/** Thumbnails of an index: whole photographs in their own aspect ratio; of rasters the model's window of the first date in true colour. */
 import { join } from 'node:path'
 import { SHEET_SIDE } from '../picture/contact-sheet.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
@@ -14,7 +14,7 @@ import type { PackedImages } from '../source/packed-images.ts'
 import type { RasterFolder } from '../source/raster/raster-folder.ts'
 import type { ImageIndex } from './index-folder.ts'
 
-/** The image's size so that the longer side is at most `SHEET_SIDE`. */
+/** Scales a size so that the longer side is at most `SHEET_SIDE`. */
 function fitted({ width, height }: Size): Size {
   const scale = Math.min(1, SHEET_SIDE / Math.max(width, height))
   const side = (length: number) => Math.max(1, Math.round(length * scale))
@@ -23,7 +23,7 @@ function fitted({ width, height }: Size): Size {
 
 const whole = ({ width, height }: Size) => ({ box: { left: 0, top: 0, width, height }, flip: false })
 
-/** An image file; null when it cannot be decoded. */
+/** Null if the file cannot be decoded. */
 export async function thumbnailOfFile(path: string): Promise<Tile | null> {
   let tile: Tile | null = null
   const reason = await tryDecode(path, {
@@ -38,7 +38,7 @@ export async function thumbnailOfFile(path: string): Promise<Tile | null> {
   return reason === null ? tile : null
 }
 
-/** The picture of each row that there is one of. What cannot be read any more has none. */
+/** Thumbnails by row; unreadable images have none. */
 export async function thumbnailsOf(
   { facts, images }: Pick<ImageIndex, 'facts' | 'images'>,
   rows: readonly number[],
@@ -46,7 +46,7 @@ export async function thumbnailsOf(
   const found = new Map<number, Tile>()
   if (!facts.source) return found
   const { dir, rasters, size } = facts.source
-  const source = await openSource(dir, rasters).catch(() => null) // the folder may have gone since
+  const source = await openSource(dir, rasters).catch(() => null) // the folder may have been removed since
   if (!source) return found
   if (!('pack' in source) && !('rasters' in source)) {
     for (const row of new Set(rows)) {

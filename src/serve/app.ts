@@ -1,4 +1,4 @@
-/** The HTTP side that every route shares: limits, who may ask, errors as JSON, what is counted and logged. */
+/** The HTTP server that every route shares: limits, authorisation, errors as JSON, metrics, log. */
 
 import { setMaxListeners } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
@@ -21,7 +21,7 @@ export interface AppOptions {
   readonly metrics: Metrics
   /** One line of JSON for each request, on standard error. */
   readonly log: boolean
-  /** Gets the errors that are the server's own. */
+  /** Called with errors of the server itself. */
   readonly onError: (error: unknown) => void
   readonly isStopping: () => boolean
 }
@@ -29,19 +29,18 @@ export interface AppOptions {
 export interface App {
   readonly http: FastifyInstance
   workOf(request: FastifyRequest): Work
-  /** Answers what is being worked on, then closes. Settles soon after `limits.stopMs`, whatever is still being worked on. */
+  /** Answers open requests, then closes. Settles soon after `limits.stopMs` even if some are still open. */
   close(): Promise<void>
 }
 
-/** No token is needed: what balancers ask. */
+/** Need no token: load balancers ask them. */
 const openUrls = ['/health']
-/** What has an answer while the server stops. */
 const answeredWhileStopping = [...openUrls, '/metrics']
 
-/** For the last answers to leave when a stop has waited long enough. */
+/** Time for the last answers to be sent once a stop has waited `limits.stopMs`. */
 const FLUSH_MS = 500
 
-/** A route's address for metrics: paths that nobody serves would be without number. */
+/** The route as a metrics label; unknown paths share one, since there can be any number of them. */
 const routeOf = (request: FastifyRequest) => request.routeOptions.url ?? 'other'
 
 export async function buildApp(options: AppOptions): Promise<App> {
@@ -53,16 +52,16 @@ export async function buildApp(options: AppOptions): Promise<App> {
   metrics.gauge('sherd_body_bytes', 'Bodies of requests in memory', () => held.bytes)
   metrics.gauge('sherd_connections', 'Open connections', () => line.open)
   const ending = new AbortController()
-  setMaxListeners(0, ending.signal) // every request that is worked on listens
+  setMaxListeners(0, ending.signal) // every open request listens
   const http = fastify({
     bodyLimit: limits.bodyBytes,
-    return503OnClosing: false, // ours has the form of all errors
+    return503OnClosing: false, // our own 503 has the JSON form of all errors
     logger: options.log && { level: 'info', stream: process.stderr },
-    logController: new LogController({ disableRequestLogging: true }), // ours is one line
-    // Strict: a query that is not known, or means nothing, is an error and never left out.
+    logController: new LogController({ disableRequestLogging: true }), // we log one line per request
+    // Strict: an unknown or invalid query parameter is an error and never dropped.
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, useDefaults: true } },
     schemaErrorFormatter: ([error]) => new Refusal('QUERY', queryError(error)),
-    // Addresses that cannot be decoded come to no route and no hook.
+    // URLs that cannot be decoded reach no route and no hook.
     frameworkErrors(error, _, { raw }) {
       const refusal = new Refusal('BODY', error.message)
       metrics.refused(refusal.code)
@@ -78,7 +77,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
           requestTimeout: limits.receiveMs,
           keepAliveTimeout: limits.idleMs,
           connectionsCheckingInterval: Math.max(100, Math.min(5000, limits.receiveMs / 4)),
-          requireHostHeader: false, // the guard asks for it: its answer has the form of all errors
+          requireHostHeader: false, // checked by the guard, whose answer has the JSON form of all errors
         },
         line.inTurn(handle),
       )
@@ -119,7 +118,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     reply.raw.once('close', holding.release)
   })
   http.addHook('onSend', async (request, reply) => {
-    // A connection that is closed before the body has been read to its end is reset, and the answer perhaps lost.
+    // Closing a connection before its body is read resets it, and the client may lose the answer.
     if (!request.raw.complete) reply.removeHeader('connection')
     else if (isStopping()) reply.header('connection', 'close')
   })
@@ -140,7 +139,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   }
   http.setErrorHandler((error, request, reply) => {
     const refusal = refuse(error, request)
-    // The rest of a body is dropped, so that the answer is read.
+    // Drain the rest of the body, so that the client reads the answer.
     request.raw.unpipe().resume()
     return reply
       .code(statusOf(refusal))
@@ -175,7 +174,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     })
   await http.register(multipart, {
     limits: {
-      fileSize: limits.bodyBytes + 1, // what is too large is said where it is collected
+      fileSize: limits.bodyBytes + 1, // `collect` reports files that are too large
       files: limits.images,
       fields: MOST_FIELDS,
       fieldSize: 4096,
@@ -213,7 +212,7 @@ function queryError(error: SchemaError | undefined): string {
   return `${instancePath.slice(1)} ${message}${allowed}`
 }
 
-/** What is no HTTP, or does not come to its end: there is a socket, and no request. */
+/** Answers invalid or incomplete HTTP, for which there is a socket but no request. */
 function answerBroken(
   error: Error & { code?: string },
   socket: Socket,

@@ -1,13 +1,12 @@
 /**
- * Samples that arrive together are computed together: a queue in front of a session. A batch leaves when it is full, when nothing
- * more is on its way, or when its oldest sample has waited long enough; while the session is busy, the next one gathers.
+ * Dynamic batching: a queue in front of a session. A batch is sent when it is full, when no more samples are being decoded, or when
+ * its oldest sample has waited `mostWait`; while the session is busy, the next batch fills.
  */
 import type { Output, Session, TensorData } from '../onnx/session.ts'
 import { Refusal } from './refusal.ts'
 
-/** The inputs of one sample, by their names, without the dimension of the batch. */
+/** The inputs of one sample by name, without the batch dimension. */
 export type SampleInputs = Readonly<Record<string, TensorData>>
-/** Its outputs. */
 export type SampleOutputs = Readonly<Record<string, Output>>
 
 export interface BatcherOptions {
@@ -17,24 +16,23 @@ export interface BatcherOptions {
   readonly mostWait: number
   /** Samples that may wait; more are refused as `BUSY`. */
   readonly mostQueued: number
-  /** How many samples are being read and decoded, and so will be here soon. */
+  /** The number of samples that are being read and decoded. */
   readonly onTheWay: () => number
   readonly onBatch?: (samples: number) => void
 }
 
 export interface Batcher {
-  /** Rejects with the signal's reason when it is aborted before the sample's batch has left. A batch that nobody waits for is not computed. */
+  /** Rejects with the signal's reason if it aborts before the sample's batch is sent. A batch whose samples are all aborted is not computed. */
   run(inputs: SampleInputs, wanted: readonly string[], signal: AbortSignal): Promise<SampleOutputs>
-  /** Samples that wait. */
   readonly queued: number
-  /** Looks again whether a batch can leave: to be called when a sample that was on its way will not come. */
+  /** Checks again whether a batch can be sent. Call it when a sample being decoded is dropped. */
   nudge(): void
 }
 
 interface Job {
   readonly inputs: SampleInputs
   readonly wanted: readonly string[]
-  /** Samples can be in one batch when this is the same. */
+  /** Only samples of the same kind share a batch. */
   readonly kind: string
   readonly since: number
   readonly signal: AbortSignal
@@ -43,7 +41,7 @@ interface Job {
   readonly leave: () => void
 }
 
-/** One batch computes, one more is already with the session, so that it never waits for this thread. */
+/** One batch computes while the next is queued in the session's thread, so that it never waits for this one. */
 const IN_FLIGHT = 2
 
 const kindOf = (inputs: SampleInputs, wanted: readonly string[]) =>
@@ -84,7 +82,7 @@ export function batcher(options: BatcherOptions): Batcher {
     while (queue.length > 0 && inFlight < IN_FLIGHT) {
       const isFull = queue.length >= mostTogether
       const waited = performance.now() - queue[0]!.since
-      // A second batch leaves before the first has come back only when it is worth a turn of its own.
+      // A second batch is sent while the first computes only if it is full.
       const isWorth = isFull || (inFlight === 0 && (onTheWay() === 0 || waited >= mostWait))
       if (!isWorth) {
         if (inFlight === 0) timer = setTimeout(pump, Math.max(1, mostWait - waited))
@@ -126,10 +124,10 @@ export function batcher(options: BatcherOptions): Batcher {
   }
 }
 
-/** A signal that is aborted when all of them are. */
+/** Aborts when all of the signals have. */
 function allOf(signals: readonly AbortSignal[]) {
   const all = new AbortController()
-  const unique = new Set(signals) // images of one form have one
+  const unique = new Set(signals) // images of one form share a signal
   let left = unique.size
   const drop = (event: Event) => {
     if (--left === 0) all.abort((event.target as AbortSignal).reason)
@@ -143,7 +141,7 @@ function allOf(signals: readonly AbortSignal[]) {
   }
 }
 
-/** Samples of equal shapes one behind the other: [B, …]. */
+/** Stacks samples of equal shapes: [B, …]. */
 function stack(samples: readonly SampleInputs[]): Record<string, TensorData> {
   const names = Object.keys(samples[0] ?? {})
   return Object.fromEntries(
@@ -161,7 +159,7 @@ function stack(samples: readonly SampleInputs[]): Record<string, TensorData> {
   )
 }
 
-/** One row of outputs [B, …], in memory of its own. */
+/** One row of outputs [B, …], copied. */
 function rowOf(outputs: Readonly<Record<string, Output>>, row: number, rows: number): SampleOutputs {
   return Object.fromEntries(
     Object.entries(outputs).map(([name, { values, shape }]) => {

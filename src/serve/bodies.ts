@@ -1,4 +1,4 @@
-/** The bodies of requests as they arrive: what is in memory counts, and not what a head announces. */
+/** Request bodies as they arrive. Limits count the bytes in memory, not the announced length. */
 import type { Readable } from 'node:stream'
 import { Refusal } from './refusal.ts'
 
@@ -6,14 +6,14 @@ export const bodyTypes = 'image/*, application/octet-stream or multipart/form-da
 
 /** The bytes that one request holds. */
 export interface Holding {
-  /** Throws `TOO_LARGE` for more than a request may have, `BUSY` for more than all may have together. */
+  /** Throws `TOO_LARGE` above the limit of a request, `BUSY` above that of all requests together. */
   add(bytes: number): void
   release(): void
 }
 
-/** What a request that sends a body has while it is worked on. */
+/** A request with a body, while it is being answered. */
 export interface Work {
-  /** Until when it is worth working on. */
+  /** Aborts at the deadline or when the client has gone. */
   readonly life: AbortSignal
   readonly holding: Holding
 }
@@ -49,7 +49,7 @@ export function bodies({
               `the bodies that are being worked on have ${bytes} bytes of the ${bytesAtOnce} that they may have together: try again later`,
               { 'retry-after': '1' },
             )
-          if (isOver) return // nobody will let go of it
+          if (isOver) return // would never be released
           own += more
           bytes += more
         },
@@ -63,7 +63,7 @@ export function bodies({
   }
 }
 
-/** All of a body, or of a file in a form. When that fails the rest is dropped, and the stream not destroyed: it is the connection, too. */
+/** A whole body, or a whole file of a form. On failure the rest is drained and the stream kept, since it is also the connection. */
 export async function collect(
   stream: Readable,
   { holding, life }: { readonly holding: Holding; readonly life: AbortSignal },

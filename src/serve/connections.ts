@@ -1,16 +1,16 @@
 /**
- * The connections of a server. Of each one request is worked on at a time: what a request holds (a file, memory, a place in a queue)
- * is then surely let go when its connection ends, which Node says only of the response that is being sent. And all are closed
- * in an order that loses no answer.
+ * The connections of a server. Each answers one request at a time, so that what a request holds (a file, memory, a place in a queue)
+ * is released when its connection ends: Node reports that only for the response being sent. They are closed in an order that
+ * loses no answer.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 
-/** Requests that may wait behind another of their connection. Clients hardly pipeline; a client that sends more is cut off. */
+/** Pipelined requests per connection; a client that sends more is disconnected. */
 const MOST_WAITING = 32
 
-/** Who has just had an answer may be about to ask again: for so long an open connection still gets an answer when the server stops. */
+/** How long an open connection is still answered while the server stops, since its client may just be sending the next request. */
 const LINGER_MS = 250
 
 interface Line {
@@ -19,15 +19,15 @@ interface Line {
 }
 
 export interface Connections {
-  /** What `handle` does, of each connection one request after the other. */
+  /** Wraps a handler so that each connection runs one request at a time. */
   inTurn(handle: RequestListener): RequestListener
-  /** Has to see every socket. */
+  /** Must be called with every socket. */
   add(socket: Socket): void
-  /** Whether an answer has begun, so that nothing else can be written. */
+  /** Whether an answer has begun, so that no other one can be written. */
   isAnswering(socket: Socket): boolean
-  /** Settles when no request is worked on, and none has come for a while from those who are connected. */
+  /** Settles when no request is open and none has arrived on the open connections for a while. */
   settle(): Promise<void>
-  /** Closes what is idle now, and the rest when it has its answer. */
+  /** Closes idle connections now, the others after their answer. */
   closeIdle(): void
   closeAll(): void
   readonly open: number
@@ -81,7 +81,7 @@ export function connections(): Connections {
         while (lines.size > 0) await new Promise<void>((resolve) => onRest.push(resolve))
       }
       await rest()
-      // What the system has received already is read in the next turns; nobody is kept waiting for those who are not there.
+      // Requests that the kernel has already received are read within the next turns of the event loop.
       for (let turn = 0; turn < 3; turn++) await setImmediate()
       if (sockets.size > 0) await sleep(LINGER_MS)
       await rest()

@@ -1,4 +1,4 @@
-/** What the server says of itself: its models (`/v1/model`) and its routes (OpenAPI). */
+/** Descriptions of the models (`/v1/model`) and of the routes (OpenAPI). */
 import { formats } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
@@ -7,7 +7,7 @@ import type { ImageRoute, JsonSchema } from './image-route.ts'
 import type { Limits } from './limits.ts'
 import type { ServedModel } from './models.ts'
 
-/** The name that a file has here, whatever it is called on the disk: that of an export folder. */
+/** A file's name in the API: that of an export folder, whatever it is called on disk. */
 export const fileName = ({ graph, precision }: Pick<ServedModel, 'graph' | 'precision'>): string =>
   `${formats[graph].stem}${precisions[precision as ExportPrecision]?.suffix ?? ''}.onnx`
 
@@ -16,13 +16,12 @@ export const modelUrl = (model: Pick<ServedModel, 'graph' | 'precision'>): strin
 
 export interface Described {
   readonly version: string
-  /** Addresses that take images. */
+  /** Paths that take images. */
   readonly routes: readonly string[]
   readonly limits: Limits
   readonly index: ImageIndex | null
 }
 
-/** The answer of `/v1/model`. */
 export const modelsBody = (
   models: readonly ServedModel[],
   { version, routes, limits, index }: Described,
@@ -43,7 +42,7 @@ export const modelsBody = (
 
 const binary: JsonSchema = { type: 'string', format: 'binary' }
 
-/** What takes images: any of three kinds of body. */
+/** The three kinds of body that routes with images take. */
 export const imagesBody = {
   required: true,
   description: bodyTypes,
@@ -63,7 +62,7 @@ const errorSchema: JsonSchema = {
   },
 }
 
-/** The schema of a route, from which its queries are checked and the description is made. */
+/** The schema of a route: validates its query and appears in the OpenAPI description. */
 export const schemaOf = ({ summary, query, result }: ImageRoute<object>) => ({
   summary,
   querystring: { type: 'object', additionalProperties: false, properties: query },

@@ -1,14 +1,13 @@
 /**
- * How much work is begun at a time; the rest waits for its turn. Who stops waiting leaves the line at once, and is asked once more
- * before the work begins.
+ * Limits how much work runs at a time; the rest queues. An aborted caller leaves the queue at once, and is checked again before its
+ * work begins.
  */
 
 export interface Gate {
-  /** Rejects with the signal's reason, and does no work, when that comes before its turn. */
+  /** Rejects with the signal's reason, without doing the work, if it aborts first. */
   run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T>
-  /** Work that has begun and not ended. */
   readonly busy: number
-  /** Settles when there is none. */
+  /** Settles when no work runs. */
   rest(): Promise<void>
 }
 
@@ -40,7 +39,7 @@ export function gate(places: number): Gate {
       }),
     async run(signal, work) {
       signal.throwIfAborted()
-      // A place is handed on, and never free while somebody waits.
+      // A place passes directly to the next in the queue.
       if (busy < places) busy++
       else await turn(signal)
       try {

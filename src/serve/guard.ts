@@ -1,4 +1,4 @@
-/** Who may ask: holders of the token, pages of this server or of an origin that is allowed, and nobody by a name that is not ours. */
+/** Authorisation: the token, the origin of pages (CORS), and the Host header. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
@@ -8,7 +8,7 @@ import { Refusal } from './refusal.ts'
 export interface GuardOptions {
   readonly host: string
   readonly token: string | null
-  /** The origin of pages on other servers that may ask, such as `https://example.org`, or `*`. */
+  /** The allowed origin of pages on other servers, such as `https://example.org`, or `*`. */
   readonly cors: string | null
 }
 
@@ -17,7 +17,7 @@ const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
-/** Throws `USAGE` for what no page can have as its origin. */
+/** Throws `USAGE` for a text that is not an origin. */
 export function expectOrigin(cors: string | null): void {
   if (cors === null || cors === '*' || (URL.canParse(cors) && new URL(cors).origin === cors)) return
   throw new SherdError(
@@ -38,9 +38,9 @@ function tokenOf(authorization: string | undefined): string | null {
 }
 
 export interface Guard {
-  /** Throws the refusal of a request that may not ask. `isOpen`: no token is needed. */
+  /** Throws the refusal of an unauthorised request. `isOpen`: needs no token. */
   check(headers: IncomingHttpHeaders, isOpen: boolean): void
-  /** What pages of other servers need to be told; empty when there is nothing. */
+  /** Empty for requests that are not cross-origin. */
   corsHeaders(origin: string | undefined): Readonly<Record<string, string>>
 }
 
@@ -52,7 +52,7 @@ export function guard({ host, token, cors }: GuardOptions): Guard {
       if (asked === undefined)
         throw new Refusal('BODY', 'expected the header "Host" with the name of the server')
       const name = asked.replace(/:\d+$/, '').toLowerCase()
-      // A page elsewhere whose name is made to mean 127.0.0.1 would otherwise be one of ours (DNS rebinding).
+      // DNS rebinding: a foreign page whose name resolves to 127.0.0.1 would otherwise pass as ours.
       if (isLoopback(host) && !loopbackNames.includes(name) && name !== host)
         throw new Refusal(
           'HOST',
@@ -61,7 +61,7 @@ export function guard({ host, token, cors }: GuardOptions): Guard {
       if (origin !== undefined && !isAllowed(origin) && !isSameOrigin(origin, asked))
         throw new Refusal('ORIGIN', `pages of ${origin} may not ask: start the server with --cors ${origin}`)
       if (isOpen || expected === null) return
-      // Digests have one length, so that the comparison takes one time.
+      // Digests have equal lengths, as the constant-time comparison needs.
       if (!timingSafeEqual(digest(tokenOf(authorization) ?? ''), expected))
         throw new Refusal(
           'TOKEN',
@@ -87,6 +87,6 @@ function isSameOrigin(origin: string, host: string): boolean {
   try {
     return new URL(origin).host === host.toLowerCase()
   } catch {
-    return false // "null", of a file or a sandbox
+    return false // "null", from a file or a sandbox
   }
 }

@@ -1,18 +1,18 @@
-/** Headers that tell browsers what an answer may do: nothing, or, for pages, what they need. */
+/** Security headers: answers may load nothing, pages only what they need. */
 import { pagePolicy } from './page-policy.ts'
 import { startPagePolicy } from './start-page.ts'
 
 const policyOf = (policy: readonly string[]) => [...policy, "frame-ancestors 'none'"].join('; ')
 
-/** Of every answer, whatever it is. */
+/** Of every answer. */
 export const plainHeaders = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': policyOf(["default-src 'none'"]),
   'x-frame-options': 'DENY', // for browsers that do not know frame-ancestors
-  'referrer-policy': 'same-origin', // with none, forms of our own pages would come from nowhere
+  'referrer-policy': 'same-origin', // with no-referrer, forms of our own pages would send the origin "null"
 } as const
 
-/** Of the playground: its policy, and what threads of WebAssembly need. */
+/** Of the playground: its policy, and the isolation that threads of WebAssembly need. */
 export const playgroundHeaders = {
   ...plainHeaders,
   'content-security-policy': policyOf(pagePolicy),
@@ -25,7 +25,7 @@ export const startPageHeaders = {
   'content-security-policy': policyOf(startPagePolicy),
 } as const
 
-/** Of the pages of swagger-ui: its own scripts, styles that these set, pictures in its style sheet. */
+/** Of swagger-ui: its own scripts, inline styles, and images in its style sheet. */
 export const docsPolicy = policyOf([
   "default-src 'self'",
   "style-src 'self' 'unsafe-inline'",

@@ -1,13 +1,12 @@
-/** A route that takes images: what it may be asked, and what it answers. The server does the rest. */
+/** A route that takes images, as data: its query, and its answer. The server does the rest. */
 import { npyHeader } from '../files/npy.ts'
 import type { UploadedImage } from './images.ts'
 import { type Result, wholeResult } from './service.ts'
 
-/** A schema as OpenAPI has it. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
 export interface Asked {
-  /** The route's `query`, checked and with its defaults. */
+  /** The route's `query`, validated, with defaults. */
   readonly query: Readonly<Record<string, unknown>>
   readonly signal: AbortSignal
 }
@@ -20,14 +19,12 @@ export interface Answer {
 export interface ImageRoute<T extends object> {
   readonly url: string
   readonly summary: string
-  /** By name. */
   readonly query: Readonly<Record<string, JsonSchema>>
-  /** Of one result. */
+  /** The properties of one result. */
   readonly result: Readonly<Record<string, JsonSchema>>
-  /** Throws the refusal of a query that cannot be answered, before an image is looked at. */
+  /** Throws the refusal of a query that cannot be answered, before an image is decoded. */
   check?(query: Asked['query']): void
   of(image: UploadedImage, index: number, asked: Asked): Promise<T>
-  /** All of them, in the form that was asked for. */
   answer(results: readonly Result<T>[], asked: Asked): Answer | Promise<Answer>
 }
 
@@ -39,7 +36,7 @@ export const choice = (values: readonly string[], initial: string, description: 
 
 export const jsonAnswer = (body: object): Answer => ({ type: 'application/json; charset=utf-8', body })
 
-/** Rows of equal width as a `.npy` file. Throws the error of the first image that has none, since rows have no names. */
+/** Rows of equal width as a `.npy` file. Throws the error of the first failed image, since rows are not named. */
 export function npyAnswer<T extends object>(
   results: readonly Result<T>[],
   dtype: '<f4' | '<i4',

@@ -1,20 +1,20 @@
-/** The images of a request: its body as one, or the files of a form. */
+/** The images of a request: one as the body, or the files of a form. */
 
-import type {} from '@fastify/multipart' // what it adds to requests
+import type {} from '@fastify/multipart' // extends the type of requests
 import type { FastifyRequest } from 'fastify'
 import { messageOf } from '../errors.ts'
 import { bodyTypes, collect, type Work } from './bodies.ts'
 import { Refusal } from './refusal.ts'
 
 export interface UploadedImage {
-  /** Of a file in a form; null for a body. */
+  /** The file's name in a form; null for a body. */
   readonly name: string | null
   readonly file: Uint8Array
 }
 
 export interface Upload {
   readonly images: readonly UploadedImage[]
-  /** Whether there may be several: each then has a result or an error of its own. */
+  /** A form may hold several images: each has a result or an error of its own. */
   readonly isForm: boolean
 }
 

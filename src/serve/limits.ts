@@ -1,29 +1,27 @@
-/** How much a server takes on. Whatever is above is refused before it costs memory or time. */
+/** The limits of a server. Requests above them are refused before they cost memory or time. */
 
 import { SherdError } from '../errors.ts'
 
 export interface Limits {
   /** Of one request. */
   readonly bodyBytes: number
-  /** Of one image, before it is resized. */
+  /** Of one image, before resizing. */
   readonly pixels: number
   /** Of one request. */
   readonly images: number
-  /** Bodies of all requests that are being worked on, as far as they have been received. */
+  /** Received bytes of the bodies of all open requests. */
   readonly bytesAtOnce: number
-  /** Images that wait for one graph. */
+  /** Images queued for one graph. */
   readonly queue: number
-  /** Connections. */
   readonly connections: number
-  /** From the first byte of a request to the last of its body, in milliseconds. */
+  /** From the first byte of a request to the last of its body, in ms. */
   readonly receiveMs: number
-  /** From the head of a request to its answer, in milliseconds. */
+  /** From the headers of a request to its answer, in ms. */
   readonly answerMs: number
-  /** How long a connection may stay open without a request, in milliseconds. */
+  /** How long a connection may be idle, in ms. */
   readonly idleMs: number
-  /** How long a stop waits for what is being worked on before that is refused, too, in milliseconds. */
+  /** How long a stop waits for open requests before it refuses them, in ms. */
   readonly stopMs: number
-  /** Of a request's head. */
   readonly headerBytes: number
 }
 
@@ -37,13 +35,13 @@ export const limitDefaults: Limits = {
   receiveMs: 30_000,
   answerMs: 30_000,
   idleMs: 10_000,
-  stopMs: 9000, // all is over before the 10 s that Docker gives
+  stopMs: 9000, // below the 10 s after which Docker kills
   headerBytes: 8192,
 }
 
-const LONGEST = 2 ** 30 // milliseconds, twelve days: timers of Node that are set to more than twice this fire at once
+const LONGEST = 2 ** 30 // ms, 12 days: Node's timers above 2³¹ fire at once
 
-/** The given limits and the usual ones for the rest. Throws `VALUE` for those that would refuse everything or never work. */
+/** The given limits, with defaults for the rest. Throws `VALUE` for limits that would refuse everything or never apply. */
 export function limitsOf(given: Partial<Limits> = {}): Limits {
   const limits = { ...limitDefaults, ...given }
   for (const [name, value] of Object.entries(limits)) {
@@ -57,7 +55,7 @@ export function limitsOf(given: Partial<Limits> = {}): Limits {
   return limits
 }
 
-/** How long an image may wait for others, in milliseconds. Throws `VALUE`. */
+/** Checks how long an image may wait for others, in ms. Throws `VALUE`. */
 export function expectWait(value: number): void {
   if (!(value >= 0 && value <= LONGEST))
     throw new SherdError('VALUE', `mostWait: expected 0 to ${LONGEST} milliseconds, got ${value}.`)

@@ -1,4 +1,4 @@
-/** What is counted, in the text format of Prometheus. */
+/** Metrics in the text format of Prometheus. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface Metrics {
@@ -9,14 +9,14 @@ export interface Metrics {
   /** Images that got a result. */
   images(route: string, count: number): void
   batch(graph: string, samples: number): void
-  /** A number that is asked for when somebody reads. */
+  /** `value` is called for every scrape. */
   gauge(name: string, help: string, value: () => number): void
 }
 
 const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128]
 
-/** `queues`: how many images wait for each graph, asked when somebody reads. */
+/** `queues`: the number of images queued for each graph, called for every scrape. */
 export function serverMetrics(queues: () => Readonly<Record<string, number>>): Metrics {
   const registry = new Registry()
   const registers = [registry]

@@ -1,4 +1,4 @@
-/** The exported files that are served: found, checked, and each opened in a thread of its own. */
+/** Finds, checks and opens the exported files to serve, each in its own thread. */
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invariant, SherdError } from '../errors.ts'
@@ -12,15 +12,14 @@ import { tryOut } from './trial.ts'
 export interface ServedModel extends OnnxModel {
   readonly path: string
   readonly bytes: number
-  /** Settles when its thread has ended, with why when nobody asked it to. */
+  /** Settles when its thread has ended: with an error if `close` was not called. */
   readonly ended: Promise<SherdError | null>
-  /** As of a `ThreadedSession`. */
   close(patience?: number): Promise<void>
 }
 
 /**
- * The files that `path` offers: itself, or those of an export folder, of each graph the first of the precisions that is there. Throws
- * `USAGE` with the command to type when there is none.
+ * The file at `path`, or those of an export folder: of each graph, the first of the precisions that exists. Throws `USAGE` with the
+ * command to run if there are none.
  */
 export function findModels(
   path: string,
@@ -66,11 +65,11 @@ function notExported(path: string): SherdError {
 
 export interface OpeningOptions {
   readonly threads: number
-  /** How long a graph that is tried is waited for, in milliseconds. */
+  /** Time limit of a graph's first run, in ms. */
   readonly patience: number
 }
 
-/** Opens a file and tries it. Throws `CHECKPOINT` when it is not one of `sherd export onnx` or gives something else than it says, `VALUE` for models that do not take photographs. */
+/** Opens a file and runs it once. Throws `CHECKPOINT` if it is not from `sherd export onnx` or its outputs differ from its metadata, `VALUE` for models that do not take photographs. */
 async function openModel(path: string, { threads, patience }: OpeningOptions): Promise<ServedModel> {
   let thread: ThreadedSession | undefined
   const model = await openOnnxModel(path, {

@@ -1,4 +1,4 @@
-/** `POST /v1/neighbours`: the images of an index that are most like an image. */
+/** `POST /v1/neighbours`: the nearest images of an index. */
 
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
@@ -10,11 +10,11 @@ import type { ServedModel } from './models.ts'
 import type { Answering } from './service.ts'
 
 export interface Neighbours {
-  /** The most similar first. */
+  /** Most similar first. */
   readonly neighbours: readonly { readonly file: string; readonly similarity: number }[]
 }
 
-/** Opens an index that belongs to one of the models. Throws `USAGE` without an encoder, `RUN` when it is of another one. */
+/** Opens an index for one of the models. Throws `USAGE` without an encoder, `RUN` for an index of another one. */
 export async function openIndexFor(dir: string, models: readonly ServedModel[]): Promise<ImageIndex> {
   const encoder = models.find(({ graph }) => graph === 'encoder')
   if (!encoder)

@@ -1,4 +1,4 @@
-/** What the playground may load: its own files, WebAssembly, and models from where its address says. Its build writes this into the page, too. */
+/** Content security policy of the playground: its own files, WebAssembly, and models from the address in its URL. Its build also writes this into the page. */
 export const pagePolicy = [
   "default-src 'self'",
   "script-src 'self' 'wasm-unsafe-eval'",

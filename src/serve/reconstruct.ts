@@ -1,4 +1,4 @@
-/** `POST /v1/reconstruct`: what an autoencoder rebuilds of an image that it sees a part of, and by which statistics it is shown. */
+/** `POST /v1/reconstruct`: masks an image and reconstructs it. */
 import { SherdError } from '../errors.ts'
 import { type Reconstruction, showImages } from '../picture/rebuilt-tiles.ts'
 import { drawReconstructions } from '../picture/reconstruction-grid.ts'
@@ -22,11 +22,11 @@ import type { Sample } from './sample.ts'
 import { type Answering, wholeResult } from './service.ts'
 
 export interface Reconstructed extends Quality {
-  /** Numbers of patches, ascending. */
+  /** Indices of patches, ascending. */
   readonly hidden: readonly number[]
-  /** The mean squared error of each hidden patch, in the target's own space. */
+  /** Mean squared error of each hidden patch, in the space of the target. */
   readonly errors: readonly number[]
-  /** Their mean. */
+  /** The mean of `errors`. */
   readonly loss: number
   readonly row: Reconstruction
 }
@@ -42,7 +42,6 @@ const int64 = (numbers: readonly number[]) => ({
   ...{ values: BigInt64Array.from(numbers, BigInt), shape: [numbers.length] },
 })
 
-/** The numbers and tiles of one image. */
 export function rebuild(
   { config, statistics: channelStatistics }: Pick<ServedModel, 'config' | 'statistics'>,
   { bytes }: Pick<Sample, 'bytes'>,
@@ -77,7 +76,7 @@ export function rebuild(
   }
 }
 
-/** Throws `VALUE` for a model whose patches are normalised band by band, of which no picture is made here. */
+/** Throws `VALUE` for targets that are normalised band by band, which have no picture here. */
 export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reconstructed> {
   const { config } = model
   const { normalize, statistics: by } = config.target

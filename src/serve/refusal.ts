@@ -1,8 +1,8 @@
-/** What is answered when there is no result: a status of HTTP, a code that clients may test, and a reason that people read. */
+/** Error answers: an HTTP status, a code for clients to test, and a message for people. */
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import type { Limits } from './limits.ts'
 
-/** Why the server refuses; the number is the status. */
+/** HTTP status of each code. */
 const statuses = {
   QUERY: 400,
   BODY: 400,
@@ -40,10 +40,10 @@ export class Refusal extends Error {
 
 export const statusOf = ({ code }: Refusal): number => statuses[code]
 
-/** Codes of sherd that blame what was sent. */
+/** sherd's error codes that are the client's fault. */
 const blames: Partial<Record<ErrorCode, RefusalCode>> = { DECODE: 'IMAGE', VALUE: 'QUERY' }
 
-/** Codes of fastify, of its multipart plugin, and of Node's parser. */
+/** Codes of fastify, its multipart plugin, and Node's parser. */
 const others: Readonly<Record<string, RefusalCode>> = {
   FST_ERR_VALIDATION: 'QUERY',
   FST_ERR_CTP_BODY_TOO_LARGE: 'TOO_LARGE',
@@ -57,13 +57,13 @@ const others: Readonly<Record<string, RefusalCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'SLOW',
 }
 
-/** Statuses of what sends files. */
+/** Statuses of @fastify/static. */
 const ofFiles: Readonly<Record<number, RefusalCode>> = { 412: 'CONDITION', 416: 'RANGE' }
 
-/** Parts of a form that are no files. */
+/** Parts of a form that are not files. */
 export const MOST_FIELDS = 16
 
-/** Anything that was thrown, as a refusal. What only the server can be blamed for is told without its details. */
+/** Maps any thrown value to an HTTP error. Details of internal errors are withheld. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error
   const message = messageOf(error)
@@ -87,7 +87,7 @@ interface SentError {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** A refusal for a limit that others keep and do not name, with its number. */
+/** Adds the number to refusals for limits that fastify and Node enforce without naming it. */
 export function named(refusal: Refusal, error: unknown, limits: Limits): Refusal {
   const { code = '' } = error as SentError
   const words = wordsOf(limits)[code]
@@ -102,5 +102,4 @@ const wordsOf = (limits: Limits): Readonly<Record<string, string>> => ({
   ERR_HTTP_REQUEST_TIMEOUT: `the request had not come to its end after ${limits.receiveMs / 1000} s`,
 })
 
-/** The JSON of an error. */
 export const errorBody = ({ code, message }: Refusal) => ({ error: { code, message } })

@@ -1,15 +1,15 @@
-/** How long a request is worth working on: until its deadline, or until it has its answer or nobody waits for one any more. */
+/** The lifetime of a request: until its deadline, its answer, or the end of its connection. */
 import { setMaxListeners } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { Refusal } from './refusal.ts'
 
 /**
- * Aborted with the refusal `TIMEOUT` after `ms`, when the client has gone, or when all is said: of a refused form images may still
- * wait; and with what `ending` is aborted with.
+ * Aborts with the refusal `TIMEOUT` after `ms`, when the client has gone, when the answer has been sent (images of a refused form may
+ * still be queued), or with the reason of `ending`.
  */
 export function lifetime(response: ServerResponse, ms: number, ending?: AbortSignal): AbortSignal {
   const life = new AbortController()
-  setMaxListeners(0, life.signal) // every image of a form listens: many are no leak
+  setMaxListeners(0, life.signal) // every image of a form listens: not a leak
   const timer = setTimeout(
     () =>
       life.abort(
@@ -30,7 +30,7 @@ export function lifetime(response: ServerResponse, ms: number, ending?: AbortSig
   return life.signal
 }
 
-/** What `work` comes to, if it does so in time. What has begun is not stopped by it. */
+/** Rejects if `life` aborts before `work` settles; the work itself is not stopped. */
 export async function within<T>(life: AbortSignal, work: Promise<T>): Promise<T> {
   let end = () => {}
   const ended = new Promise<never>((_, reject) => {

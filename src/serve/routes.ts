@@ -1,4 +1,4 @@
-/** All routes: those that take images, as far as there are graphs for them, and what the server tells of itself. */
+/** All routes: those that take images, for the graphs that are served, and those that describe the server. */
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import files from '@fastify/static'
@@ -46,7 +46,7 @@ export interface RoutesOptions {
   readonly needsToken: boolean
 }
 
-/** Gives what there is for people to ask. */
+/** Returns the pages and routes for the start page. */
 export async function addRoutes(options: RoutesOptions): Promise<Place[]> {
   const { answering, app, version, needsToken } = options
   const models = answering.map(({ model }) => model)
@@ -101,7 +101,7 @@ export async function addRoutes(options: RoutesOptions): Promise<Place[]> {
 const DOCS = '/docs'
 const PLAYGROUND = '/playground/'
 
-/** What the page can do with these models; null: nothing. */
+/** What the playground can do with these models; null: nothing. */
 function playgroundSummary(models: readonly ServedModel[]): string | null {
   const isServed = (graph: string, output: string) =>
     models.some((model) => model.graph === graph && model.outputs.includes(output))
@@ -156,7 +156,6 @@ function addFacts(options: RoutesOptions, models: readonly ServedModel[], routes
   )
 }
 
-/** The models' own files. */
 function addModelFiles({ http }: App, models: readonly ServedModel[]): void {
   http.get<{ Params: { file: string } }>('/models/:file', { schema: { hide: true } }, (request, reply) => {
     const found = models.find((model) => fileName(model) === request.params.file)
@@ -171,7 +170,7 @@ function addModelFiles({ http }: App, models: readonly ServedModel[]): void {
   })
 }
 
-/** The playground, where it is built; and what sends any file. */
+/** The playground, if it is built; also registers the plugin that sends files. */
 async function addPlayground({ http }: App): Promise<boolean> {
   await http.register(files, { root: packageRoot(), serve: false })
   const root = join(packageRoot(), 'dist', 'playground')
@@ -180,13 +179,13 @@ async function addPlayground({ http }: App): Promise<boolean> {
   return true
 }
 
-/** A part of the server of its own, with other headers. */
+/** Its own fastify scope, for its headers. */
 const playgroundFiles: FastifyPluginAsync<{ root: string }> = async (scope, { root }) => {
   scope.addHook('onRequest', async (_, reply) => void reply.headers(playgroundHeaders))
   await scope.register(files, {
     ...{ root, prefix: PLAYGROUND, wildcard: false, redirect: true, decorateReply: false },
   })
-  // The page looks for models beside itself: it also works where there is no such server.
+  // The page looks for models beside itself, so that it also works on a static server.
   scope.get(`${PLAYGROUND}v1/model`, { schema: { hide: true } }, (_, reply) =>
     reply.redirect('../../v1/model'),
   )

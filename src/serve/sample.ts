@@ -1,4 +1,4 @@
-/** The bytes of an image file → what a model takes, exactly as `sherd embed` makes it of a file in a folder. */
+/** The bytes of an image file → the model's input, exactly as `sherd embed` prepares a file of a folder. */
 
 import { sampleSize } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
@@ -15,7 +15,7 @@ export interface Sample {
   readonly pixels: TensorData
 }
 
-/** What decodes images for a model. `maxPixels`: of an image before it is resized. */
+/** Returns the decoder for a model. `maxPixels`: of an image before resizing. */
 export function sampleMaker(
   config: Config,
   { maxPixels }: { readonly maxPixels: number },

@@ -1,4 +1,4 @@
-/** `POST /v1/segment`: the class of every pixel of what the model sees of an image. */
+/** `POST /v1/segment`: the class of every pixel of the model's crop of an image. */
 
 import { likeliest } from '../evaluate/mask-files.ts'
 import { classTile } from '../picture/class-map.ts'
@@ -15,7 +15,7 @@ export interface Segmented {
   readonly labels: Uint16Array
 }
 
-/** Shares of classes that are there, the largest first. */
+/** Shares of the classes that occur, largest first. */
 function sharesOf({ labels }: Segmented, classes: readonly string[]) {
   const counts = new Map<number, number>()
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1)

@@ -21,28 +21,28 @@ import { type Answering, answering } from './service.ts'
 import type { Place } from './start-page.ts'
 
 export interface ServeOptions {
-  /** A folder of `sherd export onnx`, or a file of it. */
+  /** A folder written by `sherd export onnx`, or a file of it. */
   readonly model: string
-  /** Which precisions are taken from a folder, the best first. */
+  /** Preferred precisions of a folder's files, best first. */
   readonly precisions?: readonly ExportPrecision[]
-  /** An index that the encoder has made, for neighbours. */
+  /** An index of the encoder, for `/v1/neighbours`. */
   readonly index?: string
   readonly host?: string
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port?: number
-  /** What requests must know. Needed where others can reach the server. */
+  /** Required where other machines can reach the server. */
   readonly token?: string | null
-  /** The origin of pages elsewhere that may ask. */
+  /** The allowed origin of pages on other servers. */
   readonly cors?: string | null
-  /** Of one operator. */
+  /** Per operator. */
   readonly threads?: number
-  /** Images that are computed together, at most; by default as many as is best for the model. */
+  /** Largest batch; by default the best size for the model. */
   readonly mostTogether?: number
-  /** How long the first of them waits for others that are on their way, in milliseconds. */
+  /** How long the first image of a batch waits for others, in ms. */
   readonly mostWait?: number
   readonly limits?: Partial<Limits>
   readonly log?: boolean
-  /** Gets the errors that are the server's own and not the request's. */
+  /** Called with errors of the server itself, not of a request. */
   readonly onError?: (error: unknown) => void
 }
 
@@ -50,25 +50,25 @@ export interface Server {
   readonly url: string
   readonly port: number
   readonly graphs: readonly string[]
-  /** What there is to ask. */
+  /** Its pages and routes. */
   readonly places: readonly Place[]
   /**
-   * Takes no more requests, answers those that it has, closes. Settles soon after `limits.stopMs`; with false when a graph or a decoder,
-   * which cannot be stopped, still works for nobody: that ends by itself, or with the process.
+   * Refuses new requests, answers the open ones, closes. Settles soon after `limits.stopMs`: with false if a graph or a decoder, which
+   * cannot be interrupted, is still running.
    */
   stop(): Promise<boolean>
-  /** Settles when a thread that computes has died: only a new server can go on. */
+  /** Settles when a compute thread has died: the server must be restarted. */
   readonly failed: Promise<SherdError>
 }
 
 const DEFAULT_PORT = 8080
-/** For threads to end that compute for nobody any more: at least, and at most, in milliseconds. */
+/** Least and most time that `stop` waits for threads whose results nobody needs, in ms. */
 const CLOSE_MS = [250, 2000] as const
 
-/** Images are decoded in libuv's threads, which read files, too: one is left for those. */
+/** Images are decoded on libuv's threads; one is left for reading files. */
 const decodersAtOnce = () => Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || 4) - 1)
 
-/** Throws `USAGE` and `VALUE` for options that make no sense, `CHECKPOINT` or `VALUE` for files that cannot be served, `RUN` for a port in use. */
+/** Throws `USAGE` and `VALUE` for invalid options, `CHECKPOINT` or `VALUE` for files that cannot be served, `RUN` for a port in use. */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = '127.0.0.1', port = DEFAULT_PORT, token = null, cors = null } = options
   if (token === '') throw new SherdError('USAGE', 'The token is empty: leave it out, or give one.')
@@ -86,7 +86,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const { mostWait = 5 } = options
   expectWait(mostWait)
   const given = limitsOf(options.limits)
-  // More images than may wait would be told to come again, and again in vain.
+  // A form with more images than the queue holds would always be refused as `BUSY`.
   const limits = { ...given, images: Math.min(given.images, given.queue) }
   const paths = findModels(options.model, options.precisions)
   configureDecoder()
@@ -132,7 +132,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       isReady,
       needsToken: token !== null,
     })
-    // Those who ask for this machine by its name find that address.
+    // Clients of "localhost" reach that address.
     const address = host === 'localhost' ? '127.0.0.1' : host
     await listen(() => app.http.listen({ host: address, port }), host, port)
     const failed = new Promise<SherdError>((resolve) => {

@@ -1,4 +1,4 @@
-/** What routes work with: from an uploaded image to what a graph makes of it, whoever else asks at the same time. */
+/** The service behind the routes: from an uploaded image to a graph's outputs, batched with other requests. */
 import { backboneOf } from '../config/resolve.ts'
 import { inferenceBatch } from '../weights/folder-features.ts'
 import { type Batcher, batcher, type SampleInputs, type SampleOutputs } from './batcher.ts'
@@ -10,11 +10,11 @@ import type { ServedModel } from './models.ts'
 import { errorBody, Refusal, refusalOf } from './refusal.ts'
 import { type Sample, sampleMaker } from './sample.ts'
 
-/** A graph that answers one image at a time. */
+/** A graph that is called with one image at a time. */
 export interface Answering {
   readonly model: ServedModel
   readonly batches: Batcher
-  /** What the graph makes of an image. `more`: its inputs beside the pixels. */
+  /** The graph's outputs for an image. `more`: its inputs besides the pixels. */
   compute(
     image: UploadedImage,
     wanted: readonly string[],
@@ -29,7 +29,7 @@ export interface AnsweringOptions {
   readonly mostWait: number
   readonly limits: Limits
   readonly metrics: Metrics
-  /** What all graphs decode through. */
+  /** Shared by all graphs. */
   readonly decoding: Gate
 }
 
@@ -54,7 +54,7 @@ export function answering(
         .run(signal, () => make(file))
         .catch((error: unknown) => {
           onTheWay--
-          batches.nudge() // it was perhaps the last that a batch waited for
+          batches.nudge() // a batch may have waited for this one
           throw error
         })
       onTheWay--
@@ -63,14 +63,14 @@ export function answering(
   }
 }
 
-/** More samples together are no faster, and the first waits longer. */
+/** Larger batches are no faster, and the first sample waits longer. */
 const MOST_TOGETHER = 32
 
 export type Result<T> = { readonly name: string | null } & (T | ReturnType<typeof errorBody>)
 export const isResult = <T extends object>(result: Result<T>): result is { name: string | null } & T =>
   !('error' in result)
 
-/** For answers in which an error has no place. Throws the refusal of an image that could not be used. */
+/** For answers that cannot hold an error. Throws the refusal of an image that failed. */
 export function wholeResult<T extends object>(result: Result<T>): { name: string | null } & T {
   if (isResult(result)) return result
   const { error } = result as ReturnType<typeof errorBody>
@@ -78,8 +78,8 @@ export function wholeResult<T extends object>(result: Result<T>): { name: string
 }
 
 /**
- * The results of all images in their order. Of a form, an image that cannot be used has its error in its place, unless none can; a
- * body that cannot be used is an error of the request.
+ * The results of all images in their order. In a form, a failed image has its error in its place, unless all failed; a failed body is
+ * an error of the request.
  */
 export async function resultsOf<T extends object>(
   { images, isForm }: Upload,

@@ -1,11 +1,11 @@
-/** What is here, for people: the page at `/`, and the lines that `sherd serve` prints. */
+/** The pages and routes for people: the page at `/`, and the lines that `sherd serve` prints. */
 import { createHash } from 'node:crypto'
 import { escapeXml } from '../files/xml.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
 import { modelUrl } from './description.ts'
 import type { ServedModel } from './models.ts'
 
-/** An address that can be asked. */
+/** A page or a route. */
 export interface Place {
   readonly method: 'GET' | 'POST'
   readonly url: string
@@ -23,7 +23,7 @@ const style = `body{font:1rem/1.5 system-ui,sans-serif;max-width:56rem;margin:2r
 table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0}
 pre{overflow:auto;padding:.75rem;border:1px solid #8886}button{margin:0 .5rem .5rem 0}`
 
-/** Its policy: that style, and forms that ask this server. */
+/** Content security policy: that style, and forms to this server. */
 export const startPagePolicy = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
@@ -32,11 +32,11 @@ export const startPagePolicy = [
   "base-uri 'none'",
 ]
 
-/** Of more classes the first are named: all are in `/v1/model`. */
+/** Classes listed on the page; `/v1/model` has all. */
 const MOST_CLASSES = 100
 
 const code = (text: string) => `<code>${escapeXml(text)}</code>`
-/** Relative, so that the page also works below an address of another server that passes requests on. */
+/** Relative, so that the page also works behind a reverse proxy with a path prefix. */
 const href = (url: string) => escapeXml(url.replace(/^\//, ''))
 const rowOf = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`
 
@@ -54,7 +54,7 @@ function modelRow(model: ServedModel): string {
   return rowOf([`<a href="${href(modelUrl(model))}">${escapeXml(graph)}</a>`, size, classesOf(model)])
 }
 
-/** A form without a script: what is sent to a route is answered as to anybody. */
+/** A form without a script, which posts to the routes directly. */
 function formOf(posts: readonly Place[]): string {
   const buttons = posts.map(({ url }) => {
     const asked = url === '/v1/reconstruct' ? `${url}?format=png` : url
@@ -100,7 +100,6 @@ ${indexed}
 `
 }
 
-/** The same for a terminal. */
 export function placeLines(url: string, places: readonly Place[]): string[] {
   const widest = Math.max(...places.map((place) => `${place.method} ${place.url}`.length))
   return places.map(

@@ -1,4 +1,4 @@
-/** One grey picture for a model before anybody else's: what cannot answer is not served. */
+/** Runs a model once on a grey image before it is served. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backboneOf } from '../config/resolve.ts'
 import { inputName } from '../export/pixels-input.ts'
@@ -8,7 +8,7 @@ import type { TensorData } from '../onnx/session.ts'
 import { layoutTokens } from '../token/layout.ts'
 
 const GREY = 128
-/** How long is waited for it. A graph that takes longer may be large, or never end: then requests show it, within their own limit. */
+/** A graph that takes longer may just be large: it is served, and requests have their own time limit. */
 const PATIENCE_MS = 5000
 
 const indices = (values: readonly number[]): TensorData => ({
@@ -16,7 +16,7 @@ const indices = (values: readonly number[]): TensorData => ({
   shape: [1, values.length],
 })
 
-/** Throws `CHECKPOINT`, `NON_FINITE` or `TENSOR` for a graph that does not give what its file says. `most`: to wait, in milliseconds. */
+/** Throws `CHECKPOINT`, `NON_FINITE` or `TENSOR` if the outputs are not as the file's metadata says. `most`: ms to wait. */
 export async function tryOut(
   { graph, session, shape, config, outputs }: OnnxModel,
   most: number,
@@ -35,6 +35,6 @@ export async function tryOut(
     await Promise.race([made, late])
   } finally {
     waited.abort()
-    made.catch(() => {}) // it comes too late to be heard
+    made.catch(() => {}) // later errors are not reported
   }
 }

@@ -1,4 +1,4 @@
-/** `sherd pack`: decodes a folder of images once, into files that train faster and that NumPy reads. */
+/** `sherd pack`: decodes a folder of images once, into memory-mapped files that NumPy reads too. */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'

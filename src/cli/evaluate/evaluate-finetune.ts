@@ -1,4 +1,4 @@
-/** `sherd evaluate finetune`, `partial` and `scratch`: what an encoder becomes when it learns on. */
+/** `sherd evaluate finetune`, `partial` and `scratch`. */
 import { type Command, Option } from 'commander'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'

@@ -1,4 +1,4 @@
-/** `sherd evaluate knn`, `linear` and `fewshot`: what frozen features are worth. */
+/** `sherd evaluate knn`, `linear` and `fewshot`, on frozen features. */
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { EvaluateOptions } from '../../evaluate/evaluate.ts'
@@ -54,7 +54,6 @@ const withShots = (command: Command): Command =>
     listOf(shots),
   )
 
-/** The commands: what each does, and its own options. */
 const commands = {
   knn: {
     does: 'weighted vote of the nearest neighbours; nothing is learned',

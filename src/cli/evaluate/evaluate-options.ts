@@ -1,4 +1,4 @@
-/** What every `sherd evaluate` takes: an encoder, images, seeds, a folder for the report. */
+/** Options of every `sherd evaluate` command: encoder, images, seeds, folder of the report. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { SherdError } from '../../errors.ts'
 import type { EvaluationData } from '../../evaluate/evaluate.ts'
@@ -6,7 +6,6 @@ import type { Shots } from '../../evaluate/labelled-features.ts'
 import { addEncoderOptions, type EncoderFlags } from '../encoder-options.ts'
 import { wholeNumber } from '../options.ts'
 
-/** Of commands that learn a head. */
 export interface SaveFlags {
   readonly save?: string
 }
@@ -23,7 +22,7 @@ export interface EvaluateFlags extends EncoderFlags {
   readonly json?: boolean
 }
 
-/** A list such as `10,20`, each read by `one`. */
+/** A list such as `10,20`, each parsed by `one`. */
 export const listOf =
   <T>(one: (text: string) => T) =>
   (text: string): T[] => {
@@ -42,7 +41,6 @@ export function shots(text: string): Shots {
   return { share: Number(share) / 100 }
 }
 
-/** The options, with what `--data` and `--out` are for. */
 export const withImages = (
   command: Command,
   { data, out, precision }: { data: string; out: string; precision?: string | undefined },
@@ -55,7 +53,6 @@ export const withImages = (
     .option('--seeds <n>', 'how many attempts, seeds 0, 1, …', wholeNumber(1), 3)
     .option('--json', 'print the report as JSON')
 
-/** For labelled images. */
 export const withClasses = (
   command: Command,
   out = 'folder for report.json, report.md and confusion.png',
@@ -71,7 +68,7 @@ export const withClasses = (
 export const seedsOf = ({ seeds }: EvaluateFlags): number[] =>
   Array.from({ length: seeds }, (_, seed) => seed)
 
-/** Where the images are, from the three options that say it. */
+/** From --data, --train and --test. */
 export async function imagesOf({
   data,
   train,

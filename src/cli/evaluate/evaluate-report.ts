@@ -1,10 +1,9 @@
-/** How an evaluation of labelled images ends: files, and a table of what was reached. */
+/** Writes the report of an evaluation and prints its table. */
 import { resolve } from 'node:path'
 import type { Report } from '../../evaluate/evaluate.ts'
 import { endProgress, note, print, printJson, table } from '../output.ts'
 import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
 
-/** Writes the report and prints what it comes to. */
 export async function finish(
   report: Report,
   { out, json, save }: Pick<EvaluateFlags, 'out' | 'json'> & SaveFlags,

@@ -1,4 +1,4 @@
-/** `sherd evaluate segment`: what frozen features say about each pixel. */
+/** `sherd evaluate segment`: segmentation heads on frozen features. */
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'

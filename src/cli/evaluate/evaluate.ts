@@ -1,4 +1,4 @@
-/** `sherd evaluate`: what an encoder has learned, by the protocols of the field. */
+/** `sherd evaluate`: one subcommand for each protocol. */
 import type { Command } from 'commander'
 import { addFinetune } from './evaluate-finetune.ts'
 import { addFrozen } from './evaluate-frozen.ts'

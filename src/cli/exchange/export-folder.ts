@@ -1,4 +1,4 @@
-/** What the exports of folders share: which model, and what is printed. */
+/** Options and output that the exports of folders share. */
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { ExportedFolder } from '../../export/export-huggingface.ts'

@@ -81,7 +81,6 @@ async function runExport({
     else print(describe(exported))
 }
 
-/** A file and its proof. */
 export function describe({ file, bytes, comparisons, speed }: Omit<Exported, 'graph' | 'precision'>): string {
   const { onnx, libtorch, batch } = speed
   return [

@@ -1,4 +1,4 @@
-/** `sherd import`: weights of other programs as a file that sherd's commands take. */
+/** `sherd import`: converts weights of other programs. */
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { messageOf, SherdError } from '../../errors.ts'

@@ -1,4 +1,4 @@
-/** The options that the benchmarks share: which model, and on what. */
+/** Options that the benchmarks share: model and machine. */
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { Reading } from '../../config/useless.ts'
@@ -18,7 +18,7 @@ export const addConfigOptions = (command: Command): Command =>
     .addOption(deviceOption())
     .option('--json', 'print the result as JSON')
 
-/** A preset with what `--set` says; `reading`: what of it the command reads, where that is not all. */
+/** A preset with `--set` applied; `reading`: the keys that the command reads, where these are not all. */
 export async function configOf(
   preset: string,
   { set, device, precision }: ConfigFlags,

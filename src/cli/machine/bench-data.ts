@@ -1,4 +1,4 @@
-/** `sherd bench data`: how fast samples arrive, and whether that is enough. */
+/** `sherd bench data`: throughput of the loader beside that of the steps. */
 import type { Command } from 'commander'
 import type { DataBench } from '../../bench/data-bench.ts'
 import { positiveNumber, wholeNumber } from '../options.ts'

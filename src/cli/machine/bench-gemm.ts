@@ -1,4 +1,4 @@
-/** `sherd bench gemm`: what this machine multiplies, in the shapes of a model. */
+/** `sherd bench gemm`: rates of matrix products in the shapes of a model. */
 import type { Command } from 'commander'
 import type { GemmRow } from '../../bench/gemm-bench.ts'
 import { print, printJson, table } from '../output.ts'

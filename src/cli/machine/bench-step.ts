@@ -1,4 +1,4 @@
-/** `sherd bench step`: whole training steps, and how near they come to what the machine multiplies. */
+/** `sherd bench step`: whole training steps, and their share of the peak rate of matrix products. */
 import type { Command } from 'commander'
 import { precisionOption, wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'

@@ -1,4 +1,4 @@
-/** `sherd bench`: how fast training is on this machine, and each of the two things that it waits for. */
+/** `sherd bench`: speed of training on this machine, of its loader and of its matrix products. */
 import type { Command } from 'commander'
 import { addBenchData } from './bench-data.ts'
 import { addBenchGemm } from './bench-gemm.ts'

@@ -1,4 +1,4 @@
-/** `sherd doctor`: what is there, what is missing, what mends it. */
+/** `sherd doctor`: what is installed, what is missing, and how to fix it. */
 import type { Command } from 'commander'
 import { paint, print, printJson } from '../output.ts'
 

@@ -11,7 +11,7 @@ interface Flags {
   readonly json?: boolean
 }
 
-/** From the best to the worst of several files; 2 is for commands that are written wrongly. */
+/** Exit statuses from best to worst: over several files the worst counts. Status 2 is wrong usage. */
 const statuses = [0, 3, 1] as const
 type Status = (typeof statuses)[number]
 const statusOf = ({ passed, checks }: Verification): Status =>
@@ -34,7 +34,7 @@ export function addVerify(root: Command): void {
       const asked = { device: flags.device, precision: 'fp32', threads: 0, workers: 0 } as const
       const { device } = flags.device === 'cpu' ? asked : planMachine(asked)
       const worst = new Set<Status>()
-      /** One that cannot be read does not hide the others. */
+      /** A file that cannot be read does not hide the results of the others. */
       const orTold = <T>(file: string, body: () => T): T | null => {
         try {
           return body()
@@ -72,7 +72,7 @@ function worstOfEach(checks: readonly Check[]): Check[] {
   )
 }
 
-/** A line for the file; then a table, of one that was found in a folder (`brief`) only where something is wrong. */
+/** A line for the file, then a table of its checks; with `brief` (files found in a folder) only if one fails. */
 function report(
   { file, checks, notSupported }: Verification,
   { verbose, brief }: { readonly verbose: boolean; readonly brief: boolean },

@@ -1,4 +1,4 @@
-/** `sherd classify`: the classes of a folder's images, by a classifier that was saved or exported. */
+/** `sherd classify`: classes of a folder's images, by a saved or exported classifier. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { SherdError } from '../../errors.ts'
@@ -51,7 +51,7 @@ async function runClassify(dir: string, flags: PredictFlags): Promise<void> {
     )
 }
 
-/** An exported file is used without LibTorch. */
+/** Exported files need no LibTorch. */
 async function openModel({ model, device, precision, ...flags }: PredictFlags, dir: string) {
   const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {

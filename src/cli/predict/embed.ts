@@ -53,7 +53,7 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
   print(`${count} images, ${width} numbers each, computed in ${origin.precision}: ${result.files.join(', ')}`)
 }
 
-/** An exported file brings all that it needs, and is used without LibTorch. */
+/** Exported files need no LibTorch. */
 async function openModel(flags: Flags, dir: string) {
   if (!flags.model.toLowerCase().endsWith('.onnx')) {
     const { featuresOf } = await import('../../weights/folder-features.ts')

@@ -1,4 +1,4 @@
-/** What the commands that use a saved or exported head share. */
+/** Options of the commands that use a saved or exported head. */
 import type { Command } from 'commander'
 import type { EncoderFlags } from '../encoder-options.ts'
 import { deviceOption, featurePrecisionOption } from '../options.ts'
@@ -12,7 +12,7 @@ export interface PredictFlags extends ReadingFlags {
   readonly json?: boolean
 }
 
-/** After the options of its own, so that help lists these last. */
+/** Call it after the command's own options, so that help lists these last. */
 export const addPredictOptions = (command: Command): Command =>
   addReadingOptions(
     command

@@ -1,4 +1,4 @@
-/** `sherd segment`: a mask of classes for each image of a folder, by a segmenter that was saved or exported. */
+/** `sherd segment`: a mask of classes for each image of a folder, by a saved or exported segmenter. */
 import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { showImages } from '../encoder-options.ts'
@@ -34,7 +34,7 @@ async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
   )
 }
 
-/** An exported file is used without LibTorch. */
+/** Exported files need no LibTorch. */
 async function openSegmentation({ model, device, precision, ...flags }: PredictFlags, dir: string) {
   const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {

@@ -66,7 +66,7 @@ export function addServe(root: Command): void {
     .action(runServe)
 }
 
-/** The token in a file, whose last line end is no part of it. */
+/** The token in a file, without the final line end. */
 function readToken(path: string): string {
   try {
     return readFileSync(path, 'utf8').replace(/\r?\n$/, '')

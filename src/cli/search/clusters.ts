@@ -1,4 +1,4 @@
-/** `sherd clusters`: the images of an index in groups that are alike. */
+/** `sherd clusters`: k-means on the images of an index. */
 import type { Command } from 'commander'
 import { ending, wholeNumber } from '../options.ts'
 import { endProgress, print, printJson, progress, table } from '../output.ts'
@@ -23,7 +23,7 @@ export function addClusters(root: Command): void {
 async function runClusters(flags: Flags): Promise<void> {
   const { findClusters } = await import('../../search/index-clusters.ts')
   const { clustersTable } = await import('../../search/index-tables.ts')
-  const index = await openFlagged({ ...flags, exact: true }) // nothing is searched
+  const index = await openFlagged({ ...flags, exact: true }) // needs no graph
   try {
     const report = await findClusters(index, {
       ...{ clusters: flags.count, seed: flags.seed },

@@ -1,4 +1,4 @@
-/** `sherd duplicates`: images of an index that are nearly the same. Nothing is removed. */
+/** `sherd duplicates`: near-duplicates in an index. Nothing is removed. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DuplicateReport } from '../../search/index-duplicates.ts'
 import { ending } from '../options.ts'

@@ -1,4 +1,4 @@
-/** What commands that read an index have in common. */
+/** Options and output of the commands that read an index. */
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { makeFolder, writeWhole } from '../../files/write-whole.ts'
@@ -32,7 +32,7 @@ export async function openFlagged({ index, exact = false }: IndexFlags): Promise
   return opened
 }
 
-/** The precision of new vectors: what is asked for, else that of the index. An exported file has its own. */
+/** The precision of new vectors: as requested, else that of the index; of an exported file, its own. */
 export function indexPrecision(
   { facts }: ImageIndex,
   model: string,
@@ -44,7 +44,7 @@ export function indexPrecision(
   return isKnown && !model.toLowerCase().endsWith('.onnx') ? { precision: own } : {}
 }
 
-/** Writes a result and makes the folder that it goes to. Gives its absolute path. */
+/** Writes a file, making its folder, and returns the absolute path. */
 export function writeResult(path: string, data: string | Uint8Array): string {
   const full = resolve(path)
   makeFolder(dirname(full))
@@ -52,7 +52,6 @@ export function writeResult(path: string, data: string | Uint8Array): string {
   return full
 }
 
-/** A progress line of `what`, done of all. */
 export const showDone =
   (what: string) =>
   (done: number, of: number): void => {

@@ -1,4 +1,4 @@
-/** `sherd index`: a folder's images as vectors that can be searched. */
+/** `sherd index`: embeds a folder's images into a searchable index. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'

@@ -1,4 +1,4 @@
-/** `sherd outliers`: the images of an index that are least like any other. */
+/** `sherd outliers`: the images of an index that are farthest from their neighbours. */
 import type { Command } from 'commander'
 import { ending, wholeNumber } from '../options.ts'
 import { endProgress, print, printJson, table } from '../output.ts'

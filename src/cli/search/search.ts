@@ -1,4 +1,4 @@
-/** `sherd search`: the images of an index that are most like others. */
+/** `sherd search`: the nearest images of an index to each query. */
 import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -66,7 +66,7 @@ async function runSearch(queries: string[], flags: Flags): Promise<void> {
   }
 }
 
-/** The vectors of all queries: of those that are in the index as it has them, of the others by its model. */
+/** Vectors of all queries: from the index where it has them, else embedded by its model. */
 async function vectorsOf(
   index: ImageIndex,
   queries: readonly string[],

@@ -40,7 +40,7 @@ export function addDemo(root: Command): void {
     })
 }
 
-/** `demo`, or `demo-2`, `demo-3` … when there was one before. */
+/** `demo`, or `demo-2`, `demo-3` … where that exists. */
 function freeName(path: string): string {
   if (!existsSync(path)) return path
   let n = 2

@@ -4,7 +4,7 @@ import type { KeyDescription } from '../../config/keys.ts'
 import { SherdError } from '../../errors.ts'
 import { print, printJson, table } from '../output.ts'
 
-/** With the values that a key takes, and the values of others that it is read with. */
+/** With the allowed values, and the values of other keys with which the key is read. */
 function meaningOf({ meaning, values, when }: KeyDescription): string {
   const conditions = Object.entries(when).map(([key, values]) => `${key}=${values.join(' or ')}`)
   return [

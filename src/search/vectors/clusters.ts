@@ -1,6 +1,6 @@
 /**
- * k-means (Lloyd 1982, k-means++ seeds of Arthur and Vassilvitskii 2007) on vectors of length 1, by ml-kmeans. Of several starts the one with the least
- * inertia. Large sets are learned from a sample, as faiss does, and then every vector gets the nearest centroid.
+ * k-means (Lloyd 1982, k-means++ seeds of Arthur and Vassilvitskii 2007) on vectors of length 1, by ml-kmeans: the best of several starts by
+ * inertia. For large sets the centroids are fitted to a sample, as in faiss, and then every vector is assigned.
  */
 import { kmeansGenerator } from 'ml-kmeans'
 import { SherdError } from '../../errors.ts'
@@ -14,7 +14,7 @@ export interface ClusterOptions {
   readonly seed: number
   readonly starts: number
   readonly maxIterations: number
-  /** Vectors of the sample, for each cluster and at least. */
+  /** Size of the sample: per cluster, and at least. */
   readonly perCluster: number
   readonly leastSample: number
 }
@@ -28,17 +28,17 @@ export interface Clusters {
   readonly assigned: Int32Array
   /** [count]: the distance to the centroid, 0 to 2. */
   readonly distances: Float64Array
-  /** Clusters in descending size. */
+  /** Descending. */
   readonly sizes: readonly number[]
   /** [K, D] */
   readonly centroids: readonly Float64Array[]
-  /** The sum of squared distances of all vectors to their centroids. */
+  /** Sum of squared distances of all vectors to their centroids. */
   readonly inertia: number
   /** Vectors that the centroids were learned from. */
   readonly sampled: number
 }
 
-/** Throws `VALUE` when there are not as many vectors as clusters. */
+/** Throws `VALUE` for fewer vectors than clusters. */
 export async function clustersOf(
   vectors: Vectors,
   options: ClusterOptions,
@@ -73,7 +73,7 @@ export async function clustersOf(
 
 type Assigned = Pick<Clusters, 'assigned' | 'distances' | 'centroids' | 'inertia'>
 
-/** The nearest centroid of every vector, of equally near ones the first. */
+/** The nearest centroid of every vector, ties by index. */
 async function assign(vectors: Vectors, given: readonly (readonly number[])[]): Promise<Assigned> {
   const { count, width, values } = vectors
   const centroids = given.map((centroid) => Float64Array.from(centroid))
@@ -101,7 +101,7 @@ async function assign(vectors: Vectors, given: readonly (readonly number[])[]): 
   return { assigned, distances, centroids, inertia }
 }
 
-/** Numbers the clusters by descending size, so that the same clusters have the same numbers whatever they were started from. */
+/** Numbers the clusters by descending size, so that the numbering does not depend on the starts. */
 function bySize({ assigned, distances, centroids, inertia }: Assigned): Omit<Clusters, 'sampled'> {
   const sizes = new Array<number>(centroids.length).fill(0)
   for (const k of assigned) sizes[k]!++
@@ -116,7 +116,7 @@ function bySize({ assigned, distances, centroids, inertia }: Assigned): Omit<Clu
   }
 }
 
-/** The rows of each cluster, the nearest to its centroid first. */
+/** The rows of each cluster, nearest to its centroid first. */
 export function membersOf({ assigned, distances, sizes }: Clusters): number[][] {
   const members: number[][] = sizes.map(() => [])
   for (const [row, k] of assigned.entries()) members[k]!.push(row)

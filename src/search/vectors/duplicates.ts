@@ -1,32 +1,32 @@
-/** Near-duplicates: vectors that are at least so similar, and those that such pairs hold together. */
+/** Near-duplicates: connected components of the pairs of vectors above a similarity. */
 import { type Candidates, nearest } from './nearest.ts'
 import type { Neighbourhoods } from './neighbourhoods.ts'
 import { pickVectors, type Vectors } from './unit-vectors.ts'
 
-/** Usual for near-duplicates; what is right depends on the encoder. */
+/** A usual threshold; the right one depends on the encoder. */
 export const duplicateDefaults = { threshold: 0.98, neighbours: 32 } as const
-const MOST = 1024 // neighbours of one vector that are looked at
-const ROUNDING = 1e-6 // vectors of float32: the same one twice may have a product of 1 − 1e-7
+const MOST = 1024 // neighbours per vector
+const ROUNDING = 1e-6 // the product of a float32 unit vector with itself may be 1 − 1e-7
 
 export interface DuplicateGroup {
   /** Ascending. */
   readonly rows: readonly number[]
-  /** Of the pairs that were found in it: the least and the most similar. */
+  /** Similarities of the least and the most similar pair in it. */
   readonly least: number
   readonly most: number
 }
 
 export interface Duplicates {
-  /** The largest first; of equal size, the most similar. */
+  /** Largest first, then most similar. */
   readonly groups: readonly DuplicateGroup[]
   readonly pairs: number
-  /** Whether every pair was found. */
+  /** False if pairs may be missing. */
   readonly isComplete: boolean
 }
 
 /**
- * The connected components of all pairs of at least `threshold`. A vector whose `neighbours` are all that similar is asked again for four
- * times as many, up to 1024; with an approximate search (`isExact` false) pairs can be missed.
+ * The connected components of all pairs of at least `threshold`. A vector whose `neighbours` are all above it is searched again with four
+ * times as many, up to 1024; an approximate search (`isExact` false) can miss pairs.
  */
 export async function duplicatesOf(
   vectors: Vectors,
@@ -78,7 +78,7 @@ export function groupsOf(
   const rootOf = (row: number): number => {
     let root = row
     while (parent[root] !== root) {
-      parent[root] = parent[parent[root]!]! // halves the path for those who come later
+      parent[root] = parent[parent[root]!]! // path halving
       root = parent[root]!
     }
     return root

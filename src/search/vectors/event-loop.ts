@@ -1,8 +1,8 @@
-/** Work that takes long, in turns: whoever else waits for the event loop, such as a server's other requests, is heard in between. */
+/** Lets long computations yield to the event loop, for example to a server's other requests. */
 
 const TURN = 15 // ms
 
-/** What it gives is awaited after each small piece of work, and lets others have their turn when this one was long. */
+/** Await the returned function after each small piece of work: it yields if 15 ms have passed. */
 export function takeTurns(): () => Promise<void> | undefined {
   let since = performance.now()
   return () => {

@@ -1,6 +1,6 @@
 /**
- * Exact search: every vector is compared with every query. ONNX Runtime multiplies and takes the largest, block by block, on all cores
- * and forty times as fast as a loop of ours; of equally large products its TopK takes the lower row.
+ * Exact search: all products of queries and vectors, block by block. ONNX Runtime's Gemm and TopK use all cores and are forty times as
+ * fast as a JavaScript loop; TopK breaks ties by the lower row.
  */
 import type { InferenceSession } from 'onnxruntime-node'
 import { onnxParts } from '../../onnx/onnx-file.ts'
@@ -8,10 +8,10 @@ import { onnxRuntime } from '../../onnx/session.ts'
 import type { Candidates } from './nearest.ts'
 import type { Vectors } from './unit-vectors.ts'
 
-const ROWS = 16_384 // of a block
-const PRODUCTS = 4e8 // multiplications in one go, about 10 ms on two cores
+const ROWS = 16_384 // per block
+const PRODUCTS = 4e8 // multiplications per call, about 10 ms on two cores
 
-/** queries [batch, D] · vectors [rows, D]ᵀ → the `count` largest of each query and the rows that they are of. */
+/** queries [batch, D] · vectors [rows, D]ᵀ → the `count` largest products of each query, with their rows. */
 const graphOf = (rows: number, width: number, count: number) =>
   ({
     ...{ name: 'nearest', opset: 17 },
@@ -37,10 +37,10 @@ const graphOf = (rows: number, width: number, count: number) =>
     values: [{ name: 'products', type: 'float32', shape: [{ batch: 1 }, rows] }],
   }) as const
 
-/** Few different sizes, so that few graphs are made. */
+/** Rounds to few distinct sizes, so that few graphs are compiled. */
 const roundUp = (count: number) => 2 ** Math.ceil(Math.log2(Math.max(16, count)))
 
-/** Opens the exact search of `vectors`, which must not change. Throws `ENGINE_MISSING` without ONNX Runtime. */
+/** `vectors` must not change afterwards. Throws `ENGINE_MISSING` without ONNX Runtime. */
 export async function openExact(vectors: Vectors, { threads }: { threads: number }): Promise<Candidates> {
   const { InferenceSession, Tensor } = await onnxRuntime()
   const { count: n, width, values } = vectors

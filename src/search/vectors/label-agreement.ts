@@ -1,9 +1,9 @@
-/** How far clusters and labels say the same. */
+/** Agreement of clusters and labels. */
 
 export interface Agreement {
-  /** Normalised mutual information, 2 I / (H(clusters) + H(labels)), 0 to 1; 1 when both say nothing. */
+  /** Normalised mutual information, 2 I / (H(clusters) + H(labels)), 0 to 1; 1 if both entropies are 0. */
   readonly nmi: number
-  /** The share that would be right if each cluster were given its most frequent label; it grows with the number of clusters. */
+  /** Accuracy if each cluster took its most frequent label; grows with the number of clusters. */
   readonly purity: number
 }
 

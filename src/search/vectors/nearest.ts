@@ -1,44 +1,44 @@
 /**
- * The nearest vectors by cosine similarity. Exact search or a graph names candidates; what is told of them is computed here, in one
- * way for both: products in float64, the largest first, of equal ones the lower row.
+ * The nearest vectors by cosine similarity. Exact search or a graph gives candidates; both are ranked here in the same way: by
+ * products in float64, ties by the lower row.
  */
 import { SherdError } from '../../errors.ts'
 import { takeTurns } from './event-loop.ts'
 import { pickVectors, product, type Vectors } from './unit-vectors.ts'
 
-/** What finds rows that are near. */
+/** An exact or approximate search. */
 export interface Candidates {
-  /** Queries that are best asked at once. */
+  /** Best number of queries per call. */
   readonly atOnce: number
-  /** For each query at least the `count` nearest rows, as far as it finds them, in any order. */
+  /** For each query at least `count` rows, or as many as it finds, in any order. */
   rows(queries: Vectors, count: number): Promise<readonly (readonly number[])[]>
   close(): Promise<void>
 }
 
 export interface Near {
   readonly row: number
-  /** Of cosine, −1 to 1. */
+  /** Cosine, −1 to 1. */
   readonly similarity: number
 }
 
-/** More candidates than are wanted: rounding may have put the last ones in another order. */
+/** Additional candidates, since float32 rounding may have changed the order of the last ones. */
 const SPARE = 8
 
-/** Vectors of float32 are not quite of length 1. */
+/** Norms of float32 vectors are not exactly 1. */
 const cosineOf = (product: number): number => Math.max(-1, Math.min(1, product))
 
 export interface NearestOptions {
   readonly vectors: Vectors
   readonly candidates: Candidates
   readonly count: number
-  /** The row that query `i` is itself and that is not told; null for none. */
+  /** The row of query `i` itself, to be left out; null for none. */
   readonly except?: (query: number) => number | null
   readonly onProgress?: (done: number) => void
 }
 
 /**
- * The `count` nearest of each query, of length 1, or all when there are fewer. Throws `SHAPE` for queries of another width. Lets the
- * event loop have its turn every few milliseconds.
+ * The `count` nearest of each query (of length 1), or all if there are fewer. Throws `SHAPE` for queries of another width. Yields to
+ * the event loop every few milliseconds.
  */
 export async function nearest(queries: Vectors, options: NearestOptions): Promise<Near[][]> {
   const { vectors, candidates, count, except = () => null, onProgress } = options

@@ -1,6 +1,5 @@
 /**
- * Approximate search: a graph of near vectors that is walked towards the query (HNSW, Malkov and Yashunin 2016), by usearch. Built on one
- * thread, so that the same vectors give the same graph.
+ * Approximate search by usearch (HNSW, Malkov and Yashunin 2016). Built on one thread, so that the same vectors give the same graph.
  */
 import { existsSync } from 'node:fs'
 import type { BatchMatches, Index, Matches } from 'usearch'
@@ -10,11 +9,11 @@ import type { Candidates } from './nearest.ts'
 import type { Vectors } from './unit-vectors.ts'
 
 export interface GraphSettings {
-  /** Links of each vector. */
+  /** Edges per vector. */
   readonly connectivity: number
-  /** Candidates that are kept while a vector is added, */
+  /** Candidates kept while adding a vector. */
   readonly expansionAdd: number
-  /** and while one is searched: more find more, and take longer. */
+  /** Candidates kept during a search: more are slower and raise the recall. */
   readonly expansionSearch: number
 }
 
@@ -41,9 +40,9 @@ async function emptyGraph(width: number, settings: GraphSettings): Promise<Index
   })
 }
 
-const TOGETHER = 32 // added before others have their turn, about 15 ms
+const TOGETHER = 32 // vectors added between yields, about 15 ms
 
-/** Builds the graph of vectors of length 1 and writes it to `path`. */
+/** Builds the graph of vectors (of length 1) and writes it to `path`. */
 export async function buildGraph(
   path: string,
   { count, width, values }: Vectors,
@@ -67,8 +66,8 @@ export async function buildGraph(
 }
 
 /**
- * Opens the graph of `vectors`. The file must be what `buildGraph` has written: usearch reads it without looking, so whoever calls this has
- * compared its checksum. Throws `RUN` when it is of other vectors.
+ * Opens the graph of `vectors`. usearch does not validate the file: callers must have checked its checksum. Throws `RUN` if it is of
+ * other vectors.
  */
 export async function openGraph(
   path: string,
@@ -86,7 +85,7 @@ export async function openGraph(
   return {
     atOnce: 32,
     async rows(queries, wanted) {
-      // A batch when there are several, which the package's types do not say of vectors that follow each other in memory.
+      // Several queries give a batch result, which the package's types lack for flat arrays.
       const found: unknown = graph.search(queries.values, wanted, threads)
       const each =
         queries.count === 1

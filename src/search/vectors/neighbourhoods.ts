@@ -1,4 +1,4 @@
-/** The nearest others of every vector of an index: what duplicates and outliers are found by. */
+/** The nearest neighbours of every vector of an index, for duplicates and outliers. */
 import { type Candidates, nearest } from './nearest.ts'
 import type { Vectors } from './unit-vectors.ts'
 
@@ -6,7 +6,7 @@ export interface Neighbourhoods {
   readonly count: number
   /** k, at most count − 1. */
   readonly neighbours: number
-  /** [count, k], the nearest first; −1 where an approximate search has found fewer. */
+  /** [count, k], nearest first; −1 where an approximate search has found fewer. */
   readonly rows: Int32Array
   /** [count, k] */
   readonly similarities: Float64Array
@@ -37,13 +37,13 @@ export async function neighbourhoodsOf(
   return { count, neighbours, rows, similarities }
 }
 
-/** The similarity of every vector to its nearest other, ascending. */
+/** The similarity of every vector to its nearest neighbour, ascending. */
 export const nearestSimilarities = ({ count, neighbours, similarities }: Neighbourhoods): Float64Array =>
   neighbours === 0
     ? new Float64Array(0)
     : Float64Array.from({ length: count }, (_, row) => similarities[row * neighbours]!).sort()
 
-/** The value below which a share `q` of ascending values lies, between two of them in proportion. */
+/** The `q`-quantile of ascending values, linearly interpolated. */
 export function quantile(ascending: Float64Array, q: number): number {
   if (ascending.length === 0) return Number.NaN
   const at = q * (ascending.length - 1)

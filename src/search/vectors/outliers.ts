@@ -1,6 +1,6 @@
 /**
- * Outliers by their neighbours: the mean cosine distance to the k nearest others (Angiulli and Pizzuti 2002; Ramaswamy et al. 2000 take the
- * distance to the k-th alone). Far from everything is odd, damaged, mislabelled, or simply rare: a score cannot tell which.
+ * kNN outliers: the mean cosine distance to the k nearest neighbours (Angiulli and Pizzuti 2002; Ramaswamy et al. 2000 take the distance
+ * to the k-th alone). An image with a high score is odd, damaged, mislabelled, or just rare.
  */
 import type { Neighbourhoods } from './neighbourhoods.ts'
 
@@ -14,7 +14,7 @@ export interface Outlier {
   readonly farthest: number
 }
 
-/** All vectors, the farthest from their neighbours first; of equal ones the lower row. */
+/** All vectors, highest score first, ties by row. */
 export function outliersOf({ count, neighbours, rows, similarities }: Neighbourhoods): Outlier[] {
   const scores = Array.from({ length: count }, (_, row) => {
     const found = similarities

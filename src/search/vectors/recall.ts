@@ -1,4 +1,4 @@
-/** How much an approximate search finds of what an exact one finds, and how wide it must search for enough. */
+/** Recall of an approximate search, and the expansion that reaches enough of it. */
 import { draws } from '../../random/draws.ts'
 import { type Candidates, type Near, nearest } from './nearest.ts'
 import type { GraphSettings } from './neighbour-graph.ts'
@@ -8,13 +8,13 @@ const recallDefaults = { neighbours: 10, queries: 500, enough: 0.95 } as const
 const WIDEST = 2048
 
 /**
- * The share of the exact neighbours that `found` has. One that is as near as the last exact one counts: of equal vectors it is
- * chance which are told.
+ * The share of the exact neighbours in `found`. Any row as near as the last exact neighbour counts, since the choice among equal
+ * vectors is arbitrary.
  */
 export function recallOf(exact: readonly (readonly Near[])[], found: readonly (readonly Near[])[]): number {
   let [hits, all] = [0, 0]
   for (const [i, wanted] of exact.entries()) {
-    const least = wanted.at(-1)?.similarity ?? 1 // of equal vectors exactly the same
+    const least = wanted.at(-1)?.similarity ?? 1 // exact for equal vectors
     hits += Math.min(wanted.length, found[i]!.filter(({ similarity }) => similarity >= least).length)
     all += wanted.length
   }
@@ -23,13 +23,13 @@ export function recallOf(exact: readonly (readonly Near[])[], found: readonly (r
 
 export interface Tuned {
   readonly settings: GraphSettings
-  /** Recall at ten. */
+  /** Recall at 10. */
   readonly recall: number
 }
 
 /**
- * Doubles `expansionSearch` until vectors of the index find enough of their ten nearest others, or it is 2048. `open`: the graph with
- * these settings. Which vectors are asked is drawn.
+ * Doubles `expansionSearch` until a random sample of the index's vectors reaches the recall, or up to 2048. `open`: opens the graph
+ * with these settings.
  */
 export async function tuneGraph(
   vectors: Vectors,

@@ -1,6 +1,6 @@
 /**
- * The silhouette (Rousseeuw 1987): how much nearer a vector is to its own cluster (mean distance a) than to the nearest other one (b), as
- * (b − a) / max(a, b), −1 to 1. Of a sample, since it compares all with all.
+ * The silhouette (Rousseeuw 1987): (b − a) / max(a, b), −1 to 1, of the mean distances to a vector's own cluster (a) and to the nearest
+ * other one (b). On a sample, since it compares all pairs.
  */
 import { draws } from '../../random/draws.ts'
 import { takeTurns } from './event-loop.ts'
@@ -9,8 +9,8 @@ import { pickVectors, product, type Vectors } from './unit-vectors.ts'
 const silhouetteDefaults = { sample: 1000, seed: 0 } as const
 
 /**
- * The mean over the sample by Euclidean distance; of a vector that is alone in its cluster it is 0. Null when fewer than two
- * clusters have a vector in the sample.
+ * The mean over the sample, by Euclidean distance; 0 for a vector that is alone in its cluster. Null if fewer than two clusters are in
+ * the sample.
  */
 export async function silhouetteOf(
   vectors: Vectors,

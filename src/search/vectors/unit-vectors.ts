@@ -1,4 +1,4 @@
-/** Vectors of length 1: their products are cosine similarities, and the nearest by angle are the nearest by distance. */
+/** Vectors of length 1, whose products are cosine similarities. */
 import { SherdError } from '../../errors.ts'
 
 export interface Vectors {
@@ -12,7 +12,7 @@ export interface Vectors {
 export const rowOf = ({ values, width }: Vectors, row: number): Float32Array =>
   values.subarray(row * width, (row + 1) * width)
 
-/** The rows that are wanted, in this order. */
+/** Some rows, in this order. */
 export function pickVectors(vectors: Vectors, rows: ArrayLike<number>): Vectors {
   const { width } = vectors
   const values = new Float32Array(rows.length * width)
@@ -21,8 +21,8 @@ export function pickVectors(vectors: Vectors, rows: ArrayLike<number>): Vectors 
 }
 
 /**
- * The same directions with length 1. Throws `SHAPE` when there are not count · D values, `VALUE` when a vector has numbers that are not finite or no direction.
- * `nameOf`: what a row is called in the message.
+ * Normalises vectors. Throws `SHAPE` if there are not count · D values, `VALUE` for a vector that is zero or non-finite.
+ * `nameOf`: names a row in the message.
  */
 export function unitVectors(
   { count, width, values }: Vectors,
@@ -51,7 +51,7 @@ export function unitVectors(
   return { count, width, values: units }
 }
 
-/** The product of row `i` of `a` and row `j` of `b`, summed in float64. */
+/** The dot product of row `i` of `a` and row `j` of `b`, in float64. */
 export function product(a: Vectors, i: number, b: Vectors, j: number): number {
   const { width } = a
   const [x, y] = [a.values, b.values]
