@@ -1,6 +1,6 @@
 /**
- * A masked autoencoder as a graph from pixels and a mask to the prediction of every patch, recorded from the objective that trains it.
- * The mask is two lists of token numbers, so that its ratio is free, and hidden pixels do not reach the encoder here either.
+ * A masked autoencoder as a graph from pixels and a mask to the prediction of every patch, traced from the objective that trains it.
+ * The mask is two lists of token indices, so that its ratio is free and hidden pixels do not reach the encoder.
  */
 import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone.ts'
@@ -25,16 +25,15 @@ import {
 import { needsPositions } from './positions-input.ts'
 import { translate } from './translate.ts'
 
-/** The rest of a model whose encoder is known. */
 export interface Autoencoder {
   readonly objective: MaskedAutoencoder
-  /** The same with `embed: 'all'`, whose shapes do not depend on which tokens are kept. */
+  /** The same objective with `embed: 'all'`, whose shapes do not depend on which tokens are kept. */
   readonly recorded: MaskedAutoencoder
   /** Of encoder and decoder. */
   readonly parameters: Parameters
 }
 
-/** The graph, for every batch and every number of kept tokens. Throws `VALUE` for what cannot be exported. */
+/** For any batch size and number of kept tokens. Throws `VALUE` for models that cannot be exported. */
 export function autoencoderGraph(encoder: ExportedEncoder, autoencoder: Autoencoder): Graph {
   checkRecordable(encoder)
   if (encoder.channels)
@@ -42,7 +41,7 @@ export function autoencoderGraph(encoder: ExportedEncoder, autoencoder: Autoenco
   if (needsPositions(encoder.shape))
     throw new SherdError(
       'VALUE',
-      `A model that is told dates (model.timeFields ${encoder.shape.time!.fields.join(', ')}) has other positions for each sample, and its autoencoder is not exported.`,
+      `The autoencoder of a model with dates (model.timeFields ${encoder.shape.time!.fields.join(', ')}) cannot be exported, since its positions differ between samples.`,
     )
   const N = layoutTokens(layoutOf(encoder.shape))
   if (N < 4) throw new SherdError('VALUE', `A model of ${N} tokens has too few of them to be recorded.`)

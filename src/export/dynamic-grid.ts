@@ -1,6 +1,6 @@
 /**
- * Encoders for images of any size that their patches divide. Fixed positions are a half for the column and a half for the row, so one
- * table of them is in the graph, which takes as much of it for rows and columns as the pixels have.
+ * Encoders for images of any size that is a multiple of the patch. Half of a fixed position encodes the column, half the row, by the same
+ * table: the graph holds it once and slices it to the rows and columns of the input.
  */
 import { SherdError } from '../errors.ts'
 import { encoderWidths, positionOptions } from '../model/backbone.ts'
@@ -29,13 +29,13 @@ export function checkDynamic(
   }
   if (shape.positions === 'learned')
     refuse('the positions of this model were learned for its own grid, and would have to be interpolated')
-  if (needsPositions(shape)) refuse('a model that is told dates gets its positions as an input')
+  if (needsPositions(shape)) refuse('a model with dates gets its positions as an input')
   if (only || channels) refuse('a model is exported with all of its bands then; leave --bands out')
   if (!Number.isInteger(most) || most < Math.max(...dimensions.imageSize))
     refuse(`expected at least the model's own ${dimensions.imageSize.join(' × ')} pixels, got ${most}`)
 }
 
-/** The encoder for images of another size: the same weights. */
+/** The encoder for images of another size, with the same weights. */
 export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageSize: ImageSize): Encoder {
   const dimensions = { ...encoder.dimensions, imageSize }
   return { ...encoder, dimensions, shape: { ...encoder.shape, dimensions } }
@@ -44,18 +44,18 @@ export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageS
 const halfOf = ({ shape }: ExportedEncoder) =>
   placeWidth(encoderWidths(shape), positionOptions(shape).fields.length) / 2
 
-/** In pixels: as many patches as fit into what was asked for. */
+/** In pixels, rounded down to whole patches. */
 export const largestSide = ({ dimensions: { patchSize } }: ExportedEncoder, { most }: DynamicGrid): number =>
   Math.floor(most / patchSize) * patchSize
 
-/** An input of the tape that is a constant of the graph. */
+/** An input while tracing, a constant in the graph. */
 export const tableName = 'positions.side'
 
-/** What a place along a side adds to the positions, [most places, half]. */
+/** The half of the positions for each place along a side, [places, D / 2]. */
 export const sideTable = (encoder: ExportedEncoder, { most }: DynamicGrid): Float32Array =>
   sidePositions(Math.floor(most / encoder.dimensions.patchSize), halfOf(encoder))
 
-/** The same as a tensor. Called inside a scope. */
+/** Called inside a scope. */
 export function sideTensor(encoder: ExportedEncoder, grid: DynamicGrid): Tensor {
   const [values, half] = [sideTable(encoder, grid), halfOf(encoder)]
   return tensor(values, [values.length / half, half])
@@ -65,7 +65,7 @@ export function sideTensor(encoder: ExportedEncoder, grid: DynamicGrid): Tensor 
 export const gridPositions = ({ shape }: ExportedEncoder, side: Tensor, grid: Grid): Tensor =>
   placesInGroups(composePositions(side, grid), positionOptions(shape), encoderWidths(shape))
 
-/** Sizes of images to compare on: the model's own, and some that share no side with it. */
+/** Sizes of images to compare on: the model's own, and some that differ from it in both sides. */
 export function proofSizes(
   { dimensions: { imageSize, patchSize } }: ExportedEncoder,
   { most }: DynamicGrid,

@@ -1,6 +1,6 @@
 /**
- * An encoder as a graph from pixels to tokens, recorded from the code that computes them everywhere else: normalising, patches,
- * positions, blocks, pooling. Nothing of the network is written a second time here.
+ * An encoder as a graph from pixels to tokens, traced from the code of training and evaluation: normalisation, patches, positions,
+ * blocks, pooling.
  */
 
 import { withClsAttention } from '../model/attention-rows.ts'
@@ -33,19 +33,19 @@ import { checkPositions, needsPositions, positionsName, positionsShape } from '.
 import { translate } from './translate.ts'
 
 export interface EncoderGraphOptions {
-  /** Whether the attention of cls is an output, too. */
+  /** Whether the attention of cls is an output. */
   readonly attention?: boolean | undefined
-  /** Images of any height and width that the patch divides; by default those of the model. */
+  /** Images of any height and width that are multiples of the patch; by default of the model's size. */
   readonly dynamicGrid?: DynamicGrid | null | undefined
 }
 
-/** The outputs cls [B, D], mean [B, D], patches [B, N, D], and on request attention [B, L, A, 1 + N]. */
+/** cls [B, D], mean [B, D], patches [B, N, D], and on request attention [B, L, A, 1 + N]. */
 export const encoderOutputs = ({ attention = false }: EncoderGraphOptions = {}): readonly string[] => [
   ...['cls', 'mean', 'patches'],
   ...(attention ? ['attention'] : []),
 ]
 
-/** The graph, for batches of every size. Throws `VALUE` for what cannot be exported. */
+/** For any batch size. Throws `VALUE` for models that cannot be exported. */
 export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOptions = {}): Graph {
   checkRecordable(encoder)
   checkPositions(encoder)

@@ -1,6 +1,6 @@
 /**
- * A folder for Hugging Face's transformers: `ViTMAEForPreTraining`, `ViTModel` or `ViTForImageClassification`. Names through the
- * layout's rows, the layer norms' epsilon as the model has it, the fixed tables of positions written out.
+ * Writes a folder for Hugging Face's transformers: `ViTMAEForPreTraining`, `ViTModel` or `ViTForImageClassification`. Names follow the
+ * layout's rows; fixed position tables are written out.
  */
 
 import { autoencoderOf, bandsOf } from '../config/resolve.ts'
@@ -24,21 +24,20 @@ export type HuggingfaceTask = (typeof huggingfaceTasks)[number]
 
 export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics'> {
   readonly out: string
-  /** By default what the weights are: a classifier, else with their decoder, else the encoder. */
+  /** By default by the weights: a classifier if they have a head, else an autoencoder if they have a decoder, else an encoder. */
   readonly task?: HuggingfaceTask | undefined
   /**
-   * The graphs that transformers.js runs, which need LibTorch to be recorded; none where the list is empty. By default float32 where
-   * LibTorch is found, else none with a warning.
+   * The graphs for transformers.js, whose tracing needs LibTorch; none if empty. By default float32 if LibTorch is found, else none with
+   * a warning.
    */
   readonly onnx?: readonly HuggingfaceDtype[] | undefined
 }
 
 export interface ExportedFolder {
   readonly task: string
-  /** The class that loads it. */
+  /** The class of transformers that loads it. */
   readonly architecture: string
   readonly files: readonly string[]
-  /** The graphs among them. */
   readonly onnx?: readonly HuggingfaceOnnx[]
   readonly warnings: readonly string[]
 }
@@ -48,9 +47,9 @@ interface TaskRow {
   readonly wrapper: string
   readonly isWanted: (name: string) => boolean
   readonly pipeline: string
-  /** Of the graph for transformers.js. */
+  /** Output of the graph for transformers.js. */
   readonly output: HuggingfaceOutput
-  /** Why a model has no such export, or null. */
+  /** Why a model cannot be exported so, or null. */
   readonly refuses: (model: ExportedModel) => string | null
   readonly config: (model: ExportedModel) => Record<string, unknown>
   readonly usage: string
@@ -168,8 +167,8 @@ function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
 }
 
 /**
- * As evaluation here prepares images: the centre, as large as it goes, resized bicubically. Sides that differ are stretched instead, because
- * no processor crops by an aspect ratio. Rasters have none.
+ * Prepares images as evaluation does here: the largest centre crop, resized bicubically. For models that are not square images are
+ * stretched, since no processor crops by aspect ratio. Rasters have no preprocessor.
  */
 function preprocessorOf({
   dimensions: { imageSize },
@@ -191,14 +190,13 @@ function preprocessorOf({
   }
 }
 
-const webPackage = JSON.stringify('@huggingface/transformers') // for those who read the card, not for us
+const webPackage = JSON.stringify('@huggingface/transformers') // quoted in the card, not imported
 
-/** In JavaScript. */
 const webUsage = (pipeline: string) => `
 import { pipeline } from ${webPackage}
 
 const run = await pipeline("${pipeline}", FOLDER)
-run.processor.image_processor.resample = 1 // Lanczos: in Node its bicubic does not smooth what it shrinks
+run.processor.image_processor.resample = 1 // Lanczos: in Node its bicubic has no antialiasing
 ${pipeline === 'image-classification' ? 'const [{ label, score }] = await run(image)' : 'const tokens = await run(image)  // [1, 1 + patches, width]: cls, then the patches row by row'}
 `
 
@@ -207,7 +205,7 @@ interface Graphs {
   readonly warnings: readonly string[]
 }
 
-/** The graphs that are asked for; by default what can be had. */
+/** The requested graphs; by default those that can be made. */
 async function graphsOf(
   model: ExportedModel,
   { out, onnx: wanted }: Pick<HuggingfaceOptions, 'out' | 'onnx'>,
@@ -222,12 +220,12 @@ async function graphsOf(
     const isMissing =
       error instanceof SherdError && (error.code === 'ENGINE_MISSING' || error.code === 'ENGINE_BUILD')
     if (wanted || !isMissing) throw error
-    const [why] = messageOf(error).split(/(?<=\.)\s|\n/) // not the page about how it is installed
+    const [why] = messageOf(error).split(/(?<=\.)\s|\n/) // without the installation hints
     return { onnx: [], warnings: [`No onnx/ for transformers.js was written: ${why} The rest is complete.`] }
   }
 }
 
-/** Throws `USAGE` when the model is none that transformers has, besides what reading it throws and what `writeOnnx` does. */
+/** Throws `USAGE` for a model that transformers cannot hold, errors of reading, and as `writeOnnx`. */
 export async function exportHuggingface({
   out,
   task,

@@ -1,4 +1,4 @@
-/** A model as ONNX files, each of which has shown that it computes the same before it gets its name. */
+/** Writes ONNX files; each is compared with LibTorch before it gets its final name. */
 
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -17,7 +17,7 @@ import { inputName } from './pixels-input.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
 import { imageProof, type Proof, type ProofSamples, proveOnnx, randomProof } from './prove-onnx.ts'
 
-/** An encoder that was opened, with the other parts of its model that are wanted. */
+/** An encoder with the other parts that the graphs need. */
 export type OpenedModel = OpenedEncoder &
   Omit<ModelParts, keyof OpenedEncoder | 'rasters'> & {
     readonly classifier?: ClassifierFacts | undefined
@@ -28,10 +28,10 @@ export interface ExportOptions extends GraphOptions {
   /** On the CPU. */
   readonly model: OpenedModel
   readonly out: string
-  /** By default the encoder. */
+  /** Default: the encoder. */
   readonly graphs?: readonly GraphName[]
   readonly precisions: readonly ExportPrecision[]
-  /** A folder of real images to compare with, besides random ones. */
+  /** A folder of images for the comparison, besides random ones. */
   readonly images?: string | undefined
 }
 
@@ -42,18 +42,18 @@ export interface Exported extends Proof {
   readonly bytes: number
 }
 
-/** What a file tells of the head that its graph has. */
+/** Metadata of a graph's head. */
 const headFacts = ({ classifier, segmenter }: OpenedModel, graph: GraphName) => ({
   ...(graph === 'classifier' && { classifier }),
   ...(graph === 'segmenter' && { segmenter }),
 })
 
-/** The names of a model's bands, of those that it is given; null for images. */
+/** The names of the input's bands; null for images. */
 const bandsSeen = ({ config, bands }: OpenedEncoder) => bands ?? bandsOf(config)
 
 /**
- * Writes each graph in each precision, and gives a file when it is proved. Throws `VALUE` for what cannot be exported or does not
- * agree.
+ * Writes each graph in each precision, and yields each file once it has passed the comparison. Throws `VALUE` for a model that cannot
+ * be exported or a file that does not agree.
  */
 export async function* exportOnnx({
   model: opened,
@@ -103,7 +103,7 @@ export async function* exportOnnx({
   }
 }
 
-/** Gives the file its name when `make` has written and tried it; else there is none. */
+/** Renames the draft to `path` if `make` succeeds; else removes it. */
 export async function whole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
   const draft = `${path}.writing`
   try {
@@ -117,7 +117,7 @@ export async function whole<T>(path: string, make: (draft: string) => Promise<T>
   }
 }
 
-/** Throws `VALUE` when a graph does not come near enough to LibTorch. */
+/** Throws `VALUE` if a graph is outside the tolerance of its precision. */
 export function checkProof(
   { comparisons }: Proof,
   { mostDifference, leastCosine }: Omit<PrecisionRow, 'suffix' | 'convert'>,

@@ -1,6 +1,6 @@
 /**
- * A folder for timm: `timm.create_model('local-dir:FOLDER', pretrained=True)`. Its VisionTransformer has our names; the table of
- * positions is written out, and the dimensions go into `model_args`.
+ * Writes a folder for `timm.create_model('local-dir:FOLDER', pretrained=True)`. timm's VisionTransformer has the same names; the
+ * position table is written out, and the dimensions go into `model_args`.
  */
 
 import { bandsOf } from '../config/resolve.ts'
@@ -15,9 +15,9 @@ export interface TimmOptions extends Pick<EncoderRequest, 'model' | 'config' | '
   readonly out: string
 }
 
-/** Any of timm's, since all that it says is given anew. */
+/** Any ViT of timm: `model_args` overrides all of it. */
 const ARCHITECTURE = 'vit_base_patch16_224'
-const EPSILON = 1e-6 // timm's, which its configurations cannot change
+const EPSILON = 1e-6 // fixed in timm
 
 const usage = `
 import timm
@@ -27,7 +27,7 @@ model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
 tokens = model.forward_features(pixels)  # cls, then the patches row by row
 `
 
-/** Throws `USAGE` when timm has no such model, besides what reading it throws. */
+/** Throws `USAGE` for a model that timm cannot hold, and errors of reading. */
 export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
   const model = openExported(request)
   const { dimensions: d, classifier, statistics } = model
@@ -64,7 +64,7 @@ export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
         in_chans: d.channels,
         num_classes: classes.length,
         global_pool: pool,
-        ...(pooling === 'normed-mean' && { fc_norm: false }), // timm norms the mean instead, unless told
+        ...(pooling === 'normed-mean' && { fc_norm: false }), // by default timm norms the mean instead
         embed_dim: d.width,
         depth: d.depth,
         num_heads: d.heads,

@@ -1,4 +1,4 @@
-/** A model as other programs can have it: plain images, its parameters as arrays, its tables of positions written out. No LibTorch. */
+/** A model for other programs: its parameters as arrays, with position tables written out. Needs no LibTorch. */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
@@ -19,7 +19,7 @@ export interface ExportedModel extends FoundWeights {
   readonly hasDecoder: boolean
 }
 
-/** Throws `USAGE` for a model whose tokens other programs do not have, besides what `findWeights` throws. */
+/** Throws `USAGE` for a model of rasters, and as `findWeights`. */
 export function openExported(
   request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>,
 ): ExportedModel {
@@ -52,7 +52,7 @@ export function openExported(
   }
 }
 
-/** [1, 1 + N, width]; cls has none. */
+/** [1, 1 + N, width], zero for cls. */
 function positionTable(table: Float32Array, width: number): StoredArray {
   const data = new Float32Array(width + table.length)
   data.set(table, width)
@@ -62,15 +62,15 @@ function positionTable(table: Float32Array, width: number): StoredArray {
 const stored = ({ shape, data }: FloatArray): StoredArray => ({ dtype: 'float32', shape, data })
 
 export interface NamingOptions {
-  /** Which of our parameters are wanted; others are left out. */
+  /** The parameters to export, by our names. */
   readonly isWanted: (name: string) => boolean
-  /** What the names of the encoder begin with. */
+  /** Prefix of the encoder's names. */
   readonly wrapper: string
 }
 
 const isOfEncoder = (name: string) => /^(?:cls_token|patch_embed\.|blocks\.|norm\.)/.test(name)
 
-/** The arrays of a model under a layout's names, with the tables of positions. Throws `USAGE` for what the layout has no name for. */
+/** Arrays under a layout's names, with the position tables. Throws `USAGE` for parameters that the layout lacks. */
 export function inLayout(
   { arrays, dimensions: d, hasDecoder, config }: ExportedModel,
   layout: Layout,
@@ -105,23 +105,22 @@ export function inLayout(
   return made
 }
 
-/** Of the encoder. */
 export const encoderParameterCount = ({ arrays }: ExportedModel): number =>
   [...arrays].reduce((sum, [name, { data }]) => sum + (isOfEncoder(name) ? data.length : 0), 0)
 
 export interface FolderContents {
   readonly arrays: ReadonlyMap<string, StoredArray>
-  /** JSON files by name. */
+  /** By file name. */
   readonly json: Readonly<Record<string, unknown>>
   readonly card: string
 }
 
-/** Writes a folder of weights, configurations and a card. Returns the paths. */
+/** Returns the paths of the files. */
 export function writeFolder(dir: string, { arrays, json, card }: FolderContents): string[] {
   const folder = resolve(dir)
   makeFolder(folder)
   const weights = join(folder, 'model.safetensors')
-  writeSafetensors(weights, arrays, { format: 'pt' }) // config.json comes last: a folder without it is not used
+  writeSafetensors(weights, arrays, { format: 'pt' }) // config.json comes last: folders without it are not loaded
   writeWhole(join(folder, 'README.md'), card)
   const files = Object.entries(json).map(([name, value]) => {
     const path = join(folder, name)

@@ -1,20 +1,20 @@
-/** What kinds of files there are, as far as those who read them need to know it. Nothing here needs a file system or LibTorch. */
+/** Formats of exported files, for their readers. Runs in browsers. */
 
 export interface FormatRow {
-  /** Raised when a consumer of an older file must do something else. */
+  /** The version is raised if readers of older files must change. */
   readonly format: string
-  /** The name of the file, without what the precision adds and `.onnx`. */
+  /** Name of the file, without the suffix of the precision and `.onnx`. */
   readonly stem: string
-  /** What may be put in beside the pixels. */
+  /** Possible inputs besides the pixels, with descriptions. */
   readonly inputs: Readonly<Record<string, string>>
-  /** What may come out. */
+  /** Possible outputs, with descriptions. */
   readonly outputs: Readonly<Record<string, string>>
 }
 
-/** What the graphs of encoders, with or without a head, take beside pixels. */
+/** Of encoders with or without a head. */
 const positionsInput = {
   positions:
-    'float32 [B, N, D] only of models that are told dates: the positions of the tokens, group by group and in it frame by frame; each the place, then the group, then the fields of the date, as sines and cosines',
+    'float32 [B, N, D], only for models with dates: the positions of the tokens by group, then frame, then patch; each concatenates sines and cosines of the place, the group and the date fields',
 }
 
 /** A new graph is one row here, and one in `graphs.ts`. */
@@ -61,6 +61,6 @@ export const formats = {
 export type GraphName = keyof typeof formats
 export const graphNames = Object.keys(formats) as GraphName[]
 
-/** Which graph a file holds, by what its metadata say; null for a format that this version does not know. */
+/** The graph of a file's format; null for unknown formats. */
 export const graphOfFormat = (format: string | undefined): GraphName | null =>
   graphNames.find((name) => formats[name].format === format) ?? null

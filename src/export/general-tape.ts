@@ -1,7 +1,7 @@
 /**
- * Tapes of the same code with inputs of several sizes → one tape for all of them. A number that differs must be the same sum of products
- * of symbols in all (`sizes.ts`); a constant that differs must be the same row again and again. Anything else cannot be said, and is an
- * error. Recordings are read one by one, so that never more than two hold their weights.
+ * Merges traces of the same code with inputs of several sizes into one. A number that differs between them must be the same sum of products
+ * of symbols in all (`symbolic-sizes.ts`); a constant that differs must repeat one row. Anything else is an error. Traces are made one by
+ * one, so that at most two hold their weights.
  */
 import { SherdError } from '../errors.ts'
 import {
@@ -18,7 +18,7 @@ import type { Plain, Tape, TapeArgument, TapeTensor } from '../tensor/record.ts'
 export interface GeneralTensor {
   readonly dtype: DType
   readonly shape: readonly Size[]
-  /** Of a constant. `stored`: as `shape`, with 1 where all rows along a dimension of symbols are one. */
+  /** `stored`: as `shape`, with 1 where all rows along a symbolic dimension are equal. */
   readonly constant?: { readonly values: ArrayOf<DType>; readonly stored: readonly number[] }
   readonly name?: string
 }
@@ -42,7 +42,7 @@ export interface GeneralTape {
   readonly outputs: Readonly<Record<string, number>>
 }
 
-/** Throws `VALUE` where recordings do not agree. */
+/** Throws `VALUE` if the traces do not agree. */
 export function generalTape(symbols: Symbols, recordAt: (sizes: SymbolValues) => Tape): GeneralTape {
   const points = recordingPoints(symbols)
   const told = points
@@ -118,7 +118,7 @@ export function generalTape(symbols: Symbols, recordAt: (sizes: SymbolValues) =>
   return { tensors, calls, inputs: first.inputs, outputs: first.outputs }
 }
 
-/** A tape in which constants that the first one has, too, are those of the first one. */
+/** Replaces constants by equal ones of the first tape. */
 function withoutCommon(tape: Tape, first: Tape): Tape {
   const tensors = tape.tensors.map((x, i) => {
     const same = first.tensors[i]?.values
@@ -127,7 +127,7 @@ function withoutCommon(tape: Tape, first: Tape): Tape {
   return { ...tape, tensors }
 }
 
-/** All with one row along each dimension in which their shapes differ. */
+/** Reduces the constants to one row along each dimension in which their shapes differ. */
 function commonConstant(
   all: readonly TapeTensor[],
   disagree: () => never,
@@ -140,7 +140,7 @@ function commonConstant(
   return { values: one, stored: first.shape.map((n, dim) => (once[dim] ? 1 : n)) }
 }
 
-/** The values with dimensions `once` reduced to their first row. Calls `differ` when another row is not the same. */
+/** Reduces dimensions `once` to their first row. Calls `differ` if the rows are not equal. */
 function firstRows(x: TapeTensor, once: readonly boolean[], differ: () => never): ArrayOf<DType> {
   let { values } = x as Required<TapeTensor>
   const shape = [...x.shape]

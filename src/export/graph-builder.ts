@@ -1,4 +1,4 @@
-/** Puts a graph together: names that nobody else has, constants that are written once, sizes that the inputs say. */
+/** Builds a graph: unique names, deduplicated constants, sizes read from the inputs' shapes. */
 import { SherdError } from '../errors.ts'
 import {
   type Attribute,
@@ -11,19 +11,19 @@ import {
 import { type Size, type SymbolicSize, sizeName, symbolsIn } from '../onnx/symbolic-sizes.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
 
-/** A constant that is in the graph once a node takes it. */
+/** Added to the graph when a node uses it. */
 export interface Constant extends Omit<ValueInfo, 'name'> {
   readonly values: ArrayOf<DType> | Int8Array
-  /** As `shape`, with 1 where the shape has a symbol: all rows are the same. */
+  /** As `shape`, with 1 where the shape has a symbol: all rows are equal. */
   readonly stored: readonly number[]
-  /** The parameter that it is, or was made of. */
+  /** The parameter it is or derives from. */
   readonly like?: string
 }
 
 export type Value = ValueInfo | Constant
 export const isConstant = (x: Value): x is Constant => 'values' in x
 
-/** What a node gives: its type and shape, and the name that its value would like to have. */
+/** Type, shape and preferred name of a node's result. */
 export type Wanted = Omit<ValueInfo, 'name'> & { readonly like?: string | undefined }
 export type Attributes = Readonly<Record<string, Attribute>>
 
@@ -34,7 +34,7 @@ export interface GraphBuilder {
   nodes(op: string, inputs: readonly Value[], wanted: readonly Wanted[], attributes?: Attributes): ValueInfo[]
   /** A shape as a vector of int64. */
   sizes(shape: readonly Size[]): Value
-  /** A constant with all its rows, where it is stored with one. */
+  /** Expands a constant that is stored with one row. */
   whole(x: Value): Value
   graph(name: string, outputs: Readonly<Record<string, ValueInfo>>): Graph
 }
@@ -50,7 +50,7 @@ const vector = (n: number) => ({ type: 'int64' as const, shape: [n] })
 
 export interface BuilderOptions {
   readonly inputs: readonly ValueInfo[]
-  /** Their names, which nothing else gets. */
+  /** Reserved names. */
   readonly outputs: readonly string[]
   readonly opset: number
   readonly sizeNames?: Graph['sizeNames']
@@ -66,8 +66,8 @@ export function graphBuilder({
   const nodes: Node[] = []
   const initializers: Initializer[] = []
   const values: ValueInfo[] = []
-  const written = new Map<string | Constant, string>() // constants, small ones by their content
-  const shapes = new Map<string, ValueInfo>() // and lengths, by what they are
+  const written = new Map<string | Constant, string>() // constants; small ones are keyed by content
+  const shapes = new Map<string, ValueInfo>() // shapes and lengths by their expression
 
   const free = (like: string): string => {
     let name = like
@@ -124,7 +124,7 @@ export function graphBuilder({
     return made
   }
   const reckon = (op: string, a: Value, b: Value) => builder.node(op, [a, b], vector(1))
-  /** A symbol is read from the first input with a length that has no other in it. */
+  /** A symbol is read from the first input with a length of that symbol alone. */
   const symbol = (name: string): ValueInfo =>
     once(name, () => {
       for (const input of given)
@@ -148,7 +148,7 @@ export function graphBuilder({
   const length = (size: SymbolicSize): ValueInfo =>
     once(sizeName(size), () => {
       const [first, ...rest] = Object.entries(size)
-        .sort(([a], [b]) => (a === '1' ? 1 : b === '1' ? -1 : 0)) // so that the first is none of the constants
+        .sort(([a], [b]) => (a === '1' ? 1 : b === '1' ? -1 : 0)) // so that the first operand is not a constant
         .map(([of, times]) => product(of, times))
       return rest.reduce<Value>((sum, each) => reckon('Add', sum, each), first!) as ValueInfo
     })

@@ -1,4 +1,4 @@
-/** The graphs that a model can be exported as: how each is recorded, and what LibTorch makes of the same input. */
+/** The table of graphs: how each is traced, and its reference in LibTorch. */
 import { SherdError } from '../errors.ts'
 import { withClsAttention } from '../model/attention-rows.ts'
 import { layoutOf } from '../model/backbone.ts'
@@ -29,19 +29,18 @@ import {
 import { type ExportedEncoder, type PixelsInput, pixelsInput } from './pixels-input.ts'
 import { needsPositions, positionsName, positionsOf } from './positions-input.ts'
 
-/** A model with the parts that it has. */
 export interface ModelParts extends ExportedEncoder {
-  /** Absent where there are no weights of a decoder. */
+  /** If the weights include a decoder. */
   readonly autoencoder?: Autoencoder | undefined
-  /** Absent where the weights have no head of a classifier, else their `head.*` are among the parameters. */
+  /** If the weights have a classification head; its `head.*` are among the parameters. */
   readonly classifier?: Pick<FrozenClassifier, 'head' | 'classes' | 'isMultiLabel'> | undefined
-  /** Absent where the weights have no head of segmentation, else their `decode_head.*` are among the parameters. */
+  /** If the weights have a segmentation head; its `decode_head.*` are among the parameters. */
   readonly segmenter?: { readonly head: SegmentationHead; readonly classes: readonly string[] } | undefined
 }
 
 export type GraphOptions = EncoderGraphOptions
 
-/** Token numbers [B, n]. */
+/** Token indices [B, n]. */
 export interface Indices {
   readonly values: BigInt64Array
   readonly shape: readonly number[]
@@ -51,24 +50,22 @@ export type MoreInputs = Readonly<
 >
 
 export interface GraphRow {
-  /** Throws `VALUE` for what cannot be exported. */
+  /** Throws `VALUE` for models that cannot be exported. */
   readonly graph: (model: ModelParts, options: GraphOptions) => Graph
-  /** What it is told of its pixels. */
   readonly input: (model: ModelParts, options: GraphOptions) => PixelsInput
-  /** The sizes of the images that it is compared on; the first is the model's own. */
+  /** Sizes of images for the comparison; the first is the model's own. */
   readonly sizes: (model: ModelParts, options: GraphOptions) => readonly ImageSize[]
-  /** Its outputs. */
   readonly outputs: (options: GraphOptions) => readonly string[]
-  /** What it gets beside the pixels of the i-th of several batches when it is compared. */
+  /** Inputs besides the pixels of the i-th batch of the comparison. */
   readonly more: (model: ModelParts, pixels: Pixels, i: number) => MoreInputs
-  /** What LibTorch makes of the same, with the kernels that training and evaluation use. */
+  /** The outputs by LibTorch, with the kernels of training and evaluation. */
   readonly reference: (
     model: ModelParts,
     wanted: readonly string[],
   ) => (pixels: Pixels, more: MoreInputs) => Record<string, Float32Array>
-  /** The outputs that are compared by the cosine of vectors, too, and how many numbers a vector has. */
+  /** Outputs that are also compared by cosine, with the width of their vectors. */
   readonly vectors: (model: ModelParts) => Readonly<Record<string, number>>
-  /** The outputs that are wanted of a model in use, and that are timed. */
+  /** The outputs for the timing. */
   readonly timed: readonly string[]
 }
 

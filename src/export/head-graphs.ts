@@ -1,6 +1,6 @@
 /**
- * An encoder with a head as a graph: a classifier from pixels to logits and probabilities, a segmenter to the logits of every pixel. Both
- * are recorded from the code that computes them everywhere else.
+ * An encoder with a head as a graph: a classifier from pixels to logits and probabilities, a segmenter to the logits of every pixel, traced
+ * from the code of evaluation. Both throw `VALUE` for models that cannot be exported.
  */
 
 import { type Encoded, openBackbone } from '../model/backbone.ts'
@@ -26,14 +26,12 @@ import { translate } from './translate.ts'
 export type ExportedClassifier = ExportedEncoder & FrozenClassifier
 export type ExportedSegmenter = ExportedEncoder & FrozenSegmenter
 
-/** For batches of every size. Throws `VALUE` for what cannot be exported. */
 export const classifierGraph = (classifier: ExportedClassifier): Graph =>
   headGraph('classifier', classifier, (encoded) => {
     const logits = headLogits(classifier, encoded)
     return { logits, probabilities: probabilitiesOf(classifier, logits) }
   })
 
-/** For batches of every size. Throws `VALUE` for what cannot be exported. */
 export const segmenterGraph = (segmenter: ExportedSegmenter): Graph =>
   headGraph('segmenter', segmenter, (encoded) => ({ logits: decodeHeadLogits(segmenter, encoded) }))
 

@@ -1,6 +1,6 @@
 /**
- * The graph of a folder for Hugging Face, which transformers.js runs: normalised pixels in, what the class of the same name in Python
- * returns out. Recorded from the model's own code, as `encoder-graph.ts`; normalising is left to `preprocessor_config.json`.
+ * The graph for transformers.js in a Hugging Face folder: takes normalised pixels and returns what the Python class does. Normalisation
+ * is left to `preprocessor_config.json`.
  */
 import { type BackboneShape, openBackbone } from '../model/backbone.ts'
 import { classify } from '../model/classifier.ts'
@@ -13,13 +13,13 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import { generalTape } from './general-tape.ts'
 import { translate } from './translate.ts'
 
-/** `last_hidden_state` [B, 1 + N, D]: cls, then all patches row by row; nothing is masked. `logits` [B, classes]: by the head on cls. */
+/** `last_hidden_state` [B, 1 + N, D]: cls, then all patches row by row, unmasked. `logits` [B, classes]: by the head on cls. */
 export type HuggingfaceOutput = 'last_hidden_state' | 'logits'
 
 export interface HuggingfaceModel {
-  /** Of plain images. */
+  /** Of images, not rasters. */
   readonly shape: BackboneShape
-  /** On the CPU, those of the head with them where logits are wanted. */
+  /** On the CPU, including the head for logits. */
   readonly parameters: Parameters
   readonly output: HuggingfaceOutput
 }
@@ -27,7 +27,7 @@ export interface HuggingfaceModel {
 /** float32 [B, C, H, W], (x − mean) / deviation. */
 const huggingfaceInput = 'pixel_values'
 
-/** What a model makes of normalised pixels [B, C, H, W]. */
+/** Takes normalised pixels [B, C, H, W]. */
 export function huggingfaceForward({
   shape,
   parameters,
@@ -41,7 +41,7 @@ export function huggingfaceForward({
   }[output]
 }
 
-/** The graph, for batches of every size. */
+/** For any batch size. */
 export function huggingfaceGraph(model: HuggingfaceModel): Graph {
   const { channels, imageSize } = model.shape.dimensions
   const image = [channels, ...imageSize]

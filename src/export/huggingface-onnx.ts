@@ -1,6 +1,6 @@
 /**
- * `onnx/` of a folder for Hugging Face, under the names that transformers.js asks for. Each file has shown that it computes what
- * LibTorch does, before it gets its name. Recording needs LibTorch, the rest of the folder does not.
+ * `onnx/` of a Hugging Face folder, under the names that transformers.js requests. Each file is compared with LibTorch before it gets its
+ * final name. Tracing needs LibTorch, the rest of the folder does not.
  */
 import { rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -36,10 +36,10 @@ import {
   smallestCosine,
 } from './prove-onnx.ts'
 
-/** What our own commands say of such a file, which is not for them. */
+/** Lets our own commands recognise and refuse these files. */
 const FORMAT = 'sherd-huggingface/1'
 
-/** transformers.js' names of precisions; a new one is one row. */
+/** By transformers.js' names of precisions. */
 const files = {
   fp32: { file: 'model.onnx', precision: 'fp32' },
   fp16: { file: 'model_fp16.onnx', precision: 'fp16' },
@@ -55,8 +55,8 @@ export interface HuggingfaceOnnx extends Proof {
 }
 
 /**
- * What `config.json` tells transformers.js: in a browser it asks for q8 by itself, elsewhere for fp32. Where one of them is not there,
- * what is there is named.
+ * `config.json` for transformers.js, which by default requests q8 in browsers and fp32 elsewhere: names an existing file if one of these
+ * is missing.
  */
 export function preferredDtype(dtypes: readonly HuggingfaceDtype[]): Record<string, unknown> {
   const [first] = dtypes
@@ -64,7 +64,7 @@ export function preferredDtype(dtypes: readonly HuggingfaceDtype[]): Record<stri
   return { 'transformers.js_config': { dtype: dtypes.includes('fp32') ? 'fp32' : first } }
 }
 
-/** Takes away what an earlier export left: it would be of other weights. */
+/** Removes the graphs of an earlier export, which are of other weights. */
 export function removeOnnx(dir: string): void {
   for (const { file } of Object.values(files)) rmSync(join(resolve(dir), 'onnx', file), { force: true })
 }
@@ -85,7 +85,7 @@ function loaded({ config, arrays, classifier }: ExportedModel, output: Huggingfa
   return { shape, parameters, output }
 }
 
-/** On pixels that are normal, as normalised ones are. */
+/** Compares on normally distributed pixels. */
 async function prove(path: string, model: HuggingfaceModel, threads: number): Promise<Proof> {
   const { channels, imageSize } = model.shape.dimensions
   const { output } = model
@@ -119,13 +119,13 @@ async function prove(path: string, model: HuggingfaceModel, threads: number): Pr
 }
 
 export interface HuggingfaceOnnxOptions {
-  /** The folder of the model; the files go to `onnx/` in it. */
+  /** The folder of the model; graphs go to its `onnx/`. */
   readonly out: string
   readonly dtypes: readonly HuggingfaceDtype[]
   readonly output: HuggingfaceOutput
 }
 
-/** Throws `ENGINE_MISSING` or `ENGINE_BUILD` without LibTorch, `VALUE` when a file does not agree with it; then that file is not there. */
+/** Throws `ENGINE_MISSING` or `ENGINE_BUILD` without LibTorch, `VALUE` for a file that does not agree with it, which is then removed. */
 export async function writeOnnx(
   model: ExportedModel,
   { out, dtypes, output }: HuggingfaceOnnxOptions,

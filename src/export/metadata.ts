@@ -1,4 +1,4 @@
-/** What an exported file tells of itself beside the graph. All values are texts; those with several parts are JSON. */
+/** Metadata of exported files. All values are strings, some of them JSON. */
 
 import type { Metadata } from '../onnx/read-metadata.ts'
 import { type FormatRow, formats, type GraphName } from './formats.ts'
@@ -6,17 +6,17 @@ import type { PixelsInput } from './pixels-input.ts'
 
 export interface ExportFacts {
   readonly graph: GraphName
-  /** Of the inputs and outputs of its format those that it has. */
+  /** Those of its format that the graph has. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly version: string
-  /** What `checkpoint/weights-metadata.ts` reads: the configuration and the statistics. */
+  /** Configuration and statistics, for `checkpoint/weights-metadata.ts`. */
   readonly weights: Metadata
   readonly input: PixelsInput
-  /** Names of the channels, in their order; null for images. */
+  /** Names of the channels; null for images. */
   readonly bands: readonly string[] | null
   readonly classes: readonly string[] | null
-  /** Metres a pixel that the positions are for; null when they do not depend on it. */
+  /** Metres per pixel of the positions; null if they do not depend on it. */
   readonly resolution: number | null
   readonly precision: string
   readonly step: number | null
@@ -31,7 +31,7 @@ const meanings = {
 
 export const INPUT_KEY = 'sherd.input'
 export const FORMAT_KEY = 'sherd.format'
-/** Of inputs beside the pixels, where there are any. */
+/** Of inputs besides the pixels, if there are any. */
 export const INPUTS_KEY = 'sherd.inputs'
 export const OUTPUTS_KEY = 'sherd.outputs'
 export const CLASSES_KEY = 'sherd.classes'

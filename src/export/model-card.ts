@@ -1,4 +1,4 @@
-/** The README.md of an exported model: what it is and what is known of it, and nothing that is not. */
+/** The README.md (model card) of an exported model. */
 
 import { bandsOf } from '../config/resolve.ts'
 import { plain } from '../evaluate/markdown.ts'
@@ -8,9 +8,9 @@ export interface CardOptions {
   readonly title: string
   /** For the hub, such as `library_name: transformers`. */
   readonly tags: Readonly<Record<string, string>>
-  /** How the model is loaded, in Python. */
+  /** Example in Python. */
   readonly usage: string
-  /** The same in JavaScript, where it can be. */
+  /** Example in JavaScript. */
   readonly webUsage?: string | undefined
   readonly notes: readonly string[]
 }
@@ -72,7 +72,7 @@ export function modelCard(
     ...[
       'No score is given here, because none was measured when this folder was written.',
       ...notes,
-      'The folder says nothing of a licence: that is for whoever trained the model to say.',
+      'The licence is not stated here: add it before publishing the model.',
     ].map((line) => `- ${line}`),
     ...['', `Written by sherd ${sherdVersion()}.`],
   ].join('\n')}\n`

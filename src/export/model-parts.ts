@@ -1,4 +1,4 @@
-/** What of a model lies behind its encoder, from the same weights: opened only when it is asked for. */
+/** Opens an encoder with the decoder and heads that the graphs need. */
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { objectiveOf } from '../config/assemble.ts'
 import { SherdError } from '../errors.ts'
@@ -11,13 +11,13 @@ import type { Autoencoder } from './autoencoder-graph.ts'
 import type { OpenedModel } from './export-onnx.ts'
 import type { GraphName } from './formats.ts'
 
-/** The graphs of a model where none is named: what its weights are. */
+/** Default graphs, by the contents of the weights. */
 export function usualGraphs(request: EncoderRequest): readonly GraphName[] {
   const { classifier, segmenter } = findWeights(request)
   return [classifier ? 'classifier' : segmenter ? 'segmenter' : 'encoder']
 }
 
-/** An encoder, and the parts that graphs of the model need. Throws as `openEncoder` does, and `USAGE` where a part is not there. */
+/** Throws as `openEncoder`, and `USAGE` if the weights lack a part. */
 export function openModel(request: EncoderRequest, graphs: readonly GraphName[]): OpenedModel {
   if (graphs.includes('classifier')) {
     expectOwnBands(request)
@@ -32,7 +32,7 @@ export function openModel(request: EncoderRequest, graphs: readonly GraphName[])
   return withAutoencoder(openEncoder(request), request, graphs)
 }
 
-/** A head reads the bands that it learned from. */
+/** A head needs the bands of its training. */
 function expectOwnBands({ bands }: EncoderRequest): void {
   if (bands)
     throw new SherdError('USAGE', 'A file with a head says itself which bands it takes: leave --bands out.')
@@ -45,7 +45,7 @@ const withAutoencoder = (
 ): OpenedModel =>
   graphs.includes('autoencoder') ? { ...encoder, autoencoder: openAutoencoder(encoder, request) } : encoder
 
-/** The autoencoder around an encoder that was opened for `request`. Throws `USAGE` where there are no weights of a decoder. */
+/** Throws `USAGE` if the weights have no decoder. */
 function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest): Autoencoder {
   const { config, device } = encoder
   const { weights } = findWeights(request)

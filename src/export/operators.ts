@@ -1,6 +1,6 @@
 /**
- * LibTorch's operators in ONNX's (opset 17), one row each. A row gets the arguments of the call as LibTorch has them, and the type and
- * shape of what the call gave. What has no row cannot be exported: a row here is all that it takes.
+ * LibTorch's operators in ONNX (opset 17), one row each. A row gets the call's arguments, and types and shapes of its results. Operators
+ * without a row cannot be exported.
  */
 import { SherdError } from '../errors.ts'
 import type { ElementType } from '../onnx/graph.ts'
@@ -18,7 +18,7 @@ import {
   type Wanted,
 } from './graph-builder.ts'
 
-/** `size`: a number that is known when the graph runs. */
+/** `size`: a number that is known only when the graph runs. */
 export type OperatorArgument = Value | { readonly size: SymbolicSize } | Plain | readonly OperatorArgument[]
 
 export interface Translation {
@@ -28,7 +28,7 @@ export interface Translation {
 }
 type Row = (translation: Translation) => Value | readonly Value[]
 
-// Arguments, read as what the row knows them to be
+// Arguments as the types that a row expects
 const isValue = (x: OperatorArgument | undefined): x is Value =>
   typeof x === 'object' && x !== null && !Array.isArray(x) && 'type' in x
 const unexpected = (what: string, got: unknown): never => {
@@ -48,7 +48,7 @@ const axis = (x: Value, dim: OperatorArgument | undefined): number =>
 const int = (n: number) => ({ int: n })
 const castTo = (type: ElementType) => ({ to: int(elementTypes[type].code) })
 
-/** Whether a constant stored with one row may stand for all of them: the other operand has as many as the result. */
+/** Whether a constant stored with one row broadcasts: the other operand has all rows of the result. */
 const spreads = (x: Value, other: Value, { shape }: Wanted): boolean =>
   !isConstant(other) &&
   x.shape.every(
@@ -73,7 +73,7 @@ const unary =
   ({ g, args, wanted: [wanted] }) =>
     g.node(op, [value(args[0])], wanted!)
 const same: Row = ({ args }) => value(args[0])
-/** ONNX compares and reduces no booleans, so they are numbers meanwhile. */
+/** ONNX does not compare or reduce booleans. */
 const asFloat = (g: GraphBuilder, x: Value): Value =>
   x.type === 'bool' ? g.node('Cast', [x], { type: 'float32', shape: x.shape }, castTo('float32')) : x
 
@@ -91,7 +91,7 @@ const sumOver: Row = ({ g, args: [x, dims, keep], wanted: [wanted] }) =>
 const permuted = (g: GraphBuilder, x: Value, perm: readonly number[], wanted: Wanted): Value =>
   g.node('Transpose', [g.whole(x)], wanted, { perm: { ints: perm } })
 
-/** A matrix [out, in] as [in, out], the order in which ONNX's products read it. */
+/** Transposes a weight [out, in] to [in, out], as ONNX's MatMul reads it. */
 function turned(weight: Constant): Constant {
   const [rows, columns] = weight.stored as readonly [number, number]
   const values = new Float32Array(rows * columns)
@@ -111,7 +111,7 @@ const linear: Row = ({ g, args, wanted: [wanted] }) => {
   return g.node('Add', [product, args[2]], { ...wanted!, like: name })
 }
 
-/** x · Φ(x), with Φ by the error function, in the form that runtimes know and compute in one pass. */
+/** x · Φ(x) by the error function, in the form that runtimes fuse. */
 const gelu: Row = ({ g, args, wanted: [wanted] }) => {
   const x = value(args[0])
   const erf = g.node('Erf', [g.node('Div', [x, scalar(Math.SQRT2)], wanted!)], wanted!)
@@ -127,7 +127,7 @@ const layerNorm: Row = ({ g, args: [x, shape, weight, bias, epsilon], wanted: [w
     { axis: int(-numbers(shape).length), epsilon: { float: number(epsilon) } },
   )
 
-/** A length that stays where it is is 0, another one of symbols is what is left: −1. With several of them, all are computed. */
+/** Unchanged lengths become 0, a single other symbolic one −1; several of them are computed. */
 const reshape: Row = ({ g, args, wanted: [wanted] }) => {
   const x = g.whole(value(args[0]))
   const short = wanted!.shape.map((n, i) => (typeof n === 'number' ? n : sameSize(n, x.shape[i]) ? 0 : -1))
@@ -156,7 +156,7 @@ const slice: Row = ({ g, args: [x, dim, start, length], wanted: [wanted] }) => {
   return g.node('Slice', [g.whole(value(x)), g.sizes([from]), end, integers([along])], wanted!)
 }
 
-/** Indices in ascending order of the values, which must differ: the first result of a sort is not made. */
+/** Indices in ascending order of distinct values; the sorted values are not available. */
 const sort: Row = ({ g, args: [x, , dim, descending], wanted: [values, indices] }) => {
   const along = axis(value(x), dim)
   const attributes = { axis: int(along), largest: int(descending === true ? 1 : 0), sorted: int(1) }
@@ -173,7 +173,7 @@ const clamp: Row = ({ g, args: [x, low, high], wanted: [wanted] }) => {
   return typeof high === 'number' ? g.node('Min', [raised, scalar(high)], wanted!) : raised
 }
 
-const LARGEST = 3.4028234663852886e38 // of float32: what LibTorch makes of infinity
+const LARGEST = 3.4028234663852886e38 // largest float32, to which LibTorch maps infinity
 
 const withoutNaN: Row = ({ g, args: [x, nan], wanted: [wanted] }) => {
   const missing = g.node('IsNaN', [value(x)], { type: 'bool', shape: wanted!.shape })
@@ -223,9 +223,9 @@ const convolution: Row = ({ g, args, wanted: [wanted] }) => {
   )
 }
 
-const ABSENT: Value = { name: '', type: 'float32', shape: [] } // an optional input that is left out
+const ABSENT: Value = { name: '', type: 'float32', shape: [] } // an omitted optional input
 
-/** Sampled between the centres of pixels, and at the border the pixel there: LibTorch's way without `align_corners`. */
+/** Bilinear, as in LibTorch without `align_corners`. */
 const enlarged: Row = ({ g, args: [x, , alignCorners], wanted: [wanted] }) =>
   g.node('Resize', [value(x), ABSENT, ABSENT, g.sizes(wanted!.shape)], wanted!, {
     mode: { text: 'linear' },
@@ -304,7 +304,7 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::index_select': at('Gather'),
   'aten::gather': at('GatherElements'),
   'aten::sort.stable': sort,
-  // The same values
+  // Identities and casts
   'aten::to.dtype': cast,
   'aten::contiguous': same,
   'aten::detach': same,

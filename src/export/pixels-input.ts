@@ -1,4 +1,4 @@
-/** The input that all graphs have: pixels as the files have them. What makes them a model's images is in the graph. */
+/** The input of all graphs: pixels as in the files. Normalisation is in the graph. */
 import { SherdError } from '../errors.ts'
 import { normalizeBytes, normalizeValues } from '../prepare/normalize.ts'
 import { type View, viewOf } from '../prepare/view.ts'
@@ -8,16 +8,15 @@ import { type FrozenEncoder, readView } from '../weights/frozen-encoder.ts'
 
 export const inputName = 'pixels'
 
-/** `rasters`: whether its samples are rasters, as its configuration says. */
+/** `rasters`: whether its samples are rasters, by its configuration. */
 export type ExportedEncoder = FrozenEncoder & { readonly rasters: boolean }
 
-/** What a graph is told of its pixels. */
 export interface PixelsInput {
-  /** The values are those of the files: bytes 0 … 255, or a raster's units with NaN where there is no data. */
+  /** bytes: 0 … 255; units: a raster's values, with NaN for no data. */
   readonly values: 'bytes' | 'units'
-  /** Without the batch: [C, H, W], or [T, C, H, W] of several frames. */
+  /** Without the batch: [C, H, W], or [T, C, H, W] for several frames. */
   readonly shape: readonly number[]
-  /** Of graphs that take other heights and widths, too: what both must be a multiple of, and the largest. */
+  /** For graphs of dynamic size: the patch, and the largest side. */
   readonly grid?: { readonly multipleOf: number; readonly most: number } | undefined
 }
 
@@ -27,13 +26,13 @@ export function pixelsInput({ shape, channels, rasters }: ExportedEncoder): Pixe
   return { values: rasters ? 'units' : 'bytes', shape: frames === 1 ? image : [frames, ...image] }
 }
 
-/** Throws `VALUE` for a model that is not on the CPU. */
+/** Throws `VALUE` unless the model is on the CPU. */
 export function checkRecordable({ device }: ExportedEncoder): void {
   if (device !== 'cpu')
     throw new SherdError('VALUE', `A model is recorded on the CPU, and this one is on ${device}`)
 }
 
-/** Pixels to record with. Of rasters one is missing, so that the way of missing data is taken. Called inside a scope. */
+/** Pixels for tracing. One of a raster's is NaN, so that the code for missing data is traced. Called inside a scope. */
 export function blankPixels(encoder: ExportedEncoder, batch: number): Tensor {
   const { shape } = pixelsInput(encoder)
   const values = new Float32Array(batch * shape.reduce((a, b) => a * b, 1))

@@ -1,6 +1,5 @@
 /**
- * Positions as an input: those of a model that is told dates are other ones for each sample, and whoever feeds its graph computes them.
- * That takes no LibTorch.
+ * Positions as an input: in a model with dates they differ between samples, so the caller of its graph computes them. Needs no LibTorch.
  */
 import { SherdError } from '../errors.ts'
 import { type BackboneShape, encoderWidths, layoutOf, positionOptions } from '../model/backbone.ts'
@@ -11,16 +10,15 @@ import type { ExportedEncoder } from './pixels-input.ts'
 
 export const positionsName = 'positions'
 
-/** Whether the encoder's graph has this input. */
 export const needsPositions = ({ time }: Pick<BackboneShape, 'time'>): boolean =>
   time !== null && time.fields.length > 0
 
-/** Throws `VALUE` for a model that is told dates and not given all of its bands. */
+/** Throws `VALUE` for a model with dates and only some of its bands. */
 export function checkPositions({ shape, channels }: ExportedEncoder): void {
   if (channels && needsPositions(shape))
     throw new SherdError(
       'VALUE',
-      'A model that is told dates is exported with all of its bands: leave --bands out.',
+      'A model with dates (model.timeFields) is exported with all of its bands: leave --bands out.',
     )
 }
 
@@ -30,7 +28,7 @@ export const positionsShape = (shape: BackboneShape): readonly [N: number, D: nu
   shape.dimensions.width,
 ]
 
-/** The positions [B, N, D] of samples, by their dates and metres a pixel. */
+/** Positions [B, N, D] of samples, by their dates and metres per pixel. */
 export function positionsOf(shape: BackboneShape, { shape: [B], rasters }: Pixels) {
   const told = rasters ? factsOfRasters(rasters) : { times: null, resolution: null }
   const values = batchPositions(positionOptions(shape), encoderWidths(shape), told, B)

@@ -1,4 +1,4 @@
-/** Whether an exported file computes what LibTorch does, and how fast: both on the same samples, in turns, with the same threads. */
+/** Compares an exported file with LibTorch, in values and speed: on the same samples, in turns, with the same threads. */
 
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
@@ -18,19 +18,18 @@ import { type ExportedEncoder, inputName } from './pixels-input.ts'
 import type { Agreement } from './precision.ts'
 import { samplesOf } from './sample-input.ts'
 
-/** What samples were compared. */
 export interface Comparison extends Agreement {
   readonly samples: 'random' | 'images'
   readonly count: number
-  /** Sizes of the batches. */
+  /** Batch sizes. */
   readonly batches: readonly number[]
-  /** Height and width of the samples, where they were several. */
+  /** Height and width of the samples, if there were several. */
   readonly sizes?: readonly ImageSize[] | undefined
 }
 
 export interface Proof {
   readonly comparisons: readonly Comparison[]
-  /** Images a second, of the median round. */
+  /** Images per second, in the median round. */
   readonly speed: { readonly onnx: number; readonly libtorch: number; readonly batch: number }
 }
 
@@ -44,11 +43,11 @@ const MOST_IMAGES = 64
 const BATCH_TOKENS = 2048
 const ROUNDS = 3
 
-/** Samples that are timed together. */
+/** Batch size for the timing. */
 export const batchFor = ({ shape }: Pick<FrozenEncoder, 'shape'>) =>
   Math.max(1, Math.min(16, Math.floor(BATCH_TOKENS / layoutTokens(layoutOf(shape)))))
 
-/** Noise as an encoder may get it: bytes, or values around the mean of each band with a corner that lacks data. */
+/** Random bytes, or values around the mean of each band with a corner of no data. */
 function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B: number): Pixels {
   const [H, W] = shape.dimensions.imageSize
   const C = channels?.length ?? shape.dimensions.channels
@@ -65,7 +64,7 @@ function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B
     const isMissing = i % W < W / 2 && Math.floor(i / W) % H < H / 2 && Math.floor(i / (C * H * W)) % 2 === 0
     return isMissing ? Number.NaN : statistics.mean[channel]! + (4 * uniform() - 2) * statistics.std[channel]!
   })
-  // Dates from 2000 to 2030; every third is unknown, and so are metres a pixel.
+  // Dates from 2000 to 2030; every third is unknown, as are metres per pixel.
   const facts = Float64Array.from({ length: B * (1 + T) }, (_, i) =>
     i % (1 + T) === 0 || i % 3 === 0
       ? Number.NaN
@@ -74,7 +73,7 @@ function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B
   return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
 }
 
-/** Some of a folder's images, from all over it. Throws `SOURCE`, and `DATA_BROKEN` when too many of them cannot be read. */
+/** Images spread evenly over a folder. Throws `SOURCE`, and `DATA_BROKEN` if too many are unreadable. */
 export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
   const all = await openFor(encoder, dir)
   const { length } = all.files
@@ -85,14 +84,14 @@ export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<P
   const batches: Pixels[] = []
   let done = 0
   for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder) })) {
-    batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the pixels are overwritten
+    batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the loader reuses the memory
     done += batch.indices.length
     if (done >= MOST_IMAGES) break
   }
   return { kind: 'images', batches }
 }
 
-/** Noise in batches of several sizes, of images of these sizes. */
+/** Random samples in batches of several sizes, of images of these sizes. */
 export const randomProof = (
   encoder: OpenedEncoder & ExportedEncoder,
   sizes: readonly ImageSize[],
@@ -101,7 +100,6 @@ export const randomProof = (
   batches: sizes.flatMap((size) => RANDOM_BATCHES.map((B) => randomSamples(atSize(encoder, size), B))),
 })
 
-/** What is compared. */
 export interface ProofSubject {
   readonly graph: GraphName
   readonly model: OpenedEncoder & ModelParts
@@ -109,7 +107,7 @@ export interface ProofSubject {
   readonly samples: readonly ProofSamples[]
 }
 
-/** The smallest cosine of two rows of the same number. */
+/** Smallest cosine between corresponding rows. */
 export function smallestCosine(a: Float32Array, b: Float32Array, width: number): number {
   let smallest = 1
   for (let row = 0; row < a.length; row += width) {
@@ -126,7 +124,7 @@ export function smallestCosine(a: Float32Array, b: Float32Array, width: number):
   return smallest
 }
 
-/** NaN when a number is none, or the lengths differ. */
+/** NaN if a value is NaN or the lengths differ. */
 export function differenceOrNaN(a: Float32Array, b: Float32Array): number {
   let largest = a.length === b.length ? 0 : Number.NaN
   for (let i = 0; i < a.length; i++) {
@@ -181,7 +179,6 @@ function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['
   })
 }
 
-/** Times both sides on batches of `batch` samples. */
 export async function inTurns(
   batch: number,
   sides: Readonly<Record<'onnx' | 'libtorch', () => Promise<unknown>>>,
@@ -191,13 +188,12 @@ export async function inTurns(
     for (const side of ['onnx', 'libtorch'] as const) {
       const begun = performance.now()
       await sides[side]()
-      if (round > 0) seconds[side].push((performance.now() - begun) / 1000) // the first one warms up
+      if (round > 0) seconds[side].push((performance.now() - begun) / 1000) // the first round warms up
     }
   const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
   return { onnx: batch / median(seconds.onnx), libtorch: batch / median(seconds.libtorch), batch }
 }
 
-/** Compares the file with LibTorch, and times both. */
 export async function proveOnnx(path: string, subject: ProofSubject): Promise<Proof> {
   const session = await openSession(path, { threads: subject.model.machine.threads })
   try {

@@ -1,9 +1,9 @@
-/** Samples as the input of an exported encoder: float32 in the files' own units, channels before rows. */
+/** Samples as the input of an exported encoder: float32 in the files' units, channels first. */
 import { type Pixels, rasterValues } from '../prepare/normalize.ts'
 
 export interface Samples {
   readonly values: Float32Array
-  /** [B, C, H, W], or [B, T, C, H, W] of several frames. */
+  /** [B, C, H, W], or [B, T, C, H, W] for several frames. */
   readonly shape: readonly number[]
 }
 
@@ -13,7 +13,7 @@ export function samplesOf(batch: Pixels): Samples {
   if (rasters) {
     const image = [C, H, W]
     return {
-      values: rasterValues(batch, rasters).slice(), // a copy: ONNX Runtime takes no memory that threads share
+      values: rasterValues(batch, rasters).slice(), // a copy: ONNX Runtime does not take shared memory
       shape: [B, ...(rasters.frames === 1 ? image : [rasters.frames, ...image])],
     }
   }

@@ -1,4 +1,4 @@
-/** A tape → an ONNX graph, call by call, by the table of operators. */
+/** Translates a trace into an ONNX graph by the table of operators. */
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
 import { type ElementType, elementTypes, type Graph, type ValueInfo } from '../onnx/graph.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
@@ -6,7 +6,7 @@ import type { GeneralArgument, GeneralTape } from './general-tape.ts'
 import { graphBuilder, isConstant, type Value } from './graph-builder.ts'
 import { type OperatorArgument, operators } from './operators.ts'
 
-/** Opset 17 is the first with LayerNormalization, and old enough for every runtime that is in use. */
+/** The first with LayerNormalization; supported by every runtime in use. */
 const OPSET = 17
 
 function elementType(dtype: string): ElementType {
@@ -16,12 +16,12 @@ function elementType(dtype: string): ElementType {
 }
 
 export interface TranslateOptions {
-  /** Inputs of the tape that are no inputs of the graph: their values are in it. */
+  /** Inputs of the trace that become constants of the graph. */
   readonly constants?: Readonly<Record<string, ArrayOf<DType>>>
   readonly sizeNames?: Graph['sizeNames']
 }
 
-/** Throws `VALUE` for an operator that the table has no row for, naming it and its place. */
+/** Throws `VALUE` for an operator without a row, naming it and its place. */
 export function translate(
   name: string,
   tape: GeneralTape,

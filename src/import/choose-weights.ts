@@ -1,6 +1,6 @@
 /**
- * Where in a saved value the weights are. A training keeps them beside its optimizer under a name of its own, and sometimes several of
- * them: as they are and averaged, or of a student and a teacher.
+ * Finds the weights in a saved value: training code stores them beside the optimizer under various keys, and sometimes several, such as raw
+ * and averaged ones, or student and teacher.
  */
 import { SherdError } from '../errors.ts'
 import { isObject } from './pickle.ts'
@@ -9,11 +9,11 @@ import { isTensor } from './torch-objects.ts'
 
 export interface Chosen {
   readonly value: unknown
-  /** What was chosen among several, or under a name that is not a usual one. */
+  /** Reports a choice among several, or of an unusual key. */
   readonly notes: readonly string[]
 }
 
-/** Where trainings keep the weights; where several fit, the first is taken. DINO's own evaluation takes the teacher. */
+/** Usual keys, in order of preference. DINO's own evaluation uses the teacher. */
 const usual = ['model', 'state_dict', 'model_state_dict', 'model_state', 'net', 'teacher', 'model_ema']
 const averaged = /ema|swa|averag/i
 
@@ -21,7 +21,7 @@ const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
-/** No name of a parameter is longer; looking a long one up again and again is much work. */
+/** Longer keys are not names of parameters, and make look-ups slow. */
 const MAX_NAME = 500
 
 const dictionaryOf = (value: unknown): ReadonlyMap<unknown, unknown> | null =>
@@ -42,7 +42,7 @@ interface Place {
 
 const MAX_KEY = 100
 
-/** Dictionaries that hold tensors: what was saved, what lies in it, and in that. Each once, however often it is referred to. */
+/** Dictionaries of tensors, up to two levels below the saved value. Each once, even if it is referenced several times. */
 function placesIn(root: ReadonlyMap<unknown, unknown>): Place[] {
   const places: Place[] = []
   const seen = new Set<unknown>()
@@ -69,7 +69,7 @@ const shown = (places: readonly Place[]) =>
     .map(({ path }) => path)
     .join(', ') || 'none'
 
-/** The value under a key that is given, such as `state_dict_ema` or `models.teacher`. */
+/** The value under a key such as `state_dict_ema` or `models.teacher`. */
 function taken(root: ReadonlyMap<unknown, unknown>, take: string): unknown {
   if (root.has(take)) return root.get(take)
   const found = take.split('.').reduce<unknown>((at, key) => dictionaryOf(at)?.get(key), root)
@@ -80,7 +80,7 @@ function taken(root: ReadonlyMap<unknown, unknown>, take: string): unknown {
   )
 }
 
-/** The weights in what was saved. Throws `USAGE` when nothing is under `take`, `CHECKPOINT` when several could be meant. */
+/** Throws `USAGE` if nothing is under `take`, `CHECKPOINT` if the choice is ambiguous. */
 export function chooseWeights(root: unknown, take: string | null): Chosen {
   const dictionary = dictionaryOf(root)
   if (!dictionary) {
@@ -96,7 +96,7 @@ export function chooseWeights(root: unknown, take: string | null): Chosen {
   if (!first && fitting.length > 1)
     return refuse(`it holds several sets of weights: say which with --take (${shown(fitting)})`)
   if (!first) {
-    // Whatever it is, its names tell more than those of what lies around it.
+    // Of nested dictionaries the inner one is meant.
     const likely = usual.map((path) => places.find((place) => place.path === path)).find(Boolean)
     return { value: likely?.value ?? root, notes: [] }
   }

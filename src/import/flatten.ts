@@ -1,13 +1,13 @@
-/** The tensors of a saved value by their names, and the numbers and texts beside them. */
+/** Flattens a saved value into named tensors, numbers and strings. */
 import { SherdError } from '../errors.ts'
 import { isObject, isReference } from './pickle.ts'
 import { isModule, isTensor, type TorchTensor } from './torch-objects.ts'
 
-/** By their keys with a dot between. */
+/** Names are keys joined by dots. */
 export interface Flattened {
   readonly tensors: ReadonlyMap<string, TorchTensor>
   readonly facts: ReadonlyMap<string, number | string | boolean>
-  /** Objects of which nothing is known, by what they are of. */
+  /** Class names of other objects. */
   readonly objects: ReadonlyMap<string, string>
 }
 
@@ -18,9 +18,9 @@ const refuse = (why: string): never => {
 const MAX_DEPTH = 8
 const MAX_NAMES = 1e5
 const MAX_VISITS = 1e6
-/** Of a name with those above it. */
+/** Of a joined name. */
 const MAX_CHARACTERS = 500
-/** How often a storage may be found in all tensors together, on average: tied weights are found twice. */
+/** Mean number of tensors per storage: tied weights share one. */
 const MAX_SHARING = 8
 
 function expectModestSharing(tensors: ReadonlyMap<string, TorchTensor>): void {
@@ -28,7 +28,7 @@ function expectModestSharing(tensors: ReadonlyMap<string, TorchTensor>): void {
   let elements = 0
   for (const { storage, shape, strides } of tensors.values()) {
     stored.set(storage.key, storage.elements)
-    // What is read of the storage: from the first element to the last.
+    // The span of the storage from the first element to the last.
     if (!shape.includes(0)) elements += shape.reduce((sum, size, i) => sum + (size - 1) * strides[i]!, 1)
   }
   const distinct = [...stored.values()].reduce((a, b) => a + b, 0)
@@ -37,9 +37,8 @@ function expectModestSharing(tensors: ReadonlyMap<string, TorchTensor>): void {
 }
 
 /**
- * Everything of a saved value under a name. `pickleBytes`: of the pickle that it was read from, where each thing has taken a byte or
- * more. Throws `CHECKPOINT` for more names, more bytes or more depth than a model and its optimizer have, and for things that are found
- * again and again: a small file may refer to one thing many times.
+ * `pickleBytes`: length of the pickle, which bounds the number of its values. Throws `CHECKPOINT` for more names, bytes or depth than a
+ * model and its optimizer have, and for values that are referenced too often: a small file can refer to one value many times.
  */
 export function flatten(value: unknown, pickleBytes = MAX_VISITS): Flattened {
   const tensors = new Map<string, TorchTensor>()

@@ -1,4 +1,4 @@
-/** What other programs' configurations say of a model, in one form; what its weights show by their shapes is in `foreign-model.ts`. */
+/** Facts about a model from other programs' configurations; `foreign-model.ts` derives the others from shapes. */
 import { z } from 'zod'
 import { SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
@@ -12,15 +12,14 @@ export interface ForeignFacts {
   readonly layerNormEpsilon: number | null
   readonly maskRatio: number | null
   readonly normalizeTarget: boolean | null
-  /** Whether query, key and value have biases. */
   readonly hasQkvBias: boolean
   readonly classes: readonly string[] | null
-  /** What a head is for, by transformers' name, such as `multi_label_classification`. */
+  /** transformers' `problem_type`, such as `multi_label_classification`. */
   readonly problem: string | null
-  /** What a head reads, by timm's name, such as `token` or `avg`. */
+  /** timm's `global_pool`, such as `token` or `avg`. */
   readonly pool: string | null
   readonly statistics: ChannelStatistics | null
-  /** Names of the channels, which only sherd writes. */
+  /** Names of the channels; only sherd writes them. */
   readonly bands: readonly string[] | null
 }
 
@@ -41,7 +40,7 @@ const huggingface = z.object({
   problem_type: z.string().nullish(),
 })
 
-/** Of timm, which wrote it at the root of the file before 0.9. */
+/** Of timm; before 0.9 at the root of the file. */
 const pretrained = z.object({
   input_size: z.tuple([count, count, count]).optional(),
   mean: numbers.optional(),
@@ -93,13 +92,12 @@ function statisticsFrom(mean: number[] | undefined, std: number[] | undefined): 
   return { mean, std }
 }
 
-/** What transformers' ViT takes where a configuration does not say it. */
+/** transformers' default mean and std of ViT. */
 const HALF = [0.5, 0.5, 0.5]
 const ofViT = /^ViT(?:Image|Feature)/
 
 /**
- * What an image processor of transformers makes of a pixel x is (x · factor − mean) / std, each part of it where it is done; here it is
- * (x / 255 − mean) / std.
+ * An image processor of transformers computes (x · factor − mean) / std, with optional steps; converted to (x / 255 − mean) / std.
  */
 function processed(json: unknown, what: string): ChannelStatistics | null {
   const told = parsed(preprocessorSchema, json ?? {}, what)
@@ -129,7 +127,7 @@ function expectGelu(activation: string | undefined): void {
     )
 }
 
-/** Labels by number; `LABEL_0` … are what transformers writes for none. */
+/** Labels by index; null for `LABEL_0` …, transformers' placeholders. */
 function labelsOf(id2label: Readonly<Record<string, string>> | undefined): readonly string[] | null {
   const labels = Object.entries(id2label ?? {})
     .sort(([a], [b]) => Number(a) - Number(b))
@@ -137,7 +135,7 @@ function labelsOf(id2label: Readonly<Record<string, string>> | undefined): reado
   return labels.length > 0 && !labels.every((label, i) => label === `LABEL_${i}`) ? labels : null
 }
 
-/** What a `preprocessor_config.json`, a `run.json` or an object of mean and std says of normalising. */
+/** Statistics from a `preprocessor_config.json`, a `run.json` or an object of mean and std. */
 export function statisticsOf(json: unknown, what: string): ChannelStatistics | null {
   const limits = z.array(z.number().nullable()).optional()
   const own = z.object({ mean: numbers, std: numbers, low: limits, high: limits })
@@ -148,7 +146,7 @@ export function statisticsOf(json: unknown, what: string): ChannelStatistics | n
   return processed(json, what)
 }
 
-/** Throws `CHECKPOINT` for a configuration of the wrong form, or of a model that computes something else. */
+/** Throws `CHECKPOINT` for an invalid configuration, or one of an unsupported model. */
 export function foreignFacts(
   { config, preprocessor, facts, path }: ForeignWeights,
   layout: LayoutName,

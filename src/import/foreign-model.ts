@@ -1,6 +1,6 @@
 /**
- * What a model of another program is: its parameters under our names, its dimensions by their shapes, its positions. Nothing of it is
- * guessed in silence: what a file does not say is a note, or a key that must be set.
+ * A model of another program: its parameters under our names, dimensions from their shapes, positions. What the file does not state is
+ * reported as a note, or must be set.
  */
 import type { WaitingArray } from '../checkpoint/arrays.ts'
 import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
@@ -26,14 +26,14 @@ export interface ForeignModel {
   readonly positions: ForeignPositions
   readonly hasDecoder: boolean
   readonly classifier: ClassifierFacts | null
-  /** What the file says or shows; keys that it does not are left out. */
+  /** The keys that the file states or its shapes show. */
   readonly config: ConfigInput
-  /** Keys that nothing says and that have to be set. */
+  /** Keys that must be set. */
   readonly unsaid: readonly string[]
   readonly facts: ForeignFacts
-  /** Their names that are no parameters here. */
+  /** Their names that have no counterpart here. */
   readonly unexpected: readonly string[]
-  /** Theirs that are left out because they are computed here, or do nothing. */
+  /** Their tensors that are computed here, or unused. */
   readonly dropped: readonly { readonly name: string; readonly why: string }[]
   readonly notes: readonly string[]
 }
@@ -52,7 +52,7 @@ function depthOf(parameters: Named['parameters'], prefix: string): number {
   return depth <= MAX_DEPTH ? depth : refuse(`it has a block number ${depth - 1}`)
 }
 
-/** A ratio that leads back to the hidden width, which is rounded down. */
+/** A ratio that gives the hidden width again, after rounding down. */
 const ratioOf = (hidden: number, width: number) =>
   Math.floor(width * (hidden / width)) === hidden ? hidden / width : (hidden + 0.5) / width
 
@@ -62,10 +62,9 @@ type DecoderInput = NonNullable<ConfigInput['decoder']>
 interface Shapes {
   readonly width: number
   readonly patchSize: number
-  /** Of each group of bands. */
+  /** Number of each group's bands. */
   readonly channels: readonly number[]
   readonly model: ModelInput
-  /** null where there is none. */
   readonly decoder: DecoderInput | null
 }
 
@@ -94,14 +93,14 @@ function readShapes({ parameters }: Named): Shapes {
   return { width, patchSize: patchSize!, channels, model, decoder }
 }
 
-/** Heads by the widths of known models, else of 64 numbers each; shapes do not show them. */
+/** Heads by the widths of known models, else 64 channels each; shapes do not show them. */
 function headsOf(width: number): number | undefined {
   const known = sizeNames.find((name) => sizes[name].width === width)
   if (known) return sizes[known].heads
   return width % 64 === 0 ? width / 64 : undefined
 }
 
-/** The numbers of a computed table [1, rows, width] must be those that are computed here. */
+/** Checks a computed table [1, rows, width] against our own. */
 async function expectNumbers(name: string, table: WaitingArray, rows: number): Promise<number> {
   const { shape, data } = await floatsOf(name, table)
   const width = shape.at(-1)!
@@ -113,7 +112,7 @@ async function expectNumbers(name: string, table: WaitingArray, rows: number): P
 
 interface Placed {
   readonly positions: ForeignPositions
-  /** What the widths of tables say of groups and dates. */
+  /** Groups and dates, from the widths of tables. */
   readonly model: ModelInput
   readonly decoder: DecoderInput
   readonly notes: readonly string[]
@@ -177,11 +176,11 @@ async function placesOf(
   return { positions, model: { groupWidth: left }, decoder, notes: [] }
 }
 
-/** cls with what its position adds to it; x + 0 is x. */
+/** Adds the position of cls to cls itself. */
 const withPosition = (cls: ForeignParameter, position: Float32Array | null): ForeignParameter =>
   position ? { ...cls, read: async () => (await cls.read()).map((value, i) => value + position[i]!) } : cls
 
-/** Models without biases of query, key and value compute what zeros do. */
+/** Missing biases of query, key and value are zeros. */
 function zeroBiases(
   { parameters }: Named,
   prefix: string,
@@ -195,7 +194,7 @@ function zeroBiases(
   return depth > 0
 }
 
-/** Takes the head away; returns their names of it. */
+/** Removes the head; returns their names of it. */
 function withoutHead(parameters: Map<string, ForeignParameter>): string[] {
   const names = ['head.weight', 'head.bias']
   const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
@@ -204,18 +203,18 @@ function withoutHead(parameters: Map<string, ForeignParameter>): string[] {
 }
 
 export interface ReadingOptions {
-  /** What the names of the model begin with, where the file holds several. */
+  /** Prefix of the model's names, if the file holds several. */
   readonly prefix?: string | null
   /** The grid of the file's positions. */
   readonly grid?: Grid | null
-  /** The same where the file does not say it and as many places are there; by the side of its patches. */
+  /** The grid by patch size, used if the file does not state it and the number of positions fits. */
   readonly gridOf?: (patchSize: number) => Grid | null
 }
 
-/** What trainings put before every name: `module.` of data parallel, `_orig_mod.` of compiled models. */
+/** Usual wrappers: `module.` of DataParallel, `_orig_mod.` of torch.compile. */
 const ordinary = /^(?:(?:module|model|_orig_mod|backbone|base_model)\.)*$/
 
-/** Their names below the prefix, and what is to be said of it. */
+/** Their names below the prefix. */
 function below<T>(named: ReadonlyMap<string, T>, { prefix }: Located): Map<string, T> {
   const own = [...named].filter(([name]) => name.startsWith(prefix))
   return new Map(own.map(([name, value]) => [name.slice(prefix.length), value]))
@@ -231,7 +230,7 @@ function notesOf({ prefix, outside }: Located): string[] {
   return [`took the names under "${prefix}"${left}`]
 }
 
-/** Throws `CHECKPOINT` where something else stands in the place of a parameter. */
+/** Throws `CHECKPOINT` if a parameter is not a tensor. */
 function expectTensors({ objects }: ForeignWeights, { prefix, wrapper, layout }: Located): void {
   const { positions, decoderPositions }: Layout = layouts[layout]
   for (const [name, of] of objects) {
@@ -245,7 +244,7 @@ function expectTensors({ objects }: ForeignWeights, { prefix, wrapper, layout }:
 
 const releasedCounts = releasedBands.groups.map(({ length }) => length).join()
 
-/** Throws `CHECKPOINT` saying what about the model cannot be had here. */
+/** Throws `CHECKPOINT` for models that are not supported. */
 export async function readForeign(
   weights: ForeignWeights,
   { prefix = null, grid = null, gridOf = () => null }: ReadingOptions = {},

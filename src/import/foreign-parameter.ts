@@ -1,10 +1,9 @@
-/** A parameter of this program that is made of those of another. */
+/** A parameter of ours, made of another program's tensors. */
 
 import { type FloatArray, toFloat32, type WaitingArray } from '../checkpoint/arrays.ts'
 import { SherdError } from '../errors.ts'
 import type { Shape } from '../tensor/tensor.ts'
 
-/** A parameter of ours, made of theirs. */
 export interface ForeignParameter {
   readonly shape: Shape
   readonly from: readonly string[]

@@ -1,6 +1,6 @@
 /**
- * Position tables of other programs: the sines and cosines that are computed here, or learned numbers. A table has a row for each
- * place, and mostly one before them for cls, which is added to the cls token: to add it once for all is the same number.
+ * Position tables of other programs: fixed sines and cosines, which are computed here, or learned ones. A table has a row for each place,
+ * and mostly one before them for cls, which is folded into the cls token.
  */
 
 import { type FloatArray, largestDifference } from '../checkpoint/arrays.ts'
@@ -8,7 +8,7 @@ import { SherdError } from '../errors.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
 import { sineCosinePositions } from '../token/position.ts'
 
-/** Tables that were computed in float32 and float16 differ from ours by less. */
+/** Bounds for tables that were computed in float32 and float16. */
 const TOLERANCE = { float32: 1e-4, half: 2e-3 } as const
 
 export interface ForeignPositions {
@@ -16,31 +16,31 @@ export interface ForeignPositions {
   readonly kind: 'fixed' | 'learned'
   /** [N, D] */
   readonly table: Float32Array
-  /** [D] what cls has; null when there is no such row or it is zero. */
+  /** [D] of cls; null if missing or zero. */
   readonly cls: Float32Array | null
-  /** The largest difference from sines and cosines. */
+  /** Largest difference from sines and cosines. */
   readonly difference: number
 }
 
-/** Places of a table: a picture of 4096 × 4096 pixels in patches of 16. */
+/** Of an image of 4096 × 4096 pixels in patches of 16. */
 const MAX_PLACES = 65_536
 
 function gridsOf(count: number): Grid[] {
   const grids: Grid[] = []
   for (let h = 1; h <= count; h++) if (count % h === 0) grids.push({ h, w: count / h })
-  return grids.sort((a, b) => Math.abs(a.h - a.w) - Math.abs(b.h - b.w)) // the squarest first
+  return grids.sort((a, b) => Math.abs(a.h - a.w) - Math.abs(b.h - b.w)) // most square first
 }
 
 export interface PositionHints {
-  /** The grid, where a configuration tells it. */
+  /** The grid, if a configuration states it. */
   readonly grid: Grid | null
-  /** Whether the numbers went through 16 bits. */
+  /** Whether the values were stored in 16 bits. */
   readonly half: boolean
 }
 
 /**
- * What a table [1, N or 1 + N, D] is. Without a hint a square is assumed; tables of sines and cosines show other grids, too. Throws
- * `CHECKPOINT` when no grid has that many places.
+ * Analyses a table [1, N or 1 + N, D]. Without a hint the grid is square, or the one whose sines and cosines fit. Throws `CHECKPOINT` if
+ * no grid has that many places.
  */
 export function examinePositions({ shape, data }: FloatArray, hints: PositionHints): ForeignPositions {
   const [one, rows, width] = shape.length === 2 ? [1, ...shape] : shape

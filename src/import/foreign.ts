@@ -1,7 +1,6 @@
 /**
- * Weights that other programs wrote, as a file or a folder: `.safetensors`, or what `torch.save` wrote (`.pth`, `.pt`, `.bin`), whole or in
- * several files with an index; and the configurations beside them. What the names mean is in `layouts.ts`, which model they are of in
- * `recognise.ts`.
+ * Opens weights of other programs, a file or a folder: `.safetensors` or `torch.save` (`.pth`, `.pt`, `.bin`), whole or sharded with an
+ * index; and the configurations beside them. `layouts.ts` maps their names, `recognise.ts` finds the layout.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -15,19 +14,18 @@ import { isObject } from './pickle.ts'
 import { openTorchFile, waiting } from './torch-file.ts'
 
 export interface ForeignWeights {
-  /** The files, for messages. */
+  /** For messages. */
   readonly path: string
   readonly arrays: ReadonlyMap<string, WaitingArray>
-  /** What stands among them and is no tensor, by what it is of. */
+  /** Values that are not tensors, by class name. */
   readonly objects: Flattened['objects']
-  /** Numbers and texts that were saved beside them, such as `args.mask_ratio`. */
+  /** Saved numbers and strings, such as `args.mask_ratio`. */
   readonly facts: Flattened['facts']
-  /** `config.json` and `preprocessor_config.json` of the folder, as they are. */
+  /** `config.json` and `preprocessor_config.json`, unparsed. */
   readonly config: Readonly<Record<string, unknown>> | null
   readonly preprocessor: Readonly<Record<string, unknown>> | null
-  /** Of a safetensors file. */
+  /** Of safetensors. */
   readonly metadata: Readonly<Record<string, string>>
-  /** What was chosen and left out. */
   readonly notes: readonly string[]
   readonly close: () => Promise<void>
 }
@@ -35,13 +33,13 @@ export interface ForeignWeights {
 type Opened = Pick<ForeignWeights, 'arrays' | 'objects' | 'facts' | 'metadata' | 'notes' | 'close'>
 
 export interface OpeningOptions {
-  /** Under which key of the file the weights are, such as `state_dict_ema`, where it holds several. */
+  /** The key of the weights, such as `state_dict_ema`, if the file holds several. */
   readonly take?: string | null
 }
 
 const SHOWN = 4
 
-/** What a training was called with, where it has kept that. */
+/** The saved command-line arguments of a training, if any. */
 function argumentsOf(value: unknown): Flattened['facts'] {
   const args = value instanceof Map ? value.get('args') : null
   const facts = new Map<string, number | string | boolean>()
@@ -91,7 +89,7 @@ function openOne(path: string, take: string | null): Promise<Opened> | Opened {
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
 
-/** The files that an index names, which must lie beside it. */
+/** The shards of an index, which must lie beside it. */
 function partsOf(index: string): string[] {
   const parsed = indexSchema.safeParse(readJson(index))
   if (!parsed.success) throw new SherdError('CHECKPOINT', `${index} is no index of weights: no "weight_map"`)
@@ -121,7 +119,6 @@ function recordOf(path: string): Readonly<Record<string, unknown>> | null {
 const usualNames = ['model.safetensors', 'pytorch_model.bin']
 const endings = /\.(?:safetensors|bin|pth|pt|ckpt)$/
 
-/** The files of weights in a folder. */
 function filesIn(folder: string): string[] {
   for (const name of usualNames) {
     if (existsSync(join(folder, name))) return [join(folder, name)]
@@ -139,7 +136,7 @@ function filesIn(folder: string): string[] {
   )
 }
 
-/** Opens weights; close them when they were read. Throws `CHECKPOINT` naming the file and what is wrong with it. */
+/** The caller closes it. Throws `CHECKPOINT` with the file and the reason. */
 export async function openForeign(
   given: string,
   { take = null }: OpeningOptions = {},
@@ -153,7 +150,7 @@ export async function openForeign(
   const isFile = statSync(path).isFile()
   const files = isFile ? [path] : filesIn(path)
   const folder = isFile ? dirname(path) : path
-  // Beside a file of another name there may be the configuration of something else.
+  // A configuration beside a file of another name may belong to another model.
   const hasConfig = !isFile || usualNames.includes(basename(path))
   const opened: Opened[] = []
   const close = async () => {

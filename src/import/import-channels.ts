@@ -1,6 +1,6 @@
 /**
- * A model of other programs for other channels than its file has: its embedding is inflated by the rule of `model/inflate.ts`, and what its
- * decoder predicts is given to the new channels. Only where that is asked for.
+ * Imports a model for other channels than its file has, on request: the patch embedding is inflated by `model/inflate.ts`, and the decoder's
+ * outputs are assigned to the new channels.
  */
 
 import { bandsOf } from '../config/resolve.ts'
@@ -12,19 +12,19 @@ import { channelNames } from '../source/raster/band-names.ts'
 import type { ForeignModel } from './foreign-model.ts'
 import type { ForeignParameter } from './foreign-parameter.ts'
 
-/** Names of the channels, in one form on both sides. */
+/** Canonical names of the channels. */
 export interface ChannelChange {
   readonly from: readonly string[]
   readonly to: readonly string[]
 }
 
-/** Throws `USAGE` when other channels are wanted than the file has and nobody has said that its embedding be inflated, or groups are. */
+/** Throws `USAGE` for other channels than the file's without --inflate, or with groups. */
 export function expectChannels(
   { config: said }: ForeignModel,
   { data, model }: ConfigInput,
   inflate: boolean,
 ): void {
-  const channels = said.model?.channels // of a file with groups undefined
+  const channels = said.model?.channels // undefined for a file with groups
   if (channels === undefined ? inflate : model?.groups)
     throw new SherdError(
       'USAGE',
@@ -38,7 +38,7 @@ export function expectChannels(
   )
 }
 
-/** From the file's channels to those of the configuration; null where they are the same, or in groups. */
+/** From the file's channels to the configuration's; null if they are equal, or in groups. */
 export function channelChange({ config: said }: ForeignModel, config: Config): ChannelChange | null {
   const count = said.model?.channels
   if (count === undefined) return null
@@ -47,7 +47,7 @@ export function channelChange({ config: said }: ForeignModel, config: Config): C
   return from.join() === to.join() ? null : { from, to }
 }
 
-/** A parameter that speaks of channels, for others; null for those that do not. */
+/** The parameter for the new channels; null if it does not depend on channels. */
 export function inflated(
   { name, shape }: ParameterRow,
   found: ForeignParameter,
@@ -55,7 +55,7 @@ export function inflated(
 ): { readonly read: () => Promise<Float32Array>; readonly why: string } | null {
   const isEmbedding = name === 'patch_embed.proj.weight' // [D, C, P, P]
   if (!isEmbedding && !name.startsWith('decoder_pred.')) return null // [P·P·C, Dd] and [P·P·C], channels last
-  // An embedding is a sum over its bands and keeps its size; each number that is predicted is one band's own.
+  // The embedding sums over bands and keeps its scale; each predicted value belongs to one band.
   const known = from.map((band) => ({ band, shared: isEmbedding ? from.length : to.length }))
   const shares = bandShares(known, to)
   const outer = isEmbedding ? shape[0]! : shape[0]! / to.length

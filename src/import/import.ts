@@ -1,6 +1,6 @@
 /**
- * Weights of other programs as a file of ours, which `--init`, `evaluate` and `embed` take: names, positions and configuration by what
- * the file says and shows. Strict: what is missing, unexpected or of another shape stops it, unless it is allowed by name.
+ * Converts weights of other programs into a file for `--init`, `evaluate` and `embed`. Missing, unexpected or misshapen parameters are
+ * errors unless allowed.
  */
 import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -31,11 +31,11 @@ import { type LayoutName, layouts } from './layouts.ts'
 
 export type ImportStatus = 'loaded' | 'reshaped' | 'missing' | 'unexpected' | 'left out'
 
-/** What became of a parameter, of ours or of theirs. */
+/** The outcome for a parameter of ours or theirs. */
 export interface ImportRow {
   readonly name: string
   readonly status: ImportStatus
-  /** Their names, where they are others. */
+  /** Their names, if different. */
   readonly from: readonly string[]
   readonly why: string
 }
@@ -45,21 +45,21 @@ export interface ImportOptions {
   readonly from: string
   /** The `.safetensors` file to write. */
   readonly out: string
-  /** Where the file says nothing; what it says goes before. */
+  /** Defaults for keys that the file does not state. */
   readonly base?: ConfigInput
-  /** `key=value`, before all. */
+  /** `key=value`, overriding all. */
   readonly set?: readonly string[]
-  /** Differences that do not stop it: `missing` parameters begin at random, `unexpected` ones are left out. */
+  /** Tolerated differences: `missing` parameters are initialised randomly, `unexpected` ones ignored. */
   readonly allow?: readonly ('missing' | 'unexpected')[]
-  /** Whether the embedding is made for the channels that `base` or `set` name, where they are not the file's. */
+  /** Whether the embedding is inflated to the channels of `base` or `set`. */
   readonly inflate?: boolean
-  /** Under which key of the file the weights are, where it holds several. */
+  /** The key of the weights, if the file holds several. */
   readonly take?: string | null
-  /** What the names of the model begin with, where the file holds several. */
+  /** Prefix of the model's names, if the file holds several. */
   readonly prefix?: string | null
-  /** The grid of the file's positions, where it does not say it and it is no square. */
+  /** The grid of the file's positions, if it is not square and the file does not state it. */
   readonly grid?: Grid | null
-  /** What images are normalised by, before what the file says. */
+  /** Overrides the file's statistics. */
   readonly statistics?: ChannelStatistics | null
 }
 
@@ -78,7 +78,7 @@ type Tree = Readonly<Record<string, unknown>>
 const valueAt = (input: ConfigInput, key: string): unknown =>
   key.split('.').reduce<unknown>((at, part) => (at as Tree | undefined)?.[part], input)
 
-/** What the file says over the base, key by key; then what is set. */
+/** Base, then the file, then `set`. */
 function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }: ImportOptions): Config {
   const { config: said, unsaid } = model
   const wanted = set.reduce(withOverride, base)
@@ -105,7 +105,7 @@ function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }:
   return config
 }
 
-/** The grid that is set, for a file that cannot show its own. */
+/** The grid by the configured sizes, for a file that does not show its own. */
 function gridSet(
   { set = [] }: ImportOptions,
   patchSide: (size: [number, number]) => Grid | null,
@@ -130,7 +130,7 @@ interface Fitted {
   readonly told: ImportRow
 }
 
-/** Learned positions on the grid of the configuration. */
+/** Learned positions, resampled to the configured grid. */
 function fitPositions(
   row: ParameterRow,
   { positions, layout }: ForeignModel,
@@ -162,7 +162,7 @@ function matched(
   throw new SherdError('CHECKPOINT', `${name} is [${found.shape.join(', ')}] in the file, expected ${shown}.`)
 }
 
-/** A table that is computed, for another grid. */
+/** Note for a computed table of another grid. */
 function anew({ layout, positions }: ForeignModel, name: string, to: Grid): string {
   const { h, w } = positions.grid
   const { positions: own, decoderPositions } = layouts[layout]
@@ -170,7 +170,7 @@ function anew({ layout, positions }: ForeignModel, name: string, to: Grid): stri
   return isComputed && (h !== to.h || w !== to.w) ? `; anew for ${to.h} × ${to.w} places` : ''
 }
 
-/** Throws `CHECKPOINT` with the lists when something is missing or unexpected that is not allowed. */
+/** Throws `CHECKPOINT` listing missing and unexpected parameters that are not allowed. */
 function expectAllowed(rows: readonly ImportRow[], allow: NonNullable<ImportOptions['allow']>): void {
   const lists = (['missing', 'unexpected'] as const).flatMap((status) => {
     const names = rows.filter((row) => row.status === status).map(({ name }) => name)
@@ -191,7 +191,7 @@ function expectAllowed(rows: readonly ImportRow[], allow: NonNullable<ImportOpti
   )
 }
 
-/** `change`: the file speaks of other channels. */
+/** `change`: set if the file has other channels. */
 function statisticsFor(
   config: Config,
   { facts, config: known }: ForeignModel,
@@ -199,7 +199,7 @@ function statisticsFor(
 ) {
   const { channels } = sampleSize(config)
   const isOfBands = config.data.kind === 'rasters'
-  // What photographs are normalised by says nothing of the units of bands.
+  // Statistics of photographs do not apply to bands in other units.
   const isOfThese = change === null && (!isOfBands || known.data?.bands !== undefined)
   const said = given ?? (isOfThese ? facts.statistics : null)
   if (said && said.mean.length !== channels)
@@ -220,7 +220,7 @@ function statisticsFor(
 
 async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<string, StoredArray>> {
   const missing = fitted.filter(({ read }) => read === null).map(({ row }) => row)
-  // Only random numbers need LibTorch.
+  // LibTorch is needed only for random initial values.
   const fresh: Parameters =
     missing.length > 0 ? initialParameters(missing, { seed, device: 'cpu' }) : new Map()
   const values = new Map<string, StoredArray>()
@@ -233,7 +233,7 @@ async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<st
   return values
 }
 
-/** Throws `CHECKPOINT`, `CONFIG` or `USAGE` when the weights are not read, do not fit or are not explained; then nothing is written. */
+/** Throws `CHECKPOINT`, `CONFIG` or `USAGE`, and then writes nothing. */
 export async function importWeights(options: ImportOptions): Promise<Imported> {
   const path = resolve(options.out)
   if (!path.endsWith('.safetensors'))

@@ -1,31 +1,30 @@
 /**
- * How other programs name the parameters of a ViT, as a table that is read in both directions. A row pairs one of our modules with
- * theirs; where theirs are three, they are query, key and value, one behind the other in ours. Position tables are no parameters of
- * ours unless they were learned: they are named apart.
+ * Parameter names of other programs' ViTs, as a table for import and export. A row pairs one of our modules with theirs; three of theirs
+ * are query, key and value, which ours concatenates. Position tables are separate, since fixed ones are not parameters of ours.
  */
 import type { ResamplingName } from '../token/resample-positions.ts'
 
-/** `{i}` stands for a number, the same on both sides. */
+/** `{i}` is a block index, the same on both sides. */
 type Pair = readonly [ours: string, theirs: string | readonly [query: string, key: string, value: string]]
 
 export interface Layout {
   readonly title: string
-  /** What names of the encoder may begin with, in models that have something beside an encoder. */
+  /** Prefix of the encoder in models with more than an encoder. */
   readonly wrapper: string
-  /** A name that every model of the layout has: what stands before it is the model's prefix. */
+  /** A name that every model of the layout has; what precedes it is the model's prefix. */
   readonly anchor: string
   readonly hasNames: (has: (name: string) => boolean) => boolean
-  /** Modules of a `.weight` and a `.bias`. */
+  /** Modules with `.weight` and `.bias`. */
   readonly modules: readonly Pair[]
-  /** Parameters by their whole names. */
+  /** Parameters by full name. */
   readonly tokens: readonly Pair[]
   readonly positions: string
   readonly decoderPositions: string | null
-  /** Computed tables beside the positions, which are made anew. */
+  /** Other tables that are recomputed at load time. */
   readonly tables: readonly string[]
-  /** How the program brings its learned positions to another grid. */
+  /** How the program resamples its learned positions. */
   readonly resampling: ResamplingName
-  /** Of what the program writes when its own configuration says nothing. */
+  /** Default if the configuration does not state it. */
   readonly layerNormEpsilon: number
 }
 
@@ -55,7 +54,7 @@ const transformersBlocks = (ours: string, theirs: string): Pair[] => [
 ]
 
 export const layouts = {
-  /** He et al.'s own files, and this program's: the names are the same. */
+  /** facebookresearch/mae and sherd, which share names. */
   mae: {
     title: 'facebookresearch/mae',
     wrapper: '',
@@ -158,14 +157,14 @@ function templateOf(name: string): { readonly template: string; readonly number:
 
 const kindOf = (name: string) => name.match(/\.(?:weight|bias)$/)?.[0] ?? ''
 
-/** A parameter of ours that one of theirs is, or is a part of: number `part` of `parts`. */
+/** Our parameter for one of theirs, which is number `part` of its `parts`. */
 export interface OurName {
   readonly name: string
   readonly part: number
   readonly parts: number
 }
 
-/** What a name of theirs, without the wrapper, is here; null for what is not ours. */
+/** Our name for one of theirs (without the wrapper), or null. */
 export function ourNameOf({ modules, tokens }: Layout, theirs: string): OurName | null {
   const kind = kindOf(theirs)
   const { template, number } = templateOf(theirs.slice(0, theirs.length - kind.length))
@@ -177,7 +176,7 @@ export function ourNameOf({ modules, tokens }: Layout, theirs: string): OurName 
   return null
 }
 
-/** The names of theirs, without the wrapper, that one of our parameters is made of; null where they have no such parameter. */
+/** Their names (without the wrapper) for one of ours, or null. */
 export function theirNamesOf({ modules, tokens }: Layout, ours: string): readonly string[] | null {
   const kind = kindOf(ours)
   const { template, number } = templateOf(ours.slice(0, ours.length - kind.length))

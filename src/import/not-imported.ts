@@ -1,4 +1,4 @@
-/** Weights of other programs where those of this one are expected: what they are, and the command that makes them usable. */
+/** Errors for weights of other programs where sherd's are expected, with the command that converts them. */
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Header } from '../checkpoint/safetensors.ts'
@@ -9,7 +9,7 @@ import { isLegacy } from './torch-legacy.ts'
 
 const stemOf = (path: string) => basename(path).replace(/\.(?:safetensors|bin|pth|pt|ckpt|pkl)$/i, '')
 
-/** What to type first. The new name differs from the old one where both would be `.safetensors`. */
+/** Suggests `sherd import`, with an output name that differs from the input's. */
 function importFirst(path: string, what: string): SherdError {
   const out = `${stemOf(path)}${/\.safetensors$/i.test(path) ? '-imported' : ''}.safetensors`
   return new SherdError(
@@ -48,12 +48,12 @@ export function refuseForeign(path: string): void {
     throw importFirst(path, 'a PyTorch file')
 }
 
-/** Throws `USAGE` for a safetensors file whose names are not those of this program. */
+/** Throws `USAGE` for a safetensors file with names of other programs. */
 export function refuseForeignNames(path: string, { entries }: Pick<Header, 'entries'>): void {
   const names = new Set(entries.keys())
   const [model] = names.has('blocks.0.attn.qkv.weight') ? [] : modelsAmong(names)
   if (model) throw importFirst(path, 'a file of another program')
-  // Learned or computed, with a row for cls and with a batch of one: as facebookresearch/mae and timm write it.
+  // facebookresearch/mae and timm store positions with a batch dimension and a row for cls.
   if (entries.get('pos_embed')?.shape.length === 3 || names.has('decoder_pos_embed'))
     throw importFirst(path, 'a file of another program (its positions are in a table of theirs)')
 }

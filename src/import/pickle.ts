@@ -1,12 +1,11 @@
 /**
- * Python's pickle format (protocols 0 to 5) read as data. A pickle is a program for a stack machine that may call whatever Python can
- * import; here it may call what the caller's table names. Every other name stands for itself, and calling it gives an object of which
- * only the name, the attributes and the items are known. Memory and work are bounded by the length of the pickle: an opcode makes at
- * most one value, and what is copied is counted.
+ * Reads Python's pickle format (protocols 0 to 5) without executing it. A pickle is a program for a stack machine that may call anything
+ * Python can import; here only the functions of the caller's table. Calling any other name gives an object with its name, attributes and
+ * items. Memory and work are bounded by the length of the pickle: an opcode makes at most one value, and copied elements are counted.
  */
 import { messageOf, SherdError } from '../errors.ts'
 
-/** What a name that is not in the table was called for: its attributes and items. */
+/** An object of a class that is not in the table. */
 export interface PickledObject {
   readonly kind: 'object'
   readonly of: string
@@ -15,22 +14,22 @@ export interface PickledObject {
 
 export const opaque = (of: string): PickledObject => ({ kind: 'object', of, fields: new Map() })
 
-/** Counts elements that are copied. */
+/** Counts copied elements. */
 export type Spend = (elements: number) => void
 
-/** What `module.name` makes of its arguments. */
+/** Implements `module.name`. */
 export type PickleGlobal = (args: readonly unknown[], spend: Spend) => unknown
 
 export interface PickleRules {
   readonly globals: Readonly<Record<string, PickleGlobal>>
-  /** What a persistent id refers to. */
+  /** Resolves a persistent id. */
   readonly persistent: (id: unknown) => unknown
 }
 
 interface Reference {
   readonly kind: 'global'
   readonly name: string
-  /** Null for a name that stands for itself. */
+  /** Null for names outside the table. */
   readonly meaning: PickleGlobal | null
 }
 
@@ -40,13 +39,13 @@ export const isObject = (value: unknown): value is PickledObject =>
   (value as PickledObject | null)?.kind === 'object'
 
 const MAX_VALUES = 4e6
-/** An empty dictionary takes some 200 bytes of memory and one of the file. */
+/** An empty dictionary takes about 200 bytes of memory but one byte of the file. */
 const MAX_DICTIONARIES = 4e5
 const MAX_INTEGER_BYTES = 64
 const MAX_NAME = 500
-/** Elements that are copied, for each byte of the pickle: a list that a dictionary is made of is copied once. */
+/** Copied elements per byte of the pickle: a list that becomes a dictionary is copied once. */
 const MAX_COPIES = 4
-/** Whole numbers above this and texts of digits, which can be chosen so that a table finds them all in one place. */
+/** Large integer and numeric string keys, which can be chosen to collide in a hash table. */
 const MAX_LARGE_KEYS = 1e4
 const LARGE = 1e6
 
@@ -54,7 +53,7 @@ const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
-/** A little-endian two's complement number; beyond 2⁵³ a bigint. */
+/** Little-endian two's complement; a bigint beyond 2⁵³. */
 function integerOf(bytes: Uint8Array): number | bigint {
   if (bytes.length > MAX_INTEGER_BYTES) refuse(`a number of ${bytes.length} bytes`)
   let value = 0n
@@ -63,7 +62,7 @@ function integerOf(bytes: Uint8Array): number | bigint {
   return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed
 }
 
-/** The machine: bytes that are read in order, a stack, the stacks below its marks, a memory. */
+/** The stack machine: input, stack, stacks below its marks, memo. */
 interface Machine {
   readonly take: (count: number) => Buffer
   readonly number: (bytes: 1 | 2 | 4 | 8) => number
@@ -72,15 +71,15 @@ interface Machine {
   readonly pop: () => unknown
   readonly top: () => unknown
   readonly mark: () => void
-  /** All above the last mark, which is taken off. */
+  /** Pops everything above the last mark. */
   readonly sinceMark: () => unknown[]
   readonly remember: (key: number) => void
   readonly remembered: (key: number) => unknown
-  /** Throws for too many keys of a kind that slows tables down. */
+  /** Throws for too many keys that may collide. */
   readonly expectKey: (key: unknown) => void
   readonly spend: Spend
   readonly rules: PickleRules
-  /** Names that are not in the table. */
+  /** Names outside the table. */
   readonly unknown: Set<string>
 }
 
@@ -110,7 +109,7 @@ function lookUp(module: unknown, name: unknown, { rules, unknown }: Machine): Re
   return { kind: 'global', name: full, meaning }
 }
 
-/** What calling `called` gives. Nothing is called but the functions of the table. */
+/** Pushes the result of a call. Only functions of the table are executed. */
 function callGlobal(m: Machine, called: unknown, args: unknown): void {
   if (isReference(called) && called.meaning && Array.isArray(args)) m.push(called.meaning(args, m.spend))
   else if (isReference(called)) m.push(opaque(called.name))
@@ -118,7 +117,7 @@ function callGlobal(m: Machine, called: unknown, args: unknown): void {
   else refuse('it calls what is no function')
 }
 
-/** Attributes of an object. Those of a dictionary, such as the versions of modules beside their weights, are left out. */
+/** Sets attributes of an object. Those of a dictionary, such as `_metadata` of a state dict, are ignored. */
 function build(m: Machine): void {
   const state = m.pop()
   const target = m.top()
@@ -134,7 +133,7 @@ function wholeNumber(text: string): number | bigint | boolean {
   return Number.isSafeInteger(Number(value)) ? Number(value) : value
 }
 
-/** Bytes that stay valid when the pickle's are gone. */
+/** A copy that outlives the pickle's buffer. */
 const copyOf = (bytes: Buffer): Uint8Array => Uint8Array.from(bytes)
 
 type Step = (m: Machine) => unknown
@@ -168,7 +167,7 @@ const steps: Readonly<Record<number, readonly [name: string, step: Step]>> = {
   142: ['BINBYTES8', (m) => m.push(copyOf(m.take(m.number(8))))],
   150: ['BYTEARRAY8', (m) => m.push(copyOf(m.take(m.number(8))))],
   86: ['UNICODE', (m) => m.push(m.line())],
-  83: ['STRING', (m) => m.push(m.line())], // with its quotes: no name of a parameter is written so
+  83: ['STRING', (m) => m.push(m.line())], // keeps its quotes: parameter names are not written so
   // containers
   93: ['EMPTY_LIST', (m) => m.push([])],
   108: ['LIST', (m) => m.push(m.sinceMark())],
@@ -186,7 +185,7 @@ const steps: Readonly<Record<number, readonly [name: string, step: Step]>> = {
   143: ['EMPTY_SET', (m) => m.push(opaque('set'))],
   144: ['ADDITEMS', (m) => m.sinceMark()],
   145: ['FROZENSET', (m) => m.sinceMark() && m.push(opaque('frozenset'))],
-  // memory
+  // memo
   112: ['PUT', (m) => m.remember(Number(wholeNumber(m.line())))],
   113: ['BINPUT', (m) => m.remember(m.number(1))],
   114: ['LONG_BINPUT', (m) => m.remember(m.number(4))],
@@ -194,12 +193,12 @@ const steps: Readonly<Record<number, readonly [name: string, step: Step]>> = {
   103: ['GET', (m) => m.push(m.remembered(Number(wholeNumber(m.line()))))],
   104: ['BINGET', (m) => m.push(m.remembered(m.number(1)))],
   106: ['LONG_BINGET', (m) => m.push(m.remembered(m.number(4)))],
-  // names and what they make
+  // globals and calls
   99: ['GLOBAL', (m) => m.push(lookUp(m.line(), m.line(), m))],
   147: ['STACK_GLOBAL', (m) => pushGlobal(m, [m.pop(), m.pop()])],
   82: ['REDUCE', (m) => pushCall(m, [m.pop(), m.pop()])],
   129: ['NEWOBJ', (m) => pushCall(m, [m.pop(), m.pop()])],
-  146: ['NEWOBJ_EX', (m) => pushCall(m, [m.pop(), m.pop(), m.pop()].slice(1))], // without its keywords
+  146: ['NEWOBJ_EX', (m) => pushCall(m, [m.pop(), m.pop(), m.pop()].slice(1))], // ignores keyword arguments
   105: ['INST', (m) => callGlobal(m, lookUp(m.line(), m.line(), m), m.sinceMark())],
   111: ['OBJ', (m) => pushObject(m, m.sinceMark())],
   98: ['BUILD', build],
@@ -209,7 +208,7 @@ const steps: Readonly<Record<number, readonly [name: string, step: Step]>> = {
 function appendTop(m: Machine, values: readonly unknown[]): void {
   const list = m.top()
   if (Array.isArray(list)) for (const value of values) list.push(value)
-  else if (!isObject(list)) refuse('something is appended to what is no list') // else of a class of lists that is not known
+  else if (!isObject(list)) refuse('something is appended to a value that is not a list') // objects may be subclasses of list
 }
 const setTop = (m: Machine, pairs: readonly unknown[]) => setPairs(m, m.top(), pairs)
 function pushDict(m: Machine, pairs: readonly unknown[]): void {
@@ -224,15 +223,15 @@ const pushObject = (m: Machine, [called, ...args]: readonly unknown[]) => callGl
 const STOP = 0x2e
 
 export interface Unpickled {
-  /** Dictionaries are Maps, lists and tuples arrays; one value may be found in several places of it, and in itself. */
+  /** Dictionaries are Maps, lists and tuples arrays; values may be shared and cyclic. */
   readonly value: unknown
-  /** The byte behind the pickle. */
+  /** Offset of the end of the pickle. */
   readonly end: number
-  /** The names in it that are not in the table. */
+  /** Its names outside the table. */
   readonly unknown: ReadonlySet<string>
 }
 
-/** The pickle that begins at byte `from`. Throws `CHECKPOINT` saying at which byte what is refused. */
+/** Reads the pickle at byte `from`. Throws `CHECKPOINT` with the byte and the reason. */
 export function readPickle(bytes: Buffer, rules: PickleRules, from = 0): Unpickled {
   let at = from
   const counted = { values: 0, dictionaries: 0, copies: 0, largeKeys: 0 }
@@ -281,7 +280,7 @@ export function readPickle(bytes: Buffer, rules: PickleRules, from = 0): Unpickl
     },
     remember: (given) => {
       const key = given < 0 ? memory.size : given
-      // Python counts them; others could be chosen to slow the table down.
+      // Python numbers memo entries consecutively; other keys could be chosen to collide.
       if (!(key <= bytes.length)) refuse(`it remembers something under ${key}`)
       memory.set(key, top())
     },

@@ -1,6 +1,6 @@
 /**
- * The head of a linear probe of MAE (He et al. 2021, appendix A.1): a batch norm that has seen its data, and a linear map. Used, not
- * trained, both are one map: W (x − mean) / √(variance + ε) + b.
+ * The head of MAE's linear probe (He et al. 2021, appendix A.1): a batch norm and a linear layer, which fold into one layer at inference:
+ * W (x − mean) / √(variance + ε) + b.
  */
 
 import type { WaitingArray } from '../checkpoint/arrays.ts'
@@ -20,11 +20,11 @@ const NAMES = {
 
 export interface ProbeHead {
   readonly parameters: ReadonlyMap<string, ForeignParameter>
-  /** The names that it is made of, and its counter of batches. */
+  /** Its tensors, including `num_batches_tracked`. */
   readonly names: readonly string[]
 }
 
-/** The head among the arrays as `head.weight` and `head.bias`, or null. Throws `CHECKPOINT` when its parts do not fit. */
+/** The head as `head.weight` and `head.bias`, or null. Throws `CHECKPOINT` if its parts do not fit. */
 export function probeHead(arrays: ReadonlyMap<string, WaitingArray>): ProbeHead | null {
   const { counter, ...parts } = NAMES
   const [mean, variance, weight, bias] = [parts.mean, parts.variance, parts.weight, parts.bias].map((name) =>
@@ -43,7 +43,7 @@ export function probeHead(arrays: ReadonlyMap<string, WaitingArray>): ProbeHead 
       'CHECKPOINT',
       'the norm and the map of its head (head.0, head.1) do not fit together',
     )
-  /** What each number is multiplied by, and what is added then. */
+  /** Scale and shift of the batch norm. */
   const norm = async () => {
     const read = async (name: string, usual: number) => {
       const array = arrays.get(name)

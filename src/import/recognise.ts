@@ -1,8 +1,8 @@
-/** Which layout names are in, and what stands before them: a training's or a larger model's prefix. */
+/** Finds the layout of a set of names, and the prefix before them. */
 import { SherdError } from '../errors.ts'
 import { type Layout, type LayoutName, layoutNames, layouts } from './layouts.ts'
 
-/** Models that are known not to be these, by a name that only they have. */
+/** Known unsupported models, by a name that only they have. */
 const others: readonly (readonly [pattern: RegExp, what: string])[] = [
   [/^videomae\./, 'a VideoMAE'],
   [/^beit\.|relative_position_bias_table|^blocks\.0\.gamma_1$/, 'a BEiT, which has other positions'],
@@ -28,14 +28,14 @@ const others: readonly (readonly [pattern: RegExp, what: string])[] = [
 
 export interface Recognised {
   readonly layout: LayoutName
-  /** What all names of the model begin with. */
+  /** Prefix of all names of the model. */
   readonly prefix: string
-  /** What the names of its encoder begin with, behind that. */
+  /** Prefix of its encoder, after that. */
   readonly wrapper: string
 }
 
 export interface Located extends Recognised {
-  /** Names that begin otherwise. */
+  /** Names without the prefix. */
   readonly outside: readonly string[]
 }
 
@@ -47,7 +47,7 @@ const known = () => layoutNames.map((name) => layouts[name].title).join(', ')
 const isSame = (a: Recognised, b: Recognised) =>
   a.layout === b.layout && a.prefix === b.prefix && a.wrapper === b.wrapper
 
-/** Every model of a known layout that is among the names. */
+/** All models of known layouts among the names. */
 export function modelsAmong(all: ReadonlySet<string>): Recognised[] {
   const found: Recognised[] = []
   for (const name of all)
@@ -67,7 +67,7 @@ export function modelsAmong(all: ReadonlySet<string>): Recognised[] {
 }
 const MAX_MODELS = 100
 
-/** What `--prefix` may say to choose a model. */
+/** The value of `--prefix` that selects a model. */
 const choosing = ({ prefix, wrapper }: Recognised) => (prefix + wrapper).replace(/\.$/, '')
 const shown = (model: Recognised) =>
   layouts[model.layout].title + (choosing(model) && ` under "${choosing(model)}."`)
@@ -81,9 +81,8 @@ function expectNoOther(names: readonly string[]): void {
 }
 
 /**
- * Which layout names are in, below the prefix that is given or the only one that fits. Throws `CHECKPOINT` when it is none or could be
- * several, saying what it is if that is known: a model that computes something else must not be read as one that has a few more
- * parameters.
+ * Finds the layout below the given prefix, or the only one that fits. Throws `CHECKPOINT` if there are none or several, and for known
+ * unsupported models, which must not be read as a ViT with additional parameters.
  */
 export function recognise(names: Iterable<string>, given: string | null = null): Located {
   const all = new Set(names)

@@ -1,13 +1,12 @@
 /**
- * What SatMAE's released models of Sentinel-2 were trained on (Cong et al. 2022, section 4.2 and appendix): ten bands in three groups, each
- * band clipped two deviations from its mean in fMoW-Sentinel and scaled to [0, 1]. The released code rounds that to 256 steps;
- * sherd does not.
+ * Normalisation of SatMAE's released Sentinel-2 models (Cong et al. 2022, section 4.2 and appendix): ten bands in three groups, each clipped
+ * two deviations from its mean in fMoW-Sentinel and scaled to [0, 1]. The released code quantises that to 256 levels; sherd does not.
  */
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 
 const bands = ['B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B11', 'B12']
 
-/** Of fMoW-Sentinel, as its authors give them, in the values of the files. */
+/** Of fMoW-Sentinel, as published, in units of the files. */
 const means = [
   1184.3824625, 1120.77120066, 1136.26026392, 1263.73947144, 1645.40315151, 1846.87040806, 1762.59530783,
   1972.62420416, 1732.16362238, 1247.91870117,

@@ -1,7 +1,6 @@
 /**
- * Files of `torch.save`: a pickle that is read as data (`pickle.ts`) and the bytes of its storages, in a zip (`torch-zip.ts`) or, before
- * PyTorch 1.6, one behind the other (`torch-legacy.ts`). Nothing of the file is executed. A tensor is a window of a storage and may share
- * it with others; its bytes are read when it is asked for.
+ * Reads files of `torch.save` without executing them: a pickle (`pickle.ts`) and the bytes of its storages, in a zip (`torch-zip.ts`) or,
+ * before PyTorch 1.6, concatenated (`torch-legacy.ts`). A tensor is a view of a storage, which others may share; its bytes are read lazily.
  */
 
 import type { WaitingArray } from '../checkpoint/arrays.ts'
@@ -15,9 +14,9 @@ import type { Saved } from './torch-saved.ts'
 import { openZip } from './torch-zip.ts'
 
 export interface TorchFile extends Pick<Saved, 'value' | 'pickleBytes'> {
-  /** The names in its pickle of which nothing is known or called. */
+  /** Names in its pickle that were not resolved. */
   readonly unknown: readonly string[]
-  /** A tensor's elements, row-major. Throws `CHECKPOINT` when the file does not hold them. */
+  /** A tensor's elements, row-major. Throws `CHECKPOINT` if the file does not hold them. */
   readonly read: (tensor: TorchTensor) => Promise<ArrayOf<DType>>
   readonly close: () => Promise<void>
 }
@@ -26,7 +25,7 @@ const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
-/** The elements of a window, row-major, from the storage's own from `first` on. */
+/** Gathers a strided view of a storage, row-major. */
 function gathered<T extends ArrayOf<DType>>(
   { shape, strides }: Pick<TorchTensor, 'shape' | 'strides'>,
   source: T,
@@ -46,7 +45,7 @@ function gathered<T extends ArrayOf<DType>>(
   return target
 }
 
-/** The strides of a row-major array. Those of sides of one element do not matter. */
+/** Whether the strides are row-major, ignoring dimensions of length 1. */
 function isRowMajor({ shape, strides }: TorchTensor): boolean {
   let stride = 1
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -71,7 +70,7 @@ async function readTensor(read: Saved['read'], tensor: TorchTensor): Promise<Arr
   return isRowMajor(tensor) ? source : gathered(tensor, source, new array(elements))
 }
 
-/** What is wrong with a file, with its name. */
+/** Adds the file's name to errors. */
 async function naming<T>(path: string, body: () => Promise<T>): Promise<T> {
   try {
     return await body()
@@ -94,7 +93,7 @@ async function openSaved(file: ByteFile): Promise<Saved> {
   return refuse('it is no file of torch.save: these begin with "PK" or with the number of older ones')
 }
 
-/** Opens a file of `torch.save`; close it when its tensors were read. Throws `CHECKPOINT` naming the file and what is wrong with it. */
+/** The caller closes it. Throws `CHECKPOINT` with the file and the reason. */
 export const openTorchFile = (path: string): Promise<TorchFile> =>
   naming(path, async () => {
     const file = await openBytes(path)
@@ -111,7 +110,7 @@ export const openTorchFile = (path: string): Promise<TorchFile> =>
     }
   })
 
-/** A tensor that is read when it is wanted. */
+/** A lazily read tensor. */
 export const waiting = (file: TorchFile, tensor: TorchTensor): WaitingArray => ({
   dtype: tensor.storage.dtype,
   shape: tensor.shape,

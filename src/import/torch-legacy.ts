@@ -1,7 +1,6 @@
 /**
- * Files of `torch.save` before PyTorch 1.6, and of later ones with `_use_new_zipfile_serialization=False`: five pickles one behind the
- * other – a magic number, the version, the machine, what was saved, the keys of its storages – and then the storages in the order of the
- * keys, each a count of elements in eight bytes and its bytes.
+ * `torch.save` before PyTorch 1.6 or with `_use_new_zipfile_serialization=False`: five concatenated pickles (magic number, version, machine,
+ * saved value, storage keys), then the storages in the order of the keys, each an element count in eight bytes and its bytes.
  */
 import { SherdError } from '../errors.ts'
 import type { ByteFile } from '../files/byte-file.ts'
@@ -16,7 +15,7 @@ const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
-/** Whether a file begins as they do: with the magic number as a pickle of protocol 2 or more, which may have a frame around it. */
+/** Whether a file begins with the magic number as a pickle of protocol 2 or more, possibly framed. */
 export const isLegacy = (start: Buffer): boolean => start[0] === 0x80 && start.subarray(0, 32).includes(MAGIC)
 
 export async function openLegacy(file: ByteFile): Promise<Saved> {
@@ -47,7 +46,7 @@ export async function openLegacy(file: ByteFile): Promise<Saved> {
   }
 }
 
-/** Where the bytes of each storage begin. */
+/** Offsets of the storages. */
 async function placesOf(
   file: ByteFile,
   { value: keys, end }: Unpickled,
@@ -58,7 +57,7 @@ async function placesOf(
   let at = end
   for (const key of keys as readonly unknown[]) {
     const storage = typeof key === 'string' ? expected.get(key) : undefined
-    // What nothing refers to has no size that is known, and what follows it no place.
+    // The size of an unreferenced storage is unknown, and so is the offset of the next.
     if (!storage)
       return refuse('it lists a storage that nothing is made of, or that is of a type that is not read')
     if (places.has(storage.key)) return refuse(`it lists its storage ${storage.key} twice`)

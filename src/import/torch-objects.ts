@@ -1,6 +1,6 @@
 /**
- * What PyTorch's pickles are made of: tensors as windows of storages, by offset and strides, and the few names that make them. What
- * else lies beside weights – schedulers, paths, numbers of NumPy – stays an object of which nothing is called (`pickle.ts`).
+ * Tensors and storages in PyTorch's pickles, and the few functions that rebuild them. Other objects (schedulers, paths, NumPy scalars) are
+ * not constructed (`pickle.ts`).
  */
 import { SherdError } from '../errors.ts'
 import { type DType, dtypes } from '../tensor/dtype.ts'
@@ -24,7 +24,7 @@ export interface Storage {
   readonly elements: number
 }
 
-/** A window of a storage. */
+/** A strided view of a storage. */
 export interface TorchTensor {
   readonly kind: 'tensor'
   readonly storage: Storage
@@ -48,7 +48,7 @@ const MAX_KEY = 200
 type Arguments = readonly unknown[]
 
 function rebuildTensor([storage, offset, shape, strides]: Arguments): TorchTensor | PickledObject {
-  if (isObject(storage)) return storage // of a type that is not read
+  if (isObject(storage)) return storage // of an unsupported dtype
   const areCounts = (list: unknown): list is number[] =>
     Array.isArray(list) && list.length <= MAX_DIMENSIONS && list.every(isCount)
   if (!isStorage(storage) || !isCount(offset) || !areCounts(shape) || !areCounts(strides))
@@ -62,7 +62,7 @@ function rebuildTensor([storage, offset, shape, strides]: Arguments): TorchTenso
   return { kind: 'tensor', storage, offset, shape: [...shape], strides: [...strides] }
 }
 
-/** Pairs of a list, as Python 2 wrote ordered dictionaries. */
+/** From a list of pairs, as Python 2 writes them. */
 function orderedDict([pairs = []]: Arguments, spend: Spend): Map<unknown, unknown> {
   const isPair = (pair: unknown): pair is [unknown, unknown] => Array.isArray(pair) && pair.length === 2
   if (!Array.isArray(pairs)) return refuse('an ordered dictionary is made of what are no pairs')
@@ -73,13 +73,13 @@ function orderedDict([pairs = []]: Arguments, spend: Spend): Map<unknown, unknow
 const itself = ([tensor]: Arguments) =>
   isTensor(tensor) || isObject(tensor) ? tensor : refuse('a parameter is made of what is no tensor')
 
-/** (function, type, arguments, attributes): a tensor of a class of its own, or with attributes. */
+/** (function, type, arguments, attributes): a tensor of a subclass, or with attributes. */
 const rebuildOfType = ([made, type, args]: Arguments) =>
   isReference(made) && made.name === 'torch._utils._rebuild_tensor_v2' && Array.isArray(args)
     ? rebuildTensor(args)
     : opaque(isReference(type) ? type.name : 'a tensor of a class of its own')
 
-/** ('storage', type, key, device, elements), and a part of it in files before PyTorch 0.4. */
+/** ('storage', type, key, device, elements), and a view of it before PyTorch 0.4. */
 function storageOf(id: unknown): Storage | PickledObject {
   const [word, type, key, , elements, part] = Array.isArray(id) ? id : []
   if (word !== 'storage' || !isReference(type) || typeof key !== 'string' || !isCount(elements))
@@ -109,10 +109,10 @@ export const torchRules = (expect: (storage: Storage) => void = () => {}): Pickl
   },
 })
 
-/** Names that say of what type a storage is, and nothing else. */
+/** Names of storage types. */
 export const isStorageType = (name: string): boolean => Object.hasOwn(storages, name)
 
-/** Whether an object is a model of PyTorch as a whole, with its code, and not its `state_dict()`. */
+/** Whether an object is a pickled `nn.Module`, not a `state_dict()`. */
 export const isModule = (value: unknown): value is PickledObject =>
   isObject(value) && value.fields.has('_parameters') && value.fields.has('_modules')
 

@@ -1,4 +1,4 @@
-/** Files of `torch.save` since PyTorch 1.6: a zip of a pickle, `data.pkl`, and one member of bytes for each storage. */
+/** `torch.save` since PyTorch 1.6: a zip with a pickle, `data.pkl`, and a member for each storage. */
 import { SherdError } from '../errors.ts'
 import type { ByteFile } from '../files/byte-file.ts'
 import { readMember, readStored, type ZipMember, zipMembers } from '../files/zip.ts'
@@ -10,7 +10,7 @@ const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
-/** A member of the file's own folder. `torch.save` packs none: one that is packed could be a thousand times as large as the file. */
+/** A member of the file's folder. `torch.save` does not compress; compressed members are refused, since they could be zip bombs. */
 function findMember(members: ReadonlyMap<string, ZipMember>, name: string): ZipMember | null {
   const member = members.get(name) ?? null
   if (member?.isDeflated)
@@ -20,7 +20,7 @@ function findMember(members: ReadonlyMap<string, ZipMember>, name: string): ZipM
   return member
 }
 
-/** A file's zip: its pickle is read, its storages when they are wanted. */
+/** Reads the pickle; storages are read lazily. */
 export async function openZip(file: ByteFile): Promise<Saved> {
   const all = await zipMembers(file)
   const found = all.find(({ name }) => /^[^/]+\/data\.pkl$/.test(name)) ?? refuse('its zip has no data.pkl')
@@ -47,7 +47,7 @@ export async function openZip(file: ByteFile): Promise<Saved> {
         findMember(members, `${folder}data/${key}`) ?? refuse(`its storage ${key.slice(0, 40)} is missing`)
       if (member.bytes !== bytesOf(storage))
         refuse(`its storage ${key} has ${member.bytes} bytes, expected ${bytesOf(storage)}`)
-      // A whole storage is compared with its sum in the zip.
+      // A whole storage is checked against its CRC in the zip.
       return first === 0 && span === member.bytes
         ? readMember(file, member)
         : readStored(file, member, first, span)

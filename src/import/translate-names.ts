@@ -1,4 +1,4 @@
-/** Arrays under other programs' names as parameters under ours: renamed, put together, told apart from tables and the rest. */
+/** Translates arrays from other programs' names to ours: renames, concatenates, separates tables and the rest. */
 
 import type { WaitingArray } from '../checkpoint/arrays.ts'
 import { SherdError } from '../errors.ts'
@@ -10,7 +10,7 @@ const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
-/** Parts that stand one behind the other along the first dimension. */
+/** Concatenates parts along the first dimension. */
 function joined(parts: readonly (readonly [name: string, array: WaitingArray])[]): ForeignParameter {
   const [first, ...others] = parts.map(([, { shape }]) => shape)
   const differs = others.some((shape) => shape.join() !== first!.join())
@@ -32,12 +32,12 @@ function joined(parts: readonly (readonly [name: string, array: WaitingArray])[]
   }
 }
 
-/** What theirs have and nothing here computes with: `neck.` is the decoder of a pretraining of MMPretrain. */
+/** Their tensors that are unused here; `neck.` is the pretraining decoder of MMPretrain. */
 const idle = /^(?:pooler\.dense\.|embeddings\.mask_token$|embeddings\.position_ids$|neck\.)/
 
 export interface Named {
   readonly parameters: Map<string, ForeignParameter>
-  /** Positions and other computed tables, by their names. */
+  /** Positions and other computed tables. */
   readonly tables: ReadonlyMap<string, WaitingArray>
   readonly unexpected: readonly string[]
   readonly idle: readonly string[]

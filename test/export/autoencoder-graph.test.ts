@@ -111,7 +111,7 @@ it('refuses models of too few tokens, dates, and some of the bands', () => {
   const few = modelOf(plainBackbone({ ...tiny, imageSize: [2, 6] }))
   expect(() => autoencoderGraph(few, few.autoencoder!)).toThrow('3 tokens')
   const dated = modelOf(series, {}, ofBands)
-  expect(() => autoencoderGraph(dated, dated.autoencoder!)).toThrow('told dates')
+  expect(() => autoencoderGraph(dated, dated.autoencoder!)).toThrow('model with dates')
   const part = modelOf(bandSeries, {}, { ...ofBands, channels: [1], only: [1] })
   expect(() => autoencoderGraph(part, part.autoencoder!)).toThrow('leave --bands out')
 })

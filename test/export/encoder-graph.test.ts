@@ -155,7 +155,7 @@ it('keeps the names of the parameters, and has no code for what is constant', ()
   ])
 })
 
-describe('a model that is told dates', () => {
+describe('a model with dates', () => {
   const encoder = encoderOf(series, { statistics: range, rasters: true })
 
   it('takes positions, which are computed without LibTorch', async () => {

@@ -98,7 +98,7 @@ it('the cosine is that of the worst pair', () => {
   expect(smallestCosine(a, Float32Array.of(0, 0, 3, 4), 2)).toBeNaN()
 })
 
-it('an exported encoder that is told dates embeds series as the model does', async () => {
+it('an exported encoder with dates embeds series as the model does', async () => {
   const [dir, out] = [await workFolder(), await workFolder()]
   await writeSatelliteData({ dir, count: 8, size: 16, dates: 2, layout: 'stack', masks: false, seed: 2 })
   const config = tinyConfig({
