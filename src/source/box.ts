@@ -1,6 +1,5 @@
 /** Sizes and rectangles of images. */
 
-/** In pixels. */
 export interface Size {
   readonly width: number
   readonly height: number

@@ -1,13 +1,13 @@
-/** Labels by folders: first-level sub-folders sort samples into classes. */
+/** Labels by folders: first-level sub-folders are classes. */
 
 export interface Classes {
-  /** The first-level sub-folders, sorted by UTF-16 code units; empty when there are no labels. */
+  /** First-level sub-folders, sorted by UTF-16 code units; empty without labels. */
   readonly classes: readonly string[]
-  /** The class of each file, or null when one lies outside every sub-folder. */
+  /** The class of each file; null if a file is outside every sub-folder. */
   readonly labels: Int32Array | null
 }
 
-/** Of paths below the source's folder, with `/`. */
+/** `files`: paths below the source's folder, with `/`. */
 export function classesOf(files: readonly string[]): Classes {
   const firstFolders = files.map((file) => file.slice(0, Math.max(0, file.indexOf('/'))))
   if (firstFolders.includes('')) return { classes: [], labels: null }

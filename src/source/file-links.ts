@@ -1,17 +1,17 @@
-/** Which names of a folder are one file: links to it, or names that the file system gave it besides. */
+/** Finds names of a folder that are the same file: symbolic and hard links. */
 import { realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface Link {
-  /** The name below the folder of the one that counts, or where a link leads when that is none of the names. */
+  /** The name that counts, below the folder; the link's target if it is not among the names. */
   readonly to: string
-  /** `hard`: another name of the same bytes; neither is more than the other, and the first counts. */
+  /** Of hard links the first name counts. */
   readonly kind: 'symbolic' | 'hard'
 }
 
 interface Identity {
   readonly key: string
-  /** Absolute, without links. */
+  /** Absolute, with links resolved. */
   readonly real: string
   readonly isLinked: boolean
 }
@@ -20,14 +20,14 @@ function identityOf(root: string, file: string): Identity | null {
   try {
     const real = realpathSync(join(root, file))
     const { dev, ino, nlink } = statSync(real, { bigint: true })
-    // Where a file has one name alone its number says nothing more, and some file systems give all files the same.
+    // The inode is used only for hard links, since some file systems give all files the same one.
     return { real, key: nlink > 1n ? `${dev}:${ino}` : real, isLinked: real !== join(root, file) }
   } catch {
     return null
   }
 }
 
-/** For each of `files` below `dir`, what it is a link to; null for one that stands for itself, and for one that cannot be looked at. */
+/** For each of `files` below `dir` the link that it is; null if it is not one or cannot be read. */
 export function linksOf(dir: string, files: readonly string[]): (Link | null)[] {
   let root: string
   try {
@@ -36,7 +36,7 @@ export function linksOf(dir: string, files: readonly string[]): (Link | null)[] 
     return files.map(() => null)
   }
   const identities = files.map((file) => identityOf(root, file))
-  /** The name that counts of each file: one that is no link, where there is one. */
+  /** The name that counts for each file: not a link, if possible. */
   const owners = new Map<string, number>()
   for (const isLinked of [false, true])
     for (const [i, each] of identities.entries())

@@ -1,7 +1,6 @@
 /**
- * A folder of images as a source of samples: every image file below it, in an order that is the same on every machine,
- * and labels when first-level sub-folders sort the images into classes. Nothing is opened here: whether a file really
- * is an image is found out when it is decoded.
+ * A folder of images as a source of samples: every image file below it, in the same order on every machine, and labels by first-level
+ * sub-folders. Files are not opened.
  */
 import { resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
@@ -9,7 +8,7 @@ import { type Classes, classesOf } from './classes.ts'
 import { leftOutNotes } from './left-out.ts'
 import { type LinkedFolder, listFiles } from './list-files.ts'
 
-/** File name endings that count as images, in lower case; upper case counts too. */
+/** In lower case; matched without regard to case. */
 const imageExtensions = [
   '.jpg',
   '.jpeg',
@@ -25,19 +24,19 @@ const imageExtensions = [
 ] as const
 
 export interface ImageFolder extends Classes {
-  /** Absolute path. */
+  /** Absolute. */
   readonly dir: string
-  /** Paths below `dir`, with `/`, sorted by UTF-16 code units. A sample's index is its place in this list. */
+  /** Paths below `dir`, with `/`, sorted by UTF-16 code units. A sample's index is its position in this list. */
   readonly files: readonly string[]
-  /** What was seen that users of the data should know, a sentence or two each. */
+  /** Observations for users of the data, a sentence or two each. */
   readonly notes?: readonly string[]
-  /** Links to folders that were read at another place, below `dir` or not. */
+  /** Links to folders that are also reached by another path. */
   readonly linkedFolders?: readonly LinkedFolder[]
 }
 
 /**
- * Lists the images in `dir` and below it (`list-files.ts` says which are left out). Throws `SOURCE` when `dir` does not exist, is no
- * folder, holds no image, a folder in it cannot be read, or a class has only files of other endings.
+ * Lists the images in and below `dir` (`list-files.ts` says which are skipped). Throws `SOURCE` if `dir` is not a folder or has no image,
+ * a folder in it cannot be read, or a class has only files with other extensions.
  */
 export async function openImageFolder(dir: string): Promise<ImageFolder> {
   const root = resolve(dir)

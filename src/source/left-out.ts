@@ -1,15 +1,15 @@
-/** Files that are not read because of their endings: counted, named once, and an error where a class loses all that it has. */
+/** Reports files that are skipped for their extensions; an error if a class has no others. */
 import { basename, extname } from 'node:path'
 import { SherdError } from '../errors.ts'
 import type { FileKind, ListedFiles } from './list-files.ts'
 
-/** What lies beside images and is none. */
+/** Files that usually lie beside images. */
 const BESIDE = new Set(
   '.json .jsonl .csv .tsv .txt .md .xml .yaml .yml .html .htm .ini .cfg .log .db .py .sh .ipynb .pdf .prj .tfw .jgw .pgw .wld .ovr .msk .vrt .geojson'.split(
     ' ',
   ),
 )
-/** Pictures, of kinds that one or the other reader does not take. */
+/** Image formats that a reader does not support. */
 const PICTURES = new Set(
   '.heic .heif .jp2 .j2k .jpx .jxl .bmp .dib .tga .ppm .pgm .pbm .pnm .pfm .exr .hdr .psd .svg .ico .eps .pcx .dds .dcm .nii .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .jpg .jpeg .png .webp .tif .tiff .avif .gif .npy .npz .img .hdf .h5 .nc'.split(
     ' ',
@@ -24,7 +24,7 @@ const isBeside = (file: string): boolean => {
 const LISTED = 8
 const NO_ENDING = 'without an ending'
 
-/** `.heic (12), .psd` from the commonest on. */
+/** `.heic (12), .psd`, commonest first. */
 function endingsOf(files: readonly string[]): string {
   const counts = new Map<string, number>()
   for (const file of files) {
@@ -41,8 +41,7 @@ function endingsOf(files: readonly string[]): string {
 const count = (files: number) => `${files} ${files === 1 ? 'file' : 'files'}`
 
 /**
- * A note of the files that are left out, if any. Throws `SOURCE` when the first-level folders are classes and one of them has no image
- * that is read, but pictures of other kinds.
+ * A note of the skipped files, if any. Throws `SOURCE` if a first-level folder is a class whose images are all in unsupported formats.
  */
 export function leftOutNotes(
   root: string,

@@ -1,9 +1,8 @@
 /**
- * The files below a folder whose names end as they should, in an order that is the same on every machine. Nothing is opened: whether
- * a file is what its name says is found out when it is read.
+ * Lists the files below a folder with given extensions, in the same order on every machine. Files are not opened.
  *
- * Every real folder is read once, however many links lead to it: first what lies below the folder itself, then what its links lead to,
- * in the order of their paths. So links that lead to each other neither multiply files nor go on for ever.
+ * Every real folder is read once, however many links lead to it: first the folder's own tree, then the targets of its links in the order
+ * of their paths. So cyclic links neither repeat files nor recurse for ever.
  */
 import type { Dirent } from 'node:fs'
 import { readdir, realpath, stat, statfs } from 'node:fs/promises'
@@ -13,9 +12,9 @@ import { messageOf, SherdError } from '../errors.ts'
 export interface ListedFiles {
   /** Paths below the folder, with `/`, sorted by UTF-16 code units. */
   readonly files: readonly string[]
-  /** Visible files of other kinds, sorted the same way: told to the user when there is nothing else. */
+  /** Visible files with other extensions, sorted the same way. */
   readonly others: readonly string[]
-  /** Links to folders that are read at another place, sorted the same way; not those back into a folder that they lie in. */
+  /** Links to folders that are also reached by another path, sorted the same way; without links to their own parents. */
   readonly linkedFolders: readonly LinkedFolder[]
 }
 
@@ -26,27 +25,26 @@ export interface LinkedFolder {
   readonly target: string
 }
 
-/** What is looked for: `images`, with endings in lower case (upper case counts, too). */
+/** Extensions are in lower case and matched without regard to case. */
 export interface FileKind {
   readonly name: string
   readonly extensions: readonly string[]
 }
 
-/** More than the largest public sets of images have; their names alone take gigabytes. */
+/** More than the largest public image sets; the names alone take gigabytes. */
 const MOST_ENTRIES = 20e6
-/** Folders that are read at once. */
+/** Folders read concurrently. */
 const AT_ONCE = 16
-/** What stands for bytes that are not UTF-8. */
+/** Replaces bytes that are not UTF-8. */
 const UNREADABLE = '\ufffd'
 
-/** File systems that show the machine's state as files: nothing in them is a picture, and reading them may never end. */
+/** Pseudo file systems hold no images, and reading them may never end. */
 const pseudo: Readonly<Record<number, string>> = { 40864: '/proc', 1650812274: '/sys' }
 
 interface Folder {
-  /** The folder's path below the root: '' or 'a/b/'. */
+  /** Path below the root: '' or 'a/b/'. */
   readonly below: string
   readonly real: string
-  /** The device it is on. */
   readonly device: number
 }
 
@@ -57,19 +55,18 @@ interface Found {
   readonly files: string[]
   readonly others: string[]
   readonly linkedFolders: LinkedFolder[]
-  /** Links, by their path below the root, that are not followed yet. */
+  /** Links that are not followed yet, by their path below the root. */
   links: string[]
-  /** The real paths of folders that were or will be read. */
+  /** Real paths of folders that were or will be read. */
   readonly seen: Set<string>
   entries: number
 }
 
 /**
- * Hidden files and folders (leading dot) are left out, and so are devices, pipes and sockets; symbolic links are followed. A link that
- * leads nowhere but is named right is kept, so that its loss is reported when it is read.
+ * Skips hidden files and folders (leading dot), devices, pipes and sockets; follows symbolic links. A broken link with a matching name is
+ * kept, so that it is reported when it is read.
  *
- * Throws `SOURCE` when `root` does not exist, is no folder, or a folder in it cannot be read, and when there are more than `most`
- * entries.
+ * Throws `SOURCE` if `root` is not a folder, a folder in it cannot be read, or there are more than `most` entries.
  */
 export async function listFiles(
   root: string,
@@ -120,7 +117,7 @@ async function pseudoSystem(path: string): Promise<string | null> {
   return pseudo[type] ?? null
 }
 
-/** Reads a folder and all real ones below it; their links are noted. */
+/** Reads a folder and all real ones below it, and records their links. */
 async function walk(first: Folder, found: Found): Promise<void> {
   const waiting = [first]
   const reading = new Set<Promise<void>>()
@@ -136,11 +133,11 @@ async function walk(first: Folder, found: Found): Promise<void> {
   }
 }
 
-/** Notes what is in a folder. Gives the real folders in it. */
+/** Records the entries of a folder. Returns the real folders in it. */
 async function readFolder({ below, real, device }: Folder, found: Found): Promise<Folder[]> {
   const path = join(found.root, below)
   const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
-    // A name that is not UTF-8 cannot be asked for: the folder stands for itself, and is told about as a file would be.
+    // A folder whose name is not UTF-8 cannot be opened: it is recorded like a file.
     if (path.includes(UNREADABLE)) return null
     throw new SherdError(
       'SOURCE',
@@ -168,7 +165,7 @@ async function readFolder({ below, real, device }: Folder, found: Found): Promis
   return deeper
 }
 
-/** A folder that is to be read, or null when it was, or is none of files. */
+/** A folder to read; null if it was read already or is of a pseudo file system. */
 async function folderAt(
   path: string,
   { real, device: around }: Pick<Folder, 'real' | 'device'>,

@@ -1,4 +1,4 @@
-/** A folder of images with a mask of class numbers for each: `images/` and, under the same names, `masks/` of PNG or TIFF files. */
+/** A folder of images with masks of class indices: `images/`, and `masks/` with PNG or TIFF files of the same names. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, extname, join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
@@ -8,21 +8,19 @@ import { openSource } from './open.ts'
 import type { RasterOptions } from './raster/raster-folder.ts'
 
 export interface MaskedFolder {
-  /** Absolute path of the folder that holds both. */
+  /** Absolute path of the folder with both. */
   readonly dir: string
   readonly images: ImageSource
-  /** The absolute path of each image's mask. */
+  /** Absolute path of each image's mask. */
   readonly masks: readonly string[]
-  /** Of `classes.txt`, one in a line, beside the two folders or above; null when there is none. */
+  /** From `classes.txt` (one per line, beside the two folders or above); null if there is none. */
   readonly classes: readonly string[] | null
 }
 
 const names = { images: 'images', masks: 'masks', classes: 'classes.txt' } as const
-/** In lower case; upper case counts too. */
 const maskExtensions = ['.png', '.tif', '.tiff']
 const LISTED = 3
 
-/** Whether `dir` looks like one. */
 const isMaskedFolder = (dir: string): boolean =>
   [names.images, names.masks].every((name) =>
     statSync(join(dir, name), { throwIfNoEntry: false })?.isDirectory(),
@@ -45,7 +43,7 @@ function readClasses(dir: string): readonly string[] | null {
 
 const stemOf = (file: string): string => file.slice(0, file.length - extname(file).length)
 
-/** The masks by their paths without the endings. Throws `SOURCE` when two are called alike. */
+/** Masks by path without extension. Throws `SOURCE` for duplicates. */
 async function masksByStem(folder: string): Promise<ReadonlyMap<string, string>> {
   const { files } = await listFiles(folder, { name: 'masks', extensions: maskExtensions })
   const found = new Map<string, string>()
@@ -61,7 +59,7 @@ async function masksByStem(folder: string): Promise<ReadonlyMap<string, string>>
   return found
 }
 
-/** Pairs images with masks. Throws `SOURCE` when a folder or a mask is missing, or `classes.txt` makes no sense. */
+/** Pairs images with masks. Throws `SOURCE` if a folder or a mask is missing, or `classes.txt` is invalid. */
 export async function openMaskedFolder(
   given: string,
   rasters: RasterOptions | null = null,

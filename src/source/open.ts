@@ -1,4 +1,4 @@
-/** The source that a folder is: rasters where bands are asked for, packed images where it has a manifest, else a folder of image files. */
+/** Opens a folder as a source: rasters if bands are given, packed images if it has a manifest, else image files. */
 import { createHash } from 'node:crypto'
 import { type ImageFolder, openImageFolder } from './image-folder.ts'
 import { withNotesTold } from './notes.ts'
@@ -7,15 +7,15 @@ import { openRasterFolder, type RasterFolder, type RasterOptions } from './raste
 
 export type ImageSource = ImageFolder | PackedImages | RasterFolder
 
-/** `rasters`: what is asked of rasters; null for images. */
+/** `rasters`: null for images. */
 export async function openSource(dir: string, rasters: RasterOptions | null = null): Promise<ImageSource> {
   if (rasters) return withNotesTold(await openRasterFolder(dir, rasters))
   return withNotesTold(isPack(dir) ? await openPack(dir) : await openImageFolder(dir))
 }
 
 /**
- * A number for the list of files: samples are addressed by their place in it, so a resumed run must see the same. Packed
- * images are told apart by their pixels, too, for they may have been shrunk.
+ * A hash of the list of files: samples are addressed by their index in it, so that a resumed run needs the same list. For packed images
+ * also of their pixels, which may have been shrunk.
  */
 export function fingerprint(source: Pick<ImageSource, 'files'> | PackedImages | RasterFolder): string {
   const hash = createHash('sha256')

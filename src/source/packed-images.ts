@@ -1,6 +1,6 @@
 /**
- * A folder of packed images as a source of samples: what `sherd pack` writes and NumPy reads, too. The files may come
- * from anywhere, so everything that is used as an address later is checked here against the length of the files.
+ * A folder of packed images (`sherd pack`) as a source of samples. The files are untrusted: every offset is checked here against their
+ * lengths.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
@@ -22,16 +22,16 @@ const file = z.object({
 })
 const manifestSchema = z.object({
   format: z.literal('sherd-pack/1'),
-  /** The version that wrote it. */
+  /** Version that wrote it. */
   sherd: z.string(),
   images: count.min(1),
   channels: z.union([z.literal(1), z.literal(3)]),
-  /** What larger images were shrunk to, or null when none was. */
+  /** Shorter side to which larger images were shrunk, or null. */
   shortSide: count.min(1).nullable(),
-  /** Of the list of files that was packed. */
+  /** The packed list of files. */
   source: z.object({ files: count, fingerprint: z.string() }),
   classes: z.array(z.string()),
-  /** The pixels, in one file or several; each holds whole images. */
+  /** One or more files of pixels, each of whole images. */
   pixels: z.array(file.extend({ images: count.min(1) })).min(1),
   offsets: file,
   shapes: file,
@@ -41,25 +41,25 @@ const manifestSchema = z.object({
 
 export type PackManifest = z.infer<typeof manifestSchema>
 
-/** The packed pixels, as they are read. Structured clones of it work. */
+/** Can be sent to other threads by structured clone. */
 export interface Pack {
   readonly channels: number
   /** [images, 2]: height and width of each. */
   readonly shapes: Int32Array
-  /** [images + 1]: where each image begins in the sequence of all pixels. */
+  /** [images + 1]: offset of each image in the concatenated pixels. */
   readonly offsets: Float64Array
   readonly files: readonly {
     readonly path: string
-    /** Where the pixels begin in the file. */
+    /** Offset of the pixels in the file. */
     readonly start: number
-    /** The first image of the file. */
+    /** Index of the file's first image. */
     readonly first: number
   }[]
-  /** A number for what the files hold. */
+  /** Hash of the contents. */
   readonly content: string
 }
 
-/** `files` are the names that the images had; they are not opened. */
+/** `files` are the images' original names, which are not opened. */
 export interface PackedImages extends ImageFolder {
   readonly pack: Pack
 }
@@ -86,7 +86,7 @@ function readManifest(root: string): PackManifest {
   return parsed.data
 }
 
-/** Opens a folder of packed images. Throws `SOURCE` with the file and the field when anything in it does not fit. */
+/** Throws `SOURCE` with the file and the field that is invalid. */
 export function openPack(dir: string): PackedImages {
   const root = resolve(dir)
   const manifest = readManifest(root)
@@ -152,7 +152,7 @@ export async function sha256Of(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** Reads every file of a pack whole and compares its hash. Throws `SOURCE` with the first that differs. */
+/** Compares the hash of every file. Throws `SOURCE` with the first that differs. */
 export async function checkPack(dir: string): Promise<PackManifest> {
   const root = resolve(dir)
   openPack(root)

@@ -1,9 +1,9 @@
 /**
- * Names of bands: which are the same, and which one the name of a file tells, as Sentinel-2 (`…_B02_10m.tif`), Landsat
- * (`…_SR_B4.TIF`) and Sentinel-1 (`…_VV.tif`) deliver one file for each.
+ * Names of bands: their canonical form, and the band in the name of a file, as in Sentinel-2 (`…_B02_10m.tif`), Landsat (`…_SR_B4.TIF`)
+ * and Sentinel-1 (`…_VV.tif`) with one file per band.
  */
 
-/** Names that are the same band have the same form: no case, no leading zeros, nothing after a comma. */
+/** Lower case, no leading zeros, nothing after a comma. */
 export function canonicalBand(name: string): string {
   return name
     .split(/[,;(]/, 1)[0]!
@@ -12,25 +12,25 @@ export function canonicalBand(name: string): string {
     .replaceAll(/(?<!\d)0+(?=\d)/g, '')
 }
 
-/** Red, green and blue as Sentinel-2 names them. */
+/** Red, green and blue in Sentinel-2's names. */
 export const rgbBands: readonly string[] = ['b4', 'b3', 'b2']
 
-/** The names of a model's channels in one form: of its bands, or of red, green and blue. */
+/** Canonical names of a model's channels: its bands, or red, green and blue. */
 export function channelNames(bands: readonly string[] | null, channels: number): readonly string[] {
   if (bands) return bands.map(canonicalBand)
   return channels === rgbBands.length ? rgbBands : Array.from({ length: channels }, (_, c) => `channel ${c}`)
 }
 
-/** Bands that a token of a file's name can mean without being asked for. */
+/** Bands that are recognised in file names without being requested. */
 const KNOWN =
   /^(?:b\d{1,2}a?|vv|vh|hh|hv|scl|aot|wvp|tci|pvi|cld|snw|cldprb|snwprb|qa_pixel|qa_radsat|sr_qa_aerosol|[st]?_?qa)$/
-/** Landsat puts surface reflectance and temperature before the band. */
+/** Landsat's prefixes of surface reflectance and temperature. */
 const LANDSAT = /^s[rt]_(?=b\d{1,2}$)/i
 const RESOLUTION = /^\d{1,4}m$/i
 
 export interface BandInName {
   readonly band: string
-  /** The path without the band and the resolution beside it: what all files of a scene share. */
+  /** The path without band and resolution, which all files of a scene share. */
   readonly rest: string
 }
 
@@ -41,8 +41,7 @@ interface Token {
 }
 
 /**
- * The band that the last part of a path tells, or null. `path` has no ending; `wanted` are names that count besides the usual
- * ones. The last place in the name counts.
+ * The last band in a path's base name, or null. `path` has no extension; `wanted` are names that count besides the usual ones.
  */
 export function bandInName(path: string, wanted: readonly string[]): BandInName | null {
   const base = path.lastIndexOf('/') + 1
@@ -67,7 +66,7 @@ export function bandInName(path: string, wanted: readonly string[]): BandInName 
   return null
 }
 
-/** A text without some letters of it, and without the separator that then stands twice or at an end. */
+/** Removes a span, and the separator that is then doubled or at an end. */
 export function withoutSpan(text: string, from: number, to: number): string {
   const before = text.slice(0, from)
   const after = text.slice(to)

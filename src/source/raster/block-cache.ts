@@ -1,4 +1,4 @@
-/** Decoded blocks of rasters, the latest ones up to a bound. A block that is being made is waited for, and not made twice. */
+/** LRU cache of decoded raster blocks. Concurrent requests for one block decode it once. */
 
 export interface BlockCache<T> {
   get(key: string, make: () => Promise<T>): Promise<T>
@@ -17,7 +17,7 @@ export function blockCache<T>(most: number, sizeOf: (value: T) => number): Block
       const known = kept.get(key)
       if (known) {
         kept.delete(key)
-        kept.set(key, known) // the latest is last
+        kept.set(key, known) // most recent last
         return known.value
       }
       const entry = { value: make(), size: 0 }

@@ -1,16 +1,15 @@
 /**
- * Where an image lies on the earth and how large its pixels are, from the tags of GeoTIFF 1.1: an affine transformation
- * and the keys of a coordinate reference system. Not a library of projections: systems are only compared, and metres
- * are exact in projected systems, within a percent in degrees.
+ * Location and pixel size of an image from the tags of GeoTIFF 1.1: an affine transformation and the keys of a coordinate reference
+ * system. Does not project: systems are only compared, and metres are exact in projected systems, within a percent in degrees.
  */
 import type { Size } from '../box.ts'
 
 export interface Grid {
-  /** Such as `EPSG:32632`, or a name for what has no number; null when the file does not say. */
+  /** Such as `EPSG:32632`, or a name for systems without a code; null if unknown. */
   readonly crs: string | null
   /** x and y of the upper left, the upper right and the lower left corner, in the system's units. */
   readonly corners: readonly number[]
-  /** The side of a pixel on the ground; null when the unit is not known. */
+  /** Side of a pixel on the ground; null if the unit is unknown. */
   readonly metresPerPixel: number | null
 }
 
@@ -32,7 +31,7 @@ const EARTH_RADIUS = 6_378_137
 const METRES_PER_DEGREE = (Math.PI / 180) * EARTH_RADIUS
 const METRES: Readonly<Record<number, number>> = { 9001: 1, 9002: 0.3048, 9003: 1200 / 3937 }
 
-/** Null when the tags place the image nowhere. */
+/** Null without georeference. */
 export function gridOf({ width, height }: Size, tags: GeoTags): Grid | null {
   const affine = affineOf(tags)
   if (!affine?.every(Number.isFinite)) return null
@@ -66,7 +65,7 @@ function systemOf(keys: GeoTags['keys']): string | null {
   return names.find((name): name is string => typeof name === 'string' && name !== '') ?? null
 }
 
-/** Metres on the ground for one unit, in the mean of both directions, where the image's centre is. */
+/** Metres per unit at the image's centre, averaged over both directions. */
 function unitOf(keys: GeoTags['keys'], y: number): number | null {
   const projected = keys.ProjectedCSTypeGeoKey
   if (keys.GTModelTypeGeoKey === 2 || (projected === undefined && keys.GeographicTypeGeoKey !== undefined))
@@ -86,7 +85,7 @@ export function isSameArea(one: Grid, other: Grid, finest: Size): boolean {
   return one.corners.every((value, i) => Math.abs(value - other.corners[i]!) <= tolerance)
 }
 
-/** The area that an image covers, in the units of its system. */
+/** In the units of its system. */
 export interface Extent {
   readonly left: number
   readonly right: number
@@ -100,7 +99,7 @@ export function extentOf({ corners: [x0, y0, x1, y1, x2, y2] }: Grid): Extent {
   return { left: Math.min(...xs), right: Math.max(...xs), bottom: Math.min(...ys), top: Math.max(...ys) }
 }
 
-/** The share of the smaller area that both cover. */
+/** Intersection over the smaller area. */
 export function sharedArea(one: Grid, other: Grid): number {
   const [a, b] = [extentOf(one), extentOf(other)]
   const area = ({ left, right, bottom, top }: Extent) => Math.max(0, right - left) * Math.max(0, top - bottom)
@@ -111,10 +110,9 @@ export function sharedArea(one: Grid, other: Grid): number {
   return area(both) / Math.min(area(a), area(b))
 }
 
-/** Whether the first row lies in the south. */
 export const isSouthFirst = ({ corners }: Grid): boolean => corners[5]! > corners[1]!
 
-/** The grid of the same rows in the reverse order. */
+/** The grid of the vertically flipped image. */
 export function upsideDown(grid: Grid): Grid {
   const [x0, y0, x1, y1, x2, y2] = grid.corners as [number, number, number, number, number, number]
   return { ...grid, corners: [x2, y2, x1 + x2 - x0, y1 + y2 - y0, x0, y0] }

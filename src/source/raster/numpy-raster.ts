@@ -1,4 +1,4 @@
-/** NumPy arrays as rasters: `.npy`, and `.npz` with one array of all bands or one member for each. */
+/** NumPy arrays as rasters: `.npy`, and `.npz` with one array of all bands or a member for each band. */
 import { messageOf } from '../../errors.ts'
 import { type ByteFile, openBytes, unusable } from '../../files/byte-file.ts'
 import { type NpyHead, npyHead, npyHeadBytes } from '../../files/npy.ts'
@@ -9,13 +9,13 @@ import { arrayBytes, numbersFrom, rasterType, rasterTypeOf, textsFrom, timesFrom
 import type { BandPlace, Layer, RasterAccess, RasterContent, RasterFile, ReadOptions } from './raster-file.ts'
 import { copyValues, type Values } from './sample-type.ts'
 
-/** Names of the array where one holds all bands. */
+/** Usual names of an array of all bands. */
 const ARRAYS = ['images', 'x', 'arr_0', 'data']
 const BANDS = 'bands'
 const DATES = ['dates', 'times']
-/** Of members that say something about the others. */
+/** Of members with names and dates. */
 const MAX_TEXT_BYTES = 16e6
-/** Packed members up to this size are unpacked whole and kept; of larger ones, what is asked for is, each time. */
+/** Compressed members up to this size are cached whole; larger ones are decompressed for each read. */
 const MOST_KEPT = 64e6
 const MOST_MEMBERS = 4096
 
@@ -25,7 +25,6 @@ interface Axes extends Size {
   readonly frames: number | null
 }
 
-/** What the axes of an array are. */
 function axesOf({ shape, dtype }: NpyHead, frames: number): Axes {
   const [width, height] = [shape.at(-1)!, shape.at(-2)!]
   const [a, b, c] = shape as [number, number, number]
@@ -39,14 +38,14 @@ function axesOf({ shape, dtype }: NpyHead, frames: number): Axes {
   return { width, height, bands: b, items: frames === 1 ? a : null, frames: frames === 1 ? null : a }
 }
 
-/** Said where a number of bands is not the expected one: whether the last axis looks like that of the bands. */
+/** Advice for an unexpected number of bands: the last axis may be that of the bands. */
 function adviceOn({ shape }: NpyHead): string | null {
   const [h, w, c] = shape.slice(-3)
   if (shape.length < 3 || shape.length > 5 || !(c! < h! && c! < w!)) return null
   return `its array is (${shape.join(', ')}): if the last axis holds the bands, put it before height and width with np.moveaxis(array, -1, -3)`
 }
 
-/** Which [H, W] plane of its array a place is, by the axes before them. */
+/** Index of a place's [H, W] plane in its array. */
 function planeOf({ shape }: NpyHead, { band, item, frame }: BandPlace): number {
   const ranks: Readonly<Record<number, readonly number[]>> = {
     2: [],
@@ -68,7 +67,6 @@ const sizeOf = (head: NpyHead, place: BandPlace): Size => {
 const unnamed = ({ width, height, bands, frames }: Axes): Layer[] =>
   Array.from({ length: bands }, (_, band) => ({ name: null, isNamed: false, band, width, height, frames }))
 
-/** Reads rows of planes by `bytesAt`, from where the values begin. */
 async function readPlane(
   head: NpyHead,
   { left, top, width, height }: Box,
@@ -193,7 +191,7 @@ export async function openNpzRaster({ path, blocks }: RasterAccess): Promise<Ras
   }
 }
 
-/** What is wrong with the member instead, as a text: others may be all that is wanted. */
+/** The header, or the reason why it cannot be read: the member may not be needed. */
 async function headOf(file: ByteFile, zip: ZipMember): Promise<NpyHead | string> {
   const bytes = Buffer.from(await readMemberStart(file, zip, npyHeadBytes))
   try {

@@ -1,4 +1,4 @@
-/** Values of NumPy arrays: which dtypes are rasters, dates and texts, and how their bytes become them. */
+/** Conversion of NumPy values to numbers, dates and strings, by dtype. */
 import { unusable } from '../../files/byte-file.ts'
 import type { NpyHead } from '../../files/npy.ts'
 import { isReadable, type SampleType, swapBytes, type Values, valuesOf } from './sample-type.ts'
@@ -16,14 +16,14 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 }
 const NOT_A_TIME = -(2n ** 63n)
 
-/** How an array's numbers are stored, or null when they are no numbers that a raster can hold. */
+/** Null for dtypes that a raster cannot hold. */
 export function rasterType({ dtype }: NpyHead): SampleType | null {
   const found = /^[<>|=]([uif])([1248])$/.exec(dtype)
   const type = found && { kind: KINDS[found[1]!]!, bytes: Number(found[2]) }
   return type && isReadable(type) ? type : null
 }
 
-/** What values of other types are converted to. */
+/** Suggested conversions of other dtypes. */
 const CONVERSIONS: Readonly<Record<string, string>> = {
   i8: "int32, or astype('float64') where numbers are larger than 2 billion",
   u8: "uint32, or astype('float64') where numbers are larger than 4 billion",
@@ -31,7 +31,7 @@ const CONVERSIONS: Readonly<Record<string, string>> = {
   f16: 'float64',
 }
 
-/** How an array's numbers are stored. Throws when they are none that a raster can hold, with what to do. */
+/** Throws for dtypes that a raster cannot hold, with a suggestion. */
 export function rasterTypeOf(head: NpyHead): SampleType {
   const type = rasterType(head)
   if (type) return type
@@ -41,27 +41,25 @@ export function rasterTypeOf(head: NpyHead): SampleType {
   )
 }
 
-/** Bytes of one value. */
 function itemBytes({ dtype }: NpyHead): number {
   const found = /^[<>|=](?:U(\d{1,6})|[uifSMm](\d{1,6})(?:\[.*\])?)$/.exec(dtype)
   return found ? (found[1] ? 4 * Number(found[1]) : Number(found[2])) : 0
 }
 
-/** Bytes of all values. */
 export function arrayBytes(head: NpyHead): number {
   if (head.isFortran && head.shape.length > 1)
     throw unusable('it is in Fortran order: save it with np.ascontiguousarray')
   return head.shape.reduce((product, size) => product * size, itemBytes(head))
 }
 
-/** Bytes of values, in memory of their own, as numbers. The bytes are changed. */
+/** `bytes` must own its memory, and is modified. */
 export function numbersFrom(bytes: Buffer, head: NpyHead): Values {
   const type = rasterTypeOf(head)
   if (head.dtype.startsWith('>')) swapBytes(bytes, type.bytes)
   return valuesOf(bytes, type)
 }
 
-/** Milliseconds since 1970 of each value, null for no time: datetime64, or whole numbers of seconds. */
+/** Milliseconds since 1970 (null for NaT) from datetime64 or integer seconds. */
 export function timesFrom(bytes: Buffer, { dtype }: NpyHead): (number | null)[] {
   const found = /^([<>])(?:M8\[(\d*)([A-Za-z]+)\]|i8)$/.exec(dtype)
   if (!found) throw unusable(`its dates are ${dtype}: datetime64 and int64 seconds are read`)
@@ -84,7 +82,7 @@ export function timesFrom(bytes: Buffer, { dtype }: NpyHead): (number | null)[] 
   })
 }
 
-/** Texts of fixed length: `U` (UCS-4) and `S` (bytes). */
+/** Strings of fixed length: `U` (UCS-4) and `S` (bytes). */
 export function textsFrom(bytes: Buffer, head: NpyHead): string[] {
   const kind = /^([<>|])([US])\d+$/.exec(head.dtype)
   const size = itemBytes(head)

@@ -1,23 +1,23 @@
 /**
- * Regular expressions over paths that somebody else may have written. They are matched by RE2's algorithm, in time proportional to the
- * path, where JavaScript's own can go back and forth for ever; so there is no look-around and there are no back-references.
+ * Regular expressions over paths, which may come from untrusted configurations. Matched by RE2 in linear time, since JavaScript's engine can
+ * backtrack exponentially; without look-around and back-references.
  */
 import { RE2JS } from 're2js'
 import { messageOf } from '../../errors.ts'
 
-/** A named group that took part in a match; places are in UTF-16 code units. */
+/** A named group of a match; positions in UTF-16 code units. */
 export interface Given {
   readonly text: string
   readonly from: number
   readonly to: number
 }
 
-/** Null where a path does not match; of a match its groups by name. */
+/** Null if the path does not match, else its groups by name. */
 export type PathPattern = (path: string) => ((group: string) => Given | null) | null
 
 export const patternKind = "a regular expression of RE2's kind, without look-around and back-references"
 
-/** Throws a plain error with the reason when it is no such expression. */
+/** Throws a plain error for an invalid expression. */
 export function compilePattern(text: string): PathPattern {
   let expression: RE2JS
   try {

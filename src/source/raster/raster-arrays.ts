@@ -1,4 +1,4 @@
-/** Files with an axis of samples or of dates → samples: `.npy` and `.npz` files that are whole by themselves. */
+/** Samples from `.npy` and `.npz` files with an axis of samples or dates. */
 import { SherdError } from '../../errors.ts'
 import type { Size } from '../box.ts'
 import type { RasterContent, RasterFrame } from './raster-file.ts'
@@ -10,14 +10,13 @@ export interface ArraySample extends Size {
   readonly frames: readonly RasterFrame[]
 }
 
-/** More than any array has: what it unpacks to may be a thousand times its size. */
+/** Bounds what a small compressed file can claim. */
 const MOST_SAMPLES = 1_000_000
 
-/** Whether a file holds more than one scene. */
 export const isArray = ({ content, layers }: ProbedFile): boolean =>
   content !== null && (content.items !== null || layers.some(({ frames }) => frames !== null))
 
-/** `frames`: 1 makes a sample of each date. */
+/** `frames`: with 1 each date is a sample. */
 export function samplesOfArray(
   file: ProbedFile & { content: RasterContent },
   { bands, frames }: { bands: readonly string[]; frames: number },
@@ -70,7 +69,7 @@ export function samplesOfArray(
   return samples
 }
 
-/** Frames without dates stay in the order of their axis. */
+/** Sorts by date; frames without dates keep their order. */
 function inTime(frames: readonly RasterFrame[], name: string): RasterFrame[] {
   const dated = frames.filter(({ time }) => time !== null)
   if (dated.length < frames.length || new Set(dated.map(({ time }) => time)).size === 1) return [...frames]

@@ -22,11 +22,11 @@ const WHOLE = new RegExp(
   String.raw`^(?<year>\d{4})(?<separator>[-_./]?)(?<month>\d\d)\k<separator>(?<day>\d\d)${TIME}?(?<zone>Z|[+\-]\d\d:?\d\d)?$`,
 )
 const DAY_OF_YEAR = /^A?(\d{4})[-_]?(\d{3})$/
-/** Without being asked for, only what is hardly anything else. */
+/** Only unambiguous forms, since other numbers in names look like dates. */
 const IN_NAME =
   /(?<!\d)(?:\d{8}T\d{6}|\d{4}-\d\d-\d\d(?:T\d\d[:-]?\d\d[:-]?\d\d)?|\d{4}_\d\d_\d\d|\d{8})Z?(?!\d)/g
 
-/** Milliseconds since 1970, or null when the text is no date. */
+/** Milliseconds since 1970, or null. */
 export function parseDate(text: string): number | null {
   const day = DAY_OF_YEAR.exec(text)
   if (day) {
@@ -56,7 +56,6 @@ function zoneOf(zone: string | undefined): number {
 
 export interface DateInName {
   readonly time: number
-  /** Where it stands. */
   readonly from: number
   readonly to: number
 }

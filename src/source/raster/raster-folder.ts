@@ -1,6 +1,6 @@
 /**
- * A folder of rasters as a source of samples: satellite scenes of any bands, in GeoTIFF or NumPy files, one file for each
- * scene or one for each band, whole or cut into windows, one date or a series of them. Every header is read, no pixel.
+ * A folder of rasters as a source of samples: scenes of any bands in GeoTIFF or NumPy files, one file per scene or per band, whole or cut
+ * into windows, of one date or a series. Reads every header and no pixels.
  */
 import { resolve } from 'node:path'
 import { SherdError } from '../../errors.ts'
@@ -20,30 +20,30 @@ import { seriesOf } from './raster-series.ts'
 import { type RasterWindow, windowsOf } from './raster-windows.ts'
 
 export interface RasterOptions {
-  /** To use, by name, in the order of the channels. */
+  /** Requested bands, in the order of the channels. */
   readonly bands: readonly string[]
-  /** The bands of files that do not name them, in the files' order. */
+  /** Names of the bands of files that do not state them. */
   readonly bandNames: readonly string[] | null
-  /** A regular expression over the path below the folder, with any of the groups `series`, `date`, `band`. */
+  /** A regular expression over the path below the folder with optional groups `series`, `date`, `band`. */
   readonly pattern: string | null
-  /** Dates of one sample. */
+  /** Dates per sample. */
   readonly frames: number
-  /** Side in pixels of the windows that scenes are cut into; null: a whole scene is one sample. */
+  /** Side in pixels of windows; null: a sample is a whole scene. */
   readonly window: number | null
-  /** What stands for no data, in place of what the files say; null: what they say. */
+  /** Overrides the files' no-data value; null: as in the files. */
   readonly nodata: number | null
-  /** Whether values are brought to the unit that the files' own scale and offset give them; not by default. */
+  /** Whether to apply the files' scale and offset; default false. */
   readonly applyScale?: boolean
 }
 
 export interface RasterSample {
-  /** Ascending in time; all there are, which may be more or fewer than a sample takes. */
+  /** All frames, ascending in time, of which a sample may take fewer. */
   readonly frames: readonly RasterFrame[]
-  /** Of the whole scene, in pixels of its finest band; 0 when the file cannot be read. */
+  /** Of the whole scene, in pixels of its finest band; 0 if unreadable. */
   readonly width: number
   readonly height: number
   readonly window: RasterWindow | null
-  /** Of the finest band; null when the file does not say. */
+  /** Of the finest band; null if unknown. */
   readonly metresPerPixel: number | null
 }
 
@@ -55,9 +55,9 @@ export interface Rasters {
   readonly samples: readonly RasterSample[]
 }
 
-/** `files` are the names of the samples. Structured clones of it work. */
+/** `files` are the names of the samples. Can be sent to other threads by structured clone. */
 export interface RasterFolder extends ImageFolder {
-  /** Where each sample is from: its dates and windows share it. */
+  /** The place of each sample, shared by its dates and windows. */
   readonly places: readonly string[]
   readonly rasters: Rasters
 }
@@ -68,9 +68,8 @@ interface NamedSample extends Omit<RasterSample, 'window'> {
 }
 
 /**
- * Opens the rasters in `dir` and below it. Files that cannot be read become samples that are refused when they are read.
- * Throws `SOURCE` with the file and the band when there are no rasters, when all are broken, when a band is missing or
- * there twice, when dates cannot be told, or when what should lie on each other does not.
+ * Opens the rasters in and below `dir`. Unreadable files become samples that fail when they are read. Throws `SOURCE` with the file and
+ * the band if there are no rasters or all are broken, a band is missing or duplicated, dates are ambiguous, or files do not align.
  */
 export async function openRasterFolder(dir: string, options: RasterOptions): Promise<RasterFolder> {
   checkOptions(options)
@@ -125,7 +124,7 @@ async function pathsOf(
   return { paths, notes: leftOutNotes(root, listed, kind) }
 }
 
-/** All samples before they are cut into windows, sorted by name. */
+/** All samples before windowing, sorted by name. */
 function samplesOf(
   files: readonly ProbedFile[],
   { bands, frames }: RasterOptions,
@@ -156,7 +155,7 @@ function samplesOf(
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-/** The series, below the folder that all its files are in, so that first-level folders are classes. */
+/** Includes the folder common to all its files, so that first-level folders are classes. */
 function nameOfSeries(scenes: readonly Scene[]): string {
   const { series } = scenes[0]!
   const folders = new Set(

@@ -1,4 +1,4 @@
-/** The formats of raster files by their endings: a new one is one row. */
+/** The table of raster formats by extension. */
 import { extname } from 'node:path'
 import { unusable } from '../../files/byte-file.ts'
 import { openGeotiff } from '../tiff/geotiff.ts'
@@ -14,7 +14,7 @@ const formats: Readonly<Record<string, (access: RasterAccess) => Promise<RasterF
 
 export const rasterExtensions: readonly string[] = Object.keys(formats)
 
-/** Throws plain errors or `SOURCE` without the name of the file. */
+/** Throws plain errors or `SOURCE`, without the file's name. */
 export async function openRasterFile(access: RasterAccess): Promise<RasterFile> {
   const format = formats[extname(access.path).toLowerCase()]
   if (!format) throw unusable(`its name ends in none of ${rasterExtensions.join(' ')}`)

@@ -1,4 +1,4 @@
-/** What the path of a raster file says: its series, its date and its band, by the user's pattern or by what names are like. */
+/** Series, date and band from the path of a raster file, by the user's pattern or by common naming. */
 import { messageOf, SherdError } from '../../errors.ts'
 import { bandInName, withoutSpan } from './band-names.ts'
 import { compilePattern, type Given, type PathPattern, patternKind } from './path-pattern.ts'
@@ -6,12 +6,12 @@ import { dateForms, datesIn, parseDate } from './raster-dates.ts'
 
 export interface PathFacts {
   readonly file: string
-  /** As the path has it; null when it names none. */
+  /** As in the path; null if absent. */
   readonly band: string | null
-  /** Whether the pattern said so. */
+  /** Whether it is from the pattern. */
   readonly isBandGiven: boolean
   readonly time: number | null
-  /** Which series and which scene the file belongs to, when it holds one band, and when it holds several. */
+  /** Keys of series and scene if the file holds one band, and if it holds several. */
   readonly single: Keys
   readonly several: Keys
 }
@@ -19,7 +19,7 @@ export interface PathFacts {
 export interface Keys {
   readonly series: string
   readonly scene: string
-  /** The scene's path without its band: its name where it has several files. */
+  /** The path without the band: the scene's name if it has several files. */
   readonly name: string
 }
 
@@ -27,7 +27,7 @@ export type PathReader = (file: string) => PathFacts | null
 
 const GROUPS = ['series', 'date', 'band'] as const
 
-/** Reads paths by `pattern`, which may be null. The reader gives null for files that the pattern leaves out. */
+/** The reader returns null for files that do not match `pattern`. */
 export function pathReader(pattern: string | null, wanted: readonly string[]): PathReader {
   const matched = pattern === null ? null : compile(pattern)
   return (file) => {
@@ -42,7 +42,7 @@ export function pathReader(pattern: string | null, wanted: readonly string[]): P
     const time = date ? dateOf(file, date.text) : (datesIn(lastPart(stem))[0]?.time ?? null)
     const keys = (name: string): Keys => {
       const inSeries = series?.text ?? withoutDates(name, date?.text ?? null)
-      // With a date, what else differs in the names of a scene's files does not matter.
+      // With a date, other differences between the names of a scene's files do not matter.
       return {
         name,
         series: inSeries,
@@ -86,7 +86,7 @@ function dateOf(file: string, text: string): number {
   return time
 }
 
-/** A path without the date that the pattern names and without dates in its last part: products carry that of their making, too. */
+/** Removes the pattern's date and all dates in the base name, since products also carry their processing date. */
 function withoutDates(path: string, given: string | null): string {
   const at = given === null ? -1 : path.lastIndexOf(given)
   const rest = at < 0 ? path : withoutSpan(path, at, at + given!.length)

@@ -1,4 +1,4 @@
-/** What the files of a folder hold, by their headers: every one is opened, several at once. */
+/** Opens every file of a folder and reads its header, several concurrently. */
 import { join } from 'node:path'
 import { messageOf, SherdError } from '../../errors.ts'
 import { canonicalBand } from './band-names.ts'
@@ -8,7 +8,7 @@ import { openRasterFile } from './raster-formats.ts'
 import type { PathFacts } from './raster-path.ts'
 
 const AT_ONCE = 32
-/** Pictures of Sentinel-2 products: made from the bands, of several layers, and nobody's bands. */
+/** Previews in Sentinel-2 products, which are not bands. */
 const PICTURES = new Set(['tci', 'pvi'])
 
 export interface NamedLayer extends Layer {
@@ -17,10 +17,10 @@ export interface NamedLayer extends Layer {
 
 export interface ProbedFile {
   readonly path: PathFacts
-  /** Whether it holds one band of a scene whose other bands are in other files. */
+  /** Whether it holds one band of a scene with a file per band. */
   readonly isSingle: boolean
   readonly layers: readonly NamedLayer[]
-  /** Null when the file cannot be read. */
+  /** Null if unreadable. */
   readonly content: RasterContent | null
 }
 
@@ -33,11 +33,11 @@ export interface ProbeOptions {
 
 export interface Probed {
   readonly files: readonly ProbedFile[]
-  /** Why files cannot be read, by their paths. */
+  /** Reasons of unreadable files, by path. */
   readonly problems: ReadonlyMap<string, string>
 }
 
-/** Throws `SOURCE` when a file does not say which bands it holds. */
+/** Throws `SOURCE` if the bands of a file are unknown. */
 export async function probeRasters(paths: readonly PathFacts[], options: ProbeOptions): Promise<Probed> {
   const wanted = new Set(options.bands.map(canonicalBand))
   const problems = new Map<string, string>()
@@ -69,7 +69,7 @@ async function probe(path: PathFacts, probing: Probing): Promise<ProbedFile | nu
       await file.close()
     }
   } catch (error) {
-    // One of many files: it is told about when its turn comes to be read, unless nobody wants it.
+    // An unreadable file is reported when its sample is read, unless its band is not requested.
     if (path.band !== null && !wanted.has(canonicalBand(path.band))) return null
     problems.set(path.file, messageOf(error))
     return { path, isSingle: path.band !== null, layers: [], content: null }
@@ -97,7 +97,6 @@ async function probe(path: PathFacts, probing: Probing): Promise<ProbedFile | nu
   return { path, isSingle, layers, content }
 }
 
-/** As a sentence of its own. */
 const hint = ({ advice }: Pick<RasterContent, 'advice'>): string =>
   advice ? ` ${advice[0]!.toUpperCase()}${advice.slice(1)}.` : ''
 
@@ -122,7 +121,7 @@ function namesOfMany(
   if (layers.some(({ isNamed }) => isNamed)) return layers.map(({ name, isNamed }) => (isNamed ? name : null))
   if (bandNames === null) return layers.map(({ name }) => name)
   if (bandNames.length === layers.length) return bandNames
-  // Names of all bands of the file, the alpha band among them.
+  // Names of all bands, including alpha.
   if (bandNames.length === content.layers.length)
     return bandNames.filter((_, i) => !content.layers[i]!.isAlpha)
   throw new SherdError(

@@ -1,4 +1,4 @@
-/** Whether the files of a folder agree on the scale and the offset of a band: where they do not, one land has two values. */
+/** Checks that the files of a folder agree on the scale and offset of each band. */
 import { canonicalBand } from './band-names.ts'
 import type { ProbedFile } from './raster-probe.ts'
 
@@ -7,7 +7,7 @@ interface Seen {
   readonly text: string
 }
 
-/** A note for each band whose files differ and are mixed as they are. */
+/** A note for each band whose files differ. */
 export function scaleNotes(
   files: readonly ProbedFile[],
   { bands, applyScale }: { readonly bands: readonly string[]; readonly applyScale: boolean },

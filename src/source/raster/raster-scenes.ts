@@ -1,4 +1,4 @@
-/** Files → scenes: the bands of one place at one date, checked against each other. */
+/** Groups files into scenes (the bands of one place at one date) and checks them. */
 import { didYouMean, SherdError } from '../../errors.ts'
 import type { Size } from '../box.ts'
 import { canonicalBand } from './band-names.ts'
@@ -8,16 +8,15 @@ import type { NamedLayer, ProbedFile } from './raster-probe.ts'
 
 export interface Scene extends Size {
   readonly name: string
-  /** Which series it belongs to. */
+  /** Key of its series. */
   readonly series: string
   readonly time: number | null
-  /** The place of each band that is asked for. */
+  /** Of each requested band. */
   readonly bands: readonly BandPlace[]
   /** Of the finest band. */
   readonly grid: Grid | null
-  /** The scene cannot be read, and its size is not known. */
+  /** Unreadable, of unknown size. */
   readonly isBroken: boolean
-  /** The files that it is made of. */
   readonly files: readonly string[]
 }
 
@@ -27,8 +26,8 @@ interface Held {
 }
 
 /**
- * Scenes of files without axes of samples or dates, in the order of the files. A file that holds all bands is a scene by
- * itself, whatever its name is like.
+ * Scenes of files without axes of samples or dates, in the order of the files. A file with all bands is a scene by itself, whatever its
+ * name.
  */
 export function scenesOf(files: readonly ProbedFile[], bands: readonly string[]): Scene[] {
   const groups = new Map<string, ProbedFile[]>()
@@ -73,14 +72,14 @@ function sceneOf(group: readonly ProbedFile[], bands: readonly string[]): Scene 
   }
 }
 
-/** The files that begin in the south, where others begin in the north: their rows are read in the reverse order. */
+/** The files that start in the south if others start in the north: their rows are reversed. */
 function turnedFiles(group: readonly ProbedFile[]): ReadonlySet<string> {
   const south = group.filter(({ content }) => content?.grid && isSouthFirst(content.grid))
   const isMixed = group.some(({ content }) => content?.grid && !isSouthFirst(content.grid))
   return new Set(isMixed ? south.map(({ path }) => path.file) : [])
 }
 
-/** Where the bands that are asked for are. Throws `SOURCE` when one is missing or there twice. */
+/** Locates the requested bands. Throws `SOURCE` if one is missing or duplicated. */
 export function placesOf(
   group: readonly ProbedFile[],
   { name, bands }: { name: string; bands: readonly string[] },
@@ -106,7 +105,7 @@ export function placesOf(
         ...(layer.member === undefined ? {} : { member: layer.member }),
       }
     }
-    // What a file that cannot be read holds is not known; who reads it is told why.
+    // The bands of an unreadable file are unknown; reading it gives the reason.
     if (broken) return { file: broken.path.file, band: 0 }
     const there = [...new Set(all.map(({ layer }) => layer.name))]
     throw new SherdError(

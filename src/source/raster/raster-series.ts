@@ -1,4 +1,4 @@
-/** Scenes → series: those of one place, ascending in time, all alike, with rows in one order. */
+/** Groups scenes of one place into series, ascending in time, with equal sizes and orientation. */
 import { SherdError } from '../../errors.ts'
 import {
   type Extent,
@@ -13,12 +13,12 @@ import type { Scene } from './raster-scenes.ts'
 
 const day = (time: number): string => new Date(time).toISOString().replace(/T00:00:00\.000Z$|\.000Z$/, '')
 
-/** Less of the area in common, and the dates are not of one place. */
+/** Least common area for scenes of one place. */
 const LEAST_SHARED = 0.5
 
 /**
- * Series in the order of their first scenes. Throws `SOURCE` when the scenes of one differ, or two have one date, or are of different
- * places; where they are not quite on each other, a note is added.
+ * Series in the order of their first scenes. Throws `SOURCE` if the scenes of one differ, share a date or are of different places; adds a
+ * note if they are slightly shifted.
  */
 export function seriesOf(scenes: readonly Scene[], notes: string[]): Scene[][] {
   const groups = new Map<string, Scene[]>()
@@ -34,7 +34,7 @@ export function seriesOf(scenes: readonly Scene[], notes: string[]): Scene[][] {
   return series
 }
 
-/** Where some begin in the north and others in the south, all begin in the north. */
+/** If orientations differ, all start in the north. */
 function inOneOrder(scenes: readonly Scene[]): readonly Scene[] {
   const isNorth = scenes.some(({ grid }) => grid && !isSouthFirst(grid))
   if (!isNorth) return scenes
@@ -55,7 +55,7 @@ const shown = (grid: Grid): string => {
   return `x ${number(left)} to ${number(right)}, y ${number(bottom)} to ${number(top)}${grid.crs === null ? '' : ` (${grid.crs})`}`
 }
 
-/** What to say of dates that lie beside each other by more than half a pixel, or null. */
+/** A note if scenes are shifted by more than half a pixel, or null. */
 function shiftOf(scenes: readonly Scene[]): string | null {
   const [one, ...rest] = scenes.filter(({ grid }) => grid !== null)
   const other = one && rest.find((each) => !isSameArea(one.grid!, each.grid!, one))
@@ -88,7 +88,7 @@ function inTime(scenes: readonly Scene[]): Scene[] {
   return sorted
 }
 
-/** Numbers in names count as numbers: `site_9` comes before `site_10`. */
+/** Natural order: `site_9` before `site_10`. */
 const byName = new Intl.Collator('en', { numeric: true })
 
 function checkAlike(one: Scene, other: Scene): void {

@@ -1,4 +1,4 @@
-/** The windows that a scene is cut into: side by side, the last of each row and column moved back to fit. */
+/** Windows of a scene: side by side, the last of each row and column shifted back to fit. */
 import { SherdError } from '../../errors.ts'
 import type { Box, Size } from '../box.ts'
 
@@ -7,14 +7,14 @@ export type RasterWindow = Box
 export interface NamedWindow {
   /** Null: the whole scene. */
   readonly window: RasterWindow | null
-  /** `row,column`, counted in windows. */
+  /** `row,column` in windows. */
   readonly name: string | null
 }
 
-/** More windows than any scene has: the sizes in a header may be made up. */
+/** Bounds what a damaged header can claim. */
 const MOST = 4_000_000
 
-/** A scene that is smaller than a window gives one that does not fit, so that its reader says so. */
+/** A scene smaller than a window gives one window that does not fit, which its reader reports. */
 export function windowsOf({ width, height }: Size, side: number | null): NamedWindow[] {
   if (side === null || width === 0) return [{ window: null, name: null }]
   const rows = Math.ceil(height / side)

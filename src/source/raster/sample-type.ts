@@ -1,10 +1,10 @@
-/** Types of numbers in raster files, and how their bytes become numbers. */
+/** Number types of raster files and their conversion. */
 import { unusable } from '../../files/byte-file.ts'
 import { fromFloat16 } from '../../files/float16.ts'
 
 export type SampleKind = 'unsigned' | 'signed' | 'float'
 
-/** `bytes`: 1, 2, 4 or 8; whole numbers have at most 4. */
+/** `bytes`: 1, 2, 4 or 8; at most 4 for integers. */
 export interface SampleType {
   readonly kind: SampleKind
   readonly bytes: number
@@ -20,7 +20,7 @@ export type Values =
   | Float32Array
   | Float64Array
 
-/** Of float32: larger float64 values would become infinite. */
+/** Largest float32: larger float64 values would become infinite. */
 const LARGEST = 3.4028234663852886e38
 
 export const isReadable = ({ kind, bytes }: SampleType): boolean =>
@@ -33,7 +33,7 @@ export function swapBytes(bytes: Buffer, size: number): void {
   else if (size === 8) bytes.swap64()
 }
 
-/** Little-endian bytes as numbers, without copying but for half precision. The bytes must have memory of their own. */
+/** Views little-endian bytes as numbers; only float16 is copied. `bytes` must own its memory. */
 export function valuesOf(bytes: Buffer, type: SampleType): Values {
   const { byteOffset, length } = bytes
   const buffer = bytes.buffer as ArrayBuffer
@@ -50,14 +50,14 @@ export function valuesOf(bytes: Buffer, type: SampleType): Values {
   throw unusable(`numbers of ${8 * type.bytes} bits are not read`)
 }
 
-/** Values from `low` to `high`, both of them too; none where `low` is above `high`. */
+/** The values from `low` to `high` inclusive; none if `low` > `high`. */
 export interface NoData {
   readonly low: number
   readonly high: number
 }
 
 export interface Stretch {
-  /** In the values that are copied from: the first, and the step to the next. */
+  /** Offset and stride in the source. */
   readonly from: number
   readonly stride: number
   readonly to: number
@@ -65,7 +65,7 @@ export interface Stretch {
   readonly nodata: NoData | null
 }
 
-/** Copies values, with NaN for what is no data and for what is not finite. */
+/** Copies values, with NaN for no data and non-finite values. */
 export function copyValues(
   out: Float32Array,
   values: Values,

@@ -1,8 +1,6 @@
 /**
- * GeoTIFF files, Cloud-Optimized ones among them: what the header says, and windows of their bands, without what their masks leave out.
- *
- * Only the first image of a file counts. Overviews are not read: a file does not say how they were made, and nearest
- * neighbours would alias.
+ * GeoTIFF files, including Cloud-Optimized ones: header, and windows of bands with masks applied. Only the first image is read: overviews do
+ * not state their resampling, and nearest neighbours would alias.
  */
 import type { GeoTIFFImage } from 'geotiff'
 import { messageOf, SherdError } from '../../errors.ts'
@@ -68,7 +66,7 @@ export async function openGeotiff({ path, blocks }: RasterAccess): Promise<Raste
   }
 }
 
-/** The number that is given goes before the file's. As GDAL has it: what is left out is no data where there is a number for that, else 0. */
+/** A given number overrides the file's. As in GDAL, sparse blocks are no data if there is a no-data value, else 0. */
 function noDataIn(
   { nodata, block }: Layout,
   given: ReadOptions['nodata'],
@@ -91,7 +89,7 @@ function metadataOf(image: GeoTIFFImage): BandMetadata {
   return bandMetadata(typeof xml === 'string' ? xml : '')
 }
 
-/** The bands with their descriptions, as GDAL and rasterio write them, else with the colours that the file gives them. */
+/** Bands with their descriptions (as GDAL and rasterio write them), else with their colour interpretation. */
 function layersOf(
   image: GeoTIFFImage,
   { width, height, bands }: Layout,

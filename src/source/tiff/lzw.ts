@@ -1,6 +1,6 @@
 /**
- * LZW as TIFF has it (TIFF 6.0, section 13): codes of 9 to 12 bits, most significant bit first, that grow one code early.
- * Written here since that of geotiff.js prints, and on some damaged files goes on until it has all memory.
+ * TIFF's LZW (TIFF 6.0, section 13): codes of 9 to 12 bits, most significant bit first, growing one code early. Not that of geotiff.js,
+ * which prints, and exhausts memory on some damaged files.
  */
 import { unusable } from '../../files/byte-file.ts'
 
@@ -9,7 +9,7 @@ const END = 257
 const FIRST = 258
 const CODES = 4096
 
-/** Fills `out` as far as the codes go, and no further. Returns the number of bytes. Throws on codes that cannot be. */
+/** Fills at most `out`. Returns the number of bytes. Throws for invalid codes. */
 export function unpackLzw(codes: Uint8Array, out: Uint8Array): number {
   if (codes[0] === 0 && (codes[1]! & 1) === 1)
     throw unusable('its LZW data are of an old kind that is not read')
@@ -44,7 +44,7 @@ export function unpackLzw(codes: Uint8Array, out: Uint8Array): number {
     }
     if (code > next || (code === next && previous < 0)) throw unusable('its LZW data are damaged')
     if (previous >= 0 && next < CODES) {
-      // The new entry is the previous string and the first byte of this one, which is its own when the code is the new one.
+      // The new entry is the previous string plus the first byte of this one (of the previous one if the code is the new entry).
       let first = code === next ? previous : code
       while (first >= CLEAR) first = prefix[first]!
       prefix[next] = previous

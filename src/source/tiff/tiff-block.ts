@@ -1,7 +1,6 @@
 /**
- * One block of a TIFF file, a tile or a strip: from its bytes to numbers. Here and not by geotiff.js, which reads value by
- * value, has no bound on what damaged data unpack to, and fails on big-endian files of many tiles. It does give its
- * Zstandard.
+ * Decodes a block (tile or strip) of a TIFF file. Not by geotiff.js, which reads value by value, has no bound on the size of damaged data,
+ * and fails on big-endian files of many tiles; only its Zstandard decoder is used.
  */
 import { promisify } from 'node:util'
 import { inflate, inflateSync } from 'node:zlib'
@@ -12,32 +11,32 @@ import { unpackLzw } from './lzw.ts'
 import { sizedFrame } from './zstd-frame.ts'
 
 export interface BlockLayout {
-  /** TIFF's number of the method of compression. */
+  /** TIFF's code. */
   readonly compression: number
-  /** TIFF's: 1 none, 2 differences, 3 differences of bytes of floats. */
+  /** TIFF's code: 1 none, 2 differences, 3 differences of bytes of floats. */
   readonly predictor: number
   readonly littleEndian: boolean
   readonly type: SampleType
-  /** Where a value is one bit in the file, and not as many as its type has. */
+  /** Set if a value is one bit in the file. */
   readonly bits?: 1
-  /** Whether the first of bits in a byte is the lowest one. */
+  /** Whether the first bit of a byte is the lowest. */
   readonly isReversed?: boolean
-  /** Pixels of a row. */
+  /** Pixels per row. */
   readonly width: number
-  /** Values of a pixel that lie side by side. */
+  /** Interleaved values per pixel. */
   readonly samples: number
 }
 
-/** `most`: bytes that it may give. `bytes`: those that are wanted. */
+/** `most`: largest allowed output. `bytes`: expected output. */
 type Unpack = (data: Buffer, most: number, bytes: number) => Buffer | Promise<Buffer>
 
-/** Packed data of more bytes are inflated by Node's other threads. */
+/** Larger data are inflated on libuv's threads. */
 const LARGE = 1 << 15
 const inflateApart = promisify(inflate)
 
 interface Method {
   readonly unpack: Unpack
-  /** Bytes that one packed byte can become. */
+  /** Largest compression ratio. */
   readonly ratio: number
 }
 
@@ -51,7 +50,7 @@ const methods: Readonly<Record<number, Method>> = {
   50000: { unpack: unpackZstd, ratio: 2 ** 15 }, // 4 bytes for a block of one value
 }
 
-/** Whether packed bytes can become so many: else the header lies, or the file is cut short. */
+/** False if the header is wrong or the file is truncated. */
 export const canUnpack = (compression: number, packed: number, bytes: number): boolean =>
   bytes <= packed * methods[compression]!.ratio
 
@@ -67,7 +66,7 @@ const names: Readonly<Record<number, string>> = {
 export const rowBytesOf = ({ width, samples, type, bits }: BlockLayout): number =>
   bits === 1 ? Math.ceil((width * samples) / 8) : width * samples * type.bytes
 
-/** Why blocks of this kind cannot be read, or null when they can. */
+/** Why such blocks cannot be read, or null. */
 export function whyUnreadable({
   compression,
   predictor,
@@ -87,7 +86,7 @@ export function whyUnreadable({
   return null
 }
 
-/** `rows`: how many the block must have; it may be padded to `fullRows`. `data` may be changed. */
+/** `rows`: least rows of the block, which may be padded to `fullRows`. `data` may be modified. */
 export async function decodeBlock(
   data: Buffer,
   layout: BlockLayout,
@@ -116,7 +115,7 @@ export async function decodeBlock(
   return valuesOf(bytes, type)
 }
 
-/** Eight values in a byte, the first in its highest bit; rows begin with a byte. */
+/** Eight values per byte, the first in the highest bit; rows are byte-aligned. */
 function valuesOfBits(
   bytes: Buffer,
   { rows, rowBytes, count }: { rows: number; rowBytes: number; count: number },
@@ -138,7 +137,7 @@ function unpackCodes(data: Buffer, most: number): Buffer {
   return out.subarray(0, unpackLzw(data, out))
 }
 
-/** PackBits (TIFF 6.0, section 9): runs of one byte, and stretches of different ones. */
+/** PackBits (TIFF 6.0, section 9). */
 function unpackBits(data: Buffer, most: number): Buffer {
   const out = Buffer.alloc(most)
   let done = 0
@@ -192,7 +191,7 @@ function sumDifferences(
   }
 }
 
-/** Undoes predictor 3 (Adobe's technical note 3): the bytes of a row by their weight, the heaviest first, as differences. */
+/** Undoes predictor 3 (Adobe's technical note 3): byte planes of a row, most significant first, as differences. */
 function sumFloats(row: Buffer, samples: number, size: number): void {
   for (let i = samples; i < row.length; i++) row[i] = row[i]! + row[i - samples]!
   const apart = Buffer.from(row)

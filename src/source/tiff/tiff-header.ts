@@ -1,15 +1,15 @@
 /**
- * The header of a TIFF file, read by geotiff.js through `ByteFile`, so that no part of it is larger than the file: the first image,
- * and the mask that lies beside it. Overviews and further pages are passed over.
+ * Reads the header of a TIFF file by geotiff.js through `ByteFile`, so that no part of it exceeds the file: the first image and its mask.
+ * Overviews and further pages are ignored.
  */
 import type { GeoTIFFImage } from 'geotiff'
 import { type ByteFile, unusable } from '../../files/byte-file.ts'
 import { numbersOf } from './tiff-layout.ts'
 
-/** What geotiff.js asks for when it does not know yet how much it needs. */
+/** Lengths that geotiff.js requests speculatively. */
 const GUESSES = [1024, 4048]
 const MAX_HEADER_BYTES = 256e6
-/** Directories in which a mask is looked for: a file of more has pages, and no overviews. */
+/** Directories searched for a mask: files with more have pages, not overviews. */
 const MOST_DIRECTORIES = 64
 /** Bits of TIFF's NewSubfileType. */
 const REDUCED = 1
@@ -17,7 +17,7 @@ const MASK = 4
 
 export interface TiffImages {
   readonly image: GeoTIFFImage
-  /** Says where the image has data; null when the file holds none. */
+  /** Null if the file has no mask. */
   readonly mask: GeoTIFFImage | null
 }
 
@@ -45,13 +45,13 @@ export async function readHeader(file: ByteFile): Promise<TiffImages> {
   }
   const { GeoTIFF } = await import('geotiff')
   const tiff = await GeoTIFF.fromSource(source)
-  // What is read later is read as little-endian, and has its memory taken before it is known to be there.
+  // Deferred tags are read as little-endian, and allocated before their length is checked.
   tiff.parser.eager = true
   const image = await tiff.getImage()
   return { image, mask: await maskOf(image, (index) => tiff.getImage(index)) }
 }
 
-/** The mask of full size. What follows a directory that cannot be read is not there, as GDAL has it. */
+/** The mask of full size. As in GDAL, the search ends at an unreadable directory. */
 async function maskOf(
   image: GeoTIFFImage,
   directory: (index: number) => Promise<GeoTIFFImage>,

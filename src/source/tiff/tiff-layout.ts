@@ -1,4 +1,4 @@
-/** How the pixels of a TIFF file lie in it: the tags that matter, checked against each other before memory is taken. */
+/** Layout of the pixels in a TIFF file: the relevant tags, checked for consistency before memory is allocated. */
 import type { GeoTIFFImage } from 'geotiff'
 import { unusable } from '../../files/byte-file.ts'
 import type { Size } from '../box.ts'
@@ -12,20 +12,20 @@ const MAX_BANDS = 4096
 export interface Layout extends Size {
   readonly block: BlockLayout
   readonly bands: number
-  /** Whether the bands lie in blocks of their own. */
+  /** Whether each band has its own blocks. */
   readonly isPlanar: boolean
   readonly blockWidth: number
   readonly blockHeight: number
   readonly isTiled: boolean
   readonly offsets: ArrayLike<number>
   readonly byteCounts: ArrayLike<number>
-  /** The number that stands for no data; null when the file does not say, NaN when it says what is no number. */
+  /** Null if not stated, NaN if it is not a number. */
   readonly nodata: number | null
 }
 
 type TagName = Parameters<GeoTIFFImage['fileDirectory']['hasTag']>[0]
 
-/** A tag's numbers, however they are stored; null when there are none. */
+/** A tag's numbers; null if it is absent. */
 export function numbersOf(image: GeoTIFFImage, tag: TagName): number[] | null {
   const value: unknown = image.fileDirectory.getValue(tag as 256)
   if (value === undefined || value === null || typeof value === 'string') return null
@@ -96,7 +96,7 @@ export function layoutOf(image: GeoTIFFImage): Layout {
   return { block, ...layout, nodata: nodataOf(image) }
 }
 
-/** Refuses sizes that packed bytes of this number cannot make: nothing else bounds what a header says. */
+/** Refuses sizes above what the compressed bytes can give: nothing else bounds a header. */
 function expectPossible(layout: Omit<Layout, 'block' | 'nodata'>, block: BlockLayout): void {
   const { width, height, blockWidth, blockHeight, isTiled, byteCounts } = layout
   const across = Math.ceil(width / blockWidth)

@@ -1,6 +1,6 @@
 /**
- * Where a TIFF file says that it has data, beside its values, in GDAL's order: a mask in a file of its own (`a.tif.msk`), a mask image
- * in the file; else, where no number stands for no data, an alpha band. 0 is no data, everything else is data.
+ * Masks of a TIFF file, in GDAL's order of precedence: a mask file (`a.tif.msk`), a mask image in the file, or, without a no-data value,
+ * an alpha band. 0 is no data.
  */
 import { basename } from 'node:path'
 import type { GeoTIFFImage } from 'geotiff'
@@ -14,24 +14,24 @@ import { type Layout, layoutOf, numbersOf } from './tiff-layout.ts'
 import { isAbsent, readRegion, type TiffBlocks } from './tiff-region.ts'
 
 export interface TiffMask {
-  /** Makes NaN of what is masked: `out` are regions of these bands. */
+  /** Writes NaN into masked pixels of `out`, regions of these bands. */
   apply(out: readonly Float32Array[], bands: readonly number[], region: Box): Promise<void>
-  /** Whether the file leaves out all of it there. */
+  /** Whether the whole region is masked by sparse blocks. */
   isAbsent(bands: readonly number[], region: Box): boolean
   close(): Promise<void>
 }
 
-/** TIFF's ExtraSamples that are alpha, associated and unassociated; 0 is anything else, such as near infrared. */
+/** TIFF's ExtraSamples for associated and unassociated alpha. */
 const ALPHA = [1, 2]
 
-/** Which band is alpha, or null. */
+/** The index of the alpha band, or null. */
 export function alphaBand(image: GeoTIFFImage, bands: number): number | null {
   const extra = numbersOf(image, 'ExtraSamples') ?? []
   const found = extra.findLastIndex((kind) => ALPHA.includes(kind))
   return found < 0 || extra.length >= bands ? null : bands - extra.length + found
 }
 
-/** A mask of one band is that of all; `which` says it of others. */
+/** `which`: the mask's band for each band; a mask of one band applies to all. */
 const maskBy = (
   mask: TiffBlocks,
   which: (band: number) => number,

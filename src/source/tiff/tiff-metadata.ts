@@ -1,17 +1,17 @@
-/** What GDAL writes about bands into the tag GDAL_METADATA, an XML text of `<Item name= sample= role=>` elements. */
+/** Metadata of bands in the tag GDAL_METADATA, XML with `<Item name= sample= role=>` elements. */
 
 export interface BandMetadata {
-  /** By the number of the band, from 0. */
+  /** By band, from 0. */
   readonly descriptions: ReadonlyMap<number, string>
-  /** Lower case; only those that say something. */
+  /** Lower case; without undefined ones. */
   readonly colours: ReadonlyMap<number, string>
-  /** What values are multiplied by to have the unit that is meant, and what is added then. */
+  /** To physical units: value · scale + offset. */
   readonly scales: ReadonlyMap<number, number>
   readonly offsets: ReadonlyMap<number, number>
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
-/** A description of this kind names nothing. */
+/** Descriptions without information. */
 const NUMBERED = /^(?:band|layer|channel)?[ _]?\d*$/i
 const COLOURLESS = new Set(['undefined', 'gray', 'grey', 'alpha', 'palette'])
 

@@ -1,4 +1,4 @@
-/** Windows of the bands of a TIFF file, put together from the blocks that they touch. */
+/** Reads windows of bands from the blocks of a TIFF file. */
 import type { ByteFile } from '../../files/byte-file.ts'
 import type { Box } from '../box.ts'
 import type { BlockCache } from '../raster/block-cache.ts'
@@ -9,12 +9,12 @@ import type { Layout } from './tiff-layout.ts'
 export interface TiffBlocks {
   readonly layout: Layout
   readonly file: ByteFile
-  /** Decoded ones, and what they are called there. */
+  /** The cache, and the prefix of its keys. */
   readonly blocks: BlockCache<Values | null>
   readonly name: string
 }
 
-/** What of the values is no data; `absent`: what stands for the values of blocks that the file leaves out. */
+/** `absent`: the value of sparse blocks. */
 export interface Wanted {
   readonly bands: readonly number[]
   readonly nodata: NoData | null
@@ -22,7 +22,7 @@ export interface Wanted {
 }
 
 interface Place {
-  /** Of the block, in its row of blocks. */
+  /** Index of the block. */
   readonly index: number
   readonly box: Box
   readonly rows: number
@@ -41,19 +41,19 @@ function* blocksOf(
       yield {
         index: row * across + column,
         box: { left: column * blockWidth, top: row * blockHeight, width: blockWidth, height: blockHeight },
-        // The last strip is shorter, tiles are always whole.
+        // The last strip may be shorter, tiles are padded.
         rows: isTiled ? blockHeight : Math.min(blockHeight, height - row * blockHeight),
       }
 }
 
-/** Blocks of one band. */
+/** Number of blocks per band. */
 const planeOf = ({ width, height, blockWidth, blockHeight }: Layout): number =>
   Math.ceil(width / blockWidth) * Math.ceil(height / blockHeight)
 
 const isLeftOut = ({ offsets, byteCounts }: Layout, index: number): boolean =>
   offsets[index] === 0 || byteCounts[index] === 0
 
-/** Whether the file leaves out all blocks of a region, as GDAL does for blocks of nothing. */
+/** Whether all blocks of a region are sparse, as GDAL writes empty ones. */
 export function isAbsent(layout: Layout, region: Box, bands: readonly number[]): boolean {
   const planes = layout.isPlanar ? bands.map((band) => band * planeOf(layout)) : [0]
   for (const { index } of blocksOf(layout, region))
@@ -61,7 +61,7 @@ export function isAbsent(layout: Layout, region: Box, bands: readonly number[]):
   return true
 }
 
-/** A region of some bands, NaN for no data. */
+/** Returns NaN for no data. */
 export async function readRegion(
   { layout, file, blocks, name }: TiffBlocks,
   region: Box,
@@ -96,7 +96,7 @@ export async function readRegion(
 interface Block {
   readonly values: Values | null
   readonly box: Box
-  /** Values of a pixel, and which of them is wanted. */
+  /** Values per pixel, and the index of the requested one. */
   readonly stride: number
   readonly first: number
 }

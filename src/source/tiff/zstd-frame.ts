@@ -1,7 +1,6 @@
 /**
- * The header of a Zstandard frame (RFC 8878, section 3.1.1). libtiff writes frames that do not say how long they become, and
- * the decoder behind geotiff.js never ends when such a one is damaged, and writes over its own memory when a header is.
- * So a frame is walked through here, and is given the size that it must have.
+ * The header of a Zstandard frame (RFC 8878, section 3.1.1). libtiff writes frames without their decompressed size; on damaged ones the
+ * decoder of geotiff.js loops for ever or overwrites its own memory. So frames are checked here, and the size is added.
  */
 import { unusable } from '../../files/byte-file.ts'
 
@@ -15,7 +14,7 @@ const UNUSED = 3
 
 const damaged = () => unusable('its Zstandard data are damaged')
 
-/** One whole frame that says that it becomes `bytes` bytes. Throws when it says otherwise, or is anything else than one frame. */
+/** Returns the frame with the decompressed size `bytes` in its header. Throws if it states another one or is not a single frame. */
 export function sizedFrame(data: Buffer, bytes: number): Buffer {
   if (data.length < 6 || data.readUInt32LE(0) !== MAGIC) throw damaged()
   const descriptor = data[4]!
@@ -40,7 +39,7 @@ export function sizedFrame(data: Buffer, bytes: number): Buffer {
   return data
 }
 
-/** Where the blocks that begin at `at` end. */
+/** End of the blocks that begin at `at`. */
 function frameEnd(data: Buffer, at: number): number {
   for (;;) {
     if (at + 3 > data.length) throw damaged()
