@@ -14,12 +14,13 @@ export interface Followed {
 /** What an `Average` averages, in the order of the rows. */
 export const followedBy = (
   rows: readonly ParameterRow[],
-  { prefix, from, of = () => true }: Average,
+  { prefix, from, of = () => true, fixed = 'copied' }: Average,
 ): Followed[] =>
   rows
     .filter(({ name, role }) => role !== 'state' && name.startsWith(from) && of(name.slice(from.length)))
     .map((row) => ({
-      ...{ average: `${prefix}${row.name.slice(from.length)}`, learned: row.name, moves: isLearned(row) },
+      ...{ average: `${prefix}${row.name.slice(from.length)}`, learned: row.name },
+      moves: isLearned(row) || fixed === 'averaged',
     }))
 
 /**

@@ -54,8 +54,10 @@ export interface Average<S extends string = string> {
   readonly prefix: string
   /** Prefix of the learned parameters that are averaged, such as `student.`; it is replaced by the other. */
   readonly from: string
-  /** Which of them, by their names behind `from`; by default all. Fixed ones are copied; state is not averaged: a row of its own has it. */
+  /** Which of them, by their names behind `from`; by default all. State is not averaged: a row of its own has it. */
   readonly of?: (name: string) => boolean
+  /** `averaged` (MoCo v3) matters where an average starts from elsewhere than a copy. Default `copied`. */
+  readonly fixed?: 'copied' | 'averaged'
   /** The share of the old average that stays: a number, or the schedule that has it. */
   readonly momentum: number | S
   /** Before the loss of a step, from the weights that this loss is of (MoCo v3), or after the step (DINO). */

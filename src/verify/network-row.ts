@@ -8,6 +8,9 @@ import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { ByStep } from './recipe.ts'
 import type { Page } from './tolerances.ts'
 
+/** The step, and which of its samples. */
+export type Where = Pick<At, 'step' | 'samples' | 'rows'>
+
 /** What a row builds an objective from, beside the config. */
 export interface Given {
   readonly device: Device
@@ -15,10 +18,10 @@ export interface Given {
   /** Throws `VALUE` where the file has none. */
   tensor(name: string): Tensor
   /**
-   * The step's samples of `input.<name>`, on the device. With one dimension more than `rank` it has an entry for each step; `view` is one of
-   * the first dimension then.
+   * The samples `of` a micro-batch of `input.<name>`, on the device. With one dimension more than `rank` it has an entry for each step. `view`:
+   * the number of a view and how many there are, in a first dimension of their own or all samples of one behind those of the other.
    */
-  input(name: string, of: Pick<At, 'step' | 'samples'>, rank: number, view?: number): Tensor
+  input(name: string, of: Where, rank: number, view?: readonly [view: number, views: number]): Tensor
 }
 
 /** An objective as a file describes it. */
@@ -35,7 +38,7 @@ export interface Opened<Batch, Plan> {
   /** Instead of the file's `clipNorm`. */
   readonly clip?: Clip
   /** Called inside a scope. */
-  batch(of: Pick<At, 'step' | 'samples'>): Batch
+  batch(of: Where): Batch
   /** In the place of the objective's, where the file holds what is drawn elsewhere. */
   readonly plan?: Objective<Batch, Plan>['plan']
   /** What the file expects as `expected.out.<name>` of the first step: all of these, from the weights that the loss sees. */

@@ -5,7 +5,7 @@
  */
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
-import { narrow, select, toDevice } from '../tensor/ops.ts'
+import { narrow, reshape, select, toDevice } from '../tensor/ops.ts'
 import { disposeAll, scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { openExpectations } from './expectations.ts'
@@ -18,12 +18,19 @@ import { takeSteps } from './trajectory.ts'
 
 const inputOf =
   (tensor: Given['tensor'], device: Device): Given['input'] =>
-  (name, { step, samples: { indices } }, rank, view) => {
+  (name, { step, samples: { indices }, rows }, rank, of) => {
+    const [view, views] = of ?? [0, 1]
     const given = tensor(`input.${name}`)
+    const [size = 0, ...shape] = given.shape.length > rank ? given.shape.slice(1) : given.shape
+    const samples = of && views === size ? (shape.shift() ?? 0) : size / views
+    if (samples !== rows)
+      throw new SherdError(
+        'VALUE',
+        `input.${name}: expected ${rows} samples, got [${given.shape.join(', ')}]`,
+      )
     const ofStep = given.shape.length > rank ? select(given, 0, step) : given
-    const all = view === undefined ? ofStep : select(ofStep, 0, view)
-    const some = indices.length === all.shape[0] ? all : narrow(all, 0, indices[0]!, indices.length)
-    return toDevice(some, device)
+    const all = reshape(ofStep, [views * samples, ...shape])
+    return toDevice(narrow(all, 0, view * samples + (indices[0] ?? 0), indices.length), device)
   }
 
 /** Everything that a file expects, against what its objective gives. */

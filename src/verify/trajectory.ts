@@ -120,7 +120,7 @@ export function takeSteps<Batch, Plan>({
       open.add(() => {
         const indices = Array.from({ length: size }, (_, i) => part * size + i)
         const samples = { epochs: indices.map(() => step), indices }
-        return { batch: opened.batch({ step, samples }), samples }
+        return { batch: opened.batch({ step, samples, rows }), samples }
       })
     const { isFinite: isWhole, loss, parts: given, gradientNorm, first } = open.finish()
     if (!isWhole) {

@@ -471,6 +471,21 @@ describe('averages', () => {
     expect([...trainee.state.steps.values()]).toEqual([0])
   })
 
+  it('of what is fixed move only where they are asked to', () => {
+    const rows: ParameterRow[] = [w, { name: 'still', shape: [2], initial: 'ones', role: 'fixed' }]
+    const moved = (fixed: 'copied' | 'averaged') => {
+      const follows = [{ prefix: 'late.', from: '', momentum: 0.75, when: 'after-step', fixed }] as const
+      const trainee = small({ rows, averages: follows, loss: (weights) => slope(weights('w')) })
+      noGrad(() => callInPlace('copy_', trainee.parameters.get('late.still')!, tensor([5, 1], [2])))
+      step(trainee)
+      return valuesIn(trainee, 'late.still')
+    }
+    expect([moved('copied'), moved('averaged')]).toEqual([
+      [5, 1],
+      [4, 1],
+    ])
+  })
+
   it('of what is fixed are copies, so that the network under their prefix is whole', () => {
     const rows: ParameterRow[] = [
       { ...w, name: 'student.w' },

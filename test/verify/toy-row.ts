@@ -25,7 +25,7 @@ export const toyRow: NetworkRow<z.infer<typeof config>, TwoViews, ToyPlan> = {
       samples: tensor('input.views').shape[1]!,
       microBatches,
       schedules: { momentum },
-      batch: (of) => ({ one: input('views', of, 5, 0), other: input('views', of, 5, 1) }),
+      batch: (of) => ({ one: input('views', of, 5, [0, 2]), other: input('views', of, 5, [1, 2]) }),
       plan: (at) => ({ factors: input('factors', at, 2) }),
       outputs(weights, batch, plan, at) {
         const features = objective.features(weights, batch, plan, at)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { narrow } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor, toArray } from '../../src/tensor/tensor.ts'
 import type { Check } from '../../src/verify/check.ts'
@@ -204,6 +205,11 @@ describe('a file that does not fit says why', () => {
       'an input that is not a number',
       /its step 1 gave loss .*first: the first value of codebook/,
       () => nudged('input.views', Number.NaN),
+    ],
+    [
+      'fewer samples than others have',
+      /input.factors: expected 6 samples, got \[4, 5, 1\]/,
+      () => changed((all) => all.set('input.factors', narrow(all.get('input.factors')!, 1, 0, 5))),
     ],
     ['no steps', /it has no tensor "expected.losses"/, () => changed((all) => all.delete('expected.losses'))],
   ])('%s', (_, message, make) => expect(() => check(make())).toThrow(message))
