@@ -90,7 +90,7 @@ function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): st
   const { precision, compile, fusedAttention } = variant
   const config = {
     ...dimensions,
-    ...{ maskRatio: 0.75, normalizeTarget: true },
+    maskRatio: 0.75,
     ...{ batch, precision, threads, device: work.device, compile, fusedAttention },
   }
   return [peer.python, '-B', join(root, 'bench/peers/step.py'), JSON.stringify(config)]

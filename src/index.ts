@@ -117,7 +117,6 @@ export {
   openBackbone,
   plainBackbone,
 } from './model/backbone.ts'
-export { decodeAll, decodeHidden } from './model/decoder.ts'
 export type { DecoderDimensions, EncoderDimensions } from './model/dimensions.ts'
 export { encode, encoderRows } from './model/encoder.ts'
 export {
@@ -222,8 +221,10 @@ export {
 } from './source/packed-images.ts'
 export { openRasterFolder, type RasterFolder, type RasterOptions } from './source/raster/raster-folder.ts'
 export { type BandStatistics, bandStatistics } from './target/band-pixels.ts'
+export { type PixelOptions, predictPixels } from './target/pixel-target.ts'
 export { patchStatistics, pixelLoss, pixelTarget, withStatistics } from './target/pixels.ts'
 export { meanQuality, type Quality } from './target/reconstruction-quality.ts'
+export type { Target, TargetMaker } from './target/target.ts'
 export {
   autocast,
   backward,

@@ -71,7 +71,7 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   } as const
   const objective = sherd.mae({
     ...{ dimensions, decoder: { width: 16, depth: 1, heads: 2 } },
-    ...{ maskRatio: 0.75, normalizeTarget: true, device },
+    ...{ maskRatio: 0.75, device },
   })
   const parameters = sherd.initialParameters(objective.rows, { seed: 0, device })
   const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.05, clipGradientNorm: 1 }

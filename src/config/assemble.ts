@@ -1,5 +1,6 @@
 /** Configuration → the pieces that train: objective, statistics, loader options. What a run needs before its first step. */
 
+import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { type MaeOptions, type MaskedAutoencoder, mae } from '../objective/mae.ts'
 import type { LoaderOptions } from '../prepare/loader/loader.ts'
@@ -7,39 +8,50 @@ import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize
 import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
+import type { TargetGiven } from '../target/target-row.ts'
+import { targetOf } from '../target/targets.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { backboneOf, bandsOf, decoderOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { ObjectiveName } from './tables.ts'
 
+/** What an objective may take beside a configuration. */
+export interface ObjectiveGiven extends Pick<MaeOptions, 'embed'> {
+  /** Opens a model that is not trained, by its path; it is asked for when it is first needed. */
+  readonly frozen?: TargetGiven['frozen']
+}
+
 type ObjectiveFactory<O extends ObjectiveName> = (
   config: Config<O>,
   device: Device,
-  options: Pick<MaeOptions, 'embed'>,
+  given: ObjectiveGiven,
 ) => MaskedAutoencoder
+
+const noFrozen = (path: string): never => {
+  throw new SherdError('BUG', `Bug: ${path} is a teacher, and nothing here opens it`)
+}
 
 /** The objectives by name: a new one is one row. */
 const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
-  mae: (config, device, options) => {
-    const { normalize, statistics, scales, scalesWidth: width } = config.target
+  mae(config, device, { frozen = noFrozen, embed = 'kept' }) {
     const mask = maskDesignOf(config)
     const rasters = rastersOf(config)
+    const compat = rasters?.decoder.compat ?? null
     return mae({
-      ...{ ...backboneOf(config), decoder: decoderOf(config), maskRatio: mask.ratio, mask, device },
-      ...{ compat: rasters?.decoder.compat ?? null, gaps: (rasters?.data.minValid ?? 1) < 1 },
-      ...{ normalizeTarget: normalize, statistics },
-      scales: scales && { scales, width },
-      ...options,
+      ...backboneOf(config),
+      decoder: { ...decoderOf(config), compat },
+      maskRatio: mask.ratio,
+      mask,
+      target: targetOf(config.target).open({ compat, frozen }),
+      gaps: (rasters?.data.minValid ?? 1) < 1,
+      embed,
+      device,
     })
   },
 }
 
-export const objectiveOf = (
-  config: Config,
-  device: Device,
-  options: Pick<MaeOptions, 'embed'> = {},
-): MaskedAutoencoder =>
-  (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, options)
+export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedAutoencoder =>
+  (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
 
 // ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
@@ -124,7 +136,7 @@ export function loaderOptions(
 ): LoaderOptions {
   const { crop, scale, ratio, flip, maxSkippedShare, prefetchBatches } = config.data
   const size = sampleSize(config, source)
-  const larger = config.target.scales?.at(-1) ?? 1 // pictures of several sizes are learned from the largest
+  const larger = (config.target.kind === 'pixels' && config.target.scales?.at(-1)) || 1 // pictures of several sizes are learned from the largest
   return {
     ...{ ...size, height: size.height * larger, width: size.width * larger },
     ...{ source, crop, scale, ratio, flip, maxSkippedShare, prefetchBatches, firstPosition },

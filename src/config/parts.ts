@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { optimizerKeys } from '../optim/keys.ts'
 import { VERSION } from './migrations.ts'
-import { choosers, commonKeys, type Keys, kinds, objectives, runKeys } from './tables.ts'
+import { choosers, commonKeys, type Keys, kinds, objectives, runKeys, targetKindKeys } from './tables.ts'
 
 export type Chooser = keyof typeof choosers
 /** By what a configuration is put together. */
@@ -22,9 +22,13 @@ const byKind = (keys: Readonly<Record<string, Keys | null>>, when: Part['when'])
 export const parts: readonly Part[] = [
   { when: {}, keys: commonKeys },
   ...Object.entries(kinds).map(([kind, { keys }]) => ({ when: { 'data.kind': kind }, keys })),
-  ...Object.entries(objectives).flatMap(([objective, { keys, kinds }]): Part[] => [
+  ...Object.entries(objectives).flatMap(([objective, { keys, kinds, targets }]): Part[] => [
     { when: { objective }, keys },
     ...byKind(kinds, { objective }),
+    ...(targets ? [{ when: { objective }, keys: { target: targetKindKeys } }] : []),
+    ...Object.entries(targets ?? {}).map(([kind, target]) => ({
+      ...{ when: { objective, 'target.kind': kind }, keys: { target } },
+    })),
   ]),
   { when: {}, keys: runKeys },
   ...Object.entries(optimizerKeys).map(([optimizer, optim]) => ({

@@ -12,6 +12,7 @@ import type { AutoencoderDimensions, DecoderDimensions, EncoderDimensions } from
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
+import { targetOf } from '../target/targets.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
@@ -151,13 +152,16 @@ const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   mae(config) {
     checkDecoder(backboneOf(config), decoderOf(config))
     keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))
-    const [{ ratio }, { scales }] = [config.mask, config.target]
+    const { ratio } = config.mask
+    const target = targetOf(config.target)
+    target.check(backboneOf(config))
     const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
     if (minValid < 1 - ratio)
       refuse(
         `data.minValid ${minValid} is less than the share of tokens that are seen (1 − mask.ratio = ${Number((1 - ratio).toFixed(4))}): samples could have less data than that`,
       )
-    if (scales && minValid < 1) refuse('target.scales needs samples without gaps: set data.minValid to 1')
+    if (target.wholeSamples !== null && minValid < 1)
+      refuse(`${target.wholeSamples} needs samples without gaps: set data.minValid to 1`)
   },
 }
 
@@ -181,6 +185,10 @@ export const maskDesignOf = (config: Config<'mae'>): MaskDesign => ({
   ...randomMask(config.mask.ratio),
   ...config.mask,
 })
+
+/** What is said of a target of pixels; null of another. */
+export const pixelTargetOf = ({ target }: Pick<Config<'mae'>, 'target'>) =>
+  target.kind === 'pixels' ? target : null
 
 /** The encoder's dimensions in a resolved configuration. */
 export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {

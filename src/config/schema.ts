@@ -5,8 +5,17 @@
 import type { z } from 'zod'
 import type { optimizerKeys } from '../optim/keys.ts'
 import type { OptimizerName } from '../optim/optimizers.ts'
+import type { TargetName, targetKeys } from '../target/targets.ts'
 import type { VERSION } from './migrations.ts'
-import type { commonKeys, KindName, kinds, ObjectiveName, objectives, runKeys } from './tables.ts'
+import type {
+  commonKeys,
+  KindName,
+  kinds,
+  ObjectiveName,
+  objectives,
+  runKeys,
+  targetKindKeys,
+} from './tables.ts'
 
 type Objectives = typeof objectives
 type Kinds = typeof kinds
@@ -28,6 +37,11 @@ interface Root<O extends ObjectiveName, K extends KindName> {
   readonly optim: OptimConfig
 }
 
+type Targets<O extends ObjectiveName> = Objectives[O]['targets']
+type TargetConfig<O extends ObjectiveName> = {
+  [T in keyof Targets<O>]: { readonly kind: T } & Values<{ target: Targets<O>[T] }>['target']
+}[keyof Targets<O>]
+
 type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'][K] extends null
   ? never
   : Root<O, K> &
@@ -35,6 +49,7 @@ type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'
       Values<Kinds[K]['keys']> &
       Values<Objectives[O]['keys']> &
       Values<Objectives[O]['kinds'][K]> &
+      (Targets<O> extends undefined ? unknown : { readonly target: TargetConfig<O> }) &
       Values<typeof runKeys>
 
 /** A complete configuration, of some objectives and kinds of data. */
@@ -51,6 +66,8 @@ type Fragments =
   | Kinds[KindName]['keys']
   | Objectives[ObjectiveName]['keys']
   | NonNullable<Objectives[ObjectiveName]['kinds'][KindName]>
+  | { target: typeof targetKindKeys }
+  | { [T in TargetName]: { target: (typeof targetKeys)[T] } }[TargetName]
   | { [P in OptimizerName]: { optim: Optimizers[P] } }[OptimizerName]
 
 type KeyOf<Union> = Union extends unknown ? keyof Union : never

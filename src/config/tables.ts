@@ -7,6 +7,7 @@ import { modelKeys, rasterModelKeys } from '../model/keys.ts'
 import { maeKeys } from '../objective/mae-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
+import { type TargetName, targets } from '../target/targets.ts'
 import { checkpointKeys, logKeys, trainKeys } from './run-keys.ts'
 
 /** Keys by their group. */
@@ -30,6 +31,8 @@ interface ObjectiveKeys {
   readonly keys: Keys
   /** The keys that it reads of each kind of data beside those; null where it does not take them. */
   readonly kinds: Readonly<Record<KindName, Keys | null>>
+  /** Those of each kind of target; left out by an objective without. */
+  readonly targets?: Readonly<Record<TargetName, z.ZodRawShape>>
 }
 
 /** What is trained. The first is the default. */
@@ -44,7 +47,13 @@ const namesOf = <T extends object>(table: T) =>
 export const choosers = {
   objective: namesOf(objectives),
   'data.kind': namesOf(kinds),
+  'target.kind': namesOf(targets),
   'optim.optimizer': namesOf(optimizerKeys),
+}
+
+/** In the group `target` of objectives that have targets. */
+export const targetKindKeys = {
+  kind: z.enum(choosers['target.kind']).default('pixels').describe('what hidden tokens should say'),
 }
 
 /** The keys that every run reads, in the order in which configurations are written. */

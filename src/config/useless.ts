@@ -51,12 +51,12 @@ const rows: readonly Row[] = [
   },
   {
     keys: ['target.statistics'],
-    isUseless: (config) => 'target' in config && !config.target.normalize,
+    isUseless: ({ target }) => target.kind === 'pixels' && !target.normalize,
     why: 'target.normalize is false',
   },
   {
     keys: ['target.scalesWidth'],
-    isUseless: (config) => 'target' in config && config.target.scales === null,
+    isUseless: ({ target }) => target.kind === 'pixels' && target.scales === null,
     why: 'target.scales asks for no larger pictures',
   },
   {

@@ -3,7 +3,7 @@
  * layout's rows; fixed position tables are written out.
  */
 
-import { autoencoderOf, bandsOf } from '../config/resolve.ts'
+import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
 import { decoderBlocks, mlpWidth } from '../model/dimensions.ts'
@@ -76,7 +76,9 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     output: 'last_hidden_state',
     refuses: ({ hasDecoder, config, dimensions: { imageSize } }) => {
       if (!hasDecoder) return 'The weights have no decoder'
-      if (config.target.scales) return 'A decoder of several scales is in no class of transformers'
+      const target = pixelTargetOf(config)
+      if (!target) return 'A decoder that predicts something else than pixels is in no class of transformers'
+      if (target.scales) return 'A decoder of several scales is in no class of transformers'
       return imageSize[0] === imageSize[1] ? null : "transformers' ViTMAE takes square images only"
     },
     config: ({ config }) => ({
@@ -86,7 +88,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
       decoder_num_attention_heads: config.decoder.heads,
       decoder_intermediate_size: mlpWidth(decoderBlocks(autoencoderOf(config))),
       mask_ratio: config.mask.ratio,
-      norm_pix_loss: config.target.normalize,
+      norm_pix_loss: pixelTargetOf(config)!.normalize,
     }),
     usage: usageOf('ViTMAEForPreTraining', 'loss = model(**inputs).loss  # masks at random'),
     notes: [

@@ -2,6 +2,7 @@
 
 import { bandsOf } from '../config/resolve.ts'
 import { plain } from '../evaluate/markdown.ts'
+import { targetOf } from '../target/targets.ts'
 import { type ExportedModel, encoderParameterCount, sherdVersion } from './exported-model.ts'
 
 export interface CardOptions {
@@ -30,7 +31,7 @@ function trainingOf({ config, facts, step, protocol }: ExportedModel): string[] 
   const { mask, target, train, optim } = config
   const named = classes.length > 0 ? `, in ${classes.length} classes that pretraining does not look at` : ''
   return [
-    `Masked autoencoding (He et al. 2021) with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden, ${target.normalize ? "each patch's own normalised pixels" : 'pixels'} as the target.`,
+    `Masked autoencoding (He et al. 2021) with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden, ${targetOf(target).inWords} as the target.`,
     '',
     `- ${step ?? 'an unknown number of'} optimizer steps of ${train.batchSize * train.accumulate} samples, base learning rate ${optim.baseLearningRate}, weight decay ${optim.weightDecay}, seed ${train.seed}`,
     `- ${files} images${named}; fingerprint of the list of files: \`${fingerprint}\``,

@@ -1,6 +1,7 @@
 /** Opens an encoder with the decoder and heads that the graphs need. */
 import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { objectiveOf } from '../config/assemble.ts'
+import { pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { initialParameters, loadParameters } from '../model/parameters.ts'
 import { scope } from '../tensor/scope.ts'
@@ -48,6 +49,11 @@ const withAutoencoder = (
 /** Throws `USAGE` if the weights have no decoder. */
 function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest): Autoencoder {
   const { config, device } = encoder
+  if (!pixelTargetOf(config))
+    throw new SherdError(
+      'USAGE',
+      `This model predicts no pixels (target.kind ${config.target.kind}), and an exported autoencoder rebuilds them: export its encoder (--graphs encoder).`,
+    )
   const { weights } = findWeights(request)
   const objective = objectiveOf(config, device)
   const recorded = objectiveOf(config, device, { embed: 'all' })

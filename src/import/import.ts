@@ -16,10 +16,12 @@ import { SherdError } from '../errors.ts'
 import { makeFolder } from '../files/write-whole.ts'
 import { backboneRows, groupsOf } from '../model/backbone.ts'
 import { classifierRows } from '../model/classifier.ts'
+import { headRows } from '../model/decoder/heads.ts'
+import { transformerRows } from '../model/decoder/transformer.ts'
 import { gridOfModel } from '../model/dimensions.ts'
-import { groupedDecoderRows } from '../model/group-layers.ts'
 import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { pixelWidths } from '../target/band-target.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, gridOf } from '../token/grid.ts'
 import { type GridChange, resampleNumbers } from '../token/resample-positions.ts'
@@ -121,7 +123,9 @@ function rowsOf(config: Config, { hasDecoder, classifier }: ForeignModel): Param
   const encoder = classifier
     ? classifierRows({ backbone: shape, classes, head: classifier.head })
     : backboneRows(shape)
-  return [...encoder, ...(hasDecoder ? groupedDecoderRows(autoencoderOf(config), groupsOf(shape)) : [])]
+  if (!hasDecoder) return encoder
+  const widths = pixelWidths({ shape, groups: groupsOf(shape) })
+  return [...encoder, ...transformerRows(autoencoderOf(config)), ...headRows(widths, config.decoder.width)]
 }
 
 interface Fitted {

@@ -1,15 +1,13 @@
 /**
- * The parts of a masked autoencoder that know of bands (SatMAE, Cong et al. 2022, section 3.2): a patch embedding and an output head
- * for each group of bands. Encoder and decoder blocks are the same, and a plain image is one group of all channels.
+ * The parts of a masked autoencoder that know of bands (SatMAE, Cong et al. 2022, section 3.2): a patch embedding for each
+ * group of bands. Its blocks are the same, and a plain image is one group of all channels.
  */
-import { cat, indexSelect, narrow, reshape } from '../tensor/ops.ts'
+import { cat, indexSelect, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { joinRoutes, type Route, routeByGroup, type SpectralGroups } from '../token/spectral-groups.ts'
 import { take } from '../token/take.ts'
-import { applyLinear, linearRows } from './block.ts'
-import { decoderRowsWith } from './decoder.ts'
-import type { AutoencoderDimensions, EncoderDimensions } from './dimensions.ts'
+import type { EncoderDimensions } from './dimensions.ts'
 import { embedPatches, embedRows, encoderRowsWith } from './encoder.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
@@ -29,14 +27,6 @@ export const bandGroups = (groups: SpectralGroups | null, channels: number): rea
 export const groupedEncoderRows = (d: EncoderDimensions, groups: readonly BandGroup[]): ParameterRow[] =>
   encoderRowsWith(
     groups.flatMap(({ embed, bands }) => embedRows(embed, bands.length, d)),
-    d,
-  )
-
-export const groupedDecoderRows = (d: AutoencoderDimensions, groups: readonly BandGroup[]): ParameterRow[] =>
-  decoderRowsWith(
-    groups.flatMap(({ head, bands }) =>
-      linearRows(head, d.decoder.width, d.encoder.patchSize ** 2 * bands.length),
-    ),
     d,
   )
 
@@ -68,44 +58,4 @@ export function embedGroups(
       [B, K],
     )
   })
-}
-
-/** One group's tokens as their head has predicted them, and where they are. */
-export interface GroupPrediction {
-  /** [n, P·P·|g|] */
-  readonly predicted: Tensor
-  readonly route: Route
-}
-
-/** The predictions of decoder features [B, M, E] of the tokens `which` [B, M], group by group. */
-export function predictGroups(
-  features: Tensor,
-  which: Tensor,
-  groups: readonly BandGroup[],
-  places: number,
-  weights: Weights,
-): readonly GroupPrediction[] {
-  const [B, M, E] = features.shape as readonly [number, number, number]
-  return scope(() => {
-    const flat = reshape(features, [B * M, E])
-    return routeByGroup(which, { groups: groups.length, places }).map((route, g) => ({
-      predicted: applyLinear(
-        groups.length === 1 ? flat : indexSelect(flat, 0, route.rows),
-        within(weights, groups[g]!.head),
-      ),
-      route,
-    }))
-  })
-}
-
-/** The prediction [B, places, P·P·|g|] of each group at every place, from features [B, G · places, E] in the order of the tokens. */
-export function predictAllGroups(
-  features: Tensor,
-  groups: readonly BandGroup[],
-  weights: Weights,
-): readonly Tensor[] {
-  const places = features.shape[1]! / groups.length
-  return groups.map(({ head }, g) =>
-    applyLinear(narrow(features, 1, g * places, places), within(weights, head)),
-  )
 }

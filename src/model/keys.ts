@@ -1,4 +1,4 @@
-/** The configuration's keys of the encoder, in the group `model`, and of the decoder, in the group `decoder`. */
+/** The configuration's keys of the encoder, in the group `model`. */
 import { z } from 'zod'
 import { bandList } from '../prepare/keys.ts'
 import { resamplingNames } from '../token/resample-positions.ts'
@@ -76,22 +76,4 @@ export const rasterModelKeys = {
     .describe(
       'metres a pixel that count as scale 1 in positions (Scale-MAE); null: the scale does not matter',
     ),
-}
-
-export const decoderKeys = {
-  width: share.default(512).describe('numbers of a token'),
-  depth: upTo(limits.depth).default(8).describe('blocks'),
-  heads: upTo(limits.heads).default(16).describe('attention heads; they divide the width'),
-}
-
-export const rasterDecoderKeys = {
-  groupWidth: share
-    .default(128)
-    .describe('numbers of a position that say the group of bands, where there are groups'),
-  timeWidth: share.default(64).describe('numbers of a position for each of model.timeFields'),
-  compat: z
-    .enum(['satmae'])
-    .nullable()
-    .default(null)
-    .describe('satmae: bands of the heads in the order of the released code, for its decoder weights'),
 }

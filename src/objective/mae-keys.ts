@@ -1,10 +1,12 @@
 /** What the configuration of a masked autoencoder is made of, beside what all objectives read. */
-import { decoderKeys, rasterDecoderKeys } from '../model/keys.ts'
-import { pixelKeys } from '../target/keys.ts'
+import { decoderKeys, rasterDecoderKeys } from '../model/decoder/keys.ts'
+import { targetKeys } from '../target/targets.ts'
 import { maskKeys, rasterMaskKeys } from '../token/keys.ts'
 
 export const maeKeys = {
-  keys: { decoder: decoderKeys, mask: maskKeys, target: pixelKeys },
+  keys: { decoder: decoderKeys, mask: maskKeys },
   /** By the kind of the data; null where it does not take them. */
   kinds: { images: {}, rasters: { decoder: rasterDecoderKeys, mask: rasterMaskKeys } },
+  /** By the kind of the target. */
+  targets: targetKeys,
 }

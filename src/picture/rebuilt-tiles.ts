@@ -25,6 +25,8 @@ export interface RebuiltValues {
     /** Of each sample. */
     readonly quality: readonly Quality[]
   }[]
+  /** Of targets that are no pixels: how wrong what is hidden is, NaN where all is visible. */
+  readonly errors?: { readonly values: Float32Array; readonly most: number; readonly mean: number }
 }
 
 export interface Rebuilt {
@@ -40,6 +42,8 @@ export interface Reconstruction {
   /** The original with hidden patches in plain grey. */
   readonly masked: Tile
   readonly rebuilt: readonly Rebuilt[]
+  /** Hidden patches by their error, visible ones in dim grey. */
+  readonly errors?: Tile
   /** What the row shows, where rows show different things. */
   readonly caption?: string
 }
@@ -53,6 +57,33 @@ export interface RasterLook {
 const GREY = 0.82 // of hidden patches
 const GREY_BYTE = Math.round(255 * GREY)
 
+/** From no error to the greatest: dark blue, violet, orange, pale yellow. */
+const heat: readonly (readonly [number, number, number])[] = [
+  [12, 12, 60],
+  [130, 30, 120],
+  [245, 125, 20],
+  [255, 250, 190],
+]
+export const heatColour = (share: number): readonly number[] => {
+  const at = Math.min(1, Math.max(0, share)) * (heat.length - 1)
+  const from = Math.min(Math.floor(at), heat.length - 2)
+  return heat[from]!.map((value, c) => Math.round(value + (at - from) * (heat[from + 1]![c]! - value)))
+}
+
+const DIM = 0.35 // of visible patches
+
+/** `values`: of the first channel [height, width]. */
+function errorTile({ width, height, channels, pixels }: Tile, values: Float32Array, most: number): Tile {
+  const made = new Uint8Array(width * height * 3)
+  for (let i = 0; i < width * height; i++) {
+    const own = pixels.subarray(i * channels, (i + 1) * channels)
+    const grey = Math.round((DIM * own.reduce((a, b) => a + b, 0)) / channels)
+    const error = values[i]!
+    made.set(Number.isNaN(error) ? [grey, grey, grey] : heatColour(most > 0 ? error / most : 0), 3 * i)
+  }
+  return { width, height, channels: 3, pixels: made }
+}
+
 /** One row for each image. */
 export function showImages(made: RebuiltValues): readonly Reconstruction[] {
   const { samples, channels, height, width } = made
@@ -61,12 +92,14 @@ export function showImages(made: RebuiltValues): readonly Reconstruction[] {
   return Array.from({ length: samples }, (_, b) => {
     const own = (values: Float32Array) => values.subarray(b * size, (b + 1) * size)
     const hidden = own(made.hidden)
+    const original = tile(own(made.truth))
     return {
-      original: tile(own(made.truth)),
+      original,
       masked: tile(own(made.truth).map((value, i) => (hidden[i] === 1 ? GREY : value))),
       rebuilt: made.variants.map(({ statistics, values, quality }) => ({
         ...{ statistics, tile: tile(own(values)), quality: quality[b]! },
       })),
+      ...(made.errors && { errors: errorTile(original, own(made.errors.values), made.errors.most) }),
     }
   })
 }
@@ -127,6 +160,9 @@ export function showRasters(
               ...{ statistics, quality: quality[b]! },
               tile: compositeTile(composite, image(values, row), stretch),
             })),
+            ...(made.errors && {
+              errors: errorTile(original, made.errors.values.subarray(row * size), made.errors.most),
+            }),
           },
         ]
       }),

@@ -2,9 +2,10 @@
 
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import { meanQuality, type Quality } from '../target/reconstruction-quality.ts'
+import { heatColour } from './rebuilt-tiles.ts'
 import type { Reconstructions } from './reconstruction.ts'
 import { drawGrid } from './tile-grid.ts'
-import type { GridPicture } from './tile-grid-layout.ts'
+import type { Colour, GridPicture } from './tile-grid-layout.ts'
 
 // No-break spaces: lines break before "visible" and "(leaks", and keep a number with its unit.
 const subtitles: Record<StatisticsUsed, string> = {
@@ -27,7 +28,7 @@ export const drawReconstructions = (
 
 /** The grid that `drawReconstructions` draws. */
 export function reconstructionGrid(
-  { images, samples, hiddenShare, bands }: Reconstructions,
+  { images, samples, hiddenShare, bands, errors }: Reconstructions,
   { title, step }: ReconstructionPicture = {},
 ): GridPicture {
   const variants = images[0]?.rebuilt.map(({ statistics }) => statistics) ?? []
@@ -42,18 +43,37 @@ export function reconstructionGrid(
         subtitle: subtitles[statistics],
         note: qualityNote(meanQuality(images.map(({ rebuilt }) => rebuilt[i]!.quality))),
       })),
+      ...(errors
+        ? [
+            {
+              title: 'error',
+              subtitle: 'of what is\u00a0predicted',
+              note: `mean\u00a0${significant(errors.mean)}`,
+            },
+          ]
+        : []),
     ],
-    rows: images.map(({ original, masked, rebuilt }) => [
+    rows: images.map(({ original, masked, rebuilt, errors }) => [
       original,
       masked,
       ...rebuilt.map(({ tile }) => tile),
+      ...(errors ? [errors] : []),
     ]),
+    ...(errors && {
+      legend: [0, 0.25, 0.5, 0.75, 1].map((share) => ({
+        name: significant(share * errors.most),
+        colour: heatColour(share) as Colour,
+      })),
+    }),
     ...(title && { title }),
     ...(images.some(({ caption }) => caption) && { captions: images.map(({ caption = null }) => caption) }),
-    footer: `PSNR and SSIM: hidden patches only${measured}.${at}`,
+    footer: errors
+      ? `Error: hidden patches, in the target's own numbers${measured}.${at}`
+      : `PSNR and SSIM: hidden patches only${measured}.${at}`,
   }
 }
 
+const significant = (value: number) => String(Number(value.toPrecision(3)))
 const percent = (share: number) => `${Number((100 * share).toFixed(1))}\u00a0%`
 const qualityNote = ({ psnr, ssim }: Quality) =>
   `PSNR\u00a0${fixed(psnr, 1, '\u00a0dB')}\nSSIM\u00a0${fixed(ssim, 3)}`

@@ -6,6 +6,9 @@
 import { SherdError } from '../errors.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone.ts'
 import type { Weights } from '../model/parameters.ts'
+import type { MaskedAutoencoder } from '../objective/mae.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { View } from '../prepare/view.ts'
 import {
   cutPatches,
   groupedBands,
@@ -13,19 +16,16 @@ import {
   hiddenBands,
   momentsByBand,
   withMoments,
-} from '../objective/band-patches.ts'
-import type { MaskedAutoencoder } from '../objective/mae.ts'
-import type { ChannelStatistics } from '../prepare/normalize.ts'
-import type { View } from '../prepare/view.ts'
+} from '../target/band-patches.ts'
 import type { BandStatistics } from '../target/band-pixels.ts'
 import { checkStatistics, type StatisticsUsed } from '../target/patch-statistics.ts'
 import { hiddenQuality } from '../target/reconstruction-quality.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import { add, expand, mul, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
+import { add, div, expand, max, mul, reshape, sub, sum, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
-import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { item, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
@@ -38,22 +38,29 @@ import {
 } from './rebuilt-tiles.ts'
 import { bandsNote } from './tile.ts'
 
-export interface ReconstructionOptions {
-  readonly objective: Pick<MaskedAutoencoder, 'predict'>
+interface ExposedOptions {
   readonly shape: BackboneShape
-  /** Whether the model was trained on targets that are normalised patch by patch. */
-  readonly normalizeTarget: boolean
-  /** By what they were normalised; `group` by default. */
-  readonly bandStatistics?: BandStatistics
   readonly weights: Weights
   /** Normalised by `channelStatistics`. */
   readonly view: View
   readonly plan: MaskPlan
   readonly channelStatistics: ChannelStatistics
-  /** By default `neighbours` and `true` for normalised targets, `raw` for others. */
-  readonly statistics?: readonly StatisticsUsed[]
   /** How rasters are shown; images are shown as they are. */
   readonly look?: RasterLook
+}
+
+export interface ErrorOptions extends ExposedOptions {
+  readonly objective: Pick<MaskedAutoencoder, 'errors'>
+}
+
+export interface ReconstructionOptions extends ExposedOptions {
+  readonly objective: Pick<MaskedAutoencoder, 'predict'>
+  /** Whether the model was trained on targets that are normalised patch by patch. */
+  readonly normalizeTarget: boolean
+  /** By what they were normalised; `group` by default. */
+  readonly bandStatistics?: BandStatistics
+  /** By default `neighbours` and `true` for normalised targets, `raw` for others. */
+  readonly statistics?: readonly StatisticsUsed[]
 }
 
 export interface Reconstructions {
@@ -64,16 +71,77 @@ export interface Reconstructions {
   readonly hiddenShare: number
   /** Which channels the tiles show, where that is not all of them and rows do not say it. */
   readonly bands: string | null
+  /** Of hidden tokens, where errors are shown: the greatest of a place, and the mean. */
+  readonly errors?: { readonly most: number; readonly mean: number }
 }
 
 /** Rebuilds every image. Throws `SHAPE` for other sizes, `VALUE` for statistics that the target does not have. */
 export function reconstruct(options: ReconstructionOptions): Reconstructions {
-  const { shape, plan, normalizeTarget, look } = options
+  const { normalizeTarget } = options
+  const wanted = options.statistics ?? (normalizeTarget ? ['neighbours', 'true'] : ['raw'])
+  checkStatistics(wanted, normalizeTarget)
+  return exposed(options, ({ cut, hidden, units, toArray }) => {
+    const { channels } = options.shape.dimensions
+    const layout = layoutOf(options.shape)
+    const { prediction } = options.objective.predict(options.weights, options.view, options.plan)
+    const predicted = reshape(onCpu(prediction), cut.truth.shape)
+    const by = options.bandStatistics ?? 'group'
+    const rebuild = {
+      raw: () => predicted,
+      neighbours: () => withMoments(predicted, guessed(momentsByBand(cut, by, hidden), hidden, layout)),
+      true: () => withMoments(predicted, momentsByBand(cut, by)),
+    } satisfies Record<StatisticsUsed, () => Tensor>
+    const isHidden = call('gt.Scalar', hidden, 0)
+    const paste = (x: Tensor) => call('where.self', isHidden, x, cut.truth)
+    const scored = mul(hidden, groupedBands(cut.groups, channels)) // a band that no group has is not predicted
+    const counted = cut.valid ? mul(scored, cut.valid) : expand(scored, cut.truth.shape)
+    const variants = wanted.map((statistics) => {
+      const whole = paste(rebuild[statistics]())
+      const quality = hiddenQuality(units.unit(cut.truth), units.unit(whole), counted)
+      return { statistics, values: toArray(units.physical(whole)), quality }
+    })
+    return { variants }
+  })
+}
+
+/** How wrong each hidden token is, of a target that has no pixels to show. Throws `SHAPE` for images of other sizes. */
+export const showErrors = (options: ErrorOptions): Reconstructions =>
+  exposed(options, ({ cut, toArray }) => {
+    const [B, places] = cut.truth.shape as readonly [number, number]
+    const byGroup = (x: Tensor) => reshape(onCpu(x), [B, -1, places])
+    const mask = byGroup(maskOf(options.plan))
+    const wrong = mul(byGroup(options.objective.errors(options.weights, options.view, options.plan)), mask)
+    const over = (x: Tensor) => call('sum.dim_IntList', x, [1], false, null)
+    const ofPlaces = reshape(div(over(wrong), over(mask)), [B, places, 1, 1]) // NaN where all is visible
+    return {
+      variants: [],
+      errors: {
+        values: toArray(expand(ofPlaces, cut.truth.shape)),
+        most: item(max(call('nan_to_num', ofPlaces, 0, null, null))),
+        mean: item(div(sum(wrong), sum(mask))),
+      },
+    }
+  })
+
+const onCpu = (x: Tensor) => toDevice(toDtype(x, 'float32'), 'cpu')
+
+interface Exposed {
+  readonly cut: ReturnType<typeof cutPatches>
+  /** [B, places, 1, C] */
+  readonly hidden: Tensor
+  readonly units: ReturnType<typeof unitsOf>
+  readonly toArray: (x: Tensor) => Float32Array
+}
+
+/** Original and masked images, with what `more` makes of them. */
+function exposed(
+  options: ExposedOptions,
+  more: (made: Exposed) => Pick<RebuiltValues, 'variants' | 'errors'>,
+): Reconstructions {
+  const { shape, view, plan, look } = options
   const { dimensions: d, frames } = shape
   const layout = layoutOf(shape)
   const [height, width] = d.imageSize
-  const wanted = options.statistics ?? (normalizeTarget ? ['neighbours', 'true'] : ['raw'])
-  checkStatistics(wanted, normalizeTarget)
   checkChannels(options)
   if (frames > 1 && !look)
     throw new SherdError(
@@ -83,37 +151,17 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
 
   return noGrad(() =>
     scope(() => {
-      const { view } = options
       const [B] = expectShape(view.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')
       const [, K] = expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
       const [, M] = expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
       expectShape(plan.restore, [B, layoutTokens(layout)], 'reconstruct: plan.restore')
-      const onCpu = (x: Tensor) => toDevice(toDtype(x, 'float32'), 'cpu')
       const cut = cutPatches(shape, onCpu(view.pixels), view.valid && onCpu(view.valid))
-      const { prediction } = options.objective.predict(options.weights, view, plan)
-      const predicted = reshape(onCpu(prediction), cut.truth.shape)
       const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
-
-      const by = options.bandStatistics ?? 'group'
-      const rebuild = {
-        raw: () => predicted,
-        neighbours: () => withMoments(predicted, guessed(momentsByBand(cut, by, hidden), hidden, layout)),
-        true: () => withMoments(predicted, momentsByBand(cut, by)),
-      } satisfies Record<StatisticsUsed, () => Tensor>
-      const isHidden = call('gt.Scalar', hidden, 0)
-      const paste = (x: Tensor) => call('where.self', isHidden, x, cut.truth)
-
       const units = unitsOf(options)
-      const scored = mul(hidden, groupedBands(cut.groups, d.channels)) // a band that no group has is not predicted
-      const counted = cut.valid ? mul(scored, cut.valid) : expand(scored, cut.truth.shape)
       const toArray = (x: Tensor) => toFloats(toImageOrder(x, shape))
-      const variants = wanted.map((statistics) => {
-        const whole = paste(rebuild[statistics]())
-        const quality = hiddenQuality(units.unit(cut.truth), units.unit(whole), counted)
-        return { statistics, values: toArray(units.physical(whole)), quality }
-      })
       const values: RebuiltValues = {
-        ...{ samples: B, frames, channels: d.channels, height, width, variants },
+        ...{ samples: B, frames, channels: d.channels, height, width },
+        ...more({ cut, hidden, units, toArray }),
         truth: toArray(units.physical(cut.truth)),
         hidden: toArray(expand(hidden, cut.truth.shape)),
         valid: view.valid && toFloats(onCpu(view.valid)),
@@ -124,6 +172,7 @@ export function reconstruct(options: ReconstructionOptions): Reconstructions {
         samples: B,
         hiddenShare: M / (K + M),
         bands: look ? null : bandsNote(d.channels),
+        ...(values.errors && { errors: { most: values.errors.most, mean: values.errors.mean } }),
       }
     }),
   )
@@ -144,7 +193,7 @@ function toImageOrder(x: Tensor, { dimensions: d, frames }: BackboneShape): Tens
   ])
 }
 
-function checkChannels({ shape, channelStatistics: { mean, std } }: ReconstructionOptions): void {
+function checkChannels({ shape, channelStatistics: { mean, std } }: ExposedOptions): void {
   const { channels } = shape.dimensions
   if (mean.length === channels && std.length === channels) return
   throw new SherdError(
@@ -154,7 +203,7 @@ function checkChannels({ shape, channelStatistics: { mean, std } }: Reconstructi
 }
 
 /** Undoes the channel statistics of [B, places, P·P, C]: to the files' units, and to [0, 1] for measures of quality. */
-function unitsOf({ shape, channelStatistics, look }: ReconstructionOptions) {
+function unitsOf({ shape, channelStatistics, look }: ExposedOptions) {
   const C = shape.dimensions.channels
   const { mean, std, low, high } = channelStatistics
   const perBand = (values: readonly number[]) => tensor([...values], [C])

@@ -8,7 +8,7 @@ import { weightsOf } from '../model/parameters.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
-import { type Reconstructions, reconstruct } from '../picture/reconstruction.ts'
+import { type Reconstructions, reconstruct, showErrors } from '../picture/reconstruction.ts'
 import { centerCrop } from '../prepare/crop.ts'
 import { type Pixels, toView } from '../prepare/normalize.ts'
 import { openReader } from '../prepare/open-reader.ts'
@@ -100,18 +100,27 @@ export function reconstructExhibit(
   const objective: MaskedAutoencoder = {
     ...model.objective,
     predict: (...args) => autocast({ device, dtype }, () => model.objective.predict(...args)),
+    errors: (...args) => autocast({ device, dtype }, () => model.objective.errors(...args)),
   }
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>
     scope(() => {
       const view = toView(exhibit, statistics, device)
       const samples = { epochs: new Int32Array(exhibit.indices.length), indices: exhibit.indices }
-      return reconstruct({
+      const { shows } = objective.target
+      const options = {
         ...{ objective, view, shape: backboneOf(config), weights: weightsOf(parameters) },
-        ...{ normalizeTarget: config.target.normalize, bandStatistics: config.target.statistics },
         ...{ plan: objective.plan({ seed, samples }, { image: view }), channelStatistics: statistics },
-        ...(used && { statistics: used }),
         ...(look && { look }),
+      }
+      if (shows.kind === 'errors') {
+        if (used) throw new SherdError('USAGE', 'This run predicts no pixels: leave the statistics out.')
+        return showErrors(options)
+      }
+      return reconstruct({
+        ...options,
+        ...{ normalizeTarget: shows.statistics !== null, bandStatistics: shows.statistics ?? 'group' },
+        ...(used && { statistics: used }),
       })
     }),
   )

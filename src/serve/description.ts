@@ -1,4 +1,5 @@
 /** Descriptions of the models (`/v1/model`) and of the routes (OpenAPI). */
+import { pixelTargetOf } from '../config/resolve.ts'
 import { formats } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
@@ -32,7 +33,7 @@ export const modelsBody = (
     const { patchSize, width, depth } = config.model
     return {
       ...{ graph, url: modelUrl(model), bytes, precision, step: origin.step, shape, outputs, classes },
-      ...{ patchSize, width, depth, normalizedTarget: config.target.normalize, statistics },
+      ...{ patchSize, width, depth, normalizedTarget: pixelTargetOf(config)?.normalize ?? null, statistics },
     }
   }),
   index: index && { count: index.facts.count, pool: index.facts.pooling, isExact: index.isExact },

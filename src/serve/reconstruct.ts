@@ -1,4 +1,5 @@
 /** `POST /v1/reconstruct`: masks an image and reconstructs it. */
+import { pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { type Reconstruction, showImages } from '../picture/rebuilt-tiles.ts'
 import { drawReconstructions } from '../picture/reconstruction-grid.ts'
@@ -68,7 +69,9 @@ export function rebuild(
     ),
     variants: [{ statistics, values: patchesToImage(whole, shape, channelStatistics), quality: [quality] }],
   })
-  const errors = [...patchErrors(masked, config.target.normalize)].filter((error) => !Number.isNaN(error))
+  const errors = [...patchErrors(masked, pixelTargetOf(config)!.normalize)].filter(
+    (error) => !Number.isNaN(error),
+  )
   return {
     ...{ ...quality, errors, row: row! },
     hidden: [...order.hidden].sort((a, b) => a - b),
@@ -79,7 +82,13 @@ export function rebuild(
 /** Throws `VALUE` for targets that are normalised band by band, which have no picture here. */
 export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reconstructed> {
   const { config } = model
-  const { normalize, statistics: by } = config.target
+  const target = pixelTargetOf(config)
+  if (!target)
+    throw new SherdError(
+      'VALUE',
+      `${model.path} predicts no pixels (target.kind ${config.target.kind}), which the server could rebuild: use "sherd reconstruct".`,
+    )
+  const { normalize, statistics: by } = target
   if (normalize && by === 'band')
     throw new SherdError(
       'VALUE',

@@ -22,8 +22,11 @@ import {
 } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { maskOf } from '../token/mask.ts'
 import type { SpectralGroups } from '../token/spectral-groups.ts'
-import { patchStatistics } from './pixels.ts'
+import { allBands, pixelPart, pixelWidths } from './band-target.ts'
+import { meanPredictionLoss, patchStatistics } from './pixels.ts'
+import type { Target, TargetSpace } from './target.ts'
 
 /** Throws `VALUE` where the released order makes no sense: every band must be in a group, and there is one frame. */
 export function checkReleased(groups: SpectralGroups | null, channels: number, frames: number): void {
@@ -74,4 +77,36 @@ export function releasedLoss(
       sum(mask),
     )
   })
+}
+
+/** The pixels as the released code has them: every head's prediction everywhere, read as bands in their order. */
+export function releasedPixels(normalize: boolean, space: TargetSpace): Target {
+  const { channels, patchSize } = space.shape.dimensions
+  const { groups } = space.shape
+  const pixels = patchSize * patchSize
+  checkReleased(groups, channels, space.shape.frames)
+  const target: Target<{ readonly patches: Tensor; readonly mask: Tensor }> = {
+    part: 'pixels',
+    widths: pixelWidths(space),
+    reads: 'all',
+    of: ({ cut, plan }) => ({
+      patches: allBands(cut.view.pixels, channels, patchSize),
+      mask: maskOf(plan),
+    }),
+    loss: (predictions, { patches, mask }) =>
+      pixelPart(
+        releasedLoss(
+          releasedOrder(predictions, pixels),
+          { patches, groups: groups!, pixels, normalize },
+          mask,
+        ),
+      ),
+    whole(predictions) {
+      const [B, L] = predictions[0]!.shape as readonly [number, number]
+      return reshape(releasedOrder(predictions, pixels), [B, L, pixels * channels])
+    },
+    shows: { kind: 'pixels', statistics: normalize ? 'all' : null },
+    chance: normalize ? meanPredictionLoss(pixels * channels) : null,
+  }
+  return target
 }

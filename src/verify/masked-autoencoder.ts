@@ -5,6 +5,7 @@ import { type MaskedAutoencoder, mae } from '../objective/mae.ts'
 import type { ImageBatch } from '../objective/objective.ts'
 import { viewOf, withoutNaN } from '../prepare/view.ts'
 import { bandStatistics } from '../target/band-pixels.ts'
+import { predictPixels } from '../target/pixel-target.ts'
 import { select, toDevice } from '../tensor/ops.ts'
 import { type Device, toArray, toFloats } from '../tensor/tensor.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
@@ -55,17 +56,21 @@ export function maskedAutoencoderOf(config: Config, device: Device): MaskedAutoe
   const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon, ...others } =
     config
   const { decoderWidth, decoderDepth, decoderHeads, decoderGroupWidth, ...more } = others
-  const { scales, upscaleWidth, compat, kept, groups, time, referenceResolution, ...rest } = more
+  const { normalizeTarget: normalize, statistics, scales, upscaleWidth, compat = null, ...tokens } = more
+  const { kept, groups, time, referenceResolution, ...rest } = tokens
   return mae({
     dimensions: { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon },
     decoder: {
       ...{ width: decoderWidth, depth: decoderDepth, heads: decoderHeads, groupWidth: decoderGroupWidth },
-      timeWidth: time?.decoderWidth ?? 0,
+      ...{ timeWidth: time?.decoderWidth ?? 0, compat },
     },
     ...{ device, ...rest },
-    ...{ groups: groups ?? null, time: time ?? null, kept: kept ?? null, compat: compat ?? null },
+    ...{ groups: groups ?? null, time: time ?? null, kept: kept ?? null },
     referenceResolution: referenceResolution ?? null,
-    scales: scales ? { scales, width: upscaleWidth ?? 0 } : null,
+    target: predictPixels({
+      ...{ normalize, statistics, compat },
+      scales: scales ? { scales, width: upscaleWidth ?? 0 } : null,
+    }),
   })
 }
 

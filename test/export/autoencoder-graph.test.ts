@@ -6,8 +6,9 @@ import { inputName } from '../../src/export/pixels-input.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { type BackboneShape, layoutOf, plainBackbone } from '../../src/model/backbone.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { layoutTokens } from '../../src/token/layout.ts'
-import { tiny } from '../model/tiny-model.ts'
+import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
 import { expectClose } from '../tolerance.ts'
 import { bytes, encoderOf, maskOf, modelOf, range, rasters } from './make-encoder.ts'
@@ -41,14 +42,17 @@ const ofBands = { statistics: range, rasters: true }
 describe('an exported autoencoder predicts what LibTorch does', () => {
   it('of normalised patches', () => expectSame(modelOf(plainBackbone(tiny)), photos))
 
-  it('of pixels', () => expectSame(modelOf(plainBackbone(tiny), { normalizeTarget: false }), photos))
+  it('of pixels', () =>
+    expectSame(modelOf(plainBackbone(tiny), { target: predictPixels({ normalize: false }) }), photos))
 
   it('with learned positions', () =>
     expectSame(modelOf({ ...plainBackbone(tiny), positions: 'learned' }), photos))
 
   it('with pictures of several sizes', () =>
     expectSame(
-      modelOf(plainBackbone(tiny), { normalizeTarget: false, scales: { scales: [2], width: 4 } }),
+      modelOf(plainBackbone(tiny), {
+        target: predictPixels({ normalize: false, scales: { scales: [2], width: 4 } }),
+      }),
       photos,
     ))
 
@@ -63,7 +67,14 @@ describe('an exported autoencoder predicts what LibTorch does', () => {
         [1, 2],
       ],
     }
-    return expectSame(modelOf(shape, { compat: 'satmae' }, ofBands), (B) => rasters(B, shape, bands))
+    return expectSame(
+      modelOf(
+        shape,
+        { decoder: { ...tinyDecoder, compat: 'satmae' }, target: predictPixels({ compat: 'satmae' }) },
+        ofBands,
+      ),
+      (B) => rasters(B, shape, bands),
+    )
   })
 })
 

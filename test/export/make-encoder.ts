@@ -48,7 +48,7 @@ export function modelOf(
   options: Partial<MaeOptions> = {},
   over: Parameters<typeof encoderOf>[1] = {},
 ): ModelParts {
-  const usual = { decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
+  const usual = { decoder: tinyDecoder, maskRatio: 0.6, device: 'cpu' } as const
   const given: MaeOptions = { ...shape, ...usual, ...options }
   const objective = mae(given)
   const parameters = stirredParameters(objective)

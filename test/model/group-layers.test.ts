@@ -1,17 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import {
-  bandGroups,
-  embedGroups,
-  groupedDecoderRows,
-  groupedEncoderRows,
-  predictAllGroups,
-  predictGroups,
-} from '../../src/model/group-layers.ts'
+import { headRows, predictAll, predictHidden } from '../../src/model/decoder/heads.ts'
+import { bandGroups, embedGroups, groupedEncoderRows } from '../../src/model/group-layers.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { patchifyGroups } from '../../src/token/patchify.ts'
+import { routeByGroup } from '../../src/token/spectral-groups.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
 import { stirredParameters, tinyDecoder } from './tiny-model.ts'
 import {
@@ -28,8 +23,9 @@ import {
 } from './tiny-series.ts'
 
 const made = bandGroups(groups, d.channels)
+const widths = { 'decoder_pred.0': 8, 'decoder_pred.1': 4 }
 const parameters = stirredParameters({
-  rows: [...groupedEncoderRows(d, made), ...groupedDecoderRows({ encoder: d, decoder: tinyDecoder }, made)],
+  rows: [...groupedEncoderRows(d, made), ...headRows(widths, tinyDecoder.width)],
 })
 const weights = weightsOf(parameters)
 const floats = (name: string) => numbers(weights(name))
@@ -45,7 +41,7 @@ describe('parameters', () => {
     ])
   })
 
-  it('are as large as their bands, and one encoder and decoder for all', () => {
+  it('are as large as their bands, and one encoder for all', () => {
     const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]))
     expect(shapes.get('patch_embed.0.proj.weight')).toEqual([24, 2, 2, 2])
     expect(shapes.get('patch_embed.1.proj.weight')).toEqual([24, 1, 2, 2])
@@ -127,18 +123,19 @@ describe('heads', () => {
       scope(() => {
         const which = [13, 2, 23, 11]
         const x = features(which.length)
-        const predictions = predictGroups(x, int64([which]), made, T * L, weights)
-        expect(predictions.map(({ route }) => numbers(route.places))).toEqual([
+        const routes = routeByGroup(int64([which]), { groups: 2, places: T * L })
+        const predictions = predictHidden(x, () => routes, widths, weights)
+        expect(routes.map(({ places }) => numbers(places))).toEqual([
           [2, 11],
           [1, 11],
         ])
         expectClose(
-          predictions[0]!.predicted,
+          predictions[0]!,
           [1, 3].flatMap((row) => byHand(x, row, 0)),
           1e-5,
         )
         expectClose(
-          predictions[1]!.predicted,
+          predictions[1]!,
           [0, 2].flatMap((row) => byHand(x, row, 1)),
           1e-5,
         )
@@ -149,7 +146,7 @@ describe('heads', () => {
     noGrad(() =>
       scope(() => {
         const x = features(tokens)
-        const all = predictAllGroups(x, made, weights)
+        const all = predictAll(x, widths, weights)
         expect(all.map(({ shape }) => shape)).toEqual([
           [1, T * L, 8],
           [1, T * L, 4],

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { decoderRows } from '../../src/model/decoder.ts'
 import { encoderRows } from '../../src/model/encoder.ts'
 import {
   initialParameters,
@@ -14,6 +13,7 @@ import { square, sum } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { fromArray, tensor } from '../../src/tensor/tensor.ts'
 import { numbers, product } from '../tolerance.ts'
+import { decoderRows } from './decoder-rows.ts'
 import { tiny } from './tiny-model.ts'
 
 const d = {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { decoderRows } from '../../src/model/decoder.ts'
 import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { encoderRows } from '../../src/model/encoder.ts'
 import { parameterCount } from '../../src/model/parameters.ts'
 import { type SizeName, sizeNames, sizes } from '../../src/model/sizes.ts'
+import { decoderRows } from './decoder-rows.ts'
 
 // Published counts of the classifiers without their heads (DeiT tiny and small, ViT-B/16, L/16, H/14), which learn a
 // position for each patch and for cls; ours are fixed.

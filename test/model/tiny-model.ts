@@ -30,7 +30,7 @@ export const tinySizes: AutoencoderDimensions = { encoder: tiny, decoder: tinyDe
 
 export const tinyMae = (options: Partial<MaeOptions> = {}): MaskedAutoencoder =>
   mae({
-    ...{ dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' },
+    ...{ dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, device: 'cpu' },
     ...options,
   })
 

@@ -4,6 +4,7 @@ import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
@@ -16,7 +17,7 @@ const pixels = (indices: readonly number[], seed: number) =>
     indices.flatMap((index) => wave(180, index + seed)),
     [indices.length, 3, 6, 10],
   )
-const usual = { decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true, device: 'cpu' } as const
+const usual = { decoder: tinyDecoder, maskRatio: 0.6, device: 'cpu' } as const
 const masked = (
   options: MaeOptions,
   view: (indices: readonly number[]) => View,
@@ -64,7 +65,11 @@ export const rows: Record<string, Conforming<never, never>> = {
   ) as never,
   'mae of larger pictures of bands': masked(
     {
-      ...{ ...usual, dimensions: tiny, normalizeTarget: false, scales: { scales: [2], width: 8 } },
+      ...{
+        ...usual,
+        dimensions: tiny,
+        target: predictPixels({ normalize: false, scales: { scales: [2], width: 8 } }),
+      },
       ...{ groups: [[2, 0], [1]], groupWidth: 4 },
     },
     (indices) =>

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { narrow } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
@@ -30,7 +31,6 @@ const usual: MaeOptions = {
   ...series,
   decoder: tinyDecoder,
   maskRatio: 0.6,
-  normalizeTarget: true,
   device: 'cpu',
 }
 const weights = weightsOf(stirredParameters(mae(usual)))
@@ -82,7 +82,7 @@ describe.each([
 
 it('the loss is the mean over hidden tokens of their mean squared error, each by its own head', () =>
   quiet(() => {
-    const objective = mae({ ...usual, normalizeTarget: false })
+    const objective = mae({ ...usual, target: predictPixels({ normalize: false }) })
     const values = seriesValues(2)
     const plan = objective.plan({ seed: 1, samples: { epochs: [0, 0], indices: [3, 4] } })
     const views = viewsOfValues(2, values)

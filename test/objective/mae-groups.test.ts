@@ -6,6 +6,7 @@ import { gradientsOf } from '../../src/optim/gradients.ts'
 import { initialState } from '../../src/optim/optimizer.ts'
 import { update, updateOf } from '../../src/optim/update.ts'
 import { viewOf } from '../../src/prepare/view.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { backward, clearGradients, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -18,7 +19,7 @@ const [H, W] = tiny.imageSize
 const groups = [[3, 0], [4], [1, 2]]
 const usual: MaeOptions = {
   ...{ dimensions, groups, groupWidth: 8, decoder: tinyDecoder },
-  ...{ maskRatio: 0.6, normalizeTarget: true, device: 'cpu' },
+  ...{ maskRatio: 0.6, device: 'cpu' },
 }
 const samples = { epochs: [0, 0], indices: [3, 8] }
 const LOCATIONS = 15
@@ -74,7 +75,7 @@ describe.each(['independent', 'consistent'] as const)('%s masks', (sharing) => {
 
 it('each head learns the bands that were declared for it', () => {
   // A picture whose every band is one number says by its prediction which band a head speaks of.
-  const objective = mae({ ...usual, normalizeTarget: false })
+  const objective = mae({ ...usual, target: predictPixels({ normalize: false }) })
   const parameters = initialParameters(objective.rows, { seed: 2, device: 'cpu' })
   const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipGradientNorm: null }
   const options = { ...updateOf(adamW), learningRate: 0.02 }

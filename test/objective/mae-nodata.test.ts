@@ -5,6 +5,7 @@ import { totalOf } from '../../src/objective/losses.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { View } from '../../src/prepare/view.ts'
 import { type BandStatistics, bandStatistics } from '../../src/target/band-pixels.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { backward, clearGradients, gradient, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -30,7 +31,6 @@ const usual: MaeOptions = {
   ...series,
   decoder: tinyDecoder,
   maskRatio: 0.6,
-  normalizeTarget: true,
   device: 'cpu',
 }
 const parameters = stirredParameters(mae(usual))
@@ -73,7 +73,7 @@ function everything(views: View, plan: MaskPlan, options = usual) {
 }
 
 describe.each(bandStatistics)('normalised by %s', (statistics) => {
-  const options = { ...usual, statistics }
+  const options = { ...usual, target: predictPixels({ statistics }) }
 
   it('the values of a pixel without data change neither latent nor loss nor gradient', () =>
     scope(() => {
@@ -161,8 +161,8 @@ describe('a batch without gaps is what it is without validity', () => {
   ])('normalised by %s, groups %j', (statistics, given) =>
     quiet(() => {
       const objective = mae({
-        ...{ ...usual, groups: given, normalizeTarget: statistics !== null },
-        ...(statistics && { statistics }),
+        ...{ ...usual, groups: given },
+        target: predictPixels(statistics ? { statistics } : { normalize: false }),
       })
       const own = weightsOf(stirredParameters(objective))
       const views = viewsOfValues(2, seriesValues(2))

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { viewOf } from '../../src/prepare/view.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { backward, clearGradients, gradient, noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
@@ -16,9 +17,9 @@ const batch = addresses([0, 3], [1, 8])
 const objective = tinyMae()
 const parameters = stirredParameters(objective)
 const weights = weightsOf(parameters)
-const lossOf = (images: Tensor, options: { normalizeTarget?: boolean; seed?: number } = {}) =>
+const lossOf = (images: Tensor, options: { normalize?: boolean; seed?: number } = {}) =>
   noGrad(() => {
-    const with_ = tinyMae({ normalizeTarget: options.normalizeTarget ?? true })
+    const with_ = tinyMae({ target: predictPixels({ normalize: options.normalize ?? true }) })
     return item(
       totalOf(
         with_.loss(
@@ -46,13 +47,13 @@ function targets(patches: readonly number[], normalize: boolean): number[] {
 describe('loss', () => {
   it.each([true, false])(
     'is the mean over hidden patches of their mean squared error; normalised: %s',
-    (normalizeTarget) =>
+    (normalize) =>
       noGrad(() =>
         scope(() => {
           const images = tinyImages(B)
           const plan = objective.plan({ seed: 1, samples: batch })
           const predicted = numbers(objective.predict(weights, viewOf(images), plan).prediction)
-          const wanted = targets(numbers(patchify(images, 2)), normalizeTarget)
+          const wanted = targets(numbers(patchify(images, 2)), normalize)
           const perPatch = Array.from({ length: B * N }, (_, n) =>
             predicted
               .slice(n * 12, (n + 1) * 12)
@@ -61,7 +62,7 @@ describe('loss', () => {
           const mask = numbers(maskOf(plan))
           const sum = perPatch.reduce((total, error, n) => total + error * mask[n]!, 0)
           expect(mask.reduce((a, b) => a + b, 0)).toBe(B * 9)
-          expect(lossOf(images, { normalizeTarget })).toBeCloseTo(sum / (B * 9), 5)
+          expect(lossOf(images, { normalize })).toBeCloseTo(sum / (B * 9), 5)
         }),
       ),
   )
@@ -103,7 +104,7 @@ describe('loss', () => {
   it('of a perfect raw prediction is 0: constant images, bias alone', () =>
     noGrad(() =>
       scope(() => {
-        const raw = tinyMae({ normalizeTarget: false })
+        const raw = tinyMae({ target: predictPixels({ normalize: false }) })
         const exact = new Map(parameters)
         exact.set('decoder_pred.weight', tensor(Array(12 * 16).fill(0), [12, 16]))
         exact.set('decoder_pred.bias', tensor(Array(12).fill(0.25), [12]))
@@ -119,12 +120,12 @@ describe('loss', () => {
     ))
 
   // Without the patch embedding the encoder cannot see pixels, so that only the target is left to depend on them.
-  it.each([true, false])('does not depend on visible pixels as a target; normalised: %s', (normalizeTarget) =>
+  it.each([true, false])('does not depend on visible pixels as a target; normalised: %s', (normalize) =>
     noGrad(() =>
       scope(() => {
         const blind = new Map(parameters)
         blind.set('patch_embed.proj.weight', tensor(Array(24 * 12).fill(0), [24, 3, 2, 2]))
-        const one = tinyMae({ normalizeTarget })
+        const one = tinyMae({ target: predictPixels({ normalize }) })
         const plan = planFromMask([Array.from({ length: N }, (_, n) => n !== 4)])
         const at = (x: number, y: number) => {
           const values = wave(180)

@@ -8,6 +8,7 @@ import { type MaeOptions, type MaskedAutoencoder, mae } from '../../src/objectiv
 import type { Address, At, Objective } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
 import { bandStatistics } from '../../src/target/band-pixels.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { autocast, gradient, noGrad, requireGradient } from '../../src/tensor/context.ts'
 import { type Kernels, withKernels } from '../../src/tensor/fused.ts'
 import { detach, toDevice, toDtype } from '../../src/tensor/ops.ts'
@@ -47,7 +48,7 @@ export interface Row {
 }
 
 function masked(options: Partial<MaeOptions>, images: () => View): Row {
-  const usual = { dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, normalizeTarget: true }
+  const usual = { dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6 }
   const objective = (device: Device) => mae({ ...usual, ...options, device }) as never
   return { objective, images }
 }
@@ -72,7 +73,7 @@ const grouped = { dimensions: seriesDimensions, groups: [[3, 0], [1]], groupWidt
 const ofLarger = (scales: readonly number[], options: Partial<MaeOptions> = {}): Row => {
   const { imageSize, channels } = options.dimensions ?? tiny
   const shape = [B, channels, ...imageSize.map((side) => side * scales.at(-1)!)]
-  const scaled = { ...options, normalizeTarget: false, scales: { scales, width: 8 } }
+  const scaled = { ...options, target: predictPixels({ normalize: false, scales: { scales, width: 8 } }) }
   return { ...masked(scaled, () => viewOf(tensor(wave(product(shape), 5), shape))), isAbsolute: true }
 }
 
@@ -93,7 +94,7 @@ const classified = (
 /** By what they are. */
 export const rows: Record<string, () => Row> = {
   'plain images': () => plain(),
-  'raw targets': () => plain({ normalizeTarget: false }),
+  'raw targets': () => plain({ target: predictPixels({ normalize: false }) }),
   'learned positions': () => plain(learned),
   'every token embedded': () => plain({ embed: 'all' }),
   'heads of an odd width': () =>
@@ -101,11 +102,14 @@ export const rows: Record<string, () => Row> = {
   'a band that no group has': () => masked(grouped, () => viewOf(tensor(wave(B * 96, 5), [B, bands, H, W]))),
   ...Object.fromEntries(
     bandStatistics.flatMap((statistics) => [
-      [`series, normalised by ${statistics}`, () => ofSeries({ statistics })],
-      [`series with gaps, normalised by ${statistics}`, () => ofSeries({ statistics }, true)],
+      [`series, normalised by ${statistics}`, () => ofSeries({ target: predictPixels({ statistics }) })],
+      [
+        `series with gaps, normalised by ${statistics}`,
+        () => ofSeries({ target: predictPixels({ statistics }) }, true),
+      ],
     ]),
   ),
-  'series with gaps, raw targets': () => ofSeries({ normalizeTarget: false }, true),
+  'series with gaps, raw targets': () => ofSeries({ target: predictPixels({ normalize: false }) }, true),
   'series without groups': () => ofSeries({ groups: null }),
   'series without dates': () => ofSeries({ time: null }),
   'positions that know the scale': () => ofSeries({ referenceResolution: 10 }),
@@ -127,7 +131,8 @@ export const rows: Record<string, () => Row> = {
           [3, 0],
           [1, 2],
         ],
-        compat: 'satmae',
+        decoder: { ...tinyDecoder, compat: 'satmae' },
+        target: predictPixels({ compat: 'satmae' }),
       },
       () => viewOf(tensor(wave(B * 96, 5), [B, bands, H, W])),
     ),

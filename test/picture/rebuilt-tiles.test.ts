@@ -45,6 +45,17 @@ describe('showImages', () => {
   })
 })
 
+it('errors: hidden pixels from dark blue to pale yellow, visible ones in dim grey', () => {
+  const [row] = showImages({
+    ...{ samples: 1, frames: 1, channels: 1, height: 1, width: 3, valid: null, times: null, variants: [] },
+    truth: floats([1, 0.5, 0.5]),
+    hidden: floats([0, 1, 1]),
+    errors: { values: floats([Number.NaN, 0, 3]), most: 3, mean: 1.5 },
+  })
+  expect([...row!.errors!.pixels]).toEqual([...[89, 89, 89], ...[12, 12, 60], ...[255, 250, 190]])
+  expect(row!.rebuilt).toEqual([])
+})
+
 describe('showRasters', () => {
   // Two samples of two dates of two bands of 1 × 3 pixels, in the files' units.
   const truth = [

@@ -8,6 +8,7 @@ import { normalizePixels } from '../../src/prepare/normalize.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { draws } from '../../src/random/draws.ts'
 import type { StatisticsUsed } from '../../src/target/patch-statistics.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
 import { pixelTarget } from '../../src/target/pixels.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { planFromMask } from '../../src/token/mask.ts'
@@ -55,7 +56,7 @@ function run({ channels = 3, normalizeTarget = true, pixels = bytes(channels), w
     const objective = mae({
       dimensions: d,
       decoder: { width: 16, depth: 1, heads: 2 },
-      ...{ maskRatio: 0.67, normalizeTarget, device: 'cpu' },
+      ...{ maskRatio: 0.67, target: predictPixels({ normalize: normalizeTarget }), device: 'cpu' },
     })
     const parameters = initialParameters(objective.rows, { seed: 1, device: 'cpu' })
     const channelStatistics = {

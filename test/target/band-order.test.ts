@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { bandGroups } from '../../src/model/group-layers.ts'
-import { inBandOrder } from '../../src/objective/band-order.ts'
+import { inBandOrder } from '../../src/target/band-order.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { patchify, patchifyGroups } from '../../src/token/patchify.ts'

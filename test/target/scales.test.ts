@@ -5,8 +5,9 @@ import { weightsOf } from '../../src/model/parameters.ts'
 import { upscale } from '../../src/model/upscale.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { mae } from '../../src/objective/mae.ts'
-import { atModelSize, checkScales, scalesLosses, upscaleShape } from '../../src/objective/scales.ts'
 import { viewOf } from '../../src/prepare/view.ts'
+import { predictPixels } from '../../src/target/pixel-target.ts'
+import { atModelSize, checkScales, scalesLosses, upscaleShape } from '../../src/target/scales.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { add } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -16,6 +17,7 @@ import { expectClose, numbers, wave } from '../tolerance.ts'
 
 const quiet = <R>(body: () => R): R => noGrad(() => scope(body))
 const target = { scales: [2, 4], width: 3 }
+const ofScales = predictPixels({ normalize: false, scales: target })
 const dimensions = { ...tiny, imageSize: [4, 6] as const, channels: 4 }
 const given = [[3, 0], [1]] // band 2 is in no group
 const groups = bandGroups(given, 4)
@@ -61,7 +63,7 @@ describe('scalesLosses', () => {
   const pixels = wave(2 * 4 * 16 * 24, 5)
   const images = () => tensor(pixels, [2, 4, 16, 24])
   const parts = () => [tensor(wave(2 * 6 * 8, 1), [2, 6, 8]), tensor(wave(2 * 6 * 4, 2), [2, 6, 4])]
-  const { rows } = mae({ ...shape, maskRatio: 0.6, normalizeTarget: false, scales: target, device: 'cpu' })
+  const { rows } = mae({ ...shape, maskRatio: 0.6, target: ofScales, device: 'cpu' })
   const parameters = stirredParameters({ rows })
 
   it('by hand, where the head says one number for each band: half of the mean distances from area means', () =>
@@ -126,8 +128,11 @@ describe('scalesLosses', () => {
 
   it('is what the loss of the objective has more than that of small images', () =>
     quiet(() => {
-      const options = { ...shape, maskRatio: 0.6, normalizeTarget: false, device: 'cpu' } as const
-      const [scaled, plain] = [mae({ ...options, scales: target }), mae(options)]
+      const options = { ...shape, maskRatio: 0.6, device: 'cpu' } as const
+      const [scaled, plain] = [
+        mae({ ...options, target: ofScales }),
+        mae({ ...options, target: predictPixels({ normalize: false }) }),
+      ]
       const weights = weightsOf(parameters)
       const plan = scaled.plan({ seed: 1, samples: { epochs: [0, 0], indices: [0, 1] } })
       const small = tensor(areaMeans(pixels, [16, 24], 4), [2, 4, 4, 6])
@@ -164,6 +169,5 @@ it('larger pictures are of as many bands as some group has', () => {
 })
 
 it('refuses larger pictures of normalised targets', () => {
-  const options = { ...shape, maskRatio: 0.6, normalizeTarget: true, scales: target, device: 'cpu' } as const
-  expect(() => mae(options)).toThrow(/set target.normalize to false/)
+  expect(() => predictPixels({ normalize: true, scales: target })).toThrow(/set target.normalize to false/)
 })

@@ -1,9 +1,9 @@
 /** The larger pictures of SatMAE++ (Noman et al. 2024): what they should be, and how far the model's are from it. */
 import { SherdError } from '../errors.ts'
 import type { BackboneShape } from '../model/backbone.ts'
-import type { BandGroup } from '../model/group-layers.ts'
+import { type BandGroup, pick } from '../model/group-layers.ts'
 import type { Weights } from '../model/parameters.ts'
-import { type UpscaleShape, upscale } from '../model/upscale.ts'
+import { type UpscaleShape, upscale, upscaleRows } from '../model/upscale.ts'
 import type { View } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
 import { abs, indexSelect, mean, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
@@ -11,8 +11,11 @@ import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { gridOf } from '../token/grid.ts'
 import { unpatchify } from '../token/patchify.ts'
+import type { Route } from '../token/spectral-groups.ts'
 import { inBandOrder } from './band-order.ts'
-import type { Losses } from './objective.ts'
+import { type BandPatches, bandError, meanError } from './band-pixels.ts'
+import { patchesAt, pixelWidths } from './band-target.ts'
+import type { Parts, Target, TargetSpace } from './target.ts'
 
 export interface ScalesTarget {
   /** 2, then 4 …: each twice the one before. Training images are as much larger as the last says. */
@@ -55,7 +58,7 @@ const shrink = (pixels: Tensor, factor: number): Tensor => {
   return reshape(small, [B, T, C, H / factor, W / factor])
 }
 
-/** A view of the model's size: the area means of a larger one. Throws `VALUE` where larger ones lack data. */
+/** A view of the model's size: the area means of a larger one. Throws `VALUE` where a larger one lacks data. */
 export function atModelSize(view: View, { scales }: ScalesTarget, [height]: readonly [number, number]): View {
   const factor = view.pixels.shape[3]! / height
   if (factor === 1) return view
@@ -76,10 +79,10 @@ export function atModelSize(view: View, { scales }: ScalesTarget, [height]: read
 /** What the larger pictures add to the loss, `scale2` …, from the predictions [B, places, P·P·|g|] of all groups everywhere. */
 export function scalesLosses(
   parts: readonly Tensor[],
-  { pixels }: View,
+  { pixels }: Pick<View, 'pixels'>,
   { scales, width }: ScalesTarget,
   { shape, groups, weights }: { shape: BackboneShape; groups: readonly BandGroup[]; weights: Weights },
-): Losses['parts'] {
+): Parts {
   return scope(() => {
     const { dimensions: d, frames } = shape
     const B = pixels.shape[0]!
@@ -107,4 +110,43 @@ export function scalesLosses(
       }),
     )
   })
+}
+
+interface ScaledValues {
+  readonly routes: readonly Route[]
+  readonly patches: readonly BandPatches[]
+  readonly view: View
+}
+
+/** The pixels of hidden patches, unnormalised, and of the whole of larger pictures. */
+export function scaledPixels(scales: ScalesTarget, space: TargetSpace): Target {
+  const { shape, groups } = space
+  const { dimensions: d } = shape
+  const target: Target<ScaledValues> = {
+    part: 'pixels',
+    widths: pixelWidths(space),
+    reads: 'all',
+    rows: upscaleRows(upscaleShape(scales, groups)),
+    factor: scales.scales.at(-1)!,
+    atModelSize: (view) => atModelSize(view, scales, d.imageSize),
+    of(asked) {
+      const routes = asked.routes()
+      return {
+        routes,
+        patches: routes.map((route, g) => patchesAt(asked, space, route, g)),
+        view: asked.view,
+      }
+    },
+    loss(predictions, { routes, patches, view }, weights) {
+      const base = meanError(
+        routes.map((route, g) => bandError(pick(predictions[g]!, route), patches[g]!, null)),
+      )
+      const larger = scalesLosses(predictions, view, scales, { shape, groups, weights })
+      return { pixels: { mean: base, weight: 1 }, ...larger }
+    },
+    whole: (predictions) => inBandOrder(predictions, groups, d),
+    shows: { kind: 'pixels', statistics: null },
+    chance: null,
+  }
+  return target
 }

@@ -1,0 +1,33 @@
+/**
+ * What a decoder is to an objective: from the latent of kept tokens to features of tokens, which heads then turn into predictions. It opens
+ * its own positions, so one that needs none makes none.
+ */
+import type { View } from '../../prepare/view.ts'
+import type { Device, Tensor } from '../../tensor/tensor.ts'
+import type { MaskPlan } from '../../token/mask.ts'
+import type { BackboneShape } from '../backbone.ts'
+import type { ParameterRow, Weights } from '../parameters.ts'
+
+/** What a decoder is opened for. */
+export interface DecoderSpace {
+  readonly shape: BackboneShape
+  readonly device: Device
+}
+
+export interface DecoderInput {
+  /** [B, 1 + K, D] */
+  readonly latent: Tensor
+  readonly plan: MaskPlan
+  /** Of the samples, for positions that know dates and scales. */
+  readonly view: Pick<View, 'times' | 'resolution'>
+}
+
+/** Of `hidden` tokens [B, M, E], in the order of the plan; of `all` tokens [B, N, E], in their own order. */
+export type Wanted = 'hidden' | 'all'
+
+export interface Decoder {
+  readonly rows: readonly ParameterRow[]
+  /** E */
+  readonly width: number
+  decode(input: DecoderInput, weights: Weights, wanted: Wanted): Tensor
+}

@@ -1,0 +1,24 @@
+/** The targets by name, `target.kind` of a configuration: a new one is a row. The first is the default. */
+import type { BackboneShape } from '../model/backbone.ts'
+import { pixelTargetRow } from './pixel-target.ts'
+import type { TargetGiven, TargetRow } from './target-row.ts'
+
+export const targets = { pixels: pixelTargetRow }
+
+export type TargetName = keyof typeof targets
+
+/** The keys of each, beside `target.kind`. */
+export const targetKeys = Object.fromEntries(
+  Object.entries(targets).map(([kind, { keys }]) => [kind, keys]),
+) as { readonly [T in TargetName]: (typeof targets)[T]['keys'] }
+
+/** What the row of a target says with the keys that a configuration holds of it. */
+export function targetOf(keys: { readonly kind: TargetName }) {
+  const row = targets[keys.kind] as TargetRow<never>
+  return {
+    open: (given: TargetGiven) => row.open(keys as never, given),
+    check: (shape: BackboneShape) => row.check?.(keys as never, shape),
+    wholeSamples: row.wholeSamples(keys as never),
+    inWords: row.inWords(keys as never),
+  }
+}

@@ -1,0 +1,57 @@
+/** A target of one vector for each token, whose error is a mean over that vector: what most targets but pixels are. */
+import { SherdError } from '../errors.ts'
+import type { HeadWidths } from '../model/decoder/heads.ts'
+import { pick } from '../model/group-layers.ts'
+import type { Weights } from '../model/parameters.ts'
+import { cat, reshape, sum, toDtype } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { meanError } from './band-pixels.ts'
+import type { Asked, Target } from './target.ts'
+
+export interface TokenTarget {
+  /** Of the loss. */
+  readonly part: string
+  readonly widths: HeadWidths
+  /** What tokens should say: [B, places, W] of each head, in float32. */
+  of(asked: Asked, weights: Weights): readonly Tensor[]
+  /** [n, W] in float32, twice → the error of each token [n]. */
+  error(predicted: Tensor, wanted: Tensor): Tensor
+}
+
+function expectWhole({ cut }: Asked, part: string): void {
+  if (cut.valid)
+    throw new SherdError(
+      'VALUE',
+      `target.kind ${part}: it is not known of pixels without data. Leave samples with gaps out with data.minValid 1.`,
+    )
+}
+
+/** The mean over all hidden tokens of their errors. Views that lack data are a `VALUE` error. */
+export function tokenTarget({ part, widths, of, error }: TokenTarget): Target<readonly Tensor[]> {
+  const errorOf = (predicted: Tensor, wanted: Tensor) => error(toDtype(predicted, 'float32'), wanted)
+  return {
+    ...{ part, widths, reads: 'hidden', shows: { kind: 'errors' }, chance: null },
+    of: (asked, weights) => {
+      expectWhole(asked, part)
+      const wanted = of(asked, weights)
+      return asked.routes().map((route, g) => pick(wanted[g]!, route))
+    },
+    loss(predictions, wanted) {
+      const errors = predictions.map((predicted, g) => {
+        const each = errorOf(predicted, wanted[g]!)
+        return { sum: sum(each), count: each.shape[0]! }
+      })
+      return { [part]: { mean: meanError(errors), weight: 1 } }
+    },
+    whole: (predictions) => (predictions.length === 1 ? predictions[0]! : cat(predictions, 2)),
+    errors(predictions, asked, weights) {
+      expectWhole(asked, part)
+      const wanted = of(asked, weights)
+      const flat = (x: Tensor) => reshape(x, [x.shape[0]! * x.shape[1]!, x.shape[2]!])
+      const each = predictions.map((predicted, g) =>
+        reshape(errorOf(flat(predicted), flat(wanted[g]!)), predicted.shape.slice(0, 2)),
+      )
+      return each.length === 1 ? each[0]! : cat(each, 1)
+    },
+  }
+}
