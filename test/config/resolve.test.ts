@@ -155,8 +155,11 @@ describe('resolveConfig', () => {
       resolveConfig({ data: { bands: ['B2', 'B3', 'B4', 'B8'] } }),
     ]
     for (const config of [images, rasters]) {
-      const { objective, data, optim } = config
-      const chosen = { objective, 'data.kind': data.kind, 'optim.optimizer': optim.optimizer }
+      const { objective, data, target, optim } = config
+      const chosen = {
+        ...{ objective, 'data.kind': data.kind, 'target.kind': target.kind },
+        'optim.optimizer': optim.optimizer,
+      }
       const flat = Object.entries(config).flatMap(([group, keys]) =>
         typeof keys === 'object' ? Object.keys(keys).map((name) => `${group}.${name}`) : [group],
       )

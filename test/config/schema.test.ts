@@ -23,7 +23,7 @@ describe('the defaults', () => {
       clipBy: 'all',
     })
     expect(config.mask.ratio).toBe(0.75)
-    expect(config.target.normalize).toBe(true)
+    expect(config.target).toMatchObject({ kind: 'pixels', normalize: true })
     expect(config.train.epochs).toBe(800)
     expect(config.data).toMatchObject({ scale: [0.2, 1], ratio: [3 / 4, 4 / 3], flip: true, crop: 'random' })
   })

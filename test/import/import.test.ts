@@ -7,7 +7,7 @@ import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { readWeightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
-import { backboneOf, resolveConfig } from '../../src/config/resolve.ts'
+import { backboneOf, pixelTargetOf, resolveConfig } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { predictionsOf } from '../../src/evaluate/prediction-file.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
@@ -99,7 +99,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
       ...{ positions: 'fixed', layerNormEpsilon: 1e-6 },
     })
     expect(made.config.decoder).toEqual({ width: 4, depth: 1, heads: 2 })
-    expect([made.config.mask.ratio, made.config.target.normalize]).toEqual([0.5, true])
+    expect([made.config.mask.ratio, pixelTargetOf(made.config)?.normalize]).toEqual([0.5, true])
     expect(made.notes).toEqual([
       "the file does not say what images were normalised by: taken as ImageNet's mean and deviation",
     ])

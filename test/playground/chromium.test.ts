@@ -7,7 +7,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findChromium, launchChromium } from '../../scripts/playground/chromium.ts'
 import { type FolderServer, serveFolders } from '../../scripts/playground/serve-folders.ts'
-import { backboneOf } from '../../src/config/resolve.ts'
+import { backboneOf, pixelTargetOf } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { exportOnnx, type OpenedModel } from '../../src/export/export-onnx.ts'
 import { openModel } from '../../src/export/model-parts.ts'
@@ -173,7 +173,7 @@ function byLibTorch(
     const view = viewOf(normalizePixels({ pixels: taken, shape: [1, H, W, 3] }, statistics, 'cpu'))
     const { objective, parameters } = autoencoder!
     const [plan, weights] = [planFromMask([flags]), weightsOf(parameters)]
-    const { normalize } = config.target
+    const { normalize } = pixelTargetOf(config)!
     const { images: rows } = reconstruct({
       ...{ objective, shape: backboneOf(config), normalizeTarget: normalize, weights, view, plan },
       ...{ channelStatistics: statistics, statistics: [used] },
