@@ -1,9 +1,10 @@
 /** The targets by name, `target.kind` of a configuration: a new one is a row. The first is the default. */
 import type { BackboneShape } from '../model/backbone.ts'
+import { hogRow } from './hog.ts'
 import { pixelTargetRow } from './pixel-target.ts'
 import type { TargetGiven, TargetRow } from './target-row.ts'
 
-export const targets = { pixels: pixelTargetRow }
+export const targets = { pixels: pixelTargetRow, hog: hogRow }
 
 export type TargetName = keyof typeof targets
 

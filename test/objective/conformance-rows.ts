@@ -4,6 +4,7 @@ import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
+import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
@@ -39,6 +40,7 @@ const ofSeries = (indices: readonly number[], gaps: boolean): View => {
   return viewsOfValues(indices.length, all)
 }
 
+const gradients = predictHog({ cellSize: 1, bins: 5, gaussianWindow: 0 })
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -79,6 +81,12 @@ export const rows: Record<string, Conforming<never, never>> = {
           [indices.length, 3, 12, 20],
         ),
       ),
+  ) as never,
+  'mae of gradients': masked({ dimensions: tiny, ...usual, target: gradients }, (indices) =>
+    viewOf(pixels(indices, 0)),
+  ) as never,
+  'mae of gradients of bands and dates': masked({ ...usual, ...series, target: gradients }, (indices) =>
+    ofSeries(indices, false),
   ) as never,
   classification: classified as never,
   'an objective that has everything': {

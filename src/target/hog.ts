@@ -1,0 +1,57 @@
+/**
+ * Histograms of oriented gradients as the target (MaskFeat, Wei et al. 2022): of each patch and the bands of its group, from the whole view.
+ * The loss is the mean squared error over hidden patches and the numbers of their descriptors.
+ */
+import { z } from 'zod'
+import type { BackboneShape } from '../model/backbone.ts'
+import { indexSelect, meanOver, reshape, square, sub, toDevice } from '../tensor/ops.ts'
+import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { descriptorOf, gradientHistograms, type HistogramOptions } from './gradient-histograms.ts'
+import type { TargetMaker } from './target.ts'
+import { targetRow } from './target-row.ts'
+import { tokenTarget } from './token-target.ts'
+
+const sidesOf = ({ dimensions: { patchSize } }: Pick<BackboneShape, 'dimensions'>) =>
+  [patchSize, patchSize] as const
+
+/** Throws `VALUE` where cells do not fill patches. Of views that lack data there is none: where data end is an edge that is not in the scene. */
+export const predictHog =
+  (options: HistogramOptions): TargetMaker =>
+  ({ shape, groups }) => {
+    const patchSize = sidesOf(shape)
+    const ofBands = (pixels: Tensor, bands: readonly number[]) => {
+      const [B, T, C, H, W] = pixels.shape as readonly [number, number, number, number, number]
+      const which = fromArray(BigInt64Array.from(bands, BigInt), [bands.length], 'int64')
+      const own = indexSelect(reshape(pixels, [B * T, C, H, W]), 1, toDevice(which, pixels.device))
+      const made = gradientHistograms(own, { ...options, patchSize })
+      return reshape(made, [B, -1, made.shape[2]!])
+    }
+    return tokenTarget({
+      part: 'hog',
+      widths: Object.fromEntries(
+        groups.map(({ head, bands }) => [head, descriptorOf(patchSize, bands.length, options).width]),
+      ),
+      of: ({ cut: { view } }) => groups.map(({ bands }) => ofBands(view.pixels, bands)),
+      error: (predicted, wanted) => meanOver(square(sub(predicted, wanted)), [1]),
+    })
+  }
+
+export const hogRow = targetRow({
+  keys: {
+    cellSize: z
+      .int()
+      .min(1)
+      .max(1024)
+      .default(8)
+      .describe('side in pixels of a cell; it divides model.patchSize'),
+    bins: z.int().min(2).max(64).default(9).describe('directions of a gradient'),
+    gaussianWindow: z
+      .union([z.literal(0), z.int().min(2).max(1024)])
+      .default(0)
+      .describe('side in pixels of a Gaussian that weights gradients (16 in mmpretrain); 0: none'),
+  },
+  open: predictHog,
+  check: (keys, shape) => void descriptorOf(sidesOf(shape), 1, keys),
+  wholeSamples: () => 'target.kind hog',
+  inWords: () => 'histograms of oriented gradients (MaskFeat, Wei et al. 2022)',
+})
