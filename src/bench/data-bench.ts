@@ -1,4 +1,4 @@
-/** How fast samples arrive when nobody trains: the loader of a run, asked for batch after batch. */
+/** Measures the loader of a run without training. */
 import { existsSync, readFileSync } from 'node:fs'
 import { loaderOptions, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
@@ -7,9 +7,8 @@ import { openLoader } from '../prepare/loader/loader.ts'
 
 export interface DataBenchOptions {
   readonly config: Config
-  /** The source of images. */
   readonly data: string
-  /** Batches to time, after those that are decoded while the loader starts. */
+  /** Batches to time, after those prefetched at the start. */
   readonly batches: number
 }
 
@@ -21,31 +20,30 @@ export interface DataBench {
   readonly imagesPerSecondPerThread: number
   /** Seconds between one batch and the next. */
   readonly batchSeconds: { readonly p50: number; readonly p95: number; readonly all: readonly number[] }
-  /** What the process read from files meanwhile, from the disk or from memory; `null` where the system does not tell. */
+  /** Bytes read from files, from the disk or the page cache; null if unknown. */
   readonly bytesRead: number | null
   readonly skipped: number
 }
 
-/** The smallest of the numbers that at least `share` of them do not exceed. */
+/** The smallest number that at least `share` of them do not exceed. */
 export function quantile(numbers: readonly number[], share: number): number {
   const sorted = [...numbers].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!
 }
 
-/** Bytes that this process has asked files for, all threads together (Linux). */
+/** Of all threads (Linux). */
 function bytesReadSoFar(): number | null {
   const io = existsSync('/proc/self/io') ? readFileSync('/proc/self/io', 'utf8') : ''
   const bytes = io.match(/^rchar: (\d+)$/m)?.[1]
   return bytes === undefined ? null : Number(bytes)
 }
 
-/** Measures. Throws what opening the source or decoding throws. */
 export async function benchData({ config, data, batches }: DataBenchOptions): Promise<DataBench> {
   const source = await openData(config, data)
   const plan = planMachine({ ...config.train, workers: config.data.workers })
   const loader = openLoader(loaderOptions(config, source, plan, 0))
   try {
-    // The thread starts, and fills every buffer before anybody asks: what is ready then must not be counted.
+    // Discard the batches that the thread has prefetched at its start.
     for (let i = 0; i < config.data.prefetchBatches + 2; i++) await loader.next()
     const seconds: number[] = []
     const readBefore = bytesReadSoFar()

@@ -1,4 +1,4 @@
-/** The rates of matrix products on this machine: large squares, and the shapes that a model's training step multiplies. */
+/** Rates of matrix products: large squares, and the shapes of a model's training step. */
 import { autoencoderOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type GemmShape, measureGemm, peakShapes } from '../machine/gemm.ts'
@@ -7,7 +7,7 @@ import { matrixProducts } from '../model/flops.ts'
 import { setThreads } from '../tensor/context.ts'
 
 export interface GemmRow {
-  /** `square`, or the place in the model, such as `blocks.mlp.fc1`. */
+  /** `square`, or a layer such as `blocks.mlp.fc1`. */
   readonly name: string
   readonly shape: Required<GemmShape>
   /** GFLOP/s, medians. */
@@ -18,11 +18,11 @@ export interface GemmRow {
 export interface GemmBench {
   readonly machine: MachinePlan
   readonly rows: readonly GemmRow[]
-  /** The best rate of each type over all rows, in GFLOP/s. */
+  /** Best rate over all rows, in GFLOP/s. */
   readonly peak: { readonly float32: number; readonly bfloat16: number }
 }
 
-/** The different products of a batch's forward pass. Maps multiply the rows of all images as one matrix. */
+/** Distinct products of a batch's forward pass. Linear layers multiply the rows of all images as one matrix. */
 export function modelShapes(config: Config): { name: string; shape: Required<GemmShape> }[] {
   const { batchSize } = config.train
   return matrixProducts(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config)).map(
@@ -35,13 +35,13 @@ export function modelShapes(config: Config): { name: string; shape: Required<Gem
   )
 }
 
-// A product of attention is counted once for each block and head; the heads of one block are multiplied at once.
+// Attention products are counted per block and head, but the heads of a block are one batched product.
 function headsOf(config: Config, name: string, count: number): number {
   const [{ depth }, { depth: decoderDepth }] = [config.model, config.decoder]
   return count / (name.startsWith('decoder') ? decoderDepth : depth)
 }
 
-/** Measures every shape in both types; some seconds. */
+/** Takes some seconds. */
 export function benchGemm(config: Config, repeats = 5): GemmBench {
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)

@@ -1,4 +1,4 @@
-/** Whole training steps on random images or rasters, for timing: upload, normalise, mask, forward, backward, AdamW. */
+/** Times whole training steps on random samples: upload, normalise, mask, forward, backward, AdamW. */
 import { existsSync, readFileSync } from 'node:fs'
 import { objectiveOf } from '../config/assemble.ts'
 import { autoencoderOf, dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
@@ -19,16 +19,16 @@ import type { Trainee } from '../train/trainee.ts'
 export interface StepTimes {
   readonly seconds: readonly number[]
   readonly loss: number
-  /** The largest resident set of this process so far. */
+  /** Peak resident set of the process. */
   readonly peakBytes: number
 }
 
 export interface StepBench {
   readonly machine: MachinePlan
   readonly batch: number
-  /** Floating-point operations that the model asks for in a step, for each image. */
+  /** Floating-point operations of the model per image and step. */
   readonly flopsPerImage: number
-  /** Runs `steps` more steps, each timed from a quiet device to a quiet device. */
+  /** Runs `steps` more steps, each timed between synchronisations. */
   run(steps: number): StepTimes
 }
 
@@ -38,7 +38,7 @@ function peakResidentBytes(): number {
   return kilobytes ? Number(kilobytes) * 1024 : process.resourceUsage().maxRSS * 1024
 }
 
-// A large batch repeats itself: drawing a number for each of its bytes would take longer than the steps.
+// Random bytes are repeated over a large batch: drawing all of them would take longer than the steps.
 const repeatedBytes = 2 ** 20
 
 function randomBytes(length: number, seed: number): Uint8Array {
@@ -49,7 +49,7 @@ function randomBytes(length: number, seed: number): Uint8Array {
   return bytes
 }
 
-/** A batch of what the configuration reads: bytes, or values of rasters from 0 to 255, with dates and a resolution of 10 m. */
+/** A batch for the configuration: bytes, or rasters of values from 0 to 255 with dates and a resolution of 10 m. */
 function randomSamples(config: Config, batch: number): Pixels {
   const { imageSize, channels } = dimensionsOf(config)
   const shape = [batch, ...imageSize, channels] as const

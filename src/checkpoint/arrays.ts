@@ -1,18 +1,18 @@
-/** Weights as plain arrays, for whoever reads or writes them and computes nothing: no LibTorch is needed for that. */
+/** Weights as plain arrays, to read and write them without LibTorch. */
 
 import { SherdError } from '../errors.ts'
 import { fromFloat16 } from '../files/float16.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
 import type { Shape } from '../tensor/tensor.ts'
 
-/** Elements as their bytes say; 16-bit floats come as their bits. */
+/** 16-bit floats are stored as their bits. */
 export interface StoredArray {
   readonly dtype: DType
   readonly shape: Shape
   readonly data: ArrayOf<DType>
 }
 
-/** An array that is read when it is wanted. */
+/** A lazily read array. */
 export interface WaitingArray {
   readonly dtype: DType
   readonly shape: Shape
@@ -24,7 +24,7 @@ export interface FloatArray {
   readonly data: Float32Array
 }
 
-/** Throws `NON_FINITE` where numbers are none. */
+/** Throws `NON_FINITE`. */
 export function expectFiniteArray(name: string, data: Float32Array): void {
   const at = data.findIndex((value) => !Number.isFinite(value))
   if (at >= 0)
@@ -40,7 +40,7 @@ function fromBfloat16(half: number): number {
   return single[0]!
 }
 
-/** Floats of any width as float32. Throws `CHECKPOINT` for whole numbers, which are no weights. */
+/** Floats of any width as float32. Throws `CHECKPOINT` for integers. */
 export function toFloat32(data: ArrayOf<DType>, dtype: DType): Float32Array {
   switch (dtype) {
     case 'float32':
@@ -61,7 +61,7 @@ export function toFloat32(data: ArrayOf<DType>, dtype: DType): Float32Array {
   }
 }
 
-/** The largest difference of two values at one place; Infinity where the lengths differ or a value is not a number. */
+/** Largest absolute difference; Infinity if the lengths differ or a value is NaN. */
 export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
   let largest = 0

@@ -1,6 +1,6 @@
 /**
- * Checkpoints: a folder a step, written under a temporary name and renamed when every byte is on the disk, so that a
- * checkpoint is whole or absent. Draws are addressed, not consumed, so weights, optimizer and a few counts are all of it.
+ * Checkpoints: a folder per step, written under a temporary name and renamed once it is on the disk, so that a checkpoint is complete
+ * or absent. Random draws are addressed, not consumed, so weights, optimizer state and a few counters suffice.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -23,7 +23,7 @@ export { listCheckpoints } from './retention.ts'
 const names = { weights: 'model.safetensors', moments: 'optimizer.safetensors', state: 'state.json' } as const
 
 const FORMAT = 'sherd-checkpoint/2'
-const MOST_STATE = 1 << 20 // bytes of state.json, which has less than one thousandth
+const MOST_STATE = 1 << 20 // bytes of state.json, which usually has less than 1000
 const count = z.number().int().min(0)
 const seal = z.strictObject({ bytes: count, sha256: z.string().regex(/^[0-9a-f]{64}$/u) })
 const stateSchema = z.strictObject({
@@ -32,9 +32,9 @@ const stateSchema = z.strictObject({
   step: count,
   /** Samples consumed. */
   samples: count,
-  /** Steps that were skipped because a loss or gradient was not finite. */
+  /** Steps skipped for a non-finite loss or gradient. */
   skippedSteps: count,
-  /** How often the run went back to a checkpoint to go on in another order. */
+  /** Number of rollbacks to a checkpoint. */
   rollbacks: count,
   files: z.strictObject({ [names.weights]: seal, [names.moments]: seal }),
 })
@@ -45,23 +45,21 @@ export interface Training {
   readonly optimizer: OptimizerState
   readonly step: number
   readonly samples: number
-  /** Default 0. */
   readonly skippedSteps?: number
-  /** Default 0. */
   readonly rollbacks?: number
 }
 
 const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`
 
-/** `state.json` seals itself, too. */
+/** `state.json` contains its own checksum. */
 function stateText(state: State): string {
   const sha256 = createHash('sha256').update(JSON.stringify(state)).digest('hex')
   return `${JSON.stringify({ ...state, sha256 }, null, 2)}\n`
 }
 
 /**
- * A checkpoint under the name of another step would be continued from its own one, and each that is saved then would count as older and be
- * removed at once. It is whole, so it is not set aside as a damaged one. Throws `RUN`.
+ * A checkpoint renamed to a later step would resume from its own step, and new checkpoints would count as older and be removed. It is not
+ * damaged, so it is not set aside. Throws `RUN`.
  */
 function expectOwnName(path: string, step: number): void {
   const name = basename(path)
@@ -72,7 +70,7 @@ function expectOwnName(path: string, step: number): void {
   )
 }
 
-/** Throws what is wrong with it; `RUN` when nothing is wrong but that another version wrote it, or that it may not be read. */
+/** Throws for damage; `RUN` if another version wrote it or it may not be read. */
 function readState(path: string): State {
   const file = join(path, names.state)
   let text: string
@@ -104,8 +102,8 @@ function readState(path: string): State {
 }
 
 /**
- * Writes a checkpoint below `dir` and removes those that need not be kept. Returns its path. `metadata` goes into the file of
- * weights, for whoever finds it alone. Throws `RUN` when it cannot be written; the checkpoints before it are then as they were.
+ * Writes a checkpoint below `dir`, removes expired ones, and returns its path. `metadata` goes into the file of weights, so that it can be
+ * used alone. Throws `RUN` if it cannot be written; earlier checkpoints are then unchanged.
  */
 export function saveCheckpoint(
   dir: string,
@@ -137,12 +135,12 @@ export function saveCheckpoint(
   return path
 }
 
-/** After a failure: what the disk refuses now, the next save does. */
+/** After a failure; the next save tries again. */
 function tidyIfPossible(dir: string): void {
   try {
     tidy(dir)
   } catch {
-    // the failure that led here is the one to tell
+    // the original failure is reported
   }
 }
 
@@ -168,7 +166,7 @@ function writeInto(
   flush(folder)
 }
 
-/** Puts `from` in the place of `to`. At every moment one of them, or what `tidy` makes one of them, is there. */
+/** Replaces `to` by `from`. At every moment one of them exists, or `tidy` can restore one. */
 function replaceFolder(from: string, to: string, aside: string): void {
   try {
     renameSync(from, to)
@@ -181,8 +179,8 @@ function replaceFolder(from: string, to: string, aside: string): void {
 }
 
 /**
- * Why a checkpoint cannot be gone on from, or null. `files`: those that are looked at; default all. Throws `RUN` where it is not
- * damaged: another version wrote it, or it may not be read.
+ * How a checkpoint is damaged, or null. `files`: those to check; default all. Throws `RUN` if another version wrote it or it may not be
+ * read.
  */
 export function damageOf(
   path: string,
@@ -206,13 +204,13 @@ const notOurs = (error: unknown) =>
   `it is not a checkpoint of this version of sherd: ${error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)}`
 
 export interface Whole {
-  /** The latest checkpoint that is as it was written, or null. */
+  /** The latest intact checkpoint, or null. */
   readonly checkpoint: { readonly step: number; readonly path: string } | null
-  /** Later ones that are not. */
+  /** Later ones that are damaged. */
   readonly damaged: readonly { readonly path: string; readonly reason: string }[]
 }
 
-/** The latest checkpoint below `dir` that can be trusted: every byte of `files` is looked at. */
+/** Finds the latest intact checkpoint by the checksums of `files`. */
 export function latestWhole(dir: string, files?: readonly (keyof State['files'])[]): Whole {
   const damaged: { path: string; reason: string }[] = []
   for (const checkpoint of listCheckpoints(dir).reverse()) {
@@ -229,8 +227,8 @@ export function loadWeights(path: string, rows: readonly ParameterRow[], device:
 }
 
 /**
- * Reads a whole checkpoint. `slots`: those of the optimizer that continues; by default whichever the file has. Throws `CHECKPOINT` naming
- * the file and what is wrong with it.
+ * Reads a checkpoint. `slots`: of the optimizer that continues; default: those of the file. Throws `CHECKPOINT` with the file and the
+ * reason.
  */
 export function loadCheckpoint(
   path: string,

@@ -1,5 +1,5 @@
 /**
- * The state of an optimizer as a file: its slots by `<slot>.<parameter>` and, in the metadata, how many steps each parameter has taken.
+ * The state of an optimizer as a file: tensors `<slot>.<parameter>`, and in the metadata the steps of each parameter.
  */
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
@@ -13,7 +13,7 @@ import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
 const count = z.number().int().min(0)
 
-/** The count of steps where it is one for all parameters, else the counts by name. */
+/** One count if it is the same for all parameters, else counts by name. */
 function countsText({ steps }: OptimizerState): Record<string, string> {
   const counts = new Set(steps.values())
   return counts.size > 1
@@ -47,7 +47,7 @@ function countsOf(file: string, metadata: Readonly<Record<string, string>>, para
   )
 }
 
-/** Slots that are not the expected ones come from another optimizer, and a state for it cannot be made of them. */
+/** Other slots are those of another optimizer, and cannot be converted. */
 function expectSlots(file: string, found: readonly string[], expected: readonly string[]): void {
   if (found.join() === expected.join()) return
   throw new SherdError(
@@ -56,7 +56,7 @@ function expectSlots(file: string, found: readonly string[], expected: readonly 
   )
 }
 
-/** Returns length and checksum of what was written. */
+/** Returns the seal. */
 export function writeOptimizer(file: string, optimizer: OptimizerState): Seal {
   const tensors = new Map<string, Tensor>()
   for (const [slot, own] of Object.entries(optimizer.slots))
@@ -65,8 +65,7 @@ export function writeOptimizer(file: string, optimizer: OptimizerState): Seal {
 }
 
 /**
- * Reads the state of `parameters`, those that are learned. `slots`: those of the optimizer that continues; by default whichever the file
- * has. Throws `CHECKPOINT`.
+ * Reads the state of the learned `parameters`. `slots`: of the optimizer that continues; default: those of the file. Throws `CHECKPOINT`.
  */
 export function loadOptimizer(
   file: string,
@@ -94,5 +93,5 @@ export function loadOptimizer(
       )
     return { steps, slots: Object.fromEntries((slots ?? found).map((slot) => [slot, pick(slot)])) }
   }
-  return unscoped(() => scope(load)) // what is returned outlives every scope, the CPU copies of a GPU run do not
+  return unscoped(() => scope(load)) // the result outlives every scope, but not the CPU copies of a GPU run
 }

@@ -1,13 +1,13 @@
-/** Which checkpoints there are, which of them stay, and what an interrupted write or removal has left behind. */
+/** Lists and removes checkpoints, and cleans up after interrupted writes and removals. */
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 export interface Keeping {
-  /** The latest checkpoints that stay, of those that are saved every so many steps; and the newest, whenever it was saved. */
+  /** Number of latest regular checkpoints to keep, besides the newest of any kind. */
   readonly keep: number
-  /** How often a checkpoint is due; default 1. Others do not count, or a run that was stopped would keep fewer. */
+  /** Interval of regular checkpoints; default 1. Others, such as those of an interruption, do not count. */
   readonly everySteps?: number
-  /** Those whose step is a multiple of it stay, too; 0 for none. Default 0. */
+  /** Steps that are multiples of it are kept for good; default 0: none. */
   readonly keepEverySteps?: number
 }
 
@@ -16,7 +16,7 @@ export interface Listed {
   readonly path: string
 }
 
-/** The checkpoints of a run, oldest first. What was interrupted while it was written is not among them. */
+/** The complete checkpoints of a run, oldest first. */
 export function listCheckpoints(dir: string): Listed[] {
   if (!existsSync(dir)) return []
   return readdirSync(dir)
@@ -27,7 +27,7 @@ export function listCheckpoints(dir: string): Listed[] {
     .sort((a, b) => a.step - b.step)
 }
 
-/** Whether the checkpoint of `step` need not stay. `all`: oldest first. */
+/** `all`: oldest first. */
 export function isExpired(
   step: number,
   all: readonly Listed[],
@@ -38,14 +38,14 @@ export function isExpired(
   return all.at(-1)?.step !== step && due.every((each) => each.step !== step)
 }
 
-/** Removes a checkpoint. It is renamed first, so that no half checkpoint has a checkpoint's name. */
+/** Renames before removing, so that an interruption leaves no partial checkpoint. */
 export function removeCheckpoint(path: string): void {
   const leaving = join(dirname(path), `.removing-${basename(path)}`)
   renameSync(path, leaving)
   rmSync(leaving, { recursive: true, force: true })
 }
 
-/** Removes what an interrupted save has left, and puts a checkpoint back that was being replaced. */
+/** Removes the remains of an interrupted save, and restores a checkpoint that was being replaced. */
 export function tidy(dir: string): void {
   for (const name of readdirSync(dir)) {
     const [, doing, checkpoint] = name.match(/^\.(writing|removing|replaced)-(.*)$/u) ?? []
@@ -56,7 +56,7 @@ export function tidy(dir: string): void {
   }
 }
 
-/** Moves a checkpoint out of the way, without losing it: `damaged-step-…`. Returns its new path. */
+/** Renames a checkpoint to `damaged-step-…` or `suspect-step-…`. Returns its new path. */
 export function setAside(path: string, as: 'damaged' | 'suspect' = 'damaged'): string {
   const base = join(dirname(path), `${as}-${basename(path)}`)
   let to = base

@@ -1,6 +1,6 @@
 /**
- * A run is a folder: `config.json` (resolved, complete), `run.json` (what it runs on), `metrics.jsonl`, `skipped.jsonl`,
- * `checkpoints/`, `samples/`. Whatever watches a run reads the folder; nothing needs the training process.
+ * The folder of a run: `config.json` (resolved), `run.json` (facts), `metrics.jsonl`, `skipped.jsonl`, `checkpoints/`, `samples/`. Tools
+ * that watch a run read the folder, not the training process.
  */
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
@@ -14,7 +14,6 @@ import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { latestWhole } from './checkpoint.ts'
 import { type Listed, listCheckpoints } from './retention.ts'
 
-/** What samples are normalised by, as files say it. */
 export const statisticsSchema = z.object({
   mean: z.array(z.number()),
   std: z.array(z.number().positive('deviations are above 0')),
@@ -23,7 +22,6 @@ export const statisticsSchema = z.object({
 })
 const factsSchema = z.object({
   format: z.literal('sherd-run/1'),
-  /** The preset the run was started from. */
   preset: z.string(),
   data: z.object({
     dir: z.string(),
@@ -32,19 +30,19 @@ const factsSchema = z.object({
     classes: z.array(z.string()),
   }),
   statistics: statisticsSchema,
-  /** Other lists of files that it went on with (`--accept-data-change`), in the order of time. */
+  /** Changes of the list of files (`--accept-data-change`), in chronological order. */
   dataChanges: z
     .array(
       z.object({
         time: z.string(),
-        /** Steps that were taken before. */
+        /** Steps taken before the change. */
         step: z.number().int(),
         before: z.object({ files: z.number().int(), fingerprint: z.string() }),
         after: z.object({ files: z.number().int(), fingerprint: z.string() }),
       }),
     )
     .optional(),
-  /** The weights that it began with, where it did not begin at random. */
+  /** The initial weights, if not random. */
   init: z.string().optional(),
   started: z.string(),
   engine: z.object({ libtorch: z.string(), device: z.string(), precision: z.string(), threads: z.number() }),
@@ -69,7 +67,7 @@ export const runPaths = (dir: string) => ({
 
 const beginnings = ['run.json', 'run.json.writing', 'config.json.writing', 'samples', 'checkpoints', '.lock']
 
-/** Whether there is no run yet: no folder, an empty one, or one whose making was interrupted before its first step. */
+/** Whether there is no run: no folder, an empty one, or one interrupted before its first step. */
 export function isBlank(dir: string): boolean {
   if (!existsSync(dir)) return true
   if (!statSync(dir).isDirectory()) return false
@@ -78,7 +76,7 @@ export function isBlank(dir: string): boolean {
   return readdirSync(dir).every((name) => beginnings.includes(name) && isEmpty(name))
 }
 
-/** Throws `RUN` when a new run cannot have this folder because something is there already. */
+/** Throws `RUN` if the folder of a new run is in use. */
 export function expectUnused(dir: string): void {
   if (!existsSync(dir)) return
   const refuse = (what: string) => {
@@ -89,7 +87,7 @@ export function expectUnused(dir: string): void {
   if (!isBlank(dir)) refuse('is not empty: choose')
 }
 
-/** Creates the folder of a new run. Throws `RUN` when something is there already. */
+/** Throws `RUN` if the folder is in use. */
 export function createRun(dir: string, config: Config, facts: RunFacts): void {
   expectUnused(dir)
   const paths = runPaths(dir)
@@ -99,14 +97,14 @@ export function createRun(dir: string, config: Config, facts: RunFacts): void {
   writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
 }
 
-/** Writes the configuration of a run that is resumed, where it differs from what the folder has: changed, or stored by an earlier version. */
+/** Rewrites the configuration of a resumed run if it changed, or was stored by an earlier version. */
 export function updateConfig(dir: string, config: Config): void {
   const { config: path } = runPaths(dir)
   const text = `${JSON.stringify(config, null, 2)}\n`
   if (readRegular(path, MOST_JSON) !== text) writeWhole(path, text)
 }
 
-const MOST_JSON = 64 << 20 // bytes of a configuration; names of classes are the most of it
+const MOST_JSON = 64 << 20 // bytes of a configuration, mostly names of classes
 
 function readJson(path: string): unknown {
   try {
@@ -134,7 +132,7 @@ export interface OpenedRun {
   readonly latest: { readonly step: number; readonly path: string } | null
 }
 
-/** Reads the folder of a run. Throws `RUN` when there is none or it is of another version. */
+/** Throws `RUN` if there is no run or it is of another version. */
 export function openRun(dir: string): OpenedRun {
   const paths = runPaths(dir)
   if (!existsSync(paths.config) || !existsSync(paths.facts)) {
@@ -156,7 +154,7 @@ export function openRun(dir: string): OpenedRun {
   }
 }
 
-/** The latest checkpoint of a run whose weights can be trusted, and what to tell about later ones. Throws `RUN` when there is none. */
+/** The latest checkpoint with intact weights, and warnings about later ones. Throws `RUN` if there is none. */
 export function trustedWeights(dir: string): {
   readonly checkpoint: Listed
   readonly warnings: readonly string[]

@@ -1,6 +1,6 @@
 /**
- * The safetensors format: eight bytes of header length, a JSON header, the tensors' bytes. A file from a stranger is
- * checked in full (sizes, offsets, overlaps, dtypes, shapes) before a byte of tensor data is read.
+ * The safetensors format: eight bytes of header length, a JSON header, the tensors' bytes. The header of an untrusted file is checked
+ * in full (sizes, offsets, overlaps, dtypes, shapes) before tensor data are read.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
@@ -40,7 +40,7 @@ const metadataSchema = z.record(z.string(), z.string())
 export interface Entry {
   readonly dtype: DType
   readonly shape: readonly number[]
-  /** First and one-past-last byte, counted from the end of the header. */
+  /** Byte range, from the end of the header. */
   readonly begin: number
   readonly end: number
 }
@@ -48,11 +48,11 @@ export interface Entry {
 export interface Header {
   readonly metadata: Readonly<Record<string, string>>
   readonly entries: ReadonlyMap<string, Entry>
-  /** Where the tensor data begin in the file. */
+  /** Offset of the tensor data. */
   readonly dataStart: number
 }
 
-/** The keys of the outermost object of valid JSON, counted; `JSON.parse` keeps one of two equal keys without a word. */
+/** Counts the top-level keys of valid JSON: `JSON.parse` silently drops duplicates. */
 function keysWritten(text: string): number {
   let depth = 0
   let keys = 0
@@ -64,7 +64,7 @@ function keysWritten(text: string): number {
   return keys
 }
 
-/** Parses and checks a header. `fileSize` is that of the whole file; `text` the JSON after the length field. */
+/** `text`: the JSON after the length field. */
 function parseHeader(text: string, { fileSize, dataStart }: { fileSize: number; dataStart: number }): Header {
   let json: unknown
   try {
@@ -124,7 +124,7 @@ function readExactly(fd: number, target: Uint8Array, position: number): void {
   }
 }
 
-/** Throws for files that are often taken for safetensors ones. */
+/** Throws for files that are often mistaken for safetensors. */
 function expectNoOtherFormat(fd: number, size: number): void {
   const start = new Uint8Array(Math.min(size, 128))
   readExactly(fd, start, 0)
@@ -179,14 +179,14 @@ function readWith<T>(path: string, make: Make<T>): { metadata: Header['metadata'
   })
 }
 
-/** Metadata and tensors (on the CPU) of a file. Throws `CHECKPOINT` naming the file and what is wrong with it. */
+/** Metadata and tensors (on the CPU). Throws `CHECKPOINT` with the file and the reason. */
 export const readSafetensors = (path: string) => readWith<Tensor>(path, fromArray)
 
-/** The same without LibTorch: plain arrays. */
+/** As plain arrays, without LibTorch. */
 export const readArrays = (path: string) =>
   readWith<StoredArray>(path, (data, shape, dtype) => ({ data, shape, dtype }))
 
-/** The metadata of a file and what its tensors are, without reading them. Throws `CHECKPOINT`. */
+/** Throws `CHECKPOINT`. */
 export const readSafetensorsHeader = (path: string): Header => reading(path, readHeader)
 
 function writeFully(fd: number, bytes: Uint8Array, seal: Hash): void {
@@ -196,7 +196,7 @@ function writeFully(fd: number, bytes: Uint8Array, seal: Hash): void {
     done += writeSync(fd, bytes, done, Math.min(bytes.byteLength - done, 1 << 30))
 }
 
-/** Writes tensors and metadata to `path` and waits until the disk has them. Not atomic: write to a temporary name. Returns the seal. */
+/** Writes and fsyncs. Not atomic: write to a temporary name. Returns the seal. */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, Tensor | StoredArray>,

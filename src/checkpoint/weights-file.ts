@@ -1,4 +1,4 @@
-/** A file of weights to be written: its place is tried before minutes are spent, and it is whole or absent. */
+/** Writes files of weights atomically, after checking early that the path can be written. */
 import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
@@ -11,7 +11,7 @@ import { writeSafetensors } from './safetensors.ts'
 const cannotWrite = (path: string, error: unknown) =>
   new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
 
-/** The path, once it is known that a file can be written there. `option`: what gave it. Throws `USAGE` for another ending, `RUN`. */
+/** Checks that the file can be written and returns its path. `option`: named in errors. Throws `USAGE` for another extension, `RUN`. */
 export function openWeightsFile(given: string, option = '--save'): string {
   const path = resolve(given)
   if (!path.endsWith('.safetensors'))
@@ -20,7 +20,7 @@ export function openWeightsFile(given: string, option = '--save'): string {
   return path
 }
 
-/** Writes it, or nothing. Throws `RUN`. */
+/** Throws `RUN`. */
 export function writeWeights(
   path: string,
   tensors: ReadonlyMap<string, Tensor | StoredArray>,

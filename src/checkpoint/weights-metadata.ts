@@ -1,4 +1,4 @@
-/** What a file of weights says of itself, so that it can be used where no run is around it. */
+/** Metadata of files of weights, so that they can be used without their run. */
 import { z } from 'zod'
 import { sampleSize } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
@@ -9,36 +9,32 @@ import { type SegmentationHead, segmentationHeads } from '../model/segmentation-
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { statisticsSchema } from './run-folder.ts'
 
-/** What a classifier is beside its encoder. */
 export interface ClassifierFacts {
-  /** What its head reads. */
   readonly head: Head
   /** In the order of the logits. */
   readonly classes: readonly string[]
-  /** Whether classes do not exclude each other: each has a probability of its own. */
+  /** Classes are independent (sigmoid). */
   readonly isMultiLabel?: boolean | undefined
 }
 
-/** What a segmenter is beside its encoder. */
 export interface SegmenterFacts {
   readonly head: SegmentationHead
   /** In the order of the logits. */
   readonly classes: readonly string[]
-  /** Of each class, its number in the masks that it learned from. */
+  /** Value of each class in the training masks. */
   readonly numbers: readonly number[]
-  /** The number in a mask that is no class; -1 for none. */
+  /** Ignored value in masks; -1 for none. */
   readonly ignored: number
 }
 
 export interface WeightsOrigin {
   readonly config: Config
-  /** What images were normalised by. */
   readonly statistics: ChannelStatistics
   readonly classifier?: ClassifierFacts | undefined
   readonly segmenter?: SegmenterFacts | undefined
-  /** The bands that a head learned from, where they are not all of the model's. */
+  /** The bands of a head, if not all of the model's. */
   readonly bands?: readonly string[] | null | undefined
-  /** The protocol that a head is of, such as `finetune`. */
+  /** The protocol of a head, such as `finetune`. */
   readonly protocol?: string | undefined
 }
 
@@ -61,7 +57,7 @@ const schema = z.object({
   protocol: z.string().optional(),
 })
 
-/** For the metadata of a safetensors file, which holds texts only. */
+/** For the metadata of safetensors, whose values are strings. */
 export const weightsMetadata = ({
   config,
   statistics,
@@ -73,7 +69,7 @@ export const weightsMetadata = ({
   [KEY]: JSON.stringify({ config, statistics, classifier, segmenter, bands, protocol }),
 })
 
-/** What the metadata of a file says, or null when it says nothing. Throws `CHECKPOINT` when it cannot be understood. */
+/** Null without metadata of sherd. Throws `CHECKPOINT` for invalid metadata. */
 export function readWeightsMetadata(
   path: string,
   metadata: Readonly<Record<string, string>>,

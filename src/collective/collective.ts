@@ -1,6 +1,6 @@
 /**
- * What the processes of one run exchange. Today a run is one process: `alone`. Objectives and the step call these at the same places on
- * every rank, with nothing between them that depends on the data of one rank.
+ * Collective operations between the processes of a run; today there is one: `alone`. Objectives and the step must make the same calls in
+ * the same order on every rank, whatever the data of a rank.
  */
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -8,13 +8,13 @@ export interface Collective {
   readonly rank: number
   readonly world: number
   /**
-   * Sums tensors over all ranks, in place. Every rank gives tensors of the same shapes, in the same order: gradients and stats where the
-   * model is, counts and losses on the CPU.
+   * Sums tensors over all ranks, in place. Shapes and order are the same on every rank. Gradients and stats are on the model's device, counts
+   * and losses on the CPU.
    */
   allReduce(tensors: readonly Tensor[]): void
-  /** The rows of all ranks in the order of ranks, [B, …] → [world · B, …]; gradients of a rank's rows are summed over ranks. */
+  /** All-gather with gradients, [B, …] → [world · B, …]; gradients of a rank's rows are summed over ranks. */
   gather(x: Tensor): Tensor
-  /** Whether it holds on every rank. */
+  /** Logical and over ranks. */
   agree(holds: boolean): boolean
 }
 

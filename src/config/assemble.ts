@@ -1,4 +1,4 @@
-/** Configuration → the pieces that train: objective, statistics, loader options. What a run needs before its first step. */
+/** Builds the parts of a run from its configuration: objective, statistics, loader options. */
 
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
@@ -53,12 +53,12 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedAutoencoder =>
   (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
 
-// ImageNet's grey images: the luma of its channel means, and a deviation as commonly used for them.
+// Of ImageNet in grey: the luma of its channel means, and a commonly used deviation.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
 
 const rangeOf = ({ data }: Config) => (data.kind === 'images' ? data.range : null)
 
-/** The size that samples are prepared to, and what is refused. Of rasters, `source` says which bands there are. */
+/** The shape of prepared samples, and limits. For rasters, `source` gives the bands. */
 export function sampleSize(config: Config, source?: ImageSource) {
   const { imageSize, channels: all, patchSize } = dimensionsOf(config)
   const channels = source && 'rasters' in source ? source.rasters.bands.length : all
@@ -70,7 +70,7 @@ export function sampleSize(config: Config, source?: ImageSource) {
   return { height, width, channels, ...limits, frames, minValid: rasters?.data.minValid ?? 0 }
 }
 
-/** What is asked of rasters, or null where the data are images. `bands`: those that are there, where not all are. */
+/** Null for images. `bands`: those of the source, if not all. */
 export function rasterOptions(
   config: Config,
   bands: readonly string[] | null = bandsOf(config),
@@ -81,7 +81,7 @@ export function rasterOptions(
   return { bands, bandNames, pattern, window, nodata, applyScale, frames: rasters.model.frames }
 }
 
-/** The folder's images or rasters, as the configuration reads them, with what is to be known of them. */
+/** Opens the folder as configured, with notes about its data. */
 export async function openData(
   config: Config,
   dir: string,
@@ -96,11 +96,11 @@ export async function openData(
   return { ...source, notes: [...(source.notes ?? []), note] }
 }
 
-/** ImageNet's statistics, for as many channels as the model has. */
+/** ImageNet's, for the model's channels. */
 export const usualStatistics = (config: Config): ChannelStatistics =>
   config.model.channels === 1 ? greyStatistics : imagenetStatistics
 
-/** ImageNet's statistics, or the data set's own, measured now. `onNote` gets what no real data are like. */
+/** ImageNet's statistics, or those of the data, measured now. `onNote` gets warnings about implausible data. */
 export async function channelStatistics(
   config: Config,
   source: ImageSource,
@@ -114,20 +114,20 @@ export async function channelStatistics(
     return { mean, std, ...(low && high && { low, high }) }
   }
   if (config.data.statistics === 'imagenet') return usualStatistics(config)
-  const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, which steps do not need
+  const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, not needed otherwise
   const { mean, std } = await measureStatistics(source, sampleSize(config))
   return { mean, std }
 }
 
 type DecodingPlan = Pick<MachinePlan, 'decodeThreads'>
 
-/** How samples are read to be looked at: at the model's own size. */
+/** Loader options of inference, at the model's size. */
 export const inferenceOptions = (config: Config, source: ImageSource, plan: DecodingPlan): LoaderOptions => ({
   ...loaderOptions(config, source, plan, 0),
   ...sampleSize(config, source),
 })
 
-/** How training samples are read, from position `firstPosition` of their endless stream on. */
+/** Loader options of training, from position `firstPosition` of the endless stream of samples. */
 export function loaderOptions(
   config: Config,
   source: ImageSource,

@@ -1,4 +1,4 @@
-/** Every key of the configuration with what it means and by what it is read; and what is wrong with a key that is not read. */
+/** Describes the keys of the configuration, and explains unknown and unread ones. */
 import { z } from 'zod'
 import { didYouMean, SherdError } from '../errors.ts'
 import { newNameOf } from './migrations.ts'
@@ -11,9 +11,9 @@ export interface KeyDescription {
   /** The default as JSON. */
   readonly initial: string
   readonly meaning: string
-  /** The values that it takes, where they are named. */
+  /** Allowed values, if they are names. */
   readonly values?: readonly string[]
-  /** Values of other keys that it is read with, one of each, beside those that were asked for. */
+  /** The key is read only with one of these values of each of these other keys. */
   readonly when: Readonly<Partial<Record<Chooser, readonly string[]>>>
 }
 
@@ -34,7 +34,7 @@ function describe(key: string, type: z.ZodType, when: KeyDescription['when']): K
   }
 }
 
-/** What parts come with, beside what was asked for. */
+/** Merges the conditions of parts, without those that were given. */
 function conditionsOf(whens: readonly Part['when'][], asked: Partial<Chosen>): KeyDescription['when'] {
   const valuesOf = (key: Chooser) => [...new Set(whens.flatMap((when) => when[key] ?? []))]
   const open = (Object.keys(choosers) as Chooser[]).filter((key) => asked[key] === undefined)
@@ -43,7 +43,7 @@ function conditionsOf(whens: readonly Part['when'][], asked: Partial<Chosen>): K
   )
 }
 
-/** Every key, or those that are read with these values of others. One that means something else with another value is there for each. */
+/** Every key, or those that are read with the given values. A key with several meanings is listed for each. */
 export function describeKeys(chosen: Partial<Chosen> = {}): KeyDescription[] {
   const groups = new Map<string, { key: string; type: z.ZodType; whens: Part['when'][] }[]>()
   const isTaken = ({ when }: Part) =>
@@ -67,10 +67,10 @@ export function describeKeys(chosen: Partial<Chosen> = {}): KeyDescription[] {
   ]
 }
 
-/** Every key as a path, such as `optim.baseLearningRate`. */
+/** Paths such as `optim.baseLearningRate`. */
 export const configKeys = (): string[] => [...new Set(describeKeys().map(({ key }) => key))]
 
-/** The error for a key that is nowhere: names its new name, the group's keys, or what may have been meant. */
+/** The error for an unknown key: states its new name, the group's keys, or a similar key. */
 export function unknownKey(path: string): SherdError {
   const keys = configKeys()
   const renamed = newNameOf(path)
@@ -87,24 +87,24 @@ export function unknownKey(path: string): SherdError {
   )
 }
 
-/** Which value of which other key it takes to have a key read; null where no value does. */
+/** The values of other keys with which a key is read; null if it never is. */
 function readerOf(path: string, chosen: Chosen): string | null {
   const [group, name] = path.split('.') as [string, string | undefined]
   const readers = parts.filter(
     ({ keys }) => name !== undefined && Object.hasOwn(keys, group) && Object.hasOwn(keys[group]!, name),
   )
-  // The reader that misses least says most.
+  // Report the part with the fewest unmet conditions.
   const nearest = readers.toSorted((a, b) => missed(a, chosen).length - missed(b, chosen).length)[0]
   if (!nearest) return null
   const [chooser] = missed(nearest, chosen) as [Chooser]
   const named = [...new Set(readers.flatMap(({ when }) => when[chooser] ?? []))]
-  const isBands = path === 'data.bands' // which are named, then
+  const isBands = path === 'data.bands' // needs no further hint
   const how =
     chooser !== 'data.kind' ? '' : `: ${isBands ? 'set data.kind=rasters' : kinds[named[0] as KindName].how}`
   return `only with ${chooser}=${named.join(' or ')}, and ${chooser} is ${chosen[chooser]}${how}.`
 }
 
-/** What is wrong with keys that the chosen objective, kind of data or optimizer does not read: a line for each reason. */
+/** Explains keys that the chosen objective, kind of data or optimizer does not read: a line for each reason. */
 export function whyNotRead(paths: readonly string[], chosen: Chosen): string[] {
   const reasons = paths.map((path) => readerOf(path, chosen))
   return [...new Set(reasons)].flatMap((reason) => {
@@ -118,7 +118,7 @@ type Tree = Readonly<Record<string, unknown>>
 export const isTree = (value: unknown): value is Tree =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The value of a key that brings others. Throws `CONFIG` for one that does not exist. */
+/** Checks the value of a chooser. Throws `CONFIG` for an unknown one. */
 export function expectChoice(key: Chooser, value: unknown): string {
   const names: readonly string[] = choosers[key]
   if (typeof value === 'string' && names.includes(value)) return value
@@ -128,7 +128,7 @@ export function expectChoice(key: Chooser, value: unknown): string {
   )
 }
 
-/** By what an input is put together: what it says, else what follows from it. Throws `CONFIG` for names that do not exist. */
+/** The choosers' values of an input: given, or inferred from other keys. Throws `CONFIG` for unknown names. */
 export function chosenBy(input: unknown): Chosen {
   const data = isTree(input) && isTree(input.data) ? input.data : {}
   const implied: Partial<Chosen> = (data.bands ?? null) === null ? {} : { 'data.kind': 'rasters' }

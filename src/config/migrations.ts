@@ -1,10 +1,9 @@
 /**
- * Configurations that earlier versions have written, brought to this one, on plain JSON: a row for each version. Nothing here needs a
- * package: the browser reads exported files, too.
+ * Migrates configurations of earlier versions, as plain JSON: a row for each version. Also runs in browsers, which read exported files.
  */
 import { SherdError } from '../errors.ts'
 
-/** Of the configurations that are written now. */
+/** The current version. */
 export const VERSION = 2
 
 type Json = { [key: string]: unknown }
@@ -13,15 +12,15 @@ const isJson = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 interface Migration {
-  /** The version of what it returns is one more. */
+  /** Migrates to `from` + 1. */
   readonly from: number
-  /** Old keys and their new names, which the errors for old keys say, too. */
+  /** New names of old keys, also for error messages. */
   readonly renamed: Readonly<Record<string, string>>
-  /** What else changes, after that; the argument is a copy. */
+  /** Further changes, in place, after renaming. */
   readonly change: (config: Json) => void
 }
 
-/** Only rasters have them since version 2. */
+/** Keys that only rasters have since version 2. */
 const ofRasters = {
   data: ['bands', 'bandNames', 'pattern', 'window', 'nodata', 'applyScale', 'clip', 'minValid'],
   model: ['frames', 'groups', 'groupWidth', 'timeFields', 'timeWidth', 'referenceResolution'],
@@ -39,7 +38,7 @@ function remove(config: Json, keys: Readonly<Record<string, readonly string[]>>)
 
 const migrations: readonly Migration[] = [
   {
-    // 0.1: one schema for everything; files say no version.
+    // 0.1: a single schema; files do not state a version.
     from: 1,
     renamed: {
       'model.decoderWidth': 'decoder.width',
@@ -51,7 +50,7 @@ const migrations: readonly Migration[] = [
     },
     change(config) {
       const data = config.data ?? {}
-      if (!isJson(data)) return // for the schema to refuse
+      if (!isJson(data)) return // the schema refuses it
       const isOfRasters = (data.bands ?? null) !== null
       config.data = { ...data, kind: isOfRasters ? 'rasters' : 'images' }
       remove(config, isOfRasters ? ofImages : ofRasters)
@@ -60,7 +59,7 @@ const migrations: readonly Migration[] = [
   },
 ]
 
-/** The name that an old key has now. */
+/** The current name of an old key. */
 export function newNameOf(key: string): string | undefined {
   return migrations.reduce<string | undefined>((name, { renamed }) => renamed[name ?? key] ?? name, undefined)
 }
@@ -78,8 +77,8 @@ function rename(config: Json, renamed: Migration['renamed']): void {
 }
 
 /**
- * A stored configuration as this version writes it; the argument stays as it is. What is none is left for the schema to refuse. Throws
- * `CONFIG` for one of a later version.
+ * A stored configuration in the current version, as a copy. Invalid ones are left for the schema to refuse. Throws `CONFIG` for a later
+ * version.
  */
 export function migrate(stored: unknown): unknown {
   if (!isJson(stored)) return stored

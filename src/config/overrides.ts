@@ -1,4 +1,4 @@
-/** `--set key.path=value`: a value is JSON or a number where it parses as one, and text otherwise. */
+/** `--set key.path=value`: values are JSON or numbers if they parse as such, else strings. */
 import { SherdError } from '../errors.ts'
 import { configKeys, unknownKey } from './keys.ts'
 import type { ConfigInput } from './schema.ts'
@@ -9,12 +9,12 @@ function parseValue(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    const number = Number(text || Number.NaN) // .5 and 1. are numbers to people, not to JSON
+    const number = Number(text || Number.NaN) // .5 and 1. are not JSON
     return Number.isFinite(number) ? number : text
   }
 }
 
-/** `key.path=value` in its two parts. The key must be one of the schema. */
+/** Splits `key.path=value`; the key must exist. */
 function partsOf(assignment: string): { readonly path: string; readonly value: string } {
   const equals = assignment.indexOf('=')
   if (equals <= 0) {
@@ -28,7 +28,7 @@ function partsOf(assignment: string): { readonly path: string; readonly value: s
   return { path, value: assignment.slice(equals + 1).trim() }
 }
 
-/** The keys that assignments set. Throws `USAGE` or `CONFIG` for those that cannot be read, and for a key that is set twice. */
+/** The keys of assignments. Throws `USAGE` or `CONFIG` for invalid ones, and for a key that is set twice. */
 export function assignedKeys(assignments: readonly string[]): string[] {
   const keys = assignments.map((each) => partsOf(each).path)
   const twice = keys.find((key, i) => keys.indexOf(key) !== i)
@@ -37,7 +37,7 @@ export function assignedKeys(assignments: readonly string[]): string[] {
   return keys
 }
 
-/** A copy of `input` with one key set. The key must be one of the schema. */
+/** A copy of `input` with one key set; the key must exist. */
 export function withOverride(input: ConfigInput, assignment: string): ConfigInput {
   const { path, value } = partsOf(assignment)
   const copy = structuredClone(input) as Tree

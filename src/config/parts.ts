@@ -1,14 +1,14 @@
-/** The parts of a configuration, each with the values of other keys that it comes with; and the schema that they make together. */
+/** The parts of a configuration, each with its conditions on other keys, and the schemas that they compose. */
 import { z } from 'zod'
 import { optimizerKeys } from '../optim/keys.ts'
 import { VERSION } from './migrations.ts'
 import { choosers, commonKeys, type Keys, kinds, objectives, runKeys, targetKindKeys } from './tables.ts'
 
 export type Chooser = keyof typeof choosers
-/** By what a configuration is put together. */
+/** Values of the choosers. */
 export type Chosen = Readonly<Record<Chooser, string>>
 export interface Part {
-  /** Values that keys must have for it to be read. */
+  /** The part is read only with these values. */
   readonly when: Partial<Chosen>
   readonly keys: Keys
 }
@@ -36,20 +36,19 @@ export const parts: readonly Part[] = [
   })),
 ]
 
-/** Keys of the root that are in no group. */
+/** Ungrouped keys. */
 export const rootKeys = {
   objective: z.enum(choosers.objective).default('mae').describe('what is trained: mae, a masked autoencoder'),
 }
 
-/** The choosers whose values differ from those that the part comes with. */
+/** Unmet conditions of a part. */
 export const missed = ({ when }: Part, chosen: Partial<Chosen>): Chooser[] =>
   (Object.keys(when) as Chooser[]).filter((key) => chosen[key] !== undefined && when[key] !== chosen[key])
 
-/** Whether an objective takes data of this kind. */
 export const takes = (objective: string, kind: string): boolean =>
   parts.some(({ when }) => when.objective === objective && when['data.kind'] === kind)
 
-/** Schemas that were made: making one takes six times as long as parsing. */
+/** Cache: building a schema takes six times as long as parsing. */
 const schemas = new Map<string, z.ZodObject>()
 
 export function schemaOf(chosen: Chosen): z.ZodObject {

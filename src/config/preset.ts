@@ -1,4 +1,4 @@
-/** What a preset file exports. Its header states the command, the cost, and the expected and the measured result. */
+/** A preset file. Its header states the command, the cost, and the expected and measured result. */
 import type { ConfigInput } from './schema.ts'
 
 export interface Preset {

@@ -1,11 +1,11 @@
-/** How a run updates its weights, from its configuration: the optimizer, and what changes over the steps. */
+/** Optimizer and schedules of a run, from its configuration. */
 import { SherdError } from '../errors.ts'
 import { type RecipeSchedules, scaledLearningRate } from '../optim/schedule.ts'
 import { updateOf } from '../optim/update.ts'
 import { effectiveBatch, totalSteps } from './resolve.ts'
 import type { Config } from './schema.ts'
 
-/** Of a run over `samples` samples. Throws `CONFIG` for a warm-up that covers it. */
+/** For a data set of `samples`. Throws `CONFIG` for a warm-up as long as the run. */
 export function recipeOf({ optim, ...config }: Config, samples: number) {
   const total = totalSteps(config, samples)
   const { baseLearningRate, minLearningRate, warmupFraction, warmupSteps, weightDecay, finalWeightDecay } =
@@ -18,7 +18,7 @@ export function recipeOf({ optim, ...config }: Config, samples: number) {
     )
   const peak = scaledLearningRate(baseLearningRate, effectiveBatch(config))
   const { optimizer, clip = null } = updateOf(optim)
-  // A part of a step would only take the rate of the first one.
+  // A warm-up below one step would only have its first rate.
   const learningRate = {
     kind: 'cosine',
     from: peak,

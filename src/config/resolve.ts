@@ -1,4 +1,4 @@
-/** Preset + overrides → a complete, checked, frozen configuration; and the values that follow from it. */
+/** Resolves a configuration: complete, checked, frozen; and values derived from it. */
 import type { z } from 'zod'
 import { didYouMean, messageOf, SherdError } from '../errors.ts'
 import {
@@ -28,7 +28,7 @@ const inShort = (value: unknown): string => {
 
 const MOST_LINES = 20
 
-/** Keys below a path that was not understood: a group that is not read is refused key by key. */
+/** All keys below an unknown path, so that an unread group is refused key by key. */
 function keysBelow(input: unknown, path: readonly PropertyKey[]): string[] {
   const value = valueAt(input, path)
   const names = path.length === 1 && isTree(value) ? Object.keys(value) : []
@@ -56,7 +56,7 @@ function issuesToError({ issues }: z.ZodError, input: unknown, chosen: Chosen): 
   return new SherdError('CONFIG', shown.join('\n'))
 }
 
-/** A key that is there and undefined is none. */
+/** Removes keys whose value is undefined. */
 const withoutUndefined = (input: unknown): unknown =>
   isTree(input)
     ? Object.fromEntries(
@@ -71,15 +71,14 @@ function freeze<T>(value: T): T {
   return Object.freeze(value)
 }
 
-/** Before what follows from other keys is filled in. */
+/** A configuration before derived defaults are filled in. */
 interface Draft {
   readonly data: { readonly bands?: readonly string[] }
   readonly model: ConfigInput['model'] & { readonly size: SizeName }
 }
 
 /**
- * Parses, fills in and checks a configuration; the result is frozen. Throws `CONFIG`. What earlier versions have stored is read by
- * `storedConfig`.
+ * Parses, completes and checks a configuration; the result is frozen. Throws `CONFIG`. `storedConfig` reads those of earlier versions.
  */
 export function resolveConfig(input: ConfigInput): Config {
   const version: unknown = (input as ConfigInput | null)?.version
@@ -94,7 +93,7 @@ export function resolveConfig(input: ConfigInput): Config {
   if (!parsed.success) throw issuesToError(parsed.error, input, chosen)
   const { data, model } = parsed.data as unknown as Draft
   const row = sizes[model.size]
-  // Parsed once more for the order of its keys, which files of weights hold: a configuration that was read must write the same.
+  // Parsed again for the order of keys: a configuration read from a file must be written identically.
   const config = schema.parse({
     ...parsed.data,
     data: { ...data, kind: chosen['data.kind'] },
@@ -118,7 +117,7 @@ export function resolveConfig(input: ConfigInput): Config {
   return freeze(config)
 }
 
-/** Bytes of the samples of a micro-batch: more than that is a mistake, or a file that somebody has tampered with. */
+/** Limit for the samples of a micro-batch, against mistakes and untrusted files. */
 const MAX_BATCH_BYTES = 2 ** 37
 
 function checkBatch(config: Config): void {
@@ -136,7 +135,6 @@ const refuse = (what: string): never => {
   throw new SherdError('CONFIG', what)
 }
 
-/** Throws when the bands do not fit together. */
 function checkBands(config: Config): void {
   const [bands, { channels }] = [bandsOf(config), config.model]
   if (!bands) return
@@ -147,7 +145,7 @@ function checkBands(config: Config): void {
   if (twice >= 0) refuse(`data.bands names ${bands[twice]} twice`)
 }
 
-/** What must hold between the keys of an objective and others. */
+/** Checks between keys, by objective. */
 const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   mae(config) {
     checkDecoder(backboneOf(config), decoderOf(config))
@@ -165,18 +163,17 @@ const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   },
 }
 
-/** The same configuration where its data are rasters, which more keys are read of; else null. */
+/** The configuration if its data are rasters, else null. */
 export const rastersOf = (config: Config): RasterConfig | null =>
   config.data.kind === 'rasters' ? (config as RasterConfig) : null
 
-/** The names of the bands; null for images. */
+/** Null for images. */
 export const bandsOf = ({ data }: Pick<Config, 'data'>): readonly string[] | null =>
   data.kind === 'rasters' ? data.bands : null
 
-/** Dates of a sample. */
 export const framesOf = (config: Config): number => rastersOf(config)?.model.frames ?? 1
 
-/** Bands that share a token, by name; null where all do. */
+/** Names of the bands that share a token; null if all do. */
 export const bandGroupsOf = (config: Config): readonly (readonly string[])[] | null =>
   rastersOf(config)?.model.groups ?? null
 
@@ -186,17 +183,15 @@ export const maskDesignOf = (config: Config<'mae'>): MaskDesign => ({
   ...config.mask,
 })
 
-/** What is said of a target of pixels; null of another. */
+/** The target's keys if it is pixels, else null. */
 export const pixelTargetOf = ({ target }: Pick<Config<'mae'>, 'target'>) =>
   target.kind === 'pixels' ? target : null
 
-/** The encoder's dimensions in a resolved configuration. */
 export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {
   const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
   return { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon }
 }
 
-/** The decoder's. */
 export function decoderOf(config: Config<'mae'>): DecoderDimensions {
   const { width, depth, heads } = config.decoder
   const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
@@ -208,7 +203,7 @@ export const autoencoderOf = (config: Config<'mae'>): AutoencoderDimensions => (
   decoder: decoderOf(config),
 })
 
-/** The numbers of the bands of a group among the channels. Throws `CONFIG` for a band that data.bands does not have. */
+/** Channel indices of a group's bands. Throws `CONFIG` for a band that data.bands lacks. */
 function bandNumbers(group: readonly string[], bands: readonly string[]): number[] {
   const names = bands.map(canonicalBand)
   return group.map((band) => {
@@ -222,7 +217,6 @@ function bandNumbers(group: readonly string[], bands: readonly string[]): number
   })
 }
 
-/** What the tokens of a resolved configuration's model are. */
 export function backboneOf(config: Config): BackboneShape {
   const rasters = rastersOf(config)
   const plain = { ...plainBackbone(dimensionsOf(config)), positions: config.model.positions }
@@ -237,16 +231,15 @@ export function backboneOf(config: Config): BackboneShape {
   }
 }
 
-/** Tokens of one location: one for each group of bands in each frame. */
+/** One for each group of bands in each frame. */
 export function tokensPerLocation(config: Config): Required<TokenMultiples> {
   const groups = bandGroupsOf(config)?.length ?? 1
   return { perLocation: framesOf(config) * groups, groups }
 }
 
-/** Samples per optimizer step. */
 export const effectiveBatch = ({ train }: Pick<Config, 'train'>): number => train.batchSize * train.accumulate
 
-/** Optimizer steps of the whole run over `samples` images. */
+/** Optimizer steps of the whole run, for a data set of `samples`. */
 export function totalSteps(config: Pick<Config, 'train'>, samples: number): number {
   const { steps, epochs } = config.train
   return steps ?? Math.max(1, Math.ceil((epochs * samples) / effectiveBatch(config)))

@@ -1,4 +1,4 @@
-/** The configuration's keys of a run, which every objective reads: batches, length and machine; checkpoints; what is written meanwhile. */
+/** Keys that every objective reads: batches, length, machine, checkpoints, output. */
 import { z } from 'zod'
 import { isSeed } from '../random/draws.ts'
 

@@ -1,6 +1,5 @@
 /**
- * The types of a configuration: complete, one of a union over the objective, the kind of the data and the optimizer; and as a preset or a
- * user writes it.
+ * Types of configurations: resolved (a union over objective, kind of data and optimizer), and as a preset or a user writes them.
  */
 import type { z } from 'zod'
 import type { optimizerKeys } from '../optim/keys.ts'
@@ -21,7 +20,7 @@ type Objectives = typeof objectives
 type Kinds = typeof kinds
 type Optimizers = typeof optimizerKeys
 
-/** Keys that others decide are there, too. */
+/** Includes keys with derived defaults. */
 type Values<K> = {
   readonly [G in keyof K]: { readonly [N in keyof K[G]]: Exclude<z.output<K[G][N]>, undefined> }
 }
@@ -52,7 +51,7 @@ type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'
       (Targets<O> extends undefined ? unknown : { readonly target: TargetConfig<O> }) &
       Values<typeof runKeys>
 
-/** A complete configuration, of some objectives and kinds of data. */
+/** A resolved configuration, of some objectives and kinds of data. */
 export type Config<O extends ObjectiveName = ObjectiveName, K extends KindName = KindName> = {
   [P in O]: { [Q in K]: Member<P, Q> }[K]
 }[O]
@@ -74,7 +73,7 @@ type KeyOf<Union> = Union extends unknown ? keyof Union : never
 type At<Union, K> = Union extends unknown ? (K extends keyof Union ? Union[K] : never) : never
 type GroupOf<G> = At<Fragments, G>
 
-/** What a preset or a user writes: everything may be left out. Which keys are read together is checked when it is resolved. */
+/** As a preset or a user writes it; every key is optional. Which keys are read together is checked by `resolveConfig`. */
 export type ConfigInput = {
   readonly version?: number | undefined
   readonly objective?: ObjectiveName | undefined

@@ -1,6 +1,6 @@
 /**
- * What a configuration is put together from: the keys that every run reads, and those that come with the value of another key. A new
- * objective, kind of data or optimizer is one row here, of keys that stand beside what reads them.
+ * Tables of the configuration: keys of every run, and keys that belong to an objective, a kind of data or an optimizer. A new one is one
+ * row here; its keys are defined beside the code that reads them.
  */
 import { z } from 'zod'
 import { modelKeys, rasterModelKeys } from '../model/keys.ts'
@@ -10,10 +10,10 @@ import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
 import { type TargetName, targets } from '../target/targets.ts'
 import { checkpointKeys, logKeys, trainKeys } from './run-keys.ts'
 
-/** Keys by their group. */
+/** Keys by group. */
 export type Keys = Readonly<Record<string, z.ZodRawShape>>
 
-/** What samples are. */
+/** Kinds of data. */
 export const kinds = {
   images: { keys: { data: imageKeys }, how: 'leave data.bands out' },
   rasters: {
@@ -29,13 +29,13 @@ export type KindName = keyof typeof kinds
 
 interface ObjectiveKeys {
   readonly keys: Keys
-  /** The keys that it reads of each kind of data beside those; null where it does not take them. */
+  /** Further keys for each kind of data; null if the objective does not take it. */
   readonly kinds: Readonly<Record<KindName, Keys | null>>
   /** Those of each kind of target; left out by an objective without. */
   readonly targets?: Readonly<Record<TargetName, z.ZodRawShape>>
 }
 
-/** What is trained. The first is the default. */
+/** The first is the default. */
 export const objectives = { mae: maeKeys } as const satisfies Record<string, ObjectiveKeys>
 
 export type ObjectiveName = keyof typeof objectives
@@ -43,7 +43,7 @@ export type ObjectiveName = keyof typeof objectives
 const namesOf = <T extends object>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]
 
-/** The keys whose values bring others, with those values: the first is the default. */
+/** Keys whose value decides which other keys are read, with their values; the first is the default. */
 export const choosers = {
   objective: namesOf(objectives),
   'data.kind': namesOf(kinds),
@@ -51,12 +51,12 @@ export const choosers = {
   'optim.optimizer': namesOf(optimizerKeys),
 }
 
-/** In the group `target` of objectives that have targets. */
+/** For objectives with targets. */
 export const targetKindKeys = {
   kind: z.enum(choosers['target.kind']).default('pixels').describe('what hidden tokens should say'),
 }
 
-/** The keys that every run reads, in the order in which configurations are written. */
+/** Keys of every run, in the order in which configurations are written. */
 export const commonKeys = {
   data: {
     kind: z

@@ -1,6 +1,6 @@
 /**
- * Keys that are read and still change nothing, because the value of another one decides: setting one of them with --set is a mistake. Configurations hold them all the same, for a run that is resumed with another value. What nothing reads is refused
- * before, by `resolveConfig`.
+ * Keys without effect because of the value of another one: setting them with --set is an error. Configurations still hold them, since a
+ * run may be resumed with another value. Keys that nothing reads are refused earlier, by `resolveConfig`.
  */
 import { SherdError } from '../errors.ts'
 import { assignedKeys } from './overrides.ts'
@@ -66,14 +66,14 @@ const rows: readonly Row[] = [
   },
 ]
 
-/** What a command reads of a configuration. */
+/** The keys that a command reads. */
 export interface Reading {
   readonly reads: (key: string) => boolean
-  /** In words, for the message. */
+  /** For the message. */
   readonly what: string
 }
 
-/** What is read to use a model, beside what `more` names: not how it is trained. */
+/** For commands that apply a model: not the keys of training, except `more`. */
 export const modelReading = (more: readonly string[] = []): Reading => ({
   reads: (key) =>
     /^(objective$|(model|decoder|data|mask|target)\.)/.test(key) ||
@@ -81,7 +81,7 @@ export const modelReading = (more: readonly string[] = []): Reading => ({
   what: `what says the model and how images are read (model.*, decoder.*, data.*, mask.*, target.*, train.seed, train.threads${more.map((key) => `, ${key}`).join('')})`,
 })
 
-/** Throws `CONFIG` when an assignment of `--set` changes nothing: its key is not read, or another one goes before it. */
+/** Throws `CONFIG` if an assignment of `--set` has no effect: its key is not read, or is overridden by another. */
 export function expectUseful(config: Config, set: readonly string[], reading?: Reading): void {
   for (const key of assignedKeys(set)) {
     const row = rows.find(({ keys, isUseless }) => keys.includes(key) && isUseless(config))

@@ -1,6 +1,6 @@
 /**
- * Bytes of a file by their place, for formats that are read in parts. What a file claims about itself may be wrong: a part
- * that lies beyond its end is refused before memory is taken for it.
+ * Random access to the bytes of a file. Reads beyond its end are refused before memory is allocated, since lengths in a file
+ * may be wrong.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { SherdError } from '../errors.ts'
@@ -8,12 +8,12 @@ import { notRegular, readOnly } from './regular-file.ts'
 
 export interface ByteFile {
   readonly size: number
-  /** Exactly `length` bytes from `offset`, in memory of their own. Throws when the file does not hold them. */
+  /** Exactly `length` bytes from `offset`, in a new ArrayBuffer. Throws if the file is shorter. */
   read(offset: number, length: number): Promise<Buffer>
   close(): Promise<void>
 }
 
-/** A file that cannot be used, for a reason that does not name it. */
+/** An error without the file's name, which callers add. */
 export const unusable = (reason: string): SherdError => new SherdError('SOURCE', reason)
 
 export async function openBytes(path: string): Promise<ByteFile> {
@@ -42,7 +42,7 @@ async function readExactly(
 ): Promise<Buffer> {
   if (!(Number.isSafeInteger(offset) && offset >= 0 && length >= 0 && offset + length <= size))
     throw unusable(`it is cut short or damaged: bytes ${offset} to ${offset + length} are wanted of ${size}`)
-  const bytes = Buffer.from(new ArrayBuffer(length)) // its own memory, so it can be seen as numbers
+  const bytes = Buffer.from(new ArrayBuffer(length)) // not pooled, so that typed arrays can view it
   for (let done = 0; done < length; ) {
     const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 1 << 30), offset + done)
     if (bytesRead === 0) throw unusable('it became shorter while it was read')

@@ -3,8 +3,8 @@
 export type CsvValue = string | number | null
 
 /**
- * What could be taken for the end of a field is quoted. Text that a spreadsheet would take for a formula gets an apostrophe in front, since
- * it computes what is quoted, too; numbers, also negative ones as text, are what they are.
+ * Quotes separators. Text that a spreadsheet would evaluate as a formula gets a leading apostrophe, since quotes do not prevent that;
+ * numbers are unchanged.
  */
 function field(value: CsvValue): string {
   const text = value === null ? '' : String(value)
@@ -13,6 +13,6 @@ function field(value: CsvValue): string {
   return isFormula || /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-/** The first row is that of the names. */
+/** The first row has the names. */
 export const csv = (rows: readonly (readonly CsvValue[])[]): string =>
   rows.map((row) => `${row.map(field).join(',')}\r\n`).join('')

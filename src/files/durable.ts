@@ -1,9 +1,9 @@
-/** Files that are on the disk when a call returns, whole or absent, and how to tell that they are still what was written. */
+/** fsync, and checksums (seals) of written files. */
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
 
-/** Waits until the disk has a file, or the names in a folder. */
+/** fsync of a file or a folder. */
 export function flush(path: string): void {
   const fd = openSync(path, 'r')
   try {
@@ -13,7 +13,7 @@ export function flush(path: string): void {
   }
 }
 
-/** What a file was when it was written. */
+/** Length and checksum of a file. */
 export interface Seal {
   readonly bytes: number
   readonly sha256: string
@@ -21,7 +21,6 @@ export interface Seal {
 
 const CHUNK = 4 << 20
 
-/** Of the file as it is now. */
 export function sealOf(path: string): Seal {
   const fd = openSync(path, 'r')
   try {
@@ -40,11 +39,11 @@ export function sealOf(path: string): Seal {
   }
 }
 
-/** Whether a failure to read says something of the file and not of who reads it. */
+/** False for errors of permission or resources, which say nothing about the file. */
 export const isDamage = (error: unknown): boolean =>
   ['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')
 
-/** Why a file is not what was sealed, or null. Throws `RUN` when it may not be read. */
+/** How a file differs from its seal, or null. Throws `RUN` if it may not be read. */
 export function brokenSeal(path: string, { bytes, sha256 }: Seal): string | null {
   try {
     const size = statSync(path, { throwIfNoEntry: false })?.size

@@ -1,4 +1,4 @@
-/** Files that Git LFS has left where the real ones belong: a few lines of text that say which they are. */
+/** Pointer files of Git LFS: a few lines of text in place of the real file. */
 
 const START = 'version https://git-lfs.github.com/spec/'
 

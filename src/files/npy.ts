@@ -1,7 +1,6 @@
 /**
- * NumPy's `.npy` files. What sherd writes and maps is of format version 1.0: a header of fixed size, so that it can be written
- * last, and then the values, little-endian and in C order. `npyHead` reads the header of any version, for arrays that
- * others wrote. Strict in reading: the files may come from anywhere.
+ * NumPy's `.npy` files. sherd writes and maps version 1.0: a header of fixed size, so that it can be written last, then the values,
+ * little-endian in C order. `npyHead` reads any version. Strict, since files may be untrusted.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
@@ -9,7 +8,7 @@ import { notRegular, readOnly } from './regular-file.ts'
 
 const NUMPY = '\x93NUMPY'
 const MAGIC = `${NUMPY}\x01\x00`
-/** Of what is written; a multiple of 64, so that the values are aligned when the file is mapped. */
+/** Of written files; a multiple of 64, so that mapped values are aligned. */
 export const npyHeaderBytes = 128
 const MAX_HEADER_BYTES = 4096
 
@@ -19,7 +18,6 @@ export interface NpyLayout {
   readonly shape: readonly number[]
 }
 
-/** The first `npyHeaderBytes` bytes of a file. */
 export function npyHeader({ dtype, shape }: NpyLayout): Buffer {
   const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(', ')
   const text = `{'descr': '${dtype}', 'fortran_order': False, 'shape': (${sizes}), }`
@@ -44,10 +42,10 @@ export interface NpyHead extends NpyLayout {
   readonly start: number
 }
 
-/** So many bytes hold any header that is read. */
+/** Largest supported header. */
 export const npyHeadBytes = MAX_HEADER_BYTES
 
-/** The header at the beginning of `head`, whoever wrote it. Throws `SOURCE` with what is wrong, without naming a file. */
+/** Parses a header of any version. Throws `SOURCE` without the file's name. */
 export function npyHead(head: Buffer): NpyHead {
   const wrong = (what: string) => new SherdError('SOURCE', what)
   const version = head[6] ?? 0
@@ -99,7 +97,6 @@ function parse(path: string, head: Buffer, fileBytes: number): NpyFile {
   return { dtype, shape, start, bytes }
 }
 
-/** Runs `use` on the open file. */
 function withFile<T>(path: string, use: (file: number) => T): T {
   let file: number
   try {
@@ -115,7 +112,7 @@ function withFile<T>(path: string, use: (file: number) => T): T {
   }
 }
 
-/** What a file says of itself, compared with its length. Throws `SOURCE` with the file and what is wrong with it. */
+/** Reads the header and compares it with the file's length. Throws `SOURCE` with the file and the reason. */
 export function examineNpy(path: string): NpyFile {
   return withFile(path, (file) => examine(path, file))
 }
@@ -126,7 +123,7 @@ function examine(path: string, file: number): NpyFile {
   return parse(path, head.subarray(0, got), fstatSync(file).size)
 }
 
-/** The values of a file, which must be of this dtype (a pattern) and shape. */
+/** `dtype` is a pattern. */
 export function readNpy(
   path: string,
   expected: { dtype: RegExp; shape: readonly number[] },
@@ -138,7 +135,7 @@ export function readNpy(
         path,
         `expected ${expected.dtype.source} of shape (${expected.shape}), got ${found.dtype} of shape (${found.shape})`,
       )
-    const values = Buffer.alloc(found.bytes) // its own memory, so it can be seen as numbers
+    const values = Buffer.alloc(found.bytes) // not pooled, so that typed arrays can view it
     for (let done = 0; done < found.bytes; ) {
       const got = readSync(file, values, done, Math.min(found.bytes - done, 1 << 30), found.start + done)
       if (got === 0) throw broken(path, 'it became shorter while it was read')

@@ -1,18 +1,17 @@
 /**
- * How files are opened that somebody else may have put there: only regular files are read or written, and none is waited for. Opening a
- * pipe waits for its writer, and a device has no end. In a run's own folder no link is followed either, since it leads out of the folder.
+ * Opens untrusted files: only regular ones, without blocking. Opening a pipe waits for its writer, and a device has no end. In a run's own
+ * folder links are not followed either, since they lead out of it.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 
 const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants
 
-/** Flags for `open`. On a regular file they change nothing. */
+/** Without effect on regular files. */
 export const readOnly = O_RDONLY | (O_NONBLOCK ?? 0) | (O_NOCTTY ?? 0)
 
-/** Why what was opened is not read. */
 export const notRegular = 'it is no regular file, but a pipe, a socket, a device or a folder'
 
-/** Opens a file; `O_NONBLOCK`, so that a FIFO is not waited for. Throws an error that says what else it is. */
+/** Throws if it is not a regular file. `O_NONBLOCK`: does not wait for the writer of a FIFO. */
 function openRegular(path: string, flags: number): number {
   let fd: number
   try {
@@ -21,7 +20,7 @@ function openRegular(path: string, flags: number): number {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ELOOP' || code === 'EMLINK')
       throw new Error('it is a link, and a file is expected', { cause: error })
-    if (code === 'ENXIO') throw new Error(notRegular, { cause: error }) // a FIFO that nobody reads
+    if (code === 'ENXIO') throw new Error(notRegular, { cause: error }) // a FIFO without reader
     throw error
   }
   try {
@@ -33,7 +32,7 @@ function openRegular(path: string, flags: number): number {
   }
 }
 
-/** Opens a file that the user has named, to read: it may be a link to one. */
+/** For files that the user names: follows links. */
 export const openGiven = (path: string): number => openRegular(path, O_RDONLY)
 
 function using<T>(fd: number, body: (fd: number) => T): T {
@@ -52,19 +51,17 @@ export const readRegular = (path: string, most = Number.POSITIVE_INFINITY): stri
     return readFileSync(fd, 'utf8')
   })
 
-/** `body` with the open file. */
 export const withRegular = <T>(path: string, body: (fd: number, size: number) => T): T =>
   using(openRegular(path, O_RDONLY | O_NOFOLLOW), (fd) => body(fd, fstatSync(fd).size))
 
 export const appendRegular = (path: string, text: string): void =>
   using(openRegular(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW), (fd) => writeFileSync(fd, text))
 
-/** Opens a file that is not there, to be renamed when it is whole. What an interrupted write has left in its place, or a link, goes first. */
+/** Creates a new file, to be renamed when complete. Removes a link or the remains of an interrupted write first. */
 export function openDraft(path: string): number {
   rmSync(path, { force: true })
   return openRegular(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
 }
 
-/** Writes a draft whole. */
 export const writeDraft = (path: string, data: string | Uint8Array): void =>
   using(openDraft(path), (fd) => writeFileSync(fd, data, { flush: true }))

@@ -1,11 +1,11 @@
-/** Files that are whole or absent, and the folders that they are in. */
+/** Atomic writes, and folders for them. */
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 import { flush } from './durable.ts'
 import { writeDraft } from './regular-file.ts'
 
-/** Writes a file so that it is whole or absent, whatever happens; when it returns, the disk has it. Throws `RUN`. */
+/** Writes a file atomically and durably. Throws `RUN`. */
 export function writeWhole(path: string, data: string | Uint8Array): void {
   try {
     writeDraft(`${path}.writing`, data)
@@ -17,7 +17,7 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
   }
 }
 
-/** Makes the folder of a file and tries its place, before minutes are spent on what it will hold. Throws `RUN`. */
+/** Makes the folder of a file and checks that it can be written, before long computations. Throws `RUN`. */
 export function expectWritable(given: string): void {
   const path = resolve(given)
   makeFolder(dirname(path))
@@ -33,9 +33,9 @@ export function expectWritable(given: string): void {
   }
 }
 
-/** Creates a folder and those above it. Throws `RUN`. */
+/** Throws `RUN`. */
 export function makeFolder(dir: string): void {
-  // Level by level, because Node's recursive mkdir never returns in file systems that refuse with ENOENT, such as /proc.
+  // Level by level: Node's recursive mkdir never returns in file systems that fail with ENOENT, such as /proc.
   if (existsSync(dir)) {
     if (statSync(dir).isDirectory()) return
     throw new SherdError(
@@ -51,7 +51,7 @@ export function makeFolder(dir: string): void {
   }
 }
 
-/** The one of `endings` that `path`, which `--out` gave, has. Throws `USAGE` for any other. */
+/** The extension of `--out`. Throws `USAGE` for others than `endings`. */
 export function endingOf<T extends string>(path: string, endings: readonly T[]): T {
   const found = endings.find((ending) => extname(path).toLowerCase() === ending)
   if (!found) throw new SherdError('USAGE', `Expected --out to end in ${endings.join(' or ')}, got ${path}`)

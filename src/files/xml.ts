@@ -1,4 +1,4 @@
-/** The one rule of XML that pictures and rasters need: text that may hold any character. */
+/** Escaping for XML. */
 
 const entities: Record<string, string> = {
   '&': '&amp;',
@@ -8,7 +8,7 @@ const entities: Record<string, string> = {
   "'": '&apos;',
 }
 
-/** `text` for an element or a quoted attribute. Characters that XML 1.0 forbids are left out. */
+/** For elements and quoted attributes. Drops characters that XML 1.0 forbids. */
 export function escapeXml(text: string): string {
   return text
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '')

@@ -1,7 +1,6 @@
 /**
- * Members of a zip file, such as NumPy's `.npz`: from the directory at its end, so that only what is asked for is read, and
- * only the first bytes of it where they do. Stored and deflated members, Zip64 too. The sizes that it claims are checked
- * against each other before memory is taken.
+ * Members of a zip file, such as NumPy's `.npz`, whole or in part, located by the directory at its end. Stored and deflated members,
+ * also Zip64. Claimed sizes are checked against each other before memory is allocated.
  */
 import { Readable } from 'node:stream'
 import { constants, crc32, createInflateRaw, inflateRawSync } from 'node:zlib'
@@ -10,12 +9,12 @@ import { type ByteFile, unusable } from './byte-file.ts'
 
 export interface ZipMember {
   readonly name: string
-  /** Unpacked. */
+  /** Uncompressed. */
   readonly bytes: number
   readonly packedBytes: number
   readonly isDeflated: boolean
   readonly crc: number
-  /** Where its own header lies. */
+  /** Of its local header. */
   readonly offset: number
 }
 
@@ -26,10 +25,10 @@ const ENTRY = 0x02014b50
 const LOCAL = 0x04034b50
 const MAX_DIRECTORY_BYTES = 16e6
 const MAX_MEMBER_BYTES = 2 ** 31
-/** Deflate cannot pack tighter. */
+/** Largest compression ratio of deflate. */
 const MAX_RATIO = 1032
 const FULL = 0xffffffff
-/** Packed bytes that are unpacked first where only the beginning is wanted. */
+/** Compressed bytes to start with if only the beginning is needed. */
 const FIRST_BYTES = 128
 const PIECE = 1 << 18
 
@@ -77,7 +76,7 @@ function memberOf(entry: Buffer, nameBytes: number, extraBytes: number): ZipMemb
   if ((entry.readUInt16LE(8) & 1) !== 0) throw unusable(`its member ${name} is encrypted`)
   if (method !== 0 && method !== 8)
     throw unusable(`its member ${name} is packed by method ${method}: stored and deflated ones are read`)
-  const sizes = [entry.readUInt32LE(24), entry.readUInt32LE(20), entry.readUInt32LE(42)] // unpacked, packed, offset
+  const sizes = [entry.readUInt32LE(24), entry.readUInt32LE(20), entry.readUInt32LE(42)] // uncompressed, compressed, offset
   const extra = entry.subarray(46 + nameBytes, 46 + nameBytes + extraBytes)
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
     if (extra.readUInt16LE(at) !== 1) continue
@@ -101,7 +100,7 @@ async function startOf(file: ByteFile, { name, offset }: ZipMember): Promise<num
   return offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28)
 }
 
-/** The first bytes of a member, at most `most` of them; little more than these is unpacked. */
+/** At most `most` first bytes of a member; decompresses little more. */
 export async function readMemberStart(file: ByteFile, member: ZipMember, most: number): Promise<Buffer> {
   const start = await startOf(file, member)
   const packed = await file.read(start, Math.min(member.packedBytes, most + 64))
@@ -113,7 +112,7 @@ export async function readMemberStart(file: ByteFile, member: ZipMember, most: n
   }
 }
 
-/** Some bytes of a stored member, without the rest; its sum is not checked then. */
+/** Some bytes of a stored member, without checking its CRC. */
 export async function readStored(
   file: ByteFile,
   member: ZipMember,
@@ -125,7 +124,7 @@ export async function readStored(
   return file.read((await startOf(file, member)) + offset, length)
 }
 
-/** The same of any member: a packed one is unpacked up to where they end, and in little memory. */
+/** Some bytes of any member; a deflated one is decompressed up to their end, in little memory. */
 export async function readPart(
   file: ByteFile,
   member: ZipMember,
@@ -136,11 +135,11 @@ export async function readPart(
   if (offset + length > member.bytes)
     throw unusable(`its member ${member.name} is shorter than its header says`)
   const start = await startOf(file, member)
-  const out = Buffer.from(new ArrayBuffer(length)) // its own memory, so it can be seen as numbers
+  const out = Buffer.from(new ArrayBuffer(length)) // not pooled, so that typed arrays can view it
   const inflater = createInflateRaw({ chunkSize: PIECE })
   const packed = Readable.from(piecesOf(file, start, member.packedBytes))
   packed.on('error', (error) => inflater.destroy(error)).pipe(inflater)
-  let at = -offset // where the next unpacked bytes belong
+  let at = -offset // position of the next bytes in `out`
   try {
     for await (const chunk of inflater as AsyncIterable<Buffer>) {
       if (at + chunk.length > 0) chunk.copy(out, Math.max(0, at), Math.max(0, -at))
@@ -160,7 +159,6 @@ async function* piecesOf(file: ByteFile, start: number, bytes: number): AsyncGen
   for (let at = 0; at < bytes; at += PIECE) yield await file.read(start + at, Math.min(PIECE, bytes - at))
 }
 
-/** A member, whole. */
 export async function readMember(file: ByteFile, member: ZipMember): Promise<Buffer> {
   if (member.bytes > MAX_MEMBER_BYTES)
     throw unusable(`its member ${member.name} of ${member.bytes} bytes is too large`)

@@ -1,6 +1,6 @@
 /**
- * A session whose outputs are what the file says that it gives: of the right type and shape, and numbers. A graph may have been changed, or
- * be of another model than its metadata: what it makes then is no feature and no class.
+ * A session that checks outputs against the file's metadata: type, shape, finite values. The graph may have been edited, or belong to
+ * another model.
  */
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -13,12 +13,12 @@ export interface CheckedModel {
   readonly path: string
   readonly graph: GraphName
   readonly config: Config
-  /** Of the pixels without the batch. */
+  /** Of the pixels, without the batch. */
   readonly shape: readonly number[]
   readonly classes: number
 }
 
-/** A size of an output; null for one that is not known beforehand. */
+/** Null for unknown lengths. */
 type Sizes = readonly (number | null)[]
 
 /** The sizes of all outputs for pixels [B, C, H, W] or [B, T, C, H, W]. */
@@ -31,7 +31,7 @@ function sizesOf(
   const [B] = pixels as [number]
   const [C, H, W] = pixels.slice(-3) as [number, number, number]
   const L = (H / P) * (W / P)
-  // A file for some of the bands has only the groups that are whole.
+  // A file for some of the bands has only complete groups.
   const isWhole = C === channels
   const N = isWhole ? L * frames * (groups?.length ?? 1) : null
   switch (graph) {
@@ -75,7 +75,7 @@ function expectOutput(name: string, { shape, values }: Output, sizes: Sizes | un
     )
 }
 
-/** Throws `CHECKPOINT` when the pixels that the file asks for are not those of its configuration. */
+/** Throws `CHECKPOINT` if the file's input differs from its configuration. */
 function expectInput({ path, config, shape }: CheckedModel): void {
   const { dimensions, frames } = backboneOf(config)
   const [T, C] = [shape.length === 4 ? shape[0] : 1, shape.at(-3)]
@@ -91,14 +91,14 @@ function expectInput({ path, config, shape }: CheckedModel): void {
     )
 }
 
-/** The session with outputs that are checked. Throws `CHECKPOINT`; runs throw `CHECKPOINT` and `NON_FINITE`. */
+/** Throws `CHECKPOINT`; runs throw `CHECKPOINT` and `NON_FINITE`. */
 export function checkedSession<T extends Session>(session: T, model: CheckedModel): T {
   expectInput(model)
   return {
     ...session,
     async run(inputs, wanted, signal) {
       const pixels = isOneInput(inputs) ? inputs : inputs[inputName]
-      const shape = [...(pixels?.shape ?? [])] // inputs may be moved to another thread
+      const shape = [...(pixels?.shape ?? [])] // inputs may be transferred to another thread
       const outputs = await session.run(inputs, wanted, signal)
       const sizes = pixels ? sizesOf(model, shape) : {}
       for (const name of wanted) expectOutput(name, outputs[name], sizes[name], model.path)

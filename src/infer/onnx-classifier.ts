@@ -1,4 +1,4 @@
-/** An exported classifier to use. Nothing here needs LibTorch. */
+/** Exported classifiers, without LibTorch. */
 import { SherdError } from '../errors.ts'
 import type { Progress } from '../weights/folder-features.ts'
 import { type FolderLogits, gatherLogits } from '../weights/folder-logits.ts'
@@ -23,7 +23,7 @@ export async function openOnnxClassifier(path: string, options: OnnxOptions = {}
   )
 }
 
-/** The logits of a folder's images, as `classifierLogits` makes them with LibTorch. */
+/** Logits of a folder's images; counterpart of `classifierLogits`. */
 export async function onnxLogits(
   model: OnnxClassifier,
   dir: string,

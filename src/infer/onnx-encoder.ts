@@ -1,4 +1,4 @@
-/** The features of an exported encoder. Nothing here needs LibTorch. */
+/** Features by an exported encoder, without LibTorch. */
 import { SherdError } from '../errors.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { FolderFeatures, Progress, ReadingOptions } from '../weights/folder-features.ts'
@@ -20,14 +20,14 @@ export async function openOnnxEncoder(path: string, options: OnnxOptions = {}): 
   )
 }
 
-/** The features of a folder's images, as `featuresOf` makes them with LibTorch. */
+/** Features of a folder's images; counterpart of `featuresOf`. */
 export const onnxFeatures = async (
   encoder: OnnxEncoder,
   dir: string,
   onProgress?: Progress,
 ): Promise<FolderFeatures> => onnxFeaturesOfSource(encoder, await openFor(encoder, dir), { onProgress })
 
-/** The same of a source that is open. */
+/** Of an open source. */
 export async function onnxFeaturesOfSource(
   model: OnnxEncoder,
   source: ImageSource,

@@ -1,4 +1,4 @@
-/** A folder's samples as an exported file takes them. Nothing here needs LibTorch. */
+/** Samples of a folder for exported files, without LibTorch. */
 
 import { inferenceOptions } from '../config/assemble.ts'
 import { type Reads, readingConfig } from '../config/reading.ts'
@@ -16,7 +16,7 @@ import { inferenceBatch, type ReadingOptions } from '../weights/folder-features.
 import { openFor } from '../weights/open-encoder.ts'
 import type { OnnxModel } from './onnx-model.ts'
 
-/** Positions of a scaled model are in the graph, for one resolution. */
+/** The graph of a scaled model holds positions for one resolution. */
 function checkResolution({ rasters }: Pixels, expected: number | null, dir: string): void {
   if (!rasters || expected === null) return
   for (let at = 0; at < rasters.facts.length; at += 1 + rasters.frames) {
@@ -29,7 +29,7 @@ function checkResolution({ rasters }: Pixels, expected: number | null, dir: stri
   }
 }
 
-/** What the graph of an encoder, with or without a head, takes of a batch. */
+/** The inputs of an encoder's graph, with or without a head. */
 export function inputsOf({ config, inputs }: Pick<OnnxModel, 'config' | 'inputs'>, batch: Pixels) {
   const told = inputs.includes(positionsName)
     ? { [positionsName]: positionsOf(backboneOf(config), batch) }
@@ -52,7 +52,7 @@ export const openOnnxImages = async (
   dir: string,
 ): Promise<OnnxImages> => imagesOfSource(model, await openFor(model, dir))
 
-/** The same of a source that is open. */
+/** Of an open source. */
 export function imagesOfSource(
   { resolution, ...model }: Reading,
   source: ImageSource,

@@ -1,4 +1,4 @@
-/** An exported file to use: it says what it computes and how samples are read for it, and ONNX Runtime computes. Needs no LibTorch. */
+/** Opens exported files: metadata and a session of ONNX Runtime. Needs no LibTorch. */
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { readWeightsMetadata, type SegmenterFacts } from '../checkpoint/weights-metadata.ts'
@@ -23,23 +23,22 @@ import { type CheckedModel, checkedSession } from './checked-session.ts'
 export interface OnnxModel extends Reads {
   readonly graph: GraphName
   readonly session: Session
-  /** What the graph normalises pixels by. */
+  /** Normalisation in the graph. */
   readonly statistics: ChannelStatistics
-  /** Of the pixels without the batch: [C, H, W], or [T, C, H, W] of several frames. */
+  /** Of the pixels, without the batch: [C, H, W], or [T, C, H, W] for several frames. */
   readonly shape: readonly number[]
-  /** The bands that it takes; null for images. */
+  /** The bands of its input; null for images. */
   readonly bands: readonly string[] | null
-  /** In the order of its logits; null where it has none. */
+  /** In the order of the logits; null without a head. */
   readonly classes: readonly string[] | null
-  /** Whether classes do not exclude each other. */
   readonly isMultiLabel?: boolean | undefined
-  /** Of a segmenter: what its classes are in masks. */
+  /** Of a segmenter: its classes and their values in masks. */
   readonly segmenter: SegmenterFacts | null
-  /** Metres a pixel that its positions are for; null when they do not matter. */
+  /** Metres per pixel of its positions; null if they do not depend on it. */
   readonly resolution: number | null
-  /** What heights and widths must be a multiple of, and the largest; null for a graph that takes its own size alone. */
+  /** For graphs of dynamic size: the patch, and the largest side; else null. */
   readonly grid: { readonly multipleOf: number; readonly most: number } | null
-  /** The names of what it takes beside pixels, and of what it gives. */
+  /** Names of the inputs besides pixels, and of the outputs. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly precision: string
@@ -47,11 +46,11 @@ export interface OnnxModel extends Reads {
 }
 
 export interface OnnxOptions {
-  /** Of one operator; by default all cores. */
+  /** Per operator; by default all cores. */
   readonly threads?: number
-  /** How a session is opened; in this thread by default. */
+  /** Default: in this thread. */
   readonly open?: typeof openSession
-  /** Instead of what the configuration says. */
+  /** Overrides the configuration. */
   readonly reading?: ReadingLimits
 }
 
@@ -67,7 +66,7 @@ const inputSchema = z.object({
 const classesSchema = z.array(z.string()).min(1).nullable()
 const meaningsSchema = z.record(z.string(), z.string())
 
-/** An exported file has its precision, and runs on the CPU. Throws `USAGE` where something else is asked for. */
+/** Exported files have a fixed precision and run on the CPU. Throws `USAGE` for other requests. */
 export function expectPlainRequest({ device, precision }: Partial<EncoderRequest>): void {
   if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
   if (precision !== undefined)

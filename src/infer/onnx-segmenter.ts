@@ -1,4 +1,4 @@
-/** An exported segmenter to use. Nothing here needs LibTorch. */
+/** Exported segmenters, without LibTorch. */
 
 import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import { SherdError } from '../errors.ts'
@@ -24,7 +24,7 @@ export async function openOnnxSegmenter(path: string, options: OnnxOptions = {})
   )
 }
 
-/** A folder as `writeMasks` takes it. Throws `SOURCE`. */
+/** For `writeMasks`. Throws `SOURCE`. */
 export async function onnxSegmentation(model: OnnxSegmenter, dir: string): Promise<FolderSegmentation> {
   return {
     ...(await openOnnxImages(model, dir)),

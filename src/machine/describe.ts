@@ -1,4 +1,4 @@
-/** What was measured on: the facts that make a number of a benchmark comparable with another. */
+/** Describes the machine of a benchmark. */
 import { totalmem } from 'node:os'
 import { engineBuild } from '../tensor/context.ts'
 import { coreCount, cpuBfloat16, cpuName, gpus } from './hardware.ts'

@@ -1,4 +1,4 @@
-/** `sherd doctor`: what is there, what is missing, and the command that mends each line. */
+/** `sherd doctor`: what is installed, what is missing, and how to fix it. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -17,7 +17,7 @@ export interface Finding {
   /** `fail`: training would not work; `warn`: it would be slow or limited. */
   readonly status: 'ok' | 'warn' | 'fail'
   readonly value: string
-  /** The command that would mend it. */
+  /** The command that fixes it. */
   readonly mend?: string
 }
 
@@ -43,7 +43,7 @@ function sharpLibrary(): Finding {
   }
 }
 
-/** Of exported models, which need nothing else. */
+/** Needed for exported models only. */
 function onnxRuntime(): Finding {
   const name = 'ONNX Runtime'
   process.env.ORT_DISABLE_TELEMETRY ??= '1' // see src/onnx/session.ts
@@ -67,7 +67,7 @@ function compilerFinding(needed: boolean): Finding {
   return { name: 'C++ compiler', status: needed ? 'fail' : 'warn', value: `${name} was not found`, mend }
 }
 
-/** The libraries of this process that can hold the BLAS, by their real paths. */
+/** Real paths of the loaded libraries that may contain the BLAS. */
 function blasLibraries(): string[] {
   if (!existsSync('/proc/self/maps')) return []
   const mapped =
@@ -95,7 +95,7 @@ function blas(perCore: number): Finding {
   }
 }
 
-/** A variable that is set is obeyed, so installing a package would not help while it points to nothing. */
+/** A set variable takes precedence over packages, so it must be unset first. */
 function mendOf(where: string): string {
   if (where.startsWith('LIBTORCH=')) return 'export LIBTORCH=/path/to/libtorch   (or unset LIBTORCH)'
   if (where.startsWith('LIBTORCH_USE_PYTORCH'))
@@ -188,7 +188,7 @@ function pixels(): Finding {
   return { name, status: 'warn', value, mend: `${mend} && sherd setup` }
 }
 
-/** Examines the machine; takes a second or two, because products are measured. */
+/** Takes a second or two, since matrix products are timed. */
 export function examine(): Finding[] {
   return [node(), ...engine(), pixels(), sharpLibrary(), onnxRuntime()]
 }

@@ -1,11 +1,11 @@
-/** How fast this machine multiplies matrices: the ceiling of every training step. */
+/** Measures matrix products: the upper bound of every training step. */
 import { noGrad, synchronize } from '../tensor/context.ts'
 import type { DType } from '../tensor/dtype.ts'
 import { matmul, randn, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
 
-/** `batch` products [rows, inner] × [inner, columns] at once. */
+/** A batch of products [rows, inner] × [inner, columns]. */
 export interface GemmShape {
   readonly rows: number
   readonly inner: number
@@ -17,19 +17,19 @@ export interface GemmShape {
 /** A square product of `side`³ multiply-adds. */
 export const square = (side: number): GemmShape => ({ rows: side, inner: side, columns: side })
 
-/** Squares that are large enough to show the best rate of a device, and small enough to be done in a moment. */
+/** Large enough for the best rate of the device. */
 export const peakShapes = (device: Device): readonly GemmShape[] =>
   (device === 'cpu' ? [1024, 2048] : [4096, 8192]).map(square)
 
 interface GemmOptions {
   readonly dtype: DType
   readonly device?: Device
-  /** By default two matrices of 1024 × 1024. */
+  /** Default 1024 × 1024. */
   readonly shape?: GemmShape
   readonly repeats?: number
 }
 
-/** The rates, in GFLOP/s, of `repeats` products, ascending. */
+/** Rates of `repeats` products in GFLOP/s, ascending. */
 function gemmRates({ dtype, device = 'cpu', shape = square(1024), repeats = 9 }: GemmOptions): number[] {
   const { rows, inner, columns, batch = 1 } = shape
   const random = (a: number, b: number) =>
@@ -50,15 +50,15 @@ function gemmRates({ dtype, device = 'cpu', shape = square(1024), repeats = 9 }:
   )
 }
 
-/** The median rate, in GFLOP/s, of products of one shape: what a program may expect. */
+/** Median rate in GFLOP/s. */
 export function measureGemm(options: GemmOptions): number {
   const rates = gemmRates(options)
   return rates[rates.length >> 1]!
 }
 
 /**
- * The best rate, in GFLOP/s, that any large product reached: what "share of the measured peak" is a share of. The best and not
- * the median, because other programs can only slow it down.
+ * The best rate of large products in GFLOP/s, the peak of "share of the measured peak". Not the median, since other programs can only
+ * slow it down.
  */
 export const measurePeak = (dtype: DType, device: Device): number =>
   Math.max(...peakShapes(device).flatMap((shape) => gemmRates({ dtype, device, shape, repeats: 7 })))

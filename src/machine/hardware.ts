@@ -1,4 +1,4 @@
-/** What this machine offers: cores, the CPU's name, NVIDIA GPUs. Facts only, nothing is measured. */
+/** The machine's hardware: cores, CPU, NVIDIA GPUs. */
 import { spawnSync } from 'node:child_process'
 import { availableParallelism, cpus } from 'node:os'
 

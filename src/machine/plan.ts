@@ -1,4 +1,4 @@
-/** How a run uses the machine: device, precision, threads of LibTorch and of decoding. */
+/** Chooses device, precision, and threads of LibTorch and of decoding. */
 import { SherdError } from '../errors.ts'
 import { engineBuild } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -13,7 +13,7 @@ export interface MachineRequest {
   readonly workers: number
 }
 
-/** What `--precision` calls the two types. */
+/** Values of `--precision`. */
 export type PrecisionName = 'fp32' | 'bf16'
 export const precisionNames = { float32: 'fp32', bfloat16: 'bf16' } as const satisfies Record<
   MachinePlan['precision'],
@@ -23,9 +23,9 @@ export const precisionNames = { float32: 'fp32', bfloat16: 'bf16' } as const sat
 export interface MachinePlan {
   readonly device: Device
   readonly precision: 'float32' | 'bfloat16'
-  /** Threads of one LibTorch operator. */
+  /** Per operator of LibTorch. */
   readonly threads: number
-  /** Images decoded at once. */
+  /** Images decoded concurrently. */
   readonly decodeThreads: number
 }
 
@@ -42,13 +42,12 @@ function chooseDevice(requested: MachineRequest['device']): Device {
   return requested === 'cuda' || (requested === 'auto' && cudaDevices > 0) ? 'cuda' : 'cpu'
 }
 
-/** bfloat16 where a matrix unit has it: CPU flags, or compute capability 8.0 and above. */
+/** Whether the device has bfloat16 matrix units: by CPU flags, or compute capability ≥ 8.0. */
 export function hasFastBfloat16(device: Device): boolean {
   if (device === 'cpu') return cpuBfloat16() !== null && engineBuild().oneDnn
   return (gpus()[0]?.capability ?? 8) >= 8 // containers often have no nvidia-smi; older GPUs are rare
 }
 
-/** The type of matrix products on a device. */
 export const choosePrecision = (
   requested: MachineRequest['precision'],
   device: Device,
@@ -57,16 +56,16 @@ export const choosePrecision = (
 
 const MOST_FOR_A_CORE = 4
 
-/** Decides; throws `VALUE` when a device was asked for that is not there. */
+/** Throws `VALUE` for a device that does not exist. */
 export function planMachine({ device: requested, precision, threads, workers }: MachineRequest): MachinePlan {
   const device = chooseDevice(requested)
   const cores = coreCount()
-  // On a CPU training needs every core and decoding is the small part; beside a GPU it is the other way round.
+  // On a CPU training needs nearly all cores; beside a GPU, decoding does.
   const left = device === 'cpu' ? Math.floor(cores / 4) : cores - 1
   return {
     device,
     precision: choosePrecision(precision, device),
-    // A configuration may come from a larger machine, or from a file that somebody has tampered with.
+    // A configuration may be from a larger machine, or untrusted.
     threads: Math.min(threads || cores, MOST_FOR_A_CORE * cores),
     decodeThreads: workers || Math.max(1, left),
   }

@@ -1,6 +1,5 @@
 /**
- * Installs what training needs and this machine lacks: on Debian the packages, then the addon. Where it cannot install by
- * itself it says exactly what to install by hand.
+ * Installs what training needs: on Debian the missing packages, then the addon. Elsewhere it prints what to install by hand.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -19,7 +18,7 @@ const isInstalled = (debianPackage: string) => {
   return asked.status === 0 && asked.stdout.includes('Status: install ok installed')
 }
 
-/** The Debian packages that are missing for the LibTorch in use; none where the user brought a LibTorch. */
+/** Missing Debian packages; none if the user provides a LibTorch. */
 export function missingPackages({ libtorch }: Discovery): string[] {
   const own = Boolean(process.env.LIBTORCH) || process.env.LIBTORCH_USE_PYTORCH === '1'
   const needed = debianPackages.filter((name) => {
@@ -46,7 +45,7 @@ function installPackages(missing: readonly string[], say: (line: string) => void
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     return spawnSync(program, rest, { stdio: ['inherit', 'ignore', 'inherit'], env }).status === 0
   }
-  // Stale package lists are common and harmless when the package is known already.
+  // Failure is harmless if the package is in the existing lists.
   apt('update', '-q')
   if (!apt('install', '-y', '-q', '--no-install-recommends', ...missing)) {
     byHand(`"apt-get install ${missing.join(' ')}" failed`)
@@ -54,13 +53,12 @@ function installPackages(missing: readonly string[], say: (line: string) => void
 }
 
 export interface SetupResult {
-  /** Whether anything had to be done. */
   readonly changed: boolean
-  /** The version of LibTorch that the addon is built for. */
+  /** Version of LibTorch. */
   readonly version: string
 }
 
-/** The addon that makes images faster. sharp does the same without it, so nothing fails here. */
+/** The addon for images is optional: sharp replaces it, more slowly. */
 function setUpPixels(say: (line: string) => void): boolean {
   if (isCompiled(planPixels())) return false
   try {
@@ -68,7 +66,7 @@ function setUpPixels(say: (line: string) => void): boolean {
   } catch {
     say(`going on without ${jpegPackage}, so sharp decodes JPEG files`)
   }
-  const build = planPixels() // another one, when the header is there now
+  const build = planPixels() // differs if the header was installed
   try {
     say('compiling the addon for images')
     compileAddon(build)
@@ -79,7 +77,7 @@ function setUpPixels(say: (line: string) => void): boolean {
   }
 }
 
-/** Makes this machine ready to train. Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do by hand. */
+/** Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do by hand. */
 export function setUp(say: (line: string) => void): SetupResult {
   let changed = false
   const missing =

@@ -1,6 +1,6 @@
 /**
- * Compiles a native addon by one direct call of the compiler. The result lies in a folder named by everything it depends
- * on (sources, compiler flags, Node's ABI, whatever the caller adds), so a change of any of them makes a new one by itself.
+ * Compiles native addons by calling the compiler directly. The output folder is named by a hash of all inputs (sources, flags,
+ * Node's ABI, the caller's), so that any change triggers a new build.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -26,7 +26,6 @@ export function compiler(): string {
   return process.env.CXX ?? (process.platform === 'darwin' ? 'clang++' : 'g++')
 }
 
-/** What every addon of ours is compiled with: a shared library over Node-API, optimised. */
 export function addonFlags(): string[] {
   const headers = [
     dirname(require.resolve('node-addon-api/napi.h')),
@@ -47,7 +46,7 @@ function buildRoot(): string {
     accessSync(inPackage, constants.W_OK)
     return inPackage
   } catch {
-    return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sherd') // a package that root installed
+    return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sherd') // the package's folder is not writable
   }
 }
 
@@ -57,34 +56,32 @@ export interface ObjectFile {
 }
 
 export interface AddonBuild {
-  /** Where the compiled addon is, or will be. */
   readonly path: string
-  /** Compiled first, all at once; `command` links them. None when there is one source, which `command` compiles, too. */
+  /** Compiled first, in parallel; `command` links them. Empty for a single source, which `command` compiles. */
   readonly objects?: readonly ObjectFile[]
-  /** Called with `-o` and the path behind it, as those of the objects are. */
+  /** `-o` and the path are appended, as for the objects. */
   readonly command: readonly string[]
-  /** What to type where there is no compiler. */
+  /** How to install a compiler. */
   readonly help: string
 }
 
 export interface AddonPlan {
-  /** Of the compiled file, without its ending. */
+  /** Of the compiled file, without extension. */
   readonly name: string
-  /** The folder of its sources: every `.cc` and `.h` in it counts. */
+  /** The folder of its sources: every `.cc` and `.h` in it is an input of the hash. */
   readonly dir: string
-  /** Folders in it whose sources count, too. */
+  /** Sub-folders that are inputs of the hash, too. */
   readonly folders?: readonly string[]
-  /** The sources that are compiled; they include the others. */
+  /** The sources to compile. */
   readonly sources: readonly string[]
   readonly flags: readonly string[]
-  /** Sources for another compiler, whose objects are linked with the rest: the compiler with its flags. */
+  /** Sources for another compiler (with its flags), such as nvcc. */
   readonly others?: { readonly sources: readonly string[]; readonly compiler: readonly string[] }
-  /** What else the result depends on, as JSON. */
+  /** Further inputs of the hash, as JSON. */
   readonly inputs: unknown
   readonly help: string
 }
 
-/** Where the addon belongs, and the command that compiles it. */
 export function planBuild({
   name,
   dir,
@@ -114,11 +111,11 @@ export function planBuild({
     ...(others?.sources ?? []).map((source) => objectOf(source, others!.compiler)),
     ...sources.map((source) => objectOf(source, compile)),
   ]
-  // Libraries come behind what needs them.
+  // Linkers need libraries after the objects that use them.
   return { path, objects, command: [compiler(), ...objects.map((object) => object.path), ...flags], help }
 }
 
-/** What a compiler said, in short. */
+/** The first errors of a compiler's output. */
 const errorsIn = (said: string): string =>
   said
     .split('\n')
@@ -126,8 +123,8 @@ const errorsIn = (said: string): string =>
     .slice(0, 5)
     .join('\n') || said.slice(-2000)
 
-// Compilers side by side, waited for: Node starts only one program synchronously, so it starts this one. Ends with the status of
-// one that failed, 127 when it could not be started.
+// Runs compilers in parallel and waits for them: Node can run only one program synchronously. Exits with the status of one that failed,
+// or 127 if it could not be started.
 const sideBySide = `
 const { spawn } = require('node:child_process')
 for (const [program, ...args] of JSON.parse(process.argv[1])) {
@@ -136,7 +133,7 @@ for (const [program, ...args] of JSON.parse(process.argv[1])) {
   child.on('close', (status) => { if (status !== 0) process.exitCode ??= status ?? 1 })
 }`
 
-/** Runs compilers, each of which writes its `path`; a file is there only when all are whole. */
+/** Runs compilers, each writing its `path`; the files are renamed only if all succeed. */
 function compileAll(files: readonly ObjectFile[], help: string): void {
   const temporary = (path: string) => `${path}.${process.pid}.tmp`
   const commands = files.map(({ path, command }) => [...command, '-o', temporary(path)])
@@ -162,7 +159,7 @@ function compileAll(files: readonly ObjectFile[], help: string): void {
   for (const { path } of files) renameSync(temporary(path), path)
 }
 
-/** Compiles the addon; another process that does the same at the same time is no trouble. */
+/** Safe if another process compiles the same addon. */
 export function compileAddon({ path, objects = [], command, help }: AddonBuild): void {
   mkdirSync(dirname(path), { recursive: true })
   if (objects.length > 0) compileAll(objects, help)
@@ -170,7 +167,6 @@ export function compileAddon({ path, objects = [], command, help }: AddonBuild):
   for (const object of objects) rmSync(object.path, { force: true })
 }
 
-/** Whether the addon is there already. */
 export function isCompiled(build: AddonBuild): boolean {
   return existsSync(build.path)
 }

@@ -1,7 +1,6 @@
 /**
- * Loads the addon that reads, decodes and resizes images (`native/pixels`), compiling it first when it is missing. It
- * does not need LibTorch, and nothing needs it: where it cannot be compiled there is none, and sharp and TypeScript do
- * the same more slowly. The only file that touches its binary.
+ * Loads the addon that reads, decodes and resizes images (`native/pixels`), compiling it if it is missing. It needs no LibTorch
+ * and is optional: without it sharp and TypeScript do the same, more slowly. The only file that loads its binary.
  */
 import { existsSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -13,26 +12,26 @@ import { type AddonBuild, addonFlags, compileAddon, isCompiled, planBuild } from
 /** A file in the addon's memory. */
 declare const imageFile: unique symbol
 export type ImageFile = { readonly [imageFile]: true }
-/** Files mapped into memory. */
+/** Memory-mapped files. */
 declare const mappedFiles: unique symbol
 export type MappedFiles = { readonly [mappedFiles]: true }
 
-/** A JPEG that the addon can decode by itself: 8 bits, one or three channels, upright, without a colour profile. */
+/** A JPEG that the addon can decode: 8 bits, one or three channels, upright, without a colour profile. */
 export interface PlainJpeg {
   readonly width: number
   readonly height: number
   readonly file: ImageFile
 }
 
-/** `failed`: what the addon cannot decode, for whatever reason. Damage: libjpeg's words for data that it decoded all the same. */
+/** `failed`: cannot be decoded here. `damage`: libjpeg's warning about data that it decoded. */
 export type JpegOutcome = 'decoded' | 'failed' | 'late' | { readonly damage: string }
 
-/** left, top, width, height of a box, and 1 when it is mirrored. */
+/** left, top, width, height of a box, and 1 if mirrored. */
 export type PlaceNumbers = Float64Array
 
 /** What `native/pixels/pixels.cc` exports. Pixels are interleaved bytes; 3 channels become 1 by luma. */
 export interface PixelsAddon {
-  /** The version of libjpeg-turbo, or null when it was compiled without. */
+  /** Version of libjpeg-turbo; null if compiled without. */
   readonly jpeg: string | null
   resize(
     pixels: Uint8Array,
@@ -46,17 +45,17 @@ export interface PixelsAddon {
     out: Uint8Array,
   ): void
   /**
-   * Any other file than a plain JPEG as its bytes; null when it cannot be read or is longer than `mostBytes`. Of large
-   * files only the first ones, at least one. `at` gets the place of the file that is being read.
+   * Files other than plain JPEGs are returned as bytes; null if unreadable or longer than `mostBytes`. Of large files returns
+   * only the first ones, at least one. `at` gets the index of the file being read.
    */
   readImages(
     paths: readonly string[],
     mostBytes: number,
     at: Int32Array,
   ): Promise<(PlainJpeg | Uint8Array | null)[]>
-  /** The same for a file that is in memory, which is copied; null for anything but a plain JPEG. */
+  /** From memory, which is copied; null for anything but a plain JPEG. */
   openImage(bytes: Uint8Array): PlainJpeg | null
-  /** How it ended; as a promise, in another thread, when it `isLarge`. The file cannot be used again. `timeLimit`: milliseconds. */
+  /** In another thread, as a promise, if it `isLarge`. The file cannot be used again. `timeLimit` in ms. */
   decodeJpeg(
     file: ImageFile,
     place: PlaceNumbers,
@@ -69,12 +68,12 @@ export interface PixelsAddon {
     keepsDamaged: boolean,
     timeLimit: number,
   ): JpegOutcome | Promise<JpegOutcome>
-  /** Ends the process at once, whatever its threads wait for. */
+  /** Ends the process at once, without waiting for its threads. */
   quit(status: number): never
-  /** Off: the portable code, wherever it runs. The bytes are the same. */
+  /** false: portable code, with the same results. */
   useVectors(on: boolean): void
   map(paths: readonly string[]): MappedFiles
-  /** Lets go of the files at once. No batch may be cut out of them after it. */
+  /** No crop may follow. */
   unmap(files: MappedFiles): void
   /** `rows`: file, offset, width, height, the five numbers of its place, and its row in `out`, of each sample. */
   cropBatch(
@@ -89,7 +88,7 @@ export interface PixelsAddon {
   ): void
 }
 
-/** Where the header and the library of libjpeg-turbo may be. */
+/** Possible locations of libjpeg-turbo's header and library. */
 const jpegPlaces = [
   { header: '/usr/include/jpeglib.h', flags: [] },
   ...['/opt/homebrew/opt/jpeg-turbo', '/usr/local/opt/jpeg-turbo', '/usr/local'].map((dir) => ({
@@ -98,14 +97,13 @@ const jpegPlaces = [
   })),
 ]
 
-/** What has the header: on Debian it brings `libjpeg62-turbo-dev`. Without it JPEG files are decoded by sharp. */
+/** Debian's package of the header. Without it JPEG files are decoded by sharp. */
 export const jpegPackage = 'libjpeg-dev'
 
 const jpegPlace = () => jpegPlaces.find(({ header }) => existsSync(header))
 
 export const hasJpegHeader = (): boolean => jpegPlace() !== undefined
 
-/** Where the addon belongs, and the command that compiles it. */
 export function planPixels(): AddonBuild {
   const jpeg = jpegPlace()
   return planBuild({
@@ -115,7 +113,7 @@ export function planPixels(): AddonBuild {
     flags: [
       '-std=c++17',
       ...addonFlags(),
-      // Weights must be the same to the last bit wherever they are computed.
+      // Resampling weights must be bitwise equal on all machines.
       ...['-ffp-contract=off', '-pthread'],
       ...(jpeg ? ['-DSHERD_JPEG=1', ...jpeg.flags, '-ljpeg'] : []),
     ],
@@ -140,11 +138,11 @@ function load(): PixelsAddon | null {
 
 let failure = 'switched off by SHERD_PIXELS=off'
 
-/** The addon of this thread, or null where there is none. Compiled at the first call, in a few seconds. */
+/** Null if it cannot be compiled or loaded. The first call compiles it, in a few seconds. */
 export function pixelsAddon(): PixelsAddon | null {
   if (loaded === undefined) loaded = load()
   return loaded
 }
 
-/** Why there is no addon. */
+/** Why the addon is unavailable. */
 export const pixelsFailure = (): string => failure

@@ -1,6 +1,6 @@
 /**
- * The rules of ONNX's own checker on a graph that is about to be written: nodes in the order of their use, one name for one thing,
- * every input known, lengths that fit, operators given types that they take. A graph of ours that breaks one is a bug.
+ * Checks a graph before it is written by the rules of ONNX's checker: topological order, unique names, known inputs, consistent lengths,
+ * types that the operators accept. A violation is a bug.
  */
 import { invariant } from '../errors.ts'
 import { type ElementType, elements, elementTypes, type Graph, type Node, type ValueInfo } from './graph.ts'
@@ -14,13 +14,13 @@ const allOf = (types: Types) => types.every((type) => type === types[0])
 
 const floats: TypeRule = (inputs, outputs) => isFloat(inputs[0]) && allOf([...inputs, ...outputs])
 const numbers: TypeRule = (inputs, outputs) => numeric.includes(inputs[0]!) && allOf([...inputs, ...outputs])
-/** The data keeps its type; axes, shapes and indices behind it are int64. */
+/** The output has the type of the data; axes, shapes and indices are int64. */
 const moved: TypeRule = ([data, ...rest], outputs) =>
   outputs.every((type) => type === data) && rest.every((type) => type === 'int64')
 const compared: TypeRule = (inputs, outputs) =>
   numeric.includes(inputs[0]!) && allOf(inputs) && outputs[0] === 'bool'
 
-/** What operators take and give, of those that we write. */
+/** Types of the operators that we write. */
 const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Clip'].map((op) => [op, numbers])),
   ...Object.fromEntries(['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf'].map((op) => [op, floats])),
@@ -45,7 +45,7 @@ const typeRules: Readonly<Record<string, TypeRule>> = {
     a === 'uint8' && b === 'int8' && aZero === 'uint8' && outputs[0] === 'int32',
 }
 
-/** Throws `BUG` when a rule is broken. */
+/** Throws `BUG`. */
 export function checkGraph(graph: Graph): void {
   const types = new Map<string, ElementType>()
   const enter = (name: string, type: ElementType) => {

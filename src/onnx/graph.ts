@@ -1,7 +1,7 @@
-/** An ONNX graph as plain data: what its file holds, under our own names. `onnx-file.ts` writes it, `check-graph.ts` checks it. */
+/** An ONNX graph as plain data. `onnx-file.ts` writes it, `check-graph.ts` checks it. */
 import type { Size } from './symbolic-sizes.ts'
 
-/** Element types that we write, with ONNX's numbers for them (TensorProto.DataType). */
+/** Supported element types, with their codes (TensorProto.DataType). */
 export const elementTypes = {
   float32: { code: 1, bytes: 4 },
   uint8: { code: 2, bytes: 1 },
@@ -13,7 +13,7 @@ export const elementTypes = {
 } as const
 export type ElementType = keyof typeof elementTypes
 
-/** `float` and `int` are different kinds of attribute. */
+/** ONNX distinguishes float and int attributes. */
 export type Attribute =
   | { readonly float: number }
   | { readonly int: number }
@@ -22,7 +22,7 @@ export type Attribute =
 
 export interface Node {
   readonly op: string
-  /** Names; an optional input that is left out is ''. */
+  /** '' for an omitted optional input. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly attributes: Readonly<Record<string, Attribute>>
@@ -51,17 +51,17 @@ export interface Graph {
   readonly outputs: readonly ValueInfo[]
   /** Type and shape of every other value. */
   readonly values: readonly ValueInfo[]
-  /** What lengths are called in the file that are not called as `sizeName` does, by that name: `{ '15-kept': 'hidden' }`. */
+  /** Names of lengths in the file that replace those of `sizeName`: `{ '15-kept': 'hidden' }`. */
   readonly sizeNames?: Readonly<Record<string, string>>
 }
 
 export const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1)
 
-/** What a graph's file needs, in bytes, but for a little. */
+/** Approximate size of the file, in bytes. */
 export const weightBytes = ({ initializers }: Pick<Graph, 'initializers'>): number =>
   initializers.reduce((sum, { values }) => sum + values.byteLength, 0)
 
-/** The same graph without nodes and initializers that no output depends on. */
+/** Removes nodes and initializers that no output depends on. */
 export function withoutDead(graph: Graph): Graph {
   const wanted = new Set(graph.outputs.map(({ name }) => name))
   const nodes: Node[] = []

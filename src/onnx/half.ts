@@ -1,6 +1,6 @@
 /**
- * Weights in half the bytes: matrices are stored as float16 and cast to float32 where they are used, which runtimes do once, when they
- * load the file. Everything is computed in float32, so the only difference is that of rounding the weights.
+ * Stores matrices as float16 with a cast to float32, which runtimes fold when they load the file. Everything is computed in float32, so
+ * that only the weights are rounded.
  */
 import { SherdError } from '../errors.ts'
 import type { Graph, Initializer, Node, ValueInfo } from './graph.ts'
@@ -10,7 +10,7 @@ const LARGEST = 65504
 const float = new Float32Array(1)
 const bits = new Uint32Array(float.buffer)
 
-/** The bits of the nearest float16 (IEEE 754 binary16), to even when two are as near. */
+/** The bits of the nearest float16 (IEEE 754 binary16), ties to even. */
 export function float16Bits(value: number): number {
   float[0] = value
   const all = bits[0]!
@@ -29,10 +29,10 @@ function roundEven(x: number): number {
   return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below
 }
 
-/** Vectors stay as they are: they are small, and norms and biases are what rounding hurts most. */
+/** Vectors are not converted: they are small, and norms and biases are most sensitive to rounding. */
 const isMatrix = ({ type, shape }: Initializer) => type === 'float32' && shape.length >= 2
 
-/** Throws `VALUE` for a weight that no float16 can hold. */
+/** Throws `VALUE` for a weight outside float16's range. */
 export function halfWeights(graph: Graph): Graph {
   const casts: Node[] = []
   const values: ValueInfo[] = []

@@ -1,6 +1,6 @@
 /**
- * ONNX files: a graph and what is told about it, in the messages of onnx.proto3 (the numbers of fields are those of that file). Only
- * what sherd writes is here. Reading looks at the metadata and skips the weights, since runtimes do not tell them.
+ * Writes ONNX files: a graph and metadata in the messages of onnx.proto3, whose field numbers these are. Reads only the metadata, which
+ * ONNX Runtime does not expose.
  */
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
@@ -19,9 +19,9 @@ import { byteLength, bytes, float, integer, message, type Parts, packed, text } 
 import { type Metadata, MODEL, metadataIn } from './read-metadata.ts'
 import { type Size, sizeName } from './symbolic-sizes.ts'
 
-/** What ONNX 1.12 writes for opset 17. */
+/** That of ONNX 1.12, for opset 17. */
 const IR_VERSION = 8
-/** Protocol Buffers hold no more. */
+/** The limit of Protocol Buffers. */
 const MOST_BYTES = 2 ** 31 - 1
 
 const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13 }
@@ -39,7 +39,7 @@ function attribute(name: string, value: Attribute): Parts {
 const node = ({ op, inputs, outputs, attributes }: Node): Parts => [
   ...inputs.flatMap((name) => text(1, name)),
   ...outputs.flatMap((name) => text(2, name)),
-  ...text(3, outputs[0]!), // a name for messages
+  ...text(3, outputs[0]!), // node name, for error messages
   ...text(4, op),
   ...Object.entries(attributes).flatMap(([name, value]) => message(5, attribute(name, value))),
 ]
@@ -78,7 +78,7 @@ const graphParts = (graph: Graph): Parts => [
   ...graph.values.flatMap((each) => message(GRAPH.value, valueInfo(each, graph.sizeNames))),
 ]
 
-/** The bytes of a file. Throws `VALUE` when the format cannot hold so many. */
+/** Throws `VALUE` above the size limit of the format. */
 export function onnxParts(graph: Graph, metadata: Metadata, version: string): Parts {
   const parts = [
     ...integer(MODEL.irVersion, IR_VERSION),
@@ -98,7 +98,7 @@ export function onnxParts(graph: Graph, metadata: Metadata, version: string): Pa
   return parts
 }
 
-/** Writes a file and waits until the disk has it. Not atomic: write to a temporary name. */
+/** Writes and fsyncs. Not atomic: write to a temporary name. */
 export function writeParts(path: string, parts: Parts): void {
   const fd = openDraft(path)
   try {
@@ -110,7 +110,7 @@ export function writeParts(path: string, parts: Parts): void {
   }
 }
 
-/** Small parts together, so that each is not a call of the system. */
+/** Joins small parts, to save system calls. */
 function* joined(parts: Parts): Generator<Uint8Array> {
   let small: Uint8Array[] = []
   for (const part of parts) {
@@ -124,7 +124,7 @@ function* joined(parts: Parts): Generator<Uint8Array> {
   yield Buffer.concat(small)
 }
 
-/** What is told about the graph in a file. Throws `CHECKPOINT` for a file that is none. */
+/** The metadata of a file. Throws `CHECKPOINT` if it is not an ONNX file. */
 export function readMetadata(path: string): Metadata {
   const broken = (why: string, cause?: unknown) =>
     new SherdError('CHECKPOINT', `${path} cannot be read as an ONNX file: ${why}`, { cause })

@@ -1,10 +1,10 @@
 /**
- * The wire format of Protocol Buffers, as much of it as ONNX needs: varints, floats, and fields with a length. Messages are lists of
- * parts, so that weights are written from where they lie and never copied into one large buffer.
+ * The subset of Protocol Buffers' wire format that ONNX needs: varints, floats, and length-delimited fields. Messages are lists of parts,
+ * so that weights are not copied into one large buffer.
  */
 import { SherdError } from '../errors.ts'
 
-/** Bytes one behind the other. */
+/** Concatenated when written. */
 export type Parts = readonly Uint8Array[]
 
 const [VARINT, DOUBLE, LENGTH, FLOAT] = [0, 1, 2, 5]
@@ -36,20 +36,20 @@ export const message = (field: number, parts: Parts): Parts => [
 ]
 export const bytes = (field: number, value: Uint8Array): Parts => message(field, [value])
 export const text = (field: number, value: string): Parts => bytes(field, new TextEncoder().encode(value))
-/** Repeated integers, one behind the other. */
+/** Packed repeated integers. */
 export const packed = (field: number, values: readonly number[]): Parts => message(field, values.map(varint))
 
-/** Gives `length` bytes from `position` on. */
+/** Reads `length` bytes from `position` on. */
 export type ReadAt = (position: number, length: number) => Uint8Array
 
 export interface Field {
   readonly number: number
-  /** Where its content lies; of a varint, where it begins and ends. */
+  /** Start and end of its content. */
   readonly begin: number
   readonly end: number
 }
 
-/** The fields of a message between two positions, without looking into them. Throws `VALUE` for what is no message. */
+/** The fields of a message, undecoded. Throws `VALUE` for invalid data. */
 export function* fieldsIn(read: ReadAt, begin: number, end: number): Generator<Field> {
   const broken = (at: number) => new SherdError('VALUE', `no protocol buffer at byte ${at}`)
   const number = (at: number): { value: number; next: number } => {

@@ -1,24 +1,23 @@
 /**
- * Products of eight-bit integers ("dynamic quantisation"): each matrix of weights becomes int8 with a scale for each of its columns, and
- * what it is multiplied with uint8, with one scale and zero that are found while the graph runs. Only products with weights: attention's
- * own, norms, softmax and GELU stay float32. Works on the graph alone, whatever it computes.
+ * Dynamic quantisation: weight matrices become int8 with a scale per column, their inputs uint8 with a scale and zero point computed at
+ * run time. Only products with weights: attention scores, norms, softmax and GELU stay float32. Works on any graph.
  */
 import type { Graph, Initializer, Node, ValueInfo } from './graph.ts'
 import { elementTypes } from './graph.ts'
 
 /**
- * Weights are −64 … 64. With all of int8's range the sum of two products can exceed the 16 bits in which CPUs without VNNI add them
- * up, and results would depend on the machine; 255 · 64 · 2 fits.
+ * Weights are −64 … 64. CPUs without VNNI accumulate two products in 16 bits, which the full range of int8 can overflow; 255 · 64 · 2
+ * fits, and so results do not depend on the machine.
  */
 const STEPS = 64
 
 interface Columns {
   readonly values: Int8Array
-  /** Of each column: the value of one step. */
+  /** Scale of each column. */
   readonly scales: Float32Array
 }
 
-/** Weights [rows, columns] in steps of each column's own size. */
+/** Quantises weights [rows, columns] by column. */
 export function quantizeColumns(weights: Float32Array, columns: number): Columns {
   const scales = new Float32Array(columns)
   for (let i = 0; i < weights.length; i++)

@@ -1,4 +1,4 @@
-/** What an ONNX file tells of its graph, found without reading the weights. Nothing here needs a file system: a browser has none. */
+/** Reads the metadata of an ONNX file without its weights. Also runs in browsers. */
 import { SherdError } from '../errors.ts'
 import { fieldsIn, type ReadAt } from './protobuf.ts'
 
@@ -7,7 +7,7 @@ export type Metadata = Readonly<Record<string, string>>
 /** Fields of ModelProto in onnx.proto3. */
 export const MODEL = { irVersion: 1, producer: 2, producerVersion: 3, graph: 7, opset: 8, metadata: 14 }
 
-/** The metadata of a file of `size` bytes. Throws `VALUE` for what is no ONNX file. */
+/** Throws `VALUE` if it is not an ONNX file. */
 export function metadataIn(read: ReadAt, size: number): Metadata {
   const fields = [...fieldsIn(read, 0, size)]
   if (!fields.some((field) => field.number === MODEL.graph))

@@ -1,4 +1,4 @@
-/** What crosses between who asks (session-thread.ts) and the thread that computes (session-worker.ts). */
+/** Messages between session-thread.ts and session-worker.ts. */
 import type { ErrorCode } from '../errors.ts'
 import type { Output, Session, SessionOptions } from './session.ts'
 
@@ -14,17 +14,17 @@ export type ToSession =
       readonly id: number
       readonly inputs: Inputs
       readonly wanted: readonly string[]
-      /** Shared: not 0 when nobody waits for it any more. Messages are not heard while a graph computes. */
+      /** Shared memory: not 0 once the request is aborted. Messages are not received while a graph runs. */
       readonly dropped: Int32Array
     }
   | { readonly kind: 'close' }
 
-/** Errors cross as code and message: a structured clone would lose the class. */
+/** Errors are sent as code and message, since structured clone loses the class. */
 export type FromSession =
   | { readonly kind: 'open' }
   | { readonly kind: 'dropped'; readonly id: number }
   | { readonly kind: 'outputs'; readonly id: number; readonly outputs: Readonly<Record<string, Output>> }
-  /** `id` null: it cannot be opened. */
+  /** `id` null: opening failed. */
   | {
       readonly kind: 'failure'
       readonly id: number | null

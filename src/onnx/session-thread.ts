@@ -1,6 +1,5 @@
 /**
- * A session in a thread of its own. onnxruntime-node computes in the thread that calls it, promise or not: a server that did so
- * would be deaf meanwhile.
+ * A session in its own thread: onnxruntime-node blocks the calling thread in spite of its promises.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,10 +9,10 @@ import { packageRoot } from '../package-root.ts'
 import type { Output, Session, SessionOptions, TensorData } from './session.ts'
 import type { FromSession, Inputs, SessionJob, ToSession } from './session-messages.ts'
 
-/** How long a session that is closed waits for what it computes. */
+/** How long `close` waits for the running graph. */
 const CLOSE_PATIENCE_MS = 10_000
 
-/** The compiled thread: Node 20 cannot start a TypeScript one. */
+/** Compiled, since Node 20 cannot start a TypeScript worker. */
 function workerFile(): string {
   const file = join(packageRoot(), 'dist', 'src', 'onnx', 'session-worker.js')
   if (existsSync(file)) return file
@@ -28,22 +27,22 @@ interface Caller {
 }
 
 export interface ThreadedSession extends Session {
-  /** Settles when the thread has ended, with why when nobody asked it to. */
+  /** Settles when the thread has ended: with an error if `close` was not called. */
   readonly ended: Promise<SherdError | null>
   /**
-   * What waits is not computed any more. A graph that computes cannot be stopped: after `patience` milliseconds this settles without its
-   * thread, which then ends by itself or with the process.
+   * Drops queued requests. A running graph cannot be interrupted: after `patience` ms this settles, and the thread ends by itself or with
+   * the process.
    */
   close(patience?: number): Promise<void>
 }
 
-/** As `openSession`. Inputs are moved to the thread: their memory is gone for the caller. */
+/** As `openSession`. Inputs are transferred to the thread and detached for the caller. */
 export async function openSessionThread(path: string, options: SessionOptions): Promise<ThreadedSession> {
   const closed = new SherdError('RUN', `The session of ${path} is closed.`)
   const job: SessionJob = { path, ...options }
   const worker = new Worker(workerFile(), {
     ...{ workerData: job, name: 'sherd session', execArgv: [] },
-    env: SHARE_ENV, // ONNX Runtime reads the process's own variables, and the session sets one
+    env: SHARE_ENV, // the session sets a variable that ONNX Runtime reads from the process
   })
   const callers = new Map<number, Caller>()
   let asked = 0
@@ -108,7 +107,7 @@ export async function openSessionThread(path: string, options: SessionOptions): 
   }
 }
 
-/** The memory of inputs that can be moved. */
+/** Transferable memory of inputs. */
 function buffersOf(inputs: Inputs): ArrayBuffer[] {
   const all = Array.isArray(inputs.shape)
     ? [inputs as TensorData]

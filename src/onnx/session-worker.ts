@@ -1,4 +1,4 @@
-/** The thread that computes: opens one graph, and answers each message with its outputs, one after the other. */
+/** The compute thread: opens a graph, and answers each message with its outputs. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant, messageOf, SherdError } from '../errors.ts'
 import { openSession } from './session.ts'
@@ -20,7 +20,7 @@ async function serve({ path, ...options }: SessionJob): Promise<void> {
     return fail(null, error)
   }
   port.on('message', async (message: ToSession) => {
-    // With the port closed nothing keeps this thread alive, and it ends by itself.
+    // The thread ends once the port is closed.
     if (message.kind === 'close') return session.close().finally(() => port.close())
     const { id, inputs, wanted, dropped } = message
     if (Atomics.load(dropped, 0) !== 0) return tell({ kind: 'dropped', id })

@@ -1,18 +1,17 @@
-/** A graph that runs: ONNX Runtime on the CPU. The only file that knows the package; LibTorch is neither needed nor loaded. */
+/** Runs graphs by ONNX Runtime on the CPU. The only file that imports the package; needs no LibTorch. */
 import type { InferenceSession } from 'onnxruntime-node'
 import { messageOf, SherdError } from '../errors.ts'
 
 export interface SessionOptions {
-  /** Of one operator. */
+  /** Per operator. */
   readonly threads: number
   /**
-   * Threads that wait for their part of the next operator keep their core busy: the fastest where every core is this session's (the
-   * default), but not beside other work.
+   * Idle threads spin: fastest if every core belongs to this session (default), slow beside other work.
    */
   readonly spin?: boolean
 }
 
-/** Numbers row by row: float32, or int64. */
+/** Row-major float32 or int64. */
 export interface TensorData {
   readonly values: Float32Array | BigInt64Array
   readonly shape: readonly number[]
@@ -25,8 +24,7 @@ export interface Output {
 
 export interface Session {
   /**
-   * The outputs `wanted` of inputs by their names; of a graph with one input, of that alone. Rejects with the signal's reason, and computes
-   * nothing, when that is aborted before the graph begins.
+   * `inputs`: by name, or the single input. Rejects with the signal's reason, without computing, if it aborts before the graph begins.
    */
   run<Name extends string>(
     inputs: TensorData | Readonly<Record<string, TensorData>>,
@@ -36,14 +34,14 @@ export interface Session {
   close(): Promise<void>
 }
 
-/** Whether a graph is given one input without its name. */
+/** Whether a single input was given without its name. */
 export const isOneInput = (inputs: TensorData | Readonly<Record<string, TensorData>>): inputs is TensorData =>
   Array.isArray(inputs.shape)
 const typeName = ({ values }: TensorData) => (values instanceof Float32Array ? 'float32' : 'int64')
 
-/** The package, loaded when a graph runs. */
+/** Loads the package lazily. */
 export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> {
-  // It collects what it runs – names of files, all metadata – to send it to its makers: only where the user has said so.
+  // Its telemetry sends file names and metadata to its makers: off unless the user has enabled it.
   process.env.ORT_DISABLE_TELEMETRY ??= '1'
   try {
     return await import('onnxruntime-node')
@@ -56,9 +54,9 @@ export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> 
   }
 }
 
-const FATAL = 4 // what goes wrong is thrown, and need not be printed, too
+const FATAL = 4 // log level: errors are thrown, not printed
 
-/** Throws `CHECKPOINT` when the file is no graph that can run, `ENGINE_MISSING` without ONNX Runtime. */
+/** Throws `CHECKPOINT` for a file that cannot run, `ENGINE_MISSING` without ONNX Runtime. */
 export async function openSession(path: string, options: SessionOptions): Promise<Session> {
   const { InferenceSession, Tensor } = await onnxRuntime()
   const { threads, spin = true } = options

@@ -1,19 +1,19 @@
 /**
- * Lengths that are known only when a graph runs, as sums of products of symbols: with `batch` and `kept`, the sequence of an
- * autoencoder is 1 + kept long, and has batch · kept tokens. A symbol is in no product twice.
+ * Lengths that are known only at run time, as sums of products of symbols: with `batch` and `kept`, the sequence of an autoencoder has
+ * length 1 + kept, and batch · kept tokens. A symbol occurs at most once in a product.
  */
 
-/** A number, or how often each product of symbols is in it: `{ '1': 1, kept: 2, 'batch*kept': 3 }` is 1 + 2 · kept + 3 · batch · kept. */
+/** A number, or coefficients by product: `{ '1': 1, kept: 2, 'batch*kept': 3 }` is 1 + 2 · kept + 3 · batch · kept. */
 export type Size = number | { readonly [product: string]: number }
 export type SymbolicSize = Exclude<Size, number>
 
-/** The lengths that a recording was made with. */
+/** The lengths of a trace. */
 export type SymbolValues = Readonly<Record<string, number>>
 
-/** Of each symbol the three lengths that code is recorded with: two that determine a size, and one that checks it. */
+/** Three lengths per symbol for tracing: two determine a size, the third checks it. */
 export type Symbols = Readonly<Record<string, readonly [low: number, high: number, check: number]>>
 
-/** All corners, the first symbol changing fastest, and the check behind them. */
+/** All corners, the first symbol changing fastest, then the check. */
 export function recordingPoints(symbols: Symbols): SymbolValues[] {
   const entries = Object.entries(symbols)
   const corners = Array.from({ length: 2 ** entries.length }, (_, bits) =>
@@ -22,7 +22,7 @@ export function recordingPoints(symbols: Symbols): SymbolValues[] {
   return [...corners, Object.fromEntries(entries.map(([name, [, , check]]) => [name, check]))]
 }
 
-/** The size that has these values at the recording points, or null when no sum of products has. */
+/** The size with these values at the points, or null if no sum of products fits. */
 export function sizeThrough(values: readonly number[], symbols: Symbols): Size | null {
   if (values.every((value) => Object.is(value, values[0]))) return values[0]!
   const names = Object.keys(symbols)
@@ -46,10 +46,8 @@ export function sizeThrough(values: readonly number[], symbols: Symbols): Size |
   return sizeAt(size, check!) === values.at(-1) ? size : null
 }
 
-/** The symbols of a product. */
 export const symbolsIn = (product: string): readonly string[] => (product === '1' ? [] : product.split('*'))
 
-/** The number that a size is for given lengths. */
 export const sizeAt = (size: Size, values: SymbolValues): number =>
   typeof size === 'number'
     ? size
@@ -61,7 +59,7 @@ export const sizeAt = (size: Size, values: SymbolValues): number =>
 export const sameSize = (a: Size | undefined, b: Size | undefined): boolean =>
   a !== undefined && b !== undefined && sizeName(a) === sizeName(b)
 
-/** A size as text: `batch`, `1+kept`, `15-kept`, `3*batch*kept`. */
+/** `batch`, `1+kept`, `15-kept`, `3*batch*kept`. */
 export function sizeName(size: Size): string {
   if (typeof size === 'number') return String(size)
   return Object.entries(size)
@@ -76,7 +74,6 @@ export function sizeName(size: Size): string {
     .replace(/^\+/, '')
 }
 
-/** a + b */
 export function addSizes(a: Size, b: Size): Size {
   if (typeof a === 'number' && typeof b === 'number') return a + b
   const terms = (size: Size) => (typeof size === 'number' ? { '1': size } : size)

@@ -14,10 +14,10 @@ export interface AdamOptions {
   readonly epsilon: number
 }
 
-/** Running means of the gradients and of their squares, under PyTorch's names. */
+/** PyTorch's names. */
 export const adamSlots = ['exp_avg', 'exp_avg_sq'] as const
 
-/** The arithmetic by LibTorch's operators over lists of tensors, for devices that the kernel does not know. */
+/** By LibTorch's operators over lists of tensors, on any device. */
 function composedStep({ parameters, gradients, first, second }: AdamWTensors, numbers: AdamWNumbers): void {
   const { decay, beta1, beta2, rate, epsilon } = numbers
   if (decay !== 1) callInPlace('_foreach_mul_.Scalar', parameters, decay)
@@ -30,7 +30,7 @@ function composedStep({ parameters, gradients, first, second }: AdamWTensors, nu
   callInPlace('_foreach_addcdiv_.Scalar', parameters, first, denominator, -rate)
 }
 
-/** The same by LibTorch's fused kernel, on a GPU: at a step so late that its own bias corrections are 1, it computes just this. */
+/** By LibTorch's fused kernel on a GPU, called with a step so large that its own bias corrections are 1. */
 function libraryStep({ parameters, gradients, first, second }: AdamWTensors, numbers: AdamWNumbers): void {
   const { decay, beta1, beta2, rate, epsilon } = numbers
   const late = full([], 1e9, { device: parameters[0]!.device })
@@ -41,7 +41,7 @@ function libraryStep({ parameters, gradients, first, second }: AdamWTensors, num
 
 const kernels = { native: adamWInPlace, library: libraryStep, composed: composedStep } as const
 
-/** One step of tensors that share their numbers, with decoupled decay. */
+/** One step of tensors with equal rates, with decoupled decay. */
 export function adamStep(
   { parameters, gradients, slots, rate, decay, count }: Group<(typeof adamSlots)[number]>,
   { beta1, beta2, epsilon }: AdamOptions,

@@ -10,7 +10,7 @@ import { item, type Tensor, toFloats } from '../tensor/tensor.ts'
 /** Gradients by parameter name. A parameter that no loss reached is missing: it gets no moment, no decay, no count. */
 export type Gradients = ReadonlyMap<string, Tensor>
 
-/** The gradients that the parameters have collected, in the order of the parameters. */
+/** The parameters' gradients, in their order. */
 export function gradientsOf(parameters: ReadonlyMap<string, Tensor>): Gradients {
   return new Map(
     [...parameters].flatMap(([name, parameter]) => {
@@ -21,7 +21,7 @@ export function gradientsOf(parameters: ReadonlyMap<string, Tensor>): Gradients 
 }
 
 /**
- * Throws `BUG` naming a parameter without a gradient that an objective says it learns. `isUnreached` names those that a loss may leave out.
+ * Throws `BUG` for a learned parameter without a gradient. `isUnreached`: parameters that the loss may not depend on.
  */
 export function expectReached(
   parameters: ReadonlyMap<string, Tensor>,
@@ -34,7 +34,7 @@ export function expectReached(
   return gradients
 }
 
-/** How a list of gradients is worked on: `native` in one pass, on the CPU; `composed` anywhere. */
+/** `native`: in one pass, on the CPU; `composed`: on any device. */
 export type ListKernel = 'native' | 'composed'
 
 export const listKernel = (gradients: readonly Tensor[]): ListKernel =>
@@ -43,7 +43,7 @@ export const listKernel = (gradients: readonly Tensor[]): ListKernel =>
 const composedNorms = (gradients: readonly Tensor[]) =>
   call('stack', callMany('_foreach_norm.Scalar', gradients, 2) as Tensor[], 0)
 
-/** The Euclidean norm over all gradients together; 0 of none. */
+/** The Euclidean norm of all gradients together. */
 export function gradientNorm(gradients: readonly Tensor[], kernel = listKernel(gradients)): number {
   if (gradients.length === 0) return 0
   return noGrad(() =>
@@ -53,31 +53,29 @@ export function gradientNorm(gradients: readonly Tensor[], kernel = listKernel(g
   )
 }
 
-/** The Euclidean norm of each. */
 function normsOfEach(gradients: readonly Tensor[], kernel: ListKernel): number[] {
   if (kernel === 'native') return gradients.map((each) => normInOnePass([each]))
   return scope(() => [...toFloats(toDevice(composedNorms(gradients), 'cpu'))])
 }
 
-/** The largest norm that gradients may have: all together, each tensor by itself, or the parameters of one group row together. */
+/** The largest gradient norm: of all together, of each tensor, or of the parameters of a group row together. */
 export interface Clip {
   readonly by: 'all' | 'tensor' | 'row'
   readonly most: number
 }
 
-/** A rule and the parameters that it is for. */
 export interface Clipping {
   readonly clip: Clip
   readonly names: readonly string[]
 }
 
-/** Scales the gradients in place by most / (norm + 1e-6) where that is below 1, as PyTorch's `clip_grad_norm_` does. */
+/** Scales the gradients in place by most / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_`. */
 function scaleTo(most: number, norm: number, gradients: readonly Tensor[]): void {
   const scale = most / (norm + 1e-6)
   if (scale < 1) callInPlace('_foreach_mul_.Scalar', gradients, scale)
 }
 
-/** Clips in place. `norm` is that of all gradients together, before any was clipped. */
+/** Clips in place. `norm`: of all gradients together, before clipping. */
 export function clipGradients(
   gradients: Gradients,
   clippings: readonly Clipping[],

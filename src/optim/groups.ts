@@ -1,6 +1,6 @@
 /**
- * Group rows: which parameters learn at another rate, without decay, clipped apart, or not yet. Each field of a row is looked up on its
- * own, and the first row that matches and sets it wins (as in big_vision), so that layer decay and "no decay of vectors" compose.
+ * Group rows: learning rate, decay, clipping and freezing by parameter. Each field is looked up separately, and the first matching row
+ * that sets it wins (as in big_vision), so that layer decay and "no decay of vectors" compose.
  */
 import type { Shape } from '../tensor/tensor.ts'
 import type { Clip, Clipping } from './gradients.ts'
@@ -9,30 +9,30 @@ import { type Duration, hasPassed, type When } from './schedule.ts'
 
 export interface GroupRow {
   readonly match: RegExp | ((name: string, shape: Shape) => boolean)
-  /** Times the learning rate. */
+  /** Multiplies the learning rate. */
   readonly rate?: number | ((name: string) => number)
-  /** Times the weight decay. */
+  /** Multiplies the weight decay. */
   readonly decay?: number
   readonly clip?: Clip
-  /** Updates, or epochs, before these parameters learn; Infinity: they never do. By default from the start, or never where `frozen` is set. */
+  /** Updates or epochs before the parameters are trained; Infinity: never. Default 0, or Infinity if `frozen` is set. */
   readonly frozenUntil?: Duration
   /**
-   * What a frozen parameter misses: with `no-gradient` everything (DINO's last layer: no moment, no decay, no count), with `zero-rate` only
-   * the change of its weights (DINOv2's: moments and count move). Default `no-gradient`.
+   * `no-gradient`: frozen parameters get no moment, decay or count (DINO's last layer); `zero-rate`: only their weights do not change
+   * (DINOv2's last layer). Default `no-gradient`.
    */
   readonly frozen?: 'no-gradient' | 'zero-rate'
 }
 
-/** The last row of every table: biases, norms and other vectors do not decay. A row before it with `decay: 1` takes that back. */
+/** The last row of every table: no decay of biases, norms and other vectors. An earlier row with `decay: 1` overrides it. */
 export const vectorsKeepTheirSize: GroupRow = { match: (_, shape) => shape.length < 2, decay: 0 }
 
 const matches = ({ match }: GroupRow, name: string, shape: Shape): boolean =>
   match instanceof RegExp ? name.search(match) >= 0 : match(name, shape)
 
-/** What the rows say about each parameter in one step. */
+/** The rows evaluated for each parameter at a step. */
 export interface Groups {
   ratesOf(name: string): Rates
-  /** Parameters that have no gradient in this step. */
+  /** Parameters without a gradient in this step. */
   readonly frozen: ReadonlySet<string>
   readonly clippings: readonly Clipping[]
 }
@@ -42,7 +42,7 @@ export interface GroupOptions extends Pick<When, 'step' | 'epoch'> {
   readonly weightDecay: number
 }
 
-/** Pure in its arguments. `parameters`: names with shapes, such as the parameters themselves. */
+/** `parameters`: names with shapes, such as the parameters themselves. */
 export function groupsAt(
   parameters: Iterable<readonly [name: string, { readonly shape: Shape }]>,
   rows: readonly GroupRow[],

@@ -1,4 +1,4 @@
-/** The configuration's keys of the optimizer, in the group `optim`: those of all, and of each by its name. */
+/** Keys of the group `optim`: common ones, and those of each optimizer. */
 import { z } from 'zod'
 import type { OptimizerName } from './optimizers.ts'
 

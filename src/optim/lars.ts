@@ -1,7 +1,7 @@
 /**
- * LARS (You et al. 2017, equation 6 and algorithm 1) as MoCo v3 and MAE use it: the update of a matrix, its decay included, is scaled by
- * the ratio of the matrix's norm to its own; tensors of fewer dimensions are neither scaled nor decayed. SimCLR trains with it, and MAE's
- * linear probe, here over a stack of independent models, each with its own rate, in one pass.
+ * LARS (You et al. 2017, equation 6 and algorithm 1) as in MoCo v3 and MAE: the update of a matrix, including decay, is scaled by the ratio
+ * of the matrix's norm to its own; tensors of fewer dimensions are neither scaled nor decayed. For SimCLR, and for MAE's linear probe over
+ * a stack of independent models with a rate each.
  */
 import { call, callInPlace } from '../tensor/call.ts'
 import { add, mul, reshape } from '../tensor/ops.ts'
@@ -10,14 +10,14 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { makeOptimizer, type Optimizer } from './optimizer.ts'
 import { momentumSlots, moveByMomentum } from './sgd.ts'
 
-/** The Euclidean norm of each of `count` models' tensors in x, whose first dimension they share: [count, 1, …]. */
+/** Euclidean norms of the `count` models stacked in the first dimension of x: [count, 1, …]. */
 const norms = (x: Tensor, count: number) =>
   reshape(call('linalg_vector_norm', reshape(x, [count, -1]), 2, [1], false), [
     count,
     ...x.shape.slice(1).map(() => 1),
   ])
 
-/** update · trust · ‖parameter‖ / ‖update‖, for each of `count` models; the update itself where one of the norms is 0. */
+/** update · trust · ‖parameter‖ / ‖update‖ for each of `count` models; the update itself if a norm is 0. */
 function scaledByTrust(
   update: Tensor,
   parameter: Tensor,
@@ -48,13 +48,13 @@ export const lars = ({ momentum, trustCoefficient: trust }: LarsOptions): Optimi
 export interface MomentumOptions {
   readonly momentum: number
   readonly weightDecay: number
-  /** The trust coefficient of LARS; `null` is plain SGD with momentum. */
+  /** The trust coefficient of LARS; null: SGD with momentum. */
   readonly trust: number | null
 }
 
 /**
- * One step of a stack [L, …], in place: `velocity` takes in the gradient, `parameter` moves by `rates` [L, 1, 1] · velocity.
- * Matrices (three dimensions with the stack's) decay and are scaled; biases [L, 1, C] are not, as in the reference.
+ * One step of a stack [L, …], in place: updates `velocity`, then `parameter` by `rates` [L, 1, 1] · velocity. Matrices are decayed and
+ * scaled; biases [L, 1, C] are not, as in the reference.
  */
 export function momentumStep(
   {

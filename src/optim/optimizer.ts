@@ -1,6 +1,6 @@
 /**
- * What an optimizer is: a pure formula over tensors that are stepped with the same numbers, and a state beside the parameters. Each
- * parameter counts its own steps, since one that gets no gradient in a step is left alone, as PyTorch leaves a `grad` of None.
+ * The interface of optimizers: a formula over tensors with equal rates, and a state. Each parameter counts its own steps, since one without
+ * a gradient is skipped, as in PyTorch.
  */
 import { SherdError } from '../errors.ts'
 import { callInPlace, hasOperator } from '../tensor/call.ts'
@@ -12,31 +12,29 @@ import { type Gradients, listKernel } from './gradients.ts'
 
 type Parameters = ReadonlyMap<string, Tensor>
 
-/** What an optimizer remembers; saved with every checkpoint. */
+/** Saved with every checkpoint. */
 export interface OptimizerState {
   /** Steps taken so far, by parameter. */
   readonly steps: Map<string, number>
-  /** A tensor of the parameter's shape, by slot (such as `exp_avg`) and parameter. */
+  /** Tensors of the parameter's shape, by slot (such as `exp_avg`) and parameter. */
   readonly slots: Readonly<Record<string, ReadonlyMap<string, Tensor>>>
 }
 
 /** Of one parameter in one step. */
 export interface Rates {
-  /** The learning rate. */
   readonly rate: number
-  /** The weight decay. */
   readonly decay: number
 }
 
-/** How a step is computed: in one pass on the CPU, by LibTorch's fused kernel on a GPU, or by operators over lists anywhere. */
+/** In one pass on the CPU, by LibTorch's fused kernel on a GPU, or by operators over lists on any device. */
 export type StepKernel = 'native' | 'library' | 'composed'
 
 export interface Optimizer {
-  /** The names of what it remembers of each parameter. */
+  /** Names of the state's tensors. */
   readonly slots: readonly string[]
   /**
-   * Updates parameters and state in place. A parameter without a gradient gets no moment, no decay and no count. Throws `VALUE` before
-   * anything has changed where a gradient belongs to no parameter, or to one that the state does not know.
+   * Updates parameters and state in place. A parameter without a gradient gets no moment, decay or count. Throws `VALUE`, before any
+   * change, for a gradient of an unknown parameter.
    */
   step(
     parameters: Parameters,
@@ -47,19 +45,19 @@ export interface Optimizer {
   ): void
 }
 
-/** Tensors that are stepped with the same numbers, in lists of one order. */
+/** Tensors with equal rates, in lists of one order. */
 export interface Group<Slot extends string = string> extends Rates {
   readonly parameters: Tensor[]
   readonly gradients: Tensor[]
   readonly slots: Readonly<Record<Slot, Tensor[]>>
-  /** Steps that these parameters have taken, this one included. */
+  /** Steps of these parameters, including this one. */
   readonly count: number
 }
 
 // A slice bounds the scratch memory of a composed step.
 const SLICE_ELEMENTS = 1 << 24
 
-/** The parameters that have a gradient by what they are stepped with, in slices of about `SLICE_ELEMENTS`. */
+/** Groups parameters with gradients by rates and count, in slices of about `SLICE_ELEMENTS`. */
 function groupsOf<Slot extends string>(
   slots: readonly Slot[],
   parameters: Parameters,
@@ -109,7 +107,7 @@ function expectKnown(
   }
 }
 
-/** The fastest kernel where these gradients are; an optimizer without a kernel of its own composes anywhere. */
+/** The fastest kernel on the gradients' device; optimizers without a kernel always compose. */
 function stepKernel(gradients: Gradients): StepKernel {
   const list = [...gradients.values()]
   const kernel = listKernel(list)
@@ -117,7 +115,7 @@ function stepKernel(gradients: Gradients): StepKernel {
   return kernel === 'composed' && isOnGpu && hasOperator('_fused_adamw_') ? 'library' : kernel
 }
 
-/** An optimizer from its slots and its formula for tensors that share their numbers. */
+/** An optimizer from its slots and its formula for a group. */
 export const makeOptimizer = <Slot extends string>(
   slots: readonly Slot[],
   stepGroup: (group: Group<Slot>, kernel: StepKernel) => void,
@@ -135,7 +133,6 @@ export const makeOptimizer = <Slot extends string>(
   },
 })
 
-/** A state of zeros for parameters that were never stepped. */
 export function initialState({ slots }: Pick<Optimizer, 'slots'>, parameters: Parameters): OptimizerState {
   const like = () => new Map([...parameters].map(([name, parameter]) => [name, zerosLike(parameter)]))
   return noGrad(() =>
@@ -149,7 +146,7 @@ export function initialState({ slots }: Pick<Optimizer, 'slots'>, parameters: Pa
 const tensorsOf = ({ slots }: OptimizerState): Tensor[] =>
   Object.values(slots).flatMap((slot) => [...slot.values()])
 
-/** Writes one state into another of the same slots and parameters, whose tensors stay the same ones. */
+/** Copies a state into another one's tensors. */
 export function copyState(to: OptimizerState, from: OptimizerState): void {
   noGrad(() => {
     for (const [slot, tensors] of Object.entries(to.slots))
@@ -162,5 +159,5 @@ export function disposeState(state: OptimizerState): void {
   for (const tensor of tensorsOf(state)) tensor.dispose()
 }
 
-/** Updates taken so far: the largest count of a parameter. */
+/** The largest count of a parameter. */
 export const updatesTaken = ({ steps }: OptimizerState): number => Math.max(0, ...steps.values())

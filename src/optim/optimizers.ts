@@ -1,4 +1,4 @@
-/** The optimizers by name. A new one is a file beside these and a row here. */
+/** The table of optimizers: a new one is a file beside these and a row here. */
 
 import { adam } from './adam.ts'
 import { type AdamOptions, adamw } from './adamw.ts'
@@ -6,7 +6,7 @@ import { type LarsOptions, lars } from './lars.ts'
 import type { Optimizer } from './optimizer.ts'
 import { type SgdOptions, sgd } from './sgd.ts'
 
-/** The options of each optimizer, under the names that they have in a configuration. */
+/** Options of each optimizer, under the configuration's names. */
 export interface OptimizerOptions {
   adamw: AdamOptions
   adam: AdamOptions
@@ -20,7 +20,7 @@ export const optimizers: {
   readonly [Name in OptimizerName]: (options: OptimizerOptions[Name]) => Optimizer
 } = { adamw, adam, lars, sgd }
 
-/** An optimizer by name with its options, as a configuration says it. */
+/** Name and options of an optimizer, as in a configuration. */
 export type OptimizerChoice = {
   [Name in OptimizerName]: { readonly optimizer: Name } & OptimizerOptions[Name]
 }[OptimizerName]

@@ -1,14 +1,14 @@
 /**
- * Quantities that change over a run, as data: a learning rate, a weight decay, a teacher's momentum or temperature. A value is a pure
- * function of the place in the run, so a resumed run goes through the same ones. Kinds and places are those of MAE, MoCo v3, DINO, iBOT
- * and DINOv2 (`cosine_scheduler`, `CosineScheduler`, `adjust_learning_rate`).
+ * Schedules as data: learning rate, weight decay, a teacher's momentum or temperature. A value is a pure function of the position in the
+ * run, so that resuming does not change it. The kinds cover MAE, MoCo v3, DINO, iBOT and DINOv2 (`cosine_scheduler`, `CosineScheduler`,
+ * `adjust_learning_rate`).
  */
 
-/** Where a run stands before a step. */
+/** The position in a run before a step. */
 export interface When {
   /** Steps before this one: 0 at the first. */
   readonly step: number
-  /** Whole or partial passes over the data before this step. */
+  /** Passes over the data before this step, fractional. */
   readonly epoch: number
   readonly stepsPerEpoch: number
   /** Of the whole run. */
@@ -19,8 +19,7 @@ export interface When {
 export type Duration = number | { readonly epochs: number }
 
 /**
- * When a ramp over n steps has arrived: at its `last` step (both ends are among the n values, NumPy's `linspace`), or with the step that
- * comes `after` it.
+ * When a ramp over n steps reaches its end: at its `last` step (NumPy's `linspace`, both ends included), or at the step `after` it.
  */
 export type Arrival = 'last' | 'after'
 
@@ -28,9 +27,9 @@ export interface CosineSchedule {
   readonly kind: 'cosine'
   /** The value after the warm-up. */
   readonly from: number
-  /** The value where the next step after the end would be. */
+  /** The value at the step after the last. */
   readonly to: number
-  /** A linear way from `start` to `from`; default 0: none. */
+  /** Linear from `start` to `from`; default 0: none. */
   readonly warmup?: Duration
   /** Default 0. */
   readonly start?: number
@@ -45,11 +44,11 @@ export interface LinearSchedule {
   readonly from: number
   readonly to: number
   readonly over: Duration
-  /** Waits at `from` for so long; default 0. */
+  /** Stays at `from` first; default 0. */
   readonly delay?: Duration
   /** Default `after`. */
   readonly arrival?: Arrival
-  /** A new value at every step, or one for each epoch (`over` and `delay` are then epochs, however they are given). Default step. */
+  /** Changes at every step, or once per epoch (`over` and `delay` are then in epochs). Default step. */
   readonly by?: 'step' | 'epoch'
 }
 
@@ -57,10 +56,10 @@ export type Schedule =
   | { readonly kind: 'constant'; readonly value: number }
   | CosineSchedule
   | LinearSchedule
-  /** values[i] holds until at[i]; the last one stays. */
+  /** values[i] holds until at[i], the last one to the end. */
   | { readonly kind: 'steps'; readonly values: readonly number[]; readonly at: readonly Duration[] }
 
-/** Whether a duration from the start of the run is over. Epochs are counted by samples, so that they may end within a step. */
+/** Whether a duration from the start of the run has passed. Epochs are counted in samples, so they may end within a step. */
 export const hasPassed = (duration: Duration, { step, epoch }: Pick<When, 'step' | 'epoch'>): boolean =>
   typeof duration === 'number' ? step >= duration : epoch >= duration.epochs
 
@@ -70,7 +69,7 @@ const inSteps = (duration: Duration, { stepsPerEpoch }: When): number =>
 const inEpochs = (duration: Duration, { stepsPerEpoch }: When): number =>
   typeof duration === 'number' ? duration / stepsPerEpoch : duration.epochs
 
-/** Place `i` of a line over n places. */
+/** Value `i` of a ramp over n values. */
 const ramp = (
   i: number,
   n: number,
@@ -113,15 +112,14 @@ export function valueAt(schedule: Schedule, when: When): number {
 
 /** Linear warm-up from 0, then half a cosine (He et al. 2021, A.1). */
 export interface WarmupCosine {
-  /** The rate after warm-up. */
   readonly peak: number
-  /** The rate that the cosine ends at. */
+  /** The rate at the end of the cosine. */
   readonly floor: number
   readonly warmupSteps: number
   readonly totalSteps: number
 }
 
-/** The rate of step `step` = 0, 1, …; the first step of a warm-up has rate 0, as in the reference. */
+/** `step` = 0, 1, …; the first step of a warm-up has rate 0, as in the reference. */
 export const learningRateAt = (
   step: number,
   { peak, floor, warmupSteps, totalSteps }: WarmupCosine,
@@ -131,7 +129,7 @@ export const learningRateAt = (
     { step, epoch: 0, stepsPerEpoch: 1, totalSteps },
   )
 
-/** How a base learning rate follows from the samples of a step. */
+/** Scaling of the base learning rate with the effective batch size. */
 export const rateScalings = {
   /** base · batch / 256 (Goyal et al. 2017): MAE, DINO, iBOT, MoCo v3 */
   linear: (base: number, effectiveBatch: number): number => (base * effectiveBatch) / 256,
@@ -140,14 +138,13 @@ export const rateScalings = {
   none: (base: number): number => base,
 } as const
 
-/** The peak rate by the linear rule. */
 export const scaledLearningRate = rateScalings.linear
 
-/** The schedules that every recipe has. */
+/** Schedules of every recipe. */
 export type RecipeSchedules = Readonly<Record<'learningRate' | 'weightDecay', Schedule>> &
   Readonly<Record<string, Schedule>>
 
-/** The values of named schedules before the step at `when`. */
+/** Values of all schedules before the step at `when`. */
 export const valuesAt = <Name extends string>(
   schedules: Readonly<Record<Name, Schedule>>,
   when: When,

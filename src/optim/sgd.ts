@@ -10,7 +10,7 @@ export interface SgdOptions {
   readonly momentum: number
 }
 
-/** The velocity, under PyTorch's name. */
+/** PyTorch's name. */
 export const momentumSlots = ['momentum_buffer'] as const
 
 /** gradient + decay · parameter, of each. */

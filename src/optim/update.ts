@@ -8,14 +8,14 @@ import { type OptimizerChoice, optimizerOf } from './optimizers.ts'
 
 export interface UpdateOptions extends GroupOptions {
   readonly optimizer: Optimizer
-  /** Of what no row clips otherwise; null does not clip. */
+  /** For parameters without a clip in their row; null: none. */
   readonly clip?: Clip | null
   readonly groups?: readonly GroupRow[]
 }
 
 /**
- * Steps the optimizer, in place; gradients are clipped in place. Returns the norm of all gradients that count in this step, before
- * clipping. When it is not finite, neither parameters nor state have changed.
+ * Clips gradients and steps the optimizer, in place. Returns the norm of all gradients of this step before clipping. If it is not finite,
+ * parameters and state are unchanged.
  */
 export function update(
   parameters: ReadonlyMap<string, Tensor>,
@@ -33,13 +33,13 @@ export function update(
   return norm
 }
 
-/** What a configuration says about the update, under its names. Without `optimizer` it is AdamW. */
+/** The configuration's keys of the update. Default optimizer AdamW. */
 export type UpdateSettings = (
   | Omit<Extract<OptimizerChoice, { optimizer: 'adamw' }>, 'optimizer'>
   | OptimizerChoice
 ) & {
   readonly weightDecay: number
-  /** Null does not clip. */
+  /** Null: no clipping. */
   readonly clipGradientNorm: number | null
   /** Default `all`. */
   readonly clipBy?: Clip['by']

@@ -1,14 +1,13 @@
-/** Masks of class numbers as coloured tiles. */
+/** Masks of class indices as coloured tiles. */
 import type { Size } from '../source/box.ts'
 import type { Tile } from './tile.ts'
 import type { Colour } from './tile-grid-layout.ts'
 
-/** What belongs to no class. */
 const unlabelled: Colour = [255, 255, 255]
 
 /**
- * The colour of a class, as the palettes of common segmentation sets have it (Everingham et al. 2015): bits 0, 3, 6 … of the number
- * become the high bits of red, the next ones of green and blue. 0 is black.
+ * The colour of a class in PASCAL VOC's palette (Everingham et al. 2015): bits 0, 3, 6 … of the index become the high bits of red, the
+ * next ones those of green and blue. 0 is black.
  */
 export function classColour(label: number): Colour {
   const colour: [number, number, number] = [0, 0, 0]
@@ -17,7 +16,7 @@ export function classColour(label: number): Colour {
   return colour
 }
 
-/** A mask [height, width] as a tile; numbers from `classes` on are unlabelled. */
+/** A mask [height, width] as a tile; values from `classes` on are unlabelled. */
 export function classTile(mask: Uint16Array, { width, height }: Size, classes: number): Tile {
   const pixels = new Uint8Array(width * height * 3)
   for (let i = 0; i < width * height; i++) {

@@ -1,13 +1,13 @@
 /**
- * Composites: images of many bands as colours, grey or a vegetation index (NDVI; Rouse et al. 1974), for the eye alone.
- * Works on physical units with no data left out, not on tensors that a model has normalised.
+ * Composites: images of many bands as colours, grey or a vegetation index (NDVI; Rouse et al. 1974), for display. Takes values in
+ * physical units, not normalised ones.
  */
 import { SherdError } from '../errors.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import type { Tile } from './tile.ts'
 import type { Colour } from './tile-grid-layout.ts'
 
-/** Numbers are places in the list of channels. */
+/** Numbers are channel indices. */
 export type Composite =
   | { readonly kind: 'rgb'; readonly name: string; readonly bands: readonly [number, number, number] }
   | { readonly kind: 'grey'; readonly name: string; readonly band: number }
@@ -16,19 +16,19 @@ export type Composite =
 export interface BandImage {
   /** [C, H, W] in physical units. */
   readonly values: Float32Array
-  /** [H, W], 0 where there is no data; null: there is data everywhere but where a value is not finite. */
+  /** [H, W], 0 for no data; null: data wherever values are finite. */
   readonly valid: Uint8Array | null
   readonly height: number
   readonly width: number
 }
 
-/** For each band, what is drawn black and what in full light. */
+/** For each band, the values drawn black and at full brightness. */
 export interface Stretch {
   readonly low: readonly number[]
   readonly high: readonly number[]
 }
 
-/** Composites with a name, by the names that Sentinel-2 gives the bands. */
+/** Named composites, by Sentinel-2's names of bands. */
 const known = {
   true: { kind: 'rgb', name: 'true colour', bands: ['B4', 'B3', 'B2'] },
   infrared: { kind: 'rgb', name: 'infrared', bands: ['B8', 'B4', 'B3'] },
@@ -36,9 +36,8 @@ const known = {
 } as const
 
 /**
- * The composites that are asked for: `true`, `infrared`, `ndvi`, the name of a band, or three names joined by `-`. For
- * none, true colour and NDVI where there are the bands for them, else the first three bands, else the first. Throws
- * `VALUE` when a band is missing.
+ * Parses composites: `true`, `infrared`, `ndvi`, the name of a band, or three names joined by `-`. By default true colour and NDVI
+ * if their bands exist, else the first three bands, else the first. Throws `VALUE` if a band is missing.
  */
 export function compositesOf(asked: readonly string[], bands: readonly string[]): Composite[] {
   if (bands.length === 0) throw new SherdError('VALUE', 'Composites: expected at least one band, got none')
@@ -80,7 +79,7 @@ function usual(bands: readonly string[]): Composite[] {
 const LOW = 0.02
 const HIGH = 0.98
 
-/** The 2nd and the 98th percentile of each band over all pixels that have data. Throws `SHAPE` for images of different bands. */
+/** The 2nd and 98th percentile of each band over all pixels with data. Throws `SHAPE` for images of different bands. */
 export function stretchOf(images: readonly BandImage[]): Stretch {
   const counts = images.map(({ values, height, width }) => values.length / (height * width))
   if (counts.some((count) => count !== counts[0] || !Number.isInteger(count)))
@@ -110,14 +109,14 @@ function valuesOf({ values, valid, height, width }: BandImage, band: number): Fl
   return plane.filter((value, i) => valid?.[i] !== 0 && Number.isFinite(value))
 }
 
-/** Of values in ascending order, linear between two. */
+/** Of ascending values, linearly interpolated. */
 function percentile(values: Float32Array, share: number): number | undefined {
   const at = share * (values.length - 1)
   const below = values[Math.floor(at)]
   return below === undefined ? undefined : below + (at - Math.floor(at)) * (values[Math.ceil(at)]! - below)
 }
 
-/** Eyes see steps in the dark better than a linear stretch shows them. */
+/** Brightens dark tones. */
 const GAMMA = 1 / 1.3
 const NDVI_LOW = -0.2
 const NDVI_HIGH = 0.9
@@ -137,7 +136,7 @@ const ramp: readonly Colour[] = [
   [0, 104, 55],
 ]
 
-/** The colour of an NDVI; values beyond −0.2 and 0.9 take the colours of the ends. */
+/** Clamped to [−0.2, 0.9]. */
 export function ndviColour(ndvi: number): Colour {
   const share = Math.min(1, Math.max(0, (ndvi - NDVI_LOW) / (NDVI_HIGH - NDVI_LOW)))
   const at = share * (ramp.length - 1)
@@ -147,10 +146,10 @@ export function ndviColour(ndvi: number): Colour {
   return [mix(0), mix(1), mix(2)]
 }
 
-/** No data: light grey with diagonal lines, which no band looks like. */
+/** Hatched light grey for no data. */
 const noData = (x: number, y: number): number => ((x + y) % 4 === 0 ? 196 : 226)
 
-/** An image as a tile. Pixels without data, and those of which a value is not finite, are hatched. */
+/** An image as a tile. Pixels without data or with non-finite values are hatched. */
 export function compositeTile(composite: Composite, image: BandImage, { low, high }: Stretch): Tile {
   const { values, valid, height, width } = image
   const area = height * width
@@ -197,8 +196,8 @@ export function compositeTile(composite: Composite, image: BandImage, { low, hig
 }
 
 /**
- * What is asked for; else the usual composites, and one for each group of bands that they do not show: the first three bands of a
- * group as colours, of fewer the first one in grey.
+ * The requested composites; by default the usual ones, and one for each group of bands that these do not show: the first three bands
+ * as colours, or the first in grey.
  */
 export function groupComposites(
   asked: readonly string[],

@@ -1,11 +1,11 @@
-/** What was taken for what: a confusion matrix, each row in shares of its class. */
+/** Draws a confusion matrix, each row in shares of its class. */
 import { SherdError } from '../errors.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
 import { measure, textElement } from './text.ts'
 
 export interface ConfusionPicture {
   readonly names: readonly string[]
-  /** [class][predicted]: numbers of images. */
+  /** Images by [class][predicted]. */
   readonly confusion: readonly (readonly number[])[]
   readonly title: string
 }
@@ -17,7 +17,7 @@ const LONGEST_NAME = 24
 const shortened = (name: string) =>
   name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name
 
-/** Blue by share: white for none. */
+/** Blue by share; white for 0. */
 function shade(share: number): string {
   const [from, to] = [
     [255, 255, 255],
@@ -26,7 +26,7 @@ function shade(share: number): string {
   return `rgb(${from!.map((v, i) => Math.round(v + (to![i]! - v) * share)).join(',')})`
 }
 
-/** Draws the matrix: classes in rows, predictions in columns. Names and numbers are left out where they would not fit. */
+/** Classes in rows, predictions in columns. Names and numbers that do not fit are omitted. */
 export async function drawConfusion({
   names,
   confusion,

@@ -1,11 +1,11 @@
-/** Rows of small images with their names: what a search has found, what belongs together. Every name fits under its image. */
+/** Contact sheets: rows of small images with their names. */
 import { SherdError } from '../errors.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
 import { measure, textElement, wrapText } from './text.ts'
 import { paintTile, type Tile } from './tile.ts'
 import { type Face, faces } from './tile-grid-layout.ts'
 
-/** The side in pixels of the square that each image is shown in. */
+/** Side of the square of each image, in pixels. */
 export const SHEET_SIDE = 128
 const MARGIN = 20
 const GAP = 12
@@ -13,9 +13,9 @@ const LEAD_GAP = 16
 const BAND_GAP = 28 // between rows side by side
 
 export interface SheetCell {
-  /** At most `SHEET_SIDE` pixels wide and high; null where there is no picture to show. */
+  /** At most `SHEET_SIDE` pixels wide and high; null if there is no image. */
   readonly tile: Tile | null
-  /** Shortened in the middle where it is too long. */
+  /** Shortened in the middle if too long. */
   readonly name: string
   /** Under the name. */
   readonly note?: string
@@ -25,7 +25,7 @@ export interface SheetCell {
 
 export interface SheetRow {
   readonly caption?: string
-  /** Set apart on the left, such as what was searched for. */
+  /** Set apart on the left, such as a query. */
   readonly lead?: SheetCell
   readonly cells: readonly SheetCell[]
 }
@@ -35,13 +35,13 @@ export interface ContactSheet {
   readonly subtitle?: string
   readonly footer?: string
   readonly rows: readonly SheetRow[]
-  /** Cells side by side, the lead not counted; rows that have more go on below. */
+  /** Cells per row without the lead; longer rows wrap. */
   readonly columns: number
-  /** Puts short rows side by side. */
+  /** Whether short rows are placed side by side. */
   readonly isDense?: boolean
 }
 
-/** `text` as it is, or with the middle left out so that it is at most `width` pixels wide. */
+/** `text`, with its middle removed if it is wider than `width` pixels. */
 export async function shortened(text: string, face: Pick<Face, 'size'>, width: number): Promise<string> {
   if ((await measure(text, face)) <= width) return text
   const letters = Array.from(text)
@@ -56,7 +56,7 @@ export async function shortened(text: string, face: Pick<Face, 'size'>, width: n
   return cut(fits)
 }
 
-/** Draws the sheet as PNG. Throws `SHAPE` for an image that is too large. */
+/** Returns a PNG. Throws `SHAPE` for an image that is too large. */
 export async function drawContactSheet({
   title,
   subtitle,
@@ -75,7 +75,7 @@ export async function drawContactSheet({
   const elements: string[] = []
   const tiles: { tile: Tile; x: number; y: number; factor: number }[] = []
 
-  /** Gives the bottom of the text. */
+  /** Returns the bottom of the text. */
   const lines = async (
     text: string,
     face: Face,
@@ -88,7 +88,7 @@ export async function drawContactSheet({
   const put = (text: string, { lineHeight, ...face }: Face, x: number, top: number) =>
     elements.push(textElement({ text, x, y: top + Math.round(0.8 * lineHeight), ...face }))
 
-  /** Gives the bottom of the cell. */
+  /** Returns the bottom of the cell. */
   const cell = async ({ tile, name, note, isMarked }: SheetCell, x: number, y: number): Promise<number> => {
     const square = `<rect x="${x}" y="${y}" width="${SHEET_SIDE}" height="${SHEET_SIDE}" fill="#f3f4f6"/>`
     elements.push(square)
@@ -147,11 +147,11 @@ export async function drawContactSheet({
   return encodePng(canvas)
 }
 
-/** The width in pixels of a row's cells. */
+/** Width of a row's cells in pixels. */
 const spanOf = ({ cells }: SheetRow, columns: number): number =>
   Math.max(1, Math.min(cells.length, columns)) * (SHEET_SIDE + GAP) - GAP
 
-/** Rows that fit side by side, in their order. */
+/** Groups rows that fit side by side. */
 function together(rows: readonly SheetRow[], columns: number): SheetRow[][] {
   const most = columns * (SHEET_SIDE + GAP) - GAP
   const bands: SheetRow[][] = []
@@ -169,7 +169,7 @@ function together(rows: readonly SheetRow[], columns: number): SheetRow[][] {
   return bands
 }
 
-/** In the middle of its square, enlarged by a whole factor where it is small. */
+/** Centres a tile in its square, enlarging small ones by an integer factor. */
 function centred(tile: Tile, x: number, y: number) {
   const { width, height } = tile
   const longer = Math.max(width, height)

@@ -1,7 +1,6 @@
 /**
- * The fonts of pictures. sharp draws text through the fontconfig that it bundles, and a minimal server has neither fonts
- * nor /etc/fonts; so fontconfig is given a file of ours, whose only folder is that of the package `dejavu-fonts-ttf`.
- * Pictures then look the same on every machine.
+ * The fonts of pictures. sharp draws text by its bundled fontconfig, and a minimal server has neither fonts nor /etc/fonts; so
+ * fontconfig gets a file that lists only the package `dejavu-fonts-ttf`. Pictures then look the same on every machine.
  */
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs'
@@ -11,7 +10,7 @@ import { dirname, join } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
 import { escapeXml } from '../files/xml.ts'
 
-/** The family that is drawn with; the others are for whoever opens an SVG file in a browser. */
+/** Drawn with the first family; the others are for SVG files in a browser. */
 export const fontFamily = "'DejaVu Sans', Verdana, sans-serif"
 
 /**
@@ -23,7 +22,7 @@ export function useFonts(): void {
   process.env.FONTCONFIG_FILE ||= writeFontsConf()
 }
 
-/** The path of a fonts.conf that knows only the DejaVu fonts. */
+/** Returns the path of a fonts.conf with only the DejaVu fonts. */
 function writeFontsConf(): string {
   const fonts = join(dirname(createRequire(import.meta.url).resolve('dejavu-fonts-ttf/package.json')), 'ttf')
   try {
@@ -36,7 +35,7 @@ function writeFontsConf(): string {
       `  <cachedir>${escapeXml(join(dir, 'cache'))}</cachedir>`,
       '</fontconfig>\n',
     ].join('\n')
-    // Named after its content: two installations never overwrite each other's.
+    // Named by its content, so that installations do not overwrite each other's.
     const file = join(dir, `fonts-${createHash('sha256').update(conf).digest('hex').slice(0, 16)}.conf`)
     const draft = `${file}.${process.pid}`
     writeFileSync(draft, conf)
@@ -51,9 +50,9 @@ function writeFontsConf(): string {
   }
 }
 
-/** A folder that only this user can write; a fresh one where somebody else already holds its name. */
+/** A folder that only this user can write; a new one if its name is taken by another user. */
 function ownFolder(): string {
-  // Not os.userInfo(), which fails for a user without a passwd entry, as containers have them.
+  // Not os.userInfo(), which fails for users without a passwd entry, as in containers.
   const uid = process.getuid?.()
   const dir = join(tmpdir(), `sherd-fonts-${uid ?? 'user'}`)
   mkdirSync(dir, { recursive: true, mode: 0o700 })

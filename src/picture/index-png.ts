@@ -1,6 +1,5 @@
 /**
- * A mask of class numbers as a PNG: its indices are the numbers, and its palette gives them colours for people. sharp cannot write
- * indices that it did not choose, and what is needed of the format is three parts.
+ * Writes a mask of class indices as a PNG with a palette. sharp cannot write given palette indices.
  */
 import { deflateSync } from 'node:zlib'
 import { pngChunk } from '../prepare/decode/png-exif.ts'
@@ -11,7 +10,7 @@ const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
 const GREY = 0
 const PALETTE = 3
 
-/** The numbers [height, width]: with a palette of eight bits, or in grey of sixteen where one is above 255. */
+/** Values [height, width]: 8 bits with a palette, or 16 bits of grey if one is above 255. */
 export function indexPng(
   numbers: Uint16Array,
   { width, height }: Size,
@@ -19,7 +18,7 @@ export function indexPng(
 ): Buffer {
   const largest = numbers.reduce((a, b) => Math.max(a, b), 0)
   const bytes = largest > 255 ? 2 : 1
-  const rows = Buffer.alloc(height * (1 + width * bytes)) // each begins with 0, for no filter
+  const rows = Buffer.alloc(height * (1 + width * bytes)) // each begins with filter type 0
   for (const [i, number] of numbers.entries()) {
     const at = Math.floor(i / width) * (1 + width * bytes) + 1 + (i % width) * bytes
     if (bytes === 2) rows.writeUInt16BE(number, at)

@@ -1,6 +1,5 @@
 /**
- * The loss of a run over its steps: every logged value, a running median, and the loss of a model that always predicts
- * the mean, which tells at a glance whether anything was learned.
+ * The loss of a run over its steps: every logged value, a running median, and the loss of predicting the mean as a baseline.
  */
 import { SherdError } from '../errors.ts'
 import * as plot from './plot.ts'
@@ -17,7 +16,7 @@ export interface LossPoint {
 export interface LossCurve {
   readonly points: readonly LossPoint[]
   readonly title?: string
-  /** The loss of predicting the mean; drawn as a dashed line. */
+  /** Drawn as a dashed line. */
   readonly baseline?: number
 }
 
@@ -34,8 +33,7 @@ const strokes = {
 const RATE_TEXT = '#b45309'
 
 /**
- * Draws the curve, 900 × 500. Points that are not finite are left out, and the picture says how many. Throws `VALUE` when
- * no point is finite.
+ * Draws the curve, 900 × 500. Non-finite points are omitted, and their number is stated. Throws `VALUE` if no point is finite.
  */
 export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; png: Buffer }> {
   const { points, title, baseline } = curve
@@ -84,7 +82,7 @@ export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; pn
     const rateScale = plot.verticalScale([0, Math.max(...shown.map((p) => p.y)) || 1], frame)
     rateLabels.push(...plot.tickLabels(rateScale, frame.right + 8, { fill: RATE_TEXT, anchor: 'start' }))
     add('learning rate (right axis)', shown, { stroke: strokes.rate, y: rateScale })
-    curves.unshift(curves.pop()!) // Behind the loss.
+    curves.unshift(curves.pop()!) // drawn behind the loss
   }
 
   const svg = svgDocument(WIDTH, HEIGHT, [
@@ -113,7 +111,7 @@ function stepDomain(losses: readonly Point[]): [number, number] {
   return first === last ? [first - 1, first + 1] : [first, last]
 }
 
-/** From the lowest loss to the highest but for the worst half per cent, so that one spike does not flatten the curve. */
+/** From the lowest loss to the 99.5th percentile, so that a spike does not flatten the curve. */
 function lossDomain(losses: readonly Point[], baseline: number | undefined): [number, number] {
   const sorted = losses.map((p) => p.y).sort((a, b) => a - b)
   const high = sorted[Math.ceil(0.995 * (sorted.length - 1))]!

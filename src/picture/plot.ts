@@ -4,7 +4,7 @@ import { curveLinear, curveMonotoneX, line } from 'd3-shape'
 import type { Point } from './series.ts'
 import { measure, textElement } from './text.ts'
 
-/** The corners of the plotting area, in pixels. */
+/** The plotting area in pixels. */
 export interface Frame {
   readonly left: number
   readonly right: number
@@ -24,7 +24,7 @@ const ink = { rule: '#e5e7eb', axis: '#9ca3af' }
 const Y_TICKS = 6
 const X_TICKS = 8
 
-/** A scale from values up to pixels, its ends moved out to round numbers. */
+/** A vertical scale whose ends are round numbers. */
 export const verticalScale = (
   domain: readonly [number, number],
   { bottom, top }: Pick<Frame, 'bottom' | 'top'>,
@@ -33,11 +33,11 @@ export const verticalScale = (
 export const horizontalScale = (domain: readonly [number, number], { left, right }: Frame): Scale =>
   scaleLinear(domain, [left, right])
 
-/** Keeps curves with `clip-path="url(#frame)"` inside the frame. */
+/** For `clip-path="url(#frame)"`. */
 export const frameClip = ({ left, right, top, bottom }: Frame) =>
   `<defs><clipPath id="frame"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}"/></clipPath></defs>`
 
-/** The points joined by a line; a lone point, which a line cannot show, is a dot. */
+/** A line through the points; a dot for a single one. */
 export function curve(
   points: readonly Point[],
   { x, y, stroke, smooth = false }: { x: Scale; y: Scale; stroke: Stroke; smooth?: boolean },
@@ -65,13 +65,13 @@ export function tickLabels(y: Scale, x: number, look: { fill: string; anchor: 's
     .map((tick) => textElement({ ...plotText, ...look, text: format(tick), x, y: y(tick) + 4 }))
 }
 
-/** How much room the labels of `y` take. */
+/** Width of the labels of `y`. */
 export async function tickWidth(y: Scale): Promise<number> {
   const format = y.tickFormat(Y_TICKS)
   return Math.max(...(await Promise.all(y.ticks(Y_TICKS).map((tick) => measure(format(tick), plotText)))))
 }
 
-/** Rules, ticks and names of both axes; x holds whole numbers. */
+/** Rules, ticks and names of both axes; x has integer ticks. */
 export function axes(
   { left, right, top, bottom }: Frame,
   { x, y, xName, yName }: { x: Scale; y: Scale; xName: string; yName: string },

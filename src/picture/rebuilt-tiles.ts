@@ -1,4 +1,4 @@
-/** Reconstructions as tiles: images as they are, rasters date by date through composites. */
+/** Reconstructions as tiles: images as they are, rasters as composites by date. */
 
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import type { Quality } from '../target/reconstruction-quality.ts'
@@ -22,7 +22,6 @@ export interface RebuiltValues {
   readonly variants: readonly {
     readonly statistics: StatisticsUsed
     readonly values: Float32Array
-    /** Of each sample. */
     readonly quality: readonly Quality[]
   }[]
   /** Of targets that are no pixels: how wrong what is hidden is, NaN where all is visible. */
@@ -36,21 +35,21 @@ export interface Rebuilt {
   readonly quality: Quality
 }
 
-/** One row of a picture: an image, or one composite of one date. */
+/** A row of a picture: an image, or a composite of one date. */
 export interface Reconstruction {
   readonly original: Tile
-  /** The original with hidden patches in plain grey. */
+  /** The original with hidden patches in grey. */
   readonly masked: Tile
   readonly rebuilt: readonly Rebuilt[]
   /** Hidden patches by their error, visible ones in dim grey. */
   readonly errors?: Tile
-  /** What the row shows, where rows show different things. */
+  /** If rows show different composites or dates. */
   readonly caption?: string
 }
 
 export interface RasterLook {
   readonly composites: readonly Composite[]
-  /** The name of each sample. */
+  /** Of each sample. */
   readonly names: readonly string[]
 }
 
@@ -117,7 +116,7 @@ const bandsOf = (composite: Composite): readonly number[] => {
   }
 }
 
-/** A tile with hidden pixels in plain grey: those of which any band that is shown is hidden. */
+/** Greys out the pixels of which a shown band is hidden. */
 function greyed(tile: Tile, hidden: Float32Array, shown: readonly number[]): Tile {
   const area = tile.width * tile.height
   const pixels = tile.pixels.slice()
@@ -130,7 +129,7 @@ function greyed(tile: Tile, hidden: Float32Array, shown: readonly number[]): Til
 const dateOf = (time: number | undefined): string =>
   time === undefined || Number.isNaN(time) ? '' : new Date(time).toISOString().slice(0, 10)
 
-/** One row for each composite of each date of each sample; dates without any data are left out. */
+/** A row for each composite of each date of each sample, without dates that have no data. */
 export function showRasters(
   made: RebuiltValues,
   { composites, names }: RasterLook,

@@ -1,4 +1,4 @@
-/** SVG to pixels and pixels to PNG: librsvg and libpng, both by sharp. */
+/** SVG to pixels and pixels to PNG, by sharp. */
 import sharp from 'sharp'
 import { fontFamily, useFonts } from './fonts.ts'
 import type { Canvas } from './tile.ts'
@@ -13,7 +13,7 @@ export function svgDocument(width: number, height: number, elements: readonly st
   ].join('\n')
 }
 
-/** Draws an SVG document, one pixel for each of its units. */
+/** Renders at one pixel per unit. */
 export async function drawSvg(svg: string): Promise<Canvas> {
   useFonts()
   const { data, info } = await sharp(Buffer.from(svg), { density: 72 })

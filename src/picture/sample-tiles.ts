@@ -1,4 +1,4 @@
-/** Prepared samples as tiles, as they come from the loader: images, or the first date of rasters in true colour. */
+/** Samples of the loader as tiles: images, or the first date of rasters in true colour. */
 import { type Pixels, rasterValues } from '../prepare/normalize.ts'
 import { compositesOf, compositeTile, stretchOf } from './composite.ts'
 import type { Tile } from './tile.ts'

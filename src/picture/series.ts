@@ -1,4 +1,4 @@
-/** Long series made drawable: thinned so that every extreme stays visible, and smoothed by a running median. */
+/** Prepares long series for drawing: thins them keeping extremes, and smooths by a running median. */
 
 export interface Point {
   readonly x: number
@@ -11,8 +11,8 @@ export function finitePoints(points: readonly Point[]): Point[] {
 }
 
 /**
- * At most two points for each of `columns` equal spans of x: the lowest and the highest, in their order. Drawn at one
- * column per pixel, the line looks the same. Short series come back as they are. `points` are sorted by x.
+ * Keeps the lowest and the highest point of each of `columns` equal spans of x, so that a line drawn at one column per pixel looks
+ * the same. Short series are returned unchanged. `points` are sorted by x.
  */
 export function thin(points: readonly Point[], columns: number): readonly Point[] {
   const [first, last] = [points[0], points.at(-1)]
@@ -32,8 +32,8 @@ export function thin(points: readonly Point[], columns: number): readonly Point[
 }
 
 /**
- * The median of the `window` points around each of at most `count` evenly spaced points; at the ends the window is cut
- * off, so the last value looks back over half a window. `points` are sorted by x, `window` is odd.
+ * The median of the `window` points around each of at most `count` evenly spaced points; the window is truncated at the ends.
+ * `points` are sorted by x, `window` is odd.
  */
 export function runningMedian(
   points: readonly Point[],
@@ -48,7 +48,6 @@ export function runningMedian(
   })
 }
 
-/** Of at least one number. */
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1

@@ -1,6 +1,5 @@
 /**
- * Text of pictures: how wide it is, where to break it, and its SVG element. Widths are measured with the font that draws,
- * so that what was laid out does not overlap.
+ * Text of pictures: measuring, wrapping, SVG elements. Widths are measured with the font that draws.
  */
 import sharp from 'sharp'
 import { escapeXml } from '../files/xml.ts'
@@ -30,7 +29,7 @@ export async function measure(text: string, { size, bold = false }: TextStyle): 
   return width
 }
 
-/** `text` in lines of at most `width` pixels, broken at spaces and at `\n`. A word is never broken. */
+/** Breaks `text` at spaces and `\n` into lines of at most `width` pixels; words are never broken. */
 export async function wrapText(text: string, style: TextStyle, width: number): Promise<string[]> {
   const lines: string[] = []
   for (const paragraph of text.split('\n')) {
@@ -47,7 +46,7 @@ export async function wrapText(text: string, style: TextStyle, width: number): P
   return lines
 }
 
-/** The width of the widest word: no narrower column can hold the text. */
+/** The least width of a column for the text. */
 export async function widestWord(text: string, style: TextStyle): Promise<number> {
   const each = await Promise.all(words(text.replaceAll('\n', ' ')).map((word) => measure(word, style)))
   return Math.max(0, ...each)

@@ -1,6 +1,6 @@
 /**
- * Where everything in a grid of tiles goes. Headings are wrapped to their column, and a column is never narrower than
- * the longest word over it, so nothing is cut off and nothing overlaps.
+ * Layout of a grid of tiles. Headings wrap to their column, and a column is at least as wide as the longest word over it, so that
+ * nothing is cut off or overlaps.
  */
 import { SherdError } from '../errors.ts'
 import { measure, type PlacedText, type TextStyle, widestWord, wrapText } from './text.ts'
@@ -16,20 +16,19 @@ export interface Column {
 
 export interface GridPicture {
   readonly columns: readonly Column[]
-  /** Each row has a tile for every column. */
+  /** A tile for each column. */
   readonly rows: readonly (readonly Tile[])[]
   readonly title?: string
   readonly footer?: string
-  /** Above the tiles of each row; null: nothing. */
+  /** Above each row; null: none. */
   readonly captions?: readonly (string | null)[]
-  /** What colours mean, under the tiles. */
+  /** Under the tiles. */
   readonly legend?: readonly { readonly name: string; readonly colour: Colour }[]
 }
 
 /** Red, green, blue; 0 to 255. */
 export type Colour = readonly [number, number, number]
 
-/** A square of the legend. */
 export interface Swatch {
   readonly x: number
   readonly y: number
@@ -41,7 +40,7 @@ export interface PlacedTile {
   readonly tile: Tile
   readonly x: number
   readonly y: number
-  /** The side in pixels of one pixel of the tile. */
+  /** Magnification. */
   readonly factor: number
 }
 
@@ -58,7 +57,6 @@ export interface Face extends TextStyle {
   readonly fill: string
   readonly lineHeight: number
 }
-/** The texts of pictures of tiles. */
 export const faces = {
   title: { size: 17, bold: true, fill: '#111827', lineHeight: 23 },
   heading: { size: 13, bold: true, fill: '#111827', lineHeight: 17 },
@@ -73,7 +71,7 @@ const LEAST_SIDE = 112
 const LEAST_WIDTH = 320
 const SWATCH = 11
 
-/** Throws `SHAPE` when a row does not have a tile for every column, or captions are not one for each row. */
+/** Throws `SHAPE` if a row lacks a tile for a column, or there is not one caption per row. */
 export async function layoutGrid({
   columns,
   rows,
@@ -163,7 +161,7 @@ export async function layoutGrid({
   return { width: content + 2 * MARGIN, height: y + MARGIN, texts, tiles, swatches }
 }
 
-/** One whole factor for the picture, so that all tiles keep their proportions to each other. */
+/** One integer factor for all tiles, so that they keep their relative sizes. */
 function enlargement(rows: GridPicture['rows']): number {
   const sides = rows.flat().flatMap(({ width, height }) => [width, height])
   return sides.length === 0 ? 1 : Math.max(1, Math.ceil(LEAST_SIDE / Math.min(...sides)))

@@ -1,4 +1,4 @@
-/** A picture of labelled columns of tiles: originals beside what was made of them. */
+/** Draws labelled columns of tiles, such as originals beside reconstructions. */
 
 import { drawSvg, encodePng, svgDocument } from './render.ts'
 import { textElement } from './text.ts'
@@ -6,8 +6,8 @@ import { paintTile } from './tile.ts'
 import { type GridPicture, layoutGrid } from './tile-grid-layout.ts'
 
 /**
- * Draws the picture as PNG. Tiles are enlarged by a whole factor, nearest neighbour, to sides of at least 112 pixels.
- * Throws `SHAPE` when a row does not have a tile for every column.
+ * Returns a PNG. Tiles are enlarged by an integer factor (nearest neighbour) to sides of at least 112 pixels. Throws `SHAPE` if a row
+ * lacks a tile for a column.
  */
 export async function drawGrid(picture: GridPicture): Promise<Buffer> {
   const { width, height, texts, tiles, swatches } = await layoutGrid(picture)

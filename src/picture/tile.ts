@@ -12,15 +12,15 @@ export interface Tile {
 
 const shownBands = (channels: number) => (channels < 3 ? 1 : 3)
 
-/** What of an image with this many channels a tile shows, where that is not all: `bands 1–3 of 10 as RGB`. */
+/** Which channels a tile shows, if not all: `bands 1–3 of 10 as RGB`. */
 export function bandsNote(channels: number): string | null {
   if (channels === 1 || channels === 3) return null
   return channels === 2 ? 'band 1 of 2' : `bands 1–3 of ${channels} as RGB`
 }
 
 /**
- * An image [C, H, W] in [0, 1] as a tile: grey for one or two channels, else the first three as RGB. Values outside [0, 1] are
- * clipped; NaN becomes black.
+ * An image [C, H, W] in [0, 1] as a tile: grey for one or two channels, else the first three as RGB. Values are clipped to [0, 1];
+ * NaN is black.
  */
 export function tileOf(
   values: Float32Array,
@@ -41,7 +41,7 @@ export interface Canvas {
   readonly pixels: Uint8Array
 }
 
-/** Paints `tile` on the canvas with its corner at (x, y), every pixel as a square of side `factor`. */
+/** Paints `tile` at (x, y), magnified by `factor`. */
 export function paintTile(
   canvas: Canvas,
   { tile, x, y, factor }: { tile: Tile; x: number; y: number; factor: number },

@@ -1,7 +1,7 @@
 /** Draws from Beta(α, α), the mixing share of mixup and CutMix. */
 import type { Draws } from './draws.ts'
 
-/** One draw, by Jöhnk's method (1964): exact, and quick for α up to a few. */
+/** Jöhnk's method (1964): exact, and fast for small α. */
 export function betaDraw(draws: Draws, alpha: number): number {
   for (;;) {
     const [x, y] = [draws.uniform() ** (1 / alpha), draws.uniform() ** (1 / alpha)]

@@ -11,11 +11,9 @@ export interface Address {
   /** What is drawn: `'crop'`, `'mask'` … A new stream cannot shift an old one. */
   readonly stream: string
   readonly epoch: number
-  /** The sample's index in its source. */
   readonly index: number
 }
 
-/** The sequence of draws that belongs to one address. */
 export interface Draws {
   /** Uniform in [0, 1), 32 bits of resolution. */
   uniform(): number
@@ -29,19 +27,17 @@ export interface Draws {
   permutation(n: number): Uint32Array
 }
 
-/** FNV-1a, 32 bits: the number of a stream name. */
+/** 32-bit FNV-1a of a stream name. */
 export function streamNumber(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   return hash >>> 0
 }
 
-/** Whether `seed` can address draws: an integer in [0, 2^53). */
 export function isSeed(seed: number): boolean {
   return Number.isSafeInteger(seed) && seed >= 0
 }
 
-/** The draws of one address. */
 export function draws({ seed, stream, epoch, index }: Address): Draws {
   if (!isSeed(seed)) throw new SherdError('VALUE', `draws: expected a seed in [0, 2^53), got ${seed}`)
   const key: [number, number] = [seed >>> 0, Math.floor(seed / 2 ** 32)]

@@ -7,7 +7,7 @@ import { ink } from './palette.ts'
 import { between, chance } from './range.ts'
 import type { Scene } from './setting.ts'
 
-/** A straight, tapering piece of branch; a leaf is one without length. */
+/** A straight, tapering piece of branch; a leaf has length 0. */
 interface Limb {
   readonly x: number
   readonly y: number
@@ -98,7 +98,7 @@ function grow(draws: Draws, { shoot, habit, limbs }: { shoot: Shoot; habit: Habi
 
 const SKY = 0xffff
 
-/** Which limb is seen at each point; thick limbs in front of thin ones, so that joints close, and leaves before all. */
+/** The visible limb at each point: leaves in front, then thick limbs before thin ones, so that joints close. */
 function raster(limbs: readonly Limb[], side: number): Uint16Array {
   const owner = new Uint16Array(side * side).fill(SKY)
   for (let number = 0; number < limbs.length; number++) {

@@ -1,7 +1,7 @@
 /**
- * Dead leaves: opaque flat shapes of power-law sizes that fall on one another until nothing shows between them; the
- * simplest model with the edges, occlusions and scale invariance of natural images (Lee, Mumford & Huang, IJCV 2001).
- * Two classes: round leaves and straight-edged shards. Painted from the top down, which samples the model exactly.
+ * Dead leaves: opaque flat shapes of power-law sizes that cover the plane; the simplest model with the edges, occlusions and
+ * scale invariance of natural images (Lee, Mumford & Huang, IJCV 2001). Two classes: round leaves and straight-edged shards.
+ * Painted from the top down, which samples the model exactly.
  */
 import type { Draws } from '../random/draws.ts'
 import { ink } from './palette.ts'
@@ -36,7 +36,7 @@ function powerLaw(draws: Draws, { low, high }: { low: number; high: number }): n
 
 const STYLES = 256
 
-/** The looks that leaves take in turn; drawn before the leaves, whose number depends on the image's size. */
+/** The styles that leaves cycle through; drawn first, since the number of leaves depends on the image's size. */
 function drawStyles(draws: Draws): Style[] {
   const striped = chance(draws, 0.3) ? 0.4 : 0
   return Array.from({ length: STYLES }, () => {
@@ -56,7 +56,7 @@ function drawStyles(draws: Draws): Style[] {
   })
 }
 
-/** The interval of x − leaf.x that the leaf covers at height `dy` from its centre, or nothing. */
+/** The interval of x − leaf.x that the leaf covers at height `dy` from its centre, if any. */
 function span({ reach, sides }: Leaf, dy: number): [number, number] | undefined {
   if (sides.length === 0) {
     const half = Math.sqrt(Math.max(0, reach * reach - dy * dy))
@@ -79,11 +79,11 @@ const MOST_LEAVES = 20_000
 
 interface Pile {
   readonly leaves: readonly Leaf[]
-  /** The number of the leaf that is seen at each point. */
+  /** Index of the visible leaf at each point. */
   readonly owner: Uint16Array
 }
 
-/** Lets leaves fall on what is still bare, the topmost first, until nothing is. */
+/** Places leaves from the top down until every point is covered. */
 function pile(side: number, nextLeaf: () => Leaf): Pile {
   const owner = new Uint16Array(side * side).fill(NOBODY)
   const leaves: Leaf[] = []
@@ -109,7 +109,7 @@ function pile(side: number, nextLeaf: () => Leaf): Pile {
   return { leaves, owner }
 }
 
-/** The picture of a pile: `nextLeaf` draws the leaf below those that lie already. */
+/** `nextLeaf` draws the leaf below those already placed. */
 function shadePile(draws: Draws, { setting, nextLeaf }: { setting: Setting; nextLeaf: () => Leaf }): Shade {
   const { side, palette, light, noise } = setting
   const shadow = between(draws, 0.2, 0.6)
@@ -159,7 +159,7 @@ export const shards: Scene = (draws, setting) => {
   const high = between(draws, 0.3, 0.6)
   const rectangles = chance(draws, 0.5)
   const stretch = rectangles ? between(draws, 1, 4) : 1
-  // From one common direction to none at all.
+  // From one common direction to random ones.
   const order = chance(draws, 0.4) ? between(draws, 0.02, 0.3) : Math.PI
   const common = between(draws, 0, 2 * Math.PI)
   const nextLeaf = () => {

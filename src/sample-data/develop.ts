@@ -27,7 +27,7 @@ function photograph(shade: Shade, size: number): Float32Array {
   return light
 }
 
-/** Lights the picture unevenly and returns the mean luminance that is left. */
+/** Applies uneven illumination and returns the remaining mean luminance. */
 function illuminate(light: Float32Array, { film, size }: { film: Film; size: number }): number {
   const red = Math.exp(film.warmth / 2)
   let luminance = 0
@@ -53,7 +53,7 @@ export function develop(
   const light = photograph(shade, size)
   const mean = illuminate(light, { film, size })
   const gain = (-1.6 * film.exposure) / Math.max(mean, 1e-4)
-  // Grain of luminance only, which is what a camera leaves; so faint that its uniform shape does not show.
+  // Grain in luminance only, as in cameras; faint enough that its uniform distribution does not show.
   const grain = draws.fill(new Float32Array(size * size))
   const width = film.grain * Math.sqrt(12)
   const bytes = new Uint8ClampedArray(light.length)

@@ -1,7 +1,6 @@
 /**
- * Writes GeoTIFF: little-endian classic TIFF (TIFF 6.0) with its place on the ground (OGC 19-008r4) and the names of
- * the bands in the form that GDAL reads. geotiff.js reads such files, but its own writer can neither name bands nor
- * compress. Not for files of 4 GB and more.
+ * Writes GeoTIFF: little-endian classic TIFF (TIFF 6.0) with georeference (OGC 19-008r4) and band names as GDAL reads
+ * them. The writer of geotiff.js can neither name bands nor compress. Not for files of 4 GB and more.
  */
 
 import { deflateSync } from 'node:zlib'
@@ -11,18 +10,17 @@ import { escapeXml } from '../files/xml.ts'
 export type GeoTiffValues = Uint8Array | Uint16Array | Int16Array | Float32Array
 
 export interface GeoTiffBand {
-  /** The description that the file gives the band; null: none. */
+  /** Description of the band, or null. */
   readonly name: string | null
-  /** [height, width], of the same kind in all bands. */
+  /** [height, width], of the same type in all bands. */
   readonly values: GeoTiffValues
 }
 
 export interface GeoTiffGround {
-  /** The EPSG code of the coordinates: geographic from 4000 to 4999, else projected. */
+  /** EPSG code: geographic from 4000 to 4999, else projected. */
   readonly epsg: number
-  /** The upper left corner of the upper left pixel: x to the east, y to the north. */
+  /** Upper left corner of the image: x to the east, y to the north. */
   readonly corner: readonly [number, number]
-  /** The side of a pixel. */
   readonly pixel: number
 }
 
@@ -31,13 +29,12 @@ export interface GeoTiff {
   readonly height: number
   readonly bands: readonly GeoTiffBand[]
   readonly ground?: GeoTiffGround
-  /** The value that stands for no data. */
   readonly nodata?: number
-  /** One band after the other (the default), or the bands of each pixel side by side. */
+  /** Planar (default) or interleaved. */
   readonly interleave?: 'band' | 'pixel'
-  /** `deflate` unless given. */
+  /** Default `deflate`. */
   readonly compression?: 'deflate' | 'none'
-  /** The side of square tiles, a multiple of 16; absent: strips of whole rows. */
+  /** Side of square tiles, a multiple of 16; default: strips. */
   readonly tile?: number
 }
 
@@ -74,7 +71,7 @@ function check({ width, height, bands, tile }: GeoTiff): void {
     throw new SherdError('VALUE', `encodeGeoTiff: expected tile, a multiple of 16, got ${tile}`)
 }
 
-/** The planes that the file stores: the bands, or one plane with all bands of each pixel side by side. */
+/** The planes to store: one for each band, or a single interleaved one. */
 function planesOf({ bands, interleave }: GeoTiff): { planes: GeoTiffValues[]; samples: number } {
   if (interleave !== 'pixel') return { planes: bands.map(({ values }) => values), samples: 1 }
   const samples = bands.length
@@ -87,7 +84,7 @@ function planesOf({ bands, interleave }: GeoTiff): { planes: GeoTiffValues[]; sa
 const emptyLike = (values: GeoTiffValues, length: number): GeoTiffValues =>
   new (values.constructor as new (length: number) => GeoTiffValues)(length)
 
-/** What the file compresses on its own: the strips or tiles of every plane, in order. A tile beyond the edge holds 0. */
+/** The compressed strips or tiles of every plane, in order. Tiles are padded with 0. */
 function chunksOf(image: GeoTiff, rowsPerStrip: number): Buffer[] {
   const { width, height, tile } = image
   const { planes, samples } = planesOf(image)
@@ -121,7 +118,7 @@ function groundFields({ epsg, corner, pixel }: GeoTiffGround): Field[] {
 }
 
 function nameFields(bands: readonly GeoTiffBand[]): Field[] {
-  // GDAL escapes the text of an item and then the whole, and takes both back.
+  // GDAL escapes XML twice: the text of an item, then the whole.
   const items = bands.flatMap(({ name }, b) =>
     name
       ? [`<Item name="DESCRIPTION" sample="${b}" role="description">${escapeXml(escapeXml(name))}</Item>`]
@@ -130,7 +127,7 @@ function nameFields(bands: readonly GeoTiffBand[]): Field[] {
   return items.length > 0 ? [ascii(42112, `<GDALMetadata>${items.join('')}</GDALMetadata>`)] : []
 }
 
-/** The whole file. Throws `SHAPE` when the bands do not fit, `VALUE` for a tile that TIFF does not allow. */
+/** Throws `SHAPE` if the bands differ in size, `VALUE` for a tile size that TIFF does not allow. */
 export function encodeGeoTiff(image: GeoTiff): Buffer {
   check(image)
   const { width, height, bands, tile, ground, nodata } = image
@@ -142,7 +139,7 @@ export function encodeGeoTiff(image: GeoTiff): Buffer {
   const chunks = chunksOf(image, rowsPerStrip)
   const lengths = chunks.map(({ length }) => length)
 
-  // In ascending order of their numbers, as TIFF wants them.
+  // Ascending, as TIFF requires.
   const fieldsWith = (offsets: readonly number[]): Field[] => [
     long(256, width),
     long(257, height),
@@ -154,7 +151,7 @@ export function encodeGeoTiff(image: GeoTiff): Buffer {
     ...(tile ? [] : [long(278, rowsPerStrip), long(279, ...lengths)]), // StripByteCounts
     short(284, image.interleave === 'pixel' ? 1 : 2), // PlanarConfiguration
     ...(tile ? [long(322, tile), long(323, tile), long(324, ...offsets), long(325, ...lengths)] : []),
-    ...(bands.length > 1 ? [short(338, ...each(0).slice(1))] : []), // ExtraSamples: of no set meaning
+    ...(bands.length > 1 ? [short(338, ...each(0).slice(1))] : []), // ExtraSamples: unspecified
     short(339, ...each(sampleFormat)),
     ...(ground ? groundFields(ground) : []),
     ...nameFields(bands),
@@ -163,7 +160,7 @@ export function encodeGeoTiff(image: GeoTiff): Buffer {
   return assemble(fieldsWith, chunks)
 }
 
-/** Header, directory, the fields that are too long for it, chunks. */
+/** Header, directory, long fields, chunks. */
 function assemble(fieldsWith: (offsets: readonly number[]) => Field[], chunks: readonly Buffer[]): Buffer {
   const even = (n: number) => n + (n % 2)
   const sizing = fieldsWith(chunks.map(() => 0))

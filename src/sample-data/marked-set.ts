@@ -1,6 +1,6 @@
 /**
- * Writes a generated set of files into a folder of its own. A marker file, written last, says what the set is and tells
- * a complete one from an interrupted one.
+ * Writes a generated set of files into a folder of its own. A marker file, written last, describes the set and shows
+ * that it is complete.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,14 +12,13 @@ const MARKER = 'sample-data.json'
 const IN_FLIGHT = 4
 
 export interface MarkedSet {
-  /** The folder to write to: a new or empty one, or one that already holds this very set. */
+  /** A new or empty folder, or one that already holds this set. */
   readonly dir: string
-  /** All that decides what the files hold; JSON. */
+  /** Everything that determines the files' contents; JSON. */
   readonly about: Readonly<Record<string, unknown>>
-  /** Folders below `dir` to make. */
+  /** Below `dir`. */
   readonly folders: readonly string[]
   readonly count: number
-  /** Writes one of the `count` items. */
   readonly write: (number: number) => Promise<unknown>
   /** Called after every item. */
   readonly onProgress?: ((done: number, count: number) => void) | undefined
@@ -31,7 +30,7 @@ export interface SetNumbers {
   readonly seed: number
 }
 
-/** Throws `VALUE` for a count below `least`, for a size or a seed that makes no sense. */
+/** Throws `VALUE` for a count below `least`, or an invalid size or seed. */
 export function checkSetNumbers({ count, size, seed }: SetNumbers, least: number): void {
   if (!Number.isSafeInteger(count) || count < least)
     throw new SherdError(
@@ -55,7 +54,7 @@ async function entriesOf(dir: string): Promise<string[]> {
   }
 }
 
-/** Whether `dir` already holds the set that `marker` describes; an error when it holds anything else. */
+/** Whether `dir` already holds the set that `marker` describes. Throws if it holds anything else. */
 async function isComplete(dir: string, marker: string): Promise<boolean> {
   const entries = await entriesOf(dir)
   if (entries.length === 0) return false
@@ -74,7 +73,7 @@ async function isComplete(dir: string, marker: string): Promise<boolean> {
   return true
 }
 
-/** Writes the set; does nothing when `dir` already holds exactly this one. */
+/** Does nothing if `dir` already holds exactly this set. */
 export async function writeMarkedSet({
   dir,
   about,

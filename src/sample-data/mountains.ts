@@ -43,7 +43,7 @@ export const mountains: Scene = (draws, { palette, noise, light }) => {
   const skyTone = between(draws, 0.2, 0.9)
   const skySlope = between(draws, -0.5, 0.5)
   const hazeTone = chance(draws, 0.6) ? between(draws, 0.6, 0.95) : between(draws, 0.1, 0.4)
-  // The near range stands out against the haze, whichever of the two is the darker.
+  // The near range contrasts with the haze.
   const nearTone = hazeTone > 0.5 ? between(draws, 0, 0.2) : between(draws, 0.65, 1)
   const nearAccent = chance(draws, 0.5)
   const slopeLight = between(draws, 0.3, 0.9)
@@ -61,7 +61,7 @@ export const mountains: Scene = (draws, { palette, noise, light }) => {
     let calm = 1
     let shift = 0
     if (y > lake) {
-      // The lake shows what is above it, flattened and torn by ripples.
+      // The lake mirrors what is above it, flattened and distorted by ripples.
       const below = y - lake
       shift = 0.035 * noise(5 * x, 40 * below + 3) * (0.3 + 3 * below)
       y = lake - below * 1.15 + shift

@@ -1,6 +1,6 @@
 /**
- * Smooth noise on the plane: gradient noise (Perlin, "Improving noise", 2002), its sum over octaves, and a sampled field
- * for what is too dear to work out at every point twice.
+ * Smooth noise on the plane: gradient noise (Perlin, "Improving noise", 2002), its sum over octaves, and a sampled field for
+ * functions that are too expensive to evaluate at every point.
  */
 import type { Draws } from '../random/draws.ts'
 
@@ -57,7 +57,7 @@ export function fractalNoise(noise: Noise, { octaves, gain }: { octaves: number;
     for (let octave = 0; octave < octaves; octave++) {
       sum += strength * noise(px, py)
       strength *= gain
-      // Each octave is turned by about 37°, lest the lattices line up and show.
+      // Each octave is rotated by about 37°, so that the lattices do not align.
       const turned = 1.6 * px - 1.2 * py + 17.3
       py = 1.2 * px + 1.6 * py + 5.9
       px = turned
@@ -75,7 +75,7 @@ export function sampledField(value: Noise, { side, margin }: { side: number; mar
   return lookUp(grid, { side, margin })
 }
 
-/** The bilinear look-up of a grid that is already there; points beyond the grid get its edge. */
+/** Bilinear look-up in a grid, clamped at its edge. */
 export function lookUp(grid: Float32Array, { side, margin }: { side: number; margin: number }): Noise {
   const scale = (side - 1) / (1 + 2 * margin)
   const last = side - 1.001

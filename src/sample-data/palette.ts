@@ -1,6 +1,6 @@
 /**
- * Colours: two ramps from dark to light that every scene takes its paint from. They are drawn from one distribution for
- * all classes, so that colour says nothing about the class. Built in OKLCH (Ottosson 2020), held in linear sRGB.
+ * Colours: every scene paints with two ramps from dark to light, drawn from the same distribution for all classes so that
+ * colour does not reveal the class. Built in OKLCH (Ottosson 2020), stored in linear sRGB.
  */
 import type { Draws } from '../random/draws.ts'
 import { between, chance, scaleBetween } from './range.ts'
@@ -12,11 +12,11 @@ export type Ramp = Float32Array
 
 export interface Palette {
   readonly main: Ramp
-  /** A second ramp, of a hue that goes with the first. */
+  /** A second ramp, of a hue that suits the first. */
   readonly accent: Ramp
 }
 
-/** The pixel in hand: linear red, green, blue. */
+/** Linear red, green, blue. */
 export type Pixel = Float32Array
 
 function oklabToLinear([lightness, a, b]: readonly [number, number, number], out: Pixel): void {
@@ -47,7 +47,6 @@ function ramp(draws: Draws, hue: number): Ramp {
   return tones
 }
 
-/** Draws the two ramps of an image. */
 export function drawPalette(draws: Draws): Palette {
   const hue = between(draws, 0, 2 * Math.PI)
   const turn = chance(draws, 0.5) ? between(draws, 0.3, 1) : between(draws, 1.8, 3.2)

@@ -1,6 +1,5 @@
 /**
- * Ranges: how a scene's properties are drawn (evenly in a range, evenly in ratio, by the toss of a coin), and the soft
- * step across a range.
+ * Draws of scene properties: uniform, log-uniform, Bernoulli; and the smooth step.
  */
 import type { Draws } from '../random/draws.ts'
 
@@ -9,7 +8,7 @@ export function between(draws: Draws, low: number, high: number): number {
   return low + (high - low) * draws.uniform()
 }
 
-/** Log-uniform in [low, high): doubling is as likely at every scale. */
+/** Log-uniform in [low, high). */
 export function scaleBetween(draws: Draws, low: number, high: number): number {
   return low * (high / low) ** draws.uniform()
 }
@@ -19,7 +18,7 @@ export function chance(draws: Draws, probability: number): boolean {
   return draws.uniform() < probability
 }
 
-/** 0 below `low`, 1 above `high`, a cubic without corners between them. */
+/** 0 below `low`, 1 above `high`, a smooth cubic between. */
 export function smoothStep(low: number, high: number, value: number): number {
   const t = Math.min(1, Math.max(0, (value - low) / (high - low)))
   return t * t * (3 - 2 * t)

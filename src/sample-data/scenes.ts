@@ -1,6 +1,6 @@
 /**
- * The ten classes of the sample images, and how one image of a class is made. An image is a pure function of the run
- * seed, its class and its number in the class; its size only changes how finely the same scene is seen.
+ * The ten classes of the sample images. An image is a pure function of the seed, its class and its index in the class; its
+ * size only changes the resolution of the same scene.
  */
 import { draws } from '../random/draws.ts'
 import { branches } from './branches.ts'

@@ -1,6 +1,6 @@
 /**
- * What every scene has in common and every image draws anew: palette, noise, light, exposure and camera. All classes
- * share these distributions; a class is told by its structure alone.
+ * What every image draws independently of its class: palette, noise, light, exposure and camera. All classes share these
+ * distributions: classes differ only in structure.
  */
 import type { Draws } from '../random/draws.ts'
 import { gradientNoise, type Noise } from './noise.ts'
@@ -8,7 +8,7 @@ import { drawPalette, type Palette, type Pixel } from './palette.ts'
 import { between, scaleBetween } from './range.ts'
 
 export interface Setting {
-  /** Points per side at which the scene will be looked at: twice the image's side. */
+  /** Sampled points per side: twice the image's side. */
   readonly side: number
   readonly palette: Palette
   readonly noise: Noise
@@ -17,11 +17,11 @@ export interface Setting {
   readonly film: Film
 }
 
-/** How the light that reaches the camera becomes an image; see `develop`. */
+/** See `develop`. */
 export interface Film {
-  /** The mean luminance that the exposure aims at. */
+  /** Target mean luminance of the exposure. */
   readonly exposure: number
-  /** Logarithms of how the illumination falls off across and down the picture, and towards its corners. */
+  /** Logarithmic fall-off of the illumination across and down the image, and towards its corners. */
   readonly across: number
   readonly down: number
   readonly corners: number
@@ -37,10 +37,9 @@ export interface Film {
  */
 export type Shade = (x: number, y: number, pixel: Pixel) => void
 
-/** A class of pictures: draws one of its scenes in a setting. */
+/** A class of images: draws a scene in a setting. */
 export type Scene = (draws: Draws, setting: Setting) => Shade
 
-/** Draws the setting of an image of `size`² pixels. */
 export function drawSetting(draws: Draws, size: number): Setting {
   const azimuth = between(draws, 0, 2 * Math.PI)
   const height = between(draws, 0.5, 1.1)

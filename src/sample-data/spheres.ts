@@ -1,6 +1,6 @@
 /**
- * Balls on a floor, ray-traced without perspective: diffuse and specular light, soft shadows on the floor and on each
- * other, and the darkening where things touch. Sphere shadow and occlusion after Quilez, "Sphere functions" (2014).
+ * Balls on a floor, ray-traced without perspective: diffuse and specular light, soft shadows, ambient occlusion. Sphere shadow
+ * and occlusion after Quilez, "Sphere functions" (2014).
  */
 import type { Draws } from '../random/draws.ts'
 import { ink } from './palette.ts'
@@ -48,7 +48,7 @@ export const spheres: Scene = (draws, { palette, noise, light }) => {
   const penumbra = between(draws, 0.08, 0.35)
   const rollCos = Math.cos(roll)
   const rollSin = Math.sin(roll)
-  // The light of the setting, seen from the floor: image-up becomes away from the viewer.
+  // The light in the floor's coordinates: image-up becomes away from the viewer.
   const lz = Math.max(0.45, light.z)
   const flat = Math.sqrt(1 - lz * lz) / Math.max(1e-6, Math.hypot(light.x, light.y))
   const lx = light.x * flat

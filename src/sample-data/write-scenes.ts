@@ -1,6 +1,6 @@
 /**
- * Writes the sample images: ten classes of drawn scenes as JPEG files, one folder per class, so that everything can be
- * tried without a download.
+ * Writes the sample images: ten classes of generated scenes as JPEG files, one folder per class, to try sherd without a
+ * download.
  */
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -11,7 +11,7 @@ import { paintScene, sceneNames } from './scenes.ts'
 const FORMAT = 'sherd-sample-data/1'
 
 export interface SampleDataOptions {
-  /** The folder to write to: a new or empty one, or one that already holds this very set. */
+  /** A new or empty folder, or one that already holds this set. */
   readonly dir: string
   /** Images in all, at least 10, spread evenly over the ten classes. */
   readonly count: number
@@ -25,11 +25,11 @@ export interface SampleDataOptions {
 export interface SampleData {
   readonly dir: string
   readonly count: number
-  /** The names of the classes, which are the names of the folders. */
+  /** Names of the folders. */
   readonly classes: readonly string[]
 }
 
-/** Writes `dir/<class>/NNNNN.jpg`; does nothing when `dir` already holds exactly this set. */
+/** Writes `dir/<class>/NNNNN.jpg`; does nothing if `dir` already holds exactly this set. */
 export async function writeSampleData(options: SampleDataOptions): Promise<SampleData> {
   checkSetNumbers(options, sceneNames.length)
   const { dir, count, size, seed, onProgress } = options

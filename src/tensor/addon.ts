@@ -1,4 +1,4 @@
-/** Loads the native addon, compiling it first when it is missing. The only file that touches the `.node` binary. */
+/** Loads the native addon, compiling it if it is missing. The only file that loads the `.node` binary. */
 import { createRequire } from 'node:module'
 import { messageOf, SherdError } from '../errors.ts'
 import { compileAddon, isCompiled } from '../native/compile.ts'
@@ -18,9 +18,9 @@ export interface EngineBuild {
   readonly cudaBuild: boolean
   readonly cudaDevices: number
   readonly oneDnn: boolean
-  /** Whether the addon's kernels were compiled for a CPU that multiplies bfloat16. */
+  /** Whether the kernels were compiled for a CPU with bfloat16 products. */
   readonly bfloat16Kernels: boolean
-  /** Whether it has kernels for a GPU: the CUDA toolkit was there when it was compiled. */
+  /** Whether the CUDA toolkit was available when it was compiled. */
   readonly cudaKernels: boolean
 }
 
@@ -64,7 +64,7 @@ function load(): Addon {
   const libtorch = requireLibTorch()
   const build = planAddon(libtorch)
   if (!isCompiled(build)) {
-    // A silent half minute would look like a hang, so this is the one line that the library writes by itself.
+    // Half a minute of silence looks like a hang: the only line that the library prints.
     process.stderr.write(`sherd: compiling its addon for LibTorch ${libtorch.version}, once …\n`)
     compileAddon(build)
   }
@@ -79,7 +79,7 @@ function load(): Addon {
   }
 }
 
-/** The addon of this process, loaded at the first call. Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do. */
+/** Loaded at the first call. Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do. */
 export function addon(): Addon {
   loaded ??= load()
   return loaded

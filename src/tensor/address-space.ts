@@ -1,11 +1,11 @@
-/** The limit of a process's address space (`ulimit -v`), below which LibTorch does not fail but spins, traps or never ends. */
+/** Checks the limit of the address space (`ulimit -v`), below which LibTorch hangs or crashes without an error. */
 import { existsSync, readFileSync } from 'node:fs'
 import { SherdError } from '../errors.ts'
 
-/** Libraries, thread stacks and a small model: less than this was seen to hang. */
+/** For libraries, thread stacks and a small model; LibTorch hung with less. */
 const NEEDED_BYTES = 3e9
 
-/** Bytes of the soft limit in the text of `/proc/PID/limits`; infinite where there is none. */
+/** The soft limit in bytes, from the text of `/proc/PID/limits`; Infinity if unlimited. */
 export function addressLimit(limits: string): number {
   const value = limits.match(/^Max address space\s+(\d+)\s/m)?.[1]
   return value === undefined ? Number.POSITIVE_INFINITY : Number(value)
@@ -13,7 +13,7 @@ export function addressLimit(limits: string): number {
 
 const ownLimits = () => (existsSync('/proc/self/limits') ? readFileSync('/proc/self/limits', 'utf8') : '')
 
-/** Throws `ENGINE_MISSING` before LibTorch is loaded into too little. */
+/** Throws `ENGINE_MISSING`. */
 export function expectAddressSpace(limits = ownLimits()): void {
   const limit = addressLimit(limits)
   if (limit < NEEDED_BYTES)

@@ -1,4 +1,4 @@
-/** Calls of dispatcher operators by name: the looked-up operator is cached, tensors become handles and back. */
+/** Calls LibTorch's dispatcher operators by name. */
 import { SherdError } from '../errors.ts'
 import { addon, type NativeResult } from './addon.ts'
 import { guarded, Tensor } from './tensor.ts'
@@ -7,7 +7,7 @@ export type Argument = Tensor | number | boolean | string | null | undefined | r
 
 const indices = new Map<string, number>()
 
-/** LibTorch's own operators are called without their namespace. */
+/** The namespace `aten` may be omitted. */
 const qualified = (name: string) => (name.includes('::') ? name : `aten::${name}`)
 
 function lookUp(name: string): number {
@@ -26,7 +26,7 @@ export function hasOperator(name: string): boolean {
   return lookUp(name) >= 0
 }
 
-// Tensors cross as BigInts, everything else as it is: a number is never taken for a tensor, nor a tensor for a number.
+// Tensor handles are passed as BigInts, so that they cannot be confused with numbers.
 function toNative(argument: Argument): unknown {
   if (argument instanceof Tensor) return BigInt(argument.handle)
   if (Array.isArray(argument)) return argument.map(toNative)
@@ -45,7 +45,7 @@ function show(argument: Argument, depth = 0): string {
     : 'an object'
 }
 
-/** Calls an operator; a failure names the operator and the shapes of its arguments. */
+/** Errors name the operator and the shapes of its arguments. */
 export function callRaw(name: string, args: readonly Argument[]): NativeResult {
   const operator = lookUp(name)
   if (operator < 0)
@@ -59,11 +59,11 @@ export function callRaw(name: string, args: readonly Argument[]): NativeResult {
   )
 }
 
-/** The tensors among arguments, lists included. */
+/** Including those in lists. */
 export const tensorsIn = (args: readonly Argument[]): Tensor[] =>
   args.flatMap((each) => (each instanceof Tensor ? [each] : Array.isArray(each) ? tensorsIn(each) : []))
 
-/** What an operator made of its arguments. */
+/** A call with its results. */
 export interface Called {
   /** With its namespace. */
   readonly name: string
@@ -73,7 +73,7 @@ export interface Called {
 
 let witness: ((called: Called) => void) | null = null
 
-/** Runs `body` and tells `see` of every operator that is called in it, but for those that `see` calls itself. */
+/** Calls `see` for every operator in `body`, except those that `see` calls itself. */
 export function witnessing<T>(see: (called: Called) => void, body: () => T): T {
   const before = witness
   const own = (called: Called) => {
@@ -105,7 +105,7 @@ export function call(name: string, ...args: Argument[]): Tensor {
   return made
 }
 
-/** Calls an operator that returns several tensors; undefined ones are left out of the scope as `null`. */
+/** Calls an operator that returns several tensors; undefined ones are null. */
 export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
   const result = callRaw(name, args)
   if (!Array.isArray(result))
@@ -121,7 +121,7 @@ export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
   return made
 }
 
-/** Calls an operator for its effect on its arguments. What it returns is freed at once. */
+/** Calls an operator for its side effect; its result is freed. */
 export function callInPlace(name: string, ...args: Argument[]): void {
   const result = callRaw(name, args)
   if (typeof result === 'number') addon().free(result)

@@ -1,4 +1,4 @@
-/** How the addon is compiled against the LibTorch that was found; the compiling itself is `src/native/compile.ts`. */
+/** Flags to compile the addon against LibTorch; see `src/native/compile.ts`. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
@@ -8,16 +8,16 @@ import { cpuFlags } from './cpu.ts'
 import { installByHand } from './install-hints.ts'
 import type { LibTorch } from './libtorch.ts'
 
-// The kernels are compiled for the CPU that runs them. Which one that is belongs into the name of the build.
+// The kernels are compiled for this CPU, which is part of the build's name.
 const forThisCpu = process.arch === 'x64' ? '-march=native' : '-mcpu=native'
 
-/** LibTorch's headers set the language level: C++17 up to 2.13, C++20 from 2.14 on. */
+/** As LibTorch's headers require: C++17 up to 2.13, C++20 from 2.14 on. */
 function languageLevel(version: string): string {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return major > 2 || (major === 2 && minor >= 14) ? 'c++20' : 'c++17'
 }
 
-/** Where the CUDA toolkit is, whose nvcc compiles the kernels for a GPU: `CUDA_HOME`, the PATH, or the usual folder. */
+/** The CUDA toolkit, with nvcc: `CUDA_HOME`, the PATH, or the usual folder. */
 function cudaToolkit(env: Readonly<Record<string, string | undefined>> = process.env): string | null {
   const onPath = (env.PATH ?? '').split(delimiter).flatMap((dir) => {
     const nvcc = join(dir, 'nvcc')
@@ -30,8 +30,8 @@ function cudaToolkit(env: Readonly<Record<string, string | undefined>> = process
 }
 
 /**
- * What nvcc compiles for: the GPUs that are here; where there is none, the oldest that multiplies bfloat16, also as what newer ones
- * translate for themselves, and Hopper.
+ * Targets of nvcc: the GPUs of this machine; without one, compute capability 8.0 (the oldest with bfloat16, also as PTX for newer ones)
+ * and Hopper.
  */
 function gpuCode(): string[] {
   const asked = spawnSync('nvidia-smi', ['--query-gpu=compute_cap', '--format=csv,noheader'], {
@@ -55,7 +55,7 @@ function compilerFlags(libtorch: LibTorch, toolkit: string | null): string[] {
     ...libtorch.includeDirs.filter((dir) => dir !== '/usr/include').map((dir) => `-I${dir}`),
     ...(toolkit ? ['-DSHERD_CUDA', `-I${join(toolkit, 'include')}`, `-L${join(toolkit, 'lib64')}`] : []),
     `-L${libtorch.libDir}`,
-    // The CUDA back end registers itself when its library is loaded: nothing of it is named in the source.
+    // The CUDA back end registers itself when its library is loaded; no symbol of it is referenced.
     ...(process.platform === 'darwin' ? [] : ['-Wl,--no-as-needed']),
     ...libraries.map((name) => `-l${name}`),
     ...(toolkit ? ['-lcudart_static', '-ldl', '-lrt', '-lpthread'] : []),
@@ -63,7 +63,6 @@ function compilerFlags(libtorch: LibTorch, toolkit: string | null): string[] {
   ]
 }
 
-/** Where the addon for this LibTorch belongs, and the command that compiles it. */
 export function planAddon(libtorch: LibTorch): AddonBuild {
   const library = statSync(
     join(libtorch.libDir, process.platform === 'darwin' ? 'libtorch.dylib' : 'libtorch.so'),

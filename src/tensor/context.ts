@@ -1,4 +1,4 @@
-/** The state of the engine that is not a tensor: gradients on or off, autocast, seed, threads, devices. */
+/** State of LibTorch: gradient mode, autocast, seed, threads, devices. */
 import { SherdError } from '../errors.ts'
 import { isSeed } from '../random/draws.ts'
 import { addon, type EngineBuild } from './addon.ts'
@@ -7,10 +7,9 @@ import { type Device, guarded, Tensor } from './tensor.ts'
 
 let recording = true
 
-/** Whether operators are recorded for `backward` just now. */
+/** Whether gradients are enabled. */
 export const isRecording = (): boolean => recording
 
-/** Runs `body` without recording anything for `backward`. */
 export function noGrad<T>(body: () => T): T {
   const before = recording
   addon().setGradientMode(false)
@@ -23,12 +22,12 @@ export function noGrad<T>(body: () => T): T {
   }
 }
 
-// The autocast that is on, by kind of device. LibTorch has one switch each, so the inner of two must put it back.
+// The active autocast by device type. LibTorch has one switch per type, so nested calls must restore it.
 const casting = new Map<string, number>()
 
 /**
- * Runs `body` with LibTorch's automatic casting: matrix products take `dtype`, losses stay in float32,
- * each weight is cast once. `float32` runs `body` as it is.
+ * Runs `body` with LibTorch's autocast: matrix products take `dtype`, losses stay in float32, each weight is cast once. No effect for
+ * float32.
  */
 export function autocast<T>({ device, dtype }: { device: Device; dtype: DType }, body: () => T): T {
   if (dtype === 'float32') return body()
@@ -52,7 +51,7 @@ export function autocast<T>({ device, dtype }: { device: Device; dtype: DType },
   }
 }
 
-/** Runs `body` inside `autocast` in the types that its tensors have. */
+/** Disables `autocast` in `body`. */
 export function withoutAutocast<T>(device: Device, body: () => T): T {
   const [kind = device] = device.split(':')
   const code = casting.get(kind)
@@ -67,51 +66,49 @@ export function withoutAutocast<T>(device: Device, body: () => T): T {
   }
 }
 
-/** The type that matrix products take on the device just now. */
+/** The current type of matrix products on the device. */
 export function productType(device: Device): DType {
   if (casting.size === 0) return 'float32'
   const code = casting.get(device) ?? casting.get(device.split(':')[0]!)
   return code === undefined ? 'float32' : code === dtypes.bfloat16.code ? 'bfloat16' : 'float16'
 }
 
-/** Seeds LibTorch's own generators (initialisation); draws that belong to samples are addressed instead. */
+/** Seeds LibTorch's generators (for initialisation); draws for samples are addressed instead. */
 export function manualSeed(seed: number): void {
   if (!isSeed(seed))
     throw new SherdError('VALUE', `manualSeed: expected an integer in [0, 2^53), got ${seed}`)
   addon().seed(seed)
 }
 
-/** The number of threads that one operator may use. */
+/** Threads per operator. */
 export function setThreads(threads: number): void {
   guarded('setThreads', () => addon().setThreads(threads))
 }
 
-/** What the loaded LibTorch is and can do. */
 export function engineBuild(): EngineBuild {
   return addon().build()
 }
 
-/** Waits until everything that was queued on the device is done. */
+/** Waits for all queued work on the device. */
 export function synchronize(device: Device): void {
   guarded('synchronize', () => addon().synchronize(device))
 }
 
-/** Marks a leaf tensor as one that `backward` collects a gradient for. */
+/** `requires_grad_()` of a leaf. */
 export function requireGradient(x: Tensor, on = true): Tensor {
   guarded(`requireGradient(${x})`, () => addon().requireGradient(x.handle, on))
   return x
 }
 
-/** Whether a gradient flows through `x`. */
 export const requiresGradient = (x: Tensor): boolean =>
   guarded('requiresGradient', () => addon().describe(x.handle)[2])
 
-/** Adds the gradient of the scalar `loss` to that of every leaf it depends on, and frees the graph. */
+/** Accumulates the gradients of a scalar in the leaves, and frees the graph. */
 export function backward(loss: Tensor): void {
   backwardFrom([loss], [null])
 }
 
-/** The same from several tensors whose own gradients are known. */
+/** Backward from several tensors with given gradients. */
 export function backwardFrom(tensors: readonly Tensor[], gradients: readonly (Tensor | null)[]): void {
   guarded(
     () => `backward(${tensors.join(', ')})`,
@@ -123,18 +120,17 @@ export function backwardFrom(tensors: readonly Tensor[], gradients: readonly (Te
   )
 }
 
-/** The same tensor once more: it lives until both are disposed. */
+/** Another handle of the tensor, which lives until both are disposed. */
 export function share(x: Tensor): Tensor {
   return new Tensor(guarded('share', () => addon().share(x.handle)))
 }
 
-/** The gradient that `backward` has collected for `x`, or `null`. It shares memory with the engine's own. */
+/** `x.grad` or null, sharing memory. */
 export function gradient(x: Tensor): Tensor | null {
   const handle = guarded('gradient', () => addon().gradient(x.handle))
   return handle === null ? null : new Tensor(handle)
 }
 
-/** Forgets the gradients, so that the next `backward` starts from nothing. */
 export function clearGradients(tensors: Iterable<Tensor>): void {
   for (const x of tensors) guarded('clearGradients', () => addon().clearGradient(x.handle))
 }

@@ -1,9 +1,9 @@
-/** What this machine's CPU can do, as the kernel of the operating system tells it. */
+/** CPU features from /proc/cpuinfo. */
 import { existsSync, readFileSync } from 'node:fs'
 
 let flags: ReadonlySet<string> | undefined
 
-/** The feature flags of the CPU, such as `avx512f`; empty where there is no /proc/cpuinfo. */
+/** Such as `avx512f`; empty without /proc/cpuinfo. */
 export function cpuFlags(): ReadonlySet<string> {
   flags ??= new Set(
     (existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '')
@@ -13,7 +13,7 @@ export function cpuFlags(): ReadonlySet<string> {
   return flags
 }
 
-/** Which bfloat16 matrix unit the CPU has, or `null`. */
+/** The bfloat16 unit of the CPU, or null. */
 export function cpuBfloat16(): 'amx_bf16' | 'avx512_bf16' | null {
   return (['amx_bf16', 'avx512_bf16'] as const).find((flag) => cpuFlags().has(flag)) ?? null
 }

@@ -24,17 +24,17 @@ interface Arrays {
   bool: Uint8Array
   bfloat16: Uint16Array
 }
-/** The typed array that holds elements of `D`; 16-bit floats come as their bits, booleans as 0 and 1. */
+/** 16-bit floats are stored as their bits, booleans as 0 and 1. */
 export type ArrayOf<D extends DType> = Arrays[D]
 
 const names = new Map(Object.entries(dtypes).map(([name, { code }]) => [code as number, name as DType]))
 
-/** The name of a ScalarType code; types that sherd does not use come as `type N`. */
+/** `type N` for types that sherd does not use. */
 export function dtypeName(code: number): DType {
   return names.get(code) ?? (`type ${code}` as DType)
 }
 
-/** The ScalarType code of a dtype; throws `VALUE` for a name that is none. */
+/** Throws `VALUE` for an unknown name. */
 export function dtypeCode(dtype: DType): number {
   if (!Object.hasOwn(dtypes, dtype))
     throw new SherdError('VALUE', `Unknown dtype "${dtype}"; known: ${Object.keys(dtypes).join(', ')}`)

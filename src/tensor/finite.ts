@@ -1,4 +1,4 @@
-/** Where numbers stop being numbers: the first operator that makes NaN or infinity of what is finite. */
+/** Traces non-finite values to the operator that made them. */
 import { call, tensorsIn, witnessing } from './call.ts'
 import { noGrad } from './context.ts'
 import { all, sum, toDtype } from './ops.ts'
@@ -16,7 +16,7 @@ export interface NotFinite {
 const isFloat = ({ dtype }: Tensor) => ['float16', 'bfloat16', 'float32', 'float64'].includes(dtype)
 const countOf = (x: Tensor, what: 'isnan' | 'isinf') => item(sum(toDtype(call(what, x), 'float32')))
 
-/** What is wrong with a tensor, or null. */
+/** Null if the tensor is finite. */
 export function notFinite(where: string, x: Tensor): NotFinite | null {
   if (!isFloat(x)) return null
   return noGrad(() =>
@@ -28,7 +28,7 @@ export function notFinite(where: string, x: Tensor): NotFinite | null {
   )
 }
 
-/** Runs `body` and finds the first tensor in it that is not finite, by the operator that made it. Slow: it looks at every result. */
+/** The first non-finite result of an operator in `body`. Slow: checks every result. */
 export function firstNotFinite(body: () => unknown): NotFinite | null {
   let found: NotFinite | null = null
   witnessing(

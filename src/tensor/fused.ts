@@ -1,7 +1,6 @@
 /**
- * The operations of a transformer that are worth a kernel of their own (`native/kernels/`, `native/cuda/`): each is one pass over
- * memory or one product with everything that follows it. On any other device, or on request, the same is composed of LibTorch's
- * operators; both have the same gradients.
+ * Operations of a transformer with fused kernels (`native/kernels/`, `native/cuda/`): one pass over memory, or a product with what follows
+ * it. On other devices, or on request, they are composed of LibTorch's operators; both have the same gradients.
  */
 import { call, callMany } from './call.ts'
 import { engineBuild, productType } from './context.ts'
@@ -21,15 +20,13 @@ import {
 import { expectShape } from './shape.ts'
 import type { Device, Tensor } from './tensor.ts'
 
-/** `fused`: the addon's kernels where they are the faster way. `composed`: LibTorch's operators, to compare and to debug. */
+/** `fused`: the addon's kernels where they are faster. `composed`: LibTorch's operators, to compare and debug. */
 export type Kernels = 'fused' | 'composed'
 
 let chosen: Kernels = 'fused'
 
-/** The kernels that are asked for just now. */
 export const kernelsChosen = (): Kernels => chosen
 
-/** Runs `body` with these kernels. */
 export function withKernels<T>(kernels: Kernels, body: () => T): T {
   const before = chosen
   chosen = kernels

@@ -1,11 +1,10 @@
-/** What to type when something of the engine is missing: one text for the set-up, the loader and `sherd doctor`. */
+/** Installation hints for the set-up, the loader and `sherd doctor`. */
 
-/** The Debian packages that sherd trains with. */
+/** Debian packages for training. */
 export const debianPackages = ['g++', 'libtorch-dev', 'libopenblas0-openmp'] as const
 
 export const aptCommand = `apt-get install -y --no-install-recommends ${debianPackages.join(' ')}`
 
-/** The three ways to get LibTorch by hand. */
 export const installByHand = [
   'Debian 12 or newer, as root:',
   `  apt-get update && ${aptCommand}`,

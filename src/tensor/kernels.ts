@@ -1,4 +1,4 @@
-/** Kernels of the addon's own, for what LibTorch's operators would need many passes over memory for. */
+/** The addon's kernels for what takes LibTorch's operators many passes over memory. */
 import { addon } from './addon.ts'
 import { guarded, type Tensor } from './tensor.ts'
 
@@ -9,7 +9,7 @@ export interface AdamWTensors {
   readonly second: readonly Tensor[]
 }
 
-/** θ ← decay · θ − rate · m / (√v + ε) after m and v have taken in the gradient. */
+/** θ ← decay · θ − rate · m / (√v + ε), after updating m and v. */
 export interface AdamWNumbers {
   readonly decay: number
   readonly beta1: number
@@ -20,7 +20,7 @@ export interface AdamWNumbers {
 
 const handles = (list: readonly Tensor[]) => list.map(({ handle }) => handle)
 
-/** The Euclidean norm over all tensors together, which are float32 on the CPU. */
+/** The Euclidean norm of all tensors together; float32 on the CPU. */
 export function normInOnePass(tensors: readonly Tensor[]): number {
   return guarded(
     () => `norm of ${tensors.length} tensors`,

@@ -1,7 +1,6 @@
 /**
- * Where LibTorch is. Looked for in the order that users of tch-rs know: the directory `LIBTORCH`, the PyTorch of
- * `python3` when `LIBTORCH_USE_PYTORCH=1`, then the system's packages. Every attempt is kept, so that `sherd doctor` and
- * the error message can say what was tried. Nothing is loaded here: versions are read from headers.
+ * Finds LibTorch in the order of tch-rs: the directory `LIBTORCH`, the PyTorch of `python3` if `LIBTORCH_USE_PYTORCH=1`, then the
+ * system's packages. All attempts are recorded for `sherd doctor` and error messages. Loads nothing: versions are read from headers.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -10,13 +9,12 @@ import { SherdError } from '../errors.ts'
 import { installByHand } from './install-hints.ts'
 
 export interface LibTorch {
-  /** Which of the three ways found it. */
   readonly origin: 'LIBTORCH' | 'LIBTORCH_USE_PYTORCH' | 'system'
   readonly includeDirs: readonly string[]
   readonly libDir: string
   /** From its headers, such as `2.6.0`. */
   readonly version: string
-  /** Whether it ships the CUDA back end. */
+  /** Whether it includes the CUDA back end. */
   readonly cuda: boolean
   /** `_GLIBCXX_USE_CXX11_ABI` of its build. */
   readonly cxx11Abi: 0 | 1
@@ -40,7 +38,7 @@ function readIfThere(path: string): string {
   return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
 
-/** The version in LibTorch's headers; newer ones moved the numbers to `torch/headeronly`. */
+/** Newer versions have the numbers in `torch/headeronly`. */
 function headerVersion(include: string): string | null {
   for (const path of ['torch/csrc/api/include/torch/version.h', 'torch/headeronly/version.h']) {
     const text = readIfThere(join(include, path))
@@ -76,7 +74,7 @@ function inDirectory(origin: LibTorch['origin'], dir: string): LibTorch | string
   return describe(origin, join(dir, 'include'), join(dir, 'lib'), [join(dir, 'share/cmake')])
 }
 
-/** The system's LibTorch: Debian's multi-arch folders, /usr/local, Homebrew's prefix. */
+/** In Debian's multi-arch folders, /usr/local, Homebrew's prefix. */
 function inSystem(): LibTorch | string {
   const failures: string[] = []
   for (const prefix of ['/usr', '/usr/local', '/opt/homebrew']) {
@@ -96,7 +94,7 @@ function inSystem(): LibTorch | string {
   return failures[0] ?? `no ${libraryName} under /usr, /usr/local or /opt/homebrew`
 }
 
-/** Asks Python where its torch is, without importing it: importing takes seconds. */
+/** Asks Python for the path of torch without importing it, which takes seconds. */
 function inPython(): LibTorch | string {
   const script = 'import importlib.util as u; s = u.find_spec("torch"); print(s.origin if s else "")'
   const asked = spawnSync('python3', ['-c', script], { encoding: 'utf8', timeout: 30_000 })
@@ -112,7 +110,7 @@ function inPython(): LibTorch | string {
   return typeof system === 'string' ? `${system} (install libtorch-dev for Debian's python3-torch)` : system
 }
 
-/** Finds LibTorch; `tried` tells every place that was looked at, in order. */
+/** `tried`: all attempts, in order. */
 export function findLibTorch(env: Environment = process.env): Discovery {
   const tried: Attempt[] = []
   const attempt = (where: string, result: LibTorch | string): LibTorch | null => {
@@ -120,7 +118,7 @@ export function findLibTorch(env: Environment = process.env): Discovery {
     tried.push({ where, result: found ? `LibTorch ${result.version} in ${result.libDir}` : result })
     return found ? result : null
   }
-  // A variable that is set is an instruction: when it fails, nothing else is taken silently in its place.
+  // No silent fallback if a set variable fails.
   if (env.LIBTORCH) {
     return { libtorch: attempt(`LIBTORCH=${env.LIBTORCH}`, inDirectory('LIBTORCH', env.LIBTORCH)), tried }
   }
@@ -132,7 +130,7 @@ export function findLibTorch(env: Environment = process.env): Discovery {
   return { libtorch: attempt('system', inSystem()), tried }
 }
 
-/** The LibTorch in use. Throws `ENGINE_MISSING` with every place that was looked at and what to install by hand. */
+/** Throws `ENGINE_MISSING` with all attempts and what to install by hand. */
 export function requireLibTorch(): LibTorch {
   const { libtorch, tried } = findLibTorch()
   if (libtorch) return libtorch

@@ -1,4 +1,4 @@
-/** Which scope owns a new tensor. Kept apart from `scope.ts` so that `tensor.ts` need not import upwards. */
+/** The scope that owns new tensors. Apart from `scope.ts` to avoid an import cycle with `tensor.ts`. */
 import { addon, type Handle } from './addon.ts'
 
 export interface Owned {
@@ -8,16 +8,16 @@ export interface Owned {
 
 let current: Owned[] | null = null
 
-// Tensors outside every scope (weights, a user's own) are freed when JavaScript lets go of them.
+// Tensors outside every scope (weights, a user's own) are freed by the garbage collector.
 const unscoped = new FinalizationRegistry<Handle>((handle) => addon().free(handle))
 
-/** Hands a tensor to the scope that is open, or to the garbage collector when none is. */
+/** Registers a tensor with the current scope, or with the garbage collector if there is none. */
 export function adopt(tensor: Owned): void {
   if (current) current.push(tensor)
   else unscoped.register(tensor, tensor.handle)
 }
 
-/** Runs `body` with `owner` receiving what is made (`null`: no scope). */
+/** Runs `body` with `owner` as the current scope (null: none). */
 export function withOwner<T>(owner: Owned[] | null, body: () => T): T {
   const outer = current
   current = owner

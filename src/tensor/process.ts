@@ -1,14 +1,14 @@
-/** What a long run needs of its process and Node does not offer. It lives in the addon because that is where C++ is. */
+/** Functions for long runs that Node lacks: file locks and a second-signal handler. */
 import { SherdError } from '../errors.ts'
 import { addon } from './addon.ts'
 import { guarded } from './tensor.ts'
 
-/** A file that this process alone has, until `release` or its end, however it ends. */
+/** An exclusive lock, released also when the process dies. */
 export interface FileLock {
   release(): void
 }
 
-/** Locks a file, which is created when it is missing; null when another process has it. Throws `RUN` when it cannot. */
+/** Creates the file if it is missing; null if another process holds the lock. Throws `RUN`. */
 export function lockFile(path: string): FileLock | null {
   let descriptor: number | null
   try {
@@ -28,8 +28,8 @@ export function lockFile(path: string): FileLock | null {
 }
 
 /**
- * From now on the second SIGINT or SIGTERM ends the process at once with 128 + its number, even in the middle of an operator;
- * the first goes where it went. Call it after `process.on` of both.
+ * The second SIGINT or SIGTERM ends the process at once with 128 + its number, even inside an operator; the first is handled as
+ * before. Call it after `process.on` of both.
  */
 export const quitAtSecondSignal = (): void =>
   guarded('quitAtSecondSignal', () => addon().quitAtSecondSignal())

@@ -1,7 +1,6 @@
 /**
- * Activation checkpointing (Chen et al. 2016, "Training deep nets with sublinear memory cost"): of a segment only what goes
- * in and what comes out is kept; what lies between is computed again when its gradient is wanted. A third more work, and
- * the memory of one segment instead of all.
+ * Activation checkpointing (Chen et al. 2016, "Training deep nets with sublinear memory cost"): only inputs and outputs of a segment
+ * are kept; its activations are recomputed in the backward pass. A third more work, for the memory of one segment.
  */
 import {
   autocast,
@@ -27,7 +26,7 @@ interface Segment {
   readonly inputs: readonly Tensor[]
   readonly given: readonly Tensor[]
   readonly outputs: readonly Tensor[]
-  /** What was set when it ran first. */
+  /** Settings of the first run, restored for the second. */
   readonly kernels: Kernels
   readonly dtype: DType
 }
@@ -38,22 +37,22 @@ const dispose = (tensors: readonly Tensor[]) => {
   for (const x of tensors) x.dispose()
 }
 
-/** Runs `body`, in which `segment` keeps only ends; `backwardRecomputing` then finds the gradients. */
+/** Enables `segment` in `body`; `backwardRecomputing` then computes the gradients. */
 export function withRecompute<T>(body: () => T): T {
   const before = tape
   tape = []
   try {
     return body()
   } finally {
-    for (const { inputs, given, outputs } of tape) dispose([...inputs, ...given, ...outputs]) // only when `body` failed
+    for (const { inputs, given, outputs } of tape) dispose([...inputs, ...given, ...outputs]) // left only if `body` failed
     tape = before
   }
 }
 
 /**
- * run(inputs, given) as one segment. The inputs must be read by nothing else; `given` are tensors without a gradient that it reads
- * too, such as which rows to take. It may read no other but parameters: its scope has ended when it is computed again. Its outputs may
- * have several readers. Outside of `withRecompute`, and inside of `noGrad`, it just runs.
+ * Runs run(inputs, given) as one segment. Nothing else may read the inputs; `given` are tensors without gradient, such as indices. `run`
+ * may read no other tensors but parameters, which still exist when it is recomputed. Outputs may have several readers. Outside of
+ * `withRecompute`, and inside of `noGrad`, it just runs.
  */
 export function segment(
   inputs: readonly Tensor[],
@@ -79,7 +78,7 @@ function backwardThrough({ run, inputs, given, outputs, kernels, dtype }: Segmen
     const again = withKernels(kernels, () => autocast({ device, dtype }, () => run(fresh, given)))
     const gradients = outputs.map(gradient)
     const reached = again.flatMap((x, i) => (gradients[i] ? [[x, gradients[i]] as const] : []))
-    dispose([...outputs]) // their gradients are in hand, so the tensors need not wait for the end
+    dispose([...outputs]) // their gradients are known, so they can be freed early
     backwardFrom(
       reached.map(([x]) => x),
       reached.map(([, g]) => g),
@@ -98,8 +97,7 @@ function backwardThrough({ run, inputs, given, outputs, kernels, dtype }: Segmen
 }
 
 /**
- * Adds the gradient of a scalar, or of several tensors whose own gradients are known, to that of every leaf they depend on, through all
- * segments.
+ * Backward through all segments, from a scalar or from several tensors with given gradients.
  */
 export function backwardRecomputing(
   tensors: readonly Tensor[],
@@ -108,6 +106,6 @@ export function backwardRecomputing(
   backwardFrom(tensors, gradients)
   for (let last = tape?.at(-1); last; last = tape?.at(-1)) {
     backwardThrough(last)
-    tape?.pop() // not before: what is on the tape is freed when this fails
+    tape?.pop() // after success: `withRecompute` frees what is left on the tape
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A piece of code as the list of operators that it calls: a tape. Only what depends on the inputs is on it; everything else has a
- * value that is known, and is a constant, whatever it was computed from. Views such as `reshape` and `narrow` are operators, too.
+ * Traces code into the list of operators that it calls: a tape. Everything that does not depend on the inputs becomes a constant. Views such
+ * as `reshape` and `narrow` are operators, too.
  */
 import { SherdError } from '../errors.ts'
 import { type Argument, type Called, tensorsIn, witnessing } from './call.ts'
@@ -13,13 +13,13 @@ import { type Shape, Tensor, toArray } from './tensor.ts'
 export interface TapeTensor {
   readonly dtype: DType
   readonly shape: Shape
-  /** Of a constant: its elements. Absent for inputs and for what operators make of them. */
+  /** Of a constant. */
   readonly values?: ArrayOf<DType>
-  /** Of an input, or of a constant: the parameter that it is, or that it was made of. */
+  /** Of an input; of a constant the parameter it is or derives from. */
   readonly name?: string
 }
 
-/** An argument; a tensor is its number in the tape's list. */
+/** Tensors are indices into the tape's list. */
 export type TapeArgument = { readonly tensor: number } | Plain | readonly TapeArgument[]
 export type Plain = number | boolean | string | null
 
@@ -27,7 +27,7 @@ export interface TapeCall {
   /** Such as `aten::linear`. */
   readonly name: string
   readonly args: readonly TapeArgument[]
-  /** Numbers of the tensors that it made. */
+  /** Indices of its result tensors. */
   readonly results: readonly number[]
 }
 
@@ -39,13 +39,13 @@ export interface Tape {
 }
 
 export interface RecordOptions {
-  /** By the names that they have on the tape. */
+  /** By name on the tape. */
   readonly inputs: Readonly<Record<string, Tensor>>
-  /** Parameters, to name constants by. */
+  /** Parameters, for the names of constants. */
   readonly named: ReadonlyMap<string, Tensor>
 }
 
-/** Runs `body` with LibTorch's own operators and without gradients, and notes what it calls. Its tensors are freed at the end. */
+/** Runs `body` with composed operators and without gradients, and records its calls. */
 export function record({ inputs, named }: RecordOptions, body: () => Readonly<Record<string, Tensor>>): Tape {
   const tensors: TapeTensor[] = []
   const calls: TapeCall[] = []

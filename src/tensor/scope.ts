@@ -1,6 +1,6 @@
 /**
- * Tensor lifetimes. Everything made inside `scope` is freed when it ends, except what its body returns. The model opens a
- * scope around every block, so the peak of a training step is that of its autograd graph and not of its history.
+ * Tensor lifetimes. Tensors made inside `scope` are freed when it ends, except those that its body returns. The model opens a scope around
+ * every block, so that the peak memory of a step is that of its autograd graph.
  */
 import { SherdError } from '../errors.ts'
 import { addon } from './addon.ts'
@@ -16,8 +16,8 @@ function collect(value: unknown, into: Set<Owned>): void {
 }
 
 /**
- * Runs `body` and frees every tensor that it made but did not return. Tensors survive in a result that is a tensor, or an
- * array, `Map` or plain object of such results; they then belong to the scope around this one. The body is synchronous.
+ * Runs `body` (synchronous) and frees every tensor that it made but did not return. A result may be a tensor, or an array, `Map` or plain
+ * object of results; its tensors then belong to the enclosing scope.
  */
 export function scope<T>(body: () => T): T {
   const mine: Owned[] = []
@@ -25,7 +25,7 @@ export function scope<T>(body: () => T): T {
   try {
     const result = withOwner(mine, body)
     if (result instanceof Promise) {
-      result.catch(() => {}) // what it rejects with later has nobody left to hear it, and would end the process
+      result.catch(() => {}) // avoids an unhandled rejection
       throw new SherdError('VALUE', 'scope: the body must be synchronous, it returned a Promise')
     }
     collect(result, survivors)
@@ -38,19 +38,19 @@ export function scope<T>(body: () => T): T {
   }
 }
 
-/** Runs `body` outside every scope: what it makes lives until it is disposed or forgotten. For weights and state. */
+/** Runs `body` outside every scope: its tensors live until they are disposed or collected. For weights and state. */
 export function unscoped<T>(body: () => T): T {
   return withOwner(null, body)
 }
 
-/** Frees every tensor in a value of the kinds that a scope may return. */
+/** Frees all tensors in a result of `scope`. */
 export function disposeAll(value: unknown): void {
   const found = new Set<Owned>()
   collect(value, found)
   for (const each of found) each.dispose()
 }
 
-/** How many tensors JavaScript holds; flat over training steps, or something leaks. */
+/** The number of tensors held by JavaScript, to detect leaks. */
 export function liveTensors(): number {
   return addon().liveTensors()
 }

@@ -1,6 +1,6 @@
 /**
- * A tensor of LibTorch, held by a handle. V8 cannot see the memory behind it: tensors are freed by `scope`
- * (`scope.ts`) or `dispose`, and the garbage collector is only a net below that.
+ * A tensor of LibTorch, held by a handle. V8 does not see its memory: tensors are freed by `scope` (`scope.ts`) or `dispose`, with
+ * the garbage collector as a fallback.
  */
 import { messageOf, SherdError } from '../errors.ts'
 import { addon, type Handle } from './addon.ts'
@@ -19,12 +19,12 @@ interface Description {
 }
 
 export class Tensor {
-  /** The native handle; meaningless once the tensor is freed. */
+  /** Invalid once the tensor is freed. */
   readonly handle: Handle
   #description: Description | undefined
 
   constructor(handle: Handle) {
-    // What is not a handle would fail only when the garbage collector frees it, where nothing can catch it.
+    // An invalid handle would otherwise fail in the garbage collector, where it cannot be caught.
     if (!Number.isSafeInteger(handle))
       throw new SherdError('VALUE', 'Tensors are made by functions such as tensor and fromArray, not by new')
     this.handle = handle
@@ -51,7 +51,7 @@ export class Tensor {
     return this.#describe().device
   }
 
-  /** Frees the native memory now. Freeing twice is harmless; any other use afterwards is an error. */
+  /** Frees the memory now. Idempotent; any later use is an error. */
   dispose(): void {
     addon().free(this.handle)
   }
@@ -66,7 +66,7 @@ export class Tensor {
   }
 }
 
-/** Runs a native call; an exception becomes a `TENSOR` error that starts with `what`. */
+/** Converts exceptions of a native call into `TENSOR` errors that start with `what`. */
 export function guarded<T>(what: string | (() => string), body: () => T): T {
   try {
     return body()
@@ -77,7 +77,7 @@ export function guarded<T>(what: string | (() => string), body: () => T): T {
   }
 }
 
-/** A tensor with a copy of `data`, of shape `shape`, on the device. The length must be the product of the shape. */
+/** Copies `data`, whose length must be the product of the shape. */
 export function fromArray<D extends DType>(
   data: ArrayOf<D>,
   shape: Shape,
@@ -93,26 +93,25 @@ export function fromArray<D extends DType>(
   )
 }
 
-/** A float32 tensor of numbers. */
 export function tensor(data: readonly number[] | Float32Array, shape: Shape): Tensor {
   return fromArray(data instanceof Float32Array ? data : Float32Array.from(data), shape, 'float32')
 }
 
-/** A row-major copy of the elements, as the typed array of the tensor's dtype. */
+/** A row-major copy of the elements. */
 export function toArray(x: Tensor): ArrayOf<DType> {
   const known = dtypes[x.dtype]
   if (!known) throw new SherdError('VALUE', `toArray: ${x} has an element type that sherd does not read`)
   return new known.array(guarded('toArray', () => addon().toBytes(x.handle)))
 }
 
-/** The elements of a float32 tensor; throws `VALUE` for any other dtype. */
+/** Throws `VALUE` for other dtypes than float32. */
 export function toFloats(x: Tensor): Float32Array {
   const data = toArray(x)
   if (!(data instanceof Float32Array)) throw new SherdError('VALUE', `toFloats: expected float32, got ${x}`)
   return data
 }
 
-/** The number in a float32 tensor of one element. */
+/** Of a float32 tensor with one element. */
 export function item(x: Tensor): number {
   const data = toFloats(x)
   if (data.length !== 1) throw new SherdError('SHAPE', `item: expected one element, got ${x}`)

@@ -1,4 +1,4 @@
-/** The features of a folder's images, by an opened encoder. */
+/** Features of a folder's images by an opened encoder. */
 
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
@@ -16,20 +16,19 @@ export interface FolderFeatures {
   readonly skipped: readonly SkippedFile[]
 }
 
-const TOKENS = 8192 // of a batch: few enough for little memory, enough to keep every core busy
+const TOKENS = 8192 // per batch: enough for every core, in little memory
 
-/** Samples that are looked at in one go. */
+/** Batch size of inference. */
 export const inferenceBatch = (shape: BackboneShape): number =>
   Math.max(1, Math.min(256, Math.floor(TOKENS / layoutTokens(layoutOf(shape)))))
 
-/** Told as images are done. */
 export type Progress = (event: { readonly dir: string; readonly done: number; readonly of: number }) => void
 
 export interface ReadingOptions {
   readonly onProgress?: Progress | undefined
-  /** Told of each file that is left out, also when reading ends in an error. */
+  /** Called for each skipped file, also if reading fails in the end. */
   readonly onSkip?: (skipped: SkippedFile) => void
-  /** Instead of the configuration's. */
+  /** Overrides the configuration. */
   readonly maxSkippedShare?: number
 }
 
@@ -39,7 +38,7 @@ export const featuresOf = async (
   onProgress?: Progress,
 ): Promise<FolderFeatures> => featuresOfSource(encoder, await openFor(encoder, dir), { onProgress })
 
-/** The same of a source that is open. */
+/** Of an open source. */
 export async function featuresOfSource(
   encoder: OpenedEncoder,
   source: ImageSource,

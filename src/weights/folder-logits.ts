@@ -1,4 +1,4 @@
-/** What a classifier makes of a folder, whatever computes it. */
+/** Gathers a classifier's logits over a folder, computed by LibTorch or ONNX Runtime. */
 
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
@@ -9,9 +9,8 @@ import { expectFiniteRows } from './frozen-encoder.ts'
 export interface FolderLogits {
   readonly source: ImageSource
   readonly classes: readonly string[]
-  /** Whether classes do not exclude each other. */
   readonly isMultiLabel?: boolean | undefined
-  /** The index in the source of each row. */
+  /** Index in the source of each row. */
   readonly indices: Int32Array
   /** [rows, classes] */
   readonly logits: Float32Array
@@ -29,7 +28,6 @@ export interface LogitsOptions {
   readonly onProgress?: Progress | undefined
 }
 
-/** The logits of all batches. */
 export async function gatherLogits({
   source,
   batches,

@@ -1,4 +1,4 @@
-/** What a segmenter makes of a folder, whatever computes it. */
+/** A segmenter applied to a folder, by LibTorch or ONNX Runtime. */
 import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
@@ -11,9 +11,9 @@ export interface FolderSegmentation {
   readonly batches: AsyncIterable<OrderedImages>
   readonly skipped: readonly SkippedFile[]
   readonly facts: Pick<SegmenterFacts, 'classes' | 'numbers'>
-  /** The names of a raster's channels; null for images. */
+  /** Names of a raster's channels; null for images. */
   readonly bands: readonly string[] | null
-  /** The logits [B, classes, H, W] of a batch. */
+  /** [B, classes, H, W] */
   readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
   readonly model: ModelOrigin
   readonly onProgress?: Progress | undefined

@@ -1,4 +1,4 @@
-/** A classifier that is used, not trained: a frozen encoder with a head. */
+/** A classifier for inference: a frozen encoder with a head. */
 import type { Encoded } from '../model/backbone.ts'
 import { applyLinear } from '../model/block.ts'
 import { type Head, heads } from '../model/classifier.ts'
@@ -10,22 +10,22 @@ import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type FrozenEncoder, pooledOf, tokensOf } from './frozen-encoder.ts'
 
-/** Its parameters are those of the encoder and `head.*`; its norm is that of the head's row. */
+/** Its parameters include `head.*`; its norm is that of the head's row. */
 export interface FrozenClassifier extends FrozenEncoder {
   readonly head: Head
   /** In the order of the logits. */
   readonly classes: readonly string[]
-  /** Whether classes do not exclude each other: each has a probability of its own. */
+  /** Classes are independent (sigmoid). */
   readonly isMultiLabel?: boolean | undefined
 }
 
-/** What logits [B, classes] say of each class. */
+/** Softmax, or sigmoid for multi-label. */
 export const probabilitiesOf = (
   { isMultiLabel = false }: Pick<FrozenClassifier, 'isMultiLabel'>,
   logits: Tensor,
 ): Tensor => (isMultiLabel ? sigmoid(logits) : softmax(logits, -1))
 
-/** Its logits [B, classes] of the encoder's tokens. */
+/** Logits [B, classes] from the encoder's tokens. */
 export function headLogits(classifier: FrozenClassifier, encoded: Encoded): Tensor {
   const { pooling } = heads[classifier.head]
   return scope(() => {
@@ -35,8 +35,8 @@ export function headLogits(classifier: FrozenClassifier, encoded: Encoded): Tens
 }
 
 /**
- * pixels → logits [B, classes]. The head is computed in float32 whatever the encoder's precision: it is small, and that of a probe divides
- * by deviations.
+ * pixels → logits [B, classes]. The head is computed in float32 whatever the encoder's precision: it is small, and a probe's divides by
+ * deviations.
  */
 export function logitsOf(classifier: FrozenClassifier): (pixels: Pixels) => Tensor {
   const tokens = tokensOf(classifier)

@@ -1,4 +1,4 @@
-/** What a frozen encoder makes of images. It sees all patches: feature extraction never masks. */
+/** A frozen encoder for inference, without masking. */
 import { SherdError } from '../errors.ts'
 import {
   type Backbone,
@@ -20,34 +20,30 @@ import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { Precision } from '../train/trainee.ts'
 
-/** An encoder that is used, not trained. */
 export interface FrozenEncoder {
   readonly shape: BackboneShape
-  /** Those of the shape. */
   readonly dimensions: EncoderDimensions
   readonly parameters: Parameters
   /**
-   * `norm` where nothing is said. With `fc_norm`, of a classifier that reads the mean, tokens (and cls) are as the blocks leave them, and
-   * the mean goes through the norm, as its head reads it.
+   * Default `norm`. With `fc_norm` (classifiers that read the mean), tokens and cls are not normed, and the norm is applied to the mean.
    */
   readonly norm?: EncoderNorm
   readonly statistics: ChannelStatistics
   readonly device: Device
   readonly precision: Precision
-  /** The groups of bands that it sees; null for all. */
+  /** The groups of bands to encode; null for all. */
   readonly only?: readonly number[] | null
-  /** Where samples lack bands: the channel of the model that each of theirs is; null when they have all. */
+  /** If samples lack bands: the model's channel of each of theirs; else null. */
   readonly channels?: readonly number[] | null
 }
 
-/** Samples as the encoder gets them, whichever of its bands they have. Called inside a scope. */
+/** The samples as the encoder's input, also if they lack bands. Called inside a scope. */
 export const viewFor = (encoder: ReadingEncoder, pixels: Pixels): View =>
   readView(encoder, (statistics) => toView(pixels, statistics, encoder.device))
 
-/** What of an encoder says how samples become its images. */
 export type ReadingEncoder = Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>
 
-/** The same of samples that `normalize` reads, with the statistics of the bands that there are. */
+/** `normalize` gets the statistics of the samples' own bands. */
 export function readView(
   { statistics, channels, shape }: ReadingEncoder,
   normalize: (statistics: ChannelStatistics) => View,
@@ -60,21 +56,20 @@ export function readView(
   return { ...view, pixels: spreadBands(view.pixels, channels, shape.dimensions.channels) }
 }
 
-/** pixels [B, T, c, H, W] → [B, T, C, H, W]: each band at its place among all, zeros for those that are not there. */
+/** pixels [B, T, c, H, W] → [B, T, C, H, W]: scatters bands to their channels; zeros for missing ones. */
 function spreadBands(pixels: Tensor, channels: readonly number[], all: number): Tensor {
   const [B, T, c, H, W] = pixels.shape as readonly [number, number, number, number, number]
   return scope(() => {
     const { device } = pixels
     const which = BigInt64Array.from({ length: all }, (_, channel) => {
       const place = channels.indexOf(channel)
-      return BigInt(place < 0 ? c : place) // behind the bands there are zeros
+      return BigInt(place < 0 ? c : place) // index c: the appended zeros
     })
     const padded = cat([pixels, zeros([B, T, 1, H, W], { device })], 2)
     return indexSelect(padded, 2, toDevice(fromArray(which, [all], 'int64'), device))
   })
 }
 
-/** What an encoder makes of images, by its backbone: all that it may see, normed as its tokens are. */
 export const encodeImages = (
   { parameters, only = null, norm = 'norm' }: FrozenEncoder,
   backbone: Backbone,
@@ -82,7 +77,7 @@ export const encodeImages = (
   options: Pick<EncodeAllOptions, 'onAttention' | 'positions'> = {},
 ): Encoded => backbone.encodeAll(view, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
-/** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. They are normed, but for an encoder whose norm is `fc_norm`. */
+/** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. Normed, unless the encoder's norm is `fc_norm`. */
 export function tokensOf(
   encoder: FrozenEncoder,
   options: Pick<EncodeAllOptions, 'onAttention'> = {},
@@ -101,7 +96,7 @@ export function tokensOf(
     )
 }
 
-/** The features [B, D] of tokens, of either pooling. */
+/** Features [B, D] of tokens, by pooling. */
 export function pooledOf(
   { parameters, dimensions, norm = 'norm' }: Pick<FrozenEncoder, 'parameters' | 'dimensions' | 'norm'>,
   encoded: Encoded,
@@ -116,13 +111,13 @@ type Vectors = Readonly<Record<Pooling, Float32Array>>
 export interface Features {
   readonly count: number
   readonly width: number
-  /** The index in the source of each row. */
+  /** Index in the source of each row. */
   readonly indices: Int32Array
-  /** [count, width] of each pooling. */
+  /** [count, width] by pooling. */
   readonly vectors: Vectors
 }
 
-/** The features of all images, in order. `onBatch` is told how many are done. */
+/** Features of all images, in order. `onBatch` gets the number done. */
 export function extractFeatures(
   encoder: FrozenEncoder,
   images: AsyncIterable<OrderedImages>,
@@ -139,7 +134,7 @@ export function extractFeatures(
   return gatherFeatures(images, vectorsOf, onBatch)
 }
 
-/** Throws `NON_FINITE` where the numbers that a model makes of a sample are none: weights or statistics are wrong, or too large. */
+/** Throws `NON_FINITE` if an output is not finite: weights or statistics are wrong. */
 export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number>, what: string): void {
   const at = values.findIndex((value) => !Number.isFinite(value))
   if (at < 0) return
@@ -150,7 +145,7 @@ export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number
   )
 }
 
-/** The features of all images, in order, by whatever makes [B, D] of a batch. */
+/** Features of all images, in order, by a function from a batch to [B, D]. */
 export async function gatherFeatures(
   images: AsyncIterable<OrderedImages>,
   vectorsOf: (batch: OrderedImages) => Vectors | Promise<Vectors>,

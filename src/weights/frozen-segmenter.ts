@@ -1,4 +1,4 @@
-/** A segmenter that is used, not trained: a frozen encoder with a head on the tokens of its patches. */
+/** A segmenter for inference: a frozen encoder with a head on its patch tokens. */
 
 import { type Encoded, layoutOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
@@ -19,7 +19,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { locationTokens, locationWidth } from '../token/pool.ts'
 import { type FrozenEncoder, tokensOf } from './frozen-encoder.ts'
 
-/** Its parameters are those of the encoder and, under `decode_head.`, those of `segmenterRows`. */
+/** Its parameters include those of `segmenterRows`, under `decode_head.`. */
 export interface FrozenSegmenter extends FrozenEncoder {
   readonly segmenter: SegmentationHead
   /** In the order of the logits. */
@@ -27,11 +27,11 @@ export interface FrozenSegmenter extends FrozenEncoder {
 }
 
 const PREFIX = 'decode_head.'
-/** What tokens are normalised by. */
+/** Normalisation of tokens. */
 const MEAN = 'tokens.mean'
 const DEVIATION = 'tokens.deviation'
 
-/** The parameters beside the encoder's: the head's, and what tokens are normalised by. */
+/** The head's parameters, and the normalisation of tokens. */
 export const segmenterRows = (head: SegmentationHead, shape: SegmentationShape): ParameterRow[] =>
   [
     ...segmentationHeads[head].rows(shape),
@@ -39,7 +39,7 @@ export const segmenterRows = (head: SegmentationHead, shape: SegmentationShape):
     { name: DEVIATION, shape: [shape.width], initial: 'ones' as const },
   ].map((row) => ({ ...row, name: PREFIX + row.name }))
 
-/** What a trained head and its statistics are called in a file. */
+/** A trained head and its statistics under their names in a file. */
 export const segmenterParameters = ({ parameters }: TrainedHead, statistics: TokenStatistics): Parameters =>
   new Map(
     [...parameters, [MEAN, statistics.mean] as const, [DEVIATION, statistics.deviation] as const].map(
@@ -47,7 +47,6 @@ export const segmenterParameters = ({ parameters }: TrainedHead, statistics: Tok
     ),
   )
 
-/** The shape of what a segmenter computes. */
 export function segmentationShape(
   { shape, only }: Pick<FrozenEncoder, 'shape' | 'only'>,
   { classes, ignored }: Pick<SegmentationShape, 'classes' | 'ignored'>,
@@ -60,7 +59,7 @@ export function segmentationShape(
   }
 }
 
-/** The head of a segmenter as `trainHead` gave it, and what it is used with. `ignored`: the number in a mask that is no class. */
+/** The head of a segmenter as `trainHead` returns it. `ignored`: the ignored value in masks. */
 export function trainedHeadOf(
   segmenter: FrozenSegmenter,
   ignored: number,
@@ -81,7 +80,7 @@ export function trainedHeadOf(
   }
 }
 
-/** Its logits [B, classes, H, W] of the encoder's tokens. */
+/** Logits [B, classes, H, W] from the encoder's tokens. */
 export function decodeHeadLogits(segmenter: FrozenSegmenter, { tokens, present }: Encoded): Tensor {
   const layout = layoutOf(segmenter.shape)
   const groups = segmenter.only?.length ?? layout.groups

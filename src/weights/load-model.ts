@@ -1,4 +1,4 @@
-/** A trained model from a run's folder. */
+/** Loads the trained model of a run. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadWeights } from '../checkpoint/checkpoint.ts'
@@ -22,19 +22,19 @@ export interface Model {
   readonly parameters: Parameters
   readonly statistics: ChannelStatistics
   readonly device: Device
-  /** The type of matrix products in pictures; float32 by default, also of a run that trains in bfloat16. */
+  /** Default float32, also for a run that trains in bfloat16. */
   readonly precision?: Precision
 }
 
 export interface LoadedModel extends Model {
   readonly precision: Precision
-  /** Optimizer steps that the weights have seen. */
+  /** Optimizer steps of the weights. */
   readonly step: number
-  /** Checkpoints that are damaged and were passed over. */
+  /** Damaged checkpoints that were skipped. */
   readonly warnings: readonly string[]
 }
 
-/** The model of a run's latest checkpoint, to compute in float32 unless it is asked for in another precision. Throws `RUN` without one. */
+/** The model of a run's latest intact checkpoint. Throws `RUN` if there is none. */
 export function loadModel(
   dir: string,
   device: MachineRequest['device'] = 'auto',

@@ -1,4 +1,4 @@
-/** A classifier as a file: what `sherd evaluate --save` writes, opened again, and what it makes of a folder's images. */
+/** Saves and opens classifiers (`sherd evaluate --save`), and applies them to folders. */
 
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeWeights } from '../checkpoint/weights-file.ts'
@@ -20,15 +20,15 @@ import { type EncoderRequest, findWeights, type OpenedEncoder, openFor, openFoun
 export type OpenedClassifier = OpenedEncoder & FrozenClassifier
 
 export interface SavedClassifier extends ClassifierFacts {
-  /** Of the encoder and the head, under the names of `classifierRows`. */
+  /** Of encoder and head, under the names of `classifierRows`. */
   readonly parameters: ReadonlyMap<string, Tensor | StoredArray>
-  /** What it learned by. */
+  /** Such as `finetune`. */
   readonly protocol: string
   /** Of a frozen encoder: its pretraining steps. */
   readonly step: number | null
 }
 
-/** Writes an encoder's classifier, to a path that `openWeightsFile` gave. Throws `RUN`. */
+/** Writes to a path from `openWeightsFile`. Throws `RUN`. */
 export function saveClassifier(
   path: string,
   { config, statistics, bands }: OpenedEncoder,
@@ -38,7 +38,7 @@ export function saveClassifier(
   writeWeights(path, parameters, { ...metadata, ...(step !== null && { step: String(step) }) })
 }
 
-/** Throws `USAGE` for a file without a classifier, besides what `openEncoder` throws. */
+/** Throws as `openEncoder`, and `USAGE` for a file without a classifier. */
 export function openClassifier(
   request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
 ): OpenedClassifier {
@@ -57,7 +57,7 @@ export function openClassifier(
   return { ...encoder, head, classes, isMultiLabel }
 }
 
-/** The logits of all images of a source that can be read. Throws `DATA_BROKEN`. */
+/** Logits of all readable images of a source. Throws `DATA_BROKEN`. */
 export function logitsOfSource(
   classifier: OpenedClassifier,
   source: ImageSource,
@@ -77,7 +77,7 @@ export function logitsOfSource(
   })
 }
 
-/** The logits of a folder's images. Throws `SOURCE` and `DATA_BROKEN`. */
+/** Throws `SOURCE` and `DATA_BROKEN`. */
 export const classifierLogits = async (
   classifier: OpenedClassifier,
   dir: string,

@@ -1,4 +1,4 @@
-/** An encoder to use: from a run's folder, one of its checkpoints, or a file of weights. */
+/** Opens an encoder from a run, one of its checkpoints, or a file of weights. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
@@ -29,60 +29,60 @@ import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
 import type { FrozenEncoder } from './frozen-encoder.ts'
 
-/** Which model made something, as files and reports say it. */
+/** Identifies a model in files and reports. */
 export interface ModelOrigin {
   readonly path: string
   readonly step: number | null
-  /** `fp32` or `bf16`; of an exported file what it was written in. */
+  /** `fp32` or `bf16`; for an exported file, its own. */
   readonly precision: string
 }
 
 export interface OpenedEncoder extends FrozenEncoder, Reads {
   readonly machine: MachinePlan
-  /** The bands that there will be; null for all. */
+  /** The samples' bands; null for all. */
   readonly bands: readonly string[] | null
-  /** What was opened, and the type of its matrix products, for reports. */
+  /** For reports. */
   readonly origin: ModelOrigin
-  /** Checkpoints that are damaged and were passed over. */
+  /** Damaged checkpoints that were skipped. */
   readonly warnings: readonly string[]
 }
 
 export interface EncoderRequest {
-  /** The folder of a run, of a checkpoint in it, or a `.safetensors` file; `random` has never been trained. */
+  /** A run, a checkpoint in it, or a `.safetensors` file; `random` for random weights. */
   readonly model: string
-  /** For weights that lie in no run, and for `random`: what the model is. */
+  /** For weights without a configuration, and for `random`. */
   readonly config?: Config
   readonly device: MachineRequest['device']
-  /** The type of matrix products, `fp32` by default whatever the model was trained in: in bfloat16 features lose their third digit. */
+  /** Default `fp32`, whatever the model was trained in: bfloat16 costs features their third digit. */
   readonly precision?: PrecisionName | undefined
   /** Of a random encoder. */
   readonly seed?: number
-  /** What samples are normalised by, where the weights do not say it. */
+  /** Normalisation, if the weights do not state it. */
   readonly statistics?: ChannelStatistics
-  /** The bands that there will be, where not all are: only groups that have all of theirs are seen. */
+  /** The samples' bands, if not all: only complete groups are encoded. */
   readonly bands?: readonly string[] | null
-  /** Instead of what the configuration says. */
+  /** Overrides the configuration. */
   readonly reading?: ReadingLimits
 }
 
 export interface FoundWeights extends WeightsOrigin {
-  /** The file, or null for an encoder that was never trained. */
+  /** The file, or null for random weights. */
   readonly weights: string | null
   readonly step: number | null
   readonly warnings?: readonly string[]
-  /** Of the run that they are of. */
+  /** Of their run. */
   readonly facts?: RunFacts
 }
 
 const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
 
-/** The run that a checkpoint's folder lies in, if any. */
+/** The run around a checkpoint, if any. */
 const runAround = (checkpoint: string) => {
   const dir = dirname(dirname(checkpoint))
   return existsSync(join(dir, 'run.json')) ? dir : null
 }
 
-/** Throws `USAGE` for a configuration that would not be looked at. */
+/** Throws `USAGE` for a configuration that would be ignored. */
 function expectNone(config: Config | undefined, path: string): void {
   if (config)
     throw new SherdError(
@@ -115,7 +115,7 @@ function findFile(path: string, config: Config | undefined, statistics?: Channel
   return { config, statistics: statistics ?? usualStatistics(config), weights: path, step: null }
 }
 
-/** Exported graphs are no weights; the commands that take them have looked at the name before. */
+/** Exported graphs are not weights. */
 function refuseGraphs(path: string, isFile: boolean): void {
   if (isFile && /\.onnx$/i.test(path))
     throw new SherdError(
@@ -131,7 +131,7 @@ function refuseGraphs(path: string, isFile: boolean): void {
     )
 }
 
-/** Compares what is said of weights with their shapes, before anything is made of the one or the other. Throws `CHECKPOINT`. */
+/** Compares the configuration with the shapes of the weights. Throws `CHECKPOINT`. */
 export function expectFit(weights: string, config: Config): void {
   const { entries } = readSafetensorsHeader(weights)
   const rows = normedRows(
@@ -145,7 +145,7 @@ export function expectFit(weights: string, config: Config): void {
   }
 }
 
-/** Where weights are and what they are of, without reading their numbers. Throws `RUN`, `USAGE` or `CHECKPOINT` when there are none to be used. */
+/** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
 export function findWeights(request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
   const found = locateWeights(request)
   if (found.weights) expectFit(found.weights, found.config)
@@ -192,21 +192,21 @@ function locateWeights({
   return { config: own, facts, ...found, step: latest.step, warnings }
 }
 
-/** Opens a folder for an encoder, with the bands that it will see. */
+/** Opens a folder with the encoder's bands. */
 export const openFor = (
   { config, bands }: Pick<OpenedEncoder, 'config' | 'bands'>,
   dir: string,
 ): Promise<ImageSource> => openData(config, dir, rasterOptions(config, bands ?? bandsOf(config)))
 
 interface Part {
-  /** The groups of bands that are whole. */
+  /** Complete groups. */
   readonly groups: readonly number[]
-  /** Their bands, and which channels of the model these are. */
+  /** Their bands, and the channels of these. */
   readonly bands: readonly string[]
   readonly channels: readonly number[]
 }
 
-/** What of a model can be used with some of its bands. Throws `USAGE` when nothing can, or a band is unknown. */
+/** The part of a model that some of its bands can use. Throws `USAGE` if there is none, or for an unknown band. */
 function partOf(config: Config, bands: readonly string[]): Part {
   const known = bandsOf(config) ?? []
   const groups = bandGroupsOf(config)
@@ -233,19 +233,19 @@ function partOf(config: Config, bands: readonly string[]): Part {
   return { groups: whole, channels, bands: channels.map((channel) => known[channel]!) }
 }
 
-/** The parameters that are read of a file, of which it `has` some. */
+/** The parameters to read from a file. */
 export interface WantedParameters {
   readonly rows: readonly ParameterRow[]
   readonly norm: EncoderNorm
 }
-/** `only`: the groups of bands that will be seen; null for all. */
+/** `only`: groups of bands; null for all. */
 export type Wanting = (
   shape: BackboneShape,
   has: (name: string) => boolean,
   only: readonly number[] | null,
 ) => WantedParameters
 
-/** The norm of an encoder by what its file has: that of a classifier of the mean has no other than `fc_norm`. */
+/** `fc_norm` for classifiers of the mean, which have no other norm. */
 export const encoderNorm = (has: (name: string) => boolean): EncoderNorm =>
   has('fc_norm.weight') && !has('norm.weight') ? 'fc_norm' : 'norm'
 
@@ -255,13 +255,13 @@ const encoderAlone: Wanting = (shape, has) => {
 }
 
 /**
- * Opens an encoder; weights of a decoder or of a head in the same file are left alone. Throws `RUN` or `USAGE` when there is nothing to
- * open, `CHECKPOINT` when weights do not fit.
+ * Opens an encoder, ignoring weights of a decoder or head. Throws `RUN` or `USAGE` if there is nothing to open, `CHECKPOINT` if the weights
+ * do not fit.
  */
 export const openEncoder = (request: EncoderRequest): OpenedEncoder =>
   openFound(request, findWeights(request), encoderAlone)
 
-/** The same of weights that were found, with the parameters that are wanted. */
+/** Opens located weights with the given parameters. */
 export function openFound(
   request: Omit<EncoderRequest, 'config' | 'statistics'>,
   { config, statistics, weights, step, warnings = [] }: FoundWeights,

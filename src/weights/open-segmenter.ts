@@ -1,4 +1,4 @@
-/** A segmenter as a file: what `sherd evaluate segment --save` writes, opened again. */
+/** Saves and opens segmenters (`sherd evaluate segment --save`). */
 
 import { writeWeights } from '../checkpoint/weights-file.ts'
 import { type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
@@ -35,7 +35,7 @@ export interface OpenedSegmenter
     FrozenSegmenter,
     Pick<SegmenterFacts, 'numbers' | 'ignored'> {}
 
-/** Writes a frozen encoder and its head, to a path that `openWeightsFile` gave. Throws `RUN`. */
+/** Writes encoder and head to a path from `openWeightsFile`. Throws `RUN`. */
 export function saveSegmenter(
   path: string,
   { config, statistics, bands, parameters, origin }: OpenedEncoder,
@@ -47,7 +47,7 @@ export function saveSegmenter(
   writeWeights(path, all, { ...metadata, ...(origin.step !== null && { step: String(origin.step) }) })
 }
 
-/** Throws `USAGE` for a file without a segmenter, besides what `openEncoder` throws. */
+/** Throws as `openEncoder`, and `USAGE` for a file without a segmenter. */
 export function openSegmenter(
   request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
 ): OpenedSegmenter {
@@ -67,7 +67,7 @@ export function openSegmenter(
   return { ...encoder, segmenter: head, classes, numbers, ignored }
 }
 
-/** A folder as `writeMasks` takes it. Throws `SOURCE`. */
+/** For `writeMasks`. Throws `SOURCE`. */
 export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): Promise<FolderSegmentation> {
   const { config, machine, classes, numbers, origin } = segmenter
   const source = await openFor(segmenter, dir)

@@ -1,32 +1,32 @@
-/** When a place is seen, and on which of its dates something is wrong: a cloud, or the edge of the swath. */
+/** The dates of a place, some with clouds or the edge of the swath. */
 import { between, chance } from '../range.ts'
 import { type Place, placeDraws } from './landscape.ts'
 
 export interface Visit {
-  /** Of all dates of the place, from 0. */
+  /** From 0. */
   readonly number: number
   /** Day of the year, from 1. */
   readonly day: number
   /** `YYYYMMDD`. */
   readonly date: string
-  /** The share of the scene under clouds, about. */
+  /** Approximate share of the scene under clouds. */
   readonly clouds: number
-  /** The share of the scene beyond the edge of the swath, about. */
+  /** Approximate share of the scene beyond the edge of the swath. */
   readonly missing: number
 }
 
 const YEAR = 2021
-const FIRST_DAY = 30 // no snow before, no sun after
-const REVISIT = 5 // days, as Sentinel-2 has it
+const FIRST_DAY = 30 // snow and low sun are avoided
+const REVISIT = 5 // days, as for Sentinel-2
 const PASSES = 61
-/** More dates than a year has passes make no sense. */
+/** Passes in a year. */
 export const MOST_DATES = 60
 
 export function dateOf(day: number): string {
   return new Date(Date.UTC(YEAR, 0, day)).toISOString().slice(0, 10).replaceAll('-', '')
 }
 
-/** `dates` visits, evenly spread over the year but for a draw within each part of it; other days for each place. */
+/** `dates` visits, one at a random day in each equal part of the year; different days for each place. */
 export function drawVisits(place: Place, dates: number): Visit[] {
   const drawn = placeDraws(place, 1)
   const orbit = drawn.below(REVISIT)

@@ -1,8 +1,7 @@
 /**
- * What covers the ground, and what it reflects on a day of the year: materials, mixed by how green the cover is.
- * The materials' reflectances are rounded typical values, as of the USGS Spectral Library v7 (Kokaly et al. 2017), the
- * ECOSTRESS library (Meerdink et al. 2019) and the literature on Sentinel-2; they are right to about ± 20 %, and no
- * spectrum of either library is copied. The calendars are those of Central Europe, by and large.
+ * Land covers and their reflectance on a day of the year: materials mixed by greenness. The reflectances are rounded typical
+ * values, consistent to about ± 20 % with the USGS Spectral Library v7 (Kokaly et al. 2017), the ECOSTRESS library (Meerdink
+ * et al. 2019) and the literature on Sentinel-2; no spectrum is copied. The calendars are roughly those of Central Europe.
  */
 import { bands, type Spectrum } from './sentinel-bands.ts'
 
@@ -24,14 +23,14 @@ const materials = {
   asphalt: [0.085, 0.095, 0.105, 0.112, 0.117, 0.121, 0.128, 0.131, 0.155, 0.15],
 } as const satisfies Record<string, readonly number[]>
 
-/** Shares of materials, of which those below 0 count as 0; they are scaled to sum to 1. `soil` is loam, sand or between. */
+/** Shares of materials, clamped at 0 and normalised to sum to 1. `soil` is a mix of loam and sand. */
 type Mix = Partial<Record<keyof typeof materials | 'soil', number>>
 
-/** From 0 to 1 around `day`; `pace` days from a half to three quarters, about. */
+/** Logistic from 0 to 1 around the day `around`; `pace` in days. */
 const rise = (day: number, around: number, pace: number) => 1 / (1 + Math.exp((around - day) / pace))
 const fall = (day: number, around: number, pace: number) => 1 - rise(day, around, pace)
 
-/** How green the crops and trees are on a day, 0 to 1. */
+/** Greenness of crops and trees by day of the year, 0 to 1. */
 const greenness = {
   // Tillers through the winter, shoots in April, ripens from the end of June; the next one is sown in October.
   cereal: (day: number) =>
@@ -52,7 +51,7 @@ const greenness = {
 
 interface State {
   readonly day: number
-  /** How much greener than usual, −1 to 1; for water how much muddier. */
+  /** Greenness relative to usual, −1 to 1; turbidity for water. */
   readonly vigour: number
 }
 
@@ -79,7 +78,7 @@ const covers = {
   }),
   deciduous: ({ day, vigour }: State): Mix => {
     const green = 0.95 * greener(greenness.leaves(day), 0.4 * vigour)
-    const turning = 0.35 * Math.exp(-(((day - 288) / 9) ** 2)) // yellow before they fall
+    const turning = 0.35 * Math.exp(-(((day - 288) / 9) ** 2)) // autumn leaves
     return {
       leaves: green * (1 - turning),
       straw: green * turning,
@@ -106,7 +105,6 @@ const covers = {
   },
 } satisfies Record<string, (state: State) => Mix>
 
-/** What a town is made of. */
 const townParts = {
   redRoof: (): Mix => ({ redRoof: 1 }),
   greyRoof: (): Mix => ({ greyRoof: 1 }),
@@ -117,7 +115,7 @@ const townParts = {
 export type CoverName = keyof typeof covers
 export type TownPart = keyof typeof townParts
 
-/** The classes, in the order of their labels and of the numbers in masks. */
+/** The classes, in the order of their labels and of the values in masks. */
 export const coverNames = Object.keys(covers) as CoverName[]
 
 const mixes: Record<CoverName | TownPart, (state: State) => Mix> = { ...covers, ...townParts }
@@ -126,13 +124,13 @@ export interface Moment {
   /** Day of the year, from 1. */
   readonly day: number
   readonly vigour?: number
-  /** Soil: 0 dry, 1 wet, which is darker, most of all in the short-wave infrared. */
+  /** Soil: 0 dry, 1 wet (darker, most in the short-wave infrared). */
   readonly wetness?: number
   /** Soil: 0 loam, 1 sand. */
   readonly sand?: number
 }
 
-/** The reflectance of pure cover on a day, before the air, shade and noise. */
+/** The reflectance of pure cover on a day, before shade, atmosphere and noise. */
 export function reflectanceOf(
   cover: CoverName | TownPart,
   { day, vigour = 0, wetness = 0, sand = 0.5 }: Moment,

@@ -1,7 +1,6 @@
 /**
- * The land of one place, which stays the same from date to date: fields, woods, lakes, rivers and villages, their
- * texture and the height of the ground. Drawn at four points in a pixel, so that borders are mixed as a sensor sees
- * them; `observe` looks at it.
+ * The land of one place, constant over its dates: fields, woods, lakes, rivers and villages, their texture and the height of
+ * the ground. Drawn at four points per pixel, so that pixels at borders are mixed. `observe` makes images of it.
  */
 import { type Draws, draws } from '../../random/draws.ts'
 import { fractalNoise, gradientNoise } from '../noise.ts'
@@ -9,17 +8,15 @@ import { between, scaleBetween } from '../range.ts'
 import { type CoverName, coverNames, type TownPart } from './covers.ts'
 import { drawPatches, type Patches } from './patches.ts'
 
-/** Ground that looks the same all over, but for texture: a field, a wood, a kind of roof. */
+/** Uniform ground apart from texture: a field, a wood, a kind of roof. */
 export interface Surface {
-  /** What it reflects. */
   readonly kind: CoverName | TownPart
-  /** The label of its cover. */
   readonly label: number
-  /** Days that its calendar is late. */
+  /** Delay of its calendar in days. */
   readonly late: number
-  /** How much greener than usual, −1 to 1. */
+  /** Greenness relative to usual, −1 to 1. */
   readonly vigour: number
-  /** Reflectance over the usual one. */
+  /** Reflectance relative to usual. */
   readonly brightness: number
 }
 
@@ -27,21 +24,21 @@ export interface Landscape {
   /** Pixels per side. There are `2 * size` points per side. */
   readonly size: number
   readonly surfaces: readonly Surface[]
-  /** Which surface lies at each point. */
+  /** Index of the surface at each point. */
   readonly surface: Uint16Array
-  /** The texture of each point: how much greener it is, −1 to 1 … */
+  /** Texture of each point: greenness, −1 to 1. */
   readonly greener: Float32Array
-  /** … and the logarithm of how much brighter. */
+  /** Texture of each point: logarithm of brightness. */
   readonly brighter: Float32Array
-  /** The height of the ground at each pixel, in pixels. */
+  /** Height of the ground at each pixel, in pixels. */
   readonly height: Float32Array
   /** Its soil: 0 loam, 1 sand. */
   readonly sand: number
-  /** Its upper left corner: metres to the east and to the north in zone 32 of UTM. */
+  /** Upper left corner: metres east and north in UTM zone 32. */
   readonly corner: readonly [number, number]
 }
 
-/** Strength of the textures: crowns of trees are rough, water is smooth. */
+/** Strength of the textures. */
 const textures = {
   'bare-soil': { green: 0.5, bright: 0.07 },
   conifer: { green: 0.6, bright: 0.2 },
@@ -65,7 +62,7 @@ const drawSurface = (draws: Draws, { kind, label }: Pick<Surface, 'kind' | 'labe
 
 const BLOCKS = 1024
 
-/** Streets, roofs and gardens of a town: which part lies at (x, y), in pixels. */
+/** The part of a town (street, roof, garden) at (x, y), in pixels. */
 function drawTown(draws: Draws): (x: number, y: number) => TownPart {
   const angle = between(draws, 0, Math.PI)
   const block = between(draws, 6, 9)
@@ -84,7 +81,7 @@ function drawTown(draws: Draws): (x: number, y: number) => TownPart {
   }
 }
 
-/** One surface for every parcel of a crop, for every natural cover and for every part of the town. */
+/** A surface for every parcel of a crop, every natural cover and every part of the town. */
 function drawSurfaces(
   draws: Draws,
   { patches: { labels, parcels }, size }: { patches: Patches; size: number },
@@ -110,7 +107,7 @@ function drawSurfaces(
   return { surface, surfaces }
 }
 
-/** Texture of every point; between two fields runs a darker line, a ditch or a hedge. */
+/** Texture of every point; fields are separated by darker lines (ditches, hedges). */
 function drawTexture(
   draws: Draws,
   { labels, side, surface }: { labels: Uint8Array; side: number; surface: Uint16Array },
@@ -146,7 +143,7 @@ function drawHeight(draws: Draws, size: number): Float32Array {
   )
 }
 
-/** Which place: `dominant` is its class, `index` its number there. */
+/** `dominant`: class of the place; `index`: its index in the class. */
 export interface Place {
   readonly dominant: CoverName
   readonly seed: number
@@ -154,11 +151,11 @@ export interface Place {
   readonly size: number
 }
 
-/** The draws of a place: epoch 0 is for the land, 1 for its calendar, 2 + k for its date k. */
+/** Epoch 0 is for the land, 1 for its calendar, 2 + k for its date k. */
 export const placeDraws = ({ dominant, seed, index }: Place, epoch: number): Draws =>
   draws({ seed, stream: `sample-data/satellite/${dominant}`, epoch, index })
 
-/** A pure function of the place; another size is another landscape. */
+/** A pure function of the place, including its size. */
 export function drawLandscape(place: Place): Landscape {
   const { dominant, size } = place
   const drawn = placeDraws(place, 0)
@@ -172,7 +169,7 @@ export function drawLandscape(place: Place): Landscape {
   return { size, surfaces, surface, ...texture, height, sand, corner }
 }
 
-/** The cover of every pixel, as the label of most of its points: [size, size]. */
+/** The majority label of each pixel's points: [size, size]. */
 export function coverMap({ size, surface, surfaces }: Landscape): Uint8Array {
   const map = new Uint8Array(size * size)
   const counts = new Uint8Array(coverNames.length)

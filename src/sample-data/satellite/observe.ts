@@ -1,7 +1,6 @@
 /**
- * A place on a date as Sentinel-2 delivers it: ten bands of reflectance × 10,000 at 10 or 20 m, 0 for no data. The
- * spectra of what lies in a pixel are mixed by their shares of it and blurred a little by the optics; then come sun,
- * clouds, air and the noise of the sensor.
+ * A place on a date in the form of Sentinel-2 products: ten bands of reflectance × 10,000 at 10 or 20 m, 0 for no data.
+ * Spectra are mixed within a pixel and slightly blurred; then come illumination, clouds, atmosphere and sensor noise.
  */
 
 import type { Visit } from './calendar.ts'
@@ -14,13 +13,13 @@ const SCALE = 10_000
 export const NO_DATA = 0
 
 export interface Observation {
-  /** For each of `bands`, [side, side] with `size` pixels per side at 10 m and half of them at 20 m. */
+  /** For each of `bands`, [side, side]: `size` pixels per side at 10 m, half as many at 20 m. */
   readonly bands: readonly Uint16Array[]
-  /** 1 where the ground is not seen, for clouds or the edge of the swath: [size, size]. */
+  /** [size, size]: 1 where clouds or the edge of the swath hide the ground. */
   readonly hidden: Uint8Array
 }
 
-/** The spectrum of a surface, and how it changes where the ground is greener. */
+/** The spectrum of a surface, and its change with greenness. */
 function spectraOf(
   { kind, late, vigour, brightness }: Surface,
   moment: { day: number; wetness: number; sand: number },
@@ -35,7 +34,7 @@ function spectraOf(
   }
 }
 
-/** The mean spectrum of each pixel's four points, [size, size] for every band. */
+/** Mean spectrum of each pixel's four points, [size, size] for each band. */
 function mixPoints(land: Landscape, moment: { day: number; wetness: number }): Float32Array[] {
   const { size, surface, surfaces, greener, brighter, sand } = land
   const spectra = surfaces.map((each) => spectraOf(each, { ...moment, sand }))
@@ -52,7 +51,7 @@ function mixPoints(land: Landscape, moment: { day: number; wetness: number }): F
   return planes
 }
 
-const SPILL = 0.12 // to the next pixel on either side
+const SPILL = 0.12 // blur: share that goes to each neighbour
 
 function blur(plane: Float32Array, size: number): Float32Array {
   const along = (from: Float32Array, step: number, place: (at: number) => number) =>
@@ -65,7 +64,7 @@ function blur(plane: Float32Array, size: number): Float32Array {
   return along(across, size, (at) => Math.floor(at / size))
 }
 
-/** Slopes do not tilt water: the light on its pixels is that of level ground. */
+/** Water is level, whatever the slope of the ground. */
 function flattenWater(light: Float32Array, { size, surface, surfaces }: Landscape): void {
   const water = coverNames.indexOf('water')
   for (let point = 0; point < surface.length; point++)
@@ -85,7 +84,6 @@ function coarsen(plane: Float32Array, { size, by }: { size: number; by: number }
   return out
 }
 
-/** Looks at the land of `place` on one of its dates. */
 export function observe(land: Landscape, { place, visit }: { place: Place; visit: Visit }): Observation {
   const { size } = land
   const { day, clouds: share, missing } = visit
@@ -106,7 +104,7 @@ export function observe(land: Landscape, { place, visit }: { place: Place; visit
       opacity[at] = clouds.opacity(x, y)
       light[at] = light[at]! * clouds.shadow(x, y)
     }
-    // Some band has no data where the middle of its own pixel, of 10 or of 20 m, lies beyond the edge.
+    // A band has no data if the centre of its own pixel (10 or 20 m) is beyond the edge.
     const isSeen = sees(x, y) && sees(2 * Math.floor(x / 2) + 1, 2 * Math.floor(y / 2) + 1)
     hidden[at] = opacity[at]! > 0.5 || !isSeen ? 1 : 0
   }

@@ -1,15 +1,15 @@
-/** Fields: a turned, slightly bent system of strips that are cut across into parcels. */
+/** Fields: a rotated, slightly bent system of strips, cut across into parcels. */
 import type { Draws } from '../../random/draws.ts'
 import type { Noise } from '../noise.ts'
 import { between, scaleBetween } from '../range.ts'
 
 export interface Parcels {
-  /** The number of the parcel at (x, y), in pixels from the middle of the scene. */
+  /** Index of the parcel at (x, y), in pixels from the centre. */
   readonly at: (x: number, y: number) => number
   readonly count: number
 }
 
-/** The number of edges that lie below `value`. */
+/** The number of edges below `value`. */
 function placeOf(edges: readonly number[], value: number): number {
   let low = 0
   let high = edges.length
@@ -21,7 +21,7 @@ function placeOf(edges: readonly number[], value: number): number {
   return low
 }
 
-/** Parcels over a scene of `size`² pixels: the larger the scene, the more of them, up to a usual size of fields. */
+/** Parcels over a scene of `size`² pixels; their number grows with the scene, up to a usual size of fields. */
 export function drawParcels(draws: Draws, { size, noise }: { size: number; noise: Noise }): Parcels {
   const angle = between(draws, 0, Math.PI)
   const cos = Math.cos(angle)

@@ -1,6 +1,6 @@
 /**
- * Which cover lies where: one on about half of the scene, two or three others on the rest. Water, towns and woods take
- * the highest places of a field of noise each; crops, grass and bare soil share out the parcels that are left.
+ * Distribution of covers: one on about half of the scene, two or three others on the rest. Water, towns and woods take the
+ * maxima of a noise field each; crops, grass and bare soil share the remaining parcels.
  */
 import type { Draws } from '../../random/draws.ts'
 import { fractalNoise, gradientNoise, type Noise } from '../noise.ts'
@@ -9,13 +9,13 @@ import { type CoverName, coverNames } from './covers.ts'
 import { drawParcels } from './parcels.ts'
 
 export interface Patches {
-  /** The label of the cover at each point, row by row. */
+  /** Label of each point, row by row. */
   readonly labels: Uint8Array
-  /** The number of the parcel at each point, whatever lies there. */
+  /** Parcel index of each point, whatever its cover. */
   readonly parcels: Uint32Array
 }
 
-/** The covers of a scene and their shares, which sum to 1; the dominant one first. */
+/** Covers of a scene with shares that sum to 1, the dominant one first. */
 export function drawShares(draws: Draws, dominant: CoverName): (readonly [CoverName, number])[] {
   const others = coverNames.filter((name) => name !== dominant)
   const order = draws.permutation(others.length)
@@ -28,7 +28,7 @@ export function drawShares(draws: Draws, dominant: CoverName): (readonly [CoverN
   ]
 }
 
-/** Where a natural cover likes to be: blobs of noise, a river, the blocks of a town. Pixels from the middle. */
+/** Preference field of a natural cover: blobs of noise, a river, the blocks of a town. Pixels from the centre. */
 function drawLiking(draws: Draws, { cover, size }: { cover: CoverName; size: number }): Noise {
   const noise = gradientNoise(draws)
   const extent = Math.min(size, 96) * between(draws, 0.3, 0.55)
@@ -36,7 +36,7 @@ function drawLiking(draws: Draws, { cover, size }: { cover: CoverName; size: num
   const cos = Math.cos(angle)
   const sin = Math.sin(angle)
   const [shiftX, shiftY] = [between(draws, 0, 100), between(draws, 0, 100)]
-  // Turned and shifted, lest shores run along the lattice of the noise.
+  // Rotated and shifted, so that shores do not follow the lattice of the noise.
   const blobs = fractalNoise(
     (x, y) => noise(shiftX + (cos * x + sin * y) / extent, shiftY + (cos * y - sin * x) / extent),
     { octaves: 4, gain: cover === 'town' ? 0.35 : 0.5 },
@@ -61,7 +61,7 @@ function drawLiking(draws: Draws, { cover, size }: { cover: CoverName; size: num
 const natural: readonly CoverName[] = ['water', 'town', 'conifer', 'deciduous']
 const FREE = 255
 
-/** Gives the `wanted` free points that are liked best to a cover. */
+/** Assigns the `wanted` free points of highest preference to a cover. */
 function claim(
   labels: Uint8Array,
   { liking, label, wanted }: { liking: Float32Array; label: number; wanted: number },
@@ -73,7 +73,7 @@ function claim(
   for (const at of best.subarray(0, wanted)) labels[at] = label
 }
 
-/** Gives every free parcel to the cover that lacks most, the largest parcels first. */
+/** Assigns each free parcel, largest first, to the cover that lacks most. */
 function shareOut(
   labels: Uint8Array,
   { parcels, lacking }: { parcels: Uint32Array; lacking: Map<number, number> },

@@ -1,9 +1,9 @@
-/** The bands of the satellite sample set: those of Sentinel-2 that are made for the ground, without the three for the air. */
+/** Sentinel-2's bands of the ground, without the three atmospheric ones. */
 
 export interface Band {
-  /** As files describe it. */
+  /** In band descriptions. */
   readonly name: string
-  /** As names of files have it. */
+  /** In file names. */
   readonly code: string
   /** Centre, in nanometres. */
   readonly wavelength: number
@@ -11,7 +11,7 @@ export interface Band {
   readonly metres: 10 | 20
 }
 
-/** In the order of their channels. */
+/** In the order of the channels. */
 export const bands = [
   { name: 'B2', code: 'B02', wavelength: 490, metres: 10 },
   { name: 'B3', code: 'B03', wavelength: 560, metres: 10 },
@@ -25,5 +25,5 @@ export const bands = [
   { name: 'B12', code: 'B12', wavelength: 2190, metres: 20 },
 ] as const satisfies readonly Band[]
 
-/** One number for each of `bands`. */
+/** A value for each of `bands`. */
 export type Spectrum = Float64Array

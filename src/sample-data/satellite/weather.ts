@@ -1,6 +1,6 @@
 /**
- * What changes from date to date although the land does not: the sun over the hills, clouds and their shadows, the air,
- * the edge of the swath. Absolute brightness is unreliable for it; the shape of a spectrum is not.
+ * Variation between dates: sun over the hills, clouds and their shadows, atmosphere, edge of the swath. So absolute brightness is
+ * unreliable, and the shape of a spectrum is not.
  */
 import type { Draws } from '../../random/draws.ts'
 import { fractalNoise, gradientNoise, type Noise } from '../noise.ts'
@@ -11,10 +11,10 @@ const perBand = (value: (wavelength: number, band: number) => number): Spectrum 
   Float64Array.from(bands, ({ wavelength }, b) => value(wavelength, b))
 
 export interface Sun {
-  /** The direction towards it on the ground, of length 1: x to the east, y to the south. */
+  /** Horizontal direction towards it, of length 1: x to the east, y to the south. */
   readonly x: number
   readonly y: number
-  /** Tangent of its height. */
+  /** Tangent of its elevation. */
   readonly rise: number
 }
 
@@ -33,10 +33,10 @@ export function sunOn(day: number): Sun {
   return { x: east / flat, y: south / flat, rise: up / flat }
 }
 
-/** The share of light that comes straight from the sun and throws shade; the blue sky gives the rest. */
+/** Share of direct sunlight; the rest is light of the blue sky. */
 const direct = perBand((wavelength) => 1 - 0.3 * (490 / wavelength) ** 1.5)
 
-/** How much light a slope gets, over level ground: [size, size]. Six tenths of it, for the rest has been corrected. */
+/** Light on slopes relative to level ground: [size, size]. Only six tenths of the effect: products are partly corrected. */
 export function lightOn(height: Float32Array, { size, sun }: { size: number; sun: Sun }): Float32Array {
   const light = new Float32Array(size * size)
   for (let y = 0; y < size; y++)
@@ -51,7 +51,7 @@ export function lightOn(height: Float32Array, { size, sun }: { size: number; sun
   return light
 }
 
-/** A pixel's reflectance in a band under `light` times the light of level ground. */
+/** Reflectance in a band under `light` relative to level ground. */
 export const shaded = (reflectance: number, light: number, band: number): number =>
   reflectance * (1 + (light - 1) * direct[band]!)
 
@@ -60,14 +60,13 @@ const cloudSpectrum = perBand((wavelength) => (wavelength > 2000 ? 0.34 : wavele
 export interface Clouds {
   /** 0 clear to 1 opaque, at (x, y) in pixels. */
   readonly opacity: Noise
-  /** The share of the sun's light that the clouds let through to (x, y). */
+  /** Transmission of sunlight to (x, y). */
   readonly shadow: Noise
   readonly spectrum: Spectrum
 }
 
 /**
- * Clouds over `share` of a scene, about. They hang much lower than real ones, whose shadows would fall outside of so
- * small a scene.
+ * Clouds over about `share` of a scene. Much lower than real ones, whose shadows would fall outside such a small scene.
  */
 export function drawClouds(
   draws: Draws,
@@ -95,7 +94,7 @@ export interface Air {
   readonly haze: Spectrum
 }
 
-/** What is left of the air after its correction: a gain that leans over the spectrum, and blue haze. */
+/** Residuals of the atmospheric correction: a gain with a slope over the spectrum, and blue haze. */
 export function drawAir(draws: Draws): Air {
   const gain = 0.2 * draws.normal()
   const lean = 0.07 * draws.normal()
@@ -106,7 +105,7 @@ export function drawAir(draws: Draws): Air {
   }
 }
 
-/** Which points lie within the swath, whose edge leans by about 13°: a share of about `missing` does not. */
+/** Points within the swath, whose edge is tilted by about 13°; about `missing` of the scene is outside. */
 export function drawSwath(
   draws: Draws,
   { size, missing }: { size: number; missing: number },

@@ -1,6 +1,6 @@
 /**
- * Writes the satellite sample set: places of eight classes, the covers of the ground, each on several dates, as GeoTIFF
- * with ten bands; in folders of the classes, or as images with masks of the covers.
+ * Writes the satellite sample set: places of eight land-cover classes, each on several dates, as GeoTIFF with ten bands; in
+ * folders by class, or as images with masks.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,11 +19,11 @@ import { bands } from './sentinel-bands.ts'
 const FORMAT = 'sherd-satellite-sample-data/1'
 /** UTM, zone 32 north, on WGS 84. */
 const EPSG = 32632
-/** In masks: no class, for the ground is not seen. */
+/** Mask value of hidden ground. */
 export const UNSEEN = 255
 
 export interface SatelliteDataOptions {
-  /** The folder to write to: a new or empty one, or one that already holds this very set. */
+  /** A new or empty folder, or one that already holds this set. */
   readonly dir: string
   /** Places in all, at least 8, spread evenly over the eight classes. */
   readonly count: number
@@ -31,9 +31,9 @@ export interface SatelliteDataOptions {
   readonly size: number
   /** Dates of each place, 1 to 60. */
   readonly dates: number
-  /** One file of all bands for each date, 20 m bands repeated to 10 m; or a file for each band at its own resolution. */
+  /** A file of all bands for each date, with 20 m bands repeated to 10 m; or a file for each band at its own resolution. */
   readonly layout: 'stack' | 'bands'
-  /** Images and masks of the covers instead of folders of the classes; for the layout `stack`. */
+  /** Images and masks instead of folders by class; for the layout `stack`. */
   readonly masks: boolean
   readonly seed: number
   /** Called after every place. */
@@ -60,7 +60,7 @@ function check(options: SatelliteDataOptions): void {
     )
 }
 
-/** Every pixel as `by`² pixels. */
+/** Nearest-neighbour enlargement by a factor. */
 function repeat(values: Uint16Array, { side, by }: { side: number; by: number }): Uint16Array {
   if (by === 1) return values
   const wide = side * by
@@ -70,7 +70,7 @@ function repeat(values: Uint16Array, { side, by }: { side: number; by: number })
   )
 }
 
-/** The files of one date, by what their names end in. */
+/** The files of one date, by suffix of their names. */
 function filesOf(
   { bands: values }: Observation,
   { land: { size, corner }, layout }: { land: Landscape; layout: SatelliteDataOptions['layout'] },
@@ -115,7 +115,7 @@ async function writeMask(
 
 /**
  * Writes `dir/<class>/<place>_<YYYYMMDD>.tif` or `…_B02_10m.tif`; with `masks` `dir/images/<class>-<place>_<YYYYMMDD>.tif`,
- * `dir/masks/` and `dir/classes.txt`. Does nothing when `dir` already holds exactly this set.
+ * `dir/masks/` and `dir/classes.txt`. Does nothing if `dir` already holds exactly this set.
  */
 export async function writeSatelliteData(options: SatelliteDataOptions): Promise<SampleData> {
   check(options)
