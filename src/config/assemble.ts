@@ -61,7 +61,7 @@ const rangeOf = ({ data }: Config) => (data.kind === 'images' ? data.range : nul
 /** The shape of prepared samples, and limits. For rasters, `source` gives the bands. */
 export function sampleSize(config: Config, source?: ImageSource) {
   const { imageSize, channels: all, patchSize } = dimensionsOf(config)
-  const channels = source && 'rasters' in source ? source.rasters.bands.length : all
+  const channels = source?.kind === 'rasters' ? source.rasters.bands.length : all
   const [height, width] = imageSize
   const { maxPixels, corrupt, fileTimeout } = config.data
   const rasters = rastersOf(config)
@@ -88,7 +88,7 @@ export async function openData(
   rasters: RasterOptions | null = rasterOptions(config),
 ): Promise<ImageSource> {
   const source = await openSource(dir, rasters)
-  if ('rasters' in source || 'pack' in source || rangeOf(config)) return source
+  if (source.kind !== 'images' || rangeOf(config)) return source
   const { depthNote } = await import('../prepare/decode/bit-depth.ts') // loads libvips
   const note = await depthNote(source, config.data)
   if (note === null) return source
@@ -106,7 +106,7 @@ export async function channelStatistics(
   source: ImageSource,
   onNote: NoteListener = tellNote,
 ): Promise<ChannelStatistics> {
-  if ('rasters' in source && config.data.kind === 'rasters') {
+  if (source.kind === 'rasters' && config.data.kind === 'rasters') {
     const { measureRasterStatistics } = await import('../prepare/raster/raster-statistics.ts')
     const { clip } = config.data
     const { mean, std, low, high, notes } = await measureRasterStatistics(source, { clip })

@@ -79,7 +79,7 @@ export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<P
   const { length } = all.files
   const count = Math.min(MOST_IMAGES, length)
   const some = Array.from({ length: count }, (_, i) => Math.floor((i * length) / count))
-  const source = 'pack' in all ? all : subsetOf(all, some)
+  const source = all.kind === 'packed' ? all : subsetOf(all, some)
   const options = inferenceOptions(readingConfig(encoder), source, encoder.machine)
   const batches: Pixels[] = []
   let done = 0

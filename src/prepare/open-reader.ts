@@ -12,17 +12,26 @@ import type { ImageReader } from './image-reader.ts'
 import { packedReader } from './pack/packed-reader.ts'
 import { rasterReader } from './raster/raster-reader.ts'
 
-/** What a reader needs of a source. */
-export type ReadableSource =
-  | Pick<ImageFolder, 'dir' | 'files'>
-  | Pick<PackedImages, 'dir' | 'files' | 'pack'>
-  | Pick<RasterFolder, 'dir' | 'files' | 'rasters'>
+/** What a reader needs of each kind of source. */
+interface Readable {
+  readonly images: Pick<ImageFolder, 'kind' | 'dir' | 'files'>
+  readonly packed: Pick<PackedImages, 'kind' | 'dir' | 'files' | 'pack'>
+  readonly rasters: Pick<RasterFolder, 'kind' | 'dir' | 'files' | 'rasters'>
+}
+export type ReadableSource = Readable[keyof Readable]
+
+/** A new kind of source is one row. */
+const readers: { readonly [K in keyof Readable]: (source: Readable[K], threads: number) => ImageReader } = {
+  images: folderReader,
+  packed: packedReader,
+  rasters: rasterReader,
+}
 
 /** `threads`: how many images are decoded at once. */
-export function openReader(source: ReadableSource, threads: number): ImageReader {
-  if ('pack' in source) return packedReader(source, threads)
-  return 'rasters' in source ? rasterReader(source, threads) : folderReader(source, threads)
-}
+export const openReader = <K extends keyof Readable>(
+  source: Readable[K] & { kind: K },
+  threads: number,
+): ImageReader => readers[source.kind](source, threads)
 
 /** So many small files are read in one go; the decoding between two such goes is short. */
 const FILES_TOGETHER = 8

@@ -119,7 +119,8 @@ function otherFiles(
   const there = new Set(source.files)
   const gone = refused.filter((file) => !there.has(file))
   const isAll =
-    gone.length > 0 && fingerprint({ files: [...source.files, ...gone].sort() }) === was.fingerprint
+    gone.length > 0 &&
+    fingerprint({ kind: 'images', files: [...source.files, ...gone].sort() }) === was.fingerprint
   const what = isAll
     ? `${gone.length} files that this run could not use are gone from ${source.dir}, and all others are there.`
     : `${source.dir} holds ${source.files.length} images that are not the ${was.files} this run was started with.`

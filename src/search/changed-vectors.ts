@@ -79,7 +79,7 @@ function compare(source: ImageSource, states: readonly string[], before: ImageIn
     return row >= 0 && states[i] !== '' && before!.images[row]!.state === states[i] ? row : -1
   })
   const changed = [...files.keys()].filter((i) => rows[i]! < 0 && !isBroken[i])
-  if ('pack' in source && changed.length > 0)
+  if (source.kind === 'packed' && changed.length > 0)
     return { rows: files.map(() => -1), broken: [], asked: [...files.keys()] }
   const broken = files.filter((_, i) => isBroken[i]).map((file) => knownBroken.get(file)!)
   return { rows, broken, asked: changed }

@@ -62,7 +62,10 @@ export async function embedFiles(
     )
   const full = paths.map((path) => resolve(path))
   const { root } = parse(full[0]!)
-  const source = { dir: root, files: full.map((path) => relative(root, path)), classes: [], labels: null }
+  const source: ImageSource = {
+    ...{ kind: 'images', dir: root, files: full.map((path) => relative(root, path)) },
+    ...{ classes: [], labels: null },
+  }
   const skipped: SkippedFile[] = []
   const made = await embedder
     .features(source, { maxSkippedShare: 1, onSkip: (file) => skipped.push(file) })

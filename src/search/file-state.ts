@@ -5,7 +5,7 @@ import type { ImageSource } from '../source/open.ts'
 
 /** For each sample the size and time of its files, or the checksums of its pack; '' for missing files. */
 export function statesOf(source: ImageSource): string[] {
-  if ('pack' in source) return source.files.map(() => source.pack.content)
+  if (source.kind === 'packed') return source.files.map(() => source.pack.content)
   const known = new Map<string, string>()
   const stateOf = (file: string): string => {
     const before = known.get(file)
@@ -15,7 +15,7 @@ export function statesOf(source: ImageSource): string[] {
     known.set(file, state)
     return state
   }
-  if (!('rasters' in source)) return source.files.map(stateOf)
+  if (source.kind === 'images') return source.files.map(stateOf)
   return source.rasters.samples.map(({ frames }) => {
     const files = new Set(frames.flatMap(({ bands }) => bands.map(({ file }) => file)))
     return [...files].map(stateOf).join(', ')

@@ -48,7 +48,7 @@ export async function thumbnailsOf(
   const { dir, rasters, size } = facts.source
   const source = await openSource(dir, rasters).catch(() => null) // the folder may have been removed since
   if (!source) return found
-  if (!('pack' in source) && !('rasters' in source)) {
+  if (source.kind === 'images') {
     for (const row of new Set(rows)) {
       const tile = await thumbnailOfFile(join(dir, images[row]!.file))
       if (tile) found.set(row, tile)
@@ -62,7 +62,9 @@ export async function thumbnailsOf(
       const index = places.get(images[row]!.file)
       if (index === undefined) continue
       const tile =
-        'pack' in source ? await packed(source, reader, index) : await raster(source, reader, index, size)
+        source.kind === 'packed'
+          ? await packed(source, reader, index)
+          : await raster(source, reader, index, size)
       if (tile) found.set(row, tile)
     }
   } finally {

@@ -23,7 +23,8 @@ const imageExtensions = [
   '.bmp',
 ] as const
 
-export interface ImageFolder extends Classes {
+/** What every kind of source has. */
+export interface SampleFiles extends Classes {
   /** Absolute. */
   readonly dir: string
   /** Paths below `dir`, with `/`, sorted by UTF-16 code units. A sample's index is its position in this list. */
@@ -32,6 +33,10 @@ export interface ImageFolder extends Classes {
   readonly notes?: readonly string[]
   /** Links to folders that are also reached by another path. */
   readonly linkedFolders?: readonly LinkedFolder[]
+}
+
+export interface ImageFolder extends SampleFiles {
+  readonly kind: 'images'
 }
 
 /**
@@ -46,7 +51,7 @@ export async function openImageFolder(dir: string): Promise<ImageFolder> {
   if (files.length === 0) throw noImages(root, others)
   const hasLinks = linkedFolders.length > 0
   return {
-    ...{ dir: root, files, ...classesOf(files) },
+    ...{ kind: 'images', dir: root, files, ...classesOf(files) },
     ...(hasLinks && { linkedFolders }),
     notes: [...(hasLinks ? [linksNote(root, linkedFolders)] : []), ...leftOutNotes(root, listed, kind)],
   }

@@ -17,11 +17,13 @@ export async function openSource(dir: string, rasters: RasterOptions | null = nu
  * A hash of the list of files: samples are addressed by their index in it, so that a resumed run needs the same list. For packed images
  * also of their pixels, which may have been shrunk.
  */
-export function fingerprint(source: Pick<ImageSource, 'files'> | PackedImages | RasterFolder): string {
+export function fingerprint(
+  source: Pick<ImageFolder, 'kind' | 'files'> | PackedImages | RasterFolder,
+): string {
   const hash = createHash('sha256')
   for (const file of source.files) hash.update(file).update('\n')
-  if ('pack' in source) hash.update(source.pack.content)
-  if ('rasters' in source)
+  if (source.kind === 'packed') hash.update(source.pack.content)
+  if (source.kind === 'rasters')
     hash.update(source.rasters.samples.map(({ frames }) => frames.map(({ time }) => time).join()).join('\n'))
   return hash.digest('hex').slice(0, 16)
 }

@@ -10,7 +10,7 @@ import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import { examineNpy, readNpy } from '../files/npy.ts'
 import { notRegular } from '../files/regular-file.ts'
-import type { ImageFolder } from './image-folder.ts'
+import type { SampleFiles } from './image-folder.ts'
 
 const MANIFEST = 'manifest.json'
 const MAX_MANIFEST_BYTES = 64e6
@@ -60,7 +60,8 @@ export interface Pack {
 }
 
 /** `files` are the images' original names, which are not opened. */
-export interface PackedImages extends ImageFolder {
+export interface PackedImages extends SampleFiles {
+  readonly kind: 'packed'
   readonly pack: Pack
 }
 
@@ -138,6 +139,7 @@ export function openPack(dir: string): PackedImages {
   })
   const content = createHash('sha256').update(manifest.pixels.map(({ sha256 }) => sha256).join())
   return {
+    kind: 'packed',
     dir: root,
     files: list,
     classes: [...classes],

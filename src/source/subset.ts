@@ -5,7 +5,7 @@ import type { RasterFolder } from './raster/raster-folder.ts'
 
 /** The images at `indices`, in this order; classes keep their indices. Throws `SOURCE` for packed images. */
 export function subsetOf(source: ImageSource, indices: readonly number[]): ImageFolder | RasterFolder {
-  if ('pack' in source)
+  if (source.kind === 'packed')
     throw new SherdError(
       'SOURCE',
       `${source.dir} is packed and cannot be split. Pack training and test images separately, and give both with --train and --test.`,
@@ -16,10 +16,11 @@ export function subsetOf(source: ImageSource, indices: readonly number[]): Image
     files: indices.map((index) => files[index]!),
     labels: labels && Int32Array.from(indices, (index) => labels[index]!),
   }
-  if (!('rasters' in source)) return part
+  if (source.kind === 'images') return { kind: 'images', ...part }
   const { rasters } = source
   const places = indices.map((index) => source.places[index]!)
   return {
+    kind: 'rasters',
     ...part,
     places,
     rasters: { ...rasters, samples: indices.map((index) => rasters.samples[index]!) },

@@ -10,7 +10,6 @@ import {
   updateConfig,
 } from '../../src/checkpoint/run-folder.ts'
 import { writeWhole } from '../../src/files/write-whole.ts'
-import type { ImageFolder } from '../../src/source/image-folder.ts'
 import { fingerprint } from '../../src/source/open.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
 
@@ -139,8 +138,7 @@ describe('openRun', () => {
 })
 
 describe('fingerprint', () => {
-  const of = (...files: string[]) =>
-    fingerprint({ dir: '', files, classes: [], labels: null } satisfies ImageFolder)
+  const of = (...files: string[]) => fingerprint({ kind: 'images', files })
 
   it('is that of the list of files: of every name and their order', () => {
     expect(of('a.png', 'b.png')).toMatch(/^[0-9a-f]{16}$/)

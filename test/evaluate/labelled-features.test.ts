@@ -10,7 +10,7 @@ import {
 import type { ImageFolder } from '../../src/source/image-folder.ts'
 
 const folder = (dir: string, classes: readonly string[], labels: readonly number[] | null): ImageFolder => ({
-  ...{ dir, classes, files: (labels ?? [0]).map((_, i) => `${i}.png`) },
+  ...{ kind: 'images', dir, classes, files: (labels ?? [0]).map((_, i) => `${i}.png`) },
   labels: labels && Int32Array.from(labels),
 })
 

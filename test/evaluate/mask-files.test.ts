@@ -25,7 +25,7 @@ it('no mask takes the place of another', () => {
 
 /** Images of 1 × 2 pixels, whose logits are given. */
 const segmentation = (files: string[], logits: number[]): FolderSegmentation => ({
-  source: { dir: '/d', files, classes: [], labels: null } as FolderSegmentation['source'],
+  source: { kind: 'images', dir: '/d', files, classes: [], labels: null } as FolderSegmentation['source'],
   batches: (async function* () {
     yield {
       shape: [files.length, 1, 2, 3],

@@ -10,6 +10,7 @@ import type { FolderLogits } from '../../src/weights/folder-logits.ts'
 
 const logits = (labels: Int32Array | null): FolderLogits => ({
   source: {
+    kind: 'images',
     dir: '/d',
     files: ['x/a.png', 'b, "c".png', 'd.png'],
     classes: ['x', 'q'],

@@ -51,14 +51,13 @@ async function runPack(flags: Flags): Promise<void> {
   const { data, out } = flags
   if (!data || !out) throw new SherdError('USAGE', 'Packing needs --data, a folder of images, and --out.')
   const { openSource } = await import('../../source/open.ts')
-  const { isPack } = await import('../../source/packed-images.ts')
   const { packImages } = await import('../../prepare/pack/pack.ts')
-  if (isPack(data))
-    throw new SherdError('SOURCE', `${resolve(data)} is packed already. Give the folder of images.`)
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
     version: string
   }
   const source = await openSource(data)
+  if (source.kind !== 'images')
+    throw new SherdError('SOURCE', `${source.dir} is packed already. Give the folder of images.`)
   const { depthNote } = await import('../../prepare/decode/bit-depth.ts')
   const { defaultMaxPixels } = await import('../../prepare/decode/decode.ts')
   const dark = flags.range

@@ -185,7 +185,7 @@ function checkOptions(options: LoaderOptions): void {
   const isRange = ([low, high]: readonly [number, number]) => low > 0 && low <= high && Number.isFinite(high)
   for (const name of ['height', 'width', 'batchSize', 'decodeThreads', 'prefetchBatches', 'minSide'] as const)
     expect(Number.isSafeInteger(options[name]) && options[name] >= 1, name, 'a whole number of at least 1')
-  const isRaster = 'rasters' in options.source
+  const isRaster = options.source.kind === 'rasters'
   expect(isRaster || options.channels === 1 || options.channels === 3, 'channels', '1 or 3 for image files')
   expect(
     isRaster === ((options.frames ?? null) !== null),

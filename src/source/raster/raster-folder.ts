@@ -5,7 +5,7 @@
 import { resolve } from 'node:path'
 import { SherdError } from '../../errors.ts'
 import { classesOf } from '../classes.ts'
-import type { ImageFolder } from '../image-folder.ts'
+import type { SampleFiles } from '../image-folder.ts'
 import { leftOutNotes } from '../left-out.ts'
 import { listFiles } from '../list-files.ts'
 import { canonicalBand } from './band-names.ts'
@@ -56,7 +56,8 @@ export interface Rasters {
 }
 
 /** `files` are the names of the samples. Can be sent to other threads by structured clone. */
-export interface RasterFolder extends ImageFolder {
+export interface RasterFolder extends SampleFiles {
+  readonly kind: 'rasters'
   /** The place of each sample, shared by its dates and windows. */
   readonly places: readonly string[]
   readonly rasters: Rasters
@@ -90,6 +91,7 @@ export async function openRasterFolder(dir: string, options: RasterOptions): Pro
       places.push(place)
     }
   return {
+    kind: 'rasters',
     dir: root,
     files,
     places,
