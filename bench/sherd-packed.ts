@@ -1,9 +1,11 @@
 /** sherd's crops from packed images on some threads as a program of rounds; the counterpart of `peers/decode.py`. */
 
+import { bytesOfFields, openFields } from '../src/prepare/fields.ts'
 import { sampleOrder } from '../src/prepare/loader/sample-order.ts'
 import { openReader } from '../src/prepare/open-reader.ts'
 import { sampleReader } from '../src/prepare/sample-reader.ts'
 import { skipLedger } from '../src/prepare/skipped.ts'
+import { fieldsOfViews } from '../src/prepare/view-spec.ts'
 import { openSource } from '../src/source/open.ts'
 import { answerRounds } from './rounds.ts'
 
@@ -24,7 +26,8 @@ const read = sampleReader(
   skipLedger({ files: source.files.length, maxShare: 0 }, () => {}),
 )
 const order = sampleOrder({ size: source.files.length, seed: 0 })
-const out = new Uint8Array(BATCH * size * size * 3)
+const specs = fieldsOfViews({ image: { kind: 'crop', count: 1, size: [size, size] } }, { channels: 3 })
+const { fields } = openFields(specs, BATCH, new SharedArrayBuffer(bytesOfFields(specs, BATCH)))
 let position = 0
 
 await answerRounds<{ images: number }>({ ready: true }, async ({ images }) => {
@@ -32,7 +35,8 @@ await answerRounds<{ images: number }>({ ready: true }, async ({ images }) => {
   for (let done = 0; done < images; done += BATCH)
     await read(
       Array.from({ length: BATCH }, () => order(position++)),
-      out,
+      fields,
+      0,
     )
   return { seconds: (performance.now() - started) / 1000, images }
 })

@@ -161,6 +161,7 @@ export { photometricRecipes } from './prepare/augment/photometric-recipes.ts'
 export { depthNote } from './prepare/decode/bit-depth.ts'
 export { defaultMaxPixels } from './prepare/decode/decode.ts'
 export { quitIfStuck } from './prepare/decode/quit.ts'
+export type { Field, Fields } from './prepare/fields.ts'
 export { type Batch, type Loader, type LoaderOptions, openLoader } from './prepare/loader/loader.ts'
 export {
   type ChannelStatistics,
@@ -172,7 +173,9 @@ export {
 export { type PackOptions, type PackSummary, packImages } from './prepare/pack/pack.ts'
 export { measureRasterStatistics } from './prepare/raster/raster-statistics.ts'
 export { measureStatistics } from './prepare/statistics.ts'
+export { pixelsOf, toViews } from './prepare/upload.ts'
 export { type View, viewOf } from './prepare/view.ts'
+export type { ViewSpec, ViewSpecs } from './prepare/view-spec.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
 export type { RunEvent } from './run/events.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'

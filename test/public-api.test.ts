@@ -90,7 +90,7 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   })
   const events = sherd.train({
     ...{ trainee, loader, accumulate: 1, firstStep: 0, samples: source.files.length },
-    toDeviceBatch: (batch) => ({ image: sherd.toView(batch, statistics, device) }),
+    toDeviceBatch: (batch) => sherd.toViews(batch, objective.views, { statistics, device }),
     schedules: {
       learningRate: { kind: 'cosine', from: 1e-3, to: 0 },
       weightDecay: { kind: 'constant', value: 0.05 },

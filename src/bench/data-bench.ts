@@ -1,6 +1,6 @@
 /** Measures the loader of a run without training. */
 import { existsSync, readFileSync } from 'node:fs'
-import { loaderOptions, openData } from '../config/assemble.ts'
+import { loaderOptions, objectiveOf, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { planMachine } from '../machine/plan.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
@@ -41,7 +41,7 @@ function bytesReadSoFar(): number | null {
 export async function benchData({ config, data, batches }: DataBenchOptions): Promise<DataBench> {
   const source = await openData(config, data)
   const plan = planMachine({ ...config.train, workers: config.data.workers })
-  const loader = openLoader(loaderOptions(config, source, plan, 0))
+  const loader = openLoader(loaderOptions(config, source, plan, { views: objectiveOf(config, 'cpu').views }))
   try {
     // Discard the batches that the thread has prefetched at its start.
     for (let i = 0; i < config.data.prefetchBatches + 2; i++) await loader.next()

@@ -3,8 +3,10 @@
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { type MaeOptions, type MaskedAutoencoder, mae } from '../objective/mae.ts'
+import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
 import type { LoaderOptions } from '../prepare/loader/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
+import type { ViewSpecs } from '../prepare/view-spec.ts'
 import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
@@ -57,6 +59,9 @@ export const objectiveOf = (config: Config, device: Device, given: ObjectiveGive
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
 
 const rangeOf = ({ data }: Config) => (data.kind === 'images' ? data.range : null)
+
+const photometricOf = ({ data }: Config) =>
+  data.kind === 'images' && data.photometric ? namedRecipes[data.photometric] : null
 
 /** The shape of prepared samples, and limits. For rasters, `source` gives the bands. */
 export function sampleSize(config: Config, source?: ImageSource) {
@@ -123,22 +128,27 @@ type DecodingPlan = Pick<MachinePlan, 'decodeThreads'>
 
 /** Loader options of inference, at the model's size. */
 export const inferenceOptions = (config: Config, source: ImageSource, plan: DecodingPlan): LoaderOptions => ({
-  ...loaderOptions(config, source, plan, 0),
-  ...sampleSize(config, source),
+  ...loaderOptions(config, source, plan),
+  photometric: null,
 })
 
-/** Loader options of training, from position `firstPosition` of the endless stream of samples. */
+interface StreamOptions {
+  /** Those of the objective; by default one crop of the model's size. */
+  readonly views?: ViewSpecs | undefined
+  /** The first sample of the endless stream; 0 by default. */
+  readonly firstPosition?: number
+}
+
+/** Loader options of training. */
 export function loaderOptions(
   config: Config,
   source: ImageSource,
   plan: DecodingPlan,
-  firstPosition: number,
+  { views, firstPosition = 0 }: StreamOptions = {},
 ): LoaderOptions {
   const { crop, scale, ratio, flip, maxSkippedShare, prefetchBatches } = config.data
-  const size = sampleSize(config, source)
-  const larger = (config.target.kind === 'pixels' && config.target.scales?.at(-1)) || 1 // pictures of several sizes are learned from the largest
   return {
-    ...{ ...size, height: size.height * larger, width: size.width * larger },
+    ...{ ...sampleSize(config, source), views, photometric: photometricOf(config) },
     ...{ source, crop, scale, ratio, flip, maxSkippedShare, prefetchBatches, firstPosition },
     seed: config.train.seed,
     batchSize: config.train.batchSize,

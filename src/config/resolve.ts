@@ -108,6 +108,7 @@ export function resolveConfig(input: ConfigInput): Config {
   }) as unknown as Config
   try {
     checkBands(config)
+    checkPhotometric(config)
     checkBackbone(backboneOf(config))
     checkBatch(config)
     ;(checks[config.objective] as (config: Config) => void)(config)
@@ -133,6 +134,11 @@ function checkBatch(config: Config): void {
 
 const refuse = (what: string): never => {
   throw new SherdError('CONFIG', what)
+}
+
+function checkPhotometric({ data, model }: Config): void {
+  if (data.kind === 'images' && data.photometric && model.channels !== 3)
+    refuse(`data.photometric is for images of 3 channels, and model.channels is ${model.channels}`)
 }
 
 function checkBands(config: Config): void {

@@ -4,7 +4,7 @@
  */
 
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
-import { loaderOptions, sampleSize } from '../config/assemble.ts'
+import { loaderOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { choosePrecision, type PrecisionName, precisionNames } from '../machine/plan.ts'
@@ -206,8 +206,8 @@ async function attempt(
   const reading = readingConfig(encoder)
   const noise = noiseField(encoder.shape, seed, device)
   const loader = openLoader({
-    ...{ ...loaderOptions(reading, images.train, machine, 0), ...sampleSize(reading, images.train) },
-    ...{ seed, batchSize },
+    ...loaderOptions(reading, images.train, machine),
+    ...{ photometric: null, seed, batchSize },
   })
   try {
     const steps = train({

@@ -6,6 +6,7 @@ import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
 import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { Batch } from '../prepare/loader/loader.ts'
+import { pixelsOf } from '../prepare/upload.ts'
 import type { View } from '../prepare/view.ts'
 import { draws } from '../random/draws.ts'
 import { call } from '../tensor/call.ts'
@@ -52,7 +53,10 @@ export function labelledBatch(
   batch: Batch,
   { classes, settings, seed, encoder, noise }: Augmenting,
 ): Labelled {
-  const { pixels, size, height, width, channels, epochs, indices, labels, rasters } = batch
+  const { size, epochs, indices, labels } = batch
+  const samples = pixelsOf(batch.fields)
+  const { pixels, rasters } = samples
+  const [, height, width, channels] = samples.shape
   const image = { height, width }
   if (settings.randAugment !== null && channels === 3 && !rasters) {
     const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
@@ -63,9 +67,9 @@ export function labelledBatch(
       randAugment({ ...image, pixels: pixels.subarray(row * bytes, (row + 1) * bytes) }, options, own, fill)
     }
   }
-  const samples = { epochs, indices }
-  const erasures = drawErasures({ probability: settings.erasing, seed }, samples, image)
-  const mix = drawMix({ mixup: settings.mixup, cutmix: settings.cutmix, seed }, samples, image)
+  const addresses = { epochs, indices }
+  const erasures = drawErasures({ probability: settings.erasing, seed }, addresses, image)
+  const mix = drawMix({ mixup: settings.mixup, cutmix: settings.cutmix, seed }, addresses, image)
   const targets = mixTargets(labels!, mix, { classes, smoothing: settings.smoothing })
   const isMixed = settings.mixup > 0 || settings.cutmix > 0
   const change = (x: Tensor): Tensor => {
@@ -74,7 +78,7 @@ export function labelledBatch(
     return isMixed ? mixImages(images, mix) : images
   }
   return {
-    image: changed(viewFor(encoder, batch), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
+    image: changed(viewFor(encoder, samples), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
     targets: toDevice(tensor(targets, [size, classes]), encoder.device),
   }
 }

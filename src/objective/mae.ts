@@ -9,6 +9,7 @@ import { headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { View } from '../prepare/view.ts'
+import type { ViewSpec } from '../prepare/view-spec.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Asked, Target, TargetMaker } from '../target/target.ts'
 import { noGrad } from '../tensor/context.ts'
@@ -50,6 +51,8 @@ export interface Prediction {
 }
 
 export interface MaskedAutoencoder extends BatchObjective<ImageBatch, MaskPlan, never> {
+  /** Larger than the model's images where larger ones are rebuilt, too. */
+  readonly views: { readonly image: ViewSpec }
   /** N, the tokens of one sample. */
   readonly tokens: number
   readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
@@ -82,8 +85,9 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   const kept = options.kept ?? keptTokens(layout, design)
   const decoder = openDecoder(decoding, { shape, device })
   const target = targetOf({ shape, groups, device })
-  const { widths } = target
 
+  const [height, width] = shape.dimensions.imageSize
+  const { widths, factor = 1 } = target
   const cutOf = (view: View): CutView => backbone.cut(target.atModelSize?.(view) ?? view)
   const planOf = (noise: Tensor, view?: View): MaskPlan => {
     const present = view && cutOf(view).present
@@ -118,6 +122,7 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
 
   return {
     rows: [...backbone.rows, ...decoder.rows, ...headRows(widths, decoder.width), ...(target.rows ?? [])],
+    views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
     tokens: layoutTokens(layout),
     encoder: { prefix: '' },
     target,

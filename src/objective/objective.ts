@@ -7,6 +7,7 @@ import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { Schedule } from '../optim/schedule.ts'
 import type { View } from '../prepare/view.ts'
+import type { ViewSpecs } from '../prepare/view-spec.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
 
@@ -72,6 +73,8 @@ export interface Planned<Batch, Plan> {
 
 interface Common<Batch, Plan, S extends string> {
   readonly rows: readonly ParameterRow[]
+  /** What it sees of a sample; absent where batches are not the loader's views. */
+  readonly views?: ViewSpecs
   readonly averages?: readonly Average<S>[]
   /** Beside those of the learning rate and the weight decay. All are logged under their names. */
   readonly schedules?: Readonly<Record<S, Schedule>>

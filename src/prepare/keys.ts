@@ -1,6 +1,7 @@
 /** The configuration's keys of samples, in the group `data`: of all of them, of photographs, and of rasters. */
 import { z } from 'zod'
 import { isPattern, patternKind } from '../source/raster/path-pattern.ts'
+import { namedRecipes, type RecipeName } from './augment/photometric-recipes.ts'
 import { corruptions } from './decode/damage.ts'
 import { clippings } from './raster/clipping.ts'
 
@@ -65,6 +66,11 @@ export const imageKeys = {
     .nullable()
     .default(null)
     .describe('what of 16-bit values becomes 0 and 255, such as [0,4095]; null takes the high byte'),
+  photometric: z
+    .enum(Object.keys(namedRecipes) as [RecipeName, ...RecipeName[]])
+    .nullable()
+    .default(null)
+    .describe('colour jitter, greyscale, blur and solarising of training images of 3 channels; null: none'),
 }
 
 /** Names of bands. */

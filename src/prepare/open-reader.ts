@@ -3,12 +3,15 @@
  * whole batch out of mapped memory at once; who asks need not know.
  */
 import { join } from 'node:path'
+import type { Size } from '../source/box.ts'
 import type { ImageFolder } from '../source/image-folder.ts'
 import type { PackedImages } from '../source/packed-images.ts'
 import type { RasterFolder } from '../source/raster/raster-folder.ts'
-import { tryDecodeImage } from './decode/decode.ts'
-import { readImages } from './decode/fast-jpeg.ts'
-import type { ImageReader } from './image-reader.ts'
+import { tryDecode, tryDecodeImage } from './decode/decode.ts'
+import { type ReadImage, readImages } from './decode/fast-jpeg.ts'
+import { resample } from './decode/resample-pixels.ts'
+import type { RgbImage } from './decode/resize.ts'
+import { type BatchSpace, cropsOf, type ImageReader, type WantedImage } from './image-reader.ts'
 import { packedReader } from './pack/packed-reader.ts'
 import { rasterReader } from './raster/raster-reader.ts'
 
@@ -40,17 +43,47 @@ function folderReader(source: Pick<ImageFolder, 'dir' | 'files'>, threads: numbe
   return {
     together: FILES_TOGETHER,
     atOnce: threads,
-    async read(images, { out, ...request }) {
+    async read(images, space) {
+      const { out, others, ...request } = space
       const bytes = request.target.width * request.target.height * request.channels
       const paths = images.map(({ index }) => join(source.dir, source.files[index]!))
       const files = await readImages(paths, request.maxPixels, request.fileTimeout)
       const reasons: (string | null)[] = []
-      for (const [i, { row, place }] of images.entries()) {
-        const pixels = out.subarray(row * bytes, (row + 1) * bytes)
+      for (const [i, image] of images.entries()) {
+        if (others) {
+          reasons.push(await readCrops(paths[i]!, image, space, files[i]))
+          continue
+        }
+        const place = (size: Size) => image.place(size, 0)
+        const pixels = out.subarray(image.row * bytes, (image.row + 1) * bytes)
         reasons.push(await tryDecodeImage(paths[i]!, { ...request, place }, pixels, files[i]))
       }
       return reasons
     },
     close: () => {},
   }
+}
+
+/** Decodes an image once, at full resolution, and resamples every crop from it. */
+async function readCrops(
+  path: string,
+  { row, place }: WantedImage,
+  space: BatchSpace,
+  file: ReadImage | undefined,
+): Promise<string | null> {
+  const { minSide, maxPixels, range, corrupt, fileTimeout } = space
+  let image: RgbImage | null = null
+  const sample = (size: Size) => {
+    image = { ...size, pixels: new Uint8Array(size.width * size.height * 3) }
+    return { target: size, out: image.pixels, box: { left: 0, top: 0, ...size }, flip: false }
+  }
+  const request = { minSide, maxPixels, range, corrupt, fileTimeout, channels: 3, isFullResolution: true }
+  const reason = await tryDecode(path, { ...request, sample }, file)
+  if (reason !== null) return reason
+  for (const [crop, { target, channels, out }] of cropsOf(space).entries()) {
+    const bytes = target.width * target.height * channels
+    const own = out.subarray(row * bytes, (row + 1) * bytes)
+    resample(image!, place(image!, crop), { target, channels, out: own })
+  }
+  return null
 }

@@ -5,19 +5,27 @@
  * in some crops only, and a memory of earlier failures would make the data depend on the past.
  */
 import { type Draws, draws } from '../random/draws.ts'
+import { applySteps } from './augment/operators.ts'
+import { drawPhotometric, type PhotometricRecipe } from './augment/photometric.ts'
 import { type CropKind, crops } from './crop.ts'
 import type { Corruption } from './decode/damage.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
 import type { Placement } from './decode/resample-pixels.ts'
-import type { ImageReader, PlacedSize } from './image-reader.ts'
+import type { OpenFields } from './fields.ts'
+import type { CropSpace, ImageReader, PlacedSize } from './image-reader.ts'
 import type { SampleAddress } from './loader/sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
+import { type CropCopy, copiesOf, resolutionOf, timesOf, type ViewSpecs } from './view-spec.ts'
 
 /** How a file becomes a sample. */
 export interface SampleSettings {
-  /** Of the prepared sample, in pixels. */
+  /** Of the prepared sample, in pixels, where `views` does not say it. */
   readonly height: number
   readonly width: number
+  /** What is made of each sample; by default one crop, `image`, of this height and width. */
+  readonly views?: ViewSpecs | undefined
+  /** How the colours of images of three channels are changed, where `views` does not say it; null, the default, does not. */
+  readonly photometric?: PhotometricRecipe | null | undefined
   /** 1 (luma) or 3 (sRGB). */
   readonly channels: number
   readonly crop: CropKind
@@ -57,14 +65,18 @@ export const sampleBytes = ({
 export const factsOf = ({ frames = null }: Pick<SampleSettings, 'frames'>): number =>
   frames === null ? 0 : 1 + frames
 
-/**
- * Reads samples into `out` [samples, …], and what is told of rasters into `facts`. Returns the indices that were used: the given
- * ones or their substitutes'.
- */
+export const viewsOfSamples = ({
+  views,
+  height,
+  width,
+}: Pick<SampleSettings, 'views' | 'height' | 'width'>) =>
+  views ?? { image: { kind: 'crop', count: 1, size: [height, width] } as const }
+
+/** Reads samples to rows `row`, `row + 1` … of fields. Returns the indices that were used: the given ones or their substitutes'. */
 export type SampleReader = (
   addresses: readonly SampleAddress[],
-  out: Uint8Array,
-  facts?: Float64Array,
+  fields: OpenFields,
+  row: number,
 ) => Promise<number[]>
 
 /** By how much a window is moved along one side, at most half of itself. */
@@ -79,18 +91,16 @@ export function sampleReader(
   skipped: SkipLedger,
 ): SampleReader {
   const { seed, channels, minSide, maxPixels, range = null, frames = null, minValid = 0 } = settings
-  const target = { width: settings.width, height: settings.height }
-  const isRandom = settings.crop === 'random'
-  const place = ({ epoch, index }: SampleAddress, image: PlacedSize): Placement => {
-    const box = crops[settings.crop](
-      image,
-      { ...settings, target },
-      draws({ seed, stream: 'crop', epoch, index }),
-    )
-    const flip = settings.flip && draws({ seed, stream: 'flip', epoch, index }).uniform() < 0.5
-    if (!isRandom || !image.margin) return { box, flip }
+  const copies = copiesOf(viewsOfSamples(settings))
+  const targetOf = ({ spec: { size } }: CropCopy) => ({ height: size[0], width: size[1] })
+  const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: CropCopy): Placement => {
+    const { crop, flip: mayFlip, scale, ratio } = { ...settings, ...copy.spec }
+    const drawsOf = (stream: string) => draws({ seed, stream: copy.stream + stream, epoch, index })
+    const box = crops[crop](image, { scale, ratio, target: targetOf(copy) }, drawsOf('crop'))
+    const flip = mayFlip && drawsOf('flip').uniform() < 0.5
+    if (crop !== 'random' || !image.margin) return { box, flip }
     const { left, top, right, bottom } = image.margin
-    const random = draws({ seed, stream: 'window', epoch, index })
+    const random = drawsOf('window')
     const x = shift(random, image.width, left, right)
     const y = shift(random, image.height, top, bottom)
     return { box: { ...box, left: box.left + x, top: box.top + y }, flip }
@@ -100,7 +110,22 @@ export function sampleReader(
     [...draws({ seed, stream: 'frames', epoch, index }).permutation(available)]
       .slice(0, frames ?? 1)
       .sort((a, b) => a - b)
-  return async (addresses, out, facts) => {
+  const isRandom = copies.some(({ spec }) => (spec.crop ?? settings.crop) === 'random')
+  /** Changes the colours of a row of a crop, in place. */
+  const recolour = (address: SampleAddress, copy: CropCopy, pixels: Uint8Array) => {
+    const recipe = copy.photometric === undefined ? settings.photometric : copy.photometric
+    if (!recipe) return
+    const steps = drawPhotometric(recipe, { seed, ...address, view: `${copy.view}.${copy.copy}` })
+    pixels.set(applySteps({ ...targetOf(copy), pixels }, steps).pixels)
+  }
+  return async (addresses, fields, first) => {
+    const spaces = copies.map((copy): CropSpace => {
+      const { buffer, byteOffset, byteLength } = fields[copy.view]!.at(copy.copy, first)
+      const out = new Uint8Array(buffer, byteOffset, byteLength * addresses.length)
+      const facts = frames === null ? {} : { facts: new Float64Array(addresses.length * (1 + frames)) }
+      return { target: targetOf(copy), channels, out, ...facts }
+    })
+    const [space, ...others] = spaces as [CropSpace, ...CropSpace[]]
     const used = addresses.map(({ index }) => index)
     const substitutes = new Map<number, Draws>()
     let rows = [...addresses.keys()]
@@ -108,15 +133,16 @@ export function sampleReader(
       const wanted = rows.map((row) => {
         const address = { epoch: addresses[row]!.epoch, index: used[row]! }
         return {
-          ...{ row, index: used[row]!, place: (image: PlacedSize) => place(address, image) },
+          ...{ row, index: used[row]! },
+          place: (image: PlacedSize, crop: number) => place(address, image, copies[crop]!),
           ...(isRandom && { frames: (available: number) => chooseFrames(address, available) }),
         }
       })
       const reasons = await reader.read(wanted, {
-        ...{ target, channels, minSide, maxPixels, range, out },
+        ...{ ...space, minSide, maxPixels, range },
         ...{ corrupt: settings.corrupt, fileTimeout: settings.fileTimeout },
         ...(frames !== null && { frames, minValid }),
-        ...(facts && { facts }),
+        ...(others.length > 0 && { others }),
       })
       rows = rows.filter((_, i) => reasons[i] !== null)
       for (const [i, reason] of reasons.entries()) {
@@ -126,6 +152,17 @@ export function sampleReader(
         const next = substitutes.get(row) ?? draws({ seed, stream: 'substitute', ...addresses[row]! })
         substitutes.set(row, next)
         used[row] = next.below(files.length)
+      }
+    }
+    for (const [i, copy] of copies.entries()) {
+      const { out, facts } = spaces[i]!
+      const bytes = out.length / addresses.length
+      for (const [row, { epoch }] of addresses.entries()) {
+        recolour({ epoch, index: used[row]! }, copy, out.subarray(row * bytes, (row + 1) * bytes))
+        if (!facts) continue
+        const own = facts.subarray(row * (1 + frames!), (row + 1) * (1 + frames!))
+        fields[resolutionOf(copy.view)]!.at(copy.copy, first + row).set(own.subarray(0, 1))
+        fields[timesOf(copy.view)]!.at(copy.copy, first + row).set(own.subarray(1))
       }
     }
     return used

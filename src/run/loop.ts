@@ -2,8 +2,8 @@
 import { loaderOptions } from '../config/assemble.ts'
 import { effectiveBatch } from '../config/resolve.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
-import { toView } from '../prepare/normalize.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import { toViews } from '../prepare/upload.ts'
 import { describeTrouble, train } from '../train/loop.ts'
 import type { LoopEvent } from './events.ts'
 import { goBack } from './non-finite.ts'
@@ -21,18 +21,21 @@ export interface LoopOptions {
  */
 export async function* takeSteps(run: Run, { signal, onSkip }: LoopOptions): AsyncGenerator<LoopEvent> {
   const { config, source, machine, facts, recipe, trainee, state } = run
+  const { views } = run.objective
+  const { statistics } = facts
+  const { device } = machine
   let isLost = true
   while (isLost) {
     isLost = false
     state.inARow = 0
     const loader = openLoader({
-      ...loaderOptions(config, source, machine, state.samples),
+      ...loaderOptions(config, source, machine, { views, firstPosition: state.samples }),
       ...{ seed: orderSeed(config.train.seed, state.rollbacks), onSkip },
     })
     try {
       const steps = train({
         ...{ trainee, loader, schedules: recipe.schedules, totalSteps: recipe.totalSteps, signal },
-        toDeviceBatch: (batch) => ({ image: toView(batch, facts.statistics, machine.device) }),
+        toDeviceBatch: (batch) => toViews(batch, views, { statistics, device }),
         accumulate: config.train.accumulate,
         firstStep: state.step,
         samples: source.files.length,

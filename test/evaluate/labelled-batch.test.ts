@@ -36,11 +36,14 @@ function batchOf(hasGaps: boolean): Batch {
     return isNone ? Number.NaN : statistics.mean[band]! + statistics.std[band]! * x
   })
   return {
-    pixels: new Uint8Array(Float32Array.from(raw).buffer),
-    ...{ shape: [B, H, W, bands], size: B, height: H, width: W, channels: bands, labels, ...samples },
-    rasters: {
-      frames: T,
-      facts: Float64Array.from([10, 20, 30, 40].flatMap((metres) => [metres, ...dates])),
+    ...{ size: B, labels, ...samples },
+    fields: {
+      image: { data: Float32Array.from(raw), shape: [1, B, T, bands, H, W] },
+      'image.times': {
+        data: Float64Array.from([1, 2, 3, 4].flatMap(() => [...dates])),
+        shape: [1, B, T],
+      },
+      'image.resolution': { data: Float64Array.of(10, 20, 30, 40), shape: [1, B] },
     },
   }
 }
@@ -156,8 +159,8 @@ it('images are mixed without a thought of validity', () =>
     const [height, width] = tiny.imageSize
     const two = { epochs: Int32Array.of(0, 0), indices: Int32Array.of(1, 2) }
     const batch: Batch = {
-      ...{ pixels: pixels.slice(), shape: [2, height, width, 3], size: 2, height, width, channels: 3 },
-      ...{ labels: Int32Array.of(0, 1), ...two },
+      ...{ size: 2, labels: Int32Array.of(0, 1), ...two },
+      fields: { image: { data: pixels.slice(), shape: [1, 2, height, width, 3] } },
     }
     const imageStatistics = { mean: [0.5, 0.25, 0], std: [0.5, 0.25, 1] }
     const { image } = labelledBatch(batch, {

@@ -5,7 +5,7 @@ import type { Objective } from '../../src/objective/objective.ts'
 import { disposeState, initialState } from '../../src/optim/optimizer.ts'
 import { optimizerOf } from '../../src/optim/optimizers.ts'
 import type { Batch, Loader } from '../../src/prepare/loader/loader.ts'
-import { toView } from '../../src/prepare/normalize.ts'
+import { toViews } from '../../src/prepare/upload.ts'
 import type { Device } from '../../src/tensor/tensor.ts'
 import type { StepEvent } from '../../src/train/events.ts'
 import { expectFinite, type TrainOptions, train } from '../../src/train/loop.ts'
@@ -30,14 +30,10 @@ export function tinyLoader(size: number, samples = 16, first = 0): Pick<Loader, 
         })
       })
       return {
-        pixels: Uint8Array.from(pixels),
-        shape: [size, H, W, C],
+        fields: { image: { data: Uint8Array.from(pixels), shape: [1, size, H, W, C] } },
         epochs: Int32Array.from(positions, (p) => Math.floor(p / samples)),
         indices: Int32Array.from(positions, (p) => p % samples),
         labels: null,
-        height: H,
-        width: W,
-        channels: C,
         size,
       }
     },
@@ -61,9 +57,9 @@ export function tinyTrainee(seed = 5, precision: Precision = 'float32', device: 
 }
 
 /** Normalised images, as a run makes them. */
-export const toDeviceBatch = (batch: Batch) => ({
-  image: toView(batch, { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }, 'cpu'),
-})
+const statistics = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }
+const views = { image: { kind: 'crop', count: 1, size: [H, W] } } as const
+export const toDeviceBatch = (batch: Batch) => toViews(batch, views, { statistics, device: 'cpu' })
 
 export const ratesOf = (learningRate: number, weightDecay = 0.05) => ({ learningRate, weightDecay })
 const constant = (value: number) => ({ kind: 'constant', value }) as const

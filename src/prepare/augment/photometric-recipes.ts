@@ -38,3 +38,13 @@ export const photometricRecipes = {
     local: recipe(0.5, 0, [9, 9]),
   },
 } as const satisfies Record<string, Record<string, PhotometricRecipe>>
+
+type Methods = typeof photometricRecipes
+export type RecipeName = { [M in keyof Methods]: `${M}.${keyof Methods[M] & string}` }[keyof Methods]
+
+/** All of them by one name, such as `dino.local`. */
+export const namedRecipes = Object.fromEntries(
+  Object.entries(photometricRecipes).flatMap(([method, views]) =>
+    Object.entries(views).map(([view, each]) => [`${method}.${view}`, each]),
+  ),
+) as Readonly<Record<RecipeName, PhotometricRecipe>>

@@ -3,6 +3,7 @@
  * which their samples are finished. It runs only as far ahead as it is given buffers: that is the memory bound.
  */
 
+import { type FieldSpecs, type OpenFields, openFields } from '../fields.ts'
 import type { SampleReader } from '../sample-reader.ts'
 import type { SampleAddress } from './sample-order.ts'
 
@@ -12,9 +13,8 @@ export interface BatchFillerOptions {
   /** The position of the first sample of the first batch. */
   readonly firstPosition: number
   readonly batchSize: number
-  readonly sampleBytes: number
-  /** Numbers that are told of a sample beside its pixels; none of images. */
-  readonly factsEach?: number
+  /** What a buffer holds. */
+  readonly specs: FieldSpecs
   /** Samples that are asked for in one call, at most a batch. */
   readonly together: number
   /** Calls at once. */
@@ -31,8 +31,6 @@ export interface FilledBatch {
   /** The addresses of the samples that the batch holds, in row order. */
   readonly epochs: Int32Array
   readonly indices: Int32Array
-  /** [rows, factsEach], or null. */
-  readonly facts: Float64Array | null
 }
 
 export interface BatchFiller {
@@ -43,13 +41,16 @@ export interface BatchFiller {
 }
 
 interface OpenBatch extends FilledBatch {
+  readonly fields: OpenFields
+  /** Called when all samples are there. */
+  readonly close: () => void
   readonly firstPosition: number
   started: number
   finished: number
 }
 
 export function batchFiller(options: BatchFillerOptions): BatchFiller {
-  const { batchSize, sampleBytes, factsEach = 0 } = options
+  const { batchSize, specs } = options
   const free: number[] = []
   const open: OpenBatch[] = []
   const decoding = new Set<Promise<void>>()
@@ -66,7 +67,7 @@ export function batchFiller(options: BatchFillerOptions): BatchFiller {
       buffer,
       epochs: addresses(),
       indices: addresses(),
-      facts: factsEach > 0 ? new Float64Array(batchSize * factsEach) : null,
+      ...openFields(specs, batchSize, options.buffers[buffer]!),
       firstPosition: position,
       started: 0,
       finished: 0,
@@ -82,20 +83,19 @@ export function batchFiller(options: BatchFillerOptions): BatchFiller {
     const rows = Math.min(options.together, batchSize - row)
     batch.started += rows
     const addresses = Array.from({ length: rows }, (_, i) => options.order(batch.firstPosition + row + i))
-    const pixels = new Uint8Array(options.buffers[batch.buffer]!, row * sampleBytes, rows * sampleBytes)
     batch.epochs.set(
       addresses.map(({ epoch }) => epoch),
       row,
     )
-    const facts = batch.facts?.subarray(row * factsEach, (row + rows) * factsEach)
-    batch.indices.set(await options.read(addresses, pixels, facts), row)
+    batch.indices.set(await options.read(addresses, batch.fields, row), row)
     batch.finished += rows
   }
 
   const handOver = (): void => {
     while (open[0]?.finished === batchSize) {
-      const { buffer, epochs, indices, facts } = open.shift()!
-      options.onBatch({ buffer, epochs, indices, facts })
+      const { buffer, epochs, indices, close } = open.shift()!
+      close()
+      options.onBatch({ buffer, epochs, indices })
     }
   }
 

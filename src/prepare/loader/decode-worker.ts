@@ -6,8 +6,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { invariant, messageOf, SherdError } from '../../errors.ts'
 import { configureDecoder } from '../decode/decode.ts'
 import { openReader } from '../open-reader.ts'
-import { factsOf, sampleBytes, sampleReader } from '../sample-reader.ts'
+import { sampleReader, viewsOfSamples } from '../sample-reader.ts'
 import { skipLedger } from '../skipped.ts'
+import { fieldsOfViews } from '../view-spec.ts'
 import { batchFiller } from './batch-filler.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
 import { sampleOrder } from './sample-order.ts'
@@ -29,8 +30,7 @@ function serve(job: DecodeJob): void {
     }),
     firstPosition,
     batchSize,
-    sampleBytes: sampleBytes(settings),
-    factsEach: factsOf(settings),
+    specs: fieldsOfViews(viewsOfSamples(settings), settings),
     together: reader.together,
     atOnce: reader.atOnce,
     buffers,

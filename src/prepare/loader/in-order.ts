@@ -2,6 +2,7 @@
 
 import { type Pixels, pickSamples } from '../normalize.ts'
 import type { SkippedFile } from '../skipped.ts'
+import { pixelsOf } from '../upload.ts'
 import { type LoaderOptions, openLoader } from './loader.ts'
 
 export interface OrderedImages extends Pixels {
@@ -14,7 +15,10 @@ export interface OrderedImages extends Pixels {
  * `DATA_BROKEN` when more than `maxSkippedShare` of the files cannot be decoded.
  */
 export async function* imagesInOrder(
-  options: Omit<LoaderOptions, 'crop' | 'flip' | 'shuffle' | 'firstPosition' | 'onSkip'>,
+  options: Omit<
+    LoaderOptions,
+    'views' | 'photometric' | 'crop' | 'flip' | 'shuffle' | 'firstPosition' | 'onSkip'
+  >,
   onSkip?: (skipped: SkippedFile) => void,
 ): AsyncGenerator<OrderedImages> {
   const count = options.source.files.length
@@ -25,12 +29,12 @@ export async function* imagesInOrder(
   })
   try {
     for (let first = 0; first < count; first += batchSize) {
-      const batch = await loader.next()
-      const { indices, pixels, shape, rasters } = batch
+      const { indices, fields } = await loader.next()
+      const pixels = pixelsOf(fields)
       // A row whose index is not its position holds the substitute of a broken file, or belongs to the next epoch.
       const rows = [...indices.keys()].filter((row) => first + row < count && indices[row] === first + row)
       const isWhole = rows.length === batchSize
-      const kept = isWhole ? { pixels, shape, rasters: rasters ?? null } : pickSamples(batch, rows)
+      const kept = isWhole ? pixels : pickSamples(pixels, rows)
       if (rows.length > 0) yield { ...kept, indices: Int32Array.from(rows, (row) => first + row) }
     }
   } finally {

@@ -5,9 +5,10 @@
 import { SherdError } from '../../errors.ts'
 import { isSeed } from '../../random/draws.ts'
 import type { ImageSource } from '../../source/open.ts'
-import type { Pixels } from '../normalize.ts'
-import { type SampleSettings, sampleBytes } from '../sample-reader.ts'
+import { bytesOfFields, type Fields, readFields } from '../fields.ts'
+import { type SampleSettings, viewsOfSamples } from '../sample-reader.ts'
 import type { SkippedFile } from '../skipped.ts'
+import { copiesOf, fieldsOfViews } from '../view-spec.ts'
 import type { FilledBatch } from './batch-filler.ts'
 import type { FromWorker } from './decode-messages.ts'
 import { decodeWorkerFile, startDecodeThread } from './decode-thread.ts'
@@ -32,19 +33,16 @@ export interface LoaderOptions extends SampleSettings {
   readonly onSkip?: (skipped: SkippedFile) => void
 }
 
-export interface Batch extends Pixels {
-  /** The bytes of all samples. Valid until the next call of `next()` or `close()`, then overwritten. */
-  readonly pixels: Uint8Array
+export interface Batch {
+  readonly size: number
+  /** What the views fill (view-spec.ts). Valid until the next call of `next()` or `close()`, then overwritten. */
+  readonly fields: Fields
   /** [size] The epoch of each sample. */
   readonly epochs: Int32Array
   /** [size] The index in the source of each sample, of the substitute where there is one: addresses its other draws. */
   readonly indices: Int32Array
   /** [size], or null when the source has no labels. */
   readonly labels: Int32Array | null
-  readonly height: number
-  readonly width: number
-  readonly channels: number
-  readonly size: number
 }
 
 export interface Loader {
@@ -74,10 +72,10 @@ interface Caller {
  */
 export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile()): Loader {
   checkOptions(options)
-  const { source, batchSize, prefetchBatches, height, width, channels } = options
+  const { source, batchSize, prefetchBatches } = options
   const { labels: _labels, classes: _classes, ...readable } = source // what the thread need not know
-  const frames = options.frames ?? null
-  const bytes = batchSize * sampleBytes({ height, width, channels, frames })
+  const specs = fieldsOfViews(viewsOfSamples(options), options)
+  const bytes = bytesOfFields(specs, batchSize)
   const buffers = Array.from({ length: prefetchBatches + 1 }, () => new SharedArrayBuffer(bytes))
 
   const skipped: SkippedFile[] = []
@@ -88,12 +86,10 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
   // The buffer that the caller may be reading. One counts as such before the first call, so that the bound always holds.
   let lent: number | null = prefetchBatches
 
-  const batchOf = ({ buffer, epochs, indices, facts }: FilledBatch): Batch => {
-    const pixels = new Uint8Array(buffers[buffer]!)
+  const batchOf = ({ buffer, epochs, indices }: FilledBatch): Batch => {
     const labels = source.labels && indices.map((index) => source.labels![index]!)
-    const shape = [batchSize, height, width, channels] as const
-    const rasters = frames !== null && facts ? { frames, facts } : null
-    return { pixels, shape, rasters, epochs, indices, labels, height, width, channels, size: batchSize }
+    const fields = readFields(specs, batchSize, buffers[buffer]!)
+    return { size: batchSize, fields, epochs, indices, labels }
   }
   const serve = (): void => {
     if (!caller || (ready.length === 0 && !failure)) return
@@ -167,9 +163,9 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
 /** What the samples depend on, without what cannot or need not cross to the thread. */
 function settingsOf(options: LoaderOptions): SampleSettings {
   const { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels } = options
-  const { frames = null, minValid = 0, range = null, corrupt, fileTimeout } = options
+  const { frames = null, minValid = 0, range = null, corrupt, fileTimeout, views, photometric } = options
   return {
-    ...{ height, width, channels, crop, scale, ratio, flip, seed },
+    ...{ views, photometric, height, width, channels, crop, scale, ratio, flip, seed },
     ...{ minSide, maxPixels, range, frames, minValid, corrupt, fileTimeout },
   }
 }
@@ -196,6 +192,14 @@ function checkOptions(options: LoaderOptions): void {
     Number.isSafeInteger(options.firstPosition) && options.firstPosition >= 0,
     'firstPosition',
     'a whole number',
+  )
+  const isRecoloured = copiesOf(viewsOfSamples(options)).some(
+    ({ photometric = options.photometric ?? null }) => photometric !== null,
+  )
+  expect(
+    !isRecoloured || (!isRaster && options.channels === 3),
+    'channels',
+    '3 of image files, whose colours are changed (photometric)',
   )
   expect(isSeed(options.seed), 'seed', 'a whole number in [0, 2^53)')
   expect((options.fileTimeout ?? 1) > 0, 'fileTimeout', 'a positive number of seconds')

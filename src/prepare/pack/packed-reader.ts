@@ -12,7 +12,7 @@ import type { Pack, PackedImages } from '../../source/packed-images.ts'
 import { checkSize, type SizeLimits } from '../decode/image-size.ts'
 import { reasonOf } from '../decode/refused-file.ts'
 import { type Placement, resample } from '../decode/resample-pixels.ts'
-import type { BatchSpace, ImageReader } from '../image-reader.ts'
+import { type CropSpace, cropsOf, type ImageReader, type WantedImage } from '../image-reader.ts'
 
 interface PackedImage {
   readonly file: number
@@ -28,7 +28,7 @@ interface Cut extends PackedImage {
   readonly placement: Placement
 }
 
-type Cutter = { cut(cuts: readonly Cut[], space: BatchSpace): void; close(): void }
+type Cutter = { cut(cuts: readonly Cut[], space: CropSpace): void; close(): void }
 
 export function packedReader(
   { dir, pack }: Pick<PackedImages, 'dir' | 'pack'>,
@@ -45,14 +45,19 @@ export function packedReader(
           'SOURCE',
           `${dir} holds images of ${pack.channels} channel, but ${space.channels} are wanted. Pack them again with --channels ${space.channels}, or set model.channels.`,
         )
-      const cuts: Cut[] = []
+      const usable: [PackedImage, WantedImage][] = []
       const reasons = images.map((wanted) => {
         const image = locate(pack, wanted.index)
         const reason = refusalOf(image, space)
-        if (reason === null) cuts.push({ ...image, row: wanted.row, placement: wanted.place(image) })
+        if (reason === null) usable.push([image, wanted])
         return reason
       })
-      if (cuts.length > 0) cutter.cut(cuts, space)
+      if (usable.length === 0) return reasons
+      for (const [crop, own] of cropsOf(space).entries())
+        cutter.cut(
+          usable.map(([image, { row, place }]) => ({ ...image, row, placement: place(image, crop) })),
+          own,
+        )
       return reasons
     },
   }

@@ -9,7 +9,15 @@ import type { RasterFolder, RasterSample } from '../../source/raster/raster-fold
 import { giveUpOn, isGivenUp, late, orLate } from '../decode/deadline.ts'
 import { checkSize, defaultFileTimeout, lateReason } from '../decode/image-size.ts'
 import { reasonOf, refuse } from '../decode/refused-file.ts'
-import type { BatchSpace, ImageReader, WantedImage } from '../image-reader.ts'
+import type { Placement } from '../decode/resample-pixels.ts'
+import {
+  type BatchSpace,
+  type CropSpace,
+  cropsOf,
+  type ImageReader,
+  type PlacedSize,
+  type WantedImage,
+} from '../image-reader.ts'
 import { type OpenRasters, openRasters } from './open-rasters.ts'
 import { mirrorRows, resampleBy, resampleRaster, reverseRows, tapsOf } from './raster-resample.ts'
 
@@ -78,7 +86,10 @@ interface Reading {
 
 async function tryRead(sample: RasterSample, image: WantedImage, reading: Reading): Promise<string | null> {
   try {
-    await readSample(sample, image, reading)
+    const chosen = chosenFrames(sample.frames, image, reading.frames)
+    await expectReadable(sample, chosen, reading)
+    for (const [crop, own] of cropsOf(reading.space).entries())
+      await readCrop(sample, chosen, { image, crop, own, reading })
     return null
   } catch (error) {
     if (error instanceof SherdError && error.code !== 'DECODE' && error.code !== 'SOURCE') throw error
@@ -86,15 +97,25 @@ async function tryRead(sample: RasterSample, image: WantedImage, reading: Readin
   }
 }
 
-async function readSample(sample: RasterSample, image: WantedImage, reading: Reading): Promise<void> {
+interface CropRequest {
+  readonly image: WantedImage
+  readonly crop: number
+  readonly own: CropSpace
+  readonly reading: Reading
+}
+
+/** Blocks that several crops of a sample touch are decoded once: the open files keep them. */
+async function readCrop(
+  sample: RasterSample,
+  chosen: readonly RasterFrame[],
+  { image, crop, own, reading }: CropRequest,
+): Promise<void> {
   const { space, bands, frames: most } = reading
-  const chosen = chosenFrames(sample.frames, image, most)
-  await expectReadable(sample, chosen, reading)
-  const { box, flip } = placed(sample, image, space)
-  const { target } = space
+  const { box, flip } = placed(sample, (size) => image.place(size, crop), space)
+  const { target } = own
   const pixels = target.width * target.height
   const values = most * bands.length * pixels
-  const out = new Float32Array(space.out.buffer, space.out.byteOffset + image.row * values * 4, values)
+  const out = new Float32Array(own.out.buffer, own.out.byteOffset + image.row * values * 4, values)
   out.fill(Number.NaN)
   const valid = new Float64Array(bands.length) // pixels with data, of each band
   let shared = 0 // pixels with data in all bands
@@ -107,8 +128,8 @@ async function readSample(sample: RasterSample, image: WantedImage, reading: Rea
     if (flip) mirrorRows(planes, target.width)
   }
   expectData({ shared, valid, all: chosen.length * pixels }, reading)
-  if (space.facts) {
-    const facts = space.facts.subarray(image.row * (1 + most), (image.row + 1) * (1 + most)).fill(Number.NaN)
+  if (own.facts) {
+    const facts = own.facts.subarray(image.row * (1 + most), (image.row + 1) * (1 + most)).fill(Number.NaN)
     const shrink = Math.sqrt((box.width / target.width) * (box.height / target.height))
     facts[0] = (sample.metresPerPixel ?? Number.NaN) * shrink
     for (const [t, { time }] of chosen.entries()) facts[1 + t] = time ?? Number.NaN
@@ -142,7 +163,7 @@ async function expectReadable(
 }
 
 /** The box in pixels of the scene. */
-function placed(sample: RasterSample, image: WantedImage, space: BatchSpace): { box: Box; flip: boolean } {
+function placed(sample: RasterSample, place: (image: PlacedSize) => Placement, space: BatchSpace): Placement {
   const { width, height } = sample
   const window = sample.window ?? { left: 0, top: 0, width, height }
   const margin = {
@@ -155,7 +176,7 @@ function placed(sample: RasterSample, image: WantedImage, space: BatchSpace): { 
       `the scene of ${width} x ${height} pixels is smaller than a window of ${window.width} x ${window.height}; remove it, or make the windows smaller`,
     )
   checkSize(window, space)
-  const { box, flip } = image.place({ width: window.width, height: window.height, margin })
+  const { box, flip } = place({ width: window.width, height: window.height, margin })
   const left = window.left + box.left
   const top = window.top + box.top
   invariant(

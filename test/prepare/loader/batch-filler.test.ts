@@ -10,14 +10,14 @@ function rig({ threads, buffers }: { threads: number; buffers: number }) {
   const finish = new Map<number, (error?: Error) => void>()
   const batches: FilledBatch[] = []
   const failures: unknown[] = []
-  const memory = Array.from({ length: buffers }, () => new SharedArrayBuffer(6))
+  const memory = Array.from({ length: buffers }, () => new SharedArrayBuffer(8))
   const filler = batchFiller({
-    read: (addresses: readonly SampleAddress[], out) =>
+    read: (addresses: readonly SampleAddress[], fields, row) =>
       new Promise((resolve, reject) => {
         const { index } = addresses[0]!
         started.push(index)
         finish.set(index, (error) => {
-          out.fill(index)
+          fields.image!.at(0, row).fill(index)
           if (error) reject(error)
           else resolve([index])
         })
@@ -25,7 +25,7 @@ function rig({ threads, buffers }: { threads: number; buffers: number }) {
     order: (position) => ({ epoch: 7, index: position }),
     firstPosition: 10,
     batchSize: 3,
-    sampleBytes: 2,
+    specs: { image: { type: 'uint8', count: 1, shape: [2] } },
     together: 1,
     atOnce: threads,
     buffers: memory,
@@ -51,8 +51,8 @@ describe('batchFiller', () => {
       [1, 10, 11, 12, 7, 7, 7],
       [0, 13, 14, 15, 7, 7, 7],
     ])
-    expect([...new Uint8Array(memory[1]!)]).toEqual([10, 10, 11, 11, 12, 12])
-    expect([...new Uint8Array(memory[0]!)]).toEqual([13, 13, 14, 14, 15, 15])
+    expect([...new Uint8Array(memory[1]!, 0, 6)]).toEqual([10, 10, 11, 11, 12, 12])
+    expect([...new Uint8Array(memory[0]!, 0, 6)]).toEqual([13, 13, 14, 14, 15, 15])
   })
 
   it('decodes as many samples at once as it has threads', async () => {
@@ -70,14 +70,15 @@ describe('batchFiller', () => {
     const asked: number[][] = []
     const batches: FilledBatch[] = []
     const filler = batchFiller({
-      read: async (addresses, out) => {
+      read: async (addresses, fields, row) => {
         asked.push(addresses.map(({ index }) => index))
-        out.set(addresses.map(({ index }) => index))
+        for (const [i, { index }] of addresses.entries()) fields.image!.at(0, row + i).fill(index)
         return addresses.map(({ index }) => index + 100)
       },
       order: (position) => ({ epoch: 2, index: position }),
-      ...{ firstPosition: 0, batchSize: 3, sampleBytes: 1, together: 2, atOnce: 1 },
-      buffers: [new SharedArrayBuffer(3)],
+      ...{ firstPosition: 0, batchSize: 3, together: 2, atOnce: 1 },
+      specs: { image: { type: 'uint8', count: 1, shape: [1] } },
+      buffers: [new SharedArrayBuffer(8)],
       onBatch: (batch) => batches.push(batch),
       onFailure: (error) => expect(error).toBeUndefined(),
     })

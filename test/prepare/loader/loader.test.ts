@@ -58,12 +58,9 @@ interface Sample {
 async function take(loader: Loader, samples: number): Promise<Sample[]> {
   const taken: Sample[] = []
   while (taken.length < samples) {
-    const { pixels, epochs, indices, labels, size, height, width, channels } = await loader.next()
-    expect([pixels.length, epochs.length, indices.length]).toEqual([
-      size * height * width * channels,
-      size,
-      size,
-    ])
+    const { fields, epochs, indices, labels, size } = await loader.next()
+    const { data: pixels, shape } = fields.image!
+    expect([shape, epochs.length, indices.length]).toEqual([[1, size, 16, 12, 3], size, size])
     for (let row = 0; row < size; row++)
       taken.push({
         epoch: epochs[row]!,
@@ -113,7 +110,7 @@ describe('openLoader', () => {
 
   it('decodes what decode.ts decodes: unshuffled, centred, in luma', async () => {
     const loader = load({ crop: 'none', flip: false, shuffle: false, channels: 1, width: 48, batchSize: 3 })
-    const { pixels } = await loader.next()
+    const { fields } = await loader.next()
     const target = { width: 48, height: 16 }
     const place = (image: { width: number; height: number }) => ({
       box: { left: 0, top: 0, ...image },
@@ -122,7 +119,7 @@ describe('openLoader', () => {
     const request = { target, channels: 1, minSide: 4, maxPixels: 1e8, place }
     const out = new Uint8Array(48 * 16)
     await decodeImage(join(source.dir, source.files[2]!), request, out)
-    expect([...pixels.subarray(2 * 768)]).toEqual([...out])
+    expect([...fields.image!.data.subarray(2 * 768)]).toEqual([...out])
   })
 
   it('has no labels where the source has none', async () => {
@@ -132,9 +129,9 @@ describe('openLoader', () => {
   it('keeps a batch as it is until the next call', async () => {
     const loader = load({ prefetchBatches: 1, batchSize: 2 })
     const batch = await loader.next()
-    const before = [...batch.pixels]
+    const before = [...batch.fields.image!.data]
     await new Promise((resolve) => setTimeout(resolve, 200))
-    expect([...batch.pixels]).toEqual(before)
+    expect([...batch.fields.image!.data]).toEqual(before)
   })
 
   it.each([

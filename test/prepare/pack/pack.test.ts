@@ -52,8 +52,13 @@ async function samples(of: ImageSource, changes: Partial<LoaderOptions> = {}) {
   })
   const taken = []
   for (let i = 0; i < 5; i++) {
-    const { pixels, epochs, indices, labels } = await loader.next()
-    taken.push([Buffer.from(pixels).toString('base64'), [...epochs], [...indices], labels && [...labels]])
+    const { fields, epochs, indices, labels } = await loader.next()
+    taken.push([
+      Buffer.from(fields.image!.data).toString('base64'),
+      [...epochs],
+      [...indices],
+      labels && [...labels],
+    ])
   }
   await loader.close()
   return { taken, skipped: loader.skipped.toSorted((a, b) => a.file.localeCompare(b.file)) }
