@@ -55,6 +55,7 @@ export const runPaths = (dir: string) => ({
   config: join(dir, 'config.json'),
   facts: join(dir, 'run.json'),
   metrics: join(dir, 'metrics.jsonl'),
+  metricsSchema: join(dir, 'metrics.schema.json'),
   skipped: join(dir, 'skipped.jsonl'),
   journal: join(dir, 'journal.jsonl'),
   lock: join(dir, '.lock'),
@@ -65,7 +66,16 @@ export const runPaths = (dir: string) => ({
   trace: join(dir, 'trace.json'),
 })
 
-const beginnings = ['run.json', 'run.json.writing', 'config.json.writing', 'samples', 'checkpoints', '.lock']
+const beginnings = [
+  ...[
+    'metrics.schema.json',
+    'metrics.schema.json.writing',
+    'run.json',
+    'run.json.writing',
+    'config.json.writing',
+  ],
+  ...['samples', 'checkpoints', '.lock'],
+]
 
 /** Whether there is no run: no folder, an empty one, or one interrupted before its first step. */
 export function isBlank(dir: string): boolean {

@@ -8,7 +8,7 @@ import { mul, sum, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { onePart } from './losses.ts'
-import type { Address, Average, BatchObjective, ImageBatch, Losses } from './objective.ts'
+import type { Address, Average, BatchObjective, ImageBatch, Losses, MetricRow } from './objective.ts'
 
 export interface Labelled extends ImageBatch {
   /** Class probabilities [B, classes]. */
@@ -38,6 +38,14 @@ export interface Classification extends BatchObjective<Labelled, null> {
   loss(weights: Weights, batch: Labelled, plan: null, at: Address): Losses
 }
 
+/** The cross-entropy as a metric: that of naming every class alike, where `classes` of them exclude each other. */
+export const crossEntropyRows = (classes: number): readonly MetricRow[] => [
+  {
+    ...{ name: 'cross-entropy', kind: 'loss', unit: '' },
+    ...{ chance: Math.log(classes), chanceOf: 'naming every class alike' },
+  },
+]
+
 export function classification({
   device,
   dropPath: rate,
@@ -51,6 +59,7 @@ export function classification({
   return {
     rows: classifierRows(shape).map((row) => (fixed(row.name) ? { ...row, role: 'fixed' } : row)),
     averages,
+    metrics: crossEntropyRows(shape.classes),
     encoder: { prefix: '' },
     plan: () => null,
     loss: (weights, { image, targets }, _, { seed, samples }) =>

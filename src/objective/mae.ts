@@ -124,6 +124,10 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
     rows: [...backbone.rows, ...decoder.rows, ...headRows(widths, decoder.width), ...(target.rows ?? [])],
     views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
     tokens: layoutTokens(layout),
+    metrics: [target.part, ...(target.moreParts ?? [])].map((name) => ({
+      ...{ name, kind: 'loss', unit: '' },
+      ...(name === target.part && { chance: target.chance, chanceOf: 'predicting the mean' }),
+    })),
     encoder: { prefix: '' },
     target,
     plan: ({ seed, samples }, batch) =>

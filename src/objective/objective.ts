@@ -71,10 +71,39 @@ export interface Planned<Batch, Plan> {
   readonly plan: Plan
 }
 
+/** When a metric says that something is wrong. */
+export interface Alarm {
+  readonly below?: number
+  readonly above?: number
+  /** Steps in a row that the value has to be out of bounds, and back within them before it can be said again. */
+  readonly forSteps: number
+  /** What it means and what helps, a sentence. */
+  readonly text: string
+}
+
+/** A number of each step, described for whatever draws it or watches it. */
+export interface MetricRow {
+  /**
+   * Of an objective: the name of a part of its loss (kind `loss`) or of a metric. Of a run (`metrics.schema.json`): where it is in a line of
+   * `metrics.jsonl`, such as `parts.pixels`.
+   */
+  readonly name: string
+  readonly kind: 'loss' | 'schedule' | 'health' | 'throughput' | 'probe'
+  /** Empty for a plain number. */
+  readonly unit: string
+  /** The value where nothing was learned; a text is the name of the number in the same line that says it. */
+  readonly chance?: number | string | null
+  /** How the chance value comes about, such as `predicting the mean`. */
+  readonly chanceOf?: string
+  readonly alarm?: Alarm
+}
+
 interface Common<Batch, Plan, S extends string> {
   readonly rows: readonly ParameterRow[]
   /** What it sees of a sample; absent where batches are not the loader's views. */
   readonly views?: ViewSpecs
+  /** Every part of the loss and every metric that it gives. */
+  readonly metrics?: readonly MetricRow[]
   readonly averages?: readonly Average<S>[]
   /** Beside those of the learning rate and the weight decay. All are logged under their names. */
   readonly schedules?: Readonly<Record<S, Schedule>>

@@ -1,5 +1,5 @@
 /**
- * The loss of a run over its steps: every logged value, a running median, and the loss of predicting the mean as a baseline.
+ * The loss of a run over its steps: every logged value, a running median, and the loss where nothing was learned as a baseline.
  */
 import { SherdError } from '../errors.ts'
 import * as plot from './plot.ts'
@@ -16,8 +16,10 @@ export interface LossPoint {
 export interface LossCurve {
   readonly points: readonly LossPoint[]
   readonly title?: string
-  /** Drawn as a dashed line. */
+  /** The loss where nothing was learned; drawn as a dashed line. */
   readonly baseline?: number
+  /** What has that loss. */
+  readonly baselineOf?: string | undefined
 }
 
 const WIDTH = 900
@@ -36,7 +38,7 @@ const RATE_TEXT = '#b45309'
  * Draws the curve, 900 × 500. Non-finite points are omitted, and their number is stated. Throws `VALUE` if no point is finite.
  */
 export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; png: Buffer }> {
-  const { points, title, baseline } = curve
+  const { points, title, baseline, baselineOf = 'predicting the mean' } = curve
   const losses = finitePoints(points.map(({ step, loss }) => ({ x: step, y: loss })))
   if (losses.length === 0) {
     throw new SherdError(
@@ -94,7 +96,7 @@ export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; pn
     ...plot.axes(frame, { x, y, xName: 'step', yName: 'loss' }),
     ...rateLabels,
     ...curves,
-    ...(baseline === undefined ? [] : plot.ruleAt(baseline, 'predicting the mean', { y, frame })),
+    ...(baseline === undefined ? [] : plot.ruleAt(baseline, baselineOf, { y, frame })),
     textElement({
       ...plot.plotText,
       text: notes(points.length - losses.length, losses.filter((p) => p.y > y.domain()[1]!).length),

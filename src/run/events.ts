@@ -1,6 +1,7 @@
 /** The events of a run: those of the loop, which its consumers hear, and those that `pretrain` yields. */
 import type { Listed } from '../checkpoint/retention.ts'
 import type { MachinePlan } from '../machine/plan.ts'
+import type { MetricRow } from '../objective/objective.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { StepEvent, TroubleEvent } from '../train/events.ts'
 import type { Inheritance } from './inherit.ts'
@@ -20,6 +21,8 @@ export interface StartEvent {
   /** Steps that were taken before, from a checkpoint. */
   readonly firstStep: number
   readonly peakLearningRate: number
+  /** Every number that it logs. */
+  readonly metrics: readonly MetricRow[]
   readonly libtorch: string
   readonly machine: MachinePlan
   /** Differences from the configuration that a resumed run had. */

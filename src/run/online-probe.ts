@@ -8,6 +8,7 @@ import { knnDefaults } from '../evaluate/knn.ts'
 import { expectLabels, expectSameClasses } from '../evaluate/labelled-features.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
+import type { MetricRow } from '../objective/objective.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { Model } from '../weights/load-model.ts'
 
@@ -25,6 +26,17 @@ export interface ProbeMetric {
   readonly seconds: number
   readonly time: string
 }
+
+/** Its numbers in a line. */
+export const probeRows: readonly MetricRow[] = [
+  ...(['knn', 'linear'] as const).flatMap((protocol) =>
+    poolings.map((pooling) => ({
+      ...{ name: `${protocol}.${pooling}`, kind: 'probe' as const, unit: '' },
+      ...{ chance: 'chance', chanceOf: 'always naming the commonest class' },
+    })),
+  ),
+  ...poolings.map((pooling) => ({ name: `effectiveRank.${pooling}`, kind: 'probe' as const, unit: '' })),
+]
 
 const NEIGHBOURS = 20
 const EPOCHS = 30

@@ -8,9 +8,11 @@ import type { Config } from '../config/schema.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { allRows } from '../objective/averages.ts'
+import type { MetricRow } from '../objective/objective.ts'
 import type { ImageSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { FileLock } from '../tensor/process.ts'
+import { metricRows } from '../train/metrics.ts'
 import { type Span, untimed } from '../train/span.ts'
 import type { Trainee } from '../train/trainee.ts'
 import type { Model } from '../weights/load-model.ts'
@@ -19,7 +21,7 @@ import type { RunEvent } from './events.ts'
 import { inherit } from './inherit.ts'
 import { appendNote, rewindMetrics } from './journal.ts'
 import { lockRun } from './lock.ts'
-import { type OnlineProbe, openOnlineProbe } from './online-probe.ts'
+import { type OnlineProbe, openOnlineProbe, probeRows } from './online-probe.ts'
 import { type Exhibit, loadExhibit, samplesOfPicture } from './pictures.ts'
 import { type Recovered, type RunState, type Start, startOrRecover } from './recover.ts'
 import { openTrace, type Trace } from './trace.ts'
@@ -45,6 +47,8 @@ export interface Run extends Pick<Beginning, 'notes' | 'changes'>, Pick<Recovere
   /** With the objective's schedules. */
   readonly recipe: ReturnType<typeof recipeOf>
   readonly trainee: Trainee
+  /** Every number that it logs, as `metrics.schema.json` has them. */
+  readonly metrics: readonly MetricRow[]
   /** The loop's. Everything else reads it. */
   readonly state: RunState
   /** How the state was begun, and is begun again where there is no good checkpoint. */
@@ -127,8 +131,13 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
   if (!isResumed) {
     makeFolder(resolve(out))
     held.push(lockRun(out))
-    createRun(out, config, facts)
   }
+  const metrics = [...metricRows(objective), ...(look ? probeRows : [])]
+  writeWhole(
+    paths.metricsSchema,
+    `${JSON.stringify({ format: 'sherd-metrics/1', rows: metrics }, null, 2)}\n`,
+  )
+  if (!isResumed) createRun(out, config, facts)
   const trace = openProfile(options, { paths, device })
   const span = trace?.span ?? untimed
   const note: Run['note'] = (event, more = {}) => {
@@ -140,7 +149,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
   }
   return {
     ...{ out, paths, config, facts, source, machine, objective, recipe, state, start, latest },
-    ...{ notes, changes, damaged, model, exhibit, look, trace, span, note },
+    ...{ notes, changes, damaged, metrics, model, exhibit, look, trace, span, note },
     trainee: {
       ...{ objective, parameters, state: state.optimizer, ...recipe, groups: [], span },
       ...{ seed, device, precision, kernels, recompute },

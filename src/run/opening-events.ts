@@ -23,6 +23,7 @@ export function* openingEvents(run: Run): Generator<RunEvent> {
     totalSteps: recipe.totalSteps,
     firstStep,
     peakLearningRate: recipe.peak,
+    metrics: run.metrics,
     libtorch: engineBuild().version,
     machine,
     changes,

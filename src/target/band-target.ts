@@ -1,8 +1,7 @@
 /** The pixels of each group's hidden patches: the usual target of masked autoencoding, and what the other pixel targets are made of. */
 
 import type { HeadWidths } from '../model/decoder/heads.ts'
-import { patchWidth } from '../model/dimensions.ts'
-import { pick } from '../model/group-layers.ts'
+import { type BandGroup, pick } from '../model/group-layers.ts'
 import { reshape } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { patchifyGroups } from '../token/patchify.ts'
@@ -45,6 +44,9 @@ export function bandPixels(statistics: BandStatistics | null, space: TargetSpace
   const { dimensions: d } = shape
   const isOfOwn = statistics !== 'band' && (statistics !== 'all' || groups[0]!.bands.length === d.channels)
   const isOfWhole = groups.length === 1 && isOfOwn
+  const sizeOf = ({ bands }: BandGroup) => d.patchSize ** 2 * (statistics === 'band' ? 1 : bands.length)
+  // Every group has the same share of hidden tokens.
+  const chances = groups.map((group) => meanPredictionLoss(sizeOf(group)) / groups.length)
   const target: Target<{ readonly whole: Asked } | { readonly patches: readonly BandPatches[] }> = {
     part: 'pixels',
     widths: pixelWidths(space),
@@ -65,7 +67,7 @@ export function bandPixels(statistics: BandStatistics | null, space: TargetSpace
     },
     whole: (predictions) => inBandOrder(predictions, groups, d),
     shows: { kind: 'pixels', statistics },
-    chance: statistics && meanPredictionLoss(patchWidth(d)),
+    chance: statistics && (isOfOwn || statistics === 'band') ? chances.reduce((a, b) => a + b) : null,
   }
   return target
 }

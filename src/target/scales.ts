@@ -124,6 +124,7 @@ export function scaledPixels(scales: ScalesTarget, space: TargetSpace): Target {
   const { dimensions: d } = shape
   const target: Target<ScaledValues> = {
     part: 'pixels',
+    moreParts: scales.scales.map((scale) => `scale${scale}`),
     widths: pixelWidths(space),
     reads: 'all',
     rows: upscaleRows(upscaleShape(scales, groups)),

@@ -38,6 +38,8 @@ export type Showing =
 export interface Target<Values = unknown> {
   /** The part of the loss that counts by hidden tokens that hold data. */
   readonly part: string
+  /** Its other parts, which count alike in every micro-batch; none by default. */
+  readonly moreParts?: readonly string[]
   /** The numbers asked of a token, by the name of its head. */
   readonly widths: HeadWidths
   /** The tokens whose predictions `loss` reads: hidden ones [n, W] of each head, or all [B, places, W]. */

@@ -111,6 +111,16 @@ export function conforms<Batch, Plan>(name: string, row: Conforming<Batch, Plan>
       expect(mean(losses.slice(-5))).toBeLessThan(0.9 * mean(losses.slice(0, 5)))
     })
 
+    it('describes every part of its loss and every metric, and no other', () => {
+      const own = made()
+      const { parts, metrics } = stepOnce(own, { step: 0 })
+      const rows = own.trained.objective.metrics ?? []
+      const named = (isPart: boolean) =>
+        rows.filter(({ kind }) => (kind === 'loss') === isPart).map((x) => x.name)
+      expect(named(true)).toEqual(Object.keys(parts))
+      expect(named(false)).toEqual(Object.keys(metrics))
+    })
+
     it('gives a gradient to every learned parameter but those it lists, and to no other', () => {
       const own = made()
       stepOnce(own, { step: 9 })

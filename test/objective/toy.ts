@@ -73,6 +73,7 @@ const moved = (x: Tensor, codebook: Tensor) => {
 }
 
 export const frozenSteps = 2
+const rowsOfStep = 16
 
 export function toyObjective(d: EncoderDimensions = tiny): RowsObjective<TwoViews, ToyPlan, 'momentum'> {
   const backbone = openBackbone(plainBackbone(d), 'cpu')
@@ -122,6 +123,21 @@ export function toyObjective(d: EncoderDimensions = tiny): RowsObjective<TwoView
     schedules: { momentum: { kind: 'cosine', from: 0.5, to: 1 } },
     groups: [{ match: /^predictor\.bias$/, frozen: 'no-gradient', frozenUntil: frozenSteps }],
     unreached: (name) => name.startsWith('idle.'),
+    metrics: [
+      {
+        name: 'contrast',
+        kind: 'loss',
+        unit: '',
+        chance: 2 * Math.log(rowsOfStep),
+        chanceOf: 'guessing the pair',
+      },
+      { name: 'commitment', kind: 'loss', unit: '' },
+      { name: 'teacher', kind: 'loss', unit: '' },
+      {
+        ...{ name: 'usedCodes', kind: 'health', unit: 'codes' },
+        alarm: { below: 2, forSteps: 3, text: 'The codebook has collapsed: begin it again.' },
+      },
+    ],
     encoder: { prefix: 'teacher.' },
     plan: ({ seed, samples: { epochs, indices } }) => {
       const rows = Array.from(indices, (index, i) =>

@@ -3,10 +3,12 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import type { MetricRow } from '../../objective/objective.ts'
 import type { EndEvent, RunEvent, StartEvent } from '../../run/events.ts'
 import type { Inheritance } from '../../run/inherit.ts'
 import type { ProbeMetric } from '../../run/online-probe.ts'
 import type { Profile } from '../../run/trace.ts'
+import { valueIn } from '../../train/metrics.ts'
 import { positiveNumber, setOption, wholeNumber } from '../options.ts'
 import { duration, endProgress, note, paint, print, printJson, progress, warn, warnOnce } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
@@ -161,6 +163,7 @@ const SKIPS_TOLD = 20
 function reporter(): (event: RunEvent) => void {
   let total = 0
   let run = ''
+  let metrics: readonly MetricRow[] = []
   const recent: number[] = []
   let skips = 0
   return (event) => {
@@ -168,6 +171,7 @@ function reporter(): (event: RunEvent) => void {
       case 'start':
         total = event.totalSteps
         run = event.run
+        metrics = event.metrics
         describeStart(event)
         break
       case 'inherited':
@@ -184,6 +188,7 @@ function reporter(): (event: RunEvent) => void {
             `step ${event.step}/${total}`,
             `epoch ${event.epoch.toFixed(2)}`,
             `loss ${paint('bold', event.loss.toFixed(4))}`,
+            ...metrics.flatMap((row) => describeMetric(row, event)),
             `lr ${event.learningRate.toExponential(1)}`,
             `grad ${event.gradientNorm.toFixed(2)}`,
             `${event.imagesPerSecond.toFixed(0)} images/s`,
@@ -220,12 +225,20 @@ function reporter(): (event: RunEvent) => void {
         describeProfile(event)
         break
       case 'end':
-        describeEnd(event, run)
+        describeEnd(event, { run, metrics })
         break
       default:
         event satisfies never
     }
   }
+}
+
+/** What an objective measures beside the loss; the numbers of every training have their own places in the line. */
+function describeMetric({ name, unit }: MetricRow, line: object): string[] {
+  const value = valueIn(line, name)
+  const own = name.match(/^(?:parts|metrics)\.(.+)$/)?.[1]
+  if (own === undefined || value === undefined) return []
+  return [`${own} ${Number(value.toPrecision(4))}${unit && ` ${unit}`}`]
 }
 
 const grouped = (n: number) => n.toLocaleString('en-US')
@@ -277,7 +290,7 @@ function describeProfile({ path, steps, stepSeconds, shares }: Profile): void {
 /** A path as a shell takes it. */
 const quoted = (path: string) => (/[^\w./~-]/.test(path) ? `'${path.replaceAll("'", "'\\''")}'` : path)
 
-function describeEnd(event: EndEvent, run: string): void {
+function describeEnd(event: EndEvent, { run, metrics }: Pick<StartEvent, 'run' | 'metrics'>): void {
   endProgress()
   const skipped =
     event.skipped > 0
@@ -286,6 +299,9 @@ function describeEnd(event: EndEvent, run: string): void {
   note(
     `${event.reason} at step ${event.step}${event.loss === null ? '' : `, loss ${event.loss.toFixed(4)}`}${skipped}`,
   )
+  const { chance, chanceOf } = metrics.find(({ name }) => name === 'loss')!
+  if (typeof chance === 'number')
+    note(`where nothing is learned (${chanceOf}) the loss is ${chance.toFixed(4)}`)
   if (event.checkpoint) print(`checkpoint: ${event.checkpoint}`)
   if (event.picture) print(`reconstruction: ${event.picture}`)
   if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)

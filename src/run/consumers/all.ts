@@ -1,5 +1,6 @@
 /** The consumers of a run, in the order in which they hear of a step. */
 import type { Run } from '../open.ts'
+import { raiseAlarms } from './alarms.ts'
 import { saveCheckpoints } from './checkpoints.ts'
 import type { Consumer } from './consumer.ts'
 import { keepJournal } from './journal.ts'
@@ -25,6 +26,7 @@ export function openConsumers(run: Run, { isSaveWanted }: ConsumerOptions) {
     saveCheckpoints(run, isSaveWanted),
     drawPictures(run),
     ...(look ? [probeEncoder(run, look)] : []),
+    raiseAlarms(run),
     ...(trace ? [traceSteps(trace)] : []),
     drawLosses(run),
   ]

@@ -6,15 +6,16 @@ import { readMetrics } from '../journal.ts'
 import type { Run } from '../open.ts'
 import type { Consumer } from './consumer.ts'
 
-export function drawLosses({ paths, objective, warning }: Run): Consumer {
+export function drawLosses({ paths, metrics, warning }: Run): Consumer {
   let lossCurve: string | null = null
   return {
     async end() {
       const points = readMetrics(paths.metrics)
       if (points.length === 0) return []
       try {
-        const { chance } = objective.target
-        const { png } = await drawLossCurve({ points, ...(chance !== null && { baseline: chance }) })
+        const { chance, chanceOf } = metrics.find(({ name }) => name === 'loss')!
+        const baseline = typeof chance === 'number' ? { baseline: chance, baselineOf: chanceOf } : {}
+        const { png } = await drawLossCurve({ points, ...baseline })
         writeWhole(paths.lossCurve, png)
         lossCurve = paths.lossCurve
         return []
