@@ -44,7 +44,7 @@ export function openExpectations(
         const expected = tensor(`expected.${name}`)
         left.delete(`expected.${name}`)
         if (!name.startsWith('out.')) toFloats(expected) // integers are expected of outputs only
-        const bound = expected.dtype === 'float32' ? boundOf(page, name, facts) : { tolerance: 0 }
+        const bound = /int|bool/.test(expected.dtype) ? { tolerance: 0 } : boundOf(page, name, facts)
         const wanted = { data: numbersOf(expected), shape: expected.shape }
         checks.push(compare(prefix + name, actual, wanted, bound))
       }

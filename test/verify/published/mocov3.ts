@@ -40,7 +40,6 @@ const layersOf = (prefix: string, widths: readonly number[]): Layer[] =>
 export const mocov3: NetworkRow<z.infer<typeof config>, TwoViews, null> = {
   config,
   tolerances: 'contrastiveBatchNorm',
-  decay: 'all',
   open(d, { input }) {
     const { temperature, batch, headHidden, embedding, momentums } = d
     const widths = [d.width, headHidden, headHidden, embedding]
