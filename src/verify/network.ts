@@ -58,7 +58,7 @@ export const checkNetwork = <Config, Batch, Plan>(
     const recipe = readRecipe(metadata.optimizer, {
       steps: tensor('expected.losses').shape[0] ?? 0,
       nameOf: (name) => named.get(`weights.${name}`) ?? name,
-      ...(row.decay && { decay: row.decay }),
+      decay: row.decay ?? 'matrices',
     })
     const { check, left } = openExpectations(
       { tensors, tensor, isFirstFormat: metadata.format === 'sherd-reference/1' },

@@ -6,10 +6,6 @@ import type { Objective } from '../objective/objective.ts'
 import { full } from '../tensor/ops.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 
-/** `student.` and `teacher.` are not in a file's names twice: `weights.` and `teacher.` say it. */
-const fileName = (name: string, prefix: string) =>
-  name.startsWith(prefix) ? name.slice(prefix.length) : name
-
 type Tensors = ReadonlyMap<string, Tensor>
 type Described = Pick<Objective, 'rows' | 'averages'>
 
@@ -25,13 +21,9 @@ export function placesOf(objective: Described): Map<string, Place> {
   return new Map(
     allRows(objective).map(({ name, role = 'learned' }) => {
       const kind = !own.has(name) ? 'teacher' : role === 'state' ? 'state' : 'weights'
-      const [first, last, prefix] = {
-        teacher: ['teacher.', 'finalTeacher.', 'teacher.'],
-        state: ['state.', 'finalState.', ''],
-        weights: ['weights.', 'final.', 'student.'],
-      }[kind] as [string, string, string]
-      const under = fileName(name, prefix)
-      return [name, { first: first + under, last: last + under, moves: role !== 'fixed' }]
+      const under = name.replace(kind === 'teacher' ? /^teacher\./ : /^student\./, '') // said by the kind
+      const last = { teacher: 'finalTeacher', state: 'finalState', weights: 'final' }[kind]
+      return [name, { first: `${kind}.${under}`, last: `${last}.${under}`, moves: role !== 'fixed' }]
     }),
   )
 }
@@ -45,22 +37,24 @@ export function expectPlaces(objective: Described, tensors: Tensors): void {
       throw new SherdError('VALUE', `it has a weight that the model does not know: "${name}"`)
 }
 
-/** Whether the file leaves out the first value of some state: the objective's first step makes it. */
-export const leavesStateOut = (objective: Described, tensors: Tensors): boolean =>
-  [...placesOf(objective).values()].some(({ first }) => first.startsWith('state.') && !tensors.has(first))
+const isLeftOut = ({ first }: Place, tensors: Tensors) => first.startsWith('state.') && !tensors.has(first)
 
-/** State that is left out starts at zero. */
+/** Whether the file leaves out the first value of some state, which the objective's first step then makes. */
+export const leavesStateOut = (objective: Described, tensors: Tensors): boolean =>
+  [...placesOf(objective).values()].some((place) => isLeftOut(place, tensors))
+
+/** State that the objective makes, where the file leaves it out, starts at zero. */
 export function firstParameters(
-  objective: Described,
+  objective: Described & { readonly first?: unknown },
   { tensors, tensor }: { readonly tensors: Tensors; tensor(name: string): Tensor },
   device: Device,
 ): Parameters {
   const places = placesOf(objective)
   const rows = allRows(objective)
   const stored = rows.map(({ name, shape }) => {
-    const { first } = places.get(name)!
-    const isLeftOut = first.startsWith('state.') && !tensors.has(first)
-    return [name, isLeftOut ? full(shape, 0) : tensor(first)] as const
+    const place = places.get(name)!
+    const isMade = objective.first !== undefined && isLeftOut(place, tensors)
+    return [name, isMade ? full(shape, 0) : tensor(place.first)] as const
   })
   return loadParameters(rows, new Map(stored), device)
 }

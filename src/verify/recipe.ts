@@ -28,12 +28,7 @@ const schema = z.preprocess(
   z.discriminatedUnion('name', [
     z.object({ name: z.literal('adamw'), ...adam }),
     z.object({ name: z.literal('adam'), ...adam }),
-    z.object({
-      name: z.literal('lars'),
-      momentum: z.number(),
-      trustCoefficient: z.number(),
-      ...common,
-    }),
+    z.object({ name: z.literal('lars'), momentum: z.number(), trustCoefficient: z.number(), ...common }),
   ]),
 )
 
@@ -57,19 +52,15 @@ export function inSteps(name: string, values: ByStep | undefined, steps: number)
   return given.slice(0, steps)
 }
 
-/** `nameOf`: what a parameter of the file is called here. `decay` is the page's, where the file states none. */
-export function readRecipe(
-  text: string | undefined,
-  {
-    steps,
-    nameOf,
-    decay: usual = 'matrices',
-  }: {
-    readonly steps: number
-    readonly nameOf: (name: string) => string
-    readonly decay?: 'matrices' | 'all'
-  },
-): Recipe {
+interface RecipeOptions {
+  readonly steps: number
+  /** What a parameter of the file is called here. */
+  nameOf(name: string): string
+  /** Where the file states none. */
+  readonly decay: 'matrices' | 'all'
+}
+
+export function readRecipe(text: string | undefined, { steps, nameOf, decay: usual }: RecipeOptions): Recipe {
   const { name, ...options } = parseMetadata(text, 'optimizer', schema)
   const { noDecay, decay = usual, clipNorm } = options
   const spared = new Set(noDecay.map(nameOf))

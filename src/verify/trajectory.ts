@@ -67,15 +67,13 @@ interface TakeOptions<Batch, Plan> {
   readonly device: Device
 }
 
-export function takeSteps<Batch, Plan>({
-  opened,
-  parameters,
-  recipe,
-  microBatches,
-  device,
-}: TakeOptions<Batch, Plan>): Trajectory {
+export function takeSteps<Batch, Plan>(options: TakeOptions<Batch, Plan>): Trajectory {
+  const { opened, parameters, recipe, microBatches, device } = options
   const { samples: rows, groups = [], schedules = {} } = opened
   const steps = recipe.learningRates.length
+  const size = rows / microBatches
+  if (!Number.isInteger(size))
+    throw new SherdError('VALUE', `${rows} samples do not make ${microBatches} equal micro-batches`)
   const losses: number[] = []
   const parts: Record<string, number[]> = {}
   const gradients = new Map<string, ArrayLike<number> | null>()
@@ -115,7 +113,6 @@ export function takeSteps<Batch, Plan>({
     }
     const value = Object.fromEntries(values.map(([name, each]) => [name, each[step]!]))
     const open = beginStep(trainee, { step, epoch: step, value, parts: microBatches })
-    const size = rows / microBatches
     for (let part = 0; part < microBatches; part++)
       open.add(() => {
         const indices = Array.from({ length: size }, (_, i) => part * size + i)
@@ -125,10 +122,8 @@ export function takeSteps<Batch, Plan>({
     const { isFinite: isWhole, loss, parts: given, gradientNorm, first } = open.finish()
     if (!isWhole) {
       const where = first ? `; first: ${describeNotFinite(first)}` : ''
-      throw new SherdError(
-        'VALUE',
-        `its step ${step + 1} gave loss ${loss}, gradient norm ${gradientNorm}${where}`,
-      )
+      const what = `its step ${step + 1} gave loss ${loss}, gradient norm ${gradientNorm}`
+      throw new SherdError('VALUE', what + where)
     }
     losses.push(loss)
     for (const [name, each] of Object.entries(opened.parts?.(given) ?? given))

@@ -211,6 +211,11 @@ describe('a file that does not fit says why', () => {
       /input.factors: expected 6 samples, got \[4, 5, 1\]/,
       () => changed((all) => all.set('input.factors', narrow(all.get('input.factors')!, 1, 0, 5))),
     ],
+    [
+      'micro-batches of parts',
+      /6 samples do not make 4 equal micro-batches/,
+      () => metadata('config', { microBatches: 4 }),
+    ],
     ['no steps', /it has no tensor "expected.losses"/, () => changed((all) => all.delete('expected.losses'))],
   ])('%s', (_, message, make) => expect(() => check(make())).toThrow(message))
 
