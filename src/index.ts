@@ -255,7 +255,7 @@ export {
   toArray,
   toFloats,
 } from './tensor/tensor.ts'
-export { type Grid, gridOf } from './token/grid.ts'
+export { type Grid, gridOf, type PatchSize } from './token/grid.ts'
 export type { TokenLayout } from './token/layout.ts'
 export { type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
 export { type MaskDesign, randomMask } from './token/mask-design.ts'

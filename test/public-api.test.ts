@@ -61,10 +61,11 @@ it('the pieces of a run fit together by hand, in twenty lines', async () => {
   })
   const source = await sherd.openImageFolder(dir)
   const statistics = await sherd.measureStatistics(source, { height: 16, width: 16, channels: 3, minSide: 4 })
-  const { size: _, imageSize: side, ...rest } = tinyModel
+  const { size: _, imageSize: side, patchSize, ...rest } = tinyModel
   const dimensions = {
     ...rest,
     imageSize: [side, side],
+    patchSize: [patchSize, patchSize],
     channels: 3,
     mlpRatio: 4,
     layerNormEpsilon: 1e-6,

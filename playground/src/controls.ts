@@ -63,7 +63,7 @@ export function showModel({ opened, facts }: View): void {
   fillFacts(page.modelFacts, [
     ['Files', files.map(({ file, bytes }) => `${file} (${megabytes(bytes)})`).join(', ')],
     ['Pixels', `${sizeWords(size)}, ${channels === 3 ? 'RGB' : 'grey'}`],
-    ['Patches', `${facts.grid.h} × ${facts.grid.w} of ${facts.patchSize} × ${facts.patchSize}`],
+    ['Patches', `${facts.grid.h} × ${facts.grid.w} of ${facts.patchSize.join(' × ')}`],
     ['Step', step === null ? 'not told' : step.toLocaleString('en')],
     ['Precision', precision],
     ['Target', facts.normalizeTarget ? 'normalised patches' : 'pixels'],

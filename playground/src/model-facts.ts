@@ -3,7 +3,7 @@ import { migrate } from '../../src/config/migrations.ts'
 import { messageOf, SherdError } from '../../src/errors.ts'
 import { type Metadata, metadataIn } from '../../src/onnx/read-metadata.ts'
 import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
-import { type Grid, gridOf } from '../../src/token/grid.ts'
+import { type Grid, gridOf, type PatchSize, sidesOf } from '../../src/token/grid.ts'
 
 export type GraphKind = 'autoencoder' | 'encoder'
 
@@ -13,7 +13,7 @@ export interface ModelFacts {
   readonly name: string
   /** In pixels. */
   readonly size: { readonly width: number; readonly height: number }
-  readonly patchSize: number
+  readonly patchSize: PatchSize
   readonly channels: 1 | 3
   readonly grid: Grid
   /** Of pixels in [0, 1]. */
@@ -39,7 +39,7 @@ interface Told {
     readonly model: {
       readonly size: string
       readonly imageSize: readonly [number, number]
-      readonly patchSize: number
+      readonly patchSize: number | PatchSize
       readonly channels: number
       readonly frames?: number
     }
@@ -108,9 +108,9 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
   const outputs = parse<Record<string, string>>(name, 'sherd.outputs', metadata['sherd.outputs'])
   const step = metadata['sherd.step']
   return {
-    ...{ kind, size: { width, height }, channels, statistics, patchSize: model.patchSize },
-    name: `ViT-${model.size}/${model.patchSize}`,
-    grid: gridOf([height, width], model.patchSize),
+    ...{ kind, size: { width, height }, channels, statistics, patchSize: sidesOf(model.patchSize) },
+    name: `ViT-${model.size}/${[model.patchSize].flat().join('x')}`,
+    grid: gridOf([height, width], sidesOf(model.patchSize)),
     ...{ normalizeTarget: target.normalize, ratio: config.mask.ratio },
     step: step === undefined ? null : Number(step),
     precision: metadata['sherd.precision'] ?? 'fp32',
@@ -129,6 +129,6 @@ function refusedFormat(name: string, format: string): string {
 export const isSameModel = (a: ModelFacts, b: ModelFacts): boolean =>
   a.size.width === b.size.width &&
   a.size.height === b.size.height &&
-  a.patchSize === b.patchSize &&
+  a.patchSize.join() === b.patchSize.join() &&
   a.channels === b.channels &&
   a.step === b.step

@@ -70,7 +70,7 @@ export function sampleSize(config: Config, source?: ImageSource) {
   const [height, width] = imageSize
   const { maxPixels, corrupt, fileTimeout } = config.data
   const rasters = rastersOf(config)
-  const limits = { minSide: patchSize, maxPixels, range: rangeOf(config), corrupt, fileTimeout }
+  const limits = { minSide: Math.max(...patchSize), maxPixels, range: rangeOf(config), corrupt, fileTimeout }
   const { frames = null } = rasters?.model ?? {}
   return { height, width, channels, ...limits, frames, minValid: rasters?.data.minValid ?? 0 }
 }

@@ -13,6 +13,7 @@ import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { targetOf } from '../target/targets.ts'
+import { sidesOf } from '../token/grid.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
@@ -194,7 +195,8 @@ export const pixelTargetOf = ({ target }: Pick<Config<'mae'>, 'target'>) =>
   target.kind === 'pixels' ? target : null
 
 export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {
-  const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
+  const { imageSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
+  const patchSize = sidesOf(model.patchSize)
   return { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon }
 }
 

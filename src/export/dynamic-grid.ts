@@ -4,6 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { encoderWidths, positionOptions } from '../model/backbone.ts'
+import { gridOfModel } from '../model/dimensions.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
 import { composePositions, sidePositions } from '../token/position.ts'
@@ -44,16 +45,20 @@ export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageS
 const halfOf = ({ shape }: ExportedEncoder) =>
   placeWidth(encoderWidths(shape), positionOptions(shape).fields.length) / 2
 
-/** In pixels, rounded down to whole patches. */
-export const largestSide = ({ dimensions: { patchSize } }: ExportedEncoder, { most }: DynamicGrid): number =>
-  Math.floor(most / patchSize) * patchSize
+/** Of rows and columns: as many patches as fit into what was asked for. */
+const longest = ({ dimensions: { patchSize } }: ExportedEncoder, { most }: DynamicGrid) =>
+  patchSize.map((side) => Math.floor(most / side)) as [rows: number, columns: number]
+
+/** In pixels, of the side that can be longer. */
+export const largestSide = (encoder: ExportedEncoder, grid: DynamicGrid): number =>
+  Math.max(...longest(encoder, grid).map((places, axis) => places * encoder.dimensions.patchSize[axis]!))
 
 /** An input while tracing, a constant in the graph. */
 export const tableName = 'positions.side'
 
 /** The half of the positions for each place along a side, [places, D / 2]. */
-export const sideTable = (encoder: ExportedEncoder, { most }: DynamicGrid): Float32Array =>
-  sidePositions(Math.floor(most / encoder.dimensions.patchSize), halfOf(encoder))
+export const sideTable = (encoder: ExportedEncoder, grid: DynamicGrid): Float32Array =>
+  sidePositions(Math.max(...longest(encoder, grid)), halfOf(encoder))
 
 /** Called inside a scope. */
 export function sideTensor(encoder: ExportedEncoder, grid: DynamicGrid): Tensor {
@@ -66,12 +71,12 @@ export const gridPositions = ({ shape }: ExportedEncoder, side: Tensor, grid: Gr
   placesInGroups(composePositions(side, grid), positionOptions(shape), encoderWidths(shape))
 
 /** Sizes of images to compare on: the model's own, and some that differ from it in both sides. */
-export function proofSizes(
-  { dimensions: { imageSize, patchSize } }: ExportedEncoder,
-  { most }: DynamicGrid,
-): ImageSize[] {
-  const longest = Math.floor(most / patchSize)
-  const [h, w] = imageSize.map((side) => side / patchSize) as [number, number]
-  const within = (side: number) => Math.min(longest, Math.max(1, side)) * patchSize
-  return [imageSize, [within(h + 1), within(w + 2)], [within(Math.ceil(h / 2)), within(w - 1)]]
+export function proofSizes(encoder: ExportedEncoder, grid: DynamicGrid): ImageSize[] {
+  const { imageSize, patchSize } = encoder.dimensions
+  const { h, w } = gridOfModel(encoder.dimensions)
+  const within = (...places: [number, number]) =>
+    longest(encoder, grid).map(
+      (most, axis) => Math.min(most, Math.max(1, places[axis]!)) * patchSize[axis]!,
+    ) as [number, number]
+  return [imageSize, within(h + 1, w + 2), within(Math.ceil(h / 2), w - 1)]
 }

@@ -56,12 +56,12 @@ export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOpti
     return translate('encoder', tape)
   }
   checkDynamic(encoder, dynamicGrid)
-  const P = encoder.dimensions.patchSize
+  const [P, Q] = encoder.dimensions.patchSize
   const places = { rows: [2, 3, 5], columns: [3, 2, 4] } as const
   const tape = generalTape({ ...symbols, ...places }, ({ batch, rows, columns }) =>
-    recordEncoder(atSize(encoder, [rows! * P, columns! * P]), batch!, options),
+    recordEncoder(atSize(encoder, [rows! * P, columns! * Q]), batch!, options),
   )
-  const sizeNames = { [sizeName({ rows: P })]: 'height', [sizeName({ columns: P })]: 'width' }
+  const sizeNames = { [sizeName({ rows: P })]: 'height', [sizeName({ columns: Q })]: 'width' }
   return translate('encoder', tape, {
     constants: { [tableName]: sideTable(encoder, dynamicGrid) },
     sizeNames,

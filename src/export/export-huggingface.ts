@@ -7,6 +7,7 @@ import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
 import { decoderBlocks, mlpWidth } from '../model/dimensions.ts'
+import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
 import type { HuggingfaceOutput } from './huggingface-graph.ts'
@@ -74,12 +75,14 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     isWanted: (name) => !isHead(name),
     pipeline: 'image-feature-extraction',
     output: 'last_hidden_state',
-    refuses: ({ hasDecoder, config, dimensions: { imageSize } }) => {
+    refuses: ({ hasDecoder, config, dimensions: { imageSize, patchSize } }) => {
       if (!hasDecoder) return 'The weights have no decoder'
       const target = pixelTargetOf(config)
       if (!target) return 'A decoder that predicts something else than pixels is in no class of transformers'
       if (target.scales) return 'A decoder of several scales is in no class of transformers'
-      return imageSize[0] === imageSize[1] ? null : "transformers' ViTMAE takes square images only"
+      return [imageSize, patchSize].every(([h, w]) => h === w)
+        ? null
+        : "transformers' ViTMAE takes square images and patches only"
     },
     config: ({ config }) => ({
       model_type: 'vit_mae',
@@ -160,7 +163,7 @@ function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
     initializer_range: 0.02,
     layer_norm_eps: d.layerNormEpsilon,
     image_size: sideOf(d.imageSize),
-    patch_size: d.patchSize,
+    patch_size: shortSize(d.patchSize),
     num_channels: d.channels,
     qkv_bias: true,
     torch_dtype: 'float32',

@@ -6,6 +6,7 @@
 import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
+import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import type { ExportedFolder } from './export-huggingface.ts'
 import { inLayout, openExported, writeFolder } from './exported-model.ts'
@@ -60,7 +61,7 @@ export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
       ...(classes.length > 0 && { label_names: classes }),
       model_args: {
         img_size: side,
-        patch_size: d.patchSize,
+        patch_size: shortSize(d.patchSize),
         in_chans: d.channels,
         num_classes: classes.length,
         global_pool: pool,

@@ -11,6 +11,7 @@ import { noGrad } from '../tensor/context.ts'
 import { narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { shortSize } from '../token/grid.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { type FrozenClassifier, logitsOf, probabilitiesOf } from '../weights/frozen-classifier.ts'
@@ -79,7 +80,7 @@ const encoderRow: GraphRow = {
   input: (model, { dynamicGrid }) => ({
     ...pixelsInput(model),
     ...(dynamicGrid && {
-      grid: { multipleOf: model.dimensions.patchSize, most: largestSide(model, dynamicGrid) },
+      grid: { multipleOf: shortSize(model.dimensions.patchSize), most: largestSide(model, dynamicGrid) },
     }),
   }),
   sizes: (model, { dynamicGrid }) => (dynamicGrid ? proofSizes(model, dynamicGrid) : ownSize(model)),

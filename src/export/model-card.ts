@@ -64,7 +64,7 @@ export function modelCard(
   return `${[
     ...['---', ...Object.entries(tags).map(([key, value]) => `${key}: ${value}`)],
     ...['tags:', '- sherd', '- masked-image-modeling', '---', '', `# ${title}`, ''],
-    `A vision transformer of ${d.depth} ${d.depth === 1 ? 'block' : 'blocks'}, width ${d.width}, ${d.heads} heads, patches of ${d.patchSize} × ${d.patchSize} pixels: ${(encoderParameterCount(model) / 1e6).toFixed(1)} million parameters in the encoder. Positions are ${model.config.model.positions === 'learned' ? 'learned' : 'fixed sines and cosines'}; layer norms add ${d.layerNormEpsilon}.`,
+    `A vision transformer of ${d.depth} ${d.depth === 1 ? 'block' : 'blocks'}, width ${d.width}, ${d.heads} heads, patches of ${d.patchSize.join(' × ')} pixels: ${(encoderParameterCount(model) / 1e6).toFixed(1)} million parameters in the encoder. Positions are ${model.config.model.positions === 'learned' ? 'learned' : 'fixed sines and cosines'}; layer norms add ${d.layerNormEpsilon}.`,
     ...['', '## Use', '', '```python', usage.trim(), '```', ''],
     ...(webUsage ? ['```js', webUsage.trim(), '```', ''] : []),
     ...['## Input', '', ...inputOf(model), ''],

@@ -4,6 +4,7 @@ import { normalizeBytes, normalizeValues } from '../prepare/normalize.ts'
 import { type View, viewOf } from '../prepare/view.ts'
 import { permute, reshape } from '../tensor/ops.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { PatchSize } from '../token/grid.ts'
 import { type FrozenEncoder, readView } from '../weights/frozen-encoder.ts'
 
 export const inputName = 'pixels'
@@ -17,7 +18,7 @@ export interface PixelsInput {
   /** Without the batch: [C, H, W], or [T, C, H, W] for several frames. */
   readonly shape: readonly number[]
   /** For graphs of dynamic size: the patch, and the largest side. */
-  readonly grid?: { readonly multipleOf: number; readonly most: number } | undefined
+  readonly grid?: { readonly multipleOf: number | PatchSize; readonly most: number } | undefined
 }
 
 export function pixelsInput({ shape, channels, rasters }: ExportedEncoder): PixelsInput {

@@ -9,7 +9,7 @@ import { SherdError } from '../errors.ts'
 import { headReading } from '../model/classifier.ts'
 import { sizeNames, sizes } from '../model/sizes.ts'
 import type { Shape } from '../tensor/tensor.ts'
-import { type Grid, tokenCount } from '../token/grid.ts'
+import { type Grid, type PatchSize, shortSize, tokenCount } from '../token/grid.ts'
 import { sineCosine } from '../token/sine-cosine.ts'
 import type { ForeignWeights } from './foreign.ts'
 import { type ForeignFacts, foreignFacts } from './foreign-facts.ts'
@@ -61,7 +61,7 @@ type DecoderInput = NonNullable<ConfigInput['decoder']>
 
 interface Shapes {
   readonly width: number
-  readonly patchSize: number
+  readonly patchSize: PatchSize
   /** Number of each group's bands. */
   readonly channels: readonly number[]
   readonly model: ModelInput
@@ -74,15 +74,22 @@ function readShapes({ parameters }: Named): Shapes {
   const width = shapeOf('cls_token').at(-1)!
   const embeds = [...parameters.keys()].filter((name) => /^patch_embed\b.*\.proj\.weight$/.test(name)).sort()
   const kernels = embeds.map(shapeOf)
-  const [, , patchSize, other] = kernels[0] ?? refuse('it embeds no patches')
-  if (kernels.some((kernel) => kernel.length !== 4) || patchSize === undefined || patchSize !== other)
-    refuse(`its patches are embedded by [${kernels[0]!.join(', ')}], expected [width, channels, side, side]`)
+  const [, , h, w] = kernels[0] ?? refuse('it embeds no patches')
+  if (h === undefined || w === undefined || kernels.some((kernel) => kernel.length !== 4))
+    refuse(
+      `its patches are embedded by [${kernels[0]!.join(', ')}], expected [width, channels, height, width]`,
+    )
+  const patchSize: PatchSize = [h!, w!]
   const hidden = shapeOf('blocks.0.mlp.fc1.weight')[0]!
   const mlpRatio = ratioOf(hidden, width)
-  const model: ModelInput = { patchSize: patchSize!, width, depth: depthOf(parameters, 'blocks'), mlpRatio }
+  const model: ModelInput = {
+    patchSize: shortSize(patchSize),
+    width,
+    depth: depthOf(parameters, 'blocks'),
+    mlpRatio,
+  }
   const channels = kernels.map((kernel) => kernel[1]!)
-  if (!parameters.has('decoder_embed.weight'))
-    return { width, patchSize: patchSize!, channels, model, decoder: null }
+  if (!parameters.has('decoder_embed.weight')) return { width, patchSize, channels, model, decoder: null }
   const decoderWidth = shapeOf('decoder_embed.weight')[0]!
   const decoderHidden = shapeOf('decoder_blocks.0.mlp.fc1.weight')[0]!
   if (Math.floor(decoderWidth * mlpRatio) !== decoderHidden)
@@ -90,7 +97,7 @@ function readShapes({ parameters }: Named): Shapes {
       `its decoder's blocks widen ${decoderWidth} to ${decoderHidden}, the encoder's ${width} to ${hidden}: sherd has one ratio for both`,
     )
   const decoder = { width: decoderWidth, depth: depthOf(parameters, 'decoder_blocks') }
-  return { width, patchSize: patchSize!, channels, model, decoder }
+  return { width, patchSize, channels, model, decoder }
 }
 
 /** Heads by the widths of known models, else 64 channels each; shapes do not show them. */
@@ -128,7 +135,7 @@ async function placesOf(
   const layout: Layout = layouts[layoutName]
   const table = named.tables.get(layout.positions) ?? refuse(`it has no ${layout.positions}`)
   const fits = likely && [0, 1].includes(table.shape.at(-2)! - tokenCount(likely)) ? likely : null
-  const said = imageSize ? { h: imageSize[0] / patchSize, w: imageSize[1] / patchSize } : fits
+  const said = imageSize ? { h: imageSize[0] / patchSize[0], w: imageSize[1] / patchSize[1] } : fits
   const grid = told ?? said
   const half = table.dtype === 'float16' || table.dtype === 'bfloat16'
   const positions = examinePositions(await floatsOf(layout.positions, table), { grid, half })
@@ -208,7 +215,7 @@ export interface ReadingOptions {
   /** The grid of the file's positions. */
   readonly grid?: Grid | null
   /** The grid by patch size, used if the file does not state it and the number of positions fits. */
-  readonly gridOf?: (patchSize: number) => Grid | null
+  readonly gridOf?: (patchSize: PatchSize) => Grid | null
 }
 
 /** Usual wrappers: `module.` of DataParallel, `_orig_mod.` of torch.compile. */
@@ -280,7 +287,9 @@ export async function readForeign(
   const epsilon = facts.layerNormEpsilon ?? layouts[layout].layerNormEpsilon
   const size = sizeNames.find(
     (name) =>
-      sizes[name].width === width && sizes[name].depth === model.depth && sizes[name].patchSize === patchSize,
+      sizes[name].width === width &&
+      sizes[name].depth === model.depth &&
+      sizes[name].patchSize === shortSize(patchSize),
   )
   const isSplit = layout === 'satmae'
   const released = isSplit && channels.join() === releasedCounts ? releasedBands : null
@@ -299,7 +308,7 @@ export async function readForeign(
         ...(released && { groups: released.groups.map((group) => [...group]) }),
         ...{ ...(size && { size }), ...model, ...places.model },
         ...(positions.kind === 'learned' && { resampling: layouts[layout].resampling }),
-        imageSize: [positions.grid.h * patchSize, positions.grid.w * patchSize],
+        imageSize: [positions.grid.h * patchSize[0], positions.grid.w * patchSize[1]],
         ...(!isSplit && { channels: channels[0]! }),
         ...(heads !== undefined && { heads }),
         layerNormEpsilon: epsilon,

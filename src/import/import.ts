@@ -23,7 +23,7 @@ import { initialParameters, type ParameterRow, type Parameters } from '../model/
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { pixelWidths } from '../target/band-target.ts'
 import { toFloats } from '../tensor/tensor.ts'
-import { type Grid, gridOf } from '../token/grid.ts'
+import { type Grid, gridOf, type PatchSize } from '../token/grid.ts'
 import { type GridChange, resampleNumbers } from '../token/resample-positions.ts'
 import { openForeign } from './foreign.ts'
 import { type ForeignModel, readForeign } from './foreign-model.ts'
@@ -302,6 +302,6 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
   }
 }
 
-function gridIfWhole(size: [number, number], patchSize: number): Grid | null {
-  return size.every((side) => side % patchSize === 0) ? gridOf(size, patchSize) : null
+function gridIfWhole(size: [number, number], patchSize: PatchSize): Grid | null {
+  return size.every((side, axis) => side % patchSize[axis]! === 0) ? gridOf(size, patchSize) : null
 }

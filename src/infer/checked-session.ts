@@ -2,11 +2,13 @@
  * A session that checks outputs against the file's metadata: type, shape, finite values. The graph may have been edited, or belong to
  * another model.
  */
+
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { GraphName } from '../export/formats.ts'
 import { inputName } from '../export/pixels-input.ts'
+import { patchWidth } from '../model/dimensions.ts'
 import { isOneInput, type Output, type Session } from '../onnx/session.ts'
 
 export interface CheckedModel {
@@ -27,10 +29,10 @@ function sizesOf(
   pixels: readonly number[],
 ): Readonly<Record<string, Sizes>> {
   const { dimensions, frames, groups } = backboneOf(config)
-  const { width: D, depth, heads, patchSize: P, channels } = dimensions
+  const { width: D, depth, heads, patchSize, channels } = dimensions
   const [B] = pixels as [number]
   const [C, H, W] = pixels.slice(-3) as [number, number, number]
-  const L = (H / P) * (W / P)
+  const L = (H / patchSize[0]) * (W / patchSize[1])
   // A file for some of the bands has only complete groups.
   const isWhole = C === channels
   const N = isWhole ? L * frames * (groups?.length ?? 1) : null
@@ -43,7 +45,7 @@ function sizesOf(
         attention: [B, depth, heads, N === null ? null : 1 + N],
       }
     case 'autoencoder':
-      return { prediction: [B, L * frames, isWhole ? P * P * channels : null] }
+      return { prediction: [B, L * frames, isWhole ? patchWidth(dimensions) : null] }
     case 'classifier':
       return { logits: [B, classes], probabilities: [B, classes] }
     case 'segmenter':

@@ -17,6 +17,7 @@ import { coreCount } from '../machine/hardware.ts'
 import { readMetadata } from '../onnx/onnx-file.ts'
 import { openSession, type Session } from '../onnx/session.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { PatchSize } from '../token/grid.ts'
 import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
 import { type CheckedModel, checkedSession } from './checked-session.ts'
 
@@ -37,7 +38,7 @@ export interface OnnxModel extends Reads {
   /** Metres per pixel of its positions; null if they do not depend on it. */
   readonly resolution: number | null
   /** For graphs of dynamic size: the patch, and the largest side; else null. */
-  readonly grid: { readonly multipleOf: number; readonly most: number } | null
+  readonly grid: { readonly multipleOf: number | PatchSize; readonly most: number } | null
   /** Names of the inputs besides pixels, and of the outputs. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
@@ -54,12 +55,13 @@ export interface OnnxOptions {
   readonly reading?: ReadingLimits
 }
 
+const positive = z.number().int().positive()
 const inputSchema = z.object({
   shape: z.array(z.number().int().positive()),
   bands: z.array(z.string()).nullable(),
   resolution: z.number().positive().nullable(),
   grid: z
-    .object({ multipleOf: z.number().int().positive(), most: z.number().int().positive() })
+    .object({ multipleOf: z.union([positive, z.tuple([positive, positive])]), most: positive })
     .nullable()
     .default(null),
 })

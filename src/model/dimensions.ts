@@ -1,11 +1,12 @@
 /** The dimensions of an encoder and of a decoder, and what must hold between them. */
 import { SherdError } from '../errors.ts'
-import { type Grid, gridOf } from '../token/grid.ts'
+import { type Grid, gridOf, type PatchSize, patchArea } from '../token/grid.ts'
 
 export interface EncoderDimensions {
   /** [H, W] in pixels. */
   readonly imageSize: readonly [number, number]
-  readonly patchSize: number
+  /** [h, w] in pixels. */
+  readonly patchSize: PatchSize
   readonly channels: number
   readonly width: number
   readonly depth: number
@@ -51,8 +52,8 @@ export const decoderBlocks = ({ encoder, decoder }: AutoencoderDimensions): Bloc
 })
 
 export const gridOfModel = (d: EncoderDimensions): Grid => gridOf(d.imageSize, d.patchSize)
-/** P·P·C, the numbers in one patch. */
-export const patchWidth = (d: EncoderDimensions): number => d.patchSize * d.patchSize * d.channels
+/** h·w·C, the numbers in one patch. */
+export const patchWidth = (d: EncoderDimensions): number => patchArea(d.patchSize) * d.channels
 /** The hidden width of a block's MLP. */
 export const mlpWidth = (d: BlockDimensions): number => Math.floor(d.width * d.mlpRatio)
 
@@ -75,7 +76,7 @@ function checkBlocks(group: 'model' | 'decoder', blocks: BlockDimensions): void 
 
 /** Throws `SHAPE` when the dimensions do not fit together, saying which and why. */
 export function checkDimensions(d: EncoderDimensions): void {
-  expectInteger('model.patchSize', d.patchSize, 2)
+  for (const side of d.patchSize) expectInteger('model.patchSize', side, 2)
   expectInteger('model.channels', d.channels)
   gridOfModel(d)
   checkBlocks('model', d)

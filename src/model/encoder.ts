@@ -33,16 +33,16 @@ export function embedRows(
   { width, patchSize }: Pick<EncoderDimensions, 'width' | 'patchSize'>,
 ): ParameterRow[] {
   return [
-    { name: `${name}.proj.weight`, shape: [width, channels, patchSize, patchSize], initial: 'xavier' },
+    { name: `${name}.proj.weight`, shape: [width, channels, ...patchSize], initial: 'xavier' },
     { name: `${name}.proj.bias`, shape: [width], initial: 'zeros' },
   ]
 }
 
-/** patches […, P·P·C] → […, D]. The reference's convolution of stride P, as the linear map that it is. */
+/** patches […, P·P·C] → […, D]. The reference's convolution, whose stride is the patch, as the linear map that it is. */
 export function embedPatches(patches: Tensor, weights: Weights): Tensor {
-  const kernel = weights('proj.weight') // [D, C, P, P]
-  const [D, C, P] = kernel.shape as readonly [number, number, number, number]
-  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [D, P * P * C]) // channel last, like a patch
+  const kernel = weights('proj.weight') // [D, C, h, w]
+  const [D, C, h, w] = kernel.shape as readonly [number, number, number, number]
+  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [D, h * w * C]) // channel last, like a patch
   return linear(patches, { weight: matrix, bias: weights('proj.bias') })
 }
 

@@ -1,6 +1,7 @@
 /** The configuration's keys of the encoder, in the group `model`. */
 import { z } from 'zod'
 import { bandList } from '../prepare/keys.ts'
+import { shortSize, sidesOf } from '../token/grid.ts'
 import { resamplingNames } from '../token/resample-positions.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
 import { limits } from './dimensions.ts'
@@ -8,6 +9,7 @@ import { sizeNames } from './sizes.ts'
 
 const upTo = (most: number) => z.int().min(1).max(most)
 const side = upTo(limits.side)
+const patchSide = upTo(limits.patchSize).min(2)
 /** Numbers of a position that are kept for something. */
 const share = upTo(limits.width)
 
@@ -24,7 +26,13 @@ export const modelKeys = {
     .transform((size): [number, number] => (typeof size === 'number' ? [size, size] : size))
     .prefault(224)
     .describe('pixels: one side, or [height, width]'),
-  patchSize: upTo(limits.patchSize).min(2).optional().describe('patch side in pixels'),
+  patchSize: z
+    .union([patchSide, z.tuple([patchSide, patchSide])], {
+      error: 'expected a whole number from 2 to 1024, or [height, width]',
+    })
+    .transform((size) => shortSize(sidesOf(size)))
+    .optional()
+    .describe('pixels of a patch: one side, or [height, width]'),
   channels: upTo(limits.channels).optional().describe('3, or as many as data.bands'),
   positions: z
     .enum(['fixed', 'learned'])

@@ -3,8 +3,10 @@
  * and deviation of every hidden patch must come from somewhere, and taking the true ones leaks part of the answer. So
  * every reconstruction is named by the statistics it used, and visible patches are pasted from the original.
  */
+
 import { SherdError } from '../errors.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone.ts'
+import { gridOfModel, patchWidth } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
@@ -182,8 +184,8 @@ function exposed(
 function toImageOrder(x: Tensor, { dimensions: d, frames }: BackboneShape): Tensor {
   const B = x.shape[0]!
   const [height, width] = d.imageSize
-  const grid = { h: height / d.patchSize, w: width / d.patchSize }
-  const ofFrames = reshape(x, [B * frames, grid.h * grid.w, d.patchSize * d.patchSize * d.channels])
+  const grid = gridOfModel(d)
+  const ofFrames = reshape(x, [B * frames, grid.h * grid.w, patchWidth(d)])
   return reshape(unpatchify(ofFrames, { patchSize: d.patchSize, grid }), [
     B,
     frames,

@@ -136,7 +136,7 @@ export function inherit(
       const inflated = ({ name }: ParameterRow): Tensor | null => {
         const group = groups.find(({ embed }) => name.startsWith(`${embed}.proj.`))
         const { width: D, patchSize: P } = backboneOf(config).dimensions
-        if (!group || known.length === 0 || !sameShape(known[0]!.kernel.shape, [D, 1, P, P])) return null
+        if (!group || known.length === 0 || !sameShape(known[0]!.kernel.shape, [D, 1, ...P])) return null
         return name.endsWith('.weight')
           ? inflate(
               known,

@@ -1,6 +1,7 @@
 /** `POST /v1/reconstruct`: masks an image and reconstructs it. */
-import { pixelTargetOf } from '../config/resolve.ts'
+import { dimensionsOf, pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
+import { gridOfModel } from '../model/dimensions.ts'
 import { type Reconstruction, showImages } from '../picture/rebuilt-tiles.ts'
 import { drawReconstructions } from '../picture/reconstruction-grid.ts'
 import { bandsNote } from '../picture/tile.ts'
@@ -15,7 +16,7 @@ import {
   type StatisticsUsed,
 } from '../target/patch-statistics.ts'
 import type { Quality } from '../target/reconstruction-quality.ts'
-import { gridOf, tokenCount } from '../token/grid.ts'
+import { tokenCount } from '../token/grid.ts'
 import { keptCount, type MaskOrder, maskOrder } from '../token/mask-order.ts'
 import { choice, type ImageRoute, jsonAnswer, numbers } from './image-route.ts'
 import type { ServedModel } from './models.ts'
@@ -49,9 +50,9 @@ export function rebuild(
   prediction: Float32Array,
   { order, statistics }: { readonly order: MaskOrder; readonly statistics: StatisticsUsed },
 ): Reconstructed {
-  const { imageSize, patchSize, channels } = config.model
+  const { imageSize, patchSize, channels } = dimensionsOf(config)
   const [height, width] = imageSize
-  const shape: PatchShape = { grid: gridOf(imageSize, patchSize), patchSize, channels }
+  const shape: PatchShape = { grid: gridOfModel(dimensionsOf(config)), patchSize, channels }
   const hidden = new Uint8Array(tokenCount(shape.grid))
   for (const patch of order.hidden) hidden[patch] = 1
   const patches = normalizedPatches(bytes, shape, channelStatistics)
@@ -94,7 +95,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
       'VALUE',
       `${model.path} predicts patches that are normalised band by band (target.statistics band), which the server does not rebuild: use "sherd reconstruct".`,
     )
-  const grid = gridOf(config.model.imageSize, config.model.patchSize)
+  const grid = gridOfModel(dimensionsOf(config))
   const tokens = tokenCount(grid)
   const told = normalize ? (['neighbours', 'true'] as const) : (['raw'] as const)
   return {

@@ -4,6 +4,7 @@ import type { BandGroup } from '../model/group-layers.ts'
 import { cat, indexSelect, reshape, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { patchArea } from '../token/grid.ts'
 
 /** [B, places, P·P·|g|] of each group → [B, places, P·P·C]; zeros for a band that no group has. */
 export function inBandOrder(
@@ -11,7 +12,7 @@ export function inBandOrder(
   groups: readonly BandGroup[],
   { patchSize, channels }: Pick<EncoderDimensions, 'patchSize' | 'channels'>,
 ): Tensor {
-  const pixels = patchSize * patchSize
+  const pixels = patchArea(patchSize)
   return scope(() => {
     const [B, L] = parts[0]!.shape as readonly [number, number]
     const { device } = parts[0]!

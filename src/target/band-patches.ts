@@ -8,6 +8,7 @@ import { type BandStatistics, bandMoments } from '../target/band-pixels.ts'
 import { guessFromNeighbours } from '../target/visible-neighbours.ts'
 import { add, cat, expand, indexSelect, mul, ones, permute, reshape, sub } from '../tensor/ops.ts'
 import { fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
+import { patchArea } from '../token/grid.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
 
 /** Images cut into patches, all bands and group by group. */
@@ -33,7 +34,7 @@ export function cutPatches(shape: BackboneShape, pixels: Tensor, valid: Tensor |
     d.patchSize,
   ) as [Tensor, ...Tensor[]]
   const [B, places] = truth.shape as readonly [number, number, number]
-  const area = d.patchSize * d.patchSize
+  const area = patchArea(d.patchSize)
   return {
     ...{ groups, patches, pixels: area },
     truth: reshape(truth, [B, places, area, d.channels]),

@@ -4,6 +4,7 @@ import type { HeadWidths } from '../model/decoder/heads.ts'
 import { type BandGroup, pick } from '../model/group-layers.ts'
 import { reshape } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { type PatchSize, patchArea } from '../token/grid.ts'
 import { patchifyGroups } from '../token/patchify.ts'
 import type { Route } from '../token/spectral-groups.ts'
 import { inBandOrder } from './band-order.ts'
@@ -23,17 +24,19 @@ export const patchesAt = (
     own: pick(cut.patches[g]!, route),
     every: () => pick(allBands(cut.view.pixels, channels, patchSize), route),
     valid: cut.valid && pick(cut.valid, route),
-    pixels: patchSize * patchSize,
+    pixels: patchArea(patchSize),
   }
 }
 
 /** [B, places, P·P·C], whatever the groups. */
-export const allBands = (pixels: Tensor, channels: number, patchSize: number): Tensor =>
+export const allBands = (pixels: Tensor, channels: number, patchSize: PatchSize): Tensor =>
   patchifyGroups(pixels, [[...Array(channels).keys()]], patchSize)[0]!
 
 /** What heads of pixels give: P·P·|g| of each group. */
 export const pixelWidths = ({ shape, groups }: Omit<TargetSpace, 'device'>): HeadWidths =>
-  Object.fromEntries(groups.map(({ head, bands }) => [head, shape.dimensions.patchSize ** 2 * bands.length]))
+  Object.fromEntries(
+    groups.map(({ head, bands }) => [head, patchArea(shape.dimensions.patchSize) * bands.length]),
+  )
 
 /**
  * The pixels of each group's patches. One group of all channels without gaps takes the loss of whole patches, which is a kernel: every sample

@@ -3,7 +3,6 @@
  * The loss is the mean squared error over hidden patches and the numbers of their descriptors.
  */
 import { z } from 'zod'
-import type { BackboneShape } from '../model/backbone.ts'
 import { indexSelect, meanOver, reshape, square, sub, toDevice } from '../tensor/ops.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { descriptorOf, gradientHistograms, type HistogramOptions } from './gradient-histograms.ts'
@@ -11,14 +10,11 @@ import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
 import { tokenTarget } from './token-target.ts'
 
-const sidesOf = ({ dimensions: { patchSize } }: Pick<BackboneShape, 'dimensions'>) =>
-  [patchSize, patchSize] as const
-
 /** Throws `VALUE` where cells do not fill patches. Of views that lack data there is none: where data end is an edge that is not in the scene. */
 export const predictHog =
   (options: HistogramOptions): TargetMaker =>
   ({ shape, groups }) => {
-    const patchSize = sidesOf(shape)
+    const { patchSize } = shape.dimensions
     const ofBands = (pixels: Tensor, bands: readonly number[]) => {
       const [B, T, C, H, W] = pixels.shape as readonly [number, number, number, number, number]
       const which = fromArray(BigInt64Array.from(bands, BigInt), [bands.length], 'int64')
@@ -51,7 +47,7 @@ export const hogRow = targetRow({
       .describe('side in pixels of a Gaussian that weights gradients (16 in mmpretrain); 0: none'),
   },
   open: predictHog,
-  check: (keys, shape) => void descriptorOf(sidesOf(shape), 1, keys),
+  check: (keys, shape) => void descriptorOf(shape.dimensions.patchSize, 1, keys),
   wholeSamples: () => 'target.kind hog',
   inWords: () => 'histograms of oriented gradients (MaskFeat, Wei et al. 2022)',
 })

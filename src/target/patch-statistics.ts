@@ -4,7 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import type { Grid } from '../token/grid.ts'
+import { type Grid, type PatchSize, patchArea } from '../token/grid.ts'
 import type { Quality } from './reconstruction-quality.ts'
 import { guessFromNeighbours } from './visible-neighbours.ts'
 
@@ -28,24 +28,25 @@ export function checkStatistics(wanted: readonly StatisticsUsed[], normalizeTarg
 
 export interface PatchShape {
   readonly grid: Grid
-  readonly patchSize: number
+  readonly patchSize: PatchSize
   readonly channels: number
 }
 
 /** P·P·C */
-const patchWidth = ({ patchSize, channels }: PatchShape) => patchSize * patchSize * channels
+const patchWidth = ({ patchSize, channels }: PatchShape) => patchArea(patchSize) * channels
 
 /** Where in an image [H, W, C] each value of its patches [N, P·P·C] lies. */
 function patchPlaces(shape: PatchShape): Uint32Array {
-  const { grid, patchSize: P, channels: C } = shape
-  const line = grid.w * P * C
+  const { grid, channels: C } = shape
+  const [P, Q] = shape.patchSize
+  const line = grid.w * Q * C
   const places = new Uint32Array(grid.h * grid.w * patchWidth(shape))
   let at = 0
   for (let row = 0; row < grid.h; row++)
     for (let column = 0; column < grid.w; column++)
       for (let y = 0; y < P; y++) {
-        const from = (row * P + y) * line + column * P * C
-        for (let x = 0; x < P * C; x++) places[at++] = from + x
+        const from = (row * P + y) * line + column * Q * C
+        for (let x = 0; x < Q * C; x++) places[at++] = from + x
       }
   return places
 }

@@ -3,6 +3,7 @@
  * order of the groups, and its loss reads that as the order of the bands; inside a head the band comes before row and column. So head
  * 0 learns the first |g₀| bands, whichever were declared for it, while the mask stays that of the declared group.
  */
+
 import { SherdError } from '../errors.ts'
 import {
   add,
@@ -22,6 +23,7 @@ import {
 } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { patchArea } from '../token/grid.ts'
 import { maskOf } from '../token/mask.ts'
 import type { SpectralGroups } from '../token/spectral-groups.ts'
 import { allBands, pixelPart, pixelWidths } from './band-target.ts'
@@ -83,7 +85,7 @@ export function releasedLoss(
 export function releasedPixels(normalize: boolean, space: TargetSpace): Target {
   const { channels, patchSize } = space.shape.dimensions
   const { groups } = space.shape
-  const pixels = patchSize * patchSize
+  const pixels = patchArea(patchSize)
   checkReleased(groups, channels, space.shape.frames)
   const target: Target<{ readonly patches: Tensor; readonly mask: Tensor }> = {
     part: 'pixels',

@@ -1,6 +1,7 @@
 /** The larger pictures of SatMAE++ (Noman et al. 2024): what they should be, and how far the model's are from it. */
 import { SherdError } from '../errors.ts'
 import type { BackboneShape } from '../model/backbone.ts'
+import { gridOfModel } from '../model/dimensions.ts'
 import { type BandGroup, pick } from '../model/group-layers.ts'
 import type { Weights } from '../model/parameters.ts'
 import { type UpscaleShape, upscale, upscaleRows } from '../model/upscale.ts'
@@ -9,7 +10,6 @@ import { call } from '../tensor/call.ts'
 import { abs, indexSelect, mean, reshape, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
-import { gridOf } from '../token/grid.ts'
 import { unpatchify } from '../token/patchify.ts'
 import type { Route } from '../token/spectral-groups.ts'
 import { inBandOrder } from './band-order.ts'
@@ -98,7 +98,7 @@ export function scalesLosses(
       pixels.device,
     )
     const ofFrames = (x: Tensor) => reshape(x, [B * frames, d.channels, ...x.shape.slice(3)])
-    const grid = gridOf(d.imageSize, d.patchSize)
+    const grid = gridOfModel(d)
     const whole = reshape(inBandOrder(parts, groups, d), [B * frames, grid.h * grid.w, -1])
     const predicted = indexSelect(unpatchify(whole, { patchSize: d.patchSize, grid }), 1, which)
     const larger = upscale(predicted, weights, { bands: bands.length, width, doublings: scales.length })

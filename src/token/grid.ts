@@ -7,16 +7,33 @@ export interface Grid {
   readonly w: number
 }
 
-/** The grid of an image of `[H, W]` pixels under patches of side P. Both sides must be divisible by P. */
-export function gridOf([height, width]: readonly [number, number], patchSize: number): Grid {
-  const fits = (side: number) => Number.isInteger(side) && side >= patchSize && side % patchSize === 0
-  if (!(Number.isInteger(patchSize) && patchSize >= 1 && fits(height) && fits(width))) {
+/** Height and width of a patch in pixels. */
+export type PatchSize = readonly [h: number, w: number]
+
+/** The side of a square, or height and width. */
+export type PatchSides = number | PatchSize
+
+/** A side, or height and width, as both. */
+export const sidesOf = (size: PatchSides): PatchSize => (typeof size === 'number' ? [size, size] : size)
+
+/** The shorter form of a size: one side of a square. */
+export const shortSize = (size: PatchSize): number | [number, number] =>
+  size[0] === size[1] ? size[0] : [...size]
+
+/** Pixels of a patch. */
+export const patchArea = ([h, w]: PatchSize): number => h * w
+
+/** The grid of an image of `[H, W]` pixels under patches of [h, w]. Both sides must be divisible by the patch's. */
+export function gridOf([height, width]: readonly [number, number], patchSize: PatchSides): Grid {
+  const [h, w] = sidesOf(patchSize)
+  const fits = (side: number, patch: number) =>
+    Number.isInteger(side) && Number.isInteger(patch) && patch >= 1 && side >= patch && side % patch === 0
+  if (!fits(height, h) || !fits(width, w))
     throw new SherdError(
       'SHAPE',
-      `An image of ${height} × ${width} pixels cannot be cut into patches of side ${patchSize}: both sides must be multiples of it`,
+      `An image of ${height} × ${width} pixels cannot be cut into patches of ${h} × ${w}: its sides must be multiples of theirs`,
     )
-  }
-  return { h: height / patchSize, w: width / patchSize }
+  return { h: height / h, w: width / w }
 }
 
 /** N, the number of patches. */

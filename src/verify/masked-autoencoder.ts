@@ -8,6 +8,7 @@ import { bandStatistics } from '../target/band-pixels.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import { select, toDevice } from '../tensor/ops.ts'
 import { type Device, toArray, toFloats } from '../tensor/tensor.ts'
+import { sidesOf } from '../token/grid.ts'
 import { type MaskPlan, maskOf } from '../token/mask.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
 import type { Given, NetworkRow } from './network-row.ts'
@@ -16,7 +17,7 @@ const upTo = (most: number) => z.number().int().positive().max(most)
 
 export const maskedAutoencoderConfig = z.strictObject({
   imageSize: z.tuple([upTo(limits.side), upTo(limits.side)]),
-  patchSize: upTo(limits.patchSize),
+  patchSize: z.union([upTo(limits.patchSize), z.tuple([upTo(limits.patchSize), upTo(limits.patchSize)])]),
   channels: upTo(limits.channels),
   width: upTo(limits.width),
   depth: upTo(limits.depth),
@@ -53,13 +54,31 @@ export const maskedAutoencoderConfig = z.strictObject({
 type Config = z.infer<typeof maskedAutoencoderConfig>
 
 export function maskedAutoencoderOf(config: Config, device: Device): MaskedAutoencoder {
-  const { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon, ...others } =
-    config
+  const {
+    imageSize,
+    patchSize: patch,
+    channels,
+    width,
+    depth,
+    heads,
+    mlpRatio,
+    layerNormEpsilon,
+    ...others
+  } = config
   const { decoderWidth, decoderDepth, decoderHeads, decoderGroupWidth, ...more } = others
   const { normalizeTarget: normalize, statistics, scales, upscaleWidth, compat = null, ...tokens } = more
   const { kept, groups, time, referenceResolution, ...rest } = tokens
   return mae({
-    dimensions: { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon },
+    dimensions: {
+      imageSize,
+      patchSize: sidesOf(patch),
+      channels,
+      width,
+      depth,
+      heads,
+      mlpRatio,
+      layerNormEpsilon,
+    },
     decoder: {
       ...{ width: decoderWidth, depth: decoderDepth, heads: decoderHeads, groupWidth: decoderGroupWidth },
       ...{ timeWidth: time?.decoderWidth ?? 0, compat },

@@ -84,9 +84,11 @@ describe('resolveConfig', () => {
     [{ model: { width: 64, heads: 3 } }, /model\.width 64 is not divisible by model\.heads 3/],
     [{ decoder: { width: 20, heads: 3 } }, /decoder\.width 20 .*decoder\.heads 3/],
     [{ model: { width: 30, heads: 3 } }, /model\.width 30 is not a multiple of 4/],
-    [{ model: { imageSize: 30, patchSize: 4 } }, /30 × 30 pixels .*patches of side 4/],
-    [{ model: { imageSize: [32, 30], patchSize: 4 } }, /32 × 30 pixels .*patches of side 4/],
-    [{ model: { imageSize: 8, patchSize: 16 } }, /8 × 8 pixels .*patches of side 16/],
+    [{ model: { imageSize: 30, patchSize: 4 } }, /30 × 30 pixels .*patches of 4 × 4/],
+    [{ model: { imageSize: [32, 30], patchSize: 4 } }, /32 × 30 pixels .*patches of 4 × 4/],
+    [{ model: { imageSize: 8, patchSize: 16 } }, /8 × 8 pixels .*patches of 16 × 16/],
+    [{ model: { imageSize: [32, 48], patchSize: [4, 5] } }, /32 × 48 pixels .*patches of 4 × 5/],
+    [{ model: { patchSize: [16, 1] } }, /model\.patchSize.*/],
     // Four patches: a fifth of them would be none.
     [
       { model: { imageSize: 8, patchSize: 4 }, mask: { ratio: 0.8 } },
@@ -111,6 +113,15 @@ describe('resolveConfig', () => {
     ['huge', 1280, 32, 16, 14],
   ] as const)('fills in the dimensions of %s', (size, width, depth, heads, patchSize) => {
     expect(resolveConfig({ model: { size } }).model).toMatchObject({ width, depth, heads, patchSize })
+  })
+
+  it('writes a square patch as its side, and another as height and width', () => {
+    const of = (patchSize: number | [number, number]) => resolveConfig({ model: { patchSize } })
+    expect([of(8), of([8, 8]), of([8, 16])].map(({ model }) => model.patchSize)).toEqual([8, 8, [8, 16]])
+    expect([of(8), of([8, 16])].map((config) => dimensionsOf(config).patchSize)).toEqual([
+      [8, 8],
+      [8, 16],
+    ])
   })
 
   it('lets what is set win over the size', () => {

@@ -1,12 +1,15 @@
 // Exported autoencoders against LibTorch, with masks and batches of sizes that they were not recorded with.
+
 import { describe, expect, it } from 'vitest'
 import { autoencoderGraph } from '../../src/export/autoencoder-graph.ts'
 import { graphs, type Indices, type ModelParts } from '../../src/export/graphs.ts'
 import { inputName } from '../../src/export/pixels-input.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { type BackboneShape, layoutOf, plainBackbone } from '../../src/model/backbone.ts'
+import { gridOfModel, patchWidth } from '../../src/model/dimensions.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
+import { tokenCount } from '../../src/token/grid.ts'
 import { layoutTokens } from '../../src/token/layout.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
@@ -28,8 +31,8 @@ async function expectSame(
     const pixels = pixelsOf(B)
     const made = await runGraphOn(graph, { [inputName]: samplesOf(pixels), ...mask })
     const { frames, dimensions: d } = model.shape
-    const places = frames * (d.imageSize[0] / d.patchSize) * (d.imageSize[1] / d.patchSize)
-    expect(made.prediction!.shape).toEqual([B, places, d.patchSize ** 2 * d.channels])
+    const places = frames * tokenCount(gridOfModel(d))
+    expect(made.prediction!.shape).toEqual([B, places, patchWidth(d)])
     expectClose(made.prediction!.values, reference(pixels, mask).prediction!, 1e-5)
   }
 }

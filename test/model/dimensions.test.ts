@@ -31,8 +31,8 @@ describe('checkDimensions', () => {
   })
 
   it.each<[Partial<EncoderDimensions>, string]>([
-    [{ patchSize: 1 }, 'model.patchSize: expected an integer of at least 2, got 1'],
-    [{ patchSize: 2.5 }, 'model.patchSize: expected an integer of at least 2, got 2.5'],
+    [{ patchSize: [1, 2] }, 'model.patchSize: expected an integer of at least 2, got 1'],
+    [{ patchSize: [2, 2.5] }, 'model.patchSize: expected an integer of at least 2, got 2.5'],
     [{ channels: 0 }, 'model.channels: expected an integer of at least 1, got 0'],
     [{ width: Number.NaN }, 'model.width: expected an integer of at least 1, got NaN'],
     [{ depth: 0 }, 'model.depth: expected an integer of at least 1, got 0'],
@@ -47,7 +47,7 @@ describe('checkDimensions', () => {
     ],
     [
       { imageSize: [6, 9] },
-      'An image of 6 × 9 pixels cannot be cut into patches of side 2: both sides must be multiples of it',
+      'An image of 6 × 9 pixels cannot be cut into patches of 2 × 2: its sides must be multiples of theirs',
     ],
   ])('refuses %j', (change, message) => {
     expect(() => checkDimensions({ ...tiny, ...change })).toThrow(

@@ -19,7 +19,7 @@ import { tiny } from './tiny-model.ts'
 const d = {
   ...tiny,
   imageSize: [16, 16] as const,
-  patchSize: 8,
+  patchSize: [8, 8] as const,
   width: 96,
   heads: 4,
 }

@@ -17,6 +17,7 @@ const published: Record<SizeName, { parameters: number; tokens: number }> = {
 
 const dimensionsOf = (name: SizeName): EncoderDimensions => ({
   ...sizes[name],
+  patchSize: [sizes[name].patchSize, sizes[name].patchSize],
   imageSize: [224, 224],
   channels: 3,
   mlpRatio: 4,
@@ -33,7 +34,7 @@ describe.each(sizeNames)('%s', (name) => {
   it('has the number that the equations say', () => {
     // Per block: qkv 3w² + 3w, projection w² + w, MLP 8w² + 5w, two norms 4w.
     const blocks = (width: number, depth: number) => depth * (12 * width ** 2 + 13 * width)
-    const patch = 3 * d.patchSize ** 2
+    const patch = 3 * sizes[name].patchSize ** 2
     const encoder = patch * d.width + d.width + d.width + blocks(d.width, d.depth) + 2 * d.width
     const decoder = d.width * 512 + 512 + 512 + blocks(512, 8) + 2 * 512 + 512 * patch + patch
     expect(parameterCount(encoderRows(d))).toBe(encoder)

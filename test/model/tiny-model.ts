@@ -15,7 +15,7 @@ import { product, wave } from '../tolerance.ts'
 
 export const tiny: EncoderDimensions = {
   imageSize: [6, 10], // 3 × 5 patches
-  patchSize: 2,
+  patchSize: [2, 2],
   channels: 3,
   width: 24,
   depth: 2,

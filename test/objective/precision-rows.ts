@@ -96,6 +96,7 @@ export const rows: Record<string, () => Row> = {
   'plain images': () => plain(),
   'raw targets': () => plain({ target: predictPixels({ normalize: false }) }),
   'learned positions': () => plain(learned),
+  'patches that are no squares': () => plain({ dimensions: { ...tiny, patchSize: [3, 5] } }),
   'every token embedded': () => plain({ embed: 'all' }),
   'heads of an odd width': () =>
     plain({ dimensions: { ...tiny, heads: 8 }, decoder: { ...tinyDecoder, heads: 16 } }),

@@ -21,7 +21,7 @@ const statistics = { mean: [0.48, 0.45, 0.4, 0.5, 0.3], std: [0.23, 0.22, 0.25, 
 
 const dimensions = (channels: number): EncoderDimensions => ({
   imageSize: [H, W],
-  patchSize: P,
+  patchSize: [P, P],
   channels,
   width: 16,
   depth: 1,

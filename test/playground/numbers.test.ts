@@ -7,7 +7,7 @@ import { decibels, largest, placeOf } from '../../playground/src/words.ts'
 
 // Two patches of 2 × 2 grey pixels, the second hidden.
 const facts: ModelFacts = {
-  ...{ kind: 'autoencoder', name: 'x', size: { width: 4, height: 2 }, patchSize: 2, channels: 1 },
+  ...{ kind: 'autoencoder', name: 'x', size: { width: 4, height: 2 }, patchSize: [2, 2], channels: 1 },
   ...{ grid: { h: 1, w: 2 }, statistics: { mean: [0.5], std: [0.25] }, normalizeTarget: false },
   ...{ ratio: 0.5, step: null, precision: 'fp32', hasAttention: false },
 }

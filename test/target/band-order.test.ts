@@ -9,7 +9,7 @@ import { numbers } from '../tolerance.ts'
 // Four bands of 4 × 4 pixels, two samples: the number of a value says where it stands.
 const counted = Array.from({ length: 2 * 4 * 16 }, (_, i) => i + 1)
 const images = () => tensor(counted, [2, 4, 4, 4])
-const size = { patchSize: 2, channels: 4 }
+const size = { patchSize: [2, 2], channels: 4 } as const
 
 const joined = (groups: readonly (readonly number[])[]) => {
   const parts = patchifyGroups(tensor(counted, [2, 1, 4, 4, 4]), groups, 2)

@@ -157,9 +157,9 @@ describe('must fail, with a SherdError that says what is wrong', () => {
       () => fromArray(new Float64Array(4) as never, [2, 2], 'float32'),
     ],
     // the rest of the data flow
-    ['patches of side 0', /side 0/, () => sherd.patchify(tensor(Array(16).fill(1), [1, 1, 4, 4]), 0)],
-    ['patches of side −2', /side -2/, () => sherd.gridOf([4, 4], -2)],
-    ['patches of side 0.5', /side 0.5/, () => sherd.gridOf([4, 4], 0.5)],
+    ['patches of side 0', /of 0 × 0/, () => sherd.patchify(tensor(Array(16).fill(1), [1, 1, 4, 4]), 0)],
+    ['patches of side −2', /of -2 × -2/, () => sherd.gridOf([4, 4], -2)],
+    ['patches of side 0.5', /of 0.5 × 0.5/, () => sherd.gridOf([4, 4], 0.5)],
     [
       'images without a batch',
       /expected \[B, C, H, W\]/,

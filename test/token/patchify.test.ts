@@ -32,19 +32,21 @@ describe('patchify', () => {
     { shape: [1, 5, 4, 6], P: 2 },
     { shape: [3, 1, 4, 12], P: 4 },
     { shape: [1, 13, 2, 2], P: 2 },
-  ] as const)('puts every pixel where the definition says: $shape, side $P', ({ shape, P }) =>
+    { shape: [2, 3, 4, 16], P: 2, Q: 8 },
+    { shape: [1, 2, 9, 4], P: 3, Q: 1 },
+  ])('puts every pixel where the definition says: $shape, $P × $Q', ({ shape, P, Q = P }) =>
     scope(() => {
-      const [B, C, H, W] = shape
+      const [B, C, H, W] = shape as [number, number, number, number]
       const expected = new Array<number>(product(shape))
-      const [h, w] = [H / P, W / P]
+      const [h, w] = [H / P, W / Q]
       for (let i = 0; i < expected.length; i++) {
         const [x, y] = [i % W, Math.floor(i / W) % H]
         const [c, b] = [Math.floor(i / (W * H)) % C, Math.floor(i / (W * H * C))]
-        const patch = Math.floor(y / P) * w + Math.floor(x / P)
-        const inside = ((y % P) * P + (x % P)) * C + c
-        expected[(b * h * w + patch) * P * P * C + inside] = i
+        const patch = Math.floor(y / P) * w + Math.floor(x / Q)
+        const inside = ((y % P) * Q + (x % Q)) * C + c
+        expected[(b * h * w + patch) * P * Q * C + inside] = i
       }
-      expect(numbers(patchify(counted([B, C, H, W]), P))).toEqual(expected)
+      expect(numbers(patchify(counted([B, C, H, W]), [P, Q]))).toEqual(expected)
     }),
   )
 
@@ -52,11 +54,12 @@ describe('patchify', () => {
     { shape: [2, 3, 6, 9], P: 3 },
     { shape: [1, 5, 4, 6], P: 2 },
     { shape: [1, 1, 28, 14], P: 14 },
-  ] as const)('is undone by unpatchify: $shape, side $P', ({ shape, P }) =>
+    { shape: [2, 3, 4, 16], P: 2, Q: 8 },
+  ])('is undone by unpatchify: $shape, $P × $Q', ({ shape, P, Q = P }) =>
     scope(() => {
-      const [B, C, H, W] = shape
+      const [B, C, H, W] = shape as [number, number, number, number]
       const images = counted([B, C, H, W])
-      const back = unpatchify(patchify(images, P), { patchSize: P, grid: { h: H / P, w: W / P } })
+      const back = unpatchify(patchify(images, [P, Q]), { patchSize: [P, Q], grid: { h: H / P, w: W / Q } })
       expect(back.shape).toEqual(shape)
       expect(numbers(back)).toEqual(numbers(images))
     }),
@@ -65,7 +68,7 @@ describe('patchify', () => {
   it('refuses what it cannot cut', () =>
     scope(() => {
       expect(() => patchify(counted([1, 1, 4, 6]), 4)).toThrow(
-        /4 × 6 pixels cannot be cut into patches of side 4/,
+        /4 × 6 pixels cannot be cut into patches of 4 × 4/,
       )
       expect(() => patchify(tensor([1], [1]), 2)).toThrow(
         'patchify: images: expected [B, C, H, W], got float32[1]',

@@ -1,14 +1,16 @@
 /** How `verify` builds the toy objective of the tests from a reference file: what a row of a new objective looks like. */
+
 import { z } from 'zod'
 import { call } from '../../src/tensor/call.ts'
 import { square, sub, unsqueeze } from '../../src/tensor/ops.ts'
+import { sidesOf } from '../../src/token/grid.ts'
 import type { NetworkRow } from '../../src/verify/network-row.ts'
 import { byStep } from '../../src/verify/recipe.ts'
 import { type ToyPlan, type TwoViews, toyObjective } from '../objective/toy.ts'
 
 const side = z.int().min(1).max(64)
 const config = z.strictObject({
-  ...{ imageSize: z.tuple([side, side]), patchSize: side, channels: side },
+  ...{ imageSize: z.tuple([side, side]), patchSize: side.transform(sidesOf), channels: side },
   ...{ width: side, depth: side, heads: side, mlpRatio: side },
   ...{ embedding: z.literal(8), codes: z.literal(4), frozenSteps: z.literal(2) }, // constants of the objective
   microBatches: side,

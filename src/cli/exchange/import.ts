@@ -108,6 +108,6 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   const { width, depth, heads: of, patchSize, imageSize } = made.config.model
   print(`${layouts[made.layout].title}: ${order.map((status) => `${counts[status]} ${status}`).join(', ')}`)
   print(
-    `ViT of ${depth} ${depth === 1 ? 'block' : 'blocks'}, width ${width}, ${of} heads, patches of ${patchSize} in ${(imageSize as number[]).join(' × ')} pixels: ${made.path}`,
+    `ViT of ${depth} ${depth === 1 ? 'block' : 'blocks'}, width ${width}, ${of} heads, patches of ${[patchSize].flat().join(' × ')} in ${(imageSize as number[]).join(' × ')} pixels: ${made.path}`,
   )
 }

@@ -1,7 +1,9 @@
 /** `sherd presets`: the presets, one of them in full, or every configuration key. */
+
 import type { Command } from 'commander'
 import type { KeyDescription } from '../../config/keys.ts'
 import { SherdError } from '../../errors.ts'
+import { shortSize } from '../../token/grid.ts'
 import { print, printJson, table } from '../output.ts'
 
 /** With the allowed values, and the values of other keys with which the key is read. */
@@ -46,7 +48,7 @@ export function addPresets(root: Command): void {
           return {
             name: each,
             imageSize,
-            patchSize,
+            patchSize: shortSize(patchSize),
             encoderParameters: parameterCount(backboneRows(backboneOf(config))),
             summary: presetOf(each).summary,
           }
@@ -59,7 +61,7 @@ export function addPresets(root: Command): void {
               ...rows.map((row) => [
                 row.name,
                 row.imageSize.join(' × '),
-                String(row.patchSize),
+                [row.patchSize].flat().join(' × '),
                 `${(row.encoderParameters / 1e6).toFixed(1)} M`,
                 row.summary,
               ]),

@@ -39,7 +39,7 @@ describe('sherd pretrain, written wrongly', () => {
     [[...given, '--set', 'mask.ratio'], /--set expects key\.path=value, got "mask\.ratio"/],
     [[...given, '--set', 'mask.ratio=1.5'], /mask\.ratio: .*<1.*got 1\.5/],
     [[...given, '--set', 'model.heads=5'], /model\.width 384 is not divisible by model\.heads 5/],
-    [[...given, '--set', 'model.imageSize=50'], /50 × 50 pixels .*patches of side 8/],
+    [[...given, '--set', 'model.imageSize=50'], /50 × 50 pixels .*patches of 8 × 8/],
     [
       [...given, '--steps', '0'],
       /'--steps <n>' argument '0' is invalid\. Expected a whole number of at least 1/,
