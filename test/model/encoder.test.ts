@@ -7,7 +7,6 @@ import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
-import { decoderRows } from './decoder-rows.ts'
 import { stirredParameters, tiny } from './tiny-model.ts'
 
 const [B, N] = [2, 15]
