@@ -47,7 +47,7 @@ export function bandPixels(statistics: BandStatistics | null, space: TargetSpace
   const { dimensions: d } = shape
   const isOfOwn = statistics !== 'band' && (statistics !== 'all' || groups[0]!.bands.length === d.channels)
   const isOfWhole = groups.length === 1 && isOfOwn
-  const sizeOf = ({ bands }: BandGroup) => d.patchSize ** 2 * (statistics === 'band' ? 1 : bands.length)
+  const sizeOf = ({ bands }: BandGroup) => patchArea(d.patchSize) * (statistics === 'band' ? 1 : bands.length)
   // Every group has the same share of hidden tokens.
   const chances = groups.map((group) => meanPredictionLoss(sizeOf(group)) / groups.length)
   const target: Target<{ readonly whole: Asked } | { readonly patches: readonly BandPatches[] }> = {
