@@ -15,7 +15,7 @@ export interface Expectations {
 
 interface File {
   readonly tensors: ReadonlyMap<string, Tensor>
-  /** Throws `VALUE` where there is none. */
+  /** Throws `VALUE` where the file has no such tensor. */
   tensor(name: string): Tensor
   /** Its outputs are `expected.pred`, not `expected.out.pred`. */
   readonly isFirstFormat: boolean

@@ -15,7 +15,7 @@ export type Where = Pick<At, 'step' | 'samples' | 'rows'>
 export interface Given {
   readonly device: Device
   readonly tensors: ReadonlyMap<string, Tensor>
-  /** Throws `VALUE` where the file has none. */
+  /** Throws `VALUE` where the file has no such tensor. */
   tensor(name: string): Tensor
   /**
    * The samples `of` a micro-batch of `input.<name>`, on the device. With one dimension more than `rank` it has an entry for each step. `view`:

@@ -12,7 +12,7 @@ export interface ReferenceFile {
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 
-/** Weights lie beside reference files; those that state no format of ours are none of them. What cannot be read is told later. */
+/** Other weights may lie beside reference files: those state no format of ours. What cannot be read is reported when it is checked. */
 function statesFormat(file: string): boolean {
   try {
     return readSafetensorsHeader(file).metadata.format?.startsWith('sherd-') ?? false

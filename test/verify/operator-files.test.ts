@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { referenceFiles } from '../../src/verify/reference-files.ts'
 import { verifyFile } from '../../src/verify/verify.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 
@@ -328,5 +329,21 @@ describe.skipIf(!existsSync(folder))('self-distillation-operators (skipped where
       'operator "koleo" (3 cases)',
       'operator "gram" (7 cases)',
     ])
+  })
+})
+
+const all = join(folder, '..')
+describe.skipIf(!existsSync(all))('everything in ../shared/reference (skipped where it is not)', () => {
+  it('is right, or is named as not supported yet', () => {
+    const results = referenceFiles(all).map(({ file }) => verifyFile(file))
+    expect(results.length).toBeGreaterThan(80)
+    for (const { file, checks, notSupported, passed } of results) {
+      expect([file, checks.filter((check) => !check.passed)]).toEqual([file, []])
+      expect([file, passed]).toEqual([file, notSupported.length === 0])
+    }
+    const right = results.filter(({ passed }) => passed).map(({ file }) => file.slice(all.length + 1))
+    const operators = ['self-distillation/augment', 'self-distillation/schedules', 'targets/hog']
+    const expected = ['mae-square-rgb', 'mae-wide-5ch-raw', ...operators].map((name) => `${name}.safetensors`)
+    expect(right).toEqual(expect.arrayContaining(expected))
   })
 })

@@ -127,8 +127,8 @@ export function encode(images: Tensor, w: Weights, d: Vit, { positions, mask }: 
       ? cat([w(`${b}.attn.q_bias`), full([D], 0), w(`${b}.attn.v_bias`)], 0)
       : w(`${b}.attn.qkv.bias`)
     const qkv = call('linear', layerNorm(x, w, `${b}.norm1`), w(`${b}.attn.qkv.weight`), qkvBias)
-    const parted = call('permute', reshape(qkv, [B, T, 3, heads, D / heads]), [2, 0, 3, 1, 4])
-    const [q, k, v] = [0, 1, 2].map((j) => select(parted, 0, j)) as [Tensor, Tensor, Tensor]
+    const split = call('permute', reshape(qkv, [B, T, 3, heads, D / heads]), [2, 0, 3, 1, 4])
+    const [q, k, v] = [0, 1, 2].map((j) => select(split, 0, j)) as [Tensor, Tensor, Tensor]
     const scores = mul(matmul(q, transpose(k, 2, 3)), (D / heads) ** -0.5)
     const bias = { none: null, shared: 'rel_pos_bias', perBlock: `${b}.attn` }[d.relativeBias ?? 'none']
     const biased = bias ? add(scores, relativeBias(w(`${bias}.relative_position_bias_table`), d)) : scores
