@@ -1,6 +1,6 @@
 /** Times whole training steps on random samples: upload, normalise, mask, forward, backward, AdamW. */
 import { existsSync, readFileSync } from 'node:fs'
-import { objectiveOf } from '../config/assemble.ts'
+import { completed, objectiveOf } from '../config/assemble.ts'
 import { autoencoderOf, dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
@@ -15,6 +15,7 @@ import { draws } from '../random/draws.ts'
 import { setThreads, synchronize } from '../tensor/context.ts'
 import { beginStep } from '../train/step.ts'
 import type { Trainee } from '../train/trainee.ts'
+import { locateModel, openFrozenModel } from '../weights/frozen-model.ts'
 
 export interface StepTimes {
   readonly seconds: readonly number[]
@@ -73,12 +74,16 @@ function statisticsOfRandom({ data, model }: Config): ChannelStatistics {
   return { mean: Array(channels).fill(0.5 * unit), std: Array(channels).fill(0.25 * unit) }
 }
 
-export function openStepBench(config: Config): StepBench {
+export function openStepBench(given: Config): StepBench {
+  const config = completed(given, locateModel)
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine
   const { batchSize, seed } = config.train
-  const objective = objectiveOf(config, device)
+  const statistics = statisticsOfRandom(config)
+  const objective = objectiveOf(config, device, {
+    frozen: (path) => openFrozenModel(path, { config, statistics, machine }),
+  })
   const parameters = initialParameters(allRows(objective), { seed, device })
   const { kernels, recompute } = config.train
   const { optimizer, clip = null } = updateOf(config.optim)
@@ -93,7 +98,6 @@ export function openStepBench(config: Config): StepBench {
   }
   const dimensions = autoencoderOf(config)
   const samples = randomSamples(config, batchSize)
-  const statistics = statisticsOfRandom(config)
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
   let step = 0
 

@@ -44,6 +44,8 @@ const factsSchema = z.object({
     .optional(),
   /** The initial weights, if not random. */
   init: z.string().optional(),
+  /** SHA-256 of the weights of models that it uses and does not train, by what they are for. */
+  frozen: z.record(z.string(), z.string()).optional(),
   started: z.string(),
   engine: z.object({ libtorch: z.string(), device: z.string(), precision: z.string(), threads: z.number() }),
 })

@@ -10,10 +10,18 @@ import type { ViewSpecs } from '../prepare/view-spec.ts'
 import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
-import type { TargetGiven } from '../target/target-row.ts'
+import type { Locate, TargetGiven } from '../target/target-row.ts'
 import { targetOf } from '../target/targets.ts'
 import type { Device } from '../tensor/tensor.ts'
-import { backboneOf, bandsOf, decoderOf, dimensionsOf, maskDesignOf, rastersOf } from './resolve.ts'
+import {
+  backboneOf,
+  bandsOf,
+  decoderOf,
+  dimensionsOf,
+  maskDesignOf,
+  rastersOf,
+  resolveConfig,
+} from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { ObjectiveName } from './tables.ts'
 
@@ -54,6 +62,12 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
 
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedAutoencoder =>
   (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
+
+/** The configuration with what it takes from models that it names. */
+export function completed(config: Config, locate: Locate): Config {
+  const target = targetOf(config.target).complete(locate)
+  return target === config.target ? config : resolveConfig({ ...config, target })
+}
 
 // Of ImageNet in grey: the luma of its channel means, and a commonly used deviation.
 const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }

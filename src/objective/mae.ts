@@ -129,6 +129,7 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
       ...(name === target.part && { chance: target.chance, chanceOf: 'predicting the mean' }),
     })),
     encoder: { prefix: '' },
+    ...(target.frozen && { frozen: { target: target.frozen } }),
     target,
     plan: ({ seed, samples }, batch) =>
       scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),

@@ -8,6 +8,7 @@ import type { GroupRow } from '../optim/groups.ts'
 import type { Schedule } from '../optim/schedule.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpecs } from '../prepare/view-spec.ts'
+import type { FrozenModel } from '../target/frozen-model.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
 
@@ -104,6 +105,8 @@ interface Common<Batch, Plan, S extends string> {
   readonly views?: ViewSpecs
   /** Every part of the loss and every metric that it gives. */
   readonly metrics?: readonly MetricRow[]
+  /** Models that it uses and does not train, by what they are for; opened when first asked for. They are in no checkpoint. */
+  readonly frozen?: Readonly<Record<string, () => FrozenModel>>
   readonly averages?: readonly Average<S>[]
   /** Beside those of the learning rate and the weight decay. All are logged under their names. */
   readonly schedules?: Readonly<Record<S, Schedule>>

@@ -1,12 +1,13 @@
 /** What a run starts from: its images, its facts, and whether it may go on where another one was stopped. */
 import { resolve } from 'node:path'
 import { expectUnused, openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
-import { channelStatistics, openData } from '../config/assemble.ts'
+import { channelStatistics, completed, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
+import { locateModel } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
 import { configDifferences } from './config-difference.ts'
 import { readSkipped } from './journal.ts'
@@ -40,12 +41,13 @@ export interface Beginning {
 }
 
 /** A new run. Throws `USAGE`, `SOURCE`, `RUN`. */
-export async function begin({ config: given, preset, data, out, init }: BeginOptions): Promise<Beginning> {
+export async function begin({ config: asked, preset, data, out, init }: BeginOptions): Promise<Beginning> {
   if (!data)
     throw new SherdError(
       'USAGE',
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
+  const given = completed(asked, locateModel)
   const source = await openData(given, data)
   expectUnused(out)
   const { config, note } = fitBatch(given, source.files.length)
@@ -78,7 +80,7 @@ export async function goOn({
   acceptDataChange = false,
 }: Omit<BeginOptions, 'preset'>): Promise<Beginning> {
   const { config: before, facts, latest } = openRun(out)
-  const { config } = fitBatch(given, facts.data.files) // as it was when the run began
+  const { config } = fitBatch(completed(given, locateModel), facts.data.files) // as it was when the run began
   const { free, data: refusing, fixed } = configDifferences(before, config)
   if (fixed.length > 0) {
     throw new SherdError(

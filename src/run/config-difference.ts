@@ -24,6 +24,7 @@ const free = new Set([
   'data.prefetchBatches',
   'data.maxSkippedShare',
   'data.fileTimeout',
+  'target.model', // it may have been moved: its weights are compared by their hash
 ])
 /** Keys that decide which files are refused: a run may go on with others where a change of its data is accepted. */
 const refusing = new Set(['data.maxPixels', 'data.corrupt'])

@@ -15,9 +15,11 @@ import type { FileLock } from '../tensor/process.ts'
 import { metricRows } from '../train/metrics.ts'
 import { type Span, untimed } from '../train/span.ts'
 import type { Trainee } from '../train/trainee.ts'
+import { openFrozenModel } from '../weights/frozen-model.ts'
 import type { Model } from '../weights/load-model.ts'
 import { type Beginning, type BeginOptions, begin, goOn } from './begin.ts'
 import type { RunEvent } from './events.ts'
+import { factsOfFrozen } from './frozen.ts'
 import { inherit } from './inherit.ts'
 import { appendNote, rewindMetrics } from './journal.ts'
 import { lockRun } from './lock.ts'
@@ -107,11 +109,14 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
   const isResumed = held.length > 0
   const paths = runPaths(out)
   const { config, source, notes, changes } = beginning
-  const facts = await beginning.facts(machine)
+  const found = await beginning.facts(machine)
+  const { device, precision } = machine
+  const objective = (options.objectiveOf ?? objectiveOf)(config, device, {
+    frozen: (path) => openFrozenModel(path, { ...{ config, machine }, statistics: found.statistics }),
+  })
+  const facts = factsOfFrozen(found, objective, isResumed)
   if (beginning.isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   if (isResumed) updateConfig(out, config)
-  const { device, precision } = machine
-  const objective = (options.objectiveOf ?? objectiveOf)(config, device)
   const own = recipeOf(config, source.files.length)
   const recipe = { ...own, schedules: { ...objective.schedules, ...own.schedules } }
   const { init } = facts

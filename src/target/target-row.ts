@@ -12,12 +12,17 @@ export interface TargetGiven {
   readonly frozen: (path: string) => FrozenModel
 }
 
+/** Where a model is, whatever the working folder is then, and how many numbers its tokens have. */
+export type Locate = (path: string) => { readonly path: string; readonly width: number }
+
 type Read<K extends z.ZodRawShape> = { readonly [N in keyof K]: Exclude<z.output<K[N]>, undefined> }
 
 export interface TargetRow<K extends z.ZodRawShape> {
   /** In the group `target`, beside `kind`. */
   readonly keys: K
   open(keys: Read<K>, given: TargetGiven): TargetMaker
+  /** The keys with what another model says, by its path, before a run begins. */
+  complete?(keys: Read<K>, locate: Locate): Read<K>
   /** Throws where they do not fit to the model's tokens. */
   check?(keys: Read<K>, shape: BackboneShape): void
   /** What takes samples without gaps, for messages; null where gaps are left out of the loss. */

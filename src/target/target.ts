@@ -8,6 +8,7 @@ import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { Route } from '../token/spectral-groups.ts'
 import type { BandStatistics } from './band-pixels.ts'
+import type { FrozenModel } from './frozen-model.ts'
 
 /** What a target is opened for. */
 export interface TargetSpace {
@@ -46,6 +47,8 @@ export interface Target<Values = unknown> {
   readonly reads: 'hidden' | 'all'
   /** Parameters behind the heads; none by default. */
   readonly rows?: readonly ParameterRow[]
+  /** A model that it uses and does not train; none by default. */
+  readonly frozen?: () => FrozenModel
   /** How many times as large as the model's views are that are learned from; 1 by default. */
   readonly factor?: number
   /** A view of `factor` times the model's size, or of that size, at that size. */

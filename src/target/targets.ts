@@ -2,7 +2,7 @@
 import type { BackboneShape } from '../model/backbone.ts'
 import { hogRow } from './hog.ts'
 import { pixelTargetRow } from './pixel-target.ts'
-import type { TargetGiven, TargetRow } from './target-row.ts'
+import type { Locate, TargetGiven, TargetRow } from './target-row.ts'
 
 export const targets = { pixels: pixelTargetRow, hog: hogRow }
 
@@ -18,6 +18,7 @@ export function targetOf(keys: { readonly kind: TargetName }) {
   const row = targets[keys.kind] as TargetRow<never>
   return {
     open: (given: TargetGiven) => row.open(keys as never, given),
+    complete: (locate: Locate): object => row.complete?.(keys as never, locate) ?? keys,
     check: (shape: BackboneShape) => row.check?.(keys as never, shape),
     wholeSamples: row.wholeSamples(keys as never),
     inWords: row.inWords(keys as never),

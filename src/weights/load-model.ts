@@ -14,6 +14,7 @@ import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
 import type { Precision } from '../train/trainee.ts'
+import { openFrozenModel } from './frozen-model.ts'
 import { expectFit } from './open-encoder.ts'
 
 export interface Model {
@@ -46,13 +47,16 @@ export function loadModel(
   expectFit(join(checkpoint.path, 'model.safetensors'), config)
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
-  const objective = objectiveOf(config, machine.device)
+  const { statistics } = facts
+  const objective = objectiveOf(config, machine.device, {
+    frozen: (path) => openFrozenModel(path, { config, statistics, machine }),
+  })
   const parameters = loadWeights(checkpoint.path, allRows(objective), machine.device)
   return {
     config,
     objective,
     parameters,
-    statistics: facts.statistics,
+    statistics,
     device: machine.device,
     precision: machine.precision,
     step: checkpoint.step,

@@ -72,11 +72,12 @@ async function runReconstruct(flags: Flags): Promise<void> {
   if (flags.json)
     return printJson({
       ...{ out: resolve(flags.out), images: exhibit.shape[0], step: model.step },
-      ...{ precision, quality },
+      ...{ precision, quality, ...(rebuilt.errors && { error: rebuilt.errors.mean }) },
     })
   for (const { statistics, psnr, ssim } of quality) {
     print(`statistics ${statistics}: PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)} on hidden patches`)
   }
+  if (rebuilt.errors) print(`mean error of hidden patches: ${rebuilt.errors.mean.toPrecision(4)}`)
   print(`computed in ${precision}`)
   print(`reconstruction: ${resolve(flags.out)}`)
 }

@@ -1,0 +1,22 @@
+/** The models that a run uses and does not train: which they are is in `run.json`, and a resumed run has the same. */
+import type { RunFacts } from '../checkpoint/run-folder.ts'
+import { SherdError } from '../errors.ts'
+import type { Objective } from '../objective/objective.ts'
+
+/** The facts with the hashes of the models, which are opened for it. Throws `RUN` where they are others than they were. */
+export function factsOfFrozen(
+  facts: RunFacts,
+  { frozen = {} }: Pick<Objective<never, never>, 'frozen'>,
+  isResumed: boolean,
+): RunFacts {
+  const names = Object.keys(frozen)
+  if (names.length === 0) return facts
+  const hashes = Object.fromEntries(names.map((name) => [name, frozen[name]!().hash]))
+  const other = isResumed && names.find((name) => facts.frozen?.[name] !== hashes[name])
+  if (other)
+    throw new SherdError(
+      'RUN',
+      `${other}.model has other weights (SHA-256 ${hashes[other]}) than those that the run was begun with (${facts.frozen?.[other] ?? 'none'}): name their file by --set ${other}.model=PATH, or start a new run.`,
+    )
+  return { ...facts, frozen: hashes }
+}

@@ -1,0 +1,100 @@
+/** A trained encoder as a teacher: its features of views that are normalised as a run's are. */
+import { resolve } from 'node:path'
+import { bandsOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { sealOf } from '../files/durable.ts'
+import { type MachinePlan, precisionNames } from '../machine/plan.ts'
+import { type Backbone, layoutOf, openBackbone } from '../model/backbone.ts'
+import { weightsOf } from '../model/parameters.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { View } from '../prepare/view.ts'
+import type { FrozenModel } from '../target/frozen-model.ts'
+import type { Locate } from '../target/target-row.ts'
+import { noGrad, setThreads } from '../tensor/context.ts'
+import { add, mul, narrow, toDevice, toDtype } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import { encodeImages } from './frozen-encoder.ts'
+import { findWeights, openEncoder } from './open-encoder.ts'
+
+/** The run that it teaches. */
+export interface Taught {
+  readonly config: Config
+  readonly statistics: ChannelStatistics
+  readonly machine: Pick<MachinePlan, 'device' | 'precision' | 'threads'>
+}
+
+/** A model by what its file says. Throws as `findWeights` does. */
+export const locateModel: Locate = (path) => ({
+  path: resolve(path),
+  width: findWeights({ model: path }).config.model.width,
+})
+
+/** Throws as `openEncoder` does, and `CONFIG` for a model of other channels or bands. */
+export function openFrozenModel(path: string, { config, statistics, machine }: Taught): FrozenModel {
+  const { device, precision, threads } = machine
+  const encoder = openEncoder({
+    ...{ model: path, device: device === 'cpu' ? 'cpu' : 'cuda' },
+    precision: precisionNames[precision],
+  })
+  setThreads(threads) // those of the run, and not of the run that the teacher is from
+  const [own, wanted] = [encoder.config, config].map(
+    (each) => bandsOf(each)?.join(', ') ?? `${each.model.channels} channels`,
+  )
+  if (own !== wanted)
+    throw new SherdError(
+      'CONFIG',
+      `${path} was trained on ${own}, and this run has ${wanted}: a teacher of the same is needed.`,
+    )
+  const { shape } = encoder
+  const { depth, width } = shape.dimensions
+  const { weights } = findWeights({ model: path })
+  const renormalised = renormaliser(statistics, encoder.statistics, device)
+  const backbones = new Map<number, Backbone>()
+  const upTo = (blocks: number): Backbone => {
+    const made =
+      backbones.get(blocks) ??
+      openBackbone({ ...shape, dimensions: { ...shape.dimensions, depth: blocks } }, device)
+    backbones.set(blocks, made)
+    return made
+  }
+  const withoutCls = (x: Tensor) => toDtype(narrow(x, 1, 1, x.shape[1]! - 1), 'float32')
+  return {
+    ...{ hash: sealOf(weights!).sha256, width, depth, layout: layoutOf(shape) },
+    features: (view, blocks) =>
+      noGrad(() =>
+        scope(() => {
+          const given = renormalised(view)
+          if (blocks === null) return [withoutCls(encodeImages(encoder, upTo(depth), given).tokens)]
+          const parameters = weightsOf(encoder.parameters)
+          return blocks.map((block) =>
+            withoutCls(upTo(block + 1).encodeAll(given, parameters, { norm: false }).tokens),
+          )
+        }),
+      ),
+  }
+}
+
+/** From pixels that one model's statistics have normalised to those of another's. */
+function renormaliser(from: ChannelStatistics, to: ChannelStatistics, device: Device): (view: View) => View {
+  const isSame = [...from.mean, ...from.std].join() === [...to.mean, ...to.std].join()
+  if (isSame) return (view) => view
+  const ofChannels = (value: (c: number) => number) => {
+    const values = from.mean.map((_, c) => value(c))
+    return toDevice(tensor(values, [1, 1, values.length, 1, 1]), device)
+  }
+  return (view) => {
+    const scaled = mul(
+      view.pixels,
+      ofChannels((c) => from.std[c]! / to.std[c]!),
+    )
+    return {
+      ...view,
+      pixels: add(
+        scaled,
+        ofChannels((c) => (from.mean[c]! - to.mean[c]!) / to.std[c]!),
+      ),
+    }
+  }
+}

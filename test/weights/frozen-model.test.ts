@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
+import { objectiveOf } from '../../src/config/assemble.ts'
+import type { Parameters } from '../../src/model/parameters.ts'
+import { imagenetStatistics, toView } from '../../src/prepare/normalize.ts'
+import { layerNorm, narrow } from '../../src/tensor/ops.ts'
+import { scope } from '../../src/tensor/scope.ts'
+import { tokensOf } from '../../src/weights/frozen-encoder.ts'
+import { locateModel, openFrozenModel } from '../../src/weights/frozen-model.ts'
+import { openEncoder } from '../../src/weights/open-encoder.ts'
+import { stirredParameters } from '../model/tiny-model.ts'
+import { tinyConfig, workFolder } from '../run/tiny.ts'
+import { expectClose } from '../tolerance.ts'
+
+const machine = { device: 'cpu', precision: 'float32', threads: 1 } as const
+const config = tinyConfig({ model: { depth: 2 } })
+const own = { mean: [0.1, 0.2, 0.3], std: [0.5, 0.4, 0.2] }
+const pixels = {
+  pixels: Uint8Array.from({ length: 2 * 16 * 16 * 3 }, (_, i) => (i * 31 + (i >> 8) * 7) % 256),
+  shape: [2, 16, 16, 3] as const,
+}
+
+let path: string
+let parameters: Parameters
+beforeAll(async () => {
+  path = join(await workFolder(), 'teacher.safetensors')
+  parameters = stirredParameters(objectiveOf(config, 'cpu'))
+  writeSafetensors(path, parameters, weightsMetadata({ config, statistics: own }))
+})
+
+describe('a frozen model', () => {
+  it('says of views that are normalised as the run’s are what its encoder says of the images', () =>
+    scope(() => {
+      const teacher = openFrozenModel(path, { config, statistics: imagenetStatistics, machine })
+      const [features] = teacher.features(toView(pixels, imagenetStatistics, 'cpu'), null)
+      const { tokens } = tokensOf(openEncoder({ model: path, device: 'cpu' }))(pixels)
+      expect(features!.shape).toEqual([2, 16, 32])
+      expectClose(features!, narrow(tokens, 1, 1, 16), 2e-5)
+      expect([teacher.width, teacher.depth]).toEqual([32, 2])
+      expect(teacher.hash).toBe(createHash('sha256').update(readFileSync(path)).digest('hex'))
+      expect(locateModel(path)).toEqual({ path, width: 32 })
+    }))
+
+  it('gives the outputs of blocks before the final norm', async () => {
+    const short = tinyConfig({ model: { depth: 1 } })
+    const shortPath = join(await workFolder(), 'short.safetensors')
+    const kept = [...parameters].filter(([name]) => !name.startsWith('blocks.1.'))
+    writeSafetensors(shortPath, new Map(kept), weightsMetadata({ config: short, statistics: own }))
+    scope(() => {
+      const view = toView(pixels, own, 'cpu')
+      const teacher = openFrozenModel(path, { config, statistics: own, machine })
+      const [first, last] = teacher.features(view, [0, 1])
+      const norm = [parameters.get('norm.weight')!, parameters.get('norm.bias')!] as const
+      expectClose(layerNorm(last!, ...norm, 1e-6), teacher.features(view, null)[0]!, 2e-5)
+      const one = openFrozenModel(shortPath, { config, statistics: own, machine })
+      expectClose(layerNorm(first!, ...norm, 1e-6), one.features(view, null)[0]!, 2e-5)
+    })
+  })
+
+  it('is refused where it was trained on other channels', () =>
+    expect(() =>
+      openFrozenModel(path, {
+        ...{ config: tinyConfig({ model: { channels: 1 } }), machine },
+        statistics: { mean: [0], std: [1] },
+      }),
+    ).toThrow(/was trained on 3 channels, and this run has 1 channels/))
+})
