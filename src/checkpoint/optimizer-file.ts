@@ -1,6 +1,4 @@
-/**
- * The state of an optimizer as a file: tensors `<slot>.<parameter>`, and in the metadata the steps of each parameter.
- */
+/** The state of an optimizer as a file: tensors `<slot>.<parameter>`, and in the metadata the steps of each parameter. */
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
 import type { Seal } from '../files/durable.ts'

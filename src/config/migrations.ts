@@ -1,6 +1,4 @@
-/**
- * Migrates configurations of earlier versions, as plain JSON: a row for each version. Also runs in browsers, which read exported files.
- */
+/** Migrates configurations of earlier versions, as plain JSON: a row for each version. Also runs in browsers, which read exported files. */
 import { SherdError } from '../errors.ts'
 
 /** The current version. */

@@ -78,9 +78,7 @@ interface Draft {
   readonly model: ConfigInput['model'] & { readonly size: SizeName }
 }
 
-/**
- * Parses, completes and checks a configuration; the result is frozen. Throws `CONFIG`. `storedConfig` reads those of earlier versions.
- */
+/** Parses, completes and checks a configuration; the result is frozen. Throws `CONFIG`. `storedConfig` reads those of earlier versions. */
 export function resolveConfig(input: ConfigInput): Config {
   const version: unknown = (input as ConfigInput | null)?.version
   if (version !== undefined && version !== VERSION)

@@ -1,6 +1,4 @@
-/**
- * Types of configurations: resolved (a union over objective, kind of data and optimizer), and as a preset or a user writes them.
- */
+/** Types of configurations: resolved (a union over objective, kind of data and optimizer), and as a preset or a user writes them. */
 import type { z } from 'zod'
 import type { optimizerKeys } from '../optim/keys.ts'
 import type { OptimizerName } from '../optim/optimizers.ts'

@@ -46,9 +46,7 @@ export interface Augmenting {
   readonly noise: Tensor
 }
 
-/**
- * RandAugment on the bytes, in place; then normalised, erased, mixed. Every draw belongs to the address of its sample.
- */
+/** RandAugment on the bytes, in place; then normalised, erased, mixed. Every draw belongs to the address of its sample. */
 export function labelledBatch(
   batch: Batch,
   { classes, settings, seed, encoder, noise }: Augmenting,

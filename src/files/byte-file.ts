@@ -1,6 +1,5 @@
 /**
- * Random access to the bytes of a file. Reads beyond its end are refused before memory is allocated, since lengths in a file
- * may be wrong.
+ * Random access to the bytes of a file. Reads beyond its end are refused before memory is allocated, since lengths in a file may be wrong.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { SherdError } from '../errors.ts'

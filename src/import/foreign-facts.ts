@@ -96,9 +96,7 @@ function statisticsFrom(mean: number[] | undefined, std: number[] | undefined): 
 const HALF = [0.5, 0.5, 0.5]
 const ofViT = /^ViT(?:Image|Feature)/
 
-/**
- * An image processor of transformers computes (x · factor − mean) / std, with optional steps; converted to (x / 255 − mean) / std.
- */
+/** An image processor of transformers computes (x · factor − mean) / std, with optional steps; converted to (x / 255 − mean) / std. */
 function processed(json: unknown, what: string): ChannelStatistics | null {
   const told = parsed(preprocessorSchema, json ?? {}, what)
   if (told.rescale_offset || told.do_flip_channel_order)

@@ -1,6 +1,4 @@
-/**
- * Installs what training needs: on Debian the missing packages, then the addon. Elsewhere it prints what to install by hand.
- */
+/** Installs what training needs: on Debian the missing packages, then the addon. Elsewhere it prints what to install by hand. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { SherdError } from '../errors.ts'

@@ -1,6 +1,4 @@
-/**
- * A session in its own thread: onnxruntime-node blocks the calling thread in spite of its promises.
- */
+/** A session in its own thread: onnxruntime-node blocks the calling thread in spite of its promises. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { SHARE_ENV, Worker } from 'node:worker_threads'

@@ -5,9 +5,7 @@ import { messageOf, SherdError } from '../errors.ts'
 export interface SessionOptions {
   /** Per operator. */
   readonly threads: number
-  /**
-   * Idle threads spin: fastest if every core belongs to this session (default), slow beside other work.
-   */
+  /** Idle threads spin: fastest if every core belongs to this session (default), slow beside other work. */
   readonly spin?: boolean
 }
 
@@ -23,9 +21,7 @@ export interface Output {
 }
 
 export interface Session {
-  /**
-   * `inputs`: by name, or the single input. Rejects with the signal's reason, without computing, if it aborts before the graph begins.
-   */
+  /** `inputs`: by name, or the single input. Rejects with the signal's reason, without computing, if it aborts before the graph begins. */
   run<Name extends string>(
     inputs: TensorData | Readonly<Record<string, TensorData>>,
     wanted: readonly Name[],

@@ -20,9 +20,7 @@ export function gradientsOf(parameters: ReadonlyMap<string, Tensor>): Gradients 
   )
 }
 
-/**
- * Throws `BUG` for a learned parameter without a gradient. `isUnreached`: parameters that the loss may not depend on.
- */
+/** Throws `BUG` for a learned parameter without a gradient. `isUnreached`: parameters that the loss may not depend on. */
 export function expectReached(
   parameters: ReadonlyMap<string, Tensor>,
   gradients: Gradients,

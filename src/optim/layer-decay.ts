@@ -1,6 +1,4 @@
-/**
- * Layer-wise decay of the learning rate (Clark et al. 2020; Bao et al. 2021; He et al. 2021, A.1).
- */
+/** Layer-wise decay of the learning rate (Clark et al. 2020; Bao et al. 2021; He et al. 2021, A.1). */
 import type { GroupRow } from './groups.ts'
 
 /** The layer of a parameter: 0 for embeddings, i + 1 for block i, depth + 1 for the final norm and the head. */

@@ -18,9 +18,7 @@ export interface When {
 /** Steps, or epochs. */
 export type Duration = number | { readonly epochs: number }
 
-/**
- * When a ramp over n steps reaches its end: at its `last` step (NumPy's `linspace`, both ends included), or at the step `after` it.
- */
+/** When a ramp over n steps reaches its end: at its `last` step (NumPy's `linspace`, both ends included), or at the step `after` it. */
 export type Arrival = 'last' | 'after'
 
 export interface CosineSchedule {

@@ -1,6 +1,4 @@
-/**
- * Writes a mask of class indices as a PNG with a palette. sharp cannot write given palette indices.
- */
+/** Writes a mask of class indices as a PNG with a palette. sharp cannot write given palette indices. */
 import { deflateSync } from 'node:zlib'
 import { pngChunk } from '../prepare/decode/png-exif.ts'
 import type { Size } from '../source/box.ts'

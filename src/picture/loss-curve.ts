@@ -1,6 +1,4 @@
-/**
- * The loss of a run over its steps: every logged value, a running median, and the loss where nothing was learned as a baseline.
- */
+/** The loss of a run over its steps: every logged value, a running median, and the loss where nothing was learned as a baseline. */
 import { SherdError } from '../errors.ts'
 import * as plot from './plot.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
@@ -34,9 +32,7 @@ const strokes = {
 }
 const RATE_TEXT = '#b45309'
 
-/**
- * Draws the curve, 900 × 500. Non-finite points are omitted, and their number is stated. Throws `VALUE` if no point is finite.
- */
+/** Draws the curve, 900 × 500. Non-finite points are omitted, and their number is stated. Throws `VALUE` if no point is finite. */
 export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; png: Buffer }> {
   const { points, title, baseline, baselineOf = 'predicting the mean' } = curve
   const losses = finitePoints(points.map(({ step, loss }) => ({ x: step, y: loss })))

@@ -1,6 +1,4 @@
-/**
- * Text of pictures: measuring, wrapping, SVG elements. Widths are measured with the font that draws.
- */
+/** Text of pictures: measuring, wrapping, SVG elements. Widths are measured with the font that draws. */
 import sharp from 'sharp'
 import { escapeXml } from '../files/xml.ts'
 import { useFonts } from './fonts.ts'

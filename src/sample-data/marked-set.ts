@@ -1,6 +1,5 @@
 /**
- * Writes a generated set of files into a folder of its own. A marker file, written last, describes the set and shows
- * that it is complete.
+ * Writes a generated set of files into a folder of its own. A marker file, written last, describes the set and shows that it is complete.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,6 +1,4 @@
-/**
- * Draws of scene properties: uniform, log-uniform, Bernoulli; and the smooth step.
- */
+/** Draws of scene properties: uniform, log-uniform, Bernoulli; and the smooth step. */
 import type { Draws } from '../random/draws.ts'
 
 /** Uniform in [low, high). */

@@ -1,7 +1,4 @@
-/**
- * Writes the sample images: ten classes of generated scenes as JPEG files, one folder per class, to try sherd without a
- * download.
- */
+/** Writes the sample images: ten classes of generated scenes as JPEG files, one folder per class, to try sherd without a download. */
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { checkSetNumbers, writeMarkedSet } from './marked-set.ts'

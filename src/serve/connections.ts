@@ -1,7 +1,6 @@
 /**
- * The connections of a server. Each answers one request at a time, so that what a request holds (a file, memory, a place in a queue)
- * is released when its connection ends: Node reports that only for the response being sent. They are closed in an order that
- * loses no answer.
+ * The connections of a server. Each answers one request at a time, so that what a request holds (a file, memory, a place in a queue) is
+ * released when its connection ends: Node reports that only for the response being sent. They are closed in an order that loses no answer.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

@@ -40,9 +40,7 @@ function endingsOf(files: readonly string[]): string {
 
 const count = (files: number) => `${files} ${files === 1 ? 'file' : 'files'}`
 
-/**
- * A note of the skipped files, if any. Throws `SOURCE` if a first-level folder is a class whose images are all in unsupported formats.
- */
+/** A note of the skipped files, if any. Throws `SOURCE` if a first-level folder is a class whose images are all in unsupported formats. */
 export function leftOutNotes(
   root: string,
   { files, others }: Pick<ListedFiles, 'files' | 'others'>,

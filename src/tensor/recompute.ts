@@ -96,9 +96,7 @@ function backwardThrough({ run, inputs, given, outputs, kernels, dtype }: Segmen
   dispose([...inputs, ...given])
 }
 
-/**
- * Backward through all segments, from a scalar or from several tensors with given gradients.
- */
+/** Backward through all segments, from a scalar or from several tensors with given gradients. */
 export function backwardRecomputing(
   tensors: readonly Tensor[],
   gradients: readonly (Tensor | null)[] = tensors.map(() => null),

@@ -65,9 +65,7 @@ export interface Clouds {
   readonly spectrum: Spectrum
 }
 
-/**
- * Clouds over about `share` of a scene. Much lower than real ones, whose shadows would fall outside such a small scene.
- */
+/** Clouds over about `share` of a scene. Much lower than real ones, whose shadows would fall outside such a small scene. */
 export function drawClouds(
   draws: Draws,
   { size, share, sun }: { size: number; share: number; sun: Sun },

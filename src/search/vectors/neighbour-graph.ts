@@ -1,6 +1,4 @@
-/**
- * Approximate search by usearch (HNSW, Malkov and Yashunin 2016). Built on one thread, so that the same vectors give the same graph.
- */
+/** Approximate search by usearch (HNSW, Malkov and Yashunin 2016). Built on one thread, so that the same vectors give the same graph. */
 import { existsSync } from 'node:fs'
 import type { BatchMatches, Index, Matches } from 'usearch'
 import { messageOf, SherdError } from '../../errors.ts'

@@ -40,9 +40,7 @@ interface Token {
   readonly to: number
 }
 
-/**
- * The last band in a path's base name, or null. `path` has no extension; `wanted` are names that count besides the usual ones.
- */
+/** The last band in a path's base name, or null. `path` has no extension; `wanted` are names that count besides the usual ones. */
 export function bandInName(path: string, wanted: readonly string[]): BandInName | null {
   const base = path.lastIndexOf('/') + 1
   const tokens: Token[] = [...path.slice(base).matchAll(/[^_\-. ]+/g)].map(({ 0: text, index }) => ({
