@@ -127,7 +127,7 @@ export function saveCheckpoint(
     tidyIfPossible(dir)
     if (error instanceof SherdError) throw error
     const last = listCheckpoints(dir).at(-1)
-    const left = last ? `The latest one is whole: ${last.path}.` : 'There is none before it.'
+    const left = last ? `The latest one is whole: ${last.path}.` : 'There is no earlier one.'
     throw new SherdError('RUN', `Cannot write the checkpoint ${path}: ${explained(error)} ${left}`, {
       cause: error,
     })
@@ -147,7 +147,7 @@ function tidyIfPossible(dir: string): void {
 function explained(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return `the disk is full (${messageOf(error)}). Make room, then go on with --resume.`
+    return `the disk is full (${messageOf(error)}). Make room, then continue with --resume.`
   return `${messageOf(error)}.`
 }
 

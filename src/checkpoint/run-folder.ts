@@ -95,7 +95,7 @@ export function expectUnused(dir: string): void {
     throw new SherdError('RUN', `${resolve(dir)} ${what} another folder for --out.`)
   }
   if (!statSync(dir).isDirectory()) refuse('is a file: choose')
-  if (existsSync(join(dir, 'config.json'))) refuse('already holds a run: go on with --resume, or choose')
+  if (existsSync(join(dir, 'config.json'))) refuse('already holds a run: continue with --resume, or choose')
   if (!isBlank(dir)) refuse('is not empty: choose')
 }
 

@@ -77,12 +77,12 @@ export function readWeightsMetadata(
   const text = metadata[KEY]
   if (text === undefined) return null
   try {
-    const { config: given, statistics, ...told } = schema.parse(JSON.parse(text))
+    const { config: given, statistics, ...rest } = schema.parse(JSON.parse(text))
     const config = storedConfig(given)
     const { channels } = sampleSize(config)
     if (statistics.mean.length !== channels || statistics.std.length !== channels)
       throw new Error(`statistics of ${statistics.mean.length} channels for images of ${channels}`)
-    return { config, statistics, ...told }
+    return { config, statistics, ...rest }
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
     throw new SherdError(

@@ -55,7 +55,7 @@ export function saveRequests(): () => boolean {
   if (process.platform !== 'win32')
     process.on('SIGUSR1', () => {
       isWanted = true
-      note('SIGUSR1: saving a checkpoint after this step, and going on')
+      note('SIGUSR1: saving a checkpoint after this step, then continuing')
     })
   return () => {
     const was = isWanted

@@ -62,9 +62,7 @@ export const checkpointKeys = {
     .int()
     .min(2)
     .default(2)
-    .describe(
-      'the latest checkpoints that stay; the newest has not proven yet that training goes on from it',
-    ),
+    .describe('the number of latest checkpoints to keep; the newest is not yet known to be good'),
   keepEverySteps: count
     .default(0)
     .describe('checkpoints whose step is a multiple of it stay for good; 0 for none'),

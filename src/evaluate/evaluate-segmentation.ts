@@ -41,7 +41,7 @@ export interface SegmentOptions {
   /** Where to save the encoder with the head of the first seed, whose confusion is in the report. Needs a single head. */
   readonly save?: string
   readonly onProgress?: Progress
-  readonly onEpoch?: (told: { head: SegmentationHead; seed: number; epoch: number; loss: number }) => void
+  readonly onEpoch?: (event: { head: SegmentationHead; seed: number; epoch: number; loss: number }) => void
 }
 
 export interface SegmentationRow extends OverlapSummary {

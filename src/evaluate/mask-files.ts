@@ -84,12 +84,12 @@ export async function writeMasks(out: string, segmentation: FolderSegmentation):
     legend: classes.map((name, place) => ({ name, colour: classColour(place) })),
   })
   writeWhole(picture, png)
-  const told = {
+  const report = {
     ...{ format: 'sherd-masks/1', model, dir: source.dir, skipped },
     classes: classes.map((name, place) => ({ name, number: numbers[place]! })),
     images: written,
   }
-  writeWhole(join(out, 'masks.json'), `${JSON.stringify(told)}\n`)
+  writeWhole(join(out, 'masks.json'), `${JSON.stringify(report)}\n`)
   return {
     images: written.length,
     files: [root, picture, join(out, 'masks.json')].map((path) => resolve(path)),

@@ -95,9 +95,9 @@ export function writePredictions(
 ): void {
   const { dir } = source
   const images = predictions.map(({ label, ...rest }) => ({ ...rest, ...(label !== null && { label }) }))
-  const told = { format: 'sherd-predictions/1', model, dir, classes, isMultiLabel, images, skipped }
+  const report = { format: 'sherd-predictions/1', model, dir, classes, isMultiLabel, images, skipped }
   writeWhole(
     path,
-    predictionFormat(path) === '.csv' ? predictionTable(predictions) : `${JSON.stringify(told)}\n`,
+    predictionFormat(path) === '.csv' ? predictionTable(predictions) : `${JSON.stringify(report)}\n`,
   )
 }

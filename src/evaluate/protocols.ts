@@ -76,7 +76,7 @@ export const protocols = {
     run: (split, settings, seed) => probed(split, settings, seed, ''),
   },
   fewshot: {
-    title: 'the linear probe on a few images of each class, drawn anew for each seed',
+    title: 'the linear probe on a few images of each class, redrawn for each seed',
     isRandom: true,
     uses: ['shots', ...probeSettings],
     run: (split, settings, seed) =>

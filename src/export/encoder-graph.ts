@@ -77,14 +77,19 @@ function recordEncoder(
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
-    const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
+    const positionInputs = needsPositions(shape)
+      ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) }
+      : {}
     const side = dynamicGrid && sideTensor(encoder, dynamicGrid)
     return record(
-      { inputs: { [inputName]: pixels, ...told, ...(side && { [tableName]: side }) }, named: parameters },
+      {
+        inputs: { [inputName]: pixels, ...positionInputs, ...(side && { [tableName]: side }) },
+        named: parameters,
+      },
       () => {
         const positions = side
           ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
-          : told[positionsName]
+          : positionInputs[positionsName]
         const encode = (more = {}) =>
           encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), { positions, ...more })
         const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }

@@ -45,7 +45,7 @@ export interface GeneralTape {
 /** Throws `VALUE` if the traces do not agree. */
 export function generalTape(symbols: Symbols, recordAt: (sizes: SymbolValues) => Tape): GeneralTape {
   const points = recordingPoints(symbols)
-  const told = points
+  const sizes = points
     .map((point) =>
       Object.entries(point)
         .map(([name, n]) => `${name} ${n}`)
@@ -55,7 +55,7 @@ export function generalTape(symbols: Symbols, recordAt: (sizes: SymbolValues) =>
   const disagree = (where: string): never => {
     throw new SherdError(
       'VALUE',
-      `Inputs of ${told} are computed in ways that no one graph can have: ${where}`,
+      `Inputs of ${sizes} are computed in ways that no one graph can have: ${where}`,
     )
   }
   const tapes: Tape[] = []

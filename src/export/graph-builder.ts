@@ -137,7 +137,7 @@ export function graphBuilder({
           const part = more === 0 ? whole : reckon('Sub', whole, integers([more]))
           return times === 1 ? part : reckon('Div', part, integers([times]))
         }
-      throw new SherdError('VALUE', `no input has a length that tells "${name}"`)
+      throw new SherdError('VALUE', `no input has the length "${name}"`)
     })
   const product = (of: string, times: number): Value => {
     const [first, ...rest] = symbolsIn(of)

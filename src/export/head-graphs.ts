@@ -49,9 +49,11 @@ function recordHead(encoder: ExportedEncoder, head: Head, batch: number): Tape {
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
     const pixels = blankPixels(encoder, batch)
-    const told = needsPositions(shape) ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) } : {}
-    return record({ inputs: { [inputName]: pixels, ...told }, named: parameters }, () => {
-      const options = { positions: told[positionsName] }
+    const positionInputs = needsPositions(shape)
+      ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) }
+      : {}
+    return record({ inputs: { [inputName]: pixels, ...positionInputs }, named: parameters }, () => {
+      const options = { positions: positionInputs[positionsName] }
       return head(encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), options))
     })
   })

@@ -37,7 +37,7 @@ export const OUTPUTS_KEY = 'sherd.outputs'
 export const CLASSES_KEY = 'sherd.classes'
 export const PRECISION_KEY = 'sherd.precision'
 
-const told = (names: readonly string[], meanings: Readonly<Record<string, string>>): string =>
+const described = (names: readonly string[], meanings: Readonly<Record<string, string>>): string =>
   JSON.stringify(Object.fromEntries(names.map((name) => [name, meanings[name]])))
 
 export const exportMetadata = (facts: ExportFacts): Metadata => {
@@ -60,8 +60,8 @@ export const exportMetadata = (facts: ExportFacts): Metadata => {
       resolution,
       grid,
     }),
-    ...(facts.inputs.length > 0 && { [INPUTS_KEY]: told(facts.inputs, inputs) }),
-    [OUTPUTS_KEY]: told(facts.outputs, outputs),
+    ...(facts.inputs.length > 0 && { [INPUTS_KEY]: described(facts.inputs, inputs) }),
+    [OUTPUTS_KEY]: described(facts.outputs, outputs),
     ...(classes && { [CLASSES_KEY]: JSON.stringify(classes) }),
   }
 }

@@ -30,7 +30,7 @@ export const positionsShape = (shape: BackboneShape): readonly [N: number, D: nu
 
 /** Positions [B, N, D] of samples, by their dates and metres per pixel. */
 export function positionsOf(shape: BackboneShape, { shape: [B], rasters }: Pixels) {
-  const told = rasters ? factsOfRasters(rasters) : { times: null, resolution: null }
-  const values = batchPositions(positionOptions(shape), encoderWidths(shape), told, B)
+  const facts = rasters ? factsOfRasters(rasters) : { times: null, resolution: null }
+  const values = batchPositions(positionOptions(shape), encoderWidths(shape), facts, B)
   return { values, shape: [B, ...positionsShape(shape)] }
 }

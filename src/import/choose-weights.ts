@@ -101,13 +101,13 @@ export function chooseWeights(root: unknown, take: string | null): Chosen {
     return { value: likely?.value ?? root, notes: [] }
   }
   const rest = fitting.filter((place) => place !== first)
-  const told = ({ path }: Place) => `"${path}"${averaged.test(path) ? ' (averaged weights)' : ''}`
-  const own = first.path === '' ? 'those that are not in a dictionary of their own' : told(first)
+  const described = ({ path }: Place) => `"${path}"${averaged.test(path) ? ' (averaged weights)' : ''}`
+  const own = first.path === '' ? 'those that are not in a dictionary of their own' : described(first)
   if (rest.length > 0)
     return {
       value: first.value,
       notes: [
-        `took the weights ${own}, not ${rest.map(told).join(', ')}: --take ${rest[0]!.path} takes ${rest.length > 1 ? 'the first of those' : 'those'}`,
+        `took the weights ${own}, not ${rest.map(described).join(', ')}: --take ${rest[0]!.path} takes ${rest.length > 1 ? 'the first of those' : 'those'}`,
       ],
     }
   const isUsual = first.path === '' || usual.includes(first.path)

@@ -98,21 +98,21 @@ const ofViT = /^ViT(?:Image|Feature)/
 
 /** An image processor of transformers computes (x · factor − mean) / std, with optional steps; converted to (x / 255 − mean) / std. */
 function processed(json: unknown, what: string): ChannelStatistics | null {
-  const told = parsed(preprocessorSchema, json ?? {}, what)
-  if (told.rescale_offset || told.do_flip_channel_order)
+  const given = parsed(preprocessorSchema, json ?? {}, what)
+  if (given.rescale_offset || given.do_flip_channel_order)
     throw new SherdError(
       'CHECKPOINT',
-      `${what}: ${told.rescale_offset ? 'rescale_offset' : 'do_flip_channel_order'} is not done here: give --statistics, or images as the model takes them`,
+      `${what}: ${given.rescale_offset ? 'rescale_offset' : 'do_flip_channel_order'} is not done here: give --statistics, or images as the model takes them`,
     )
-  const isOfViT = ofViT.test(told.image_processor_type ?? told.feature_extractor_type ?? '')
+  const isOfViT = ofViT.test(given.image_processor_type ?? given.feature_extractor_type ?? '')
   const listOf = (value: number | number[] | null | undefined) =>
     typeof value === 'number' ? [value, value, value] : (value ?? (isOfViT ? HALF : undefined))
-  const channels = listOf(told.image_mean)?.length ?? 3
-  const isNormalised = told.do_normalize ?? true
+  const channels = listOf(given.image_mean)?.length ?? 3
+  const isNormalised = given.do_normalize ?? true
   const own = isNormalised
-    ? statisticsFrom(listOf(told.image_mean), listOf(told.image_std))
+    ? statisticsFrom(listOf(given.image_mean), listOf(given.image_std))
     : { mean: Array(channels).fill(0), std: Array(channels).fill(1) }
-  const factor = (told.do_rescale ?? true) ? 255 * (told.rescale_factor ?? 1 / 255) : 255
+  const factor = (given.do_rescale ?? true) ? 255 * (given.rescale_factor ?? 1 / 255) : 255
   if (!own || Math.abs(factor - 1) < 1e-9) return own
   return { mean: own.mean.map((value) => value / factor), std: own.std.map((value) => value / factor) }
 }
@@ -155,25 +155,25 @@ export function foreignFacts(
   const normalising =
     written ?? (preprocessor && statisticsOf(preprocessor, `${path}, preprocessor_config.json`))
   if (layout === 'huggingface') {
-    const told = parsed(huggingface, config ?? {}, `${path}, config.json`)
-    expectGelu(told.hidden_act)
+    const given = parsed(huggingface, config ?? {}, `${path}, config.json`)
+    expectGelu(given.hidden_act)
     return {
-      heads: told.num_attention_heads ?? null,
-      decoderHeads: told.decoder_num_attention_heads ?? null,
-      imageSize: pairOf(told.image_size),
-      layerNormEpsilon: told.layer_norm_eps ?? null,
-      maskRatio: told.mask_ratio ?? null,
-      normalizeTarget: told.norm_pix_loss ?? null,
-      hasQkvBias: told.qkv_bias ?? true,
-      classes: labelsOf(told.id2label),
-      problem: told.problem_type ?? null,
+      heads: given.num_attention_heads ?? null,
+      decoderHeads: given.decoder_num_attention_heads ?? null,
+      imageSize: pairOf(given.image_size),
+      layerNormEpsilon: given.layer_norm_eps ?? null,
+      maskRatio: given.mask_ratio ?? null,
+      normalizeTarget: given.norm_pix_loss ?? null,
+      hasQkvBias: given.qkv_bias ?? true,
+      classes: labelsOf(given.id2label),
+      problem: given.problem_type ?? null,
       pool: null,
       statistics: normalising,
       bands,
     }
   }
-  const told = parsed(timm, config ?? {}, `${path}, config.json`)
-  const { model_args: args, pretrained_cfg: pretrained = told } = told
+  const given = parsed(timm, config ?? {}, `${path}, config.json`)
+  const { model_args: args, pretrained_cfg: pretrained = given } = given
   expectGelu(args?.act_layer)
   const argument = (name: string) => facts.get(`args.${name}`)
   const [ratio, normalize, size] = [
@@ -190,9 +190,9 @@ export function foreignFacts(
     maskRatio: typeof ratio === 'number' ? ratio : null,
     normalizeTarget: typeof normalize === 'boolean' ? normalize : null,
     hasQkvBias: args?.qkv_bias ?? true,
-    classes: told.label_names ?? pretrained.label_names ?? null,
+    classes: given.label_names ?? pretrained.label_names ?? null,
     problem: null,
-    pool: args?.global_pool ?? told.global_pool ?? null,
+    pool: args?.global_pool ?? given.global_pool ?? null,
     statistics: statisticsFrom(pretrained.mean, pretrained.std) ?? normalising,
     bands,
   }

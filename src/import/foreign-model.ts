@@ -129,14 +129,14 @@ async function placesOf(
   named: Named,
   { width, patchSize, channels, decoder: ofDecoder }: Shapes,
   layoutName: LayoutName,
-  { imageSize, told }: Pick<ForeignFacts, 'imageSize'> & { readonly told: Grid | null },
+  { imageSize, given }: Pick<ForeignFacts, 'imageSize'> & { readonly given: Grid | null },
   likely: Grid | null,
 ): Promise<Placed> {
   const layout: Layout = layouts[layoutName]
   const table = named.tables.get(layout.positions) ?? refuse(`it has no ${layout.positions}`)
   const fits = likely && [0, 1].includes(table.shape.at(-2)! - tokenCount(likely)) ? likely : null
   const said = imageSize ? { h: imageSize[0] / patchSize[0], w: imageSize[1] / patchSize[1] } : fits
-  const grid = told ?? said
+  const grid = given ?? said
   const half = table.dtype === 'float16' || table.dtype === 'bfloat16'
   const positions = examinePositions(await floatsOf(layout.positions, table), { grid, half })
   const { h, w } = positions.grid
@@ -265,7 +265,7 @@ export async function readForeign(
   const { parameters } = named
   const shapes = readShapes(named)
   const { width, patchSize, channels, decoder, model } = shapes
-  const places = await placesOf(named, shapes, layout, { told: grid, ...facts }, gridOf(patchSize))
+  const places = await placesOf(named, shapes, layout, { given: grid, ...facts }, gridOf(patchSize))
   const { positions } = places
   const notes = [...weights.notes, ...notesOf(located), ...places.notes]
   if (!facts.hasQkvBias) {
@@ -275,10 +275,10 @@ export async function readForeign(
   }
   const leftHead = facts.problem === 'regression' ? withoutHead(parameters) : []
   parameters.set('cls_token', withPosition(parameters.get('cls_token')!, positions.cls))
-  const said = (key: string, told: number | null, usual: number | undefined): number | undefined => {
-    if (told === null && usual !== undefined)
+  const said = (key: string, given: number | null, usual: number | undefined): number | undefined => {
+    if (given === null && usual !== undefined)
       notes.push(`the file does not say ${key}: taken as ${usual}, as models of this width have`)
-    return told ?? usual
+    return given ?? usual
   }
   const heads = said('model.heads', facts.heads, headsOf(width))
   const decoderHeads = decoder

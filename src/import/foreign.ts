@@ -43,9 +43,9 @@ const SHOWN = 4
 function argumentsOf(value: unknown): Flattened['facts'] {
   const args = value instanceof Map ? value.get('args') : null
   const facts = new Map<string, number | string | boolean>()
-  const told = isObject(args) ? args.fields : args
-  if (!(told instanceof Map)) return facts
-  for (const [key, each] of told)
+  const fields = isObject(args) ? args.fields : args
+  if (!(fields instanceof Map)) return facts
+  for (const [key, each] of fields)
     if (typeof key === 'string' && key.length < 100 && ['number', 'string', 'boolean'].includes(typeof each))
       facts.set(`args.${key}`, each)
   return facts

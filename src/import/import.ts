@@ -131,7 +131,7 @@ function rowsOf(config: Config, { hasDecoder, classifier }: ForeignModel): Param
 interface Fitted {
   readonly row: ParameterRow
   readonly read: (() => Promise<Float32Array>) | null
-  readonly told: ImportRow
+  readonly report: ImportRow
 }
 
 /** Learned positions, resampled to the configured grid. */
@@ -146,7 +146,12 @@ function fitPositions(
   return {
     row,
     read: async () => resampleNumbers(table, row.shape[1]!, { from, to, by }),
-    told: { name: row.name, status: isSame ? 'loaded' : 'reshaped', why, from: [layouts[layout].positions] },
+    report: {
+      name: row.name,
+      status: isSame ? 'loaded' : 'reshaped',
+      why,
+      from: [layouts[layout].positions],
+    },
   }
 }
 
@@ -157,21 +162,21 @@ function matched(
 ): Fitted {
   const { name, shape } = row
   const shown = `[${shape.join(', ')}]`
-  if (!found) return { row, read: null, told: { name, status: 'missing', from: [], why: shown } }
+  if (!found) return { row, read: null, report: { name, status: 'missing', from: [], why: shown } }
   const from = found.from.length === 1 && found.from[0] === name ? [] : found.from
   const made = change && inflated(row, found, change)
-  if (made) return { row, read: made.read, told: { name, status: 'reshaped', from, why: made.why } }
+  if (made) return { row, read: made.read, report: { name, status: 'reshaped', from, why: made.why } }
   if (found.shape.join() === shape.join())
-    return { row, read: found.read, told: { name, status: 'loaded', from, why: '' } }
+    return { row, read: found.read, report: { name, status: 'loaded', from, why: '' } }
   throw new SherdError('CHECKPOINT', `${name} is [${found.shape.join(', ')}] in the file, expected ${shown}.`)
 }
 
 /** Note for a computed table of another grid. */
-function anew({ layout, positions }: ForeignModel, name: string, to: Grid): string {
+function recomputedNote({ layout, positions }: ForeignModel, name: string, to: Grid): string {
   const { h, w } = positions.grid
   const { positions: own, decoderPositions } = layouts[layout]
   const isComputed = name === decoderPositions || (name === own && positions.kind === 'fixed')
-  return isComputed && (h !== to.h || w !== to.w) ? `; anew for ${to.h} × ${to.w} places` : ''
+  return isComputed && (h !== to.h || w !== to.w) ? `; recomputed for ${to.h} × ${to.w} places` : ''
 }
 
 /** Throws `CHECKPOINT` listing missing and unexpected parameters that are not allowed. */
@@ -242,13 +247,13 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
   const path = resolve(options.out)
   if (!path.endsWith('.safetensors'))
     throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
-  const { take = null, prefix = null, grid: told = null } = options
+  const { take = null, prefix = null, grid: givenGrid = null } = options
   const weights = await openForeign(options.from, { take })
   try {
     if (weights.metadata.sherd !== undefined)
       throw new SherdError('USAGE', `${weights.path} is a file of sherd: every command takes it as it is.`)
     const model = await readForeign(weights, {
-      ...{ prefix, grid: told },
+      ...{ prefix, grid: givenGrid },
       gridOf: (patchSize) => gridSet(options, (size) => gridIfWhole(size, patchSize)),
     })
     const config = configOf(model, options)
@@ -274,11 +279,11 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
       ...[...model.parameters].filter(([name]) => !used.has(name)).flatMap(([, { from }]) => from),
     ]
     const rows: ImportRow[] = [
-      ...fitted.map(({ told }) => told),
+      ...fitted.map(({ report }) => report),
       ...unexpected.map((name): ImportRow => ({ name, status: 'unexpected', from: [], why: '' })),
       ...model.dropped.map(
         ({ name, why }): ImportRow => ({
-          ...{ name, status: 'left out', from: [], why: why + anew(model, name, grid) },
+          ...{ name, status: 'left out', from: [], why: why + recomputedNote(model, name, grid) },
         }),
       ),
     ]

@@ -306,7 +306,7 @@ export function readPickle(bytes: Buffer, rules: PickleRules, from = 0): Unpickl
       const code = take(1)[0]!
       name = `opcode 0x${code.toString(16).padStart(2, '0')}`
       if (code === STOP) return { value: machine.pop(), end: at, unknown: machine.unknown }
-      const known = steps[code] ?? refuse('it is none of those that weights are written with')
+      const known = steps[code] ?? refuse('weights do not use it')
       name = known[0]
       known[1](machine)
     } catch (error) {

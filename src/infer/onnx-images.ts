@@ -31,10 +31,10 @@ function checkResolution({ rasters }: Pixels, expected: number | null, dir: stri
 
 /** The inputs of an encoder's graph, with or without a head. */
 export function inputsOf({ config, inputs }: Pick<OnnxModel, 'config' | 'inputs'>, batch: Pixels) {
-  const told = inputs.includes(positionsName)
+  const positions = inputs.includes(positionsName)
     ? { [positionsName]: positionsOf(backboneOf(config), batch) }
     : {}
-  return { [inputName]: samplesOf(batch), ...told }
+  return { [inputName]: samplesOf(batch), ...positions }
 }
 
 export interface OnnxImages {

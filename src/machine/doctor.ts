@@ -18,7 +18,7 @@ export interface Finding {
   readonly status: 'ok' | 'warn' | 'fail'
   readonly value: string
   /** The command that fixes it. */
-  readonly mend?: string
+  readonly fix?: string
 }
 
 const slowestHealthy = 10 // GFLOP/s per core in float32; a reference BLAS has about 1, an optimised one 30 to 100
@@ -30,7 +30,7 @@ function node(): Finding {
     name: 'Node.js',
     status: healthy ? 'ok' : 'fail',
     value: process.versions.node,
-    ...(healthy ? {} : { mend: 'install Node.js 20.19 or newer: https://nodejs.org/en/download' }),
+    ...(healthy ? {} : { fix: 'install Node.js 20.19 or newer: https://nodejs.org/en/download' }),
   }
 }
 
@@ -39,7 +39,7 @@ function sharpLibrary(): Finding {
     const sharp = createRequire(import.meta.url)('sharp') as { versions: Record<string, string> }
     return { name: 'sharp', status: 'ok', value: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})` }
   } catch (error) {
-    return { name: 'sharp', status: 'fail', value: messageOf(error).split('\n')[0] ?? '', mend: 'npm ci' }
+    return { name: 'sharp', status: 'fail', value: messageOf(error).split('\n')[0] ?? '', fix: 'npm ci' }
   }
 }
 
@@ -54,7 +54,7 @@ function onnxRuntime(): Finding {
     return { name, status: 'ok', value: `${runtime.env.versions.node}` }
   } catch (error) {
     const value = `${messageOf(error).split('\n')[0]}: exported models cannot be run`
-    return { name, status: 'warn', value, mend: 'npm install onnxruntime-node' }
+    return { name, status: 'warn', value, fix: 'npm install onnxruntime-node' }
   }
 }
 
@@ -63,8 +63,8 @@ function compilerFinding(needed: boolean): Finding {
   const asked = spawnSync(name, ['--version'], { encoding: 'utf8' })
   if (asked.status === 0)
     return { name: 'C++ compiler', status: 'ok', value: asked.stdout.split('\n')[0] ?? name }
-  const mend = process.platform === 'darwin' ? 'xcode-select --install' : 'apt-get install -y g++'
-  return { name: 'C++ compiler', status: needed ? 'fail' : 'warn', value: `${name} was not found`, mend }
+  const fix = process.platform === 'darwin' ? 'xcode-select --install' : 'apt-get install -y g++'
+  return { name: 'C++ compiler', status: needed ? 'fail' : 'warn', value: `${name} was not found`, fix }
 }
 
 /** Real paths of the loaded libraries that may contain the BLAS. */
@@ -89,14 +89,14 @@ function blas(perCore: number): Finding {
     name: 'BLAS',
     status: 'warn',
     value: `${value}: float32 products are far slower than this CPU can make them`,
-    mend: optimised
+    fix: optimised
       ? 'stop other programs that use the cores, then measure again'
       : `${install}   (if it is installed: ${choose})`,
   }
 }
 
 /** A set variable takes precedence over packages, so it must be unset first. */
-function mendOf(where: string): string {
+function fixOf(where: string): string {
   if (where.startsWith('LIBTORCH=')) return 'export LIBTORCH=/path/to/libtorch   (or unset LIBTORCH)'
   if (where.startsWith('LIBTORCH_USE_PYTORCH'))
     return 'python3 -m pip install torch   (or unset LIBTORCH_USE_PYTORCH)'
@@ -109,7 +109,7 @@ function engine(): Finding[] {
     name: `LibTorch by ${where}`,
     status: libtorch || result === 'not set' ? 'ok' : 'fail',
     value: result,
-    ...(libtorch || result === 'not set' ? {} : { mend: mendOf(where) }),
+    ...(libtorch || result === 'not set' ? {} : { fix: fixOf(where) }),
   }))
   if (!libtorch)
     return [
@@ -143,7 +143,7 @@ function engine(): Finding[] {
         name: 'float32 product',
         status: float32 / cores >= slowestHealthy ? 'ok' : 'warn',
         value: `${float32.toFixed(0)} GFLOP/s`,
-        ...(float32 / cores >= slowestHealthy ? {} : { mend: 'see BLAS' }),
+        ...(float32 / cores >= slowestHealthy ? {} : { fix: 'see BLAS' }),
       },
       {
         name: 'bfloat16 product',
@@ -164,7 +164,7 @@ function engine(): Finding[] {
         name: 'CUDA',
         status: 'warn',
         value: `${devices.map((gpu) => gpu.name).join('; ')}, but this LibTorch cannot use it`,
-        mend: 'export LIBTORCH_USE_PYTORCH=1   (a PyTorch built with CUDA)',
+        fix: 'export LIBTORCH_USE_PYTORCH=1   (a PyTorch built with CUDA)',
       })
     else
       found.push({
@@ -173,7 +173,7 @@ function engine(): Finding[] {
         value: `no GPU here; this LibTorch is built ${build.cudaBuild ? 'with' : 'without'} CUDA`,
       })
   } catch (error) {
-    found.push({ name: 'addon', status: 'fail', value: messageOf(error), mend: 'sherd setup' })
+    found.push({ name: 'addon', status: 'fail', value: messageOf(error), fix: 'sherd setup' })
   }
   return found
 }
@@ -182,10 +182,10 @@ function pixels(): Finding {
   const addon = pixelsAddon()
   const name = 'addon for images'
   if (addon?.jpeg) return { name, status: 'ok', value: `with libjpeg-turbo ${addon.jpeg}` }
-  const mend =
+  const fix =
     process.platform === 'darwin' ? 'brew install jpeg-turbo' : `apt-get install -y g++ ${jpegPackage}`
   const value = addon ? 'without libjpeg-turbo: sharp decodes JPEG files' : pixelsFailure().split('\n')[0]!
-  return { name, status: 'warn', value, mend: `${mend} && sherd setup` }
+  return { name, status: 'warn', value, fix: `${fix} && sherd setup` }
 }
 
 /** Takes a second or two, since matrix products are timed. */

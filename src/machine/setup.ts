@@ -62,7 +62,7 @@ function setUpPixels(say: (line: string) => void): boolean {
   try {
     if (!hasJpegHeader() && existsSync('/usr/bin/dpkg-query')) installPackages([jpegPackage], say)
   } catch {
-    say(`going on without ${jpegPackage}, so sharp decodes JPEG files`)
+    say(`continuing without ${jpegPackage}, so sharp decodes JPEG files`)
   }
   const build = planPixels() // differs if the header was installed
   try {

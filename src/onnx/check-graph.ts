@@ -81,7 +81,7 @@ function checkNode(
     invariant(name === '' || types.has(name), `${where} takes "${name}" before anything makes it`)
   for (const name of node.outputs) {
     const info = known.get(name)
-    invariant(info, `nobody says the type of "${name}" of ${where}`)
+    invariant(info, `unknown type of "${name}" of ${where}`)
     enter(name, info.type)
   }
   const rule = Object.hasOwn(typeRules, node.op) ? typeRules[node.op] : undefined

@@ -71,7 +71,7 @@ export async function openSessionThread(path: string, options: SessionOptions): 
   const ended = new Promise<SherdError | null>((resolve) => {
     worker.on('exit', () => resolve(isClosing ? null : death))
   })
-  const tell = (message: ToSession, moved: ArrayBuffer[] = []) => worker.postMessage(message, moved)
+  const send = (message: ToSession, moved: ArrayBuffer[] = []) => worker.postMessage(message, moved)
   await opened
 
   return {
@@ -84,14 +84,14 @@ export async function openSessionThread(path: string, options: SessionOptions): 
         const dropped = new Int32Array(new SharedArrayBuffer(4))
         signal?.addEventListener('abort', () => Atomics.store(dropped, 0, 1), { once: true })
         callers.set(id, { dropped, signal, resolve: resolve as Caller['resolve'], reject })
-        tell({ kind: 'run', id, inputs, wanted, dropped }, buffersOf(inputs))
+        send({ kind: 'run', id, inputs, wanted, dropped }, buffersOf(inputs))
       })
     },
     async close(patience = CLOSE_PATIENCE_MS) {
       isClosing = true
       if (death) return
       for (const { dropped } of callers.values()) Atomics.store(dropped, 0, 1)
-      tell({ kind: 'close' })
+      send({ kind: 'close' })
       let force: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         force = setTimeout(resolve, patience)

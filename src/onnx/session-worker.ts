@@ -7,9 +7,9 @@ import type { FromSession, SessionJob, ToSession } from './session-messages.ts'
 async function serve({ path, ...options }: SessionJob): Promise<void> {
   invariant(parentPort, 'session-worker.ts was started as a program and not as a worker thread')
   const port = parentPort
-  const tell = (message: FromSession) => port.postMessage(message)
+  const send = (message: FromSession) => port.postMessage(message)
   const fail = (id: number | null, error: unknown) =>
-    tell({
+    send({
       ...{ kind: 'failure', id, message: messageOf(error) },
       code: error instanceof SherdError ? error.code : 'BUG',
     })
@@ -23,14 +23,14 @@ async function serve({ path, ...options }: SessionJob): Promise<void> {
     // The thread ends once the port is closed.
     if (message.kind === 'close') return session.close().finally(() => port.close())
     const { id, inputs, wanted, dropped } = message
-    if (Atomics.load(dropped, 0) !== 0) return tell({ kind: 'dropped', id })
+    if (Atomics.load(dropped, 0) !== 0) return send({ kind: 'dropped', id })
     try {
-      tell({ kind: 'outputs', id, outputs: await session.run(inputs, wanted) })
+      send({ kind: 'outputs', id, outputs: await session.run(inputs, wanted) })
     } catch (error) {
       fail(id, error)
     }
   })
-  tell({ kind: 'open' })
+  send({ kind: 'open' })
 }
 
 void serve(workerData as SessionJob)

@@ -76,8 +76,8 @@ export async function openSession(path: string, options: SessionOptions): Promis
         return [name, new Tensor(typeName(data), values, shape)] as const
       })
       const results = await session.run(Object.fromEntries(feeds), wanted).catch((error: unknown) => {
-        const told = Object.values(given).map((data) => `${typeName(data)}[${data.shape.join(', ')}]`)
-        throw new SherdError('TENSOR', `${path} cannot be run on ${told.join(', ')}: ${messageOf(error)}`, {
+        const shapes = Object.values(given).map((data) => `${typeName(data)}[${data.shape.join(', ')}]`)
+        throw new SherdError('TENSOR', `${path} cannot be run on ${shapes.join(', ')}: ${messageOf(error)}`, {
           cause: error,
         })
       })

@@ -20,7 +20,7 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
   if (!encoder)
     throw new SherdError(
       'USAGE',
-      '--index needs the encoder that the index was made with, and there is none: export it, too.',
+      '--index needs the encoder that the index was made with: export the encoder, too.',
     )
   const index = await openIndex(dir)
   try {

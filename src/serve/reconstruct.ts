@@ -97,7 +97,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
     )
   const grid = gridOfModel(dimensionsOf(config))
   const tokens = tokenCount(grid)
-  const told = normalize ? (['neighbours', 'true'] as const) : (['raw'] as const)
+  const choices = normalize ? (['neighbours', 'true'] as const) : (['raw'] as const)
   return {
     url: '/v1/reconstruct',
     summary: 'Hides patches of each image and rebuilds them',
@@ -118,8 +118,8 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
       },
       statistics: choice(
         ['raw', 'neighbours', 'true'],
-        told[0],
-        `where mean and deviation of hidden patches come from (docs/picture.md); this model has ${told.join(' and ')}`,
+        choices[0],
+        `where mean and deviation of hidden patches come from (docs/picture.md); this model has ${choices.join(' and ')}`,
       ),
       format: choice(['json', 'png'], 'json', 'png: original, masked and rebuilt, a row for each image'),
     },
@@ -155,8 +155,8 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
         ...{ ratio, seed, statistics, grid: { rows: grid.h, columns: grid.w } },
         results: results.map((result) => {
           if (!('row' in result)) return result
-          const { row: _, ...told } = result
-          return told
+          const { row: _, ...body } = result
+          return body
         }),
       })
     },

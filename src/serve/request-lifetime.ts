@@ -25,7 +25,7 @@ export function lifetime(response: ServerResponse, ms: number, ending?: AbortSig
   response.once('close', () => {
     clearTimeout(timer)
     ending?.removeEventListener('abort', end)
-    life.abort(new Refusal('TIMEOUT', 'nobody waits for the answer any more'))
+    life.abort(new Refusal('TIMEOUT', 'the client has gone'))
   })
   return life.signal
 }

@@ -92,7 +92,7 @@ export function witnessing<T>(see: (called: Called) => void, body: () => T): T {
   }
 }
 
-const tell = (name: string, args: readonly Argument[], results: readonly Tensor[]) =>
+const report = (name: string, args: readonly Argument[], results: readonly Tensor[]) =>
   witness?.({ name: qualified(name), args, results })
 
 /** Calls an operator that returns one tensor. */
@@ -101,7 +101,7 @@ export function call(name: string, ...args: Argument[]): Tensor {
   if (typeof result !== 'number')
     throw new SherdError('TENSOR', `${qualified(name)} does not return one tensor`)
   const made = new Tensor(result)
-  tell(name, args, [made])
+  report(name, args, [made])
   return made
 }
 
@@ -113,7 +113,7 @@ export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
   const made = (result as readonly NativeResult[]).map((each) =>
     typeof each === 'number' ? new Tensor(each) : null,
   )
-  tell(
+  report(
     name,
     args,
     made.filter((each) => each !== null),
@@ -125,5 +125,5 @@ export function callMany(name: string, ...args: Argument[]): (Tensor | null)[] {
 export function callInPlace(name: string, ...args: Argument[]): void {
   const result = callRaw(name, args)
   if (typeof result === 'number') addon().free(result)
-  tell(name, args, [])
+  report(name, args, [])
 }

@@ -95,11 +95,11 @@ function findFile(path: string, config: Config | undefined, statistics?: Channel
   refuseForeign(path)
   const header = readSafetensorsHeader(path)
   const { metadata } = header
-  const told = readWeightsMetadata(path, metadata)
-  if (told) {
+  const stored = readWeightsMetadata(path, metadata)
+  if (stored) {
     expectNone(config, path)
     const step = Number(metadata.step ?? Number.NaN)
-    return { ...told, weights: path, step: Number.isSafeInteger(step) ? step : null }
+    return { ...stored, weights: path, step: Number.isSafeInteger(step) ? step : null }
   }
   refuseForeignNames(path, header)
   if (!config)

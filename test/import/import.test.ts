@@ -132,8 +132,8 @@ describe('a checkpoint of facebookresearch/mae', () => {
   it('says in its table that tables are computed for another grid', async () => {
     const { rows } = await bring('mae.pth', { set: [...heads, 'model.imageSize=[4,10]'] })
     const why = (name: string) => rows.find((row) => row.name === name)!.why
-    expect(why('pos_embed')).toMatch(/^sines and cosines.*\(3 × 3.*; anew for 2 × 5 places$/)
-    expect(why('decoder_pos_embed')).toMatch(/\(3 × 3\); anew for 2 × 5 places$/)
+    expect(why('pos_embed')).toMatch(/^sines and cosines.*\(3 × 3.*; recomputed for 2 × 5 places$/)
+    expect(why('decoder_pos_embed')).toMatch(/\(3 × 3\); recomputed for 2 × 5 places$/)
   })
 
   it('begins a run, its embedding inflated for other bands', async () => {

@@ -4,13 +4,13 @@ import { examine } from '../../src/machine/doctor.ts'
 afterEach(() => vi.unstubAllEnvs())
 
 describe('examine', () => {
-  it('reports every part of the machine, and how to mend what is not well', () => {
+  it('reports every part of the machine, and how to fix what is not well', () => {
     const findings = examine()
     const named = (name: string) => findings.find((finding) => finding.name === name)
-    for (const { name, status, value, mend } of findings) {
+    for (const { name, status, value, fix } of findings) {
       expect(['ok', 'warn', 'fail']).toContain(status)
       expect(value, name).toMatch(/\S/)
-      if (status !== 'ok') expect(mend, name).toMatch(/\S/)
+      if (status !== 'ok') expect(fix, name).toMatch(/\S/)
     }
     expect(named('Node.js')?.value).toBe(process.versions.node)
     expect(named('LibTorch')?.value).toMatch(/^\d+\.\d+\.\d+, kernels for \S+, oneDNN (yes|no)$/)
@@ -33,7 +33,7 @@ describe('examine', () => {
         name: 'LibTorch by LIBTORCH=/nonexistent',
         status: 'fail',
         value: '/nonexistent does not exist',
-        mend: expect.stringMatching(/LIBTORCH=.*unset LIBTORCH/) as string,
+        fix: expect.stringMatching(/LIBTORCH=.*unset LIBTORCH/) as string,
       },
     ])
   })
@@ -41,7 +41,7 @@ describe('examine', () => {
   it('warns of a missing compiler, and fails where it is needed', () => {
     vi.stubEnv('CXX', '/nonexistent/g++')
     const compiler = () => examine().find(({ name }) => name === 'C++ compiler')
-    expect(compiler()).toMatchObject({ status: 'warn', mend: expect.stringContaining('g++') as string })
+    expect(compiler()).toMatchObject({ status: 'warn', fix: expect.stringContaining('g++') as string })
     vi.stubEnv('LIBTORCH', '/nonexistent')
     expect(compiler()).toMatchObject({ status: 'fail', value: '/nonexistent/g++ was not found' })
   })

@@ -26,7 +26,7 @@ it.each<[string, Partial<Graph>, string]>([
   ['a name that an initializer has', { inputs: [value('w'), value('x')] }, 'have the name "w"'],
   ['an output that nobody makes', { outputs: [value('y'), value('z')] }, 'nothing makes the output "z"'],
   ['a description of nothing', { values: [value('a'), value('b')] }, 'nothing makes the value "b"'],
-  ['a value without a type', { values: [] }, 'nobody says the type of "a"'],
+  ['a value without a type', { values: [] }, 'unknown type of "a"'],
   [
     'an unknown operator',
     { nodes: [node('Magic', ['x'], 'a'), sound.nodes[1]!] },

@@ -15,10 +15,10 @@ export function addDoctor(root: Command): void {
       if (findings.some(({ status }) => status === 'fail')) process.exitCode = 1
       if (flags.json) return printJson(findings)
       const width = Math.max(...findings.map(({ name }) => name.length))
-      for (const { name, status, value, mend } of findings) {
+      for (const { name, status, value, fix } of findings) {
         const [colour, mark] = marks[status]
         print(`${paint(colour, mark)}  ${name.padEnd(width)}  ${value}`)
-        if (mend) print(`      ${' '.repeat(width)}  → ${mend}`)
+        if (fix) print(`      ${' '.repeat(width)}  → ${fix}`)
       }
     })
 }

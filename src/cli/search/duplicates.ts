@@ -47,7 +47,7 @@ async function runDuplicates(flags: Flags): Promise<void> {
     const sheet = flags.out === undefined ? null : await drawSheet()
     const csv = flags.csv === undefined ? null : writeResult(flags.csv, duplicatesTable(report))
     if (flags.json) return printJson({ index: index.dir, isExact: index.isExact, ...report, sheet, csv })
-    await tell(report)
+    await printReport(report)
     if (!report.isComplete)
       note(
         index.isExact
@@ -67,7 +67,7 @@ async function runDuplicates(flags: Flags): Promise<void> {
 
 const LISTED = 20
 
-async function tell({
+async function printReport({
   groups,
   pairs,
   threshold,

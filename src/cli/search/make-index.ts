@@ -56,7 +56,7 @@ async function runIndex(dir: string | undefined, flags: Flags): Promise<void> {
   const made = await (flags.update ? update(dir, flags) : create(dir, flags))
   endProgress()
   const { facts, embedded, removed, skipped } = made
-  tell(flags, facts, { embedded, removed, skipped: skipped.length })
+  printIndexed(flags, facts, { embedded, removed, skipped: skipped.length })
   if (flags.json) return
   noteSkipped(skipped)
 }
@@ -112,10 +112,10 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
     ...{ out: flags.out, ...kindOf(flags), onGraph: showDone('graph') },
     ...(flags.pool && { pooling: flags.pool }),
   })
-  tell(flags, facts, { embedded: 0, removed: 0, skipped: 0 })
+  printIndexed(flags, facts, { embedded: 0, removed: 0, skipped: 0 })
 }
 
-function tell(
+function printIndexed(
   { out, json, update, features }: Flags,
   { count, width, graph, model }: IndexFacts,
   changes: { embedded: number; removed: number; skipped: number },

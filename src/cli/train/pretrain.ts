@@ -53,13 +53,13 @@ export function addPretrain(root: Command): void {
     .option('--probe <dir>', 'labelled images to probe the encoder with every log.probeEverySteps steps')
     .option(
       '--resume',
-      'go on from the latest checkpoint in --out; with --data, begin where there is no run yet',
+      'continue from the latest checkpoint in --out; with --data, start a run if there is none',
     )
     .option(
       '--accept-data-change',
-      'go on though the files are others than before, such as without those that could not be used',
+      'continue although the list of files has changed, for example without unusable ones',
     )
-    .option('--supervise', 'watch over the training in another process, and go on after a crash')
+    .option('--supervise', 'train in a child process, and restart it after a crash')
     .addOption(
       new Option(
         '--restarts <n>',
@@ -253,7 +253,7 @@ function describeStart(event: StartEvent): void {
     `LibTorch ${event.libtorch} on ${machine.device}, ${machine.precision}, ${machine.threads} threads, ${machine.decodeThreads} decoding; ` +
       `${grouped(event.totalSteps)} steps of ${event.effectiveBatch} images, learning rate ${event.peakLearningRate.toPrecision(3)}`,
   )
-  if (event.firstStep > 0) note(`going on from step ${event.firstStep}`)
+  if (event.firstStep > 0) note(`continuing from step ${event.firstStep}`)
   for (const change of event.changes) note(`changed: ${change}`)
   note(`run folder: ${event.run}`)
 }
@@ -305,5 +305,5 @@ function describeEnd(event: EndEvent, { run, metrics }: Pick<StartEvent, 'run' |
   if (event.checkpoint) print(`checkpoint: ${event.checkpoint}`)
   if (event.picture) print(`reconstruction: ${event.picture}`)
   if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)
-  if (event.reason === 'interrupted') print(`go on with: sherd pretrain --out ${quoted(run)} --resume`)
+  if (event.reason === 'interrupted') print(`continue with: sherd pretrain --out ${quoted(run)} --resume`)
 }

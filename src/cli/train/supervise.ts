@@ -16,8 +16,8 @@ export interface SuperviseOptions {
 }
 
 /**
- * Statuses after which starting again would change nothing: done, an error that was told, a command written wrongly, a signal that
- * was meant. Everything else is a crash: a signal nobody sent here (9 of the kernel's memory killer, 11, 6 …), or an unknown status.
+ * Statuses after which starting again would change nothing: done, a reported error, wrong usage, a deliberate
+ * signal. Everything else is a crash: another signal (9 of the kernel's memory killer, 11, 6 …), or an unknown status.
  */
 const meant: readonly number[] = [0, 1, 2, ...Object.values(stopping)]
 
@@ -45,7 +45,7 @@ interface Ended {
 export async function supervise(options: SuperviseOptions): Promise<void> {
   const { out, restarts } = options
   const { journal, config } = runPaths(out)
-  const tell = (event: string, more: object) => {
+  const record = (event: string, more: object) => {
     if (!existsSync(config)) return // the run's folder is being made, and must hold nothing else
     try {
       appendNote(journal, { event, ...more })
@@ -82,13 +82,13 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
     const how = signal ? `was ended by ${signal}` : `ended with status ${status}`
     const place = step > 0 ? `its checkpoint of step ${step}` : 'the beginning'
     if (crashes > restarts) {
-      tell('gave up', { status, signal, crashes })
+      record('gave up', { status, signal, crashes })
       warn(`the training ${how}, ${crashes} times without a new checkpoint: giving up`)
       process.exitCode = 1
       return
     }
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (crashes - 1))
-    tell('restarted', { status, signal, crashes, fromStep: step, waitSeconds: wait })
+    record('restarted', { status, signal, crashes, fromStep: step, waitSeconds: wait })
     note(`the training ${how}: starting it again from ${place} in ${duration(wait)}`)
     await sleep(1000 * wait, undefined, { signal: waiting.signal }).catch(() => {})
     if (stoppedBy) {

@@ -29,8 +29,8 @@ describe.concurrent('sherd doctor', () => {
       /^FAIL +LibTorch by LIBTORCH=\/nonexistent +\/nonexistent does not exist\n +→ .*LIBTORCH/m,
     )
     expect(machine.status).toBe(1)
-    const [findings] = machine.json() as unknown as { status: string; mend?: string }[][]
-    for (const finding of findings ?? []) if (finding.status !== 'ok') expect(finding.mend).toMatch(/\S/)
+    const [findings] = machine.json() as unknown as { status: string; fix?: string }[][]
+    for (const finding of findings ?? []) if (finding.status !== 'ok') expect(finding.fix).toMatch(/\S/)
     expect(findings?.map(({ status }) => status)).toContain('fail')
   })
 

@@ -38,12 +38,12 @@ describe.concurrent('a signal', () => {
     expect(checkpoints(out).at(-1)).toBe(`step-${String(done).padStart(8, '0')}`)
 
     // The printed command, as a shell would read it, and three steps more.
-    const [, printed] = stdout.match(/^go on with: sherd (.*)$/m)!
+    const [, printed] = stdout.match(/^continue with: sherd (.*)$/m)!
     const words = printed!.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ''))
     expect(words).toEqual(['pretrain', '--out', join(cwd, out), '--resume'])
     const resumed = await sherd([...words, '--steps', String(done + 3)], { cwd })
     expect(resumed.status).toBe(0)
-    expect(resumed.stderr).toMatch(new RegExp(`^going on from step ${done}$`, 'm'))
+    expect(resumed.stderr).toMatch(new RegExp(`^continuing from step ${done}$`, 'm'))
     expect(resumed.stderr).toMatch(new RegExp(`^changed: train\\.steps: 1000000 → ${done + 3}$`, 'm'))
     expect(steps(out)).toEqual(upTo(done + 3))
   })
@@ -117,7 +117,7 @@ describe('--resume', () => {
     const own = await resume('mae-tiny-cifar10', '--out', 'done')
     expect([own.status, own.stderr]).toEqual([
       0,
-      expect.stringMatching(/^going on from step 4$.*^completed at step 4/ms),
+      expect.stringMatching(/^continuing from step 4$.*^completed at step 4/ms),
     ])
     expect(steps('done')).toEqual(upTo(4))
   })

@@ -233,7 +233,7 @@ describe('sherd pretrain', () => {
     const { status, stderr } = await sherd(command('run'), { cwd })
     expect([status, stderr]).toEqual([
       1,
-      expect.stringMatching(/run already holds a run: go on with --resume, or choose another/),
+      expect.stringMatching(/run already holds a run: continue with --resume, or choose another/),
     ])
     expect(readLines(join(cwd, 'run/metrics.jsonl'))).toEqual(before)
   })

@@ -44,7 +44,7 @@ describe('a signal', () => {
     running.kill('SIGTERM')
     const { status, stderr } = await running.ended
     expect(status).toBe(143)
-    expect(stderr).toMatch(/^SIGUSR1: saving a checkpoint after this step, and going on$/m)
+    expect(stderr).toMatch(/^SIGUSR1: saving a checkpoint after this step, then continuing$/m)
     expect(notes('usr1').map(({ event }) => event)).toEqual(['began', 'checkpoint wanted', 'interrupted'])
   })
 
@@ -162,7 +162,7 @@ describe('a disk that fills up', () => {
     const full = await sherd(command('disk/run', 24, keys), { cwd })
     expect(full.status).toBe(1)
     expect(full.stderr).toMatch(
-      /^error: Cannot write the checkpoint \S+: the disk is full \(ENOSPC.*\)\. Make room, then go on with --resume\. The latest one is whole: \S+step-\d+/m,
+      /^error: Cannot write the checkpoint \S+: the disk is full \(ENOSPC.*\)\. Make room, then continue with --resume\. The latest one is whole: \S+step-\d+/m,
     )
     const { checkpoint, damaged } = latestWhole(join(disk(), 'run/checkpoints'))
     expect([checkpoint === null, damaged]).toEqual([false, []])

@@ -85,7 +85,7 @@ describe.runIf(process.platform === 'linux')('a file whose reading does not end'
     expect(status).toBe(143)
     const done = steps()
     expect(stderr).toMatch(new RegExp(`^interrupted at step ${done}, loss`, 'm'))
-    expect(stdout).toMatch(/^go on with: sherd pretrain --out .* --resume$/m)
+    expect(stdout).toMatch(/^continue with: sherd pretrain --out .* --resume$/m)
     const state = join(cwd, 'stopped/checkpoints', `step-${String(done).padStart(8, '0')}`, 'state.json')
     expect(JSON.parse(readFileSync(state, 'utf8'))).toMatchObject({ step: done })
   })
