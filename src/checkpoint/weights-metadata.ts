@@ -57,17 +57,26 @@ const schema = z.object({
   protocol: z.string().optional(),
 })
 
-/** For the metadata of safetensors, whose values are strings. */
-export const weightsMetadata = ({
-  config,
-  statistics,
-  classifier,
-  segmenter,
-  bands,
-  protocol,
-}: WeightsOrigin): Record<string, string> => ({
-  [KEY]: JSON.stringify({ config, statistics, classifier, segmenter, bands, protocol }),
+/** For the metadata of safetensors, whose values are strings. `encoder`: the prefix of the encoder where it is a part of the weights. */
+export const weightsMetadata = (
+  { config, statistics, classifier, segmenter, bands, protocol }: WeightsOrigin,
+  encoder = '',
+): Record<string, string> => ({
+  [KEY]: JSON.stringify({
+    ...{ config, statistics, classifier, segmenter, bands, protocol },
+    ...(encoder && { encoder }),
+  }),
 })
+
+/** The prefix of the encoder that is kept, by the metadata of a file; '' where it says nothing. */
+export function encoderPrefix(metadata: Readonly<Record<string, string>>): string {
+  try {
+    const { encoder } = JSON.parse(metadata[KEY] ?? '{}') as { readonly encoder?: unknown }
+    return typeof encoder === 'string' ? encoder : ''
+  } catch {
+    return '' // whatever else reads the metadata says that they are broken
+  }
+}
 
 /** Null without metadata of sherd. Throws `CHECKPOINT` for invalid metadata. */
 export function readWeightsMetadata(

@@ -3,11 +3,13 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
+import { encoderPrefix } from '../checkpoint/weights-metadata.ts'
 import { backboneOf, decoderOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type Layout, theirNamesOf } from '../import/layouts.ts'
 import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
+import { under } from '../model/parameters.ts'
 import { packageRoot } from '../package-root.ts'
 import { sineCosinePositions } from '../token/position.ts'
 import { type EncoderRequest, type FoundWeights, findWeights } from '../weights/open-encoder.ts'
@@ -33,7 +35,8 @@ export function openExported(
       'USAGE',
       'A model with groups of bands, dates or scales is in no layout of other programs: export it as ONNX (sherd export onnx).',
     )
-  const all = [...readArrays(weights).tensors]
+  const { tensors, metadata } = readArrays(weights)
+  const all = [...under(tensors, encoderPrefix(metadata))]
   const kept = all.filter(([name]) => !name.startsWith('decode_head.'))
   const arrays = new Map(
     kept.map(([name, { data, dtype, shape }]) => [name, { shape, data: toFloat32(data, dtype) }]),

@@ -60,6 +60,16 @@ export const within =
   (name) =>
     weights(`${prefix}.${name}`)
 
+/** What has names with a prefix, without it. */
+export const under = <T>(named: ReadonlyMap<string, T>, prefix: string): ReadonlyMap<string, T> =>
+  prefix === ''
+    ? named
+    : new Map(
+        [...named]
+          .filter(([name]) => name.startsWith(prefix))
+          .map(([name, value]) => [name.slice(prefix.length), value]),
+      )
+
 const elementCount = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
 export const parameterCount = (rows: readonly ParameterRow[]): number =>
   rows.reduce((total, { shape }) => total + elementCount(shape), 0)

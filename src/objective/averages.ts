@@ -23,6 +23,12 @@ export const followedBy = (
       moves: isLearned(row) || fixed === 'averaged',
     }))
 
+/** The prefix of the learned parameters of the kept encoder: its own, or of those that it averages. */
+export function learnedPrefix({ averages = [], encoder }: Pick<Objective, 'averages' | 'encoder'>): string {
+  const own = averages.find(({ prefix }) => prefix !== '' && encoder.prefix.startsWith(prefix))
+  return own ? own.from + encoder.prefix.slice(own.prefix.length) : encoder.prefix
+}
+
 /**
  * Every parameter of an objective that a checkpoint holds: its own rows, then the averages, which start as copies of what they follow. Throws
  * `BUG` for an average of nothing, and for two parameters of one name.

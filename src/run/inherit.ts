@@ -6,7 +6,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
-import { readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { encoderPrefix, readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { backboneOf, bandGroupsOf, bandsOf, dimensionsOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -14,7 +14,7 @@ import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
 import { groupsOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
-import { expectFinite, type ParameterRow } from '../model/parameters.ts'
+import { expectFinite, type ParameterRow, under } from '../model/parameters.ts'
 import { canonicalBand, channelNames } from '../source/raster/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
@@ -113,19 +113,47 @@ const isEmbed = (name: string) => name.startsWith('patch_embed.')
 /** What speaks of bands behind the decoder. */
 const isHead = (name: string) => /^(decoder_pred|upscale\.embed|upscale\.blocks\.\d+\.pred)\b/.test(name)
 
+interface Inherited {
+  readonly tensors: ReadonlyMap<string, Tensor>
+  readonly inheritance: Inheritance
+}
+
 /**
  * The parameters of `rows` that a donor gives, and what became of all. The tensors belong to the open scope. Throws `RUN` or
- * `CHECKPOINT` when there is no donor or no block of it fits.
+ * `CHECKPOINT` when there is no donor or no block of it fits. `prefix`: of the encoder among the rows; where there is one, only the encoder is
+ * given, and of a donor that has one, only its encoder.
  */
 export function inherit(
   given: string,
   rows: readonly ParameterRow[],
   config: Config,
-): { readonly tensors: ReadonlyMap<string, Tensor>; readonly inheritance: Inheritance } {
+  prefix = '',
+): Inherited {
+  if (prefix === '') return inheritAll(given, rows, config)
+  const own = rows.filter(({ name }) => name.startsWith(prefix))
+  const bare = own.map((row) => ({ ...row, name: row.name.slice(prefix.length) }))
+  const { tensors, inheritance } = inheritAll(given, bare, config)
+  const { loaded, inflated, resampled, fresh, ...rest } = inheritance
+  const whole = (names: readonly string[]) => names.map((name) => prefix + name)
+  const beside = rows.filter((row) => !own.includes(row))
+  return {
+    tensors: new Map([...tensors].map(([name, value]) => [prefix + name, value])),
+    inheritance: {
+      ...{ ...rest, loaded: whole(loaded), inflated: whole(inflated), resampled: whole(resampled) },
+      fresh: [
+        ...fresh.map(({ name, why }) => ({ name: prefix + name, why })),
+        ...beside.map(({ name }) => ({ name, why: 'it is not of the encoder' })),
+      ],
+    },
+  }
+}
+
+function inheritAll(given: string, rows: readonly ParameterRow[], config: Config): Inherited {
   const donor = findDonor(given)
   return noGrad(() =>
     scope(() => {
-      const { tensors: stored } = readSafetensors(donor.path)
+      const { tensors: all, metadata } = readSafetensors(donor.path)
+      const stored = under(all, encoderPrefix(metadata))
       const sameBands = hasSameBands(donor.config, config, stored)
       const sameHeads = sameBands && (donor.config === null || compatOf(donor.config) === compatOf(config))
       const known = kernelsOf(donor.config, stored)

@@ -8,6 +8,7 @@ import { knnDefaults } from '../evaluate/knn.ts'
 import { expectLabels, expectSameClasses } from '../evaluate/labelled-features.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
+import { under } from '../model/parameters.ts'
 import type { MetricRow } from '../objective/objective.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { Model } from '../weights/load-model.ts'
@@ -53,7 +54,8 @@ export async function openOnlineProbe(dir: string, model: Model, machine: Machin
   const train = await openData(model.config, data.train)
   expectLabels(train)
   if (data.test) expectSameClasses(train, await openData(model.config, data.test))
-  const { config, parameters, statistics, device } = model
+  const { config, statistics, device } = model
+  const parameters = under(model.parameters, model.objective.encoder.prefix)
   const shape = backboneOf(config)
   const encoder = {
     ...{ config, parameters, statistics, device, machine },

@@ -7,7 +7,7 @@ import { recipeOf } from '../config/recipe.ts'
 import type { Config } from '../config/schema.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
-import { allRows } from '../objective/averages.ts'
+import { allRows, learnedPrefix } from '../objective/averages.ts'
 import type { MetricRow } from '../objective/objective.ts'
 import type { ImageSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
@@ -123,7 +123,9 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
   const { seed, kernels, recompute } = config.train
   const start: Start = {
     ...{ rows: allRows(objective), optimizer: recipe.optimizer, seed, device },
-    ...(init !== undefined && { given: () => inherit(init, objective.rows, config).tensors }),
+    ...(init !== undefined && {
+      given: () => inherit(init, objective.rows, config, learnedPrefix(objective)).tensors,
+    }),
   }
   const { training: state, checkpoint: latest, damaged } = startOrRecover(paths.checkpoints, start)
   if (isResumed) rewindMetrics(paths.metrics, state.step)

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { effectiveBatch } from '../config/resolve.ts'
 import { parameterCount } from '../model/parameters.ts'
+import { learnedPrefix } from '../objective/averages.ts'
 import { engineBuild } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { RunEvent } from './events.ts'
@@ -31,7 +32,7 @@ export function* openingEvents(run: Run): Generator<RunEvent> {
   for (const each of run.notes) yield warning(each)
   const { init } = facts
   if (init !== undefined && firstStep === 0) {
-    const { inheritance } = scope(() => inherit(init, objective.rows, config))
+    const { inheritance } = scope(() => inherit(init, objective.rows, config, learnedPrefix(objective)))
     note('inherited', { ...inheritance })
     yield { kind: 'inherited', ...inheritance }
   }

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
 import { openRun, type RunFacts, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
-import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import { encoderPrefix, readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
 import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandGroupsOf, bandsOf } from '../config/resolve.ts'
@@ -20,7 +20,13 @@ import {
 } from '../machine/plan.ts'
 import type { BackboneShape } from '../model/backbone.ts'
 import { type EncoderNorm, normedRows } from '../model/classifier.ts'
-import { expectRows, initialParameters, loadParameters, type ParameterRow } from '../model/parameters.ts'
+import {
+  expectRows,
+  initialParameters,
+  loadParameters,
+  type ParameterRow,
+  under,
+} from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { ImageSource } from '../source/open.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
@@ -133,7 +139,8 @@ function refuseGraphs(path: string, isFile: boolean): void {
 
 /** Compares the configuration with the shapes of the weights. Throws `CHECKPOINT`. */
 export function expectFit(weights: string, config: Config): void {
-  const { entries } = readSafetensorsHeader(weights)
+  const { entries: all, metadata } = readSafetensorsHeader(weights)
+  const entries = under(all, encoderPrefix(metadata))
   const rows = normedRows(
     backboneOf(config),
     encoderNorm((name) => entries.has(name)),
@@ -278,7 +285,8 @@ export function openFound(
   const only = part?.groups ?? null
   const { parameters, norm } = weights
     ? scope(() => {
-        const { tensors } = readSafetensors(weights)
+        const { tensors: all, metadata } = readSafetensors(weights)
+        const tensors = under(all, encoderPrefix(metadata))
         const { rows, norm } = wanting(shape, (name) => tensors.has(name), only)
         const wanted = new Set(rows.map(({ name }) => name))
         const stored = new Map([...tensors].filter(([name]) => wanted.has(name)))

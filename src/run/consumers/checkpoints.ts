@@ -10,7 +10,7 @@ import { type Consumer, isComplete } from './consumer.ts'
 /** `isWanted` is asked after every step. */
 export function saveCheckpoints(run: Run, isWanted: () => boolean = () => false): Consumer {
   const { paths, config, facts, state, note, span } = run
-  const about = weightsMetadata({ config, statistics: facts.statistics })
+  const about = weightsMetadata({ config, statistics: facts.statistics }, run.objective.encoder.prefix)
   let saved: Listed | null = run.latest
   let updates = updatesTaken(state.optimizer)
   const save = (): RunEvent =>
