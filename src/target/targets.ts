@@ -1,10 +1,11 @@
 /** The targets by name, `target.kind` of a configuration: a new one is a row. The first is the default. */
 import type { BackboneShape } from '../model/backbone.ts'
+import { featuresRow } from './features.ts'
 import { hogRow } from './hog.ts'
 import { pixelTargetRow } from './pixel-target.ts'
 import type { Locate, TargetGiven, TargetRow } from './target-row.ts'
 
-export const targets = { pixels: pixelTargetRow, hog: hogRow }
+export const targets = { pixels: pixelTargetRow, hog: hogRow, features: featuresRow }
 
 export type TargetName = keyof typeof targets
 

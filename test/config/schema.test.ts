@@ -89,6 +89,7 @@ describe('the schema', () => {
     ])
     expect(describeKeys().filter(({ initial }) => initial === 'required')).toMatchObject([
       { key: 'data.bands' },
+      { key: 'target.model' },
     ])
     const ratio = describeKeys().find(({ key }) => key === 'mask.ratio')
     expect(ratio?.initial).toBe('0.75')

@@ -1,12 +1,15 @@
 /** Every objective, in each of its forms, with samples for the suite. */
-import { plainBackbone } from '../../src/model/backbone.ts'
+import { layoutOf, plainBackbone } from '../../src/model/backbone.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
+import { predictFeatures } from '../../src/target/features.ts'
 import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
+import { meanOver, reshape } from '../../src/tensor/ops.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { patchifyGroups } from '../../src/token/patchify.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
 import { wave } from '../tolerance.ts'
@@ -41,6 +44,16 @@ const ofSeries = (indices: readonly number[], gaps: boolean): View => {
 }
 
 const gradients = predictHog({ cellSize: 1, bins: 5, gaussianWindow: 0 })
+/** Of a teacher that says the mean of each channel of a patch. */
+const features = predictFeatures(
+  () => ({
+    ...{ hash: '', width: 3, depth: 1, layout: layoutOf(plainBackbone(tiny)) },
+    features: ({ pixels: x }) => [
+      meanOver(reshape(patchifyGroups(x, [[0, 1, 2]], tiny.patchSize)[0]!, [x.shape[0]!, 15, 4, 3]), [2]),
+    ],
+  }),
+  { width: 3, layers: null, layerNorm: false, norm: false, loss: 'smooth-l1', beta: 1 },
+)
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -87,6 +100,9 @@ export const rows: Record<string, Conforming<never, never>> = {
   ) as never,
   'mae of gradients of bands and dates': masked({ ...usual, ...series, target: gradients }, (indices) =>
     ofSeries(indices, false),
+  ) as never,
+  'mae of features': masked({ dimensions: tiny, ...usual, target: features }, (indices) =>
+    viewOf(pixels(indices, 0)),
   ) as never,
   classification: classified as never,
   'an objective that has everything': {

@@ -1,0 +1,126 @@
+/**
+ * Features of a frozen encoder as the target: what it makes of the whole view at each token. The outputs of blocks are averaged, and normed over
+ * their width, without weights, before and after that where it is asked for (as in data2vec, Baevski et al. 2022, whose teacher follows the
+ * student and is not this one).
+ */
+import { z } from 'zod'
+import { SherdError } from '../errors.ts'
+import { layoutOf } from '../model/backbone.ts'
+import { limits } from '../model/dimensions.ts'
+import { call } from '../tensor/call.ts'
+import { add, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { placeCount } from '../token/layout.ts'
+import type { FrozenModel } from './frozen-model.ts'
+import type { TargetMaker } from './target.ts'
+import { targetRow } from './target-row.ts'
+import { tokenTarget } from './token-target.ts'
+
+const losses = {
+  'smooth-l1': (a: Tensor, b: Tensor, beta: number) => meanOver(call('smooth_l1_loss', a, b, 0, beta), [1]),
+  mse: (a: Tensor, b: Tensor) => meanOver(square(sub(a, b)), [1]),
+  cosine: (a: Tensor, b: Tensor) => sub(mul(call('cosine_similarity', a, b, 1, 1e-8), -1), -1),
+}
+const lossNames = ['smooth-l1', 'mse', 'cosine'] as const satisfies readonly (keyof typeof losses)[]
+
+export interface FeatureOptions {
+  /** Numbers of the teacher's token. */
+  readonly width: number
+  /** Its blocks, from 0; null: the last one, after the final norm. */
+  readonly layers: readonly number[] | null
+  /** Whether the output of each block is normed, and whether their mean is. */
+  readonly layerNorm: boolean
+  readonly norm: boolean
+  readonly loss: keyof typeof losses
+  /** Where smooth L1 turns from squares to distances. */
+  readonly beta: number
+}
+
+/** Throws `CONFIG`, when it is first asked, for a teacher that has other tokens than the model, another width, or too few blocks. */
+export const predictFeatures =
+  (open: () => FrozenModel, options: FeatureOptions): TargetMaker =>
+  ({ shape, groups }) => {
+    const { width, layers, layerNorm, norm, loss, beta } = options
+    const layout = layoutOf(shape)
+    const places = placeCount(layout)
+    let opened: FrozenModel | undefined
+    const teacher = () => {
+      opened ??= open()
+      expectFit(opened, { layout, width, layers })
+      return opened
+    }
+    const normed = (x: Tensor) => call('layer_norm', x, [width], null, null, 1e-5)
+    const target = tokenTarget({
+      part: 'features',
+      widths: Object.fromEntries(groups.map(({ head }) => [head, width])),
+      of({ cut: { view } }) {
+        const outputs = teacher().features(view, layers)
+        const each = layerNorm ? outputs.map(normed) : outputs
+        const mean = each.length === 1 ? each[0]! : mul(each.reduce(add), 1 / each.length)
+        const wanted = norm ? normed(mean) : mean // [B, N, width]
+        return groups.map((_, g) => narrow(wanted, 1, g * places, places))
+      },
+      error: (predicted, wanted) => losses[loss](predicted, wanted, beta),
+    })
+    return { ...target, frozen: teacher }
+  }
+
+type Wanted = Pick<FrozenModel, 'layout' | 'width'> & Pick<FeatureOptions, 'layers'>
+
+function expectFit({ layout, width, depth }: FrozenModel, wanted: Wanted): void {
+  const refuse = (what: string) => {
+    throw new SherdError('CONFIG', `target.model: ${what}`)
+  }
+  const inWords = ({ grid, frames, groups }: Wanted['layout']) =>
+    `${grid.h} × ${grid.w} patches in ${frames} frames and ${groups} groups of bands`
+  if (inWords(layout) !== inWords(wanted.layout))
+    refuse(
+      `the teacher has ${inWords(layout)}, and the model ${inWords(wanted.layout)}: set model.imageSize, model.patchSize and bands to its own`,
+    )
+  if (width !== wanted.width) refuse(`its tokens have ${width} numbers, and target.width is ${wanted.width}`)
+  const missing = wanted.layers?.find((block) => block >= depth)
+  if (missing !== undefined) refuse(`it has blocks 0 to ${depth - 1}, and target.layers has ${missing}`)
+}
+
+export const featuresRow = targetRow({
+  keys: {
+    model: z.string().min(1).describe('the frozen encoder: a run, a checkpoint, or a file of weights'),
+    width: z
+      .int()
+      .min(1)
+      .max(limits.width)
+      .nullable()
+      .default(null)
+      .describe('numbers of its token; found when a run begins'),
+    layers: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(limits.depth - 1),
+      )
+      .min(1)
+      .max(limits.depth)
+      .nullable()
+      .default(null)
+      .describe('blocks whose outputs are averaged, from 0; null: the last one, after the final norm'),
+    layerNorm: z.boolean().default(false).describe('norm the output of each block first (data2vec)'),
+    norm: z.boolean().default(false).describe('norm their mean'),
+    loss: z.enum(lossNames).default('smooth-l1').describe('how far a prediction is from the features'),
+    beta: z.number().positive().default(1).describe('where smooth-l1 turns from squares to distances'),
+  },
+  open({ model, width, ...options }, { frozen }) {
+    if (width === null)
+      throw new SherdError(
+        'CONFIG',
+        'target.width: expected the numbers of a token of target.model; a run that begins finds them',
+      )
+    return predictFeatures(() => frozen(model), { ...options, width })
+  },
+  complete({ model, ...keys }, locate) {
+    const { path, width } = locate(model)
+    return { ...keys, model: path, width }
+  },
+  wholeSamples: () => 'target.kind features',
+  inWords: () => 'features of a frozen encoder',
+})
