@@ -118,7 +118,7 @@ export {
   plainBackbone,
 } from './model/backbone.ts'
 export type { DecoderDimensions, EncoderDimensions } from './model/dimensions.ts'
-export { encode, encoderRows } from './model/encoder.ts'
+export { type Encoded, encode } from './model/encoder.ts'
 export {
   initialParameters,
   loadParameters,
@@ -263,6 +263,7 @@ export { keptCount, type MaskOrder, maskOrder } from './token/mask-order.ts'
 export { patchify, unpatchify } from './token/patchify.ts'
 export { type Pooling, pool } from './token/pool.ts'
 export { sineCosinePositions } from './token/position.ts'
+export { clsOf, type Prefix, patchesOf } from './token/prefix.ts'
 export { appendRows, type TableRows, tokenSequence } from './token/sequence.ts'
 export { type TimeField, timeFields } from './token/sine-cosine.ts'
 export type { SpectralGroups } from './token/spectral-groups.ts'

@@ -109,8 +109,8 @@ export async function extractTokens(
     const rows = batch.indices.length
     noGrad(() =>
       scope(() => {
-        const { tokens: all, present } = tokens(batch)
-        const made = toDevice(toDtype(locationTokens(all, present, { ...layout, groups }), 'float16'), 'cpu')
+        const places = locationTokens(tokens(batch), { ...layout, groups })
+        const made = toDevice(toDtype(places, 'float16'), 'cpu')
         callInPlace('copy_', narrow(cache, 0, count, rows), made)
       }),
     )

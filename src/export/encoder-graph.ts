@@ -3,14 +3,15 @@
  * blocks, pooling.
  */
 
-import { withClsAttention } from '../model/attention-rows.ts'
+import { clsAttention, clsAttentionTaps } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import type { Graph } from '../onnx/graph.ts'
 import { sizeName } from '../onnx/symbolic-sizes.ts'
-import { narrow, zeros } from '../tensor/ops.ts'
+import { zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
+import { patchesOf } from '../token/prefix.ts'
 import { encodeImages, pooledOf } from '../weights/frozen-encoder.ts'
 import {
   atSize,
@@ -90,11 +91,10 @@ function recordEncoder(
         const positions = side
           ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
           : positionInputs[positionsName]
-        const encode = (more = {}) =>
-          encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), { positions, ...more })
-        const { made, ...maps } = attention ? withClsAttention(encode) : { made: encode() }
-        const patches = narrow(made.tokens, 1, 1, made.tokens.shape[1]! - 1)
-        return { ...pooledOf(encoder, made), patches, ...maps }
+        const taps = attention ? clsAttentionTaps(encoder.dimensions.depth) : []
+        const made = encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), { positions, taps })
+        const maps = attention ? { attention: clsAttention(made.taps) } : {}
+        return { ...pooledOf(encoder, made), patches: patchesOf(made), ...maps }
       },
     )
   })

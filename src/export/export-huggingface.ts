@@ -6,7 +6,7 @@
 import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { layouts } from '../import/layouts.ts'
-import { decoderBlocks, mlpWidth } from '../model/dimensions.ts'
+import { decoderBlocks, hiddenWidth } from '../model/dimensions.ts'
 import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
@@ -89,7 +89,7 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
       decoder_hidden_size: config.decoder.width,
       decoder_num_hidden_layers: config.decoder.depth,
       decoder_num_attention_heads: config.decoder.heads,
-      decoder_intermediate_size: mlpWidth(decoderBlocks(autoencoderOf(config))),
+      decoder_intermediate_size: hiddenWidth(decoderBlocks(autoencoderOf(config))),
       mask_ratio: config.mask.ratio,
       norm_pix_loss: pixelTargetOf(config)!.normalize,
     }),
@@ -156,7 +156,7 @@ function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
     hidden_size: d.width,
     num_hidden_layers: d.depth,
     num_attention_heads: d.heads,
-    intermediate_size: mlpWidth(d),
+    intermediate_size: hiddenWidth(d),
     hidden_act: 'gelu',
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,

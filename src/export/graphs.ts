@@ -1,6 +1,6 @@
 /** The table of graphs: how each is traced, and its reference in LibTorch. */
 import { SherdError } from '../errors.ts'
-import { withClsAttention } from '../model/attention-rows.ts'
+import { clsAttention, clsAttentionTaps } from '../model/attention-rows.ts'
 import { layoutOf } from '../model/backbone.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { SegmentationHead } from '../model/segmentation-heads.ts'
@@ -8,12 +8,12 @@ import type { Graph } from '../onnx/graph.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import { draws } from '../random/draws.ts'
 import { noGrad } from '../tensor/context.ts'
-import { narrow } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { shortSize } from '../token/grid.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
+import { patchesOf } from '../token/prefix.ts'
 import { type FrozenClassifier, logitsOf, probabilitiesOf } from '../weights/frozen-classifier.ts'
 import { pooledOf, tokensOf, viewFor } from '../weights/frozen-encoder.ts'
 import { pixelLogitsOf } from '../weights/frozen-segmenter.ts'
@@ -88,15 +88,14 @@ const encoderRow: GraphRow = {
   more: positionsAsTold,
   reference: (model, wanted) => (pixels) =>
     scope(() => {
-      const encode = (more = {}) => tokensOf(model, more)(pixels)
-      const { made, ...maps } = wanted.includes('attention') ? withClsAttention(encode) : { made: encode() }
-      const { tokens } = made
+      const taps = wanted.includes('attention') ? clsAttentionTaps(model.dimensions.depth) : []
+      const made = tokensOf(model, { taps })(pixels)
       const vectors = pooledOf(model, made)
       const makers: Record<string, () => Tensor> = {
         cls: () => vectors.cls,
         mean: () => vectors.mean,
-        patches: () => narrow(tokens, 1, 1, tokens.shape[1]! - 1),
-        ...('attention' in maps && { attention: () => maps.attention }),
+        patches: () => patchesOf(made),
+        attention: () => clsAttention(made.taps),
       }
       return Object.fromEntries(wanted.map((name) => [name, toFloats(makers[name]!())]))
     }),

@@ -3,7 +3,8 @@
  * from the code of evaluation. Both throw `VALUE` for models that cannot be exported.
  */
 
-import { type Encoded, openBackbone } from '../model/backbone.ts'
+import { openBackbone } from '../model/backbone.ts'
+import type { Encoded } from '../model/encoder.ts'
 import type { Graph } from '../onnx/graph.ts'
 import { zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'

@@ -36,7 +36,7 @@ export function huggingfaceForward({
   const backbone = openBackbone(shape, 'cpu')
   const weights = weightsOf(parameters)
   return {
-    last_hidden_state: (pixels: Tensor) => backbone.encodeAll(viewOf(pixels), weights).tokens,
+    last_hidden_state: (pixels: Tensor) => backbone.encodeAll(viewOf(pixels), weights).sequence,
     logits: (pixels: Tensor) => classify(viewOf(pixels), weights, { backbone, head: 'cls' }),
   }[output]
 }

@@ -1,29 +1,13 @@
 /** How the cls token shares its attention out, block by block: what attention maps are drawn from (Caron et al. 2021). */
-import { cat, select, unsqueeze } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
+import { cat, permute } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { BlocksOptions } from './block.ts'
+import type { Tap } from './block.ts'
 
-/** Gives what `body` gives, and with it the row of cls [B, L, A, 1 + N] of each of L blocks and A heads. Called inside a scope. */
-export function withClsAttention<T>(body: (options: Required<Pick<BlocksOptions, 'onAttention'>>) => T): {
-  readonly made: T
-  readonly attention: Tensor
-} {
-  const rows: Tensor[] = [] // which outlive the scopes of their blocks
-  try {
-    const made = body({
-      onAttention: (probabilities) => rows.push(unscoped(() => select(probabilities, 2, 0))),
-    })
-    return {
-      made,
-      attention: scope(() =>
-        cat(
-          rows.map((row) => unsqueeze(row, 1)),
-          1,
-        ),
-      ),
-    }
-  } finally {
-    for (const row of rows) row.dispose()
-  }
-}
+/** Of the first token of every block. */
+export const clsAttentionTaps = (depth: number): readonly Tap[] =>
+  Array.from({ length: depth }, (_, block) => ({ block, of: 'attention', queries: 1 }))
+
+/** Their shares [B, L, A, P + N] of each of L blocks and A heads. */
+export const clsAttention = (taps: readonly Tensor[]): Tensor =>
+  scope(() => permute(cat(taps, 2), [0, 2, 1, 3])) // of [B, A, 1, P + N] each

@@ -5,7 +5,7 @@
 import { SherdError } from '../errors.ts'
 import type { View } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
-import { arange, cat, expand, gather, ones, toDevice } from '../tensor/ops.ts'
+import { arange, expand, gather, narrow, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
@@ -13,6 +13,7 @@ import { tokenCount } from '../token/grid.ts'
 import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
+import { positionedLength } from '../token/prefix.ts'
 import {
   openPositions,
   type PositionOptions,
@@ -28,8 +29,9 @@ import {
   type DecoderDimensions,
   type EncoderDimensions,
   gridOfModel,
+  prefixOf,
 } from './dimensions.ts'
-import { type EncodeOptions, encodeTokens } from './encoder.ts'
+import { type Encoded, type EncodeOptions, encodeTokens } from './encoder.ts'
 import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './group-layers.ts'
 import type { ParameterRow, Weights } from './parameters.ts'
 
@@ -140,6 +142,14 @@ export function checkBackbone(shape: BackboneShape): void {
       'VALUE',
       'model.positions "learned": expected one frame, no groups of bands, no time and no scale, which only computed positions know',
     )
+  const { relativePositions: relative, rotaryPositions: rotary } = dimensions.variant ?? {}
+  if ((relative || rotary) && (!isPlain || (relative && rotary)))
+    throw new SherdError(
+      'VALUE',
+      'Relative or rotary positions: expected one of them, and one frame, no groups of bands, no time and no scale, which they do not know',
+    )
+  if (positionedLength(prefixOf(dimensions)) > 0 && shape.positions !== 'learned')
+    throw new SherdError('VALUE', 'Prefix tokens with a position: expected model.positions "learned"')
   checkWidths('model', encoderWidths(shape), shape)
 }
 
@@ -151,7 +161,7 @@ export const backboneRows = (shape: BackboneShape): ParameterRow[] => [
 
 const learnedPositions = (d: EncoderDimensions): ParameterRow => ({
   ...{ name: 'pos_embed', initial: 'token' },
-  shape: [tokenCount(gridOfModel(d)), d.width],
+  shape: [positionedLength(prefixOf(d)) + tokenCount(gridOfModel(d)), d.width],
 })
 
 /** A view cut into patches. */
@@ -165,14 +175,11 @@ export interface CutView {
   readonly present: Tensor | null
 }
 
-export interface Encoded {
-  /** [B, 1 + K, D] after the final norm, or before it when it is not asked for; row 0 is cls. */
-  readonly tokens: Tensor
-  /** [B, K] 1 for tokens that hold data, 0 for those that nobody attended to; null when all do. */
-  readonly present: Tensor | null
+export interface EncodeKeptOptions extends Omit<EncodeOptions, 'present' | 'kept' | 'grid'> {
+  readonly embed?: 'kept' | 'all' | undefined
 }
 
-export interface EncodeAllOptions extends Omit<EncodeOptions, 'present'> {
+export interface EncodeAllOptions extends Omit<EncodeOptions, 'present' | 'kept' | 'grid'> {
   /** Numbers of groups; null for all. */
   readonly only?: readonly number[] | null
   /** Of all tokens [N, D], or [B, N, D], where they are not those that the views would be given. */
@@ -187,10 +194,10 @@ export interface Backbone {
   /** Throws `SHAPE` for images of another size. */
   cut(view: View): CutView
   /**
-   * The latent of the tokens `kept` [B, K], which all hold data; [B, 1 + K, D]. `embed`: which tokens are embedded, those that are
+   * The latent of the tokens `kept` [B, K], which all hold data. `embed`: which tokens are embedded, those that are
    * kept or all, of which the kept ones are then picked. The numbers are the same; only with `all` does no shape depend on the mask.
    */
-  encodeKept(cut: CutView, kept: Tensor, weights: Weights, embed?: 'kept' | 'all'): Tensor
+  encodeKept(cut: CutView, kept: Tensor, weights: Weights, options?: EncodeKeptOptions): Encoded
   /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
   encodeAll(view: View, weights: Weights, options?: EncodeAllOptions): Encoded
 }
@@ -220,17 +227,20 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
   // Tokens x that are the ones `which` [B, K] of all.
   const placed = ({ view }: CutView, x: Tensor, which: Tensor, weights: Weights) => {
     const where = positionsOf(view, view.pixels.shape[0]!)
-    const positions = shape.positions === 'learned' ? weights('pos_embed') : where.table
-    return { x, positions, kept: rowsOf(where, which) }
+    const kept = rowsOf(where, which)
+    if (shape.positions !== 'learned') return { x, positions: where.table, kept }
+    const [table, R] = [weights('pos_embed'), positionedLength(prefixOf(d))]
+    if (R === 0) return { x, positions: table, kept }
+    return { x, positions: narrow(table, 0, R, N), kept, prefixPositions: narrow(table, 0, 0, R) }
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },
-    encodeKept(made, kept, weights, embed = 'kept') {
+    encodeKept(made, kept, weights, { embed = 'kept', ...options } = {}) {
       const embedded = () =>
         embed === 'all'
           ? take(embedGroups(made.patches, null, groups, weights), kept)
           : embedGroups(made.patches, kept, groups, weights)
-      return encodeTokens(() => placed(made, embedded(), kept, weights), weights, d)
+      return encodeTokens(() => placed(made, embedded(), kept, weights), weights, d, { ...options, kept })
     },
     encodeAll: (view, weights, { only = null, positions, ...options } = {}) =>
       scope(() => {
@@ -244,18 +254,13 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
         const which = expand(row, [B, K])
         const present =
           made.present && (numbers ? gather(made.present, 1, call('contiguous', which)) : made.present)
-        const attended = present && cat([ones([B, 1], { device }), present], 1) // cls is always there
         const seen = only ?? groups.map((_, g) => g)
         const [own, theirs] = [seen.map((g) => made.patches[g]!), seen.map((g) => groups[g]!)]
         const embedded = () => {
           const x = embedGroups(own, null, theirs, weights)
           return positions ? { x, positions, kept: null } : placed(made, x, which, weights)
         }
-        const tokens = encodeTokens(embedded, weights, d, {
-          ...options,
-          ...(attended && { present: attended }),
-        })
-        return { tokens, present }
+        return encodeTokens(embedded, weights, d, { ...options, present })
       }),
   }
 }

@@ -1,52 +1,63 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
+import { SherdError } from '../errors.ts'
 import { call } from '../tensor/call.ts'
 import { share } from '../tensor/context.ts'
-import { addLayerNorm, layerNorm, linear, mlp, selfAttention, type WeightAndBias } from '../tensor/fused.ts'
-import { add, narrow, reshape } from '../tensor/ops.ts'
+import {
+  type AttentionOptions,
+  addLayerNorm,
+  headsOf,
+  layerNorm,
+  selfAttention,
+  selfAttentionShares,
+} from '../tensor/fused.ts'
+import { add, clone, mul, narrow, reshape } from '../tensor/ops.ts'
 import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { appendRows, type TableRows } from '../token/sequence.ts'
-import { type BlockDimensions, mlpWidth } from './dimensions.ts'
+import type { BlocksAttention } from './block-attention.ts'
+import { type BlockDimensions, hiddenWidth } from './dimensions.ts'
+import { activationOf, feedForwardOf } from './feed-forward.ts'
+import { applyLinear, linearRows, normRows, weightAndBias } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
+import { qkvBiases } from './qkv.ts'
+import { ownTable, tableRow } from './relative-position.ts'
 
-/** The rows of a linear map `name` from `input` to `output` numbers. */
-export function linearRows(name: string, input: number, output: number): ParameterRow[] {
-  return [
-    { name: `${name}.weight`, shape: [output, input], initial: 'xavier' },
-    { name: `${name}.bias`, shape: [output], initial: 'zeros' },
-  ]
-}
+export { applyLinear, linearRows, normRows } from './linear.ts'
 
-/** The rows of a layer norm. */
-export function normRows(name: string, width: number): ParameterRow[] {
-  return [
-    { name: `${name}.weight`, shape: [width], initial: 'ones' },
-    { name: `${name}.bias`, shape: [width], initial: 'zeros' },
-  ]
-}
+const layerScaleNames = ['ls1.gamma', 'ls2.gamma'] as const
 
 /** The rows of `depth` blocks called `<prefix>.0` …; `prefix` is `blocks` or `decoder_blocks`. */
 export function blockRows(prefix: string, dimensions: BlockDimensions): ParameterRow[] {
-  const { width, depth } = dimensions
-  const hidden = mlpWidth(dimensions)
+  const { width, depth, heads, qkvBias = 'all', layerScale, relativePositions } = dimensions
+  const feedForward = feedForwardOf(dimensions)
+  const scale = (block: string, half: 0 | 1): ParameterRow[] => {
+    if (!layerScale) return []
+    const name = (layerScale.names ?? layerScaleNames)[half]
+    return [{ name: `${block}.${name}`, shape: [width], initial: { value: layerScale.initial } }]
+  }
+  const hasTable = relativePositions && relativePositions.tables !== 'shared'
   return Array.from({ length: depth }, (_, i) => `${prefix}.${i}`).flatMap((block) => [
     ...normRows(`${block}.norm1`, width),
-    ...linearRows(`${block}.attn.qkv`, width, 3 * width),
+    ...qkvBiases[qkvBias].rows(block, width),
+    ...(hasTable ? [tableRow(`${block}.${ownTable}`, relativePositions, heads)] : []),
     ...linearRows(`${block}.attn.proj`, width, width),
+    ...scale(block, 0),
     ...normRows(`${block}.norm2`, width),
-    ...linearRows(`${block}.mlp.fc1`, width, hidden),
-    ...linearRows(`${block}.mlp.fc2`, hidden, width),
+    ...feedForward.rows(`${block}.mlp`, width, hiddenWidth(dimensions)),
+    ...scale(block, 1),
   ])
 }
 
-const pair = (weights: Weights): WeightAndBias => ({ weight: weights('weight'), bias: weights('bias') })
-
-export const applyLinear = (x: Tensor, weights: Weights) => linear(x, pair(weights))
-
-const applyMlp = (x: Tensor, weights: Weights) =>
-  mlp(x, pair(within(weights, 'fc1')), pair(within(weights, 'fc2')))
+/** Something of a block that is wanted beside the result. */
+export type Tap =
+  /** The tokens behind block `block`, [B, N, D]; −1: as they enter the first. */
+  | { readonly block: number; readonly of: 'output' }
+  /** [B, A, N, d] */
+  | { readonly block: number; readonly of: 'query' | 'key' | 'value' }
+  /** The softmax [B, A, queries, N] of the first `queries` tokens, by default of all. */
+  | { readonly block: number; readonly of: 'attention'; readonly queries?: number }
 
 export interface BlocksOptions {
   /** The first token whose result is read: the last block computes only those from it on. */
@@ -57,72 +68,144 @@ export interface BlocksOptions {
   readonly present?: Tensor
   /** Gives what a half of a block (0 attention, 1 mlp) adds to the tokens; see `drop-path.ts`. */
   readonly onChange?: (change: Tensor, block: number, half: 0 | 1) => Tensor
-  /** Looks at a block's attention [B, A, N, N] after the softmax (N − from rows in the last); freed when the block ends. */
-  readonly onAttention?: (probabilities: Tensor, block: number) => void
+  readonly attention?: BlocksAttention
+  /** What is wanted beside the result. */
+  readonly taps?: readonly Tap[]
 }
+
+export interface BlocksResult {
+  /** [B, N − from, D] */
+  readonly sequence: Tensor
+  /** In the order in which they were asked for. */
+  readonly taps: readonly Tensor[]
+}
+
+/** `runBlocks` where nothing but the tokens is wanted. */
+export const applyBlocks = (
+  tokens: Tensor,
+  weights: Weights,
+  norm: Weights | null,
+  dimensions: BlockDimensions,
+  options: Omit<BlocksOptions, 'taps'> = {},
+): Tensor => runBlocks(tokens, weights, norm, dimensions, options).sequence
 
 /**
  * `depth` blocks and the norm behind them, if any, tokens [B, N, D] → [B, N − from, D]. What a half of a block adds to the tokens
  * is added where the next norm reads them, so each block hands on the tokens and what is still to be added. The first block
  * makes query, key and value of a shared token once for all samples. Each block is a scope, and a segment for activation
- * checkpointing.
+ * checkpointing, whose taps are outputs of it.
  */
-export function applyBlocks(
+export function runBlocks(
   tokens: Tensor,
   weights: Weights,
   norm: Weights | null,
-  { depth, heads, layerNormEpsilon }: BlockDimensions,
-  { from = 0, shared, present, onChange = (change) => change, onAttention }: BlocksOptions = {},
-): Tensor {
-  const normed = (x: Tensor, w: Weights) => layerNorm(x, pair(w), layerNormEpsilon)
+  dimensions: BlockDimensions,
+  options: BlocksOptions = {},
+): BlocksResult {
+  const { depth, heads, layerNormEpsilon, qkvBias = 'all', layerScale } = dimensions
+  const { from = 0, shared, present, onChange = (change) => change, attention, taps = [] } = options
+  for (const { block, of } of taps)
+    if (!Number.isInteger(block) || block < (of === 'output' ? -1 : 0) || block >= depth)
+      throw new SherdError(
+        'VALUE',
+        `A tap on the ${of} of block ${block}: expected a block from 0 to ${depth - 1}, which are computed`,
+      )
+  const feedForward = feedForwardOf(dimensions)
+  const activation = activationOf(dimensions)
+  const normed = (x: Tensor, w: Weights) => layerNorm(x, weightAndBias(w), layerNormEpsilon)
   const addNorm = (x: Tensor, change: Tensor, w: Weights) =>
-    addLayerNorm(x, change, pair(w), layerNormEpsilon)
+    addLayerNorm(x, change, weightAndBias(w), layerNormEpsilon)
   const [, own] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
   const N = own + (shared?.which.shape[1] ?? 0)
   const keyBias = present && reshape(call('log', present), [present.shape[0]!, 1, 1, N]) // 0 or −∞
   const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
+  const scaled = (change: Tensor, w: Weights, half: 0 | 1) =>
+    layerScale ? mul(change, w((layerScale.names ?? layerScaleNames)[half])) : change
 
   // The tokens that a block gets, and their queries, keys and values.
+  const qkvOf = qkvBiases[qkvBias].apply
   const enterFirst = (w: Weights, x: Tensor, table?: Tensor, which?: Tensor) => {
-    const qkv = (each: Tensor) => applyLinear(normed(each, within(w, 'norm1')), within(w, 'attn.qkv'))
+    const qkv = (each: Tensor) => qkvOf(normed(each, within(w, 'norm1')), w)
     if (!table || !which) return { x, qkv: qkv(x) }
     return { x: appendRows(x, { table, which }), qkv: appendRows(qkv(x), { table: qkv(table), which }) }
   }
   const enter = (w: Weights, before: Tensor, change: Tensor) => {
     const { sum, normed } = addNorm(before, change, within(w, 'norm1'))
-    return { x: sum, qkv: applyLinear(normed, within(w, 'attn.qkv')) }
+    return { x: sum, qkv: qkvOf(normed, w) }
+  }
+
+  const found = new Map<string, Tensor>()
+  const keyOf = (tap: Tap) => JSON.stringify([tap.block, tap.of, 'queries' in tap ? tap.queries : null])
+  const distinct = [...new Map(taps.map((tap) => [keyOf(tap), tap])).values()]
+  // A tap on a block's output is taken where the next one has added its parts.
+  const tapsIn = (i: number) =>
+    distinct.filter(({ block, of }) => (of === 'output' ? block + 1 === i : block === i))
+  const tapped = (tap: Tap, x: Tensor, qkv: Tensor, options: AttentionOptions) => {
+    if (tap.of === 'output') return tap.block < 0 ? clone(x) : x // what enters a segment may not leave it
+    if (tap.of === 'attention') return selfAttentionShares(qkv, heads, tap.queries ?? N, options)
+    return headsOf(qkv, heads, options.onQk)[{ query: 0, key: 1, value: 2 }[tap.of]]!
+  }
+  const take = (i: number, made: readonly Tensor[]) => {
+    for (const [n, tap] of tapsIn(i).entries()) found.set(keyOf(tap), made[n]!)
   }
 
   let stream: readonly Tensor[] = shared ? [tokens, shared.table] : [tokens]
-  const given = [...(keyBias ? [keyBias] : []), ...(shared ? [shared.which] : [])]
+  const given = [
+    ...(keyBias ? [keyBias] : []),
+    ...(shared ? [shared.which] : []),
+    ...(attention?.given ?? []),
+  ]
+  const optionsOf = (w: Weights, key: Tensor | undefined, more: readonly Tensor[]): AttentionOptions => {
+    const { bias, onQk } = attention ?? {}
+    const own = bias?.(w, more)
+    return {
+      bias: own && key ? add(own, key) : (own ?? key),
+      onQk: onQk && ((q, k) => onQk(q, k, more)),
+    }
+  }
   for (let i = 0; i < depth; i++) {
     const w = within(weights, String(i))
     const last = i === depth - 1
-    stream = scope(() =>
+    const [x, change, ...made] = scope(() =>
       segment(
         stream,
         ([first, second], more) => {
-          const [bias, which] = keyBias ? more : [undefined, ...more]
+          const key = keyBias && more[0]
+          const which = shared && more[keyBias ? 1 : 0]
           const { x, qkv } = i === 0 ? enterFirst(w, first!, second, which) : enter(w, first!, second!)
-          const observe = onAttention && ((probabilities: Tensor) => onAttention(probabilities, i))
-          const attended = selfAttention(qkv, heads, last ? from : 0, bias, observe)
-          const mixed = onChange(applyLinear(attended, within(w, 'attn.proj')), i, 0)
+          const options = optionsOf(w, key, more.slice(more.length - (attention?.given.length ?? 0)))
+          const attended = selfAttention(qkv, heads, last ? from : 0, options)
+          const mixed = onChange(scaled(applyLinear(attended, within(w, 'attn.proj')), w, 0), i, 0)
           const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
-          return [sum, onChange(applyMlp(normed, within(w, 'mlp')), i, 1)]
+          const fed = feedForward.apply(normed, within(w, 'mlp'), activation)
+          return [
+            sum,
+            onChange(scaled(fed, w, 1), i, 1),
+            ...tapsIn(i).map((tap) => tapped(tap, x, qkv, options)),
+          ]
         },
         given,
       ),
     )
+    take(i, made)
+    stream = [x!, change!]
   }
   return scope(() => {
+    const inOrder = () => taps.map((tap) => found.get(keyOf(tap))!)
     if (depth === 0) {
       const all = wanted(shared ? appendRows(tokens, shared) : tokens)
-      return norm ? normed(all, norm) : share(all)
+      return { sequence: norm ? normed(all, norm) : share(all), taps: taps.map(() => share(all)) }
     }
     // A segment of its own: what several readers take from here is then one tensor, whose gradient is complete before it goes on.
-    const [result] = segment(stream, ([x, change]) => [
-      norm ? addNorm(x!, change!, norm).normed : add(x!, change!),
-    ])
-    return result!
+    const [sequence, ...made] = segment(stream, ([x, change]) => {
+      if (norm) {
+        const { sum, normed } = addNorm(x!, change!, norm)
+        return [normed, ...tapsIn(depth).map(() => sum)]
+      }
+      const sum = add(x!, change!)
+      return [sum, ...tapsIn(depth).map(() => clone(sum))] // each output of a segment has a gradient of its own
+    })
+    take(depth, made)
+    return { sequence: sequence!, taps: inOrder() }
   })
 }

@@ -5,9 +5,9 @@ import { layerNorm } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type Pooling, pool } from '../token/pool.ts'
-import { type Backbone, type BackboneShape, backboneRows, type Encoded } from './backbone.ts'
-import { applyLinear, normRows } from './block.ts'
-import type { EncodeOptions } from './encoder.ts'
+import { type Backbone, type BackboneShape, backboneRows } from './backbone.ts'
+import type { Encoded, EncodeOptions } from './encoder.ts'
+import { applyLinear, normRows } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
 /**
@@ -64,14 +64,14 @@ export const classifierRows = ({ backbone, classes, head }: ClassifierShape): Pa
 
 /** One vector [B, D] of an encoder's tokens, which come before its norm where that is `fc_norm`. */
 export function pooled(
-  { tokens, present }: Encoded,
+  encoded: Encoded,
   weights: Weights,
   { pooling, norm, epsilon }: HeadRow & { readonly epsilon: number },
 ): Tensor {
-  if (pooling === 'cls') return pool.cls(tokens)
-  if (norm === 'norm') return pool.mean(tokens, present)
+  if (pooling === 'cls') return pool.cls(encoded)
+  if (norm === 'norm') return pool.mean(encoded)
   const own = { weight: weights('fc_norm.weight'), bias: weights('fc_norm.bias') }
-  return scope(() => layerNorm(pool.mean(tokens, present), own, epsilon))
+  return scope(() => layerNorm(pool.mean(encoded), own, epsilon))
 }
 
 export interface ClassifyOptions extends Pick<EncodeOptions, 'onChange'> {

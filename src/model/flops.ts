@@ -11,7 +11,7 @@ import {
   type BlockDimensions,
   decoderBlocks,
   gridOfModel,
-  mlpWidth,
+  hiddenWidth,
   patchWidth,
 } from './dimensions.ts'
 
@@ -34,7 +34,7 @@ export interface TokenMultiples {
 
 function blockProducts(prefix: string, tokens: number, d: BlockDimensions): MatrixProduct[] {
   const { width, depth, heads } = d
-  const hidden = mlpWidth(d)
+  const hidden = hiddenWidth(d)
   const map = (name: string, inner: number, columns: number): MatrixProduct => ({
     ...{ name: `${prefix}.${name}`, rows: tokens, inner, columns, count: depth, perImage: false },
   })

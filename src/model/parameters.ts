@@ -16,7 +16,14 @@ import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
  * How a parameter starts (He et al. 2021, A.1): xavier-uniform for products, N(0, 0.02) for tokens, N(0, 2e-5) for the head
  * of a classifier that is fine-tuned.
  */
-export type Initial = 'xavier' | 'token' | 'head' | 'zeros' | 'ones' | { readonly copyOf: string }
+export type Initial =
+  | 'xavier'
+  | 'token'
+  | 'head'
+  | 'zeros'
+  | 'ones'
+  | { readonly value: number }
+  | { readonly copyOf: string }
 
 /**
  * What becomes of a parameter in training: `learned` by gradients; `fixed`, as a projection that stays random (MoCo v3) or a part that
@@ -80,7 +87,8 @@ function xavierBound([out = 1, ...rest]: Shape): number {
 }
 
 function initialTensor({ shape, initial }: ParameterRow, made: Parameters): Tensor {
-  if (typeof initial === 'object') return call('clone', weightsOf(made)(initial.copyOf))
+  if (typeof initial === 'object')
+    return 'value' in initial ? full(shape, initial.value) : call('clone', weightsOf(made)(initial.copyOf))
   switch (initial) {
     case 'zeros':
       return full(shape, 0)

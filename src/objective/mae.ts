@@ -44,7 +44,7 @@ export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
 }
 
 export interface Prediction {
-  /** [B, 1 + K, D] */
+  /** [B, P + K, D] */
   readonly latent: Tensor
   /** [B, T · L, …] as `Target.whole` has it: of pixels P·P·C, frame by frame in image order; zeros for a band that no group has. */
   readonly prediction: Tensor
@@ -110,8 +110,8 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   }
   /** What is said at every place. */
   const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {
-    const latent = backbone.encodeKept(cut, plan.kept, weights, embed)
-    return { latent, said: predictions.all({ latent, view: cut.view, plan }, weights) }
+    const encoded = backbone.encodeKept(cut, plan.kept, weights, { embed, taps: decoder.taps ?? [] })
+    return { encoded, said: predictions.all({ encoded, view: cut.view, plan }, weights) }
   }
   /** How many hidden tokens hold data. */
   const withData = (view: View, hidden: Tensor): number => {
@@ -138,9 +138,9 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
     loss: (weights, { image }, plan) =>
       scope(() => {
         const cut = cutOf(image)
-        const latent = backbone.encodeKept(cut, plan.kept, weights)
+        const encoded = backbone.encodeKept(cut, plan.kept, weights, { taps: decoder.taps ?? [] })
         const about = asked(image, cut, plan)
-        const said = predictions[target.reads]({ latent, view: cut.view, plan }, weights, about.routes)
+        const said = predictions[target.reads]({ encoded, view: cut.view, plan }, weights, about.routes)
         return {
           parts: target.loss(
             said,
@@ -151,8 +151,8 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
       }),
     predict: (weights, view, plan) =>
       scope(() => {
-        const { latent, said } = everywhere(cutOf(view), plan, weights)
-        return { latent, prediction: target.whole(said) }
+        const { encoded, said } = everywhere(cutOf(view), plan, weights)
+        return { latent: encoded.sequence, prediction: target.whole(said) }
       }),
     errors: (weights, view, plan) =>
       scope(() => {

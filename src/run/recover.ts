@@ -43,7 +43,7 @@ function fresh({ rows, optimizer, seed, device, given }: Start): Required<Traini
         const values = given()
         for (const [name, value] of values) callInPlace('copy_', parameters.get(name)!, value)
         for (const { name, initial } of rows) // a teacher starts as its student
-          if (typeof initial === 'object' && !values.has(name))
+          if (typeof initial === 'object' && 'copyOf' in initial && !values.has(name))
             callInPlace('copy_', parameters.get(name)!, parameters.get(initial.copyOf)!)
       }),
     )

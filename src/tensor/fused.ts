@@ -8,6 +8,7 @@ import { cpuBfloat16 } from './cpu.ts'
 import {
   add,
   attention,
+  attentionShares,
   layerNorm as composedLayerNorm,
   linear as composedLinear,
   gelu,
@@ -112,17 +113,51 @@ export function addLayerNorm(
   return { sum, normed: layerNorm(sum, norm, epsilon) }
 }
 
+/** What attention has beside queries, keys and values; the kernels have none of it, so it is then composed. */
+export interface AttentionOptions {
+  /** [1 or B, 1 or A, 1 or N, N] added to the scores. */
+  readonly bias?: Tensor | undefined
+  /** Changes queries and keys [B, A, N, d], as rotary positions do. */
+  readonly onQk?: ((q: Tensor, k: Tensor) => readonly [q: Tensor, k: Tensor]) | undefined
+}
+
+/** Queries, keys and values of each head, [B, A, N, d], in qkv [B, N, 3·D]. */
+export function headsOf(
+  qkv: Tensor,
+  heads: number,
+  onQk?: AttentionOptions['onQk'],
+): readonly [q: Tensor, k: Tensor, v: Tensor] {
+  const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
+  const apart = permute(reshape(qkv, [B, N, 3, heads, width / 3 / heads]), [2, 0, 3, 1, 4])
+  const [q, k, v] = unbind(apart, 0) as [Tensor, Tensor, Tensor]
+  return onQk ? [...onQk(q, k), v] : [q, k, v]
+}
+
+/** The rows of a bias from query `from` on. */
+const biasFrom = (bias: Tensor | undefined, from: number) =>
+  bias && from > 0 && bias.shape[2] !== 1 ? narrow(bias, 2, from, bias.shape[2]! - from) : bias
+
+/** The softmax of the first `queries` tokens over all, [B, A, queries, N], for qkv [B, N, 3·D]. */
+export function selfAttentionShares(
+  qkv: Tensor,
+  heads: number,
+  queries: number,
+  { bias, onQk }: AttentionOptions = {},
+): Tensor {
+  const [q, k] = headsOf(qkv, heads, onQk)
+  const own = bias && bias.shape[2] !== 1 ? narrow(bias, 2, 0, queries) : bias
+  return attentionShares(narrow(q, 2, 0, queries), k, own)
+}
+
 /**
- * softmax(q kᵀ / √d) v for qkv [B, N, 3·D], which holds q, k and v of `heads` heads in this order. Only the results of the
- * tokens from `from` on: [B, N − from, D]. `keyBias` [B, 1, 1, N] is added to the scores, and `observe` is
- * given the softmax [B, A, N − from, N]; the kernel has neither, so it is composed.
+ * softmax(q kᵀ / √d + bias) v for qkv [B, N, 3·D], which holds q, k and v of `heads` heads in this order. Only the results of the
+ * tokens from `from` on: [B, N − from, D].
  */
 export function selfAttention(
   qkv: Tensor,
   heads: number,
   from = 0,
-  keyBias?: Tensor,
-  observe?: (probabilities: Tensor) => void,
+  { bias, onQk }: AttentionOptions = {},
 ): Tensor {
   const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
   const D = width / 3
@@ -130,10 +165,9 @@ export function selfAttention(
   const isFloat32 = productType(qkv.device) === 'float32'
   // Our kernel takes bfloat16 in pairs; the GPU's is flash attention, which takes bfloat16 alone, in eights.
   const fits = qkv.device === 'cpu' ? isFloat32 || d % 2 === 0 : !isFloat32 && d % 8 === 0
-  if (fits && !keyBias && !observe && hasBlockKernels(qkv.device))
-    return call('sherd::attention', qkv, heads, from)
-  const apart = permute(reshape(qkv, [B, N, 3, heads, d]), [2, 0, 3, 1, 4])
-  const [q, k, v] = unbind(apart, 0) as [Tensor, Tensor, Tensor] // each [B, A, N, d]
+  if (fits && !bias && !onQk && hasBlockKernels(qkv.device)) return call('sherd::attention', qkv, heads, from)
+  const [q, k, v] = headsOf(qkv, heads, onQk) // each [B, A, N, d]
   const asked = from === 0 ? q : narrow(q, 2, from, N - from)
-  return reshape(permute(attention(asked, k, v, keyBias, observe), [0, 2, 1, 3]), [B, N - from, D])
+  const mixed = attention(asked, k, v, biasFrom(bias, from))
+  return reshape(permute(mixed, [0, 2, 1, 3]), [B, N - from, D])
 }

@@ -88,23 +88,18 @@ export const toDtype = (x: Tensor, dtype: DType) => call('to.dtype', x, dtypeCod
 export const toDevice = (x: Tensor, device: Device) =>
   x.device === device ? x : call('to.device', x, device, dtypeCode(x.dtype))
 
+/** softmax(q kᵀ / √d + bias) of q [B, A, M, d] and k [B, A, N, d]: [B, A, M, N]. A bias of −∞ leaves keys out. */
+export function attentionShares(q: Tensor, k: Tensor, bias?: Tensor): Tensor {
+  const scores = matmul(mul(q, q.shape.at(-1)! ** -0.5), transpose(k, -2, -1))
+  return softmax(bias ? add(scores, bias) : scores, -1)
+}
+
 /**
- * softmax(q kᵀ / √d + bias) v for q, k, v [B, A, N, d]. On a GPU LibTorch's fused kernel where it has one (2.x); on a CPU the
- * three products, because the fused kernel is the slower one there in bfloat16. A bias [B, 1, 1, N] of −∞ leaves keys out.
- * `observe` is given the softmax [B, A, N, N], which fused kernels never hold as a whole.
+ * The mean of v, weighed by `attentionShares`, for q, k, v [B, A, N, d]. On a GPU LibTorch's fused kernel where it has one (2.x); on a
+ * CPU the three products, because the fused kernel is the slower one there in bfloat16.
  */
-export function attention(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  bias?: Tensor,
-  observe?: (probabilities: Tensor) => void,
-): Tensor {
-  if (!bias && !observe && q.device !== 'cpu' && hasOperator('scaled_dot_product_attention'))
+export function attention(q: Tensor, k: Tensor, v: Tensor, bias?: Tensor): Tensor {
+  if (!bias && q.device !== 'cpu' && hasOperator('scaled_dot_product_attention'))
     return call('scaled_dot_product_attention', q, k, v)
-  const headWidth = q.shape[q.shape.length - 1]!
-  const scores = matmul(mul(q, headWidth ** -0.5), transpose(k, -2, -1)) // [B, A, N, N]
-  const probabilities = softmax(bias ? add(scores, bias) : scores, -1)
-  observe?.(probabilities)
-  return matmul(probabilities, v)
+  return matmul(attentionShares(q, k, bias), v)
 }

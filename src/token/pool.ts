@@ -1,51 +1,59 @@
-/** One vector of an image's tokens [B, 1 + N, D], whose first is cls. */
+/** One vector of an image's tokens. */
 import { call } from '../tensor/call.ts'
-import { div, meanOver, mul, narrow, permute, reshape, select } from '../tensor/ops.ts'
+import { div, meanOver, mul, permute, reshape, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { tokenCount } from './grid.ts'
 import type { TokenLayout } from './layout.ts'
+import { clsOf, type Prefixed, patchesOf } from './prefix.ts'
 
 /** How the tokens of an image become one vector: the cls token, or the mean of the patches' tokens. */
 export const poolings = ['cls', 'mean'] as const
 export type Pooling = (typeof poolings)[number]
 
-/** The mean of the tokens that hold data: all of them, or those that `present` [B, N] says. */
-function meanOfPatches(tokens: Tensor, present: Tensor | null): Tensor {
-  const [B, all] = expectShape(tokens, ['B', '1 + N', 'D'], 'pool: tokens')
+export interface PooledTokens extends Prefixed {
+  /** [B, K] 1 for patches that hold data; null when all do. */
+  readonly present?: Tensor | null
+}
+
+const checked = <T extends Prefixed>(tokens: T, where: string): T => {
+  expectShape(tokens.sequence, ['B', 'P + K', 'D'], where)
+  return tokens
+}
+
+/** The mean of the patches that hold data. */
+function meanOfPatches(tokens: PooledTokens): Tensor {
+  const { present } = tokens
   return scope(() => {
-    const patches = narrow(tokens, 1, 1, all - 1)
+    const patches = patchesOf(tokens)
     if (!present) return meanOver(patches, [1])
-    const weights = reshape(present, [B, all - 1, 1])
+    const weights = unsqueeze(present, 2)
     const count = call('clamp', call('sum.dim_IntList', weights, [1], false, null), 1, null) // [B, 1]
     return div(call('sum.dim_IntList', mul(patches, weights), [1], false, null), count)
   })
 }
 
-/** tokens [B, 1 + N, D] → [B, D] */
+/** tokens [B, P + K, D] → [B, D] */
 export const pool = {
-  cls: (tokens) => select(tokens, 1, 0),
-  mean: (tokens, present = null) => meanOfPatches(tokens, present),
-} satisfies Record<Pooling, (tokens: Tensor, present?: Tensor | null) => Tensor>
+  cls: (tokens) => clsOf(checked(tokens, 'pool: tokens')),
+  mean: (tokens) => meanOfPatches(checked(tokens, 'pool: tokens')),
+} satisfies Record<Pooling, (tokens: PooledTokens) => Tensor>
 
 /** Numbers of a location's vector: one token of each group, behind one another. */
 export const locationWidth = ({ groups }: Pick<TokenLayout, 'groups'>, width: number): number =>
   groups * width
 
 /**
- * One vector for each location, of tokens [B, 1 + G · T · L, D]: the groups' tokens behind one another, each the mean over the frames
- * that hold data; [B, L, G · D].
+ * One vector for each location, of the tokens [B, P + G · T · L, D] of a layout: the groups' tokens behind one another, each the mean
+ * over the frames that hold data; [B, L, G · D].
  */
-export function locationTokens(
-  tokens: Tensor,
-  present: Tensor | null,
-  { grid, frames, groups }: TokenLayout,
-): Tensor {
-  const [B, all, D] = expectShape(tokens, ['B', '1 + N', 'D'], 'locationTokens: tokens')
+export function locationTokens(tokens: PooledTokens, { grid, frames, groups }: TokenLayout): Tensor {
+  const { sequence, present } = checked(tokens, 'locationTokens: tokens')
+  const [B, , D] = sequence.shape as readonly [number, number, number]
   const L = tokenCount(grid)
   return scope(() => {
-    const patches = reshape(narrow(tokens, 1, 1, all - 1), [B, groups, frames, L, D])
+    const patches = reshape(patchesOf(tokens), [B, groups, frames, L, D])
     const weights = present && reshape(present, [B, groups, frames, L, 1])
     const total = (x: Tensor) => call('sum.dim_IntList', x, [2], false, null)
     const means = weights

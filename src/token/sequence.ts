@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { take } from './take.ts'
 
 export interface SequenceInput {
-  /** [B, K, D] with `cls`; without it [B, 1 + K, D], and the first token is the cls token. */
+  /** [B, K, D] with `cls`; without it [B, P + K, D], and the first P tokens have no position. */
   readonly x: Tensor
   /** [N, D], float32; without `kept` [B, N, D], too. */
   readonly positions: Tensor
@@ -17,24 +17,26 @@ export interface SequenceInput {
   readonly kept: Tensor | null
   /** [1, 1, D], a learned cls token to put in front. It has no position. */
   readonly cls?: Tensor
+  /** P; 1 by default. */
+  readonly prefix?: number
 }
 
-/** [B, 1 + K, D] in float32: cls, and x plus its positions. */
-export function tokenSequence({ x, positions, kept, cls }: SequenceInput): Tensor {
+/** [B, P + K, D] in float32: the tokens without a position, and x plus its positions. */
+export function tokenSequence({ x, positions, kept, cls, prefix: P = 1 }: SequenceInput): Tensor {
   const [B, K] = kept
     ? expectShape(kept, ['B', 'K'], 'tokenSequence: kept')
     : ([x.shape[0]!, positions.shape.at(-2)!] as const)
-  const [, , D] = expectShape(x, [B, cls ? K : K + 1, 'D'], 'tokenSequence: x')
+  const [, , D] = expectShape(x, [B, cls ? K : P + K, 'D'], 'tokenSequence: x')
   const isShared = kept !== null || positions.shape.length === 2
   expectShape(positions, isShared ? ['N', D] : [B, 'N', D], 'tokenSequence: positions')
   const N = positions.shape.at(-2)!
   // The kernel has no gradient for positions, which most models compute: those that are parameters are learned without it.
-  if (kept && hasKernels(x.device) && !requiresGradient(positions))
+  if (kept && P === 1 && hasKernels(x.device) && !requiresGradient(positions))
     return call('sherd::tokens', x, positions, kept, cls ?? null)
   return scope(() => {
     const where = kept ? take(expand(positions, [B, N, D]), kept) : positions
     return cat(
-      [cls ? expand(cls, [B, 1, D]) : narrow(x, 1, 0, 1), add(cls ? x : narrow(x, 1, 1, K), where)],
+      [cls ? expand(cls, [B, 1, D]) : narrow(x, 1, 0, P), add(cls ? x : narrow(x, 1, P, K), where)],
       1,
     )
   })

@@ -1,7 +1,7 @@
 /** A classifier for inference: a frozen encoder with a head. */
-import type { Encoded } from '../model/backbone.ts'
 import { applyLinear } from '../model/block.ts'
 import { type Head, heads } from '../model/classifier.ts'
+import type { Encoded } from '../model/encoder.ts'
 import { weightsOf, within } from '../model/parameters.ts'
 import type { Pixels } from '../prepare/normalize.ts'
 import { noGrad } from '../tensor/context.ts'

@@ -1,14 +1,9 @@
 /** A frozen encoder for inference, without masking. */
 import { SherdError } from '../errors.ts'
-import {
-  type Backbone,
-  type BackboneShape,
-  type EncodeAllOptions,
-  type Encoded,
-  openBackbone,
-} from '../model/backbone.ts'
+import { type Backbone, type BackboneShape, type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
 import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
+import type { Encoded } from '../model/encoder.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, type Pixels, toView } from '../prepare/normalize.ts'
@@ -74,13 +69,13 @@ export const encodeImages = (
   { parameters, only = null, norm = 'norm' }: FrozenEncoder,
   backbone: Backbone,
   view: View,
-  options: Pick<EncodeAllOptions, 'onAttention' | 'positions'> = {},
+  options: Pick<EncodeAllOptions, 'taps' | 'positions'> = {},
 ): Encoded => backbone.encodeAll(view, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
-/** pixels → tokens [B, 1 + N, D] in float32; row 0 is cls. Normed, unless the encoder's norm is `fc_norm`. */
+/** pixels → tokens in float32. Normed, unless the encoder's norm is `fc_norm`. */
 export function tokensOf(
   encoder: FrozenEncoder,
-  options: Pick<EncodeAllOptions, 'onAttention'> = {},
+  options: Pick<EncodeAllOptions, 'taps'> = {},
 ): (pixels: Pixels) => Encoded {
   const { shape, device, precision } = encoder
   const backbone = openBackbone(shape, device)
@@ -88,10 +83,10 @@ export function tokensOf(
     noGrad(() =>
       scope(() => {
         const view = viewFor(encoder, pixels)
-        const { tokens, present } = autocast({ device, dtype: precision }, () =>
+        const encoded = autocast({ device, dtype: precision }, () =>
           encodeImages(encoder, backbone, view, options),
         )
-        return { tokens: toDtype(tokens, 'float32'), present }
+        return { ...encoded, sequence: toDtype(encoded.sequence, 'float32') }
       }),
     )
 }

@@ -5,16 +5,17 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
-import { type Backbone, layoutOf, openBackbone } from '../model/backbone.ts'
+import { layoutOf, openBackbone } from '../model/backbone.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { View } from '../prepare/view.ts'
 import type { FrozenModel } from '../target/frozen-model.ts'
 import type { Locate } from '../target/target-row.ts'
 import { noGrad, setThreads } from '../tensor/context.ts'
-import { add, mul, narrow, toDevice, toDtype } from '../tensor/ops.ts'
+import { add, mul, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
-import { type Device, type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Device, tensor } from '../tensor/tensor.ts'
+import { type Prefixed, patchesOf } from '../token/prefix.ts'
 import { encodeImages } from './frozen-encoder.ts'
 import { findWeights, openEncoder } from './open-encoder.ts'
 
@@ -51,26 +52,20 @@ export function openFrozenModel(path: string, { config, statistics, machine }: T
   const { depth, width } = shape.dimensions
   const { weights } = findWeights({ model: path })
   const renormalised = renormaliser(statistics, encoder.statistics, device)
-  const backbones = new Map<number, Backbone>()
-  const upTo = (blocks: number): Backbone => {
-    const made =
-      backbones.get(blocks) ??
-      openBackbone({ ...shape, dimensions: { ...shape.dimensions, depth: blocks } }, device)
-    backbones.set(blocks, made)
-    return made
-  }
-  const withoutCls = (x: Tensor) => toDtype(narrow(x, 1, 1, x.shape[1]! - 1), 'float32')
+  const backbone = openBackbone(shape, device)
+  const read = (tokens: Prefixed) => toDtype(patchesOf(tokens), 'float32')
   return {
     ...{ hash: sealOf(weights!).sha256, width, depth, layout: layoutOf(shape) },
     features: (view, blocks) =>
       noGrad(() =>
         scope(() => {
           const given = renormalised(view)
-          if (blocks === null) return [withoutCls(encodeImages(encoder, upTo(depth), given).tokens)]
-          const parameters = weightsOf(encoder.parameters)
-          return blocks.map((block) =>
-            withoutCls(upTo(block + 1).encodeAll(given, parameters, { norm: false }).tokens),
-          )
+          if (blocks === null) return [read(encodeImages(encoder, backbone, given))]
+          const { prefix, taps } = backbone.encodeAll(given, weightsOf(encoder.parameters), {
+            taps: blocks.map((block) => ({ block, of: 'output' })),
+            ...{ until: Math.max(...blocks), norm: false },
+          })
+          return taps.map((sequence) => read({ sequence, prefix }))
         }),
       ),
   }

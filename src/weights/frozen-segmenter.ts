@@ -1,7 +1,8 @@
 /** A segmenter for inference: a frozen encoder with a head on its patch tokens. */
 
-import { type Encoded, layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
+import type { Encoded } from '../model/encoder.ts'
 import { type ParameterRow, type Parameters, weightsOf } from '../model/parameters.ts'
 import {
   pixelLogits,
@@ -81,12 +82,12 @@ export function trainedHeadOf(
 }
 
 /** Logits [B, classes, H, W] from the encoder's tokens. */
-export function decodeHeadLogits(segmenter: FrozenSegmenter, { tokens, present }: Encoded): Tensor {
+export function decodeHeadLogits(segmenter: FrozenSegmenter, encoded: Encoded): Tensor {
   const layout = layoutOf(segmenter.shape)
   const groups = segmenter.only?.length ?? layout.groups
   const { trained, of } = trainedHeadOf(segmenter, -1)
   return scope(() => {
-    const places = locationTokens(tokens, present, { ...layout, groups })
+    const places = locationTokens(encoded, { ...layout, groups })
     return pixelLogits(places, weightsOf(trained.parameters), trained.head, of)
   })
 }

@@ -25,13 +25,13 @@ async function expectSame(encoder: ExportedEncoder, pixels: Pixels): Promise<voi
   expect(shape.slice(1)).toEqual(pixelsInput(encoder).shape)
   const made = await runGraph(graph, values, shape)
   scope(() => {
-    const { tokens, present } = tokensOf(encoder)(pixels)
-    const [B, all, D] = tokens.shape as [number, number, number]
+    const encoded = tokensOf(encoder)(pixels)
+    const [B, all, D] = encoded.sequence.shape as [number, number, number]
     expect(made.patches!.shape).toEqual([B, all - 1, D])
     expect(made.patches!.values.length).toBe(product([B, all - 1, D]))
-    expectClose(made.cls!.values, toFloats(pool.cls(tokens)), 1e-5)
-    expectClose(made.mean!.values, toFloats(pool.mean(tokens, present)), 1e-5)
-    expectClose(made.patches!.values, toFloats(narrow(tokens, 1, 1, all - 1)), 1e-5)
+    expectClose(made.cls!.values, toFloats(pool.cls(encoded)), 1e-5)
+    expectClose(made.mean!.values, toFloats(pool.mean(encoded)), 1e-5)
+    expectClose(made.patches!.values, toFloats(narrow(encoded.sequence, 1, 1, all - 1)), 1e-5)
   })
 }
 

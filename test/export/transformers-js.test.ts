@@ -137,7 +137,7 @@ describe('a run', () => {
     const sides = { pixels: [[], []] as number[][], tokens: [[], []] as number[][] }
     for await (const batch of imagesInOrder(options)) {
       sides.pixels[0]!.push(...noGrad(() => scope(() => numbers(viewFor(encoder, batch).pixels))))
-      sides.tokens[0]!.push(...scope(() => toFloats(tokensOf(encoder)(batch).tokens)))
+      sides.tokens[0]!.push(...scope(() => toFloats(tokensOf(encoder)(batch).sequence)))
     }
     for (const file of source.files) {
       const path = join(source.dir, file)

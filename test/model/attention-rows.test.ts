@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { withClsAttention } from '../../src/model/attention-rows.ts'
+import { clsAttention, clsAttentionTaps } from '../../src/model/attention-rows.ts'
 import { backboneRows, openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
-import { selfAttention } from '../../src/tensor/fused.ts'
-import { liveTensors, scope } from '../../src/tensor/scope.ts'
+import { selfAttention, selfAttentionShares } from '../../src/tensor/fused.ts'
+import { scope } from '../../src/tensor/scope.ts'
 import { tensor, toFloats } from '../../src/tensor/tensor.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
@@ -19,10 +19,10 @@ it('attention by hand: two heads of one number, three tokens', () => {
     ...[0, 0, /**/ ln3, 0, /**/ 4, 2],
     ...[-1, 1, /**/ ln2, 0, /**/ 0, 3],
   ]
-  const seen: number[] = []
-  const out = scope(() =>
-    toFloats(selfAttention(tensor(qkv, [1, 3, 6]), 2, 0, undefined, (p) => seen.push(...numbers(p)))),
-  )
+  const [out, seen] = scope(() => {
+    const given = tensor(qkv, [1, 3, 6])
+    return [toFloats(selfAttention(given, 2)), numbers(selfAttentionShares(given, 2, 3))] as const
+  })
   const [a, b, c] = [
     [1 / 6, 3 / 6, 2 / 6], // e^0 : e^ln3 : e^ln2
     [1 / 3, 1 / 3, 1 / 3],
@@ -46,11 +46,10 @@ describe('the attention of cls', () => {
       scope(() => {
         const images = tinyImages(2)
         const backbone = openBackbone(shape, 'cpu')
-        const before = numbers(backbone.encodeAll(viewOf(images), weights).tokens)
-        const { made, attention } = withClsAttention((options) =>
-          backbone.encodeAll(viewOf(images), weights, options),
-        )
-        expectClose(made.tokens, before, 1e-5)
+        const before = numbers(backbone.encodeAll(viewOf(images), weights).sequence)
+        const made = backbone.encodeAll(viewOf(images), weights, { taps: clsAttentionTaps(tiny.depth) })
+        const attention = clsAttention(made.taps)
+        expect(numbers(made.sequence)).toEqual(before)
         expect(attention.shape).toEqual([2, tiny.depth, tiny.heads, 16])
         const values = numbers(attention)
         for (let at = 0; at < values.length; at += 16) {
@@ -70,9 +69,9 @@ describe('the attention of cls', () => {
         const values = seriesValues(1)
         for (let row = 0; row < 2; row++)
           for (let column = 0; column < 2; column++) values[row * W + column] = Number.NaN
-        const { attention } = withClsAttention((options) =>
-          openBackbone(plain, 'cpu').encodeAll(viewsOfValues(1, values), weights, options),
-        )
+        const backbone = openBackbone(plain, 'cpu')
+        const taps = clsAttentionTaps(plain.dimensions.depth)
+        const attention = clsAttention(backbone.encodeAll(viewsOfValues(1, values), weights, { taps }).taps)
         const gone = [1 + tokenAt(0, 0, 0, 0), 1 + tokenAt(0, 1, 0, 0)]
         const [all] = [attention.shape[3]!]
         expect([all, H, T]).toEqual([25, 4, 2])
@@ -81,20 +80,4 @@ describe('the attention of cls', () => {
         expect(row.reduce((x, y) => x + y)).toBeCloseTo(1, 5)
       }),
     ))
-
-  it('leaves no tensor behind, even when the body fails', () => {
-    const weights = weightsOf(stirredParameters({ rows: backboneRows(shape) }))
-    const before = liveTensors()
-    const failing = () =>
-      noGrad(() =>
-        scope(() =>
-          withClsAttention((options) => {
-            openBackbone(shape, 'cpu').encodeAll(viewOf(tinyImages(1)), weights, options)
-            throw new Error('later')
-          }),
-        ),
-      )
-    expect(failing).toThrow('later')
-    expect(liveTensors()).toBe(before)
-  })
 })

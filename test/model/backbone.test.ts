@@ -8,7 +8,7 @@ import {
   plainBackbone,
 } from '../../src/model/backbone.ts'
 import type { DecoderDimensions } from '../../src/model/dimensions.ts'
-import { encode, encodeTokens } from '../../src/model/encoder.ts'
+import { encodeTokens } from '../../src/model/encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import type { View } from '../../src/prepare/view.ts'
 import { viewOf } from '../../src/prepare/view.ts'
@@ -20,7 +20,7 @@ import { patchify } from '../../src/token/patchify.ts'
 import { samplePositions } from '../../src/token/sample-positions.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, product, wave } from '../tolerance.ts'
-import { stirredParameters, tiny, tinyDecoder, tinyImages } from './tiny-model.ts'
+import { encodePatches, stirredParameters, tiny, tinyDecoder, tinyImages } from './tiny-model.ts'
 import {
   at,
   bands,
@@ -73,14 +73,18 @@ describe('encodeAll', () => {
   it('of a plain image is the encoder of all patches', () =>
     quiet(() => {
       const shape = plainBackbone(tiny)
-      const { tokens: made, present } = openBackbone(shape, 'cpu').encodeAll(
+      const { sequence: made, present } = openBackbone(shape, 'cpu').encodeAll(
         viewOf(tinyImages(2)),
         plainWeights,
       )
       const grid = { h: 3, w: 5 }
       const input = { patches: patchify(tinyImages(2), 2), kept: null }
       expect(present).toBeNull()
-      expectClose(made, encode({ ...input, positions: positions(grid, 24, 'cpu') }, plainWeights, tiny), 1e-6)
+      expectClose(
+        made,
+        encodePatches({ ...input, positions: positions(grid, 24, 'cpu') }, plainWeights, tiny),
+        1e-6,
+      )
     }))
 
   it('takes learned positions where computed ones would be', () =>
@@ -89,22 +93,22 @@ describe('encodeAll', () => {
       const backbone = openBackbone(shape, 'cpu')
       expect(backbone.rows.at(-1)).toMatchObject({ name: 'pos_embed', shape: [15, 24] })
       const learned = stirredParameters({ rows: backbone.rows })
-      const { tokens: made } = backbone.encodeAll(viewOf(tinyImages(2)), weightsOf(learned))
+      const { sequence: made } = backbone.encodeAll(viewOf(tinyImages(2)), weightsOf(learned))
       const input = { patches: patchify(tinyImages(2), 2), kept: null, positions: learned.get('pos_embed')! }
-      expectClose(made, encode(input, weightsOf(learned), tiny), 1e-6)
+      expectClose(made, encodePatches(input, weightsOf(learned), tiny), 1e-6)
     }))
 
   it('takes positions that it is given, for all samples or for each', () =>
     quiet(() => {
       const own = openBackbone(plainBackbone(tiny), 'cpu')
       const encodeWith = (given: Tensor) =>
-        numbers(own.encodeAll(viewOf(tinyImages(2)), plainWeights, { positions: given }).tokens)
+        numbers(own.encodeAll(viewOf(tinyImages(2)), plainWeights, { positions: given }).sequence)
       const [first, second] = [1, 2].map((seed) => wave(15 * 24, seed)) as [number[], number[]]
       const each = encodeWith(tensor([...first, ...second], [2, 15, 24]))
       const half = 16 * 24
       expectClose(each.slice(0, half), encodeWith(tensor(first, [15, 24])).slice(0, half), 1e-6)
       expectClose(each.slice(half), encodeWith(tensor(second, [15, 24])).slice(half), 1e-6)
-      const usual = own.encodeAll(viewOf(tinyImages(2)), plainWeights).tokens
+      const usual = own.encodeAll(viewOf(tinyImages(2)), plainWeights).sequence
       expectClose(encodeWith(positions({ h: 3, w: 5 }, 24, 'cpu')), usual, 1e-6)
       expect(() => encodeWith(tensor(wave(14 * 24), [14, 24]))).toThrow('tokenSequence')
     }))
@@ -112,15 +116,15 @@ describe('encodeAll', () => {
   it('never masks: it is the encoder of every token, and every pixel of a group reaches cls', () =>
     quiet(() => {
       const pixels = seriesValues(2)
-      const { tokens: made, present } = backbone.encodeAll(viewsOfValues(2, pixels), weights)
+      const { sequence: made, present } = backbone.encodeAll(viewsOfValues(2, pixels), weights)
       expect(present).toBeNull()
       expectClose(
         made,
-        backbone.encodeKept(backbone.cut(viewsOfValues(2, pixels)), int64([all, all]), weights),
+        backbone.encodeKept(backbone.cut(viewsOfValues(2, pixels)), int64([all, all]), weights).sequence,
         1e-6,
       )
       const clsOf = (values: readonly number[]) =>
-        numbers(backbone.encodeAll(viewsOfValues(1, values), weights).tokens)
+        numbers(backbone.encodeAll(viewsOfValues(1, values), weights).sequence)
           .slice(0, 24)
           .join()
       const own = seriesValues(1)
@@ -141,10 +145,10 @@ describe('encodeAll', () => {
   it('with gaps is the encoder of the tokens that hold data', () =>
     quiet(() => {
       const views = () => viewsOfValues(1, withGaps(seriesValues(1)))
-      const { tokens: made, present } = backbone.encodeAll(views(), weights)
+      const { sequence: made, present } = backbone.encodeAll(views(), weights)
       expect(numbers(present!)).toEqual(all.map((token) => Number(!absent.includes(token))))
       const there = all.filter((token) => !absent.includes(token))
-      const expected = backbone.encodeKept(backbone.cut(views()), int64([there]), weights)
+      const expected = backbone.encodeKept(backbone.cut(views()), int64([there]), weights).sequence
       const rows = fromArray(
         BigInt64Array.from([0, ...there.map((token) => token + 1)], BigInt),
         [21],
@@ -156,13 +160,13 @@ describe('encodeAll', () => {
   it('lets nobody attend to a token without data: whatever it says, others stay', () =>
     quiet(() => {
       const views = viewsOfValues(1, withGaps(seriesValues(1)))
-      const before = backbone.encodeAll(views, weights).tokens
+      const before = backbone.encodeAll(views, weights).sequence
       for (const token of absent) {
         const { group, frame, row, column } = placeOf(token)
         const values = numbers(views.pixels)
         values[at(frame, groups[group]![0]!, 2 * row, 2 * column)]! += 3
         const changed = { ...views, pixels: tensor(values, [1, T, bands, H, W]) }
-        const same = sameRows(backbone.encodeAll(changed, weights).tokens, before)
+        const same = sameRows(backbone.encodeAll(changed, weights).sequence, before)
         expect(same).toEqual([true, ...all.map((other) => other !== token)])
       }
     }))
@@ -172,9 +176,9 @@ describe('encodeAll', () => {
       const [first, second] = [seriesValues(1, 1), seriesValues(1, 2)]
       const made = backbone.encodeAll(viewsOfValues(2, [...first, ...withGaps(second)]), weights)
       const alone = backbone.encodeAll(viewsOfValues(1, first), weights)
-      expectClose(narrow(made.tokens, 0, 0, 1), alone.tokens, 1e-5)
+      expectClose(narrow(made.sequence, 0, 0, 1), alone.sequence, 1e-5)
       const gappy = backbone.encodeAll(viewsOfValues(1, withGaps(second)), weights)
-      expectClose(narrow(made.tokens, 0, 1, 1), gappy.tokens, 1e-5)
+      expectClose(narrow(made.sequence, 0, 1, 1), gappy.sequence, 1e-5)
       expect(numbers(made.present!)).toEqual([...all.map(() => 1), ...numbers(gappy.present!)])
     }))
 
@@ -183,7 +187,7 @@ describe('encodeAll', () => {
       const pixels = withGaps(seriesValues(1))
       const views = viewsOfValues(1, pixels)
       const own = all.filter((token) => placeOf(token).group === only)
-      const { tokens: made, present } = backbone.encodeAll(views, weights, { only: [only] })
+      const { sequence: made, present } = backbone.encodeAll(views, weights, { only: [only] })
       expect(numbers(present!)).toEqual(own.map((token) => Number(!absent.includes(token))))
       // The same by attention: all tokens enter, and those of the other group count as absent.
       const full = openBackbone(series, 'cpu')
@@ -201,21 +205,21 @@ describe('encodeAll', () => {
       })
       const there = all.map((token) => Number(own.includes(token) && !absent.includes(token)))
       const masked = encodeTokens(embedded, weights, series.dimensions, {
-        present: tensor([1, ...there], [1, 1 + tokens]),
+        present: tensor(there, [1, tokens]),
       })
       const rows = fromArray(
         BigInt64Array.from([0, ...own.map((token) => token + 1)], BigInt),
         [1 + T * L],
         'int64',
       )
-      expectClose(made, indexSelect(masked, 1, rows), 1e-5)
+      expectClose(made, indexSelect(masked.sequence, 1, rows), 1e-5)
       // And no pixel of the other group's bands, or of the band that no group has, reaches any token.
       const others = [0, 1, 2, 3].filter((band) => !groups[only]!.includes(band))
       const changed = pixels.map((value, i) =>
         others.includes(Math.floor(i / (H * W)) % bands) ? value + 1 : value,
       )
       const again = backbone.encodeAll(viewsOfValues(1, changed), weights, { only: [only] })
-      expect(numbers(again.tokens)).toEqual(numbers(made))
+      expect(numbers(again.sequence)).toEqual(numbers(made))
     }),
   )
 
@@ -224,17 +228,17 @@ describe('encodeAll', () => {
       const views = viewsOfValues(1, withGaps(seriesValues(1)))
       const whole = backbone.encodeAll(views, weights)
       const named = backbone.encodeAll(views, weights, { only: [0, 1] })
-      expectClose(named.tokens, whole.tokens, 1e-6)
-      const { tokens: turned } = backbone.encodeAll(views, weights, { only: [1, 0] })
-      expectClose(narrow(turned, 1, 1, T * L), narrow(whole.tokens, 1, 1 + T * L, T * L), 1e-5)
-      expectClose(narrow(turned, 1, 0, 1), narrow(whole.tokens, 1, 0, 1), 1e-5)
+      expectClose(named.sequence, whole.sequence, 1e-6)
+      const { sequence: turned } = backbone.encodeAll(views, weights, { only: [1, 0] })
+      expectClose(narrow(turned, 1, 1, T * L), narrow(whole.sequence, 1, 1 + T * L, T * L), 1e-5)
+      expectClose(narrow(turned, 1, 0, 1), narrow(whole.sequence, 1, 0, 1), 1e-5)
     }))
 
   it('without the norm is what the norm is made of', () =>
     quiet(() => {
       const views = viewsOfValues(1, seriesValues(1))
-      const raw = numbers(backbone.encodeAll(views, weights, { norm: false }).tokens)
-      const normed = numbers(backbone.encodeAll(views, weights).tokens)
+      const raw = numbers(backbone.encodeAll(views, weights, { norm: false }).sequence)
+      const normed = numbers(backbone.encodeAll(views, weights).sequence)
       const [scale, shift] = [numbers(weights('norm.weight')), numbers(weights('norm.bias'))]
       for (const row of [0, 7, tokens]) {
         const x = raw.slice(row * 24, (row + 1) * 24)
@@ -284,7 +288,9 @@ describe('encodeKept', () => {
       const kept = [0, 9, 10, 19, 22]
       const own = seriesValues(1)
       const latentOf = (values: readonly number[]) =>
-        numbers(backbone.encodeKept(backbone.cut(viewsOfValues(1, values)), int64([kept]), weights)).join()
+        numbers(
+          backbone.encodeKept(backbone.cut(viewsOfValues(1, values)), int64([kept]), weights).sequence,
+        ).join()
       const before = latentOf(own)
       for (let i = 0; i < own.length; i++) {
         const changed = [...own]
@@ -300,7 +306,10 @@ describe('encodeKept', () => {
     quiet(() => {
       const kept = int64([[0, 9, 10, 19, 22], all.slice(-5)])
       const encoded = (embed: 'kept' | 'all') =>
-        numbers(backbone.encodeKept(backbone.cut(viewsOfValues(2, seriesValues(2))), kept, weights, embed))
+        numbers(
+          backbone.encodeKept(backbone.cut(viewsOfValues(2, seriesValues(2))), kept, weights, { embed })
+            .sequence,
+        )
       expectClose(encoded('all'), encoded('kept'), 1e-6)
     }))
 
@@ -314,7 +323,7 @@ describe('encodeKept', () => {
       const kept = [23, 4, 12]
       const times = Float64Array.of(Number.NaN, dates[1]!)
       const cut = backbone.cut(viewsOfValues(1, seriesValues(1), times))
-      const made = numbers(backbone.encodeKept(cut, int64([kept]), weightsOf(blind)))
+      const made = numbers(backbone.encodeKept(cut, int64([kept]), weightsOf(blind)).sequence)
       const table = samplePositions(
         { layout: backbone.layout, fields: series.time!.fields, referenceResolution: null },
         { width: 24, groupWidth: 4, timeWidth: 4 },
@@ -336,7 +345,7 @@ describe('encodeKept', () => {
 
 describe('dates and scale', () => {
   const clsOf = (shape: BackboneShape, views: View) =>
-    numbers(openBackbone(shape, 'cpu').encodeAll(views, weights).tokens).join()
+    numbers(openBackbone(shape, 'cpu').encodeAll(views, weights).sequence).join()
   const july = Float64Array.of(dates[0]!, Date.UTC(2021, 7, 1, 9))
   const otherYear = Float64Array.of(dates[0]!, Date.UTC(2020, 6, 1, 9)) // the same month and hour
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
 import { classifierRows, classify } from '../../src/model/classifier.ts'
-import { encode } from '../../src/model/encoder.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'
@@ -11,7 +10,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts'
 import { patchify } from '../../src/token/patchify.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose } from '../tolerance.ts'
-import { stirredParameters, tiny, tinyImages } from './tiny-model.ts'
+import { encodePatches, stirredParameters, tiny, tinyImages } from './tiny-model.ts'
 
 const inputOf = () => ({
   ...{ patches: patchify(tinyImages(2), 2), kept: null },
@@ -38,7 +37,7 @@ describe.each(['mean', 'cls', 'normed-mean'] as const)('a head on %s', (head) =>
           head,
         })
         expect(logits.shape).toEqual([2, 4])
-        const tokens = encode(inputOf(), weights, tiny, { norm: head !== 'mean' })
+        const tokens = encodePatches(inputOf(), weights, tiny, { norm: head !== 'mean' })
         const mean = meanOver(narrow(tokens, 1, 1, 15), [1])
         const norm = within(weights, 'fc_norm')
         const vectors = {
@@ -56,10 +55,10 @@ it('the encoder without its norm gives what the norm gets', () =>
     scope(() => {
       const rows = classifierRows({ backbone: plainBackbone(tiny), classes: 2, head: 'cls' })
       const weights = weightsOf(stirredParameters({ rows }))
-      const plain = encode(inputOf(), weights, tiny, { norm: false })
+      const plain = encodePatches(inputOf(), weights, tiny, { norm: false })
       const norm = within(weights, 'norm')
       expectClose(
-        encode(inputOf(), weights, tiny),
+        encodePatches(inputOf(), weights, tiny),
         layerNorm(plain, norm('weight'), norm('bias'), 1e-6),
         2e-6,
       )
@@ -76,7 +75,11 @@ it('what half a block adds can be changed on its way', () =>
         seen.push(`${block}/${half}`)
         return change
       }
-      expectClose(encode(inputOf(), weights, tiny, { onChange }), encode(inputOf(), weights, tiny), 0)
+      expectClose(
+        encodePatches(inputOf(), weights, tiny, { onChange }),
+        encodePatches(inputOf(), weights, tiny),
+        0,
+      )
       expect(seen).toEqual(['0/0', '0/1', '1/0', '1/1'])
     }),
   ))

@@ -4,7 +4,7 @@ import {
   decoderBlocks,
   type EncoderDimensions,
   gridOfModel,
-  mlpWidth,
+  hiddenWidth,
   patchWidth,
 } from '../../src/model/dimensions.ts'
 import { tiny, tinySizes } from './tiny-model.ts'
@@ -12,9 +12,9 @@ import { tiny, tinySizes } from './tiny-model.ts'
 it('derives the grid, the patch and the MLP', () => {
   expect(gridOfModel(tiny)).toEqual({ h: 3, w: 5 })
   expect(patchWidth(tiny)).toBe(12)
-  expect(mlpWidth(tiny)).toBe(96)
-  expect(mlpWidth({ ...tiny, mlpRatio: 8 / 3 })).toBe(64)
-  expect(mlpWidth({ ...tiny, width: 10, mlpRatio: 2.55 })).toBe(25) // rounded down
+  expect(hiddenWidth(tiny)).toBe(96)
+  expect(hiddenWidth({ ...tiny, mlpRatio: 8 / 3 })).toBe(64)
+  expect(hiddenWidth({ ...tiny, width: 10, mlpRatio: 2.55 })).toBe(25) // rounded down
   expect(decoderBlocks(tinySizes)).toMatchObject({
     width: 16,
     depth: 1,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encode, encoderRows } from '../../src/model/encoder.ts'
+import { backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { narrow, select } from '../../src/tensor/ops.ts'
@@ -7,16 +7,16 @@ import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, wave } from '../tolerance.ts'
-import { stirredParameters, tiny } from './tiny-model.ts'
+import { encodePatches, stirredParameters, tiny } from './tiny-model.ts'
 
 const [B, N] = [2, 15]
-const weights = weightsOf(stirredParameters({ rows: encoderRows(tiny) }))
+const weights = weightsOf(stirredParameters({ rows: backboneRows(plainBackbone(tiny)) }))
 const pixels = wave(B * N * 12, 4)
 const at = (...rows: number[][]) =>
   fromArray(BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0]!.length], 'int64')
 const latent = (values: readonly number[], kept: Tensor | null) =>
   noGrad(() =>
-    encode(
+    encodePatches(
       { patches: tensor(values, [B, N, 12]), kept, positions: positions({ h: 3, w: 5 }, 24, 'cpu') },
       weights,
       tiny,
@@ -85,11 +85,11 @@ describe('encode', () => {
 
   it('ends in a norm: with its start values each token has mean 0 and variance 1', () =>
     scope(() => {
-      const fresh = new Map(stirredParameters({ rows: encoderRows(tiny) }))
+      const fresh = new Map(stirredParameters({ rows: backboneRows(plainBackbone(tiny)) }))
       fresh.set('norm.weight', tensor(Array(24).fill(1), [24]))
       fresh.set('norm.bias', tensor(Array(24).fill(0), [24]))
       const x = noGrad(() =>
-        encode(
+        encodePatches(
           {
             patches: tensor(pixels, [B, N, 12]),
             kept: null,
@@ -107,12 +107,8 @@ describe('encode', () => {
       }
     }))
 
-  it('refuses patches of another model, and a plan of another batch', () =>
+  it('refuses a plan of another batch', () =>
     scope(() => {
-      const where = positions({ h: 3, w: 5 }, 24, 'cpu')
-      expect(() =>
-        encode({ patches: tensor([1, 2], [1, 1, 2]), kept: null, positions: where }, weights, tiny),
-      ).toThrow('encode: patches: expected [B, N, 12], got float32[1, 1, 2]')
       expect(() => latent(pixels, at([1]))).toThrow('take: indices: expected [2, K], got int64[1, 1]')
       expect(() => latent(pixels, at([15], [0]))).toThrow(/out of bounds/)
     }))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encoderRows } from '../../src/model/encoder.ts'
+import { backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import {
   initialParameters,
   loadParameters,
@@ -23,7 +23,10 @@ const d = {
   width: 96,
   heads: 4,
 }
-const rows = [...encoderRows(d), ...decoderRows({ encoder: d, decoder: { width: 64, depth: 1, heads: 4 } })]
+const rows = [
+  ...backboneRows(plainBackbone(d)),
+  ...decoderRows({ encoder: d, decoder: { width: 64, depth: 1, heads: 4 } }),
+]
 const parameters = initialParameters(rows, { seed: 3, device: 'cpu' })
 const values = (name: string) => numbers(parameters.get(name)!)
 const mean = (x: readonly number[]) => x.reduce((a, b) => a + b, 0) / x.length

@@ -4,13 +4,15 @@ import type {
   DecoderDimensions,
   EncoderDimensions,
 } from '../../src/model/dimensions.ts'
-import { initialParameters, type Parameters } from '../../src/model/parameters.ts'
+import { type EncodeOptions, embedPatches, encodeTokens } from '../../src/model/encoder.ts'
+import { initialParameters, type Parameters, type Weights, within } from '../../src/model/parameters.ts'
 import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { callInPlace } from '../../src/tensor/call.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
+import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { take } from '../../src/token/take.ts'
 import { product, wave } from '../tolerance.ts'
 
 export const tiny: EncoderDimensions = {
@@ -44,6 +46,20 @@ export function stirredParameters(objective: Pick<MaskedAutoencoder, 'rows'>, se
     }),
   )
   return parameters
+}
+
+/** The tokens of patches [B, N, P·P·C] that the encoder gives, of those `kept` or of all. */
+export function encodePatches(
+  { patches, kept, positions }: { patches: Tensor; kept: Tensor | null; positions: Tensor },
+  weights: Weights,
+  d: EncoderDimensions = tiny,
+  options: EncodeOptions = {},
+): Tensor {
+  const embedded = () => ({
+    x: embedPatches(kept ? take(patches, kept) : patches, within(weights, 'patch_embed')),
+    ...{ positions, kept },
+  })
+  return encodeTokens(embedded, weights, d, options).sequence
 }
 
 /** B images of the tiny model: [B, 3, 6, 10]. */

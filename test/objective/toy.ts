@@ -82,7 +82,7 @@ export function toyObjective(d: EncoderDimensions = tiny): RowsObjective<TwoView
     ...{ name, shape, initial, role: 'state' },
   })
   const encode = (images: Tensor, weights: Weights) =>
-    meanOver(toDtype(backbone.encodeAll(viewOf(images), weights).tokens, 'float32'), [1]) // [B, D]
+    meanOver(toDtype(backbone.encodeAll(viewOf(images), weights).sequence, 'float32'), [1]) // [B, D]
   const projected = (x: Tensor, weights: Weights) => {
     const y = toDtype(linear(x, pair(weights, 'projector')), 'float32')
     return y

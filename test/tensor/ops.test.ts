@@ -138,6 +138,18 @@ const cases: { readonly [K in keyof typeof ops]: readonly Case[] } = {
   zerosLike: [exact(() => ops.zerosLike(integers([4, 5], [1, 2])), [1, 2], [0, 0])],
   toDtype: [exact(() => ops.toDtype(tensor([1.9, -1.9], [2]), 'int32'), [2], [1, -1])],
   toDevice: [exact(() => ops.toDevice(grid(), 'cpu'), [2, 3], [1, 2, 3, 4, 5, 6])],
+  attentionShares: [
+    near(
+      () =>
+        ops.attentionShares(
+          tensor([1, 0, 0, 0], [1, 1, 1, 4]),
+          tensor([0, 0, 0, 0, 2 * Math.log(3), 0, 0, 0, 0, 0, 0, 0], [1, 1, 3, 4]),
+          tensor([Math.log(4), 0, Number.NEGATIVE_INFINITY], [1, 1, 1, 3]), // 4 : 3 : 0
+        ),
+      [1, 1, 1, 3],
+      [4 / 7, 3 / 7, 0],
+    ),
+  ],
   attention: [
     // One head of width 4, so scores are divided by 2: (0, 2 ln 3) / 2 → weights (1/4, 3/4).
     near(

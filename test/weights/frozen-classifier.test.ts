@@ -60,8 +60,8 @@ it('the encoder of a classifier of the mean has plain tokens, and a mean that we
       }
       const encoded = tokensOf(encoder)(pixels)
       const images = toView(pixels, statistics, 'cpu')
-      const plain = openBackbone(backbone, 'cpu').encodeAll(images, weights, { norm: false }).tokens
-      expectClose(encoded.tokens, plain, 1e-6)
+      const plain = openBackbone(backbone, 'cpu').encodeAll(images, weights, { norm: false }).sequence
+      expectClose(encoded.sequence, plain, 1e-6)
       const { cls, mean } = pooledOf(encoder, encoded)
       expectClose(cls, narrow(plain, 1, 0, 1), 1e-6)
       const average = meanOver(narrow(plain, 1, 1, 15), [1])

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { plainBackbone } from '../../src/model/backbone.ts'
-import { encoderRows } from '../../src/model/encoder.ts'
+import { backboneRows, plainBackbone } from '../../src/model/backbone.ts'
 import { imagenetStatistics } from '../../src/prepare/normalize.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { pool } from '../../src/token/pool.ts'
+import { clsPrefix } from '../../src/token/prefix.ts'
 import { extractFeatures, type FrozenEncoder, tokensOf } from '../../src/weights/frozen-encoder.ts'
 import { stirredParameters, tiny } from '../model/tiny-model.ts'
 import { expectClose, numbers } from '../tolerance.ts'
@@ -13,7 +13,7 @@ import { expectClose, numbers } from '../tolerance.ts'
 const encoder: FrozenEncoder = {
   shape: plainBackbone(tiny),
   dimensions: tiny,
-  parameters: stirredParameters({ rows: encoderRows(tiny) }),
+  parameters: stirredParameters({ rows: backboneRows(plainBackbone(tiny)) }),
   statistics: imagenetStatistics,
   device: 'cpu',
   precision: 'float32',
@@ -30,10 +30,10 @@ const pixelsOf = (count: number, change?: (image: number, byte: number) => numbe
 
 it('sees every patch: the cls token changes with any of them', () =>
   scope(() => {
-    const tokens = (pixels: Parameters<ReturnType<typeof tokensOf>>[0]) => tokensOf(encoder)(pixels).tokens
+    const tokens = (pixels: Parameters<ReturnType<typeof tokensOf>>[0]) => tokensOf(encoder)(pixels)
     const plain = (image: number, byte: number) => (byte * 31 + image) % 256
     const own = tokens(pixelsOf(1, (_, byte) => plain(0, byte)))
-    expect(own.shape).toEqual([1, 16, 24])
+    expect(own.sequence.shape).toEqual([1, 16, 24])
     const cls = numbers(pool.cls(own))
     for (let patch = 0; patch < 15; patch++) {
       const at = (Math.floor(patch / 5) * 2 * W + (patch % 5) * 2) * 3
@@ -45,7 +45,7 @@ it('sees every patch: the cls token changes with any of them', () =>
 
 it('pools the first token, or the mean of the others', () =>
   scope(() => {
-    const tokens = tensor([9, 8, 1, 2, 3, 4, 5, 6], [1, 4, 2])
+    const tokens = { sequence: tensor([9, 8, 1, 2, 3, 4, 5, 6], [1, 4, 2]), prefix: clsPrefix }
     expect(numbers(pool.cls(tokens))).toEqual([9, 8])
     expect(numbers(pool.mean(tokens))).toEqual([3, 4])
   }))
@@ -75,7 +75,7 @@ describe('extractFeatures', () => {
     expect([parts.count, parts.width]).toEqual([7, 24])
     noGrad(() =>
       scope(() => {
-        const { tokens } = tokensOf(encoder)(pixelsOf(7))
+        const tokens = tokensOf(encoder)(pixelsOf(7))
         for (const pooling of ['cls', 'mean'] as const) {
           expectClose(parts.vectors[pooling], whole.vectors[pooling], 1e-5)
           expectClose(whole.vectors[pooling], pool[pooling](tokens), 1e-5)

@@ -37,9 +37,9 @@ describe('a frozen model', () => {
     scope(() => {
       const teacher = openFrozenModel(path, { config, statistics: imagenetStatistics, machine })
       const [features] = teacher.features(toView(pixels, imagenetStatistics, 'cpu'), null)
-      const { tokens } = tokensOf(openEncoder({ model: path, device: 'cpu' }))(pixels)
+      const { sequence } = tokensOf(openEncoder({ model: path, device: 'cpu' }))(pixels)
       expect(features!.shape).toEqual([2, 16, 32])
-      expectClose(features!, narrow(tokens, 1, 1, 16), 2e-5)
+      expectClose(features!, narrow(sequence, 1, 1, 16), 2e-5)
       expect([teacher.width, teacher.depth]).toEqual([32, 2])
       expect(teacher.hash).toBe(createHash('sha256').update(readFileSync(path)).digest('hex'))
       expect(locateModel(path)).toEqual({ path, width: 32 })

@@ -6,6 +6,8 @@ import type { View } from '../../prepare/view.ts'
 import type { Device, Tensor } from '../../tensor/tensor.ts'
 import type { MaskPlan } from '../../token/mask.ts'
 import type { BackboneShape } from '../backbone.ts'
+import type { Tap } from '../block.ts'
+import type { Encoded } from '../encoder.ts'
 import type { ParameterRow, Weights } from '../parameters.ts'
 
 /** What a decoder is opened for. */
@@ -15,8 +17,8 @@ export interface DecoderSpace {
 }
 
 export interface DecoderInput {
-  /** [B, 1 + K, D] */
-  readonly latent: Tensor
+  /** What the encoder makes of the kept tokens. */
+  readonly encoded: Pick<Encoded, 'sequence' | 'prefix' | 'taps'>
   readonly plan: MaskPlan
   /** Of the samples, for positions that know dates and scales. */
   readonly view: Pick<View, 'times' | 'resolution'>
@@ -29,5 +31,7 @@ export interface Decoder {
   readonly rows: readonly ParameterRow[]
   /** E */
   readonly width: number
+  /** What it reads of the encoder's blocks, as `encoded.taps`. */
+  readonly taps?: readonly Tap[]
   decode(input: DecoderInput, weights: Weights, wanted: Wanted): Tensor
 }

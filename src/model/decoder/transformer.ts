@@ -7,6 +7,7 @@ import { add, cat, narrow, reshape, toDevice } from '../../tensor/ops.ts'
 import { scope } from '../../tensor/scope.ts'
 import { expectShape } from '../../tensor/shape.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
+import { prefixLength } from '../../token/prefix.ts'
 import { openPositions, planInRows } from '../../token/sample-positions.ts'
 import { tokenSequence } from '../../token/sequence.ts'
 import { sineCosine } from '../../token/sine-cosine.ts'
@@ -46,22 +47,27 @@ export function transformerDecoder(
   const d = { encoder: shape.dimensions, decoder }
   const widths = decoderWidths(shape, decoder)
   const positionsOf = openPositions(positionOptions(shape), widths, device)
-  const withCls = (x: Tensor, K: number) => {
+  const withCls = (x: Tensor) => {
     const position = toDevice(releasedClsPosition(groupsOf(shape).length, widths), device)
-    return cat([add(narrow(x, 1, 0, 1), position), narrow(x, 1, 1, K)], 1)
+    return cat([add(narrow(x, 1, 0, 1), position), narrow(x, 1, 1, x.shape[1]! - 1)], 1)
   }
   return {
     rows: transformerRows(d),
     width: decoder.width,
-    decode({ latent, plan, view }, weights, wanted) {
+    decode({ encoded, plan, view }, weights, wanted) {
       const [B, K] = expectShape(plan.kept, ['B', 'K'], 'decode: plan.kept')
       expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
-      expectShape(latent, [B, 1 + K, d.encoder.width], 'decode: latent')
+      const P = prefixLength(encoded.prefix)
+      expectShape(encoded.sequence, [B, P + K, d.encoder.width], 'decode: encoded')
       const where = positionsOf(view, B)
       const { kept, hidden } = planInRows(where, plan)
       const features = scope(() => {
-        const x = applyLinear(latent, within(weights, 'decoder_embed')) // [B, 1 + K, E]
-        const tokens = tokenSequence({ x: compat ? withCls(x, K) : x, positions: where.table, kept })
+        const x = applyLinear(encoded.sequence, within(weights, 'decoder_embed')) // [B, P + K, E]
+        const tokens = tokenSequence({
+          x: compat ? withCls(x) : x,
+          positions: where.table,
+          ...{ kept, prefix: P },
+        })
         // A mask token differs from another by its position alone, so there are as many of them as positions.
         const masks = reshape(add(where.table, weights('mask_token')), where.table.shape)
         return applyBlocks(
@@ -69,7 +75,7 @@ export function transformerDecoder(
           within(weights, 'decoder_blocks'),
           within(weights, 'decoder_norm'),
           decoderBlocks(d),
-          { from: wanted === 'hidden' ? 1 + K : 1, shared: { table: masks, which: hidden } },
+          { from: wanted === 'hidden' ? P + K : P, shared: { table: masks, which: hidden } },
         )
       })
       return wanted === 'hidden' ? features : take(features, plan.restore)

@@ -9,6 +9,7 @@ import { add, cat, expand, linear, narrow } from '../../../src/tensor/ops.ts'
 import { scope } from '../../../src/tensor/scope.ts'
 import { type Tensor, tensor } from '../../../src/tensor/tensor.ts'
 import { planFromNoise } from '../../../src/token/mask.ts'
+import { clsPrefix } from '../../../src/token/prefix.ts'
 import { take } from '../../../src/token/take.ts'
 import { positions } from '../../token/positions.ts'
 import { expectClose, numbers, wave } from '../../tolerance.ts'
@@ -18,8 +19,9 @@ const [B, N, K] = [2, 15, 6]
 const decoder = openDecoder(tinyDecoder, { shape: plainBackbone(tiny), device: 'cpu' })
 const parameters = stirredParameters(decoder)
 const weights = weightsOf(parameters)
+const encodedOf = (sequence: Tensor) => ({ sequence, prefix: clsPrefix, taps: [] })
 const make = () => ({
-  latent: tensor(wave(B * (1 + K) * 24, 3), [B, 1 + K, 24]),
+  encoded: encodedOf(tensor(wave(B * (1 + K) * 24, 3), [B, 1 + K, 24])),
   plan: planFromNoise(tensor(wave(B * N, 5), [B, N]), K),
   view: { times: null, resolution: null },
 })
@@ -28,9 +30,13 @@ describe('the decoder', () => {
   it('does what the reference does with shuffled tokens: embed, fill with mask tokens, restore, add positions', () =>
     noGrad(() =>
       scope(() => {
-        const { latent, plan } = make()
+        const { encoded, plan } = make()
         const where = positions({ h: 3, w: 5 }, 16, 'cpu')
-        const embedded = linear(latent, weights('decoder_embed.weight'), weights('decoder_embed.bias'))
+        const embedded = linear(
+          encoded.sequence,
+          weights('decoder_embed.weight'),
+          weights('decoder_embed.bias'),
+        )
         const cls = narrow(embedded, 1, 0, 1)
         const sequence = cat([narrow(embedded, 1, 1, K), expand(weights('mask_token'), [B, N - K, 16])], 1)
         const inOrder = add(take(sequence, plan.restore), where) // cls has the position 0
@@ -60,9 +66,8 @@ describe('the decoder', () => {
         for (let token = 0; token <= K; token++) {
           const changed = wave(B * (1 + K) * 24, 3)
           changed[token * 24]! += 1 // in the first image
-          const after = numbers(
-            decoder.decode({ ...input, latent: tensor(changed, [B, 1 + K, 24]) }, weights, 'hidden'),
-          )
+          const encoded = encodedOf(tensor(changed, [B, 1 + K, 24]))
+          const after = numbers(decoder.decode({ ...input, encoded }, weights, 'hidden'))
           const half = before.length / 2
           expect(after.slice(0, half)).not.toEqual(before.slice(0, half))
           expect(after.slice(half)).toEqual(before.slice(half))
@@ -83,12 +88,12 @@ describe('the decoder', () => {
     scope(() => {
       const input = make()
       const refused = (latent: Tensor) =>
-        expect(() => decoder.decode({ ...input, latent }, weights, 'hidden'))
+        expect(() => decoder.decode({ ...input, encoded: encodedOf(latent) }, weights, 'hidden'))
       refused(tensor(wave(B * K * 24), [B, K, 24])).toThrow(
-        'decode: latent: expected [2, 7, 24], got float32[2, 6, 24]',
+        'decode: encoded: expected [2, 7, 24], got float32[2, 6, 24]',
       )
       refused(tensor(wave(7 * 24), [1, 7, 24])).toThrow(
-        'decode: latent: expected [2, 7, 24], got float32[1, 7, 24]',
+        'decode: encoded: expected [2, 7, 24], got float32[1, 7, 24]',
       )
     }))
 })

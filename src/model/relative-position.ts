@@ -1,0 +1,102 @@
+/**
+ * Relative position bias (BEiT, Bao et al. 2022): a learned number for each head and each offset between two patches, added to the
+ * scores of attention. A table of a grid of h × w has (2h − 1)(2w − 1) rows, and three for pairs with a prefix token.
+ */
+import { call } from '../tensor/call.ts'
+import {
+  add,
+  arange,
+  cat,
+  full,
+  indexSelect,
+  mul,
+  narrow,
+  permute,
+  reshape,
+  sub,
+  unsqueeze,
+} from '../tensor/ops.ts'
+import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
+import { type Grid, tokenCount } from '../token/grid.ts'
+import type { BlocksAttention, TokenPlaces } from './block-attention.ts'
+import type { ParameterRow, Weights } from './parameters.ts'
+
+export interface RelativePositions {
+  /** One table for all blocks, one for each, or both, which are added. */
+  readonly tables: 'shared' | 'per-block' | 'both'
+  /** That the tables are made for; another one gets them resampled. */
+  readonly grid: Grid
+}
+
+const NAME = 'relative_position_bias_table'
+export const sharedTable = `rel_pos_bias.${NAME}`
+export const ownTable = `attn.${NAME}`
+
+const offsets = ({ h, w }: Grid) => (2 * h - 1) * (2 * w - 1)
+
+export const tableRow = (name: string, { grid }: RelativePositions, heads: number): ParameterRow => ({
+  name,
+  shape: [offsets(grid) + 3, heads],
+  initial: 'zeros',
+})
+
+/**
+ * Which row of the table each pair of tokens has, query by key, of P prefix tokens and the patches of a grid, or those `kept` [B, K]:
+ * [1 or B, P + K, P + K]. The last three rows: a prefix token that asks for a patch, a patch that asks for a prefix token, two prefix tokens.
+ */
+export function pairIndex(grid: Grid, prefix: number, kept: Tensor | null, device: Device): Tensor {
+  const N = tokenCount(grid)
+  const [B, K] = (kept?.shape ?? [1, N]) as readonly [number, number]
+  const places = kept ?? reshape(arange(N, { dtype: 'int64', device }), [1, N])
+  const down = call('div.Scalar_mode', places, grid.w, 'floor')
+  const across = sub(places, mul(down, grid.w))
+  const between = (x: Tensor, side: number) => add(sub(unsqueeze(x, 2), unsqueeze(x, 1)), side - 1)
+  const patches = add(mul(between(down, grid.h), 2 * grid.w - 1), between(across, grid.w)) // [B, K, K]
+  if (prefix === 0) return patches
+  const row = (of: number, shape: Shape) => full(shape, offsets(grid) + of, { dtype: 'int64', device })
+  const first = cat([row(2, [B, prefix, prefix]), row(0, [B, prefix, K])], 2)
+  return cat([first, cat([row(1, [B, K, prefix]), patches], 2)], 1)
+}
+
+/** A table of one grid for another, bilinearly between the centres of its rows, as in transformers; the last three rows stay. */
+export function resampleTable(table: Tensor, from: Grid, to: Grid): Tensor {
+  if (from.h === to.h && from.w === to.w) return table
+  const heads = table.shape[1]!
+  const plane = reshape(narrow(table, 0, 0, offsets(from)), [1, 2 * from.h - 1, 2 * from.w - 1, heads])
+  const size = [2 * to.h - 1, 2 * to.w - 1]
+  const resampled = call('upsample_bilinear2d', permute(plane, [0, 3, 1, 2]), size, false, null, null)
+  const rows = reshape(permute(resampled, [0, 2, 3, 1]), [offsets(to), heads])
+  return cat([rows, narrow(table, 0, offsets(from), 3)], 0)
+}
+
+/** The bias [1 or B, A, M, M] that a table [R, A] gives pairs of tokens. */
+export function biasOf(table: Tensor, index: Tensor): Tensor {
+  const [B, M] = index.shape as readonly [number, number]
+  const rows = indexSelect(table, 0, reshape(index, [B * M * M]))
+  return permute(reshape(rows, [B, M, M, table.shape[1]!]), [0, 3, 1, 2])
+}
+
+/** What it adds to the attention of every block; `weights` are the encoder's. */
+export function relativeAttention(
+  { tables, grid: own }: RelativePositions,
+  weights: Weights,
+  { grid, prefix, kept, device }: TokenPlaces,
+): BlocksAttention {
+  return {
+    given: [pairIndex(grid, prefix, kept, device)],
+    bias: (block, [index]) => {
+      const parts = [
+        ...(tables === 'per-block' ? [] : [weights(sharedTable)]),
+        ...(tables === 'shared' ? [] : [block(ownTable)]),
+      ]
+      return biasOf(
+        resampleTable(
+          parts.reduce((a, b) => add(a, b)),
+          own,
+          grid,
+        ),
+        index!,
+      )
+    },
+  }
+}
