@@ -7,7 +7,7 @@
 import { type Draws, draws } from '../random/draws.ts'
 import { applySteps } from './augment/operators.ts'
 import { drawPhotometric, type PhotometricRecipe } from './augment/photometric.ts'
-import { type CropKind, crops } from './crop.ts'
+import { type Crop, type CropKind, crops } from './crop.ts'
 import type { Corruption } from './decode/damage.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
 import type { Placement } from './decode/resample-pixels.ts'
@@ -85,22 +85,33 @@ function shift(random: Draws, size: number, before: number, after: number): numb
   return random.below(low + Math.min(after, size >> 1) + 1) - low
 }
 
+/** A copy as every sample needs it: the settings looked up once. */
+function ready({ view, copy, spec, stream, photometric }: CropCopy, samples: SampleSettings) {
+  const { crop, flip, scale, ratio } = { ...samples, ...spec }
+  const [height, width] = spec.size
+  return {
+    ...{ view, copy, mayFlip: flip, isRandom: crop === 'random', crop: crops[crop] as Crop },
+    settings: { scale, ratio, target: { height, width } },
+    streams: { crop: `${stream}crop`, flip: `${stream}flip`, window: `${stream}window` },
+    recipe: photometric === undefined ? samples.photometric : photometric,
+  }
+}
+type ReadyCopy = ReturnType<typeof ready>
+
 export function sampleReader(
   { reader, files }: { reader: ImageReader; files: readonly string[] },
   settings: SampleSettings,
   skipped: SkipLedger,
 ): SampleReader {
   const { seed, channels, minSide, maxPixels, range = null, frames = null, minValid = 0 } = settings
-  const copies = copiesOf(viewsOfSamples(settings))
-  const targetOf = ({ spec: { size } }: CropCopy) => ({ height: size[0], width: size[1] })
-  const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: CropCopy): Placement => {
-    const { crop, flip: mayFlip, scale, ratio } = { ...settings, ...copy.spec }
-    const drawsOf = (stream: string) => draws({ seed, stream: copy.stream + stream, epoch, index })
-    const box = crops[crop](image, { scale, ratio, target: targetOf(copy) }, drawsOf('crop'))
-    const flip = mayFlip && drawsOf('flip').uniform() < 0.5
-    if (crop !== 'random' || !image.margin) return { box, flip }
+  const copies = copiesOf(viewsOfSamples(settings)).map((each) => ready(each, settings))
+  const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: ReadyCopy): Placement => {
+    const { streams } = copy
+    const box = copy.crop(image, copy.settings, draws({ seed, stream: streams.crop, epoch, index }))
+    const flip = copy.mayFlip && draws({ seed, stream: streams.flip, epoch, index }).uniform() < 0.5
+    if (!copy.isRandom || !image.margin) return { box, flip }
     const { left, top, right, bottom } = image.margin
-    const random = drawsOf('window')
+    const random = draws({ seed, stream: streams.window, epoch, index })
     const x = shift(random, image.width, left, right)
     const y = shift(random, image.height, top, bottom)
     return { box: { ...box, left: box.left + x, top: box.top + y }, flip }
@@ -110,20 +121,13 @@ export function sampleReader(
     [...draws({ seed, stream: 'frames', epoch, index }).permutation(available)]
       .slice(0, frames ?? 1)
       .sort((a, b) => a - b)
-  const isRandom = copies.some(({ spec }) => (spec.crop ?? settings.crop) === 'random')
-  /** Changes the colours of a row of a crop, in place. */
-  const recolour = (address: SampleAddress, copy: CropCopy, pixels: Uint8Array) => {
-    const recipe = copy.photometric === undefined ? settings.photometric : copy.photometric
-    if (!recipe) return
-    const steps = drawPhotometric(recipe, { seed, ...address, view: `${copy.view}.${copy.copy}` })
-    pixels.set(applySteps({ ...targetOf(copy), pixels }, steps).pixels)
-  }
+  const isRandom = copies.some((copy) => copy.isRandom)
   return async (addresses, fields, first) => {
     const spaces = copies.map((copy): CropSpace => {
       const { buffer, byteOffset, byteLength } = fields[copy.view]!.at(copy.copy, first)
       const out = new Uint8Array(buffer, byteOffset, byteLength * addresses.length)
       const facts = frames === null ? {} : { facts: new Float64Array(addresses.length * (1 + frames)) }
-      return { target: targetOf(copy), channels, out, ...facts }
+      return { target: copy.settings.target, channels, out, ...facts }
     })
     const [space, ...others] = spaces as [CropSpace, ...CropSpace[]]
     const used = addresses.map(({ index }) => index)
@@ -154,15 +158,20 @@ export function sampleReader(
         used[row] = next.below(files.length)
       }
     }
-    for (const [i, copy] of copies.entries()) {
+    for (const [i, { view, copy, recipe, settings }] of copies.entries()) {
       const { out, facts } = spaces[i]!
+      if (!recipe && !facts) continue
       const bytes = out.length / addresses.length
       for (const [row, { epoch }] of addresses.entries()) {
-        recolour({ epoch, index: used[row]! }, copy, out.subarray(row * bytes, (row + 1) * bytes))
+        if (recipe) {
+          const steps = drawPhotometric(recipe, { seed, epoch, index: used[row]!, view: `${view}.${copy}` })
+          const pixels = out.subarray(row * bytes, (row + 1) * bytes)
+          pixels.set(applySteps({ ...settings.target, pixels }, steps).pixels)
+        }
         if (!facts) continue
         const own = facts.subarray(row * (1 + frames!), (row + 1) * (1 + frames!))
-        fields[resolutionOf(copy.view)]!.at(copy.copy, first + row).set(own.subarray(0, 1))
-        fields[timesOf(copy.view)]!.at(copy.copy, first + row).set(own.subarray(1))
+        fields[resolutionOf(view)]!.at(copy, first + row).set(own.subarray(0, 1))
+        fields[timesOf(view)]!.at(copy, first + row).set(own.subarray(1))
       }
     }
     return used

@@ -12,7 +12,7 @@ import type { Pack, PackedImages } from '../../source/packed-images.ts'
 import { checkSize, type SizeLimits } from '../decode/image-size.ts'
 import { reasonOf } from '../decode/refused-file.ts'
 import { type Placement, resample } from '../decode/resample-pixels.ts'
-import { type CropSpace, cropsOf, type ImageReader, type WantedImage } from '../image-reader.ts'
+import { type CropSpace, cropsOf, type ImageReader } from '../image-reader.ts'
 
 interface PackedImage {
   readonly file: number
@@ -45,19 +45,21 @@ export function packedReader(
           'SOURCE',
           `${dir} holds images of ${pack.channels} channel, but ${space.channels} are wanted. Pack them again with --channels ${space.channels}, or set model.channels.`,
         )
-      const usable: [PackedImage, WantedImage][] = []
-      const reasons = images.map((wanted) => {
-        const image = locate(pack, wanted.index)
+      const usable: (PackedImage | null)[] = []
+      const reasons = images.map(({ index }) => {
+        const image = locate(pack, index)
         const reason = refusalOf(image, space)
-        if (reason === null) usable.push([image, wanted])
+        usable.push(reason === null ? image : null)
         return reason
       })
-      if (usable.length === 0) return reasons
-      for (const [crop, own] of cropsOf(space).entries())
-        cutter.cut(
-          usable.map(([image, { row, place }]) => ({ ...image, row, placement: place(image, crop) })),
-          own,
-        )
+      for (const [crop, own] of cropsOf(space).entries()) {
+        const cuts: Cut[] = []
+        for (const [i, image] of usable.entries()) {
+          const { row, place } = images[i]!
+          if (image) cuts.push({ ...image, row, placement: place(image, crop) })
+        }
+        if (cuts.length > 0) cutter.cut(cuts, own)
+      }
       return reasons
     },
   }
