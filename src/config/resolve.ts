@@ -225,7 +225,11 @@ function bandNumbers(group: readonly string[], bands: readonly string[]): number
 
 export function backboneOf(config: Config): BackboneShape {
   const rasters = rastersOf(config)
-  const plain = { ...plainBackbone(dimensionsOf(config)), positions: config.model.positions }
+  const { positions, resampling } = config.model
+  const plain = {
+    ...{ ...plainBackbone(dimensionsOf(config)), positions },
+    ...(positions === 'learned' && { resampling }),
+  }
   if (!rasters) return plain
   const { data, model } = rasters
   const { groupWidth, timeFields: fields, timeWidth, frames, referenceResolution } = model

@@ -3,7 +3,7 @@
  * table: the graph holds it once and slices it to the rows and columns of the input.
  */
 import { SherdError } from '../errors.ts'
-import { encoderWidths, positionOptions } from '../model/backbone.ts'
+import { backboneAt, encoderWidths, positionOptions } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
@@ -38,8 +38,8 @@ export function checkDynamic(
 
 /** The encoder for images of another size, with the same weights. */
 export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageSize: ImageSize): Encoder {
-  const dimensions = { ...encoder.dimensions, imageSize }
-  return { ...encoder, dimensions, shape: { ...encoder.shape, dimensions } }
+  const shape = backboneAt(encoder.shape, imageSize)
+  return { ...encoder, dimensions: shape.dimensions, shape }
 }
 
 const halfOf = ({ shape }: ExportedEncoder) =>

@@ -9,11 +9,12 @@ import { arange, expand, gather, narrow, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
-import { tokenCount } from '../token/grid.ts'
+import { type Grid, tokenCount } from '../token/grid.ts'
 import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
 import { presentTokens } from '../token/mask-design.ts'
 import { patchifyGroups, patchifyValid } from '../token/patchify.ts'
 import { positionedLength } from '../token/prefix.ts'
+import { type ResamplingName, resamplePositions } from '../token/resample-positions.ts'
 import {
   openPositions,
   type PositionOptions,
@@ -51,6 +52,9 @@ export interface BackboneShape {
   readonly referenceResolution: number | null
   /** Where the encoder's positions come from: computed, or a parameter `pos_embed` [N, D], as other programs' models may have. */
   readonly positions: 'fixed' | 'learned'
+  /** Of learned positions: the grid that `pos_embed` is for, where the images have another, and how it is brought to theirs (`cubic`). */
+  readonly learnedGrid?: Grid
+  readonly resampling?: ResamplingName
 }
 
 /** Plain images: one frame, one group. */
@@ -58,6 +62,14 @@ export const plainBackbone = (dimensions: EncoderDimensions): BackboneShape => (
   ...{ dimensions, frames: 1, groups: null, groupWidth: 0 },
   ...{ time: null, referenceResolution: null, positions: 'fixed' },
 })
+
+/** The same parameters for images of another size: learned positions are resampled inside the graph. */
+export const backboneAt = (shape: BackboneShape, imageSize: readonly [number, number]): BackboneShape => ({
+  ...{ ...shape, dimensions: { ...shape.dimensions, imageSize } },
+  ...(shape.positions === 'learned' && { learnedGrid: learnedGridOf(shape) }),
+})
+
+const learnedGridOf = (shape: BackboneShape): Grid => shape.learnedGrid ?? gridOfModel(shape.dimensions)
 
 export const layoutOf = ({ dimensions, frames, groups }: BackboneShape): TokenLayout => ({
   ...{ grid: gridOfModel(dimensions), frames, groups: groups?.length ?? 1 },
@@ -150,18 +162,21 @@ export function checkBackbone(shape: BackboneShape): void {
     )
   if (positionedLength(prefixOf(dimensions)) > 0 && shape.positions !== 'learned')
     throw new SherdError('VALUE', 'Prefix tokens with a position: expected model.positions "learned"')
-  checkWidths('model', encoderWidths(shape), shape)
+  if (shape.positions === 'fixed') checkWidths('model', encoderWidths(shape), shape)
 }
 
 /** The parameters of the encoder. */
 export const backboneRows = (shape: BackboneShape): ParameterRow[] => [
   ...groupedEncoderRows(shape.dimensions, groupsOf(shape)),
-  ...(shape.positions === 'learned' ? [learnedPositions(shape.dimensions)] : []),
+  ...(shape.positions === 'learned' ? [learnedPositions(shape)] : []),
 ]
 
-const learnedPositions = (d: EncoderDimensions): ParameterRow => ({
+const learnedPositions = (shape: BackboneShape): ParameterRow => ({
   ...{ name: 'pos_embed', initial: 'token' },
-  shape: [positionedLength(prefixOf(d)) + tokenCount(gridOfModel(d)), d.width],
+  shape: [
+    positionedLength(prefixOf(shape.dimensions)) + tokenCount(learnedGridOf(shape)),
+    shape.dimensions.width,
+  ],
 })
 
 /** A view cut into patches. */
@@ -210,7 +225,9 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
   const groups = groupsOf(shape)
   const places = placeCount(layout)
   const N = layoutTokens(layout)
-  const positionsOf = openPositions(positionOptions(shape), encoderWidths(shape), device)
+  const positionsOf =
+    shape.positions === 'fixed' ? openPositions(positionOptions(shape), encoderWidths(shape), device) : null
+  const change = { from: learnedGridOf(shape), to: layout.grid, by: shape.resampling ?? 'cubic' }
 
   const cut = (view: View): CutView => {
     const [B] = expectShape(view.pixels, ['B', frames, d.channels, ...d.imageSize], 'images')
@@ -226,12 +243,13 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
   }
   // Tokens x that are the ones `which` [B, K] of all.
   const placed = ({ view }: CutView, x: Tensor, which: Tensor, weights: Weights) => {
+    if (!positionsOf) {
+      const [table, R] = [resamplePositions(weights('pos_embed'), change), positionedLength(prefixOf(d))]
+      if (R === 0) return { x, positions: table, kept: which }
+      return { x, positions: narrow(table, 0, R, N), kept: which, prefixPositions: narrow(table, 0, 0, R) }
+    }
     const where = positionsOf(view, view.pixels.shape[0]!)
-    const kept = rowsOf(where, which)
-    if (shape.positions !== 'learned') return { x, positions: where.table, kept }
-    const [table, R] = [weights('pos_embed'), positionedLength(prefixOf(d))]
-    if (R === 0) return { x, positions: table, kept }
-    return { x, positions: narrow(table, 0, R, N), kept, prefixPositions: narrow(table, 0, 0, R) }
+    return { x, positions: where.table, kept: rowsOf(where, which) }
   }
   return {
     ...{ shape, layout, groups, rows: backboneRows(shape), cut },

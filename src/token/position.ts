@@ -1,12 +1,21 @@
 /**
- * Fixed sine–cosine positions of a grid (He et al. 2021, after Vaswani et al. 2017). The first half of the width encodes
- * the column, the second half the row; each half is all sines, then all cosines, of position · 10000^(−k / (width/4)).
+ * Fixed sine–cosine positions of a grid (He et al. 2021, after Vaswani et al. 2017). One half of the width encodes the column, the other
+ * the row; each half is all sines, then all cosines, of position · 10000^(−k / (width/4)), so the width must be a multiple of 4.
  */
 import { SherdError } from '../errors.ts'
 import { cat, expand, narrow, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from './grid.ts'
+
+/** Which half comes first. */
+export const positionOrders = {
+  /** MAE */
+  'column-first': [0, 1],
+  /** MoCo v3 */
+  'row-first': [1, 0],
+} as const satisfies Record<string, readonly [column: 0 | 1, row: 0 | 1]>
+export type PositionOrder = keyof typeof positionOrders
 
 /** Half a row of the table for each of `count` places along one side, [count, half]: all that there is of a formula. */
 export function sidePositions(count: number, half: number, scale = 1): Float32Array {
@@ -25,10 +34,16 @@ export function sidePositions(count: number, half: number, scale = 1): Float32Ar
  * The position table [N, width] as numbers, row-major over the grid. `scale` multiplies rows and columns: the size of a pixel on the
  * ground over that of a reference (Scale-MAE, Reed et al. 2023, section 3.1), so that equal distances look alike.
  */
-export function sineCosinePositions(grid: Grid, width: number, scale = 1): Float32Array {
+export function sineCosinePositions(
+  grid: Grid,
+  width: number,
+  scale = 1,
+  order: PositionOrder = 'column-first',
+): Float32Array {
   if (width < 4 || width % 4 !== 0) {
     throw new SherdError('SHAPE', `Sine–cosine positions need a width that is a multiple of 4, got ${width}`)
   }
+  const [ofColumn, ofRow] = positionOrders[order]
   const half = width / 2
   const rows = sidePositions(grid.h, half, scale)
   const columns = sidePositions(grid.w, half, scale)
@@ -36,8 +51,8 @@ export function sineCosinePositions(grid: Grid, width: number, scale = 1): Float
   for (let r = 0; r < grid.h; r++)
     for (let c = 0; c < grid.w; c++) {
       const at = (r * grid.w + c) * width
-      table.set(columns.subarray(c * half, (c + 1) * half), at)
-      table.set(rows.subarray(r * half, (r + 1) * half), at + half)
+      table.set(columns.subarray(c * half, (c + 1) * half), at + ofColumn * half)
+      table.set(rows.subarray(r * half, (r + 1) * half), at + ofRow * half)
     }
   return table
 }

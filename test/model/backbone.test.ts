@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   type BackboneShape,
+  backboneAt,
   backboneRows,
   checkBackbone,
   checkDecoder,
@@ -12,11 +13,12 @@ import { encodeTokens } from '../../src/model/encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import type { View } from '../../src/prepare/view.ts'
 import { viewOf } from '../../src/prepare/view.ts'
-import { noGrad } from '../../src/tensor/context.ts'
-import { add, indexSelect, narrow, reshape } from '../../src/tensor/ops.ts'
+import { backward, gradient, noGrad } from '../../src/tensor/context.ts'
+import { add, indexSelect, narrow, reshape, square, sum } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { patchify } from '../../src/token/patchify.ts'
+import { resamplePositions } from '../../src/token/resample-positions.ts'
 import { samplePositions } from '../../src/token/sample-positions.ts'
 import { positions } from '../token/positions.ts'
 import { expectClose, numbers, product, wave } from '../tolerance.ts'
@@ -97,6 +99,38 @@ describe('encodeAll', () => {
       const input = { patches: patchify(tinyImages(2), 2), kept: null, positions: learned.get('pos_embed')! }
       expectClose(made, encodePatches(input, weightsOf(learned), tiny), 1e-6)
     }))
+
+  it('resamples learned positions for images of another size, and learns them there', () =>
+    scope(() => {
+      const shape: BackboneShape = {
+        ...plainBackbone(tiny),
+        positions: 'learned',
+        resampling: 'cubic-offset',
+      }
+      const other = openBackbone(backboneAt(shape, [8, 6]), 'cpu') // 4 × 3 patches
+      expect(other.rows).toEqual(openBackbone(shape, 'cpu').rows)
+      const learned = stirredParameters({ rows: other.rows })
+      const images = tensor(wave(2 * 3 * 8 * 6), [2, 3, 8, 6])
+      const { sequence } = other.encodeAll(viewOf(images), weightsOf(learned))
+      const [from, to] = [
+        { h: 3, w: 5 },
+        { h: 4, w: 3 },
+      ]
+      const table = resamplePositions(learned.get('pos_embed')!, { from, to, by: 'cubic-offset' })
+      const own = openBackbone(plainBackbone({ ...tiny, imageSize: [8, 6] }), 'cpu')
+      const given = own.encodeAll(viewOf(images), weightsOf(learned), { positions: table })
+      expectClose(sequence, given.sequence, 1e-6)
+      backward(sum(square(sequence)))
+      const gradients = numbers(gradient(learned.get('pos_embed')!)!)
+      expect(gradients).toHaveLength(15 * 24)
+      expect(gradients.every((x) => Number.isFinite(x) && x !== 0)).toBe(true)
+    }))
+
+  it('has learned positions of any width', () => {
+    const narrow: BackboneShape = { ...plainBackbone({ ...tiny, width: 6 }), positions: 'learned' }
+    expect(openBackbone(narrow, 'cpu').rows.at(-1)!.shape).toEqual([15, 6])
+    expect(() => openBackbone({ ...narrow, positions: 'fixed' }, 'cpu')).toThrow(/not a multiple of 4/)
+  })
 
   it('takes positions that it is given, for all samples or for each', () =>
     quiet(() => {

@@ -1,8 +1,11 @@
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { packageRoot } from '../../src/package-root.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { composePositions, sidePositions, sineCosinePositions } from '../../src/token/position.ts'
-import { expectClose } from '../tolerance.ts'
+import { expectClose, numbers } from '../tolerance.ts'
 
 describe('sineCosinePositions', () => {
   it('by hand: width 4, one row of two columns, then one column of two rows', () => {
@@ -11,6 +14,16 @@ describe('sineCosinePositions', () => {
     expectClose(sineCosinePositions({ h: 1, w: 2 }, 4), [0, 1, 0, 1, s, c, 0, 1], 1e-7)
     expectClose(sineCosinePositions({ h: 2, w: 1 }, 4), [0, 1, 0, 1, 0, 1, s, c], 1e-7)
   })
+
+  it('the row comes first where it is asked for: the table of MoCo v3, and by hand on a grid that is no square', () =>
+    scope(() => {
+      const file = '../shared/reference/self-distillation/mocov3-frozen-projection.safetensors'
+      const { tensors } = readSafetensors(join(packageRoot(), file))
+      const stored = numbers(tensors.get('expected.out.positions')!) // [1, 1 + 16, 32], cls first
+      expectClose(sineCosinePositions({ h: 4, w: 4 }, 32, 1, 'row-first'), stored.slice(32), 1e-6)
+      const [s, c] = [Math.sin(1), Math.cos(1)]
+      expectClose(sineCosinePositions({ h: 1, w: 2 }, 4, 1, 'row-first'), [0, 1, 0, 1, 0, 1, s, c], 1e-7)
+    }))
 
   it('by hand: width 8 has the frequencies 1 and 1/100', () => {
     const table = sineCosinePositions({ h: 1, w: 4 }, 8)
