@@ -1,6 +1,6 @@
 /**
  * The encoder as a whole: from a batch of views to tokens, whatever the views are – an image, groups of bands, a series of dates.
- * Pretraining, probes, fine-tuning and segmentation use the same one. What a token is, is told by its shape.
+ * Pretraining, probes, fine-tuning and segmentation use the same one. Its shape defines the tokens.
  */
 import { SherdError } from '../errors.ts'
 import type { View } from '../prepare/view.ts'
@@ -46,7 +46,7 @@ export interface BackboneShape {
   readonly groups: SpectralGroups | null
   /** Numbers of a position that say the group (256 in SatMAE); read only with groups. */
   readonly groupWidth: number
-  /** What the tokens are told of the time of their frame, and in how many numbers for each field (128 in SatMAE). */
+  /** Date fields encoded into each token, with the width per field (128 in SatMAE). */
   readonly time: { readonly fields: readonly TimeField[]; readonly width: number } | null
   /** Metres a pixel that count as scale 1 (Scale-MAE); null when positions do not depend on the scale. */
   readonly referenceResolution: number | null
@@ -213,7 +213,7 @@ export interface Backbone {
    * kept or all, of which the kept ones are then picked. The numbers are the same; only with `all` does no shape depend on the mask.
    */
   encodeKept(cut: CutView, kept: Tensor, weights: Weights, options?: EncodeKeptOptions): Encoded
-  /** All tokens, or those of some groups: feature extraction never masks. Tokens without data are attended to by nobody. */
+  /** All tokens, or those of some groups, unmasked. Tokens without data are excluded from attention. */
   encodeAll(view: View, weights: Weights, options?: EncodeAllOptions): Encoded
 }
 

@@ -196,7 +196,7 @@ export function runBlocks(
       const all = wanted(shared ? appendRows(tokens, shared) : tokens)
       return { sequence: norm ? normed(all, norm) : share(all), taps: taps.map(() => share(all)) }
     }
-    // A segment of its own: what several readers take from here is then one tensor, whose gradient is complete before it goes on.
+    // A segment of its own: what several readers take from here is then one tensor, whose gradient is complete before it propagates further.
     const [sequence, ...made] = segment(stream, ([x, change]) => {
       if (norm) {
         const { sum, normed } = addNorm(x!, change!, norm)

@@ -166,7 +166,7 @@ export function expectRows(
   }
 }
 
-/** Throws `NON_FINITE` where numbers are none. */
+/** Throws `NON_FINITE`. */
 export function expectFinite(stored: ReadonlyMap<string, Tensor>): void {
   const broken = [...stored].flatMap(([name, each]) => notFinite(name, each) ?? [])
   const [first] = broken
@@ -177,7 +177,7 @@ export function expectFinite(stored: ReadonlyMap<string, Tensor>): void {
     )
 }
 
-/** Parameters from arrays, as strictly as `expectRows`. Throws `CHECKPOINT`, and `NON_FINITE` where numbers are none. */
+/** Parameters from arrays, as strictly as `expectRows`. Throws `CHECKPOINT` and `NON_FINITE`. */
 export function loadParameters(
   rows: readonly ParameterRow[],
   stored: ReadonlyMap<string, Tensor>,

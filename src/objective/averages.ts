@@ -1,17 +1,17 @@
-/** The averages of an objective as parameters: which there are, and what each follows. */
+/** The averages of an objective as parameters. */
 import { SherdError } from '../errors.ts'
 import { isLearned, type ParameterRow } from '../model/parameters.ts'
 import type { Average, Objective } from './objective.ts'
 
-/** An average and the parameter that it follows. */
+/** An average and its source parameter. */
 export interface Followed {
   readonly average: string
   readonly learned: string
-  /** False where that is fixed: then the average is a copy, so that the network under its prefix is whole. */
+  /** False for a fixed source: the average is then a copy, so that the network under its prefix is complete. */
   readonly moves: boolean
 }
 
-/** What an `Average` averages, in the order of the rows. */
+/** In the order of the rows. */
 export const followedBy = (
   rows: readonly ParameterRow[],
   { prefix, from, of = () => true, fixed = 'copied' }: Average,

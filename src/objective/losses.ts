@@ -1,4 +1,4 @@
-/** The parts of a loss as one number. */
+/** Sums the parts of a loss. */
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -7,7 +7,7 @@ import type { Losses } from './objective.ts'
 /** The loss of one part. */
 export const onePart = (name: string, mean: Tensor): Losses => ({ parts: { [name]: { mean, weight: 1 } } })
 
-/** The weighted sum of the parts, a scalar; `shareOf` is what a part counts of the whole step, by default all. */
+/** The weighted sum of the parts; `shareOf`: the share of the micro-batch in a part, default 1. */
 export function totalOf({ parts }: Losses, shareOf: (part: string) => number = () => 1): Tensor {
   return scope(() =>
     Object.entries(parts)

@@ -1,4 +1,4 @@
-/** What the configuration of a masked autoencoder is made of, beside what all objectives read. */
+/** Configuration keys of masked autoencoding, besides the common ones. */
 import { decoderKeys, rasterDecoderKeys } from '../model/decoder/keys.ts'
 import { targetKeys } from '../target/targets.ts'
 import { maskKeys, rasterMaskKeys } from '../token/keys.ts'

@@ -1,7 +1,7 @@
 /**
- * Masked autoencoding (He et al. 2021): see a quarter of the tokens, say of the rest what a target asks, such as their pixels. With spectral
- * groups, frames and their dates it is SatMAE (Cong et al. 2022); with positions that know the scale, Scale-MAE's encoder (Reed et al. 2023).
- * None of them is another objective: tokens, mask, decoder and target are given.
+ * Masked autoencoding (He et al. 2021): encodes a quarter of the tokens and predicts a target for the rest, such as pixels. With spectral
+ * groups, frames and dates it is SatMAE (Cong et al. 2022); with scaled positions, Scale-MAE's encoder (Reed et al. 2023). These are the same
+ * objective with other tokens, mask, decoder and target.
  */
 import { type BackboneShape, type CutView, openBackbone, plainBackbone } from '../model/backbone.ts'
 import { type DecoderOptions, openDecoder } from '../model/decoder/decoders.ts'
@@ -27,15 +27,15 @@ export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly decoder: DecoderOptions
   /** Share of tokens that are hidden, in (0, 1). */
   readonly maskRatio: number
-  /** How masks are shared between groups and frames; by default not at all. */
+  /** How groups and frames share masks; default: independent. */
   readonly mask?: Omit<MaskDesign, 'ratio'>
-  /** K, where it is not what the mask's design says. */
+  /** K, if not that of the mask design. */
   readonly kept?: number | null
-  /** What hidden tokens should say; by default normalised pixels. */
+  /** Default: normalised pixels. */
   readonly target?: TargetMaker
   /**
-   * Whether samples may lack data, so that micro-batches count by their hidden tokens that hold any. By default they may where there are
-   * groups of bands, frames or dates.
+   * Whether samples may lack data, so that micro-batches are weighted by their hidden tokens with data. Default: true with groups of bands,
+   * frames or dates.
    */
   readonly gaps?: boolean
   /** Which tokens a prediction embeds, `kept` by default: see `Backbone.encodeKept`. */
@@ -51,23 +51,23 @@ export interface Prediction {
 }
 
 export interface MaskedAutoencoder extends BatchObjective<ImageBatch, MaskPlan, never> {
-  /** Larger than the model's images where larger ones are rebuilt, too. */
+  /** Larger than the model's input if the target needs larger images. */
   readonly views: { readonly image: ViewSpec }
   /** N, the tokens of one sample. */
   readonly tokens: number
   readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
-  /** Tokens without any data in the batch are never seen. */
+  /** Tokens without data are never kept. */
   plan(at: Address, batch?: ImageBatch): MaskPlan
-  /** The plan that noise [B, N] gives, for callers that bring their own. */
+  /** The plan of given noise [B, N]. */
   planFromNoise(noise: Tensor, view?: View): MaskPlan
   loss(weights: Weights, batch: ImageBatch, plan: MaskPlan): Losses
-  /** Everything that the model says about the view, for pictures and checks. */
+  /** Predictions of all tokens, for pictures and verification. */
   predict(weights: Weights, view: View, plan: MaskPlan): Prediction
-  /** The error of every token [B, N] in the target's own space; only of a target that shows errors. */
+  /** The error of every token [B, N] in the target's space; only for targets that show errors. */
   errors(weights: Weights, view: View, plan: MaskPlan): Tensor
 }
 
-/** Throws `SHAPE` or `VALUE` when dimensions, groups or ratio do not fit. */
+/** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
 export function mae(options: MaeOptions): MaskedAutoencoder {
   const {
     maskRatio,

@@ -1,6 +1,6 @@
 /**
- * What an objective is to the training step: parameters by role, a plan for each micro-batch, a loss in named parts, and what is
- * averaged and updated beside the gradients. An objective composes stems, encoders, decoders and targets; it is never a subclass of another.
+ * The interface of objectives: parameters by role, a plan for each micro-batch, a loss in named parts, averages and state. An objective
+ * composes stems, encoders, decoders and targets; it never subclasses another.
  */
 import type { Collective } from '../collective/collective.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
@@ -14,20 +14,20 @@ import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
 
 export type Tensors = Readonly<Record<string, Tensor>>
 
-/** Where a step asks: all that draws and schedules may depend on. */
+/** The position in a run: everything that draws and schedules may depend on. */
 export interface At<S extends string = string> {
-  /** The run's. */
+  /** Of the run. */
   readonly seed: number
-  /** Steps asked for before this one, skipped ones included. */
+  /** Steps before this one, including skipped ones. */
   readonly step: number
-  /** Passes over the data before this step, with fractions. */
+  /** Passes over the data before this step, fractional. */
   readonly epoch: number
   readonly samples: SampleAddresses
-  /** Which of the step's `rows` these samples are: those from `firstRow` on. */
+  /** Index of the first of these samples among the step's `rows`. */
   readonly firstRow: number
   /** Samples of the whole step, over all micro-batches and ranks. */
   readonly rows: number
-  /** The schedules' values in this step. */
+  /** Values of the schedules in this step. */
   readonly value: Readonly<Record<S, number>>
   readonly collective: Collective
 }
@@ -37,32 +37,32 @@ export interface ImageBatch {
   readonly image: View
 }
 
-/** What draws are addressed by. */
+/** The address of draws. */
 export type Address = Pick<At, 'seed' | 'samples'>
 
-/** The loss of a micro-batch, and what it leaves for the end of the step. */
+/** The loss of a micro-batch, with stats and metrics. */
 export interface Losses {
   /** Scalars in float32, each the mean over what it counts. The loss is their sum, each times its weight. */
   readonly parts: Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
-  /** Put together over micro-batches and ranks as `Objective.stats` says, for `update`. */
+  /** For `update`; combined over micro-batches and ranks as declared in `Objective.stats`. */
   readonly stats?: Tensors
-  /** Scalars to log; the mean over micro-batches. */
+  /** Scalars to log, averaged over micro-batches. */
   readonly metrics?: Tensors
 }
 
-/** Weights that follow others: the exponential moving average of a teacher or a momentum encoder. */
+/** An exponential moving average of weights: a teacher or a momentum encoder. */
 export interface Average<S extends string = string> {
   /** Prefix of the averages' names, such as `teacher.`. They start as copies. */
   readonly prefix: string
   /** Prefix of the learned parameters that are averaged, such as `student.`; it is replaced by the other. */
   readonly from: string
-  /** Which of them, by their names behind `from`; by default all. State is not averaged: a row of its own has it. */
+  /** Selects parameters by their names after `from`; default all. State is not averaged: declare a row for it. */
   readonly of?: (name: string) => boolean
-  /** `averaged` (MoCo v3) matters where an average starts from elsewhere than a copy. Default `copied`. */
+  /** Treatment of fixed parameters. `averaged` (MoCo v3) differs if an average does not start as a copy. Default `copied`. */
   readonly fixed?: 'copied' | 'averaged'
-  /** The share of the old average that stays: a number, or the schedule that has it. */
+  /** The decay: a number, or the name of a schedule. */
   readonly momentum: number | S
-  /** Before the loss of a step, from the weights that this loss is of (MoCo v3), or after the step (DINO). */
+  /** Before the loss, from the same weights (MoCo v3), or after the step (DINO). */
   readonly when: 'before-loss' | 'after-step'
 }
 
@@ -72,82 +72,82 @@ export interface Planned<Batch, Plan> {
   readonly plan: Plan
 }
 
-/** When a metric says that something is wrong. */
+/** Bounds of a metric whose violation is reported. */
 export interface Alarm {
   readonly below?: number
   readonly above?: number
-  /** Steps in a row that the value has to be out of bounds, and back within them before it can be said again. */
+  /** Consecutive steps out of bounds before the alarm, and back within them before another one. */
   readonly forSteps: number
-  /** What it means and what helps, a sentence. */
+  /** A sentence: what it means and what helps. */
   readonly text: string
 }
 
-/** A number of each step, described for whatever draws it or watches it. */
+/** Describes a logged number. */
 export interface MetricRow {
   /**
-   * Of an objective: the name of a part of its loss (kind `loss`) or of a metric. Of a run (`metrics.schema.json`): where it is in a line of
-   * `metrics.jsonl`, such as `parts.pixels`.
+   * In an objective: a part of its loss (kind `loss`) or a metric. In a run (`metrics.schema.json`): the path in a line of `metrics.jsonl`,
+   * such as `parts.pixels`.
    */
   readonly name: string
   readonly kind: 'loss' | 'schedule' | 'health' | 'throughput' | 'probe'
-  /** Empty for a plain number. */
+  /** '' for dimensionless numbers. */
   readonly unit: string
-  /** The value where nothing was learned; a text is the name of the number in the same line that says it. */
+  /** The value without learning: a number, or the name of a number in the same line. */
   readonly chance?: number | string | null
-  /** How the chance value comes about, such as `predicting the mean`. */
+  /** Such as `predicting the mean`. */
   readonly chanceOf?: string
   readonly alarm?: Alarm
 }
 
 interface Common<Batch, Plan, S extends string> {
   readonly rows: readonly ParameterRow[]
-  /** What it sees of a sample; absent where batches are not the loader's views. */
+  /** The views to load; absent if batches do not come from the loader. */
   readonly views?: ViewSpecs
-  /** Every part of the loss and every metric that it gives. */
+  /** Every part of the loss and every metric. */
   readonly metrics?: readonly MetricRow[]
-  /** Models that it uses and does not train, by what they are for; opened when first asked for. They are in no checkpoint. */
+  /** Frozen models, by purpose; opened lazily, and not saved in checkpoints. */
   readonly frozen?: Readonly<Record<string, () => FrozenModel>>
   readonly averages?: readonly Average<S>[]
-  /** Beside those of the learning rate and the weight decay. All are logged under their names. */
+  /** Besides learning rate and weight decay. All are logged under their names. */
   readonly schedules?: Readonly<Record<S, Schedule>>
-  /** Go before those of the recipe. */
+  /** Take precedence over those of the recipe. */
   readonly groups?: readonly GroupRow[]
-  /** Learned parameters whose gradient may be absent in a step: they are then neither moved nor decayed. */
+  /** Learned parameters whose gradient may be absent in a step; they are then neither updated nor decayed. */
   readonly unreached?: (name: string) => boolean
-  /** The prefix of the encoder that is kept: '' for MAE, `teacher.backbone.` for DINO. */
+  /** Prefix of the encoder for evaluation and export: '' for MAE, `teacher.backbone.` for DINO. */
   readonly encoder: { readonly prefix: string }
   /**
-   * What a micro-batch is masked and sampled by: a pure function of the address, the batch, and, where `isPlanOfWeights`, the weights.
-   * No gradient is recorded.
+   * Masks and other draws of a micro-batch: a pure function of the address, the batch and, if `isPlanOfWeights`, the weights. Without
+   * gradient.
    */
   plan(at: At<S>, batch: Batch, weights: Weights): Plan
   readonly isPlanOfWeights?: boolean
-  /** How much each part of the loss counts in a micro-batch. A part that it does not name counts as much in every one of them. */
+  /** Weight of the micro-batch in each part of the loss. Parts that are not named weigh the same in every micro-batch. */
   counts?(batch: Batch, plan: Plan): Readonly<Record<string, number>>
-  /** First values of state, from all micro-batches of the first step of a fresh run; the loss of that step sees them. */
+  /** Initial values of state, from all micro-batches of the first step of a fresh run, before its loss. */
   first?(weights: Weights, batches: readonly Planned<Batch, Plan>[], at: At<S>): Tensors
-  /** How the stats of micro-batches are put together: added, or row under row. */
+  /** How stats of micro-batches are combined: summed, or concatenated. */
   readonly stats?: Readonly<Record<string, 'sum' | 'rows'>>
-  /** New values of parameters of the role `state`, from the weights of the step's loss; written only when the step is finite. */
+  /** New values of parameters with role `state`, from the weights of the step's loss; written only if the step is finite. */
   update?(weights: Weights, stats: Tensors, at: At<S>): Tensors
 }
 
-/** Its loss is of each micro-batch by itself. */
+/** With a loss of each micro-batch by itself. */
 export interface BatchObjective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string>
   extends Common<Batch, Plan, S> {
   loss(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Losses
 }
 
 /**
- * Its loss compares the samples of a step with each other (SimCLR, KoLeo, Sinkhorn, batch norm in a head), so it is of the features of all
- * rows of this rank. With several micro-batches the step computes features without gradient, then the loss and its gradient on all of them,
- * then the features again (gradient caching, Gao et al. 2021): 4 × 16 equals 1 × 64.
+ * With a loss that compares the samples of a step (SimCLR, KoLeo, Sinkhorn, batch norm in a head), from the features of all rows of this
+ * rank. With several micro-batches the step computes features without gradient, then the loss and its gradient with respect to them, then
+ * the features again (gradient caching, Gao et al. 2021): 4 × 16 equals 1 × 64.
  */
 export interface RowsObjective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string>
   extends Common<Batch, Plan, S> {
   /**
-   * Tensors whose rows are put under those of other micro-batches: of samples, or of their hidden tokens. What the loss needs of the batch
-   * or the plan is among them. Called twice when features are cached: the same both times.
+   * Tensors to concatenate over micro-batches, with a row per sample or hidden token, including whatever the loss needs of batch and plan.
+   * Called twice with gradient caching, with equal results.
    */
   features(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Tensors
   lossOfRows(weights: Weights, features: Tensors, at: At<S>): Losses

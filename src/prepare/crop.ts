@@ -1,14 +1,13 @@
 /**
- * Which part of an image becomes a sample. `random` is RandomResizedCrop with the parameters of torchvision's
- * `get_params`, rounding included, so that augmentation is that of the reference recipes; `center` is for evaluation
- * and pictures. A crop is a pure function of the image's size and of the draws of its address.
+ * Crops of images. `random` is torchvision's RandomResizedCrop, including the rounding of `get_params`, as in the reference
+ * recipes; `center` is for evaluation and pictures. A crop is a pure function of the image's size and the draws of its address.
  */
 
 import type { Draws } from '../random/draws.ts'
 import type { Box, Size } from '../source/box.ts'
 
 export interface CropSettings {
-  /** What the box is resized to. */
+  /** Output size. */
   readonly target: Size
   /** The least and largest share of the image's area. Only `random` reads it. */
   readonly scale: readonly [number, number]
@@ -35,7 +34,7 @@ function centered(image: Size, { width, height }: Size): Box {
   }
 }
 
-/** A share of the area and an aspect ratio, both random; after ten that do not fit, the centre at the nearest ratio. */
+/** Random area and aspect ratio; after ten attempts that do not fit, the centre at the nearest ratio. */
 function randomCrop(image: Size, { scale, ratio }: CropSettings, draws: Draws): Box {
   const between = (low: number, high: number) => low + (high - low) * draws.uniform()
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -67,7 +66,7 @@ export function centerCrop(image: Size, target: Size): Box {
   return centered(image, { width: Math.max(1, width), height: image.height })
 }
 
-/** All crops by name. `none` takes the whole image, whatever its shape: resizing then stretches it. */
+/** The table of crops. `none` takes the whole image, which resizing then stretches. */
 export const crops = {
   random: randomCrop,
   center: (image, { target }) => centerCrop(image, target),

@@ -1,6 +1,6 @@
 /**
- * What a batch is made of: named arrays, of every sample and every copy of it. All of a batch lies in one buffer that the decoding thread
- * fills and the main thread reads; both lay it out by the same specs.
+ * The fields of a batch: named arrays over samples and copies, in one shared buffer that the decoding thread fills and the main thread
+ * reads. Both compute its layout from the same specs.
  */
 import { SherdError } from '../errors.ts'
 
@@ -18,9 +18,9 @@ export interface FieldSpec {
   readonly type: FieldType
   /** Copies of each sample. */
   readonly count: number
-  /** Of one copy of a sample; of a ragged field, of one of its rows. */
+  /** Of a copy of a sample; for ragged fields, of a row. */
   readonly shape: readonly number[]
-  /** Ragged: how many rows the copies of one sample may have at most. */
+  /** Ragged fields: largest number of rows of a copy. */
   readonly mostRows?: number
   /** Whether samples may lack it. */
   readonly isOptional?: boolean
@@ -30,26 +30,26 @@ export type FieldSpecs = Readonly<Record<string, FieldSpec>>
 
 export interface Field {
   readonly data: FieldArray
-  /** [count, B, …], copy by copy; of a ragged field [rows, …]. */
+  /** [count, B, …], or [rows, …] for ragged fields. */
   readonly shape: readonly number[]
-  /** Ragged, [count · B + 1]: sample b of copy c has rows offsets[c · B + b] to offsets[c · B + b + 1]. */
+  /** Ragged fields, [count · B + 1]: sample b of copy c has rows offsets[c · B + b] to offsets[c · B + b + 1]. */
   readonly offsets?: Int32Array
-  /** [B] 0 where a sample lacks it; null when none does. */
+  /** [B], 0 for samples without the field; null if all have it. */
   readonly present?: Uint8Array | null
 }
 
-/** By name; null where no sample of the batch has it. */
+/** By name; null if no sample of the batch has it. */
 export type Fields = Readonly<Record<string, Field | null>>
 
 /** A field while it is being filled. */
 export interface OpenField {
   readonly spec: FieldSpec
   readonly data: FieldArray
-  /** Where the values of a copy of a sample go; of a ragged field `put` takes them. */
+  /** The values of a copy of a sample, to be written; for ragged fields use `put`. */
   at(copy: number, sample: number): FieldArray
-  /** Rows of a ragged field: at most `mostRows`. */
+  /** Writes the rows of a ragged field, at most `mostRows`. */
   put(copy: number, sample: number, values: ArrayLike<number>): void
-  /** The sample lacks it. */
+  /** Marks the field as missing. */
   leaveOut(sample: number): void
 }
 
@@ -60,7 +60,7 @@ const ALIGNMENT = 8
 
 interface Place {
   readonly spec: FieldSpec
-  /** Values of one copy of a sample. */
+  /** Values per copy of a sample. */
   readonly each: number
   readonly data: { readonly at: number; readonly length: number }
   /** Of rows of each copy of a sample, then of their offsets. */
@@ -86,7 +86,6 @@ function placesOf(specs: FieldSpecs, batchSize: number) {
   return { places, bytes }
 }
 
-/** The bytes of a batch. */
 export const bytesOfFields = (specs: FieldSpecs, batchSize: number): number =>
   placesOf(specs, batchSize).bytes
 
@@ -95,7 +94,7 @@ function dataIn(buffer: SharedArrayBuffer, { spec, data }: Place): FieldArray {
   return new Make(buffer, data.at, data.length)
 }
 
-/** The fields of a buffer, to be filled by `read`, in any order and several samples at once, and then to be closed. */
+/** Opens the fields of a buffer for writing, in any order and concurrently; call `close` at the end. */
 export function openFields(specs: FieldSpecs, batchSize: number, buffer: SharedArrayBuffer) {
   const { places } = placesOf(specs, batchSize)
   const opened = places.map(([name, place]) => {
@@ -127,7 +126,7 @@ export function openFields(specs: FieldSpecs, batchSize: number, buffer: SharedA
         for (let copy = 0; copy < spec.count; copy++) at(copy, sample).fill(0)
       },
     }
-    /** Rows of ragged fields follow each other without gaps. */
+    /** Compacts the rows of ragged fields. */
     const close = () => {
       if (!counts) return
       for (let i = 1; i < counts.length; i++) {
@@ -146,7 +145,7 @@ export function openFields(specs: FieldSpecs, batchSize: number, buffer: SharedA
   }
 }
 
-/** The fields of a buffer that is full. */
+/** Views the fields of a closed buffer. */
 export const readFields = (specs: FieldSpecs, batchSize: number, buffer: SharedArrayBuffer): Fields =>
   Object.fromEntries(
     placesOf(specs, batchSize).places.map(([name, place]): readonly [string, Field | null] => {

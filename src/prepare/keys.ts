@@ -1,4 +1,4 @@
-/** The configuration's keys of samples, in the group `data`: of all of them, of photographs, and of rasters. */
+/** Keys of the group `data`: common ones, those of images, and those of rasters. */
 import { z } from 'zod'
 import { isPattern, patternKind } from '../source/raster/path-pattern.ts'
 import { namedRecipes, type RecipeName } from './augment/photometric-recipes.ts'

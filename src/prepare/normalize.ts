@@ -1,6 +1,6 @@
 /**
- * Samples to network input. Images: bytes [B, H, W, C] → float32 [B, C, H, W], (x / 255 − mean) / std per channel, on the device.
- * Rasters: values [B, T, C, H, W] in the files' units, clipped, (x − mean) / std per band, zero where there is no data.
+ * Normalises samples on the device. Images: bytes [B, H, W, C] → float32 [B, C, H, W], (x / 255 − mean) / std per channel. Rasters: values
+ * [B, T, C, H, W] in the files' units, clipped, (x − mean) / std per band, zero for no data.
  */
 import { call } from '../tensor/call.ts'
 import { mul, permute, sub, toDevice, toDtype } from '../tensor/ops.ts'
@@ -12,33 +12,32 @@ import { type View, viewOf, withoutNaN } from './view.ts'
 export interface ChannelStatistics {
   readonly mean: readonly number[]
   readonly std: readonly number[]
-  /** Rasters: what values are clipped at; null does not clip. */
+  /** Rasters: bounds of clipping; null: none. */
   readonly low?: readonly (number | null)[] | undefined
   readonly high?: readonly (number | null)[] | undefined
 }
 
-/** Of ImageNet's training images, as the reference recipes use them. */
+/** As in the reference recipes. */
 export const imagenetStatistics: ChannelStatistics = {
   mean: [0.485, 0.456, 0.406],
   std: [0.229, 0.224, 0.225],
 }
 
 export interface Pixels {
-  /** [B, H, W, C]; of rasters, the bytes of float32 [B, T, C, H, W], in which NaN is no data. */
+  /** [B, H, W, C]; for rasters, the bytes of float32 [B, T, C, H, W], with NaN for no data. */
   readonly pixels: Uint8Array
   readonly shape: readonly [B: number, H: number, W: number, C: number]
   readonly rasters?: RasterFacts | null
 }
 
-/** What is known of rasters beside their values. */
 export interface RasterFacts {
   /** T */
   readonly frames: number
-  /** [B, 1 + T] metres a pixel, and the time of each frame in milliseconds since 1970; NaN where unknown. */
+  /** [B, 1 + T] metres per pixel, and the time of each frame in ms since 1970; NaN if unknown. */
   readonly facts: Float64Array
 }
 
-/** What rasters say of when and how large: times [B · T] and metres a pixel [B]; NaN where unknown. */
+/** Times [B · T] and metres per pixel [B]; NaN if unknown. */
 export const factsOfRasters = ({ frames: T, facts }: RasterFacts) => {
   const rows = Array.from({ length: facts.length / (1 + T) }, (_, b) =>
     facts.subarray(b * (1 + T), (b + 1) * (1 + T)),
@@ -49,7 +48,7 @@ export const factsOfRasters = ({ frames: T, facts }: RasterFacts) => {
   }
 }
 
-/** The rows of samples [B, …] that are wanted, in a buffer of their own. */
+/** Copies some rows of samples [B, …]. */
 export function pickSamples({ pixels, shape, rasters }: Pixels, rows: readonly number[]): Pixels {
   const bytes = pixels.length / shape[0]
   const [, ...rest] = shape
@@ -68,7 +67,7 @@ export function pickSamples({ pixels, shape, rasters }: Pixels, rows: readonly n
   }
 }
 
-/** Images or rasters as a model gets them, on the device. Called inside a scope. */
+/** Called inside a scope. */
 export const toView = (pixels: Pixels, statistics: ChannelStatistics, device: Device): View =>
   pixels.rasters
     ? rasterView(pixels, pixels.rasters, statistics, device)
@@ -94,17 +93,17 @@ function rasterView(
     const raw = fromArray(rasterValues(pixels, rasters), [B, T, C, H, W], 'float32')
     const { pixels: known, valid } = normalizeValues(raw, statistics)
     const { times, resolution } = factsOfRasters(rasters)
-    const told = (values: Float64Array) => (values.every(Number.isNaN) ? null : values)
+    const unlessUnknown = (values: Float64Array) => (values.every(Number.isNaN) ? null : values)
     return {
       pixels: toDevice(known, device),
       valid: valid && toDevice(valid, device),
-      times: told(times),
-      resolution: told(resolution),
+      times: unlessUnknown(times),
+      resolution: unlessUnknown(resolution),
     }
   })
 }
 
-/** Values of rasters [B, T, C, H, W] in the files' units, NaN where there is no data, on the CPU. */
+/** Values of rasters [B, T, C, H, W] in the files' units, NaN for no data, on the CPU. */
 export function normalizeValues(
   raw: Tensor,
   { mean, std, low, high }: ChannelStatistics,

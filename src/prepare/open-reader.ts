@@ -1,6 +1,6 @@
 /**
- * The one way from an image's index to its pixels, whatever the source is. `folder` decodes file by file, `packed` cuts a
- * whole batch out of mapped memory at once; who asks need not know.
+ * Opens the reader of a source: image files are decoded one by one, packed images are cropped from mapped memory a batch at a
+ * time.
  */
 import { join } from 'node:path'
 import type { Size } from '../source/box.ts'
@@ -15,7 +15,7 @@ import { type BatchSpace, cropsOf, type ImageReader, type WantedImage } from './
 import { packedReader } from './pack/packed-reader.ts'
 import { rasterReader } from './raster/raster-reader.ts'
 
-/** What a reader needs of each kind of source. */
+/** The part of each kind of source that its reader needs. */
 interface Readable {
   readonly images: Pick<ImageFolder, 'kind' | 'dir' | 'files'>
   readonly packed: Pick<PackedImages, 'kind' | 'dir' | 'files' | 'pack'>
@@ -30,13 +30,13 @@ const readers: { readonly [K in keyof Readable]: (source: Readable[K], threads: 
   rasters: rasterReader,
 }
 
-/** `threads`: how many images are decoded at once. */
+/** `threads`: images decoded concurrently. */
 export const openReader = <K extends keyof Readable>(
   source: Readable[K] & { kind: K },
   threads: number,
 ): ImageReader => readers[source.kind](source, threads)
 
-/** So many small files are read in one go; the decoding between two such goes is short. */
+/** Small files read per call. */
 const FILES_TOGETHER = 8
 
 function folderReader(source: Pick<ImageFolder, 'dir' | 'files'>, threads: number): ImageReader {

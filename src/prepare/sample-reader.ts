@@ -1,8 +1,7 @@
 /**
- * (epoch, index) → the pixels of that sample, or of its substitute when the file cannot be decoded. Batches therefore
- * stay full, and what a sample is depends on its address and on the files alone: not on batch size, threads, timing or on
- * where a run was resumed. That is why a bad file is tried again each time its turn comes: a truncated image fails
- * in some crops only, and a memory of earlier failures would make the data depend on the past.
+ * (epoch, index) → the pixels of that sample, or of a substitute if the file cannot be decoded, so that batches stay full. A sample
+ * depends only on its address and the files, not on batch size, threads, timing or resuming. So a bad file is tried again in every
+ * epoch: a truncated image fails in some crops only, and remembering failures would make the data depend on the past.
  */
 import { type Draws, draws } from '../random/draws.ts'
 import { applySteps } from './augment/operators.ts'
@@ -17,14 +16,13 @@ import type { SampleAddress } from './loader/sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
 import { type CropCopy, copiesOf, resolutionOf, timesOf, type ViewSpecs } from './view-spec.ts'
 
-/** How a file becomes a sample. */
 export interface SampleSettings {
-  /** Of the prepared sample, in pixels, where `views` does not say it. */
+  /** Of the prepared sample in pixels, unless `views` sets it. */
   readonly height: number
   readonly width: number
-  /** What is made of each sample; by default one crop, `image`, of this height and width. */
+  /** Default: one crop, `image`, of this height and width. */
   readonly views?: ViewSpecs | undefined
-  /** How the colours of images of three channels are changed, where `views` does not say it; null, the default, does not. */
+  /** Photometric recipe for images of three channels, unless `views` sets it; default null: none. */
   readonly photometric?: PhotometricRecipe | null | undefined
   /** 1 (luma) or 3 (sRGB). */
   readonly channels: number
@@ -40,19 +38,19 @@ export interface SampleSettings {
   readonly minSide: number
   /** Images of more pixels than this are skipped. */
   readonly maxPixels: number
-  /** What becomes of damaged images; `skip` is the default. */
+  /** Treatment of damaged images; default `skip`. */
   readonly corrupt?: Corruption | undefined
-  /** Seconds that reading a file may take, and decoding it; 30. */
+  /** Time limits of reading and of decoding a file, in seconds; default 30. */
   readonly fileTimeout?: number | undefined
-  /** What of the values of 16-bit images becomes 0 and 255; null, the default: the high byte is taken. */
+  /** The values of 16-bit images that map to 0 and 255; default null: the high byte. */
   readonly range?: DepthRange | null
-  /** T of rasters; null, the default, for images. */
+  /** T of rasters; null (default) for images. */
   readonly frames?: number | null
-  /** Rasters with data in a smaller share of their pixels are left for another one; default 0. */
+  /** Rasters with a smaller share of pixels with data are replaced; default 0. */
   readonly minValid?: number
 }
 
-/** The bytes of one prepared sample: uint8 [height, width, channels], or float32 [frames, channels, height, width]. */
+/** Bytes of a prepared sample: uint8 [height, width, channels], or float32 [frames, channels, height, width]. */
 export const sampleBytes = ({
   height,
   width,
@@ -61,7 +59,7 @@ export const sampleBytes = ({
 }: Pick<SampleSettings, 'height' | 'width' | 'channels' | 'frames'>): number =>
   height * width * channels * (frames === null ? 1 : 4 * frames)
 
-/** Numbers that are told of one raster beside its pixels: the size of a pixel, and a time for each frame. */
+/** Number of facts of a raster: the size of a pixel, and a time for each frame. */
 export const factsOf = ({ frames = null }: Pick<SampleSettings, 'frames'>): number =>
   frames === null ? 0 : 1 + frames
 
@@ -79,7 +77,7 @@ export type SampleReader = (
   row: number,
 ) => Promise<number[]>
 
-/** By how much a window is moved along one side, at most half of itself. */
+/** Random shift of a window along one side, at most half of it. */
 function shift(random: Draws, size: number, before: number, after: number): number {
   const low = Math.min(before, size >> 1)
   return random.below(low + Math.min(after, size >> 1) + 1) - low
@@ -116,7 +114,7 @@ export function sampleReader(
     const y = shift(random, image.height, top, bottom)
     return { box: { ...box, left: box.left + x, top: box.top + y }, flip }
   }
-  /** Some dates of a series, in their order. */
+  /** Random dates of a series, in order. */
   const chooseFrames = ({ epoch, index }: SampleAddress, available: number): readonly number[] =>
     [...draws({ seed, stream: 'frames', epoch, index }).permutation(available)]
       .slice(0, frames ?? 1)

@@ -1,6 +1,6 @@
 /**
- * Files that could not be used: each is reported once, and when there are more of them than a share of the source the data is
- * broken and the run must stop, because what is left is no longer the data that was meant.
+ * Files that could not be used: each is reported once. If they exceed a share of the source the run stops, since the rest is no longer the
+ * intended data.
  */
 import { SherdError } from '../errors.ts'
 import { type Corruption, isDamage } from './decode/damage.ts'
@@ -11,19 +11,19 @@ export interface SkippedFile {
   readonly reason: string
 }
 
-/** Windows of a scene's rim, clouded dates: they are left out, and no sign that the data is broken. */
+/** Windows at a scene's rim and clouded dates are skipped without counting as broken. */
 export const isEmpty = (reason: string) => reason.startsWith('no data')
 
 export interface SkipLedger {
-  /** Notes a file. Throws `DATA_BROKEN` once too many are noted or no other is left, and from then on each time. */
+  /** Records a file. Throws `DATA_BROKEN`, also in later calls, once there are too many or no other file is left. */
   add(skipped: SkippedFile): void
 }
 
-/** How many a source has, and the largest share of them that may be skipped, 0 to 1. */
+/** Size of the source, and the largest share that may be skipped, 0 to 1. */
 export interface SkipLimit {
   readonly files: number
   readonly maxShare: number
-  /** `stop`: the first damaged image is one too many. */
+  /** `stop`: no damaged image is allowed. */
   readonly corrupt?: Corruption | undefined
 }
 
@@ -31,13 +31,13 @@ export interface SkipLimit {
 export const defaultMaxSkippedShare = 0.01
 const ROUNDING = 1e-9 // 0.29 of 100 is a little less than 29
 
-/** How many files may be skipped. One always may, so that a broken file among few stops nothing; a share of 0 means none. */
+/** Number of files that may be skipped: at least one, unless the share is 0. */
 export const mostSkipped = ({ files, maxShare }: SkipLimit): number =>
   maxShare === 0 ? 0 : Math.max(1, Math.floor(maxShare * files + ROUNDING))
 
 const isUnwanted = ({ reason }: SkippedFile, { corrupt }: SkipLimit) => corrupt === 'stop' && isDamage(reason)
 
-/** Throws `DATA_BROKEN` when more files were skipped than may be, or no other is left. */
+/** Throws `DATA_BROKEN` if too many files were skipped, or no other is left. */
 export function expectUsable(skipped: readonly SkippedFile[], limit: SkipLimit): void {
   const broken = skipped.filter(({ reason }) => !isEmpty(reason)).length
   const isLast = skipped.length > 0 && skipped.length >= limit.files
@@ -62,10 +62,10 @@ export function skipLedger(limit: SkipLimit, onNew: (skipped: SkippedFile) => vo
   }
 }
 
-const FILES_LISTED = 3 // of each reason
+const FILES_LISTED = 3 // per reason
 const REASONS_LISTED = 100
 
-/** Every reason with files that it is of. */
+/** Reasons with some of their files. */
 function reasonsOf(skipped: readonly SkippedFile[]): string {
   const files = new Map<string, string[]>()
   for (const { file, reason } of skipped) files.set(reason, [...(files.get(reason) ?? []), file])

@@ -1,6 +1,5 @@
 /**
- * The data set's own mean and standard deviation, by which samples are normalised. The normalising itself is done on the
- * device.
+ * Measures mean and standard deviation of a data set, for normalisation.
  */
 import { availableParallelism } from 'node:os'
 import type { Size } from '../source/box.ts'
@@ -14,7 +13,7 @@ import { openReader } from './open-reader.ts'
 import { brokenData, type SkippedFile } from './skipped.ts'
 
 export interface StatisticsOptions {
-  /** Of the prepared samples: images are centre-cropped to it. */
+  /** Images are centre-cropped to this size. */
   readonly height: number
   readonly width: number
   /** 1 or 3. */
@@ -24,19 +23,18 @@ export interface StatisticsOptions {
   readonly corrupt?: Corruption | undefined
   readonly fileTimeout?: number | undefined
   readonly range?: DepthRange | null
-  /** At most this many files, evenly spaced over the source, are read. Default 5,000. */
+  /** Largest number of files to read, evenly spaced; default 5,000. */
   readonly maxSamples?: number
 }
 
-/** One grey level: a channel that never changes becomes 0 when it is normalised, not a division by 0. */
+/** One grey level, so that constant channels do not divide by 0. */
 const LEAST_STD = 1 / 255
-/** A bound of the memory where a source is best read many images at once. */
+/** Bounds the memory for sources that are read in large batches. */
 const MOST_TOGETHER = 32
 
 /**
- * The statistics of `source`, each at least one grey level in `std`, and the number of images they were taken from.
- * The same files give the same bits: sums of whole numbers have no order. Files that cannot be decoded are left out;
- * throws `DATA_BROKEN` when none can.
+ * The statistics of `source`, with `std` at least one grey level, and the number of images. Integer sums do not depend on the
+ * order, so the result is bitwise reproducible. Unreadable files are skipped; throws `DATA_BROKEN` if none is readable.
  */
 export async function measureStatistics(
   source: ImageSource,

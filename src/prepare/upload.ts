@@ -1,4 +1,4 @@
-/** The fields of a batch → what a model reads, on the device. */
+/** Uploads the fields of a batch as views. */
 import { SherdError } from '../errors.ts'
 import type { Device } from '../tensor/tensor.ts'
 import type { Field, FieldArray, Fields } from './fields.ts'
@@ -19,7 +19,7 @@ function fieldOf(fields: Fields, name: string): Field {
 const bytesOf = ({ buffer, byteOffset, byteLength }: FieldArray) =>
   new Uint8Array(buffer, byteOffset, byteLength)
 
-/** The crops of a view, `image` by default, as samples: those of all copies, copy by copy. */
+/** The crops of a view (default `image`) as samples, copy by copy. */
 export function pixelsOf(fields: Fields, view = 'image'): Pixels {
   const { data, shape } = fieldOf(fields, view)
   const [count, B, ...rest] = shape as [number, number, ...number[]]
@@ -43,14 +43,14 @@ interface UploadOptions {
   readonly device: Device
 }
 
-/** How each kind of view is uploaded; of n copies, rows are copy by copy: [n · B, …]. */
+/** Upload by kind of view; n copies give rows copy by copy, [n · B, …]. */
 const uploads: {
   readonly [K in ViewSpec['kind']]: (fields: Fields, view: string, options: UploadOptions) => View
 } = {
   crop: (fields, view, { statistics, device }) => toView(pixelsOf(fields, view), statistics, device),
 }
 
-/** The views of a batch on the device, by name. Called inside a scope. */
+/** Called inside a scope. */
 export const toViews = <V extends ViewSpecs>(
   { fields }: { readonly fields: Fields },
   views: V,

@@ -1,41 +1,41 @@
 /**
- * What an objective wants to see of a sample, as data: it crosses to the decoding thread. A new kind of view is a member of the union, a
- * row of `fieldsOfKind`, and one of `uploads` (upload.ts).
+ * The views that an objective needs of a sample, as data for the decoding thread. A new kind of view is a member of the union, a row of
+ * `fieldsOfKind`, and one of `uploads` (upload.ts).
  */
 import type { PhotometricRecipe } from './augment/photometric.ts'
 import type { CropKind } from './crop.ts'
 import type { FieldSpecs } from './fields.ts'
 
-/** Parts of an image, each resized, mirrored or not, and changed in its colours. */
+/** Crops of an image, resized, perhaps flipped, with photometric augmentation. */
 export interface CropSpec {
   readonly kind: 'crop'
-  /** Copies, each with draws of its own. */
+  /** Number of copies, each with its own draws. */
   readonly count: number
   readonly size: readonly [height: number, width: number]
-  /** These four where they are not those of the samples. */
+  /** These four override the sample settings. */
   readonly crop?: CropKind
   readonly scale?: readonly [number, number]
   readonly ratio?: readonly [number, number]
   readonly flip?: boolean
-  /** Of image files of three channels: of all copies, or of each; null changes nothing, even where the samples say otherwise. */
+  /** For image files of three channels: one recipe for all copies, or one each; null: none, overriding the sample settings. */
   readonly photometric?: PhotometricRecipe | readonly PhotometricRecipe[] | null
 }
 
 export type ViewSpec = CropSpec
 export type ViewSpecs = Readonly<Record<string, ViewSpec>>
 
-/** What samples are, as far as fields depend on it. */
+/** The properties of samples that determine fields. */
 export interface SampleType {
   readonly channels: number
   /** T of rasters; null for images. */
   readonly frames?: number | null
 }
 
-/** The field of the times of a view's frames, and that of its metres a pixel; only rasters have them. */
+/** Names of the fields with the times and the metres per pixel of a view; only of rasters. */
 export const timesOf = (view: string) => `${view}.times`
 export const resolutionOf = (view: string) => `${view}.resolution`
 
-/** What a view fills. */
+/** Fields by kind of view. */
 const fieldsOfKind: {
   readonly [K in ViewSpec['kind']]: (
     name: string,
@@ -62,13 +62,13 @@ export interface CropCopy {
   readonly view: string
   readonly copy: number
   readonly spec: CropSpec
-  /** What goes before the names of its streams: nothing for the only crop there is. */
+  /** Prefix of its stream names: '' for the only crop. */
   readonly stream: string
-  /** Instead of the samples'. */
+  /** Overrides the sample settings. */
   readonly photometric: PhotometricRecipe | null | undefined
 }
 
-/** All crops that are made of a sample, in the order of the views. */
+/** All crops of a sample, in the order of the views. */
 export function copiesOf(views: ViewSpecs): CropCopy[] {
   const all = Object.entries(views)
   const isOnly = all.length === 1 && all[0]![1].count === 1

@@ -1,4 +1,4 @@
-/** A batch as a model gets it: pixels on the device, and what is known about them. */
+/** The input of models: pixels on the device, with validity, times and resolution. */
 import { call } from '../tensor/call.ts'
 import { mul, reshape, sub, sum, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -6,17 +6,17 @@ import { expectShape } from '../tensor/shape.ts'
 import { item, type Tensor } from '../tensor/tensor.ts'
 
 export interface View {
-  /** [B, T, C, H, W], normalised; zeros where there is no data. */
+  /** [B, T, C, H, W], normalised; zeros for no data. */
   readonly pixels: Tensor
-  /** [B, T, H, W] float32: 1 where there is data, 0 where not. Null when there is data everywhere. */
+  /** [B, T, H, W] float32: 1 for data, 0 for none. Null if all pixels have data. */
   readonly valid: Tensor | null
-  /** [B · T] milliseconds since 1970 (UTC), NaN where unknown; null when no frame has a date. */
+  /** [B · T] ms since 1970 (UTC), NaN if unknown; null if no frame has a date. */
   readonly times: Float64Array | null
-  /** [B] metres a pixel; null when unknown. */
+  /** [B] metres per pixel; null if unknown. */
   readonly resolution: Float64Array | null
 }
 
-/** The view of images [B, C, H, W] of one frame, or [B, T, C, H, W], of which nothing else is known. Called inside a scope. */
+/** A view of images [B, C, H, W] (one frame) or [B, T, C, H, W], without metadata. Called inside a scope. */
 export function viewOf(images: Tensor): View {
   if (images.shape.length === 5) return { pixels: images, valid: null, times: null, resolution: null }
   const [B, C, H, W] = expectShape(images, ['B', 'C', 'H', 'W'], 'images')
@@ -24,8 +24,8 @@ export function viewOf(images: Tensor): View {
 }
 
 /**
- * Pixels [B, T, C, H, W] in which NaN is no data: zeros in its place, and where there is data. A pixel that lacks one band counts as
- * lacking all. On the CPU, since it looks whether there is any.
+ * Replaces NaN (no data) in pixels [B, T, C, H, W] by zeros and returns the mask of valid pixels. A pixel without one band counts as
+ * invalid. On the CPU, since it tests whether there are any.
  */
 export function withoutNaN(pixels: Tensor): Pick<View, 'pixels' | 'valid'> {
   return scope(() => {

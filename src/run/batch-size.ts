@@ -4,11 +4,11 @@ import type { Config } from '../config/schema.ts'
 
 export interface FittedBatch {
   readonly config: Config
-  /** What was changed, for the user. */
+  /** For the user, if it was changed. */
   readonly note: string | null
 }
 
-/** A run of so many steps (`train.steps`) stays as it is: its batches hold images several times, as it was asked to. */
+/** Runs with `train.steps` are not changed: their batches may repeat images. */
 export function fitBatch(config: Config, images: number): FittedBatch {
   const before = effectiveBatch(config)
   if (config.train.steps !== null || images >= before || images < 1) return { config, note: null }

@@ -1,4 +1,4 @@
-/** What a run starts from: its images, its facts, and whether it may go on where another one was stopped. */
+/** Begins or resumes a run: images, facts, and whether the configuration allows resuming. */
 import { resolve } from 'node:path'
 import { expectUnused, openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
 import { channelStatistics, completed, openData } from '../config/assemble.ts'
@@ -14,7 +14,6 @@ import { readSkipped } from './journal.ts'
 
 export interface BeginOptions {
   readonly config: Config
-  /** The preset's name, for the record. */
   readonly preset: string
   /** The folder of images, or of packed ones; a resumed run may leave it out. */
   readonly data: string | undefined
@@ -22,21 +21,21 @@ export interface BeginOptions {
   readonly out: string
   /** Weights to begin a new run with: a run, a checkpoint, or a .safetensors file; of other bands, they are inflated. */
   readonly init?: string | undefined
-  /** Resumes a run though its folder of images holds other files than before, and records it. */
+  /** Resume although the list of files has changed, and record it. */
   readonly acceptDataChange?: boolean | undefined
 }
 
 export interface Beginning {
-  /** What was asked for, with batches that fit the data. */
+  /** With the batch size fitted to the data. */
   readonly config: Config
   readonly source: ImageSource
-  /** What was seen of the data that its user should know; complete when the facts are there. */
+  /** Notes about the data; complete once `facts` has resolved. */
   readonly notes: readonly string[]
-  /** Differences from the configuration that a resumed run had. */
+  /** Changes from the configuration of the resumed run. */
   readonly changes: readonly string[]
-  /** What `run.json` holds, measured now or read. */
+  /** For `run.json`, measured now or read. */
   readonly facts: (machine: MachinePlan) => Promise<RunFacts>
-  /** Whether a run that was there has other files now, which `run.json` must hold. */
+  /** Whether the files of a resumed run changed, which is recorded in `run.json`. */
   readonly isDataChanged: boolean
 }
 
@@ -73,7 +72,7 @@ export async function begin({ config: asked, preset, data, out, init }: BeginOpt
 }
 
 /** A run that was there before. Throws `RUN` with every difference that would make it another one. */
-export async function goOn({
+export async function resumeRun({
   config: given,
   data,
   out,
@@ -85,13 +84,13 @@ export async function goOn({
   if (fixed.length > 0) {
     throw new SherdError(
       'RUN',
-      `${out} cannot go on with another configuration:\n  ${fixed.join('\n  ')}\nStart a new run for it with another --out.`,
+      `${out} cannot continue with another configuration:\n  ${fixed.join('\n  ')}\nStart a new run for it with another --out.`,
     )
   }
   if (refusing.length > 0 && !acceptDataChange)
     throw new SherdError(
       'RUN',
-      `${out} would learn from other files with\n  ${refusing.join('\n  ')}\nIf that is meant, go on with --resume --accept-data-change.`,
+      `${out} would learn from other files with\n  ${refusing.join('\n  ')}\nIf that is intended, continue with --resume --accept-data-change.`,
     )
   const source = await openData(config, data ?? facts.data.dir)
   const notes = source.notes ?? []
@@ -102,13 +101,13 @@ export async function goOn({
     return { config, source, notes, changes, facts: async () => facts, isDataChanged: false }
   if (!acceptDataChange) throw otherFiles(source, out, was)
   const change = { time: new Date().toISOString(), step: latest?.step ?? 0, before: was, after: now }
-  const told: RunFacts = {
+  const newFacts: RunFacts = {
     ...facts,
     data: { dir: source.dir, ...now, classes: [...source.classes] },
     dataChanges: [...(facts.dataChanges ?? []), change],
   }
   changes.push(`the list of files: ${was.files} → ${now.files} (${was.fingerprint} → ${now.fingerprint})`)
-  return { config, source, notes, changes, facts: async () => told, isDataChanged: true }
+  return { config, source, notes, changes, facts: async () => newFacts, isDataChanged: true }
 }
 
 /** The error for a folder with other files than the run had, with what to do where they are what it refused. */
@@ -128,6 +127,6 @@ function otherFiles(
     : `${source.dir} holds ${source.files.length} images that are not the ${was.files} this run was started with.`
   return new SherdError(
     'RUN',
-    `${what} To go on with what is there now, add --accept-data-change: the weights stay, the order of images is drawn from the new list, and run.json says so. Else restore the files, or start a new run.`,
+    `${what} To continue with the current files, add --accept-data-change: the weights stay, the order of images is drawn from the new list, and run.json says so. Else restore the files, or start a new run.`,
   )
 }

@@ -9,7 +9,7 @@ const valueAt = (config: Config, path: string): string =>
       .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], config),
   ) ?? 'unset'
 
-/** Keys that may differ when a run goes on: how long, where, how often; not what is learned from what. */
+/** Keys that may change on resuming: length, machine, intervals; not the objective or the data. */
 const free = new Set([
   'train.steps',
   'train.epochs',
@@ -26,16 +26,16 @@ const free = new Set([
   'data.fileTimeout',
   'target.model', // it may have been moved: its weights are compared by their hash
 ])
-/** Keys that decide which files are refused: a run may go on with others where a change of its data is accepted. */
+/** Keys that decide which files are refused: they may change if a change of the data is accepted. */
 const refusing = new Set(['data.maxPixels', 'data.corrupt'])
 const isFree = (key: string) => free.has(key) || key.startsWith('checkpoint.') || key.startsWith('log.')
 
 export interface Differences {
-  /** Differences that a resumed run may take over. */
+  /** Allowed differences. */
   readonly free: readonly string[]
-  /** Differences that change which files it learns from. */
+  /** Differences that change the list of files. */
   readonly data: readonly string[]
-  /** Differences that would make it another run. */
+  /** Differences that require a new run. */
   readonly fixed: readonly string[]
 }
 

@@ -1,4 +1,4 @@
-/** The events of a run: those of the loop, which its consumers hear, and those that `pretrain` yields. */
+/** The events of a run: those of the loop, which consumers receive, and those that `pretrain` yields. */
 import type { Listed } from '../checkpoint/retention.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import type { MetricRow } from '../objective/objective.ts'
@@ -18,35 +18,35 @@ export interface StartEvent {
   readonly parameters: number
   readonly effectiveBatch: number
   readonly totalSteps: number
-  /** Steps that were taken before, from a checkpoint. */
+  /** Steps of the resumed checkpoint. */
   readonly firstStep: number
   readonly peakLearningRate: number
-  /** Every number that it logs. */
+  /** Rows of all logged numbers. */
   readonly metrics: readonly MetricRow[]
   readonly libtorch: string
   readonly machine: MachinePlan
-  /** Differences from the configuration that a resumed run had. */
+  /** Changes from the configuration of the resumed run. */
   readonly changes: readonly string[]
 }
 
 export interface EndEvent {
   readonly kind: 'end'
-  /** `interrupted`: the signal was aborted; the run can go on from its checkpoint. */
+  /** `interrupted`: the signal was aborted; the run can be resumed. */
   readonly reason: 'completed' | 'interrupted'
   readonly step: number
   readonly loss: number | null
-  /** Null when there is none: the run was stopped among steps that were not finite, before its first. */
+  /** Null if the run was stopped among non-finite steps before its first checkpoint. */
   readonly checkpoint: string | null
   readonly picture: string | null
   readonly lossCurve: string | null
   /** Files that could not be used. */
   readonly skipped: number
-  /** Steps whose loss or gradient was not finite. */
+  /** Non-finite steps. */
   readonly skippedSteps: number
   readonly rollbacks: number
 }
 
-/** A step whose loss or gradient was not finite; it changed nothing. */
+/** A non-finite step, which changed nothing. */
 export interface SkippedStep {
   readonly kind: 'trouble'
   readonly step: number
@@ -55,7 +55,7 @@ export interface SkippedStep {
   readonly skippedSteps: number
 }
 
-/** The run went back to a good checkpoint, or to its beginning, and on in another order. */
+/** The run went back to a good checkpoint, or to its beginning, and continues in another order. */
 export interface RollbackEvent {
   readonly kind: 'rollback'
   readonly from: number
@@ -64,7 +64,7 @@ export interface RollbackEvent {
   readonly message: string
 }
 
-/** What the loop of a run says: steps, steps that were not finite, rollbacks. The run's state is then that of the event. */
+/** Steps, non-finite steps, rollbacks. The run's state is that of the event. */
 export type LoopEvent =
   | StepEvent
   | (SkippedStep & Omit<TroubleEvent, 'step'>)
@@ -75,7 +75,7 @@ export type LoopEvent =
 
 export type RunEvent =
   | StartEvent
-  /** What a new run took over from other weights. */
+  /** Initialisation of a new run from other weights. */
   | (Inheritance & { readonly kind: 'inherited' })
   | (Metric & { readonly kind: 'step' })
   | (SkippedFile & { readonly kind: 'skip' })
@@ -84,7 +84,7 @@ export type RunEvent =
   | SkippedStep
   | RollbackEvent
   | ProbeMetric
-  /** Something beside the training went wrong; the run goes on. */
+  /** A failure outside of training; the run continues. */
   | { readonly kind: 'warning'; readonly message: string }
   | (Profile & { readonly kind: 'profile' })
   | EndEvent

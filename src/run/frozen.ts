@@ -1,9 +1,9 @@
-/** The models that a run uses and does not train: which they are is in `run.json`, and a resumed run has the same. */
+/** Frozen models of a run: `run.json` has their hashes, and a resumed run must use the same. */
 import type { RunFacts } from '../checkpoint/run-folder.ts'
 import { SherdError } from '../errors.ts'
 import type { Objective } from '../objective/objective.ts'
 
-/** The facts with the hashes of the models, which are opened for it. Throws `RUN` where they are others than they were. */
+/** Adds the hashes of the models, which it opens, to the facts. Throws `RUN` if they changed. */
 export function factsOfFrozen(
   facts: RunFacts,
   { frozen = {} }: Pick<Objective<never, never>, 'frozen'>,

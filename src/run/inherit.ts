@@ -1,6 +1,6 @@
 /**
- * Starting a run from the weights of another model: what fits is taken, embeddings of other bands are inflated, learned positions of
- * another grid resampled, the rest is fresh.
+ * Initialises a run from the weights of another model: matching parameters are loaded, embeddings of other bands inflated, learned positions
+ * of another grid resampled, the rest initialised randomly.
  */
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -22,17 +22,17 @@ import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { resamplePositions } from '../token/resample-positions.ts'
 
-/** What became of the other model's parameters and of this one's. */
+/** The outcome for all parameters of both models. */
 export interface Inheritance {
   readonly path: string
   readonly loaded: readonly string[]
-  /** Embeddings that were made for other bands. */
+  /** Embeddings inflated to other bands. */
   readonly inflated: readonly string[]
-  /** Learned positions of another grid. */
+  /** Learned positions resampled from another grid. */
   readonly resampled: readonly string[]
-  /** Parameters that start anew, with the reason. */
+  /** Randomly initialised parameters, with the reason. */
   readonly fresh: readonly { readonly name: string; readonly why: string }[]
-  /** Parameters of the other model that found no use. */
+  /** Unused parameters of the other model. */
   readonly unused: readonly string[]
 }
 
@@ -51,9 +51,9 @@ function findDonor(given: string): Donor {
   refuseForeign(path)
   if (statSync(path).isFile()) {
     const header = readSafetensorsHeader(path)
-    const told = readWeightsMetadata(path, header.metadata)
-    if (!told) refuseForeignNames(path, header)
-    return { path, config: told?.config ?? null }
+    const stored = readWeightsMetadata(path, header.metadata)
+    if (!stored) refuseForeignNames(path, header)
+    return { path, config: stored?.config ?? null }
   }
   const inside = join(path, 'model.safetensors')
   if (existsSync(inside)) return findDonor(inside)
@@ -91,7 +91,7 @@ function meanBias(stored: ReadonlyMap<string, Tensor>): Tensor | null {
 
 const sameShape = (a: readonly number[], b: readonly number[]) => a.join() === b.join()
 
-/** Bands and groups in one form. */
+/** Bands and groups as canonical text. */
 const spoken = (config: Config) =>
   JSON.stringify([
     bandsOf(config)?.map(canonicalBand),
@@ -101,8 +101,8 @@ const spoken = (config: Config) =>
 const compatOf = (config: Config) => rastersOf(config)?.decoder.compat ?? null
 
 /**
- * Whether embeddings and heads speak of the same bands in the same order on both sides. Weights that do not say it are taken at their
- * word where both are photographs, or both have numbered groups, as the released SatMAE files.
+ * Whether embeddings and heads have the same bands in the same order. Weights that do not state their bands are assumed to match if both are
+ * photographs, or both have numbered groups, as in the released SatMAE files.
  */
 const hasSameBands = (a: Config | null, b: Config, stored: ReadonlyMap<string, Tensor>): boolean =>
   a === null
@@ -110,7 +110,7 @@ const hasSameBands = (a: Config | null, b: Config, stored: ReadonlyMap<string, T
     : spoken(a) === spoken(b)
 
 const isEmbed = (name: string) => name.startsWith('patch_embed.')
-/** What speaks of bands behind the decoder. */
+/** Parameters after the decoder that depend on bands. */
 const isHead = (name: string) => /^(decoder_pred|upscale\.embed|upscale\.blocks\.\d+\.pred)\b/.test(name)
 
 interface Inherited {
@@ -119,8 +119,8 @@ interface Inherited {
 }
 
 /**
- * The parameters of `rows` that a donor gives, and what became of all. The tensors belong to the open scope. Throws `RUN` or
- * `CHECKPOINT` when there is no donor or no block of it fits. `prefix`: of the encoder among the rows; where there is one, only the encoder is
+ * The parameters of `rows` from a donor, and the outcome for all. The tensors belong to the current scope. Throws `RUN` or `CHECKPOINT` if
+ * there is no donor or none of its blocks fits. `prefix`: of the encoder among the rows; where there is one, only the encoder is
  * given, and of a donor that has one, only its encoder.
  */
 export function inherit(

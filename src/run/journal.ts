@@ -1,4 +1,4 @@
-/** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object a line, readable while the run goes on. */
+/** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object per line, readable during the run. */
 import { existsSync, lstatSync, readSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
 import { appendRegular, readRegular, withRegular } from '../files/regular-file.ts'
@@ -25,7 +25,7 @@ function textOf(path: string): string {
   }
 }
 
-/** The lines of a file of JSON lines. What is no object, such as one that was cut off by a crash, is left out. */
+/** Reads JSON lines. Lines that are not objects, such as one truncated by a crash, are skipped. */
 function readLines(path: string): Line[] {
   if (!existsSync(path)) return []
   return textOf(path)
@@ -44,18 +44,16 @@ const readAll = (path: string) =>
   readLines(path).filter(({ step }) => typeof step === 'number') as unknown as (Metric | ProbeMetric)[]
 const isProbe = (line: Metric | ProbeMetric): line is ProbeMetric => 'kind' in line && line.kind === 'probe'
 
-/** The lines of the steps. */
 export const readMetrics = (path: string): Metric[] =>
   readAll(path).filter((line): line is Metric => !isProbe(line))
 
-/** The lines of the probe. */
 export const readProbes = (path: string): ProbeMetric[] => readAll(path).filter(isProbe)
 
-/** The files in `skipped.jsonl`, which a run that goes on does not list again. */
+/** The files in `skipped.jsonl`, which a resumed run does not list again. */
 export const readSkipped = (path: string): SkippedFile[] =>
   readLines(path).filter(({ file }) => typeof file === 'string') as unknown as SkippedFile[]
 
-/** Forgets what a run logged after the checkpoint it goes on from, since it will log those steps again. */
+/** Removes lines after the checkpoint that a run resumes from, since those steps are logged again. */
 export function rewindMetrics(path: string, step: number): void {
   if (!existsSync(path)) return
   const kept = readAll(path).filter((metric) => metric.step <= step)
@@ -76,12 +74,12 @@ function endsOpen(path: string): boolean {
 /** Throws `RUN` when the disk is full or the folder is gone. */
 function appendLine(path: string, line: object): void {
   try {
-    const end = endsOpen(path) ? '\n' : '' // a line that a crash has cut off must not take this one with it
+    const end = endsOpen(path) ? '\n' : '' // terminates a line that was truncated by a crash
     appendRegular(path, `${end}${JSON.stringify(line)}\n`)
   } catch (error) {
     throw new SherdError(
       'RUN',
-      `Cannot write ${path}: ${messageOf(error)}. Mend it, then go on with --resume.`,
+      `Cannot write ${path}: ${messageOf(error)}. Fix it, then continue with --resume.`,
       {
         cause: error,
       },
@@ -95,7 +93,7 @@ export function appendProbe(path: string, metric: ProbeMetric): void {
   appendLine(path, metric)
 }
 
-/** Of parts there are those of a loss that has several; of measurements, those that the objective makes. */
+/** Omits `parts` of a loss with a single part, and `metrics` if there are none. */
 export function appendMetric(path: string, { kind: _, parts, metrics, ...step }: StepEvent): Metric {
   const more = {
     ...(Object.keys(parts).length > 1 && { parts }),
@@ -117,7 +115,6 @@ export interface Note {
   readonly [key: string]: unknown
 }
 
-/** Tells the journal, in the order of time. */
 export function appendNote(path: string, note: Note): void {
   appendLine(path, { time: new Date().toISOString(), ...note })
 }

@@ -1,4 +1,4 @@
-/** One process writes a run's folder. The lock is the system's, so it ends with its owner, however that ends. */
+/** The lock of a run's folder: one writer at a time. The operating system releases it when its owner ends. */
 import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
@@ -6,7 +6,7 @@ import { runPaths } from '../checkpoint/run-folder.ts'
 import { SherdError } from '../errors.ts'
 import { type FileLock, lockFile } from '../tensor/process.ts'
 
-/** Takes the run's folder, which must exist. Throws `RUN` with who has it. */
+/** Locks the folder, which must exist. Throws `RUN` naming the holder. */
 export function lockRun(dir: string): FileLock {
   const { lock: path } = runPaths(dir)
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)

@@ -1,4 +1,4 @@
-/** The steps of a run, and what it does about numerical trouble (docs/reliability.md). It keeps the run's state and writes no files. */
+/** The loop of a run, with recovery from non-finite steps (docs/reliability.md). Owns the run's state and writes no files. */
 import { loaderOptions } from '../config/assemble.ts'
 import { effectiveBatch } from '../config/resolve.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
@@ -16,8 +16,8 @@ export interface LoopOptions {
 }
 
 /**
- * Takes steps until the schedule ends or the signal is aborted. A step that is not finite is skipped; after too many in a row the run
- * goes back and takes them in another order. Throws `NON_FINITE` where it cannot, and what the loader throws.
+ * Takes steps until the schedule ends or the signal is aborted. A non-finite step is skipped; after too many in a row the run rolls back and
+ * continues in another order. Throws `NON_FINITE` if it cannot, and errors of the loader.
  */
 export async function* takeSteps(run: Run, { signal, onSkip }: LoopOptions): AsyncGenerator<LoopEvent> {
   const { config, source, machine, facts, recipe, trainee, state } = run

@@ -1,4 +1,4 @@
-/** What a run does after too many steps in a row that were not finite: it goes back, or ends with a report. */
+/** After too many non-finite steps in a row: rolls back, or ends the run with a report. */
 import { SherdError } from '../errors.ts'
 import { writeWhole } from '../files/write-whole.ts'
 import type { TroubleEvent } from '../train/events.ts'
@@ -9,7 +9,7 @@ import { rollBack } from './recover.ts'
 
 const advice = 'A lower optim.baseLearningRate, a longer warm-up or optim.clipGradientNorm may help.'
 
-/** A disk that is full must not hide why the run ends. */
+/** A full disk must not hide why the run ends. */
 function writeReport(path: string, report: object): void {
   try {
     writeWhole(path, `${JSON.stringify(report, null, 2)}\n`)
@@ -18,7 +18,7 @@ function writeReport(path: string, report: object): void {
   }
 }
 
-/** Throws `NON_FINITE` where the run cannot go back any more; `not-finite.json` then says what was first. */
+/** Throws `NON_FINITE` if the run cannot roll back any more; `not-finite.json` then names the first tensor. */
 export function goBack({ paths, config, state, start }: Run, event: TroubleEvent): LoopEvent {
   const { step: from, first } = event
   const message = describeTrouble(event)

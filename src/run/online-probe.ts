@@ -1,4 +1,4 @@
-/** A look at what the encoder has learned so far: nearest neighbours and a linear probe on labelled images. */
+/** Evaluates the encoder during training: kNN and a linear probe on labelled images. */
 
 import { openData } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
@@ -17,11 +17,11 @@ import type { Model } from '../weights/load-model.ts'
 export interface ProbeMetric {
   readonly kind: 'probe'
   readonly step: number
-  /** Top-1 of the weighted vote of 20 neighbours. */
+  /** Top-1 of weighted kNN with k = 20. */
   readonly knn: Readonly<Record<Pooling, number>>
-  /** Top-1 of the linear probe, at the learning rate that did best on held-out training images. */
+  /** Top-1 of the linear probe, at the best learning rate on held-out training images. */
   readonly linear: Readonly<Record<Pooling, number>>
-  /** Top-1 of always naming the commonest class. */
+  /** Top-1 of always predicting the commonest class. */
   readonly chance: number
   readonly effectiveRank: Readonly<Record<Pooling, number>>
   readonly seconds: number
@@ -42,12 +42,12 @@ export const probeRows: readonly MetricRow[] = [
 const NEIGHBOURS = 20
 const EPOCHS = 30
 
-/** Looks at a model's weights as they are. */
+/** Uses the current weights. */
 export type OnlineProbe = (step: number) => Promise<ProbeMetric>
 
 /**
- * Checks the images now, so that a mistake is told before training begins. What it returns looks at the model's weights as
- * they are when it is called. Throws `SOURCE`.
+ * Checks the images now, so that errors are reported before training. The returned function uses the weights at the time of the call.
+ * Throws `SOURCE`.
  */
 export async function openOnlineProbe(dir: string, model: Model, machine: MachinePlan): Promise<OnlineProbe> {
   const data = findSplit(dir)

@@ -1,4 +1,4 @@
-/** Opens a run, new or resumed, up to its first step: its lock, facts, state, and what its consumers look at. */
+/** Opens a run, new or resumed: lock, facts, state, and inputs of its consumers. */
 import { resolve } from 'node:path'
 import type { Listed } from '../checkpoint/retention.ts'
 import { createRun, isBlank, type RunFacts, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
@@ -17,7 +17,7 @@ import { type Span, untimed } from '../train/span.ts'
 import type { Trainee } from '../train/trainee.ts'
 import { openFrozenModel } from '../weights/frozen-model.ts'
 import type { Model } from '../weights/load-model.ts'
-import { type Beginning, type BeginOptions, begin, goOn } from './begin.ts'
+import { type Beginning, type BeginOptions, begin, resumeRun } from './begin.ts'
 import type { RunEvent } from './events.ts'
 import { factsOfFrozen } from './frozen.ts'
 import { inherit } from './inherit.ts'
@@ -29,7 +29,7 @@ import { type Recovered, type RunState, type Start, startOrRecover } from './rec
 import { openTrace, type Trace } from './trace.ts'
 
 export interface OpenOptions extends BeginOptions {
-  /** Resumes the run in `out`, or begins it when there is none yet; false by default. */
+  /** Resume the run in `out`, or begin it if there is none; default false. */
   readonly resume?: boolean
   /** Records where the time of the first steps goes, in `path` or the run's `trace.json`. */
   readonly profile?: { readonly path?: string; readonly steps: number }
@@ -49,23 +49,23 @@ export interface Run extends Pick<Beginning, 'notes' | 'changes'>, Pick<Recovere
   /** With the objective's schedules. */
   readonly recipe: ReturnType<typeof recipeOf>
   readonly trainee: Trainee
-  /** Every number that it logs, as `metrics.schema.json` has them. */
+  /** Rows of all logged numbers, as in `metrics.schema.json`. */
   readonly metrics: readonly MetricRow[]
-  /** The loop's. Everything else reads it. */
+  /** Written by the loop only. */
   readonly state: RunState
-  /** How the state was begun, and is begun again where there is no good checkpoint. */
+  /** The initial state, also for a rollback without a checkpoint. */
   readonly start: Start
-  /** The checkpoint that it was resumed from. */
+  /** The resumed checkpoint. */
   readonly latest: Listed | null
   readonly model: Model
   readonly exhibit: Exhibit
-  /** Null where nothing is probed. */
+  /** Null without a probe. */
   readonly look: OnlineProbe | null
   readonly trace: Trace | null
   readonly span: Span
-  /** Writes to the journal. A journal that cannot be written ends no run. */
+  /** Writes to the journal. Failing to do so does not end the run. */
   note(event: string, more?: object): void
-  /** The event, noted. */
+  /** A warning event, also written to the journal. */
   warning(message: string): RunEvent
   close(): void
 }
@@ -74,13 +74,13 @@ const picturedImages = 6
 const unprofiledSteps = 3 // the first ones are slower
 
 /**
- * Folders come first, so that a mistyped one is reported at once, before LibTorch is loaded or the addon compiled; the folder of a new run
- * comes last, so that one that cannot begin leaves nothing behind.
+ * Checks folders first, so that a mistyped one is reported before LibTorch is loaded or the addon compiled; creates the folder of a new run
+ * last, so that a failure leaves nothing behind.
  */
 export async function openPretraining(options: OpenOptions): Promise<Run> {
   const { out } = options
   const isResumed = (options.resume ?? false) && !(isBlank(out) && options.data)
-  const beginning = await (isResumed ? goOn(options) : begin(options))
+  const beginning = await (isResumed ? resumeRun(options) : begin(options))
   const { config } = beginning
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
@@ -151,7 +151,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
     try {
       appendNote(paths.journal, { event, ...more })
     } catch {
-      // the events say it, too
+      // the events report it, too
     }
   }
   return {

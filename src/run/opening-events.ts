@@ -1,4 +1,4 @@
-/** What a run says before its first step: what it is, what to know of its data, what it began with, what was damaged. */
+/** Events before the first step: start, notes about the data, initialisation, damaged checkpoints. */
 import { resolve } from 'node:path'
 import { effectiveBatch } from '../config/resolve.ts'
 import { parameterCount } from '../model/parameters.ts'

@@ -40,7 +40,7 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
   })
   const reader = openReader(source, 1)
   const samples: Uint8Array[] = []
-  const told: Float64Array[] = []
+  const factsOfEach: Float64Array[] = []
   const indices: number[] = []
   const limit = {
     files: source.files.length,
@@ -68,7 +68,7 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
       })
       if (reason === null) {
         samples.push(out)
-        told.push(facts)
+        factsOfEach.push(facts)
         indices.push(index)
       } else {
         ledger.add({ file, reason })
@@ -84,7 +84,9 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
     ...{ pixels: Buffer.concat(samples), shape, indices },
     names: indices.map((index) => source.files[index]!),
     rasters:
-      frames === null ? null : { frames, facts: Float64Array.from(told.flatMap((facts) => [...facts])) },
+      frames === null
+        ? null
+        : { frames, facts: Float64Array.from(factsOfEach.flatMap((facts) => [...facts])) },
   }
 }
 

@@ -1,4 +1,4 @@
-/** A pretraining run from start to end: opens or resumes its folder, takes steps, and lets consumers keep the folder up to date. */
+/** A pretraining run: opens or resumes its folder, takes steps, and passes events to the consumers that keep the folder up to date. */
 import { SherdError } from '../errors.ts'
 import { openConsumers } from './consumers/all.ts'
 import { type Consumer, isComplete, type Summary } from './consumers/consumer.ts'
@@ -10,7 +10,7 @@ import { openingEvents } from './opening-events.ts'
 export interface PretrainOptions extends OpenOptions {
   /** Aborting it ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal
-  /** Asked after every step; when it says yes, a checkpoint is saved and the run goes on. */
+  /** Called after every step; if true, a checkpoint is saved and the run continues. */
   readonly isSaveWanted?: () => boolean
 }
 
@@ -50,9 +50,8 @@ function endOf(run: Run, consumers: readonly Consumer[]): EndEvent {
   return { kind: 'end', reason, step, skippedSteps, rollbacks, ...summary }
 }
 
-/** What to do when images are in the way. */
 function withAdvice(error: unknown): unknown {
   if (!(error instanceof SherdError) || error.code !== 'DATA_BROKEN') return error
-  const advice = 'Then go on with --resume, and --accept-data-change where files were removed.'
+  const advice = 'Then continue with --resume, and --accept-data-change if files were removed.'
   return new SherdError(error.code, `${error.message}\n${advice}`, { cause: error })
 }

@@ -1,4 +1,4 @@
-/** Where a run starts: from the latest checkpoint that is whole, or fresh; and where it goes back to when its numbers are lost. */
+/** The state of a run: from the latest intact checkpoint, or fresh; and rollbacks. */
 import { existsSync } from 'node:fs'
 import { damageOf, latestWhole, loadCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
 import { type Listed, listCheckpoints, removeCheckpoint, setAside, tidy } from '../checkpoint/retention.ts'
@@ -12,17 +12,17 @@ import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 
 /**
- * What is trained, and its counts: the only ones, kept by the loop. The tensors stay the same ones for the whole run; a rollback writes
- * into them.
+ * Parameters, optimizer state and counters of a run, owned by the loop. The tensors are the same for the whole run; a rollback writes into
+ * them.
  */
 export interface RunState extends Training {
   step: number
   samples: number
   skippedSteps: number
   rollbacks: number
-  /** Steps that were not finite since the last that was. */
+  /** Consecutive non-finite steps. */
   inARow: number
-  /** The step that the run last went back to; −1 before. Its checkpoint is known to be good. */
+  /** The step of the last rollback, whose checkpoint is known to be good; −1 if none. */
   proven: number
 }
 
@@ -31,7 +31,7 @@ export interface Start {
   readonly optimizer: Pick<Optimizer, 'slots'>
   readonly seed: number
   readonly device: Device
-  /** Parameters that do not start at random. Called inside a scope. */
+  /** Parameters with given initial values. Called inside a scope. */
   readonly given?: () => ReadonlyMap<string, Tensor>
 }
 
@@ -63,11 +63,11 @@ const load = (path: string, { rows, device, optimizer }: Start) =>
 export interface Recovered {
   readonly training: RunState
   readonly checkpoint: Listed | null
-  /** Checkpoints that were damaged, where they are now. */
+  /** Damaged checkpoints, with their new paths. */
   readonly damaged: readonly { readonly path: string; readonly reason: string }[]
 }
 
-/** The state to train from. Damaged checkpoints are moved out of the way; what an interrupted save has left is cleared. */
+/** The state to train from. Renames damaged checkpoints, and removes the remains of an interrupted save. */
 export function startOrRecover(dir: string, start: Start): Recovered {
   if (existsSync(dir)) tidy(dir)
   const { checkpoint, damaged } = latestWhole(dir)

@@ -10,7 +10,7 @@ import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
 import { tokenTarget } from './token-target.ts'
 
-/** Throws `VALUE` where cells do not fill patches. Of views that lack data there is none: where data end is an edge that is not in the scene. */
+/** Throws `VALUE` where cells do not fill patches. Refuses views with missing data, whose borders would be edges that the scene does not have. */
 export const predictHog =
   (options: HistogramOptions): TargetMaker =>
   ({ shape, groups }) => {

@@ -10,13 +10,11 @@ export interface Grid {
 /** Height and width of a patch in pixels. */
 export type PatchSize = readonly [h: number, w: number]
 
-/** The side of a square, or height and width. */
 export type PatchSides = number | PatchSize
 
-/** A side, or height and width, as both. */
 export const sidesOf = (size: PatchSides): PatchSize => (typeof size === 'number' ? [size, size] : size)
 
-/** The shorter form of a size: one side of a square. */
+/** A number for squares. */
 export const shortSize = (size: PatchSize): number | [number, number] =>
   size[0] === size[1] ? size[0] : [...size]
 

@@ -1,7 +1,6 @@
 /**
- * How masks are shared between the groups and frames of a sample (SatMAE, Cong et al. 2022, section 3: independent and consistent
- * masking). A design is noise over all tokens: whatever gets the lowest is seen, so counts are exact, and tokens that hold no data
- * are put behind all others.
+ * Sharing of masks between the groups and frames of a sample (SatMAE, Cong et al. 2022, section 3: independent and consistent masking).
+ * A design is noise over all tokens: the lowest are kept, so counts are exact, and tokens without data come last.
  */
 
 import { call } from '../tensor/call.ts'
@@ -14,7 +13,7 @@ import type { TokenLayout } from './layout.ts'
 import { maskNoise, type SampleAddresses } from './mask.ts'
 import { keptCount } from './mask-order.ts'
 
-/** Each of them hides tokens by itself, or all of them hide the same places. */
+/** Separate masks, or the same places in all. */
 export const sharings = ['independent', 'consistent'] as const
 export type Sharing = (typeof sharings)[number]
 
@@ -23,7 +22,7 @@ export interface MaskDesign {
   readonly ratio: number
   readonly groups: Sharing
   readonly frames: Sharing
-  /** With independent frames: exactly the ratio in every frame, as the paper says; else over all frames, as its code does. */
+  /** With independent frames: the exact ratio in every frame, as in the paper; else over all frames, as in its code. */
   readonly perFrame: boolean
 }
 
@@ -37,7 +36,7 @@ const axes = ({ frames, groups, grid }: TokenLayout, design: MaskDesign) => ({
   L: tokenCount(grid),
 })
 
-/** K, the tokens that are seen of every sample. Throws `VALUE` when nothing would be seen, or hidden. */
+/** K, the kept tokens of every sample. Throws `VALUE` if no token would be kept, or hidden. */
 export function keptTokens(layout: TokenLayout, design: MaskDesign): number {
   const { G, T, L } = axes(layout, design)
   const frames = design.perFrame ? 1 : T
@@ -66,7 +65,7 @@ export function designedNoise(
       design.perFrame && T > 1
         ? permute(reshape(ranks(reshape(inFrame, [B, T, G * L])), [B, T, G, L]), [0, 2, 1, 3])
         : reshape(ranks(noise), [B, G, T, L])
-    // Equal ranks of frames are told apart by the frame, so that the groups of one stay together wherever the cut lies.
+    // Ties between frames are broken by frame, so that the groups of one stay together at the cut.
     const frames = reshape(mul(arange(layout.frames, { dtype: 'float32' }), 1 / layout.frames), [
       1,
       1,

@@ -1,7 +1,6 @@
 /**
- * Mask plans: which patches the encoder sees and which it must rebuild. Counts are exact and equal in every row, so that a
- * batch stays rectangular. Semantics are those of `reference/FORMAT.md`: the K patches of lowest noise are kept, in
- * ascending order of noise (He et al. 2021, appendix A.1 "random masking").
+ * Mask plans: the kept and hidden patches of a batch. Counts are equal in every row, so that a batch is rectangular. Semantics of
+ * `reference/FORMAT.md`: the K patches of lowest noise are kept, in ascending order of noise (He et al. 2021, appendix A.1).
  */
 import { SherdError } from '../errors.ts'
 import { isSeed, streamNumber } from '../random/draws.ts'
@@ -64,7 +63,7 @@ export function planFromMask(
   return scope(() => planFromNoise(toDevice(tensor(rows.flat(), [rows.length, N]), device), kept[0]!))
 }
 
-/** Which samples a batch holds: their addresses apart from seed and stream. */
+/** The samples of a batch: their addresses without seed and stream. */
 export interface SampleAddresses {
   readonly epochs: ArrayLike<number>
   readonly indices: ArrayLike<number>

@@ -110,7 +110,7 @@ export const planInRows = (positions: Positions, { kept, hidden, restore }: Mask
   restore,
 })
 
-/** The positions [B, N, D] of samples that differ, as numbers; NaN and null are dates and resolutions that nobody knows. */
+/** Positions [B, N, D] by sample, as numbers; NaN and null: unknown dates and resolutions. */
 export function batchPositions(
   options: PositionOptions,
   widths: PositionWidths,
@@ -142,12 +142,12 @@ export function openPositions(options: PositionOptions, widths: PositionWidths, 
   const shared = samplePositions(options, widths)
   const onDevice = (values: Float32Array, rows: number) =>
     toDevice(tensor(values, [rows, widths.width]), device)
-  return (told, B) => {
-    const isDated = fields.length > 0 && told.times !== null
-    const isScaled = referenceResolution !== null && told.resolution !== null
+  return (facts, B) => {
+    const isDated = fields.length > 0 && facts.times !== null
+    const isScaled = referenceResolution !== null && facts.resolution !== null
     if (!isDated && !isScaled) return { table: onDevice(shared, N), offsets: null }
     return scope(() => {
-      const all = batchPositions(options, widths, told, B)
+      const all = batchPositions(options, widths, facts, B)
       const offsets = mul(reshape(arange(B, { dtype: 'int64', device }), [B, 1]), N)
       return { table: onDevice(all, B * N), offsets }
     })

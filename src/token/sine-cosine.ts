@@ -15,7 +15,7 @@ export function sineCosine(n: number, width: number): Float32Array {
 const MS_PER_DAY = 86_400_000
 const FIRST_YEAR = 2002 // of the imagery of the paper; years before it are negative numbers
 
-/** What of a time a model is told (Cong et al. 2022, section 3.1: year, month, hour), in UTC. */
+/** Date fields encoded into tokens (Cong et al. 2022, section 3.1: year, month, hour), in UTC. */
 export const timeFields = {
   year: (date: Date) => date.getUTCFullYear() - FIRST_YEAR,
   /** 0 to 11 */

@@ -13,7 +13,7 @@ interface Averaged {
 }
 type Values = Readonly<Record<string, number>>
 
-/** Those of one moment, with the share of what they follow. */
+/** The averages due at one moment, with 1 − momentum. */
 function due({ objective }: Pick<Averaged, 'objective'>, when: Average['when'], value: Values) {
   return (objective.averages ?? [])
     .filter((each) => each.when === when)
@@ -26,7 +26,7 @@ function due({ objective }: Pick<Averaged, 'objective'>, when: Average['when'], 
     })
 }
 
-/** The new values of the averages that move before the loss, by name; not yet written, since the step may fail. */
+/** New values of the averages that move before the loss; written only if the step succeeds. */
 export const averagesBeforeLoss = (trainee: Averaged, value: Values): Map<string, Tensor> =>
   noGrad(() =>
     unscoped(
@@ -40,7 +40,7 @@ export const averagesBeforeLoss = (trainee: Averaged, value: Values): Map<string
     ),
   )
 
-/** Moves the others, in place: average ← momentum · average + (1 − momentum) · weights. */
+/** Updates the others in place: average ← momentum · average + (1 − momentum) · weights. */
 export function moveAverages({ objective, parameters }: Averaged, value: Values): void {
   noGrad(() => {
     for (const { average, learned, share } of due({ objective }, 'after-step', value))

@@ -19,12 +19,12 @@ export interface CachedOptions<Batch, Plan> {
   readonly at: At
   /** Runs a body with the step's kernels and precision. */
   readonly computing: <T>(body: () => T) => T
-  /** Runs a body that records and goes back. */
+  /** Runs a body with gradients. */
   readonly recording: (body: () => void) => void
   readonly span: Span
 }
 
-/** The features of micro-batches, row under row. */
+/** Concatenates the features of micro-batches. */
 export const joined = (features: readonly Tensors[]): Tensors =>
   Object.fromEntries(
     Object.keys(features[0]!).map((name) => [
@@ -38,7 +38,7 @@ export const joined = (features: readonly Tensors[]): Tensors =>
 
 const isFloating = ({ dtype }: Tensor) => /float/u.test(dtype)
 
-/** Collects the gradients of a step whose loss is of the features of all its micro-batches. `toGradients` goes back through the loss. */
+/** Computes the gradients of a loss over the features of all micro-batches. `toGradients`: backward of the loss. */
 export function collectFeatures<Batch, Plan>(
   objective: RowsObjective<Batch, Plan>,
   { weights, waiting, at, computing, recording, span }: CachedOptions<Batch, Plan>,
@@ -46,7 +46,7 @@ export function collectFeatures<Batch, Plan>(
 ): void {
   const featuresOf = ({ batch, plan, at: own }: Prepared<Batch, Plan>): Tensors =>
     span('forward', () => computing(() => objective.features(weights, batch, plan, own)))
-  // A scope frees what is made in it and nothing else: a feature may be a tensor of the batch.
+  // A feature may be a tensor of the batch, which this scope does not free.
   scope(() => {
     const cached = waiting.map((each) => noGrad(() => scope(() => featuresOf(each))))
     const rows = span('forward', () => noGrad(() => joined(cached)))

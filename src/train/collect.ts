@@ -1,6 +1,6 @@
 /**
- * The first half of a step: what its micro-batches give in losses, gradients and stats. Each is computed as it comes and then freed, unless
- * the loss of one depends on the others (features of all rows, unequal counts, first values): then they wait on the device for the last one.
+ * The first half of a step: losses, gradients and stats of its micro-batches. Each is computed and freed as it arrives, unless the loss
+ * depends on the others (features of all rows, unequal counts, first values): then they stay on the device until the last one.
  */
 import { alone } from '../collective/collective.ts'
 import { SherdError } from '../errors.ts'
@@ -30,22 +30,22 @@ type ShareOf = (part: string) => number
 
 export interface Collecting<Batch> {
   add(make: () => Sampled<Batch>): void
-  /** Computes what waits. */
+  /** Computes pending micro-batches. */
   finish(): void
   dispose(): void
   readonly tally: Tally
-  /** Whether a rank has met a number that is not finite; then the rest is not computed. */
+  /** Whether a rank has a non-finite loss; the rest is then skipped. */
   isLost(): boolean
   readonly stats: Stats
-  /** Those that the loss sees. */
+  /** As the loss sees them. */
   weights(): Weights
   /** Of all samples of this rank. */
   at(): At
-  /** The first tensor that was not finite, where the loss is not. */
+  /** The first non-finite tensor, if the loss is not finite. */
   first(): NotFinite | null
 }
 
-/** `pending`: values that the loss sees already, and that are written at the end; first values of state are added to them. */
+/** `pending`: new values that the loss uses and the end of the step writes; first values of state are added. */
 export function openCollecting<Batch, Plan>(
   trainee: Trainee<Batch, Plan>,
   { parts, ...request }: StepRequest,
@@ -57,7 +57,7 @@ export function openCollecting<Batch, Plan>(
   const isFirst = objective.first !== undefined && isFresh(trainee.state)
   const mustWait = 'features' in objective || isFirst || (all > 1 && objective.counts !== undefined)
   const waiting: Prepared<Batch, Plan>[] = []
-  const kept: Owned[] = [] // what was made for them, and no tensor that they only show
+  const kept: Owned[] = [] // tensors made for them, without those that they only reference
   const addresses: SampleAddresses[] = []
   let added = 0
   const [tally, stats] = [openTally(), openStats(objective.stats)]
@@ -78,7 +78,7 @@ export function openCollecting<Batch, Plan>(
     span('upload', () => {
       const { batch, samples } = make()
       const size = samples.indices.length
-      addresses[added] = samples // the same ones again when it is traced
+      addresses[added] = samples // already recorded when tracing
       const at = atOf(samples, (collective.rank * parts + added) * size, size * all)
       return { batch, at, plan: noGrad(() => computing(() => objective.plan(at, batch, weights))) }
     })
@@ -86,7 +86,7 @@ export function openCollecting<Batch, Plan>(
     withKernels(kernels, () => autocast({ device, dtype: precision }, body))
   const recording = (body: () => void): void =>
     scope(() => (trainee.recompute ? withRecompute(body) : body()))
-  /** Of one micro-batch, or of the rows of several. */
+  /** Of a micro-batch, or of the rows of several. */
   const lossOf = (made: readonly Prepared<Batch, Plan>[]): Losses => {
     const [{ batch, plan, at }] = made as [Prepared<Batch, Plan>]
     if (!('features' in objective)) return objective.loss(weights, batch, plan, at)
@@ -102,7 +102,7 @@ export function openCollecting<Batch, Plan>(
       stats.add(losses.stats)
     })
   }
-  /** Ranks agree first, since a loss may exchange rows: all of them go on, or all of them look and stop. */
+  /** Ranks agree first, since a loss may exchange rows: either all continue, or all trace and stop. */
   const trace = (again: () => readonly Prepared<Batch, Plan>[]): void => {
     if (collective.agree(tally.isFinite())) return
     isLost = true

@@ -1,33 +1,33 @@
-/** What training tells while it runs. Logging, checkpoints and pictures are consumers of this stream. */
+/** Events of the training loop. Logging, checkpoints and pictures consume them. */
 import type { NotFinite } from '../tensor/finite.ts'
 
 /** One optimizer step. Units are in the names; `loss` and `gradientNorm` are those before the update. */
 export interface StepEvent {
   readonly kind: 'step'
-  /** Steps taken, this one included: 1, 2, … */
+  /** 1, 2, … */
   readonly step: number
   /** Passes over the data after this step. */
   readonly epoch: number
   readonly loss: number
-  /** The parts of the loss by name, without their weights. */
+  /** Parts of the loss by name, unweighted. */
   readonly parts: Readonly<Record<string, number>>
-  /** What else the objective measured. */
+  /** Metrics of the objective. */
   readonly metrics: Readonly<Record<string, number>>
   readonly learningRate: number
-  /** Every schedule's value in this step, the learning rate's too. */
+  /** Values of all schedules, including the learning rate. */
   readonly schedules: Readonly<Record<string, number>>
-  /** Over all gradients, before clipping. */
+  /** Of all gradients, before clipping. */
   readonly gradientNorm: number
   readonly imagesPerSecond: number
   readonly stepSeconds: number
-  /** How long the step waited for decoded images. */
+  /** Waiting for decoded images. */
   readonly dataWaitSeconds: number
 }
 
-/** A step whose loss or gradient was not finite. It changed nothing; its images are spent. */
+/** A step with a non-finite loss or gradient. It changed nothing, but its images are consumed. */
 export interface TroubleEvent
   extends Pick<StepEvent, 'step' | 'learningRate' | 'loss' | 'gradientNorm' | 'parts'> {
   readonly kind: 'trouble'
-  /** The first tensor that was not finite; null where a second look found none. */
+  /** The first non-finite tensor; null if tracing found none. */
   readonly first: NotFinite | null
 }

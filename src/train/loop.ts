@@ -1,4 +1,4 @@
-/** The training loop: batches in, events out. It knows no files and no terminal. */
+/** The training loop: batches in, events out. Writes no files and prints nothing. */
 import { alone } from '../collective/collective.ts'
 import { SherdError } from '../errors.ts'
 import type { ImageBatch } from '../objective/objective.ts'
@@ -16,26 +16,26 @@ export interface TrainOptions<DeviceBatch = ImageBatch, Plan = MaskPlan> {
   readonly loader: Pick<Loader, 'next'>
   /** Uploads and normalises a batch. Called inside a scope. */
   readonly toDeviceBatch: (batch: Batch) => DeviceBatch
-  /** Of the learning rate, the weight decay, and what else the objective has; all are logged. */
+  /** Learning rate, weight decay, and the objective's own; all are logged. */
   readonly schedules: RecipeSchedules
   readonly totalSteps: number
   readonly accumulate: number
-  /** Steps that were taken before. */
+  /** Steps taken before. */
   readonly firstStep: number
   /** Images in the data set, to count epochs. */
   readonly samples: number
-  /** Aborting it ends the loop after the step that is running, or without it when its data do not come. */
+  /** Aborting ends the loop after the current step, or at once if its data do not arrive. */
   readonly signal: AbortSignal
 }
 
 const seconds = () => performance.now() / 1000
 
-// LibTorch blocks the thread for a whole step; without this, Ctrl-C would never be heard.
+// LibTorch blocks the thread for a whole step: without this signals would never be handled.
 const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /**
- * Trains until the schedule ends or the signal aborts. A step that is not finite changes nothing and is told; whether to go on
- * is for whoever listens.
+ * Trains until the schedule ends or the signal aborts. A non-finite step changes nothing and is yielded as `trouble`; the caller decides
+ * whether to continue.
  */
 export async function* train<DeviceBatch, Plan>(
   options: TrainOptions<DeviceBatch, Plan>,
@@ -49,13 +49,13 @@ export async function* train<DeviceBatch, Plan>(
   }
 }
 
-/** How long a batch may still take when the loop was asked to end, in milliseconds. */
+/** Wait for a batch after an abort, in ms. */
 const LAST_BATCH = 2000
 
-/** The next batch, or null when the signal is aborted and none comes: data that never arrive must not keep a run from being saved. */
+/** The next batch, or null after an abort without data: stalled data must not prevent a final checkpoint. */
 async function nextBatch({ loader, signal }: Pick<TrainOptions, 'loader' | 'signal'>): Promise<Batch | null> {
   const batch = loader.next()
-  batch.catch(() => {}) // it may fail when nobody waits any more
+  batch.catch(() => {}) // avoids an unhandled rejection
   let timer: NodeJS.Timeout | undefined
   let giveUp = () => {}
   const stopped = new Promise<null>((resolve) => {
@@ -73,20 +73,19 @@ async function nextBatch({ loader, signal }: Pick<TrainOptions, 'loader' | 'sign
   }
 }
 
-/** For whoever cannot go on from such a step. Throws `NON_FINITE` with step, learning rate and the first tensor. */
+/** For callers without recovery. Throws `NON_FINITE` with step, learning rate and the first tensor. */
 export function expectFinite(event: StepEvent | TroubleEvent): StepEvent {
   if (event.kind === 'step') return event
   throw new SherdError('NON_FINITE', describeTrouble(event))
 }
 
-/** What happened, in one line. */
 export function describeTrouble({ step, learningRate, loss, gradientNorm, first }: TroubleEvent): string {
   const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`
   const where = first ? `; first: ${describeNotFinite(first)}` : ''
   return `Step ${step} gave ${what} at learning rate ${learningRate.toPrecision(3)}${where}`
 }
 
-/** Null when it was given up because no data came; then nothing has changed. */
+/** Null if it was abandoned for lack of data; then nothing has changed. */
 async function takeStep<DeviceBatch, Plan>(
   step: number,
   options: TrainOptions<DeviceBatch, Plan>,

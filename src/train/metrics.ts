@@ -1,4 +1,4 @@
-/** The numbers of a step as typed rows: those of every training, and those that an objective declares. */
+/** Metric rows of training, and of an objective. */
 import type { MetricRow, Objective } from '../objective/objective.ts'
 
 /** Of every training. */
@@ -10,7 +10,7 @@ const own: readonly MetricRow[] = [
   { name: 'residentBytes', kind: 'health', unit: 'bytes' },
 ]
 
-/** All rows of a training, named by where they are in a line of `metrics.jsonl`. The only part of a loss is the loss, of weight 1. */
+/** All rows, named by their path in a line of `metrics.jsonl`. A single part of weight 1 is the loss itself. */
 export function metricRows({
   metrics = [],
   schedules = {},
@@ -32,7 +32,7 @@ export function metricRows({
   ]
 }
 
-/** The number of a row in a step or a line, if it is there. Names may have dots behind the first. */
+/** A row's value in an event or a line, if present. Names may contain dots after the first. */
 export function valueIn(line: object, name: string): number | undefined {
   const fields = line as Readonly<Record<string, unknown>>
   const [, group, rest] = name.match(/^(\w+)\.(.+)$/) ?? []

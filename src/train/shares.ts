@@ -1,4 +1,4 @@
-/** What each micro-batch counts of a step, where samples have missing data or a loss counts masked places only. */
+/** Weights of micro-batches in a step, where samples lack data or a loss counts masked tokens. */
 import { alone } from '../collective/collective.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, toArray } from '../tensor/tensor.ts'
@@ -14,8 +14,8 @@ export interface Shares {
 }
 
 /**
- * The share in each part of the loss: countᵢ / Σ count over micro-batches and ranks. A part that is not counted is shared alike, one part
- * in as many as there are; with equal counts both are the same number, to the bit. A part of which nothing is there has no share.
+ * The share in each part of the loss: countᵢ / Σ count over micro-batches and ranks; 1 / n for parts without counts. With equal counts both
+ * are bitwise equal. A part with no counts at all has share 0.
  */
 export function sharesOf<Batch, Plan>(
   waiting: readonly Prepared<Batch, Plan>[],

@@ -1,4 +1,4 @@
-/** The named parts of a step, for whoever wants to time them. By default nobody does, and a span is a function call. */
+/** Named spans of a step, for profiling; by default plain function calls. */
 
 /** Runs `body` and returns its result. A span of a promise lasts until it settles. */
 export type Span = <T>(name: string, body: () => T) => T

@@ -1,9 +1,9 @@
-/** New values of state, as an objective gives them, looked at before they are written. */
+/** Checks new values of state before they are written. */
 import { SherdError } from '../errors.ts'
 import type { Objective, Tensors } from '../objective/objective.ts'
 import { type NotFinite, notFinite } from '../tensor/finite.ts'
 
-/** Throws `BUG` for a value of what is no state, or of another shape: writing it would fail half-way, or repeat it over the rows. */
+/** Throws `BUG` for parameters that are not state, or for another shape, which would fail half-way or broadcast. */
 export function expectState({ rows }: Pick<Objective, 'rows'>, values: Tensors): Tensors {
   for (const [name, value] of Object.entries(values)) {
     const row = rows.find((each) => each.name === name)

@@ -1,4 +1,4 @@
-/** What the micro-batches of a step leave for `update`, added up or put row under row. */
+/** Stats of micro-batches for `update`, summed or concatenated. */
 import type { Collective } from '../collective/collective.ts'
 import { SherdError } from '../errors.ts'
 import type { Objective, Tensors } from '../objective/objective.ts'
@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 
 export interface Stats {
   add(tensors: Tensors | undefined): void
-  /** Those of all ranks, in the scope that is open. */
+  /** Over all ranks, in the current scope. */
   read(collective: Collective): Tensors
   dispose(): void
 }

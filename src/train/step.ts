@@ -1,7 +1,7 @@
 /**
- * One step of training, whole: averages that are due before the loss, the loss and the gradient of each micro-batch, then clipping, the
- * optimizer, new state and averages, of which nothing is written unless every number is finite. Pretraining, fine-tuning, heads on frozen
- * features and the benchmark take this step; it knows none of the objectives.
+ * A training step: averages due before the loss, loss and gradient of each micro-batch, then clipping, optimizer, new state and averages,
+ * which are written only if everything is finite. Used by pretraining, fine-tuning, heads on frozen features and the benchmark; independent
+ * of the objective.
  */
 import { alone } from '../collective/collective.ts'
 import { SherdError } from '../errors.ts'
@@ -17,29 +17,28 @@ import type { Sampled, StepRequest, Trainee } from './trainee.ts'
 import { applyUpdate } from './update.ts'
 
 export interface StepResult {
-  /** Whether loss, gradients and new state were finite. When not, nothing was written. */
+  /** Whether loss, gradients and new state were finite; otherwise nothing was written. */
   readonly isFinite: boolean
   /** The mean over the step's samples, before the update. */
   readonly loss: number
-  /** The parts of the loss, without their weights. */
+  /** Parts of the loss, unweighted. */
   readonly parts: Readonly<Record<string, number>>
   readonly metrics: Readonly<Record<string, number>>
-  /** Over all gradients, before clipping; NaN when the loss was not finite. */
+  /** Of all gradients, before clipping; NaN if the loss was not finite. */
   readonly gradientNorm: number
-  /** The first tensor that was not finite; null where a second look found none. */
+  /** The first non-finite tensor; null if tracing found none. */
   readonly first: NotFinite | null
 }
 
 export interface OpenStep<Batch> {
-  /** Adds one of the micro-batches. What `make` makes is freed by the step. */
+  /** Adds a micro-batch. The step frees what `make` creates. */
   add(make: () => Sampled<Batch>): void
-  /** Takes the step. */
   finish(): StepResult
-  /** Gives it up. Nothing was written. */
+  /** Ends the step without writing anything. */
   abandon(): void
 }
 
-/** Throws `BUG` where a schedule has no value in this step: what is computed with it would be lost. */
+/** Throws `BUG` if a schedule has no finite value in this step. */
 function expectValues(
   { schedules = {}, averages = [] }: Pick<Objective, 'schedules' | 'averages'>,
   value: At['value'],

@@ -1,4 +1,4 @@
-/** The numbers of a step's losses, as micro-batches add them. One transfer from the device for each. */
+/** Accumulates losses and metrics of a step, with one transfer from the device per micro-batch. */
 import type { Collective } from '../collective/collective.ts'
 import type { Losses } from '../objective/objective.ts'
 import { cat, reshape, toDtype } from '../tensor/ops.ts'
@@ -6,7 +6,7 @@ import { scope } from '../tensor/scope.ts'
 import { fromArray, item, type Tensor, toArray, toFloats } from '../tensor/tensor.ts'
 
 export interface Tally {
-  /** `shareOf` is what the micro-batch counts of a part. */
+  /** `shareOf`: the micro-batch's share in a part. */
   add(losses: Losses, shareOf: (part: string) => number): void
   isFinite(): boolean
   /** Over all ranks. */

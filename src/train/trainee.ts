@@ -1,4 +1,4 @@
-/** What is trained, and what a step of it is asked and given. */
+/** Types of what is trained, and of a step's inputs. */
 import type { Collective } from '../collective/collective.ts'
 import type { Parameters } from '../model/parameters.ts'
 import type { At, ImageBatch, Objective, Planned } from '../objective/objective.ts'
@@ -14,28 +14,26 @@ import type { Span } from './span.ts'
 /** The type of matrix products; weights, norms and losses stay in float32. */
 export type Precision = Extract<DType, 'float32' | 'bfloat16'>
 
-/** What is being trained, how, and where. */
 export interface Trainee<Batch = ImageBatch, Plan = MaskPlan> {
   readonly objective: Objective<Batch, Plan>
   /** Of every role: `allRows` of the objective. */
   readonly parameters: Parameters
   readonly optimizer: Optimizer
   readonly state: OptimizerState
-  /** The recipe's, behind those of the objective. */
+  /** The recipe's, after those of the objective. */
   readonly groups: readonly GroupRow[]
-  /** Of parameters that no row clips otherwise; null does not clip. */
+  /** For parameters without a clip in their row; null: none. */
   readonly clip: Clip | null
-  /** Of all draws. */
   readonly seed: number
   readonly device: Device
   readonly precision: Precision
-  /** By default the fused ones, where there are any. */
+  /** Default: fused, if available. */
   readonly kernels?: Kernels
-  /** Keep only the ends of each block, and compute the rest again in the backward pass: slower, in less memory. */
+  /** Activation checkpointing: slower, in less memory. */
   readonly recompute?: boolean
-  /** Times the named parts of a step. */
+  /** For profiling. */
   readonly span?: Span
-  /** By default a world of one. */
+  /** Default: a single process. */
   readonly collective?: Collective
 }
 
@@ -50,7 +48,6 @@ export interface Sampled<Batch> {
   readonly samples: SampleAddresses
 }
 
-/** What a micro-batch is computed with. */
 export interface Prepared<Batch, Plan> extends Planned<Batch, Plan> {
   readonly at: At
 }

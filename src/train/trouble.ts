@@ -1,11 +1,11 @@
-/** Which number went wrong first in a step that was not finite: weights, the batch, an operator of the forward pass, a gradient. */
+/** Traces a non-finite step to its first tensor: weights, the batch, a result of the forward pass, a gradient. */
 import type { Parameters } from '../model/parameters.ts'
 import { gradient, noGrad } from '../tensor/context.ts'
 import { firstNotFinite, type NotFinite, notFinite } from '../tensor/finite.ts'
 import { scope } from '../tensor/scope.ts'
 import { Tensor } from '../tensor/tensor.ts'
 
-/** The tensors of a batch by what they are called in messages. */
+/** The tensors of a batch, named for messages. */
 function tensorsOf(batch: unknown, name = 'images'): (readonly [string, Tensor])[] {
   if (batch instanceof Tensor) return [[`the ${name}`, batch]]
   if (typeof batch !== 'object' || batch === null || ArrayBuffer.isView(batch)) return []
@@ -13,7 +13,7 @@ function tensorsOf(batch: unknown, name = 'images'): (readonly [string, Tensor])
   return Object.entries(batch).flatMap(([key, value]) => tensorsOf(value, key))
 }
 
-/** Repeats the forward pass of a micro-batch whose loss is not finite. Null when it is finite this time. */
+/** Repeats the forward pass of a micro-batch with a non-finite loss. Null if it is finite this time. */
 export function traceLoss(
   parameters: Parameters,
   again: () => { readonly batches: readonly unknown[]; readonly forward: () => unknown },
@@ -34,7 +34,7 @@ export function traceLoss(
   )
 }
 
-/** The gradient that the backward pass, which goes from the last parameter to the first, spoiled first. */
+/** The first non-finite gradient in the order of the backward pass, from the last parameter to the first. */
 export function traceGradients(parameters: Parameters): NotFinite | null {
   return scope(() => {
     for (const [name, value] of [...parameters].reverse()) {

@@ -1,4 +1,4 @@
-/** The second half of a step: gradients of all ranks, clipping, the optimizer, new state, averages; or nothing at all. */
+/** The second half of a step: reduces gradients over ranks, clips, steps the optimizer, writes state and averages; or nothing. */
 import { alone, type Collective } from '../collective/collective.ts'
 import { learnedIn, type Parameters, type Weights } from '../model/parameters.ts'
 import type { At } from '../objective/objective.ts'
@@ -18,14 +18,14 @@ import type { Trainee } from './trainee.ts'
 import { traceGradients } from './trouble.ts'
 
 export interface Update {
-  /** Values that the loss has seen already, and that are written now. */
+  /** New values that the loss has used, written here. */
   readonly pending: ReadonlyMap<string, Tensor>
   readonly weights: Weights
   readonly stats: Stats
   readonly at: At
 }
 
-/** Sums over ranks. A gradient is absent only where no rank has it; else it is zero on the ranks that have none. */
+/** Sums over ranks. A gradient is absent only if no rank has it; ranks without it contribute zeros. */
 function reduced(collective: Collective, learned: Parameters): Gradients {
   const own = gradientsOf(learned)
   if (collective.world === 1) return own
@@ -47,8 +47,8 @@ function reduced(collective: Collective, learned: Parameters): Gradients {
 }
 
 /**
- * Everything that a step writes. Returns the norm of the gradients before clipping, and what was not finite; then nothing has changed.
- * New state is computed first, from the weights of the loss, so that it can be looked at before anything is written.
+ * Performs all writes of a step. Returns the gradient norm before clipping, and what was not finite; then nothing has changed. New state is
+ * computed first, from the weights of the loss, so that it can be checked before anything is written.
  */
 export function applyUpdate<Batch, Plan>(
   trainee: Trainee<Batch, Plan>,
@@ -82,5 +82,4 @@ export function applyUpdate<Batch, Plan>(
   })
 }
 
-/** Whether no update was ever taken. */
 export const isFresh = (state: Trainee['state']): boolean => updatesTaken(state) === 0

@@ -26,7 +26,7 @@ it('goes on without the files that it refused, when told to, and says so in its 
   await expect(run({ config: config(), data: images, out })).rejects.toMatchObject({
     code: 'DATA_BROKEN',
     message: expect.stringMatching(
-      /^2 of 22 images .*At most 1 may be skipped.*\n {2}wood\/broken-\d\.jpg, wood\/broken-\d\.jpg: expected a JPEG.*\nThen go on with --resume, and --accept-data-change where files were removed\.$/s,
+      /^2 of 22 images .*At most 1 may be skipped.*\n {2}wood\/broken-\d\.jpg, wood\/broken-\d\.jpg: expected a JPEG.*\nThen continue with --resume, and --accept-data-change if files were removed\.$/s,
     ),
   })
   expect(

@@ -19,11 +19,10 @@ export interface MixOptions {
   readonly seed: number
 }
 
-/** What becomes of each row of a batch. */
 export interface Mix {
-  /** [B] The row that it is mixed with; itself where there is none. */
+  /** [B] The row of the partner; the row itself without one. */
   readonly partners: Int32Array
-  /** [B] What is left of its own label. */
+  /** [B] Share of the row's own label. */
   readonly shares: Float32Array
   /** [B, 4] top, left, bottom, right of what its partner's pixels replace; empty for mixup. */
   readonly boxes: Float32Array

@@ -1,9 +1,9 @@
 /**
- * Images that a decoder makes something of although their data is damaged: grey areas, noise. libjpeg says so with warnings. Not all that
- * it warns of is damage: cameras leave bytes before a marker, programs write odd headers, and such images are whole.
+ * Damaged images that a decoder can still decode, with grey areas or noise. libjpeg reports damage as warnings, but also harmless things:
+ * bytes before a marker, odd headers.
  */
 
-/** What becomes of damaged images: they are left out, taken as they are decoded, or the first one ends the work. */
+/** Treatment of damaged images: skip them, keep what was decoded, or stop at the first. */
 export const corruptions = ['skip', 'keep', 'stop'] as const
 export type Corruption = (typeof corruptions)[number]
 
@@ -13,7 +13,7 @@ const BEGINNING = 'its data is damaged'
 export const damageReason = (said: string): string => `${BEGINNING} (${said})`
 export const isDamage = (reason: string): boolean => reason.startsWith(BEGINNING)
 
-/** What libvips hands on of libjpeg's warnings: of damage, and of what is none. */
+/** libjpeg's warnings in libvips' messages: of damage, and harmless ones. */
 const damages =
   /Corrupt JPEG data: (?!\d+ extraneous bytes)|Inconsistent progression sequence|^VipsJpeg: Premature end of JPEG/
 const notes =

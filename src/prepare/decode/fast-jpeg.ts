@@ -40,7 +40,7 @@ export async function readImages(
     const place = Atomics.load(at, 0)
     const read = await orLate(work, seconds)
     if (read !== late) return read
-    if (Atomics.load(at, 0) !== place) continue // slow, but it goes on
+    if (Atomics.load(at, 0) !== place) continue // slow, but progressing
     giveUpOn(paths[place]!, work)
     return upTo(place)
   }

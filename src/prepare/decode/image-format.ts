@@ -1,6 +1,6 @@
 /**
- * The image formats that are decoded, told apart by their first bytes. A file name proves nothing, and libvips would
- * also open SVG and PDF; those are programs more than pictures, so they are refused before it sees them.
+ * Recognises image formats by their first bytes, whatever the file name. libvips would also open SVG and PDF, which are refused here,
+ * since they can execute or load other content.
  */
 
 /** As libvips calls them; `heif` is AVIF here. `bmp` is read without it. */

@@ -14,8 +14,8 @@ export const lastLine = (error: unknown): string =>
     .findLast((line) => line !== '') ?? ''
 
 /**
- * The reason in one line. Errors of the file system and refusals are told as they are; of what libvips says, which can be
- * many lines that lead up to one, the last.
+ * The reason in one line. Errors of the file system and refusals are unchanged; of libvips' messages, which may have many lines, the
+ * last one.
  */
 export function reasonOf(error: unknown): string {
   const path = (error as NodeJS.ErrnoException | null)?.path

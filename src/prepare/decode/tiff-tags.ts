@@ -1,11 +1,11 @@
-/** Tags of short numbers in the first directory of a TIFF file, for what libvips does not tell. */
+/** Tags of short integers in the first directory of a TIFF file, which libvips does not expose. */
 
 export const tiffTags = { bitsPerSample: 258, extraSamples: 338 } as const
 
 const SHORT = 3
 const MOST = 4096
 
-/** The numbers of a tag; none where the file does not have it, or is damaged, which its decoder tells. */
+/** The values of a tag; empty if it is absent, or the file damaged, which its decoder reports. */
 export function tiffNumbers(bytes: Uint8Array, tag: number): readonly number[] {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const isLittle = file[0] === 0x49

@@ -1,6 +1,6 @@
 /**
- * Fills free batch buffers with samples, several at once, and hands the batches over in order whatever the order in
- * which their samples are finished. It runs only as far ahead as it is given buffers: that is the memory bound.
+ * Fills free batch buffers with samples, several concurrently, and delivers batches in order. It works only as far ahead as it has
+ * free buffers, which bounds the memory.
  */
 
 import { type FieldSpecs, type OpenFields, openFields } from '../fields.ts'
@@ -13,16 +13,15 @@ export interface BatchFillerOptions {
   /** The position of the first sample of the first batch. */
   readonly firstPosition: number
   readonly batchSize: number
-  /** What a buffer holds. */
   readonly specs: FieldSpecs
-  /** Samples that are asked for in one call, at most a batch. */
+  /** Samples per call, at most a batch. */
   readonly together: number
-  /** Calls at once. */
+  /** Concurrent calls. */
   readonly atOnce: number
-  /** By number: the buffers that batches are written to. */
+  /** The buffers of batches, by number. */
   readonly buffers: readonly SharedArrayBuffer[]
   readonly onBatch: (batch: FilledBatch) => void
-  /** Told once, and then nothing more is decoded. */
+  /** Called once; nothing is decoded afterwards. */
   readonly onFailure: (error: unknown) => void
 }
 
@@ -34,9 +33,9 @@ export interface FilledBatch {
 }
 
 export interface BatchFiller {
-  /** Gives a buffer to fill. */
+  /** Returns a buffer to be filled. */
   free(buffer: number): void
-  /** Starts nothing new; resolves when what was being decoded is done. */
+  /** Starts nothing new; resolves when current decoding has finished. */
   stop(): Promise<void>
 }
 

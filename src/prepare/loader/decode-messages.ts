@@ -1,4 +1,4 @@
-/** What crosses between the main thread (loader.ts) and the decoding thread (decode-worker.ts). */
+/** Messages between the main thread (loader.ts) and the decoding thread (decode-worker.ts). */
 import type { ErrorCode } from '../../errors.ts'
 import type { ReadableSource } from '../open-reader.ts'
 import type { SampleSettings } from '../sample-reader.ts'
@@ -22,7 +22,7 @@ export interface DecodeJob {
 
 export type ToWorker = { readonly kind: 'free'; readonly buffer: number } | { readonly kind: 'stop' }
 
-/** Errors cross as code and message: a structured clone would lose the class. */
+/** Errors are sent as code and message, since structured clone loses the class. */
 export type FromWorker =
   | { readonly kind: 'batch'; readonly batch: FilledBatch }
   | { readonly kind: 'skip'; readonly skipped: SkippedFile }

@@ -1,6 +1,6 @@
 /**
- * Starts and ends the decoding thread, and turns every way in which a thread can die into a message, so that nobody
- * waits for batches that will not come.
+ * Starts and ends the decoding thread, and converts every way in which it can die into a message, so that `next()` does not wait
+ * for ever.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,20 +13,20 @@ import { configureDecoder } from '../decode/decode.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
 
 export interface DecodeThread {
-  /** Lets the thread fill a buffer. */
+  /** Returns a buffer to the thread. */
   free(buffer: number): void
-  /** Whether the process must live on for this thread's sake: while somebody waits for it. */
+  /** Whether the thread keeps the process alive: while `next()` is pending. */
   keepAlive(isNeeded: boolean): void
-  /** Resolves when the thread has ended: within the time of the images it is decoding, or by force; or when not even that ends it. */
+  /** Resolves when the thread has ended: after its current images, by force, or after a time limit if force fails. */
   close(): Promise<void>
 }
 
-/** How long the thread may take to finish its images before it is ended by force. */
+/** Time to finish current images before the thread is terminated. */
 const CLOSE_PATIENCE_MS = 5000
-/** How long force may take: a thread that waits for a file which does not come cannot be ended. */
+/** Time limit of termination: a thread blocked on a file cannot be ended. */
 const FORCE_PATIENCE_MS = 1000
 
-/** The compiled thread: Node 20 cannot start a TypeScript one. Throws `ENGINE_BUILD` when it is not there. */
+/** Compiled, since Node 20 cannot start a TypeScript worker. Throws `ENGINE_BUILD` if it is missing. */
 export function decodeWorkerFile(): string {
   const file = join(packageRoot(), 'dist', 'src', 'prepare', 'loader', 'decode-worker.js')
   if (existsSync(file)) return file
@@ -58,15 +58,15 @@ export function startDecodeThread(
       resolve()
     })
   })
-  // Only now: to listen for messages is to keep the process alive again.
+  // After the listeners, which keep the process alive.
   worker.unref()
-  const tell = (message: ToWorker) => worker.postMessage(message)
+  const send = (message: ToWorker) => worker.postMessage(message)
   return {
-    free: (buffer) => tell({ kind: 'free', buffer }),
+    free: (buffer) => send({ kind: 'free', buffer }),
     keepAlive: (isNeeded) => (isNeeded ? worker.ref() : worker.unref()),
     async close() {
       worker.ref()
-      tell({ kind: 'stop' })
+      send({ kind: 'stop' })
       const within = (milliseconds: number) => orLate(ended, milliseconds / 1000)
       if ((await within(CLOSE_PATIENCE_MS)) !== late) return
       void worker.terminate()

@@ -16,13 +16,13 @@ import { sampleOrder } from './sample-order.ts'
 function serve(job: DecodeJob): void {
   invariant(parentPort, 'decode-worker.ts was started as a program and not as a worker thread')
   const port = parentPort
-  const tell = (message: FromWorker) => port.postMessage(message)
+  const send = (message: FromWorker) => port.postMessage(message)
   configureDecoder()
   const { source, settings, buffers, batchSize, firstPosition } = job
   const { files } = source
   const reader = openReader(source, job.decodeThreads)
   const limit = { files: files.length, maxShare: job.maxSkippedShare, corrupt: settings.corrupt }
-  const ledger = skipLedger(limit, (skipped) => tell({ kind: 'skip', skipped }))
+  const ledger = skipLedger(limit, (skipped) => send({ kind: 'skip', skipped }))
   const filler = batchFiller({
     read: sampleReader({ reader, files }, settings, ledger),
     order: sampleOrder({
@@ -34,10 +34,10 @@ function serve(job: DecodeJob): void {
     together: reader.together,
     atOnce: reader.atOnce,
     buffers,
-    onBatch: (batch) => tell({ kind: 'batch', batch }),
+    onBatch: (batch) => send({ kind: 'batch', batch }),
     onFailure: (error) => {
       const code = error instanceof SherdError ? error.code : 'BUG'
-      tell({ kind: 'failure', code, message: messageOf(error) })
+      send({ kind: 'failure', code, message: messageOf(error) })
     },
   })
   port.on('message', (message: ToWorker) => {

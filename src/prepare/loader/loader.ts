@@ -29,7 +29,7 @@ export interface LoaderOptions extends SampleSettings {
   readonly shuffle?: boolean
   /** Which of several processes this is; positions are its own. Default: the only one. */
   readonly reader?: Reader
-  /** Told once for each file that is skipped. What it throws, the next `next()` rejects with. */
+  /** Called once for each skipped file. If it throws, the next `next()` rejects. */
   readonly onSkip?: (skipped: SkippedFile) => void
 }
 
@@ -53,7 +53,7 @@ export interface Loader {
    * when the decoding thread died, with `VALUE` after `close` or before the last call has settled.
    */
   next(): Promise<Batch>
-  /** The files that were skipped up to now. Decoding runs ahead, so some belong to batches still to come. */
+  /** Files skipped so far, including those of batches that are not yet delivered. */
   readonly skipped: readonly SkippedFile[]
   /** Ends the decoding thread. May be called at any time and again; a waiting `next()` rejects. */
   close(): Promise<void>
@@ -65,7 +65,7 @@ interface Caller {
 }
 
 /**
- * Starts decoding `source` in a thread of its own. A loader that nobody waits for does not keep the process alive.
+ * Starts decoding `source` in its own thread. An idle loader does not keep the process alive.
  *
  * Throws `VALUE` for options that make no sense and `ENGINE_BUILD` when sherd was not compiled. `workerFile` is the
  * thread's program; tests give their own.
@@ -73,7 +73,7 @@ interface Caller {
 export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile()): Loader {
   checkOptions(options)
   const { source, batchSize, prefetchBatches } = options
-  const { labels: _labels, classes: _classes, ...readable } = source // what the thread need not know
+  const { labels: _labels, classes: _classes, ...readable } = source // not needed by the thread
   const specs = fieldsOfViews(viewsOfSamples(options), options)
   const bytes = bytesOfFields(specs, batchSize)
   const buffers = Array.from({ length: prefetchBatches + 1 }, () => new SharedArrayBuffer(bytes))
@@ -160,7 +160,7 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
   }
 }
 
-/** What the samples depend on, without what cannot or need not cross to the thread. */
+/** The settings that the samples depend on, for the thread. */
 function settingsOf(options: LoaderOptions): SampleSettings {
   const { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels } = options
   const { frames = null, minValid = 0, range = null, corrupt, fileTimeout, views, photometric } = options

@@ -57,7 +57,7 @@ function asGrey(file: Buffer): GreyPng {
   }
 }
 
-/** Reads a mask. Throws `DECODE` with the reason when the file is none, errors of the file system as they are. */
+/** Throws `DECODE` if the file is not a mask, and errors of the file system. */
 export async function readIndexMask(path: string, maxPixels: number): Promise<IndexMask> {
   const read = await readImageFile(path, maxPixels)
   const format = formatOf(read)

@@ -39,7 +39,7 @@ const shown = ({ width, height }: Size) => `${width} × ${height}`
 
 /**
  * The largest centred boxes of all images, and the same boxes of their masks (nearest neighbour). Pairs with a file that cannot be
- * read are left out and told to `onSkip`; throws `DATA_BROKEN` when there are too many, `SOURCE` when a mask is not as large as its
+ * read are skipped and reported to `onSkip`; throws `DATA_BROKEN` when there are too many, `SOURCE` when a mask is not as large as its
  * image (after EXIF orientation).
  */
 export async function* maskedImages(
@@ -58,7 +58,7 @@ export async function* maskedImages(
     ...limits
   } = options
   const bytes = sampleBytes(options)
-  const told = factsOf(options)
+  const factCount = factsOf(options)
   configureDecoder()
   const target = { width, height }
   const files = images.files.length
@@ -93,7 +93,7 @@ export async function* maskedImages(
       const count = Math.min(batchSize, files - first)
       const space: Space = {
         out: new Uint8Array(count * bytes),
-        facts: new Float64Array(count * told),
+        facts: new Float64Array(count * factCount),
         masks: new Uint16Array(count * height * width),
       }
       const read: (number | undefined)[] = Array.from({ length: count })
@@ -117,7 +117,7 @@ export async function* maskedImages(
   }
 }
 
-/** Where a batch's pixels, what is told of them, and their masks go. */
+/** The buffers of a batch's pixels, facts and masks. */
 interface Space {
   readonly out: Uint8Array
   readonly facts: Float64Array

@@ -2,7 +2,7 @@
  * Samples from packed images: a batch's crops, resizes and flips in one call of the addon, spread over threads. Without the
  * addon one after the other, in TypeScript, with the same bytes.
  *
- * The addon maps the files. Who cuts one short while it is in use is told so before the next batch; in the middle of one it
+ * The addon maps the files. Truncating one in use is reported before the next batch; in the middle of one it
  * ends the process (SIGBUS), as it does any program that maps files.
  */
 import { closeSync, openSync, readSync } from 'node:fs'

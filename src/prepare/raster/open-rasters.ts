@@ -25,7 +25,7 @@ export function openRasters(dir: string): OpenRasters {
   const open = new Map<string, Entry>()
   const closeOne = (file: string, { raster }: Entry) => {
     open.delete(file)
-    raster.then((each) => each.close()).catch(() => {}) // who read from it was told
+    raster.then((each) => each.close()).catch(() => {}) // already reported to its reader
   }
   const enter = (file: string): Entry => {
     const entry = open.get(file) ?? { raster: openRasterFile({ path: join(dir, file), blocks }), users: 0 }
@@ -40,7 +40,7 @@ export function openRasters(dir: string): OpenRasters {
       try {
         return await read(await entry.raster)
       } catch (error) {
-        if (open.get(file) === entry && entry.users === 1) closeOne(file, entry) // tried anew the next time
+        if (open.get(file) === entry && entry.users === 1) closeOne(file, entry) // retried the next time
         throw error
       } finally {
         entry.users--

@@ -313,7 +313,7 @@ async function readPart(
   return (await read(region)).map((band) => resampleBy(band, across, down))
 }
 
-/** Errors of the file are told with its name and the bands that were wanted of it. */
+/** Adds the file name and the requested bands to read errors. */
 async function withFile<T>(
   { files, bands, watch }: Reading,
   places: readonly { place: BandPlace; channel: number }[],

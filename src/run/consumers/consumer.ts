@@ -1,27 +1,27 @@
-/** What a run does beside its steps. Each consumer hears every event of the loop; a new one is a file here and a row in `all.ts`. */
+/** The interface of consumers, which receive every event of the loop. A new one is a file here and a row in `all.ts`. */
 import { messageOf } from '../../errors.ts'
 import type { EndEvent, LoopEvent, RunEvent } from '../events.ts'
 import type { Run } from '../open.ts'
 
-/** What a consumer has to say, in order. What it says is in the run's folder already. */
+/** Events of a consumer, in order, which it has already written to the run's folder. */
 export type Said = readonly RunEvent[] | Promise<readonly RunEvent[]>
 
-/** What of the end of a run only its consumers know. */
+/** The consumers' fields of the end event. */
 export type Summary = Pick<EndEvent, 'loss' | 'checkpoint' | 'picture' | 'lossCurve' | 'skipped'>
 
 export interface Consumer {
   on?(event: LoopEvent): Said
-  /** The loop has ended, because all steps are taken or because it was stopped. */
+  /** Called when the loop has ended: all steps taken, or interrupted. */
   end?(): Said
-  /** The loop or a consumer has thrown. Must not throw: it would hide that. */
+  /** Called if the loop or a consumer has thrown. Must not throw, which would hide the error. */
   failed?(error: unknown): void
-  /** Asked after every consumer has ended. */
+  /** Called after every consumer has ended. */
   summary?(): Partial<Summary>
 }
 
 export const isComplete = ({ state, recipe }: Run): boolean => state.step === recipe.totalSteps
 
-/** What `body` says, or a warning where it fails: the run continues without it. */
+/** The event of `body`, or a warning if it fails: the run continues. */
 export async function beside(run: Run, what: string, body: () => Promise<RunEvent>): Promise<RunEvent> {
   try {
     return await body()

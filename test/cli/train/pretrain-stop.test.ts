@@ -93,7 +93,7 @@ describe('--resume', () => {
   it.concurrent.each<[string[], RegExp]>([
     [
       ['--set', 'optim.weightDecay=0.1'],
-      /done cannot go on with another configuration:\n {2}optim\.weightDecay: 0\.05 → 0\.1\nStart a new run for it/,
+      /done cannot continue with another configuration:\n {2}optim\.weightDecay: 0\.05 → 0\.1\nStart a new run for it/,
     ],
     [['--seed', '3', '--steps', '9'], /another configuration:\n {2}train\.seed: 0 → 3\n/],
     [
