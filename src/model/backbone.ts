@@ -1,5 +1,5 @@
 /**
- * The encoder as a whole: from a batch of views to tokens, whatever the views are – an image, groups of bands, a series of dates.
+ * The encoder as a whole: from views (images, groups of bands, series of dates) to tokens.
  * Pretraining, probes, fine-tuning and segmentation use the same one. Its shape defines the tokens.
  */
 import { SherdError } from '../errors.ts'
@@ -36,21 +36,20 @@ import { type Encoded, type EncodeOptions, encodeTokens } from './encoder.ts'
 import { type BandGroup, bandGroups, embedGroups, groupedEncoderRows } from './group-layers.ts'
 import type { ParameterRow, Weights } from './parameters.ts'
 
-/** What the tokens of a model are. */
 export interface BackboneShape {
-  /** `channels`: all bands of the views, whether a group has them or not. */
+  /** `channels`: all bands of the views, including those in no group. */
   readonly dimensions: EncoderDimensions
   /** T */
   readonly frames: number
-  /** Bands that share a token, by their number among the channels; null: all channels do. */
+  /** Channel indices of the bands that share a token; null: all channels do. */
   readonly groups: SpectralGroups | null
-  /** Numbers of a position that say the group (256 in SatMAE); read only with groups. */
+  /** Width of the group's encoding in positions (256 in SatMAE); read only with groups. */
   readonly groupWidth: number
   /** Date fields encoded into each token, with the width per field (128 in SatMAE). */
   readonly time: { readonly fields: readonly TimeField[]; readonly width: number } | null
-  /** Metres a pixel that count as scale 1 (Scale-MAE); null when positions do not depend on the scale. */
+  /** Metres per pixel at scale 1 (Scale-MAE); null if positions do not depend on the scale. */
   readonly referenceResolution: number | null
-  /** Where the encoder's positions come from: computed, or a parameter `pos_embed` [N, D], as other programs' models may have. */
+  /** Computed positions, or a parameter `pos_embed` [N, D], as in other programs' models. */
   readonly positions: 'fixed' | 'learned'
   /** Of learned positions: the grid that `pos_embed` is for, where the images have another, and how it is brought to theirs (`cubic`). */
   readonly learnedGrid?: Grid
@@ -84,7 +83,7 @@ export const positionOptions = (shape: BackboneShape): PositionOptions => ({
   referenceResolution: shape.referenceResolution,
 })
 
-/** How positions share out the width of the encoder, and of the decoder. */
+/** Widths of the parts of a position. */
 export const encoderWidths = ({ dimensions, groups, groupWidth, time }: BackboneShape): PositionWidths => ({
   ...{ width: dimensions.width, groupWidth: groups ? groupWidth : 0, timeWidth: time?.width ?? 0 },
 })
@@ -119,7 +118,7 @@ function checkWidths(
     )
 }
 
-/** Of a sample: a picture of 4096 × 4096 pixels in patches of 16. */
+/** Per sample: 4096 × 4096 pixels in patches of 16. */
 const MAX_TOKENS = 65_536
 /** In a table of positions: a gigabyte. */
 const MAX_POSITIONS = 2 ** 28
@@ -133,14 +132,14 @@ function checkTokens(shape: BackboneShape, width: number): void {
     )
 }
 
-/** Throws `SHAPE` when a decoder does not fit to what it decodes. */
+/** Throws `SHAPE` if a decoder does not fit the encoder. */
 export function checkDecoder(shape: BackboneShape, decoder: DecoderDimensions): void {
   checkDecoderDimensions({ encoder: shape.dimensions, decoder })
   checkTokens(shape, decoder.width)
   checkWidths('decoder', decoderWidths(shape, decoder), shape)
 }
 
-/** Throws `SHAPE` or `VALUE` when a shape does not fit together. */
+/** Throws `SHAPE` or `VALUE` for an inconsistent shape. */
 export function checkBackbone(shape: BackboneShape): void {
   const { dimensions, frames, groups } = shape
   checkDimensions(dimensions)
@@ -165,7 +164,6 @@ export function checkBackbone(shape: BackboneShape): void {
   if (shape.positions === 'fixed') checkWidths('model', encoderWidths(shape), shape)
 }
 
-/** The parameters of the encoder. */
 export const backboneRows = (shape: BackboneShape): ParameterRow[] => [
   ...groupedEncoderRows(shape.dimensions, groupsOf(shape)),
   ...(shape.positions === 'learned' ? [learnedPositions(shape)] : []),
@@ -184,9 +182,9 @@ export interface CutView {
   readonly view: View
   /** Of each group [B, places, P·P·|g|]. */
   readonly patches: readonly Tensor[]
-  /** [B, places, P·P] 1 where there is data; null where it is everywhere. */
+  /** [B, places, P·P] 1 for data; null if all pixels have data. */
   readonly valid: Tensor | null
-  /** [B, N] which tokens hold any data, 1 or 0; null when all do. */
+  /** [B, N] 1 for tokens with any data, else 0; null if all have. */
   readonly present: Tensor | null
 }
 
@@ -195,9 +193,9 @@ export interface EncodeKeptOptions extends Omit<EncodeOptions, 'present' | 'kept
 }
 
 export interface EncodeAllOptions extends Omit<EncodeOptions, 'present' | 'kept' | 'grid'> {
-  /** Numbers of groups; null for all. */
+  /** Indices of groups; null for all. */
   readonly only?: readonly number[] | null
-  /** Of all tokens [N, D], or [B, N, D], where they are not those that the views would be given. */
+  /** Of all tokens, [N, D] or [B, N, D]; default: computed from the views. */
   readonly positions?: Tensor | undefined
 }
 
@@ -209,8 +207,8 @@ export interface Backbone {
   /** Throws `SHAPE` for images of another size. */
   cut(view: View): CutView
   /**
-   * The latent of the tokens `kept` [B, K], which all hold data. `embed`: which tokens are embedded, those that are
-   * kept or all, of which the kept ones are then picked. The numbers are the same; only with `all` does no shape depend on the mask.
+   * The latent of the tokens `kept` [B, K], which all hold data. `embed`: embeds the kept tokens only, or all of them before gathering; with
+   * `all` no shape depends on the mask, for tracing. The results are equal.
    */
   encodeKept(cut: CutView, kept: Tensor, weights: Weights, options?: EncodeKeptOptions): Encoded
   /** All tokens, or those of some groups, unmasked. Tokens without data are excluded from attention. */

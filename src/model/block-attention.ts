@@ -1,9 +1,9 @@
-/** What blocks may add to attention, whatever it is made of: relative positions, rotary positions. */
+/** Extensions of attention: relative position bias, rotary positions. */
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
 import type { Weights } from './parameters.ts'
 
-/** Which patches of a grid the tokens behind P prefix tokens are: `kept` [B, K], or all. */
+/** The patches of the tokens after P prefix tokens: `kept` [B, K], or all of the grid. */
 export interface TokenPlaces {
   readonly grid: Grid
   /** P */
@@ -12,9 +12,8 @@ export interface TokenPlaces {
   readonly device: Device
 }
 
-/** What attention has beside queries, keys and values of each block. */
 export interface BlocksAttention {
-  /** Tensors without a gradient that the functions read. */
+  /** Tensors without gradient that the functions read. */
   readonly given: readonly Tensor[]
   /** [1 or B, A, N, N] added to the scores, from the parameters of the block. */
   readonly bias?: (block: Weights, given: readonly Tensor[]) => Tensor

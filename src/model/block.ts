@@ -50,37 +50,36 @@ export function blockRows(prefix: string, dimensions: BlockDimensions): Paramete
   ])
 }
 
-/** Something of a block that is wanted beside the result. */
+/** An intermediate result of a block. */
 export type Tap =
-  /** The tokens behind block `block`, [B, N, D]; −1: as they enter the first. */
+  /** The tokens after block `block`, [B, N, D]; −1: the input of the first. */
   | { readonly block: number; readonly of: 'output' }
   /** [B, A, N, d] */
   | { readonly block: number; readonly of: 'query' | 'key' | 'value' }
-  /** The softmax [B, A, queries, N] of the first `queries` tokens, by default of all. */
+  /** The softmax [B, A, queries, N] of the first `queries` tokens; default all. */
   | { readonly block: number; readonly of: 'attention'; readonly queries?: number }
 
 export interface BlocksOptions {
-  /** The first token whose result is read: the last block computes only those from it on. */
+  /** Index of the first token whose result is read: the last block computes only the tokens from it on. */
   readonly from?: number
-  /** Tokens behind the given ones that many samples have in common, such as mask tokens. */
+  /** Further tokens that samples share, such as mask tokens, appended to the given ones. */
   readonly shared?: TableRows
-  /** [B, N] 1 for tokens that are there, 0 for those that no other may attend to. By default all are there. */
+  /** [B, N] 0 for tokens that are excluded from attention, else 1. Default: all 1. */
   readonly present?: Tensor
-  /** Gives what a half of a block (0 attention, 1 mlp) adds to the tokens; see `drop-path.ts`. */
+  /** Changes the residual branch of a half of a block (0 attention, 1 mlp); see `drop-path.ts`. */
   readonly onChange?: (change: Tensor, block: number, half: 0 | 1) => Tensor
   readonly attention?: BlocksAttention
-  /** What is wanted beside the result. */
   readonly taps?: readonly Tap[]
 }
 
 export interface BlocksResult {
   /** [B, N − from, D] */
   readonly sequence: Tensor
-  /** In the order in which they were asked for. */
+  /** In the requested order. */
   readonly taps: readonly Tensor[]
 }
 
-/** `runBlocks` where nothing but the tokens is wanted. */
+/** `runBlocks` without taps. */
 export const applyBlocks = (
   tokens: Tensor,
   weights: Weights,
@@ -90,10 +89,9 @@ export const applyBlocks = (
 ): Tensor => runBlocks(tokens, weights, norm, dimensions, options).sequence
 
 /**
- * `depth` blocks and the norm behind them, if any, tokens [B, N, D] → [B, N − from, D]. What a half of a block adds to the tokens
- * is added where the next norm reads them, so each block hands on the tokens and what is still to be added. The first block
- * makes query, key and value of a shared token once for all samples. Each block is a scope, and a segment for activation
- * checkpointing, whose taps are outputs of it.
+ * `depth` blocks and the final norm, if any: tokens [B, N, D] → [B, N − from, D]. The addition of a residual branch is fused with the
+ * next norm, so each block passes on the tokens and the pending change. The first block computes query, key and value of a shared
+ * token once for all samples. Each block is a scope, and a segment for activation checkpointing that outputs its taps.
  */
 export function runBlocks(
   tokens: Tensor,
@@ -122,7 +120,7 @@ export function runBlocks(
   const scaled = (change: Tensor, w: Weights, half: 0 | 1) =>
     layerScale ? mul(change, w((layerScale.names ?? layerScaleNames)[half])) : change
 
-  // The tokens that a block gets, and their queries, keys and values.
+  // The input of a block, and its queries, keys and values.
   const qkvOf = qkvBiases[qkvBias].apply
   const enterFirst = (w: Weights, x: Tensor, table?: Tensor, which?: Tensor) => {
     const qkv = (each: Tensor) => qkvOf(normed(each, within(w, 'norm1')), w)
@@ -137,11 +135,11 @@ export function runBlocks(
   const found = new Map<string, Tensor>()
   const keyOf = (tap: Tap) => JSON.stringify([tap.block, tap.of, 'queries' in tap ? tap.queries : null])
   const distinct = [...new Map(taps.map((tap) => [keyOf(tap), tap])).values()]
-  // A tap on a block's output is taken where the next one has added its parts.
+  // The output of a block is available once the next one has added the pending change.
   const tapsIn = (i: number) =>
     distinct.filter(({ block, of }) => (of === 'output' ? block + 1 === i : block === i))
   const tapped = (tap: Tap, x: Tensor, qkv: Tensor, options: AttentionOptions) => {
-    if (tap.of === 'output') return tap.block < 0 ? clone(x) : x // what enters a segment may not leave it
+    if (tap.of === 'output') return tap.block < 0 ? clone(x) : x // an input of a segment may not be its output
     if (tap.of === 'attention') return selfAttentionShares(qkv, heads, tap.queries ?? N, options)
     return headsOf(qkv, heads, options.onQk)[{ query: 0, key: 1, value: 2 }[tap.of]]!
   }
@@ -196,14 +194,14 @@ export function runBlocks(
       const all = wanted(shared ? appendRows(tokens, shared) : tokens)
       return { sequence: norm ? normed(all, norm) : share(all), taps: taps.map(() => share(all)) }
     }
-    // A segment of its own: what several readers take from here is then one tensor, whose gradient is complete before it propagates further.
+    // Its own segment, so that the gradients of several readers are summed before they propagate further.
     const [sequence, ...made] = segment(stream, ([x, change]) => {
       if (norm) {
         const { sum, normed } = addNorm(x!, change!, norm)
         return [normed, ...tapsIn(depth).map(() => sum)]
       }
       const sum = add(x!, change!)
-      return [sum, ...tapsIn(depth).map(() => clone(sum))] // each output of a segment has a gradient of its own
+      return [sum, ...tapsIn(depth).map(() => clone(sum))] // outputs of a segment must be distinct tensors
     })
     take(depth, made)
     return { sequence: sequence!, taps: inOrder() }

@@ -11,8 +11,8 @@ import { applyLinear, normRows } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
 /**
- * The norm behind an encoder's blocks, by the name of its parameters: `norm` of every token, or `fc_norm` of the mean of the patches'
- * tokens, where the tokens themselves stay as the blocks leave them (as in timm's forward_features).
+ * The norm after an encoder's blocks, by the name of its parameters: `norm` of every token, or `fc_norm` of the mean of the patch tokens,
+ * which are then not normed themselves (as in timm's forward_features).
  */
 export type EncoderNorm = 'norm' | 'fc_norm'
 
@@ -21,22 +21,20 @@ interface HeadRow {
   readonly norm: EncoderNorm
 }
 
-/** What a head reads: a new one is one row. */
+/** The table of heads, by what they read. */
 export const heads = {
-  /** The cls token. */
   cls: { pooling: 'cls', norm: 'norm' },
-  /** The mean of the patches' tokens before the encoder's norm, through a norm of its own: fine-tuning. */
+  /** fc_norm of the mean of the patch tokens: fine-tuning. */
   mean: { pooling: 'mean', norm: 'fc_norm' },
-  /** The mean of the patches' tokens behind the encoder's norm: what a linear probe reads. */
+  /** The mean of the normed patch tokens: linear probes. */
   'normed-mean': { pooling: 'mean', norm: 'norm' },
-  /** The cls token before any norm: what a linear probe reads of the encoder of a classifier whose head is on `mean`. */
+  /** The cls token before any norm: linear probes of an encoder that was fine-tuned with `mean`. */
   'plain-cls': { pooling: 'cls', norm: 'fc_norm' },
 } as const satisfies Record<string, HeadRow>
 
 export type Head = keyof typeof heads
 export const headNames = Object.keys(heads) as readonly Head[]
 
-/** The head that reads a feature of an encoder with that norm: there is one for each. */
 export const headReading = (pooling: Pooling, norm: EncoderNorm): Head =>
   headNames.find((name) => heads[name].pooling === pooling && heads[name].norm === norm)!
 
@@ -46,7 +44,7 @@ export interface ClassifierShape {
   readonly head: Head
 }
 
-/** The parameters of an encoder whose norm is that one. */
+/** The parameters of an encoder with this norm. */
 export function normedRows(backbone: BackboneShape, norm: EncoderNorm): ParameterRow[] {
   const rows = backboneRows(backbone)
   if (norm === 'norm') return rows
@@ -62,7 +60,7 @@ export const classifierRows = ({ backbone, classes, head }: ClassifierShape): Pa
   { name: 'head.bias', shape: [classes], initial: 'zeros' },
 ]
 
-/** One vector [B, D] of an encoder's tokens, which come before its norm where that is `fc_norm`. */
+/** Pools an encoder's tokens to [B, D]; with `fc_norm` the tokens are not normed yet. */
 export function pooled(
   encoded: Encoded,
   weights: Weights,
@@ -75,11 +73,11 @@ export function pooled(
 }
 
 export interface ClassifyOptions extends Pick<EncodeOptions, 'onChange'> {
-  /** The groups of bands that are seen; null sees all. */
+  /** The groups of bands to encode; null for all. */
   readonly only?: readonly number[] | null
 }
 
-/** The logits [B, classes]. */
+/** [B, classes] */
 export function classify(
   view: View,
   weights: Weights,

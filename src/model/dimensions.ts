@@ -1,4 +1,4 @@
-/** The dimensions of an encoder and of a decoder, and what must hold between them. */
+/** Dimensions of encoders and decoders, with their checks. */
 import { SherdError } from '../errors.ts'
 import { type Grid, gridOf, type PatchSize, patchArea } from '../token/grid.ts'
 import { clsPrefix, type Prefix } from '../token/prefix.ts'
@@ -18,18 +18,18 @@ export interface EncoderDimensions {
   readonly heads: number
   readonly mlpRatio: number
   readonly layerNormEpsilon: number
-  /** What it has otherwise than a plain ViT; absent: nothing. */
+  /** Differences from a plain ViT. */
   readonly variant?: EncoderVariant
 }
 
-/** What a decoder of the same block has of its own; `mlpRatio` and `layerNormEpsilon` are the encoder's. */
+/** A decoder's own dimensions; `mlpRatio` and `layerNormEpsilon` are the encoder's. */
 export interface DecoderDimensions {
   readonly width: number
   readonly depth: number
   readonly heads: number
-  /** Numbers of a position that say the group (128 in SatMAE); read only with groups. */
+  /** Width of the group's encoding in positions (128 in SatMAE); read only with groups. */
   readonly groupWidth?: number
-  /** Numbers of a position for each field of the time (64 in SatMAE); read only with times. */
+  /** Width of each date field's encoding in positions (64 in SatMAE); read only with dates. */
   readonly timeWidth?: number
 }
 
@@ -39,23 +39,23 @@ export interface AutoencoderDimensions {
   readonly decoder: DecoderDimensions
 }
 
-/** Sizes that no model has yet: files of strangers, which say what model they are, are refused beyond them. */
+/** Larger than any model: bounds for the configurations in untrusted files. */
 export const limits = {
   ...{ side: 16_384, patchSize: 1024, channels: 1024, frames: 1024 },
   ...{ width: 16_384, depth: 512, heads: 1024, mlpRatio: 64 },
 } as const
 
-/** What blocks may have otherwise than a plain ViT's: the families of published encoders are rows of it. */
+/** Variants of a block, as in published encoders. */
 export interface BlockOptions {
-  /** `mlp` by default. */
+  /** Default `mlp`. */
   readonly feedForward?: FeedForward
-  /** By default that of the feed-forward. */
+  /** Default: that of the feed-forward. */
   readonly activation?: Activation
-  /** H, where it does not follow from `mlpRatio`. */
+  /** H, if not given by `mlpRatio`. */
   readonly hidden?: number
-  /** Which of queries, keys and values have a bias: `all` by default. */
+  /** Biases of queries, keys and values; default `all`. */
   readonly qkvBias?: QkvBias
-  /** What both halves of a block are scaled by before they are added (Touvron et al. 2021); `ls1.gamma`, `ls2.gamma` by default. */
+  /** LayerScale of both residual branches (Touvron et al. 2021); default names `ls1.gamma`, `ls2.gamma`. */
   readonly layerScale?: {
     readonly initial: number
     readonly names?: readonly [attention: string, mlp: string]
@@ -64,11 +64,10 @@ export interface BlockOptions {
   readonly rotaryPositions?: RotaryPositions | null
 }
 
-/** What an encoder may have otherwise than a plain ViT. */
 export interface EncoderVariant extends BlockOptions {
-  /** `clsPrefix` by default. */
+  /** Default `clsPrefix`. */
   readonly prefix?: Prefix
-  /** Whether a norm `norm_pre` of all tokens stands before the blocks, as in CLIP. */
+  /** A norm `norm_pre` of all tokens before the blocks, as in CLIP. */
   readonly preNorm?: boolean
 }
 
@@ -90,7 +89,7 @@ export const decoderBlocks = ({ encoder, decoder }: AutoencoderDimensions): Bloc
 })
 
 export const gridOfModel = (d: EncoderDimensions): Grid => gridOf(d.imageSize, d.patchSize)
-/** h·w·C, the numbers in one patch. */
+/** h·w·C, the values per patch. */
 export const patchWidth = (d: EncoderDimensions): number => patchArea(d.patchSize) * d.channels
 /** H, the hidden width of a block's feed-forward. */
 export const hiddenWidth = (d: BlockDimensions): number =>
@@ -113,7 +112,7 @@ function checkBlocks(group: 'model' | 'decoder', blocks: BlockDimensions): void 
     )
 }
 
-/** Throws `SHAPE` when the dimensions do not fit together, saying which and why. */
+/** Throws `SHAPE` for inconsistent dimensions. */
 export function checkDimensions(d: EncoderDimensions): void {
   for (const side of d.patchSize) expectInteger('model.patchSize', side, 2)
   expectInteger('model.channels', d.channels)
@@ -121,6 +120,5 @@ export function checkDimensions(d: EncoderDimensions): void {
   checkBlocks('model', encoderBlocks(d))
 }
 
-/** The same of a decoder. */
 export const checkDecoderDimensions = (d: AutoencoderDimensions): void =>
   checkBlocks('decoder', decoderBlocks(d))

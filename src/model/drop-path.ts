@@ -1,6 +1,6 @@
 /**
- * Stochastic depth (Huang et al. 2016), sample by sample: what a half of a block adds is left out for some samples, and scaled
- * up for the others so that its mean stays. Deeper blocks are left out more often, from 0 to `rate`.
+ * Stochastic depth (Huang et al. 2016) per sample: drops residual branches of some samples and scales the others up to keep the
+ * mean. The rate grows with depth from 0 to `rate`.
  */
 import { draws } from '../random/draws.ts'
 import { mul, toDevice, toDtype } from '../tensor/ops.ts'
@@ -14,7 +14,7 @@ export interface DropPathOptions {
   readonly seed: number
 }
 
-/** The factor of each sample for half a block: 0, or 1 / (1 − the block's rate). A pure function of the samples' addresses. */
+/** Factors of a residual branch by sample: 0, or 1 / (1 − the block's rate). A pure function of the samples' addresses. */
 export function dropPathFactors(
   { rate, depth, seed }: DropPathOptions,
   { epochs, indices }: SampleAddresses,
@@ -29,7 +29,7 @@ export function dropPathFactors(
   })
 }
 
-/** For `BlocksOptions.onChange`: changes [B, N, D] times the factors of their samples. */
+/** For `BlocksOptions.onChange`. */
 export function dropPath(
   options: DropPathOptions,
   samples: SampleAddresses,

@@ -1,6 +1,6 @@
 /**
- * The encoder: a ViT that sees only the tokens it is given (He et al. 2021, section 3). Patches are picked before they are embedded,
- * so hidden pixels cannot reach it.
+ * The encoder: a ViT on the kept tokens only (He et al. 2021, section 3). Patches are gathered before they are embedded, so hidden pixels
+ * cannot reach it.
  */
 import { SherdError } from '../errors.ts'
 import { layerNorm, linear } from '../tensor/fused.ts'
@@ -17,7 +17,7 @@ import { type ParameterRow, type Weights, within } from './parameters.ts'
 import { relativeAttention, sharedTable, tableRow } from './relative-position.ts'
 import { rotaryAttention } from './rotary-position.ts'
 
-/** The rows of an encoder whose patches are embedded by what `embedRows` describes. */
+/** The rows of an encoder with the given patch embedding. */
 export function encoderRowsWith(embedRows: readonly ParameterRow[], d: EncoderDimensions): ParameterRow[] {
   const relative = d.variant?.relativePositions
   return [
@@ -44,7 +44,7 @@ export function embedRows(
   ]
 }
 
-/** patches […, P·P·C] → […, D]. The reference's convolution, whose stride is the patch, as the linear map that it is. */
+/** patches […, P·P·C] → […, D]. The reference's strided convolution as a linear layer. */
 export function embedPatches(patches: Tensor, weights: Weights): Tensor {
   const kernel = weights('proj.weight') // [D, C, h, w]
   const [D, C, h, w] = kernel.shape as readonly [number, number, number, number]
@@ -53,36 +53,36 @@ export function embedPatches(patches: Tensor, weights: Weights): Tensor {
 }
 
 export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'taps'> {
-  /** [B, K] 1 for patches that hold data, 0 for those that no token may attend to; null: all do. */
+  /** [B, K] 0 for patches that are excluded from attention, else 1; null: all 1. */
   readonly present?: Tensor | null
   /** Whether the final norm is applied; default true. */
   readonly norm?: boolean
-  /** The last block that is computed; by default the last that there is. */
+  /** The last block to compute; default: all. */
   readonly until?: number | undefined
-  /** Of the patches; by default that of images of the model's size. */
+  /** Of the patches; default: that of the model's image size. */
   readonly grid?: Grid
-  /** [B, K] which patches of the grid the tokens are, for relative positions; null: all. */
+  /** [B, K] Patch indices of the tokens, for relative positions; null: all patches. */
   readonly kept?: Tensor | null
 }
 
 export interface Encoded extends Prefixed {
-  /** [B, K] 1 for patches that hold data, 0 for those that no token attended to; null when all do. */
+  /** [B, K] 0 for patches that were excluded from attention, else 1; null: all 1. */
   readonly present: Tensor | null
   readonly grid: Grid
-  /** What was asked for, in that order. */
+  /** In the requested order. */
   readonly taps: readonly Tensor[]
 }
 
 const normBy = (x: Tensor, weights: Weights, d: EncoderDimensions) =>
   layerNorm(x, weightAndBias(weights), d.layerNormEpsilon)
 
-/** The final norm of tokens that were taken before it, such as a tap on a block's output. */
+/** Applies the final norm, for example to a tap on a block's output. */
 export const finalNorm = (x: Tensor, weights: Weights, d: EncoderDimensions): Tensor =>
   normBy(x, within(weights, 'norm'), d)
 
 /**
- * An encoder's blocks on a sequence [B, P + K, D] of its prefix tokens and any patches, and the final norm. Called inside a scope: which
- * patches they are, masks and mask tokens are the business of whatever made the sequence.
+ * Runs an encoder's blocks and final norm on a sequence [B, P + K, D] of prefix tokens and patches. The caller builds the sequence, with
+ * masks and mask tokens. Called inside a scope.
  */
 export function encode(
   sequence: Tensor,
@@ -118,19 +118,18 @@ export function encode(
   return { ...made, prefix, grid, present }
 }
 
-/** Tokens that were embedded already, by whatever made them of pixels. */
 export interface EmbeddedTokens {
-  /** [B, K, D] the tokens to see. */
+  /** [B, K, D] */
   readonly x: Tensor
   /** [S, D] */
   readonly positions: Tensor
-  /** [B, K] the row of `positions` that each has; null: the n-th has row n. */
+  /** [B, K] The row of `positions` for each token; null: row n for token n. */
   readonly kept: Tensor | null
-  /** [R, D] of the prefix tokens that have one. */
+  /** [R, D], of the prefix tokens with positions. */
   readonly prefixPositions?: Tensor | null
 }
 
-/** The sequence [B, P + K, D] of embedded tokens behind the prefix. */
+/** [B, P + K, D]: prefix, then embedded tokens with positions. */
 function sequenceOf(embedded: EmbeddedTokens, weights: Weights, prefix: Prefix): Tensor {
   const { x, positions, kept, prefixPositions } = embedded
   const [first] = prefix
@@ -147,7 +146,7 @@ function sequenceOf(embedded: EmbeddedTokens, weights: Weights, prefix: Prefix):
   return tokenSequence({ x: cat([...tokens, x], 1), positions, kept, prefix: prefixLength(prefix) })
 }
 
-/** `encode` of embedded tokens behind the prefix. `embedded` is called inside a scope. */
+/** `encode` of the prefix and embedded tokens. `embedded` is called inside a scope. */
 export function encodeTokens(
   embedded: () => EmbeddedTokens,
   weights: Weights,

@@ -1,7 +1,6 @@
 /**
- * Parameters by name. Names and shapes are those of the reference checkpoints, less
- * their fixed position tables, which are computed.
- * A model describes its parameters as a list of rows; initialising, checking and counting read the list.
+ * Parameters by name. Names and shapes are those of the reference checkpoints, less their fixed position tables, which are computed. A
+ * model describes its parameters as a list of rows; initialising, checking and counting read the list.
  */
 import { didYouMean, SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'

@@ -1,7 +1,4 @@
-/**
- * Opens the reader of a source: image files are decoded one by one, packed images are cropped from mapped memory a batch at a
- * time.
- */
+/** Opens the reader of a source: image files are decoded one by one, packed images are cropped from mapped memory a batch at a time. */
 import { join } from 'node:path'
 import type { Size } from '../source/box.ts'
 import type { ImageFolder } from '../source/image-folder.ts'

@@ -1,6 +1,4 @@
-/**
- * Measures mean and standard deviation of a data set, for normalisation.
- */
+/** Measures mean and standard deviation of a data set, for normalisation. */
 import { availableParallelism } from 'node:os'
 import type { Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'

@@ -1,6 +1,6 @@
 /**
- * What a group of bands has to predict: its patches, raw or normalised, and the error of its head. Pixels without data are neither
- * in the statistics nor in the error.
+ * Target of a group of bands: its patches, raw or normalised, and the error of its head. Pixels without data are excluded from both
+ * statistics and error.
  */
 import { call } from '../tensor/call.ts'
 import {
@@ -21,8 +21,8 @@ import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
 /**
- * By what a patch is normalised: `group` the mean and variance of all its values (so that no band of large variance decides over
- * other groups), `band` each band's own, `all` those of every band of the image at that place, as the released SatMAE has it.
+ * Statistics for the normalisation of a patch: `group`, over all bands of the group; `band`, of each band; `all`, over all bands of the
+ * image at that place, as in the released SatMAE.
  */
 export const bandStatistics = ['group', 'band', 'all'] as const
 export type BandStatistics = (typeof bandStatistics)[number]

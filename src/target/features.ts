@@ -1,7 +1,6 @@
 /**
- * Features of a frozen encoder as the target: what it makes of the whole view at each token. The outputs of blocks are averaged, and normed over
- * their width, without weights, before and after that where it is asked for (as in data2vec, Baevski et al. 2022, whose teacher follows the
- * student and is not this one).
+ * Features of a frozen encoder on the whole view as the target. Outputs of blocks are averaged, optionally with layer norms (without weights)
+ * before and after, as in data2vec (Baevski et al. 2022), whose teacher is an EMA instead.
  */
 import { z } from 'zod'
 import { SherdError } from '../errors.ts'
@@ -24,7 +23,7 @@ const losses = {
 const lossNames = ['smooth-l1', 'mse', 'cosine'] as const satisfies readonly (keyof typeof losses)[]
 
 export interface FeatureOptions {
-  /** Numbers of the teacher's token. */
+  /** Width of the teacher's tokens. */
   readonly width: number
   /** Its blocks, from 0; null: the last one, after the final norm. */
   readonly layers: readonly number[] | null
@@ -32,11 +31,11 @@ export interface FeatureOptions {
   readonly layerNorm: boolean
   readonly norm: boolean
   readonly loss: keyof typeof losses
-  /** Where smooth L1 turns from squares to distances. */
+  /** Threshold of smooth L1, as in PyTorch. */
   readonly beta: number
 }
 
-/** Throws `CONFIG`, when it is first asked, for a teacher that has other tokens than the model, another width, or too few blocks. */
+/** Throws `CONFIG` at the first use if the teacher has another token grid or width, or too few blocks. */
 export const predictFeatures =
   (open: () => FrozenModel, options: FeatureOptions): TargetMaker =>
   ({ shape, groups }) => {

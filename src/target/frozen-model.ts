@@ -1,4 +1,4 @@
-/** A model that is used in training, and neither trained nor saved: a teacher. Whoever trains opens it. */
+/** The interface of frozen teachers, which are neither trained nor saved. The trainer opens them. */
 import type { View } from '../prepare/view.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { TokenLayout } from '../token/layout.ts'
@@ -6,14 +6,14 @@ import type { TokenLayout } from '../token/layout.ts'
 export interface FrozenModel {
   /** SHA-256 of its file of weights. */
   readonly hash: string
-  /** Numbers of a token. */
+  /** Width of its tokens. */
   readonly width: number
   readonly depth: number
   /** Of its tokens, which are those of the views that it is given. */
   readonly layout: TokenLayout
   /**
-   * What it makes of a view that is normalised as the run's are: the outputs [B, N, width] of blocks, counted from 0, without cls; or of the
-   * last one after the final norm. No gradient is recorded.
+   * Features of a view in the run's normalisation, without gradient: outputs [B, N, width] of blocks (from 0) without cls; with null, of the
+   * last block after the final norm.
    */
   features(view: View, blocks: readonly number[] | null): readonly Tensor[]
 }

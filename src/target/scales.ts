@@ -1,4 +1,4 @@
-/** The larger pictures of SatMAE++ (Noman et al. 2024): what they should be, and how far the model's are from it. */
+/** Multi-scale reconstruction of SatMAE++ (Noman et al. 2024): targets and losses of the larger images. */
 import { SherdError } from '../errors.ts'
 import type { BackboneShape } from '../model/backbone.ts'
 import { gridOfModel } from '../model/dimensions.ts'

@@ -1,4 +1,4 @@
-/** What a target is to an objective: what each hidden token should say, and how far a prediction is from it. */
+/** The interface of targets: values for hidden tokens, and the loss of a prediction against them. */
 import type { BackboneShape, CutView } from '../model/backbone.ts'
 import type { HeadWidths } from '../model/decoder/heads.ts'
 import type { BandGroup } from '../model/group-layers.ts'
@@ -10,58 +10,57 @@ import type { Route } from '../token/spectral-groups.ts'
 import type { BandStatistics } from './band-pixels.ts'
 import type { FrozenModel } from './frozen-model.ts'
 
-/** What a target is opened for. */
 export interface TargetSpace {
   readonly shape: BackboneShape
   readonly groups: readonly BandGroup[]
   readonly device: Device
 }
 
-/** A micro-batch of which a target is wanted. */
+/** A micro-batch. */
 export interface Asked {
-  /** As it was given, perhaps larger than the model's. */
+  /** The input, perhaps larger than the model's size. */
   readonly view: View
   /** At the model's size. */
   readonly cut: CutView
   readonly plan: MaskPlan
-  /** Which hidden tokens each group has, and where; computed when first asked for, in the scope that is open then. */
+  /** The hidden tokens of each group; computed at the first call, in the scope of that call. */
   readonly routes: () => readonly Route[]
 }
 
-/** Parts of a loss: scalars in float32, each the mean over what it counts. The loss is their sum, each times its weight. */
+/** Parts of a loss: float32 scalars, each a mean. The loss is their weighted sum. */
 export type Parts = Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
 
-/** What of a target can be shown: rebuilt pixels (`statistics`: by what they were normalised, null: not at all), or how wrong tokens are. */
+/** How pictures show a target: as pixels (`statistics`: of the normalisation; null: none), or as a map of errors. */
 export type Showing =
   | { readonly kind: 'pixels'; readonly statistics: BandStatistics | null }
   | { readonly kind: 'errors' }
 
 export interface Target<Values = unknown> {
-  /** The part of the loss that counts by hidden tokens that hold data. */
+  /** The part of the loss that is weighted by hidden tokens with data. */
   readonly part: string
-  /** Its other parts, which count alike in every micro-batch; none by default. */
+  /** Other parts, which weigh the same in every micro-batch; default none. */
   readonly moreParts?: readonly string[]
-  /** The numbers asked of a token, by the name of its head. */
+  /** Width of the prediction by head. */
   readonly widths: HeadWidths
-  /** The tokens whose predictions `loss` reads: hidden ones [n, W] of each head, or all [B, places, W]. */
+  /** The predictions that `loss` reads: of hidden tokens, [n, W] by head, or of all, [B, places, W]. */
   readonly reads: 'hidden' | 'all'
-  /** Parameters behind the heads; none by default. */
+  /** Parameters after the heads; default none. */
   readonly rows?: readonly ParameterRow[]
-  /** A model that it uses and does not train; none by default. */
+  /** A frozen model; default none. */
   readonly frozen?: () => FrozenModel
-  /** How many times as large as the model's views are that are learned from; 1 by default. */
+  /** Size of the views relative to the model's; default 1. */
   readonly factor?: number
-  /** A view of `factor` times the model's size, or of that size, at that size. */
+  /** Reduces a view to the model's size. */
   atModelSize?(view: View): View
-  /** What should be said. No gradient is recorded. */
+  /** The values to predict, without gradient. */
   of(asked: Asked, weights: Weights): Values
   loss(predictions: readonly Tensor[], values: Values, weights: Weights): Parts
-  /** The predictions of all heads at every place as one [B, places, …]: bands of pixels in their order, else head by head. */
+  /** Joins the predictions of all heads at every place, [B, places, …]: pixels in the order of bands, else by head. */
   whole(predictions: readonly Tensor[]): Tensor
   readonly shows: Showing
-  /** The error of every token [B, N], from predictions at every place; where `shows` is of errors. */
+  /** The error of every token [B, N], from predictions at every place; required if `shows` is errors. */
   errors?(predictions: readonly Tensor[], asked: Asked, weights: Weights): Tensor
-  /** The loss of a prediction that has learned nothing, of `part`; null where none is known. */
+  /** The chance value of `part`; null if unknown. */
   readonly chance: number | null
 }
 

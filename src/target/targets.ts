@@ -1,4 +1,4 @@
-/** The targets by name, `target.kind` of a configuration: a new one is a row. The first is the default. */
+/** The table of targets (`target.kind`); the first is the default. */
 import type { BackboneShape } from '../model/backbone.ts'
 import { featuresRow } from './features.ts'
 import { hogRow } from './hog.ts'
@@ -9,12 +9,12 @@ export const targets = { pixels: pixelTargetRow, hog: hogRow, features: features
 
 export type TargetName = keyof typeof targets
 
-/** The keys of each, beside `target.kind`. */
+/** Keys of each, besides `target.kind`. */
 export const targetKeys = Object.fromEntries(
   Object.entries(targets).map(([kind, { keys }]) => [kind, keys]),
 ) as { readonly [T in TargetName]: (typeof targets)[T]['keys'] }
 
-/** What the row of a target says with the keys that a configuration holds of it. */
+/** Binds a row to the keys of a configuration. */
 export function targetOf(keys: { readonly kind: TargetName }) {
   const row = targets[keys.kind] as TargetRow<never>
   return {

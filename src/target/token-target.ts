@@ -1,4 +1,4 @@
-/** A target of one vector for each token, whose error is a mean over that vector: what most targets but pixels are. */
+/** Targets with a vector per token, as most but pixels. */
 import { SherdError } from '../errors.ts'
 import type { HeadWidths } from '../model/decoder/heads.ts'
 import { pick } from '../model/group-layers.ts'
@@ -9,10 +9,9 @@ import { meanError } from './band-pixels.ts'
 import type { Asked, Target } from './target.ts'
 
 export interface TokenTarget {
-  /** Of the loss. */
   readonly part: string
   readonly widths: HeadWidths
-  /** What tokens should say: [B, places, W] of each head, in float32. */
+  /** The values of all tokens: [B, places, W] by head, in float32. */
   of(asked: Asked, weights: Weights): readonly Tensor[]
   /** [n, W] in float32, twice → the error of each token [n]. */
   error(predicted: Tensor, wanted: Tensor): Tensor
@@ -26,7 +25,7 @@ function expectWhole({ cut }: Asked, part: string): void {
     )
 }
 
-/** The mean over all hidden tokens of their errors. Views that lack data are a `VALUE` error. */
+/** The loss is the mean error of hidden tokens. Throws `VALUE` for views with missing data. */
 export function tokenTarget({ part, widths, of, error }: TokenTarget): Target<readonly Tensor[]> {
   const errorOf = (predicted: Tensor, wanted: Tensor) => error(toDtype(predicted, 'float32'), wanted)
   return {

@@ -1,7 +1,6 @@
 /**
- * The statistics of hidden patches guessed from visible ones: what a normalised-pixel model, which predicts no absolute
- * brightness, can be shown with and leak nothing. Weights fall with the square of the distance on the token grid
- * (Shepard 1968).
+ * Estimates the statistics of hidden patches from visible ones, to show predictions of normalised pixels without leaking the
+ * true ones. Weights fall with the square of the distance on the token grid (Shepard 1968).
  */
 import type { Grid } from '../token/grid.ts'
 
@@ -37,8 +36,8 @@ export interface KnownPatches {
 }
 
 /**
- * Replaces in `values` [T · L] those of patches that are not visible by the mean over the nearest visible ones of their frame,
- * weighted by 1 / distance²; where the frame has none, of all frames; where there is none at all, by `otherwise`.
+ * Replaces `values` [T · L] of hidden patches by the mean of the nearest visible ones of their frame, weighted by 1 / distance²; of all
+ * frames if the frame has no visible patch, and by `otherwise` if no frame has.
  */
 export function guessFromNeighbours(
   values: Float32Array,

@@ -1,18 +1,18 @@
-/** One comparison of a reference file, and how it is made. */
+/** Comparisons with a reference file. */
 import type { Shape } from '../tensor/tensor.ts'
 
-/** One line of the report. */
+/** A line of the report. */
 export interface Check {
   /** `loss`, `pred`, `mask`, `latent`, `part.<name>`, `out.<name>`, `grad.<parameter>`, `losses`, `final.<parameter>`, … */
   readonly name: string
-  /** The one nearest to its tolerance, or farthest above. Infinity for another number of elements, and for NaN. */
+  /** The difference closest to its tolerance, or farthest above it. Infinity for another number of elements, or NaN. */
   readonly largestDifference: number
   /** Its tolerance. */
   readonly tolerance: number
   /** Whether both are shares of the expected number. */
   readonly isRelative: boolean
   readonly passed: boolean
-  /** Where it failed, what was there and what was expected; null where nothing did. */
+  /** Location, actual and expected value of a failure; null if it passed. */
   readonly wrong: string | null
 }
 
@@ -46,7 +46,7 @@ function placeIn(shape: Shape, at: number): number[] {
   return place
 }
 
-/** Of the finite ones: what is not must not widen a bound. */
+/** Of the finite values only, since others must not widen a bound. */
 export function greatestOf(data: ArrayLike<number>): number {
   let greatest = 0
   for (let i = 0; i < data.length; i++)

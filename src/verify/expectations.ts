@@ -1,4 +1,4 @@
-/** What a reference file of a network expects, compared with what training gives. */
+/** Compares the expectations of a network's reference file with a training run. */
 import { SherdError } from '../errors.ts'
 import { type Tensor, toFloats } from '../tensor/tensor.ts'
 import { type Check, compare, greatestOf } from './check.ts'

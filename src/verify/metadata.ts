@@ -1,4 +1,4 @@
-/** What every reference file states about itself: its format, its objective, and JSON for the rest. */
+/** Metadata of reference files: format, objective, and JSON for the rest. */
 import { z } from 'zod'
 import { readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
@@ -11,7 +11,7 @@ export interface Heading {
   readonly otherFormat: string | null
 }
 
-/** Throws `CHECKPOINT` or `VALUE` when it is no reference file. */
+/** Throws `CHECKPOINT` or `VALUE` if it is not a reference file. */
 export function headingOf(path: string): Heading {
   const { format = '', objective = '' } = readSafetensorsHeader(path).metadata
   const refuse = (why: string) =>

@@ -1,6 +1,6 @@
 /**
- * What a decoder is to an objective: from the latent of kept tokens to features of tokens, which heads then turn into predictions. It opens
- * its own positions, so one that needs none makes none.
+ * The interface of decoders: from the latent of kept tokens to features of tokens, which heads turn into predictions. A decoder creates its
+ * own positions, if it needs any.
  */
 import type { View } from '../../prepare/view.ts'
 import type { Device, Tensor } from '../../tensor/tensor.ts'
@@ -10,14 +10,13 @@ import type { Tap } from '../block.ts'
 import type { Encoded } from '../encoder.ts'
 import type { ParameterRow, Weights } from '../parameters.ts'
 
-/** What a decoder is opened for. */
 export interface DecoderSpace {
   readonly shape: BackboneShape
   readonly device: Device
 }
 
 export interface DecoderInput {
-  /** What the encoder makes of the kept tokens. */
+  /** Of the kept tokens. */
   readonly encoded: Pick<Encoded, 'sequence' | 'prefix' | 'taps'>
   readonly plan: MaskPlan
   /** Of the samples, for positions that know dates and scales. */

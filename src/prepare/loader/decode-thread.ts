@@ -1,6 +1,5 @@
 /**
- * Starts and ends the decoding thread, and converts every way in which it can die into a message, so that `next()` does not wait
- * for ever.
+ * Starts and ends the decoding thread, and converts every way in which it can die into a message, so that `next()` does not wait for ever.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
