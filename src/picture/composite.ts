@@ -2,7 +2,9 @@
  * Composites: images of many bands as colours, grey or a vegetation index (NDVI; Rouse et al. 1974), for display. Takes values in
  * physical units, not normalised ones.
  */
+
 import { SherdError } from '../errors.ts'
+import { quantile } from '../prepare/quantile.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import type { Tile } from './tile.ts'
 import type { Colour } from './tile-grid-layout.ts'
@@ -98,8 +100,8 @@ export function stretchOf(images: readonly BandImage[]): Stretch {
       at += part.length
     }
     values.sort()
-    low.push(percentile(values, LOW) ?? 0)
-    high.push(percentile(values, HIGH) ?? 1)
+    low.push(values.length === 0 ? 0 : quantile(values, LOW))
+    high.push(values.length === 0 ? 1 : quantile(values, HIGH))
   }
   return { low, high }
 }
@@ -107,13 +109,6 @@ export function stretchOf(images: readonly BandImage[]): Stretch {
 function valuesOf({ values, valid, height, width }: BandImage, band: number): Float32Array {
   const plane = values.subarray(band * height * width, (band + 1) * height * width)
   return plane.filter((value, i) => valid?.[i] !== 0 && Number.isFinite(value))
-}
-
-/** Of ascending values, linearly interpolated. */
-function percentile(values: Float32Array, share: number): number | undefined {
-  const at = share * (values.length - 1)
-  const below = values[Math.floor(at)]
-  return below === undefined ? undefined : below + (at - Math.floor(at)) * (values[Math.ceil(at)]! - below)
 }
 
 /** Brightens dark tones. */

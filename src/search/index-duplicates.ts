@@ -5,6 +5,7 @@ import type { ReadingLimits } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { defaultMaxPixels, sizeOfImage } from '../prepare/decode/decode.ts'
 import { reasonOf } from '../prepare/decode/refused-file.ts'
+import { quantile } from '../prepare/quantile.ts'
 import { defaultMaxSkippedShare, skipLedger } from '../prepare/skipped.ts'
 import { type Link, linksOf } from '../source/file-links.ts'
 import { openImageFolder } from '../source/image-folder.ts'
@@ -12,7 +13,7 @@ import type { LinkedFolder } from '../source/list-files.ts'
 import { isPack, openPack } from '../source/packed-images.ts'
 import type { ImageIndex } from './index-folder.ts'
 import { duplicateDefaults, duplicatesOf } from './vectors/duplicates.ts'
-import { nearestSimilarities, neighbourhoodsOf, quantile } from './vectors/neighbourhoods.ts'
+import { nearestSimilarities, neighbourhoodsOf } from './vectors/neighbourhoods.ts'
 
 export interface Copy {
   readonly row: number

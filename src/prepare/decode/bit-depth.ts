@@ -1,6 +1,5 @@
 /**
- * How much of their range 16-bit images use: cameras and satellites give 12 bits in files of 16, of whose high byte hardly anything is
- * left.
+ * Detects 16-bit images that use only part of the range, such as 12-bit data of cameras and satellites, whose high byte is nearly empty.
  */
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -9,7 +8,7 @@ import { readImageFile } from './image-file.ts'
 import { formatOf } from './image-format.ts'
 import { tiffNumbers, tiffTags } from './tiff-tags.ts'
 
-/** Files that are looked at, evenly spread, and pixels of those that have 16 bits. */
+/** Number of files to examine, evenly spread. */
 const FILES = 16
 const PIXELS = 50e6
 const LARGEST = 65_535
@@ -23,7 +22,7 @@ function isWide(file: Uint8Array): boolean {
     : format === 'tiff' && tiffNumbers(file, tiffTags.bitsPerSample)[0] === 16
 }
 
-/** The largest of 16-bit values in some files of the folder; null when these files are of other kinds. */
+/** The largest 16-bit value in some files of the folder; null if none has 16 bits. */
 async function largestValue(
   { dir, files }: Pick<ImageFolder, 'dir' | 'files'>,
   maxPixels: number,
@@ -42,13 +41,13 @@ async function largestValue(
       for (const { max } of hasAlpha ? channels.slice(0, -1) : channels) largest = Math.max(largest ?? 0, max)
       pixels += width * height
     } catch {
-      // reported when its turn comes to be a sample
+      // reported when it is read as a sample
     }
   }
   return largest
 }
 
-/** What to say of a folder whose 16-bit images are dark; null when there is nothing to say. */
+/** A note for a folder of dark 16-bit images, or null. */
 export async function depthNote(
   source: Pick<ImageFolder, 'dir' | 'files'>,
   { maxPixels }: { readonly maxPixels: number },

@@ -1,12 +1,12 @@
 /**
- * Reading that does not end, as from a network mount whose server is gone. The system call cannot be taken back: it keeps one of libuv's
- * threads, and the process must be ended without waiting for it. So files are given up one by one, and the work when threads run out.
+ * Reads that never end, as from a network mount without its server. The system call cannot be cancelled: it occupies one of libuv's threads,
+ * and the process must exit without waiting for it. So files time out one by one, and the run stops when threads run out.
  */
 import { SherdError } from '../../errors.ts'
 
 export const late = Symbol('late')
 
-/** What `work` gives, or `late` when that takes longer. `work` is not stopped by it. */
+/** The result of `work`, or `late` after a time limit. `work` is not cancelled. */
 export async function orLate<T>(work: Promise<T>, seconds: number): Promise<T | typeof late> {
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<typeof late>((resolve) => {
@@ -22,18 +22,15 @@ export async function orLate<T>(work: Promise<T>, seconds: number): Promise<T | 
 let stuck = 0
 const givenUp = new Set<string>()
 
-/** Whether reading this file was given up and has not ended: to try again would cost another thread. */
+/** Whether this file timed out and its read is still pending: another attempt would occupy another thread. */
 export const isGivenUp = (path: string): boolean => givenUp.has(path)
 
-/** Whether something in this thread's charge does not end, so that the process will not end by itself. */
+/** Whether pending work would keep the process from exiting. */
 export const isStuck = (): boolean => stuck > 0
 
 const USUAL_POOL = 4 // libuv's threads where nothing else is set
 
-/**
- * Notes that reading a file was given up, until it ends after all. Throws `DATA_BROKEN` when so many do not end that no thread is left
- * to read others.
- */
+/** Records a timed-out read until it ends. Throws `DATA_BROKEN` if no thread is left to read others. */
 export function giveUpOn(path: string, work: Promise<unknown>): void {
   stuck++
   givenUp.add(path)
@@ -50,7 +47,7 @@ export function giveUpOn(path: string, work: Promise<unknown>): void {
     )
 }
 
-/** Notes something else that does not end, such as a thread. */
+/** Records other pending work, such as a thread. */
 export function noteStuck(): void {
   stuck++
 }

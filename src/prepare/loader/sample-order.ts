@@ -1,16 +1,15 @@
 /**
- * The endless stream of samples: position 0, 1, 2 … → (epoch, index). Each epoch is a new permutation of the whole source,
- * and nothing is dropped: a batch may begin in one epoch and end in the next. A position alone says where a run is.
+ * The endless stream of samples: position 0, 1, 2 … → (epoch, index). Each epoch is a permutation of the whole source, and nothing
+ * is dropped: a batch may span two epochs. A position alone identifies the state of the stream.
  */
 import { draws } from '../../random/draws.ts'
 
 export interface SampleAddress {
   readonly epoch: number
-  /** The sample's index in its source. */
   readonly index: number
 }
 
-/** One of the processes that share a stream of samples. */
+/** A process that shares the stream of samples. */
 export interface Reader {
   readonly rank: number
   readonly world: number
@@ -22,11 +21,11 @@ export interface SampleOrderOptions {
   readonly seed: number
   /** Default true. Without it every epoch runs through the source in order. */
   readonly shuffle?: boolean
-  /** Which of several processes reads: rank r of w takes every w-th position, from r on. Default: the only one. */
+  /** Rank r of w takes every w-th position, from r on. Default: a single process. */
   readonly reader?: Reader
 }
 
-/** A batch, and what is decoded ahead of it, lies in two neighbouring epochs at most of the time. */
+/** Batches and prefetched ones usually span at most two epochs. */
 const CACHED_EPOCHS = 2
 
 /** The address of the sample at any position of a reader. Positions may come in any order; neighbouring ones are cheap. */

@@ -1,6 +1,6 @@
 /**
- * A mask of class numbers, one for each pixel: a PNG or TIFF in grey, or with a palette, whose indices count and not its colours. A PNG
- * is read as grey, for libvips would give colours; what a palette looks like is lost. A TIFF file is read as a raster.
+ * Reads masks of class indices: PNG or TIFF in grey or with a palette, of which the indices count. PNG headers are rewritten as grey, since
+ * libvips would return colours. TIFF files are read as rasters.
  */
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
@@ -27,7 +27,7 @@ interface GreyPng extends Size {
   readonly depth: number
 }
 
-/** The same PNG with nothing but its numbers: grey, without colours, profiles or text. */
+/** Rewrites a PNG as grey, without palette, profiles or text. */
 function asGrey(file: Buffer): GreyPng {
   const kept: Buffer[] = [file.subarray(0, SIGNATURE)]
   let header: Buffer | null = null
@@ -72,7 +72,7 @@ export async function readIndexMask(path: string, maxPixels: number): Promise<In
     .toBuffer({ resolveWithObject: true })
   const count = width * height
   if (isWide) return { width, height, indices: new Uint16Array(data.buffer.slice(data.byteOffset), 0, count) }
-  // Decoders spread fewer bits over the whole range: 1 of a mask of one bit comes as 255.
+  // Decoders scale fewer bits to the whole range: 1 of a one-bit mask becomes 255.
   const unit = 255 / (2 ** depth - 1)
   return {
     width,
@@ -81,7 +81,7 @@ export async function readIndexMask(path: string, maxPixels: number): Promise<In
   }
 }
 
-/** More numbers than this are no classes. */
+/** Largest class index. */
 const MOST = 65_535
 
 async function readTiffMask(path: string, maxPixels: number): Promise<IndexMask> {
@@ -94,7 +94,7 @@ async function readTiffMask(path: string, maxPixels: number): Promise<IndexMask>
     checkSize({ width, height }, { minSide: 1, maxPixels })
     const region = { left: 0, top: 0, width, height }
     const place = { file: path, band: numbers[0]!.band }
-    // The number that the file calls no data is a class's number as any other: --ignore says which one counts for none.
+    // The file's no-data value is an ordinary index: --ignore sets the ignored one.
     const [values] = await file.read([place], region, { nodata: Number.NaN })
     const odd = values!.find((value) => !(Number.isInteger(value) && value >= 0 && value <= MOST))
     if (odd !== undefined)
@@ -109,7 +109,7 @@ async function readTiffMask(path: string, maxPixels: number): Promise<IndexMask>
   }
 }
 
-/** The part of a mask in `box`, in another size: [target.height, target.width], each the nearest number. */
+/** Crops and resizes a mask by nearest neighbour: [target.height, target.width]. */
 export function resizeMask({ width, indices }: IndexMask, box: Box, target: Size): Uint16Array {
   const at = (i: number, from: number, side: number, to: number) => from + Math.floor(((i + 0.5) * side) / to)
   const columns = Uint32Array.from({ length: target.width }, (_, x) =>

@@ -1,4 +1,4 @@
-/** Images with their masks, in order, cut and resized alike: what segmentation learns from and is measured by. */
+/** Images with masks, in order, cropped and resized alike, for segmentation. */
 import { SherdError } from '../../errors.ts'
 import type { Size } from '../../source/box.ts'
 import type { MaskedFolder } from '../../source/masked-folder.ts'
@@ -19,17 +19,17 @@ export interface MaskedImagesOptions extends SizeLimits {
   /** 1 or 3. */
   readonly channels: number
   readonly batchSize: number
-  /** Images decoded at once. */
+  /** Images decoded concurrently. */
   readonly decodeThreads: number
   readonly maxSkippedShare: number
-  /** T of rasters; null, the default, for images. */
+  /** T of rasters; null (default) for images. */
   readonly frames?: number | null
   readonly minValid?: number
   readonly range?: DepthRange | null
 }
 
 export interface MaskedImages extends Pixels {
-  /** [B, height, width] class numbers. */
+  /** [B, height, width] class indices. */
   readonly masks: Uint16Array
   /** The index in the folder of each image. */
   readonly indices: readonly number[]
@@ -38,9 +38,8 @@ export interface MaskedImages extends Pixels {
 const shown = ({ width, height }: Size) => `${width} × ${height}`
 
 /**
- * The largest centred boxes of all images, and the same boxes of their masks (nearest neighbour). Pairs with a file that cannot be
- * read are skipped and reported to `onSkip`; throws `DATA_BROKEN` when there are too many, `SOURCE` when a mask is not as large as its
- * image (after EXIF orientation).
+ * Centre crops of all images, and the same crops of their masks (nearest neighbour). Unreadable pairs are skipped and reported to `onSkip`;
+ * throws `DATA_BROKEN` if there are too many, `SOURCE` if the sizes of a mask and its image (after EXIF orientation) differ.
  */
 export async function* maskedImages(
   { images, masks: maskFiles }: MaskedFolder,
@@ -124,7 +123,7 @@ interface Space {
   readonly masks: Uint16Array
 }
 
-/** The rows that are wanted, moved to the front. */
+/** Moves some rows to the front. */
 function pickRows(values: Uint16Array, rows: readonly number[], size: number): Uint16Array {
   for (const [to, from] of rows.entries()) values.copyWithin(to * size, from * size, (from + 1) * size)
   return values.subarray(0, rows.length * size)

@@ -1,9 +1,9 @@
-/** The folder that a pack is written to before it gets its name, and what killed processes have left of such folders. */
+/** Temporary folders of packs in progress, and removal of those that killed processes have left. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 
-/** Says whose it is; it is gone before the folder gets its name. */
+/** Names the owner; removed before the folder is renamed. */
 const OWNER = 'packing.json'
 
 interface Owner {
@@ -11,19 +11,19 @@ interface Owner {
   readonly pid: number
 }
 
-/** Makes the folder of this process beside `out`, and removes those that processes have left which are no more. */
+/** Makes this process's folder beside `out`, and removes those of dead processes. */
 export function makeDraft(out: string): string {
   mkdirSync(dirname(out), { recursive: true })
   removeLeft(out)
   const draft = `${out}.packing-${process.pid}`
-  rmSync(draft, { recursive: true, force: true }) // of another process that had this number
+  rmSync(draft, { recursive: true, force: true }) // of an earlier process with this id
   mkdirSync(draft)
   const owner: Owner = { host: hostname(), pid: process.pid }
   writeFileSync(join(draft, OWNER), JSON.stringify(owner))
   return draft
 }
 
-/** What is in it is whole. */
+/** Marks the folder as complete. */
 export const finishDraft = (draft: string): void => rmSync(join(draft, OWNER))
 
 function removeLeft(out: string): void {
@@ -37,7 +37,7 @@ function removeLeft(out: string): void {
   }
 }
 
-/** Whether a folder was begun by a process of this machine that has ended. Of another machine's, on a shared disk, nothing is known. */
+/** Whether a folder is of a dead process of this machine. Processes of other machines (on a shared disk) are assumed alive. */
 function isLeft(draft: string, pid: number): boolean {
   try {
     if (existsSync(join(draft, OWNER))) {

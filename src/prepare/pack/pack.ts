@@ -1,6 +1,6 @@
 /**
- * A folder of images → a folder of packed images: decoded once, shrunk where wanted, as NumPy files. It appears whole
- * or not at all, and holds the images in the order of the source.
+ * Packs a folder of images: decodes once, optionally shrinks, writes NumPy files. The result is complete or absent, in the order
+ * of the source.
  */
 import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
@@ -20,29 +20,29 @@ import { finishDraft, makeDraft } from './pack-draft.ts'
 
 export interface PackOptions {
   readonly source: ImageFolder
-  /** The folder to write; it must not exist, or be empty. */
+  /** A new or empty folder. */
   readonly out: string
   /** sherd's version, for the manifest. */
   readonly version: string
-  /** Images whose shorter side is longer are shrunk to it. Default: none is. */
+  /** Shrinks larger images to this shorter side. Default: none. */
   readonly shortSide?: number | undefined
   /** 3 (sRGB, the default) or 1 (luma). */
   readonly channels?: 1 | 3
   /** At most this many images, spread evenly over the source. Default: all. */
   readonly limit?: number | undefined
-  /** A file of pixels ends with the image that makes it this long. Default 1 GiB. */
+  /** Approximate size of a file of pixels. Default 1 GiB. */
   readonly fileBytes?: number
   readonly maxPixels?: number | undefined
-  /** What becomes of damaged images: they are left out (`skip`, the default), kept as they are decoded, or the first one ends the work. */
+  /** Treatment of damaged images; default `skip`. */
   readonly corrupt?: Corruption | undefined
-  /** Seconds that reading an image may take, and decoding it; 30. */
+  /** Time limits of reading and of decoding an image, in seconds; default 30. */
   readonly fileTimeout?: number | undefined
-  /** What of the values of 16-bit images becomes 0 and 255; null, the default: the high byte is taken. */
+  /** The values of 16-bit images that map to 0 and 255; default null: the high byte. */
   readonly range?: DepthRange | null | undefined
-  /** The largest share of the images that may be left out as undecodable; default 0.01. */
+  /** Largest share of unreadable images; default 0.01. */
   readonly maxSkippedShare?: number | undefined
   readonly onProgress?: (done: number, count: number) => void
-  /** Told of each image that is left out. */
+  /** Called for each skipped image. */
   readonly onSkip?: (skipped: SkippedFile) => void
 }
 
@@ -56,7 +56,7 @@ export interface PackSummary {
 
 const DEFAULT_FILE_BYTES = 2 ** 30
 
-/** Packs. Throws `RUN` when `out` cannot be written, `DATA_BROKEN` when too many images cannot be decoded. */
+/** Throws `RUN` if `out` cannot be written, `DATA_BROKEN` if too many images are unreadable. */
 export async function packImages(options: PackOptions): Promise<PackSummary> {
   const out = resolve(options.out)
   expectUnused(out)
@@ -146,7 +146,7 @@ async function write(
   return { manifest, bytes: offsets.at(-1)!, skipped }
 }
 
-/** Decodes a few images at once and hands them on in their order. */
+/** Decodes several images concurrently and delivers them in order. */
 async function decodeAll(
   chosen: readonly number[],
   add: (pixels: Uint8Array) => Promise<void>,
@@ -185,7 +185,7 @@ function chosenImages(files: number, limit = files): number[] {
   return Array.from({ length: count }, (_, i) => Math.floor((i * files) / count))
 }
 
-/** The whole image, or the reason why it cannot be had. */
+/** The whole image, or the reason of the failure. */
 async function decode(path: string, options: PackOptions): Promise<Decoded | string> {
   const { shortSide, channels = 3, maxPixels = defaultMaxPixels, corrupt, fileTimeout } = options
   const { range = null } = options
@@ -207,7 +207,7 @@ function shrunk({ width, height }: Size, shortSide: number | undefined): Size {
   return { width: side(width), height: side(height) }
 }
 
-/** As NumPy's fixed-width byte strings: UTF-8, filled up with zeros. */
+/** NumPy's fixed-width byte strings: UTF-8, padded with zeros. */
 function fixedWidth(texts: readonly string[]): { width: number; bytes: Uint8Array } {
   const width = texts.reduce((most, text) => Math.max(most, Buffer.byteLength(text)), 1)
   const bytes = Buffer.alloc(texts.length * width)
@@ -215,7 +215,7 @@ function fixedWidth(texts: readonly string[]): { width: number; bytes: Uint8Arra
   return { width, bytes }
 }
 
-/** Writes pixels into files of about `fileBytes`; their headers come last, when their lengths are known. */
+/** Writes pixels into files of about `fileBytes`, and their headers at the end, when the lengths are known. */
 function pixelFiles(dir: string, fileBytes: number) {
   const done: { name: string; images: number; sha256: string }[] = []
   let current: { readonly name: string; readonly file: FileHandle; images: number; bytes: number } | undefined
@@ -245,11 +245,11 @@ function pixelFiles(dir: string, fileBytes: number) {
       current.bytes += pixels.length
       if (current.bytes >= fileBytes) await end()
     },
-    /** Closes what a failure has left open. */
+    /** Closes files after a failure. */
     async close() {
       await current?.file.close()
     },
-    /** One file is named plainly. */
+    /** A single file has no number in its name. */
     async finish() {
       await end()
       if (done.length === 1) {

@@ -1,6 +1,6 @@
 /**
- * Samples from packed images: a batch's crops, resizes and flips in one call of the addon, spread over threads. Without the
- * addon one after the other, in TypeScript, with the same bytes.
+ * Samples from packed images: a batch is cropped, resized and flipped in one call of the addon, on several threads; without the
+ * addon in TypeScript, with the same bytes.
  *
  * The addon maps the files. Truncating one in use is reported before the next batch; in the middle of one it
  * ends the process (SIGBUS), as it does any program that maps files.
@@ -22,7 +22,7 @@ interface PackedImage {
   readonly height: number
 }
 
-/** What is cut out of the pack for one row. */
+/** The crop of one row. */
 interface Cut extends PackedImage {
   readonly row: number
   readonly placement: Placement
@@ -37,7 +37,7 @@ export function packedReader(
   const cutter = pixelsAddon() ? mappedCutter(pack, threads) : plainCutter(pack)
   return {
     together: Number.POSITIVE_INFINITY,
-    atOnce: 1, // one call takes every thread
+    atOnce: 1, // one call uses all threads
     close: cutter.close,
     async read(images, space) {
       if (space.channels > pack.channels)

@@ -1,4 +1,4 @@
-/** Raster files that are open: a bounded number, the ones used last, each opened once however many ask for it at once. */
+/** LRU cache of open raster files. Concurrent requests for a file open it once. */
 import { join } from 'node:path'
 import { type BlockCache, blockCache } from '../../source/raster/block-cache.ts'
 import type { RasterFile } from '../../source/raster/raster-file.ts'
@@ -6,7 +6,7 @@ import { openRasterFile } from '../../source/raster/raster-formats.ts'
 import type { Values } from '../../source/raster/sample-type.ts'
 
 export interface OpenRasters {
-  /** Runs `read` on a file, which stays open meanwhile. */
+  /** Keeps the file open during `read`. */
   use<T>(file: string, read: (raster: RasterFile) => Promise<T>): Promise<T>
   close(): void
 }
@@ -30,7 +30,7 @@ export function openRasters(dir: string): OpenRasters {
   const enter = (file: string): Entry => {
     const entry = open.get(file) ?? { raster: openRasterFile({ path: join(dir, file), blocks }), users: 0 }
     open.delete(file)
-    open.set(file, entry) // the latest is last
+    open.set(file, entry) // most recent last
     entry.users++
     return entry
   }

@@ -1,6 +1,6 @@
 /**
- * Samples from rasters: for each frame and band the part of the file that the box touches, brought to the finest
- * resolution of the scene, then to the sample's size. float32, in the files' own units; NaN is no data.
+ * Samples from rasters: reads the part of each frame and band in the box, resamples it to the finest resolution of the scene,
+ * then to the sample's size. float32, in the files' units; NaN is no data.
  */
 import { invariant, SherdError } from '../../errors.ts'
 import type { Box, Size } from '../../source/box.ts'
@@ -21,7 +21,7 @@ import {
 import { type OpenRasters, openRasters } from './open-rasters.ts'
 import { mirrorRows, resampleBy, resampleRaster, reverseRows, tapsOf } from './raster-resample.ts'
 
-/** Values of a box that are in memory at once, unless the sample itself has more. */
+/** Largest number of values in memory, unless the sample itself is larger. */
 const MOST_AT_ONCE = 2 ** 24
 
 /** Reads the samples of a folder of rasters; `space.out` holds float32 [rows, T, C, H, W]. */
@@ -63,7 +63,7 @@ export function rasterReader(
         const read = await orLate(work, seconds)
         reasons.push(read === late ? lateReason('reading it', seconds) : read)
         if (read !== late) continue
-        reading.watch.isLate = true // from now on it writes nothing
+        reading.watch.isLate = true // it must not write any more
         giveUpOn(name, work)
       }
       return reasons
@@ -80,7 +80,7 @@ interface Reading {
   /** T */
   readonly frames: number
   readonly space: BatchSpace
-  /** Whether it was given up. */
+  /** Set if it timed out. */
   readonly watch: { readonly isLate: boolean }
 }
 
@@ -104,7 +104,7 @@ interface CropRequest {
   readonly reading: Reading
 }
 
-/** Blocks that several crops of a sample touch are decoded once: the open files keep them. */
+/** Blocks shared by several crops are decoded once, by the cache of open files. */
 async function readCrop(
   sample: RasterSample,
   chosen: readonly RasterFrame[],
@@ -136,7 +136,7 @@ async function readCrop(
   }
 }
 
-/** The frames that are asked for, else evenly spread ones. */
+/** The requested frames, by default evenly spread ones. */
 function chosenFrames(frames: readonly RasterFrame[], image: WantedImage, most: number): RasterFrame[] {
   const available = frames.length
   const spread = () => Array.from({ length: most }, (_, i) => Math.floor(((i + 0.5) * available) / most))
@@ -149,7 +149,7 @@ function chosenFrames(frames: readonly RasterFrame[], image: WantedImage, most: 
   return indices.map((index) => frames[index]!)
 }
 
-/** Tells why a scene whose size is not known cannot be read, before anything is placed in it. */
+/** Throws the reason why a scene of unknown size is unreadable. */
 async function expectReadable(
   sample: RasterSample,
   chosen: readonly RasterFrame[],
@@ -200,7 +200,7 @@ interface FrameRequest {
   readonly reading: Reading
 }
 
-/** Reads all bands of a frame, those of one file and member together. */
+/** Reads all bands of a frame, grouped by file and member. */
 async function readFrame(
   frame: RasterFrame,
   { sample, box, target, planes, reading }: FrameRequest,
@@ -231,7 +231,7 @@ interface BoxRequest
   extends Pick<FrameRequest, 'sample' | 'box' | 'target'>,
     Pick<Reading, 'values' | 'atOnce'> {}
 
-/** The box of some bands of one size, in the sample's size: rows that become some rows of the sample, and so on. */
+/** Reads and resamples the box of bands of equal size, some rows at a time. */
 async function readBox(
   file: RasterFile,
   places: readonly BandPlace[],
@@ -269,7 +269,7 @@ function scaleOf(file: RasterFile, places: readonly BandPlace[], sample: RasterS
   return size
 }
 
-/** Whether a part of the scene is one value, because the file leaves it out. */
+/** Whether a part of the scene is constant, since its blocks are sparse. */
 function isAbsent(
   file: RasterFile,
   places: readonly BandPlace[],
@@ -280,7 +280,7 @@ function isAbsent(
   return file.isAbsent(places, inFile(regionOf(size, { sample, box }).region, size, places))
 }
 
-/** A part of the scene in pixels of the band, with those beside it that are interpolated with. */
+/** A part of the scene in pixels of the band, with the margin that interpolation needs. */
 function regionOf(size: Size, { sample, box }: Omit<PartRequest, 'values'>) {
   const across = tapsOf({ inputs: size.width, outputs: sample.width, first: box.left, count: box.width })
   const down = tapsOf({ inputs: size.height, outputs: sample.height, first: box.top, count: box.height })
@@ -291,7 +291,7 @@ function regionOf(size: Size, { sample, box }: Omit<PartRequest, 'values'>) {
   return { across, down, region }
 }
 
-/** A region as the file counts its rows. */
+/** A region in the file's order of rows. */
 const inFile = (region: Box, { height }: Size, [place]: readonly BandPlace[]): Box =>
   place!.isUpsideDown ? { ...region, top: height - region.top - region.height } : region
 
@@ -308,7 +308,7 @@ async function readPart(
     return bands
   }
   if (size.width === sample.width && size.height === sample.height) return read(box)
-  // Pixels beside the part are read too, so that it is what the whole scene would become.
+  // With a margin, so that the result equals that of resampling the whole scene.
   const { across, down, region } = regionOf(size, { sample, box })
   return (await read(region)).map((band) => resampleBy(band, across, down))
 }
@@ -322,7 +322,7 @@ async function withFile<T>(
   const { file } = places[0]!.place
   try {
     const got = await files.use(file, read)
-    if (watch.isLate) refuse('it came too late') // its place has another sample by now
+    if (watch.isLate) refuse('it came too late') // its row may belong to another sample now
     return got
   } catch (error) {
     if (error instanceof SherdError && error.code !== 'SOURCE' && error.code !== 'DECODE') throw error
@@ -337,7 +337,7 @@ function countValid(values: Float32Array): number {
   return count
 }
 
-/** What has no data in one band gets none in all. Returns how many pixels have data. */
+/** Marks pixels without data in one band as no data in all. Returns the number of pixels with data. */
 function shareNoData(planes: Float32Array, pixels: number): number {
   let count = 0
   for (let i = 0; i < pixels; i++) {

@@ -1,32 +1,32 @@
 /**
- * Bilinear resampling of rasters in which NaN is no data: a triangle filter, widened when it shrinks, as Pillow's BILINEAR
- * and PyTorch's antialiased `interpolate` are, in floating point. The weights of pixels without data are left out and
- * the others raised to a sum of one; where less than half of the weight is left, there is no data.
+ * Bilinear resampling of rasters with NaN for no data: an antialiased triangle filter, as Pillow's BILINEAR and PyTorch's antialiased
+ * `interpolate`, in floating point. Weights of pixels without data are dropped and the others normalised; if less than half of the
+ * weight is left, the result is no data.
  */
 import type { Size } from '../../source/box.ts'
 
-/** One axis: which outputs are made of which inputs. All outputs lie evenly over all inputs. */
+/** One axis: outputs are spread evenly over the inputs. */
 export interface Axis {
   readonly inputs: number
   readonly outputs: number
-  /** The outputs that are wanted: `count` of them from `first`. Default: all. */
+  /** Computes `count` outputs from `first` on. Default: all. */
   readonly first?: number
   readonly count?: number
 }
 
-/** For each wanted output, the inputs it reads: `counts[o]` of them from `firsts[o]`, weighted by row `o` of `weights`. */
+/** Output `o` reads `counts[o]` inputs from `firsts[o]` on, weighted by row `o` of `weights`. */
 export interface AxisTaps {
   readonly firsts: Int32Array
   readonly counts: Int32Array
   /** Each row sums to one. */
   readonly weights: Float64Array
   readonly stride: number
-  /** The inputs that are read: from `from`, before `to`. */
+  /** The range of inputs: from `from`, before `to`. */
   readonly from: number
   readonly to: number
 }
 
-/** Less is no data; not exactly one half, for sums of weights are rounded. */
+/** Less is no data; slightly below one half, since sums of weights are rounded. */
 const HALF = 0.5 - 1e-9
 
 export function tapsOf({ inputs, outputs, first = 0, count = outputs }: Axis): AxisTaps {
@@ -53,7 +53,7 @@ export function tapsOf({ inputs, outputs, first = 0, count = outputs }: Axis): A
   return { firsts, counts, weights, stride, from: firsts[0]!, to: firsts[count - 1]! + counts[count - 1]! }
 }
 
-/** What `across` and `down` read of an image, [down.to − down.from, across.to − across.from], → what they want. */
+/** Resamples the part of an image that `across` and `down` read, [down.to − down.from, across.to − across.from]. */
 export function resampleBy(values: Float32Array, across: AxisTaps, down: AxisTaps): Float32Array {
   const size = { width: across.firsts.length, height: down.firsts.length }
   const isWhole = !values.some(Number.isNaN)
@@ -93,7 +93,7 @@ function columnsBy(values: Float64Array, { width, height }: Size, down: AxisTaps
   return out
 }
 
-/** A whole image → the target's size; the image itself when that is its own. */
+/** Resamples a whole image; returns the image itself if the sizes are equal. */
 export function resampleRaster(values: Float32Array, size: Size, target: Size): Float32Array {
   if (size.width === target.width && size.height === target.height) return values
   const across = tapsOf({ inputs: size.width, outputs: target.width })
@@ -106,7 +106,7 @@ export function mirrorRows(values: Float32Array, width: number): void {
   for (let row = 0; row < values.length; row += width) values.subarray(row, row + width).reverse()
 }
 
-/** Puts the last row of `width` values first, in place. */
+/** Reverses the order of rows, in place. */
 export function reverseRows(values: Float32Array, width: number): void {
   const kept = new Float32Array(width)
   for (let top = 0, bottom = values.length - width; top < bottom; top += width, bottom -= width) {

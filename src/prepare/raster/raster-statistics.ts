@@ -1,12 +1,14 @@
 /**
- * What the bands of a folder of rasters hold: mean, standard deviation, and the values at which they are clipped, over the
- * pixels that have data. Samples are read one after the other, so the same files give the same bits.
+ * Statistics of the bands of rasters: mean, standard deviation, and bounds for clipping, over pixels with data. Samples are read
+ * sequentially, so that the result is bitwise reproducible.
  */
+
 import { availableParallelism } from 'node:os'
 import { SherdError } from '../../errors.ts'
 import type { Box, Size } from '../../source/box.ts'
 import type { RasterFolder } from '../../source/raster/raster-folder.ts'
 import { defaultMaxPixels } from '../decode/decode.ts'
+import { quantile } from '../quantile.ts'
 import { brokenData, type SkippedFile } from '../skipped.ts'
 import type { Clipping } from './clipping.ts'
 import { rasterReader } from './raster-reader.ts'
@@ -14,27 +16,27 @@ import { rasterReader } from './raster-reader.ts'
 export interface BandStatistics {
   /** Of each band, in the files' units. */
   readonly mean: number[]
-  /** 1 for a band that never changes. */
+  /** 1 for constant bands. */
   readonly std: number[]
-  /** Null: values are not clipped. */
+  /** Null: no clipping. */
   readonly low: number[] | null
   readonly high: number[] | null
-  /** How many were read. */
+  /** Number of samples read. */
   readonly samples: number
-  /** What no real data are like, a sentence or two each. */
+  /** Warnings about implausible data, a sentence or two each. */
   readonly notes: readonly string[]
 }
 
-/** Larger scenes give the middle of this side. */
+/** Of larger scenes only a central square of this side is read. */
 const MOST_SIDE = 512
-/** Values of each band that percentiles are taken from. */
+/** Values per band for percentiles. */
 const KEPT = 1e6
 const DEVIATIONS = 2
 const [LOW, HIGH] = [0.02, 0.98]
 
 /**
- * Reads at most `maxSamples` (1,000) samples, spread evenly over the source. Throws `SOURCE` when none of them holds data,
- * and `DATA_BROKEN` when none can be read.
+ * Reads at most `maxSamples` (1,000) samples, spread evenly over the source. Throws `SOURCE` if none has data, `DATA_BROKEN` if none
+ * can be read.
  */
 export async function measureRasterStatistics(
   source: Pick<RasterFolder, 'dir' | 'files' | 'rasters'>,
@@ -83,7 +85,7 @@ export async function measureRasterStatistics(
   }
 }
 
-/** No band is measured in a unit that makes its numbers so large. */
+/** Larger than any physical value. */
 const IMPOSSIBLE = 1e15
 
 function oddities(bands: readonly string[], mean: readonly number[], deviation: readonly number[]): string[] {
@@ -117,13 +119,13 @@ function validOf(
   return valid.subarray(0, count)
 }
 
-/** At most so many values, evenly spaced. */
+/** At most `most` values, evenly spaced. */
 const spread = (values: Float32Array, most: number): Float32Array => {
   const count = Math.min(values.length, most)
   return Float32Array.from({ length: count }, (_, i) => values[Math.floor((i * values.length) / count)]!)
 }
 
-/** Mean and deviation of parts, joined as in Chan, Golub & LeVeque 1979: sums of squares of large numbers would cancel. */
+/** Merges mean and deviation of parts (Chan, Golub & LeVeque 1979), since sums of squares of large numbers would cancel. */
 function runningMoments() {
   let [count, mean, squares] = [0, 0, 0]
   return {
@@ -140,7 +142,7 @@ function runningMoments() {
       count = total
     },
     mean: () => mean,
-    /** 0 where it is nothing but rounding. */
+    /** 0 if it is within rounding. */
     deviation: () => {
       const deviation = Math.sqrt(squares / count)
       return deviation > 1e-9 * Math.abs(mean) ? deviation : 0
@@ -180,14 +182,6 @@ function joined(parts: readonly Float32Array[]): Float32Array {
     at += part.length
   }
   return whole
-}
-
-/** Between neighbours, as NumPy's `percentile` has it. */
-function quantile(sorted: Float32Array, share: number): number {
-  const at = share * (sorted.length - 1)
-  const below = Math.floor(at)
-  const [a, b] = [sorted[below]!, sorted[Math.min(below + 1, sorted.length - 1)]!]
-  return a + (b - a) * (at - below)
 }
 
 function nothingMeasured(dir: string, skipped: readonly SkippedFile[]): SherdError {

@@ -42,12 +42,3 @@ export const nearestSimilarities = ({ count, neighbours, similarities }: Neighbo
   neighbours === 0
     ? new Float64Array(0)
     : Float64Array.from({ length: count }, (_, row) => similarities[row * neighbours]!).sort()
-
-/** The `q`-quantile of ascending values, linearly interpolated. */
-export function quantile(ascending: Float64Array, q: number): number {
-  if (ascending.length === 0) return Number.NaN
-  const at = q * (ascending.length - 1)
-  const low = Math.floor(at)
-  const [a, b] = [ascending[low]!, ascending[Math.min(low + 1, ascending.length - 1)]!]
-  return a + (at - low) * (b - a)
-}

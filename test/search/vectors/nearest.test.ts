@@ -1,11 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { openExact } from '../../../src/search/vectors/exact.ts'
 import { nearest } from '../../../src/search/vectors/nearest.ts'
-import {
-  nearestSimilarities,
-  neighbourhoodsOf,
-  quantile,
-} from '../../../src/search/vectors/neighbourhoods.ts'
+import { nearestSimilarities, neighbourhoodsOf } from '../../../src/search/vectors/neighbourhoods.ts'
 import { pickVectors, unitVectors, type Vectors } from '../../../src/search/vectors/unit-vectors.ts'
 import { circle, cosine, randomVectors } from './random-vectors.ts'
 
@@ -102,11 +98,5 @@ describe('neighbourhoods', () => {
     const { vectors, candidates } = await search(circle(7))
     const found = await neighbourhoodsOf(vectors, candidates, 5)
     expect([found.neighbours, [...nearestSimilarities(found)]]).toEqual([0, []])
-  })
-
-  it('quantiles lie between values in proportion', () => {
-    const values = Float64Array.of(1, 2, 4, 8)
-    expect([0, 0.5, 1, 1 / 6].map((q) => quantile(values, q))).toEqual([1, 3, 8, 1.5])
-    expect(quantile(new Float64Array(0), 0.5)).toBeNaN()
   })
 })
