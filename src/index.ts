@@ -110,13 +110,8 @@ export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
 export { type PrecisionName, planMachine } from './machine/plan.ts'
 export { type SetupResult, setUp } from './machine/setup.ts'
-export {
-  type Backbone,
-  type BackboneShape,
-  backboneRows,
-  openBackbone,
-  plainBackbone,
-} from './model/backbone.ts'
+export { type Backbone, backboneRows, openBackbone } from './model/backbone.ts'
+export { type BackboneShape, plainBackbone } from './model/backbone-shape.ts'
 export type { DecoderDimensions, EncoderDimensions } from './model/dimensions.ts'
 export { type Encoded, encode } from './model/encoder.ts'
 export {

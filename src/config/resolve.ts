@@ -7,7 +7,7 @@ import {
   checkDecoder,
   layoutOf,
   plainBackbone,
-} from '../model/backbone.ts'
+} from '../model/backbone-shape.ts'
 import type { AutoencoderDimensions, DecoderDimensions, EncoderDimensions } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'

@@ -1,6 +1,6 @@
 /** A batch as a classifier learns from it: augmented images and what is asked of them. */
 
-import type { BackboneShape } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { Labelled } from '../objective/classification.ts'
 import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'

@@ -3,7 +3,7 @@
  * The mask is two lists of token indices, so that its ratio is free and hidden pixels do not reach the encoder.
  */
 import { SherdError } from '../errors.ts'
-import { layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'
 import type { Graph } from '../onnx/graph.ts'

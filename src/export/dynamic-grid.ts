@@ -3,7 +3,7 @@
  * table: the graph holds it once and slices it to the rows and columns of the input.
  */
 import { SherdError } from '../errors.ts'
-import { backboneAt, encoderWidths, positionOptions } from '../model/backbone.ts'
+import { backboneAt, encoderWidths, positionOptions } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'

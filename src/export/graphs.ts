@@ -1,7 +1,7 @@
 /** The table of graphs: how each is traced, and its reference in LibTorch. */
 import { SherdError } from '../errors.ts'
 import { clsAttention, clsAttentionTaps } from '../model/attention-rows.ts'
-import { layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { SegmentationHead } from '../model/segmentation-heads.ts'
 import type { Graph } from '../onnx/graph.ts'

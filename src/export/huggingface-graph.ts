@@ -2,7 +2,9 @@
  * The graph for transformers.js in a Hugging Face folder: takes normalised pixels and returns what the Python class does. Normalisation
  * is left to `preprocessor_config.json`.
  */
-import { type BackboneShape, openBackbone } from '../model/backbone.ts'
+
+import { openBackbone } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import { classify } from '../model/classifier.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Graph } from '../onnx/graph.ts'

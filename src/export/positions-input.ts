@@ -2,7 +2,7 @@
  * Positions as an input: in a model with dates they differ between samples, so the caller of its graph computes them. Needs no LibTorch.
  */
 import { SherdError } from '../errors.ts'
-import { type BackboneShape, encoderWidths, layoutOf, positionOptions } from '../model/backbone.ts'
+import { type BackboneShape, encoderWidths, layoutOf, positionOptions } from '../model/backbone-shape.ts'
 import { factsOfRasters, type Pixels } from '../prepare/normalize.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { batchPositions } from '../token/sample-positions.ts'

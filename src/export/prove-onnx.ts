@@ -2,7 +2,7 @@
 
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
-import { layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
 import { openSession, type Session } from '../onnx/session.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import { type Pixels, pickSamples } from '../prepare/normalize.ts'

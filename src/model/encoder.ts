@@ -3,8 +3,8 @@
  * cannot reach it.
  */
 import { SherdError } from '../errors.ts'
-import { layerNorm, linear } from '../tensor/fused.ts'
-import { add, cat, expand, narrow, ones, permute, reshape } from '../tensor/ops.ts'
+import { layerNorm } from '../tensor/fused.ts'
+import { add, cat, expand, narrow, ones, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
@@ -16,6 +16,7 @@ import { normRows, weightAndBias } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 import { relativeAttention, sharedTable, tableRow } from './relative-position.ts'
 import { rotaryAttention } from './rotary-position.ts'
+import type { Places } from './stem/stem.ts'
 
 /** The rows of an encoder with the given patch embedding. */
 export function encoderRowsWith(embedRows: readonly ParameterRow[], d: EncoderDimensions): ParameterRow[] {
@@ -30,26 +31,6 @@ export function encoderRowsWith(embedRows: readonly ParameterRow[], d: EncoderDi
     ...blockRows('blocks', encoderBlocks(d)),
     ...normRows('norm', d.width),
   ]
-}
-
-/** The rows of a patch embedding `name` of `channels` bands. */
-export function embedRows(
-  name: string,
-  channels: number,
-  { width, patchSize }: Pick<EncoderDimensions, 'width' | 'patchSize'>,
-): ParameterRow[] {
-  return [
-    { name: `${name}.proj.weight`, shape: [width, channels, ...patchSize], initial: 'xavier' },
-    { name: `${name}.proj.bias`, shape: [width], initial: 'zeros' },
-  ]
-}
-
-/** patches […, P·P·C] → […, D]. The reference's strided convolution as a linear layer. */
-export function embedPatches(patches: Tensor, weights: Weights): Tensor {
-  const kernel = weights('proj.weight') // [D, C, h, w]
-  const [D, C, h, w] = kernel.shape as readonly [number, number, number, number]
-  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [D, h * w * C]) // channel last, like a patch
-  return linear(patches, { weight: matrix, bias: weights('proj.bias') })
 }
 
 export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'taps'> {
@@ -118,15 +99,10 @@ export function encode(
   return { ...made, prefix, grid, present }
 }
 
-export interface EmbeddedTokens {
-  /** [B, K, D] */
+/** Tokens that were embedded already, and where they stand. */
+export interface EmbeddedTokens extends Places {
+  /** [B, K, D] the tokens to see. */
   readonly x: Tensor
-  /** [S, D] */
-  readonly positions: Tensor
-  /** [B, K] The row of `positions` for each token; null: row n for token n. */
-  readonly kept: Tensor | null
-  /** [R, D], of the prefix tokens with positions. */
-  readonly prefixPositions?: Tensor | null
 }
 
 /** [B, P + K, D]: prefix, then embedded tokens with positions. */

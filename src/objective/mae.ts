@@ -3,11 +3,14 @@
  * groups, frames and dates it is SatMAE (Cong et al. 2022); with scaled positions, Scale-MAE's encoder (Reed et al. 2023). These are the same
  * objective with other tokens, mask, decoder and target.
  */
-import { type BackboneShape, type CutView, openBackbone, plainBackbone } from '../model/backbone.ts'
+
+import { openBackbone } from '../model/backbone.ts'
+import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
 import { type DecoderOptions, openDecoder } from '../model/decoder/decoders.ts'
 import { headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
+import type { CutView } from '../model/stem/patches.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpec } from '../prepare/view-spec.ts'
 import { predictPixels } from '../target/pixel-target.ts'

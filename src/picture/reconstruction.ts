@@ -5,7 +5,7 @@
  */
 
 import { SherdError } from '../errors.ts'
-import { type BackboneShape, layoutOf } from '../model/backbone.ts'
+import { type BackboneShape, layoutOf } from '../model/backbone-shape.ts'
 import { gridOfModel, patchWidth } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'

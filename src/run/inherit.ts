@@ -11,7 +11,7 @@ import { backboneOf, bandGroupsOf, bandsOf, dimensionsOf, rastersOf } from '../c
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
-import { groupsOf } from '../model/backbone.ts'
+import { groupsOf } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
 import { expectFinite, type ParameterRow, under } from '../model/parameters.ts'

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { backboneOf } from '../config/resolve.ts'
 import { inputName } from '../export/pixels-input.ts'
 import type { OnnxModel } from '../infer/onnx-model.ts'
-import { layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
 import type { TensorData } from '../onnx/session.ts'
 import { layoutTokens } from '../token/layout.ts'
 

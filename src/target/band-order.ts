@@ -1,6 +1,6 @@
 /** The predictions of groups as those of bands: each value goes to the band that was declared for it. */
 import type { EncoderDimensions } from '../model/dimensions.ts'
-import type { BandGroup } from '../model/group-layers.ts'
+import type { BandGroup } from '../model/stem/patch-embedding.ts'
 import { cat, indexSelect, reshape, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'

@@ -2,8 +2,8 @@
  * Patches of all bands with what their groups know of them: what is hidden, and by which mean and deviation they were normalised.
  * Tensors are on the CPU.
  */
-import { type BackboneShape, groupsOf, type layoutOf } from '../model/backbone.ts'
-import type { BandGroup } from '../model/group-layers.ts'
+import { type BackboneShape, groupsOf, type layoutOf } from '../model/backbone-shape.ts'
+import type { BandGroup } from '../model/stem/patch-embedding.ts'
 import { type BandStatistics, bandMoments } from '../target/band-pixels.ts'
 import { guessFromNeighbours } from '../target/visible-neighbours.ts'
 import { add, cat, expand, indexSelect, mul, ones, permute, reshape, sub } from '../tensor/ops.ts'

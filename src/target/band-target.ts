@@ -1,7 +1,7 @@
 /** The pixels of each group's hidden patches: the usual target of masked autoencoding, and what the other pixel targets are made of. */
 
 import type { HeadWidths } from '../model/decoder/heads.ts'
-import { type BandGroup, pick } from '../model/group-layers.ts'
+import { type BandGroup, pick } from '../model/stem/patch-embedding.ts'
 import { reshape } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type PatchSize, patchArea } from '../token/grid.ts'

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { SherdError } from '../errors.ts'
-import { layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
 import { call } from '../tensor/call.ts'
 import { add, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'

@@ -1,9 +1,9 @@
 /** Multi-scale reconstruction of SatMAE++ (Noman et al. 2024): targets and losses of the larger images. */
 import { SherdError } from '../errors.ts'
-import type { BackboneShape } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
-import { type BandGroup, pick } from '../model/group-layers.ts'
 import type { Weights } from '../model/parameters.ts'
+import { type BandGroup, pick } from '../model/stem/patch-embedding.ts'
 import { type UpscaleShape, upscale, upscaleRows } from '../model/upscale.ts'
 import type { View } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'

@@ -1,6 +1,6 @@
 /** The type of rows in the table of targets. */
 import type { z } from 'zod'
-import type { BackboneShape } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { FrozenModel } from './frozen-model.ts'
 import type { TargetMaker } from './target.ts'
 

@@ -1,8 +1,9 @@
 /** The interface of targets: values for hidden tokens, and the loss of a prediction against them. */
-import type { BackboneShape, CutView } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { HeadWidths } from '../model/decoder/heads.ts'
-import type { BandGroup } from '../model/group-layers.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { BandGroup } from '../model/stem/patch-embedding.ts'
+import type { CutView } from '../model/stem/patches.ts'
 import type { View } from '../prepare/view.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'

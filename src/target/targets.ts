@@ -1,5 +1,5 @@
 /** The table of targets (`target.kind`); the first is the default. */
-import type { BackboneShape } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import { featuresRow } from './features.ts'
 import { hogRow } from './hog.ts'
 import { pixelTargetRow } from './pixel-target.ts'

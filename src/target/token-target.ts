@@ -1,8 +1,8 @@
 /** Targets with a vector per token, as most but pixels. */
 import { SherdError } from '../errors.ts'
 import type { HeadWidths } from '../model/decoder/heads.ts'
-import { pick } from '../model/group-layers.ts'
 import type { Weights } from '../model/parameters.ts'
+import { pick } from '../model/stem/patch-embedding.ts'
 import { cat, reshape, sum, toDtype } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { meanError } from './band-pixels.ts'

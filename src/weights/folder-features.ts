@@ -2,7 +2,7 @@
 
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
-import { type BackboneShape, layoutOf } from '../model/backbone.ts'
+import { type BackboneShape, layoutOf } from '../model/backbone-shape.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'

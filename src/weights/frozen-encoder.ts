@@ -1,6 +1,7 @@
 /** A frozen encoder for inference, without masking. */
 import { SherdError } from '../errors.ts'
-import { type Backbone, type BackboneShape, type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
+import { type Backbone, type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'

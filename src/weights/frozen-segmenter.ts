@@ -1,6 +1,6 @@
 /** A segmenter for inference: a frozen encoder with a head on its patch tokens. */
 
-import { layoutOf } from '../model/backbone.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'
 import { type ParameterRow, type Parameters, weightsOf } from '../model/parameters.ts'

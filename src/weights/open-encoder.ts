@@ -18,7 +18,7 @@ import {
   planMachine,
   precisionNames,
 } from '../machine/plan.ts'
-import type { BackboneShape } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
 import { type EncoderNorm, normedRows } from '../model/classifier.ts'
 import {
   expectRows,

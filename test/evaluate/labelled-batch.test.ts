@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type AugmentSettings, labelledBatch, noiseField } from '../../src/evaluate/labelled-batch.ts'
-import { plainBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { drawErasures } from '../../src/prepare/augment/erasing.ts'
 import { drawMix } from '../../src/prepare/augment/mixing.ts'
 import type { Batch } from '../../src/prepare/loader/loader.ts'

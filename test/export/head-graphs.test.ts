@@ -12,7 +12,7 @@ import {
 import { inputName } from '../../src/export/pixels-input.ts'
 import { positionsName, positionsOf } from '../../src/export/positions-input.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
-import { type BackboneShape, plainBackbone } from '../../src/model/backbone.ts'
+import { type BackboneShape, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { headNames } from '../../src/model/classifier.ts'
 import { type SegmentationHead, segmentationHeads } from '../../src/model/segmentation-heads.ts'
 import type { Pixels } from '../../src/prepare/normalize.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { clsAttention, clsAttentionTaps } from '../../src/model/attention-rows.ts'
-import { backboneRows, openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { backboneRows, openBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { noGrad } from '../../src/tensor/context.ts'

@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { backboneRows, openBackbone } from '../../src/model/backbone.ts'
 import {
   type BackboneShape,
   backboneAt,
-  backboneRows,
   checkBackbone,
   checkDecoder,
-  openBackbone,
   plainBackbone,
-} from '../../src/model/backbone.ts'
+} from '../../src/model/backbone-shape.ts'
 import type { DecoderDimensions } from '../../src/model/dimensions.ts'
 import { encodeTokens } from '../../src/model/encoder.ts'
 import { weightsOf } from '../../src/model/parameters.ts'

@@ -1,6 +1,7 @@
 // Every option of an encoder, alone and together, in every way to compute it: kernels, precision, recomputation, masks, taps.
 import { describe, expect, it } from 'vitest'
-import { type BackboneShape, openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { openBackbone } from '../../src/model/backbone.ts'
+import { type BackboneShape, plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { Tap } from '../../src/model/block.ts'
 import type { EncoderVariant } from '../../src/model/dimensions.ts'
 import { finalNorm } from '../../src/model/encoder.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { openBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classifierRows, classify } from '../../src/model/classifier.ts'
 import { weightsOf, within } from '../../src/model/parameters.ts'
 import { viewOf } from '../../src/prepare/view.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { embedPatches } from '../../src/model/encoder.ts'
 import { bandKernels, inflate } from '../../src/model/inflate.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
+import { embedPatches } from '../../src/model/stem/patch-embedding.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, wave } from '../tolerance.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { backboneRows, plainBackbone } from '../../src/model/backbone.ts'
+import { backboneRows } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { parameterCount } from '../../src/model/parameters.ts'
 import { type SizeName, sizeNames, sizes } from '../../src/model/sizes.ts'

@@ -4,8 +4,9 @@ import type {
   DecoderDimensions,
   EncoderDimensions,
 } from '../../src/model/dimensions.ts'
-import { type EncodeOptions, embedPatches, encodeTokens } from '../../src/model/encoder.ts'
+import { type EncodeOptions, encodeTokens } from '../../src/model/encoder.ts'
 import { initialParameters, type Parameters, type Weights, within } from '../../src/model/parameters.ts'
+import { embedPatches } from '../../src/model/stem/patch-embedding.ts'
 import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { callInPlace } from '../../src/tensor/call.ts'

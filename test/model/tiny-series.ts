@@ -1,5 +1,5 @@
 /** The tiny model's satellite: two dates, two groups of bands and a band in none. Every dimension is another number. */
-import type { BackboneShape } from '../../src/model/backbone.ts'
+import type { BackboneShape } from '../../src/model/backbone-shape.ts'
 import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { type View, withoutNaN } from '../../src/prepare/view.ts'
 import { tensor } from '../../src/tensor/tensor.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { openBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classify } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { classification, softCrossEntropy } from '../../src/objective/classification.ts'

@@ -1,5 +1,5 @@
 /** Every objective, in each of its forms, with samples for the suite. */
-import { layoutOf, plainBackbone } from '../../src/model/backbone.ts'
+import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'

@@ -1,6 +1,6 @@
 /** Every objective and option with the tiny models, and what a step and a prediction of each give, in a precision, on a path, on a device. */
 import { expect } from 'vitest'
-import { plainBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { headNames } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { type ClassificationOptions, classification } from '../../src/objective/classification.ts'

@@ -4,7 +4,8 @@
  * an average keeps, a loss over all rows of the step, a last layer that is frozen at first, a projection that is never learned.
  */
 
-import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { openBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { linearRows } from '../../src/model/block.ts'
 import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { type ParameterRow, type Weights, within } from '../../src/model/parameters.ts'

@@ -1,6 +1,6 @@
 // Reconstructions of rasters: groups of bands, dates, gaps. What is shown, what it is called, and what it does not leak.
 import { describe, expect, it } from 'vitest'
-import type { BackboneShape } from '../../src/model/backbone.ts'
+import type { BackboneShape } from '../../src/model/backbone-shape.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { mae } from '../../src/objective/mae.ts'
 import { type Composite, compositeTile, stretchOf } from '../../src/picture/composite.ts'

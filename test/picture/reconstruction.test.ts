@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { EncoderDimensions } from '../../src/model/dimensions.ts'
 import { initialParameters, weightsOf } from '../../src/model/parameters.ts'
 import { mae } from '../../src/objective/mae.ts'

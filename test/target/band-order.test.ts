@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { bandGroups } from '../../src/model/group-layers.ts'
+import { bandGroups } from '../../src/model/stem/patch-embedding.ts'
 import { inBandOrder } from '../../src/target/band-order.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'

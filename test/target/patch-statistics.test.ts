@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { reconstruct } from '../../src/picture/reconstruction.ts'
 import { tileOf } from '../../src/picture/tile.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'

@@ -1,6 +1,7 @@
 // A frozen classifier against the one that learns, and what is left of its encoder when the head is taken away.
 import { describe, expect, it } from 'vitest'
-import { openBackbone, plainBackbone } from '../../src/model/backbone.ts'
+import { openBackbone } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classifierRows, classify, headNames, heads } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { type Pixels, toView } from '../../src/prepare/normalize.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { backboneRows, plainBackbone } from '../../src/model/backbone.ts'
+import { backboneRows } from '../../src/model/backbone.ts'
+import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { imagenetStatistics } from '../../src/prepare/normalize.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'

@@ -5,7 +5,7 @@
 import type { View } from '../../prepare/view.ts'
 import type { Device, Tensor } from '../../tensor/tensor.ts'
 import type { MaskPlan } from '../../token/mask.ts'
-import type { BackboneShape } from '../backbone.ts'
+import type { BackboneShape } from '../backbone-shape.ts'
 import type { Tap } from '../block.ts'
 import type { Encoded } from '../encoder.ts'
 import type { ParameterRow, Weights } from '../parameters.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { plainBackbone } from '../../../src/model/backbone.ts'
+import { plainBackbone } from '../../../src/model/backbone-shape.ts'
 import { applyBlocks } from '../../../src/model/block.ts'
 import { openDecoder } from '../../../src/model/decoder/decoders.ts'
 import { decoderBlocks } from '../../../src/model/dimensions.ts'

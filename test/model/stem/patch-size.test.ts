@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest'
-import { embedPatches, embedRows } from '../../src/model/encoder.ts'
-import { weightsOf, within } from '../../src/model/parameters.ts'
-import { call } from '../../src/tensor/call.ts'
-import { permute, reshape } from '../../src/tensor/ops.ts'
-import { scope } from '../../src/tensor/scope.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
-import { patchify } from '../../src/token/patchify.ts'
-import { expectClose, wave } from '../tolerance.ts'
-import { stirredParameters } from './tiny-model.ts'
+import { weightsOf, within } from '../../../src/model/parameters.ts'
+import { embedPatches, embedRows } from '../../../src/model/stem/patch-embedding.ts'
+import { call } from '../../../src/tensor/call.ts'
+import { permute, reshape } from '../../../src/tensor/ops.ts'
+import { scope } from '../../../src/tensor/scope.ts'
+import { tensor } from '../../../src/tensor/tensor.ts'
+import { patchify } from '../../../src/token/patchify.ts'
+import { expectClose, wave } from '../../tolerance.ts'
+import { stirredParameters } from '../tiny-model.ts'
 
 it.each<[number, number]>([
   [2, 2],

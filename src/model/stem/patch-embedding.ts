@@ -1,15 +1,15 @@
 /**
- * The parts of a masked autoencoder that know of bands (SatMAE, Cong et al. 2022, section 3.2): a patch embedding for each
- * group of bands. Its blocks are the same, and a plain image is one group of all channels.
+ * The patch embedding: a linear map of each patch, one for each group of bands (SatMAE, Cong et al. 2022, section 3.2). A plain image is
+ * one group of all channels.
  */
-import { cat, indexSelect, reshape } from '../tensor/ops.ts'
-import { scope } from '../tensor/scope.ts'
-import type { Tensor } from '../tensor/tensor.ts'
-import { joinRoutes, type Route, routeByGroup, type SpectralGroups } from '../token/spectral-groups.ts'
-import { take } from '../token/take.ts'
-import type { EncoderDimensions } from './dimensions.ts'
-import { embedPatches, embedRows, encoderRowsWith } from './encoder.ts'
-import { type ParameterRow, type Weights, within } from './parameters.ts'
+import { linear } from '../../tensor/fused.ts'
+import { cat, indexSelect, permute, reshape } from '../../tensor/ops.ts'
+import { scope } from '../../tensor/scope.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
+import { joinRoutes, type Route, routeByGroup, type SpectralGroups } from '../../token/spectral-groups.ts'
+import { take } from '../../token/take.ts'
+import type { EncoderDimensions } from '../dimensions.ts'
+import { type ParameterRow, type Weights, within } from '../parameters.ts'
 
 /** Bands that share a token, and the names of what is theirs. */
 export interface BandGroup {
@@ -24,11 +24,25 @@ export const bandGroups = (groups: SpectralGroups | null, channels: number): rea
     ? [{ bands: [...Array(channels).keys()], embed: 'patch_embed', head: 'decoder_pred' }]
     : groups.map((bands, g) => ({ bands, embed: `patch_embed.${g}`, head: `decoder_pred.${g}` }))
 
-export const groupedEncoderRows = (d: EncoderDimensions, groups: readonly BandGroup[]): ParameterRow[] =>
-  encoderRowsWith(
-    groups.flatMap(({ embed, bands }) => embedRows(embed, bands.length, d)),
-    d,
-  )
+/** The rows of a patch embedding `name` of `channels` bands. */
+export function embedRows(
+  name: string,
+  channels: number,
+  { width, patchSize }: Pick<EncoderDimensions, 'width' | 'patchSize'>,
+): ParameterRow[] {
+  return [
+    { name: `${name}.proj.weight`, shape: [width, channels, ...patchSize], initial: 'xavier' },
+    { name: `${name}.proj.bias`, shape: [width], initial: 'zeros' },
+  ]
+}
+
+/** patches […, P·P·C] → […, D]. The reference's convolution, whose stride is the patch, as the linear map that it is. */
+export function embedPatches(patches: Tensor, weights: Weights): Tensor {
+  const kernel = weights('proj.weight') // [D, C, h, w]
+  const [D, C, h, w] = kernel.shape as readonly [number, number, number, number]
+  const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [D, h * w * C]) // channel last, like a patch
+  return linear(patches, { weight: matrix, bias: weights('proj.bias') })
+}
 
 /** The rows of x [B, places, …] that a route takes: [n, …]. */
 export const pick = (x: Tensor, { places }: Route): Tensor => {

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { headRows, predictAll, predictHidden } from '../../src/model/decoder/heads.ts'
-import { bandGroups, embedGroups, groupedEncoderRows } from '../../src/model/group-layers.ts'
-import { weightsOf } from '../../src/model/parameters.ts'
-import { noGrad } from '../../src/tensor/context.ts'
-import { scope } from '../../src/tensor/scope.ts'
-import { fromArray, type Tensor, tensor } from '../../src/tensor/tensor.ts'
-import { patchifyGroups } from '../../src/token/patchify.ts'
-import { routeByGroup } from '../../src/token/spectral-groups.ts'
-import { expectClose, numbers, wave } from '../tolerance.ts'
-import { stirredParameters, tinyDecoder } from './tiny-model.ts'
+import { backboneRows } from '../../../src/model/backbone.ts'
+import { plainBackbone } from '../../../src/model/backbone-shape.ts'
+import { headRows, predictAll, predictHidden } from '../../../src/model/decoder/heads.ts'
+import { weightsOf } from '../../../src/model/parameters.ts'
+import { bandGroups, embedGroups } from '../../../src/model/stem/patch-embedding.ts'
+import { noGrad } from '../../../src/tensor/context.ts'
+import { scope } from '../../../src/tensor/scope.ts'
+import { fromArray, type Tensor, tensor } from '../../../src/tensor/tensor.ts'
+import { patchifyGroups } from '../../../src/token/patchify.ts'
+import { routeByGroup } from '../../../src/token/spectral-groups.ts'
+import { expectClose, numbers, wave } from '../../tolerance.ts'
+import { stirredParameters, tinyDecoder } from '../tiny-model.ts'
 import {
   at,
   seriesDimensions as d,
@@ -20,12 +22,15 @@ import {
   T,
   tokens,
   W,
-} from './tiny-series.ts'
+} from '../tiny-series.ts'
 
 const made = bandGroups(groups, d.channels)
 const widths = { 'decoder_pred.0': 8, 'decoder_pred.1': 4 }
 const parameters = stirredParameters({
-  rows: [...groupedEncoderRows(d, made), ...headRows(widths, tinyDecoder.width)],
+  rows: [
+    ...backboneRows({ ...plainBackbone(d), groups, groupWidth: 4 }),
+    ...headRows(widths, tinyDecoder.width),
+  ],
 })
 const weights = weightsOf(parameters)
 const floats = (name: string) => numbers(weights(name))
