@@ -78,7 +78,7 @@ function readState(path: string): State {
     text = readRegular(file, MOST_STATE)
   } catch (error) {
     if (isDamage(error)) throw error
-    throw new SherdError('RUN', `Cannot read ${file}: ${messageOf(error)}. Mend that; nothing was changed.`, {
+    throw new SherdError('RUN', `Cannot read ${file}: ${messageOf(error)}. Fix that; nothing was changed.`, {
       cause: error,
     })
   }

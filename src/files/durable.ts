@@ -54,7 +54,7 @@ export function brokenSeal(path: string, { bytes, sha256 }: Seal): string | null
       : 'holds other bytes than were written (its checksum differs)'
   } catch (error) {
     if (isDamage(error)) return `cannot be read (${messageOf(error)})`
-    throw new SherdError('RUN', `Cannot read ${path}: ${messageOf(error)}. Mend that; nothing was changed.`, {
+    throw new SherdError('RUN', `Cannot read ${path}: ${messageOf(error)}. Fix that; nothing was changed.`, {
       cause: error,
     })
   }
