@@ -44,7 +44,7 @@ it('import, with an embedding inflated and another grid', async () => {
   )
   expect([status, stderr]).toEqual([0, ''])
   expect(stdout).toMatch(/^reshaped +patch_embed\.proj\.weight .*inflated from 3 to 4 channels/m)
-  expect(stdout).toMatch(/^left out +embeddings\.position_embeddings .*anew for 4 × 4 places/m)
+  expect(stdout).toMatch(/^left out +embeddings\.position_embeddings .*recomputed for 4 × 4 places/m)
 })
 
 it.each<[string, string[], string[]]>([

@@ -217,4 +217,8 @@ describe('the operators', () => {
     const tape = recorded(each)
     expect(() => translate('test', tape)).toThrow('Cannot export operator 2 of 2, aten::sin')
   })
+  it('refuse the approximate GELU, which would be exported as the exact one', () => {
+    const tape = recorded({ uses: [], body: (x) => call('gelu', x, 'tanh') })
+    expect(() => translate('test', tape)).toThrow('tanh approximation is not exported yet')
+  })
 })

@@ -35,7 +35,7 @@ describe('the facts of a model', () => {
       kind: 'autoencoder',
       name: 'ViT-tiny/4',
       size: { width: 20, height: 12 },
-      ...{ patchSize: 4, channels: 3, grid: { h: 3, w: 5 }, statistics },
+      ...{ patchSize: [4, 4], channels: 3, grid: { h: 3, w: 5 }, statistics },
       ...{ normalizeTarget: true, ratio: 0.6, step: 120, precision: 'fp16', hasAttention: false },
     })
   })
