@@ -162,10 +162,10 @@ export {
   type ChannelStatistics,
   imagenetStatistics,
   normalizePixels,
-  type Pixels,
   toView,
 } from './prepare/normalize.ts'
 export { type PackOptions, type PackSummary, packImages } from './prepare/pack/pack.ts'
+export type { Pixels } from './prepare/pixels.ts'
 export { measureRasterStatistics } from './prepare/raster/raster-statistics.ts'
 export { measureStatistics } from './prepare/statistics.ts'
 export { pixelsOf, toViews } from './prepare/upload.ts'

@@ -10,7 +10,8 @@ import { allRows } from '../objective/averages.ts'
 import { initialState } from '../optim/optimizer.ts'
 import { valuesAt } from '../optim/schedule.ts'
 import { updateOf } from '../optim/update.ts'
-import { type ChannelStatistics, imagenetStatistics, type Pixels, toView } from '../prepare/normalize.ts'
+import { type ChannelStatistics, imagenetStatistics, toView } from '../prepare/normalize.ts'
+import type { Pixels } from '../prepare/pixels.ts'
 import { draws } from '../random/draws.ts'
 import { setThreads, synchronize } from '../tensor/context.ts'
 import { beginStep } from '../train/step.ts'
@@ -53,18 +54,16 @@ function randomBytes(length: number, seed: number): Uint8Array {
 /** A batch for the configuration: bytes, or rasters of values from 0 to 255 with dates and a resolution of 10 m. */
 function randomSamples(config: Config, batch: number): Pixels {
   const { imageSize, channels } = dimensionsOf(config)
-  const shape = [batch, ...imageSize, channels] as const
+  const [H, W] = imageSize
   const frames = framesOf(config)
   const isOfRasters = config.data.kind === 'rasters'
-  const values = randomBytes(
-    shape.reduce((a, b) => a * b, frames),
-    config.train.seed,
-  )
-  if (!isOfRasters) return { pixels: values, shape }
-  const facts = Float64Array.from({ length: batch * (1 + frames) }, (_, i) =>
-    i % (1 + frames) === 0 ? 10 : Date.UTC(2021, i % 12),
-  )
-  return { pixels: new Uint8Array(Float32Array.from(values).buffer), shape, rasters: { frames, facts } }
+  const values = randomBytes(batch * frames * channels * H * W, config.train.seed)
+  if (!isOfRasters) return { pixels: values, shape: [batch, H, W, channels] }
+  return {
+    ...{ pixels: Float32Array.from(values), shape: [batch, frames, channels, H, W] },
+    times: Float64Array.from({ length: batch * frames }, (_, i) => Date.UTC(2021, i % 12)),
+    resolution: new Float64Array(batch).fill(10),
+  }
 }
 
 function statisticsOfRandom({ data, model }: Config): ChannelStatistics {

@@ -6,6 +6,7 @@ import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
 import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { Batch } from '../prepare/loader/loader.ts'
+import { isOfRasters, sizeOf } from '../prepare/pixels.ts'
 import { pixelsOf } from '../prepare/upload.ts'
 import type { View } from '../prepare/view.ts'
 import { draws } from '../random/draws.ts'
@@ -53,13 +54,13 @@ export function labelledBatch(
 ): Labelled {
   const { size, epochs, indices, labels } = batch
   const samples = pixelsOf(batch.fields)
-  const { pixels, rasters } = samples
-  const [, height, width, channels] = samples.shape
+  const [height, width] = sizeOf(samples)
   const image = { height, width }
-  if (settings.randAugment !== null && channels === 3 && !rasters) {
+  if (settings.randAugment !== null && !isOfRasters(samples) && samples.shape[3] === 3) {
     const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
     const fill = encoder.statistics.mean.map((mean) => Math.round(255 * mean))
-    const bytes = height * width * channels
+    const { pixels } = samples
+    const bytes = height * width * 3
     for (let row = 0; row < size; row++) {
       const own = draws({ seed, stream: 'augment', epoch: epochs[row]!, index: indices[row]! })
       randAugment({ ...image, pixels: pixels.subarray(row * bytes, (row + 1) * bytes) }, options, own, fill)

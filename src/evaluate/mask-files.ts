@@ -8,6 +8,7 @@ import { indexPng } from '../picture/index-png.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
 import type { Tile } from '../picture/tile.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
+import { sizeOf } from '../prepare/pixels.ts'
 import type { FolderSegmentation } from '../weights/folder-segmentation.ts'
 import { expectFiniteRows } from '../weights/frozen-encoder.ts'
 
@@ -52,7 +53,8 @@ export async function writeMasks(out: string, segmentation: FolderSegmentation):
   const shown: Tile[][] = []
   makeFolder(root)
   for await (const batch of batches) {
-    const [B, height, width] = batch.shape
+    const [B] = batch.shape
+    const [height, width] = sizeOf(batch)
     const logits = await logitsOf(batch)
     expectFiniteRows(logits, batch.indices, 'logits')
     const tiles = shown.length < SHOWN ? tilesOfSamples(batch, bands) : []

@@ -3,7 +3,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { type BackboneShape, encoderWidths, layoutOf, positionOptions } from '../model/backbone-shape.ts'
-import { factsOfRasters, type Pixels } from '../prepare/normalize.ts'
+import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { batchPositions } from '../token/sample-positions.ts'
 import type { ExportedEncoder } from './pixels-input.ts'
@@ -29,8 +29,9 @@ export const positionsShape = (shape: BackboneShape): readonly [N: number, D: nu
 ]
 
 /** Positions [B, N, D] of samples, by their dates and metres per pixel. */
-export function positionsOf(shape: BackboneShape, { shape: [B], rasters }: Pixels) {
-  const facts = rasters ? factsOfRasters(rasters) : { times: null, resolution: null }
+export function positionsOf(shape: BackboneShape, samples: Pixels) {
+  const [B] = samples.shape
+  const facts = isOfRasters(samples) ? samples : { times: null, resolution: null }
   const values = batchPositions(positionOptions(shape), encoderWidths(shape), facts, B)
   return { values, shape: [B, ...positionsShape(shape)] }
 }

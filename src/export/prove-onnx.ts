@@ -5,7 +5,7 @@ import { readingConfig } from '../config/reading.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { openSession, type Session } from '../onnx/session.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
-import { type Pixels, pickSamples } from '../prepare/normalize.ts'
+import { type Pixels, pickSamples, sizeOf } from '../prepare/pixels.ts'
 import { draws } from '../random/draws.ts'
 import { subsetOf } from '../source/subset.ts'
 import { layoutTokens } from '../token/layout.ts'
@@ -70,7 +70,9 @@ function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B
       ? Number.NaN
       : Date.UTC(2000 + Math.floor(30 * uniform()), 12 * uniform()),
   )
-  return { shape: [B, H, W, C], pixels: new Uint8Array(values.buffer), rasters: { frames: T, facts } }
+  const times = facts.filter((_, i) => i % (1 + T) > 0)
+  const resolution = new Float64Array(B).fill(Number.NaN)
+  return { shape: [B, T, C, H, W], pixels: values, times, resolution }
 }
 
 /** Images spread evenly over a folder. Throws `SOURCE`, and `DATA_BROKEN` if too many are unreadable. */
@@ -145,7 +147,7 @@ async function compare(
   const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
   for (const [i, batch] of samples.batches.entries()) {
-    const [, H, W] = batch.shape
+    const [H, W] = sizeOf(batch)
     const own = atSize(model, [H, W])
     const others = more(own, batch, i)
     const made = await session.run({ [inputName]: samplesOf(batch), ...others }, names)
@@ -158,7 +160,7 @@ async function compare(
     }
   }
   const batches = samples.batches.map(({ shape }) => shape[0])
-  const sizes = new Map(samples.batches.map(({ shape: [, H, W] }) => [`${H} × ${W}`, [H, W] as const]))
+  const sizes = new Map(samples.batches.map(sizeOf).map((size) => [size.join(' × '), size]))
   return {
     ...{ samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches },
     ...(sizes.size > 1 && { sizes: [...sizes.values()] }),

@@ -1,5 +1,5 @@
 /** Samples as the input of an exported encoder: float32 in the files' units, channels first. */
-import { type Pixels, rasterValues } from '../prepare/normalize.ts'
+import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 
 export interface Samples {
   readonly values: Float32Array
@@ -8,15 +8,13 @@ export interface Samples {
 }
 
 export function samplesOf(batch: Pixels): Samples {
-  const { pixels, shape, rasters } = batch
-  const [B, H, W, C] = shape
-  if (rasters) {
-    const image = [C, H, W]
-    return {
-      values: rasterValues(batch, rasters).slice(), // a copy: ONNX Runtime does not take shared memory
-      shape: [B, ...(rasters.frames === 1 ? image : [rasters.frames, ...image])],
-    }
+  if (isOfRasters(batch)) {
+    const [B, T, ...image] = batch.shape
+    const values = batch.pixels.slice() // a copy: ONNX Runtime does not take shared memory
+    return { values, shape: [B, ...(T === 1 ? image : [T, ...image])] }
   }
+  const { pixels, shape } = batch
+  const [B, H, W, C] = shape
   const places = H * W
   const values = new Float32Array(B * C * places)
   for (let b = 0; b < B; b++)

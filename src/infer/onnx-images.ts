@@ -9,7 +9,7 @@ import { positionsName, positionsOf } from '../export/positions-input.ts'
 import { samplesOf } from '../export/sample-input.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { imagesInOrder, type OrderedImages } from '../prepare/loader/in-order.ts'
-import type { Pixels } from '../prepare/normalize.ts'
+import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { inferenceBatch, type ReadingOptions } from '../weights/folder-features.ts'
@@ -17,16 +17,14 @@ import { openFor } from '../weights/open-encoder.ts'
 import type { OnnxModel } from './onnx-model.ts'
 
 /** The graph of a scaled model holds positions for one resolution. */
-function checkResolution({ rasters }: Pixels, expected: number | null, dir: string): void {
-  if (!rasters || expected === null) return
-  for (let at = 0; at < rasters.facts.length; at += 1 + rasters.frames) {
-    const metres = rasters.facts[at]!
+function checkResolution(samples: Pixels, expected: number | null, dir: string): void {
+  if (!isOfRasters(samples) || expected === null) return
+  for (const metres of samples.resolution)
     if (!Number.isNaN(metres) && Math.abs(metres / expected - 1) > 0.01)
       throw new SherdError(
         'VALUE',
         `The file was exported for ${expected} metres a pixel, and ${dir} has samples of ${metres.toFixed(2)}: use the model itself, which takes any.`,
       )
-  }
 }
 
 /** The inputs of an encoder's graph, with or without a head. */

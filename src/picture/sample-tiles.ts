@@ -1,24 +1,29 @@
 /** Samples of the loader as tiles: images, or the first date of rasters in true colour. */
-import { type Pixels, rasterValues } from '../prepare/normalize.ts'
+import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import { compositesOf, compositeTile, stretchOf } from './composite.ts'
 import type { Tile } from './tile.ts'
 
 /** `bands`: the names of a raster's channels. */
 export function tilesOfSamples(samples: Pixels, bands: readonly string[] | null): Tile[] {
-  const [B, height, width, channels] = samples.shape
-  const bytes = samples.pixels.length / B
-  const { rasters } = samples
-  if (!rasters)
+  if (!isOfRasters(samples)) {
+    const [B, height, width, channels] = samples.shape
+    const bytes = height * width * channels
     return Array.from({ length: B }, (_, b) => ({
       ...{ width, height, channels: channels === 1 ? 1 : 3 },
       pixels: samples.pixels.slice(b * bytes, (b + 1) * bytes),
     }))
-  const values = rasterValues(samples, rasters)
+  }
+  const [B, T, channels, height, width] = samples.shape
   const composite = compositesOf([], bands ?? Array.from({ length: channels }, (_, c) => `${c + 1}`))[0]!
   return Array.from({ length: B }, (_, b) => {
-    const first = b * rasters.frames * channels * height * width
+    const first = b * T * channels * height * width
     const image = {
-      ...{ values: values.slice(first, first + channels * height * width), valid: null, height, width },
+      ...{
+        values: samples.pixels.slice(first, first + channels * height * width),
+        valid: null,
+        height,
+        width,
+      },
     }
     return compositeTile(composite, image, stretchOf([image]))
   })

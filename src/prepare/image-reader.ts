@@ -1,8 +1,10 @@
 /** The interface of readers of images by index; `open-reader.ts` has one for each kind of source. */
+
 import type { Size } from '../source/box.ts'
 import type { SizeLimits } from './decode/image-size.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
 import type { Placement, SampleSpace } from './decode/resample-pixels.ts'
+import type { RasterFacts } from './pixels.ts'
 
 export interface WantedImage {
   readonly index: number
@@ -44,8 +46,8 @@ export interface BatchSpace extends CropSpace, SizeLimits {
 
 /** The output of one crop of each image. */
 export interface CropSpace extends SampleSpace {
-  /** Rasters: [rows, 1 + T] metres a pixel of the sample, and each frame's time in milliseconds; NaN where unknown. */
-  readonly facts?: Float64Array
+  /** Of rasters. */
+  readonly facts?: RasterFacts | undefined
 }
 
 export const cropsOf = ({ others = [], ...first }: BatchSpace): readonly CropSpace[] => [first, ...others]

@@ -50,19 +50,6 @@ export interface SampleSettings {
   readonly minValid?: number
 }
 
-/** Bytes of a prepared sample: uint8 [height, width, channels], or float32 [frames, channels, height, width]. */
-export const sampleBytes = ({
-  height,
-  width,
-  channels,
-  frames = null,
-}: Pick<SampleSettings, 'height' | 'width' | 'channels' | 'frames'>): number =>
-  height * width * channels * (frames === null ? 1 : 4 * frames)
-
-/** Number of facts of a raster: the size of a pixel, and a time for each frame. */
-export const factsOf = ({ frames = null }: Pick<SampleSettings, 'frames'>): number =>
-  frames === null ? 0 : 1 + frames
-
 export const viewsOfSamples = ({
   views,
   height,
@@ -121,11 +108,21 @@ export function sampleReader(
       .sort((a, b) => a - b)
   const isRandom = copies.some((copy) => copy.isRandom)
   return async (addresses, fields, first) => {
-    const spaces = copies.map((copy): CropSpace => {
-      const { buffer, byteOffset, byteLength } = fields[copy.view]!.at(copy.copy, first)
-      const out = new Uint8Array(buffer, byteOffset, byteLength * addresses.length)
-      const facts = frames === null ? {} : { facts: new Float64Array(addresses.length * (1 + frames)) }
-      return { target: copy.settings.target, channels, out, ...facts }
+    const spaces = copies.map(({ view, copy, settings: { target } }): CropSpace => {
+      const rows = (name: string) => {
+        const { buffer, byteOffset, byteLength } = fields[name]!.at(copy, first)
+        return [buffer, byteOffset, byteLength * addresses.length] as const
+      }
+      const numbersOf = (name: string) => {
+        const [buffer, at, bytes] = rows(name)
+        return new Float64Array(buffer, at, bytes / 8)
+      }
+      const crop = { target, channels, out: new Uint8Array(...rows(view)) }
+      if (frames === null) return crop
+      return {
+        ...crop,
+        facts: { times: numbersOf(timesOf(view)), resolution: numbersOf(resolutionOf(view)) },
+      }
     })
     const [space, ...others] = spaces as [CropSpace, ...CropSpace[]]
     const used = addresses.map(({ index }) => index)
@@ -157,19 +154,13 @@ export function sampleReader(
       }
     }
     for (const [i, { view, copy, recipe, settings }] of copies.entries()) {
-      const { out, facts } = spaces[i]!
-      if (!recipe && !facts) continue
+      if (!recipe) continue
+      const { out } = spaces[i]!
       const bytes = out.length / addresses.length
       for (const [row, { epoch }] of addresses.entries()) {
-        if (recipe) {
-          const steps = drawPhotometric(recipe, { seed, epoch, index: used[row]!, view: `${view}.${copy}` })
-          const pixels = out.subarray(row * bytes, (row + 1) * bytes)
-          pixels.set(applySteps({ ...settings.target, pixels }, steps).pixels)
-        }
-        if (!facts) continue
-        const own = facts.subarray(row * (1 + frames!), (row + 1) * (1 + frames!))
-        fields[resolutionOf(view)]!.at(copy, first + row).set(own.subarray(0, 1))
-        fields[timesOf(view)]!.at(copy, first + row).set(own.subarray(1))
+        const steps = drawPhotometric(recipe, { seed, epoch, index: used[row]!, view: `${view}.${copy}` })
+        const pixels = out.subarray(row * bytes, (row + 1) * bytes)
+        pixels.set(applySteps({ ...settings.target, pixels }, steps).pixels)
       }
     }
     return used

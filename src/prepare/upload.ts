@@ -1,8 +1,9 @@
 /** Uploads the fields of a batch as views. */
 import { SherdError } from '../errors.ts'
 import type { Device } from '../tensor/tensor.ts'
-import type { Field, FieldArray, Fields } from './fields.ts'
-import { type ChannelStatistics, type Pixels, toView } from './normalize.ts'
+import type { Field, Fields } from './fields.ts'
+import { type ChannelStatistics, toView } from './normalize.ts'
+import type { ImagePixels, Pixels, RasterPixels } from './pixels.ts'
 import type { View } from './view.ts'
 import { resolutionOf, timesOf, type ViewSpec, type ViewSpecs } from './view-spec.ts'
 
@@ -16,26 +17,19 @@ function fieldOf(fields: Fields, name: string): Field {
   )
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: FieldArray) =>
-  new Uint8Array(buffer, byteOffset, byteLength)
-
 /** The crops of a view (default `image`) as samples, copy by copy. */
 export function pixelsOf(fields: Fields, view = 'image'): Pixels {
   const { data, shape } = fieldOf(fields, view)
-  const [count, B, ...rest] = shape as [number, number, ...number[]]
-  const rows = count * B
-  if (data instanceof Uint8Array) {
-    const [H, W, C] = rest as [number, number, number]
-    return { pixels: data, shape: [rows, H, W, C], rasters: null }
+  const [count, B, ...rest] = shape as readonly [number, number, ...number[]]
+  if (data instanceof Uint8Array)
+    return { pixels: data, shape: [count * B, ...rest] as unknown as ImagePixels['shape'] }
+  const numbersOf = (name: string) => fieldOf(fields, name).data as Float64Array
+  return {
+    pixels: data as Float32Array,
+    shape: [count * B, ...rest] as unknown as RasterPixels['shape'],
+    times: numbersOf(timesOf(view)),
+    resolution: numbersOf(resolutionOf(view)),
   }
-  const [frames, C, H, W] = rest as [number, number, number, number]
-  const [times, resolution] = [timesOf(view), resolutionOf(view)].map((name) => fieldOf(fields, name).data)
-  const facts = new Float64Array(rows * (1 + frames))
-  for (let row = 0; row < rows; row++) {
-    facts[row * (1 + frames)] = resolution![row]!
-    facts.set(times!.subarray(row * frames, (row + 1) * frames), row * (1 + frames) + 1)
-  }
-  return { pixels: bytesOf(data), shape: [rows, H, W, C], rasters: { frames, facts } }
 }
 
 interface UploadOptions {

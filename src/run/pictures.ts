@@ -10,9 +10,9 @@ import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct, showErrors } from '../picture/reconstruction.ts'
 import { centerCrop } from '../prepare/crop.ts'
-import { type Pixels, toView } from '../prepare/normalize.ts'
+import { toView } from '../prepare/normalize.ts'
 import { openReader } from '../prepare/open-reader.ts'
-import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
+import { type Pixels, pickSamples, sampleSpace } from '../prepare/pixels.ts'
 import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
@@ -20,7 +20,7 @@ import { autocast, noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Model } from '../weights/load-model.ts'
 
-export interface Exhibit extends Pixels {
+export type Exhibit = Pixels & {
   /** The index in the source of each image. */
   readonly indices: readonly number[]
   readonly names: readonly string[]
@@ -39,8 +39,6 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
     flip: false,
   })
   const reader = openReader(source, 1)
-  const samples: Uint8Array[] = []
-  const factsOfEach: Float64Array[] = []
   const indices: number[] = []
   const limit = {
     files: source.files.length,
@@ -52,25 +50,21 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
     if (isEmpty(file.reason)) empty.push(file)
   })
   const wanted = Math.min(count, source.files.length)
+  const { samples, out, facts } = sampleSpace(wanted, size)
   const tried = new Set<number>()
   const spread = Array.from({ length: wanted }, (_, i) => Math.floor((i * source.files.length) / wanted))
   try {
     for (const index of [...spread, ...source.files.keys()]) {
-      if (samples.length === wanted) break
+      if (indices.length === wanted) break
       if (tried.has(index)) continue
       tried.add(index)
       const file = source.files[index]!
-      const out = new Uint8Array(sampleBytes(size))
-      const facts = new Float64Array(factsOf(size))
-      const [reason = null] = await reader.read([{ index, row: 0, place }], {
-        ...{ target, channels, out, ...limits },
-        ...(frames !== null && { frames, facts }),
+      const [reason = null] = await reader.read([{ index, row: indices.length, place }], {
+        ...{ target, channels, out, facts, ...limits },
+        ...(frames !== null && { frames }),
       })
-      if (reason === null) {
-        samples.push(out)
-        factsOfEach.push(facts)
-        indices.push(index)
-      } else {
+      if (reason === null) indices.push(index)
+      else {
         ledger.add({ file, reason })
         if (empty.length > 100) break
       }
@@ -78,15 +72,11 @@ export async function loadExhibit(config: Config, source: ImageSource, count: nu
   } finally {
     reader.close()
   }
-  if (samples.length === 0) throw brokenData(empty, { ...limit, files: empty.length })
-  const shape = [samples.length, height, width, channels] as const
+  if (indices.length === 0) throw brokenData(empty, { ...limit, files: empty.length })
   return {
-    ...{ pixels: Buffer.concat(samples), shape, indices },
+    ...pickSamples(samples, [...indices.keys()]),
+    indices,
     names: indices.map((index) => source.files[index]!),
-    rasters:
-      frames === null
-        ? null
-        : { frames, facts: Float64Array.from(factsOfEach.flatMap((facts) => [...facts])) },
   }
 }
 

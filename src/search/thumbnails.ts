@@ -7,7 +7,7 @@ import { centerCrop } from '../prepare/crop.ts'
 import { defaultMaxPixels, tryDecode } from '../prepare/decode/decode.ts'
 import type { ImageReader } from '../prepare/image-reader.ts'
 import { openReader } from '../prepare/open-reader.ts'
-import { factsOf, sampleBytes } from '../prepare/sample-reader.ts'
+import { sampleSpace } from '../prepare/pixels.ts'
 import type { Size } from '../source/box.ts'
 import { openSource } from '../source/open.ts'
 import type { PackedImages } from '../source/packed-images.ts'
@@ -93,12 +93,8 @@ async function raster(
   const target = fitted({ width, height })
   const channels = bands.length
   const size = { ...target, channels, frames, minSide: 1, maxPixels: defaultMaxPixels, minValid: 0 }
-  const out = new Uint8Array(sampleBytes(size))
-  const facts = new Float64Array(factsOf(size))
+  const { samples, out, facts } = sampleSpace(1, size)
   const place = (image: Size) => ({ box: centerCrop(image, target), flip: false })
   const [reason] = await reader.read([{ index, row: 0, place }], { ...size, target, out, facts })
-  const shape = [1, target.height, target.width, channels] as const
-  return reason === null
-    ? tilesOfSamples({ pixels: out, shape, rasters: { frames, facts } }, bands)[0]!
-    : null
+  return reason === null ? tilesOfSamples(samples, bands)[0]! : null
 }

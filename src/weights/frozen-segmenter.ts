@@ -13,7 +13,7 @@ import {
   type TokenStatistics,
   type TrainedHead,
 } from '../model/segmentation-heads.ts'
-import type { Pixels } from '../prepare/normalize.ts'
+import type { Pixels } from '../prepare/pixels.ts'
 import { noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'

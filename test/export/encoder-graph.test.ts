@@ -8,7 +8,7 @@ import { positionsName, positionsOf } from '../../src/export/positions-input.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { backboneRows } from '../../src/model/backbone.ts'
 import { type BackboneShape, plainBackbone } from '../../src/model/backbone-shape.ts'
-import type { Pixels } from '../../src/prepare/normalize.ts'
+import type { Pixels } from '../../src/prepare/pixels.ts'
 import { narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
@@ -165,16 +165,8 @@ describe('a model with dates', () => {
     const undated = rasters(3, series, bands)
     const [first = 0, second = 0] = dates
     // One of each sample's metres and two dates; a date that nobody knows; a sample of which nothing is known.
-    const facts = Float64Array.of(
-      10,
-      first,
-      second,
-      Number.NaN,
-      second,
-      Number.NaN,
-      ...Array(3).fill(Number.NaN),
-    )
-    const pixels = { ...undated, rasters: { frames: 2, facts } }
+    const times = Float64Array.of(...[first, second], ...[second, Number.NaN], ...[Number.NaN, Number.NaN])
+    const pixels = { ...undated, times, resolution: Float64Array.of(10, Number.NaN, Number.NaN) }
     const wanted = ['cls', 'mean', 'patches']
     const right = graphs.encoder.reference(encoder, wanted)(pixels, {})
     const inputs = { [inputName]: samplesOf(pixels), [positionsName]: positionsOf(series, pixels) }

@@ -15,7 +15,7 @@ import { samplesOf } from '../../src/export/sample-input.ts'
 import { type BackboneShape, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { headNames } from '../../src/model/classifier.ts'
 import { type SegmentationHead, segmentationHeads } from '../../src/model/segmentation-heads.ts'
-import type { Pixels } from '../../src/prepare/normalize.ts'
+import type { Pixels } from '../../src/prepare/pixels.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { logitsOf } from '../../src/weights/frozen-classifier.ts'
@@ -73,8 +73,8 @@ describe('an exported classifier computes what LibTorch does', () => {
   it('told of dates, whose positions are an input', async () => {
     const classifier = classifierOf('normed-mean', series, { statistics: range, rasters: true })
     const plain = rasters(2, series, bands)
-    const facts = Float64Array.of(10, days[0]!, days[1]!, 10, days[1]!, Number.NaN)
-    const pixels = { ...plain, rasters: { frames: 2, facts } }
+    const times = Float64Array.of(days[0]!, days[1]!, days[1]!, Number.NaN)
+    const pixels = { ...plain, times, resolution: Float64Array.of(10, 10) }
     const inputs = { [inputName]: samplesOf(pixels), [positionsName]: positionsOf(series, pixels) }
     const { logits } = await runGraphOn(classifierGraph(classifier), inputs)
     expectClose(

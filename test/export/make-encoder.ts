@@ -8,7 +8,7 @@ import type { BackboneShape } from '../../src/model/backbone-shape.ts'
 import { classifierRows, type Head, heads } from '../../src/model/classifier.ts'
 import type { SegmentationHead } from '../../src/model/segmentation-heads.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import type { Pixels } from '../../src/prepare/normalize.ts'
+import type { Pixels, RasterPixels } from '../../src/prepare/pixels.ts'
 import { segmentationShape, segmenterRows } from '../../src/weights/frozen-segmenter.ts'
 import { stirredParameters, tinyDecoder } from '../model/tiny-model.ts'
 import { wave } from '../tolerance.ts'
@@ -31,13 +31,16 @@ export const bytes = (B: number, [H, W]: readonly [number, number], C: number): 
 })
 
 /** Values in which every fifth number or so is missing. */
-export function rasters(B: number, { dimensions, frames }: BackboneShape, channels: number): Pixels {
+export function rasters(B: number, { dimensions, frames }: BackboneShape, channels: number): RasterPixels {
   const [H, W] = dimensions.imageSize
   const values = Float32Array.from(wave(B * frames * channels * H * W), (x, i) =>
     i % 50 < 9 ? Number.NaN : 10 + 5 * x,
   )
-  const facts = new Float64Array(B * (1 + frames)).fill(Number.NaN)
-  return { pixels: new Uint8Array(values.buffer), shape: [B, H, W, channels], rasters: { frames, facts } }
+  const unknown = (count: number) => new Float64Array(count).fill(Number.NaN)
+  return {
+    ...{ pixels: values, shape: [B, frames, channels, H, W] },
+    ...{ times: unknown(B * frames), resolution: unknown(B) },
+  }
 }
 
 /** Of the values of `rasters`. */

@@ -32,9 +32,10 @@ describe('samples', () => {
 
   it('of rasters run though they lie in memory that threads share', async () => {
     const shared = new SharedArrayBuffer(32)
-    new Float32Array(shared).set([1, 2, 3, 4, 5, 6, 7, 8])
-    const rasters = { frames: 1, facts: new Float64Array(4) }
-    const given = samplesOf({ pixels: new Uint8Array(shared), shape: [2, 1, 2, 2], rasters })
+    const pixels = new Float32Array(shared)
+    pixels.set([1, 2, 3, 4, 5, 6, 7, 8])
+    const facts = { times: new Float64Array(2), resolution: new Float64Array(2) }
+    const given = samplesOf({ pixels, shape: [2, 1, 2, 1, 2], ...facts })
 
     const { session } = await open()
     const { y } = await session.run(given, ['y'])
@@ -46,8 +47,8 @@ describe('samples', () => {
   })
 
   it('of several frames have a dimension for them', () => {
-    const rasters = { frames: 3, facts: new Float64Array(4) }
-    const { shape } = samplesOf({ pixels: new Uint8Array(48), shape: [1, 1, 2, 2], rasters })
+    const facts = { times: new Float64Array(3), resolution: new Float64Array(1) }
+    const { shape } = samplesOf({ pixels: new Float32Array(12), shape: [1, 3, 2, 1, 2], ...facts })
     expect(shape).toEqual([1, 3, 2, 1, 2])
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compositeTile, stretchOf } from '../../src/picture/composite.ts'
 import { tilesOfSamples } from '../../src/picture/sample-tiles.ts'
-import type { Pixels } from '../../src/prepare/normalize.ts'
+import type { Pixels } from '../../src/prepare/pixels.ts'
 import { wave } from '../tolerance.ts'
 
 it('shows images as they are, each its own bytes', () => {
@@ -20,8 +20,8 @@ describe('rasters', () => {
   const area = height * width
   const values = wave(2 * frames * channels * area).map((x, i) => (i === 7 ? Number.NaN : 1000 + 500 * x))
   const given: Pixels = {
-    ...{ pixels: new Uint8Array(Float32Array.from(values).buffer), shape: [2, height, width, channels] },
-    rasters: { frames, facts: new Float64Array(6).fill(Number.NaN) },
+    ...{ pixels: Float32Array.from(values), shape: [2, frames, channels, height, width] },
+    ...{ times: new Float64Array(4).fill(Number.NaN), resolution: new Float64Array(2).fill(Number.NaN) },
   }
   const firstDate = (sample: number) => ({
     values: Float32Array.from(values.slice(sample * 8 * area, (sample * 8 + 4) * area)),

@@ -1,16 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import {
-  normalizePixels,
-  type Pixels,
-  pickSamples,
-  rasterValues,
-  toView,
-} from '../../src/prepare/normalize.ts'
+import { normalizePixels, toView } from '../../src/prepare/normalize.ts'
+import { type Pixels, pickSamples, type RasterPixels } from '../../src/prepare/pixels.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 
 const none = Number.NaN
-const bytesOf = (values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer)
 
 describe('images', () => {
   it('by hand: (x / 255 − mean) / std of each channel, channel first', () =>
@@ -35,12 +29,12 @@ describe('rasters', () => {
     ...[...[-40, 60], ...[25, 15]],
     ...[...[none, none], ...[none, none]],
   ]
-  const facts = Float64Array.of(...[10, 1000, none], ...[none, none, none])
-  const given: Pixels = {
-    ...{ pixels: bytesOf(values), shape: [2, 1, 2, 2] },
-    rasters: { frames: 2, facts },
+  const given: RasterPixels = {
+    ...{ pixels: Float32Array.from(values), shape: [2, 2, 2, 1, 2] },
+    times: Float64Array.of(...[1000, none], ...[none, none]),
+    resolution: Float64Array.of(10, none),
   }
-  const viewsAt = (statistics: Parameters<typeof toView>[1], pixels = given) =>
+  const viewsAt = (statistics: Parameters<typeof toView>[1], pixels: Pixels = given) =>
     toView(pixels, statistics, 'cpu')
   const statistics = { mean: [60, 15], std: [20, 5] }
 
@@ -80,37 +74,25 @@ describe('rasters', () => {
   it('says nothing where nothing is known', () =>
     scope(() => {
       const whole: Pixels = {
-        ...{ pixels: bytesOf([1, 2, 3, 4]), shape: [1, 1, 2, 2] },
-        rasters: { frames: 1, facts: Float64Array.of(none, none) },
+        ...{ pixels: Float32Array.of(1, 2, 3, 4), shape: [1, 1, 2, 1, 2] },
+        ...{ times: Float64Array.of(none), resolution: Float64Array.of(none) },
       }
       const views = viewsAt({ mean: [0, 0], std: [1, 1] }, whole)
       expect(views).toMatchObject({ valid: null, times: null, resolution: null })
       expect(numbers(views.pixels)).toEqual([1, 2, 3, 4])
     }))
 
-  it('reads floats wherever their bytes begin', () => {
-    const shifted = new Uint8Array(given.pixels.length + 1)
-    shifted.set(given.pixels, 1)
-    const moved = { ...given, pixels: shifted.subarray(1) }
-    for (const pixels of [given, moved])
-      expect(rasterValues(pixels, given.rasters!)).toEqual(Float32Array.from(values))
+  it('picks samples with what is known of them', () => {
+    const [first, second] = [values.slice(0, 8), values.slice(8)]
+    expect(pickSamples(given, [1, 0, 1])).toEqual({
+      ...{ pixels: Float32Array.from([...second, ...first, ...second]), shape: [3, 2, 2, 1, 2] },
+      times: Float64Array.of(...[none, none], ...[1000, none], ...[none, none]),
+      resolution: Float64Array.of(none, 10, none),
+    })
+    expect(pickSamples({ pixels: Uint8Array.of(1, 2, 3, 4), shape: [2, 1, 2, 1] }, [1])).toEqual({
+      ...{ pixels: Uint8Array.of(3, 4), shape: [1, 1, 2, 1] },
+    })
   })
-
-  it('picks samples with what is known of them', () =>
-    scope(() => {
-      const picked = pickSamples(given, [1, 0, 1])
-      expect(picked.shape).toEqual([3, 1, 2, 2])
-      const [first, second] = [values.slice(0, 8), values.slice(8)]
-      expect(rasterValues(picked, picked.rasters!)).toEqual(
-        Float32Array.from([...second, ...first, ...second]),
-      )
-      expect(picked.rasters).toEqual({
-        frames: 2,
-        facts: Float64Array.of(...[none, none, none], ...[10, 1000, none], ...[none, none, none]),
-      })
-      const images = pickSamples({ pixels: Uint8Array.of(1, 2, 3, 4), shape: [2, 1, 2, 1] }, [1])
-      expect([...images.pixels, images.rasters]).toEqual([3, 4, null])
-    }))
 
   it('keeps the views and nothing else', () =>
     scope(() => {

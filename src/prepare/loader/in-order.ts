@@ -1,11 +1,11 @@
 /** Every image of a source once, in order, as evaluation reads them. Files that cannot be decoded are left out. */
 
-import { type Pixels, pickSamples } from '../normalize.ts'
+import { type Pixels, pickSamples } from '../pixels.ts'
 import type { SkippedFile } from '../skipped.ts'
 import { pixelsOf } from '../upload.ts'
 import { type LoaderOptions, openLoader } from './loader.ts'
 
-export interface OrderedImages extends Pixels {
+export type OrderedImages = Pixels & {
   /** The index in the source of each image. */
   readonly indices: Int32Array
 }

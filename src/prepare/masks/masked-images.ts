@@ -7,9 +7,8 @@ import { configureDecoder } from '../decode/decode.ts'
 import type { SizeLimits } from '../decode/image-size.ts'
 import type { DepthRange } from '../decode/raw-pixels.ts'
 import { reasonOf } from '../decode/refused-file.ts'
-import { type Pixels, pickSamples } from '../normalize.ts'
 import { openReader } from '../open-reader.ts'
-import { factsOf, sampleBytes } from '../sample-reader.ts'
+import { type Pixels, pickRows, pickSamples, sampleSpace } from '../pixels.ts'
 import { type SkippedFile, skipLedger } from '../skipped.ts'
 import { readIndexMask, resizeMask } from './index-mask.ts'
 
@@ -28,7 +27,7 @@ export interface MaskedImagesOptions extends SizeLimits {
   readonly range?: DepthRange | null
 }
 
-export interface MaskedImages extends Pixels {
+export type MaskedImages = Pixels & {
   /** [B, height, width] class indices. */
   readonly masks: Uint16Array
   /** The index in the folder of each image. */
@@ -56,8 +55,6 @@ export async function* maskedImages(
     frames = null,
     ...limits
   } = options
-  const bytes = sampleBytes(options)
-  const factCount = factsOf(options)
   configureDecoder()
   const target = { width, height }
   const files = images.files.length
@@ -71,7 +68,8 @@ export async function* maskedImages(
     }
     const [reason = null] = await reader.read([{ index, row, place }], {
       ...{ target, channels, ...limits, out },
-      ...(frames !== null && { frames, facts }),
+      ...(frames !== null && { frames }),
+      facts,
     })
     if (reason !== null) return ledger.add({ file: images.files[index]!, reason })
     const path = maskFiles[index]!
@@ -91,8 +89,7 @@ export async function* maskedImages(
     for (let first = 0; first < files; first += batchSize) {
       const count = Math.min(batchSize, files - first)
       const space: Space = {
-        out: new Uint8Array(count * bytes),
-        facts: new Float64Array(count * factCount),
+        ...sampleSpace(count, options),
         masks: new Uint16Array(count * height * width),
       }
       const read: (number | undefined)[] = Array.from({ length: count })
@@ -104,10 +101,9 @@ export async function* maskedImages(
       await Promise.all(Array.from({ length: reader.atOnce }, readInTurn))
       const rows = read.flatMap((index, row) => (index === undefined ? [] : [row]))
       if (rows.length === 0) continue
-      const rasters = frames === null ? null : { frames, facts: space.facts }
       yield {
-        ...pickSamples({ pixels: space.out, shape: [count, height, width, channels], rasters }, rows),
-        masks: pickRows(space.masks, rows, height * width),
+        ...pickSamples(space.samples, rows),
+        masks: pickRows(space.masks, count, rows),
         indices: rows.map((row) => first + row),
       }
     }
@@ -116,15 +112,5 @@ export async function* maskedImages(
   }
 }
 
-/** The buffers of a batch's pixels, facts and masks. */
-interface Space {
-  readonly out: Uint8Array
-  readonly facts: Float64Array
-  readonly masks: Uint16Array
-}
-
-/** Moves some rows to the front. */
-function pickRows(values: Uint16Array, rows: readonly number[], size: number): Uint16Array {
-  for (const [to, from] of rows.entries()) values.copyWithin(to * size, from * size, (from + 1) * size)
-  return values.subarray(0, rows.length * size)
-}
+/** The memory of a batch. */
+type Space = ReturnType<typeof sampleSpace> & { readonly masks: Uint16Array }

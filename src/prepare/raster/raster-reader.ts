@@ -129,10 +129,10 @@ async function readCrop(
   }
   expectData({ shared, valid, all: chosen.length * pixels }, reading)
   if (own.facts) {
-    const facts = own.facts.subarray(image.row * (1 + most), (image.row + 1) * (1 + most)).fill(Number.NaN)
+    const { times, resolution } = own.facts
     const shrink = Math.sqrt((box.width / target.width) * (box.height / target.height))
-    facts[0] = (sample.metresPerPixel ?? Number.NaN) * shrink
-    for (const [t, { time }] of chosen.entries()) facts[1 + t] = time ?? Number.NaN
+    resolution[image.row] = (sample.metresPerPixel ?? Number.NaN) * shrink
+    for (let t = 0; t < most; t++) times[image.row * most + t] = chosen[t]?.time ?? Number.NaN
   }
 }
 

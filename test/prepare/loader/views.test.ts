@@ -219,7 +219,7 @@ it('uploads copies one under the other, each with its resolution', async () => {
   expect(batch.fields.pair!.shape).toEqual([2, 4, 1, 2, 16, 12])
   expect([...data('pair.resolution')].every((metres) => metres > 2 && metres < 40)).toBe(true)
   expect(new Set(data('pair.resolution')).size).toBeGreaterThan(4)
-  expect(pixelsOf(batch.fields, 'pair').shape).toEqual([8, 16, 12, 2])
+  expect(pixelsOf(batch.fields, 'pair').shape).toEqual([8, 1, 2, 16, 12])
   scope(() => {
     const statistics = { mean: [100, 100], std: [1, 1] }
     const { pair } = toViews(batch, views, { statistics, device: 'cpu' })

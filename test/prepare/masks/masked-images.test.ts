@@ -19,7 +19,7 @@ async function read(dir: string, over: Partial<typeof usual> = {}) {
   for await (const batch of maskedImages(await openMaskedFolder(dir), { ...usual, ...over }, (file) =>
     skipped.push(file),
   ))
-    batches.push({ ...batch, pixels: batch.pixels.slice(), masks: batch.masks.slice() })
+    batches.push(batch)
   return { batches, skipped }
 }
 

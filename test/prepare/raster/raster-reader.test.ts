@@ -43,7 +43,7 @@ async function readOne(
   const values = frames * bands.length * target.width * target.height
   const memory = new Uint8Array(8 * (1 + values)) // the second row, so that the first must stay as it is
   const out = memory.subarray(8, 8 + 8 * values)
-  const facts = new Float64Array(2 * (1 + frames)).fill(-1)
+  const facts = { times: new Float64Array(2 * frames).fill(-1), resolution: new Float64Array(2).fill(-1) }
   const space: BatchSpace = {
     ...{ target, channels: bands.length, frames, out, facts, minSide, maxPixels: 1e6 },
     ...(asked.minValid !== undefined && { minValid: asked.minValid }),
@@ -54,8 +54,9 @@ async function readOne(
   reader.close()
   const all = new Float32Array(out.buffer, out.byteOffset, 2 * values)
   expect(all.subarray(0, values).every((value) => value === 0)).toBe(true)
-  expect([...facts.subarray(0, 1 + frames)]).toEqual(Array(1 + frames).fill(-1))
-  return { reason, values: [...all.subarray(values)], facts: [...facts.subarray(1 + frames)] }
+  const { times, resolution } = facts
+  expect([resolution[0], ...times.subarray(0, frames)]).toEqual(Array(1 + frames).fill(-1))
+  return { reason, values: [...all.subarray(values)], facts: [resolution[1], ...times.subarray(frames)] }
 }
 
 const grid = (size: Size, value: (y: number, x: number) => number) =>
