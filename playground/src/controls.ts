@@ -64,7 +64,7 @@ export function showModel({ opened, facts }: View): void {
     ['Files', files.map(({ file, bytes }) => `${file} (${megabytes(bytes)})`).join(', ')],
     ['Pixels', `${sizeWords(size)}, ${channels === 3 ? 'RGB' : 'grey'}`],
     ['Patches', `${facts.grid.h} × ${facts.grid.w} of ${facts.patchSize.join(' × ')}`],
-    ['Step', step === null ? 'not told' : step.toLocaleString('en')],
+    ['Step', step === null ? 'unknown' : step.toLocaleString('en')],
     ['Precision', precision],
     ['Target', facts.normalizeTarget ? 'normalised patches' : 'pixels'],
     ['Threads', String(opened.threads)],

@@ -33,7 +33,7 @@ const kinds: Readonly<Record<string, GraphKind>> = {
 }
 
 /** Of the configuration, what is read here. Files of sherd hold all of it. */
-interface Told {
+interface StoredModel {
   readonly config: {
     readonly data: { readonly kind: string }
     readonly model: {
@@ -58,9 +58,9 @@ function parse<T>(name: string, key: string, text: string | undefined): T {
 }
 
 /** The configuration as this version writes it. */
-function currentOf(name: string, stored: unknown): Told['config'] {
+function currentOf(name: string, stored: unknown): StoredModel['config'] {
   try {
-    return migrate(stored) as Told['config']
+    return migrate(stored) as StoredModel['config']
   } catch (cause) {
     throw new SherdError('CHECKPOINT', `${name}: ${messageOf(cause)}.`, { cause })
   }
@@ -86,7 +86,7 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
   const format = metadata['sherd.format'] ?? ''
   const kind = kinds[format]
   if (!kind) throw new SherdError('CHECKPOINT', refusedFormat(name, format))
-  const { config: stored, statistics } = parse<Told>(name, 'sherd', metadata.sherd)
+  const { config: stored, statistics } = parse<StoredModel>(name, 'sherd', metadata.sherd)
   const config = currentOf(name, stored)
   const { model, target } = config
   const { channels } = model

@@ -39,6 +39,18 @@ function keysBelow(input: unknown, path: readonly PropertyKey[]): string[] {
 const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined | null)?.[key], input)
 
+/** A line for a wrong value. Zod's own words for missing values and for choices name types, and no way out. */
+function faultOf({ path, message, ...issue }: z.core.$ZodIssue, value: unknown): string {
+  const key = path.join('.') || 'configuration'
+  const isChoice = issue.code === 'invalid_value' && message.startsWith('Invalid option')
+  const choices = isChoice ? issue.values.map(String) : null
+  const expected = choices ? `expected ${choices.join(' or ')}` : message.replace(/^Invalid input: /, '')
+  if (value === undefined)
+    return `${key}: ${expected.replace(/, received undefined$/, '')}, and it is not set`
+  const hint = choices && typeof value === 'string' ? didYouMean(value, choices) : ''
+  return `${key}: ${expected}, got ${inShort(value)}${hint && `.${hint}`}`
+}
+
 function issuesToError({ issues }: z.ZodError, input: unknown, chosen: Chosen): SherdError {
   const notRead = issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
@@ -47,10 +59,7 @@ function issuesToError({ issues }: z.ZodError, input: unknown, chosen: Chosen): 
   )
   const wrong = issues
     .filter(({ code }) => code !== 'unrecognized_keys')
-    .map(
-      ({ path, message }) =>
-        `${path.join('.') || 'configuration'}: ${message}, got ${inShort(valueAt(input, path))}`,
-    )
+    .map((issue) => faultOf(issue, valueAt(input, issue.path)))
   const lines = [...wrong, ...whyNotRead(notRead, chosen)]
   const more = lines.length - MOST_LINES
   const shown = more > 0 ? [...lines.slice(0, MOST_LINES), `and ${more} more faults`] : lines

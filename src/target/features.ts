@@ -83,7 +83,10 @@ function expectFit({ layout, width, depth }: FrozenModel, wanted: Wanted): void 
 
 export const featuresRow = targetRow({
   keys: {
-    model: z.string().min(1).describe('the frozen encoder: a run, a checkpoint, or a file of weights'),
+    model: z
+      .string({ error: 'expected the path of a run, a checkpoint or a .safetensors file of weights' })
+      .min(1)
+      .describe('the frozen encoder: a run, a checkpoint, or a file of weights'),
     width: z
       .int()
       .min(1)

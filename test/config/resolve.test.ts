@@ -54,7 +54,14 @@ describe('resolveConfig', () => {
     [{ data: { bands: Array(1000).fill(1) } }, /^(data\.bands\.\d+: .*, got 1\n){20}and 980 more faults$/],
     [{ mask: { ratio: '0.5' } }, /^mask\.ratio: .*number.*, got "0\.5"$/],
     [{ train: { batchSize: 2.5 } }, /^train\.batchSize: .*int.*, got 2\.5$/],
-    [{ model: { size: 'hug' } }, /^model\.size: .*"tiny".*"huge".*, got "hug"$/],
+    [
+      { model: { size: 'hug' } },
+      /^model\.size: expected tiny or small or base or large or huge, got "hug"\. Did you mean "huge"\?$/,
+    ],
+    [
+      { target: { kind: 'features' } },
+      /^target\.model: expected the path of a run, a checkpoint or a \.safetensors file of weights, and it is not set$/,
+    ],
     [{ model: { imageSize: [1, 2, 3] } }, /^model\.imageSize: .*\[height, width\], got \[1,2,3\]$/],
     [{ data: { scale: [1, 0.5] } }, /^data\.scale: .*must not exceed the second, got \[1,0\.5\]$/],
     [{ data: { scale: [0.2, 3] } }, /^data\.scale: .*share must not exceed 1, got \[0\.2,3\]$/],
