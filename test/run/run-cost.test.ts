@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { resolveConfig } from '../../src/config/resolve.ts'
+import { cadenceOf, secondsOfRun, stepsWithin, typicalStep } from '../../src/run/run-cost.ts'
+
+const cost = { open: 10, step: 2, checkpoint: 3, picture: 1, probe: 5, end: 0.5 }
+
+describe('secondsOfRun', () => {
+  it('adds the start, the steps, what is done beside them, and the end', () => {
+    // 10 + 250 · 2 + 3 checkpoints (100, 200, 250) · 3 + 5 pictures · 1 + 0.5
+    expect(secondsOfRun(cost, { checkpoint: 100, picture: 50, probe: 0 }, 250)).toBe(524.5)
+    // with a probe after 200 and 250
+    expect(secondsOfRun(cost, { checkpoint: 100, picture: 50, probe: 200 }, 250)).toBe(534.5)
+  })
+})
+
+describe('stepsWithin', () => {
+  const cadence = { checkpoint: 100, picture: 0, probe: 0 }
+  it('is the most steps that end in time', () => {
+    // 100 steps: 10 + 200 + 3 + 0.5 = 213.5; 101: 10 + 202 + 6 + 0.5 = 218.5
+    expect(stepsWithin(cost, cadence, 213.5)).toBe(100)
+    expect(stepsWithin(cost, cadence, 213.4)).toBe(99)
+    expect(stepsWithin(cost, cadence, 218.4)).toBe(100)
+    expect(stepsWithin(cost, cadence, 218.5)).toBe(101)
+  })
+  it('is 0 where not even one does', () => {
+    expect(stepsWithin(cost, cadence, 15.4)).toBe(0) // 10 + 2 + 3 + 0.5
+    expect(stepsWithin(cost, cadence, 15.5)).toBe(1)
+  })
+})
+
+it('takes how often things are done from the configuration', () => {
+  const config = resolveConfig({ checkpoint: { everySteps: 7 }, log: { pictureEverySteps: 0 } })
+  expect(cadenceOf(config)).toEqual({ checkpoint: 7, picture: 0, probe: 0 })
+  const probed = resolveConfig({ log: { probe: 'labelled', probeEverySteps: 9 } })
+  expect(cadenceOf(probed).probe).toBe(9)
+})
+
+describe('typicalStep', () => {
+  it('is the median after the first three', () => {
+    expect(typicalStep([90, 9, 9, 1, 2, 4, 50])).toBe(3)
+    expect(typicalStep([90, 9, 9, 1, 2, 50])).toBe(2)
+  })
+  it('leaves out those whose data were there before', () =>
+    expect(typicalStep([9, 1, 1, 1, 1, 5, 6, 7], 5)).toBe(6))
+  it('takes the last where there are no others', () => expect(typicalStep([9, 4])).toBe(4))
+})
