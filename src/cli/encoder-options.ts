@@ -6,7 +6,8 @@ import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
 import { deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
-import { duration, endProgress, progress, warn } from './output.ts'
+import { duration, warn } from './output.ts'
+import { endProgress, progress } from './progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
 export interface ModelFlags {

@@ -16,11 +16,12 @@ import { addSetup } from './machine/setup.ts'
 import { addVerify } from './machine/verify.ts'
 import { withMemoryExplained } from './memory-error.ts'
 import { collected } from './options.ts'
-import { endProgress, note, paint, printJson, warnOnce } from './output.ts'
+import { complain, paint, printJson, warnOnce } from './output.ts'
 import { addClassify } from './predict/classify.ts'
 import { addEmbed } from './predict/embed.ts'
 import { addSegmentFolder } from './predict/segment.ts'
 import { addServe } from './predict/serve.ts'
+import { endProgress } from './progress.ts'
 import { addClusters } from './search/clusters.ts'
 import { addDuplicates } from './search/duplicates.ts'
 import { addIndex } from './search/make-index.ts'
@@ -132,8 +133,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       const code = error instanceof SherdError ? error.code : 'BUG'
       printJson({ kind: 'error', code, message: messageOf(error) })
     }
-    note(`${paint('red', 'error:')} ${messageOf(error)}`)
-    if (!(error instanceof SherdError) && error instanceof Error) note(error.stack ?? '')
+    complain(`${paint('red', 'error:')} ${messageOf(error)}`)
+    if (!(error instanceof SherdError) && error instanceof Error) complain(error.stack ?? '')
     process.exitCode = usage ? 2 : 1
   } finally {
     const { quitIfStuck } = await import('../prepare/decode/quit.ts')

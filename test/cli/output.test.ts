@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { table, visible } from '../../src/cli/output.ts'
+import { table, visible, wrapped } from '../../src/cli/output.ts'
 import { escapeControls } from '../../src/errors.ts'
 
 const [ESC, CSI, BELL, DEL, RTL] = [27, 0x9b, 7, 127, 0x202e].map((code) => String.fromCharCode(code))
@@ -22,4 +22,32 @@ it('a name in a table takes one line', () => {
       ['c', 'y'],
     ]),
   ).toBe('a\\nb\\u001b[A  x\nc             y')
+})
+
+it('long lines break between words, under their own beginnings, and paths stick out', () => {
+  expect(wrapped('  one two three four', 12)).toBe('  one two\n  three four')
+  expect(wrapped('see /a/very/long/path/of/a/file.png now', 12)).toBe(
+    'see\n/a/very/long/path/of/a/file.png\nnow',
+  )
+  expect(wrapped('写真 写真 写真', 9)).toBe('写真 写真\n写真') // two columns a character
+})
+
+it('a table fits: as it is, with wrapped text, or as blocks', () => {
+  const rows = [
+    ['key', 'count', 'meaning'],
+    ['data.crop', '7', 'how a training image is cut out'],
+  ]
+  expect(table(rows, [1], { columns: null })).toBe(
+    'key        count  meaning\ndata.crop      7  how a training image is cut out',
+  )
+  expect(table(rows, [1], { columns: 36 })).toBe(
+    [
+      'key        count  meaning',
+      'data.crop      7  how a training',
+      '                  image is cut out',
+    ].join('\n'),
+  )
+  expect(table(rows, [1], { columns: 24, header: true })).toBe(
+    ['data.crop', '  count: 7', '  meaning: how a', '  training image is cut', '  out'].join('\n'),
+  )
 })

@@ -5,7 +5,8 @@ import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { packageRoot } from '../../package-root.ts'
 import { depthRange, wholeNumber } from '../options.ts'
-import { endProgress, note, print, printJson, progress, warnOnce } from '../output.ts'
+import { note, print, printJson, warnOnce } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 
 interface Flags extends ReadingFlags {

@@ -5,7 +5,8 @@ import { SherdError } from '../../errors.ts'
 import type { SatelliteDataOptions } from '../../sample-data/satellite/write-places.ts'
 import type { SampleData } from '../../sample-data/write-scenes.ts'
 import { wholeNumber } from '../options.ts'
-import { endProgress, print, printJson, progress } from '../output.ts'
+import { print, printJson } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
 
 interface Flags {
   readonly out: string

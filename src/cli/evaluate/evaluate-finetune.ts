@@ -4,7 +4,8 @@ import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { encoderOf } from '../encoder-options.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from '../options.ts'
-import { duration, endProgress, note, progress } from '../output.ts'
+import { duration, note } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
 import { hearSecondSignal, stopSignal, stopStatus } from '../signals.ts'
 import {
   type EvaluateFlags,

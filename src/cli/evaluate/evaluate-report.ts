@@ -1,7 +1,8 @@
 /** Writes the report of an evaluation and prints its table. */
 import { resolve } from 'node:path'
 import type { Report } from '../../evaluate/evaluate.ts'
-import { endProgress, note, print, printJson, table } from '../output.ts'
+import { note, print, printJson, table } from '../output.ts'
+import { endProgress } from '../progress.ts'
 import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
 
 export async function finish(

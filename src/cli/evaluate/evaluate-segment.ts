@@ -5,7 +5,8 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { type SegmentationHead, segmentationHeads } from '../../model/segmentation-heads.ts'
 import { encoderOf, showImages } from '../encoder-options.ts'
 import { notNegative, positiveNumber, wholeNumber } from '../options.ts'
-import { endProgress, note, print, printJson, progress, table } from '../output.ts'
+import { note, print, printJson, table } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
 import {
   type EvaluateFlags,
   imagesOf,

@@ -6,7 +6,8 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { Pooling } from '../../token/pool.ts'
 import type { Progress } from '../../weights/folder-features.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from '../encoder-options.ts'
-import { endProgress, noteSkipped, print, printJson } from '../output.ts'
+import { noteSkipped, print, printJson } from '../output.ts'
+import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 
 interface Flags extends EncoderFlags {

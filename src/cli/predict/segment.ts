@@ -2,7 +2,8 @@
 import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { showImages } from '../encoder-options.ts'
-import { endProgress, noteSkipped, print, printJson, warn } from '../output.ts'
+import { noteSkipped, print, printJson, warn } from '../output.ts'
+import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 

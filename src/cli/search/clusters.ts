@@ -1,7 +1,8 @@
 /** `sherd clusters`: k-means on the images of an index. */
 import type { Command } from 'commander'
 import { ending, wholeNumber } from '../options.ts'
-import { endProgress, print, printJson, progress, table } from '../output.ts'
+import { print, printJson, table } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
 import { addIndexOptions, type IndexFlags, openFlagged, writeResult } from './index-options.ts'
 
 interface Flags extends IndexFlags {

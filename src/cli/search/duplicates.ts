@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DuplicateReport } from '../../search/index-duplicates.ts'
 import { ending } from '../options.ts'
-import { endProgress, many, note, print, printJson, table } from '../output.ts'
+import { many, note, print, printJson, table } from '../output.ts'
+import { endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
 

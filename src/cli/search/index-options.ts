@@ -5,7 +5,8 @@ import { makeFolder, writeWhole } from '../../files/write-whole.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex } from '../../search/index-folder.ts'
 import { ending } from '../options.ts'
-import { endProgress, progress, warn } from '../output.ts'
+import { warn } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
 
 export interface IndexFlags {
   readonly index: string

@@ -1,7 +1,8 @@
 /** `sherd outliers`: the images of an index that are farthest from their neighbours. */
 import type { Command } from 'commander'
 import { ending, wholeNumber } from '../options.ts'
-import { endProgress, print, printJson, table } from '../output.ts'
+import { print, printJson, table } from '../output.ts'
+import { endProgress } from '../progress.ts'
 import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
 
 interface Flags extends IndexFlags {

@@ -10,7 +10,9 @@ import type { ProbeMetric } from '../../run/online-probe.ts'
 import type { Profile } from '../../run/trace.ts'
 import { valueIn } from '../../train/metrics.ts'
 import { positiveNumber, setOption, wholeNumber } from '../options.ts'
-import { duration, endProgress, note, paint, print, printJson, progress, warn, warnOnce } from '../output.ts'
+import { duration, grouped, note, paint, print, printJson, warn, warnOnce } from '../output.ts'
+import { ownName, quoted } from '../own-name.ts'
+import { endProgress, progress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
 import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from '../signals.ts'
 
@@ -241,8 +243,6 @@ function describeMetric({ name, unit }: MetricRow, line: object): string[] {
   return [`${own} ${Number(value.toPrecision(4))}${unit && ` ${unit}`}`]
 }
 
-const grouped = (n: number) => n.toLocaleString('en-US')
-
 function describeStart(event: StartEvent): void {
   const { machine } = event
   const labels = event.classes > 0 ? ` in ${event.classes} classes (labels are not used)` : ''
@@ -287,9 +287,6 @@ function describeProfile({ path, steps, stepSeconds, shares }: Profile): void {
   print(`trace: ${path}   (open in https://ui.perfetto.dev or chrome://tracing)`)
 }
 
-/** A path as a shell takes it. */
-const quoted = (path: string) => (/[^\w./~-]/.test(path) ? `'${path.replaceAll("'", "'\\''")}'` : path)
-
 function describeEnd(event: EndEvent, { run, metrics }: Pick<StartEvent, 'run' | 'metrics'>): void {
   endProgress()
   const skipped =
@@ -305,5 +302,6 @@ function describeEnd(event: EndEvent, { run, metrics }: Pick<StartEvent, 'run' |
   if (event.checkpoint) print(`checkpoint: ${event.checkpoint}`)
   if (event.picture) print(`reconstruction: ${event.picture}`)
   if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)
-  if (event.reason === 'interrupted') print(`continue with: sherd pretrain --out ${quoted(run)} --resume`)
+  if (event.reason === 'interrupted')
+    print(`continue with: ${ownName()} pretrain --out ${quoted(run)} --resume`)
 }
