@@ -1,7 +1,7 @@
 /** Contact sheets: rows of small images with their names. */
 import { SherdError } from '../errors.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
-import { measure, textElement, wrapText } from './text.ts'
+import { measure, shortened, textElement, wrapText } from './text.ts'
 import { paintTile, type Tile } from './tile.ts'
 import { type Face, faces } from './tile-grid-layout.ts'
 
@@ -39,21 +39,6 @@ export interface ContactSheet {
   readonly columns: number
   /** Whether short rows are placed side by side. */
   readonly isDense?: boolean
-}
-
-/** `text`, with its middle removed if it is wider than `width` pixels. */
-export async function shortened(text: string, face: Pick<Face, 'size'>, width: number): Promise<string> {
-  if ((await measure(text, face)) <= width) return text
-  const letters = Array.from(text)
-  const cut = (kept: number) =>
-    `${letters.slice(0, Math.ceil(kept / 2)).join('')}…${letters.slice(letters.length - Math.floor(kept / 2)).join('')}`
-  let [fits, tooMany] = [0, letters.length]
-  while (tooMany - fits > 1) {
-    const middle = Math.floor((fits + tooMany) / 2)
-    if ((await measure(cut(middle), face)) <= width) fits = middle
-    else tooMany = middle
-  }
-  return cut(fits)
 }
 
 /** Returns a PNG. Throws `SHAPE` for an image that is too large. */

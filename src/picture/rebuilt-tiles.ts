@@ -43,8 +43,10 @@ export interface Reconstruction {
   readonly rebuilt: readonly Rebuilt[]
   /** Hidden patches by their error, visible ones in dim grey. */
   readonly errors?: Tile
-  /** If rows show different composites or dates. */
+  /** Of a raster: its name and date. */
   readonly caption?: string
+  /** Of a raster: the composite that is shown. */
+  readonly label?: string
 }
 
 export interface RasterLook {
@@ -154,7 +156,8 @@ export function showRasters(
         return [
           {
             ...{ original, masked: greyed(original, hidden, shown) },
-            caption: [names[b], dateOf(made.times?.[row]), composite.name].filter(Boolean).join(' · '),
+            caption: [names[b], dateOf(made.times?.[row])].filter(Boolean).join(' · '),
+            label: composite.name,
             rebuilt: made.variants.map(({ statistics, values, quality }) => ({
               ...{ statistics, quality: quality[b]! },
               tile: compositeTile(composite, image(values, row), stretch),

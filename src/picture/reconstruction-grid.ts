@@ -66,7 +66,11 @@ export function reconstructionGrid(
       })),
     }),
     ...(title && { title }),
-    ...(images.some(({ caption }) => caption) && { captions: images.map(({ caption = null }) => caption) }),
+    // Above the first row of a date, and the composite beside each.
+    captions: images.map(({ caption }, i) =>
+      caption && caption !== images[i - 1]?.caption ? caption : null,
+    ),
+    labels: images.map(({ label = null }) => label),
     footer: errors
       ? `Error: hidden patches, in the target's own numbers${measured}.${at}`
       : `PSNR and SSIM: hidden patches only${measured}.${at}`,

@@ -50,6 +50,21 @@ export async function widestWord(text: string, style: TextStyle): Promise<number
   return Math.max(0, ...each)
 }
 
+/** `text`, with its middle removed if it is wider than `width` pixels. */
+export async function shortened(text: string, style: TextStyle, width: number): Promise<string> {
+  if ((await measure(text, style)) <= width) return text
+  const letters = Array.from(text)
+  const cut = (kept: number) =>
+    `${letters.slice(0, Math.ceil(kept / 2)).join('')}…${letters.slice(letters.length - Math.floor(kept / 2)).join('')}`
+  let [fits, tooMany] = [0, letters.length]
+  while (tooMany - fits > 1) {
+    const middle = Math.floor((fits + tooMany) / 2)
+    if ((await measure(cut(middle), style)) <= width) fits = middle
+    else tooMany = middle
+  }
+  return cut(fits)
+}
+
 // Only the plain space breaks: a no-break space keeps "75 %" together.
 const words = (text: string) => text.split(/[ \t]+/).filter((word) => word !== '')
 

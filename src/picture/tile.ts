@@ -41,7 +41,7 @@ export interface Canvas {
   readonly pixels: Uint8Array
 }
 
-/** Paints `tile` at (x, y), magnified by `factor`. */
+/** Paints `tile` at (x, y), magnified by `factor`: a whole number, or 1/n for means of n × n pixels. */
 export function paintTile(
   canvas: Canvas,
   { tile, x, y, factor }: { tile: Tile; x: number; y: number; factor: number },
@@ -53,11 +53,20 @@ export function paintTile(
       `paintTile: ${width} × ${height} pixels of ${channels} channels are not ${pixels.length} bytes`,
     )
   }
-  for (let row = 0; row < height * factor; row++) {
-    for (let column = 0; column < width * factor; column++) {
-      const from = (Math.floor(row / factor) * width + Math.floor(column / factor)) * channels
+  const n = factor < 1 ? Math.round(1 / factor) : 1
+  const mean = (row: number, column: number, c: number) => {
+    let sum = 0
+    for (let i = 0; i < n * n; i++) {
+      const place = (row + Math.floor(i / n)) * width + column + (i % n)
+      sum += pixels[place * channels + (channels === 3 ? c : 0)]!
+    }
+    return Math.round(sum / (n * n))
+  }
+  for (let row = 0; row < Math.floor(height * factor); row++) {
+    for (let column = 0; column < Math.floor(width * factor); column++) {
       const to = ((y + row) * canvas.width + x + column) * 3
-      for (let c = 0; c < 3; c++) canvas.pixels[to + c] = pixels[from + (channels === 3 ? c : 0)]!
+      for (let c = 0; c < 3; c++)
+        canvas.pixels[to + c] = mean(Math.floor(row / factor), Math.floor(column / factor), c)
     }
   }
 }

@@ -27,10 +27,14 @@ export type Exhibit = Pixels & {
 }
 
 /**
- * Up to `count` images spread evenly over the source; files that cannot be used are passed over. Throws `DATA_BROKEN` when there are
+ * Up to `count` images, by default what fills a picture, spread evenly over the source; files that cannot be used are passed over. Throws `DATA_BROKEN` when there are
  * more of them than the configuration allows, or nothing else.
  */
-export async function loadExhibit(config: Config, source: ImageSource, count: number): Promise<Exhibit> {
+export async function loadExhibit(
+  config: Config,
+  source: ImageSource,
+  count: number = samplesOfPicture(config, 8),
+): Promise<Exhibit> {
   const size = sampleSize(config)
   const { height, width, channels, frames, ...limits } = size
   const target = { height, width }
@@ -127,7 +131,7 @@ function lookOf(config: Config, { names }: Exhibit, composites: readonly string[
 }
 
 /** Rows that a picture of a run has, about. */
-const ROWS = 24
+const ROWS = 32
 
 /** How many samples fill a picture: as many images as are wanted, or fewer rasters, which take several rows each. */
 export function samplesOfPicture(config: Config, images: number): number {

@@ -1,7 +1,7 @@
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import { drawContactSheet, SHEET_SIDE, shortened } from '../../src/picture/contact-sheet.ts'
-import { measure } from '../../src/picture/text.ts'
+import { drawContactSheet, SHEET_SIDE } from '../../src/picture/contact-sheet.ts'
+import { measure, shortened } from '../../src/picture/text.ts'
 import type { Tile } from '../../src/picture/tile.ts'
 
 const face = { size: 11 }

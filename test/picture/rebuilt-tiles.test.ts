@@ -86,16 +86,18 @@ describe('showRasters', () => {
   const rows = showRasters(made, look)
 
   it('has a row for each composite of each date that has data, and says which', () => {
-    expect(rows.map(({ caption }) => caption)).toEqual([
-      'north · 2021-06-01 · B1',
-      'north · 2021-06-01 · B2',
-      'north · B1', // no date is known
-      'north · B2',
-      'south · 1999-12-31 · B1',
-      'south · 1999-12-31 · B2',
+    expect(rows.map(({ caption, label }) => [caption, label])).toEqual([
+      ['north · 2021-06-01', 'B1'],
+      ['north · 2021-06-01', 'B2'],
+      ['north', 'B1'], // no date is known
+      ['north', 'B2'],
+      ['south · 1999-12-31', 'B1'],
+      ['south · 1999-12-31', 'B2'],
     ])
     const nameless = showRasters({ ...made, times: null }, { ...look, names: ['', ''] })
-    expect(nameless.map(({ caption }) => caption)).toEqual(['B1', 'B2', 'B1', 'B2', 'B1', 'B2'])
+    expect(nameless.map(({ caption, label }) => [caption, label])).toEqual(
+      ['B1', 'B2', 'B1', 'B2', 'B1', 'B2'].map((label) => ['', label]),
+    )
   })
 
   it('by hand: one stretch for all dates of a sample, grey for what is hidden, hatched where there is no data', () => {

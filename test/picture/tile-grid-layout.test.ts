@@ -100,13 +100,15 @@ describe('layoutGrid', () => {
       }
       const lines = layout.texts.filter(({ text }) => !bare.texts.some((each) => each.text === text))
       expect(lines.map(({ text }) => text).join(' ')).toBe(`${long} 2021-05-03`)
-      expect(new Set(lines.map(({ size, fill }) => `${size} ${fill}`))).toEqual(new Set(['11 #4b5563']))
+      expect(new Set(lines.map(({ size, fill }) => `${size} ${fill}`))).toEqual(new Set(['11 #374151']))
       const rowTop = (row: number) => layout.tiles[2 * row]!.y
       const rowBottom = (row: number) => rowTop(row) + side * layout.tiles[0]!.factor
       expect(lines.slice(0, -1).every(({ y }) => y < rowTop(0))).toBe(true)
-      expect(rowTop(1) - rowBottom(0)).toBe(8) // null: as without captions
-      expect(lines.at(-1)!.y).toBeGreaterThan(rowBottom(1))
+      expect(rowTop(1) - rowBottom(0)).toBe(8) // null: below the caption before
+      expect(layout.tiles[2]!.x).toBe(layout.tiles[0]!.x)
       expect(lines.at(-1)!.y).toBeLessThan(rowTop(2))
+      expect(lines.at(-1)!.x).toBe(layout.tiles[4]!.x)
+      expect(layout.tiles[4]!.x).toBeGreaterThan(layout.tiles[1]!.x) // beside the first two
       expect(await layoutGrid({ columns: columns.slice(0, 2), rows, captions: [null, null, null] })).toEqual(
         bare,
       )
@@ -122,6 +124,59 @@ describe('layoutGrid', () => {
     expect(factors).toEqual([7, 4, 4, 2, 5, 1, 1])
   })
 
+  const usual = [
+    ...columns.slice(0, 3),
+    { title: 'reconstruction', subtitle: 'statistics: true (leaks the answer)' },
+  ]
+  const satellite = (samples: number, composites: number, side: number) => ({
+    columns: usual,
+    rows: Array.from({ length: samples * composites }, () => usual.map(() => tile(side))),
+    captions: Array.from({ length: samples * composites }, (_, r) =>
+      r % composites === 0 ? `a-rather-long/path/to/${'x'.repeat(90)}/0000${r}.tif · 2021-03-27` : null,
+    ),
+    labels: Array.from({ length: samples * composites }, (_, r) => `composite ${r % composites}`),
+    footer: 'PSNR and SSIM: hidden patches only.',
+  })
+
+  it.each([
+    [8, 4, 48, 2], // 32 rows, which were one column 5,836 pixels high
+    [6, 4, 96, 1],
+    [2, 12, 48, 2], // series of three dates
+    [1, 4, 48, 3],
+    [24, 1, 224, 0.5], // large images are shrunk
+  ])('makes %i blocks of %i rows of %i pixels fit a screen, by a factor of %f', async (...numbers) => {
+    const [samples, composites, side, factor] = numbers
+    const layout = await layoutGrid(satellite(samples, composites, side))
+    const { width, height, tiles, texts } = layout
+    expect(Math.max(width, height)).toBeLessThanOrEqual(2000)
+    expect(width / height).toBeGreaterThan(samples > 2 ? 0.9 : 0.3)
+    expect(width / height).toBeLessThan(2.6)
+    expect(new Set(tiles.map((each) => each.factor))).toEqual(new Set([factor]))
+    // Blocks stay together; the rows of a panel are below one another, and each panel has its headings.
+    const firsts = tiles.filter((_, i) => i % usual.length === 0)
+    for (let block = 0; block < samples; block++) {
+      const own = firsts.slice(block * composites, (block + 1) * composites)
+      expect(new Set(own.map(({ x }) => x)).size).toBe(1)
+    }
+    const panels = [...new Set(firsts.map(({ x }) => x))]
+    expect(texts.filter(({ text }) => text === 'original').map(({ x }) => x)).toEqual(panels)
+    expect(texts.filter(({ text }) => text === 'PSNR 20.1 dB')).toHaveLength(1) // a mean of all
+    // A label stands left of its row, and no caption leaves its panel.
+    const label = texts.filter(({ text }) => text === 'composite')
+    expect(label).toHaveLength(samples * composites)
+    for (const [i, { x, width }] of label.entries()) expect(x + width).toBeLessThan(firsts[i]!.x)
+    const all = boxes(layout)
+    for (const [i, box] of all.entries()) {
+      expect(box.right).toBeLessThanOrEqual(width - 20)
+      for (const other of all.slice(i + 1)) expect(overlap(box, other)).toBe(false)
+    }
+  })
+
+  it('says by a long caption how it begins and ends', async () => {
+    const { texts } = await layoutGrid(satellite(8, 4, 48))
+    expect(texts.filter(({ text }) => /^a-rather-long.*….*tif/.test(text))).toHaveLength(8)
+  })
+
   it('refuses rows that do not fit the columns', async () => {
     await expect(layoutGrid({ columns, rows: [columns.map(() => tile(8)), [tile(8)]] })).rejects.toThrow(
       /row 1 has 1 tiles for 4 columns/,
@@ -129,6 +184,9 @@ describe('layoutGrid', () => {
     await expect(layoutGrid({ columns: [{ title: 'x' }], rows: [[tile(8)]], captions: [] })).rejects.toThrow(
       /a caption or null for each of 1 rows, got 0/,
     )
+    await expect(
+      layoutGrid({ columns: [{ title: 'x' }], rows: [[tile(8)]], labels: ['a', 'b'] }),
+    ).rejects.toThrow(/a label or null for each of 1 rows, got 2/)
     await expect(layoutGrid({ columns: [], rows: [] })).rejects.toThrow(/at least one column/)
   })
 })

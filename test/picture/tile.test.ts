@@ -41,6 +41,13 @@ describe('paintTile', () => {
     expect([...c.pixels].filter((_, i) => i % 3 === 2)).toEqual(red)
   })
 
+  it('takes means of n × n pixels for a factor of 1/n', () => {
+    const c = canvas()
+    const pixels = Uint8Array.of(0, 10, 100, 101, 20, 31, 102, 105) // 61 / 4 = 15.25, 408 / 4 = 102
+    paintTile(c, { tile: { width: 4, height: 2, channels: 1, pixels }, x: 1, y: 2, factor: 1 / 2 })
+    expect([...c.pixels].filter((_, i) => i % 3 === 1)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 102, 0])
+  })
+
   it('refuses bytes that do not fit', () => {
     const tile = { width: 2, height: 2, channels: 3 as const, pixels: new Uint8Array(4) }
     expect(() => paintTile(canvas(), { tile, x: 0, y: 0, factor: 1 })).toThrow(/2 × 2 .* not 4 bytes/)

@@ -20,6 +20,7 @@ describe('loadExhibit', () => {
     expect(exhibit.shape).toEqual([4, 16, 16, 3])
     expect(exhibit.pixels).toHaveLength(4 * 16 * 16 * 3)
     expect((await loadExhibit(config, source, 99)).indices).toHaveLength(40)
+    expect((await loadExhibit(config, source)).indices).toHaveLength(8)
   })
 
   it('passes over files that cannot be decoded, and fills their places', async () => {

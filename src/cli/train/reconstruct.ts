@@ -11,7 +11,7 @@ interface Flags extends ReadingFlags {
   run: string
   images: string
   out: string
-  count: number
+  count?: number
   seed?: number
   statistics?: StatisticsUsed
   bands?: string[]
@@ -27,7 +27,11 @@ export function addReconstruct(root: Command): void {
     .requiredOption('--run <run>', 'folder of a run')
     .requiredOption('--images <dir>', 'folder of images, or of packed ones')
     .requiredOption('--out <file>', 'picture to write (.png)', ending('.png'))
-    .option('--count <n>', 'how many images, spread evenly over the folder', wholeNumber(1), 8)
+    .option(
+      '--count <n>',
+      'how many images, spread evenly over the folder (default: 8; fewer rasters of many dates)',
+      wholeNumber(1),
+    )
     .option('--seed <n>', "seed of the masks (default: the run's)", wholeNumber(0))
     .addOption(
       new Option('--statistics <which>', 'where brightness and contrast of hidden patches come from').choices(
