@@ -22,3 +22,6 @@ export function packageRoot(): string {
   }
   return found
 }
+
+export const sherdVersion = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version

@@ -46,7 +46,7 @@ const narrower: Record<string, readonly string[]> = {
   // What sherd needs of a machine is known without knowing what it trains.
   'src/machine': ['errors', 'package-root', 'native', 'tensor', 'machine'],
   // Files, sources of samples and graphs are read, written and run without LibTorch.
-  'src/files': ['errors', 'files'],
+  'src/files': ['errors', 'package-root', 'files'],
   'src/onnx': ['errors', 'package-root', 'files', 'onnx'],
   'src/sample-data': ['errors', 'random', 'files', 'sample-data'],
   'src/source': ['errors', 'files', 'source'],

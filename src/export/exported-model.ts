@@ -1,5 +1,4 @@
 /** A model for other programs: its parameters as arrays, with position tables written out. Needs no LibTorch. */
-import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
@@ -10,7 +9,6 @@ import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type Layout, theirNamesOf } from '../import/layouts.ts'
 import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
 import { under } from '../model/parameters.ts'
-import { packageRoot } from '../package-root.ts'
 import { sineCosinePositions } from '../token/position.ts'
 import { type EncoderRequest, type FoundWeights, findWeights } from '../weights/open-encoder.ts'
 
@@ -132,6 +130,3 @@ export function writeFolder(dir: string, { arrays, json, card }: FolderContents)
   })
   return [weights, join(folder, 'README.md'), ...files]
 }
-
-export const sherdVersion = (): string =>
-  (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version

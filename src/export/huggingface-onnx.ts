@@ -13,12 +13,13 @@ import { loadParameters } from '../model/parameters.ts'
 import { checkGraph } from '../onnx/check-graph.ts'
 import { onnxParts, writeParts } from '../onnx/onnx-file.ts'
 import { openSession } from '../onnx/session.ts'
+import { sherdVersion } from '../package-root.ts'
 import { draws } from '../random/draws.ts'
 import { noGrad, setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, toFloats } from '../tensor/tensor.ts'
 import { checkProof, whole } from './export-onnx.ts'
-import { type ExportedModel, sherdVersion } from './exported-model.ts'
+import type { ExportedModel } from './exported-model.ts'
 import {
   type HuggingfaceModel,
   type HuggingfaceOutput,

@@ -2,8 +2,9 @@
 
 import { bandsOf } from '../config/resolve.ts'
 import { plain } from '../evaluate/markdown.ts'
+import { sherdVersion } from '../package-root.ts'
 import { targetOf } from '../target/targets.ts'
-import { type ExportedModel, encoderParameterCount, sherdVersion } from './exported-model.ts'
+import { type ExportedModel, encoderParameterCount } from './exported-model.ts'
 
 export interface CardOptions {
   readonly title: string

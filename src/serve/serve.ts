@@ -1,12 +1,10 @@
 /** `serve`: opens exported files and answers requests until it is stopped. Needs no LibTorch. */
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, SherdError } from '../errors.ts'
 import type { ExportPrecision } from '../export/precision.ts'
 import { coreCount } from '../machine/hardware.ts'
-import { packageRoot } from '../package-root.ts'
+import { sherdVersion } from '../package-root.ts'
 import { configureDecoder } from '../prepare/decode/decode.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
 import { buildApp } from './app.ts'
@@ -118,9 +116,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       onError: options.onError ?? (() => {}),
       isStopping: () => state === 'stopping',
     })
-    const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
-      version: string
-    }
+    const version = sherdVersion()
     const isReady = () => state === 'ready'
     const places = await addRoutes({
       app,

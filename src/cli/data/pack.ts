@@ -1,9 +1,8 @@
 /** `sherd pack`: decodes a folder of images once, into memory-mapped files that NumPy reads too. */
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
-import { packageRoot } from '../../package-root.ts'
+import { sherdVersion } from '../../package-root.ts'
 import { depthRange, wholeNumber } from '../options.ts'
 import { note, print, printJson, warnOnce } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -53,9 +52,7 @@ async function runPack(flags: Flags): Promise<void> {
   if (!data || !out) throw new SherdError('USAGE', 'Packing needs --data, a folder of images, and --out.')
   const { openSource } = await import('../../source/open.ts')
   const { packImages } = await import('../../prepare/pack/pack.ts')
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
-    version: string
-  }
+  const version = sherdVersion()
   const source = await openSource(data)
   if (source.kind !== 'images')
     throw new SherdError('SOURCE', `${source.dir} is packed already. Give the folder of images.`)
