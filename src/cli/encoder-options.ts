@@ -5,6 +5,7 @@ import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
+import { modelOption } from './help.ts'
 import { deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
 import { duration, warn } from './output.ts'
 import { endProgress, progress } from './progress.ts'
@@ -28,7 +29,7 @@ export const addModelOptions = (
   models = 'a run, a checkpoint of it, a .safetensors file, or "random"',
 ): Command =>
   command
-    .requiredOption('--run, --model <path>', models)
+    .addOption(modelOption({ what: models }))
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .addOption(setOption('override one key of the preset; may be repeated'))
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))

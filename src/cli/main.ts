@@ -10,6 +10,7 @@ import { addSampleData } from './data/sample-data.ts'
 import { addEvaluate } from './evaluate/evaluate.ts'
 import { addExport } from './exchange/export.ts'
 import { addImport } from './exchange/import.ts'
+import { markRequired, SherdHelp } from './help.ts'
 import { addBench } from './machine/bench.ts'
 import { addDoctor } from './machine/doctor.ts'
 import { addSetup } from './machine/setup.ts'
@@ -27,6 +28,7 @@ import { addDuplicates } from './search/duplicates.ts'
 import { addIndex } from './search/make-index.ts'
 import { addOutliers } from './search/outliers.ts'
 import { addSearch } from './search/search.ts'
+import { columnsOf, hasColours } from './terminal.ts'
 import { addDemo } from './train/demo.ts'
 import { addPresets } from './train/presets.ts'
 import { addPretrain } from './train/pretrain.ts'
@@ -35,41 +37,35 @@ import { addReconstruct } from './train/reconstruct.ts'
 // These exit with status 2 (wrong usage), all others with 1.
 const usageCodes: readonly ErrorCode[] = ['USAGE', 'CONFIG', 'PRESET_UNKNOWN']
 
-function program(): Command {
+/** The whole tree of commands. */
+export function program(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
     version: string
   }
   const root = new Command('sherd')
     .description('Self-supervised pretraining of vision models by masked image modelling.')
     .version(version)
+    .configureOutput({
+      getOutHelpWidth: () => columnsOf('out') ?? 80,
+      getErrHelpWidth: () => columnsOf('err') ?? 80,
+      getOutHasColors: () => hasColours('out'),
+      getErrHasColors: () => hasColours('err'),
+    })
     .showHelpAfterError('("sherd --help" lists the commands, "sherd COMMAND --help" the options of one)')
+  // Grouped as in help.
   for (const add of [
-    addPretrain,
-    addReconstruct,
-    addEvaluate,
-    addEmbed,
-    addClassify,
-    addSegmentFolder,
-    addIndex,
-    addSearch,
-    addDuplicates,
-    addOutliers,
-    addClusters,
-    addServe,
-    addExport,
-    addImport,
-    addVerify,
-    addDoctor,
-    addPresets,
-    addPack,
-    addSampleData,
-    addBench,
-    addDemo,
-    addSetup,
+    ...[addDemo, addPretrain, addPresets, addReconstruct],
+    ...[addEvaluate],
+    ...[addEmbed, addClassify, addSegmentFolder, addServe],
+    ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
+    ...[addExport, addImport],
+    ...[addPack, addSampleData],
+    ...[addSetup, addDoctor, addVerify, addBench],
   ])
     add(root)
   const prepare = (command: Command): void => {
     command.exitOverride()
+    command.createHelp = () => new SherdHelp()
     missingLast(command)
     refuseTwice(command)
     command.commands.forEach(prepare)
@@ -81,10 +77,15 @@ function program(): Command {
 /** Commander reports a missing option before an unknown one, but `--otu` is a mistyped `--out`: check the required ones last. */
 function missingLast(command: Command): void {
   const needed = command.options.filter(({ mandatory }) => mandatory)
-  for (const option of needed) option.mandatory = false
+  for (const option of needed) {
+    option.mandatory = false
+    markRequired(option)
+  }
   command.hook('preAction', () => {
-    const missing = needed.find((option) => !command.getOptionValue(option.attributeName()))
-    if (missing) command.error(`error: required option '${missing.flags}' not specified`)
+    const missing = needed.filter((option) => !command.getOptionValue(option.attributeName()))
+    if (missing.length === 0) return
+    const flags = missing.map((option) => `'${option.flags}'`).join(', ')
+    command.error(`error: required ${missing.length === 1 ? 'option' : 'options'} ${flags} not specified`)
   })
 }
 

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { sherdVersion } from '../../package-root.ts'
+import { describeCommand } from '../help.ts'
 import { depthRange, wholeNumber } from '../options.ts'
 import { note, print, printJson, warnOnce } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -21,8 +22,14 @@ interface Flags extends ReadingFlags {
 }
 
 export function addPack(root: Command): void {
-  const command = root
-    .command('pack')
+  const command = describeCommand(root.command('pack'), {
+    group: 'Data',
+    page: 'source.md#packed-images',
+    examples: [
+      'sherd pack --data photos --out packed --short-side 256  # decode once, for faster training',
+      'sherd pack --check packed  # is every byte as it was?',
+    ],
+  })
     .description('decode a folder of images once, into memory-mapped files that NumPy reads, too')
     .option('--data <dir>', 'folder of images, read recursively')
     .option('--out <dir>', 'folder to write; give it as --data to other commands')

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import type { SatelliteDataOptions } from '../../sample-data/satellite/write-places.ts'
 import type { SampleData } from '../../sample-data/write-scenes.ts'
+import { describeCommand } from '../help.ts'
 import { wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -21,8 +22,14 @@ interface Flags {
 }
 
 export function addSampleData(root: Command): void {
-  root
-    .command('sample-data')
+  describeCommand(root.command('sample-data'), {
+    group: 'Data',
+    page: 'sample-data.md',
+    examples: [
+      'sherd sample-data --out images  # 2,000 images in ten classes',
+      'sherd sample-data --out scenes --kind satellite --masks  # from above, with masks',
+    ],
+  })
     .description('write a labelled set of generated images, always the same')
     .requiredOption('--out <dir>', 'folder to write')
     .addOption(

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { encoderOf } from '../encoder-options.ts'
+import { describeCommand } from '../help.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from '../options.ts'
 import { duration, note } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -64,9 +65,27 @@ const withFinetuning = (command: Command): Command =>
 
 type TuningName = 'finetune' | 'partial' | 'scratch'
 
+const examples: Record<TuningName, readonly string[]> = {
+  finetune: [
+    'sherd evaluate finetune --run runs/photos --data labelled --out reports/tuned --seeds 1 --save classifier.safetensors  # one classifier, for "sherd classify"',
+    'sherd evaluate finetune --run runs/photos --data labelled --out reports/ten --shots 10  # from ten images of each class',
+  ],
+  partial: [
+    'sherd evaluate partial --run runs/photos --data labelled --out reports/partial --blocks 2  # the last two blocks',
+  ],
+  scratch: [
+    'sherd evaluate scratch --run runs/photos --data labelled --out reports/scratch  # the same model, without what it has learned',
+  ],
+}
+
 export function addFinetune(evaluate: Command): void {
   const tune = (name: TuningName, description: string) =>
-    withFinetuning(evaluate.command(name).description(description)).action((flags: Flags) => run(name, flags))
+    withFinetuning(
+      describeCommand(evaluate.command(name), {
+        page: 'evaluate.md#fine-tuning',
+        examples: examples[name],
+      }).description(description),
+    ).action((flags: Flags) => run(name, flags))
   tune('finetune', 'train the whole encoder with a head on it')
   tune('partial', 'train the last blocks with a head on them').option(
     '--blocks <n>',

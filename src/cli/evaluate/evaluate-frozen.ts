@@ -6,6 +6,7 @@ import type { Shots } from '../../evaluate/labelled-features.ts'
 import type { ProtocolName } from '../../evaluate/protocols.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { encoderOf, showImages } from '../encoder-options.ts'
+import { describeCommand } from '../help.ts'
 import { positiveNumber, wholeNumber } from '../options.ts'
 import {
   type EvaluateFlags,
@@ -57,35 +58,54 @@ const withShots = (command: Command): Command =>
 const commands = {
   knn: {
     does: 'weighted vote of the nearest neighbours; nothing is learned',
+    examples: [
+      'sherd evaluate knn --run runs/photos --data labelled --out reports/knn  # a folder for each class',
+    ],
     protocols: ['knn'],
     options: withNeighbours,
   },
   linear: {
     does: 'linear probe: a batch norm and a linear map on frozen features',
+    examples: [
+      'sherd evaluate linear --run runs/photos --data labelled --out reports/linear  # the map alone learns',
+      'sherd evaluate linear --run runs/photos --data labelled --out reports/linear --save classifier.safetensors  # also keep the classifier',
+    ],
     protocols: ['linear'],
     options: (command) =>
       withSave(withProbe(command), 'the encoder with the map that counts, its norm folded in,'),
   },
   fewshot: {
     does: 'the linear probe on a few images of each class',
+    examples: [
+      'sherd evaluate fewshot --run runs/photos --data labelled --out reports/fewshot --shots 5,20  # from 5 and from 20 images of each class',
+    ],
     protocols: ['fewshot'],
     options: (command) => withShots(withProbe(command)),
   },
   frozen: {
     does: 'knn, linear and fewshot in one go, on features that are read once',
+    examples: [
+      'sherd evaluate frozen --run runs/photos --data labelled --out reports/frozen  # all three',
+      'sherd evaluate frozen --model random --preset mae-small-64 --data labelled --out reports/random  # what random weights reach',
+    ],
     protocols: ['knn', 'linear', 'fewshot'],
     options: (command) => withShots(withProbe(withNeighbours(command))),
   },
 } as const satisfies Record<
   string,
-  { does: string; protocols: readonly ProtocolName[]; options: (command: Command) => Command }
+  {
+    does: string
+    examples: readonly string[]
+    protocols: readonly ProtocolName[]
+    options: (command: Command) => Command
+  }
 >
 
 export function addFrozen(evaluate: Command): void {
-  for (const [name, { does, protocols, options }] of Object.entries(commands))
+  for (const [name, { does, examples, protocols, options }] of Object.entries(commands))
     options(
       withClasses(
-        evaluate.command(name).description(does),
+        describeCommand(evaluate.command(name), { page: 'evaluate.md', examples }).description(does),
         protocols.length > 1 ? 'folder for the folders of the reports: knn, linear, fewshot' : undefined,
       ),
     ).action((flags: Flags) => run(protocols, flags))

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { type SegmentationHead, segmentationHeads } from '../../model/segmentation-heads.ts'
 import { encoderOf, showImages } from '../encoder-options.ts'
+import { describeCommand } from '../help.ts'
 import { notNegative, positiveNumber, wholeNumber } from '../options.ts'
 import { note, print, printJson, table } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -40,11 +41,15 @@ const ignored = (text: string): number => (text === 'none' ? NONE : wholeNumber(
 export function addSegment(evaluate: Command): void {
   withSave(
     withImages(
-      evaluate
-        .command('segment')
-        .description(
-          'say the class of every pixel: a linear and a small convolutional head on frozen features',
-        ),
+      describeCommand(evaluate.command('segment'), {
+        page: 'evaluate.md#segmentation',
+        examples: [
+          'sherd evaluate segment --run runs/photos --data pairs --out reports/masks  # images/ and masks/ of the same names',
+          'sherd evaluate segment --run runs/photos --data pairs --out reports/masks --heads linear --save segmenter.safetensors  # also keep the segmenter',
+        ],
+      }).description(
+        'say the class of every pixel: a linear and a small convolutional head on frozen features',
+      ),
       {
         data: 'images/ and masks/ (PNG of class numbers, same names), or both in train/ and test/ (or val/)',
         out: 'folder for report.json, report.md and segmentation.png',

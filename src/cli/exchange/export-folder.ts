@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { ExportedFolder } from '../../export/export-huggingface.ts'
 import { presetConfig } from '../encoder-options.ts'
+import { modelOption } from '../help.ts'
 import { setOption } from '../options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { describe } from './export-onnx.ts'
@@ -17,7 +18,7 @@ export interface FolderFlags {
 
 export const addFolderOptions = (command: Command): Command =>
   command
-    .requiredOption('--run, --model <path>', 'a run, a checkpoint of it, or a .safetensors file')
+    .addOption(modelOption())
     .requiredOption('--out <dir>', 'folder to write')
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .addOption(setOption('override one key of the preset; may be repeated'))

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { HuggingfaceTask } from '../../export/export-huggingface.ts'
 import type { HuggingfaceDtype } from '../../export/huggingface-onnx.ts'
+import { describeCommand } from '../help.ts'
 import { addFolderOptions, type FolderFlags, requestOf, tellExported } from './export-folder.ts'
 
 const choices: readonly HuggingfaceTask[] = ['pretraining', 'encoder', 'classification']
@@ -15,7 +16,13 @@ interface Flags extends FolderFlags {
 
 export function addExportHuggingface(parent: Command): void {
   addFolderOptions(
-    parent.command('huggingface').description("write a folder for Hugging Face's transformers"),
+    describeCommand(parent.command('huggingface'), {
+      page: 'import.md#export',
+      examples: [
+        'sherd export huggingface --run runs/photos --out folder  # what the weights are',
+        'sherd export huggingface --model classifier.safetensors --out folder --onnx fp32 q8  # a classifier, also for browsers',
+      ],
+    }).description("write a folder for Hugging Face's transformers"),
   )
     .addOption(
       new Option('--task <which>', 'what it is for (default: what the weights are)').choices(choices),

@@ -5,6 +5,7 @@ import type { Exported } from '../../export/export-onnx.ts'
 import { type GraphName, graphNames } from '../../export/formats.ts'
 import type { ExportPrecision } from '../../export/precision.ts'
 import { addModelOptions, type ModelFlags, requestOf } from '../encoder-options.ts'
+import { describeCommand } from '../help.ts'
 import { wholeNumber } from '../options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
@@ -23,7 +24,14 @@ const choices: readonly ExportPrecision[] = ['fp32', 'fp16', 'int8']
 
 export function addExportOnnx(root: Command): void {
   const command = addModelOptions(
-    root.command('onnx').description('write a model for ONNX Runtime, compared with LibTorch'),
+    describeCommand(root.command('onnx'), {
+      page: 'export.md',
+      examples: [
+        'sherd export onnx --run runs/photos --out export  # the encoder, in float32',
+        'sherd export onnx --run runs/photos --out export --precision fp32 int8  # also a smaller file',
+        'sherd export onnx --run runs/photos --out export --graphs encoder autoencoder  # also what rebuilds images',
+      ],
+    }).description('write a model for ONNX Runtime, compared with LibTorch'),
   )
     .requiredOption('--out <dir>', 'folder to write encoder.onnx, autoencoder.onnx … to')
     .addOption(

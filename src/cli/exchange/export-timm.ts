@@ -1,13 +1,17 @@
 /** `sherd export timm`: a folder that timm loads. */
 import type { Command } from 'commander'
+import { describeCommand } from '../help.ts'
 import { addFolderOptions, type FolderFlags, requestOf, tellExported } from './export-folder.ts'
 
 export function addExportTimm(parent: Command): void {
-  addFolderOptions(parent.command('timm').description('write a folder for timm')).action(
-    async (flags: FolderFlags) => {
-      const { exportTimm } = await import('../../export/export-timm.ts')
-      const request = await requestOf(flags)
-      tellExported(exportTimm({ ...request, out: flags.out }), flags)
-    },
-  )
+  addFolderOptions(
+    describeCommand(parent.command('timm'), {
+      page: 'import.md#export',
+      examples: ['sherd export timm --run runs/photos --out folder  # its encoder, for timm'],
+    }).description('write a folder for timm'),
+  ).action(async (flags: FolderFlags) => {
+    const { exportTimm } = await import('../../export/export-timm.ts')
+    const request = await requestOf(flags)
+    tellExported(exportTimm({ ...request, out: flags.out }), flags)
+  })
 }

@@ -5,6 +5,7 @@ import { messageOf, SherdError } from '../../errors.ts'
 import type { ImportRow, ImportStatus } from '../../import/import.ts'
 import type { ChannelStatistics } from '../../prepare/normalize.ts'
 import type { Grid } from '../../token/grid.ts'
+import { describeCommand } from '../help.ts'
 import { setOption } from '../options.ts'
 import { note, print, printJson, table } from '../output.ts'
 
@@ -39,8 +40,14 @@ function parseGrid(text: string): Grid {
 }
 
 export function addImport(root: Command): void {
-  root
-    .command('import')
+  describeCommand(root.command('import'), {
+    group: 'Exchange models',
+    page: 'import.md',
+    examples: [
+      'sherd import mae_vit_base.pth --out mae.safetensors  # published weights of MAE',
+      'sherd import vit-folder --out vit.safetensors  # a folder of Hugging Face, with its config.json',
+    ],
+  })
     .description('read weights of MAE, SatMAE, timm, Hugging Face or MMPretrain')
     .argument(
       '<from>',

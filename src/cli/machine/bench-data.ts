@@ -1,6 +1,7 @@
 /** `sherd bench data`: throughput of the loader beside that of the steps. */
 import type { Command } from 'commander'
 import type { DataBench } from '../../bench/data-bench.ts'
+import { describeCommand } from '../help.ts'
 import { positiveNumber, wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
@@ -13,7 +14,15 @@ interface Flags extends ConfigFlags, ReadingFlags {
 }
 
 export function addBenchData(bench: Command): void {
-  const command = addConfigOptions(bench.command('data'))
+  const command = addConfigOptions(
+    describeCommand(bench.command('data'), {
+      page: 'bench.md',
+      examples: [
+        'sherd bench data mae-small-64 --data photos  # images a second',
+        'sherd bench data mae-small-64 --data photos --need 400  # is it enough for 400 a second?',
+      ],
+    }),
+  )
     .description('time the loader of a run: reading, decoding, cropping, batches')
     .requiredOption('--data <dir>', 'images, as for "sherd pretrain"')
     .option('--batches <n>', 'batches to time', wholeNumber(1), 20)

@@ -1,11 +1,17 @@
 /** `sherd bench gemm`: rates of matrix products in the shapes of a model. */
 import type { Command } from 'commander'
 import type { GemmRow } from '../../bench/gemm-bench.ts'
+import { describeCommand } from '../help.ts'
 import { print, printJson, table } from '../output.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
 
 export function addBenchGemm(bench: Command): void {
-  addConfigOptions(bench.command('gemm'))
+  addConfigOptions(
+    describeCommand(bench.command('gemm'), {
+      page: 'bench.md',
+      examples: ["sherd bench gemm mae-small-64  # those of a preset's training step"],
+    }),
+  )
     .description("time matrix products: large squares, and those of a preset's training step")
     .action(async (preset: string, flags: ConfigFlags) => {
       const config = await configOf(preset, flags)

@@ -1,5 +1,6 @@
 /** `sherd bench step`: whole training steps, and their share of the peak rate of matrix products. */
 import type { Command } from 'commander'
+import { describeCommand } from '../help.ts'
 import { precisionOption, wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
@@ -9,7 +10,15 @@ interface Flags extends ConfigFlags {
 }
 
 export function addBenchStep(bench: Command): void {
-  addConfigOptions(bench.command('step'))
+  addConfigOptions(
+    describeCommand(bench.command('step'), {
+      page: 'bench.md',
+      examples: [
+        'sherd bench step mae-small-64  # ten steps of a preset',
+        'sherd bench step mae-small-64 --precision bf16 --set train.batchSize=64  # in bfloat16, with another batch',
+      ],
+    }),
+  )
     .description('time whole training steps (forward, backward, optimizer) on random images')
     .option('--steps <n>', 'steps to time', wholeNumber(1), 10)
     .addOption(precisionOption())

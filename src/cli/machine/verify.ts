@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { messageOf } from '../../errors.ts'
 import type { Check } from '../../verify/check.ts'
 import type { Verification } from '../../verify/verify.ts'
+import { describeCommand } from '../help.ts'
 import { note, print, printJson, table } from '../output.ts'
 
 interface Flags {
@@ -18,8 +19,14 @@ const statusOf = ({ passed, checks }: Verification): Status =>
   passed ? 0 : checks.some((check) => !check.passed) ? 1 : 3
 
 export function addVerify(root: Command): void {
-  root
-    .command('verify')
+  describeCommand(root.command('verify'), {
+    group: 'Machine',
+    page: 'verify.md',
+    examples: [
+      'sherd verify reference.safetensors  # compare with numbers of PyTorch',
+      'sherd verify references --device cuda  # a folder of them, on a GPU',
+    ],
+  })
     .description('check this installation against reference files')
     .argument('<file...>', 'reference files (.safetensors), or folders of them')
     .addOption(

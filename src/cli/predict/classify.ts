@@ -5,17 +5,24 @@ import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { Progress } from '../../weights/folder-features.ts'
 import { showImages } from '../encoder-options.ts'
+import { describeCommand, modelOption } from '../help.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
 export function addClassify(root: Command): void {
-  const command = root
-    .command('classify')
+  const command = describeCommand(root.command('classify'), {
+    group: 'Use a model',
+    page: 'evaluate.md#saving-what-was-learned',
+    examples: [
+      'sherd classify photos --model classifier.safetensors --out classes.csv  # with a head that an evaluation saved',
+      'sherd classify photos --model export/classifier.onnx --out classes.json  # the same exported, without LibTorch',
+    ],
+  })
     .description('say the class of each image of a folder')
     .argument('<dir>', 'folder of images, or of packed ones')
-    .requiredOption('--model <file>', 'a classifier.onnx, or what "evaluate finetune --save" wrote')
+    .addOption(modelOption({ what: 'a classifier.onnx, or what "evaluate finetune --save" wrote' }))
     .requiredOption('--out <file>', 'a .csv or .json: class and probability of the five likeliest')
     .action(runClassify)
   addPredictOptions(command)

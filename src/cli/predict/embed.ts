@@ -6,6 +6,7 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { Pooling } from '../../token/pool.ts'
 import type { Progress } from '../../weights/folder-features.ts'
 import { addEncoderOptions, type EncoderFlags, encoderOf, showImages } from '../encoder-options.ts'
+import { describeCommand } from '../help.ts'
 import { noteSkipped, print, printJson } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
@@ -17,9 +18,19 @@ interface Flags extends EncoderFlags {
 }
 
 export function addEmbed(root: Command): void {
-  addEncoderOptions(root.command('embed').description('write the features of a folder of images'), {
-    models: 'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
-  })
+  addEncoderOptions(
+    describeCommand(root.command('embed'), {
+      group: 'Use a model',
+      page: 'evaluate.md',
+      examples: [
+        'sherd embed photos --run runs/photos --out features.npy  # one vector for each image, for NumPy',
+        'sherd embed photos --model export/encoder.onnx --out features.safetensors  # with an exported encoder, without LibTorch',
+      ],
+    }).description('write the features of a folder of images'),
+    {
+      models: 'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
+    },
+  )
     .argument('<dir>', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',

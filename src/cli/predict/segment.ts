@@ -2,17 +2,24 @@
 import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { showImages } from '../encoder-options.ts'
+import { describeCommand, modelOption } from '../help.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
 export function addSegmentFolder(root: Command): void {
-  const command = root
-    .command('segment')
+  const command = describeCommand(root.command('segment'), {
+    group: 'Use a model',
+    page: 'evaluate.md',
+    examples: [
+      'sherd segment photos --model segmenter.safetensors --out masks  # with a head that an evaluation saved',
+      'sherd segment photos --model export/segmenter.onnx --out masks  # the same exported, without LibTorch',
+    ],
+  })
     .description('say the class of every pixel of the images of a folder')
     .argument('<dir>', 'folder of images, or of packed ones')
-    .requiredOption('--model <file>', 'a segmenter.onnx, or what "evaluate segment --save" wrote')
+    .addOption(modelOption({ what: 'a segmenter.onnx, or what "evaluate segment --save" wrote' }))
     .requiredOption(
       '--out <dir>',
       'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',

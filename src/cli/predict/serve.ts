@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { messageOf, SherdError } from '../../errors.ts'
 import type { ExportPrecision } from '../../export/precision.ts'
+import { describeCommand, modelOption } from '../help.ts'
 import { notNegative, portNumber, positiveNumber, wholeNumber } from '../options.ts'
 import { note, print, printJson, warn } from '../output.ts'
 import { endAtOnce, stopSignal } from '../signals.ts'
@@ -29,12 +30,18 @@ interface Flags {
 }
 
 export function addServe(root: Command): void {
-  root
-    .command('serve')
+  describeCommand(root.command('serve'), {
+    group: 'Use a model',
+    page: 'serve.md',
+    examples: [
+      'sherd serve --model export  # a folder of "sherd export onnx", and the playground',
+      'sherd serve --model export --index photos.index --port 9000  # with neighbours from an index',
+    ],
+  })
     .description(
       'answer over HTTP: embeddings, classes, neighbours, masks, reconstructions; and the playground',
     )
-    .requiredOption('--model <path>', 'a folder of "sherd export onnx", or one of its files')
+    .addOption(modelOption({ what: 'a folder of "sherd export onnx", or one of its files' }))
     .addOption(
       new Option('--precision <which>', 'which files of the folder (default: the most precise)').choices([
         'fp32',

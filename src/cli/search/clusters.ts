@@ -1,5 +1,6 @@
 /** `sherd clusters`: k-means on the images of an index. */
 import type { Command } from 'commander'
+import { describeCommand } from '../help.ts'
 import { ending, wholeNumber } from '../options.ts'
 import { print, printJson, table } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -13,7 +14,14 @@ interface Flags extends IndexFlags {
 
 export function addClusters(root: Command): void {
   addIndexOptions(
-    root.command('clusters').description('sort the images of an index into groups that are alike'),
+    describeCommand(root.command('clusters'), {
+      group: 'Search images',
+      page: 'search.md',
+      examples: [
+        'sherd clusters --index photos.index --count 12 --out groups.png  # twelve groups, as a picture',
+        'sherd clusters --index photos.index --count 12 --csv groups.csv  # the group of every image',
+      ],
+    }).description('sort the images of an index into groups that are alike'),
   )
     .requiredOption('--count <k>', 'clusters', wholeNumber(1))
     .option('--seed <n>', 'of the starts', wholeNumber(0), 0)

@@ -1,6 +1,7 @@
 /** `sherd duplicates`: near-duplicates in an index. Nothing is removed. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DuplicateReport } from '../../search/index-duplicates.ts'
+import { describeCommand } from '../help.ts'
 import { ending } from '../options.ts'
 import { many, note, print, printJson, table } from '../output.ts'
 import { endProgress } from '../progress.ts'
@@ -21,7 +22,14 @@ function similarity(text: string): number {
 
 export function addDuplicates(root: Command): void {
   const command = addIndexOptions(
-    root.command('duplicates').description('find images of an index that are nearly the same'),
+    describeCommand(root.command('duplicates'), {
+      group: 'Search images',
+      page: 'search.md',
+      examples: [
+        'sherd duplicates --index photos.index  # groups of images that are nearly the same',
+        'sherd duplicates --index photos.index --threshold 0.95 --csv groups.csv --out groups.png  # less alike, as a table and a picture',
+      ],
+    }).description('find images of an index that are nearly the same'),
   )
     .option(
       '--threshold <s>',

@@ -7,6 +7,7 @@ import type { IndexFacts, SearchKind } from '../../search/index-folder.ts'
 import type { Indexed } from '../../search/make-index.ts'
 import type { Pooling } from '../../token/pool.ts'
 import { type EncoderFlags, showImages } from '../encoder-options.ts'
+import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, featurePrecisionOption } from '../options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
@@ -27,14 +28,23 @@ interface Flags extends ReadingFlags {
 }
 
 export function addIndex(root: Command): void {
-  const command = root
-    .command('index')
+  const command = describeCommand(root.command('index'), {
+    group: 'Search images',
+    page: 'search.md',
+    examples: [
+      'sherd index photos --model runs/photos --out photos.index  # embed a folder',
+      'sherd index --out photos.index --update  # only what is new or has changed',
+      'sherd index --features features.npy --out photos.index  # of vectors that are there',
+    ],
+  })
     .description('make an index of images, to search, compare and cluster them')
     .argument('[dir]', 'folder of images, of packed ones or of rasters')
     .requiredOption('--out <dir>', 'folder of the index')
-    .option(
-      '--model <path>',
-      'an exported .onnx file; with LibTorch also a run, a checkpoint or .safetensors',
+    .addOption(
+      modelOption({
+        what: 'an exported .onnx file, a run, a checkpoint of it, or a .safetensors file',
+        required: false,
+      }),
     )
     .option('--features <file>', 'instead of images: a .npy or .safetensors of "sherd embed"')
     .addOption(new Option('--pool <how>', 'the vector of an image (default: mean)').choices(['cls', 'mean']))

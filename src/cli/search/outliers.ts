@@ -1,5 +1,6 @@
 /** `sherd outliers`: the images of an index that are farthest from their neighbours. */
 import type { Command } from 'commander'
+import { describeCommand } from '../help.ts'
 import { ending, wholeNumber } from '../options.ts'
 import { print, printJson, table } from '../output.ts'
 import { endProgress } from '../progress.ts'
@@ -13,7 +14,13 @@ interface Flags extends IndexFlags {
 
 export function addOutliers(root: Command): void {
   addIndexOptions(
-    root.command('outliers').description('find the images of an index that are least like others'),
+    describeCommand(root.command('outliers'), {
+      group: 'Search images',
+      page: 'search.md',
+      examples: [
+        'sherd outliers --index photos.index --out odd.png  # the twenty that are least like others, as a picture',
+      ],
+    }).description('find the images of an index that are least like others'),
   )
     .option('--count <n>', 'images to show', wholeNumber(1), 20)
     .option('--neighbours <k>', 'neighbours whose mean distance is the score', wholeNumber(1), 10)

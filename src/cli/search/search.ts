@@ -6,6 +6,7 @@ import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex } from '../../search/index-folder.ts'
+import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, featurePrecisionOption, wholeNumber } from '../options.ts'
 import { note, print, printJson, table, warn } from '../output.ts'
 import { maxPixelsOption, type ReadingFlags } from '../reading-options.ts'
@@ -26,10 +27,19 @@ interface Flags extends IndexFlags, Pick<ReadingFlags, 'maxPixels'> {
 }
 
 export function addSearch(root: Command): void {
-  addIndexOptions(root.command('search').description('find the images of an index that are most like others'))
+  addIndexOptions(
+    describeCommand(root.command('search'), {
+      group: 'Search images',
+      page: 'search.md',
+      examples: [
+        'sherd search cat.jpg --index photos.index  # the ten images that are most like it',
+        'sherd search cat.jpg --index photos.index --count 50 --out found.png  # more of them, as a picture',
+      ],
+    }).description('find the images of an index that are most like others'),
+  )
     .argument('<query...>', 'image files, or names of images in the index')
     .option('--count <n>', 'images to find for each query', wholeNumber(1), 10)
-    .option('--model <path>', 'the model of the index, where its file has moved')
+    .addOption(modelOption({ what: 'the model of the index, where its file has moved', required: false }))
     .option('--keep-self', 'find an image that is in the index itself, too')
     .addOption(deviceOption())
     .addOption(featurePrecisionOption('what the index was made in'))

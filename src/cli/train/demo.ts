@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import { describeCommand } from '../help.ts'
 import { note, print } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
 import { stopSignal } from '../signals.ts'
@@ -11,8 +12,14 @@ import { follow } from './pretrain.ts'
 const preset = 'mae-demo'
 
 export function addDemo(root: Command): void {
-  root
-    .command('demo')
+  describeCommand(root.command('demo'), {
+    group: 'Train',
+    page: 'run.md',
+    examples: [
+      'sherd demo  # sample images, a small model and pictures of what it learned, in about two minutes',
+      'sherd demo --out trial  # the same, into another folder',
+    ],
+  })
     .description('pretrain a small model on generated images, with pictures of what it learned')
     .option('--out <dir>', 'folder for data and runs', 'runs')
     .option('--json', 'print every event as a line of JSON')

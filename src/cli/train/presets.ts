@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { KeyDescription } from '../../config/keys.ts'
 import { SherdError } from '../../errors.ts'
 import { shortSize } from '../../token/grid.ts'
+import { describeCommand } from '../help.ts'
 import { print, printJson, table } from '../output.ts'
 
 /** With the allowed values, and the values of other keys with which the key is read. */
@@ -17,8 +18,15 @@ function meaningOf({ meaning, values, when }: KeyDescription): string {
 }
 
 export function addPresets(root: Command): void {
-  root
-    .command('presets')
+  describeCommand(root.command('presets'), {
+    group: 'Train',
+    page: 'config.md',
+    examples: [
+      'sherd presets  # all of them, with their sizes',
+      'sherd presets mae-small-64  # one with every key',
+      'sherd presets --keys --objective mae  # every key that can be set, and what it means',
+    ],
+  })
     .description('list the presets, or show one with every key')
     .argument('[preset]', 'show this one resolved')
     .option('--keys', 'list every configuration key with its default, values and meaning')

@@ -9,6 +9,7 @@ import type { Inheritance } from '../../run/inherit.ts'
 import type { ProbeMetric } from '../../run/online-probe.ts'
 import type { Profile } from '../../run/trace.ts'
 import { valueIn } from '../../train/metrics.ts'
+import { describeCommand } from '../help.ts'
 import { positiveNumber, setOption, wholeNumber } from '../options.ts'
 import { duration, grouped, note, paint, print, printJson, warn, warnOnce } from '../output.ts'
 import { ownName, quoted } from '../own-name.ts'
@@ -39,8 +40,16 @@ interface Flags extends ReadingFlags {
 const defaultPreset = 'mae-small-64'
 
 export function addPretrain(root: Command): void {
-  const command = root
-    .command('pretrain')
+  const command = describeCommand(root.command('pretrain'), {
+    group: 'Train',
+    page: 'run.md',
+    examples: [
+      'sherd pretrain --data photos --out runs/photos  # a folder of images, with the usual preset',
+      'sherd pretrain mae-base-224 --data photos --out runs/base --epochs 100  # a larger model, and for how long',
+      'sherd pretrain --out runs/photos --resume  # continue where it stopped',
+      'sherd pretrain --data photos --out runs/probed --probe labelled  # look at what it has learned on the way',
+    ],
+  })
     .description('pretrain a masked autoencoder on a folder of images')
     .argument('[preset]', `what to train; "sherd presets" lists them (default: ${defaultPreset})`)
     .option('--data <dir>', 'folder of images, read recursively, or of packed ones')

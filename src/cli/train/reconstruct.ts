@@ -3,12 +3,13 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type PrecisionName, precisionNames } from '../../machine/plan.ts'
 import type { StatisticsUsed } from '../../target/patch-statistics.ts'
+import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, ending, featurePrecisionOption, wholeNumber } from '../options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 
 interface Flags extends ReadingFlags {
-  run: string
+  model: string
   images: string
   out: string
   count?: number
@@ -21,10 +22,15 @@ interface Flags extends ReadingFlags {
 }
 
 export function addReconstruct(root: Command): void {
-  const command = root
-    .command('reconstruct')
+  const command = describeCommand(root.command('reconstruct'), {
+    group: 'Train',
+    page: 'picture.md',
+    examples: [
+      'sherd reconstruct --run runs/photos --images photos --out rebuilt.png  # what the model rebuilds of eight images',
+    ],
+  })
     .description('draw original, masked and rebuilt images, and say which statistics were used')
-    .requiredOption('--run <run>', 'folder of a run')
+    .addOption(modelOption({ what: 'folder of a run' }))
     .requiredOption('--images <dir>', 'folder of images, or of packed ones')
     .requiredOption('--out <file>', 'picture to write (.png)', ending('.png'))
     .option(
@@ -58,7 +64,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { meanQuality } = await import('../../target/reconstruction-quality.ts')
   const { openData } = await import('../../config/assemble.ts')
   const { readingConfig } = await import('../../config/reading.ts')
-  const model = loadModel(flags.run, flags.device, flags.precision)
+  const model = loadModel(flags.model, flags.device, flags.precision)
   const config = readingConfig({ ...model, reading: readingOf(flags) })
   for (const message of model.warnings) warn(message)
   const exhibit = await loadExhibit(config, await openData(config, flags.images), flags.count)

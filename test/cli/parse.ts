@@ -1,0 +1,26 @@
+// Parses command lines with the real parser, without running anything.
+import type { Command } from 'commander'
+import { program } from '../../src/cli/main.ts'
+
+/** The words of a command line: quotes hold them together, ` \` at the end of a line continues it. */
+export const wordsOf = (line: string): string[] =>
+  [...line.replace(/\\\n/g, ' ').matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) =>
+    word.replace(/['"]/g, ''),
+  )
+
+export const withinTree = (command: Command): Command[] => [command, ...command.commands.flatMap(withinTree)]
+
+/** Why `sherd ARGS` cannot be parsed, or null. */
+export async function refusal(args: readonly string[]): Promise<string | null> {
+  const root = program()
+  for (const each of withinTree(root)) {
+    each.configureOutput({ writeOut: () => {}, writeErr: () => {} })
+    if (each.commands.length === 0) each.action(() => {})
+  }
+  try {
+    await root.parseAsync(args, { from: 'user' })
+    return null
+  } catch (error) {
+    return (error as { exitCode?: number }).exitCode === 0 ? null : (error as Error).message
+  }
+}
