@@ -6,14 +6,16 @@ import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
 import { modelOption } from './help.ts'
-import { deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
+import { configOption, deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
 import { duration, warn } from './output.ts'
 import { endProgress, progress } from './progress.ts'
+
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
 export interface ModelFlags {
   readonly model: string
   readonly preset?: string
+  readonly config?: string
   readonly set: string[]
   readonly modelSeed?: number
   readonly bands?: string[]
@@ -31,6 +33,7 @@ export const addModelOptions = (
   command
     .addOption(modelOption({ what: models }))
     .option('--preset <name>', 'what the model is, where --model does not say it')
+    .addOption(configOption())
     .addOption(setOption('override one key of the preset; may be repeated'))
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))
     .option(
@@ -49,11 +52,11 @@ export const addEncoderOptions = (
 
 /** `images`: the folder to encode. Raster weights that do not record their normalisation take the statistics of this folder. */
 export async function requestOf(
-  { model, preset, set, device, precision, modelSeed, bands, ...flags }: EncoderFlags,
+  { model, preset, config: file, set, device, precision, modelSeed, bands, ...flags }: EncoderFlags,
   images: string | undefined,
   alsoRead: readonly string[] = [],
 ): Promise<EncoderRequest> {
-  const config = await presetConfig({ preset, set, device }, alsoRead)
+  const config = await presetConfig({ preset, config: file, set, device }, alsoRead)
   if (modelSeed !== undefined && model !== 'random')
     throw new SherdError('USAGE', '--model-seed is of --model random: other models have their weights.')
   return {
@@ -67,20 +70,26 @@ export async function requestOf(
   }
 }
 
-/** The configuration for weights that carry none, from `--preset` and `--set`. Throws `USAGE` for `--set` without a preset. */
+/** The configuration for weights that carry none, from `--preset`, `--config`, `--set`. Throws `USAGE` for `--set` without one of the others. */
 export async function presetConfig(
-  { preset, set, device }: Pick<EncoderFlags, 'set' | 'device'> & { preset: string | undefined },
+  {
+    preset,
+    config,
+    set,
+    device,
+  }: Pick<EncoderFlags, 'set' | 'device'> & { preset: string | undefined; config?: string | undefined },
   alsoRead: readonly string[] = [],
 ): Promise<Config | undefined> {
   const { configOf } = await import('./machine/bench-config.ts')
   const { modelReading } = await import('../config/useless.ts')
-  if (preset !== undefined) return configOf(preset, { set, device }, modelReading(alsoRead))
+  if (preset !== undefined || config !== undefined)
+    return configOf(preset, { set, config, device }, modelReading(alsoRead))
   const { assignedKeys } = await import('../config/overrides.ts')
   const [key] = assignedKeys(set) // a mistyped key is reported first
   if (key !== undefined)
     throw new SherdError(
       'USAGE',
-      `--set ${key} would change nothing: it overrides a preset, and none is named. A run and a file of sherd say themselves what the model is; for others add --preset NAME.`,
+      `--set ${key} would change nothing: it overrides a preset, and none is named. A run and a file of sherd say themselves what the model is; for others add --preset NAME or --config FILE.`,
     )
   return undefined
 }

@@ -39,6 +39,12 @@ export const collected = (value: string, before: string[]): string[] => [...befo
 export const setOption = (description: string): Option =>
   new Option('--set <key=value>', description).argParser(collected).default([], 'none')
 
+export const configOption = (): Option =>
+  new Option(
+    '--config <file>',
+    'JSON or YAML file of configuration keys, such as the config.json of a run; --set goes before it',
+  )
+
 export function portNumber(text: string): number {
   const value = wholeNumber(0)(text)
   if (value > 65535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')

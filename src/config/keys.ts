@@ -1,6 +1,8 @@
 /** Describes the keys of the configuration, and explains unknown and unread ones. */
 import { z } from 'zod'
 import { didYouMean, SherdError } from '../errors.ts'
+import { allowedValues } from './allowed-values.ts'
+import { knownElsewhere } from './common-names.ts'
 import { newNameOf } from './migrations.ts'
 import { type Chooser, type Chosen, missed, type Part, parts, rootKeys, takes } from './parts.ts'
 import { choosers, type KindName, kinds } from './tables.ts'
@@ -11,6 +13,8 @@ export interface KeyDescription {
   /** The default as JSON. */
   readonly initial: string
   readonly meaning: string
+  /** In words, such as `whole number ≥ 1`. */
+  readonly allowed: string
   /** Allowed values, if they are names. */
   readonly values?: readonly string[]
   /** The key is read only with one of these values of each of these other keys. */
@@ -30,7 +34,7 @@ function describe(key: string, type: z.ZodType, when: KeyDescription['when']): K
   const isRequired = !type.safeParse(undefined).success
   return {
     ...{ key, initial: JSON.stringify(initial) ?? (isRequired ? 'required' : 'derived') },
-    ...{ meaning: type.description ?? '', ...(values && { values }), when },
+    ...{ meaning: type.description ?? '', allowed: allowedValues(type), ...(values && { values }), when },
   }
 }
 
@@ -76,11 +80,17 @@ export function unknownKey(path: string): SherdError {
   const renamed = newNameOf(path)
   const inGroup = keys.filter((key) => key.startsWith(`${path}.`))
   const groups = new Set(keys.flatMap((key) => key.split('.').slice(0, -1)))
+  // "nodata" is far from "data.nodata" by its letters.
+  const withoutGroup = keys.filter((key) => key.split('.')[1] === path)
+  const similar =
+    withoutGroup.length > 0
+      ? ` Did you mean "${withoutGroup.join('" or "')}"?`
+      : didYouMean(path, [...keys, ...groups])
   const hint = inGroup.length
     ? ` It is a group: ${inGroup.join(', ')}.`
     : renamed
       ? ` It is ${renamed} now.`
-      : didYouMean(path, [...keys, ...groups])
+      : (knownElsewhere(path) ?? similar)
   return new SherdError(
     'CONFIG',
     `There is no configuration key "${path}".${hint} "sherd presets --keys" lists all.`,

@@ -40,6 +40,11 @@ export function assignedKeys(assignments: readonly string[]): string[] {
 /** A copy of `input` with one key set; the key must exist. */
 export function withOverride(input: ConfigInput, assignment: string): ConfigInput {
   const { path, value } = partsOf(assignment)
+  return withValue(input, path, parseValue(value))
+}
+
+/** A copy of `input` with the value at a path. */
+export function withValue(input: ConfigInput, path: string, value: unknown): ConfigInput {
   const copy = structuredClone(input) as Tree
   const parts = path.split('.')
   let at = copy
@@ -47,6 +52,6 @@ export function withOverride(input: ConfigInput, assignment: string): ConfigInpu
     at[part] ??= {}
     at = at[part] as Tree
   }
-  at[parts.at(-1)!] = parseValue(value)
+  at[parts.at(-1)!] = value
   return copy as ConfigInput
 }

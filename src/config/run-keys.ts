@@ -9,6 +9,7 @@ export const trainKeys = {
   seed: z
     .number()
     .refine(isSeed, 'must be an integer in [0, 2^53)')
+    .meta({ allowed: 'whole number ≥ 0, below 2^53' })
     .default(0)
     .describe('of every random draw: weights, order, crops, masks'),
   batchSize: many.default(64).describe('samples of one micro-batch'),
@@ -73,6 +74,7 @@ export const logKeys = {
   pictureEverySteps: count.default(500).describe('a reconstruction in samples/; 0 for none'),
   probe: z
     .string()
+    .meta({ allowed: 'folder' })
     .nullable()
     .default(null)
     .describe('folder of labelled images that the encoder is probed with while it learns; null for none'),

@@ -8,7 +8,10 @@ import { clippings } from './raster/clipping.ts'
 const range = z
   .tuple([z.number().positive(), z.number().positive()])
   .refine(([low, high]) => low <= high, 'the first number must not exceed the second')
-const shares = range.refine(([, high]) => high <= 1, 'a share must not exceed 1')
+  .meta({ allowed: '[low, high], both > 0' })
+const shares = range
+  .refine(([, high]) => high <= 1, 'a share must not exceed 1')
+  .meta({ allowed: '[low, high], both > 0 and ≤ 1' })
 
 export const dataKeys = {
   crop: z
@@ -63,6 +66,7 @@ export const imageKeys = {
   range: z
     .tuple([sixteenBits, sixteenBits])
     .refine(([low, high]) => low < high, 'the first number must be smaller than the second')
+    .meta({ allowed: '[low, high], low < high, whole numbers 0–65535' })
     .nullable()
     .default(null)
     .describe('what of 16-bit values becomes 0 and 255, such as [0,4095]; null takes the high byte'),
@@ -75,7 +79,9 @@ export const imageKeys = {
 
 /** Names of bands. */
 export const bandList = z
-  .array(z.string().min(1), { error: 'expected names of bands, such as ["B4","B3","B2"]' })
+  .array(z.string().min(1).meta({ allowed: 'name' }), {
+    error: 'expected names of bands, such as ["B4","B3","B2"]',
+  })
   .min(1)
   .max(1024)
 
@@ -89,6 +95,7 @@ export const rasterKeys = {
   pattern: z
     .string()
     .refine(isPattern, `expected ${patternKind}`)
+    .meta({ allowed: 'regular expression' })
     .nullable()
     .default(null)
     .describe('how paths say series, date and band: a regular expression with groups of these names'),

@@ -86,6 +86,7 @@ export const featuresRow = targetRow({
     model: z
       .string({ error: 'expected the path of a run, a checkpoint or a .safetensors file of weights' })
       .min(1)
+      .meta({ allowed: 'path' })
       .describe('the frozen encoder: a run, a checkpoint, or a file of weights'),
     width: z
       .int()

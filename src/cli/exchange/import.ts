@@ -6,7 +6,7 @@ import type { ImportRow, ImportStatus } from '../../import/import.ts'
 import type { ChannelStatistics } from '../../prepare/normalize.ts'
 import type { Grid } from '../../token/grid.ts'
 import { describeCommand } from '../help.ts'
-import { setOption } from '../options.ts'
+import { configOption, setOption } from '../options.ts'
 import { note, print, printJson, table } from '../output.ts'
 
 const differences = ['missing', 'unexpected'] as const
@@ -18,6 +18,7 @@ interface Flags {
   readonly prefix?: string
   readonly grid?: Grid
   readonly preset?: string
+  readonly config?: string
   readonly set: string[]
   readonly allow: Difference[]
   readonly inflate?: boolean
@@ -62,6 +63,7 @@ export function addImport(root: Command): void {
       parseGrid,
     )
     .option('--preset <name>', 'what the file does not say: bands, decoder, training')
+    .addOption(configOption())
     .addOption(setOption('override one key; may be repeated'))
     .option('--allow <differences>', 'missing, unexpected or both, with a comma', parseAllowed, [])
     .option(
@@ -99,10 +101,17 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   const { importWeights } = await import('../../import/import.ts')
   const { layouts } = await import('../../import/layouts.ts')
   const { presetOf } = await import('../../config/presets.ts')
+  const { composedInput } = await import('../config-file.ts')
   const made = await importWeights({
     ...{ from, out: flags.out, set: flags.set, allow: flags.allow, inflate: flags.inflate ?? false },
     ...{ take: flags.take ?? null, prefix: flags.prefix ?? null, grid: flags.grid ?? null },
-    ...(flags.preset !== undefined && { base: presetOf(flags.preset).config }),
+    ...((flags.preset !== undefined || flags.config !== undefined) && {
+      base: composedInput({
+        base: flags.preset === undefined ? {} : presetOf(flags.preset).config,
+        file: flags.config,
+        set: [],
+      }),
+    }),
     ...(flags.statistics !== undefined && { statistics: await readStatistics(flags.statistics) }),
   })
   const counts = Object.fromEntries(

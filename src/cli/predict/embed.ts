@@ -77,13 +77,14 @@ async function openModel(flags: Flags, dir: string) {
   }
   const { openOnnxEncoder, onnxFeatures } = await import('../../infer/onnx-encoder.ts')
   const { expectPlainRequest } = await import('../../infer/onnx-model.ts')
-  const { preset, bands, set, modelSeed } = flags
-  if (preset !== undefined || bands || set.length > 0 || modelSeed !== undefined)
+  const { config, ...request } = flags
+  const { preset, bands, set, modelSeed } = request
+  if (preset !== undefined || config !== undefined || bands || set.length > 0 || modelSeed !== undefined)
     throw new SherdError(
       'USAGE',
-      'An ONNX file says itself what the model is and which bands it takes: leave --preset, --set, --bands and --model-seed out.',
+      'An ONNX file says itself what the model is and which bands it takes: leave --preset, --config, --set, --bands and --model-seed out.',
     )
-  expectPlainRequest(flags)
+  expectPlainRequest(request)
   const encoder = await openOnnxEncoder(flags.model, { reading: readingOf(flags) })
   return {
     origin: encoder.origin,

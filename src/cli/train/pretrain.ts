@@ -10,10 +10,11 @@ import type { ProbeMetric } from '../../run/online-probe.ts'
 import type { Profile } from '../../run/trace.ts'
 import { valueIn } from '../../train/metrics.ts'
 import { describeCommand } from '../help.ts'
-import { positiveNumber, setOption, wholeNumber } from '../options.ts'
+import { configOption, positiveNumber, setOption, wholeNumber } from '../options.ts'
 import { duration, grouped, note, paint, print, printJson, warn, warnOnce } from '../output.ts'
 import { ownName, quoted } from '../own-name.ts'
 import { endProgress, progress } from '../progress.ts'
+
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
 import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from '../signals.ts'
 
@@ -23,6 +24,7 @@ interface Flags extends ReadingFlags {
   init?: string
   steps?: number
   epochs?: number
+  config?: string
   set: string[]
   seed?: number
   device?: 'auto' | 'cpu' | 'cuda'
@@ -57,6 +59,7 @@ export function addPretrain(root: Command): void {
     .option('--init <path>', 'weights to begin with: a run, a checkpoint, or a .safetensors file')
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
     .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))
+    .addOption(configOption())
     .addOption(setOption('override one configuration key; may be repeated'))
     .option('--seed <n>', 'seed of every random draw', wholeNumber(0))
     .addOption(new Option('--device <device>', 'where to train').choices(['auto', 'cpu', 'cuda']))
@@ -86,8 +89,8 @@ export function addPretrain(root: Command): void {
   addReadingOptions(command)
 }
 
-/** The command's assignments, in the order in which they override each other. */
-function assignments({ set, steps, epochs, seed, device, precision, probe, ...flags }: Flags): string[] {
+/** The assignments of options. */
+function assignments({ steps, epochs, seed, device, precision, probe, ...flags }: Flags): string[] {
   const given = readingAssignments(flags)
   if (epochs !== undefined) given.push(`train.epochs=${epochs}`, 'train.steps=null')
   if (steps !== undefined) given.push(`train.steps=${steps}`)
@@ -95,7 +98,7 @@ function assignments({ set, steps, epochs, seed, device, precision, probe, ...fl
   if (device !== undefined) given.push(`train.device=${device}`)
   if (precision !== undefined) given.push(`train.precision=${precision}`)
   if (probe !== undefined) given.push(`log.probe=${JSON.stringify(resolve(probe))}`)
-  return [...given, ...set]
+  return given
 }
 
 async function runPretrain(presetName: string | undefined, flags: Flags): Promise<void> {
@@ -104,9 +107,8 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     return supervise({ out: flags.out, restarts: flags.restarts, resume: flags.resume ?? false })
   }
   letWaitingThreadsSleep()
-  const { withOverride } = await import('../../config/overrides.ts')
   const { presetOf } = await import('../../config/presets.ts')
-  const { resolveConfig } = await import('../../config/resolve.ts')
+  const { composed } = await import('../config-file.ts')
   const { expectUseful } = await import('../../config/useless.ts')
   const { isBlank } = await import('../../checkpoint/run-folder.ts')
   const isNew = flags.data !== undefined && isBlank(flags.out)
@@ -128,7 +130,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     base = config
     preset = facts.preset
   }
-  const config = resolveConfig(assignments(flags).reduce(withOverride, base))
+  const config = composed({ base, file: flags.config, options: assignments(flags), set: flags.set })
   expectUseful(config, flags.set)
   const { pretrain } = await import('../../run/pretrain.ts')
   const profile = flags.profile && {

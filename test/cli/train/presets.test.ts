@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { configKeys, describeKeys } from '../../../src/config/keys.ts'
+import { configKeys, describeKeys, type KeyDescription } from '../../../src/config/keys.ts'
 import { presetNames, presetOf } from '../../../src/config/presets.ts'
 import { resolveConfig } from '../../../src/config/resolve.ts'
 import { inProcess } from '../sherd.ts'
@@ -39,9 +39,13 @@ describe('sherd presets', () => {
       key: 'optim.baseLearningRate',
       initial: '0.00015',
       meaning: 'per 256 samples of effective batch',
+      allowed: 'number > 0',
       when: {},
     })
-    const listed = human.stdout.split('\n').map((line) => line.split(/ {2,}/)[0])
+    const listed = human.stdout
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(/ {2,}/)[0])
     expect([...new Set(listed.filter(Boolean))]).toEqual(configKeys())
     expect(human.stdout).toMatch(/^optim\.beta1 +0\.9 .*\(with optim\.optimizer=adamw or adam\)$/m)
     expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches .* \(with objective=mae\)$/m)
@@ -62,6 +66,49 @@ describe('sherd presets', () => {
       expect.stringContaining('objective: expected mae, got "nae". Did you mean "mae"?'),
     ])
     expect([alone.status, alone.stderr]).toEqual([2, expect.stringContaining('add --keys')])
+  })
+
+  const keysWith = async (...args: string[]) => {
+    const [rows] = (await inProcess(['presets', ...args, '--json'])).json() as unknown as KeyDescription[][]
+    return new Map(rows!.map((row) => [row.key, row]))
+  }
+
+  it('lists the keys that are read with the values of others', async () => {
+    const keys = await keysWith('--keys', '--set', 'target.kind=hog', '--set', 'optim.optimizer=sgd')
+    for (const key of ['target.bins', 'optim.momentum', 'data.bands', 'mask.groups'])
+      expect(keys.has(key)).toBe(true)
+    for (const key of ['target.normalize', 'optim.beta1', 'optim.trustCoefficient'])
+      expect(keys.has(key)).toBe(false)
+    expect(keys.get('data.bands')!.when).toEqual({ 'data.kind': ['rasters'] })
+  })
+
+  it('lists the keys of a preset with its values', async () => {
+    const keys = await keysWith(
+      'satmae-tiny-sentinel2',
+      '--keys',
+      '--set',
+      'optim.momentum=0.5',
+      '--set',
+      'optim.optimizer=sgd',
+    )
+    expect(keys.get('model.size')!.initial).toBe('"tiny"')
+    expect(keys.get('optim.momentum')!.initial).toBe('0.5')
+    expect(keys.get('model.heads')!.initial).toBe('3') // derived from the size
+    expect(keys.has('data.range')).toBe(false) // of images
+  })
+
+  it.each([
+    ['lr', ['optim.baseLearningRate']],
+    ['--batch-size', ['train.batchSize']],
+    ['mask', ['mask.ratio', 'mask.groups', 'mask.frames', 'mask.perFrame']],
+    ['Scale-MAE', ['model.referenceResolution']],
+  ])('finds keys by %s', async (pattern, wanted) => {
+    expect([...(await keysWith(`--keys=${pattern}`)).keys()]).toEqual(wanted)
+  })
+
+  it('says which key was meant where none is found', async () => {
+    const { status, stderr } = await inProcess(['presets', '--keys', 'mask.rtio'])
+    expect([status, stderr]).toEqual([2, expect.stringContaining('Did you mean "mask.ratio"?')])
   })
 
   it('shows one in full', async () => {
