@@ -32,6 +32,14 @@ export { storedConfig } from './config/stored.ts'
 export { choosers } from './config/tables.ts'
 export { expectUseful, modelReading } from './config/useless.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
+export {
+  type Comparison,
+  compareReports,
+  comparisonColumns,
+  comparisonLines,
+  comparisonMarkdown,
+  comparisonNotes,
+} from './evaluate/compare-reports.ts'
 export { type Spread, spreadOf } from './evaluate/effective-rank.ts'
 export {
   type ChosenMap,
@@ -71,6 +79,7 @@ export {
   writePredictions,
 } from './evaluate/prediction-file.ts'
 export { type ProtocolName, protocols } from './evaluate/protocols.ts'
+export { type ReadReport, readReport } from './evaluate/read-report.ts'
 export { saveProbe } from './evaluate/save-probe.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'

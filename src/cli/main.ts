@@ -7,6 +7,7 @@ import { packageRoot } from '../package-root.ts'
 import { listenToNotes } from '../source/notes.ts'
 import { addPack } from './data/pack.ts'
 import { addSampleData } from './data/sample-data.ts'
+import { addCompare } from './evaluate/compare.ts'
 import { addEvaluate } from './evaluate/evaluate.ts'
 import { addExport } from './exchange/export.ts'
 import { addImport } from './exchange/import.ts'
@@ -55,7 +56,7 @@ export function program(): Command {
   // Grouped as in help.
   for (const add of [
     ...[addDemo, addPretrain, addPresets, addReconstruct],
-    ...[addEvaluate],
+    ...[addEvaluate, addCompare],
     ...[addEmbed, addClassify, addSegmentFolder, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
     ...[addExport, addImport],

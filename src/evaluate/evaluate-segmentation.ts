@@ -9,7 +9,7 @@ import type { Progress } from '../weights/folder-features.ts'
 import { segmentationShape } from '../weights/frozen-segmenter.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import { saveSegmenter } from '../weights/open-segmenter.ts'
-import type { EvaluatedImages, EvaluationData } from './evaluate.ts'
+import { type EvaluatedImages, type EvaluationData, fingerprintOf } from './evaluate.ts'
 import { type Overlap, type OverlapSummary, overlapOf } from './mean-iou.ts'
 import { meanAndDeviation } from './scores.ts'
 import {
@@ -53,8 +53,10 @@ export interface SegmentationRow extends OverlapSummary {
   readonly confusion: readonly (readonly number[])[]
 }
 
+export const segmentationFormat = 'sherd-segmentation/2'
+
 export interface SegmentationReport {
-  readonly format: 'sherd-segmentation/1'
+  readonly format: typeof segmentationFormat
   readonly model: OpenedEncoder['origin']
   readonly data: EvaluatedImages
   readonly classes: readonly string[]
@@ -124,13 +126,14 @@ export async function segment(
   const { meanIou, pixelAccuracy } = overlapOf(always, classes)
   for (const each of [train.set.tokens, test.set.tokens, ...Object.values(of.statistics)]) each.dispose()
   const report: SegmentationReport = {
-    format: 'sherd-segmentation/1',
+    format: segmentationFormat,
     ...{ model: encoder.origin, classes, seeds, rows, chance: { meanIou, pixelAccuracy } },
     data: {
       train: folders.train.dir,
       test: data.test ? folders.test.dir : `a fifth of the images of ${folders.train.dir}`,
       ...{ trainImages: train.set.count, testImages: test.set.count },
       skipped: train.skipped.length + test.skipped.length,
+      fingerprints: { train: fingerprintOf(folders.train.images), test: fingerprintOf(folders.test.images) },
     },
     settings: { ...settings, ignored: ignored < 0 ? 'none' : ignored, imageSize: size },
     seconds: (performance.now() - started) / 1000,
@@ -139,7 +142,7 @@ export async function segment(
 }
 
 function pictureOf(
-  { rows, classes, data }: SegmentationReport,
+  { rows, classes, data, seeds }: SegmentationReport,
   {
     test,
     shown,
@@ -155,7 +158,7 @@ function pictureOf(
   const tile = (masks: Uint16Array, i: number) =>
     classTile(masks.subarray(i * height * width, (i + 1) * height * width), { width, height }, classes.length)
   return {
-    title: `Segmentation of ${data.testImages} test images`,
+    title: `Segmentation of ${data.testImages} test images, heads of seed ${seeds[0]}`,
     columns: [
       { title: 'image' },
       { title: 'mask', subtitle: 'white: unlabelled' },

@@ -1,7 +1,9 @@
 /** Evaluation on frozen features: opens images, extracts features, runs a protocol, selects settings on held-out images, reports. */
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
+import type { ImageSource } from '../source/open.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import { type FolderFeatures, featuresOf, type Progress } from '../weights/folder-features.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
@@ -17,6 +19,7 @@ import {
   type Split,
 } from './protocols.ts'
 import { type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from './scores.ts'
+import { edgeWarnings } from './sweep-edges.ts'
 
 /** Two folders, or one that is split. */
 export interface EvaluationData {
@@ -56,6 +59,9 @@ export interface Row {
   readonly setting: string
   readonly top1: MeanAndDeviation
   readonly top5: MeanAndDeviation | null
+  /** Balanced accuracy. */
+  readonly meanRecall: MeanAndDeviation
+  readonly macroF1: MeanAndDeviation
   /** Top-1 on the held-out tenth of the training images; null if not measured. */
   readonly heldOut: number | null
 }
@@ -66,10 +72,14 @@ export interface EvaluatedImages {
   readonly trainImages: number
   readonly testImages: number
   readonly skipped: number
+  /** Of the images and their labels: equal ones mean that two reports are of the same images. */
+  readonly fingerprints: { readonly train: string; readonly test: string }
 }
 
+export const reportFormat = 'sherd-evaluation/2'
+
 export interface Report {
-  readonly format: 'sherd-evaluation/1'
+  readonly format: typeof reportFormat
   readonly protocol: string
   readonly title: string
   readonly model: OpenedEncoder['origin']
@@ -84,8 +94,31 @@ export interface Report {
   readonly scores: Scores
   /** Top-1 of always predicting the commonest class. */
   readonly chance: number
+  /** What a reader should know before believing the result. */
+  readonly warnings: readonly string[]
   readonly seconds: number
 }
+
+/** Of some images of a source: their names and classes, in order. Where the folder lies does not matter. */
+export function fingerprintOf(
+  { files, labels, classes }: Pick<ImageSource, 'files' | 'labels' | 'classes'>,
+  indices: Iterable<number> = files.keys(),
+): string {
+  const hash = createHash('sha256')
+  for (const index of indices)
+    hash.update(`${files[index]}\n${labels ? (classes[labels[index]!] ?? '') : ''}\n`)
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** The mean and spread of attempts, for a row. */
+export const rowScores = (
+  attempts: readonly Scores[],
+): Pick<Row, 'top1' | 'top5' | 'meanRecall' | 'macroF1'> => ({
+  top1: meanAndDeviation(attempts.map(({ top1 }) => top1)),
+  top5: attempts[0]!.top5 === null ? null : meanAndDeviation(attempts.map(({ top5 }) => top5!)),
+  meanRecall: meanAndDeviation(attempts.map(({ meanRecall }) => meanRecall)),
+  macroF1: meanAndDeviation(attempts.map(({ macroF1 }) => macroF1)),
+})
 
 /** The split of a folder without test images: the same for every model and seed. */
 export const partImages = { share: 0.2, seed: 0 } as const
@@ -109,6 +142,9 @@ export interface OpenedImages {
 
 const labelsOfRows = ({ features, source }: FolderFeatures) =>
   Int32Array.from(features.indices, (index) => source.labels![index]!)
+
+const indicesOf = ({ features }: FolderFeatures, rows: readonly number[]) =>
+  rows.map((row) => features.indices[row]!)
 
 /** The place of each row of a raster folder; null for images. */
 const placesOfRows = ({ features, source }: FolderFeatures): readonly string[] | null =>
@@ -227,8 +263,7 @@ export function judgeWithMap(
       group: way.group,
       pooling: way.pooling,
       setting: way.setting,
-      top1: meanAndDeviation(all.map(({ top1 }) => top1)),
-      top5: way.scores.top5 === null ? null : meanAndDeviation(all.map(({ top5 }) => top5!)),
+      ...rowScores(all),
       heldOut: heldOut.get(keyOf(way)) ?? null,
     }
   })
@@ -243,7 +278,7 @@ export function judgeWithMap(
   const testLabels = split.cls.test.labels
   const counting = bySeed[0]![chosen.at(-1)!]!
   const report: FeatureReport = {
-    format: 'sherd-evaluation/1',
+    format: reportFormat,
     protocol: options.protocol,
     title: protocol.title,
     model: encoder.origin,
@@ -253,6 +288,10 @@ export function judgeWithMap(
       trainImages: trainRows.length,
       testImages: testRows.length,
       skipped: train.skipped.length + (data.test ? test.skipped.length : 0),
+      fingerprints: {
+        train: fingerprintOf(train.source, indicesOf(train, trainRows)),
+        test: fingerprintOf(test.source, indicesOf(test, testRows)),
+      },
     },
     classes,
     settings: Object.fromEntries(Object.entries(options.settings).filter(([key]) => uses.includes(key))),
@@ -261,6 +300,11 @@ export function judgeWithMap(
     chosen,
     scores: counting.scores,
     chance: testLabels.filter((label) => label === commonest).length / testLabels.length,
+    warnings: edgeWarnings(
+      rows.map((row, i) => ({ ...row, swept: bySeed[0]![i]!.swept })),
+      chosen,
+      trainRows.length,
+    ),
     spread: Object.fromEntries(
       poolings.map((pooling) => [pooling, spreadOf(split[pooling].train.vectors, train.features.width)]),
     ) as FeatureReport['spread'],

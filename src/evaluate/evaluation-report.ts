@@ -39,7 +39,7 @@ ${results.map((row) => `- **${withDeviation(row.top1, seeds.length)} %** top-1: 
 
 ${wasTried ? 'Chosen on a tenth of the training images, held out; the test' : 'The test'} images chose nothing. Always naming the commonest class
 would reach ${percent(chance)} %.
-
+${report.warnings.map((warning) => `\n**Note**: ${plain(warning)}.\n`).join('')}
 - model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; computed in ${model.precision}
 - training images: ${data.trainImages}, ${plain(data.train)}
 - test images: ${data.testImages}, ${plain(data.test)}
@@ -57,19 +57,25 @@ ${tableOf(rows, [
   ['setting', ({ setting }) => setting],
   ['top-1, %', ({ top1 }) => withDeviation(top1, seeds.length)],
   ['top-5, %', ({ top5 }) => top5 && withDeviation(top5, seeds.length)],
+  ['balanced, %', ({ meanRecall }) => withDeviation(meanRecall, seeds.length)],
+  ['F1, %', ({ macroF1 }) => withDeviation(macroF1, seeds.length)],
   ['held out, %', ({ heldOut }) => (heldOut === null ? null : percent(heldOut))],
 ])}
 
-## By class (${named(best)}; first seed)
+## By class (${named(best)}; seed ${seeds[0]})
 
 ${tableOf(scores.classes, [
   ['class', ({ name }) => plain(name)],
   ['images', ({ images }) => String(images)],
-  ['found, %', ({ recall }) => percent(recall)],
-  ['right when named, %', ({ precision }) => (precision === null ? 'never named' : percent(precision))],
+  ['recall, %', ({ images, recall }) => (images ? percent(recall) : 'no image')],
+  ['precision, %', ({ precision }) => (precision === null ? 'never named' : percent(precision))],
+  ['F1, %', ({ f1 }) => (f1 === null ? '–' : percent(f1))],
 ])}
 
-Mean over classes: ${percent(scores.meanRecall)} %. The confusion matrix is in confusion.png.
+Recall: how many of the class were found. Precision: how many of those that were given its name are of it. F1: their harmonic
+mean. Over the classes: recall ${percent(scores.meanRecall)} % (balanced accuracy), F1 ${percent(scores.macroF1)} %.
+
+![Confusion matrix of seed ${seeds[0]}](confusion.png)
 ${'spread' in report ? spreadSection(report.spread) : ''}`
 }
 
@@ -82,7 +88,7 @@ export async function writeReport(dir: string, report: Report): Promise<void> {
   const { png } = await drawConfusion({
     names: report.classes,
     confusion: report.scores.confusion,
-    title: `${report.protocol}: ${percent(report.scores.top1)} % of ${report.scores.images} images`,
+    title: `${report.protocol}: ${percent(report.scores.top1)} % of ${report.scores.images} images, seed ${report.seeds[0]}`,
   })
   openReport(dir) // after drawing, so that a failure leaves nothing behind
   writeWhole(join(dir, 'confusion.png'), png)

@@ -29,10 +29,18 @@ import { expectFinite, train } from '../train/loop.ts'
 import type { Trainee } from '../train/trainee.ts'
 import { logitsOfSource, type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
-import { type EvaluationData, partImages, type Report, type Row } from './evaluate.ts'
+import {
+  type EvaluationData,
+  fingerprintOf,
+  partImages,
+  type Report,
+  type Row,
+  reportFormat,
+  rowScores,
+} from './evaluate.ts'
 import { type AugmentSettings, labelledBatch, noiseField } from './labelled-batch.ts'
 import { expectLabels, expectSameClasses, fewRows, type Shots, splitByClass } from './labelled-features.ts'
-import { meanAndDeviation, type Scores, scoresOf } from './scores.ts'
+import { type Scores, scoresOf } from './scores.ts'
 
 export interface FinetuneSettings extends AugmentSettings {
   readonly epochs: number
@@ -290,8 +298,7 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
     attempts.push(await attempt(images, options, { seed, onTrained: i === 0 ? save : () => {} }))
   const row = (setting: string, scores: readonly Scores[]): Row => ({
     ...{ group: '', pooling: heads[settings.head].pooling, setting, heldOut: null },
-    top1: meanAndDeviation(scores.map(({ top1 }) => top1)),
-    top5: scores[0]!.top5 === null ? null : meanAndDeviation(scores.map(({ top5 }) => top5!)),
+    ...rowScores(scores),
   })
   const averaged = attempts.flatMap((each) => each.averaged ?? [])
   const rows = [
@@ -307,7 +314,7 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
   )
   const commonest = counts.indexOf(Math.max(...counts))
   return {
-    format: 'sherd-evaluation/1',
+    format: reportFormat,
     ...{ protocol, title: titles[protocol], model: encoder.origin, classes: images.train.classes },
     data: {
       train: images.train.dir,
@@ -315,11 +322,13 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
       trainImages: attempts[0]!.trainImages,
       testImages: attempts[0]!.last.images,
       skipped: attempts[0]!.skipped,
+      fingerprints: { train: fingerprintOf(images.train), test: fingerprintOf(images.test) },
     },
     settings: { ...settings, warmupEpochs: warmup.epochs },
     ...{ seeds, rows, chosen: [...rows.keys()] },
     scores: (averaged[0] ?? attempts[0]!.last) as Scores,
     chance: labels.filter((label) => label === commonest).length / labels.length,
+    warnings: [],
     seconds: (performance.now() - started) / 1000,
   }
 }

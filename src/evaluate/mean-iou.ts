@@ -9,6 +9,8 @@ export interface ClassOverlap {
   readonly iou: number | null
   /** Recall of its pixels; null without any. */
   readonly accuracy: number | null
+  /** Null if the class was never predicted. */
+  readonly precision: number | null
 }
 
 export interface Overlap {
@@ -39,6 +41,7 @@ export function overlapOf(confusion: readonly (readonly number[])[], names: read
       share: pixels ? own / pixels : 0,
       iou: union ? both / union : null,
       accuracy: own ? both / own : null,
+      precision: taken ? both / taken : null,
     }
   })
   return {

@@ -21,6 +21,18 @@ export interface ProtocolSettings {
   readonly shots: readonly Shots[]
 }
 
+/** A value of a sweep. */
+export interface Swept {
+  readonly name: keyof typeof sweptSettings
+  readonly value: number
+}
+
+/** What is swept, and by which option. */
+export const sweptSettings = {
+  'base rate': { option: '--rates', factors: [3, 10], least: 0 },
+  k: { option: '--neighbours', factors: [2, 4], least: 1 },
+} as const
+
 /** The result of one setting of a protocol: values [test images, classes]. */
 export interface Outcome {
   /** Settings compete within a group, and each group has a result. Such as `1 %`, or empty. */
@@ -28,6 +40,8 @@ export interface Outcome {
   readonly pooling: Pooling
   /** Such as `k = 20`. */
   readonly setting: string
+  /** The setting as a place in a sweep. */
+  readonly swept: Swept
   readonly values: Float32Array | Float64Array
   /** If the protocol trains a linear layer. */
   readonly map?: LinearMap
@@ -48,10 +62,11 @@ function probed(split: Split, settings: ProtocolSettings, seed: number, group: s
   return poolings.flatMap((pooling) => {
     const { train, test } = split[pooling]
     const found = linearProbe(train, test, settings.classes, { ...settings, seed })
-    return found.map((each, i) => ({
-      ...{ group, pooling, ...each },
-      setting: `base rate ${settings.baseLearningRates[i]}`,
-    }))
+    return found.map((each, i) => {
+      const value = settings.baseLearningRates[i]!
+      const swept = { name: 'base rate', value } as const
+      return { group, pooling, ...each, setting: `base rate ${value}`, swept }
+    })
   })
 }
 
@@ -66,7 +81,10 @@ export const protocols = {
       poolings.flatMap((pooling) => {
         const { train, test } = split[pooling]
         const votes = knnVotes(train, test, settings.classes, settings)
-        return [...votes].map(([k, values]) => ({ group: '', pooling, setting: `k = ${k}`, values }))
+        return [...votes].map(([k, values]) => ({
+          ...{ group: '', pooling, setting: `k = ${k}`, values },
+          swept: { name: 'k', value: k } as const,
+        }))
       }),
   },
   linear: {

@@ -1,4 +1,4 @@
-/** Scores of classification: top-1, top-5, recall and precision by class, confusion. */
+/** Scores of classification: top-1, top-5; recall, precision and F1 by class; confusion. */
 import { SherdError } from '../errors.ts'
 
 export interface ClassScores {
@@ -7,6 +7,8 @@ export interface ClassScores {
   readonly recall: number
   /** Null if the class was never predicted. */
   readonly precision: number | null
+  /** 2 · right / (images + times predicted); null if the class has no image and was never predicted. */
+  readonly f1: number | null
 }
 
 export interface Scores {
@@ -16,6 +18,8 @@ export interface Scores {
   readonly top5: number | null
   /** Balanced accuracy: the mean of the classes' recalls. */
   readonly meanRecall: number
+  /** The mean of the classes' F1. */
+  readonly macroF1: number
   readonly classes: readonly ClassScores[]
   /** Images by [class][predicted]. */
   readonly confusion: readonly (readonly number[])[]
@@ -60,15 +64,20 @@ export function scoresOf(
     const images = confusion[label]!.reduce((a, b) => a + b, 0)
     const taken = confusion.reduce((total, row) => total + row[label]!, 0)
     const right = confusion[label]![label]!
-    return { name, images, recall: images ? right / images : 0, precision: taken ? right / taken : null }
+    return {
+      ...{ name, images, recall: images ? right / images : 0, precision: taken ? right / taken : null },
+      f1: images + taken ? (2 * right) / (images + taken) : null,
+    }
   })
   const right = classes.reduce((total, _, label) => total + confusion[label]![label]!, 0)
   const present = classes.filter(({ images }) => images > 0)
+  const measured = classes.flatMap(({ f1 }) => f1 ?? [])
   return {
     images: labels.length,
     top1: right / labels.length,
     top5: count > 5 ? inFive / labels.length : null,
     meanRecall: present.reduce((total, { recall }) => total + recall, 0) / present.length,
+    macroF1: measured.reduce((a, b) => a + b, 0) / measured.length,
     classes,
     confusion,
   }

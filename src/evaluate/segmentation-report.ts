@@ -34,22 +34,31 @@ ${tableOf(rows, [
     .join('; ')}
 - time: ${report.seconds.toFixed(0)} s
 
-## IoU by class, in % (first seed)
+## IoU by class, in % (seed ${seeds[0]})
 
 ${tableOf(
   classes.map((name, label) => ({ name, label })),
   [
     ['class', ({ name }) => plain(name)],
     ['share of the pixels', ({ label }) => percent(best.overlap.classes[label]!.share)],
-    ...rows.map(
-      ({ head, overlap }) =>
-        [head, ({ label }: { label: number }) => orNone(overlap.classes[label]!.iou)] as const,
-    ),
+    ...rows.flatMap(({ head, overlap }) => {
+      const of =
+        (what: 'iou' | 'accuracy' | 'precision') =>
+        ({ label }: { label: number }) =>
+          orNone(overlap.classes[label]![what])
+      return [
+        [head, of('iou')],
+        [`${head}: recall`, of('accuracy')],
+        [`${head}: precision`, of('precision')],
+      ] as const
+    }),
   ],
 )}
 
-A class that is neither in the masks nor in the predictions has no IoU and does not count in the mean. Some test images are in
-segmentation.png.
+A class that is neither in the masks nor in the predictions has no IoU and does not count in the mean. Recall: how many of the
+pixels of the class were found. Precision: how many of those that were given its name are of it.
+
+![Some test images with their masks and the heads of seed ${seeds[0]}](segmentation.png)
 `
 }
 

@@ -13,6 +13,7 @@ it('gives intersection over union by class, of a matrix counted by hand', () => 
   )
   expect(made.pixels).toBe(15)
   expect(made.classes.map(({ iou }) => iou)).toEqual([8 / 11, 4 / 7, null])
+  expect(made.classes.map(({ precision }) => precision)).toEqual([8 / 9, 4 / 6, null])
   expect(made.meanIou).toBeCloseTo((8 / 11 + 4 / 7) / 2, 12)
   expect(made.pixelAccuracy).toBe(12 / 15)
   expect(made.meanAccuracy).toBeCloseTo((0.8 + 0.8) / 2, 12)

@@ -28,6 +28,9 @@ describe('scoresOf', () => {
       [0, 0],
     ])
     expect(scores.meanRecall).toBeCloseTo((2 / 3 + 1 / 2) / 3, 12)
+    // a: 2 right of 3 images, named 3 times. b: 1 of 2, named 2 times. c: 0 of 1, named once.
+    expect(scores.classes.map(({ f1 }) => f1)).toEqual([4 / 6, 2 / 4, 0])
+    expect(scores.macroF1).toBeCloseTo((2 / 3 + 1 / 2) / 3, 12)
   })
 
   it('counts the fifth place and not the sixth; a class that was never named has no precision', () => {
@@ -37,6 +40,9 @@ describe('scoresOf', () => {
     expect(scores).toMatchObject({ top1: 0, top5: 0.5 })
     expect(scores.classes[5]).toMatchObject({ images: 1, recall: 0, precision: null })
     expect(scores.meanRecall).toBe(0) // of the two classes that there are
+    // a was named twice and has no image; b, c and d have neither, and do not count in the mean.
+    expect(scores.classes.map(({ f1 }) => f1)).toEqual([0, null, null, null, 0, 0])
+    expect(scores.macroF1).toBe(0)
   })
 
   it('refuses values of other images', () => {

@@ -1,7 +1,7 @@
 /** Writes the report of an evaluation and prints its table. */
 import { resolve } from 'node:path'
 import type { Report } from '../../evaluate/evaluate.ts'
-import { note, print, printJson, table } from '../output.ts'
+import { note, print, printJson, table, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
 
@@ -13,7 +13,7 @@ export async function finish(
   const { writeReport } = await import('../../evaluate/evaluation-report.ts')
   endProgress()
   await writeReport(out, report)
-  if (json) return printJson(report)
+  if (json) return printJson({ kind: 'evaluation', ...report })
   const attempts = report.seeds.length
   print(
     table(
@@ -36,6 +36,16 @@ export async function finish(
       `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
         `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %; computed in ${report.model.precision})`,
     )
+  const { classes } = report.scores
+  const weakest = classes.filter(({ images }) => images > 0).sort((a, b) => a.recall - b.recall)
+  if (weakest.length > 2)
+    print(
+      `lowest recall of ${classes.length} classes: ${weakest
+        .slice(0, 3)
+        .map(({ name, recall }) => `${name} ${(100 * recall).toFixed(0)} %`)
+        .join(', ')} (recall, precision and F1 of each are in the report)`,
+    )
+  for (const warning of report.warnings) warn(`${warning}.`)
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
   print(`report: ${resolve(out, 'report.md')}`)
   if (save !== undefined) print(`classifier of seed ${report.seeds[0]}: ${resolve(save)}`)

@@ -91,7 +91,7 @@ async function run(flags: Flags): Promise<void> {
   })
   endProgress()
   await writeSegmentation(flags.out, report, picture)
-  if (flags.json) return printJson(report)
+  if (flags.json) return printJson({ kind: 'segmentation', ...report })
   const { withDeviation } = await import('../../evaluate/markdown.ts')
   const shown = (value: Parameters<typeof withDeviation>[0]) => withDeviation(value, report.seeds.length)
   print(
