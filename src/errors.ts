@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'RUN'
   | 'NON_FINITE'
   | 'USAGE'
+  | 'INTERRUPTED'
 
 export class SherdError extends Error {
   override readonly name = 'SherdError'

@@ -11,14 +11,14 @@ import { addCompare } from './evaluate/compare.ts'
 import { addEvaluate } from './evaluate/evaluate.ts'
 import { addExport } from './exchange/export.ts'
 import { addImport } from './exchange/import.ts'
-import { markRequired, SherdHelp } from './help.ts'
+import { describeCommand, markRequired, SherdHelp } from './help.ts'
 import { addBench } from './machine/bench.ts'
 import { addDoctor } from './machine/doctor.ts'
 import { addSetup } from './machine/setup.ts'
 import { addVerify } from './machine/verify.ts'
 import { withMemoryExplained } from './memory-error.ts'
 import { collected } from './options.ts'
-import { complain, paint, printJson, warnOnce } from './output.ts'
+import { complain, note, paint, printJson, warnOnce } from './output.ts'
 import { addClassify } from './predict/classify.ts'
 import { addEmbed } from './predict/embed.ts'
 import { addSegmentFolder } from './predict/segment.ts'
@@ -29,11 +29,13 @@ import { addDuplicates } from './search/duplicates.ts'
 import { addIndex } from './search/make-index.ts'
 import { addOutliers } from './search/outliers.ts'
 import { addSearch } from './search/search.ts'
-import { columnsOf, hasColours } from './terminal.ts'
+import { stopStatus } from './signals.ts'
+import { columnsOf, hasColours, setQuiet } from './terminal.ts'
 import { addDemo } from './train/demo.ts'
 import { addPresets } from './train/presets.ts'
 import { addPretrain } from './train/pretrain.ts'
 import { addReconstruct } from './train/reconstruct.ts'
+import { wrongUsage } from './wrong-usage.ts'
 
 // These exit with status 2 (wrong usage), all others with 1.
 const usageCodes: readonly ErrorCode[] = ['USAGE', 'CONFIG', 'PRESET_UNKNOWN']
@@ -43,7 +45,14 @@ export function program(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
     version: string
   }
-  const root = new Command('sherd')
+  const root = describeCommand(new Command('sherd'), {
+    page: 'README.md',
+    examples: [
+      'sherd demo  # what it does, in about two minutes',
+      'sherd pretrain --data photos --out runs/photos  # train on a folder of images',
+      'sherd help pretrain  # options, examples and page of one command',
+    ],
+  })
     .description('Self-supervised pretraining of vision models by masked image modelling.')
     .version(version)
     .configureOutput({
@@ -51,8 +60,8 @@ export function program(): Command {
       getErrHelpWidth: () => columnsOf('err') ?? 80,
       getOutHasColors: () => hasColours('out'),
       getErrHasColors: () => hasColours('err'),
+      outputError: () => {}, // it is thrown, and printed as other errors are
     })
-    .showHelpAfterError('("sherd --help" lists the commands, "sherd COMMAND --help" the options of one)')
   // Grouped as in help.
   for (const add of [
     ...[addDemo, addPretrain, addPresets, addReconstruct],
@@ -65,14 +74,46 @@ export function program(): Command {
   ])
     add(root)
   const prepare = (command: Command): void => {
-    command.exitOverride()
+    command.exitOverride((exit) => {
+      const isHelp = exit.exitCode === 0 || exit.code === 'commander.help'
+      throw isHelp ? exit : wrongUsage(command, exit)
+    })
     command.createHelp = () => new SherdHelp()
+    if (command.commands.length === 0) addQuiet(command)
     missingLast(command)
     refuseTwice(command)
     command.commands.forEach(prepare)
   }
   prepare(root)
+  addHelp(root)
   return root
+}
+
+/** `sherd help evaluate knn`: commander's own takes one word, and is silent about one that it does not know. */
+function addHelp(root: Command): void {
+  root
+    .helpCommand(false)
+    .command('help [command...]', { hidden: true })
+    .action((words: string[]) => {
+      let command = root
+      for (const word of words) {
+        const next = command.commands.find((each) => each.name() === word)
+        if (!next)
+          throw wrongUsage(command, {
+            code: 'commander.unknownCommand',
+            message: `unknown command '${word}'`,
+          })
+        command = next
+      }
+      command.outputHelp()
+    })
+}
+
+/** `setup` explains its own. */
+function addQuiet(command: Command): void {
+  if (!command.options.some(({ long }) => long === '--quiet'))
+    command.option('--quiet', 'results, warnings and errors only')
+  command.on('option:quiet', () => setQuiet(true))
 }
 
 /** Commander reports a missing option before an unknown one, but `--otu` is a mistyped `--out`: check the required ones last. */
@@ -101,7 +142,7 @@ function refuseTwice(command: Command): void {
       if (before !== undefined)
         command.error(
           before === option.flags
-            ? `error: option '${option.flags}' was given twice`
+            ? `error: option '${option.flags}' was given twice${option.short?.startsWith('--') ? ': both are names of one option' : ''}`
             : `error: options '${before}' and '${option.flags}' exclude each other`,
         )
       given.set(name, option.flags)
@@ -117,27 +158,32 @@ function letReadersLeave(): void {
     })
 }
 
+/** Prints what was thrown. Returns the exit status. */
+function report(error: unknown, json: boolean): number {
+  const code = error instanceof SherdError ? error.code : 'BUG'
+  if (json) printJson({ kind: 'error', code, message: messageOf(error) })
+  if (code === 'INTERRUPTED') {
+    note(messageOf(error))
+    return stopStatus()
+  }
+  complain(`${paint('red', 'error:')} ${messageOf(error)}`)
+  if (!(error instanceof SherdError) && error instanceof Error) complain(error.stack ?? '')
+  return usageCodes.includes(code) ? 2 : 1
+}
+
 /** Runs one command; sets the exit status instead of exiting, so that output is flushed. */
 export async function main(argv: readonly string[]): Promise<void> {
   letReadersLeave()
+  setQuiet(false)
   listenToNotes(warnOnce)
   try {
     await program().parseAsync(argv)
   } catch (thrown) {
     const error = withMemoryExplained(thrown)
     endProgress()
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? 0 : 2 // commander has printed it
-      return
-    }
-    const usage = error instanceof SherdError && usageCodes.includes(error.code)
-    if (argv.includes('--json')) {
-      const code = error instanceof SherdError ? error.code : 'BUG'
-      printJson({ kind: 'error', code, message: messageOf(error) })
-    }
-    complain(`${paint('red', 'error:')} ${messageOf(error)}`)
-    if (!(error instanceof SherdError) && error instanceof Error) complain(error.stack ?? '')
-    process.exitCode = usage ? 2 : 1
+    if (error instanceof CommanderError)
+      process.exitCode = error.exitCode === 0 ? 0 : 2 // help was shown: asked for, or where a command is missing
+    else process.exitCode = report(error, argv.includes('--json'))
   } finally {
     const { quitIfStuck } = await import('../prepare/decode/quit.ts')
     await quitIfStuck(Number(process.exitCode ?? 0))

@@ -10,9 +10,8 @@ import { refusal, withinTree, wordsOf } from './parse.ts'
 const root = program()
 const names = (command: (typeof root)['commands'][number]): string =>
   command.parent ? `${names(command.parent)} ${command.name()}` : command.name()
-const all = withinTree(root)
-  .slice(1)
-  .map((command) => ({ name: names(command), command }))
+const visible = root.commands.filter((command) => command.name() !== 'help')
+const all = [root, ...visible.flatMap(withinTree)].map((command) => ({ name: names(command), command }))
 
 /** As GitHub makes them of headings. */
 const anchorsOf = (page: string): string[] =>
@@ -61,7 +60,7 @@ describe.each(all)('$name --help', ({ name, command }) => {
 })
 
 it('groups commands, and marks what is required once', () => {
-  for (const command of root.commands)
+  for (const command of visible)
     expect(commandGroups, command.name()).toContain(descriptionOf(command)?.group)
   const text = helpAt(root.commands.find((each) => each.name() === 'embed')!, 100)
   expect(text.match(/^ {2}--run, --model <path>.*$/m)![0]).toMatch(/ {2}an exported|a run/)

@@ -2,42 +2,52 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
+import { program } from '../../src/cli/main.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { withinTree } from './parse.ts'
 import { inProcess, sherd } from './sherd.ts'
 
-const commands = [
-  ...['demo', 'pretrain', 'presets', 'reconstruct'],
-  'evaluate',
-  ...['embed', 'classify', 'segment', 'serve'],
-  ...['index', 'search', 'duplicates', 'outliers', 'clusters'],
-  ...['export', 'import'],
-  ...['pack', 'sample-data'],
-  ...['setup', 'doctor', 'verify', 'bench'],
-]
+const all = withinTree(program()).filter((command) => command.name() !== 'help')
+const pathOf = (command: Command): string[] =>
+  command.parent ? [...pathOf(command.parent), command.name()] : []
 
 describe('sherd', () => {
   it('lists its commands', async () => {
     const { status, stdout } = await inProcess(['--help'])
     expect(status).toBe(0)
     const listed = [...stdout.matchAll(/^ {2}([a-z][a-z-]+) {2,}/gm)].map(([, name]) => name)
-    expect(listed).toEqual([...commands, 'help'])
+    expect(listed.sort()).toEqual(
+      all[0]!.commands
+        .map((command) => command.name())
+        .filter((name) => name !== 'help')
+        .sort(),
+    )
   })
 
-  it.each([
-    ...commands.map((name) => [name]),
-    ['bench', 'step'],
-    ['bench', 'data'],
-    ['bench', 'gemm'],
-    ...['onnx', 'huggingface', 'timm'].map((name) => ['export', name]),
-    ...['knn', 'linear', 'fewshot', 'finetune', 'partial', 'scratch'].map((name) => ['evaluate', name]),
-  ])('%s %s explains every option', async (...names) => {
+  it.each(all.slice(1).map((command) => [pathOf(command)]))('%j explains every option', async (names) => {
     const { status, stdout, stderr } = await inProcess([...names, '--help'])
     expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(new RegExp(`^Usage: sherd ${names.join(' ')} `))
     const options = [...stdout.matchAll(/^ {2}(-\S.*)$/gm)].map(([, line]) => line!)
     expect(options.length).toBeGreaterThan(0)
     for (const line of options) expect(line).toMatch(/^(-\w, |--run, )?--[a-z-]+( <\S+>| \[\S+\])? {2,}\w/)
+  })
+
+  it.each([[['help', 'evaluate', 'knn']], [['evaluate', 'knn', '--help']], [['evaluate', 'help', 'knn']]])(
+    '%j explains a command',
+    async (args) => {
+      const { status, stdout, stderr } = await inProcess(args)
+      expect([status, stderr]).toEqual([0, ''])
+      expect(stdout).toMatch(/^Usage: sherd evaluate knn /)
+    },
+  )
+
+  it('says as JSON what is wrong with a command line', async () => {
+    const { status, json } = await inProcess(['embed', 'd', '--json', '--ot', 'x'])
+    expect([status, json()]).toEqual([2, [expect.objectContaining({ kind: 'error', code: 'USAGE' })]])
+    expect(json()[0]!.message).toMatch(/^unknown option '--ot'\. Did you mean --out\?/)
   })
 
   it('knows its version', async () => {
@@ -50,20 +60,37 @@ describe('sherd', () => {
   it.each<[string[], RegExp]>([
     [[], /Usage: sherd/],
     [['bench'], /Usage: sherd bench/],
-    [['pretrian'], /unknown command 'pretrian'\n\(Did you mean pretrain\?\)/],
-    [['sampledata'], /unknown command 'sampledata'\n\(Did you mean sample-data\?\)/],
-    [['--versoin'], /unknown option '--versoin'\n\(Did you mean --version\?\)/],
+    [['pretrian'], /unknown command 'pretrian'\. Did you mean pretrain\?/],
+    [['sampledata'], /unknown command 'sampledata'\. Did you mean sample-data\?/],
+    [['--versoin'], /unknown option '--versoin'\. Did you mean --version\?/],
     [['presets', 'mae-base-224', 'more'], /too many arguments/],
     [['verify'], /missing required argument 'file'/],
-    [['doctor', '--jsn'], /unknown option '--jsn'\n\(Did you mean --json\?\)/],
-    [['demo', '--ou', 'x'], /unknown option '--ou'\n\(Did you mean --out\?\)/],
-    [['bench', 'step', '--step', '3'], /unknown option '--step'\n\(Did you mean --steps\?\)/],
+    [['doctor', '--jsn'], /unknown option '--jsn'\. Did you mean --json\?/],
+    [['demo', '--ou', 'x'], /unknown option '--ou'\. Did you mean --out\?/],
+    [['bench', 'step', '--step', '3'], /unknown option '--step'\. Did you mean --steps\?/],
     [['bench', 'step', '--steps', '0'], /--steps <n>.* Expected a whole number of at least 1/],
     // A mistyped option that is needed is told as mistyped, not as missing.
-    [['sample-data', '--ot', 'x'], /unknown option '--ot'\n\(Did you mean --out\?\)/],
+    [['sample-data', '--ot', 'x'], /unknown option '--ot'\. Did you mean --out\?/],
     [
       ['reconstruct', '--run', 'r', '--image', 'd', '--out', 'x.png'],
-      /unknown option '--image'\n\(Did you mean --images\?\)/,
+      /unknown option '--image'\. Did you mean --images\?/,
+    ],
+    // What other programs call a command or an option.
+    [['train', '--data', 'd'], /unknown command 'train'\. Write "(npx )?sherd pretrain"/],
+    [['onnx', '--run', 'r'], /unknown command 'onnx'\. Write "(npx )?sherd export onnx"/],
+    [['evaluate', 'eval'], /unknown command 'eval'\.\nIt has knn, linear/],
+    [['help', 'evaluate', 'kn'], /unknown command 'kn'\.\nIt has knn, linear/],
+    [
+      ['pretrain', '--out', 'r', '--lr', '1'],
+      /unknown option '--lr'\. Write --set optim\.baseLearningRate=…/,
+    ],
+    [['evaluate', 'finetune', '--lr', '1'], /unknown option '--lr'\. Write --rate\./],
+    [['evaluate', 'linear', '--batch_size=1'], /unknown option '--batch_size=1'\. Write --batch\./],
+    [['bench', 'step', '--batch', '1'], /unknown option '--batch'\. Write --set train\.batchSize=…/],
+    [['pretrain', '--out', 'r', '--gpu'], /unknown option '--gpu'\. Write --device cuda\./],
+    [
+      ['evaluate', '--run', 'r', '--model', 'm'],
+      /--run comes after what to evaluate: (npx )?sherd evaluate knn --run/,
     ],
     [['sample-data'], /required option '--out <dir>' not specified/],
     [['embed', 'd'], /required options '--run, --model <path>', '--out <file>' not specified/],
@@ -73,7 +100,10 @@ describe('sherd', () => {
     [['sample-data', '--out', 'x', '--seed', '1.5'], /--seed <n>.* Expected a whole number of at least 0/],
     // An option that is given twice would lose one of its values.
     [['serve', '--model', 'a', '--model', 'b'], /option '--run, --model <path>' was given twice/],
-    [['embed', 'd', '--run', 'a', '--model', 'b'], /option '--run, --model <path>' was given twice/],
+    [
+      ['embed', 'd', '--run', 'a', '--model', 'b'],
+      /option '--run, --model <path>' was given twice: both are names of one option/,
+    ],
     [['duplicates', '--index', 'i', '--index', 'j'], /option '--index <dir>' was given twice/],
     // --set that nobody would read.
     [['embed', 'd', '--model', 'r', '--out', 'f.npy', '--set', 'rubbish'], /--set expects key\.path=value/],

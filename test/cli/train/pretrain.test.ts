@@ -21,8 +21,8 @@ describe('sherd pretrain, written wrongly', () => {
   const given = ['--data', 'images', '--out', 'never']
 
   it.each<[string[], RegExp]>([
-    [[...given, '--sed', '1'], /unknown option '--sed'\n\(Did you mean.*--seed/],
-    [['--data', 'images', '--ouut', 'never'], /unknown option '--ouut'\n\(Did you mean --out\?\)/],
+    [[...given, '--sed', '1'], /unknown option '--sed'\. Did you mean.*--seed/],
+    [['--data', 'images', '--ouut', 'never'], /unknown option '--ouut'\. Did you mean --out\?/],
     [
       ['mae-base-244', ...given],
       /There is no preset "mae-base-244"\. Did you mean "mae-base-224"\?.* lists all: mae-tiny-cifar10, /,

@@ -1,0 +1,116 @@
+/** Explains a command line that cannot be parsed: what was meant, and what to write instead. */
+import type { Command } from 'commander'
+import { SherdError } from '../errors.ts'
+import { descriptionOf } from './help.ts'
+import { ownName } from './own-name.ts'
+
+/** What other programs call a command. */
+const otherCommands: Readonly<Record<string, string>> = {
+  ...{ train: 'pretrain', fit: 'pretrain', run: 'pretrain', resume: 'pretrain --resume' },
+  ...{ eval: 'evaluate', test: 'evaluate', probe: 'evaluate linear', 'k-nn': 'evaluate knn' },
+  ...{ 'fine-tune': 'evaluate finetune', tune: 'evaluate finetune' },
+  ...{ predict: 'classify', infer: 'classify', features: 'embed', extract: 'embed', encode: 'embed' },
+  ...{ find: 'search', similar: 'search', dedup: 'duplicates', dedupe: 'duplicates', cluster: 'clusters' },
+  ...{ server: 'serve', playground: 'serve', convert: 'import', load: 'import', hf: 'export huggingface' },
+  ...{
+    benchmark: 'bench',
+    check: 'doctor',
+    diagnose: 'doctor',
+    info: 'doctor',
+    install: 'setup',
+    init: 'setup',
+  },
+  ...{ keys: 'presets --keys', config: 'presets --keys', models: 'presets', samples: 'sample-data' },
+  ...{ draw: 'reconstruct', version: '--version' },
+}
+
+/** What other programs call an option, with what it may be here: the first that the command has is meant. */
+const otherOptions: Readonly<Record<string, readonly string[]>> = {
+  lr: ['--rate', '--rates', '--set optim.baseLearningRate=…'],
+  'learning-rate': ['--rate', '--rates', '--set optim.baseLearningRate=…'],
+  'base-learning-rate': ['--rate', '--rates', '--set optim.baseLearningRate=…'],
+  ...names(['batch-size', 'bs', 'batchsize'], ['--batch', '--set train.batchSize=…']),
+  ...names(['batch'], ['--set train.batchSize=…']),
+  ...names(['wd'], ['--weight-decay', '--set optim.weightDecay=…']),
+  ...names(['weight-decay'], ['--set optim.weightDecay=…']),
+  ...names(['workers', 'num-workers'], ['--set data.workers=…']),
+  ...names(['image-size', 'img-size', 'resolution'], ['--set model.imageSize=…', '--size']),
+  ...names(['patch-size'], ['--set model.patchSize=…']),
+  ...names(['mask-ratio'], ['--set mask.ratio=…']),
+  ...names(
+    ['input', 'images', 'image-dir', 'folder', 'dir', 'dataset', 'data-dir', 'data-path', 'i'],
+    ['--data'],
+  ),
+  ...names(['output', 'output-dir', 'out-dir', 'save-dir', 'o', 'dest'], ['--out']),
+  ...names(['checkpoint', 'ckpt', 'weights', 'pretrained', 'm'], ['--model', '--init']),
+  ...names(['from', 'finetune-from'], ['--init', '--model']),
+  ...names(['continue'], ['--resume']),
+  ...names(['gpu', 'cuda'], ['--device cuda']),
+  ...names(['cpu'], ['--device cpu']),
+  ...names(['fp16', 'bf16', 'amp', 'half'], ['--precision bf16']),
+  ...names(['force', 'overwrite-existing', 'f'], ['--overwrite']),
+  ...names(['k', 'n', 'top', 'topk', 'top-k', 'limit', 'num', 'clusters'], ['--count']),
+  ...names(['silent', 'q'], ['--quiet']),
+}
+
+function names(others: readonly string[], meant: readonly string[]): Record<string, readonly string[]> {
+  return Object.fromEntries(others.map((other) => [other, meant]))
+}
+
+export const nameOf = (command: Command): string =>
+  command.parent?.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name()
+
+const has = (command: Command, option: string): boolean =>
+  command.options.some(({ long, short }) => [long, short].includes(option.split(' ')[0]))
+
+const otherOption = (command: Command, flag: string): string | undefined => {
+  const name = flag.replace(/^--?/, '').replace(/=.*$/, '').toLowerCase().replaceAll('_', '-')
+  return otherOptions[name]?.find((option) => has(command, option))
+}
+
+/** The sub-command that takes this option, where a command needs one first. */
+function needsSubCommand(command: Command, flag: string): string | null {
+  const taking = command.commands.filter((each) => has(each, flag))
+  if (taking.length === 0 || !command.parent) return null
+  return `${flag} comes after what to ${command.name()}: ${ownName()} ${nameOf(command)} ${taking[0]!.name()} ${flag} …`
+}
+
+function otherCommand(command: Command, word: string): string | undefined {
+  const parent = (command.parent ?? command).commands.find(
+    (each) => each !== command && each.commands.some((sub) => sub.name() === word),
+  )
+  if (parent) return `${parent.name()} ${word}`
+  return command.parent ? undefined : otherCommands[word.toLowerCase()]
+}
+
+/** As an error of sherd, with the command's own help named. */
+export function wrongUsage(
+  command: Command,
+  { code, message }: { readonly code: string; readonly message: string },
+): SherdError {
+  const [first = '', similar = ''] = message.replace(/^error: /, '').split('\n')
+  const text = first.replace(/\.$/, '')
+  const word = text.match(/'([^']*)'/)?.[1] ?? ''
+  const isRoot = !command.parent
+  const help = isRoot
+    ? `"${ownName()} --help" lists the commands.`
+    : command.commands.length > 0
+      ? `It has ${command.commands.map((each) => each.name()).join(', ')}.`
+      : `"${ownName()} ${nameOf(command)} --help" explains its options.`
+  const example = descriptionOf(command)
+    ?.examples[0]?.replace(/\s+#.*$/, '')
+    .replace(/^sherd/, ownName())
+  const isCommand = code === 'commander.unknownCommand'
+  const isOption = code === 'commander.unknownOption'
+  const meant = isCommand ? otherCommand(command, word) : isOption ? otherOption(command, word) : undefined
+  const lacks = code === 'commander.missingArgument' || text.startsWith('required option')
+  const hint = meant
+    ? `Write ${isCommand ? `"${ownName()} ${meant}"` : meant}.`
+    : similar
+      ? similar.slice(1, -1)
+      : lacks && example
+        ? `For example: ${example}`
+        : ''
+  const what = (isOption && needsSubCommand(command, word)) || [`${text}.`, hint].filter(Boolean).join(' ')
+  return new SherdError('USAGE', `${what}\n${help}`)
+}
