@@ -54,9 +54,17 @@ export function showSettings({ settings, facts, mask }: View): void {
   page.statisticsHint.textContent = raw ? 'None needed: this model predicts pixels as they are.' : ''
 }
 
-/** Shows what is open. */
+/** What is to be done first comes first: choosing a model, where there is none. */
+export function askForModel(): void {
+  page.desk.before(page.model)
+  page.model.open = true
+}
+
+/** Shows what is open, after all else. */
 export function showModel({ opened, facts }: View): void {
   if (!opened || !facts) return
+  page.plates.after(page.model)
+  page.model.open = false
   const files = Object.values(opened.models)
   const { size, channels, step, precision } = facts
   page.modelName.textContent = `${facts.name}, ${sizeWords(size)}`

@@ -3,7 +3,7 @@
  * else.
  */
 import type { SceneName } from '../../src/sample-data/scenes.ts'
-import { listenToControls, showAttentionChoices, showModel, showSettings } from './controls.ts'
+import { askForModel, listenToControls, showAttentionChoices, showModel, showSettings } from './controls.ts'
 import { startEngine } from './engine.ts'
 import type { LoadProgress } from './fetch-model.ts'
 import { listenToFiles } from './intake.ts'
@@ -213,7 +213,7 @@ async function openModels(ask: Requests['open']['ask']): Promise<void> {
     useModels(await engine.ask('open', ask, showProgress))
   } catch (error) {
     complain(error)
-    page.model.open ||= view.opened === null
+    if (!view.opened) askForModel()
   } finally {
     page.loading.hidden = true
   }
@@ -223,14 +223,13 @@ function useModels(opened: Opened): void {
   const facts = (opened.models.autoencoder ?? opened.models.encoder)?.facts ?? null
   if (opened.refused.length > 0) complain(new Error(opened.refused.join('\n')))
   if (!facts) {
-    page.model.open = true
+    askForModel()
     return
   }
   view = { ...view, opened, facts, picture: null, made: null, rebuilt: null, attention: null }
   // Patches that this grid does not have cannot be painted.
   const tokens = facts.grid.h * facts.grid.w
   const settings = { ...view.settings, marks: view.settings.marks.filter((patch) => patch < tokens) }
-  page.model.open = false
   showModel(view)
   showAttentionChoices(view)
   say(`Model ${facts.name} is open.`)

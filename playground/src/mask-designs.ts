@@ -62,7 +62,7 @@ export const designs = {
     order: (grid) => awayFrom(grid, (grid.h - 1) / 2, (grid.w - 1) / 2),
   },
   painted: { label: 'What I paint', seeded: false, order: null },
-  unpainted: { label: 'All but what I paint', seeded: false, order: null },
+  unpainted: { label: 'What I leave', seeded: false, order: null },
 } satisfies Record<string, Design>
 
 export type DesignName = keyof typeof designs

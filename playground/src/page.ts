@@ -19,6 +19,8 @@ export const page = {
   status: any('status'),
   drop: any('drop'),
 
+  desk: any('desk'),
+  plates: any('plates'),
   model: find('model', HTMLDetailsElement),
   modelName: any('model-name'),
   modelFacts: any('model-facts'),

@@ -367,6 +367,35 @@ describe.skipIf(!executable)('the page', () => {
     await page.context().close()
   })
 
+  it.each([360, 400, 768, 1280])(
+    'breaks no word, cuts nothing and begins with what is done first, %i pixels wide',
+    async (width) => {
+      await page.setViewportSize({ width, height: 900 })
+      await page.evaluate(
+        `for (const id of ['model', 'error-numbers']) document.getElementById(id).open = true`,
+      )
+      await drawn(page)
+      const { wide, broken, cut, tops } = await page.evaluate<Geometry>(geometry)
+      expect({ wide, broken, cut }).toEqual({ wide: width, broken: [], cut: [] })
+      const { desk, masked, mask, rebuilt, result, original, error, attention, model } = tops
+      const rows =
+        width < 700
+          ? [[desk], [masked], [mask], [rebuilt], [result], [original], [error], [attention], [model]]
+          : width < 1000
+            ? [[desk], [masked, rebuilt], [mask, result], [original, error, attention], [model]]
+            : [[desk], [masked, mask, rebuilt], [result], [original, error, attention], [model]]
+      for (const [i, row] of rows.entries()) {
+        expect(new Set(row).size).toBe(1)
+        if (i > 0) expect(row[0]).toBeGreaterThan(rows[i - 1]![0]!)
+      }
+      if (width < 700) expect(masked! + width).toBeLessThan(850) // the masked picture is on the first screen
+      await page.evaluate(
+        `for (const id of ['model', 'error-numbers']) document.getElementById(id).open = false`,
+      )
+      await page.setViewportSize({ width: 1280, height: 900 })
+    },
+  )
+
   it('names everything that can be reached', async () => {
     await page.locator('#model > summary').click()
     await page.locator('#error-numbers > summary').click()
@@ -433,12 +462,16 @@ describe.skipIf(!executable)('the page', () => {
     const { page } = await visit('?model=models/bad/&model=models/none/')
     const alerted = page.getByRole('alert')
     await alerted.getByText('There is no model at').waitFor()
+    const topOf = async (id: string) => (await page.locator(id).boundingBox())!.y
+    expect(await topOf('#model')).toBeLessThan(await topOf('#desk')) // first what is to be done first
+    await page.locator('#model-files + span').waitFor() // open
     await page.goto(`${server.url}?model=models/bad/autoencoder.onnx`)
     await alerted.getByText('autoencoder.onnx is no ONNX file: expected an autoencoder.onnx').waitFor()
     const files = ['autoencoder.onnx', 'encoder.onnx'].map((name) => join(models, 'normal', name))
     await page.locator('#model-files').setInputFiles(files)
     await settle(page, '3 of 15')
     expect(await textOf(page, 'model-name')).toBe('ViT-tiny/8, 40 × 24 pixels')
+    expect(await topOf('#model')).toBeGreaterThan(await topOf('#plate-attention'))
     await page.context().close()
   })
 
@@ -454,6 +487,48 @@ describe.skipIf(!executable)('the page', () => {
     expect([format, width, height]).toEqual(['png', 4 * 640 + 5 * 24, 384 + 44 + 2 * 24])
   })
 })
+
+interface Geometry {
+  /** Of the document. */
+  readonly wide: number
+  /** Words on two lines. */
+  readonly broken: readonly string[]
+  /** Choices and buttons whose text is wider than they are, and words that stick out of the page. */
+  readonly cut: readonly string[]
+  readonly tops: Readonly<Record<string, number>>
+}
+
+/** A word may end at a hyphen, but no option of a command. What scrolls by itself may be wider. */
+const geometry = `(() => {
+  const broken = [], cut = []
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  for (let node; (node = walker.nextNode()); ) {
+    const parent = node.parentElement
+    if (!parent.checkVisibility() || parent.closest('script, style, select, .unseen, .scroll')) continue
+    for (const { 0: word, index } of node.data.matchAll(parent.closest('code') ? /\\S+/g : /[^\\s\\u2013-]+/g)) {
+      const range = document.createRange()
+      range.setStart(node, index)
+      range.setEnd(node, index + word.length)
+      const rects = [...range.getClientRects()].filter(({ width }) => width > 0)
+      if (new Set(rects.map(({ top }) => Math.round(top))).size > 1) broken.push(word)
+      if (rects.some(({ left, right }) => left < 0 || right > innerWidth)) cut.push(word)
+    }
+  }
+  for (const button of document.querySelectorAll('button, .button span'))
+    if (button.scrollWidth > button.clientWidth) cut.push(button.textContent)
+  const pen = document.createElement('canvas').getContext('2d')
+  for (const select of document.querySelectorAll('select')) {
+    const { font, paddingLeft, paddingRight } = getComputedStyle(select)
+    pen.font = font
+    const room = select.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight) - 16 // the arrow
+    for (const { text } of select.options) if (pen.measureText(text).width > room) cut.push(text)
+  }
+  const ids = { desk: 'desk', masked: 'plate-masked', mask: 'mask-controls', rebuilt: 'plate-rebuilt',
+    result: 'result-controls', original: 'plate-original', error: 'plate-error', attention: 'plate-attention', model: 'model' }
+  const topOf = (id) => Math.round(document.getElementById(id).getBoundingClientRect().top + scrollY)
+  const tops = Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, topOf(id)]))
+  return { wide: document.documentElement.scrollWidth, broken, cut, tops }
+})()`
 
 /** Chooses the photograph where the mask is such that nothing is rebuilt. */
 async function choosePhotoWithoutMask(page: Page): Promise<void> {
