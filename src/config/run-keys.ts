@@ -70,6 +70,13 @@ export const checkpointKeys = {
 }
 
 export const logKeys = {
+  earlySeconds: z
+    .number()
+    .min(0)
+    .default(60)
+    .describe(
+      'a first picture, probe and checkpoint after so many seconds, or after 1 % of the steps of a run of 1,000 or more; 0 for none',
+    ),
   everySteps: z.int().min(1).default(1).describe('a line in metrics.jsonl'),
   pictureEverySteps: count.default(500).describe('a reconstruction in samples/; 0 for none'),
   probe: z

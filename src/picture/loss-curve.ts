@@ -1,4 +1,7 @@
-/** The loss of a run over its steps: every logged value, a running median, and the loss where nothing was learned as a baseline. */
+/**
+ * The loss of a run over its steps: every logged value, a running median, and the loss where nothing was learned as a baseline; with probes,
+ * what the encoder was good for, on an axis of its own.
+ */
 import { SherdError } from '../errors.ts'
 import * as plot from './plot.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
@@ -11,8 +14,19 @@ export interface LossPoint {
   readonly learningRate?: number
 }
 
+/** How many of the test images a probe named rightly. Shares. */
+export interface ProbePoint {
+  readonly step: number
+  readonly knn: number
+  readonly linear: number
+  readonly chance: number
+}
+
 export interface LossCurve {
   readonly points: readonly LossPoint[]
+  /** How many values the points stand for; by default their number. */
+  readonly count?: number
+  readonly probes?: readonly ProbePoint[]
   readonly title?: string
   /** The loss where nothing was learned; drawn as a dashed line. */
   readonly baseline?: number
@@ -29,12 +43,20 @@ const strokes = {
   raw: { color: '#93c5fd', width: 1.25 },
   main: { color: '#1d4ed8', width: 2.5 },
   rate: { color: '#f2b866', width: 1.25 },
+  linear: { color: '#047857', width: 2 },
+  knn: { color: '#34d399', width: 2 },
+  chance: { color: '#047857', width: 1, dashes: '2 4' },
 }
 const RATE_TEXT = '#b45309'
+const PROBE_TEXT = '#047857'
+const LEGEND_LINE = 20
+const MOST_DOTS = 60
 
 /** Draws the curve, 900 × 500. Non-finite points are omitted, and their number is stated. Throws `VALUE` if no point is finite. */
 export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; png: Buffer }> {
-  const { points, title, baseline, baselineOf = 'predicting the mean' } = curve
+  const { points, title, baseline, baselineOf = 'predicting the mean', count = points.length } = curve
+  const probes = [...(curve.probes ?? [])].sort((a, b) => a.step - b.step)
+  const hasProbes = probes.length > 0
   const losses = finitePoints(points.map(({ step, loss }) => ({ x: step, y: loss })))
   if (losses.length === 0) {
     throw new SherdError(
@@ -46,14 +68,14 @@ export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; pn
 
   const titleLines = title ? await wrapText(title, TITLE, WIDTH - 100) : []
   const legendTop = 18 + titleLines.length * TITLE.lineHeight
-  const vertical = { top: legendTop + 36, bottom: HEIGHT - 56 }
+  const vertical = { top: legendTop + 36 + (hasProbes ? LEGEND_LINE : 0), bottom: HEIGHT - 56 }
   const y = plot.verticalScale(lossDomain(losses, baseline), vertical)
   const frame: plot.Frame = {
     ...vertical,
     left: Math.max(72, 44 + (await plot.tickWidth(y))),
-    right: WIDTH - (rates.length > 0 ? 76 : 28),
+    right: WIDTH - (rates.length > 0 || hasProbes ? 76 : 28),
   }
-  const x = plot.horizontalScale(stepDomain(losses), frame)
+  const x = plot.horizontalScale(stepDomain(losses, probes), frame)
   const columns = frame.right - frame.left
 
   const entries: plot.LegendEntry[] = []
@@ -71,17 +93,26 @@ export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; pn
     // About a fortieth of the series, odd.
     const window = Math.max(5, 2 * Math.round(losses.length / 80) + 1)
     const median = runningMedian(losses, { window, count: 240 })
+    const values = Math.round((window * count) / points.length)
     add('loss', thin(losses, columns), { stroke: strokes.raw, y })
-    add(`running median of ${plot.counted(window)} points`, median, { stroke: strokes.main, y, smooth: true })
+    add(`running median of ${plot.counted(values)} points`, median, { stroke: strokes.main, y, smooth: true })
   }
-  const rateLabels: string[] = []
+  const rightAxis: string[] = []
   if (rates.length > 0) {
     const shown = thin(rates, columns)
-    const rateScale = plot.verticalScale([0, Math.max(...shown.map((p) => p.y)) || 1], frame)
-    rateLabels.push(...plot.tickLabels(rateScale, frame.right + 8, { fill: RATE_TEXT, anchor: 'start' }))
-    add('learning rate (right axis)', shown, { stroke: strokes.rate, y: rateScale })
+    const peak = Math.max(...shown.map((p) => p.y))
+    const scale = plot.verticalScale([0, peak || 1], frame)
+    const ticks = { fill: RATE_TEXT, anchor: 'start', format: plot.scientific } as const
+    if (!hasProbes) rightAxis.push(...plot.tickLabels(scale, frame.right + 8, ticks))
+    add(`learning rate (${hasProbes ? `up to ${plot.scientific(peak)}` : 'right axis'})`, shown, {
+      stroke: strokes.rate,
+      y: scale,
+    })
     curves.unshift(curves.pop()!) // drawn behind the loss
   }
+  const probed = hasProbes ? probeCurves(probes, { x, frame }) : null
+  rightAxis.push(...(probed?.axis ?? []))
+  curves.push(...(probed?.curves ?? []))
 
   const svg = svgDocument(WIDTH, HEIGHT, [
     plot.frameClip(frame),
@@ -89,8 +120,9 @@ export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; pn
       textElement({ ...TITLE, text, x: frame.left, y: 34 + i * TITLE.lineHeight }),
     ),
     ...(await plot.legend(entries, frame.left, legendTop + 14)),
+    ...(probed ? await plot.legend(probed.entries, frame.left, legendTop + 14 + LEGEND_LINE) : []),
     ...plot.axes(frame, { x, y, xName: 'step', yName: 'loss' }),
-    ...rateLabels,
+    ...rightAxis,
     ...curves,
     ...(baseline === undefined ? [] : plot.ruleAt(baseline, baselineOf, { y, frame })),
     textElement({
@@ -104,8 +136,46 @@ export async function drawLossCurve(curve: LossCurve): Promise<{ svg: string; pn
   return { svg, png: await encodePng(await drawSvg(svg)) }
 }
 
-function stepDomain(losses: readonly Point[]): [number, number] {
-  const [first, last] = [losses[0]!.x, losses.at(-1)!.x]
+/** What the probes measured, in per cent on the right axis. */
+function probeCurves(probes: readonly ProbePoint[], { x, frame }: { x: plot.Scale; frame: plot.Frame }) {
+  const rows = [
+    { name: 'linear probe', value: ({ linear }: ProbePoint) => linear, stroke: strokes.linear },
+    { name: 'nearest neighbours', value: ({ knn }: ProbePoint) => knn, stroke: strokes.knn },
+    { name: 'commonest class', value: ({ chance }: ProbePoint) => chance, stroke: strokes.chance },
+  ]
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+  const series = rows.map(({ value, ...row }) => ({
+    ...row,
+    points: finitePoints(probes.map((p) => ({ x: p.step, y: 100 * value(p) }))),
+  }))
+  const y = plot.verticalScale(
+    [0, Math.max(1, ...series.flatMap(({ points }) => points.map((p) => p.y)))],
+    frame,
+  )
+  const format = (tick: number) => `${Number(tick.toPrecision(3))} %`
+  const last = probes.at(-1)!
+  return {
+    entries: rows.map(({ name, value, stroke }) => ({ label: `${name} ${percent(value(last))}`, stroke })),
+    axis: [
+      ...plot.tickLabels(y, frame.right + 8, { fill: PROBE_TEXT, anchor: 'start', format }),
+      plot.axisName('test images named rightly', {
+        ...frame,
+        x: WIDTH - 16,
+        isRight: true,
+        fill: PROBE_TEXT,
+      }),
+    ],
+    curves: series.map(({ points, stroke }) =>
+      points.length > 1 && points.length <= MOST_DOTS && stroke !== strokes.chance
+        ? plot.curve(points, { x, y, stroke }) + plot.dots(points, { x, y, stroke })
+        : plot.curve(points, { x, y, stroke }),
+    ),
+  }
+}
+
+function stepDomain(losses: readonly Point[], probes: readonly ProbePoint[]): [number, number] {
+  const ends = [losses[0]!.x, losses.at(-1)!.x, ...probes.map(({ step }) => step)]
+  const [first, last] = [Math.min(...ends), Math.max(...ends)]
   return first === last ? [first - 1, first + 1] : [first, last]
 }
 

@@ -17,6 +17,8 @@ export type Scale = ScaleLinear<number, number>
 export interface Stroke {
   readonly color: string
   readonly width: number
+  /** Lengths of dashes and gaps. */
+  readonly dashes?: string
 }
 
 export const plotText = { size: 12, fill: '#4b5563' }
@@ -54,15 +56,44 @@ export function curve(
   return `<path d="${path(points)}" fill="none" ${strokeOf(stroke)} stroke-linejoin="round" clip-path="url(#frame)"/>`
 }
 
-const strokeOf = ({ color, width }: Stroke) =>
-  `stroke="${color}" stroke-width="${width}" stroke-linecap="round"`
+/** A dot on each point. */
+export const dots = (
+  points: readonly Point[],
+  { x, y, stroke }: { x: Scale; y: Scale; stroke: Stroke },
+): string =>
+  points.map((p) => `<circle cx="${x(p.x)}" cy="${y(p.y)}" r="3" fill="${stroke.color}"/>`).join('')
+
+const strokeOf = ({ color, width, dashes }: Stroke) =>
+  `stroke="${color}" stroke-width="${width}" stroke-linecap="round"${dashes ? ` stroke-dasharray="${dashes}"` : ''}`
 
 /** Labels of a value axis; `format` writes a tick. */
-export function tickLabels(y: Scale, x: number, look: { fill: string; anchor: 'start' | 'end' }): string[] {
-  const format = look.anchor === 'end' ? y.tickFormat(Y_TICKS) : scientific
+export function tickLabels(
+  y: Scale,
+  x: number,
+  {
+    format = y.tickFormat(Y_TICKS),
+    ...look
+  }: { fill: string; anchor: 'start' | 'end'; format?: (tick: number) => string },
+): string[] {
   return y
     .ticks(Y_TICKS)
     .map((tick) => textElement({ ...plotText, ...look, text: format(tick), x, y: y(tick) + 4 }))
+}
+
+/** The name of a value axis, upwards on the left and downwards on the right. */
+export function axisName(
+  text: string,
+  {
+    x,
+    top,
+    bottom,
+    isRight = false,
+    fill = plotText.fill,
+  }: { x: number; top: number; bottom: number; isRight?: boolean; fill?: string },
+): string {
+  const y = (top + bottom) / 2
+  const more = `transform="rotate(${isRight ? 90 : -90} ${x} ${y})"`
+  return textElement({ ...plotText, fill, text, x, y, anchor: 'middle', more })
 }
 
 /** Width of the labels of `y`. */
@@ -76,7 +107,6 @@ export function axes(
   { left, right, top, bottom }: Frame,
   { x, y, xName, yName }: { x: Scale; y: Scale; xName: string; yName: string },
 ): string[] {
-  const nameAt = { x: 22, y: (top + bottom) / 2 }
   const whole = x.ticks(X_TICKS).filter(Number.isInteger)
   return [
     ...y
@@ -91,13 +121,7 @@ export function axes(
       textElement({ ...plotText, text: counted(tick), x: x(tick), y: bottom + 20, anchor: 'middle' }),
     ]),
     textElement({ ...plotText, text: xName, x: (left + right) / 2, y: bottom + 42, anchor: 'middle' }),
-    textElement({
-      ...plotText,
-      ...nameAt,
-      text: yName,
-      anchor: 'middle',
-      more: `transform="rotate(-90 ${nameAt.x} ${nameAt.y})"`,
-    }),
+    axisName(yName, { x: 22, top, bottom }),
   ]
 }
 
@@ -139,4 +163,5 @@ export async function legend(entries: readonly LegendEntry[], left: number, y: n
 /** 12000 → 12,000 */
 export const counted = (n: number) => n.toLocaleString('en-US')
 /** 0.00015 → 1.5e-4 */
-const scientific = (value: number) => (value === 0 ? '0' : Number(value.toPrecision(3)).toExponential())
+export const scientific = (value: number) =>
+  value === 0 ? '0' : Number(value.toPrecision(3)).toExponential()

@@ -13,6 +13,8 @@ export interface StartEvent {
   readonly kind: 'start'
   readonly run: string
   readonly preset: string
+  /** The folder of images. */
+  readonly data: string
   readonly images: number
   readonly classes: number
   readonly parameters: number
@@ -29,12 +31,53 @@ export interface StartEvent {
   readonly changes: readonly string[]
 }
 
+/** What the run costs here; once some steps were timed, and again where a first probe or picture changes much. */
+export interface CostEvent {
+  readonly kind: 'cost'
+  /** Steps taken. */
+  readonly step: number
+  readonly totalSteps: number
+  readonly images: number
+  /** Of the whole run. */
+  readonly epochs: number
+  /** The median. */
+  readonly stepSeconds: number
+  readonly imagesPerSecond: number
+  /** Until the end, with checkpoints, pictures and probes as far as their times are known. */
+  readonly secondsLeft: number
+  /** Of these, checkpoints, pictures and probes. */
+  readonly besideSeconds: number
+}
+
+/** What is done between steps. */
+export type Between = 'checkpoint' | 'picture' | 'probe'
+
+/** Where a run stands: after every step, logged or not, and before what is done between steps. No event, for there are many. */
+export interface RunProgress {
+  readonly doing: 'measuring' | 'step' | Between
+  readonly step: number
+  readonly totalSteps: number
+  /** The last step of this process; null before the first. */
+  readonly last: StepEvent | null
+  /** Null before the first step. */
+  readonly secondsLeft: number | null
+  /** Of a typical step. */
+  readonly imagesPerSecond: number | null
+}
+
 export interface EndEvent {
   readonly kind: 'end'
   /** `interrupted`: the signal was aborted; the run can be resumed. */
   readonly reason: 'completed' | 'interrupted'
   readonly step: number
+  readonly totalSteps: number
   readonly loss: number | null
+  /** The first that was logged. */
+  readonly firstLoss: number | null
+  /** Of this process; null for a run that was complete before. */
+  readonly seconds: number | null
+  /** The mean over the steps of this process, without checkpoints, pictures and probes. */
+  readonly imagesPerSecond: number | null
   /** Null if the run was stopped among non-finite steps before its first checkpoint. */
   readonly checkpoint: string | null
   readonly picture: string | null
@@ -75,6 +118,7 @@ export type LoopEvent =
 
 export type RunEvent =
   | StartEvent
+  | CostEvent
   /** Initialisation of a new run from other weights. */
   | (Inheritance & { readonly kind: 'inherited' })
   | (Metric & { readonly kind: 'step' })

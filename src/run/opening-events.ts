@@ -17,6 +17,7 @@ export function* openingEvents(run: Run): Generator<RunEvent> {
     kind: 'start',
     run: resolve(run.out),
     preset: facts.preset,
+    data: source.dir,
     images: source.files.length,
     classes: source.classes.length,
     parameters: parameterCount(objective.rows),

@@ -2,7 +2,7 @@
 import { SherdError } from '../errors.ts'
 import { openConsumers } from './consumers/all.ts'
 import { type Consumer, isComplete, type Summary } from './consumers/consumer.ts'
-import type { EndEvent, LoopEvent, RunEvent } from './events.ts'
+import type { EndEvent, LoopEvent, RunEvent, RunProgress } from './events.ts'
 import { takeSteps } from './loop.ts'
 import { type OpenOptions, openPretraining, type Run } from './open.ts'
 import { openingEvents } from './opening-events.ts'
@@ -12,6 +12,8 @@ export interface PretrainOptions extends OpenOptions {
   readonly signal?: AbortSignal
   /** Called after every step; if true, a checkpoint is saved and the run continues. */
   readonly isSaveWanted?: () => boolean
+  /** Called after every step, logged or not, and before what is done between steps. */
+  readonly onProgress?: (progress: RunProgress) => void
 }
 
 /**
@@ -19,10 +21,11 @@ export interface PretrainOptions extends OpenOptions {
  * before or while it runs, `NON_FINITE` with the step, the learning rate, the first tensor and the last good checkpoint.
  */
 export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEvent> {
-  const { signal = new AbortController().signal, isSaveWanted } = options
+  const { signal = new AbortController().signal, isSaveWanted, onProgress } = options
+  const started = performance.now()
   const run = await openPretraining(options)
   try {
-    const { consumers, onSkip } = openConsumers(run, { isSaveWanted })
+    const { consumers, onSkip } = openConsumers(run, { isSaveWanted, onProgress })
     yield* openingEvents(run)
     try {
       for await (const event of takeSteps(run, { signal, onSkip })) yield* eachOn(consumers, event)
@@ -31,7 +34,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
       throw withAdvice(error)
     }
     for (const consumer of consumers) yield* (await consumer.end?.()) ?? []
-    yield endOf(run, consumers)
+    yield endOf(run, consumers, (performance.now() - started) / 1000)
   } finally {
     run.close()
   }
@@ -41,13 +44,17 @@ async function* eachOn(consumers: readonly Consumer[], event: LoopEvent): AsyncG
   for (const consumer of consumers) yield* (await consumer.on?.(event)) ?? []
 }
 
-function endOf(run: Run, consumers: readonly Consumer[]): EndEvent {
+function endOf(run: Run, consumers: readonly Consumer[], seconds: number): EndEvent {
   const { step, skippedSteps, rollbacks } = run.state
-  const unknown: Summary = { loss: null, checkpoint: null, picture: null, lossCurve: null, skipped: 0 }
+  const unknown: Summary = {
+    ...{ loss: null, firstLoss: null, imagesPerSecond: null },
+    ...{ checkpoint: null, picture: null, lossCurve: null, skipped: 0 },
+  }
   const summary: Summary = Object.assign(unknown, ...consumers.map((each) => each.summary?.()))
   const reason = isComplete(run) ? 'completed' : 'interrupted'
   run.note(reason, { step, checkpoint: summary.checkpoint, skippedSteps, rollbacks })
-  return { kind: 'end', reason, step, skippedSteps, rollbacks, ...summary }
+  const { totalSteps } = run.recipe
+  return { kind: 'end', reason, step, totalSteps, seconds, skippedSteps, rollbacks, ...summary }
 }
 
 function withAdvice(error: unknown): unknown {

@@ -98,7 +98,7 @@ export interface RollBackOptions {
   readonly start: Start
   /** The first step in a row that was not finite. */
   readonly lostAt: number
-  /** How often a checkpoint is due. Others are not gone back to: whether there are any depends on who stopped the run. */
+  /** How often a checkpoint is due. Others are not gone back to: whether there are any depends on who stopped the run, or on the clock. */
   readonly everySteps: number
   readonly maxRollbacks: number
 }

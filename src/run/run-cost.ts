@@ -33,12 +33,22 @@ export const cadenceOf = ({ checkpoint, log }: Pick<Config, 'checkpoint' | 'log'
 
 const sides = ['checkpoint', 'picture', 'probe'] as const
 
-/** How often something is done that is done every so many steps and after the last one. */
-const times = (every: number, steps: number): number => (every === 0 ? 0 : Math.ceil(steps / every))
+/** How often something is done after step `from` that is done every so many steps and after the last one. */
+const times = (every: number, from: number, to: number): number =>
+  every === 0 ? 0 : Math.ceil(to / every) - Math.floor(from / every)
 
-export function secondsOfRun(cost: RunCost, cadence: Cadence, steps: number): number {
-  const beside = sides.map((side) => times(cadence[side], steps) * cost[side])
-  return cost.open + steps * cost.step + beside.reduce((a, b) => a + b, 0) + cost.end
+export const secondsOfRun = (cost: RunCost, cadence: Cadence, steps: number): number =>
+  cost.open + secondsLeft(cost, cadence, { from: 0, to: steps })
+
+/** Seconds until the end at step `to` for a run that has taken `from` steps. */
+export function secondsLeft(
+  cost: Omit<RunCost, 'open'>,
+  cadence: Cadence,
+  { from, to }: { readonly from: number; readonly to: number },
+): number {
+  if (from >= to) return 0
+  const beside = sides.map((side) => times(cadence[side], from, to) * cost[side])
+  return (to - from) * cost.step + beside.reduce((a, b) => a + b, 0) + cost.end
 }
 
 /** The most steps that end within `seconds`; 0 when not even one does. */
@@ -53,16 +63,18 @@ export function stepsWithin(cost: RunCost, cadence: Cadence, seconds: number): n
   return fits
 }
 
-/** Steps of a process that are slower than those that follow: memory is allocated, kernels are chosen. */
-const COLD_STEPS = 3
-
 /**
- * The time of a typical step: the median, for other programs make some steps slow; of the first ones only where there are no others. Batches
- * that were decoded before the first step hide the loader's pace: leave them out with `ahead`.
+ * Steps of a process that say little: memory is allocated, kernels are chosen. Batches that were decoded before the first step hide the
+ * loader's pace: there are `ahead` of them.
  */
-export function typicalStep(seconds: readonly number[], ahead = 0): number {
-  const warm = seconds.slice(Math.min(Math.max(COLD_STEPS, ahead), seconds.length - 1))
-  const sorted = [...warm].sort((a, b) => a - b)
+export const coldSteps = (ahead = 0): number => Math.max(3, ahead)
+
+/** The time of a typical step: the median, for other programs make some steps slow; of the first ones only where there are no others. */
+export const typicalStep = (seconds: readonly number[], ahead = 0): number =>
+  median(seconds.slice(Math.min(coldSteps(ahead), seconds.length - 1)))
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }

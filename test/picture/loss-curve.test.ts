@@ -63,4 +63,31 @@ describe('drawLossCurve', () => {
     expect(svg).toContain('>2e-4</text>')
     expect(paths(svg)).toHaveLength(2)
   })
+
+  it('draws the probes on an axis of their own, with what they are now', async () => {
+    const rated = points([1, 0.9, 0.8]).map((p, i) => ({ ...p, learningRate: 1e-4 * i }))
+    const probes = [
+      { step: 20, knn: 0.3, linear: 0.45, chance: 0.1 }, // in any order
+      { step: 10, knn: 0.2, linear: 0.25, chance: 0.1 },
+    ]
+    const { svg, png } = await drawLossCurve({ points: rated, probes })
+    await expectPicture(png)
+    for (const text of [
+      'linear probe 45.0 %',
+      'nearest neighbours 30.0 %',
+      'commonest class 10.0 %',
+      '>50 %<',
+    ])
+      expect(svg).toContain(text)
+    expect(svg).toContain('learning rate (up to 2e-4)')
+    expect(svg).not.toContain('>2e-4</text>') // the right axis is theirs
+    expect(svg.match(/<circle/g)).toHaveLength(4)
+    expect(paths(svg)).toHaveLength(5)
+  })
+
+  it('says of how many values the median is, also where points stand for several', async () => {
+    const losses = Array.from({ length: 8000 }, () => 1)
+    const { svg } = await drawLossCurve({ points: points(losses), count: 80_000 })
+    expect(svg).toContain('running median of 2,010 points')
+  })
 })

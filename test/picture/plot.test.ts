@@ -5,6 +5,7 @@ import {
   horizontalScale,
   legend,
   ruleAt,
+  scientific,
   tickLabels,
   verticalScale,
 } from '../../src/picture/plot.ts'
@@ -37,7 +38,9 @@ it('labels whole steps only', () => {
   const many = axes(frame, { x: horizontalScale([0, 20_000], frame), y, xName: 'step', yName: 'loss' })
   expect(text(many)).toContain('10,000')
   const rates = verticalScale([0, 1.5e-4], frame)
-  expect(text(tickLabels(rates, 310, { fill: '#000', anchor: 'start' }))).toContain('1e-4')
+  expect(text(tickLabels(rates, 310, { fill: '#000', anchor: 'start', format: scientific }))).toContain(
+    '1e-4',
+  )
 })
 
 it('puts a dashed rule at its value and the legend without overlap', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { resolveConfig } from '../../src/config/resolve.ts'
-import { cadenceOf, secondsOfRun, stepsWithin, typicalStep } from '../../src/run/run-cost.ts'
+import { cadenceOf, secondsLeft, secondsOfRun, stepsWithin, typicalStep } from '../../src/run/run-cost.ts'
 
 const cost = { open: 10, step: 2, checkpoint: 3, picture: 1, probe: 5, end: 0.5 }
 
@@ -11,6 +11,17 @@ describe('secondsOfRun', () => {
     // with a probe after 200 and 250
     expect(secondsOfRun(cost, { checkpoint: 100, picture: 50, probe: 200 }, 250)).toBe(534.5)
   })
+})
+
+describe('secondsLeft', () => {
+  const cadence = { checkpoint: 100, picture: 50, probe: 0 }
+  it('counts what is still to come', () => {
+    // After step 149: 101 · 2 + checkpoints after 200 and 250 · 3 + pictures after 150, 200, 250 · 1 + 0.5
+    expect(secondsLeft(cost, cadence, { from: 149, to: 250 })).toBe(211.5)
+    // After step 200, where both were made: 50 · 2 + 3 + 1 (250) + 0.5
+    expect(secondsLeft(cost, cadence, { from: 200, to: 250 })).toBe(104.5)
+  })
+  it('is nothing at the end', () => expect(secondsLeft(cost, cadence, { from: 250, to: 250 })).toBe(0))
 })
 
 describe('stepsWithin', () => {

@@ -7,7 +7,8 @@ import { describeCommand } from '../help.ts'
 import { note, print } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
 import { stopSignal } from '../signals.ts'
-import { follow } from './pretrain.ts'
+import { follow } from './follow.ts'
+import { openReporter } from './reporter.ts'
 
 const preset = 'mae-demo'
 
@@ -39,8 +40,12 @@ export function addDemo(root: Command): void {
       note('2/2 pretraining')
       const run = freeName(join(out, 'demo'))
       const config = resolveConfig(presetOf(preset).config)
-      const events = pretrain({ config, preset, data, out: run, resume: false, signal: stopSignal() })
-      const end = await follow(events, { json: json ?? false })
+      const reporter = openReporter({ json, isLengthNamed: true, next: false })
+      const events = pretrain({
+        ...{ config, preset, data, out: run, resume: false },
+        ...{ signal: stopSignal(), onProgress: reporter.progress },
+      })
+      const end = await follow(events, reporter)
       if (end?.reason === 'completed' && !json) {
         print('Next: your own images.')
         print(`  npx sherd pretrain mae-small-64 --data DIR --out ${join(out, 'mine')}`)

@@ -3,20 +3,13 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
-import type { MetricRow } from '../../objective/objective.ts'
-import type { EndEvent, RunEvent, StartEvent } from '../../run/events.ts'
-import type { Inheritance } from '../../run/inherit.ts'
-import type { ProbeMetric } from '../../run/online-probe.ts'
-import type { Profile } from '../../run/trace.ts'
-import { valueIn } from '../../train/metrics.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, positiveNumber, setOption, wholeNumber } from '../options.ts'
-import { duration, grouped, note, paint, print, printJson, warn, warnOnce } from '../output.ts'
-import { ownName, quoted } from '../own-name.ts'
-import { endProgress, progress } from '../progress.ts'
-
+import { note } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
-import { hearSecondSignal, saveRequests, stopSignal, stopStatus } from '../signals.ts'
+import { saveRequests, stopSignal } from '../signals.ts'
+import { follow } from './follow.ts'
+import { openReporter } from './reporter.ts'
 
 interface Flags extends ReadingFlags {
   data?: string
@@ -137,6 +130,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     ...(flags.profile !== true && { path: flags.profile }),
     steps: flags.profileSteps,
   }
+  const reporter = openReporter({ json: flags.json, isLengthNamed: namesLength(flags) })
   const events = pretrain({
     ...{
       config,
@@ -148,171 +142,13 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
       resume,
       signal: stopSignal(),
       isSaveWanted: saveRequests(),
+      onProgress: reporter.progress,
     },
     ...(profile && { profile }),
   })
-  await follow(events, { json: flags.json ?? false })
+  await follow(events, reporter)
 }
 
-/** Prints the events of a run until it ends. Returns the last one. */
-export async function follow(
-  events: AsyncIterable<RunEvent>,
-  { json }: { json: boolean },
-): Promise<EndEvent | undefined> {
-  const show = json ? printJson : reporter()
-  let end: EndEvent | undefined
-  for await (const event of events) {
-    if (event.kind === 'start') hearSecondSignal() // LibTorch is loaded, and about to block this thread for whole steps
-    show(event)
-    if (event.kind === 'end') end = event
-  }
-  if (end?.reason === 'interrupted') process.exitCode = stopStatus()
-  return end
-}
-
-/** A scene's rim can have thousands of windows without data. */
-const SKIPS_TOLD = 20
-
-function reporter(): (event: RunEvent) => void {
-  let total = 0
-  let run = ''
-  let metrics: readonly MetricRow[] = []
-  const recent: number[] = []
-  let skips = 0
-  return (event) => {
-    switch (event.kind) {
-      case 'start':
-        total = event.totalSteps
-        run = event.run
-        metrics = event.metrics
-        describeStart(event)
-        break
-      case 'inherited':
-        describeInheritance(event)
-        break
-      case 'step': {
-        recent.push(event.stepSeconds)
-        if (recent.length > 20) recent.shift()
-        // The median, because the first steps of a process are slow and other programs make some others so.
-        const typical = [...recent].sort((a, b) => a - b)[recent.length >> 1]!
-        const every = Math.max(1, Math.floor(total / 20))
-        progress(
-          [
-            `step ${event.step}/${total}`,
-            `epoch ${event.epoch.toFixed(2)}`,
-            `loss ${paint('bold', event.loss.toFixed(4))}`,
-            ...metrics.flatMap((row) => describeMetric(row, event)),
-            `lr ${event.learningRate.toExponential(1)}`,
-            `grad ${event.gradientNorm.toFixed(2)}`,
-            `${event.imagesPerSecond.toFixed(0)} images/s`,
-            `data wait ${((100 * event.dataWaitSeconds) / event.stepSeconds).toFixed(1)} %`,
-            `${duration((total - event.step) * typical)} left`,
-          ].join(' · '),
-          event.step === 1 || event.step % every === 0,
-        )
-        break
-      }
-      case 'skip':
-        skips++
-        if (skips <= SKIPS_TOLD) note(`skipped ${event.file}: ${event.reason}`)
-        if (skips === SKIPS_TOLD) note('more that are skipped are listed in skipped.jsonl alone')
-        break
-      case 'checkpoint':
-      case 'picture':
-        break
-      case 'probe':
-        describeProbe(event)
-        break
-      case 'warning':
-        warnOnce(event.message)
-        break
-      case 'trouble':
-        warn(
-          `${event.message}. The step is skipped (${event.inARow} in a row, ${event.skippedSteps} in all).`,
-        )
-        break
-      case 'rollback':
-        warn(`going back from step ${event.from} to step ${event.to}, and on in another order`)
-        break
-      case 'profile':
-        describeProfile(event)
-        break
-      case 'end':
-        describeEnd(event, { run, metrics })
-        break
-      default:
-        event satisfies never
-    }
-  }
-}
-
-/** What an objective measures beside the loss; the numbers of every training have their own places in the line. */
-function describeMetric({ name, unit }: MetricRow, line: object): string[] {
-  const value = valueIn(line, name)
-  const own = name.match(/^(?:parts|metrics)\.(.+)$/)?.[1]
-  if (own === undefined || value === undefined) return []
-  return [`${own} ${Number(value.toPrecision(4))}${unit && ` ${unit}`}`]
-}
-
-function describeStart(event: StartEvent): void {
-  const { machine } = event
-  const labels = event.classes > 0 ? ` in ${event.classes} classes (labels are not used)` : ''
-  note(
-    `${paint('bold', event.preset)}: ${grouped(event.parameters)} parameters, ${grouped(event.images)} images${labels}`,
-  )
-  note(
-    `LibTorch ${event.libtorch} on ${machine.device}, ${machine.precision}, ${machine.threads} threads, ${machine.decodeThreads} decoding; ` +
-      `${grouped(event.totalSteps)} steps of ${event.effectiveBatch} images, learning rate ${event.peakLearningRate.toPrecision(3)}`,
-  )
-  if (event.firstStep > 0) note(`continuing from step ${event.firstStep}`)
-  for (const change of event.changes) note(`changed: ${change}`)
-  note(`run folder: ${event.run}`)
-}
-
-function describeInheritance({ path, loaded, inflated, resampled, fresh, unused }: Inheritance): void {
-  const listed = (names: readonly string[]) =>
-    names.length > 4 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
-  note(`began with ${path}: ${loaded.length} parameters loaded`)
-  if (inflated.length > 0) note(`  made for other bands (${inflated.length}): ${listed(inflated)}`)
-  if (resampled.length > 0) note(`  made for another grid: ${listed(resampled)}`)
-  if (fresh.length > 0) note(`  new (${fresh.length}): ${listed(fresh.map(({ name }) => name))}`)
-  if (unused.length > 0) note(`  not used (${unused.length}): ${listed(unused)}`)
-}
-
-function describeProbe({ step, knn, linear, chance, effectiveRank }: ProbeMetric): void {
-  const both = (value: Readonly<Record<string, number>>, digits: number, factor = 1) =>
-    Object.entries(value)
-      .map(([pooling, number]) => `${(factor * number).toFixed(digits)} (${pooling})`)
-      .join(', ')
-  note(
-    `probe at step ${step}: kNN ${both(knn, 2, 100)} %, linear ${both(linear, 2, 100)} %, chance ${(100 * chance).toFixed(2)} %, ` +
-      `effective rank ${both(effectiveRank, 1)}`,
-  )
-}
-
-function describeProfile({ path, steps, stepSeconds, shares }: Profile): void {
-  endProgress()
-  const parts = Object.entries(shares).map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`)
-  if (steps === 0) note('no step was profiled: the run ended while it warmed up')
-  else note(`a step of ${(1000 * stepSeconds).toFixed(1)} ms (${steps} profiled): ${parts.join(', ')}`)
-  print(`trace: ${path}   (open in https://ui.perfetto.dev or chrome://tracing)`)
-}
-
-function describeEnd(event: EndEvent, { run, metrics }: Pick<StartEvent, 'run' | 'metrics'>): void {
-  endProgress()
-  const skipped =
-    event.skipped > 0
-      ? `; ${event.skipped} ${event.skipped === 1 ? 'file' : 'files'} skipped, listed in skipped.jsonl`
-      : ''
-  note(
-    `${event.reason} at step ${event.step}${event.loss === null ? '' : `, loss ${event.loss.toFixed(4)}`}${skipped}`,
-  )
-  const { chance, chanceOf } = metrics.find(({ name }) => name === 'loss')!
-  if (typeof chance === 'number')
-    note(`where nothing is learned (${chanceOf}) the loss is ${chance.toFixed(4)}`)
-  if (event.checkpoint) print(`checkpoint: ${event.checkpoint}`)
-  if (event.picture) print(`reconstruction: ${event.picture}`)
-  if (event.lossCurve) print(`loss curve: ${event.lossCurve}`)
-  if (event.reason === 'interrupted')
-    print(`continue with: ${ownName()} pretrain --out ${quoted(run)} --resume`)
-}
+/** Whether the user says how long the run is to be. */
+const namesLength = ({ steps, epochs, set }: Flags): boolean =>
+  steps !== undefined || epochs !== undefined || set.some((each) => /^train\.(steps|epochs)=/.test(each))

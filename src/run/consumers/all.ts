@@ -1,11 +1,16 @@
 /** The consumers of a run, in the order in which they hear of a step. */
+import { openEarly } from '../early.ts'
+import type { RunProgress } from '../events.ts'
+import { readProbes } from '../journal.ts'
 import type { Run } from '../open.ts'
+import { openPace } from '../pace.ts'
 import { raiseAlarms } from './alarms.ts'
 import { saveCheckpoints } from './checkpoints.ts'
 import type { Consumer } from './consumer.ts'
 import { keepJournal } from './journal.ts'
 import { logMetrics } from './log.ts'
 import { drawLosses } from './loss-curve.ts'
+import { followPace } from './pace.ts'
 import { drawPictures } from './pictures.ts'
 import { probeEncoder } from './probe.ts'
 import { listSkipped } from './skipped.ts'
@@ -14,21 +19,34 @@ import { traceSteps } from './trace.ts'
 export interface ConsumerOptions {
   /** Asked after every step; when it says yes, a checkpoint is saved. */
   readonly isSaveWanted?: (() => boolean) | undefined
+  readonly onProgress?: ((progress: RunProgress) => void) | undefined
 }
 
-export function openConsumers(run: Run, { isSaveWanted }: ConsumerOptions) {
-  const { look, trace } = run
+export function openConsumers(opened: Run, { isSaveWanted, onProgress }: ConsumerOptions) {
+  const { look, trace, recipe, state, config } = opened
+  const { totalSteps } = recipe
+  const pace = openPace(opened, {
+    onBegin(doing) {
+      const { step } = state
+      const speed = { secondsLeft: pace.left(step), imagesPerSecond: pace.imagesPerSecond() }
+      onProgress?.({ ...{ doing, step, totalSteps, last: null }, ...speed })
+    },
+  })
+  const run: Run = { ...opened, span: pace.span }
   const skipped = listSkipped(run)
+  const probes = look ? readProbes(run.paths.metrics) : []
+  const isEarly = openEarly({ totalSteps, firstStep: state.step, seconds: config.log.earlySeconds })
   const consumers: Consumer[] = [
     skipped,
     logMetrics(run),
+    followPace(run, pace, onProgress),
     keepJournal(run),
-    saveCheckpoints(run, isSaveWanted),
-    drawPictures(run),
-    ...(look ? [probeEncoder(run, look)] : []),
+    saveCheckpoints(run, isSaveWanted, isEarly),
+    drawPictures(run, isEarly),
+    ...(look ? [probeEncoder(run, look, { probes, isEarly })] : []),
     raiseAlarms(run),
     ...(trace ? [traceSteps(trace)] : []),
-    drawLosses(run),
+    drawLosses(run, { probes, isEarly }),
   ]
   return { consumers, onSkip: skipped.onSkip }
 }

@@ -7,8 +7,12 @@ import type { RunEvent } from '../events.ts'
 import type { Run } from '../open.ts'
 import { type Consumer, isComplete } from './consumer.ts'
 
-/** `isWanted` is asked after every step. */
-export function saveCheckpoints(run: Run, isWanted: () => boolean = () => false): Consumer {
+/** `isWanted` is asked after every step, `isEarly` whether it is the step of the early look. */
+export function saveCheckpoints(
+  run: Run,
+  isWanted: () => boolean = () => false,
+  isEarly: (step: number) => boolean = () => false,
+): Consumer {
   const { paths, config, facts, state, note, span } = run
   const about = weightsMetadata({ config, statistics: facts.statistics }, run.objective.encoder.prefix)
   let saved: Listed | null = run.latest
@@ -31,7 +35,8 @@ export function saveCheckpoints(run: Run, isWanted: () => boolean = () => false)
       const { step } = event
       const wanted = isWanted()
       if (wanted) note('checkpoint wanted', { step })
-      return wanted || step % config.checkpoint.everySteps === 0 ? [save()] : []
+      const isFirst = isEarly(step) && saved === null
+      return wanted || isFirst || step % config.checkpoint.everySteps === 0 ? [save()] : []
     },
     end: () => (!isSaved() && (state.inARow === 0 || isComplete(run)) ? [save()] : []),
     failed() {

@@ -7,7 +7,10 @@ import type { Run } from '../open.ts'
 export type Said = readonly RunEvent[] | Promise<readonly RunEvent[]>
 
 /** The consumers' fields of the end event. */
-export type Summary = Pick<EndEvent, 'loss' | 'checkpoint' | 'picture' | 'lossCurve' | 'skipped'>
+export type Summary = Pick<
+  EndEvent,
+  'loss' | 'firstLoss' | 'imagesPerSecond' | 'checkpoint' | 'picture' | 'lossCurve' | 'skipped'
+>
 
 export interface Consumer {
   on?(event: LoopEvent): Said

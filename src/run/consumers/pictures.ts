@@ -1,4 +1,4 @@
-/** `samples/`: reconstructions of the same images every `log.pictureEverySteps` steps, and of the last. */
+/** `samples/`: reconstructions of the same images every `log.pictureEverySteps` steps, early on, and of the last. */
 import { join } from 'node:path'
 import { writeWhole } from '../../files/write-whole.ts'
 import { drawReconstructions } from '../../picture/reconstruction-grid.ts'
@@ -7,7 +7,7 @@ import type { Run } from '../open.ts'
 import { reconstructExhibit } from '../pictures.ts'
 import { beside, type Consumer } from './consumer.ts'
 
-export function drawPictures(run: Run): Consumer {
+export function drawPictures(run: Run, isEarly: (step: number) => boolean = () => false): Consumer {
   const { paths, config, state, model, exhibit, span } = run
   const every = config.log.pictureEverySteps
   let drawn: { readonly step: number; readonly path: string } | null = null
@@ -24,7 +24,11 @@ export function drawPictures(run: Run): Consumer {
     )
   }
   return {
-    on: async ({ kind }) => (kind === 'step' && every > 0 && state.step % every === 0 ? [await draw()] : []),
+    async on({ kind }) {
+      if (kind !== 'step' || every === 0) return []
+      const isFirst = isEarly(state.step) && drawn === null
+      return isFirst || state.step % every === 0 ? [await draw()] : []
+    },
     // The last picture is in the `end` event; only a failure is an event of its own.
     end: async () =>
       every > 0 && drawn?.step !== state.step ? [await draw()].filter(({ kind }) => kind !== 'picture') : [],

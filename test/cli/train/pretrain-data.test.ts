@@ -54,9 +54,7 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
     writeFileSync(join(dir, '077.jpg'), await cutJpeg())
     const { status, stderr } = await pretrain(cwd)
     expect(stderr).toMatch(/^skipped 077\.jpg: \S/m)
-    expect(stderr).toMatch(
-      /^completed at step 12, loss \d\.\d{4}; 1 file skipped, listed in skipped\.jsonl$/m,
-    )
+    expect(stderr).toMatch(/^completed 12 steps in .*; 1 file skipped, listed in skipped\.jsonl$/m)
     expect(status).toBe(0)
     expect(skipped(cwd)).toEqual([
       { file: '077.jpg', reason: expect.stringMatching(/cannot be decoded/) as string },

@@ -34,13 +34,15 @@ describe.concurrent('a signal', () => {
     expect(stderr).toMatch(new RegExp(`^${signal}: finishing this step and saving a checkpoint`, 'm'))
     const done = steps(out).length
     expect(steps(out)).toEqual(upTo(done))
-    expect(stderr).toMatch(new RegExp(`^interrupted at step ${done}, loss`, 'm'))
+    expect(stderr).toMatch(
+      new RegExp(`^interrupted at step ${done.toLocaleString('en-US')} of 1,000,000 after`, 'm'),
+    )
     expect(checkpoints(out).at(-1)).toBe(`step-${String(done).padStart(8, '0')}`)
 
     // The printed command, as a shell would read it, and three steps more.
-    const [, printed] = stdout.match(/^continue with: sherd (.*)$/m)!
+    const [, printed] = stdout.match(/^continue with:\n {2}(?:npx )?sherd (.*)$/m)!
     const words = printed!.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ''))
-    expect(words).toEqual(['pretrain', '--out', join(cwd, out), '--resume'])
+    expect(words).toEqual(['pretrain', '--out', out, '--resume'])
     const resumed = await sherd([...words, '--steps', String(done + 3)], { cwd })
     expect(resumed.status).toBe(0)
     expect(resumed.stderr).toMatch(new RegExp(`^continuing from step ${done}$`, 'm'))
@@ -117,7 +119,7 @@ describe('--resume', () => {
     const own = await resume('mae-tiny-cifar10', '--out', 'done')
     expect([own.status, own.stderr]).toEqual([
       0,
-      expect.stringMatching(/^continuing from step 4$.*^completed at step 4/ms),
+      expect.stringMatching(/^continuing from step 4$.*^completed 4 steps/ms),
     ])
     expect(steps('done')).toEqual(upTo(4))
   })

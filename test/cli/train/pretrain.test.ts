@@ -124,15 +124,22 @@ describe('sherd pretrain', () => {
 
   it('ends well, and prints where everything is', () => {
     expect(human.status).toBe(0)
-    expect(human.stdout).toBe(
-      'checkpoint: run/checkpoints/step-00000040\nreconstruction: run/samples/step-00000040.png\nloss curve: run/loss-curve.png\n',
-    )
+    const [checkpoint, picture, curve, ...next] = human.stdout.trimEnd().split('\n')
+    expect(checkpoint).toMatch(/^checkpoint: run\/checkpoints\/step-00000040 \(\d+ kB\)$/)
+    expect(picture).toMatch(/^reconstruction: run\/samples\/step-00000040\.png \(\d+ kB\)$/)
+    expect(curve).toMatch(/^loss curve: run\/loss-curve\.png \(\d+ kB\)$/)
+    expect(
+      next.filter((line) => line.includes('sherd ')).map((line) => line.match(/sherd (\S+)/)![1]),
+    ).toEqual(['evaluate', 'reconstruct', 'index', 'export'])
     expect(human.stderr).toMatch(/^mae-tiny-cifar10: 19,040 parameters, 40 images in 10 classes/)
     expect(human.stderr).toMatch(/40 steps of 8 images, learning rate 0\.00313/)
     expect(human.stderr).toMatch(
-      /^step 40\/40 · epoch 8\.00 · loss \d\.\d{4} · .* images\/s · data wait \d+\.\d % · 0 s left$/m,
+      /^0 s left · .* images\/s · 100 % · step 40\/40 · loss \d\.\d{4} · .* · data wait \d+\.\d % · epoch 8\.00$/m,
     )
-    expect(human.stderr).toMatch(/^completed at step 40, loss \d\.\d{4}$/m)
+    expect(human.stderr).toMatch(/^completed 40 steps in \d+ s, .* images\/s on average$/m)
+    expect(human.stderr).toMatch(
+      /^loss \d\.\d{4}, from \d\.\d{4} at the beginning; where nothing is learned/m,
+    )
     expect(human.stderr).not.toMatch(/warn|deprecat/i)
   })
 
@@ -209,7 +216,15 @@ describe('sherd pretrain', () => {
     const events = json()
     expect(
       events.map(({ kind, step }) => (kind === 'step' ? null : `${kind} ${step ?? ''}`)).filter(Boolean),
-    ).toEqual(['start ', 'checkpoint 16', 'picture 25', 'checkpoint 32', 'checkpoint 40', 'end 40'])
+    ).toEqual([
+      'start ',
+      'cost 10',
+      'checkpoint 16',
+      'picture 25',
+      'checkpoint 32',
+      'checkpoint 40',
+      'end 40',
+    ])
     expect(events.at(-1)).toMatchObject({ kind: 'end', reason: 'completed', skipped: 0 })
     expect(events.find(({ kind }) => kind === 'start')).toMatchObject({
       images: 40,

@@ -65,7 +65,7 @@ describe.runIf(process.platform === 'linux')('a file whose reading does not end'
     expect(stderr).toContain(
       'skipped 005-stalled.jpg: reading it took more than 0.5 s (data.fileTimeout, --file-timeout)',
     )
-    expect(stderr).toMatch(/^completed at step 12, .*; 1 file skipped/m)
+    expect(stderr).toMatch(/^completed 12 steps .*; 1 file skipped/m)
     expect(status).toBe(0)
     expect(existsSync(join(cwd, out, 'loss-curve.png'))).toBe(true)
   })
@@ -84,8 +84,8 @@ describe.runIf(process.platform === 'linux')('a file whose reading does not end'
     const { status, stdout, stderr } = await running.ended
     expect(status).toBe(143)
     const done = steps()
-    expect(stderr).toMatch(new RegExp(`^interrupted at step ${done}, loss`, 'm'))
-    expect(stdout).toMatch(/^continue with: sherd pretrain --out .* --resume$/m)
+    expect(stderr).toMatch(new RegExp(`^interrupted at step ${done} of `, 'm'))
+    expect(stdout).toMatch(/^continue with:\n {2}(?:npx )?sherd pretrain --out .* --resume$/m)
     const state = join(cwd, 'stopped/checkpoints', `step-${String(done).padStart(8, '0')}`, 'state.json')
     expect(JSON.parse(readFileSync(state, 'utf8'))).toMatchObject({ step: done })
   })
