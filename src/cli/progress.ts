@@ -27,23 +27,29 @@ const percent = (share: number) => `${Math.floor(100 * Math.min(1, Math.max(0, s
 const longForm = (part: Part) => (typeof part === 'string' ? part : part.text)
 const shortForm = (part: Part) => (typeof part === 'string' ? part : part.short)
 
+const WIDE = 100 // columns with room for a long bar
+const MEDIUM = 60 // and for a short one
+const MAIN = 4 // parts that are shortened before they go
+
 /**
- * The parts, most important first, with the percentage and a bar behind the second one. What does not fit into `columns` gets shorter: the
- * bar, then short forms from the end on, then the last parts go. Null columns: everything, without a bar.
+ * The parts, most important first, with the percentage and a bar behind the second one. What does not fit into `columns` gets shorter: the last
+ * parts go, then the first four take their short forms from the end on, then they go, too. Null columns: everything, without a bar.
  */
 export function progressLine(parts: readonly Part[], share: number | null, columns: number | null): string {
-  const line = (shown: readonly string[], width: number) => {
+  const width = columns === null || columns < MEDIUM ? 0 : columns < WIDE ? 10 : 20
+  const line = (shown: readonly string[]) => {
     const gauge =
       share === null ? [] : [width > 0 ? `${bar(share, width)} ${percent(share)}` : percent(share)]
     return [...shown.slice(0, 2), ...gauge, ...shown.slice(2)].filter((text) => text !== '').join(' · ')
   }
   const long = parts.map(longForm)
-  if (columns === null) return line(long, 0)
+  if (columns === null) return line(long)
   const forms = function* () {
-    for (const width of [20, 10, 0]) yield line(long, width)
-    for (let kept = parts.length - 1; kept >= 0; kept--)
-      yield line([...long.slice(0, kept), ...parts.slice(kept).map(shortForm)], 0)
-    for (let kept = parts.length - 1; kept > 0; kept--) yield line(parts.slice(0, kept).map(shortForm), 0)
+    const main = Math.min(MAIN, parts.length)
+    for (let kept = parts.length; kept >= main; kept--) yield line(long.slice(0, kept))
+    for (let kept = main; kept > 0; kept--)
+      for (let short = kept - 1; short >= 0; short--)
+        yield line([...long.slice(0, short), ...parts.slice(short, kept).map(shortForm)])
     yield parts.slice(0, 1).map(shortForm).join('')
   }
   let last = ''

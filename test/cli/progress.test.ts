@@ -13,18 +13,21 @@ const parts = [
   '217 images/s',
   { text: 'step 420 of 1,000', short: '420/1,000' },
   { text: 'loss 0.4123', short: '0.4123' },
+  'lr 1.5e-4',
 ]
 
-it('a line of progress gets shorter with the terminal: the bar, then the forms from the end, then the last parts', () => {
+it('a line of progress gets shorter with the terminal: the last parts go, then the others take short forms', () => {
   const at = (columns: number | null) => progressLine(parts, 0.42, columns)
-  expect(at(null)).toBe('1 h 05 min left · 217 images/s · 42 % · step 420 of 1,000 · loss 0.4123')
+  expect(at(null)).toBe('1 h 05 min left · 217 images/s · 42 % · step 420 of 1,000 · loss 0.4123 · lr 1.5e-4')
+  expect(at(120)).toBe(
+    '1 h 05 min left · 217 images/s · ████████░░░░░░░░░░░░ 42 % · step 420 of 1,000 · loss 0.4123 · lr 1.5e-4',
+  )
   expect(at(100)).toBe(
     '1 h 05 min left · 217 images/s · ████████░░░░░░░░░░░░ 42 % · step 420 of 1,000 · loss 0.4123',
   )
-  expect(at(84)).toBe('1 h 05 min left · 217 images/s · ████░░░░░░ 42 % · step 420 of 1,000 · loss 0.4123')
-  expect(at(72)).toBe('1 h 05 min left · 217 images/s · 42 % · step 420 of 1,000 · loss 0.4123')
-  expect(at(71)).toBe('1 h 05 min left · 217 images/s · 42 % · step 420 of 1,000 · 0.4123')
-  expect(at(60)).toBe('1 h 05 min left · 217 images/s · 42 % · 420/1,000 · 0.4123')
+  expect(at(80)).toBe('1 h 05 min left · 217 images/s · ████░░░░░░ 42 % · step 420 of 1,000 · 0.4123')
+  expect(at(60)).toBe('1 h 05 min left · 217 images/s · ████░░░░░░ 42 %')
+  expect(at(59)).toBe('1 h 05 min left · 217 images/s · 42 % · 420/1,000 · 0.4123')
   expect(at(40)).toBe('1 h 05 min left · 217 images/s · 42 %')
   expect(at(20)).toBe('1 h 05 min left')
 })
@@ -57,9 +60,9 @@ it('on a terminal the line is replaced, and gone at the end; the rate is of the 
   expect(stderr.split('\r\u001b[K')).toEqual([
     '',
     'embedding: 1,000 of 1,410 images · ███████░░░ 70 %',
-    '6 min 40 s left · 1.0 images/s · 71 %',
-    '41 s left · 7.3 images/s · 78 % · 1,110 of 1,410 images',
-    '10 s left · 20 images/s · 85 % · 1,210 of 1,410 images',
+    '6 min 40 s left · 1.0 images/s · ███████░░░ 71 %',
+    '41 s left · 7.3 images/s · ████████░░ 78 %',
+    '10 s left · 20 images/s · █████████░ 85 %',
     'embedding: 1,410 images, 410 of them now, in 30 s (14\nimages/s)\n',
   ])
 })
