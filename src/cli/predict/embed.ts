@@ -10,6 +10,7 @@ import { describeCommand } from '../help.ts'
 import { noteSkipped, print, printJson } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
+import { argumentOrOption } from '../spellings.ts'
 
 interface Flags extends EncoderFlags {
   readonly out: string
@@ -18,7 +19,7 @@ interface Flags extends EncoderFlags {
 }
 
 export function addEmbed(root: Command): void {
-  addEncoderOptions(
+  const command = addEncoderOptions(
     describeCommand(root.command('embed'), {
       group: 'Use a model',
       page: 'evaluate.md',
@@ -31,7 +32,7 @@ export function addEmbed(root: Command): void {
       models: 'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
     },
   )
-    .argument('<dir>', 'folder of images, or of packed ones')
+    .argument('[dir]', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',
       'a .npy (one pooling) or .safetensors (cls and mean); names and labels go to .json beside it',
@@ -39,6 +40,7 @@ export function addEmbed(root: Command): void {
     .addOption(new Option('--pool <how>', 'what a .npy holds').choices(['cls', 'mean']).default('mean'))
     .option('--json', 'print the result as JSON')
     .action(runEmbed)
+  argumentOrOption(command, '--data <dir>', { required: true })
 }
 
 async function runEmbed(dir: string, flags: Flags): Promise<void> {

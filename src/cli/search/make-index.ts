@@ -12,6 +12,7 @@ import { deviceOption, featurePrecisionOption } from '../options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+import { argumentOrOption } from '../spellings.ts'
 import { indexPrecision, showDone } from './index-options.ts'
 
 interface Flags extends ReadingFlags {
@@ -55,6 +56,7 @@ export function addIndex(root: Command): void {
     .addOption(featurePrecisionOption('fp32; with --update what the index was made in'))
     .option('--json', 'print the result as JSON')
     .action(runIndex)
+  argumentOrOption(command, '--data <dir>')
   addReadingOptions(command)
 }
 
