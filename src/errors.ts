@@ -39,6 +39,23 @@ export function invariant(condition: unknown, message: string): asserts conditio
     throw new SherdError('BUG', `Bug: ${message}. Please report it with the command that led here.`)
 }
 
+/** For work that was stopped by its signal, after it has kept what is done. `continues`: the same request goes on from there. */
+export function interrupted({
+  done,
+  of,
+  unit = 'images',
+  continues,
+}: {
+  readonly done: number
+  readonly of: number
+  readonly unit?: string
+  readonly continues: boolean
+}): SherdError {
+  const [some, all] = [done, of].map((count) => count.toLocaleString('en-US'))
+  const next = continues && done > 0 ? '; the same command continues.' : '. Nothing is left behind.'
+  return new SherdError('INTERRUPTED', `Stopped after ${some} of ${all} ${unit}${next}`)
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -160,7 +160,6 @@ export { type Composite, compositesOf, compositeTile, stretchOf } from './pictur
 export { drawLossCurve } from './picture/loss-curve.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
 export { drawReconstructions } from './picture/reconstruction-grid.ts'
-export { type Plan, type PlanOptions, type Proposal, planTraining } from './plan/plan.ts'
 export type { Raster } from './prepare/augment/change.ts'
 export { applySteps, type Step } from './prepare/augment/operators.ts'
 export { drawPhotometric, type PhotometricRecipe, type ViewAddress } from './prepare/augment/photometric.ts'
@@ -190,6 +189,14 @@ export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 export { writeSatelliteData } from './sample-data/satellite/write-places.ts'
 export { writeSampleData } from './sample-data/write-scenes.ts'
+export { claimFeatures, claimIndex, claimUpdate } from './search/claim-index.ts'
+export {
+  type Classified,
+  type Classifier,
+  classifyFolder,
+  openAnyClassifier,
+} from './search/classify-folder.ts'
+export { type Embedded, embedFolder } from './search/embed-folder.ts'
 export { type Embedder, embedFiles, openEmbedder } from './search/embedder.ts'
 export { type ClusterReport, findClusters } from './search/index-clusters.ts'
 export { type DuplicateReport, findDuplicates, shownOf } from './search/index-duplicates.ts'

@@ -37,7 +37,6 @@ const stages = [
   'search',
   'serve',
   'bench',
-  'plan',
   'cli',
   'index', // the library as a whole
 ]

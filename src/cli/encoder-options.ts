@@ -7,9 +7,8 @@ import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
 import { modelOption } from './help.ts'
 import { configOption, deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
-import { duration, warn } from './output.ts'
-import { endProgress, progress } from './progress.ts'
-
+import { warn } from './output.ts'
+import { counting } from './progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
 export interface ModelFlags {
@@ -111,14 +110,12 @@ async function statisticsOf(config: Config, images: string): Promise<ChannelStat
   return channelStatistics(config, await openData(config, images))
 }
 
-export function showImages(): (event: { dir: string; done: number; of: number }) => void {
-  const started = new Map<string, number>()
+/** Progress of each folder. */
+export function showImages(doing = 'features'): (event: { dir: string; done: number; of: number }) => void {
+  const shown = new Map<string, ReturnType<typeof counting>>()
   return ({ dir, done, of }) => {
-    const now = performance.now()
-    const begun = started.get(dir) ?? now
-    started.set(dir, begun)
-    const left = done > 0 ? ((now - begun) / 1000 / done) * (of - done) : 0
-    progress(`features of ${dir}: ${done} of ${of} images, ${duration(left)} left`)
-    if (done >= of) endProgress()
+    const show = shown.get(dir) ?? counting(`${doing} of ${dir}`, 'images')
+    shown.set(dir, show)
+    show(done, of)
   }
 }

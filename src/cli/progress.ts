@@ -123,6 +123,7 @@ export function counting(doing: string, unit: string): (done: number, of: number
     const left = rate > 0 ? [`${duration((of - done) / rate)} left`, `${threeDigits(rate)} ${unit}/s`] : []
     const counted = `${grouped(done)} of ${grouped(of)} ${unit}`
     if (done < of) {
+      if (!isLive() && at - first.at < SHORT) return
       const parts = [...left, { text: `${doing}: ${counted}`, short: counted }]
       // Without a rate the gauge stands behind the count.
       showProgress(parts, of > 0 ? done / of : null)

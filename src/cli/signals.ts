@@ -11,6 +11,9 @@ let stoppedBy: Stopping | undefined
 
 export const stopStatus = (): number => stopping[stoppedBy ?? 'SIGINT']
 
+/** For work that keeps each finished batch. */
+export const STOPPING = 'stopping after this batch; what is done is kept'
+
 /** Signals within this time count as one: a scheduler may signal all processes of a job, and a supervisor forwards it too. */
 const ONE_WISH = 1000 // ms
 

@@ -138,7 +138,7 @@ export async function channelStatistics(
   return { mean, std }
 }
 
-type DecodingPlan = Pick<MachinePlan, 'decodeThreads'>
+export type DecodingPlan = Pick<MachinePlan, 'decodeThreads'>
 
 /** Loader options of inference, at the model's size. */
 export const inferenceOptions = (config: Config, source: ImageSource, plan: DecodingPlan): LoaderOptions => ({

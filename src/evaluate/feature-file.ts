@@ -14,6 +14,9 @@ export type FeatureFormat = (typeof formats)[number]
 /** Throws `USAGE` for other endings. */
 export const featureFormat = (path: string): FeatureFormat => endingOf(path, formats)
 
+/** The JSON file that names the rows. */
+export const namesBeside = (path: string): string => `${path.slice(0, -featureFormat(path).length)}.json`
+
 export interface FeatureFileOptions {
   /** Of a `.npy`; `.safetensors` holds both. */
   readonly pooling: Pooling
@@ -29,7 +32,7 @@ export function writeFeatures(
   const format = featureFormat(path)
   const { count, width, indices, vectors } = features
   const labels = source.labels && Int32Array.from(indices, (index) => source.labels![index]!)
-  const beside = `${path.slice(0, -format.length)}.json`
+  const beside = namesBeside(path)
   try {
     if (format === '.npy') {
       const values = vectors[pooling]

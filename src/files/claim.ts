@@ -34,6 +34,11 @@ export interface ClaimRequest {
   readonly continues?: boolean
   /** Whether a folder without a record, as older versions left it, is such a result and may be replaced. */
   readonly isResult?: (dir: string) => boolean
+  /**
+   * Moves what is in a new folder into the old one, in an order in which readers find one of both at any moment. It is called again after a
+   * crash. By default the old folder is renamed and the new one takes its name.
+   */
+  readonly merge?: (from: string, to: string) => void
 }
 
 export interface Draft<R> {
@@ -59,7 +64,7 @@ interface Done<R> {
 
 export type Claim<R> = Draft<R> | Done<R>
 
-const RECORD = 'made.json'
+export const RECORD = 'made.json'
 const LOCK = 'lock'
 /** What becomes the result. */
 const RESULT = 'result'
@@ -80,7 +85,7 @@ export function claim<R>(request: ClaimRequest): Claim<R> {
     makeFolder(dirname(out))
     const lock = begin(out, draft)
     try {
-      completeMoves(draft)
+      completeMoves(draft, request)
       const done = lookAt<R>(out, request)
       if (!done) return open<R>(out, { draft, request, lock })
       lock.giveUp()
@@ -225,7 +230,7 @@ function empty(draft: string): void {
 }
 
 /** Moves what a finished draft holds to its names, the first time or after a crash. A folder in the way goes into the draft. */
-function completeMoves(draft: string): void {
+function completeMoves(draft: string, { merge }: ClaimRequest): void {
   const list = join(draft, MOVES)
   if (!existsSync(list)) return
   const dir = dirname(draft)
@@ -233,7 +238,8 @@ function completeMoves(draft: string): void {
     const source = join(draft, RESULT, basename(name))
     const target = join(dir, basename(name))
     if (!existsSync(source)) continue
-    if (isFolder(target)) {
+    if (isFolder(target) && merge) merge(source, target)
+    else if (isFolder(target)) {
       const aside = join(draft, 'replaced')
       renameSync(target, aside)
       try {
@@ -281,7 +287,7 @@ function open<R>(
           basename(path),
         )
         writeWhole(join(draft, MOVES), JSON.stringify(names))
-        completeMoves(draft)
+        completeMoves(draft, request)
         remove(draft, lock.release)
       }),
     leave: () => {

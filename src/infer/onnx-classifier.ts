@@ -1,8 +1,10 @@
 /** Exported classifiers, without LibTorch. */
 import { SherdError } from '../errors.ts'
-import type { Progress } from '../weights/folder-features.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { Progress, ReadingOptions } from '../weights/folder-features.ts'
 import { type FolderLogits, gatherLogits } from '../weights/folder-logits.ts'
-import { inputsOf, openOnnxImages } from './onnx-images.ts'
+import { openFor } from '../weights/open-encoder.ts'
+import { inputsOf, onnxGathering } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export interface OnnxClassifier extends OnnxModel {
@@ -29,10 +31,17 @@ export async function onnxLogits(
   dir: string,
   onProgress?: Progress,
 ): Promise<FolderLogits> {
-  return gatherLogits({
-    ...(await openOnnxImages(model, dir)),
-    ...{ classes: model.classes, isMultiLabel: model.isMultiLabel },
-    logitsOf: async (batch) => (await model.session.run(inputsOf(model, batch), ['logits'])).logits.values,
-    onProgress,
-  })
+  return onnxLogitsOfSource(model, await openFor(model, dir), { onProgress })
 }
+
+/** Of an open source. */
+export const onnxLogitsOfSource = (
+  model: OnnxClassifier,
+  source: ImageSource,
+  options: ReadingOptions = {},
+): Promise<FolderLogits> =>
+  gatherLogits({
+    ...{ source, classes: model.classes, isMultiLabel: model.isMultiLabel },
+    reading: onnxGathering(model, source, options),
+    logitsOf: async (batch) => (await model.session.run(inputsOf(model, batch), ['logits'])).logits.values,
+  })

@@ -4,7 +4,7 @@ import type { ImageSource } from '../source/open.ts'
 import type { FolderFeatures, Progress, ReadingOptions } from '../weights/folder-features.ts'
 import { gatherFeatures } from '../weights/frozen-encoder.ts'
 import { openFor } from '../weights/open-encoder.ts'
-import { imagesOfSource, inputsOf } from './onnx-images.ts'
+import { inputsOf, onnxGathering } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export type OnnxEncoder = OnnxModel
@@ -31,17 +31,14 @@ export const onnxFeatures = async (
 export async function onnxFeaturesOfSource(
   model: OnnxEncoder,
   source: ImageSource,
-  { onProgress, ...options }: ReadingOptions = {},
+  options: ReadingOptions = {},
 ): Promise<FolderFeatures> {
-  const { batches, skipped } = imagesOfSource(model, source, options)
-  const of = source.files.length
-  const features = await gatherFeatures(
-    batches,
+  const made = await gatherFeatures(
     async (batch) => {
       const { cls, mean } = await model.session.run(inputsOf(model, batch), ['cls', 'mean'])
       return { cls: cls.values, mean: mean.values }
     },
-    (done) => onProgress?.({ dir: source.dir, done, of }),
+    onnxGathering(model, source, options),
   )
-  return { source, features, skipped }
+  return { source, ...made }
 }

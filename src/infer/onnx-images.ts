@@ -1,6 +1,5 @@
 /** Samples of a folder for exported files, without LibTorch. */
 
-import { inferenceOptions } from '../config/assemble.ts'
 import { type Reads, readingConfig } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
@@ -8,11 +7,12 @@ import { inputName } from '../export/pixels-input.ts'
 import { positionsName, positionsOf } from '../export/positions-input.ts'
 import { samplesOf } from '../export/sample-input.ts'
 import { coreCount } from '../machine/hardware.ts'
-import { imagesInOrder, type OrderedImages } from '../prepare/loader/in-order.ts'
+import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
-import { inferenceBatch, type ReadingOptions } from '../weights/folder-features.ts'
+import { gathering, type ReadingOptions } from '../weights/folder-features.ts'
+import type { GatherOptions } from '../weights/gather-rows.ts'
 import { openFor } from '../weights/open-encoder.ts'
 import type { OnnxModel } from './onnx-model.ts'
 
@@ -35,6 +35,32 @@ export function inputsOf({ config, inputs }: Pick<OnnxModel, 'config' | 'inputs'
   return { [inputName]: samplesOf(batch), ...positions }
 }
 
+type Reading = Reads & Pick<OnnxModel, 'resolution'>
+
+/** How the rows of a source are gathered. Reading throws `VALUE` for samples of another resolution, and `DATA_BROKEN`. */
+export function onnxGathering(
+  { resolution, ...model }: Reading,
+  source: ImageSource,
+  options: ReadingOptions = {},
+): Omit<GatherOptions, 'compute'> {
+  const config = readingConfig(model)
+  const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
+  const { images, ...rest } = gathering(config, source, {
+    ...options,
+    decoding: { decodeThreads },
+    shape: backboneOf(config),
+  })
+  return {
+    ...rest,
+    async *images(from, onSkip) {
+      for await (const batch of images(from, onSkip)) {
+        checkResolution(batch, resolution, source.dir)
+        yield batch
+      }
+    },
+  }
+}
+
 export interface OnnxImages {
   readonly source: ImageSource
   readonly batches: AsyncIterable<OrderedImages>
@@ -42,36 +68,13 @@ export interface OnnxImages {
   readonly skipped: readonly SkippedFile[]
 }
 
-type Reading = Reads & Pick<OnnxModel, 'resolution'>
-
-/** Throws `SOURCE`; reading throws `VALUE` for samples of another resolution, and `DATA_BROKEN`. */
-export const openOnnxImages = async (
+/** Throws `SOURCE`; reading throws as `onnxGathering`. */
+export async function openOnnxImages(
   model: Reading & Pick<OnnxModel, 'bands'>,
   dir: string,
-): Promise<OnnxImages> => imagesOfSource(model, await openFor(model, dir))
-
-/** Of an open source. */
-export function imagesOfSource(
-  { resolution, ...model }: Reading,
-  source: ImageSource,
-  { onSkip, ...limits }: Omit<ReadingOptions, 'onProgress'> = {},
-): OnnxImages {
-  const config = readingConfig(model)
-  const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
-  const options = {
-    ...{ ...inferenceOptions(config, source, { decodeThreads }), ...limits },
-    batchSize: inferenceBatch(backboneOf(config)),
-  }
+): Promise<OnnxImages> {
+  const source = await openFor(model, dir)
   const skipped: SkippedFile[] = []
-  const images = imagesInOrder(options, (file) => {
-    skipped.push(file)
-    onSkip?.(file)
-  })
-  async function* batches(): AsyncGenerator<OrderedImages> {
-    for await (const batch of images) {
-      checkResolution(batch, resolution, source.dir)
-      yield batch
-    }
-  }
-  return { source, batches: batches(), skipped }
+  const { images } = onnxGathering(model, source)
+  return { source, skipped, batches: images(0, (file) => skipped.push(file)) }
 }

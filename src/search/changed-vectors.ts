@@ -1,13 +1,15 @@
 /** The vectors of a source's images: from the existing index where the files are unchanged, else embedded by the model. */
+import { createHash } from 'node:crypto'
 import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { expectUsable, type SkippedFile } from '../prepare/skipped.ts'
+import { statesOf } from '../source/file-state.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import type { Pooling } from '../token/pool.ts'
-import type { Progress } from '../weights/folder-features.ts'
+import type { Progress, ReadingOptions } from '../weights/folder-features.ts'
+import type { RowJournal } from '../weights/gather-rows.ts'
 import type { Embedder } from './embedder.ts'
-import { statesOf } from './file-state.ts'
 import type { ImageIndex, IndexContent } from './index-folder.ts'
 import { rowOf, unitVectors } from './vectors/unit-vectors.ts'
 
@@ -22,22 +24,36 @@ export interface ChangedOptions {
   readonly pooling: Pooling
   readonly before: ImageIndex | null
   readonly onProgress?: Progress | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Runs work with the journal of this name, so that it can be continued. */
+  readonly journaled?: Journaled | undefined
 }
+
+export type Journaled = <T>(name: string, body: (journal: RowJournal) => Promise<T>) => Promise<T>
+
+/** The journal of files in these states: with others there is another one. */
+const journalName = (files: readonly string[], states: readonly string[], asked: readonly number[]) =>
+  `batches-${createHash('sha256')
+    .update(asked.map((i) => `${files[i]}\0${states[i]}`).join('\n'))
+    .digest('hex')
+    .slice(0, 12)}`
 
 /** Throws `DATA_BROKEN` if more files are unreadable than the model's configuration allows, `VALUE` for non-finite vectors. */
 export async function changedVectors(
   source: ImageSource,
   embedder: Embedder,
-  { pooling, before, onProgress }: ChangedOptions,
+  { pooling, before, onProgress, signal, journaled }: ChangedOptions,
 ): Promise<ChangedVectors> {
   const { files, labels } = source
   const states = statesOf(source)
   const { rows, broken, asked } = compare(source, states, before)
   const skippedNow: SkippedFile[] = []
-  const made = await embed(source, asked, embedder, {
-    ...{ onProgress, maxSkippedShare: 1 },
-    onSkip: (file) => skippedNow.push(file),
-  })
+  const embedded = (journal?: RowJournal) =>
+    embed(source, asked, embedder, {
+      ...{ onProgress, signal, journal, maxSkippedShare: 1 },
+      onSkip: (file) => skippedNow.push(file),
+    })
+  const made = await (journaled ? journaled(journalName(files, states, asked), embedded) : embedded())
   const state = new Map(files.map((file, i) => [file, states[i]!]))
   const skipped = [...broken, ...skippedNow.map((each) => ({ ...each, state: state.get(each.file) ?? '' }))]
   const { maxSkippedShare, corrupt } = readingConfig(embedder).data
@@ -85,9 +101,7 @@ function compare(source: ImageSource, states: readonly string[], before: ImageIn
   return { rows, broken, asked: changed }
 }
 
-interface EmbedOptions {
-  readonly onProgress: Progress | undefined
-  readonly maxSkippedShare: number
+interface EmbedOptions extends ReadingOptions {
   readonly onSkip: (file: SkippedFile) => void
 }
 

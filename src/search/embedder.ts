@@ -14,16 +14,16 @@ export interface Embedder extends Reads {
   /** The bands of its rasters; null for images. */
   readonly bands: readonly string[] | null
   readonly origin: ModelOrigin
-  /** Of the model's file. */
+  /** Of the model's file; '' for a random one. */
   readonly sha256: string
   readonly warnings: readonly string[]
   features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
 }
 
-/** Throws as `openOnnxEncoder` and `openEncoder`, and `USAGE` for a random encoder, which could not be reopened, or for a device or precision with an exported one. */
+/** Throws as `openOnnxEncoder` and `openEncoder`, and `USAGE` for a random encoder without a configuration, or for a device or precision with an exported one. */
 export async function openEmbedder(
   model: string,
-  { device, precision, reading = {} }: Pick<EncoderRequest, 'device' | 'precision' | 'reading'>,
+  { device, precision, reading = {}, ...request }: Omit<EncoderRequest, 'model'>,
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('../infer/onnx-model.ts')
@@ -38,13 +38,14 @@ export async function openEmbedder(
   }
   const { findWeights, openEncoder } = await import('../weights/open-encoder.ts')
   const { featuresOfSource } = await import('../weights/folder-features.ts')
-  if (model === 'random')
+  if (model === 'random' && !request.config)
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
-  const { weights } = findWeights({ model })
-  const encoder = openEncoder({ model, device, precision, reading })
+  const { weights } = findWeights({ ...request, model })
+  const encoder = openEncoder({ ...request, model, device, precision, reading })
   const { config, origin, warnings } = encoder
+  const sha256 = weights === null ? '' : sealOf(weights).sha256
   return {
-    ...{ config, reading, origin, warnings, bands: bandsOf(config), sha256: sealOf(weights!).sha256 },
+    ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config), sha256 },
     features: (source, options) => featuresOfSource(encoder, source, options),
   }
 }

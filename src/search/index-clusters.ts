@@ -27,7 +27,8 @@ export interface ClusterReport {
 export interface ClusteringOptions {
   readonly clusters: number
   readonly seed?: number
-  readonly onProgress?: (start: number, iteration: number) => void
+  /** Rounds of all starts, of which there are at most so many. */
+  readonly onProgress?: (done: number, of: number) => void
 }
 
 /** Throws `VALUE` for fewer images than clusters. */

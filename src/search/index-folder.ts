@@ -7,6 +7,7 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { RECORD } from '../files/claim.ts'
 import { brokenSeal, flush, sealOf } from '../files/durable.ts'
 import { npyHeader, readNpy } from '../files/npy.ts'
 import { readRegular } from '../files/regular-file.ts'
@@ -86,7 +87,7 @@ const imagesSchema = z.object({
       /** The path below the source's folder, or the sample's name. */
       file: z.string(),
       label: count.optional(),
-      /** See file-state.ts. */
+      /** See source/file-state.ts. */
       state: z.string().optional(),
     }),
   ),
@@ -112,7 +113,7 @@ export interface ImageIndex {
 }
 
 const MANIFEST = 'index.json'
-const isIndex = (dir: string): boolean => existsSync(join(dir, MANIFEST))
+export const isIndex = (dir: string): boolean => existsSync(join(dir, MANIFEST))
 /** Unfinished files are named by the process, so that two processes do not write to one. */
 const draftOf = (dir: string, name: string) => join(dir, `${name}.${process.pid}.writing`)
 export const graphDraft = (dir: string): string => draftOf(dir, 'graph.usearch')
@@ -130,6 +131,7 @@ export function makeIndexFolder(dir: string): void {
 
 const isOurs = (name: string) =>
   name === MANIFEST ||
+  name === RECORD ||
   /^(vectors|images|graph)(-[0-9a-f]{12})?\.(npy|json|usearch)(\.\d+)?(\.writing)?$/.test(name)
 
 const CHUNK = 1 << 28
@@ -163,12 +165,22 @@ const FORGOTTEN = 3600_000 // ms after which an unfinished file counts as abando
 
 /** Removes the files of the replaced index, and those that an interrupted write has left. */
 function removeOld(dir: string, before: readonly string[]): void {
-  const kept = new Set<string>([MANIFEST, ...namesIn(dir)])
+  const kept = new Set<string>([MANIFEST, RECORD, ...namesIn(dir)])
   for (const name of readdirSync(dir).filter((each) => isOurs(each) && !kept.has(each))) {
     const path = join(dir, name)
     if (before.includes(name) || Date.now() - statSync(path).mtimeMs > FORGOTTEN)
       rmSync(path, { force: true })
   }
+}
+
+/** Moves the files of a new index into the folder of the old one (files/claim.ts): `index.json` behind those that it names. */
+export function mergeIndex(from: string, to: string): void {
+  const before = namesIn(to)
+  const last = [MANIFEST, RECORD]
+  const names = readdirSync(from)
+  for (const name of [...names.filter((each) => !last.includes(each)), ...last])
+    if (names.includes(name)) renameSync(join(from, name), join(to, name))
+  removeOld(to, before)
 }
 
 export interface IndexContent extends Pick<ImageIndex, 'facts' | 'images' | 'skipped' | 'vectors'> {}

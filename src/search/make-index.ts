@@ -2,12 +2,12 @@
 import { resolve } from 'node:path'
 import { openData, rasterOptions, sampleSize } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
-import { SherdError } from '../errors.ts'
+import { interrupted, SherdError } from '../errors.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { Pooling } from '../token/pool.ts'
 import type { Progress } from '../weights/folder-features.ts'
-import { changedVectors } from './changed-vectors.ts'
+import { changedVectors, type Journaled } from './changed-vectors.ts'
 import type { Embedder } from './embedder.ts'
 import {
   graphDraft,
@@ -31,19 +31,20 @@ export interface StoreOptions {
   readonly kind?: SearchKind
   readonly settings?: GraphSettings
   /** Progress of building the graph. */
-  readonly onGraph?: (done: number, of: number) => void
+  readonly onGraph?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Writes an index, with a graph where it needs one. Throws `RUN`. */
 export async function storeIndex(
   out: string,
   content: Omit<IndexContent, 'facts'> & { readonly facts: Omit<IndexFacts, 'graph' | 'search'> },
-  { kind = 'auto', settings = graphDefaults, onGraph }: StoreOptions = {},
+  { kind = 'auto', settings = graphDefaults, onGraph, signal }: StoreOptions = {},
 ): Promise<IndexFacts> {
   makeIndexFolder(out)
   const { vectors } = content
   const needsGraph = kind === 'approximate' || (kind === 'auto' && vectors.count >= GRAPH_FROM)
-  const graph = needsGraph ? await makeGraph(graphDraft(out), vectors, settings, onGraph) : null
+  const graph = needsGraph ? await makeGraph(graphDraft(out), vectors, { settings, onGraph, signal }) : null
   const facts = { ...content.facts, search: kind, graph }
   writeIndex(out, { ...content, facts })
   return facts
@@ -52,10 +53,13 @@ export async function storeIndex(
 async function makeGraph(
   path: string,
   vectors: Vectors,
-  settings: GraphSettings,
-  onGraph?: StoreOptions['onGraph'],
+  { settings, onGraph, signal }: Pick<StoreOptions, 'onGraph' | 'signal'> & { settings: GraphSettings },
 ): Promise<IndexFacts['graph']> {
-  await buildGraph(path, vectors, settings, (done) => onGraph?.(done, vectors.count))
+  const of = vectors.count
+  await buildGraph(path, vectors, settings, (done) => {
+    if (signal?.aborted) throw interrupted({ done, of, unit: 'images of the graph', continues: true })
+    onGraph?.(done, of)
+  })
   const threads = coreCount()
   const exact = await openExact(vectors, { threads })
   try {
@@ -71,6 +75,7 @@ export interface IndexOptions extends StoreOptions {
   readonly out: string
   readonly pooling?: Pooling
   readonly onProgress?: Progress
+  readonly journaled?: Journaled
 }
 
 export interface Indexed {
@@ -86,14 +91,17 @@ export interface Indexed {
 export async function indexFolder(
   dir: string,
   embedder: Embedder,
-  { out, pooling = 'mean', onProgress, ...storing }: IndexOptions,
+  { out, pooling = 'mean', onProgress, journaled, ...storing }: IndexOptions,
 ): Promise<Indexed> {
   makeIndexFolder(out) // before minutes are spent
   const rasters = rasterOptions(embedder.config, embedder.bands ?? bandsOf(embedder.config))
   const source = await openData(embedder.config, dir, rasters)
   const { height, width } = sampleSize(embedder.config)
   const { origin, sha256 } = embedder
-  const made = await changedVectors(source, embedder, { pooling, before: null, onProgress })
+  const { signal } = storing
+  const made = await changedVectors(source, embedder, {
+    ...{ pooling, before: null, onProgress, signal, journaled },
+  })
   const facts = {
     ...{ count: made.images.length, width: made.vectors.width, pooling, classes: [...source.classes] },
     model: { ...origin, sha256 },
@@ -114,24 +122,25 @@ const asStored = (rasters: NonNullable<ReturnType<typeof rasterOptions>>) => ({
 })
 
 /**
- * Updates an index from its folder. `embedder`: the model that made it. Writes nothing if nothing has changed. Throws as
- * `indexFolder`, and `RUN` for an index of features, whose images are unknown.
+ * Updates an index from its folder. `embedder`: the model that made it; `out`: another folder to write to. Writes nothing if nothing
+ * has changed. Throws as `indexFolder`, and `RUN` for an index of features, whose images are unknown.
  */
 export async function updateIndex(
   before: ImageIndex,
   embedder: Embedder,
-  { onProgress, ...storing }: Omit<IndexOptions, 'out' | 'pooling'> = {},
+  { onProgress, journaled, out = before.dir, ...storing }: Partial<Omit<IndexOptions, 'pooling'>> = {},
 ): Promise<Indexed> {
-  const { facts, dir: out } = before
+  const { facts, dir } = before
   if (!facts.source || !before.images.every(({ state }) => state !== undefined))
     throw new SherdError(
       'RUN',
-      `${out} was made of features, not of a folder: make it again from new features.`,
+      `${dir} was made of features, not of a folder: make it again from new features.`,
     )
   expectModel(before, embedder)
   const source = await openData(embedder.config, facts.source.dir, facts.source.rasters)
   const { pooling } = facts
-  const made = await changedVectors(source, embedder, { pooling, before, onProgress })
+  const { signal } = storing
+  const made = await changedVectors(source, embedder, { pooling, before, onProgress, signal, journaled })
   const { kind = facts.search } = storing
   const isSame =
     made.embedded + made.removed === 0 &&

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { featureFormat } from '../evaluate/feature-file.ts'
+import { featureFormat, namesBeside } from '../evaluate/feature-file.ts'
 import { npyHead, npyHeadBytes } from '../files/npy.ts'
 import { openGiven, readRegular } from '../files/regular-file.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
@@ -33,7 +33,7 @@ const broken = (path: string, why: string, cause?: unknown) =>
 export function readFeatures(path: string, pooling?: Pooling): ReadFeatures {
   const format = featureFormat(path)
   if (!existsSync(path)) throw broken(path, 'there is no such file')
-  const names = readNames(`${path.slice(0, -format.length)}.json`)
+  const names = readNames(namesBeside(path))
   const said = names === null || Array.isArray(names.pooling) ? null : names.pooling
   if (format === '.npy' && pooling && said && pooling !== said)
     throw new SherdError('USAGE', `${path} holds ${said} features, not ${pooling}: leave --pool out.`)

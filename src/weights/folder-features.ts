@@ -1,13 +1,15 @@
 /** Features of a folder's images by an opened encoder. */
 
-import { inferenceOptions } from '../config/assemble.ts'
+import { type DecodingPlan, inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
+import type { Config } from '../config/schema.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone-shape.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { layoutTokens } from '../token/layout.ts'
-import { extractFeatures, type Features } from './frozen-encoder.ts'
+import { type Features, featuresOfBatch, gatherFeatures } from './frozen-encoder.ts'
+import type { GatherOptions, RowJournal } from './gather-rows.ts'
 import { type OpenedEncoder, openFor } from './open-encoder.ts'
 
 export interface FolderFeatures {
@@ -30,6 +32,10 @@ export interface ReadingOptions {
   readonly onSkip?: (skipped: SkippedFile) => void
   /** Overrides the configuration. */
   readonly maxSkippedShare?: number
+  /** What an earlier reading of the same source by the same model has done; what is done now is added. */
+  readonly journal?: RowJournal | undefined
+  /** Stops between two batches. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export const featuresOf = async (
@@ -38,26 +44,49 @@ export const featuresOf = async (
   onProgress?: Progress,
 ): Promise<FolderFeatures> => featuresOfSource(encoder, await openFor(encoder, dir), { onProgress })
 
-/** Of an open source. */
+/** Of an open source. Throws as `gatherRows`. */
 export async function featuresOfSource(
   encoder: OpenedEncoder,
   source: ImageSource,
-  { onProgress, onSkip, ...limits }: ReadingOptions = {},
+  options: ReadingOptions = {},
 ): Promise<FolderFeatures> {
-  const batchSize = inferenceBatch(encoder.shape)
-  const skipped: SkippedFile[] = []
-  const options = {
-    ...inferenceOptions(readingConfig(encoder), source, encoder.machine),
-    ...limits,
-    batchSize,
-  }
-  const images = imagesInOrder(options, (file) => {
-    skipped.push(file)
-    onSkip?.(file)
+  const reading = gathering(readingConfig(encoder), source, {
+    ...options,
+    decoding: encoder.machine,
+    shape: encoder.shape,
   })
+  return { source, ...(await gatherFeatures(featuresOfBatch(encoder), reading)) }
+}
+
+interface GatheringOptions extends ReadingOptions {
+  readonly decoding: DecodingPlan
+  readonly shape: BackboneShape
+}
+
+/** How the rows of a source are gathered, whatever computes them. */
+export function gathering(
+  config: Config,
+  source: ImageSource,
+  {
+    decoding,
+    shape,
+    onProgress,
+    onSkip,
+    journal,
+    signal,
+    maxSkippedShare = config.data.maxSkippedShare,
+  }: GatheringOptions,
+): Omit<GatherOptions, 'compute'> {
   const of = source.files.length
-  const features = await extractFeatures(encoder, images, (done) =>
-    onProgress?.({ dir: source.dir, done, of }),
-  )
-  return { source, features, skipped }
+  const options = {
+    ...inferenceOptions(config, source, decoding),
+    maxSkippedShare,
+    batchSize: inferenceBatch(shape),
+  }
+  return {
+    ...{ onSkip, journal, signal },
+    images: (from, skip) => imagesInOrder(options, skip, from),
+    onBatch: (done) => onProgress?.({ dir: source.dir, done, of }),
+    limit: { files: of, maxShare: maxSkippedShare, corrupt: config.data.corrupt },
+  }
 }

@@ -9,6 +9,7 @@ import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, toView } from '../prepare/normalize.ts'
 import type { Pixels } from '../prepare/pixels.ts'
+import type { SkippedFile } from '../prepare/skipped.ts'
 import type { View } from '../prepare/view.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
@@ -16,6 +17,7 @@ import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
 import type { Precision } from '../train/trainee.ts'
+import { type GatherOptions, gatherRows } from './gather-rows.ts'
 
 export interface FrozenEncoder {
   readonly shape: BackboneShape
@@ -114,21 +116,26 @@ export interface Features {
   readonly vectors: Vectors
 }
 
-/** Features of all images, in order. `onBatch` gets the number done. */
-export function extractFeatures(
-  encoder: FrozenEncoder,
-  images: AsyncIterable<OrderedImages>,
-  onBatch?: (done: number) => void,
-): Promise<Features> {
+/** The features of a batch. */
+export function featuresOfBatch(encoder: FrozenEncoder): (batch: Pixels) => Vectors {
   const tokens = tokensOf(encoder)
-  const vectorsOf = (batch: Pixels) =>
+  return (batch) =>
     noGrad(() =>
       scope(() => {
         const { cls, mean } = pooledOf(encoder, tokens(batch))
         return { cls: toFloats(cls), mean: toFloats(mean) }
       }),
     )
-  return gatherFeatures(images, vectorsOf, onBatch)
+}
+
+/** Features of all images, in order. `onBatch` gets the number done. */
+export async function extractFeatures(
+  encoder: FrozenEncoder,
+  images: AsyncIterable<OrderedImages>,
+  onBatch?: (done: number) => void,
+): Promise<Features> {
+  const limit = { files: Number.POSITIVE_INFINITY, maxShare: 1 }
+  return (await gatherFeatures(featuresOfBatch(encoder), { images: () => images, onBatch, limit })).features
 }
 
 /** Throws `NON_FINITE` if an output is not finite: weights or statistics are wrong. */
@@ -142,33 +149,22 @@ export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number
   )
 }
 
-/** Features of all images, in order, by a function from a batch to [B, D]. */
+/** Features of all images, in order, by a function from a batch to [B, D]. Throws as `gatherRows`. */
 export async function gatherFeatures(
-  images: AsyncIterable<OrderedImages>,
   vectorsOf: (batch: OrderedImages) => Vectors | Promise<Vectors>,
-  onBatch?: (done: number) => void,
-): Promise<Features> {
-  const parts = { cls: [] as Float32Array[], mean: [] as Float32Array[] }
-  const indices: number[] = []
-  for await (const batch of images) {
-    const made = await vectorsOf(batch)
-    for (const pooling of poolings) {
-      expectFiniteRows(made[pooling], batch.indices, 'features')
-      parts[pooling].push(made[pooling])
-    }
-    indices.push(...batch.indices)
-    onBatch?.(indices.length)
-  }
-  const joined = (list: readonly Float32Array[]) => {
-    const all = new Float32Array(list.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const part of list) {
-      all.set(part, at)
-      at += part.length
-    }
-    return all
-  }
-  const vectors = { cls: joined(parts.cls), mean: joined(parts.mean) }
+  options: Omit<GatherOptions, 'compute'>,
+): Promise<{ readonly features: Features; readonly skipped: readonly SkippedFile[] }> {
+  const { indices, parts, skipped } = await gatherRows({
+    ...options,
+    compute: async (batch) => {
+      const made = await vectorsOf(batch)
+      return poolings.map((pooling) => {
+        expectFiniteRows(made[pooling], batch.indices, 'features')
+        return made[pooling]
+      })
+    },
+  })
   const count = indices.length
-  return { count, width: vectors.cls.length / (count || 1), indices: Int32Array.from(indices), vectors }
+  const [cls = new Float32Array(0), mean = new Float32Array(0)] = parts
+  return { skipped, features: { count, width: cls.length / (count || 1), indices, vectors: { cls, mean } } }
 }

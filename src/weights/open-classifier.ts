@@ -3,16 +3,13 @@
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeWeights } from '../checkpoint/weights-file.ts'
 import { type ClassifierFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
-import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import { SherdError } from '../errors.ts'
 import { classifierRows, heads } from '../model/classifier.ts'
-import { imagesInOrder } from '../prepare/loader/in-order.ts'
-import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Tensor, toFloats } from '../tensor/tensor.ts'
-import { inferenceBatch, type Progress } from './folder-features.ts'
+import { gathering, type Progress, type ReadingOptions } from './folder-features.ts'
 import { type FolderLogits, gatherLogits } from './folder-logits.ts'
 import { type FrozenClassifier, logitsOf } from './frozen-classifier.ts'
 import { type EncoderRequest, findWeights, type OpenedEncoder, openFor, openFound } from './open-encoder.ts'
@@ -61,18 +58,13 @@ export function openClassifier(
 export function logitsOfSource(
   classifier: OpenedClassifier,
   source: ImageSource,
-  onProgress?: Progress,
+  options: ReadingOptions = {},
 ): Promise<FolderLogits> {
-  const { machine, classes, isMultiLabel } = classifier
+  const { machine: decoding, shape, classes, isMultiLabel } = classifier
   const run = logitsOf(classifier)
-  const skipped: SkippedFile[] = []
-  const options = {
-    ...inferenceOptions(readingConfig(classifier), source, machine),
-    batchSize: inferenceBatch(classifier.shape),
-  }
   return gatherLogits({
-    ...{ source, classes, isMultiLabel, skipped, onProgress },
-    batches: imagesInOrder(options, (file) => skipped.push(file)),
+    ...{ source, classes, isMultiLabel },
+    reading: gathering(readingConfig(classifier), source, { ...options, decoding, shape }),
     logitsOf: (batch) => scope(() => toFloats(run(batch))),
   })
 }
@@ -82,4 +74,4 @@ export const classifierLogits = async (
   classifier: OpenedClassifier,
   dir: string,
   onProgress?: Progress,
-): Promise<FolderLogits> => logitsOfSource(classifier, await openFor(classifier, dir), onProgress)
+): Promise<FolderLogits> => logitsOfSource(classifier, await openFor(classifier, dir), { onProgress })

@@ -8,7 +8,6 @@ import { depthRange, wholeNumber } from '../options.ts'
 import { note, print, printJson, warnOnce } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
-import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends ReadingFlags {
   data?: string
@@ -16,7 +15,7 @@ interface Flags extends ReadingFlags {
   check?: string
   shortSide?: number
   channels: '1' | '3'
-  count?: number
+  limit?: number
   fileMegabytes: number
   range?: [number, number]
   json?: boolean
@@ -36,7 +35,7 @@ export function addPack(root: Command): void {
     .option('--out <dir>', 'folder to write; give it as --data to other commands')
     .option('--short-side <pixels>', 'shrink larger images to this shorter side', wholeNumber(1))
     .addOption(new Option('--channels <n>', '3 (sRGB) or 1 (luma)').choices(['1', '3']).default('3'))
-    .option('--count <n>', 'at most this many images, spread evenly', wholeNumber(1))
+    .option('--limit <n>', 'at most this many images, spread evenly', wholeNumber(1))
     .option(
       '--file-megabytes <n>',
       'length of a file of pixels, after which another begins',
@@ -51,7 +50,6 @@ export function addPack(root: Command): void {
     .option('--check <dir>', 'compare the hashes of a packed folder instead')
     .option('--json', 'print the result as JSON')
     .action(runPack)
-  oldSpelling(command, '--limit <n>', '--count')
   addReadingOptions(command, { ofModel: false })
 }
 
@@ -73,7 +71,7 @@ async function runPack(flags: Flags): Promise<void> {
   if (dark !== null) warnOnce(dark)
   const { dir, manifest, bytes, skipped } = await packImages({
     source,
-    ...{ out, version, shortSide: flags.shortSide, limit: flags.count },
+    ...{ out, version, shortSide: flags.shortSide, limit: flags.limit },
     channels: flags.channels === '1' ? 1 : 3,
     fileBytes: flags.fileMegabytes * 1e6,
     ...readingOf(flags),

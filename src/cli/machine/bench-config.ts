@@ -3,7 +3,6 @@ import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { Reading } from '../../config/useless.ts'
 import { configOption, deviceOption, setOption } from '../options.ts'
-import { argumentOrOption } from '../spellings.ts'
 
 export interface ConfigFlags {
   readonly set: string[]
@@ -14,7 +13,8 @@ export interface ConfigFlags {
 }
 
 export const addConfigOptions = (command: Command): Command =>
-  argumentOrOption(command.argument('[preset]', 'what to train', 'mae-tiny-cifar10'), '--preset <name>')
+  command
+    .argument('[preset]', 'what to train', 'mae-tiny-cifar10')
     .addOption(configOption())
     .addOption(setOption('override one configuration key; may be repeated'))
     .addOption(deviceOption())

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { EncoderFlags } from '../encoder-options.ts'
 import { deviceOption, featurePrecisionOption } from '../options.ts'
+import { overwriteOption } from '../out-options.ts'
 import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
 
 export interface PredictFlags extends ReadingFlags {
@@ -9,6 +10,7 @@ export interface PredictFlags extends ReadingFlags {
   readonly device: EncoderFlags['device']
   readonly precision?: EncoderFlags['precision']
   readonly out: string
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -18,5 +20,6 @@ export const addPredictOptions = (command: Command): Command =>
     command
       .addOption(deviceOption())
       .addOption(featurePrecisionOption())
+      .addOption(overwriteOption())
       .option('--json', 'print the result as JSON'),
   )

@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import { describeCommand } from '../help.ts'
 import { ending, wholeNumber } from '../options.ts'
 import { print, printJson, table } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
-import { addIndexOptions, type IndexFlags, openFlagged, writeResult } from './index-options.ts'
+import { endProgress } from '../progress.ts'
+import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } from './index-options.ts'
 
 interface Flags extends IndexFlags {
   readonly count: number
@@ -36,7 +36,7 @@ async function runClusters(flags: Flags): Promise<void> {
   try {
     const report = await findClusters(index, {
       ...{ clusters: flags.count, seed: flags.seed },
-      onProgress: (start, iteration) => progress(`start ${start + 1}, iteration ${iteration}`),
+      onProgress: watched('clustering', 'rounds'),
     })
     endProgress()
     const sheet = flags.out === undefined ? null : await drawSheet(flags.out)

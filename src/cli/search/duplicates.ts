@@ -6,7 +6,7 @@ import { ending } from '../options.ts'
 import { many, note, print, printJson, table } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
-import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
+import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } from './index-options.ts'
 
 interface Flags extends IndexFlags, ReadingFlags {
   readonly threshold: number
@@ -50,7 +50,7 @@ async function runDuplicates(flags: Flags): Promise<void> {
     const report = await findDuplicates(index, {
       threshold: flags.threshold,
       reading: readingOf(flags),
-      onProgress: showDone('compared'),
+      onProgress: watched('comparing'),
     })
     endProgress()
     const sheet = flags.out === undefined ? null : await drawSheet()

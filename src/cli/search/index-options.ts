@@ -1,12 +1,14 @@
 /** Options and output of the commands that read an index. */
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { interrupted } from '../../errors.ts'
 import { makeFolder, writeWhole } from '../../files/write-whole.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex } from '../../search/index-folder.ts'
 import { ending } from '../options.ts'
 import { warn } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
+import { counting } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 
 export interface IndexFlags {
   readonly index: string
@@ -53,9 +55,12 @@ export function writeResult(path: string, data: string | Uint8Array): string {
   return full
 }
 
-export const showDone =
-  (what: string) =>
-  (done: number, of: number): void => {
-    progress(`${what}: ${done} of ${of}`)
-    if (done >= of) endProgress()
+/** Progress of work on the images of an index, which Ctrl-C stops. Nothing is written before it is done. */
+export function watched(doing: string, unit = 'images'): (done: number, of: number) => void {
+  const show = counting(doing, unit)
+  const signal = stopSignal('stopping')
+  return (done, of) => {
+    if (signal.aborted) throw interrupted({ done, of, unit, continues: false })
+    show(done, of)
   }
+}

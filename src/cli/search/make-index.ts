@@ -9,11 +9,12 @@ import type { Pooling } from '../../token/pool.ts'
 import { type EncoderFlags, showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, featurePrecisionOption } from '../options.ts'
+import { noteThere, overwriteOption } from '../out-options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
-import { endProgress } from '../progress.ts'
+import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
-import { argumentOrOption } from '../spellings.ts'
-import { indexPrecision, showDone } from './index-options.ts'
+import { STOPPING, stopSignal } from '../signals.ts'
+import { indexPrecision } from './index-options.ts'
 
 interface Flags extends ReadingFlags {
   readonly out: string
@@ -25,6 +26,7 @@ interface Flags extends ReadingFlags {
   readonly approximate?: boolean
   readonly device: 'auto' | 'cpu' | 'cuda'
   readonly precision?: EncoderFlags['precision'] | undefined
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -54,14 +56,18 @@ export function addIndex(root: Command): void {
     .option('--approximate', 'a graph, which is faster and misses some; by default from 50,000 images on')
     .addOption(deviceOption())
     .addOption(featurePrecisionOption('fp32; with --update what the index was made in'))
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runIndex)
-  argumentOrOption(command, '--data <dir>')
   addReadingOptions(command)
 }
 
 const kindOf = ({ exact, approximate }: Flags): { kind?: SearchKind } =>
   exact ? { kind: 'exact' } : approximate ? { kind: 'approximate' } : {}
+
+const watching = () => ({
+  ...{ onProgress: showImages(), onGraph: counting('graph', 'images'), signal: stopSignal(STOPPING) },
+})
 
 async function runIndex(dir: string | undefined, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
@@ -81,19 +87,21 @@ async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
       'Say what to index: a folder with --model FILE.onnx, or --features FILE.npy of "sherd embed".',
     )
   const { openEmbedder } = await import('../../search/embedder.ts')
-  const { indexFolder } = await import('../../search/make-index.ts')
+  const { claimIndex } = await import('../../search/claim-index.ts')
   const embedder = await openEmbedder(flags.model, { ...flags, reading: readingOf(flags) })
   for (const message of embedder.warnings) warn(message)
-  return indexFolder(dir, embedder, {
-    ...{ out: flags.out, ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },
+  const done = await claimIndex(dir, embedder, {
+    ...{ out: flags.out, overwrite: flags.overwrite, ...kindOf(flags), ...watching() },
     ...(flags.pool && { pooling: flags.pool }),
   })
+  noteThere(flags.out, done)
+  return done.result
 }
 
 async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
   const { openIndex } = await import('../../search/index-folder.ts')
   const { openEmbedder } = await import('../../search/embedder.ts')
-  const { updateIndex } = await import('../../search/make-index.ts')
+  const { claimUpdate } = await import('../../search/claim-index.ts')
   const index = await openIndex(flags.out, { exact: true })
   const { source, model, pooling } = index.facts
   if (dir !== undefined && source && resolve(dir) !== source.dir)
@@ -108,9 +116,7 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
     reading: readingOf(flags),
   })
   for (const message of embedder.warnings) warn(message)
-  return updateIndex(index, embedder, {
-    ...{ ...kindOf(flags), onProgress: showImages(), onGraph: showDone('graph') },
-  })
+  return claimUpdate(index, embedder, { ...kindOf(flags), ...watching() })
 }
 
 async function runFeatures(dir: string | undefined, flags: Flags): Promise<void> {
@@ -120,12 +126,13 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
       'USAGE',
       '--features brings its own vectors: leave the folder, --model, --precision and --update out.',
     )
-  const { indexFeatures } = await import('../../search/index-features.ts')
-  const facts = await indexFeatures(flags.features!, {
-    ...{ out: flags.out, ...kindOf(flags), onGraph: showDone('graph') },
-    ...(flags.pool && { pooling: flags.pool }),
+  const { claimFeatures } = await import('../../search/claim-index.ts')
+  const { onGraph, signal } = watching()
+  const done = await claimFeatures(flags.features!, {
+    ...{ out: flags.out, overwrite: flags.overwrite, ...kindOf(flags), onGraph, signal, pooling: flags.pool },
   })
-  printIndexed(flags, facts, { embedded: 0, removed: 0, skipped: 0 })
+  noteThere(flags.out, done)
+  printIndexed(flags, done.result, { embedded: 0, removed: 0, skipped: 0 })
 }
 
 function printIndexed(

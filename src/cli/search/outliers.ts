@@ -4,7 +4,7 @@ import { describeCommand } from '../help.ts'
 import { ending, wholeNumber } from '../options.ts'
 import { print, printJson, table } from '../output.ts'
 import { endProgress } from '../progress.ts'
-import { addIndexOptions, type IndexFlags, openFlagged, showDone, writeResult } from './index-options.ts'
+import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } from './index-options.ts'
 
 interface Flags extends IndexFlags {
   readonly count: number
@@ -33,7 +33,7 @@ async function runOutliers(flags: Flags): Promise<void> {
   const { outliersTable } = await import('../../search/index-tables.ts')
   const index = await openFlagged(flags)
   try {
-    const all = await findOutliers(index, { neighbours: flags.neighbours, onProgress: showDone('compared') })
+    const all = await findOutliers(index, { neighbours: flags.neighbours, onProgress: watched('comparing') })
     endProgress()
     const shown = all.slice(0, flags.count)
     const neighbours = Math.min(flags.neighbours, index.facts.count - 1)

@@ -12,7 +12,8 @@ export type OrderedImages = Pixels & {
 
 /**
  * Batches of the centres of all images. The pixels of a batch are overwritten when the next one is asked for. Throws
- * `DATA_BROKEN` when more than `maxSkippedShare` of the files cannot be decoded.
+ * `DATA_BROKEN` when more than `maxSkippedShare` of the files cannot be decoded. `from`: the batches behind the one
+ * that ends there, cut as in a whole reading.
  */
 export async function* imagesInOrder(
   options: Omit<
@@ -20,15 +21,18 @@ export async function* imagesInOrder(
     'views' | 'photometric' | 'crop' | 'flip' | 'shuffle' | 'firstPosition' | 'onSkip'
   >,
   onSkip?: (skipped: SkippedFile) => void,
+  from = 0,
 ): AsyncGenerator<OrderedImages> {
   const count = options.source.files.length
   const batchSize = Math.min(options.batchSize, count)
+  const start = Math.ceil(from / batchSize) * batchSize
+  if (start >= count) return
   const loader = openLoader({
-    ...{ ...options, batchSize, crop: 'center', flip: false, shuffle: false, firstPosition: 0 },
+    ...{ ...options, batchSize, crop: 'center', flip: false, shuffle: false, firstPosition: start },
     ...(onSkip ? { onSkip } : {}),
   })
   try {
-    for (let first = 0; first < count; first += batchSize) {
+    for (let first = start; first < count; first += batchSize) {
       const { indices, fields } = await loader.next()
       const pixels = pixelsOf(fields)
       // A row whose index is not its position holds the substitute of a broken file, or belongs to the next epoch.

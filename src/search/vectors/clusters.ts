@@ -42,7 +42,7 @@ export interface Clusters {
 export async function clustersOf(
   vectors: Vectors,
   options: ClusterOptions,
-  onProgress?: (start: number, iteration: number) => void,
+  onProgress?: (done: number, of: number) => void,
 ): Promise<Clusters> {
   const { clusters: K, seed, starts, maxIterations, perCluster, leastSample } = options
   const { count } = vectors
@@ -62,7 +62,7 @@ export async function clustersOf(
     let centroids: number[][] = []
     for (const step of kmeansGenerator(data, K, { seed: one, maxIterations })) {
       centroids = step.centroids
-      onProgress?.(start, step.iterations)
+      onProgress?.(start * maxIterations + step.iterations - 1, starts * maxIterations)
       await turn()
     }
     const made = await assign(vectors, centroids)

@@ -41,7 +41,16 @@ describe('a fine-tuned classifier', () => {
     const { status, stdout } = await finetune('cls', '--head', 'cls')
     expect(status).toBe(0)
     expect(stdout).toContain(`classifier of seed 0: ${join(cwd, 'cls.safetensors')}`)
-    const exporting = ['export', 'onnx', '--model', 'cls.safetensors', '--out', 'onnx', '--data', 'set/test']
+    const exporting = [
+      'export',
+      'onnx',
+      '--model',
+      'cls.safetensors',
+      '--out',
+      'onnx',
+      '--images',
+      'set/test',
+    ]
     const exported = await sherd([...exporting, '--json'], { cwd })
     expect(exported.json()).toMatchObject([
       { graph: 'classifier', comparisons: [{ samples: 'random' }, { samples: 'images', count: 30 }] },
@@ -152,7 +161,7 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
     'seg.safetensors',
     '--out',
     'onnx-seg',
-    '--data',
+    '--images',
     'masked/test/images',
   ]
   const exported = await sherd([...exporting, '--json'], { cwd })

@@ -261,7 +261,7 @@ describe('sherd index', () => {
         ...set({ ...keys, 'model.patchSize': 8 }),
         '--out',
         'satellite',
-        '--data',
+        '--images',
         'sentinel',
       ],
       { cwd: dir },

@@ -1,7 +1,8 @@
 /** Detects changed files without reading pixels. */
+import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { join } from 'node:path'
-import type { ImageSource } from '../source/open.ts'
+import { join, resolve } from 'node:path'
+import { fingerprint, type ImageSource } from './open.ts'
 
 /** For each sample the size and time of its files, or the checksums of its pack; '' for missing files. */
 export function statesOf(source: ImageSource): string[] {
@@ -21,3 +22,10 @@ export function statesOf(source: ImageSource): string[] {
     return [...files].map(stateOf).join(', ')
   })
 }
+
+/** A hash of where a source is, of its list of files and of their states: the same as long as nothing in it has changed. */
+export const stateOfSource = (source: ImageSource): string =>
+  createHash('sha256')
+    .update([resolve(source.dir), fingerprint(source), ...statesOf(source)].join('\n'))
+    .digest('hex')
+    .slice(0, 16)

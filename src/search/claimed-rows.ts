@@ -1,0 +1,45 @@
+/** Results of a model on a source that are claimed (files/claim.ts), with a journal of the batches so far. */
+import { join } from 'node:path'
+import type { Reads } from '../config/reading.ts'
+import { openJournal } from '../files/batch-journal.ts'
+import type { Draft } from '../files/claim.ts'
+import type { Made } from '../files/made.ts'
+import { stateOfSource } from '../source/file-state.ts'
+import type { ImageSource } from '../source/open.ts'
+import type { BatchHead, RowJournal } from '../weights/gather-rows.ts'
+import type { ModelOrigin } from '../weights/open-encoder.ts'
+
+/** A model that is applied to files, and the checksum of its file. */
+export interface AppliedModel extends Reads {
+  readonly origin: ModelOrigin
+  readonly sha256: string
+}
+
+/** What the result depends on. Time limits and the share that may be left out decide whether there is one, not what it is. */
+export const madeOfImages = (
+  command: string,
+  { origin, sha256, reading = {} }: AppliedModel,
+  source: ImageSource,
+  options: Readonly<Record<string, unknown>>,
+): Made => ({
+  command,
+  options: {
+    ...options,
+    ...{ precision: origin.precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
+  },
+  inputs: { images: stateOfSource(source), model: sha256 },
+})
+
+/** Runs `body` with the journal in a draft. */
+export async function withJournal<T>(
+  { dir }: Pick<Draft<unknown>, 'dir'>,
+  body: (journal: RowJournal) => Promise<T>,
+  name = 'batches',
+): Promise<T> {
+  const journal = openJournal<BatchHead>(join(dir, name))
+  try {
+    return await body(journal)
+  } finally {
+    journal.close()
+  }
+}
