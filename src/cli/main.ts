@@ -12,6 +12,7 @@ import { addEvaluate } from './evaluate/evaluate.ts'
 import { addExport } from './exchange/export.ts'
 import { addImport } from './exchange/import.ts'
 import { describeCommand, markRequired, SherdHelp } from './help.ts'
+import { addSchema } from './json/schema.ts'
 import { addBench } from './machine/bench.ts'
 import { addDoctor } from './machine/doctor.ts'
 import { addSetup } from './machine/setup.ts'
@@ -70,7 +71,7 @@ export function program(): Command {
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
     ...[addExport, addImport],
     ...[addPack, addSampleData],
-    ...[addSetup, addDoctor, addVerify, addBench],
+    ...[addSetup, addDoctor, addVerify, addBench, addSchema],
   ])
     add(root)
   const prepare = (command: Command): void => {

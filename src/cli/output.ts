@@ -5,6 +5,7 @@ import stringWidth from 'string-width'
 import wrapAnsi from 'wrap-ansi'
 import { escapeControls } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import type { JsonLine } from './json/kinds.ts'
 import { around } from './live-line.ts'
 import { columnsOf, hasColours, isQuiet, type StreamName } from './terminal.ts'
 
@@ -50,8 +51,11 @@ export const print = (line: string): void => write('out', line)
 /** A command to copy, which is never broken into lines. */
 export const printCommand = (command: string): void => write('out', command, false)
 
-/** A line of JSON. */
-export const printJson = (value: unknown): void => write('out', JSON.stringify(value), false)
+/** A line of `--json`. The kinds and their fields are in json/kinds.ts. */
+export const printJson = (value: JsonLine): void => write('out', JSON.stringify(value), false)
+
+/** A JSON document over several lines. */
+export const printDocument = (value: unknown): void => write('out', JSON.stringify(value, null, 2), false)
 
 /** A line on standard error that stays; not with `--quiet`. */
 export function note(line: string): void {

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll } from 'vitest'
+import { z } from 'zod'
+import { EVERY, type KindName, printedBy, schemaOf } from '../../src/cli/json/kinds.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import type { Metric } from '../../src/run/journal.ts'
 
@@ -14,7 +16,7 @@ export interface Outcome {
   readonly status: number | NodeJS.Signals | null
   readonly stdout: string
   readonly stderr: string
-  /** The lines of standard output as JSON. */
+  /** The lines of standard output as JSON, each as the schema of its kind says. */
   json(): Record<string, unknown>[]
 }
 
@@ -57,7 +59,7 @@ export function start(
   })
   const ended = new Promise<Outcome>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code, signal) => resolve(outcomeOf(signal ?? code, stdout, stderr)))
+    child.on('close', (code, signal) => resolve(outcomeOf(args, signal ?? code, { stdout, stderr })))
   })
   return { kill: (signal) => child.kill(signal), stdout: () => stdout, ended }
 }
@@ -103,7 +105,7 @@ async function runHere(args: readonly string[], cwd: string): Promise<Outcome> {
   process.exitCode = undefined
   try {
     await main(['node', 'sherd', ...args])
-    return outcomeOf(process.exitCode ?? 0, written.stdout, written.stderr)
+    return outcomeOf(args, process.exitCode ?? 0, written)
   } finally {
     process.exitCode = before
     process.chdir(home)
@@ -120,14 +122,29 @@ function newListeners(emitter: NodeJS.EventEmitter, name: string): () => void {
   }
 }
 
-const outcomeOf = (status: Outcome['status'], stdout: string, stderr: string): Outcome => ({
+const outcomeOf = (
+  args: readonly string[],
+  status: Outcome['status'],
+  { stdout, stderr }: Pick<Outcome, 'stdout' | 'stderr'>,
+): Outcome => ({
   ...{ status, stdout, stderr },
   json: () =>
     stdout
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, unknown>),
+      .map((line) => expectSchema(JSON.parse(line) as Record<string, unknown>, args)),
 })
+
+/** Throws unless the object is what the schema of its kind says, without another field, and of a kind that the command prints. */
+export function expectSchema<T extends Record<string, unknown>>(line: T, args: readonly string[]): T {
+  const kind = line.kind as KindName
+  const { success, error } = schemaOf(kind).safeParse(line)
+  if (!success) throw new Error(`sherd ${args.join(' ')} printed "${kind}": ${z.prettifyError(error)}`)
+  const words = args.filter((arg) => !arg.startsWith('-')).join(' ')
+  if (!printedBy(kind).some((command) => command === EVERY || `${words} `.startsWith(`${command} `)))
+    throw new Error(`json/kinds.ts does not say that ${words} prints "${kind}"`)
+  return line
+}
 
 const folders: string[] = []
 afterAll(() => Promise.all(folders.map((dir) => rm(dir, { recursive: true, force: true }))))

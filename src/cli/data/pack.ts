@@ -81,7 +81,10 @@ async function runPack(flags: Flags): Promise<void> {
   })
   endProgress()
   const { images, classes } = manifest
-  if (flags.json) return printJson({ dir, images, classes: classes.length, bytes, skipped: skipped.length })
+  if (flags.json)
+    return printJson({
+      ...{ kind: 'pack', dir, images, classes: classes.length, bytes, skipped: skipped.length },
+    })
   const left = skipped.length > 0 ? `; ${skipped.length} left out, listed in skipped.jsonl` : ''
   print(`${images} images, ${(bytes / 1e6).toFixed(1)} MB of pixels${left}: ${dir}`)
 }
@@ -89,6 +92,7 @@ async function runPack(flags: Flags): Promise<void> {
 async function check(dir: string, json: boolean): Promise<void> {
   const { checkPack } = await import('../../source/packed-images.ts')
   const { images, classes, pixels } = await checkPack(dir)
-  if (json) printJson({ dir: resolve(dir), images, classes: classes.length, files: pixels.length + 4 })
+  const files = pixels.length + 4
+  if (json) printJson({ kind: 'pack-check', dir: resolve(dir), images, classes: classes.length, files })
   else print(`${images} images, every hash as in the manifest: ${resolve(dir)}`)
 }

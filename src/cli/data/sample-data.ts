@@ -53,7 +53,7 @@ export function addSampleData(root: Command): void {
       const { dir, count, classes } = await (flags.kind === 'satellite' ? satellite(flags) : scenes(flags))
       endProgress()
       const places = flags.kind === 'satellite' ? 'places' : 'images'
-      if (flags.json) printJson({ dir: resolve(dir), count, classes })
+      if (flags.json) printJson({ kind: 'sample-data', dir: resolve(dir), count, classes })
       else print(`${count} ${places} in ${classes.length} classes: ${resolve(dir)}`)
     })
 }

@@ -85,7 +85,7 @@ async function runExport({
     precisions: [...new Set(precision)],
   }
   for await (const exported of exportOnnx({ model, ...options }))
-    if (flags.json) printJson(exported)
+    if (flags.json) printJson({ kind: 'graph', ...exported })
     else print(describe(exported))
 }
 

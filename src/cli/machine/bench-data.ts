@@ -37,7 +37,8 @@ export function addBenchData(bench: Command): void {
         flags.need === undefined
           ? null
           : { imagesPerSecond: flags.need, isEnough: result.imagesPerSecond >= flags.need }
-      if (flags.json) return printJson({ preset, ...result, need, measuredOn: describeMachine() })
+      if (flags.json)
+        return printJson({ kind: 'bench-data', preset, ...result, need, measuredOn: describeMachine() })
       describe(preset, result)
       if (need) print(comparison(result, need.imagesPerSecond))
     })

@@ -18,7 +18,8 @@ export function addBenchGemm(bench: Command): void {
       const { benchGemm } = await import('../../bench/gemm-bench.ts')
       const { describeMachine } = await import('../../machine/describe.ts')
       const result = benchGemm(config)
-      if (flags.json) return printJson({ preset, ...result, measuredOn: describeMachine() })
+      if (flags.json)
+        return printJson({ kind: 'bench-gemm', preset, ...result, measuredOn: describeMachine() })
       const line = ({ name, shape, float32, bfloat16 }: GemmRow) => [
         name,
         `${shape.batch > 1 ? `${shape.batch} × ` : ''}${shape.rows} × ${shape.inner} × ${shape.columns}`,

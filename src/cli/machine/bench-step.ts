@@ -35,6 +35,7 @@ export function addBenchStep(bench: Command): void {
       const tflops = (bench.flopsPerImage * bench.batch) / median / 1e12
       const peakTflops = measurePeak(precision, device) / 1000
       const result = {
+        kind: 'bench-step' as const,
         preset,
         ...bench.machine,
         batch: bench.batch,

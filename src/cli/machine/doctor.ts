@@ -17,7 +17,7 @@ export function addDoctor(root: Command): void {
       const { examine } = await import('../../machine/doctor.ts')
       const findings = examine()
       if (findings.some(({ status }) => status === 'fail')) process.exitCode = 1
-      if (flags.json) return printJson(findings)
+      if (flags.json) return printJson({ kind: 'doctor', findings })
       const width = Math.max(...findings.map(({ name }) => name.length))
       for (const { name, status, value, fix } of findings) {
         const [colour, mark] = marks[status]

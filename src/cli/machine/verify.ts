@@ -48,7 +48,10 @@ export function addVerify(root: Command): void {
         } catch (error) {
           worst.add(1)
           if (flags.json)
-            printJson({ file, checks: [], notSupported: [], passed: false, error: messageOf(error) })
+            printJson({
+              ...{ kind: 'verification', file, checks: [], notSupported: [], passed: false },
+              error: messageOf(error),
+            })
           else note(`error: ${messageOf(error)}`)
           return null
         }
@@ -58,7 +61,7 @@ export function addVerify(root: Command): void {
           const result = orTold(file, () => verifyFile(file, device))
           if (!result) continue
           worst.add(statusOf(result))
-          if (flags.json) printJson(result)
+          if (flags.json) printJson({ kind: 'verification', ...result })
           else print(report(result, { verbose: flags.verbose ?? false, brief: isFound }))
         }
       process.exitCode = statuses.findLast((status) => worst.has(status)) ?? 0

@@ -48,7 +48,7 @@ async function runClassify(dir: string, flags: PredictFlags): Promise<void> {
     precision: classifier.origin.precision,
     ...(agreement && { labelled: agreement.of, top1: agreement.right / agreement.of }),
   }
-  if (flags.json) return printJson(result)
+  if (flags.json) return printJson({ kind: 'predictions', ...result })
   noteSkipped(skipped)
   print(`${images} images, ${classes} classes, computed in ${result.precision}: ${result.file}`)
   if (agreement)

@@ -66,7 +66,8 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
   const { images, width, skipped } = done.result
   const { precision } = embedder.origin
   const files = done.files.map((file) => resolve(file))
-  if (flags.json) return printJson({ files, images, width, precision, skipped: skipped.length })
+  if (flags.json)
+    return printJson({ kind: 'features', files, images, width, precision, skipped: skipped.length })
   noteSkipped(skipped)
   print(`${images} images, ${width} numbers each, computed in ${precision}: ${files.join(', ')}`)
 }

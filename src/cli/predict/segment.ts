@@ -35,7 +35,8 @@ async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
   const { images, files } = await writeMasks(flags.out, { ...segmentation, onProgress: showImages() })
   endProgress()
   const { skipped, model } = segmentation
-  if (flags.json) return printJson({ files, images, precision: model.precision, skipped: skipped.length })
+  if (flags.json)
+    return printJson({ kind: 'masks', files, images, precision: model.precision, skipped: skipped.length })
   noteSkipped(skipped)
   print(
     `${images} images, ${segmentation.facts.classes.length} classes, computed in ${model.precision}: ${files.join(', ')}`,

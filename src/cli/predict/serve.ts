@@ -105,7 +105,7 @@ async function runServe(flags: Flags): Promise<void> {
   })
   const stop = stopSignal('answering what is being worked on')
   const { url, graphs, places } = server
-  if (flags.json) printJson({ url, port: server.port, graphs, places })
+  if (flags.json) printJson({ kind: 'server', url, port: server.port, graphs, places })
   else print([`sherd serves ${graphs.join(', ')} at ${url}`, ...placeLines(url, places)].join('\n'))
   const failure = await Promise.race([
     server.failed,

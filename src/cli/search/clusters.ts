@@ -46,7 +46,7 @@ async function runClusters(flags: Flags): Promise<void> {
     if (flags.json) {
       const assigned = index.images.map(({ file }, row) => ({ file, cluster: report.assigned[row]! }))
       return printJson({
-        ...{ index: index.dir, clusters: sizes, silhouette, agreement, inertia, sampled },
+        ...{ kind: 'clusters', index: index.dir, clusters: sizes, silhouette, agreement, inertia, sampled },
         ...{ assigned, sheet, csv },
       })
     }

@@ -55,7 +55,10 @@ async function runDuplicates(flags: Flags): Promise<void> {
     endProgress()
     const sheet = flags.out === undefined ? null : await drawSheet()
     const csv = flags.csv === undefined ? null : writeResult(flags.csv, duplicatesTable(report))
-    if (flags.json) return printJson({ index: index.dir, isExact: index.isExact, ...report, sheet, csv })
+    if (flags.json)
+      return printJson({
+        ...{ kind: 'duplicates', index: index.dir, isExact: index.isExact, ...report, sheet, csv },
+      })
     await printReport(report)
     if (!report.isComplete)
       note(

@@ -142,10 +142,10 @@ function printIndexed(
 ): void {
   const precision = model?.precision ?? null
   const search = graph
-    ? { kind: 'approximate', recall: graph.recall, expansionSearch: graph.expansionSearch }
-    : { kind: 'exact' }
+    ? { kind: 'approximate' as const, recall: graph.recall, expansionSearch: graph.expansionSearch }
+    : { kind: 'exact' as const }
   if (json) {
-    printJson({ index: resolve(out), images: count, width, precision, ...changes, search })
+    printJson({ kind: 'index', index: resolve(out), images: count, width, precision, ...changes, search })
     return
   }
   const how = graph

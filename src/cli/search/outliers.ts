@@ -41,7 +41,9 @@ async function runOutliers(flags: Flags): Promise<void> {
     const csv = flags.csv === undefined ? null : writeResult(flags.csv, outliersTable(all))
     const outliers = shown.map(({ file, score, farthest }) => ({ file, score, farthest }))
     if (flags.json)
-      return printJson({ index: index.dir, isExact: index.isExact, neighbours, outliers, sheet, csv })
+      return printJson({
+        ...{ kind: 'outliers', index: index.dir, isExact: index.isExact, neighbours, outliers, sheet, csv },
+      })
     print(
       `mean cosine distance to the ${neighbours} nearest others; median ${all[all.length >> 1]!.score.toFixed(4)}`,
     )

@@ -64,7 +64,16 @@ async function runSearch(queries: string[], flags: Flags): Promise<void> {
     const sheet =
       flags.out === undefined ? null : await drawSheet(index, { queries, rows, found, out: flags.out })
     if (flags.json)
-      return printJson({ index: index.dir, isExact: index.isExact, precision: computedIn, results, sheet })
+      return printJson({
+        ...{
+          kind: 'search',
+          index: index.dir,
+          isExact: index.isExact,
+          precision: computedIn,
+          results,
+          sheet,
+        },
+      })
     if (computedIn !== null) note(`queries that are not in the index were computed in ${computedIn}`)
     for (const { query, found: list } of results) {
       print(`${query}:`)

@@ -7,7 +7,7 @@ import { didYouMean, SherdError } from '../../errors.ts'
 import { shortSize } from '../../token/grid.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, setOption } from '../options.ts'
-import { print, printJson, table } from '../output.ts'
+import { print, printDocument, printJson, table } from '../output.ts'
 import { columnsOf } from '../terminal.ts'
 
 interface Flags {
@@ -95,12 +95,13 @@ export function addPresets(root: Command): void {
         const pattern = typeof flags.keys === 'string' && !isPreset ? flags.keys : null
         const keys = await keysOf(preset === undefined ? null : presetOf(preset).config, flags)
         const found = pattern === null ? keys : await matching(keys, pattern)
-        return flags.json ? printJson(found) : print(listOf(found))
+        return flags.json ? printJson({ kind: 'keys', keys: found }) : print(listOf(found))
       }
       if (isGiven) {
         const { composed } = await import('../config-file.ts')
         const base = name === undefined ? {} : presetOf(name).config
-        return print(JSON.stringify(composed({ base, file: flags.config, set: flags.set }), null, 2))
+        const config = composed({ base, file: flags.config, set: flags.set })
+        return flags.json ? printJson({ kind: 'preset', name: name ?? null, config }) : printDocument(config)
       }
       await listPresets(flags)
     })
@@ -148,7 +149,7 @@ async function listPresets({ json }: Flags): Promise<void> {
       summary: presetOf(each).summary,
     }
   })
-  if (json) return printJson(rows)
+  if (json) return printJson({ kind: 'presets', presets: rows })
   print(
     table(
       [

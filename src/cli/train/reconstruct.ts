@@ -81,7 +81,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
   }))
   if (flags.json)
     return printJson({
-      ...{ out: resolve(flags.out), images: exhibit.shape[0], step: model.step },
+      ...{ kind: 'reconstruction', out: resolve(flags.out), images: exhibit.shape[0], step: model.step },
       ...{ precision, quality, ...(rebuilt.errors && { error: rebuilt.errors.mean }) },
     })
   for (const { statistics, psnr, ssim } of quality) {

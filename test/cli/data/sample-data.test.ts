@@ -28,7 +28,9 @@ describe('sherd sample-data', () => {
       inProcess(['sample-data', '--out', 'a', ...args, '--json'], { cwd }),
       inProcess(['sample-data', '--out', 'b', ...args], { cwd }),
     ])
-    expect(again.json()).toEqual([{ dir: join(cwd, 'a'), count: 20, classes: source.classes }])
+    expect(again.json()).toEqual([
+      { kind: 'sample-data', dir: join(cwd, 'a'), count: 20, classes: source.classes },
+    ])
     expect(files(join(cwd, 'a'))).toEqual(written) // not even touched
     expect(other.status).toBe(0)
     const content = (dir: string) => files(dir).map(({ name, bytes }) => [name, bytes])

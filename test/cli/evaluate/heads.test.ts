@@ -64,7 +64,11 @@ describe('a fine-tuned classifier', () => {
       sherd([...classify, 'torch.json', '--model', 'cls.safetensors'], { cwd }),
       sherd([...classify, 'onnx.json', '--model', 'onnx/classifier.onnx'], withoutLibtorch),
     ])
-    expect([torch.status, onnx.status, onnx.stderr]).toEqual([0, 0, ''])
+    expect([torch.status, onnx.status, onnx.stderr]).toEqual([
+      0,
+      0,
+      expect.not.stringMatching(/warning|error/),
+    ])
     const report = json('report-cls/report.json') as Report
     for (const { json } of [torch, onnx])
       expect(json()).toMatchObject([{ images: 30, labelled: 30, skipped: 0, top1: report.scores.top1 }])
@@ -173,7 +177,7 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
     sherd([...segment, 'masks-torch', '--model', 'seg.safetensors'], { cwd }),
     sherd([...segment, 'masks-onnx', '--model', 'onnx-seg/segmenter.onnx'], withoutLibtorch),
   ])
-  expect([torch.status, onnx.status, onnx.stderr]).toEqual([0, 0, ''])
+  expect([torch.status, onnx.status, onnx.stderr]).toEqual([0, 0, expect.not.stringMatching(/warning|error/)])
   expect(onnx.json()).toMatchObject([{ images: 6, skipped: 0 }])
   expect(json('masks-onnx/masks.json').classes).toEqual(json('masks-torch/masks.json').classes)
   expect(existsSync(join(cwd, 'masks-onnx/segmentation.png'))).toBe(true)

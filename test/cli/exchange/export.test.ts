@@ -83,7 +83,11 @@ describe('sherd export onnx', () => {
       }),
     ])
 
-    expect([withIt.status, without.status, without.stderr]).toEqual([0, 0, ''])
+    expect([withIt.status, without.status, without.stderr]).toEqual([
+      0,
+      0,
+      expect.not.stringMatching(/warning|error/),
+    ])
     expect(without.json()).toMatchObject([{ images: 21, width: 32, skipped: 0 }])
     const [expected, made] = [features('with.npy'), features('without.npy')]
     expectClose(made, expected, 1e-5)

@@ -29,9 +29,9 @@ describe.concurrent('sherd doctor', () => {
       /^FAIL +LibTorch by LIBTORCH=\/nonexistent +\/nonexistent does not exist\n +→ .*LIBTORCH/m,
     )
     expect(machine.status).toBe(1)
-    const [findings] = machine.json() as unknown as { status: string; fix?: string }[][]
-    for (const finding of findings ?? []) if (finding.status !== 'ok') expect(finding.fix).toMatch(/\S/)
-    expect(findings?.map(({ status }) => status)).toContain('fail')
+    const findings = machine.json()[0]?.findings as { status: string; fix?: string }[]
+    for (const finding of findings) if (finding.status !== 'ok') expect(finding.fix).toMatch(/\S/)
+    expect(findings.map(({ status }) => status)).toContain('fail')
   })
 
   it('fails where LibTorch is asked of a Python that has none', async ({ expect }) => {

@@ -162,7 +162,7 @@ describe.concurrent('sherd verify', () => {
     const { status, json } = await inProcess(['verify', '--json', file])
     expect([status, json()]).toEqual([
       3,
-      [{ file, checks: [], notSupported: ['objective "swav"'], passed: false }],
+      [{ kind: 'verification', file, checks: [], notSupported: ['objective "swav"'], passed: false }],
     ])
   })
 

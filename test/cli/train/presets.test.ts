@@ -17,10 +17,8 @@ describe('sherd presets', () => {
   })
 
   it('lists them for machines', async () => {
-    const [rows] = (await inProcess(['presets', '--json'])).json() as unknown as {
-      name: string
-      patchSize: number
-    }[][]
+    const [line] = (await inProcess(['presets', '--json'])).json()
+    const rows = line?.presets as { name: string; patchSize: number }[]
     expect(rows?.map(({ name }) => name)).toEqual(presetNames)
     expect(rows?.find(({ name }) => name === 'mae-huge-224')).toMatchObject({
       imageSize: [224, 224],
@@ -33,7 +31,7 @@ describe('sherd presets', () => {
       inProcess(['presets', '--keys']),
       inProcess(['presets', '--keys', '--json']),
     ])
-    const [keys] = machine.json() as unknown as { key: string }[][]
+    const [{ keys } = {}] = machine.json()
     expect(keys).toEqual(describeKeys())
     expect(keys).toContainEqual({
       key: 'optim.baseLearningRate',
@@ -55,8 +53,8 @@ describe('sherd presets', () => {
   })
 
   it('lists the keys that an objective reads', async () => {
-    const [own] = (await inProcess(['presets', '--keys', '--objective', 'mae', '--json'])).json() as unknown[]
-    expect(own).toEqual(describeKeys({ objective: 'mae' }))
+    const [own] = (await inProcess(['presets', '--keys', '--objective', 'mae', '--json'])).json()
+    expect(own?.keys).toEqual(describeKeys({ objective: 'mae' }))
     const [none, alone] = await Promise.all([
       inProcess(['presets', '--keys', '--objective', 'nae']),
       inProcess(['presets', '--objective', 'mae']),
@@ -69,8 +67,9 @@ describe('sherd presets', () => {
   })
 
   const keysWith = async (...args: string[]) => {
-    const [rows] = (await inProcess(['presets', ...args, '--json'])).json() as unknown as KeyDescription[][]
-    return new Map(rows!.map((row) => [row.key, row]))
+    const [line] = (await inProcess(['presets', ...args, '--json'])).json()
+    const rows = line?.keys as KeyDescription[]
+    return new Map(rows.map((row) => [row.key, row]))
   }
 
   it('lists the keys that are read with the values of others', async () => {
@@ -114,7 +113,10 @@ describe('sherd presets', () => {
   it('shows one in full', async () => {
     const { status, stdout } = await inProcess(['presets', 'mae-huge-224'])
     expect(status).toBe(0)
-    expect(JSON.parse(stdout)).toEqual(resolveConfig(presetOf('mae-huge-224').config))
+    const config = resolveConfig(presetOf('mae-huge-224').config)
+    expect(JSON.parse(stdout)).toEqual(config)
+    const { json } = await inProcess(['presets', 'mae-huge-224', '--json'])
+    expect(json()).toEqual([{ kind: 'preset', name: 'mae-huge-224', config }])
   })
 
   it('suggests the one that was meant', async () => {

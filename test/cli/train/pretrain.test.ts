@@ -88,12 +88,10 @@ describe('sherd pretrain, written wrongly', () => {
   })
 
   it('says what to do where CUDA is asked for and missing', async ({ skip }) => {
-    const [machine] = (await sherd(['doctor', '--json'])).json() as unknown as {
-      name: string
-      value: string
-    }[][]
+    const [line] = (await sherd(['doctor', '--json'])).json()
+    const findings = line?.findings as { name: string; value: string }[]
     skip(
-      !machine?.some(({ name, value }) => name === 'CUDA' && value.startsWith('no GPU')),
+      !findings.some(({ name, value }) => name === 'CUDA' && value.startsWith('no GPU')),
       'this machine has a GPU',
     )
     const { status, stderr } = await sherd(['pretrain', ...given, '--device', 'cuda', ...tiny()], { cwd })
