@@ -6,13 +6,14 @@ import { expect, it } from 'vitest'
 import { packageRoot } from '../src/package-root.ts'
 
 const root = packageRoot()
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => join('docs', name))].filter(
-  (name) => name.endsWith('.md'),
-)
+const pages = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => join('docs', name)),
+].filter((name) => name.endsWith('.md'))
 /** By a path beside the tests, so that imports resolve as theirs do. */
 const programs = new Map(
   pages.flatMap((page) =>
-    [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)]
+    [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts(?: [\w.]+)?\n(.*?)^```/gms)]
       .map(([, code]) => code!)
       .filter((code) => code.includes("from 'sherd'"))
       .map((code, i) => [

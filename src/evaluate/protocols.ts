@@ -80,7 +80,10 @@ export const protocols = {
     run: (split, settings) =>
       poolings.flatMap((pooling) => {
         const { train, test } = split[pooling]
-        const votes = knnVotes(train, test, settings.classes, settings)
+        // Small sets: those numbers of neighbours that there are.
+        const feasible = settings.neighbours.filter((k) => k <= train.count)
+        const neighbours = feasible.length > 0 ? feasible : settings.neighbours
+        const votes = knnVotes(train, test, settings.classes, { ...settings, neighbours })
         return [...votes].map(([k, values]) => ({
           ...{ group: '', pooling, setting: `k = ${k}`, values },
           swept: { name: 'k', value: k } as const,

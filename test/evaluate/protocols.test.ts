@@ -55,3 +55,10 @@ describe.each(Object.keys(protocols) as ProtocolName[])('%s', (name) => {
     expect(values(4) === values(3)).toBe(!protocols[name].isRandom)
   })
 })
+
+it('knn leaves out more neighbours than there are images, and refuses where no number fits', () => {
+  const ways = (neighbours: number[]) =>
+    protocols.knn.run(split(), { ...settings, neighbours }).map(({ setting }) => setting)
+  expect(ways([5, 120, 121, 200])).toEqual(['k = 5', 'k = 120', 'k = 5', 'k = 120'])
+  expect(() => ways([121, 200])).toThrow('200 neighbours were asked for, but there are 120 training images')
+})
