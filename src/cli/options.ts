@@ -33,6 +33,15 @@ export function share(text: string): number {
   return value
 }
 
+/** A number of pixels: `50000000` or `50M`. */
+export function pixels(text: string): number {
+  const [, number, isMega] = text.match(/^(\d+(?:\.\d+)?)(M?)$/i) ?? []
+  const value = Number(number) * (isMega ? 1e6 : 1)
+  if (!(value >= 1) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('Expected a number of pixels, such as 50000000 or 50M.')
+  return value
+}
+
 /** Parser of options that may be repeated. */
 export const collected = (value: string, before: string[]): string[] => [...before, value]
 

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { ReadingLimits } from '../config/reading.ts'
 import { corruptions } from '../prepare/decode/damage.ts'
-import { positiveNumber, share, wholeNumber } from './options.ts'
+import { pixels, positiveNumber, share } from './options.ts'
 
 export type ReadingFlags = ReadingLimits
 
@@ -15,10 +15,9 @@ const byDefault = (value: string, { ofModel }: Defaults) =>
   `(default: ${value}${ofModel ? ', or as the model was trained' : ''})`
 
 export const maxPixelsOption = (defaults: Defaults = { ofModel: true }): Option =>
-  new Option(
-    '--max-pixels <n>',
-    `leave out images of more pixels ${byDefault('100 million', defaults)}`,
-  ).argParser(wholeNumber(1))
+  new Option('--max-pixels <n>', `leave out images of more pixels ${byDefault('100M', defaults)}`).argParser(
+    pixels,
+  )
 
 export const addReadingOptions = (command: Command, defaults: Defaults = { ofModel: true }): Command =>
   command

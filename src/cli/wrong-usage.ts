@@ -1,5 +1,6 @@
 /** Explains a command line that cannot be parsed: what was meant, and what to write instead. */
 import type { Command } from 'commander'
+import { keyNamed } from '../config/common-names.ts'
 import { SherdError } from '../errors.ts'
 import { descriptionOf } from './help.ts'
 import { ownName } from './own-name.ts'
@@ -24,19 +25,12 @@ const otherCommands: Readonly<Record<string, string>> = {
   ...{ draw: 'reconstruct', version: '--version' },
 }
 
-/** What other programs call an option, with what it may be here: the first that the command has is meant. */
+/** What other programs call an option (for keys of the configuration: src/config/common-names.ts), with what it may be here: the first that the command has is meant. */
 const otherOptions: Readonly<Record<string, readonly string[]>> = {
-  lr: ['--rate', '--rates', '--set optim.baseLearningRate=…'],
-  'learning-rate': ['--rate', '--rates', '--set optim.baseLearningRate=…'],
-  'base-learning-rate': ['--rate', '--rates', '--set optim.baseLearningRate=…'],
-  ...names(['batch-size', 'bs', 'batchsize'], ['--batch', '--set train.batchSize=…']),
-  ...names(['batch'], ['--set train.batchSize=…']),
-  ...names(['wd'], ['--weight-decay', '--set optim.weightDecay=…']),
-  ...names(['weight-decay'], ['--set optim.weightDecay=…']),
-  ...names(['workers', 'num-workers'], ['--set data.workers=…']),
-  ...names(['image-size', 'img-size', 'resolution'], ['--set model.imageSize=…', '--size']),
-  ...names(['patch-size'], ['--set model.patchSize=…']),
-  ...names(['mask-ratio'], ['--set mask.ratio=…']),
+  ...names(['lr', 'learning-rate', 'base-learning-rate', 'blr'], ['--rate', '--rates']),
+  ...names(['batch-size', 'bs'], ['--batch']),
+  ...names(['wd'], ['--weight-decay']),
+  ...names(['image-size', 'img-size', 'resolution'], ['--size', '--short-side']),
   ...names(
     ['input', 'images', 'image-dir', 'folder', 'dir', 'dataset', 'data-dir', 'data-path', 'i'],
     ['--data'],
@@ -48,7 +42,7 @@ const otherOptions: Readonly<Record<string, readonly string[]>> = {
   ...names(['gpu', 'cuda'], ['--device cuda']),
   ...names(['cpu'], ['--device cpu']),
   ...names(['fp16', 'bf16', 'amp', 'half'], ['--precision bf16']),
-  ...names(['force', 'overwrite-existing', 'f'], ['--overwrite']),
+  ...names(['force', 'f'], ['--overwrite']),
   ...names(['k', 'n', 'top', 'topk', 'top-k', 'limit', 'num', 'clusters'], ['--count']),
   ...names(['silent', 'q'], ['--quiet']),
 }
@@ -65,7 +59,9 @@ const has = (command: Command, option: string): boolean =>
 
 const otherOption = (command: Command, flag: string): string | undefined => {
   const name = flag.replace(/^--?/, '').replace(/=.*$/, '').toLowerCase().replaceAll('_', '-')
-  return otherOptions[name]?.find((option) => has(command, option))
+  const option = otherOptions[name]?.find((each) => has(command, each))
+  const key = has(command, '--set') ? keyNamed(name) : null
+  return option ?? (key === null ? undefined : `--set ${key}=…`)
 }
 
 /** The sub-command that takes this option, where a command needs one first. */

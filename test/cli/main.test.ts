@@ -72,8 +72,8 @@ describe('sherd', () => {
     // A mistyped option that is needed is told as mistyped, not as missing.
     [['sample-data', '--ot', 'x'], /unknown option '--ot'\. Did you mean --out\?/],
     [
-      ['reconstruct', '--run', 'r', '--image', 'd', '--out', 'x.png'],
-      /unknown option '--image'\. Did you mean --images\?/,
+      ['reconstruct', '--run', 'r', '--dat', 'd', '--out', 'x.png'],
+      /unknown option '--dat'\. Did you mean --data\?/,
     ],
     // What other programs call a command or an option.
     [['train', '--data', 'd'], /unknown command 'train'\. Write "(npx )?sherd pretrain"/],
@@ -95,7 +95,7 @@ describe('sherd', () => {
     [['sample-data'], /required option '--out <dir>' not specified/],
     [['embed', 'd'], /required options '--run, --model <path>', '--out <file>' not specified/],
     [['sample-data', '--out', ''], /required option '--out <dir>' not specified/],
-    [['reconstruct', '--run', 'r', '--images', 'd'], /required option '--out <file>' not specified/],
+    [['reconstruct', '--run', 'r', '--data', 'd'], /required option '--out <file>' not specified/],
     [['sample-data', '--out', 'x', '--count', '9'], /--count <n>.* Expected a whole number of at least 10/],
     [['sample-data', '--out', 'x', '--seed', '1.5'], /--seed <n>.* Expected a whole number of at least 0/],
     // An option that is given twice would lose one of its values.

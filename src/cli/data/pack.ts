@@ -8,6 +8,7 @@ import { depthRange, wholeNumber } from '../options.ts'
 import { note, print, printJson, warnOnce } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends ReadingFlags {
   data?: string
@@ -15,7 +16,7 @@ interface Flags extends ReadingFlags {
   check?: string
   shortSide?: number
   channels: '1' | '3'
-  limit?: number
+  count?: number
   fileMegabytes: number
   range?: [number, number]
   json?: boolean
@@ -35,7 +36,7 @@ export function addPack(root: Command): void {
     .option('--out <dir>', 'folder to write; give it as --data to other commands')
     .option('--short-side <pixels>', 'shrink larger images to this shorter side', wholeNumber(1))
     .addOption(new Option('--channels <n>', '3 (sRGB) or 1 (luma)').choices(['1', '3']).default('3'))
-    .option('--limit <n>', 'at most this many images, spread evenly', wholeNumber(1))
+    .option('--count <n>', 'at most this many images, spread evenly', wholeNumber(1))
     .option(
       '--file-megabytes <n>',
       'length of a file of pixels, after which another begins',
@@ -50,6 +51,7 @@ export function addPack(root: Command): void {
     .option('--check <dir>', 'compare the hashes of a packed folder instead')
     .option('--json', 'print the result as JSON')
     .action(runPack)
+  oldSpelling(command, '--limit <n>', '--count')
   addReadingOptions(command, { ofModel: false })
 }
 
@@ -71,7 +73,7 @@ async function runPack(flags: Flags): Promise<void> {
   if (dark !== null) warnOnce(dark)
   const { dir, manifest, bytes, skipped } = await packImages({
     source,
-    ...{ out, version, shortSide: flags.shortSide, limit: flags.limit },
+    ...{ out, version, shortSide: flags.shortSide, limit: flags.count },
     channels: flags.channels === '1' ? 1 : 3,
     fileBytes: flags.fileMegabytes * 1e6,
     ...readingOf(flags),

@@ -9,6 +9,7 @@ import { describeCommand } from '../help.ts'
 import { wholeNumber } from '../options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
+import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends ModelFlags, ReadingFlags {
   readonly out: string
@@ -16,7 +17,7 @@ interface Flags extends ModelFlags, ReadingFlags {
   readonly attention?: boolean
   readonly dynamicGrid?: number
   readonly precision: readonly ExportPrecision[]
-  readonly images?: string
+  readonly data?: string
   readonly json?: boolean
 }
 
@@ -52,9 +53,10 @@ export function addExportOnnx(root: Command): void {
         .preset('2048')
         .argParser(wholeNumber(1)),
     )
-    .option('--images <dir>', 'compare on images of this folder, besides random ones')
+    .option('--data <dir>', 'compare on images of this folder, besides random ones')
     .option('--json', 'print the result as JSON, a line for each file')
     .action(runExport)
+  oldSpelling(command, '--images <dir>', '--data')
   addReadingOptions(command)
 }
 
@@ -62,7 +64,7 @@ async function runExport({
   out,
   graphs,
   precision,
-  images,
+  data: images,
   attention = false,
   dynamicGrid,
   ...flags

@@ -8,6 +8,7 @@ import type { Grid } from '../../token/grid.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, setOption } from '../options.ts'
 import { note, print, printJson, table } from '../output.ts'
+import { oldSpelling } from '../spellings.ts'
 
 const differences = ['missing', 'unexpected'] as const
 type Difference = (typeof differences)[number]
@@ -23,7 +24,7 @@ interface Flags {
   readonly allow: Difference[]
   readonly inflate?: boolean
   readonly statistics?: string
-  readonly all?: boolean
+  readonly verbose?: boolean
   readonly json?: boolean
 }
 
@@ -41,7 +42,7 @@ function parseGrid(text: string): Grid {
 }
 
 export function addImport(root: Command): void {
-  describeCommand(root.command('import'), {
+  const command = describeCommand(root.command('import'), {
     group: 'Exchange models',
     page: 'import.md',
     examples: [
@@ -71,9 +72,10 @@ export function addImport(root: Command): void {
       'make the embedding for the bands or channels that are set, where the file has others',
     )
     .option('--statistics <file>', 'JSON of the mean and std that images are normalised by')
-    .option('--all', 'list every parameter, not only those that are not simply loaded')
+    .option('--verbose', 'a line for every parameter, not only for those that are not simply loaded')
     .option('--json', 'print the result as JSON')
     .action(runImport)
+  oldSpelling(command, '--all', '--verbose')
 }
 
 async function readStatistics(path: string): Promise<ChannelStatistics> {
@@ -119,7 +121,7 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   )
   if (flags.json) return printJson({ kind: 'import', ...made, counts })
   for (const message of made.notes) note(`note: ${message}`)
-  const shown = flags.all ? made.rows : made.rows.filter(({ status }) => status !== 'loaded')
+  const shown = flags.verbose ? made.rows : made.rows.filter(({ status }) => status !== 'loaded')
   if (shown.length > 0) print(`${table(shown.map(line))}\n`)
   const { width, depth, heads: of, patchSize, imageSize } = made.config.model
   print(`${layouts[made.layout].title}: ${order.map((status) => `${counts[status]} ${status}`).join(', ')}`)

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { Reading } from '../../config/useless.ts'
 import { configOption, deviceOption, setOption } from '../options.ts'
+import { argumentOrOption } from '../spellings.ts'
 
 export interface ConfigFlags {
   readonly set: string[]
@@ -13,8 +14,7 @@ export interface ConfigFlags {
 }
 
 export const addConfigOptions = (command: Command): Command =>
-  command
-    .argument('[preset]', 'what to train', 'mae-tiny-cifar10')
+  argumentOrOption(command.argument('[preset]', 'what to train', 'mae-tiny-cifar10'), '--preset <name>')
     .addOption(configOption())
     .addOption(setOption('override one configuration key; may be repeated'))
     .addOption(deviceOption())

@@ -9,6 +9,7 @@ import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
+import { argumentOrOption } from '../spellings.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
 export function addClassify(root: Command): void {
@@ -21,10 +22,11 @@ export function addClassify(root: Command): void {
     ],
   })
     .description('say the class of each image of a folder')
-    .argument('<dir>', 'folder of images, or of packed ones')
+    .argument('[dir]', 'folder of images, or of packed ones')
     .addOption(modelOption({ what: 'a classifier.onnx, or what "evaluate finetune --save" wrote' }))
     .requiredOption('--out <file>', 'a .csv or .json: class and probability of the five likeliest')
     .action(runClassify)
+  argumentOrOption(command, '--data <dir>', { required: true })
   addPredictOptions(command)
 }
 

@@ -13,6 +13,7 @@ import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
+import { argumentOrOption } from '../spellings.ts'
 
 interface Flags extends EncoderFlags {
   readonly out: string
@@ -22,7 +23,7 @@ interface Flags extends EncoderFlags {
 }
 
 export function addEmbed(root: Command): void {
-  addEncoderOptions(
+  const command = addEncoderOptions(
     describeCommand(root.command('embed'), {
       group: 'Use a model',
       page: 'evaluate.md',
@@ -35,7 +36,7 @@ export function addEmbed(root: Command): void {
       models: 'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
     },
   )
-    .argument('<dir>', 'folder of images, or of packed ones')
+    .argument('[dir]', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',
       'a .npy (one pooling) or .safetensors (cls and mean); names and labels go to .json beside it',
@@ -44,6 +45,7 @@ export function addEmbed(root: Command): void {
     .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runEmbed)
+  argumentOrOption(command, '--data <dir>', { required: true })
 }
 
 async function runEmbed(dir: string, flags: Flags): Promise<void> {

@@ -6,6 +6,7 @@ import { describeCommand, modelOption } from '../help.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
+import { argumentOrOption } from '../spellings.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
 export function addSegmentFolder(root: Command): void {
@@ -18,13 +19,14 @@ export function addSegmentFolder(root: Command): void {
     ],
   })
     .description('say the class of every pixel of the images of a folder')
-    .argument('<dir>', 'folder of images, or of packed ones')
+    .argument('[dir]', 'folder of images, or of packed ones')
     .addOption(modelOption({ what: 'a segmenter.onnx, or what "evaluate segment --save" wrote' }))
     .requiredOption(
       '--out <dir>',
       'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',
     )
     .action(runSegment)
+  argumentOrOption(command, '--data <dir>', { required: true })
   addPredictOptions(command)
 }
 

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander'
 import { messageOf, SherdError } from '../../errors.ts'
 import type { ExportPrecision } from '../../export/precision.ts'
 import { describeCommand, modelOption } from '../help.ts'
-import { notNegative, portNumber, positiveNumber, wholeNumber } from '../options.ts'
+import { notNegative, pixels, portNumber, positiveNumber, wholeNumber } from '../options.ts'
 import { note, print, printJson, warn } from '../output.ts'
 import { endAtOnce, stopSignal } from '../signals.ts'
 
@@ -64,7 +64,9 @@ export function addServe(root: Command): void {
     .option('--batch <n>', 'images computed together, at most', wholeNumber(1))
     .option('--wait <ms>', 'how long an image waits for others that are on their way', notNegative, 5)
     .option('--max-body <MB>', 'of a request', positiveNumber, 16)
-    .option('--max-pixels <MP>', 'of an image, in megapixels', positiveNumber, 50)
+    .addOption(
+      new Option('--max-pixels <n>', 'refuse images of more pixels').argParser(pixels).default(50e6, '50M'),
+    )
     .option('--max-images <n>', 'of a request; at most as many as may wait', wholeNumber(1), 32)
     .option('--queue <n>', 'images that may wait; more are refused with 503', wholeNumber(1), 256)
     .option('--timeout <s>', 'within which a request is answered, or refused with 503', positiveNumber, 30)
@@ -98,7 +100,7 @@ async function runServe(flags: Flags): Promise<void> {
     ...(threads && { threads }),
     ...(flags.batch && { mostTogether: flags.batch }),
     limits: {
-      ...{ bodyBytes: Math.ceil(flags.maxBody * 2 ** 20), pixels: Math.ceil(flags.maxPixels * 1e6) },
+      ...{ bodyBytes: Math.ceil(flags.maxBody * 2 ** 20), pixels: flags.maxPixels },
       ...{ images: flags.maxImages, queue: flags.queue, answerMs: Math.ceil(flags.timeout * 1000) },
     },
     onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),

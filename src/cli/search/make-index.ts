@@ -15,6 +15,7 @@ import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
 import { indexPrecision } from './index-options.ts'
+import { argumentOrOption } from '../spellings.ts'
 
 interface Flags extends ReadingFlags {
   readonly out: string
@@ -59,6 +60,7 @@ export function addIndex(root: Command): void {
     .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runIndex)
+  argumentOrOption(command, '--data <dir>')
   addReadingOptions(command)
 }
 

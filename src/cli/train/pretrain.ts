@@ -8,6 +8,7 @@ import { configOption, positiveNumber, setOption, wholeNumber } from '../options
 import { note } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
 import { saveRequests, stopSignal } from '../signals.ts'
+import { argumentOrOption } from '../spellings.ts'
 import { follow } from './follow.ts'
 import { openReporter } from './reporter.ts'
 
@@ -79,6 +80,7 @@ export function addPretrain(root: Command): void {
     .option('--profile-steps <n>', 'steps to record', wholeNumber(1), 50)
     .option('--json', 'print every event as a line of JSON')
     .action(runPretrain)
+  argumentOrOption(command, '--preset <name>')
   addReadingOptions(command)
 }
 

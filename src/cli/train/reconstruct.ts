@@ -7,15 +7,16 @@ import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, ending, featurePrecisionOption, wholeNumber } from '../options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends ReadingFlags {
   model: string
-  images: string
+  data: string
   out: string
   count?: number
   seed?: number
   statistics?: StatisticsUsed
-  bands?: string[]
+  composites?: string[]
   device: 'auto' | 'cpu' | 'cuda'
   precision?: PrecisionName
   json?: boolean
@@ -26,12 +27,12 @@ export function addReconstruct(root: Command): void {
     group: 'Train',
     page: 'picture.md',
     examples: [
-      'sherd reconstruct --run runs/photos --images photos --out rebuilt.png  # what the model rebuilds of eight images',
+      'sherd reconstruct --run runs/photos --data photos --out rebuilt.png  # what the model rebuilds of eight images',
     ],
   })
     .description('draw original, masked and rebuilt images, and say which statistics were used')
     .addOption(modelOption({ what: 'folder of a run' }))
-    .requiredOption('--images <dir>', 'folder of images, or of packed ones')
+    .requiredOption('--data <dir>', 'folder of images, or of packed ones')
     .requiredOption('--out <file>', 'picture to write (.png)', ending('.png'))
     .option(
       '--count <n>',
@@ -45,13 +46,15 @@ export function addReconstruct(root: Command): void {
       ),
     )
     .option(
-      '--bands <composite...>',
+      '--composites <which...>',
       'how rasters are shown: true, infrared, ndvi, a band, or three such as B11-B8-B4 (default: true, ndvi, each group)',
     )
     .addOption(deviceOption())
     .addOption(featurePrecisionOption())
     .option('--json', 'print the result as JSON')
     .action(runReconstruct)
+  oldSpelling(command, '--images <dir>', '--data')
+  oldSpelling(command, '--bands <composite...>', '--composites')
   addReadingOptions(command)
 }
 
@@ -67,10 +70,10 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const model = loadModel(flags.model, flags.device, flags.precision)
   const config = readingConfig({ ...model, reading: readingOf(flags) })
   for (const message of model.warnings) warn(message)
-  const exhibit = await loadExhibit(config, await openData(config, flags.images), flags.count)
+  const exhibit = await loadExhibit(config, await openData(config, flags.data), flags.count)
   const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, {
     ...(flags.statistics && { used: [flags.statistics] }),
-    ...(flags.bands && { composites: flags.bands }),
+    ...(flags.composites && { composites: flags.composites }),
   })
   const precision = precisionNames[model.precision]
   const png = await drawReconstructions(rebuilt, { step: model.step })

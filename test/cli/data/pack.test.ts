@@ -25,12 +25,12 @@ describe('sherd pack', () => {
     expect(losses('b')).toEqual(losses('a'))
     const other = await sherd(['pretrain', '--data', 'images', '--out', 'b', '--resume'], { cwd })
     expect(other).toMatchObject({ status: 1, stderr: expect.stringMatching(/are not the 20/) })
-    const picture = ['reconstruct', '--run', 'b', '--images', 'packed', '--out', 'p.png', '--count', '2']
+    const picture = ['reconstruct', '--run', 'b', '--data', 'packed', '--out', 'p.png', '--count', '2']
     expect(await sherd(picture, { cwd })).toMatchObject({ status: 0 })
   })
 
   it('shrinks, takes fewer images, and says so as JSON', async () => {
-    const args = ['--short-side', '12', '--limit', '5', '--channels', '1', '--json']
+    const args = ['--short-side', '12', '--count', '5', '--channels', '1', '--json']
     const packed = await sherd(['pack', '--data', 'images', '--out', 'small', ...args], { cwd })
     expect(packed.json()).toEqual([
       { kind: 'pack', dir: join(cwd, 'small'), images: 5, classes: 10, bytes: 5 * 12 * 12, skipped: 0 },

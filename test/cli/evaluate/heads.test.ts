@@ -41,16 +41,7 @@ describe('a fine-tuned classifier', () => {
     const { status, stdout } = await finetune('cls', '--head', 'cls')
     expect(status).toBe(0)
     expect(stdout).toContain(`classifier of seed 0: ${join(cwd, 'cls.safetensors')}`)
-    const exporting = [
-      'export',
-      'onnx',
-      '--model',
-      'cls.safetensors',
-      '--out',
-      'onnx',
-      '--images',
-      'set/test',
-    ]
+    const exporting = ['export', 'onnx', '--model', 'cls.safetensors', '--out', 'onnx', '--data', 'set/test']
     const exported = await sherd([...exporting, '--json'], { cwd })
     expect(exported.json()).toMatchObject([
       { graph: 'classifier', comparisons: [{ samples: 'random' }, { samples: 'images', count: 30 }] },
@@ -165,7 +156,7 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
     'seg.safetensors',
     '--out',
     'onnx-seg',
-    '--images',
+    '--data',
     'masked/test/images',
   ]
   const exported = await sherd([...exporting, '--json'], { cwd })

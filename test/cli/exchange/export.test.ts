@@ -21,7 +21,7 @@ const features = (name: string) => {
 describe('sherd export onnx', () => {
   it('writes the encoder and says how near it is to LibTorch', async () => {
     const { status, stdout, stderr, json } = await sherd(
-      ['export', 'onnx', ...model, '--out', 'out', '--images', 'photos', '--json'],
+      ['export', 'onnx', ...model, '--out', 'out', '--data', 'photos', '--json'],
       { cwd: dir },
     )
 

@@ -154,7 +154,7 @@ it('says what is wrong before it serves', async () => {
   ])
   const open = await sherd(['serve', '--model', exported, '--host', '0.0.0.0', '--json'], { env })
   expect([open.status, open.json()[0]]).toMatchObject([2, { kind: 'error', code: 'USAGE' }])
-  for (const limit of ['--max-body', '--max-pixels', '--timeout']) {
+  for (const limit of ['--max-body', '--timeout']) {
     const none = await inProcess(['serve', '--model', exported, limit, '0'])
     expect([none.status, none.stderr]).toEqual([2, expect.stringContaining('Expected a positive number')])
   }

@@ -262,7 +262,7 @@ describe('sherd index', () => {
         ...set({ ...keys, 'model.patchSize': 8 }),
         '--out',
         'satellite',
-        '--images',
+        '--data',
         'sentinel',
       ],
       { cwd: dir },

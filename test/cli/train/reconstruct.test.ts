@@ -15,7 +15,7 @@ beforeAll(async () => {
   writeFileSync(join(cwd, 'notes.txt'), '')
 })
 
-const reconstruct = (...args: string[]) => sherd(['reconstruct', '--images', 'images', ...args], { cwd })
+const reconstruct = (...args: string[]) => sherd(['reconstruct', '--data', 'images', ...args], { cwd })
 
 interface Result {
   readonly out: string
@@ -82,7 +82,7 @@ describe.concurrent('sherd reconstruct', () => {
     ['a file as run', ['--run', 'notes.txt'], /notes\.txt is not a run of sherd/],
     [
       'images that are not there',
-      ['--run', 'run', '--images', 'nowhere'],
+      ['--run', 'run', '--data', 'nowhere'],
       /Expected a folder of images, but cannot open .*nowhere/,
     ],
     [
@@ -92,7 +92,7 @@ describe.concurrent('sherd reconstruct', () => {
     ],
   ])('refuses %s', async (_, args, message) => {
     const unless = (option: string, value: string) => (args.includes(option) ? [] : [option, value])
-    const usual = [...unless('--images', 'images'), ...unless('--out', 'never.png')]
+    const usual = [...unless('--data', 'images'), ...unless('--out', 'never.png')]
     const { status, stdout, stderr } = await sherd(['reconstruct', ...usual, ...args], { cwd })
     expect([status, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)])
     expect(stderr).not.toMatch(/\n {4}at /)

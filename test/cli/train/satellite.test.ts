@@ -87,25 +87,14 @@ describe('a run on rasters', () => {
 
   it('is drawn date by date in true colour, NDVI and by group, or as it is asked for', async () => {
     const draw = async (out: string, more: readonly string[]) => {
-      await done([
-        'reconstruct',
-        '--run',
-        'whole',
-        '--images',
-        'scenes',
-        '--out',
-        out,
-        '--count',
-        '1',
-        ...more,
-      ])
+      await done(['reconstruct', '--run', 'whole', '--data', 'scenes', '--out', out, '--count', '1', ...more])
       return sharp(join(cwd, out)).metadata()
     }
     const usual = await draw('usual.png', [])
-    const one = await draw('one.png', ['--bands', 'B12-B8-B3'])
+    const one = await draw('one.png', ['--composites', 'B12-B8-B3'])
     expect(usual.height).toBeGreaterThan(2 * one.height) // three composites of two dates against one of two
     const { status, stderr } = await sherd(
-      ['reconstruct', '--run', 'run', '--images', 'scenes', '--out', 'never.png', '--bands', 'B99'],
+      ['reconstruct', '--run', 'run', '--data', 'scenes', '--out', 'never.png', '--composites', 'B99'],
       { cwd },
     )
     expect([status, stderr]).toEqual([1, expect.stringMatching(/there is no band B99 among B2, B3/)])
