@@ -160,6 +160,7 @@ export { type Composite, compositesOf, compositeTile, stretchOf } from './pictur
 export { drawLossCurve } from './picture/loss-curve.ts'
 export { type ReconstructionOptions, type Reconstructions, reconstruct } from './picture/reconstruction.ts'
 export { drawReconstructions } from './picture/reconstruction-grid.ts'
+export { type Plan, type PlanOptions, type Proposal, planTraining } from './plan/plan.ts'
 export type { Raster } from './prepare/augment/change.ts'
 export { applySteps, type Step } from './prepare/augment/operators.ts'
 export { drawPhotometric, type PhotometricRecipe, type ViewAddress } from './prepare/augment/photometric.ts'

@@ -37,6 +37,7 @@ const stages = [
   'search',
   'serve',
   'bench',
+  'plan',
   'cli',
   'index', // the library as a whole
 ]

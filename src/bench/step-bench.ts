@@ -1,8 +1,8 @@
 /** Times whole training steps on random samples: upload, normalise, mask, forward, backward, AdamW. */
-import { existsSync, readFileSync } from 'node:fs'
 import { completed, objectiveOf } from '../config/assemble.ts'
 import { autoencoderOf, dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { peakResidentBytes } from '../machine/memory.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { trainingFlops } from '../model/flops.ts'
 import { initialParameters, learnedIn } from '../model/parameters.ts'
@@ -32,12 +32,6 @@ export interface StepBench {
   readonly flopsPerImage: number
   /** Runs `steps` more steps, each timed between synchronisations. */
   run(steps: number): StepTimes
-}
-
-function peakResidentBytes(): number {
-  const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : ''
-  const kilobytes = status.match(/^VmHWM:\s+(\d+) kB$/m)?.[1]
-  return kilobytes ? Number(kilobytes) * 1024 : process.resourceUsage().maxRSS * 1024
 }
 
 // Random bytes are repeated over a large batch: drawing all of them would take longer than the steps.

@@ -33,6 +33,7 @@ import { addSearch } from './search/search.ts'
 import { stopStatus } from './signals.ts'
 import { columnsOf, hasColours, setQuiet } from './terminal.ts'
 import { addDemo } from './train/demo.ts'
+import { addPlan } from './train/plan.ts'
 import { addPresets } from './train/presets.ts'
 import { addPretrain } from './train/pretrain.ts'
 import { addReconstruct } from './train/reconstruct.ts'
@@ -65,7 +66,7 @@ export function program(): Command {
     })
   // Grouped as in help.
   for (const add of [
-    ...[addDemo, addPretrain, addPresets, addReconstruct],
+    ...[addDemo, addPlan, addPretrain, addPresets, addReconstruct],
     ...[addEvaluate, addCompare],
     ...[addEmbed, addClassify, addSegmentFolder, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],

@@ -14,8 +14,8 @@ import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
-import { indexPrecision } from './index-options.ts'
 import { argumentOrOption } from '../spellings.ts'
+import { indexPrecision } from './index-options.ts'
 
 interface Flags extends ReadingFlags {
   readonly out: string
