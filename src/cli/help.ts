@@ -94,9 +94,9 @@ const WIDEST = 100
 /** A description narrower than this goes below its term. */
 const NARROW = 30
 
-/** Breaks a command line before its options, as a shell takes it. */
+/** Breaks a command line before its options and `>`, as a shell takes it. */
 function breakCommand(line: string, width: number): string[] {
-  const [first = '', ...parts] = line.split(/ (?=--?[a-z])/)
+  const [first = '', ...parts] = line.split(/ (?=--?[a-z]|> )/)
   const lines = [first]
   for (const part of parts) {
     const last = lines.pop()!

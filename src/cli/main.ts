@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { listenToNotes } from '../source/notes.ts'
+import { addCompletion } from './completion/completion.ts'
 import { addPack } from './data/pack.ts'
 import { addSampleData } from './data/sample-data.ts'
 import { addCompare } from './evaluate/compare.ts'
@@ -72,7 +73,8 @@ export function program(): Command {
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
     ...[addExport, addImport],
     ...[addPack, addSampleData],
-    ...[addSetup, addDoctor, addVerify, addBench, addSchema],
+    ...[addSetup, addDoctor, addVerify, addBench],
+    ...[addCompletion, addSchema],
   ])
     add(root)
   const prepare = (command: Command): void => {

@@ -38,7 +38,7 @@ describe.each(all)('$name --help', ({ name, command }) => {
       const [line = '', comment] = example.split(/\s+# /)
       expect(comment, example).toMatch(/\w/)
       expect(`${line} `).toContain(`${name} `)
-      const [program, ...args] = wordsOf(line)
+      const [program, ...args] = wordsOf(line.replace(/ > .*$/, ''))
       expect(program).toBe('sherd')
       expect(await refusal(args), line).toBeNull()
     }
@@ -55,7 +55,7 @@ describe.each(all)('$name --help', ({ name, command }) => {
     const long = helpAt(command, columns)
       .split('\n')
       .filter((line) => line.length > Math.min(columns, 100))
-    for (const line of long) expect(line.trim()).toMatch(/^\S+$/) // a path
+    for (const line of long) expect(line.trim()).toMatch(/^(> )?\S+$/) // a path
   })
 })
 
