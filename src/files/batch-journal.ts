@@ -16,6 +16,8 @@ export interface BatchJournal<Head> {
   readonly entries: readonly JournalEntry<Head>[]
   /** Throws `RUN`. */
   append(head: Head, numbers: Float32Array): void
+  /** Keeps the first of `entries` alone. Call it before anything is appended. */
+  truncate(entries: number): void
   close(): void
 }
 
@@ -24,9 +26,10 @@ const PREFIX = 16
 const checksum = (head: Uint8Array, numbers: Uint8Array) =>
   createHash('sha256').update(head).update(numbers).digest().subarray(0, 8)
 
-/** The whole entries, and where they end. */
-function entriesOf<Head>(file: Buffer): { entries: JournalEntry<Head>[]; end: number } {
+/** The whole entries, and where each ends. */
+function entriesOf<Head>(file: Buffer): { entries: JournalEntry<Head>[]; ends: number[] } {
   const entries: JournalEntry<Head>[] = []
+  const ends: number[] = []
   let end = 0
   while (file.length - end >= PREFIX) {
     const from = end + PREFIX
@@ -38,17 +41,20 @@ function entriesOf<Head>(file: Buffer): { entries: JournalEntry<Head>[]; end: nu
     const numbers = new Float32Array(bytes.byteLength / Float32Array.BYTES_PER_ELEMENT)
     new Uint8Array(numbers.buffer).set(bytes) // aligned
     entries.push({ head: JSON.parse(head.toString()) as Head, numbers })
+    ends.push(to)
     end = to
   }
-  return { entries, end }
+  return { entries, ends }
 }
 
 export function openJournal<Head>(path: string): BatchJournal<Head> {
-  const { entries, end } = entriesOf<Head>(existsSync(path) ? readFileSync(path) : Buffer.alloc(0))
+  const { entries, ends } = entriesOf<Head>(existsSync(path) ? readFileSync(path) : Buffer.alloc(0))
   const file = openSync(path, 'a+')
-  ftruncateSync(file, end)
+  const truncate = (count: number) => ftruncateSync(file, count === 0 ? 0 : ends[count - 1]!)
+  truncate(entries.length)
   return {
     entries,
+    truncate,
     append(head, numbers) {
       const text = Buffer.from(JSON.stringify(head))
       const bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength)

@@ -70,7 +70,8 @@ export const isPack = (dir: string): boolean => existsSync(join(dir, MANIFEST))
 const broken = (path: string, what: string) =>
   new SherdError('SOURCE', `${path} cannot be used: ${what}. Pack the images again.`)
 
-function readManifest(root: string): PackManifest {
+/** Throws `SOURCE`. */
+export function readManifest(root: string): PackManifest {
   const path = join(root, MANIFEST)
   let json: unknown
   try {

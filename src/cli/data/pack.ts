@@ -5,9 +5,11 @@ import { SherdError } from '../../errors.ts'
 import { sherdVersion } from '../../package-root.ts'
 import { describeCommand } from '../help.ts'
 import { depthRange, wholeNumber } from '../options.ts'
+import { noteThere, overwriteOption } from '../out-options.ts'
 import { note, print, printJson, warnOnce } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
+import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+import { STOPPING, stopSignal } from '../signals.ts'
 import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends ReadingFlags {
@@ -19,6 +21,7 @@ interface Flags extends ReadingFlags {
   count?: number
   fileMegabytes: number
   range?: [number, number]
+  overwrite?: boolean
   json?: boolean
 }
 
@@ -49,6 +52,7 @@ export function addPack(root: Command): void {
       depthRange,
     )
     .option('--check <dir>', 'compare the hashes of a packed folder instead')
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runPack)
   oldSpelling(command, '--limit <n>', '--count')
@@ -71,17 +75,21 @@ async function runPack(flags: Flags): Promise<void> {
     ? null
     : await depthNote(source, { maxPixels: flags.maxPixels ?? defaultMaxPixels })
   if (dark !== null) warnOnce(dark)
-  const { dir, manifest, bytes, skipped } = await packImages({
+  const packed = await packImages({
     source,
     ...{ out, version, shortSide: flags.shortSide, limit: flags.count },
     channels: flags.channels === '1' ? 1 : 3,
     fileBytes: flags.fileMegabytes * 1e6,
     ...readingOf(flags),
     range: flags.range,
-    onProgress: (done, count) => progress(`packing images ${done}/${count}`, done === count),
+    overwrite: flags.overwrite,
+    onProgress: counting('packing', 'images'),
+    signal: stopSignal(STOPPING),
     onSkip: ({ file, reason }) => note(`left out ${file}: ${reason}`),
   })
   endProgress()
+  noteThere(out, packed)
+  const { dir, manifest, bytes, skipped } = packed
   const { images, classes } = manifest
   if (flags.json)
     return printJson({

@@ -2,26 +2,29 @@
  * Packs a folder of images: decodes once, optionally shrinks, writes NumPy files. The result is complete or absent, in the order
  * of the source.
  */
-import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { messageOf, SherdError } from '../../errors.ts'
-import { npyHeader, npyHeaderBytes } from '../../files/npy.ts'
+import { interrupted, messageOf, SherdError } from '../../errors.ts'
+import { claimed, type Draft } from '../../files/claim.ts'
+import { npyHeader } from '../../files/npy.ts'
+import { writeDraft } from '../../files/regular-file.ts'
 import type { Size } from '../../source/box.ts'
+import { stateOfSource } from '../../source/file-state.ts'
 import type { ImageFolder } from '../../source/image-folder.ts'
 import { fingerprint } from '../../source/open.ts'
-import { type PackManifest, sha256Of } from '../../source/packed-images.ts'
+import { isPack, type PackManifest, readManifest, sha256Of } from '../../source/packed-images.ts'
 import type { Corruption } from '../decode/damage.ts'
 import { configureDecoder, defaultMaxPixels, tryDecode } from '../decode/decode.ts'
 import type { DepthRange } from '../decode/raw-pixels.ts'
 import { defaultMaxSkippedShare, type SkipLedger, type SkippedFile, skipLedger } from '../skipped.ts'
-import { finishDraft, makeDraft } from './pack-draft.ts'
+import { openPixelFiles, type PixelFiles } from './pixel-files.ts'
 
 export interface PackOptions {
   readonly source: ImageFolder
-  /** A new or empty folder. */
   readonly out: string
+  /** Replaces a pack of other images or options; without, a new or empty folder is expected, or this pack. */
+  readonly overwrite?: boolean | undefined
   /** sherd's version, for the manifest. */
   readonly version: string
   /** Shrinks larger images to this shorter side. Default: none. */
@@ -42,6 +45,7 @@ export interface PackOptions {
   /** Largest share of unreadable images; default 0.01. */
   readonly maxSkippedShare?: number | undefined
   readonly onProgress?: (done: number, count: number) => void
+  readonly signal?: AbortSignal | undefined
   /** Called for each skipped image. */
   readonly onSkip?: (skipped: SkippedFile) => void
 }
@@ -52,46 +56,48 @@ export interface PackSummary {
   /** Of the pixels. */
   readonly bytes: number
   readonly skipped: readonly SkippedFile[]
+  /** Whether the same call had made it before. */
+  readonly wasThere: boolean
 }
 
 const DEFAULT_FILE_BYTES = 2 ** 30
 
-/** Throws `RUN` if `out` cannot be written, `DATA_BROKEN` if too many images are unreadable. */
+/** What the record of a pack says, beside the options that change it. */
+type Packed = Pick<PackSummary, 'bytes' | 'skipped'>
+
+/**
+ * Throws as `claim` for an `out` that exists, `RUN` if it cannot be written, `DATA_BROKEN` if too many images are unreadable, `INTERRUPTED`:
+ * what is packed is kept then, and the same call goes on, to the same bytes.
+ */
 export async function packImages(options: PackOptions): Promise<PackSummary> {
-  const out = resolve(options.out)
-  expectUnused(out)
-  let temporary: string | undefined
+  const { out, source, shortSide, channels = 3, limit, fileBytes = DEFAULT_FILE_BYTES } = options
+  const { maxPixels, corrupt, range, overwrite } = options
+  const made = {
+    command: 'pack',
+    options: { shortSide, channels, limit, fileBytes, maxPixels, corrupt, range: range ?? undefined },
+    inputs: { images: stateOfSource(source) },
+  }
   try {
-    temporary = makeDraft(out)
-    const packed = await write(temporary, options)
-    finishDraft(temporary)
-    if (existsSync(out)) rmSync(out, { recursive: true })
-    renameSync(temporary, out)
-    return { dir: out, ...packed }
+    const { result, wasThere } = await claimed<Packed>(
+      { out, kind: 'folder', made, overwrite, continues: true, isResult: isPack },
+      (draft) => write(draft, options),
+    )
+    return { dir: resolve(out), manifest: readManifest(resolve(out)), wasThere, ...result }
   } catch (error) {
-    if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true })
     if (error instanceof SherdError) throw error
-    throw new SherdError('RUN', `Cannot write the packed images to ${out}: ${messageOf(error)}`, {
+    throw new SherdError('RUN', `Cannot write the packed images to ${resolve(out)}: ${messageOf(error)}`, {
       cause: error,
     })
   }
-}
-
-function expectUnused(out: string): void {
-  if (!existsSync(out)) return
-  if (!statSync(out).isDirectory() || readdirSync(out).length > 0)
-    throw new SherdError('RUN', `${out} is there already and not an empty folder: choose another for --out.`)
 }
 
 interface Decoded extends Size {
   readonly pixels: Uint8Array
 }
 
-async function write(
-  dir: string,
-  options: PackOptions,
-): Promise<Pick<PackSummary, 'manifest' | 'bytes' | 'skipped'>> {
+async function write(draft: Draft<Packed>, options: PackOptions): Promise<Packed> {
   const { source, shortSide, channels = 3 } = options
+  const dir = draft.fileFor()
   const chosen = chosenImages(source.files.length, options.limit)
   const skipped: SkippedFile[] = []
   const ledger = skipLedger(
@@ -105,61 +111,84 @@ async function write(
       options.onSkip?.(file)
     },
   )
-  const pixels = pixelFiles(dir, options.fileBytes ?? DEFAULT_FILE_BYTES)
-  const { kept, shapes, offsets } = await decodeAll(chosen, pixels.add, ledger, options).catch(
-    async (error: unknown) => {
-      await pixels.close()
-      throw error
-    },
-  )
-  const images = kept.length
-  const column = async (name: string, dtype: string, shape: readonly number[], values: Uint8Array) => {
-    const file = await open(join(dir, `${name}.npy`), 'wx')
-    await file.writeFile(Buffer.concat([npyHeader({ dtype, shape }), values]))
-    await file.sync()
-    await file.close()
-    return { name: `${name}.npy`, sha256: await sha256Of(join(dir, `${name}.npy`)) }
+  const pixels = await openPixelFiles(dir, join(draft.dir, 'parts'), options.fileBytes ?? DEFAULT_FILE_BYTES)
+  try {
+    const { kept, shapes } = await decodeAll(chosen, pixels, { ledger, skipped, options })
+    const images = kept.length
+    const offsets = [0]
+    for (let i = 0; i < images; i++)
+      offsets.push(offsets[i]! + shapes[2 * i]! * shapes[2 * i + 1]! * channels)
+    const column = async (name: string, dtype: string, shape: readonly number[], values: Uint8Array) => {
+      const path = join(dir, `${name}.npy`)
+      writeDraft(path, Buffer.concat([npyHeader({ dtype, shape }), values]))
+      return { name: `${name}.npy`, sha256: await sha256Of(path) }
+    }
+    const bytesOf = (array: Int32Array | BigInt64Array) => new Uint8Array(array.buffer)
+    const names = fixedWidth(kept.map((index) => source.files[index]!))
+    const manifest: PackManifest = {
+      format: 'sherd-pack/1',
+      sherd: options.version,
+      images,
+      channels,
+      shortSide: shortSide ?? null,
+      source: { files: source.files.length, fingerprint: fingerprint(source) },
+      classes: [...source.classes],
+      pixels: await pixels.finish(),
+      offsets: await column('offsets', '<i8', [images + 1], bytesOf(BigInt64Array.from(offsets, BigInt))),
+      shapes: await column('shapes', '<i4', [images, 2], bytesOf(Int32Array.from(shapes))),
+      labels: await column(
+        'labels',
+        '<i4',
+        [images],
+        bytesOf(Int32Array.from(kept, (index) => source.labels?.[index] ?? -1)),
+      ),
+      names: await column('names', `|S${names.width}`, [images], names.bytes),
+    }
+    writeFileSync(join(dir, 'skipped.jsonl'), skipped.map((file) => `${JSON.stringify(file)}\n`).join(''))
+    writeFileSync(join(dir, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true })
+    return { bytes: offsets.at(-1)!, skipped }
+  } finally {
+    await pixels.close()
   }
-  const bytesOf = (array: Int32Array | BigInt64Array) => new Uint8Array(array.buffer)
-  const names = fixedWidth(kept.map((index) => source.files[index]!))
-  const manifest: PackManifest = {
-    format: 'sherd-pack/1',
-    sherd: options.version,
-    images,
-    channels,
-    shortSide: shortSide ?? null,
-    source: { files: source.files.length, fingerprint: fingerprint(source) },
-    classes: [...source.classes],
-    pixels: await pixels.finish(),
-    offsets: await column('offsets', '<i8', [images + 1], bytesOf(BigInt64Array.from(offsets, BigInt))),
-    shapes: await column('shapes', '<i4', [images, 2], bytesOf(Int32Array.from(shapes))),
-    labels: await column(
-      'labels',
-      '<i4',
-      [images],
-      bytesOf(Int32Array.from(kept, (index) => source.labels?.[index] ?? -1)),
-    ),
-    names: await column('names', `|S${names.width}`, [images], names.bytes),
-  }
-  writeFileSync(join(dir, 'skipped.jsonl'), skipped.map((file) => `${JSON.stringify(file)}\n`).join(''))
-  writeFileSync(join(dir, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true })
-  return { manifest, bytes: offsets.at(-1)!, skipped }
 }
 
-/** Decodes several images concurrently and delivers them in order. */
+interface Decoding {
+  readonly ledger: SkipLedger
+  /** Grows with the ledger. */
+  readonly skipped: readonly SkippedFile[]
+  readonly options: PackOptions
+}
+
+/** Decodes several images concurrently and packs them in order, behind what was packed before. */
 async function decodeAll(
   chosen: readonly number[],
-  add: (pixels: Uint8Array) => Promise<void>,
-  ledger: SkipLedger,
-  options: PackOptions,
-): Promise<{ kept: number[]; shapes: number[]; offsets: number[] }> {
-  const { source, onProgress } = options
-  const kept: number[] = []
-  const shapes: number[] = []
-  const offsets = [0]
+  pixels: PixelFiles,
+  { ledger, skipped, options }: Decoding,
+): Promise<{ kept: number[]; shapes: number[] }> {
+  const { source, onProgress, signal } = options
+  const [kept, shapes]: [number[], number[]] = [[], []]
+  for (const part of pixels.before) {
+    kept.push(...part.kept)
+    shapes.push(...part.shapes)
+    for (const file of part.skipped) ledger.add(file)
+  }
+  const from = pixels.before.at(-1)?.next ?? 0
+  if (from > 0) onProgress?.(from, chosen.length)
   configureDecoder()
   const together = 4 * availableParallelism()
-  for (let first = 0; first < chosen.length; first += together) {
+  let told = { images: kept.length, skipped: skipped.length }
+  const endPart = async (next: number) => {
+    if (kept.length === told.images) return
+    await pixels.endPart({
+      next,
+      kept: kept.slice(told.images),
+      shapes: shapes.slice(2 * told.images),
+      skipped: skipped.slice(told.skipped),
+    })
+    told = { images: kept.length, skipped: skipped.length }
+  }
+  for (let first = from; first < chosen.length; first += together) {
+    if (signal?.aborted) throw interrupted({ done: first, of: chosen.length, continues: true })
     const some = chosen.slice(first, first + together)
     const decoded = await Promise.all(
       some.map((index) => decode(join(source.dir, source.files[index]!), options)),
@@ -170,14 +199,15 @@ async function decodeAll(
         ledger.add({ file: source.files[index]!, reason: image })
         continue
       }
-      await add(image.pixels)
       kept.push(index)
       shapes.push(image.height, image.width)
-      offsets.push(offsets.at(-1)! + image.pixels.length)
+      if (await pixels.add(image.pixels)) await endPart(first + i + 1)
     }
-    onProgress?.(Math.min(first + together, chosen.length), chosen.length)
+    const next = first + some.length
+    await endPart(next)
+    onProgress?.(next, chosen.length)
   }
-  return { kept, shapes, offsets }
+  return { kept, shapes }
 }
 
 function chosenImages(files: number, limit = files): number[] {
@@ -213,50 +243,4 @@ function fixedWidth(texts: readonly string[]): { width: number; bytes: Uint8Arra
   const bytes = Buffer.alloc(texts.length * width)
   for (const [i, text] of texts.entries()) bytes.write(text, i * width)
   return { width, bytes }
-}
-
-/** Writes pixels into files of about `fileBytes`, and their headers at the end, when the lengths are known. */
-function pixelFiles(dir: string, fileBytes: number) {
-  const done: { name: string; images: number; sha256: string }[] = []
-  let current: { readonly name: string; readonly file: FileHandle; images: number; bytes: number } | undefined
-  const begin = async () => {
-    const name = `pixels-${String(done.length).padStart(5, '0')}.npy`
-    const file = await open(join(dir, name), 'wx')
-    await file.write(Buffer.alloc(npyHeaderBytes), 0, npyHeaderBytes, 0)
-    return { name, file, images: 0, bytes: 0 }
-  }
-  const end = async () => {
-    if (!current) return
-    const { name, file, images, bytes } = current
-    await file.write(npyHeader({ dtype: '|u1', shape: [bytes] }), 0, npyHeaderBytes, 0)
-    await file.sync()
-    await file.close()
-    current = undefined
-    done.push({ name, images, sha256: await sha256Of(join(dir, name)) })
-  }
-  return {
-    async add(pixels: Uint8Array) {
-      current ??= await begin()
-      for (let written = 0; written < pixels.length; ) {
-        const place = npyHeaderBytes + current.bytes + written
-        written += (await current.file.write(pixels, written, pixels.length - written, place)).bytesWritten
-      }
-      current.images++
-      current.bytes += pixels.length
-      if (current.bytes >= fileBytes) await end()
-    },
-    /** Closes files after a failure. */
-    async close() {
-      await current?.file.close()
-    },
-    /** A single file has no number in its name. */
-    async finish() {
-      await end()
-      if (done.length === 1) {
-        renameSync(join(dir, done[0]!.name), join(dir, 'pixels.npy'))
-        done[0]!.name = 'pixels.npy'
-      }
-      return done
-    },
-  }
 }

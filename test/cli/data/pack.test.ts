@@ -15,7 +15,7 @@ describe('sherd pack', () => {
     expect(packed).toMatchObject({
       status: 0,
       stdout: `20 images, 0.0 MB of pixels: ${join(cwd, 'packed')}\n`,
-      stderr: expect.stringMatching(/^packing images 20\/20$/m),
+      stderr: '',
     })
     const run = (data: string, out: string, ...more: string[]) =>
       sherd(['pretrain', '--data', data, '--out', out, ...tiny(), ...more], { cwd })

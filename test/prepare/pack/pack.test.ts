@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process'
 import {
+  appendFileSync,
   cpSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
-  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { hostname } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { availableParallelism } from 'node:os'
+import { basename, join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { SherdError } from '../../../src/errors.ts'
 import { pixelsAddon } from '../../../src/native/pixels-addon.ts'
 import { type LoaderOptions, openLoader } from '../../../src/prepare/loader/loader.ts'
 import { openReader } from '../../../src/prepare/open-reader.ts'
@@ -23,6 +23,7 @@ import { checkPack, openPack, type PackedImages } from '../../../src/source/pack
 import { fromBytes, scene, temporaryFolder, writeScenes } from '../decode/make-images.ts'
 
 vi.mock('../../../src/native/pixels-addon.ts', { spy: true })
+vi.mock('node:os', { spy: true })
 afterEach(() => vi.mocked(pixelsAddon).mockReset())
 
 let source: ImageFolder
@@ -112,34 +113,6 @@ describe('a packed folder', () => {
     }
   })
 
-  it('removes what killed processes have left, and nothing of others', async () => {
-    const out = join(parent, 'tidied')
-    const { pid } = spawnSync(process.execPath, ['--version']) // it has ended
-    const left = (owner: string | null, name = `tidied.packing-${pid}`) => {
-      mkdirSync(join(parent, name))
-      writeFileSync(join(parent, name, 'pixels-00000.npy'), 'half')
-      if (owner !== null) writeFileSync(join(parent, name, 'packing.json'), owner)
-    }
-    const there = () => readdirSync(parent).filter((name) => name.includes('packing'))
-    left(JSON.stringify({ host: hostname(), pid }))
-    left(null, `other.packing-${pid}`) // of another pack
-    left(null, `tidied.packing-${process.ppid}`) // of one that lives
-    left(null, 'tidied.packing-list') // none of ours
-    const others = [`other.packing-${pid}`, 'tidied.packing-list', `tidied.packing-${process.ppid}`].sort()
-    const { dir } = await pack({ limit: 2, out })
-    expect(readdirSync(dir)).not.toContain('packing.json')
-    expect(there().sort()).toEqual(others)
-    left(JSON.stringify({ host: 'elsewhere', pid })) // on a disk that is shared
-    rmSync(out, { recursive: true })
-    await pack({ limit: 2, out })
-    expect(there().sort()).toEqual([...others, `tidied.packing-${pid}`].sort())
-    for (const name of there()) rmSync(join(parent, name), { recursive: true })
-    left(null) // of an older version, which did not say whose it is
-    rmSync(out, { recursive: true })
-    await pack({ limit: 2, out })
-    expect(there()).toEqual([])
-  })
-
   it('of luma gives no colours', async () => {
     const { dir } = await pack({ channels: 1, limit: 3 })
     await expect(samples(openPack(dir))).rejects.toMatchObject({
@@ -211,13 +184,101 @@ describe('packImages', () => {
   })
 
   it('writes nothing into a folder that has something', async () => {
-    await expect(pack({ out: whole })).rejects.toMatchObject({
-      code: 'RUN',
-      message: expect.stringMatching(/not an empty/),
+    await expect(pack({ out: source.dir, overwrite: true })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(/is no result of this command: it has a/),
     })
     const out = join(source.dir, 'a/0.jpg/below')
     await expect(pack({ out })).rejects.toMatchObject({ code: 'RUN' })
     expect(existsSync(out)).toBe(false)
+  })
+})
+
+describe('packing that was stopped', () => {
+  const filesOf = (dir: string) =>
+    readdirSync(dir)
+      .filter((name) => name !== 'made.json')
+      .map((name) => [name, readFileSync(join(dir, name)).toString('base64')])
+  /** Packs with a broken image, one image after the other, and stops behind some of them. */
+  const step = (out: string, of: ImageFolder, stopAt: number, fileBytes: number) => {
+    const stop = new AbortController()
+    const seen: number[] = []
+    const onProgress = (done: number) => {
+      seen.push(done)
+      if (done >= stopAt) stop.abort()
+    }
+    const packed = pack({ out, source: of, fileBytes, onProgress, signal: stop.signal, maxSkippedShare: 0.1 })
+    return packed.then(
+      ({ wasThere }) => ({ wasThere, seen }),
+      (error: SherdError) => ({ code: error.code, seen, message: error.message }),
+    )
+  }
+  let broken: ImageFolder
+  beforeAll(async () => {
+    vi.mocked(availableParallelism).mockReturnValue(1) // four together
+    const dir = await temporaryFolder()
+    cpSync(source.dir, dir, { recursive: true })
+    writeFileSync(join(dir, 'a/3.jpg'), 'no image')
+    broken = await openImageFolder(dir)
+  })
+  afterAll(() => {
+    vi.mocked(availableParallelism).mockReset()
+  })
+
+  it.each([
+    ['one file', 1e9],
+    ['files of four images and one', 20_000],
+    ['a file for each image', 10],
+  ])('goes on to the same bytes, with %s', async (_, fileBytes) => {
+    const [out, one] = [newPack(), newPack()]
+    await step(one, broken, 1e9, fileBytes)
+    const first = await step(out, broken, 1, fileBytes)
+    expect(first).toEqual({
+      code: 'INTERRUPTED',
+      message: 'Stopped after 4 of 23 images; the same command continues.',
+      seen: [4],
+    })
+    expect(existsSync(out)).toBe(false)
+    expect(await step(out, broken, 12, fileBytes)).toMatchObject({ code: 'INTERRUPTED', seen: [4, 8, 12] })
+    // Killed while it wrote: pixels that no part ends with.
+    const dir = join(`${out}.partial`, 'result', basename(out))
+    const last = readdirSync(dir).sort().at(-1)!
+    appendFileSync(join(dir, last), 'half an image')
+    const { seen, ...rest } = await step(out, broken, 1e9, fileBytes)
+    expect(rest).toEqual({ wasThere: false })
+    expect(seen).toEqual(fileBytes === 10 ? [11, 15, 19, 23] : [12, 16, 20, 23]) // a file that had ended is not whole
+    expect(filesOf(out)).toEqual(filesOf(one))
+    expect((await checkPack(out)).images).toBe(22)
+    expect(await step(out, broken, 1e9, fileBytes)).toEqual({ wasThere: true, seen: [] })
+    expect(existsSync(`${out}.partial`)).toBe(false)
+  })
+
+  it.each([
+    ['1e9', 1e9, [4, 8, 12, 16, 20, 23]],
+    ['20,000', 20_000, null],
+  ])('packs again what its hashes do not confirm, in files of %s bytes', async (_, fileBytes, seen) => {
+    const [out, one] = [newPack(), newPack()]
+    await step(one, broken, 1e9, fileBytes)
+    await step(out, broken, 12, fileBytes)
+    const path = join(`${out}.partial`, 'result', basename(out), 'pixels-00000.npy')
+    const bytes = readFileSync(path)
+    bytes[8000]! ^= 1 // in the second image
+    writeFileSync(path, bytes)
+    const next = await step(out, broken, 1e9, fileBytes)
+    if (seen) expect(next.seen).toEqual(seen)
+    expect(filesOf(out)).toEqual(filesOf(one))
+  })
+
+  it('keeps the old pack until the new one is whole, and refuses another one', async () => {
+    const out = newPack()
+    await pack({ out, limit: 9 })
+    const old = filesOf(out)
+    await expect(pack({ out, limit: 8 })).rejects.toThrow('limit: 9 → 8')
+    const stop = new AbortController()
+    const change = { out, limit: 8, overwrite: true, signal: stop.signal, onProgress: () => stop.abort() }
+    await expect(pack(change)).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    expect(filesOf(out)).toEqual(old)
+    expect((await pack({ out, limit: 8, overwrite: true })).manifest.images).toBe(8)
   })
 })
 
