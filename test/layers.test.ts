@@ -38,6 +38,7 @@ const stages = [
   'serve',
   'bench',
   'plan',
+  'inspect',
   'cli',
   'index', // the library as a whole
 ]

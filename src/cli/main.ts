@@ -6,6 +6,7 @@ import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 import { listenToNotes } from '../source/notes.ts'
 import { addCompletion } from './completion/completion.ts'
+import { addInspect } from './data/inspect.ts'
 import { addPack } from './data/pack.ts'
 import { addSampleData } from './data/sample-data.ts'
 import { addCompare } from './evaluate/compare.ts'
@@ -72,7 +73,7 @@ export function program(): Command {
     ...[addEmbed, addClassify, addSegmentFolder, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
     ...[addExport, addImport],
-    ...[addPack, addSampleData],
+    ...[addInspect, addPack, addSampleData],
     ...[addSetup, addDoctor, addVerify, addBench],
     ...[addCompletion, addSchema],
   ])

@@ -28,8 +28,4 @@ function findOwnName(): string {
   return 'npx sherd'
 }
 
-/** An argument as a shell takes it. */
-export const quoted = (argument: string): string =>
-  argument === '' || /[^\w./~:=,@%+-]/.test(argument) || argument.startsWith('~')
-    ? `'${argument.replaceAll("'", "'\\''")}'`
-    : argument
+export { quoted } from '../files/shell.ts'

@@ -82,7 +82,10 @@ const valueAt = (input: ConfigInput, key: string): unknown =>
   key.split('.').reduce<unknown>((at, part) => (at as Tree | undefined)?.[part], input)
 
 /** Base, then the file, then `set`. */
-function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }: ImportOptions): Config {
+function configOf(
+  model: ForeignModel,
+  { base = {}, set = [], inflate = false }: Omit<ImportOptions, 'out'>,
+): Config {
   const { config: said, unsaid } = model
   const wanted = set.reduce(withOverride, base)
   expectChannels(model, wanted, inflate)
@@ -110,7 +113,7 @@ function configOf(model: ForeignModel, { base = {}, set = [], inflate = false }:
 
 /** The grid by the configured sizes, for a file that does not show its own. */
 function gridSet(
-  { set = [] }: ImportOptions,
+  { set = [] }: Pick<ImportOptions, 'set'>,
   patchSide: (size: [number, number]) => Grid | null,
 ): Grid | null {
   const input = set.filter((each) => each.startsWith('model.imageSize=')).reduce(withOverride, {})
@@ -243,11 +246,17 @@ async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<st
   return values
 }
 
-/** Throws `CHECKPOINT`, `CONFIG` or `USAGE`, and then writes nothing. */
-export async function importWeights(options: ImportOptions): Promise<Imported> {
-  const path = resolve(options.out)
-  if (!path.endsWith('.safetensors'))
-    throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
+/** What an import would make, before any value is read. */
+export interface ImportPlan extends Omit<Imported, 'path' | 'classes'> {
+  readonly classifier: ForeignModel['classifier']
+  readonly fitted: readonly Fitted[]
+}
+
+/** Plans an import and hands it to `body` while the file is open. Throws `CHECKPOINT`, `CONFIG` or `USAGE`. */
+export async function planImport<T>(
+  options: Omit<ImportOptions, 'out'>,
+  body: (plan: ImportPlan) => T | Promise<T>,
+): Promise<T> {
   const { take = null, prefix = null, grid: givenGrid = null } = options
   const weights = await openForeign(options.from, { take })
   try {
@@ -289,7 +298,22 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
       ),
     ]
     expectAllowed(rows, options.allow ?? [])
-    const classifier = model.classifier ?? undefined
+    return await body({
+      ...{ layout: model.layout, config, statistics, classifier: model.classifier, fitted, rows },
+      notes: [...model.notes, ...notes],
+    })
+  } finally {
+    await weights.close()
+  }
+}
+
+/** Throws `CHECKPOINT`, `CONFIG` or `USAGE`, and then writes nothing. */
+export async function importWeights(options: ImportOptions): Promise<Imported> {
+  const path = resolve(options.out)
+  if (!path.endsWith('.safetensors'))
+    throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
+  return planImport(options, async ({ fitted, classifier, ...plan }) => {
+    const { config, statistics } = plan
     const values = await valuesOf(fitted, config.train.seed)
     makeFolder(dirname(path))
     const metadata = weightsMetadata({ config, statistics, ...(classifier && { classifier }) })
@@ -299,13 +323,8 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
     } finally {
       rmSync(`${path}.writing`, { force: true })
     }
-    return {
-      ...{ path, layout: model.layout, config, statistics, classes: classifier?.classes ?? null },
-      ...{ rows, notes: [...model.notes, ...notes] },
-    }
-  } finally {
-    await weights.close()
-  }
+    return { path, ...plan, classes: classifier?.classes ?? null }
+  })
 }
 
 function gridIfWhole(size: [number, number], patchSize: PatchSize): Grid | null {

@@ -31,21 +31,30 @@ function startOf(path: string): Buffer {
 const isWeights = (name: string) =>
   /^(?:model\.safetensors|pytorch_model\.bin)(?:\.index\.json)?$|\.(?:pth|pt|ckpt)$/.test(name)
 
+/** Whether a folder is of transformers or timm. */
+export const isForeignFolder = (path: string): boolean =>
+  !['run.json', 'checkpoints'].some((name) => existsSync(join(path, name))) &&
+  existsSync(join(path, 'config.json')) &&
+  readdirSync(path).some(isWeights)
+
+/** Whether a file is of PyTorch, by its first bytes and its name. */
+export const isTorchFile = (path: string, start: Buffer): boolean =>
+  (start.toString('latin1', 0, 2) === 'PK' && !/\.npz$/i.test(path)) ||
+  isLegacy(start) ||
+  /\.(?:pth|pt|ckpt|pkl)$/i.test(path) ||
+  basename(path) === 'pytorch_model.bin'
+
 /** Throws `USAGE` for a PyTorch file and for a folder of transformers or timm, `CHECKPOINT` for a pointer of Git LFS. */
 export function refuseForeign(path: string): void {
   const stat = statSync(path)
   if (stat.isDirectory()) {
-    if (['run.json', 'checkpoints'].some((name) => existsSync(join(path, name)))) return
-    if (existsSync(join(path, 'config.json')) && readdirSync(path).some(isWeights))
-      throw importFirst(path, 'a folder of Hugging Face (transformers or timm)')
+    if (isForeignFolder(path)) throw importFirst(path, 'a folder of Hugging Face (transformers or timm)')
     return
   }
   if (!stat.isFile()) return
   const start = startOf(path)
   if (isLfsPointer(start)) throw new SherdError('CHECKPOINT', `${path}: ${lfsAdvice}.`)
-  const isTorch = start.toString('latin1', 0, 2) === 'PK' || isLegacy(start)
-  if (isTorch || /\.(?:pth|pt|ckpt|pkl)$/i.test(path) || basename(path) === 'pytorch_model.bin')
-    throw importFirst(path, 'a PyTorch file')
+  if (isTorchFile(path, start)) throw importFirst(path, 'a PyTorch file')
 }
 
 /** Throws `USAGE` for a safetensors file with names of other programs. */

@@ -9,7 +9,7 @@ import { leftOutNotes } from './left-out.ts'
 import { type LinkedFolder, listFiles } from './list-files.ts'
 
 /** In lower case; matched without regard to case. */
-const imageExtensions = [
+export const imageExtensions = [
   '.jpg',
   '.jpeg',
   '.jpe',

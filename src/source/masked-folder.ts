@@ -21,7 +21,7 @@ const names = { images: 'images', masks: 'masks', classes: 'classes.txt' } as co
 const maskExtensions = ['.png', '.tif', '.tiff']
 const LISTED = 3
 
-const isMaskedFolder = (dir: string): boolean =>
+export const isMaskedFolder = (dir: string): boolean =>
   [names.images, names.masks].every((name) =>
     statSync(join(dir, name), { throwIfNoEntry: false })?.isDirectory(),
   )

@@ -7,6 +7,7 @@ import { invariant } from '../../errors.ts'
 import { exchange } from './exchange.ts'
 import { kind, text } from './fields.ts'
 import { ofImages } from './images.ts'
+import { inspecting } from './inspecting.ts'
 import { ofMachine } from './machine.ts'
 import { planning } from './planning.ts'
 import { reports } from './reports.ts'
@@ -24,6 +25,7 @@ export const kinds = {
   ...planning,
   ...reports,
   ...ofImages,
+  ...inspecting,
   ...exchange,
   ...ofMachine,
 } as const

@@ -23,7 +23,7 @@ function isWide(file: Uint8Array): boolean {
 }
 
 /** The largest 16-bit value in some files of the folder; null if none has 16 bits. */
-async function largestValue(
+export async function largestValue(
   { dir, files }: Pick<ImageFolder, 'dir' | 'files'>,
   maxPixels: number,
 ): Promise<number | null> {
@@ -52,12 +52,16 @@ export async function depthNote(
   source: Pick<ImageFolder, 'dir' | 'files'>,
   { maxPixels }: { readonly maxPixels: number },
 ): Promise<string | null> {
-  const largest = await largestValue(source, maxPixels)
+  return rangeNote(`The 16-bit images of ${source.dir} have`, await largestValue(source, maxPixels))
+}
+
+/** A note for values that use little of 16 bits, or null. `which`: `The 16-bit images of photos have`. */
+export function rangeNote(which: string, largest: number | null): string | null {
   if (largest === null || largest === 0 || largest > LARGEST / 2) return null
   const high = 2 ** Math.ceil(Math.log2(largest + 1)) - 1
   const share = Number(((100 * largest) / LARGEST).toPrecision(2))
   return (
-    `The 16-bit images of ${source.dir} have values up to ${largest}, ${share} % of the range: of 256 levels only ${(largest >> 8) + 1} are left. ` +
+    `${which} values up to ${largest}, ${share} % of the range: of 256 levels only ${(largest >> 8) + 1} are left. ` +
     `Say what becomes white, with data.range=[0,${high}] ("sherd pack --range 0,${high}").`
   )
 }

@@ -131,6 +131,56 @@ export async function sizeOfImage(path: string, limits: SizeLimits): Promise<Siz
   return checkedSize(await readHeader(oriented(file, format), format), limits)
 }
 
+/** What the header of an image says, and what becomes of it. */
+export interface ImageFacts extends Size {
+  readonly format: ImageFormat
+  /** Of EXIF, 1 to 8; width and height are those after it. */
+  readonly orientation: number
+  /** Of each value. Only 8 and 16 are read. */
+  readonly bits: number
+  /** In the file, with alpha and other bands. */
+  readonly channels: number
+  /** `grey`, `RGB`, `CMYK`, or libvips' name of what is not read. */
+  readonly colours: string
+  readonly isPalette: boolean
+  readonly isAlpha: boolean
+  /** The embedded colour profile (ICC), unparsed. */
+  readonly profile: Uint8Array | null
+  /** Frames or pages, of which the first is read. */
+  readonly pages: number
+}
+
+const colourNames: Readonly<Record<string, string>> = {
+  ...{ srgb: 'RGB', rgb16: 'RGB', rgb: 'RGB', 'b-w': 'grey', grey16: 'grey', cmyk: 'CMYK' },
+}
+
+const depthBits: Readonly<Record<string, number>> = {
+  ...{ uchar: 8, char: 8, ushort: 16, short: 16, uint: 32, int: 32, float: 32, double: 64 },
+}
+
+/** The facts of a file that is in memory. Throws when its header cannot be read; what is read of it may still be refused. */
+export async function factsOfImage(file: Uint8Array): Promise<ImageFacts> {
+  const format = formatOf(file)
+  if (format === null) refuse(unknownFormat(file))
+  if (format === 'bmp')
+    return {
+      ...{ ...sizeOfBmp(file), format, orientation: 1, bits: 8, channels: 3, colours: 'RGB' },
+      ...{ isPalette: false, isAlpha: false, profile: null, pages: 1 },
+    }
+  const header = await readHeader(oriented(file, format), format)
+  return {
+    ...{ width: header.autoOrient.width, height: header.autoOrient.height, format },
+    orientation: header.orientation ?? 1,
+    bits: depthBits[header.depth] ?? 0,
+    channels: header.channels,
+    colours: colourNames[header.space] ?? header.space,
+    isPalette: header.isPalette,
+    isAlpha: header.hasAlpha && (format !== 'tiff' || hasTiffAlpha(file)),
+    profile: header.icc ?? null,
+    pages: header.pages ?? 1,
+  }
+}
+
 const checked = (size: Size, limits: SizeLimits): Size => {
   checkSize(size, limits)
   return size

@@ -6,8 +6,16 @@ import { readMember, readMemberStart, readPart, type ZipMember, zipMembers } fro
 import type { Box, Size } from '../box.ts'
 import { noDataOf } from './no-data.ts'
 import { arrayBytes, numbersFrom, rasterType, rasterTypeOf, textsFrom, timesFrom } from './numpy-values.ts'
-import type { BandPlace, Layer, RasterAccess, RasterContent, RasterFile, ReadOptions } from './raster-file.ts'
-import { copyValues, type Values } from './sample-type.ts'
+import type {
+  BandPlace,
+  Layer,
+  RasterAccess,
+  RasterContent,
+  RasterFile,
+  RasterStorage,
+  ReadOptions,
+} from './raster-file.ts'
+import { copyValues, typeName, type Values } from './sample-type.ts'
 
 /** Usual names of an array of all bands. */
 const ARRAYS = ['images', 'x', 'arr_0', 'data']
@@ -64,6 +72,11 @@ const sizeOf = (head: NpyHead, place: BandPlace): Size => {
   return { width: head.shape.at(-1)!, height: head.shape.at(-2)! }
 }
 
+const storageOf = (head: NpyHead): RasterStorage => ({
+  ...{ type: typeName(rasterTypeOf(head)), nodata: null, mask: null, block: null },
+  ...{ isTiled: false, overviews: 0 },
+})
+
 const unnamed = ({ width, height, bands, frames }: Axes): Layer[] =>
   Array.from({ length: bands }, (_, band) => ({ name: null, isNamed: false, band, width, height, frames }))
 
@@ -115,6 +128,7 @@ export async function openNpyRaster({ path }: RasterAccess): Promise<RasterFile>
         const axes = axesOf(head, frames)
         return {
           ...{ layers: unnamed(axes), items: axes.items, timeOf: () => null, grid: null },
+          storage: storageOf(head),
           advice: adviceOn(head),
         }
       },
@@ -227,7 +241,8 @@ async function describeNpz(
         problem ??
           `it holds ${[...members.keys()].join(', ') || 'nothing'}: an array named ${ARRAYS.join(', ')}, or one for each band, is expected`,
       )
-    return { layers, items: null, timeOf: (_, frame) => times?.[frame] ?? null, grid: null }
+    const storage = storageOf(members.get(layers[0]!.member!)!.head)
+    return { layers, items: null, timeOf: (_, frame) => times?.[frame] ?? null, grid: null, storage }
   }
   const { head } = members.get(array)!
   rasterTypeOf(head)
@@ -249,7 +264,7 @@ async function describeNpz(
     }),
     items: axes.items,
     timeOf: (item, frame) => times?.[isForEach ? item * dated + frame : frame] ?? null,
-    ...{ grid: null, advice },
+    ...{ grid: null, storage: storageOf(head), advice },
   }
 }
 

@@ -46,6 +46,20 @@ export interface Layer extends Size {
   readonly offset?: number
 }
 
+/** How a file stores its pixels, for descriptions. */
+export interface RasterStorage {
+  /** Such as `uint16`. */
+  readonly type: string
+  /** Null if not stated, NaN if it is not a number. */
+  readonly nodata: number | null
+  /** What else says where there are no data; null if nothing does. */
+  readonly mask: string | null
+  /** Width and height of the tiles or strips; null for whole arrays. */
+  readonly block: readonly [number, number] | null
+  readonly isTiled: boolean
+  readonly overviews: number
+}
+
 export interface RasterContent {
   readonly layers: readonly Layer[]
   /** Length of the axis of samples; null if there is none. */
@@ -53,6 +67,7 @@ export interface RasterContent {
   /** Milliseconds since 1970; null if not stated. */
   readonly timeOf: (item: number, frame: number) => number | null
   readonly grid: Grid | null
+  readonly storage: RasterStorage | null
   /** Advice for an unexpected number of bands, if any. */
   readonly advice?: string | null
 }

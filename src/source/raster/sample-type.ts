@@ -26,6 +26,11 @@ const LARGEST = 3.4028234663852886e38
 export const isReadable = ({ kind, bytes }: SampleType): boolean =>
   kind === 'float' ? [2, 4, 8].includes(bytes) : [1, 2, 4].includes(bytes)
 
+const kindNames: Readonly<Record<SampleKind, string>> = { unsigned: 'uint', signed: 'int', float: 'float' }
+
+/** NumPy's name, such as `uint16`. */
+export const typeName = ({ kind, bytes }: SampleType): string => `${kindNames[kind]}${8 * bytes}`
+
 /** Reverses the bytes of each number, in place. */
 export function swapBytes(bytes: Buffer, size: number): void {
   if (size === 2) bytes.swap16()

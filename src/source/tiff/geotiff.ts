@@ -7,8 +7,8 @@ import { messageOf, SherdError } from '../../errors.ts'
 import { openBytes, unusable } from '../../files/byte-file.ts'
 import { gridOf } from '../raster/georeference.ts'
 import { noDataOf } from '../raster/no-data.ts'
-import type { Layer, RasterAccess, RasterFile, ReadOptions } from '../raster/raster-file.ts'
-import type { NoData } from '../raster/sample-type.ts'
+import type { Layer, RasterAccess, RasterFile, RasterStorage, ReadOptions } from '../raster/raster-file.ts'
+import { type NoData, typeName } from '../raster/sample-type.ts'
 import { readHeader } from './tiff-header.ts'
 import { type Layout, layoutOf, numbersOf } from './tiff-layout.ts'
 import { alphaBand, openMask } from './tiff-mask.ts'
@@ -30,6 +30,7 @@ export async function openGeotiff({ path, blocks }: RasterAccess): Promise<Raste
       describe: async () => ({
         layers: layersOf(image, layout, said),
         ...{ items: null, timeOf: () => null },
+        storage: storageOf(layout, { mask: mask?.what ?? null, overviews: images.overviews }),
         grid: gridOf(layout, {
           transformation: numbersOf(image, 'ModelTransformation'),
           scale: numbersOf(image, 'ModelPixelScale'),
@@ -65,6 +66,14 @@ export async function openGeotiff({ path, blocks }: RasterAccess): Promise<Raste
       : unusable(`its header is cut short or damaged (${messageOf(error)})`)
   }
 }
+
+const storageOf = (
+  { block, nodata, isTiled, blockWidth, blockHeight }: Layout,
+  more: Pick<RasterStorage, 'mask' | 'overviews'>,
+): RasterStorage => ({
+  ...{ type: block.bits === 1 ? 'bits' : typeName(block.type), nodata, isTiled },
+  ...{ block: [blockWidth, blockHeight] as const, ...more },
+})
 
 /** A given number overrides the file's. As in GDAL, sparse blocks are no data if there is a no-data value, else 0. */
 function noDataIn(

@@ -19,6 +19,8 @@ export interface TiffImages {
   readonly image: GeoTIFFImage
   /** Null if the file has no mask. */
   readonly mask: GeoTIFFImage | null
+  /** Reduced copies of the image. */
+  readonly overviews: number
 }
 
 export async function readHeader(file: ByteFile): Promise<TiffImages> {
@@ -48,21 +50,24 @@ export async function readHeader(file: ByteFile): Promise<TiffImages> {
   // Deferred tags are read as little-endian, and allocated before their length is checked.
   tiff.parser.eager = true
   const image = await tiff.getImage()
-  return { image, mask: await maskOf(image, (index) => tiff.getImage(index)) }
+  return { image, ...(await furtherImages(image, (index) => tiff.getImage(index))) }
 }
 
-/** The mask of full size. As in GDAL, the search ends at an unreadable directory. */
-async function maskOf(
+/** The mask of full size, and the overviews. As in GDAL, the search ends at an unreadable directory. */
+async function furtherImages(
   image: GeoTIFFImage,
   directory: (index: number) => Promise<GeoTIFFImage>,
-): Promise<GeoTIFFImage | null> {
+): Promise<Pick<TiffImages, 'mask' | 'overviews'>> {
   const size = (one: GeoTIFFImage) =>
     `${numbersOf(one, 'ImageWidth')?.[0]} x ${numbersOf(one, 'ImageLength')?.[0]}`
+  let mask: GeoTIFFImage | null = null
+  let overviews = 0
   for (let index = 1; index < MOST_DIRECTORIES; index++) {
     const next = await directory(index).catch(() => null)
-    if (!next) return null
+    if (!next) break
     const kind = numbersOf(next, 'NewSubfileType')?.[0] ?? 0
-    if ((kind & (MASK | REDUCED)) === MASK && size(next) === size(image)) return next
+    if ((kind & (MASK | REDUCED)) === REDUCED) overviews++
+    if ((kind & (MASK | REDUCED)) === MASK && size(next) === size(image)) mask ??= next
   }
-  return null
+  return { mask, overviews }
 }

@@ -14,6 +14,8 @@ import { type Layout, layoutOf, numbersOf } from './tiff-layout.ts'
 import { isAbsent, readRegion, type TiffBlocks } from './tiff-region.ts'
 
 export interface TiffMask {
+  /** For descriptions. */
+  readonly what: string
   /** Writes NaN into masked pixels of `out`, regions of these bands. */
   apply(out: readonly Float32Array[], bands: readonly number[], region: Box): Promise<void>
   /** Whether the whole region is masked by sparse blocks. */
@@ -33,10 +35,12 @@ export function alphaBand(image: GeoTIFFImage, bands: number): number | null {
 
 /** `which`: the mask's band for each band; a mask of one band applies to all. */
 const maskBy = (
+  what: string,
   mask: TiffBlocks,
   which: (band: number) => number,
   close: TiffMask['close'] = async () => {},
 ): TiffMask => ({
+  what,
   close,
   isAbsent: (bands, region) => isAbsent(mask.layout, region, bands.map(which)),
   async apply(out, bands, region) {
@@ -74,13 +78,13 @@ export async function openMask(
   if (mask) {
     try {
       const layout = maskLayout(mask, own.layout)
-      return maskBy({ ...own, layout, name: `${own.name}\nmask` }, whichOf(layout))
+      return maskBy('a mask image', { ...own, layout, name: `${own.name}\nmask` }, whichOf(layout))
     } catch (error) {
       throw unusable(`its mask of where it has data cannot be read: ${messageOf(error)}`)
     }
   }
   const alpha = own.layout.nodata === null ? alphaBand(image, own.layout.bands) : null
-  return alpha === null ? null : maskBy(own, () => alpha)
+  return alpha === null ? null : maskBy('an alpha band', own, () => alpha)
 }
 
 async function openBeside(
@@ -95,7 +99,7 @@ async function openBeside(
   if (!file) return null
   try {
     const layout = maskLayout((await readHeader(file)).image, image)
-    return maskBy({ layout, file, blocks, name: path }, whichOf(layout), file.close)
+    return maskBy('a mask file (.msk)', { layout, file, blocks, name: path }, whichOf(layout), file.close)
   } catch (error) {
     await file.close()
     throw unusable(`its mask ${basename(path)} cannot be read: ${messageOf(error)}`)

@@ -1,0 +1,399 @@
+/** Models: runs, checkpoints, files of weights, exported graphs, and those of other programs. */
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { damageOf, listCheckpoints } from '../checkpoint/checkpoint.ts'
+import { openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
+import { type Header, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
+import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import { backboneOf, bandsOf, dimensionsOf, framesOf, totalSteps } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { graphOfFormat } from '../export/formats.ts'
+import { FORMAT_KEY } from '../export/metadata.ts'
+import { readRegular } from '../files/regular-file.ts'
+import { quoted } from '../files/shell.ts'
+import { openForeign } from '../import/foreign.ts'
+import { type ForeignModel, readForeign } from '../import/foreign-model.ts'
+import { planImport } from '../import/import.ts'
+import { layouts } from '../import/layouts.ts'
+import { refuseForeignNames } from '../import/not-imported.ts'
+import { backboneRows } from '../model/backbone.ts'
+import { parameterCount } from '../model/parameters.ts'
+import { readMetadata } from '../onnx/onnx-file.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { targetOf } from '../target/targets.ts'
+import { findWeights } from '../weights/open-encoder.ts'
+import {
+  bytesOf,
+  countOf,
+  type Description,
+  figure,
+  grouped,
+  listed,
+  reasonFrom,
+  sized,
+} from './inspected.ts'
+
+type Rows = Description['rows']
+
+const millions = (count: number) => (count >= 1e6 ? `${(count / 1e6).toFixed(1)} million` : grouped(count))
+const sides = (side: number | readonly [number, number]) =>
+  typeof side === 'number' ? String(side) : sized(side[1], side[0])
+
+/** What a configuration builds. */
+function rowsOfModel(config: Config): Rows {
+  const { imageSize, patchSize, channels, width, depth, heads } = dimensionsOf(config)
+  const bands = bandsOf(config)
+  const frames = framesOf(config)
+  const [h, w] = imageSize
+  return [
+    [
+      'model',
+      `ViT of ${depth} blocks, width ${width}, ${heads} heads; encoder of ${millions(encoderParameters(config))} parameters`,
+    ],
+    [
+      'takes',
+      `${sized(w, h)} pixels in patches of ${sides(patchSize[0] === patchSize[1] ? patchSize[0] : patchSize)}, ${bands ? `${countOf(bands.length, 'band')}: ${listed(bands, 16)}` : countOf(channels, 'channel')}${frames > 1 ? `, ${frames} dates` : ''}`,
+    ],
+    [
+      'learns',
+      `${config.objective}, ${Math.round(100 * config.mask.ratio)} % hidden, target: ${targetOf(config.target).inWords}`,
+    ],
+  ]
+}
+
+const encoderParameters = (config: Config) => parameterCount(backboneRows(backboneOf(config)))
+
+const factsOfModel = (config: Config, statistics: ChannelStatistics | null) => {
+  const { imageSize, patchSize, channels, width, depth, heads } = dimensionsOf(config)
+  return {
+    model: {
+      imageSize,
+      patchSize,
+      channels,
+      width,
+      depth,
+      heads,
+      bands: bandsOf(config),
+      frames: framesOf(config),
+    },
+    ...{
+      encoderParameters: encoderParameters(config),
+      objective: config.objective,
+      maskRatio: config.mask.ratio,
+    },
+    ...{ target: config.target.kind, statistics },
+  }
+}
+
+const rowsOfFacts = ({ preset, data, init, started, engine }: RunFacts): Rows => [
+  ['from', `preset ${preset}; begun ${started.slice(0, 16).replace('T', ' ')}${init ? ` with ${init}` : ''}`],
+  [
+    'data',
+    `${data.dir}: ${countOf(data.files, 'file')}${data.classes.length > 0 ? ` in ${data.classes.length} classes (${listed(data.classes, 4)})` : ''}`,
+  ],
+  ['engine', `LibTorch ${engine.libtorch}, ${engine.device}, ${engine.precision}`],
+]
+
+const factsOfRun = ({ preset, data, init, started, engine }: RunFacts) => ({
+  preset,
+  data,
+  init: init ?? null,
+  started,
+  engine,
+})
+
+const usesOf = (path: string, config: Config): string[] => [
+  ...(bandsOf(config) === null
+    ? [`sherd export onnx --model ${quoted(path)} --out models --images DIR`]
+    : []),
+  `sherd evaluate linear --model ${quoted(path)} --data LABELLED --out reports/linear`,
+]
+
+export async function describeRun(path: string): Promise<Description> {
+  const { config, facts } = openRun(path)
+  const steps = totalSteps(config, facts.data.files)
+  const checkpoints = listCheckpoints(runPaths(path).checkpoints)
+  const states = checkpoints.map((each) => ({ ...each, damage: damageOf(each.path) }))
+  const good = states.findLast(({ damage }) => damage === null) ?? null
+  const broken = states.filter(({ damage }) => damage !== null)
+  const step = good?.step ?? 0
+  const isDone = step >= steps
+  return {
+    title: 'run of sherd',
+    reason:
+      good || checkpoints.length === 0 ? null : `none of its checkpoints is whole: ${broken.at(-1)!.damage}`,
+    rows: [
+      ...rowsOfModel(config),
+      ...rowsOfFacts(facts),
+      ['step', `${grouped(step)} of ${grouped(steps)}${isDone ? ', complete' : ''}`],
+      [
+        'whole',
+        states.length === 0
+          ? 'no checkpoint yet'
+          : `${countOf(states.length, 'checkpoint')}: ${states.map((each) => `${grouped(each.step)}${each.damage === null ? '' : ' (damaged)'}`).join(', ')}`,
+      ],
+    ],
+    facts: {
+      ...factsOfModel(config, facts.statistics),
+      ...factsOfRun(facts),
+      ...{ step, steps, complete: isDone },
+      checkpoints: states.map(({ step, damage }) => ({ step, damage })),
+    },
+    notes: broken.map(({ path, damage }) => `${path} is damaged: ${damage}.`),
+    next: [
+      ...(isDone ? [] : [`sherd pretrain --out ${quoted(path)} --resume`]),
+      ...(good
+        ? [
+            `sherd reconstruct --model ${quoted(path)} --images DIR --out rebuilt.png`,
+            ...usesOf(path, config),
+          ]
+        : []),
+    ],
+  }
+}
+
+/** A checkpoint, or a file of weights that says what it is. */
+function describeOwn(path: string, header: Header | null): Description {
+  const found = findWeights({ model: path })
+  const { config, statistics, facts, step } = found
+  const count = [...(header ?? readSafetensorsHeader(found.weights!)).entries.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1),
+    0,
+  )
+  const head = headOf(found)
+  return {
+    ...{
+      title: facts && !header ? 'checkpoint of a run' : (head?.title ?? 'weights of sherd'),
+      reason: null,
+    },
+    rows: [
+      ...rowsOfModel(config),
+      ...(head?.rows ?? []),
+      ['holds', `${millions(count)} numbers`],
+      ...(step === null ? [] : [['step', grouped(step)] as const]),
+      ...(facts ? rowsOfFacts(facts) : []),
+    ],
+    facts: {
+      ...factsOfModel(config, statistics),
+      ...{ numbers: count, step, classes: head?.classes ?? null, protocol: found.protocol ?? null },
+      ...(facts && factsOfRun(facts)),
+    },
+    ...{ notes: [...(found.warnings ?? [])], next: head ? head.next(path) : usesOf(path, config) },
+  }
+}
+
+function headOf({ classifier, segmenter, protocol }: WeightsOrigin) {
+  const found = classifier ?? segmenter
+  if (!found) return null
+  const what = classifier ? 'classifier' : 'segmenter'
+  return {
+    title: `${what} of sherd`,
+    classes: found.classes,
+    rows: [
+      ['classes', `${found.classes.length}: ${listed(found.classes)}`],
+      ['head', `${found.head}${protocol ? `, by ${protocol}` : ''}`],
+    ] as Rows,
+    next: (path: string) => [
+      `sherd ${classifier ? 'classify' : 'segment'} DIR --model ${quoted(path)} --out ${classifier ? 'classes.csv' : 'masks'}`,
+    ],
+  }
+}
+
+export const describeCheckpoint = async (path: string): Promise<Description> => describeOwn(path, null)
+
+/** Files of the safetensors format, whoever wrote them. */
+export async function describeSafetensors(path: string): Promise<Description> {
+  const header = readSafetensorsHeader(path)
+  const { metadata, entries } = header
+  if (readWeightsMetadata(path, metadata)) return describeOwn(path, header)
+  if (basename(path) === 'model.safetensors' && existsSync(join(dirname(path), 'state.json')))
+    return describeOwn(path, header)
+  const isForeign = (() => {
+    try {
+      refuseForeignNames(path, header)
+      return false
+    } catch {
+      return true
+    }
+  })()
+  if (isForeign || existsSync(join(dirname(path), 'config.json'))) return describeForeign(path)
+  const names = [...entries.keys()]
+  const isEncoder = names.includes('blocks.0.attn.qkv.weight')
+  return {
+    title: isEncoder ? "weights with sherd's names" : 'tensors',
+    reason: null,
+    rows: [['holds', `${countOf(names.length, 'tensor')}: ${listed(names, 4)}`]],
+    facts: {
+      tensors: Object.fromEntries(
+        [...entries].slice(0, 1000).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
+      ),
+      metadata,
+    },
+    notes: isEncoder
+      ? ['It does not say what the model is: commands need the preset that it was made with (--preset NAME).']
+      : ['These are not the names of a model that sherd knows.'],
+    next: isEncoder ? [`sherd embed DIR --model ${quoted(path)} --preset NAME --out features.npy`] : [],
+  }
+}
+
+const MOST_CARD = 1 << 20
+
+/** The licence that a model card says in its first lines. */
+function licenceOf(folder: string): string | null {
+  try {
+    const [, front = ''] = /^---\n(.*?)\n---/s.exec(readRegular(join(folder, 'README.md'), MOST_CARD)) ?? []
+    return /^license:\s*["']?([\w .-]{1,80})/m.exec(front)?.[1]?.trim() ?? null
+  } catch {
+    return null
+  }
+}
+
+/** Weights of other programs, as `sherd import` reads them. */
+export async function describeForeign(path: string): Promise<Description> {
+  const isFolder = statSync(path).isDirectory()
+  const title = isFolder
+    ? 'folder of Hugging Face (transformers or timm)'
+    : /\.safetensors$/i.test(path)
+      ? 'weights of another program'
+      : 'PyTorch file'
+  const licence = isFolder ? licenceOf(path) : null
+  const out = `${basename(path).replace(/\.(?:safetensors|bin|pth|pt|ckpt|pkl)$/i, '')}-imported.safetensors`
+  const command = `sherd import ${quoted(path)} --out ${quoted(out)}`
+  try {
+    return await planImport(
+      { from: path },
+      ({ config, statistics, layout, rows, classifier, notes }): Description => ({
+        title,
+        reason: null,
+        rows: [
+          ['layout', layouts[layout].title],
+          ...rowsOfModel(config).slice(0, 2),
+          ...classesRow(classifier),
+          normalised(statistics),
+          ...(licence ? [['licence', licence] as const] : []),
+        ],
+        facts: {
+          ...{ layout, ...factsOfModel(config, statistics), classes: classifier?.classes ?? null, licence },
+          multiLabel: classifier?.isMultiLabel ?? false,
+          parameters: rows.filter(({ status }) => status === 'loaded' || status === 'reshaped').length,
+        },
+        notes: notes.map(sentence),
+        next: [command],
+      }),
+    )
+  } catch (error) {
+    const reason = reasonFrom(error, path)
+    // What an option decides is no fault of the file: it is described as far as it says itself.
+    const isOption = error instanceof SherdError && error.code === 'USAGE'
+    if (!isOption)
+      return {
+        ...{ title, reason, rows: licence ? [['licence', licence]] : [], facts: { licence } },
+        ...{ notes: [], next: [] },
+      }
+    return describeUnsaid(path, { title, reason, command, licence })
+  }
+}
+
+interface Unsaid {
+  readonly title: string
+  readonly reason: string
+  readonly command: string
+  readonly licence: string | null
+}
+
+/** Weights whose import needs an option. */
+async function describeUnsaid(
+  path: string,
+  { title, reason, command, licence }: Unsaid,
+): Promise<Description> {
+  const weights = await openForeign(path)
+  try {
+    const { layout, config, classifier, unsaid, facts, hasDecoder, notes } = await readForeign(weights)
+    const { width, depth, patchSize, imageSize, channels } = config.model ?? {}
+    const size = imageSize as readonly [number, number]
+    return {
+      title,
+      reason: null,
+      rows: [
+        ['layout', layouts[layout].title],
+        ['model', `ViT of ${depth} blocks, width ${width}${hasDecoder ? ', with its decoder' : ''}`],
+        [
+          'takes',
+          `${sized(size[1], size[0])} pixels in patches of ${sides(patchSize!)}${channels === undefined ? '' : `, ${countOf(channels, 'channel')}`}`,
+        ],
+        ...classesRow(classifier),
+        ...(facts.statistics ? [normalised(facts.statistics)] : []),
+        ...(licence ? [['licence', licence] as const] : []),
+      ],
+      facts: {
+        ...{ layout, model: config.model, hasDecoder, classes: classifier?.classes ?? null, licence, unsaid },
+        statistics: facts.statistics,
+      },
+      notes: [...notes.map(sentence), reason],
+      next: [[command, ...unsaid.map((key) => `--set ${key}=…`)].join(' ')],
+    }
+  } finally {
+    await weights.close()
+  }
+}
+
+const sentence = (note: string) => `${note[0]!.toUpperCase()}${note.slice(1)}.`
+const classesRow = (classifier: ForeignModel['classifier']): Rows =>
+  classifier ? [['classes', `${classifier.classes.length}: ${listed(classifier.classes)}`]] : []
+const normalised = ({ mean, std }: ChannelStatistics): Rows[number] => [
+  'normalised',
+  `by mean ${mean.map(figure).join(', ')} and deviation ${std.map(figure).join(', ')}`,
+]
+
+export async function describeOnnx(path: string): Promise<Description> {
+  const metadata = readMetadata(path)
+  const graph = graphOfFormat(metadata[FORMAT_KEY])
+  const size = bytesOf(statSync(path).size)
+  if (!graph)
+    return {
+      ...{
+        title: 'ONNX graph of another program',
+        reason: 'it does not say how images are read for it: expected a file of "sherd export onnx"',
+      },
+      ...{ rows: [['file', size]], facts: { metadata }, notes: [], next: [] },
+    }
+  const origin = readWeightsMetadata(path, metadata)
+  if (!origin) throw new SherdError('CHECKPOINT', 'it has lost the configuration of its model')
+  const { config, statistics } = origin
+  const head = headOf(origin)
+  const next: Readonly<Record<typeof graph, string>> = {
+    encoder: `sherd index DIR --model ${quoted(path)} --out index`,
+    autoencoder: `sherd serve --model ${quoted(dirname(path))}`,
+    classifier: `sherd classify DIR --model ${quoted(path)} --out classes.csv`,
+    segmenter: `sherd segment DIR --model ${quoted(path)} --out masks`,
+  }
+  const step = metadata['sherd.step']
+  const precision = metadata['sherd.precision'] ?? 'fp32'
+  return {
+    title: `exported ${graph} (ONNX)`,
+    reason: null,
+    rows: [
+      ...rowsOfModel(config),
+      ...(head?.rows ?? []),
+      ['file', `${size}, ${precision}${step === undefined ? '' : `, of step ${grouped(Number(step))}`}`],
+    ],
+    facts: {
+      ...{ graph, precision, step: step === undefined ? null : Number(step), classes: head?.classes ?? null },
+      ...factsOfModel(config, statistics),
+    },
+    ...{ notes: [], next: [next[graph]] },
+  }
+}
+
+/** A folder of exported graphs. */
+export async function describeExports(path: string): Promise<Description> {
+  const files = readdirSync(path).filter((name) => /\.onnx$/i.test(name))
+  return {
+    title: 'folder of exported graphs',
+    reason: null,
+    rows: [['files', listed(files)]],
+    facts: { files },
+    ...{ notes: [], next: [`sherd serve --model ${quoted(path)}`] },
+  }
+}
