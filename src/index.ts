@@ -6,6 +6,7 @@
 
 export { benchData } from './bench/data-bench.ts'
 export { benchGemm } from './bench/gemm-bench.ts'
+export { benchPreset, type PresetSpeed } from './bench/preset-bench.ts'
 export { openStepBench, type StepBench } from './bench/step-bench.ts'
 export { type FloatArray, type StoredArray, toFloat32 } from './checkpoint/arrays.ts'
 export {
@@ -99,6 +100,7 @@ export { type ExportedEncoder, type PixelsInput, pixelsInput } from './export/pi
 export { positionsOf } from './export/positions-input.ts'
 export { type ExportPrecision, precisions } from './export/precision.ts'
 export { samplesOf } from './export/sample-input.ts'
+export { expectFree } from './files/claim.ts'
 export { expectWritable, writeWhole } from './files/write-whole.ts'
 export { flatten } from './import/flatten.ts'
 export { openForeign } from './import/foreign.ts'
@@ -122,6 +124,7 @@ export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
 export { type PrecisionName, planMachine } from './machine/plan.ts'
+export { reportOf } from './machine/report.ts'
 export { type SetupResult, setUp } from './machine/setup.ts'
 export { type Backbone, backboneRows, openBackbone } from './model/backbone.ts'
 export { type BackboneShape, plainBackbone } from './model/backbone-shape.ts'

@@ -1,27 +1,21 @@
 /** `sherd doctor`: what is installed, what is missing, and how to fix it. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { compiler, isCompiled } from '../native/compile.ts'
 import { jpegPackage, pixelsAddon, pixelsFailure } from '../native/pixels-addon.ts'
+import { packageRoot } from '../package-root.ts'
 import { planAddon } from '../tensor/compile.ts'
 import { engineBuild, setThreads } from '../tensor/context.ts'
 import { aptCommand } from '../tensor/install-hints.ts'
 import { findLibTorch } from '../tensor/libtorch.ts'
+import { blasFinding, blasLibraries, hasOpenBlas, slowestHealthy } from './blas.ts'
+import type { Finding } from './finding.ts'
 import { measureGemm } from './gemm.ts'
 import { coreCount, cpuBfloat16, cpuName, gpus } from './hardware.ts'
-
-export interface Finding {
-  readonly name: string
-  /** `fail`: training would not work; `warn`: it would be slow or limited. */
-  readonly status: 'ok' | 'warn' | 'fail'
-  readonly value: string
-  /** The command that fixes it. */
-  readonly fix?: string
-}
-
-const slowestHealthy = 10 // GFLOP/s per core in float32; a reference BLAS has about 1, an optimised one 30 to 100
+import { loadOf, othersNow, withOthers } from './load.ts'
 
 function node(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
@@ -34,12 +28,21 @@ function node(): Finding {
   }
 }
 
+/** In a clone the lock file says what is missing; elsewhere it is a dependency of the user's own project. */
+const npmFix = (elsewhere: string): string =>
+  existsSync(join(packageRoot(), 'package-lock.json')) ? `cd ${packageRoot()} && npm ci` : elsewhere
+
 function sharpLibrary(): Finding {
   try {
     const sharp = createRequire(import.meta.url)('sharp') as { versions: Record<string, string> }
     return { name: 'sharp', status: 'ok', value: `${sharp.versions.sharp} (libvips ${sharp.versions.vips})` }
   } catch (error) {
-    return { name: 'sharp', status: 'fail', value: messageOf(error).split('\n')[0] ?? '', fix: 'npm ci' }
+    return {
+      name: 'sharp',
+      status: 'fail',
+      value: messageOf(error).split('\n')[0] ?? '',
+      fix: npmFix('npm install sharp'),
+    }
   }
 }
 
@@ -54,7 +57,7 @@ function onnxRuntime(): Finding {
     return { name, status: 'ok', value: `${runtime.env.versions.node}` }
   } catch (error) {
     const value = `${messageOf(error).split('\n')[0]}: exported models cannot be run`
-    return { name, status: 'warn', value, fix: 'npm install onnxruntime-node' }
+    return { name, status: 'warn', value, fix: npmFix('npm install onnxruntime-node') }
   }
 }
 
@@ -67,31 +70,17 @@ function compilerFinding(needed: boolean): Finding {
   return { name: 'C++ compiler', status: needed ? 'fail' : 'warn', value: `${name} was not found`, fix }
 }
 
-/** Real paths of the loaded libraries that may contain the BLAS. */
-function blasLibraries(): string[] {
-  if (!existsSync('/proc/self/maps')) return []
-  const mapped =
-    readFileSync('/proc/self/maps', 'utf8').match(
-      /\/\S*lib(?:openblas|blas|mkl_\w+|blis|flexiblas)[^\s/]*\.so\S*/g,
-    ) ?? []
-  return [...new Set(mapped.map((path) => (existsSync(path) ? realpathSync(path) : path)))]
-}
-
-function blas(perCore: number): Finding {
-  const libraries = blasLibraries()
-  const value =
-    libraries.join(', ') || (process.platform === 'darwin' ? 'Accelerate or built in' : 'built into LibTorch')
-  const optimised = libraries.length === 0 || libraries.some((path) => /openblas|mkl|blis/.test(path))
-  if (optimised && perCore >= slowestHealthy) return { name: 'BLAS', status: 'ok', value }
-  const install = 'apt-get install -y libopenblas0-openmp'
-  const choose = 'update-alternatives --config libblas.so.3-x86_64-linux-gnu'
+/** Where cores are in use by others, the products are slow whatever computes them. */
+function loadFinding(load: number | null, cores: number): Finding {
+  const name = 'other programs'
+  if (load === null) return { name, status: 'ok', value: 'leave the cores alone' }
   return {
-    name: 'BLAS',
-    status: 'warn',
-    value: `${value}: float32 products are far slower than this CPU can make them`,
-    fix: optimised
-      ? 'stop other programs that use the cores, then measure again'
-      : `${install}   (if it is installed: ${choose})`,
+    ...{
+      name,
+      status: 'warn',
+      value: `use ${load.toFixed(1)} of ${cores} cores: this machine is faster than what is measured here`,
+    },
+    fix: 'let them end, or stop them; then measure again',
   }
 }
 
@@ -127,8 +116,11 @@ function engine(): Finding[] {
     const build = engineBuild()
     setThreads(cores)
     const capability = build.configuration.match(/CPU capability usage: (\S+)/)?.[1] ?? 'unknown'
-    const float32 = measureGemm({ dtype: 'float32' })
+    const before = othersNow()
+    const { result: float32, others } = withOthers(() => measureGemm({ dtype: 'float32' }))
     const bfloat16 = measureGemm({ dtype: 'bfloat16' })
+    const load = loadOf([before, others, othersNow()])
+    const isSlow = float32 / cores < slowestHealthy
     const unit = cpuBfloat16()
     const devices = gpus()
     found.push(
@@ -138,12 +130,15 @@ function engine(): Finding[] {
         status: 'ok',
         value: `${libtorch.version}, kernels for ${capability}, oneDNN ${build.oneDnn ? 'yes' : 'no'}`,
       },
-      blas(float32 / cores),
+      blasFinding({
+        ...{ libraries: blasLibraries(), perCore: float32 / cores, load },
+        ...{ hasOpenBlas: hasOpenBlas(), hasApt: existsSync('/usr/bin/apt-get') },
+      }),
       {
         name: 'float32 product',
-        status: float32 / cores >= slowestHealthy ? 'ok' : 'warn',
+        status: isSlow ? 'warn' : 'ok',
         value: `${float32.toFixed(0)} GFLOP/s`,
-        ...(float32 / cores >= slowestHealthy ? {} : { fix: 'see BLAS' }),
+        ...(isSlow && { fix: load === null ? 'see BLAS' : 'see other programs' }),
       },
       {
         name: 'bfloat16 product',
@@ -151,6 +146,7 @@ function engine(): Finding[] {
         value: `${bfloat16.toFixed(0)} GFLOP/s (${unit ?? 'no matrix unit: training takes float32'})`,
       },
       { name: 'threads', status: 'ok', value: `${cores} cores: ${cpuName()}` },
+      loadFinding(load, cores),
     )
     if (build.cudaDevices > 0)
       found.push({
@@ -164,7 +160,9 @@ function engine(): Finding[] {
         name: 'CUDA',
         status: 'warn',
         value: `${devices.map((gpu) => gpu.name).join('; ')}, but this LibTorch cannot use it`,
-        fix: 'export LIBTORCH_USE_PYTORCH=1   (a PyTorch built with CUDA)',
+        fix: build.cudaBuild
+          ? 'update the driver of the GPU: nvidia-smi names the CUDA version that it has, and this LibTorch is built for another'
+          : 'python3 -m pip install torch && export LIBTORCH_USE_PYTORCH=1   (a PyTorch built with CUDA)',
       })
     else
       found.push({
@@ -188,7 +186,9 @@ function pixels(): Finding {
   return { name, status: 'warn', value, fix: `${fix} && sherd setup` }
 }
 
-/** Takes a second or two, since matrix products are timed. */
+export type { Finding } from './finding.ts'
+
+/** Takes two or three seconds, since matrix products are timed. */
 export function examine(): Finding[] {
   return [node(), ...engine(), pixels(), sharpLibrary(), onnxRuntime()]
 }

@@ -136,7 +136,7 @@ export async function planTraining(options: PlanOptions): Promise<Plan> {
     ...{ ...given, data: options.data, set: set.run, trialSeconds },
     take:
       options.take ??
-      ((request) => runTrial(request, { signal, onSteps: (steps) => onProgress?.(timing, steps, null) })),
+      ((request) => runTrial(request, { signal, onProgress: (steps) => onProgress?.(timing, steps, null) })),
     onTrial(rung) {
       timing = `timing ${nameOf(rung)}`
       onProgress?.(timing, 0, null)

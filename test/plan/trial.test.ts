@@ -61,9 +61,9 @@ describe('runTrial', () => {
   it('stops at once, and passes on what is wrong', async () => {
     const before = folders()
     const stop = new AbortController()
-    const onSteps = () => stop.abort()
+    const onProgress = () => stop.abort()
     const endless = { ...asked, config: tinyConfig(), data, seconds: 1000 }
-    await expect(runTrial(endless, { signal: stop.signal, onSteps })).rejects.toMatchObject({
+    await expect(runTrial(endless, { signal: stop.signal, onProgress })).rejects.toMatchObject({
       code: 'INTERRUPTED',
     })
     const nowhere = runTrial({ ...asked, config: tinyConfig(), data: join(data, 'nowhere') })

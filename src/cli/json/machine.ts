@@ -43,6 +43,19 @@ export const ofMachine = {
       },
       'each thing that was looked at',
     ),
+    presets: perhaps(
+      list(
+        {
+          preset: text('its name'),
+          batch: number('samples of its micro-batch'),
+          imagesPerSecond: orNull(number('of a training step; null: it does not fit into the memory')),
+          hours: orNull(number('of a hundred passes over ten thousand images')),
+          memoryBytes: number('peak of the process; where it does not fit, what its weights need at least'),
+          isMeasured: truth('false: computed from steps of smaller batches'),
+        },
+        'with --presets: what this machine can do with each',
+      ),
+    ),
   }),
   verification: kind('A reference file was compared.', ['verify'], {
     file: text('the file'),

@@ -63,7 +63,7 @@ const proposal = group(
   {
     preset: text('name of the preset'),
     encoder: text('size of the encoder'),
-    parameters: count('parameters of the encoder'),
+    parameters: count('parameters of encoder and decoder'),
     imageSize: count('side of an image in pixels'),
     patchSize: count('side of a patch in pixels'),
     batchSize: count('images of a micro-batch'),

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { sherd } from '../sherd.ts'
+import { inProcess, sherd, workFolder } from '../sherd.ts'
 
 describe.concurrent('sherd doctor', () => {
   it('passes where the tests run', async () => {
@@ -43,4 +45,25 @@ describe.concurrent('sherd doctor', () => {
       /^FAIL +LibTorch by LIBTORCH_USE_PYTORCH=1 +python3 could not be asked.*\n +→ .*pip install torch/m,
     )
   })
+})
+
+describe('sherd doctor --report', () => {
+  it('writes what was found to a file that is not there, and no names', async () => {
+    const cwd = await workFolder()
+    const first = await inProcess(['doctor', '--report'], { cwd })
+    expect(first).toMatchObject({ status: 0, stdout: 'report: sherd-report.md\n' })
+    const text = readFileSync(join(cwd, 'sherd-report.md'), 'utf8')
+    expect(text).toMatch(/^# Report for sherd\n.*\| ok \| LibTorch \| \d/s)
+    expect(text).not.toContain(process.cwd())
+    const again = await inProcess(['doctor', '--report'], { cwd })
+    expect(again.status).not.toBe(0)
+    expect(again.stderr).toMatch(/sherd-report\.md is there already\. .*--overwrite/)
+  })
+})
+
+it('sherd doctor --presets refuses a preset that is not there, before it measures', async () => {
+  const { status, stdout, stderr } = await inProcess(['doctor', '--presets', 'mae-tiny-cifar'])
+  expect(status).toBe(2)
+  expect(stdout).toBe('')
+  expect(stderr).toMatch(/There is no preset "mae-tiny-cifar"\. Did you mean "?mae-tiny-cifar10/)
 })
