@@ -204,6 +204,7 @@ export {
 } from './search/classify-folder.ts'
 export { type Embedded, embedFolder } from './search/embed-folder.ts'
 export { type Embedder, embedFiles, openEmbedder } from './search/embedder.ts'
+export { hardlyTrained } from './search/hardly-trained.ts'
 export { type ClusterReport, findClusters } from './search/index-clusters.ts'
 export { type DuplicateReport, findDuplicates, shownOf } from './search/index-duplicates.ts'
 export { indexFeatures } from './search/index-features.ts'

@@ -17,6 +17,8 @@ export interface Embedder extends Reads {
   /** Of the model's file; '' for a random one. */
   readonly sha256: string
   readonly warnings: readonly string[]
+  /** A run that began with the weights of another model. */
+  readonly isInherited?: boolean
   features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
 }
 
@@ -40,12 +42,13 @@ export async function openEmbedder(
   const { featuresOfSource } = await import('../weights/folder-features.ts')
   if (model === 'random' && !request.config)
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
-  const { weights } = findWeights({ ...request, model })
+  const { weights, facts } = findWeights({ ...request, model })
   const encoder = openEncoder({ ...request, model, device, precision, reading })
   const { config, origin, warnings } = encoder
   const sha256 = weights === null ? '' : sealOf(weights).sha256
   return {
     ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config), sha256 },
+    isInherited: facts?.init !== undefined,
     features: (source, options) => featuresOfSource(encoder, source, options),
   }
 }

@@ -11,7 +11,10 @@ import { type Link, linksOf } from '../source/file-links.ts'
 import { openImageFolder } from '../source/image-folder.ts'
 import type { LinkedFolder } from '../source/list-files.ts'
 import { isPack, openPack } from '../source/packed-images.ts'
+import { hardlyTrained } from './hardly-trained.ts'
+import { identicalFiles } from './identical-files.ts'
 import type { ImageIndex } from './index-folder.ts'
+import { type Crowding, crowdingOf } from './vectors/crowding.ts'
 import { duplicateDefaults, duplicatesOf } from './vectors/duplicates.ts'
 import { nearestSimilarities, neighbourhoodsOf } from './vectors/neighbourhoods.ts'
 
@@ -45,6 +48,17 @@ export interface DuplicateReport {
   readonly nearest: readonly { readonly share: number; readonly similarity: number }[]
   /** Number of images in groups at other thresholds. */
   readonly others: readonly { readonly threshold: number; readonly images: number }[]
+  /** Set if the threshold does not tell copies from images that are merely alike: the groups mean nothing then. */
+  readonly crowding: DuplicateCrowding | null
+}
+
+export interface DuplicateCrowding extends Crowding {
+  /** The least threshold of some that tells them apart; null if none does. */
+  readonly better: number | null
+  /** What is known of the model, if it was hardly trained. */
+  readonly model: string | null
+  /** Groups of files with the same bytes; null if these cannot be compared. */
+  readonly identical: readonly { readonly files: readonly string[] }[] | null
 }
 
 /** The first `most` of a group, always with the one to keep. */
@@ -74,7 +88,12 @@ export async function findDuplicates(
   const neighbourhoods = await neighbourhoodsOf(vectors, candidates, duplicateDefaults.neighbours, (done) =>
     onProgress?.(done, vectors.count),
   )
-  const found = await duplicatesOf(vectors, { candidates, neighbourhoods, threshold, isExact })
+  const asked = { candidates, neighbourhoods, isExact }
+  const nearest32 = await duplicatesOf(vectors, { ...asked, threshold, most: 0 })
+  const crowding = crowdingOf(vectors, nearest32.groups, threshold)
+  // In a crowd everything is near, and millions of pairs say nothing.
+  const found =
+    crowding || !nearest32.isCut ? nearest32 : await duplicatesOf(vectors, { ...asked, threshold })
   const near = nearestSimilarities(neighbourhoods)
   const look = looker(index, reading)
   const groups = []
@@ -92,12 +111,26 @@ export async function findDuplicates(
   }
   return {
     ...{ threshold, groups, pairs: found.pairs, isComplete: found.isComplete },
+    crowding: crowding && {
+      ...crowding,
+      better: await betterThan(threshold),
+      model: hardlyTrained(index.facts),
+      identical: identicalFiles(index)?.map((files) => ({ files })) ?? null,
+    },
     linkedFolders: await linkedFoldersOf(index),
     nearest: near.length === 0 ? [] : shares.map((share) => ({ share, similarity: quantile(near, share) })),
     others: thresholds.map((each) => ({
       threshold: each,
       images: near.filter((similarity) => similarity >= each).length,
     })),
+  }
+
+  async function betterThan(least: number): Promise<number | null> {
+    for (const each of [...thresholds, 0.9995, 0.9999].filter((each) => each > least)) {
+      const { groups } = await duplicatesOf(vectors, { ...asked, threshold: each, most: 0 })
+      if (!crowdingOf(vectors, groups, each)) return groups.length > 0 ? each : null
+    }
+    return null
   }
 }
 

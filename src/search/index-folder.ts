@@ -41,6 +41,8 @@ const factsSchema = z.object({
       path: z.string(),
       step: z.number().nullable(),
       precision: z.string().optional(),
+      /** A run that began with the weights of another model. */
+      isInherited: z.boolean().optional(),
       sha256: sha256.nullable(),
     })
     .nullable(),

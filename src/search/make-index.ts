@@ -97,14 +97,14 @@ export async function indexFolder(
   const rasters = rasterOptions(embedder.config, embedder.bands ?? bandsOf(embedder.config))
   const source = await openData(embedder.config, dir, rasters)
   const { height, width } = sampleSize(embedder.config)
-  const { origin, sha256 } = embedder
+  const { origin, sha256, isInherited } = embedder
   const { signal } = storing
   const made = await changedVectors(source, embedder, {
     ...{ pooling, before: null, onProgress, signal, journaled },
   })
   const facts = {
     ...{ count: made.images.length, width: made.vectors.width, pooling, classes: [...source.classes] },
-    model: { ...origin, sha256 },
+    model: { ...origin, sha256, ...(isInherited && { isInherited }) },
     source: {
       dir: resolve(dir),
       rasters: rasters && asStored(rasters),

@@ -2,9 +2,12 @@ import { linkSync, mkdirSync, realpathSync, renameSync, symlinkSync, writeFileSy
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { npyHeader } from '../../src/files/npy.ts'
 import type { Embedder } from '../../src/search/embedder.ts'
+import { hardlyTrained } from '../../src/search/hardly-trained.ts'
 import { type Copy, findDuplicates, shownOf } from '../../src/search/index-duplicates.ts'
-import { openIndex } from '../../src/search/index-folder.ts'
+import { indexFeatures } from '../../src/search/index-features.ts'
+import { type IndexFacts, openIndex } from '../../src/search/index-folder.ts'
 import { duplicatesTable } from '../../src/search/index-tables.ts'
 import { indexFolder } from '../../src/search/make-index.ts'
 import { linksOf } from '../../src/source/file-links.ts'
@@ -112,5 +115,64 @@ describe('links', () => {
     renameSync(photos, `${photos}-moved`) // then sizes are not known, and groups are all that is told
     expect((await findDuplicates(index)).groups[0]!.images.some(({ keep }) => keep)).toBe(false)
     await index.close()
+  })
+})
+
+describe('groups that mean nothing', () => {
+  const fineSteps = Array.from({ length: 60 }, (_, i) => i / 2) // degrees
+  it('are said to be a crowd, with a threshold that tells copies apart', async () => {
+    const dir = await workFolder()
+    const angles = [...fineSteps, 29.5] // the last is a copy
+    const values = Float32Array.from(
+      angles.flatMap((a) => [Math.cos((a * Math.PI) / 180), Math.sin((a * Math.PI) / 180)]),
+    )
+    const npy = join(dir, 'f.npy')
+    writeFileSync(
+      npy,
+      Buffer.concat([npyHeader({ dtype: '<f4', shape: [61, 2] }), new Uint8Array(values.buffer)]),
+    )
+    await indexFeatures(npy, { out: join(dir, 'index') })
+    const index = await openIndex(join(dir, 'index'))
+    // Neighbours are 0.99996 similar: no threshold that is tried parts them.
+    const { crowding, groups } = await findDuplicates(index, { threshold: 0.99 })
+    expect(crowding).toMatchObject({ largest: 61, better: null, model: null, identical: null })
+    expect(crowding!.density).toBeLessThan(0.5)
+    expect(groups[0]!.images).toHaveLength(61)
+    const { crowding: none } = await findDuplicates(index, { threshold: 0.999995 })
+    expect(none).toBeNull()
+    await index.close()
+  })
+
+  it('do not hide files of the same bytes', async () => {
+    const [photos, out] = await Promise.all([workFolder(), workFolder()])
+    for (let i = 0; i < 24; i++) {
+      const background = { r: Math.max(3, i), g: 0, b: 0 } // four of one colour
+      const image = sharp({ create: { width: 8, height: 8, channels: 3, background } })
+      await image.png().toFile(join(photos, `${i + 10}.png`))
+    }
+    await indexFolder(photos, blind, { out })
+    const index = await openIndex(out)
+    const { crowding, isComplete } = await findDuplicates(index)
+    expect(crowding).toEqual({
+      ...{ largest: 24, density: 1, ofAll: 1, better: null, model: 'after 1 step of training' },
+      identical: [{ files: ['10.png', '11.png', '12.png', '13.png'] }],
+    })
+    expect(isComplete).toBe(true)
+    await index.close()
+  })
+
+  it('are expected of a model that has learned little', () => {
+    const of = (model: Partial<NonNullable<IndexFacts['model']>>) =>
+      hardlyTrained({ model: { path: '/run', step: null, sha256: null, ...model } })
+    expect([of({ path: 'random', step: 0 }), of({ step: 0 }), of({ step: 1 }), of({ step: 199 })]).toEqual([
+      ...['with random weights', 'that was not trained', 'after 1 step of training'],
+      'after 199 steps of training',
+    ])
+    expect([
+      of({ step: 200 }),
+      of({}),
+      of({ step: 4, isInherited: true }),
+      hardlyTrained({ model: null }),
+    ]).toEqual(Array(4).fill(null))
   })
 })

@@ -122,6 +122,19 @@ export const ofImages = {
       { threshold: number('another threshold'), images: count('images in groups at it') },
       'other thresholds',
     ),
+    crowding: orNull(
+      group(
+        {
+          largest: count('images in the largest group'),
+          density: number('share of the pairs in it that are so similar'),
+          ofAll: number('share of all pairs that are so similar'),
+          better: orNull(number('a threshold that tells copies apart; null if none does')),
+          model: orNull(text('what is known of a model that was hardly trained')),
+          identical: orNull(list({ files: texts('with the same bytes') }, 'groups of such files')),
+        },
+        'set if the threshold does not tell copies from images that are merely alike',
+      ),
+    ),
     sheet,
     csv,
   }),

@@ -1,9 +1,10 @@
 /** `sherd duplicates`: near-duplicates in an index. Nothing is removed. */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { DuplicateReport } from '../../search/index-duplicates.ts'
+import type { DuplicateCrowding, DuplicateReport } from '../../search/index-duplicates.ts'
 import { describeCommand } from '../help.ts'
 import { ending } from '../options.ts'
-import { many, note, print, printJson, table } from '../output.ts'
+import { grouped, many, note, print, printCommand, printJson, table, warn } from '../output.ts'
+import { ownName, quoted } from '../own-name.ts'
 import { endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } from './index-options.ts'
@@ -59,8 +60,8 @@ async function runDuplicates(flags: Flags): Promise<void> {
       return printJson({
         ...{ kind: 'duplicates', index: index.dir, isExact: index.isExact, ...report, sheet, csv },
       })
-    await printReport(report)
-    if (!report.isComplete)
+    await printReport(report, index.dir)
+    if (!report.isComplete && !report.crowding)
       note(
         index.isExact
           ? 'Some images have more than a thousand that are so similar: groups were made of their nearest, and pairs are missing.'
@@ -78,15 +79,55 @@ async function runDuplicates(flags: Flags): Promise<void> {
 }
 
 const LISTED = 20
+const percent = (share: number) => `${Math.round(100 * share)} %`
 
-async function printReport({
+/** Says why groups of images that are merely alike are not listed, what helps, and which files are copies for certain. */
+function printCrowding(
+  { largest, density, ofAll, better, model, identical }: DuplicateCrowding,
+  { threshold, dir, isListed }: { threshold: number; dir: string; isListed: boolean },
+): void {
+  const why =
+    ofAll > 0.5
+      ? `${percent(ofAll)} of all pairs of images are at least ${threshold} similar`
+      : `one group holds ${grouped(largest)} images, of whose pairs only ${percent(density)} are at least ${threshold} similar`
+  warn(`The groups say nothing about copies: ${why}. Images that are merely alike are that near, too.`)
+  const next = `${ownName()} duplicates --index ${quoted(dir)} --threshold`
+  if (better !== null) {
+    print(`From ${better} on the groups are no chains:`)
+    printCommand(`  ${next} ${better}`)
+  }
+  if (model || better === null) {
+    print('An index by a model that is trained on such images tells more:')
+    printCommand(`  ${ownName()} index DIR --model MODEL --out ${quoted(`${dir}.new`)}`)
+  }
+  if (identical) {
+    const files = identical.reduce((sum, each) => sum + each.files.length, 0)
+    print(
+      identical.length === 0
+        ? 'No two files have the same bytes.'
+        : `${many(identical.length, 'group')} of ${many(files, 'file')} with the same bytes, whatever the model:`,
+    )
+    for (const group of identical.slice(0, LISTED)) print(`  ${group.files.slice(0, LISTED).join('  ')}`)
+    if (identical.length > LISTED) print(`  … and ${grouped(identical.length - LISTED)} more groups`)
+  }
+  if (isListed) print('--json and --csv list the groups all the same.')
+}
+
+async function printReport(
+  { groups, pairs, threshold, nearest, others, linkedFolders, crowding }: DuplicateReport,
+  dir: string,
+): Promise<void> {
+  if (crowding) printCrowding(crowding, { threshold, dir, isListed: groups.length > 0 })
+  else await printGroups({ groups, pairs, threshold, linkedFolders })
+  printDistribution({ nearest, others })
+}
+
+async function printGroups({
   groups,
   pairs,
   threshold,
-  nearest,
-  others,
   linkedFolders,
-}: DuplicateReport): Promise<void> {
+}: Pick<DuplicateReport, 'groups' | 'pairs' | 'threshold' | 'linkedFolders'>): Promise<void> {
   const { shownOf } = await import('../../search/index-duplicates.ts')
   const images = groups.reduce((sum, each) => sum + each.images.length, 0)
   print(
@@ -120,21 +161,24 @@ async function printReport({
   if (groups.length > LISTED) print(`… and ${groups.length - LISTED} more groups`)
   if (groups.length > LISTED || groups.some((group) => group.images.length > LISTED))
     print('--csv or --json lists all')
+}
+
+function printDistribution({ nearest, others }: Pick<DuplicateReport, 'nearest' | 'others'>): void {
   if (nearest.length === 0) return
   print('')
   print('Whether the threshold is right depends on the model. Similarity of images to their nearest other:')
   const share = (value: number) => (value === 0 ? 'least' : value === 1 ? 'most' : `${100 * value} %`)
   print(
     table(
-      [nearest.map((each) => share(each.share)), nearest.map((each) => each.similarity.toFixed(4))],
-      nearest.map((_, i) => i),
+      nearest.map((each) => [`  ${share(each.share)}`, each.similarity.toFixed(4)]),
+      [0],
     ),
   )
   print('Images that have one at least so similar:')
   print(
     table(
-      [others.map((each) => `≥ ${each.threshold}`), others.map((each) => String(each.images))],
-      others.map((_, i) => i),
+      others.map((each) => [`  ≥ ${each.threshold}`, grouped(each.images)]),
+      [1],
     ),
   )
 }

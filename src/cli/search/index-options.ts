@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { interrupted } from '../../errors.ts'
 import { makeFolder, writeWhole } from '../../files/write-whole.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
-import type { ImageIndex } from '../../search/index-folder.ts'
+import type { ImageIndex, IndexFacts } from '../../search/index-folder.ts'
 import { ending } from '../options.ts'
 import { warn } from '../output.ts'
 import { counting } from '../progress.ts'
@@ -27,12 +27,23 @@ export const addIndexOptions = (command: Command): Command =>
 export async function openFlagged({ index, exact = false }: IndexFlags): Promise<ImageIndex> {
   const { openIndex } = await import('../../search/index-folder.ts')
   const opened = await openIndex(index, { exact })
+  await warnOfModel(opened.facts)
   const recall = opened.facts.graph?.recall ?? 1
   if (!opened.isExact && recall < 0.95)
     warn(
       `the graph of ${index} finds ${(100 * recall).toFixed(1)} % of the ten nearest only: --exact finds all.`,
     )
   return opened
+}
+
+/** Says what an index by a model that has learned little is good for. */
+export async function warnOfModel(facts: Pick<IndexFacts, 'model'>): Promise<void> {
+  const { hardlyTrained } = await import('../../search/hardly-trained.ts')
+  const model = hardlyTrained(facts)
+  if (model)
+    warn(
+      `the vectors are of a model ${model}: images are alike to it in colour and brightness, hardly in what they show.`,
+    )
 }
 
 /** The precision of new vectors: as requested, else that of the index; of an exported file, its own. */

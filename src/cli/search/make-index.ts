@@ -15,7 +15,7 @@ import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
 import { argumentOrOption } from '../spellings.ts'
-import { indexPrecision } from './index-options.ts'
+import { indexPrecision, warnOfModel } from './index-options.ts'
 
 interface Flags extends ReadingFlags {
   readonly out: string
@@ -78,6 +78,7 @@ async function runIndex(dir: string | undefined, flags: Flags): Promise<void> {
   endProgress()
   const { facts, embedded, removed, skipped } = made
   printIndexed(flags, facts, { embedded, removed, skipped: skipped.length })
+  await warnOfModel(facts)
   if (flags.json) return
   noteSkipped(skipped)
 }
@@ -135,6 +136,7 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
   })
   noteThere(flags.out, done)
   printIndexed(flags, done.result, { embedded: 0, removed: 0, skipped: 0 })
+  await warnOfModel(done.result)
 }
 
 function printIndexed(

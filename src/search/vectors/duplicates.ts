@@ -4,8 +4,7 @@ import type { Neighbourhoods } from './neighbourhoods.ts'
 import { pickVectors, type Vectors } from './unit-vectors.ts'
 
 /** A usual threshold; the right one depends on the encoder. */
-export const duplicateDefaults = { threshold: 0.98, neighbours: 32 } as const
-const MOST = 1024 // neighbours per vector
+export const duplicateDefaults = { threshold: 0.98, neighbours: 32, most: 1024 } as const
 const ROUNDING = 1e-6 // the product of a float32 unit vector with itself may be 1 − 1e-7
 
 export interface DuplicateGroup {
@@ -22,11 +21,13 @@ export interface Duplicates {
   readonly pairs: number
   /** False if pairs may be missing. */
   readonly isComplete: boolean
+  /** Whether some vectors have more neighbours than were looked at. */
+  readonly isCut: boolean
 }
 
 /**
  * The connected components of all pairs of at least `threshold`. A vector whose `neighbours` are all above it is searched again with four
- * times as many, up to 1024; an approximate search (`isExact` false) can miss pairs.
+ * times as many, up to `most`; an approximate search (`isExact` false) can miss pairs.
  */
 export async function duplicatesOf(
   vectors: Vectors,
@@ -35,7 +36,14 @@ export async function duplicatesOf(
     neighbourhoods,
     threshold,
     isExact,
-  }: { candidates: Candidates; neighbourhoods: Neighbourhoods; threshold: number; isExact: boolean },
+    most = duplicateDefaults.most,
+  }: {
+    candidates: Candidates
+    neighbourhoods: Neighbourhoods
+    threshold: number
+    isExact: boolean
+    most?: number
+  },
 ): Promise<Duplicates> {
   const { count, neighbours, rows, similarities } = neighbourhoods
   const least = threshold - ROUNDING
@@ -53,7 +61,7 @@ export async function duplicatesOf(
       add(row, rows[at]!, similarities[at]!)
       if (i === neighbours - 1 && neighbours < count - 1) full.push(row)
     }
-  for (let k = 4 * neighbours; full.length > 0 && k <= MOST; k *= 4) {
+  for (let k = 4 * neighbours; full.length > 0 && k <= most; k *= 4) {
     const asked = full
     const wider = await nearest(pickVectors(vectors, asked), {
       ...{ vectors, candidates, count: k, except: (i: number) => asked[i]! },
@@ -66,7 +74,8 @@ export async function duplicatesOf(
     }
   }
   const pairs = [...found].flatMap(([a, others]) => [...others].map(([b, s]) => [a, b, s] as const))
-  return { groups: groupsOf(count, pairs), pairs: pairs.length, isComplete: isExact && full.length === 0 }
+  const isCut = full.length > 0
+  return { groups: groupsOf(count, pairs), pairs: pairs.length, isComplete: isExact && !isCut, isCut }
 }
 
 /** The connected components of `pairs` (row, row, similarity). */

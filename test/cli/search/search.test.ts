@@ -14,7 +14,8 @@ const run = (...args: string[]) =>
 /** Its only line of JSON; `kind` is what its schema says. */
 async function told(...args: string[]): Promise<Record<string, unknown>> {
   const { status, stderr, json } = await run(...args, '--json')
-  expect([status, stderr]).toEqual([0, expect.not.stringMatching(/warning|error|left out/)])
+  const others = stderr.replaceAll(/^warning: the vectors are of a model that was not trained.*\n/gm, '')
+  expect([status, others]).toEqual([0, expect.not.stringMatching(/warning|error|left out/)])
   const [{ kind: _, ...fields } = {}] = json()
   return fields
 }
@@ -153,7 +154,7 @@ describe('sherd duplicates, outliers, clusters', () => {
     const { status, stdout } = await run('duplicates', '--index', 'more-index')
     expect(status).toBe(0)
     expect(stdout).toContain('Similarity of images to their nearest other')
-    expect(stdout).toMatch(/≥ 0.999\n/)
+    expect(stdout).toMatch(/≥ 0.999 +\d+\n/)
     expect((await run('duplicates', '--index', 'index', '--threshold', '2')).status).toBe(2)
     const everything = await run('duplicates', '--index', 'more-index', '--threshold', '-0.9')
     expect(everything.stdout).toMatch(/^1 group of 33 images \(\d+ pairs\)/)
