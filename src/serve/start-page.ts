@@ -19,9 +19,12 @@ export interface StartPage {
   readonly index: ImageIndex | null
 }
 
+/** On a phone what stands beside one another comes below one another; buttons are large enough for a finger. */
 const style = `body{font:1rem/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
-table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0}
-pre{overflow:auto;padding:.75rem;border:1px solid #8886}button{margin:0 .5rem .5rem 0}`
+table{border-collapse:collapse}td{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0}td:first-child{white-space:nowrap}
+pre{white-space:pre-wrap;padding:.75rem;border:1px solid #8886}pre span{white-space:nowrap}
+button,input{font:inherit;min-height:2.75rem;max-width:100%}button{padding:0 1rem;margin:0 .5rem .5rem 0}
+@media(max-width:40rem){td{display:block;padding:0}td:last-child{padding-bottom:.75rem}}`
 
 /** Content security policy: that style, and forms to this server. */
 export const startPagePolicy = [
@@ -36,6 +39,8 @@ export const startPagePolicy = [
 const MOST_CLASSES = 100
 
 const code = (text: string) => `<code>${escapeXml(text)}</code>`
+/** A summary, with its `names` as code. */
+const prose = (text: string) => escapeXml(text).replace(/`([^`]+)`/g, '<code>$1</code>')
 /** Relative, so that the page also works behind a reverse proxy with a path prefix. */
 const href = (url: string) => escapeXml(url.replace(/^\//, ''))
 const rowOf = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`
@@ -72,14 +77,15 @@ export function startPage({ version, models, places, index }: StartPage): string
   const rows = places.map(({ method, url, summary }) =>
     rowOf([
       method === 'GET' ? `<a href="${href(url)}">${code(url)}</a>` : code(`${method} ${url}`),
-      escapeXml(summary),
+      prose(summary),
     ]),
   )
   const indexed = index
     ? `<p>The index holds ${index.facts.count} images (pool ${escapeXml(index.facts.pooling)}).</p>`
     : ''
   const example = posts[0]
-    ? `<pre>curl --data-binary @photo.jpg -H 'content-type: image/jpeg' 'http://…${escapeXml(posts[0].url)}'</pre>`
+    ? `<p>From a program or a shell, with this page's address for <code>…</code>:</p>
+<pre><code>curl <span>--data-binary @photo.jpg</span> <span>-H 'content-type: image/jpeg'</span> <span>'…${escapeXml(posts[0].url.slice(1))}'</span></code></pre>`
     : ''
   return `<!doctype html>
 <html lang="en">
@@ -90,10 +96,10 @@ export function startPage({ version, models, places, index }: StartPage): string
 <style>${style}</style>
 <h1>sherd serve</h1>
 <p>Version ${escapeXml(version)}: what a model of masked image modelling makes of pictures.</p>
+${posts.length > 0 ? formOf(posts) : ''}
 <h2>What is here</h2>
 <table>${rows.join('')}</table>
 ${example}
-${posts.length > 0 ? formOf(posts) : ''}
 <h2>Models</h2>
 <table>${models.map(modelRow).join('')}</table>
 ${indexed}

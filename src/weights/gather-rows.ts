@@ -74,7 +74,7 @@ export async function gatherRows({
     head.skipped.forEach(skip)
   }
   isNew = []
-  if (indices.length > 0) onBatch?.(indices.length)
+  onBatch?.(indices.length) // what was there before: the rate is that of what follows
   const stopped = () =>
     interrupted({ done: indices.length, of: limit.files, continues: journal !== undefined })
   if (signal?.aborted) throw stopped()

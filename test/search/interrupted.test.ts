@@ -118,7 +118,9 @@ describe('an index', () => {
     const [whole, out] = (await Promise.all([workFolder(), workFolder()])).map((dir) => join(dir, 'index'))
     const index = (to: string, how: ReturnType<typeof stoppingAt>) =>
       claimIndex(own, embedder, { out: to, kind: 'approximate', ...how })
-    await index(whole!, watching())
+    const first = watching()
+    await index(whole!, first)
+    expect(first.seen.slice(0, 2)).toEqual([0, 32]) // from nothing: the rate counts all
     await stopped(index(out!, stoppingAt(1)))
     expect(readdirSync(join(out!, '..'))).toEqual(['index.partial'])
     const next = watching()

@@ -50,6 +50,7 @@ export async function nearest(queries: Vectors, options: NearestOptions): Promis
   const found: Near[][] = []
   const turn = takeTurns()
   const wanted = Math.min(count + SPARE, vectors.count)
+  onProgress?.(0)
   for (let first = 0; first < queries.count; first += candidates.atOnce) {
     const length = Math.min(candidates.atOnce, queries.count - first)
     const batch = pickVectors(

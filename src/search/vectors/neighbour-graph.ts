@@ -49,6 +49,7 @@ export async function buildGraph(
 ): Promise<void> {
   const graph = await emptyGraph(width, settings)
   const turn = takeTurns()
+  onProgress?.(0)
   for (let first = 0; first < count; first += TOGETHER) {
     const rows = Math.min(TOGETHER, count - first)
     const keys = BigUint64Array.from({ length: rows }, (_, i) => BigInt(first + i))
