@@ -27,10 +27,12 @@ export interface EncoderFlags extends ModelFlags, ReadingFlags {
 
 export const addModelOptions = (
   command: Command,
-  models = 'a run, a checkpoint of it, a .safetensors file, or "random"',
+  model: Parameters<typeof modelOption>[0] = {
+    what: 'a run, a checkpoint of it, a .safetensors file, or "random"',
+  },
 ): Command =>
   command
-    .addOption(modelOption({ what: models }))
+    .addOption(modelOption(model))
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .addOption(configOption())
     .addOption(setOption('override one key of the preset; may be repeated'))
@@ -43,10 +45,10 @@ export const addModelOptions = (
 
 export const addEncoderOptions = (
   command: Command,
-  { models, precision }: { models?: string; precision?: string } = {},
+  { model, precision }: { model?: Parameters<typeof modelOption>[0]; precision?: string } = {},
 ): Command =>
   addReadingOptions(
-    addModelOptions(command, models).addOption(deviceOption()).addOption(featurePrecisionOption(precision)),
+    addModelOptions(command, model).addOption(deviceOption()).addOption(featurePrecisionOption(precision)),
   )
 
 /** `images`: the folder to encode. Raster weights that do not record their normalisation take the statistics of this folder. */

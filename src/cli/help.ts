@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { type Command, Help, Option } from 'commander'
+import { exportedFile } from '../export/exported-file.ts'
+import type { GraphName } from '../export/formats.ts'
 import { packageRoot } from '../package-root.ts'
 import { paint } from './output.ts'
 import { ownName } from './own-name.ts'
@@ -35,14 +37,19 @@ export function describeCommand(command: Command, description: Description): Com
   return command
 }
 
-/** The option that names a trained model, the same in every command. */
-export const modelOption = ({
+/** The option that names a trained model, the same in every command. `exported`: the graph that an export folder stands for. */
+export function modelOption({
   what = 'a run, a checkpoint of it, or a .safetensors file',
   required = true,
+  exported,
 }: {
   readonly what?: string
   readonly required?: boolean
-} = {}): Option => new Option('--run, --model <path>', what).makeOptionMandatory(required)
+  readonly exported?: GraphName
+} = {}): Option {
+  const option = new Option('--run, --model <path>', what).makeOptionMandatory(required)
+  return exported ? option.argParser((path) => exportedFile(path, exported)) : option
+}
 
 const OWN = 'Options'
 /** The groups of options in their order. An option that is not listed is one of the command's own, unless it says its group (`helpGroup`). */

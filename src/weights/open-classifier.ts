@@ -44,7 +44,7 @@ export function openClassifier(
   if (!classifier)
     throw new SherdError(
       'USAGE',
-      `${request.model} has no head of a classifier: expected a file of "sherd evaluate finetune --save", or an imported classifier.`,
+      `${request.model} has no head of a classifier: expected a file of "sherd evaluate finetune --save" (or "evaluate linear --save"), which trains one on labelled images, or an imported classifier.`,
     )
   const { head, classes, isMultiLabel } = classifier
   const encoder = openFound({ ...request, bands }, found, (backbone) => ({

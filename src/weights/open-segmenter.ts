@@ -56,7 +56,7 @@ export function openSegmenter(
   if (!segmenter)
     throw new SherdError(
       'USAGE',
-      `${request.model} has no head of segmentation: expected a file of "sherd evaluate segment --save".`,
+      `${request.model} has no head of segmentation: expected a file of "sherd evaluate segment --save", which trains one on images with masks.`,
     )
   const { head, classes, numbers, ignored } = segmenter
   const encoder = openFound({ ...request, bands }, found, (shape, has, only) => {

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { writeWeights } from '../../src/checkpoint/weights-file.ts'
+import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { loadModel } from '../../src/weights/load-model.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
@@ -29,6 +31,32 @@ describe('loadModel', () => {
     const loaded = new Map([...model.parameters].map(([name, weight]) => [name, toFloats(weight)]))
     expect(loaded).toEqual(weightsAt(4))
     expect(loaded).not.toEqual(weightsAt(2))
+    for (const path of ['checkpoints/step-00000002', 'checkpoints/step-00000002/model.safetensors']) {
+      const earlier = loadModel(join(out, path), 'cpu')
+      expect(earlier.step).toBe(2)
+      expect(earlier.statistics).toEqual(model.statistics)
+      expect(new Map([...earlier.parameters].map(([name, weight]) => [name, toFloats(weight)]))).toEqual(
+        weightsAt(2),
+      )
+    }
+  })
+
+  it('takes a file of both halves, and says so of one without a decoder', async () => {
+    const out = join(await workFolder(), 'run')
+    const config = tinyConfig({ train: { steps: 1 } })
+    await run({ config, data: await sampleFolder(), out })
+    const of = loadModel(out, 'cpu')
+    const whole = join(out, 'whole.safetensors')
+    writeWeights(whole, of.parameters, weightsMetadata(of))
+    const read = loadModel(whole, 'cpu')
+    expect([read.step, [...read.parameters.keys()]]).toEqual([null, [...of.parameters.keys()]])
+    const half = join(out, 'half.safetensors')
+    writeWeights(
+      half,
+      new Map([...of.parameters].filter(([name]) => !name.startsWith('decoder'))),
+      weightsMetadata(of),
+    )
+    expect(() => loadModel(half)).toThrow(/half\.safetensors has no decoder .*: give a run of pretraining/)
   })
 
   it('says so when there is nothing to load', async () => {

@@ -179,7 +179,7 @@ export const reports = {
   reconstruction: kind('What a model rebuilt.', ['reconstruct'], {
     out: path('the picture'),
     images: count('images in it'),
-    step: count('training steps of the model'),
+    step: orNull(count('training steps of the model, where they are known')),
     precision,
     quality: list(
       {

@@ -23,7 +23,12 @@ export function addClassify(root: Command): void {
   })
     .description('say the class of each image of a folder')
     .argument('[dir]', 'folder of images, or of packed ones')
-    .addOption(modelOption({ what: 'a classifier.onnx, or what "evaluate finetune --save" wrote' }))
+    .addOption(
+      modelOption({
+        what: 'what "evaluate finetune --save" wrote, or a classifier.onnx or its folder',
+        exported: 'classifier',
+      }),
+    )
     .requiredOption('--out <file>', 'a .csv or .json: class and probability of the five likeliest')
     .action(runClassify)
   argumentOrOption(command, '--data <dir>', { required: true })

@@ -33,7 +33,10 @@ export function addEmbed(root: Command): void {
       ],
     }).description('write the features of a folder of images'),
     {
-      models: 'an exported .onnx file, a run, a checkpoint of it, a .safetensors file, or "random"',
+      model: {
+        what: 'a run, a checkpoint of it, a .safetensors file, an exported .onnx file or its folder, or "random"',
+        exported: 'encoder',
+      },
     },
   )
     .argument('[dir]', 'folder of images, or of packed ones')

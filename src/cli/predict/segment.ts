@@ -20,7 +20,12 @@ export function addSegmentFolder(root: Command): void {
   })
     .description('say the class of every pixel of the images of a folder')
     .argument('[dir]', 'folder of images, or of packed ones')
-    .addOption(modelOption({ what: 'a segmenter.onnx, or what "evaluate segment --save" wrote' }))
+    .addOption(
+      modelOption({
+        what: 'what "evaluate segment --save" wrote, or a segmenter.onnx or its folder',
+        exported: 'segmenter',
+      }),
+    )
     .requiredOption(
       '--out <dir>',
       'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',

@@ -46,8 +46,9 @@ export function addIndex(root: Command): void {
     .requiredOption('--out <dir>', 'folder of the index')
     .addOption(
       modelOption({
-        what: 'an exported .onnx file, a run, a checkpoint of it, or a .safetensors file',
+        what: 'a run, a checkpoint of it, a .safetensors file, or an exported .onnx file or its folder',
         required: false,
+        exported: 'encoder',
       }),
     )
     .option('--features <file>', 'instead of images: a .npy or .safetensors of "sherd embed"')

@@ -39,7 +39,13 @@ export function addSearch(root: Command): void {
   )
     .argument('<query...>', 'image files, or names of images in the index')
     .option('--count <n>', 'images to find for each query', wholeNumber(1), 10)
-    .addOption(modelOption({ what: 'the model of the index, where its file has moved', required: false }))
+    .addOption(
+      modelOption({
+        what: 'the model of the index, where its file has moved',
+        required: false,
+        exported: 'encoder',
+      }),
+    )
     .option('--keep-self', 'find an image that is in the index itself, too')
     .addOption(deviceOption())
     .addOption(featurePrecisionOption('what the index was made in'))

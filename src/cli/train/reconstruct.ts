@@ -31,7 +31,7 @@ export function addReconstruct(root: Command): void {
     ],
   })
     .description('draw original, masked and rebuilt images, and say which statistics were used')
-    .addOption(modelOption({ what: 'folder of a run' }))
+    .addOption(modelOption({ what: 'a run, a checkpoint of it, or a .safetensors file of both halves' }))
     .requiredOption('--data <dir>', 'folder of images, or of packed ones')
     .requiredOption('--out <file>', 'picture to write (.png)', ending('.png'))
     .option(
@@ -76,7 +76,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
     ...(flags.composites && { composites: flags.composites }),
   })
   const precision = precisionNames[model.precision]
-  const png = await drawReconstructions(rebuilt, { step: model.step })
+  const png = await drawReconstructions(rebuilt, model.step === null ? {} : { step: model.step })
   writeWhole(flags.out, png)
   const quality = (rebuilt.images[0]?.rebuilt ?? []).map(({ statistics }, i) => ({
     statistics,
