@@ -153,6 +153,7 @@ function refuseTwice(command: Command): void {
       given.set(name, option.flags)
     })
   }
+  command.hook('preAction', () => given.clear())
 }
 
 /** A closed pipe, as in `sherd presets | head -1`, is not an error: the rest of the output is dropped. */

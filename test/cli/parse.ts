@@ -10,17 +10,24 @@ export const wordsOf = (line: string): string[] =>
 
 export const withinTree = (command: Command): Command[] => [command, ...command.commands.flatMap(withinTree)]
 
-/** Why `sherd ARGS` cannot be parsed, or null. */
-export async function refusal(args: readonly string[]): Promise<string | null> {
+function silent(): Command {
   const root = program()
   for (const each of withinTree(root)) {
     each.configureOutput({ writeOut: () => {}, writeErr: () => {} })
     if (each.commands.length === 0) each.action(() => {})
   }
+  return root
+}
+let root: Command | null = null
+
+/** Why `sherd ARGS` cannot be parsed, or null. */
+export async function refusal(args: readonly string[]): Promise<string | null> {
+  root ??= silent()
   try {
     await root.parseAsync(args, { from: 'user' })
     return null
   } catch (error) {
+    root = null // options that were given are remembered until an action
     return (error as { exitCode?: number }).exitCode === 0 ? null : (error as Error).message
   }
 }
