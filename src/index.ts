@@ -33,6 +33,7 @@ export { storedConfig } from './config/stored.ts'
 export { choosers } from './config/tables.ts'
 export { expectUseful, modelReading } from './config/useless.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
+export { claimReports, type ReportRequest } from './evaluate/claim-report.ts'
 export {
   type Comparison,
   compareReports,
@@ -55,12 +56,12 @@ export {
 export { type SegmentationReport, type SegmentOptions, segment } from './evaluate/evaluate-segmentation.ts'
 export { openReport, reportMarkdown, writeReport } from './evaluate/evaluation-report.ts'
 export { featureFormat, writeFeatures } from './evaluate/feature-file.ts'
+export { finetune } from './evaluate/finetune.ts'
 export {
   type FinetuneOptions,
   type FinetuneSettings,
-  finetune,
   finetuneDefaults,
-} from './evaluate/finetune.ts'
+} from './evaluate/finetune-settings.ts'
 export { type KnnOptions, knnDefaults, knnVotes } from './evaluate/knn.ts'
 export { fewOf, type Labelled, labelled, type Shots, splitByClass } from './evaluate/labelled-features.ts'
 export {

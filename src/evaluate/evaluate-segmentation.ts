@@ -40,6 +40,7 @@ export interface SegmentOptions {
   readonly ignored: number
   /** Where to save the encoder with the head of the first seed, whose confusion is in the report. Needs a single head. */
   readonly save?: string
+  readonly signal?: AbortSignal
   readonly onProgress?: Progress
   readonly onEpoch?: (event: { head: SegmentationHead; seed: number; epoch: number; loss: number }) => void
 }

@@ -1,11 +1,14 @@
 /** Evaluation on frozen features: opens images, extracts features, runs a protocol, selects settings on held-out images, reports. */
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
+import { openJournal } from '../files/batch-journal.ts'
+import { makeFolder } from '../files/write-whole.ts'
 import type { ImageSource } from '../source/open.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
-import { type FolderFeatures, featuresOf, type Progress } from '../weights/folder-features.ts'
+import { type FolderFeatures, featuresOfSource, type Progress } from '../weights/folder-features.ts'
+import type { BatchHead } from '../weights/gather-rows.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
 import { type Spread, spreadOf } from './effective-rank.ts'
 import { expectLabels, expectSameClasses, labelled, splitByClass } from './labelled-features.ts'
@@ -26,11 +29,16 @@ export interface EvaluationData {
   readonly train: string
   /** Null: a fifth of each class of `train` is held out. */
   readonly test: string | null
+  /** Images that choose the epoch of fine-tuning; by default there are none. */
+  readonly validation?: string | null
 }
 
 const testNames = ['test', 'val', 'validation'] as const
 
-/** `dir/train` and `dir/test` (or `val`, `validation`) if they exist, else `dir` itself, to be split. */
+/**
+ * `dir/train` and `dir/test` (or `val`, `validation`) if they exist, else `dir` itself, to be split. Beside `test`, the folder `val` or
+ * `validation` holds validation images.
+ */
 export function findSplit(dir: string): EvaluationData {
   const train = join(dir, 'train')
   if (!existsSync(train)) return { train: dir, test: null }
@@ -40,7 +48,10 @@ export function findSplit(dir: string): EvaluationData {
       'SOURCE',
       `${resolve(dir)} has a folder "train" but none to test with: expected one named ${testNames.join(', ')}.`,
     )
-  return { train, test }
+  const [validation = null] = testNames
+    .map((name) => join(dir, name))
+    .filter((path) => path !== test && existsSync(path))
+  return { train, test, validation }
 }
 
 export interface EvaluateOptions {
@@ -50,6 +61,9 @@ export interface EvaluateOptions {
   readonly settings: Omit<ProtocolSettings, 'classes' | 'device'>
   readonly seeds: readonly number[]
   readonly onProgress?: Progress
+  readonly signal?: AbortSignal | undefined
+  /** A folder that keeps the features read so far: the same call continues from there. */
+  readonly work?: string | undefined
 }
 
 /** The result of one setting of a protocol. */
@@ -94,19 +108,35 @@ export interface Report {
   readonly scores: Scores
   /** Top-1 of always predicting the commonest class. */
   readonly chance: number
+  /** The images that chose the epoch of fine-tuning, and top-1 on them after each epoch. */
+  readonly validation?: {
+    readonly images: number
+    readonly of: string
+    readonly isTest: boolean
+    readonly attempts: readonly {
+      readonly seed: number
+      /** The best one; the first is 1. */
+      readonly epoch: number
+      readonly top1: readonly number[]
+    }[]
+  }
   /** What a reader should know before believing the result. */
   readonly warnings: readonly string[]
   readonly seconds: number
 }
 
-/** Of some images of a source: their names and classes, in order. Where the folder lies does not matter. */
-export function fingerprintOf(
-  { files, labels, classes }: Pick<ImageSource, 'files' | 'labels' | 'classes'>,
-  indices: Iterable<number> = files.keys(),
-): string {
+/**
+ * Of some images of a source: their names, sizes in bytes and classes, in order. Where the folder lies and when it was copied does not
+ * matter.
+ */
+export function fingerprintOf(source: ImageSource, indices: Iterable<number> = source.files.keys()): string {
+  const { dir, files, labels, classes } = source
   const hash = createHash('sha256')
+  if (source.kind === 'packed') hash.update(source.pack.content)
+  const sizeOf = (file: string) =>
+    source.kind === 'packed' ? '' : statSync(join(dir, file), { throwIfNoEntry: false })?.size
   for (const index of indices)
-    hash.update(`${files[index]}\n${labels ? (classes[labels[index]!] ?? '') : ''}\n`)
+    hash.update(`${files[index]}\0${sizeOf(files[index]!) ?? ''}\0${labels ? classes[labels[index]!] : ''}\n`)
   return hash.digest('hex').slice(0, 16)
 }
 
@@ -150,22 +180,32 @@ const indicesOf = ({ features }: FolderFeatures, rows: readonly number[]) =>
 const placesOfRows = ({ features, source }: FolderFeatures): readonly string[] | null =>
   'places' in source ? Array.from(features.indices, (index) => source.places[index]!) : null
 
-/** Checks the labels, then extracts the features. Throws `SOURCE` for images without usable labels. */
+/** Checks the labels, then extracts the features. Throws `SOURCE` for images without usable labels, `INTERRUPTED` when the signal is aborted. */
 export async function openImages({
   encoder,
   data,
-  onProgress,
-}: Pick<EvaluateOptions, 'encoder' | 'data' | 'onProgress'>): Promise<OpenedImages> {
+  work,
+  ...watching
+}: Pick<EvaluateOptions, 'encoder' | 'data' | 'onProgress' | 'signal' | 'work'>): Promise<OpenedImages> {
   const sources = [
     await openFor(encoder, data.train),
     ...(data.test ? [await openFor(encoder, data.test)] : []),
   ]
   for (const source of sources) expectLabels(source) // before minutes are spent on features
   if (sources[1]) expectSameClasses(sources[0]!, sources[1])
-  const train = await featuresOf(encoder, data.train, onProgress)
+  const featuresOf = async (source: ImageSource, name: string) => {
+    if (work !== undefined) makeFolder(work)
+    const journal = work === undefined ? undefined : openJournal<BatchHead>(join(work, name))
+    try {
+      return await featuresOfSource(encoder, source, { ...watching, journal })
+    } finally {
+      journal?.close()
+    }
+  }
+  const train = await featuresOf(sources[0]!, 'train')
   const all = ({ features }: FolderFeatures) => [...features.indices.keys()]
   if (data.test) {
-    const test = await featuresOf(encoder, data.test, onProgress)
+    const test = await featuresOf(sources[1]!, 'test')
     return { encoder, data, train, test, trainRows: all(train), testRows: all(test) }
   }
   const [trainRows, testRows] = splitByClass(labelsOfRows(train), train.source.classes, {

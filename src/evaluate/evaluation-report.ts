@@ -23,6 +23,16 @@ ${tableOf(Object.entries(spread), [
 ])}
 `
 
+/** What chose the result. */
+function choice({ rows, validation }: Report): string {
+  if (validation?.isTest) return '**The test images themselves chose the epoch.**'
+  if (validation) return 'The validation images chose the epoch; the test images chose nothing.'
+  const wasTried = rows.some(({ heldOut }) => heldOut !== null)
+  return wasTried
+    ? 'Chosen on a tenth of the training images, held out; the test images chose nothing.'
+    : 'The test images chose nothing.'
+}
+
 export function reportMarkdown(report: Report | FeatureReport): string {
   const { model, data, classes, rows, chosen, scores, seeds, chance } = report
   const results = chosen.map((place) => rows[place]!)
@@ -30,20 +40,19 @@ export function reportMarkdown(report: Report | FeatureReport): string {
   const named = ({ group, pooling, setting }: Row) =>
     [group, `${pooling} features`, setting].filter(Boolean).join(', ')
   const settings = Object.entries(report.settings).map(([key, value]) => `${key} ${shown(value)}`)
-  const wasTried = rows.some(({ heldOut }) => heldOut !== null)
   return `# ${report.protocol}: top-1 ${withDeviation(best.top1, seeds.length)} %
 
 ${report.title}:
 
 ${results.map((row) => `- **${withDeviation(row.top1, seeds.length)} %** top-1: ${named(row)}`).join('\n')}
 
-${wasTried ? 'Chosen on a tenth of the training images, held out; the test' : 'The test'} images chose nothing. Always naming the commonest class
+${choice(report)} Always naming the commonest class
 would reach ${percent(chance)} %.
 ${report.warnings.map((warning) => `\n**Note**: ${plain(warning)}.\n`).join('')}
 - model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; computed in ${model.precision}
 - training images: ${data.trainImages}, ${plain(data.train)}
 - test images: ${data.testImages}, ${plain(data.test)}
-- files that could not be read: ${data.skipped}
+${report.validation ? `- validation images: ${report.validation.images}, ${plain(report.validation.of)}; best epoch by seed: ${report.validation.attempts.map(({ epoch }) => epoch).join(', ')}\n` : ''}- files that could not be read: ${data.skipped}
 - classes: ${classes.length}
 - seeds: ${seeds.join(', ')}
 - settings: ${settings.join('; ')}

@@ -24,6 +24,7 @@ export interface Running {
   kill(signal: NodeJS.Signals): void
   /** What it has written up to now. */
   stdout(): string
+  stderr(): string
   readonly ended: Promise<Outcome>
 }
 
@@ -61,7 +62,7 @@ export function start(
     child.on('error', reject)
     child.on('close', (code, signal) => resolve(outcomeOf(args, signal ?? code, { stdout, stderr })))
   })
-  return { kill: (signal) => child.kill(signal), stdout: () => stdout, ended }
+  return { kill: (signal) => child.kill(signal), stdout: () => stdout, stderr: () => stderr, ended }
 }
 
 export const sherd = (args: readonly string[], options: Parameters<typeof start>[1] = {}): Promise<Outcome> =>

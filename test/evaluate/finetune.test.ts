@@ -1,5 +1,14 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type FinetuneSettings, finetune, finetuneDefaults } from '../../src/evaluate/finetune.ts'
+import { finetune } from '../../src/evaluate/finetune.ts'
+import {
+  type FinetuneOptions,
+  type FinetuneSettings,
+  finetuneDefaults,
+} from '../../src/evaluate/finetune-settings.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { colourFolder } from '../run/colour-folder.ts'
@@ -131,6 +140,137 @@ describe('fine-tuning', () => {
       ...{ data: { train, test }, settings, seeds: [0, 1], fromScratch: false, signal: abort.signal },
       onStep: () => abort.abort(),
     })
-    await expect(stopped).rejects.toThrow(/interrupted/)
+    await expect(stopped).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+      message: expect.stringMatching(/^Stopped after 1 of 36 steps/),
+    })
+  })
+})
+
+describe('fine-tuning that is interrupted', () => {
+  const quick = {
+    ...settings,
+    epochs: 2,
+    warmupEpochs: 0,
+    ema: 0.9,
+    randAugment: 9,
+    accumulate: 2,
+    batchSize: 8,
+  }
+
+  /** The report without its times, and the bytes of the classifier; `stopAt`: after how many steps of its own each call is aborted. */
+  async function outcome(stopAt: readonly number[], more: Partial<FinetuneOptions> = {}) {
+    const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
+    const steps: string[] = []
+    const call = async (stop: number) => {
+      const abort = new AbortController()
+      let own = 0
+      return finetune({
+        ...{
+          encoder: encoderOf(1),
+          data: { train, test },
+          settings: quick,
+          seeds: [0, 1],
+          fromScratch: false,
+        },
+        ...{
+          work: join(dir, 'work'),
+          save: join(dir, 'c.safetensors'),
+          keepEverySeconds: 1e9,
+          signal: abort.signal,
+        },
+        ...more,
+        onStep: ({ step }, seed) => {
+          steps.push(`${seed}:${step}`)
+          own += 1
+          if (own === stop) abort.abort()
+        },
+      })
+    }
+    for (const stop of stopAt)
+      await expect(call(stop)).rejects.toMatchObject({
+        ...{ code: 'INTERRUPTED', message: expect.stringContaining('the same command continues') },
+      })
+    const { seconds, ...report } = await call(Number.POSITIVE_INFINITY)
+    expect(seconds).toBeGreaterThan(0)
+    return { report, steps, work: join(dir, 'work'), classifier: readFileSync(join(dir, 'c.safetensors')) }
+  }
+
+  it('continues to the same bytes, averaged weights and the best epoch among them', async () => {
+    const more = { validation: { share: 0.25 } }
+    const whole = await outcome([], more)
+    // In an epoch, at the end of a seed before it is scored, in the next seed.
+    const parted = await outcome([2, 3, 2], more) // of 5 steps with each seed
+    expect(whole.steps).toHaveLength(new Set(whole.steps).size)
+    expect(parted.steps).toEqual(whole.steps) // no step twice
+    expect(parted.report).toEqual(whole.report)
+    expect(parted.classifier.equals(whole.classifier)).toBe(true)
+    expect(readdirSync(parted.work).sort()).toEqual(['seed-0.json', 'seed-1.json'])
+  })
+
+  it('keeps what a crash would lose every so often', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
+    const crash = finetune({
+      ...{ encoder: encoderOf(1), data: { train, test }, settings: quick, seeds: [0], fromScratch: false },
+      ...{ work: dir, keepEverySeconds: 0, signal: new AbortController().signal },
+      onStep: ({ step }) => {
+        if (step === 5) throw new Error('crash')
+      },
+    })
+    await expect(crash).rejects.toThrow('crash')
+    expect(readdirSync(join(dir, 'seed-0'))).toEqual(['step-00000004'])
+  })
+})
+
+describe('the best epoch', () => {
+  const fresh = () => ({
+    ...{ encoder: encoderOf(1), seeds: [0], fromScratch: false, signal: new AbortController().signal },
+    settings: { ...settings, epochs: 4 },
+  })
+
+  it('is the one that is best on the validation images, the later one of equals; it is what is scored and saved', async () => {
+    const seen: { epoch: number; top1: number; isBest: boolean }[] = []
+    const report = await finetune({
+      ...fresh(),
+      data: { train, test },
+      validation: { share: 0.25 },
+      onValidated: ({ epoch, top1, isBest }) => void seen.push({ epoch, top1, isBest }),
+    })
+    expect(seen.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4])
+    const top = Math.max(...seen.map(({ top1 }) => top1))
+    const last = seen.findLastIndex(({ top1 }) => top1 === top) + 1
+    expect(report.validation!.attempts).toEqual([
+      { seed: 0, epoch: last, top1: seen.map(({ top1 }) => top1) },
+    ])
+    expect(seen.findLast(({ isBest }) => isBest)!.epoch).toBe(last)
+    expect(report.validation).toMatchObject({ images: 12, isTest: false })
+    expect(report.data.trainImages).toBe(36) // of 48, of which a quarter is held out
+    const [atEnd, best] = report.rows
+    expect([atEnd!.setting, best!.setting, best!.heldOut]).toEqual(['last weights', 'best epoch', top])
+    expect(report.scores.top1).toBe(best!.top1.mean)
+  })
+
+  it('is of a folder, whose images are not learned from and change nothing that is learned', async () => {
+    const losses = async (validation: FinetuneOptions['validation']) => {
+      const seen: number[] = []
+      const report = await finetune({
+        ...{ ...fresh(), data: { train, test }, validation, onStep: ({ loss }) => void seen.push(loss) },
+      })
+      return { seen, report }
+    }
+    const [plain, chosen] = [await losses(null), await losses({ dir: dealt })]
+    expect(chosen.seen).toEqual(plain.seen)
+    expect(chosen.report.rows[0]!.top1).toEqual(plain.report.rows[0]!.top1)
+    expect(plain.report.validation).toBeUndefined()
+  })
+
+  it('says where it was chosen on the test images, and refuses the training images', async () => {
+    const report = await finetune({ ...fresh(), data: { train, test, validation: test } })
+    expect(report.validation!.isTest).toBe(true)
+    expect(report.warnings[0]).toMatch(/^the epoch was chosen on the test images themselves/)
+    await expect(finetune({ ...fresh(), data: { train, test }, validation: { dir: train } })).rejects.toThrow(
+      /holds the training images, which say nothing of others/,
+    )
+    expect(existsSync(test)).toBe(true)
   })
 })

@@ -6,12 +6,12 @@ import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { openWeightsFile } from '../../src/checkpoint/weights-file.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { judgeWithMap, openImages } from '../../src/evaluate/evaluate.ts'
+import { finetune } from '../../src/evaluate/finetune.ts'
 import {
   type FinetuneOptions,
   type FinetuneSettings,
-  finetune,
   finetuneDefaults,
-} from '../../src/evaluate/finetune.ts'
+} from '../../src/evaluate/finetune-settings.ts'
 import { saveProbe } from '../../src/evaluate/save-probe.ts'
 import { scoresOf } from '../../src/evaluate/scores.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'

@@ -1,13 +1,17 @@
 /** `sherd evaluate finetune`, `partial` and `scratch`. */
-import { type Command, Option } from 'commander'
+import { join } from 'node:path'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Report } from '../../evaluate/evaluate.ts'
+import type { FinetuneOptions, Validation } from '../../evaluate/finetune-settings.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
-import { encoderOf } from '../encoder-options.ts'
+import { requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from '../options.ts'
-import { duration, note } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
-import { hearSecondSignal, stopSignal, stopStatus } from '../signals.ts'
+import { noteThere } from '../out-options.ts'
+import { duration, note, threeDigits, warn } from '../output.ts'
+import { showProgress } from '../progress.ts'
+import { hearSecondSignal, stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
@@ -17,7 +21,7 @@ import {
   withClasses,
   withSave,
 } from './evaluate-options.ts'
-import { finish } from './evaluate-report.ts'
+import { printReport } from './evaluate-report.ts'
 
 interface Flags extends EvaluateFlags, SaveFlags {
   readonly epochs?: number
@@ -38,6 +42,7 @@ interface Flags extends EvaluateFlags, SaveFlags {
   readonly head?: 'mean' | 'cls'
   readonly ema?: number
   readonly blocks?: number
+  readonly validation?: Validation
 }
 
 const withFinetuning = (command: Command): Command =>
@@ -61,6 +66,11 @@ const withFinetuning = (command: Command): Command =>
     .option('--smoothing <s>', 'of the labels (default: 0.1)', share)
     .addOption(new Option('--head <on>', 'what the head reads (default: mean)').choices(['mean', 'cls']))
     .option('--shots <n>', 'learn from so many images of each class, such as 50 or 10% (default: all)', shots)
+    .option(
+      '--validation <dir|share>',
+      'images that choose the epoch: a folder, or a share of the training images such as 10%, which are then not learned from (default: val/ beside train/ and test/, else none: the last epoch counts)',
+      validationOf,
+    )
     .option('--ema <d>', 'score averaged weights, too: the share of the old that stays, such as 0.999', share)
 
 type TuningName = 'finetune' | 'partial' | 'scratch'
@@ -95,13 +105,17 @@ export function addFinetune(evaluate: Command): void {
   tune('scratch', 'the same from random weights: the baseline that pretraining has to beat')
 }
 
+/** Keys of a preset that fine-tuning reads besides those of the model. */
+const alsoRead = ['train.precision', 'train.kernels', 'train.recompute']
+
 async function run(protocol: TuningName, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
-  const { finetune, finetuneDefaults } = await import('../../evaluate/finetune.ts')
-  const { openReport } = await import('../../evaluate/evaluation-report.ts')
+  const { finetune } = await import('../../evaluate/finetune.ts')
+  const { finetuneDefaults } = await import('../../evaluate/finetune-settings.ts')
+  const { writeReport } = await import('../../evaluate/evaluation-report.ts')
+  const { claimReports } = await import('../../evaluate/claim-report.ts')
+  const { openEncoder } = await import('../../weights/open-encoder.ts')
   const data = await imagesOf(flags)
-  const encoder = await encoderOf(flags, data.train, ['train.precision', 'train.kernels', 'train.recompute'])
-  openReport(flags.out)
   const given = {
     ...{ epochs: flags.epochs, batchSize: flags.batch, accumulate: flags.accumulate },
     ...{ baseLearningRate: flags.rate, minLearningRate: flags.minRate, warmupEpochs: flags.warmUp },
@@ -111,30 +125,89 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
     randAugment: flags.randAugment === 0 ? null : flags.randAugment,
     blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
   }
-  const signal = stopSignal('finishing this step; there will be no result')
-  hearSecondSignal()
-  const report = await finetune({
-    ...{ encoder, data, fromScratch: protocol === 'scratch', signal },
-    ...(flags.save !== undefined && { save: flags.save }),
-    precision: flags.precision,
-    seeds: seedsOf(flags),
-    settings: {
-      ...finetuneDefaults,
-      ...(protocol === 'scratch' && { layerDecay: 1 }),
-      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  const settings = {
+    ...finetuneDefaults,
+    ...(protocol === 'scratch' && { layerDecay: 1 }),
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  }
+  const { validation, save, out, overwrite } = flags
+  const seeds = seedsOf(flags)
+  const request = await requestOf(flags, data.train, alsoRead)
+  const { reports, wasThere } = await claimReports<Report>(
+    {
+      ...{ out, overwrite, save, command: `evaluate ${protocol}`, encoder: request },
+      data: { ...data, validation: folderOf(validation) ?? data.validation ?? null },
+      options: { settings, seeds, validation },
     },
-    onNote: note,
-    onStep: ({ step, loss, imagesPerSecond, stepSeconds }, seed, total) =>
-      progress(
-        `seed ${seed}, step ${step}/${total}, loss ${loss.toFixed(4)}, ${imagesPerSecond.toFixed(0)} images/s, ` +
-          `${duration((total - step) * stepSeconds)} left`,
-        step === 1 || step % Math.max(1, Math.floor(total / 10)) === 0,
-      ),
-  }).catch((error: unknown) => {
-    if (!signal.aborted) throw error
-    endProgress()
-    process.exitCode = stopStatus()
-  })
-  if (!report) return
-  await finish(report, flags)
+    async ({ dir, state, fileFor }) => {
+      if (state === 'continued') note(`continuing what was begun in ${dir}`)
+      else if (!validation && !data.validation)
+        note(
+          'The result will be that of the last epoch; --validation 10% holds images out and keeps the best one.',
+        )
+      const encoder = openEncoder(request)
+      for (const message of encoder.warnings) warn(message)
+      const signal = stopSignal('finishing this step and keeping what is done')
+      hearSecondSignal()
+      const report = await finetune({
+        ...{ encoder, data, fromScratch: protocol === 'scratch', signal, validation, settings, seeds },
+        ...(save !== undefined && { save }),
+        ...{ precision: flags.precision, work: join(dir, 'work'), onNote: note },
+        ...showingSteps(seeds, settings.epochs),
+      })
+      await writeReport(fileFor(), report)
+      return [report]
+    },
+  )
+  noteThere(out, { wasThere })
+  await printReport(reports[0]!, flags)
+}
+
+const folderOf = (validation: Validation | undefined) =>
+  validation && 'dir' in validation ? validation.dir : undefined
+
+/** A share such as `10%`, or a folder. */
+function validationOf(text: string): Validation {
+  if (!text.trim().endsWith('%')) return { dir: text }
+  const value = shots(text)
+  if (!('share' in value) || value.share >= 1)
+    throw new InvalidArgumentError('Expected a folder, or less than all of the training images, such as 10%.')
+  return value
+}
+
+const RECENT = 20 // steps over which the rate is taken
+
+function showingSteps(
+  seeds: readonly number[],
+  epochs: number,
+): Required<Pick<FinetuneOptions, 'onStep' | 'onValidated'>> {
+  let recent: number[] = []
+  let looked = ''
+  return {
+    onValidated: ({ epoch, top1, isBest }) => {
+      looked = `validation ${(100 * top1).toFixed(1)} %${isBest ? `, best in epoch ${epoch}` : ''}`
+    },
+    onStep: ({ step, epoch, loss, learningRate, imagesPerSecond, stepSeconds }, seed, total) => {
+      recent = [...recent, stepSeconds].slice(-RECENT)
+      const mean = recent.reduce((a, b) => a + b, 0) / recent.length
+      const place = seeds.indexOf(seed)
+      const left = (seeds.length - place) * total - step
+      const whole = Math.min(epochs, Math.max(1, Math.ceil(epoch - 1e-9)))
+      showProgress(
+        [
+          `${duration(left * mean)} left`,
+          `${threeDigits((imagesPerSecond * stepSeconds) / mean)} images/s`,
+          { text: `epoch ${whole} of ${epochs}`, short: `${whole}/${epochs}` },
+          ...(seeds.length > 1
+            ? [{ text: `seed ${place + 1} of ${seeds.length}`, short: `seed ${seed}` }]
+            : []),
+          `loss ${loss.toFixed(3)}`,
+          { text: `learning rate ${learningRate.toExponential(1)}`, short: learningRate.toExponential(1) },
+          ...(looked ? [looked] : []),
+        ],
+        (place * total + step) / (seeds.length * total),
+      )
+      if (step === total) looked = ''
+    },
+  }
 }

@@ -1,13 +1,18 @@
 /** `sherd evaluate knn`, `linear` and `fewshot`, on frozen features. */
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { EvaluateOptions } from '../../evaluate/evaluate.ts'
+import { interrupted } from '../../errors.ts'
+import type { EvaluateOptions, FeatureReport } from '../../evaluate/evaluate.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import type { ProtocolName } from '../../evaluate/protocols.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
-import { encoderOf, showImages } from '../encoder-options.ts'
+import { requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
 import { positiveNumber, wholeNumber } from '../options.ts'
+import { noteThere } from '../out-options.ts'
+import { note, warn } from '../output.ts'
+import { endProgress, progress } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
@@ -18,7 +23,7 @@ import {
   withClasses,
   withSave,
 } from './evaluate-options.ts'
-import { finish } from './evaluate-report.ts'
+import { printReport } from './evaluate-report.ts'
 
 interface Flags extends EvaluateFlags, SaveFlags {
   readonly neighbours?: number[]
@@ -131,19 +136,61 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
   const { judgeWithMap, openImages } = await import('../../evaluate/evaluate.ts')
   const { saveProbe } = await import('../../evaluate/save-probe.ts')
   const { openWeightsFile } = await import('../../checkpoint/weights-file.ts')
-  const { openReport } = await import('../../evaluate/evaluation-report.ts')
+  const { claimReports } = await import('../../evaluate/claim-report.ts')
+  const { writeReport } = await import('../../evaluate/evaluation-report.ts')
+  const { openEncoder } = await import('../../weights/open-encoder.ts')
   const data = await imagesOf(flags)
-  const encoder = await encoderOf(flags, data.train)
-  openReport(flags.out)
-  const file = flags.save === undefined ? null : openWeightsFile(flags.save)
-  const started = performance.now()
-  const images = await openImages({ encoder, data, onProgress: showImages() })
-  const extracting = (performance.now() - started) / 1000
+  const { out, overwrite, save } = flags
   const settings = await settingsOf(flags)
-  for (const protocol of names) {
-    const { report, map } = judgeWithMap(images, { protocol, settings, seeds: seedsOf(flags) })
-    if (file !== null && map) saveProbe(file, encoder, { map, classes: report.classes })
-    const out = names.length > 1 ? join(flags.out, protocol) : flags.out
-    await finish({ ...report, seconds: report.seconds + extracting }, { ...flags, out })
-  }
+  const seeds = seedsOf(flags)
+  const request = await requestOf(flags, data.train)
+  const folders = names.length > 1 ? names : ['.']
+  const file = save === undefined ? null : openWeightsFile(save)
+  const signal = stopSignal('keeping what is done')
+  const { reports, wasThere } = await claimReports<FeatureReport>(
+    {
+      ...{ out, overwrite, save, data, folders, encoder: request },
+      command: `evaluate ${names.length > 1 ? 'frozen' : names[0]}`,
+      options: { settings: await usedSettings(names, settings), seeds },
+    },
+    async ({ dir, state, fileFor }) => {
+      if (state === 'continued') note(`continuing what was begun in ${dir}`)
+      const encoder = openEncoder(request)
+      for (const message of encoder.warnings) warn(message)
+      const started = performance.now()
+      const images = await openImages({
+        encoder,
+        data,
+        onProgress: showImages(),
+        signal,
+        work: join(dir, 'features'),
+      })
+      const extracting = (performance.now() - started) / 1000
+      const made: FeatureReport[] = []
+      for (const [i, protocol] of names.entries()) {
+        await breathe()
+        if (signal.aborted)
+          throw interrupted({ done: i, of: names.length, unit: 'protocols', continues: true })
+        progress(`${protocol} …`)
+        const { report, map } = judgeWithMap(images, { protocol, settings, seeds })
+        if (file !== null && map) saveProbe(file, encoder, { map, classes: report.classes })
+        made.push({ ...report, seconds: report.seconds + extracting })
+        await writeReport(join(fileFor(), folders[i]!), made.at(-1)!)
+      }
+      endProgress()
+      return made
+    },
+  )
+  noteThere(out, { wasThere })
+  for (const [i, report] of reports.entries())
+    await printReport(report, { ...flags, out: join(out, folders[i]!) })
+}
+
+const breathe = () => new Promise<void>((resolve) => setImmediate(resolve)) // lets signals be heard
+
+/** The settings that these protocols read. */
+async function usedSettings(names: readonly ProtocolName[], settings: EvaluateOptions['settings']) {
+  const { protocols } = await import('../../evaluate/protocols.ts')
+  const used = new Set<string>(names.flatMap((name) => protocols[name].uses))
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => used.has(key)))
 }

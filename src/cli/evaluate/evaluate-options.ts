@@ -5,6 +5,7 @@ import type { EvaluationData } from '../../evaluate/evaluate.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { addEncoderOptions, type EncoderFlags } from '../encoder-options.ts'
 import { wholeNumber } from '../options.ts'
+import { overwriteOption } from '../out-options.ts'
 
 export interface SaveFlags {
   readonly save?: string
@@ -19,6 +20,7 @@ export interface EvaluateFlags extends EncoderFlags {
   readonly test?: string
   readonly out: string
   readonly seeds: number
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -51,6 +53,7 @@ export const withImages = (
     .option('--test <dir>', 'test images, of the same classes')
     .requiredOption('--out <dir>', out)
     .option('--seeds <n>', 'how many attempts, seeds 0, 1, …', wholeNumber(1), 3)
+    .addOption(overwriteOption())
     .option('--json', 'print the report as JSON')
 
 export const withClasses = (

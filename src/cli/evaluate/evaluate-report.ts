@@ -1,18 +1,16 @@
-/** Writes the report of an evaluation and prints its table. */
+/** Prints the report of an evaluation. */
 import { resolve } from 'node:path'
 import type { Report } from '../../evaluate/evaluate.ts'
 import { note, print, printJson, table, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
 
-export async function finish(
+export async function printReport(
   report: Report,
   { out, json, save }: Pick<EvaluateFlags, 'out' | 'json'> & SaveFlags,
 ): Promise<void> {
   const { withDeviation } = await import('../../evaluate/markdown.ts')
-  const { writeReport } = await import('../../evaluate/evaluation-report.ts')
   endProgress()
-  await writeReport(out, report)
   if (json) return printJson({ kind: 'evaluation', ...report })
   const attempts = report.seeds.length
   print(

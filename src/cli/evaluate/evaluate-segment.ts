@@ -1,13 +1,16 @@
 /** `sherd evaluate segment`: segmentation heads on frozen features. */
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import type { SegmentationReport } from '../../evaluate/evaluate-segmentation.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { type SegmentationHead, segmentationHeads } from '../../model/segmentation-heads.ts'
-import { encoderOf, showImages } from '../encoder-options.ts'
+import { requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
 import { notNegative, positiveNumber, wholeNumber } from '../options.ts'
-import { note, print, printJson, table } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
+import { noteThere } from '../out-options.ts'
+import { note, print, printJson, table, warn } from '../output.ts'
+import { endProgress, showProgress } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
@@ -70,28 +73,56 @@ async function run(flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
   const { segment } = await import('../../evaluate/evaluate-segmentation.ts')
   const { segmentationDefaults } = await import('../../evaluate/segmentation.ts')
-  const { openReport } = await import('../../evaluate/evaluation-report.ts')
+  const { claimReports } = await import('../../evaluate/claim-report.ts')
   const { writeSegmentation } = await import('../../evaluate/segmentation-report.ts')
+  const { openEncoder } = await import('../../weights/open-encoder.ts')
   const data = await imagesOf(flags)
-  const encoder = await encoderOf(flags, join(data.train, 'images'))
-  openReport(flags.out)
-  const epochs = flags.epochs ?? segmentationDefaults.epochs
-  const { report, picture } = await segment({
-    ...{ encoder, data, heads: flags.heads ?? names, seeds: seedsOf(flags), ignored: flags.ignore },
-    ...(flags.save !== undefined && { save: flags.save }),
-    settings: {
-      epochs,
-      batchSize: flags.batch ?? segmentationDefaults.batchSize,
-      learningRate: flags.rate ?? segmentationDefaults.learningRate,
-      weightDecay: flags.weightDecay ?? segmentationDefaults.weightDecay,
+  const { out, overwrite, save, ignore, heads = names } = flags
+  const seeds = seedsOf(flags)
+  const settings = {
+    epochs: flags.epochs ?? segmentationDefaults.epochs,
+    batchSize: flags.batch ?? segmentationDefaults.batchSize,
+    learningRate: flags.rate ?? segmentationDefaults.learningRate,
+    weightDecay: flags.weightDecay ?? segmentationDefaults.weightDecay,
+  }
+  const request = await requestOf(flags, join(data.train, 'images'))
+  const signal = stopSignal('keeping what is done')
+  const { reports, wasThere } = await claimReports<SegmentationReport>(
+    {
+      ...{ out, overwrite, save, data, encoder: request, command: 'evaluate segment' },
+      options: { settings, heads, ignore, seeds },
     },
-    onProgress: showImages(),
-    onEpoch: ({ head, seed, epoch, loss }) =>
-      progress(`${head} head, seed ${seed}, epoch ${epoch + 1}/${epochs}, loss ${loss.toFixed(4)}`),
-  })
-  endProgress()
-  await writeSegmentation(flags.out, report, picture)
-  if (flags.json) return printJson({ kind: 'segmentation', ...report })
+    async ({ state, dir, fileFor }) => {
+      if (state === 'continued') note(`continuing what was begun in ${dir}`)
+      const encoder = openEncoder(request)
+      for (const message of encoder.warnings) warn(message)
+      const { report, picture } = await segment({
+        ...{ encoder, data, heads, seeds, settings, ignored: ignore, signal },
+        ...(save !== undefined && { save }),
+        onProgress: showImages(),
+        onEpoch: ({ head, seed, epoch, loss }) =>
+          showProgress(
+            [
+              `epoch ${epoch + 1} of ${settings.epochs}`,
+              `${head} head`,
+              ...(seeds.length > 1 ? [`seed ${seed}`] : []),
+              `loss ${loss.toFixed(3)}`,
+            ],
+            (heads.indexOf(head) * seeds.length + seeds.indexOf(seed) + (epoch + 1) / settings.epochs) /
+              (heads.length * seeds.length),
+          ),
+      })
+      endProgress()
+      await writeSegmentation(fileFor(), report, picture)
+      return [report]
+    },
+  )
+  noteThere(out, { wasThere })
+  await printSegmentation(reports[0]!, flags)
+}
+
+async function printSegmentation(report: SegmentationReport, { json, out, save }: Flags): Promise<void> {
+  if (json) return printJson({ kind: 'segmentation', ...report })
   const { withDeviation } = await import('../../evaluate/markdown.ts')
   const shown = (value: Parameters<typeof withDeviation>[0]) => withDeviation(value, report.seeds.length)
   print(
@@ -110,6 +141,6 @@ async function run(flags: Flags): Promise<void> {
       `mIoU ${(100 * report.chance.meanIou).toFixed(2)} %, pixels ${(100 * report.chance.pixelAccuracy).toFixed(2)} %; features in ${report.model.precision}`,
   )
   if (report.data.skipped > 0) note(`${report.data.skipped} files could not be used and were left out.`)
-  print(`report: ${resolve(flags.out, 'report.md')}`)
-  if (flags.save !== undefined) print(`segmenter of seed ${report.seeds[0]}: ${resolve(flags.save)}`)
+  print(`report: ${resolve(out, 'report.md')}`)
+  if (save !== undefined) print(`segmenter of seed ${report.seeds[0]}: ${resolve(save)}`)
 }

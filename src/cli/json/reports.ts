@@ -9,6 +9,7 @@ import {
   kind,
   list,
   number,
+  numbers,
   object,
   orNull,
   path,
@@ -102,6 +103,24 @@ export const reports = {
         'of the last chosen row, first seed',
       ),
       chance: number('top-1 of always naming the commonest class'),
+      validation: perhaps(
+        group(
+          {
+            images: count('validation images'),
+            of: text('which they are'),
+            isTest: truth('whether these are the test images'),
+            attempts: list(
+              {
+                seed: count('seed'),
+                epoch: count('the best epoch, from 1'),
+                top1: numbers('top-1 on them after each epoch'),
+              },
+              'each seed',
+            ),
+          },
+          'the images that chose the epoch of fine-tuning',
+        ),
+      ),
       warnings: texts('what to know before believing the result'),
       spread: perhaps(
         byName(

@@ -107,7 +107,9 @@ describe.concurrent('sherd evaluate', () => {
       tune('scratch', '--rand-augment', '0', '--mixup', '0', '--cutmix', '0', '--erasing', '0', '--json'),
     ])
     expect(whole.stdout).toMatch(/^\* +all +mean +averaged weights +\d+\.\d\d ± \d+\.\d\d$/m)
-    expect(whole.stderr).toMatch(/^seed 1, step \d\/2, loss \d\.\d{4}, /m)
+    expect(whole.stderr).toMatch(
+      /^\d+ s left · \S+ images\/s · \d+ % · epoch 1 of \d+ · seed 1 of 2 · loss \d\.\d{3} · learning rate /m,
+    )
     expect(readFileSync(join(cwd, 'finetune/report.md'), 'utf8')).toContain('# finetune: top-1 ')
     const report = (outcome: typeof part) => (outcome.json() as unknown as [Report])[0]
     expect(report(part)).toMatchObject({
@@ -122,14 +124,21 @@ describe.concurrent('sherd evaluate', () => {
     })
   })
 
-  it('finetune ends with a signal, and leaves no report', async () => {
-    const args = ['finetune', '--model', 'run', '--data', 'images', '--out', 'stopped', '--epochs', '100000']
-    const running = start(['evaluate', ...args, '--batch', '2'], { cwd })
-    await until(() => existsSync(join(cwd, 'stopped')), 'the folder of the report')
-    await new Promise((resolve) => setTimeout(resolve, 4000))
+  it('finetune ends with a signal, leaves no report, and refuses to continue another request', async () => {
+    const args = ['finetune', '--model', 'run', '--data', 'images', '--out', 'stopped', '--batch', '2']
+    const running = start(['evaluate', ...args, '--epochs', '100000'], { cwd })
+    await until(() => running.stderr().includes('images/s'), 'the first step')
     running.kill('SIGINT')
-    expect((await running.ended).status).toBe(130)
-    expect(readdirSync(join(cwd, 'stopped'))).toEqual([])
+    const { status, stderr } = await running.ended
+    expect(status).toBe(130)
+    expect(stderr).toMatch(/^Stopped after \d+ of [\d,]+ steps of seed 0; the same command continues\.$/m)
+    expect(existsSync(join(cwd, 'stopped'))).toBe(false)
+    expect(readdirSync(join(cwd, 'stopped.partial/work/seed-0'))).toHaveLength(1)
+    const other = await evaluate(...args, '--epochs', '3')
+    expect([other.status, other.stderr]).toEqual([
+      2,
+      expect.stringMatching(/holds what another request has begun:\n +settings: .*--overwrite/s),
+    ])
   })
 
   it('a file of weights says what it is; one that does not needs a preset, and so does a random model', async () => {

@@ -1,0 +1,229 @@
+/** Fine-tuning with one seed: learning, looking at the validation images after each epoch, scoring on the test images at the end. */
+
+import type { StoredArray } from '../checkpoint/arrays.ts'
+import { loaderOptions } from '../config/assemble.ts'
+import { readingConfig } from '../config/reading.ts'
+import { interrupted } from '../errors.ts'
+import { groupsOf } from '../model/backbone-shape.ts'
+import { heads } from '../model/classifier.ts'
+import { initialParameters, learnedIn, type Parameters } from '../model/parameters.ts'
+import { allRows } from '../objective/averages.ts'
+import { type Classification, classification, type Labelled } from '../objective/classification.ts'
+import { adamw } from '../optim/adamw.ts'
+import { layerDecayRow, layerOf } from '../optim/layer-decay.ts'
+import { disposeState, initialState } from '../optim/optimizer.ts'
+import { scaledLearningRate } from '../optim/schedule.ts'
+import { openLoader } from '../prepare/loader/loader.ts'
+import type { ImageSource } from '../source/open.ts'
+import { subsetOf } from '../source/subset.ts'
+import { callInPlace } from '../tensor/call.ts'
+import { noGrad } from '../tensor/context.ts'
+import { toDevice } from '../tensor/ops.ts'
+import { disposeAll, scope } from '../tensor/scope.ts'
+import { fromArray, toArray } from '../tensor/tensor.ts'
+import { expectFinite, train } from '../train/loop.ts'
+import type { Trainee } from '../train/trainee.ts'
+import { logitsOfSource, type OpenedClassifier } from '../weights/open-classifier.ts'
+import { type FinetuneOptions, type Images, warmupOf } from './finetune-settings.ts'
+import { type Attempt, type AttemptState, type Best, keep, kept } from './finetune-work.ts'
+import { labelledBatch, noiseField } from './labelled-batch.ts'
+import { fewRows } from './labelled-features.ts'
+import { type Scores, scoresOf } from './scores.ts'
+
+const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+const AVERAGE = 'average.' // prefix of the averaged weights
+
+/** Parameters that are not trained: blocks below the trained ones, and embeddings of bands that the images lack. */
+function staysFixed({ encoder, settings }: FinetuneOptions): (name: string) => boolean {
+  const { depth } = encoder.dimensions
+  const lowest = settings.blocks === null ? 0 : depth - settings.blocks + 1 // the lowest trained layer
+  const unseen = groupsOf(encoder.shape).flatMap(({ embed }, g) =>
+    encoder.only?.includes(g) === false ? [`${embed}.`] : [],
+  )
+  return (name) => layerOf(name, depth) < lowest || unseen.some((prefix) => name.startsWith(prefix))
+}
+
+/** The classifier's parameters and their averages: from the encoder where it has them, unless it starts from scratch. */
+function startingParameters(
+  task: Classification,
+  { encoder, fromScratch }: FinetuneOptions,
+  seed: number,
+): Parameters {
+  const all = initialParameters(allRows(task), { seed, device: encoder.device })
+  if (!fromScratch)
+    noGrad(() => {
+      for (const [name, value] of encoder.parameters)
+        for (const own of [all.get(name), all.get(AVERAGE + name)]) if (own) callInPlace('copy_', own, value)
+    })
+  return all
+}
+
+interface Scored {
+  readonly scores: Scores
+  readonly skipped: number
+}
+
+async function scoreOn(source: ImageSource, classifier: OpenedClassifier): Promise<Scored> {
+  const { logits, indices, skipped, classes } = await logitsOfSource(classifier, source)
+  const labels = Int32Array.from(indices, (index) => source.labels![index]!)
+  return { scores: scoresOf(logits, labels, classes), skipped: skipped.length }
+}
+
+const copied = (parameters: Parameters): Map<string, StoredArray> =>
+  new Map(
+    [...parameters].map(([name, value]) => [
+      name,
+      { dtype: value.dtype, shape: value.shape, data: toArray(value).slice() },
+    ]),
+  )
+
+export interface AttemptOptions {
+  readonly seed: number
+  /** Gets the classifier that counts, before its weights are freed. */
+  readonly onTrained: (trained: OpenedClassifier) => void
+}
+
+const KEEP_EVERY = 120 // s, by default
+
+/** Throws `INTERRUPTED` when the signal is aborted, after it has kept the state where there is a place for it. */
+export async function attempt(
+  all: Images,
+  options: FinetuneOptions,
+  { seed, onTrained }: AttemptOptions,
+): Promise<Attempt> {
+  const begun = performance.now()
+  const { encoder, settings, signal, work, keepEverySeconds = KEEP_EVERY } = options
+  const { config, machine, dimensions, device, precision } = encoder
+  const { shots, ema } = settings
+  const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
+  const images = few ? { ...all, train: subsetOf(all.train, few) } : all
+  const { classes } = images.train
+  const isFixed = staysFixed(options)
+  const average = { prefix: AVERAGE, from: '', when: 'after-step' } as const
+  const task = classification({
+    ...{ backbone: encoder.shape, only: encoder.only ?? null, device },
+    ...{ classes: classes.length, head: settings.head, dropPath: settings.dropPath },
+    fixed: isFixed,
+    averages: ema === null ? [] : [{ ...average, momentum: ema, of: (name) => !isFixed(name) }],
+  })
+  const optimizer = adamw(ADAM)
+  const before =
+    work === undefined ? null : kept(work, seed, { rows: allRows(task), device, slots: optimizer.slots })
+  const parameters = before?.parameters ?? startingParameters(task, options, seed)
+  const trainee: Trainee<Labelled, null> = {
+    ...{ objective: task, parameters, optimizer, seed, device, precision, clip: null },
+    state: before?.optimizer ?? initialState(optimizer, learnedIn(task.rows, parameters)),
+    groups: [layerDecayRow(settings.layerDecay, dimensions.depth)],
+    ...{ kernels: config.train.kernels, recompute: config.train.recompute },
+  }
+  const samples = images.train.files.length
+  const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)
+  const perStep = batchSize * settings.accumulate
+  const totalSteps = Math.max(1, Math.round((settings.epochs * samples) / perStep))
+  const warmup = (warmupOf(settings).epochs * samples) / perStep
+  const learningRate = {
+    kind: 'cosine',
+    ...{ from: scaledLearningRate(settings.baseLearningRate, perStep), to: settings.minLearningRate },
+    warmup: Math.min(
+      totalSteps - 1,
+      settings.warmupEpochs === null ? Math.floor(warmup) : Math.round(warmup),
+    ),
+  } as const
+  const schedules = { learningRate, weightDecay: { kind: 'constant', value: settings.weightDecay } } as const
+  /** The classifier of the weights, or of the averages. */
+  const whole = (prefix = ''): OpenedClassifier => ({
+    ...{ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm },
+    parameters: new Map(
+      task.rows.map(({ name }) => [name, parameters.get(prefix + name) ?? parameters.get(name)!]),
+    ),
+  })
+  const counting = () => whole(ema === null ? '' : AVERAGE)
+
+  let step = before?.step ?? 0
+  let best: Best | null = before?.best ?? null
+  const validated = [...(before?.validated ?? [])]
+  const skipped = new Set(before?.skipped)
+  const seconds = () => (before?.seconds ?? 0) + (performance.now() - begun) / 1000
+  const epochsAfter = (steps: number) => Math.floor((steps * perStep) / samples + 1e-9)
+  const validate = async () => {
+    const { validation } = images
+    if (!validation) return
+    const isEnd = step === totalSteps
+    if (!isEnd && epochsAfter(step) === epochsAfter(step - 1)) return
+    const { top1 } = (await scoreOn(validation.source, counting())).scores
+    validated.push(top1)
+    // Of equals the later one: its learning rate was lower.
+    if (best === null || top1 >= best.validation)
+      best = { epoch: validated.length, validation: top1, parameters: copied(counting().parameters) }
+    options.onValidated?.({ seed, epoch: validated.length, top1, isBest: best.epoch === validated.length })
+  }
+  let keptAt = performance.now()
+  const keepNow = () => {
+    if (work === undefined) return
+    const state: AttemptState = { best, validated, skipped: [...skipped].sort(), seconds: seconds() }
+    keep(work, seed, { parameters, optimizer: trainee.state, step, samples: step * perStep }, state)
+    keptAt = performance.now()
+  }
+
+  const noise = noiseField(encoder.shape, seed, device)
+  const free = () => {
+    disposeAll([noise, parameters])
+    disposeState(trainee.state)
+  }
+  try {
+    const loader = openLoader({
+      ...loaderOptions(readingConfig(encoder), images.train, machine, { firstPosition: step * perStep }),
+      ...{ photometric: null, seed, batchSize },
+      onSkip: ({ file }) => skipped.add(file),
+    })
+    try {
+      const steps = train({
+        ...{ trainee, loader, schedules, totalSteps, signal, samples },
+        ...{ accumulate: settings.accumulate, firstStep: step },
+        toDeviceBatch: (batch) =>
+          labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise }),
+      })
+      for await (const event of steps) {
+        step = expectFinite(event).step
+        options.onStep?.(expectFinite(event), seed, totalSteps)
+        await validate()
+        if (performance.now() - keptAt >= 1000 * keepEverySeconds && step < totalSteps) keepNow()
+      }
+    } finally {
+      await loader.close()
+    }
+    if (signal.aborted) {
+      keepNow()
+      throw interrupted({
+        done: step,
+        of: totalSteps,
+        unit: `steps of seed ${seed}`,
+        continues: work !== undefined,
+      })
+    }
+    const last = await scoreOn(images.test, whole())
+    const averaged = ema === null ? null : await scoreOn(images.test, whole(AVERAGE))
+    if (best !== null) restore(counting().parameters, best.parameters)
+    const ofBest = best === null ? null : await scoreOn(images.test, counting())
+    onTrained(counting())
+    return {
+      ...{ last: last.scores, averaged: averaged?.scores ?? null, validated, trainImages: samples },
+      best: ofBest && { epoch: (best as Best | null)!.epoch, scores: ofBest.scores },
+      ...{ skipped: last.skipped + skipped.size, seconds: seconds() },
+    }
+  } finally {
+    free()
+  }
+}
+
+/** Puts stored values into parameters. */
+function restore(parameters: Parameters, stored: ReadonlyMap<string, StoredArray>): void {
+  noGrad(() =>
+    scope(() => {
+      for (const [name, { data, shape, dtype }] of stored) {
+        const own = parameters.get(name)!
+        callInPlace('copy_', own, toDevice(fromArray(data, shape, dtype), own.device))
+      }
+    }),
+  )
+}
