@@ -3,7 +3,7 @@ import { SherdError } from '../errors.ts'
 import { drawSvg, encodePng, svgDocument } from './render.ts'
 import { measure, shortened, textElement, wrapText } from './text.ts'
 import { paintTile, type Tile } from './tile.ts'
-import { type Face, faces } from './tile-grid-layout.ts'
+import { type Face, faces, type PlacedTile, SCREEN } from './tile-grid-layout.ts'
 
 /** Side of the square of each image, in pixels. */
 export const SHEET_SIDE = 128
@@ -11,6 +11,8 @@ const MARGIN = 20
 const GAP = 12
 const LEAD_GAP = 16
 const BAND_GAP = 28 // between rows side by side
+const PANEL_GAP = 40
+const LEAST_WIDTH = 440
 
 export interface SheetCell {
   /** At most `SHEET_SIDE` pixels wide and high; null if there is no image. */
@@ -41,7 +43,14 @@ export interface ContactSheet {
   readonly isDense?: boolean
 }
 
-/** Returns a PNG. Throws `SHAPE` for an image that is too large. */
+/** Elements and tiles as if they began at (0, 0). */
+interface Block {
+  readonly elements: readonly string[]
+  readonly tiles: readonly PlacedTile[]
+  readonly height: number
+}
+
+/** Returns a PNG: the rows in as many panels side by side as make it fit a screen. Throws `SHAPE` for an image that is too large. */
 export async function drawContactSheet({
   title,
   subtitle,
@@ -51,27 +60,78 @@ export async function drawContactSheet({
   isDense = false,
 }: ContactSheet): Promise<Buffer> {
   const bands = isDense ? together(rows, columns) : rows.map((row) => [row])
-  const hasLead = rows.some(({ lead }) => lead)
-  const start = MARGIN + (hasLead ? SHEET_SIDE + GAP + LEAD_GAP : 0)
+  const start = rows.some(({ lead }) => lead) ? SHEET_SIDE + GAP + LEAD_GAP : 0
   const widths = bands.map((band) =>
     band.reduce((sum, row) => sum + spanOf(row, columns) + BAND_GAP, -BAND_GAP),
   )
-  const width = Math.max(480, start + Math.max(SHEET_SIDE, ...widths) + MARGIN)
-  const elements: string[] = []
-  const tiles: { tile: Tile; x: number; y: number; factor: number }[] = []
+  const panel = Math.max(LEAST_WIDTH, start + Math.max(SHEET_SIDE, ...widths))
+  const blocks: Block[] = []
+  for (const band of bands) blocks.push(await blockOf(band, { start, columns, room: panel }))
 
-  /** Returns the bottom of the text. */
-  const lines = async (
-    text: string,
-    face: Face,
-    { x = MARGIN, y, room = width - 2 * MARGIN }: { x?: number; y: number; room?: number },
-  ): Promise<number> => {
-    const wrapped = await wrapText(text, face, room)
-    for (const [i, line] of wrapped.entries()) put(line, face, x, y + i * face.lineHeight)
-    return y + wrapped.length * face.lineHeight
+  const { panels, height } = bestPanels(blocks, panel)
+  const each = Math.ceil(blocks.length / panels)
+  const width = panels * (panel + PANEL_GAP) - PANEL_GAP + 2 * MARGIN
+  const elements: string[] = []
+  const tiles: PlacedTile[] = []
+  const put = async (text: string, face: Face, top: number): Promise<number> => {
+    const made = await textBlock(text, face, { x: MARGIN, y: top, room: width - 2 * MARGIN })
+    elements.push(...made.elements)
+    return made.bottom
   }
-  const put = (text: string, { lineHeight, ...face }: Face, x: number, top: number) =>
-    elements.push(textElement({ text, x, y: top + Math.round(0.8 * lineHeight), ...face }))
+  let top = await put(title, faces.title, MARGIN - 4)
+  if (subtitle) top = await put(subtitle, faces.subtitle, top + 2)
+  top += 12
+  for (let p = 0; p < panels; p++) {
+    const x = MARGIN + p * (panel + PANEL_GAP)
+    let y = top
+    for (const block of blocks.slice(p * each, (p + 1) * each)) {
+      elements.push(`<g transform="translate(${x} ${y})">${block.elements.join('')}</g>`)
+      tiles.push(...block.tiles.map((tile) => ({ ...tile, x: tile.x + x, y: tile.y + y })))
+      y += block.height
+    }
+  }
+  const end = footer ? await put(footer, faces.footer, top + height) : top + height
+  const canvas = await drawSvg(svgDocument(width, end + MARGIN - 8, elements))
+  for (const tile of tiles) paintTile(canvas, tile)
+  return encodePng(canvas)
+}
+
+/** How many panels bring the sheet nearest to the shape of a screen, and the height of the tallest. */
+function bestPanels(blocks: readonly Block[], panel: number): { panels: number; height: number } {
+  const shapes = Array.from({ length: Math.max(1, blocks.length) }, (_, i) => {
+    const each = Math.ceil(blocks.length / (i + 1))
+    const parts = Array.from({ length: i + 1 }, (_, p) => blocks.slice(p * each, (p + 1) * each))
+    const height = Math.max(...parts.map((part) => part.reduce((sum, block) => sum + block.height, 0)))
+    const away = Math.abs(Math.log(((i + 1) * (panel + PANEL_GAP)) / Math.max(1, height) / SCREEN))
+    return { panels: i + 1, height, away, isFull: parts.every((part) => part.length > 0) || i === 0 }
+  }).filter(({ isFull }) => isFull)
+  return shapes.reduce((best, shape) => (shape.away < best.away ? shape : best))
+}
+
+/** Text as lines of elements. */
+async function textBlock(
+  text: string,
+  { lineHeight, ...face }: Face,
+  { x, y, room }: { x: number; y: number; room: number },
+): Promise<{ elements: string[]; bottom: number }> {
+  const wrapped = await wrapText(text, face, room)
+  const elements = wrapped.map((line, i) =>
+    textElement({ text: line, x, y: y + i * lineHeight + Math.round(0.8 * lineHeight), ...face }),
+  )
+  return { elements, bottom: y + wrapped.length * lineHeight }
+}
+
+async function blockOf(
+  band: readonly SheetRow[],
+  { start, columns, room }: { start: number; columns: number; room: number },
+): Promise<Block> {
+  const elements: string[] = []
+  const tiles: PlacedTile[] = []
+  const put = async (text: string, face: Face, at: { x: number; y: number; room: number }) => {
+    const made = await textBlock(text, face, at)
+    elements.push(...made.elements)
+    return made.bottom
+  }
 
   /** Returns the bottom of the cell. */
   const cell = async ({ tile, name, note, isMarked }: SheetCell, x: number, y: number): Promise<number> => {
@@ -85,7 +145,7 @@ export async function drawContactSheet({
     else {
       const text = 'no picture'
       const left = x + (SHEET_SIDE - (await measure(text, faces.subtitle))) / 2
-      put(text, faces.footer, Math.round(left), y + SHEET_SIDE / 2 - 8)
+      await put(text, faces.footer, { x: Math.round(left), y: y + SHEET_SIDE / 2 - 8, room: SHEET_SIDE })
     }
     let below = y + SHEET_SIDE + 4
     for (const [text, face] of [
@@ -93,43 +153,34 @@ export async function drawContactSheet({
       [note ?? '', faces.footer],
     ] as const) {
       if (text === '') continue
-      put(await shortened(text, face, SHEET_SIDE), face, x, below)
+      const fitting = await shortened(text, face, SHEET_SIDE)
+      await put(fitting, face, { x, y: below, room: Number.POSITIVE_INFINITY })
       below += faces.subtitle.lineHeight
     }
     return below
   }
 
-  let y = await lines(title, faces.title, { y: MARGIN - 4 })
-  if (subtitle) y = await lines(subtitle, faces.subtitle, { y: y + 2 })
-  y += 12
-  for (const band of bands) {
-    const lefts = band.map((_, i) =>
-      band.slice(0, i).reduce((sum, row) => sum + spanOf(row, columns) + BAND_GAP, start),
-    )
-    let top = y
-    for (const [i, { caption }] of band.entries()) {
-      if (!caption) continue
-      const [x, room] =
-        band.length > 1 ? [lefts[i]!, spanOf(band[i]!, columns)] : [MARGIN, width - 2 * MARGIN]
-      top = Math.max(top, (await lines(caption, faces.heading, { x, y, room })) + 5)
-    }
-    let bottom = top
-    for (const [i, { lead, cells }] of band.entries()) {
-      if (lead) bottom = Math.max(bottom, await cell(lead, MARGIN, top))
-      for (let first = 0, at = top; first < cells.length; first += columns) {
-        let lowest = at
-        for (const [c, each] of cells.slice(first, first + columns).entries())
-          lowest = Math.max(lowest, await cell(each, lefts[i]! + c * (SHEET_SIDE + GAP), at))
-        bottom = Math.max(bottom, lowest)
-        at = lowest + GAP
-      }
-    }
-    y = bottom + GAP + 2
+  const lefts = band.map((_, i) =>
+    band.slice(0, i).reduce((sum, row) => sum + spanOf(row, columns) + BAND_GAP, start),
+  )
+  let top = 0
+  for (const [i, { caption }] of band.entries()) {
+    if (!caption) continue
+    const place = band.length > 1 ? { x: lefts[i]!, room: spanOf(band[i]!, columns) } : { x: 0, room }
+    top = Math.max(top, (await put(caption, faces.heading, { ...place, y: 0 })) + 5)
   }
-  if (footer) y = await lines(footer, faces.footer, { y })
-  const canvas = await drawSvg(svgDocument(width, y + MARGIN - 8, elements))
-  for (const tile of tiles) paintTile(canvas, tile)
-  return encodePng(canvas)
+  let bottom = top
+  for (const [i, { lead, cells }] of band.entries()) {
+    if (lead) bottom = Math.max(bottom, await cell(lead, 0, top))
+    for (let first = 0, at = top; first < cells.length; first += columns) {
+      let lowest = at
+      for (const [c, each] of cells.slice(first, first + columns).entries())
+        lowest = Math.max(lowest, await cell(each, lefts[i]! + c * (SHEET_SIDE + GAP), at))
+      bottom = Math.max(bottom, lowest)
+      at = lowest + GAP
+    }
+  }
+  return { elements, tiles, height: bottom + GAP + 2 }
 }
 
 /** Width of a row's cells in pixels. */

@@ -76,7 +76,8 @@ const DENSE_SIDE = 72 // in pictures that would not fit a screen
 const LEAST_LABEL = 56
 const MOST_PANELS = 16
 const MOST_SIDE = 2000
-const SCREEN = 16 / 10
+/** Width to height. */
+export const SCREEN = 16 / 10
 const LEAST_WIDTH = 320
 const SWATCH = 11
 

@@ -47,7 +47,7 @@ export async function drawFound(index: ImageIndex, queries: readonly Asked[]): P
 const bytesText = (bytes: number): string =>
   bytes < 1e6 ? `${decimals(bytes / 1e3, bytes < 1e4 ? 1 : 0)} kB` : `${decimals(bytes / 1e6, 1)} MB`
 
-const GROUPS = 40 // of a sheet
+const GROUPS = 24 // of a sheet
 
 const rangeOf = (least: number, most: number): string =>
   most - least < 5e-5 ? decimals(most, 4) : `${decimals(least, 4)} to ${decimals(most, 4)}`

@@ -79,9 +79,24 @@ describe('a contact sheet', () => {
         pixelsOf(await drawContactSheet({ title: 'S', columns: 10, rows, isDense })),
       ),
     )
-    expect(plain!.height - dense!.height).toBeGreaterThan(2 * 128)
+    expect(plain!.height - dense!.height).toBeGreaterThan(128)
     expect(dense!.count([1, 1, 1])).toBe(6 * 128 * 128)
     expect(dense!.count([0x25, 0x63, 0xeb])).toBeGreaterThan(3 * 500)
+  })
+
+  it('stands in panels side by side, to fit a screen, and keeps every image', async () => {
+    const cells = Array.from({ length: 5 }, () => ({ tile: tile(128, 128, 1), name: 'a' }))
+    const rows = Array.from({ length: 40 }, (_, i) => ({ caption: `group ${i + 1}`, cells }))
+    const sheet = await pixelsOf(await drawContactSheet({ title: 'S', columns: 6, rows, footer: 'the end' }))
+    expect(sheet.width / sheet.height).toBeGreaterThan(1.2)
+    expect(sheet.width / sheet.height).toBeLessThan(2.1)
+    expect(sheet.count([1, 1, 1])).toBe(40 * 5 * 128 * 128)
+    // One panel where there is one row; a lead stands in each panel.
+    const one = await pixelsOf(await drawContactSheet({ title: 'S', columns: 6, rows: rows.slice(0, 1) }))
+    expect(one.width).toBe(2 * 20 + 5 * 140 - 12)
+    const led = rows.slice(0, 2).map((row) => ({ ...row, lead: { tile: tile(128, 128, 2), name: 'q' } }))
+    const found = await pixelsOf(await drawContactSheet({ title: 'S', columns: 6, rows: led }))
+    expect(found.count([2, 2, 2])).toBe(2 * 128 * 128)
   })
 
   it('says where there is no picture', async () => {
