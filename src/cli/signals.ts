@@ -1,5 +1,4 @@
 /** Signals to a long command: finish and save, save and continue, quit at once. */
-import { quitAtSecondSignal } from '../tensor/process.ts'
 import { note } from './output.ts'
 
 /** The signals that stop a run, with the exit status: 128 + the signal's number. */
@@ -50,7 +49,10 @@ export function stopSignal(doing = 'finishing this step and saving a checkpoint'
 }
 
 /** Handles the second signal in native code, so that it works in the middle of a step. Loads the addon; call it after `stopSignal`. */
-export const hearSecondSignal = (): void => quitAtSecondSignal()
+export async function hearSecondSignal(): Promise<void> {
+  const { quitAtSecondSignal } = await import('../tensor/process.ts')
+  quitAtSecondSignal()
+}
 
 /** SIGUSR1, which schedulers send before they preempt a machine. The returned function is true once after one or more of them. */
 export function saveRequests(): () => boolean {

@@ -148,7 +148,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
       const encoder = openEncoder(request)
       for (const message of encoder.warnings) warn(message)
       const signal = stopSignal('finishing this step and keeping what is done')
-      hearSecondSignal()
+      await hearSecondSignal()
       const report = await finetune({
         ...{ encoder, data, fromScratch: protocol === 'scratch', signal, validation, settings, seeds },
         ...(save !== undefined && { save }),

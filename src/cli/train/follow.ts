@@ -11,7 +11,7 @@ export async function follow(
   let end: EndEvent | undefined
   try {
     for await (const event of events) {
-      if (event.kind === 'start') hearSecondSignal() // LibTorch is loaded, and about to block this thread for whole steps
+      if (event.kind === 'start') await hearSecondSignal() // LibTorch is loaded, and about to block this thread for whole steps
       reporter.event(event)
       if (event.kind === 'end') end = event
     }

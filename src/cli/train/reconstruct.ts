@@ -1,7 +1,7 @@
 /** `sherd reconstruct`: a picture of what a run's model rebuilds. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { type PrecisionName, precisionNames } from '../../machine/plan.ts'
+import type { PrecisionName } from '../../machine/plan.ts'
 import type { StatisticsUsed } from '../../target/patch-statistics.ts'
 import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, ending, featurePrecisionOption, wholeNumber } from '../options.ts'
@@ -61,6 +61,7 @@ export function addReconstruct(root: Command): void {
 async function runReconstruct(flags: Flags): Promise<void> {
   const { expectWritable, writeWhole } = await import('../../files/write-whole.ts')
   expectWritable(flags.out)
+  const { precisionNames } = await import('../../machine/plan.ts')
   const { loadModel } = await import('../../weights/load-model.ts')
   const { loadExhibit, reconstructExhibit } = await import('../../run/pictures.ts')
   const { drawReconstructions } = await import('../../picture/reconstruction-grid.ts')
