@@ -90,6 +90,8 @@ const confined: Record<string, readonly string[]> = {
     'src/machine/doctor.ts', // looks whether it is there
     'src/search/vectors/exact.ts', // types
   ],
+  open: ['src/cli/open-page.ts'],
+  yaml: ['src/cli/config-file.ts'],
   usearch: ['src/search/vectors/neighbour-graph.ts'],
   'ml-kmeans': ['src/search/vectors/clusters.ts'],
   'node-addon-api': ['src/native/compile.ts'],

@@ -33,6 +33,7 @@ import { addIndex } from './search/make-index.ts'
 import { addOutliers } from './search/outliers.ts'
 import { addSearch } from './search/search.ts'
 import { stopStatus } from './signals.ts'
+import { showStart } from './start.ts'
 import { columnsOf, hasColours, setQuiet } from './terminal.ts'
 import { addDemo } from './train/demo.ts'
 import { addPlan } from './train/plan.ts'
@@ -183,7 +184,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   setQuiet(false)
   listenToNotes(warnOnce)
   try {
-    await program().parseAsync(argv)
+    if (argv.length <= 2) showStart()
+    else await program().parseAsync(argv)
   } catch (thrown) {
     const error = withMemoryExplained(thrown)
     endProgress()

@@ -58,7 +58,6 @@ describe('sherd', () => {
   })
 
   it.each<[string[], RegExp]>([
-    [[], /Usage: sherd/],
     [['bench'], /Usage: sherd bench/],
     [['pretrian'], /unknown command 'pretrian'\. Did you mean pretrain\?/],
     [['sampledata'], /unknown command 'sampledata'\. Did you mean sample-data\?/],

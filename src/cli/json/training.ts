@@ -54,6 +54,10 @@ export const machine = group(
 )
 
 export const training = {
+  demo: kind('What the demonstration has written.', ['demo'], {
+    run: path('folder of the run'),
+    page: path('the page to open in a browser'),
+  }),
   start: kind('The run begins, or continues.', by, {
     run: path('folder of the run'),
     preset: text('name of the preset'),
