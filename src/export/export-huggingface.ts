@@ -3,9 +3,11 @@
  * layout's rows; fixed position tables are written out.
  */
 
+import type { StoredArray } from '../checkpoint/arrays.ts'
 import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { layouts } from '../import/layouts.ts'
+import { type Layout, layouts } from '../import/layouts.ts'
+import type { Head } from '../model/classifier.ts'
 import { decoderBlocks, hiddenWidth } from '../model/dimensions.ts'
 import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
@@ -18,6 +20,7 @@ import {
   removeOnnx,
   writeOnnx,
 } from './huggingface-onnx.ts'
+import { beitArrays, beitConfig, dinov2Arrays, dinov2Config } from './mean-pooled.ts'
 import { modelCard } from './model-card.ts'
 
 const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
@@ -55,6 +58,17 @@ interface TaskRow {
   readonly config: (model: ExportedModel) => Record<string, unknown>
   readonly usage: string
   readonly notes: readonly string[]
+  /** Of arrays under the names of ViT. */
+  readonly rename?: (
+    arrays: ReadonlyMap<string, StoredArray>,
+    model: ExportedModel,
+  ) => Map<string, StoredArray>
+}
+
+/** The names of ViT, and one for the norm of the mean. */
+const withPooler: Layout = {
+  ...layouts.huggingface,
+  modules: [...layouts.huggingface.modules, ['fc_norm', 'fc_norm']],
 }
 
 const isHead = (name: string) => /^(?:head|fc_norm)\./.test(name)
@@ -105,7 +119,9 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     pipeline: 'image-feature-extraction',
     output: 'last_hidden_state',
     refuses: ({ arrays }) =>
-      arrays.has('norm.weight') ? null : 'A classifier of the mean of patches has no norm behind its encoder',
+      arrays.has('norm.weight')
+        ? null
+        : 'A classifier of the mean of patches has no norm behind its encoder: leave --task out, and it is exported with its head',
     config: () => ({ model_type: 'vit' }),
     usage: usageOf(
       'ViTModel',
@@ -124,16 +140,11 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     output: 'logits',
     refuses: ({ classifier }) => {
       if (!classifier) return 'The weights have no head of a classifier'
-      return classifier.head === 'cls'
-        ? null
-        : `Its head reads ${classifier.head === 'plain-cls' ? 'cls before the norm' : 'the mean of the patches'}, transformers' reads cls behind it: export it ${classifier.head === 'plain-cls' ? 'as ONNX' : 'for timm'}`
+      return classifier.head === 'plain-cls'
+        ? 'Its head reads cls before the norm, which no class of transformers does: export it as ONNX (sherd export onnx)'
+        : null
     },
-    config: ({ classifier }) => ({
-      model_type: 'vit',
-      ...(classifier!.isMultiLabel && { problem_type: 'multi_label_classification' }),
-      id2label: Object.fromEntries(classifier!.classes.map((name, i) => [String(i), name])),
-      label2id: Object.fromEntries(classifier!.classes.map((name, i) => [name, i])),
-    }),
+    config: (model) => ({ model_type: 'vit', ...classesOf(model) }),
     usage: usageOf(
       'ViTForImageClassification',
       'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
@@ -141,6 +152,47 @@ const tasks: Record<HuggingfaceTask, TaskRow> = {
     notes: [],
   },
 }
+
+const classesOf = ({ classifier }: ExportedModel): Record<string, unknown> => ({
+  ...(classifier!.isMultiLabel && { problem_type: 'multi_label_classification' }),
+  id2label: Object.fromEntries(classifier!.classes.map((name, i) => [String(i), name])),
+  label2id: Object.fromEntries(classifier!.classes.map((name, i) => [name, i])),
+})
+
+/** Classifiers whose head does not read cls, by what it reads. */
+const meanPooled: Partial<Record<Head, TaskRow>> = {
+  mean: {
+    ...tasks.classification,
+    ...{ architecture: 'BeitForImageClassification', wrapper: 'beit.', rename: beitArrays },
+    config: (model) => ({ ...beitConfig, ...classesOf(model) }),
+    usage: usageOf(
+      'BeitForImageClassification',
+      'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
+    ),
+    notes: [
+      'BEiT is the class of transformers that norms the mean of the patches, as this head does. It has no bias of keys, which changes no attention: it adds the same number for every key.',
+    ],
+  },
+  'normed-mean': {
+    ...tasks.classification,
+    ...{ architecture: 'Dinov2ForImageClassification', wrapper: 'dinov2.', rename: dinov2Arrays },
+    refuses: ({ dimensions: { imageSize, patchSize } }) =>
+      [imageSize, patchSize].every(([h, w]) => h === w)
+        ? null
+        : "transformers' DINOv2 takes square images and patches only: export it as ONNX (sherd export onnx)",
+    config: (model) => ({ ...dinov2Config(model), ...classesOf(model) }),
+    usage: usageOf(
+      'Dinov2ForImageClassification',
+      'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
+    ),
+    notes: [
+      'DINOv2 is the class of transformers whose head reads the mean of the patches behind the norm. It reads cls, too, with weights of 0, and scales its layers, by 1.',
+    ],
+  },
+}
+
+const rowOf = (task: HuggingfaceTask, { classifier }: ExportedModel): TaskRow =>
+  (task === 'classification' && classifier && meanPooled[classifier.head]) || tasks[task]
 
 const usualTask = ({ classifier, hasDecoder }: ExportedModel): HuggingfaceTask =>
   classifier ? 'classification' : hasDecoder ? 'pretraining' : 'encoder'
@@ -239,10 +291,11 @@ export async function exportHuggingface({
 }: HuggingfaceOptions): Promise<ExportedFolder> {
   const model = openExported(request)
   const chosen = task ?? usualTask(model)
-  const row = tasks[chosen]
+  const row = rowOf(chosen, model)
   const refusal = row.refuses(model)
   if (refusal !== null) throw new SherdError('USAGE', `--task ${chosen}: ${refusal}.`)
-  const arrays = inLayout(model, layouts.huggingface, row)
+  const named = inLayout(model, row.rename === beitArrays ? withPooler : layouts.huggingface, row)
+  const arrays = row.rename?.(named, model) ?? named
   const isRaster = model.config.data.kind === 'rasters'
   const [height, width] = model.dimensions.imageSize
   const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted }, row)

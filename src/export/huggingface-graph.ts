@@ -5,7 +5,7 @@
 
 import { openBackbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
-import { classify } from '../model/classifier.ts'
+import { classify, type Head } from '../model/classifier.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { Graph } from '../onnx/graph.ts'
 import { viewOf } from '../prepare/view.ts'
@@ -15,7 +15,7 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import { generalTape } from './general-tape.ts'
 import { translate } from './translate.ts'
 
-/** `last_hidden_state` [B, 1 + N, D]: cls, then all patches row by row, unmasked. `logits` [B, classes]: by the head on cls. */
+/** `last_hidden_state` [B, 1 + N, D]: cls, then all patches row by row, unmasked. `logits` [B, classes]: by the head. */
 export type HuggingfaceOutput = 'last_hidden_state' | 'logits'
 
 export interface HuggingfaceModel {
@@ -24,6 +24,8 @@ export interface HuggingfaceModel {
   /** On the CPU, including the head for logits. */
   readonly parameters: Parameters
   readonly output: HuggingfaceOutput
+  /** Of a classifier. */
+  readonly head: Head
 }
 
 /** float32 [B, C, H, W], (x − mean) / deviation. */
@@ -34,12 +36,13 @@ export function huggingfaceForward({
   shape,
   parameters,
   output,
+  head,
 }: HuggingfaceModel): (pixels: Tensor) => Tensor {
   const backbone = openBackbone(shape, 'cpu')
   const weights = weightsOf(parameters)
   return {
     last_hidden_state: (pixels: Tensor) => backbone.encodeAll(viewOf(pixels), weights).sequence,
-    logits: (pixels: Tensor) => classify(viewOf(pixels), weights, { backbone, head: 'cls' }),
+    logits: (pixels: Tensor) => classify(viewOf(pixels), weights, { backbone, head }),
   }[output]
 }
 

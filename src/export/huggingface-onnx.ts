@@ -72,9 +72,10 @@ export function removeOnnx(dir: string): void {
 
 function loaded({ config, arrays, classifier }: ExportedModel, output: HuggingfaceOutput): HuggingfaceModel {
   const shape = backboneOf(config)
+  const head = classifier?.head ?? 'cls'
   const rows =
     output === 'logits'
-      ? classifierRows({ backbone: shape, classes: classifier!.classes.length, head: 'cls' })
+      ? classifierRows({ backbone: shape, classes: classifier!.classes.length, head })
       : backboneRows(shape)
   const parameters = scope(() => {
     const wanted = rows.flatMap(({ name }) => {
@@ -83,7 +84,7 @@ function loaded({ config, arrays, classifier }: ExportedModel, output: Huggingfa
     })
     return loadParameters(rows, new Map(wanted), 'cpu')
   })
-  return { shape, parameters, output }
+  return { shape, parameters, output, head }
 }
 
 /** Compares on normally distributed pixels. */

@@ -6,7 +6,11 @@ import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
 import { type ImportOptions, importWeights } from '../../src/import/import.ts'
+import { classifierRows } from '../../src/model/classifier.ts'
+import { initialParameters } from '../../src/model/parameters.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { saveClassifier } from '../../src/weights/open-classifier.ts'
+import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')
@@ -19,6 +23,22 @@ const bring = (from: string, options: Partial<ImportOptions> = {}) =>
   importWeights({ from: join(fixtures, from), out: place('.safetensors'), ...options })
 const jsonOf = (...path: string[]) =>
   JSON.parse(readFileSync(join(...path), 'utf8')) as Record<string, unknown>
+
+/** A tiny classifier of two classes whose head reads the mean, and its arrays. */
+async function meanClassifier(head: 'mean' | 'normed-mean') {
+  const encoder = openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', seed: 1 })
+  const shape = { backbone: encoder.shape, classes: 2, head }
+  const parameters = initialParameters(classifierRows(shape), { seed: 3, device: 'cpu' })
+  const model = place('.safetensors')
+  saveClassifier(model, encoder, {
+    parameters,
+    head,
+    classes: ['ant', 'bee'],
+    protocol: 'finetune',
+    step: null,
+  })
+  return { model, arrays: readArrays(model).tensors }
+}
 
 const sorted = (path: string) =>
   [...readArrays(path).tensors]
@@ -75,6 +95,66 @@ describe('a folder for transformers', () => {
     expect(names).toContain('embeddings.cls_token')
     expect(names.filter((name) => /^vit\.|decoder/.test(name))).toEqual([])
     expect(jsonOf(out, 'config.json')).toMatchObject({ model_type: 'vit', layer_norm_eps: 1e-6 })
+  })
+
+  it('of a head on the mean is a BEiT, without the bias of keys', async () => {
+    const { model, arrays } = await meanClassifier('mean')
+    const out = place()
+    const made = await exportHuggingface({ model, out, onnx: ['fp32'] }) // the graph is compared with LibTorch
+    expect(made).toMatchObject({ task: 'classification', architecture: 'BeitForImageClassification' })
+    const { tensors } = readArrays(join(out, 'model.safetensors'))
+    const block = [
+      'attention.attention.query.weight',
+      'attention.attention.query.bias',
+      'attention.attention.key.weight',
+    ]
+    for (const name of block) expect(tensors.has(`beit.encoder.layer.0.${name}`), name).toBe(true)
+    const names = [...tensors.keys()]
+    expect(names.filter((name) => /key\.bias|fc_norm|mask_token|beit\.layernorm|^vit/.test(name))).toEqual([])
+    expect(tensors.get('beit.pooler.layernorm.weight')!.data).toEqual(arrays.get('fc_norm.weight')!.data)
+    expect(tensors.get('classifier.weight')!.data).toEqual(arrays.get('head.weight')!.data)
+    expect(jsonOf(out, 'config.json')).toMatchObject({
+      ...{ model_type: 'beit', use_mean_pooling: true, use_absolute_position_embeddings: true },
+      ...{ use_relative_position_bias: false, layer_scale_init_value: 0, id2label: { 0: 'ant', 1: 'bee' } },
+    })
+  })
+
+  it('of a linear probe on the mean is a DINOv2, whose head does not look at cls', async () => {
+    const { model, arrays } = await meanClassifier('normed-mean')
+    const out = place()
+    expect((await exportHuggingface({ model, out, onnx: [] })).architecture).toBe(
+      'Dinov2ForImageClassification',
+    )
+    const { tensors } = readArrays(join(out, 'model.safetensors'))
+    const head = tensors.get('classifier.weight')!
+    const own = arrays.get('head.weight')!.data as Float32Array
+    expect(head.shape).toEqual([2, 64])
+    for (const row of [0, 1]) {
+      const values = (head.data as Float32Array).subarray(64 * row, 64 * (row + 1))
+      expect(values.subarray(0, 32)).toEqual(new Float32Array(32))
+      expect(values.subarray(32)).toEqual(own.subarray(32 * row, 32 * (row + 1)))
+    }
+    for (const scale of ['layer_scale1', 'layer_scale2'])
+      expect(tensors.get(`dinov2.encoder.layer.0.${scale}.lambda1`)!.data).toEqual(
+        new Float32Array(32).fill(1),
+      )
+    const names = [...tensors.keys()].filter((name) => name.startsWith('dinov2.encoder.layer.0.')).sort()
+    expect(
+      names.map((name) => name.slice('dinov2.encoder.layer.0.'.length).replace(/\.(weight|bias)$/, '')),
+    ).toEqual(
+      [
+        ...['attention.attention.key', 'attention.attention.query', 'attention.attention.value'],
+        ...[
+          'attention.output.dense',
+          'layer_scale1.lambda1',
+          'layer_scale2.lambda1',
+          'mlp.fc1',
+          'mlp.fc2',
+          'norm1',
+          'norm2',
+        ],
+      ].flatMap((name) => (name.startsWith('layer_scale') ? [name] : [name, name])),
+    )
   })
 
   it.each([
