@@ -47,6 +47,7 @@ export const smallerPhotos: Smaller = {
   commands: {
     'sample-data': { '--count': 60 },
     pretrain: { '--steps': 12 },
+    'evaluate linear': { '--seeds': 1 },
     'evaluate finetune': fewEpochs,
     'evaluate scratch': fewEpochs,
   },
