@@ -3,7 +3,7 @@
  * that watch a run read the folder, not the training process.
  */
 
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { Config } from '../config/schema.ts'
@@ -46,6 +46,8 @@ const factsSchema = z.object({
   init: z.string().optional(),
   /** SHA-256 of the weights of models that it uses and does not train, by what they are for. */
   frozen: z.record(z.string(), z.string()).optional(),
+  /** The time that its steps were fitted to, if it was. */
+  hours: z.number().positive().optional(),
   started: z.string(),
   engine: z.object({ libtorch: z.string(), device: z.string(), precision: z.string(), threads: z.number() }),
 })
@@ -66,6 +68,8 @@ export const runPaths = (dir: string) => ({
   samples: join(dir, 'samples'),
   lossCurve: join(dir, 'loss-curve.png'),
   trace: join(dir, 'trace.json'),
+  /** A checkpoint whose saving was timed; it is gone once the run has begun. */
+  measuring: join(dir, '.measuring'),
 })
 
 const beginnings = [
@@ -76,7 +80,7 @@ const beginnings = [
     'run.json.writing',
     'config.json.writing',
   ],
-  ...['samples', 'checkpoints', '.lock'],
+  ...['samples', 'checkpoints', '.lock', '.measuring'],
 ]
 
 /** Whether there is no run: no folder, an empty one, or one interrupted before its first step. */
@@ -84,9 +88,15 @@ export function isBlank(dir: string): boolean {
   if (!existsSync(dir)) return true
   if (!statSync(dir).isDirectory()) return false
   const isEmpty = (name: string) =>
-    !statSync(join(dir, name)).isDirectory() || readdirSync(join(dir, name)).length === 0
+    name === '.measuring' ||
+    !statSync(join(dir, name)).isDirectory() ||
+    readdirSync(join(dir, name)).length === 0
   return readdirSync(dir).every((name) => beginnings.includes(name) && isEmpty(name))
 }
+
+/** Whether there is a run, of whatever version. */
+export const isRun = (dir: string): boolean =>
+  existsSync(runPaths(dir).config) && existsSync(runPaths(dir).facts)
 
 /** Throws `RUN` if the folder of a new run is in use. */
 export function expectUnused(dir: string): void {
@@ -95,7 +105,8 @@ export function expectUnused(dir: string): void {
     throw new SherdError('RUN', `${resolve(dir)} ${what} another folder for --out.`)
   }
   if (!statSync(dir).isDirectory()) refuse('is a file: choose')
-  if (existsSync(join(dir, 'config.json'))) refuse('already holds a run: continue with --resume, or choose')
+  if (existsSync(join(dir, 'config.json')))
+    refuse('already holds a run: continue with --resume, replace it with --overwrite, or choose')
   if (!isBlank(dir)) refuse('is not empty: choose')
 }
 
@@ -105,6 +116,7 @@ export function createRun(dir: string, config: Config, facts: RunFacts): void {
   const paths = runPaths(dir)
   makeFolder(resolve(paths.samples))
   makeFolder(resolve(paths.checkpoints))
+  rmSync(paths.measuring, { recursive: true, force: true }) // of a process that was killed
   writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   writeWhole(paths.config, `${JSON.stringify(config, null, 2)}\n`)
 }

@@ -23,6 +23,8 @@ export interface BeginOptions {
   readonly init?: string | undefined
   /** Resume although the list of files has changed, and record it. */
   readonly acceptDataChange?: boolean | undefined
+  /** Replaces the run in `out`, which is removed once the new one has taken its first step. */
+  readonly overwrite?: boolean | undefined
 }
 
 export interface Beginning {
@@ -40,7 +42,14 @@ export interface Beginning {
 }
 
 /** A new run. Throws `USAGE`, `SOURCE`, `RUN`. */
-export async function begin({ config: asked, preset, data, out, init }: BeginOptions): Promise<Beginning> {
+export async function begin({
+  config: asked,
+  preset,
+  data,
+  out,
+  init,
+  overwrite = false,
+}: BeginOptions): Promise<Beginning> {
   if (!data)
     throw new SherdError(
       'USAGE',
@@ -48,7 +57,7 @@ export async function begin({ config: asked, preset, data, out, init }: BeginOpt
     )
   const given = completed(asked, locateModel)
   const source = await openData(given, data)
-  expectUnused(out)
+  if (!overwrite) expectUnused(out)
   const { config, note } = fitBatch(given, source.files.length)
   const notes = [...(source.notes ?? []), ...(note === null ? [] : [note])]
   const facts = async (machine: MachinePlan): Promise<RunFacts> => {

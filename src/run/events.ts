@@ -52,9 +52,10 @@ export interface CostEvent {
 /** What is done between steps. */
 export type Between = 'checkpoint' | 'picture' | 'probe'
 
-/** Where a run stands: after every step, logged or not, and before what is done between steps. No event, for there are many. */
+/** Where a run stands: before the first step, after each, logged or not, and before what is done between steps. No event, for there are many. */
 export interface RunProgress {
-  readonly doing: 'measuring' | 'step' | Between
+  /** `opening`: its data are looked at; `measuring`: steps are timed (`hours`). */
+  readonly doing: 'opening' | 'measuring' | 'step' | Between
   readonly step: number
   readonly totalSteps: number
   /** The last step of this process; null before the first. */
@@ -116,8 +117,26 @@ export type LoopEvent =
       readonly checkpoint: Listed | null
     })
 
+/** The steps that end in the time that was asked for (`hours`), and what was measured. */
+export interface FittedEvent {
+  readonly kind: 'fitted'
+  readonly hours: number
+  readonly steps: number
+  readonly epochs: number
+  readonly imagesPerSecond: number
+  readonly stepSeconds: number
+  readonly checkpointSeconds: number
+  /** 0 for none. */
+  readonly pictureSeconds: number
+  /** 0 for none. */
+  readonly probeSeconds: number
+  /** From the start of the process to the end of the run, as expected. */
+  readonly seconds: number
+}
+
 export type RunEvent =
   | StartEvent
+  | FittedEvent
   | CostEvent
   /** Initialisation of a new run from other weights. */
   | (Inheritance & { readonly kind: 'inherited' })

@@ -7,8 +7,8 @@ import { toViews } from '../prepare/upload.ts'
 import { describeTrouble, train } from '../train/loop.ts'
 import type { LoopEvent } from './events.ts'
 import { goBack } from './non-finite.ts'
-import type { Run } from './open.ts'
 import { orderSeed } from './recover.ts'
+import type { Run } from './run.ts'
 
 export interface LoopOptions {
   readonly signal: AbortSignal
@@ -19,7 +19,10 @@ export interface LoopOptions {
  * Takes steps until the schedule ends or the signal is aborted. A non-finite step is skipped; after too many in a row the run rolls back and
  * continues in another order. Throws `NON_FINITE` if it cannot, and errors of the loader.
  */
-export async function* takeSteps(run: Run, { signal, onSkip }: LoopOptions): AsyncGenerator<LoopEvent> {
+export async function* takeSteps(
+  run: Omit<Run, 'close'>,
+  { signal, onSkip }: LoopOptions,
+): AsyncGenerator<LoopEvent> {
   const { config, source, machine, facts, recipe, trainee, state } = run
   const { views } = run.objective
   const { statistics } = facts

@@ -4,8 +4,8 @@ import { writeWhole } from '../files/write-whole.ts'
 import type { TroubleEvent } from '../train/events.ts'
 import { describeTrouble } from '../train/loop.ts'
 import type { LoopEvent } from './events.ts'
-import type { Run } from './open.ts'
 import { rollBack } from './recover.ts'
+import type { Run } from './run.ts'
 
 const advice = 'A lower optim.baseLearningRate, a longer warm-up or optim.clipGradientNorm may help.'
 
@@ -19,7 +19,10 @@ function writeReport(path: string, report: object): void {
 }
 
 /** Throws `NON_FINITE` if the run cannot roll back any more; `not-finite.json` then names the first tensor. */
-export function goBack({ paths, config, state, start }: Run, event: TroubleEvent): LoopEvent {
+export function goBack(
+  { paths, config, state, start }: Pick<Run, 'paths' | 'config' | 'state' | 'start'>,
+  event: TroubleEvent,
+): LoopEvent {
   const { step: from, first } = event
   const message = describeTrouble(event)
   const back = rollBack({

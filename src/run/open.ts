@@ -1,73 +1,48 @@
 /** Opens a run, new or resumed: lock, facts, state, and inputs of its consumers. */
-import { resolve } from 'node:path'
-import type { Listed } from '../checkpoint/retention.ts'
-import { createRun, isBlank, type RunFacts, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
 import { objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
 import type { Config } from '../config/schema.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { allRows, learnedPrefix } from '../objective/averages.ts'
-import type { MetricRow } from '../objective/objective.ts'
-import type { ImageSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { FileLock } from '../tensor/process.ts'
 import { metricRows } from '../train/metrics.ts'
-import { type Span, untimed } from '../train/span.ts'
+import { untimed } from '../train/span.ts'
 import type { Trainee } from '../train/trainee.ts'
 import { openFrozenModel } from '../weights/frozen-model.ts'
 import type { Model } from '../weights/load-model.ts'
 import { type Beginning, type BeginOptions, begin, resumeRun } from './begin.ts'
-import type { RunEvent } from './events.ts'
+import type { RunProgress } from './events.ts'
+import { withSteps } from './existing.ts'
+import { COUNTLESS, fitToHours } from './fit.ts'
 import { factsOfFrozen } from './frozen.ts'
 import { inherit } from './inherit.ts'
 import { appendNote, rewindMetrics } from './journal.ts'
 import { lockRun } from './lock.ts'
-import { type OnlineProbe, openOnlineProbe, probeRows } from './online-probe.ts'
-import { type Exhibit, loadExhibit, samplesOfPicture } from './pictures.ts'
-import { type Recovered, type RunState, type Start, startOrRecover } from './recover.ts'
-import { openTrace, type Trace } from './trace.ts'
+import { openOnlineProbe, probeRows } from './online-probe.ts'
+import { loadExhibit, samplesOfPicture } from './pictures.ts'
+import { begun, recover, type Start } from './recover.ts'
+import { type Replacement, replaceRun, settleReplacement } from './replace.ts'
+import type { Run } from './run.ts'
+import { openTrace } from './trace.ts'
 
 export interface OpenOptions extends BeginOptions {
   /** Resume the run in `out`, or begin it if there is none; default false. */
   readonly resume?: boolean
+  /** Fits the steps of a new run to a time, which is measured first; a resumed one keeps its steps. Takes the place of `train.steps`. */
+  readonly hours?: number | undefined
+  /** Aborting it ends the run after the current step, with a checkpoint. */
+  readonly signal?: AbortSignal
+  /** Called when it opens, before steps are measured, after every step, logged or not, and before what is done between steps. */
+  readonly onProgress?: (progress: RunProgress) => void
   /** Records where the time of the first steps goes, in `path` or the run's `trace.json`. */
   readonly profile?: { readonly path?: string; readonly steps: number }
   /** What a step computes; tests give objectives that fail. */
   readonly objectiveOf?: typeof objectiveOf
-}
-
-export interface Run extends Pick<Beginning, 'notes' | 'changes'>, Pick<Recovered, 'damaged'> {
-  readonly out: string
-  readonly paths: ReturnType<typeof runPaths>
-  readonly isResumed: boolean
-  readonly config: Config
-  readonly facts: RunFacts
-  readonly source: ImageSource
-  readonly machine: MachinePlan
-  readonly objective: Model['objective']
-  /** With the objective's schedules. */
-  readonly recipe: ReturnType<typeof recipeOf>
-  readonly trainee: Trainee
-  /** Rows of all logged numbers, as in `metrics.schema.json`. */
-  readonly metrics: readonly MetricRow[]
-  /** Written by the loop only. */
-  readonly state: RunState
-  /** The initial state, also for a rollback without a checkpoint. */
-  readonly start: Start
-  /** The resumed checkpoint. */
-  readonly latest: Listed | null
-  readonly model: Model
-  readonly exhibit: Exhibit
-  /** Null without a probe. */
-  readonly look: OnlineProbe | null
-  readonly trace: Trace | null
-  readonly span: Span
-  /** Writes to the journal. Failing to do so does not end the run. */
-  note(event: string, more?: object): void
-  /** A warning event, also written to the journal. */
-  warning(message: string): RunEvent
-  close(): void
 }
 
 const picturedImages = 6
@@ -78,34 +53,55 @@ const unprofiledSteps = 3 // the first ones are slower
  * last, so that a failure leaves nothing behind.
  */
 export async function openPretraining(options: OpenOptions): Promise<Run> {
-  const { out } = options
+  const { out, hours } = options
+  const started = performance.now()
+  options.onProgress?.({ doing: 'opening', ...nothingYet })
+  settleReplacement(out)
   const isResumed = (options.resume ?? false) && !(isBlank(out) && options.data)
-  const beginning = await (isResumed ? resumeRun(options) : begin(options))
-  const { config } = beginning
-  const machine = planMachine({ ...config.train, workers: config.data.workers })
-  setThreads(machine.threads)
+  const replacement = options.overwrite && !isResumed ? replaceRun(out, inputsOf(options)) : null
   const held: FileLock[] = []
   const close = () => {
+    replacement?.restore() // unless it was dropped
     for (const lock of held) lock.release()
   }
   try {
+    // As with --steps, batches of a run that is fitted to a time may repeat images.
+    const isFitted = hours !== undefined && !isResumed
+    const asked = isFitted ? { ...options, config: withSteps(options.config, COUNTLESS) } : options
+    const beginning = await (isResumed ? resumeRun(asked) : begin(asked))
+    const { config } = beginning
+    const machine = planMachine({ ...config.train, workers: config.data.workers })
+    setThreads(machine.threads)
     if (isResumed) held.push(lockRun(out))
-    return { ...(await prepare(options, { beginning, machine, held })), isResumed, close }
+    const opening = { beginning, machine, held, replacement, started }
+    return { ...(await prepare(asked, opening)), isResumed, replacement, close }
   } catch (error) {
     close()
     throw error
   }
 }
 
+/** What a run reads besides its own folder. */
+const inputsOf = ({ init, data, config }: OpenOptions) => [
+  ...[init, data, config.log.probe],
+  'model' in config.target ? (config.target.model as string) : null,
+]
+
 interface Opening {
   readonly beginning: Beginning
   readonly machine: MachinePlan
   /** The run's lock, but of a new run, whose folder is not there yet; it is added. */
   readonly held: FileLock[]
+  readonly replacement: Replacement | null
+  /** When the run was asked for. */
+  readonly started: number
 }
 
-async function prepare(options: OpenOptions, { beginning, machine, held }: Opening) {
-  const { out } = options
+/** What is known last. */
+type Known = Pick<Run, 'config' | 'facts' | 'recipe' | 'trace' | 'fitted'>
+
+async function prepare(options: OpenOptions, { beginning, machine, held, replacement, started }: Opening) {
+  const { out, hours, signal, onProgress } = options
   const isResumed = held.length > 0
   const paths = runPaths(out)
   const { config, source, notes, changes } = beginning
@@ -117,8 +113,11 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
   const facts = factsOfFrozen(found, objective, isResumed)
   if (beginning.isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   if (isResumed) updateConfig(out, config)
-  const own = recipeOf(config, source.files.length)
-  const recipe = { ...own, schedules: { ...objective.schedules, ...own.schedules } }
+  const recipeFor = (config: Config) => {
+    const own = recipeOf(config, source.files.length)
+    return { ...own, schedules: { ...objective.schedules, ...own.schedules } }
+  }
+  const recipe = recipeFor(config)
   const { init } = facts
   const { seed, kernels, recompute } = config.train
   const start: Start = {
@@ -127,7 +126,11 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
       given: () => inherit(init, objective.rows, config, learnedPrefix(objective)).tensors,
     }),
   }
-  const { training: state, checkpoint: latest, damaged } = startOrRecover(paths.checkpoints, start)
+  const {
+    training: state,
+    checkpoint: latest,
+    damaged,
+  } = isResumed ? recover(paths.checkpoints, start) : begun(start)
   if (isResumed) rewindMetrics(paths.metrics, state.step)
 
   const { parameters } = state
@@ -135,18 +138,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
   const model: Model = { config, objective, parameters, statistics: facts.statistics, device }
   const { probe } = config.log
   const look = probe === null ? null : await openOnlineProbe(probe, model, machine)
-  if (!isResumed) {
-    makeFolder(resolve(out))
-    held.push(lockRun(out))
-  }
   const metrics = [...metricRows(objective), ...(look ? probeRows : [])]
-  writeWhole(
-    paths.metricsSchema,
-    `${JSON.stringify({ format: 'sherd-metrics/1', rows: metrics }, null, 2)}\n`,
-  )
-  if (!isResumed) createRun(out, config, facts)
-  const trace = openProfile(options, { paths, device })
-  const span = trace?.span ?? untimed
   const note: Run['note'] = (event, more = {}) => {
     try {
       appendNote(paths.journal, { event, ...more })
@@ -154,17 +146,70 @@ async function prepare(options: OpenOptions, { beginning, machine, held }: Openi
       // the events report it, too
     }
   }
-  return {
-    ...{ out, paths, config, facts, source, machine, objective, recipe, state, start, latest },
-    ...{ notes, changes, damaged, metrics, model, exhibit, look, trace, span, note },
-    trainee: {
-      ...{ objective, parameters, state: state.optimizer, ...recipe, groups: [], span },
-      ...{ seed, device, precision, kernels, recompute },
-    },
-    warning(message: string): RunEvent {
-      note('warning', { message })
-      return { kind: 'warning', message }
-    },
+  /** What follows from the configuration, which is complete once the steps are known. */
+  const runOf = (
+    known: Pick<Run, 'config' | 'facts' | 'recipe' | 'trace' | 'fitted'>,
+  ): Omit<Run, 'close'> => {
+    const span = known.trace?.span ?? untimed
+    return {
+      ...{ out, paths, isResumed, source, machine, objective, state, start, latest, replacement },
+      ...{ notes, changes, damaged, metrics, exhibit, look, note, span, ...known },
+      model: { ...model, config: known.config },
+      trainee: {
+        ...{ objective, parameters, state: state.optimizer, ...known.recipe, groups: [], span },
+        ...{ seed, device, precision, kernels, recompute },
+      },
+      warning(message) {
+        note('warning', { message })
+        return { kind: 'warning', message }
+      },
+    }
+  }
+  const asIs: Known = { config, facts, recipe, trace: null, fitted: null }
+  const writeSchema = () =>
+    writeWhole(
+      paths.metricsSchema,
+      `${JSON.stringify({ format: 'sherd-metrics/1', rows: metrics }, null, 2)}\n`,
+    )
+  if (isResumed) {
+    writeSchema()
+    return runOf({ ...asIs, trace: openProfile(options, { paths, device }) })
+  }
+  replacement?.moveAside()
+  const undo = makeRunFolder(out, held)
+  try {
+    let known = asIs
+    if (hours !== undefined) {
+      const elapsed = () => (performance.now() - started) / 1000
+      onProgress?.({ doing: 'measuring', ...nothingYet })
+      const fitted = await fitToHours(runOf(asIs), { hours, elapsed, ...(signal && { signal }) })
+      const fitting = withSteps(config, fitted.steps)
+      known = {
+        ...asIs,
+        ...{ config: fitting, recipe: recipeFor(fitting), facts: { ...facts, hours } },
+        fitted,
+      }
+    }
+    writeSchema()
+    createRun(out, known.config, known.facts)
+    return runOf({ ...known, trace: openProfile(options, { paths, device }) })
+  } catch (error) {
+    undo()
+    throw error
+  }
+}
+
+const nothingYet = { step: 0, totalSteps: 0, last: null, secondsLeft: null, imagesPerSecond: null }
+
+/** Makes and locks the folder of a new run. The returned function removes it, unless there is a run in it by now. */
+function makeRunFolder(out: string, held: FileLock[]): () => void {
+  const wasThere = existsSync(out)
+  makeFolder(resolve(out))
+  held.push(lockRun(out))
+  return () => {
+    if (isRun(out)) return
+    for (const name of readdirSync(out)) rmSync(join(out, name), { recursive: true, force: true })
+    if (!wasThere) rmdirSync(out)
   }
 }
 

@@ -7,7 +7,7 @@ import { engineBuild } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { RunEvent } from './events.ts'
 import { inherit } from './inherit.ts'
-import type { Run } from './open.ts'
+import type { Run } from './run.ts'
 
 export function* openingEvents(run: Run): Generator<RunEvent> {
   const { config, facts, source, objective, recipe, machine, state, changes, damaged, note, warning } = run
@@ -29,6 +29,15 @@ export function* openingEvents(run: Run): Generator<RunEvent> {
     libtorch: engineBuild().version,
     machine,
     changes,
+  }
+  if (run.fitted) {
+    const { cost, ...fitted } = run.fitted
+    const event = {
+      ...{ ...fitted, stepSeconds: cost.step, checkpointSeconds: cost.checkpoint },
+      ...{ pictureSeconds: cost.picture, probeSeconds: cost.probe },
+    }
+    note('fitted', event)
+    yield { kind: 'fitted', ...event }
   }
   for (const each of run.notes) yield warning(each)
   const { init } = facts

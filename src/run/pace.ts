@@ -2,7 +2,7 @@
 import { effectiveBatch } from '../config/resolve.ts'
 import type { Span } from '../train/span.ts'
 import type { Between } from './events.ts'
-import type { Run } from './open.ts'
+import type { Run } from './run.ts'
 import { cadenceOf, coldSteps, median, type RunCost, secondsLeft, typicalStep } from './run-cost.ts'
 
 /** What is done between steps, by the name of its span. */
@@ -12,7 +12,8 @@ const between = { checkpoint: 'checkpoint', pictures: 'picture', probe: 'probe' 
 export interface Pace {
   /** Times what is done between steps; `onBegin` is called before it. */
   readonly span: Span
-  stepped(seconds: number): void
+  /** `waited`: the part of it that waited for data. */
+  stepped(seconds: number, waited?: number): void
   /** Steps that were timed. */
   steps(): number
   /** Null before the first step. Zeros for what was not done yet. */
@@ -53,8 +54,9 @@ export function openPace(
     count === 0
       ? null
       : {
-          // The first ones are slower, and their batches were decoded before: they count only while there are no others.
-          step: recent.length > 0 ? median(recent) : typicalStep(first, ahead),
+          // The first ones are slower, wait for the first batches to be decoded, and then find some ready: they count only as long as nothing
+          // else is known, without their wait.
+          step: recent.length > 0 ? median(recent) : (known.step ?? typicalStep(first, ahead)),
           ...{ checkpoint: mean('checkpoint'), picture: mean('picture'), probe: mean('probe') },
           end: known.end ?? 0,
         }
@@ -73,9 +75,9 @@ export function openPace(
       finish()
       return result
     },
-    stepped(seconds) {
+    stepped(seconds, waited = 0) {
       count++
-      if (count <= coldSteps(ahead)) first = [...first, seconds]
+      if (count <= coldSteps(ahead)) first = [...first, seconds - waited]
       else recent = [...recent.slice(1 - WINDOW), seconds]
     },
     steps: () => count,

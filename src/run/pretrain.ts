@@ -2,18 +2,15 @@
 import { SherdError } from '../errors.ts'
 import { openConsumers } from './consumers/all.ts'
 import { type Consumer, isComplete, type Summary } from './consumers/consumer.ts'
-import type { EndEvent, LoopEvent, RunEvent, RunProgress } from './events.ts'
+import type { EndEvent, LoopEvent, RunEvent } from './events.ts'
 import { takeSteps } from './loop.ts'
-import { type OpenOptions, openPretraining, type Run } from './open.ts'
+import { type OpenOptions, openPretraining } from './open.ts'
 import { openingEvents } from './opening-events.ts'
+import type { Run } from './run.ts'
 
 export interface PretrainOptions extends OpenOptions {
-  /** Aborting it ends the run after the current step, with a checkpoint. */
-  readonly signal?: AbortSignal
   /** Called after every step; if true, a checkpoint is saved and the run continues. */
   readonly isSaveWanted?: () => boolean
-  /** Called after every step, logged or not, and before what is done between steps. */
-  readonly onProgress?: (progress: RunProgress) => void
 }
 
 /**
@@ -28,11 +25,19 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
     const { consumers, onSkip } = openConsumers(run, { isSaveWanted, onProgress })
     yield* openingEvents(run)
     try {
-      for await (const event of takeSteps(run, { signal, onSkip })) yield* eachOn(consumers, event)
+      for await (const event of takeSteps(run, { signal, onSkip })) {
+        if (event.kind === 'step') run.replacement?.drop()
+        yield* eachOn(consumers, event)
+      }
     } catch (error) {
       for (const consumer of consumers) consumer.failed?.(error)
       throw withAdvice(error)
     }
+    if (run.replacement?.isAside())
+      throw new SherdError(
+        'INTERRUPTED',
+        'Stopped before the first step. The run that was there is as it was.',
+      )
     for (const consumer of consumers) yield* (await consumer.end?.()) ?? []
     yield endOf(run, consumers, (performance.now() - started) / 1000)
   } finally {

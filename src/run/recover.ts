@@ -67,8 +67,15 @@ export interface Recovered {
   readonly damaged: readonly { readonly path: string; readonly reason: string }[]
 }
 
-/** The state to train from. Renames damaged checkpoints, and removes the remains of an interrupted save. */
-export function startOrRecover(dir: string, start: Start): Recovered {
+/** The state of a new run. */
+export const begun = (start: Start): Recovered => ({
+  training: { ...fresh(start), inARow: 0, proven: -1 },
+  checkpoint: null,
+  damaged: [],
+})
+
+/** The state of a run that continues. Renames damaged checkpoints, and removes the remains of an interrupted save. */
+export function recover(dir: string, start: Start): Recovered {
   if (existsSync(dir)) tidy(dir)
   const { checkpoint, damaged } = latestWhole(dir)
   if (!checkpoint && damaged.length > 0)
@@ -77,8 +84,8 @@ export function startOrRecover(dir: string, start: Start): Recovered {
       `No checkpoint of ${dir} can be used:\n${damaged.map(({ path, reason }) => `  ${path}: ${reason}`).join('\n')}\nRestore one, or begin a new run.`,
     )
   const aside = damaged.map(({ path, reason }) => ({ path: setAside(path), reason }))
-  const training = checkpoint ? load(checkpoint.path, start) : fresh(start)
-  return { training: { ...training, inARow: 0, proven: -1 }, checkpoint, damaged: aside }
+  if (!checkpoint) return begun(start)
+  return { training: { ...load(checkpoint.path, start), inARow: 0, proven: -1 }, checkpoint, damaged: aside }
 }
 
 /** The seed of the order of samples: another one after each rollback. */
@@ -90,6 +97,15 @@ function copyInto(to: Parameters, from: Parameters): void {
     for (const [name, value] of to) callInPlace('copy_', value, from.get(name)!)
   })
   for (const each of from.values()) each.dispose()
+}
+
+/** Puts `training` back to the beginning of the run. */
+export function beginAgain(training: RunState, start: Start): void {
+  const { parameters, optimizer, ...counts } = fresh(start)
+  copyInto(training.parameters, parameters)
+  copyState(training.optimizer, optimizer)
+  disposeState(optimizer)
+  Object.assign(training, { ...counts, inARow: 0, proven: -1 })
 }
 
 export interface RollBackOptions {

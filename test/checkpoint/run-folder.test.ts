@@ -37,7 +37,9 @@ describe('createRun', () => {
     const dir = await workFolder()
     createRun(dir, tinyConfig(), facts)
     expect(() => createRun(dir, tinyConfig(), facts)).toThrow(
-      run(/already holds a run: continue with --resume, or choose another folder for --out\.$/),
+      run(
+        /already holds a run: continue with --resume, replace it with --overwrite, or choose another folder for --out\.$/,
+      ),
     )
     const other = await workFolder()
     writeFileSync(join(other, 'thesis.tex'), '')

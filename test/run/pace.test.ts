@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { followPace } from '../../src/run/consumers/pace.ts'
 import type { CostEvent, LoopEvent, RunProgress } from '../../src/run/events.ts'
-import type { Run } from '../../src/run/open.ts'
 import { openPace, stepsAhead } from '../../src/run/pace.ts'
+import type { Run } from '../../src/run/run.ts'
 import { untimed } from '../../src/train/span.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 
@@ -20,7 +20,7 @@ describe('openPace', () => {
 
   it('takes the median of the recent steps, without those that warm up', () => {
     const pace = openPace(paced(100))
-    pace.stepped(9)
+    pace.stepped(29, 20) // it waited 20 s for the first batch
     expect([pace.left(1), pace.imagesPerSecond()]).toEqual([99 * 9, 8 / 9])
     for (const seconds of [5, 1]) pace.stepped(seconds)
     expect(pace.left(3)).toBe(97) // 97 steps of 1 s

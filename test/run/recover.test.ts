@@ -6,7 +6,7 @@ import { objectiveOf } from '../../src/config/assemble.ts'
 import { allRows } from '../../src/objective/averages.ts'
 import type { Average } from '../../src/objective/objective.ts'
 import { optimizerOf } from '../../src/optim/optimizers.ts'
-import { type RunState, rollBack, startOrRecover } from '../../src/run/recover.ts'
+import { type RunState, recover, rollBack } from '../../src/run/recover.ts'
 import { add, full } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
@@ -22,7 +22,7 @@ const objective = toyObjective()
 const start = { ...{ rows: allRows(objective), optimizer, seed: 11 }, device: 'cpu' } as const
 const { batch } = conforming['an objective that has everything'] as unknown as Stepping<TwoViews, ToyPlan>
 
-const open = (dir: string, over: object = {}) => startOrRecover(dir, { ...start, ...over }).training
+const open = (dir: string, over: object = {}) => recover(dir, { ...start, ...over }).training
 /** Takes steps up to `to`, with a checkpoint in `dir` after each that `every` divides. */
 function steps(training: RunState, to: number, dir?: string, every = 2): void {
   const { parameters, optimizer: state } = training

@@ -74,6 +74,17 @@ export const training = {
     machine,
     changes: texts('differences from the configuration of the run that is continued'),
   }),
+  fitted: kind('The steps were fitted to a time (--hours).', by, {
+    hours: number('time that was asked for'),
+    steps: count('steps that end in it'),
+    epochs: number('passes over the images of the whole run'),
+    imagesPerSecond: number('images per second'),
+    stepSeconds: number('median seconds of a step'),
+    checkpointSeconds: number('seconds to save a checkpoint'),
+    pictureSeconds: number('seconds to draw the reconstructions; 0 for none'),
+    probeSeconds: number('seconds of a probe; 0 for none'),
+    seconds: number('seconds from the start to the end, as expected'),
+  }),
   cost: kind('What the run costs here, once steps were timed.', by, {
     step,
     totalSteps: count('steps of the whole run'),

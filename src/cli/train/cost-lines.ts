@@ -1,6 +1,6 @@
 /** What a run costs on this machine, in a line, and what to do about it where that is much. */
-import type { CostEvent } from '../../run/events.ts'
-import { grouped } from '../output.ts'
+import type { CostEvent, FittedEvent } from '../../run/events.ts'
+import { grouped, threeDigits } from '../output.ts'
 
 const HOUR = 3600
 /** Shorter runs are over before the line is read. */
@@ -50,4 +50,22 @@ function adviceOf({ secondsLeft, stepSeconds, step }: CostEvent, isLong: boolean
   return [
     `too long? stop it (Ctrl-C), and begin it again with --overwrite and --hours ${hours}, or --steps ${steps}`,
   ]
+}
+
+const inSeconds = (seconds: number): string =>
+  seconds < 1 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : `${threeDigits(seconds)} s`
+
+/** What `--hours` has measured and chosen. */
+export function fittedLine(event: FittedEvent): string {
+  const { hours, steps, epochs, imagesPerSecond, stepSeconds, seconds } = event
+  const { checkpointSeconds, pictureSeconds, probeSeconds } = event
+  const beside = [
+    `a checkpoint ${inSeconds(checkpointSeconds)}`,
+    ...(pictureSeconds > 0 ? [`a picture ${inSeconds(pictureSeconds)}`] : []),
+    ...(probeSeconds > 0 ? [`a probe ${inSeconds(probeSeconds)}`] : []),
+  ]
+  return (
+    `--hours ${hours}: a step takes ${inSeconds(stepSeconds)} here (${threeDigits(imagesPerSecond)} images/s), ${beside.join(', ')}. ` +
+    `So the run has ${grouped(steps)} ${steps === 1 ? 'step' : 'steps'}, ${shortened(epochs)} epochs: about ${roughly(seconds)}`
+  )
 }

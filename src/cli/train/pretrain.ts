@@ -5,12 +5,12 @@ import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, positiveNumber, setOption, wholeNumber } from '../options.ts'
-import { note } from '../output.ts'
+import { note, printJson } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
 import { saveRequests, stopSignal } from '../signals.ts'
 import { argumentOrOption } from '../spellings.ts'
 import { follow } from './follow.ts'
-import { openReporter } from './reporter.ts'
+import { describeEnd, openReporter } from './reporter.ts'
 
 interface Flags extends ReadingFlags {
   data?: string
@@ -18,12 +18,14 @@ interface Flags extends ReadingFlags {
   init?: string
   steps?: number
   epochs?: number
+  hours?: number
   config?: string
   set: string[]
   seed?: number
   device?: 'auto' | 'cpu' | 'cuda'
   precision?: 'auto' | 'fp32' | 'bf16'
   resume?: boolean
+  overwrite?: boolean
   acceptDataChange?: boolean
   supervise?: boolean
   restarts: number
@@ -42,7 +44,8 @@ export function addPretrain(root: Command): void {
     examples: [
       'sherd pretrain --data photos --out runs/photos  # a folder of images, with the usual preset',
       'sherd pretrain mae-base-224 --data photos --out runs/base --epochs 100  # a larger model, and for how long',
-      'sherd pretrain --out runs/photos --resume  # continue where it stopped',
+      'sherd pretrain --data photos --out runs/night --hours 8  # as many steps as end in eight hours',
+      'sherd pretrain --out runs/photos --resume  # continue where it stopped; the same command again does so, too',
       'sherd pretrain --data photos --out runs/probed --probe labelled  # look at what it has learned on the way',
     ],
   })
@@ -53,6 +56,11 @@ export function addPretrain(root: Command): void {
     .option('--init <path>', 'weights to begin with: a run, a checkpoint, or a .safetensors file')
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
     .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))
+    .addOption(
+      new Option('--hours <h>', 'as many steps as end in this time here: a few are timed first')
+        .argParser(positiveNumber)
+        .conflicts(['steps', 'epochs']),
+    )
     .addOption(configOption())
     .addOption(setOption('override one configuration key; may be repeated'))
     .option('--seed <n>', 'seed of every random draw', wholeNumber(0))
@@ -61,7 +69,13 @@ export function addPretrain(root: Command): void {
     .option('--probe <dir>', 'labelled images to probe the encoder with every log.probeEverySteps steps')
     .option(
       '--resume',
-      'continue from the latest checkpoint in --out; with --data, start a run if there is none',
+      'continue from the latest checkpoint in --out, with changed options; with --data, start a run if there is none',
+    )
+    .addOption(
+      new Option(
+        '--overwrite',
+        'begin a new run in the place of the one in --out, which goes once the new one has begun',
+      ).conflicts('resume'),
     )
     .option(
       '--accept-data-change',
@@ -99,23 +113,31 @@ function assignments({ steps, epochs, seed, device, precision, probe, ...flags }
 async function runPretrain(presetName: string | undefined, flags: Flags): Promise<void> {
   if (flags.supervise) {
     const { supervise } = await import('./supervise.ts')
-    return supervise({ out: flags.out, restarts: flags.restarts, resume: flags.resume ?? false })
+    const { out, restarts, resume = false, overwrite = false } = flags
+    return supervise({ out, restarts, resume, overwrite })
   }
   letWaitingThreadsSleep()
   const { presetOf } = await import('../../config/presets.ts')
   const { composed } = await import('../config-file.ts')
   const { expectUseful } = await import('../../config/useless.ts')
-  const { isBlank } = await import('../../checkpoint/run-folder.ts')
+  const { isBlank, openRun } = await import('../../checkpoint/run-folder.ts')
+  expectOneLength(flags)
+  const { settleReplacement } = await import('../../run/replace.ts')
+  settleReplacement(flags.out)
   const isNew = flags.data !== undefined && isBlank(flags.out)
-  const resume = (flags.resume ?? false) && !isNew
+  let resume = (flags.resume ?? false) && !isNew
   if (flags.resume && isNew) note(`there is no run in ${flags.out} yet: beginning one`)
   const named = presetName === undefined ? undefined : presetOf(presetName)
   // A resumed run starts from its own saved configuration, a new one from the preset's.
   let base = named?.config ?? presetOf(defaultPreset).config
   let preset = presetName ?? defaultPreset
   if (resume) {
-    const { openRun } = await import('../../checkpoint/run-folder.ts')
     const { config, facts } = openRun(flags.out)
+    if (flags.hours !== undefined && flags.hours !== facts.hours)
+      throw new SherdError(
+        'USAGE',
+        `--hours fits the steps of a run that begins: ${flags.out} keeps its own. Another length is --steps N.`,
+      )
     if (presetName !== undefined && presetName !== facts.preset) {
       throw new SherdError(
         'RUN',
@@ -125,8 +147,25 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     base = config
     preset = facts.preset
   }
-  const config = composed({ base, file: flags.config, options: assignments(flags), set: flags.set })
+  let config = composed({ base, file: flags.config, options: assignments(flags), set: flags.set })
   expectUseful(config, flags.set)
+  if (!resume && !flags.overwrite) {
+    const { existingRun } = await import('../../run/existing.ts')
+    const { data, out, init, hours } = flags
+    const found = existingRun({ config, preset, data, out, init, hours })
+    if (found.state === 'complete') {
+      if (flags.json) return printJson(found.end)
+      note(
+        `${out} is complete: nothing to do. --overwrite trains it anew, --resume --steps N trains it longer.`,
+      )
+      return describeEnd(found.end, found.start)
+    }
+    if (found.state === 'incomplete') {
+      note(`${out} holds this run, not complete: continuing it`)
+      config = found.config
+      resume = true
+    }
+  }
   const { pretrain } = await import('../../run/pretrain.ts')
   const profile = flags.profile && {
     ...(flags.profile !== true && { path: flags.profile }),
@@ -140,6 +179,8 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
       data: flags.data,
       out: flags.out,
       init: flags.init,
+      hours: resume ? undefined : flags.hours,
+      overwrite: flags.overwrite,
       acceptDataChange: flags.acceptDataChange,
       resume,
       signal: stopSignal(),
@@ -152,5 +193,13 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
 }
 
 /** Whether the user says how long the run is to be. */
-const namesLength = ({ steps, epochs, set }: Flags): boolean =>
-  steps !== undefined || epochs !== undefined || set.some((each) => /^train\.(steps|epochs)=/.test(each))
+const namesLength = ({ steps, epochs, hours, set }: Flags): boolean =>
+  steps !== undefined || epochs !== undefined || hours !== undefined || setsLength(set)
+
+const setsLength = (set: readonly string[]): boolean =>
+  set.some((each) => /^train\.(steps|epochs)=/.test(each))
+
+function expectOneLength({ hours, set }: Flags): void {
+  if (hours === undefined || !setsLength(set)) return
+  throw new SherdError('USAGE', '--hours chooses train.steps: leave that and train.epochs out of --set.')
+}

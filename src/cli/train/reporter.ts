@@ -7,7 +7,7 @@ import type { StepEvent } from '../../train/events.ts'
 import { grouped, note, paint, print, printCommand, printJson, warn, warnOnce } from '../output.ts'
 import { endProgress, showProgress } from '../progress.ts'
 import { isLive } from '../terminal.ts'
-import { costLines } from './cost-lines.ts'
+import { costLines, fittedLine } from './cost-lines.ts'
 import { continuing, endFacts, nextCommands, writtenLines } from './end-lines.ts'
 import { partsOf } from './step-line.ts'
 
@@ -41,12 +41,14 @@ function forPeople({ isLengthNamed = false, next = true }: ReporterOptions): Rep
   let shownAt = 0
   let skips = 0
   let pictures = 0
+  let isTold = false
   const show = () => {
     if (latest === null) return
     const gone = (performance.now() - shownAt) / 1000
     const left = latest.secondsLeft === null ? null : Math.max(0, latest.secondsLeft - gone)
     const isLast = latest.doing === 'step' && latest.step === latest.totalSteps
-    const share = latest.doing === 'measuring' ? null : latest.step / latest.totalSteps
+    if (latest.doing === 'opening' && !isLive()) return // not worth a line of a log
+    const share = latest.totalSteps === 0 ? null : latest.step / latest.totalSteps
     const parts = partsOf({ ...latest, secondsLeft: left }, last, start?.metrics ?? [])
     showProgress(parts, share, { important: isLast && !isLive() })
   }
@@ -76,8 +78,12 @@ function forPeople({ isLengthNamed = false, next = true }: ReporterOptions): Rep
         case 'inherited':
           describeInheritance(event)
           break
+        case 'fitted':
+          note(fittedLine(event))
+          isTold = true // it has said what the run costs
+          break
         case 'cost':
-          for (const line of costLines(event, { isLengthNamed })) note(line)
+          if (!isTold) for (const line of costLines(event, { isLengthNamed })) note(line)
           break
         case 'skip':
           skips++
@@ -89,7 +95,7 @@ function forPeople({ isLengthNamed = false, next = true }: ReporterOptions): Rep
           break
         case 'picture':
           // The first one is worth a look; the others are found beside it.
-          if (start && event.step < start.totalSteps && pictures++ === 0)
+          if (start?.firstStep === 0 && event.step < start.totalSteps && pictures++ === 0)
             note(`first reconstruction: ${event.path}`)
           break
         case 'probe':
@@ -131,7 +137,7 @@ function describeStart(event: StartEvent): void {
     `LibTorch ${event.libtorch} on ${machine.device}, ${machine.precision}, ${machine.threads} threads, ${machine.decodeThreads} decoding; ` +
       `${grouped(event.totalSteps)} steps of ${event.effectiveBatch} images, learning rate ${event.peakLearningRate.toPrecision(3)}`,
   )
-  if (event.firstStep > 0) note(`continuing from step ${event.firstStep}`)
+  if (event.firstStep > 0) note(`continuing from step ${grouped(event.firstStep)}`)
   for (const change of event.changes) note(`changed: ${change}`)
   note(`run folder: ${event.run}`)
 }
@@ -164,7 +170,12 @@ function describeProfile({ path, steps, stepSeconds, shares }: Profile): void {
   print(`trace: ${path}   (open in https://ui.perfetto.dev or chrome://tracing)`)
 }
 
-function describeEnd(event: EndEvent, start: StartEvent, next: boolean): void {
+/** The facts of the end, and what may follow. */
+export function describeEnd(
+  event: EndEvent,
+  start: Pick<StartEvent, 'run' | 'data' | 'classes' | 'metrics'>,
+  next = true,
+): void {
   for (const line of endFacts(event, start)) note(line)
   for (const line of writtenLines(event)) print(line)
   if (event.reason === 'interrupted') {

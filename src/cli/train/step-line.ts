@@ -7,6 +7,7 @@ import { duration, grouped, paint, threeDigits } from '../output.ts'
 import type { Part } from '../progress.ts'
 
 const doings = {
+  opening: 'looking at the images',
   measuring: 'measuring how long a step takes here',
   step: '',
   checkpoint: 'saving a checkpoint',
@@ -20,7 +21,7 @@ export function partsOf(
   last: StepEvent | null,
   metrics: readonly MetricRow[],
 ): Part[] {
-  if (doing === 'measuring') return [doings.measuring]
+  if (doing === 'opening' || doing === 'measuring') return [doings[doing]]
   const [at, of] = [grouped(step), grouped(totalSteps)]
   return [
     secondsLeft === null ? '' : { text: `${duration(secondsLeft)} left`, short: shortDuration(secondsLeft) },

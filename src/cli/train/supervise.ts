@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { listCheckpoints } from '../../checkpoint/retention.ts'
 import { runPaths } from '../../checkpoint/run-folder.ts'
 import { appendNote } from '../../run/journal.ts'
+import { asidePath } from '../../run/replace.ts'
 import { duration, note, warn } from '../output.ts'
 import { type Stopping, stopping } from '../signals.ts'
 
@@ -13,6 +14,7 @@ export interface SuperviseOptions {
   /** Crashes without a new checkpoint between them before it gives up. */
   readonly restarts: number
   readonly resume: boolean
+  readonly overwrite: boolean
 }
 
 /**
@@ -26,9 +28,23 @@ const LONGEST_WAIT = 60
 
 const latestStep = (out: string) => listCheckpoints(runPaths(out).checkpoints).at(-1)?.step ?? 0
 
-function startChild(isFirst: boolean, { resume }: SuperviseOptions): ChildProcess {
-  const own = process.argv.slice(2).filter((each) => each !== '--supervise')
-  const args = isFirst || resume ? own : [...own, '--resume']
+/**
+ * The arguments of the child. A crashed run continues; one that was to replace another and had not begun, which is then still there, is tried
+ * again.
+ */
+export function childArguments(
+  given: readonly string[],
+  { isFirst, resume, isToReplace }: { isFirst: boolean; resume: boolean; isToReplace: boolean },
+): string[] {
+  const own = given.filter((each) => each !== '--supervise')
+  return isFirst || resume || isToReplace
+    ? own
+    : [...own.filter((each) => each !== '--overwrite'), '--resume']
+}
+
+function startChild(isFirst: boolean, { out, resume }: SuperviseOptions): ChildProcess {
+  const isToReplace = existsSync(asidePath(out))
+  const args = childArguments(process.argv.slice(2), { isFirst, resume, isToReplace })
   // A session of its own, so that Ctrl-C in a terminal reaches it once, from here.
   return spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...args], {
     stdio: 'inherit',
@@ -63,7 +79,7 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
       child?.kill(name)
     })
   process.on('SIGUSR1', () => child?.kill('SIGUSR1'))
-  let reached = latestStep(out)
+  let reached = options.overwrite ? 0 : latestStep(out)
   for (let crashes = 0, isFirst = true; ; isFirst = false) {
     child = startChild(isFirst, options)
     const { status, signal } = await new Promise<Ended>((resolve, reject) => {

@@ -1,6 +1,6 @@
 /** Warns when a metric is out of its bounds for long enough; once, and again only after it was back for as long. */
 import { valueIn } from '../../train/metrics.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import type { Consumer } from './consumer.ts'
 
 export function raiseAlarms({ metrics, warning }: Pick<Run, 'metrics' | 'warning'>): Consumer {

@@ -2,8 +2,8 @@
 import { openEarly } from '../early.ts'
 import type { RunProgress } from '../events.ts'
 import { readProbes } from '../journal.ts'
-import type { Run } from '../open.ts'
 import { openPace } from '../pace.ts'
+import type { Run } from '../run.ts'
 import { raiseAlarms } from './alarms.ts'
 import { saveCheckpoints } from './checkpoints.ts'
 import type { Consumer } from './consumer.ts'
@@ -26,6 +26,7 @@ export function openConsumers(opened: Run, { isSaveWanted, onProgress }: Consume
   const { look, trace, recipe, state, config } = opened
   const { totalSteps } = recipe
   const pace = openPace(opened, {
+    known: opened.fitted?.cost ?? {},
     onBegin(doing) {
       const { step } = state
       const speed = { secondsLeft: pace.left(step), imagesPerSecond: pace.imagesPerSecond() }

@@ -4,7 +4,7 @@ import type { Listed } from '../../checkpoint/retention.ts'
 import { weightsMetadata } from '../../checkpoint/weights-metadata.ts'
 import { updatesTaken } from '../../optim/optimizer.ts'
 import type { RunEvent } from '../events.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import { type Consumer, isComplete } from './consumer.ts'
 
 /** `isWanted` is asked after every step, `isEarly` whether it is the step of the early look. */

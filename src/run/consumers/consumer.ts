@@ -1,7 +1,7 @@
 /** The interface of consumers, which receive every event of the loop. A new one is a file here and a row in `all.ts`. */
 import { messageOf } from '../../errors.ts'
 import type { EndEvent, LoopEvent, RunEvent } from '../events.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 
 /** Events of a consumer, in order, which it has already written to the run's folder. */
 export type Said = readonly RunEvent[] | Promise<readonly RunEvent[]>

@@ -1,6 +1,6 @@
 /** `journal.jsonl`, and the events of numerical trouble. */
 import { messageOf } from '../../errors.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import type { Consumer } from './consumer.ts'
 
 export const keepJournal = ({ note, state }: Run): Consumer => ({

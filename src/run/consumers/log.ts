@@ -1,6 +1,6 @@
 /** `metrics.jsonl`: a line every `log.everySteps` steps; after a rollback without the lines of the steps that are taken again. */
 import { appendMetric, readMetrics, rewindMetrics } from '../journal.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import type { Consumer } from './consumer.ts'
 
 export function logMetrics({ paths, config }: Run): Consumer {

@@ -6,7 +6,7 @@ import type { RunEvent } from '../events.ts'
 import { readMetrics, readProbes } from '../journal.ts'
 import { type LossSeries, openLossSeries } from '../loss-series.ts'
 import type { ProbeMetric } from '../online-probe.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import type { Consumer } from './consumer.ts'
 
 /** Drawing may take this share of the time. */

@@ -1,8 +1,8 @@
 /** Tells how fast the run is, after every step, and what the whole costs, once some steps were timed. */
 import { effectiveBatch } from '../../config/resolve.ts'
 import type { CostEvent, RunProgress } from '../events.ts'
-import type { Run } from '../open.ts'
 import type { Pace } from '../pace.ts'
+import type { Run } from '../run.ts'
 import { cadenceOf, secondsLeft } from '../run-cost.ts'
 import type { Consumer } from './consumer.ts'
 
@@ -35,8 +35,8 @@ export function followPace(run: Run, pace: Pace, onProgress?: (progress: RunProg
   return {
     on(event) {
       if (event.kind !== 'step') return []
-      const { step, stepSeconds } = event
-      pace.stepped(stepSeconds)
+      const { step, stepSeconds, dataWaitSeconds } = event
+      pace.stepped(stepSeconds, dataWaitSeconds)
       timed += stepSeconds
       samples += effectiveBatch(config)
       onProgress?.({

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { writeWhole } from '../../files/write-whole.ts'
 import { drawReconstructions } from '../../picture/reconstruction-grid.ts'
 import type { RunEvent } from '../events.ts'
-import type { Run } from '../open.ts'
 import { reconstructExhibit } from '../pictures.ts'
+import type { Run } from '../run.ts'
 import { beside, type Consumer } from './consumer.ts'
 
 export function drawPictures(run: Run, isEarly: (step: number) => boolean = () => false): Consumer {

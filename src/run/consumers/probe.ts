@@ -2,7 +2,7 @@
 import type { RunEvent } from '../events.ts'
 import { appendProbe } from '../journal.ts'
 import type { OnlineProbe, ProbeMetric } from '../online-probe.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import { beside, type Consumer, isComplete } from './consumer.ts'
 
 export interface ProbeOptions {

@@ -1,7 +1,7 @@
 /** `skipped.jsonl`: the files that could not be used, each once however often the run is resumed. */
 import type { SkippedFile } from '../../prepare/skipped.ts'
 import { appendSkipped, readSkipped } from '../journal.ts'
-import type { Run } from '../open.ts'
+import type { Run } from '../run.ts'
 import type { Consumer } from './consumer.ts'
 
 export interface SkippedConsumer extends Consumer {

@@ -45,7 +45,7 @@ describe.concurrent('a signal', () => {
     expect(words).toEqual(['pretrain', '--out', out, '--resume'])
     const resumed = await sherd([...words, '--steps', String(done + 3)], { cwd })
     expect(resumed.status).toBe(0)
-    expect(resumed.stderr).toMatch(new RegExp(`^continuing from step ${done}$`, 'm'))
+    expect(resumed.stderr).toMatch(new RegExp(`^continuing from step ${done.toLocaleString('en-US')}$`, 'm'))
     expect(resumed.stderr).toMatch(new RegExp(`^changed: train\\.steps: 1000000 → ${done + 3}$`, 'm'))
     expect(steps(out)).toEqual(upTo(done + 3))
   })

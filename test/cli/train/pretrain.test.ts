@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -47,6 +47,9 @@ describe('sherd pretrain, written wrongly', () => {
     [[...given, '--steps', '1e3'], /'--steps <n>' argument '1e3' is invalid/],
     [[...given, '--epochs', '0'], /'--epochs <n>' argument '0' is invalid\. Expected a positive number/],
     [[...given, '--seed', '-1'], /'--seed <n>' argument '-1' is invalid/],
+    [[...given, '--steps', '5', '--hours', '2'], /'--hours <h>' cannot be used with option '--steps <n>'/],
+    [[...given, '--hours', '2', '--set', 'train.steps=5'], /--hours chooses train\.steps/],
+    [[...given, '--overwrite', '--resume'], /'--overwrite' cannot be used with option '--resume'/],
     [[...given, '--steps', '5', '--epochs', '2'], /'--steps <n>' cannot be used with option '--epochs <n>'/],
     [[...given, '--device', 'gpu'], /'gpu' is invalid\. Allowed choices are auto, cpu, cuda/],
     [[...given, '--precision', 'fp16'], /'fp16' is invalid\. Allowed choices are auto, fp32, bf16/],
@@ -241,12 +244,33 @@ describe('sherd pretrain', () => {
     )
   })
 
-  it('refuses a folder that holds a run, and leaves it as it is', async () => {
+  it('again says that it is complete and what it came to; as another one it is refused, and leaves the run as it is', async () => {
     const before = readLines(join(cwd, 'run/metrics.jsonl'))
-    const { status, stderr } = await sherd(command('run'), { cwd })
-    expect([status, stderr]).toEqual([
-      1,
-      expect.stringMatching(/run already holds a run: continue with --resume, or choose another/),
+    const again = await inProcess(command('run'), { cwd })
+    expect([again.status, again.stderr]).toEqual([
+      0,
+      expect.stringMatching(
+        /^run is complete: nothing to do\. --overwrite.*\ncompleted 40 steps\nloss \d\.\d{4}, from/,
+      ),
+    ])
+    expect(again.stdout).toBe(human.stdout)
+    const { json } = await inProcess(command('run', '--json'), { cwd })
+    expect(json()).toMatchObject([
+      { kind: 'end', reason: 'completed', step: 40, totalSteps: 40, seconds: null },
+    ])
+    const other = await inProcess(command('run', '--seed', '7'), { cwd })
+    expect([other.status, other.stderr]).toEqual([
+      2,
+      expect.stringMatching(
+        /run holds a run of another request:\n {2}train\.seed: 0 → 7\nChoose .* --overwrite/,
+      ),
+    ])
+    const bare = await inProcess(['pretrain', '--out', 'run'], { cwd })
+    expect([bare.status, bare.stderr]).toEqual([
+      2,
+      expect.stringMatching(
+        /preset: mae-tiny-cifar10 → mae-small-64\n.*: sherd pretrain --out run --resume$/m,
+      ),
     ])
     expect(readLines(join(cwd, 'run/metrics.jsonl'))).toEqual(before)
   })
@@ -256,6 +280,28 @@ describe('sherd pretrain', () => {
     const { status } = await sherd([...args, ...set({ 'train.accumulate': 2 })], { cwd })
     expect(status).toBe(0)
     expect(metricsOf(join(cwd, 'epochs')).map(({ epoch }) => epoch)).toEqual([0.4, 0.8]) // ⌈0.5 · 40 / 16⌉ steps
+  })
+
+  it('continues what the same command began and did not end', async () => {
+    rmSync(join(cwd, 'json/checkpoints/step-00000040'), { recursive: true })
+    const { status, stderr } = await sherd(command('json', '--set', 'log.everySteps=2'), { cwd })
+    expect([status, stderr]).toEqual([
+      0,
+      expect.stringMatching(
+        /^json holds this run, not complete: continuing it$.*^continuing from step 32$/ms,
+      ),
+    ])
+  })
+
+  it('with --overwrite takes the place of a run, and of nothing else', async () => {
+    const { status } = await sherd(command('epochs', '--overwrite', '--seed', '3'), { cwd })
+    expect([status, metricsOf(join(cwd, 'epochs')).length]).toEqual([0, steps])
+    expect(readdirSync(cwd).filter((name) => name.startsWith('.'))).toEqual([])
+    const images = await inProcess(command('images', '--overwrite'), { cwd })
+    expect([images.status, images.stderr]).toEqual([
+      2,
+      expect.stringMatching(/would remove images, which the new run/),
+    ])
   })
 
   it('stops at a loss that is not finite, with the step, the rate and the last good checkpoint', async () => {

@@ -28,7 +28,7 @@ describe('the line of progress', () => {
 
   it('keeps what matters most on a narrow terminal', () => {
     expect(line(40)).toBe('2:05 h · 128/s · 1 % · 1,200/78,125')
-    expect(line(60)).toBe('2:05 h · 128/s · 1 % · 1,200/78,125 · 0.4321')
+    expect(line(60)).toMatch(/^2:05 h · 128\/s · \S+ 1 % · 1,200\/78,125 · 0\.4321$/)
     for (let columns = 20; columns <= 200; columns++) expect(line(columns).length).toBeLessThan(columns)
   })
 
