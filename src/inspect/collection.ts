@@ -1,10 +1,10 @@
 /** Packs, indices and files of features. */
-import { readFileSync, statSync } from 'node:fs'
-import { z } from 'zod'
-import { openBytes } from '../files/byte-file.ts'
-import { npyHead, npyHeadBytes } from '../files/npy.ts'
+import { closeSync, readSync } from 'node:fs'
+import { namesBeside } from '../evaluate/feature-file.ts'
+import { openGiven } from '../files/regular-file.ts'
 import { quoted } from '../files/shell.ts'
 import { openIndex } from '../search/index-folder.ts'
+import { readFeatures } from '../search/read-features.ts'
 import { openPack } from '../source/packed-images.ts'
 import { classRows } from './classes.ts'
 import { bytesOf, countOf, type Description, grouped, sized } from './inspected.ts'
@@ -76,61 +76,38 @@ export async function describeIndex(path: string): Promise<Description> {
   }
 }
 
-const besideSchema = z.object({
-  format: z.literal('sherd-features/1'),
-  model: z.object({ path: z.string(), step: z.number().nullable(), precision: z.string() }),
-  pooling: z.union([z.string(), z.array(z.string())]),
-  dir: z.string(),
-  classes: z.array(z.string()),
-  images: z.array(z.unknown()),
-  skipped: z.array(z.unknown()).optional(),
-})
+const MOST_START = 4096
+const FORMAT = 'sherd-features/1'
 
-const MOST_BYTES = 1e9
-const besideOf = (path: string) => path.replace(/\.(?:npy|safetensors)$/i, '.json')
-
-/** What stands beside a file of features of `sherd embed`; null where it is none. */
-export function featuresBeside(path: string): z.infer<typeof besideSchema> | null {
-  const beside = besideOf(path)
-  const status = beside === path ? undefined : statSync(beside, { throwIfNoEntry: false })
-  if (!status?.isFile() || status.size > MOST_BYTES) return null
+/** Whether the names of images stand beside it, as `sherd embed` writes them. */
+export function isFeatures(path: string): boolean {
+  if (!/\.(?:npy|safetensors)$/i.test(path)) return false
   try {
-    return besideSchema.parse(JSON.parse(readFileSync(beside, 'utf8')))
+    const file = openGiven(namesBeside(path))
+    try {
+      const start = Buffer.alloc(MOST_START)
+      return start.toString('utf8', 0, readSync(file, start, 0, MOST_START, 0)).includes(`"${FORMAT}"`)
+    } finally {
+      closeSync(file)
+    }
   } catch {
-    return null
+    return false
   }
 }
 
 export async function describeFeatures(path: string): Promise<Description> {
-  const { model, pooling, dir, classes, images, skipped = [] } = featuresBeside(path)!
-  const shape = /\.npy$/i.test(path) ? await shapeOf(path) : null
-  const poolings = [pooling].flat().join(', ')
-  const isOther = shape !== null && shape[0] !== images.length
+  const { vectors, pooling, names } = readFeatures(path)
+  const { model, dir, classes, images } = names!
+  const step = model.step === null ? '' : `, step ${grouped(model.step)}`
   return {
-    title: 'features of images',
-    reason: isOther ? `it has ${shape[0]} rows, and the file beside it names ${images.length} images` : null,
+    ...{ title: 'features of images', reason: null },
     rows: [
-      [
-        'images',
-        `${countOf(images.length, 'image')} of ${dir}${skipped.length > 0 ? `, ${grouped(skipped.length)} left out` : ''}`,
-      ],
-      ['features', `${shape ? `${shape[1]} numbers each, ` : ''}${poolings}`],
-      [
-        'model',
-        `${model.path}${model.step === null ? '' : `, step ${grouped(model.step)}`}, ${model.precision}`,
-      ],
+      ['images', `${countOf(images.length, 'image')} of ${dir}`],
+      ['features', `${vectors.width} numbers each (${[names!.pooling].flat().join(', ')})`],
+      ['model', `${model.path}${step}${model.precision ? `, ${model.precision}` : ''}`],
       ...classRows(classes, null),
     ],
-    facts: { images: images.length, skipped: skipped.length, shape, pooling, model, dir, classes },
+    facts: { images: images.length, width: vectors.width, pooling, model, dir, classes },
     ...{ notes: [], next: [`sherd index --features ${quoted(path)} --out index`] },
-  }
-}
-
-async function shapeOf(path: string): Promise<readonly number[]> {
-  const file = await openBytes(path)
-  try {
-    return npyHead(await file.read(0, Math.min(file.size, npyHeadBytes))).shape
-  } finally {
-    await file.close()
   }
 }

@@ -8,7 +8,7 @@ import { imageExtensions } from '../source/image-folder.ts'
 import { isMaskedFolder } from '../source/masked-folder.ts'
 import { isPack } from '../source/packed-images.ts'
 import { rasterExtensions } from '../source/raster/raster-formats.ts'
-import { describeFeatures, describeIndex, describePack, featuresBeside } from './collection.ts'
+import { describeFeatures, describeIndex, describePack, isFeatures } from './collection.ts'
 import { describeImages, describeMasked, describeRasters, hasRasters } from './folder.ts'
 import type { Description, InspectOptions, KindName, Place } from './inspected.ts'
 import {
@@ -58,7 +58,7 @@ export const kinds = {
   rasters: { isIt: ({ path, isFolder }) => isFolder && hasRasters(path), describe: describeRasters },
   images: { isIt: ({ isFolder }) => isFolder, describe: describeImages },
   pointer: { isIt: ({ start }) => isLfsPointer(start), describe: refused('Git LFS pointer', lfsAdvice) },
-  features: { isIt: ({ path }) => featuresBeside(path) !== null, describe: describeFeatures },
+  features: { isIt: ({ path }) => isFeatures(path), describe: describeFeatures },
   weights: { isIt: (place) => ending(place) === '.safetensors', describe: describeSafetensors },
   graph: { isIt: (place) => ending(place) === '.onnx', describe: describeOnnx },
   pytorch: { isIt: ({ path, start }) => isTorchFile(path, start), describe: describeForeign },

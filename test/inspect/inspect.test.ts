@@ -3,9 +3,15 @@ import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { listCheckpoints } from '../../src/checkpoint/checkpoint.ts'
+import { writeFeatures } from '../../src/evaluate/feature-file.ts'
 import { inspect, modelsIn } from '../../src/inspect/inspect.ts'
 import type { Inspected } from '../../src/inspect/inspected.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { packImages } from '../../src/prepare/pack/pack.ts'
+import { indexFeatures } from '../../src/search/index-features.ts'
+import { openImageFolder } from '../../src/source/image-folder.ts'
+import { featuresOf } from '../../src/weights/folder-features.ts'
+import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
 
 const cases = join(packageRoot(), '../shared/cases')
@@ -283,6 +289,36 @@ describe('models of sherd', () => {
         usable: true,
         facts: { step: 4, preset: 'tiny' },
       })
+  })
+
+  it('features, and an index of them', async () => {
+    const beside = (name: string) => join(dir, '..', name)
+    const encoder = openEncoder({ model: dir, device: 'cpu' })
+    const features = await featuresOf(encoder, data)
+    writeFeatures(beside('f.npy'), features, { pooling: 'mean', model: encoder.origin })
+    await indexFeatures(beside('f.npy'), { out: beside('index') })
+    const said = { images: 40, width: 32, pooling: 'mean', model: { path: dir, step: 4 } }
+    expect(await inspect(beside('f.npy'), { limits: {} })).toMatchObject({
+      ...{ what: 'features', usable: true, facts: { ...said, dir: data } },
+    })
+    expect(await inspect(beside('index'), { limits: {} })).toMatchObject({
+      ...{ what: 'index', usable: true, facts: { ...said, source: { dir: data }, search: 'exact' } },
+    })
+    truncateSync(beside('f.npy'), 1000)
+    expect(await inspect(beside('f.npy'), { limits: {} })).toMatchObject({
+      ...{ what: 'features', usable: false, reason: expect.stringContaining('do not make its 1000 bytes') },
+    })
+  })
+
+  it('a pack', async () => {
+    const out = join(dir, '..', 'pack')
+    await packImages({ source: await openImageFolder(data), out, version: '0', limit: 10 })
+    const found = await inspect(out, { limits: {} })
+    expect(found).toMatchObject({
+      ...{ what: 'pack', usable: true, facts: { images: 10, channels: 3, bytes: 10 * 20 * 20 * 3 } },
+    })
+    truncateSync(join(out, 'shapes.npy'), 40)
+    expect((await inspect(out, { limits: {} })).usable).toBe(false)
   })
 
   it('a run whose newest checkpoint is damaged', async () => {
