@@ -1,6 +1,6 @@
 // Programs in the documentation that import sherd fit the library: TypeScript itself says so.
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
 import { packageRoot } from '../src/package-root.ts'
@@ -50,4 +50,28 @@ it('programs of the pages compile', () => {
     )
   })
   expect(found).toEqual([])
+})
+
+it('links between the pages lead to pages and headings that there are', () => {
+  const textOf = (page: string) => readFileSync(join(root, page), 'utf8').replace(/^```.*?^```/gms, '')
+  const headingsOf = (page: string) =>
+    [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading!
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}_ -]/gu, '')
+        .replaceAll(' ', '-'),
+    )
+  const broken = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link]) => link!)
+      .filter((link) => !/^[a-z]+:/.test(link))
+      .filter((link) => {
+        const [path, heading] = link.split('#') as [string, string?]
+        const file = path === '' ? page : join(dirname(page), path)
+        if (!existsSync(join(root, file))) return true
+        return heading !== undefined && !headingsOf(file).includes(heading)
+      })
+      .map((link) => `${page}: ${link}`),
+  )
+  expect(broken).toEqual([])
 })
