@@ -34,6 +34,7 @@ const foreign = new Set([
     '--runs',
   ], // scripts
   ...['--left', '--busy'], // decrements in code
+  ...['--lr', '--batch-size'], // names that are answered with sherd's
 ])
 
 const filesIn = (dir: string, ending: string): string[] =>
@@ -63,7 +64,9 @@ const inCode = ({ file, text }: { file: string; text: string }) => ({
 })
 
 const optionsIn = (text: string) =>
-  [...text.matchAll(/(?<![\w-])--[a-z][a-z-]*(?![\w.-]*=?\w*\()/g)].map(([option]) => option)
+  [...text.matchAll(/(?<![\w-]|var\()--[a-z][a-z-]*(?![a-z-]|:\s*(?:#|rgb|light))/g)].map(
+    ([option]) => option,
+  )
 
 /** Why `words` name no command of sherd or options that it has not; null if all is well. */
 function fault(words: readonly string[]): string | null {
@@ -78,7 +81,6 @@ function fault(words: readonly string[]): string | null {
     options.flatMap(({ long, short }) => [long, short]),
   )
   const unknown = optionsIn(words.join(' ')).find((option) => option !== '--help' && !known.includes(option))
-  if (unknown === '--hours') return null
   return unknown === undefined ? null : `${command.name()} has no ${unknown}`
 }
 

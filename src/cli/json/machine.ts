@@ -33,6 +33,10 @@ const measuredOn = group(
 )
 
 export const ofMachine = {
+  setup: kind('What training needs is there.', ['setup'], {
+    changed: truth('whether something had to be installed or compiled'),
+    libtorch: text('version of LibTorch'),
+  }),
   doctor: kind('What is installed, and what is missing.', ['doctor'], {
     findings: list(
       {

@@ -1,7 +1,7 @@
 /** `sherd setup`: installs what training needs. */
 import type { Command } from 'commander'
 import { describeCommand } from '../help.ts'
-import { note, print } from '../output.ts'
+import { note, print, printJson } from '../output.ts'
 
 export function addSetup(root: Command): void {
   describeCommand(root.command('setup'), {
@@ -11,9 +11,11 @@ export function addSetup(root: Command): void {
   })
     .description('install LibTorch and a compiler where that is possible, and compile the addon')
     .option('--quiet', 'say nothing when there is nothing to do')
-    .action(async (flags: { quiet?: boolean }) => {
+    .option('--json', 'print the result as JSON')
+    .action(async (flags: { quiet?: boolean; json?: boolean }) => {
       const { setUp } = await import('../../machine/setup.ts')
       const { changed, version } = setUp((line) => note(`sherd: ${line} …`))
-      if (changed || !flags.quiet) print(`sherd: ready, on LibTorch ${version}`)
+      if (flags.json) printJson({ kind: 'setup', changed, libtorch: version })
+      else if (changed || !flags.quiet) print(`sherd: ready, on LibTorch ${version}`)
     })
 }

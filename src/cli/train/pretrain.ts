@@ -46,7 +46,6 @@ export function addPretrain(root: Command): void {
       'sherd pretrain mae-base-224 --data photos --out runs/base --epochs 100  # a larger model, and for how long',
       'sherd pretrain --data photos --out runs/night --hours 8  # as many steps as end in eight hours',
       'sherd pretrain --out runs/photos --resume  # continue where it stopped; the same command again does so, too',
-      'sherd pretrain --data photos --out runs/probed --probe labelled  # look at what it has learned on the way',
     ],
   })
     .description('pretrain a masked autoencoder on a folder of images')

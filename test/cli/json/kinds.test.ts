@@ -16,7 +16,7 @@ function leaves(command: Command, before: readonly string[] = []): [name: string
 const commands = leaves(program())
 const withJson = commands.filter(([, { options }]) => options.some(({ long }) => long === '--json'))
 /** They print JSON in any case, text for a shell, or nothing. */
-const without = ['completion', 'help', 'schema', 'setup']
+const without = ['completion', 'help', 'schema']
 
 describe('the kinds', () => {
   it('every command but a few takes --json', () => {
