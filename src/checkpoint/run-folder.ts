@@ -68,6 +68,8 @@ export const runPaths = (dir: string) => ({
   samples: join(dir, 'samples'),
   lossCurve: join(dir, 'loss-curve.png'),
   trace: join(dir, 'trace.json'),
+  /** What "sherd demo" shows. */
+  demo: join(dir, 'demo.html'),
   /** A checkpoint whose saving was timed; it is gone once the run has begun. */
   measuring: join(dir, '.measuring'),
 })

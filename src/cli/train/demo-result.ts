@@ -25,7 +25,7 @@ export function writePage({ run, data, isOwn, seconds, out }: Shown): string {
   const { config, facts } = openRun(run)
   const paths = runPaths(run)
   const losses = lossesIn(paths.metrics)
-  const page = join(run, 'demo.html')
+  const page = paths.demo
   writeWhole(
     page,
     demoPage({

@@ -1,5 +1,4 @@
 /** `sherd demo`: a small model on the sample images or on the user's, with a page of what it learned, in about two minutes. */
-import { existsSync, renameSync, rmSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
@@ -81,7 +80,9 @@ async function runDemo({
     `2/2 ${state === 'begun' ? 'pretraining, from where it stopped' : state === 'complete' ? 'pretraining is complete already: --overwrite makes it anew' : 'pretraining'}`,
   )
   const ended =
-    state === 'complete' ? null : await train({ config, data, run, isResumed: state === 'begun', json })
+    state === 'complete'
+      ? null
+      : await train({ config, data, run, isResumed: state === 'begun', overwrite, json })
   if (ended?.reason === 'interrupted') {
     note(
       `the same command goes on: ${ownName()} demo${isOwn ? ` --data ${quoted(given)}` : ''}${steps === usualSteps ? '' : ` --steps ${steps}`}${out === 'runs' ? '' : ` --out ${quoted(out)}`}`,
@@ -104,11 +105,9 @@ async function stateOf(
   { data, steps, overwrite }: { data: string; steps: number; overwrite: boolean },
 ): Promise<State> {
   const { isBlank, openRun } = await import('../../checkpoint/run-folder.ts')
-  if (isBlank(run)) return 'none'
-  if (overwrite) {
-    putAside(run)
-    return 'none'
-  }
+  const { settleReplacement } = await import('../../run/replace.ts')
+  settleReplacement(run)
+  if (isBlank(run) || overwrite) return 'none'
   const { facts, latest, config } = openRun(run)
   const described = (name: string, length: unknown, dir: string) => `${name}, ${length} steps, with ${dir}`
   const [before, now] = [
@@ -121,14 +120,6 @@ async function stateOf(
       `${run} is a run of ${before}; this would be ${now}. Replace it with --overwrite, or name another folder with --out.`,
     )
   return latest && latest.step >= steps ? 'complete' : 'begun'
-}
-
-const aside = (run: string) => `${run}.replaced`
-
-/** The old run goes once the new one has taken a step. */
-function putAside(run: string): void {
-  rmSync(aside(run), { recursive: true, force: true })
-  renameSync(run, aside(run))
 }
 
 async function describeOwn(dir: string): Promise<void> {
@@ -157,32 +148,23 @@ interface Training {
   readonly data: string
   readonly run: string
   readonly isResumed: boolean
+  readonly overwrite: boolean
   readonly json: boolean
 }
 
-async function train({ config, data, run, isResumed, json }: Training): Promise<EndEvent | undefined> {
+async function train({
+  config,
+  data,
+  run,
+  isResumed,
+  overwrite,
+  json,
+}: Training): Promise<EndEvent | undefined> {
   const { pretrain } = await import('../../run/pretrain.ts')
   const reporter = openReporter({ json, isLengthNamed: true, next: false })
-  let hasStepped = false
   const events = pretrain({
-    ...{ config, preset, data, out: run, resume: isResumed },
+    ...{ config, preset, data, out: run, resume: isResumed, overwrite },
     ...{ signal: stopSignal(), onProgress: reporter.progress },
   })
-  async function* watched() {
-    for await (const event of events) {
-      if (event.kind === 'step' && !hasStepped) {
-        hasStepped = true
-        rmSync(aside(run), { recursive: true, force: true })
-      }
-      yield event
-    }
-  }
-  try {
-    return await follow(watched(), reporter)
-  } finally {
-    if (!hasStepped && existsSync(aside(run))) {
-      rmSync(run, { recursive: true, force: true })
-      renameSync(aside(run), run)
-    }
-  }
+  return follow(events, reporter)
 }

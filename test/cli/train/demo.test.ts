@@ -1,5 +1,5 @@
 // The demonstration on images of one's own, and the page that it ends with: whole, alone, and true.
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -68,7 +68,19 @@ describe('sherd demo --data', () => {
     const { status } = await inProcess(['demo', '--data', 'few', '--steps', '2', '--overwrite'], { cwd: dir })
     expect(status).toBe(0)
     expect(readFileSync(join(dir, 'runs/demo-few/demo.html'), 'utf8')).toContain('; 2 steps;')
-    expect(existsSync(join(dir, 'runs/demo-few.replaced'))).toBe(false)
+    expect(readdirSync(join(dir, 'runs')).filter((name) => name.includes('replaced'))).toEqual([])
+  })
+
+  it('replaces runs alone', async () => {
+    mkdirSync(join(dir, 'mine/demo-few'), { recursive: true })
+    writeFileSync(join(dir, 'mine/demo-few/thesis.txt'), 'all of it')
+    const args = ['demo', '--data', 'few', '--steps', '2', '--overwrite', '--out', 'mine']
+    const { status, stderr } = await inProcess(args, { cwd: dir })
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringMatching(/demo-few is no run, so --overwrite does not replace it/),
+    ])
+    expect(readFileSync(join(dir, 'mine/demo-few/thesis.txt'), 'utf8')).toBe('all of it')
   })
 
   it('refuses a folder that is none', async () => {
