@@ -101,7 +101,7 @@ export { type ExportedEncoder, type PixelsInput, pixelsInput } from './export/pi
 export { positionsOf } from './export/positions-input.ts'
 export { type ExportPrecision, precisions } from './export/precision.ts'
 export { samplesOf } from './export/sample-input.ts'
-export { expectFree } from './files/claim.ts'
+export { type Claim, type ClaimRequest, claim, claimed, type Draft, expectFree } from './files/claim.ts'
 export { expectWritable, writeWhole } from './files/write-whole.ts'
 export { flatten } from './import/flatten.ts'
 export { openForeign } from './import/foreign.ts'
@@ -124,7 +124,7 @@ export type { Inspected, InspectOptions } from './inspect/inspected.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'
-export { type PrecisionName, planMachine } from './machine/plan.ts'
+export { type PrecisionName, planMachine, precisionNames } from './machine/plan.ts'
 export { reportOf } from './machine/report.ts'
 export { type SetupResult, setUp } from './machine/setup.ts'
 export { type Backbone, backboneRows, openBackbone } from './model/backbone.ts'
@@ -196,6 +196,7 @@ export { type Inheritance, inherit } from './run/inherit.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 export { settleReplacement } from './run/replace.ts'
+export { isSampleSet } from './sample-data/marked-set.ts'
 export { writeSatelliteData } from './sample-data/satellite/write-places.ts'
 export { writeSampleData } from './sample-data/write-scenes.ts'
 export { claimFeatures, claimIndex, claimUpdate } from './search/claim-index.ts'
@@ -271,6 +272,7 @@ export {
 export type { ArrayOf, DType } from './tensor/dtype.ts'
 export { type Kernels, withKernels } from './tensor/fused.ts'
 export * as ops from './tensor/ops.ts'
+export { quitAtSecondSignal } from './tensor/process.ts'
 export { type RecordOptions, record, type Tape } from './tensor/record.ts'
 export { liveTensors, scope } from './tensor/scope.ts'
 export {
@@ -318,6 +320,8 @@ export { type LoadedModel, loadModel } from './weights/load-model.ts'
 export { classifierLogits, type OpenedClassifier, openClassifier } from './weights/open-classifier.ts'
 export {
   type EncoderRequest,
+  type FoundWeights,
+  findWeights,
   type ModelOrigin,
   type OpenedEncoder,
   openEncoder,

@@ -5,6 +5,8 @@ import { resolve } from 'node:path'
 import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { claimed } from '../files/claim.ts'
+import type { Made } from '../files/made.ts'
 import { makeFolder } from '../files/write-whole.ts'
 import { checkGraph } from '../onnx/check-graph.ts'
 import { onnxParts, writeParts } from '../onnx/onnx-file.ts'
@@ -15,7 +17,14 @@ import { type GraphOptions, graphs, type ModelParts } from './graphs.ts'
 import { exportMetadata } from './metadata.ts'
 import { inputName } from './pixels-input.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
-import { imageProof, type Proof, type ProofSamples, proveOnnx, randomProof } from './prove-onnx.ts'
+import {
+  imageProof,
+  type Proof,
+  type ProofSamples,
+  type ProofWatch,
+  proveOnnx,
+  randomProof,
+} from './prove-onnx.ts'
 
 /** An encoder with the other parts that the graphs need. */
 export type OpenedModel = OpenedEncoder &
@@ -33,6 +42,14 @@ export interface ExportOptions extends GraphOptions {
   readonly precisions: readonly ExportPrecision[]
   /** A folder of images for the comparison, besides random ones. */
   readonly images?: string | undefined
+  /** What the model is: with it each file is claimed (files/claim.ts), so that those that are there are not made again. */
+  readonly made?: Pick<Made, 'options' | 'inputs'>
+  readonly overwrite?: boolean | undefined
+  /** Called for a file that the same request had made. */
+  readonly onThere?: (file: string) => void
+  /** Progress of comparing a file. */
+  readonly onProgress?: (file: string) => ProofWatch['onProgress']
+  readonly signal?: AbortSignal
 }
 
 export interface Exported extends Proof {
@@ -61,6 +78,11 @@ export async function* exportOnnx({
   graphs: names = ['encoder'],
   precisions: wanted,
   images,
+  made: of,
+  overwrite,
+  onThere,
+  onProgress,
+  signal,
   ...options
 }: ExportOptions): AsyncGenerator<Exported> {
   const model = { ...opened, precision: 'float32' as const, rasters: opened.config.data.kind === 'rasters' }
@@ -92,13 +114,28 @@ export async function* exportOnnx({
         inputs: converted.inputs.map(({ name }) => name).filter((name) => name !== inputName),
       })
       const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)
-      const proof = await whole(path, async (draft) => {
+      const make = async (draft: string) => {
         writeParts(draft, onnxParts(converted, metadata, version))
-        const made = await proveOnnx(draft, { graph, model, options, samples })
-        checkProof(made, bounds, `${precision} graph of the ${graph}`)
-        return made
-      })
-      yield { file: path, graph, precision, bytes: statSync(path).size, ...proof }
+        const watch = { onProgress: onProgress?.(path), signal }
+        const proof = await proveOnnx(draft, { graph, model, options, samples }, watch)
+        checkProof(proof, bounds, `${precision} graph of the ${graph}`)
+        return { graph, precision, bytes: statSync(draft).size, ...proof }
+      }
+      if (!of) {
+        yield { file: path, ...(await whole(path, make)) }
+        continue
+      }
+      const made = {
+        command: 'export onnx',
+        options: { ...of.options, ...options, graph, precision },
+        inputs: of.inputs,
+      }
+      const { result, wasThere } = await claimed<Omit<Exported, 'file'>>(
+        { out: path, kind: 'file', made, overwrite },
+        (draft) => make(draft.fileFor()),
+      )
+      if (wasThere) onThere?.(path)
+      yield { file: path, ...result }
     }
   }
 }

@@ -1,7 +1,9 @@
 /** Compares an exported file with LibTorch, in values and speed: on the same samples, in turns, with the same threads. */
 
+import { setImmediate } from 'node:timers/promises'
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
+import { interrupted } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { openSession, type Session } from '../onnx/session.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
@@ -102,6 +104,12 @@ export const randomProof = (
   batches: sizes.flatMap((size) => RANDOM_BATCHES.map((B) => randomSamples(atSize(encoder, size), B))),
 })
 
+/** Progress in batches, and a stop between them. */
+export interface ProofWatch {
+  readonly onProgress?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface ProofSubject {
   readonly graph: GraphName
   readonly model: OpenedEncoder & ModelParts
@@ -141,6 +149,7 @@ async function compare(
   session: Session,
   { graph, model, options }: Omit<ProofSubject, 'samples'>,
   samples: ProofSamples,
+  step: () => Promise<void>,
 ): Promise<Comparison> {
   const { outputs, more, reference, vectors } = graphs[graph]
   const names = outputs(options)
@@ -158,6 +167,7 @@ async function compare(
       const width = widths[name]
       if (width !== undefined) worst.cosine = Math.min(worst.cosine, smallestCosine(a, b, width))
     }
+    await step()
   }
   const batches = samples.batches.map(({ shape }) => shape[0])
   const sizes = new Map(samples.batches.map(sizeOf).map((size) => [size.join(' × '), size]))
@@ -168,7 +178,11 @@ async function compare(
   }
 }
 
-function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['speed']> {
+function race(
+  session: Session,
+  { graph, model }: ProofSubject,
+  step: () => Promise<void>,
+): Promise<Proof['speed']> {
   const { more, reference, timed } = graphs[graph]
   const batch = batchFor(model)
   const pixels = randomSamples(model, batch)
@@ -177,7 +191,10 @@ function race(session: Session, { graph, model }: ProofSubject): Promise<Proof['
   const compute = reference(model, timed)
   return inTurns(batch, {
     onnx: () => session.run(input, timed),
-    libtorch: async () => compute(pixels, others),
+    libtorch: async () => {
+      compute(pixels, others)
+      await step()
+    },
   })
 }
 
@@ -196,12 +213,24 @@ export async function inTurns(
   return { onnx: batch / median(seconds.onnx), libtorch: batch / median(seconds.libtorch), batch }
 }
 
-export async function proveOnnx(path: string, subject: ProofSubject): Promise<Proof> {
+/** Throws `INTERRUPTED` when the signal is aborted. */
+export async function proveOnnx(
+  path: string,
+  subject: ProofSubject,
+  { onProgress, signal }: ProofWatch = {},
+): Promise<Proof> {
+  const of = subject.samples.reduce((sum, { batches }) => sum + batches.length, 0) + ROUNDS + 1
+  let done = 0
+  const step = async () => {
+    onProgress?.(++done, of)
+    await setImmediate() // signals of the system are heard
+    if (signal?.aborted) throw interrupted({ done, of, unit: 'batches of the comparison', continues: false })
+  }
   const session = await openSession(path, { threads: subject.model.machine.threads })
   try {
     const comparisons: Comparison[] = []
-    for (const each of subject.samples) comparisons.push(await compare(session, subject, each))
-    return { comparisons, speed: await race(session, subject) }
+    for (const each of subject.samples) comparisons.push(await compare(session, subject, each, step))
+    return { comparisons, speed: await race(session, subject, step) }
   } finally {
     await session.close()
   }

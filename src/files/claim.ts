@@ -12,6 +12,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  type Stats,
   statSync,
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -118,7 +119,7 @@ export async function claimed<R>(
 /** For files that take seconds: throws `USAGE` if there is one, `RUN` if it cannot be written. Call it before anything is computed. */
 export function expectFree(path: string, overwrite = false): void {
   const full = resolve(path)
-  if (!overwrite && lstatSync(full, { throwIfNoEntry: false })?.isDirectory() === false)
+  if (!overwrite && looked(full)?.isDirectory() === false)
     throw new SherdError('USAGE', `${full} is there already. ${REPLACE}`)
   expectWritable(full)
 }
@@ -137,7 +138,7 @@ function orRun<T>(out: string, body: () => T): T {
 /** A link is followed: what it leads to is replaced, and it stays. */
 function followed({ out, also = [] }: ClaimRequest): string {
   const full = resolve(out)
-  if (!lstatSync(full, { throwIfNoEntry: false })?.isSymbolicLink()) return full
+  if (!looked(full)?.isSymbolicLink()) return full
   const why = !existsSync(full)
     ? 'that leads nowhere'
     : also.length > 0
@@ -145,6 +146,16 @@ function followed({ out, also = [] }: ClaimRequest): string {
       : null
   if (why) throw new SherdError('USAGE', `${full} is a link ${why}, or choose another name.`)
   return realpathSync(full)
+}
+
+/** Without following links; also of a path below a file, where there is nothing. */
+function looked(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    throw error
+  }
 }
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false

@@ -1,11 +1,13 @@
 /**
  * Writes a generated set of files into a folder of its own. A marker file, written last, describes the set and shows that it is complete.
  */
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { interrupted, messageOf, SherdError } from '../errors.ts'
 import { isSeed } from '../random/draws.ts'
 
+/** Written last. */
 const MARKER = 'sample-data.json'
 /** Items being compressed while the next is drawn. */
 const IN_FLIGHT = 4
@@ -21,6 +23,7 @@ export interface MarkedSet {
   readonly write: (number: number) => Promise<unknown>
   /** Called after every item. */
   readonly onProgress?: ((done: number, count: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface SetNumbers {
@@ -41,6 +44,9 @@ export function checkSetNumbers({ count, size, seed }: SetNumbers, least: number
   if (!isSeed(seed))
     throw new SherdError('VALUE', `Sample data: expected seed, an integer in [0, 2^53), got ${seed}`)
 }
+
+/** Whether a folder holds a complete sample set, whichever. */
+export const isSampleSet = (dir: string): boolean => existsSync(join(dir, MARKER))
 
 async function entriesOf(dir: string): Promise<string[]> {
   try {
@@ -67,7 +73,7 @@ async function isComplete(dir: string, marker: string): Promise<boolean> {
   if (found !== marker)
     throw new SherdError(
       'SOURCE',
-      `Sample data: "${dir}" holds another sample set. Expected ${marker.trim()}, found ${found.trim()}. ${advice}`,
+      `Sample data: "${dir}" holds another sample set. Expected ${marker.trim()}, found ${found.trim()}. Give another folder, or replace this one (sherd sample-data --overwrite).`,
     )
   return true
 }
@@ -80,6 +86,7 @@ export async function writeMarkedSet({
   count,
   write,
   onProgress,
+  signal,
 }: MarkedSet): Promise<void> {
   const marker = `${JSON.stringify(about)}\n`
   if (await isComplete(dir, marker)) return
@@ -91,6 +98,7 @@ export async function writeMarkedSet({
   }
   const work = async () => {
     while (next < count) {
+      if (signal?.aborted) throw interrupted({ done, of: count, unit: 'items', continues: false })
       await write(next++).catch(failed)
       onProgress?.(++done, count)
     }

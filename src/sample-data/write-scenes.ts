@@ -17,6 +17,7 @@ export interface SampleDataOptions {
   readonly seed: number
   /** Called after every image. */
   readonly onProgress?: (done: number, count: number) => void
+  readonly signal?: AbortSignal
 }
 
 export interface SampleData {
@@ -29,7 +30,7 @@ export interface SampleData {
 /** Writes `dir/<class>/NNNNN.jpg`; does nothing if `dir` already holds exactly this set. */
 export async function writeSampleData(options: SampleDataOptions): Promise<SampleData> {
   checkSetNumbers(options, sceneNames.length)
-  const { dir, count, size, seed, onProgress } = options
+  const { dir, count, size, seed, onProgress, signal } = options
   const classes = [...sceneNames]
   await writeMarkedSet({
     dir,
@@ -37,6 +38,7 @@ export async function writeSampleData(options: SampleDataOptions): Promise<Sampl
     folders: classes,
     count,
     onProgress,
+    signal,
     write: (number) => {
       const scene = sceneNames[number % sceneNames.length]!
       const index = Math.floor(number / sceneNames.length)

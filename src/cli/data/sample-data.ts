@@ -6,8 +6,10 @@ import type { SatelliteDataOptions } from '../../sample-data/satellite/write-pla
 import type { SampleData } from '../../sample-data/write-scenes.ts'
 import { describeCommand } from '../help.ts'
 import { wholeNumber } from '../options.ts'
+import { overwriteOption } from '../out-options.ts'
 import { print, printJson } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
+import { counting, endProgress } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 
 interface Flags {
   readonly out: string
@@ -18,6 +20,7 @@ interface Flags {
   readonly dates?: number
   readonly layout?: SatelliteDataOptions['layout']
   readonly masks?: boolean
+  readonly overwrite?: boolean
   readonly json?: true
 }
 
@@ -48,6 +51,7 @@ export function addSampleData(root: Command): void {
       ).choices(['stack', 'bands']),
     )
     .option('--masks', 'satellite: images and masks of the covers, not folders of the classes')
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(async (flags: Flags) => {
       const { dir, count, classes } = await (flags.kind === 'satellite' ? satellite(flags) : scenes(flags))
@@ -58,8 +62,34 @@ export function addSampleData(root: Command): void {
     })
 }
 
+const watching = (unit: string) => ({
+  onProgress: counting('writing', unit),
+  signal: stopSignal('stopping'),
+})
+
+/** Writes a set beside its name and moves it there when it is complete. What is there may stay if it is the same set. */
+async function placed(
+  { out, overwrite = false }: { readonly out: string; readonly overwrite?: boolean | undefined },
+  options: Record<string, unknown>,
+  write: (dir: string) => Promise<SampleData>,
+): Promise<SampleData> {
+  const { claimed } = await import('../../files/claim.ts')
+  const { isSampleSet } = await import('../../sample-data/marked-set.ts')
+  if (isSampleSet(out) && !overwrite) return write(out) // looks whether it is this set
+  const made = { command: 'sample-data', options, inputs: {} }
+  const { result } = await claimed<Omit<SampleData, 'dir'>>(
+    { out, kind: 'folder', made, overwrite, isResult: isSampleSet },
+    async (draft) => {
+      const { count, classes } = await write(draft.fileFor())
+      return { count, classes }
+    },
+  )
+  return { ...result, dir: out }
+}
+
 async function scenes({
   out,
+  overwrite,
   count = 2000,
   size = 64,
   seed,
@@ -70,12 +100,14 @@ async function scenes({
   const given = Object.entries({ dates, layout, masks }).find(([, value]) => value !== undefined)
   if (given) throw new SherdError('USAGE', `--${given[0]} needs --kind satellite.`)
   const { writeSampleData } = await import('../../sample-data/write-scenes.ts')
-  const onProgress = (done: number, all: number) => progress(`writing images ${done}/${all}`)
-  return writeSampleData({ dir: out, count, size, seed, onProgress })
+  return placed({ out, overwrite }, { kind: 'scenes', count, size, seed }, (dir) =>
+    writeSampleData({ dir, count, size, seed, ...watching('images') }),
+  )
 }
 
 async function satellite({
   out,
+  overwrite,
   count = 400,
   size = 48,
   seed,
@@ -84,6 +116,8 @@ async function satellite({
   masks = false,
 }: Flags): Promise<SampleData> {
   const { writeSatelliteData } = await import('../../sample-data/satellite/write-places.ts')
-  const onProgress = (done: number, all: number) => progress(`writing places ${done}/${all}`)
-  return writeSatelliteData({ dir: out, count, size, seed, dates, layout, masks, onProgress })
+  const asked = { count, size, seed, dates, layout, masks }
+  return placed({ out, overwrite }, { kind: 'satellite', ...asked }, (dir) =>
+    writeSatelliteData({ dir, ...asked, ...watching('places') }),
+  )
 }

@@ -1,12 +1,17 @@
 /** Options and output that the exports of folders share. */
+import { existsSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { ExportedFolder } from '../../export/export-huggingface.ts'
+import { sealOf } from '../../files/durable.ts'
 import { presetConfig } from '../encoder-options.ts'
 import { modelOption } from '../help.ts'
 import { configOption, setOption } from '../options.ts'
+import { noteThere, overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { describe } from './export-onnx.ts'
+import { sealOfModel } from './model-seal.ts'
 
 export interface FolderFlags {
   readonly model: string
@@ -14,6 +19,7 @@ export interface FolderFlags {
   readonly preset?: string
   readonly config?: string
   readonly set: string[]
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -24,6 +30,7 @@ export const addFolderOptions = (command: Command): Command =>
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .addOption(configOption())
     .addOption(setOption('override one key of the preset; may be repeated'))
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
 
 export async function requestOf({
@@ -36,7 +43,53 @@ export async function requestOf({
   return { model, ...(config && { config }) }
 }
 
-export function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {
+/** Writes a folder beside its name and moves it there when it is complete, or finds that it is there. */
+export async function exportFolder(
+  command: string,
+  flags: FolderFlags,
+  {
+    options,
+    write,
+  }: {
+    readonly options: Readonly<Record<string, unknown>>
+    readonly write: (
+      request: { model: string; config?: Config },
+      dir: string,
+    ) => Promise<ExportedFolder> | ExportedFolder
+  },
+): Promise<void> {
+  const { claimed } = await import('../../files/claim.ts')
+  const request = await requestOf(flags)
+  const out = resolve(flags.out)
+  const { preset, set, config } = flags
+  const made = {
+    command,
+    options: { ...options, preset, set: set.length > 0 ? set : undefined },
+    inputs: { model: await sealOfModel(request), ...(config && { config: sealOf(config).sha256 }) },
+  }
+  const isResult = (dir: string) =>
+    ['config.json', 'model.safetensors'].every((name) => existsSync(join(dir, name)))
+  const place = { out, kind: 'folder', made, overwrite: flags.overwrite, isResult } as const
+  const { result, wasThere } = await claimed<ExportedFolder>(place, async (draft) => {
+    const dir = draft.fileFor()
+    const below = (path: string) => relative(dir, path)
+    const { files, onnx, ...exported } = await write(request, dir)
+    return {
+      ...exported,
+      files: files.map(below), // no paths of this machine in a folder that is to be shared
+      ...(onnx && { onnx: onnx.map((graph) => ({ ...graph, file: below(graph.file) })) }),
+    }
+  })
+  noteThere(flags.out, { wasThere })
+  const { files, onnx, ...exported } = result
+  const full = {
+    ...{ ...exported, files: files.map((file) => join(out, file)) },
+    ...(onnx && { onnx: onnx.map((graph) => ({ ...graph, file: join(out, graph.file) })) }),
+  }
+  tellExported(full, flags)
+}
+
+function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {
   for (const message of warnings) warn(message)
   if (json) printJson({ kind: 'export', ...exported })
   else {

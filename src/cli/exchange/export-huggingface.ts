@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import type { HuggingfaceTask } from '../../export/export-huggingface.ts'
 import type { HuggingfaceDtype } from '../../export/huggingface-onnx.ts'
 import { describeCommand } from '../help.ts'
-import { addFolderOptions, type FolderFlags, requestOf, tellExported } from './export-folder.ts'
+import { addFolderOptions, exportFolder, type FolderFlags } from './export-folder.ts'
 
 const choices: readonly HuggingfaceTask[] = ['pretraining', 'encoder', 'classification']
 const dtypes: readonly HuggingfaceDtype[] = ['fp32', 'fp16', 'q8']
@@ -36,11 +36,12 @@ export function addExportHuggingface(parent: Command): void {
     .option('--no-onnx', 'no graphs')
     .action(async (flags: Flags) => {
       const { exportHuggingface } = await import('../../export/export-huggingface.ts')
-      const request = await requestOf(flags)
-      const exported = await exportHuggingface({
-        ...{ ...request, out: flags.out, task: flags.task, onnx: wanted(flags) },
+      const { task } = flags
+      const onnx = wanted(flags)
+      await exportFolder('export huggingface', flags, {
+        options: { task, onnx },
+        write: (request, out) => exportHuggingface({ ...request, out, task, onnx }),
       })
-      tellExported(exported, flags)
     })
 }
 

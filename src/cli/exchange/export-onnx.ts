@@ -1,15 +1,22 @@
 /** `sherd export onnx`: a model as graphs for ONNX Runtime. */
+import { basename } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import type { Exported } from '../../export/export-onnx.ts'
 import { type GraphName, graphNames } from '../../export/formats.ts'
 import type { ExportPrecision } from '../../export/precision.ts'
+import { sealOf } from '../../files/durable.ts'
+import { fingerprintOf } from '../../files/fingerprint.ts'
 import { addModelOptions, type ModelFlags, requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
 import { wholeNumber } from '../options.ts'
+import { noteThere, overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
+import { counting } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
+import { stopSignal } from '../signals.ts'
 import { oldSpelling } from '../spellings.ts'
+import { sealOfModel } from './model-seal.ts'
 
 interface Flags extends ModelFlags, ReadingFlags {
   readonly out: string
@@ -18,6 +25,7 @@ interface Flags extends ModelFlags, ReadingFlags {
   readonly dynamicGrid?: number
   readonly precision: readonly ExportPrecision[]
   readonly data?: string
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -54,6 +62,7 @@ export function addExportOnnx(root: Command): void {
         .argParser(wholeNumber(1)),
     )
     .option('--data <dir>', 'compare on images of this folder, besides random ones')
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON, a line for each file')
     .action(runExport)
   oldSpelling(command, '--images <dir>', '--data')
@@ -67,8 +76,10 @@ async function runExport({
   data: images,
   attention = false,
   dynamicGrid,
+  overwrite,
   ...flags
 }: Flags): Promise<void> {
+  const { preset, set, modelSeed, bands, config } = flags
   const { exportOnnx } = await import('../../export/export-onnx.ts')
   const { openModel, usualGraphs } = await import('../../export/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
@@ -85,6 +96,18 @@ async function runExport({
     dynamicGrid: grid,
     graphs: wanted,
     precisions: [...new Set(precision)],
+    made: {
+      options: { preset, set: set.length > 0 ? set : undefined, modelSeed, bands },
+      inputs: {
+        model: await sealOfModel(request),
+        ...(images !== undefined && { images: fingerprintOf(images) }),
+        ...(config !== undefined && { config: sealOf(config).sha256 }),
+      },
+    },
+    overwrite,
+    onThere: (file: string) => noteThere(file, { wasThere: true }),
+    onProgress: (file: string) => counting(`comparing ${basename(file)}`, 'batches'),
+    signal: stopSignal('stopping after this batch; files that are finished stay'),
   }
   for await (const exported of exportOnnx({ model, ...options }))
     if (flags.json) printJson({ kind: 'graph', ...exported })

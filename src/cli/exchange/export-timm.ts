@@ -1,7 +1,7 @@
 /** `sherd export timm`: a folder that timm loads. */
 import type { Command } from 'commander'
 import { describeCommand } from '../help.ts'
-import { addFolderOptions, type FolderFlags, requestOf, tellExported } from './export-folder.ts'
+import { addFolderOptions, exportFolder, type FolderFlags } from './export-folder.ts'
 
 export function addExportTimm(parent: Command): void {
   addFolderOptions(
@@ -11,7 +11,9 @@ export function addExportTimm(parent: Command): void {
     }).description('write a folder for timm'),
   ).action(async (flags: FolderFlags) => {
     const { exportTimm } = await import('../../export/export-timm.ts')
-    const request = await requestOf(flags)
-    tellExported(exportTimm({ ...request, out: flags.out }), flags)
+    await exportFolder('export timm', flags, {
+      options: {},
+      write: (request, out) => exportTimm({ ...request, out }),
+    })
   })
 }

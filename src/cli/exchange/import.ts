@@ -7,6 +7,7 @@ import type { ChannelStatistics } from '../../prepare/normalize.ts'
 import type { Grid } from '../../token/grid.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, setOption } from '../options.ts'
+import { overwriteOption } from '../out-options.ts'
 import { note, print, printJson, table } from '../output.ts'
 import { oldSpelling } from '../spellings.ts'
 
@@ -25,6 +26,7 @@ interface Flags {
   readonly inflate?: boolean
   readonly statistics?: string
   readonly verbose?: boolean
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -73,6 +75,7 @@ export function addImport(root: Command): void {
     )
     .option('--statistics <file>', 'JSON of the mean and std that images are normalised by')
     .option('--verbose', 'a line for every parameter, not only for those that are not simply loaded')
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runImport)
   oldSpelling(command, '--all', '--verbose')
@@ -104,6 +107,8 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   const { layouts } = await import('../../import/layouts.ts')
   const { presetOf } = await import('../../config/presets.ts')
   const { composedInput } = await import('../config-file.ts')
+  const { expectFree } = await import('../../files/claim.ts')
+  expectFree(flags.out, flags.overwrite)
   const made = await importWeights({
     ...{ from, out: flags.out, set: flags.set, allow: flags.allow, inflate: flags.inflate ?? false },
     ...{ take: flags.take ?? null, prefix: flags.prefix ?? null, grid: flags.grid ?? null },

@@ -9,7 +9,6 @@ import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } f
 interface Flags extends IndexFlags {
   readonly count: number
   readonly seed: number
-  readonly csv?: string
 }
 
 export function addClusters(root: Command): void {

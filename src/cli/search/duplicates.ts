@@ -11,7 +11,6 @@ import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } f
 
 interface Flags extends IndexFlags, ReadingFlags {
   readonly threshold: number
-  readonly csv?: string
 }
 
 function similarity(text: string): number {

@@ -2,10 +2,12 @@
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { interrupted } from '../../errors.ts'
+import { expectFree } from '../../files/claim.ts'
 import { makeFolder, writeWhole } from '../../files/write-whole.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex, IndexFacts } from '../../search/index-folder.ts'
 import { ending } from '../options.ts'
+import { overwriteOption } from '../out-options.ts'
 import { warn } from '../output.ts'
 import { counting } from '../progress.ts'
 import { stopSignal } from '../signals.ts'
@@ -14,6 +16,8 @@ export interface IndexFlags {
   readonly index: string
   readonly exact?: boolean
   readonly out?: string
+  readonly csv?: string
+  readonly overwrite?: boolean
   readonly json?: boolean
 }
 
@@ -22,9 +26,18 @@ export const addIndexOptions = (command: Command): Command =>
     .requiredOption('--index <dir>', 'what "sherd index" has made')
     .option('--exact', 'compare every vector, though the index has a graph')
     .option('--out <file>', 'a contact sheet, .png', ending('.png'))
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
 
-export async function openFlagged({ index, exact = false }: IndexFlags): Promise<ImageIndex> {
+/** Files that are there are refused before anything is computed. */
+export async function openFlagged({
+  index,
+  exact = false,
+  out,
+  csv,
+  overwrite,
+}: IndexFlags): Promise<ImageIndex> {
+  for (const path of [out, csv]) if (path !== undefined) expectFree(path, overwrite)
   const { openIndex } = await import('../../search/index-folder.ts')
   const opened = await openIndex(index, { exact })
   await warnOfModel(opened.facts)

@@ -9,7 +9,6 @@ import { addIndexOptions, type IndexFlags, openFlagged, watched, writeResult } f
 interface Flags extends IndexFlags {
   readonly count: number
   readonly neighbours: number
-  readonly csv?: string
 }
 
 export function addOutliers(root: Command): void {

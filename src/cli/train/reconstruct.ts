@@ -5,6 +5,7 @@ import type { PrecisionName } from '../../machine/plan.ts'
 import type { StatisticsUsed } from '../../target/patch-statistics.ts'
 import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, ending, featurePrecisionOption, wholeNumber } from '../options.ts'
+import { overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { oldSpelling } from '../spellings.ts'
@@ -19,6 +20,7 @@ interface Flags extends ReadingFlags {
   composites?: string[]
   device: 'auto' | 'cpu' | 'cuda'
   precision?: PrecisionName
+  overwrite?: boolean
   json?: boolean
 }
 
@@ -51,6 +53,7 @@ export function addReconstruct(root: Command): void {
     )
     .addOption(deviceOption())
     .addOption(featurePrecisionOption())
+    .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runReconstruct)
   oldSpelling(command, '--images <dir>', '--data')
@@ -59,8 +62,9 @@ export function addReconstruct(root: Command): void {
 }
 
 async function runReconstruct(flags: Flags): Promise<void> {
-  const { expectWritable, writeWhole } = await import('../../files/write-whole.ts')
-  expectWritable(flags.out)
+  const { expectFree } = await import('../../files/claim.ts')
+  const { writeWhole } = await import('../../files/write-whole.ts')
+  expectFree(flags.out, flags.overwrite)
   const { precisionNames } = await import('../../machine/plan.ts')
   const { loadModel } = await import('../../weights/load-model.ts')
   const { loadExhibit, reconstructExhibit } = await import('../../run/pictures.ts')

@@ -38,6 +38,7 @@ export interface SatelliteDataOptions {
   readonly seed: number
   /** Called after every place. */
   readonly onProgress?: (done: number, count: number) => void
+  readonly signal?: AbortSignal
 }
 
 function check(options: SatelliteDataOptions): void {
@@ -119,7 +120,7 @@ async function writeMask(
  */
 export async function writeSatelliteData(options: SatelliteDataOptions): Promise<SampleData> {
   check(options)
-  const { dir, count, size, dates, layout, masks, seed, onProgress } = options
+  const { dir, count, size, dates, layout, masks, seed, onProgress, signal } = options
   const classes: CoverName[] = [...coverNames]
 
   const writeVisit = async (land: Landscape, place: Place, visit: Visit) => {
@@ -137,6 +138,7 @@ export async function writeSatelliteData(options: SatelliteDataOptions): Promise
     folders: masks ? ['images', 'masks'] : classes,
     count,
     onProgress,
+    signal,
     write: async (number) => {
       const dominant = classes[number % classes.length]!
       const place: Place = { dominant, seed, index: Math.floor(number / classes.length), size }

@@ -48,7 +48,7 @@ describe('sherd sample-data', () => {
       1,
       expect.stringMatching(/holds another sample set.*"count":11.*"count":10/),
     ])
-    expect([inUse.status, inUse.stderr]).toEqual([1, expect.stringMatching(/is not empty/)])
+    expect([inUse.status, inUse.stderr]).toEqual([2, expect.stringMatching(/is no result of this command/)])
     expect(readdirSync(cwd)).toEqual(['a'])
   })
 
@@ -64,7 +64,7 @@ describe('sherd sample-data', () => {
     expect(bands.json()).toMatchObject([{ dir: join(cwd, 'bands'), count: 10 }])
     expect(masks.status).toBe(0)
     const names = (dir: string) => files(join(cwd, dir)).map(({ name }) => name)
-    expect(names('stack')).toHaveLength(10 * 4 + 1)
+    expect(names('stack')).toHaveLength(10 * 4 + 2) // the marker, and what made it
     expect(names('bands').filter((name) => name.startsWith('maize/'))).toHaveLength(10)
     expect(names('bands').filter((name) => name.endsWith('_B8A_20m.tif'))).toHaveLength(10)
     expect(names('masks').filter((name) => /^(images|masks)\//.test(name))).toHaveLength(40)

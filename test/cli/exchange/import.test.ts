@@ -17,7 +17,10 @@ it('imports, tells what became of every parameter, and exports it again, without
     /^left out {2}embeddings\.position_embeddings +sines and cosines, computed here/m,
   )
   expect(made.stdout).toMatch(/ViTMAE: 36 loaded, 0 reshaped, 0 missing, 0 unexpected, 2 left out$/m)
-  const all = await sherd(['import', from, '--out', 'a.safetensors', '--verbose'], { cwd, env })
+  const all = await sherd(['import', from, '--out', 'a.safetensors', '--verbose', '--overwrite'], {
+    cwd,
+    env,
+  })
   expect(all.stdout).toMatch(/^loaded +blocks\.0\.attn\.qkv\.bias +from vit\..*query\.bias, .*value\.bias$/m)
   const args = ['--model', 'a.safetensors', '--out', 'hf', '--json']
   const exported = await sherd(['export', 'huggingface', ...args], { cwd, env })
