@@ -22,6 +22,14 @@ const otherCommands: Readonly<Record<string, string>> = {
     init: 'setup',
   },
   ...{ keys: 'presets --keys', config: 'presets --keys', models: 'presets', samples: 'sample-data' },
+  ...{
+    info: 'inspect',
+    show: 'inspect',
+    describe: 'inspect',
+    look: 'inspect',
+    estimate: 'plan',
+    diff: 'compare',
+  },
   ...{ draw: 'reconstruct', version: '--version' },
 }
 

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { program } from '../../src/cli/main.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { withinTree } from './parse.ts'
-import { inProcess, sherd } from './sherd.ts'
+import { inProcess, sherd, workFolder } from './sherd.ts'
 
 const all = withinTree(program()).filter((command) => command.name() !== 'help')
 const pathOf = (command: Command): string[] =>
@@ -50,6 +50,21 @@ describe('sherd', () => {
     expect(json()[0]!.message).toMatch(/^unknown option '--ot'\. Did you mean --out\?/)
   })
 
+  it('every command takes --help and --quiet, which leaves no notes', async () => {
+    const leaves = all.filter(({ commands }) => commands.length === 0)
+    for (const { options } of leaves) expect(options.map(({ long }) => long)).toContain('--quiet')
+    const quiet = await inProcess([
+      'sample-data',
+      '--count',
+      '10',
+      '--quiet',
+      '--out',
+      join(await workFolder(), 'a'),
+    ])
+    expect([quiet.status, quiet.stderr]).toEqual([0, ''])
+    expect(quiet.stdout).toMatch(/^10 images in 10 classes: /)
+  })
+
   it('knows its version', async () => {
     const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
       version: string
@@ -76,6 +91,7 @@ describe('sherd', () => {
     ],
     // What other programs call a command or an option.
     [['train', '--data', 'd'], /unknown command 'train'\. Write "(npx )?sherd pretrain"/],
+    [['info', 'photo.jpg'], /unknown command 'info'\. Write "(npx )?sherd inspect"/],
     [['onnx', '--run', 'r'], /unknown command 'onnx'\. Write "(npx )?sherd export onnx"/],
     [['evaluate', 'eval'], /unknown command 'eval'\.\nIt has knn, linear/],
     [['help', 'evaluate', 'kn'], /unknown command 'kn'\.\nIt has knn, linear/],
