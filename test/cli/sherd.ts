@@ -10,12 +10,15 @@ import { z } from 'zod'
 import { EVERY, type KindName, printedBy, schemaOf } from '../../src/cli/json/kinds.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import type { Metric } from '../../src/run/journal.ts'
+import { takeStreams } from './terminal.ts'
 
 export interface Outcome {
   /** The exit status, or the signal that ended the process. */
   readonly status: number | NodeJS.Signals | null
   readonly stdout: string
   readonly stderr: string
+  /** Both, in the order in which they were written; only of `inProcess`. */
+  readonly written?: string
   /** The lines of standard output as JSON, each as the schema of its kind says. */
   json(): Record<string, unknown>[]
 }
@@ -74,33 +77,29 @@ let turn: Promise<unknown> = Promise.resolve()
  * As `sherd`, in this process: for commands that are refused, or only read and print. What a process does (signals, threads, the launcher, how
  * it ends) is not tested by it. One at a time, since the streams and the folder are the process's.
  */
-export function inProcess(
-  args: readonly string[],
-  { cwd = tmpdir() }: { cwd?: string } = {},
-): Promise<Outcome> {
-  const outcome = turn.then(() => runHere(args, cwd))
+export function inProcess(args: readonly string[], options: HereOptions = {}): Promise<Outcome> {
+  const outcome = turn.then(() => runHere(args, options))
   turn = outcome.catch(() => {})
   return outcome
 }
 
-async function runHere(args: readonly string[], cwd: string): Promise<Outcome> {
+export interface HereOptions {
+  readonly cwd?: string
+  /** As on a terminal of so many columns; without it as into files. */
+  readonly columns?: number
+}
+
+async function runHere(args: readonly string[], { cwd = tmpdir(), columns }: HereOptions): Promise<Outcome> {
   const { main } = await import('../../src/cli/main.ts')
   const [home, before] = [process.cwd(), process.exitCode]
-  const written = { stdout: '', stderr: '' }
+  const written = { stdout: '', stderr: '', written: '' }
   const forget = [
     ...['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'].map((name) => newListeners(process, name)),
     ...[process.stdout, process.stderr].map((stream) => newListeners(stream, 'error')),
   ]
-  const restore = (['stdout', 'stderr'] as const).map((name) => {
-    const stream = process[name]
-    const { write } = stream
-    stream.write = (chunk: Uint8Array | string) => {
-      written[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString()
-      return true
-    }
-    return () => {
-      stream.write = write
-    }
+  const restore = takeStreams(columns ?? null, (name, text) => {
+    written[name] += text
+    written.written += text
   })
   process.chdir(cwd)
   process.exitCode = undefined
@@ -110,7 +109,7 @@ async function runHere(args: readonly string[], cwd: string): Promise<Outcome> {
   } finally {
     process.exitCode = before
     process.chdir(home)
-    for (const each of [...restore, ...forget]) each()
+    for (const each of [restore, ...forget]) each()
   }
 }
 
@@ -126,9 +125,9 @@ function newListeners(emitter: NodeJS.EventEmitter, name: string): () => void {
 const outcomeOf = (
   args: readonly string[],
   status: Outcome['status'],
-  { stdout, stderr }: Pick<Outcome, 'stdout' | 'stderr'>,
+  { stdout, stderr, ...more }: Pick<Outcome, 'stdout' | 'stderr' | 'written'>,
 ): Outcome => ({
-  ...{ status, stdout, stderr },
+  ...{ status, stdout, stderr, ...more },
   json: () =>
     stdout
       .trimEnd()

@@ -1,0 +1,106 @@
+// What each command says on terminals of 40, 80 and 200 columns and into a file: nothing is cut, nothing is wider than the terminal, no escape
+// code is in a file. What is said at 80 columns is kept beside this file, to be read; `npx vitest -u` writes it anew.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { program } from '../../../src/cli/main.ts'
+import { packageRoot } from '../../../src/package-root.ts'
+import { refusal, wordsOf } from '../parse.ts'
+import { inProcess, workFolder } from '../sherd.ts'
+import { given, givenData, scenes } from './scenes.ts'
+import { fits, screenOf } from './screen.ts'
+
+// Not again for each width: what they compute is the same.
+vi.mock('../../../src/bench/gemm-bench.ts', async (original) => {
+  const real = await original<typeof import('../../../src/bench/gemm-bench.ts')>()
+  let kept: ReturnType<typeof real.benchGemm> | undefined
+  return {
+    ...real,
+    benchGemm: (...args: Parameters<typeof real.benchGemm>) => (kept ??= real.benchGemm(...args)),
+  }
+})
+vi.mock('../../../src/machine/gemm.ts', async (original) => {
+  const real = await original<typeof import('../../../src/machine/gemm.ts')>()
+  let kept: number | undefined
+  return {
+    ...real,
+    measurePeak: (...args: Parameters<typeof real.measurePeak>) => (kept ??= real.measurePeak(...args)),
+  }
+})
+
+const widths = [40, 80, 200] as const
+const here = join(packageRoot(), 'test/cli/transcripts')
+
+function leaves(command: Command, before: readonly string[] = []): string[] {
+  return command.commands.flatMap((each) => {
+    const names = [...before, each.name()]
+    return each.commands.length > 0 ? leaves(each, names) : [names.join(' ')]
+  })
+}
+/** They never end by themselves, train for minutes, or need masks: what they print has tests of its own. */
+const elsewhere = ['help', 'serve', 'demo', 'plan', 'evaluate segment', 'segment']
+
+let cwd: string
+let there: string[]
+beforeAll(async () => {
+  cwd = await workFolder()
+  await givenData((name) => join(cwd, name))
+  for (const args of given) {
+    const { status, stderr } = await inProcess(args, { cwd })
+    expect([args, status, stderr]).toEqual([args, 0, expect.any(String)])
+  }
+  there = readdirSync(cwd)
+})
+
+const clean = () => {
+  for (const name of readdirSync(cwd)) if (!there.includes(name)) rmSync(join(cwd, name), { recursive: true })
+}
+
+const named = (text: string) => text.replaceAll(cwd, 'DIR').replaceAll(packageRoot(), 'SHERD')
+/** Without what differs from one time or machine to the next: numbers, classes that are named for their numbers, where lines break. */
+const told = (text: string) =>
+  text
+    .replace(/\b(?:branches|bricks|clouds|coats|discs|mountains|pebbles|shards|spheres|wood)\b/g, 'CLASS')
+    .replace(/[−-]?\d[\d.,:e+-]*/g, '#')
+    .replace(/\s+/g, ' ')
+
+it('every command has a scene', () => {
+  const names = leaves(program())
+  expect(names.filter((name) => !elsewhere.includes(name) && !scenes[name])).toEqual([])
+  expect(Object.keys(scenes).filter((name) => !names.includes(name))).toEqual([])
+})
+
+describe.each(Object.entries(scenes))('sherd %s', (name, { lines, varies }) => {
+  it.each(widths)('fits %d columns', async (columns) => {
+    clean()
+    let transcript = ''
+    for (const args of lines) {
+      const { written, stdout, stderr } = await inProcess(args, { cwd, columns })
+      const { lines: seen, passing } = screenOf(written!)
+      expect([...seen, ...passing].filter((line) => !fits(line, columns))).toEqual([])
+      for (const line of passing) expect(line.length).toBeLessThan(columns)
+      expect(stdout + stderr).not.toMatch(/undefined|\[object|NaN/)
+      for (const line of seen)
+        if (/^ *(?:npx )?sherd [a-z]+ /.test(line)) {
+          const words = wordsOf(line.trim().replace(/^npx /, '')).slice(1)
+          expect([line, await refusal(words)]).toEqual([line, null])
+        }
+      transcript += `$ sherd ${args.join(' ')}\n${named(seen.join('\n')).trimEnd()}\n\n`
+    }
+    if (columns !== 80 || varies) return
+    const kept = join(here, `${name.replaceAll(' ', '-')}.txt`)
+    // Paths are longer elsewhere, and lines then break at other words.
+    if (!existsSync(kept) || told(readFileSync(kept, 'utf8')) !== told(transcript))
+      await expect(transcript).toMatchFileSnapshot(kept)
+  })
+
+  it('says the same into a file, without escape codes', async () => {
+    clean()
+    for (const args of lines) {
+      const { stdout, stderr } = await inProcess(args, { cwd })
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+      expect(stdout + stderr).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f]/)
+    }
+  })
+})
