@@ -75,7 +75,7 @@ async function runDemo({
   const isOwn = given !== undefined
   note(`1/2 ${isOwn ? `images of ${given}` : 'sample images'}`)
   if (isOwn) await describeOwn(given)
-  else await makeSamples(data)
+  else if (state !== 'complete') await makeSamples(data)
   note(
     `2/2 ${state === 'begun' ? 'pretraining, from where it stopped' : state === 'complete' ? 'pretraining is complete already: --overwrite makes it anew' : 'pretraining'}`,
   )
@@ -85,7 +85,7 @@ async function runDemo({
       : await train({ config, data, run, isResumed: state === 'begun', overwrite, json })
   if (ended?.reason === 'interrupted') {
     note(
-      `the same command goes on: ${ownName()} demo${isOwn ? ` --data ${quoted(given)}` : ''}${steps === usualSteps ? '' : ` --steps ${steps}`}${out === 'runs' ? '' : ` --out ${quoted(out)}`}`,
+      `continue with: ${ownName()} demo${isOwn ? ` --data ${quoted(given)}` : ''}${steps === usualSteps ? '' : ` --steps ${steps}`}${out === 'runs' ? '' : ` --out ${quoted(out)}`}`,
     )
     return
   }
