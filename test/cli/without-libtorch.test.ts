@@ -59,7 +59,7 @@ it.each<[string, string[], string[]]>([
     ...['export', kind, '--model', 'timm.safetensors', '--out', kind, ...options],
   )
   expect([status, stderr]).toEqual([0, ''])
-  expect(readdirSync(join(cwd, kind)).sort()).toEqual(files)
+  expect(readdirSync(join(cwd, kind)).sort()).toEqual([...files, 'made.json'].sort())
 })
 
 it('export huggingface says that graphs are left out, and refuses where they were asked for', async () => {
