@@ -15,6 +15,11 @@ const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/sample-data']
   (dir) => `${dir}/**/*.test.ts`,
 )
 
+/** Arithmetic alone: files that replace no module, start nothing and leave nothing behind. */
+const arithmetic = ['config', 'model', 'objective', 'optim', 'random', 'target', 'token'].map(
+  (dir) => `test/${dir}/**/*.test.ts`,
+)
+
 export default defineConfig({
   test: {
     projects: [
@@ -25,8 +30,15 @@ export default defineConfig({
             ...everywhere,
             name: 'library',
             include: ['test/**/*.test.ts'],
-            exclude: [...commands, ...oneCore],
+            exclude: [...commands, ...oneCore, ...arithmetic],
           },
+          ...{ maxWorkers: 1, sequence: { groupOrder: 0 } },
+        },
+      },
+      // One process for all of them: each would spend half a second on loading LibTorch and the library again.
+      {
+        test: {
+          ...{ ...everywhere, name: 'arithmetic', include: arithmetic, isolate: false },
           ...{ maxWorkers: 1, sequence: { groupOrder: 0 } },
         },
       },

@@ -1,5 +1,11 @@
 // Runs before every test file: warnings are errors, so that nothing is silently deprecated; ONNX Runtime keeps to itself what it runs.
-process.on('warning', (warning) => {
-  if (warning.name !== 'ExperimentalWarning') throw warning
-})
+// Files of the library share a process, which needs to hear warnings once.
+const heard = Symbol.for('sherd: warnings are errors')
+const once = globalThis as { [heard]?: true }
+if (!once[heard]) {
+  once[heard] = true
+  process.on('warning', (warning) => {
+    if (warning.name !== 'ExperimentalWarning') throw warning
+  })
+}
 process.env.ORT_DISABLE_TELEMETRY = '1'
