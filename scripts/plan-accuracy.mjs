@@ -1,5 +1,5 @@
 // Whether plans come true: plans a preset for a few minutes, runs the printed command, plans again, and compares hours and peak memory.
-//   npm run plan-accuracy -- [--hours 0.045] [--preset NAME …] [--out bench/results]
+//   npm run plan-accuracy -- [--hours 0.05] [--preset NAME …] [--out bench/results]
 // A plan before and one after each run, because a machine that others use changes its speed: the mean of both is compared, each is reported.
 // Status 1 when a mean is more than 15 % off.
 import { spawn } from 'node:child_process'
@@ -16,7 +16,7 @@ const { describeMachine } = await import(join(root, 'dist/src/machine/describe.j
 
 const { values } = parseArgs({
   options: {
-    hours: { type: 'string', default: '0.045' },
+    hours: { type: 'string', default: '0.05' },
     preset: {
       type: 'string',
       multiple: true,

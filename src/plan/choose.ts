@@ -31,8 +31,9 @@ export const FEWEST_STEPS = 100
 /** Of the memory that is free; the rest is for caches and for other programs. */
 const MEMORY_SHARE = 0.9
 
-/** Images that a run should see. */
-export const wantedSeen = (images: number): number => Math.max(FEWEST_EPOCHS * images, FEWEST_SEEN)
+/** Images that a run should see; of few images no more than the passes that bring something. */
+export const wantedSeen = (images: number): number =>
+  Math.min(MOST_EPOCHS * images, Math.max(FEWEST_EPOCHS * images, FEWEST_SEEN))
 
 export const fits = ({ memory }: Pick<Costed, 'memory'>, available: number): boolean =>
   memory === null || memory <= MEMORY_SHARE * available

@@ -5,6 +5,8 @@ import { openData } from '../config/assemble.ts'
 import { presetOf } from '../config/presets.ts'
 import { SherdError } from '../errors.ts'
 import { findSplit } from '../evaluate/evaluate.ts'
+import { coreCount } from '../machine/hardware.ts'
+import { loadOf, othersNow } from '../machine/load.ts'
 import { availableBytes } from '../machine/memory.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { cadenceOf, type RunCost, secondsOfRun } from '../run/run-cost.ts'
@@ -108,6 +110,7 @@ async function look(
 /** Errors are those of `pretrain`; besides `USAGE` for a time that is too short, `INTERRUPTED`. */
 export async function planTraining(options: PlanOptions): Promise<Plan> {
   const { hours, preset, onProgress, signal, trialSeconds = TRIAL_SECONDS } = options
+  const others = othersNow()
   const data = await look(options.data, options)
   const like = options.like === undefined ? null : await look(options.like, options)
   if (like && (like.kind === 'rasters') !== (data.kind === 'rasters'))
@@ -142,6 +145,7 @@ export async function planTraining(options: PlanOptions): Promise<Plan> {
       onProgress?.(timing, 0, null)
     },
   })
+  const load = loadOf([others, othersNow()])
   const out = options.out ?? freeFolder(options.data)
   const context = { options, given, set, out, probe, field }
   const proposal = proposalOf(field.choice.chosen, context)
@@ -152,7 +156,7 @@ export async function planTraining(options: PlanOptions): Promise<Plan> {
     ...{ kind: 'plan', data, like, machine, hours, proposal, availableBytes: given.available },
     differences: compared(data, like),
     reasons: reasonsOf(found),
-    advice: adviceOf({ ...found, probe }),
+    advice: adviceOf({ ...found, probe, load }),
     faster: beside(field.choice.chosen - 1),
     larger: beside(field.choice.chosen + 1),
   }
@@ -414,17 +418,13 @@ function reasonsOf({ data, like, given, field, proposal, preset }: Found): Reaso
 
 /** Share of the time, from which reading is what a run waits for. */
 const MUCH_WAITING = 0.15
-/** Labelled images of a class. */
-function adviceOf({
-  data,
-  given,
-  field,
-  proposal,
-  machine,
-  probe,
-  like,
-}: Found & { probe: string | null }): string[] {
+function adviceOf(found: Found & { readonly probe: string | null; readonly load: number | null }): string[] {
+  const { data, given, field, proposal, machine, probe, like, load } = found
   const advice: string[] = []
+  if (load !== null)
+    advice.push(
+      `Other programs used ${load.toFixed(1)} of ${coreCount()} cores while this was measured. Where they end, the training is faster than planned, and more fits into the time.`,
+    )
   if (given.distinct < FEW_IMAGES)
     advice.push(
       `${grouped(given.distinct)} different images are too few to pretrain from random weights: features will say little about anything else. Begin with published weights (--init FILE, see docs/import.md) and train a few hundred epochs more on yours, or add images, which need no labels. A small model is proposed.`,

@@ -11,6 +11,7 @@ const given = { images: 50_000, distinct: 50_000, seconds: 86_400, available: 20
 it('wants a hundred passes, and a million images', () => {
   expect(wantedSeen(50_000)).toBe(5_000_000)
   expect(wantedSeen(3000)).toBe(1_000_000)
+  expect(wantedSeen(240)).toBe(480_000) // two thousand passes
 })
 
 describe('choose', () => {
