@@ -1,17 +1,19 @@
 /** Samples of a folder for exported files, without LibTorch. */
 
+import { inferenceOptions } from '../config/assemble.ts'
 import { type Reads, readingConfig } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { inputName } from '../export/pixels-input.ts'
 import { positionsName, positionsOf } from '../export/positions-input.ts'
 import { samplesOf } from '../export/sample-input.ts'
 import { coreCount } from '../machine/hardware.ts'
-import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import { type WindowedImages, windowedImages } from '../prepare/windows.ts'
 import type { ImageSource } from '../source/open.ts'
-import { gathering, type ReadingOptions } from '../weights/folder-features.ts'
+import { gathering, inferenceBatch, type ReadingOptions } from '../weights/folder-features.ts'
 import type { GatherOptions } from '../weights/gather-rows.ts'
 import { openFor } from '../weights/open-encoder.ts'
 import type { OnnxModel } from './onnx-model.ts'
@@ -35,6 +37,8 @@ export function inputsOf({ config, inputs }: Pick<OnnxModel, 'config' | 'inputs'
   return { [inputName]: samplesOf(batch), ...positions }
 }
 
+const decodeThreadsOf = ({ data }: Config) => data.workers || Math.max(1, Math.floor(coreCount() / 4))
+
 type Reading = Reads & Pick<OnnxModel, 'resolution'>
 
 /** How the rows of a source are gathered. Reading throws `VALUE` for samples of another resolution, and `DATA_BROKEN`. */
@@ -44,7 +48,7 @@ export function onnxGathering(
   options: ReadingOptions = {},
 ): Omit<GatherOptions, 'compute'> {
   const config = readingConfig(model)
-  const decodeThreads = config.data.workers || Math.max(1, Math.floor(coreCount() / 4))
+  const decodeThreads = decodeThreadsOf(config)
   const { images, ...rest } = gathering(config, source, {
     ...options,
     decoding: { decodeThreads },
@@ -61,20 +65,30 @@ export function onnxGathering(
   }
 }
 
-export interface OnnxImages {
+export interface OnnxWindows {
   readonly source: ImageSource
-  readonly batches: AsyncIterable<OrderedImages>
+  readonly batches: AsyncIterable<WindowedImages>
   /** Grows while batches are read. */
   readonly skipped: readonly SkippedFile[]
 }
 
-/** Throws `SOURCE`; reading throws as `onnxGathering`. */
-export async function openOnnxImages(
-  model: Reading & Pick<OnnxModel, 'bands'>,
+/** Windows of all images of a folder. Throws `SOURCE`; reading throws as `onnxGathering`. */
+export async function openOnnxWindows(
+  { resolution, ...model }: Reading & Pick<OnnxModel, 'bands'>,
   dir: string,
-): Promise<OnnxImages> {
+): Promise<OnnxWindows> {
   const source = await openFor(model, dir)
+  const config = readingConfig(model)
   const skipped: SkippedFile[] = []
-  const { images } = onnxGathering(model, source)
-  return { source, skipped, batches: images(0, (file) => skipped.push(file)) }
+  const options = {
+    ...inferenceOptions(config, source, { decodeThreads: decodeThreadsOf(config) }),
+    batchSize: inferenceBatch(backboneOf(config)),
+  }
+  async function* batches() {
+    for await (const batch of windowedImages(options, (file) => skipped.push(file))) {
+      checkResolution(batch, resolution, source.dir)
+      yield batch
+    }
+  }
+  return { source, skipped, batches: batches() }
 }

@@ -3,7 +3,7 @@
 import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import { SherdError } from '../errors.ts'
 import type { FolderSegmentation } from '../weights/folder-segmentation.ts'
-import { inputsOf, openOnnxImages } from './onnx-images.ts'
+import { inputsOf, openOnnxWindows } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
 export interface OnnxSegmenter extends OnnxModel {
@@ -27,7 +27,7 @@ export async function openOnnxSegmenter(path: string, options: OnnxOptions = {})
 /** For `writeMasks`. Throws `SOURCE`. */
 export async function onnxSegmentation(model: OnnxSegmenter, dir: string): Promise<FolderSegmentation> {
   return {
-    ...(await openOnnxImages(model, dir)),
+    ...(await openOnnxWindows(model, dir)),
     ...{ facts: model.segmenter, bands: model.bands, model: model.origin },
     logitsOf: async (batch) => (await model.session.run(inputsOf(model, batch), ['logits'])).logits.values,
   }

@@ -8,8 +8,8 @@ import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { normedRows } from '../model/classifier.ts'
 import type { Segmentation, TrainedHead } from '../model/segmentation-heads.ts'
-import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import { windowedImages } from '../prepare/windows.ts'
 import { scope } from '../tensor/scope.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { inferenceBatch } from './folder-features.ts'
@@ -80,7 +80,7 @@ export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): P
   return {
     ...{ source, skipped, facts: { classes, numbers }, model: origin },
     bands: segmenter.bands ?? bandsOf(config),
-    batches: imagesInOrder(options, (file) => skipped.push(file)),
+    batches: windowedImages(options, (file) => skipped.push(file)),
     logitsOf: (batch) => scope(() => toFloats(logits(batch))),
   }
 }

@@ -1,11 +1,19 @@
 /** `sherd segment`: a mask of classes for each image of a folder, by a saved or exported segmenter. */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { claimed } from '../../files/claim.ts'
+import { sealOf } from '../../files/durable.ts'
+import { fingerprintOf } from '../../files/fingerprint.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import type { SkippedFile } from '../../prepare/skipped.ts'
 import { showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
+import { noteThere } from '../out-options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
+import { stopSignal } from '../signals.ts'
 import { argumentOrOption } from '../spellings.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
@@ -28,26 +36,52 @@ export function addSegmentFolder(root: Command): void {
     )
     .requiredOption(
       '--out <dir>',
-      'folder for masks/ (PNG of class numbers), segmentation.png and masks.json',
+      'folder for masks/ (PNG of class numbers, as large as their images), segmentation.png and masks.json',
     )
     .action(runSegment)
   argumentOrOption(command, '--data <dir>', { required: true })
   addPredictOptions(command)
 }
 
+interface Masks {
+  readonly images: number
+  readonly classes: number
+  readonly precision: string
+  readonly skipped: readonly SkippedFile[]
+}
+
 async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
   letWaitingThreadsSleep()
   const { writeMasks } = await import('../../evaluate/mask-files.ts')
-  const segmentation = await openSegmentation(flags, dir)
-  const { images, files } = await writeMasks(flags.out, { ...segmentation, onProgress: showImages() })
-  endProgress()
-  const { skipped, model } = segmentation
-  if (flags.json)
-    return printJson({ kind: 'masks', files, images, precision: model.precision, skipped: skipped.length })
-  noteSkipped(skipped)
-  print(
-    `${images} images, ${segmentation.facts.classes.length} classes, computed in ${model.precision}: ${files.join(', ')}`,
+  const { model, device, precision, out, overwrite, maxPixels, corrupt } = flags
+  const segmentation = await openSegmentation(flags, dir) // says what is wrong with a model
+  const made = {
+    command: 'segment',
+    options: { device, precision, maxPixels, corrupt },
+    inputs: { images: fingerprintOf(dir), model: sealOf(model).sha256 },
+  }
+  const isResult = (place: string) => existsSync(join(place, 'masks.json'))
+  const done = await claimed<Masks>(
+    { out, kind: 'folder', made, overwrite, isResult },
+    async ({ fileFor }) => {
+      const signal = stopSignal('stopping; there will be no masks')
+      const { images } = await writeMasks(fileFor(), {
+        ...segmentation,
+        onProgress: showImages('masks'),
+        signal,
+      })
+      const { skipped, model, facts } = segmentation
+      return { images, classes: facts.classes.length, precision: model.precision, skipped }
+    },
   )
+  endProgress()
+  noteThere(out, done)
+  const { images, classes, skipped, ...rest } = done.result
+  const files = ['masks', 'segmentation.png', 'masks.json'].map((name) => resolve(out, name))
+  if (flags.json)
+    return printJson({ kind: 'masks', files, images, precision: rest.precision, skipped: skipped.length })
+  noteSkipped(skipped)
+  print(`${images} images, ${classes} classes, computed in ${rest.precision}: ${files.join(', ')}`)
 }
 
 /** Exported files need no LibTorch. */

@@ -175,7 +175,7 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
   expect(onnx.json()).toMatchObject([{ images: 6, skipped: 0 }])
   expect(json('masks-onnx/masks.json').classes).toEqual(json('masks-torch/masks.json').classes)
   expect(existsSync(join(cwd, 'masks-onnx/segmentation.png'))).toBe(true)
-  // Against the masks of the set: as right as the report says.
+  // Against the masks of the set: about as right as the report says of the centres at the model's size.
   const report = json('report-seg/report.json') as SegmentationReport
   const masks = async (dir: string) => {
     const names = readdirSync(join(cwd, dir)).sort()
@@ -184,11 +184,11 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
     )
   }
   const [a, b] = [(await masks('masks-torch/masks')).flat(), (await masks('masks-onnx/masks')).flat()]
-  expect([a.length, new Set(a).size > 1]).toEqual([6 * 16 * 16, true])
+  expect([a.length, new Set(a).size > 1]).toEqual([6 * 40 * 32, true]) // the images' own size
   expect(a.filter((label, i) => label !== b[i]).length).toBeLessThan(0.002 * a.length)
-  const counts = report.rows[0]!.confusion.reduce((sum, row) => sum.map((n, i) => n + row[i]!))
-  for (const [label, count] of counts.entries())
-    expect(Math.abs(a.filter((each) => each === label).length - count)).toBeLessThan(0.01 * a.length)
+  const truth = (await masks('masked/test/masks')).flat()
+  const right = a.filter((label, i) => label === truth[i]).length / a.length
+  expect(Math.abs(right - report.rows[0]!.overlap.pixelAccuracy)).toBeLessThan(0.05)
 
   // Other programs have no such head: they get the encoder, and are told.
   const handed = await sherd(
