@@ -15,10 +15,10 @@ const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/sample-data']
   (dir) => `${dir}/**/*.test.ts`,
 )
 
-/** Arithmetic alone: files that replace no module, start nothing and leave nothing behind. */
-const arithmetic = ['config', 'model', 'objective', 'optim', 'random', 'target', 'token'].map(
-  (dir) => `test/${dir}/**/*.test.ts`,
-)
+/** Arithmetic, and files of arrays and graphs: tests that replace no module, start nothing and leave nothing behind. */
+const arithmetic = [
+  ...['config', 'import', 'model', 'objective', 'onnx', 'optim', 'random', 'target', 'token', 'verify'],
+].map((dir) => `test/${dir}/**/*.test.ts`)
 
 export default defineConfig({
   test: {
