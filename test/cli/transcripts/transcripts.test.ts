@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { program } from '../../../src/cli/main.ts'
+import { clock } from '../../../src/cli/progress.ts'
 import { packageRoot } from '../../../src/package-root.ts'
 import { refusal, wordsOf } from '../parse.ts'
 import { inProcess, workFolder } from '../sherd.ts'
@@ -28,6 +29,9 @@ vi.mock('../../../src/machine/gemm.ts', async (original) => {
     measurePeak: (...args: Parameters<typeof real.measurePeak>) => (kept ??= real.measurePeak(...args)),
   }
 })
+
+// Some lines are said of what takes long: here nothing does, on any machine.
+clock.now = () => 0
 
 const widths = [40, 80, 200] as const
 const here = join(packageRoot(), 'test/cli/transcripts')
