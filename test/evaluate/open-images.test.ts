@@ -23,11 +23,12 @@ it('continues with the images that have no features yet, to the same report', as
     return report
   }
   const abort = new AbortController()
-  const stopped = reportOf({ work, signal: abort.signal, onProgress: () => abort.abort() })
+  const stopAfter = ({ done }: { done: number }) => void (done === 24 && abort.abort())
+  const stopped = reportOf({ work, signal: abort.signal, onProgress: stopAfter })
   await expect(stopped).rejects.toMatchObject({ code: 'INTERRUPTED' }) // after the training images
   const seen: string[] = []
   const continued = await reportOf({ work, onProgress: ({ dir, done }) => void seen.push(`${dir} ${done}`) })
-  expect(seen).toEqual([`${train} 24`, `${test} 12`])
+  expect(seen).toEqual([`${train} 24`, `${test} 0`, `${test} 12`])
   expect(continued).toEqual(await reportOf({}))
   const again: number[] = []
   await reportOf({ work, onProgress: ({ done }) => void again.push(done) })

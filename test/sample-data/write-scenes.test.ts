@@ -68,7 +68,7 @@ describe('writeSampleData', () => {
     await expect(writeSampleData({ dir, ...small, seed: 5 })).rejects.toMatchObject({
       code: 'SOURCE',
       message: expect.stringMatching(
-        /holds another sample set\. Expected .*"seed":5.* found .*"seed":4.*delete/,
+        /holds another sample set\. Expected .*"seed":5.* found .*"seed":4.*replace this one/,
       ),
     })
     await rm(join(dir, 'sample-data.json'))

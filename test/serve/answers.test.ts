@@ -214,8 +214,8 @@ describe('reconstructions', () => {
     const response = await askAll('/v1/reconstruct?format=png')
     expect(response.headers.get('content-type')).toBe('image/png')
     const { width, height } = await sharp(await response.arrayBuffer()).metadata()
-    expect(width).toBeGreaterThan(3 * 112)
-    expect(height).toBeGreaterThan(6 * 112)
+    expect(width * height).toBeGreaterThan(6 * 3 * 112 * 112) // original, masked and rebuilt of six
+    expect(Math.max(width, height)).toBeLessThan(2000)
   })
 
   it.each([

@@ -92,7 +92,7 @@ describe('a run on rasters', () => {
     }
     const usual = await draw('usual.png', [])
     const one = await draw('one.png', ['--composites', 'B12-B8-B3'])
-    expect(usual.height).toBeGreaterThan(2 * one.height) // three composites of two dates against one of two
+    expect(usual.width * usual.height).toBeGreaterThan(2 * one.width * one.height) // three composites of two dates against one of two
     const { status, stderr } = await sherd(
       ['reconstruct', '--run', 'run', '--data', 'scenes', '--out', 'never.png', '--composites', 'B99'],
       { cwd },
