@@ -35,11 +35,11 @@ export default defineConfig({
           ...{ maxWorkers: 2, sequence: { groupOrder: 0 } },
         },
       },
-      // One process for all of them: each would spend half a second on loading LibTorch and the library again.
+      // Few processes for all of them: each would spend half a second on loading LibTorch and the library again.
       {
         test: {
           ...{ ...everywhere, name: 'arithmetic', include: arithmetic, isolate: false },
-          ...{ maxWorkers: 1, sequence: { groupOrder: 0 } },
+          ...{ maxWorkers: 2, sequence: { groupOrder: 0 } },
         },
       },
       // Programs that are started and waited for, most of them with one busy thread; beside what needs one core.
