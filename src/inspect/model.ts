@@ -36,6 +36,8 @@ import {
 
 type Rows = Description['rows']
 
+const blocks = (depth: number | undefined) => `${depth} ${depth === 1 ? 'block' : 'blocks'}`
+
 const millions = (count: number) => (count >= 1e6 ? `${(count / 1e6).toFixed(1)} million` : grouped(count))
 const sides = (side: number | readonly [number, number]) =>
   typeof side === 'number' ? String(side) : sized(side[1], side[0])
@@ -49,7 +51,7 @@ function rowsOfModel(config: Config): Rows {
   return [
     [
       'model',
-      `ViT of ${depth} blocks, width ${width}, ${heads} heads; encoder of ${millions(encoderParameters(config))} parameters`,
+      `ViT of ${blocks(depth)}, width ${width}, ${heads} heads; encoder of ${millions(encoderParameters(config))} parameters`,
     ],
     [
       'takes',
@@ -104,9 +106,7 @@ const factsOfRun = ({ preset, data, init, started, engine }: RunFacts) => ({
 })
 
 const usesOf = (path: string, config: Config): string[] => [
-  ...(bandsOf(config) === null
-    ? [`sherd export onnx --model ${quoted(path)} --out models --images DIR`]
-    : []),
+  ...(bandsOf(config) === null ? [`sherd export onnx --model ${quoted(path)} --out models --data DIR`] : []),
   `sherd evaluate linear --model ${quoted(path)} --data LABELLED --out reports/linear`,
 ]
 
@@ -144,10 +144,7 @@ export async function describeRun(path: string): Promise<Description> {
     next: [
       ...(isDone ? [] : [`sherd pretrain --out ${quoted(path)} --resume`]),
       ...(good
-        ? [
-            `sherd reconstruct --model ${quoted(path)} --images DIR --out rebuilt.png`,
-            ...usesOf(path, config),
-          ]
+        ? [`sherd reconstruct --model ${quoted(path)} --data DIR --out rebuilt.png`, ...usesOf(path, config)]
         : []),
     ],
   }
@@ -317,7 +314,7 @@ async function describeUnsaid(
       reason: null,
       rows: [
         ['layout', layouts[layout].title],
-        ['model', `ViT of ${depth} blocks, width ${width}${hasDecoder ? ', with its decoder' : ''}`],
+        ['model', `ViT of ${blocks(depth)}, width ${width}${hasDecoder ? ', with its decoder' : ''}`],
         [
           'takes',
           `${sized(size[1], size[0])} pixels in patches of ${sides(patchSize!)}${channels === undefined ? '' : `, ${countOf(channels, 'channel')}`}`,

@@ -278,7 +278,7 @@ describe('models of sherd', () => {
     })
     // cls 32, patches 3·16·32 + 32, norm 64; a block: norms 128, attention 4·32² + 128, MLP 2·4·32² + 160.
     expect(found.facts.encoderParameters).toBe(32 + 1568 + 64 + 128 + 4224 + 8352)
-    expect(found.next[0]).toBe(`sherd reconstruct --model '${dir}' --images DIR --out rebuilt.png`)
+    expect(found.next[0]).toBe(`sherd reconstruct --model '${dir}' --data DIR --out rebuilt.png`)
   })
 
   it('a checkpoint, by its folder and by its file', async () => {

@@ -6,6 +6,7 @@ import { openSessionThread } from '../../src/onnx/session-thread.ts'
 import { type ServeOptions, serve } from '../../src/serve/serve.ts'
 import { scene, temporaryFolder } from '../prepare/decode/make-images.ts'
 import { bodyOf, exportTiny, formOf, startServer, tinyModel } from './make-served.ts'
+import { dial, metric, postHead, statusesIn, until } from './raw.ts'
 
 let exported = ''
 let image: Buffer
@@ -243,9 +244,14 @@ describe('too much to do', () => {
   })
 
   it('in bytes, too', async () => {
-    const { url } = await startServer({ model: exported, limits: { bytesAtOnce: image.length + 10 } })
-    const all = await Promise.all(Array.from({ length: 20 }, () => post(url)))
-    expect(all.map(({ status }) => status)).toContain(503)
+    const { url, port } = await startServer({ model: exported, limits: { bytesAtOnce: image.length + 10 } })
+    const slow = await dial(port)
+    slow.socket.write(Buffer.concat([Buffer.from(postHead(image.length)), image.subarray(0, -20)]))
+    await until(async () => (await metric(url, 'sherd_body_bytes')) === image.length - 20)
+    expect((await post(url)).status).toBe(503) // there is no room for both
+    slow.socket.write(image.subarray(-20))
+    await until(() => statusesIn(slow.received()).length > 0)
+    expect(statusesIn(slow.received())).toEqual([200])
     expect((await post(url)).status).toBe(200)
   })
 })

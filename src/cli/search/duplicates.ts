@@ -130,7 +130,9 @@ async function printGroups({
   const { shownOf } = await import('../../search/index-duplicates.ts')
   const images = groups.reduce((sum, each) => sum + each.images.length, 0)
   print(
-    `${many(groups.length, 'group')} of ${many(images, 'image')} (${many(pairs, 'pair')}) with a similarity of at least ${threshold}`,
+    groups.length === 0
+      ? `no images with a similarity of at least ${threshold}`
+      : `${many(groups.length, 'group')} of ${many(images, 'image')} (${many(pairs, 'pair')}) with a similarity of at least ${threshold}`,
   )
   for (const [i, { images: copies, least, most }] of groups.slice(0, LISTED).entries()) {
     print(`${i + 1}: ${copies.length} images, ${least.toFixed(4)} to ${most.toFixed(4)}`)
