@@ -39,7 +39,7 @@ export function invariant(condition: unknown, message: string): asserts conditio
     throw new SherdError('BUG', `Bug: ${message}. Please report it with the command that led here.`)
 }
 
-/** For work that was stopped by its signal, after it has kept what is done. `continues`: the same request goes on from there. */
+/** For work that was stopped by its signal, after it has kept what is done. `continues`: the same request continues from there. */
 export function interrupted({
   done,
   of,

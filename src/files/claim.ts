@@ -31,7 +31,7 @@ export interface ClaimRequest {
   readonly also?: readonly string[]
   readonly made: Made
   readonly overwrite?: boolean | undefined
-  /** Whether an unfinished draft is worth keeping. Others are dropped when the work fails, and begun anew. */
+  /** Whether an unfinished draft is worth keeping. Others are dropped when the work fails, and started over. */
   readonly continues?: boolean
   /** Whether a folder without a record, as older versions left it, is such a result and may be replaced. */
   readonly isResult?: (dir: string) => boolean
@@ -69,7 +69,7 @@ export const RECORD = 'made.json'
 const LOCK = 'lock'
 /** What becomes the result. */
 const RESULT = 'result'
-/** Files to be moved: from here on the new result counts, and whoever comes next completes it. */
+/** Files to be moved: from here on the new result counts, and the next process completes it. */
 const MOVES = 'moves.json'
 
 /**

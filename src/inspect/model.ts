@@ -199,7 +199,7 @@ function headOf({ classifier, segmenter, protocol }: WeightsOrigin) {
 
 export const describeCheckpoint = async (path: string): Promise<Description> => describeOwn(path, null)
 
-/** Files of the safetensors format, whoever wrote them. */
+/** Files of the safetensors format, of any program. */
 export async function describeSafetensors(path: string): Promise<Description> {
   const header = readSafetensorsHeader(path)
   const { metadata, entries } = header

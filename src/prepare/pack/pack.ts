@@ -67,7 +67,7 @@ type Packed = Pick<PackSummary, 'bytes' | 'skipped'>
 
 /**
  * Throws as `claim` for an `out` that exists, `RUN` if it cannot be written, `DATA_BROKEN` if too many images are unreadable, `INTERRUPTED`:
- * what is packed is kept then, and the same call goes on, to the same bytes.
+ * what is packed is kept then, and the same call continues, to the same bytes.
  */
 export async function packImages(options: PackOptions): Promise<PackSummary> {
   const { out, source, shortSide, channels = 3, limit, fileBytes = DEFAULT_FILE_BYTES } = options
