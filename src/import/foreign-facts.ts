@@ -4,6 +4,7 @@ import { SherdError } from '../errors.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { ForeignWeights } from './foreign.ts'
 import type { LayoutName } from './layouts.ts'
+import { parsed, statisticsFrom, statisticsOf } from './preprocessing.ts'
 
 export interface ForeignFacts {
   readonly heads: number | null
@@ -63,59 +64,8 @@ const timm = z.object({
   pretrained_cfg: pretrained.optional(),
 })
 
-const perChannel = z.union([numbers, z.number()])
-const preprocessorSchema = z.object({
-  image_processor_type: z.string().optional(),
-  feature_extractor_type: z.string().optional(),
-  image_mean: perChannel.nullish(),
-  image_std: perChannel.nullish(),
-  do_normalize: z.boolean().nullish(),
-  do_rescale: z.boolean().nullish(),
-  rescale_factor: z.number().positive().nullish(),
-  rescale_offset: z.boolean().nullish(),
-  do_flip_channel_order: z.boolean().nullish(),
-})
-
-function parsed<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw new SherdError('CHECKPOINT', `${what}: ${z.prettifyError(result.error)}`)
-}
-
 const pairOf = (size: number | readonly [number, number] | undefined) =>
   size === undefined ? null : typeof size === 'number' ? ([size, size] as const) : size
-
-function statisticsFrom(mean: number[] | undefined, std: number[] | undefined): ChannelStatistics | null {
-  if (!mean || !std || mean.length !== std.length) return null
-  if (!std.every((value) => value > 0))
-    throw new SherdError('CHECKPOINT', `it divides images by ${std.join(', ')}: deviations are above 0`)
-  return { mean, std }
-}
-
-/** transformers' default mean and std of ViT. */
-const HALF = [0.5, 0.5, 0.5]
-const ofViT = /^ViT(?:Image|Feature)/
-
-/** An image processor of transformers computes (x · factor − mean) / std, with optional steps; converted to (x / 255 − mean) / std. */
-function processed(json: unknown, what: string): ChannelStatistics | null {
-  const given = parsed(preprocessorSchema, json ?? {}, what)
-  if (given.rescale_offset || given.do_flip_channel_order)
-    throw new SherdError(
-      'CHECKPOINT',
-      `${what}: ${given.rescale_offset ? 'rescale_offset' : 'do_flip_channel_order'} is not done here: give --statistics, or images as the model takes them`,
-    )
-  const isOfViT = ofViT.test(given.image_processor_type ?? given.feature_extractor_type ?? '')
-  const listOf = (value: number | number[] | null | undefined) =>
-    typeof value === 'number' ? [value, value, value] : (value ?? (isOfViT ? HALF : undefined))
-  const channels = listOf(given.image_mean)?.length ?? 3
-  const isNormalised = given.do_normalize ?? true
-  const own = isNormalised
-    ? statisticsFrom(listOf(given.image_mean), listOf(given.image_std))
-    : { mean: Array(channels).fill(0), std: Array(channels).fill(1) }
-  const factor = (given.do_rescale ?? true) ? 255 * (given.rescale_factor ?? 1 / 255) : 255
-  if (!own || Math.abs(factor - 1) < 1e-9) return own
-  return { mean: own.mean.map((value) => value / factor), std: own.std.map((value) => value / factor) }
-}
 
 function expectGelu(activation: string | undefined): void {
   if (activation !== undefined && activation !== 'gelu')
@@ -131,17 +81,6 @@ function labelsOf(id2label: Readonly<Record<string, string>> | undefined): reado
     .sort(([a], [b]) => Number(a) - Number(b))
     .map(([, label]) => label)
   return labels.length > 0 && !labels.every((label, i) => label === `LABEL_${i}`) ? labels : null
-}
-
-/** Statistics from a `preprocessor_config.json`, a `run.json` or an object of mean and std. */
-export function statisticsOf(json: unknown, what: string): ChannelStatistics | null {
-  const limits = z.array(z.number().nullable()).optional()
-  const own = z.object({ mean: numbers, std: numbers, low: limits, high: limits })
-  for (const value of [json, (json as { statistics?: unknown } | null)?.statistics]) {
-    const found = own.safeParse(value)
-    if (found.success) return { ...found.data, ...statisticsFrom(found.data.mean, found.data.std) }
-  }
-  return processed(json, what)
 }
 
 /** Throws `CHECKPOINT` for an invalid configuration, or one of an unsupported model. */

@@ -82,7 +82,7 @@ export function addImport(root: Command): void {
 }
 
 async function readStatistics(path: string): Promise<ChannelStatistics> {
-  const { statisticsOf } = await import('../../import/foreign-facts.ts')
+  const { statisticsOf } = await import('../../import/preprocessing.ts')
   let json: unknown
   try {
     json = JSON.parse(readFileSync(path, 'utf8'))

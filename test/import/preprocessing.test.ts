@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { statisticsOf } from '../../src/import/foreign-facts.ts'
+import { statisticsOf } from '../../src/import/preprocessing.ts'
 
 const read = (json: object) => statisticsOf(json, 'preprocessor_config.json')
 const three = (value: number) => [value, value, value]
