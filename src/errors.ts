@@ -61,15 +61,20 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** ` Did you mean "x"?` when one of `candidates` is close to `name`, else an empty string. */
-export function didYouMean(name: string, candidates: readonly string[]): string {
+/** The candidate that `name` is likely a slip of; undefined where none is close. */
+export function closest(name: string, candidates: readonly string[]): string | undefined {
   const wanted = name.toLowerCase()
   const scored = candidates
     .map((candidate) => ({ candidate, edits: distance(wanted, candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)
   const best = scored[0]
-  if (!best || best.edits > Math.max(2, Math.ceil(wanted.length * 0.4))) return ''
-  return ` Did you mean "${best.candidate}"?`
+  return best && best.edits <= Math.max(2, Math.ceil(wanted.length * 0.4)) ? best.candidate : undefined
+}
+
+/** ` Did you mean "x"?` when one of `candidates` is close to `name`, else an empty string. */
+export function didYouMean(name: string, candidates: readonly string[]): string {
+  const found = closest(name, candidates)
+  return found === undefined ? '' : ` Did you mean "${found}"?`
 }
 
 /** Text whose control characters are shown as `\u001b` and not obeyed, but for ends of lines and tabs. In JSON it is still JSON. */

@@ -24,6 +24,8 @@ export interface Description {
   readonly group?: (typeof commandGroups)[number]
   /** Command lines that work, each `sherd …  # what it does`. */
   readonly examples: readonly string[]
+  /** What help calls the command's own options; "Options" unless given. */
+  readonly options?: string
   /** Of `docs/`, with an anchor where that helps: `search.md#duplicates`. */
   readonly page: string
 }
@@ -57,6 +59,8 @@ const optionGroups: Readonly<Record<string, readonly string[]>> = {
   Input: ['data', 'train', 'test', 'index', 'features'],
   Model: ['model', 'init', 'preset', 'config', 'set', 'model-seed', 'bands'],
   [OWN]: [],
+  Watching: ['probe', 'profile', 'profile-steps'],
+  Continuing: ['resume', 'accept-data-change', 'supervise', 'restarts'],
   Output: ['out', 'overwrite', 'csv', 'save', 'open', 'no-open', 'json', 'quiet', 'verbose'],
   'Reading images': ['max-skipped-share', 'max-pixels', 'corrupt', 'file-timeout'],
   Machine: ['device', 'precision', 'threads'],
@@ -182,10 +186,10 @@ export class SherdHelp extends Help {
           .filter((each) => groupOfCommand(each) === title)
           .map((each) => [each.name(), this.subcommandDescription(each)] as const),
       })),
-      ...names.map((title) => ({
-        title,
+      ...names.map((name) => ({
+        title: name === OWN ? (descriptionOf(command)?.options ?? OWN) : name,
         items: options
-          .filter((option) => groupOf(option) === title)
+          .filter((option) => groupOf(option) === name)
           .sort((a, b) => Number(isRequired(b)) - Number(isRequired(a)))
           .map((option) => [option.flags, explain(option)] as const),
       })),

@@ -22,6 +22,7 @@ import { addVerify } from './machine/verify.ts'
 import { withMemoryExplained } from './memory-error.ts'
 import { collected } from './options.ts'
 import { complain, note, paint, printJson, warnOnce } from './output.ts'
+import { asTyped } from './own-name.ts'
 import { addClassify } from './predict/classify.ts'
 import { addEmbed } from './predict/embed.ts'
 import { addSegmentFolder } from './predict/segment.ts'
@@ -88,6 +89,7 @@ export function program(): Command {
     if (command.commands.length === 0) addQuiet(command)
     missingLast(command)
     refuseTwice(command)
+    refuseUnknown(command)
     command.commands.forEach(prepare)
   }
   prepare(root)
@@ -104,11 +106,7 @@ function addHelp(root: Command): void {
       let command = root
       for (const word of words) {
         const next = command.commands.find((each) => each.name() === word)
-        if (!next)
-          throw wrongUsage(command, {
-            code: 'commander.unknownCommand',
-            message: `unknown command '${word}'`,
-          })
+        if (!next) throw wrongUsage(command, unknown(word))
         command = next
       }
       command.outputHelp()
@@ -120,6 +118,18 @@ function addQuiet(command: Command): void {
   if (!command.options.some(({ long }) => long === '--quiet'))
     command.option('--quiet', 'results, warnings and errors only')
   command.on('option:quiet', () => setQuiet(true))
+}
+
+const unknown = (word: string) => ({ code: 'commander.unknownCommand', message: `unknown command '${word}'` })
+
+/** `sherd trian --help` asks for help on what is not there: commander would show that of all. */
+function refuseUnknown(command: Command): void {
+  if (command.commands.length === 0) return
+  command.on('beforeHelp', () => {
+    const [word] = command.args
+    if (word === undefined || word.startsWith('-') || word === 'help') return
+    if (!command.commands.some((each) => each.name() === word)) throw wrongUsage(command, unknown(word))
+  })
 }
 
 /** Commander reports a missing option before an unknown one, but `--otu` is a mistyped `--out`: check the required ones last. */
@@ -168,12 +178,13 @@ function letReadersLeave(): void {
 /** Prints what was thrown. Returns the exit status. */
 function report(error: unknown, json: boolean): number {
   const code = error instanceof SherdError ? error.code : 'BUG'
-  if (json) printJson({ kind: 'error', code, message: messageOf(error) })
+  const message = asTyped(messageOf(error))
+  if (json) printJson({ kind: 'error', code, message })
   if (code === 'INTERRUPTED') {
-    note(messageOf(error))
+    note(message)
     return stopStatus()
   }
-  complain(`${paint('red', 'error:')} ${messageOf(error)}`)
+  complain(`${paint('red', 'error:')} ${message}`)
   if (!(error instanceof SherdError) && error instanceof Error) complain(error.stack ?? '')
   return usageCodes.includes(code) ? 2 : 1
 }

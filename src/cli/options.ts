@@ -51,7 +51,7 @@ export const setOption = (description: string): Option =>
 export const configOption = (): Option =>
   new Option(
     '--config <file>',
-    'JSON or YAML file of configuration keys, such as the config.json of a run; --set goes before it',
+    'JSON or YAML file of configuration keys, such as the config.json of a run; --set overrides it',
   )
 
 export function portNumber(text: string): number {

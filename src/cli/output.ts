@@ -7,6 +7,7 @@ import { escapeControls } from '../errors.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { JsonLine } from './json/kinds.ts'
 import { around } from './live-line.ts'
+import { asTyped } from './own-name.ts'
 import { columnsOf, hasColours, isQuiet, type StreamName } from './terminal.ts'
 
 // The escape sequences that paint() itself writes: bold, dim, colours and their resets.
@@ -65,7 +66,7 @@ export function note(line: string): void {
 /** As `note`, with `--quiet` too. */
 export const complain = (line: string): void => write('err', line)
 
-export const warn = (message: string): void => complain(`${paint('yellow', 'warning:')} ${message}`)
+export const warn = (message: string): void => complain(`${paint('yellow', 'warning:')} ${asTyped(message)}`)
 
 const warned = new Set<string>()
 

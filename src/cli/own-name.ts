@@ -28,4 +28,7 @@ function findOwnName(): string {
   return 'npx sherd'
 }
 
+/** A text of the library, in which commands in quotation marks or on lines of their own begin as they are typed here. */
+export const asTyped = (text: string): string => text.replace(/(^ +|")sherd (?=[a-z-])/gm, `$1${ownName()} `)
+
 export { quoted } from '../files/shell.ts'

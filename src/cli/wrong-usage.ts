@@ -1,7 +1,7 @@
 /** Explains a command line that cannot be parsed: what was meant, and what to write instead. */
 import type { Command } from 'commander'
 import { keyNamed } from '../config/common-names.ts'
-import { SherdError } from '../errors.ts'
+import { closest, SherdError } from '../errors.ts'
 import { descriptionOf } from './help.ts'
 import { ownName } from './own-name.ts'
 
@@ -35,9 +35,6 @@ const otherCommands: Readonly<Record<string, string>> = {
 
 /** What other programs call an option (for keys of the configuration: src/config/common-names.ts), with what it may be here: the first that the command has is meant. */
 const otherOptions: Readonly<Record<string, readonly string[]>> = {
-  ...names(['lr', 'learning-rate', 'base-learning-rate', 'blr'], ['--rate', '--rates']),
-  ...names(['batch-size', 'bs'], ['--batch']),
-  ...names(['wd'], ['--weight-decay']),
   ...names(['image-size', 'img-size', 'resolution'], ['--size', '--short-side']),
   ...names(
     ['input', 'images', 'image-dir', 'folder', 'dir', 'dataset', 'data-dir', 'data-path', 'i'],
@@ -55,6 +52,21 @@ const otherOptions: Readonly<Record<string, readonly string[]>> = {
   ...names(['silent', 'q'], ['--quiet']),
 }
 
+/** Options of some commands for what is a key in others. */
+const optionsOfKeys: Readonly<Record<string, readonly string[]>> = {
+  'optim.baseLearningRate': ['--rate', '--rates'],
+  'optim.minLearningRate': ['--min-rate'],
+  'optim.warmupFraction': ['--warm-up'],
+  'optim.warmupSteps': ['--warm-up'],
+  'optim.weightDecay': ['--weight-decay'],
+  'train.batchSize': ['--batch'],
+  'train.accumulate': ['--accumulate'],
+  'train.epochs': ['--epochs'],
+  'train.steps': ['--steps'],
+  'train.seed': ['--seed', '--seeds'],
+  'train.threads': ['--threads'],
+}
+
 function names(others: readonly string[], meant: readonly string[]): Record<string, readonly string[]> {
   return Object.fromEntries(others.map((other) => [other, meant]))
 }
@@ -67,9 +79,17 @@ const has = (command: Command, option: string): boolean =>
 
 const otherOption = (command: Command, flag: string): string | undefined => {
   const name = flag.replace(/^--?/, '').replace(/=.*$/, '').toLowerCase().replaceAll('_', '-')
-  const option = otherOptions[name]?.find((each) => has(command, each))
-  const key = has(command, '--set') ? keyNamed(name) : null
-  return option ?? (key === null ? undefined : `--set ${key}=…`)
+  const bare = (text: string) => text.replaceAll('-', '')
+  const own = command.options.find(({ long, hidden }) => !hidden && bare(long!) === bare(name))
+  const key = keyNamed(name)
+  const meant = [...(otherOptions[name] ?? []), ...((key !== null && optionsOfKeys[key]) || [])]
+  // Where a model is given, its keys say what it is, and those of training are read by nobody.
+  const isRead = key !== null && (!has(command, '--model') || /^(?:model|decoder|data)\./.test(key))
+  return (
+    own?.long ??
+    meant.find((each) => has(command, each)) ??
+    (isRead && has(command, '--set') ? `--set ${key}=…` : undefined)
+  )
 }
 
 /** The sub-command that takes this option, where a command needs one first. */
@@ -85,6 +105,15 @@ function otherCommand(command: Command, word: string): string | undefined {
   )
   if (parent) return `${parent.name()} ${word}`
   return command.parent ? undefined : otherCommands[word.toLowerCase()]
+}
+
+/** For `trian`, a slip of what other programs call `pretrain`. */
+function nearCommand(command: Command, word: string): string | undefined {
+  const names = command.commands.map((each) => each.name())
+  // Two slips make anything of a short name.
+  const others = command.parent ? [] : Object.keys(otherCommands).filter((name) => name.length > 4)
+  const found = word.length > 3 ? closest(word, [...names, ...others]) : undefined
+  return found && (otherCommands[found] ?? found)
 }
 
 /** As an error of sherd, with the command's own help named. */
@@ -108,10 +137,13 @@ export function wrongUsage(
   const isOption = code === 'commander.unknownOption'
   const meant = isCommand ? otherCommand(command, word) : isOption ? otherOption(command, word) : undefined
   const lacks = code === 'commander.missingArgument' || text.startsWith('required option')
+  const near = isCommand && !similar ? nearCommand(command, word) : undefined
   const hint = meant
     ? `Write ${isCommand ? `"${ownName()} ${meant}"` : meant}.`
-    : similar
-      ? similar.slice(1, -1)
+    : similar || near
+      ? near
+        ? `Did you mean ${near}?`
+        : similar.slice(1, -1)
       : lacks && example
         ? `For example: ${example}`
         : ''

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import type { Header } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
 import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
+import { quoted } from '../files/shell.ts'
 import { modelsAmong } from './recognise.ts'
 import { isLegacy } from './torch-legacy.ts'
 
@@ -14,7 +15,7 @@ function importFirst(path: string, what: string): SherdError {
   const out = `${stemOf(path)}${/\.safetensors$/i.test(path) ? '-imported' : ''}.safetensors`
   return new SherdError(
     'USAGE',
-    `${path} is ${what}: import it first. Type:\n  sherd import ${path} --out ${out}\nand give ${out} here.`,
+    `${path} is ${what}: import it first. Type:\n  sherd import ${quoted(path)} --out ${quoted(out)}\nand give ${out} here.`,
   )
 }
 

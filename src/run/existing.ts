@@ -6,6 +6,7 @@ import { completed } from '../config/assemble.ts'
 import { resolveConfig, totalSteps } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
+import { quoted } from '../files/shell.ts'
 import type { MetricRow } from '../objective/objective.ts'
 import { locateModel } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
@@ -60,7 +61,7 @@ export function expectSameRequest(request: RunRequest): { readonly isComplete: b
     return { isComplete: latest !== null && latest.step >= totalSteps(before, facts.data.files) }
   const ways =
     lasting.length > 0
-      ? `Choose another folder for --out, or begin anew in its place with --overwrite. To continue what is there: sherd pretrain --out ${out} --resume`
+      ? `Choose another folder for --out, or begin anew in its place with --overwrite. To continue what is there: "sherd pretrain --out ${quoted(out)} --resume"`
       : `Continue it so with --resume${refusing.length > 0 ? ' --accept-data-change' : ''}, or begin anew in its place with --overwrite.`
   throw new SherdError(
     'USAGE',

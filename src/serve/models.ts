@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import { invariant, SherdError } from '../errors.ts'
 import { formats, graphNames } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
+import { quoted } from '../files/shell.ts'
 import { refuseForeign } from '../import/not-imported.ts'
 import { type OnnxModel, openOnnxModel } from '../infer/onnx-model.ts'
 import { openSessionThread, type ThreadedSession } from '../onnx/session-thread.ts'
@@ -59,7 +60,7 @@ function notExported(path: string): SherdError {
   const out = `${basename(resolve(path)).replace(/\.[a-z]+$/i, '')}-onnx`
   return new SherdError(
     'USAGE',
-    `${path} holds a model that is not exported. Type:\n  sherd export onnx --model ${path} --out ${out} --graphs encoder autoencoder\n  sherd serve --model ${out}`,
+    `${path} holds a model that is not exported. Type:\n  sherd export onnx --model ${quoted(path)} --out ${quoted(out)} --graphs encoder autoencoder\n  sherd serve --model ${quoted(out)}`,
   )
 }
 

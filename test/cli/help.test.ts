@@ -79,4 +79,13 @@ it('groups commands, and marks what is required once', () => {
     'Help',
     'Examples',
   ])
+  // Where others have names, "Options" would say nothing.
+  const pretrain = helpAt(root.commands.find((each) => each.name() === 'pretrain')!, 100)
+  const groups = [...pretrain.matchAll(/^(\S.*):\n {2}(--\S+)/gm)].map(([, title, first]) => [title, first])
+  expect(groups.slice(2, 6)).toEqual([
+    ['Training', '--steps'],
+    ['Watching', '--probe'],
+    ['Continuing', '--resume'],
+    ['Output', '--out'],
+  ])
 })

@@ -2,16 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { program } from '../../src/cli/main.ts'
 import { packageRoot } from '../../src/package-root.ts'
-import { withinTree } from './parse.ts'
+import { pathOf, withinTree } from './parse.ts'
 import { inProcess, sherd, workFolder } from './sherd.ts'
 
 const all = withinTree(program()).filter((command) => command.name() !== 'help')
-const pathOf = (command: Command): string[] =>
-  command.parent ? [...pathOf(command.parent), command.name()] : []
 
 describe('sherd', () => {
   it('lists its commands', async () => {
@@ -75,6 +72,10 @@ describe('sherd', () => {
   it.each<[string[], RegExp]>([
     [['bench'], /Usage: sherd bench/],
     [['pretrian'], /unknown command 'pretrian'\. Did you mean pretrain\?/],
+    [['trian'], /unknown command 'trian'\. Did you mean pretrain\?/],
+    [['trian', '--help'], /unknown command 'trian'\. Did you mean pretrain\?/],
+    [['evaluate', 'finetnue', '-h'], /unknown command 'finetnue'\. Did you mean finetune\?/],
+    [['xyz'], /unknown command 'xyz'\.\n/],
     [['sampledata'], /unknown command 'sampledata'\. Did you mean sample-data\?/],
     [['--versoin'], /unknown option '--versoin'\. Did you mean --version\?/],
     [['presets', 'mae-base-224', 'more'], /too many arguments/],
@@ -100,6 +101,11 @@ describe('sherd', () => {
       /unknown option '--lr'\. Write --set optim\.baseLearningRate=…/,
     ],
     [['evaluate', 'finetune', '--lr', '1'], /unknown option '--lr'\. Write --rate\./],
+    [['evaluate', 'finetune', '--warmup', '1'], /unknown option '--warmup'\. Write --warm-up\./],
+    [['evaluate', 'finetune', '--warmup_epochs', '1'], /'--warmup_epochs'\. Write --warm-up\./],
+    [['evaluate', 'scratch', '--num-epochs', '1'], /'--num-epochs'\. Write --epochs\./],
+    // Keys of training are read by nobody where a model is given.
+    [['evaluate', 'knn', '--lr', '1'], /unknown option '--lr'\.\n/],
     [['evaluate', 'linear', '--batch_size=1'], /unknown option '--batch_size=1'\. Write --batch\./],
     [['bench', 'step', '--batch', '1'], /unknown option '--batch'\. Write --set train\.batchSize=…/],
     [['pretrain', '--out', 'r', '--gpu'], /unknown option '--gpu'\. Write --device cuda\./],

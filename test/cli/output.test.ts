@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { table, visible, wrapped } from '../../src/cli/output.ts'
+import { asTyped, ownName } from '../../src/cli/own-name.ts'
 import { escapeControls } from '../../src/errors.ts'
 
 const [ESC, CSI, BELL, DEL, RTL] = [27, 0x9b, 7, 127, 0x202e].map((code) => String.fromCharCode(code))
@@ -13,6 +14,13 @@ it('control characters of names are shown, and not obeyed', () => {
   // As part of JSON it says the same as before.
   const line = JSON.stringify({ file: `${CSI}2J${ESC}` })
   expect(JSON.parse(visible(line))).toEqual({ file: `${CSI}2J${ESC}` })
+})
+
+it('commands in texts of the library begin as they are typed here, and prose stays', () => {
+  const text = 'sherd reads it: "sherd embed" writes them. Type:\n  sherd serve --model x\nsherd is a name'
+  expect(asTyped(text)).toBe(
+    `sherd reads it: "${ownName()} embed" writes them. Type:\n  ${ownName()} serve --model x\nsherd is a name`,
+  )
 })
 
 it('a name in a table takes one line', () => {

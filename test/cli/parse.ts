@@ -10,6 +10,18 @@ export const wordsOf = (line: string): string[] =>
 
 export const withinTree = (command: Command): Command[] => [command, ...command.commands.flatMap(withinTree)]
 
+/** `['evaluate', 'knn']`. */
+export const pathOf = (command: Command): string[] =>
+  command.parent ? [...pathOf(command.parent), command.name()] : []
+
+/** Commands without sub-commands, by their names: `evaluate knn`. */
+export const leavesOf = (root: Command): Map<string, Command> =>
+  new Map(
+    withinTree(root)
+      .filter(({ commands }) => commands.length === 0)
+      .map((command) => [pathOf(command).join(' '), command]),
+  )
+
 function silent(): Command {
   const root = program()
   for (const each of withinTree(root)) {

@@ -100,7 +100,7 @@ describe('expectSameRequest', () => {
   it('refuses everything else, with each difference and the ways out', () => {
     refused(
       { preset: 'other', config: next },
-      /another request:\n {2}preset: tiny → other\nChoose .* --overwrite\. To continue what is there: sherd pretrain --out .* --resume$/,
+      /another request:\n {2}preset: tiny → other\nChoose .* --overwrite\. To continue what is there: "sherd pretrain --out .* --resume"$/,
     )
     refused({ config: next }, /:\n {2}train\.seed: 1 → 2\n {2}train\.steps: 2 → 3\nChoose another folder/)
     refused({ data: '/elsewhere' }, /:\n {2}--data: .*images → \/elsewhere\nContinue it so with --resume, or/)

@@ -26,11 +26,11 @@ describe('what is not served', () => {
 
   it('says what to type for a run, and what is expected otherwise', async () => {
     const dir = await temporaryFolder()
-    const run = join(dir, 'mine')
+    const run = join(dir, 'my own')
     mkdirSync(run)
     writeFileSync(join(run, 'run.json'), '{}')
     expect(await refused({ model: run })).toBe(
-      `${run} holds a model that is not exported. Type:\n  sherd export onnx --model ${run} --out mine-onnx --graphs encoder autoencoder\n  sherd serve --model mine-onnx`,
+      `${run} holds a model that is not exported. Type:\n  sherd export onnx --model '${run}' --out 'my own-onnx' --graphs encoder autoencoder\n  sherd serve --model 'my own-onnx'`,
     )
     writeFileSync(join(dir, 'w.safetensors'), '')
     expect(await refused({ model: join(dir, 'w.safetensors') })).toContain('--out w-onnx')

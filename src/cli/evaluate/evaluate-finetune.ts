@@ -92,6 +92,7 @@ export function addFinetune(evaluate: Command): void {
   const tune = (name: TuningName, description: string) =>
     withFinetuning(
       describeCommand(evaluate.command(name), {
+        options: 'Training',
         page: 'evaluate.md#fine-tuning',
         examples: examples[name],
       }).description(description),

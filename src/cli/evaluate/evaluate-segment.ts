@@ -49,6 +49,7 @@ export function addSegment(evaluate: Command): void {
   withSave(
     withImages(
       describeCommand(evaluate.command('segment'), {
+        options: 'Training',
         page: 'evaluate.md#segmentation',
         examples: [
           'sherd evaluate segment --run runs/photos --data pairs --out reports/masks  # images/ and masks/ of the same names',

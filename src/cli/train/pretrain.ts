@@ -40,6 +40,7 @@ const defaultPreset = 'mae-small-64'
 export function addPretrain(root: Command): void {
   const command = describeCommand(root.command('pretrain'), {
     group: 'Train',
+    options: 'Training',
     page: 'run.md',
     examples: [
       'sherd pretrain --data photos --out runs/photos  # a folder of images, with the usual preset',

@@ -1,19 +1,13 @@
 // What commands print with --json: a table that is complete, described, and the same as the schema that is shipped.
-import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { jsonSchemaOf, jsonSchemaOfLines } from '../../../src/cli/json/json-schema.ts'
 import { EVERY, kindNames, printedBy, schemaOf } from '../../../src/cli/json/kinds.ts'
 import { program } from '../../../src/cli/main.ts'
+import { leavesOf } from '../parse.ts'
 import { expectSchema, inProcess } from '../sherd.ts'
 
-function leaves(command: Command, before: readonly string[] = []): [name: string, command: Command][] {
-  return command.commands.flatMap((each) => {
-    const names = [...before, each.name()]
-    return each.commands.length > 0 ? leaves(each, names) : [[names.join(' '), each] as [string, Command]]
-  })
-}
-const commands = leaves(program())
+const commands = [...leavesOf(program())]
 const withJson = commands.filter(([, { options }]) => options.some(({ long }) => long === '--json'))
 /** They print JSON in any case, text for a shell, or nothing. */
 const without = ['completion', 'help', 'schema']
