@@ -8,13 +8,19 @@ import {
   layoutOf,
   plainBackbone,
 } from '../model/backbone-shape.ts'
-import type { AutoencoderDimensions, DecoderDimensions, EncoderDimensions } from '../model/dimensions.ts'
+import type {
+  AutoencoderDimensions,
+  DecoderDimensions,
+  EncoderDimensions,
+  EncoderVariant,
+} from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { targetOf } from '../target/targets.ts'
-import { sidesOf } from '../token/grid.ts'
+import { type Grid, gridOf, sidesOf } from '../token/grid.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
+import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
 import { type Chosen, schemaOf } from './parts.ts'
@@ -117,6 +123,7 @@ export function resolveConfig(input: ConfigInput): Config {
   try {
     checkBands(config)
     checkPhotometric(config)
+    checkVariant(config)
     checkBackbone(backboneOf(config))
     checkBatch(config)
     ;(checks[config.objective] as (config: Config) => void)(config)
@@ -157,6 +164,17 @@ function checkBands(config: Config): void {
   const names = bands.map(canonicalBand)
   const twice = names.findIndex((name, i) => names.indexOf(name) !== i)
   if (twice >= 0) refuse(`data.bands names ${bands[twice]} twice`)
+}
+
+/** Checks between keys of published encoders. */
+function checkVariant({ model }: Config): void {
+  const { positionGrid, positions, relativePositions } = model
+  if (positionGrid && positions !== 'learned' && relativePositions === null)
+    refuse('model.positionGrid is of learned or relative positions, and this model has none')
+  if (model.projection !== null && (!model.cls || model.attentionPool))
+    refuse('model.projection is of the cls token: expected model.cls true and model.attentionPool false')
+  if (!model.cls && model.feature.startsWith('cls'))
+    refuse(`model.feature is ${model.feature}, and model.cls is false: expected mean or pooled`)
 }
 
 /** Checks between keys, by objective. */
@@ -204,7 +222,47 @@ export const pixelTargetOf = ({ target }: Pick<Config<'mae'>, 'target'>) =>
 export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {
   const { imageSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
   const patchSize = sidesOf(model.patchSize)
-  return { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon }
+  const plain = { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon }
+  const variant = variantOf(model)
+  return Object.keys(variant).length > 0 ? { ...plain, variant } : plain
+}
+
+/** The grid that learned and relative positions are stored for. */
+const positionGridOf = ({ positionGrid, imageSize, patchSize }: Config['model']): Grid =>
+  positionGrid ? { h: positionGrid[0], w: positionGrid[1] } : gridOf(imageSize, sidesOf(patchSize))
+
+/** What differs from a plain ViT. */
+function variantOf(model: Config['model']): EncoderVariant {
+  const { cls, registers, relativePositions: tables, rotaryPeriods: periods, layerScale } = model
+  const { patchBias, preNorm, feedForward, activation, hidden, qkvBias, attentionPool, projection } = model
+  const prefix: Prefix = [
+    ...(cls ? clsPrefix : []),
+    ...(registers > 0 ? [{ ...registerTokens, count: registers }] : []),
+  ]
+  return {
+    ...((!cls || registers > 0) && { prefix }),
+    ...(tables && { relativePositions: { tables, grid: positionGridOf(model) } }),
+    ...(periods && { rotaryPositions: { periods } }),
+    ...(layerScale !== null && { layerScale: { initial: layerScale } }),
+    ...(!patchBias && { patchBias }),
+    ...(preNorm && { preNorm }),
+    ...(feedForward !== 'mlp' && { feedForward }),
+    ...(activation && { activation }),
+    ...(hidden !== null && { hidden }),
+    ...(qkvBias !== 'all' && { qkvBias }),
+    ...(attentionPool && { attentionPool }),
+    ...(projection !== null && { projection }),
+  }
+}
+
+/** The same model for images of another size; its stored positions stay those of their own grid. Throws `CONFIG`. */
+export function configAt(config: Config, imageSize: readonly [height: number, width: number]): Config {
+  const { h, w } = positionGridOf(config.model)
+  const hasTables = config.model.positions === 'learned' || config.model.relativePositions !== null
+  return resolveConfig({
+    ...config,
+    model: { ...config.model, imageSize: [...imageSize], ...(hasTables && { positionGrid: [h, w] }) },
+  } as ConfigInput)
 }
 
 export function decoderOf(config: Config<'mae'>): DecoderDimensions {
@@ -234,10 +292,11 @@ function bandNumbers(group: readonly string[], bands: readonly string[]): number
 
 export function backboneOf(config: Config): BackboneShape {
   const rasters = rastersOf(config)
-  const { positions, resampling } = config.model
+  const { positions, resampling, positionGrid } = config.model
   const plain = {
     ...{ ...plainBackbone(dimensionsOf(config)), positions },
     ...(positions === 'learned' && { resampling }),
+    ...(positions === 'learned' && positionGrid && { learnedGrid: positionGridOf(config.model) }),
   }
   if (!rasters) return plain
   const { data, model } = rasters

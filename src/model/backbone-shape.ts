@@ -30,8 +30,8 @@ export interface BackboneShape {
   readonly time: { readonly fields: readonly TimeField[]; readonly width: number } | null
   /** Metres per pixel at scale 1 (Scale-MAE); null if positions do not depend on the scale. */
   readonly referenceResolution: number | null
-  /** Computed positions, or a parameter `pos_embed` [N, D], as in other programs' models. */
-  readonly positions: 'fixed' | 'learned'
+  /** Computed positions, a parameter `pos_embed` [N, D], as in other programs' models, or none that are added to tokens. */
+  readonly positions: 'fixed' | 'learned' | 'none'
   /** Of learned positions: the grid that `pos_embed` is for, where the images have another, and how it is brought to theirs (`cubic`). */
   readonly learnedGrid?: Grid
   readonly resampling?: ResamplingName
@@ -141,6 +141,16 @@ export function checkBackbone(shape: BackboneShape): void {
     throw new SherdError(
       'VALUE',
       'Relative or rotary positions: expected one of them, and one frame, no groups of bands, no time and no scale, which they do not know',
+    )
+  if (shape.positions === 'none' && !relative && !rotary)
+    throw new SherdError(
+      'VALUE',
+      'model.positions "none": expected model.relativePositions or model.rotaryPeriods, without which an encoder does not know where a patch is',
+    )
+  if (rotary && 4 * rotary.periods.length * dimensions.heads !== dimensions.width)
+    throw new SherdError(
+      'SHAPE',
+      `model.rotaryPeriods: expected ${dimensions.width / dimensions.heads / 4} periods, a quarter of a head's ${dimensions.width / dimensions.heads} numbers, got ${rotary.periods.length}`,
     )
   if (positionedLength(prefixOf(dimensions)) > 0 && shape.positions !== 'learned')
     throw new SherdError('VALUE', 'Prefix tokens with a position: expected model.positions "learned"')

@@ -69,6 +69,12 @@ export interface EncoderVariant extends BlockOptions {
   readonly prefix?: Prefix
   /** A norm `norm_pre` of all tokens before the blocks, as in CLIP. */
   readonly preNorm?: boolean
+  /** Whether the patch embedding has a bias; default true, false in CLIP. */
+  readonly patchBias?: boolean
+  /** A learned query reads the tokens for `pooled`, as in SigLIP. */
+  readonly attentionPool?: boolean
+  /** E of a projection without bias of the cls token for `pooled`, as in CLIP. */
+  readonly projection?: number | null
 }
 
 export const prefixOf = ({ variant }: Pick<EncoderDimensions, 'variant'>): Prefix =>

@@ -19,6 +19,8 @@ export type Activation = keyof typeof activations
 
 interface FeedForwardRow {
   readonly activation: Activation
+  /** Maps from D to H. */
+  readonly maps: number
   /** H of width D and ratio r. */
   readonly hidden: (width: number, ratio: number) => number
   readonly rows: (name: string, width: number, hidden: number) => ParameterRow[]
@@ -31,6 +33,7 @@ const plainHidden = (width: number, ratio: number) => Math.floor(width * ratio)
 export const feedForwards = {
   mlp: {
     activation: 'gelu',
+    maps: 1,
     hidden: plainHidden,
     rows: (name, width, hidden) => [
       ...linearRows(`${name}.fc1`, width, hidden),
@@ -45,6 +48,7 @@ export const feedForwards = {
   /** Gate and value in one map, two thirds as wide as an MLP, in multiples of 8: DINOv2. */
   swiglu: {
     activation: 'silu',
+    maps: 2,
     hidden: (width, ratio) => 8 * Math.floor((Math.floor((plainHidden(width, ratio) * 2) / 3) + 7) / 8),
     rows: (name, width, hidden) => [
       ...linearRows(`${name}.w12`, width, 2 * hidden),
@@ -60,6 +64,7 @@ export const feedForwards = {
   /** Gate `w1` and value `w2` apart, as wide as an MLP: DINOv3. */
   gated: {
     activation: 'silu',
+    maps: 2,
     hidden: plainHidden,
     rows: (name, width, hidden) => [
       ...linearRows(`${name}.w1`, width, hidden),

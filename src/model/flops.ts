@@ -6,14 +6,18 @@
  */
 import { tokenCount } from '../token/grid.ts'
 import { keptCount } from '../token/mask-order.ts'
+import { prefixLength } from '../token/prefix.ts'
 import {
   type AutoencoderDimensions,
   type BlockDimensions,
   decoderBlocks,
+  encoderBlocks,
   gridOfModel,
   hiddenWidth,
   patchWidth,
+  prefixOf,
 } from './dimensions.ts'
+import { feedForwardOf } from './feed-forward.ts'
 
 /** [rows, inner] × [inner, columns], taken `count` times in the forward pass of one image. */
 export interface MatrixProduct {
@@ -46,7 +50,7 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
     attention('scores', width / heads, tokens),
     attention('mix', tokens, width / heads),
     map('attn.proj', width, width),
-    map('mlp.fc1', width, hidden),
+    map('mlp.fc1', width, hidden * feedForwardOf(d).maps),
     map('mlp.fc2', hidden, width),
   ]
 }
@@ -64,14 +68,15 @@ export function matrixProducts(
   const tokens = tokenCount(gridOfModel(encoder)) * perLocation
   const width = patchWidth(encoder) / groups
   const kept = keptCount(tokens, maskRatio)
+  const before = prefixLength(prefixOf(encoder))
   const once = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
     ...{ name, rows, inner, columns, count: 1, perImage: false },
   })
   return [
     once('patch_embed.proj', kept, width, encoder.width),
-    ...blockProducts('blocks', kept + 1, encoder), // cls
-    once('decoder_embed', kept + 1, encoder.width, decoder.width),
-    ...blockProducts('decoder_blocks', tokens + 1, decoderBlocks(d)),
+    ...blockProducts('blocks', kept + before, encoderBlocks(encoder)),
+    once('decoder_embed', kept + before, encoder.width, decoder.width),
+    ...blockProducts('decoder_blocks', tokens + before, decoderBlocks(d)),
     once('decoder_pred', tokens - kept, decoder.width, width),
   ]
 }

@@ -5,6 +5,9 @@ import { shortSize, sidesOf } from '../token/grid.ts'
 import { resamplingNames } from '../token/resample-positions.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
 import { limits } from './dimensions.ts'
+import { activations, feedForwards } from './feed-forward.ts'
+import { qkvBiases } from './qkv.ts'
+import { relativeTables } from './relative-position.ts'
 import { sizeNames } from './sizes.ts'
 
 const upTo = (most: number) => z.int().min(1).max(most)
@@ -12,6 +15,72 @@ const side = upTo(limits.side)
 const patchSide = upTo(limits.patchSize).min(2)
 /** Numbers of a position that are kept for something. */
 const share = upTo(limits.width)
+
+const namesOf = <T extends object>(table: T) =>
+  Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]
+
+/** The vectors that can stand for an image. */
+export const features = ['cls', 'mean', 'cls+mean', 'pooled'] as const
+export type Feature = (typeof features)[number]
+
+/** What differs between published encoders. */
+const variantKeys = {
+  positionGrid: z
+    .tuple([side, side])
+    .nullable()
+    .default(null)
+    .describe('rows and columns that learned or relative positions are stored for; null: those of imageSize'),
+  relativePositions: z
+    .enum(relativeTables)
+    .nullable()
+    .default(null)
+    .describe(
+      'learned numbers that attention adds for each offset between patches: one table, one in each block, or both (BEiT, data2vec)',
+    ),
+  rotaryPeriods: z
+    .array(z.number().positive())
+    .min(1)
+    .max(limits.width)
+    .nullable()
+    .default(null)
+    .describe("periods by which queries and keys are turned, a quarter as many as a head's numbers (DINOv3)"),
+  cls: z.boolean().default(true).describe('whether there is a cls token; I-JEPA and SigLIP have none'),
+  registers: z.int().min(0).max(limits.width).default(0).describe('register tokens (DINOv2, DINOv3)'),
+  patchBias: z.boolean().default(true).describe('whether the patch embedding has a bias; not in CLIP'),
+  preNorm: z.boolean().default(false).describe('a norm of all tokens before the blocks (CLIP)'),
+  feedForward: z
+    .enum(namesOf(feedForwards))
+    .default('mlp')
+    .describe("a block's second half: an MLP, or a gate in one map (DINOv2) or in two (DINOv3)"),
+  activation: z
+    .enum(namesOf(activations))
+    .nullable()
+    .default(null)
+    .describe('of the MLP or the gate; null: gelu of an MLP, silu of a gate'),
+  hidden: upTo(limits.width * limits.mlpRatio)
+    .nullable()
+    .default(null)
+    .describe('hidden width of an MLP or gate; null: by mlpRatio'),
+  qkvBias: z
+    .enum(namesOf(qkvBiases))
+    .default('all')
+    .describe('which of query, key and value have a bias: all, query and value (BEiT), none'),
+  layerScale: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe('factors of both halves of a block are learned, and begin with this; null: there are none'),
+  attentionPool: z
+    .boolean()
+    .default(false)
+    .describe('a learned query reads the tokens for "pooled" (SigLIP)'),
+  projection: share.nullable().default(null).describe('numbers of the projected cls token, "pooled" (CLIP)'),
+  feature: z
+    .enum(features)
+    .default('mean')
+    .describe('the vector that stands for an image where --pool names no other'),
+}
 
 /** What follows from others has no default: `resolveConfig` fills it in. */
 export const modelKeys = {
@@ -35,10 +104,10 @@ export const modelKeys = {
     .describe('pixels of a patch: one side, or [height, width]'),
   channels: upTo(limits.channels).optional().describe('3, or as many as data.bands'),
   positions: z
-    .enum(['fixed', 'learned'])
+    .enum(['fixed', 'learned', 'none'])
     .default('fixed')
     .describe(
-      "the encoder's: computed from sines and cosines, or parameters, as in models of other programs",
+      "added to the encoder's tokens: computed sines and cosines, parameters, or none where attention has its own (relativePositions, rotaryPeriods)",
     ),
   resampling: z
     .enum(resamplingNames)
@@ -56,6 +125,7 @@ export const modelKeys = {
     .default(4)
     .describe('hidden width of an MLP over the width'),
   layerNormEpsilon: z.number().positive().default(1e-6).describe('added to the variance in a layer norm'),
+  ...variantKeys,
 }
 
 export const rasterModelKeys = {

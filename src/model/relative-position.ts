@@ -21,9 +21,11 @@ import { type Grid, tokenCount } from '../token/grid.ts'
 import type { BlocksAttention, TokenPlaces } from './block-attention.ts'
 import type { ParameterRow, Weights } from './parameters.ts'
 
+/** One table for all blocks, one for each, or both, which are added. */
+export const relativeTables = ['shared', 'per-block', 'both'] as const
+
 export interface RelativePositions {
-  /** One table for all blocks, one for each, or both, which are added. */
-  readonly tables: 'shared' | 'per-block' | 'both'
+  readonly tables: (typeof relativeTables)[number]
   /** That the tables are made for; another one gets them resampled. */
   readonly grid: Grid
 }

@@ -18,6 +18,9 @@ export type Prefix = readonly PrefixTokens[]
 /** One cls token without a position. */
 export const clsPrefix: Prefix = [{ name: 'cls_token', kind: 'cls', count: 1, positioned: false }]
 
+/** Registers, but for their number. */
+export const registerTokens = { name: 'register_tokens', kind: 'register', positioned: false } as const
+
 const total = (prefix: Prefix) => prefix.reduce((sum, { count }) => sum + count, 0)
 
 /** P */

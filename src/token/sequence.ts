@@ -2,7 +2,7 @@
 import { call } from '../tensor/call.ts'
 import { requiresGradient } from '../tensor/context.ts'
 import { hasKernels } from '../tensor/fused.ts'
-import { add, cat, expand, narrow } from '../tensor/ops.ts'
+import { add, cat, expand, narrow, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -11,8 +11,8 @@ import { take } from './take.ts'
 export interface SequenceInput {
   /** [B, K, D] with `cls`; without it [B, P + K, D], and the first P tokens have no position. */
   readonly x: Tensor
-  /** [N, D], float32; without `kept` [B, N, D], too. */
-  readonly positions: Tensor
+  /** [N, D], float32; without `kept` [B, N, D], too. Null: none are added. */
+  readonly positions: Tensor | null
   /** [B, K], the patch of each kept token; null: token n has position n. */
   readonly kept: Tensor | null
   /** [1, 1, D], a learned cls token to put in front. It has no position. */
@@ -21,8 +21,11 @@ export interface SequenceInput {
   readonly prefix?: number
 }
 
+const clsRows = (cls: Tensor, { shape: [B, , D] }: Tensor) => expand(cls, [B!, 1, D!])
+
 /** [B, P + K, D] in float32: the tokens without a position, and x plus its positions. */
 export function tokenSequence({ x, positions, kept, cls, prefix: P = 1 }: SequenceInput): Tensor {
+  if (positions === null) return scope(() => toDtype(cls ? cat([clsRows(cls, x), x], 1) : x, 'float32'))
   const [B, K] = kept
     ? expectShape(kept, ['B', 'K'], 'tokenSequence: kept')
     : ([x.shape[0]!, positions.shape.at(-2)!] as const)
@@ -35,10 +38,7 @@ export function tokenSequence({ x, positions, kept, cls, prefix: P = 1 }: Sequen
     return call('sherd::tokens', x, positions, kept, cls ?? null)
   return scope(() => {
     const where = kept ? take(expand(positions, [B, N, D]), kept) : positions
-    return cat(
-      [cls ? expand(cls, [B, 1, D]) : narrow(x, 1, 0, P), add(cls ? x : narrow(x, 1, P, K), where)],
-      1,
-    )
+    return cat([cls ? clsRows(cls, x) : narrow(x, 1, 0, P), add(cls ? x : narrow(x, 1, P, K), where)], 1)
   })
 }
 

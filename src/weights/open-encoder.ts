@@ -20,6 +20,7 @@ import {
 } from '../machine/plan.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
 import { type EncoderNorm, normedRows } from '../model/classifier.ts'
+import { outputRows } from '../model/own-output.ts'
 import {
   expectRows,
   initialParameters,
@@ -258,7 +259,9 @@ export const encoderNorm = (has: (name: string) => boolean): EncoderNorm =>
 
 const encoderAlone: Wanting = (shape, has) => {
   const norm = encoderNorm(has)
-  return { norm, rows: normedRows(shape, norm) }
+  // A classifier that was made of the encoder has left them.
+  const own = outputRows(shape.dimensions).filter(({ name }) => has(name))
+  return { norm, rows: [...normedRows(shape, norm), ...own] }
 }
 
 /**

@@ -3,7 +3,7 @@
  * one group of all channels.
  */
 import { linear } from '../../tensor/fused.ts'
-import { cat, indexSelect, permute, reshape } from '../../tensor/ops.ts'
+import { cat, indexSelect, permute, linear as plainLinear, reshape } from '../../tensor/ops.ts'
 import { scope } from '../../tensor/scope.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { joinRoutes, type Route, routeByGroup, type SpectralGroups } from '../../token/spectral-groups.ts'
@@ -28,20 +28,23 @@ export const bandGroups = (groups: SpectralGroups | null, channels: number): rea
 export function embedRows(
   name: string,
   channels: number,
-  { width, patchSize }: Pick<EncoderDimensions, 'width' | 'patchSize'>,
+  { width, patchSize, variant }: Pick<EncoderDimensions, 'width' | 'patchSize' | 'variant'>,
 ): ParameterRow[] {
+  const bias: ParameterRow = { name: `${name}.proj.bias`, shape: [width], initial: 'zeros' }
   return [
     { name: `${name}.proj.weight`, shape: [width, channels, ...patchSize], initial: 'xavier' },
-    { name: `${name}.proj.bias`, shape: [width], initial: 'zeros' },
+    ...(variant?.patchBias === false ? [] : [bias]),
   ]
 }
 
 /** patches […, P·P·C] → […, D]. The reference's convolution, whose stride is the patch, as the linear map that it is. */
-export function embedPatches(patches: Tensor, weights: Weights): Tensor {
+export function embedPatches(patches: Tensor, weights: Weights, hasBias = true): Tensor {
   const kernel = weights('proj.weight') // [D, C, h, w]
   const [D, C, h, w] = kernel.shape as readonly [number, number, number, number]
   const matrix = reshape(permute(kernel, [0, 2, 3, 1]), [D, h * w * C]) // channel last, like a patch
-  return linear(patches, { weight: matrix, bias: weights('proj.bias') })
+  return hasBias
+    ? linear(patches, { weight: matrix, bias: weights('proj.bias') })
+    : plainLinear(patches, matrix)
 }
 
 /** The rows of x [B, places, …] that a route takes: [n, …]. */
@@ -59,8 +62,9 @@ export function embedGroups(
   kept: Tensor | null,
   groups: readonly BandGroup[],
   weights: Weights,
+  hasBias = true,
 ): Tensor {
-  const embed = (x: Tensor, g: number) => embedPatches(x, within(weights, groups[g]!.embed))
+  const embed = (x: Tensor, g: number) => embedPatches(x, within(weights, groups[g]!.embed), hasBias)
   return scope(() => {
     if (!kept) return patches.length === 1 ? embed(patches[0]!, 0) : cat(patches.map(embed), 1)
     if (patches.length === 1) return embed(take(patches[0]!, kept), 0)

@@ -70,12 +70,13 @@ export function openPatches(shape: BackboneShape, device: Device): Stem<View, Cu
       return { view, samples: B, patches, valid, present: presentTokens(valid, groups.length) }
     },
     embed({ patches }, which, weights, only = null) {
-      if (only === null) return embedGroups(patches, which, groups, weights)
+      const hasBias = d.variant?.patchBias ?? true
+      if (only === null) return embedGroups(patches, which, groups, weights, hasBias)
       return embedGroups(
         only.map((g) => patches[g]!),
         which,
         only.map((g) => groups[g]!),
-        weights,
+        ...[weights, hasBias],
       )
     },
     place({ view, samples }, which, weights) {
@@ -83,6 +84,7 @@ export function openPatches(shape: BackboneShape, device: Device): Stem<View, Cu
         const where = positionsOf(view, samples)
         return { positions: where.table, kept: rowsOf(where, which) }
       }
+      if (shape.positions === 'none') return { positions: null, kept: which }
       const [table, R] = [resamplePositions(weights('pos_embed'), change), positionedLength(prefixOf(d))]
       if (R === 0) return { positions: table, kept: which }
       return {

@@ -8,8 +8,8 @@ import type { ParameterRow, Weights } from '../parameters.ts'
 
 /** Where tokens stand. */
 export interface Places {
-  /** [S, D] */
-  readonly positions: Tensor
+  /** [S, D]; null: nothing is added to the tokens. */
+  readonly positions: Tensor | null
   /** [B, K] the row of `positions` of each token; null: the n-th has row n. */
   readonly kept: Tensor | null
   /** [R, D] of the prefix tokens that have a position. */
