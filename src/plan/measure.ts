@@ -22,8 +22,10 @@ export type TakeTrial = (request: Omit<TrialRequest, 'out'>) => Promise<Trial>
 
 export interface MeasureOptions extends Given {
   readonly data: string
-  /** Assignments of the run for all models, such as the probe. */
+  /** Assignments of the run for all models. */
   readonly set: readonly string[]
+  /** Of the chosen one besides: the probe, which can take longer than all trials. */
+  readonly probe: readonly string[]
   readonly trialSeconds: number
   readonly take: TakeTrial
   /** Called before each trial. */
@@ -46,6 +48,7 @@ export async function measureLadder(rungs: readonly Rung[], options: MeasureOpti
   const { available, images } = options
   const measured: (Measured | null)[] = rungs.map(() => null)
   const tooLarge = new Set<number>()
+  const probed = new Set<number>()
   /** What is above one that does not fit does not, either. */
   const isTooLarge = (i: number) => [...tooLarge].some((at) => at <= i)
   /** Unmeasured ones are expected to compute as fast as the measured one of the nearest cost. */
@@ -70,10 +73,17 @@ export async function measureLadder(rungs: readonly Rung[], options: MeasureOpti
   const measure = async (i: number): Promise<void> => {
     const rung = rungs[i]!
     options.onTrial(rung)
+    const isProbed = measured[i] !== null || rungs.length === 1
+    if (isProbed) probed.add(i)
     const seen = costed()[i]!.imagesPerSecond * options.seconds
     for (let microBatch = Math.min(rung.microBatch, images); ; microBatch = Math.floor(microBatch / 2)) {
       const parts = accumulated(seen, { microBatch, images })
-      const own = [...options.set, `train.batchSize=${microBatch}`, `train.accumulate=${parts}`]
+      const own = [
+        ...options.set,
+        ...(isProbed ? options.probe : []),
+        `train.batchSize=${microBatch}`,
+        `train.accumulate=${parts}`,
+      ]
       const request = {
         ...{ config: configOf(rung, own), preset: rung.preset, data: options.data },
         ...{ seconds: options.trialSeconds, mostCheckpointBytes: MOST_CHECKPOINT },
@@ -88,6 +98,7 @@ export async function measureLadder(rungs: readonly Rung[], options: MeasureOpti
         return
       }
       if (isLast) {
+        measured[i] = null
         tooLarge.add(i)
         return
       }
@@ -109,6 +120,7 @@ export async function measureLadder(rungs: readonly Rung[], options: MeasureOpti
       trialStep(rungs[larger]!, now[larger]!) <= PATIENCE
     )
       await measure(larger)
+    else if (options.probe.length > 0 && !probed.has(chosen)) await measure(chosen)
     else return { rungs, measured, costed: now, choice }
   }
 }

@@ -136,7 +136,7 @@ export async function planTraining(options: PlanOptions): Promise<Plan> {
   const given: Given = { images, distinct, seconds: 3600 * hours, available: availableBytes() }
   let timing = ''
   const field = await measureLadder(rungs, {
-    ...{ ...given, data: options.data, set: set.run, trialSeconds },
+    ...{ ...given, data: options.data, set: set.run, probe: set.probe, trialSeconds },
     take:
       options.take ??
       ((request) => runTrial(request, { signal, onProgress: (steps) => onProgress?.(timing, steps, null) })),
@@ -183,6 +183,7 @@ interface Keys {
   readonly model: readonly string[]
   /** What a run has besides. */
   readonly run: readonly string[]
+  readonly probe: readonly string[]
 }
 
 /** The bands of the presets for rasters. */
@@ -208,10 +209,9 @@ function keysOf(
   const share = data.broken.length / data.looked
   const run = [
     ...(share > USUAL_SKIPPED ? [`data.maxSkippedShare=${skippedShare(share)}`] : []),
-    ...(probe === null ? [] : [`log.probe=${JSON.stringify(probe)}`]),
     ...(device === undefined ? [] : [`train.device=${device}`]),
   ]
-  return { model, run }
+  return { model, run, probe: probe === null ? [] : [`log.probe=${JSON.stringify(probe)}`] }
 }
 
 const isGrey = ({ grey, looked, broken }: Survey) => grey === looked - broken.length
@@ -269,8 +269,12 @@ function proposalOf(
     epochs === undefined ? Math.min(imagesPerSecond * seconds, MOST_EPOCHS * images) : epochs * images
   const accumulate = accumulated(seen, { microBatch: batchSize, images })
   const batch = batchSize * accumulate
-  const parts = measured?.trial.cost ?? { open: 0, checkpoint: 0, picture: 0, probe: 0, end: 0 }
-  const cost = { ...parts, step: batch / imagesPerSecond }
+  const parts = measured?.trial.cost ?? { open: 0, checkpoint: 0, picture: 0, probe: 0, curve: 0 }
+  // Only the chosen model was probed: it follows the speed.
+  const { chosen } = field.choice
+  const ofChosen = field.measured[chosen]?.trial.cost.probe ?? 0
+  const probeSeconds = (ofChosen * field.costed[chosen]!.imagesPerSecond) / imagesPerSecond
+  const cost = { ...parts, step: batch / imagesPerSecond, probe: probeSeconds }
   const preset = configOf(rung, set.run).train
   const keys = [
     ...rung.set,
@@ -278,7 +282,7 @@ function proposalOf(
     ...(preset.accumulate === accumulate ? [] : [`train.accumulate=${accumulate}`]),
     ...cadenceKeys(cost),
   ]
-  const cadence = cadenceOf(configOf(rung, [...set.run, ...keys.slice(rung.set.length)]))
+  const cadence = cadenceOf(configOf(rung, [...set.run, ...set.probe, ...keys.slice(rung.set.length)]))
   const length =
     epochs === undefined
       ? lengthWithin(cost, cadence, { batch, images, seconds })

@@ -1,22 +1,20 @@
 /**
- * A trial: some steps of a configuration on its data, by the code of a run, and once each what a run does beside them. Tells what an hour of
- * it is worth, and its memory. Call it in a process of its own (trial.ts), whose peak memory is then the run's.
+ * A trial: a short run of a configuration on its data, by the loop and the consumers of one: steps, the early look (a checkpoint, a picture, a
+ * probe, a loss curve), a few steps more, the end. Tells what an hour of it is worth, and its memory. Call it in a process of its own (trial.ts), whose peak memory is then the run's.
  */
-import { sampleSize } from '../config/assemble.ts'
+import { openData, sampleSize } from '../config/assemble.ts'
 import { effectiveBatch, resolveConfig } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { peakResidentBytes } from '../machine/memory.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { measureStatistics } from '../prepare/statistics.ts'
-import { saveCheckpoints } from '../run/consumers/checkpoints.ts'
-import { logMetrics } from '../run/consumers/log.ts'
+import { openConsumers } from '../run/consumers/all.ts'
 import { drawLosses } from '../run/consumers/loss-curve.ts'
-import { drawPictures } from '../run/consumers/pictures.ts'
 import { takeSteps } from '../run/loop.ts'
 import { openPretraining } from '../run/open.ts'
 import { stepsAhead } from '../run/pace.ts'
+import type { Run } from '../run/run.ts'
 import { coldSteps, type RunCost, typicalStep } from '../run/run-cost.ts'
-import type { ImageSource } from '../source/open.ts'
 
 export interface TrialRequest {
   readonly config: Config
@@ -47,6 +45,8 @@ export interface Trial {
 export const mostAccumulated = 2
 /** After those whose batches were decoded before. */
 const FEWEST_STEPS = 5
+/** After the early look, which they find the memory as a run does. */
+const STEPS_AFTER = 2
 /** No trial takes much longer; of the slowest models a few steps must do. */
 const LONGEST = 3 // times `seconds`
 /** Images whose reading tells how long measuring the statistics takes. */
@@ -75,48 +75,47 @@ export async function takeTrial(
 ): Promise<Trial> {
   const { preset, data, out, seconds } = request
   const config = trialConfig(request.config)
+  const statistics = await timeOfStatistics(request.config, data)
   const run = await openPretraining({ config, preset, data, out })
   try {
     const ahead = coldSteps(stepsAhead(config))
-    const log = logMetrics(run)
-    const isTimed = (step: number) => step > ahead
-    const stop = new AbortController()
+    const bytes = bytesOfCheckpoint(run)
+    const saves = bytes <= request.mostCheckpointBytes
+    let lookAt = Number.POSITIVE_INFINITY
+    const { consumers, pace, onSkip } = openConsumers(run, { saves, isEarly: (step) => step === lookAt })
     const times: number[] = []
     const waits: number[] = []
     let [last, firstTimed] = [now(), now()]
-    for await (const event of takeSteps(run, { signal: stop.signal, onSkip: () => {} })) {
-      if (event.kind !== 'step') continue
-      await log.on?.(event)
-      const at = now()
-      times.push(at - last)
-      waits.push(event.dataWaitSeconds)
-      last = at
-      if (times.length === ahead) firstTimed = at
-      onStep(times.length)
-      const timed = times.length - ahead
-      const spent = at - firstTimed
-      if (
-        isTimed(times.length) &&
-        (spent >= LONGEST * seconds || (timed >= FEWEST_STEPS && spent >= seconds))
-      )
-        break
+    for await (const event of takeSteps(run, { signal: new AbortController().signal, onSkip })) {
+      if (event.kind === 'step' && event.step < lookAt) {
+        const at = now()
+        times.push(at - last)
+        waits.push(event.dataWaitSeconds)
+        last = at
+        if (times.length === ahead) firstTimed = at
+        onStep(times.length)
+        const timed = times.length - ahead
+        const spent = at - firstTimed
+        const isEnough = spent >= LONGEST * seconds || (timed >= FEWEST_STEPS && spent >= seconds)
+        if (timed > 0 && isEnough) lookAt = event.step
+      }
+      for (const consumer of consumers) await consumer.on?.(event)
+      if (run.state.step === lookAt + STEPS_AFTER) break
     }
     const step = typicalStep(times, ahead)
     // performance.now() counts from the start of the process: all that the first steps took beyond their usual time is the opening.
-    const open = firstTimed - Math.min(ahead, times.length) * step
-    const picture = await timed(() => drawPictures(run).end?.())
-    const { look } = run
-    const probe = look ? await timed(() => look(run.state.step)) : 0
-    const checkpoint = await timeOfCheckpoint(run, request.mostCheckpointBytes)
-    const end = await timed(() => drawLosses(run).end?.())
-    const peakBytes = peakResidentBytes()
+    const open = firstTimed - statistics.spent - Math.min(ahead, times.length) * step
+    for (const consumer of consumers) await consumer.end?.()
+    const { picture, probe, checkpoint } = pace.cost()!
     return {
-      ...{ machine: run.machine, batch: effectiveBatch(config), steps: times.length - ahead, peakBytes },
+      ...{ machine: run.machine, batch: effectiveBatch(config), steps: times.length - ahead },
       dataWait: sum(waits.slice(ahead)) / sum(times.slice(ahead)),
       cost: {
-        ...{ step, picture, probe, checkpoint, end },
-        open: Math.max(0, open) + (await timeOfStatistics(request.config, run.source)),
+        ...{ step, picture, probe, checkpoint: saves ? checkpoint : bytes / SLOW_DISK },
+        curve: await timed(() => drawLosses(run).end?.()),
+        open: Math.max(0, open) + statistics.ofRun,
       },
+      peakBytes: peakResidentBytes(),
     }
   } finally {
     run.close()
@@ -132,23 +131,14 @@ async function timed(body: () => unknown): Promise<number> {
 }
 
 /** Weights and two moments of each, in float32. */
-const bytesOfCheckpoint = (run: Awaited<ReturnType<typeof openPretraining>>): number =>
-  12 *
-  [...run.state.parameters.values()].reduce((all, { shape }) => all + shape.reduce((a, b) => a * b, 1), 0)
+const bytesOfCheckpoint = ({ state }: Run): number =>
+  12 * sum([...state.parameters.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1)))
 
-async function timeOfCheckpoint(
-  run: Awaited<ReturnType<typeof openPretraining>>,
-  most: number,
-): Promise<number> {
-  const bytes = bytesOfCheckpoint(run)
-  if (bytes > most) return bytes / SLOW_DISK
-  return timed(() => saveCheckpoints(run).end?.())
-}
-
-/** What a run takes before its first step to measure the statistics of its images. */
-async function timeOfStatistics(config: Config, source: ImageSource): Promise<number> {
-  if (config.data.kind !== 'images' || config.data.statistics !== 'dataset') return 0
+/** What a run takes before its first step to measure the statistics of its images, and what finding out took. */
+async function timeOfStatistics(config: Config, data: string): Promise<{ spent: number; ofRun: number }> {
+  if (config.data.kind !== 'images' || config.data.statistics !== 'dataset') return { spent: 0, ofRun: 0 }
+  const source = await openData(config, data)
   const read = Math.min(STATISTICS_READ, source.files.length)
-  const seconds = await timed(() => measureStatistics(source, { ...sampleSize(config), maxSamples: read }))
-  return (seconds * Math.min(STATISTICS_OF_RUN, source.files.length)) / read
+  const spent = await timed(() => measureStatistics(source, { ...sampleSize(config), maxSamples: read }))
+  return { spent, ofRun: (spent * Math.min(STATISTICS_OF_RUN, source.files.length)) / read }
 }

@@ -18,9 +18,22 @@ const USEFUL = 2
 /** 1 % of fewer steps is so few that nothing is to be seen. */
 const LONG = 1000
 
+const stepByShare = (totalSteps: number) =>
+  totalSteps >= LONG ? Math.ceil(totalSteps / 100) : Number.POSITIVE_INFINITY
+
+/** The step of the look of a run whose steps take so long; infinity without one. */
+export const expectedLook = ({
+  totalSteps,
+  stepSeconds,
+  seconds,
+}: Pick<EarlyOptions, 'totalSteps' | 'seconds'> & { readonly stepSeconds: number }): number =>
+  seconds === 0
+    ? Number.POSITIVE_INFINITY
+    : Math.max(USEFUL, Math.min(stepByShare(totalSteps), Math.ceil(seconds / stepSeconds)))
+
 /** Whether a step is the one. A run that continues has had its look. */
 export function openEarly({ totalSteps, firstStep, seconds, now = () => performance.now() }: EarlyOptions) {
-  const byShare = totalSteps >= LONG ? Math.ceil(totalSteps / 100) : Number.POSITIVE_INFINITY
+  const byShare = stepByShare(totalSteps)
   const started = now()
   let moment = firstStep > 0 || seconds === 0 ? -1 : null
   return (step: number): boolean => {

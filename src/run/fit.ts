@@ -21,8 +21,6 @@ type Measurable = Omit<Run, 'close'>
 export const COUNTLESS = 1e9
 /** Of the time: machines become slower when they are warm, and what was measured is no more exact. */
 const MARGIN = 0.02
-/** Of a step, for the loss curve that is drawn while the run goes on (consumers/loss-curve.ts). */
-const CURVE = 0.01
 const MANY_TIMED = 20
 const FEW_TIMED = 3
 /** Of the time, that measuring steps should take, and may. */
@@ -57,9 +55,7 @@ export async function fitToHours(run: Measurable, options: FitOptions): Promise<
   stopIfAsked()
   beginAgain(run.state, run.start)
   const cadence = cadenceOf(config)
-  // Besides those that are due there is one of each early on (early.ts).
-  const early = config.log.earlySeconds > 0 ? beside.checkpoint + beside.picture + beside.probe : 0
-  const cost: RunCost = { open: elapsed() + early, step: step * (1 + CURVE), ...beside }
+  const cost: RunCost = { open: elapsed(), step, ...beside }
   const budget = 3600 * hours * (1 - MARGIN)
   const steps = stepsWithin(cost, cadence, budget)
   if (steps === 0) {
@@ -121,5 +117,5 @@ async function timedBeside(
         )
       : 0
   const probe = look ? await timed(() => look(0)) : 0
-  return { checkpoint, picture, probe, end: await timed(() => drawLossCurve({ points })) }
+  return { checkpoint, picture, probe, curve: await timed(() => drawLossCurve({ points })) }
 }

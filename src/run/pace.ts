@@ -58,7 +58,7 @@ export function openPace(
           // else is known, without their wait.
           step: recent.length > 0 ? median(recent) : (known.step ?? typicalStep(first, ahead)),
           ...{ checkpoint: mean('checkpoint'), picture: mean('picture'), probe: mean('probe') },
-          end: known.end ?? 0,
+          curve: known.curve ?? 0,
         }
   return {
     span: (name, body) => {

@@ -3,6 +3,7 @@
  * `pretrain --hours` in the run itself.
  */
 import type { Config } from '../config/schema.ts'
+import { expectedLook } from './early.ts'
 
 /** Seconds of each part of a run. */
 export interface RunCost {
@@ -14,8 +15,8 @@ export interface RunCost {
   readonly picture: number
   /** 0 without a probe. */
   readonly probe: number
-  /** What the end takes beside a checkpoint, a picture and a probe. */
-  readonly end: number
+  /** A loss curve. */
+  readonly curve: number
 }
 
 /** Every how many steps; 0 for never. */
@@ -23,9 +24,12 @@ export interface Cadence {
   readonly checkpoint: number
   readonly picture: number
   readonly probe: number
+  /** After which the first of each is made at the latest (early.ts); 0 for no early look. */
+  readonly earlySeconds: number
 }
 
 export const cadenceOf = ({ checkpoint, log }: Pick<Config, 'checkpoint' | 'log'>): Cadence => ({
+  earlySeconds: log.earlySeconds,
   checkpoint: checkpoint.everySteps,
   picture: log.pictureEverySteps,
   probe: log.probe === null ? 0 : log.probeEverySteps,
@@ -37,6 +41,9 @@ const sides = ['checkpoint', 'picture', 'probe'] as const
 const times = (every: number, from: number, to: number): number =>
   every === 0 ? 0 : Math.ceil(to / every) - Math.floor(from / every)
 
+/** Seconds between two loss curves of which one takes so long: drawing may take a hundredth of the time. */
+export const betweenCurves = (took: number): number => Math.max(20, 100 * took)
+
 export const secondsOfRun = (cost: RunCost, cadence: Cadence, steps: number): number =>
   cost.open + secondsLeft(cost, cadence, { from: 0, to: steps })
 
@@ -47,8 +54,12 @@ export function secondsLeft(
   { from, to }: { readonly from: number; readonly to: number },
 ): number {
   if (from >= to) return 0
-  const beside = sides.map((side) => times(cadence[side], from, to) * cost[side])
-  return (to - from) * cost.step + beside.reduce((a, b) => a + b, 0) + cost.end
+  const look = expectedLook({ totalSteps: to, stepSeconds: cost.step, seconds: cadence.earlySeconds })
+  const early = (every: number) => Number(from < look && look < Math.min(every, to))
+  const beside = sides.map((side) => (times(cadence[side], from, to) + early(cadence[side])) * cost[side])
+  const steps = (to - from) * cost.step
+  const curves = Math.floor(steps / betweenCurves(cost.curve)) + 1
+  return steps + beside.reduce((a, b) => a + b, 0) + curves * cost.curve
 }
 
 /** The most steps that end within `seconds`; 0 when not even one does. */

@@ -58,12 +58,12 @@ describe('accumulated', () => {
 })
 
 describe('lengthWithin', () => {
-  const cost = { open: 20, step: 1, checkpoint: 2, picture: 1, probe: 0, end: 1 }
-  const cadence = { checkpoint: 500, picture: 500, probe: 0 }
+  const cost = { open: 20, step: 1, checkpoint: 2, picture: 1, probe: 0, curve: 1 }
+  const cadence = { checkpoint: 500, picture: 500, probe: 0, earlySeconds: 0 }
   it('fits whole tenths of epochs into the time', () => {
-    // 980 steps: 20 + 980 + 2 · 2 + 2 · 1 + 1 = 1007; 973 would be all that fits into 1000: 20 + 973 + 7
+    // 964 steps would be all that fits: 20 + 964 + 2 · 2 + 2 · 1 + 10 curves · 1 = 1000
     const length = lengthWithin(cost, cadence, { batch: 64, images: 6400, seconds: 1000 })
-    expect(length).toEqual({ steps: 970, epochs: 9.7, seconds: 997, isCapped: false })
+    expect(length).toEqual({ steps: 960, epochs: 9.6, seconds: 996, isCapped: false })
   })
   it('ends after 2,000 epochs', () => {
     const length = lengthWithin(cost, cadence, { batch: 100, images: 100, seconds: 1e6 })

@@ -15,12 +15,16 @@ beforeAll(async () => {
 
 /** A machine of known speed: images a second by width of the encoder. */
 function machine(rates: Readonly<Record<number, number>>, memory: Readonly<Record<number, number>> = {}) {
-  const asked: { preset: string; batchSize: number; width: number }[] = []
+  const asked: { preset: string; batchSize: number; width: number; isProbed: boolean }[] = []
   const take: TakeTrial = async ({ config, preset }) => {
     const { width } = config.model
     const batch = effectiveBatch(trialConfig(config))
-    asked.push({ preset, width, batchSize: config.train.batchSize })
-    const cost = { open: 10, step: batch / rates[width]!, checkpoint: 1, picture: 1, probe: 0, end: 1 }
+    const isProbed = config.log.probe !== null
+    asked.push({ preset, width, batchSize: config.train.batchSize, isProbed })
+    const cost = {
+      ...{ open: 10, step: batch / rates[width]!, checkpoint: 1, picture: 1, curve: 1 },
+      probe: isProbed ? 2 : 0,
+    }
     return {
       ...{ batch, cost, steps: 10, dataWait: 0, peakBytes: memory[width] ?? 1e9 },
       machine: { device: 'cpu', precision: 'float32', threads: 2, decodeThreads: 1 },
@@ -45,24 +49,36 @@ describe('planTraining', () => {
       isMeasured: true,
       memoryBytes: 1e9,
     })
-    // batches of all 40 images, a second each: 2,000 passes are enough, with 4 checkpoints and 4 pictures
+    // batches of all 40 images, a second each: 2,000 passes are enough, with 4 checkpoints and 4 pictures, one of each early, a curve every 100 s
     expect(proposal).toMatchObject({ batchSize: 40, accumulate: 1, steps: 2000, epochs: 2000 })
-    expect(proposal.hours * 3600).toBeCloseTo(10 + 2000 + 4 + 4 + 1, 6)
+    expect(proposal.hours * 3600).toBeCloseTo(10 + 2000 + 5 + 5 + 21, 6)
     expect(larger).toMatchObject({ preset: 'mae-small-64', epochs: 2000, isMeasured: true })
-    // 4 s a step: every 225 of them a checkpoint and a picture, 9 of each
-    expect(larger!.hours * 3600).toBeCloseTo(10 + 8000 + 9 + 9 + 1, 6)
+    // 4 s a step: every 225 of them a checkpoint and a picture, 9 of each, and the early ones
+    expect(larger!.hours * 3600).toBeCloseTo(10 + 8000 + 10 + 10 + 81, 6)
     expect(faster).toBeNull()
     expect(advice.join('\n')).toMatch(/^40 different images are too few .*--init FILE/m)
   })
   it('prints a command that says everything', async () => {
     const { take } = machine({ 192: 40, 384: 10 })
     const { proposal } = await plan({ take, hours: 0.2, like: data, out: 'runs/here' })
-    // 720 s: 10 + 1 + 2 checkpoints and 2 pictures leave 705 steps of one epoch each
+    // 720 s: 10, 3 checkpoints, 3 pictures, 3 probes of 2 s, and 7 curves leave 691 steps of one epoch each
     expect(proposal.arguments).toEqual([
-      ...['pretrain', 'mae-tiny-cifar10', '--data', data, '--out', 'runs/here', '--epochs', '705'],
+      ...['pretrain', 'mae-tiny-cifar10', '--data', data, '--out', 'runs/here', '--epochs', '691'],
       ...['--probe', data, '--device', 'cpu', '--set', 'model.imageSize=64', '--set', 'model.patchSize=8'],
       ...['--set', 'train.batchSize=40'],
     ])
+  })
+  it('times the probe of the model that is chosen, and of no other', async () => {
+    const { take, asked } = machine({ 192: 40, 384: 10 })
+    const { proposal, larger } = await plan({ take, like: data })
+    expect(asked.map(({ width, isProbed }) => [width, isProbed])).toEqual([
+      [384, false],
+      [192, false],
+      [192, true],
+    ])
+    // 5 probes of 2 s; of the larger model, which computes a quarter of the images a second, 10 of 8 s
+    expect(proposal.hours * 3600).toBeCloseTo(10 + 2000 + 5 + 5 + 21 + 5 * 2, 6)
+    expect(larger!.hours * 3600).toBeCloseTo(10 + 8000 + 10 + 10 + 81 + 10 * 8, 6)
   })
   it('halves the batch where memory is short, and gives up with the reason', async () => {
     const { take, asked } = machine({ 192: 40, 384: 10 }, { 192: 1e15, 384: 1e15 })

@@ -99,7 +99,7 @@ describe('the cost of a run', () => {
     const pace = {
       ...openPace(own),
       ...{ stepped: () => steps++, steps: () => steps, left: () => 0, imagesPerSecond: () => 4 },
-      cost: () => ({ step: 1, checkpoint, picture: 0, probe: 0, end: 0 }),
+      cost: () => ({ step: 1, checkpoint, picture: 0, probe: 0, curve: 0 }),
     }
     const consumer = followPace(own, pace)
     const told = Array.from({ length: 200 }, (_, i) => {

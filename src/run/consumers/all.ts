@@ -20,9 +20,14 @@ export interface ConsumerOptions {
   /** Asked after every step; when it says yes, a checkpoint is saved. */
   readonly isSaveWanted?: (() => boolean) | undefined
   readonly onProgress?: ((progress: RunProgress) => void) | undefined
+  /** Whether a step is that of the early look, where the clock does not decide. */
+  readonly isEarly?: ((step: number) => boolean) | undefined
+  /** Whether checkpoints are saved; default true. */
+  readonly saves?: boolean
 }
 
-export function openConsumers(opened: Run, { isSaveWanted, onProgress }: ConsumerOptions) {
+export function openConsumers(opened: Run, options: ConsumerOptions) {
+  const { isSaveWanted, onProgress, saves = true } = options
   const { look, trace, recipe, state, config } = opened
   const { totalSteps } = recipe
   const pace = openPace(opened, {
@@ -36,18 +41,19 @@ export function openConsumers(opened: Run, { isSaveWanted, onProgress }: Consume
   const run: Run = { ...opened, span: pace.span }
   const skipped = listSkipped(run)
   const probes = look ? readProbes(run.paths.metrics) : []
-  const isEarly = openEarly({ totalSteps, firstStep: state.step, seconds: config.log.earlySeconds })
+  const { earlySeconds: seconds } = config.log
+  const { isEarly = openEarly({ totalSteps, firstStep: state.step, seconds }) } = options
   const consumers: Consumer[] = [
     skipped,
     logMetrics(run),
     followPace(run, pace, onProgress),
     keepJournal(run),
-    saveCheckpoints(run, isSaveWanted, isEarly),
+    ...(saves ? [saveCheckpoints(run, isSaveWanted, isEarly)] : []),
     drawPictures(run, isEarly),
     ...(look ? [probeEncoder(run, look, { probes, isEarly })] : []),
     raiseAlarms(run),
     ...(trace ? [traceSteps(trace)] : []),
     drawLosses(run, { probes, isEarly }),
   ]
-  return { consumers, onSkip: skipped.onSkip }
+  return { consumers, pace, onSkip: skipped.onSkip }
 }

@@ -7,11 +7,8 @@ import { readMetrics, readProbes } from '../journal.ts'
 import { type LossSeries, openLossSeries } from '../loss-series.ts'
 import type { ProbeMetric } from '../online-probe.ts'
 import type { Run } from '../run.ts'
+import { betweenCurves } from '../run-cost.ts'
 import type { Consumer } from './consumer.ts'
-
-/** Drawing may take this share of the time. */
-const SHARE = 0.01
-const LEAST = 20_000 // ms between two curves
 
 export interface LossCurveOptions {
   /** Of the run; the probe adds to them before it is drawn. */
@@ -42,7 +39,7 @@ export function drawLosses(
   const baseline = typeof chance === 'number' ? { baseline: chance, baselineOf: chanceOf } : {}
   let lossCurve: string | null = null
   let series = seriesOf(paths.metrics)
-  let next = now() + LEAST
+  let next = now() + 1000 * betweenCurves(0)
   let shown = probes.length
   const draw = async (): Promise<readonly RunEvent[]> => {
     const points = series.points()
@@ -57,7 +54,7 @@ export function drawLosses(
     } catch (error) {
       return [run.warning(`The loss curve failed: ${messageOf(error)}`)]
     } finally {
-      next = now() + Math.max(LEAST, (now() - started) / SHARE)
+      next = now() + 1000 * betweenCurves((now() - started) / 1000)
     }
   }
   return {

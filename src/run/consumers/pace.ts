@@ -22,7 +22,7 @@ export function followPace(run: Run, pace: Pace, onProgress?: (progress: RunProg
   const costOf = (): CostEvent => {
     const { step: stepSeconds, ...beside } = pace.cost()!
     const [from, to] = [state.step, totalSteps]
-    const without = { step: stepSeconds, checkpoint: 0, picture: 0, probe: 0, end: 0 }
+    const without = { step: stepSeconds, checkpoint: 0, picture: 0, probe: 0, curve: 0 }
     const left = (cost: typeof without) => secondsLeft(cost, cadenceOf(config), { from, to })
     return {
       ...{ kind: 'cost', step: from, totalSteps, images: source.files.length },
