@@ -7,6 +7,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { whyNotWritten, writing } from '../files/cannot-write.ts'
 import { brokenSeal, flush, isDamage } from '../files/durable.ts'
 import { readRegular } from '../files/regular-file.ts'
 import { learnedIn, loadParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
@@ -113,13 +114,13 @@ export function saveCheckpoint(
 ): string {
   const name = folderName(training.step)
   const path = join(dir, name)
-  const writing = join(dir, `.writing-${name}`)
+  const unfinished = join(dir, `.writing-${name}`)
   try {
     mkdirSync(dir, { recursive: true })
     tidy(dir)
-    mkdirSync(writing)
-    writeInto(writing, training, metadata)
-    replaceFolder(writing, path, join(dir, `.replaced-${name}`))
+    mkdirSync(unfinished)
+    writing(unfinished, bytesOf(training), () => writeInto(unfinished, training, metadata))
+    replaceFolder(unfinished, path, join(dir, `.replaced-${name}`))
     flush(dir)
     const all = listCheckpoints(dir)
     for (const old of all) if (isExpired(old.step, all, keeping)) removeCheckpoint(old.path)
@@ -128,9 +129,8 @@ export function saveCheckpoint(
     if (error instanceof SherdError) throw error
     const last = listCheckpoints(dir).at(-1)
     const left = last ? `The latest one is whole: ${last.path}.` : 'There is no earlier one.'
-    throw new SherdError('RUN', `Cannot write the checkpoint ${path}: ${explained(error)} ${left}`, {
-      cause: error,
-    })
+    const why = whyNotWritten(path, error, 'continue with --resume').replace(/(?<!\.)$/, '.')
+    throw new SherdError('RUN', `Cannot write the checkpoint ${path}: ${why} ${left}`, { cause: error })
   }
   return path
 }
@@ -144,11 +144,10 @@ function tidyIfPossible(dir: string): void {
   }
 }
 
-function explained(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return `the disk is full (${messageOf(error)}). Make room, then continue with --resume.`
-  return `${messageOf(error)}.`
+/** Of the tensors in float32. */
+function bytesOf({ parameters, optimizer }: Training): number {
+  const all = [parameters, ...Object.values(optimizer.slots)].flatMap((each) => [...each.values()])
+  return all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 4), 0)
 }
 
 function writeInto(

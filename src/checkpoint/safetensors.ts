@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { writing } from '../files/cannot-write.ts'
 import type { Seal } from '../files/durable.ts'
 import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
 import { openDraft, openGiven } from '../files/regular-file.ts'
@@ -221,17 +222,20 @@ export function writeSafetensors(
   const lengthField = new DataView(new ArrayBuffer(8))
   lengthField.setBigUint64(0, BigInt(padded.length), true)
   const hash = createHash('sha256')
-  const fd = openDraft(path)
-  try {
-    writeFully(fd, new Uint8Array(lengthField.buffer), hash)
-    writeFully(fd, padded, hash)
-    for (const tensor of tensors.values()) {
-      const data = tensor instanceof Tensor ? toArray(tensor) : tensor.data
-      writeFully(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), hash)
+  const bytes = 8 + padded.length + offset
+  writing(path, bytes, () => {
+    const fd = openDraft(path)
+    try {
+      writeFully(fd, new Uint8Array(lengthField.buffer), hash)
+      writeFully(fd, padded, hash)
+      for (const tensor of tensors.values()) {
+        const data = tensor instanceof Tensor ? toArray(tensor) : tensor.data
+        writeFully(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), hash)
+      }
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
     }
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-  return { bytes: 8 + padded.length + offset, sha256: hash.digest('hex') }
+  })
+  return { bytes, sha256: hash.digest('hex') }
 }

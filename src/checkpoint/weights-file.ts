@@ -1,15 +1,13 @@
 /** Writes files of weights atomically, after checking early that the path can be written. */
 import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { flush } from '../files/durable.ts'
 import { expectWritable } from '../files/write-whole.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { StoredArray } from './arrays.ts'
 import { writeSafetensors } from './safetensors.ts'
-
-const cannotWrite = (path: string, error: unknown) =>
-  new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
 
 /** Checks that the file can be written and returns its path. `option`: named in errors. Throws `USAGE` for another extension, `RUN`. */
 export function openWeightsFile(given: string, option = '--save'): string {
@@ -33,6 +31,6 @@ export function writeWeights(
     flush(dirname(path))
   } catch (error) {
     rmSync(draft, { force: true })
-    throw error instanceof SherdError ? error : cannotWrite(path, error)
+    throw cannotWrite(path, error)
   }
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { type ErrorCode, messageOf, SherdError } from '../errors.ts'
+import { cannotWrite, isDiskFull } from '../files/cannot-write.ts'
 import { packageRoot } from '../package-root.ts'
 import { listenToNotes } from '../source/notes.ts'
 import { addCompletion } from './completion/completion.ts'
@@ -33,7 +34,7 @@ import { addDuplicates } from './search/duplicates.ts'
 import { addIndex } from './search/make-index.ts'
 import { addOutliers } from './search/outliers.ts'
 import { addSearch } from './search/search.ts'
-import { stopStatus } from './signals.ts'
+import { stopFor, stopStatus } from './signals.ts'
 import { showStart } from './start.ts'
 import { columnsOf, hasColours, setQuiet } from './terminal.ts'
 import { addDemo } from './train/demo.ts'
@@ -167,13 +168,35 @@ function refuseTwice(command: Command): void {
   command.hook('preAction', () => given.clear())
 }
 
-/** A closed pipe, as in `sherd presets | head -1`, is not an error: the rest of the output is dropped. */
-function letReadersLeave(): void {
+let isOutputLost = false
+
+/**
+ * A closed pipe, as in `sherd presets | head -1`, is not an error: the rest of the output is dropped. A file that takes no more is one: work that
+ * can be stopped keeps what is done, other work ends.
+ */
+function watchOutput(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error // EIO: the terminal is gone
+      if (error.code === 'EPIPE' || error.code === 'EIO' || isOutputLost) return // EIO: the terminal is gone
+      isOutputLost = true
+      const name = stream === process.stdout ? 'stdout' : 'stderr'
+      const what = `standard ${name === 'stdout' ? 'output' : 'error'}, which is a file`
+      complain(`${paint('red', 'error:')} ${messageOf(cannotWrite(`/dev/${name}`, error, { what }))}`)
+      if (!stopFor('no output')) process.exit(1)
     })
 }
+
+/** For a write whose error nothing has put into words. */
+const withDiskExplained = (error: unknown): unknown =>
+  error instanceof SherdError || !isDiskFull(error)
+    ? error
+    : new SherdError(
+        'RUN',
+        `The disk is full (${messageOf(error)}). Make room, then run the same command again.`,
+        {
+          cause: error,
+        },
+      )
 
 /** Prints what was thrown. Returns the exit status. */
 function report(error: unknown, json: boolean): number {
@@ -191,19 +214,20 @@ function report(error: unknown, json: boolean): number {
 
 /** Runs one command; sets the exit status instead of exiting, so that output is flushed. */
 export async function main(argv: readonly string[]): Promise<void> {
-  letReadersLeave()
+  watchOutput()
   setQuiet(false)
   listenToNotes(warnOnce)
   try {
     if (argv.length <= 2) showStart()
     else await program().parseAsync(argv)
   } catch (thrown) {
-    const error = withMemoryExplained(thrown)
+    const error = withDiskExplained(withMemoryExplained(thrown))
     endProgress()
     if (error instanceof CommanderError)
       process.exitCode = error.exitCode === 0 ? 0 : 2 // help was shown: asked for, or where a command is missing
     else process.exitCode = report(error, argv.includes('--json'))
   } finally {
+    if (isOutputLost) process.exitCode = 1
     const { quitIfStuck } = await import('../prepare/decode/quit.ts')
     await quitIfStuck(Number(process.exitCode ?? 0))
   }

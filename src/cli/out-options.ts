@@ -13,6 +13,6 @@ export const overwriteOption = (): Option =>
 export function noteThere(out: string, { wasThere }: { readonly wasThere: boolean }): void {
   if (wasThere)
     note(
-      `${out} is there, made by this command from the same input: nothing to do. --overwrite makes it anew.`,
+      `${out} is there, made by this command from the same input: nothing to do. --overwrite makes it again.`,
     )
 }

@@ -29,20 +29,33 @@ function dieOf(name: Stopping): void {
 /** Ends an interrupted command at once, although threads still work. */
 export const endAtOnce = (): void => dieOf(stoppedBy ?? 'SIGTERM')
 
+/** What stops the work of this command. */
+let stopWork: ((why: string) => void) | null = null
+
+/** Stops work that can be stopped, for another reason than a signal. False where there is none. */
+export function stopFor(why: string): boolean {
+  stopWork?.(why)
+  return stopWork !== null
+}
+
 /** Aborts at the first Ctrl-C, SIGTERM or SIGHUP; a later one ends the process at once. */
 export function stopSignal(doing = 'finishing this step and saving a checkpoint'): AbortSignal {
   const stop = new AbortController()
   let since = 0
+  stopWork = (why) => {
+    if (stop.signal.aborted) return
+    since = performance.now()
+    stop.abort()
+    note(`${why}: ${doing} (again to quit at once) …`)
+  }
   for (const name of names) {
     process.on(name, () => {
       if (stop.signal.aborted) {
         if (performance.now() - since > ONE_WISH) dieOf(name)
         return
       }
-      since = performance.now()
       stoppedBy = name
-      stop.abort()
-      note(`${name}: ${doing} (again to quit at once) …`)
+      stopWork?.(name)
     })
   }
   return stop.signal

@@ -1,7 +1,7 @@
 /** Writes features as `.npy` or `.safetensors`, with the name of each row as JSON. */
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
-import { messageOf, SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { npyHeader } from '../files/npy.ts'
 import { endingOf, writeWhole } from '../files/write-whole.ts'
 import { type Pooling, poolings } from '../token/pool.ts'
@@ -62,8 +62,7 @@ export function writeFeatures(
     }
     writeWhole(beside, `${JSON.stringify(names)}\n`)
   } catch (error) {
-    if (error instanceof SherdError) throw error
-    throw new SherdError('RUN', `Cannot write the features: ${messageOf(error)}`, { cause: error })
+    throw cannotWrite(path, error)
   }
   return { files: [path, beside] }
 }

@@ -6,7 +6,8 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { latestWhole, loadCheckpoint, saveCheckpoint, type Training } from '../checkpoint/checkpoint.ts'
-import { readArrays, readSafetensorsHeader, writeSafetensors } from '../checkpoint/safetensors.ts'
+import { readArrays, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
+import { writeWeights } from '../checkpoint/weights-file.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import type { ParameterRow } from '../model/parameters.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -77,7 +78,7 @@ export function keep(work: string, seed: number, training: Training, { best, ...
   makeFolder(dir)
   const { parameters = null, ...about } = best ?? {}
   const file = best && bestFile(dir, best.epoch)
-  if (file && parameters && !existsSync(file)) writeSafetensors(file, parameters)
+  if (file && parameters && !existsSync(file)) writeWeights(file, parameters, {})
   const stored = { ...state, best: best && about } as Stored
   saveCheckpoint(dir, training, { keep: 1 }, { [KEY]: JSON.stringify(stored) })
   for (const name of readdirSync(dir))

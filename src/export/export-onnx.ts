@@ -4,7 +4,8 @@ import { renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { bandsOf } from '../config/resolve.ts'
-import { messageOf, SherdError } from '../errors.ts'
+import { SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { claimed } from '../files/claim.ts'
 import type { Made } from '../files/made.ts'
 import { makeFolder } from '../files/write-whole.ts'
@@ -149,8 +150,7 @@ export async function whole<T>(path: string, make: (draft: string) => Promise<T>
     return result
   } catch (error) {
     rmSync(draft, { force: true })
-    if (error instanceof SherdError) throw error
-    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+    throw cannotWrite(path, error)
   }
 }
 

@@ -1,7 +1,8 @@
 /** A model for other programs: its parameters as arrays, with position tables written out. Needs no LibTorch. */
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
-import { readArrays, writeSafetensors } from '../checkpoint/safetensors.ts'
+import { readArrays } from '../checkpoint/safetensors.ts'
+import { writeWeights } from '../checkpoint/weights-file.ts'
 import { encoderPrefix } from '../checkpoint/weights-metadata.ts'
 import { backboneOf, decoderOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
@@ -121,7 +122,7 @@ export function writeFolder(dir: string, { arrays, json, card }: FolderContents)
   const folder = resolve(dir)
   makeFolder(folder)
   const weights = join(folder, 'model.safetensors')
-  writeSafetensors(weights, arrays, { format: 'pt' }) // config.json comes last: folders without it are not loaded
+  writeWeights(weights, arrays, {}) // config.json comes last: folders without it are not loaded
   writeWhole(join(folder, 'README.md'), card)
   const files = Object.entries(json).map(([name, value]) => {
     const path = join(folder, name)

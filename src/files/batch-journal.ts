@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
-import { messageOf, SherdError } from '../errors.ts'
+import { cannotWrite } from './cannot-write.ts'
 
 export interface JournalEntry<Head> {
   readonly head: Head
@@ -66,13 +66,7 @@ export function openJournal<Head>(path: string): BatchJournal<Head> {
       try {
         for (let done = 0; done < entry.length; ) done += writeSync(file, entry, done)
       } catch (error) {
-        throw new SherdError(
-          'RUN',
-          `Cannot write ${path}: ${messageOf(error)}. What was done before is kept.`,
-          {
-            cause: error,
-          },
-        )
+        throw cannotWrite(path, error)
       }
     },
     close: () => closeSync(file),

@@ -16,8 +16,9 @@ import {
   statSync,
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { SherdError } from '../errors.ts'
 import { sherdVersion } from '../package-root.ts'
+import { cannotWrite, isDiskFull } from './cannot-write.ts'
 import { flush } from './durable.ts'
 import { filesBelow } from './fingerprint.ts'
 import { contentOf, differencesOf, type Made, readRecord, recordOf } from './made.ts'
@@ -110,10 +111,22 @@ export async function claimed<R>(
     place.finish(result)
     return { result, wasThere: false }
   } catch (error) {
-    if (request.continues) place.leave()
-    else place.drop()
-    throw error
+    throw abandoned(request, place, error)
   }
+}
+
+/** Ends a draft whose work has failed, and returns the error, which says where the disk was full what is kept. */
+export function abandoned(
+  { out, continues = false }: Pick<ClaimRequest, 'out' | 'continues'>,
+  place: Draft<never>,
+  error: unknown,
+): unknown {
+  if (continues) place.leave()
+  else place.drop()
+  if (!isDiskFull(error)) return error
+  const { code, message } = cannotWrite(out, error)
+  const left = existsSync(place.dir) ? `What is done is kept in ${place.dir}.` : 'Nothing is left behind.'
+  return new SherdError(code, `${message} ${left}`, { cause: error })
 }
 
 /** For files that take seconds: throws `USAGE` if there is one, `RUN` if it cannot be written. Call it before anything is computed. */
@@ -130,8 +143,7 @@ function orRun<T>(out: string, body: () => T): T {
   try {
     return body()
   } catch (error) {
-    if (error instanceof SherdError) throw error
-    throw new SherdError('RUN', `Cannot write ${out}: ${messageOf(error)}`, { cause: error })
+    throw cannotWrite(out, error)
   }
 }
 
@@ -219,7 +231,9 @@ function begin(out: string, draft: string): Lock {
       )
     } catch (error) {
       // Its owner has just finished and removed the folder.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === 10) throw error
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && tries < 10) continue
+      removeIfEmpty(draft)
+      throw error
     }
 }
 
@@ -227,10 +241,14 @@ function begin(out: string, draft: string): Lock {
 function remove(draft: string, release: () => void): void {
   empty(draft)
   release()
+  removeIfEmpty(draft)
+}
+
+function removeIfEmpty(draft: string): void {
   try {
     rmdirSync(draft)
   } catch {
-    // another process has come
+    // it holds a draft, or another process has come
   }
 }
 
@@ -278,7 +296,7 @@ function open<R>(
   if (differences.length > 0 && !overwrite)
     throw new SherdError(
       'USAGE',
-      `${draft} holds what another request has begun:${asList(differences)}Begin anew with --overwrite, or choose another name.`,
+      `${draft} holds what another request has begun:${asList(differences)}Start from the beginning with --overwrite, or choose another name.`,
     )
   const isContinued = kept !== null && differences.length === 0
   if (!isContinued) {

@@ -78,7 +78,10 @@ export function lockByProcess(path: string): LockOutcome {
       held.add(path)
       return { heldBy: null, release: () => void (held.delete(path) && rmSync(path, { force: true })) }
     } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw error
+      if (codeOf(error) !== 'EEXIST') {
+        rmSync(path, { force: true }) // created, and not written: the disk is full
+        throw error
+      }
       const found = read(path)
       if (found === null) continue
       const { holder, text } = found

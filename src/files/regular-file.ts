@@ -3,6 +3,7 @@
  * folder links are not followed either, since they lead out of it.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { writing } from './cannot-write.ts'
 
 const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants
 
@@ -64,4 +65,6 @@ export function openDraft(path: string): number {
 }
 
 export const writeDraft = (path: string, data: string | Uint8Array): void =>
-  using(openDraft(path), (fd) => writeFileSync(fd, data, { flush: true }))
+  writing(path, Buffer.byteLength(data), () =>
+    using(openDraft(path), (fd) => writeFileSync(fd, data, { flush: true })),
+  )

@@ -1,7 +1,8 @@
 /** Atomic writes, and folders for them. */
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { SherdError } from '../errors.ts'
+import { cannotWrite, whyNotWritten } from './cannot-write.ts'
 import { flush } from './durable.ts'
 import { writeDraft } from './regular-file.ts'
 
@@ -13,7 +14,7 @@ export function writeWhole(path: string, data: string | Uint8Array): void {
     flush(dirname(path))
   } catch (error) {
     rmSync(`${path}.writing`, { force: true })
-    throw new SherdError('RUN', `Cannot write ${resolve(path)}: ${messageOf(error)}`, { cause: error })
+    throw cannotWrite(path, error)
   }
 }
 
@@ -27,7 +28,7 @@ export function expectWritable(given: string): void {
   try {
     writeDraft(draft, '')
   } catch (error) {
-    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
+    throw cannotWrite(path, error)
   } finally {
     rmSync(draft, { force: true })
   }
@@ -47,7 +48,9 @@ export function makeFolder(dir: string): void {
   try {
     mkdirSync(dir)
   } catch (error) {
-    throw new SherdError('RUN', `Cannot create the folder ${dir}: ${messageOf(error)}`, { cause: error })
+    throw new SherdError('RUN', `Cannot create the folder ${dir}: ${whyNotWritten(dir, error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -2,10 +2,9 @@
  * Converts weights of other programs into a file for `--init`, `evaluate` and `embed`. Missing, unexpected or misshapen parameters are
  * errors unless allowed.
  */
-import { renameSync, rmSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { expectFiniteArray, type StoredArray } from '../checkpoint/arrays.ts'
-import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import { writeWeights } from '../checkpoint/weights-file.ts'
 import { weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { sampleSize, usualStatistics } from '../config/assemble.ts'
 import { withOverride } from '../config/overrides.ts'
@@ -316,13 +315,7 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
     const { config, statistics } = plan
     const values = await valuesOf(fitted, config.train.seed)
     makeFolder(dirname(path))
-    const metadata = weightsMetadata({ config, statistics, ...(classifier && { classifier }) })
-    try {
-      writeSafetensors(`${path}.writing`, values, { ...metadata, format: 'pt' })
-      renameSync(`${path}.writing`, path)
-    } finally {
-      rmSync(`${path}.writing`, { force: true })
-    }
+    writeWeights(path, values, weightsMetadata({ config, statistics, ...(classifier && { classifier }) }))
     return { path, ...plan, classes: classifier?.classes ?? null }
   })
 }

@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
+import { writing } from '../files/cannot-write.ts'
 import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
 import { openDraft, openGiven } from '../files/regular-file.ts'
 import {
@@ -100,14 +101,16 @@ export function onnxParts(graph: Graph, metadata: Metadata, version: string): Pa
 
 /** Writes and fsyncs. Not atomic: write to a temporary name. */
 export function writeParts(path: string, parts: Parts): void {
-  const fd = openDraft(path)
-  try {
-    for (const part of joined(parts))
-      for (let done = 0; done < part.byteLength; ) done += writeSync(fd, part, done, part.byteLength - done)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+  writing(path, byteLength(parts), () => {
+    const fd = openDraft(path)
+    try {
+      for (const part of joined(parts))
+        for (let done = 0; done < part.byteLength; ) done += writeSync(fd, part, done, part.byteLength - done)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  })
 }
 
 /** Joins small parts, to save system calls. */

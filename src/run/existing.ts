@@ -61,8 +61,8 @@ export function expectSameRequest(request: RunRequest): { readonly isComplete: b
     return { isComplete: latest !== null && latest.step >= totalSteps(before, facts.data.files) }
   const ways =
     lasting.length > 0
-      ? `Choose another folder for --out, or begin anew in its place with --overwrite. To continue what is there: "sherd pretrain --out ${quoted(out)} --resume"`
-      : `Continue it so with --resume${refusing.length > 0 ? ' --accept-data-change' : ''}, or begin anew in its place with --overwrite.`
+      ? `Choose another folder for --out, or replace it by a new one with --overwrite. To continue what is there: "sherd pretrain --out ${quoted(out)} --resume"`
+      : `Continue it so with --resume${refusing.length > 0 ? ' --accept-data-change' : ''}, or replace it by a new one with --overwrite.`
   throw new SherdError(
     'USAGE',
     `${out} holds a run of another request:\n  ${others.slice(0, 20).join('\n  ')}\n${ways}`,

@@ -1,6 +1,7 @@
 /** `metrics.jsonl`, `skipped.jsonl` and `journal.jsonl`: one JSON object per line, readable during the run. */
 import { existsSync, lstatSync, readSync } from 'node:fs'
 import { messageOf, SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { appendRegular, readRegular, withRegular } from '../files/regular-file.ts'
 import { writeWhole } from '../files/write-whole.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
@@ -77,13 +78,7 @@ function appendLine(path: string, line: object): void {
     const end = endsOpen(path) ? '\n' : '' // terminates a line that was truncated by a crash
     appendRegular(path, `${end}${JSON.stringify(line)}\n`)
   } catch (error) {
-    throw new SherdError(
-      'RUN',
-      `Cannot write ${path}: ${messageOf(error)}. Fix it, then continue with --resume.`,
-      {
-        cause: error,
-      },
-    )
+    throw cannotWrite(path, error, { next: 'continue with --resume' })
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { writeDraft } from '../files/regular-file.ts'
 
 /** One event. `ts` and `dur` are microseconds. X: a span, C: counters, M: the name of a track. */
@@ -30,9 +30,7 @@ export function startTraceFile(
   try {
     writeDraft(path, opening + end)
   } catch (error) {
-    throw new SherdError('RUN', `Cannot write the trace ${resolve(path)}: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw cannotWrite(path, error, { what: `the trace ${resolve(path)}` })
   }
   let length = Buffer.byteLength(opening)
   return (events) => {
@@ -40,6 +38,8 @@ export function startTraceFile(
     const file = openSync(path, 'r+')
     try {
       writeSync(file, text + end, length)
+    } catch (error) {
+      throw cannotWrite(path, error, { what: `the trace ${resolve(path)}` })
     } finally {
       closeSync(file)
     }

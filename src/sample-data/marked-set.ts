@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { interrupted, messageOf, SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { isSeed } from '../random/draws.ts'
 
 /** Written last. */
@@ -94,7 +95,7 @@ export async function writeMarkedSet({
   let done = 0
   const failed = (cause: unknown): never => {
     next = count
-    throw new SherdError('SOURCE', `Sample data: cannot write to "${dir}": ${messageOf(cause)}`, { cause })
+    throw cannotWrite(dir, cause, { what: `sample data to ${dir}` })
   }
   const work = async () => {
     while (next < count) {

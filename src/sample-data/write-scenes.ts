@@ -1,4 +1,5 @@
 /** Writes the sample images: ten classes of generated scenes as JPEG files, one folder per class, to try sherd without a download. */
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { checkSetNumbers, writeMarkedSet } from './marked-set.ts'
@@ -39,13 +40,14 @@ export async function writeSampleData(options: SampleDataOptions): Promise<Sampl
     count,
     onProgress,
     signal,
-    write: (number) => {
+    write: async (number) => {
       const scene = sceneNames[number % sceneNames.length]!
       const index = Math.floor(number / sceneNames.length)
       const pixels = paintScene({ scene, seed, index, size }) // [H, W, C]
-      return sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
+      const file = await sharp(pixels, { raw: { width: size, height: size, channels: 3 } })
         .jpeg({ quality: 92, chromaSubsampling: '4:4:4' })
-        .toFile(join(dir, scene, `${String(index).padStart(5, '0')}.jpg`))
+        .toBuffer()
+      await writeFile(join(dir, scene, `${String(index).padStart(5, '0')}.jpg`), file)
     },
   })
   return { dir, count, classes }

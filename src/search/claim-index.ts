@@ -1,8 +1,10 @@
 /** Indexes that are claimed (files/claim.ts): continued after an interruption, found when they are there, replaced in one step. */
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { rasterOptions } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { namesBeside } from '../evaluate/feature-file.ts'
-import { type ClaimRequest, claim, claimed, type Draft } from '../files/claim.ts'
+import { abandoned, type ClaimRequest, claim, claimed, type Draft } from '../files/claim.ts'
 import { fingerprintOfFiles } from '../files/fingerprint.ts'
 import { openSource } from '../source/open.ts'
 import type { Pooling } from '../token/pool.ts'
@@ -36,6 +38,11 @@ const journaledIn =
   (name, body) =>
     withJournal(draft, body, name)
 
+/** What a process that was ended has left in its draft. */
+function removeUnfinished(dir: string): void {
+  for (const name of readdirSync(dir)) if (name.endsWith('.writing')) rmSync(join(dir, name))
+}
+
 /** Throws as `claim` and `indexFolder`. */
 export async function claimIndex(
   dir: string,
@@ -45,17 +52,18 @@ export async function claimIndex(
   const made = await madeOf(dir, embedder, { pooling, kind })
   const request: ClaimRequest = { ...placeOf({ out, overwrite }), made, continues: true }
   return claimed<Indexed>(request, async (draft) => {
+    removeUnfinished(draft.fileFor())
     const journaled = journaledIn(draft)
     const made = await indexFolder(dir, embedder, {
       ...{ ...options, pooling, kind, out: draft.fileFor() },
       ...(journaled && { journaled }),
     })
-    return told(made)
+    return withoutVectors(made)
   })
 }
 
 /** Without the vectors. */
-const told = ({ facts, embedded, removed, skipped }: Indexed): Indexed => ({
+const withoutVectors = ({ facts, embedded, removed, skipped }: Indexed): Indexed => ({
   ...{ facts, embedded, removed, skipped },
 })
 
@@ -72,17 +80,17 @@ export async function claimUpdate(
   const place = claim<Indexed>({ ...placeOf({ out: dir, overwrite: true }), made, continues: true })
   if (place.state === 'done') return place.result
   try {
+    removeUnfinished(place.fileFor())
     const journaled = journaledIn(place)
     const made = await updateIndex(before, embedder, {
       ...{ ...options, out: place.fileFor() },
       ...(journaled && { journaled }),
     })
     if (made.facts === facts) place.drop()
-    else place.finish(told(made))
+    else place.finish(withoutVectors(made))
     return made
   } catch (error) {
-    place.leave()
-    throw error
+    throw abandoned({ out: dir, continues: true }, place, error)
   }
 }
 

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { messageOf, SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { RECORD } from '../files/claim.ts'
 import { brokenSeal, flush, sealOf } from '../files/durable.ts'
 import { npyHeader, readNpy } from '../files/npy.ts'
@@ -203,10 +204,8 @@ export function writeIndex(dir: string, { facts, images, skipped, vectors }: Ind
     writeWhole(join(dir, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
     removeOld(dir, before)
   } catch (error) {
-    if (error instanceof SherdError) throw error
-    throw new SherdError('RUN', `Cannot write the index ${resolve(dir)}: ${messageOf(error)}`, {
-      cause: error,
-    })
+    for (const draft of [vectorsDraft, imagesDraft, graphDraft(dir)]) rmSync(draft, { force: true })
+    throw cannotWrite(dir, error, { what: `the index ${resolve(dir)}` })
   }
 }
 

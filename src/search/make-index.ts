@@ -1,8 +1,10 @@
 /** Makes the index of a folder of images, or updates one: only new and changed files are embedded. */
+import { rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { openData, rasterOptions, sampleSize } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { interrupted, SherdError } from '../errors.ts'
+import { cannotWrite } from '../files/cannot-write.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { Pooling } from '../token/pool.ts'
@@ -56,9 +58,13 @@ async function makeGraph(
   { settings, onGraph, signal }: Pick<StoreOptions, 'onGraph' | 'signal'> & { settings: GraphSettings },
 ): Promise<IndexFacts['graph']> {
   const of = vectors.count
-  await buildGraph(path, vectors, settings, (done) => {
+  const build = buildGraph(path, vectors, settings, (done) => {
     if (signal?.aborted) throw interrupted({ done, of, unit: 'images of the graph', continues: true })
     onGraph?.(done, of)
+  })
+  await build.catch((error: unknown) => {
+    rmSync(path, { force: true })
+    throw cannotWrite(path, error)
   })
   const threads = coreCount()
   const exact = await openExact(vectors, { threads })

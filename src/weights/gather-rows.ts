@@ -23,7 +23,7 @@ export interface GatherOptions {
   readonly onBatch?: ((done: number) => void) | undefined
   /** Called for each skipped file. */
   readonly onSkip?: ((file: SkippedFile) => void) | undefined
-  /** With a journal the same work goes on after an interruption, to the same numbers: batches are cut at the same places. */
+  /** With a journal the same work continues after an interruption, to the same numbers: batches are cut at the same places. */
   readonly journal?: RowJournal | undefined
   readonly signal?: AbortSignal | undefined
   /** Of the source; what was skipped before an interruption counts, too. */

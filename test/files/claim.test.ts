@@ -128,12 +128,12 @@ describe.each(['file', 'folder'] as const)('a %s', (kind) => {
     first.leave()
     const other = { ...made, options: { pooling: 'cls' } }
     expect(() => claim(asked(out, { kind, made: other }))).toThrow(
-      /out(\.npy)?\.partial holds what another request has begun:\n {2}pooling: "mean" → "cls"\nBegin anew with --overwrite/,
+      /out(\.npy)?\.partial holds what another request has begun:\n {2}pooling: "mean" → "cls"\nStart from the beginning with --overwrite/,
     )
     expect(begun(asked(out, { kind })).state).toBe('continued')
   })
 
-  it('begins anew over the draft of another request with --overwrite', () => {
+  it('starts over the draft of another request with --overwrite', () => {
     const out = place(name)
     const first = begun(asked(out, { kind }))
     writeFileSync(join(first.dir, 'so-far'), '12')
@@ -338,7 +338,7 @@ describe('a draft', () => {
     expect(existsSync(join(draft.dir, 'so-far'))).toBe(false)
   })
 
-  it('that cannot be continued is begun anew, for any request', () => {
+  it('that cannot be continued is begun again, for any request', () => {
     const out = place()
     const draft = begun(asked(out, { continues: false }))
     writeFileSync(draft.fileFor(), 'half')

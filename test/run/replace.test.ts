@@ -107,6 +107,6 @@ describe('expectSameRequest', () => {
     refused({ init: '/weights' }, /:\n {2}--init: not set → \/weights\nChoose/)
     refused({ hours: 3 }, /:\n {2}--hours: not set → 3\nChoose/)
     const longer = tinyConfig({ train: { steps: 9, seed: 1 } })
-    refused({ config: longer }, /:\n {2}train\.steps: 2 → 9\nContinue it so with --resume, or begin anew/)
+    refused({ config: longer }, /:\n {2}train\.steps: 2 → 9\nContinue it so with --resume, or replace it/)
   })
 })

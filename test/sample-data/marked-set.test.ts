@@ -46,8 +46,8 @@ describe('writeMarkedSet', () => {
       await sleep(5)
     }
     await expect(writeMarkedSet(setIn(dir, { write }))).rejects.toMatchObject({
-      code: 'SOURCE',
-      message: `Sample data: cannot write to "${dir}": disk full`,
+      code: 'RUN',
+      message: `Cannot write sample data to ${dir}: disk full`,
     })
     await sleep(20)
     expect(numbers).toEqual([0, 1, 2, 3])

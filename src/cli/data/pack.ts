@@ -62,7 +62,13 @@ export function addPack(root: Command): void {
 async function runPack(flags: Flags): Promise<void> {
   if (flags.check !== undefined) return check(flags.check, flags.json ?? false)
   const { data, out } = flags
-  if (!data || !out) throw new SherdError('USAGE', 'Packing needs --data, a folder of images, and --out.')
+  if (!data || !out) {
+    const missing = [
+      ...(data ? [] : ['--data, a folder of images']),
+      ...(out ? [] : ['--out, the folder to write']),
+    ]
+    throw new SherdError('USAGE', `Packing needs ${missing.join(', and ')}.`)
+  }
   const { openSource } = await import('../../source/open.ts')
   const { packImages } = await import('../../prepare/pack/pack.ts')
   const version = sherdVersion()

@@ -42,7 +42,7 @@ export function addVerify(root: Command): void {
       const { device } = flags.device === 'cpu' ? asked : planMachine(asked)
       const worst = new Set<Status>()
       /** A file that cannot be read does not hide the results of the others. */
-      const orTold = <T>(file: string, body: () => T): T | null => {
+      const orReported = <T>(file: string, body: () => T): T | null => {
         try {
           return body()
         } catch (error) {
@@ -57,8 +57,8 @@ export function addVerify(root: Command): void {
         }
       }
       for (const path of paths)
-        for (const { file, isFound } of orTold(path, () => referenceFiles(path)) ?? []) {
-          const result = orTold(file, () => verifyFile(file, device))
+        for (const { file, isFound } of orReported(path, () => referenceFiles(path)) ?? []) {
+          const result = orReported(file, () => verifyFile(file, device))
           if (!result) continue
           worst.add(statusOf(result))
           if (flags.json) printJson({ kind: 'verification', ...result })

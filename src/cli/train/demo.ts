@@ -77,7 +77,7 @@ async function runDemo({
   if (isOwn) await describeOwn(given)
   else if (state !== 'complete') await makeSamples(data)
   note(
-    `2/2 ${state === 'begun' ? 'pretraining, from where it stopped' : state === 'complete' ? 'pretraining is complete already: --overwrite makes it anew' : 'pretraining'}`,
+    `2/2 ${state === 'begun' ? 'pretraining, from where it stopped' : state === 'complete' ? 'pretraining is complete already: --overwrite starts over' : 'pretraining'}`,
   )
   const ended =
     state === 'complete'

@@ -156,7 +156,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     if (found.state === 'complete') {
       if (flags.json) return printJson(found.end)
       note(
-        `${out} is complete: nothing to do. --overwrite trains it anew, --resume --steps N trains it longer.`,
+        `${out} is complete: nothing to do. --overwrite trains it again from the start, --resume --steps N trains it longer.`,
       )
       return describeEnd(found.end, found.start)
     }

@@ -5,7 +5,8 @@
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { interrupted, messageOf, SherdError } from '../../errors.ts'
+import { interrupted } from '../../errors.ts'
+import { cannotWrite } from '../../files/cannot-write.ts'
 import { claimed, type Draft } from '../../files/claim.ts'
 import { npyHeader } from '../../files/npy.ts'
 import { writeDraft } from '../../files/regular-file.ts'
@@ -84,10 +85,7 @@ export async function packImages(options: PackOptions): Promise<PackSummary> {
     )
     return { dir: resolve(out), manifest: readManifest(resolve(out)), wasThere, ...result }
   } catch (error) {
-    if (error instanceof SherdError) throw error
-    throw new SherdError('RUN', `Cannot write the packed images to ${resolve(out)}: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw cannotWrite(out, error, { what: `the packed images to ${resolve(out)}` })
   }
 }
 
@@ -176,16 +174,16 @@ async function decodeAll(
   if (from > 0) onProgress?.(from, chosen.length)
   configureDecoder()
   const together = 4 * availableParallelism()
-  let told = { images: kept.length, skipped: skipped.length }
+  let written = { images: kept.length, skipped: skipped.length }
   const endPart = async (next: number) => {
-    if (kept.length === told.images) return
+    if (kept.length === written.images) return
     await pixels.endPart({
       next,
-      kept: kept.slice(told.images),
-      shapes: shapes.slice(2 * told.images),
-      skipped: skipped.slice(told.skipped),
+      kept: kept.slice(written.images),
+      shapes: shapes.slice(2 * written.images),
+      skipped: skipped.slice(written.skipped),
     })
-    told = { images: kept.length, skipped: skipped.length }
+    written = { images: kept.length, skipped: skipped.length }
   }
   for (let first = from; first < chosen.length; first += together) {
     if (signal?.aborted) throw interrupted({ done: first, of: chosen.length, continues: true })

@@ -1,4 +1,4 @@
-/** The files of a pack's pixels, of about `fileBytes` each, and a journal from which packing goes on where it was stopped. */
+/** The files of a pack's pixels, of about `fileBytes` each, and a journal from which packing continues where it was stopped. */
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
@@ -121,6 +121,7 @@ export async function openPixelFiles(
   let part = { hash: createHash('sha256'), bytes: 0 }
   const begin = async () => {
     const opened = await open(join(dir, nameOf(done.length)), 'wx+')
+    file = opened // closed after a failure, too
     await opened.write(Buffer.alloc(npyHeaderBytes), 0, npyHeaderBytes, 0)
     return opened
   }

@@ -1,4 +1,4 @@
-/** Tells how fast the run is, after every step, and what the whole costs, once some steps were timed. */
+/** Says how fast the run is, after every step, and what the whole costs, once some steps were timed. */
 import { effectiveBatch } from '../../config/resolve.ts'
 import type { CostEvent, RunProgress } from '../events.ts'
 import type { Pace } from '../pace.ts'
@@ -6,11 +6,11 @@ import type { Run } from '../run.ts'
 import { cadenceOf, secondsLeft } from '../run-cost.ts'
 import type { Consumer } from './consumer.ts'
 
-/** Steps before the cost is told: those that warm up, and a few to take the median of. */
+/** Steps before the cost is said: those that warm up, and a few to take the median of. */
 const ENOUGH_STEPS = 10
 /** Where steps are slow, fewer must do. */
 const ENOUGH_SECONDS = 60
-/** A first probe can change much: so much of the cost that was told before, and so many seconds, are told again. */
+/** A first probe can change much: so much of the cost that was said before, and so many seconds, are said again. */
 const NEWS = { share: 0.1, seconds: 60 }
 
 export function followPace(run: Run, pace: Pace, onProgress?: (progress: RunProgress) => void): Consumer {
@@ -18,7 +18,7 @@ export function followPace(run: Run, pace: Pace, onProgress?: (progress: RunProg
   const { totalSteps } = recipe
   let timed = 0
   let samples = 0
-  let told: CostEvent | null = null
+  let latest: CostEvent | null = null
   const costOf = (): CostEvent => {
     const { step: stepSeconds, ...beside } = pace.cost()!
     const [from, to] = [state.step, totalSteps]
@@ -47,9 +47,9 @@ export function followPace(run: Run, pace: Pace, onProgress?: (progress: RunProg
       if (!isKnown || step === totalSteps) return []
       const cost = costOf()
       // What is left shrinks from step to step; only what is done beside the steps can surprise.
-      const more = told === null ? Number.POSITIVE_INFINITY : cost.besideSeconds - told.besideSeconds
-      if (more <= NEWS.seconds || more <= NEWS.share * (told?.secondsLeft ?? 0)) return []
-      told = cost
+      const more = latest === null ? Number.POSITIVE_INFINITY : cost.besideSeconds - latest.besideSeconds
+      if (more <= NEWS.seconds || more <= NEWS.share * (latest?.secondsLeft ?? 0)) return []
+      latest = cost
       return [cost]
     },
     summary: () => ({ imagesPerSecond: timed > 0 ? samples / timed : null }),

@@ -108,10 +108,11 @@ async function writeMask(
   { land, hidden }: { land: Landscape; hidden: Uint8Array },
 ): Promise<void> {
   const labels = coverMap(land).map((label, at) => (hidden[at] ? UNSEEN : label))
-  await sharp(labels, { raw: { width: land.size, height: land.size, channels: 1 } })
+  const file = await sharp(labels, { raw: { width: land.size, height: land.size, channels: 1 } })
     .toColourspace('b-w')
     .png()
-    .toFile(path)
+    .toBuffer()
+  await writeFile(path, file)
 }
 
 /**

@@ -40,7 +40,7 @@ async function emptyGraph(width: number, settings: GraphSettings): Promise<Index
 
 const TOGETHER = 32 // vectors added between yields, about 15 ms
 
-/** Builds the graph of vectors (of length 1) and writes it to `path`. */
+/** Builds the graph of vectors (of length 1) and writes it to `path`. Throws usearch's own error if that fails. */
 export async function buildGraph(
   path: string,
   { count, width, values }: Vectors,
@@ -57,11 +57,7 @@ export async function buildGraph(
     onProgress?.(first + rows)
     await turn()
   }
-  try {
-    graph.save(path)
-  } catch (error) {
-    throw new SherdError('RUN', `Cannot write ${path}: ${messageOf(error)}`, { cause: error })
-  }
+  graph.save(path)
 }
 
 /**

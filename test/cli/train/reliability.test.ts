@@ -162,7 +162,7 @@ describe('a disk that fills up', () => {
     const full = await sherd(command('disk/run', 24, keys), { cwd })
     expect(full.status).toBe(1)
     expect(full.stderr).toMatch(
-      /^error: Cannot write the checkpoint \S+: the disk is full \(ENOSPC.*\)\. Make room, then continue with --resume\. The latest one is whole: \S+step-\d+/m,
+      /^error: Cannot write the checkpoint \S+: the disk is full: [\d.]+ kB are needed, [\d.]+ kB are free\. Make room, then continue with --resume\. The latest one is whole: \S+step-\d+/m,
     )
     const { checkpoint, damaged } = latestWhole(join(disk(), 'run/checkpoints'))
     expect([checkpoint === null, damaged]).toEqual([false, []])

@@ -1,5 +1,5 @@
 // What each command says on terminals of 40, 80 and 200 columns and into a file: nothing is cut, nothing is wider than the terminal, no escape
-// code is in a file. What is said at 80 columns is kept beside this file, to be read; `npx vitest -u` writes it anew.
+// code is in a file. What is said at 80 columns is kept beside this file, to be read; `npx vitest -u` writes it again.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
