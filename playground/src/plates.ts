@@ -127,7 +127,9 @@ export function drawErrors(canvas: HTMLCanvasElement, { view, facts, inks, photo
 export function drawAttention(canvas: HTMLCanvasElement, { view, facts, inks, photo }: Drawing): void {
   if (!view.attention) return
   const head = page.head.value === 'mean' ? null : Number(page.head.value)
-  const { shares, own } = attentionMap(view.attention, Number(page.block.value), head)
+  const patches = facts.grid.h * facts.grid.w
+  const { shares, own } = attentionMap(view.attention, { block: Number(page.block.value), head, patches })
+  const seen = shares.reduce((sum, each) => sum + each, 0)
   const most = largest(shares)!
   const least = Math.min(...shares)
   const surface = surfaceOf(canvas, { size: facts.size, inks })
@@ -139,7 +141,7 @@ export function drawAttention(canvas: HTMLCanvasElement, { view, facts, inks, ph
   )
   page.attentionLow.textContent = share(least)
   page.attentionHigh.textContent = share(most.value)
-  const text = `${share(1 - own)} goes to patches, most to ${placeOf(facts.grid, most.at)}; ${share(own)} stays with the token itself.`
+  const text = `${share(seen)} goes to patches, most to ${placeOf(facts.grid, most.at)}; ${share(own)} stays with the token itself.`
   page.attentionCaption.textContent = text
   describe(canvas, `Attention of the class token. ${text}`)
 }

@@ -1,14 +1,18 @@
 /**
- * Encoders for images of any size that is a multiple of the patch. Half of a fixed position encodes the column, half the row, by the same
- * table: the graph holds it once and slices it to the rows and columns of the input.
+ * Encoders for images of any size that is a multiple of the patch. What their positions are computed from is an input while tracing and a
+ * constant in the graph: a table of one side for fixed positions (half of one encodes the column, half the row), and the numbers 0, 1, 2 …
  */
 import { SherdError } from '../errors.ts'
-import { backboneAt, encoderWidths, positionOptions } from '../model/backbone-shape.ts'
-import { gridOfModel } from '../model/dimensions.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Grid } from '../token/grid.ts'
+import type { EncodeAllOptions } from '../model/backbone.ts'
+import { backboneAt, encoderWidths, learnedGridOf, positionOptions } from '../model/backbone-shape.ts'
+import { gridOfModel, prefixOf } from '../model/dimensions.ts'
+import { weightsOf } from '../model/parameters.ts'
+import type { ArrayOf, DType } from '../tensor/dtype.ts'
+import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { composePositions, sidePositions } from '../token/position.ts'
+import { positionedLength } from '../token/prefix.ts'
 import { placesInGroups, placeWidth } from '../token/sample-positions.ts'
+import { composedAttention, composedTable, numbersFor } from './composed-positions.ts'
 import type { ExportedEncoder } from './pixels-input.ts'
 import { needsPositions } from './positions-input.ts'
 
@@ -28,8 +32,8 @@ export function checkDynamic(
   const refuse = (why: string) => {
     throw new SherdError('VALUE', `A grid of any size: ${why}`)
   }
-  if (shape.positions === 'learned')
-    refuse('the positions of this model were learned for its own grid, and would have to be interpolated')
+  if (positionedLength(prefixOf(dimensions)) > 0)
+    refuse('prefix tokens with positions of their own are not exported so')
   if (needsPositions(shape)) refuse('a model with dates gets its positions as an input')
   if (only || channels) refuse('a model is exported with all of its bands then; leave --bands out')
   if (!Number.isInteger(most) || most < Math.max(...dimensions.imageSize))
@@ -42,9 +46,6 @@ export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageS
   return { ...encoder, dimensions: shape.dimensions, shape }
 }
 
-const halfOf = ({ shape }: ExportedEncoder) =>
-  placeWidth(encoderWidths(shape), positionOptions(shape).fields.length) / 2
-
 /** Of rows and columns: as many patches as fit into what was asked for. */
 const longest = ({ dimensions: { patchSize } }: ExportedEncoder, { most }: DynamicGrid) =>
   patchSize.map((side) => Math.floor(most / side)) as [rows: number, columns: number]
@@ -53,22 +54,70 @@ const longest = ({ dimensions: { patchSize } }: ExportedEncoder, { most }: Dynam
 export const largestSide = (encoder: ExportedEncoder, grid: DynamicGrid): number =>
   Math.max(...longest(encoder, grid).map((places, axis) => places * encoder.dimensions.patchSize[axis]!))
 
-/** An input while tracing, a constant in the graph. */
-export const tableName = 'positions.side'
-
-/** The half of the positions for each place along a side, [places, D / 2]. */
-export const sideTable = (encoder: ExportedEncoder, grid: DynamicGrid): Float32Array =>
-  sidePositions(Math.max(...longest(encoder, grid)), halfOf(encoder))
-
-/** Called inside a scope. */
-export function sideTensor(encoder: ExportedEncoder, grid: DynamicGrid): Tensor {
-  const [values, half] = [sideTable(encoder, grid), halfOf(encoder)]
-  return tensor(values, [values.length / half, half])
+interface Table {
+  readonly values: ArrayOf<DType>
+  readonly shape: readonly number[]
+  readonly dtype: 'float32' | 'int64'
 }
 
-/** The positions [N, D] of the encoder's tokens on a grid. Called inside a scope. */
-export const gridPositions = ({ shape }: ExportedEncoder, side: Tensor, grid: Grid): Tensor =>
-  placesInGroups(composePositions(side, grid), positionOptions(shape), encoderWidths(shape))
+export type PositionTables = Readonly<Record<string, Table>>
+
+const SIDE = 'positions.side'
+const NUMBERS = 'positions.numbers'
+
+/**
+ * What the positions of a graph are computed from, by name; nothing where they are constants of its one grid. Relative positions never
+ * are: the biases of all pairs of tokens would be larger than the rest of the file.
+ */
+export function positionTables(encoder: ExportedEncoder, dynamic?: DynamicGrid | null): PositionTables {
+  const { shape, dimensions } = encoder
+  const { relativePositions: relative, rotaryPositions: rotary } = dimensions.variant ?? {}
+  const { h, w } = gridOfModel(dimensions)
+  const places = Math.max(...(dynamic ? longest(encoder, dynamic) : [h, w]))
+  const made: Record<string, Table> = {}
+  if (dynamic && shape.positions === 'fixed') {
+    const half = placeWidth(encoderWidths(shape), positionOptions(shape).fields.length) / 2
+    made[SIDE] = { values: sidePositions(places, half), shape: [places, half], dtype: 'float32' }
+  }
+  if (relative || (dynamic && (rotary || shape.positions === 'learned'))) {
+    const count = numbersFor(dimensions, places)
+    made[NUMBERS] = {
+      values: BigInt64Array.from({ length: count }, (_, i) => BigInt(i)),
+      ...{ shape: [count], dtype: 'int64' },
+    }
+  }
+  return made
+}
+
+/** For the graph. */
+export const valuesOfTables = (tables: PositionTables): Record<string, ArrayOf<DType>> =>
+  Object.fromEntries(Object.entries(tables).map(([name, { values }]) => [name, values]))
+
+/** For tracing. Called inside a scope. */
+export const tensorsOf = (tables: PositionTables): Record<string, Tensor> =>
+  Object.fromEntries(
+    Object.entries(tables).map(([name, { values, shape, dtype }]) => [name, fromArray(values, shape, dtype)]),
+  )
+
+/** The positions of an encoder on its grid from these tables. Called inside a scope. */
+export function positionsFrom(
+  { shape, dimensions, parameters }: ExportedEncoder,
+  { [SIDE]: side, [NUMBERS]: numbers }: Readonly<Record<string, Tensor>>,
+): Pick<EncodeAllOptions, 'positions' | 'attention'> {
+  const to = gridOfModel(dimensions)
+  const weights = weightsOf(parameters)
+  const fixed =
+    side && placesInGroups(composePositions(side, to), positionOptions(shape), encoderWidths(shape))
+  const from = learnedGridOf(shape)
+  const learned =
+    numbers && shape.positions === 'learned'
+      ? composedTable(weights('pos_embed'), numbers, { from, to, by: shape.resampling ?? 'cubic' })
+      : undefined
+  return {
+    positions: fixed ?? learned,
+    attention: numbers && composedAttention(dimensions, numbers, { grid: to, weights }),
+  }
+}
 
 /** Sizes of images to compare on: the model's own, and some that differ from it in both sides. */
 export function proofSizes(encoder: ExportedEncoder, grid: DynamicGrid): ImageSize[] {

@@ -3,25 +3,27 @@
  * blocks, pooling.
  */
 
+import { SherdError } from '../errors.ts'
 import { clsAttention, clsAttentionTaps } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
-import { gridOfModel } from '../model/dimensions.ts'
 import type { Graph } from '../onnx/graph.ts'
 import { sizeName } from '../onnx/symbolic-sizes.ts'
 import { zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { patchesOf } from '../token/prefix.ts'
-import { encodeImages, pooledOf } from '../weights/frozen-encoder.ts'
+import { encodeImages } from '../weights/frozen-encoder.ts'
 import {
   atSize,
   checkDynamic,
   type DynamicGrid,
-  gridPositions,
-  sideTable,
-  sideTensor,
-  tableName,
+  type PositionTables,
+  positionsFrom,
+  positionTables,
+  tensorsOf,
+  valuesOfTables,
 } from './dynamic-grid.ts'
+import { vectorsOf, vectorWidths } from './encoder-vectors.ts'
 import { generalTape } from './general-tape.ts'
 import {
   blankPixels,
@@ -40,9 +42,14 @@ export interface EncoderGraphOptions {
   readonly dynamicGrid?: DynamicGrid | null | undefined
 }
 
-/** cls [B, D], mean [B, D], patches [B, N, D], and on request attention [B, L, A, 1 + N]. */
-export const encoderOutputs = ({ attention = false }: EncoderGraphOptions = {}): readonly string[] => [
-  ...['cls', 'mean', 'patches'],
+/**
+ * The encoder's vectors (`vectorWidths`), patches [B, N, D], and on request the attention of cls [B, L, A, P + N].
+ */
+export const encoderOutputs = (
+  encoder: Pick<ExportedEncoder, 'dimensions' | 'parameters'>,
+  { attention = false }: EncoderGraphOptions = {},
+): readonly string[] => [
+  ...[...Object.keys(vectorWidths(encoder)), 'patches'],
   ...(attention ? ['attention'] : []),
 ]
 
@@ -51,29 +58,35 @@ export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOpti
   checkRecordable(encoder)
   checkPositions(encoder)
   const { dynamicGrid } = options
+  if (options.attention && !vectorWidths(encoder).cls)
+    throw new SherdError(
+      'VALUE',
+      'This encoder has no cls token, whose attention could be shown: leave --attention out.',
+    )
+  if (dynamicGrid) checkDynamic(encoder, dynamicGrid)
   const symbols = { batch: [2, 3, 5] } as const
+  const tables = positionTables(encoder, dynamicGrid)
+  const constants = valuesOfTables(tables)
   if (!dynamicGrid) {
-    const tape = generalTape(symbols, ({ batch }) => recordEncoder(encoder, batch!, options))
-    return translate('encoder', tape)
+    const tape = generalTape(symbols, ({ batch }) => recordEncoder({ encoder, tables, options }, batch!))
+    return translate('encoder', tape, { constants })
   }
-  checkDynamic(encoder, dynamicGrid)
   const [P, Q] = encoder.dimensions.patchSize
   const places = { rows: [2, 3, 5], columns: [3, 2, 4] } as const
   const tape = generalTape({ ...symbols, ...places }, ({ batch, rows, columns }) =>
-    recordEncoder(atSize(encoder, [rows! * P, columns! * Q]), batch!, options),
+    recordEncoder({ encoder: atSize(encoder, [rows! * P, columns! * Q]), tables, options }, batch!),
   )
   const sizeNames = { [sizeName({ rows: P })]: 'height', [sizeName({ columns: Q })]: 'width' }
-  return translate('encoder', tape, {
-    constants: { [tableName]: sideTable(encoder, dynamicGrid) },
-    sizeNames,
-  })
+  return translate('encoder', tape, { constants, sizeNames })
 }
 
-function recordEncoder(
-  encoder: ExportedEncoder,
-  batch: number,
-  { attention = false, dynamicGrid }: EncoderGraphOptions,
-): Tape {
+interface Recorded {
+  readonly encoder: ExportedEncoder
+  readonly tables: PositionTables
+  readonly options: EncoderGraphOptions
+}
+
+function recordEncoder({ encoder, tables, options: { attention = false } }: Recorded, batch: number): Tape {
   const { shape, parameters } = encoder
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
@@ -81,21 +94,15 @@ function recordEncoder(
     const positionInputs = needsPositions(shape)
       ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) }
       : {}
-    const side = dynamicGrid && sideTensor(encoder, dynamicGrid)
-    return record(
-      {
-        inputs: { [inputName]: pixels, ...positionInputs, ...(side && { [tableName]: side }) },
-        named: parameters,
-      },
-      () => {
-        const positions = side
-          ? gridPositions(encoder, side, gridOfModel(encoder.dimensions))
-          : positionInputs[positionsName]
-        const taps = attention ? clsAttentionTaps(encoder.dimensions.depth) : []
-        const made = encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), { positions, taps })
-        const maps = attention ? { attention: clsAttention(made.taps) } : {}
-        return { ...pooledOf(encoder, made), patches: patchesOf(made), ...maps }
-      },
-    )
+    const given = tensorsOf(tables)
+    return record({ inputs: { [inputName]: pixels, ...positionInputs, ...given }, named: parameters }, () => {
+      const { positions = positionInputs[positionsName], attention: extended } = positionsFrom(encoder, given)
+      const taps = attention ? clsAttentionTaps(encoder.dimensions.depth) : []
+      const made = encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), {
+        ...{ positions, attention: extended, taps },
+      })
+      const maps = attention ? { attention: clsAttention(made.taps) } : {}
+      return { ...vectorsOf(encoder, made), patches: patchesOf(made), ...maps }
+    })
   })
 }

@@ -23,12 +23,14 @@ export const formats = {
     ...{ format: 'sherd-encoder/1', stem: 'encoder' },
     inputs: positionsInput,
     outputs: {
-      cls: '[B, D] the class token after the last norm (of the encoder of a classifier that reads the mean: before any, as patches)',
+      cls: '[B, D] the class token after the last norm, of encoders that have one (of the encoder of a classifier that reads the mean: before any, as patches)',
       mean: '[B, D] the mean of the tokens that hold data (of such an encoder: through the norm that its classifier has)',
+      pooled:
+        '[B, E] what the encoder itself gives of an image, of encoders that do: by attention pooling (SigLIP), the projected class token (CLIP)',
       patches:
         '[B, N, D] the tokens of the patches, row by row; of several groups and frames, group by group and in it frame by frame',
       attention:
-        '[B, L, A, 1 + N] of each of L blocks and A heads: how the cls token shares its attention out among cls and the patches; sums to 1',
+        '[B, L, A, P + N] of each of L blocks and A heads: how the cls token shares its attention out among P prefix tokens (cls, then registers) and the patches; sums to 1',
     },
   },
   autoencoder: {

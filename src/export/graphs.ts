@@ -15,11 +15,12 @@ import { layoutTokens } from '../token/layout.ts'
 import { planFromIndices } from '../token/mask.ts'
 import { patchesOf } from '../token/prefix.ts'
 import { type FrozenClassifier, logitsOf, probabilitiesOf } from '../weights/frozen-classifier.ts'
-import { pooledOf, tokensOf, viewFor } from '../weights/frozen-encoder.ts'
+import { tokensOf, viewFor } from '../weights/frozen-encoder.ts'
 import { pixelLogitsOf } from '../weights/frozen-segmenter.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
 import { type ImageSize, largestSide, proofSizes } from './dynamic-grid.ts'
 import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
+import { vectorsOf, vectorWidths } from './encoder-vectors.ts'
 import type { GraphName } from './formats.ts'
 import {
   classifierGraph,
@@ -56,7 +57,7 @@ export interface GraphRow {
   readonly input: (model: ModelParts, options: GraphOptions) => PixelsInput
   /** Sizes of images for the comparison; the first is the model's own. */
   readonly sizes: (model: ModelParts, options: GraphOptions) => readonly ImageSize[]
-  readonly outputs: (options: GraphOptions) => readonly string[]
+  readonly outputs: (model: ModelParts, options: GraphOptions) => readonly string[]
   /** Inputs besides the pixels of the i-th batch of the comparison. */
   readonly more: (model: ModelParts, pixels: Pixels, i: number) => MoreInputs
   /** The outputs by LibTorch, with the kernels of training and evaluation. */
@@ -67,7 +68,7 @@ export interface GraphRow {
   /** Outputs that are also compared by cosine, with the width of their vectors. */
   readonly vectors: (model: ModelParts) => Readonly<Record<string, number>>
   /** The outputs for the timing. */
-  readonly timed: readonly string[]
+  readonly timed: (model: ModelParts) => readonly string[]
 }
 
 const ownSize = ({ dimensions }: ModelParts): readonly ImageSize[] => [dimensions.imageSize]
@@ -90,17 +91,14 @@ const encoderRow: GraphRow = {
     scope(() => {
       const taps = wanted.includes('attention') ? clsAttentionTaps(model.dimensions.depth) : []
       const made = tokensOf(model, { taps })(pixels)
-      const vectors = pooledOf(model, made)
-      const makers: Record<string, () => Tensor> = {
-        cls: () => vectors.cls,
-        mean: () => vectors.mean,
-        patches: () => patchesOf(made),
-        attention: () => clsAttention(made.taps),
+      const all: Readonly<Record<string, Tensor>> = {
+        ...vectorsOf(model, made),
+        ...{ patches: patchesOf(made), ...(taps.length > 0 && { attention: clsAttention(made.taps) }) },
       }
-      return Object.fromEntries(wanted.map((name) => [name, toFloats(makers[name]!())]))
+      return Object.fromEntries(wanted.map((name) => [name, toFloats(all[name]!)]))
     }),
-  vectors: ({ dimensions: { width } }) => ({ cls: width, mean: width }),
-  timed: ['cls', 'mean'],
+  vectors: vectorWidths,
+  timed: (model) => Object.keys(vectorWidths(model)),
 }
 
 const RATIOS = [0.75, 0.5, 0.9, 0.25]
@@ -149,7 +147,7 @@ const autoencoderRow: GraphRow = {
   vectors: ({ dimensions: { imageSize, channels }, shape: { frames } }) => ({
     prediction: frames * channels * imageSize[0] * imageSize[1],
   }),
-  timed: ['prediction'],
+  timed: () => ['prediction'],
 }
 
 const classifierOf = ({ classifier, ...model }: ModelParts): ExportedClassifier => {
@@ -180,7 +178,7 @@ const classifierRow: GraphRow = {
       })
   },
   vectors: (model) => ({ logits: classifierOf(model).classes.length }),
-  timed: ['logits'],
+  timed: () => ['logits'],
 }
 
 const segmenterOf = ({ segmenter, ...model }: ModelParts): ExportedSegmenter => {
@@ -206,7 +204,7 @@ const segmenterRow: GraphRow = {
     const [height, width] = model.dimensions.imageSize
     return { logits: segmenterOf(model).classes.length * height * width }
   },
-  timed: ['logits'],
+  timed: () => ['logits'],
 }
 
 /** A new graph is one row here, and one in `formats.ts`. */

@@ -13,6 +13,13 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { type FrozenClassifier, headLogits, probabilitiesOf } from '../weights/frozen-classifier.ts'
 import { encodeImages } from '../weights/frozen-encoder.ts'
 import { decodeHeadLogits, type FrozenSegmenter } from '../weights/frozen-segmenter.ts'
+import {
+  type PositionTables,
+  positionsFrom,
+  positionTables,
+  tensorsOf,
+  valuesOfTables,
+} from './dynamic-grid.ts'
 import { generalTape } from './general-tape.ts'
 import {
   blankPixels,
@@ -41,11 +48,17 @@ type Head = (encoded: Encoded) => Readonly<Record<string, Tensor>>
 function headGraph(name: string, encoder: ExportedEncoder, head: Head): Graph {
   checkRecordable(encoder)
   checkPositions(encoder)
-  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) => recordHead(encoder, head, batch!))
-  return translate(name, tape)
+  const tables = positionTables(encoder)
+  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) => recordHead(encoder, { head, tables }, batch!))
+  return translate(name, tape, { constants: valuesOfTables(tables) })
 }
 
-function recordHead(encoder: ExportedEncoder, head: Head, batch: number): Tape {
+interface Recorded {
+  readonly head: Head
+  readonly tables: PositionTables
+}
+
+function recordHead(encoder: ExportedEncoder, { head, tables }: Recorded, batch: number): Tape {
   const { shape, parameters } = encoder
   const backbone = openBackbone(shape, 'cpu')
   return scope(() => {
@@ -53,8 +66,11 @@ function recordHead(encoder: ExportedEncoder, head: Head, batch: number): Tape {
     const positionInputs = needsPositions(shape)
       ? { [positionsName]: zeros([batch, ...positionsShape(shape)]) }
       : {}
-    return record({ inputs: { [inputName]: pixels, ...positionInputs }, named: parameters }, () => {
-      const options = { positions: positionInputs[positionsName] }
+    const given = tensorsOf(tables)
+    const inputs = { [inputName]: pixels, ...positionInputs, ...given }
+    return record({ inputs, named: parameters }, () => {
+      const { positions = positionInputs[positionsName], attention } = positionsFrom(encoder, given)
+      const options = { positions, attention }
       return head(encodeImages(encoder, backbone, viewOfPixels(encoder, pixels), options))
     })
   })

@@ -111,11 +111,16 @@ const linear: Row = ({ g, args, wanted: [wanted] }) => {
   return g.node('Add', [product, args[2]], { ...wanted!, like: name })
 }
 
-/** x · Φ(x) by the error function, in the form that runtimes fuse. */
+/** x · Φ(x) by the error function, or by a hyperbolic tangent, in the forms that runtimes fuse. */
 const gelu: Row = ({ g, args, wanted: [wanted] }) => {
   const x = value(args[0])
-  if (args[1] === 'tanh')
-    return unexpected('the exact GELU, as its tanh approximation is not exported yet', args[1])
+  if (args[1] === 'tanh') {
+    const cube = g.node('Mul', [x, g.node('Mul', [x, x], wanted!)], wanted!)
+    const inner = g.node('Add', [x, g.node('Mul', [cube, scalar(0.044715)], wanted!)], wanted!)
+    const tanh = g.node('Tanh', [g.node('Mul', [inner, scalar(Math.sqrt(2 / Math.PI))], wanted!)], wanted!)
+    const half = g.node('Mul', [x, scalar(0.5)], wanted!)
+    return g.node('Mul', [half, g.node('Add', [tanh, scalar(1)], wanted!)], { ...wanted!, like: 'Gelu' })
+  }
   const erf = g.node('Erf', [g.node('Div', [x, scalar(Math.SQRT2)], wanted!)], wanted!)
   const twice = g.node('Mul', [x, g.node('Add', [erf, scalar(1)], wanted!)], wanted!)
   return g.node('Mul', [twice, scalar(0.5)], { ...wanted!, like: 'Gelu' })
@@ -249,6 +254,8 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::pow.Tensor_Scalar': binary('Pow'),
   'aten::sqrt': unary('Sqrt'),
   'aten::abs': unary('Abs'),
+  'aten::cos': unary('Cos'),
+  'aten::sin': unary('Sin'),
   'aten::exp': unary('Exp'),
   'aten::log': unary('Log'),
   'aten::neg': unary('Neg'),
@@ -303,6 +310,8 @@ export const operators: Readonly<Record<string, Row>> = {
       { axis: int(number(dim) < 0 ? number(dim) + wanted!.shape.length : number(dim)) },
     ),
   // Indices
+  'aten::embedding': ({ g, args: [table, indices], wanted: [wanted] }) =>
+    g.node('Gather', [g.whole(value(table)), g.whole(value(indices))], wanted!, { axis: int(0) }),
   'aten::index_select': at('Gather'),
   'aten::gather': at('GatherElements'),
   'aten::sort.stable': sort,

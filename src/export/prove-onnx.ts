@@ -152,7 +152,7 @@ async function compare(
   step: () => Promise<void>,
 ): Promise<Comparison> {
   const { outputs, more, reference, vectors } = graphs[graph]
-  const names = outputs(options)
+  const names = outputs(model, options)
   const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
   for (const [i, batch] of samples.batches.entries()) {
@@ -183,7 +183,8 @@ function race(
   { graph, model }: ProofSubject,
   step: () => Promise<void>,
 ): Promise<Proof['speed']> {
-  const { more, reference, timed } = graphs[graph]
+  const { more, reference, timed: timedOf } = graphs[graph]
+  const timed = timedOf(model)
   const batch = batchFor(model)
   const pixels = randomSamples(model, batch)
   const others = more(model, pixels, 0)

@@ -8,8 +8,10 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { GraphName } from '../export/formats.ts'
 import { inputName } from '../export/pixels-input.ts'
-import { patchWidth } from '../model/dimensions.ts'
+import { patchWidth, prefixOf } from '../model/dimensions.ts'
+import { outputWidth } from '../model/own-output.ts'
 import { isOneInput, type Output, type Session } from '../onnx/session.ts'
+import { prefixLength } from '../token/prefix.ts'
 
 export interface CheckedModel {
   readonly path: string
@@ -42,7 +44,8 @@ function sizesOf(
         cls: [B, D],
         mean: [B, D],
         patches: [B, N, D],
-        attention: [B, depth, heads, N === null ? null : 1 + N],
+        pooled: [B, outputWidth(dimensions)],
+        attention: [B, depth, heads, N === null ? null : prefixLength(prefixOf(dimensions)) + N],
       }
     case 'autoencoder':
       return { prediction: [B, L * frames, isWhole ? patchWidth(dimensions) : null] }

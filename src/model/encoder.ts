@@ -11,6 +11,7 @@ import type { Grid } from '../token/grid.ts'
 import { type Prefix, type Prefixed, prefixLength } from '../token/prefix.ts'
 import { tokenSequence } from '../token/sequence.ts'
 import { type BlocksOptions, blockRows, runBlocks } from './block.ts'
+import type { BlocksAttention } from './block-attention.ts'
 import { type EncoderDimensions, encoderBlocks, gridOfModel, prefixOf } from './dimensions.ts'
 import { normRows, weightAndBias } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
@@ -44,6 +45,8 @@ export interface EncodeOptions extends Pick<BlocksOptions, 'onChange' | 'taps'> 
   readonly grid?: Grid
   /** [B, K] Patch indices of the tokens, for relative positions; null: all patches. */
   readonly kept?: Tensor | null
+  /** Relative or rotary positions that were made otherwise, instead of those of the grid. */
+  readonly attention?: BlocksAttention | undefined
 }
 
 export interface Encoded extends Prefixed {
@@ -72,7 +75,7 @@ export function encode(
   options: EncodeOptions = {},
 ): Encoded {
   const { norm = true, until = d.depth - 1, grid = gridOfModel(d), ...rest } = options
-  const { kept = null, present = null, ...more } = rest
+  const { kept = null, present = null, attention, ...more } = rest
   const prefix = prefixOf(d)
   const { relativePositions: relative, rotaryPositions: rotary, preNorm = false } = d.variant ?? {}
   if (!Number.isInteger(until) || until < -1 || until >= d.depth)
@@ -91,8 +94,8 @@ export function encode(
       {
         ...more,
         ...(there && { present: there }),
-        ...(relative && { attention: relativeAttention(relative, weights, places) }),
-        ...(rotary && { attention: rotaryAttention(rotary, places) }),
+        ...(relative && { attention: attention ?? relativeAttention(relative, weights, places) }),
+        ...(rotary && { attention: attention ?? rotaryAttention(rotary, places) }),
       },
     )
   })

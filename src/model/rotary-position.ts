@@ -32,14 +32,17 @@ export function rotaryAttention(
     const [B, K] = (kept?.shape ?? [1, N]) as readonly [number, number]
     return reshape(kept ? take(expand(all, [B, N, d]), kept) : all, [B, 1, K, d])
   }
+  return turning([table(Math.cos), table(Math.sin)], prefix)
+}
+
+/** By cosines and sines [1 or B, 1, K, d] of the angles of the patches behind `prefix` tokens. */
+export function turning(tables: readonly [cos: Tensor, sin: Tensor], prefix: number): BlocksAttention {
   const turned = (x: Tensor, [cos, sin]: readonly Tensor[]) => {
     const patches = narrow(x, 2, prefix, x.shape[2]! - prefix)
-    const [first, second] = [0, d / 2].map((start) => narrow(patches, 3, start, d / 2)) as [Tensor, Tensor]
+    const half = x.shape[3]! / 2
+    const [first, second] = [0, half].map((start) => narrow(patches, 3, start, half)) as [Tensor, Tensor]
     const made = add(mul(patches, cos!), mul(cat([mul(second, -1), first], 3), sin!))
     return prefix === 0 ? made : cat([narrow(x, 2, 0, prefix), made], 2)
   }
-  return {
-    given: [table(Math.cos), table(Math.sin)],
-    onQk: (q, k, given) => [turned(q, given), turned(k, given)],
-  }
+  return { given: tables, onQk: (q, k, given) => [turned(q, given), turned(k, given)] }
 }

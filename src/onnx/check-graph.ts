@@ -23,7 +23,9 @@ const compared: TypeRule = (inputs, outputs) =>
 /** Types of the operators that we write. */
 const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Clip'].map((op) => [op, numbers])),
-  ...Object.fromEntries(['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf'].map((op) => [op, floats])),
+  ...Object.fromEntries(
+    ['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf', 'Cos', 'Sin', 'Tanh'].map((op) => [op, floats]),
+  ),
   ...Object.fromEntries(['MatMul', 'Softmax', 'Sigmoid', 'LayerNormalization'].map((op) => [op, floats])),
   ...Object.fromEntries(['ReduceMean', 'ReduceMax'].map((op) => [op, floats])),
   ...Object.fromEntries(['Reshape', 'Expand', 'Squeeze', 'Split', 'Slice'].map((op) => [op, moved])),

@@ -11,9 +11,11 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from './grid.ts'
 
 export interface Resampling {
-  /** Numbers at each side of the source point that count, before stretching. */
-  readonly reach: number
-  readonly kernel: (distance: number) => number
+  /**
+   * The kernel: a polynomial of the distance for each unit of it, constant first, which is 0 where it ends. So many numbers at each side
+   * of the source point count, before stretching.
+   */
+  readonly kernel: readonly (readonly number[])[]
   /** Added to the number of new places where the scale is computed, as DINO does against rounding. */
   readonly offset: number
   /** Whether the kernel is stretched when a side gets shorter, and weights sum to 1 instead of repeating the edge. */
@@ -21,27 +23,29 @@ export interface Resampling {
 }
 
 /** Keys 1981. */
-const cubic =
-  (a: number) =>
-  (distance: number): number => {
-    const x = Math.abs(distance)
-    if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1
-    return x < 2 ? a * (((x - 5) * x + 8) * x - 4) : 0
-  }
-const linear = (distance: number): number => Math.max(0, 1 - Math.abs(distance))
+const cubic = (a: number) => [
+  [1, 0, -(a + 3), a + 2],
+  [-4 * a, 8 * a, -5 * a, a],
+]
+const linear = [[1, -1]]
+
+function kernelAt(kernel: Resampling['kernel'], distance: number): number {
+  const x = Math.abs(distance)
+  return (kernel[Math.floor(x)] ?? []).reduceRight((sum, factor) => sum * x + factor, 0)
+}
 
 /** The conventions by name, and who uses them. */
 export const resamplings = {
   /** transformers: ViT, ViTMAE, DINOv2, CLIP, SigLIP */
-  cubic: { reach: 2, kernel: cubic(-0.75), offset: 0, antialias: false },
+  cubic: { kernel: cubic(-0.75), offset: 0, antialias: false },
   /** The authors of DINO, iBOT, and DINOv2 without registers. */
-  'cubic-offset': { reach: 2, kernel: cubic(-0.75), offset: 0.1, antialias: false },
+  'cubic-offset': { kernel: cubic(-0.75), offset: 0.1, antialias: false },
   /** timm, open_clip, and DINOv2 with registers. */
-  'cubic-antialias': { reach: 2, kernel: cubic(-0.5), offset: 0, antialias: true },
+  'cubic-antialias': { kernel: cubic(-0.5), offset: 0, antialias: true },
   /** transformers: SigLIP2 */
-  'linear-antialias': { reach: 1, kernel: linear, offset: 0, antialias: true },
+  'linear-antialias': { kernel: linear, offset: 0, antialias: true },
   /** transformers: BEiT's table of relative positions. */
-  linear: { reach: 1, kernel: linear, offset: 0, antialias: false },
+  linear: { kernel: linear, offset: 0, antialias: false },
 } as const satisfies Record<string, Resampling>
 
 export type ResamplingName = keyof typeof resamplings
@@ -51,8 +55,9 @@ export const resamplingNames = Object.keys(resamplings) as ResamplingName[]
 export function sideWeights(
   from: number,
   to: number,
-  { reach, kernel, offset, antialias }: Resampling,
+  { kernel, offset, antialias }: Resampling,
 ): Float64Array {
+  const reach = kernel.length
   const weights = new Float64Array(to * from)
   const scale = from / (to + offset)
   for (let i = 0; i < to; i++) {
@@ -64,13 +69,14 @@ export function sideWeights(
         number,
         number,
       ]
-      for (let j = Math.max(0, first); j < Math.min(from, end); j++) row[j] = kernel((j - centre) / stretch)
+      for (let j = Math.max(0, first); j < Math.min(from, end); j++)
+        row[j] = kernelAt(kernel, (j - centre) / stretch)
       const sum = row.reduce((a, b) => a + b, 0)
       for (const [j, weight] of row.entries()) row[j] = weight / sum
       continue
     }
     for (let j = Math.floor(centre) - reach + 1; j <= Math.floor(centre) + reach; j++)
-      row[Math.min(from - 1, Math.max(0, j))]! += kernel(centre - j)
+      row[Math.min(from - 1, Math.max(0, j))]! += kernelAt(kernel, centre - j)
   }
   return weights
 }

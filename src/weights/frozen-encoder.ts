@@ -73,7 +73,7 @@ export const encodeImages = (
   { parameters, only = null, norm = 'norm' }: FrozenEncoder,
   backbone: Backbone,
   view: View,
-  options: Pick<EncodeAllOptions, 'taps' | 'positions'> = {},
+  options: Pick<EncodeAllOptions, 'taps' | 'positions' | 'attention'> = {},
 ): Encoded => backbone.encodeAll(view, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
 /** pixels → tokens in float32. Normed, unless the encoder's norm is `fc_norm`. */

@@ -117,14 +117,12 @@ describe('of any grid', () => {
     expect(tables.map(({ name, shape }) => [name, ...shape])).toEqual([['positions.side', 16, 12]])
   })
 
-  it('refuses larger images, those that the patch does not divide, and learned positions', async () => {
+  it('refuses larger images, and those that the patch does not divide', async () => {
     const encoder = encoderOf(plainBackbone(tiny))
     const graph = encoderGraph(encoder, { dynamicGrid: { most } })
     const run = (H: number, W: number) => runGraph(graph, new Float32Array(3 * H * W), [1, 3, H, W])
     await expect(run(2, 34)).rejects.toThrow('cannot be run on float32[1, 3, 2, 34]')
     await expect(run(2, 5)).rejects.toThrow('cannot be run on float32[1, 3, 2, 5]')
-    const learned = encoderOf({ ...plainBackbone(tiny), positions: 'learned' })
-    expect(() => encoderGraph(learned, { dynamicGrid: { most } })).toThrow('were learned for its own grid')
     expect(() => encoderGraph(encoder, { dynamicGrid: { most: 8 } })).toThrow('at least the model')
   })
 })

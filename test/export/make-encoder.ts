@@ -6,6 +6,7 @@ import type { ExportedEncoder } from '../../src/export/pixels-input.ts'
 import { backboneRows } from '../../src/model/backbone.ts'
 import type { BackboneShape } from '../../src/model/backbone-shape.ts'
 import { classifierRows, type Head, heads } from '../../src/model/classifier.ts'
+import { outputRows } from '../../src/model/own-output.ts'
 import type { SegmentationHead } from '../../src/model/segmentation-heads.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { Pixels, RasterPixels } from '../../src/prepare/pixels.ts'
@@ -17,7 +18,8 @@ const plain = { only: null, channels: null, device: 'cpu', precision: 'float32',
 
 export function encoderOf(shape: BackboneShape, over: Partial<ExportedEncoder> = {}): ExportedEncoder {
   const { channels } = shape.dimensions
-  const parameters = over.parameters ?? stirredParameters({ rows: backboneRows(shape) })
+  const parameters =
+    over.parameters ?? stirredParameters({ rows: [...backboneRows(shape), ...outputRows(shape.dimensions)] })
   const statistics = {
     mean: wave(channels, 1).map((x) => 0.4 + x / 10),
     std: wave(channels, 2).map((x) => 0.2 + x / 20),

@@ -1,7 +1,5 @@
 // Exported files in onnxruntime-web's WebAssembly, which is what a browser runs, against LibTorch.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { GraphName } from '../../src/export/formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from '../../src/export/graphs.ts'
 import { inputName } from '../../src/export/pixels-input.ts'
@@ -9,55 +7,25 @@ import { type ExportPrecision, type PrecisionRow, precisions } from '../../src/e
 import { smallestCosine } from '../../src/export/prove-onnx.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { plainBackbone } from '../../src/model/backbone-shape.ts'
-import { onnxParts, writeParts } from '../../src/onnx/onnx-file.ts'
-import type { TensorData } from '../../src/onnx/session.ts'
 import type { Pixels } from '../../src/prepare/pixels.ts'
 import { tiny } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
 import { expectClose } from '../tolerance.ts'
 import { bytes, classifierOf, maskOf, modelOf, range, rasters, segmenterOf } from './make-encoder.ts'
-import { workFolder } from './run-graph.ts'
-
-let ort: typeof import('onnxruntime-web')
-beforeAll(async () => {
-  ort = await import('onnxruntime-web')
-  ort.env.wasm.numThreads = 1
-})
-
-const tensorOf = ({ values, shape }: TensorData) =>
-  values instanceof Float32Array
-    ? new ort.Tensor('float32', values, shape)
-    : new ort.Tensor('int64', values, shape)
-
-async function runInBrowser(file: Uint8Array, inputs: Readonly<Record<string, TensorData>>) {
-  const session = await ort.InferenceSession.create(file, { executionProviders: ['wasm'] })
-  try {
-    const feeds = Object.entries(inputs).map(([name, data]) => [name, tensorOf(data)] as const)
-    const made = await session.run(Object.fromEntries(feeds))
-    return new Map(
-      Object.entries(made).map(([name, { dims, data }]) => [
-        name,
-        { shape: dims, values: data as Float32Array },
-      ]),
-    )
-  } finally {
-    await session.release()
-  }
-}
+import { runInBrowser } from './run-in-browser.ts'
 
 async function expectSame(
-  { graph, model, options = {} }: { graph: GraphName; model: ModelParts; options?: GraphOptions },
+  { graph: name, model, options = {} }: { graph: GraphName; model: ModelParts; options?: GraphOptions },
   precision: ExportPrecision,
   pixels: Pixels,
   mask: Readonly<Record<string, { values: BigInt64Array; shape: readonly number[] }>> = {},
 ): Promise<void> {
   const { convert, mostDifference, leastCosine }: PrecisionRow = precisions[precision]
-  const row = graphs[graph]
-  const path = join(await workFolder(), 'graph.onnx')
-  writeParts(path, onnxParts(convert(row.graph(model, options)), {}, '0'))
-  const made = await runInBrowser(readFileSync(path), { [inputName]: samplesOf(pixels), ...mask })
+  const row = graphs[name]
+  const graph = convert(row.graph(model, options))
+  const made = await runInBrowser(graph, { [inputName]: samplesOf(pixels), ...mask })
 
-  const wanted = row.outputs(options)
+  const wanted = row.outputs(model, options)
   expect([...made.keys()].sort()).toEqual([...wanted].sort())
   const right = row.reference(model, wanted)(pixels, mask)
   for (const name of wanted) {
@@ -105,9 +73,7 @@ describe('in WebAssembly', () => {
     const sized = { ...tiny, imageSize: [4, 14] } as const
     const graph = graphs.encoder.graph(model, { dynamicGrid: { most: 32 } })
     const pixels = bytes(2, sized.imageSize, 3)
-    const path = join(await workFolder(), 'graph.onnx')
-    writeParts(path, onnxParts(graph, {}, '0'))
-    const made = await runInBrowser(readFileSync(path), { [inputName]: samplesOf(pixels) })
+    const made = await runInBrowser(graph, { [inputName]: samplesOf(pixels) })
     const own = { ...model, dimensions: sized, shape: { ...model.shape, dimensions: sized } }
     const right = graphs.encoder.reference(own, ['patches'])(pixels, {})
     expectClose(made.get('patches')!.values, right.patches!, 1e-5)

@@ -64,9 +64,11 @@ describe('attention', () => {
   const attention = { values, blocks: 2, heads: 2 }
 
   it('is that of one head, or the mean of all', () => {
-    const one = attentionMap(attention, 1, 0)
+    const one = attentionMap(attention, { block: 1, head: 0, patches: 2 })
     expect([one.own, ...one.shares]).toEqual([...Float32Array.of(0.1, 0.1, 0.8)])
-    const mean = attentionMap(attention, 0, null)
+    const behindRegister = attentionMap(attention, { block: 1, head: 0, patches: 1 })
+    expect([behindRegister.own, ...behindRegister.shares]).toEqual([...Float32Array.of(0.1, 0.8)])
+    const mean = attentionMap(attention, { block: 0, head: null, patches: 2 })
     for (const [i, expected] of [0.35, 0.425, 0.225].entries())
       expect([mean.own, ...mean.shares][i]).toBeCloseTo(expected, 6)
   })
