@@ -26,12 +26,15 @@ export const visible = (text: string, colours = false): string =>
     .map((part, i) => (i % 2 === 0 ? escapeControls(part) : colours ? part : ''))
     .join('')
 
+/** A command to copy on a line of its own: it is never broken. */
+const isCommand = (line: string): boolean => /^ +(?:npx )?sherd [a-z]/.test(line)
+
 /** Breaks long lines between words, under their own beginnings. Words are never broken, so a path may stick out. */
 export function wrapped(text: string, columns: number): string {
   return text
     .split('\n')
     .map((line) => {
-      if (stringWidth(line) <= columns) return line
+      if (stringWidth(line) <= columns || isCommand(line)) return line
       const indent = ' '.repeat(Math.min(line.match(/^ */)![0].length, columns >> 1))
       const words = wrapAnsi(line.trim(), columns - indent.length, { hard: false })
       return words.replaceAll(/^/gm, indent)

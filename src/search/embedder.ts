@@ -25,7 +25,7 @@ export interface Embedder extends Reads {
 /** Throws as `openOnnxEncoder` and `openEncoder`, and `USAGE` for a random encoder without a configuration, or for a device or precision with an exported one. */
 export async function openEmbedder(
   model: string,
-  { device, precision, reading = {}, ...request }: Omit<EncoderRequest, 'model'>,
+  { device, precision, reading = {}, ...request }: Omit<EncoderRequest, 'model'> = {},
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('../infer/onnx-model.ts')

@@ -1,4 +1,4 @@
-/** The pages and routes for people: the page at `/`, and the lines that `sherd serve` prints. */
+/** The pages and routes for people: the page at `/`, and the rows that `sherd serve` prints. */
 import { createHash } from 'node:crypto'
 import { escapeXml } from '../files/xml.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
@@ -106,10 +106,9 @@ ${indexed}
 `
 }
 
-export function placeLines(url: string, places: readonly Place[]): string[] {
-  const widest = Math.max(...places.map((place) => `${place.method} ${place.url}`.length))
-  return places.map(
-    ({ method, url: path, summary }) =>
-      `  ${(method === 'GET' ? url + path : `POST ${path}`).padEnd(url.length + widest - 3)}  ${summary}`,
-  )
-}
+/** Of each place what to open or to send, and what it is. */
+export const placeRows = (url: string, places: readonly Place[]): [address: string, summary: string][] =>
+  places.map(({ method, url: path, summary }) => [
+    method === 'GET' ? url + path : `POST ${path}`,
+    summary.replaceAll('`', '"'),
+  ])

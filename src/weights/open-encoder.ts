@@ -59,7 +59,8 @@ export interface EncoderRequest {
   readonly model: string
   /** For weights without a configuration, and for `random`. */
   readonly config?: Config
-  readonly device: MachineRequest['device']
+  /** Default `auto`. */
+  readonly device?: MachineRequest['device'] | undefined
   /** Default `fp32`, whatever the model was trained in: bfloat16 costs features their third digit. */
   readonly precision?: PrecisionName | undefined
   /** Of a random encoder. */
@@ -278,7 +279,7 @@ export function openFound(
   wanting: Wanting,
 ): OpenedEncoder {
   const machine = planMachine({
-    ...{ ...config.train, device: request.device, workers: config.data.workers },
+    ...{ ...config.train, device: request.device ?? 'auto', workers: config.data.workers },
     precision: request.precision ?? 'fp32',
   })
   setThreads(machine.threads)

@@ -17,6 +17,9 @@ it('control characters of names are shown, and not obeyed', () => {
 })
 
 it('commands in texts of the library begin as they are typed here, and prose stays', () => {
+  expect(wrapped('Type:\n  npx sherd serve --model a/long/name', 20)).toBe(
+    'Type:\n  npx sherd serve --model a/long/name', // a command to copy stays in one piece
+  )
   const text = 'sherd reads it: "sherd embed" writes them. Type:\n  sherd serve --model x\nsherd is a name'
   expect(asTyped(text)).toBe(
     `sherd reads it: "${ownName()} embed" writes them. Type:\n  ${ownName()} serve --model x\nsherd is a name`,

@@ -87,9 +87,14 @@ export interface HereOptions {
   readonly cwd?: string
   /** As on a terminal of so many columns; without it as into files. */
   readonly columns?: number
+  /** Runs beside the command, with what it has written up to now: asks a server, and stops it. */
+  readonly meanwhile?: (written: () => string) => Promise<void>
 }
 
-async function runHere(args: readonly string[], { cwd = tmpdir(), columns }: HereOptions): Promise<Outcome> {
+async function runHere(
+  args: readonly string[],
+  { cwd = tmpdir(), columns, meanwhile }: HereOptions,
+): Promise<Outcome> {
   const { main } = await import('../../src/cli/main.ts')
   const [home, before] = [process.cwd(), process.exitCode]
   const written = { stdout: '', stderr: '', written: '' }
@@ -104,7 +109,7 @@ async function runHere(args: readonly string[], { cwd = tmpdir(), columns }: Her
   process.chdir(cwd)
   process.exitCode = undefined
   try {
-    await main(['node', 'sherd', ...args])
+    await Promise.all([main(['node', 'sherd', ...args]), meanwhile?.(() => written.written)])
     return outcomeOf(args, process.exitCode ?? 0, written)
   } finally {
     process.exitCode = before

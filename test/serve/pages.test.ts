@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Server } from '../../src/serve/serve.ts'
-import { placeLines } from '../../src/serve/start-page.ts'
+import { placeRows } from '../../src/serve/start-page.ts'
 import { scene } from '../prepare/decode/make-images.ts'
 import { bodyOf, exportTiny, startServer, tinyModel } from './make-served.ts'
 import { dial, get, postHead } from './raw.ts'
@@ -144,10 +144,10 @@ describe('the start page', () => {
     expect(page).not.toContain('/v1/neighbours')
     const encoder = await startServer({ model: join(exported, 'encoder.onnx') })
     expect(encoder.places.map(({ url }) => url)).toEqual(['/v1/embed', '/docs/', '/v1/model', '/metrics'])
-    const lines = placeLines(server.url, server.places)
-    for (const [i, { url }] of server.places.entries()) expect(lines[i]).toContain(url)
-    expect(lines[0]).toMatch(/^ {2}http:\S+\/playground\/ +The playground: hide patches/)
-    expect(lines[1]).toMatch(/^ {2}POST \/v1\/\w+ +The/)
+    const rows = placeRows(server.url, server.places)
+    for (const [i, { url }] of server.places.entries()) expect(rows[i]![0]).toContain(url)
+    expect(rows[0]!.join(' ')).toMatch(/^http:\S+\/playground\/ The playground: hide patches/)
+    expect(rows[1]!.join(' ')).toMatch(/^POST \/v1\/\w+ The/)
     for (const { method, url } of server.places)
       if (method === 'GET') expect([url, (await fetch(server.url + url)).status]).toEqual([url, 200])
   })

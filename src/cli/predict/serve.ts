@@ -5,7 +5,8 @@ import { messageOf, SherdError } from '../../errors.ts'
 import type { ExportPrecision } from '../../export/precision.ts'
 import { describeCommand, modelOption } from '../help.ts'
 import { notNegative, pixels, portNumber, positiveNumber, wholeNumber } from '../options.ts'
-import { note, print, printJson, warn } from '../output.ts'
+import { note, print, printJson, table, warn } from '../output.ts'
+import { asTyped } from '../own-name.ts'
 import { endAtOnce, stopSignal } from '../signals.ts'
 
 interface Flags {
@@ -87,7 +88,7 @@ function readToken(path: string): string {
 }
 
 async function runServe(flags: Flags): Promise<void> {
-  const [{ serve }, { placeLines }] = await Promise.all([
+  const [{ serve }, { placeRows }] = await Promise.all([
     import('../../serve/serve.ts'),
     import('../../serve/start-page.ts'),
   ])
@@ -108,7 +109,10 @@ async function runServe(flags: Flags): Promise<void> {
   const stop = stopSignal('answering what is being worked on')
   const { url, graphs, places } = server
   if (flags.json) printJson({ kind: 'server', url, port: server.port, graphs, places })
-  else print([`sherd serves ${graphs.join(', ')} at ${url}`, ...placeLines(url, places)].join('\n'))
+  else {
+    print(`sherd serves ${graphs.join(', ')} at ${url}`)
+    print(table(placeRows(url, places).map(([address, summary]) => [`  ${address}`, asTyped(summary)])))
+  }
   const failure = await Promise.race([
     server.failed,
     new Promise<null>((resolve) => stop.addEventListener('abort', () => resolve(null), { once: true })),

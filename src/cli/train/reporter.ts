@@ -4,7 +4,7 @@ import type { Inheritance } from '../../run/inherit.ts'
 import type { ProbeMetric } from '../../run/online-probe.ts'
 import type { Profile } from '../../run/trace.ts'
 import type { StepEvent } from '../../train/events.ts'
-import { grouped, note, paint, print, printCommand, printJson, warn, warnOnce } from '../output.ts'
+import { grouped, many, note, paint, print, printCommand, printJson, warn, warnOnce } from '../output.ts'
 import { endProgress, showProgress } from '../progress.ts'
 import { isLive } from '../terminal.ts'
 import { costLines, fittedLine } from './cost-lines.ts'
@@ -134,7 +134,7 @@ function describeStart(event: StartEvent): void {
     `${paint('bold', event.preset)}: ${grouped(event.parameters)} parameters, ${grouped(event.images)} images${labels}`,
   )
   note(
-    `LibTorch ${event.libtorch} on ${machine.device}, ${machine.precision}, ${machine.threads} threads, ${machine.decodeThreads} decoding; ` +
+    `LibTorch ${event.libtorch} on ${machine.device}, ${machine.precision}, ${many(machine.threads, 'thread')}, ${machine.decodeThreads} decoding; ` +
       `${grouped(event.totalSteps)} steps of ${event.effectiveBatch} images, learning rate ${event.peakLearningRate.toPrecision(3)}`,
   )
   if (event.firstStep > 0) note(`continuing from step ${grouped(event.firstStep)}`)

@@ -1,10 +1,13 @@
 // What the transcripts run: for each command, command lines in a folder with tiny images, a run and what was made of it.
 import { writeSatelliteData } from '../../../src/sample-data/satellite/write-places.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
-import { tiny, tinyModel } from '../sherd.ts'
+import { writeMaskedSet } from '../../prepare/masks/make-masked.ts'
+import { tiny, tinyModel, until } from '../sherd.ts'
 
 export interface Scene {
   readonly lines: readonly (readonly string[])[]
+  /** What is done while it runs, with what it has written up to now. */
+  readonly meanwhile?: (written: () => string) => Promise<void>
   /** Its text is that of the machine, of the time, or of a list that grows: its form is checked, and the text not kept. */
   readonly varies?: true
 }
@@ -14,6 +17,7 @@ const data = ['--data', 'photos']
 const pretrain = ['pretrain', 'mae-tiny-cifar10', ...data, '--steps', '3', '--precision', 'fp32']
 const bench = ['mae-tiny-cifar10', '--device', 'cpu', ...tinyModel(), '--set', 'train.batchSize=4']
 const probe = [...model, ...data, '--out', 'report']
+const masked = [...model, '--data', 'shapes', '--epochs', '1', '--heads', 'linear', '--seeds', '1']
 const tune = ['--epochs', '1', '--batch', '8', '--warm-up', '0', '--seeds', '1', '--precision', 'fp32']
 
 /** What is there before each scene. */
@@ -23,24 +27,48 @@ export const given: readonly (readonly string[])[] = [
   ['index', 'photos', '--model', 'graphs/encoder.onnx', '--out', 'found'],
   ['evaluate', 'finetune', ...model, ...data, '--out', 'tuned', ...tune, '--save', 'classifier.safetensors'],
   ['evaluate', 'knn', ...probe.slice(0, -1), 'near', '--neighbours', '3'],
+  ['evaluate', 'segment', ...masked, '--out', 'seen', '--save', 'segmenter.safetensors'],
 ]
 export async function givenData(dir: (name: string) => string): Promise<void> {
   await writeSampleData({ dir: dir('photos'), count: 30, size: 24, seed: 3 })
   await writeSatelliteData({
     ...{ dir: dir('land'), count: 10, size: 16, seed: 1, dates: 1, layout: 'stack', masks: true },
   })
+  await writeMaskedSet({ dir: dir('shapes'), count: 10, width: 20, height: 16, seed: 1 })
+}
+
+/** The first request, its answer, Ctrl-C. */
+async function askAndStop(written: () => string): Promise<void> {
+  const address = () => written().match(/\sat\s+(http:\S+)/)?.[1]
+  await until(() => /error:/.test(written()) || address() !== undefined, 'the address')
+  if (address() === undefined) return
+  const { status } = await fetch(`${address()}/v1/model`)
+  if (status !== 200) throw new Error(`The server answered ${status}`)
+  process.emit('SIGINT', 'SIGINT')
 }
 
 export const scenes: Readonly<Record<string, Scene>> = {
   presets: {
     lines: [['presets'], ['presets', 'mae-demo'], ['presets', '--keys', 'mask'], ['presets', 'mae-dmo']],
   },
+  demo: {
+    lines: [
+      ['demo', ...data, '--steps', '2', '--no-open'],
+      ['demo', ...data, '--steps', '2'],
+      ['demo', '--data', 'nowhere'],
+    ],
+  },
+  plan: {
+    lines: [
+      ['plan', ...data, '--hours', '1', '--device', 'cpu'],
+      ['plan', ...data, '--like', 'land'],
+    ],
+  },
   pretrain: {
-    varies: true,
     lines: [
       [...pretrain, '--out', 'new', ...tiny()],
       ['pretrain', ...data, '--steps', '3'],
-      ['pretrain', 'mae-tiny-cifar10', '--data', 'nowhere', '--out', 'new'],
+      ['pretrain', 'mae-tiny-cifar10', '--data', 'nowhere', '--out', 'none'],
       [...pretrain, '--out', 'run', ...tiny({ 'optim.weightDecay': 0.2 })],
     ],
   },
@@ -79,6 +107,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
   'evaluate finetune': { lines: [['evaluate', 'finetune', ...probe, ...tune]] },
   'evaluate partial': { lines: [['evaluate', 'partial', ...probe, ...tune]] },
   'evaluate scratch': { lines: [['evaluate', 'scratch', ...probe, ...tune]] },
+  'evaluate segment': { lines: [['evaluate', 'segment', ...masked, '--out', 'report']] },
   compare: {
     lines: [
       ['compare', 'near', 'tuned'],
@@ -93,6 +122,19 @@ export const scenes: Readonly<Record<string, Scene>> = {
     ],
   },
   classify: { lines: [['classify', 'photos', '--model', 'classifier.safetensors', '--out', 'c.csv']] },
+  segment: {
+    lines: [
+      ['segment', 'shapes/images', '--model', 'segmenter.safetensors', '--out', 'm'],
+      ['segment', 'photos', '--model', 'run', '--out', 'n'],
+    ],
+  },
+  serve: {
+    lines: [
+      ['serve', '--model', 'graphs', '--port', '0', '--threads', '1'],
+      ['serve', '--model', 'run'],
+    ],
+    meanwhile: askAndStop,
+  },
   index: {
     lines: [
       ['index', 'photos', '--model', 'graphs/encoder.onnx', '--out', 'again'],
