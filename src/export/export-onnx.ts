@@ -17,7 +17,7 @@ import { formats, type GraphName } from './formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from './graphs.ts'
 import { exportMetadata } from './metadata.ts'
 import { inputName } from './pixels-input.ts'
-import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
+import { type Bounds, type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
 import {
   imageProof,
   type Proof,
@@ -43,6 +43,8 @@ export interface ExportOptions extends GraphOptions {
   readonly precisions: readonly ExportPrecision[]
   /** A folder of images for the comparison, besides random ones. */
   readonly images?: string | undefined
+  /** What files in less than float32 must keep, instead of the bounds of their precision. */
+  readonly bars?: Partial<Pick<Bounds, 'leastCosine' | 'leastOverlap'>> | undefined
   /** What the model is: with it each file is claimed (files/claim.ts), so that those that are there are not made again. */
   readonly made?: Pick<Made, 'options' | 'inputs'>
   readonly overwrite?: boolean | undefined
@@ -79,6 +81,7 @@ export async function* exportOnnx({
   graphs: names = ['encoder'],
   precisions: wanted,
   images,
+  bars = {},
   made: of,
   overwrite,
   onThere,
@@ -103,7 +106,8 @@ export async function* exportOnnx({
     if (images !== undefined) real ??= await imageProof(model, images)
     const samples = [randomProof(model, row.sizes(model, options)), ...(real ? [real] : [])]
     for (const precision of wanted) {
-      const { suffix, convert, ...bounds }: PrecisionRow = precisions[precision]
+      const { suffix, convert, ...usual }: PrecisionRow = precisions[precision]
+      const bounds = precision === 'fp32' ? usual : { ...usual, ...bars }
       const converted = convert(recorded)
       checkGraph(converted)
       const metadata = exportMetadata({
@@ -128,7 +132,7 @@ export async function* exportOnnx({
       }
       const made = {
         command: 'export onnx',
-        options: { ...of.options, ...options, graph, precision },
+        options: { ...of.options, ...options, ...(precision !== 'fp32' && bars), graph, precision },
         inputs: of.inputs,
       }
       const { result, wasThere } = await claimed<Omit<Exported, 'file'>>(
@@ -155,12 +159,9 @@ export async function whole<T>(path: string, make: (draft: string) => Promise<T>
 }
 
 /** Throws `VALUE` if a graph is outside the tolerance of its precision. */
-export function checkProof(
-  { comparisons }: Proof,
-  { mostDifference, leastCosine }: Omit<PrecisionRow, 'suffix' | 'convert'>,
-  what: string,
-): void {
-  for (const { samples, largest, cosine } of comparisons)
+export function checkProof({ comparisons }: Proof, bounds: Bounds, what: string): void {
+  const { mostDifference, leastCosine, leastOverlap } = bounds
+  for (const { samples, largest, cosine, features = {} } of comparisons) {
     if (!(largest <= mostDifference && cosine >= leastCosine))
       throw new SherdError(
         'VALUE',
@@ -168,4 +169,12 @@ export function checkProof(
           `the largest difference is ${largest.toExponential(2)} (at most ${mostDifference}), the smallest cosine ${cosine.toFixed(5)} (at least ${leastCosine}). ` +
           'No file was written.',
       )
+    for (const [name, { overlap }] of Object.entries(features))
+      if (overlap !== null && !(overlap >= leastOverlap))
+        throw new SherdError(
+          'VALUE',
+          `The ${what} changes which images are near: of the ten nearest by "${name}", ${(100 * overlap).toFixed(1)} % stay (at least ${100 * leastOverlap} %). ` +
+            'No file was written. Take a more exact precision, or set another bar (--least-overlap).',
+        )
+  }
 }

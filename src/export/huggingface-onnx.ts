@@ -20,6 +20,7 @@ import { scope } from '../tensor/scope.ts'
 import { fromArray, toFloats } from '../tensor/tensor.ts'
 import { checkProof, whole } from './export-onnx.ts'
 import type { ExportedModel } from './exported-model.ts'
+import { smallestCosine } from './feature-cost.ts'
 import {
   type HuggingfaceModel,
   type HuggingfaceOutput,
@@ -28,14 +29,7 @@ import {
 } from './huggingface-graph.ts'
 import { FORMAT_KEY, PRECISION_KEY } from './metadata.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
-import {
-  batchFor,
-  differenceOrNaN,
-  inTurns,
-  type Proof,
-  RANDOM_BATCHES,
-  smallestCosine,
-} from './prove-onnx.ts'
+import { batchFor, differenceOrNaN, inTurns, type Proof, RANDOM_BATCHES } from './prove-onnx.ts'
 
 /** Lets our own commands recognise and refuse these files. */
 const FORMAT = 'sherd-huggingface/1'

@@ -14,6 +14,7 @@ import { layoutTokens } from '../token/layout.ts'
 import type { FrozenEncoder } from '../weights/frozen-encoder.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
 import { atSize, type ImageSize } from './dynamic-grid.ts'
+import { type FeatureCost, featureCost, smallestCosine, type VectorPairs } from './feature-cost.ts'
 import type { GraphName } from './formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from './graphs.ts'
 import { type ExportedEncoder, inputName } from './pixels-input.ts'
@@ -27,6 +28,8 @@ export interface Comparison extends Agreement {
   readonly batches: readonly number[]
   /** Height and width of the samples, if there were several. */
   readonly sizes?: readonly ImageSize[] | undefined
+  /** Of the encoder, on images: by the name of the output. */
+  readonly features?: Readonly<Record<string, FeatureCost>> | undefined
 }
 
 export interface Proof {
@@ -117,23 +120,6 @@ export interface ProofSubject {
   readonly samples: readonly ProofSamples[]
 }
 
-/** Smallest cosine between corresponding rows. */
-export function smallestCosine(a: Float32Array, b: Float32Array, width: number): number {
-  let smallest = 1
-  for (let row = 0; row < a.length; row += width) {
-    let [ab, aa, bb] = [0, 0, 0]
-    for (let i = row; i < row + width; i++) {
-      ab += a[i]! * b[i]!
-      aa += a[i]! ** 2
-      bb += b[i]! ** 2
-    }
-    const cosine = ab / Math.sqrt(aa * bb)
-    if (Number.isNaN(cosine)) return cosine
-    smallest = Math.min(smallest, cosine)
-  }
-  return smallest
-}
-
 /** NaN if a value is NaN or the lengths differ. */
 export function differenceOrNaN(a: Float32Array, b: Float32Array): number {
   let largest = a.length === b.length ? 0 : Number.NaN
@@ -155,6 +141,8 @@ async function compare(
   const names = outputs(model, options)
   const widths = vectors(model)
   const worst = { largest: 0, cosine: 1 }
+  const isCosted = graph === 'encoder' && samples.kind === 'images'
+  const pairs = new Map<string, VectorPairs>()
   for (const [i, batch] of samples.batches.entries()) {
     const [H, W] = sizeOf(batch)
     const own = atSize(model, [H, W])
@@ -165,7 +153,11 @@ async function compare(
       const [a, b] = [made[name]!.values, right[name]!]
       worst.largest = Math.max(worst.largest, differenceOrNaN(a, b))
       const width = widths[name]
-      if (width !== undefined) worst.cosine = Math.min(worst.cosine, smallestCosine(a, b, width))
+      if (width === undefined) continue
+      worst.cosine = Math.min(worst.cosine, smallestCosine(a as Float32Array, b, width))
+      if (!isCosted) continue
+      const { made: before, right: rightBefore } = pairs.get(name) ?? { made: [], right: [] }
+      pairs.set(name, { width, made: [...before, a as Float32Array], right: [...rightBefore, b] })
     }
     await step()
   }
@@ -175,6 +167,9 @@ async function compare(
     ...{ samples: samples.kind, count: batches.reduce((a, b) => a + b, 0), batches },
     ...(sizes.size > 1 && { sizes: [...sizes.values()] }),
     ...worst,
+    ...(isCosted && {
+      features: Object.fromEntries([...pairs].map(([name, each]) => [name, featureCost(each)])),
+    }),
   }
 }
 

@@ -3,9 +3,11 @@ import { basename, join } from 'node:path'
 import { expect, it } from 'vitest'
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
-import { type Exported, type ExportOptions, exportOnnx } from '../../src/export/export-onnx.ts'
+import { checkProof, type Exported, type ExportOptions, exportOnnx } from '../../src/export/export-onnx.ts'
+import { smallestCosine } from '../../src/export/feature-cost.ts'
 import { openModel } from '../../src/export/model-parts.ts'
-import { smallestCosine } from '../../src/export/prove-onnx.ts'
+import { precisions } from '../../src/export/precision.ts'
+import type { Comparison } from '../../src/export/prove-onnx.ts'
 import { onnxFeatures, openOnnxEncoder } from '../../src/infer/onnx-encoder.ts'
 import { openOnnxModel } from '../../src/infer/onnx-model.ts'
 import type { Session, TensorData } from '../../src/onnx/session.ts'
@@ -159,4 +161,31 @@ it('an exported encoder of bands embeds rasters as the model does, and refuses t
   await expect(onnxFeatures({ ...opened, resolution: 60 }, dir)).rejects.toThrow(
     'exported for 60 metres a pixel',
   )
+})
+
+it('says what a smaller precision costs on images, and leaves no file below the bar', async () => {
+  const [out, dir] = [await workFolder(), await sampleFolder(24)]
+  const model = openModel({ model: 'random', config: tinyConfig(), device: 'cpu' }, ['encoder'])
+  const options = { model, out, images: dir } as const
+  const [half] = await exported({ ...options, precisions: ['fp16'] })
+  const [, { features = {} }] = half!.comparisons as [object, Comparison]
+  expect(Object.keys(features)).toEqual(['cls', 'mean'])
+  for (const { meanCosine, leastCosine, overlap } of Object.values(features)) {
+    expect(leastCosine).toBeGreaterThan(0.999)
+    expect(meanCosine).toBeGreaterThanOrEqual(leastCosine)
+    expect(overlap).toBeGreaterThan(0.95)
+  }
+  const refused = { ...options, precisions: ['int8'] as const }
+  await expect(exported({ ...refused, bars: { leastCosine: 1 } })).rejects.toThrow(
+    '(at least 1). No file was written',
+  )
+  const comparisons = [
+    { ...half!.comparisons[1]!, features: { mean: { meanCosine: 1, leastCosine: 1, overlap: 0.79 } } },
+  ]
+  const proof = { comparisons, speed: half!.speed }
+  expect(() => checkProof(proof, precisions.int8, 'int8 graph of the encoder')).toThrow(
+    'of the ten nearest by "mean", 79.0 % stay (at least 80 %)',
+  )
+  checkProof(proof, { ...precisions.int8, leastOverlap: 0.7 }, 'int8 graph of the encoder')
+  expect(readdirSync(out)).toEqual(['encoder-fp16.onnx'])
 })

@@ -1,10 +1,10 @@
 // Every option of a published encoder as a graph, of one size and of any, against LibTorch: in ONNX Runtime and its WebAssembly.
 import { describe, expect, it } from 'vitest'
 import { atSize, type ImageSize } from '../../src/export/dynamic-grid.ts'
+import { smallestCosine } from '../../src/export/feature-cost.ts'
 import { graphs } from '../../src/export/graphs.ts'
 import { type ExportedEncoder, inputName } from '../../src/export/pixels-input.ts'
 import { type PrecisionRow, precisions } from '../../src/export/precision.ts'
-import { smallestCosine } from '../../src/export/prove-onnx.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { type BackboneShape, plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { EncoderDimensions, EncoderVariant } from '../../src/model/dimensions.ts'

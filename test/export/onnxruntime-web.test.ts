@@ -1,10 +1,10 @@
 // Exported files in onnxruntime-web's WebAssembly, which is what a browser runs, against LibTorch.
 import { describe, expect, it } from 'vitest'
+import { smallestCosine } from '../../src/export/feature-cost.ts'
 import type { GraphName } from '../../src/export/formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from '../../src/export/graphs.ts'
 import { inputName } from '../../src/export/pixels-input.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from '../../src/export/precision.ts'
-import { smallestCosine } from '../../src/export/prove-onnx.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { Pixels } from '../../src/prepare/pixels.ts'

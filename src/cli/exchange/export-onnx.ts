@@ -9,7 +9,7 @@ import { sealOf } from '../../files/durable.ts'
 import { fingerprintOf } from '../../files/fingerprint.ts'
 import { addModelOptions, type ModelFlags, requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
-import { wholeNumber } from '../options.ts'
+import { share, wholeNumber } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
 import { counting } from '../progress.ts'
@@ -25,6 +25,8 @@ interface Flags extends ModelFlags, ReadingFlags {
   readonly dynamicGrid?: number
   readonly precision: readonly ExportPrecision[]
   readonly data?: string
+  readonly leastCosine?: number
+  readonly leastOverlap?: number
   readonly overwrite?: boolean
   readonly json?: boolean
 }
@@ -37,7 +39,7 @@ export function addExportOnnx(root: Command): void {
       page: 'export.md',
       examples: [
         'sherd export onnx --run runs/photos --out export  # the encoder, in float32',
-        'sherd export onnx --run runs/photos --out export --precision fp32 int8  # also a smaller file',
+        'sherd export onnx --run runs/photos --out export --precision fp32 int8 --data photos  # also a smaller file, and what it costs',
         'sherd export onnx --run runs/photos --out export --graphs encoder autoencoder  # also what rebuilds images',
       ],
     }).description('write a model for ONNX Runtime, compared with LibTorch'),
@@ -61,7 +63,22 @@ export function addExportOnnx(root: Command): void {
         .preset('2048')
         .argParser(wholeNumber(1)),
     )
-    .option('--data <dir>', 'compare on images of this folder, besides random ones')
+    .option(
+      '--data <dir>',
+      'compare on images of this folder, besides random ones: what fp16 and int8 cost on them',
+    )
+    .addOption(
+      new Option(
+        '--least-cosine <number>',
+        'no file of fp16 or int8 whose vectors have a smaller one with those of float32 (default: 0.999, 0.99)',
+      ).argParser(share),
+    )
+    .addOption(
+      new Option(
+        '--least-overlap <share>',
+        "no encoder of fp16 or int8 that keeps less of the ten nearest of --data's images (default: 0.95, 0.8)",
+      ).argParser(share),
+    )
     .addOption(overwriteOption())
     .option('--json', 'print the result as JSON, a line for each file')
     .action(runExport)
@@ -76,6 +93,8 @@ async function runExport({
   data: images,
   attention = false,
   dynamicGrid,
+  leastCosine,
+  leastOverlap,
   overwrite,
   ...flags
 }: Flags): Promise<void> {
@@ -88,10 +107,18 @@ async function runExport({
     throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
   const model = openModel(request, wanted)
   for (const message of model.warnings) warn(message)
+  if (images === undefined && wanted.includes('encoder') && precision.some((name) => name !== 'fp32'))
+    warn(
+      'Without --data nothing is known of what a smaller precision costs on your images; it is compared on random ones alone.',
+    )
   const grid = dynamicGrid === undefined ? null : { most: dynamicGrid }
   const options = {
     out,
     images,
+    bars: {
+      ...(leastCosine !== undefined && { leastCosine }),
+      ...(leastOverlap !== undefined && { leastOverlap }),
+    },
     attention,
     dynamicGrid: grid,
     graphs: wanted,
@@ -118,12 +145,18 @@ export function describe({ file, bytes, comparisons, speed }: Omit<Exported, 'gr
   const { onnx, libtorch, batch } = speed
   return [
     `${file}: ${(bytes / 1e6).toFixed(1)} MB`,
-    ...comparisons.map(
-      ({ samples, count, batches, sizes, largest, cosine }) =>
-        `  ${count} ${samples === 'random' ? 'random samples' : 'images'} in batches of ${[...new Set(batches)].join(', ')}` +
+    ...comparisons.flatMap(({ samples, count, batches, sizes, largest, cosine, features = {} }) => [
+      `  ${count} ${samples === 'random' ? 'random samples' : 'images'} in batches of ${[...new Set(batches)].join(', ')}` +
         `${sizes ? ` and sizes of ${sizes.map((size) => size.join(' × ')).join(', ')}` : ''}: ` +
         `largest difference ${largest.toExponential(2)}, smallest cosine ${cosine.toFixed(6)}`,
-    ),
+      ...Object.entries(features).map(
+        ([name, { meanCosine, leastCosine, overlap }]) =>
+          `    ${name}: cosine ${meanCosine.toFixed(6)} in the mean, ${leastCosine.toFixed(6)} at least; ` +
+          (overlap === null
+            ? 'too few images to compare which are near'
+            : `${(100 * overlap).toFixed(1)} % of the ten nearest images stay`),
+      ),
+    ]),
     `  ${onnx.toFixed(1)} images/s; LibTorch in float32 ${libtorch.toFixed(1)} (batches of ${batch})`,
   ].join('\n')
 }

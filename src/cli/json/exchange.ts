@@ -26,6 +26,16 @@ const proof = {
       sizes: perhaps(z.array(z.array(z.int())).describe('heights and widths, where there were several')),
       largest: number('largest difference of an output'),
       cosine: number('smallest cosine of an output with that of LibTorch'),
+      features: perhaps(
+        byName(
+          z.strictObject({
+            meanCosine: number('mean cosine with that of LibTorch'),
+            leastCosine: number('the smallest'),
+            overlap: orNull(number("share of an image's ten nearest that stay; null: too few images")),
+          }),
+          "of an encoder's vectors on images, by the name of the output",
+        ),
+      ),
     },
     'comparisons of the file with LibTorch',
   ),
