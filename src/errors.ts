@@ -52,7 +52,7 @@ export function interrupted({
   readonly continues: boolean
 }): SherdError {
   const [some, all] = [done, of].map((count) => count.toLocaleString('en-US'))
-  const next = continues && done > 0 ? '; the same command continues.' : '. Nothing is left behind.'
+  const next = continues ? '; the same command continues.' : '. Nothing is left behind.'
   return new SherdError('INTERRUPTED', `Stopped after ${some} of ${all} ${unit}${next}`)
 }
 

@@ -103,13 +103,17 @@ const WINDOW = 10_000 // ms over which the rate is taken
 
 /**
  * Progress of work that is counted: `counting('embedding', 'images')` gives a function of how many are done, of how many. The first call may
- * begin above 0, where earlier work is continued. At the end a line says how long it took.
+ * begin above 0, where earlier work is continued; fractions are of a thing under way. Last parts of the line may say what that is. At the
+ * end a line says how long it took.
  */
-export function counting(doing: string, unit: string): (done: number, of: number) => void {
+export function counting(
+  doing: string,
+  unit: string,
+): (done: number, of: number, about?: readonly string[]) => void {
   let recent: { readonly at: number; readonly done: number }[] = []
   let first: { readonly at: number; readonly done: number } | null = null
   let isOver = false
-  return (done, of) => {
+  return (done, of, about = []) => {
     const at = clock.now()
     if (isOver || first === null || done < first.done) {
       first = { at, done }
@@ -121,10 +125,10 @@ export function counting(doing: string, unit: string): (done: number, of: number
     const { at: since, done: from } = recent[0]!
     const rate = at > since ? (1000 * (done - from)) / (at - since) : 0
     const left = rate > 0 ? [`${duration((of - done) / rate)} left`, `${threeDigits(rate)} ${unit}/s`] : []
-    const counted = `${grouped(done)} of ${grouped(of)} ${unit}`
+    const counted = `${grouped(Math.floor(done))} of ${grouped(of)} ${unit}`
     if (done < of) {
       if (!isLive() && at - first.at < SHORT) return
-      const parts = [...left, { text: `${doing}: ${counted}`, short: counted }]
+      const parts = [...left, { text: `${doing}: ${counted}`, short: counted }, ...about]
       // Without a rate the gauge stands behind the count.
       showProgress(parts, of > 0 ? done / of : null)
       return

@@ -8,7 +8,7 @@ import { layoutOf } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
 import type { Tile } from '../picture/tile.ts'
-import { maskedImages } from '../prepare/masks/masked-images.ts'
+import { type MaskedImages, maskedImages } from '../prepare/masks/masked-images.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import { draws } from '../random/draws.ts'
 import { type MaskedFolder, openMaskedFolder } from '../source/masked-folder.ts'
@@ -17,23 +17,27 @@ import { callInPlace } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { narrow, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
+import { fromArray, toArray } from '../tensor/tensor.ts'
 import { tokenCount } from '../token/grid.ts'
 import { locationTokens, locationWidth } from '../token/pool.ts'
-import type { Progress } from '../weights/folder-features.ts'
+import type { ReadingOptions } from '../weights/folder-features.ts'
 import { tokensOf } from '../weights/frozen-encoder.ts'
+import { eachBatch } from '../weights/gather-rows.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import { type EvaluationData, partImages } from './evaluate.ts'
 import type { Segmented } from './segmentation.ts'
 
-const SHOWN = 6 // test images in the picture
+/** Test images in the picture. */
+export const SHOWN = 6
 const MOST_MEMORY = 0.5 // of the machine's, for features
 const BATCH = 32
 
 export interface Extracted {
   readonly set: Segmented
+  /** In the folder, of each image of the set. */
+  readonly indices: readonly number[]
   readonly skipped: readonly SkippedFile[]
-  /** The first images, for the picture. */
-  readonly tiles: readonly Tile[]
+  readonly seconds: number
 }
 
 const withFiles = (folder: MaskedFolder, kept: readonly number[]): MaskedFolder => ({
@@ -83,45 +87,76 @@ export function expectMemory(images: number, { dimensions, shape }: OpenedEncode
   )
 }
 
+/** How the images of a folder are read. */
+function readingOptions(encoder: OpenedEncoder, { images }: MaskedFolder) {
+  const reading = readingConfig(encoder)
+  return {
+    ...{ ...sampleSize(reading, images), batchSize: BATCH, decodeThreads: encoder.machine.decodeThreads },
+    maxSkippedShare: reading.data.maxSkippedShare,
+  }
+}
+
+/** Throws as `eachBatch`, and `SOURCE` for masks of another size than their images. */
 export async function extractTokens(
   encoder: OpenedEncoder,
   folder: MaskedFolder,
-  onProgress?: Progress,
+  { onProgress, journal, signal }: Pick<ReadingOptions, 'onProgress' | 'journal' | 'signal'> = {},
 ): Promise<Extracted> {
-  const { config, dimensions, machine } = encoder
-  const reading = readingConfig(encoder)
+  const { dimensions } = encoder
   const layout = layoutOf(encoder.shape)
   const groups = encoder.only?.length ?? layout.groups
+  const { dir } = folder
   const of = folder.images.files.length
-  const shape = [of, tokenCount(layout.grid), locationWidth({ ...layout, groups }, dimensions.width)]
-  const cache = noGrad(() => unscoped(() => zeros(shape, { dtype: 'float16' })))
-  const [height, width] = dimensions.imageSize
-  const masks = new Uint16Array(of * height * width)
-  const skipped: SkippedFile[] = []
+  const own = [tokenCount(layout.grid), locationWidth({ ...layout, groups }, dimensions.width)] as const
+  const cache = noGrad(() => unscoped(() => zeros([of, ...own], { dtype: 'float16' })))
+  try {
+    const [height, width] = dimensions.imageSize
+    const masks = new Uint16Array(of * height * width)
+    const tokens = tokensOf(encoder)
+    const options = readingOptions(encoder, folder)
+    const { corrupt } = readingConfig(encoder).data
+    let count = 0
+    const read = await eachBatch<MaskedImages, readonly [Uint16Array, Uint16Array]>({
+      ...{ journal, signal },
+      images: (from, onSkip) => maskedImages(folder, options, onSkip, from),
+      compute: (batch) =>
+        noGrad(() =>
+          scope(() => {
+            const places = locationTokens(tokens(batch), { ...layout, groups })
+            const made = toDevice(toDtype(places, 'float16'), 'cpu')
+            return [toArray(made) as Uint16Array, batch.masks]
+          }),
+        ),
+      take: ([made, ownMasks], rows) => {
+        noGrad(() =>
+          scope(() =>
+            callInPlace('copy_', narrow(cache, 0, count, rows), fromArray(made, [rows, ...own], 'float16')),
+          ),
+        )
+        masks.set(ownMasks, count * height * width)
+        count += rows
+      },
+      onBatch: (done) => onProgress?.({ dir, done, of }),
+      limit: { files: of, maxShare: options.maxSkippedShare, corrupt },
+    })
+    const kept = noGrad(() => unscoped(() => narrow(cache, 0, 0, count)))
+    return { ...read, set: { count, tokens: kept, masks: masks.subarray(0, count * height * width) } }
+  } finally {
+    cache.dispose() // the narrowed tensor keeps its memory
+  }
+}
+
+/** The first images of a set, for the picture. */
+export async function firstTiles(
+  encoder: OpenedEncoder,
+  folder: MaskedFolder,
+  { indices }: Extracted,
+): Promise<Tile[]> {
+  const some = withFiles(folder, indices.slice(0, SHOWN))
   const tiles: Tile[] = []
-  const tokens = tokensOf(encoder)
-  const options = {
-    ...{ ...sampleSize(reading, folder.images), batchSize: BATCH, decodeThreads: machine.decodeThreads },
-    maxSkippedShare: reading.data.maxSkippedShare,
-  }
-  let count = 0
-  for await (const batch of maskedImages(folder, options, (file) => skipped.push(file))) {
-    const rows = batch.indices.length
-    noGrad(() =>
-      scope(() => {
-        const places = locationTokens(tokens(batch), { ...layout, groups })
-        const made = toDevice(toDtype(places, 'float16'), 'cpu')
-        callInPlace('copy_', narrow(cache, 0, count, rows), made)
-      }),
-    )
-    masks.set(batch.masks, count * height * width)
-    tiles.push(...tilesOfSamples(batch, encoder.bands ?? bandsOf(config)).slice(0, SHOWN - tiles.length))
-    count += rows
-    onProgress?.({ dir: folder.dir, done: count + skipped.length, of })
-  }
-  const kept = noGrad(() => unscoped(() => narrow(cache, 0, 0, count)))
-  cache.dispose() // the narrowed tensor keeps its memory
-  return { set: { count, tokens: kept, masks: masks.subarray(0, count * height * width) }, skipped, tiles }
+  for await (const batch of maskedImages(some, readingOptions(encoder, folder), () => {}))
+    tiles.push(...tilesOfSamples(batch, encoder.bands ?? bandsOf(encoder.config)))
+  return tiles
 }
 
 const MOST_UNNAMED = 1000 // more are probably instance masks, or the ignored value is another
@@ -132,9 +167,9 @@ export function classesOf(
   sets: readonly Segmented[],
   ignored: number,
 ): { readonly numbers: readonly number[]; readonly names: readonly string[] } {
-  const seen = new Set<number>()
-  for (const { masks } of sets) for (const label of masks) seen.add(label)
-  seen.delete(ignored)
+  const isThere = new Uint8Array(65_536) // and no set: masks have many pixels
+  for (const { masks } of sets) for (let i = 0; i < masks.length; i++) isThere[masks[i]!] = 1
+  const seen = new Set([...isThere.keys()].filter((label) => isThere[label] === 1 && label !== ignored))
   const refuse = (what: string): never => {
     throw new SherdError('SOURCE', what)
   }
@@ -164,12 +199,12 @@ export const UNLABELLED = 65_535
 export function renumber({ masks }: Segmented, numbers: readonly number[]): void {
   const table = new Uint16Array(65_536).fill(UNLABELLED)
   for (const [place, label] of numbers.entries()) table[label] = place
-  for (const [i, label] of masks.entries()) masks[i] = table[label]!
+  for (let i = 0; i < masks.length; i++) masks[i] = table[masks[i]!]!
 }
 
 /** Pixels per class, after `renumber`. */
 export function labelCounts({ masks }: Segmented, classes: number): number[] {
-  const counts = new Array<number>(classes).fill(0)
-  for (const label of masks) if (label !== UNLABELLED) counts[label]!++
-  return counts
+  const counts = new Float64Array(65_536)
+  for (let i = 0; i < masks.length; i++) counts[masks[i]!]!++
+  return [...counts.subarray(0, classes)]
 }

@@ -4,6 +4,7 @@
  */
 
 import { SherdError } from '../errors.ts'
+import { type Breath, unwatched } from '../files/pieces.ts'
 import { initialParameters, weightsOf } from '../model/parameters.ts'
 import {
   pixelLogits,
@@ -23,7 +24,7 @@ import { draws } from '../random/draws.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, div, indexSelect, meanOver, mul, sqrt, square, sub, toDevice, toDtype } from '../tensor/ops.ts'
-import { scope, unscoped } from '../tensor/scope.ts'
+import { disposeAll, scope, unscoped } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toArray } from '../tensor/tensor.ts'
 import { beginStep } from '../train/step.ts'
 import type { Trainee } from '../train/trainee.ts'
@@ -53,29 +54,36 @@ const batchesOf = (count: number) =>
   )
 
 /** Mean and deviation of all tokens. The result outlives every scope. */
-export function tokenStatistics(set: Segmented, device: Device): TokenStatistics {
-  const meanOf = (of: (x: Tensor) => Tensor) =>
-    batchesOf(set.count)
-      .map((images) =>
-        scope(() => mul(meanOver(of(pickTokens(set, images, device)), [0, 1]), images.length / set.count)),
-      )
-      .reduce((a, b) => add(a, b))
-  return noGrad(() =>
-    unscoped(() =>
-      scope(() => {
-        const mean = meanOf((x) => x)
-        return {
-          mean,
-          deviation: sqrt(
-            add(
-              meanOf((x) => square(sub(x, mean))),
-              EPSILON,
-            ),
-          ),
-        }
-      }),
-    ),
-  )
+export async function tokenStatistics(
+  set: Segmented,
+  device: Device,
+  breath: Breath = unwatched,
+): Promise<TokenStatistics> {
+  const kept = <T>(body: () => T) => noGrad(() => unscoped(() => scope(body)))
+  const meanOf = async (of: (x: Tensor) => Tensor) => {
+    const parts: Tensor[] = []
+    try {
+      for (const images of batchesOf(set.count)) {
+        parts.push(
+          kept(() => mul(meanOver(of(pickTokens(set, images, device)), [0, 1]), images.length / set.count)),
+        )
+        await breath(0)
+      }
+      return kept(() => parts.slice(1).reduce((a, b) => add(a, b), mul(parts[0]!, 1)))
+    } finally {
+      disposeAll(parts)
+    }
+  }
+  const mean = await meanOf((x) => x)
+  try {
+    const variance = await meanOf((x) => square(sub(x, mean)))
+    const deviation = kept(() => sqrt(add(variance, EPSILON)))
+    variance.dispose()
+    return { mean, deviation }
+  } catch (error) {
+    mean.dispose()
+    throw error
+  }
 }
 
 /** Masks of some images: int64 [B, H, W], and the number of labelled pixels. */
@@ -124,13 +132,19 @@ const segmenting = (head: SegmentationHead, of: Segmentation): BatchObjective<Ma
     }),
 })
 
-/** Trains a head by AdamW with a cosine schedule on the cross-entropy of labelled pixels. `onEpoch` gets the mean loss. */
-export function trainHead(
+interface TrainingWatch {
+  readonly breath?: Breath
+  /** Gets the mean loss. */
+  readonly onEpoch?: (epoch: number, loss: number) => void
+}
+
+/** Trains a head by AdamW with a cosine schedule on the cross-entropy of labelled pixels. */
+export async function trainHead(
   set: Segmented,
   of: Segmentation,
   options: SegmentationOptions,
-  onEpoch?: (epoch: number, loss: number) => void,
-): TrainedHead {
+  { breath = unwatched, onEpoch }: TrainingWatch = {},
+): Promise<TrainedHead> {
   const { head, epochs, seed, weightDecay } = options
   const { shape, device } = of
   const objective = segmenting(head, of)
@@ -146,33 +160,40 @@ export function trainHead(
   const rate: Schedule = {
     ...{ kind: 'cosine', from: options.learningRate, to: 0, warmup: Math.floor(totalSteps * WARM_UP) },
   }
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = [...draws({ seed, stream: 'segment', epoch, index: 0 }).permutation(set.count)]
-    let total = 0
-    for (let place = 0; place < perEpoch; place++) {
-      const indices = order.slice(place * batch, (place + 1) * batch)
-      const step = epoch * perEpoch + place
-      const learningRate = valueAt(rate, { step, epoch, stepsPerEpoch: perEpoch, totalSteps })
-      const open = beginStep(trainee, { step, epoch, value: { learningRate, weightDecay }, parts: 1 })
-      open.add(() => {
-        const { masks, labelled } = pickMasks(set, indices, shape)
-        return {
-          batch: { tokens: pickTokens(set, indices, device), masks: toDevice(masks, device), labelled },
-          samples: { epochs: indices.map(() => epoch), indices },
-        }
-      })
-      const { loss, gradientNorm, isFinite: whole } = open.finish()
-      if (!whole)
-        throw new SherdError(
-          'NON_FINITE',
-          `The ${head} head (seed ${seed}) gave a gradient norm of ${gradientNorm} in epoch ${epoch + 1} at learning rate ${learningRate.toPrecision(3)}: a lower one may help.`,
-        )
-      total += loss
+  try {
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const order = [...draws({ seed, stream: 'segment', epoch, index: 0 }).permutation(set.count)]
+      let total = 0
+      for (let place = 0; place < perEpoch; place++) {
+        const indices = order.slice(place * batch, (place + 1) * batch)
+        const step = epoch * perEpoch + place
+        const learningRate = valueAt(rate, { step, epoch, stepsPerEpoch: perEpoch, totalSteps })
+        const open = beginStep(trainee, { step, epoch, value: { learningRate, weightDecay }, parts: 1 })
+        open.add(() => {
+          const { masks, labelled } = pickMasks(set, indices, shape)
+          return {
+            batch: { tokens: pickTokens(set, indices, device), masks: toDevice(masks, device), labelled },
+            samples: { epochs: indices.map(() => epoch), indices },
+          }
+        })
+        const { loss, gradientNorm, isFinite: whole } = open.finish()
+        if (!whole)
+          throw new SherdError(
+            'NON_FINITE',
+            `The ${head} head (seed ${seed}) gave a gradient norm of ${gradientNorm} in epoch ${epoch + 1} at learning rate ${learningRate.toPrecision(3)}: a lower one may help.`,
+          )
+        total += loss
+        await breath((step + 1) / totalSteps)
+      }
+      onEpoch?.(epoch, total / perEpoch)
     }
-    onEpoch?.(epoch, total / perEpoch)
+    return { head, parameters }
+  } catch (error) {
+    disposeAll(parameters)
+    throw error
+  } finally {
+    disposeState(trainee.state)
   }
-  disposeState(trainee.state)
-  return { head, parameters }
 }
 
 const SUM = 2 // LibTorch's enum value of this reduction
@@ -194,7 +215,12 @@ export function predictMasks(
 }
 
 /** Labelled pixels by [class][predicted]. */
-export function confusionOf(set: Segmented, trained: TrainedHead, of: Segmentation): number[][] {
+export async function confusionOf(
+  set: Segmented,
+  trained: TrainedHead,
+  of: Segmentation,
+  breath: Breath = unwatched,
+): Promise<number[][]> {
   const { classes, size, ignored } = of.shape
   const pixels = size[0] * size[1]
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
@@ -202,6 +228,7 @@ export function confusionOf(set: Segmented, trained: TrainedHead, of: Segmentati
     const truth = set.masks.subarray(images[0]! * pixels)
     for (const [i, label] of predictMasks(set, images, trained, of).entries())
       if (truth[i] !== ignored) confusion[truth[i]!]![label]!++
+    await breath(1)
   }
   return confusion
 }

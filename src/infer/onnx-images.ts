@@ -1,6 +1,5 @@
 /** Samples of a folder for exported files, without LibTorch. */
 
-import { inferenceOptions } from '../config/assemble.ts'
 import { type Reads, readingConfig } from '../config/reading.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -10,10 +9,9 @@ import { positionsName, positionsOf } from '../export/positions-input.ts'
 import { samplesOf } from '../export/sample-input.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
-import type { SkippedFile } from '../prepare/skipped.ts'
-import { type WindowedImages, windowedImages } from '../prepare/windows.ts'
 import type { ImageSource } from '../source/open.ts'
-import { gathering, inferenceBatch, type ReadingOptions } from '../weights/folder-features.ts'
+import { gathering, type ReadingOptions } from '../weights/folder-features.ts'
+import { type FolderSegmentation, windowing } from '../weights/folder-segmentation.ts'
 import type { GatherOptions } from '../weights/gather-rows.ts'
 import { openFor } from '../weights/open-encoder.ts'
 import type { OnnxModel } from './onnx-model.ts'
@@ -65,30 +63,22 @@ export function onnxGathering(
   }
 }
 
-export interface OnnxWindows {
-  readonly source: ImageSource
-  readonly batches: AsyncIterable<WindowedImages>
-  /** Grows while batches are read. */
-  readonly skipped: readonly SkippedFile[]
-}
-
 /** Windows of all images of a folder. Throws `SOURCE`; reading throws as `onnxGathering`. */
 export async function openOnnxWindows(
   { resolution, ...model }: Reading & Pick<OnnxModel, 'bands'>,
   dir: string,
-): Promise<OnnxWindows> {
+): Promise<Pick<FolderSegmentation, 'source' | 'images' | 'limit'>> {
   const source = await openFor(model, dir)
   const config = readingConfig(model)
-  const skipped: SkippedFile[] = []
-  const options = {
-    ...inferenceOptions(config, source, { decodeThreads: decodeThreadsOf(config) }),
-    batchSize: inferenceBatch(backboneOf(config)),
+  const decoding = { decodeThreads: decodeThreadsOf(config) }
+  const { images, ...rest } = windowing(config, source, { decoding, shape: backboneOf(config) })
+  return {
+    ...rest,
+    async *images(from, onSkip) {
+      for await (const batch of images(from, onSkip)) {
+        checkResolution(batch, resolution, source.dir)
+        yield batch
+      }
+    },
   }
-  async function* batches() {
-    for await (const batch of windowedImages(options, (file) => skipped.push(file))) {
-      checkResolution(batch, resolution, source.dir)
-      yield batch
-    }
-  }
-  return { source, skipped, batches: batches() }
 }

@@ -20,7 +20,11 @@ export interface Window {
   readonly of: number
 }
 
-export type WindowedImages = OrderedImages & { readonly windows: readonly Window[] }
+export type WindowedImages = OrderedImages & {
+  readonly windows: readonly Window[]
+  /** Behind the last image of which all windows have been read; null where windows of some are still to come. */
+  readonly next: number | null
+}
 
 /** Of a box, on each side, that may be left to the pixels at its edge: another window for a few pixels would cost as much as all. */
 const LEFT_OUT = 1 / 40
@@ -43,7 +47,10 @@ type Options = Omit<
   'crop' | 'flip' | 'shuffle' | 'firstPosition' | 'onSkip' | 'photometric' | 'views'
 >
 
-/** The windows of an image follow each other, those of several images share batches. Throws `DATA_BROKEN` if too many cannot be read. */
+/**
+ * The windows of an image follow each other, those of several images share batches. Throws `DATA_BROKEN` if too many cannot be read. `from`: a
+ * `next` of an earlier reading, which is continued with the same batches.
+ */
 export async function* windowedImages(
   {
     source,
@@ -57,6 +64,7 @@ export async function* windowedImages(
     ...limits
   }: Options,
   onSkip: (skipped: SkippedFile) => void,
+  from = 0,
 ): AsyncGenerator<WindowedImages> {
   configureDecoder()
   const target = { width, height }
@@ -70,7 +78,9 @@ export async function* windowedImages(
     readonly index: number
     readonly which: number
   }
-  async function readBatch(wanted: readonly Wanted[]): Promise<WindowedImages | null> {
+  async function readBatch(
+    wanted: readonly Wanted[],
+  ): Promise<(OrderedImages & Pick<WindowedImages, 'windows'>) | null> {
     const space = sampleSpace(wanted.length, { height, width, channels, frames })
     const made: (Window | null)[] = wanted.map(() => null)
     let next = 0
@@ -102,18 +112,19 @@ export async function* windowedImages(
     }
   }
   try {
-    for (let first = 0; first < files.length; first += batchSize) {
+    for (let first = from; first < files.length; first += batchSize) {
       const count = Math.min(batchSize, files.length - first)
       // The first window tells how many there are.
       const begun = await readBatch(Array.from({ length: count }, (_, i) => ({ index: first + i, which: 0 })))
       if (!begun) continue
-      yield begun
       const others = begun.windows.flatMap(({ of }, row) =>
         Array.from({ length: of - 1 }, (_, i) => ({ index: begun.indices[row]!, which: i + 1 })),
       )
-      for (let from = 0; from < others.length; from += batchSize) {
-        const batch = await readBatch(others.slice(from, from + batchSize))
-        if (batch) yield batch
+      const end = first + count
+      yield { ...begun, next: others.length === 0 ? end : null }
+      for (let at = 0; at < others.length; at += batchSize) {
+        const batch = await readBatch(others.slice(at, at + batchSize))
+        if (batch) yield { ...batch, next: at + batchSize >= others.length ? end : null }
       }
     }
   } finally {

@@ -1,25 +1,23 @@
 /** Rows of numbers for the images of a source, batch by batch. What a journal holds is not computed again. */
 import { setImmediate } from 'node:timers/promises'
 import { interrupted } from '../errors.ts'
-import type { BatchJournal } from '../files/batch-journal.ts'
+import type { BatchJournal, NumberArray } from '../files/batch-journal.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { expectUsable, type SkipLimit, type SkippedFile } from '../prepare/skipped.ts'
 
 export interface BatchHead {
   /** Index in the source of each row. */
   readonly indices: readonly number[]
-  /** Numbers in a row of each part. */
-  readonly widths: readonly number[]
   /** Files that were left out since the batch before. */
   readonly skipped: readonly SkippedFile[]
+  /** Since the batch before. */
+  readonly seconds: number
 }
 export type RowJournal = BatchJournal<BatchHead>
 
-export interface GatherOptions {
+interface Reading<Batch> {
   /** The batches behind the one that ends at a position. */
-  readonly images: (from: number, onSkip: (file: SkippedFile) => void) => AsyncIterable<OrderedImages>
-  /** The parts of a batch's rows, each [B, width]. Throws if they are not finite. */
-  readonly compute: (batch: OrderedImages) => readonly Float32Array[] | Promise<readonly Float32Array[]>
+  readonly images: (from: number, onSkip: (file: SkippedFile) => void) => AsyncIterable<Batch>
   readonly onBatch?: ((done: number) => void) | undefined
   /** Called for each skipped file. */
   readonly onSkip?: ((file: SkippedFile) => void) | undefined
@@ -30,48 +28,55 @@ export interface GatherOptions {
   readonly limit: SkipLimit
 }
 
-export interface GatheredRows {
-  readonly indices: Int32Array
-  /** [rows, width] */
-  readonly parts: readonly Float32Array[]
+interface EachBatchOptions<Batch, Made extends readonly NumberArray[]> extends Reading<Batch> {
+  /** What is kept of a batch. */
+  readonly compute: (batch: Batch) => Made | Promise<Made>
+  /** Gets what is made now, or was made before the interruption. */
+  readonly take: (made: Made, rows: number) => void
+}
+
+interface ReadRows {
+  /** In the source, of each row. */
+  readonly indices: readonly number[]
   /** Sorted by file. */
   readonly skipped: readonly SkippedFile[]
+  /** Spent on all batches, earlier attempts included. */
+  readonly seconds: number
 }
 
 /** Throws `INTERRUPTED` when the signal is aborted, `DATA_BROKEN` when too many files were skipped. */
-export async function gatherRows({
+export async function eachBatch<
+  Batch extends { readonly indices: Iterable<number> },
+  Made extends readonly NumberArray[],
+>({
   images,
   compute,
+  take,
   onBatch,
   onSkip,
   journal,
   signal,
   limit,
-}: GatherOptions): Promise<GatheredRows> {
-  const parts: Float32Array[][] = []
+}: EachBatchOptions<Batch, Made>): Promise<ReadRows> {
   const indices: number[] = []
   const skipped = new Map<string, SkippedFile>()
   let isNew: SkippedFile[] = []
+  let total = 0
+  let ended = performance.now()
   const skip = (file: SkippedFile) => {
     if (skipped.has(file.file)) return // it was decoded ahead before the interruption
     skipped.set(file.file, file)
     isNew.push(file)
     onSkip?.(file)
   }
-  const add = (rows: readonly number[], made: readonly Float32Array[]) => {
+  const add = (rows: readonly number[], made: Made) => {
     indices.push(...rows)
-    for (const [i, part] of made.entries())
-      if (parts[i]) parts[i].push(part)
-      else parts[i] = [part]
+    take(made, rows.length)
   }
-  for (const { head, numbers } of journal?.entries ?? []) {
-    const { indices: rows, widths } = head
-    const starts = widths.map((_, i) => widths.slice(0, i).reduce((a, b) => a + b, 0) * rows.length)
-    add(
-      rows,
-      starts.map((start, i) => numbers.subarray(start, start + widths[i]! * rows.length)),
-    )
-    head.skipped.forEach(skip)
+  for (const entry of journal?.entries ?? []) {
+    add(entry.head.indices, entry.arrays as Made)
+    entry.head.skipped.forEach(skip)
+    total += entry.head.seconds
   }
   isNew = []
   onBatch?.(indices.length) // what was there before: the rate is that of what follows
@@ -81,22 +86,42 @@ export async function gatherRows({
   for await (const batch of images((indices.at(-1) ?? -1) + 1, skip)) {
     if (signal?.aborted) throw stopped()
     const made = await compute(batch)
-    const rows = Array.from(batch.indices)
-    journal?.append(
-      {
-        ...{ indices: rows, skipped: isNew },
-        widths: made.map(({ length }) => length / rows.length),
-      },
-      joined(made),
-    )
+    const rows = [...batch.indices]
+    const seconds = (performance.now() - ended) / 1000
+    journal?.append({ indices: rows, skipped: isNew, seconds }, ...made)
     isNew = []
+    total += seconds
+    ended = performance.now()
     add(rows, made)
     onBatch?.(indices.length)
     if (signal) await setImmediate() // signals of the system are heard between batches that are decoded already
   }
   const all = [...skipped.values()].sort((a, b) => (a.file < b.file ? -1 : 1))
   expectUsable(all, limit)
-  return { indices: Int32Array.from(indices), parts: parts.map(joined), skipped: all }
+  return { indices, skipped: all, seconds: total }
+}
+
+export interface GatherOptions extends Reading<OrderedImages> {
+  /** The parts of a batch's rows, each [B, width]. Throws if they are not finite. */
+  readonly compute: (batch: OrderedImages) => readonly Float32Array[] | Promise<readonly Float32Array[]>
+}
+
+export interface GatheredRows extends Omit<ReadRows, 'indices'> {
+  readonly indices: Int32Array
+  /** [rows, width] */
+  readonly parts: readonly Float32Array[]
+}
+
+/** All rows in memory. Throws as `eachBatch`. */
+export async function gatherRows(options: GatherOptions): Promise<GatheredRows> {
+  const parts: Float32Array[][] = []
+  const take = (made: readonly Float32Array[]) => {
+    for (const [i, part] of made.entries())
+      if (parts[i]) parts[i].push(part)
+      else parts[i] = [part]
+  }
+  const { indices, ...rest } = await eachBatch<OrderedImages, readonly Float32Array[]>({ ...options, take })
+  return { indices: Int32Array.from(indices), parts: parts.map(joined), ...rest }
 }
 
 function joined(list: readonly Float32Array[]): Float32Array {

@@ -2,18 +2,14 @@
 
 import { writeWeights } from '../checkpoint/weights-file.ts'
 import { type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
-import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { normedRows } from '../model/classifier.ts'
 import type { Segmentation, TrainedHead } from '../model/segmentation-heads.ts'
-import type { SkippedFile } from '../prepare/skipped.ts'
-import { windowedImages } from '../prepare/windows.ts'
 import { scope } from '../tensor/scope.ts'
 import { toFloats } from '../tensor/tensor.ts'
-import { inferenceBatch } from './folder-features.ts'
-import type { FolderSegmentation } from './folder-segmentation.ts'
+import { type FolderSegmentation, windowing } from './folder-segmentation.ts'
 import {
   type FrozenSegmenter,
   pixelLogitsOf,
@@ -71,16 +67,11 @@ export function openSegmenter(
 export async function segmentationOf(segmenter: OpenedSegmenter, dir: string): Promise<FolderSegmentation> {
   const { config, machine, classes, numbers, origin } = segmenter
   const source = await openFor(segmenter, dir)
-  const skipped: SkippedFile[] = []
-  const options = {
-    ...inferenceOptions(readingConfig(segmenter), source, machine),
-    batchSize: inferenceBatch(segmenter.shape),
-  }
   const logits = pixelLogitsOf(segmenter)
   return {
-    ...{ source, skipped, facts: { classes, numbers }, model: origin },
+    ...windowing(readingConfig(segmenter), source, { decoding: machine, shape: segmenter.shape }),
+    ...{ facts: { classes, numbers }, model: origin },
     bands: segmenter.bands ?? bandsOf(config),
-    batches: windowedImages(options, (file) => skipped.push(file)),
     logitsOf: (batch) => scope(() => toFloats(logits(batch))),
   }
 }

@@ -52,25 +52,26 @@ function toy(
 }
 
 const shape = { classes: CLASSES, width: D, grid, size, ignored: IGNORED }
-const segmentationOf = (train: Segmented): Segmentation => ({
-  ...{ shape, device: 'cpu', statistics: tokenStatistics(train, 'cpu') },
+const segmentationOf = async (train: Segmented): Promise<Segmentation> => ({
+  ...{ shape, device: 'cpu', statistics: await tokenStatistics(train, 'cpu') },
 })
 const usual = { learningRate: 0.02, weightDecay: 1e-4, epochs: 40, batchSize: 8, seed: 0 }
 
-function learned(head: SegmentationHead, train: Segmented, test: Segmented) {
-  const of = segmentationOf(train)
+async function learned(head: SegmentationHead, train: Segmented, test: Segmented) {
+  const of = await segmentationOf(train)
   const losses: number[] = []
-  const trained = trainHead(train, of, { ...usual, head }, (_, loss) => losses.push(loss))
-  const overlap = overlapOf(confusionOf(test, trained, of), ['a', 'b', 'c'])
+  const onEpoch = (_: number, loss: number) => void losses.push(loss)
+  const trained = await trainHead(train, of, { ...usual, head }, { onEpoch })
+  const overlap = overlapOf(await confusionOf(test, trained, of), ['a', 'b', 'c'])
   return { of, trained, losses, overlap }
 }
 
 const heads = ['linear', 'conv'] as const
 
 describe.each(heads)('the %s head', (head) => {
-  it('learns patches that their tokens tell apart, to the last pixel where a patch has equal neighbours', () => {
+  it('learns patches that their tokens tell apart, to the last pixel where a patch has equal neighbours', async () => {
     const [train, test] = [toy(60, 1), toy(20, 2)]
-    const { losses, overlap, of, trained } = learned(head, train, test)
+    const { losses, overlap, of, trained } = await learned(head, train, test)
     expect(losses).toHaveLength(usual.epochs)
     expect(losses.at(-1)!).toBeLessThan(losses[0]! / 3)
     expect(overlap.meanIou).toBeGreaterThan(0.9) // bilinear enlargement moves borders between classes
@@ -81,29 +82,32 @@ describe.each(heads)('the %s head', (head) => {
     }
   })
 
-  it('gets every pixel right where images have one class each', () => {
+  it('gets every pixel right where images have one class each', async () => {
     const one = (count: number, seed: number) => toy(count, seed, undefined, 1)
-    expect(learned(head, one(60, 1), one(30, 2)).overlap).toMatchObject({ meanIou: 1, pixelAccuracy: 1 })
+    expect((await learned(head, one(60, 1), one(30, 2))).overlap).toMatchObject({
+      meanIou: 1,
+      pixelAccuracy: 1,
+    })
   })
 
-  it('stays at chance with features that mean nothing', () => {
+  it('stays at chance with features that mean nothing', async () => {
     const noise = (set: Toy, seed: number) => ({
       ...set,
       tokens: tensor(wave(set.count * N * D, seed), [set.count, N, D]),
     })
-    const { overlap } = learned(head, noise(toy(60, 1), 1), noise(toy(40, 2), 2))
+    const { overlap } = await learned(head, noise(toy(60, 1), 1), noise(toy(40, 2), 2))
     expect(overlap.pixelAccuracy).toBeGreaterThan(0.2)
     expect(overlap.pixelAccuracy).toBeLessThan(0.47)
   })
 
-  it('gives the same numbers for the same seed, whatever unlabelled pixels hold', () => {
+  it('gives the same numbers for the same seed, whatever unlabelled pixels hold', async () => {
     const train = toy(24, 1)
     const hide = (masks: Uint16Array) => masks.map((label, i) => (i % 5 === 0 ? IGNORED : label))
-    const a = learned(head, { ...train, masks: hide(train.masks) }, train)
-    const b = learned(head, { ...train, masks: hide(train.masks) }, train)
+    const a = await learned(head, { ...train, masks: hide(train.masks) }, train)
+    const b = await learned(head, { ...train, masks: hide(train.masks) }, train)
     for (const [name, value] of a.trained.parameters)
       expect(numbers(value)).toEqual(numbers(b.trained.parameters.get(name)!))
-    const unseen = overlapOf(confusionOf({ ...train, masks: hide(train.masks) }, a.trained, a.of), [
+    const unseen = overlapOf(await confusionOf({ ...train, masks: hide(train.masks) }, a.trained, a.of), [
       'a',
       'b',
       'c',
@@ -112,32 +116,33 @@ describe.each(heads)('the %s head', (head) => {
   })
 })
 
-it('only the convolution sees a neighbour', () => {
+it('only the convolution sees a neighbour', async () => {
   // Each token speaks of the class of the patch to its left: a map of single patches can know nothing of its own.
   const left = (patch: number) => (patch % grid.w === 0 ? patch : patch - 1)
   const [train, test] = [toy(80, 1, left), toy(20, 2, left)]
-  const [linear, conv] = heads.map((head) => learned(head, train, test).overlap.pixelAccuracy)
-  expect(linear!).toBeLessThan(0.7)
-  expect(conv!).toBeGreaterThan(linear! + 0.1)
+  const accuracy = async (head: SegmentationHead) => (await learned(head, train, test)).overlap.pixelAccuracy
+  const [linear, conv] = [await accuracy('linear'), await accuracy('conv')]
+  expect(linear).toBeLessThan(0.7)
+  expect(conv).toBeGreaterThan(linear + 0.1)
 })
 
-it('the first loss is the logarithm of the number of classes, for maps near 0', () => {
+it('the first loss is the logarithm of the number of classes, for maps near 0', async () => {
   const train = toy(10, 1)
   const losses: number[] = []
-  trainHead(
+  await trainHead(
     train,
-    segmentationOf(train),
+    await segmentationOf(train),
     { ...usual, head: 'linear', epochs: 1, learningRate: 1e-9 },
-    (_, loss) => losses.push(loss),
+    { onEpoch: (_, loss) => void losses.push(loss) },
   )
   expect(Math.abs(losses[0]! - Math.log(CLASSES))).toBeLessThan(0.1)
 })
 
-it('tokenStatistics are those of all tokens, of batches and of a rest', () => {
+it('tokenStatistics are those of all tokens, of batches and of a rest', async () => {
   const count = 70 // more than two batches
   const values = wave(count * N * D, 3).map((x) => Math.fround(x))
   const set = { count, masks: new Uint16Array(), tokens: tensor(values, [count, N, D]) }
-  const { mean, deviation } = tokenStatistics(set, 'cpu')
+  const { mean, deviation } = await tokenStatistics(set, 'cpu')
   for (let d = 0; d < D; d++) {
     const own = values.filter((_, i) => i % D === d)
     const m = own.reduce((a, b) => a + b, 0) / own.length

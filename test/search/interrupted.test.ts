@@ -208,15 +208,23 @@ describe('a journal of batches', () => {
     expect(first.entries).toEqual([])
     first.append({ n: 1 }, Float32Array.of(1.5, -2))
     first.append({ n: 2 }, Float32Array.of(Number.NaN))
-    first.append({ n: 3 }, Float32Array.of())
+    first.append({ n: 3 }, Uint16Array.of(65_535), Uint8Array.of(1, 2), Float32Array.of(), Uint8Array.of(7))
     first.close()
     const bytes = readFileSync(path)
     const read = () => {
       const journal = openJournal<{ n: number }>(path)
+      const found = journal.entries.map(({ head, arrays }) => [
+        head.n,
+        ...arrays.flatMap((each) => [...each]),
+      ])
       journal.close()
-      return journal.entries.map(({ head, numbers }) => [head.n, ...numbers])
+      return found
     }
-    expect(read()).toEqual([[1, 1.5, -2], [2, Number.NaN], [3]])
+    expect(read()).toEqual([
+      [1, 1.5, -2],
+      [2, Number.NaN],
+      [3, 65_535, 1, 2, 7],
+    ])
     truncateSync(path, bytes.length - 1)
     expect(read()).toEqual([
       [1, 1.5, -2],

@@ -9,8 +9,8 @@ import { describeCommand } from '../help.ts'
 import { notNegative, positiveNumber, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
 import { note, print, printJson, table, warn } from '../output.ts'
-import { endProgress, showProgress } from '../progress.ts'
-import { stopSignal } from '../signals.ts'
+import { counting, endProgress } from '../progress.ts'
+import { STOPPING, stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
@@ -91,7 +91,9 @@ async function run(flags: Flags): Promise<void> {
     weightDecay: flags.weightDecay ?? segmentationDefaults.weightDecay,
   }
   const request = await requestOf(flags, join(data.train, 'images'))
-  const signal = stopSignal('keeping what is done')
+  const signal = stopSignal(STOPPING)
+  const show = counting('training', 'heads')
+  let about: readonly string[] = []
   const { reports, wasThere } = await claimReports<SegmentationReport>(
     {
       ...{ out, overwrite, save, data, encoder: request, command: 'evaluate segment' },
@@ -102,20 +104,17 @@ async function run(flags: Flags): Promise<void> {
       const encoder = openEncoder(request)
       for (const message of encoder.warnings) warn(message)
       const { report, picture } = await segment({
-        ...{ encoder, data, heads, seeds, settings, ignored: ignore, signal },
+        ...{ encoder, data, heads, seeds, settings, ignored: ignore, signal, work: join(dir, 'work') },
         ...(save !== undefined && { save }),
         onProgress: showImages(),
-        onEpoch: ({ head, seed, epoch, loss }) =>
-          showProgress(
-            [
-              `epoch ${epoch + 1} of ${settings.epochs}`,
-              `${head} head`,
-              ...(seeds.length > 1 ? [`seed ${seed}`] : []),
-              `loss ${loss.toFixed(3)}`,
-            ],
-            (heads.indexOf(head) * seeds.length + seeds.indexOf(seed) + (epoch + 1) / settings.epochs) /
-              (heads.length * seeds.length),
-          ),
+        onPiece: (done, of) => show(done, of, about),
+        onEpoch: ({ head, seed, epoch, loss }) => {
+          about = [
+            `${head} head`,
+            ...(seeds.length > 1 ? [`seed ${seed}`] : []),
+            ...[`epoch ${epoch + 1} of ${settings.epochs}`, `loss ${loss.toFixed(3)}`],
+          ]
+        },
       })
       endProgress()
       await writeSegmentation(fileFor(), report, picture)

@@ -13,7 +13,7 @@ import { noteThere } from '../out-options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
-import { stopSignal } from '../signals.ts'
+import { STOPPING, stopSignal } from '../signals.ts'
 import { argumentOrOption } from '../spellings.ts'
 import { addPredictOptions, type PredictFlags } from './predict-options.ts'
 
@@ -61,16 +61,14 @@ async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
     inputs: { images: fingerprintOf(dir), model: sealOf(model).sha256 },
   }
   const isResult = (place: string) => existsSync(join(place, 'masks.json'))
+  const signal = stopSignal(STOPPING)
   const done = await claimed<Masks>(
-    { out, kind: 'folder', made, overwrite, isResult },
-    async ({ fileFor }) => {
-      const signal = stopSignal('stopping; there will be no masks')
-      const { images } = await writeMasks(fileFor(), {
-        ...segmentation,
-        onProgress: showImages('masks'),
-        signal,
-      })
-      const { skipped, model, facts } = segmentation
+    { out, kind: 'folder', made, overwrite, continues: true, isResult },
+    async ({ dir: draft, fileFor }) => {
+      const work = join(draft, 'work')
+      const options = { work, onProgress: showImages('masks'), signal }
+      const { images, skipped } = await writeMasks(fileFor(), segmentation, options)
+      const { model, facts } = segmentation
       return { images, classes: facts.classes.length, precision: model.precision, skipped }
     },
   )

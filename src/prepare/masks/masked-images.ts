@@ -38,12 +38,14 @@ const shown = ({ width, height }: Size) => `${width} × ${height}`
 
 /**
  * Centre crops of all images, and the same crops of their masks (nearest neighbour). Unreadable pairs are skipped and reported to `onSkip`;
- * throws `DATA_BROKEN` if there are too many, `SOURCE` if the sizes of a mask and its image (after EXIF orientation) differ.
+ * throws `DATA_BROKEN` if there are too many, `SOURCE` if the sizes of a mask and its image (after EXIF orientation) differ. `from`: the
+ * batches behind the one that ends there, cut as in a whole reading.
  */
 export async function* maskedImages(
   { images, masks: maskFiles }: MaskedFolder,
   options: MaskedImagesOptions,
   onSkip: (skipped: SkippedFile) => void,
+  from = 0,
 ): AsyncGenerator<MaskedImages> {
   const {
     height,
@@ -86,7 +88,7 @@ export async function* maskedImages(
     return index
   }
   try {
-    for (let first = 0; first < files; first += batchSize) {
+    for (let first = Math.ceil(from / batchSize) * batchSize; first < files; first += batchSize) {
       const count = Math.min(batchSize, files - first)
       const space: Space = {
         ...sampleSpace(count, options),

@@ -171,7 +171,7 @@ async function decodeAll(
     for (const file of part.skipped) ledger.add(file)
   }
   const from = pixels.before.at(-1)?.next ?? 0
-  if (from > 0) onProgress?.(from, chosen.length)
+  onProgress?.(from, chosen.length)
   configureDecoder()
   const together = 4 * availableParallelism()
   let written = { images: kept.length, skipped: skipped.length }

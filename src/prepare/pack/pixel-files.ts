@@ -154,10 +154,7 @@ export async function openPixelFiles(
     },
     async endPart(made) {
       const ended = bytes >= fileBytes ? await end() : null
-      journal.append(
-        { ...made, bytes: part.bytes, sha256: part.hash.digest('hex'), ended },
-        new Float32Array(0),
-      )
+      journal.append({ ...made, bytes: part.bytes, sha256: part.hash.digest('hex'), ended })
       part = { hash: createHash('sha256'), bytes: 0 }
     },
     async close() {
