@@ -27,9 +27,9 @@ struct JpegRequest {
   const uint8_t* bytes;
   size_t length;
   JpegHeader header;
-  Box box;
+  Place place;
   int64_t width, height;
-  bool flip, luma;
+  bool luma;
   // The largest reduction allowed: 1 for the full resolution whatever the sample's size.
   int maxReduction;
   // Passes over damage instead of giving up at the first sign of it.
@@ -126,7 +126,7 @@ class JpegDecoder {
     setSource();
     if (jpeg_read_header(&info_, TRUE) != JPEG_HEADER_OK) return false;
     const JpegHeader& header = request_.header;
-    const Box& box = request_.box;
+    const Box& box = request_.place.box;
     if (info_.image_width != header.width || info_.image_height != header.height || info_.data_precision != 8 ||
         info_.arith_code || (info_.num_components != 1 && info_.num_components != 3))
       return false;
@@ -139,8 +139,9 @@ class JpegDecoder {
     }
     info_.out_color_space = JCS_RGB;
     reduction_ = request_.maxReduction;
+    const Place& place = request_.place;
     while (reduction_ > 1 &&
-           (box.width < kGap * reduction_ * request_.width || box.height < kGap * reduction_ * request_.height))
+           (box.width < kGap * reduction_ * place.width || box.height < kGap * reduction_ * place.height))
       reduction_ /= 2;
     info_.scale_num = 1;
     info_.scale_denom = reduction_;
@@ -151,7 +152,7 @@ class JpegDecoder {
 
   // The crop in pixels of the reduced image, where it may begin and end within a pixel, and what is read for it.
   void placeBox() {
-    const Box& box = request_.box;
+    const Box& box = request_.place.box;
     const int64_t left = box.left / reduction_;
     const int64_t top = box.top / reduction_;
     const int64_t right = (box.left + box.width + reduction_ - 1) / reduction_;
@@ -170,9 +171,9 @@ class JpegDecoder {
     rows_ = bottom - top;
     line_.resize(static_cast<size_t>(info_.output_width) * 3 + kLinePadding);
     const double scale = reduction_;
-    resizer_.begin({right - left, box.left / scale - left, (box.left + box.width) / scale - left, request_.width},
-                   {rows_, box.top / scale - top, (box.top + box.height) / scale - top, request_.height}, 3,
-                   request_.flip);
+    resizer_.begin({right - left, box.left / scale - left, (box.left + box.width) / scale - left},
+                   {rows_, box.top / scale - top, (box.top + box.height) / scale - top}, request_.place, request_.width,
+                   request_.height, 3);
     if (sequential) jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(top));
     else
       for (row_ = 0; row_ < top; row_++) {

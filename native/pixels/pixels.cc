@@ -40,6 +40,7 @@ Resizer& resizer() {
 }
 
 constexpr int64_t kMostPixels = 1LL << 31;
+constexpr int64_t kMostResized = 1LL << 40;  // of which only the sample is made
 
 int64_t whole(double value, int64_t least, int64_t most, const char* what) {
   if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) || value != std::floor(value))
@@ -88,8 +89,31 @@ Box boxOf(const double* numbers, int64_t width, int64_t height) {
 struct Target {
   int64_t width, height;
   int channels;  // of the sample
-  int64_t bytes() const { return width * height * channels; }
+  int64_t bytes(bool exact) const { return width * height * channels * (exact ? sizeof(float) : 1); }
 };
+
+// left, top, width, height of the box, flip; width and height that it is resized to, left and top of the sample in that; kernel, whether
+// values are exact, and three of `fill`: placeNumbers of src/prepare/decode/resample-pixels.ts.
+constexpr size_t kPlaceNumbers = 14;
+
+Place placeOf(const double* numbers, int64_t width, int64_t height) {
+  Place place;
+  place.box = boxOf(numbers, width, height);
+  place.flip = numbers[4] != 0;
+  place.width = whole(numbers[5], 1, kMostResized, "the resized width");
+  place.height = whole(numbers[6], 1, kMostResized, "the resized height");
+  place.left = whole(numbers[7], -kMostPixels, place.width - 1, "the sample's left side");
+  place.top = whole(numbers[8], -kMostPixels, place.height - 1, "the sample's top");
+  place.kernel = static_cast<int>(whole(numbers[9], 0, kKernelCount - 1, "the kernel"));
+  place.exact = numbers[10] != 0;
+  for (int c = 0; c < 3; c++) place.fill[c] = static_cast<double>(numbers[11 + c]);
+  return place;
+}
+
+// What of the sample is the image must not be empty.
+void expectOverlap(const Place& place, int64_t width, int64_t height) {
+  if (-place.left >= width || -place.top >= height) throw std::invalid_argument("the sample lies outside of the image");
+}
 
 Target targetAt(const Napi::CallbackInfo& info, size_t i) {
   Target target;
@@ -106,7 +130,7 @@ bool isLuma(int from, int to) {
   return true;
 }
 
-// resize(pixels, width, height, channels, [left, top, width, height, flip], targetWidth, targetHeight, targetChannels,
+// resize(pixels, width, height, channels, place, targetWidth, targetHeight, targetChannels,
 // out)
 Napi::Value resize(const Napi::CallbackInfo& info) {
   const BytesView pixels = bytesAt(info, 0);
@@ -115,16 +139,16 @@ Napi::Value resize(const Napi::CallbackInfo& info) {
   image.width = whole(numberAt(info, 1), 1, kMostPixels, "the width");
   image.height = whole(numberAt(info, 2), 1, kMostPixels, "the height");
   image.channels = static_cast<int>(whole(numberAt(info, 3), 1, 1 << 10, "the number of channels"));
-  const std::vector<double> place = numbersAt(info, 4);
+  const std::vector<double> numbers = numbersAt(info, 4);
   const Target target = targetAt(info, 5);
   const BytesView out = bytesAt(info, 8);
-  if (place.size() != 5) throw std::invalid_argument("a place has five numbers");
-  const Box box = boxOf(place.data(), image.width, image.height);
+  if (numbers.size() != kPlaceNumbers) throw std::invalid_argument("a place has other numbers");
+  const Place place = placeOf(numbers.data(), image.width, image.height);
+  expectOverlap(place, target.width, target.height);
   if (pixels.length / image.width / image.channels < static_cast<size_t>(image.height) ||
-      out.length != static_cast<size_t>(target.bytes()))
+      out.length != static_cast<size_t>(target.bytes(place.exact)))
     throw std::invalid_argument("the pixels do not have their size");
-  resizeBox(image, box, target.width, target.height, place[4] != 0, isLuma(image.channels, target.channels), out.data,
-            resizer());
+  resizeBox(image, place, target.width, target.height, isLuma(image.channels, target.channels), out.data, resizer());
   return info.Env().Undefined();
 }
 
@@ -323,25 +347,26 @@ class DecodeWork : public Work {
   JpegOutcome outcome_;
 };
 
-// decodeJpeg(file, [left, top, width, height, flip], targetWidth, targetHeight, targetChannels, out, maxReduction,
+// decodeJpeg(file, place, targetWidth, targetHeight, targetChannels, out, maxReduction,
 // isLarge, keepsDamaged, timeLimit) → how it ended, for a large one as a promise. The file's bytes are freed.
 Napi::Value decodeJpegFile(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) throw std::invalid_argument("a file is expected");
   ImageFile& file = *info[0].As<Napi::External<ImageFile>>().Data();
   if (!file.bytes) throw std::invalid_argument("this file was decoded before");
-  const std::vector<double> place = numbersAt(info, 1);
+  const std::vector<double> numbers = numbersAt(info, 1);
   const Target target = targetAt(info, 2);
   const BytesView out = bytesAt(info, 5);
-  if (place.size() != 5) throw std::invalid_argument("a place has five numbers");
-  if (out.length != static_cast<size_t>(target.bytes())) throw std::invalid_argument("the sample has another size");
+  if (numbers.size() != kPlaceNumbers) throw std::invalid_argument("a place has other numbers");
   JpegRequest request;
   request.bytes = file.bytes.get();
   request.length = file.length;
   request.header = file.header;
-  request.box = boxOf(place.data(), file.header.width, file.header.height);
+  request.place = placeOf(numbers.data(), file.header.width, file.header.height);
+  expectOverlap(request.place, target.width, target.height);
+  if (out.length != static_cast<size_t>(target.bytes(request.place.exact)))
+    throw std::invalid_argument("the sample has another size");
   request.width = target.width;
   request.height = target.height;
-  request.flip = place[4] != 0;
   request.luma = isLuma(3, target.channels);
   request.maxReduction = static_cast<int>(whole(numberAt(info, 6), 1, 8, "the reduction"));
   request.keepsDamaged = info[8].ToBoolean();
@@ -372,11 +397,10 @@ Napi::Value unmap(const Napi::CallbackInfo& info) {
 
 struct PackedRow {
   Image image;
-  Box box;
-  bool flip;
+  Place place;
   size_t to;
 };
-constexpr size_t kRowNumbers = 10;
+constexpr size_t kRowNumbers = 4 + kPlaceNumbers + 1;
 
 PackedRow packedRow(const Files& files, const double* numbers, int channels, size_t places) {
   const auto& file = *files[whole(numbers[0], 0, static_cast<int64_t>(files.size()) - 1, "the file")];
@@ -389,14 +413,12 @@ PackedRow packedRow(const Files& files, const double* numbers, int channels, siz
   if (row.image.width > (length - offset) / channels / row.image.height)
     throw std::out_of_range("an image does not lie within its file");
   row.image.pixels = file.bytes() + offset;
-  row.box = boxOf(numbers + 4, row.image.width, row.image.height);
-  row.flip = numbers[8] != 0;
-  row.to = static_cast<size_t>(whole(numbers[9], 0, static_cast<double>(places) - 1, "the place in the batch"));
+  row.place = placeOf(numbers + 4, row.image.width, row.image.height);
+  row.to = static_cast<size_t>(whole(numbers[4 + kPlaceNumbers], 0, static_cast<double>(places) - 1, "the place in the batch"));
   return row;
 }
 
-// cropBatch(files, [file, offset, width, height, left, top, boxWidth, boxHeight, flip, place in the
-// batch] of each sample, channels, targetWidth, targetHeight, targetChannels, out, threads)
+// cropBatch(files, [file, offset, width, height, its place, its row in the batch] of each sample, all of them exact or none, channels, targetWidth, targetHeight, targetChannels, out, threads)
 Napi::Value cropBatch(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) throw std::invalid_argument("mapped files are expected");
   const Files& files = *info[0].As<Napi::External<Files>>().Data();
@@ -405,14 +427,20 @@ Napi::Value cropBatch(const Napi::CallbackInfo& info) {
   const Target target = targetAt(info, 3);
   const BytesView out = bytesAt(info, 6);
   const size_t count = numbers.size() / kRowNumbers;
-  const size_t places = out.length / target.bytes();
-  if (numbers.size() % kRowNumbers != 0 || out.length % target.bytes() != 0)
+  const bool exact = count > 0 && numbers[4 + 10] != 0;
+  const size_t bytes = static_cast<size_t>(target.bytes(exact));
+  const size_t places = out.length / bytes;
+  if (numbers.size() % kRowNumbers != 0 || out.length % bytes != 0)
     throw std::invalid_argument("the samples do not have their size");
   const size_t most = static_cast<size_t>(whole(numberAt(info, 7), 1, 1024, "the number of threads"));
   const bool luma = isLuma(channels, target.channels);
   for (const auto& file : files) file->expectWhole();
   std::vector<PackedRow> rows;
-  for (size_t i = 0; i < count; i++) rows.push_back(packedRow(files, numbers.data() + i * kRowNumbers, channels, places));
+  for (size_t i = 0; i < count; i++) {
+    rows.push_back(packedRow(files, numbers.data() + i * kRowNumbers, channels, places));
+    expectOverlap(rows.back().place, target.width, target.height);
+    if (rows.back().place.exact != exact) throw std::invalid_argument("some samples are exact, others not");
+  }
 
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
@@ -420,8 +448,7 @@ Napi::Value cropBatch(const Napi::CallbackInfo& info) {
     try {
       Resizer& own = resizer();
       for (size_t i = next++; i < count; i = next++)
-        resizeBox(rows[i].image, rows[i].box, target.width, target.height, rows[i].flip, luma,
-                  out.data + rows[i].to * target.bytes(), own);
+        resizeBox(rows[i].image, rows[i].place, target.width, target.height, luma, out.data + rows[i].to * bytes, own);
     } catch (...) {
       failed = true;
     }

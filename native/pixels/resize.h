@@ -1,6 +1,6 @@
-// Crop, antialiased bicubic resize and flip in one pass: Pillow's algorithm in Pillow's fixed-point arithmetic (a = -0.5,
-// 22-bit weights, widths first, bytes between the passes). src/prepare/decode/resize.ts is the same in TypeScript, and every
-// path here gives its bytes: sums of whole numbers do not depend on their order.
+// Crop, antialiased resize and flip in one pass: Pillow's algorithm in Pillow's fixed-point arithmetic (22-bit weights, widths
+// first, bytes between the passes), or without rounding. src/prepare/decode/resize.ts is the same in TypeScript, and every path
+// to bytes gives its bytes: sums of whole numbers do not depend on their order.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -24,6 +24,18 @@ struct Box {
   int64_t left, top, width, height;
 };
 
+// A sample's place in its image: the box is resized to `width` × `height`, and the sample begins at (left, top) in that; what of it lies
+// outside has the colour `fill`.
+struct Place {
+  Box box;
+  bool flip;
+  int64_t width, height, left, top;
+  int kernel;
+  bool exact;  // the sample is of float32, without rounding
+  double fill[3];
+};
+
+// Catmull-Rom, a = -0.5.
 inline double cubic(double distance) {
   const double x = std::fabs(distance);
   if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
@@ -31,13 +43,38 @@ inline double cubic(double distance) {
   return 0;
 }
 
+inline double triangle(double distance) { return std::max(0.0, 1 - std::fabs(distance)); }
+
+struct Kernel {
+  double support;
+  double (*weight)(double);
+};
+
+// In the order of `kernels` in resize.ts.
+constexpr Kernel kKernels[] = {{2, cubic}, {1, triangle}};
+constexpr int kKernelCount = 2;
+
 // For each output position, the inputs it reads: count[o] of them from first[o], weighted by row o of `weights`. Rows
 // are filled with zeros up to `stride`, a multiple of four.
 struct Taps {
+  // The part [from, to) of `inputs` values, which may begin and end within a value, resized to `resized` values, of which `outputs` from
+  // `skip` on are wanted.
+  struct Side {
+    int64_t inputs = 0;
+    double from = 0, to = 0;
+    int64_t resized = 0, skip = 0, outputs = 0;
+    int kernel = 0;
+    bool exact = false;
+    bool operator==(const Side& other) const {
+      return inputs == other.inputs && from == other.from && to == other.to && resized == other.resized &&
+             skip == other.skip && outputs == other.outputs && kernel == other.kernel && exact == other.exact;
+    }
+  };
+  Side side;
   int64_t inputs = 0, outputs = 0;
-  double from = 0, to = 0;
   int stride = 0;
   std::vector<int32_t> first, count, weights;
+  std::vector<double> exactWeights;  // in place of `weights`
 #ifdef SHERD_X86
   // The weights as h * 2^11 + l, 16 bits each: what one multiply-add of pairs takes.
   std::vector<int16_t> high, low;
@@ -48,31 +85,36 @@ struct Taps {
   std::vector<int16_t> spread;
 #endif
 
-  // The part [newFrom, newTo) of newInputs values, which may begin and end within a value → newOutputs values.
-  void compute(int64_t newInputs, double newFrom, double newTo, int64_t newOutputs) {
-    if (newInputs == inputs && newFrom == from && newTo == to && newOutputs == outputs) return;
-    const double scale = (newTo - newFrom) / static_cast<double>(newOutputs);
+  void compute(const Side& wanted) {
+    if (wanted == side) return;
+    const Kernel kernel = kKernels[wanted.kernel];
+    const double scale = (wanted.to - wanted.from) / static_cast<double>(wanted.resized);
     const double widening = std::max(scale, 1.0);
-    const double support = 2 * widening;
+    const double support = kernel.support * widening;
     stride = (static_cast<int>(std::ceil(support)) * 2 + 1 + 3) & ~3;
-    inputs = outputs = 0;  // what is kept is of no use until this is done
-    first.assign(newOutputs, 0);
-    count.assign(newOutputs, 0);
-    weights.assign(newOutputs * stride, 0);
+    side = Side();  // what is kept is of no use until this is done
+    inputs = wanted.inputs;
+    outputs = wanted.outputs;
+    first.assign(outputs, 0);
+    count.assign(outputs, 0);
+    weights.assign(wanted.exact ? 0 : outputs * stride, 0);
+    exactWeights.assign(wanted.exact ? outputs * stride : 0, 0);
     std::vector<double> row(stride);
-    for (int64_t o = 0; o < newOutputs; o++) {
-      const double center = newFrom + (o + 0.5) * scale;
+    for (int64_t o = 0; o < outputs; o++) {
+      const double center = wanted.from + (static_cast<double>(wanted.skip + o) + 0.5) * scale;
       const int64_t start = std::max<int64_t>(0, static_cast<int64_t>(center - support + 0.5));
-      const int64_t taps = std::min<int64_t>(newInputs, static_cast<int64_t>(center + support + 0.5)) - start;
+      const int64_t taps = std::min<int64_t>(inputs, static_cast<int64_t>(center + support + 0.5)) - start;
       double sum = 0;
       for (int64_t i = 0; i < taps; i++) {
-        row[i] = cubic((i + start - center + 0.5) * (1 / widening));
+        row[i] = kernel.weight((i + start - center + 0.5) * (1 / widening));
         sum += row[i];
       }
       for (int64_t i = 0; i < taps; i++) {
         const double weight = row[i] / sum;
-        weights[o * stride + i] =
-            static_cast<int32_t>(weight * (1 << kPrecisionBits) + (weight < 0 ? -0.5 : 0.5));
+        if (wanted.exact) exactWeights[o * stride + i] = weight;
+        else
+          weights[o * stride + i] =
+              static_cast<int32_t>(weight * (1 << kPrecisionBits) + (weight < 0 ? -0.5 : 0.5));
       }
       first[o] = static_cast<int32_t>(start);
       count[o] = static_cast<int32_t>(taps);
@@ -86,11 +128,12 @@ struct Taps {
     }
     groups = 0;
 #endif
-    inputs = newInputs;
-    from = newFrom;
-    to = newTo;
-    outputs = newOutputs;
+    side = wanted;
   }
+
+  // The inputs that are read at all.
+  int64_t begin() const { return first.front(); }
+  int64_t end() const { return first.back() + count.back(); }
 
 #ifdef SHERD_X86
   // Fills `start` and `spread`, which only the pass across needs.
@@ -248,7 +291,7 @@ inline void narrow(const uint8_t* line, uint8_t* out, const Taps& taps, int chan
 
 // The lines that output line `y` reads, one below the other → that line.
 inline void shorten(const uint8_t* narrowed, int64_t lineBytes, const Taps& taps, int64_t y, uint8_t* out) {
-  const uint8_t* lines = narrowed + taps.first[y] * lineBytes;
+  const uint8_t* lines = narrowed + (taps.first[y] - taps.begin()) * lineBytes;
   const int32_t* weights = &taps.weights[y * taps.stride];
   int64_t x = 0;
 #ifdef SHERD_X86
@@ -278,49 +321,116 @@ inline void toLuma(const uint8_t* rgb, uint8_t* out, int64_t pixels) {
     out[i] = static_cast<uint8_t>((rgb[3 * i] * 19595 + rgb[3 * i + 1] * 38470 + rgb[3 * i + 2] * 7471 + 0x8000) >> 16);
 }
 
+// One line without rounding.
+inline void narrowExactly(const uint8_t* line, float* out, const Taps& taps, int channels, bool flip) {
+  for (int64_t x = 0; x < taps.outputs; x++) {
+    const double* weights = &taps.exactWeights[x * taps.stride];
+    const uint8_t* from = line + static_cast<int64_t>(taps.first[x]) * channels;
+    float* to = out + (flip ? taps.outputs - 1 - x : x) * channels;
+    for (int c = 0; c < channels; c++) {
+      double sum = 0;
+      for (int32_t i = 0; i < taps.count[x]; i++) sum += weights[i] * from[i * channels + c];
+      to[c] = static_cast<float>(sum);
+    }
+  }
+}
+
+inline float lumaOf(const float* rgb) { return (rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471) / 65536; }
+
 // A sample as it is made: lines of the box come in, from the top; then `finish` writes the sample. One for each thread,
-// used again for the next sample. Memory: box.height lines of the target's width.
+// used again for the next sample. Memory: the lines of the box that count, of the sample's width.
 class Resizer {
  public:
+  // The box's lines as they come: their number, and the part of them that is the box.
   struct Span {
     int64_t inputs;
     double from, to;
-    int64_t outputs;
   };
-  void begin(const Span& across, const Span& down, int channels, bool flip) {
-    across_.compute(across.inputs, across.from, across.to, across.outputs);
-#ifdef SHERD_X86
-    if (channels == 3) across_.prepareGroups();
-#endif
-    down_.compute(down.inputs, down.from, down.to, down.outputs);
+  void begin(const Span& across, const Span& down, const Place& place, int64_t width, int64_t height, int channels) {
+    place_ = place;
     channels_ = channels;
-    flip_ = flip;
-    lineBytes_ = across.outputs * channels;
-    narrowed_.resize(down.inputs * lineBytes_);
+    width_ = width;
+    height_ = height;
+    left_ = std::max<int64_t>(0, -place.left);
+    top_ = std::max<int64_t>(0, -place.top);
+    across_.compute(sideOf(across, place, place.width, place.left, width - left_));
+#ifdef SHERD_X86
+    if (channels == 3 && !place.exact) across_.prepareGroups();
+#endif
+    down_.compute(sideOf(down, place, place.height, place.top, height - top_));
+    lineValues_ = across_.outputs * channels;
+    const size_t values = static_cast<size_t>((down_.end() - down_.begin()) * lineValues_);
+    if (place.exact) exact_.resize(values);
+    else narrowed_.resize(values);
   }
   // `line` must be readable for kLinePadding bytes behind its end.
   void line(int64_t y, const uint8_t* line) {
-    narrow(line, narrowed_.data() + y * lineBytes_, across_, channels_, flip_);
+    if (y < down_.begin() || y >= down_.end()) return;
+    const int64_t at = (y - down_.begin()) * lineValues_;
+    if (place_.exact) narrowExactly(line, exact_.data() + at, across_, channels_, place_.flip);
+    else narrow(line, narrowed_.data() + at, across_, channels_, place_.flip);
   }
   // [height, width, channels], or [height, width] of luma when `luma` is set and there are three channels.
   void finish(uint8_t* out, bool luma) {
-    const int64_t outLine = luma ? lineBytes_ / 3 : lineBytes_;
-    if (luma) colour_.resize(lineBytes_);
+    const int64_t outChannels = luma ? 1 : channels_;
+    const int64_t valueBytes = place_.exact ? sizeof(float) : 1;
+    const int64_t left = place_.flip ? width_ - left_ - across_.outputs : left_;
+    if (across_.outputs < width_ || down_.outputs < height_) paint(out, luma);
     for (int64_t y = 0; y < down_.outputs; y++) {
-      uint8_t* to = luma ? colour_.data() : out + y * outLine;
-      shorten(narrowed_.data(), lineBytes_, down_, y, to);
-      if (luma) toLuma(to, out + y * outLine, outLine);
+      uint8_t* to = out + ((top_ + y) * width_ + left) * outChannels * valueBytes;
+      if (place_.exact) finishExactly(y, to, luma);
+      else if (luma) {
+        colour_.resize(lineValues_);
+        shorten(narrowed_.data(), lineValues_, down_, y, colour_.data());
+        toLuma(colour_.data(), to, across_.outputs);
+      } else shorten(narrowed_.data(), lineValues_, down_, y, to);
     }
     if (narrowed_.capacity() > kKeptBytes) std::vector<uint8_t>().swap(narrowed_);
+    if (exact_.capacity() * sizeof(float) > kKeptBytes) std::vector<float>().swap(exact_);
   }
 
  private:
   static constexpr size_t kKeptBytes = 16 << 20;
+
+  static Taps::Side sideOf(const Span& span, const Place& place, int64_t resized, int64_t at, int64_t room) {
+    const int64_t skip = std::max<int64_t>(0, at);
+    return {span.inputs, span.from, span.to, resized, skip, std::min(room, resized - skip), place.kernel, place.exact};
+  }
+
+  // `to` may begin anywhere in memory.
+  void finishExactly(int64_t y, uint8_t* to, bool luma) {
+    const float* lines = exact_.data() + (down_.first[y] - down_.begin()) * lineValues_;
+    const double* weights = &down_.exactWeights[y * down_.stride];
+    exactLine_.resize(lineValues_);
+    for (int64_t x = 0; x < lineValues_; x++) {
+      double sum = 0;
+      for (int32_t i = 0; i < down_.count[y]; i++) sum += weights[i] * lines[i * lineValues_ + x];
+      exactLine_[x] = static_cast<float>(sum);
+    }
+    if (luma)
+      for (int64_t x = 0; x < across_.outputs; x++) exactLine_[x] = lumaOf(&exactLine_[3 * x]);
+    std::memcpy(to, exactLine_.data(), (luma ? across_.outputs : lineValues_) * sizeof(float));
+  }
+
+  void paint(uint8_t* out, bool luma) const {
+    float colour[3];
+    for (int c = 0; c < 3; c++) colour[c] = static_cast<float>(place_.fill[c]);
+    if (luma) colour[0] = lumaOf(colour);
+    const int64_t channels = luma ? 1 : channels_;
+    for (int64_t i = 0; i < width_ * height_ * channels; i++) {
+      const float value = colour[channels == 1 ? 0 : i % 3];
+      if (place_.exact) std::memcpy(out + i * sizeof(float), &value, sizeof(float));
+      else out[i] = static_cast<uint8_t>(value + 0.5f);
+    }
+  }
+
   Taps across_, down_;
+  Place place_{};
   int channels_ = 3;
-  bool flip_ = false;
-  int64_t lineBytes_ = 0;
+  int64_t width_ = 0, height_ = 0, left_ = 0, top_ = 0;
+  int64_t lineValues_ = 0;
   std::vector<uint8_t> narrowed_, colour_;
+  std::vector<float> exact_, exactLine_;
 };
 
 struct Image {
@@ -330,10 +440,11 @@ struct Image {
 };
 
 // A box of an image in memory, of which nothing outside it decides anything and nothing behind its end is touched.
-inline void resizeBox(const Image& image, const Box& box, int64_t width, int64_t height, bool flip, bool luma,
-                      uint8_t* out, Resizer& resizer) {
-  resizer.begin({box.width, 0, static_cast<double>(box.width), width},
-                {box.height, 0, static_cast<double>(box.height), height}, image.channels, flip);
+inline void resizeBox(const Image& image, const Place& place, int64_t width, int64_t height, bool luma, uint8_t* out,
+                      Resizer& resizer) {
+  const Box& box = place.box;
+  resizer.begin({box.width, 0, static_cast<double>(box.width)}, {box.height, 0, static_cast<double>(box.height)}, place,
+                width, height, image.channels);
   const int64_t lineBytes = image.width * image.channels;
   const uint8_t* end = image.pixels + image.height * lineBytes;
   std::vector<uint8_t> last;

@@ -165,7 +165,7 @@ const look = latest<Picture>(async ({ bytes }) => {
 async function prepare(): Promise<void> {
   const { facts, opened } = view
   if (!facts || !opened) return
-  const { size, channels } = facts
+  const { size, channels, preparing } = facts
   const chosen = source
   try {
     let image: Blob
@@ -175,7 +175,13 @@ async function prepare(): Promise<void> {
       const side = Math.max(size.width, size.height)
       ;[image, name] = [await sampleFile(engine, chosen.scene, side), `sample “${chosen.scene}”`]
     }
-    const { bytes, original } = await engine.ask('prepare', { image, name, target: size, channels })
+    const { bytes, original } = await engine.ask('prepare', {
+      image,
+      name,
+      target: size,
+      channels,
+      preparing,
+    })
     if (chosen !== source) return
     const about = aboutSize(original, size)
     const picture = { name, bytes, about }

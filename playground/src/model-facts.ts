@@ -2,8 +2,11 @@
 import { migrate } from '../../src/config/migrations.ts'
 import { messageOf, SherdError } from '../../src/errors.ts'
 import { type Metadata, metadataIn } from '../../src/onnx/read-metadata.ts'
+import type { PixelRules } from '../../src/prepare/decode/resize.ts'
+import type { Fitting } from '../../src/prepare/fit.ts'
 import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
 import { type Grid, gridOf, type PatchSize, sidesOf } from '../../src/token/grid.ts'
+import type { Preparing } from './prepare-pixels.ts'
 
 export type GraphKind = 'autoencoder' | 'encoder'
 
@@ -15,6 +18,7 @@ export interface ModelFacts {
   readonly size: { readonly width: number; readonly height: number }
   readonly patchSize: PatchSize
   readonly channels: 1 | 3
+  readonly preparing: Preparing
   readonly grid: Grid
   /** Of pixels in [0, 1]. */
   readonly statistics: ChannelStatistics
@@ -35,7 +39,8 @@ const kinds: Readonly<Record<string, GraphKind>> = {
 /** Of the configuration, what is read here. Files of sherd hold all of it. */
 interface StoredModel {
   readonly config: {
-    readonly data: { readonly kind: string }
+    readonly data: { readonly kind: string } & Partial<Omit<Fitting, 'isExact'>> &
+      Pick<PixelRules, 'interpolation' | 'fill'>
     readonly model: {
       readonly size: string
       readonly imageSize: readonly [number, number]
@@ -88,7 +93,7 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
   if (!kind) throw new SherdError('CHECKPOINT', refusedFormat(name, format))
   const { config: stored, statistics } = parse<StoredModel>(name, 'sherd', metadata.sherd)
   const config = currentOf(name, stored)
-  const { model, target } = config
+  const { data, model, target } = config
   const { channels } = model
   const { frames = 1 } = model
   if (config.data.kind !== 'images')
@@ -105,11 +110,15 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
       `${name} was trained on targets that are normalised band by band (target.statistics band): expected group.`,
     )
   const [height, width] = model.imageSize
+  // Absent in files of earlier versions.
+  const { resize = 'box', cropShare = 1, cutRule = 'before', interpolation = 'bicubic', fill } = data
+  const fitting = { resize, cropShare, cutRule, isExact: false } // the page shows bytes
   const outputs = parse<Record<string, string>>(name, 'sherd.outputs', metadata['sherd.outputs'])
   const step = metadata['sherd.step']
   return {
     ...{ kind, size: { width, height }, channels, statistics, patchSize: sidesOf(model.patchSize) },
     name: `ViT-${model.size}/${[model.patchSize].flat().join('x')}`,
+    preparing: { fitting, rules: { interpolation, ...(fill && { fill }) } },
     grid: gridOf([height, width], sidesOf(model.patchSize)),
     ...{ normalizeTarget: target.normalize, ratio: config.mask.ratio },
     step: step === undefined ? null : Number(step),

@@ -1,11 +1,11 @@
 /**
- * From what a browser decodes to what the model takes, by sherd's own code: the centre, Pillow's bicubic, luma for grey models.
+ * From what a browser decodes to what the model takes, by sherd's own code: cut and resampled as the model says, luma for grey models.
  * docs/playground.md says what may still differ by a level or two.
  */
 
-import { centerCrop } from '../../src/prepare/crop.ts'
-import { type RgbImage, resizeBicubic } from '../../src/prepare/decode/resize.ts'
+import { type PixelRules, type RgbImage, resizePixels } from '../../src/prepare/decode/resize.ts'
 import { storeSample } from '../../src/prepare/decode/sample-layout.ts'
+import { type Fitting, fitted } from '../../src/prepare/fit.ts'
 import type { Size } from '../../src/source/box.ts'
 
 /** RGBA bytes laid over white, as RGB. */
@@ -17,9 +17,19 @@ export function overWhite(rgba: ArrayLike<number>, { width, height }: Size): Rgb
   return { pixels, width, height }
 }
 
-/** The centre of an image at the model's size: bytes [H, W, C]. */
-export function samplePixels(image: RgbImage, target: Size, channels: number): Uint8Array {
-  const rgb = resizeBicubic(image, centerCrop(image, target), target)
+export interface Preparing {
+  readonly fitting: Fitting
+  readonly rules: PixelRules
+}
+
+/** An image at the model's size: bytes [H, W, C]. Without `preparing`, its centre. */
+export function samplePixels(
+  image: RgbImage,
+  target: Size,
+  channels: number,
+  { fitting, rules }: Partial<Preparing> = {},
+): Uint8Array {
+  const rgb = resizePixels(image, fitted(image, target, fitting), target, rules) as Uint8Array
   const out = new Uint8Array(target.width * target.height * channels)
   storeSample(rgb, out, { width: target.width, channels, flip: false })
   return out

@@ -5,13 +5,17 @@ import type { Attention } from './attention.ts'
 import type { LoadProgress } from './fetch-model.ts'
 import type { GraphKind, ModelFacts } from './model-facts.ts'
 import type { ModelSource } from './model-sources.ts'
+import type { Preparing } from './prepare-pixels.ts'
 
 /** Each with what it asks and what it gives. */
 export interface Requests {
   /** Loads models in the place of those that are there. */
   open: { ask: { sources?: readonly ModelSource[]; files?: readonly File[] }; give: Opened }
   /** Decodes an image and brings it to the model's size. */
-  prepare: { ask: { image: Blob; name: string; target: Size; channels: number }; give: Prepared }
+  prepare: {
+    ask: { image: Blob; name: string; target: Size; channels: number; preparing: Preparing }
+    give: Prepared
+  }
   /** A generated image of a class of `sherd sample-data`, as RGB bytes [side, side, 3]. */
   sample: { ask: { scene: string; side: number }; give: Uint8Array }
   rebuild: { ask: { bytes: Uint8Array; kept: readonly number[]; hidden: readonly number[] }; give: Predicted }

@@ -33,10 +33,10 @@ const work: Work = {
     }
     return openModels(loaded)
   },
-  async prepare({ image, name, target, channels }) {
+  async prepare({ image, name, target, channels, preparing }) {
     const decoded = await decodeImage(name, image)
     const { width, height } = decoded
-    return { bytes: samplePixels(decoded, target, channels), original: { width, height } }
+    return { bytes: samplePixels(decoded, target, channels, preparing), original: { width, height } }
   },
   sample: ({ scene, side }) =>
     paintScene({ scene: scene as SceneName, seed: SAMPLE_SEED, index: 0, size: side }),

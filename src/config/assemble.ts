@@ -4,6 +4,8 @@ import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { type MaeOptions, type MaskedAutoencoder, mae } from '../objective/mae.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
+import type { DecodeRules } from '../prepare/decode/decode-request.ts'
+import type { Fitting } from '../prepare/fit.ts'
 import type { LoaderOptions } from '../prepare/loader/loader.ts'
 import { type ChannelStatistics, imagenetStatistics } from '../prepare/normalize.ts'
 import type { ViewSpecs } from '../prepare/view-spec.ts'
@@ -74,6 +76,19 @@ const greyStatistics: ChannelStatistics = { mean: [0.449], std: [0.226] }
 
 const rangeOf = ({ data }: Config) => (data.kind === 'images' ? data.range : null)
 
+/** Undefined for rasters. */
+const rulesOf = ({ data }: Config): DecodeRules | undefined =>
+  data.kind === 'images'
+    ? { interpolation: data.interpolation, colours: data.colours, fill: data.fill }
+    : undefined
+
+/** How whole images become samples outside training; null: the largest centred box, and always for rasters. */
+export function fittingOf({ data }: Config): Fitting | null {
+  if (data.kind !== 'images' || (data.resize === 'box' && data.rounding === 'bytes')) return null
+  const { resize, cropShare, cutRule, rounding } = data
+  return { resize, cropShare, cutRule, isExact: rounding === 'none' }
+}
+
 const photometricOf = ({ data }: Config) =>
   data.kind === 'images' && data.photometric ? namedRecipes[data.photometric] : null
 
@@ -84,7 +99,10 @@ export function sampleSize(config: Config, source?: ImageSource) {
   const [height, width] = imageSize
   const { maxPixels, corrupt, fileTimeout } = config.data
   const rasters = rastersOf(config)
-  const limits = { minSide: Math.max(...patchSize), maxPixels, range: rangeOf(config), corrupt, fileTimeout }
+  const limits = {
+    ...{ minSide: Math.max(...patchSize), maxPixels, range: rangeOf(config), corrupt, fileTimeout },
+    rules: rulesOf(config),
+  }
   const { frames = null } = rasters?.model ?? {}
   return { height, width, channels, ...limits, frames, minValid: rasters?.data.minValid ?? 0 }
 }
@@ -119,7 +137,11 @@ export async function openData(
 export const usualStatistics = (config: Config): ChannelStatistics =>
   config.model.channels === 1 ? greyStatistics : imagenetStatistics
 
-/** ImageNet's statistics, or those of the data, measured now. `onNote` gets warnings about implausible data. */
+/** `data.mean` and `data.std`, or null. */
+export const givenStatistics = ({ data }: Config): ChannelStatistics | null =>
+  data.kind === 'images' && data.mean && data.std ? { mean: data.mean, std: data.std } : null
+
+/** The given statistics, ImageNet's, or those of the data, measured now. `onNote` gets warnings about implausible data. */
 export async function channelStatistics(
   config: Config,
   source: ImageSource,
@@ -132,7 +154,8 @@ export async function channelStatistics(
     for (const note of notes) onNote(note)
     return { mean, std, ...(low && high && { low, high }) }
   }
-  if (config.data.statistics === 'imagenet') return usualStatistics(config)
+  const given = givenStatistics(config)
+  if (given || config.data.statistics === 'imagenet') return given ?? usualStatistics(config)
   const { measureStatistics } = await import('../prepare/statistics.ts') // loads libvips, not needed otherwise
   const { mean, std } = await measureStatistics(source, sampleSize(config))
   return { mean, std }
@@ -144,6 +167,7 @@ export type DecodingPlan = Pick<MachinePlan, 'decodeThreads'>
 export const inferenceOptions = (config: Config, source: ImageSource, plan: DecodingPlan): LoaderOptions => ({
   ...loaderOptions(config, source, plan),
   photometric: null,
+  fitting: fittingOf(config),
 })
 
 interface StreamOptions {

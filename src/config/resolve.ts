@@ -124,6 +124,7 @@ export function resolveConfig(input: ConfigInput): Config {
     checkBands(config)
     checkPhotometric(config)
     checkVariant(config)
+    checkChannelNumbers(config)
     checkBackbone(backboneOf(config))
     checkBatch(config)
     ;(checks[config.objective] as (config: Config) => void)(config)
@@ -154,6 +155,17 @@ const refuse = (what: string): never => {
 function checkPhotometric({ data, model }: Config): void {
   if (data.kind === 'images' && data.photometric && model.channels !== 3)
     refuse(`data.photometric is for images of 3 channels, and model.channels is ${model.channels}`)
+}
+
+function checkChannelNumbers({ data, model }: Config): void {
+  if (data.kind !== 'images') return
+  if ((data.mean === null) !== (data.std === null))
+    refuse('data.mean and data.std are given together, or neither')
+  for (const key of ['mean', 'std', 'fill'] as const) {
+    const numbers = data[key]
+    if (numbers && numbers.length !== model.channels)
+      refuse(`data.${key} has ${numbers.length} numbers, and model.channels is ${model.channels}`)
+  }
 }
 
 function checkBands(config: Config): void {

@@ -56,7 +56,8 @@ export function labelledBatch(
   const samples = pixelsOf(batch.fields)
   const [height, width] = sizeOf(samples)
   const image = { height, width }
-  if (settings.randAugment !== null && !isOfRasters(samples) && samples.shape[3] === 3) {
+  const isColour = !isOfRasters(samples) && samples.shape[3] === 3
+  if (settings.randAugment !== null && isColour && samples.pixels instanceof Uint8Array) {
     const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
     const fill = encoder.statistics.mean.map((mean) => Math.round(255 * mean))
     const { pixels } = samples

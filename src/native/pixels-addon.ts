@@ -26,7 +26,7 @@ export interface PlainJpeg {
 /** `failed`: cannot be decoded here. `damage`: libjpeg's warning about data that it decoded. */
 export type JpegOutcome = 'decoded' | 'failed' | 'late' | { readonly damage: string }
 
-/** left, top, width, height of a box, and 1 if mirrored. */
+/** `placeNumbers` of prepare/decode/resample-pixels.ts. */
 export type PlaceNumbers = Float64Array
 
 /** What `native/pixels/pixels.cc` exports. Pixels are interleaved bytes; 3 channels become 1 by luma. */
@@ -75,7 +75,7 @@ export interface PixelsAddon {
   map(paths: readonly string[]): MappedFiles
   /** No crop may follow. */
   unmap(files: MappedFiles): void
-  /** `rows`: file, offset, width, height, the five numbers of its place, and its row in `out`, of each sample. */
+  /** `rows`: file, offset, width, height, the numbers of its place, and its row in `out`, of each sample. */
   cropBatch(
     files: MappedFiles,
     rows: Float64Array,

@@ -3,6 +3,10 @@ import { isOfRasters, type Pixels } from '../prepare/pixels.ts'
 import { compositesOf, compositeTile, stretchOf } from './composite.ts'
 import type { Tile } from './tile.ts'
 
+/** A copy, rounded. */
+const bytesOf = (values: Uint8Array | Float32Array): Uint8Array =>
+  new Uint8Array(Uint8ClampedArray.from(values).buffer)
+
 /** `bands`: the names of a raster's channels. */
 export function tilesOfSamples(samples: Pixels, bands: readonly string[] | null): Tile[] {
   if (!isOfRasters(samples)) {
@@ -10,7 +14,7 @@ export function tilesOfSamples(samples: Pixels, bands: readonly string[] | null)
     const bytes = height * width * channels
     return Array.from({ length: B }, (_, b) => ({
       ...{ width, height, channels: channels === 1 ? 1 : 3 },
-      pixels: samples.pixels.slice(b * bytes, (b + 1) * bytes),
+      pixels: bytesOf(samples.pixels.subarray(b * bytes, (b + 1) * bytes)),
     }))
   }
   const [B, T, channels, height, width] = samples.shape

@@ -20,7 +20,7 @@ export type Crop = (image: Size, settings: CropSettings, draws: Draws) => Box
 const ATTEMPTS = 10
 
 /** Python's `round`: halves go to the even neighbour. */
-function roundHalfEven(x: number): number {
+export function roundHalfEven(x: number): number {
   const nearest = Math.round(x)
   return nearest - x === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest
 }

@@ -1,9 +1,11 @@
 /** The interface of readers of images by index; `open-reader.ts` has one for each kind of source. */
 
 import type { Size } from '../source/box.ts'
+import type { DecodeRules } from './decode/decode-request.ts'
 import type { SizeLimits } from './decode/image-size.ts'
+import type { Placement } from './decode/placement.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
-import type { Placement, SampleSpace } from './decode/resample-pixels.ts'
+import type { SampleSpace } from './decode/resample-pixels.ts'
 import type { RasterFacts } from './pixels.ts'
 
 export interface WantedImage {
@@ -38,6 +40,7 @@ export interface BatchSpace extends CropSpace, SizeLimits {
   readonly others?: readonly CropSpace[]
   /** Images: the 16-bit values that map to 0 and 255; default null: the high byte. */
   readonly range?: DepthRange | null | undefined
+  readonly rules?: DecodeRules | undefined
   /** T, of rasters. */
   readonly frames?: number
   /** Rasters: required share of pixels with data. */

@@ -3,6 +3,9 @@ import { z } from 'zod'
 import { isPattern, patternKind } from '../source/raster/path-pattern.ts'
 import { namedRecipes, type RecipeName } from './augment/photometric-recipes.ts'
 import { corruptions } from './decode/damage.ts'
+import { colourRules } from './decode/decode-request.ts'
+import { interpolations } from './decode/resize.ts'
+import { cutRuleNames, resizeModes } from './fit.ts'
 import { clippings } from './raster/clipping.ts'
 
 const range = z
@@ -55,7 +58,12 @@ export const dataKeys = {
   prefetchBatches: z.int().min(1).max(64).default(2).describe('micro-batches decoded ahead of training'),
 }
 
+const ofChannels = (number: z.ZodNumber, allowed: string) =>
+  z.array(number).min(1).max(4).meta({ allowed }).nullable().default(null)
+
 const sixteenBits = z.int().min(0).max(65_535)
+
+const roundings = ['bytes', 'none'] as const
 
 /** Image files of 1 or 3 channels. */
 export const imageKeys = {
@@ -63,6 +71,47 @@ export const imageKeys = {
     .enum(['imagenet', 'dataset'])
     .default('imagenet')
     .describe("channel mean and standard deviation: ImageNet's, or computed once over the folder and saved"),
+  mean: ofChannels(z.number(), '[a number for each channel]').describe(
+    "channel mean in place of data.statistics, of values from 0 to 1; null: data.statistics'",
+  ),
+  std: ofChannels(z.number().positive(), '[a number > 0 for each channel]').describe(
+    'channel standard deviation, with data.mean',
+  ),
+  resize: z
+    .enum(resizeModes)
+    .default('box')
+    .describe(
+      'whole images outside training: the largest centred box resized; all of it resized by the shorter or longer side and cut or filled up; squash: without regard to its shape',
+    ),
+  cropShare: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe('share of the resized side that is cut out of the centre, where data.resize is not box'),
+  cutRule: z
+    .enum(cutRuleNames)
+    .default('before')
+    .describe(
+      'a centre at half a pixel begins at the pixel before, as in transformers, or at the even one, as in timm and OpenCLIP',
+    ),
+  interpolation: z
+    .enum(interpolations)
+    .default('bicubic')
+    .describe("how pixels are resampled: Pillow's filter of that name, widened when it shrinks"),
+  fill: ofChannels(z.int().min(0).max(255), '[a number from 0 to 255 for each channel]').describe(
+    'what surrounds an image that data.resize longest leaves too short; null: black',
+  ),
+  rounding: z
+    .enum(roundings)
+    .default('bytes')
+    .describe('resized values outside training: bytes, as most libraries have them, or none, as DINOv3'),
+  colours: z
+    .enum(colourRules)
+    .default('shown')
+    .describe(
+      'shown: profiles applied, alpha over white; stored: neither, as Pillow converts to RGB for most published encoders',
+    ),
   range: z
     .tuple([sixteenBits, sixteenBits])
     .refine(([low, high]) => low < high, 'the first number must be smaller than the second')

@@ -1,5 +1,5 @@
 /**
- * Normalises samples on the device. Images: bytes [B, H, W, C] → float32 [B, C, H, W], (x / 255 − mean) / std per channel. Rasters: values
+ * Normalises samples on the device. Images: bytes [B, H, W, C], or float32 of the same range, → float32 [B, C, H, W], (x / 255 − mean) / std per channel. Rasters: values
  * [B, T, C, H, W] in the files' units, clipped, (x − mean) / std per band, zero for no data.
  */
 import { call } from '../tensor/call.ts'
@@ -79,8 +79,8 @@ export function normalizePixels(
   device: Device,
 ): Tensor {
   return scope(() => {
-    const bytes = fromArray(pixels, shape, 'uint8', device)
-    return permute(normalizeBytes(toDtype(bytes, 'float32'), statistics), [0, 3, 1, 2])
+    const values = fromArray(pixels, shape, pixels instanceof Uint8Array ? 'uint8' : 'float32', device)
+    return permute(normalizeBytes(toDtype(values, 'float32'), statistics), [0, 3, 1, 2])
   })
 }
 

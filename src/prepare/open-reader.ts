@@ -6,7 +6,7 @@ import type { PackedImages } from '../source/packed-images.ts'
 import type { RasterFolder } from '../source/raster/raster-folder.ts'
 import { tryDecode, tryDecodeImage } from './decode/decode.ts'
 import { type ReadImage, readImages } from './decode/fast-jpeg.ts'
-import { resample } from './decode/resample-pixels.ts'
+import { resample, sampleBytes } from './decode/resample-pixels.ts'
 import type { RgbImage } from './decode/resize.ts'
 import { type BatchSpace, cropsOf, type ImageReader, type WantedImage } from './image-reader.ts'
 import { packedReader } from './pack/packed-reader.ts'
@@ -42,7 +42,7 @@ function folderReader(source: Pick<ImageFolder, 'dir' | 'files'>, threads: numbe
     atOnce: threads,
     async read(images, space) {
       const { out, others, ...request } = space
-      const bytes = request.target.width * request.target.height * request.channels
+      const bytes = sampleBytes(request)
       const paths = images.map(({ index }) => join(source.dir, source.files[index]!))
       const files = await readImages(paths, request.maxPixels, request.fileTimeout)
       const reasons: (string | null)[] = []
@@ -68,19 +68,22 @@ async function readCrops(
   space: BatchSpace,
   file: ReadImage | undefined,
 ): Promise<string | null> {
-  const { minSide, maxPixels, range, corrupt, fileTimeout } = space
+  const { minSide, maxPixels, range, corrupt, fileTimeout, rules = {} } = space
   let image: RgbImage | null = null
   const sample = (size: Size) => {
     image = { ...size, pixels: new Uint8Array(size.width * size.height * 3) }
     return { target: size, out: image.pixels, box: { left: 0, top: 0, ...size }, flip: false }
   }
-  const request = { minSide, maxPixels, range, corrupt, fileTimeout, channels: 3, isFullResolution: true }
+  const request = {
+    ...{ minSide, maxPixels, range, corrupt, fileTimeout },
+    ...{ channels: 3, isFullResolution: true, rules: { ...rules, isExact: false } },
+  }
   const reason = await tryDecode(path, { ...request, sample }, file)
   if (reason !== null) return reason
   for (const [crop, { target, channels, out }] of cropsOf(space).entries()) {
-    const bytes = target.width * target.height * channels
+    const bytes = sampleBytes({ target, channels, rules })
     const own = out.subarray(row * bytes, (row + 1) * bytes)
-    resample(image!, place(image!, crop), { target, channels, out: own })
+    resample(image!, place(image!, crop), { target, channels, out: own, rules })
   }
   return null
 }

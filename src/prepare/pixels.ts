@@ -1,7 +1,8 @@
 /** Samples as they are read, before they are normalised: the bytes of images, or the values of rasters with their dates and resolution. */
 
 export interface ImagePixels {
-  readonly pixels: Uint8Array
+  /** 0 to 255; float32 where resized values were not rounded. */
+  readonly pixels: Uint8Array | Float32Array
   readonly shape: readonly [B: number, H: number, W: number, C: number]
 }
 
@@ -21,8 +22,7 @@ export interface RasterPixels extends RasterFacts {
 
 export type Pixels = ImagePixels | RasterPixels
 
-export const isOfRasters = (samples: Pixels): samples is RasterPixels =>
-  samples.pixels instanceof Float32Array
+export const isOfRasters = (samples: Pixels): samples is RasterPixels => samples.shape.length === 5
 
 /** Height and width. */
 export const sizeOf = (samples: Pixels): readonly [H: number, W: number] => {

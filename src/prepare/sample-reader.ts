@@ -8,9 +8,11 @@ import { applySteps } from './augment/operators.ts'
 import { drawPhotometric, type PhotometricRecipe } from './augment/photometric.ts'
 import { type Crop, type CropKind, crops } from './crop.ts'
 import type { Corruption } from './decode/damage.ts'
+import type { DecodeRules } from './decode/decode-request.ts'
+import type { Placement } from './decode/placement.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
-import type { Placement } from './decode/resample-pixels.ts'
 import type { OpenFields } from './fields.ts'
+import { type Fitting, fitted } from './fit.ts'
 import type { CropSpace, ImageReader, PlacedSize } from './image-reader.ts'
 import type { SampleAddress } from './loader/sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
@@ -44,6 +46,9 @@ export interface SampleSettings {
   readonly fileTimeout?: number | undefined
   /** The values of 16-bit images that map to 0 and 255; default null: the high byte. */
   readonly range?: DepthRange | null
+  readonly rules?: DecodeRules | undefined
+  /** How centred crops are made of whole images; default: of the largest centred box. */
+  readonly fitting?: Fitting | null | undefined
   /** T of rasters; null (default) for images. */
   readonly frames?: number | null
   /** Rasters with a smaller share of pixels with data are replaced; default 0. */
@@ -76,6 +81,7 @@ function ready({ view, copy, spec, stream, photometric }: CropCopy, samples: Sam
   const [height, width] = spec.size
   return {
     ...{ view, copy, mayFlip: flip, isRandom: crop === 'random', crop: crops[crop] as Crop },
+    fitting: (crop === 'center' && samples.fitting) || null,
     settings: { scale, ratio, target: { height, width } },
     streams: { crop: `${stream}crop`, flip: `${stream}flip`, window: `${stream}window` },
     recipe: photometric === undefined ? samples.photometric : photometric,
@@ -89,9 +95,11 @@ export function sampleReader(
   skipped: SkipLedger,
 ): SampleReader {
   const { seed, channels, minSide, maxPixels, range = null, frames = null, minValid = 0 } = settings
+  const rules = settings.fitting?.isExact ? { ...settings.rules, isExact: true } : settings.rules
   const copies = copiesOf(viewsOfSamples(settings)).map((each) => ready(each, settings))
   const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: ReadyCopy): Placement => {
-    const { streams } = copy
+    const { streams, fitting } = copy
+    if (fitting) return { ...fitted(image, copy.settings.target, fitting), flip: false }
     const box = copy.crop(image, copy.settings, draws({ seed, stream: streams.crop, epoch, index }))
     const flip = copy.mayFlip && draws({ seed, stream: streams.flip, epoch, index }).uniform() < 0.5
     if (!copy.isRandom || !image.margin) return { box, flip }
@@ -117,7 +125,7 @@ export function sampleReader(
         const [buffer, at, bytes] = rows(name)
         return new Float64Array(buffer, at, bytes / 8)
       }
-      const crop = { target, channels, out: new Uint8Array(...rows(view)) }
+      const crop = { target, channels, rules, out: new Uint8Array(...rows(view)) }
       if (frames === null) return crop
       return {
         ...crop,

@@ -21,8 +21,11 @@ function fieldOf(fields: Fields, name: string): Field {
 export function pixelsOf(fields: Fields, view = 'image'): Pixels {
   const { data, shape } = fieldOf(fields, view)
   const [count, B, ...rest] = shape as readonly [number, number, ...number[]]
-  if (data instanceof Uint8Array)
-    return { pixels: data, shape: [count * B, ...rest] as unknown as ImagePixels['shape'] }
+  if (rest.length === 3)
+    return {
+      pixels: data as ImagePixels['pixels'],
+      shape: [count * B, ...rest] as unknown as ImagePixels['shape'],
+    }
   const numbersOf = (name: string) => fieldOf(fields, name).data as Float64Array
   return {
     pixels: data as Float32Array,

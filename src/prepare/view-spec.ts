@@ -5,6 +5,7 @@
 import type { PhotometricRecipe } from './augment/photometric.ts'
 import type { CropKind } from './crop.ts'
 import type { FieldSpecs } from './fields.ts'
+import type { Fitting } from './fit.ts'
 
 /** Crops of an image, resized, perhaps flipped, with photometric augmentation. */
 export interface CropSpec {
@@ -29,6 +30,7 @@ export interface SampleType {
   readonly channels: number
   /** T of rasters; null for images. */
   readonly frames?: number | null
+  readonly fitting?: Pick<Fitting, 'isExact'> | null | undefined
 }
 
 /** Names of the fields with the times and the metres per pixel of a view; only of rasters. */
@@ -43,9 +45,9 @@ const fieldsOfKind: {
     type: SampleType,
   ) => FieldSpecs
 } = {
-  crop: (name, { count, size }, { channels, frames = null }) =>
+  crop: (name, { count, size }, { channels, frames = null, fitting }) =>
     frames === null
-      ? { [name]: { type: 'uint8', count, shape: [...size, channels] } }
+      ? { [name]: { type: fitting?.isExact ? 'float32' : 'uint8', count, shape: [...size, channels] } }
       : {
           [name]: { type: 'float32', count, shape: [frames, channels, ...size] },
           [timesOf(name)]: { type: 'float64', count, shape: [frames] },

@@ -1,6 +1,6 @@
 /** Reconstructions of a few images, as a run sees them: centred crops, a mask that depends on nothing but the image. */
 
-import { sampleSize } from '../config/assemble.ts'
+import { fittingOf, sampleSize } from '../config/assemble.ts'
 import { backboneOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -9,11 +9,12 @@ import type { MaskedAutoencoder } from '../objective/mae.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct, showErrors } from '../picture/reconstruction.ts'
-import { centerCrop } from '../prepare/crop.ts'
+import { fitted } from '../prepare/fit.ts'
 import { toView } from '../prepare/normalize.ts'
 import { openReader } from '../prepare/open-reader.ts'
 import { type Pixels, pickSamples, sampleSpace } from '../prepare/pixels.ts'
 import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/skipped.ts'
+import type { Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
@@ -38,10 +39,8 @@ export async function loadExhibit(
   const size = sampleSize(config)
   const { height, width, channels, frames, ...limits } = size
   const target = { height, width }
-  const place = (image: { height: number; width: number }) => ({
-    box: centerCrop(image, target),
-    flip: false,
-  })
+  const fitting = fittingOf(config)
+  const place = (image: Size) => ({ ...fitted(image, target, fitting), flip: false })
   const reader = openReader(source, 1)
   const indices: number[] = []
   const limit = {

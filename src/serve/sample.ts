@@ -1,11 +1,12 @@
 /** The bytes of an image file → the model's input, exactly as `sherd embed` prepares a file of a folder. */
 
-import { sampleSize } from '../config/assemble.ts'
+import { fittingOf, sampleSize } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { samplesOf } from '../export/sample-input.ts'
 import type { TensorData } from '../onnx/session.ts'
-import { centerCrop } from '../prepare/crop.ts'
 import { tryDecodeBytes } from '../prepare/decode/decode.ts'
+import { fitted } from '../prepare/fit.ts'
+import type { Size } from '../source/box.ts'
 import { Refusal } from './refusal.ts'
 
 export interface Sample {
@@ -20,19 +21,21 @@ export function sampleMaker(
   config: Config,
   { maxPixels }: { readonly maxPixels: number },
 ): (file: Uint8Array) => Promise<Sample> {
-  const { height, width, channels, minSide, range } = sampleSize(config)
+  const { height, width, channels, minSide, range, rules } = sampleSize(config)
+  const fitting = fittingOf(config)
+  const isExact = fitting?.isExact ?? false
   const target = { height, width }
   return async (file) => {
     if (file.length === 0)
       throw new Refusal('IMAGE', 'the image is empty: expected the bytes of an image file')
-    const bytes = new Uint8Array(height * width * channels)
-    const place = (image: { width: number; height: number }) => ({
-      box: centerCrop(image, target),
-      flip: false,
-    })
-    const reason = await tryDecodeBytes(file, { target, channels, minSide, maxPixels, range, place }, bytes)
+    const values = new (isExact ? Float32Array : Uint8Array)(height * width * channels)
+    const place = (image: Size) => ({ ...fitted(image, target, fitting), flip: false })
+    const request = { target, channels, minSide, maxPixels, range, rules: { ...rules, isExact }, place }
+    const reason = await tryDecodeBytes(file, request, new Uint8Array(values.buffer))
     if (reason !== null) throw new Refusal('IMAGE', `the image cannot be used: ${reason}`)
-    const { values } = samplesOf({ pixels: bytes, shape: [1, height, width, channels] })
-    return { bytes, pixels: { values, shape: [channels, height, width] } }
+    const samples = samplesOf({ pixels: values, shape: [1, height, width, channels] })
+    const bytes =
+      values instanceof Uint8Array ? values : new Uint8Array(Uint8ClampedArray.from(values).buffer)
+    return { bytes, pixels: { values: samples.values, shape: [channels, height, width] } }
   }
 }

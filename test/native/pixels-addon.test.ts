@@ -8,7 +8,9 @@ import { temporaryFolder } from '../tensor/temporary-folder.ts'
 const addon = pixelsAddon()!
 const bytes = new Uint8Array(4 * 3 * 3)
 const out = new Uint8Array(2 * 2 * 3)
-const place = (...numbers: number[]) => Float64Array.from(numbers)
+/** Resized to 2 × 2, all of it, by the first kernel, to bytes, black beside it. */
+const plain = [2, 2, 0, 0, 0, 0, 0, 0, 0]
+const place = (...numbers: number[]) => Float64Array.from([...numbers, ...plain])
 
 describe('the pixels addon', () => {
   it('is compiled below native/build', () => {
@@ -37,6 +39,11 @@ describe('the pixels addon', () => {
     ['an empty box', [4, place(0, 0, 0, 3, 0)]],
     ['a box between pixels', [4, place(0.5, 0, 2, 2, 0)]],
     ['a short place', [4, place(0, 0, 4)]],
+    ['no resized size', [4, Float64Array.of(0, 0, 4, 3, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0)]],
+    ['a sample beside the image', [4, Float64Array.of(0, 0, 4, 3, 0, 2, 2, -2, 0, 0, 0, 0, 0, 0)]],
+    ['a sample behind the image', [4, Float64Array.of(0, 0, 4, 3, 0, 2, 2, 0, 2, 0, 0, 0, 0, 0)]],
+    ['a kernel that is not there', [4, Float64Array.of(0, 0, 4, 3, 0, 2, 2, 0, 0, 2, 0, 0, 0, 0)]],
+    ['exact values in the room of bytes', [4, Float64Array.of(0, 0, 4, 3, 0, 2, 2, 0, 0, 0, 1, 0, 0, 0)]],
     ['a target of nothing', [5, 0]],
     ['a target that is too large', [6, 3]],
     ['other channels', [7, 2]],
@@ -53,7 +60,7 @@ describe('the pixels addon', () => {
     const files = addon.map([path])
     const crop = (...row: number[]) => {
       const into = new Uint8Array(2 * 2 * 3)
-      addon.cropBatch(files, Float64Array.of(...row, 0), 3, 2, 2, 3, into, 4)
+      addon.cropBatch(files, Float64Array.of(...row, ...plain, 0), 3, 2, 2, 3, into, 4)
       return [...into]
     }
     const box = [0, 0, 2, 2, 0]
@@ -72,7 +79,7 @@ describe('the pixels addon', () => {
       expect(() => crop(...row), String(row)).toThrow()
     const into = new Uint8Array(24)
     const second = (row: number) =>
-      addon.cropBatch(files, Float64Array.of(0, 64, 6, 2, ...box, row), 3, 2, 2, 3, into, 4)
+      addon.cropBatch(files, Float64Array.of(0, 64, 6, 2, ...box, ...plain, row), 3, 2, 2, 3, into, 4)
     second(1)
     expect([...into]).toEqual([...Array(12).fill(0), ...crop(0, 64, 6, 2, ...box)])
     for (const row of [2, -1, 0.5]) expect(() => second(row)).toThrow(/place in the batch/)

@@ -30,11 +30,16 @@ const fileOf = (told: Record<string, string>) => Buffer.concat([...onnxParts(emp
 
 describe('the facts of a model', () => {
   it('are those of its file', () => {
-    const told = metadata({ model: { imageSize: [12, 20] }, mask: { ratio: 0.6 } })
+    const data = { resize: 'squash', interpolation: 'bilinear' } as const
+    const told = metadata({ data, model: { imageSize: [12, 20] }, mask: { ratio: 0.6 } })
     expect(factsOfFile('a.onnx', fileOf(told))).toEqual({
       kind: 'autoencoder',
       name: 'ViT-tiny/4',
       size: { width: 20, height: 12 },
+      preparing: {
+        fitting: { resize: 'squash', cropShare: 1, cutRule: 'before', isExact: false },
+        rules: { interpolation: 'bilinear' },
+      },
       ...{ patchSize: [4, 4], channels: 3, grid: { h: 3, w: 5 }, statistics },
       ...{ normalizeTarget: true, ratio: 0.6, step: 120, precision: 'fp16', hasAttention: false },
     })

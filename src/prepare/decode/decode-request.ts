@@ -1,8 +1,21 @@
 /** What is asked of a decoder. */
 import type { Size } from '../../source/box.ts'
 import type { SizeLimits } from './image-size.ts'
+import type { Placement } from './placement.ts'
 import type { DepthRange } from './raw-pixels.ts'
-import type { Placement, SampleSpace } from './resample-pixels.ts'
+import type { SampleSpace } from './resample-pixels.ts'
+import type { PixelRules } from './resize.ts'
+
+/** What becomes of colours: as a viewer shows them, or as the file stores them. */
+export const colourRules = ['shown', 'stored'] as const
+
+export interface DecodeRules extends PixelRules {
+  /**
+   * `shown`, the default: colour profiles are applied, alpha is laid over white, inks become what a printer makes of them. `stored`: as
+   * Pillow's `convert("RGB")`, without profiles, alpha dropped, inks subtracted from white.
+   */
+  readonly colours?: (typeof colourRules)[number]
+}
 
 export interface DecodeRequest extends SizeLimits {
   /** The sample's size. */
@@ -11,6 +24,7 @@ export interface DecodeRequest extends SizeLimits {
   readonly channels: number
   /** What of 16-bit values becomes 0 and 255; null, the default: the high byte. */
   readonly range?: DepthRange | null | undefined
+  readonly rules?: DecodeRules | undefined
   /** `image`: the size after EXIF orientation. */
   readonly place: (image: Size) => Placement
 }
@@ -19,6 +33,7 @@ export interface DecodeRequest extends SizeLimits {
 export interface ImageRequest extends SizeLimits {
   readonly channels: number
   readonly range?: DepthRange | null | undefined
+  readonly rules?: DecodeRules | undefined
   /** A JPEG is never decoded at a reduced size. */
   readonly isFullResolution?: boolean
   readonly sample: (image: Size) => Placement & Pick<SampleSpace, 'target' | 'out'>

@@ -20,10 +20,11 @@ import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, unknownFormat } from './image-format.ts'
 import { checkSize, defaultFileTimeout, lateReason, type SizeLimits } from './image-size.ts'
 import { expectFewScans } from './jpeg-scans.ts'
+import type { Placement } from './placement.ts'
 import { withExif } from './png-exif.ts'
-import { rgbOfRaw } from './raw-pixels.ts'
+import { rgbOfInks, rgbOfRaw } from './raw-pixels.ts'
 import { lastLine, reasonOf, refuse } from './refused-file.ts'
-import { type Placement, resample, type SampleSpace } from './resample-pixels.ts'
+import { resample, type SampleSpace, sampleBytes } from './resample-pixels.ts'
 import type { RgbImage } from './resize.ts'
 import { storeSample } from './sample-layout.ts'
 import { hasTiffAlpha } from './tiff-tags.ts'
@@ -71,7 +72,7 @@ export async function tryDecodeImage(
   out: Uint8Array,
   read?: ReadImage,
 ): Promise<string | null> {
-  const bytes = target.width * target.height * request.channels
+  const bytes = sampleBytes({ target, ...request })
   if (out.length !== bytes && [1, 3].includes(request.channels))
     throw new SherdError('SHAPE', `decodeImage: expected room for ${bytes} bytes, got ${out.length}`)
   return tryDecode(path, { ...request, sample: (image) => ({ ...place(image), target, out }) }, read)
@@ -220,32 +221,52 @@ interface Watch {
 }
 
 async function decodeWhere(given: Uint8Array, request: ImageRequest, watch: Watch): Promise<void> {
-  const { channels, range = null } = request
+  const { channels, range = null, rules = {} } = request
   const format = formatOf(given)
   if (format === null) refuse(unknownFormat(given))
   if (format === 'bmp') {
     const { target, out, ...placement } = request.sample(checked(sizeOfBmp(given), request))
-    return resample(decodeBmp(given), placement, { target, channels, out })
+    return resample(decodeBmp(given), placement, { target, channels, out, rules })
   }
   const file = oriented(given, format)
-  const small = await decodeSmallJpeg(file, format, watch)
+  const isStored = rules.colours === 'stored'
+  const small = isStored ? null : await decodeSmallJpeg(file, format, watch)
   if (small) {
     checkSize(small, request)
     const { target, out, ...placement } = request.sample(small)
-    return resample(small, placement, { target, channels, out })
+    return resample(small, placement, { target, channels, out, rules })
   }
   const header = await readHeader(file, format)
   const { target, out, ...placement } = request.sample(checkedSize(header, request))
-  const space = { target, channels, out }
+  const space = { target, channels, out, rules }
   const isAlpha = header.hasAlpha && (format !== 'tiff' || hasTiffAlpha(file))
   const isRanged = range !== null && header.depth === 'ushort' && header.space !== 'cmyk'
+  const { box } = placement
+  const own = { ...placement, box: { ...box, left: 0, top: 0 } }
+  if (isStored && header.space === 'cmyk')
+    return resample({ pixels: await rgbOfStoredInks(file, box, watch), ...box }, own, space)
   if (isAlpha === header.hasAlpha && !isRanged) return decodeBox(file, header, placement, space, watch)
-  const { box, flip } = placement
   const pixels = rgbOfRaw(
-    { ...(await rawOf(file, header, box, watch)), hasAlpha: isAlpha },
+    { ...(await rawOf(file, header, box, { ...watch, isStored })), hasAlpha: isAlpha && !isStored },
     isRanged ? range : null,
   )
-  resample({ pixels, ...box }, { box: { ...box, left: 0, top: 0 }, flip }, space)
+  resample({ pixels, ...box }, own, space)
+}
+
+/** The inks of a box as they are stored, subtracted from white as Pillow does. */
+async function rgbOfStoredInks(
+  file: Uint8Array,
+  { left, top, width, height }: Placement['box'],
+  { failOn, seconds }: Watch,
+): Promise<Uint8Array> {
+  const { data } = await sharp(file, { failOn, autoOrient: true, limitInputPixels: false, ignoreIcc: true })
+    .timeout({ seconds })
+    .extract({ left, top, width, height })
+    .pipelineColourspace('cmyk')
+    .toColourspace('cmyk')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true })
+  return rgbOfInks(data, data.length / (width * height))
 }
 
 /** A box of an image with all of its bands, of as many bits as it has. */
@@ -253,15 +274,15 @@ async function rawOf(
   file: Uint8Array,
   { depth, space, hasProfile }: Metadata,
   { left, top, width, height }: Placement['box'],
-  { failOn, seconds }: Watch,
+  { failOn, seconds, isStored }: Watch & { readonly isStored: boolean },
 ): Promise<{ values: Uint8Array | Uint16Array; channels: number }> {
   const isWide = depth === 'ushort'
-  const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false })
+  const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false, ignoreIcc: isStored })
     .timeout({ seconds })
     .extract({ left, top, width, height })
     .toColourspace(isWide ? (space === 'grey16' ? 'grey16' : 'rgb16') : 'srgb')
     .raw({ depth: isWide ? 'ushort' : 'uchar' })
-  if (space === 'rgb16' && hasProfile) decoder.withIccProfile('srgb')
+  if (space === 'rgb16' && hasProfile && !isStored) decoder.withIccProfile('srgb')
   const { data, info } = await decoder.toBuffer({ resolveWithObject: true })
   if (!isWide) return { values: data, channels: info.channels }
   const own = data.byteOffset % 2 === 0 ? data : Buffer.from(data)
@@ -310,31 +331,40 @@ function checkedSize(header: Metadata, limits: SizeLimits): Size {
 }
 
 /**
- * A box of the image → the sample. Large boxes that shrink are left to libvips and its threads; what it makes of them
+ * A box of the image → the sample. Large boxes that shrink by the usual rules are left to libvips and its threads; what it makes of them
  * differs from Pillow by a grey level or so, by more only beyond four-fold shrinking.
  */
 async function decodeBox(
   file: Uint8Array,
   header: Metadata,
-  { box, flip }: Placement,
-  space: SampleSpace,
+  placement: Placement,
+  space: SampleSpace & Pick<ImageRequest, 'rules'>,
   { failOn, seconds }: Watch,
 ): Promise<void> {
-  const { target, channels, out } = space
-  const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false })
+  const { target, channels, out, rules = {} } = space
+  const { box, flip, cut } = placement
+  const isStored = rules.colours === 'stored'
+  const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false, ignoreIcc: isStored })
     .timeout({ seconds })
     .extract({ left: box.left, top: box.top, width: box.width, height: box.height })
-    .flatten({ background: '#ffffff' })
     .toColourspace('srgb')
     .raw()
+  if (isStored) decoder.removeAlpha()
+  else decoder.flatten({ background: '#ffffff' })
   // Without this, sharp 0.35 leaves 16-bit images that carry a profile in Display P3.
-  if (header.space === 'rgb16' && header.hasProfile) decoder.withIccProfile('srgb')
+  if (header.space === 'rgb16' && header.hasProfile && !isStored) decoder.withIccProfile('srgb')
+  const isUsual = !cut && !rules.isExact && (rules.interpolation ?? 'bicubic') === 'bicubic'
   const isSame = box.width === target.width && box.height === target.height
   const shrinks = !isSame && box.width >= target.width && box.height >= target.height
-  if (isSame || (shrinks && box.width * box.height > SMALL_PIXELS)) {
+  if (isUsual && (isSame || (shrinks && box.width * box.height > SMALL_PIXELS))) {
     if (shrinks) decoder.resize(target.width, target.height, { fit: 'fill', kernel: 'cubic' })
     storeSample(await rgbOf(decoder), out, { width: target.width, channels, flip })
-  } else resample({ pixels: await rgbOf(decoder), ...box }, { box: { ...box, left: 0, top: 0 }, flip }, space)
+  } else
+    resample(
+      { pixels: await rgbOf(decoder), ...box },
+      { ...placement, box: { ...box, left: 0, top: 0 } },
+      space,
+    )
 }
 
 async function rgbOf(decoder: Sharp): Promise<Uint8Array> {

@@ -59,12 +59,13 @@ export async function decodeFastJpeg(jpeg: PlainJpeg, request: ImageRequest): Pr
   const { corrupt, fileTimeout = defaultFileTimeout } = request
   const outcome = await pixelsAddon()!.decodeJpeg(
     jpeg.file,
-    placeNumbers(placement),
+    Float64Array.from(placeNumbers(placement, { target, rules: request.rules })),
     target.width,
     target.height,
     request.channels,
     out,
-    request.isFullResolution ? 1 : LARGEST_REDUCTION,
+    // What other libraries cut out of a whole image is made of all its pixels.
+    request.isFullResolution || placement.cut ? 1 : LARGEST_REDUCTION,
     jpeg.width * jpeg.height > LARGE_PIXELS,
     corrupt === 'keep',
     1000 * fileTimeout,

@@ -35,3 +35,17 @@ function byteBy([low, high]: DepthRange): (value: number) => number {
   const scale = 255 / (high - low)
   return (value) => Math.min(255, Math.max(0, Math.round((value - low) * scale)))
 }
+
+/** Cyan, magenta, yellow and black of 8 bits, and bands behind them → RGB, in the whole-number arithmetic of Pillow's `convert("RGB")`. */
+export function rgbOfInks(values: Uint8Array, channels: number): Uint8Array {
+  const count = values.length / channels
+  const out = new Uint8Array(count * 3)
+  for (let i = 0; i < count; i++) {
+    const light = 255 - values[i * channels + 3]!
+    for (let c = 0; c < 3; c++) {
+      const ink = values[i * channels + c]! * light + 128
+      out[3 * i + c] = light - ((ink + (ink >> 8)) >> 8)
+    }
+  }
+  return out
+}

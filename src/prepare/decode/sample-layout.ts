@@ -11,7 +11,11 @@ export interface SampleLayout {
  * Copies `rgb` [H, W, 3] → `out` [H, W, channels]. Luma is ITU-R 601 in the whole-number arithmetic of Pillow's
  * `convert("L")`, so grey stays exactly what it was.
  */
-export function storeSample(rgb: Uint8Array, out: Uint8Array, { width, channels, flip }: SampleLayout): void {
+export function storeSample<A extends Uint8Array | Float32Array>(
+  rgb: A,
+  out: A,
+  { width, channels, flip }: SampleLayout,
+): void {
   if (channels === 3 && !flip) {
     out.set(rgb)
     return
@@ -22,7 +26,11 @@ export function storeSample(rgb: Uint8Array, out: Uint8Array, { width, channels,
     const red = rgb[from]!
     const green = rgb[from + 1]!
     const blue = rgb[from + 2]!
-    if (channels === 1) out[i] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+    if (channels === 1)
+      out[i] =
+        rgb instanceof Float32Array
+          ? (red * 19595 + green * 38470 + blue * 7471) / 65_536
+          : (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
     else {
       out[i * 3] = red
       out[i * 3 + 1] = green

@@ -10,8 +10,9 @@ import { SherdError } from '../../errors.ts'
 import { pixelsAddon } from '../../native/pixels-addon.ts'
 import type { Pack, PackedImages } from '../../source/packed-images.ts'
 import { checkSize, type SizeLimits } from '../decode/image-size.ts'
+import type { Placement } from '../decode/placement.ts'
 import { reasonOf } from '../decode/refused-file.ts'
-import { type Placement, resample } from '../decode/resample-pixels.ts'
+import { placeNumbers, resample, sampleBytes } from '../decode/resample-pixels.ts'
 import { type CropSpace, cropsOf, type ImageReader } from '../image-reader.ts'
 
 interface PackedImage {
@@ -90,11 +91,11 @@ function mappedCutter({ channels, files }: Pack, threads: number): Cutter {
   const addon = pixelsAddon()!
   let mapped: ReturnType<typeof addon.map> | null = null
   return {
-    cut(cuts, { target, channels: wanted, out }) {
+    cut(cuts, { target, channels: wanted, out, rules }) {
       mapped ??= addon.map(files.map(({ path }) => path))
-      const rows = cuts.flatMap(({ file, offset, width, height, row, placement: { box, flip } }) => [
+      const rows = cuts.flatMap(({ file, offset, width, height, row, placement }) => [
         ...[file, offset, width, height],
-        ...[box.left, box.top, box.width, box.height, flip ? 1 : 0],
+        ...placeNumbers(placement, { target, rules }),
         row,
       ])
       addon.cropBatch(
@@ -134,12 +135,12 @@ function plainCutter({ channels, files }: Pack): Cutter {
       : Uint8Array.from({ length: bytes.length * 3 }, (_, i) => bytes[Math.floor(i / 3)]!)
   }
   return {
-    cut(cuts, { target, channels: wanted, out }) {
-      const size = target.width * target.height * wanted
+    cut(cuts, { target, channels: wanted, out, rules }) {
+      const size = sampleBytes({ target, channels: wanted, rules })
       for (const cut of cuts)
         resample({ pixels: pixelsOf(cut), width: cut.width, height: cut.height }, cut.placement, {
           target,
-          channels: wanted,
+          ...{ channels: wanted, rules },
           out: out.subarray(cut.row * size, (cut.row + 1) * size),
         })
     },

@@ -8,8 +8,8 @@ import type { BandPlace, RasterFile, RasterFrame, ReadOptions } from '../../sour
 import type { RasterFolder, RasterSample } from '../../source/raster/raster-folder.ts'
 import { giveUpOn, isGivenUp, late, orLate } from '../decode/deadline.ts'
 import { checkSize, defaultFileTimeout, lateReason } from '../decode/image-size.ts'
+import type { Placement } from '../decode/placement.ts'
 import { reasonOf, refuse } from '../decode/refused-file.ts'
-import type { Placement } from '../decode/resample-pixels.ts'
 import {
   type BatchSpace,
   type CropSpace,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { pixelsAddon } from '../../../src/native/pixels-addon.ts'
-import { placeNumbers, resample } from '../../../src/prepare/decode/resample-pixels.ts'
-import { resizeBicubic } from '../../../src/prepare/decode/resize.ts'
+import { placeNumbers, resample, sampleBytes } from '../../../src/prepare/decode/resample-pixels.ts'
+import { type PixelRules, resizeBicubic } from '../../../src/prepare/decode/resize.ts'
 import { storeSample } from '../../../src/prepare/decode/sample-layout.ts'
 import { draws } from '../../../src/random/draws.ts'
 
@@ -24,6 +24,21 @@ const cases = Array.from({ length: 60 }, (_, index) => {
   const value = index % 2 ? () => between(0, 255) : () => 255 * between(0, 1)
   const pixels = Uint8Array.from({ length: image.width * image.height * 3 }, value)
   return { image, pixels, box, target, flip: index % 3 === 0 }
+})
+
+/** The same, cut out of a larger or a smaller box, by each rule. */
+const cut = cases.map((each, index) => {
+  const { target } = each
+  const size = { width: target.width + ((index * 7) % 40), height: Math.max(1, target.height - (index % 9)) }
+  const begin = (side: number, of: number) => Math.trunc((side - of) / 2)
+  const left = begin(size.width, target.width)
+  const top = begin(size.height, target.height)
+  const rules: PixelRules = {
+    interpolation: index % 2 ? 'bilinear' : 'bicubic',
+    isExact: index % 5 === 0,
+    fill: index % 4 ? [10, 200, 30] : null,
+  }
+  return { ...each, cut: { size, left, top }, rules }
 })
 
 const byTypeScript = ({ image, pixels, box, target, flip }: (typeof cases)[0], channels: number) => {
@@ -52,6 +67,21 @@ describe('resample', () => {
     }
   })
 
+  it.each([true, false])('cuts and fills as the TypeScript does, with vectors: %s', (vectors) => {
+    addon.useVectors(vectors)
+    for (const { image, pixels, target, rules, ...placement } of cut)
+      for (const channels of [1, 3]) {
+        const [one, other] = [true, false].map((isByAddon) => {
+          vi.mocked(pixelsAddon).mockReturnValue(isByAddon ? addon : null)
+          const out = new Uint8Array(sampleBytes({ target, channels, rules }))
+          resample({ ...image, pixels }, placement, { target, channels, rules, out })
+          return rules.isExact ? new Float32Array(out.buffer) : out
+        }) as [Float32Array, Float32Array]
+        const largest = one.reduce((most, value, i) => Math.max(most, Math.abs(value - other[i]!)), 0)
+        expect(largest).toBeLessThanOrEqual(rules.isExact ? 1e-4 : 0) // sums of float32 in two orders
+      }
+  })
+
   it('gives the same without the addon', () => {
     const each = cases[3]!
     vi.mocked(pixelsAddon).mockReturnValue(null)
@@ -76,7 +106,7 @@ describe('resample', () => {
         image.width,
         image.height,
         channels,
-        placeNumbers(each),
+        Float64Array.from(placeNumbers(each, { target })),
         width,
         height,
         channels,
