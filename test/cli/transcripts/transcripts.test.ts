@@ -37,7 +37,7 @@ vi.mock('../../../src/plan/trial.ts', () => ({
   runTrial: async ({ config }: TrialRequest): Promise<Trial> => ({
     machine: planMachine({ ...config.train, workers: 0 }),
     batch: effectiveBatch(config),
-    cost: { open: 1, step: 0.5, checkpoint: 0.2, picture: 0.3, probe: 0, end: 0.1 },
+    cost: { open: 1, step: 0.5, checkpoint: 0.2, picture: 0.3, probe: 0, curve: 0.1 },
     ...{ steps: 5, dataWait: 0, peakBytes: 600e6 },
   }),
 }))
