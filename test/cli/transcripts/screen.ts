@@ -2,13 +2,17 @@
 import stringWidth from 'string-width'
 
 const ESCAPE = String.fromCharCode(27)
-const parts = new RegExp(`${ESCAPE}\\[[0-9;]*m|${ESCAPE}\\[K|\\r|\\n|[^\\r\\n${ESCAPE}]+`, 'gu')
+const parts = new RegExp(
+  `${ESCAPE}\\[[0-9;]*m|${ESCAPE}\\[K|${ESCAPE}\\[\\?25[hl]|\\r|\\n|[^\\r\\n${ESCAPE}]+`,
+  'gu',
+)
 
 export interface Screen {
   /** What stays. Lines that the terminal would break are as long as they are. */
   readonly lines: readonly string[]
   /** Lines that were written over. */
   readonly passing: readonly string[]
+  readonly isCursorShown: boolean
 }
 
 /** Throws for any other escape code, and for text over text. */
@@ -17,9 +21,11 @@ export function screenOf(written: string): Screen {
   const lines = ['']
   const passing: string[] = []
   let isAtStart = true // whether the cursor is
+  let isCursorShown = true
   const last = () => lines.length - 1
   for (const [part] of written.matchAll(parts)) {
-    if (part === '\n') lines.push('')
+    if (part.startsWith(`${ESCAPE}[?25`)) isCursorShown = part.endsWith('h')
+    else if (part === '\n') lines.push('')
     else if (part === '\r') isAtStart = true
     else if (part === `${ESCAPE}[K`) {
       if (!isAtStart) continue
@@ -32,7 +38,7 @@ export function screenOf(written: string): Screen {
     }
     if (part === '\n') isAtStart = true
   }
-  return { lines: lines.map((line) => line.trimEnd()), passing }
+  return { lines: lines.map((line) => line.trimEnd()), passing, isCursorShown }
 }
 
 /** Whether a line fits: a word that cannot be broken, and a command to copy, may stick out. */
