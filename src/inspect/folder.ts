@@ -1,6 +1,7 @@
 /** Folders of images, of images with masks, and of rasters: what is in them, and what training would leave out and why. */
 import { extname, join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
+import { naturalOrder } from '../files/natural-order.ts'
 import { quoted } from '../files/shell.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { ImageFormat } from '../prepare/decode/image-format.ts'
@@ -73,17 +74,23 @@ class Reasons {
   }
 }
 
-/** Calls `each` for all files, some at once, in order of their beginning. Stops early when the signal is aborted. */
-async function forEach(
+/** Looks at files, some at once, and takes what is found in their order. Stops early when the signal is aborted. */
+async function forEach<T>(
   files: readonly string[],
   { onProgress, signal }: InspectOptions,
-  each: (file: string) => Promise<void>,
+  { look, take }: { look: (file: string) => Promise<T>; take: (found: T, file: string) => void },
 ): Promise<number> {
-  let [next, done] = [0, 0]
+  let [next, done, taken] = [0, 0, 0]
+  const waiting = new Map<number, T>()
   const work = async () => {
     while (next < files.length && !signal?.aborted) {
-      await each(files[next++]!)
+      const own = next++
+      waiting.set(own, await look(files[own]!))
       onProgress?.(++done, files.length)
+      for (; waiting.has(taken); taken++) {
+        take(waiting.get(taken)!, files[taken]!)
+        waiting.delete(taken)
+      }
     }
   }
   await Promise.all(Array.from({ length: Math.min(files.length, coreCount()) }, work))
@@ -116,8 +123,8 @@ async function surveyed(dir: string, files: readonly string[], options: InspectO
   const [formats, channels, reasons, notes] = [new Tally(), new Tally(), new Reasons(), new Reasons()]
   const sizes = new Map<string, { readonly size: readonly [number, number]; count: number }>()
   const pictures: Picture[] = []
-  const seen = await forEach(files, options, async (file) => {
-    const picture = await describePicture(join(dir, file), options)
+  const look = (file: string) => describePicture(join(dir, file), options)
+  const take = (picture: Picture, file: string) => {
     const { what, reason, facts } = picture
     options.onFile?.({ path: join(dir, file), usable: reason === null, ...picture })
     if (what === 'raster' && reason === null) pictures.push({ ...picture, rows: [] })
@@ -132,7 +139,8 @@ async function surveyed(dir: string, files: readonly string[], options: InspectO
     const known = sizes.get(size.join())
     if (known) known.count++
     else sizes.set(size.join(), { size, count: 1 })
-  })
+  }
+  const seen = await forEach(files.toSorted(naturalOrder), options, { look, take })
   if (options.signal?.aborted)
     throw new SherdError('INTERRUPTED', `Stopped after ${grouped(seen)} of ${grouped(files.length)} files.`)
   return { formats, channels, reasons, notes, sizes, pictures }

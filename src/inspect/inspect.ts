@@ -5,6 +5,7 @@
 import { closeSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SherdError } from '../errors.ts'
+import { naturalOrder } from '../files/natural-order.ts'
 import { notRegular, openGiven } from '../files/regular-file.ts'
 import {
   type Description,
@@ -66,7 +67,7 @@ const MOST_CHILDREN = 1000
 /** The models, packs and indices that lie in a folder, for one without images. Names only. */
 export async function modelsIn(dir: string): Promise<string[]> {
   const found: string[] = []
-  for (const name of readdirSync(dir).sort().slice(0, MOST_CHILDREN)) {
+  for (const name of readdirSync(dir).sort(naturalOrder).slice(0, MOST_CHILDREN)) {
     if (name.startsWith('.')) continue
     const path = join(dir, name)
     try {
