@@ -83,8 +83,11 @@ const spread = (values) => `${percent(Math.min(...values))} to ${percent(Math.ma
 /** A plan and its run, with the load of all programs on the machine before the plan, before and after the run. */
 async function turnOf(preset, data) {
   const load = [loadavg()[0]]
-  const ask = ['plan', '--data', data, '--preset', preset, '--hours', values.hours, '--quiet', '--json']
-  const { proposal } = JSON.parse((await run(ask)).stdout.trim().split('\n').at(-1))
+  const ask = (hours) =>
+    run(['plan', ...['--data', data, '--preset', preset, '--quiet', '--json'], '--hours', hours])
+  // Refused where other programs leave so little that a run would be too short.
+  const planned = await ask(values.hours).catch(() => ask(String(2 * values.hours)))
+  const { proposal } = JSON.parse(planned.stdout.trim().split('\n').at(-1))
   load.push(loadavg()[0])
   const taken = await run([...proposal.arguments, '--overwrite', '--quiet'])
   load.push(loadavg()[0])

@@ -89,6 +89,10 @@ export function reportOf({
 }: ReportOptions): string {
   const table = (rows: readonly (readonly [string, string])[]) =>
     rows.map(([name, value]) => `| ${name} | ${value.replaceAll('|', '\\|').replaceAll('\n', ' ')} |`)
+  const found = findings.map(
+    ({ name, status, value, fix }) =>
+      table([[`${status} | ${name}`, fix === undefined ? value : `${value} → ${fix}`]])[0]!,
+  )
   const set = Object.entries(env)
     .filter(([name, value]) => variables.test(name) && value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -125,10 +129,7 @@ export function reportOf({
     '',
     '| | | |',
     '| --- | --- | --- |',
-    ...findings.map(
-      ({ name, status, value, fix }) =>
-        table([[`${status} | ${name}`, fix === undefined ? value : `${value} → ${fix}`]])[0]!,
-    ),
+    ...found,
     '',
     '## Environment',
     '',

@@ -110,7 +110,6 @@ async function look(
 /** Errors are those of `pretrain`; besides `USAGE` for a time that is too short, `INTERRUPTED`. */
 export async function planTraining(options: PlanOptions): Promise<Plan> {
   const { hours, preset, onProgress, signal, trialSeconds = TRIAL_SECONDS } = options
-  const others = othersNow()
   const data = await look(options.data, options)
   const like = options.like === undefined ? null : await look(options.like, options)
   if (like && (like.kind === 'rasters') !== (data.kind === 'rasters'))
@@ -134,6 +133,7 @@ export async function planTraining(options: PlanOptions): Promise<Plan> {
   const images = await samplesOf(options.data, data, rungs[0]!)
   const distinct = data.kind === 'rasters' ? images : distinctImages(data)
   const given: Given = { images, distinct, seconds: 3600 * hours, available: availableBytes() }
+  const others = othersNow()
   let timing = ''
   const field = await measureLadder(rungs, {
     ...{ ...given, data: options.data, set: set.run, probe: set.probe, trialSeconds },
