@@ -1,5 +1,5 @@
 /** Labels by folders, in words. */
-import { type Description, grouped, listed } from './inspected.ts'
+import { grouped, listed, type Row } from './inspected.ts'
 
 export const countsOf = (classes: readonly string[], labels: Int32Array | null): Record<string, number> => {
   const counts = new Array<number>(classes.length).fill(0)
@@ -8,7 +8,7 @@ export const countsOf = (classes: readonly string[], labels: Int32Array | null):
 }
 
 /** Commonest first, with counts where labels are known. */
-export function classRows(classes: readonly string[], labels: Int32Array | null): Description['rows'] {
+export function classRows(classes: readonly string[], labels: Int32Array | null): Row[] {
   if (classes.length === 0) return []
   const counts = Object.entries(countsOf(classes, labels)).sort(([, a], [, b]) => b - a)
   const names = labels ? counts.map(([name, count]) => `${name} ${grouped(count)}`) : classes

@@ -7,73 +7,53 @@ import { openIndex } from '../search/index-folder.ts'
 import { readFeatures } from '../search/read-features.ts'
 import { openPack } from '../source/packed-images.ts'
 import { classRows } from './classes.ts'
-import { bytesOf, countOf, type Description, grouped, sized } from './inspected.ts'
+import { bytesOf, countOf, type Description, describe, grouped, rowsOf, sized } from './inspected.ts'
 
 export async function describePack(path: string): Promise<Description> {
   const { files, classes, labels, pack } = openPack(path)
   const { shapes, offsets, channels } = pack
   const sides = Array.from({ length: files.length }, (_, i) => [shapes[2 * i + 1]!, shapes[2 * i]!] as const)
   const byArea = sides.toSorted((a, b) => a[0] * a[1] - b[0] * b[1])
-  return {
-    ...{ title: 'packed images', reason: null },
+  const [least, most] = [sized(...byArea[0]!), sized(...byArea.at(-1)!)]
+  const bytes = offsets.at(-1)!
+  return describe('packed images', {
     rows: [
-      [
-        'images',
-        `${countOf(files.length, 'image')} of ${countOf(channels, 'channel')}, ${bytesOf(offsets.at(-1)!)}`,
-      ],
-      [
-        'sizes',
-        byArea[0]!.join() === byArea.at(-1)!.join()
-          ? `all ${sized(...byArea[0]!)} pixels`
-          : `${sized(...byArea[0]!)} to ${sized(...byArea.at(-1)!)} pixels`,
-      ],
+      ['images', `${countOf(files.length, 'image')} of ${countOf(channels, 'channel')}, ${bytesOf(bytes)}`],
+      ['sizes', least === most ? `all ${least} pixels` : `${least} to ${most} pixels`],
       ...classRows(classes, labels),
     ],
-    facts: { images: files.length, channels, bytes: offsets.at(-1)!, classes },
-    ...{
-      notes: [],
-      next: [`sherd pretrain --data ${quoted(path)} --out runs/mine`, `sherd pack --check ${quoted(path)}`],
-    },
-  }
+    facts: { images: files.length, channels, bytes, classes },
+    next: [`sherd pretrain --data ${quoted(path)} --out runs/mine`, `sherd pack --check ${quoted(path)}`],
+  })
 }
+
+/** A model as features and indices name theirs. */
+const nameOf = ({ path, step }: { readonly path: string; readonly step: number | null }) =>
+  `${path}${step === null ? '' : `, step ${grouped(step)}`}`
 
 export async function describeIndex(path: string): Promise<Description> {
   const index = await openIndex(path, { exact: true })
   await index.close()
   const { facts, images, skipped } = index
   const { model, source, width, pooling, classes, graph } = facts
-  return {
-    ...{ title: 'index of images', reason: null },
-    rows: [
-      [
-        'images',
-        `${countOf(images.length, 'image')}${skipped.length > 0 ? `, ${grouped(skipped.length)} left out` : ''}, vectors of ${width} numbers (${pooling})`,
-      ],
-      ...(source ? [['of', source.dir] as const] : []),
-      ...(model
-        ? [['model', `${model.path}${model.step === null ? '' : `, step ${grouped(model.step)}`}`] as const]
-        : []),
+  const leftOut = skipped.length > 0 ? `, ${grouped(skipped.length)} left out` : ''
+  return describe('index of images', {
+    rows: rowsOf(
+      ['images', `${countOf(images.length, 'image')}${leftOut}, vectors of ${width} numbers (${pooling})`],
+      source && ['of', source.dir],
+      model && ['model', nameOf(model)],
       ['search', graph ? `approximate, by a graph (recall ${graph.recall})` : 'exact'],
       ...classRows(classes, null),
-    ],
+    ),
     facts: {
-      images: images.length,
-      skipped: skipped.length,
-      width,
-      pooling,
-      model,
-      source,
-      classes,
+      ...{ images: images.length, skipped: skipped.length, width, pooling, model, source, classes },
       search: graph ? 'approximate' : 'exact',
     },
-    ...{
-      notes: [],
-      next: [
-        `sherd search IMAGE --index ${quoted(path)} --out found.png`,
-        `sherd duplicates --index ${quoted(path)}`,
-      ],
-    },
-  }
+    next: [
+      `sherd search IMAGE --index ${quoted(path)} --out found.png`,
+      `sherd duplicates --index ${quoted(path)}`,
+    ],
+  })
 }
 
 const MOST_START = 4096
@@ -98,16 +78,14 @@ export function isFeatures(path: string): boolean {
 export async function describeFeatures(path: string): Promise<Description> {
   const { vectors, pooling, names } = readFeatures(path)
   const { model, dir, classes, images } = names!
-  const step = model.step === null ? '' : `, step ${grouped(model.step)}`
-  return {
-    ...{ title: 'features of images', reason: null },
+  return describe('features of images', {
     rows: [
       ['images', `${countOf(images.length, 'image')} of ${dir}`],
       ['features', `${vectors.width} numbers each (${[names!.pooling].flat().join(', ')})`],
-      ['model', `${model.path}${step}${model.precision ? `, ${model.precision}` : ''}`],
+      ['model', `${nameOf(model)}${model.precision ? `, ${model.precision}` : ''}`],
       ...classRows(classes, null),
     ],
     facts: { images: images.length, width: vectors.width, pooling, model, dir, classes },
-    ...{ notes: [], next: [`sherd index --features ${quoted(path)} --out index`] },
-  }
+    next: [`sherd index --features ${quoted(path)} --out index`],
+  })
 }

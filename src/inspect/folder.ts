@@ -17,10 +17,13 @@ import { formatNames } from './image.ts'
 import {
   countOf,
   type Description,
+  describe,
   grouped,
   type InspectOptions,
   listed,
+  type Row,
   reasonFrom,
+  rowsOf,
   sized,
 } from './inspected.ts'
 import { describePicture, type Picture } from './picture.ts'
@@ -35,30 +38,23 @@ class Tally {
   get all(): [string, number][] {
     return [...this.#counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
   }
-  get names(): string {
-    return this.all.length === 1
-      ? this.all[0]![0]
-      : listed(this.all.map(([name, count]) => `${name} ${grouped(count)}`))
+  row(label: string): Row | null {
+    const [first, ...others] = this.all
+    if (!first) return null
+    const counts = this.all.map(([name, count]) => `${name} ${grouped(count)}`)
+    return [label, others.length === 0 ? first[0] : listed(counts)]
   }
-  get facts(): Record<string, number> {
-    return Object.fromEntries(this.all)
-  }
-}
-
-interface Reason {
-  count: number
-  readonly first: string
 }
 
 /** Numbers in a reason differ from file to file. */
 const kindOf = (reason: string) => reason.replaceAll(/\d[\d.,]*/g, '#')
 
 class Reasons {
-  readonly #found = new Map<string, Reason & { readonly text: string }>()
-  add(file: string, reason: string): void {
+  readonly #found = new Map<string, { count: number; readonly first: string; readonly reason: string }>()
+  add(first: string, reason: string): void {
     const known = this.#found.get(kindOf(reason))
     if (known) known.count++
-    else this.#found.set(kindOf(reason), { count: 1, first: file, text: reason })
+    else this.#found.set(kindOf(reason), { count: 1, first, reason })
   }
   get list() {
     return [...this.#found.values()].sort((a, b) => b.count - a.count)
@@ -66,10 +62,10 @@ class Reasons {
   get count(): number {
     return this.list.reduce((sum, { count }) => sum + count, 0)
   }
-  get rows(): Description['rows'] {
-    return this.list.map(({ count, first, text }, i) => [
+  get rows(): Row[] {
+    return this.list.map(({ count, first, reason }, i) => [
       i === 0 ? 'left out' : '',
-      count === 1 ? `${first}: ${text}` : `${grouped(count)} files, such as ${first}: ${text}`,
+      count === 1 ? `${first}: ${reason}` : `${grouped(count)} files, such as ${first}: ${reason}`,
     ])
   }
 }
@@ -97,22 +93,27 @@ async function forEach<T>(
   return done
 }
 
-const failed = (title: string, error: unknown): Description => ({
-  ...{ title, reason: reasonFrom(error), rows: [], facts: {}, notes: [], next: [] },
-})
+interface SizeCount {
+  readonly width: number
+  readonly height: number
+  count: number
+}
 
 /** Sizes, least and largest by their pixels, and the one in the middle. */
-function sizesOf(tally: Map<string, { readonly size: readonly [number, number]; count: number }>): string {
-  const sizes = [...tally.values()].sort((a, b) => a.size[0] * a.size[1] - b.size[0] * b.size[1])
+function sizesRow(counts: ReadonlyMap<string, SizeCount>): Row | null {
+  const sizes = [...counts.values()].sort((a, b) => a.width * a.height - b.width * b.height)
+  if (sizes.length === 0) return null
   const all = sizes.reduce((sum, { count }) => sum + count, 0)
   let before = 0
-  const middle = sizes.find(({ count }) => {
+  const middle = sizes.findIndex(({ count }) => {
     before += count
     return before > (all - 1) / 2
   })
-  const [first, last] = [sizes[0]!, sizes.at(-1)!]
-  if (sizes.length === 1) return `all ${sized(...first.size)} pixels`
-  return `${sized(...first.size)} to ${sized(...last.size)} pixels, half of them up to ${sized(...middle!.size)}`
+  const [first, half, last] = [0, middle, -1].map((i) => sizes.at(i)!).map((s) => sized(s.width, s.height))
+  return [
+    'sizes',
+    sizes.length === 1 ? `all ${first} pixels` : `${first} to ${last} pixels, half of them up to ${half}`,
+  ]
 }
 
 const channelsOf = ({ colours, alpha, bits }: Picture['facts']): string =>
@@ -121,7 +122,7 @@ const channelsOf = ({ colours, alpha, bits }: Picture['facts']): string =>
 /** Files of pictures below `dir`, which `files` are. */
 async function surveyed(dir: string, files: readonly string[], options: InspectOptions) {
   const [formats, channels, reasons, notes] = [new Tally(), new Tally(), new Reasons(), new Reasons()]
-  const sizes = new Map<string, { readonly size: readonly [number, number]; count: number }>()
+  const sizes = new Map<string, SizeCount>()
   const pictures: Picture[] = []
   const look = (file: string) => describePicture(join(dir, file), options)
   const take = (picture: Picture, file: string) => {
@@ -135,10 +136,10 @@ async function surveyed(dir: string, files: readonly string[], options: InspectO
     for (const note of picture.notes) notes.add(file, note)
     formats.add(formatNames[facts.format as ImageFormat] ?? 'raster')
     if (what === 'image') channels.add(channelsOf(facts))
-    const size = [facts.width as number, facts.height as number] as const
-    const known = sizes.get(size.join())
+    const { width, height } = facts as unknown as SizeCount
+    const known = sizes.get(`${width} ${height}`)
     if (known) known.count++
-    else sizes.set(size.join(), { size, count: 1 })
+    else sizes.set(`${width} ${height}`, { width, height, count: 1 })
   }
   const seen = await forEach(files.toSorted(naturalOrder), options, { look, take })
   if (options.signal?.aborted)
@@ -148,90 +149,81 @@ async function surveyed(dir: string, files: readonly string[], options: InspectO
 
 type Survey = Awaited<ReturnType<typeof surveyed>>
 
-const rowsOf = ({ formats, channels, sizes }: Survey): Description['rows'] => [
-  ...(formats.all.length > 0 ? [['formats', formats.names] as const] : []),
-  ...(sizes.size > 0 ? [['sizes', sizesOf(sizes)] as const] : []),
-  ...(channels.all.length > 0 ? [['channels', channels.names] as const] : []),
-]
-
 const notesOf = ({ notes }: Survey): string[] =>
   notes.list.map(
-    ({ count, first, text }) => `${first}${count > 1 ? ` and ${grouped(count - 1)} more` : ''}: ${text}`,
+    ({ count, first, reason }) => `${first}${count > 1 ? ` and ${grouped(count - 1)} more` : ''}: ${reason}`,
   )
 
+const reasonOf = ({ reasons }: Survey, files: number, unit = 'file'): string | null =>
+  reasons.count === 0 ? null : `${grouped(reasons.count)} of ${countOf(files, unit)} would be left out`
+const usableOf = ({ reasons }: Survey, files: number): string =>
+  `${grouped(files - reasons.count)} of ${countOf(files, 'file')}`
+
 const factsOf = ({ formats, channels, reasons, sizes }: Survey, files: number) => ({
-  ...{ files, usable: files - reasons.count, formats: formats.facts, channels: channels.facts },
-  sizes: [...sizes.values()]
-    .map(({ size, count }) => ({ width: size[0], height: size[1], count }))
-    .slice(0, 100),
-  leftOut: reasons.list.map(({ count, first, text }) => ({ count, first, reason: text })),
+  ...{ files, usable: files - reasons.count },
+  ...{ formats: Object.fromEntries(formats.all), channels: Object.fromEntries(channels.all) },
+  sizes: [...sizes.values()].slice(0, 100),
+  leftOut: reasons.list,
 })
 
-export async function describeImages(path: string, options: InspectOptions): Promise<Description> {
-  const title = 'folder of images'
-  try {
-    const { dir, files, classes, labels, notes = [] } = await openImageFolder(path)
-    const survey = await surveyed(dir, files, options)
-    const { count } = survey.reasons
-    return {
-      title,
-      reason: count === 0 ? null : `${grouped(count)} of ${countOf(files.length, 'file')} would be left out`,
-      rows: [
-        ['images', `${grouped(files.length - count)} of ${countOf(files.length, 'file')}`],
-        ...rowsOf(survey),
-        ...classRows(classes, labels),
-        ...survey.reasons.rows,
-      ],
-      facts: { ...factsOf(survey, files.length), classes: countsOf(classes, labels) },
-      notes: [...notes, ...notesOf(survey)],
-      next: [
-        ...(count < files.length ? [`sherd pretrain --data ${quoted(path)} --out runs/mine`] : []),
-        ...(classes.length > 1
-          ? [`sherd evaluate linear --model MODEL --data ${quoted(path)} --out reports/linear`]
-          : []),
-      ],
+/** Of a folder of images, or of images with masks; a fault of the whole folder is a reason. */
+const describing =
+  (title: string, of: (path: string, options: InspectOptions) => Promise<Parameters<typeof describe>[1]>) =>
+  async (path: string, options: InspectOptions): Promise<Description> => {
+    try {
+      return describe(title, await of(path, options))
+    } catch (error) {
+      if (error instanceof SherdError && error.code === 'INTERRUPTED') throw error
+      return describe(title, { reason: reasonFrom(error) })
     }
-  } catch (error) {
-    if (error instanceof SherdError && error.code === 'INTERRUPTED') throw error
-    return failed(title, error)
   }
-}
 
-export async function describeMasked(path: string, options: InspectOptions): Promise<Description> {
-  const title = 'folder of images with masks'
-  try {
-    const { images, masks, classes } = await openMaskedFolder(path)
-    const survey = await surveyed(images.dir, images.files, options)
-    const { count } = survey.reasons
-    return {
-      title,
-      reason:
-        count === 0
-          ? null
-          : `${grouped(count)} of ${countOf(images.files.length, 'image')} would be left out`,
-      rows: [
-        [
-          'images',
-          `${grouped(images.files.length - count)} of ${countOf(images.files.length, 'file')}, each with a mask (${[...new Set(masks.map((mask) => extname(mask)))].join(', ')})`,
-        ],
-        ...rowsOf(survey),
-        [
-          'classes',
-          classes
-            ? `${classes.length}, of classes.txt: ${listed(classes)}`
-            : 'not named: there is no classes.txt',
-        ],
-        ...survey.reasons.rows,
-      ],
-      facts: { ...factsOf(survey, images.files.length), masks: masks.length, classes },
-      notes: notesOf(survey),
-      next: [`sherd evaluate segment --model MODEL --data ${quoted(path)} --out reports/segment`],
-    }
-  } catch (error) {
-    if (error instanceof SherdError && error.code === 'INTERRUPTED') throw error
-    return failed(title, error)
+export const describeImages = describing('folder of images', async (path, options) => {
+  const { dir, files, classes, labels, notes = [] } = await openImageFolder(path)
+  const survey = await surveyed(dir, files, options)
+  const { formats, sizes, channels, reasons } = survey
+  return {
+    reason: reasonOf(survey, files.length),
+    rows: rowsOf(
+      ['images', usableOf(survey, files.length)],
+      ...[formats.row('formats'), sizesRow(sizes), channels.row('channels')],
+      ...[...classRows(classes, labels), ...reasons.rows],
+    ),
+    facts: { ...factsOf(survey, files.length), classes: countsOf(classes, labels) },
+    notes: [...notes, ...notesOf(survey)],
+    next: [
+      ...(reasons.count < files.length ? [`sherd pretrain --data ${quoted(path)} --out runs/mine`] : []),
+      ...(classes.length > 1
+        ? [`sherd evaluate linear --model MODEL --data ${quoted(path)} --out reports/linear`]
+        : []),
+    ],
   }
-}
+})
+
+export const describeMasked = describing('folder of images with masks', async (path, options) => {
+  const { images, masks, classes } = await openMaskedFolder(path)
+  const { dir, files } = images
+  const survey = await surveyed(dir, files, options)
+  const { formats, sizes, channels, reasons } = survey
+  const endings = [...new Set(masks.map((mask) => extname(mask)))].join(', ')
+  return {
+    reason: reasonOf(survey, files.length, 'image'),
+    rows: rowsOf(
+      ['images', `${usableOf(survey, files.length)}, each with a mask (${endings})`],
+      ...[formats.row('formats'), sizesRow(sizes), channels.row('channels')],
+      [
+        'classes',
+        classes
+          ? `${classes.length}, of classes.txt: ${listed(classes)}`
+          : 'not named: there is no classes.txt',
+      ],
+      ...reasons.rows,
+    ),
+    facts: { ...factsOf(survey, files.length), masks: masks.length, classes },
+    notes: notesOf(survey),
+    next: [`sherd evaluate segment --model MODEL --data ${quoted(path)} --out reports/segment`],
+  }
+})
 
 const kind = {
   name: 'images or rasters',
@@ -261,7 +253,6 @@ function bandsIn(paths: readonly PathFacts[], pictures: readonly Picture[]) {
 }
 
 export async function describeRasters(path: string, options: InspectOptions): Promise<Description> {
-  const title = 'folder of rasters'
   const dir = resolve(path)
   const { files } = await listFiles(dir, kind)
   const survey = await surveyed(dir, files, options)
@@ -280,69 +271,49 @@ export async function describeRasters(path: string, options: InspectOptions): Pr
     .flatMap(({ facts }) => (facts.dates as string[]).map((date) => Date.parse(date)))
     .sort((a, b) => a - b)
   const places = new Tally()
-  for (const { facts } of pictures)
-    places.add(
-      `${facts.crs ?? 'no system'}, ${facts.metresPerPixel === null ? 'unknown size' : `${Number((facts.metresPerPixel as number).toPrecision(4))} m a pixel`}`,
-    )
-  const sets = bandNames ? [`--set ${quoted(`data.bandNames=${JSON.stringify(bandNames)}`)}`] : []
-  const opened = await openRasterFolder(dir, {
-    bands,
-    bandNames,
-    pattern: null,
-    frames,
-    window: null,
-    nodata: null,
-  }).then(
+  for (const { facts } of pictures) {
+    const metres = facts.metresPerPixel as number | null
+    const size = metres === null ? 'unknown size' : `${Number(metres.toPrecision(4))} m a pixel`
+    places.add(`${facts.crs ?? 'no system'}, ${size}`)
+  }
+  const asked = { bands, bandNames, frames, pattern: null, window: null, nodata: null }
+  const { folder, why } = await openRasterFolder(dir, asked).then(
     (folder) => ({ folder, why: null }),
     (error: unknown) => ({ folder: null, why: reasonFrom(error) }),
   )
-  const { folder, why } = opened
-  return {
-    title,
-    reason:
-      why ??
-      (reasons.count === 0
-        ? null
-        : `${grouped(reasons.count)} of ${countOf(files.length, 'file')} would be left out`),
-    rows: [
+  const { classes, labels } = folder ?? classesOf(files)
+  const dates = frames > 1 ? ` of up to ${frames} dates` : ''
+  const keys = [
+    `data.bands=${JSON.stringify(bands)}`,
+    ...(bandNames ? [`data.bandNames=${JSON.stringify(bandNames)}`] : []),
+  ]
+  return describe('folder of rasters', {
+    reason: why ?? reasonOf(survey, files.length),
+    rows: rowsOf(
       [
         'rasters',
-        `${grouped(files.length - reasons.count)} of ${countOf(files.length, 'file')}${folder ? `: ${countOf(folder.files.length, 'sample')}${frames > 1 ? ` of up to ${frames} dates` : ''}` : ''}`,
+        `${usableOf(survey, files.length)}${folder ? `: ${countOf(folder.files.length, 'sample')}${dates}` : ''}`,
       ],
-      ...(survey.sizes.size > 0 ? [['sizes', sizesOf(survey.sizes)] as const] : []),
+      sizesRow(survey.sizes),
       [
         'bands',
         `${bands.length}: ${listed(bands, 16)}${bandNames ? ' (numbered here: the files have no names)' : ''}`,
       ],
-      ...(times.length > 0
-        ? [
-            [
-              'dates',
-              times.length === 1 ? dayOf(times[0]!) : `${dayOf(times[0]!)} to ${dayOf(times.at(-1)!)}`,
-            ] as const,
-          ]
-        : []),
-      ...(places.all.length > 0 ? [['places', places.names] as const] : []),
-      ...classRows(folder?.classes ?? [], folder?.labels ?? null),
+      times.length > 0 && ['dates', [...new Set([times[0]!, times.at(-1)!])].map(dayOf).join(' to ')],
+      places.row('places'),
+      ...(folder ? classRows(classes, labels) : []),
       ...reasons.rows,
-    ],
+    ),
     facts: {
       ...factsOf(survey, files.length),
-      ...{
-        bands,
-        frames,
-        samples: folder?.files.length ?? 0,
-        dates: times.map((time) => new Date(time).toISOString()),
-      },
-      classes: folder
-        ? countsOf(folder.classes, folder.labels)
-        : countsOf(...(({ classes, labels }) => [classes, labels] as const)(classesOf(files))),
+      ...{ bands, frames, samples: folder?.files.length ?? 0, classes: countsOf(classes, labels) },
+      dates: times.map((time) => new Date(time).toISOString()),
     },
     notes: [...(folder?.notes ?? []), ...notesOf(survey)],
     next: folder
       ? [
-          `sherd pretrain --data ${quoted(path)} --out runs/mine --set ${quoted(`data.bands=${JSON.stringify(bands)}`)}${sets.length > 0 ? ` ${sets.join(' ')}` : ''}${frames > 1 ? ` --set model.frames=${frames}` : ''}`,
+          `sherd pretrain --data ${quoted(path)} --out runs/mine${keys.map((key) => ` --set ${quoted(key)}`).join('')}${frames > 1 ? ` --set model.frames=${frames}` : ''}`,
         ]
       : [],
-  }
+  })
 }

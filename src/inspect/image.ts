@@ -6,7 +6,15 @@ import { readImageFile } from '../prepare/decode/image-file.ts'
 import type { ImageFormat } from '../prepare/decode/image-format.ts'
 import { reasonOf } from '../prepare/decode/refused-file.ts'
 import { iccName } from './icc-name.ts'
-import { type Description, type InspectOptions, sized } from './inspected.ts'
+import {
+  countOf,
+  type Description,
+  describe,
+  grouped,
+  type InspectOptions,
+  rowsOf,
+  sized,
+} from './inspected.ts'
 
 export const formatNames: Readonly<Record<ImageFormat, string>> = {
   ...{ jpeg: 'JPEG', png: 'PNG', webp: 'WebP', tiff: 'TIFF', heif: 'AVIF', gif: 'GIF', bmp: 'BMP' },
@@ -74,44 +82,38 @@ function becomes(header: ImageFacts, profile: string | null): string {
 
 export async function describeImage(path: string, options: InspectOptions): Promise<Description> {
   const { header, reason } = await examineImage(path, options)
-  if (!header)
-    return {
-      title: "a file with an image's name or beginning",
-      reason,
-      rows: [],
-      facts: {},
-      notes: [],
-      next: [],
-    }
+  if (!header) return describe("a file with an image's name or beginning", { reason })
   const { format, width, height, orientation, bits, channels, colours, isAlpha, isPalette, pages } = header
   const profile = header.profile && (iccName(header.profile) ?? 'a colour profile without a name')
   const turn = turns[orientation]
-  const isSideways = orientation > 4
+  const stored = orientation > 4 ? sized(height, width) : sized(width, height)
   const folder = { dir: dirname(path), files: [basename(path)] }
   const { maxPixels = defaultMaxPixels } = options.limits
   const largest = bits === 16 && reason === null ? await largestValue(folder, maxPixels) : null
   const dark = rangeNote('It has', largest)
-  return {
-    title: `${formatNames[format]} image`,
+  const values = [
+    `${bits} bits`,
+    `${colours}${isAlpha ? ' and alpha' : ''}`,
+    countOf(channels, 'channel'),
+    ...(isPalette ? ['palette'] : []),
+    ...(largest === null ? [] : [`up to ${grouped(largest)}`]),
+  ]
+  return describe(`${formatNames[format]} image`, {
     reason,
-    rows: [
+    rows: rowsOf(
       [
         'size',
-        `${sized(width, height)} pixels${turn ? ` (EXIF orientation ${orientation}: ${turn}; stored as ${isSideways ? sized(height, width) : sized(width, height)})` : ''}`,
+        `${sized(width, height)} pixels${turn ? ` (EXIF orientation ${orientation}: ${turn}; stored as ${stored})` : ''}`,
       ],
-      [
-        'values',
-        `${bits} bits, ${colours}${isAlpha ? ' and alpha' : ''}, ${channels} ${channels === 1 ? 'channel' : 'channels'}${isPalette ? ', palette' : ''}${largest === null ? '' : `, up to ${largest.toLocaleString('en-US')}`}`,
-      ],
-      ...(profile ? [['profile', profile] as const] : []),
-      ...(pages > 1 ? [['frames', String(pages)] as const] : []),
-      ...(reason === null ? [['becomes', becomes(header, profile)] as const] : []),
-    ],
+      ['values', values.join(', ')],
+      profile ? ['profile', profile] : null,
+      pages > 1 && ['frames', String(pages)],
+      reason === null && ['becomes', becomes(header, profile)],
+    ),
     facts: {
       ...{ format, width, height, orientation, bits, channels, colours, alpha: isAlpha, palette: isPalette },
       ...{ pages, profile, largest },
     },
     notes: dark === null ? [] : [dark],
-    next: [],
-  }
+  })
 }

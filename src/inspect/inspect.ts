@@ -9,6 +9,7 @@ import { naturalOrder } from '../files/natural-order.ts'
 import { notRegular, openGiven } from '../files/regular-file.ts'
 import {
   type Description,
+  describe,
   type Inspected,
   type InspectOptions,
   type KindName,
@@ -42,8 +43,7 @@ export async function inspect(path: string, options: InspectOptions): Promise<In
   if (!status) throw new SherdError('USAGE', `${path} does not exist: expected a file or a folder.`)
   let what: KindName = 'special'
   const faulty = (reason: string): Inspected => ({
-    ...{ path, what, title: titles[what] ?? what, usable: false, reason },
-    ...{ rows: [], facts: {}, notes: [], next: [] },
+    ...{ path, what, usable: false, ...describe(titles[what] ?? what, { reason }) },
   })
   if (!status.isFile() && !status.isDirectory()) return faulty(notRegular)
   try {

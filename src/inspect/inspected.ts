@@ -29,6 +29,8 @@ const files = [
 export const kindNames = [...folders, ...files] as const
 export type KindName = (typeof kindNames)[number]
 
+export type Row = readonly [label: string, text: string]
+
 export interface Inspected {
   /** As it was named, or below the folder that was. */
   readonly path: string
@@ -39,8 +41,8 @@ export interface Inspected {
   readonly usable: boolean
   /** Why not. */
   readonly reason: string | null
-  /** For people: a label and a text. */
-  readonly rows: readonly (readonly [label: string, text: string])[]
+  /** For people. */
+  readonly rows: readonly Row[]
   /** For programs. */
   readonly facts: Readonly<Record<string, unknown>>
   /** What is worth knowing beside. */
@@ -51,6 +53,15 @@ export interface Inspected {
 
 /** What a describer says. */
 export type Description = Omit<Inspected, 'path' | 'what' | 'usable'>
+
+/** What is not given is not said. */
+export const describe = (title: string, said: Partial<Omit<Description, 'title'>>): Description => ({
+  ...{ title, reason: null, rows: [], facts: {}, notes: [], next: [] },
+  ...said,
+})
+/** Without those that there is nothing to say in. */
+export const rowsOf = (...rows: readonly (Row | false | null | undefined)[]): Row[] =>
+  rows.filter((row) => row !== false && row != null)
 
 export interface InspectOptions {
   readonly limits: ReadingLimits

@@ -10,7 +10,7 @@ import { isPack } from '../source/packed-images.ts'
 import { rasterExtensions } from '../source/raster/raster-formats.ts'
 import { describeFeatures, describeIndex, describePack, isFeatures } from './collection.ts'
 import { describeImages, describeMasked, describeRasters, hasRasters } from './folder.ts'
-import type { Description, InspectOptions, KindName, Place } from './inspected.ts'
+import { type Description, describe, type InspectOptions, type KindName, type Place } from './inspected.ts'
 import {
   describeCheckpoint,
   describeExports,
@@ -28,9 +28,7 @@ export interface Kind {
 
 const has = (path: string, ...names: string[]) => names.every((name) => existsSync(join(path, name)))
 const ending = ({ path }: Place) => extname(path).toLowerCase()
-const refused = (title: string, reason: string) => async (): Promise<Description> => ({
-  ...{ title, reason, rows: [], facts: {}, notes: [], next: [] },
-})
+const refused = (title: string, reason: string) => async () => describe(title, { reason })
 
 export const kinds = {
   run: {

@@ -13,7 +13,7 @@ import { FORMAT_KEY } from '../export/metadata.ts'
 import { readRegular } from '../files/regular-file.ts'
 import { quoted } from '../files/shell.ts'
 import { openForeign } from '../import/foreign.ts'
-import { type ForeignModel, readForeign } from '../import/foreign-model.ts'
+import { readForeign } from '../import/foreign-model.ts'
 import { planImport } from '../import/import.ts'
 import { layouts } from '../import/layouts.ts'
 import { refuseForeignNames } from '../import/not-imported.ts'
@@ -27,68 +27,50 @@ import {
   bytesOf,
   countOf,
   type Description,
+  describe,
   figure,
   grouped,
   listed,
+  type Row,
   reasonFrom,
+  rowsOf,
   sized,
 } from './inspected.ts'
 
-type Rows = Description['rows']
-
-const blocks = (depth: number | undefined) => `${depth} ${depth === 1 ? 'block' : 'blocks'}`
-
 const millions = (count: number) => (count >= 1e6 ? `${(count / 1e6).toFixed(1)} million` : grouped(count))
-const sides = (side: number | readonly [number, number]) =>
-  typeof side === 'number' ? String(side) : sized(side[1], side[0])
+const sides = (side: number | readonly [number, number]) => {
+  const [h, w] = [side, side].flat() as number[]
+  return typeof side === 'number' || h === w ? String(h) : sized(w!, h!)
+}
 
-/** What a configuration builds. */
-function rowsOfModel(config: Config): Rows {
+/** What a configuration builds, for people and for programs. */
+function modelOf(config: Config, statistics: ChannelStatistics | null) {
   const { imageSize, patchSize, channels, width, depth, heads } = dimensionsOf(config)
-  const bands = bandsOf(config)
-  const frames = framesOf(config)
-  const [h, w] = imageSize
-  return [
+  const { objective, mask, target } = config
+  const [bands, frames] = [bandsOf(config), framesOf(config)]
+  const encoderParameters = parameterCount(backboneRows(backboneOf(config)))
+  const values = bands
+    ? `${countOf(bands.length, 'band')}: ${listed(bands, 16)}`
+    : countOf(channels, 'channel')
+  const rows: Row[] = [
     [
       'model',
-      `ViT of ${blocks(depth)}, width ${width}, ${heads} heads; encoder of ${millions(encoderParameters(config))} parameters`,
+      `ViT of ${countOf(depth, 'block')}, width ${width}, ${heads} heads; encoder of ${millions(encoderParameters)} parameters`,
     ],
     [
       'takes',
-      `${sized(w, h)} pixels in patches of ${sides(patchSize[0] === patchSize[1] ? patchSize[0] : patchSize)}, ${bands ? `${countOf(bands.length, 'band')}: ${listed(bands, 16)}` : countOf(channels, 'channel')}${frames > 1 ? `, ${frames} dates` : ''}`,
+      `${sized(imageSize[1], imageSize[0])} pixels in patches of ${sides(patchSize)}, ${values}${frames > 1 ? `, ${frames} dates` : ''}`,
     ],
-    [
-      'learns',
-      `${config.objective}, ${Math.round(100 * config.mask.ratio)} % hidden, target: ${targetOf(config.target).inWords}`,
-    ],
+    ['learns', `${objective}, ${Math.round(100 * mask.ratio)} % hidden, target: ${targetOf(target).inWords}`],
   ]
-}
-
-const encoderParameters = (config: Config) => parameterCount(backboneRows(backboneOf(config)))
-
-const factsOfModel = (config: Config, statistics: ChannelStatistics | null) => {
-  const { imageSize, patchSize, channels, width, depth, heads } = dimensionsOf(config)
-  return {
-    model: {
-      imageSize,
-      patchSize,
-      channels,
-      width,
-      depth,
-      heads,
-      bands: bandsOf(config),
-      frames: framesOf(config),
-    },
-    ...{
-      encoderParameters: encoderParameters(config),
-      objective: config.objective,
-      maskRatio: config.mask.ratio,
-    },
-    ...{ target: config.target.kind, statistics },
+  const facts = {
+    model: { imageSize, patchSize, channels, width, depth, heads, bands, frames },
+    ...{ encoderParameters, objective, maskRatio: mask.ratio, target: target.kind, statistics },
   }
+  return { rows, facts }
 }
 
-const rowsOfFacts = ({ preset, data, init, started, engine }: RunFacts): Rows => [
+const rowsOfFacts = ({ preset, data, init, started, engine }: RunFacts): Row[] => [
   ['from', `preset ${preset}; begun ${started.slice(0, 16).replace('T', ' ')}${init ? ` with ${init}` : ''}`],
   [
     'data',
@@ -98,11 +80,7 @@ const rowsOfFacts = ({ preset, data, init, started, engine }: RunFacts): Rows =>
 ]
 
 const factsOfRun = ({ preset, data, init, started, engine }: RunFacts) => ({
-  preset,
-  data,
-  init: init ?? null,
-  started,
-  engine,
+  ...{ preset, data, init: init ?? null, started, engine },
 })
 
 const usesOf = (path: string, config: Config): string[] => [
@@ -119,25 +97,26 @@ export async function describeRun(path: string): Promise<Description> {
   const broken = states.filter(({ damage }) => damage !== null)
   const step = good?.step ?? 0
   const isDone = step >= steps
-  return {
-    title: 'run of sherd',
+  const model = modelOf(config, facts.statistics)
+  const listedStates = states.map(
+    ({ step, damage }) => `${grouped(step)}${damage === null ? '' : ' (damaged)'}`,
+  )
+  return describe('run of sherd', {
     reason:
       good || checkpoints.length === 0 ? null : `none of its checkpoints is whole: ${broken.at(-1)!.damage}`,
     rows: [
-      ...rowsOfModel(config),
+      ...model.rows,
       ...rowsOfFacts(facts),
       ['step', `${grouped(step)} of ${grouped(steps)}${isDone ? ', complete' : ''}`],
       [
         'whole',
         states.length === 0
           ? 'no checkpoint yet'
-          : `${countOf(states.length, 'checkpoint')}: ${states.map((each) => `${grouped(each.step)}${each.damage === null ? '' : ' (damaged)'}`).join(', ')}`,
+          : `${countOf(states.length, 'checkpoint')}: ${listedStates.join(', ')}`,
       ],
     ],
     facts: {
-      ...factsOfModel(config, facts.statistics),
-      ...factsOfRun(facts),
-      ...{ step, steps, complete: isDone },
+      ...{ ...model.facts, ...factsOfRun(facts), step, steps, complete: isDone },
       checkpoints: states.map(({ step, damage }) => ({ step, damage })),
     },
     notes: broken.map(({ path, damage }) => `${path} is damaged: ${damage}.`),
@@ -147,7 +126,7 @@ export async function describeRun(path: string): Promise<Description> {
         ? [`sherd reconstruct --model ${quoted(path)} --data DIR --out rebuilt.png`, ...usesOf(path, config)]
         : []),
     ],
-  }
+  })
 }
 
 /** A checkpoint, or a file of weights that says what it is. */
@@ -159,25 +138,22 @@ function describeOwn(path: string, header: Header | null): Description {
     0,
   )
   const head = headOf(found)
-  return {
-    ...{
-      title: facts && !header ? 'checkpoint of a run' : (head?.title ?? 'weights of sherd'),
-      reason: null,
-    },
-    rows: [
-      ...rowsOfModel(config),
+  const model = modelOf(config, statistics)
+  const title = facts && !header ? 'checkpoint of a run' : (head?.title ?? 'weights of sherd')
+  return describe(title, {
+    rows: rowsOf(
+      ...model.rows,
       ...(head?.rows ?? []),
       ['holds', `${millions(count)} numbers`],
-      ...(step === null ? [] : [['step', grouped(step)] as const]),
+      step !== null && ['step', grouped(step)],
       ...(facts ? rowsOfFacts(facts) : []),
-    ],
+    ),
     facts: {
-      ...factsOfModel(config, statistics),
-      ...{ numbers: count, step, classes: head?.classes ?? null, protocol: found.protocol ?? null },
-      ...(facts && factsOfRun(facts)),
+      ...{ ...model.facts, numbers: count, step, classes: head?.classes ?? null },
+      ...{ protocol: found.protocol ?? null, ...(facts && factsOfRun(facts)) },
     },
-    ...{ notes: [...(found.warnings ?? [])], next: head ? head.next(path) : usesOf(path, config) },
-  }
+    ...{ notes: found.warnings ?? [], next: head ? head.next(path) : usesOf(path, config) },
+  })
 }
 
 function headOf({ classifier, segmenter, protocol }: WeightsOrigin) {
@@ -187,10 +163,7 @@ function headOf({ classifier, segmenter, protocol }: WeightsOrigin) {
   return {
     title: `${what} of sherd`,
     classes: found.classes,
-    rows: [
-      ['classes', `${found.classes.length}: ${listed(found.classes)}`],
-      ['head', `${found.head}${protocol ? `, by ${protocol}` : ''}`],
-    ] as Rows,
+    rows: [classesRow(found), ['head', `${found.head}${protocol ? `, by ${protocol}` : ''}`]] as const,
     next: (path: string) => [
       `sherd ${classifier ? 'classify' : 'segment'} DIR --model ${quoted(path)} --out ${classifier ? 'classes.csv' : 'masks'}`,
     ],
@@ -206,31 +179,30 @@ export async function describeSafetensors(path: string): Promise<Description> {
   if (readWeightsMetadata(path, metadata)) return describeOwn(path, header)
   if (basename(path) === 'model.safetensors' && existsSync(join(dirname(path), 'state.json')))
     return describeOwn(path, header)
-  const isForeign = (() => {
-    try {
-      refuseForeignNames(path, header)
-      return false
-    } catch {
-      return true
-    }
-  })()
-  if (isForeign || existsSync(join(dirname(path), 'config.json'))) return describeForeign(path)
+  if (isForeign(path, header) || existsSync(join(dirname(path), 'config.json'))) return describeForeign(path)
   const names = [...entries.keys()]
-  const isEncoder = names.includes('blocks.0.attn.qkv.weight')
-  return {
-    title: isEncoder ? "weights with sherd's names" : 'tensors',
-    reason: null,
-    rows: [['holds', `${countOf(names.length, 'tensor')}: ${listed(names, 4)}`]],
-    facts: {
-      tensors: Object.fromEntries(
-        [...entries].slice(0, 1000).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
-      ),
-      metadata,
-    },
-    notes: isEncoder
-      ? ['It does not say what the model is: commands need the preset that it was made with (--preset NAME).']
-      : ['These are not the names of a model that sherd knows.'],
-    next: isEncoder ? [`sherd embed DIR --model ${quoted(path)} --preset NAME --out features.npy`] : [],
+  const tensors = [...entries].slice(0, 1000).map(([name, { dtype, shape }]) => [name, { dtype, shape }])
+  const said = {
+    rows: rowsOf(['holds', `${countOf(names.length, 'tensor')}: ${listed(names, 4)}`]),
+    facts: { tensors: Object.fromEntries(tensors), metadata },
+  }
+  if (!names.includes('blocks.0.attn.qkv.weight'))
+    return describe('tensors', { ...said, notes: ['These are not the names of a model that sherd knows.'] })
+  return describe("weights with sherd's names", {
+    ...said,
+    notes: [
+      'It does not say what the model is: commands need the preset that it was made with (--preset NAME).',
+    ],
+    next: [`sherd embed DIR --model ${quoted(path)} --preset NAME --out features.npy`],
+  })
+}
+
+function isForeign(path: string, header: Header): boolean {
+  try {
+    refuseForeignNames(path, header)
+    return false
+  } catch {
+    return true
   }
 }
 
@@ -257,88 +229,70 @@ export async function describeForeign(path: string): Promise<Description> {
   const licence = isFolder ? licenceOf(path) : null
   const out = `${basename(path).replace(/\.(?:safetensors|bin|pth|pt|ckpt|pkl)$/i, '')}-imported.safetensors`
   const command = `sherd import ${quoted(path)} --out ${quoted(out)}`
+  const licenceRow = licence !== null && (['licence', licence] as const)
   try {
     return await planImport(
       { from: path },
-      ({ config, statistics, layout, rows, classifier, notes }): Description => ({
-        title,
-        reason: null,
-        rows: [
-          ['layout', layouts[layout].title],
-          ...rowsOfModel(config).slice(0, 2),
-          ...classesRow(classifier),
-          normalised(statistics),
-          ...(licence ? [['licence', licence] as const] : []),
-        ],
-        facts: {
-          ...{ layout, ...factsOfModel(config, statistics), classes: classifier?.classes ?? null, licence },
-          multiLabel: classifier?.isMultiLabel ?? false,
-          parameters: rows.filter(({ status }) => status === 'loaded' || status === 'reshaped').length,
-        },
-        notes: notes.map(sentence),
-        next: [command],
-      }),
+      ({ config, statistics, layout, rows, classifier, notes }): Description => {
+        const model = modelOf(config, statistics)
+        const loaded = rows.filter(({ status }) => status === 'loaded' || status === 'reshaped')
+        return describe(title, {
+          rows: rowsOf(
+            ...[['layout', layouts[layout].title] as const, ...model.rows.slice(0, 2)],
+            ...[classifier && classesRow(classifier), normalised(statistics), licenceRow],
+          ),
+          facts: {
+            ...{ layout, ...model.facts, classes: classifier?.classes ?? null, licence },
+            ...{ multiLabel: classifier?.isMultiLabel ?? false, parameters: loaded.length },
+          },
+          ...{ notes: notes.map(sentence), next: [command] },
+        })
+      },
     )
   } catch (error) {
     const reason = reasonFrom(error, path)
     // What an option decides is no fault of the file: it is described as far as it says itself.
     const isOption = error instanceof SherdError && error.code === 'USAGE'
-    if (!isOption)
-      return {
-        ...{ title, reason, rows: licence ? [['licence', licence]] : [], facts: { licence } },
-        ...{ notes: [], next: [] },
-      }
-    return describeUnsaid(path, { title, reason, command, licence })
+    if (!isOption) return describe(title, { reason, rows: rowsOf(licenceRow), facts: { licence } })
+    const { unsaid, notes, ...said } = await sayUnsaid(path)
+    return describe(title, {
+      rows: rowsOf(...said.rows, licenceRow),
+      facts: { ...said.facts, licence, unsaid },
+      notes: [...notes.map(sentence), reason],
+      next: [[command, ...unsaid.map((key) => `--set ${key}=…`)].join(' ')],
+    })
   }
 }
 
-interface Unsaid {
-  readonly title: string
-  readonly reason: string
-  readonly command: string
-  readonly licence: string | null
-}
-
 /** Weights whose import needs an option. */
-async function describeUnsaid(
-  path: string,
-  { title, reason, command, licence }: Unsaid,
-): Promise<Description> {
+async function sayUnsaid(path: string) {
   const weights = await openForeign(path)
   try {
     const { layout, config, classifier, unsaid, facts, hasDecoder, notes } = await readForeign(weights)
-    const { width, depth, patchSize, imageSize, channels } = config.model ?? {}
+    const { width, depth = 0, patchSize, imageSize, channels } = config.model ?? {}
+    const { statistics } = facts
     const size = imageSize as readonly [number, number]
-    return {
-      title,
-      reason: null,
-      rows: [
-        ['layout', layouts[layout].title],
-        ['model', `ViT of ${blocks(depth)}, width ${width}${hasDecoder ? ', with its decoder' : ''}`],
-        [
-          'takes',
-          `${sized(size[1], size[0])} pixels in patches of ${sides(patchSize!)}${channels === undefined ? '' : `, ${countOf(channels, 'channel')}`}`,
-        ],
-        ...classesRow(classifier),
-        ...(facts.statistics ? [normalised(facts.statistics)] : []),
-        ...(licence ? [['licence', licence] as const] : []),
-      ],
-      facts: {
-        ...{ layout, model: config.model, hasDecoder, classes: classifier?.classes ?? null, licence, unsaid },
-        statistics: facts.statistics,
-      },
-      notes: [...notes.map(sentence), reason],
-      next: [[command, ...unsaid.map((key) => `--set ${key}=…`)].join(' ')],
-    }
+    const decoder = hasDecoder ? ', with its decoder' : ''
+    const values = channels === undefined ? '' : `, ${countOf(channels, 'channel')}`
+    const rows = [
+      ['layout', layouts[layout].title] as const,
+      ['model', `ViT of ${countOf(depth, 'block')}, width ${width}${decoder}`] as const,
+      ['takes', `${sized(size[1], size[0])} pixels in patches of ${sides(patchSize!)}${values}`] as const,
+      ...[classifier && classesRow(classifier), statistics && normalised(statistics)],
+    ]
+    const classes = classifier?.classes ?? null
+    return { rows, facts: { layout, model: config.model, hasDecoder, classes, statistics }, notes, unsaid }
   } finally {
     await weights.close()
   }
 }
 
 const sentence = (note: string) => `${note[0]!.toUpperCase()}${note.slice(1)}.`
-const classesRow = (classifier: ForeignModel['classifier']): Rows =>
-  classifier ? [['classes', `${classifier.classes.length}: ${listed(classifier.classes)}`]] : []
-const normalised = ({ mean, std }: ChannelStatistics): Rows[number] => [
+const classesRow = ({ classes }: { readonly classes: readonly string[] }): Row => [
+  'classes',
+  `${classes.length}: ${listed(classes)}`,
+]
+const normalised = ({ mean, std }: ChannelStatistics): Row => [
   'normalised',
   `by mean ${mean.map(figure).join(', ')} and deviation ${std.map(figure).join(', ')}`,
 ]
@@ -348,13 +302,10 @@ export async function describeOnnx(path: string): Promise<Description> {
   const graph = graphOfFormat(metadata[FORMAT_KEY])
   const size = bytesOf(statSync(path).size)
   if (!graph)
-    return {
-      ...{
-        title: 'ONNX graph of another program',
-        reason: 'it does not say how images are read for it: expected a file of "sherd export onnx"',
-      },
-      ...{ rows: [['file', size]], facts: { metadata }, notes: [], next: [] },
-    }
+    return describe('ONNX graph of another program', {
+      reason: 'it does not say how images are read for it: expected a file of "sherd export onnx"',
+      ...{ rows: [['file', size]], facts: { metadata } },
+    })
   const origin = readWeightsMetadata(path, metadata)
   if (!origin) throw new SherdError('CHECKPOINT', 'it has lost the configuration of its model')
   const { config, statistics } = origin
@@ -365,32 +316,25 @@ export async function describeOnnx(path: string): Promise<Description> {
     classifier: `sherd classify DIR --model ${quoted(path)} --out classes.csv`,
     segmenter: `sherd segment DIR --model ${quoted(path)} --out masks`,
   }
-  const step = metadata['sherd.step']
-  const precision = metadata['sherd.precision'] ?? 'fp32'
-  return {
-    title: `exported ${graph} (ONNX)`,
-    reason: null,
+  const { 'sherd.step': said, 'sherd.precision': precision = 'fp32' } = metadata
+  const step = said === undefined ? null : Number(said)
+  const model = modelOf(config, statistics)
+  return describe(`exported ${graph} (ONNX)`, {
     rows: [
-      ...rowsOfModel(config),
+      ...model.rows,
       ...(head?.rows ?? []),
-      ['file', `${size}, ${precision}${step === undefined ? '' : `, of step ${grouped(Number(step))}`}`],
+      ['file', `${size}, ${precision}${step === null ? '' : `, of step ${grouped(step)}`}`],
     ],
-    facts: {
-      ...{ graph, precision, step: step === undefined ? null : Number(step), classes: head?.classes ?? null },
-      ...factsOfModel(config, statistics),
-    },
-    ...{ notes: [], next: [next[graph]] },
-  }
+    facts: { graph, precision, step, classes: head?.classes ?? null, ...model.facts },
+    next: [next[graph]],
+  })
 }
 
 /** A folder of exported graphs. */
 export async function describeExports(path: string): Promise<Description> {
   const files = readdirSync(path).filter((name) => /\.onnx$/i.test(name))
-  return {
-    title: 'folder of exported graphs',
-    reason: null,
-    rows: [['files', listed(files)]],
-    facts: { files },
-    ...{ notes: [], next: [`sherd serve --model ${quoted(path)}`] },
-  }
+  return describe('folder of exported graphs', {
+    ...{ rows: [['files', listed(files)]], facts: { files } },
+    next: [`sherd serve --model ${quoted(path)}`],
+  })
 }

@@ -7,7 +7,17 @@ import type { BandPlace, Layer, RasterContent, RasterFile } from '../source/rast
 import { openRasterFile } from '../source/raster/raster-formats.ts'
 import { pathReader } from '../source/raster/raster-path.ts'
 import type { Values } from '../source/raster/sample-type.ts'
-import { countOf, type Description, figure, listed, reasonFrom, sized } from './inspected.ts'
+import {
+  countOf,
+  type Description,
+  describe,
+  figure,
+  listed,
+  type Row,
+  reasonFrom,
+  rowsOf,
+  sized,
+} from './inspected.ts'
 
 const WHOLE = 1 << 22 // values that are read in full
 const WINDOW = 256
@@ -136,90 +146,60 @@ export const dayOf = (time: number): string =>
 
 const percent = (share: number) => `${Number((100 * share).toFixed(share > 0.999 && share < 1 ? 3 : 1))} %`
 
-export function rowsOfRaster({
-  content,
-  bands,
-  values,
-  validShare,
-  isWhole,
-  dates,
-}: ExaminedRaster): Description['rows'] {
+const joined = (...parts: readonly (string | false | null)[]) => parts.filter(Boolean).join(', ')
+
+function rowsOfRaster({ content, bands, values, validShare, isWhole, dates }: ExaminedRaster): Row[] {
   const { grid, storage, items } = content
-  const [first] = bands as [Layer, ...Layer[]]
+  const { frames } = bands[0]!
   const sizes = [...new Set(bands.map(({ width, height }) => sized(width, height)))]
-  const scales = bands.filter(({ scale = 1, offset = 0 }) => scale !== 1 || offset !== 0)
-  const names = bands.map(nameOf)
-  const isNamed = bands.some(({ name }) => name !== null)
+  const scales = bands
+    .filter(({ scale = 1, offset = 0 }) => scale !== 1 || offset !== 0)
+    .map((each) => `${nameOf(each)} ${each.scale ?? 1} and ${each.offset ?? 0}`)
+  const names = bands.some(({ name }) => name !== null)
+    ? `: ${listed(bands.map(nameOf), 16)}`
+    : ' without names: data.bandNames gives them'
   const without = storage?.nodata ?? null
   const says = [without === null ? null : `the value ${without}`, storage?.mask ?? null].filter(
     (each) => each !== null,
   )
-  return [
+  const marks = says.length > 0 ? `${says.join(' and ')}: ` : 'nothing says where: '
+  const place =
+    grid &&
+    joined(
+      ...[
+        grid.crs ?? 'unknown system',
+        grid.metresPerPixel !== null && `${figure(grid.metresPerPixel)} m a pixel`,
+      ],
+      extent(grid),
+    )
+  const stored =
+    storage &&
+    joined(
+      storage.type,
+      storage.block !== null && `in ${storage.isTiled ? 'tiles' : 'strips'} of ${sized(...storage.block)}`,
+      storage.overviews > 0 && countOf(storage.overviews, 'overview'),
+    )
+  return rowsOf(
     ['size', `${sizes.join(', ')} pixels`],
-    [
-      'bands',
-      `${countOf(bands.length, 'band')}${isNamed ? `: ${listed(names, 16)}` : ' without names: data.bandNames gives them'}`,
-    ],
-    ...(items === null ? [] : [['samples', countOf(items, 'sample')] as const]),
-    ...(first.frames === null ? [] : [['frames', countOf(first.frames, 'frame')] as const]),
-    ...(dates.length > 0 ? [['dates', listed(dates.map(dayOf), 6)] as const] : []),
-    ...(storage
-      ? [
-          [
-            'stored',
-            [
-              storage.type,
-              storage.block === null
-                ? ''
-                : `in ${storage.isTiled ? 'tiles' : 'strips'} of ${sized(...storage.block)}`,
-              storage.overviews > 0 ? countOf(storage.overviews, 'overview') : '',
-            ]
-              .filter(Boolean)
-              .join(', '),
-          ] as const,
-        ]
-      : []),
-    ...(grid
-      ? [
-          [
-            'place',
-            [
-              grid.crs ?? 'unknown system',
-              grid.metresPerPixel === null ? '' : `${figure(grid.metresPerPixel)} m a pixel`,
-              extent(grid),
-            ]
-              .filter(Boolean)
-              .join(', '),
-          ] as const,
-        ]
-      : []),
-    ...(scales.length > 0
-      ? [
-          [
-            'scale, offset',
-            `${listed(
-              scales.map((each) => `${nameOf(each)} ${each.scale ?? 1} and ${each.offset ?? 0}`),
-              4,
-            )} (applied with data.applyScale=true)`,
-          ] as const,
-        ]
-      : []),
-    [
-      'no data',
-      `${says.length > 0 ? `${says.join(' and ')}: ` : 'nothing says where: '}${percent(1 - validShare)} of ${isWhole ? 'the pixels' : 'the pixels that were looked at'}`,
-    ],
+    ['bands', `${countOf(bands.length, 'band')}${names}`],
+    items !== null && ['samples', countOf(items, 'sample')],
+    frames !== null && ['frames', countOf(frames, 'frame')],
+    dates.length > 0 && ['dates', listed(dates.map(dayOf), 6)],
+    stored !== null && ['stored', stored],
+    place !== null && ['place', place],
+    scales.length > 0 && ['scale, offset', `${listed(scales, 4)} (applied with data.applyScale=true)`],
+    ['no data', `${marks}${percent(1 - validShare)} of the pixels${isWhole ? '' : ' that were looked at'}`],
     ...values
       .slice(0, 16)
       .map(
-        ({ band, low, high, mean }, i) =>
-          [
-            i === 0 ? 'values' : '',
-            low === null
-              ? `${band}: none`
-              : `${band}: ${figure(low)} to ${figure(high!)}, mean ${figure(mean!)}`,
-          ] as const,
+        ({ band, low, high, mean }, i): Row => [
+          i === 0 ? 'values' : '',
+          low === null
+            ? `${band}: none`
+            : `${band}: ${figure(low)} to ${figure(high!)}, mean ${figure(mean!)}`,
+        ],
       ),
-  ]
+  )
 }
 
 function extent(grid: Grid): string {
@@ -228,46 +208,37 @@ function extent(grid: Grid): string {
   return `x ${number(left)} to ${number(right)}, y ${number(bottom)} to ${number(top)}`
 }
 
-export const factsOfRaster = ({ content, bands, values, validShare, isWhole, dates }: ExaminedRaster) => ({
-  ...{ width: bands[0]!.width, height: bands[0]!.height },
-  bands: bands.map((layer) => ({
-    ...{ name: layer.name, scale: layer.scale ?? 1, offset: layer.offset ?? 0 },
-    ...(values.find(({ band }) => band === nameOf(layer)) && {
-      ...(({ low, high, mean }) => ({ low, high, mean }))(values.find(({ band }) => band === nameOf(layer))!),
+function factsOfRaster({ content, bands, values, validShare, isWhole, dates }: ExaminedRaster) {
+  const { grid, storage, items } = content
+  const { width, height, frames } = bands[0]!
+  return {
+    ...{ width, height, samples: items, frames },
+    bands: bands.map((layer) => {
+      const { band: _, ...own } = values.find(({ band }) => band === nameOf(layer)) ?? { band: '' }
+      return { name: layer.name, scale: layer.scale ?? 1, offset: layer.offset ?? 0, ...own }
     }),
-  })),
-  ...{
-    samples: content.items,
-    frames: bands[0]!.frames,
     dates: dates.map((time) => new Date(time).toISOString()),
-  },
-  ...{
-    crs: content.grid?.crs ?? null,
-    metresPerPixel: content.grid?.metresPerPixel ?? null,
-    corners: content.grid?.corners ?? null,
-  },
-  ...{
-    type: content.storage?.type ?? null,
-    nodata: Number.isNaN(content.storage?.nodata) ? 'nan' : (content.storage?.nodata ?? null),
-    mask: content.storage?.mask ?? null,
-  },
-  ...{
-    block: content.storage?.block ?? null,
-    tiled: content.storage?.isTiled ?? false,
-    overviews: content.storage?.overviews ?? 0,
-  },
-  ...{ validShare, measuredWhole: isWhole },
-})
+    ...{
+      crs: grid?.crs ?? null,
+      metresPerPixel: grid?.metresPerPixel ?? null,
+      corners: grid?.corners ?? null,
+    },
+    ...{ type: storage?.type ?? null, mask: storage?.mask ?? null, block: storage?.block ?? null },
+    nodata: Number.isNaN(storage?.nodata) ? 'nan' : (storage?.nodata ?? null),
+    ...{ tiled: storage?.isTiled ?? false, overviews: storage?.overviews ?? 0 },
+    ...{ validShare, measuredWhole: isWhole },
+  }
+}
 
 export async function describeRaster(path: string): Promise<Description> {
   try {
     const raster = await examineRaster(path)
     const { advice } = raster.content
-    return {
-      ...{ title: 'raster', reason: null, rows: rowsOfRaster(raster), facts: factsOfRaster(raster) },
-      ...{ notes: advice ? [`${advice[0]!.toUpperCase()}${advice.slice(1)}.`] : [], next: [] },
-    }
+    return describe('raster', {
+      ...{ rows: rowsOfRaster(raster), facts: factsOfRaster(raster) },
+      notes: advice ? [`${advice[0]!.toUpperCase()}${advice.slice(1)}.`] : [],
+    })
   } catch (error) {
-    return { title: 'raster', reason: reasonFrom(error), rows: [], facts: {}, notes: [], next: [] }
+    return describe('raster', { reason: reasonFrom(error) })
   }
 }

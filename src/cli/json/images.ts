@@ -1,136 +1,121 @@
 /** What the commands for images, features and indexes print. */
-import {
-  choice,
-  count,
-  group,
-  kind,
-  list,
-  number,
-  orNull,
-  path,
-  perhaps,
-  precision,
-  skipped,
-  text,
-  texts,
-  truth,
-} from './fields.ts'
+import * as f from './fields.ts'
 
-const index = path('folder of the index')
-const isExact = truth('whether all vectors were compared')
-const sheet = orNull(path('contact sheet; null without --out'))
-const csv = orNull(path('table; null without --csv'))
-const file = text('path below the folder of the images')
-const similarity = number('cosine similarity, −1 to 1')
-const images = count('images')
+const index = f.path('folder of the index')
+const isExact = f.truth('whether all vectors were compared')
+const sheet = f.orNull(f.path('contact sheet; null without --out'))
+const csv = f.orNull(f.path('table; null without --csv'))
+const file = f.text('path below the folder of the images')
+const similarity = f.number('cosine similarity, −1 to 1')
+const images = f.count('images')
 
 export const ofImages = {
-  features: kind('Features were written.', ['embed'], {
-    files: texts('what was written; absolute paths'),
+  features: f.kind('Features were written.', ['embed'], {
+    files: f.texts('what was written; absolute paths'),
     images,
-    width: count('numbers of an image'),
-    precision,
-    skipped,
+    width: f.count('numbers of an image'),
+    precision: f.precision,
+    skipped: f.skipped,
   }),
-  predictions: kind('Classes were predicted.', ['classify'], {
-    file: path('what was written'),
+  predictions: f.kind('Classes were predicted.', ['classify'], {
+    file: f.path('what was written'),
     images,
-    skipped,
-    precision,
-    labelled: perhaps(count('images in folders with the names of classes')),
-    top1: perhaps(number('share of these whose class was named')),
+    skipped: f.skipped,
+    precision: f.precision,
+    labelled: f.perhaps(f.count('images in folders with the names of classes')),
+    top1: f.perhaps(f.number('share of these whose class was named')),
   }),
-  masks: kind('Masks were predicted.', ['segment'], {
-    files: texts('what was written'),
+  masks: f.kind('Masks were predicted.', ['segment'], {
+    files: f.texts('what was written'),
     images,
-    precision,
-    skipped,
+    precision: f.precision,
+    skipped: f.skipped,
   }),
-  index: kind('An index was made or brought up to date.', ['index'], {
+  index: f.kind('An index was made or brought up to date.', ['index'], {
     index,
     images,
-    width: count('numbers of an image'),
-    precision: orNull(precision),
-    embedded: count('images that were embedded now'),
-    removed: count('images that are no longer there'),
-    skipped,
-    search: group(
+    width: f.count('numbers of an image'),
+    precision: f.orNull(f.precision),
+    embedded: f.count('images that were embedded now'),
+    removed: f.count('images that are no longer there'),
+    skipped: f.skipped,
+    search: f.group(
       {
-        kind: choice(['exact', 'approximate'], 'whether a search compares all vectors'),
-        recall: perhaps(number('share of the ten nearest that an approximate search finds')),
-        expansionSearch: perhaps(count('candidates of an approximate search')),
+        kind: f.choice(['exact', 'approximate'], 'whether a search compares all vectors'),
+        recall: f.perhaps(f.number('share of the ten nearest that an approximate search finds')),
+        expansionSearch: f.perhaps(f.count('candidates of an approximate search')),
       },
       'how it is searched',
     ),
   }),
-  search: kind('The nearest images to each query.', ['search'], {
+  search: f.kind('The nearest images to each query.', ['search'], {
     index,
     isExact,
-    precision: orNull(text('of queries that are not in the index; null where all are')),
-    results: list(
+    precision: f.orNull(f.text('of queries that are not in the index; null where all are')),
+    results: f.list(
       {
-        query: text('as it was given'),
-        isInIndex: truth('whether the index has it'),
-        found: list({ file, similarity }, 'nearest first'),
+        query: f.text('as it was given'),
+        isInIndex: f.truth('whether the index has it'),
+        found: f.list({ file, similarity }, 'nearest first'),
       },
       'each query',
     ),
     sheet,
   }),
-  duplicates: kind('Groups of images that are nearly the same.', ['duplicates'], {
+  duplicates: f.kind('Groups of images that are nearly the same.', ['duplicates'], {
     index,
     isExact,
-    threshold: number('cosine similarity from which two images are near-duplicates'),
-    groups: list(
+    threshold: f.number('cosine similarity from which two images are near-duplicates'),
+    groups: f.list(
       {
-        least: number('similarity of the least similar pair'),
-        most: number('similarity of the most similar pair'),
-        images: list(
+        least: f.number('similarity of the least similar pair'),
+        most: f.number('similarity of the most similar pair'),
+        images: f.list(
           {
-            row: count('row of the index'),
+            row: f.count('row of the index'),
             file,
-            width: orNull(count('pixels; null if it cannot be read')),
-            height: orNull(count('pixels; null if it cannot be read')),
-            bytes: orNull(count('length of the file; null if it cannot be read')),
-            link: orNull(
-              group(
+            width: f.orNull(f.count('pixels; null if it cannot be read')),
+            height: f.orNull(f.count('pixels; null if it cannot be read')),
+            bytes: f.orNull(f.count('length of the file; null if it cannot be read')),
+            link: f.orNull(
+              f.group(
                 {
-                  to: text('name that counts, or the target'),
-                  kind: choice(['symbolic', 'hard'], 'sort of link'),
+                  to: f.text('name that counts, or the target'),
+                  kind: f.choice(['symbolic', 'hard'], 'sort of link'),
                 },
                 'set if the file is a link',
               ),
             ),
-            keep: truth('the one to keep'),
+            keep: f.truth('the one to keep'),
           },
           'the images',
         ),
       },
       'each group',
     ),
-    pairs: count('pairs of near-duplicates'),
-    linkedFolders: list(
-      { link: text('path below the folder of the images'), target: path('the folder') },
+    pairs: f.count('pairs of near-duplicates'),
+    linkedFolders: f.list(
+      { link: f.text('path below the folder of the images'), target: f.path('the folder') },
       'links to folders that the index already has',
     ),
-    isComplete: truth('whether every pair was found'),
-    nearest: list(
-      { share: number('share of the images, 0 to 1'), similarity },
+    isComplete: f.truth('whether every pair was found'),
+    nearest: f.list(
+      { share: f.number('share of the images, 0 to 1'), similarity },
       'quantiles of the similarity of each image to its nearest other',
     ),
-    others: list(
-      { threshold: number('another threshold'), images: count('images in groups at it') },
+    others: f.list(
+      { threshold: f.number('another threshold'), images: f.count('images in groups at it') },
       'other thresholds',
     ),
-    crowding: orNull(
-      group(
+    crowding: f.orNull(
+      f.group(
         {
-          largest: count('images in the largest group'),
-          density: number('share of the pairs in it that are so similar'),
-          ofAll: number('share of all pairs that are so similar'),
-          better: orNull(number('a threshold that tells copies apart; null if none does')),
-          model: orNull(text('what is known of a model that was hardly trained')),
-          identical: orNull(list({ files: texts('with the same bytes') }, 'groups of such files')),
+          largest: f.count('images in the largest group'),
+          density: f.number('share of the pairs in it that are so similar'),
+          ofAll: f.number('share of all pairs that are so similar'),
+          better: f.orNull(f.number('a threshold that tells copies apart; null if none does')),
+          model: f.orNull(f.text('what is known of a model that was hardly trained')),
+          identical: f.orNull(f.list({ files: f.texts('with the same bytes') }, 'groups of such files')),
         },
         'set if the threshold does not tell copies from images that are merely alike',
       ),
@@ -138,67 +123,67 @@ export const ofImages = {
     sheet,
     csv,
   }),
-  outliers: kind('The images that are least like others.', ['outliers'], {
+  outliers: f.kind('The images that are least like others.', ['outliers'], {
     index,
     isExact,
-    neighbours: count('neighbours whose mean distance is the score'),
-    outliers: list(
+    neighbours: f.count('neighbours whose mean distance is the score'),
+    outliers: f.list(
       {
         file,
-        score: number('mean cosine distance, 0 to 2'),
-        farthest: number('distance to the last of these neighbours'),
+        score: f.number('mean cosine distance, 0 to 2'),
+        farthest: f.number('distance to the last of these neighbours'),
       },
       'farthest first',
     ),
     sheet,
     csv,
   }),
-  clusters: kind('Groups of images that are alike.', ['clusters'], {
+  clusters: f.kind('Groups of images that are alike.', ['clusters'], {
     index,
-    clusters: list(
+    clusters: f.list(
       {
         images,
-        label: orNull(
-          group(
-            { name: text('commonest folder'), share: number('its share of the images') },
+        label: f.orNull(
+          f.group(
+            { name: f.text('commonest folder'), share: f.number('its share of the images') },
             'null where images have no folders',
           ),
         ),
       },
       'each cluster, largest first',
     ),
-    silhouette: orNull(number('1: clusters lie well apart; 0: they touch; null for one cluster')),
-    agreement: orNull(
-      group(
+    silhouette: f.orNull(f.number('1: clusters lie well apart; 0: they touch; null for one cluster')),
+    agreement: f.orNull(
+      f.group(
         {
-          nmi: number('normalised mutual information, 0 to 1'),
-          purity: number('accuracy if each cluster took its commonest folder'),
+          nmi: f.number('normalised mutual information, 0 to 1'),
+          purity: f.number('accuracy if each cluster took its commonest folder'),
         },
         'with the folders; null where images have none',
       ),
     ),
-    inertia: number('sum of squared distances to the centroids'),
-    sampled: count('images that the centroids were learned from'),
-    assigned: list({ file, cluster: count('number of its cluster') }, 'each image'),
+    inertia: f.number('sum of squared distances to the centroids'),
+    sampled: f.count('images that the centroids were learned from'),
+    assigned: f.list({ file, cluster: f.count('number of its cluster') }, 'each image'),
     sheet,
     csv,
   }),
-  pack: kind('Images were packed.', ['pack'], {
-    dir: path('folder of the pack'),
+  pack: f.kind('Images were packed.', ['pack'], {
+    dir: f.path('folder of the pack'),
     images,
-    classes: count('classes'),
-    bytes: count('bytes of pixels'),
-    skipped,
+    classes: f.count('classes'),
+    bytes: f.count('bytes of pixels'),
+    skipped: f.skipped,
   }),
-  'pack-check': kind('A pack is as its manifest says (--check).', ['pack'], {
-    dir: path('folder of the pack'),
+  'pack-check': f.kind('A pack is as its manifest says (--check).', ['pack'], {
+    dir: f.path('folder of the pack'),
     images,
-    classes: count('classes'),
-    files: count('files whose hash was compared'),
+    classes: f.count('classes'),
+    files: f.count('files whose hash was compared'),
   }),
-  'sample-data': kind('Sample images were written.', ['sample-data'], {
-    dir: path('the folder'),
-    count: count('images, or places'),
-    classes: texts('names of the classes'),
+  'sample-data': f.kind('Sample images were written.', ['sample-data'], {
+    dir: f.path('the folder'),
+    count: f.count('images, or places'),
+    classes: f.texts('names of the classes'),
   }),
 } as const

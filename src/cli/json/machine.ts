@@ -1,180 +1,165 @@
 /** What the commands for the machine and for configurations print. */
 import { z } from 'zod'
-import {
-  byName,
-  choice,
-  count,
-  group,
-  kind,
-  list,
-  number,
-  numbers,
-  object,
-  orNull,
-  perhaps,
-  text,
-  texts,
-  truth,
-} from './fields.ts'
+import * as f from './fields.ts'
 import { machine } from './training.ts'
 
-const preset = text('name of the preset')
-const measuredOn = group(
+const preset = f.text('name of the preset')
+const measuredOn = f.group(
   {
-    cpu: text('name of the processor'),
-    cores: count('cores'),
-    memoryGiB: number('memory in GiB'),
-    bfloat16: orNull(text('matrix unit of the processor for bfloat16')),
-    gpu: orNull(text('first GPU that LibTorch can use')),
-    libtorch: text('version of LibTorch'),
-    node: text('version of Node.js'),
+    cpu: f.text('name of the processor'),
+    cores: f.count('cores'),
+    memoryGiB: f.number('memory in GiB'),
+    bfloat16: f.orNull(f.text('matrix unit of the processor for bfloat16')),
+    gpu: f.orNull(f.text('first GPU that LibTorch can use')),
+    libtorch: f.text('version of LibTorch'),
+    node: f.text('version of Node.js'),
   },
   'the machine',
 )
 
 export const ofMachine = {
-  setup: kind('What training needs is there.', ['setup'], {
-    changed: truth('whether something had to be installed or compiled'),
-    libtorch: text('version of LibTorch'),
+  setup: f.kind('What training needs is there.', ['setup'], {
+    changed: f.truth('whether something had to be installed or compiled'),
+    libtorch: f.text('version of LibTorch'),
   }),
-  doctor: kind('What is installed, and what is missing.', ['doctor'], {
-    findings: list(
+  doctor: f.kind('What is installed, and what is missing.', ['doctor'], {
+    findings: f.list(
       {
-        name: text('what was looked at'),
-        status: choice(['ok', 'warn', 'fail'], 'fail: training would not work; warn: slow or limited'),
-        value: text('what was found'),
-        fix: perhaps(text('what to do')),
+        name: f.text('what was looked at'),
+        status: f.choice(['ok', 'warn', 'fail'], 'fail: training would not work; warn: slow or limited'),
+        value: f.text('what was found'),
+        fix: f.perhaps(f.text('what to do')),
       },
       'each thing that was looked at',
     ),
-    presets: perhaps(
-      list(
+    presets: f.perhaps(
+      f.list(
         {
-          preset: text('its name'),
-          batch: number('samples of its micro-batch'),
-          imagesPerSecond: orNull(number('of a training step; null: it does not fit into the memory')),
-          hours: orNull(number('of a hundred passes over ten thousand images')),
-          memoryBytes: number('peak of the process; where it does not fit, what its weights need at least'),
-          isMeasured: truth('false: computed from steps of smaller batches'),
+          preset: f.text('its name'),
+          batch: f.number('samples of its micro-batch'),
+          imagesPerSecond: f.orNull(f.number('of a training step; null: it does not fit into the memory')),
+          hours: f.orNull(f.number('of a hundred passes over ten thousand images')),
+          memoryBytes: f.number('peak of the process; where it does not fit, what its weights need at least'),
+          isMeasured: f.truth('false: computed from steps of smaller batches'),
         },
         'with --presets: what this machine can do with each',
       ),
     ),
   }),
-  verification: kind('A reference file was compared.', ['verify'], {
-    file: text('the file'),
-    checks: list(
+  verification: f.kind('A reference file was compared.', ['verify'], {
+    file: f.text('the file'),
+    checks: f.list(
       {
-        name: text('what was compared'),
-        largestDifference: orNull(
-          number('difference nearest to its tolerance, or farthest above; null: infinite'),
+        name: f.text('what was compared'),
+        largestDifference: f.orNull(
+          f.number('difference nearest to its tolerance, or farthest above; null: infinite'),
         ),
-        tolerance: number('its tolerance'),
-        isRelative: truth('whether both are shares of the expected number'),
-        passed: truth('whether it is within'),
-        wrong: orNull(text('where, and what was expected')),
+        tolerance: f.number('its tolerance'),
+        isRelative: f.truth('whether both are shares of the expected number'),
+        passed: f.truth('whether it is within'),
+        wrong: f.orNull(f.text('where, and what was expected')),
       },
       'each number that was compared',
     ),
-    notSupported: texts('what of the file this version cannot compute'),
-    passed: truth('whether everything was compared and is right'),
-    error: perhaps(text('why the file cannot be read')),
+    notSupported: f.texts('what of the file this version cannot compute'),
+    passed: f.truth('whether everything was compared and is right'),
+    error: f.perhaps(f.text('why the file cannot be read')),
   }),
-  presets: kind('The presets.', ['presets'], {
-    presets: list(
+  presets: f.kind('The presets.', ['presets'], {
+    presets: f.list(
       {
         name: preset,
         imageSize: z.array(z.int()).describe('height and width in pixels'),
         patchSize: z
           .union([z.int(), z.array(z.int())])
           .describe('pixels of a patch; height and width if they differ'),
-        encoderParameters: count('parameters of the encoder'),
-        summary: text('what it is for'),
+        encoderParameters: f.count('parameters of the encoder'),
+        summary: f.text('what it is for'),
       },
       'each preset',
     ),
   }),
-  preset: kind('A preset with every key.', ['presets'], {
-    name: orNull(text('name of the preset; null where --config or --set alone say it')),
-    config: object('configuration, as --config and config.json of a run have it'),
+  preset: f.kind('A preset with every key.', ['presets'], {
+    name: f.orNull(f.text('name of the preset; null where --config or --set alone say it')),
+    config: f.object('configuration, as --config and config.json of a run have it'),
   }),
-  keys: kind('The keys of a configuration (--keys).', ['presets'], {
-    keys: list(
+  keys: f.kind('The keys of a configuration (--keys).', ['presets'], {
+    keys: f.list(
       {
-        key: text('path, such as optim.baseLearningRate'),
-        initial: text('default as JSON, "required" or "derived"'),
-        meaning: text('what it is'),
-        allowed: text('allowed values in words'),
-        values: perhaps(texts('allowed values, where they are names')),
-        when: byName(z.array(z.string()), 'keys, and their values with which alone it is read'),
+        key: f.text('path, such as optim.baseLearningRate'),
+        initial: f.text('default as JSON, "required" or "derived"'),
+        meaning: f.text('what it is'),
+        allowed: f.text('allowed values in words'),
+        values: f.perhaps(f.texts('allowed values, where they are names')),
+        when: f.byName(z.array(z.string()), 'keys, and their values with which alone it is read'),
       },
       'each key',
     ),
   }),
-  'bench-step': kind('Times of whole training steps.', ['bench step'], {
+  'bench-step': f.kind('Times of whole training steps.', ['bench step'], {
     preset,
     ...machine.shape,
-    batch: count('images of a step'),
-    medianStepSeconds: number('median seconds of a step'),
-    imagesPerSecond: number('images per second'),
-    modelFlopsPerImage: number('operations that the model needs for an image'),
-    modelTflops: number('TFLOP/s of the model'),
-    gemmPeakTflops: number('TFLOP/s of large matrix products'),
-    shareOfPeak: number('share of the two'),
-    peakBytes: count('most memory of the process in bytes'),
-    seconds: numbers('seconds of each step'),
+    batch: f.count('images of a step'),
+    medianStepSeconds: f.number('median seconds of a step'),
+    imagesPerSecond: f.number('images per second'),
+    modelFlopsPerImage: f.number('operations that the model needs for an image'),
+    modelTflops: f.number('TFLOP/s of the model'),
+    gemmPeakTflops: f.number('TFLOP/s of large matrix products'),
+    shareOfPeak: f.number('share of the two'),
+    peakBytes: f.count('most memory of the process in bytes'),
+    seconds: f.numbers('seconds of each step'),
     measuredOn,
   }),
-  'bench-data': kind('Times of the loader.', ['bench data'], {
+  'bench-data': f.kind('Times of the loader.', ['bench data'], {
     preset,
-    images: count('images of the folder'),
-    batch: count('images of a batch'),
-    decodeThreads: count('images that are decoded at once'),
-    imagesPerSecond: number('images per second'),
-    imagesPerSecondPerThread: number('images per second of each thread'),
-    batchSeconds: group(
+    images: f.count('images of the folder'),
+    batch: f.count('images of a batch'),
+    decodeThreads: f.count('images that are decoded at once'),
+    imagesPerSecond: f.number('images per second'),
+    imagesPerSecondPerThread: f.number('images per second of each thread'),
+    batchSeconds: f.group(
       {
-        p50: number('median'),
-        p95: number('95 % are not above'),
-        all: numbers('each'),
+        p50: f.number('median'),
+        p95: f.number('95 % are not above'),
+        all: f.numbers('each'),
       },
       'seconds between one batch and the next',
     ),
-    bytesRead: orNull(count('bytes that were read; null if unknown')),
-    skipped: count('files that could not be used'),
-    need: orNull(
-      group(
+    bytesRead: f.orNull(f.count('bytes that were read; null if unknown')),
+    skipped: f.count('files that could not be used'),
+    need: f.orNull(
+      f.group(
         {
-          imagesPerSecond: number('images per second that training takes (--need)'),
-          isEnough: truth('whether the loader gives so many'),
+          imagesPerSecond: f.number('images per second that training takes (--need)'),
+          isEnough: f.truth('whether the loader gives so many'),
         },
         'compared with training; null without --need',
       ),
     ),
     measuredOn,
   }),
-  'bench-gemm': kind('Rates of matrix products.', ['bench gemm'], {
+  'bench-gemm': f.kind('Rates of matrix products.', ['bench gemm'], {
     preset,
     machine,
-    rows: list(
+    rows: f.list(
       {
-        name: text('square, or a layer such as blocks.mlp.fc1'),
-        shape: group(
+        name: f.text('square, or a layer such as blocks.mlp.fc1'),
+        shape: f.group(
           {
-            rows: count('rows'),
-            inner: count('columns of the first, rows of the second'),
-            columns: count('columns'),
-            batch: count('products at once'),
+            rows: f.count('rows'),
+            inner: f.count('columns of the first, rows of the second'),
+            columns: f.count('columns'),
+            batch: f.count('products at once'),
           },
           'of the product',
         ),
-        float32: number('GFLOP/s in float32'),
-        bfloat16: number('GFLOP/s in bfloat16'),
+        float32: f.number('GFLOP/s in float32'),
+        bfloat16: f.number('GFLOP/s in bfloat16'),
       },
       'each product',
     ),
-    peak: group(
-      { float32: number('GFLOP/s in float32'), bfloat16: number('GFLOP/s in bfloat16') },
+    peak: f.group(
+      { float32: f.number('GFLOP/s in float32'), bfloat16: f.number('GFLOP/s in bfloat16') },
       'best rates',
     ),
     measuredOn,

@@ -1,100 +1,84 @@
 /** What `evaluate` and `reconstruct` print. */
 import { z } from 'zod'
-import {
-  byName,
-  choice,
-  count,
-  counts,
-  group,
-  kind,
-  list,
-  number,
-  numbers,
-  object,
-  orNull,
-  path,
-  perhaps,
-  precision,
-  skipped,
-  text,
-  texts,
-  truth,
-} from './fields.ts'
+import * as f from './fields.ts'
 
 const overSeeds = (what: string) =>
-  group(
-    { mean: number('mean over the seeds'), deviation: number('standard deviation (n − 1); 0 for one seed') },
+  f.group(
+    {
+      mean: f.number('mean over the seeds'),
+      deviation: f.number('standard deviation (n − 1); 0 for one seed'),
+    },
     what,
   )
 
 const common = {
-  model: group(
+  model: f.group(
     {
-      path: text('the model, or "random"'),
-      step: orNull(count('training steps of it, where they are known')),
-      precision,
+      path: f.text('the model, or "random"'),
+      step: f.orNull(f.count('training steps of it, where they are known')),
+      precision: f.precision,
     },
     'what was measured',
   ),
-  data: group(
+  data: f.group(
     {
-      train: text('folder of the training images'),
-      test: text('folder of the test images, or what was held out'),
-      trainImages: count('training images'),
-      testImages: count('test images'),
-      skipped,
-      fingerprints: group(
-        { train: text('of the training images'), test: text('of the test images') },
+      train: f.text('folder of the training images'),
+      test: f.text('folder of the test images, or what was held out'),
+      trainImages: f.count('training images'),
+      testImages: f.count('test images'),
+      skipped: f.skipped,
+      fingerprints: f.group(
+        { train: f.text('of the training images'), test: f.text('of the test images') },
         'hashes of names and classes: equal ones mean the same images',
       ),
     },
     'what it was measured on',
   ),
-  classes: texts('names of the classes'),
-  settings: object('settings of the protocol'),
-  seeds: counts('a repetition for each'),
-  seconds: number('seconds that it took'),
+  classes: f.texts('names of the classes'),
+  settings: f.object('settings of the protocol'),
+  seeds: f.counts('a repetition for each'),
+  seconds: f.number('seconds that it took'),
 }
 
 export const reports = {
-  evaluation: kind(
+  evaluation: f.kind(
     'The report of an evaluation; report.json holds it, too.',
     ['knn', 'linear', 'fewshot', 'frozen', 'finetune', 'partial', 'scratch'].map(
       (name) => `evaluate ${name}`,
     ),
     {
       format: z.literal('sherd-evaluation/2').describe('version of the report'),
-      protocol: text('name of the protocol'),
-      title: text('what the protocol does'),
+      protocol: f.text('name of the protocol'),
+      title: f.text('what the protocol does'),
       ...common,
-      rows: list(
+      rows: f.list(
         {
-          group: text('training images, such as "1 %"; empty for all'),
-          pooling: choice(['cls', 'mean'], 'feature of an image'),
-          setting: text('number of neighbours, learning rate …'),
+          group: f.text('training images, such as "1 %"; empty for all'),
+          pooling: f.choice(['cls', 'mean'], 'feature of an image'),
+          setting: f.text('number of neighbours, learning rate …'),
           top1: overSeeds('share of test images whose class was named, 0 to 1'),
-          top5: orNull(overSeeds('share with the class among five; null for up to five classes')),
+          top5: f.orNull(overSeeds('share with the class among five; null for up to five classes')),
           meanRecall: overSeeds('mean of the recalls of the classes'),
           macroF1: overSeeds('mean of the F1 of the classes'),
-          heldOut: orNull(number('top-1 on training images that were held out; null if not measured')),
+          heldOut: f.orNull(f.number('top-1 on training images that were held out; null if not measured')),
         },
         'every way that was tried',
       ),
-      chosen: counts('places in rows, one for each group: what counts'),
-      scores: group(
+      chosen: f.counts('places in rows, one for each group: what counts'),
+      scores: f.group(
         {
-          images: count('test images'),
-          top1: number('share whose class was named'),
-          top5: orNull(number('share with the class among five; null for up to five classes')),
-          meanRecall: number('mean of the recalls of the classes'),
-          macroF1: number('mean of the F1 of the classes'),
-          classes: list(
+          images: f.count('test images'),
+          top1: f.number('share whose class was named'),
+          top5: f.orNull(f.number('share with the class among five; null for up to five classes')),
+          meanRecall: f.number('mean of the recalls of the classes'),
+          macroF1: f.number('mean of the F1 of the classes'),
+          classes: f.list(
             {
-              name: text('name of the class'),
-              images: count('test images of it'),
-              recall: number('share of its images that were found'),
-              precision: orNull(number('share that is right of what was called so; null if nothing was')),
-              f1: orNull(number('harmonic mean of the two; null without images and without predictions')),
+              name: f.text('name of the class'),
+              images: f.count('test images of it'),
+              recall: f.number('share of its images that were found'),
+              precision: f.orNull(f.number('share that is right of what was called so; null if nothing was')),
+              f1: f.orNull(f.number('harmonic mean of the two; null without images and without predictions')),
             },
             'each class',
           ),
@@ -102,18 +86,18 @@ export const reports = {
         },
         'of the last chosen row, first seed',
       ),
-      chance: number('top-1 of always naming the commonest class'),
-      validation: perhaps(
-        group(
+      chance: f.number('top-1 of always naming the commonest class'),
+      validation: f.perhaps(
+        f.group(
           {
-            images: count('validation images'),
-            of: text('which they are'),
-            isTest: truth('whether these are the test images'),
-            attempts: list(
+            images: f.count('validation images'),
+            of: f.text('which they are'),
+            isTest: f.truth('whether these are the test images'),
+            attempts: f.list(
               {
-                seed: count('seed'),
-                epoch: count('the best epoch, from 1'),
-                top1: numbers('top-1 on them after each epoch'),
+                seed: f.count('seed'),
+                epoch: f.count('the best epoch, from 1'),
+                top1: f.numbers('top-1 on them after each epoch'),
               },
               'each seed',
             ),
@@ -121,41 +105,43 @@ export const reports = {
           'the images that chose the epoch of fine-tuning',
         ),
       ),
-      warnings: texts('what to know before believing the result'),
-      spread: perhaps(
-        byName(
+      warnings: f.texts('what to know before believing the result'),
+      spread: f.perhaps(
+        f.byName(
           z.strictObject({
-            effectiveRank: number('effective rank, from 1 to the width'),
-            deviation: number('0: all features are equal; 1: they are spread evenly'),
+            effectiveRank: f.number('effective rank, from 1 to the width'),
+            deviation: f.number('0: all features are equal; 1: they are spread evenly'),
           }),
           'how far the features of the training images spread, by pooling',
         ),
       ),
     },
   ),
-  segmentation: kind('The report of segmentation heads; report.json holds it, too.', ['evaluate segment'], {
+  segmentation: f.kind('The report of segmentation heads; report.json holds it, too.', ['evaluate segment'], {
     format: z.literal('sherd-segmentation/2').describe('version of the report'),
     ...common,
-    rows: list(
+    rows: f.list(
       {
-        head: choice(['linear', 'conv'], 'name of the head'),
-        title: text('what the head is'),
+        head: f.choice(['linear', 'conv'], 'name of the head'),
+        title: f.text('what the head is'),
         meanIou: overSeeds('mean intersection over union of the classes, 0 to 1'),
         pixelAccuracy: overSeeds('share of pixels that are right'),
         meanAccuracy: overSeeds('mean of the recalls of the classes'),
-        overlap: group(
+        overlap: f.group(
           {
-            pixels: count('labelled pixels'),
-            meanIou: number('mean intersection over union'),
-            pixelAccuracy: number('share of pixels that are right'),
-            meanAccuracy: number('mean of the recalls of the classes'),
-            classes: list(
+            pixels: f.count('labelled pixels'),
+            meanIou: f.number('mean intersection over union'),
+            pixelAccuracy: f.number('share of pixels that are right'),
+            meanAccuracy: f.number('mean of the recalls of the classes'),
+            classes: f.list(
               {
-                name: text('name of the class'),
-                share: number('share of the labelled pixels'),
-                iou: orNull(number('intersection over union; null where nothing is or was called so')),
-                accuracy: orNull(number('share of its pixels that were found; null without any')),
-                precision: orNull(number('share that is right of what was called so; null if nothing was')),
+                name: f.text('name of the class'),
+                share: f.number('share of the labelled pixels'),
+                iou: f.orNull(f.number('intersection over union; null where nothing is or was called so')),
+                accuracy: f.orNull(f.number('share of its pixels that were found; null without any')),
+                precision: f.orNull(
+                  f.number('share that is right of what was called so; null if nothing was'),
+                ),
               },
               'each class',
             ),
@@ -166,51 +152,53 @@ export const reports = {
       },
       'each head',
     ),
-    chance: group(
+    chance: f.group(
       {
-        meanIou: number('mean intersection over union'),
-        pixelAccuracy: number('share of pixels that are right'),
+        meanIou: f.number('mean intersection over union'),
+        pixelAccuracy: f.number('share of pixels that are right'),
       },
       'of always naming the commonest class',
     ),
   }),
-  comparison: kind('Reports beside each other.', ['compare'], {
-    of: choice(['classification', 'segmentation'], 'what the reports measure'),
-    metric: text('name of the value that is compared'),
-    rows: list(
+  comparison: f.kind('Reports beside each other.', ['compare'], {
+    of: f.choice(['classification', 'segmentation'], 'what the reports measure'),
+    metric: f.text('name of the value that is compared'),
+    rows: f.list(
       {
-        report: text('folder of the report'),
-        model: text('the model'),
-        protocol: text('name of the protocol'),
-        group: text('training images, such as "1 %"; empty for all'),
-        setting: text('setting that counts, or the head'),
-        values: byName(orNull(overSeeds('null where the report does not say it')), 'its values'),
-        attempts: count('seeds'),
-        difference: orNull(number('to the first row; null for that, and where they cannot be compared')),
-        exceedsSpread: orNull(truth('whether it is larger than both deviations; null with a single seed')),
-        remarks: texts('what else differs from the first report'),
+        report: f.text('folder of the report'),
+        model: f.text('the model'),
+        protocol: f.text('name of the protocol'),
+        group: f.text('training images, such as "1 %"; empty for all'),
+        setting: f.text('setting that counts, or the head'),
+        values: f.byName(f.orNull(overSeeds('null where the report does not say it')), 'its values'),
+        attempts: f.count('seeds'),
+        difference: f.orNull(f.number('to the first row; null for that, and where they cannot be compared')),
+        exceedsSpread: f.orNull(
+          f.truth('whether it is larger than both deviations; null with a single seed'),
+        ),
+        remarks: f.texts('what else differs from the first report'),
       },
       'each result',
     ),
-    testImages: count('test images of the first report'),
-    samplingError: orNull(number('standard error of its value for having drawn these images')),
+    testImages: f.count('test images of the first report'),
+    samplingError: f.orNull(f.number('standard error of its value for having drawn these images')),
   }),
-  reconstruction: kind('What a model rebuilt.', ['reconstruct'], {
-    out: path('the picture'),
-    images: count('images in it'),
-    step: orNull(count('training steps of the model, where they are known')),
-    precision,
-    quality: list(
+  reconstruction: f.kind('What a model rebuilt.', ['reconstruct'], {
+    out: f.path('the picture'),
+    images: f.count('images in it'),
+    step: f.orNull(f.count('training steps of the model, where they are known')),
+    precision: f.precision,
+    quality: f.list(
       {
-        statistics: choice(
+        statistics: f.choice(
           ['raw', 'neighbours', 'true'],
           'where brightness and contrast of hidden patches come from',
         ),
-        psnr: orNull(number('peak signal-to-noise ratio in dB; null for a perfect copy')),
-        ssim: number('structural similarity, at most 1'),
+        psnr: f.orNull(f.number('peak signal-to-noise ratio in dB; null for a perfect copy')),
+        ssim: f.number('structural similarity, at most 1'),
       },
       'mean over the hidden patches of the images; empty where the target is no pixels',
     ),
-    error: perhaps(number('mean error of hidden patches, where the target is no pixels')),
+    error: f.perhaps(f.number('mean error of hidden patches, where the target is no pixels')),
   }),
 } as const
