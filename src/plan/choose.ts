@@ -89,24 +89,34 @@ export interface Length {
   readonly steps: number
   readonly epochs: number
   readonly seconds: number
-  /** Whether more would fit into the time and bring little. */
-  readonly isCapped: boolean
 }
 
 /** Epochs as they are written in a command: three digits. */
 export const roundedEpochs = (epochs: number): number =>
   epochs >= 100 ? Math.floor(epochs) : Math.floor(epochs * 10) / 10 || Math.floor(epochs * 1000) / 1000
 
-/** How long to train for, in whole epochs or tenths, so that it ends within `seconds`. */
+interface Batches {
+  readonly batch: number
+  readonly images: number
+}
+
+/** What so many passes take. */
+export function lengthOf(
+  cost: RunCost,
+  cadence: Cadence,
+  { batch, images, epochs }: Batches & { epochs: number },
+): Length {
+  const steps = Math.max(1, Math.ceil((epochs * images) / batch))
+  return { steps, epochs, seconds: secondsOfRun(cost, cadence, steps) }
+}
+
+/** How long to train for, in whole epochs or tenths, so that it ends within `seconds`; no longer than brings something. */
 export function lengthWithin(
   cost: RunCost,
   cadence: Cadence,
-  { batch, images, seconds }: { batch: number; images: number; seconds: number },
+  { batch, images, seconds }: Batches & { seconds: number },
 ): Length {
   const most = Math.ceil((MOST_EPOCHS * images) / batch)
-  const possible = stepsWithin(cost, cadence, seconds)
-  const isCapped = possible > most
-  const epochs = roundedEpochs((Math.min(possible, most) * batch) / images)
-  const steps = Math.max(1, Math.ceil((epochs * images) / batch))
-  return { steps, epochs, seconds: secondsOfRun(cost, cadence, steps), isCapped }
+  const steps = Math.min(stepsWithin(cost, cadence, seconds), most)
+  return lengthOf(cost, cadence, { batch, images, epochs: roundedEpochs((steps * batch) / images) })
 }

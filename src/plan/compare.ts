@@ -20,29 +20,32 @@ const percent = (share: number) => `${Math.round(100 * share)} %`
 type Compared = Pick<Survey, 'shortSide' | 'grey' | 'looked' | 'brightness' | 'contrast'>
 
 export function differences(data: Compared, like: Compared): Difference[] {
-  const found: Difference[] = []
-  const [own, other] = [data.shortSide.median, like.shortSide.median]
-  if (Math.max(own / other, other / own) >= OTHER_SIZE)
-    found.push({
-      what: 'size',
-      text: `the shorter side is typically ${own} pixels in the images to learn from and ${other} in those to use it on: things have other sizes in them`,
-    })
-  const [grey, otherGrey] = [data.grey / data.looked, like.grey / like.looked]
-  if (Math.abs(grey - otherGrey) >= OTHER_COLOUR)
-    found.push({
-      what: 'colour',
-      text: `${percent(grey)} of the images to learn from are grey, of those to use it on ${percent(otherGrey)}`,
-    })
-  if (Math.abs(data.brightness - like.brightness) >= OTHER_BRIGHTNESS)
-    found.push({
-      what: 'brightness',
-      text: `the mean brightness is ${percent(data.brightness)} in the images to learn from and ${percent(like.brightness)} in those to use it on`,
-    })
-  const ratio = data.contrast / Math.max(like.contrast, 1e-6)
-  if (Math.max(ratio, 1 / Math.max(ratio, 1e-6)) >= OTHER_CONTRAST)
-    found.push({
-      what: 'contrast',
-      text: `the contrast within an image is ${percent(data.contrast)} in the images to learn from and ${percent(like.contrast)} in those to use it on`,
-    })
-  return found
+  const ratio = (a: number, b: number) => Math.max(a, b) / Math.max(Math.min(a, b), 1e-6)
+  const greyOf = ({ grey, looked }: Compared) => grey / looked
+  const both = (of: (images: Compared) => number) => [of(data), of(like)] as const
+  const sides = both(({ shortSide }) => shortSide.median)
+  const greys = both(greyOf)
+  const brightnesses = both(({ brightness }) => brightness)
+  const contrasts = both(({ contrast }) => contrast)
+  const inBoth = ([own, other]: readonly [number, number]) =>
+    `is ${percent(own)} in the images to learn from and ${percent(other)} in those to use it on`
+  const rows: [Difference['what'], boolean, string][] = [
+    [
+      'size',
+      ratio(...sides) >= OTHER_SIZE,
+      `the shorter side is typically ${sides[0]} pixels in the images to learn from and ${sides[1]} in those to use it on: things have other sizes in them`,
+    ],
+    [
+      'colour',
+      Math.abs(greys[0] - greys[1]) >= OTHER_COLOUR,
+      `${percent(greys[0])} of the images to learn from are grey, of those to use it on ${percent(greys[1])}`,
+    ],
+    [
+      'brightness',
+      Math.abs(brightnesses[0] - brightnesses[1]) >= OTHER_BRIGHTNESS,
+      `the mean brightness ${inBoth(brightnesses)}`,
+    ],
+    ['contrast', ratio(...contrasts) >= OTHER_CONTRAST, `the contrast within an image ${inBoth(contrasts)}`],
+  ]
+  return rows.filter(([, differs]) => differs).map(([what, , text]) => ({ what, text }))
 }

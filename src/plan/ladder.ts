@@ -168,3 +168,7 @@ function rungOf(
 /** Its configuration with more assignments. */
 export const configOf = ({ preset, set }: Rung, more: readonly string[] = []): Config =>
   resolveConfig([...set, ...more].reduce<ConfigInput>(withOverride, presetOf(preset).config))
+
+export const grouped = (n: number): string => n.toLocaleString('en-US')
+export const nameOf = ({ encoder, patchSize, imageSize }: Rung): string =>
+  `${encoder}/${patchSize} at ${imageSize} pixels`

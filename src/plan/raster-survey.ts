@@ -1,6 +1,6 @@
 /** What a folder of rasters is like, from headers and names alone: sizes, bands, dates, files that cannot be read; and the keys that say so. */
 import { extname, join, resolve } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import { classesOf } from '../source/classes.ts'
 import { listFiles } from '../source/list-files.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
@@ -8,30 +8,17 @@ import { blockCache } from '../source/raster/block-cache.ts'
 import type { RasterContent } from '../source/raster/raster-file.ts'
 import { openRasterFile, rasterExtensions } from '../source/raster/raster-formats.ts'
 import { pathReader } from '../source/raster/raster-path.ts'
-import { counted, type Quantiles, quantilesOf, sampleOf } from './survey.ts'
+import { type FolderSurvey, folderSurvey, quantilesOf, sampleOf } from './survey.ts'
 
-export interface RasterSurvey {
-  /** Absolute. */
-  readonly dir: string
+export interface RasterSurvey extends FolderSurvey {
   readonly kind: 'rasters'
   readonly files: number
-  /** How many of them were looked at. */
-  readonly looked: number
-  /** Of a scene, in pixels. */
-  readonly shortSide: Quantiles
-  readonly sizes: readonly { readonly width: number; readonly height: number; readonly count: number }[]
-  readonly otherSizes: number
-  readonly formats: readonly { readonly format: string; readonly count: number }[]
   /** Of the files that have the most; by number where files do not name them. */
   readonly bands: readonly string[]
   readonly areBandsNamed: boolean
   /** Different dates, the first and the last as 2021-04-30; 0 where names and files have none. */
   readonly dates: { readonly count: number; readonly first: string | null; readonly last: string | null }
   readonly metresPerPixel: number | null
-  readonly broken: readonly { readonly file: string; readonly reason: string }[]
-  readonly classes: number
-  readonly leastOfClass: number
-  readonly mostOfClass: number
 }
 
 const MOST = 300
@@ -39,7 +26,6 @@ const NUMPY = ['.npy', '.npz']
 const TIFF = ['.tif', '.tiff']
 /** Bands of a photograph: grey, colour, colour and alpha. */
 const OF_PHOTOS = [1, 3, 4]
-const SIZES_LISTED = 3
 
 const kind = { name: 'rasters', extensions: rasterExtensions }
 
@@ -110,33 +96,17 @@ export async function surveyRasters(dir: string, most = MOST): Promise<RasterSur
       )
     else unnamed = Math.max(unnamed, bands.length)
   }
-  if (sizes.length === 0)
-    throw new SherdError(
-      'SOURCE',
-      `None of the ${broken.length} rasters of ${root} that were looked at can be read. The first, ${broken[0]?.file}: ${broken[0]?.reason}`,
-    )
-  const bySize = counted(sizes, (each) => `${each.width} x ${each.height}`)
-  const listed = bySize.slice(0, SIZES_LISTED)
+  const formats = sample.map(({ file }) => extname(file).slice(1).toLowerCase())
   const areBandsNamed = named.length > 0
-  const { classes, labels } = classesOf(files)
-  const perClass = labels ? counted([...labels]).map(([, count]) => count) : []
   const days = [...times].sort((a, b) => a - b).map((time) => new Date(time).toISOString().slice(0, 10))
+  const seen = { dir: root, looked: sample.length, sizes, formats, broken, ...classesOf(files) }
   return {
-    ...{ dir: root, kind: 'rasters', files: files.length, looked: sample.length },
-    shortSide: quantilesOf(sizes.map(({ width, height }) => Math.min(width, height))),
-    sizes: listed.map(([size, count]) => ({ ...size, count })),
-    otherSizes: sizes.length - listed.reduce((all, [, count]) => all + count, 0),
-    formats: counted(sample.map(({ file }) => extname(file).slice(1).toLowerCase())).map(
-      ([format, count]) => ({
-        ...{ format, count },
-      }),
-    ),
+    ...folderSurvey(seen, 'rasters'),
+    ...{ kind: 'rasters', files: files.length },
     bands: areBandsNamed ? named : Array.from({ length: unnamed }, (_, i) => `band${i + 1}`),
     areBandsNamed,
     dates: { count: days.length, first: days[0] ?? null, last: days.at(-1) ?? null },
     metresPerPixel: metres.length > 0 ? quantilesOf(metres).median : null,
-    ...{ broken, classes: classes.length },
-    ...{ leastOfClass: perClass.at(-1) ?? 0, mostOfClass: perClass[0] ?? 0 },
   }
 }
 

@@ -10,6 +10,7 @@ import { configureDecoder, defaultMaxPixels } from '../prepare/decode/decode.ts'
 import { formatOf } from '../prepare/decode/image-format.ts'
 import { openReader } from '../prepare/open-reader.ts'
 import { draws } from '../random/draws.ts'
+import type { Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'
 import { BLANK, type Look, lookAt, nearDuplicates, THUMBNAIL } from './image-hash.ts'
 
@@ -21,12 +22,11 @@ export interface Quantiles {
   readonly most: number
 }
 
-export interface Survey {
+/** What is known of a folder of whatever kind. */
+export interface FolderSurvey {
   /** Absolute. */
   readonly dir: string
-  readonly kind: 'images' | 'packed'
-  readonly images: number
-  /** How many of them were looked at. */
+  /** How many of its files were looked at. */
   readonly looked: number
   /** Of the shorter side, in pixels, after orientation. */
   readonly shortSide: Quantiles
@@ -35,20 +35,30 @@ export interface Survey {
   readonly otherSizes: number
   /** Files of those looked at, most first. */
   readonly formats: readonly { readonly format: string; readonly count: number }[]
+  /** Those looked at that training would skip, with the reasons. */
+  readonly broken: readonly Broken[]
+  readonly classes: number
+  readonly leastOfClass: number
+  readonly mostOfClass: number
+}
+
+interface Broken {
+  readonly file: string
+  readonly reason: string
+}
+
+export interface Survey extends FolderSurvey {
+  readonly kind: 'images' | 'packed'
+  readonly images: number
   readonly grey: number
   readonly blank: number
   /** Those that nearly are another one that was looked at. */
   readonly nearDuplicates: number
   readonly duplicateExample: readonly [string, string] | null
-  /** Those looked at that training would skip, with the reasons. */
-  readonly broken: readonly { readonly file: string; readonly reason: string }[]
-  readonly classes: number
-  readonly leastOfClass: number
-  readonly mostOfClass: number
   /** Means over the images: of their mean luma, and of its deviation. */
   readonly brightness: number
   readonly contrast: number
-  /** Reading and decoding at this size, images a second. */
+  /** That looking took. */
   readonly seconds: number
 }
 
@@ -86,6 +96,37 @@ export function counted<T>(values: readonly T[], nameOf: (value: T) => string = 
   return [...counts.values()].sort((a, b) => b[1] - a[1])
 }
 
+interface Seen extends Pick<FolderSurvey, 'dir' | 'looked'> {
+  readonly sizes: readonly Size[]
+  readonly formats: readonly string[]
+  readonly broken: readonly Broken[]
+  readonly classes: readonly string[]
+  readonly labels: Int32Array | null
+}
+
+/** Throws `SOURCE` when nothing that was looked at can be used. */
+export function folderSurvey({ dir, looked, broken, ...seen }: Seen, unit: string): FolderSurvey {
+  if (seen.sizes.length === 0) {
+    const [[reason, count] = ['', 0]] = counted(broken.map((each) => each.reason))
+    throw new SherdError(
+      'SOURCE',
+      `None of the ${broken.length} ${unit} of ${dir} that were looked at can be used. ${count} of them, such as ${broken.find((each) => each.reason === reason)?.file}: ${reason}`,
+    )
+  }
+  const bySize = counted(seen.sizes, ({ width, height }) => `${width} x ${height}`)
+  const listed = bySize.slice(0, SIZES_LISTED)
+  const perClass = counted([...(seen.labels ?? [])]).map(([, count]) => count)
+  return {
+    ...{ dir, looked, broken: broken.toSorted((a, b) => (a.file < b.file ? -1 : 1)) },
+    shortSide: quantilesOf(seen.sizes.map(({ width, height }) => Math.min(width, height))),
+    sizes: listed.map(([{ width, height }, count]) => ({ width, height, count })),
+    otherSizes: bySize.slice(SIZES_LISTED).reduce((all, [, count]) => all + count, 0),
+    formats: counted(seen.formats).map(([format, count]) => ({ format, count })),
+    classes: seen.classes.length,
+    ...{ leastOfClass: perClass.at(-1) ?? 0, mostOfClass: perClass[0] ?? 0 },
+  }
+}
+
 /** The indices that are looked at, in an order in which any beginning is spread over the folder. */
 export function sampleOf(images: number, most: number): number[] {
   if (images <= most) return [...Array(images).keys()]
@@ -104,7 +145,7 @@ export async function surveyImages(source: ImageSource, options: SurveyOptions =
   const { files } = source
   const sample = sampleOf(files.length, most)
   const seen: { index: number; look: Look; width: number; height: number; format: string }[] = []
-  const broken: { file: string; reason: string }[] = []
+  const broken: Broken[] = []
   configureDecoder()
   const reader = openReader(source, availableParallelism())
   const { width, height } = THUMBNAIL
@@ -136,41 +177,24 @@ export async function surveyImages(source: ImageSource, options: SurveyOptions =
   }
   await Promise.all(Array.from({ length: reader.atOnce }, lookInTurn)).finally(reader.close)
   if (signal?.aborted) throw new SherdError('INTERRUPTED', 'Stopped while looking at the images.')
-  if (seen.length === 0) throw unusable(source.dir, broken)
   if (done < sample.length) onProgress?.(done, done)
   seen.sort((a, b) => a.index - b.index) // in whatever order they came
   const looks = seen.map(({ look }) => look)
   const like = nearDuplicates(looks)
   const example = like.findIndex((first) => first >= 0)
-  const sizes = counted(seen, (each) => `${each.width} x ${each.height}`)
-  const listed = sizes.slice(0, SIZES_LISTED)
   const mean = (of: (look: Look) => number) => looks.reduce((all, look) => all + of(look), 0) / looks.length
-  const perClass = source.labels ? counted([...source.labels]).map(([, count]) => count) : []
+  const { dir, classes, labels } = source
+  const formats = seen.map(({ format }) => format)
   return {
-    ...{ dir: source.dir, kind: source.kind, images: files.length, looked: done, seconds: elapsed() },
-    shortSide: quantilesOf(seen.map((each) => Math.min(each.width, each.height))),
-    sizes: listed.map(([each, count]) => ({ width: each.width, height: each.height, count })),
-    otherSizes: seen.length - listed.reduce((all, [, count]) => all + count, 0),
-    formats: counted(seen.map(({ format }) => format)).map(([format, count]) => ({ format, count })),
+    ...folderSurvey({ dir, looked: done, sizes: seen, formats, broken, classes, labels }, 'images'),
+    ...{ kind: source.kind, images: files.length, seconds: elapsed() },
     grey: looks.filter(({ isGrey }) => isGrey).length,
     blank: looks.filter(({ contrast }) => contrast < BLANK).length,
     nearDuplicates: like.filter((first) => first >= 0).length,
     duplicateExample:
       example < 0 ? null : [files[seen[like[example]!]!.index]!, files[seen[example]!.index]!],
-    broken: broken.sort((a, b) => (a.file < b.file ? -1 : 1)),
-    classes: source.classes.length,
-    ...{ leastOfClass: perClass.at(-1) ?? 0, mostOfClass: perClass[0] ?? 0 },
     ...{ brightness: mean((look) => look.brightness), contrast: mean((look) => look.contrast) },
   }
-}
-
-function unusable(dir: string, broken: readonly { file: string; reason: string }[]): SherdError {
-  const [[reason, count] = ['', 0]] = counted(broken.map((each) => each.reason))
-  const { file } = broken.find((each) => each.reason === reason)!
-  return new SherdError(
-    'SOURCE',
-    `None of the ${broken.length} images of ${dir} that were looked at can be used. ${count} of them, such as ${file}: ${reason}`,
-  )
 }
 
 const HEADER = 16

@@ -63,11 +63,11 @@ describe('lengthWithin', () => {
   it('fits whole tenths of epochs into the time', () => {
     // 964 steps would be all that fits: 20 + 964 + 2 · 2 + 2 · 1 + 10 curves · 1 = 1000
     const length = lengthWithin(cost, cadence, { batch: 64, images: 6400, seconds: 1000 })
-    expect(length).toEqual({ steps: 960, epochs: 9.6, seconds: 996, isCapped: false })
+    expect(length).toEqual({ steps: 960, epochs: 9.6, seconds: 996 })
   })
   it('ends after 2,000 epochs', () => {
     const length = lengthWithin(cost, cadence, { batch: 100, images: 100, seconds: 1e6 })
-    expect(length).toMatchObject({ steps: 2000, epochs: 2000, isCapped: true })
+    expect(length).toMatchObject({ steps: 2000, epochs: 2000 })
   })
 })
 

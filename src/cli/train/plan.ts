@@ -1,6 +1,7 @@
 /** `sherd plan`: looks at images and machine, and proposes what to train, with the command. */
 import { type Command, Option } from 'commander'
-import type { Plan, Proposal } from '../../plan/plan.ts'
+import type { Plan } from '../../plan/plan.ts'
+import type { Proposal } from '../../plan/proposal.ts'
 import type { RasterSurvey } from '../../plan/raster-survey.ts'
 import type { Survey } from '../../plan/survey.ts'
 import { describeCommand } from '../help.ts'
