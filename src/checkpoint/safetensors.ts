@@ -187,6 +187,18 @@ export const readSafetensors = (path: string) => readWith<Tensor>(path, fromArra
 export const readArrays = (path: string) =>
   readWith<StoredArray>(path, (data, shape, dtype) => ({ data, shape, dtype }))
 
+/** An array of a file whose header was read. Throws `CHECKPOINT`. */
+export const readArray = (
+  path: string,
+  { dataStart }: Header,
+  { dtype, begin, end }: Entry,
+): ArrayOf<DType> =>
+  reading(path, (fd) => {
+    const bytes = new Uint8Array(end - begin)
+    readExactly(fd, bytes, dataStart + begin)
+    return new dtypes[dtype].array(bytes.buffer)
+  })
+
 /** Throws `CHECKPOINT`. */
 export const readSafetensorsHeader = (path: string): Header => reading(path, readHeader)
 

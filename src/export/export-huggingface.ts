@@ -6,6 +6,7 @@
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { modules } from '../import/layouts/layout.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
 import type { Head } from '../model/classifier.ts'
 import { decoderBlocks, hiddenWidth } from '../model/dimensions.ts'
@@ -68,7 +69,7 @@ interface TaskRow {
 /** The names of ViT, and one for the norm of the mean. */
 const withPooler: Layout = {
   ...layouts.huggingface,
-  modules: [...layouts.huggingface.modules, ['fc_norm', 'fc_norm']],
+  rows: [...layouts.huggingface.rows, ...modules('fc_norm')],
 }
 
 const isHead = (name: string) => /^(?:head|fc_norm)\./.test(name)

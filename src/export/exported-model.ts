@@ -81,7 +81,10 @@ export function inLayout(
   const made = new Map<string, StoredArray>()
   const grid = gridOfModel(d)
   const learned = arrays.get('pos_embed')?.data
-  made.set(wrapper + layout.positions, positionTable(learned ?? sineCosinePositions(grid, d.width), d.width))
+  made.set(
+    wrapper + layout.positions!.name,
+    positionTable(learned ?? sineCosinePositions(grid, d.width), d.width),
+  )
   if (hasDecoder && layout.decoderPositions && isWanted('decoder_embed.weight')) {
     const { width } = decoderOf(config)
     made.set(layout.decoderPositions, positionTable(sineCosinePositions(grid, width), width))

@@ -6,207 +6,56 @@ import type { WaitingArray } from '../checkpoint/arrays.ts'
 import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
 import type { ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { headReading } from '../model/classifier.ts'
+import { type EncoderNorm, headReading } from '../model/classifier.ts'
 import { sizeNames, sizes } from '../model/sizes.ts'
-import type { Shape } from '../tensor/tensor.ts'
-import { type Grid, type PatchSize, shortSize, tokenCount } from '../token/grid.ts'
-import { sineCosine } from '../token/sine-cosine.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { type Grid, type PatchSize, shortSize } from '../token/grid.ts'
 import type { ForeignWeights } from './foreign.ts'
-import { type ForeignFacts, foreignFacts } from './foreign-facts.ts'
-import { type ForeignParameter, floatsOf } from './foreign-parameter.ts'
-import { examinePositions, type ForeignPositions } from './foreign-positions.ts'
-import { type Layout, type LayoutName, layouts, ourNameOf } from './layouts.ts'
+import { bandsWritten, foreignStatistics, preparedSize } from './foreign-facts.ts'
+import type { ForeignParameter } from './foreign-parameter.ts'
+import type { Facts, Family, ModelInput, OpenKey, Source } from './layouts/facts.ts'
+import { releasedHeads } from './layouts/heads.ts'
+import { type Layout, rowOf, templateOf, theirNamesOf } from './layouts/layout.ts'
+import { type LayoutName, layouts } from './layouts.ts'
+import { expectFitting } from './misfit.ts'
+import { type Placed, placesOf } from './places.ts'
 import { type Located, recognise } from './recognise.ts'
 import { releasedBands } from './satmae-statistics.ts'
-import { type Named, translate } from './translate-names.ts'
+import { readShapes, type Shapes } from './shapes.ts'
+import { type Named, translate, type UnusedTensor } from './translate-names.ts'
 
 export interface ForeignModel {
   readonly layout: LayoutName
+  readonly family: Family
+  /** Of all names of the model, and after that of its encoder. */
+  readonly prefix: string
+  readonly wrapper: string
   readonly parameters: ReadonlyMap<string, ForeignParameter>
-  readonly positions: ForeignPositions
+  readonly places: Placed
   readonly hasDecoder: boolean
+  readonly norm: EncoderNorm
   readonly classifier: ClassifierFacts | null
   /** The keys that the file states or its shapes show. */
   readonly config: ConfigInput
-  /** Keys that must be set. */
-  readonly unsaid: readonly string[]
-  readonly facts: ForeignFacts
+  /** Keys that must be set; `atOwnSize`: for images of another size alone. */
+  readonly open: readonly OpenKey[]
+  /** Base of the periods of rotary positions, which depend on the number of heads. */
+  readonly rotaryBase: number | null
+  readonly statistics: ChannelStatistics | null
   /** Their names that have no counterpart here. */
   readonly unexpected: readonly string[]
+  readonly misshapen: readonly string[]
+  /** Their names for one of ours that is missing. */
+  readonly theirNames: (ours: string) => readonly string[]
   /** Their tensors that are computed here, or unused. */
   readonly dropped: readonly { readonly name: string; readonly why: string }[]
+  /** The unused among them. */
+  readonly unused: readonly UnusedTensor[]
   readonly notes: readonly string[]
 }
 
 const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
-}
-
-const MAX_DEPTH = 512
-
-function depthOf(parameters: Named['parameters'], prefix: string): number {
-  const numbers = [...parameters.keys()]
-    .filter((name) => name.startsWith(`${prefix}.`))
-    .map((name) => Number(name.split('.')[1]))
-  const depth = Math.max(-1, ...numbers) + 1
-  return depth <= MAX_DEPTH ? depth : refuse(`it has a block number ${depth - 1}`)
-}
-
-/** A ratio that gives the hidden width again, after rounding down. */
-const ratioOf = (hidden: number, width: number) =>
-  Math.floor(width * (hidden / width)) === hidden ? hidden / width : (hidden + 0.5) / width
-
-type ModelInput = NonNullable<ConfigInput['model']>
-type DecoderInput = NonNullable<ConfigInput['decoder']>
-
-interface Shapes {
-  readonly width: number
-  readonly patchSize: PatchSize
-  /** Number of each group's bands. */
-  readonly channels: readonly number[]
-  readonly model: ModelInput
-  readonly decoder: DecoderInput | null
-}
-
-function readShapes({ parameters }: Named): Shapes {
-  const shapeOf = (name: string): Shape =>
-    parameters.get(name)?.shape ?? refuse(`it has no ${name}, which a ViT with a cls token has`)
-  const width = shapeOf('cls_token').at(-1)!
-  const embeds = [...parameters.keys()].filter((name) => /^patch_embed\b.*\.proj\.weight$/.test(name)).sort()
-  const kernels = embeds.map(shapeOf)
-  const [, , h, w] = kernels[0] ?? refuse('it embeds no patches')
-  if (h === undefined || w === undefined || kernels.some((kernel) => kernel.length !== 4))
-    refuse(
-      `its patches are embedded by [${kernels[0]!.join(', ')}], expected [width, channels, height, width]`,
-    )
-  const patchSize: PatchSize = [h!, w!]
-  const hidden = shapeOf('blocks.0.mlp.fc1.weight')[0]!
-  const mlpRatio = ratioOf(hidden, width)
-  const model: ModelInput = {
-    patchSize: shortSize(patchSize),
-    width,
-    depth: depthOf(parameters, 'blocks'),
-    mlpRatio,
-  }
-  const channels = kernels.map((kernel) => kernel[1]!)
-  if (!parameters.has('decoder_embed.weight')) return { width, patchSize, channels, model, decoder: null }
-  const decoderWidth = shapeOf('decoder_embed.weight')[0]!
-  const decoderHidden = shapeOf('decoder_blocks.0.mlp.fc1.weight')[0]!
-  if (Math.floor(decoderWidth * mlpRatio) !== decoderHidden)
-    refuse(
-      `its decoder's blocks widen ${decoderWidth} to ${decoderHidden}, the encoder's ${width} to ${hidden}: sherd has one ratio for both`,
-    )
-  const decoder = { width: decoderWidth, depth: depthOf(parameters, 'decoder_blocks') }
-  return { width, patchSize, channels, model, decoder }
-}
-
-/** Heads by the widths of known models, else 64 channels each; shapes do not show them. */
-function headsOf(width: number): number | undefined {
-  const known = sizeNames.find((name) => sizes[name].width === width)
-  if (known) return sizes[known].heads
-  return width % 64 === 0 ? width / 64 : undefined
-}
-
-/** Checks a computed table [1, rows, width] against our own. */
-async function expectNumbers(name: string, table: WaitingArray, rows: number): Promise<number> {
-  const { shape, data } = await floatsOf(name, table)
-  const width = shape.at(-1)!
-  const wanted = Array.from({ length: rows }, (_, n) => [...sineCosine(n, width)]).flat()
-  if (data.length !== wanted.length || wanted.some((value, i) => !(Math.abs(value - data[i]!) <= 1e-4)))
-    refuse(`${name} [${shape.join(', ')}] is not the sines and cosines of 0 to ${rows - 1}`)
-  return width
-}
-
-interface Placed {
-  readonly positions: ForeignPositions
-  /** Groups and dates, from the widths of tables. */
-  readonly model: ModelInput
-  readonly decoder: DecoderInput
-  readonly notes: readonly string[]
-}
-
-async function placesOf(
-  named: Named,
-  { width, patchSize, channels, decoder: ofDecoder }: Shapes,
-  layoutName: LayoutName,
-  { imageSize, given }: Pick<ForeignFacts, 'imageSize'> & { readonly given: Grid | null },
-  likely: Grid | null,
-): Promise<Placed> {
-  const layout: Layout = layouts[layoutName]
-  const table = named.tables.get(layout.positions) ?? refuse(`it has no ${layout.positions}`)
-  const fits = likely && [0, 1].includes(table.shape.at(-2)! - tokenCount(likely)) ? likely : null
-  const said = imageSize ? { h: imageSize[0] / patchSize[0], w: imageSize[1] / patchSize[1] } : fits
-  const grid = given ?? said
-  const half = table.dtype === 'float16' || table.dtype === 'bfloat16'
-  const positions = examinePositions(await floatsOf(layout.positions, table), { grid, half })
-  const { h, w } = positions.grid
-  const assumed =
-    grid === null && positions.kind === 'learned' && h * w > 1
-      ? [
-          `the file does not say the grid of its ${h * w} positions: taken as ${h} × ${w}; --grid gives another`,
-        ]
-      : []
-  const own = table.shape.at(-1)!
-  const isPlain = own === width && layoutName !== 'satmae'
-  const theirs = layout.decoderPositions === null ? undefined : named.tables.get(layout.decoderPositions)
-  let decoderOwn = 0
-  if (theirs && ofDecoder) {
-    decoderOwn = theirs.shape.at(-1)!
-    const of = await floatsOf(layout.decoderPositions!, theirs)
-    const { kind, cls, difference } = examinePositions(of, { grid: positions.grid, half })
-    if (kind === 'learned' || cls)
-      refuse(
-        `${layout.decoderPositions} differs from sines and cosines by ${difference.toFixed(4)}: sherd's decoder has only those`,
-      )
-  }
-  if (isPlain) return { positions, model: { positions: positions.kind }, decoder: {}, notes: assumed }
-  if (positions.kind === 'learned' || positions.cls)
-    refuse(`its positions differ from sines and cosines by ${positions.difference.toFixed(4)}`)
-  const left = width - own
-  const decoderLeft = (ofDecoder?.width ?? 0) - decoderOwn
-  if (layoutName !== 'satmae') {
-    return {
-      positions,
-      model: { frames: 3, timeFields: ['year', 'month', 'hour'], timeWidth: left / 3 },
-      decoder: ofDecoder ? { timeWidth: decoderLeft / 3 } : {},
-      notes: ["positions leave room for dates: taken as SatMAE's three frames with year, month and hour"],
-    }
-  }
-  for (const [name, rows] of [
-    ['channel_embed', channels.length],
-    ['decoder_channel_embed', channels.length + 1],
-  ] as const) {
-    const numbers = named.tables.get(name)
-    if (numbers) await expectNumbers(name, numbers, rows)
-  }
-  const decoder = ofDecoder ? { groupWidth: decoderLeft, compat: 'satmae' as const } : {}
-  return { positions, model: { groupWidth: left }, decoder, notes: [] }
-}
-
-/** Adds the position of cls to cls itself. */
-const withPosition = (cls: ForeignParameter, position: Float32Array | null): ForeignParameter =>
-  position ? { ...cls, read: async () => (await cls.read()).map((value, i) => value + position[i]!) } : cls
-
-/** Missing biases of query, key and value are zeros. */
-function zeroBiases(
-  { parameters }: Named,
-  prefix: string,
-  { width, depth }: { readonly width: number; readonly depth: number },
-): boolean {
-  const names = Array.from({ length: depth }, (_, i) => `${prefix}.${i}.attn.qkv.bias`)
-  if (names.some((name) => parameters.has(name))) return false
-  const size = 3 * width
-  for (const name of names)
-    parameters.set(name, { shape: [size], from: [], read: async () => new Float32Array(size) })
-  return depth > 0
-}
-
-/** Removes the head; returns their names of it. */
-function withoutHead(parameters: Map<string, ForeignParameter>): string[] {
-  const names = ['head.weight', 'head.bias']
-  const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
-  for (const name of names) parameters.delete(name)
-  return from
 }
 
 export interface ReadingOptions {
@@ -238,18 +87,111 @@ function notesOf({ prefix, outside }: Located): string[] {
 }
 
 /** Throws `CHECKPOINT` if a parameter is not a tensor. */
-function expectTensors({ objects }: ForeignWeights, { prefix, wrapper, layout }: Located): void {
-  const { positions, decoderPositions }: Layout = layouts[layout]
+function expectTensors({ objects }: ForeignWeights, { prefix, wrapper }: Located, layout: Layout): void {
   for (const [name, of] of objects) {
     if (!name.startsWith(prefix)) continue
     const rest = name.slice(prefix.length)
     const own = rest.startsWith(wrapper) ? rest.slice(wrapper.length) : rest
-    if (own === positions || own === decoderPositions || ourNameOf(layouts[layout], own))
+    if (own === layout.positions?.name || own === layout.decoderPositions || rowOf(layout, own))
       refuse(`${name} is ${of}, where a tensor is needed: save the weights as plain tensors`)
   }
 }
 
+function sourceOf(weights: ForeignWeights, { parameters, tables, lacking }: Named, layout: Layout): Source {
+  const shapes = new Map<string, readonly number[]>()
+  for (const [name, { shape }] of parameters) shapes.set(templateOf(name).template, shape)
+  for (const [name, { shape }] of tables)
+    shapes.set(name === layout.positions?.name ? 'pos_embed' : name, shape)
+  const names = new Set([...shapes.keys(), ...[...lacking.keys()].map((name) => templateOf(name).template)])
+  return { ...weights, has: (name) => names.has(name), shapeOf: (name) => shapes.get(name) ?? null }
+}
+
 const releasedCounts = releasedBands.groups.map(({ length }) => length).join()
+
+const countOf = ({ shape }: Pick<WaitingArray, 'shape'>) => shape.reduce((a, b) => a * b, 1)
+const isZero = async ({ read }: WaitingArray) => (await read()).every((value) => Number(value) === 0)
+
+/**
+ * A ViTMAE that transformers 5 made itself has zeros for its decoder's positions: such a decoder is not sherd's, and has hardly learned.
+ * Takes it out of the parameters; returns their names of it.
+ */
+async function withoutZeroDecoder({ parameters, tables }: Named, layout: Layout): Promise<string[]> {
+  const table = layout.decoderPositions === null ? undefined : tables.get(layout.decoderPositions)
+  if (!table || countOf(table) === 0 || !(await isZero(table))) return []
+  const names = [...parameters.keys()].filter((name) => /^decoder_|^mask_token$/.test(name))
+  const from = names.flatMap((name) => parameters.get(name)!.from)
+  for (const name of names) parameters.delete(name)
+  return from
+}
+
+/** Takes out a head that sherd has no counterpart of; returns why, and their names of it. */
+function withoutHead(parameters: Map<string, ForeignParameter>, facts: Facts, { width }: Shapes) {
+  const weight = parameters.get('head.weight')
+  const why =
+    facts.problem === 'regression'
+      ? 'a head of regression: its numbers are no classes'
+      : weight && weight.shape[1] === 2 * width
+        ? 'a head that reads cls and the mean together'
+        : weight && facts.model.feature === 'pooled'
+          ? 'a head that reads what attention pooled'
+          : null
+  if (!why) return []
+  const names = ['head.weight', 'head.bias']
+  const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
+  for (const name of names) parameters.delete(name)
+  return from.map((name) => ({ name, why }))
+}
+
+/** Throws `CHECKPOINT` for what a configuration says and the shapes do not show. */
+function expectStated(
+  { stated }: Facts,
+  { model, patchSize, width, channels, hidden, feedForward }: Shapes,
+): void {
+  const pairs: (readonly [what: string, said: number | undefined, shown: number])[] = [
+    ['a width of', stated.width, width],
+    ['a number of blocks of', undefined, model.depth!],
+    ...(feedForward === 'swiglu' ? [] : [['a hidden width of', stated.hidden, hidden] as const]),
+    ['channels:', stated.channels, channels[0]!],
+    ['a patch height of', stated.patchSize?.[0], patchSize[0]],
+    ['a patch width of', stated.patchSize?.[1], patchSize[1]],
+  ]
+  const contradicted = pairs
+    .filter(([, said, shown]) => said !== undefined && said !== shown)
+    .map(([what, said, shown]) => `${what} ${said}, and the weights have ${shown}`)
+  expectFitting({ contradicted })
+}
+
+/** What the names show of the encoder, beside its shapes. */
+function shownBy({ has, shapeOf }: Source, facts: Facts, { depth }: { readonly depth: number }): ModelInput {
+  const any = (...names: readonly string[]) => names.some((name) => has(name))
+  const block = (...names: readonly string[]) => any(...names.map((name) => `blocks.{i}.${name}`))
+  const [own, shared] = [
+    block('attn.relative_position_bias_table'),
+    any('rel_pos_bias.relative_position_bias_table'),
+  ]
+  const tables = own ? (shared ? 'both' : 'per-block') : shared ? 'shared' : null
+  const registers = facts.stated.registers ?? shapeOf('register_tokens')?.[1] ?? 0
+  const hasBias = block('attn.qkv.bias')
+  const qkvBias = hasBias || depth === 0 ? 'all' : block('attn.q_bias', 'attn.v_bias') ? 'qv' : 'none'
+  return {
+    ...(tables && { relativePositions: tables }),
+    ...(registers > 0 && { registers }),
+    ...(any('norm_pre.weight', 'norm_pre.bias') && { preNorm: true }),
+    ...(any('attn_pool.latent', 'attn_pool.q.weight', 'attn_pool.kv.weight') && { attentionPool: true }),
+    ...(block('ls1.gamma', 'ls2.gamma') && { layerScale: 1 }),
+    ...(qkvBias !== 'all' && { qkvBias }),
+  }
+}
+
+/** Keys that change nothing are left out. */
+const plainKeys: Readonly<Record<string, unknown>> = {
+  ...{ cls: true, patchBias: true, preNorm: false, feedForward: 'mlp', qkvBias: 'all', registers: 0 },
+  ...{ attentionPool: false, activation: null, projection: null, relativePositions: null, hidden: null },
+}
+const withoutPlain = (model: ModelInput): ModelInput =>
+  Object.fromEntries(
+    Object.entries(model).filter(([key, value]) => !(key in plainKeys) || plainKeys[key] !== value),
+  )
 
 /** Throws `CHECKPOINT` for models that are not supported. */
 export async function readForeign(
@@ -257,100 +199,172 @@ export async function readForeign(
   { prefix = null, grid = null, gridOf = () => null }: ReadingOptions = {},
 ): Promise<ForeignModel> {
   const located = recognise(weights.arrays.keys(), prefix)
-  const { layout, wrapper } = located
-  expectTensors(weights, located)
+  const { wrapper } = located
   const arrays = below(weights.arrays, located)
-  const facts = foreignFacts(weights, layout)
-  const named = translate(arrays, layouts[layout], wrapper)
-  const { parameters } = named
-  const shapes = readShapes(named)
+  const layoutName = variantOf(arrays, located)
+  const layout: Layout = layouts[layoutName]
+  expectTensors(weights, located, layout)
+  const named = translate(arrays, layout, wrapper)
+  const { parameters, lacking } = named
+  const missingNames = (ours: string) => {
+    const isOutside = rowOf(layout, theirNamesOf(layout, ours)?.[0] ?? '')?.row.isOutside ?? false
+    const names = lacking.get(ours) ?? theirNamesOf(layout, ours) ?? [ours]
+    const before = lacking.has(ours) ? '' : isOutside ? '' : wrapper
+    return names.map((name) => located.prefix + before + name)
+  }
+  const source = sourceOf(weights, named, layout)
+  const facts = layout.facts(source)
+  const zeroDecoder = await withoutZeroDecoder(named, layout)
+  const shapes = readShapes(named, { missingNames, stated: facts.stated })
   const { width, patchSize, channels, decoder, model } = shapes
-  const places = await placesOf(named, shapes, layout, { given: grid, ...facts }, gridOf(patchSize))
-  const { positions } = places
-  const notes = [...weights.notes, ...notesOf(located), ...places.notes]
-  if (!facts.hasQkvBias) {
-    const without = zeroBiases(named, 'blocks', { width, depth: model.depth! })
-    if (decoder) zeroBiases(named, 'decoder_blocks', { width: decoder.width!, depth: decoder.depth! })
-    if (without) notes.push('query, key and value have no biases there: zeros here')
+  expectStated(facts, shapes)
+  const shown = shownBy(source, facts, { depth: model.depth! })
+  const places = await placesOf(named, shapes, layoutName, {
+    ...{ facts, given: grid, likely: gridOf(patchSize), missingNames },
+  })
+  const notes = [...weights.notes, ...notesOf(located), ...facts.notes, ...places.notes]
+  if (zeroDecoder.length > 0)
+    notes.push(
+      'its decoder has zeros for positions, as one that transformers 5 has just made: left out, the encoder is taken',
+    )
+  const leftHead = withoutHead(parameters, facts, shapes)
+  const cls = parameters.get('cls_token')
+  if (cls) parameters.set('cls_token', withPosition(cls, places.cls))
+  const isMae = facts.family === 'dino' && places.model.positions === 'fixed' // MAE's positions are computed ones
+  const family = isMae ? 'mae' : facts.family
+  const said = (key: string, given: number | null | undefined, usual: number | null): number | undefined => {
+    if (given == null && usual !== null)
+      notes.push(
+        `the file does not say ${key}: taken as ${usual}, as released models of this width and depth have`,
+      )
+    return given ?? usual ?? undefined
   }
-  const leftHead = facts.problem === 'regression' ? withoutHead(parameters) : []
-  parameters.set('cls_token', withPosition(parameters.get('cls_token')!, positions.cls))
-  const said = (key: string, given: number | null, usual: number | undefined): number | undefined => {
-    if (given === null && usual !== undefined)
-      notes.push(`the file does not say ${key}: taken as ${usual}, as models of this width have`)
-    return given ?? usual
-  }
-  const heads = said('model.heads', facts.heads, headsOf(width))
+  const isPooled = shown.attentionPool ?? false
+  const heads = said(
+    'model.heads',
+    facts.model.heads ?? places.heads,
+    releasedHeads(width, model.depth!, isPooled),
+  )
   const decoderHeads = decoder
-    ? said('decoder.heads', facts.decoderHeads, decoder.width === 512 ? 16 : undefined)
+    ? said('decoder.heads', facts.decoderHeads, decoder.width === 512 ? 16 : null)
     : undefined
-  const epsilon = facts.layerNormEpsilon ?? layouts[layout].layerNormEpsilon
   const size = sizeNames.find(
     (name) =>
       sizes[name].width === width &&
       sizes[name].depth === model.depth &&
       sizes[name].patchSize === shortSize(patchSize),
   )
-  const isSplit = layout === 'satmae'
+  const isSplit = layoutName === 'satmae'
   const released = isSplit && channels.join() === releasedCounts ? releasedBands : null
   if (released)
     notes.push(
       `groups of ${releasedCounts} bands: taken as the released ones, ${released.groups.join(' | ')}`,
     )
-  const bands = released?.bands ?? facts.bands
+  const bands = released?.bands ?? bandsWritten(weights)
+  const ownSize = [places.grid.h * patchSize[0], places.grid.w * patchSize[1]] as const
+  const divides = (side: readonly [number, number] | null | undefined) =>
+    side?.every((length, axis) => length % patchSize[axis]! === 0) ? side : null
+  const imageSize = divides(preparedSize(weights)) ?? divides(facts.imageSize?.size) ?? ownSize
+  const { feature, resampling, ...ofFacts } = facts.model
+  const isResampled = places.model.positions === 'learned'
+  const merged = withoutPlain({ ...shown, ...ofFacts, ...model, ...places.model })
+  const norm = normOf(source, facts)
+  if (facts.plainNorm)
+    for (const [kind, value] of [
+      ['weight', 1],
+      ['bias', 0],
+    ] as const)
+      parameters.set(`${norm}.${kind}`, constant([width], value))
   return {
-    ...{ layout, parameters, positions, hasDecoder: decoder !== null, notes, unexpected: named.unexpected },
-    facts: released && !facts.statistics ? { ...facts, statistics: released.statistics } : facts,
-    classifier: classifierOf(parameters, facts),
+    ...{ layout: layoutName, family, parameters, places, hasDecoder: decoder !== null, norm, notes },
+    ...{
+      prefix: located.prefix,
+      wrapper,
+      unexpected: named.unexpected,
+      misshapen: named.misshapen,
+      theirNames: missingNames,
+    },
+    rotaryBase: merged.rotaryPeriods === undefined ? (facts.rotaryBase ?? null) : null,
+    statistics: foreignStatistics(weights) ?? released?.statistics ?? null,
+    classifier: classifierOf(parameters, facts, norm),
     config: {
       ...(bands && { data: { bands: [...bands] } }),
       model: {
         ...(released && { groups: released.groups.map((group) => [...group]) }),
-        ...{ ...(size && { size }), ...model, ...places.model },
-        ...(positions.kind === 'learned' && { resampling: layouts[layout].resampling }),
-        imageSize: [positions.grid.h * patchSize[0], positions.grid.w * patchSize[1]],
+        ...(size && { size }),
+        ...merged,
+        ...(isResampled && resampling && { resampling }),
+        feature: isMae ? 'mean' : feature!,
+        imageSize: [imageSize[0], imageSize[1]],
         ...(!isSplit && { channels: channels[0]! }),
         ...(heads !== undefined && { heads }),
-        layerNormEpsilon: epsilon,
       },
-      decoder: { ...decoder, ...places.decoder, ...(decoderHeads !== undefined && { heads: decoderHeads }) },
-      ...(facts.maskRatio !== null && { mask: { ratio: facts.maskRatio } }),
+      decoder: {
+        ...decoder,
+        ...places.decoder,
+        ...(decoderHeads !== undefined && { heads: decoderHeads }),
+      },
+      ...(facts.maskRatio != null && facts.maskRatio > 0 && { mask: { ratio: facts.maskRatio } }),
       target: {
-        ...(facts.normalizeTarget !== null && { normalize: facts.normalizeTarget }),
+        ...(facts.normalizeTarget != null && { normalize: facts.normalizeTarget }),
         ...(isSplit && { statistics: 'all' as const }),
       },
     },
-    unsaid: [
-      ...(isSplit && !released ? ['data.bands', 'model.groups'] : []),
-      ...('frames' in places.model ? ['data.bands'] : []),
-      ...(heads === undefined ? ['model.heads'] : []),
-      ...(decoder && decoderHeads === undefined ? ['decoder.heads'] : []),
+    open: [
+      ...[
+        ...(isSplit && !released ? ['data.bands', 'model.groups'] : []),
+        ...('frames' in places.model ? ['data.bands'] : []),
+        ...(heads === undefined ? ['model.heads'] : []),
+        ...(decoder && decoderHeads === undefined ? ['decoder.heads'] : []),
+      ].map((key): OpenKey => ({ key, options: [] })),
+      // Computed positions are not resampled.
+      ...facts.open.filter(({ key }) => key !== 'model.resampling' || places.model.positions === 'learned'),
     ],
     dropped: [
-      ...[...named.tables.keys()].map((name) => ({ name, why: whyDropped(name, layout, positions) })),
-      ...named.idle.map((name) => ({ name, why: 'no part of what sherd computes' })),
-      ...leftHead.map((name) => ({ name, why: 'a head of regression: its numbers are no classes' })),
+      ...places.dropped,
+      ...named.unused.map(({ name, why }) => ({ name, why })),
+      ...zeroDecoder.map((name) => ({ name, why: 'a decoder without positions' })),
+      ...leftHead,
     ],
+    unused: named.unused,
   }
 }
 
-function whyDropped(name: string, layout: LayoutName, { kind, difference, cls, grid }: ForeignPositions) {
-  const isOfEncoder = name === layouts[layout].positions
-  const own = kind === 'learned' ? 'learned: kept as pos_embed' : 'sines and cosines, computed here'
-  const size = `${grid.h} × ${grid.w}`
-  if (!isOfEncoder) return `sines and cosines, computed here (${size})`
-  const numbers = kind === 'fixed' ? `, largest difference ${difference.toExponential(1)}` : ''
-  return `${own} (${size}${numbers})${cls ? '; the row of cls added to cls_token' : ''}`
+/** Adds the position of cls to cls itself. */
+const withPosition = (cls: ForeignParameter, position: Float32Array | null): ForeignParameter =>
+  position ? { ...cls, read: async () => (await cls.read()).map((value, i) => value + position[i]!) } : cls
+
+const constant = (shape: readonly [number], value: number): ForeignParameter => ({
+  ...{ shape, from: [], read: async () => new Float32Array(shape[0]).fill(value) },
+})
+
+/** The layout of the same names that shapes show. */
+function variantOf(arrays: ReadonlyMap<string, WaitingArray>, { layout, wrapper }: Located): LayoutName {
+  const { variantBy }: Layout = layouts[layout]
+  if (!variantBy) return layout
+  const shapes = new Map(
+    [...arrays]
+      .filter(([name]) => name.startsWith(wrapper))
+      .map(([name, { shape }]) => [templateOf(name.slice(wrapper.length)).template, shape]),
+  )
+  return (variantBy((template) => shapes.get(template) ?? null) as LayoutName | null) ?? layout
+}
+
+/** The norm behind the blocks: what the configuration says, else what the names show. */
+function normOf({ has }: Source, { norm }: Facts): EncoderNorm {
+  const any = (name: string) => has(`${name}.weight`) || has(`${name}.bias`)
+  return norm ?? (any('fc_norm') && !any('norm') ? 'fc_norm' : 'norm')
 }
 
 function classifierOf(
   parameters: Named['parameters'],
-  { classes, pool, problem }: ForeignFacts,
+  { classes, pool, problem, model }: Facts,
+  norm: EncoderNorm,
 ): ForeignModel['classifier'] {
   const count = parameters.get('head.weight')?.shape[0]
   if (count === undefined) return null
   const names = classes?.length === count ? classes : Array.from({ length: count }, (_, i) => `class ${i}`)
-  const norm = parameters.has('fc_norm.weight') ? 'fc_norm' : 'norm'
-  const head = headReading(norm === 'fc_norm' || pool === 'avg' ? 'mean' : 'cls', norm)
+  const isMean = norm === 'fc_norm' || pool === 'avg' || model.cls === false
+  const head = headReading(isMean ? 'mean' : 'cls', norm)
   return { head, classes: names, ...(problem === 'multi_label_classification' && { isMultiLabel: true }) }
 }

@@ -36,6 +36,8 @@ export interface PositionHints {
   readonly grid: Grid | null
   /** Whether the values were stored in 16 bits. */
   readonly half: boolean
+  /** False: no row is of cls. Default: the number of rows shows it. */
+  readonly cls?: boolean
 }
 
 /**
@@ -50,12 +52,12 @@ export function examinePositions({ shape, data }: FloatArray, hints: PositionHin
     throw new SherdError('CHECKPOINT', `it has positions for ${rows} tokens: at most ${MAX_PLACES} are read`)
   const isSquare = (n: number) => n > 0 && Number.isInteger(Math.sqrt(n))
   const places = hints.grid && tokenCount(hints.grid)
-  const hasCls = places === null ? !isSquare(rows) : rows !== places
+  const hasCls = hints.cls !== false && (places === null ? !isSquare(rows) : rows !== places)
   const count = hasCls ? rows - 1 : rows
   if (places !== null && places !== count)
     throw new SherdError(
       'CHECKPOINT',
-      `it has positions for ${rows} tokens, expected ${places} places (${hints.grid!.h} × ${hints.grid!.w}), with or without one for cls`,
+      `it has positions for ${rows} tokens, expected ${places} places (${hints.grid!.h} × ${hints.grid!.w})${hints.cls === false ? '' : ', with or without one for cls'}`,
     )
   const table = hasCls ? data.subarray(width) : data
   const cls = hasCls && data.subarray(0, width).some((value) => value !== 0) ? data.slice(0, width) : null

@@ -2,12 +2,13 @@
  * Opens weights of other programs, a file or a folder: `.safetensors` or `torch.save` (`.pth`, `.pt`, `.bin`), whole or sharded with an
  * index; and the configurations beside them. `layouts.ts` maps their names, `recognise.ts` finds the layout.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { WaitingArray } from '../checkpoint/arrays.ts'
-import { readArrays } from '../checkpoint/safetensors.ts'
+import { readArray, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { openGiven } from '../files/regular-file.ts'
 import { chooseWeights } from './choose-weights.ts'
 import { type Flattened, flatten } from './flatten.ts'
 import { isObject } from './pickle.ts'
@@ -21,16 +22,24 @@ export interface ForeignWeights {
   readonly objects: Flattened['objects']
   /** Saved numbers and strings, such as `args.mask_ratio`. */
   readonly facts: Flattened['facts']
-  /** `config.json` and `preprocessor_config.json`, unparsed. */
+  /** What stands beside the weights in a training's file, such as `teacher` and `dino_loss`. */
+  readonly keys: readonly string[]
+  /** Whether it is a file of PyTorch, not of safetensors. */
+  readonly isTorch: boolean
+  /** `config.json`, `preprocessor_config.json` and `open_clip_config.json`, unparsed. */
   readonly config: Readonly<Record<string, unknown>> | null
   readonly preprocessor: Readonly<Record<string, unknown>> | null
+  readonly openClip: Readonly<Record<string, unknown>> | null
   /** Of safetensors. */
   readonly metadata: Readonly<Record<string, string>>
   readonly notes: readonly string[]
   readonly close: () => Promise<void>
 }
 
-type Opened = Pick<ForeignWeights, 'arrays' | 'objects' | 'facts' | 'metadata' | 'notes' | 'close'>
+type Opened = Pick<
+  ForeignWeights,
+  'arrays' | 'objects' | 'facts' | 'keys' | 'isTorch' | 'metadata' | 'notes' | 'close'
+>
 
 export interface OpeningOptions {
   /** The key of the weights, such as `state_dict_ema`, if the file holds several. */
@@ -51,6 +60,11 @@ function argumentsOf(value: unknown): Flattened['facts'] {
   return facts
 }
 
+const keysOf = (value: unknown): string[] =>
+  value instanceof Map
+    ? [...value.keys()].filter((key) => typeof key === 'string' && key.length < 100).slice(0, 1000)
+    : []
+
 async function openTorch(path: string, take: string | null): Promise<Opened> {
   const file = await openTorchFile(path)
   try {
@@ -67,7 +81,7 @@ async function openTorch(path: string, take: string | null): Promise<Opened> {
       unknown.length > 0 ? [`left unread beside the weights, nothing of it called: ${names}`] : []
     return {
       ...{ arrays: new Map([...tensors].map(([name, tensor]) => [name, waiting(file, tensor)])), objects },
-      facts: argumentsOf(value),
+      ...{ facts: argumentsOf(value), keys: keysOf(value), isTorch: true },
       ...{ metadata: {}, notes: [...chosen.notes, ...beside], close: file.close },
     }
   } catch (error) {
@@ -80,54 +94,120 @@ function openOne(path: string, take: string | null): Promise<Opened> | Opened {
   if (!path.endsWith('.safetensors')) return openTorch(path, take)
   if (take !== null)
     throw new SherdError('USAGE', `--take: a .safetensors file such as ${path} has no keys: leave it out.`)
-  const { metadata, tensors } = readArrays(path)
+  const header = readSafetensorsHeader(path)
   const arrays = new Map(
-    [...tensors].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, read: async () => data }]),
+    [...header.entries].map(([name, entry]) => [
+      name,
+      { dtype: entry.dtype, shape: entry.shape, read: async () => readArray(path, header, entry) },
+    ]),
   )
-  return { arrays, objects: new Map(), metadata, facts: new Map(), notes: [], close: async () => {} }
+  const none = { objects: new Map(), facts: new Map(), keys: [], isTorch: false, notes: [] }
+  return { arrays, metadata: header.metadata, ...none, close: async () => {} }
 }
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
 
-/** The shards of an index, which must lie beside it. */
-function partsOf(index: string): string[] {
-  const parsed = indexSchema.safeParse(readJson(index))
-  if (!parsed.success) throw new SherdError('CHECKPOINT', `${index} is no index of weights: no "weight_map"`)
-  const names = [...new Set(Object.values(parsed.data.weight_map))].sort()
-  const outside = names.find((name) => name !== basename(name) || name === '..')
-  if (outside !== undefined)
-    throw new SherdError('CHECKPOINT', `${index} names a file outside its folder: ${outside}`)
-  return names.map((name) => join(dirname(index), name))
+const refuse = (why: string): never => {
+  throw new SherdError('CHECKPOINT', why)
 }
+
+/** The shards of an index, which must lie beside it, by the tensors that it says they hold. */
+function partsOf(index: string): Map<string, readonly string[]> {
+  const parsed = indexSchema.safeParse(readJson(index))
+  if (!parsed.success) return refuse(`${index} is no index of weights: no "weight_map"`)
+  const tensors = new Map<string, string[]>()
+  for (const [name, file] of Object.entries(parsed.data.weight_map)) {
+    const known = tensors.get(file)
+    if (known) known.push(name)
+    else tensors.set(file, [name])
+  }
+  const outside = [...tensors.keys()].find((name) => name !== basename(name) || name === '..' || name === '.')
+  if (outside !== undefined) refuse(`${index} names a file outside its folder: ${outside}`)
+  const folder = dirname(index)
+  const absent = [...tensors.keys()].filter((name) => !existsSync(join(folder, name)))
+  if (absent.length > 0)
+    refuse(
+      `${index} names ${absent.length} of its ${tensors.size} files that are not there: ${absent.slice(0, SHOWN).join(', ')}${absent.length > SHOWN ? ', …' : ''}`,
+    )
+  return new Map(
+    [...tensors].sort(([a], [b]) => (a < b ? -1 : 1)).map(([file, names]) => [join(folder, file), names]),
+  )
+}
+
+/** Throws `CHECKPOINT` if a file lacks what its index says, or two hold the same tensor. */
+function expectDivided(
+  opened: readonly Opened[],
+  files: ReadonlyMap<string, readonly string[] | null>,
+): void {
+  const holders = new Map<string, string>()
+  for (const [i, [path, names]] of [...files].entries()) {
+    const { arrays } = opened[i]!
+    const lacking = names?.find((name) => !arrays.has(name))
+    if (lacking !== undefined) refuse(`${path} lacks ${lacking}, which its index says it holds`)
+    for (const name of arrays.keys()) {
+      const other = holders.get(name)
+      if (other !== undefined) refuse(`${name} is in two files: ${basename(other)} and ${basename(path)}`)
+      holders.set(name, path)
+    }
+  }
+}
+
+/** A configuration, or an index of a few thousand names. */
+const MAX_JSON_BYTES = 2 ** 25
 
 function readJson(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'))
+    const fd = openGiven(path)
+    try {
+      const { size } = fstatSync(fd)
+      if (size > MAX_JSON_BYTES)
+        throw new Error(`it has ${size} bytes, and at most ${MAX_JSON_BYTES} are expected`)
+      return JSON.parse(readFileSync(fd, 'utf8'))
+    } finally {
+      closeSync(fd)
+    }
   } catch (error) {
     throw new SherdError('CHECKPOINT', `Cannot read ${path}: ${messageOf(error)}`, { cause: error })
   }
 }
 
+const isLink = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false
+
+/** Whether it is there. Throws `CHECKPOINT` for a link that leads nowhere, or to itself. */
+function isThere(path: string): boolean {
+  if (existsSync(path)) return true
+  if (isLink(path)) refuse(`${path} is a link that leads to no file, or round in a circle`)
+  return false
+}
+
 function recordOf(path: string): Readonly<Record<string, unknown>> | null {
-  if (!existsSync(path)) return null
+  if (!isThere(path)) return null
   const json = readJson(path)
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw new SherdError('CHECKPOINT', `${path}: expected a JSON object`)
   return json as Record<string, unknown>
 }
 
-const usualNames = ['model.safetensors', 'pytorch_model.bin']
+/** In order of preference. The last two are OpenCLIP's. */
+const usualNames = [
+  ...['model.safetensors', 'pytorch_model.bin'],
+  ...['open_clip_model.safetensors', 'open_clip_pytorch_model.bin'],
+]
 const endings = /\.(?:safetensors|bin|pth|pt|ckpt)$/
 
-function filesIn(folder: string): string[] {
+/** What a library computed, beside weights that are to be compared with it; no weights. */
+const EXPECTED = 'expected.safetensors'
+
+/** The files of weights in a folder, with the tensors that an index says they hold. */
+function filesIn(folder: string): ReadonlyMap<string, readonly string[] | null> {
   for (const name of usualNames) {
-    if (existsSync(join(folder, name))) return [join(folder, name)]
-    if (existsSync(join(folder, `${name}.index.json`))) return partsOf(join(folder, `${name}.index.json`))
+    if (isThere(join(folder, name))) return new Map([[join(folder, name), null]])
+    if (isThere(join(folder, `${name}.index.json`))) return partsOf(join(folder, `${name}.index.json`))
   }
-  const all = readdirSync(folder).filter((name) => endings.test(name))
-  if (all.length === 1) return [join(folder, all[0]!)]
-  throw new SherdError(
-    'CHECKPOINT',
+  const all = readdirSync(folder).filter((name) => endings.test(name) && name !== EXPECTED)
+  if (all.length === 1) return new Map([[join(folder, all[0]!), null]])
+  return refuse(
     all.length === 0
       ? existsSync(join(folder, 'run.json'))
         ? `${folder} is a run of sherd: every command takes it as it is`
@@ -142,13 +222,13 @@ export async function openForeign(
   { take = null }: OpeningOptions = {},
 ): Promise<ForeignWeights> {
   const path = resolve(given)
-  if (!existsSync(path))
+  if (!isThere(path))
     throw new SherdError(
       'CHECKPOINT',
       `${path} does not exist: expected a .safetensors, .pth, .pt, .ckpt or .bin file, or a folder of one.`,
     )
   const isFile = statSync(path).isFile()
-  const files = isFile ? [path] : filesIn(path)
+  const files = isFile ? new Map([[path, null]]) : filesIn(path)
   const folder = isFile ? dirname(path) : path
   // A configuration beside a file of another name may belong to another model.
   const hasConfig = !isFile || usualNames.includes(basename(path))
@@ -157,14 +237,16 @@ export async function openForeign(
     for (const each of opened) await each.close()
   }
   try {
-    for (const file of files) opened.push(await openOne(file, take))
+    for (const file of files.keys()) opened.push(await openOne(file, take))
+    expectDivided(opened, files)
     return {
       path,
       arrays: new Map(opened.flatMap(({ arrays }) => [...arrays])),
       objects: new Map(opened.flatMap(({ objects }) => [...objects])),
-      facts: opened[0]!.facts,
+      ...{ facts: opened[0]!.facts, keys: opened[0]!.keys, isTorch: opened[0]!.isTorch },
       config: hasConfig ? recordOf(join(folder, 'config.json')) : null,
       preprocessor: hasConfig ? recordOf(join(folder, 'preprocessor_config.json')) : null,
+      openClip: hasConfig ? recordOf(join(folder, 'open_clip_config.json')) : null,
       metadata: opened[0]!.metadata,
       notes: [...new Set(opened.flatMap(({ notes }) => notes))],
       close,

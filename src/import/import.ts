@@ -13,23 +13,25 @@ import type { Config, ConfigInput } from '../config/schema.ts'
 import { expectUseful } from '../config/useless.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder } from '../files/write-whole.ts'
-import { backboneRows } from '../model/backbone.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
-import { classifierRows } from '../model/classifier.ts'
+import { classifierRows, type EncoderNorm, normedRows } from '../model/classifier.ts'
 import { headRows } from '../model/decoder/heads.ts'
 import { transformerRows } from '../model/decoder/transformer.ts'
 import { gridOfModel } from '../model/dimensions.ts'
+import { outputRows } from '../model/own-output.ts'
 import { initialParameters, type ParameterRow, type Parameters } from '../model/parameters.ts'
+import { rotaryPeriods } from '../model/rotary-position.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { pixelWidths } from '../target/band-target.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, gridOf, type PatchSize } from '../token/grid.ts'
-import { type GridChange, resampleNumbers } from '../token/resample-positions.ts'
-import { openForeign } from './foreign.ts'
+import { type ForeignWeights, openForeign } from './foreign.ts'
 import { type ForeignModel, readForeign } from './foreign-model.ts'
-import type { ForeignParameter } from './foreign-parameter.ts'
 import { type ChannelChange, channelChange, expectChannels, inflated } from './import-channels.ts'
-import { type LayoutName, layouts } from './layouts.ts'
+import type { Family } from './layouts/facts.ts'
+import { type Layout, type LayoutName, layouts } from './layouts.ts'
+import { type Difference, expectFitting } from './misfit.ts'
+import { shapeText } from './translate-names.ts'
 
 export type ImportStatus = 'loaded' | 'reshaped' | 'missing' | 'unexpected' | 'left out'
 
@@ -52,7 +54,7 @@ export interface ImportOptions {
   /** `key=value`, overriding all. */
   readonly set?: readonly string[]
   /** Tolerated differences: `missing` parameters are initialised randomly, `unexpected` ones ignored. */
-  readonly allow?: readonly ('missing' | 'unexpected')[]
+  readonly allow?: readonly Difference[]
   /** Whether the embedding is inflated to the channels of `base` or `set`. */
   readonly inflate?: boolean
   /** The key of the weights, if the file holds several. */
@@ -68,6 +70,8 @@ export interface ImportOptions {
 export interface Imported {
   readonly path: string
   readonly layout: LayoutName
+  readonly family: Family
+  readonly taken: Taken
   readonly config: Config
   readonly statistics: ChannelStatistics
   readonly classes: readonly string[] | null
@@ -85,7 +89,7 @@ function configOf(
   model: ForeignModel,
   { base = {}, set = [], inflate = false }: Omit<ImportOptions, 'out'>,
 ): Config {
-  const { config: said, unsaid } = model
+  const { config: said, open, places, rotaryBase } = model
   const wanted = set.reduce(withOverride, base)
   expectChannels(model, wanted, inflate)
   const { channels, ...dimensions } = said.model ?? {}
@@ -98,16 +102,44 @@ function configOf(
     mask: { ...base.mask, ...said.mask },
     target: { ...base.target, ...said.target },
   }
-  const input = set.reduce(withOverride, merged)
-  const open = [...new Set(unsaid)].filter((key) => valueAt(input, key) === undefined)
-  if (open.length > 0)
-    throw new SherdError(
-      'USAGE',
-      `The file does not say ${open.join(' and ')}, and its shapes do not show it: give ${open.map((key) => `--set ${key}=…`).join(' ')}, or a preset.`,
-    )
+  const given = set.reduce(withOverride, merged)
+  const { width = 0, heads, imageSize = 0, patchSize = 1 } = given.model ?? {}
+  const grid = gridIfWhole(pairOf(imageSize), pairOf(patchSize))
+  const isOwnSize = grid === null || (grid.h === places.grid.h && grid.w === places.grid.w)
+  const isStored = places.table !== null || (given.model?.relativePositions ?? null) !== null
+  const input: ConfigInput = {
+    ...given,
+    model: {
+      ...given.model,
+      ...(isStored && !isOwnSize && { positionGrid: [places.grid.h, places.grid.w] as [number, number] }),
+      ...(rotaryBase !== null &&
+        heads !== undefined && { rotaryPeriods: rotaryPeriods(width / heads, rotaryBase) }),
+    },
+  }
+  const byUser = set.reduce(withOverride, base)
+  const unsaid = open.filter(({ key, atOwnSize }) => {
+    if (valueAt(byUser, key) !== undefined) return false
+    return atOwnSize === undefined ? valueAt(given, key) === undefined || isGuess(key) : !isOwnSize
+  })
+  const keys = [...new Set(unsaid.map(({ key }) => key))]
+  if (keys.length > 0) throw new SherdError('USAGE', unsaidText(keys, open))
   const config = resolveConfig(input)
   expectUseful(config, set)
   return config
+}
+
+/** Keys whose value in what the file says is no statement of the file. */
+const isGuess = (key: string) => key === 'model.activation' || key === 'model.layerNormEpsilon'
+
+const pairOf = (size: number | readonly number[]): [number, number] =>
+  typeof size === 'number' ? [size, size] : [size[0]!, size[1]!]
+
+function unsaidText(keys: readonly string[], open: ForeignModel['open']): string {
+  const choices = keys.flatMap((key) => {
+    const options = open.find((each) => each.key === key)?.options ?? []
+    return options.length === 0 ? [] : [` ${key} may be ${options.join(', ')}.`]
+  })
+  return `The file does not say ${keys.join(' and ')}, and its shapes do not show it: give ${keys.map((key) => `--set ${key}=…`).join(' ')}, or a preset.${choices.join('')}`
 }
 
 /** The grid by the configured sizes, for a file that does not show its own. */
@@ -120,15 +152,16 @@ function gridSet(
   return size === undefined ? null : patchSide(typeof size === 'number' ? [size, size] : size)
 }
 
-function rowsOf(config: Config, { hasDecoder, classifier }: ForeignModel): ParameterRow[] {
+function rowsOf(config: Config, { hasDecoder, classifier, norm }: ForeignModel): ParameterRow[] {
   const shape = backboneOf(config)
   const classes = classifier?.classes.length ?? 0
   const encoder = classifier
     ? classifierRows({ backbone: shape, classes, head: classifier.head })
-    : backboneRows(shape)
-  if (!hasDecoder) return encoder
+    : normedRows(shape, norm)
+  const own = [...encoder, ...outputRows(shape.dimensions)]
+  if (!hasDecoder) return own
   const widths = pixelWidths({ shape, groups: groupsOf(shape) })
-  return [...encoder, ...transformerRows(autoencoderOf(config)), ...headRows(widths, config.decoder.width)]
+  return [...own, ...transformerRows(autoencoderOf(config)), ...headRows(widths, config.decoder.width)]
 }
 
 interface Fitted {
@@ -137,83 +170,67 @@ interface Fitted {
   readonly report: ImportRow
 }
 
-/** Learned positions, resampled to the configured grid. */
-function fitPositions(
-  row: ParameterRow,
-  { positions, layout }: ForeignModel,
-  { to, by }: Omit<GridChange, 'from'>,
-): Fitted {
-  const { grid: from, table } = positions
-  const isSame = from.h === to.h && from.w === to.w
-  const why = isSame ? '' : `${by} from ${from.h} × ${from.w} to ${to.h} × ${to.w} places`
+/** Learned positions, as they are stored. */
+function fitPositions(row: ParameterRow, { places, layout }: ForeignModel): Fitted {
+  const { table, grid, cls } = places
+  const from = layouts[layout].positions!.name
+  const why = `${grid.h} × ${grid.w} places${cls ? '; the row of cls added to cls_token' : ''}`
   return {
     row,
-    read: async () => resampleNumbers(table, row.shape[1]!, { from, to, by }),
-    report: {
-      name: row.name,
-      status: isSame ? 'loaded' : 'reshaped',
-      why,
-      from: [layouts[layout].positions],
-    },
+    read: async () => table!,
+    report: { name: row.name, status: 'loaded', why, from: from === row.name ? [] : [from] },
   }
 }
 
-function matched(
-  row: ParameterRow,
-  found: ForeignParameter | undefined,
-  change: ChannelChange | null,
-): Fitted {
+interface Matched {
+  readonly fitted: Fitted
+  /** Why the shapes differ. */
+  readonly misshapen: string | null
+}
+
+function matched(row: ParameterRow, model: ForeignModel, change: ChannelChange | null): Matched {
   const { name, shape } = row
-  const shown = `[${shape.join(', ')}]`
-  if (!found) return { row, read: null, report: { name, status: 'missing', from: [], why: shown } }
+  const found = model.parameters.get(name)
+  const missing: Fitted = {
+    ...{ row, read: null },
+    report: { name, status: 'missing', from: model.theirNames(name), why: shapeText(shape) },
+  }
+  if (!found) return { fitted: missing, misshapen: null }
   const from = found.from.length === 1 && found.from[0] === name ? [] : found.from
   const made = change && inflated(row, found, change)
-  if (made) return { row, read: made.read, report: { name, status: 'reshaped', from, why: made.why } }
-  if (found.shape.join() === shape.join())
-    return { row, read: found.read, report: { name, status: 'loaded', from, why: '' } }
-  throw new SherdError('CHECKPOINT', `${name} is [${found.shape.join(', ')}] in the file, expected ${shown}.`)
+  if (made)
+    return {
+      fitted: { row, read: made.read, report: { name, status: 'reshaped', from, why: made.why } },
+      misshapen: null,
+    }
+  const fitted = { row, read: found.read, report: { name, status: 'loaded' as const, from, why: '' } }
+  if (found.shape.join() === shape.join()) return { fitted, misshapen: null }
+  const other = found.from.length > 0 ? found.from.join(', ') : name
+  return {
+    fitted,
+    misshapen: `${other} ${found.from.length > 1 ? 'together ' : ''}${shapeText(found.shape)}, expected ${shapeText(shape)}`,
+  }
 }
 
 /** Note for a computed table of another grid. */
-function recomputedNote({ layout, positions }: ForeignModel, name: string, to: Grid): string {
-  const { h, w } = positions.grid
-  const { positions: own, decoderPositions } = layouts[layout]
-  const isComputed = name === decoderPositions || (name === own && positions.kind === 'fixed')
+function recomputedNote({ layout, places }: ForeignModel, name: string, to: Grid): string {
+  const { h, w } = places.grid
+  const { positions: own, decoderPositions }: Layout = layouts[layout]
+  const isComputed = name === decoderPositions || (name === own?.name && places.table === null)
   return isComputed && (h !== to.h || w !== to.w) ? `; recomputed for ${to.h} × ${to.w} places` : ''
-}
-
-/** Throws `CHECKPOINT` listing missing and unexpected parameters that are not allowed. */
-function expectAllowed(rows: readonly ImportRow[], allow: NonNullable<ImportOptions['allow']>): void {
-  const lists = (['missing', 'unexpected'] as const).flatMap((status) => {
-    const names = rows.filter((row) => row.status === status).map(({ name }) => name)
-    const more = names.length > 8 ? ', …' : ''
-    return names.length === 0 || allow.includes(status)
-      ? []
-      : [`  ${status} (${names.length}): ${names.slice(0, 8).join(', ')}${more}`]
-  })
-  if (lists.length === 0) return
-  const kinds = lists.map((line) => line.trim().split(' ')[0]!)
-  throw new SherdError(
-    'CHECKPOINT',
-    [
-      'The weights do not fit the model:',
-      ...lists,
-      `  --allow ${kinds.join(',')} takes the rest${kinds.includes('unexpected') ? ', without what these parameters compute' : ''}.`,
-    ].join('\n'),
-  )
 }
 
 /** `change`: set if the file has other channels. */
 function statisticsFor(
   config: Config,
-  { facts, config: known }: ForeignModel,
+  { statistics: ofFile, config: known }: ForeignModel,
   { given, change }: { readonly given: ChannelStatistics | null; readonly change: ChannelChange | null },
 ) {
   const { channels } = sampleSize(config)
   const isOfBands = config.data.kind === 'rasters'
   // Statistics of photographs do not apply to bands in other units.
   const isOfThese = change === null && (!isOfBands || known.data?.bands !== undefined)
-  const said = given ?? (isOfThese ? facts.statistics : null)
+  const said = given ?? (isOfThese ? ofFile : null)
   if (said && said.mean.length !== channels)
     throw new SherdError(
       'USAGE',
@@ -245,10 +262,59 @@ async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<st
   return values
 }
 
+/** How much of a file was taken. */
+export interface Taken {
+  /** Their tensors of numbers. */
+  readonly tensors: number
+  readonly of: number
+  /** Of all values, 0 to 1. */
+  readonly share: number
+}
+
 /** What an import would make, before any value is read. */
 export interface ImportPlan extends Omit<Imported, 'path' | 'classes'> {
   readonly classifier: ForeignModel['classifier']
   readonly fitted: readonly Fitted[]
+  readonly norm: EncoderNorm
+  /** Their tensors that no part of the model is made of, such as the mask token and the head of codes of BEiT. */
+  readonly unused: ForeignModel['unused']
+}
+
+const floating = ['float32', 'float64', 'float16', 'bfloat16']
+const countOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
+
+/** Tables that are computed here are taken, too. */
+function takenOf(
+  { arrays }: ForeignWeights,
+  { parameters, places, prefix, wrapper, layout }: ForeignModel,
+  fitted: readonly Fitted[],
+): Taken {
+  const numbers = [...arrays].filter(([, { dtype }]) => floating.includes(dtype))
+  const names = fitted.flatMap(({ row, read }) => (read ? (parameters.get(row.name)?.from ?? []) : []))
+  const { positions }: Layout = layouts[layout]
+  const ofTables = [...places.dropped.map(({ name }) => name), ...(places.table ? [positions!.name] : [])]
+  const tables = ofTables.flatMap((name) => [name, wrapper + name])
+  const taken = new Set([...names, ...tables].map((name) => prefix + name))
+  const own = numbers.filter(([name]) => taken.has(name))
+  const values = (list: typeof numbers) => list.reduce((sum, [, { shape }]) => sum + countOf(shape), 0)
+  return { tensors: own.length, of: numbers.length, share: values(own) / Math.max(1, values(numbers)) }
+}
+
+/** Many tensors that are left out for one reason are one row. */
+const MOST_ROWS = 8
+
+function leftOut(model: ForeignModel, grid: Grid): ImportRow[] {
+  const rows = model.dropped.map(
+    ({ name, why }): ImportRow => ({
+      ...{ name, status: 'left out', from: [], why: why + recomputedNote(model, name, grid) },
+    }),
+  )
+  const reasons = [...new Set(rows.map(({ why }) => why))]
+  return reasons.flatMap((why) => {
+    const same = rows.filter((row) => row.why === why)
+    if (same.length <= MOST_ROWS) return same
+    return [{ ...same[0]!, name: `${same[0]!.name}, …`, why: `${same.length} tensors: ${why}` }]
+  })
 }
 
 /** Plans an import and hands it to `body` while the file is open. Throws `CHECKPOINT`, `CONFIG` or `USAGE`. */
@@ -267,38 +333,43 @@ export async function planImport<T>(
     })
     const config = configOf(model, options)
     const dimensions = dimensionsOf(config)
-    const isLearned = config.model.positions === 'learned'
-    if (!isLearned && model.positions.kind === 'learned')
+    if (config.model.positions === 'fixed' && model.places.table)
       throw new SherdError(
         'USAGE',
-        `Its positions are learned (they differ from sines and cosines by ${model.positions.difference.toFixed(4)}): leave model.positions out.`,
+        `Its positions are learned (they differ from sines and cosines by ${model.places.difference.toFixed(4)}): leave model.positions out.`,
       )
     const grid = gridOfModel(dimensions)
     const change = options.inflate ? channelChange(model, config) : null
     const given = options.statistics ?? null
     const { statistics, notes } = statisticsFor(config, model, { given, change })
-    const fitted = rowsOf(config, model).map((row) =>
-      row.name === 'pos_embed'
-        ? fitPositions(row, model, { to: grid, by: config.model.resampling })
-        : matched(row, model.parameters.get(row.name), change),
+    const matches = rowsOf(config, model).map((row) =>
+      row.name === 'pos_embed' && model.places.table
+        ? { fitted: fitPositions(row, model), misshapen: null }
+        : matched(row, model, change),
     )
+    const fitted = matches.map((each) => each.fitted)
     const used = new Set(fitted.map(({ row }) => row.name))
     const unexpected = [
       ...model.unexpected,
       ...[...model.parameters].filter(([name]) => !used.has(name)).flatMap(([, { from }]) => from),
-    ]
+    ].map((name) => model.prefix + name)
+    expectFitting(
+      {
+        missing: [...new Set(fitted.flatMap(({ read, report }) => (read ? [] : report.from)))],
+        unexpected: [...new Set(unexpected)],
+        misshapen: [...model.misshapen, ...matches.flatMap(({ misshapen }) => misshapen ?? [])],
+      },
+      options.allow,
+    )
     const rows: ImportRow[] = [
       ...fitted.map(({ report }) => report),
       ...unexpected.map((name): ImportRow => ({ name, status: 'unexpected', from: [], why: '' })),
-      ...model.dropped.map(
-        ({ name, why }): ImportRow => ({
-          ...{ name, status: 'left out', from: [], why: why + recomputedNote(model, name, grid) },
-        }),
-      ),
+      ...leftOut(model, grid),
     ]
-    expectAllowed(rows, options.allow ?? [])
     return await body({
-      ...{ layout: model.layout, config, statistics, classifier: model.classifier, fitted, rows },
+      ...{ layout: model.layout, family: model.family, norm: model.norm, unused: model.unused },
+      ...{ config, statistics, classifier: model.classifier, fitted, rows },
+      taken: takenOf(weights, model, fitted),
       notes: [...model.notes, ...notes],
     })
   } finally {
@@ -311,7 +382,7 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
   const path = resolve(options.out)
   if (!path.endsWith('.safetensors'))
     throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
-  return planImport(options, async ({ fitted, classifier, ...plan }) => {
+  return planImport(options, async ({ fitted, classifier, norm: _, unused: __, ...plan }) => {
     const { config, statistics } = plan
     const values = await valuesOf(fitted, config.train.seed)
     makeFolder(dirname(path))

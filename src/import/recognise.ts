@@ -1,29 +1,22 @@
 /** Finds the layout of a set of names, and the prefix before them. */
 import { SherdError } from '../errors.ts'
+import { type Templates, templateOf } from './layouts/layout.ts'
 import { type Layout, type LayoutName, layoutNames, layouts } from './layouts.ts'
 
 /** Known unsupported models, by a name that only they have. */
 const others: readonly (readonly [pattern: RegExp, what: string])[] = [
   [/^videomae\./, 'a VideoMAE'],
-  [/^beit\.|relative_position_bias_table|^blocks\.0\.gamma_1$/, 'a BEiT, which has other positions'],
   [/^deit\.|^dist_token$|distillation_token$|^head_dist\./, 'a DeiT with a distillation token'],
-  [/^blocks\.0\.ls1\.|layer_scale|^layers\.0\.(?:attn|ffn)\.gamma/, 'a ViT with layer scale, such as DINOv2'],
-  [/^reg_token$|register_tokens$/, 'a ViT with register tokens'],
   [/\.attn\.[qk]_norm\./, 'a ViT that normalises queries and keys'],
-  [
-    /^norm_pre\.|^pre_norm\.|(?:^|\.)pre_layrnorm\./,
-    'a ViT with a norm before its blocks (norm_pre), such as that of CLIP',
-  ],
-  [/^blocks\.0\.(?:attn|mlp)\.norm\.|^blocks\.0\.mlp\.(?:w12|fc1_g)\./, 'a ViT with other blocks'],
-  [/^attn_pool\./, 'a ViT that pools by attention, such as SigLIP'],
+  [/^pre_norm\./, 'a ViT with a norm before its blocks (pre_norm) of MMPretrain'],
+  [/^layers\.0\.(?:attn|ffn)\.gamma/, 'a ViT with layer scale of MMPretrain'],
+  [/^blocks\.0\.(?:attn|mlp)\.norm\./, 'a ViT with other blocks'],
   [/^patch_embed\.(?:norm|backbone|conv|stem)\b/, 'a ViT with another embedding of patches'],
   [
-    /^(?:blocks|layers|encoder\.layer)\.0\..*(?:\blora_[AB]\b|\badapt)/,
+    /^(?:blocks|layers?|encoder\.layers?)\.0\..*(?:\blora_[AB]\b|\badapt)/,
     'a model with adapters, such as LoRA, which are to be merged into its weights first',
   ],
   [/^layers\.0\.blocks\./, 'a Swin transformer'],
-  [/^embeddings\.patch_embeddings\..*\.layer\.0\.norm1\./, 'a DINOv2'],
-  [/^visual\.|^vision_model\./, 'a CLIP'],
 ]
 
 export interface Recognised {
@@ -42,27 +35,59 @@ export interface Located extends Recognised {
 const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
-const known = () => layoutNames.map((name) => layouts[name].title).join(', ')
+const known = () => layoutNames.map((name) => layouts[name].title).join('; ')
 
-const isSame = (a: Recognised, b: Recognised) =>
-  a.layout === b.layout && a.prefix === b.prefix && a.wrapper === b.wrapper
+const roots = [...new Set(layoutNames.map((name): string => layouts[name].blocks))]
+
+/** Names below any of these prefixes, by templates. */
+function templatesBelow(all: ReadonlySet<string>, prefixes: readonly string[]): Templates {
+  const known = new Set<string>()
+  for (const name of all)
+    for (const prefix of prefixes)
+      if (name.startsWith(prefix)) known.add(templateOf(name.slice(prefix.length)).template)
+  return {
+    has: (template) => known.has(template),
+    any: (...templates) => templates.some((template) => known.has(template)),
+  }
+}
+
+/** What stands before the blocks of a model, by what its blocks are called. */
+function blocksAmong(all: ReadonlySet<string>): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>(roots.map((root) => [root, new Set<string>()]))
+  for (const name of all)
+    for (const root of roots)
+      for (let at = name.indexOf(root); at >= 0; at = name.indexOf(root, at + 1)) {
+        const isWhole = at === 0 || name[at - 1] === '.'
+        if (isWhole && /^\d+\./.test(name.slice(at + root.length, at + root.length + 12)))
+          found.get(root)!.add(name.slice(0, at))
+      }
+  return found
+}
 
 /** All models of known layouts among the names. */
 export function modelsAmong(all: ReadonlySet<string>): Recognised[] {
   const found: Recognised[] = []
-  for (const name of all)
-    for (const layout of layoutNames) {
-      const { anchor, wrapper, hasNames }: Layout = layouts[layout]
-      if (!name.endsWith(anchor)) continue
-      const before = name.slice(0, -anchor.length)
-      if (before !== '' && !before.endsWith('.')) continue
-      if (!hasNames((each) => all.has(before + each))) continue
-      const isWrapped = wrapper !== '' && before.endsWith(wrapper)
-      const prefix = isWrapped ? before.slice(0, -wrapper.length) : before
-      const model = { layout, prefix, wrapper: isWrapped ? wrapper : '' }
-      if (!found.some((each) => isSame(each, model))) found.push(model)
-      if (found.length > MAX_MODELS) refuse(`it holds more than ${MAX_MODELS} models`)
+  const blocks = blocksAmong(all)
+  const places = new Set([...blocks.values()].flatMap((before) => [...before]))
+  if (places.size > MAX_MODELS) refuse(`it holds more than ${MAX_MODELS} models`)
+  for (const before of places) {
+    const known = new Map<string, Templates>()
+    const fits = (name: LayoutName) => {
+      const { blocks: root, wrappers, isOf }: Layout = layouts[name]
+      const wrapper = wrappers.find((each) => before.endsWith(each))
+      if (wrapper === undefined || !blocks.get(root)!.has(before)) return false
+      const names =
+        known.get(wrapper) ??
+        templatesBelow(all, [before, ...(wrapper ? [before.slice(0, -wrapper.length)] : [])])
+      known.set(wrapper, names)
+      return isOf(names)
     }
+    const layout = layoutNames.find(fits)
+    if (!layout) continue
+    const { wrappers }: Layout = layouts[layout]
+    const wrapper = wrappers.find((each) => before.endsWith(each))!
+    found.push({ layout, wrapper, prefix: before.slice(0, before.length - wrapper.length) })
+  }
   return found
 }
 const MAX_MODELS = 100

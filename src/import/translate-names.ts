@@ -1,70 +1,89 @@
-/** Translates arrays from other programs' names to ours: renames, concatenates, separates tables and the rest. */
-
+/** Translates arrays from other programs' names to ours: by the rows of their layout; separates tables and what is not used. */
 import type { WaitingArray } from '../checkpoint/arrays.ts'
-import { SherdError } from '../errors.ts'
 import { type ForeignParameter, floatsOf } from './foreign-parameter.ts'
-import { type Layout, ourNameOf } from './layouts.ts'
+import { filled, type Layout, type NameRow, rowOf } from './layouts/layout.ts'
 import { probeHead } from './probe-head.ts'
 
-const refuse = (why: string): never => {
-  throw new SherdError('CHECKPOINT', why)
+/** A tensor that no part of sherd's model is made of. */
+export interface UnusedTensor {
+  readonly name: string
+  readonly why: string
+  readonly array: WaitingArray
 }
-
-/** Concatenates parts along the first dimension. */
-function joined(parts: readonly (readonly [name: string, array: WaitingArray])[]): ForeignParameter {
-  const [first, ...others] = parts.map(([, { shape }]) => shape)
-  const differs = others.some((shape) => shape.join() !== first!.join())
-  if (differs) refuse(`${parts.map(([name]) => name).join(', ')} have different shapes`)
-  const shape = parts.length === 1 ? first! : [first![0]! * parts.length, ...first!.slice(1)]
-  return {
-    ...{ shape, from: parts.map(([name]) => name) },
-    read: async () => {
-      const arrays = []
-      for (const [name, array] of parts) arrays.push((await floatsOf(name, array)).data)
-      if (arrays.length === 1) return arrays[0]!
-      const whole = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0))
-      arrays.reduce((at, array) => {
-        whole.set(array, at)
-        return at + array.length
-      }, 0)
-      return whole
-    },
-  }
-}
-
-/** Their tensors that are unused here; `neck.` is the pretraining decoder of MMPretrain. */
-const idle = /^(?:pooler\.dense\.|embeddings\.mask_token$|embeddings\.position_ids$|neck\.)/
 
 export interface Named {
   readonly parameters: Map<string, ForeignParameter>
-  /** Positions and other computed tables. */
+  /** Positions and other tables, by their names. */
   readonly tables: ReadonlyMap<string, WaitingArray>
   readonly unexpected: readonly string[]
-  readonly idle: readonly string[]
+  /** Theirs with their shapes that cannot be put together. */
+  readonly misshapen: readonly string[]
+  readonly unused: readonly UnusedTensor[]
+  /** Their names for ours that are not whole. */
+  readonly lacking: ReadonlyMap<string, readonly string[]>
 }
 
+interface Group {
+  readonly row: NameRow
+  readonly block: string
+  readonly parts: (readonly [name: string, array: WaitingArray] | undefined)[]
+}
+
+export const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`
+
 export function translate(arrays: ReadonlyMap<string, WaitingArray>, layout: Layout, wrapper: string): Named {
-  const parts = new Map<string, (readonly [string, WaitingArray] | undefined)[]>()
+  const groups = new Map<string, Group>()
   const tables = new Map<string, WaitingArray>()
-  const found = { unexpected: [] as string[], idle: [] as string[] }
+  const unexpected: string[] = []
+  const unused: UnusedTensor[] = []
   const head = probeHead(arrays)
-  const known = [layout.positions, layout.decoderPositions, ...layout.tables]
+  const known = [layout.positions?.name, layout.decoderPositions, ...layout.tables]
   for (const [full, array] of arrays) {
-    const name = full.startsWith(wrapper) ? full.slice(wrapper.length) : full
-    const ours = ourNameOf(layout, name)
     if (head?.names.includes(full)) continue
+    const isInside = full.startsWith(wrapper)
+    const name = isInside ? full.slice(wrapper.length) : full
+    const found = rowOf(layout, name)
+    const belongs = found && (wrapper === '' || isInside !== (found.row.isOutside ?? false))
     if (known.includes(name)) tables.set(name, array)
-    else if (ours) {
-      const list = parts.get(ours.name) ?? Array(ours.parts).fill(undefined)
-      list[ours.part] = [full, array]
-      parts.set(ours.name, list)
-    } else found[idle.test(name) ? 'idle' : 'unexpected'].push(full)
+    else if (belongs) {
+      const { row, block, part } = found
+      const key = filled(row.ours[0]!, block)
+      const group = groups.get(key) ?? { row, block, parts: row.theirs.map(() => undefined) }
+      if (group.parts[part]) unexpected.push(full)
+      else group.parts[part] = [full, array]
+      groups.set(key, group)
+    } else {
+      const why = layout.unused.find(([pattern]) => pattern.test(name))?.[1]
+      if (why) unused.push({ name: full, why, array })
+      else unexpected.push(full)
+    }
   }
   const parameters = new Map<string, ForeignParameter>(head?.parameters)
-  for (const [ours, list] of parts) {
-    const whole = list.filter((part) => part !== undefined)
-    if (whole.length === list.length) parameters.set(ours, joined(whole))
-    else found.unexpected.push(...whole.map(([name]) => name))
+  const lacking = new Map<string, readonly string[]>()
+  const misshapen: string[] = []
+  for (const { row, block, parts } of groups.values()) {
+    const ours = row.ours.map((name) => filled(name, block))
+    const whole = parts.filter((part) => part !== undefined)
+    if (whole.length < parts.length) {
+      const missing = row.theirs.filter((_, part) => !parts[part])
+      const names = missing.map((name) => (row.isOutside ? '' : wrapper) + filled(name, block))
+      for (const name of ours) lacking.set(name, names)
+      continue
+    }
+    const from = whole.map(([name]) => name)
+    const shapes = row.change.shapes(whole.map(([, { shape }]) => shape))
+    if (!shapes) {
+      misshapen.push(`${whole.map(([name, { shape }]) => `${name} ${shapeText(shape)}`).join(' with ')}`)
+      for (const name of ours) lacking.set(name, [])
+      continue
+    }
+    const read = async () => {
+      const floats = []
+      for (const [name, array] of whole) floats.push(await floatsOf(name, array))
+      return row.change.read(floats)
+    }
+    for (const [part, name] of ours.entries())
+      parameters.set(name, { shape: shapes[part]!, from, read: async () => (await read())[part]! })
   }
-  return { parameters, tables, ...found }
+  return { parameters, tables, unexpected, misshapen, unused, lacking }
 }

@@ -268,9 +268,9 @@ export async function describeForeign(path: string): Promise<Description> {
 async function sayUnsaid(path: string) {
   const weights = await openForeign(path)
   try {
-    const { layout, config, classifier, unsaid, facts, hasDecoder, notes } = await readForeign(weights)
+    const { layout, config, classifier, open, statistics, hasDecoder, notes } = await readForeign(weights)
+    const unsaid = open.filter(({ atOwnSize }) => atOwnSize === undefined).map(({ key }) => key)
     const { width, depth = 0, patchSize, imageSize, channels } = config.model ?? {}
-    const { statistics } = facts
     const size = imageSize as readonly [number, number]
     const decoder = hasDecoder ? ', with its decoder' : ''
     const values = channels === undefined ? '' : `, ${countOf(channels, 'channel')}`

@@ -36,7 +36,7 @@ describe.runIf(existsSync(cases))('weights of trainings', () => {
     ['lightly-mae.ckpt', { take: 'state_dict', prefix: 'backbone.vit' }, /left out 4 others/],
     ['dino.pth', {}, /"teacher", not "student".*\n.*under "backbone\.", and left out 2 others \(head\.mlp/],
     ['dino.pth', { take: 'teacher' }, /under "backbone\."/],
-    ['mmpretrain.pth', { set: ['model.heads=2', 'model.resampling=cubic-antialias'] }, /ImageNet/],
+    ['mmpretrain.pth', { set: ['model.heads=2', 'model.resampling=cubic-offset'] }, /ImageNet/],
     ['prefix-vit.pth', {}, /under "vit\."/],
     ['prefix-vit.pth', { prefix: 'vit' }, /under "vit\."/],
     ['legacy-tar.pth', {}, /ImageNet/],
@@ -61,22 +61,33 @@ describe.runIf(existsSync(cases))('weights of trainings', () => {
   })
 
   it('a grid of 2 × 8 is taken where it is said; else a note says that 4 × 4 was assumed', async () => {
-    const set = ['model.heads=2', 'model.imageSize=[32,128]']
+    await expect(
+      bring('grid-2x8.pth', { set: ['model.heads=2', 'model.imageSize=[32,128]'] }),
+    ).rejects.toThrow(
+      /does not say model\.resampling.*--set model\.resampling=.*cubic-offset \(the authors of DINO and iBOT\), cubic-antialias \(timm\)/,
+    )
+    const set = ['model.heads=2', 'model.imageSize=[32,128]', 'model.resampling=cubic-antialias']
     const assumed = await bring('grid-2x8.pth', { set })
     expect(assumed.notes.join()).toMatch(/16 positions: taken as 4 × 4; --grid/)
     const { config, rows } = await bring('grid-2x8.pth', { set, grid: { h: 2, w: 8 } })
-    expect(config.model.imageSize).toEqual([32, 128])
+    expect(config.model).toMatchObject({
+      imageSize: [32, 128],
+      positionGrid: [2, 8],
+      resampling: 'cubic-antialias',
+    })
     expect(rows.find(({ name }) => name === 'pos_embed')!.why).toBe(
-      'cubic-antialias from 2 × 8 to 4 × 16 places',
+      '2 × 8 places; the row of cls added to cls_token',
     )
     const own = await bring('grid-2x8.pth', { grid: { h: 2, w: 8 } })
     expect(own.config.model.imageSize).toEqual([16, 64])
   })
 
-  it('a norm before the blocks is another function, and is refused by its name', async () => {
+  it('a norm before the blocks is that of CLIP, whose activation no file of names shows', async () => {
     await expect(bring('norm_pre.pth', { allow: ['unexpected'] })).rejects.toThrow(
-      /norm before its blocks \(norm_pre\)/,
+      /does not say model\.activation.*--set model\.activation=.*may be gelu, gelu-tanh, quick-gelu/,
     )
+    const { config } = await bring('norm_pre.pth', { set: ['model.heads=2', 'model.activation=quick-gelu'] })
+    expect(config.model).toMatchObject({ preNorm: true, activation: 'quick-gelu', layerNormEpsilon: 1e-5 })
   })
 
   it("the head of MAE's linear probe is its norm and its map in one", async () => {

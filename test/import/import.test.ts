@@ -28,6 +28,7 @@ import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, item } from '../../src/tensor/tensor.ts'
 import { sineCosinePositions } from '../../src/token/position.ts'
+import { resampleNumbers } from '../../src/token/resample-positions.ts'
 import { classifierLogits, openClassifier } from '../../src/weights/open-classifier.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { expectClose, product } from '../tolerance.ts'
@@ -259,16 +260,17 @@ describe("timm's classifier with learned positions", () => {
     expect(classifierLogits(made.path, 'timm')).toEqual({ head: 'cls', classes: ['ant', 'bee', 'cat'] })
   })
 
-  it('is reshaped for another grid, as timm does', async () => {
+  it('keeps its table for another grid, and says how timm resamples it', async () => {
     const made = await bring('timm', { set: ['model.imageSize=[8,10]'] })
-    expect(made.rows.filter(({ status }) => status === 'reshaped')).toEqual([
-      {
-        ...{ name: 'pos_embed', status: 'reshaped', from: ['pos_embed'] },
-        why: 'cubic-antialias from 3 × 3 to 4 × 5 places',
-      },
-    ])
+    expect(made.config.model).toMatchObject({
+      ...{ imageSize: [8, 10], positionGrid: [3, 3], resampling: 'cubic-antialias' },
+    })
     const { tensors } = readArrays(made.path)
-    expectClose(tensors.get('pos_embed')!.data as Float32Array, want('timm.positions'), 1e-6)
+    expect(tensors.get('pos_embed')!.shape).toEqual([9, 8])
+    const table = resampleNumbers(tensors.get('pos_embed')!.data as Float32Array, 8, {
+      ...{ from: { h: 3, w: 3 }, to: { h: 4, w: 5 }, by: 'cubic-antialias' },
+    })
+    expectClose(table, want('timm.positions'), 1e-6)
   })
 
   it('begins a run on another grid, its positions interpolated', async () => {
@@ -504,16 +506,32 @@ describe('weights that differ', () => {
     [
       'another shape',
       (all) => all.set('blocks.0.mlp.fc2.weight', all.get('blocks.0.mlp.fc1.weight')!),
-      /fc2\.weight is \[16, 8\] in the file, expected \[8, 16\]/,
+      /of another shape \(1\): blocks\.0\.mlp\.fc2\.weight \[16, 8\], expected \[8, 16\]/,
     ],
-    ['layer scale', (all) => all.set('blocks.0.ls1.gamma', one), /layer scale.*computes something else/],
+    [
+      'half a layer scale',
+      (all) => all.set('blocks.0.ls1.gamma', one),
+      /missing \(1\): blocks\.0\.ls2\.gamma\n {2}of another shape \(1\): blocks\.0\.ls1\.gamma \[1\], expected \[8\]/,
+    ],
     ['a distillation token', (all) => all.set('dist_token', one), /distillation token/],
-    ['registers', (all) => all.set('reg_token', one), /register tokens/],
-    ['no cls token', (all) => all.delete('cls_token'), /it has no cls_token/],
-    ['no positions', (all) => all.delete('pos_embed'), /it has no pos_embed/],
+    ['a register of no shape', (all) => all.set('reg_token', one), /unexpected \(1\): reg_token/],
+    ['no cls token', (all) => all.delete('cls_token'), /missing \(1\): cls_token/],
+    ['no positions', (all) => all.delete('pos_embed'), /missing \(1\): pos_embed/],
+    [
+      'no embedding of patches',
+      (all) => all.delete('patch_embed.proj.weight'),
+      /missing \(1\): patch_embed\.proj\.weight/,
+    ],
+    [
+      'no first norm',
+      (all) => all.delete('blocks.0.norm1.weight'),
+      /missing \(1\): blocks\.0\.norm1\.weight/,
+    ],
     [
       'no blocks',
-      (all) => all.delete('blocks.0.norm1.weight'),
+      (all) => {
+        for (const name of [...all.keys()]) if (name.startsWith('blocks.')) all.delete(name)
+      },
       /of no layout: expected facebookresearch\/mae/,
     ],
     ['a block far away', (all) => all.set('blocks.99999.norm1.bias', one), /a block number 99999/],
@@ -540,17 +558,20 @@ describe('weights that differ', () => {
     await expect(read(changed(change))).rejects.toThrow(message)
   })
 
-  it('without biases of query, key and value get zeros, where the configuration says so', async () => {
+  it('without biases of query, key and value are read where the configuration says so', async () => {
     const dir = mkdtempSync(join(work, 'no-bias-'))
     const tensors = new Map([...timm].filter(([name]) => name !== 'blocks.0.attn.qkv.bias'))
     writeSafetensors(join(dir, 'model.safetensors'), tensors)
     await expect(read(dir)).rejects.toThrow(/missing \(1\): blocks\.0\.attn\.qkv\.bias/)
-    writeFileSync(join(dir, 'config.json'), '{"model_args":{"qkv_bias":false}}')
-    const { path, notes } = await read(dir)
-    expect(notes.join()).toMatch(/no biases there: zeros here/)
-    expect([...readArrays(path).tensors.get('blocks.0.attn.qkv.bias')!.data]).toEqual(Array(24).fill(0))
-    writeFileSync(join(dir, 'config.json'), '{"model_args":{"act_layer":"quick_gelu"}}')
-    await expect(read(dir)).rejects.toThrow(/activation is "quick_gelu"/)
+    const config = (json: object) => writeFileSync(join(dir, 'config.json'), JSON.stringify(json))
+    config({ model_args: { qkv_bias: false } })
+    const { path, config: made } = await read(dir)
+    expect(made.model.qkvBias).toBe('none')
+    expect(readArrays(path).tensors.has('blocks.0.attn.qkv.bias')).toBe(false)
+    config({ model_args: { qkv_bias: false, act_layer: 'quick_gelu' } })
+    expect((await read(dir)).config.model.activation).toBe('quick-gelu')
+    config({ model_args: { qkv_bias: false, act_layer: 'hard_swish' } })
+    await expect(read(dir)).rejects.toThrow(/activation is "hard_swish".*Expected one of gelu,/)
   })
 
   it('are read without the prefixes of a training', async () => {

@@ -13,15 +13,10 @@ const mmpretrain = ['patch_embed.projection.weight', 'layers.0.ln1.weight']
 
 it.each<[string[], RegExp]>([
   [['videomae.embeddings.patch_embeddings.projection.weight'], /a VideoMAE.*computes something else/],
-  [['beit.encoder.layer.0.x'], /a BEiT/],
   [['blocks.0.attn.q_norm.weight'], /normalises queries and keys/],
-  [[...timm, 'norm_pre.weight'], /a norm before its blocks \(norm_pre\)/],
-  [under('trunk.', [...timm, 'norm_pre.weight']), /a norm before its blocks/],
   [under('backbone.', [...mmpretrain, 'pre_norm.weight']), /a norm before its blocks/],
-  [[...timm, 'attn_pool.latent'], /pools by attention/],
   [[...timm, 'blocks.0.attn.norm.weight'], /other blocks/],
   [[...timm, 'blocks.0.attn.qkv.lora_A.default.weight'], /adapters/],
-  [under('teacher.backbone.', [...timm, 'blocks.0.ls1.gamma']), /layer scale/],
   [
     ['layer1.0.conv1.weight', 'fc.bias'],
     /its names \(layer1\.0\.conv1\.weight, fc\.bias, …\) are those of no layout/,
