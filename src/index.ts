@@ -286,13 +286,14 @@ export {
   toArray,
   toFloats,
 } from './tensor/tensor.ts'
+export { type FeatureName, parseFeature, type VectorFeature } from './token/feature.ts'
 export { type Grid, gridOf, type PatchSize } from './token/grid.ts'
 export type { TokenLayout } from './token/layout.ts'
 export { type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from './token/mask.ts'
 export { type MaskDesign, randomMask } from './token/mask-design.ts'
 export { keptCount, type MaskOrder, maskOrder } from './token/mask-order.ts'
 export { patchify, unpatchify } from './token/patchify.ts'
-export { type Pooling, pool } from './token/pool.ts'
+export { pool } from './token/pool.ts'
 export { sineCosinePositions } from './token/position.ts'
 export { clsOf, type Prefix, patchesOf } from './token/prefix.ts'
 export { appendRows, type TableRows, tokenSequence } from './token/sequence.ts'
@@ -313,8 +314,10 @@ export { type FrozenClassifier, logitsOf } from './weights/frozen-classifier.ts'
 export {
   extractFeatures,
   type Features,
+  type FeatureValues,
   type FrozenEncoder,
   tokensOf,
+  valuesOf,
 } from './weights/frozen-encoder.ts'
 export { type FrozenSegmenter, pixelLogitsOf } from './weights/frozen-segmenter.ts'
 export { type LoadedModel, loadModel } from './weights/load-model.ts'

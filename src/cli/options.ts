@@ -1,5 +1,7 @@
 /** Options that several commands share, and parsers of their values. */
 import { InvalidArgumentError, Option } from 'commander'
+import { messageOf } from '../errors.ts'
+import { type FeatureName, featureChoices, parseFeature } from '../token/feature.ts'
 
 export const wholeNumber =
   (least: number) =>
@@ -75,6 +77,28 @@ export function depthRange(text: string): [number, number] {
     throw new InvalidArgumentError('Expected two ascending whole numbers up to 65535, such as 0,4095.')
   return [low!, high!]
 }
+
+/** A list such as `10,20`, each parsed by `one`. */
+export const listOf =
+  <T>(one: (text: string) => T) =>
+  (text: string): T[] => {
+    const values = text.split(',').map((part) => one(part.trim()))
+    if (new Set(values.map((value) => JSON.stringify(value))).size !== values.length)
+      throw new InvalidArgumentError('Expected a list without repetitions.')
+    return values
+  }
+
+export function feature(text: string): FeatureName {
+  try {
+    return parseFeature(text.trim())
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error))
+  }
+}
+
+/** `what`: what it is of, and whether several may be given. */
+export const poolOption = (what: string, parse: (text: string) => unknown = feature): Option =>
+  new Option('--pool <feature>', `${what}: ${featureChoices}`).argParser(parse)
 
 export const deviceOption = () =>
   new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')

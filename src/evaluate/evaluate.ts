@@ -5,11 +5,13 @@ import { join, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { openJournal } from '../files/batch-journal.ts'
 import { makeFolder } from '../files/write-whole.ts'
+import { featureOf } from '../model/features.ts'
 import type { ImageSource } from '../source/open.ts'
-import { type Pooling, poolings } from '../token/pool.ts'
+import { expectVector, type FeatureName, type VectorFeature } from '../token/feature.ts'
 import { type FolderFeatures, featuresOfSource, type Progress } from '../weights/folder-features.ts'
 import type { BatchHead } from '../weights/gather-rows.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
+import { competingFeatures } from '../weights/own-feature.ts'
 import { type Spread, spreadOf } from './effective-rank.ts'
 import { expectLabels, expectSameClasses, labelled, splitByClass } from './labelled-features.ts'
 import type { LinearMap } from './linear-probe.ts'
@@ -21,7 +23,7 @@ import {
   protocols,
   type Split,
 } from './protocols.ts'
-import { type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from './scores.ts'
+import { chanceOf, type MeanAndDeviation, meanAndDeviation, type Scores, scoresOf } from './scores.ts'
 import { edgeWarnings } from './sweep-edges.ts'
 
 /** Two folders, or one that is split. */
@@ -60,6 +62,8 @@ export interface EvaluateOptions {
   readonly data: EvaluationData
   readonly settings: Omit<ProtocolSettings, 'classes' | 'device'>
   readonly seeds: readonly number[]
+  /** That compete; default: `competingFeatures`. */
+  readonly features?: readonly FeatureName[] | undefined
   readonly onProgress?: Progress
   readonly signal?: AbortSignal | undefined
   /** A folder that keeps the features read so far: the same call continues from there. */
@@ -69,7 +73,7 @@ export interface EvaluateOptions {
 /** The result of one setting of a protocol. */
 export interface Row {
   readonly group: string
-  readonly pooling: Pooling
+  readonly pooling: VectorFeature
   readonly setting: string
   readonly top1: MeanAndDeviation
   readonly top5: MeanAndDeviation | null
@@ -155,7 +159,7 @@ export const partImages = { share: 0.2, seed: 0 } as const
 /** The report of a protocol on frozen features. */
 export interface FeatureReport extends Report {
   /** Of the features of the training images. */
-  readonly spread: Readonly<Record<Pooling, Spread>>
+  readonly spread: Readonly<Record<string, Spread>>
 }
 
 const HELD_OUT_SHARE = 0.1
@@ -173,6 +177,9 @@ export interface OpenedImages {
 const labelsOfRows = ({ features, source }: FolderFeatures) =>
   Int32Array.from(features.indices, (index) => source.labels![index]!)
 
+const labelsAt = ({ features, source }: FolderFeatures, rows: readonly number[]) =>
+  Int32Array.from(rows, (row) => source.labels![features.indices[row]!]!)
+
 const indicesOf = ({ features }: FolderFeatures, rows: readonly number[]) =>
   rows.map((row) => features.indices[row]!)
 
@@ -185,8 +192,13 @@ export async function openImages({
   encoder,
   data,
   work,
+  features = competingFeatures(encoder),
   ...watching
-}: Pick<EvaluateOptions, 'encoder' | 'data' | 'onProgress' | 'signal' | 'work'>): Promise<OpenedImages> {
+}: Pick<
+  EvaluateOptions,
+  'encoder' | 'data' | 'features' | 'onProgress' | 'signal' | 'work'
+>): Promise<OpenedImages> {
+  for (const name of features) featureOf(encoder, expectVector(name, 'Classification'))
   const sources = [
     await openFor(encoder, data.train),
     ...(data.test ? [await openFor(encoder, data.test)] : []),
@@ -197,7 +209,7 @@ export async function openImages({
     if (work !== undefined) makeFolder(work)
     const journal = work === undefined ? undefined : openJournal<BatchHead>(join(work, name))
     try {
-      return await featuresOfSource(encoder, source, { ...watching, journal })
+      return await featuresOfSource(encoder, source, { ...watching, features, journal })
     } finally {
       journal?.close()
     }
@@ -219,13 +231,15 @@ function splitOf(
   [train, trainRows]: readonly [FolderFeatures, readonly number[]],
   [test, testRows]: readonly [FolderFeatures, readonly number[]],
 ): Split {
-  const pick = ({ features, source }: FolderFeatures, pooling: Pooling, rows: readonly number[]) =>
-    labelled(features, features.vectors[pooling], source.labels!, rows)
-  const of = (pooling: Pooling) => ({
-    train: pick(train, pooling, trainRows),
-    test: pick(test, pooling, testRows),
-  })
-  return { cls: of('cls'), mean: of('mean') }
+  const pick = ({ features, source }: FolderFeatures, pooling: VectorFeature, rows: readonly number[]) =>
+    labelled(features, pooling, source.labels!, rows)
+  const names = [...train.features.of.keys()] as VectorFeature[] // `openImages` asks for no other
+  return new Map(
+    names.map((pooling) => [
+      pooling,
+      { train: pick(train, pooling, trainRows), test: pick(test, pooling, testRows) },
+    ]),
+  )
 }
 
 /** Scores each setting on held-out training images, so that settings are not selected on the test images. */
@@ -250,7 +264,7 @@ function tryOut(
   return new Map(
     outcomes.map((outcome) => [
       keyOf(outcome),
-      scoresOf(outcome.values, split[outcome.pooling].test.labels, source.classes).top1,
+      scoresOf(outcome.values, split.get(outcome.pooling)!.test.labels, source.classes).top1,
     ]),
   )
 }
@@ -269,7 +283,7 @@ export type JudgeOptions = Pick<EvaluateOptions, 'protocol' | 'settings' | 'seed
 
 /** The selected linear map, and the pooling it reads. */
 export interface ChosenMap extends LinearMap {
-  readonly pooling: Pooling
+  readonly pooling: VectorFeature
 }
 
 /** Runs one protocol on extracted features. Throws `VALUE` for settings that do not fit the images. */
@@ -293,7 +307,7 @@ export function judgeWithMap(
   const bySeed = used.map((seed) =>
     protocol.run(split, settings, seed).map(({ values, map, ...way }) => ({
       ...{ ...way, map: map ?? null },
-      scores: scoresOf(values, split[way.pooling].test.labels, classes),
+      scores: scoresOf(values, split.get(way.pooling)!.test.labels, classes),
     })),
   )
   const heldOut = tryOut(protocol, images, settings, used[0]!)
@@ -313,9 +327,6 @@ export function judgeWithMap(
     if (before === undefined || (heldOut ?? -1) > (rows[before]!.heldOut ?? -1)) best.set(group, i)
   }
   const chosen = [...best.values()]
-  const counts = classes.map((_, label) => split.cls.train.labels.filter((each) => each === label).length)
-  const commonest = counts.indexOf(Math.max(...counts))
-  const testLabels = split.cls.test.labels
   const counting = bySeed[0]![chosen.at(-1)!]!
   const report: FeatureReport = {
     format: reportFormat,
@@ -339,15 +350,15 @@ export function judgeWithMap(
     rows,
     chosen,
     scores: counting.scores,
-    chance: testLabels.filter((label) => label === commonest).length / testLabels.length,
+    chance: chanceOf(labelsAt(train, trainRows), labelsAt(test, testRows), classes.length),
     warnings: edgeWarnings(
       rows.map((row, i) => ({ ...row, swept: bySeed[0]![i]!.swept })),
       chosen,
       trainRows.length,
     ),
     spread: Object.fromEntries(
-      poolings.map((pooling) => [pooling, spreadOf(split[pooling].train.vectors, train.features.width)]),
-    ) as FeatureReport['spread'],
+      [...split].map(([pooling, { train }]) => [pooling, spreadOf(train.vectors, train.width)]),
+    ),
     seconds: (performance.now() - started) / 1000,
   }
   return { report, map: counting.map && { ...counting.map, pooling: counting.pooling } }

@@ -31,7 +31,7 @@ import {
 } from './finetune-settings.ts'
 import { type Attempt, countingScores, doneAttempt, keepDone } from './finetune-work.ts'
 import { expectLabels, expectSameClasses, splitByClass } from './labelled-features.ts'
-import type { Scores } from './scores.ts'
+import { chanceOf, type Scores } from './scores.ts'
 
 /** Both parts of a source: what stays, and what is held out of each class. */
 function parted(source: ImageSource, share: number): [ImageSource, ImageSource] {
@@ -123,7 +123,7 @@ function reportOf(
 ): Report {
   const { encoder, data, settings, seeds } = options
   const { validation } = images
-  const { pooling } = heads[settings.head]
+  const { feature: pooling } = heads[settings.head]
   const row = (setting: string, scores: readonly Scores[], heldOut: number | null): Row => ({
     ...{ group: '', pooling, setting, heldOut, ...rowScores(scores) },
   })
@@ -146,11 +146,6 @@ function reportOf(
         ]
       : []),
   ]
-  const labels = images.test.labels!
-  const counts = images.train.classes.map(
-    (_, label) => images.train.labels!.filter((each) => each === label).length,
-  )
-  const commonest = counts.indexOf(Math.max(...counts))
   return {
     format: reportFormat,
     ...{ protocol, title: titles[protocol], model: encoder.origin, classes: images.train.classes },
@@ -173,7 +168,7 @@ function reportOf(
       },
     }),
     scores: countingScores(attempts[0]!),
-    chance: labels.filter((label) => label === commonest).length / labels.length,
+    chance: chanceOf(images.train.labels!, images.test.labels!, images.train.classes.length),
     warnings: validation ? validationWarnings(validation, attempts) : [],
     seconds: attempts.reduce((sum, { seconds }) => sum + seconds, 0),
   }

@@ -2,7 +2,8 @@
 import { SherdError } from '../errors.ts'
 import { draws } from '../random/draws.ts'
 import type { ImageSource } from '../source/open.ts'
-import type { Features } from '../weights/frozen-encoder.ts'
+import type { VectorFeature } from '../token/feature.ts'
+import { type Features, valuesOf } from '../weights/frozen-encoder.ts'
 
 /** Vectors [count, width] and their classes. */
 export interface Labelled {
@@ -49,14 +50,15 @@ export function expectSameClasses(train: ImageSource, test: ImageSource): void {
   )
 }
 
-/** Some rows of the features of one pooling, with their labels. */
+/** Some rows of a feature, with their labels. */
 export function labelled(
-  { width, indices }: Features,
-  vectors: Float32Array,
+  features: Features,
+  name: VectorFeature,
   labels: Int32Array,
   rows: readonly number[],
 ): Labelled {
-  const ofRows = Int32Array.from(indices, (index) => labels[index]!)
+  const { width, values: vectors } = valuesOf(features, name)
+  const ofRows = Int32Array.from(features.indices, (index) => labels[index]!)
   return pickRows({ vectors, width, labels: ofRows }, rows)
 }
 

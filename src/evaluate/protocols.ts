@@ -1,12 +1,12 @@
 /** The table of protocols on frozen features: a new one is one row. */
 import type { Device } from '../tensor/tensor.ts'
-import { type Pooling, poolings } from '../token/pool.ts'
+import type { VectorFeature } from '../token/feature.ts'
 import { knnVotes } from './knn.ts'
 import { fewOf, type Labelled, type Shots, shotsName } from './labelled-features.ts'
 import { type LinearMap, linearProbe, type probeOptimizers } from './linear-probe.ts'
 
-/** Training and test features by pooling. */
-export type Split = Readonly<Record<Pooling, { readonly train: Labelled; readonly test: Labelled }>>
+/** Training and test vectors by feature. */
+export type Split = ReadonlyMap<VectorFeature, { readonly train: Labelled; readonly test: Labelled }>
 
 export interface ProtocolSettings {
   readonly classes: number
@@ -37,7 +37,7 @@ export const sweptSettings = {
 export interface Outcome {
   /** Settings compete within a group, and each group has a result. Such as `1 %`, or empty. */
   readonly group: string
-  readonly pooling: Pooling
+  readonly pooling: VectorFeature
   /** Such as `k = 20`. */
   readonly setting: string
   /** The setting as a place in a sweep. */
@@ -59,8 +59,7 @@ export interface Protocol {
 }
 
 function probed(split: Split, settings: ProtocolSettings, seed: number, group: string): Outcome[] {
-  return poolings.flatMap((pooling) => {
-    const { train, test } = split[pooling]
+  return [...split].flatMap(([pooling, { train, test }]) => {
     const found = linearProbe(train, test, settings.classes, { ...settings, seed })
     return found.map((each, i) => {
       const value = settings.baseLearningRates[i]!
@@ -78,8 +77,7 @@ export const protocols = {
     isRandom: false,
     uses: ['neighbours', 'temperature'],
     run: (split, settings) =>
-      poolings.flatMap((pooling) => {
-        const { train, test } = split[pooling]
+      [...split].flatMap(([pooling, { train, test }]) => {
         // Small sets: those numbers of neighbours that there are.
         const feasible = settings.neighbours.filter((k) => k <= train.count)
         const neighbours = feasible.length > 0 ? feasible : settings.neighbours
@@ -102,11 +100,11 @@ export const protocols = {
     uses: ['shots', ...probeSettings],
     run: (split, settings, seed) =>
       settings.shots.flatMap((shots) => {
-        const few = (pooling: Pooling) => ({
-          ...split[pooling],
-          train: fewOf(split[pooling].train, settings.classes, { shots, seed }),
-        })
-        return probed({ cls: few('cls'), mean: few('mean') }, settings, seed, shotsName(shots))
+        const few = [...split].map(
+          ([pooling, { train, test }]) =>
+            [pooling, { train: fewOf(train, settings.classes, { shots, seed }), test }] as const,
+        )
+        return probed(new Map(few), settings, seed, shotsName(shots))
       }),
   },
 } satisfies Record<string, Protocol>

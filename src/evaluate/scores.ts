@@ -83,6 +83,14 @@ export function scoresOf(
   }
 }
 
+/** Top-1 of always predicting the commonest class of the training images. */
+export function chanceOf(train: Int32Array, test: Int32Array, classes: number): number {
+  const counts = new Int32Array(classes)
+  for (const label of train) counts[label]!++
+  const commonest = counts.indexOf(Math.max(...counts))
+  return test.filter((label) => label === commonest).length / test.length
+}
+
 export interface MeanAndDeviation {
   readonly mean: number
   /** Of the sample (n − 1); 0 for one value. */

@@ -46,7 +46,7 @@ export interface EncoderGraphOptions {
  * The encoder's vectors (`vectorWidths`), patches [B, N, D], and on request the attention of cls [B, L, A, P + N].
  */
 export const encoderOutputs = (
-  encoder: Pick<ExportedEncoder, 'dimensions' | 'parameters'>,
+  encoder: ExportedEncoder,
   { attention = false }: EncoderGraphOptions = {},
 ): readonly string[] => [
   ...[...Object.keys(vectorWidths(encoder)), 'patches'],

@@ -1,9 +1,13 @@
 /** Features by an exported encoder, without LibTorch. */
+import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
+import { type FeatureSpec, featureOf } from '../model/features.ts'
 import type { ImageSource } from '../source/open.ts'
-import type { FolderFeatures, Progress, ReadingOptions } from '../weights/folder-features.ts'
+import type { FeatureName } from '../token/feature.ts'
+import type { FeatureReading, FolderFeatures } from '../weights/folder-features.ts'
 import { gatherFeatures } from '../weights/frozen-encoder.ts'
 import { openFor } from '../weights/open-encoder.ts'
+import { featureOutputs, joinedOutputs, usualOutputs } from './onnx-features.ts'
 import { inputsOf, onnxGathering } from './onnx-images.ts'
 import { type OnnxModel, type OnnxOptions, openOnnxModel } from './onnx-model.ts'
 
@@ -24,21 +28,35 @@ export async function openOnnxEncoder(path: string, options: OnnxOptions = {}): 
 export const onnxFeatures = async (
   encoder: OnnxEncoder,
   dir: string,
-  onProgress?: Progress,
-): Promise<FolderFeatures> => onnxFeaturesOfSource(encoder, await openFor(encoder, dir), { onProgress })
+  options: FeatureReading = {},
+): Promise<FolderFeatures> => onnxFeaturesOfSource(encoder, await openFor(encoder, dir), options)
 
-/** Of an open source. */
+/** A feature of a graph. Throws `USAGE` for one that it has not. */
+export function onnxFeatureSpec<Name extends FeatureName>(model: OnnxEncoder, name: Name): FeatureSpec<Name> {
+  featureOutputs(model, name)
+  return featureOf({ shape: backboneOf(model.config), norm: 'fc_norm' }, name) // its outputs say what it has
+}
+
+/** Of an open source. Throws `USAGE` for a feature that the graph has not. */
 export async function onnxFeaturesOfSource(
   model: OnnxEncoder,
   source: ImageSource,
-  options: ReadingOptions = {},
+  { features = usualOutputs(model), ...options }: FeatureReading = {},
 ): Promise<FolderFeatures> {
-  const made = await gatherFeatures(
-    async (batch) => {
-      const { cls, mean } = await model.session.run(inputsOf(model, batch), ['cls', 'mean'])
-      return { cls: cls.values, mean: mean.values }
+  const specs = [...new Set(features)].map((name) => onnxFeatureSpec(model, name))
+  const wanted = specs.map(({ name }) => featureOutputs(model, name))
+  const outputs = [...new Set(wanted.flat())]
+  const made = await gatherFeatures(specs, {
+    ...onnxGathering(model, source, options),
+    compute: async (batch) => {
+      const found = await model.session.run(inputsOf(model, batch), outputs)
+      return wanted.map((names) =>
+        joinedOutputs(
+          names.map((name) => found[name]!.values),
+          batch.indices.length,
+        ),
+      )
     },
-    onnxGathering(model, source, options),
-  )
+  })
   return { source, ...made }
 }

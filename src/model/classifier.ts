@@ -1,43 +1,52 @@
 /** A classifier: the encoder, and a linear head on one vector of its tokens (He et al. 2021, A.1, fine-tuning). */
 
+import { SherdError } from '../errors.ts'
 import type { View } from '../prepare/view.ts'
-import { layerNorm } from '../tensor/fused.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { type Pooling, pool } from '../token/pool.ts'
+import type { FeatureName, WholeFeature } from '../token/feature.ts'
 import { type Backbone, backboneRows } from './backbone.ts'
 import type { BackboneShape } from './backbone-shape.ts'
-import type { Encoded, EncodeOptions } from './encoder.ts'
+import type { EncodeOptions } from './encoder.ts'
+import { type EncoderNorm, featureOf, featureReader } from './features.ts'
 import { applyLinear, normRows } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
-/**
- * The norm after an encoder's blocks, by the name of its parameters: `norm` of every token, or `fc_norm` of the mean of the patch tokens,
- * which are then not normed themselves (as in timm's forward_features).
- */
-export type EncoderNorm = 'norm' | 'fc_norm'
+export type { EncoderNorm } from './features.ts'
 
 interface HeadRow {
-  readonly pooling: Pooling
+  readonly feature: WholeFeature
   readonly norm: EncoderNorm
 }
 
 /** The table of heads, by what they read. */
 export const heads = {
-  cls: { pooling: 'cls', norm: 'norm' },
+  cls: { feature: 'cls', norm: 'norm' },
   /** fc_norm of the mean of the patch tokens: fine-tuning. */
-  mean: { pooling: 'mean', norm: 'fc_norm' },
+  mean: { feature: 'mean', norm: 'fc_norm' },
   /** The mean of the normed patch tokens: linear probes. */
-  'normed-mean': { pooling: 'mean', norm: 'norm' },
+  'normed-mean': { feature: 'mean', norm: 'norm' },
   /** The cls token before any norm: linear probes of an encoder that was fine-tuned with `mean`. */
-  'plain-cls': { pooling: 'cls', norm: 'fc_norm' },
+  'plain-cls': { feature: 'cls', norm: 'fc_norm' },
+  'cls+mean': { feature: 'cls+mean', norm: 'norm' },
+  'plain-cls+mean': { feature: 'cls+mean', norm: 'fc_norm' },
+  /** The encoder's own output; with fc_norm that is `mean`. */
+  pooled: { feature: 'pooled', norm: 'norm' },
 } as const satisfies Record<string, HeadRow>
 
 export type Head = keyof typeof heads
 export const headNames = Object.keys(heads) as readonly Head[]
 
-export const headReading = (pooling: Pooling, norm: EncoderNorm): Head =>
-  headNames.find((name) => heads[name].pooling === pooling && heads[name].norm === norm)!
+/** Throws `VALUE` for a feature that no head reads. */
+export function headReading(feature: FeatureName, norm: EncoderNorm): Head {
+  const own = feature === 'pooled' && norm === 'fc_norm' ? 'mean' : feature
+  const head = headNames.find((name) => heads[name].feature === own && heads[name].norm === norm)
+  if (head) return head
+  throw new SherdError(
+    'VALUE',
+    `A classifier cannot be kept that reads ${feature}: heads read ${[...new Set(headNames.map((name) => heads[name].feature))].join(', ')}.`,
+  )
+}
 
 export interface ClassifierShape {
   readonly backbone: BackboneShape
@@ -55,22 +64,15 @@ export function normedRows(backbone: BackboneShape, norm: EncoderNorm): Paramete
   ]
 }
 
-export const classifierRows = ({ backbone, classes, head }: ClassifierShape): ParameterRow[] => [
-  ...normedRows(backbone, heads[head].norm),
-  { name: 'head.weight', shape: [classes, backbone.dimensions.width], initial: 'head' },
-  { name: 'head.bias', shape: [classes], initial: 'zeros' },
-]
-
-/** Pools an encoder's tokens to [B, D]; with `fc_norm` the tokens are not normed yet. */
-export function pooled(
-  encoded: Encoded,
-  weights: Weights,
-  { pooling, norm, epsilon }: HeadRow & { readonly epsilon: number },
-): Tensor {
-  if (pooling === 'cls') return pool.cls(encoded)
-  if (norm === 'norm') return pool.mean(encoded)
-  const own = { weight: weights('fc_norm.weight'), bias: weights('fc_norm.bias') }
-  return scope(() => layerNorm(pool.mean(encoded), own, epsilon))
+/** Throws `USAGE` for a head on what the encoder lacks. */
+export function classifierRows({ backbone, classes, head }: ClassifierShape): ParameterRow[] {
+  const { feature, norm } = heads[head]
+  const { width } = featureOf({ shape: backbone, norm }, feature)
+  return [
+    ...normedRows(backbone, norm),
+    { name: 'head.weight', shape: [classes, width], initial: 'head' },
+    { name: 'head.bias', shape: [classes], initial: 'zeros' },
+  ]
 }
 
 export interface ClassifyOptions extends Pick<EncodeOptions, 'onChange'> {
@@ -86,9 +88,9 @@ export function classify(
   options: ClassifyOptions = {},
 ): Tensor {
   return scope(() => {
-    const row = heads[head]
-    const encoded = backbone.encodeAll(view, weights, { ...options, norm: row.norm === 'norm' })
-    const epsilon = backbone.shape.dimensions.layerNormEpsilon
-    return applyLinear(pooled(encoded, weights, { ...row, epsilon }), within(weights, 'head'))
+    const { feature, norm } = heads[head]
+    const { read } = featureReader({ shape: backbone.shape, norm }, [feature])
+    const encoded = backbone.encodeAll(view, weights, { ...options, norm: norm === 'norm' })
+    return applyLinear(read(encoded, weights)[0]!, within(weights, 'head'))
   })
 }

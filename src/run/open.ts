@@ -23,7 +23,7 @@ import { factsOfFrozen } from './frozen.ts'
 import { inherit } from './inherit.ts'
 import { appendNote, rewindMetrics } from './journal.ts'
 import { lockRun } from './lock.ts'
-import { openOnlineProbe, probeRows } from './online-probe.ts'
+import { openOnlineProbe } from './online-probe.ts'
 import { loadExhibit, samplesOfPicture } from './pictures.ts'
 import { begun, recover, type Start } from './recover.ts'
 import { type Replacement, replaceRun, settleReplacement } from './replace.ts'
@@ -137,8 +137,8 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const exhibit = await loadExhibit(config, source, samplesOfPicture(config, picturedImages))
   const model: Model = { config, objective, parameters, statistics: facts.statistics, device }
   const { probe } = config.log
-  const look = probe === null ? null : await openOnlineProbe(probe, model, machine)
-  const metrics = [...metricRows(objective), ...(look ? probeRows : [])]
+  const probing = probe === null ? null : await openOnlineProbe(probe, model, machine)
+  const metrics = [...metricRows(objective), ...(probing?.metrics ?? [])]
   const note: Run['note'] = (event, more = {}) => {
     try {
       appendNote(paths.journal, { event, ...more })
@@ -153,7 +153,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
     const span = known.trace?.span ?? untimed
     return {
       ...{ out, paths, isResumed, source, machine, objective, state, start, latest, replacement },
-      ...{ notes, changes, damaged, metrics, exhibit, look, note, span, ...known },
+      ...{ notes, changes, damaged, metrics, exhibit, look: probing?.look ?? null, note, span, ...known },
       model: { ...model, config: known.config },
       trainee: {
         ...{ objective, parameters, state: state.optimizer, ...known.recipe, groups: [], span },

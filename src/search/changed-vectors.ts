@@ -6,8 +6,9 @@ import { expectUsable, type SkippedFile } from '../prepare/skipped.ts'
 import { statesOf } from '../source/file-state.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
-import type { Pooling } from '../token/pool.ts'
+import type { VectorFeature } from '../token/feature.ts'
 import type { Progress, ReadingOptions } from '../weights/folder-features.ts'
+import { valuesOf } from '../weights/frozen-encoder.ts'
 import type { RowJournal } from '../weights/gather-rows.ts'
 import type { Embedder } from './embedder.ts'
 import type { ImageIndex, IndexContent } from './index-folder.ts'
@@ -21,7 +22,7 @@ export interface ChangedVectors extends Omit<IndexContent, 'facts'> {
 }
 
 export interface ChangedOptions {
-  readonly pooling: Pooling
+  readonly pooling: VectorFeature
   readonly before: ImageIndex | null
   readonly onProgress?: Progress | undefined
   readonly signal?: AbortSignal | undefined
@@ -50,7 +51,7 @@ export async function changedVectors(
   const skippedNow: SkippedFile[] = []
   const embedded = (journal?: RowJournal) =>
     embed(source, asked, embedder, {
-      ...{ onProgress, signal, journal, maxSkippedShare: 1 },
+      ...{ pooling, onProgress, signal, journal, maxSkippedShare: 1 },
       onSkip: (file) => skippedNow.push(file),
     })
   const made = await (journaled ? journaled(journalName(files, states, asked), embedded) : embedded())
@@ -59,8 +60,8 @@ export async function changedVectors(
   const { maxSkippedShare, corrupt } = readingConfig(embedder).data
   expectUsable(skipped, { files: files.length, maxShare: maxSkippedShare, corrupt })
 
-  const fresh = unitVectors({ ...made, values: made.vectors[pooling] }, (row) => files[made.indices[row]!]!)
-  const width = made.count > 0 ? made.width : before!.vectors.width
+  const { width } = embedder.featureOf(pooling)
+  const fresh = unitVectors({ ...made, width }, (row) => files[made.indices[row]!]!)
   if (before && width !== before.vectors.width)
     throw new SherdError(
       'RUN',
@@ -102,18 +103,18 @@ function compare(source: ImageSource, states: readonly string[], before: ImageIn
 }
 
 interface EmbedOptions extends ReadingOptions {
+  readonly pooling: VectorFeature
   readonly onSkip: (file: SkippedFile) => void
 }
 
-/** The features of some images, by their index in the source. Empty if none can be read: `onSkip` has reported them. */
+/** The vectors of some images, by their index in the source. Empty if none can be read: `onSkip` has reported them. */
 async function embed(
   source: ImageSource,
   asked: readonly number[],
   embedder: Embedder,
-  options: EmbedOptions,
+  { pooling, ...options }: EmbedOptions,
 ) {
-  const none = { cls: new Float32Array(0), mean: new Float32Array(0) }
-  const nothing = { count: 0, width: 1, indices: new Int32Array(0), vectors: none }
+  const nothing = { count: 0, indices: new Int32Array(0), values: new Float32Array(0) }
   if (asked.length === 0) return nothing
   const part = asked.length === source.files.length ? source : subsetOf(source, asked)
   let left = asked.length
@@ -122,8 +123,10 @@ async function embed(
     options.onSkip(file)
   }
   try {
-    const { features } = await embedder.features(part, { ...options, onSkip })
-    return { ...features, indices: features.indices.map((index) => asked[index]!) }
+    const { features } = await embedder.features(part, { ...options, features: [pooling], onSkip })
+    const { count, indices } = features
+    const { values } = valuesOf(features, pooling)
+    return { count, values, indices: indices.map((index) => asked[index]!) }
   } catch (error) {
     if (left === 0 && error instanceof SherdError && error.code === 'DATA_BROKEN') return nothing
     throw error

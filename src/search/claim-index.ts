@@ -7,7 +7,7 @@ import { namesBeside } from '../evaluate/feature-file.ts'
 import { abandoned, type ClaimRequest, claim, claimed, type Draft } from '../files/claim.ts'
 import { fingerprintOfFiles } from '../files/fingerprint.ts'
 import { openSource } from '../source/open.ts'
-import type { Pooling } from '../token/pool.ts'
+import type { VectorFeature } from '../token/feature.ts'
 import { madeOfImages, withJournal } from './claimed-rows.ts'
 import type { Embedder } from './embedder.ts'
 import { indexFeatures } from './index-features.ts'
@@ -23,7 +23,7 @@ const placeOf = ({ out, overwrite }: Place) =>
   ({ out, overwrite, kind: 'folder', isResult: isIndex, merge: mergeIndex }) as const
 
 interface Asked {
-  readonly pooling: Pooling
+  readonly pooling: VectorFeature
   readonly kind: SearchKind
 }
 
@@ -47,8 +47,9 @@ function removeUnfinished(dir: string): void {
 export async function claimIndex(
   dir: string,
   embedder: Embedder,
-  { out, overwrite, pooling = 'mean', kind = 'auto', ...options }: IndexOptions & Place,
+  { out, overwrite, pooling: asked = embedder.feature, kind = 'auto', ...options }: IndexOptions & Place,
 ): Promise<{ readonly result: Indexed; readonly wasThere: boolean }> {
+  const { name: pooling } = embedder.featureOf(asked)
   const made = await madeOf(dir, embedder, { pooling, kind })
   const request: ClaimRequest = { ...placeOf({ out, overwrite }), made, continues: true }
   return claimed<Indexed>(request, async (draft) => {
@@ -103,7 +104,7 @@ export async function claimFeatures(
     pooling,
     ...options
   }: Omit<IndexOptions, 'onProgress' | 'journaled' | 'pooling'> &
-    Place & { readonly pooling?: Pooling | undefined },
+    Place & { readonly pooling?: VectorFeature | undefined },
 ): Promise<{ readonly result: IndexFacts; readonly wasThere: boolean }> {
   const inputs = { features: fingerprintOfFiles([path, namesBeside(path)]) }
   const made = { command: 'index', options: { pooling, search: options.kind ?? 'auto' }, inputs }

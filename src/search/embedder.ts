@@ -4,11 +4,14 @@ import type { Reads } from '../config/reading.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
+import { type FeatureSpec, featureOf } from '../model/features.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
-import type { Pooling } from '../token/pool.ts'
-import type { FolderFeatures, ReadingOptions } from '../weights/folder-features.ts'
+import type { FeatureName, VectorFeature } from '../token/feature.ts'
+import type { FeatureReading, FolderFeatures } from '../weights/folder-features.ts'
+import { valuesOf } from '../weights/frozen-encoder.ts'
 import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
+import { competingFeatures, ownFeature } from '../weights/own-feature.ts'
 
 export interface Embedder extends Reads {
   /** The bands of its rasters; null for images. */
@@ -19,7 +22,13 @@ export interface Embedder extends Reads {
   readonly warnings: readonly string[]
   /** A run that began with the weights of another model. */
   readonly isInherited?: boolean
-  features(source: ImageSource, options: ReadingOptions): Promise<FolderFeatures>
+  /** The vector that stands for an image where none is asked for. */
+  readonly feature: VectorFeature
+  /** Those that are made where all are asked for. */
+  readonly competing: readonly FeatureName[]
+  /** Throws `USAGE` for a feature that the model lacks. */
+  featureOf<Name extends FeatureName>(name: Name): FeatureSpec<Name>
+  features(source: ImageSource, options: FeatureReading): Promise<FolderFeatures>
 }
 
 /** Throws as `openOnnxEncoder` and `openEncoder`, and `USAGE` for a random encoder without a configuration, or for a device or precision with an exported one. */
@@ -30,10 +39,15 @@ export async function openEmbedder(
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('../infer/onnx-model.ts')
     expectPlainRequest({ device, precision })
-    const { onnxFeaturesOfSource, openOnnxEncoder } = await import('../infer/onnx-encoder.ts')
+    const { usualOutputs } = await import('../infer/onnx-features.ts')
+    const { onnxFeatureSpec, onnxFeaturesOfSource, openOnnxEncoder } = await import(
+      '../infer/onnx-encoder.ts'
+    )
     const encoder = await openOnnxEncoder(model, { reading })
     const { config, bands, origin } = encoder
     return {
+      ...{ feature: ownFeature(config), competing: usualOutputs(encoder) },
+      featureOf: (name) => onnxFeatureSpec(encoder, name),
       ...{ config, reading, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
       features: (source, options) => onnxFeaturesOfSource(encoder, source, options),
     }
@@ -49,6 +63,8 @@ export async function openEmbedder(
   return {
     ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config), sha256 },
     isInherited: facts?.init !== undefined,
+    ...{ feature: ownFeature(config), competing: competingFeatures(encoder) },
+    featureOf: (name) => featureOf(encoder, name),
     features: (source, options) => featuresOfSource(encoder, source, options),
   }
 }
@@ -57,7 +73,7 @@ export async function openEmbedder(
 export async function embedFiles(
   embedder: Embedder,
   paths: readonly string[],
-  pooling: Pooling,
+  feature: VectorFeature,
 ): Promise<{ readonly width: number; readonly values: Float32Array }> {
   if (embedder.config.data.kind === 'rasters')
     throw new SherdError(
@@ -72,7 +88,7 @@ export async function embedFiles(
   }
   const skipped: SkippedFile[] = []
   const made = await embedder
-    .features(source, { maxSkippedShare: 1, onSkip: (file) => skipped.push(file) })
+    .features(source, { features: [feature], maxSkippedShare: 1, onSkip: (file) => skipped.push(file) })
     .catch((error: unknown) => {
       if (skipped.length === 0) throw error
       return null
@@ -83,5 +99,6 @@ export async function embedFiles(
       'DECODE',
       `Cannot search for ${root}${bad?.file}: ${bad?.reason ?? 'it cannot be read'}`,
     )
-  return { width: made.features.width, values: made.features.vectors[pooling] }
+  const { width, values } = valuesOf(made.features, embedder.featureOf(feature).name)
+  return { width, values }
 }

@@ -1,6 +1,6 @@
 /** An index of existing features, from `sherd embed` or another program. */
 import { statSync } from 'node:fs'
-import type { Pooling } from '../token/pool.ts'
+import type { VectorFeature } from '../token/feature.ts'
 import type { IndexFacts } from './index-folder.ts'
 import { type StoreOptions, storeIndex } from './make-index.ts'
 import { readFeatures } from './read-features.ts'
@@ -9,7 +9,7 @@ import { unitVectors } from './vectors/unit-vectors.ts'
 /** Throws as `readFeatures`, `VALUE` for features that are zero or non-finite, `RUN`. */
 export async function indexFeatures(
   path: string,
-  { out, pooling, ...storing }: StoreOptions & { readonly out: string; readonly pooling?: Pooling },
+  { out, pooling, ...storing }: StoreOptions & { readonly out: string; readonly pooling?: VectorFeature },
 ): Promise<IndexFacts> {
   const { vectors, pooling: chosen, names } = readFeatures(path, pooling)
   const images =

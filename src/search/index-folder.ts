@@ -15,13 +15,14 @@ import { readRegular } from '../files/regular-file.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { coreCount } from '../machine/hardware.ts'
 import { writeParts } from '../onnx/onnx-file.ts'
-import { poolings } from '../token/pool.ts'
+import { isFeature, type VectorFeature } from '../token/feature.ts'
 import { openExact } from './vectors/exact.ts'
 import type { Candidates } from './vectors/nearest.ts'
 import { type GraphSettings, openGraph } from './vectors/neighbour-graph.ts'
 import type { Vectors } from './vectors/unit-vectors.ts'
 
 const FORMAT = 'sherd-index/1'
+const isVector = (name: unknown) => typeof name === 'string' && isFeature(name) && name !== 'patches'
 const count = z.number().int().min(0)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const file = (pattern: RegExp) => z.object({ name: z.string().regex(pattern), bytes: count, sha256 })
@@ -35,7 +36,7 @@ const factsSchema = z.object({
   count: count.min(1),
   width: count.min(1),
   metric: z.literal('cosine'),
-  pooling: z.enum(poolings),
+  pooling: z.custom<VectorFeature>(isVector, { error: 'expected the name of a feature' }),
   /** The model of the vectors; the checksum is null for features without one. */
   model: z
     .object({

@@ -7,7 +7,7 @@ import { interrupted, SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
-import type { Pooling } from '../token/pool.ts'
+import type { VectorFeature } from '../token/feature.ts'
 import type { Progress } from '../weights/folder-features.ts'
 import { changedVectors, type Journaled } from './changed-vectors.ts'
 import type { Embedder } from './embedder.ts'
@@ -79,7 +79,8 @@ async function makeGraph(
 
 export interface IndexOptions extends StoreOptions {
   readonly out: string
-  readonly pooling?: Pooling
+  /** Default: the model's own. */
+  readonly pooling?: VectorFeature | undefined
   readonly onProgress?: Progress
   readonly journaled?: Journaled
 }
@@ -97,9 +98,10 @@ export interface Indexed {
 export async function indexFolder(
   dir: string,
   embedder: Embedder,
-  { out, pooling = 'mean', onProgress, journaled, ...storing }: IndexOptions,
+  { out, pooling: asked = embedder.feature, onProgress, journaled, ...storing }: IndexOptions,
 ): Promise<Indexed> {
   makeIndexFolder(out) // before minutes are spent
+  const { name: pooling } = embedder.featureOf(asked)
   const rasters = rasterOptions(embedder.config, embedder.bands ?? bandsOf(embedder.config))
   const source = await openData(embedder.config, dir, rasters)
   const { height, width } = sampleSize(embedder.config)

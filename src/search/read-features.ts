@@ -7,13 +7,16 @@ import { messageOf, SherdError } from '../errors.ts'
 import { featureFormat, namesBeside } from '../evaluate/feature-file.ts'
 import { npyHead, npyHeadBytes } from '../files/npy.ts'
 import { openGiven, readRegular } from '../files/regular-file.ts'
-import { type Pooling, poolings } from '../token/pool.ts'
+import { expectVector, type FeatureName, isFeature, type VectorFeature } from '../token/feature.ts'
 import type { Vectors } from './vectors/unit-vectors.ts'
 
+const feature = z.custom<FeatureName>((name) => typeof name === 'string' && isFeature(name), {
+  error: 'expected the name of a feature',
+})
 const namesSchema = z.object({
   format: z.literal('sherd-features/1'),
   model: z.object({ path: z.string(), step: z.number().nullable(), precision: z.string().optional() }),
-  pooling: z.union([z.enum(poolings), z.array(z.enum(poolings))]),
+  pooling: z.union([feature, z.array(feature)]),
   dir: z.string(),
   classes: z.array(z.string()),
   images: z.array(z.object({ file: z.string(), label: z.number().int().min(0).optional() })),
@@ -21,7 +24,7 @@ const namesSchema = z.object({
 
 export interface ReadFeatures {
   readonly vectors: Vectors
-  readonly pooling: Pooling
+  readonly pooling: VectorFeature
   /** The contents of the file of names; null if there is none. */
   readonly names: z.infer<typeof namesSchema> | null
 }
@@ -30,18 +33,26 @@ const broken = (path: string, why: string, cause?: unknown) =>
   new SherdError('SOURCE', `${path} cannot be used as features: ${why}.`, { cause })
 
 /** Throws `SOURCE` or `CHECKPOINT` if a file cannot be read or the numbers of names and vectors differ, `USAGE` if the requested pooling is missing. */
-export function readFeatures(path: string, pooling?: Pooling): ReadFeatures {
+export function readFeatures(path: string, pooling?: VectorFeature): ReadFeatures {
   const format = featureFormat(path)
   if (!existsSync(path)) throw broken(path, 'there is no such file')
   const names = readNames(namesBeside(path))
-  const said = names === null || Array.isArray(names.pooling) ? null : names.pooling
-  if (format === '.npy' && pooling && said && pooling !== said)
-    throw new SherdError('USAGE', `${path} holds ${said} features, not ${pooling}: leave --pool out.`)
-  const chosen = (format === '.npy' ? said : null) ?? pooling ?? 'mean'
+  const chosen = chosenOf(path, names && [names.pooling].flat(), pooling)
   const vectors = format === '.npy' ? readMatrix(path) : readArray(path, chosen)
   if (names && names.images.length !== vectors.count)
     throw broken(path, `it has ${vectors.count} rows, and ${names.images.length} names are beside it`)
   return { vectors, pooling: chosen, names }
+}
+
+/** What is asked for, else the mean of the patches where the file holds it, else what it holds. */
+function chosenOf(path: string, held: readonly FeatureName[] | null, asked?: VectorFeature): VectorFeature {
+  if (held === null) return asked ?? 'mean'
+  if (asked && !held.includes(asked))
+    throw new SherdError(
+      'USAGE',
+      `${path} holds ${held.join(', ')}, not ${asked}: ${held.length === 1 ? 'leave --pool out' : 'take one of these'}.`,
+    )
+  return asked ?? (held.includes('mean') ? 'mean' : expectVector(held[0] ?? 'mean', 'An index'))
 }
 
 function readNames(path: string): ReadFeatures['names'] {
@@ -91,7 +102,7 @@ function readMatrix(path: string): Vectors {
   }
 }
 
-function readArray(path: string, pooling: Pooling): Vectors {
+function readArray(path: string, pooling: VectorFeature): Vectors {
   const { tensors } = readArrays(path)
   const found = tensors.get(pooling)
   if (found?.shape.length !== 2)

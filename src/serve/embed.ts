@@ -1,24 +1,44 @@
 /** `POST /v1/embed`: the embedding of an image. */
-import { type Pooling, poolings } from '../token/pool.ts'
+import { onnxFeatureSpec } from '../infer/onnx-encoder.ts'
+import { featureOutputs, joinedOutputs, onnxVectors } from '../infer/onnx-features.ts'
+import type { VectorFeature } from '../token/feature.ts'
+import { ownFeature } from '../weights/own-feature.ts'
 import { choice, type ImageRoute, jsonAnswer, npyAnswer, numbers } from './image-route.ts'
+import type { UploadedImage } from './images.ts'
 import type { Answering } from './service.ts'
 
 export interface Embedded {
   readonly embedding: Float32Array
 }
 
-export const embedRoute = ({ compute, model }: Answering): ImageRoute<Embedded> => ({
+/** A feature of an image. */
+export async function vectorBy(
+  { compute, model }: Answering,
+  image: UploadedImage,
+  { name, signal }: { readonly name: VectorFeature; readonly signal: AbortSignal },
+): Promise<Float32Array> {
+  const names = featureOutputs(model, name)
+  const { outputs } = await compute(image, names, signal)
+  return joinedOutputs(
+    names.map((each) => outputs[each]!.values),
+    1,
+  )
+}
+
+export const embedRoute = (answering: Answering): ImageRoute<Embedded> => ({
   url: '/v1/embed',
   summary: 'The embedding of each image, as `sherd embed` makes it',
   query: {
-    pool: choice(poolings, 'mean', 'the mean of the patches, or the cls token'),
+    pool: choice(
+      onnxVectors(answering.model),
+      ownFeature(answering.model.config),
+      'the vector of an image; by default the model’s own',
+    ),
     format: choice(['json', 'npy'], 'json', 'npy: float32 [images, width]'),
   },
   result: { embedding: numbers },
   async of(image, _, { query, signal }) {
-    const pool = query.pool as Pooling
-    const { outputs } = await compute(image, [pool], signal)
-    return { embedding: outputs[pool]!.values }
+    return { embedding: await vectorBy(answering, image, { name: query.pool as VectorFeature, signal }) }
   },
   answer(results, { query: { pool, format } }) {
     if (format === 'npy')
@@ -26,6 +46,10 @@ export const embedRoute = ({ compute, model }: Answering): ImageRoute<Embedded> 
     const plain = results.map((result) =>
       'embedding' in result ? { ...result, embedding: [...result.embedding] } : result,
     )
-    return jsonAnswer({ pool, width: model.config.model.width, results: plain })
+    return jsonAnswer({
+      pool,
+      width: onnxFeatureSpec(answering.model, pool as VectorFeature).width,
+      results: plain,
+    })
   },
 })

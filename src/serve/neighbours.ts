@@ -2,9 +2,11 @@
 
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
+import { onnxFeatureSpec } from '../infer/onnx-encoder.ts'
 import { type ImageIndex, openIndex } from '../search/index-folder.ts'
 import { expectModel } from '../search/make-index.ts'
 import { searchIndex } from '../search/search-index.ts'
+import { vectorBy } from './embed.ts'
 import { type ImageRoute, jsonAnswer } from './image-route.ts'
 import type { ServedModel } from './models.ts'
 import type { Answering } from './service.ts'
@@ -25,10 +27,11 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
   const index = await openIndex(dir)
   try {
     expectModel(index, { origin: encoder.origin, sha256: sealOf(encoder.path).sha256 })
-    if (index.facts.width !== encoder.config.model.width)
+    const { width } = onnxFeatureSpec(encoder, index.facts.pooling)
+    if (index.facts.width !== width)
       throw new SherdError(
         'RUN',
-        `${dir} holds vectors of ${index.facts.width} numbers, and the encoder makes ${encoder.config.model.width}: it is of another model.`,
+        `${dir} holds vectors of ${index.facts.width} numbers, and the encoder makes ${width}: it is of another model.`,
       )
     return index
   } catch (error) {
@@ -37,7 +40,7 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
   }
 }
 
-export const neighboursRoute = ({ compute }: Answering, index: ImageIndex): ImageRoute<Neighbours> => ({
+export const neighboursRoute = (answering: Answering, index: ImageIndex): ImageRoute<Neighbours> => ({
   url: '/v1/neighbours',
   summary: `Of the ${index.facts.count} images of the index those that are most like each image`,
   query: {
@@ -51,9 +54,9 @@ export const neighboursRoute = ({ compute }: Answering, index: ImageIndex): Imag
   },
   async of(image, _, { query, signal }) {
     const { pooling } = index.facts
-    const { outputs } = await compute(image, [pooling], signal)
+    const vector = await vectorBy(answering, image, { name: pooling, signal })
     signal.throwIfAborted()
-    const [found = []] = await searchIndex(index, outputs[pooling]!.values, query.count as number)
+    const [found = []] = await searchIndex(index, vector, query.count as number)
     return { neighbours: found.map(({ file, similarity }) => ({ file, similarity })) }
   },
   answer: (results) => jsonAnswer({ pool: index.facts.pooling, indexed: index.facts.count, results }),

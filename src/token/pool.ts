@@ -8,10 +8,6 @@ import { tokenCount } from './grid.ts'
 import type { TokenLayout } from './layout.ts'
 import { clsOf, type Prefixed, patchesOf } from './prefix.ts'
 
-/** How the tokens of an image become one vector: the cls token, or the mean of the patches' tokens. */
-export const poolings = ['cls', 'mean'] as const
-export type Pooling = (typeof poolings)[number]
-
 export interface PooledTokens extends Prefixed {
   /** [B, K] 1 for patches that hold data; null when all do. */
   readonly present?: Tensor | null
@@ -34,11 +30,11 @@ function meanOfPatches(tokens: PooledTokens): Tensor {
   })
 }
 
-/** tokens [B, P + K, D] → [B, D] */
+/** tokens [B, P + K, D] → [B, D]; neither reads registers. */
 export const pool = {
-  cls: (tokens) => clsOf(checked(tokens, 'pool: tokens')),
-  mean: (tokens) => meanOfPatches(checked(tokens, 'pool: tokens')),
-} satisfies Record<Pooling, (tokens: PooledTokens) => Tensor>
+  cls: (tokens: PooledTokens): Tensor => clsOf(checked(tokens, 'pool: tokens')),
+  mean: (tokens: PooledTokens): Tensor => meanOfPatches(checked(tokens, 'pool: tokens')),
+}
 
 /** Numbers of a location's vector: one token of each group, behind one another. */
 export const locationWidth = ({ groups }: Pick<TokenLayout, 'groups'>, width: number): number =>

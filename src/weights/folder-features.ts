@@ -4,11 +4,13 @@ import { type DecodingPlan, inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import type { Config } from '../config/schema.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone-shape.ts'
+import { usualFeatures } from '../model/features.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
+import type { FeatureName } from '../token/feature.ts'
 import { layoutTokens } from '../token/layout.ts'
-import { type Features, featuresOfBatch, gatherFeatures } from './frozen-encoder.ts'
+import { type Features, featureSpecs, featuresOfBatch, gatherFeatures } from './frozen-encoder.ts'
 import type { GatherOptions, RowJournal } from './gather-rows.ts'
 import { type OpenedEncoder, openFor } from './open-encoder.ts'
 
@@ -38,24 +40,31 @@ export interface ReadingOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface FeatureReading extends ReadingOptions {
+  /** Default: cls, mean and, where there is one, the model's own output. */
+  readonly features?: readonly FeatureName[] | undefined
+}
+
 export const featuresOf = async (
   encoder: OpenedEncoder,
   dir: string,
-  onProgress?: Progress,
-): Promise<FolderFeatures> => featuresOfSource(encoder, await openFor(encoder, dir), { onProgress })
+  options: FeatureReading = {},
+): Promise<FolderFeatures> => featuresOfSource(encoder, await openFor(encoder, dir), options)
 
-/** Of an open source. Throws as `gatherRows`. */
+/** Of an open source. Throws as `gatherRows`, and `USAGE` for a feature that the model lacks. */
 export async function featuresOfSource(
   encoder: OpenedEncoder,
   source: ImageSource,
-  options: ReadingOptions = {},
+  { features = usualFeatures(encoder), ...options }: FeatureReading = {},
 ): Promise<FolderFeatures> {
+  const specs = featureSpecs(encoder, features)
   const reading = gathering(readingConfig(encoder), source, {
     ...options,
     decoding: encoder.machine,
     shape: encoder.shape,
   })
-  return { source, ...(await gatherFeatures(featuresOfBatch(encoder), reading)) }
+  const compute = featuresOfBatch(encoder, specs)
+  return { source, ...(await gatherFeatures(specs, { ...reading, compute })) }
 }
 
 interface GatheringOptions extends ReadingOptions {

@@ -2,13 +2,14 @@
 import { applyLinear } from '../model/block.ts'
 import { type Head, heads } from '../model/classifier.ts'
 import type { Encoded } from '../model/encoder.ts'
+import { featureReader } from '../model/features.ts'
 import { weightsOf, within } from '../model/parameters.ts'
 import type { Pixels } from '../prepare/pixels.ts'
 import { noGrad } from '../tensor/context.ts'
 import { sigmoid, softmax } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { type FrozenEncoder, pooledOf, tokensOf } from './frozen-encoder.ts'
+import { type FrozenEncoder, tokensOf } from './frozen-encoder.ts'
 
 /** Its parameters include `head.*`; its norm is that of the head's row. */
 export interface FrozenClassifier extends FrozenEncoder {
@@ -27,11 +28,9 @@ export const probabilitiesOf = (
 
 /** Logits [B, classes] from the encoder's tokens. */
 export function headLogits(classifier: FrozenClassifier, encoded: Encoded): Tensor {
-  const { pooling } = heads[classifier.head]
-  return scope(() => {
-    const vectors = pooledOf(classifier, encoded)
-    return applyLinear(vectors[pooling], within(weightsOf(classifier.parameters), 'head'))
-  })
+  const weights = weightsOf(classifier.parameters)
+  const { read } = featureReader(classifier, [heads[classifier.head].feature])
+  return scope(() => applyLinear(read(encoded, weights)[0]!, within(weights, 'head')))
 }
 
 /**

@@ -2,9 +2,15 @@
 import { SherdError } from '../errors.ts'
 import { type Backbone, type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
-import { type EncoderNorm, pooled } from '../model/classifier.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'
+import {
+  type EncoderNorm,
+  type FeatureSpec,
+  featureOf,
+  featureReader,
+  usualFeatures,
+} from '../model/features.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, toView } from '../prepare/normalize.ts'
@@ -15,7 +21,7 @@ import { autocast, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
-import { type Pooling, poolings } from '../token/pool.ts'
+import type { FeatureName } from '../token/feature.ts'
 import type { Precision } from '../train/trainee.ts'
 import { type GatherOptions, gatherRows } from './gather-rows.ts'
 
@@ -73,13 +79,13 @@ export const encodeImages = (
   { parameters, only = null, norm = 'norm' }: FrozenEncoder,
   backbone: Backbone,
   view: View,
-  options: Pick<EncodeAllOptions, 'taps' | 'positions' | 'attention'> = {},
+  options: Pick<EncodeAllOptions, 'taps' | 'positions' | 'attention' | 'until' | 'norm'> = {},
 ): Encoded => backbone.encodeAll(view, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
-/** pixels → tokens in float32. Normed, unless the encoder's norm is `fc_norm`. */
+/** pixels → tokens and taps in float32. Normed, unless the encoder's norm is `fc_norm`. */
 export function tokensOf(
   encoder: FrozenEncoder,
-  options: Pick<EncodeAllOptions, 'taps'> = {},
+  options: Pick<EncodeAllOptions, 'taps' | 'until' | 'norm'> = {},
 ): (pixels: Pixels) => Encoded {
   const { shape, device, precision } = encoder
   const backbone = openBackbone(shape, device)
@@ -90,52 +96,69 @@ export function tokensOf(
         const encoded = autocast({ device, dtype: precision }, () =>
           encodeImages(encoder, backbone, view, options),
         )
-        return { ...encoded, sequence: toDtype(encoded.sequence, 'float32') }
+        const taps = encoded.taps.map((tap) => toDtype(tap, 'float32'))
+        return { ...encoded, taps, sequence: toDtype(encoded.sequence, 'float32') }
       }),
     )
 }
 
-/** Features [B, D] of tokens, by pooling. */
-export function pooledOf(
-  { parameters, dimensions, norm = 'norm' }: Pick<FrozenEncoder, 'parameters' | 'dimensions' | 'norm'>,
-  encoded: Encoded,
-): Record<Pooling, Tensor> {
-  const of = (pooling: Pooling) =>
-    pooled(encoded, weightsOf(parameters), { pooling, norm, epsilon: dimensions.layerNormEpsilon })
-  return { cls: of('cls'), mean: of('mean') }
+export interface FeatureValues extends Omit<FeatureSpec, 'name'> {
+  /** [count, width], or [count, tokens, width]. */
+  readonly values: Float32Array
 }
-
-type Vectors = Readonly<Record<Pooling, Float32Array>>
+export type FeatureMap = ReadonlyMap<FeatureName, FeatureValues>
 
 export interface Features {
   readonly count: number
-  readonly width: number
   /** Index in the source of each row. */
   readonly indices: Int32Array
-  /** [count, width] by pooling. */
-  readonly vectors: Vectors
+  readonly of: FeatureMap
 }
 
-/** The features of a batch. */
-export function featuresOfBatch(encoder: FrozenEncoder): (batch: Pixels) => Vectors {
-  const tokens = tokensOf(encoder)
-  return (batch) =>
-    noGrad(() =>
-      scope(() => {
-        const { cls, mean } = pooledOf(encoder, tokens(batch))
-        return { cls: toFloats(cls), mean: toFloats(mean) }
-      }),
-    )
+/** Throws `VALUE` for one that was not computed. */
+export function valuesOf({ of }: Pick<Features, 'of'>, name: FeatureName): FeatureValues {
+  const found = of.get(name)
+  if (found) return found
+  throw new SherdError('VALUE', `There are no features ${name}, only ${[...of.keys()].join(', ')}`)
 }
 
-/** Features of all images, in order. `onBatch` gets the number done. */
+/** Features by their names in a model. Throws `USAGE` for one that it lacks. */
+export const featureSpecs = (encoder: FrozenEncoder, names: readonly FeatureName[]): FeatureSpec[] => {
+  const specs = names.map((name) => featureOf(encoder, name))
+  return [...new Map(specs.map((spec) => [spec.name, spec])).values()]
+}
+
+/** The features of a batch, in the order of the specifications. */
+export function featuresOfBatch(
+  encoder: FrozenEncoder,
+  specs: readonly FeatureSpec[],
+): (batch: Pixels) => Float32Array[] {
+  const { options, read } = featureReader(
+    encoder,
+    specs.map(({ name }) => name),
+  )
+  const tokens = tokensOf(encoder, options)
+  const weights = weightsOf(encoder.parameters)
+  return (batch) => noGrad(() => scope(() => read(tokens(batch), weights).map(toFloats)))
+}
+
+export interface ExtractOptions {
+  /** Default: cls, mean and, where there is one, the model's own output. */
+  readonly features?: readonly FeatureName[]
+  /** Gets the number done. */
+  readonly onBatch?: ((done: number) => void) | undefined
+}
+
+/** Features of all images, in order. */
 export async function extractFeatures(
   encoder: FrozenEncoder,
   images: AsyncIterable<OrderedImages>,
-  onBatch?: (done: number) => void,
+  { features = usualFeatures(encoder), onBatch }: ExtractOptions = {},
 ): Promise<Features> {
   const limit = { files: Number.POSITIVE_INFINITY, maxShare: 1 }
-  return (await gatherFeatures(featuresOfBatch(encoder), { images: () => images, onBatch, limit })).features
+  const specs = featureSpecs(encoder, features)
+  const compute = featuresOfBatch(encoder, specs)
+  return (await gatherFeatures(specs, { compute, images: () => images, onBatch, limit })).features
 }
 
 /** Throws `NON_FINITE` if an output is not finite: weights or statistics are wrong. */
@@ -149,22 +172,21 @@ export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number
   )
 }
 
-/** Features of all images, in order, by a function from a batch to [B, D]. Throws as `gatherRows`. */
+/** Features of all images, in order, by a function from a batch to each of them. Throws as `gatherRows`. */
 export async function gatherFeatures(
-  vectorsOf: (batch: OrderedImages) => Vectors | Promise<Vectors>,
-  options: Omit<GatherOptions, 'compute'>,
+  specs: readonly FeatureSpec[],
+  { compute, ...options }: GatherOptions,
 ): Promise<{ readonly features: Features; readonly skipped: readonly SkippedFile[] }> {
   const { indices, parts, skipped } = await gatherRows({
     ...options,
     compute: async (batch) => {
-      const made = await vectorsOf(batch)
-      return poolings.map((pooling) => {
-        expectFiniteRows(made[pooling], batch.indices, 'features')
-        return made[pooling]
-      })
+      const made = await compute(batch)
+      for (const values of made) expectFiniteRows(values, batch.indices, 'features')
+      return made
     },
   })
-  const count = indices.length
-  const [cls = new Float32Array(0), mean = new Float32Array(0)] = parts
-  return { skipped, features: { count, width: cls.length / (count || 1), indices, vectors: { cls, mean } } }
+  const of = specs.map(
+    ({ name, ...spec }, i) => [name, { ...spec, values: parts[i] ?? new Float32Array(0) }] as const,
+  )
+  return { skipped, features: { count: indices.length, indices, of: new Map(of) } }
 }

@@ -33,12 +33,13 @@ it('expectSameClasses names what only one side has', () => {
 
 it('labelled picks rows, and labels by the index of the image', () => {
   const features = {
-    ...{ count: 3, width: 2, indices: Int32Array.of(0, 2, 3) }, // image 1 could not be read
-    vectors: { cls: Float32Array.of(1, 2, 3, 4, 5, 6), mean: new Float32Array(6) },
+    ...{ count: 3, indices: Int32Array.of(0, 2, 3) }, // image 1 could not be read
+    of: new Map([['cls' as const, { width: 2, tokens: 1, values: Float32Array.of(1, 2, 3, 4, 5, 6) }]]),
   }
-  const picked = labelled(features, features.vectors.cls, Int32Array.of(7, 8, 9, 10), [2, 0])
+  const picked = labelled(features, 'cls', Int32Array.of(7, 8, 9, 10), [2, 0])
   expect([...picked.vectors]).toEqual([5, 6, 1, 2])
   expect([...picked.labels]).toEqual([10, 7])
+  expect(() => labelled(features, 'mean', Int32Array.of(7), [0])).toThrow('no features mean, only cls')
 })
 
 describe('splitByClass', () => {

@@ -20,7 +20,10 @@ const settings: ProtocolSettings = {
 const split = (isShuffled = false): Split => {
   const train = clusters(120, CLASSES, 1)
   const own = { train: isShuffled ? shuffled(train, CLASSES) : train, test: clusters(200, CLASSES, 2) }
-  return { cls: own, mean: own }
+  return new Map([
+    ['cls', own],
+    ['mean', own],
+  ])
 }
 
 const ways: Record<ProtocolName, readonly string[]> = {
@@ -35,7 +38,7 @@ describe.each(Object.keys(protocols) as ProtocolName[])('%s', (name) => {
   const accuracies = (isShuffled: boolean, seed = 0) =>
     protocols[name]
       .run(split(isShuffled), settings, seed)
-      .map(({ values }) => scoresOf(values, split().cls.test.labels, names).top1)
+      .map(({ values }) => scoresOf(values, split().get('cls')!.test.labels, names).top1)
 
   it('tries every way, and reaches 100 % where clusters lie apart', () => {
     const outcomes = protocols[name].run(split(), settings, 0)

@@ -14,6 +14,7 @@ import type { Session, TensorData } from '../../src/onnx/session.ts'
 import { writeSatelliteData } from '../../src/sample-data/satellite/write-places.ts'
 import { fromArray } from '../../src/tensor/tensor.ts'
 import { featuresOf } from '../../src/weights/folder-features.ts'
+import { valuesOf } from '../../src/weights/frozen-encoder.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
 import { expectClose } from '../tolerance.ts'
@@ -130,7 +131,7 @@ it('an exported encoder with dates embeds series as the model does', async () =>
   await opened.session.close()
   expect(features.count).toBe(8)
   for (const pooling of ['cls', 'mean'] as const)
-    expectClose(features.vectors[pooling], expected.features.vectors[pooling], 1e-5)
+    expectClose(valuesOf(features, pooling).values, valuesOf(expected.features, pooling).values, 1e-5)
   // [8, 2 · 16, 32], of which the last 8 say the date: which differs between frames and samples.
   expect(given.map(({ shape }) => shape)).toEqual([[8, 32, 32]])
   const told = Array.from({ length: 16 }, (_, i) =>
@@ -157,7 +158,7 @@ it('an exported encoder of bands embeds rasters as the model does, and refuses t
   expect(opened.bands).toEqual(['B3', 'B4', 'B11'])
   expect(features.count).toBe(8)
   for (const pooling of ['cls', 'mean'] as const)
-    expectClose(features.vectors[pooling], expected.features.vectors[pooling], 1e-5)
+    expectClose(valuesOf(features, pooling).values, valuesOf(expected.features, pooling).values, 1e-5)
   await expect(onnxFeatures({ ...opened, resolution: 60 }, dir)).rejects.toThrow(
     'exported for 60 metres a pixel',
   )

@@ -13,6 +13,7 @@ import { openIndex } from '../../src/search/index-folder.ts'
 import { indexFolder, updateIndex } from '../../src/search/make-index.ts'
 import { openSource } from '../../src/source/open.ts'
 import { featuresOf } from '../../src/weights/folder-features.ts'
+import { valuesOf } from '../../src/weights/frozen-encoder.ts'
 import { loadModel } from '../../src/weights/load-model.ts'
 import { type EncoderRequest, openEncoder } from '../../src/weights/open-encoder.ts'
 import { colourFolder } from './colour-folder.ts'
@@ -36,7 +37,10 @@ describe('features', () => {
   it('are in float32 whatever the model was trained in, and in bfloat16 where that is asked for', async () => {
     const of = async (...args: Parameters<typeof trainedIn>) => {
       const encoder = trainedIn(...args)
-      return [encoder.origin.precision, (await featuresOf(encoder, images)).features.vectors.mean] as const
+      return [
+        encoder.origin.precision,
+        valuesOf((await featuresOf(encoder, images)).features, 'mean').values,
+      ] as const
     }
     const [name, exact] = await of('fp32')
     expect(name).toBe('fp32')

@@ -33,12 +33,13 @@ const blind: Embedder = {
     bands: null,
     origin: { path: '/models/encoder.onnx', step: 1, precision: 'fp32' },
   },
-  ...{ sha256: 'a'.repeat(64), warnings: [] },
+  ...{ sha256: 'a'.repeat(64), warnings: [], feature: 'mean', competing: ['mean'] },
+  featureOf: (name) => ({ name, width: 2, tokens: 1 }),
   async features(source) {
     const count = source.files.length
     const values = new Float32Array(2 * count).fill(1)
-    const features = { count, width: 2, indices: Int32Array.from(source.files.keys()) }
-    return { source, features: { ...features, vectors: { cls: values, mean: values } }, skipped: [] }
+    const of = new Map([['mean' as const, { width: 2, tokens: 1, values }]])
+    return { source, features: { count, indices: Int32Array.from(source.files.keys()), of }, skipped: [] }
   },
 }
 

@@ -30,6 +30,8 @@ function model({ sha256 = 'a'.repeat(64), maxSkippedShare = 0.5 } = {}): Embedde
   return {
     ...{ config: resolveConfig({ ...preset, data: { ...preset.data, maxSkippedShare } }), bands: null },
     ...{ origin: { path: '/models/encoder.onnx', step: 7, precision: 'fp32' }, sha256, warnings: [] },
+    ...{ feature: 'mean', competing: ['mean'] },
+    featureOf: (name) => ({ name, width: 4, tokens: 1 }),
     async features(source, { onSkip }) {
       const indices: number[] = []
       const values: number[] = []
@@ -42,9 +44,9 @@ function model({ sha256 = 'a'.repeat(64), maxSkippedShare = 0.5 } = {}): Embedde
         } else onSkip?.({ file, reason: 'it is broken' })
       }
       if (indices.length === 0) throw new SherdError('DATA_BROKEN', 'nothing is left')
-      const mean = Float32Array.from(values)
-      const features = { count: indices.length, width: 4, indices: Int32Array.from(indices) }
-      return { source, features: { ...features, vectors: { cls: mean, mean } }, skipped: [] }
+      const mean = { width: 4, tokens: 1, values: Float32Array.from(values) }
+      const features = { count: indices.length, indices: Int32Array.from(indices) }
+      return { source, features: { ...features, of: new Map([['mean' as const, mean]]) }, skipped: [] }
     },
   }
 }

@@ -64,7 +64,7 @@ describe('features', () => {
       dirs.map((dir) => join(dir, `photos${ending}`)),
     )
     const embed = (to: string, how: ReturnType<typeof stoppingAt>) =>
-      embedFolder(photos, embedder, { out: to, pooling: 'mean', ...how })
+      embedFolder(photos, embedder, { out: to, ...how })
     const first = await embed(whole!, watching())
     expect(first.result).toMatchObject({ images: COUNT, width: 32 })
     expect(first.result.skipped).toHaveLength(1)
@@ -92,8 +92,8 @@ describe('features', () => {
   it('of other images, another model or another pooling are refused', async () => {
     const out = join(await workFolder(), 'photos.npy')
     const own = await sampleFolder(10)
-    const embed = (more: Partial<Embedder>, pooling: 'cls' | 'mean' = 'mean') =>
-      embedFolder(own, { ...embedder, ...more }, { out, pooling })
+    const embed = (more: Partial<Embedder>, name: 'cls' | 'mean' = 'mean') =>
+      embedFolder(own, { ...embedder, ...more }, { out, features: [name] })
     await embed({})
     await expect(embed({}, 'cls')).rejects.toThrow('pooling: "mean" → "cls"')
     await expect(embed({ sha256: 'b'.repeat(64) })).rejects.toThrow('model: others than then')
@@ -159,7 +159,7 @@ describe('an index', () => {
   it('is replaced in place, and only on request', async () => {
     const dir = await workFolder()
     const out = join(dir, 'index')
-    await embedFolder(photos, embedder, { out: join(dir, 'a.npy'), pooling: 'mean' })
+    await embedFolder(photos, embedder, { out: join(dir, 'a.npy') })
     await claimFeatures(join(dir, 'a.npy'), { out })
     expect((await claimFeatures(join(dir, 'a.npy'), { out })).wasThere).toBe(true)
     await expect(claimIndex(photos, embedder, { out })).rejects.toThrow('images: others than then')

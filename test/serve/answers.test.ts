@@ -19,6 +19,7 @@ import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item } from '../../src/tensor/tensor.ts'
 import { featuresOf } from '../../src/weights/folder-features.ts'
+import { valuesOf } from '../../src/weights/frozen-encoder.ts'
 import { openFor } from '../../src/weights/open-encoder.ts'
 import { from16Bits, scene, temporaryFolder } from '../prepare/decode/make-images.ts'
 import { expectClose } from '../tolerance.ts'
@@ -67,16 +68,19 @@ async function exhibit() {
 }
 
 describe('embeddings', () => {
-  it.each(['cls', 'mean'] as const)('are those of the folder, by %s', async (pool) => {
+  it.each(['cls', 'mean', 'cls+mean'] as const)('are those of the folder, by %s', async (pool) => {
     const encoder = await openOnnxEncoder(join(exported, 'encoder.onnx'), { threads: 1 })
-    const [torch, onnx] = [await featuresOf(model, dir), await onnxFeatures(encoder, dir)]
+    const features = { features: [pool] }
+    const [torch, onnx] = [await featuresOf(model, dir, features), await onnxFeatures(encoder, dir, features)]
     await encoder.session.close()
 
-    const results = await resultsOf<{ embedding: number[] }>(await askAll(`/v1/embed?pool=${pool}`))
+    const results = await resultsOf<{ embedding: number[] }>(
+      await askAll(`/v1/embed?pool=${encodeURIComponent(pool)}`),
+    )
     const found = Float32Array.from(results.flatMap(({ embedding }) => embedding))
     expect(results.map(({ name }) => name)).toEqual(files)
-    expectClose(found, onnx.features.vectors[pool], 1e-6)
-    expectClose(found, torch.features.vectors[pool], 1e-5)
+    expectClose(found, valuesOf(onnx.features, pool).values, 1e-6)
+    expectClose(found, valuesOf(torch.features, pool).values, 1e-5)
   })
 
   it('are the same alone, as a body of any declared type, and as .npy', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { openBackbone } from '../../src/model/backbone.ts'
 import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classifierRows, classify, headNames, heads } from '../../src/model/classifier.ts'
+import { featureReader } from '../../src/model/features.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { toView } from '../../src/prepare/normalize.ts'
 import type { Pixels } from '../../src/prepare/pixels.ts'
@@ -10,7 +11,7 @@ import { noGrad } from '../../src/tensor/context.ts'
 import { layerNorm, linear, meanOver, narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type FrozenClassifier, logitsOf } from '../../src/weights/frozen-classifier.ts'
-import { pooledOf, tokensOf } from '../../src/weights/frozen-encoder.ts'
+import { tokensOf } from '../../src/weights/frozen-encoder.ts'
 import { stirredParameters, tiny } from '../model/tiny-model.ts'
 import { expectClose, wave } from '../tolerance.ts'
 
@@ -44,8 +45,8 @@ describe.each(headNames)('a frozen classifier with a head on %s', (head) => {
         const low: FrozenClassifier = { ...classifier, precision: 'bfloat16' }
         const logits = logitsOf(low)(pixels)
         expect(logits.dtype).toBe('float32')
-        const vector = pooledOf(low, tokensOf(low)(pixels))[heads[head].pooling]
-        expectClose(logits, linear(vector, weights('head.weight'), weights('head.bias')), 1e-6)
+        const vector = featureReader(low, [heads[head].feature]).read(tokensOf(low)(pixels), weights)
+        expectClose(logits, linear(vector[0]!, weights('head.weight'), weights('head.bias')), 1e-6)
         expectClose(logits, logitsOf(classifier)(pixels), 0.1)
       }),
     ))
@@ -64,10 +65,10 @@ it('the encoder of a classifier of the mean has plain tokens, and a mean that we
       const images = toView(pixels, statistics, 'cpu')
       const plain = openBackbone(backbone, 'cpu').encodeAll(images, weights, { norm: false }).sequence
       expectClose(encoded.sequence, plain, 1e-6)
-      const { cls, mean } = pooledOf(encoder, encoded)
-      expectClose(cls, narrow(plain, 1, 0, 1), 1e-6)
+      const [cls, mean] = featureReader(encoder, ['cls', 'mean']).read(encoded, weights)
+      expectClose(cls!, narrow(plain, 1, 0, 1), 1e-6)
       const average = meanOver(narrow(plain, 1, 1, 15), [1])
       const normed = layerNorm(average, weights('fc_norm.weight'), weights('fc_norm.bias'), 1e-6)
-      expectClose(mean, normed, 2e-6)
+      expectClose(mean!, normed, 2e-6)
     }),
   ))

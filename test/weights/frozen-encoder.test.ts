@@ -7,7 +7,7 @@ import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { pool } from '../../src/token/pool.ts'
 import { clsPrefix } from '../../src/token/prefix.ts'
-import { extractFeatures, type FrozenEncoder, tokensOf } from '../../src/weights/frozen-encoder.ts'
+import { extractFeatures, type FrozenEncoder, tokensOf, valuesOf } from '../../src/weights/frozen-encoder.ts'
 import { stirredParameters, tiny } from '../model/tiny-model.ts'
 import { expectClose, numbers } from '../tolerance.ts'
 
@@ -68,18 +68,19 @@ describe('extractFeatures', () => {
   it('keeps the order, and gives what one large batch gives', async () => {
     const told: number[] = []
     const [parts, whole] = await Promise.all([
-      extractFeatures(encoder, batches([3, 3, 1]), (done) => told.push(done)),
+      extractFeatures(encoder, batches([3, 3, 1]), { onBatch: (done) => told.push(done) }),
       extractFeatures(encoder, batches([7])),
     ])
     expect(told).toEqual([0, 3, 6, 7])
     expect([...parts.indices]).toEqual([10, 11, 12, 13, 14, 15, 16])
-    expect([parts.count, parts.width]).toEqual([7, 24])
+    expect([parts.count, valuesOf(parts, 'mean').width]).toEqual([7, 24])
     noGrad(() =>
       scope(() => {
         const tokens = tokensOf(encoder)(pixelsOf(7))
         for (const pooling of ['cls', 'mean'] as const) {
-          expectClose(parts.vectors[pooling], whole.vectors[pooling], 1e-5)
-          expectClose(whole.vectors[pooling], pool[pooling](tokens), 1e-5)
+          const { values } = valuesOf(whole, pooling)
+          expectClose(valuesOf(parts, pooling).values, values, 1e-5)
+          expectClose(values, pool[pooling](tokens), 1e-5)
         }
       }),
     )

@@ -19,6 +19,7 @@ import { exportTimm } from '../../src/export/export-timm.ts'
 import { importWeights } from '../../src/import/import.ts'
 import { writeSatelliteData } from '../../src/sample-data/satellite/write-places.ts'
 import { featuresOf } from '../../src/weights/folder-features.ts'
+import { valuesOf } from '../../src/weights/frozen-encoder.ts'
 import { classifierLogits, openClassifier } from '../../src/weights/open-classifier.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { openSegmenter } from '../../src/weights/open-segmenter.ts'
@@ -100,7 +101,10 @@ describe('a fine-tuned classifier that is saved', () => {
     const [weight, bias] = ['head.weight', 'head.bias'].map((name) => tensors.get(name)!.data as Float32Array)
     // The head on the features is the classifier.
     const made = Array.from({ length: 30 * 3 }, (_, i) => {
-      const x = features.vectors.mean.subarray(Math.floor(i / 3) * 32, Math.floor(i / 3) * 32 + 32)
+      const x = valuesOf(features, 'mean').values.subarray(
+        Math.floor(i / 3) * 32,
+        Math.floor(i / 3) * 32 + 32,
+      )
       return x.reduce((sum, value, d) => sum + value * weight![(i % 3) * 32 + d]!, bias![i % 3]!)
     })
     expectClose(made, (await classifierLogits(openClassifier({ model, device: 'cpu' }), test)).logits, 1e-5)

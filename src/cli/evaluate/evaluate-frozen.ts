@@ -6,9 +6,10 @@ import type { EvaluateOptions, FeatureReport } from '../../evaluate/evaluate.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import type { ProtocolName } from '../../evaluate/protocols.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import type { FeatureName } from '../../token/feature.ts'
 import { requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
-import { positiveNumber, wholeNumber } from '../options.ts'
+import { feature, listOf, poolOption, positiveNumber, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
 import { note, warn } from '../output.ts'
 import { endProgress, progress } from '../progress.ts'
@@ -16,7 +17,6 @@ import { stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
-  listOf,
   type SaveFlags,
   seedsOf,
   shots,
@@ -33,6 +33,7 @@ interface Flags extends EvaluateFlags, SaveFlags {
   readonly epochs?: number
   readonly batch?: number
   readonly shots?: Shots[]
+  readonly pool?: FeatureName[]
 }
 
 const withProbe = (command: Command): Command =>
@@ -112,6 +113,11 @@ export function addFrozen(evaluate: Command): void {
       withClasses(
         describeCommand(evaluate.command(name), { page: 'evaluate.md', examples }).description(does),
         protocols.length > 1 ? 'folder for the folders of the reports: knn, linear, fewshot' : undefined,
+      ).addOption(
+        poolOption(
+          "features that compete, such as cls,layer:-2 (default: cls, mean, pooled and the model's own, where it has them)",
+          listOf(feature),
+        ),
       ),
     ).action((flags: Flags) => run(protocols, flags))
 }
@@ -151,7 +157,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
     {
       ...{ out, overwrite, save, data, folders, encoder: request },
       command: `evaluate ${names.length > 1 ? 'frozen' : names[0]}`,
-      options: { settings: await usedSettings(names, settings), seeds },
+      options: { settings: await usedSettings(names, settings), seeds, pool: flags.pool },
     },
     async ({ dir, state, fileFor }) => {
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
@@ -161,6 +167,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
       const images = await openImages({
         encoder,
         data,
+        features: flags.pool,
         onProgress: showImages(),
         signal,
         work: join(dir, 'features'),

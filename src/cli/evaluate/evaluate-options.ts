@@ -24,16 +24,6 @@ export interface EvaluateFlags extends EncoderFlags {
   readonly json?: boolean
 }
 
-/** A list such as `10,20`, each parsed by `one`. */
-export const listOf =
-  <T>(one: (text: string) => T) =>
-  (text: string): T[] => {
-    const values = text.split(',').map((part) => one(part.trim()))
-    if (new Set(values.map((value) => JSON.stringify(value))).size !== values.length)
-      throw new InvalidArgumentError('Expected a list without repetitions.')
-    return values
-  }
-
 /** `1%` is a share of each class, `5` a number of its images. */
 export function shots(text: string): Shots {
   const share = text.match(/^(\d+(?:\.\d+)?)\s*%$/)?.[1]

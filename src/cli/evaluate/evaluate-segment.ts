@@ -6,7 +6,7 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { SegmentationHead } from '../../model/segmentation-heads.ts'
 import { requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
-import { notNegative, positiveNumber, wholeNumber } from '../options.ts'
+import { listOf, notNegative, positiveNumber, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
 import { note, print, printJson, table, warn } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
@@ -14,7 +14,6 @@ import { STOPPING, stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
-  listOf,
   type SaveFlags,
   seedsOf,
   withImages,

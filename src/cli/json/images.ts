@@ -13,7 +13,15 @@ export const ofImages = {
   features: f.kind('Features were written.', ['embed'], {
     files: f.texts('what was written; absolute paths'),
     images,
-    width: f.count('numbers of an image'),
+    width: f.count('numbers of a vector of the first feature'),
+    features: f.list(
+      {
+        name: f.text('cls, mean, cls+mean, pooled, patches or layer:K'),
+        width: f.count('numbers of a vector'),
+        tokens: f.count('vectors of an image; 1, but for patches'),
+      },
+      'what was written',
+    ),
     precision: f.precision,
     skipped: f.skipped,
   }),
@@ -34,7 +42,8 @@ export const ofImages = {
   index: f.kind('An index was made or brought up to date.', ['index'], {
     index,
     images,
-    width: f.count('numbers of an image'),
+    width: f.count('numbers of a vector'),
+    feature: f.text('what the vectors are: cls, mean, cls+mean, pooled or layer:K'),
     precision: f.orNull(f.precision),
     embedded: f.count('images that were embedded now'),
     removed: f.count('images that are no longer there'),

@@ -54,7 +54,7 @@ export const reports = {
       rows: f.list(
         {
           group: f.text('training images, such as "1 %"; empty for all'),
-          pooling: f.choice(['cls', 'mean'], 'feature of an image'),
+          pooling: f.text('feature of an image: cls, mean, cls+mean, pooled or layer:K'),
           setting: f.text('number of neighbours, learning rate …'),
           top1: overSeeds('share of test images whose class was named, 0 to 1'),
           top5: f.orNull(overSeeds('share with the class among five; null for up to five classes')),

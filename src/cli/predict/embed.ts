@@ -1,13 +1,14 @@
 /** `sherd embed`: the features of a folder of images, as a file. */
 import { resolve } from 'node:path'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { sealOf } from '../../files/durable.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { Embedder } from '../../search/embedder.ts'
-import type { Pooling } from '../../token/pool.ts'
+import type { FeatureName } from '../../token/feature.ts'
 import { addEncoderOptions, type EncoderFlags, requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
+import { feature, listOf, poolOption } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
@@ -17,7 +18,7 @@ import { argumentOrOption } from '../spellings.ts'
 
 interface Flags extends EncoderFlags {
   readonly out: string
-  readonly pool: Pooling
+  readonly pool?: FeatureName[]
   readonly overwrite?: boolean
   readonly json?: boolean
 }
@@ -42,9 +43,14 @@ export function addEmbed(root: Command): void {
     .argument('[dir]', 'folder of images, or of packed ones')
     .requiredOption(
       '--out <file>',
-      'a .npy (one pooling) or .safetensors (cls and mean); names and labels go to .json beside it',
+      'a .npy (one feature) or .safetensors (any number); names and labels go to .json beside it',
     )
-    .addOption(new Option('--pool <how>', 'what a .npy holds').choices(['cls', 'mean']).default('mean'))
+    .addOption(
+      poolOption(
+        "what to write, several with commas into a .safetensors (default: the model's own; in a .safetensors cls, mean and pooled, where it has them)",
+        listOf(feature),
+      ),
+    )
     .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runEmbed)
@@ -59,7 +65,7 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
   const embedder = await openModel(flags, dir)
   const { preset, config, set, modelSeed, bands } = flags
   const done = await embedFolder(dir, embedder, {
-    ...{ out: flags.out, pooling: flags.pool, overwrite: flags.overwrite },
+    ...{ out: flags.out, features: flags.pool, overwrite: flags.overwrite },
     options: {
       ...{ preset, set: set.length > 0 ? set : undefined, modelSeed, bands },
       config: config && sealOf(config).sha256,
@@ -68,13 +74,18 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
   })
   endProgress()
   noteThere(flags.out, done)
-  const { images, width, skipped } = done.result
+  const { images, width, features, skipped } = done.result
   const { precision } = embedder.origin
   const files = done.files.map((file) => resolve(file))
   if (flags.json)
-    return printJson({ kind: 'features', files, images, width, precision, skipped: skipped.length })
+    return printJson({
+      ...{ kind: 'features', files, images, width, features, precision, skipped: skipped.length },
+    })
   noteSkipped(skipped)
-  print(`${images} images, ${width} numbers each, computed in ${precision}: ${files.join(', ')}`)
+  const made = features.map(({ name, width, tokens }) =>
+    tokens === 1 ? `${width} numbers (${name})` : `${tokens} × ${width} numbers (${name})`,
+  )
+  print(`${images} images, each ${made.join(', ')}, computed in ${precision}: ${files.join(', ')}`)
 }
 
 /** Exported files need no LibTorch. */

@@ -5,10 +5,10 @@ import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { IndexFacts, SearchKind } from '../../search/index-folder.ts'
 import type { Indexed } from '../../search/make-index.ts'
-import type { Pooling } from '../../token/pool.ts'
+import { expectVector, type FeatureName } from '../../token/feature.ts'
 import { type EncoderFlags, showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
-import { deviceOption, featurePrecisionOption } from '../options.ts'
+import { deviceOption, featurePrecisionOption, poolOption } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
@@ -21,7 +21,7 @@ interface Flags extends ReadingFlags {
   readonly out: string
   readonly model?: string
   readonly features?: string
-  readonly pool?: Pooling
+  readonly pool?: FeatureName
   readonly update?: boolean
   readonly exact?: boolean
   readonly approximate?: boolean
@@ -52,7 +52,7 @@ export function addIndex(root: Command): void {
       }),
     )
     .option('--features <file>', 'instead of images: a .npy or .safetensors of "sherd embed"')
-    .addOption(new Option('--pool <how>', 'the vector of an image (default: mean)').choices(['cls', 'mean']))
+    .addOption(poolOption("the vector of an image (default: the model's own)"))
     .option('--update', 'bring the index up to date: embed what is new or has changed, drop what is gone')
     .addOption(new Option('--exact', 'no graph: every search compares all vectors').conflicts('approximate'))
     .option('--approximate', 'a graph, which is faster and misses some; by default from 50,000 images on')
@@ -67,6 +67,8 @@ export function addIndex(root: Command): void {
 
 const kindOf = ({ exact, approximate }: Flags): { kind?: SearchKind } =>
   exact ? { kind: 'exact' } : approximate ? { kind: 'approximate' } : {}
+
+const vectorOf = ({ pool }: Flags) => (pool === undefined ? undefined : expectVector(pool, 'An index'))
 
 const watching = () => ({
   ...{ onProgress: showImages(), onGraph: counting('graph', 'images'), signal: stopSignal(STOPPING) },
@@ -96,7 +98,7 @@ async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
   for (const message of embedder.warnings) warn(message)
   const done = await claimIndex(dir, embedder, {
     ...{ out: flags.out, overwrite: flags.overwrite, ...kindOf(flags), ...watching() },
-    ...(flags.pool && { pooling: flags.pool }),
+    pooling: vectorOf(flags),
   })
   noteThere(flags.out, done)
   return done.result
@@ -110,8 +112,6 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
   const { source, model, pooling } = index.facts
   if (dir !== undefined && source && resolve(dir) !== source.dir)
     throw new SherdError('USAGE', `${flags.out} is an index of ${source.dir}, not of ${resolve(dir)}.`)
-  if (flags.pool && flags.pool !== pooling)
-    throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
   const path = flags.model ?? model?.path
   if (path === undefined) throw new SherdError('USAGE', `${flags.out} does not know its model: give --model.`)
   const embedder = await openEmbedder(path, {
@@ -119,6 +119,8 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
     ...indexPrecision(index, path, flags),
     reading: readingOf(flags),
   })
+  if (flags.pool && embedder.featureOf(flags.pool).name !== pooling)
+    throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
   for (const message of embedder.warnings) warn(message)
   return claimUpdate(index, embedder, { ...kindOf(flags), ...watching() })
 }
@@ -133,7 +135,14 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
   const { claimFeatures } = await import('../../search/claim-index.ts')
   const { onGraph, signal } = watching()
   const done = await claimFeatures(flags.features!, {
-    ...{ out: flags.out, overwrite: flags.overwrite, ...kindOf(flags), onGraph, signal, pooling: flags.pool },
+    ...{
+      out: flags.out,
+      overwrite: flags.overwrite,
+      ...kindOf(flags),
+      onGraph,
+      signal,
+      pooling: vectorOf(flags),
+    },
   })
   noteThere(flags.out, done)
   printIndexed(flags, done.result, { embedded: 0, removed: 0, skipped: 0 })
@@ -142,7 +151,7 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
 
 function printIndexed(
   { out, json, update, features }: Flags,
-  { count, width, graph, model }: IndexFacts,
+  { count, width, pooling: feature, graph, model }: IndexFacts,
   changes: { embedded: number; removed: number; skipped: number },
 ): void {
   const precision = model?.precision ?? null
@@ -150,14 +159,16 @@ function printIndexed(
     ? { kind: 'approximate' as const, recall: graph.recall, expansionSearch: graph.expansionSearch }
     : { kind: 'exact' as const }
   if (json) {
-    printJson({ kind: 'index', index: resolve(out), images: count, width, precision, ...changes, search })
+    printJson({
+      ...{ kind: 'index', index: resolve(out), images: count, width, feature, precision, ...changes, search },
+    })
     return
   }
   const how = graph
     ? `approximate search: it finds ${(100 * graph.recall).toFixed(1)} % of the ten nearest (expansion ${graph.expansionSearch})`
     : 'exact search'
   print(
-    `${count} images, ${width} numbers each${precision === null ? '' : `, computed in ${precision}`}; ${how}: ${resolve(out)}`,
+    `${count} images, ${width} numbers each (${feature})${precision === null ? '' : `, computed in ${precision}`}; ${how}: ${resolve(out)}`,
   )
   if (update) print(`${changes.embedded} embedded, ${changes.removed} removed`)
   if (!features && changes.skipped > 0) print(`${changes.skipped} could not be read`)

@@ -298,8 +298,8 @@ describe('sherd pretrain --probe', () => {
     ])
     for (const { knn, linear, effectiveRank } of readProbes(path)) {
       for (const share of [knn.cls, knn.mean, linear.cls, linear.mean])
-        expect(share >= 0 && share <= 1).toBe(true)
-      for (const rank of [effectiveRank.cls, effectiveRank.mean]) expect(rank > 1 && rank <= 32).toBe(true)
+        expect(share! >= 0 && share! <= 1).toBe(true)
+      for (const rank of [effectiveRank.cls, effectiveRank.mean]) expect(rank! > 1 && rank! <= 32).toBe(true)
     }
     const again = await sherd(['pretrain', '--out', 'probed', '--resume', '--steps', '5'], { cwd })
     expect(again.status).toBe(0)
