@@ -27,6 +27,10 @@ export const onnxVectors = (model: Has): VectorFeature[] =>
 export const usualOutputs = (model: Has): VectorFeature[] =>
   onnxVectors(model).filter((name) => name !== 'cls+mean')
 
+/** The vector that stands for an image where none is asked for. */
+export const ownOutput = ({ config, ...model }: Has & Pick<OnnxModel, 'config'>): VectorFeature =>
+  onnxVectors(model).find((name) => name === config.model.feature) ?? 'mean'
+
 /** The outputs that make a feature. Throws `USAGE` for one that the graph has not. */
 export function featureOutputs(
   model: Pick<OnnxModel, 'outputs' | 'origin'>,

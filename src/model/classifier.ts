@@ -10,6 +10,7 @@ import type { BackboneShape } from './backbone-shape.ts'
 import type { EncodeOptions } from './encoder.ts'
 import { type EncoderNorm, featureOf, featureReader } from './features.ts'
 import { applyLinear, normRows } from './linear.ts'
+import { outputRows } from './own-output.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
 
 export type { EncoderNorm } from './features.ts'
@@ -70,6 +71,7 @@ export function classifierRows({ backbone, classes, head }: ClassifierShape): Pa
   const { width } = featureOf({ shape: backbone, norm }, feature)
   return [
     ...normedRows(backbone, norm),
+    ...(head === 'pooled' ? outputRows(backbone.dimensions) : []),
     { name: 'head.weight', shape: [classes, width], initial: 'head' },
     { name: 'head.bias', shape: [classes], initial: 'zeros' },
   ]

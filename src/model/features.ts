@@ -12,6 +12,7 @@ import type { EncodeAllOptions } from './backbone.ts'
 import { type BackboneShape, layoutOf } from './backbone-shape.ts'
 import { type EncoderDimensions, prefixOf } from './dimensions.ts'
 import { type Encoded, finalNorm } from './encoder.ts'
+import { outputRows, outputWidth, ownOutput } from './own-output.ts'
 import type { Weights } from './parameters.ts'
 
 /**
@@ -27,6 +28,8 @@ export interface FeatureModel {
   readonly norm?: EncoderNorm
   /** The groups of bands that are encoded; null for all. */
   readonly only?: readonly number[] | null
+  /** Default: all that its shape asks for. */
+  readonly parameters?: { readonly has: (name: string) => boolean }
 }
 
 /** Features of images, as numbers behind one another: `tokens` × `width` for each image. */
@@ -45,15 +48,21 @@ interface Computing {
 
 interface FeatureRow {
   /** Why a model lacks it; null if it has it. */
-  readonly lacks: (
-    model: Required<Pick<FeatureModel, 'norm'>> & { readonly d: EncoderDimensions },
-  ) => string | null
+  readonly lacks: (model: FeatureModel) => string | null
   readonly width: (d: EncoderDimensions) => number
   readonly of: (encoded: Encoded, how: Computing) => Tensor
 }
 
-const lacksCls: FeatureRow['lacks'] = ({ d }) =>
-  prefixOf(d).some(({ kind }) => kind === 'cls') ? null : 'it has no cls token'
+const lacksCls: FeatureRow['lacks'] = ({ shape }) =>
+  prefixOf(shape.dimensions).some(({ kind }) => kind === 'cls') ? null : 'it has no cls token'
+
+function lacksOutput({ shape, norm, parameters }: FeatureModel): string | null {
+  if (norm === 'fc_norm') return null
+  const rows = outputRows(shape.dimensions)
+  if (rows.length === 0) return 'it has no output of its own (attention pooling, a projection or fc_norm)'
+  const missing = parameters && rows.find(({ name }) => !parameters.has(name))
+  return missing ? `its weights have no ${missing.name}` : null
+}
 
 /** Of tokens that are not normed yet where the norm is `fc_norm`, which is then applied. */
 function meanOf(tokens: Encoded, { weights, dimensions, norm }: Computing): Tensor {
@@ -71,20 +80,17 @@ const rows: Readonly<Record<WholeFeature | 'patches', FeatureRow>> = {
     of: (encoded, how) => scope(() => cat([pool.cls(encoded), meanOf(encoded, how)], 1)),
   },
   pooled: {
-    lacks: ({ norm }) =>
-      norm === 'fc_norm' ? null : 'it has no output of its own (attention pooling, a projection or fc_norm)',
-    width: ({ width }) => width,
-    of: meanOf,
+    lacks: lacksOutput,
+    width: (d) => outputWidth(d) ?? d.width,
+    of: (encoded, how) =>
+      how.norm === 'fc_norm' ? meanOf(encoded, how) : ownOutput(encoded, how.weights, how.dimensions),
   },
   patches: { lacks: () => null, width: ({ width }) => width, of: (encoded) => patchesOf(encoded) },
 }
 
-const known = ({ shape, norm = 'norm' }: FeatureModel) => ({ d: shape.dimensions, norm })
-const lackOf = (model: FeatureModel, name: WholeFeature | 'patches') => rows[name].lacks(known(model))
-
 /** The features that a model has, without those of its blocks. */
 export const wholeFeaturesOf = (model: FeatureModel): WholeFeature[] =>
-  wholeFeatures.filter((name) => lackOf(model, name) === null)
+  wholeFeatures.filter((name) => rows[name].lacks(model) === null)
 
 /** Those that compete where none is asked for: cls, mean and, where it is another one, the model's own output. */
 export const usualFeatures = (model: FeatureModel): WholeFeature[] =>
@@ -107,7 +113,7 @@ export function featureOf<Name extends FeatureName>(model: FeatureModel, name: N
     const block = absolute(layer, depth)
     if (block >= 0 && block < depth) return { name: `layer:${block}` as Name, width, tokens: 1 }
   }
-  const why = layer === null ? lackOf(model, name as WholeFeature | 'patches') : `it has ${depth} blocks`
+  const why = layer === null ? rows[name as WholeFeature | 'patches'].lacks(model) : `it has ${depth} blocks`
   if (why !== null)
     throw new SherdError(
       'USAGE',

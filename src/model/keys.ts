@@ -1,6 +1,7 @@
 /** The configuration's keys of the encoder, in the group `model`. */
 import { z } from 'zod'
 import { bandList } from '../prepare/keys.ts'
+import { wholeFeatures } from '../token/feature.ts'
 import { shortSize, sidesOf } from '../token/grid.ts'
 import { resamplingNames } from '../token/resample-positions.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
@@ -18,10 +19,6 @@ const share = upTo(limits.width)
 
 const namesOf = <T extends object>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]
-
-/** The vectors that can stand for an image. */
-export const features = ['cls', 'mean', 'cls+mean', 'pooled'] as const
-export type Feature = (typeof features)[number]
 
 /** What differs between published encoders. */
 const variantKeys = {
@@ -77,7 +74,7 @@ const variantKeys = {
     .describe('a learned query reads the tokens for "pooled" (SigLIP)'),
   projection: share.nullable().default(null).describe('numbers of the projected cls token, "pooled" (CLIP)'),
   feature: z
-    .enum(features)
+    .enum(wholeFeatures)
     .default('mean')
     .describe('the vector that stands for an image where --pool names no other'),
 }

@@ -39,14 +39,14 @@ export async function openEmbedder(
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('../infer/onnx-model.ts')
     expectPlainRequest({ device, precision })
-    const { usualOutputs } = await import('../infer/onnx-features.ts')
+    const { ownOutput, usualOutputs } = await import('../infer/onnx-features.ts')
     const { onnxFeatureSpec, onnxFeaturesOfSource, openOnnxEncoder } = await import(
       '../infer/onnx-encoder.ts'
     )
     const encoder = await openOnnxEncoder(model, { reading })
     const { config, bands, origin } = encoder
     return {
-      ...{ feature: ownFeature(config), competing: usualOutputs(encoder) },
+      ...{ feature: ownOutput(encoder), competing: usualOutputs(encoder) },
       featureOf: (name) => onnxFeatureSpec(encoder, name),
       ...{ config, reading, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
       features: (source, options) => onnxFeaturesOfSource(encoder, source, options),
@@ -63,7 +63,7 @@ export async function openEmbedder(
   return {
     ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config), sha256 },
     isInherited: facts?.init !== undefined,
-    ...{ feature: ownFeature(config), competing: competingFeatures(encoder) },
+    ...{ feature: ownFeature(encoder), competing: competingFeatures(encoder) },
     featureOf: (name) => featureOf(encoder, name),
     features: (source, options) => featuresOfSource(encoder, source, options),
   }

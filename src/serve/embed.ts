@@ -1,8 +1,7 @@
 /** `POST /v1/embed`: the embedding of an image. */
 import { onnxFeatureSpec } from '../infer/onnx-encoder.ts'
-import { featureOutputs, joinedOutputs, onnxVectors } from '../infer/onnx-features.ts'
+import { featureOutputs, joinedOutputs, onnxVectors, ownOutput } from '../infer/onnx-features.ts'
 import type { VectorFeature } from '../token/feature.ts'
-import { ownFeature } from '../weights/own-feature.ts'
 import { choice, type ImageRoute, jsonAnswer, npyAnswer, numbers } from './image-route.ts'
 import type { UploadedImage } from './images.ts'
 import type { Answering } from './service.ts'
@@ -31,7 +30,7 @@ export const embedRoute = (answering: Answering): ImageRoute<Embedded> => ({
   query: {
     pool: choice(
       onnxVectors(answering.model),
-      ownFeature(answering.model.config),
+      ownOutput(answering.model),
       'the vector of an image; by default the model’s own',
     ),
     format: choice(['json', 'npy'], 'json', 'npy: float32 [images, width]'),
