@@ -96,9 +96,13 @@ export function feature(text: string): FeatureName {
   }
 }
 
-/** `what`: what it is of, and whether several may be given. */
-export const poolOption = (what: string, parse: (text: string) => unknown = feature): Option =>
-  new Option('--pool <feature>', `${what}: ${featureChoices}`).argParser(parse)
+/** `what` it is of, and what holds without it. */
+export const poolOption = (
+  what: string,
+  without: string,
+  parse: (text: string) => unknown = feature,
+): Option =>
+  new Option('--pool <feature>', `${what}: ${featureChoices} (default: ${without})`).argParser(parse)
 
 export const deviceOption = () =>
   new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')

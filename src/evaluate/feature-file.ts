@@ -1,6 +1,7 @@
 /** Writes features as `.npy` or `.safetensors`, with the name of each row as JSON. */
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import { SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
 import { npyHeader } from '../files/npy.ts'
 import { endingOf, writeWhole } from '../files/write-whole.ts'

@@ -65,7 +65,7 @@ it('groups commands, and marks what is required once', () => {
   const text = helpAt(root.commands.find((each) => each.name() === 'embed')!, 100)
   expect(text.match(/^ {2}--run, --model <path>.*$/m)![0]).toMatch(/ {2}an exported|a run/)
   expect(text.match(/\(required\)/g)).toHaveLength(3) // the folder, the model, --out
-  expect(text).toMatch(/^ {2}--pool <how> +what a \.npy holds \(cls or mean; default: mean\)$/m)
+  expect(text).toMatch(/^ {2}--pool <feature> +what to write, several with commas into a \.safetensors:/m)
   expect(text).toMatch(/^ {2}--device <device> +where to compute \(auto, cpu or cuda; default: auto\)$/m)
   expect(text).toMatch(/^ {2}--precision <type> +type of matrix products \(fp32 or bf16; default: fp32\)$/m)
   const titles = [...text.matchAll(/^(\S.*):$/gm)].map(([, title]) => title)

@@ -23,10 +23,13 @@ const pixels: Pixels = {
 }
 
 describe.each(headNames)('a frozen classifier with a head on %s', (head) => {
+  // Only some encoders have an output of their own.
+  const dimensions = head === 'pooled' ? { ...tiny, variant: { projection: 10 } } : tiny
+  const backbone = plainBackbone(dimensions)
   const parameters = stirredParameters({ rows: classifierRows({ backbone, classes: 3, head }) })
   const weights = weightsOf(parameters)
   const classifier: FrozenClassifier = {
-    ...{ shape: backbone, dimensions: tiny, parameters, statistics, norm: heads[head].norm },
+    ...{ shape: backbone, dimensions, parameters, statistics, norm: heads[head].norm },
     ...{ device: 'cpu', precision: 'float32', head, classes: ['a', 'b', 'c'] },
   }
 

@@ -115,7 +115,8 @@ export function addFrozen(evaluate: Command): void {
         protocols.length > 1 ? 'folder for the folders of the reports: knn, linear, fewshot' : undefined,
       ).addOption(
         poolOption(
-          "features that compete, such as cls,layer:-2 (default: cls, mean, pooled and the model's own, where it has them)",
+          'features that compete, such as cls,layer:-2',
+          "cls, mean, pooled and the model's own, where it has them",
           listOf(feature),
         ),
       ),

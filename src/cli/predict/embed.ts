@@ -47,7 +47,8 @@ export function addEmbed(root: Command): void {
     )
     .addOption(
       poolOption(
-        "what to write, several with commas into a .safetensors (default: the model's own; in a .safetensors cls, mean and pooled, where it has them)",
+        'what to write, several with commas into a .safetensors',
+        "the model's own; in a .safetensors cls, mean and pooled, where it has them",
         listOf(feature),
       ),
     )

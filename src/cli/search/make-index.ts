@@ -52,7 +52,7 @@ export function addIndex(root: Command): void {
       }),
     )
     .option('--features <file>', 'instead of images: a .npy or .safetensors of "sherd embed"')
-    .addOption(poolOption("the vector of an image (default: the model's own)"))
+    .addOption(poolOption('the vector of an image', "the model's own"))
     .option('--update', 'bring the index up to date: embed what is new or has changed, drop what is gone')
     .addOption(new Option('--exact', 'no graph: every search compares all vectors').conflicts('approximate'))
     .option('--approximate', 'a graph, which is faster and misses some; by default from 50,000 images on')

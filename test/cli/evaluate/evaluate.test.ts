@@ -239,7 +239,7 @@ describe.concurrent('sherd embed', () => {
       embed('f.npy', '--pool', 'cls'),
       embed('f2.safetensors', '--json', '--precision', 'fp32'),
     ])
-    expect(npy.stdout).toMatch(/^60 images, 32 numbers each, computed in fp32: .*f\.npy, .*f\.json$/m)
+    expect(npy.stdout).toMatch(/^60 images, each 32 numbers \(cls\), computed in fp32: .*f\.npy, .*f\.json$/m)
     expect(both.json()).toMatchObject([{ images: 60, width: 32, precision: 'fp32', skipped: 0 }])
     const { values } = readNpy(join(cwd, 'f.npy'), { dtype: /^<f4$/, shape: [60, 32] })
     const cls = new Float32Array(values.buffer, values.byteOffset, 60 * 32)
@@ -263,7 +263,7 @@ describe.concurrent('sherd embed', () => {
     const args = ['embed', 'images', '--model', join(cwd, 'run'), '--out', 'f.npy']
     const one = await sherd(args, { cwd: dir })
     expect(one.stderr).toContain(`left out: ${first}/000-broken.jpg: `)
-    expect([one.status, one.stdout]).toEqual([0, expect.stringMatching(/^60 images, 32 numbers each/m)])
+    expect([one.status, one.stdout]).toEqual([0, expect.stringMatching(/^60 images, each 32 numbers \(mean\)/m)])
     rmSync(join(dir, 'f.npy'))
     writeFileSync(join(dir, 'images', first, '001-broken.jpg'), 'no image')
     const two = await sherd(args, { cwd: dir })
