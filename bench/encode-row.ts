@@ -93,7 +93,7 @@ async function measureEncoder(
   try {
     const config = resolveConfig({ model, data: { statistics: 'imagenet' }, train: { threads } })
     const dimensions = peerDimensions(config)
-    const encoder = openEncoder({ model: 'random', config, device: 'cpu' })
+    const encoder = await openEncoder({ model: 'random', config, device: 'cpu' })
     const cosines: number[] = []
     const files: string[] = []
     for await (const { file, comparisons } of exportOnnx({

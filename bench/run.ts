@@ -114,7 +114,7 @@ for (let run = 0; run < runs; run++) {
   }
   if (isChosen('tokens')) {
     say('tokens of groups …')
-    table.tokens.push(measureTokens(kind, { rounds, steps: steps ?? 4 }))
+    table.tokens.push(await measureTokens(kind, { rounds, steps: steps ?? 4 }))
     save()
   }
   if (isChosen('waiting')) {

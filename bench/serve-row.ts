@@ -46,7 +46,7 @@ const SECONDS = 6 // of a round, about
 
 async function exportSmall(out: string): Promise<string> {
   const config = resolveConfig(presetOf('mae-small-64').config)
-  const model = openEncoder({ model: 'random', config, device: 'cpu' })
+  const model = await openEncoder({ model: 'random', config, device: 'cpu' })
   for await (const { file } of exportOnnx({ model, out, precisions: ['fp32'] })) return file
   throw new Error('nothing was exported')
 }

@@ -5,6 +5,6 @@ import { resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { answerRounds } from './rounds.ts'
 
-const bench = openStepBench(resolveConfig(JSON.parse(process.argv[2] ?? '{}') as ConfigInput))
+const bench = await openStepBench(resolveConfig(JSON.parse(process.argv[2] ?? '{}') as ConfigInput))
 bench.run(2)
 await answerRounds<{ steps: number }>({ ready: true, ...bench.machine }, ({ steps }) => bench.run(steps))

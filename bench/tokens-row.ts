@@ -26,13 +26,14 @@ const satmae = {
 } satisfies ConfigInput
 const mae = { model: { size: 'tiny', imageSize: [72, 96], patchSize: 8 }, decoder } satisfies ConfigInput
 
-export function measureTokens(
+export async function measureTokens(
   device: 'cpu' | 'cuda',
   { rounds, steps }: { rounds: number; steps: number },
-): TokensRow {
-  const sides = [satmae, mae].map((input) =>
+): Promise<TokensRow> {
+  const opened = [satmae, mae].map((input) =>
     openStepBench(resolveConfig({ ...input, train: { batchSize: BATCH, device } })),
   )
+  const sides = await Promise.all(opened)
   for (const side of sides) side.run(2) // the first steps are slower
   const rates: [number[], number[]] = [[], []]
   for (let round = 0; round < rounds; round++)

@@ -43,7 +43,7 @@ it('a run is one call', async () => {
   const losses: number[] = []
   for await (const event of sherd.pretrain({ config, preset: 'mine', data, out, resume: false, signal }))
     if (event.kind === 'step') losses.push(event.loss)
-  const { step, parameters } = sherd.loadModel(out, 'cpu')
+  const { step, parameters } = await sherd.loadModel(out, 'cpu')
 
   expect([losses.length, step]).toEqual([3, 3])
   expect(losses.every(Number.isFinite)).toBe(true)

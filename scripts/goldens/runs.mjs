@@ -140,7 +140,7 @@ const rolledBack = (preset, over) => async (context, name) => {
 const finetuned =
   (preset, { from, precision, settings }) =>
   async ({ sherd, folder }, name) => {
-    const encoder = sherd.openEncoder({ model: join(folder, from), device: 'cpu' })
+    const encoder = await sherd.openEncoder({ model: join(folder, from), device: 'cpu' })
     const losses = []
     const norms = []
     const rates = []
@@ -162,7 +162,7 @@ const finetuned =
 const segmented =
   (preset, { from, heads }) =>
   async ({ sherd, folder }, name) => {
-    const encoder = sherd.openEncoder({ model: join(folder, from), device: 'cpu' })
+    const encoder = await sherd.openEncoder({ model: join(folder, from), device: 'cpu' })
     const files = []
     const losses = []
     for (const head of heads) {

@@ -16,7 +16,7 @@ import { draws } from '../random/draws.ts'
 import { setThreads, synchronize } from '../tensor/context.ts'
 import { beginStep } from '../train/step.ts'
 import type { Trainee } from '../train/trainee.ts'
-import { locateModel, openFrozenModel } from '../weights/frozen-model.ts'
+import { locateModel, openFrozenModels } from '../weights/frozen-model.ts'
 
 export interface StepTimes {
   readonly seconds: readonly number[]
@@ -67,16 +67,15 @@ function statisticsOfRandom({ data, model }: Config): ChannelStatistics {
   return { mean: Array(channels).fill(0.5 * unit), std: Array(channels).fill(0.25 * unit) }
 }
 
-export function openStepBench(given: Config): StepBench {
-  const config = completed(given, locateModel)
+export async function openStepBench(given: Config): Promise<StepBench> {
+  const config = await completed(given, locateModel)
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine
   const { batchSize, seed } = config.train
   const statistics = statisticsOfRandom(config)
-  const objective = objectiveOf(config, device, {
-    frozen: (path) => openFrozenModel(path, { config, statistics, machine }),
-  })
+  const frozen = await openFrozenModels({ config, statistics, machine })
+  const objective = objectiveOf(config, device, { frozen })
   const parameters = initialParameters(allRows(objective), { seed, device })
   const { kernels, recompute } = config.train
   const { optimizer, clip = null } = updateOf(config.optim)

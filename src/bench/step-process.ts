@@ -22,9 +22,9 @@ export interface Line {
   readonly bytes: number
 }
 
-answerOrder<StepOrder, Line>(({ config, batch, cold, steps }) => {
+answerOrder<StepOrder, Line>(async ({ config, batch, cold, steps }) => {
   const train = { ...config.train, batchSize: batch, accumulate: 1 }
-  const bench = openStepBench(resolveConfig({ ...config, train } as Config))
+  const bench = await openStepBench(resolveConfig({ ...config, train } as Config))
   bench.run(cold)
   const { seconds, peakBytes } = bench.run(steps)
   return { batch, seconds: median(seconds), bytes: peakBytes }

@@ -167,11 +167,18 @@ function reading<T>(path: string, body: (fd: number) => T): T {
 
 type Make<T> = (data: ArrayOf<DType>, shape: Shape, dtype: DType) => T
 
-function readWith<T>(path: string, make: Make<T>): { metadata: Header['metadata']; tensors: Map<string, T> } {
+const every = () => true
+
+function readWith<T>(
+  path: string,
+  make: Make<T>,
+  isWanted: (name: string) => boolean = every,
+): { metadata: Header['metadata']; tensors: Map<string, T> } {
   return reading(path, (fd) => {
     const { metadata, entries, dataStart } = readHeader(fd)
     const tensors = new Map<string, T>()
     for (const [name, { dtype, shape, begin, end }] of entries) {
+      if (!isWanted(name)) continue
       const bytes = new Uint8Array(end - begin)
       readExactly(fd, bytes, dataStart + begin)
       tensors.set(name, make(new dtypes[dtype].array(bytes.buffer), shape, dtype))
@@ -183,9 +190,9 @@ function readWith<T>(path: string, make: Make<T>): { metadata: Header['metadata'
 /** Metadata and tensors (on the CPU). Throws `CHECKPOINT` with the file and the reason. */
 export const readSafetensors = (path: string) => readWith<Tensor>(path, fromArray)
 
-/** As plain arrays, without LibTorch. */
-export const readArrays = (path: string) =>
-  readWith<StoredArray>(path, (data, shape, dtype) => ({ data, shape, dtype }))
+/** As plain arrays, without LibTorch; of all names, or of those that are wanted. */
+export const readArrays = (path: string, isWanted?: (name: string) => boolean) =>
+  readWith<StoredArray>(path, (data, shape, dtype) => ({ data, shape, dtype }), isWanted)
 
 /** An array of a file whose header was read. Throws `CHECKPOINT`. */
 export const readArray = (

@@ -7,7 +7,7 @@ import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
 import { modelOption } from './help.ts'
 import { configOption, deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
-import { warn } from './output.ts'
+import { note, warn } from './output.ts'
 import { counting } from './progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
@@ -28,14 +28,18 @@ export interface EncoderFlags extends ModelFlags, ReadingFlags {
 export const addModelOptions = (
   command: Command,
   model: Parameters<typeof modelOption>[0] = {
-    what: 'a run, a checkpoint of it, a .safetensors file, or "random"',
+    what: 'a run, a checkpoint of it, a .safetensors file, a file or folder of another program, or "random"',
   },
 ): Command =>
   command
     .addOption(modelOption(model))
     .option('--preset <name>', 'what the model is, where --model does not say it')
     .addOption(configOption())
-    .addOption(setOption('override one key of the preset; may be repeated'))
+    .addOption(
+      setOption(
+        'override one key of the preset, or of what the files of another program say; may be repeated',
+      ),
+    )
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))
     .option(
       '--bands <list>',
@@ -58,11 +62,13 @@ export async function requestOf(
   alsoRead: readonly string[] = [],
 ): Promise<EncoderRequest> {
   const config = await presetConfig({ preset, config: file, set, device }, alsoRead)
+  const keys = config ? [] : set
   if (modelSeed !== undefined && model !== 'random')
     throw new SherdError('USAGE', '--model-seed is of --model random: other models have their weights.')
   return {
     ...{ model, device, precision, reading: readingOf(flags) },
     ...(config ? { config } : {}),
+    ...(keys.length > 0 ? { set: keys } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),
     ...(config?.data.kind === 'rasters' && images !== undefined
@@ -71,7 +77,7 @@ export async function requestOf(
   }
 }
 
-/** The configuration for weights that carry none, from `--preset`, `--config`, `--set`. Throws `USAGE` for `--set` without one of the others. */
+/** The configuration for weights that carry none, from `--preset`, `--config`, `--set`; undefined where none of the first two is given. */
 export async function presetConfig(
   {
     preset,
@@ -81,17 +87,13 @@ export async function presetConfig(
   }: Pick<EncoderFlags, 'set' | 'device'> & { preset: string | undefined; config?: string | undefined },
   alsoRead: readonly string[] = [],
 ): Promise<Config | undefined> {
-  const { configOf } = await import('./machine/bench-config.ts')
   const { modelReading } = await import('../config/useless.ts')
-  if (preset !== undefined || config !== undefined)
+  if (preset !== undefined || config !== undefined) {
+    const { configOf } = await import('./machine/bench-config.ts')
     return configOf(preset, { set, config, device }, modelReading(alsoRead))
+  }
   const { assignedKeys } = await import('../config/overrides.ts')
-  const [key] = assignedKeys(set) // a mistyped key is reported first
-  if (key !== undefined)
-    throw new SherdError(
-      'USAGE',
-      `--set ${key} would change nothing: it overrides a preset, and none is named. A run and a file of sherd say themselves what the model is; for others add --preset NAME or --config FILE.`,
-    )
+  assignedKeys(set) // a mistyped key is reported first
   return undefined
 }
 
@@ -102,7 +104,8 @@ export async function encoderOf(
   alsoRead: readonly string[] = [],
 ): Promise<OpenedEncoder> {
   const { openEncoder } = await import('../weights/open-encoder.ts')
-  const encoder = openEncoder(await requestOf(flags, images, alsoRead))
+  const encoder = await openEncoder(await requestOf(flags, images, alsoRead))
+  for (const each of encoder.notes ?? []) note(each)
   for (const message of encoder.warnings) warn(message)
   return encoder
 }

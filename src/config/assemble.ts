@@ -65,9 +65,12 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedAutoencoder =>
   (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
 
+/** Paths of the models that its objective reads. */
+export const modelsOf = ({ target }: Config): readonly string[] => targetOf(target).models()
+
 /** The configuration with what it takes from models that it names. */
-export function completed(config: Config, locate: Locate): Config {
-  const target = targetOf(config.target).complete(locate)
+export async function completed(config: Config, locate: Locate): Promise<Config> {
+  const target = await targetOf(config.target).complete(locate)
   return target === config.target ? config : resolveConfig({ ...config, target })
 }
 

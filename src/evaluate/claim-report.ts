@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { claimed, type Draft, expectFree } from '../files/claim.ts'
-import { sealOf } from '../files/durable.ts'
 import { fingerprintOf } from '../files/fingerprint.ts'
+import { sealOfWeights } from '../weights/found-weights.ts'
 import { type EncoderRequest, findWeights } from '../weights/open-encoder.ts'
 import type { EvaluationData } from './evaluate.ts'
 
@@ -32,7 +32,8 @@ export async function claimReports<T>(
   { out, overwrite, save, command, encoder, data, options, folders = ['.'] }: ReportRequest,
   work: (draft: ReportDraft) => Promise<readonly T[]>,
 ): Promise<{ readonly reports: readonly T[]; readonly wasThere: boolean }> {
-  const { weights } = findWeights(encoder)
+  const found = await findWeights(encoder)
+  const model = sealOfWeights(found) || 'random'
   const { config, seed, bands, precision, reading = {} } = encoder
   const paths = { train: data.train, test: data.test, validation: data.validation }
   const inputs = Object.entries(paths).flatMap(([name, path]) => (path ? [[name, fingerprintOf(path)]] : []))
@@ -41,10 +42,10 @@ export async function claimReports<T>(
     options: {
       ...{ ...options, bands, precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
       // A random encoder is what its configuration says; other weights say themselves what they are.
-      ...(weights === null && { config, modelSeed: seed }),
+      ...(found.files.length === 0 && { config, modelSeed: seed }),
       save: save && resolve(save),
     },
-    inputs: { ...Object.fromEntries(inputs), model: weights === null ? 'random' : sealOf(weights).sha256 },
+    inputs: { ...Object.fromEntries(inputs), model },
   }
   let reports: readonly T[] = []
   const isResult = (dir: string) => folders.some((name) => existsSync(join(dir, name, REPORT)))

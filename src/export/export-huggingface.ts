@@ -27,7 +27,7 @@ import { modelCard } from './model-card.ts'
 const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
 export type HuggingfaceTask = (typeof huggingfaceTasks)[number]
 
-export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics'> {
+export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'> {
   readonly out: string
   /** By default by the weights: a classifier if they have a head, else an autoencoder if they have a decoder, else an encoder. */
   readonly task?: HuggingfaceTask | undefined
@@ -290,7 +290,7 @@ export async function exportHuggingface({
   onnx: wanted,
   ...request
 }: HuggingfaceOptions): Promise<ExportedFolder> {
-  const model = openExported(request)
+  const model = await openExported(request)
   const chosen = task ?? usualTask(model)
   const row = rowOf(chosen, model)
   const refusal = row.refuses(model)

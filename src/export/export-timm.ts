@@ -12,7 +12,7 @@ import type { ExportedFolder } from './export-huggingface.ts'
 import { inLayout, openExported, writeFolder } from './exported-model.ts'
 import { modelCard } from './model-card.ts'
 
-export interface TimmOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics'> {
+export interface TimmOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'> {
   readonly out: string
 }
 
@@ -29,8 +29,8 @@ tokens = model.forward_features(pixels)  # cls, then the patches row by row
 `
 
 /** Throws `USAGE` for a model that timm cannot hold, and errors of reading. */
-export function exportTimm({ out, ...request }: TimmOptions): ExportedFolder {
-  const model = openExported(request)
+export async function exportTimm({ out, ...request }: TimmOptions): Promise<ExportedFolder> {
+  const model = await openExported(request)
   const { dimensions: d, classifier, statistics } = model
   const bands = bandsOf(model.config)
   if (d.layerNormEpsilon !== EPSILON)

@@ -1,17 +1,15 @@
 /** A model for other programs: its parameters as arrays, with position tables written out. Needs no LibTorch. */
 import { join, resolve } from 'node:path'
 import { expectFiniteArray, type FloatArray, type StoredArray, toFloat32 } from '../checkpoint/arrays.ts'
-import { readArrays } from '../checkpoint/safetensors.ts'
 import { writeWeights } from '../checkpoint/weights-file.ts'
-import { encoderPrefix } from '../checkpoint/weights-metadata.ts'
 import { backboneOf, decoderOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type Layout, theirNamesOf } from '../import/layouts.ts'
 import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
-import { under } from '../model/parameters.ts'
 import { sineCosinePositions } from '../token/position.ts'
-import { type EncoderRequest, type FoundWeights, findWeights } from '../weights/open-encoder.ts'
+import type { FoundWeights } from '../weights/found-weights.ts'
+import { type EncoderRequest, findWeights } from '../weights/open-encoder.ts'
 
 export interface ExportedModel extends FoundWeights {
   readonly path: string
@@ -21,12 +19,12 @@ export interface ExportedModel extends FoundWeights {
 }
 
 /** Throws `USAGE` for a model of rasters, and as `findWeights`. */
-export function openExported(
-  request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>,
-): ExportedModel {
-  const found = findWeights(request)
-  const { config, weights } = found
-  if (weights === null)
+export async function openExported(
+  request: Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'>,
+): Promise<ExportedModel> {
+  const found = await findWeights(request)
+  const { config, files, stored } = found
+  if (files.length === 0)
     throw new SherdError('USAGE', 'A random encoder is not exported: give a run or a file of weights.')
   const { groups, frames, time, referenceResolution } = backboneOf(config)
   if (groups || frames > 1 || time || referenceResolution !== null)
@@ -34,14 +32,15 @@ export function openExported(
       'USAGE',
       'A model with groups of bands, dates or scales is in no layout of other programs: export it as ONNX (sherd export onnx).',
     )
-  const { tensors, metadata } = readArrays(weights)
-  const all = [...under(tensors, encoderPrefix(metadata))]
-  const kept = all.filter(([name]) => !name.startsWith('decode_head.'))
+  const isKept = (name: string) => !name.startsWith('decode_head.')
   const arrays = new Map(
-    kept.map(([name, { data, dtype, shape }]) => [name, { shape, data: toFloat32(data, dtype) }]),
+    [...(await found.load(isKept))].map(([name, { data, dtype, shape }]) => [
+      name,
+      { shape, data: toFloat32(data, dtype) },
+    ]),
   )
   for (const [name, { data }] of arrays) expectFiniteArray(name, data)
-  const leavesHead = kept.length < all.length
+  const leavesHead = arrays.size < stored.size
   return {
     ...{ ...found, path: resolve(request.model), dimensions: dimensionsOf(config), arrays },
     hasDecoder: arrays.has('decoder_embed.weight'),
@@ -61,7 +60,7 @@ function positionTable(table: Float32Array, width: number): StoredArray {
   return { dtype: 'float32', shape: [1, data.length / width, width], data }
 }
 
-const stored = ({ shape, data }: FloatArray): StoredArray => ({ dtype: 'float32', shape, data })
+const storedAs = ({ shape, data }: FloatArray): StoredArray => ({ dtype: 'float32', shape, data })
 
 export interface NamingOptions {
   /** The parameters to export, by our names. */
@@ -100,8 +99,8 @@ export function inLayout(
       made.set(
         prefix + theirs,
         names.length === 1
-          ? stored(array)
-          : stored({
+          ? storedAs(array)
+          : storedAs({
               shape: [rows, ...array.shape.slice(1)],
               data: array.data.slice(part * size, (part + 1) * size),
             }),

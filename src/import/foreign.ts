@@ -17,6 +17,8 @@ import { openTorchFile, waiting } from './torch-file.ts'
 export interface ForeignWeights {
   /** For messages. */
   readonly path: string
+  /** Those that hold the weights. */
+  readonly files: readonly string[]
   readonly arrays: ReadonlyMap<string, WaitingArray>
   /** Values that are not tensors, by class name. */
   readonly objects: Flattened['objects']
@@ -241,6 +243,7 @@ export async function openForeign(
     expectDivided(opened, files)
     return {
       path,
+      files: [...files.keys()],
       arrays: new Map(opened.flatMap(({ arrays }) => [...arrays])),
       objects: new Map(opened.flatMap(({ objects }) => [...objects])),
       ...{ facts: opened[0]!.facts, keys: opened[0]!.keys, isTorch: opened[0]!.isTorch },

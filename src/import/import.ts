@@ -274,6 +274,8 @@ export interface Taken {
 /** What an import would make, before any value is read. */
 export interface ImportPlan extends Omit<Imported, 'path' | 'classes'> {
   readonly classifier: ForeignModel['classifier']
+  /** That hold the weights. */
+  readonly files: readonly string[]
   readonly fitted: readonly Fitted[]
   readonly norm: EncoderNorm
   /** Their tensors that no part of the model is made of, such as the mask token and the head of codes of BEiT. */
@@ -370,6 +372,7 @@ export async function planImport<T>(
       ...{ layout: model.layout, family: model.family, norm: model.norm, unused: model.unused },
       ...{ config, statistics, classifier: model.classifier, fitted, rows },
       taken: takenOf(weights, model, fitted),
+      files: weights.files,
       notes: [...model.notes, ...notes],
     })
   } finally {
@@ -382,7 +385,7 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
   const path = resolve(options.out)
   if (!path.endsWith('.safetensors'))
     throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
-  return planImport(options, async ({ fitted, classifier, norm: _, unused: __, ...plan }) => {
+  return planImport(options, async ({ fitted, classifier, norm: _, unused: __, files: ___, ...plan }) => {
     const { config, statistics } = plan
     const values = await valuesOf(fitted, config.train.seed)
     makeFolder(dirname(path))

@@ -45,25 +45,36 @@ export const isTorchFile = (path: string, start: Buffer): boolean =>
   /\.(?:pth|pt|ckpt|pkl)$/i.test(path) ||
   basename(path) === 'pytorch_model.bin'
 
-/** Throws `USAGE` for a PyTorch file and for a folder of transformers or timm, `CHECKPOINT` for a pointer of Git LFS. */
-export function refuseForeign(path: string): void {
+/** What a path is, if it is a PyTorch file or a folder of transformers or timm. Throws `CHECKPOINT` for a pointer of Git LFS. */
+function foreignKind(path: string): string | null {
   const stat = statSync(path)
-  if (stat.isDirectory()) {
-    if (isForeignFolder(path)) throw importFirst(path, 'a folder of Hugging Face (transformers or timm)')
-    return
-  }
-  if (!stat.isFile()) return
+  if (stat.isDirectory())
+    return isForeignFolder(path) ? 'a folder of Hugging Face (transformers or timm)' : null
+  if (!stat.isFile()) return null
   const start = startOf(path)
   if (isLfsPointer(start)) throw new SherdError('CHECKPOINT', `${path}: ${lfsAdvice}.`)
-  if (isTorchFile(path, start)) throw importFirst(path, 'a PyTorch file')
+  return isTorchFile(path, start) ? 'a PyTorch file' : null
+}
+
+/** Whether it is a PyTorch file or a folder of transformers or timm. Throws `CHECKPOINT` for a pointer of Git LFS. */
+export const isForeign = (path: string): boolean => foreignKind(path) !== null
+
+/** Throws `USAGE` for a PyTorch file and for a folder of transformers or timm, `CHECKPOINT` for a pointer of Git LFS. */
+export function refuseForeign(path: string): void {
+  const kind = foreignKind(path)
+  if (kind !== null) throw importFirst(path, kind)
+}
+
+/** Whether the names in a safetensors file are those of another program. */
+export function hasForeignNames({ entries }: Pick<Header, 'entries'>): boolean {
+  const names = new Set(entries.keys())
+  const isOurs = names.has('blocks.0.attn.qkv.weight')
+  // facebookresearch/mae and timm store positions with a batch dimension and a row for cls.
+  const hasTheirTable = entries.get('pos_embed')?.shape.length === 3 || names.has('decoder_pos_embed')
+  return hasTheirTable || (!isOurs && modelsAmong(names).length > 0)
 }
 
 /** Throws `USAGE` for a safetensors file with names of other programs. */
-export function refuseForeignNames(path: string, { entries }: Pick<Header, 'entries'>): void {
-  const names = new Set(entries.keys())
-  const [model] = names.has('blocks.0.attn.qkv.weight') ? [] : modelsAmong(names)
-  if (model) throw importFirst(path, 'a file of another program')
-  // facebookresearch/mae and timm store positions with a batch dimension and a row for cls.
-  if (entries.get('pos_embed')?.shape.length === 3 || names.has('decoder_pos_embed'))
-    throw importFirst(path, 'a file of another program (its positions are in a table of theirs)')
+export function refuseForeignNames(path: string, header: Pick<Header, 'entries'>): void {
+  if (hasForeignNames(header)) throw importFirst(path, 'a file of another program')
 }

@@ -130,10 +130,10 @@ export async function describeRun(path: string): Promise<Description> {
 }
 
 /** A checkpoint, or a file of weights that says what it is. */
-function describeOwn(path: string, header: Header | null): Description {
-  const found = findWeights({ model: path })
+async function describeOwn(path: string, header: Header | null): Promise<Description> {
+  const found = await findWeights({ model: path })
   const { config, statistics, facts, step } = found
-  const count = [...(header ?? readSafetensorsHeader(found.weights!)).entries.values()].reduce(
+  const count = [...(header ?? readSafetensorsHeader(found.files[0]!)).entries.values()].reduce(
     (sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1),
     0,
   )
@@ -170,7 +170,7 @@ function headOf({ classifier, segmenter, protocol }: WeightsOrigin) {
   }
 }
 
-export const describeCheckpoint = async (path: string): Promise<Description> => describeOwn(path, null)
+export const describeCheckpoint = (path: string): Promise<Description> => describeOwn(path, null)
 
 /** Files of the safetensors format, of any program. */
 export async function describeSafetensors(path: string): Promise<Description> {

@@ -55,7 +55,7 @@ export async function begin({
       'USAGE',
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
-  const given = completed(asked, locateModel)
+  const given = await completed(asked, locateModel)
   const source = await openData(given, data)
   if (!overwrite) expectUnused(out)
   const { config, note } = fitBatch(given, source.files.length)
@@ -88,7 +88,7 @@ export async function resumeRun({
   acceptDataChange = false,
 }: Omit<BeginOptions, 'preset'>): Promise<Beginning> {
   const { config: before, facts, latest } = openRun(out)
-  const { config } = fitBatch(completed(given, locateModel), facts.data.files) // as it was when the run began
+  const { config } = fitBatch(await completed(given, locateModel), facts.data.files) // as it was when the run began
   const { free, data: refusing, fixed } = configDifferences(before, config)
   if (fixed.length > 0) {
     throw new SherdError(

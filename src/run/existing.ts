@@ -27,10 +27,10 @@ export type Existing =
   | ({ readonly state: 'complete' } & ReturnType<typeof endOfComplete>)
 
 /** The run that the same request began before. Throws `USAGE` if another request began it, with each difference and the ways out. */
-export function existingRun(request: RunRequest): Existing {
+export async function existingRun(request: RunRequest): Promise<Existing> {
   const { out } = request
   if (!isRun(out)) return { state: 'none' }
-  return expectSameRequest(request).isComplete
+  return (await expectSameRequest(request)).isComplete
     ? { state: 'complete', ...endOfComplete(out) }
     : { state: 'incomplete', config: openRun(out).config }
 }
@@ -39,12 +39,12 @@ export function existingRun(request: RunRequest): Existing {
  * Whether the run in `out` is complete. Throws `USAGE` if another request began it, with each difference and the ways out; `RUN` if there is no
  * run.
  */
-export function expectSameRequest(request: RunRequest): { readonly isComplete: boolean } {
+export async function expectSameRequest(request: RunRequest): Promise<{ readonly isComplete: boolean }> {
   const { out, preset, data, init, hours } = request
   const { config: before, facts, latest } = openRun(out)
   // Their number follows from the hours.
   const given = hours === undefined ? request.config : withSteps(request.config, before.train.steps)
-  const { config } = fitBatch(completed(given, locateModel), facts.data.files)
+  const { config } = fitBatch(await completed(given, locateModel), facts.data.files)
   const { free, data: refusing, fixed } = configDifferences(before, config)
   const change = (name: string, was: unknown, is: unknown) =>
     was === is ? [] : [`${name}: ${was ?? 'not set'} → ${is ?? 'not set'}`]

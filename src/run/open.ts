@@ -13,7 +13,7 @@ import type { FileLock } from '../tensor/process.ts'
 import { metricRows } from '../train/metrics.ts'
 import { untimed } from '../train/span.ts'
 import type { Trainee } from '../train/trainee.ts'
-import { openFrozenModel } from '../weights/frozen-model.ts'
+import { openFrozenModels } from '../weights/frozen-model.ts'
 import type { Model } from '../weights/load-model.ts'
 import { type Beginning, type BeginOptions, begin, resumeRun } from './begin.ts'
 import type { RunProgress } from './events.ts'
@@ -107,9 +107,8 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const { config, source, notes, changes } = beginning
   const found = await beginning.facts(machine)
   const { device, precision } = machine
-  const objective = (options.objectiveOf ?? objectiveOf)(config, device, {
-    frozen: (path) => openFrozenModel(path, { ...{ config, machine }, statistics: found.statistics }),
-  })
+  const frozen = await openFrozenModels({ config, machine, statistics: found.statistics })
+  const objective = (options.objectiveOf ?? objectiveOf)(config, device, { frozen })
   const facts = factsOfFrozen(found, objective, isResumed)
   if (beginning.isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   if (isResumed) updateConfig(out, config)

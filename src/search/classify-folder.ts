@@ -31,11 +31,12 @@ export async function openAnyClassifier({
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { logitsOfSource, openClassifier } = await import('../weights/open-classifier.ts')
     const { findWeights } = await import('../weights/open-encoder.ts')
-    const { weights } = findWeights({ model })
-    const classifier = openClassifier({ model, device, precision, reading })
+    const { sealOfWeights } = await import('../weights/found-weights.ts')
+    const sha256 = sealOfWeights(await findWeights({ model }))
+    const classifier = await openClassifier({ model, device, precision, reading })
     const { config, bands, origin, warnings } = classifier
     return {
-      ...{ config, reading, bands, origin, warnings, sha256: sealOf(weights!).sha256 },
+      ...{ config, reading, bands, origin, warnings, sha256 },
       logits: (source, options) => logitsOfSource(classifier, source, options),
     }
   }

@@ -53,16 +53,16 @@ export async function openEmbedder(
     }
   }
   const { findWeights, openEncoder } = await import('../weights/open-encoder.ts')
+  const { sealOfWeights } = await import('../weights/found-weights.ts')
   const { featuresOfSource } = await import('../weights/folder-features.ts')
   if (model === 'random' && !request.config)
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
-  const { weights, facts } = findWeights({ ...request, model })
-  const encoder = openEncoder({ ...request, model, device, precision, reading })
+  const found = await findWeights({ ...request, model })
+  const encoder = await openEncoder({ ...request, model, device, precision, reading })
   const { config, origin, warnings } = encoder
-  const sha256 = weights === null ? '' : sealOf(weights).sha256
   return {
-    ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config), sha256 },
-    isInherited: facts?.init !== undefined,
+    ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config) },
+    ...{ sha256: sealOfWeights(found), isInherited: found.facts?.init !== undefined },
     ...{ feature: ownFeature(encoder), competing: competingFeatures(encoder) },
     featureOf: (name) => featureOf(encoder, name),
     features: (source, options) => featuresOfSource(encoder, source, options),

@@ -120,10 +120,11 @@ export const featuresRow = targetRow({
       )
     return predictFeatures(() => frozen(model), { ...options, width })
   },
-  complete({ model, ...keys }, locate) {
-    const { path, width } = locate(model)
+  async complete({ model, ...keys }, locate) {
+    const { path, width } = await locate(model)
     return { ...keys, model: path, width }
   },
+  models: ({ model }) => [model],
   wholeSamples: () => 'target.kind features',
   inWords: () => 'features of a frozen encoder',
 })

@@ -13,7 +13,7 @@ export interface TargetGiven {
 }
 
 /** The absolute path of a model and the width of its tokens. */
-export type Locate = (path: string) => { readonly path: string; readonly width: number }
+export type Locate = (path: string) => Promise<{ readonly path: string; readonly width: number }>
 
 type Read<K extends z.ZodRawShape> = { readonly [N in keyof K]: Exclude<z.output<K[N]>, undefined> }
 
@@ -22,7 +22,9 @@ export interface TargetRow<K extends z.ZodRawShape> {
   readonly keys: K
   open(keys: Read<K>, given: TargetGiven): TargetMaker
   /** Fills in keys from another model, before a run begins. */
-  complete?(keys: Read<K>, locate: Locate): Read<K>
+  complete?(keys: Read<K>, locate: Locate): Promise<Read<K>>
+  /** Paths of the models that `open` asks for. */
+  models?(keys: Read<K>): readonly string[]
   /** Throws if the keys do not fit the model's tokens. */
   check?(keys: Read<K>, shape: BackboneShape): void
   /** For messages: the feature that requires samples without missing data; null if the loss leaves gaps out. */

@@ -19,7 +19,8 @@ export function targetOf(keys: { readonly kind: TargetName }) {
   const row = targets[keys.kind] as TargetRow<never>
   return {
     open: (given: TargetGiven) => row.open(keys as never, given),
-    complete: (locate: Locate): object => row.complete?.(keys as never, locate) ?? keys,
+    complete: async (locate: Locate): Promise<object> => row.complete?.(keys as never, locate) ?? keys,
+    models: (): readonly string[] => row.models?.(keys as never) ?? [],
     check: (shape: BackboneShape) => row.check?.(keys as never, shape),
     wholeSamples: row.wholeSamples(keys as never),
     inWords: row.inWords(keys as never),

@@ -1,9 +1,9 @@
 /** A trained encoder as a teacher: its features of views that are normalised as a run's are. */
 import { resolve } from 'node:path'
+import { modelsOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
-import { SherdError } from '../errors.ts'
-import { sealOf } from '../files/durable.ts'
+import { invariant, SherdError } from '../errors.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
@@ -17,6 +17,7 @@ import { add, mul, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, tensor } from '../tensor/tensor.ts'
 import { type Prefixed, patchesOf } from '../token/prefix.ts'
+import { sealOfWeights } from './found-weights.ts'
 import { encodeImages } from './frozen-encoder.ts'
 import { findWeights, openEncoder } from './open-encoder.ts'
 
@@ -28,15 +29,31 @@ export interface Taught {
 }
 
 /** A model by what its file says. Throws as `findWeights` does. */
-export const locateModel: Locate = (path) => ({
+export const locateModel: Locate = async (path) => ({
   path: resolve(path),
-  width: findWeights({ model: path }).config.model.width,
+  width: (await findWeights({ model: path })).config.model.width,
 })
 
+/** Those that the objective reads, by their path; one that cannot be opened throws when it is asked for. */
+export async function openFrozenModels(run: Taught): Promise<(path: string) => FrozenModel> {
+  const opened = new Map<string, FrozenModel | Error>()
+  for (const path of modelsOf(run.config))
+    opened.set(path, await openFrozenModel(path, run).catch((error: Error) => error))
+  return (path) => {
+    const found = opened.get(path)
+    invariant(found, `${path} is no model of the configuration`)
+    if (found instanceof Error) throw found
+    return found
+  }
+}
+
 /** Throws as `openEncoder` does, and `CONFIG` for a model of other channels or bands. */
-export function openFrozenModel(path: string, { config, statistics, machine }: Taught): FrozenModel {
+export async function openFrozenModel(
+  path: string,
+  { config, statistics, machine }: Taught,
+): Promise<FrozenModel> {
   const { device, precision, threads } = machine
-  const encoder = openEncoder({
+  const encoder = await openEncoder({
     ...{ model: path, device: device === 'cpu' ? 'cpu' : 'cuda' },
     precision: precisionNames[precision],
   })
@@ -51,12 +68,12 @@ export function openFrozenModel(path: string, { config, statistics, machine }: T
     )
   const { shape } = encoder
   const { depth, width } = shape.dimensions
-  const { weights } = findWeights({ model: path })
+  const hash = sealOfWeights(await findWeights({ model: path }))
   const renormalised = renormaliser(statistics, encoder.statistics, device)
   const backbone = openBackbone(shape, device)
   const read = (tokens: Prefixed) => toDtype(patchesOf(tokens), 'float32')
   return {
-    ...{ hash: sealOf(weights!).sha256, width, depth, layout: layoutOf(shape) },
+    ...{ hash, width, depth, layout: layoutOf(shape) },
     features: (view, blocks) =>
       noGrad(() =>
         scope(() => {

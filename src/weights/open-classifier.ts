@@ -36,10 +36,10 @@ export function saveClassifier(
 }
 
 /** Throws as `openEncoder`, and `USAGE` for a file without a classifier. */
-export function openClassifier(
+export async function openClassifier(
   request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
-): OpenedClassifier {
-  const found = findWeights(request)
+): Promise<OpenedClassifier> {
+  const found = await findWeights(request)
   const { classifier, bands = null } = found
   if (!classifier)
     throw new SherdError(
@@ -47,7 +47,7 @@ export function openClassifier(
       `${request.model} has no head of a classifier: expected a file of "sherd evaluate finetune --save" (or "evaluate linear --save"), which trains one on labelled images, or an imported classifier.`,
     )
   const { head, classes, isMultiLabel } = classifier
-  const encoder = openFound({ ...request, bands }, found, (backbone) => ({
+  const encoder = await openFound({ ...request, bands }, found, (backbone) => ({
     rows: classifierRows({ backbone, classes: classes.length, head }),
     norm: heads[head].norm,
   }))

@@ -2,15 +2,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { damageOf } from '../checkpoint/checkpoint.ts'
-import { openRun, type RunFacts, trustedWeights } from '../checkpoint/run-folder.ts'
-import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
-import { encoderPrefix, readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
+import { readSafetensorsHeader } from '../checkpoint/safetensors.ts'
+import { readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
+import { assignedKeys } from '../config/overrides.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandGroupsOf, bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
+import { hasForeignNames, isForeign } from '../import/not-imported.ts'
 import {
   type MachinePlan,
   type MachineRequest,
@@ -26,15 +27,18 @@ import {
   initialParameters,
   loadParameters,
   type ParameterRow,
-  under,
+  type Parameters,
 } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { ImageSource } from '../source/open.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
-import type { Device } from '../tensor/tensor.ts'
+import { type Device, fromArray } from '../tensor/tensor.ts'
+import { type FoundWeights, findForeign, randomWeights, readingOf } from './found-weights.ts'
 import type { FrozenEncoder } from './frozen-encoder.ts'
+
+export type { FoundWeights } from './found-weights.ts'
 
 /** Identifies a model in files and reports. */
 export interface ModelOrigin {
@@ -52,11 +56,15 @@ export interface OpenedEncoder extends FrozenEncoder, Reads {
   readonly origin: ModelOrigin
   /** Damaged checkpoints that were skipped. */
   readonly warnings: readonly string[]
+  /** How a model of another program was read. */
+  readonly notes?: readonly string[]
 }
 
 export interface EncoderRequest {
-  /** A run, a checkpoint in it, or a `.safetensors` file; `random` for random weights. */
+  /** A run, a checkpoint in it, a `.safetensors` file, or a file or folder of another program; `random` for random weights. */
   readonly model: string
+  /** `key=value` over what the files of another program say. */
+  readonly set?: readonly string[] | undefined
   /** For weights without a configuration, and for `random`. */
   readonly config?: Config
   /** Default `auto`. */
@@ -71,15 +79,6 @@ export interface EncoderRequest {
   readonly bands?: readonly string[] | null
   /** Overrides the configuration. */
   readonly reading?: ReadingLimits
-}
-
-export interface FoundWeights extends WeightsOrigin {
-  /** The file, or null for random weights. */
-  readonly weights: string | null
-  readonly step: number | null
-  readonly warnings?: readonly string[]
-  /** Of their run. */
-  readonly facts?: RunFacts
 }
 
 const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
@@ -99,17 +98,22 @@ function expectNone(config: Config | undefined, path: string): void {
     )
 }
 
-function findFile(path: string, config: Config | undefined, statistics?: ChannelStatistics): FoundWeights {
-  refuseForeign(path)
+function findFile(
+  path: string,
+  { config, statistics, set }: Pick<EncoderRequest, 'config' | 'statistics' | 'set'>,
+): FoundWeights | null {
+  if (isForeign(path)) return null
   const header = readSafetensorsHeader(path)
   const { metadata } = header
+  const reading = readingOf(path, header)
   const stored = readWeightsMetadata(path, metadata)
   if (stored) {
     expectNone(config, path)
+    expectNoneSet(set, path)
     const step = Number(metadata.step ?? Number.NaN)
-    return { ...stored, weights: path, step: Number.isSafeInteger(step) ? step : null }
+    return { ...stored, ...reading, step: Number.isSafeInteger(step) ? step : null }
   }
-  refuseForeignNames(path, header)
+  if (hasForeignNames(header)) return null
   if (!config)
     throw new SherdError(
       'USAGE',
@@ -120,7 +124,17 @@ function findFile(path: string, config: Config | undefined, statistics?: Channel
       'USAGE',
       `${path} does not say what its images were normalised by, and this preset takes the statistics of its own data. If ImageNet's are right, add --set data.statistics=imagenet.`,
     )
-  return { config, statistics: statistics ?? usualStatistics(config), weights: path, step: null }
+  return { config, statistics: statistics ?? usualStatistics(config), ...reading, step: null }
+}
+
+/** Throws `USAGE` for keys that would be ignored. */
+function expectNoneSet(set: readonly string[] | undefined, path: string): void {
+  const [key] = assignedKeys(set ?? [])
+  if (key !== undefined)
+    throw new SherdError(
+      'USAGE',
+      `--set ${key} would change nothing: it overrides a preset, or what the files of another program say, and ${path} is of sherd.`,
+    )
 }
 
 /** Exported graphs are not weights. */
@@ -140,36 +154,38 @@ function refuseGraphs(path: string, isFile: boolean): void {
 }
 
 /** Compares the configuration with the shapes of the weights. Throws `CHECKPOINT`. */
-export function expectFit(weights: string, config: Config): void {
-  const { entries: all, metadata } = readSafetensorsHeader(weights)
-  const entries = under(all, encoderPrefix(metadata))
+export function expectFit({
+  files,
+  stored,
+  config,
+}: Pick<FoundWeights, 'files' | 'stored' | 'config'>): void {
   const rows = normedRows(
     backboneOf(config),
-    encoderNorm((name) => entries.has(name)),
+    encoderNorm((name) => stored.has(name)),
   )
   try {
-    expectRows(rows, entries, { allowMore: true })
+    expectRows(rows, stored, { allowMore: true })
   } catch (error) {
-    throw new SherdError('CHECKPOINT', `${weights}: ${messageOf(error)}`, { cause: error })
+    throw new SherdError('CHECKPOINT', `${files[0]}: ${messageOf(error)}`, { cause: error })
   }
 }
 
+type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'>
+
 /** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
-export function findWeights(request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
-  const found = locateWeights(request)
-  if (found.weights) expectFit(found.weights, found.config)
+export async function findWeights(request: WeightsRequest): Promise<FoundWeights> {
+  const found = locateWeights(request) ?? (await findForeign(request))
+  if (found.files.length > 0) expectFit(found)
   return found
 }
 
-function locateWeights({
-  model,
-  config,
-  statistics,
-}: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>): FoundWeights {
+/** Null for a model of another program. */
+function locateWeights(request: WeightsRequest): FoundWeights | null {
+  const { model, config, statistics, set } = request
   if (model === 'random') {
     if (!config)
       throw new SherdError('USAGE', 'A random encoder needs --preset NAME, which says what the model is.')
-    return { config, statistics: statistics ?? usualStatistics(config), weights: null, step: 0 }
+    return { config, statistics: statistics ?? usualStatistics(config), ...randomWeights, step: 0 }
   }
   const path = resolve(model)
   if (!existsSync(path))
@@ -187,18 +203,22 @@ function locateWeights({
       : null
     if (damage) throw new SherdError('CHECKPOINT', `${checkpoint} is damaged: ${damage}. Take another one.`)
     const run = runAround(checkpoint)
-    if (!run) return findFile(weights, config, statistics)
+    if (!run) return findFile(weights, request)
     const { config: own, facts } = openRun(run)
     expectNone(config, checkpoint)
-    return { config: own, facts, statistics: facts.statistics, weights, step: stepOf(checkpoint) }
+    expectNoneSet(set, checkpoint)
+    const reading = readingOf(weights, readSafetensorsHeader(weights))
+    return { config: own, facts, statistics: facts.statistics, ...reading, step: stepOf(checkpoint) }
   }
-  if (isFile) return findFile(path, config, statistics)
-  refuseForeign(path)
+  if (isFile) return findFile(path, request)
+  if (isForeign(path)) return null
   const { config: own, facts } = openRun(path)
   expectNone(config, path)
+  expectNoneSet(set, path)
   const { checkpoint: latest, warnings } = trustedWeights(path)
-  const found = { statistics: facts.statistics, weights: join(latest.path, 'model.safetensors') }
-  return { config: own, facts, ...found, step: latest.step, warnings }
+  const file = join(latest.path, 'model.safetensors')
+  const reading = readingOf(file, readSafetensorsHeader(file))
+  return { config: own, facts, statistics: facts.statistics, ...reading, step: latest.step, warnings }
 }
 
 /** Opens a folder with the encoder's bands. */
@@ -269,15 +289,15 @@ const encoderAlone: Wanting = (shape, has) => {
  * Opens an encoder, ignoring weights of a decoder or head. Throws `RUN` or `USAGE` if there is nothing to open, `CHECKPOINT` if the weights
  * do not fit.
  */
-export const openEncoder = (request: EncoderRequest): OpenedEncoder =>
-  openFound(request, findWeights(request), encoderAlone)
+export const openEncoder = async (request: EncoderRequest): Promise<OpenedEncoder> =>
+  openFound(request, await findWeights(request), encoderAlone)
 
 /** Opens located weights with the given parameters. */
-export function openFound(
+export async function openFound(
   request: Omit<EncoderRequest, 'config' | 'statistics'>,
-  { config, statistics, weights, step, warnings = [] }: FoundWeights,
+  { config, statistics, files, stored, load, step, warnings = [], notes = [] }: FoundWeights,
   wanting: Wanting,
-): OpenedEncoder {
+): Promise<OpenedEncoder> {
   const machine = planMachine({
     ...{ ...config.train, device: request.device ?? 'auto', workers: config.data.workers },
     precision: request.precision ?? 'fp32',
@@ -287,29 +307,37 @@ export function openFound(
   const shape = backboneOf(config)
   const part = request.bands ? partOf(config, request.bands) : null
   const only = part?.groups ?? null
-  const { parameters, norm } = weights
-    ? scope(() => {
-        const { tensors: all, metadata } = readSafetensors(weights)
-        const tensors = under(all, encoderPrefix(metadata))
-        const { rows, norm } = wanting(shape, (name) => tensors.has(name), only)
-        const wanted = new Set(rows.map(({ name }) => name))
-        const stored = new Map([...tensors].filter(([name]) => wanted.has(name)))
-        return { norm, parameters: loadParameters(rows, stored, device) }
-      })
-    : randomParameters(
-        wanting(shape, () => false, only),
-        { seed: request.seed ?? config.train.seed, device },
-      )
+  const { rows, norm } = wanting(shape, (name) => stored.has(name), only)
+  const isRandom = files.length === 0
+  const seed = request.seed ?? config.train.seed
+  const parameters = isRandom
+    ? initialParameters(rows, { seed, device })
+    : await loadRows(rows, { load }, device)
   return {
     ...{ config, reading: request.reading, machine, shape, dimensions: shape.dimensions },
     ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
     ...{ parameters, norm, statistics, device, precision },
-    origin: { path: weights ? resolve(request.model) : 'random', step, precision: precisionNames[precision] },
-    warnings,
+    origin: {
+      path: isRandom ? 'random' : resolve(request.model),
+      step,
+      precision: precisionNames[precision],
+    },
+    ...{ warnings, notes },
   }
 }
 
-const randomParameters = ({ rows, norm }: WantedParameters, how: { seed: number; device: Device }) => ({
-  norm,
-  parameters: initialParameters(rows, how),
-})
+/** The parameters of found weights. Throws `CHECKPOINT` and `NON_FINITE`. */
+export async function loadRows(
+  rows: readonly ParameterRow[],
+  { load }: Pick<FoundWeights, 'load'>,
+  device: Device,
+): Promise<Parameters> {
+  const wanted = new Set(rows.map(({ name }) => name))
+  const arrays = await load((name) => wanted.has(name))
+  return scope(() => {
+    const made = [...arrays].map(
+      ([name, { data, shape, dtype }]) => [name, fromArray(data, shape, dtype)] as const,
+    )
+    return loadParameters(rows, new Map(made), device)
+  })
+}

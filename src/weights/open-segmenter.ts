@@ -44,10 +44,10 @@ export function saveSegmenter(
 }
 
 /** Throws as `openEncoder`, and `USAGE` for a file without a segmenter. */
-export function openSegmenter(
+export async function openSegmenter(
   request: Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>,
-): OpenedSegmenter {
-  const found = findWeights(request)
+): Promise<OpenedSegmenter> {
+  const found = await findWeights(request)
   const { segmenter, bands = null } = found
   if (!segmenter)
     throw new SherdError(
@@ -55,7 +55,7 @@ export function openSegmenter(
       `${request.model} has no head of segmentation: expected a file of "sherd evaluate segment --save", which trains one on images with masks.`,
     )
   const { head, classes, numbers, ignored } = segmenter
-  const encoder = openFound({ ...request, bands }, found, (shape, has, only) => {
+  const encoder = await openFound({ ...request, bands }, found, (shape, has, only) => {
     const norm = encoderNorm(has)
     const own = segmentationShape({ shape, only }, { classes: classes.length, ignored })
     return { norm, rows: [...normedRows(shape, norm), ...segmenterRows(head, own)] }

@@ -133,14 +133,6 @@ describe('sherd', () => {
       /Did you mean "model\.depth"/,
     ],
     [
-      ['embed', 'd', '--model', 'r', '--out', 'f.npy', '--set', 'model.depth=2'],
-      /overrides a preset, and none/,
-    ],
-    [
-      ['export', 'timm', '--model', 'r', '--out', 'o', '--set', 'model.depth=2'],
-      /overrides a preset, and none/,
-    ],
-    [
       ['export', 'onnx', '--model', 'random', '--preset', 'mae-demo', '--out', 'o', '--set', 'optim.beta1=0'],
       /--set optim\.beta1 would change nothing: this command reads what says the model/,
     ],

@@ -26,8 +26,8 @@ beforeAll(async () => {
 const config = tinyConfig({ train: { precision: 'fp32' } })
 // Held to the end: an encoder that the collector frees in the middle of a test would be counted there.
 const encoders: OpenedEncoder[] = []
-function encoderOf(seed: number): OpenedEncoder {
-  const opened = openEncoder({ model: 'random', config, device: 'cpu', seed })
+async function encoderOf(seed: number): Promise<OpenedEncoder> {
+  const opened = await openEncoder({ model: 'random', config, device: 'cpu', seed })
   encoders.push(opened)
   return opened
 }
@@ -36,12 +36,12 @@ const settings: FinetuneSettings = {
   ...finetuneDefaults,
   ...{ epochs: 12, batchSize: 16, baseLearningRate: 0.02, warmupEpochs: 1, randAugment: null },
 }
-const run = (
+const run = async (
   over: Partial<FinetuneSettings> = {},
   more: { data?: string; fromScratch?: boolean; seeds?: number[] } = {},
 ) =>
   finetune({
-    encoder: encoderOf(1),
+    encoder: await encoderOf(1),
     data: { train: more.data ?? train, test },
     settings: { ...settings, ...over },
     ...{
@@ -72,7 +72,7 @@ describe('fine-tuning', () => {
 
   it('scores averaged weights, too; gives the same for the same seed; leaves no tensor behind', async () => {
     const before = liveTensors()
-    const encoder = encoderOf(1)
+    const encoder = await encoderOf(1)
     const opened = liveTensors()
     const options = {
       ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, ema: 0.9, randAugment: 9 } },
@@ -89,7 +89,7 @@ describe('fine-tuning', () => {
     const losses = async (modelSeed: number, fromScratch: boolean) => {
       const seen: number[] = []
       await finetune({
-        encoder: encoderOf(modelSeed),
+        encoder: await encoderOf(modelSeed),
         ...{
           data: { train, test },
           settings: { ...settings, epochs: 1, warmupEpochs: null },
@@ -109,7 +109,7 @@ describe('fine-tuning', () => {
       const rates: number[] = []
       const notes: string[] = []
       const report = await finetune({
-        encoder: encoderOf(1),
+        encoder: await encoderOf(1),
         ...{ data: { train, test }, settings: { ...settings, epochs, warmupEpochs }, seeds: [0] },
         ...{ fromScratch: false, signal: new AbortController().signal },
         onStep: ({ learningRate }) => void rates.push(learningRate),
@@ -136,7 +136,7 @@ describe('fine-tuning', () => {
     await expect(run({ blocks: 2 })).rejects.toThrow('Expected 0 to 1 blocks to learn, got 2.')
     const abort = new AbortController()
     const stopped = finetune({
-      encoder: encoderOf(1),
+      encoder: await encoderOf(1),
       ...{ data: { train, test }, settings, seeds: [0, 1], fromScratch: false, signal: abort.signal },
       onStep: () => abort.abort(),
     })
@@ -167,7 +167,7 @@ describe('fine-tuning that is interrupted', () => {
       let own = 0
       return finetune({
         ...{
-          encoder: encoderOf(1),
+          encoder: await encoderOf(1),
           data: { train, test },
           settings: quick,
           seeds: [0, 1],
@@ -211,7 +211,13 @@ describe('fine-tuning that is interrupted', () => {
   it('keeps what a crash would lose every so often', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
     const crash = finetune({
-      ...{ encoder: encoderOf(1), data: { train, test }, settings: quick, seeds: [0], fromScratch: false },
+      ...{
+        encoder: await encoderOf(1),
+        data: { train, test },
+        settings: quick,
+        seeds: [0],
+        fromScratch: false,
+      },
       ...{ work: dir, keepEverySeconds: 0, signal: new AbortController().signal },
       onStep: ({ step }) => {
         if (step === 5) throw new Error('crash')
@@ -223,15 +229,15 @@ describe('fine-tuning that is interrupted', () => {
 })
 
 describe('the best epoch', () => {
-  const fresh = () => ({
-    ...{ encoder: encoderOf(1), seeds: [0], fromScratch: false, signal: new AbortController().signal },
+  const fresh = async () => ({
+    ...{ encoder: await encoderOf(1), seeds: [0], fromScratch: false, signal: new AbortController().signal },
     settings: { ...settings, epochs: 4 },
   })
 
   it('is the one that is best on the validation images, the later one of equals; it is what is scored and saved', async () => {
     const seen: { epoch: number; top1: number; isBest: boolean }[] = []
     const report = await finetune({
-      ...fresh(),
+      ...(await fresh()),
       data: { train, test },
       validation: { share: 0.25 },
       onValidated: ({ epoch, top1, isBest }) => void seen.push({ epoch, top1, isBest }),
@@ -254,7 +260,12 @@ describe('the best epoch', () => {
     const losses = async (validation: FinetuneOptions['validation']) => {
       const seen: number[] = []
       const report = await finetune({
-        ...{ ...fresh(), data: { train, test }, validation, onStep: ({ loss }) => void seen.push(loss) },
+        ...{
+          ...(await fresh()),
+          data: { train, test },
+          validation,
+          onStep: ({ loss }) => void seen.push(loss),
+        },
       })
       return { seen, report }
     }
@@ -265,12 +276,12 @@ describe('the best epoch', () => {
   })
 
   it('says where it was chosen on the test images, and refuses the training images', async () => {
-    const report = await finetune({ ...fresh(), data: { train, test, validation: test } })
+    const report = await finetune({ ...(await fresh()), data: { train, test, validation: test } })
     expect(report.validation!.isTest).toBe(true)
     expect(report.warnings[0]).toMatch(/^the epoch was chosen on the test images themselves/)
-    await expect(finetune({ ...fresh(), data: { train, test }, validation: { dir: train } })).rejects.toThrow(
-      /holds the training images, which say nothing of others/,
-    )
+    await expect(
+      finetune({ ...(await fresh()), data: { train, test }, validation: { dir: train } }),
+    ).rejects.toThrow(/holds the training images, which say nothing of others/)
     expect(existsSync(test)).toBe(true)
   })
 })

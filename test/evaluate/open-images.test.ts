@@ -12,7 +12,7 @@ import { tinyConfig } from '../run/tiny.ts'
 it('continues with the images that have no features yet, to the same report', async () => {
   const [train, test] = await Promise.all([colourFolder(24, 1), colourFolder(12, 2)])
   const work = join(await mkdtemp(join(tmpdir(), 'sherd-open-')), 'features')
-  const encoder = openEncoder({ model: 'random', config: tinyConfig({}), device: 'cpu', seed: 1 })
+  const encoder = await openEncoder({ model: 'random', config: tinyConfig({}), device: 'cpu', seed: 1 })
   const settings = {
     ...({ ...knnDefaults, neighbours: [3], optimizer: 'lars', baseLearningRates: [1], epochs: 2 } as const),
     ...{ batchSize: 16, shots: [] },

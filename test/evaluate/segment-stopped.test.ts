@@ -33,7 +33,7 @@ beforeAll(async () => {
   const size = { width: 20, height: 16 }
   await writeMaskedSet({ dir: join(dir, 'train'), count: 70, ...size, seed: 1 }) // three batches
   await writeMaskedSet({ dir: join(dir, 'test'), count: 8, ...size, seed: 2 })
-  encoder = openEncoder({
+  encoder = await openEncoder({
     ...{ model: 'random', device: 'cpu' },
     config: tinyConfig({ train: { precision: 'fp32' } }),
   })

@@ -26,7 +26,7 @@ const jsonOf = (...path: string[]) =>
 
 /** A tiny classifier of two classes whose head reads the mean, and its arrays. */
 async function meanClassifier(head: 'mean' | 'normed-mean') {
-  const encoder = openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', seed: 1 })
+  const encoder = await openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', seed: 1 })
   const shape = { backbone: encoder.shape, classes: 2, head }
   const parameters = initialParameters(classifierRows(shape), { seed: 3, device: 'cpu' })
   const model = place('.safetensors')
@@ -180,7 +180,7 @@ describe('a folder for timm', () => {
   it('is imported to the same bytes, and says its dimensions', async () => {
     const { path } = await bring('timm')
     const out = place()
-    expect(exportTimm({ model: path, out })).toMatchObject({ task: 'classification' })
+    expect(await exportTimm({ model: path, out })).toMatchObject({ task: 'classification' })
     const again = await importWeights({ from: out, out: place('.safetensors') })
     expect(readFileSync(again.path).equals(readFileSync(path))).toBe(true)
     const [config, was] = [jsonOf(out, 'config.json'), jsonOf(fixtures, 'timm/config.json')]
@@ -191,7 +191,7 @@ describe('a folder for timm', () => {
   it("has timm's own numbers, but for the position of cls, which is in cls", async () => {
     const { path } = await bring('timm')
     const out = place()
-    exportTimm({ model: path, out })
+    await exportTimm({ model: path, out })
     const { tensors: made } = readArrays(join(out, 'model.safetensors'))
     const { tensors: was } = readArrays(join(fixtures, 'timm/model.safetensors'))
     expect([...made.keys()].sort()).toEqual([...was.keys()].sort())
@@ -208,7 +208,9 @@ describe('a folder for timm', () => {
 
   it('is refused for another epsilon', async () => {
     const { path } = await bring('huggingface-mae')
-    expect(() => exportTimm({ model: path, out: place() })).toThrow(/add 0\.000001, this model's 0\.01/)
+    await expect(exportTimm({ model: path, out: place() })).rejects.toThrow(
+      /add 0\.000001, this model's 0\.01/,
+    )
   })
 })
 
@@ -227,5 +229,5 @@ it('a run is exported with the facts of its training, and imported again', async
   expect(again.notes).toEqual([])
   const weights = join(out, 'checkpoints/step-00000006/model.safetensors')
   expect(sorted(again.path)).toEqual(sorted(weights))
-  expect(exportTimm({ model: out, out: place() }).task).toBe('encoder')
+  expect((await exportTimm({ model: out, out: place() })).task).toBe('encoder')
 })

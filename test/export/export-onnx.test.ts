@@ -21,7 +21,7 @@ import { expectClose } from '../tolerance.ts'
 
 it('a file that does not agree with LibTorch is not left behind', async () => {
   const out = await workFolder()
-  const encoder = openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu' })
+  const encoder = await openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu' })
   const broken = fromArray(new Float32Array(32).fill(Number.NaN), [32], 'float32')
   const parameters = new Map([...encoder.parameters, ['norm.bias', broken]])
 
@@ -44,7 +44,7 @@ it('every graph says what it is, and is opened as that', async () => {
   const request = { model: 'random', config: tinyConfig(), device: 'cpu' } as const
   const names = ['encoder', 'autoencoder'] as const
   const files = await exported({
-    ...{ model: openModel(request, names), out, images: dir, graphs: names },
+    ...{ model: await openModel(request, names), out, images: dir, graphs: names },
     ...{ precisions: ['fp32', 'int8'], attention: true, dynamicGrid: { most: 50 } },
   })
   expect(files.map(({ file, graph, precision }) => [basename(file), graph, precision])).toEqual([
@@ -86,12 +86,12 @@ it('every graph says what it is, and is opened as that', async () => {
 
 it('a file without a decoder gives no autoencoder', async () => {
   const config = tinyConfig()
-  const { parameters, statistics } = openEncoder({ model: 'random', config, device: 'cpu' })
+  const { parameters, statistics } = await openEncoder({ model: 'random', config, device: 'cpu' })
   const path = join(await workFolder(), 'encoder.safetensors')
   writeSafetensors(path, parameters, weightsMetadata({ config, statistics }))
 
-  expect(() => openModel({ model: path, device: 'cpu' }, ['autoencoder'])).toThrow('has no decoder')
-  expect(openModel({ model: path, device: 'cpu' }, ['encoder']).autoencoder).toBeUndefined()
+  await expect(openModel({ model: path, device: 'cpu' }, ['autoencoder'])).rejects.toThrow('has no decoder')
+  expect((await openModel({ model: path, device: 'cpu' }, ['encoder'])).autoencoder).toBeUndefined()
 })
 
 it('the cosine is that of the worst pair', () => {
@@ -111,7 +111,7 @@ it('an exported encoder with dates embeds series as the model does', async () =>
     train: { precision: 'fp32' },
   })
   const statistics = { mean: [900, 950, 2000], std: [500, 600, 1000] }
-  const encoder = openEncoder({ model: 'random', config, statistics, device: 'cpu' })
+  const encoder = await openEncoder({ model: 'random', config, statistics, device: 'cpu' })
   const [made] = await exported({ model: encoder, out, precisions: ['fp32'], images: dir })
 
   const opened = await openOnnxEncoder(made!.file)
@@ -150,7 +150,7 @@ it('an exported encoder of bands embeds rasters as the model does, and refuses t
     train: { precision: 'fp32' },
   })
   const statistics = { mean: [900, 950, 2000], std: [500, 600, 1000] }
-  const encoder = openEncoder({ model: 'random', config, statistics, device: 'cpu' })
+  const encoder = await openEncoder({ model: 'random', config, statistics, device: 'cpu' })
   const [made] = await exported({ model: encoder, out, precisions: ['fp32'], images: dir })
 
   const opened = await openOnnxEncoder(made!.file)
@@ -166,7 +166,7 @@ it('an exported encoder of bands embeds rasters as the model does, and refuses t
 
 it('says what a smaller precision costs on images, and leaves no file below the bar', async () => {
   const [out, dir] = [await workFolder(), await sampleFolder(24)]
-  const model = openModel({ model: 'random', config: tinyConfig(), device: 'cpu' }, ['encoder'])
+  const model = await openModel({ model: 'random', config: tinyConfig(), device: 'cpu' }, ['encoder'])
   const options = { model, out, images: dir } as const
   const [half] = await exported({ ...options, precisions: ['fp16'] })
   const [, { features = {} }] = half!.comparisons as [object, Comparison]

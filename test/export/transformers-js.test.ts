@@ -123,7 +123,7 @@ describe('a run', () => {
     const out = join(work, 'run')
     await run({ config: tinyConfig({ train: { precision: 'fp32' } }), out, data: await sampleFolder() })
     await exportHuggingface({ model: out, out: join(work, 'tiny') })
-    encoder = openEncoder({ model: out, device: 'cpu' })
+    encoder = await openEncoder({ model: out, device: 'cpu' })
   })
 
   /** Images of a folder [3, H, W] as sherd prepares them and as transformers.js does, and the tokens that each makes of its own. */

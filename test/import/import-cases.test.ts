@@ -112,7 +112,7 @@ describe.runIf(existsSync(cases))('weights of trainings', () => {
   it('classes that do not exclude each other have the probabilities of transformers', async () => {
     const { path } = await bring('hf-multilabel')
     const found = await classifierLogits(
-      openClassifier({ model: path, device: 'cpu' }),
+      await openClassifier({ model: path, device: 'cpu' }),
       join(cases, '../px32'),
     )
     const [first] = predictionsOf(found)

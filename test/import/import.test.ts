@@ -62,8 +62,8 @@ async function twoPictures(): Promise<string> {
 }
 
 /** The tokens [B, 1 + N, D] that an imported file gives for the images of the fixtures. */
-function expectTokens(path: string, name: string, images = 'input.images'): void {
-  const encoder = openEncoder({ model: path, device: 'cpu' })
+async function expectTokens(path: string, name: string, images = 'input.images'): Promise<void> {
+  const encoder = await openEncoder({ model: path, device: 'cpu' })
   quiet(() => {
     const backbone = openBackbone(encoder.shape, 'cpu')
     const { sequence } = backbone.encodeAll(viewOf(asTensor(images)), weightsOf(encoder.parameters))
@@ -114,7 +114,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
       { name: 'decoder_pos_embed', status: 'left out', from: [], why: expect.stringMatching(/^sines/) },
     ])
     expect(new Set(made.rows.map(({ status }) => status))).toEqual(new Set(['loaded', 'left out']))
-    expectTokens(made.path, 'mae.tokens')
+    await expectTokens(made.path, 'mae.tokens')
     expectPrediction(made.path, 'mae')
   })
 
@@ -127,7 +127,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
   it('goes to another grid: computed positions are computed anew', async () => {
     const { path, config } = await bring('mae.pth', { set: [...heads, 'model.imageSize=[4,10]'] })
     expect(config.model.imageSize).toEqual([4, 10])
-    openEncoder({ model: path, device: 'cpu' })
+    await openEncoder({ model: path, device: 'cpu' })
   })
 
   it('says in its table that tables are computed for another grid', async () => {
@@ -212,7 +212,7 @@ describe('the released models of SatMAE, by their shapes', () => {
     expect(statistics.mean[0]).toBeCloseTo(1184.38 - 2 * 650.28, 1)
     expect(statistics.high![9]).toBeCloseTo(1247.92 + 2 * 1087.6, 1)
     expect(notes.join()).toMatch(/groups of 4,4,2 bands: taken as the released ones/)
-    openEncoder({ model: (await read(path)).path, device: 'cpu' })
+    await openEncoder({ model: (await read(path)).path, device: 'cpu' })
   })
 
   it('of three dates are known by the room that their positions leave', async () => {
@@ -256,7 +256,7 @@ describe("timm's classifier with learned positions", () => {
     expect(made.config.model).toMatchObject({ positions: 'learned', heads: 2, layerNormEpsilon: 1e-6 })
     expect(made.statistics).toEqual({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] })
     expect([made.classes, made.notes]).toEqual([['ant', 'bee', 'cat'], []])
-    expectTokens(made.path, 'timm.tokens')
+    await expectTokens(made.path, 'timm.tokens')
     expect(classifierLogits(made.path, 'timm')).toEqual({ head: 'cls', classes: ['ant', 'bee', 'cat'] })
   })
 
@@ -287,7 +287,7 @@ describe("timm's classifier with learned positions", () => {
   it("of transformers, in half precision, with transformers' own epsilon", async () => {
     const made = await bring('huggingface-vit')
     expect(made.config.model).toMatchObject({ depth: 2, layerNormEpsilon: 1e-12, positions: 'learned' })
-    expectTokens(made.path, 'huggingface-vit.tokens')
+    await expectTokens(made.path, 'huggingface-vit.tokens')
     expect(classifierLogits(made.path, 'huggingface-vit')?.classes).toEqual(['ant', 'bee', 'cat'])
     const qkv = made.rows.find(({ name }) => name === 'blocks.1.attn.qkv.bias')!
     expect(qkv.from).toEqual(
@@ -321,7 +321,7 @@ describe('what else the configurations of a classifier say', () => {
       layer_norm_eps: 1e-6,
     })
     const { path } = await read(dir)
-    const classifier = openClassifier({ model: path, device: 'cpu' })
+    const classifier = await openClassifier({ model: path, device: 'cpu' })
     expect(classifier.isMultiLabel).toBe(true)
     const pictures = await twoPictures()
     const found = await classifierLogits(classifier, pictures)
@@ -331,7 +331,7 @@ describe('what else the configurations of a classifier say', () => {
       predictions[0]!.top.find((guess) => guess.class === 'ant')!.probability
     expect(of(predictionsOf(found))).toBeCloseTo(sigmoid(logit!), 12)
     const out = join(work, `${count++}`)
-    const model = openModel({ model: path, device: 'cpu' }, ['classifier'])
+    const model = await openModel({ model: path, device: 'cpu' }, ['classifier'])
     for await (const { comparisons } of exportOnnx({
       model,
       out,
@@ -350,7 +350,9 @@ describe('what else the configurations of a classifier say', () => {
     expect(JSON.parse(readFileSync(join(`${out}-hf`, 'config.json'), 'utf8')).problem_type).toBe(
       'multi_label_classification',
     )
-    expect(exportTimm({ model: path, out: `${out}-timm` }).warnings.join()).toMatch(/take the sigmoid/)
+    expect((await exportTimm({ model: path, out: `${out}-timm` })).warnings.join()).toMatch(
+      /take the sigmoid/,
+    )
     const again = await read(`${out}-hf`)
     expect(readFileSync(again.path).equals(readFileSync(path))).toBe(true)
   })
@@ -388,7 +390,7 @@ it('ViTMAEForPreTraining of transformers: heads, epsilon, statistics from its co
   expect(made.config.decoder.heads).toBe(2)
   expect(made.statistics).toEqual({ mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] })
   expect([made.notes, made.classes]).toEqual([[], null])
-  expectTokens(made.path, 'huggingface-mae.tokens')
+  await expectTokens(made.path, 'huggingface-mae.tokens')
   expectPrediction(made.path, 'huggingface-mae')
 })
 
@@ -425,7 +427,7 @@ describe('other channels than the file has', () => {
       const kernel = tensors.get('patch_embed.proj.weight')!
       expectClose(values(made.path, 'patch_embed.proj.weight'), kernel, 1e-7)
     })
-    openEncoder({ model: made.path, device: 'cpu' })
+    await openEncoder({ model: made.path, device: 'cpu' })
   })
 
   it('move their kernels where only the order is another', async () => {

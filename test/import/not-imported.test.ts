@@ -7,11 +7,11 @@ import { readMetadata } from '../../src/onnx/onnx-file.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { inherit } from '../../src/run/inherit.ts'
 import { findModels } from '../../src/serve/models.ts'
-import { loadModel } from '../../src/weights/load-model.ts'
 import { findWeights } from '../../src/weights/open-encoder.ts'
 import { tinyConfig } from '../run/tiny.ts'
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')
+const heads = ['model.heads=2']
 const work = mkdtempSync(join(tmpdir(), 'sherd-not-imported-'))
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
@@ -19,12 +19,9 @@ const pointer = join(work, 'pointer.safetensors')
 writeFileSync(pointer, 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 343249461\n')
 copyFileSync(join(fixtures, 'mae.pth'), join(work, 'renamed.weights'))
 
-/** Everything that opens a model. */
+/** What reads weights of sherd alone. */
 const openers: Record<string, (path: string) => unknown> = {
-  '--model': (model) => findWeights({ model }),
-  '--model with a preset': (model) => findWeights({ model, config: tinyConfig() }),
   '--init': (path) => inherit(path, [], tinyConfig()),
-  'reconstruct --run': (dir) => loadModel(dir, 'cpu'),
   serve: (path) => findModels(path),
 }
 
@@ -50,9 +47,7 @@ describe.each(Object.entries(openers))('where %s takes weights', (kind, open) =>
     expect(() => open(path)).toThrow(message)
   })
 
-  it
-    .skipIf(isServe || kind.startsWith('reconstruct'))
-    .each(['huggingface-mae/model.safetensors', 'timm/model.safetensors'])(
+  it.skipIf(isServe).each(['huggingface-mae/model.safetensors', 'timm/model.safetensors'])(
     '%s is of another program',
     (name) => {
       expect(() => open(join(fixtures, name))).toThrow(
@@ -62,9 +57,44 @@ describe.each(Object.entries(openers))('where %s takes weights', (kind, open) =>
   )
 })
 
+describe('where --model takes weights of another program', () => {
+  it.each<[string, readonly string[]]>([
+    ['mae.pth', ['decoder.heads=2']],
+    ['huggingface-mae', []],
+    ['huggingface-vit', []],
+    ['timm', []],
+  ])('%s is opened as it lies', async (name, more) => {
+    const set = [...heads, ...more]
+    const from = join(fixtures, name)
+    const out = join(work, `${name}-opened.safetensors`)
+    const { rows, config } = await importWeights({ from, out, set })
+    const imported = await findWeights({ model: out })
+    const found = await findWeights({ model: from, set })
+    expect(found.config).toEqual(config)
+    expect([...found.stored.keys()]).toEqual([...imported.stored.keys()])
+    expect(await found.load(() => true)).toEqual(await imported.load(() => true))
+    expect(found.statistics).toEqual(imported.statistics)
+    expect(rows.length).toBeGreaterThan(10)
+  })
+
+  it('a preset is refused, and keys of a model of sherd', async () => {
+    await expect(findWeights({ model: join(fixtures, 'mae.pth'), config: tinyConfig() })).rejects.toThrow(
+      /mae\.pth says itself what the model is: leave the preset/,
+    )
+    const out = join(work, 'own.safetensors')
+    await importWeights({ from: join(fixtures, 'timm'), out, set: heads })
+    await expect(findWeights({ model: out, set: heads })).rejects.toThrow(
+      /--set model\.heads would change nothing/,
+    )
+  })
+
+  it('a pointer of Git LFS is called what it is', () =>
+    expect(findWeights({ model: pointer })).rejects.toThrow(/pointer\.safetensors: it is a Git LFS pointer/))
+})
+
 it('what was imported is taken, and a pointer in the place of a graph is one', async () => {
   const { path } = await importWeights({ from: join(fixtures, 'timm'), out: join(work, 'timm.safetensors') })
-  expect(findWeights({ model: path }).weights).toBe(path)
+  expect((await findWeights({ model: path })).files).toEqual([path])
   const graph = join(work, 'encoder.onnx')
   copyFileSync(pointer, graph)
   expect(() => readMetadata(graph)).toThrow(/encoder\.onnx.*Git LFS pointer/)

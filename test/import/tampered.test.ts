@@ -42,7 +42,7 @@ beforeAll(async () => {
       create: { width: 6, height: 6, channels: 3, background: { r: grey, g: 90, b: 30 } },
     }).toFile(join(pictures, `${grey}.png`))
   graphs = join(work, 'graphs')
-  const model = openModel({ model: path, device: 'cpu' }, ['classifier'])
+  const model = await openModel({ model: path, device: 'cpu' }, ['classifier'])
   for await (const _ of exportOnnx({
     model,
     out: graphs,
@@ -65,9 +65,9 @@ function changed(change: (told: { config: Tree } & Tree, tensors: Map<string, St
 const withModel = (model: object, decoder: object = {}) =>
   changed(({ config }) => Object.assign(config.model!, model) && Object.assign(config.decoder!, decoder))
 
-function errorOf(body: () => unknown): SherdError {
+async function errorOf(body: () => unknown): Promise<SherdError> {
   try {
-    body()
+    await body()
   } catch (error) {
     return error as SherdError
   }
@@ -83,29 +83,29 @@ describe('what a file says of its model', () => {
     ['many tokens', { imageSize: [16_384, 16_384] }, /67108864 tokens.*at most 65536/],
     ['a wide MLP', { mlpRatio: 1e9 }, /model\.mlpRatio: .*64/],
     ['dates of photographs', { frames: 1e9 }, /model\.frames is read only with data\.kind=rasters/],
-  ])('is within what a model can be: %s', (_, model, message) => {
-    const { code, message: told } = errorOf(() => findWeights({ model: withModel(model) }))
+  ])('is within what a model can be: %s', async (_, model, message) => {
+    const { code, message: told } = await errorOf(() => findWeights({ model: withModel(model) }))
     expect(code).toBe('CHECKPOINT')
     expect(told).toMatch(message)
   })
 
-  it('also of its decoder, and of its version', () => {
-    const wide = errorOf(() => findWeights({ model: withModel({}, { width: 1e9, depth: 1e7 }) }))
+  it('also of its decoder, and of its version', async () => {
+    const wide = await errorOf(() => findWeights({ model: withModel({}, { width: 1e9, depth: 1e7 }) }))
     expect([wide.code, wide.message]).toEqual([
       'CHECKPOINT',
       expect.stringMatching(/decoder\.width: .*\n.*decoder\.depth: /),
     ])
     const later = changed((told) => Object.assign(told.config, { version: 3 }))
-    expect(errorOf(() => findWeights({ model: later })).message).toMatch(
+    expect((await errorOf(() => findWeights({ model: later }))).message).toMatch(
       /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update/,
     )
   })
 
-  it('threads are those that a machine can have', () => {
+  it('threads are those that a machine can have', async () => {
     const threads = changed(({ config }) => Object.assign(config.train!, { threads: 4096 }))
-    expect(errorOf(() => findWeights({ model: threads })).message).toMatch(/train\.threads: .*1024/)
+    expect((await errorOf(() => findWeights({ model: threads }))).message).toMatch(/train\.threads: .*1024/)
     const many = changed(({ config }) => Object.assign(config.train!, { threads: 1024 }))
-    const { machine } = openEncoder({ model: many, device: 'cpu' })
+    const { machine } = await openEncoder({ model: many, device: 'cpu' })
     expect(machine.threads).toBe(Math.min(1024, 4 * availableParallelism()))
   })
 
@@ -122,25 +122,25 @@ describe('what a file says of its model', () => {
       { imageSize: [512, 512] },
       /pos_embed: expected float32\[65536, 8\], got float32\[9, 8\]/,
     ],
-  ])('agrees with the shapes in it, which are read before its numbers: %s', (_, model, message) => {
-    const { code, message: told } = errorOf(() => findWeights({ model: withModel(model) }))
+  ])('agrees with the shapes in it, which are read before its numbers: %s', async (_, model, message) => {
+    const { code, message: told } = await errorOf(() => findWeights({ model: withModel(model) }))
     expect([code, told]).toEqual(['CHECKPOINT', expect.stringMatching(/The weights do not fit the model/)])
     expect(told).toMatch(message)
   })
 
-  it('also of its decoder, and of its version', () => {
-    const wide = errorOf(() => findWeights({ model: withModel({}, { width: 1e9, depth: 1e7 }) }))
+  it('also of its decoder, and of its version', async () => {
+    const wide = await errorOf(() => findWeights({ model: withModel({}, { width: 1e9, depth: 1e7 }) }))
     expect([wide.code, wide.message]).toEqual([
       'CHECKPOINT',
       expect.stringMatching(/decoder\.width: .*\n.*decoder\.depth: /),
     ])
     const later = changed((told) => Object.assign(told.config, { version: 3 }))
-    expect(errorOf(() => findWeights({ model: later })).message).toMatch(
+    expect((await errorOf(() => findWeights({ model: later }))).message).toMatch(
       /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update/,
     )
   })
 
-  it('a run: its config.json is compared with its checkpoint in the same way', () => {
+  it('a run: its config.json is compared with its checkpoint in the same way', async () => {
     const run = join(work, 'run')
     const config = tinyConfig()
     const facts = {
@@ -155,12 +155,12 @@ describe('what a file says of its model', () => {
       writeFileSync(runPaths(run).config, JSON.stringify(told))
     }
     change({ depth: 1e7 })
-    expect(errorOf(() => openRun(run)).message).toMatch(/config\.json.*model\.depth/)
+    expect((await errorOf(() => openRun(run))).message).toMatch(/config\.json.*model\.depth/)
     writeFileSync(runPaths(run).config, JSON.stringify(config))
     const std = { ...facts, statistics: { mean: [0, 0, 0], std: [1, 0, 1] } }
     writeFileSync(runPaths(run).facts, JSON.stringify(std))
-    expect(errorOf(() => openRun(run)).message).toMatch(/run\.json.*deviations are above 0/s)
-    expect(errorOf(() => loadModel(run, 'cpu')).code).toBe('RUN')
+    expect((await errorOf(() => openRun(run))).message).toMatch(/run\.json.*deviations are above 0/s)
+    expect((await errorOf(() => loadModel(run, 'cpu'))).code).toBe('RUN')
   })
 
   it("configurations of transformers' folders, too", async () => {
@@ -199,15 +199,15 @@ describe('weights and statistics that are no numbers', () => {
           tinyConfig(),
         ),
     ]) {
-      const error = errorOf(open)
+      const error = await errorOf(open)
       expect([error.code, error.message]).toEqual(['NON_FINITE', expect.stringMatching(message)])
     }
     await expect(exportHuggingface({ model, out: join(work, 'hf'), onnx: [] })).rejects.toThrow(
       /not numbers: blocks/,
     )
     const head = broken('head.weight', value)
-    expect(errorOf(() => openClassifier({ model: head, device: 'cpu' })).code).toBe('NON_FINITE')
-    openEncoder({ model: head, device: 'cpu' }) // which does without its head
+    expect((await errorOf(() => openClassifier({ model: head, device: 'cpu' }))).code).toBe('NON_FINITE')
+    await openEncoder({ model: head, device: 'cpu' }) // which does without its head
   })
 
   it('are refused where they are imported', async () => {
@@ -224,9 +224,11 @@ describe('weights and statistics that are no numbers', () => {
     ).rejects.toThrow(/not numbers: norm\.bias has NaN at place 0/)
   })
 
-  it('deviations of 0 are refused', () => {
+  it('deviations of 0 are refused', async () => {
     const model = changed((told) => Object.assign(told.statistics!, { std: [0.5, 0, 0.5] }))
-    expect(errorOf(() => openEncoder({ model, device: 'cpu' })).message).toMatch(/deviations are above 0/)
+    expect((await errorOf(() => openEncoder({ model, device: 'cpu' }))).message).toMatch(
+      /deviations are above 0/,
+    )
   })
 
   it('weights that are finite, but too large, are found by what they make', async () => {
@@ -237,10 +239,12 @@ describe('weights and statistics that are no numbers', () => {
       }
     })
     const failed = { code: 'NON_FINITE', message: expect.stringMatching(/of sample number 0/) }
-    await expect(featuresOf(openEncoder({ model, device: 'cpu' }), pictures)).rejects.toMatchObject(failed)
-    await expect(classifierLogits(openClassifier({ model, device: 'cpu' }), pictures)).rejects.toMatchObject(
+    await expect(featuresOf(await openEncoder({ model, device: 'cpu' }), pictures)).rejects.toMatchObject(
       failed,
     )
+    await expect(
+      classifierLogits(await openClassifier({ model, device: 'cpu' }), pictures),
+    ).rejects.toMatchObject(failed)
   })
 })
 

@@ -294,7 +294,7 @@ describe('models of sherd', () => {
 
   it('features, and an index of them', async () => {
     const beside = (name: string) => join(dir, '..', name)
-    const encoder = openEncoder({ model: dir, device: 'cpu' })
+    const encoder = await openEncoder({ model: dir, device: 'cpu' })
     const features = await featuresOf(encoder, data)
     writeFeatures(beside('f.npy'), features, { pooling: 'mean', model: encoder.origin })
     await indexFeatures(beside('f.npy'), { out: beside('index') })

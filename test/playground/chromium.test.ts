@@ -49,7 +49,7 @@ let normal: OpenedModel
 let raw: OpenedModel
 
 async function exportTo(name: string, config: ConfigInput, graphs: readonly ('encoder' | 'autoencoder')[]) {
-  const opened = openModel({ model: 'random', config: tinyConfig(config), device: 'cpu' }, graphs)
+  const opened = await openModel({ model: 'random', config: tinyConfig(config), device: 'cpu' }, graphs)
   const out = join(models, name)
   const options = { model: opened, out, graphs, attention: true, precisions: ['fp32'] as const }
   for await (const _ of exportOnnx(options)) {

@@ -62,21 +62,21 @@ beforeAll(async () => {
 const valuesOf = (parameters: Parameters) => new Map([...parameters].map(([name, x]) => [name, numbers(x)]))
 
 describe('from a run that keeps its teacher', () => {
-  it('the encoder is the teacher’s, of the run, its checkpoint and its file', () => {
+  it('the encoder is the teacher’s, of the run, its checkpoint and its file', async () => {
     const { path } = openRun(out).latest!
     for (const model of [out, path, join(path, 'model.safetensors')])
-      expect(valuesOf(openEncoder({ model, device: 'cpu' }).parameters)).toEqual(kept)
+      expect(valuesOf((await openEncoder({ model, device: 'cpu' })).parameters)).toEqual(kept)
   })
 
-  it('exports are the teacher’s, as graphs and as arrays of other layouts', () => {
-    expect(valuesOf(openModel({ model: out, device: 'cpu' }, ['encoder']).parameters)).toEqual(kept)
-    const { arrays, hasDecoder } = openExported({ model: out })
+  it('exports are the teacher’s, as graphs and as arrays of other layouts', async () => {
+    expect(valuesOf((await openModel({ model: out, device: 'cpu' }, ['encoder'])).parameters)).toEqual(kept)
+    const { arrays, hasDecoder } = await openExported({ model: out })
     expect(new Map([...arrays].map(([name, { data }]) => [name, [...data]]))).toEqual(kept)
     expect(hasDecoder).toBe(false)
   })
 
   it('the probe and an evaluation look at the same encoder', async () => {
-    const encoder = openEncoder({ model: out, device: 'cpu' })
+    const encoder = await openEncoder({ model: out, device: 'cpu' })
     const opened = await openImages({ encoder, data: findSplit(images) })
     const settings: EvaluateOptions['settings'] = {
       ...{ neighbours: [20], temperature: 0.07, shots: [], optimizer: 'lars' as const, epochs: 30 },
@@ -92,7 +92,7 @@ describe('from a run that keeps its teacher', () => {
     const embedder = await openEmbedder(out) // a path is enough
     const source = await openSource(images, null)
     const { features } = await embedder.features(source, {})
-    const own = await featuresOfSource(openEncoder({ model: out, device: 'cpu' }), source, {})
+    const own = await featuresOfSource(await openEncoder({ model: out, device: 'cpu' }), source, {})
     expect(features.of).toEqual(own.features.of)
     expect(features.count).toBe(40)
   })

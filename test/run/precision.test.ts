@@ -36,7 +36,7 @@ const trainedIn = (precision: 'fp32' | 'bf16', more: Partial<EncoderRequest> = {
 describe('features', () => {
   it('are in float32 whatever the model was trained in, and in bfloat16 where that is asked for', async () => {
     const of = async (...args: Parameters<typeof trainedIn>) => {
-      const encoder = trainedIn(...args)
+      const encoder = await trainedIn(...args)
       return [
         encoder.origin.precision,
         valuesOf((await featuresOf(encoder, images)).features, 'mean').values,
@@ -53,7 +53,7 @@ describe('features', () => {
   })
 
   it('say in files what they were computed in', async () => {
-    const encoder = trainedIn('fp32', { precision: 'bf16' })
+    const encoder = await trainedIn('fp32', { precision: 'bf16' })
     const path = join(dir, 'f.npy')
     writeFeatures(path, await featuresOf(encoder, images), { pooling: 'mean', model: encoder.origin })
     expect(JSON.parse(readFileSync(join(dir, 'f.json'), 'utf8')).model.precision).toBe('bf16')
@@ -90,7 +90,7 @@ it('fine-tuning follows train.precision, or what it is asked for', async () => {
   const tuned = async (train: 'fp32' | 'bf16', precision?: 'fp32' | 'bf16') => {
     const losses: number[] = []
     const { model } = await finetune({
-      ...{ encoder: trainedIn(train), data: { train: images, test: null }, seeds: [0], precision },
+      ...{ encoder: await trainedIn(train), data: { train: images, test: null }, seeds: [0], precision },
       settings: { ...finetuneDefaults, epochs: 1, batchSize: 8, warmupEpochs: 0, randAugment: null },
       ...{ fromScratch: false, signal: new AbortController().signal },
       onStep: ({ loss }) => void losses.push(loss),
@@ -105,7 +105,7 @@ it('fine-tuning follows train.precision, or what it is asked for', async () => {
 })
 
 it('pictures are in float32, and in bfloat16 where that is asked for', async () => {
-  const [exact, rounded] = [loadModel(out, 'cpu'), loadModel(out, 'cpu', 'bf16')]
+  const [exact, rounded] = [await loadModel(out, 'cpu'), await loadModel(out, 'cpu', 'bf16')]
   expect([exact.precision, rounded.precision]).toEqual(['float32', 'bfloat16'])
   const exhibit = await loadExhibit(exact.config, await openSource(photos, null), 2)
   const [a, b] = [exact, rounded].map((model) =>

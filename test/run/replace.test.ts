@@ -88,25 +88,34 @@ describe('after a crash between', () => {
 describe('expectSameRequest', () => {
   const request = (more: object = {}) =>
     expectSameRequest({ config: old, preset: 'tiny', data, out, ...more })
-  const refused = (more: object, message: RegExp) => expect(() => request(more)).toThrow(message)
+  const refused = (more: object, message: RegExp) => expect(request(more)).rejects.toThrow(message)
 
   it('takes what the run was begun with, and knows whether it is complete', async () => {
-    expect(request()).toEqual({ isComplete: true })
-    expect(request({ data: undefined })).toEqual({ isComplete: true })
+    expect(await request()).toEqual({ isComplete: true })
+    expect(await request({ data: undefined })).toEqual({ isComplete: true })
     renameSync(join(runPaths(out).checkpoints, 'step-00000002'), join(runPaths(out).checkpoints, 'gone'))
-    expect(request()).toEqual({ isComplete: false })
+    expect(await request()).toEqual({ isComplete: false })
   })
 
-  it('refuses everything else, with each difference and the ways out', () => {
-    refused(
+  it('refuses everything else, with each difference and the ways out', async () => {
+    await refused(
       { preset: 'other', config: next },
       /another request:\n {2}preset: tiny → other\nChoose .* --overwrite\. To continue what is there: "sherd pretrain --out .* --resume"$/,
     )
-    refused({ config: next }, /:\n {2}train\.seed: 1 → 2\n {2}train\.steps: 2 → 3\nChoose another folder/)
-    refused({ data: '/elsewhere' }, /:\n {2}--data: .*images → \/elsewhere\nContinue it so with --resume, or/)
-    refused({ init: '/weights' }, /:\n {2}--init: not set → \/weights\nChoose/)
-    refused({ hours: 3 }, /:\n {2}--hours: not set → 3\nChoose/)
+    await refused(
+      { config: next },
+      /:\n {2}train\.seed: 1 → 2\n {2}train\.steps: 2 → 3\nChoose another folder/,
+    )
+    await refused(
+      { data: '/elsewhere' },
+      /:\n {2}--data: .*images → \/elsewhere\nContinue it so with --resume, or/,
+    )
+    await refused({ init: '/weights' }, /:\n {2}--init: not set → \/weights\nChoose/)
+    await refused({ hours: 3 }, /:\n {2}--hours: not set → 3\nChoose/)
     const longer = tinyConfig({ train: { steps: 9, seed: 1 } })
-    refused({ config: longer }, /:\n {2}train\.steps: 2 → 9\nContinue it so with --resume, or replace it/)
+    await refused(
+      { config: longer },
+      /:\n {2}train\.steps: 2 → 9\nContinue it so with --resume, or replace it/,
+    )
   })
 })

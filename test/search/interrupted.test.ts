@@ -175,7 +175,7 @@ describe('an index', () => {
 })
 
 it('classes, stopped, are those of one reading', async () => {
-  const encoder = openEncoder({ model: 'random', ...request })
+  const encoder = await openEncoder({ model: 'random', ...request })
   const classifier: Classifier = {
     ...embedder,
     logits: (source, options) =>

@@ -43,7 +43,7 @@ beforeAll(async () => {
     'f.jpg': (await scene(33, 44, 5)).toColourspace('cmyk').jpeg(),
   }
   for (const [name, image] of Object.entries(made)) writeFileSync(join(dir, name), await image.toBuffer())
-  model = tinyModel()
+  model = await tinyModel()
   exported = await exportTiny(model)
   server = await startServer({ model: exported })
 })
@@ -242,7 +242,7 @@ describe('reconstructions', () => {
   })
 
   it('of a model of raw pixels use none', async () => {
-    const raw = tinyModel({ target: { normalize: false } })
+    const raw = await tinyModel({ target: { normalize: false } })
     const other = await startServer({ model: await exportTiny(raw, ['autoencoder']) })
     const response = await ask('/v1/reconstruct', bodyOf(fileOf('b.jpg')), other)
     expect(await response.json()).toMatchObject({ statistics: 'raw' })

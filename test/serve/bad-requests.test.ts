@@ -17,7 +17,7 @@ let exported = ''
 let good: Buffer
 const errors: unknown[] = []
 beforeAll(async () => {
-  exported = await exportTiny(tinyModel(), ['encoder', 'autoencoder'])
+  exported = await exportTiny(await tinyModel(), ['encoder', 'autoencoder'])
   good = await (await scene(40, 30, 1)).jpeg().toBuffer()
   server = await startServer({
     ...{ model: exported, onError: (error: unknown) => errors.push(error) },

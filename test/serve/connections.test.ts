@@ -15,7 +15,7 @@ let server: Server
 let file = ''
 let image: Buffer
 beforeAll(async () => {
-  const exported = await exportTiny(tinyModel(), ['encoder'])
+  const exported = await exportTiny(await tinyModel(), ['encoder'])
   file = join(exported, 'encoder.onnx')
   // Larger than all that the system keeps of what is not read.
   for (const part of bytes(DOC_STRING, new Uint8Array(12e6).fill(0x20))) appendFileSync(file, part)

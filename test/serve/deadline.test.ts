@@ -56,7 +56,7 @@ let server: Server
 let exported = ''
 let image: Buffer
 beforeAll(async () => {
-  exported = await exportTiny(tinyModel(), ['encoder'])
+  exported = await exportTiny(await tinyModel(), ['encoder'])
   image = await (await scene(40, 30, 1)).jpeg().toBuffer()
   server = await startServer({ model: exported, mostTogether: 1 })
 })

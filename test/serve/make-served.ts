@@ -12,9 +12,9 @@ import { tinyConfig, workFolder } from '../run/tiny.ts'
 export const classes = ['red', 'green', 'blue']
 
 /** 16 × 16 pixels, patches of 4, with heads of three classes. */
-export function tinyModel(over: Parameters<typeof tinyConfig>[0] = {}): OpenedModel {
+export async function tinyModel(over: Parameters<typeof tinyConfig>[0] = {}): Promise<OpenedModel> {
   const config = tinyConfig({ train: { precision: 'fp32' }, ...over })
-  const model = openModel({ model: 'random', config, device: 'cpu', seed: 3 }, ['autoencoder'])
+  const model = await openModel({ model: 'random', config, device: 'cpu', seed: 3 }, ['autoencoder'])
   const shape = segmentationShape(model, { classes: 3, ignored: -1 })
   const rows = [
     { name: 'head.weight', shape: [3, 32], initial: 'token' as const },

@@ -13,7 +13,7 @@ let server: Server
 let exported = ''
 let image: Buffer
 beforeAll(async () => {
-  exported = await exportTiny(tinyModel())
+  exported = await exportTiny(await tinyModel())
   image = await (await scene(40, 30, 1)).jpeg().toBuffer()
   server = await startServer({ model: exported, limits: { receiveMs: 1000, images: 3 } })
 })
@@ -163,7 +163,7 @@ describe('the start page', () => {
   })
 
   it('shows names as text, whatever they are', async () => {
-    const model = tinyModel()
+    const model = await tinyModel()
     const named = { ...model, classifier: { ...model.classifier!, classes: ['<b>', '"&', "'"] } }
     const other = await startServer({ model: await exportTiny(named, ['classifier']) })
     expect(await (await fetch(other.url)).text()).toContain('3 classes: &lt;b&gt;, &quot;&amp;, &apos;')

@@ -11,7 +11,7 @@ import { dial, metric, postHead, statusesIn, until } from './raw.ts'
 let exported = ''
 let image: Buffer
 beforeAll(async () => {
-  exported = await exportTiny(tinyModel(), ['encoder'])
+  exported = await exportTiny(await tinyModel(), ['encoder'])
   image = await (await scene(40, 30, 1)).jpeg().toBuffer()
 })
 
@@ -57,7 +57,7 @@ describe('what is not served', () => {
   })
 
   it('a model of rasters, and band-wise targets, by their reason', async () => {
-    const bands = tinyModel({ target: { statistics: 'band' } })
+    const bands = await tinyModel({ target: { statistics: 'band' } })
     expect(await refused({ model: await exportTiny(bands, ['autoencoder']) })).toContain(
       'normalised band by band',
     )

@@ -133,6 +133,6 @@ describe('a run', () => {
     expect(readFileSync(weights)).toEqual(before)
     const events = await run({ config: taught(4), data, out: join(dir, out!), resume: true })
     expect(events.at(-1)).toMatchObject({ kind: 'end', reason: 'completed', step: 4 })
-    expect(loadModel(join(dir, out!), 'cpu').objective.target.widths).toEqual({ decoder_pred: 32 })
+    expect((await loadModel(join(dir, out!), 'cpu')).objective.target.widths).toEqual({ decoder_pred: 32 })
   })
 })

@@ -33,39 +33,41 @@ beforeAll(async () => {
 })
 
 describe('a frozen model', () => {
-  it('says of views that are normalised as the run’s are what its encoder says of the images', () =>
+  it('says of views that are normalised as the run’s are what its encoder says of the images', async () => {
+    const teacher = await openFrozenModel(path, { config, statistics: imagenetStatistics, machine })
+    const encoder = await openEncoder({ model: path, device: 'cpu' })
     scope(() => {
-      const teacher = openFrozenModel(path, { config, statistics: imagenetStatistics, machine })
       const [features] = teacher.features(toView(pixels, imagenetStatistics, 'cpu'), null)
-      const { sequence } = tokensOf(openEncoder({ model: path, device: 'cpu' }))(pixels)
+      const { sequence } = tokensOf(encoder)(pixels)
       expect(features!.shape).toEqual([2, 16, 32])
       expectClose(features!, narrow(sequence, 1, 1, 16), 2e-5)
       expect([teacher.width, teacher.depth]).toEqual([32, 2])
       expect(teacher.hash).toBe(createHash('sha256').update(readFileSync(path)).digest('hex'))
-      expect(locateModel(path)).toEqual({ path, width: 32 })
-    }))
+    })
+    expect(await locateModel(path)).toEqual({ path, width: 32 })
+  })
 
   it('gives the outputs of blocks before the final norm', async () => {
     const short = tinyConfig({ model: { depth: 1 } })
     const shortPath = join(await workFolder(), 'short.safetensors')
     const kept = [...parameters].filter(([name]) => !name.startsWith('blocks.1.'))
     writeSafetensors(shortPath, new Map(kept), weightsMetadata({ config: short, statistics: own }))
+    const teacher = await openFrozenModel(path, { config, statistics: own, machine })
+    const one = await openFrozenModel(shortPath, { config, statistics: own, machine })
     scope(() => {
       const view = toView(pixels, own, 'cpu')
-      const teacher = openFrozenModel(path, { config, statistics: own, machine })
       const [first, last] = teacher.features(view, [0, 1])
       const norm = [parameters.get('norm.weight')!, parameters.get('norm.bias')!] as const
       expectClose(layerNorm(last!, ...norm, 1e-6), teacher.features(view, null)[0]!, 2e-5)
-      const one = openFrozenModel(shortPath, { config, statistics: own, machine })
       expectClose(layerNorm(first!, ...norm, 1e-6), one.features(view, null)[0]!, 2e-5)
     })
   })
 
-  it('is refused where it was trained on other channels', () =>
-    expect(() =>
+  it('is refused where it was trained on other channels', async () =>
+    await expect(
       openFrozenModel(path, {
         ...{ config: tinyConfig({ model: { channels: 1 } }), machine },
         statistics: { mean: [0], std: [1] },
       }),
-    ).toThrow(/was trained on 3 channels, and this run has 1 channels/))
+    ).rejects.toThrow(/was trained on 3 channels, and this run has 1 channels/))
 })

@@ -16,7 +16,7 @@ describe('loadModel', () => {
       checkpoint: { everySteps: 2 },
     })
     await run({ config, data: await sampleFolder(), out })
-    const model = loadModel(out, 'cpu')
+    const model = await loadModel(out, 'cpu')
     expect(model.step).toBe(4)
     expect(model.config).toEqual(config)
     expect(model.statistics.mean).toHaveLength(3)
@@ -32,7 +32,7 @@ describe('loadModel', () => {
     expect(loaded).toEqual(weightsAt(4))
     expect(loaded).not.toEqual(weightsAt(2))
     for (const path of ['checkpoints/step-00000002', 'checkpoints/step-00000002/model.safetensors']) {
-      const earlier = loadModel(join(out, path), 'cpu')
+      const earlier = await loadModel(join(out, path), 'cpu')
       expect(earlier.step).toBe(2)
       expect(earlier.statistics).toEqual(model.statistics)
       expect(new Map([...earlier.parameters].map(([name, weight]) => [name, toFloats(weight)]))).toEqual(
@@ -45,10 +45,10 @@ describe('loadModel', () => {
     const out = join(await workFolder(), 'run')
     const config = tinyConfig({ train: { steps: 1 } })
     await run({ config, data: await sampleFolder(), out })
-    const of = loadModel(out, 'cpu')
+    const of = await loadModel(out, 'cpu')
     const whole = join(out, 'whole.safetensors')
     writeWeights(whole, of.parameters, weightsMetadata(of))
-    const read = loadModel(whole, 'cpu')
+    const read = await loadModel(whole, 'cpu')
     expect([read.step, [...read.parameters.keys()]]).toEqual([null, [...of.parameters.keys()]])
     const half = join(out, 'half.safetensors')
     writeWeights(
@@ -56,16 +56,18 @@ describe('loadModel', () => {
       new Map([...of.parameters].filter(([name]) => !name.startsWith('decoder'))),
       weightsMetadata(of),
     )
-    expect(() => loadModel(half)).toThrow(/half\.safetensors has no decoder .*: give a run of pretraining/)
+    await expect(loadModel(half)).rejects.toThrow(
+      /half\.safetensors has no decoder .*: give a run of pretraining/,
+    )
   })
 
   it('says so when there is nothing to load', async () => {
     const empty = await workFolder()
-    expect(() => loadModel(empty)).toThrow(/is not a run of sherd/)
+    await expect(loadModel(empty)).rejects.toThrow(/is not a run of sherd/)
     const out = join(empty, 'run')
     const config = tinyConfig()
     await run({ config, data: await sampleFolder(), out }, (event) => event.kind === 'start')
-    expect(() => loadModel(out)).toThrow(
+    await expect(loadModel(out)).rejects.toThrow(
       expect.objectContaining({ code: 'RUN', message: `${join(out, 'checkpoints')} has no checkpoint yet.` }),
     )
   })

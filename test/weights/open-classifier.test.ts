@@ -40,14 +40,18 @@ const settings: FinetuneSettings = {
   ...finetuneDefaults,
   ...{ epochs: 2, batchSize: 16, baseLearningRate: 0.02, warmupEpochs: 0, randAugment: null },
 }
-const tune = (save: string, over: Partial<FinetuneSettings> = {}, more: Partial<FinetuneOptions> = {}) =>
+const tune = async (
+  save: string,
+  over: Partial<FinetuneSettings> = {},
+  more: Partial<FinetuneOptions> = {},
+) =>
   finetune({
-    ...{ encoder: encoderOf(), data: { train, test }, settings: { ...settings, ...over }, save },
+    ...{ encoder: await encoderOf(), data: { train, test }, settings: { ...settings, ...over }, save },
     ...{ seeds: [0], fromScratch: false, signal: new AbortController().signal, ...more },
   })
 
 async function scoresOfFile(model: string) {
-  const classifier = openClassifier({ model, device: 'cpu' })
+  const classifier = await openClassifier({ model, device: 'cpu' })
   const { logits, indices, source, classes } = await classifierLogits(classifier, test)
   return scoresOf(
     logits,
@@ -72,7 +76,7 @@ describe('a fine-tuned classifier that is saved', () => {
 
   it('in bfloat16, too', async () => {
     const model = join(dir, 'bf16.safetensors')
-    const report = await tune(model, {}, { encoder: encoderOf({ precision: 'auto' }) })
+    const report = await tune(model, {}, { encoder: await encoderOf({ precision: 'auto' }) })
     expect(await scoresOfFile(model)).toEqual(report.scores)
   })
 
@@ -94,7 +98,7 @@ describe('a fine-tuned classifier that is saved', () => {
   it('can be used as an encoder: the mean goes through fc_norm, and it learns on', async () => {
     const model = join(dir, 'encoder.safetensors')
     await tune(model)
-    const encoder = openEncoder({ model, device: 'cpu' })
+    const encoder = await openEncoder({ model, device: 'cpu' })
     expect(encoder.norm).toBe('fc_norm')
     const { features } = await featuresOf(encoder, test)
     const { tensors } = readArrays(model)
@@ -107,9 +111,13 @@ describe('a fine-tuned classifier that is saved', () => {
       )
       return x.reduce((sum, value, d) => sum + value * weight![(i % 3) * 32 + d]!, bias![i % 3]!)
     })
-    expectClose(made, (await classifierLogits(openClassifier({ model, device: 'cpu' }), test)).logits, 1e-5)
+    expectClose(
+      made,
+      (await classifierLogits(await openClassifier({ model, device: 'cpu' }), test)).logits,
+      1e-5,
+    )
     await tune(join(dir, 'again.safetensors'), { head: 'cls' }, { encoder })
-    expect(openEncoder({ model: join(dir, 'again.safetensors'), device: 'cpu' }).norm).toBe('norm')
+    expect((await openEncoder({ model: join(dir, 'again.safetensors'), device: 'cpu' })).norm).toBe('norm')
   })
 })
 
@@ -131,10 +139,16 @@ it('a classifier that learned from some of the bands takes the same ones when it
     train: { precision: 'fp32' },
   })
   const statistics = { mean: [900, 950, 2000], std: [500, 600, 1000] }
-  const encoder = openEncoder({ model: 'random', config, statistics, device: 'cpu', bands: ['B3', 'B4'] })
+  const encoder = await openEncoder({
+    model: 'random',
+    config,
+    statistics,
+    device: 'cpu',
+    bands: ['B3', 'B4'],
+  })
   const data = { train: rasters, test: rasters }
   const report = await tune(model, { mixup: 0, cutmix: 0, erasing: 0 }, { encoder, data })
-  const opened = openClassifier({ model, device: 'cpu' })
+  const opened = await openClassifier({ model, device: 'cpu' })
   expect([opened.bands, opened.only]).toEqual([['B4', 'B3'], [0]])
   const { logits, indices, source, classes } = await classifierLogits(opened, rasters)
   const labels = Int32Array.from(indices, (index) => source.labels![index]!)
@@ -143,7 +157,7 @@ it('a classifier that learned from some of the bands takes the same ones when it
 
 describe('a linear probe that is saved', () => {
   const probe = async (save: string, model: string | null, rates: readonly number[]) => {
-    const encoder = model === null ? encoderOf() : openEncoder({ model, device: 'cpu' })
+    const encoder = model === null ? await encoderOf() : await openEncoder({ model, device: 'cpu' })
     const images = await openImages({ encoder, data: { train, test } })
     const { report, map } = judgeWithMap(images, {
       ...{ protocol: 'linear', seeds: [2, 3] },
@@ -160,7 +174,7 @@ describe('a linear probe that is saved', () => {
     const model = join(dir, 'probe.safetensors')
     const { report, pooling } = await probe(model, null, [0.1, 1])
     expect(await scoresOfFile(model)).toEqual(report.scores)
-    const { head } = openClassifier({ model, device: 'cpu' })
+    const { head } = await openClassifier({ model, device: 'cpu' })
     expect(head).toBe(pooling === 'cls' ? 'cls' : 'normed-mean')
   })
 
@@ -169,7 +183,7 @@ describe('a linear probe that is saved', () => {
     await tune(tuned!)
     const { report, pooling } = await probe(model!, tuned!, [1])
     expect(await scoresOfFile(model!)).toEqual(report.scores)
-    const { head } = openClassifier({ model: model!, device: 'cpu' })
+    const { head } = await openClassifier({ model: model!, device: 'cpu' })
     expect(head).toBe(pooling === 'cls' ? 'plain-cls' : 'mean')
   })
 })
@@ -179,11 +193,11 @@ it('a head on the mean behind the norm goes to timm and comes back as what it is
     join(dir, name),
   )
   await tune(model!, { head: 'normed-mean' })
-  exportTimm({ model: model!, out: folder! })
+  await exportTimm({ model: model!, out: folder! })
   const config = JSON.parse(readFileSync(join(folder!, 'config.json'), 'utf8'))
   expect(config.model_args).toMatchObject({ global_pool: 'avg', fc_norm: false })
   await importWeights({ from: folder!, out: again!, set: ['train.precision=fp32'] })
-  expect(openClassifier({ model: again!, device: 'cpu' }).head).toBe('normed-mean')
+  expect((await openClassifier({ model: again!, device: 'cpu' })).head).toBe('normed-mean')
   expect(await scoresOfFile(again!)).toEqual(await scoresOfFile(model!))
 })
 
@@ -193,10 +207,10 @@ it('a head on cls before the norm is in no other library', async () => {
     string,
   ]
   await tune(tuned)
-  const encoder = openEncoder({ model: tuned, device: 'cpu' })
+  const encoder = await openEncoder({ model: tuned, device: 'cpu' })
   const map = { pooling: 'cls' as const, weight: new Float32Array(96).fill(0.1), bias: new Float32Array(3) }
   saveProbe(model, encoder, { map, classes: ['a', 'b', 'c'] })
-  expect(() => exportTimm({ model, out: join(dir, 'x') })).toThrow(/cls token before any norm/)
+  await expect(exportTimm({ model, out: join(dir, 'x') })).rejects.toThrow(/cls token before any norm/)
   await expect(exportHuggingface({ model, out: join(dir, 'x') })).rejects.toThrow(
     /cls before the norm.*as ONNX/,
   )
@@ -229,6 +243,8 @@ describe('a place to save', () => {
 it('a file without a head is refused by what it lacks', async () => {
   const model = join(dir, 'plain.safetensors')
   await tune(model)
-  expect(() => openSegmenter({ model, device: 'cpu' })).toThrow(/no head of segmentation.*segment --save/)
-  expect(() => openClassifier({ model: 'random', device: 'cpu' })).toThrow(/random/)
+  await expect(openSegmenter({ model, device: 'cpu' })).rejects.toThrow(
+    /no head of segmentation.*segment --save/,
+  )
+  await expect(openClassifier({ model: 'random', device: 'cpu' })).rejects.toThrow(/random/)
 })

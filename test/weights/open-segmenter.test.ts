@@ -35,9 +35,9 @@ beforeAll(async () => {
 const random = () =>
   openEncoder({ model: 'random', config: tinyConfig({ train: { precision: 'fp32' } }), device: 'cpu' })
 
-const run = (save: string, over: Partial<SegmentOptions> = {}) =>
+const run = async (save: string, over: Partial<SegmentOptions> = {}) =>
   segment({
-    encoder: over.encoder ?? random(),
+    encoder: over.encoder ?? (await random()),
     data: { train: join(dir, 'train'), test: join(dir, 'test') },
     settings: { epochs: 4, batchSize: 16, learningRate: 0.01, weightDecay: 1e-4 },
     ...{ heads: ['linear'], seeds: [3, 4], ignored: 0, save, ...over },
@@ -45,7 +45,7 @@ const run = (save: string, over: Partial<SegmentOptions> = {}) =>
 
 /** By the way of the report: tokens of 16 bits. */
 async function confusionOfFile(model: string): Promise<number[][]> {
-  const segmenter = openSegmenter({ model, device: 'cpu' })
+  const segmenter = await openSegmenter({ model, device: 'cpu' })
   const folders = await openMasked(segmenter, { train: join(dir, 'train'), test: join(dir, 'test') })
   const { set } = await extractTokens(segmenter, folders.test)
   renumber(set, segmenter.numbers)
@@ -55,7 +55,7 @@ async function confusionOfFile(model: string): Promise<number[][]> {
 
 /** Straight from pixels, in float32, counted here. */
 async function directly(model: string): Promise<number[][]> {
-  const segmenter = openSegmenter({ model, device: 'cpu' })
+  const segmenter = await openSegmenter({ model, device: 'cpu' })
   const folders = await openMasked(segmenter, { train: join(dir, 'train'), test: join(dir, 'test') })
   const { set } = await extractTokens(segmenter, folders.test) // for its masks
   renumber(set, segmenter.numbers)
@@ -98,7 +98,7 @@ describe.each<SegmentationHead>(['linear', 'conv'])('a saved segmenter with a %s
     expect(moved.reduce((a, b) => a + b, 0) / 2 / labelled(made)).toBeLessThan(0.01)
   })
 
-  it('has names of its own beside the encoder, and says what its classes are in masks', () => {
+  it('has names of its own beside the encoder, and says what its classes are in masks', async () => {
     const { tensors, metadata } = readArrays(file())
     expect([...tensors.keys()]).toEqual(
       expect.arrayContaining(['norm.weight', 'decode_head.classify.weight', 'decode_head.tokens.mean']),
@@ -106,8 +106,8 @@ describe.each<SegmentationHead>(['linear', 'conv'])('a saved segmenter with a %s
     expect(JSON.parse(metadata.sherd!)).toMatchObject({
       segmenter: { head, classes: ['class 1', 'class 2'], numbers: [1, 2], ignored: 0 },
     })
-    expect(openEncoder({ model: file(), device: 'cpu' }).norm).toBe('norm')
-    expect(() => openClassifier({ model: file(), device: 'cpu' })).toThrow(/no head of a classifier/)
+    expect((await openEncoder({ model: file(), device: 'cpu' })).norm).toBe('norm')
+    await expect(openClassifier({ model: file(), device: 'cpu' })).rejects.toThrow(/no head of a classifier/)
   })
 })
 
@@ -122,7 +122,7 @@ it('two heads are no file, which is said before tokens are read', async () => {
 })
 
 it('leaves no tensor behind', async () => {
-  const encoder = random()
+  const encoder = await random()
   const before = liveTensors()
   await run(join(dir, 'again.safetensors'), { encoder, seeds: [0] })
   expect(liveTensors()).toBe(before)

@@ -26,10 +26,10 @@ const encoder = (reading: ReadingLimits) =>
   openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', reading })
 
 it('reads three of four, and tells the fourth', async () => {
-  const { features, skipped } = await featuresOf(encoder({}), dir)
+  const { features, skipped } = await featuresOf(await encoder({}), dir)
   expect([...features.indices]).toEqual([0, 1, 3])
   expect(skipped.map(({ file }) => file)).toEqual(['c-half.jpg'])
-  const proof = await imageProof(encoder({}), dir)
+  const proof = await imageProof(await encoder({}), dir)
   expect(proof.batches.map(({ shape }) => shape[0])).toEqual([3])
   expect((await loadExhibit(tinyConfig(), await openImageFolder(dir), 4)).names).toEqual([
     'a.jpg',
@@ -49,7 +49,7 @@ it.each<[ReadingLimits, RegExp]>([
   ],
 ])('stops at %j', async (reading, message) => {
   const broken = { code: 'DATA_BROKEN', message: expect.stringMatching(message) as string }
-  const opened = encoder(reading)
+  const opened = await encoder(reading)
   await expect(featuresOf(opened, dir)).rejects.toMatchObject(broken)
   await expect(imageProof(opened, dir)).rejects.toMatchObject(broken)
   await expect(loadExhibit(readingConfig(opened), await openImageFolder(dir), 4)).rejects.toMatchObject(
@@ -57,8 +57,8 @@ it.each<[ReadingLimits, RegExp]>([
   )
 })
 
-it('keeps what the model itself is as it is', () => {
-  const opened = encoder({ maxSkippedShare: 0.5 })
+it('keeps what the model itself is as it is', async () => {
+  const opened = await encoder({ maxSkippedShare: 0.5 })
   expect([opened.config.data.maxSkippedShare, readingConfig(opened).data.maxSkippedShare]).toEqual([
     0.01, 0.5,
   ])

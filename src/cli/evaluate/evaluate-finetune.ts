@@ -146,7 +146,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
         note(
           'The result will be that of the last epoch; --validation 10% holds images out and keeps the best one.',
         )
-      const encoder = openEncoder(request)
+      const encoder = await openEncoder(request)
       for (const message of encoder.warnings) warn(message)
       const signal = stopSignal('finishing this step and keeping what is done')
       await hearSecondSignal()

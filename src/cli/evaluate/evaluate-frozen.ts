@@ -162,7 +162,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
     },
     async ({ dir, state, fileFor }) => {
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
-      const encoder = openEncoder(request)
+      const encoder = await openEncoder(request)
       for (const message of encoder.warnings) warn(message)
       const started = performance.now()
       const images = await openImages({

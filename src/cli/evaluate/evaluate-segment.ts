@@ -100,7 +100,7 @@ async function run(flags: Flags): Promise<void> {
     },
     async ({ state, dir, fileFor }) => {
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
-      const encoder = openEncoder(request)
+      const encoder = await openEncoder(request)
       for (const message of encoder.warnings) warn(message)
       const { report, picture } = await segment({
         ...{ encoder, data, heads, seeds, settings, ignored: ignore, signal, work: join(dir, 'work') },

@@ -38,9 +38,9 @@ export async function requestOf({
   preset,
   config: file,
   set,
-}: FolderFlags): Promise<{ model: string; config?: Config }> {
+}: FolderFlags): Promise<{ model: string; config?: Config; set?: readonly string[] }> {
   const config = await presetConfig({ preset, config: file, set, device: 'auto' })
-  return { model, ...(config && { config }) }
+  return { model, ...(config && { config }), ...(!config && set.length > 0 && { set }) }
 }
 
 /** Writes a folder beside its name and moves it there when it is complete, or finds that it is there. */
@@ -53,9 +53,9 @@ export async function exportFolder(
   }: {
     readonly options: Readonly<Record<string, unknown>>
     readonly write: (
-      request: { model: string; config?: Config },
+      request: { model: string; config?: Config; set?: readonly string[] },
       dir: string,
-    ) => Promise<ExportedFolder> | ExportedFolder
+    ) => Promise<ExportedFolder>
   },
 ): Promise<void> {
   const { claimed } = await import('../../files/claim.ts')

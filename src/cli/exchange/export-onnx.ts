@@ -102,10 +102,10 @@ async function runExport({
   const { exportOnnx } = await import('../../export/export-onnx.ts')
   const { openModel, usualGraphs } = await import('../../export/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
-  const wanted = [...new Set(graphs ?? usualGraphs(request))]
+  const wanted = [...new Set(graphs ?? (await usualGraphs(request)))]
   if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
     throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
-  const model = openModel(request, wanted)
+  const model = await openModel(request, wanted)
   for (const message of model.warnings) warn(message)
   if (images === undefined && wanted.includes('encoder') && precision.some((name) => name !== 'fp32'))
     warn(

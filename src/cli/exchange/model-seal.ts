@@ -1,11 +1,10 @@
-import { sealOf } from '../../files/durable.ts'
+import { sealOfWeights } from '../../weights/found-weights.ts'
 import type { EncoderRequest } from '../../weights/open-encoder.ts'
 
 /** The checksum of the weights. */
 export async function sealOfModel(
-  request: Pick<EncoderRequest, 'model' | 'config' | 'statistics'>,
+  request: Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'>,
 ): Promise<string> {
   const { findWeights } = await import('../../weights/open-encoder.ts')
-  const { weights } = findWeights(request)
-  return weights === null ? 'random' : sealOf(weights).sha256
+  return sealOfWeights(await findWeights(request)) || 'random'
 }

@@ -27,7 +27,7 @@ export function addBenchStep(bench: Command): void {
       const { openStepBench } = await import('../../bench/step-bench.ts')
       const { describeMachine } = await import('../../machine/describe.ts')
       const { measurePeak } = await import('../../machine/gemm.ts')
-      const bench = openStepBench(config)
+      const bench = await openStepBench(config)
       bench.run(2)
       const { seconds, peakBytes } = bench.run(flags.steps)
       const median = [...seconds].sort((a, b) => a - b)[seconds.length >> 1]!

@@ -87,7 +87,7 @@ async function openSegmentation({ model, device, precision, ...flags }: PredictF
   const reading = readingOf(flags)
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { openSegmenter, segmentationOf } = await import('../../weights/open-segmenter.ts')
-    const segmenter = openSegmenter({ model, device, precision, reading })
+    const segmenter = await openSegmenter({ model, device, precision, reading })
     for (const message of segmenter.warnings) warn(message)
     return segmentationOf(segmenter, dir)
   }

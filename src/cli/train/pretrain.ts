@@ -152,7 +152,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
   if (!resume && !flags.overwrite) {
     const { existingRun } = await import('../../run/existing.ts')
     const { data, out, init, hours } = flags
-    const found = existingRun({ config, preset, data, out, init, hours })
+    const found = await existingRun({ config, preset, data, out, init, hours })
     if (found.state === 'complete') {
       if (flags.json) return printJson(found.end)
       note(

@@ -72,7 +72,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { meanQuality } = await import('../../target/reconstruction-quality.ts')
   const { openData } = await import('../../config/assemble.ts')
   const { readingConfig } = await import('../../config/reading.ts')
-  const model = loadModel(flags.model, flags.device, flags.precision)
+  const model = await loadModel(flags.model, flags.device, flags.precision)
   const config = readingConfig({ ...model, reading: readingOf(flags) })
   for (const message of model.warnings) warn(message)
   const exhibit = await loadExhibit(config, await openData(config, flags.data), flags.count)

@@ -263,7 +263,10 @@ describe.concurrent('sherd embed', () => {
     const args = ['embed', 'images', '--model', join(cwd, 'run'), '--out', 'f.npy']
     const one = await sherd(args, { cwd: dir })
     expect(one.stderr).toContain(`left out: ${first}/000-broken.jpg: `)
-    expect([one.status, one.stdout]).toEqual([0, expect.stringMatching(/^60 images, each 32 numbers \(mean\)/m)])
+    expect([one.status, one.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^60 images, each 32 numbers \(mean\)/m),
+    ])
     rmSync(join(dir, 'f.npy'))
     writeFileSync(join(dir, 'images', first, '001-broken.jpg'), 'no image')
     const two = await sherd(args, { cwd: dir })

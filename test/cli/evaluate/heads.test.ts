@@ -90,7 +90,7 @@ describe('a fine-tuned classifier', () => {
       const again = join(cwd, `again-${name}.safetensors`)
       await importWeights({ from: join(cwd, out), out: again, set: ['train.precision=fp32'] })
       const logits = async (model: string) =>
-        (await classifierLogits(openClassifier({ model, device: 'cpu' }), join(cwd, 'set/test'))).logits
+        (await classifierLogits(await openClassifier({ model, device: 'cpu' }), join(cwd, 'set/test'))).logits
       expectClose(await logits(again), await logits(join(cwd, `${name}.safetensors`)), 1e-6)
     }
     const other = await sherd(['export', 'huggingface', '--model', 'mean.safetensors', '--out', 'of-mean'], {

@@ -13,7 +13,7 @@ const env = { LIBTORCH: '/nowhere' }
 let exported = ''
 let image: Buffer
 beforeAll(async () => {
-  exported = await exportTiny(tinyModel(), ['encoder', 'autoencoder'])
+  exported = await exportTiny(await tinyModel(), ['encoder', 'autoencoder'])
   image = await (await scene(40, 30, 1)).jpeg().toBuffer()
 })
 

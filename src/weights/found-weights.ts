@@ -1,0 +1,90 @@
+/** Weights that were found, and how their parameters are read: a file of sherd, or a model of another program as it lies. */
+import { createHash } from 'node:crypto'
+import type { StoredArray } from '../checkpoint/arrays.ts'
+import type { RunFacts } from '../checkpoint/run-folder.ts'
+import { type Header, readArrays } from '../checkpoint/safetensors.ts'
+import { encoderPrefix, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
+import { sealOf } from '../files/durable.ts'
+import { type ImportPlan, planImport } from '../import/import.ts'
+import { type StoredParameter, under } from '../model/parameters.ts'
+import type { ChannelStatistics } from '../prepare/normalize.ts'
+
+export interface FoundWeights extends WeightsOrigin {
+  /** The files; none for random weights. */
+  readonly files: readonly string[]
+  /** Of their parameters, under our names. */
+  readonly stored: ReadonlyMap<string, StoredParameter>
+  /** Reads those that are wanted. Throws `CHECKPOINT`. */
+  readonly load: (isWanted: (name: string) => boolean) => Promise<ReadonlyMap<string, StoredArray>>
+  readonly step: number | null
+  readonly warnings?: readonly string[]
+  /** How a model of another program was read. */
+  readonly notes?: readonly string[]
+  /** Of their run. */
+  readonly facts?: RunFacts
+}
+
+/** A checksum of the files; '' for random weights. */
+export function sealOfWeights({ files }: Pick<FoundWeights, 'files'>): string {
+  const seals = files.map((file) => sealOf(file).sha256)
+  return seals.length <= 1 ? (seals[0] ?? '') : createHash('sha256').update(seals.join()).digest('hex')
+}
+
+/** Of a file of ours. */
+export const readingOf = (
+  path: string,
+  { entries, metadata }: Pick<Header, 'entries' | 'metadata'>,
+): Pick<FoundWeights, 'files' | 'stored' | 'load'> => {
+  const prefix = encoderPrefix(metadata)
+  return {
+    ...{ files: [path], stored: under(entries, prefix) },
+    load: async (isWanted) =>
+      under(
+        readArrays(path, (name) => name.startsWith(prefix) && isWanted(name.slice(prefix.length))).tensors,
+        prefix,
+      ),
+  }
+}
+
+export const randomWeights = { files: [], stored: new Map(), load: async () => new Map() } as const
+
+export interface ForeignRequest {
+  readonly model: string
+  readonly config?: Config | undefined
+  /** `key=value`, over what the files say. */
+  readonly set?: readonly string[] | undefined
+  readonly statistics?: ChannelStatistics | undefined
+}
+
+/** A file or folder of another program. Throws `CHECKPOINT`, `CONFIG` or `USAGE` as `planImport`. */
+export async function findForeign({ model, config, set, statistics }: ForeignRequest): Promise<FoundWeights> {
+  if (config)
+    throw new SherdError(
+      'USAGE',
+      `${model} says itself what the model is: leave the preset (--preset, --config) out; --set changes a key.`,
+    )
+  const options = { from: model, set: set ?? [], statistics: statistics ?? null }
+  const loading = (isWanted: (name: string) => boolean) => (plan: ImportPlan) => loadPlan(plan, isWanted)
+  return planImport(options, (plan) => ({
+    ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },
+    stored: new Map(
+      plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
+    ),
+    load: (isWanted) => planImport(options, loading(isWanted)),
+    notes: plan.notes,
+    ...(plan.classifier && { classifier: plan.classifier }),
+  }))
+}
+
+async function loadPlan(
+  { fitted }: ImportPlan,
+  isWanted: (name: string) => boolean,
+): Promise<ReadonlyMap<string, StoredArray>> {
+  const values = new Map<string, StoredArray>()
+  for (const { row, read } of fitted)
+    if (read && isWanted(row.name))
+      values.set(row.name, { dtype: 'float32', shape: row.shape, data: await read() })
+  return values
+}
