@@ -78,6 +78,6 @@ describe.skipIf(!isHere).concurrent('a terminal', () => {
     expect(run.status).toBe(130)
     const text = seen(run, 40).join('\n')
     expect(text).toMatch(/^interrupted at step /m)
-    expect(text).toMatch(/^ {2}npx sherd pretrain --out stopped --resume$/m)
+    expect(text).toMatch(/^ {2}(?:npx )?sherd pretrain --out stopped --resume$/m)
   })
 })

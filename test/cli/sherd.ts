@@ -87,13 +87,14 @@ export interface HereOptions {
   readonly cwd?: string
   /** As on a terminal of so many columns; without it as into files. */
   readonly columns?: number
+  readonly env?: NodeJS.ProcessEnv
   /** Runs beside the command, with what it has written up to now: asks a server, and stops it. */
   readonly meanwhile?: (written: () => string) => Promise<void>
 }
 
 async function runHere(
   args: readonly string[],
-  { cwd = tmpdir(), columns, meanwhile }: HereOptions,
+  { cwd = tmpdir(), columns, env, meanwhile }: HereOptions,
 ): Promise<Outcome> {
   const { main } = await import('../../src/cli/main.ts')
   const [home, before] = [process.cwd(), process.exitCode]
@@ -106,6 +107,7 @@ async function runHere(
     written[name] += text
     written.written += text
   })
+  Object.assign(process.env, env)
   process.chdir(cwd)
   process.exitCode = undefined
   try {

@@ -39,7 +39,7 @@ export async function givenData(dir: (name: string) => string): Promise<void> {
 
 /** The first request, its answer, Ctrl-C. */
 async function askAndStop(written: () => string): Promise<void> {
-  const address = () => written().match(/\sat\s+(http:\S+)/)?.[1]
+  const address = () => written().match(/(?:\sat\s+|"url":")(http:[^\s"]+)/)?.[1]
   await until(() => /error:/.test(written()) || address() !== undefined, 'the address')
   if (address() === undefined) return
   const { status } = await fetch(`${address()}/v1/model`)
@@ -49,7 +49,7 @@ async function askAndStop(written: () => string): Promise<void> {
 
 export const scenes: Readonly<Record<string, Scene>> = {
   presets: {
-    lines: [['presets'], ['presets', 'mae-demo'], ['presets', '--keys', 'mask'], ['presets', 'mae-dmo']],
+    lines: [['presets'], ['presets', '--keys', 'mask'], ['presets', 'mae-dmo']],
   },
   demo: {
     lines: [

@@ -52,6 +52,9 @@ clock.now = () => 0
 const widths = [40, 80, 200] as const
 const here = join(packageRoot(), 'test/cli/transcripts')
 
+const opened = vi.hoisted(() => vi.fn())
+vi.mock('open', () => ({ default: opened }))
+
 let cwd: string
 let there: string[]
 beforeAll(async () => {
@@ -64,9 +67,16 @@ beforeAll(async () => {
   there = readdirSync(cwd)
 })
 
+const tree = leavesOf(program())
+
 const clean = () => {
   for (const name of readdirSync(cwd)) if (!there.includes(name)) rmSync(join(cwd, name), { recursive: true })
 }
+
+/** `verify` says what failed among its results. */
+const failing = /^(?:warning: .*\n)*(?:error: |$)/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const control = /[\x00-\x08\x0b-\x1f\x7f]/
 
 const named = (text: string) => text.replaceAll(cwd, 'DIR').replaceAll(packageRoot(), 'SHERD')
 /** Without what differs from one time or machine to the next: numbers, classes that are named for their numbers, where lines break. */
@@ -81,7 +91,7 @@ const told = (text: string) =>
     .replace(/\s+/g, ' ')
 
 it('every command has a scene', () => {
-  const names = [...leavesOf(program()).keys()].filter((name) => name !== 'help') // that of all others
+  const names = [...tree.keys()].filter((name) => name !== 'help') // that of all others
   expect(Object.keys(scenes).sort()).toEqual(names.sort())
 })
 
@@ -113,8 +123,38 @@ describe.each(Object.entries(scenes))('sherd %s', (name, { lines, varies, ...sce
     clean()
     for (const args of lines) {
       const { stdout, stderr } = await inProcess(args, { cwd, ...scene })
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-      expect(stdout + stderr).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f]/)
+      expect(stdout + stderr).not.toMatch(control)
     }
   })
+
+  it('says results, warnings and errors alone with --quiet', async () => {
+    clean()
+    for (const args of lines) {
+      const { status, stdout, stderr } = await inProcess([...args, '--quiet'], { cwd, ...scene })
+      expect([args, stderr]).toEqual([
+        args,
+        expect.stringMatching(status === 0 ? /^(?:warning: .*\n)*$/ : failing),
+      ])
+      expect([args, status !== 0 || stdout !== '' || name === 'setup']).toEqual([args, true])
+    }
+  })
+
+  it.skipIf(!tree.get(name)?.options.some(({ long }) => long === '--json'))(
+    'prints objects of its schemas with --json; in CI, where nothing is rewritten and no page opens',
+    async () => {
+      clean()
+      const env = { CI: '1', DISPLAY: ':0' }
+      for (const args of lines) {
+        const given = [...args.filter((arg) => arg !== '--no-open'), '--json']
+        const { status, written, json } = await inProcess(given, { cwd, columns: 80, env, ...scene })
+        expect(written).not.toMatch(control)
+        expect([
+          args,
+          status === 0,
+          json().some(({ kind }) => kind === 'error' || kind === 'verification'),
+        ]).toEqual([args, status === 0, status !== 0])
+      }
+      expect(opened).not.toHaveBeenCalled()
+    },
+  )
 })
