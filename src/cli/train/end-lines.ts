@@ -77,7 +77,7 @@ export function nextCommands({ run, data, classes }: Pick<StartEvent, 'run' | 'd
   if (classes > 1)
     rows.unshift([
       `how well its features tell ${grouped(classes)} classes apart`,
-      `evaluate knn --model ${model} --data ${images} --out ${beside('-knn')}`,
+      `evaluate linear --model ${model} --data ${images} --out ${beside('-linear')}`,
     ])
   return rows.map(([what, command]) => ({ what, command: `${ownName()} ${command}` }))
 }

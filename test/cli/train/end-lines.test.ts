@@ -64,7 +64,7 @@ describe('the end of a run', () => {
       `${ownName()} export onnx --model 'runs/my run' --out 'runs/my run.onnx'`,
     ])
     expect(commands(3)[0]).toBe(
-      `${ownName()} evaluate knn --model 'runs/my run' --data /photos --out 'runs/my run-knn'`,
+      `${ownName()} evaluate linear --model 'runs/my run' --data /photos --out 'runs/my run-linear'`,
     )
     expect(continuing(run)).toBe(`${ownName()} pretrain --out 'runs/my run' --resume`)
   })
