@@ -205,7 +205,7 @@ function matched(row: ParameterRow, model: ForeignModel, change: ChannelChange |
     }
   const fitted = { row, read: found.read, report: { name, status: 'loaded' as const, from, why: '' } }
   if (found.shape.join() === shape.join()) return { fitted, misshapen: null }
-  const other = found.from.length > 0 ? found.from.join(', ') : name
+  const other = found.from.length > 0 ? found.from.map((each) => model.prefix + each).join(', ') : name
   return {
     fitted,
     misshapen: `${other} ${found.from.length > 1 ? 'together ' : ''}${shapeText(found.shape)}, expected ${shapeText(shape)}`,
@@ -269,6 +269,13 @@ export interface Taken {
   readonly of: number
   /** Of all values, 0 to 1. */
   readonly share: number
+}
+
+/** `took 40 of 62 tensors, 90.6 % of the values` */
+export function takenText({ tensors, of, share }: Taken): string {
+  if (tensors === of) return `took all ${of} tensors, 100 % of the values`
+  const percent = Math.min(99.9, 100 * share).toFixed(1) // never 100 where something was left
+  return `took ${tensors} of ${of} tensors, ${percent} % of the values`
 }
 
 /** What an import would make, before any value is read. */
@@ -359,7 +366,10 @@ export async function planImport<T>(
       {
         missing: [...new Set(fitted.flatMap(({ read, report }) => (read ? [] : report.from)))],
         unexpected: [...new Set(unexpected)],
-        misshapen: [...model.misshapen, ...matches.flatMap(({ misshapen }) => misshapen ?? [])],
+        misshapen: [
+          ...model.misshapen.map((name) => model.prefix + name),
+          ...matches.flatMap(({ misshapen }) => misshapen ?? []),
+        ],
       },
       options.allow,
     )

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -45,6 +45,64 @@ describe('weights of other programs', () => {
     const index = { weight_map: { a: '../parts/m-1.safetensors' } }
     writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify(index))
     await expect(openForeign(dir)).rejects.toThrow(/names a file outside its folder/)
+  })
+
+  it.each<[string, object, RegExp]>([
+    [
+      'in no file',
+      { a: 'm-1.safetensors', b: 'm-9.safetensors' },
+      /1 of its 2 files that are not there: m-9/,
+    ],
+    [
+      'that its file lacks',
+      { a: 'm-1.safetensors', c: 'm-2.safetensors' },
+      /m-2\.safetensors lacks c, which its index says/,
+    ],
+    [
+      'in two files',
+      { a: 'm-1.safetensors', b: 'm-3.safetensors' },
+      /^a is in two files: m-1\.safetensors and m-3/,
+    ],
+    ['in a pointer of Git LFS', { a: 'm-1.safetensors', b: 'pointer.safetensors' }, /Git LFS pointer/],
+    ['in a folder', { a: 'm-1.safetensors', b: '..' }, /outside its folder: \.\./],
+    ['at a link round in a circle', { a: 'm-1.safetensors', b: 'circle.safetensors' }, /not there: circle/],
+  ])('of an index are refused %s', async (name, weight_map, message) => {
+    const dir = folder(name, {
+      ...{ 'm-1.safetensors': { a: 1 }, 'm-2.safetensors': { b: 2 } },
+      'm-3.safetensors': { b: 3, a: 3 },
+    })
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 343249461\n'
+    writeFileSync(join(dir, 'pointer.safetensors'), pointer)
+    symlinkSync('circle.safetensors', join(dir, 'circle.safetensors'))
+    writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify({ weight_map }))
+    await expect(openForeign(dir)).rejects.toThrow(message)
+  })
+
+  it('behind links that lead round in a circle are refused, and links to files are followed', async () => {
+    const dir = folder('links', { 'blob.safetensors': { a: 1 } })
+    symlinkSync('blob.safetensors', join(dir, 'model.safetensors'))
+    await (await openForeign(dir)).close()
+    symlinkSync('config.json', join(dir, 'config.json'))
+    await expect(openForeign(dir)).rejects.toThrow(
+      /config\.json is a link that leads to no file, or round in a circle/,
+    )
+    symlinkSync('circle', join(work, 'circle'))
+    await expect(openForeign(join(work, 'circle'))).rejects.toThrow(/is a link that leads to no file/)
+  })
+
+  it('with a configuration that is too large to be one are refused', async () => {
+    const dir = folder('large', { 'model.safetensors': { a: 1 } })
+    writeFileSync(join(dir, 'config.json'), '')
+    truncateSync(join(dir, 'config.json'), 2 ** 40) // no byte of it is written
+    await expect(openForeign(dir)).rejects.toThrow(/config\.json: it has 1099511627776 bytes, and at most/)
+  })
+
+  it('are read when they are asked for, and not before', async () => {
+    const dir = folder('lazy', { 'model.safetensors': { a: 1, b: 2 } })
+    const { arrays, close } = await openForeign(dir)
+    writeFileSync(join(dir, 'model.safetensors'), '')
+    await expect(arrays.get('a')!.read()).rejects.toThrow(/ended while it was being read/)
+    await close()
   })
 
   it.each<[string, Readonly<Record<string, Readonly<Record<string, number>>>>, RegExp]>([

@@ -49,10 +49,13 @@ export function addImport(root: Command): void {
     page: 'import.md',
     examples: [
       'sherd import mae_vit_base.pth --out mae.safetensors  # published weights of MAE',
-      'sherd import vit-folder --out vit.safetensors  # a folder of Hugging Face, with its config.json',
+      'sherd import dinov2-small --out dinov2.safetensors  # a folder of Hugging Face, with its config.json',
+      'sherd import checkpoint.pth --take student --out s.safetensors  # others of the weights that a training saved',
     ],
   })
-    .description('read weights of MAE, SatMAE, timm, Hugging Face or MMPretrain')
+    .description(
+      'read weights of published encoders: DINO, MAE, CLIP, SigLIP, BEiT … of timm, Hugging Face or their authors',
+    )
     .argument(
       '<from>',
       'a .pth, .pt, .ckpt, .bin or .safetensors file, or a folder with one and its config.json',
@@ -103,7 +106,7 @@ const line = ({ name, status, from, why }: ImportRow) => [
 ]
 
 async function runImport(from: string, flags: Flags): Promise<void> {
-  const { importWeights } = await import('../../import/import.ts')
+  const { importWeights, takenText } = await import('../../import/import.ts')
   const { layouts } = await import('../../import/layouts.ts')
   const { presetOf } = await import('../../config/presets.ts')
   const { composedInput } = await import('../config-file.ts')
@@ -130,6 +133,7 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   if (shown.length > 0) print(`${table(shown.map(line))}\n`)
   const { width, depth, heads: of, patchSize, imageSize } = made.config.model
   print(`${layouts[made.layout].title}: ${order.map((status) => `${counts[status]} ${status}`).join(', ')}`)
+  print(`${takenText(made.taken)}; an image's vector: ${made.config.model.feature}`)
   print(
     `ViT of ${depth} ${depth === 1 ? 'block' : 'blocks'}, width ${width}, ${of} heads, patches of ${[patchSize].flat().join(' × ')} in ${(imageSize as number[]).join(' × ')} pixels: ${made.path}`,
   )

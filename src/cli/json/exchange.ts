@@ -54,6 +54,15 @@ export const exchange = {
   import: f.kind('Weights of another program were read.', ['import'], {
     path: f.path('what was written'),
     layout: f.text('layout of the file, such as timm'),
+    family: f.text('kind of encoder, such as dinov2 or clip'),
+    taken: f.group(
+      {
+        tensors: f.count('tensors of numbers that were taken'),
+        of: f.count('tensors of numbers in the file'),
+        share: f.number('share of all values that were taken'),
+      },
+      'how much of the file was taken',
+    ),
     config: f.object('configuration of the model'),
     statistics: f.group(
       {

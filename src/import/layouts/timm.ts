@@ -115,7 +115,7 @@ const architectures: readonly Architecture[] = [
 ]
 
 /** Other functions under the same names. */
-const others = /_rope_|_rpn_|^vit_pe_|_radio_|^beit3_|_sapiens/
+const others = /_rope_|_rpn_|^vit_pe_|_radio_|_lingbot|^beit3_|_sapiens/
 
 /** How a tag says which method trained a plain ViT. */
 const familyOfTag: Readonly<Record<string, Family>> = { dino: 'dino', mae: 'mae' }
@@ -137,12 +137,13 @@ function factsOfTimm(source: Source): Facts {
       'CHECKPOINT',
       `${path}, config.json: "${architecture}" computes something else under the same names, and is not read`,
     )
-  const known =
-    architecture === undefined ? null : architectures.find(({ names }) => names.test(architecture))
+  const named = architectures.find(({ names }) => architecture !== undefined && names.test(architecture))
   const hasPreNorm = has('norm_pre.weight') || has('norm_pre.bias')
   const hasPool = has('attn_pool.latent') || has('attn_pool.q.weight')
   const loss = (['dino', 'ibot'] as const).find((name) => keys.includes(`${name}_loss`))
   const usual = usualOf({ hasPreNorm, hasPool, isEva: has('blocks.{i}.ls1.gamma') && !has('pos_embed') })
+  // A plain name with the parameters of another family is of an architecture that is not known.
+  const known = named?.family === 'vit' && usual.family !== 'vit' ? null : (named ?? null)
   const said =
     args?.act_layer === undefined ? null : activationOf(args.act_layer, `${path}, config.json, act_layer`)
   const tag = own.tag?.match(/^[a-z]+/)?.[0] ?? ''
