@@ -5,6 +5,7 @@ import type { Header } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
 import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
 import { quoted } from '../files/shell.ts'
+import type { LayoutName } from './layouts.ts'
 import { modelsAmong } from './recognise.ts'
 import { isLegacy } from './torch-legacy.ts'
 
@@ -65,13 +66,17 @@ export function refuseForeign(path: string): void {
   if (kind !== null) throw importFirst(path, kind)
 }
 
+/** Layouts whose names sherd has, too. */
+const ours: ReadonlySet<LayoutName> = new Set(['mae', 'satmae', 'timm', 'dino'] as const)
+
 /** Whether the names in a safetensors file are those of another program. */
 export function hasForeignNames({ entries }: Pick<Header, 'entries'>): boolean {
   const names = new Set(entries.keys())
-  const isOurs = names.has('blocks.0.attn.qkv.weight')
+  const models = modelsAmong(names)
+  const isOurs = names.has('blocks.0.attn.qkv.weight') && models.every(({ layout }) => ours.has(layout))
   // facebookresearch/mae and timm store positions with a batch dimension and a row for cls.
   const hasTheirTable = entries.get('pos_embed')?.shape.length === 3 || names.has('decoder_pos_embed')
-  return hasTheirTable || (!isOurs && modelsAmong(names).length > 0)
+  return hasTheirTable || (!isOurs && models.length > 0)
 }
 
 /** Throws `USAGE` for a safetensors file with names of other programs. */

@@ -7,7 +7,7 @@ import { encoderPrefix, type WeightsOrigin } from '../checkpoint/weights-metadat
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
-import { type ImportPlan, planImport } from '../import/import.ts'
+import { type ImportPlan, planImport, takenText } from '../import/import.ts'
 import { type StoredParameter, under } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 
@@ -73,7 +73,7 @@ export async function findForeign({ model, config, set, statistics }: ForeignReq
       plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
     ),
     load: (isWanted) => planImport(options, loading(isWanted)),
-    notes: plan.notes,
+    notes: [takenText(plan.taken), ...plan.notes],
     ...(plan.classifier && { classifier: plan.classifier }),
   }))
 }

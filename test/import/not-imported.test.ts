@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { importWeights } from '../../src/import/import.ts'
+import { hasForeignNames } from '../../src/import/not-imported.ts'
 import { readMetadata } from '../../src/onnx/onnx-file.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { inherit } from '../../src/run/inherit.ts'
@@ -101,4 +102,17 @@ it('what was imported is taken, and a pointer in the place of a graph is one', a
   await expect(importWeights({ from: pointer, out: join(work, 'x.safetensors') })).rejects.toThrow(
     /git lfs pull/,
   )
+})
+
+it('names tell files of other programs from files of sherd without metadata', () => {
+  const of = (...names: string[]) =>
+    hasForeignNames({
+      entries: new Map(names.map((name) => [name, { dtype: 'float32', shape: [1], begin: 0, end: 4 }])),
+    })
+  const block = ['blocks.0.norm1.weight', 'blocks.0.attn.qkv.weight']
+  expect(of('patch_embed.proj.weight', ...block, 'norm.weight')).toBe(false)
+  expect(of(...block, 'blocks.0.ls1.gamma', 'register_tokens')).toBe(false)
+  expect(of(...block, 'blocks.0.gamma_1', 'reg_token')).toBe(true) // timm's Eva
+  expect(of(...block, 'rope_embed.periods')).toBe(true) // DINOv3 of its authors
+  expect(of('visual.conv1.weight', 'visual.transformer.resblocks.0.ln_1.weight')).toBe(true)
 })

@@ -171,8 +171,9 @@ describe('what a file says of its model', () => {
       writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...told, ...config }))
       return importWeights({ from: dir, out: join(work, 'x.safetensors') })
     }
-    await expect(read({ image_size: 60_000 })).rejects.toThrow(/positions for 10 tokens, expected 900000000/)
-    await expect(read({ num_attention_heads: 1e9 })).rejects.toThrow(/model\.heads/)
+    await expect(read({ image_size: 60_000 })).rejects.toThrow(/config\.json: .*at image_size/s)
+    await expect(read({ image_size: 16_000 })).rejects.toThrow(/positions for 10 tokens, expected 64000000/)
+    await expect(read({ num_attention_heads: 1e9 })).rejects.toThrow(/at num_attention_heads/)
     await expect(read({ layer_norm_eps: -1 })).rejects.toThrow(/layer_norm_eps/)
   })
 })
