@@ -39,21 +39,27 @@ export function invariant(condition: unknown, message: string): asserts conditio
     throw new SherdError('BUG', `Bug: ${message}. Please report it with the command that led here.`)
 }
 
-/** For work that was stopped by its signal, after it has kept what is done. `continues`: the same request continues from there. */
-export function interrupted({
-  done,
-  of,
-  unit = 'images',
-  continues,
-}: {
+/** Where work stands when it is stopped. */
+export interface Standing {
   readonly done: number
   readonly of: number
   readonly unit?: string
+  /** The same request continues from there. */
   readonly continues: boolean
-}): SherdError {
+}
+
+/** For work that was stopped by its signal, after it has kept what is done. */
+export function interrupted({ done, of, unit = 'images', continues }: Standing): SherdError {
   const [some, all] = [done, of].map((count) => count.toLocaleString('en-US'))
   const next = continues ? '; the same command continues.' : '. Nothing is left behind.'
   return new SherdError('INTERRUPTED', `Stopped after ${some} of ${all} ${unit}${next}`)
+}
+
+/** Between two pieces of long work: signals of the system are heard, and it throws if the work is to stop. */
+export async function pause(signal: AbortSignal | undefined, standing: Standing): Promise<void> {
+  if (!signal) return
+  await new Promise((resolve) => setImmediate(resolve))
+  if (signal.aborted) throw interrupted(standing)
 }
 
 /** The message of anything that was thrown. */

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { loaderOptions, objectiveOf, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
+import { pause } from '../errors.ts'
 import { planMachine } from '../machine/plan.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 
@@ -10,6 +11,8 @@ export interface DataBenchOptions {
   readonly data: string
   /** Batches to time, after those prefetched at the start. */
   readonly batches: number
+  readonly onProgress?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface DataBench {
@@ -38,7 +41,14 @@ function bytesReadSoFar(): number | null {
   return bytes === undefined ? null : Number(bytes)
 }
 
-export async function benchData({ config, data, batches }: DataBenchOptions): Promise<DataBench> {
+/** Throws `INTERRUPTED`, and as the loader. */
+export async function benchData({
+  config,
+  data,
+  batches,
+  onProgress,
+  signal,
+}: DataBenchOptions): Promise<DataBench> {
   const source = await openData(config, data)
   const plan = planMachine({ ...config.train, workers: config.data.workers })
   const loader = openLoader(loaderOptions(config, source, plan, { views: objectiveOf(config, 'cpu').views }))
@@ -51,6 +61,8 @@ export async function benchData({ config, data, batches }: DataBenchOptions): Pr
       const asked = performance.now()
       await loader.next()
       seconds.push((performance.now() - asked) / 1000)
+      onProgress?.(i + 1, batches)
+      await pause(signal, { done: i + 1, of: batches, unit: 'batches', continues: false })
     }
     const readAfter = bytesReadSoFar()
     const rate = (batches * config.train.batchSize) / seconds.reduce((a, b) => a + b, 0)

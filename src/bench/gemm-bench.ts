@@ -1,6 +1,7 @@
 /** Rates of matrix products: large squares, and the shapes of a model's training step. */
 import { autoencoderOf, tokensPerLocation } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { pause } from '../errors.ts'
 import { type GemmShape, measureGemm, peakShapes } from '../machine/gemm.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
 import { matrixProducts } from '../model/flops.ts'
@@ -41,18 +42,30 @@ function headsOf(config: Config, name: string, count: number): number {
   return count / (name.startsWith('decoder') ? decoderDepth : depth)
 }
 
-/** Takes some seconds. */
-export function benchGemm(config: Config, repeats = 5): GemmBench {
+export interface GemmBenchOptions {
+  /** Products of each shape. */
+  readonly repeats?: number
+  readonly onProgress?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Throws `INTERRUPTED`. */
+export async function benchGemm(
+  config: Config,
+  { repeats = 5, onProgress, signal }: GemmBenchOptions = {},
+): Promise<GemmBench> {
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
   const { device } = machine
   const squares = peakShapes(device).map((shape) => ({ name: 'square', shape: { ...shape, batch: 1 } }))
-  const rows = [...squares, ...modelShapes(config)].map(({ name, shape }) => ({
-    name,
-    shape,
-    float32: measureGemm({ dtype: 'float32', device, shape, repeats }),
-    bfloat16: measureGemm({ dtype: 'bfloat16', device, shape, repeats }),
-  }))
+  const all = [...squares, ...modelShapes(config)]
+  const rows: GemmRow[] = []
+  for (const { name, shape } of all) {
+    await pause(signal, { done: rows.length, of: all.length, unit: 'products', continues: false })
+    const rate = (dtype: 'float32' | 'bfloat16') => measureGemm({ dtype, device, shape, repeats })
+    rows.push({ name, shape, float32: rate('float32'), bfloat16: rate('bfloat16') })
+    onProgress?.(rows.length, all.length)
+  }
   const best = (dtype: 'float32' | 'bfloat16') => Math.max(...rows.map((row) => row[dtype]))
   return { machine, rows, peak: { float32: best('float32'), bfloat16: best('bfloat16') } }
 }

@@ -99,6 +99,15 @@ export function endProgress(): void {
 export const progress = (line: string, important = false): void => showProgress([line], null, { important })
 
 const SHORT = 2000 // ms: what took less is not worth a line
+
+/** Parts of work that are not counted, each named when it begins. */
+export function phases(): (doing: string) => void {
+  const begun = clock.now()
+  return (doing) => {
+    if (isLive() || clock.now() - begun >= SHORT) progress(`${doing} …`)
+  }
+}
+
 const WINDOW = 10_000 // ms over which the rate is taken
 
 /**

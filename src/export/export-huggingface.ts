@@ -5,7 +5,7 @@
 
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
-import { messageOf, SherdError } from '../errors.ts'
+import { messageOf, pause, SherdError } from '../errors.ts'
 import { modules } from '../import/layouts/layout.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
 import type { Head } from '../model/classifier.ts'
@@ -15,6 +15,7 @@ import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
 import type { HuggingfaceOutput } from './huggingface-graph.ts'
 import {
+  type FolderWatch,
   type HuggingfaceDtype,
   type HuggingfaceOnnx,
   preferredDtype,
@@ -27,7 +28,9 @@ import { modelCard } from './model-card.ts'
 const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
 export type HuggingfaceTask = (typeof huggingfaceTasks)[number]
 
-export interface HuggingfaceOptions extends Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'> {
+export interface HuggingfaceOptions
+  extends Pick<EncoderRequest, 'model' | 'config' | 'statistics'>,
+    FolderWatch {
   readonly out: string
   /** By default by the weights: a classifier if they have a head, else an autoencoder if they have a decoder, else an encoder. */
   readonly task?: HuggingfaceTask | undefined
@@ -266,14 +269,14 @@ interface Graphs {
 /** The requested graphs; by default those that can be made. */
 async function graphsOf(
   model: ExportedModel,
-  { out, onnx: wanted }: Pick<HuggingfaceOptions, 'out' | 'onnx'>,
+  { out, onnx: wanted, ...watch }: Pick<HuggingfaceOptions, 'out' | 'onnx'> & FolderWatch,
   { output }: TaskRow,
 ): Promise<Graphs> {
-  removeOnnx(out)
+  if (watch.proofs === undefined) removeOnnx(out)
   const dtypes = wanted ?? ['fp32']
   if (dtypes.length === 0) return { onnx: [], warnings: [] }
   try {
-    return { onnx: await writeOnnx(model, { out, dtypes, output }), warnings: [] }
+    return { onnx: await writeOnnx(model, { out, dtypes, output }, watch), warnings: [] }
   } catch (error) {
     const isMissing =
       error instanceof SherdError && (error.code === 'ENGINE_MISSING' || error.code === 'ENGINE_BUILD')
@@ -288,8 +291,16 @@ export async function exportHuggingface({
   out,
   task,
   onnx: wanted,
+  proofs,
+  onPhase,
+  onProgress,
+  signal,
   ...request
 }: HuggingfaceOptions): Promise<ExportedFolder> {
+  const watch = { proofs, onPhase, onProgress, signal }
+  const nothing = { done: 0, of: 1, unit: 'folders', continues: false }
+  onPhase?.('reading the weights')
+  await pause(signal, nothing)
   const model = await openExported(request)
   const chosen = task ?? usualTask(model)
   const row = rowOf(chosen, model)
@@ -299,7 +310,7 @@ export async function exportHuggingface({
   const arrays = row.rename?.(named, model) ?? named
   const isRaster = model.config.data.kind === 'rasters'
   const [height, width] = model.dimensions.imageSize
-  const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted }, row)
+  const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted, ...watch }, row)
   const card = modelCard(model, {
     title: `${row.architecture} of sherd`,
     tags: { library_name: 'transformers', pipeline_tag: row.pipeline },
@@ -323,6 +334,9 @@ export async function exportHuggingface({
     ...(!isRaster && { 'preprocessor_config.json': preprocessorOf(model) }),
     'config.json': { ...configOf(model, row), ...preferredDtype(onnx.map(({ dtype }) => dtype)) },
   }
+  onPhase?.('writing the weights')
+  const kept = { done: onnx.length, of: onnx.length, unit: 'graphs', continues: proofs !== undefined }
+  await pause(signal, onnx.length > 0 ? kept : nothing)
   const files = [...writeFolder(out, { arrays, json, card }), ...onnx.map(({ file }) => file)]
   return {
     ...{ task: chosen, architecture: row.architecture, files, onnx },

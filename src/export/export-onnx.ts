@@ -4,7 +4,7 @@ import { renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { bandsOf } from '../config/resolve.ts'
-import { SherdError } from '../errors.ts'
+import { pause, SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
 import { claimed } from '../files/claim.ts'
 import type { Made } from '../files/made.ts'
@@ -50,8 +50,10 @@ export interface ExportOptions extends GraphOptions {
   readonly overwrite?: boolean | undefined
   /** Called for a file that the same request had made. */
   readonly onThere?: (file: string) => void
-  /** Progress of comparing a file. */
-  readonly onProgress?: (file: string) => ProofWatch['onProgress']
+  /** Called before what takes long and is not counted. */
+  readonly onPhase?: (doing: string) => void
+  /** Progress of comparing a file, or of reading the images for it. */
+  readonly onProgress?: (file: string | null) => ProofWatch['onProgress']
   readonly signal?: AbortSignal
 }
 
@@ -85,6 +87,7 @@ export async function* exportOnnx({
   made: of,
   overwrite,
   onThere,
+  onPhase,
   onProgress,
   signal,
   ...options
@@ -98,16 +101,31 @@ export async function* exportOnnx({
   const { config, statistics } = model
   const version = sherdVersion()
   let real: ProofSamples | undefined
+  let written = 0
+  const standing = () => ({
+    ...{ done: written, of: names.length * wanted.length, unit: 'files' },
+    continues: of !== undefined,
+  })
   for (const graph of names) {
     const row = graphs[graph]
+    onPhase?.(`recording the ${graph}`)
+    await pause(signal, standing())
     const recorded = row.graph(model, options)
     const head = headFacts(model, graph)
+    await pause(signal, standing())
     makeFolder(out)
-    if (images !== undefined) real ??= await imageProof(model, images)
+    if (images !== undefined)
+      real ??= await imageProof(model, images, {
+        onProgress: onProgress?.(null),
+        signal,
+        standing: standing(),
+      })
     const samples = [randomProof(model, row.sizes(model, options)), ...(real ? [real] : [])]
     for (const precision of wanted) {
       const { suffix, convert, ...usual }: PrecisionRow = precisions[precision]
       const bounds = precision === 'fp32' ? usual : { ...usual, ...bars }
+      onPhase?.(`writing the ${graph} in ${precision}`)
+      await pause(signal, standing())
       const converted = convert(recorded)
       checkGraph(converted)
       const metadata = exportMetadata({
@@ -120,14 +138,17 @@ export async function* exportOnnx({
       })
       const path = resolve(out, `${formats[graph].stem}${suffix}.onnx`)
       const make = async (draft: string) => {
+        await pause(signal, standing())
         writeParts(draft, onnxParts(converted, metadata, version))
-        const watch = { onProgress: onProgress?.(path), signal }
+        const watch = { onProgress: onProgress?.(path), signal, standing: standing() }
         const proof = await proveOnnx(draft, { graph, model, options, samples }, watch)
         checkProof(proof, bounds, `${precision} graph of the ${graph}`)
         return { graph, precision, bytes: statSync(draft).size, ...proof }
       }
       if (!of) {
-        yield { file: path, ...(await whole(path, make)) }
+        const file = await whole(path, make)
+        written++
+        yield { file: path, ...file }
         continue
       }
       const made = {
@@ -139,6 +160,7 @@ export async function* exportOnnx({
         { out: path, kind: 'file', made, overwrite },
         (draft) => make(draft.fileFor()),
       )
+      written++
       if (wasThere) onThere?.(path)
       yield { file: path, ...result }
     }

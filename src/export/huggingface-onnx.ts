@@ -2,10 +2,12 @@
  * `onnx/` of a Hugging Face folder, under the names that transformers.js requests. Each file is compared with LibTorch before it gets its
  * final name. Tracing needs LibTorch, the rest of the folder does not.
  */
-import { rmSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { backboneOf } from '../config/resolve.ts'
-import { makeFolder } from '../files/write-whole.ts'
+import { pause } from '../errors.ts'
+import { brokenSeal, type Seal, sealOf } from '../files/durable.ts'
+import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { planMachine } from '../machine/plan.ts'
 import { backboneRows } from '../model/backbone.ts'
 import { classifierRows } from '../model/classifier.ts'
@@ -29,7 +31,15 @@ import {
 } from './huggingface-graph.ts'
 import { FORMAT_KEY, PRECISION_KEY } from './metadata.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
-import { batchFor, differenceOrNaN, inTurns, type Proof, RANDOM_BATCHES } from './prove-onnx.ts'
+import {
+  batchFor,
+  differenceOrNaN,
+  inTurns,
+  type Proof,
+  type ProofWatch,
+  RANDOM_BATCHES,
+  stepper,
+} from './prove-onnx.ts'
 
 /** Lets our own commands recognise and refuse these files. */
 const FORMAT = 'sherd-huggingface/1'
@@ -82,7 +92,12 @@ function loaded({ config, arrays, classifier }: ExportedModel, output: Huggingfa
 }
 
 /** Compares on normally distributed pixels. */
-async function prove(path: string, model: HuggingfaceModel, threads: number): Promise<Proof> {
+async function prove(
+  path: string,
+  model: HuggingfaceModel,
+  { threads, ...watch }: ProofWatch & { readonly threads: number },
+): Promise<Proof> {
+  const step = stepper(RANDOM_BATCHES.length, watch)
   const { channels, imageSize } = model.shape.dimensions
   const { output } = model
   const samples = (B: number) => {
@@ -101,12 +116,16 @@ async function prove(path: string, model: HuggingfaceModel, threads: number): Pr
       const [made, expected] = [(await session.run(given, [output]))[output], compute(given)]
       worst.largest = Math.max(worst.largest, differenceOrNaN(made.values, expected))
       worst.cosine = Math.min(worst.cosine, smallestCosine(made.values, expected, made.shape.at(-1)!))
+      await step()
     }
     const count = RANDOM_BATCHES.reduce((a, b) => a + b)
     const given = samples(batchFor(model))
     const speed = await inTurns(given.shape[0]!, {
       onnx: () => session.run(given, [output]),
-      libtorch: async () => compute(given),
+      libtorch: async () => {
+        compute(given)
+        await step()
+      },
     })
     return { comparisons: [{ samples: 'random', count, batches: RANDOM_BATCHES, ...worst }], speed }
   } finally {
@@ -121,34 +140,70 @@ export interface HuggingfaceOnnxOptions {
   readonly output: HuggingfaceOutput
 }
 
-/** Throws `ENGINE_MISSING` or `ENGINE_BUILD` without LibTorch, `VALUE` for a file that does not agree with it, which is then removed. */
+export interface FolderWatch {
+  /** A folder for the proofs of graphs that are done: the same call continues behind these. */
+  readonly proofs?: string | undefined
+  /** Called before what takes long and is not counted. */
+  readonly onPhase?: ((doing: string) => void) | undefined
+  /** Progress of comparing a graph. */
+  readonly onProgress?: ((file: string) => ProofWatch['onProgress']) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+type Proven = { readonly seal: Seal; readonly proof: Proof }
+
+/** The proof of a graph that is there, as it was written; null if it is not. */
+function provenBefore(path: string, record: string | null): Proof | null {
+  if (record === null || !existsSync(record)) return null
+  const { seal, proof } = JSON.parse(readFileSync(record, 'utf8')) as Proven
+  return brokenSeal(path, seal) === null ? proof : null
+}
+
+/** Throws `INTERRUPTED`, `ENGINE_MISSING` or `ENGINE_BUILD` without LibTorch, `VALUE` for a file that does not agree with it, which is then removed. */
 export async function writeOnnx(
   model: ExportedModel,
   { out, dtypes, output }: HuggingfaceOnnxOptions,
+  { proofs, onPhase, onProgress, signal }: FolderWatch = {},
 ): Promise<HuggingfaceOnnx[]> {
+  const written: HuggingfaceOnnx[] = []
+  const standing = () => ({
+    ...{ done: written.length, of: dtypes.length, unit: 'graphs' },
+    continues: proofs !== undefined,
+  })
   const { config } = model
   const { threads } = planMachine({ ...config.train, device: 'cpu', workers: config.data.workers })
   setThreads(threads)
   const known = loaded(model, output)
   try {
+    onPhase?.('recording the graph')
+    await pause(signal, standing())
     const graph = huggingfaceGraph(known)
     const folder = join(resolve(out), 'onnx')
     makeFolder(folder)
-    const written: HuggingfaceOnnx[] = []
     for (const dtype of dtypes) {
       const { file, precision } = files[dtype]
+      const path = join(folder, file)
+      const record = proofs === undefined ? null : join(proofs, `${dtype}.json`)
+      const before = provenBefore(path, record)
+      if (before) {
+        written.push({ file: path, dtype, bytes: statSync(path).size, ...before })
+        continue
+      }
+      onPhase?.(`writing onnx/${file}`)
+      await pause(signal, standing())
       const { convert, ...bounds }: PrecisionRow = precisions[precision]
       const converted = convert(graph)
       checkGraph(converted)
       const version = sherdVersion()
       const metadata = { [FORMAT_KEY]: FORMAT, 'sherd.version': version, [PRECISION_KEY]: precision }
-      const path = join(folder, file)
       const proof = await whole(path, async (draft) => {
         writeParts(draft, onnxParts(converted, metadata, version))
-        const made = await prove(draft, known, threads)
+        const watch = { onProgress: onProgress?.(path), signal, standing: standing() }
+        const made = await prove(draft, known, { threads, ...watch })
         checkProof(made, bounds, `${precision} graph for transformers.js`)
         return made
       })
+      if (record !== null) writeWhole(record, JSON.stringify({ seal: sealOf(path), proof } satisfies Proven))
       written.push({ file: path, dtype, bytes: statSync(path).size, ...proof })
     }
     return written

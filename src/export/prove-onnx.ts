@@ -1,9 +1,8 @@
 /** Compares an exported file with LibTorch, in values and speed: on the same samples, in turns, with the same threads. */
 
-import { setImmediate } from 'node:timers/promises'
 import { inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
-import { interrupted } from '../errors.ts'
+import { pause, type Standing } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { openSession, type Session } from '../onnx/session.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
@@ -81,7 +80,11 @@ function randomSamples({ shape, statistics, channels, config }: OpenedEncoder, B
 }
 
 /** Images spread evenly over a folder. Throws `SOURCE`, and `DATA_BROKEN` if too many are unreadable. */
-export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<ProofSamples> {
+export async function imageProof(
+  encoder: OpenedEncoder,
+  dir: string,
+  { onProgress, signal, standing = nothingDone }: ProofWatch = {},
+): Promise<ProofSamples> {
   const all = await openFor(encoder, dir)
   const { length } = all.files
   const count = Math.min(MOST_IMAGES, length)
@@ -93,6 +96,8 @@ export async function imageProof(encoder: OpenedEncoder, dir: string): Promise<P
   for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder) })) {
     batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the loader reuses the memory
     done += batch.indices.length
+    onProgress?.(Math.min(done, count), count)
+    await pause(signal, standing)
     if (done >= MOST_IMAGES) break
   }
   return { kind: 'images', batches }
@@ -111,7 +116,11 @@ export const randomProof = (
 export interface ProofWatch {
   readonly onProgress?: ((done: number, of: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
+  /** What is done when it is stopped. */
+  readonly standing?: Standing | undefined
 }
+
+const nothingDone: Standing = { done: 0, of: 1, unit: 'files', continues: false }
 
 export interface ProofSubject {
   readonly graph: GraphName
@@ -194,6 +203,18 @@ function race(
   })
 }
 
+/** Called after each batch of a comparison, of so many beside the timed ones. */
+export function stepper(
+  compared: number,
+  { onProgress, signal, standing = nothingDone }: ProofWatch,
+): () => Promise<void> {
+  let done = 0
+  return async () => {
+    onProgress?.(++done, compared + ROUNDS + 1)
+    await pause(signal, standing)
+  }
+}
+
 export async function inTurns(
   batch: number,
   sides: Readonly<Record<'onnx' | 'libtorch', () => Promise<unknown>>>,
@@ -210,18 +231,11 @@ export async function inTurns(
 }
 
 /** Throws `INTERRUPTED` when the signal is aborted. */
-export async function proveOnnx(
-  path: string,
-  subject: ProofSubject,
-  { onProgress, signal }: ProofWatch = {},
-): Promise<Proof> {
-  const of = subject.samples.reduce((sum, { batches }) => sum + batches.length, 0) + ROUNDS + 1
-  let done = 0
-  const step = async () => {
-    onProgress?.(++done, of)
-    await setImmediate() // signals of the system are heard
-    if (signal?.aborted) throw interrupted({ done, of, unit: 'batches of the comparison', continues: false })
-  }
+export async function proveOnnx(path: string, subject: ProofSubject, watch: ProofWatch = {}): Promise<Proof> {
+  const step = stepper(
+    subject.samples.reduce((sum, { batches }) => sum + batches.length, 0),
+    watch,
+  )
   const session = await openSession(path, { threads: subject.model.machine.threads })
   try {
     const comparisons: Comparison[] = []

@@ -320,9 +320,8 @@ function open<R>(
         remove(draft, lock.release)
       }),
     leave: () => {
-      const own = readdirSync(draft).filter((name) => ![RECORD, LOCK, RESULT].includes(name))
-      const isEmpty = own.length === 0 && filesBelow(join(draft, RESULT)).length === 0
-      if (isEmpty) remove(draft, lock.release)
+      const own = [RECORD, LOCK].map((name) => join(draft, name))
+      if (filesBelow(draft).every((file) => own.includes(file))) remove(draft, lock.release)
       else lock.release()
     },
     drop: () => (existsSync(join(draft, MOVES)) ? lock.release() : remove(draft, lock.release)),

@@ -11,7 +11,7 @@ import { withOverride } from '../config/overrides.ts'
 import { autoencoderOf, backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { expectUseful } from '../config/useless.ts'
-import { SherdError } from '../errors.ts'
+import { pause, SherdError } from '../errors.ts'
 import { makeFolder } from '../files/write-whole.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
 import { classifierRows, type EncoderNorm, normedRows } from '../model/classifier.ts'
@@ -65,6 +65,9 @@ export interface ImportOptions {
   readonly grid?: Grid | null
   /** Overrides the file's statistics. */
   readonly statistics?: ChannelStatistics | null
+  /** Parameters that are read. */
+  readonly onProgress?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Imported {
@@ -247,7 +250,10 @@ function statisticsFor(
   return { statistics: usualStatistics(config), notes: [note] }
 }
 
-async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<string, StoredArray>> {
+async function valuesOf(
+  fitted: readonly Fitted[],
+  { seed, onProgress, signal }: Pick<ImportOptions, 'onProgress' | 'signal'> & { readonly seed: number },
+): Promise<Map<string, StoredArray>> {
   const missing = fitted.filter(({ read }) => read === null).map(({ row }) => row)
   // LibTorch is needed only for random initial values.
   const fresh: Parameters =
@@ -257,6 +263,8 @@ async function valuesOf(fitted: readonly Fitted[], seed: number): Promise<Map<st
     const data = read ? await read() : toFloats(fresh.get(row.name)!)
     expectFiniteArray(row.name, data)
     values.set(row.name, { dtype: 'float32', shape: row.shape, data })
+    onProgress?.(values.size, fitted.length)
+    await pause(signal, { done: values.size, of: fitted.length, unit: 'parameters', continues: false })
   }
   for (const each of fresh.values()) each.dispose()
   return values
@@ -397,7 +405,7 @@ export async function importWeights(options: ImportOptions): Promise<Imported> {
     throw new SherdError('USAGE', `--out: expected a name that ends in .safetensors, got ${options.out}`)
   return planImport(options, async ({ fitted, classifier, norm: _, unused: __, files: ___, ...plan }) => {
     const { config, statistics } = plan
-    const values = await valuesOf(fitted, config.train.seed)
+    const values = await valuesOf(fitted, { ...options, seed: config.train.seed })
     makeFolder(dirname(path))
     writeWeights(path, values, weightsMetadata({ config, statistics, ...(classifier && { classifier }) }))
     return { path, ...plan, classes: classifier?.classes ?? null }

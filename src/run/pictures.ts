@@ -3,7 +3,7 @@
 import { fittingOf, sampleSize } from '../config/assemble.ts'
 import { backboneOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
-import { SherdError } from '../errors.ts'
+import { pause, SherdError } from '../errors.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { MaskedAutoencoder } from '../objective/mae.ts'
 import { groupComposites } from '../picture/composite.ts'
@@ -27,6 +27,12 @@ export type Exhibit = Pixels & {
   readonly names: readonly string[]
 }
 
+export interface ExhibitWatch {
+  /** Images that are read. */
+  readonly onProgress?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Up to `count` images, by default what fills a picture, spread evenly over the source; files that cannot be used are passed over. Throws `DATA_BROKEN` when there are
  * more of them than the configuration allows, or nothing else.
@@ -35,6 +41,7 @@ export async function loadExhibit(
   config: Config,
   source: ImageSource,
   count: number = samplesOfPicture(config, 8),
+  { onProgress, signal }: ExhibitWatch = {},
 ): Promise<Exhibit> {
   const size = sampleSize(config)
   const { height, width, channels, frames, ...limits } = size
@@ -71,6 +78,8 @@ export async function loadExhibit(
         ledger.add({ file, reason })
         if (empty.length > 100) break
       }
+      onProgress?.(indices.length, wanted)
+      await pause(signal, { done: indices.length, of: wanted, continues: false })
     }
   } finally {
     reader.close()

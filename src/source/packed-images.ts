@@ -155,16 +155,22 @@ export async function sha256Of(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** Compares the hash of every file. Throws `SOURCE` with the first that differs. */
-export async function checkPack(dir: string): Promise<PackManifest> {
+/** Compares the hash of every file. Throws `SOURCE` with the first that differs. `onProgress`: files. */
+export async function checkPack(
+  dir: string,
+  onProgress?: (done: number, of: number) => void,
+): Promise<PackManifest> {
   const root = resolve(dir)
   openPack(root)
   const manifest = readManifest(root)
   const { pixels, offsets, shapes, labels, names } = manifest
-  for (const { name, sha256 } of [offsets, shapes, labels, names, ...pixels]) {
+  const all = [offsets, shapes, labels, names, ...pixels]
+  for (const [done, { name, sha256 }] of all.entries()) {
+    onProgress?.(done, all.length)
     const found = await sha256Of(join(root, name))
     if (found !== sha256)
       throw broken(join(root, name), `its SHA-256 is ${found}, the manifest says ${sha256}`)
   }
+  onProgress?.(all.length, all.length)
   return manifest
 }

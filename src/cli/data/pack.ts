@@ -107,7 +107,7 @@ async function runPack(flags: Flags): Promise<void> {
 
 async function check(dir: string, json: boolean): Promise<void> {
   const { checkPack } = await import('../../source/packed-images.ts')
-  const { images, classes, pixels } = await checkPack(dir)
+  const { images, classes, pixels } = await checkPack(dir, counting('comparing', 'files'))
   const files = pixels.length + 4
   if (json) printJson({ kind: 'pack-check', dir: resolve(dir), images, classes: classes.length, files })
   else print(`${images} images, every hash as in the manifest: ${resolve(dir)}`)

@@ -1,15 +1,19 @@
 /** Options and output that the exports of folders share. */
 import { existsSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { ExportedFolder } from '../../export/export-huggingface.ts'
+import type { FolderWatch } from '../../export/huggingface-onnx.ts'
 import { sealOf } from '../../files/durable.ts'
+import { makeFolder } from '../../files/write-whole.ts'
 import { presetConfig } from '../encoder-options.ts'
 import { modelOption } from '../help.ts'
 import { configOption, setOption } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
+import { counting, endProgress, phases } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 import { describe } from './export-onnx.ts'
 import { sealOfModel } from './model-seal.ts'
 
@@ -55,9 +59,11 @@ export async function exportFolder(
     readonly write: (
       request: { model: string; config?: Config; set?: readonly string[] },
       dir: string,
+      watch: FolderWatch,
     ) => Promise<ExportedFolder>
   },
 ): Promise<void> {
+  const signal = stopSignal('stopping after this batch; graphs that are finished are kept')
   const { claimed } = await import('../../files/claim.ts')
   const request = await requestOf(flags)
   const out = resolve(flags.out)
@@ -69,11 +75,17 @@ export async function exportFolder(
   }
   const isResult = (dir: string) =>
     ['config.json', 'model.safetensors'].every((name) => existsSync(join(dir, name)))
-  const place = { out, kind: 'folder', made, overwrite: flags.overwrite, isResult } as const
+  const place = { out, kind: 'folder', made, overwrite: flags.overwrite, isResult, continues: true } as const
   const { result, wasThere } = await claimed<ExportedFolder>(place, async (draft) => {
     const dir = draft.fileFor()
     const below = (path: string) => relative(dir, path)
-    const { files, onnx, ...exported } = await write(request, dir)
+    const proofs = join(draft.dir, 'proofs')
+    makeFolder(proofs)
+    const { files, onnx, ...exported } = await write(request, dir, {
+      ...{ proofs, signal, onPhase: phases() },
+      onProgress: (file) => counting(`comparing ${basename(file)}`, 'batches'),
+    })
+    endProgress()
     return {
       ...exported,
       files: files.map(below), // no paths of this machine in a folder that is to be shared

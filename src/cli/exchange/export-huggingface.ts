@@ -40,7 +40,7 @@ export function addExportHuggingface(parent: Command): void {
       const onnx = wanted(flags)
       await exportFolder('export huggingface', flags, {
         options: { task, onnx },
-        write: (request, out) => exportHuggingface({ ...request, out, task, onnx }),
+        write: (request, out, watch) => exportHuggingface({ ...request, ...watch, out, task, onnx }),
       })
     })
 }

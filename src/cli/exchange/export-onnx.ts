@@ -12,9 +12,9 @@ import { describeCommand } from '../help.ts'
 import { share, wholeNumber } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
-import { counting } from '../progress.ts'
+import { counting, phases } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
-import { stopSignal } from '../signals.ts'
+import { hearSecondSignal, stopSignal } from '../signals.ts'
 import { oldSpelling } from '../spellings.ts'
 import { sealOfModel } from './model-seal.ts'
 
@@ -102,6 +102,7 @@ async function runExport({
   const { exportOnnx } = await import('../../export/export-onnx.ts')
   const { openModel, usualGraphs } = await import('../../export/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
+  const signal = stopSignal('stopping after this batch; files that are finished stay')
   const wanted = [...new Set(graphs ?? (await usualGraphs(request)))]
   if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
     throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
@@ -133,9 +134,12 @@ async function runExport({
     },
     overwrite,
     onThere: (file: string) => noteThere(file, { wasThere: true }),
-    onProgress: (file: string) => counting(`comparing ${basename(file)}`, 'batches'),
-    signal: stopSignal('stopping after this batch; files that are finished stay'),
+    onPhase: phases(),
+    onProgress: (file: string | null) =>
+      file === null ? counting('reading', 'images') : counting(`comparing ${basename(file)}`, 'batches'),
+    signal,
   }
+  await hearSecondSignal()
   for await (const exported of exportOnnx({ model, ...options }))
     if (flags.json) printJson({ kind: 'graph', ...exported })
     else print(describe(exported))

@@ -1,5 +1,6 @@
 /** `sherd export timm`: a folder that timm loads. */
 import type { Command } from 'commander'
+import { pause } from '../../errors.ts'
 import { describeCommand } from '../help.ts'
 import { addFolderOptions, exportFolder, type FolderFlags } from './export-folder.ts'
 
@@ -13,7 +14,11 @@ export function addExportTimm(parent: Command): void {
     const { exportTimm } = await import('../../export/export-timm.ts')
     await exportFolder('export timm', flags, {
       options: {},
-      write: (request, out) => exportTimm({ ...request, out }),
+      write: async (request, out, { signal, onPhase }) => {
+        onPhase?.('reading and writing the weights')
+        await pause(signal, { done: 0, of: 1, unit: 'folders', continues: false })
+        return exportTimm({ ...request, out })
+      },
     })
   })
 }

@@ -9,6 +9,8 @@ import { describeCommand } from '../help.ts'
 import { configOption, setOption } from '../options.ts'
 import { overwriteOption } from '../out-options.ts'
 import { note, print, printJson, table } from '../output.ts'
+import { counting } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 import { oldSpelling } from '../spellings.ts'
 
 const differences = ['missing', 'unexpected'] as const
@@ -114,6 +116,7 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   expectFree(flags.out, flags.overwrite)
   const made = await importWeights({
     ...{ from, out: flags.out, set: flags.set, allow: flags.allow, inflate: flags.inflate ?? false },
+    ...{ onProgress: counting('reading', 'parameters'), signal: stopSignal('stopping') },
     ...{ take: flags.take ?? null, prefix: flags.prefix ?? null, grid: flags.grid ?? null },
     ...((flags.preset !== undefined || flags.config !== undefined) && {
       base: composedInput({

@@ -4,7 +4,9 @@ import type { DataBench } from '../../bench/data-bench.ts'
 import { describeCommand } from '../help.ts'
 import { positiveNumber, wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'
+import { counting } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
+import { stopSignal } from '../signals.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
 
 interface Flags extends ConfigFlags, ReadingFlags {
@@ -32,7 +34,10 @@ export function addBenchData(bench: Command): void {
       const config = await configOf(preset, { ...flags, set })
       const { benchData } = await import('../../bench/data-bench.ts')
       const { describeMachine } = await import('../../machine/describe.ts')
-      const result = await benchData({ config, data: flags.data, batches: flags.batches })
+      const result = await benchData({
+        ...{ config, data: flags.data, batches: flags.batches },
+        ...{ onProgress: counting('timing', 'batches'), signal: stopSignal('stopping after this batch') },
+      })
       const need =
         flags.need === undefined
           ? null

@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import type { GemmRow } from '../../bench/gemm-bench.ts'
 import { describeCommand } from '../help.ts'
 import { print, printJson, table } from '../output.ts'
+import { counting } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
 
 export function addBenchGemm(bench: Command): void {
@@ -17,7 +19,8 @@ export function addBenchGemm(bench: Command): void {
       const config = await configOf(preset, flags)
       const { benchGemm } = await import('../../bench/gemm-bench.ts')
       const { describeMachine } = await import('../../machine/describe.ts')
-      const result = benchGemm(config)
+      const signal = stopSignal('stopping after this product')
+      const result = await benchGemm(config, { onProgress: counting('timing', 'products'), signal })
       if (flags.json)
         return printJson({ kind: 'bench-gemm', preset, ...result, measuredOn: describeMachine() })
       const line = ({ name, shape, float32, bfloat16 }: GemmRow) => [

@@ -1,9 +1,15 @@
 /** `sherd bench step`: whole training steps, and their share of the peak rate of matrix products. */
 import type { Command } from 'commander'
+import { pause } from '../../errors.ts'
 import { describeCommand } from '../help.ts'
 import { precisionOption, wholeNumber } from '../options.ts'
 import { print, printJson } from '../output.ts'
+import { counting } from '../progress.ts'
+import { hearSecondSignal, stopSignal } from '../signals.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
+
+/** Steps before those that are timed. */
+const COLD = 2
 
 interface Flags extends ConfigFlags {
   steps: number
@@ -28,8 +34,18 @@ export function addBenchStep(bench: Command): void {
       const { describeMachine } = await import('../../machine/describe.ts')
       const { measurePeak } = await import('../../machine/gemm.ts')
       const bench = await openStepBench(config)
-      bench.run(2)
-      const { seconds, peakBytes } = bench.run(flags.steps)
+      const signal = stopSignal('stopping after this step')
+      await hearSecondSignal()
+      const show = counting('timing', 'steps')
+      const seconds: number[] = []
+      let peakBytes = 0
+      for (let i = -COLD; i < flags.steps; i++) {
+        await pause(signal, { done: Math.max(0, i), of: flags.steps, unit: 'steps', continues: false })
+        const one = bench.run(1)
+        if (i >= 0) seconds.push(...one.seconds)
+        peakBytes = one.peakBytes
+        show(i + 1 + COLD, flags.steps + COLD)
+      }
       const median = [...seconds].sort((a, b) => a - b)[seconds.length >> 1]!
       const { device, precision, threads } = bench.machine
       const tflops = (bench.flopsPerImage * bench.batch) / median / 1e12

@@ -1,10 +1,12 @@
 /** `sherd verify`: this installation against numbers of an independent PyTorch. */
 import { type Command, Option } from 'commander'
-import { messageOf } from '../../errors.ts'
+import { messageOf, pause } from '../../errors.ts'
 import type { Check } from '../../verify/check.ts'
 import type { Verification } from '../../verify/verify.ts'
 import { describeCommand } from '../help.ts'
 import { note, print, printJson, table } from '../output.ts'
+import { counting } from '../progress.ts'
+import { stopSignal } from '../signals.ts'
 
 interface Flags {
   readonly device: 'auto' | 'cpu' | 'cuda'
@@ -56,14 +58,19 @@ export function addVerify(root: Command): void {
           return null
         }
       }
-      for (const path of paths)
-        for (const { file, isFound } of orReported(path, () => referenceFiles(path)) ?? []) {
-          const result = orReported(file, () => verifyFile(file, device))
-          if (!result) continue
-          worst.add(statusOf(result))
-          if (flags.json) printJson({ kind: 'verification', ...result })
-          else print(report(result, { verbose: flags.verbose ?? false, brief: isFound }))
-        }
+      const files = paths.flatMap((path) => orReported(path, () => referenceFiles(path)) ?? [])
+      const signal = stopSignal('stopping after this file')
+      const show = counting('checking', 'files')
+      for (const [done, { file, isFound }] of files.entries()) {
+        if (files.length > 1) show(done, files.length)
+        await pause(signal, { done, of: files.length, unit: 'files', continues: false })
+        const result = orReported(file, () => verifyFile(file, device))
+        if (!result) continue
+        worst.add(statusOf(result))
+        if (flags.json) printJson({ kind: 'verification', ...result })
+        else print(report(result, { verbose: flags.verbose ?? false, brief: isFound }))
+      }
+      if (files.length > 1) show(files.length, files.length)
       process.exitCode = statuses.findLast((status) => worst.has(status)) ?? 0
     })
 }

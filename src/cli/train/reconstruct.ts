@@ -1,13 +1,16 @@
 /** `sherd reconstruct`: a picture of what a run's model rebuilds. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
+import { pause } from '../../errors.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { StatisticsUsed } from '../../target/patch-statistics.ts'
 import { describeCommand, modelOption } from '../help.ts'
 import { deviceOption, ending, featurePrecisionOption, wholeNumber } from '../options.ts'
 import { overwriteOption } from '../out-options.ts'
-import { print, printJson, warn } from '../output.ts'
+import { many, print, printJson, warn } from '../output.ts'
+import { counting, endProgress, phases } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
+import { hearSecondSignal, stopSignal } from '../signals.ts'
 import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends ReadingFlags {
@@ -75,13 +78,24 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const model = await loadModel(flags.model, flags.device, flags.precision)
   const config = readingConfig({ ...model, reading: readingOf(flags) })
   for (const message of model.warnings) warn(message)
-  const exhibit = await loadExhibit(config, await openData(config, flags.data), flags.count)
+  const signal = stopSignal('stopping')
+  await hearSecondSignal()
+  const watch = { onProgress: counting('reading', 'images'), signal }
+  const exhibit = await loadExhibit(config, await openData(config, flags.data), flags.count, watch)
+  const standing = { done: 0, of: exhibit.indices.length, continues: false }
+  const phase = phases()
+  phase(`rebuilding ${many(exhibit.indices.length, 'image')}`)
+  await pause(signal, standing)
   const rebuilt = reconstructExhibit(model, exhibit, flags.seed ?? model.config.train.seed, {
     ...(flags.statistics && { used: [flags.statistics] }),
     ...(flags.composites && { composites: flags.composites }),
   })
+  phase('drawing')
+  await pause(signal, { ...standing, done: standing.of })
   const precision = precisionNames[model.precision]
   const png = await drawReconstructions(rebuilt, model.step === null ? {} : { step: model.step })
+  endProgress()
+  await pause(signal, { ...standing, done: standing.of })
   writeWhole(flags.out, png)
   const quality = (rebuilt.images[0]?.rebuilt ?? []).map(({ statistics }, i) => ({
     statistics,
