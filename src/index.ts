@@ -47,13 +47,12 @@ export {
   type ChosenMap,
   type EvaluateOptions,
   evaluate,
-  findSplit,
   judge,
   judgeWithMap,
-  openImages,
   type Report,
 } from './evaluate/evaluate.ts'
 export { type SegmentationReport, type SegmentOptions, segment } from './evaluate/evaluate-segmentation.ts'
+export { findSplit } from './evaluate/evaluation-data.ts'
 export { openReport, reportMarkdown, writeReport } from './evaluate/evaluation-report.ts'
 export { featureFormat, writeFeatures } from './evaluate/feature-file.ts'
 export { finetune } from './evaluate/finetune.ts'
@@ -74,6 +73,7 @@ export {
 export { withDeviation } from './evaluate/markdown.ts'
 export { type MaskFiles, writeMasks } from './evaluate/mask-files.ts'
 export { type Overlap, overlapOf } from './evaluate/mean-iou.ts'
+export { openImages } from './evaluate/open-images.ts'
 export {
   type ImagePrediction,
   predictionFormat,

@@ -1,11 +1,12 @@
 /** The folder of a report as a claim (files/claim.ts): the same request continues what was begun in it, or finds it done. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { SherdError } from '../errors.ts'
 import { claimed, type Draft, expectFree } from '../files/claim.ts'
 import { fingerprintOf } from '../files/fingerprint.ts'
 import { sealOfWeights } from '../weights/found-weights.ts'
 import { type EncoderRequest, findWeights } from '../weights/open-encoder.ts'
-import type { EvaluationData } from './evaluate.ts'
+import type { EvaluationData } from './evaluation-data.ts'
 
 export interface ReportRequest {
   readonly out: string
@@ -27,7 +28,7 @@ const REPORT = 'report.json'
 /** Where work is kept, and where its reports are written. */
 export type ReportDraft = Pick<Draft<unknown>, 'dir' | 'state' | 'fileFor'>
 
-/** Makes reports by `work`, or reads those that the same request has made. Throws as `claim`, and `USAGE` where `save` is there. */
+/** Makes reports by `work`, or reads those that the same request has made. Throws as `claim`, and `USAGE` where `save` is in the way, or missing. */
 export async function claimReports<T>(
   { out, overwrite, save, command, encoder, data, options, folders = ['.'] }: ReportRequest,
   work: (draft: ReportDraft) => Promise<readonly T[]>,
@@ -56,6 +57,11 @@ export async function claimReports<T>(
     reports = await work(draft)
     return { folders }
   })
+  if (wasThere && save !== undefined && !existsSync(save))
+    throw new SherdError(
+      'USAGE',
+      `${resolve(out)} is there already, but ${resolve(save)}, which belongs to it, is not: make both again with --overwrite.`,
+    )
   if (wasThere)
     reports = folders.map((name) => JSON.parse(readFileSync(join(out, name, REPORT), 'utf8')) as T)
   return { reports, wasThere }

@@ -20,7 +20,7 @@ import { segmentationShape } from '../weights/frozen-segmenter.ts'
 import type { BatchHead } from '../weights/gather-rows.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import { saveSegmenter } from '../weights/open-segmenter.ts'
-import { type EvaluatedImages, type EvaluationData, fingerprintOf } from './evaluate.ts'
+import { type EvaluatedImages, type EvaluationData, fingerprintOf } from './evaluation-data.ts'
 import { type Overlap, type OverlapSummary, overlapOf } from './mean-iou.ts'
 import { meanAndDeviation } from './scores.ts'
 import {

@@ -6,7 +6,7 @@ import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StepEvent } from '../train/events.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
-import type { EvaluationData } from './evaluate.ts'
+import type { EvaluationData } from './evaluation-data.ts'
 import type { AugmentSettings } from './labelled-batch.ts'
 import type { Shots } from './labelled-features.ts'
 

@@ -12,15 +12,8 @@ import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
-import {
-  type EvaluationData,
-  fingerprintOf,
-  partImages,
-  type Report,
-  type Row,
-  reportFormat,
-  rowScores,
-} from './evaluate.ts'
+import { type Report, type Row, reportFormat, rowScores } from './evaluate.ts'
+import { type EvaluationData, fingerprintOf, partImages } from './evaluation-data.ts'
 import { attempt } from './finetune-attempt.ts'
 import {
   type FinetuneOptions,

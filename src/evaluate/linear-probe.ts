@@ -3,6 +3,7 @@
  * SGD. A sweep of learning rates is a stack of layers that see the same batches, in one pass.
  */
 
+import { type Breath, unwatched } from '../files/pieces.ts'
 import { type MomentumOptions, momentumStep } from '../optim/lars.ts'
 import { learningRateAt } from '../optim/schedule.ts'
 import { draws } from '../random/draws.ts'
@@ -28,7 +29,7 @@ import {
   varianceOver,
   zeros,
 } from '../tensor/ops.ts'
-import { scope } from '../tensor/scope.ts'
+import { disposeAll, scope, unscoped } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import type { Labelled } from './labelled-features.ts'
 
@@ -107,12 +108,16 @@ function gradients(x: Tensor, labels: Tensor, maps: Maps): Maps {
   })
 }
 
-/** Trains the layers in place on x [N, D] and labels [N]. Returns the running statistics. */
-export function trainMaps(
+/** For tensors that outlive a turn of the event loop: they are freed by hand. */
+const kept = <T>(body: () => T): T => noGrad(() => unscoped(() => scope(body)))
+
+/** Trains the layers in place on x [N, D] and labels [N]. Returns the running statistics, which outlive every scope. */
+export async function trainMaps(
   { x, labels }: { readonly x: Tensor; readonly labels: Tensor },
   maps: Maps,
   { baseLearningRates, epochs, seed, optimizer, ...options }: Omit<LinearProbeOptions, 'device'>,
-): BatchNorm {
+  breath: Breath = unwatched,
+): Promise<BatchNorm> {
   const { device } = x
   const [N, D] = x.shape as readonly [number, number]
   const [L, C] = maps.weight.shape as readonly [number, number]
@@ -120,13 +125,19 @@ export function trainMaps(
   const perEpoch = Math.floor(N / batch) // the remainder differs between epochs
   const totalSteps = epochs * perEpoch
   const schedule = { peak: 1, floor: 0, warmupSteps: Math.floor(totalSteps * WARM_UP), totalSteps }
-  const running: BatchNorm = { mean: zeros([1, D], { device }), variance: ones([1, D], { device }) }
-  const velocity: Maps = { weight: zeros([L, C, D], { device }), bias: zeros([L, 1, C], { device }) }
+  const running: BatchNorm = kept(() => ({
+    mean: zeros([1, D], { device }),
+    variance: ones([1, D], { device }),
+  }))
+  const velocity: Maps = kept(() => ({
+    weight: zeros([L, C, D], { device }),
+    bias: zeros([L, 1, C], { device }),
+  }))
   let order: Uint32Array = new Uint32Array()
-  for (let step = 0; step < totalSteps; step++) {
+  const takeStep = (step: number) => {
     const [epoch, place] = [Math.floor(step / perEpoch), step % perEpoch]
     if (place === 0) order = draws({ seed, stream: 'probe', epoch, index: 0 }).permutation(N)
-    scope(() => {
+    kept(() => {
       const rows = BigInt64Array.from(order.subarray(place * batch, (place + 1) * batch), BigInt)
       const which = toDevice(fromArray(rows, [batch], 'int64'), device)
       const normalized = normalizeBatch(indexSelect(x, 0, which), running)
@@ -144,7 +155,18 @@ export function trainMaps(
         )
     })
   }
-  return running
+  try {
+    for (let step = 0; step < totalSteps; step++) {
+      takeStep(step)
+      await breath((step + 1) / totalSteps)
+    }
+    return running
+  } catch (error) {
+    disposeAll(running)
+    throw error
+  } finally {
+    disposeAll(velocity)
+  }
 }
 
 /** A linear layer on raw features: weight [classes, width], bias [classes]. */
@@ -173,25 +195,30 @@ export interface Probed {
 }
 
 /** Trains a layer for each learning rate; results in the order of the rates. */
-export function linearProbe(
+export async function linearProbe(
   train: Labelled,
   test: Labelled,
   classes: number,
   options: LinearProbeOptions,
-): Probed[] {
+  breath: Breath = unwatched,
+): Promise<Probed[]> {
   const { baseLearningRates, seed, device } = options
   const [L, D] = [baseLearningRates.length, train.width]
-  return noGrad(() =>
-    scope(() => {
-      const load = ({ vectors, count }: Labelled) => toDevice(tensor(vectors, [count, D]), device)
-      const labels = fromArray(BigInt64Array.from(train.labels, BigInt), [train.count], 'int64')
-      manualSeed(draws({ seed, stream: 'initial/probe', epoch: 0, index: 0 }).below(2 ** 32))
-      const start = mul(randn([1, classes, D]), INITIAL_DEVIATION) // the same start for every rate
-      const maps: Maps = {
-        weight: toDevice(call('repeat', start, [L, 1, 1]), device),
-        bias: zeros([L, 1, classes], { device }),
-      }
-      const running = trainMaps({ x: load(train), labels: toDevice(labels, device) }, maps, options)
+  const load = ({ vectors, count }: Labelled) => toDevice(tensor(vectors, [count, D]), device)
+  const task = kept(() => {
+    const labels = fromArray(BigInt64Array.from(train.labels, BigInt), [train.count], 'int64')
+    manualSeed(draws({ seed, stream: 'initial/probe', epoch: 0, index: 0 }).below(2 ** 32))
+    const start = mul(randn([1, classes, D]), INITIAL_DEVIATION) // the same start for every rate
+    const maps: Maps = {
+      weight: toDevice(call('repeat', start, [L, 1, 1]), device),
+      bias: zeros([L, 1, classes], { device }),
+    }
+    return { x: load(train), labels: toDevice(labels, device), maps }
+  })
+  const { maps } = task
+  try {
+    const running = await trainMaps(task, maps, options, breath)
+    const read = () => {
       const values = valuesOf(load(test), running, maps) // [L, test, C]
       const [mean, variance] = [toFloats(running.mean), toFloats(running.variance)]
       const floatsOf = (x: Tensor, i: number) => toFloats(reshape(select(x, 0, i), [-1]))
@@ -199,6 +226,13 @@ export function linearProbe(
         values: floatsOf(values, i),
         map: foldNorm({ weight: floatsOf(maps.weight, i), bias: floatsOf(maps.bias, i) }, mean, variance),
       }))
-    }),
-  )
+    }
+    try {
+      return kept(read)
+    } finally {
+      disposeAll(running)
+    }
+  } finally {
+    disposeAll(task)
+  }
 }

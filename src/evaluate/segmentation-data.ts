@@ -24,7 +24,7 @@ import type { ReadingOptions } from '../weights/folder-features.ts'
 import { tokensOf } from '../weights/frozen-encoder.ts'
 import { eachBatch } from '../weights/gather-rows.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
-import { type EvaluationData, partImages } from './evaluate.ts'
+import { type EvaluationData, partImages } from './evaluation-data.ts'
 import type { Segmented } from './segmentation.ts'
 
 /** Test images in the picture. */

@@ -1,7 +1,7 @@
 /** Says where the best value of a sweep is its first or last one: the sweep has not seen on which side it falls again. */
-import { type Outcome, sweptSettings } from './protocols.ts'
+import { type Fit, type Outcome, sweptSettings } from './protocols.ts'
 
-export interface SweptRow extends Pick<Outcome, 'group' | 'pooling' | 'setting' | 'swept'> {
+export interface SweptRow extends Pick<Fit, 'group' | 'pooling'>, Pick<Outcome, 'setting' | 'swept'> {
   /** On the held-out images; null if not measured. */
   readonly heldOut: number | null
 }

@@ -2,11 +2,12 @@
 
 import { openData } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
-import type { EvaluateOptions } from '../evaluate/evaluate.ts'
-import { findSplit, judge, openImages } from '../evaluate/evaluate.ts'
+import { type EvaluateOptions, judge } from '../evaluate/evaluate.ts'
+import { findSplit } from '../evaluate/evaluation-data.ts'
 import { knnDefaults } from '../evaluate/knn.ts'
 import { expectLabels, expectSameClasses } from '../evaluate/labelled-features.ts'
 import { sweeps } from '../evaluate/linear-probe.ts'
+import { openImages } from '../evaluate/open-images.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
 import { under } from '../model/parameters.ts'
 import type { MetricRow } from '../objective/objective.ts'
@@ -88,8 +89,8 @@ export async function openOnlineProbe(dir: string, model: Model, machine: Machin
     const started = performance.now()
     const images = await openImages({ encoder, data, features })
     const neighbours = [Math.min(NEIGHBOURS, images.trainRows.length)]
-    const knn = judge(images, { protocol: 'knn', settings: { ...settings, neighbours }, seeds: [0] })
-    const linear = judge(images, { protocol: 'linear', settings, seeds: [0] })
+    const knn = await judge(images, { protocol: 'knn', settings: { ...settings, neighbours }, seeds: [0] })
+    const linear = await judge(images, { protocol: 'linear', settings, seeds: [0] })
     const byFeature = (value: (name: VectorFeature) => number) =>
       Object.fromEntries(features.map((name) => [name, value(name)]))
     const bestOf = ({ rows }: typeof linear, name: VectorFeature) =>

@@ -18,6 +18,8 @@ export interface FolderFeatures {
   readonly source: ImageSource
   readonly features: Features
   readonly skipped: readonly SkippedFile[]
+  /** Spent on them, in earlier attempts, too. */
+  readonly seconds: number
 }
 
 const TOKENS = 8192 // per batch: enough for every core, in little memory

@@ -15,7 +15,6 @@ import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, toView } from '../prepare/normalize.ts'
 import type { Pixels } from '../prepare/pixels.ts'
-import type { SkippedFile } from '../prepare/skipped.ts'
 import type { View } from '../prepare/view.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
@@ -23,7 +22,7 @@ import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import type { FeatureName } from '../token/feature.ts'
 import type { Precision } from '../train/trainee.ts'
-import { type GatherOptions, gatherRows } from './gather-rows.ts'
+import { type GatheredRows, type GatherOptions, gatherRows } from './gather-rows.ts'
 
 export interface FrozenEncoder {
   readonly shape: BackboneShape
@@ -176,8 +175,8 @@ export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number
 export async function gatherFeatures(
   specs: readonly FeatureSpec[],
   { compute, ...options }: GatherOptions,
-): Promise<{ readonly features: Features; readonly skipped: readonly SkippedFile[] }> {
-  const { indices, parts, skipped } = await gatherRows({
+): Promise<{ readonly features: Features } & Pick<GatheredRows, 'skipped' | 'seconds'>> {
+  const { indices, parts, ...rest } = await gatherRows({
     ...options,
     compute: async (batch) => {
       const made = await compute(batch)
@@ -188,5 +187,5 @@ export async function gatherFeatures(
   const of = specs.map(
     ({ name, ...spec }, i) => [name, { ...spec, values: parts[i] ?? new Float32Array(0) }] as const,
   )
-  return { skipped, features: { count: indices.length, indices, of: new Map(of) } }
+  return { ...rest, features: { count: indices.length, indices, of: new Map(of) } }
 }

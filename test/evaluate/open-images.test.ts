@@ -3,8 +3,9 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { judge, openImages } from '../../src/evaluate/evaluate.ts'
+import { judge } from '../../src/evaluate/evaluate.ts'
 import { knnDefaults } from '../../src/evaluate/knn.ts'
+import { openImages } from '../../src/evaluate/open-images.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { colourFolder } from '../run/colour-folder.ts'
 import { tinyConfig } from '../run/tiny.ts'
@@ -19,7 +20,7 @@ it('continues with the images that have no features yet, to the same report', as
   }
   const reportOf = async (more: Partial<Parameters<typeof openImages>[0]>) => {
     const images = await openImages({ encoder, data: { train, test }, ...more })
-    const { seconds: _, ...report } = judge(images, { protocol: 'linear', settings, seeds: [0] })
+    const { seconds: _, ...report } = await judge(images, { protocol: 'linear', settings, seeds: [0] })
     return report
   }
   const abort = new AbortController()

@@ -4,8 +4,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun } from '../../src/checkpoint/run-folder.ts'
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
-import { type EvaluateOptions, findSplit, judge, openImages } from '../../src/evaluate/evaluate.ts'
+import { type EvaluateOptions, judge } from '../../src/evaluate/evaluate.ts'
+import { findSplit } from '../../src/evaluate/evaluation-data.ts'
 import { sweeps } from '../../src/evaluate/linear-probe.ts'
+import { openImages } from '../../src/evaluate/open-images.ts'
 import { openExported } from '../../src/export/exported-model.ts'
 import { openModel } from '../../src/export/model-parts.ts'
 import type { Parameters } from '../../src/model/parameters.ts'
@@ -82,7 +84,7 @@ describe('from a run that keeps its teacher', () => {
       ...{ neighbours: [20], temperature: 0.07, shots: [], optimizer: 'lars' as const, epochs: 30 },
       ...{ baseLearningRates: sweeps.lars, batchSize: 1024 },
     }
-    const { rows, spread } = judge(opened, { protocol: 'knn', settings, seeds: [0] })
+    const { rows, spread } = await judge(opened, { protocol: 'knn', settings, seeds: [0] })
     const top1 = Object.fromEntries(rows.map(({ pooling, top1: { mean } }) => [pooling, mean]))
     expect(probe.knn).toEqual(top1)
     expect(probe.effectiveRank.cls).toBe(spread.cls!.effectiveRank)

@@ -39,7 +39,12 @@ const blind: Embedder = {
     const count = source.files.length
     const values = new Float32Array(2 * count).fill(1)
     const of = new Map([['mean' as const, { width: 2, tokens: 1, values }]])
-    return { source, features: { count, indices: Int32Array.from(source.files.keys()), of }, skipped: [] }
+    return {
+      source,
+      features: { count, indices: Int32Array.from(source.files.keys()), of },
+      skipped: [],
+      seconds: 0,
+    }
   },
 }
 

@@ -46,7 +46,12 @@ function model({ sha256 = 'a'.repeat(64), maxSkippedShare = 0.5 } = {}): Embedde
       if (indices.length === 0) throw new SherdError('DATA_BROKEN', 'nothing is left')
       const mean = { width: 4, tokens: 1, values: Float32Array.from(values) }
       const features = { count: indices.length, indices: Int32Array.from(indices) }
-      return { source, features: { ...features, of: new Map([['mean' as const, mean]]) }, skipped: [] }
+      return {
+        source,
+        features: { ...features, of: new Map([['mean' as const, mean]]) },
+        skipped: [],
+        seconds: 0,
+      }
     },
   }
 }

@@ -5,13 +5,14 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { openWeightsFile } from '../../src/checkpoint/weights-file.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
-import { judgeWithMap, openImages } from '../../src/evaluate/evaluate.ts'
+import { judgeWithMap } from '../../src/evaluate/evaluate.ts'
 import { finetune } from '../../src/evaluate/finetune.ts'
 import {
   type FinetuneOptions,
   type FinetuneSettings,
   finetuneDefaults,
 } from '../../src/evaluate/finetune-settings.ts'
+import { openImages } from '../../src/evaluate/open-images.ts'
 import { saveProbe } from '../../src/evaluate/save-probe.ts'
 import { scoresOf } from '../../src/evaluate/scores.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
@@ -159,7 +160,7 @@ describe('a linear probe that is saved', () => {
   const probe = async (save: string, model: string | null, rates: readonly number[]) => {
     const encoder = model === null ? await encoderOf() : await openEncoder({ model, device: 'cpu' })
     const images = await openImages({ encoder, data: { train, test } })
-    const { report, map } = judgeWithMap(images, {
+    const { report, map } = await judgeWithMap(images, {
       ...{ protocol: 'linear', seeds: [2, 3] },
       settings: {
         ...{ neighbours: [1], temperature: 1, optimizer: 'lars', baseLearningRates: rates, shots: [] },

@@ -1,7 +1,6 @@
 /** `sherd evaluate knn`, `linear` and `fewshot`, on frozen features. */
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import { interrupted } from '../../errors.ts'
 import type { EvaluateOptions, FeatureReport } from '../../evaluate/evaluate.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import type { ProtocolName } from '../../evaluate/protocols.ts'
@@ -12,8 +11,8 @@ import { describeCommand } from '../help.ts'
 import { feature, listOf, poolOption, positiveNumber, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
 import { note, warn } from '../output.ts'
-import { endProgress, progress } from '../progress.ts'
-import { stopSignal } from '../signals.ts'
+import { counting, endProgress } from '../progress.ts'
+import { STOPPING, stopSignal } from '../signals.ts'
 import {
   type EvaluateFlags,
   imagesOf,
@@ -140,7 +139,8 @@ async function settingsOf(flags: Flags): Promise<EvaluateOptions['settings']> {
 
 async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
-  const { judgeWithMap, openImages } = await import('../../evaluate/evaluate.ts')
+  const { judgeWithMap } = await import('../../evaluate/evaluate.ts')
+  const { openImages } = await import('../../evaluate/open-images.ts')
   const { saveProbe } = await import('../../evaluate/save-probe.ts')
   const { openWeightsFile } = await import('../../checkpoint/weights-file.ts')
   const { claimReports } = await import('../../evaluate/claim-report.ts')
@@ -153,7 +153,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
   const request = await requestOf(flags, data.train)
   const folders = names.length > 1 ? names : ['.']
   const file = save === undefined ? null : openWeightsFile(save)
-  const signal = stopSignal('keeping what is done')
+  const signal = stopSignal(STOPPING)
   const { reports, wasThere } = await claimReports<FeatureReport>(
     {
       ...{ out, overwrite, save, data, folders, encoder: request },
@@ -164,26 +164,18 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
       const encoder = await openEncoder(request)
       for (const message of encoder.warnings) warn(message)
-      const started = performance.now()
+      const work = join(dir, 'work')
       const images = await openImages({
-        encoder,
-        data,
-        features: flags.pool,
-        onProgress: showImages(),
-        signal,
-        work: join(dir, 'features'),
+        ...{ encoder, data, features: flags.pool, work },
+        ...{ onProgress: showImages(), signal },
       })
-      const extracting = (performance.now() - started) / 1000
       const made: FeatureReport[] = []
       for (const [i, protocol] of names.entries()) {
-        await breathe()
-        if (signal.aborted)
-          throw interrupted({ done: i, of: names.length, unit: 'protocols', continues: true })
-        progress(`${protocol} …`)
-        const { report, map } = judgeWithMap(images, { protocol, settings, seeds })
+        const watched = { signal, work, onPiece: counting(protocol, 'fits') }
+        const { report, map } = await judgeWithMap(images, { protocol, settings, seeds, ...watched })
         if (file !== null && map) saveProbe(file, encoder, { map, classes: report.classes })
-        made.push({ ...report, seconds: report.seconds + extracting })
-        await writeReport(join(fileFor(), folders[i]!), made.at(-1)!)
+        made.push(report)
+        await writeReport(join(fileFor(), folders[i]!), report)
       }
       endProgress()
       return made
@@ -193,8 +185,6 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
   for (const [i, report] of reports.entries())
     await printReport(report, { ...flags, out: join(out, folders[i]!) })
 }
-
-const breathe = () => new Promise<void>((resolve) => setImmediate(resolve)) // lets signals be heard
 
 /** The settings that these protocols read. */
 async function usedSettings(names: readonly ProtocolName[], settings: EvaluateOptions['settings']) {

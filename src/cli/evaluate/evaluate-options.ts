@@ -1,7 +1,7 @@
 /** Options of every `sherd evaluate` command: encoder, images, seeds, folder of the report. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { SherdError } from '../../errors.ts'
-import type { EvaluationData } from '../../evaluate/evaluate.ts'
+import type { EvaluationData } from '../../evaluate/evaluation-data.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { addEncoderOptions, type EncoderFlags } from '../encoder-options.ts'
 import { wholeNumber } from '../options.ts'
@@ -67,7 +67,7 @@ export async function imagesOf({
   train,
   test,
 }: Pick<EvaluateFlags, 'data' | 'train' | 'test'>): Promise<EvaluationData> {
-  const { findSplit } = await import('../../evaluate/evaluate.ts')
+  const { findSplit } = await import('../../evaluate/evaluation-data.ts')
   if ((data === undefined) === (train === undefined) || (train === undefined && test !== undefined))
     throw new SherdError(
       'USAGE',

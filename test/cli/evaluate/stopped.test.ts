@@ -1,8 +1,9 @@
 // Ctrl-C to commands that judge and use models: a real signal to a real process, and the same command again.
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, expect, it } from 'vitest'
+import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { writeMaskedSet } from '../../prepare/masks/make-masked.ts'
 import { inProcess, set, start, tinyModel, until, workFolder } from '../sherd.ts'
 
@@ -34,6 +35,9 @@ const filesOf = (dir: string) =>
     ])
     .sort()
 
+const expectSameFile = (a: string, b: string) =>
+  expect(readFileSync(join(cwd, a)).equals(readFileSync(join(cwd, b)))).toBe(true)
+
 /** Stops a command with `--out NAME` as soon as a file of its draft holds something, and runs it again, beside one that is not stopped. */
 async function stopped(name: string, args: (name: string) => readonly string[], kept: string) {
   const command = (out: string) => [...args(out), '--out', out]
@@ -43,20 +47,36 @@ async function stopped(name: string, args: (name: string) => readonly string[], 
   const { status, stdout, stderr } = await running.ended
   expect([status, stdout, existsSync(join(cwd, name))]).toEqual([130, '', false])
   expect(stderr).toMatch(/^SIGINT: stopping after this batch; what is done is kept \(again to quit/m)
-  const [again, whole] = await Promise.all([
-    inProcess(command(name), { cwd }),
-    inProcess(command(`${name}-whole`), { cwd }),
-  ])
+  const again = await inProcess(command(name), { cwd })
+  const whole = await inProcess(command(`${name}-whole`), { cwd })
   expect([again.status, whole.status]).toEqual([0, 0])
   expect(filesOf(name)).toEqual(filesOf(`${name}-whole`))
   expect(existsSync(join(cwd, `${name}.partial`))).toBe(false)
   return { stderr, again }
 }
 
+it('evaluate linear: keeps what is learned, and continues to the same report and classifier', async () => {
+  await writeSampleData({ dir: join(cwd, 'labelled'), count: 40, size: 20, seed: 1 })
+  const learn = (name: string) => [
+    ...['evaluate', 'linear', ...random, '--data', 'labelled', '--rates', '1', '--seeds', '2'],
+    ...['--epochs', '400', '--save', `${name}.safetensors`],
+  ]
+  const { stderr, again } = await stopped('probe', learn, 'work/linear')
+  expect(stderr).toMatch(/^Stopped after [1-5] of 6 fits of linear; the same command continues\.$/m)
+  expect(again.stderr).toMatch(/^continuing what was begun in .*probe\.partial$/m)
+  expectSameFile('probe.safetensors', 'probe-whole.safetensors')
+  rmSync(join(cwd, 'probe.safetensors'))
+  const lost = await inProcess([...learn('probe'), '--out', 'probe'], { cwd })
+  expect([lost.status, lost.stderr]).toEqual([
+    2,
+    expect.stringMatching(/probe is there already, but .*probe\.safetensors, .* is not: .*--overwrite/),
+  ])
+})
+
 it('evaluate segment, and segment with what it saved: what is done is kept, and continued to the same bytes', async () => {
   const learn = (name: string) => [
     ...['evaluate', 'segment', ...random, '--data', 'masked', '--heads', 'linear', '--seeds', '3'],
-    ...['--epochs', '100', '--save', `${name}.safetensors`],
+    ...['--epochs', '60', '--save', `${name}.safetensors`],
   ]
   const { stderr, again } = await stopped('heads', learn, 'work/heads')
   expect(stderr).toMatch(/^Stopped after [12] of 3 heads; the same command continues\.$/m)
