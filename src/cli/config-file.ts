@@ -42,7 +42,7 @@ function textOf(path: string): string {
 const MOST_FAULTS = 5
 
 /** Reads the keys of a file. Throws `USAGE` for a file that is neither JSON nor YAML, `CONFIG` for unknown keys, with their lines. */
-export function readConfigFile(path: string): ConfigFile {
+function readConfigFile(path: string): ConfigFile {
   const counter = new LineCounter()
   const document = parseDocument(textOf(path), { lineCounter: counter, prettyErrors: false })
   const lineAt = (offset: number) => counter.linePos(offset).line

@@ -4,10 +4,9 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import type { EncoderRequest, OpenedEncoder } from '../weights/open-encoder.ts'
+import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { modelOption } from './help.ts'
 import { configOption, deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
-import { note, warn } from './output.ts'
 import { counting } from './progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
@@ -95,19 +94,6 @@ export async function presetConfig(
   const { assignedKeys } = await import('../config/overrides.ts')
   assignedKeys(set) // a mistyped key is reported first
   return undefined
-}
-
-/** `alsoRead`: keys of the preset that the command reads besides those of the model. */
-export async function encoderOf(
-  flags: EncoderFlags,
-  images: string | undefined,
-  alsoRead: readonly string[] = [],
-): Promise<OpenedEncoder> {
-  const { openEncoder } = await import('../weights/open-encoder.ts')
-  const encoder = await openEncoder(await requestOf(flags, images, alsoRead))
-  for (const each of encoder.notes ?? []) note(each)
-  for (const message of encoder.warnings) warn(message)
-  return encoder
 }
 
 async function statisticsOf(config: Config, images: string): Promise<ChannelStatistics> {

@@ -2,10 +2,6 @@
 import { Option } from 'commander'
 import { note } from './output.ts'
 
-export interface OverwriteFlags {
-  readonly overwrite?: boolean
-}
-
 export const overwriteOption = (): Option =>
   new Option('--overwrite', 'replace what is there: the old result stays until the new one is complete')
 

@@ -68,7 +68,7 @@ export interface SegmentationRow extends OverlapSummary {
   readonly confusion: readonly (readonly number[])[]
 }
 
-export const segmentationFormat = 'sherd-segmentation/2'
+const segmentationFormat = 'sherd-segmentation/2'
 
 export interface SegmentationReport {
   readonly format: typeof segmentationFormat

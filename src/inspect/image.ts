@@ -30,7 +30,7 @@ const turns: Readonly<Record<number, string>> = {
 const SAMPLE = 32
 
 /** The reason why training leaves a file out, or null: the whole image is decoded, as no crop of it may fail. */
-export function whyLeftOut(path: string, { limits }: Pick<InspectOptions, 'limits'>): Promise<string | null> {
+function whyLeftOut(path: string, { limits }: Pick<InspectOptions, 'limits'>): Promise<string | null> {
   const { maxPixels = defaultMaxPixels, corrupt, fileTimeout } = limits
   return tryDecode(path, {
     ...{ minSide: 1, maxPixels, corrupt, fileTimeout, channels: 3, isFullResolution: true },
@@ -47,7 +47,7 @@ export interface ExaminedImage {
   readonly reason: string | null
 }
 
-export async function examineImage(
+async function examineImage(
   path: string,
   options: Pick<InspectOptions, 'limits'>,
 ): Promise<ExaminedImage> {

@@ -119,7 +119,7 @@ async function measure(file: RasterFile, content: RasterContent, bands: readonly
 }
 
 /** Throws with the reason why training would leave it out. */
-export async function examineRaster(path: string): Promise<ExaminedRaster> {
+async function examineRaster(path: string): Promise<ExaminedRaster> {
   const blocks = blockCache<Values | null>(CACHE, (values) => values?.byteLength ?? 0)
   const file = await openRasterFile({ path, blocks })
   try {

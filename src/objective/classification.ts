@@ -39,7 +39,7 @@ export interface Classification extends BatchObjective<Labelled, null> {
 }
 
 /** The cross-entropy as a metric: that of naming every class alike, where `classes` of them exclude each other. */
-export const crossEntropyRows = (classes: number): readonly MetricRow[] => [
+const crossEntropyRows = (classes: number): readonly MetricRow[] => [
   {
     ...{ name: 'cross-entropy', kind: 'loss', unit: '' },
     ...{ chance: Math.log(classes), chanceOf: 'naming every class alike' },

@@ -21,7 +21,7 @@ export interface Given {
 
 /** Passes over the data and images in all below which pretraining has hardly begun. */
 export const FEWEST_EPOCHS = 100
-export const FEWEST_SEEN = 1_000_000
+const FEWEST_SEEN = 1_000_000
 /** Passes beyond which published runs gain little. */
 export const MOST_EPOCHS = 2000
 /** Fewer different images than this are too few to begin from random weights with. */

@@ -65,7 +65,7 @@ export const hashDistance = (a: Int32Array, b: Int32Array): number =>
   ones(a[0]! ^ b[0]!) + ones(a[1]! ^ b[1]!) + ones(a[2]! ^ b[2]!) + ones(a[3]! ^ b[3]!)
 
 /** Bits of 127 in which near duplicates may differ. */
-export const NEAR = 8
+const NEAR = 8
 /** Below it an image has no structure that could be compared: a night, a sky, a blank page. */
 export const BLANK = 0.012
 

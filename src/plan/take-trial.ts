@@ -42,7 +42,7 @@ export interface Trial {
 }
 
 /** Micro-batches of a trial's step: with more, a step takes that many times as long, and no other memory. */
-export const mostAccumulated = 2
+const mostAccumulated = 2
 /** After those whose batches were decoded before. */
 const FEWEST_STEPS = 5
 /** After the early look, which they find the memory as a run does. */

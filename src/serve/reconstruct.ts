@@ -44,7 +44,7 @@ const int64 = (numbers: readonly number[]) => ({
   ...{ values: BigInt64Array.from(numbers, BigInt), shape: [numbers.length] },
 })
 
-export function rebuild(
+function rebuild(
   { config, statistics: channelStatistics }: Pick<ServedModel, 'config' | 'statistics'>,
   { bytes }: Pick<Sample, 'bytes'>,
   prediction: Float32Array,

@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from './grid.ts'
 
 /** Which half comes first. */
-export const positionOrders = {
+const positionOrders = {
   /** MAE */
   'column-first': [0, 1],
   /** MoCo v3 */

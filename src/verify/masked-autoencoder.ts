@@ -15,7 +15,7 @@ import type { Given, NetworkRow } from './network-row.ts'
 
 const upTo = (most: number) => z.number().int().positive().max(most)
 
-export const maskedAutoencoderConfig = z.strictObject({
+const maskedAutoencoderConfig = z.strictObject({
   imageSize: z.tuple([upTo(limits.side), upTo(limits.side)]),
   patchSize: z.union([upTo(limits.patchSize), z.tuple([upTo(limits.patchSize), upTo(limits.patchSize)])]),
   channels: upTo(limits.channels),
@@ -53,7 +53,7 @@ export const maskedAutoencoderConfig = z.strictObject({
 })
 type Config = z.infer<typeof maskedAutoencoderConfig>
 
-export function maskedAutoencoderOf(config: Config, device: Device): MaskedAutoencoder {
+function maskedAutoencoderOf(config: Config, device: Device): MaskedAutoencoder {
   const {
     imageSize,
     patchSize: patch,

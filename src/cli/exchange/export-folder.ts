@@ -37,7 +37,7 @@ export const addFolderOptions = (command: Command): Command =>
     .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
 
-export async function requestOf({
+async function requestOf({
   model,
   preset,
   config: file,

@@ -13,7 +13,7 @@ export function canonicalBand(name: string): string {
 }
 
 /** Red, green and blue in Sentinel-2's names. */
-export const rgbBands: readonly string[] = ['b4', 'b3', 'b2']
+const rgbBands: readonly string[] = ['b4', 'b3', 'b2']
 
 /** Canonical names of a model's channels: its bands, or red, green and blue. */
 export function channelNames(bands: readonly string[] | null, channels: number): readonly string[] {
