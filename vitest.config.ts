@@ -15,10 +15,27 @@ const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/sample-data']
   (dir) => `${dir}/**/*.test.ts`,
 )
 
-/** Arithmetic, and files of arrays and graphs: tests that replace no module, start nothing and leave nothing behind. */
-const arithmetic = [
-  ...['config', 'import', 'model', 'objective', 'onnx', 'optim', 'random', 'target', 'token', 'verify'],
-].map((dir) => `test/${dir}/**/*.test.ts`)
+/** Arithmetic, and files of arrays, images and graphs: tests that start nothing and leave nothing behind. */
+const shared = [
+  ...[
+    'checkpoint',
+    'config',
+    'evaluate',
+    'files',
+    'import',
+    'inspect',
+    'model',
+    'objective',
+    'onnx',
+    'optim',
+  ],
+  ...['plan', 'prepare', 'random', 'source', 'target', 'token', 'train', 'verify', 'weights'],
+]
+/** In these folders, what replaces modules, starts programs, or measures its process. */
+const alone = [
+  ...['checkpoint/faults', 'files/full-disk', 'prepare/decode/deadline', 'prepare/decode/resample-pixels'],
+  ...['prepare/pack/pack', 'train/memory'],
+].map((name) => `test/${name}.test.ts`)
 
 export default defineConfig({
   test: {
@@ -29,8 +46,8 @@ export default defineConfig({
           ...{
             ...everywhere,
             name: 'library',
-            include: ['test/**/*.test.ts'],
-            exclude: [...commands, ...oneCore, ...arithmetic],
+            include: ['test/*.test.ts', `test/!(${shared.join('|')})/**/*.test.ts`, ...alone],
+            exclude: [...commands, ...oneCore],
           },
           ...{ maxWorkers: 2, sequence: { groupOrder: 0 } },
         },
@@ -38,7 +55,8 @@ export default defineConfig({
       // Few processes for all of them: each would spend half a second on loading LibTorch and the library again.
       {
         test: {
-          ...{ ...everywhere, name: 'arithmetic', include: arithmetic, isolate: false },
+          ...{ ...everywhere, name: 'arithmetic', isolate: false },
+          ...{ include: shared.map((dir) => `test/${dir}/**/*.test.ts`), exclude: alone },
           ...{ maxWorkers: 2, sequence: { groupOrder: 0 } },
         },
       },
