@@ -47,10 +47,7 @@ export interface ExaminedImage {
   readonly reason: string | null
 }
 
-async function examineImage(
-  path: string,
-  options: Pick<InspectOptions, 'limits'>,
-): Promise<ExaminedImage> {
+async function examineImage(path: string, options: Pick<InspectOptions, 'limits'>): Promise<ExaminedImage> {
   const { maxPixels = defaultMaxPixels, fileTimeout } = options.limits
   let header: ImageFacts | null = null
   try {
