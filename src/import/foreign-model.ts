@@ -142,6 +142,19 @@ function withoutHead(parameters: Map<string, ForeignParameter>, facts: Facts, { 
   return from.map((name) => ({ name, why }))
 }
 
+/**
+ * timm keeps the projection of CLIP as a head whose biases are zeros. Makes it a projection; whether it was one. A head with biases, or with
+ * names of classes, was trained for them.
+ */
+async function projectionFromHead(parameters: Map<string, ForeignParameter>, facts: Facts): Promise<boolean> {
+  const [weight, bias] = ['head.weight', 'head.bias'].map((name) => parameters.get(name))
+  if (facts.family !== 'clip' || !weight || !bias || facts.classes) return false
+  if ((await bias.read()).some((value) => value !== 0)) return false
+  parameters.set('projection.weight', weight)
+  for (const name of ['head.weight', 'head.bias']) parameters.delete(name)
+  return true
+}
+
 /** Throws `CHECKPOINT` for what a configuration says and the shapes do not show. */
 function expectStated(
   { stated }: Facts,
@@ -228,6 +241,8 @@ export async function readForeign(
       'its decoder has zeros for positions, as one that transformers 5 has just made: left out, the encoder is taken',
     )
   const leftHead = withoutHead(parameters, facts, shapes)
+  const headBias = parameters.get('head.bias')?.from ?? []
+  const isProjection = await projectionFromHead(parameters, facts)
   const cls = parameters.get('cls_token')
   if (cls) parameters.set('cls_token', withPosition(cls, places.cls))
   const isMae = facts.family === 'dino' && places.model.positions === 'fixed' // MAE's positions are computed ones
@@ -267,7 +282,8 @@ export async function readForeign(
   const imageSize = divides(preparedSize(weights)) ?? divides(facts.imageSize?.size) ?? ownSize
   const { feature, resampling, ...ofFacts } = facts.model
   const isResampled = places.model.positions === 'learned'
-  const merged = withoutPlain({ ...shown, ...ofFacts, ...model, ...places.model })
+  const projection = isProjection && { projection: parameters.get('projection.weight')!.shape[0]! }
+  const merged = withoutPlain({ ...shown, ...ofFacts, ...model, ...places.model, ...projection })
   const norm = normOf(source, facts)
   if (facts.plainNorm)
     for (const [kind, value] of [
@@ -294,7 +310,7 @@ export async function readForeign(
         ...(size && { size }),
         ...merged,
         ...(isResampled && resampling && { resampling }),
-        feature: isMae ? 'mean' : feature!,
+        feature: isMae ? 'mean' : isProjection ? 'pooled' : feature!,
         imageSize: [imageSize[0], imageSize[1]],
         ...(!isSplit && { channels: channels[0]! }),
         ...(heads !== undefined && { heads }),
@@ -325,6 +341,7 @@ export async function readForeign(
       ...named.unused.map(({ name, why }) => ({ name, why })),
       ...zeroDecoder.map((name) => ({ name, why: 'a decoder without positions' })),
       ...leftHead,
+      ...(isProjection ? headBias.map((name) => ({ name, why: 'zeros: its head is the projection' })) : []),
     ],
     unused: named.unused,
   }
@@ -343,9 +360,10 @@ function variantOf(arrays: ReadonlyMap<string, WaitingArray>, { layout, wrapper 
   const { variantBy }: Layout = layouts[layout]
   if (!variantBy) return layout
   const shapes = new Map(
-    [...arrays]
-      .filter(([name]) => name.startsWith(wrapper))
-      .map(([name, { shape }]) => [templateOf(name.slice(wrapper.length)).template, shape]),
+    [...arrays].map(([name, { shape }]) => [
+      name.startsWith(wrapper) ? templateOf(name.slice(wrapper.length)).template : `/${name}`,
+      shape,
+    ]),
   )
   return (variantBy((template) => shapes.get(template) ?? null) as LayoutName | null) ?? layout
 }

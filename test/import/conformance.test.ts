@@ -390,6 +390,73 @@ describe.runIf(existsSync(root))('published layouts', () => {
     })
   })
 
+  /** Random positions of n × n places and one of cls. */
+  const positions = (n: number): StoredArray => {
+    const data = Float32Array.from({ length: (n * n + 1) * 32 }, (_, i) => Math.sin(i * i))
+    return { dtype: 'float32', shape: [1, n * n + 1, 32], data }
+  }
+
+  it("DINOv2's positions of 37 × 37 patches serve images of 224 pixels", async () => {
+    const dir = await changed('dinov2', (tensors) =>
+      tensors.set('embeddings.position_embeddings', positions(37)),
+    )
+    const edit = (file: string, change: object) => {
+      const json = JSON.parse(readFileSync(join(dir, file), 'utf8'))
+      writeFileSync(join(dir, file), JSON.stringify({ ...json, ...change }))
+    }
+    edit('config.json', { image_size: 518 })
+    edit('preprocessor_config.json', { size: { shortest_edge: 256 }, crop_size: { height: 224, width: 224 } })
+    const size = { imageSize: [224, 224], positionGrid: [37, 37] }
+    await planned(dir, 'dinov2', ({ config }) => expect(config.model).toMatchObject(size))
+    const pth = await changed('dinov2-pth', (tensors) => tensors.set('pos_embed', positions(37)))
+    await planned(pth, 'dinov2-pth', ({ config, notes }) => {
+      expect(config.model).toMatchObject({ ...size, resampling: 'cubic-offset' })
+      expect(notes.join()).toMatch(/positions are of 37 × 37 patches.*--set model\.imageSize=518/)
+    })
+  })
+
+  it("BEiT's files for predicting codes have the norm of the encoder beside it", async () => {
+    const dir = await changed('beit-pretraining', (tensors) => {
+      for (const kind of ['weight', 'bias']) tensors.delete(`beit.layernorm.${kind}`)
+    })
+    await planned(dir, 'beit-pretraining', ({ norm, rows }) => {
+      expect(norm).toBe('norm')
+      expect(rows.find(({ name }) => name === 'norm.weight')).toMatchObject({
+        status: 'loaded',
+        from: ['layernorm.weight'],
+      })
+    })
+  })
+
+  it("timm's head of CLIP is the projection where its biases are zeros", async () => {
+    const dir = await changed('timm-clip-quickgelu', (tensors) =>
+      tensors.set('head.bias', { dtype: 'float32', shape: [12], data: new Float32Array(12) }),
+    )
+    await planned(dir, 'timm-clip-quickgelu', ({ config, classifier, rows }) => {
+      expect([config.model.projection, config.model.feature, classifier]).toEqual([12, 'pooled', null])
+      expect(rows.find(({ name }) => name === 'projection.weight')!.from).toEqual(['head.weight'])
+    })
+  })
+
+  it("OpenCLIP's towers of timm are read by the name of their architecture", async () => {
+    const dir = await changed('timm-siglip', (tensors) => {
+      for (const [name, tensor] of [...tensors]) {
+        tensors.delete(name)
+        tensors.set(`visual.trunk.${name}`, tensor)
+      }
+    })
+    rmSync(join(dir, 'config.json'))
+    await expect(planImport({ from: dir, set: ['model.heads=4'] }, () => {})).rejects.toThrow(
+      /model\.activation/,
+    )
+    const vision_cfg = { timm_model_name: 'vit_base_patch16_siglip_224', timm_pool: 'map', image_size: 32 }
+    writeFileSync(join(dir, 'open_clip_config.json'), JSON.stringify({ model_cfg: { vision_cfg } }))
+    await planImport({ from: dir, set: ['model.heads=4'] }, ({ config, family }) => {
+      expect(family).toBe('siglip')
+      expect(config.model).toMatchObject({ ...siglip, activation: null, resampling: 'cubic-antialias' })
+    })
+  })
+
   it('traps of released files are said', async () => {
     const notes = (name: string) => planned(join(root, name), name, (plan) => plan.notes.join('\n'))
     expect(await notes('timm-clip')).toMatch(

@@ -38,7 +38,7 @@ export interface Layout {
   /** Their tensors that no encoder computes with, and what they are. */
   readonly unused: readonly (readonly [names: RegExp, why: string])[]
   readonly facts: (source: Source) => Facts
-  /** The layout of the same names that shapes show, or null. */
+  /** The layout of the same names that shapes show, or null. A name with `/` in front of it stands beside the encoder. */
   readonly variantBy?: (shapeOf: (template: string) => Shape | null) => string | null
 }
 

@@ -54,6 +54,20 @@ const schema = z.object({
   pretrained_cfg: pretrained.optional(),
 })
 
+const openClip = z.object({
+  model_cfg: z
+    .object({
+      vision_cfg: z
+        .object({
+          timm_model_name: z.string().nullish(),
+          timm_pool: z.string().nullish(),
+          image_size: field.imageSize,
+        })
+        .optional(),
+    })
+    .optional(),
+})
+
 interface Architecture {
   readonly names: RegExp
   readonly family: Family
@@ -131,7 +145,11 @@ const resamplingOpen: OpenKey = {
 function factsOfTimm(source: Source): Facts {
   const { config, path, has, isTorch, keys, facts: saved } = source
   const given = readConfig(schema, config ?? {}, `${path}, config.json`)
-  const { architecture, model_args: args, pretrained_cfg: own = given } = given
+  const { model_args: args, pretrained_cfg: own = given } = given
+  // OpenCLIP's towers may be timm's, under `visual.trunk.`.
+  const clip = readConfig(openClip, source.openClip ?? {}, `${path}, open_clip_config.json`).model_cfg
+    ?.vision_cfg
+  const architecture = given.architecture ?? clip?.timm_model_name ?? undefined
   if (architecture !== undefined && others.test(architecture))
     throw new SherdError(
       'CHECKPOINT',
@@ -147,20 +165,21 @@ function factsOfTimm(source: Source): Facts {
   const said =
     args?.act_layer === undefined ? null : activationOf(args.act_layer, `${path}, config.json, act_layer`)
   const tag = own.tag?.match(/^[a-z]+/)?.[0] ?? ''
-  const isOpenPlain = config === null && usual.family === 'vit' && loss === undefined
+  const hasConfig = config !== null || architecture !== undefined
+  const isOpenPlain = !hasConfig && usual.family === 'vit' && loss === undefined
   const isPlain = isOpenPlain && isTorch
   const byNames = isPlain && !has('head.weight') ? 'dino' : usual.family
   const family = loss ?? (known?.family === 'vit' ? (familyOfTag[tag] ?? 'vit') : (known?.family ?? byNames))
   const isUnknown = architecture !== undefined && !known
   const row = known ?? (isUnknown ? null : usual)
-  const pool = args?.global_pool ?? given.global_pool ?? null
+  const pool = args?.global_pool ?? given.global_pool ?? (clip?.timm_pool || null)
   const argument = (name: string) => saved.get(`args.${name}`)
   const [ratio, normalize, saidSize] = [
     ...[argument('mask_ratio'), argument('norm_pix_loss')],
     argument('input_size') ?? argument('img_size'),
   ]
   const inputSize = own.input_size?.slice(1) as [number, number] | undefined
-  const imageSize = pairOf(args?.img_size)
+  const imageSize = pairOf(args?.img_size ?? clip?.image_size)
   const fallback =
     inputSize ?? (typeof saidSize === 'number' && saidSize > 0 ? ([saidSize, saidSize] as const) : null)
   const activation = said ?? row?.activation
@@ -179,7 +198,7 @@ function factsOfTimm(source: Source): Facts {
       feature: poolings[(pool ?? '') as keyof typeof poolings] ?? usualFeature(family, hasPool),
       ...(args?.qkv_bias !== undefined
         ? { qkvBias: args.qkv_bias ? ('all' as const) : ('none' as const) }
-        : config === null &&
+        : !hasConfig &&
           usual.family !== 'dinov3' &&
           !has('blocks.{i}.attn.q_bias') && { qkvBias: 'all' as const }),
     },
@@ -198,7 +217,7 @@ function factsOfTimm(source: Source): Facts {
       ? { size: imageSize, isOfTable: true }
       : fallback && { size: fallback, isOfTable: false },
     ...(family === 'dinov3' && { rotaryBase: 100 }),
-    keepsTable: config !== null,
+    keepsTable: hasConfig,
     maskRatio: typeof ratio === 'number' ? ratio : null,
     normalizeTarget: typeof normalize === 'boolean' ? normalize : null,
     classes: given.label_names ?? own.label_names ?? null,

@@ -185,12 +185,12 @@ const openClipSchema = z.object({
           patch_size: field.patchSize,
           mlp_ratio: z.number().positive().optional(),
           ls_init_value: z.number().nullish(),
-          pool_type: z.string().optional(),
-          attentional_pool: z.union([z.boolean(), z.string()]).optional(),
-          final_ln_after_pool: field.flag,
-          no_ln_pre: field.flag,
-          pos_embed_type: z.string().optional(),
-          timm_model_name: z.string().nullish(),
+          pool_type: z
+            .literal('tok', { error: 'expected "tok", the cls token, which alone is read' })
+            .optional(),
+          pos_embed_type: z.literal('learnable', { error: 'expected "learnable"' }).optional(),
+          act_kwargs: z.object({ approximate: z.string().optional() }).nullish(),
+          norm_kwargs: z.object({ eps: field.epsilon }).nullish(),
         })
         .optional(),
     })
@@ -208,8 +208,11 @@ function openClipFacts(source: Source): Facts {
     family: 'clip',
     model: {
       ...clipModel,
-      ...{ layerNormEpsilon: 1e-5, resampling: 'cubic-antialias', feature: 'pooled' },
-      ...(hasConfig && model.quick_gelu && { activation: 'quick-gelu' as const }),
+      layerNormEpsilon: vision.norm_kwargs?.eps ?? 1e-5,
+      ...{ resampling: 'cubic-antialias', feature: 'pooled' },
+      ...(model.quick_gelu
+        ? { activation: 'quick-gelu' as const }
+        : vision.act_kwargs?.approximate === 'tanh' && { activation: 'gelu-tanh' as const }),
       ...(hasConfig && width !== undefined && { heads: Math.floor(width / (vision.head_width ?? 64)) }),
       projection: model.embed_dim ?? source.shapeOf('projection.weight')?.[0] ?? 512,
     },

@@ -149,11 +149,34 @@ function beitFacts(source: Source): Facts {
   }
 }
 
+/** BEiT and data2vec. */
+const beit = {
+  ...base,
+  title: "Hugging Face's BEiT and data2vec",
+  wrappers: ['beit.', 'data2vec_vision.', ''],
+  rows: [
+    ...encoder,
+    ...transformersBlocks('blocks', 'encoder.layer', block, 'qv'),
+    ...[1, 2].map((n) => token(`blocks.{i}.ls${n}.gamma`, `encoder.layer.{i}.lambda_${n}`)),
+    ...relativeTables(
+      'encoder.layer.{i}.attention.attention.relative_position_bias',
+      'encoder.relative_position_bias',
+    ),
+    ...module('fc_norm', 'pooler.layernorm'),
+    ...head,
+  ],
+  decoderPositions: null,
+  unused: [
+    ...base.unused,
+    [/^lm_head\.|^layernorm\./, 'what predicts codes in its pretraining'], // `layernorm` beside the encoder, which has its own
+    [/^(?:decode_head|auxiliary_head|fpn\d|fpn)\./, 'what segments images'],
+  ],
+  facts: beitFacts,
+} as const
+
 export const transformersVitLayouts = {
   'huggingface-beit': {
-    ...base,
-    title: "Hugging Face's BEiT and data2vec",
-    wrappers: ['beit.', 'data2vec_vision.', ''],
+    ...beit,
     isOf: (names) =>
       hasBlock(names) &&
       names.any(
@@ -161,24 +184,18 @@ export const transformersVitLayouts = {
         'encoder.layer.{i}.attention.attention.relative_position_bias.relative_position_bias_table',
         'encoder.relative_position_bias.relative_position_bias_table',
       ),
-    rows: [
-      ...encoder,
-      ...transformersBlocks('blocks', 'encoder.layer', block, 'qv'),
-      ...[1, 2].map((n) => token(`blocks.{i}.ls${n}.gamma`, `encoder.layer.{i}.lambda_${n}`)),
-      ...relativeTables(
-        'encoder.layer.{i}.attention.attention.relative_position_bias',
-        'encoder.relative_position_bias',
-      ),
-      ...module('fc_norm', 'pooler.layernorm'),
-      ...head,
-    ],
-    decoderPositions: null,
-    unused: [
-      ...base.unused,
-      [/^lm_head\.|^layernorm\./, 'what predicts codes in its pretraining'], // `layernorm` beside the encoder, which has its own
-      [/^(?:decode_head|auxiliary_head|fpn\d|fpn)\./, 'what segments images'],
-    ],
-    facts: beitFacts,
+    variantBy: (shapeOf) => {
+      const [own, pooler, beside] = ['layernorm.weight', 'pooler.layernorm.weight', '/layernorm.weight'].map(
+        shapeOf,
+      )
+      return beside && !own && !pooler ? 'huggingface-beit-codes' : null
+    },
+  },
+  /** Released for predicting codes: the encoder's norm stands beside it. */
+  'huggingface-beit-codes': {
+    ...beit,
+    isOf: () => false,
+    rows: beit.rows.map((row) => (row.ours[0]!.startsWith('norm.') ? { ...row, isOutside: true } : row)),
   },
   /** ViTMAE with the names that transformers 5 gives its decoder. */
   'huggingface-5': {
