@@ -18,7 +18,7 @@ import { releasedHeads } from './layouts/heads.ts'
 import { type Layout, rowOf, templateOf, theirNamesOf } from './layouts/layout.ts'
 import { type LayoutName, layouts } from './layouts.ts'
 import { expectFitting } from './misfit.ts'
-import { type Placed, placesOf } from './places.ts'
+import { type Dropped, type Placed, placesOf } from './places.ts'
 import { type Located, recognise } from './recognise.ts'
 import { releasedBands } from './satmae-statistics.ts'
 import { readShapes, type Shapes } from './shapes.ts'
@@ -48,7 +48,7 @@ export interface ForeignModel {
   /** Their names for one of ours that is missing. */
   readonly theirNames: (ours: string) => readonly string[]
   /** Their tensors that are computed here, or unused. */
-  readonly dropped: readonly { readonly name: string; readonly why: string }[]
+  readonly dropped: readonly Dropped[]
   /** The unused among them. */
   readonly unused: readonly UnusedTensor[]
   readonly notes: readonly string[]

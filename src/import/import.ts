@@ -322,8 +322,9 @@ const MOST_ROWS = 8
 
 function leftOut(model: ForeignModel, grid: Grid): ImportRow[] {
   const rows = model.dropped.map(
-    ({ name, why }): ImportRow => ({
-      ...{ name, status: 'left out', from: [], why: why + recomputedNote(model, name, grid) },
+    ({ name, why, isKept }): ImportRow => ({
+      ...{ name, status: isKept ? 'loaded' : 'left out', from: [] },
+      why: why + recomputedNote(model, name, grid),
     }),
   )
   const reasons = [...new Set(rows.map(({ why }) => why))]

@@ -16,6 +16,14 @@ import { expectFitting } from './misfit.ts'
 import type { Shapes } from './shapes.ts'
 import type { Named } from './translate-names.ts'
 
+/** A tensor of theirs that is no parameter of ours. */
+export interface Dropped {
+  readonly name: string
+  readonly why: string
+  /** Whether its numbers are in the configuration. */
+  readonly isKept?: boolean
+}
+
 export interface Placed {
   /** That the positions are stored for, or that the file's images have. */
   readonly grid: Grid
@@ -30,7 +38,7 @@ export interface Placed {
   /** Groups and dates, from the widths of tables. */
   readonly model: ModelInput
   readonly decoder: NonNullable<ConfigInput['decoder']>
-  readonly dropped: readonly { readonly name: string; readonly why: string }[]
+  readonly dropped: readonly Dropped[]
   readonly notes: readonly string[]
 }
 
@@ -84,7 +92,7 @@ async function turned({ tables }: Named, shapes: Shapes, { facts }: PlaceHints):
     ...plain,
     heads: shapes.width / (4 * periods.length),
     model: { positions: 'none', rotaryPeriods: periods },
-    dropped: [{ name, why: 'periods of the rotary positions: kept as model.rotaryPeriods' }],
+    dropped: [{ name, why: 'periods of rotary positions: kept as model.rotaryPeriods', isKept: true }],
     notes:
       stored.dtype === 'bfloat16'
         ? [

@@ -136,7 +136,7 @@ async function runImport(from: string, flags: Flags): Promise<void> {
   if (shown.length > 0) print(`${table(shown.map(line))}\n`)
   const { width, depth, heads: of, patchSize, imageSize } = made.config.model
   print(`${layouts[made.layout].title}: ${order.map((status) => `${counts[status]} ${status}`).join(', ')}`)
-  print(`${takenText(made.taken)}; an image's vector: ${made.config.model.feature}`)
+  print(`${made.family}: ${takenText(made.taken)}; an image's vector: ${made.config.model.feature}`)
   print(
     `ViT of ${depth} ${depth === 1 ? 'block' : 'blocks'}, width ${width}, ${of} heads, patches of ${[patchSize].flat().join(' × ')} in ${(imageSize as number[]).join(' × ')} pixels: ${made.path}`,
   )

@@ -349,7 +349,7 @@ export const timmLayouts = {
   },
   timm: {
     ...base,
-    title: "timm's VisionTransformer",
+    title: "timm's VisionTransformer (DINO and iBOT have its names)",
     isOf: hasBlocks,
     rows: [...ownEncoder, ...ownHeads, ...layerScales, registers, ...preNorm, ...attentionPool],
     positions: { name: 'pos_embed' },
