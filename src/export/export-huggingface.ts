@@ -1,18 +1,25 @@
 /**
- * Writes a folder for Hugging Face's transformers: `ViTMAEForPreTraining`, `ViTModel` or `ViTForImageClassification`. Names follow the
- * layout's rows; fixed position tables are written out.
+ * Writes a folder for Hugging Face's transformers: an autoencoder, or the class that computes what the encoder does (`huggingface-classes.ts`),
+ * with or without a head. Names follow the layout's rows; fixed position tables are written out.
  */
 
-import type { StoredArray } from '../checkpoint/arrays.ts'
+import type { FloatArray } from '../checkpoint/arrays.ts'
 import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, pause, SherdError } from '../errors.ts'
-import { modules } from '../import/layouts/layout.ts'
-import { type Layout, layouts } from '../import/layouts.ts'
 import type { Head } from '../model/classifier.ts'
-import { decoderBlocks, hiddenWidth } from '../model/dimensions.ts'
+import { decoderBlocks, encoderBlocks, hiddenWidth } from '../model/dimensions.ts'
 import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
+import {
+  activationName,
+  beit,
+  classFor,
+  type EncoderClass,
+  ijepa,
+  squaresAlone,
+  vit,
+} from './huggingface-classes.ts'
 import type { HuggingfaceOutput } from './huggingface-graph.ts'
 import {
   type FolderWatch,
@@ -22,8 +29,9 @@ import {
   removeOnnx,
   writeOnnx,
 } from './huggingface-onnx.ts'
-import { beitArrays, beitConfig, dinov2Arrays, dinov2Config } from './mean-pooled.ts'
 import { modelCard } from './model-card.ts'
+import { writtenPositions } from './position-table.ts'
+import { isPlain, traitsOf } from './traits.ts'
 
 const huggingfaceTasks = ['pretraining', 'encoder', 'classification'] as const
 export type HuggingfaceTask = (typeof huggingfaceTasks)[number]
@@ -50,29 +58,18 @@ export interface ExportedFolder {
   readonly warnings: readonly string[]
 }
 
-interface TaskRow {
+/** What is written for a task. */
+interface Task {
   readonly architecture: string
+  readonly of: EncoderClass
   readonly wrapper: string
   readonly isWanted: (name: string) => boolean
   readonly pipeline: string
-  /** Output of the graph for transformers.js. */
-  readonly output: HuggingfaceOutput
-  /** Why a model cannot be exported so, or null. */
-  readonly refuses: (model: ExportedModel) => string | null
-  readonly config: (model: ExportedModel) => Record<string, unknown>
+  /** Output of the graph for transformers.js; null: there is none. */
+  readonly output: HuggingfaceOutput | null
+  readonly config: Readonly<Record<string, unknown>>
   readonly usage: string
   readonly notes: readonly string[]
-  /** Of arrays under the names of ViT. */
-  readonly rename?: (
-    arrays: ReadonlyMap<string, StoredArray>,
-    model: ExportedModel,
-  ) => Map<string, StoredArray>
-}
-
-/** The names of ViT, and one for the norm of the mean. */
-const withPooler: Layout = {
-  ...layouts.huggingface,
-  rows: [...layouts.huggingface.rows, ...modules('fc_norm')],
 }
 
 const isHead = (name: string) => /^(?:head|fc_norm)\./.test(name)
@@ -86,74 +83,100 @@ inputs = AutoImageProcessor.from_pretrained(FOLDER)(image, return_tensors="pt")
 ${result}
 `
 
-const tasks: Record<HuggingfaceTask, TaskRow> = {
-  pretraining: {
-    architecture: 'ViTMAEForPreTraining',
-    wrapper: 'vit.',
-    isWanted: (name) => !isHead(name),
-    pipeline: 'image-feature-extraction',
-    output: 'last_hidden_state',
-    refuses: ({ hasDecoder, config, dimensions: { imageSize, patchSize } }) => {
-      if (!hasDecoder) return 'The weights have no decoder'
-      const target = pixelTargetOf(config)
-      if (!target) return 'A decoder that predicts something else than pixels is in no class of transformers'
-      if (target.scales) return 'A decoder of several scales is in no class of transformers'
-      return [imageSize, patchSize].every(([h, w]) => h === w)
-        ? null
-        : "transformers' ViTMAE takes square images and patches only"
-    },
-    config: ({ config }) => ({
-      model_type: 'vit_mae',
-      decoder_hidden_size: config.decoder.width,
-      decoder_num_hidden_layers: config.decoder.depth,
-      decoder_num_attention_heads: config.decoder.heads,
-      decoder_intermediate_size: hiddenWidth(decoderBlocks(autoencoderOf(config))),
-      mask_ratio: config.mask.ratio,
-      norm_pix_loss: pixelTargetOf(config)!.normalize,
-    }),
-    usage: usageOf('ViTMAEForPreTraining', 'loss = model(**inputs).loss  # masks at random'),
-    notes: [
-      "transformers' ViTMAE masks at random each time, for features as well: pass `noise` for the same mask. `onnx/` masks nothing.",
-    ],
+const refused = (task: HuggingfaceTask, why: string): never => {
+  throw new SherdError('USAGE', `--task ${task}: ${why}.`)
+}
+const orRefused = (task: HuggingfaceTask, why: string | null) => why !== null && refused(task, why)
+
+/** Throws `USAGE` for a model that no class of transformers computes. */
+function classOf(task: HuggingfaceTask, model: ExportedModel, head: Head | null = null): EncoderClass {
+  const { found, ...not } = classFor(traitsOf(model), head)
+  if (!found) return refused(task, `${'why' in not ? not.why : ''}: export it as ONNX (sherd export onnx)`)
+  orRefused(task, found.refuses(model))
+  return found
+}
+
+/** How each task is made of a model; throws `USAGE` where it cannot be. */
+const tasks: Record<HuggingfaceTask, (model: ExportedModel) => Task> = {
+  pretraining(model) {
+    const { hasDecoder, config } = model
+    if (!hasDecoder) return refused('pretraining', 'The weights have no decoder')
+    const target = pixelTargetOf(config)
+    if (!target)
+      return refused(
+        'pretraining',
+        'A decoder that predicts something else than pixels is in no class of transformers',
+      )
+    if (target.scales)
+      return refused('pretraining', 'A decoder of several scales is in no class of transformers')
+    if (!isPlain(traitsOf(model)))
+      return refused(
+        'pretraining',
+        "transformers' ViTMAE has a plain ViT only: --task encoder exports its encoder",
+      )
+    orRefused('pretraining', squaresAlone('ViTMAE')(model))
+    return {
+      ...{
+        architecture: 'ViTMAEForPreTraining',
+        of: vit,
+        wrapper: 'vit.',
+        isWanted: (name) => !isHead(name),
+      },
+      ...{ pipeline: 'image-feature-extraction', output: 'last_hidden_state' },
+      config: {
+        model_type: 'vit_mae',
+        decoder_hidden_size: config.decoder.width,
+        decoder_num_hidden_layers: config.decoder.depth,
+        decoder_num_attention_heads: config.decoder.heads,
+        decoder_intermediate_size: hiddenWidth(decoderBlocks(autoencoderOf(config))),
+        mask_ratio: config.mask.ratio,
+        norm_pix_loss: target.normalize,
+        qkv_bias: true,
+      },
+      usage: usageOf('ViTMAEForPreTraining', 'loss = model(**inputs).loss  # masks at random'),
+      notes: [
+        "transformers' ViTMAE masks at random each time, for features as well: pass `noise` for the same mask. `onnx/` masks nothing.",
+      ],
+    }
   },
-  encoder: {
-    architecture: 'ViTModel',
-    wrapper: '',
-    isWanted: (name) => !isHead(name) && !isOfDecoder(name),
-    pipeline: 'image-feature-extraction',
-    output: 'last_hidden_state',
-    refuses: ({ arrays }) =>
-      arrays.has('norm.weight')
-        ? null
-        : 'A classifier of the mean of patches has no norm behind its encoder: leave --task out, and it is exported with its head',
-    config: () => ({ model_type: 'vit' }),
-    usage: usageOf(
-      'ViTModel',
-      'tokens = model(**inputs).last_hidden_state  # cls, then the patches row by row',
-      ', add_pooling_layer=False',
-    ),
-    notes: [
-      'There is no pooling layer: transformers makes one of random weights unless `add_pooling_layer=False`.',
-    ],
+  encoder(model) {
+    const { arrays } = model
+    const of = classOf('encoder', model)
+    if (of === beit && !model.dimensions.variant?.relativePositions && !arrays.has('norm.weight'))
+      return refused(
+        'encoder',
+        'A classifier of the mean of patches has no norm behind its encoder: leave --task out, and it is exported with its head',
+      )
+    const architecture = (arrays.has('projection.weight') && of.projected) || of.architecture
+    const result = architecture === of.projected ? 'image_embeds' : 'last_hidden_state'
+    return {
+      ...{ architecture, of, wrapper: '' },
+      isWanted: (name) => !/^head\./.test(name) && !isOfDecoder(name),
+      pipeline: 'image-feature-extraction',
+      output: of.givesTokens ? 'last_hidden_state' : null,
+      config: of.config(model),
+      usage: usageOf(
+        architecture,
+        result === 'image_embeds'
+          ? 'features = model(**inputs).image_embeds'
+          : 'tokens = model(**inputs).last_hidden_state  # cls and registers where there are, then the patches row by row',
+        of.usage,
+      ),
+      notes: of.notes ?? [],
+    }
   },
-  classification: {
-    architecture: 'ViTForImageClassification',
-    wrapper: 'vit.',
-    isWanted: (name) => !isOfDecoder(name),
-    pipeline: 'image-classification',
-    output: 'logits',
-    refuses: ({ classifier }) => {
-      if (!classifier) return 'The weights have no head of a classifier'
-      return classifier.head === 'plain-cls'
-        ? 'Its head reads cls before the norm, which no class of transformers does: export it as ONNX (sherd export onnx)'
-        : null
-    },
-    config: (model) => ({ model_type: 'vit', ...classesOf(model) }),
-    usage: usageOf(
-      'ViTForImageClassification',
-      'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
-    ),
-    notes: [],
+  classification(model) {
+    const { classifier } = model
+    if (!classifier) return refused('classification', 'The weights have no head of a classifier')
+    const of = classOf('classification', model, classifier.head)
+    const { architecture, wrapper } = of.classifier!
+    return {
+      ...{ architecture, of, wrapper, isWanted: (name) => !isOfDecoder(name) },
+      ...{ pipeline: 'image-classification', output: 'logits' },
+      config: { ...of.config(model), ...classesOf(model) },
+      usage: usageOf(architecture, 'label = model.config.id2label[model(**inputs).logits.argmax().item()]'),
+      notes: of === vit || of === ijepa ? [] : (of.notes ?? []),
+    }
   },
 }
 
@@ -163,65 +186,45 @@ const classesOf = ({ classifier }: ExportedModel): Record<string, unknown> => ({
   label2id: Object.fromEntries(classifier!.classes.map((name, i) => [name, i])),
 })
 
-/** Classifiers whose head does not read cls, by what it reads. */
-const meanPooled: Partial<Record<Head, TaskRow>> = {
-  mean: {
-    ...tasks.classification,
-    ...{ architecture: 'BeitForImageClassification', wrapper: 'beit.', rename: beitArrays },
-    config: (model) => ({ ...beitConfig, ...classesOf(model) }),
-    usage: usageOf(
-      'BeitForImageClassification',
-      'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
-    ),
-    notes: [
-      'BEiT is the class of transformers that norms the mean of the patches, as this head does. It has no bias of keys, which changes no attention: it adds the same number for every key.',
-    ],
-  },
-  'normed-mean': {
-    ...tasks.classification,
-    ...{ architecture: 'Dinov2ForImageClassification', wrapper: 'dinov2.', rename: dinov2Arrays },
-    refuses: ({ dimensions: { imageSize, patchSize } }) =>
-      [imageSize, patchSize].every(([h, w]) => h === w)
-        ? null
-        : "transformers' DINOv2 takes square images and patches only: export it as ONNX (sherd export onnx)",
-    config: (model) => ({ ...dinov2Config(model), ...classesOf(model) }),
-    usage: usageOf(
-      'Dinov2ForImageClassification',
-      'label = model.config.id2label[model(**inputs).logits.argmax().item()]',
-    ),
-    notes: [
-      'DINOv2 is the class of transformers whose head reads the mean of the patches behind the norm. It reads cls, too, with weights of 0, and scales its layers, by 1.',
-    ],
-  },
-}
-
-const rowOf = (task: HuggingfaceTask, { classifier }: ExportedModel): TaskRow =>
-  (task === 'classification' && classifier && meanPooled[classifier.head]) || tasks[task]
+/** The head's weights as the class has them, beside what the class makes of the encoder's. */
+const oursFor =
+  (task: HuggingfaceTask, { of }: Task, model: ExportedModel) =>
+  (arrays: ExportedModel['arrays']): Map<string, FloatArray> => {
+    const made = new Map(of.ours?.(arrays, model) ?? arrays)
+    const change = task === 'classification' && of.classifier?.heads[model.classifier!.head]
+    const weight = made.get('head.weight')
+    if (change && weight) made.set('head.weight', change(weight))
+    return made
+  }
 
 const usualTask = ({ classifier, hasDecoder }: ExportedModel): HuggingfaceTask =>
   classifier ? 'classification' : hasDecoder ? 'pretraining' : 'encoder'
 
 const sideOf = ([height, width]: readonly [number, number]) => (height === width ? height : [height, width])
 
-function configOf(model: ExportedModel, row: TaskRow): Record<string, unknown> {
+function configOf(
+  model: ExportedModel,
+  { architecture, config }: Task,
+  imageSize: readonly [number, number],
+): Record<string, unknown> {
   const { dimensions: d, statistics } = model
   const bands = bandsOf(model.config)
   return {
-    architectures: [row.architecture],
-    ...row.config(model),
+    architectures: [architecture],
+    ...config,
     hidden_size: d.width,
     num_hidden_layers: d.depth,
     num_attention_heads: d.heads,
-    intermediate_size: hiddenWidth(d),
-    hidden_act: 'gelu',
+    intermediate_size: hiddenWidth(encoderBlocks(d)),
+    hidden_act: activationName(model),
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,
+    attention_dropout: 0,
     initializer_range: 0.02,
     layer_norm_eps: d.layerNormEpsilon,
-    image_size: sideOf(d.imageSize),
+    image_size: sideOf(imageSize),
     patch_size: shortSize(d.patchSize),
     num_channels: d.channels,
-    qkv_bias: true,
     torch_dtype: 'float32',
     ...(bands && { sherd: { bands, ...statistics } }),
   }
@@ -270,11 +273,16 @@ interface Graphs {
 async function graphsOf(
   model: ExportedModel,
   { out, onnx: wanted, ...watch }: Pick<HuggingfaceOptions, 'out' | 'onnx'> & FolderWatch,
-  { output }: TaskRow,
+  { architecture, output }: Task,
 ): Promise<Graphs> {
   if (watch.proofs === undefined) removeOnnx(out)
   const dtypes = wanted ?? ['fp32']
-  if (dtypes.length === 0) return { onnx: [], warnings: [] }
+  if (output === null && wanted && wanted.length > 0)
+    throw new SherdError(
+      'USAGE',
+      `No graph for transformers.js is made of ${architecture}, whose outputs are others than sherd's: leave --onnx out, or take "sherd export onnx".`,
+    )
+  if (dtypes.length === 0 || output === null) return { onnx: [], warnings: [] }
   try {
     return { onnx: await writeOnnx(model, { out, dtypes, output }, watch), warnings: [] }
   } catch (error) {
@@ -303,11 +311,15 @@ export async function exportHuggingface({
   await pause(signal, nothing)
   const model = await openExported(request)
   const chosen = task ?? usualTask(model)
-  const row = rowOf(chosen, model)
-  const refusal = row.refuses(model)
-  if (refusal !== null) throw new SherdError('USAGE', `--task ${chosen}: ${refusal}.`)
-  const named = inLayout(model, row.rename === beitArrays ? withPooler : layouts.huggingface, row)
-  const arrays = row.rename?.(named, model) ?? named
+  const row = tasks[chosen](model)
+  const { of, wrapper, isWanted } = row
+  const written = writtenPositions(model, of)
+  const arrays = inLayout(model, of.layout, {
+    ...{ wrapper, isWanted, hasClsRow: of.hasClsRow, positions: written.table },
+    ours: oursFor(chosen, row, model),
+  })
+  for (const [name, { shape, data }] of Object.entries(of.more?.(model) ?? {}))
+    arrays.set(wrapper + name, { dtype: 'float32', shape, data })
   const isRaster = model.config.data.kind === 'rasters'
   const [height, width] = model.dimensions.imageSize
   const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted, ...watch }, row)
@@ -320,6 +332,7 @@ export async function exportHuggingface({
     ...(onnx.length > 0 && !isRaster && { webUsage: webUsage(row.pipeline) }),
     notes: [
       ...row.notes,
+      ...written.notes,
       ...(height === width || isRaster
         ? []
         : ["The processor stretches images to the model's sides; sherd crops them first."]),
@@ -332,7 +345,10 @@ export async function exportHuggingface({
   })
   const json = {
     ...(!isRaster && { 'preprocessor_config.json': preprocessorOf(model) }),
-    'config.json': { ...configOf(model, row), ...preferredDtype(onnx.map(({ dtype }) => dtype)) },
+    'config.json': {
+      ...configOf(model, row, written.imageSize),
+      ...preferredDtype(onnx.map(({ dtype }) => dtype)),
+    },
   }
   onPhase?.('writing the weights')
   const kept = { done: onnx.length, of: onnx.length, unit: 'graphs', continues: proofs !== undefined }

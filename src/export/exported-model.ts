@@ -5,7 +5,7 @@ import { writeWeights } from '../checkpoint/weights-file.ts'
 import { backboneOf, decoderOf, dimensionsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
-import { type Layout, theirNamesOf } from '../import/layouts.ts'
+import { inTheirNames, type Layout } from '../import/layouts/layout.ts'
 import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
 import { sineCosinePositions } from '../token/position.ts'
 import type { FoundWeights } from '../weights/found-weights.ts'
@@ -53,64 +53,67 @@ export async function openExported(
   }
 }
 
-/** [1, 1 + N, width], zero for cls. */
-function positionTable(table: Float32Array, width: number): StoredArray {
-  const data = new Float32Array(width + table.length)
-  data.set(table, width)
-  return { dtype: 'float32', shape: [1, data.length / width, width], data }
-}
+const stored = ({ shape, data }: FloatArray): StoredArray => ({ dtype: 'float32', shape, data })
 
-const storedAs = ({ shape, data }: FloatArray): StoredArray => ({ dtype: 'float32', shape, data })
+/** Positions with a row of zeros for cls where the layout has one. */
+function positionTable(
+  table: Float32Array,
+  width: number,
+  { hasClsRow, isBare = false }: { readonly hasClsRow: boolean; readonly isBare?: boolean | undefined },
+): StoredArray {
+  const before = hasClsRow ? width : 0
+  const data = new Float32Array(before + table.length)
+  data.set(table, before)
+  const shape = [data.length / width, width]
+  return { dtype: 'float32', shape: isBare ? shape : [1, ...shape], data }
+}
 
 export interface NamingOptions {
   /** The parameters to export, by our names. */
   readonly isWanted: (name: string) => boolean
   /** Prefix of the encoder's names. */
   readonly wrapper: string
+  /** [N, D]; null: none are written. */
+  readonly positions: Float32Array | null
+  readonly hasClsRow: boolean
+  /** Ours as the program has them. */
+  readonly ours?: ((arrays: ExportedModel['arrays']) => ReadonlyMap<string, FloatArray>) | undefined
 }
-
-const isOfEncoder = (name: string) => /^(?:cls_token|patch_embed\.|blocks\.|norm\.)/.test(name)
 
 /** Arrays under a layout's names, with the position tables. Throws `USAGE` for parameters that the layout lacks. */
 export function inLayout(
   { arrays, dimensions: d, hasDecoder, config }: ExportedModel,
   layout: Layout,
-  { isWanted, wrapper }: NamingOptions,
+  { isWanted, wrapper, positions, hasClsRow, ours = (all) => all }: NamingOptions,
 ): Map<string, StoredArray> {
   const made = new Map<string, StoredArray>()
-  const grid = gridOfModel(d)
-  const learned = arrays.get('pos_embed')?.data
-  made.set(
-    wrapper + layout.positions!.name,
-    positionTable(learned ?? sineCosinePositions(grid, d.width), d.width),
-  )
+  if (positions) {
+    if (!layout.positions) throw new SherdError('USAGE', `${layout.title} adds no positions to tokens.`)
+    const { name, isBare } = layout.positions
+    made.set(wrapper + name, positionTable(positions, d.width, { hasClsRow, isBare }))
+  }
   if (hasDecoder && layout.decoderPositions && isWanted('decoder_embed.weight')) {
     const { width } = decoderOf(config)
-    made.set(layout.decoderPositions, positionTable(sineCosinePositions(grid, width), width))
+    const table = sineCosinePositions(gridOfModel(d), width)
+    made.set(layout.decoderPositions, positionTable(table, width, { hasClsRow: true }))
   }
-  for (const [name, array] of arrays) {
-    if (name === 'pos_embed' || !isWanted(name)) continue
-    const names = theirNamesOf(layout, name)
-    if (!names) throw new SherdError('USAGE', `${layout.title} has no name for the parameter ${name}.`)
-    const prefix = isOfEncoder(name) ? wrapper : ''
-    const rows = array.shape[0]! / names.length
-    const size = array.data.length / names.length
-    for (const [part, theirs] of names.entries())
-      made.set(
-        prefix + theirs,
-        names.length === 1
-          ? storedAs(array)
-          : storedAs({
-              shape: [rows, ...array.shape.slice(1)],
-              data: array.data.slice(part * size, (part + 1) * size),
-            }),
-      )
-  }
+  const wanted = new Map([...arrays].filter(([name]) => name !== 'pos_embed' && isWanted(name)))
+  const { arrays: named, lacking } = inTheirNames(layout, ours(wanted), wrapper)
+  if (lacking.length > 0)
+    throw new SherdError('USAGE', `${layout.title} has no name for ${lacking.slice(0, 5).join(', ')}.`)
+  for (const [name, array] of named) made.set(name, stored(array))
   return made
 }
 
+const isOfEncoder = (name: string) => !/^(?:decoder_|mask_token$|head\.|decode_head\.|upscale\.)/.test(name)
+
 export const encoderParameterCount = ({ arrays }: ExportedModel): number =>
   [...arrays].reduce((sum, [name, { data }]) => sum + (isOfEncoder(name) ? data.length : 0), 0)
+
+/** Fields that transformers 5 takes as floats only, where 1 is not 1.0. */
+const floatField = /("(?:layerscale_value|layer_scale_init_value|rope_theta|mask_ratio)": -?\d+)(?=,?$)/gm
+/** As Python writes it. */
+const jsonText = (value: unknown) => `${JSON.stringify(value, null, 2).replace(floatField, '$1.0')}\n`
 
 export interface FolderContents {
   readonly arrays: ReadonlyMap<string, StoredArray>
@@ -128,7 +131,7 @@ export function writeFolder(dir: string, { arrays, json, card }: FolderContents)
   writeWhole(join(folder, 'README.md'), card)
   const files = Object.entries(json).map(([name, value]) => {
     const path = join(folder, name)
-    writeWhole(path, `${JSON.stringify(value, null, 2)}\n`)
+    writeWhole(path, jsonText(value))
     return path
   })
   return [weights, join(folder, 'README.md'), ...files]

@@ -48,6 +48,8 @@ const schema = z.object({
       global_pool: z.string().optional(),
       act_layer: z.string().optional(),
       num_classes: z.number().int().min(0).optional(),
+      reg_tokens: z.number().int().min(0).max(4096).optional(),
+      num_reg_tokens: z.number().int().min(0).max(4096).optional(),
     })
     .optional(),
   ...pretrained.shape,
@@ -211,7 +213,10 @@ function factsOfTimm(source: Source): Facts {
     ],
     stated: {
       ...{ width: args?.embed_dim, depth: args?.depth, channels: args?.in_chans },
-      ...{ patchSize: pairOf(args?.patch_size), registers: known?.registers },
+      ...{
+        patchSize: pairOf(args?.patch_size),
+        registers: args?.reg_tokens ?? args?.num_reg_tokens ?? known?.registers,
+      },
     },
     imageSize: imageSize
       ? { size: imageSize, isOfTable: true }

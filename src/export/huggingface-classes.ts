@@ -1,0 +1,340 @@
+/** The classes of transformers by what they compute, as rows: the first that takes all that an encoder has is the one that it belongs to. */
+import type { FloatArray } from '../checkpoint/arrays.ts'
+import { backboneOf } from '../config/resolve.ts'
+import { type Layout, layouts } from '../import/layouts.ts'
+import type { Head } from '../model/classifier.ts'
+import { encoderBlocks, hiddenWidth, prefixOf } from '../model/dimensions.ts'
+import { activationOf, feedForwards } from '../model/feed-forward.ts'
+import { rotaryPeriods } from '../model/rotary-position.ts'
+import type { ResamplingName } from '../token/resample-positions.ts'
+import type { ExportedModel } from './exported-model.ts'
+import { misfits, type Takes, type Traits } from './traits.ts'
+
+type Config = Readonly<Record<string, unknown>>
+type Arrays = ReadonlyMap<string, FloatArray>
+
+interface ClassifierClass {
+  readonly architecture: string
+  readonly wrapper: string
+  /** By what the head reads: its weights [classes, D] as those that the class has. */
+  readonly heads: Partial<Record<Head, (weight: FloatArray) => FloatArray>>
+}
+
+export interface EncoderClass {
+  readonly architecture: string
+  readonly layout: Layout
+  /** Of an encoder with `pooled`, if that is another class. */
+  readonly projected?: string
+  readonly takes: Takes
+  /** Why a model that it takes cannot be exported so, or null. */
+  readonly refuses: (model: ExportedModel) => string | null
+  readonly config: (model: ExportedModel) => Config
+  /** Ours as the class has them; default: as they are. */
+  readonly ours?: (arrays: Arrays, model: ExportedModel) => Map<string, FloatArray>
+  /** Parameters that it has, without numbers that count, by its names without the wrapper. */
+  readonly more?: (model: ExportedModel) => Readonly<Record<string, FloatArray>>
+  /** Whether its table of positions has a row for cls, which is zero. */
+  readonly hasClsRow: boolean
+  readonly resampling: ResamplingName
+  readonly resamplesItself: boolean
+  /** Whether `last_hidden_state` are the tokens that sherd gives. */
+  readonly givesTokens: boolean
+  readonly classifier?: ClassifierClass
+  readonly usage?: string
+  readonly notes?: readonly string[]
+}
+
+const activations = {
+  gelu: 'gelu',
+  'gelu-tanh': 'gelu_pytorch_tanh',
+  'quick-gelu': 'quick_gelu',
+  silu: 'silu',
+} as const
+const anyActivation = Object.keys(activations)
+export const activationName = ({ dimensions }: ExportedModel): string =>
+  activations[activationOf(encoderBlocks(dimensions))]
+
+const filled = (shape: readonly number[], value: number): FloatArray => ({
+  shape,
+  data: new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value),
+})
+const asItIs = (weight: FloatArray) => weight
+
+/** [classes, D] beside as many zeros, [classes, 2 D]. */
+const besideZeros =
+  (at: 0 | 1) =>
+  ({ shape: [classes, width], data }: FloatArray): FloatArray => {
+    const wide = new Float32Array(2 * data.length)
+    for (let row = 0; row < classes!; row++)
+      wide.set(data.subarray(row * width!, (row + 1) * width!), (2 * row + at) * width!)
+    return { shape: [classes!, 2 * width!], data: wide }
+  }
+
+const isSquare = ({ dimensions: { imageSize, patchSize } }: ExportedModel) =>
+  [imageSize, patchSize].every(([h, w]) => h === w)
+export const squaresAlone = (name: string) => (model: ExportedModel) =>
+  isSquare(model)
+    ? null
+    : `transformers' ${name} takes square images and patches only: export it as ONNX (sherd export onnx)`
+const always = () => null
+
+const registersOf = ({ dimensions }: ExportedModel) =>
+  prefixOf(dimensions).reduce((sum, { kind, count }) => sum + (kind === 'register' ? count : 0), 0)
+const hasBias = ({ dimensions }: ExportedModel) => (dimensions.variant?.qkvBias ?? 'all') === 'all'
+const scaleOf = ({ dimensions }: ExportedModel) => dimensions.variant?.layerScale?.initial ?? 1
+
+/** Factors of 1 where the model has none. */
+function withScales(arrays: Arrays, { dimensions: { width, depth, variant } }: ExportedModel) {
+  const made = new Map(arrays)
+  if (!variant?.layerScale)
+    for (let i = 0; i < depth; i++)
+      for (const half of [1, 2]) made.set(`blocks.${i}.ls${half}.gamma`, filled([width], 1))
+  return made
+}
+
+/** Biases of queries and values alone: that of keys adds the same number to all scores of a query, which the softmax takes away. */
+function withoutKeyBias(arrays: Arrays): Map<string, FloatArray> {
+  const made = new Map<string, FloatArray>()
+  for (const [name, array] of arrays) {
+    const [, block] = /^(blocks\.\d+\.attn)\.qkv\.bias$/.exec(name) ?? []
+    if (!block) {
+      made.set(name, array)
+      continue
+    }
+    const third = array.data.length / 3
+    made.set(`${block}.q_bias`, { shape: [third], data: array.data.slice(0, third) })
+    made.set(`${block}.v_bias`, { shape: [third], data: array.data.slice(2 * third) })
+  }
+  return made
+}
+
+export const vit: EncoderClass = {
+  architecture: 'ViTModel',
+  layout: layouts.huggingface,
+  takes: { activation: anyActivation, 'biases of queries, keys and values': ['all', 'none'] },
+  refuses: always,
+  config: (model) => ({ model_type: 'vit', qkv_bias: hasBias(model) }),
+  ...{ hasClsRow: true, resampling: 'cubic', resamplesItself: false, givesTokens: true },
+  classifier: { architecture: 'ViTForImageClassification', wrapper: 'vit.', heads: { cls: asItIs } },
+  usage: ', add_pooling_layer=False',
+  notes: [
+    'There is no pooling layer: transformers makes one of random weights unless `add_pooling_layer=False`.',
+  ],
+}
+
+/** The whole number from which transformers computes the hidden width of the width; null if there is none. */
+function dinov2Ratio({ dimensions }: ExportedModel): number | null {
+  const { width, variant } = dimensions
+  const hidden = hiddenWidth(encoderBlocks(dimensions))
+  const { feedForward = 'mlp' } = variant ?? {}
+  const near = Math.round((feedForward === 'swiglu' ? 1.5 * hidden : hidden) / width)
+  const ratios = [near - 1, near, near + 1].filter((ratio) => ratio > 0)
+  return ratios.find((ratio) => feedForwards[feedForward].hidden(width, ratio) === hidden) ?? null
+}
+
+const dinov2Config = (model: ExportedModel): Config => ({
+  mlp_ratio: dinov2Ratio(model),
+  layerscale_value: scaleOf(model),
+  drop_path_rate: 0,
+  qkv_bias: hasBias(model),
+  use_swiglu_ffn: model.dimensions.variant?.feedForward === 'swiglu',
+})
+const dinov2Takes: Takes = {
+  activation: anyActivation,
+  'feed-forward': ['mlp', 'swiglu'],
+  'biases of queries, keys and values': ['all', 'none'],
+  LayerScale: [true, false],
+}
+const dinov2Refuses = (model: ExportedModel): string | null => {
+  if (model.dimensions.variant?.feedForward === 'swiglu' && activationName(model) !== 'silu')
+    return "transformers' DINOv2 has a gate of silu only"
+  if (dinov2Ratio(model) === null)
+    return "transformers' DINOv2 computes the hidden width from the width by a whole number (mlp_ratio), and this model has another"
+  return squaresAlone('DINOv2')(model)
+}
+const dinov2Heads = { cls: besideZeros(0), 'normed-mean': besideZeros(1), 'cls+mean': asItIs }
+const dinov2Notes = [
+  'The head of DINOv2 in transformers reads cls beside the mean of the patches behind the norm: weights of what it did not read here are 0. Where the model had no factors of its layers they are 1.',
+]
+
+const dinov2: EncoderClass = {
+  architecture: 'Dinov2Model',
+  layout: layouts['huggingface-dinov2'],
+  takes: dinov2Takes,
+  refuses: dinov2Refuses,
+  config: (model) => ({ model_type: 'dinov2', ...dinov2Config(model), use_mask_token: true }),
+  ours: withScales,
+  more: ({ dimensions: { width } }) => ({ 'embeddings.mask_token': filled([1, width], 0) }),
+  ...{ hasClsRow: true, resampling: 'cubic', resamplesItself: true, givesTokens: true },
+  classifier: { architecture: 'Dinov2ForImageClassification', wrapper: 'dinov2.', heads: dinov2Heads },
+  notes: dinov2Notes,
+}
+
+const dinov2WithRegisters: EncoderClass = {
+  ...dinov2,
+  architecture: 'Dinov2WithRegistersModel',
+  takes: { ...dinov2Takes, registers: [true] },
+  config: (model) => ({
+    model_type: 'dinov2_with_registers',
+    ...dinov2Config(model),
+    num_register_tokens: registersOf(model),
+  }),
+  resampling: 'cubic-antialias',
+  classifier: {
+    architecture: 'Dinov2WithRegistersForImageClassification',
+    ...{ wrapper: 'dinov2_with_registers.', heads: dinov2Heads },
+  },
+}
+
+const gateOf = ({ dimensions }: ExportedModel) => dimensions.variant?.feedForward === 'gated'
+
+/** The base from which transformers and timm compute the periods; null where the model's are others. */
+export function rotaryBase({ dimensions: { width, heads, variant } }: ExportedModel): number | null {
+  const periods = variant?.rotaryPositions?.periods ?? []
+  const d = width / heads
+  const base = periods.length > 1 ? Math.round(1e3 * periods[1]! ** (d / 4)) / 1e3 : 100
+  const exact = rotaryPeriods(d, base)
+  const isNear = periods.every((period, k) => Math.abs(period / exact[k]! - 1) < 1e-6)
+  return isNear ? base : null
+}
+export const otherPeriods =
+  'Its periods of rotary positions are rounded, as in the files of its authors, and are computed exactly there: features would differ by 1 % or more. Export it as ONNX (sherd export onnx)'
+
+const dinov3: EncoderClass = {
+  architecture: 'DINOv3ViTModel',
+  layout: layouts['huggingface-dinov3'],
+  takes: {
+    ...{ registers: [true, false], LayerScale: [true, false] },
+    ...{ 'rotary positions': [true], 'added positions': [false], activation: anyActivation },
+    'biases of queries, keys and values': ['qv', 'none'],
+  },
+  refuses: (model) => (rotaryBase(model) === null ? otherPeriods : squaresAlone('DINOv3')(model)),
+  config: (model) => {
+    const isBiased = model.dimensions.variant?.qkvBias === 'qv'
+    return {
+      ...{ model_type: 'dinov3_vit', rope_theta: rotaryBase(model), use_gated_mlp: gateOf(model) },
+      ...{ query_bias: isBiased, key_bias: false, value_bias: isBiased, proj_bias: true, mlp_bias: true },
+      ...{ num_register_tokens: registersOf(model), layerscale_value: scaleOf(model), drop_path_rate: 0 },
+    }
+  },
+  ours: withScales,
+  more: (model) => ({
+    'embeddings.mask_token': filled([1, 1, model.dimensions.width], 0),
+    ...(registersOf(model) === 0 && {
+      'embeddings.register_tokens': filled([1, 0, model.dimensions.width], 0),
+    }),
+  }),
+  ...{ hasClsRow: false, resampling: 'cubic', resamplesItself: true, givesTokens: true },
+}
+
+const dinov3Gate: EncoderClass = {
+  ...dinov3,
+  layout: layouts['huggingface-dinov3-gate'],
+  takes: { ...dinov3.takes, 'feed-forward': ['gated'] },
+}
+
+export const beit: EncoderClass = {
+  architecture: 'BeitModel',
+  layout: layouts['huggingface-beit'],
+  takes: {
+    ...{ LayerScale: [true, false], 'relative positions': [true, false], 'added positions': [true, false] },
+    ...{ activation: anyActivation, norm: ['norm', 'fc_norm'] },
+    'biases of queries, keys and values': ['qv', 'all'],
+  },
+  refuses: ({ dimensions: { variant } }) => {
+    const grid = variant?.relativePositions?.grid
+    return grid && grid.h !== grid.w
+      ? "transformers' BEiT reads tables of relative positions of a grid that is no square with its sides exchanged: export it as ONNX (sherd export onnx)"
+      : null
+  },
+  config: (model) => {
+    const { relativePositions, layerScale } = model.dimensions.variant ?? {}
+    const tables = relativePositions?.tables
+    return {
+      model_type: 'beit',
+      use_mean_pooling: model.arrays.has('fc_norm.weight'),
+      use_absolute_position_embeddings: backboneOf(model.config).positions !== 'none',
+      use_relative_position_bias: tables === 'per-block' || tables === 'both',
+      use_shared_relative_position_bias: tables === 'shared' || tables === 'both',
+      use_mask_token: false,
+      layer_scale_init_value: layerScale?.initial ?? 0,
+      drop_path_rate: 0,
+    }
+  },
+  ours: withoutKeyBias,
+  ...{ hasClsRow: true, resampling: 'cubic', resamplesItself: false, givesTokens: false },
+  classifier: {
+    ...{ architecture: 'BeitForImageClassification', wrapper: 'beit.' },
+    heads: { mean: asItIs, cls: asItIs },
+  },
+  notes: [
+    'BEiT has no bias of keys, which changes no attention: it adds the same number for every key. Its classifier norms the mean of the patches.',
+  ],
+}
+
+export const ijepa: EncoderClass = {
+  architecture: 'IJepaModel',
+  layout: layouts.huggingface,
+  takes: { ...vit.takes, 'a cls token': [false] },
+  refuses: always,
+  config: (model) => ({ model_type: 'ijepa', qkv_bias: hasBias(model) }),
+  ...{ hasClsRow: false, resampling: 'cubic', resamplesItself: false, givesTokens: true },
+  classifier: {
+    architecture: 'IJepaForImageClassification',
+    wrapper: 'ijepa.',
+    heads: { 'normed-mean': asItIs },
+  },
+  usage: vit.usage!,
+  notes: vit.notes!,
+}
+
+const siglip: EncoderClass = {
+  architecture: 'SiglipVisionModel',
+  layout: layouts['huggingface-siglip'],
+  takes: { activation: anyActivation, 'a cls token': [false], 'attention pooling': [true] },
+  refuses: squaresAlone('SigLIP'),
+  config: () => ({ model_type: 'siglip_vision_model', vision_use_head: true }),
+  ...{ hasClsRow: false, resampling: 'cubic', resamplesItself: false, givesTokens: true },
+}
+
+const clip: EncoderClass = {
+  architecture: 'CLIPVisionModel',
+  projected: 'CLIPVisionModelWithProjection',
+  layout: layouts['huggingface-clip'],
+  takes: {
+    ...{ 'a bias of patches': [false], 'a norm before the blocks': [true], 'a projection': [true, false] },
+    activation: anyActivation,
+  },
+  refuses: squaresAlone('CLIP'),
+  config: ({ arrays }) => ({
+    model_type: 'clip_vision_model',
+    ...(arrays.has('projection.weight') && { projection_dim: arrays.get('projection.weight')!.shape[0] }),
+  }),
+  ...{ hasClsRow: true, resampling: 'cubic', resamplesItself: false, givesTokens: false },
+  notes: ['`last_hidden_state` of CLIP comes before its last norm; `pooler_output` is cls behind it.'],
+}
+
+const classes: readonly EncoderClass[] = [
+  ...[vit, dinov2, dinov2WithRegisters, dinov3, dinov3Gate, beit, ijepa, siglip, clip],
+]
+
+export type FoundClass = { readonly found: EncoderClass } | { readonly found: null; readonly why: string }
+
+/** The class for an encoder, or with `head` for a classifier. */
+export function classFor(traits: Traits, head: Head | null): FoundClass {
+  const able = classes.filter(({ classifier }) => head === null || classifier?.heads[head])
+  if (able.length === 0)
+    return {
+      found: null,
+      why: `Its head reads ${head === 'plain-cls' ? 'cls before the norm' : `"${head}"`}, which no class of transformers does`,
+    }
+  const ranked = able
+    .map((found) => ({ found, lacks: misfits(traits, found.takes) }))
+    .sort((a, b) => a.lacks.length - b.lacks.length)
+  const { found, lacks } = ranked[0]!
+  if (lacks.length === 0) return { found }
+  return {
+    found: null,
+    why: `No class of transformers computes this${head ? ' with its head' : ''}; the nearest, ${found.architecture}, does not take: ${lacks.join(', ')}`,
+  }
+}

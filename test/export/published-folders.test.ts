@@ -1,0 +1,113 @@
+// Every published encoder through both other libraries' layouts and back: the class that it belongs to, and the same bytes.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { exportHuggingface } from '../../src/export/export-huggingface.ts'
+import { exportTimm } from '../../src/export/export-timm.ts'
+import { importWeights } from '../../src/import/import.ts'
+import { packageRoot } from '../../src/package-root.ts'
+
+const folder = join(packageRoot(), '../shared/reference/layouts')
+const work = mkdtempSync(join(tmpdir(), 'sherd-published-'))
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+const epsilon =
+  /^timm's layer norms add 0\.000001, this model's 1e-12.* tokens of random images would differ by up to \d/
+const rounded = /periods of rotary positions are rounded/
+const vision = 'VisionTransformer'
+
+type Result = string | RegExp
+interface Expected {
+  /** The class, or why there is none. */
+  readonly transformers: Result
+  readonly timm: Result
+  /** Whose folder comes back as the bytes that were read from the first one. */
+  readonly same?: readonly ('transformers' | 'timm')[]
+}
+const of = (transformers: Result, timm: Result = vision, same: Expected['same'] = []): Expected => ({
+  ...{ transformers, timm, same },
+})
+const both = ['transformers', 'timm'] as const
+
+const published: Readonly<Record<string, Expected>> = {
+  vit: of('ViTModel', epsilon, ['transformers']),
+  'vit-classifier': of('ViTForImageClassification', epsilon, ['transformers']),
+  'vit-mae-pretraining': of('ViTMAEForPreTraining', epsilon, ['transformers']),
+  'vit-mae-pretraining-4': of('ViTMAEForPreTraining', epsilon, ['transformers']),
+  'vit-msn': of('ViTModel', vision, ['transformers']),
+  beit: of('BeitModel', epsilon, ['transformers']),
+  'beit-pretraining': of('BeitModel', epsilon, ['transformers']),
+  'data2vec-vision': of('BeitModel', epsilon),
+  dinov2: of('Dinov2Model', vision, ['transformers']),
+  'dinov2-swiglu': of('Dinov2Model', vision, ['transformers']),
+  'dinov2-registers': of('Dinov2WithRegistersModel', vision, both),
+  dinov3: of('DINOv3ViTModel', 'Eva', both),
+  'dinov3-gated': of('DINOv3ViTModel', 'Eva', both),
+  ijepa: of('IJepaModel', vision, ['transformers']),
+  clip: of('CLIPVisionModelWithProjection', vision, ['transformers']),
+  'clip-vision': of('CLIPVisionModelWithProjection', vision, ['transformers']),
+  siglip: of('SiglipVisionModel', vision, ['transformers']),
+  'siglip-vision': of('SiglipVisionModel', vision, ['transformers']),
+  'siglip2-naflex': of('SiglipVisionModel'),
+  'timm-vit-classifier': of('ViTForImageClassification', vision, ['timm']),
+  'timm-vit-mae': of('ViTModel', vision, ['timm']),
+  'timm-dinov2': of('Dinov2Model', vision, ['timm']),
+  'timm-dinov2-registers': of('Dinov2WithRegistersModel', vision, both),
+  'timm-dinov2-swiglu': of(/whole number \(mlp_ratio\)/, vision, ['timm']),
+  'timm-dinov3': of('DINOv3ViTModel', 'Eva', ['timm']),
+  'timm-dinov3-qkvb': of('DINOv3ViTModel', 'Eva', both),
+  'timm-dinov3-swiglu': of('DINOv3ViTModel', 'Eva', ['timm']),
+  'timm-beit': of('BeitModel', 'Beit', both),
+  'timm-beitv2': of(/no square with its sides exchanged/, 'Beit', ['timm']),
+  'timm-clip': of('CLIPVisionModel', vision, ['timm']),
+  'timm-clip-quickgelu': of(/ViTModel, does not take: no bias of patches, a norm before/, vision, ['timm']),
+  'timm-siglip': of('SiglipVisionModel', vision, ['timm']),
+  'timm-siglip-tanh': of('SiglipVisionModel', vision, ['timm']),
+  'timm-siglip-gap': of('IJepaModel', vision, ['timm']),
+  openclip: of('CLIPVisionModelWithProjection'),
+  'dino-pth': of('ViTModel'),
+  'dinov2-pth': of('Dinov2Model'),
+  'dinov2-pth-registers-swiglu': of('Dinov2WithRegistersModel', vision, both),
+  'dinov3-pth': of(rounded, rounded),
+}
+const heads: Readonly<Record<string, number>> = { 'dinov3-pth': 2 }
+
+const writers = {
+  transformers: (model: string, out: string) => exportHuggingface({ model, out, onnx: [] }),
+  timm: (model: string, out: string) => exportTimm({ model, out }),
+}
+const bytesOf = (...path: string[]) => readFileSync(join(...path))
+
+describe.each(Object.entries(published))('%s', (name, expected) => {
+  it('is written as what it is, and again as the same bytes', async () => {
+    const dir = join(folder, name)
+    const pth = readdirSync(dir).find((file) => file.endsWith('.pth'))
+    const first = await importWeights({
+      ...{ from: join(dir, pth ?? ''), out: join(work, `${name}.safetensors`) },
+      statistics: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+      ...(pth && { set: [`model.heads=${heads[name] ?? 4}`] }),
+    })
+    for (const library of both) {
+      const [out, again] = ['', '-again'].map((end) => join(work, `${name}-${library}${end}`)) as [
+        string,
+        string,
+      ]
+      const wanted = expected[library]
+      const writing = writers[library](first.path, out)
+      if (typeof wanted !== 'string') {
+        await expect(writing).rejects.toThrow(wanted)
+        continue
+      }
+      expect((await writing).architecture).toBe(wanted)
+      const back = await importWeights({ from: out, out: `${out}.safetensors` })
+      const isSame = readFileSync(back.path).equals(readFileSync(first.path))
+      if (expected.same?.includes(library)) expect(isSame, `${library}, read again`).toBe(true)
+      await writers[library](back.path, again)
+      expect(bytesOf(again, 'model.safetensors').equals(bytesOf(out, 'model.safetensors'))).toBe(true)
+      // A projection is the head of a classifier in timm, whose classes have names once they are read.
+      if (library === 'transformers')
+        expect(bytesOf(again, 'config.json').equals(bytesOf(out, 'config.json'))).toBe(true)
+    }
+  })
+})
