@@ -31,13 +31,16 @@ function startOf(path: string): Buffer {
 }
 
 const isWeights = (name: string) =>
-  /^(?:model\.safetensors|pytorch_model\.bin)(?:\.index\.json)?$|\.(?:pth|pt|ckpt)$/.test(name)
+  /^(?:(?:open_clip_)?(?:model\.safetensors|pytorch_model\.bin))(?:\.index\.json)?$|\.(?:pth|pt|ckpt)$/.test(
+    name,
+  )
 
-/** Whether a folder is of transformers or timm. */
+/** Of a run, a checkpoint, and reports beside a file of weights. */
+const ofSherd = ['run.json', 'checkpoints', 'state.json', 'report.json']
+
+/** Whether a folder is of transformers, timm, OpenCLIP, or of one PyTorch file. */
 export const isForeignFolder = (path: string): boolean =>
-  !['run.json', 'checkpoints'].some((name) => existsSync(join(path, name))) &&
-  existsSync(join(path, 'config.json')) &&
-  readdirSync(path).some(isWeights)
+  !ofSherd.some((name) => existsSync(join(path, name))) && readdirSync(path).some(isWeights)
 
 /** Whether a file is of PyTorch, by its first bytes and its name. */
 export const isTorchFile = (path: string, start: Buffer): boolean =>

@@ -3,6 +3,7 @@ import { messageOf, SherdError } from '../errors.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
+import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
 import { maskedAutoencoder } from './masked-autoencoder.ts'
 import { headingOf } from './metadata.ts'
 import { checkNetwork } from './network.ts'
@@ -52,11 +53,30 @@ export function verifyFile(file: string, device: Device = 'cpu'): Verification {
   if (otherFormat) return later(`format "${otherFormat}"`)
   const check = Object.hasOwn(objectives, objective) ? objectives[objective] : undefined
   if (!check) return later(`objective "${objective}"`)
+  return naming(file, () => judged(file, check(file, device)))
+}
+
+/** The same, and layout folders of published encoders, by their file. */
+export async function verify(file: string, { device, precision }: LayoutOptions): Promise<Verification> {
+  if (headingOf(file).otherFormat !== layoutFormat) return verifyFile(file, device)
+  const checked = await checkLayout(file, { device, precision }).catch((error: unknown) => {
+    throw cannot(file, error)
+  })
+  return judged(file, checked)
+}
+
+const judged = (file: string, { checks, notSupported }: Checked): Verification => ({
+  ...{ file, checks, notSupported },
+  passed: notSupported.length === 0 && checks.every((check) => check.passed),
+})
+
+const cannot = (file: string, error: unknown) =>
+  new SherdError('VALUE', `${file} cannot be checked: ${messageOf(error)}`, { cause: error })
+
+function naming<T>(file: string, body: () => T): T {
   try {
-    const { checks, notSupported } = check(file, device)
-    const passed = notSupported.length === 0 && checks.every((check) => check.passed)
-    return { file, checks, notSupported, passed }
+    return body()
   } catch (error) {
-    throw new SherdError('VALUE', `${file} cannot be checked: ${messageOf(error)}`, { cause: error })
+    throw cannot(file, error)
   }
 }

@@ -4,7 +4,7 @@ import type { StoredArray } from '../checkpoint/arrays.ts'
 import type { RunFacts } from '../checkpoint/run-folder.ts'
 import { type Header, readArrays } from '../checkpoint/safetensors.ts'
 import { encoderPrefix, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
-import type { Config } from '../config/schema.ts'
+import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
 import { type ImportPlan, planImport, takenText } from '../import/import.ts'
@@ -53,19 +53,27 @@ export const randomWeights = { files: [], stored: new Map(), load: async () => n
 export interface ForeignRequest {
   readonly model: string
   readonly config?: Config | undefined
+  /** What counts where the files leave it open. */
+  readonly base?: ConfigInput | undefined
   /** `key=value`, over what the files say. */
   readonly set?: readonly string[] | undefined
   readonly statistics?: ChannelStatistics | undefined
 }
 
 /** A file or folder of another program. Throws `CHECKPOINT`, `CONFIG` or `USAGE` as `planImport`. */
-export async function findForeign({ model, config, set, statistics }: ForeignRequest): Promise<FoundWeights> {
+export async function findForeign({
+  model,
+  config,
+  base = {},
+  set,
+  statistics,
+}: ForeignRequest): Promise<FoundWeights> {
   if (config)
     throw new SherdError(
       'USAGE',
       `${model} says itself what the model is: leave the preset (--preset, --config) out; --set changes a key.`,
     )
-  const options = { from: model, set: set ?? [], statistics: statistics ?? null }
+  const options = { from: model, base, set: set ?? [], statistics: statistics ?? null }
   const loading = (isWanted: (name: string) => boolean) => (plan: ImportPlan) => loadPlan(plan, isWanted)
   return planImport(options, (plan) => ({
     ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },

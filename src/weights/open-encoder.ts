@@ -9,7 +9,7 @@ import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
 import { assignedKeys } from '../config/overrides.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandGroupsOf, bandsOf } from '../config/resolve.ts'
-import type { Config } from '../config/schema.ts'
+import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { hasForeignNames, isForeign } from '../import/not-imported.ts'
 import {
@@ -63,6 +63,8 @@ export interface OpenedEncoder extends FrozenEncoder, Reads {
 export interface EncoderRequest {
   /** A run, a checkpoint in it, a `.safetensors` file, or a file or folder of another program; `random` for random weights. */
   readonly model: string
+  /** What counts where the files of another program leave it open. */
+  readonly base?: ConfigInput | undefined
   /** `key=value` over what the files of another program say. */
   readonly set?: readonly string[] | undefined
   /** For weights without a configuration, and for `random`. */
@@ -170,7 +172,7 @@ export function expectFit({
   }
 }
 
-type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'set'>
+type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'base' | 'set'>
 
 /** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
 export async function findWeights(request: WeightsRequest): Promise<FoundWeights> {

@@ -1,7 +1,9 @@
 /** `sherd verify`: this installation against numbers of an independent PyTorch. */
 import { type Command, Option } from 'commander'
 import { messageOf, pause } from '../../errors.ts'
+import type { PrecisionName } from '../../machine/plan.ts'
 import type { Check } from '../../verify/check.ts'
+import type { ReferenceFile } from '../../verify/reference-files.ts'
 import type { Verification } from '../../verify/verify.ts'
 import { describeCommand } from '../help.ts'
 import { note, print, printJson, table } from '../output.ts'
@@ -10,6 +12,7 @@ import { stopSignal } from '../signals.ts'
 
 interface Flags {
   readonly device: 'auto' | 'cpu' | 'cuda'
+  readonly precision: PrecisionName
   readonly verbose?: boolean
   readonly json?: boolean
 }
@@ -30,23 +33,28 @@ export function addVerify(root: Command): void {
     ],
   })
     .description('check this installation against reference files')
-    .argument('<file...>', 'reference files (.safetensors), or folders of them')
+    .argument('<file...>', 'reference files (.safetensors), layout folders, or folders of them')
     .addOption(
       new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('cpu'),
+    )
+    .addOption(
+      new Option('--precision <precision>', 'of layout folders: bf16 has wider bounds')
+        .choices(['fp32', 'bf16'])
+        .default('fp32'),
     )
     .option('--verbose', 'a line for every parameter')
     .option('--json', 'print every check as JSON')
     .action(async (paths: string[], flags: Flags) => {
       const { planMachine } = await import('../../machine/plan.ts')
-      const { verifyFile } = await import('../../verify/verify.ts')
+      const { verify } = await import('../../verify/verify.ts')
       const { referenceFiles } = await import('../../verify/reference-files.ts')
       const asked = { device: flags.device, precision: 'fp32', threads: 0, workers: 0 } as const
       const { device } = flags.device === 'cpu' ? asked : planMachine(asked)
       const worst = new Set<Status>()
       /** A file that cannot be read does not hide the results of the others. */
-      const orReported = <T>(file: string, body: () => T): T | null => {
+      const orReported = async <T>(file: string, body: () => T | Promise<T>): Promise<T | null> => {
         try {
-          return body()
+          return await body()
         } catch (error) {
           worst.add(1)
           if (flags.json)
@@ -58,13 +66,14 @@ export function addVerify(root: Command): void {
           return null
         }
       }
-      const files = paths.flatMap((path) => orReported(path, () => referenceFiles(path)) ?? [])
+      const files: ReferenceFile[] = []
+      for (const path of paths) files.push(...((await orReported(path, () => referenceFiles(path))) ?? []))
       const signal = stopSignal('stopping after this file')
       const show = counting('checking', 'files')
       for (const [done, { file, isFound }] of files.entries()) {
         if (files.length > 1) show(done, files.length)
         await pause(signal, { done, of: files.length, unit: 'files', continues: false })
-        const result = orReported(file, () => verifyFile(file, device))
+        const result = await orReported(file, () => verify(file, { device, precision: flags.precision }))
         if (!result) continue
         worst.add(statusOf(result))
         if (flags.json) printJson({ kind: 'verification', ...result })

@@ -1,0 +1,139 @@
+/** What an encoder says of images, under the names that a layout's file has for it. */
+import type { ConfigInput } from '../config/schema.ts'
+import { openForeign } from '../import/foreign.ts'
+import { floatsOf } from '../import/foreign-parameter.ts'
+import { openBackbone } from '../model/backbone.ts'
+import { backboneAt } from '../model/backbone-shape.ts'
+import type { Tap } from '../model/block.ts'
+import { finalNorm } from '../model/encoder.ts'
+import { applyLinear } from '../model/linear.ts'
+import { outputWidth, ownOutput } from '../model/own-output.ts'
+import { type ParameterRow, type Parameters, weightsOf, within } from '../model/parameters.ts'
+import { viewOf } from '../prepare/view.ts'
+import { call } from '../tensor/call.ts'
+import { autocast } from '../tensor/context.ts'
+import { cat, layerNorm, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
+import { fromArray, type Tensor } from '../tensor/tensor.ts'
+import { pool } from '../token/pool.ts'
+import type { Prefixed } from '../token/prefix.ts'
+import { findWeights, loadRows, type OpenedEncoder } from '../weights/open-encoder.ts'
+import { outputsOfPadded } from './layout-padded.ts'
+
+export interface LayoutGiven {
+  readonly encoder: OpenedEncoder
+  readonly tensors: ReadonlyMap<string, Tensor>
+  readonly class: string
+  readonly library: string
+  readonly folder: string
+  /** What counts where its files leave it open. */
+  readonly base: ConfigInput
+}
+
+export type LayoutOutputs = Readonly<Record<string, Tensor>>
+
+/** Tensors of the folder under its own names, in float32. */
+export async function rawTensors(
+  folder: string,
+  isWanted: (name: string) => boolean,
+): Promise<ReadonlyMap<string, Tensor>> {
+  const weights = await openForeign(folder)
+  try {
+    const made = new Map<string, Tensor>()
+    for (const [name, array] of weights.arrays)
+      if (isWanted(name)) {
+        const { shape, data } = await floatsOf(name, array)
+        made.set(name, fromArray(data, shape, 'float32'))
+      }
+    return made
+  } finally {
+    await weights.close()
+  }
+}
+
+/** CLIP returns its tokens before the last norm; with timm it does not. */
+const returnsRawTokens = ({ class: name, library }: LayoutGiven) =>
+  /^CLIP/.test(name) && !library.startsWith('timm')
+
+/** Every block's output, and the attention of the last. */
+export const tapsOf = (depth: number): Tap[] => [
+  ...Array.from({ length: depth }, (_, block) => ({ block, of: 'output' }) as const),
+  { block: depth - 1, of: 'attention' },
+]
+
+export const stacked = (taps: readonly Tensor[]): Tensor =>
+  cat(
+    taps.map((x) => unsqueeze(x, 0)),
+    0,
+  )
+
+/** The layer behind a classifier's vector. */
+async function headOf({ folder, encoder, base }: LayoutGiven): Promise<Parameters | null> {
+  const found = await findWeights({ model: folder, base })
+  if (!found.stored.has('head.weight')) return null
+  const rows = ['head.weight', 'head.bias'].map(
+    (name): ParameterRow => ({ name, shape: found.stored.get(name)!.shape, initial: 'zeros' }),
+  )
+  return loadRows(rows, found, encoder.device)
+}
+
+/** The images at their own size, and at another where the file has them. */
+export async function outputsOfImages(given: LayoutGiven): Promise<() => LayoutOutputs> {
+  const { encoder, tensors } = given
+  if (tensors.has('input.noise') || tensors.has('input.masked')) return () => ({})
+  const pooler = await rawTensors(given.folder, (name) => /(?:^|\.)pooler\.dense\./.test(name))
+  const layers = { pooler, head: await headOf(given) }
+  return () =>
+    Object.fromEntries(
+      ['', 'resized.'].flatMap((at) => {
+        const images = tensors.get(`input.${at}pixel_values`)
+        if (!images) return []
+        const made = autocast({ device: encoder.device, dtype: encoder.precision }, () => ({
+          ...outputsOf(given, toDevice(images, encoder.device), layers),
+          ...(tensors.has(`input.${at}pixel_patches`) && outputsOfPadded(given, at)),
+        }))
+        return Object.entries<Tensor>(made).map(([name, x]) => [at + name, toDtype(x, 'float32')] as const)
+      }),
+    )
+}
+
+interface Layers {
+  /** Of transformers' ViT, by its own names. */
+  readonly pooler: ReadonlyMap<string, Tensor>
+  readonly head: Parameters | null
+}
+
+function outputsOf(given: LayoutGiven, images: Tensor, { pooler, head }: Layers): LayoutOutputs {
+  const { encoder } = given
+  const { device, norm = 'norm', config } = encoder
+  const [, , height, width] = images.shape as readonly [number, number, number, number]
+  const shape = backboneAt(encoder.shape, [height, width])
+  const d = shape.dimensions
+  const weights = weightsOf(encoder.parameters)
+  const options = { norm: false, taps: tapsOf(d.depth) }
+  const raw = openBackbone(shape, device).encodeAll(viewOf(images), weights, options)
+  const tokens: Prefixed = norm === 'norm' ? { ...raw, sequence: finalNorm(raw.sequence, weights, d) } : raw
+  const mean = () =>
+    norm === 'norm'
+      ? pool.mean(tokens)
+      : layerNorm(pool.mean(raw), weights('fc_norm.weight'), weights('fc_norm.bias'), d.layerNormEpsilon)
+  const own = outputWidth(d) === null ? null : ownOutput(tokens, weights, d)
+  const pooled = () => {
+    if (d.variant?.attentionPool) return own!
+    if (config.model.feature === 'mean' || !config.model.cls) return mean()
+    const cls = pool.cls(tokens)
+    const dense = (name: string) =>
+      toDevice(pooler.get([...pooler.keys()].find((key) => key.endsWith(name))!)!, device)
+    if (given.class !== 'ViTModel') return cls
+    return call('tanh', call('linear', cls, dense('dense.weight'), dense('dense.bias')))
+  }
+  const vector = pooled()
+  return {
+    last_hidden_state: returnsRawTokens(given) ? raw.sequence : tokens.sequence,
+    intermediate: stacked(raw.taps.slice(0, d.depth)),
+    attention: raw.taps[d.depth]!,
+    pooled: vector,
+    ...(own && { image_embeds: own }),
+    ...(own && d.variant?.projection && { logits: own }),
+    ...(head && { logits: applyLinear(vector, within(weightsOf(head), 'head')) }),
+  }
+}

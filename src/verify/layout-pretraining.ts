@@ -1,0 +1,96 @@
+/** What a pretraining model says of masked images: a masked autoencoder's prediction, BEiT's codes. */
+import { objectiveOf } from '../config/assemble.ts'
+import { openBackbone } from '../model/backbone.ts'
+import { encodeTokens, finalNorm } from '../model/encoder.ts'
+import { weightsOf } from '../model/parameters.ts'
+import { openPatches } from '../model/stem/patches.ts'
+import { allRows } from '../objective/averages.ts'
+import { viewOf } from '../prepare/view.ts'
+import { autocast } from '../tensor/context.ts'
+import {
+  add,
+  expand,
+  layerNorm,
+  linear,
+  mul,
+  reshape,
+  sub,
+  toDevice,
+  toDtype,
+  unsqueeze,
+} from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { maskOf } from '../token/mask.ts'
+import { patchesOf } from '../token/prefix.ts'
+import { findWeights, loadRows } from '../weights/open-encoder.ts'
+import { type LayoutGiven, type LayoutOutputs, rawTensors, stacked, tapsOf } from './layout-outputs.ts'
+
+export async function outputsOfPretraining(given: LayoutGiven): Promise<() => LayoutOutputs> {
+  const { tensors, encoder } = given
+  const of = tensors.has('input.noise')
+    ? await ofAutoencoder(given)
+    : tensors.has('input.masked')
+      ? await ofCodes(given)
+      : (): LayoutOutputs => ({})
+  return () => {
+    const made = autocast({ device: encoder.device, dtype: encoder.precision }, of)
+    return Object.fromEntries(Object.entries<Tensor>(made).map(([name, x]) => [name, toDtype(x, 'float32')]))
+  }
+}
+
+/** `input.noise` [B, N]; the smaller are seen. */
+async function ofAutoencoder({ encoder, tensors, folder, base }: LayoutGiven): Promise<() => LayoutOutputs> {
+  const { config, device, shape } = encoder
+  const objective = objectiveOf(config, device)
+  const parameters = await loadRows(allRows(objective), await findWeights({ model: folder, base }), device)
+  return () => {
+    const weights = weightsOf(parameters)
+    const image = viewOf(toDevice(tensors.get('input.pixel_values')!, device))
+    const plan = objective.planFromNoise(toDevice(tensors.get('input.noise')!, device), image)
+    const { prediction } = objective.predict(weights, image, plan)
+    const { parts } = objective.loss(weights, { image }, plan)
+    const backbone = openBackbone(shape, device)
+    const { depth } = shape.dimensions
+    const { sequence, taps } = backbone.encodeKept(backbone.cut(image), plan.kept, weights, {
+      taps: tapsOf(depth),
+    })
+    return {
+      ...{
+        last_hidden_state: sequence,
+        intermediate: stacked(taps.slice(0, depth)),
+        attention: taps[depth]!,
+      },
+      ...{ prediction, mask: maskOf(plan), loss: reshape(Object.values(parts)[0]!.mean, [1]) },
+    }
+  }
+}
+
+/** `input.masked` [B, N] 1 for patches that are the mask token. */
+async function ofCodes({ encoder, tensors, folder }: LayoutGiven): Promise<() => LayoutOutputs> {
+  const { device, shape, parameters } = encoder
+  const d = shape.dimensions
+  const raw = await rawTensors(folder, (name) => /mask_token$|^lm_head\.|^layernorm\./.test(name))
+  const own = (end: string) => toDevice(raw.get([...raw.keys()].find((name) => name.endsWith(end))!)!, device)
+  return () => {
+    const weights = weightsOf(parameters)
+    const stem = openPatches(shape, device)
+    const cut = stem.cut(viewOf(toDevice(tensors.get('input.pixel_values')!, device)))
+    const hidden = unsqueeze(toDtype(toDevice(tensors.get('input.masked')!, device), 'float32'), 2)
+    const embedded = () => {
+      const x = stem.embed(cut, null, weights)
+      const token = expand(reshape(own('mask_token'), [1, 1, d.width]), x.shape)
+      return { x: add(sub(x, mul(x, hidden)), mul(token, hidden)), positions: null, kept: null }
+    }
+    const made = encodeTokens(embedded, weights, d, { norm: false, taps: tapsOf(d.depth) })
+    const sequence = finalNorm(made.sequence, weights, d)
+    const patches = patchesOf({ ...made, sequence })
+    const normed = layerNorm(patches, own('layernorm.weight'), own('layernorm.bias'), d.layerNormEpsilon)
+    return {
+      ...{ last_hidden_state: sequence, intermediate: stacked(made.taps.slice(0, d.depth)) },
+      ...{
+        attention: made.taps[d.depth]!,
+        logits: linear(normed, own('lm_head.weight'), own('lm_head.bias')),
+      },
+    }
+  }
+}
