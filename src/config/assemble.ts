@@ -141,7 +141,7 @@ export const usualStatistics = (config: Config): ChannelStatistics =>
   config.model.channels === 1 ? greyStatistics : imagenetStatistics
 
 /** `data.mean` and `data.std`, or null. */
-const givenStatistics = ({ data }: Config): ChannelStatistics | null =>
+export const givenStatistics = ({ data }: Config): ChannelStatistics | null =>
   data.kind === 'images' && data.mean && data.std ? { mean: data.mean, std: data.std } : null
 
 /** The given statistics, ImageNet's, or those of the data, measured now. `onNote` gets warnings about implausible data. */

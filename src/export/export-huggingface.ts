@@ -29,6 +29,7 @@ import {
   removeOnnx,
   writeOnnx,
 } from './huggingface-onnx.ts'
+import { huggingfaceProcessor, unsaidPreparation } from './image-processor.ts'
 import { modelCard } from './model-card.ts'
 import { writtenPositions } from './position-table.ts'
 import { isPlain, traitsOf } from './traits.ts'
@@ -47,6 +48,8 @@ export interface HuggingfaceOptions
    * a warning.
    */
   readonly onnx?: readonly HuggingfaceDtype[] | undefined
+  /** Leaves `preprocessor_config.json` out, for models whose images no processor of transformers prepares. */
+  readonly withoutProcessor?: boolean
 }
 
 export interface ExportedFolder {
@@ -230,30 +233,6 @@ function configOf(
   }
 }
 
-/**
- * Prepares images as evaluation does here: the largest centre crop, resized bicubically. For models that are not square images are
- * stretched, since no processor crops by aspect ratio. Rasters have no preprocessor.
- */
-function preprocessorOf({
-  dimensions: { imageSize },
-  statistics,
-}: Pick<ExportedModel, 'dimensions' | 'statistics'>): Record<string, unknown> {
-  const [height, width] = imageSize
-  const crop = { do_center_crop: true, crop_size: { height, width }, size: { shortest_edge: height } }
-  return {
-    image_processor_type: height === width ? 'BitImageProcessor' : 'ViTImageProcessor',
-    do_convert_rgb: statistics.mean.length === 3,
-    do_resize: true,
-    ...(height === width ? crop : { size: { height, width } }),
-    resample: 3, // bicubic
-    do_rescale: true,
-    rescale_factor: 1 / 255,
-    do_normalize: true,
-    image_mean: statistics.mean,
-    image_std: statistics.std,
-  }
-}
-
 const webPackage = JSON.stringify('@huggingface/transformers') // quoted in the card, not imported
 
 const webUsage = (pipeline: string) => `
@@ -299,6 +278,7 @@ export async function exportHuggingface({
   out,
   task,
   onnx: wanted,
+  withoutProcessor = false,
   proofs,
   onPhase,
   onProgress,
@@ -321,7 +301,7 @@ export async function exportHuggingface({
   for (const [name, { shape, data }] of Object.entries(of.more?.(model) ?? {}))
     arrays.set(wrapper + name, { dtype: 'float32', shape, data })
   const isRaster = model.config.data.kind === 'rasters'
-  const [height, width] = model.dimensions.imageSize
+  const processor = isRaster || withoutProcessor ? null : huggingfaceProcessor(model)
   const { onnx, warnings } = await graphsOf(model, { out, onnx: wanted, ...watch }, row)
   const card = modelCard(model, {
     title: `${row.architecture} of sherd`,
@@ -333,9 +313,8 @@ export async function exportHuggingface({
     notes: [
       ...row.notes,
       ...written.notes,
-      ...(height === width || isRaster
-        ? []
-        : ["The processor stretches images to the model's sides; sherd crops them first."]),
+      ...(processor?.notes ?? []),
+      ...(processor || isRaster ? [] : ['It has no preprocessor_config.json: images must be of its size.']),
       ...(onnx.length > 0 && !isRaster
         ? [
             'transformers.js resizes in its own way: features of images that are not yet of this size differ from those of Python and of sherd. Give it images of this size where that matters.',
@@ -343,10 +322,12 @@ export async function exportHuggingface({
         : []),
     ],
   })
+  const config = configOf(model, row, written.imageSize)
   const json = {
-    ...(!isRaster && { 'preprocessor_config.json': preprocessorOf(model) }),
+    ...(processor && { 'preprocessor_config.json': processor.config }),
     'config.json': {
-      ...configOf(model, row, written.imageSize),
+      ...config,
+      ...unsaidPreparation(model, { config, preprocessor: processor?.config ?? null }),
       ...preferredDtype(onnx.map(({ dtype }) => dtype)),
     },
   }

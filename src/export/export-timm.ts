@@ -10,6 +10,7 @@ import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import type { ExportedFolder } from './export-huggingface.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
+import { timmPreparation, unsaidPreparation } from './image-processor.ts'
 import { modelCard } from './model-card.ts'
 import { writtenPositions } from './position-table.ts'
 import { mlpRatio, type TimmClass, timmClassOf } from './timm-classes.ts'
@@ -84,6 +85,19 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
   const [height, width] = d.imageSize
   const [tall, wide] = positions.imageSize
   const side = tall === wide ? tall : [tall, wide]
+  const prepared = timmPreparation(model)
+  const pretrained = {
+    tag: 'sherd',
+    custom_load: false,
+    input_size: [d.channels, height, width],
+    fixed_input_size: isOwnSize,
+    ...prepared.config,
+    ...(!bands && { mean: statistics.mean, std: statistics.std }),
+    num_classes: outputs,
+    pool_size: null,
+    first_conv: 'patch_embed.proj',
+    classifier: 'head',
+  }
   const json = {
     'config.json': {
       architecture,
@@ -104,20 +118,8 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
         ...row.args?.(model),
         ...(!isOwnSize && { dynamic_img_size: true }),
       },
-      pretrained_cfg: {
-        tag: 'sherd',
-        custom_load: false,
-        input_size: [d.channels, height, width],
-        fixed_input_size: isOwnSize,
-        interpolation: 'bicubic',
-        crop_pct: 1,
-        crop_mode: 'center',
-        ...(!bands && { mean: statistics.mean, std: statistics.std }),
-        num_classes: outputs,
-        pool_size: null,
-        first_conv: 'patch_embed.proj',
-        classifier: 'head',
-      },
+      pretrained_cfg: pretrained,
+      ...unsaidPreparation(model, { config: { pretrained_cfg: pretrained }, preprocessor: null }),
       ...(bands && { sherd: { bands, ...statistics } }),
     },
   }
@@ -132,6 +134,7 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
       ...(model.hasDecoder ? ['The decoder is not in this folder: timm has none.'] : []),
       ...(row.notes ?? []),
       ...positions.notes,
+      ...(bands ? [] : prepared.notes),
     ],
   })
   const files = writeFolder(out, { arrays, json, card })

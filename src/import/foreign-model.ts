@@ -11,7 +11,7 @@ import { sizeNames, sizes } from '../model/sizes.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { type Grid, type PatchSize, shortSize } from '../token/grid.ts'
 import type { ForeignWeights } from './foreign.ts'
-import { bandsWritten, foreignStatistics, preparedSize } from './foreign-facts.ts'
+import { bandsWritten, preparationOf } from './foreign-facts.ts'
 import type { ForeignParameter } from './foreign-parameter.ts'
 import type { Facts, Family, ModelInput, OpenKey, Source } from './layouts/facts.ts'
 import { releasedHeads } from './layouts/heads.ts'
@@ -19,6 +19,7 @@ import { type Layout, rowOf, templateOf, theirNamesOf } from './layouts/layout.t
 import { type LayoutName, layouts } from './layouts.ts'
 import { expectFitting } from './misfit.ts'
 import { type Dropped, type Placed, placesOf } from './places.ts'
+import type { Preparation } from './preprocessing.ts'
 import { type Located, recognise } from './recognise.ts'
 import { releasedBands } from './satmae-statistics.ts'
 import { readShapes, type Shapes } from './shapes.ts'
@@ -42,6 +43,8 @@ export interface ForeignModel {
   /** Base of the periods of rotary positions, which depend on the number of heads. */
   readonly rotaryBase: number | null
   readonly statistics: ChannelStatistics | null
+  /** Keys of `data` that say how images are prepared, for models of photographs. */
+  readonly preparation: Preparation['data']
   /** Their names that have no counterpart here. */
   readonly unexpected: readonly string[]
   readonly misshapen: readonly string[]
@@ -279,7 +282,9 @@ export async function readForeign(
   const ownSize = [places.grid.h * patchSize[0], places.grid.w * patchSize[1]] as const
   const divides = (side: readonly [number, number] | null | undefined) =>
     side?.every((length, axis) => length % patchSize[axis]! === 0) ? side : null
-  const imageSize = divides(preparedSize(weights)) ?? divides(facts.imageSize?.size) ?? ownSize
+  const preparation = preparationOf(weights, isSplit ? null : family)
+  notes.push(...preparation.notes)
+  const imageSize = divides(preparation.imageSize) ?? divides(facts.imageSize?.size) ?? ownSize
   const { feature, resampling, ...ofFacts } = facts.model
   const isResampled = places.model.positions === 'learned'
   const projection = isProjection && { projection: parameters.get('projection.weight')!.shape[0]! }
@@ -301,7 +306,8 @@ export async function readForeign(
       theirNames: missingNames,
     },
     rotaryBase: merged.rotaryPeriods === undefined ? (facts.rotaryBase ?? null) : null,
-    statistics: foreignStatistics(weights) ?? released?.statistics ?? null,
+    preparation: isSplit ? {} : preparation.data,
+    statistics: preparation.statistics ?? released?.statistics ?? null,
     classifier: classifierOf(parameters, facts, norm),
     config: {
       ...(bands && { data: { bands: [...bands] } }),

@@ -6,7 +6,7 @@ import { dirname, resolve } from 'node:path'
 import { expectFiniteArray, type StoredArray } from '../checkpoint/arrays.ts'
 import { writeWeights } from '../checkpoint/weights-file.ts'
 import { weightsMetadata } from '../checkpoint/weights-metadata.ts'
-import { sampleSize, usualStatistics } from '../config/assemble.ts'
+import { givenStatistics, sampleSize, usualStatistics } from '../config/assemble.ts'
 import { withOverride } from '../config/overrides.ts'
 import { autoencoderOf, backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
@@ -92,14 +92,18 @@ function configOf(
   model: ForeignModel,
   { base = {}, set = [], inflate = false }: Omit<ImportOptions, 'out'>,
 ): Config {
-  const { config: said, open, places, rotaryBase } = model
+  const { config: said, open, places, rotaryBase, preparation } = model
   const wanted = set.reduce(withOverride, base)
   expectChannels(model, wanted, inflate)
   const { channels, ...dimensions } = said.model ?? {}
   const isOther = inflate && (wanted.data?.bands != null || wanted.model?.channels !== undefined)
   const merged: ConfigInput = {
     ...base,
-    data: { ...base.data, ...(!isOther && said.data) },
+    data: {
+      ...base.data,
+      ...((wanted.data?.bands ?? said.data?.bands ?? null) === null && preparation),
+      ...(!isOther && said.data),
+    },
     model: { ...base.model, ...dimensions, ...(!isOther && channels !== undefined && { channels }) },
     decoder: { ...base.decoder, ...said.decoder },
     mask: { ...base.mask, ...said.mask },
@@ -233,7 +237,7 @@ function statisticsFor(
   const isOfBands = config.data.kind === 'rasters'
   // Statistics of photographs do not apply to bands in other units.
   const isOfThese = change === null && (!isOfBands || known.data?.bands !== undefined)
-  const said = given ?? (isOfThese ? ofFile : null)
+  const said = given ?? givenStatistics(config) ?? (isOfThese ? ofFile : null)
   if (said && said.mean.length !== channels)
     throw new SherdError(
       'USAGE',
@@ -246,7 +250,7 @@ function statisticsFor(
       `The file does not say what images of ${isOfBands ? 'these bands' : `${channels} channels`} are normalised by: give --statistics FILE, a JSON object of mean and std.`,
     )
   const what = change ? 'images of these channels' : 'images'
-  const note = `the file does not say what ${what} were normalised by: taken as ImageNet's mean and deviation`
+  const note = `the file does not say what ${what} were normalised by: taken as ImageNet's mean and deviation; others are given by --set data.mean=… --set data.std=…`
   return { statistics: usualStatistics(config), notes: [note] }
 }
 

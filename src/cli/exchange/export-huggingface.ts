@@ -12,6 +12,7 @@ interface Flags extends FolderFlags {
   readonly task?: HuggingfaceTask
   /** `true`: without names; `false`: `--no-onnx`. */
   readonly onnx?: readonly HuggingfaceDtype[] | boolean
+  readonly processor: boolean
 }
 
 export function addExportHuggingface(parent: Command): void {
@@ -34,13 +35,19 @@ export function addExportHuggingface(parent: Command): void {
       ).choices(dtypes),
     )
     .option('--no-onnx', 'no graphs')
+    .option(
+      '--no-processor',
+      'no preprocessor_config.json, where transformers prepares no images as the model takes them',
+    )
     .action(async (flags: Flags) => {
       const { exportHuggingface } = await import('../../export/export-huggingface.ts')
       const { task } = flags
+      const withoutProcessor = !flags.processor
       const onnx = wanted(flags)
       await exportFolder('export huggingface', flags, {
-        options: { task, onnx },
-        write: (request, out, watch) => exportHuggingface({ ...request, ...watch, out, task, onnx }),
+        options: { task, onnx, ...(withoutProcessor && { withoutProcessor }) },
+        write: (request, out, watch) =>
+          exportHuggingface({ ...request, ...watch, out, task, onnx, withoutProcessor }),
       })
     })
 }
