@@ -127,6 +127,17 @@ async function withoutZeroDecoder({ parameters, tables }: Named, layout: Layout)
   return from
 }
 
+/** The head of DINOv2 reads cls, and then the mean. Makes it one of the mean where its weights of cls are zeros; whether they were. */
+async function headOfMean(parameters: Map<string, ForeignParameter>, { width }: Shapes): Promise<boolean> {
+  const weight = parameters.get('head.weight')
+  if (!weight || weight.shape[1] !== 2 * width) return false
+  const isOfMean = (i: number) => i % (2 * width) >= width
+  if ((await weight.read()).some((value, i) => !isOfMean(i) && value !== 0)) return false
+  const read = async () => (await weight.read()).filter((_, i) => isOfMean(i))
+  parameters.set('head.weight', { shape: [weight.shape[0]!, width], from: weight.from, read })
+  return true
+}
+
 /** Takes out a head that sherd has no counterpart of; returns why, and their names of it. */
 function withoutHead(parameters: Map<string, ForeignParameter>, facts: Facts, { width }: Shapes) {
   const weight = parameters.get('head.weight')
@@ -159,13 +170,9 @@ async function projectionFromHead(parameters: Map<string, ForeignParameter>, fac
 }
 
 /** Throws `CHECKPOINT` for what a configuration says and the shapes do not show. */
-function expectStated(
-  { stated }: Facts,
-  { model, patchSize, width, channels, hidden, feedForward }: Shapes,
-): void {
+function expectStated({ stated }: Facts, { patchSize, width, channels, hidden, feedForward }: Shapes): void {
   const pairs: (readonly [what: string, said: number | undefined, shown: number])[] = [
     ['a width of', stated.width, width],
-    ['a number of blocks of', undefined, model.depth!],
     ...(feedForward === 'swiglu' ? [] : [['a hidden width of', stated.hidden, hidden] as const]),
     ['channels:', stated.channels, channels[0]!],
     ['a patch height of', stated.patchSize?.[0], patchSize[0]],
@@ -229,9 +236,12 @@ export async function readForeign(
     return names.map((name) => located.prefix + before + name)
   }
   const source = sourceOf(weights, named, layout)
-  const facts = layout.facts(source)
+  const given = layout.facts(source)
   const zeroDecoder = await withoutZeroDecoder(named, layout)
-  const shapes = readShapes(named, { missingNames, stated: facts.stated })
+  const shapes = readShapes(named, { missingNames, stated: given.stated })
+  const facts: Facts = (await headOfMean(parameters, shapes))
+    ? { ...given, pool: 'avg', model: { ...given.model, feature: 'mean' } }
+    : given
   const { width, patchSize, channels, decoder, model } = shapes
   expectStated(facts, shapes)
   const shown = shownBy(source, facts, { depth: model.depth! })

@@ -68,6 +68,8 @@ export function translate(arrays: ReadonlyMap<string, WaitingArray>, layout: Lay
       const missing = row.theirs.filter((_, part) => !parts[part])
       const names = missing.map((name) => (row.isOutside ? '' : wrapper) + filled(name, block))
       for (const name of ours) lacking.set(name, names)
+      const why = `of no use without ${names.join(' and ')}`
+      unused.push(...whole.map(([name, array]) => ({ name, why, array })))
       continue
     }
     const from = whole.map(([name]) => name)

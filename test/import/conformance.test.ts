@@ -457,6 +457,40 @@ describe.runIf(existsSync(root))('published layouts', () => {
     })
   })
 
+  it("DINOv2's head is one of the mean where its weights of cls are zeros, else it is left out", async () => {
+    const read = async (ofCls: number) => {
+      const dir = await changed('dinov2', (tensors) => {
+        for (const [name, tensor] of [...tensors]) {
+          tensors.delete(name)
+          tensors.set(`dinov2.${name}`, tensor)
+        }
+        const data = Float32Array.from({ length: 3 * 64 }, (_, i) => (i % 64 < 32 ? ofCls : i))
+        tensors.set('classifier.weight', { dtype: 'float32', shape: [3, 64], data })
+        tensors.set('classifier.bias', { dtype: 'float32', shape: [3], data: new Float32Array(3) })
+      })
+      return planned(dir, 'dinov2', async ({ classifier, fitted, rows }) => ({
+        head: classifier?.head,
+        second: (await fitted.find(({ row }) => row.name === 'head.weight')?.read?.())?.[32], // of the second class
+        left: rows.filter(({ name }) => name.startsWith('classifier')).map(({ why }) => why),
+      }))
+    }
+    expect(await read(0)).toEqual({ head: 'normed-mean', second: 96, left: [] })
+    const why = 'a head that reads cls and the mean together'
+    expect(await read(0.5)).toEqual({ head: undefined, second: undefined, left: [why, why] })
+  })
+
+  it('what is left of a joined parameter is listed where it may be missing', async () => {
+    const of = 'encoder.layer.1.attention.attention'
+    const dir = await changed('vit', (tensors) => tensors.delete(`${of}.key.weight`))
+    await expect(planned(dir, 'vit', () => {})).rejects.toThrow(`missing (1): ${of}.key.weight\n`)
+    await planImport({ from: dir, allow: ['missing'] }, ({ rows }) => {
+      expect(
+        rows.filter(({ why }) => why === `of no use without ${of}.key.weight`).map(({ name }) => name),
+      ).toEqual([...[`${of}.query.weight`, `${of}.value.weight`]])
+      expect(rows.find(({ name }) => name === 'blocks.1.attn.qkv.weight')!.status).toBe('missing')
+    })
+  })
+
   it('traps of released files are said', async () => {
     const notes = (name: string) => planned(join(root, name), name, (plan) => plan.notes.join('\n'))
     expect(await notes('timm-clip')).toMatch(
