@@ -9,6 +9,7 @@ import { SherdError } from '../errors.ts'
 import { type EncoderNorm, headReading } from '../model/classifier.ts'
 import { sizeNames, sizes } from '../model/sizes.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { FeatureName } from '../token/feature.ts'
 import { type Grid, type PatchSize, shortSize } from '../token/grid.ts'
 import type { ForeignWeights } from './foreign.ts'
 import { bandsWritten, preparationOf } from './foreign-facts.ts'
@@ -127,29 +128,27 @@ async function withoutZeroDecoder({ parameters, tables }: Named, layout: Layout)
   return from
 }
 
-/** The head of DINOv2 reads cls, and then the mean. Makes it one of the mean where its weights of cls are zeros; whether they were. */
-async function headOfMean(parameters: Map<string, ForeignParameter>, { width }: Shapes): Promise<boolean> {
+/** The head of DINOv2 reads cls, and then the mean: what of them it reads, where the other's weights are zeros. Null for other heads. */
+async function readByHead(
+  parameters: Map<string, ForeignParameter>,
+  { width }: Shapes,
+): Promise<'cls' | 'mean' | 'cls+mean' | null> {
   const weight = parameters.get('head.weight')
-  if (!weight || weight.shape[1] !== 2 * width) return false
+  if (!weight || weight.shape[1] !== 2 * width) return null
   const isOfMean = (i: number) => i % (2 * width) >= width
-  if ((await weight.read()).some((value, i) => !isOfMean(i) && value !== 0)) return false
-  const read = async () => (await weight.read()).filter((_, i) => isOfMean(i))
+  const values = await weight.read()
+  const isZero = (ofMean: boolean) => values.every((value, i) => isOfMean(i) !== ofMean || value === 0)
+  const only = isZero(false) ? 'mean' : isZero(true) ? 'cls' : null
+  if (!only) return 'cls+mean'
+  const read = async () => (await weight.read()).filter((_, i) => isOfMean(i) === (only === 'mean'))
   parameters.set('head.weight', { shape: [weight.shape[0]!, width], from: weight.from, read })
-  return true
+  return only
 }
 
-/** Takes out a head that sherd has no counterpart of; returns why, and their names of it. */
-function withoutHead(parameters: Map<string, ForeignParameter>, facts: Facts, { width }: Shapes) {
-  const weight = parameters.get('head.weight')
-  const why =
-    facts.problem === 'regression'
-      ? 'a head of regression: its numbers are no classes'
-      : weight && weight.shape[1] === 2 * width
-        ? 'a head that reads cls and the mean together'
-        : weight && facts.model.feature === 'pooled'
-          ? 'a head that reads what attention pooled'
-          : null
-  if (!why) return []
+/** Takes out a head of regression; returns why, and their names of it. */
+function withoutHead(parameters: Map<string, ForeignParameter>, facts: Facts) {
+  if (facts.problem !== 'regression') return []
+  const why = 'a head of regression: its numbers are no classes'
   const names = ['head.weight', 'head.bias']
   const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
   for (const name of names) parameters.delete(name)
@@ -239,9 +238,8 @@ export async function readForeign(
   const given = layout.facts(source)
   const zeroDecoder = await withoutZeroDecoder(named, layout)
   const shapes = readShapes(named, { missingNames, stated: given.stated })
-  const facts: Facts = (await headOfMean(parameters, shapes))
-    ? { ...given, pool: 'avg', model: { ...given.model, feature: 'mean' } }
-    : given
+  const reads = await readByHead(parameters, shapes)
+  const facts: Facts = reads ? { ...given, model: { ...given.model, feature: reads } } : given
   const { width, patchSize, channels, decoder, model } = shapes
   expectStated(facts, shapes)
   const shown = shownBy(source, facts, { depth: model.depth! })
@@ -253,7 +251,7 @@ export async function readForeign(
     notes.push(
       'its decoder has zeros for positions, as one that transformers 5 has just made: left out, the encoder is taken',
     )
-  const leftHead = withoutHead(parameters, facts, shapes)
+  const leftHead = withoutHead(parameters, facts)
   const headBias = parameters.get('head.bias')?.from ?? []
   const isProjection = await projectionFromHead(parameters, facts)
   const cls = parameters.get('cls_token')
@@ -318,7 +316,7 @@ export async function readForeign(
     rotaryBase: merged.rotaryPeriods === undefined ? (facts.rotaryBase ?? null) : null,
     preparation: isSplit ? {} : preparation.data,
     statistics: preparation.statistics ?? released?.statistics ?? null,
-    classifier: classifierOf(parameters, facts, norm),
+    classifier: classifierOf(parameters, facts, { norm, reads }),
     config: {
       ...(bands && { data: { bands: [...bands] } }),
       model: {
@@ -393,12 +391,13 @@ function normOf({ has }: Source, { norm }: Facts): EncoderNorm {
 function classifierOf(
   parameters: Named['parameters'],
   { classes, pool, problem, model }: Facts,
-  norm: EncoderNorm,
+  { norm, reads }: { readonly norm: EncoderNorm; readonly reads: FeatureName | null },
 ): ForeignModel['classifier'] {
   const count = parameters.get('head.weight')?.shape[0]
   if (count === undefined) return null
   const names = classes?.length === count ? classes : Array.from({ length: count }, (_, i) => `class ${i}`)
   const isMean = norm === 'fc_norm' || pool === 'avg' || model.cls === false
-  const head = headReading(isMean ? 'mean' : 'cls', norm)
+  const own = model.feature === 'pooled' ? 'pooled' : isMean ? 'mean' : 'cls'
+  const head = headReading(reads ?? own, norm)
   return { head, classes: names, ...(problem === 'multi_label_classification' && { isMultiLabel: true }) }
 }

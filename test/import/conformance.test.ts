@@ -457,26 +457,25 @@ describe.runIf(existsSync(root))('published layouts', () => {
     })
   })
 
-  it("DINOv2's head is one of the mean where its weights of cls are zeros, else it is left out", async () => {
-    const read = async (ofCls: number) => {
+  it("DINOv2's head reads cls and the mean, or one of them where the other's weights are zeros", async () => {
+    const read = async (ofCls: number, ofMean: number) => {
       const dir = await changed('dinov2', (tensors) => {
         for (const [name, tensor] of [...tensors]) {
           tensors.delete(name)
           tensors.set(`dinov2.${name}`, tensor)
         }
-        const data = Float32Array.from({ length: 3 * 64 }, (_, i) => (i % 64 < 32 ? ofCls : i))
+        const data = Float32Array.from({ length: 3 * 64 }, (_, i) => i * (i % 64 < 32 ? ofCls : ofMean))
         tensors.set('classifier.weight', { dtype: 'float32', shape: [3, 64], data })
         tensors.set('classifier.bias', { dtype: 'float32', shape: [3], data: new Float32Array(3) })
       })
-      return planned(dir, 'dinov2', async ({ classifier, fitted, rows }) => ({
-        head: classifier?.head,
-        second: (await fitted.find(({ row }) => row.name === 'head.weight')?.read?.())?.[32], // of the second class
-        left: rows.filter(({ name }) => name.startsWith('classifier')).map(({ why }) => why),
-      }))
+      return planned(dir, 'dinov2', async ({ classifier, fitted, config }) => {
+        const { row, read } = fitted.find(({ row }) => row.name === 'head.weight')!
+        return [classifier!.head, config.model.feature, row.shape, (await read!()).at(-1)]
+      })
     }
-    expect(await read(0)).toEqual({ head: 'normed-mean', second: 96, left: [] })
-    const why = 'a head that reads cls and the mean together'
-    expect(await read(0.5)).toEqual({ head: undefined, second: undefined, left: [why, why] })
+    expect(await read(0, 1)).toEqual(['normed-mean', 'mean', [3, 32], 191])
+    expect(await read(1, 0)).toEqual(['cls', 'cls', [3, 32], 159])
+    expect(await read(1, 1)).toEqual(['cls+mean', 'cls+mean', [3, 64], 191])
   })
 
   it('what is left of a joined parameter is listed where it may be missing', async () => {
