@@ -40,6 +40,11 @@ BEFORE_NORM = re.compile(r"^(?:beit|data2vec-vision|clip|clip-vision|timm-beit|t
 GIVEN = {"dinov3-pth": ["model.heads=2"], "dinov3-pth-swiglu": ["model.heads=2"]}
 
 
+def is_before_norm(name: str, facts: dict[str, str]) -> bool:
+    is_larger_clip = name.startswith("larger-CLIP") and "timm" not in facts["library"]
+    return is_larger_clip or BEFORE_NORM.match(name) is not None
+
+
 def sherd(*arguments: str) -> subprocess.CompletedProcess:
     command = ["node", str(ROOT / "dist/src/cli/bin.cjs"), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
@@ -119,12 +124,13 @@ def check(folder: Path, work: Path, verify: bool = False) -> None:
         kind = config["architecture"] if library == "timm" else config["architectures"][0]
         about(f"{name}, through sherd, {kind}")
         made = outputs_of(load(out), expected["input.pixel_values"])
-        compare(name, made, expected, float(facts["tolerance"]))
+        compare(name, made, expected, facts)
 
 
-def compare(name: str, made: dict, expected: dict, tolerance: float) -> None:
+def compare(name: str, made: dict, expected: dict, facts: dict[str, str]) -> None:
+    tolerance = float(facts["tolerance"])
     hidden = expected.get("expected.last_hidden_state")
-    tokens = made.get("before" if BEFORE_NORM.match(name) else "tokens")
+    tokens = made.get("before" if is_before_norm(name, facts) else "tokens")
     if hidden is not None and tokens is not None and "pretraining" not in name:
         report("tokens", largest(tokens, hidden), max(tolerance, 1e-5 * hidden.abs().max().item()))
     for what, other in (("logits", "expected.logits"), ("image_embeds", "expected.image_embeds"), ("logits", "expected.image_embeds")):
@@ -148,7 +154,7 @@ LARGER_TRANSFORMERS = {
     "Dinov2ForImageClassification": ("Dinov2Config", SIZE | {"mlp_ratio": 4, "num_labels": 9}),
     "Dinov2WithRegistersModel": ("Dinov2WithRegistersConfig", SIZE | {"mlp_ratio": 4, "use_swiglu_ffn": True}),
     "Dinov2WithRegistersForImageClassification": ("Dinov2WithRegistersConfig", SIZE | {"mlp_ratio": 4, "num_labels": 9}),
-    "DINOv3ViTModel": ("DINOv3ViTConfig", SIZE),
+    "DINOv3ViTModel": ("DINOv3ViTConfig", SIZE | {"num_register_tokens": 4}),
     "CLIPVisionModelWithProjection": ("CLIPVisionConfig", SIZE | {"projection_dim": 128}),
     "SiglipVisionModel": ("SiglipVisionConfig", SIZE),
 }
@@ -175,12 +181,11 @@ def stir(model: torch.nn.Module) -> torch.nn.Module:
     return model.eval()
 
 
-def keep(folder: Path, model: torch.nn.Module, size: int, facts: dict[str, str]) -> None:
+def keep(folder: Path, model: torch.nn.Module, facts: dict[str, str], size: int = 96) -> None:
     """What the library computes, in the form of LAYOUTS."""
     pixels = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))
     made = outputs_of(model, pixels)
-    is_before = facts["family"] in ("beit", "data2vec", "clip") and "timm" not in facts["library"]
-    tokens = made.get("before" if is_before else "tokens")
+    tokens = made.get("before" if is_before_norm(folder.name, facts) else "tokens")
     tensors = {"input.pixel_values": pixels}
     if tokens is not None:
         tensors["expected.last_hidden_state"] = tokens
@@ -196,7 +201,7 @@ def make_larger(where: Path) -> list[Path]:
         model = stir(getattr(transformers, name)(getattr(transformers, config)(**options)))
         model.save_pretrained(folder)
         family = next(f for f in ("beit", "data2vec", "clip", "") if name.lower().startswith(f))
-        keep(folder, model, 96, {"family": family or name, "library": f"transformers {transformers.__version__}", "class": name})
+        keep(folder, model, {"family": family or name, "library": f"transformers {transformers.__version__}", "class": name})
         folders.append(folder)
     for name, options in LARGER_TIMM.items():
         folder = where / f"larger-timm-{name}"
@@ -208,7 +213,7 @@ def make_larger(where: Path) -> list[Path]:
         config = {"architecture": name, "num_classes": args["num_classes"], "num_features": 192, "global_pool": pool}
         cfg = {"input_size": [3, 96, 96], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "crop_pct": 1.0}
         (folder / "config.json").write_text(json.dumps(config | {"model_args": args | {"global_pool": pool}, "pretrained_cfg": cfg}))
-        keep(folder, model, 96, {"family": name, "library": f"timm {timm.__version__}", "class": name})
+        keep(folder, model, {"family": name, "library": f"timm {timm.__version__}", "class": name})
         folders.append(folder)
     return folders
 

@@ -40,6 +40,10 @@ export function translate(arrays: ReadonlyMap<string, WaitingArray>, layout: Lay
   const known = [layout.positions?.name, layout.decoderPositions, ...layout.tables]
   for (const [full, array] of arrays) {
     if (head?.names.includes(full)) continue
+    if (array.shape.includes(0)) {
+      unused.push({ name: full, why: 'it holds no numbers', array }) // registers of a DINOv3 without any
+      continue
+    }
     const isInside = full.startsWith(wrapper)
     const name = isInside ? full.slice(wrapper.length) : full
     const found = rowOf(layout, name)

@@ -3,10 +3,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { readArrays, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
+import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
 import { importWeights } from '../../src/import/import.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { openEncoder } from '../../src/weights/open-encoder.ts'
+import { tinyConfig } from '../run/tiny.ts'
 
 const folder = join(packageRoot(), '../shared/reference/layouts')
 const work = mkdtempSync(join(tmpdir(), 'sherd-published-'))
@@ -110,4 +114,19 @@ describe.each(Object.entries(published))('%s', (name, expected) => {
         expect(bytesOf(again, 'config.json').equals(bytesOf(out, 'config.json'))).toBe(true)
     }
   })
+})
+
+it('a DINOv3 without registers is written with none of them, and read again', async () => {
+  const rotaryPeriods = [0, 1, 2, 3].map((k) => 100 ** (k / 4)) // of 16 numbers a head
+  const options = { positions: 'none', qkvBias: 'none', layerScale: 1, rotaryPeriods } as const
+  const config = tinyConfig({ model: { ...options, layerNormEpsilon: 1e-5 } })
+  const { parameters, statistics } = await openEncoder({ model: 'random', config, device: 'cpu' })
+  const [path, out] = [join(work, 'bare.safetensors'), join(work, 'bare')]
+  writeSafetensors(path, parameters, weightsMetadata({ config, statistics }))
+  expect((await exportHuggingface({ model: path, out, onnx: ['fp32'] })).architecture).toBe('DINOv3ViTModel')
+  expect(readArrays(join(out, 'model.safetensors')).tensors.get('embeddings.register_tokens')!.shape).toEqual(
+    [1, 0, 32],
+  )
+  const again = await importWeights({ from: out, out: `${out}-again.safetensors` })
+  expect(again.config.model).toMatchObject({ registers: 0, rotaryPeriods })
 })
