@@ -218,6 +218,18 @@ def make_larger(where: Path) -> list[Path]:
     return folders
 
 
+def by_model() -> list[dict[str, object]]:
+    """How many checks each model has passed, and its differences."""
+    rows: dict[object, dict[str, object]] = {}
+    for each in base.checks:
+        row = rows.setdefault(each["of"], {"of": each["of"], "checks": 0, "holds": True})
+        row["checks"] += 1
+        row["holds"] = row["holds"] and each["holds"]
+        if "difference" in each:
+            row[each["what"]] = each["difference"]
+    return list(rows.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("layouts", nargs="?", type=Path)
@@ -237,7 +249,7 @@ def main() -> None:
             check(folder, Path(work), given.verify)
     if given.record:
         about = {"date": datetime.date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
-        record = {"made by": "scripts/reference/check_layouts.py", **about, **versions, "checks": base.checks, "refused": refusals}
+        record = {"made by": "scripts/reference/check_layouts.py", **about, **versions, "models": by_model(), "refused": refusals}
         text = json.dumps(record, indent=2, ensure_ascii=False)
         given.record.write_text(re.sub(r"(?<=\de-)0", "", text) + "\n")  # 1e-5, as the project's formatter wants it
     print(f"{len(base.checks)} checks, {base.failures} failed, {len(refusals)} refused")
