@@ -1,18 +1,18 @@
 /**
  * A model of another program: its parameters under our names, dimensions from their shapes, positions. What the file does not state is
- * reported as a note, or must be set.
+ * reported as a note, or must be set. Over 300 lines: one model is put together of what names, shapes and configuration show.
  */
 import type { WaitingArray } from '../checkpoint/arrays.ts'
 import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
 import type { ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { type EncoderNorm, headReading } from '../model/classifier.ts'
+import type { EncoderNorm } from '../model/classifier.ts'
 import { sizeNames, sizes } from '../model/sizes.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import type { FeatureName } from '../token/feature.ts'
 import { type Grid, type PatchSize, shortSize } from '../token/grid.ts'
 import type { ForeignWeights } from './foreign.ts'
 import { bandsWritten, preparationOf } from './foreign-facts.ts'
+import { classifierOf, projectionFromHead, readByHead, withoutHead } from './foreign-head.ts'
 import type { ForeignParameter } from './foreign-parameter.ts'
 import type { Facts, Family, ModelInput, OpenKey, Source } from './layouts/facts.ts'
 import { releasedHeads } from './layouts/heads.ts'
@@ -126,46 +126,6 @@ async function withoutZeroDecoder({ parameters, tables }: Named, layout: Layout)
   const from = names.flatMap((name) => parameters.get(name)!.from)
   for (const name of names) parameters.delete(name)
   return from
-}
-
-/** The head of DINOv2 reads cls, and then the mean: what of them it reads, where the other's weights are zeros. Null for other heads. */
-async function readByHead(
-  parameters: Map<string, ForeignParameter>,
-  { width }: Shapes,
-): Promise<'cls' | 'mean' | 'cls+mean' | null> {
-  const weight = parameters.get('head.weight')
-  if (!weight || weight.shape[1] !== 2 * width) return null
-  const isOfMean = (i: number) => i % (2 * width) >= width
-  const values = await weight.read()
-  const isZero = (ofMean: boolean) => values.every((value, i) => isOfMean(i) !== ofMean || value === 0)
-  const only = isZero(false) ? 'mean' : isZero(true) ? 'cls' : null
-  if (!only) return 'cls+mean'
-  const read = async () => (await weight.read()).filter((_, i) => isOfMean(i) === (only === 'mean'))
-  parameters.set('head.weight', { shape: [weight.shape[0]!, width], from: weight.from, read })
-  return only
-}
-
-/** Takes out a head of regression; returns why, and their names of it. */
-function withoutHead(parameters: Map<string, ForeignParameter>, facts: Facts) {
-  if (facts.problem !== 'regression') return []
-  const why = 'a head of regression: its numbers are no classes'
-  const names = ['head.weight', 'head.bias']
-  const from = names.flatMap((name) => parameters.get(name)?.from ?? [])
-  for (const name of names) parameters.delete(name)
-  return from.map((name) => ({ name, why }))
-}
-
-/**
- * timm keeps the projection of CLIP as a head whose biases are zeros. Makes it a projection; whether it was one. A head with biases, or with
- * names of classes, was trained for them.
- */
-async function projectionFromHead(parameters: Map<string, ForeignParameter>, facts: Facts): Promise<boolean> {
-  const [weight, bias] = ['head.weight', 'head.bias'].map((name) => parameters.get(name))
-  if (facts.family !== 'clip' || !weight || !bias || facts.classes) return false
-  if ((await bias.read()).some((value) => value !== 0)) return false
-  parameters.set('projection.weight', weight)
-  for (const name of ['head.weight', 'head.bias']) parameters.delete(name)
-  return true
 }
 
 /** Throws `CHECKPOINT` for what a configuration says and the shapes do not show. */
@@ -386,18 +346,4 @@ function variantOf(arrays: ReadonlyMap<string, WaitingArray>, { layout, wrapper 
 function normOf({ has }: Source, { norm }: Facts): EncoderNorm {
   const any = (name: string) => has(`${name}.weight`) || has(`${name}.bias`)
   return norm ?? (any('fc_norm') && !any('norm') ? 'fc_norm' : 'norm')
-}
-
-function classifierOf(
-  parameters: Named['parameters'],
-  { classes, pool, problem, model }: Facts,
-  { norm, reads }: { readonly norm: EncoderNorm; readonly reads: FeatureName | null },
-): ForeignModel['classifier'] {
-  const count = parameters.get('head.weight')?.shape[0]
-  if (count === undefined) return null
-  const names = classes?.length === count ? classes : Array.from({ length: count }, (_, i) => `class ${i}`)
-  const isMean = norm === 'fc_norm' || pool === 'avg' || model.cls === false
-  const own = model.feature === 'pooled' ? 'pooled' : isMean ? 'mean' : 'cls'
-  const head = headReading(reads ?? own, norm)
-  return { head, classes: names, ...(problem === 'multi_label_classification' && { isMultiLabel: true }) }
 }

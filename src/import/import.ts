@@ -1,6 +1,6 @@
 /**
  * Converts weights of other programs into a file for `--init`, `evaluate` and `embed`. Missing, unexpected or misshapen parameters are
- * errors unless allowed.
+ * errors unless allowed. Over 300 lines: the plan of an import and its parts are read as one.
  */
 import { dirname, resolve } from 'node:path'
 import { expectFiniteArray, type StoredArray } from '../checkpoint/arrays.ts'
@@ -25,12 +25,13 @@ import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { pixelWidths } from '../target/band-target.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, gridOf, type PatchSize } from '../token/grid.ts'
-import { type ForeignWeights, openForeign } from './foreign.ts'
+import { openForeign } from './foreign.ts'
 import { type ForeignModel, readForeign } from './foreign-model.ts'
 import { type ChannelChange, channelChange, expectChannels, inflated } from './import-channels.ts'
 import type { Family } from './layouts/facts.ts'
 import { type Layout, type LayoutName, layouts } from './layouts.ts'
 import { type Difference, expectFitting } from './misfit.ts'
+import { type Taken, takenOf } from './taken.ts'
 import { shapeText } from './translate-names.ts'
 
 export type ImportStatus = 'loaded' | 'reshaped' | 'missing' | 'unexpected' | 'left out'
@@ -274,22 +275,6 @@ async function valuesOf(
   return values
 }
 
-/** How much of a file was taken. */
-export interface Taken {
-  /** Their tensors of numbers. */
-  readonly tensors: number
-  readonly of: number
-  /** Of all values, 0 to 1. */
-  readonly share: number
-}
-
-/** `took 40 of 62 tensors, 90.6 % of the values` */
-export function takenText({ tensors, of, share }: Taken): string {
-  if (tensors === of) return `took all ${of} tensors, 100 % of the values`
-  const percent = Math.min(99.9, 100 * share).toFixed(1) // never 100 where something was left
-  return `took ${tensors} of ${of} tensors, ${percent} % of the values`
-}
-
 /** What an import would make, before any value is read. */
 export interface ImportPlan extends Omit<Imported, 'path' | 'classes'> {
   readonly classifier: ForeignModel['classifier']
@@ -299,26 +284,6 @@ export interface ImportPlan extends Omit<Imported, 'path' | 'classes'> {
   readonly norm: EncoderNorm
   /** Their tensors that no part of the model is made of, such as the mask token and the head of codes of BEiT. */
   readonly unused: ForeignModel['unused']
-}
-
-const floating = ['float32', 'float64', 'float16', 'bfloat16']
-const countOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
-
-/** Tables that are computed here are taken, too. */
-function takenOf(
-  { arrays }: ForeignWeights,
-  { parameters, places, prefix, wrapper, layout }: ForeignModel,
-  fitted: readonly Fitted[],
-): Taken {
-  const numbers = [...arrays].filter(([, { dtype }]) => floating.includes(dtype))
-  const names = fitted.flatMap(({ row, read }) => (read ? (parameters.get(row.name)?.from ?? []) : []))
-  const { positions }: Layout = layouts[layout]
-  const ofTables = [...places.dropped.map(({ name }) => name), ...(places.table ? [positions!.name] : [])]
-  const tables = ofTables.flatMap((name) => [name, wrapper + name])
-  const taken = new Set([...names, ...tables].map((name) => prefix + name))
-  const own = numbers.filter(([name]) => taken.has(name))
-  const values = (list: typeof numbers) => list.reduce((sum, [, { shape }]) => sum + countOf(shape), 0)
-  return { tensors: own.length, of: numbers.length, share: values(own) / Math.max(1, values(numbers)) }
 }
 
 /** Many tensors that are left out for one reason are one row. */
@@ -394,7 +359,11 @@ export async function planImport<T>(
     return await body({
       ...{ layout: model.layout, family: model.family, norm: model.norm, unused: model.unused },
       ...{ config, statistics, classifier: model.classifier, fitted, rows },
-      taken: takenOf(weights, model, fitted),
+      taken: takenOf(
+        weights,
+        model,
+        fitted.flatMap(({ row, read }) => (read ? [row.name] : [])),
+      ),
       files: weights.files,
       notes: [...model.notes, ...notes],
     })

@@ -7,7 +7,8 @@ import { encoderPrefix, type WeightsOrigin } from '../checkpoint/weights-metadat
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
-import { type ImportPlan, planImport, takenText } from '../import/import.ts'
+import { type ImportPlan, planImport } from '../import/import.ts'
+import { takenText } from '../import/taken.ts'
 import { type StoredParameter, under } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 

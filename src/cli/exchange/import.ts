@@ -108,7 +108,8 @@ const line = ({ name, status, from, why }: ImportRow) => [
 ]
 
 async function runImport(from: string, flags: Flags): Promise<void> {
-  const { importWeights, takenText } = await import('../../import/import.ts')
+  const { importWeights } = await import('../../import/import.ts')
+  const { takenText } = await import('../../import/taken.ts')
   const { layouts } = await import('../../import/layouts.ts')
   const { presetOf } = await import('../../config/presets.ts')
   const { composedInput } = await import('../config-file.ts')
