@@ -94,10 +94,21 @@ export const rowScores = (
   macroF1: meanAndDeviation(attempts.map(({ macroF1 }) => macroF1)),
 })
 
+/** What the same network reaches with random weights. */
+export interface RandomResult {
+  /** Of the weights. */
+  readonly seed: number
+  readonly rows: readonly Row[]
+  /** Indices into `rows`, one for each group, as in the report. */
+  readonly chosen: readonly number[]
+}
+
 /** The report of a protocol on frozen features. */
 export interface FeatureReport extends Report {
   /** Of the features of the training images. */
   readonly spread: Readonly<Record<string, Spread>>
+  /** Null for random weights themselves, and where they were not asked for; absent in what older versions wrote. */
+  readonly random?: RandomResult | null
 }
 
 /** Throws `SOURCE` for images without usable labels, `VALUE` for settings that do not fit them, `INTERRUPTED` when the signal is aborted. */

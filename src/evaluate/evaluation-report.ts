@@ -33,6 +33,16 @@ function choice({ rows, validation }: Report): string {
     : 'The test images chose nothing.'
 }
 
+/** What the same network reaches with random weights. */
+function beside(report: Report | FeatureReport, named: (row: Row) => string): string {
+  const random = 'random' in report ? report.random : null
+  if (!random) return ''
+  const lines = random.chosen
+    .map((place) => random.rows[place]!)
+    .map((row) => `- ${withDeviation(row.top1, report.seeds.length)} % with random weights: ${named(row)}`)
+  return `${lines.join('\n')}\n`
+}
+
 export function reportMarkdown(report: Report | FeatureReport): string {
   const { model, data, classes, rows, chosen, scores, seeds, chance } = report
   const results = chosen.map((place) => rows[place]!)
@@ -45,7 +55,7 @@ export function reportMarkdown(report: Report | FeatureReport): string {
 ${report.title}:
 
 ${results.map((row) => `- **${withDeviation(row.top1, seeds.length)} %** top-1: ${named(row)}`).join('\n')}
-
+${beside(report, named)}
 ${choice(report)} Always naming the commonest class
 would reach ${percent(chance)} %.
 ${report.warnings.map((warning) => `\n**Note**: ${plain(warning)}.\n`).join('')}

@@ -33,6 +33,7 @@ interface Flags extends EvaluateFlags, SaveFlags {
   readonly batch?: number
   readonly shots?: Shots[]
   readonly pool?: FeatureName[]
+  readonly baseline: boolean
 }
 
 const withProbe = (command: Command): Command =>
@@ -112,13 +113,15 @@ export function addFrozen(evaluate: Command): void {
       withClasses(
         describeCommand(evaluate.command(name), { page: 'evaluate.md', examples }).description(does),
         protocols.length > 1 ? 'folder for the folders of the reports: knn, linear, fewshot' : undefined,
-      ).addOption(
-        poolOption(
-          'features that compete, such as cls,layer:-2',
-          "cls, mean, pooled and the model's own, where it has them",
-          listOf(feature),
-        ),
-      ),
+      )
+        .addOption(
+          poolOption(
+            'features that compete, such as cls,layer:-2',
+            "cls, mean, pooled and the model's own, where it has them",
+            listOf(feature),
+          ),
+        )
+        .option('--no-baseline', 'do not read the images with random weights, too'),
     ).action((flags: Flags) => run(protocols, flags))
 }
 
@@ -141,6 +144,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
   letWaitingThreadsSleep()
   const { judgeWithMap } = await import('../../evaluate/evaluate.ts')
   const { openImages } = await import('../../evaluate/open-images.ts')
+  const { besideRandom, isLearned, randomImages } = await import('../../evaluate/beside-random.ts')
   const { saveProbe } = await import('../../evaluate/save-probe.ts')
   const { openWeightsFile } = await import('../../checkpoint/weights-file.ts')
   const { claimReports } = await import('../../evaluate/claim-report.ts')
@@ -158,24 +162,32 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
     {
       ...{ out, overwrite, save, data, folders, encoder: request },
       command: `evaluate ${names.length > 1 ? 'frozen' : names[0]}`,
-      options: { settings: await usedSettings(names, settings), seeds, pool: flags.pool },
+      options: {
+        settings: await usedSettings(names, settings),
+        seeds,
+        pool: flags.pool,
+        ...(!flags.baseline && { baseline: false }),
+      },
     },
     async ({ dir, state, fileFor }) => {
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
       const encoder = await openEncoder(request)
       for (const message of encoder.warnings) warn(message)
       const work = join(dir, 'work')
-      const images = await openImages({
-        ...{ encoder, data, features: flags.pool, work },
-        ...{ onProgress: showImages(), signal },
-      })
+      const reading = { encoder, data, features: flags.pool, work, signal }
+      const images = await openImages({ ...reading, onProgress: showImages() })
+      const random =
+        flags.baseline && isLearned(encoder)
+          ? await randomImages({ ...reading, onProgress: showImages('random features') })
+          : null
       const made: FeatureReport[] = []
       for (const [i, protocol] of names.entries()) {
         const watched = { signal, work, onPiece: counting(protocol, 'fits') }
         const { report, map } = await judgeWithMap(images, { protocol, settings, seeds, ...watched })
         if (file !== null && map) saveProbe(file, encoder, { map, classes: report.classes })
-        made.push(report)
-        await writeReport(join(fileFor(), folders[i]!), report)
+        const beside = { signal, work, onPiece: counting(`${protocol} of random weights`, 'fits') }
+        made.push(await besideRandom(report, random, { protocol, settings, seeds, ...beside }))
+        await writeReport(join(fileFor(), folders[i]!), made.at(-1)!)
       }
       endProgress()
       return made

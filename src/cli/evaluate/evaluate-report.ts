@@ -1,15 +1,15 @@
 /** Prints the report of an evaluation. */
 import { resolve } from 'node:path'
-import type { Report } from '../../evaluate/evaluate.ts'
+import type { FeatureReport, Report } from '../../evaluate/evaluate.ts'
 import { note, print, printJson, table, warn } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import type { EvaluateFlags, SaveFlags } from './evaluate-options.ts'
 
 export async function printReport(
-  report: Report,
+  report: Report | FeatureReport,
   { out, json, save }: Pick<EvaluateFlags, 'out' | 'json'> & SaveFlags,
 ): Promise<void> {
-  const { withDeviation } = await import('../../evaluate/markdown.ts')
+  const { percent, withDeviation } = await import('../../evaluate/markdown.ts')
   endProgress()
   if (json) return printJson({ kind: 'evaluation', ...report })
   const attempts = report.seeds.length
@@ -32,7 +32,12 @@ export async function printReport(
   for (const { group, pooling, setting, top1 } of report.chosen.map((place) => report.rows[place]!))
     print(
       `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
-        `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %; computed in ${report.model.precision})`,
+        `(${pooling}, ${setting}; chance ${percent(report.chance)} %; computed in ${report.model.precision})`,
+    )
+  const random = 'random' in report ? report.random : null
+  for (const { group, pooling, setting, top1 } of random?.chosen.map((at) => random.rows[at]!) ?? [])
+    print(
+      `the same network with random weights${group && `, ${group}`}: top-1 ${withDeviation(top1, attempts)} % (${pooling}, ${setting})`,
     )
   const { classes } = report.scores
   const weakest = classes.filter(({ images }) => images > 0).sort((a, b) => a.recall - b.recall)

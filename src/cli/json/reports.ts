@@ -40,6 +40,18 @@ const common = {
   seconds: f.number('seconds that it took'),
 }
 
+/** A way that was tried. */
+const way = {
+  group: f.text('training images, such as "1 %"; empty for all'),
+  pooling: f.text('feature of an image: cls, mean, cls+mean, pooled or layer:K'),
+  setting: f.text('number of neighbours, learning rate …'),
+  top1: overSeeds('share of test images whose class was named, 0 to 1'),
+  top5: f.orNull(overSeeds('share with the class among five; null for up to five classes')),
+  meanRecall: overSeeds('mean of the recalls of the classes'),
+  macroF1: overSeeds('mean of the F1 of the classes'),
+  heldOut: f.orNull(f.number('top-1 on training images that were held out; null if not measured')),
+}
+
 export const reports = {
   evaluation: f.kind(
     'The report of an evaluation; report.json holds it, too.',
@@ -51,19 +63,7 @@ export const reports = {
       protocol: f.text('name of the protocol'),
       title: f.text('what the protocol does'),
       ...common,
-      rows: f.list(
-        {
-          group: f.text('training images, such as "1 %"; empty for all'),
-          pooling: f.text('feature of an image: cls, mean, cls+mean, pooled or layer:K'),
-          setting: f.text('number of neighbours, learning rate …'),
-          top1: overSeeds('share of test images whose class was named, 0 to 1'),
-          top5: f.orNull(overSeeds('share with the class among five; null for up to five classes')),
-          meanRecall: overSeeds('mean of the recalls of the classes'),
-          macroF1: overSeeds('mean of the F1 of the classes'),
-          heldOut: f.orNull(f.number('top-1 on training images that were held out; null if not measured')),
-        },
-        'every way that was tried',
-      ),
+      rows: f.list(way, 'every way that was tried'),
       chosen: f.counts('places in rows, one for each group: what counts'),
       scores: f.group(
         {
@@ -87,6 +87,18 @@ export const reports = {
         'of the last chosen row, first seed',
       ),
       chance: f.number('top-1 of always naming the commonest class'),
+      random: f.perhaps(
+        f.orNull(
+          f.group(
+            {
+              seed: f.count('seed of the weights'),
+              rows: f.list(way, 'every way that was tried'),
+              chosen: f.counts('places in rows, one for each group'),
+            },
+            'the same network with random weights; null for random weights themselves and with --no-baseline',
+          ),
+        ),
+      ),
       validation: f.perhaps(
         f.group(
           {
