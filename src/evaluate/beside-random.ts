@@ -54,7 +54,7 @@ export function weakResults(
       const least = margin(top1.mean, share, { images, isExact })
       if (top1.mean - share > least) return []
       return [
-        `${group && `${group}: `}top-1 of ${percent(top1.mean)} % does not beat ${what}, ${percent(share)} %: ${images} test images say less than ${percent(least)} points apart nothing`,
+        `${group && `${group}: `}top-1 of ${percent(top1.mean)} % does not beat ${what}, ${percent(share)} %: of ${images} test images it has to be ${percent(least)} points higher`,
       ]
     })
   })

@@ -11,7 +11,7 @@ import {
 } from '../../src/evaluate/evaluate.ts'
 import { reportMarkdown } from '../../src/evaluate/evaluation-report.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
-import { openEncoder } from '../../src/weights/open-encoder.ts'
+import { type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { randomTwin } from '../../src/weights/random-twin.ts'
 import { sampleFolder, tinyConfig } from '../run/tiny.ts'
 
@@ -51,7 +51,7 @@ describe('what does not beat them', () => {
     const random = { rows: [row(0.7, '10 %'), row(0.19, '1 %')], chosen: [1, 0] }
     // 1.96 · √(2 · 0.195 · 0.805 / 400) = 5.49 points
     expect(weakResults(report, random)).toEqual([
-      '1 %: top-1 of 20.00 % does not beat the same network with random weights, 19.00 %: 400 test images say less than 5.49 points apart nothing',
+      '1 %: top-1 of 20.00 % does not beat the same network with random weights, 19.00 %: of 400 test images it has to be 5.49 points higher',
     ])
   })
 })
@@ -62,11 +62,13 @@ describe('images', () => {
     ...{ baseLearningRates: [1], batchSize: 64 },
   }
   const options = { protocol: 'knn', settings, seeds: [0] } as const
-  const encoder = openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', seed: 5 })
+  const opened = (seed: number) => openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', seed })
+  let encoder: OpenedEncoder
   let data: ReturnType<typeof findSplit>
   let own: OpenedImages
   let random: OpenedImages
   beforeAll(async () => {
+    encoder = await opened(5)
     data = findSplit(await sampleFolder())
     own = await openImages({ encoder, data, features: ['mean'] })
     random = await randomImages({ encoder, data, features: ['mean'] })
@@ -74,7 +76,7 @@ describe('images', () => {
 
   it('of the twin are those of the network with random weights of seed 0, which is then let go', async () => {
     const other = await openImages({
-      encoder: openEncoder({ model: 'random', config: tinyConfig(), device: 'cpu', seed: 0 }),
+      encoder: await opened(0),
       ...{ data, features: ['mean'] },
     })
     expect(random.train.features.of).toEqual(other.train.features.of)
