@@ -6,7 +6,14 @@ import type { PrecisionName } from '../machine/plan.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { modelOption } from './help.ts'
-import { configOption, deviceOption, featurePrecisionOption, setOption, wholeNumber } from './options.ts'
+import {
+  configOption,
+  deviceOption,
+  featurePrecisionOption,
+  imageSizeOption,
+  setOption,
+  wholeNumber,
+} from './options.ts'
 import { counting } from './progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from './reading-options.ts'
 
@@ -16,6 +23,7 @@ export interface ModelFlags {
   readonly config?: string
   readonly set: string[]
   readonly modelSeed?: number
+  readonly imageSize?: [height: number, width: number]
   readonly bands?: string[]
 }
 
@@ -40,6 +48,7 @@ export const addModelOptions = (
       ),
     )
     .option('--model-seed <n>', 'seed of a random model', wholeNumber(0))
+    .addOption(imageSizeOption())
     .option(
       '--bands <list>',
       'rasters that have only some of the bands, such as B2,B3,B4,B8: groups that have all of theirs are used',
@@ -56,7 +65,18 @@ export const addEncoderOptions = (
 
 /** `images`: the folder to encode. Raster weights that do not record their normalisation take the statistics of this folder. */
 export async function requestOf(
-  { model, preset, config: file, set, device, precision, modelSeed, bands, ...flags }: EncoderFlags,
+  {
+    model,
+    preset,
+    config: file,
+    set,
+    device,
+    precision,
+    modelSeed,
+    bands,
+    imageSize,
+    ...flags
+  }: EncoderFlags,
   images: string | undefined,
   alsoRead: readonly string[] = [],
 ): Promise<EncoderRequest> {
@@ -70,6 +90,7 @@ export async function requestOf(
     ...(keys.length > 0 ? { set: keys } : {}),
     ...(modelSeed === undefined ? {} : { seed: modelSeed }),
     ...(bands ? { bands } : {}),
+    ...(imageSize ? { imageSize } : {}),
     ...(config?.data.kind === 'rasters' && images !== undefined
       ? { statistics: await statisticsOf(config, images) }
       : {}),

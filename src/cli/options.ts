@@ -104,6 +104,20 @@ export const poolOption = (
 ): Option =>
   new Option('--pool <feature>', `${what}: ${featureChoices} (default: ${without})`).argParser(parse)
 
+/** `224` is a square, `224x448` a height and a width. */
+export function imageSize(text: string): [height: number, width: number] {
+  const [, height, width = height] = text.match(/^(\d{1,5})(?:[x×](\d{1,5}))?$/i) ?? []
+  if (!(Number(height) >= 1 && Number(width) >= 1))
+    throw new InvalidArgumentError('Expected pixels: one side, or HEIGHTxWIDTH, such as 224 or 224x448.')
+  return [Number(height), Number(width)]
+}
+
+export const imageSizeOption = (): Option =>
+  new Option(
+    '--image-size <pixels>',
+    "of images, one side or HEIGHTxWIDTH, where it is not the model's: positions follow by its own rule",
+  ).argParser(imageSize)
+
 export const deviceOption = () =>
   new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto')
 

@@ -42,6 +42,7 @@ export async function claimReports<T>(
     command,
     options: {
       ...{ ...options, bands, precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
+      imageSize: found.imageSize,
       // A random encoder is what its configuration says; other weights say themselves what they are.
       ...(found.files.length === 0 && { config, modelSeed: seed }),
       save: save && resolve(save),

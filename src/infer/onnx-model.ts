@@ -69,7 +69,12 @@ const classesSchema = z.array(z.string()).min(1).nullable()
 const meaningsSchema = z.record(z.string(), z.string())
 
 /** Exported files have a fixed precision and run on the CPU. Throws `USAGE` for other requests. */
-export function expectPlainRequest({ device, precision }: Partial<EncoderRequest>): void {
+export function expectPlainRequest({ device, precision, imageSize }: Partial<EncoderRequest>): void {
+  if (imageSize !== undefined)
+    throw new SherdError(
+      'USAGE',
+      'An ONNX file has the size that it was exported with: leave --image-size out, or give it to "sherd export onnx".',
+    )
   if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
   if (precision !== undefined)
     throw new SherdError(

@@ -7,24 +7,28 @@ import type { Made } from '../files/made.ts'
 import { stateOfSource } from '../source/file-state.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { BatchHead, RowJournal } from '../weights/gather-rows.ts'
+import type { ImageSize } from '../weights/image-size.ts'
 import type { ModelOrigin } from '../weights/open-encoder.ts'
 
 /** A model that is applied to files, and the checksum of its file. */
 export interface AppliedModel extends Reads {
   readonly origin: ModelOrigin
   readonly sha256: string
+  /** Of the images, where another one than the model's own was asked for. */
+  readonly imageSize?: ImageSize
 }
 
 /** What the result depends on. Time limits and the share that may be left out decide whether there is one, not what it is. */
 export const madeOfImages = (
   command: string,
-  { origin, sha256, reading = {} }: AppliedModel,
+  { origin, sha256, reading = {}, imageSize }: AppliedModel,
   source: ImageSource,
   options: Readonly<Record<string, unknown>>,
 ): Made => ({
   command,
   options: {
     ...options,
+    imageSize,
     ...{ precision: origin.precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
   },
   inputs: { images: stateOfSource(source), model: sha256 },

@@ -10,6 +10,7 @@ import type { ImageSource } from '../source/open.ts'
 import type { FeatureName, VectorFeature } from '../token/feature.ts'
 import type { FeatureReading, FolderFeatures } from '../weights/folder-features.ts'
 import { valuesOf } from '../weights/frozen-encoder.ts'
+import type { ImageSize } from '../weights/image-size.ts'
 import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
 import { competingFeatures, ownFeature } from '../weights/own-feature.ts'
 
@@ -20,6 +21,8 @@ export interface Embedder extends Reads {
   /** Of the model's file; '' for a random one. */
   readonly sha256: string
   readonly warnings: readonly string[]
+  /** Of the images, where another one than the model's own was asked for. */
+  readonly imageSize?: ImageSize
   /** A run that began with the weights of another model. */
   readonly isInherited?: boolean
   /** The vector that stands for an image where none is asked for. */
@@ -38,7 +41,7 @@ export async function openEmbedder(
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('../infer/onnx-model.ts')
-    expectPlainRequest({ device, precision })
+    expectPlainRequest({ device, precision, imageSize: request.imageSize })
     const { ownOutput, usualOutputs } = await import('../infer/onnx-features.ts')
     const { onnxFeatureSpec, onnxFeaturesOfSource, openOnnxEncoder } = await import(
       '../infer/onnx-encoder.ts'
@@ -62,6 +65,7 @@ export async function openEmbedder(
   const { config, origin, warnings } = encoder
   return {
     ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config) },
+    ...(found.imageSize && { imageSize: found.imageSize }),
     ...{ sha256: sealOfWeights(found), isInherited: found.facts?.init !== undefined },
     ...{ feature: ownFeature(encoder), competing: competingFeatures(encoder) },
     featureOf: (name) => featureOf(encoder, name),

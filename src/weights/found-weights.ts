@@ -11,6 +11,7 @@ import { type ImportPlan, planImport } from '../import/import.ts'
 import { takenText } from '../import/taken.ts'
 import { type StoredParameter, under } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import type { ImageSize } from './image-size.ts'
 
 export interface FoundWeights extends WeightsOrigin {
   /** The files; none for random weights. */
@@ -20,6 +21,8 @@ export interface FoundWeights extends WeightsOrigin {
   /** Reads those that are wanted. Throws `CHECKPOINT`. */
   readonly load: (isWanted: (name: string) => boolean) => Promise<ReadonlyMap<string, StoredArray>>
   readonly step: number | null
+  /** Of the images, where another one than the model's own was asked for. */
+  readonly imageSize?: ImageSize
   readonly warnings?: readonly string[]
   /** How a model of another program was read. */
   readonly notes?: readonly string[]

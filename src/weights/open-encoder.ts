@@ -37,6 +37,7 @@ import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray } from '../tensor/tensor.ts'
 import { type FoundWeights, findForeign, randomWeights, readingOf } from './found-weights.ts'
 import type { FrozenEncoder } from './frozen-encoder.ts'
+import { type ImageSize, sizedConfig } from './image-size.ts'
 
 export type { FoundWeights } from './found-weights.ts'
 
@@ -81,6 +82,8 @@ export interface EncoderRequest {
   readonly bands?: readonly string[] | null
   /** Overrides the configuration. */
   readonly reading?: ReadingLimits
+  /** Of the images, where it is not that of the model. */
+  readonly imageSize?: ImageSize | undefined
 }
 
 const stepOf = (folder: string) => Number(basename(folder).match(/^step-(\d+)$/)?.[1] ?? Number.NaN)
@@ -172,13 +175,18 @@ export function expectFit({
   }
 }
 
-type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'base' | 'set'>
+type WeightsRequest = Pick<
+  EncoderRequest,
+  'model' | 'config' | 'statistics' | 'base' | 'set' | 'imageSize'
+>
 
 /** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
 export async function findWeights(request: WeightsRequest): Promise<FoundWeights> {
   const found = locateWeights(request) ?? (await findForeign(request))
   if (found.files.length > 0) expectFit(found)
-  return found
+  if (!request.imageSize) return found
+  const config = sizedConfig(found.config, request.imageSize)
+  return config === found.config ? found : { ...found, config, imageSize: request.imageSize }
 }
 
 /** Null for a model of another program. */

@@ -1,15 +1,10 @@
 // A report beside chance and beside the same network with random weights.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { besideRandom, isLearned, randomImages, weakResults } from '../../src/evaluate/beside-random.ts'
-import {
-  type EvaluateOptions,
-  findSplit,
-  judge,
-  type OpenedImages,
-  openImages,
-  type Row,
-} from '../../src/evaluate/evaluate.ts'
+import { type EvaluateOptions, judge, type Row } from '../../src/evaluate/evaluate.ts'
+import { findSplit } from '../../src/evaluate/evaluation-data.ts'
 import { reportMarkdown } from '../../src/evaluate/evaluation-report.ts'
+import { type OpenedImages, openImages } from '../../src/evaluate/open-images.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { randomTwin } from '../../src/weights/random-twin.ts'
@@ -86,14 +81,14 @@ describe('images', () => {
     expect(liveTensors()).toBe(before)
   })
 
-  it('stand in the report', () => {
-    const report = besideRandom(judge(own, options), random, options)
-    const { rows, chosen } = judge(random, options)
+  it('stand in the report', async () => {
+    const report = await besideRandom(await judge(own, options), random, options)
+    const { rows, chosen } = await judge(random, options)
     expect(report.random).toEqual({ seed: 0, rows, chosen })
     const top1 = (100 * rows[chosen[0]!]!.top1.mean).toFixed(2)
     expect(reportMarkdown(report)).toContain(`- ${top1} % with random weights: mean features, k = 5\n`)
     expect(report.warnings.join()).toContain('does not beat the same network with random weights')
-    const without = besideRandom(judge(own, options), null, options)
+    const without = await besideRandom(await judge(own, options), null, options)
     expect([without.random, reportMarkdown(without).includes('random weights')]).toEqual([null, false])
   })
 

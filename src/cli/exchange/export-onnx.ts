@@ -98,7 +98,7 @@ async function runExport({
   overwrite,
   ...flags
 }: Flags): Promise<void> {
-  const { preset, set, modelSeed, bands, config } = flags
+  const { preset, set, modelSeed, bands, imageSize, config } = flags
   const { exportOnnx } = await import('../../export/export-onnx.ts')
   const { openModel, usualGraphs } = await import('../../export/model-parts.ts')
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
@@ -125,7 +125,7 @@ async function runExport({
     graphs: wanted,
     precisions: [...new Set(precision)],
     made: {
-      options: { preset, set: set.length > 0 ? set : undefined, modelSeed, bands },
+      options: { preset, set: set.length > 0 ? set : undefined, modelSeed, bands, imageSize },
       inputs: {
         model: await sealOfModel(request),
         ...(images !== undefined && { images: fingerprintOf(images) }),

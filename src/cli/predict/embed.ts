@@ -92,14 +92,14 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
 /** Exported files need no LibTorch. */
 async function openModel(flags: Flags, dir: string): Promise<Embedder> {
   const { openEmbedder } = await import('../../search/embedder.ts')
-  const { model, preset, config, bands, set, modelSeed, device, precision } = flags
+  const { model, preset, config, bands, set, modelSeed, device, precision, imageSize } = flags
   if (model.toLowerCase().endsWith('.onnx')) {
     if (preset !== undefined || config !== undefined || bands || set.length > 0 || modelSeed !== undefined)
       throw new SherdError(
         'USAGE',
         'An ONNX file says itself what the model is and which bands it takes: leave --preset, --config, --set, --bands and --model-seed out.',
       )
-    return openEmbedder(model, { device, precision, reading: readingOf(flags) })
+    return openEmbedder(model, { device, precision, imageSize, reading: readingOf(flags) })
   }
   const { model: _, ...request } = await requestOf(flags, dir)
   if (model === 'random' && !request.config)

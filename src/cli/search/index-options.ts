@@ -1,11 +1,12 @@
 /** Options and output of the commands that read an index. */
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { interrupted } from '../../errors.ts'
+import { interrupted, SherdError } from '../../errors.ts'
 import { expectFree } from '../../files/claim.ts'
 import { makeFolder, writeWhole } from '../../files/write-whole.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex, IndexFacts } from '../../search/index-folder.ts'
+import type { ImageSize } from '../../weights/image-size.ts'
 import { ending } from '../options.ts'
 import { overwriteOption } from '../out-options.ts'
 import { warn } from '../output.ts'
@@ -69,6 +70,22 @@ export function indexPrecision(
   const own = facts.model?.precision
   const isKnown = own === 'fp32' || own === 'bf16'
   return isKnown && !model.toLowerCase().endsWith('.onnx') ? { precision: own } : {}
+}
+
+/** The size of the images of new vectors: that of the index. Throws `USAGE` for another one. */
+export function indexSize(
+  { dir, facts: { source } }: ImageIndex,
+  model: string,
+  { imageSize }: { readonly imageSize?: ImageSize | undefined },
+): { readonly imageSize?: ImageSize } {
+  const own = source?.size
+  if (!own || own.includes(0)) return imageSize ? { imageSize } : {}
+  if (imageSize && imageSize.join() !== own.join())
+    throw new SherdError(
+      'USAGE',
+      `${dir} holds vectors of images of ${own.join(' × ')} pixels: leave --image-size out.`,
+    )
+  return model.toLowerCase().endsWith('.onnx') ? {} : { imageSize: own }
 }
 
 /** Writes a file, making its folder, and returns the absolute path. */

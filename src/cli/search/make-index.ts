@@ -8,20 +8,21 @@ import type { Indexed } from '../../search/make-index.ts'
 import { expectVector, type FeatureName } from '../../token/feature.ts'
 import { type EncoderFlags, showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
-import { deviceOption, featurePrecisionOption, poolOption } from '../options.ts'
+import { deviceOption, featurePrecisionOption, imageSizeOption, poolOption } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { noteSkipped, print, printJson, warn } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
 import { argumentOrOption } from '../spellings.ts'
-import { indexPrecision, warnOfModel } from './index-options.ts'
+import { indexPrecision, indexSize, warnOfModel } from './index-options.ts'
 
 interface Flags extends ReadingFlags {
   readonly out: string
   readonly model?: string
   readonly features?: string
   readonly pool?: FeatureName
+  readonly imageSize?: [height: number, width: number]
   readonly update?: boolean
   readonly exact?: boolean
   readonly approximate?: boolean
@@ -56,6 +57,7 @@ export function addIndex(root: Command): void {
     .option('--update', 'bring the index up to date: embed what is new or has changed, drop what is gone')
     .addOption(new Option('--exact', 'no graph: every search compares all vectors').conflicts('approximate'))
     .option('--approximate', 'a graph, which is faster and misses some; by default from 50,000 images on')
+    .addOption(imageSizeOption())
     .addOption(deviceOption())
     .addOption(featurePrecisionOption('fp32; with --update what the index was made in'))
     .addOption(overwriteOption())
@@ -117,6 +119,7 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
   const embedder = await openEmbedder(path, {
     ...flags,
     ...indexPrecision(index, path, flags),
+    ...indexSize(index, path, flags),
     reading: readingOf(flags),
   })
   if (flags.pool && embedder.featureOf(flags.pool).name !== pooling)
@@ -126,7 +129,8 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
 }
 
 async function runFeatures(dir: string | undefined, flags: Flags): Promise<void> {
-  const isUseless = flags.model !== undefined || flags.update || flags.precision !== undefined
+  const isUseless =
+    flags.model !== undefined || flags.update || flags.precision !== undefined || flags.imageSize
   if (dir !== undefined || isUseless)
     throw new SherdError(
       'USAGE',

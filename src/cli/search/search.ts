@@ -14,6 +14,7 @@ import {
   addIndexOptions,
   type IndexFlags,
   indexPrecision,
+  indexSize,
   openFlagged,
   writeResult,
 } from './index-options.ts'
@@ -121,6 +122,7 @@ async function vectorsOf(
     const embedder = await openEmbedder(path, {
       device,
       ...indexPrecision(index, path, { precision }),
+      ...indexSize(index, path, {}),
       reading: { maxPixels },
     })
     expectModel(index, embedder)
