@@ -33,6 +33,7 @@ export { storedConfig } from './config/stored.ts'
 export { choosers } from './config/tables.ts'
 export { expectUseful, modelReading } from './config/useless.ts'
 export { type ErrorCode, SherdError } from './errors.ts'
+export { besideRandom, isLearned, randomImages, weakResults } from './evaluate/beside-random.ts'
 export { claimReports, type ReportRequest } from './evaluate/claim-report.ts'
 export {
   type Comparison,

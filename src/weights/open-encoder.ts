@@ -175,10 +175,7 @@ export function expectFit({
   }
 }
 
-type WeightsRequest = Pick<
-  EncoderRequest,
-  'model' | 'config' | 'statistics' | 'base' | 'set' | 'imageSize'
->
+type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'base' | 'set' | 'imageSize'>
 
 /** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
 export async function findWeights(request: WeightsRequest): Promise<FoundWeights> {
