@@ -18,6 +18,8 @@ import { type AppliedModel, madeOfImages, withJournal } from './claimed-rows.ts'
 export interface Classifier extends AppliedModel {
   readonly bands: readonly string[] | null
   readonly warnings: readonly string[]
+  /** How a model of another program was read. */
+  readonly notes?: readonly string[] | undefined
   logits(source: ImageSource, options: ReadingOptions): Promise<FolderLogits>
 }
 
@@ -34,9 +36,9 @@ export async function openAnyClassifier({
     const { sealOfWeights } = await import('../weights/found-weights.ts')
     const sha256 = sealOfWeights(await findWeights({ model }))
     const classifier = await openClassifier({ model, device, precision, reading })
-    const { config, bands, origin, warnings } = classifier
+    const { config, bands, origin, warnings, notes } = classifier
     return {
-      ...{ config, reading, bands, origin, warnings, sha256 },
+      ...{ config, reading, bands, origin, warnings, notes, sha256 },
       logits: (source, options) => logitsOfSource(classifier, source, options),
     }
   }

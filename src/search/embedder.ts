@@ -23,6 +23,8 @@ export interface Embedder extends Reads {
   readonly warnings: readonly string[]
   /** Of the images, where another one than the model's own was asked for. */
   readonly imageSize?: ImageSize
+  /** How a model of another program was read. */
+  readonly notes?: readonly string[] | undefined
   /** A run that began with the weights of another model. */
   readonly isInherited?: boolean
   /** The vector that stands for an image where none is asked for. */
@@ -62,9 +64,9 @@ export async function openEmbedder(
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
   const found = await findWeights({ ...request, model })
   const encoder = await openEncoder({ ...request, model, device, precision, reading })
-  const { config, origin, warnings } = encoder
+  const { config, origin, warnings, notes } = encoder
   return {
-    ...{ config, reading, origin, warnings, bands: encoder.bands ?? bandsOf(config) },
+    ...{ config, reading, origin, warnings, notes, bands: encoder.bands ?? bandsOf(config) },
     ...(found.imageSize && { imageSize: found.imageSize }),
     ...{ sha256: sealOfWeights(found), isInherited: found.facts?.init !== undefined },
     ...{ feature: ownFeature(encoder), competing: competingFeatures(encoder) },

@@ -7,9 +7,10 @@ import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { notNegative, positiveNumber, share, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
-import { duration, note, threeDigits, warn } from '../output.ts'
+import { duration, note, threeDigits } from '../output.ts'
 import { showProgress } from '../progress.ts'
 import { hearSecondSignal, stopSignal } from '../signals.ts'
 import {
@@ -147,7 +148,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
           'The result will be that of the last epoch; --validation 10% holds images out and keeps the best one.',
         )
       const encoder = await openEncoder(request)
-      for (const message of encoder.warnings) warn(message)
+      sayHowRead(encoder)
       const signal = stopSignal('finishing this step and keeping what is done')
       await hearSecondSignal()
       const report = await finetune({

@@ -8,9 +8,10 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { FeatureName } from '../../token/feature.ts'
 import { requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { feature, listOf, poolOption, positiveNumber, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
-import { note, warn } from '../output.ts'
+import { note } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
 import {
@@ -172,7 +173,7 @@ async function run(names: readonly ProtocolName[], flags: Flags): Promise<void> 
     async ({ dir, state, fileFor }) => {
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
       const encoder = await openEncoder(request)
-      for (const message of encoder.warnings) warn(message)
+      sayHowRead(encoder)
       const work = join(dir, 'work')
       const reading = { encoder, data, features: flags.pool, work, signal }
       const images = await openImages({ ...reading, onProgress: showImages() })

@@ -6,9 +6,10 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { SegmentationHead } from '../../model/segmentation-heads.ts'
 import { requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { listOf, notNegative, positiveNumber, wholeNumber } from '../options.ts'
 import { noteThere } from '../out-options.ts'
-import { note, print, printJson, table, warn } from '../output.ts'
+import { note, print, printJson, table } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
 import {
@@ -101,7 +102,7 @@ async function run(flags: Flags): Promise<void> {
     async ({ state, dir, fileFor }) => {
       if (state === 'continued') note(`continuing what was begun in ${dir}`)
       const encoder = await openEncoder(request)
-      for (const message of encoder.warnings) warn(message)
+      sayHowRead(encoder)
       const { report, picture } = await segment({
         ...{ encoder, data, heads, seeds, settings, ignored: ignore, signal, work: join(dir, 'work') },
         ...(save !== undefined && { save }),

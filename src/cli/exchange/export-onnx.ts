@@ -9,6 +9,7 @@ import { sealOf } from '../../files/durable.ts'
 import { fingerprintOf } from '../../files/fingerprint.ts'
 import { addModelOptions, type ModelFlags, requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { share, wholeNumber } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
 import { print, printJson, warn } from '../output.ts'
@@ -107,7 +108,7 @@ async function runExport({
   if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
     throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
   const model = await openModel(request, wanted)
-  for (const message of model.warnings) warn(message)
+  sayHowRead(model)
   if (images === undefined && wanted.includes('encoder') && precision.some((name) => name !== 'fp32'))
     warn(
       'Without --data nothing is known of what a smaller precision costs on your images; it is compared on random ones alone.',

@@ -4,8 +4,9 @@ import type { Command } from 'commander'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { noteThere } from '../out-options.ts'
-import { noteSkipped, print, printJson, warn } from '../output.ts'
+import { noteSkipped, print, printJson } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
@@ -42,7 +43,7 @@ async function runClassify(dir: string, flags: PredictFlags): Promise<void> {
   const { model, device, precision, out } = flags
   predictionFormat(out) // before a model is read
   const classifier = await openAnyClassifier({ model, device, precision, reading: readingOf(flags) })
-  for (const message of classifier.warnings) warn(message)
+  sayHowRead(classifier)
   const done = await classifyFolder(dir, classifier, {
     ...{ out, overwrite: flags.overwrite },
     ...{ onProgress: showImages('classes'), signal: stopSignal(STOPPING) },

@@ -8,9 +8,10 @@ import type { Embedder } from '../../search/embedder.ts'
 import type { FeatureName } from '../../token/feature.ts'
 import { addEncoderOptions, type EncoderFlags, requestOf, showImages } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { feature, listOf, poolOption } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
-import { noteSkipped, print, printJson, warn } from '../output.ts'
+import { noteSkipped, print, printJson } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
@@ -105,6 +106,6 @@ async function openModel(flags: Flags, dir: string): Promise<Embedder> {
   if (model === 'random' && !request.config)
     throw new SherdError('USAGE', 'A random encoder needs --preset NAME, which says what the model is.')
   const embedder = await openEmbedder(model, request)
-  for (const message of embedder.warnings) warn(message)
+  sayHowRead(embedder)
   return embedder
 }

@@ -9,8 +9,9 @@ import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { SkippedFile } from '../../prepare/skipped.ts'
 import { showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { noteThere } from '../out-options.ts'
-import { noteSkipped, print, printJson, warn } from '../output.ts'
+import { noteSkipped, print, printJson } from '../output.ts'
 import { endProgress } from '../progress.ts'
 import { readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
@@ -88,7 +89,7 @@ async function openSegmentation({ model, device, precision, ...flags }: PredictF
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { openSegmenter, segmentationOf } = await import('../../weights/open-segmenter.ts')
     const segmenter = await openSegmenter({ model, device, precision, reading })
-    for (const message of segmenter.warnings) warn(message)
+    sayHowRead(segmenter)
     return segmentationOf(segmenter, dir)
   }
   const { expectPlainRequest } = await import('../../infer/onnx-model.ts')

@@ -8,9 +8,10 @@ import type { Indexed } from '../../search/make-index.ts'
 import { expectVector, type FeatureName } from '../../token/feature.ts'
 import { type EncoderFlags, showImages } from '../encoder-options.ts'
 import { describeCommand, modelOption } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { deviceOption, featurePrecisionOption, imageSizeOption, poolOption } from '../options.ts'
 import { noteThere, overwriteOption } from '../out-options.ts'
-import { noteSkipped, print, printJson, warn } from '../output.ts'
+import { noteSkipped, print, printJson } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { STOPPING, stopSignal } from '../signals.ts'
@@ -97,7 +98,7 @@ async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
   const { openEmbedder } = await import('../../search/embedder.ts')
   const { claimIndex } = await import('../../search/claim-index.ts')
   const embedder = await openEmbedder(flags.model, { ...flags, reading: readingOf(flags) })
-  for (const message of embedder.warnings) warn(message)
+  sayHowRead(embedder)
   const done = await claimIndex(dir, embedder, {
     ...{ out: flags.out, overwrite: flags.overwrite, ...kindOf(flags), ...watching() },
     pooling: vectorOf(flags),
@@ -124,7 +125,7 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
   })
   if (flags.pool && embedder.featureOf(flags.pool).name !== pooling)
     throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
-  for (const message of embedder.warnings) warn(message)
+  sayHowRead(embedder)
   return claimUpdate(index, embedder, { ...kindOf(flags), ...watching() })
 }
 

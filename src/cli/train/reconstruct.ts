@@ -5,9 +5,10 @@ import { pause } from '../../errors.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { StatisticsUsed } from '../../target/patch-statistics.ts'
 import { describeCommand, modelOption } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { deviceOption, ending, featurePrecisionOption, wholeNumber } from '../options.ts'
 import { overwriteOption } from '../out-options.ts'
-import { many, print, printJson, warn } from '../output.ts'
+import { many, print, printJson } from '../output.ts'
 import { counting, endProgress, phases } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags, readingOf } from '../reading-options.ts'
 import { hearSecondSignal, stopSignal } from '../signals.ts'
@@ -77,7 +78,7 @@ async function runReconstruct(flags: Flags): Promise<void> {
   const { readingConfig } = await import('../../config/reading.ts')
   const model = await loadModel(flags.model, flags.device, flags.precision)
   const config = readingConfig({ ...model, reading: readingOf(flags) })
-  for (const message of model.warnings) warn(message)
+  sayHowRead(model)
   const signal = stopSignal('stopping')
   await hearSecondSignal()
   const watch = { onProgress: counting('reading', 'images'), signal }
