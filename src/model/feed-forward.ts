@@ -1,7 +1,7 @@
 /** The second half of a block: two linear maps with an activation between them, or a gate (Shazeer 2020, "GLU variants"). */
 import { call } from '../tensor/call.ts'
 import { mlp } from '../tensor/fused.ts'
-import { gelu, mul, narrow, sigmoid } from '../tensor/ops.ts'
+import { gelu, mul, narrow, sigmoid, toDtype } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { applyLinear, linearRows, weightAndBias } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
@@ -16,6 +16,9 @@ export const activations = {
 } satisfies Record<string, (x: Tensor) => Tensor>
 
 export type Activation = keyof typeof activations
+
+/** In float32: each of its operators would round a bfloat16 again. */
+const activated = (name: Activation, x: Tensor) => activations[name](toDtype(x, 'float32'))
 
 interface FeedForwardRow {
   readonly activation: Activation
@@ -42,7 +45,7 @@ export const feedForwards = {
     apply: (x, weights, activation) => {
       const [first, second] = [within(weights, 'fc1'), within(weights, 'fc2')]
       if (activation === 'gelu') return mlp(x, weightAndBias(first), weightAndBias(second)) // one kernel
-      return applyLinear(activations[activation](applyLinear(x, first)), second)
+      return applyLinear(activated(activation, applyLinear(x, first)), second)
     },
   },
   /** Gate and value in one map, two thirds as wide as an MLP, in multiples of 8: DINOv2. */
@@ -57,7 +60,7 @@ export const feedForwards = {
     apply: (x, weights, activation) => {
       const both = applyLinear(x, within(weights, 'w12'))
       const [last, hidden] = [both.shape.length - 1, both.shape.at(-1)! / 2]
-      const gate = activations[activation](narrow(both, last, 0, hidden))
+      const gate = activated(activation, narrow(both, last, 0, hidden))
       return applyLinear(mul(gate, narrow(both, last, hidden, hidden)), within(weights, 'w3'))
     },
   },
@@ -72,7 +75,7 @@ export const feedForwards = {
       ...linearRows(`${name}.w3`, hidden, width),
     ],
     apply: (x, weights, activation) => {
-      const gate = activations[activation](applyLinear(x, within(weights, 'w1')))
+      const gate = activated(activation, applyLinear(x, within(weights, 'w1')))
       return applyLinear(mul(gate, applyLinear(x, within(weights, 'w2'))), within(weights, 'w3'))
     },
   },

@@ -9,6 +9,7 @@ import {
   add,
   attention,
   attentionShares,
+  cat,
   layerNorm as composedLayerNorm,
   linear as composedLinear,
   gelu,
@@ -17,6 +18,7 @@ import {
   reshape,
   toDtype,
   unbind,
+  unsqueeze,
 } from './ops.ts'
 import { expectShape } from './shape.ts'
 import type { Device, Tensor } from './tensor.ts'
@@ -165,8 +167,14 @@ export function selfAttention(
   const isFloat32 = productType(qkv.device) === 'float32'
   // Our kernel takes bfloat16 in pairs; the GPU's is flash attention, which takes bfloat16 alone, in eights.
   const fits = qkv.device === 'cpu' ? isFloat32 || d % 2 === 0 : !isFloat32 && d % 8 === 0
-  if (fits && !bias && !onQk && hasBlockKernels(qkv.device)) return call('sherd::attention', qkv, heads, from)
+  const isFused = fits && !bias && hasBlockKernels(qkv.device)
+  if (isFused && !onQk) return call('sherd::attention', qkv, heads, from)
   const [q, k, v] = headsOf(qkv, heads, onQk) // each [B, A, N, d]
+  if (isFused) {
+    const parts = [q, k, v].map((x) => unsqueeze(toDtype(x, qkv.dtype), 0))
+    const together = reshape(permute(cat(parts, 0), [1, 3, 0, 2, 4]), [B, N, width])
+    return call('sherd::attention', together, heads, from)
+  }
   const asked = from === 0 ? q : narrow(q, 2, from, N - from)
   const mixed = attention(asked, k, v, biasFrom(bias, from))
   return reshape(permute(mixed, [0, 2, 1, 3]), [B, N - from, D])

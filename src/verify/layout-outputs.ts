@@ -1,10 +1,8 @@
 /** What an encoder says of images, under the names that a layout's file has for it. */
-import type { ConfigInput } from '../config/schema.ts'
 import { openForeign } from '../import/foreign.ts'
 import { floatsOf } from '../import/foreign-parameter.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { backboneAt } from '../model/backbone-shape.ts'
-import type { Tap } from '../model/block.ts'
 import { finalNorm } from '../model/encoder.ts'
 import { applyLinear } from '../model/linear.ts'
 import { outputWidth, ownOutput } from '../model/own-output.ts'
@@ -12,24 +10,13 @@ import { type ParameterRow, type Parameters, weightsOf, within } from '../model/
 import { viewOf } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
 import { autocast } from '../tensor/context.ts'
-import { cat, layerNorm, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
+import { layerNorm, toDevice, toDtype } from '../tensor/ops.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { pool } from '../token/pool.ts'
 import type { Prefixed } from '../token/prefix.ts'
-import { findWeights, loadRows, type OpenedEncoder } from '../weights/open-encoder.ts'
+import { findWeights, loadRows } from '../weights/open-encoder.ts'
+import { type LayoutGiven, type LayoutOutputs, stacked, tapsOf } from './layout-given.ts'
 import { outputsOfPadded } from './layout-padded.ts'
-
-export interface LayoutGiven {
-  readonly encoder: OpenedEncoder
-  readonly tensors: ReadonlyMap<string, Tensor>
-  readonly class: string
-  readonly library: string
-  readonly folder: string
-  /** What counts where its files leave it open. */
-  readonly base: ConfigInput
-}
-
-export type LayoutOutputs = Readonly<Record<string, Tensor>>
 
 /** Tensors of the folder under its own names, in float32. */
 export async function rawTensors(
@@ -54,18 +41,6 @@ export async function rawTensors(
 const returnsRawTokens = ({ class: name, library }: LayoutGiven) =>
   /^CLIP/.test(name) && !library.startsWith('timm')
 
-/** Every block's output, and the attention of the last. */
-export const tapsOf = (depth: number): Tap[] => [
-  ...Array.from({ length: depth }, (_, block) => ({ block, of: 'output' }) as const),
-  { block: depth - 1, of: 'attention' },
-]
-
-export const stacked = (taps: readonly Tensor[]): Tensor =>
-  cat(
-    taps.map((x) => unsqueeze(x, 0)),
-    0,
-  )
-
 /** The layer behind a classifier's vector. */
 async function headOf({ folder, encoder, base }: LayoutGiven): Promise<Parameters | null> {
   const found = await findWeights({ model: folder, base })
@@ -87,10 +62,10 @@ export async function outputsOfImages(given: LayoutGiven): Promise<() => LayoutO
       ['', 'resized.'].flatMap((at) => {
         const images = tensors.get(`input.${at}pixel_values`)
         if (!images) return []
-        const made = autocast({ device: encoder.device, dtype: encoder.precision }, () => ({
+        const made = {
           ...outputsOf(given, toDevice(images, encoder.device), layers),
-          ...(tensors.has(`input.${at}pixel_patches`) && outputsOfPadded(given, at)),
-        }))
+          ...(tensors.has(`input.${at}pixel_patches`) && computing(given, () => outputsOfPadded(given, at))),
+        }
         return Object.entries<Tensor>(made).map(([name, x]) => [at + name, toDtype(x, 'float32')] as const)
       }),
     )
@@ -102,6 +77,9 @@ interface Layers {
   readonly head: Parameters | null
 }
 
+const computing = <T>({ encoder: { device, precision } }: LayoutGiven, body: () => T): T =>
+  autocast({ device, dtype: precision }, body)
+
 function outputsOf(given: LayoutGiven, images: Tensor, { pooler, head }: Layers): LayoutOutputs {
   const { encoder } = given
   const { device, norm = 'norm', config } = encoder
@@ -110,8 +88,11 @@ function outputsOf(given: LayoutGiven, images: Tensor, { pooler, head }: Layers)
   const d = shape.dimensions
   const weights = weightsOf(encoder.parameters)
   const options = { norm: false, taps: tapsOf(d.depth) }
-  const raw = openBackbone(shape, device).encodeAll(viewOf(images), weights, options)
-  const tokens: Prefixed = norm === 'norm' ? { ...raw, sequence: finalNorm(raw.sequence, weights, d) } : raw
+  const raw = computing(given, () => openBackbone(shape, device).encodeAll(viewOf(images), weights, options))
+  const normed = () => finalNorm(raw.sequence, weights, d)
+  // What is behind the tokens is computed in float32, as features are.
+  const tokens: Prefixed =
+    norm === 'norm' ? { ...raw, sequence: toDtype(computing(given, normed), 'float32') } : raw
   const mean = () =>
     norm === 'norm'
       ? pool.mean(tokens)

@@ -6,7 +6,7 @@ import { embedPatches } from '../model/stem/patch-embedding.ts'
 import { add, cat, expand, narrow, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { toArray } from '../tensor/tensor.ts'
 import { resamplePositions } from '../token/resample-positions.ts'
-import { type LayoutGiven, type LayoutOutputs, stacked, tapsOf } from './layout-outputs.ts'
+import { type LayoutGiven, type LayoutOutputs, stacked, tapsOf } from './layout-given.ts'
 
 /** `input.pixel_patches` [B, M, P·P·C], of which the first rows · columns of `input.spatial_shapes` [B, 2] are an image's; the others have position 0. */
 export function outputsOfPadded({ encoder, tensors }: LayoutGiven, at: string): LayoutOutputs {

@@ -23,7 +23,8 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { maskOf } from '../token/mask.ts'
 import { patchesOf } from '../token/prefix.ts'
 import { findWeights, loadRows } from '../weights/open-encoder.ts'
-import { type LayoutGiven, type LayoutOutputs, rawTensors, stacked, tapsOf } from './layout-outputs.ts'
+import { type LayoutGiven, type LayoutOutputs, stacked, tapsOf } from './layout-given.ts'
+import { rawTensors } from './layout-outputs.ts'
 
 export async function outputsOfPretraining(given: LayoutGiven): Promise<() => LayoutOutputs> {
   const { tensors, encoder } = given
