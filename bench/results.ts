@@ -3,6 +3,7 @@ import { table } from '../src/cli/output.ts'
 import type { MachineDescription } from '../src/machine/describe.ts'
 import type { PeerWay } from './contest.ts'
 import type { DataRow } from './data-rows.ts'
+import type { EmbedRow } from './embed-row.ts'
 import type { EncodeRow } from './encode-row.ts'
 import type { ServeRow } from './serve-row.ts'
 import type { StepRow } from './step-row.ts'
@@ -17,6 +18,7 @@ export interface BenchRun {
   readonly waiting: WaitingRow[]
   readonly tokens: TokensRow[]
   readonly encode: EncodeRow[]
+  readonly embed: EmbedRow[]
   readonly serve: ServeRow[]
 }
 
@@ -40,12 +42,13 @@ const heads = [
 const megabytes = (bytes: number | undefined) => (bytes === undefined ? '–' : (bytes / 1e6).toFixed(0))
 const rate = (x: number | null | undefined) => (x == null ? '–' : `${x.toFixed(x < 100 ? 1 : 0)}/s`)
 const ratio = (x: number | null) => (x === null ? '–' : `${x.toFixed(2)} ×`)
+const cosine = (x: number) => `cosine ≥ ${(Math.floor(x * 1e4) / 1e4).toFixed(4)}`
 const percent = (x: number | undefined) => (x === undefined ? '–' : `${(100 * x).toFixed(0)} %`)
 const spread = (x: readonly number[]) =>
   x.length === 0 ? '–' : `${Math.min(...x).toFixed(2)}–${Math.max(...x).toFixed(2)}`
 
 /** One line of text cells for each row. */
-function cells({ steps, data, waiting, tokens, encode, serve }: BenchRun): string[][] {
+function cells({ steps, data, waiting, tokens, encode, embed, serve }: BenchRun): string[][] {
   return [
     ...steps.map(({ work, sherd, peer, ratio: of, roundRatios }) => [
       work,
@@ -70,13 +73,12 @@ function cells({ steps, data, waiting, tokens, encode, serve }: BenchRun): strin
     ]),
     ...encode.map((row) => [
       ...[row.work, rate(row.sherd), row.beside === 'fp32' ? `fp32: ${rate(row.peer)}` : rate(row.peer)],
-      ...[
-        ratio(row.ratio),
-        spread(row.roundRatios),
-        '',
-        '',
-        `cosine ≥ ${(Math.floor(row.cosine * 1e4) / 1e4).toFixed(4)}`,
-      ],
+      ...[ratio(row.ratio), spread(row.roundRatios), '', '', cosine(row.cosine)],
+    ]),
+    ...embed.map((row) => [
+      ...[row.work, rate(row.sherd), rate(row.peer), ratio(row.ratio), spread(row.roundRatios)],
+      `quartiles ${row.quartiles.map((x) => x.toFixed(2)).join('–')}`,
+      ...[`per CPU second: ${ratio(row.cpuRatio)}`, cosine(row.cosine)],
     ]),
     ...serve.map(({ work, server, bare, ratio: of, roundRatios, cpuRatio, clientsCpu }) => [
       ...[work, rate(server.imagesPerSecond), `graph alone: ${rate(bare.imagesPerSecond)}`, ratio(of)],
@@ -90,7 +92,7 @@ type Rated = Extract<PeerWay, { imagesPerSecond: number }>
 const NOISE = 1.05
 
 /** How PyTorch was run, with the rate of each way, the best first: a table of its own, since it is what counted that must be seen. */
-function peerWays({ steps, encode }: BenchRun): string[][] {
+function peerWays({ steps, encode, embed }: BenchRun): string[][] {
   const said = (way: PeerWay) =>
     'failed' in way
       ? `${way.variant}: failed (${way.failed.trim().split('\n').at(-1)})`
@@ -106,7 +108,7 @@ function peerWays({ steps, encode }: BenchRun): string[][] {
   }
   return [
     ...steps.flatMap(({ work, peer, peerOthers }) => line(work, peer, peerOthers)),
-    ...encode.flatMap(({ work, peer, peerVariant, peerOthers }) =>
+    ...[...encode, ...embed].flatMap(({ work, peer, peerVariant, peerOthers }) =>
       line(work, peerVariant && peer ? { variant: peerVariant, imagesPerSecond: peer } : null, peerOthers),
     ),
   ]

@@ -12,6 +12,7 @@ import { packageRoot } from '../src/package-root.ts'
 import { buildsWorks, compareBuilds } from './builds.ts'
 import { measureData } from './data-rows.ts'
 import { bestOf, measureDevice } from './device.ts'
+import { measureEmbedding } from './embed-row.ts'
 import { measureEncoders } from './encode-row.ts'
 import { findPeer, peerTitle } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
@@ -41,7 +42,7 @@ const threads = coreCount()
 
 const names =
   values.before === undefined
-    ? [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'serve']
+    ? [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'embed', 'serve']
     : buildsWorks.map(({ name }) => name)
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1, batch ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
@@ -62,7 +63,7 @@ if (values.before !== undefined) {
 const notRun = names.flatMap((name) => {
   const other = works.some((work) => work.name === name && work.device !== kind)
   if (other) return [{ name, why: kind === 'cpu' ? 'needs --device cuda' : 'a row of the CPU' }]
-  if (name === 'encode' && kind === 'cuda') return [{ name, why: 'a row of the CPU' }]
+  if ((name === 'encode' || name === 'embed') && kind === 'cuda') return [{ name, why: 'a row of the CPU' }]
   return isChosen(name) ? [] : [{ name, why: 'not chosen' }]
 })
 
@@ -98,6 +99,7 @@ for (let run = 0; run < runs; run++) {
     waiting: [],
     tokens: [],
     encode: [],
+    embed: [],
     serve: [],
   }
   finished.push(table)
@@ -124,6 +126,12 @@ for (let run = 0; run < runs; run++) {
   }
   if (isChosen('encode') && kind === 'cpu') {
     table.encode.push(...(await measureEncoders({ peer, rounds, threads, say })))
+    save()
+  }
+  if (isChosen('embed') && kind === 'cpu') {
+    const rows = peer && (await measureEmbedding({ peer, rounds, threads, say }))
+    if (rows) table.embed.push(...rows)
+    else if (run === 0) notRun.push({ name: 'embed', why: 'no python3 with transformers' })
     save()
   }
   if (isChosen('serve') && kind === 'cpu') {

@@ -68,6 +68,18 @@ const run: BenchRun = {
       ...{ ratio: 2.5, roundRatios: [2.4, 2.6] },
     },
   ],
+  embed: [
+    {
+      ...{ work: 'embedding', sherd: 30, peer: 20, peerVariant: 'sdpa attention', peerOthers: [] },
+      ...{
+        ratio: 1.5,
+        roundRatios: [1.4, 1.5, 1.9],
+        quartiles: [1.45, 1.7],
+        cpuRatio: 1.52,
+        cosine: 0.99993,
+      },
+    },
+  ],
 }
 const results: Results = {
   ...{ date: '2026-01-01', device: 'cpu', threads: 2, peer: 'PyTorch 2', rounds: 2, runs: [run, run] },
@@ -80,7 +92,7 @@ const results: Results = {
 describe('the results', () => {
   it('have a line for every row, and a dash where there is nothing to compare with', () => {
     const lines = textTable(run).split('\n')
-    expect(lines).toHaveLength(8)
+    expect(lines).toHaveLength(9)
     expect(lines[1]).toMatch(
       /^ViT-Tiny +200\/s +160\/s +1\.25 × +1\.20–1\.30 +900 \/ 1000 MB +50 % \/ 40 % +bf16 \/ fp32$/,
     )
@@ -93,6 +105,13 @@ describe('the results', () => {
     expect(lines[6]).toMatch(
       /^encoder, ONNX int8 +30\.0\/s +fp32: 12\.0\/s +2\.50 × +2\.40–2\.60 +cosine ≥ 0\.9995$/,
     )
+  })
+
+  it('say how far the rounds are apart where a row has quartiles', () => {
+    expect(textTable(run)).toMatch(
+      /^embedding +30\.0\/s +20\.0\/s +1\.50 × +1\.40–1\.90 +quartiles 1\.45–1\.70 +per CPU second: 1\.52 × +cosine ≥ 0\.9999$/m,
+    )
+    expect(markdown(results)).toContain('| embedding | sdpa attention: 20.0/s | – |')
   })
 
   it('as a page repeat the table for every run and say what was not run', () => {
