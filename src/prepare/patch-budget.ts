@@ -1,0 +1,22 @@
+/** The size of an image that keeps its shape within a number of patches (SigLIP 2's NaFlex, Tschannen et al. 2025, section 2.4). */
+import type { Size } from '../source/box.ts'
+
+/** Where the search for the scale ends. */
+const CLOSE = 1e-5
+
+/** Sides that are multiples of `patch`, of at most `most` patches, found by halving as the released processor does. */
+export function sizeWithin(image: Size, patch: number, most: number): Size {
+  const side = (pixels: number, scale: number) => Math.max(patch, Math.ceil((pixels * scale) / patch) * patch)
+  const at = (scale: number): Size => ({
+    height: side(image.height, scale),
+    width: side(image.width, scale),
+  })
+  let [fits, exceeds] = [CLOSE / 10, 100]
+  while (exceeds - fits >= CLOSE) {
+    const scale = (fits + exceeds) / 2
+    const { height, width } = at(scale)
+    if ((height / patch) * (width / patch) <= most) fits = scale
+    else exceeds = scale
+  }
+  return at(fits)
+}
