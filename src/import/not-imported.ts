@@ -30,17 +30,20 @@ function startOf(path: string): Buffer {
   }
 }
 
-const isWeights = (name: string) =>
-  /^(?:(?:open_clip_)?(?:model\.safetensors|pytorch_model\.bin))(?:\.index\.json)?$|\.(?:pth|pt|ckpt)$/.test(
-    name,
-  )
+const usual = /^(?:open_clip_)?(?:model\.safetensors|pytorch_model\.bin)(?:\.index\.json)?$/
+const torchEnding = /\.(?:pth|pt|ckpt)$/
 
 /** Of a run, a checkpoint, and reports beside a file of weights. */
 const ofSherd = ['run.json', 'checkpoints', 'state.json', 'report.json']
 
-/** Whether a folder is of transformers, timm, OpenCLIP, or of one PyTorch file. */
-export const isForeignFolder = (path: string): boolean =>
-  !ofSherd.some((name) => existsSync(join(path, name))) && readdirSync(path).some(isWeights)
+/** Whether a folder is of transformers, timm, OpenCLIP, or of a PyTorch file. */
+export function isForeignFolder(path: string): boolean {
+  const has = (name: string) => existsSync(join(path, name))
+  if (ofSherd.some(has)) return false
+  const names = readdirSync(path)
+  const isDescribed = has('config.json') || has('open_clip_config.json')
+  return names.some((name) => torchEnding.test(name) || (isDescribed && usual.test(name)))
+}
 
 /** Whether a file is of PyTorch, by its first bytes and its name. */
 export const isTorchFile = (path: string, start: Buffer): boolean =>

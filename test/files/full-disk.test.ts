@@ -82,8 +82,10 @@ const arrays = new Map([
 const features = {
   source: { kind: 'images', dir: '/photos', files: ['a.png', 'b.png'], classes: [], labels: null },
   features: {
-    ...{ count: 2, width: 4, indices: Int32Array.of(0, 1) },
-    vectors: { cls: numbers([2, 4]).data, mean: numbers([2, 4]).data },
+    ...{ count: 2, indices: Int32Array.of(0, 1) },
+    of: new Map(
+      ['cls', 'mean'].map((name) => [name, { width: 4, tokens: null, values: numbers([2, 4]).data }]),
+    ),
   },
   skipped: [],
 } as unknown as Parameters<typeof writeFeatures>[1]
