@@ -85,7 +85,10 @@ export async function findForeign({
       plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
     ),
     load: (isWanted) => planImport(options, loading(isWanted)),
-    notes: [takenText(plan.taken), ...plan.notes],
+    notes: [
+      `${plan.family}: ${takenText(plan.taken)}; its vector of an image is ${plan.config.model.feature}, unless --pool names another`,
+      ...plan.notes,
+    ],
     ...(plan.classifier && { classifier: plan.classifier }),
   }))
 }
