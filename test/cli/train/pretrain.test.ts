@@ -269,7 +269,7 @@ describe('sherd pretrain', () => {
     expect([bare.status, bare.stderr]).toEqual([
       2,
       expect.stringMatching(
-        /preset: mae-tiny-cifar10 → mae-small-64\n.*: sherd pretrain --out run --resume$/m,
+        /preset: mae-tiny-cifar10 → mae-small-64\n.*: "(npx )?sherd pretrain --out run --resume"$/m,
       ),
     ])
     expect(readLines(join(cwd, 'run/metrics.jsonl'))).toEqual(before)
