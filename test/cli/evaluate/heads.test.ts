@@ -203,7 +203,10 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
   const encoder = own.filter(([name]) => !name.startsWith('decode_head.'))
   expect(encoder.length).toBeLessThan(own.length)
   const imported = readArrays(again).tensors
-  expect([...imported.keys()].sort()).toEqual(encoder.map(([name]) => name).sort())
+  // A layout has a table of positions, which stays one.
+  expect([...imported.keys()].filter((name) => name !== 'pos_embed').sort()).toEqual(
+    encoder.map(([name]) => name).sort(),
+  )
   for (const [name, { data }] of encoder) expect(imported.get(name)!.data, name).toEqual(data)
 })
 
