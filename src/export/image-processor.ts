@@ -27,7 +27,7 @@ const coloursNote = (colours: string) =>
     : []
 
 const boxNote =
-  "sherd resizes the largest centred box alone; this resizes the whole image and then cuts, so that pixels at the cut's edges differ a little."
+  "The largest centred box alone was resized here; this resizes the whole image and then cuts, so that pixels at the cut's edges differ a little."
 
 function refuse(what: string): never {
   throw new SherdError(

@@ -69,7 +69,7 @@ describe.skipIf(!isHere).concurrent('a terminal', () => {
     const model = `random --preset mae-demo ${tinyModel().map(quoted).join(' ')}`
     const made = await onTerminal(`${sherd} embed photos --model ${model} --out ${columns}.npy`, columns)
     expect(made.status).toBe(0)
-    expect(seen(made, columns).join(' ')).toMatch(/20 images, 32 numbers each/)
+    expect(seen(made, columns).join(' ')).toMatch(/20 images, each 32 numbers/)
   })
 
   it('is as it was after Ctrl-C', async () => {

@@ -77,6 +77,9 @@ const ofLarger = (scales: readonly number[], options: Partial<MaeOptions> = {}):
   return { ...masked(scaled, () => viewOf(tensor(wave(product(shape), 5), shape))), isAbsolute: true }
 }
 
+/** `pooled` is of an encoder with an output of its own. */
+const projected = { ...tiny, variant: { projection: 8 } }
+
 const classified = (
   head: (typeof headNames)[number],
   over: Partial<ClassificationOptions> = {},
@@ -84,7 +87,13 @@ const classified = (
 ): Row => ({
   objective: (device) =>
     classification({
-      ...{ backbone: plainBackbone(tiny), classes: 4, head, device, dropPath: 0 },
+      ...{
+        backbone: plainBackbone(head === 'pooled' ? projected : tiny),
+        classes: 4,
+        head,
+        device,
+        dropPath: 0,
+      },
       ...over,
     }) as never,
   images: () => (over.backbone === series ? viewsOfValues(B, valuesOf(gaps)) : viewOf(tinyImages(B))),

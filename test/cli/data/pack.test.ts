@@ -56,7 +56,7 @@ describe('sherd pack', () => {
 
   it('tells how it is used', async () => {
     for (const [args, message] of [
-      [['--data', 'images'], /needs --data, a folder of images, and --out/],
+      [['--data', 'images'], /^error: Packing needs --out, the folder to write\.$/m],
       [['--data', 'images', '--out', 'x', '--max-skipped-share', '2'], /Expected a number from 0 to 1/],
       [['--data', 'images', '--out', 'x', '--channels', '4'], /Allowed choices are 1, 3/],
     ] as const)

@@ -52,7 +52,7 @@ it('serves without LibTorch, tells the address as JSON, logs, and ends in peace'
 it('takes the token from the environment, and is quiet by default', async () => {
   const args = ['serve', '--model', join(exported, 'encoder.onnx'), '--port', '0', '--threads', '1']
   const server = start(args, { env: { ...env, SHERD_TOKEN: 'secret' } })
-  await until(() => server.stdout().includes('\n'), 'the address')
+  await until(() => server.stdout().includes('/docs'), 'the address')
   const url = server
     .stdout()
     .match(/^sherd serves encoder at (http:\S+)\n {2}POST \/v1\/embed .*\n {2}http:\S+\/docs\/ /)![1]!

@@ -32,7 +32,7 @@ beforeAll(async () => {
   const made = await told('index', 'photos', '--model', 'encoder.onnx', '--out', 'index')
   expect(made).toEqual({
     ...{ index: join(dir, 'index'), images: 30, width: 32, embedded: 30, removed: 0, skipped: 0 },
-    ...{ search: { kind: 'exact' }, precision: 'fp32' },
+    ...{ search: { kind: 'exact' }, precision: 'fp32', feature: 'mean' },
   })
   copyFileSync(join(dir, 'photos', files()[0]!), join(dir, 'copy.png'))
 })
