@@ -70,7 +70,7 @@ export function nextCommands({ run, data, classes }: Pick<StartEvent, 'run' | 'd
   const [model, images] = [quoted(shortPath(run)), quoted(shortPath(data))]
   const beside = (ending: string) => quoted(shortPath(join(dirname(run), `${basename(run)}${ending}`)))
   const rows: [string, string][] = [
-    [`see what it rebuilds`, `reconstruct --run ${model} --images ${images} --out ${beside('.png')}`],
+    [`see what it rebuilds`, `reconstruct --model ${model} --data ${images} --out ${beside('.png')}`],
     ['search, find duplicates and outliers', `index ${images} --model ${model} --out ${beside('-index')}`],
     ['use it in other programs', `export onnx --model ${model} --out ${beside('.onnx')}`],
   ]

@@ -59,7 +59,7 @@ describe('the end of a run', () => {
     const commands = (classes: number) =>
       nextCommands({ run, data: '/photos', classes }).map(({ command }) => command)
     expect(commands(0)).toEqual([
-      `${ownName()} reconstruct --run 'runs/my run' --images /photos --out 'runs/my run.png'`,
+      `${ownName()} reconstruct --model 'runs/my run' --data /photos --out 'runs/my run.png'`,
       `${ownName()} index /photos --model 'runs/my run' --out 'runs/my run-index'`,
       `${ownName()} export onnx --model 'runs/my run' --out 'runs/my run.onnx'`,
     ])
