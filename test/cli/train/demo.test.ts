@@ -47,7 +47,7 @@ describe('sherd demo --data', () => {
     expect(page).toContain('What sherd learned from your images in few')
     expect(page).toContain('4 images, each about 64 times') // 4 steps of 64 samples
     expect(page.match(/src="data:image\/png;base64,iVBOR/g)).toHaveLength(2)
-    expect(page).toContain('demo-few --images few --out')
+    expect(page).toContain('demo-few --data few --out')
   })
 
   it('says that it is complete, and refuses another length', async () => {
