@@ -7,18 +7,8 @@ import { openPatches } from '../model/stem/patches.ts'
 import { allRows } from '../objective/averages.ts'
 import { viewOf } from '../prepare/view.ts'
 import { autocast } from '../tensor/context.ts'
-import {
-  add,
-  expand,
-  layerNorm,
-  linear,
-  mul,
-  reshape,
-  sub,
-  toDevice,
-  toDtype,
-  unsqueeze,
-} from '../tensor/ops.ts'
+import { layerNorm } from '../tensor/fused.ts'
+import { add, expand, linear, mul, reshape, sub, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { maskOf } from '../token/mask.ts'
 import { patchesOf } from '../token/prefix.ts'
@@ -85,7 +75,8 @@ async function ofCodes({ encoder, tensors, folder }: LayoutGiven): Promise<() =>
     const made = encodeTokens(embedded, weights, d, { norm: false, taps: tapsOf(d.depth) })
     const sequence = finalNorm(made.sequence, weights, d)
     const patches = patchesOf({ ...made, sequence })
-    const normed = layerNorm(patches, own('layernorm.weight'), own('layernorm.bias'), d.layerNormEpsilon)
+    const outer = { weight: own('layernorm.weight'), bias: own('layernorm.bias') }
+    const normed = layerNorm(patches, outer, d.layerNormEpsilon)
     return {
       ...{ last_hidden_state: sequence, intermediate: stacked(made.taps.slice(0, d.depth)) },
       ...{
