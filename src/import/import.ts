@@ -147,7 +147,7 @@ function unsaidText(keys: readonly string[], open: ForeignModel['open']): string
     const options = open.find((each) => each.key === key)?.options ?? []
     return options.length === 0 ? [] : [` ${key} may be ${options.join(', ')}.`]
   })
-  return `The file does not say ${keys.join(' and ')}, and its shapes do not show it: give ${keys.map((key) => `--set ${key}=…`).join(' ')}, or a preset.${choices.join('')}`
+  return `The file does not say ${keys.join(' and ')}, and its shapes do not show it: give ${keys.map((key) => `--set ${key}=…`).join(' ')}, or, where it is imported, --preset NAME.${choices.join('')}`
 }
 
 /** The grid by the configured sizes, for a file that does not show its own. */

@@ -35,7 +35,7 @@ export interface Located extends Recognised {
 const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
-const known = () => layoutNames.map((name) => layouts[name].title).join('; ')
+const known = () => [...new Set(layoutNames.map((name): string => layouts[name].title))].join('; ')
 
 const roots = [...new Set(layoutNames.map((name): string => layouts[name].blocks))]
 

@@ -79,18 +79,25 @@ export async function findForeign({
     )
   const options = { from: model, base, set: set ?? [], statistics: statistics ?? null }
   const loading = (isWanted: (name: string) => boolean) => (plan: ImportPlan) => loadPlan(plan, isWanted)
-  return planImport(options, (plan) => ({
-    ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },
-    stored: new Map(
-      plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
-    ),
-    load: (isWanted) => planImport(options, loading(isWanted)),
-    notes: [
-      `${plan.family}: ${takenText(plan.taken)}; its vector of an image is ${plan.config.model.feature}, unless --pool names another`,
-      ...plan.notes,
-    ],
-    ...(plan.classifier && { classifier: plan.classifier }),
-  }))
+  const found = planImport(
+    options,
+    (plan): FoundWeights => ({
+      ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },
+      stored: new Map(
+        plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
+      ),
+      load: (isWanted) => planImport(options, loading(isWanted)),
+      notes: [
+        `${plan.family}: ${takenText(plan.taken)}; its vector of an image is ${plan.config.model.feature}, unless --pool names another`,
+        ...plan.notes,
+      ],
+      ...(plan.classifier && { classifier: plan.classifier }),
+    }),
+  )
+  return found.catch((error: unknown) => {
+    if (!(error instanceof SherdError) || error.message.includes(model)) throw error
+    throw new SherdError(error.code, `${model}: ${error.message}`, { cause: error })
+  })
 }
 
 async function loadPlan(

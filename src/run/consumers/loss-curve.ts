@@ -1,4 +1,4 @@
-/** `loss-curve.png`, with the probes: drawn early on, from time to time while the run goes on, and when it ends. */
+/** `loss-curve.png`, with the probes: drawn early on, from time to time during the run, and when it ends. */
 import { messageOf } from '../../errors.ts'
 import { writeWhole } from '../../files/write-whole.ts'
 import { drawLossCurve } from '../../picture/loss-curve.ts'
