@@ -89,6 +89,11 @@ describe('where --model takes weights of another program', () => {
     )
   })
 
+  it('what the file leaves open is said with its path, and no preset is advised that would be refused', () =>
+    expect(findWeights({ model: join(fixtures, 'mae.pth') })).rejects.toThrow(
+      /mae\.pth: The file does not say model\.heads.*--set model\.heads=….*where it is imported, --preset NAME/,
+    ))
+
   it('a pointer of Git LFS is called what it is', () =>
     expect(findWeights({ model: pointer })).rejects.toThrow(/pointer\.safetensors: it is a Git LFS pointer/))
 })
