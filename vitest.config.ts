@@ -3,8 +3,10 @@ import { defineConfig } from 'vitest/config'
 /** Of every project, and of the soak tests. */
 export const everywhere = {
   pool: 'forks' as const,
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  // No test is about time: these end what hangs, also on a machine that is ten times slower because others use it.
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 240_000 } },
   setupFiles: ['test/setup.ts'],
   // Waiting threads sleep instead of spinning: test machines are shared, and the models are tiny.
   env: { GOMP_SPINCOUNT: '0' },

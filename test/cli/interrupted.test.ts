@@ -6,7 +6,8 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../src/package-root.ts'
 import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
 import { run, tinyConfig } from '../run/tiny.ts'
-import { inProcess, type Outcome, set, sherd, start, tiny, until, workFolder } from './sherd.ts'
+import { startHeld } from './held.ts'
+import { inProcess, type Outcome, sherd, tiny, tinyModel, workFolder } from './sherd.ts'
 
 let dir = ''
 beforeAll(async () => {
@@ -118,24 +119,21 @@ it('export huggingface keeps graphs that are compared, and does not make them ag
 })
 
 describe('a signal of the system', () => {
-  // Large enough that there is something left to stop when the test has seen the first part.
-  const large = set({
-    ...{ 'model.size': 'tiny', 'model.depth': 4, 'model.imageSize': 64, 'model.patchSize': 8 },
-    'train.threads': 1,
-  })
+  const model = tinyModel({ 'model.imageSize': 64, 'model.patchSize': 8 })
 
   it('stops sherd export onnx; files that are finished stay, and are not made again', async () => {
     const args = [
       ...command('export onnx --model random --preset mae-small-64 --precision fp32 fp16 int8 --out graphs'),
-      ...large,
+      ...model,
     ]
-    const running = start(args, { cwd: dir })
-    await until(() => existsSync(join(dir, 'graphs/encoder.onnx')), 'the first file')
+    const running = startHeld(args, dir, { path: 'graphs/encoder.onnx' })
+    await running.reached
     running.kill('SIGINT')
+    running.letGo()
     const { status, stderr } = await running.ended
     expect([status, stderr]).toEqual([
       130,
-      expect.stringMatching(/Stopped after [12] of 3 files; the same command continues\.\n$/),
+      expect.stringMatching(/Stopped after 1 of 3 files; the same command continues\.\n$/),
     ])
     const left = readdirSync(join(dir, 'graphs')).filter((name) => !name.startsWith('.'))
     expect(left.every((name) => name.endsWith('.onnx'))).toBe(true)
@@ -152,19 +150,15 @@ describe('a signal of the system', () => {
 
   it('stops sherd index; what is embedded is kept', async () => {
     const args = command('index many --model graphs/encoder.onnx --out index')
-    await writeSampleData({ dir: join(dir, 'many'), count: 480, size: 16, seed: 3 })
-    const running = start(args, { cwd: dir })
-    const journal = () => {
-      const partial = join(dir, 'index.partial')
-      const names = existsSync(partial) ? readdirSync(partial) : []
-      return names.some((name) => name.startsWith('batches') && statSync(join(partial, name)).size > 0)
-    }
-    await until(journal, 'the first batch')
+    await writeSampleData({ dir: join(dir, 'many'), count: 160, size: 16, seed: 3 })
+    const running = startHeld(args, dir, { path: 'index.partial/batches*' })
+    await running.reached
     running.kill('SIGINT')
+    running.letGo()
     const { status, stderr } = await running.ended
     expect([status, stderr]).toEqual([
       130,
-      expect.stringMatching(/Stopped after \d+ of 480 images; the same command continues\.\n$/),
+      expect.stringMatching(/Stopped after \d+ of 160 images; the same command continues\.\n$/),
     ])
     expect(readdirSync(dir).filter((name) => name.startsWith('index'))).toEqual(['index.partial'])
     expect((await sherd(args, { cwd: dir })).status).toBe(0)

@@ -190,10 +190,10 @@ export const tiny = (more: Keys = {}): string[] => set({ ...tinyKeys, ...more })
 /** For commands that use a model that they do not train. */
 export const tinyModel = (more: Keys = {}): string[] => set({ ...tinyModelKeys, ...more })
 
-/** Waits until `holds`, or fails after a minute. */
+/** Waits until `holds`, or fails after four minutes: a program that starts in one second takes a minute where many want the processor. */
 export async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + 60_000; !holds(); await sleep(5))
-    if (Date.now() > end) throw new Error(`Waited a minute for ${what}`)
+  for (const end = Date.now() + 240_000; !holds(); await sleep(5))
+    if (Date.now() > end) throw new Error(`Waited four minutes for ${what}`)
 }
 
 export const readLines = (path: string): string[] =>

@@ -33,7 +33,7 @@ function doubling(isHeld = false) {
 
 const forever = new AbortController().signal
 const open = (session: Session, over: Partial<BatcherOptions> = {}) =>
-  batcher({ session, mostTogether: 4, mostWait: 1000, mostQueued: 100, onTheWay: () => 0, ...over })
+  batcher({ session, mostTogether: 4, mostWait: 1e6, mostQueued: 100, onTheWay: () => 0, ...over })
 
 describe('a batcher', () => {
   it('gives every sample its own row', async () => {

@@ -1,9 +1,10 @@
 // What a connection holds is let go with it, and nobody else waits for what it never sends or never reads.
-import { appendFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { bytes } from '../../src/onnx/protobuf.ts'
 import type { Server } from '../../src/serve/serve.ts'
+import { descriptorsOf } from '../files/descriptors.ts'
 import { scene } from '../prepare/decode/make-images.ts'
 import { bodyOf, exportTiny, startServer, tinyModel } from './make-served.ts'
 import { dial, get, metric, post, postHead, statusesIn, until } from './raw.ts'
@@ -27,14 +28,7 @@ beforeAll(async () => {
 })
 
 /** How often this process has the model open. */
-const descriptors = () =>
-  readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === file
-    } catch {
-      return false // closed meanwhile
-    }
-  }).length
+const descriptors = () => descriptorsOf(file)
 
 const embed = () => fetch(`${server.url}/v1/embed`, bodyOf(image))
 

@@ -135,6 +135,7 @@ describe('with a graph that never ends', () => {
     )
     while (!(await isComputing(server.url))) await sleep(5)
     server.kill('SIGTERM')
+    await until(() => server.stderr().includes('SIGTERM: '), 'the first signal to be heard')
     await sleep(1100) // sooner it would be the same wish from two senders
     server.kill('SIGTERM')
     const { status, stderr } = await server.ended

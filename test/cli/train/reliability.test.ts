@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { latestWhole, listCheckpoints } from '../../../src/checkpoint/checkpoint.ts'
 import { readNotes } from '../../../src/run/journal.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
-import { metricsOf, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
+import { startHeld } from '../held.ts'
+import { metricsOf, type Outcome, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
 import { expectExactResume } from './killed-run.ts'
 
 let cwd: string
@@ -28,8 +29,10 @@ const hasSteps = (out: string, count: number) => () => metricsOf(join(cwd, out))
 describe('a run that is killed four times', () => {
   it('ends with the bytes of one that was left alone', async () => {
     const keys = { 'train.accumulate': 2 }
-    const { atSteps } = await expectExactResume({ cwd, data: 'images', kills: 4, steps: 60, seed: 1, keys })
-    expect(atSteps.length).toBeGreaterThanOrEqual(2)
+    const run = { cwd, data: 'images', kills: 4, steps: 60, seed: 1, keys }
+    // The sixty steps make some 4,000 such calls: it is never over before.
+    const { atSteps } = await expectExactResume({ ...run, calls: 900 })
+    expect(atSteps).toHaveLength(4)
   })
 })
 
@@ -51,41 +54,47 @@ describe('a signal', () => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('%s twice ends the process in the middle of a step', async (signal, expected) => {
+  ] as const)('%s twice ends the process although JavaScript hears nothing', async (signal, expected) => {
     const out = `twice-${signal}`
-    // A step of some seconds, on fast machines too: LibTorch has the thread, and JavaScript hears nothing. Deep, so that the images of
-    // the next step are decoded meanwhile: in a wait for data the first signal would be heard, and the run over before the second.
-    const slow = {
-      'train.batchSize': 4096,
-      'model.depth': 24,
-      'decoder.depth': 2,
-      'data.statistics': 'imagenet',
+    // Held, as within a long operator of LibTorch.
+    const running = startHeld(command(out, 100), cwd, { path: `${out}/metrics.jsonl` })
+    await running.reached
+    let status: Outcome['status'] | undefined
+    void running.ended.then((outcome) => {
+      status = outcome.status
+    })
+    const send = () => {
+      running.kill(signal) // two that have not been delivered are one
+      return status !== undefined
     }
-    const running = start(command(out, 100, slow), { cwd })
-    await until(hasSteps(out, 1), 'a step')
-    await new Promise((resolve) => setTimeout(resolve, 300))
-    running.kill(signal)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    const asked = performance.now()
-    running.kill(signal)
-    const { status } = await running.ended
-    const { stepSeconds } = metricsOf(join(cwd, out))[0]!
+    await until(send, 'the end')
     expect(status).toBe(expected)
-    expect(stepSeconds).toBeGreaterThan(0.8) // or there is no middle of a step
-    expect((performance.now() - asked) / 1000).toBeLessThan(stepSeconds / 2)
+    expect(metricsOf(join(cwd, out))).toHaveLength(1)
+    expect(listCheckpoints(join(cwd, out, 'checkpoints'))).toEqual([])
   })
 })
 
 describe('one wish from two senders', () => {
   it('finishes the step and saves, as one does', async () => {
-    const slow = { 'train.batchSize': 2048, 'model.depth': 4, 'data.statistics': 'imagenet' }
-    const running = start(command('unit', 100, slow), { cwd })
-    await until(hasSteps('unit', 1), 'a step')
-    running.kill('SIGTERM')
-    spawnSync('/bin/sh', ['-c', `kill -TERM ${String(notes('unit')[0]!.process)}`]) // as whoever stops every process of a job does
-    const { status, stderr } = await running.ended
-    expect([status, stderr]).toEqual([143, expect.stringMatching(/^interrupted at step \d+/m)])
-    expect(listCheckpoints(join(cwd, 'unit/checkpoints'))).toHaveLength(1)
+    /** Two signals to a run that hears neither before both are sent, and how many seconds these took. */
+    async function twice(out: string) {
+      const running = startHeld(command(out, 100), cwd, { path: `${out}/metrics.jsonl` })
+      await running.reached
+      const sent = performance.now()
+      running.kill('SIGTERM')
+      spawnSync('/bin/sh', ['-c', `kill -TERM ${running.process()}`]) // as whoever stops every process of a job does
+      running.letGo()
+      const { status, stderr } = await running.ended
+      return { status, stderr, seconds: (performance.now() - sent) / 1000 }
+    }
+    // Those that are more than a second apart are two wishes, and the machine decides how far these are: it may have been busy.
+    for (let attempt = 0; ; attempt++) {
+      const { status, stderr, seconds } = await twice(`unit-${attempt}`)
+      if (seconds > 1 && !stderr.includes('interrupted') && attempt < 20) continue
+      expect([status, stderr]).toEqual([143, expect.stringMatching(/^interrupted at step \d of 100/m)])
+      expect(listCheckpoints(join(cwd, `unit-${attempt}`, 'checkpoints'))).toHaveLength(1)
+      return
+    }
   })
 })
 
@@ -95,14 +104,17 @@ describe('--supervise', () => {
 
   it('starts a killed training again, tells so, and ends with the bytes of one that was left alone', async () => {
     const keys = { 'checkpoint.everySteps': 5, 'train.accumulate': 2 }
-    const whole = sherd(command('watched-whole', 80, keys), { cwd })
-    const running = start([...command('watched', 80, keys), '--supervise'], { cwd })
-    await until(() => listCheckpoints(join(cwd, 'watched/checkpoints')).length > 0, 'a checkpoint')
-    process.kill(trainer('watched'), 'SIGKILL')
+    const whole = sherd(command('watched-whole', 20, keys), { cwd })
+    const place = { path: 'watched/metrics.jsonl', lines: 8 }
+    const running = startHeld([...command('watched', 20, keys), '--supervise'], cwd, place)
+    await running.reached
+    expect(running.process()).toBe(trainer('watched'))
+    process.kill(running.process(), 'SIGKILL')
+    running.letGo()
     const { status, stderr } = await running.ended
     expect([status, (await whole).status]).toEqual([0, 0])
     expect(stderr).toMatch(
-      /^the training was ended by SIGKILL: starting it again from its checkpoint of step \d+ in 1 s$/m,
+      /^the training was ended by SIGKILL: starting it again from its checkpoint of step 5 in 1 s$/m,
     )
     expect(notes('watched').map(({ event }) => event)).toEqual(['began', 'restarted', 'resumed', 'completed'])
     expect(lastWeights('watched').equals(lastWeights('watched-whole'))).toBe(true)

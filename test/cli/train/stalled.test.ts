@@ -61,9 +61,9 @@ describe.runIf(process.platform === 'linux')('a file whose reading does not end'
   it('is skipped once, and the command ends all the same', async () => {
     const out = 'one'
     const env = { LD_PRELOAD: library }
-    const { status, stderr } = await sherd(args('some', out, 12, '--file-timeout', '0.5'), { cwd, env })
+    const { status, stderr } = await sherd(args('some', out, 12, '--file-timeout', '5'), { cwd, env })
     expect(stderr).toContain(
-      'skipped 005-stalled.jpg: reading it took more than 0.5 s (data.fileTimeout, --file-timeout)',
+      'skipped 005-stalled.jpg: reading it took more than 5 s (data.fileTimeout, --file-timeout)',
     )
     expect(stderr).toMatch(/^completed 12 steps .*; 1 file skipped/m)
     expect(status).toBe(0)

@@ -1,9 +1,7 @@
-import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { openRasters } from '../../../src/prepare/raster/open-rasters.ts'
+import { descriptorsOf } from '../../files/descriptors.ts'
 import { rasterFolder, tiff } from '../../source/raster/make-rasters.ts'
-
-const open = () => readdirSync('/proc/self/fd').length
 
 describe.skipIf(process.platform !== 'linux')('open raster files', () => {
   it('are bounded in number, however many are used at once, and closed in the end', async () => {
@@ -11,7 +9,6 @@ describe.skipIf(process.platform !== 'linux')('open raster files', () => {
     const dir = await rasterFolder(
       Object.fromEntries(names.map((name) => [name, tiff({ width: 2, height: 2 })])),
     )
-    const before = open()
     const files = openRasters(dir)
     const read = (name: string) =>
       files.use(name, (file) =>
@@ -19,11 +16,11 @@ describe.skipIf(process.platform !== 'linux')('open raster files', () => {
       )
     const all = await Promise.all(names.map(read)) // none is closed while it is read
     expect(all.map(([values]) => [...values!])).toEqual(names.map(() => [0, 1, 10, 11]))
-    await expect.poll(() => open() - before).toBe(128)
+    await expect.poll(() => descriptorsOf(dir)).toBe(128)
     await read('0.tif')
-    await expect.poll(() => open() - before).toBe(128)
+    await expect.poll(() => descriptorsOf(dir)).toBe(128)
     await expect(read('none.tif')).rejects.toThrow(/ENOENT/)
     files.close()
-    await expect.poll(() => open() - before).toBe(0)
+    await expect.poll(() => descriptorsOf(dir)).toBe(0)
   })
 })
