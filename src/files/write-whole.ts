@@ -1,4 +1,5 @@
 /** Atomic writes, and folders for them. */
+import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
 import { SherdError } from '../errors.ts'
@@ -24,7 +25,7 @@ export function expectWritable(given: string): void {
   makeFolder(dirname(path))
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
     throw new SherdError('RUN', `Cannot write ${path}: it is a folder.`)
-  const draft = `${path}.writing`
+  const draft = `${path}.${randomUUID()}.writing` // others may check the same place at the same moment
   try {
     writeDraft(draft, '')
   } catch (error) {

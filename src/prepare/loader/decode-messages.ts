@@ -4,6 +4,7 @@ import type { ReadableSource } from '../open-reader.ts'
 import type { SampleSettings } from '../sample-reader.ts'
 import type { SkippedFile } from '../skipped.ts'
 import type { FilledBatch } from './batch-filler.ts'
+import type { Ending } from './ending.ts'
 import type { Reader } from './sample-order.ts'
 
 /** Given to the thread when it starts. */
@@ -18,6 +19,7 @@ export interface DecodeJob {
   readonly maxSkippedShare: number
   /** Shared by both threads: a batch's pixels are never copied. */
   readonly buffers: readonly SharedArrayBuffer[]
+  readonly ending: Ending
 }
 
 export type ToWorker = { readonly kind: 'free'; readonly buffer: number } | { readonly kind: 'stop' }

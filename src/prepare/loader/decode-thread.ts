@@ -10,6 +10,7 @@ import { late, noteStuck, orLate } from '../decode/deadline.ts'
 // Also loads sharp on the main thread: else its libraries would be unloaded with the first decoding thread that ends.
 import { configureDecoder } from '../decode/decode.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
+import { endWith, newEnding } from './ending.ts'
 
 export interface DecodeThread {
   /** Returns a buffer to the thread. */
@@ -33,15 +34,16 @@ export function decodeWorkerFile(): string {
 }
 
 export function startDecodeThread(
-  job: DecodeJob,
+  job: Omit<DecodeJob, 'ending'>,
   onMessage: (message: FromWorker) => void,
   workerFile: string,
 ): DecodeThread {
   configureDecoder()
   // Its garbage is addresses and messages. Given more room, V8 takes tens of megabytes before it looks for any.
   const resourceLimits = { maxYoungGenerationSizeMb: 4 }
+  const ending = newEnding()
   const worker = new Worker(workerFile, {
-    workerData: job,
+    workerData: { ...job, ending } satisfies DecodeJob,
     name: 'sherd decode',
     execArgv: [],
     resourceLimits,
@@ -52,7 +54,9 @@ export function startDecodeThread(
   worker.on('error', (error) => died(`failed: ${messageOf(error)}`))
   worker.on('messageerror', (error) => died(`sent a message that cannot be read: ${messageOf(error)}`))
   const ended = new Promise<void>((resolve) => {
+    const forget = endWith(ending)
     worker.on('exit', (code) => {
+      forget()
       died(`ended with code ${code}`)
       resolve()
     })

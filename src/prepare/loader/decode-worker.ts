@@ -11,6 +11,7 @@ import { skipLedger } from '../skipped.ts'
 import { fieldsOfViews } from '../view-spec.ts'
 import { batchFiller } from './batch-filler.ts'
 import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
+import { counted } from './ending.ts'
 import { sampleOrder } from './sample-order.ts'
 
 function serve(job: DecodeJob): void {
@@ -24,7 +25,7 @@ function serve(job: DecodeJob): void {
   const limit = { files: files.length, maxShare: job.maxSkippedShare, corrupt: settings.corrupt }
   const ledger = skipLedger(limit, (skipped) => send({ kind: 'skip', skipped }))
   const filler = batchFiller({
-    read: sampleReader({ reader, files }, settings, ledger),
+    read: counted(sampleReader({ reader, files }, settings, ledger), job.ending),
     order: sampleOrder({
       ...{ size: files.length, seed: settings.seed, shuffle: job.shuffle, reader: job.reader },
     }),

@@ -51,6 +51,7 @@ export async function nearest(queries: Vectors, options: NearestOptions): Promis
   const turn = takeTurns()
   const wanted = Math.min(count + SPARE, vectors.count)
   onProgress?.(0)
+  await turn()
   for (let first = 0; first < queries.count; first += candidates.atOnce) {
     const length = Math.min(candidates.atOnce, queries.count - first)
     const batch = pickVectors(

@@ -317,4 +317,32 @@ describe('the decoding thread', () => {
     ])
     expect([stdout, stderr]).toEqual(['end\n', ''])
   })
+
+  it('finishes the images in work before the process ends, since libvips must not answer a thread that is gone', async () => {
+    const at = pathToFileURL(join(packageRoot(), 'dist/src/prepare/loader/ending.js')).href
+    const thread = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      void import(${JSON.stringify(at)}).then(async ({ counted }) => {
+        const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+        const read = counted(async (name) => {
+          parentPort.postMessage(name)
+          await sleep(20)
+          require('node:fs').writeSync(1, name)
+        }, workerData)
+        for (const name of ['first ', 'second ', 'third ']) await read(name)
+      })`
+    const program = `
+      import { Worker } from 'node:worker_threads'
+      import { endWith, newEnding } from '${at}'
+      const ending = newEnding()
+      endWith(ending)
+      const worker = new Worker(${JSON.stringify(thread)}, { eval: true, execArgv: [], workerData: ending })
+      worker.on('message', (name) => name === 'second ' && process.exit(3))`
+    const child = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+    await expect(child).rejects.toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/^first second (third )?$/),
+      stderr: '',
+    })
+  })
 })
