@@ -17,26 +17,28 @@ const oneCore = ['test/fuzz', 'test/native', 'test/picture', 'test/sample-data']
   (dir) => `${dir}/**/*.test.ts`,
 )
 
-/** Arithmetic, and files of arrays, images and graphs: tests that start nothing and leave nothing behind. */
+/** Arithmetic, runs, servers, and files of arrays, images and graphs: tests that leave nothing behind (test/after-file.ts). */
 const shared = [
   ...[
+    'bench',
     'checkpoint',
     'config',
     'evaluate',
+    'export',
     'files',
     'import',
     'inspect',
     'model',
     'objective',
-    'onnx',
-    'optim',
   ],
-  ...['plan', 'prepare', 'random', 'source', 'target', 'token', 'train', 'verify', 'weights'],
+  ...['onnx', 'optim', 'plan', 'prepare', 'random', 'run', 'search', 'serve', 'source', 'target', 'token'],
+  ...['train', 'verify', 'weights'],
 ]
 /** In these folders, what replaces modules, starts programs, or measures its process. */
 const alone = [
-  ...['checkpoint/faults', 'files/full-disk', 'prepare/decode/deadline', 'prepare/decode/resample-pixels'],
-  ...['prepare/pack/pack', 'train/memory'],
+  ...['checkpoint/faults', 'export/transformers-js-browser', 'files/full-disk', 'prepare/decode/deadline'],
+  ...['prepare/decode/resample-pixels', 'prepare/pack/pack', 'prepare/published', 'serve/deadline'],
+  ...['train/memory'],
 ].map((name) => `test/${name}.test.ts`)
 
 export default defineConfig({

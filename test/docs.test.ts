@@ -1,4 +1,4 @@
-// Programs in the documentation that import sherd fit the library: TypeScript itself says so.
+// Programs in the documentation that import sherd fit the library: TypeScript itself says so, of the types that the build wrote for users.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
@@ -18,7 +18,7 @@ const programs = new Map(
       .filter((code) => code.includes("from 'sherd'"))
       .map((code, i) => [
         join(root, 'test', `${page.replaceAll('/', '-')}-${i}.ts`),
-        code.replaceAll("from 'sherd'", "from '../src/index.ts'"),
+        code.replaceAll("from 'sherd'", "from '../dist/src/index.js'"),
       ]),
   ),
 )

@@ -1,5 +1,8 @@
-// Runs before every test file: warnings are errors, so that nothing is silently deprecated; ONNX Runtime keeps to itself what it runs.
+// Runs before every test file, also where files share a process: warnings are errors, so that nothing is silently deprecated; ONNX Runtime keeps to itself what it runs.
 // Files of the library share a process, which needs to hear warnings once.
+import { afterAll } from 'vitest'
+import { doAfterFile } from './after-file.ts'
+
 const heard = Symbol.for('sherd: warnings are errors')
 const once = globalThis as { [heard]?: true }
 if (!once[heard]) {
@@ -9,3 +12,4 @@ if (!once[heard]) {
   })
 }
 process.env.ORT_DISABLE_TELEMETRY = '1'
+afterAll(doAfterFile)

@@ -1,9 +1,8 @@
 // A command that waits at a place of its work until the test lets it go on: what a test does there (signals, kills, other commands) falls between the
 // same two steps on every machine. A module that the process loads first lays itself round the functions that write files.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
+import { folderOfFile } from '../after-file.ts'
 import { type Running, start, until } from './sherd.ts'
 
 /**
@@ -58,15 +57,9 @@ const hook = (place: Place, dir: string) => `
     }
   syncBuiltinESMExports()`
 
-const folders: string[] = []
-afterAll(() => {
-  for (const dir of folders) rmSync(dir, { recursive: true, force: true })
-})
-
 /** As `start`, for a command that is to wait at that place. */
 export function startHeld(args: readonly string[], cwd: string, place: Place): Held {
-  const dir = mkdtempSync(join(tmpdir(), 'sherd-held-'))
-  folders.push(dir)
+  const dir = folderOfFile('sherd-held-')
   const module = `data:text/javascript,${encodeURIComponent(hook('path' in place ? { ...place, path: join(cwd, place.path) } : place, dir))}`
   const running = start(args, { cwd, env: { NODE_OPTIONS: `--import=${module}` } })
   let hasEnded = false

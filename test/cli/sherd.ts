@@ -1,15 +1,14 @@
 // Runs the command as a user does: the compiled launcher in a process of its own.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll } from 'vitest'
 import { z } from 'zod'
 import { EVERY, type KindName, printedBy, schemaOf } from '../../src/cli/json/kinds.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import type { Metric } from '../../src/run/journal.ts'
+import { afterFile, folderOfFile } from '../after-file.ts'
 import { takeStreams } from './terminal.ts'
 
 export interface Outcome {
@@ -36,12 +35,6 @@ const quiet = { NO_COLOR: '1', OMP_WAIT_POLICY: 'passive' }
 
 const launcher = join(packageRoot(), 'dist/src/cli/bin.cjs')
 
-/** A test that fails leaves nothing behind that works for ever. */
-const children = new Set<ChildProcess>()
-afterAll(() => {
-  for (const child of children) child.kill('SIGKILL')
-})
-
 /** Starts `sherd ARGS`. Relative paths are below `cwd`, a folder of temporary files unless given. */
 export function start(
   args: readonly string[],
@@ -51,8 +44,7 @@ export function start(
     cwd,
     env: { ...process.env, ...quiet, ...env },
   })
-  children.add(child)
-  child.once('exit', () => children.delete(child))
+  afterFile(() => child.kill('SIGKILL')) // a test that fails leaves nothing behind that works for ever
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -94,7 +86,7 @@ export interface HereOptions {
 
 async function runHere(
   args: readonly string[],
-  { cwd = tmpdir(), columns, env, meanwhile }: HereOptions,
+  { cwd = tmpdir(), columns, env = {}, meanwhile }: HereOptions,
 ): Promise<Outcome> {
   const { main } = await import('../../src/cli/main.ts')
   const [home, before] = [process.cwd(), process.exitCode]
@@ -107,6 +99,7 @@ async function runHere(
     written[name] += text
     written.written += text
   })
+  const variables = Object.keys(env).map((name) => [name, process.env[name]] as const)
   Object.assign(process.env, env)
   process.chdir(cwd)
   process.exitCode = undefined
@@ -116,6 +109,9 @@ async function runHere(
   } finally {
     process.exitCode = before
     process.chdir(home)
+    for (const [name, value] of variables)
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
     for (const each of [restore, ...forget]) each()
   }
 }
@@ -153,15 +149,7 @@ export function expectSchema<T extends Record<string, unknown>>(line: T, args: r
   return line
 }
 
-const folders: string[] = []
-afterAll(() => Promise.all(folders.map((dir) => rm(dir, { recursive: true, force: true }))))
-
-/** A new folder that is removed after the tests of the file. */
-export async function workFolder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'sherd-cli-'))
-  folders.push(dir)
-  return dir
-}
+export const workFolder = async (): Promise<string> => folderOfFile('sherd-cli-')
 
 export const set = (values: Readonly<Record<string, unknown>>): string[] =>
   Object.entries(values).flatMap(([key, value]) => [

@@ -1,14 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { compareReports, comparisonMarkdown } from '../../src/evaluate/compare-reports.ts'
 import { readReport } from '../../src/evaluate/read-report.ts'
+import { folderOfFile } from '../after-file.ts'
 
 let dir = ''
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'sherd-compare-'))
+beforeAll(() => {
+  dir = folderOfFile()
 })
 
 const spread = (mean: number, deviation: number) => ({ mean, deviation })

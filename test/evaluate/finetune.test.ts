@@ -1,6 +1,4 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { finetune } from '../../src/evaluate/finetune.ts'
@@ -11,6 +9,7 @@ import {
 } from '../../src/evaluate/finetune-settings.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
+import { folderOfFile } from '../after-file.ts'
 import { colourFolder } from '../run/colour-folder.ts'
 import { tinyConfig } from '../run/tiny.ts'
 
@@ -160,7 +159,7 @@ describe('fine-tuning that is interrupted', () => {
 
   /** The report without its times, and the bytes of the classifier; `stopAt`: after how many steps of its own each call is aborted. */
   async function outcome(stopAt: readonly number[], more: Partial<FinetuneOptions> = {}) {
-    const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
+    const dir = folderOfFile()
     const steps: string[] = []
     const call = async (stop: number) => {
       const abort = new AbortController()
@@ -209,7 +208,7 @@ describe('fine-tuning that is interrupted', () => {
   })
 
   it('keeps what a crash would lose every so often', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
+    const dir = folderOfFile()
     const crash = finetune({
       ...{
         encoder: await encoderOf(1),

@@ -1,18 +1,17 @@
 // Evaluation on features that are read in two goes.
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { judge } from '../../src/evaluate/evaluate.ts'
 import { knnDefaults } from '../../src/evaluate/knn.ts'
 import { openImages } from '../../src/evaluate/open-images.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
+import { folderOfFile } from '../after-file.ts'
 import { colourFolder } from '../run/colour-folder.ts'
 import { tinyConfig } from '../run/tiny.ts'
 
 it('continues with the images that have no features yet, to the same report', async () => {
   const [train, test] = await Promise.all([colourFolder(24, 1), colourFolder(12, 2)])
-  const work = join(await mkdtemp(join(tmpdir(), 'sherd-open-')), 'features')
+  const work = join(folderOfFile(), 'features')
   const encoder = await openEncoder({ model: 'random', config: tinyConfig({}), device: 'cpu', seed: 1 })
   const settings = {
     ...({ ...knnDefaults, neighbours: [3], optimizer: 'lars', baseLearningRates: [1], epochs: 2 } as const),

@@ -1,25 +1,12 @@
 // Writes a graph and runs it by ONNX Runtime, as those who get the file do.
-import { rmSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import { checkGraph } from '../../src/onnx/check-graph.ts'
 import type { Graph } from '../../src/onnx/graph.ts'
 import { onnxParts, writeParts } from '../../src/onnx/onnx-file.ts'
 import { type Output, openSession, type TensorData } from '../../src/onnx/session.ts'
+import { folderOfFile } from '../after-file.ts'
 
-const folders: string[] = []
-afterAll(() => {
-  for (const dir of folders) rmSync(dir, { recursive: true, force: true })
-})
-
-/** A new folder that is removed after the tests of the file. */
-export async function workFolder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'sherd-export-'))
-  folders.push(dir)
-  return dir
-}
+export const workFolder = async (): Promise<string> => folderOfFile('sherd-export-')
 
 /** The outputs of a graph that is sound and has one input. */
 export const runGraph = (graph: Graph, values: ArrayLike<number>, shape: readonly number[]) =>

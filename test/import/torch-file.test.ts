@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { toFloat32 } from '../../src/checkpoint/arrays.ts'
@@ -9,6 +8,7 @@ import { readPickle } from '../../src/import/pickle.ts'
 import { openTorchFile } from '../../src/import/torch-file.ts'
 import { isTensor, type TorchTensor } from '../../src/import/torch-objects.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { folderOfFile } from '../after-file.ts'
 import {
   called,
   dictionary,
@@ -24,7 +24,7 @@ import {
 } from './write-pickle.ts'
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')
-const work = mkdtempSync(join(tmpdir(), 'sherd-torch-file-'))
+const work = folderOfFile()
 
 const torchFile = (name: string, pickle: readonly number[], storages: Record<string, number> = {}) =>
   writeTorchZip(join(work, name), pickle, { storages })

@@ -1,15 +1,15 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import { planMachine } from '../../src/machine/plan.ts'
 import { begin } from '../../src/run/begin.ts'
 import { listenToNotes } from '../../src/source/notes.ts'
+import { folderOfFile } from '../after-file.ts'
 import { tiff } from '../source/raster/make-rasters.ts'
 
 it('a run knows what was seen of its data, when they were opened and when they were measured', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'sherd-begin-'))
+  const dir = folderOfFile()
   const file = (scale: number) => {
     const xml = `<GDALMetadata><Item name="DESCRIPTION" sample="0" role="description">B2</Item><Item name="SCALE" sample="0" role="scale">${scale}</Item></GDALMetadata>`
     return tiff({ width: 8, height: 8, type: 'f4', xml, value: (_, y, x) => (y === x ? -3e38 : 10) })

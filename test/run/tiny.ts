@@ -1,26 +1,13 @@
 // The smallest runs that are still runs: a model of 19 thousand parameters on images of 16 × 16 pixels.
-import { rmSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import type { RunEvent } from '../../src/run/events.ts'
 import { type PretrainOptions, pretrain } from '../../src/run/pretrain.ts'
 import { writeSampleData } from '../../src/sample-data/write-scenes.ts'
+import { folderOfFile } from '../after-file.ts'
 
-const folders: string[] = []
-afterAll(() => {
-  for (const dir of folders) rmSync(dir, { recursive: true, force: true })
-})
-
-/** A new folder that is removed after the tests of the file. */
-export async function workFolder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'sherd-run-'))
-  folders.push(dir)
-  return dir
-}
+export const workFolder = async (): Promise<string> => folderOfFile('sherd-run-')
 
 /** Forty labelled images in a new folder. */
 export async function sampleFolder(count = 40): Promise<string> {

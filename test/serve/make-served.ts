@@ -1,12 +1,12 @@
 // A tiny model of random weights, exported as every graph that is served, and a server of it.
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import { exportOnnx, type OpenedModel } from '../../src/export/export-onnx.ts'
 import type { GraphName } from '../../src/export/formats.ts'
 import { openModel } from '../../src/export/model-parts.ts'
 import { initialParameters } from '../../src/model/parameters.ts'
 import { type ServeOptions, type Server, serve } from '../../src/serve/serve.ts'
 import { segmentationShape, segmenterRows } from '../../src/weights/frozen-segmenter.ts'
+import { afterFile } from '../after-file.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
 
 export const classes = ['red', 'green', 'blue']
@@ -39,13 +39,10 @@ export async function exportTiny(
   return out
 }
 
-const servers: Server[] = []
-afterAll(() => Promise.all(servers.map((server) => server.stop())))
-
 /** A server on a free port, stopped after the tests of the file. */
 export async function startServer(options: ServeOptions): Promise<Server> {
   const server = await serve({ port: 0, threads: 1, ...options })
-  servers.push(server)
+  afterFile(() => server.stop())
   return server
 }
 

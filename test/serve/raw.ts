@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 
 export interface Line {
   readonly socket: Socket
@@ -12,15 +12,10 @@ export interface Line {
   readonly ended: Promise<string>
 }
 
-const sockets: Socket[] = []
-afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.destroy()
-})
-
 /** A connection; it is read unless `isRead` is false. */
 export async function dial(port: number, { isRead = true } = {}): Promise<Line> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-  sockets.push(socket)
+  onTestFinished(() => void socket.destroy())
   let text = ''
   socket.on('error', () => {})
   if (isRead)

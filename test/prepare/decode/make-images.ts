@@ -1,21 +1,11 @@
 // Images for the tests of this folder: written by sharp from given pixels, or byte by byte where sharp cannot.
 import { mkdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
-import { afterAll } from 'vitest'
+import { folderOfFile } from '../../after-file.ts'
 
-const folders: string[] = []
-afterAll(() => Promise.all(folders.map((dir) => rm(dir, { recursive: true, force: true }))))
-
-/** A new folder that is removed after the tests of the file. */
-export async function temporaryFolder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'sherd-images-'))
-  folders.push(dir)
-  return dir
-}
+export const temporaryFolder = async (): Promise<string> => folderOfFile('sherd-images-')
 
 /** Interleaved 8-bit pixels as a sharp image. */
 export function fromBytes(pixels: ArrayLike<number>, width: number, channels: 1 | 2 | 3 | 4 = 3): Sharp {
