@@ -253,7 +253,12 @@ function variantOf(model: Config['model']): EncoderVariant {
   ]
   return {
     ...((!cls || registers > 0) && { prefix }),
-    ...(tables && { relativePositions: { tables, grid: positionGridOf(model) } }),
+    ...(tables && {
+      relativePositions: {
+        ...{ tables, grid: positionGridOf(model) },
+        ...(model.relativeResampling !== 'linear' && { resampling: model.relativeResampling }),
+      },
+    }),
     ...(periods && { rotaryPositions: { periods } }),
     ...(layerScale !== null && { layerScale: { initial: layerScale } }),
     ...(!patchBias && { patchBias }),

@@ -5,7 +5,7 @@
 import type { BlocksAttention } from '../model/block-attention.ts'
 import { type EncoderDimensions, prefixOf } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
-import { ownTable, type RelativePositions, sharedTable } from '../model/relative-position.ts'
+import { offsetsOf, ownTable, type RelativePositions, sharedTable } from '../model/relative-position.ts'
 import { type RotaryPositions, turning } from '../model/rotary-position.ts'
 import { call } from '../tensor/call.ts'
 import {
@@ -26,6 +26,7 @@ import {
 } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
+import { geometricOffsets } from '../token/geometric-offsets.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
 import { prefixLength } from '../token/prefix.ts'
 import {
@@ -38,6 +39,30 @@ import {
 /** How many numbers an encoder needs for grids whose sides have at most so many places: no more, so that larger ones fail. */
 export const numbersFor = ({ variant }: EncoderDimensions, places: number): number =>
   variant?.relativePositions ? 2 * places : places + 1
+
+/**
+ * Where the offsets of a table lie for grids of 0 … `places` rows or columns, [places + 1, rows + columns of the table]; null where offsets
+ * are spread evenly.
+ */
+export function spreadFor(
+  { variant }: EncoderDimensions,
+  places: number,
+): { readonly values: Float32Array; readonly shape: readonly [number, number] } | null {
+  const { grid, resampling } = variant?.relativePositions ?? {}
+  if (!grid || resampling !== 'geometric') return null
+  const sides = Object.values(offsetsOf(grid))
+  const rows = Array.from({ length: places + 1 }, (_, to) =>
+    sides.flatMap((from) => geometricOffsets(from, Math.max(1, 2 * to - 1))),
+  )
+  return { values: Float32Array.from(rows.flat()), shape: [rows.length, sides[0]! + sides[1]!] }
+}
+
+export interface PlaceNumbers {
+  /** 0, 1, 2 … */
+  readonly numbers: Tensor
+  /** Of `spreadFor`. */
+  readonly spread?: Tensor | undefined
+}
 
 /** The place n as a tensor [1]. */
 const numberAt = (numbers: Tensor, n: number) => narrow(numbers, 0, n, 1)
@@ -76,18 +101,59 @@ function tapWeights(numbers: Tensor, { from, to }: Side, by: Resampling, offset:
   return antialias ? div(weights, call('sum.dim_IntList', weights, [1], true, null)) : weights
 }
 
+/** [1]: 0 where the grid stays as it is, else 1. */
+const differing = (numbers: Tensor, { from, to }: Pick<GridChange, 'from' | 'to'>) => {
+  const sides = (['h', 'w'] as const).map((side) => abs(sub(floats(numberAt(numbers, to[side])), from[side])))
+  return clamped(
+    sides.reduce((a, b) => add(a, b)),
+    0,
+    1,
+  )
+}
+
 /** The weights of both sides, [h, taps] and [w, taps]. */
-function weightsFor(numbers: Tensor, { from, to, by }: GridChange): readonly [rows: Tensor, columns: Tensor] {
+function weightsFor(numbers: Tensor, change: GridChange<ResamplingName>): readonly [Tensor, Tensor] {
+  const { from, to, by } = change
   const how = resamplings[by]
-  // No offset where the grid stays as it is.
-  const differs = (['h', 'w'] as const)
-    .map((side) => abs(sub(floats(numberAt(numbers, to[side])), from[side])))
-    .reduce((a, b) => add(a, b))
-  const offset = how.offset === 0 ? null : mul(clamped(differs, 0, 1), how.offset)
+  const offset = how.offset === 0 ? null : mul(differing(numbers, change), how.offset)
   return [
     tapWeights(numbers, { from: from.h, to: to.h }, how, offset),
     tapWeights(numbers, { from: from.w, to: to.w }, how, offset),
   ]
+}
+
+/** `geometricWeights` of one side as a tensor [to, from], from where the old offsets lie, [from]. */
+function spreadWeights(numbers: Tensor, to: number, places: Tensor): Tensor {
+  const [n] = places.shape as readonly [number]
+  const at = (i: number, count: number) => narrow(places, 0, i, count)
+  const offsets = sub(floats(narrow(numbers, 0, 0, to)), floats(numberAt(numbers, (to - 1) / 2)))
+  const within = call('minimum', call('maximum', offsets, at(0, 1)), at(n - 1, 1))
+  const before = cat([sub(at(0, 1), 1), at(0, n - 1)], 0)
+  const behind = cat([at(1, n - 1), add(at(n - 1, 1), 1)], 0)
+  const x = unsqueeze(within, 1)
+  const rising = clamped(div(sub(x, before), sub(places, before)), 0, 1)
+  const falling = clamped(div(sub(behind, x), sub(behind, places)), 0, 1)
+  return mul(rising, falling)
+}
+
+/** Of both sides of a table of offsets. */
+function geometricFor(
+  numbers: Tensor,
+  spread: Tensor,
+  { from, to }: Pick<GridChange, 'from' | 'to'>,
+): readonly [Tensor, Tensor] {
+  const differs = differing(numbers, { from, to })
+  const weights = (side: 'h' | 'w', first: number) => {
+    const grid = (to[side] + 1) / 2
+    const row = reshape(indexSelect(spread, 0, numberAt(numbers, grid)), [from.h + from.w])
+    const even = tensor(
+      Array.from({ length: from[side] }, (_, i) => i - (from[side] - 1) / 2),
+      [from[side]],
+    )
+    const moved = mul(sub(narrow(row, 0, first, from[side]), even), differs)
+    return spreadWeights(numbers, to[side], add(even, moved))
+  }
+  return [weights('h', 0), weights('w', from.h)]
 }
 
 const indices = (values: readonly number[]) =>
@@ -96,8 +162,9 @@ const indices = (values: readonly number[]) =>
 /** A constant table [h · w, D] of one grid for another, [h′ · w′, D]. */
 function resampled(table: Tensor, { from, to, by }: GridChange, [rows, columns]: readonly Tensor[]): Tensor {
   const D = table.shape[1]!
-  const at = (side: number) =>
-    indices(tapsOf(side, resamplings[by]).map((i) => Math.min(side - 1, Math.max(0, i))))
+  const taps = (side: number) =>
+    by === 'geometric' ? Array.from({ length: side }, (_, i) => i) : tapsOf(side, resamplings[by])
+  const at = (side: number) => indices(taps(side).map((i) => Math.min(side - 1, Math.max(0, i))))
   const [tall, wide] = [at(from.h), at(from.w)]
   const padded = indexSelect(indexSelect(reshape(table, [from.h, from.w, D]), 0, tall), 1, wide)
   const [H, W] = padded.shape as readonly [number, number]
@@ -107,7 +174,7 @@ function resampled(table: Tensor, { from, to, by }: GridChange, [rows, columns]:
 }
 
 /** `resamplePositions` of a table without rows of prefix tokens, [N, D]. */
-export const composedTable = (table: Tensor, numbers: Tensor, change: GridChange): Tensor =>
+export const composedTable = (table: Tensor, numbers: Tensor, change: GridChange<ResamplingName>): Tensor =>
   scope(() => resampled(table, change, weightsFor(numbers, change)))
 
 /** A vector for each row and each column [h, n], [w, n] as two of each place, [h · w, 2 n]. */
@@ -162,20 +229,21 @@ function composedPairs(numbers: Tensor, { h, w }: Grid, prefix: number): Tensor 
 }
 
 function composedBias(
-  { tables, grid: own }: RelativePositions,
-  numbers: Tensor,
+  { tables, grid: own, resampling: by = 'linear' }: RelativePositions,
+  { numbers, spread }: PlaceNumbers,
   { grid, prefix, weights }: { readonly grid: Grid; readonly prefix: number; readonly weights: Weights },
 ): BlocksAttention {
-  const offsets = ({ h, w }: Grid) => ({ h: 2 * h - 1, w: 2 * w - 1 })
-  const by: ResamplingName = 'linear'
-  const change = { from: offsets(own), to: offsets(grid), by }
+  const sides = { from: offsetsOf(own), to: offsetsOf(grid) }
+  const change = { ...sides, by }
   const biasOf = (table: Tensor, given: readonly Tensor[]) => {
     const count = tokenCount(change.from)
     const places = resampled(narrow(table, 0, 0, count), change, given)
     const all = cat([narrow(table, 0, count, pairsWithPrefix), places], 0)
     return unsqueeze(permute(call('embedding', all, given[2]!, -1, false, false), [2, 0, 1]), 0)
   }
-  const given = [...weightsFor(numbers, change), composedPairs(numbers, grid, prefix)]
+  const ofSides =
+    by === 'geometric' ? geometricFor(numbers, spread!, sides) : weightsFor(numbers, { ...sides, by })
+  const given = [...ofSides, composedPairs(numbers, grid, prefix)]
   if (tables === 'shared') return { given: [biasOf(weights(sharedTable), given)], bias: (_, [bias]) => bias! }
   const tableOf = (block: Weights) =>
     tables === 'both' ? add(weights(sharedTable), block(ownTable)) : block(ownTable)
@@ -185,11 +253,11 @@ function composedBias(
 /** Relative or rotary positions of an encoder on a grid; undefined for one without. Called inside a scope. */
 export function composedAttention(
   dimensions: EncoderDimensions,
-  numbers: Tensor,
+  given: PlaceNumbers,
   { grid, weights }: { readonly grid: Grid; readonly weights: Weights },
 ): BlocksAttention | undefined {
   const { relativePositions: relative, rotaryPositions: rotary } = dimensions.variant ?? {}
   const prefix = prefixLength(prefixOf(dimensions))
-  if (relative) return composedBias(relative, numbers, { grid, prefix, weights })
-  return rotary ? composedTurning(rotary, numbers, { grid, prefix }) : undefined
+  if (relative) return composedBias(relative, given, { grid, prefix, weights })
+  return rotary ? composedTurning(rotary, given.numbers, { grid, prefix }) : undefined
 }

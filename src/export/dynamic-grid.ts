@@ -12,7 +12,7 @@ import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { composePositions, sidePositions } from '../token/position.ts'
 import { positionedLength } from '../token/prefix.ts'
 import { placesInGroups, placeWidth } from '../token/sample-positions.ts'
-import { composedAttention, composedTable, numbersFor } from './composed-positions.ts'
+import { composedAttention, composedTable, numbersFor, spreadFor } from './composed-positions.ts'
 import type { ExportedEncoder } from './pixels-input.ts'
 import { needsPositions } from './positions-input.ts'
 
@@ -64,6 +64,7 @@ export type PositionTables = Readonly<Record<string, Table>>
 
 const SIDE = 'positions.side'
 const NUMBERS = 'positions.numbers'
+const SPREAD = 'positions.spread'
 
 /**
  * What the positions of a graph are computed from, by name; nothing where they are constants of its one grid. Relative positions never
@@ -85,6 +86,8 @@ export function positionTables(encoder: ExportedEncoder, dynamic?: DynamicGrid |
       values: BigInt64Array.from({ length: count }, (_, i) => BigInt(i)),
       ...{ shape: [count], dtype: 'int64' },
     }
+    const spread = spreadFor(dimensions, places)
+    if (spread) made[SPREAD] = { ...spread, dtype: 'float32' }
   }
   return made
 }
@@ -102,7 +105,7 @@ export const tensorsOf = (tables: PositionTables): Record<string, Tensor> =>
 /** The positions of an encoder on its grid from these tables. Called inside a scope. */
 export function positionsFrom(
   { shape, dimensions, parameters }: ExportedEncoder,
-  { [SIDE]: side, [NUMBERS]: numbers }: Readonly<Record<string, Tensor>>,
+  { [SIDE]: side, [NUMBERS]: numbers, [SPREAD]: spread }: Readonly<Record<string, Tensor>>,
 ): Pick<EncodeAllOptions, 'positions' | 'attention'> {
   const to = gridOfModel(dimensions)
   const weights = weightsOf(parameters)
@@ -115,7 +118,7 @@ export function positionsFrom(
       : undefined
   return {
     positions: fixed ?? learned,
-    attention: numbers && composedAttention(dimensions, numbers, { grid: to, weights }),
+    attention: numbers && composedAttention(dimensions, { numbers, spread }, { grid: to, weights }),
   }
 }
 

@@ -312,6 +312,7 @@ export async function exportHuggingface({
     ...(onnx.length > 0 && !isRaster && { webUsage: webUsage(row.pipeline) }),
     notes: [
       ...row.notes,
+      ...(of.notesOf?.(model) ?? []),
       ...written.notes,
       ...(processor?.notes ?? []),
       ...(processor || isRaster ? [] : ['It has no preprocessor_config.json: images must be of its size.']),
@@ -322,7 +323,7 @@ export async function exportHuggingface({
         : []),
     ],
   })
-  const config = configOf(model, row, written.imageSize)
+  const config = configOf(model, row, of.imageSize?.(model) ?? written.imageSize)
   const json = {
     ...(processor && { 'preprocessor_config.json': processor.config }),
     'config.json': {

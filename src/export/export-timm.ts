@@ -78,7 +78,11 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
   const arrays = inLayout(model, row.layout, {
     wrapper: '',
     isWanted: (name) => !/^(?:decoder_|mask_token$|upscale\.)/.test(name),
-    ...{ positions: positions.table, hasClsRow: row.hasClsRow && !hasRegisters, ours: row.ours },
+    ...{
+      positions: positions.table,
+      hasClsRow: row.hasClsRow && !hasRegisters,
+      ours: row.ours && ((all) => row.ours!(all, model)),
+    },
   })
   const classes = classifier?.classes ?? []
   const outputs = arrays.get('head.weight')?.shape[0] ?? 0
@@ -132,7 +136,7 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
     usage: usageOf(architecture),
     notes: [
       ...(model.hasDecoder ? ['The decoder is not in this folder: timm has none.'] : []),
-      ...(row.notes ?? []),
+      ...(row.notes?.(model) ?? []),
       ...positions.notes,
       ...(bands ? [] : prepared.notes),
     ],

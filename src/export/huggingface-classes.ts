@@ -3,11 +3,13 @@ import type { FloatArray } from '../checkpoint/arrays.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
 import type { Head } from '../model/classifier.ts'
-import { encoderBlocks, hiddenWidth, prefixOf } from '../model/dimensions.ts'
+import { encoderBlocks, gridOfModel, hiddenWidth, prefixOf } from '../model/dimensions.ts'
 import { activationOf, feedForwards } from '../model/feed-forward.ts'
 import { rotaryPeriods } from '../model/rotary-position.ts'
+import type { Grid } from '../token/grid.ts'
 import type { ResamplingName } from '../token/resample-positions.ts'
 import type { ExportedModel } from './exported-model.ts'
+import { tableNotes, withTablesFor } from './position-table.ts'
 import { misfits, type Takes, type Traits } from './traits.ts'
 
 type Config = Readonly<Record<string, unknown>>
@@ -37,11 +39,14 @@ export interface EncoderClass {
   readonly hasClsRow: boolean
   readonly resampling: ResamplingName
   readonly resamplesItself: boolean
+  /** Of its configuration, in pixels; default: that of its table of positions. */
+  readonly imageSize?: (model: ExportedModel) => readonly [height: number, width: number]
   /** Whether `last_hidden_state` are the tokens that sherd gives. */
   readonly givesTokens: boolean
   readonly classifier?: ClassifierClass
   readonly usage?: string
   readonly notes?: readonly string[]
+  readonly notesOf?: (model: ExportedModel) => readonly string[]
 }
 
 const activations = {
@@ -233,6 +238,16 @@ const dinov3Gate: EncoderClass = {
   takes: { ...dinov3.takes, 'feed-forward': ['gated'] },
 }
 
+/** The grid that BEiT's tables are written for; null: transformers would read none of them as they are meant. */
+function beitGrid({ config, dimensions }: ExportedModel): Grid | null {
+  const own = gridOfModel(dimensions)
+  const { grid, resampling = 'linear' } = dimensions.variant?.relativePositions ?? { grid: own }
+  const isAdded = backboneOf(config).positions !== 'none'
+  const isKept =
+    resampling === 'linear' && ((grid.h === grid.w && !isAdded) || (grid.h === own.w && grid.w === own.h))
+  return isKept ? grid : own.h === own.w ? own : null
+}
+
 export const beit: EncoderClass = {
   architecture: 'BeitModel',
   layout: layouts['huggingface-beit'],
@@ -241,11 +256,17 @@ export const beit: EncoderClass = {
     ...{ activation: anyActivation, norm: ['norm', 'fc_norm'] },
     'biases of queries, keys and values': ['qv', 'all'],
   },
-  refuses: ({ dimensions: { variant } }) => {
-    const grid = variant?.relativePositions?.grid
-    return grid && grid.h !== grid.w
+  refuses: (model) => {
+    const [tall, wide] = model.dimensions.patchSize
+    if (tall !== wide) return "transformers' BEiT takes square patches only"
+    return beitGrid(model) === null
       ? "transformers' BEiT reads tables of relative positions of a grid that is no square with its sides exchanged: export it as ONNX (sherd export onnx)"
       : null
+  },
+  imageSize: (model) => {
+    const { patchSize, imageSize } = model.dimensions
+    const { h, w } = beitGrid(model)!
+    return h === w ? [h * patchSize[0], w * patchSize[1]] : imageSize
   },
   config: (model) => {
     const { relativePositions, layerScale } = model.dimensions.variant ?? {}
@@ -261,11 +282,18 @@ export const beit: EncoderClass = {
       drop_path_rate: 0,
     }
   },
-  ours: withoutKeyBias,
+  ours: (arrays, model) => {
+    const relative = model.dimensions.variant?.relativePositions
+    return withoutKeyBias(relative ? withTablesFor(arrays, relative, beitGrid(model)!) : arrays)
+  },
   ...{ hasClsRow: true, resampling: 'cubic', resamplesItself: false, givesTokens: false },
   classifier: {
     ...{ architecture: 'BeitForImageClassification', wrapper: 'beit.' },
     heads: { mean: asItIs, cls: asItIs },
+  },
+  notesOf: (model) => {
+    const relative = model.dimensions.variant?.relativePositions
+    return relative ? tableNotes(relative, { written: beitGrid(model)!, reader: 'linear' }) : []
   },
   notes: [
     'BEiT has no bias of keys, which changes no attention: it adds the same number for every key. Its classifier norms the mean of the patches.',

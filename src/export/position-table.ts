@@ -1,9 +1,16 @@
 /** The positions of a file for another program, as numbers. */
+import type { FloatArray } from '../checkpoint/arrays.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { learnedGridOf } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
+import { type RelativePositions, resampleTableNumbers, tableName } from '../model/relative-position.ts'
+import type { Grid } from '../token/grid.ts'
 import { sineCosinePositions } from '../token/position.ts'
-import { type ResamplingName, resampleNumbers } from '../token/resample-positions.ts'
+import {
+  type OffsetResamplingName,
+  type ResamplingName,
+  resampleNumbers,
+} from '../token/resample-positions.ts'
 import type { ExportedModel } from './exported-model.ts'
 
 export interface WrittenPositions {
@@ -51,3 +58,36 @@ export function writtenPositions(
     ],
   }
 }
+
+/** The arrays with tables of relative positions for another grid. */
+export function withTablesFor(
+  arrays: ReadonlyMap<string, FloatArray>,
+  relative: RelativePositions,
+  grid: Grid,
+): ReadonlyMap<string, FloatArray> {
+  const made = new Map(arrays)
+  for (const [name, { data, shape }] of arrays) {
+    if (!name.endsWith(tableName)) continue
+    const heads = shape[1]!
+    const resampled = resampleTableNumbers(data, heads, relative, grid)
+    made.set(name, { shape: [resampled.length / heads, heads], data: resampled })
+  }
+  return made
+}
+
+/** What a reader's tables differ in at other sizes, for its card. */
+export const tableNotes = (
+  { grid, resampling = 'linear' }: RelativePositions,
+  { written, reader }: { readonly written: Grid; readonly reader: OffsetResamplingName },
+): string[] => [
+  ...(grid.h === written.h && grid.w === written.w
+    ? []
+    : [
+        `Its tables of relative positions were stored for ${grid.h} × ${grid.w} patches, and are written for ${written.h} × ${written.w}.`,
+      ]),
+  ...(resampling === reader
+    ? []
+    : [
+        `At other sizes tables of relative positions are resampled otherwise there (${reader}) than here (${resampling}).`,
+      ]),
+]

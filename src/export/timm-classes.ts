@@ -6,10 +6,11 @@ import type { FloatArray } from '../checkpoint/arrays.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
-import { encoderBlocks, hiddenWidth, prefixOf } from '../model/dimensions.ts'
+import { encoderBlocks, gridOfModel, hiddenWidth, prefixOf } from '../model/dimensions.ts'
 import { activationOf } from '../model/feed-forward.ts'
 import type { ExportedModel } from './exported-model.ts'
 import { otherPeriods, rotaryBase } from './huggingface-classes.ts'
+import { tableNotes, withTablesFor } from './position-table.ts'
 import { misfits, type Takes, traitsOf } from './traits.ts'
 
 type Arguments = Readonly<Record<string, unknown>>
@@ -26,9 +27,9 @@ export interface TimmClass {
   readonly args?: (model: ExportedModel) => Arguments
   /** Why a model that it takes cannot be exported so, or null. */
   readonly refuses?: (model: ExportedModel) => string | null
-  readonly ours?: (arrays: Arrays) => Map<string, FloatArray>
+  readonly ours?: (arrays: Arrays, model: ExportedModel) => Arrays
   readonly hasClsRow: boolean
-  readonly notes?: readonly string[]
+  readonly notes?: (model: ExportedModel) => readonly string[]
 }
 
 const activations = {
@@ -173,9 +174,10 @@ const beit: TimmClass = {
       use_shared_rel_pos_bias: tables !== 'per-block',
     }
   },
-  notes: [
-    'At another size timm spaces the tables of relative positions geometrically; here they are resampled.',
-  ],
+  /** timm finds out the grid of a table only where it is a square. */
+  ours: (arrays, { dimensions: d }) => withTablesFor(arrays, d.variant!.relativePositions!, gridOfModel(d)),
+  notes: ({ dimensions: d }) =>
+    tableNotes(d.variant!.relativePositions!, { written: gridOfModel(d), reader: 'geometric' }),
 }
 
 const classes: readonly TimmClass[] = [

@@ -111,7 +111,8 @@ function related({ parameters }: Named, { patchSize }: Shapes, { facts, given, l
   const side = (Math.sqrt(Math.max(rows - 3, 0)) + 1) / 2
   const square = Number.isInteger(side) && side >= 1 ? { h: side, w: side } : null
   const fits = (grid: Grid | null) => (grid && offsets(grid) + 3 === rows ? grid : null)
-  const grid = fits(said) ?? fits(likely) ?? (said && facts.imageSize?.isOfTable ? null : square)
+  const found = fits(said) ?? fits(likely) ?? (said && facts.imageSize?.isOfTable ? null : square)
+  const grid = found && facts.exchangesSides ? { h: found.w, w: found.h } : found
   if (!table) return { ...empty, grid: said ?? { h: 14, w: 14 }, heads, model: { positions: 'none' } }
   if (!grid)
     return refuse(

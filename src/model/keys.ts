@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { bandList } from '../prepare/keys.ts'
 import { wholeFeatures } from '../token/feature.ts'
 import { shortSize, sidesOf } from '../token/grid.ts'
-import { resamplingNames } from '../token/resample-positions.ts'
+import { offsetResamplingNames, resamplingNames } from '../token/resample-positions.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
 import { limits } from './dimensions.ts'
 import { activations, feedForwards } from './feed-forward.ts'
@@ -33,6 +33,12 @@ const variantKeys = {
     .default(null)
     .describe(
       'learned numbers that attention adds for each offset between patches: one table, one in each block, or both (BEiT, data2vec)',
+    ),
+  relativeResampling: z
+    .enum(offsetResamplingNames)
+    .default('linear')
+    .describe(
+      'how tables of relative positions are brought to another grid: as transformers or as timm does',
     ),
   rotaryPeriods: z
     .array(z.number().positive())

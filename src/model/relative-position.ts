@@ -18,6 +18,7 @@ import {
 } from '../tensor/ops.ts'
 import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
+import { type OffsetResamplingName, resampleNumbers, resamplePositions } from '../token/resample-positions.ts'
 import type { BlocksAttention, TokenPlaces } from './block-attention.ts'
 import type { ParameterRow, Weights } from './parameters.ts'
 
@@ -28,13 +29,17 @@ export interface RelativePositions {
   readonly tables: (typeof relativeTables)[number]
   /** That the tables are made for; another one gets them resampled. */
   readonly grid: Grid
+  /** Default `linear`. */
+  readonly resampling?: OffsetResamplingName
 }
 
-const NAME = 'relative_position_bias_table'
-export const sharedTable = `rel_pos_bias.${NAME}`
-export const ownTable = `attn.${NAME}`
+export const tableName = 'relative_position_bias_table'
+export const sharedTable = `rel_pos_bias.${tableName}`
+export const ownTable = `attn.${tableName}`
 
-const offsets = ({ h, w }: Grid) => (2 * h - 1) * (2 * w - 1)
+/** Of a table's rows, those of offsets, as a grid. */
+export const offsetsOf = ({ h, w }: Grid): Grid => ({ h: 2 * h - 1, w: 2 * w - 1 })
+const offsets = (grid: Grid) => tokenCount(offsetsOf(grid))
 
 export const tableRow = (name: string, { grid }: RelativePositions, heads: number): ParameterRow => ({
   name,
@@ -60,15 +65,30 @@ export function pairIndex(grid: Grid, prefix: number, kept: Tensor | null, devic
   return cat([first, cat([row(1, [B, K, prefix]), patches], 2)], 1)
 }
 
-/** A table of one grid for another, bilinearly between the centres of its rows, as in transformers; the last three rows stay. */
-export function resampleTable(table: Tensor, from: Grid, to: Grid): Tensor {
-  if (from.h === to.h && from.w === to.w) return table
-  const heads = table.shape[1]!
-  const plane = reshape(narrow(table, 0, 0, offsets(from)), [1, 2 * from.h - 1, 2 * from.w - 1, heads])
-  const size = [2 * to.h - 1, 2 * to.w - 1]
-  const resampled = call('upsample_bilinear2d', permute(plane, [0, 3, 1, 2]), size, false, null, null)
-  const rows = reshape(permute(resampled, [0, 2, 3, 1]), [offsets(to), heads])
-  return cat([rows, narrow(table, 0, offsets(from), 3)], 0)
+/** A table for the patches of another grid; the last three rows stay. */
+export function resampleTable(table: Tensor, { grid, resampling }: RelativePositions, to: Grid): Tensor {
+  if (grid.h === to.h && grid.w === to.w) return table
+  const count = offsets(grid)
+  const change = { from: offsetsOf(grid), to: offsetsOf(to), by: resampling ?? 'linear' } as const
+  const rows = resamplePositions(narrow(table, 0, 0, count), change)
+  return cat([rows, narrow(table, 0, count, 3)], 0)
+}
+
+/** The same of numbers [rows, heads] without LibTorch. */
+export function resampleTableNumbers(
+  table: Float32Array,
+  heads: number,
+  { grid, resampling }: RelativePositions,
+  to: Grid,
+): Float32Array {
+  if (grid.h === to.h && grid.w === to.w) return table
+  const count = offsets(grid) * heads
+  const change = { from: offsetsOf(grid), to: offsetsOf(to), by: resampling ?? 'linear' } as const
+  const rows = resampleNumbers(table.subarray(0, count), heads, change)
+  const made = new Float32Array(rows.length + 3 * heads)
+  made.set(rows)
+  made.set(table.subarray(count), rows.length)
+  return made
 }
 
 /** The bias [1 or B, A, M, M] that a table [R, A] gives pairs of tokens. */
@@ -80,10 +100,11 @@ export function biasOf(table: Tensor, index: Tensor): Tensor {
 
 /** What it adds to the attention of every block; `weights` are the encoder's. */
 export function relativeAttention(
-  { tables, grid: own }: RelativePositions,
+  relative: RelativePositions,
   weights: Weights,
   { grid, prefix, kept, device }: TokenPlaces,
 ): BlocksAttention {
+  const { tables } = relative
   return {
     given: [pairIndex(grid, prefix, kept, device)],
     bias: (block, [index]) => {
@@ -94,7 +115,7 @@ export function relativeAttention(
       return biasOf(
         resampleTable(
           parts.reduce((a, b) => add(a, b)),
-          own,
+          relative,
           grid,
         ),
         index!,

@@ -8,6 +8,7 @@ import { cat, matmul, narrow, reshape, toDevice, toDtype } from '../tensor/ops.t
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { geometricWeights } from './geometric-offsets.ts'
 import { type Grid, tokenCount } from './grid.ts'
 
 export interface Resampling {
@@ -44,12 +45,19 @@ export const resamplings = {
   'cubic-antialias': { kernel: cubic(-0.5), offset: 0, antialias: true },
   /** transformers: SigLIP2 */
   'linear-antialias': { kernel: linear, offset: 0, antialias: true },
-  /** transformers: BEiT's table of relative positions. */
+  /** transformers: BEiT's tables of relative positions. */
   linear: { kernel: linear, offset: 0, antialias: false },
 } as const satisfies Record<string, Resampling>
 
 export type ResamplingName = keyof typeof resamplings
 export const resamplingNames = Object.keys(resamplings) as ResamplingName[]
+
+/** Of tables of relative positions: by transformers, and by timm. */
+export const offsetResamplingNames = ['linear', 'geometric'] as const
+export type OffsetResamplingName = (typeof offsetResamplingNames)[number]
+
+const weightsBy = (from: number, to: number, by: ResamplingName | OffsetResamplingName) =>
+  by === 'geometric' ? geometricWeights(from, to) : sideWeights(from, to, resamplings[by])
 
 /** How much of each old place along a side is in each new one: [to, from], row by row. */
 export function sideWeights(
@@ -81,13 +89,13 @@ export function sideWeights(
   return weights
 }
 
-export interface GridChange {
+export interface GridChange<Name = ResamplingName | OffsetResamplingName> {
   readonly from: Grid
   readonly to: Grid
-  readonly by: ResamplingName
+  readonly by: Name
 }
 
-const isSame = ({ from, to }: GridChange) => from.h === to.h && from.w === to.w
+const isSame = ({ from, to }: Pick<GridChange, 'from' | 'to'>) => from.h === to.h && from.w === to.w
 
 /**
  * The table [prefix + N, D] of grid `from` as one of grid `to`, in float32 and with a gradient. Rows before the grid's are of tokens that
@@ -104,7 +112,7 @@ export function resamplePositions(table: Tensor, change: GridChange): Tensor {
       `resamplePositions: a table of ${rows} rows has no grid of ${from.h} × ${from.w} places`,
     )
   const weights = (a: number, b: number) =>
-    toDevice(tensor(Float32Array.from(sideWeights(a, b, resamplings[by])), [b, a]), table.device)
+    toDevice(tensor(Float32Array.from(weightsBy(a, b, by)), [b, a]), table.device)
   // A product with bfloat16 weights would move every position.
   return withoutAutocast(table.device, () =>
     scope(() => {
@@ -121,8 +129,8 @@ export function resamplePositions(table: Tensor, change: GridChange): Tensor {
 export function resampleNumbers(table: Float32Array, width: number, change: GridChange): Float32Array {
   const { from, to, by } = change
   if (isSame(change)) return table
-  const rows = sideWeights(from.h, to.h, resamplings[by])
-  const columns = sideWeights(from.w, to.w, resamplings[by])
+  const rows = weightsBy(from.h, to.h, by)
+  const columns = weightsBy(from.w, to.w, by)
   const result = new Float32Array(tokenCount(to) * width)
   for (let i = 0; i < to.h; i++)
     for (let j = 0; j < to.w; j++)

@@ -10,7 +10,7 @@ import { type ParameterRow, type Parameters, weightsOf, within } from '../model/
 import { viewOf } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
 import { autocast } from '../tensor/context.ts'
-import { layerNorm, toDevice, toDtype } from '../tensor/ops.ts'
+import { cat, layerNorm, toDevice, toDtype } from '../tensor/ops.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { pool } from '../token/pool.ts'
 import type { Prefixed } from '../token/prefix.ts'
@@ -41,14 +41,21 @@ export async function rawTensors(
 const returnsRawTokens = ({ class: name, library }: LayoutGiven) =>
   /^CLIP/.test(name) && !library.startsWith('timm')
 
+interface ReadHead {
+  readonly parameters: Parameters
+  /** cls and the mean of the patches side by side, as DINOv2's. */
+  readonly readsBoth: boolean
+}
+
 /** The layer behind a classifier's vector. */
-async function headOf({ folder, encoder, base }: LayoutGiven): Promise<Parameters | null> {
+async function headOf({ folder, encoder, base }: LayoutGiven): Promise<ReadHead | null> {
   const found = await findWeights({ model: folder, base })
   if (!found.stored.has('head.weight')) return null
   const rows = ['head.weight', 'head.bias'].map(
     (name): ParameterRow => ({ name, shape: found.stored.get(name)!.shape, initial: 'zeros' }),
   )
-  return loadRows(rows, found, encoder.device)
+  const head = found.classifier?.head
+  return { parameters: await loadRows(rows, found, encoder.device), readsBoth: head === 'cls+mean' }
 }
 
 /** The images at their own size, and at another where the file has them. */
@@ -74,7 +81,7 @@ export async function outputsOfImages(given: LayoutGiven): Promise<() => LayoutO
 interface Layers {
   /** Of transformers' ViT, by its own names. */
   readonly pooler: ReadonlyMap<string, Tensor>
-  readonly head: Parameters | null
+  readonly head: ReadHead | null
 }
 
 const computing = <T>({ encoder: { device, precision } }: LayoutGiven, body: () => T): T =>
@@ -115,6 +122,11 @@ function outputsOf(given: LayoutGiven, images: Tensor, { pooler, head }: Layers)
     pooled: vector,
     ...(own && { image_embeds: own }),
     ...(own && d.variant?.projection && { logits: own }),
-    ...(head && { logits: applyLinear(vector, within(weightsOf(head), 'head')) }),
+    ...(head && {
+      logits: applyLinear(
+        head.readsBoth ? cat([pool.cls(tokens), pool.mean(tokens)], 1) : vector,
+        within(weightsOf(head.parameters), 'head'),
+      ),
+    }),
   }
 }

@@ -48,6 +48,14 @@ const families: Readonly<Record<string, BackboneShape>> = {
     layerScale: { initial: 0.5 },
   }),
   'relative, both, no cls': of({ ...relative('both'), prefix: [] }),
+  'relative, spaced as in timm': of(
+    { qkvBias: 'qv', relativePositions: { tables: 'both', grid: stored, resampling: 'geometric' } },
+    none,
+  ),
+  'relative, spaced as in timm, of its own grid': of(
+    { qkvBias: 'qv', relativePositions: { tables: 'shared', grid: { h: 3, w: 4 }, resampling: 'geometric' } },
+    none,
+  ),
   'rotary, registers, a gate': of(
     {
       ...{ ...rotary, prefix: [...clsPrefix, registers], feedForward: 'gated', qkvBias: 'none' },

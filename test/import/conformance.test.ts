@@ -34,6 +34,7 @@ const vit = { layerNormEpsilon: 1e-12, positions: 'learned', resampling: 'cubic'
 const authors = { layerNormEpsilon: 1e-6, positions: 'learned', resampling: 'cubic-offset', feature: 'cls' }
 const timm = { layerNormEpsilon: 1e-6, positions: 'learned', resampling: 'cubic-antialias', activation: null }
 const beit = { positions: 'none', qkvBias: 'qv', feature: 'mean' }
+const timmBeit = { ...beit, relativeResampling: 'geometric' }
 const clip = { layerNormEpsilon: 1e-5, preNorm: true, patchBias: false, positions: 'learned' }
 const siglip = {
   layerNormEpsilon: 1e-6,
@@ -60,7 +61,7 @@ const rows: Readonly<Record<string, Row>> = {
   beit: {
     layout: 'huggingface-beit',
     family: 'beit',
-    model: { ...beit, relativePositions: 'per-block' },
+    model: { ...beit, relativePositions: 'per-block', relativeResampling: 'linear' },
     left: 1,
   },
   'beit-pretraining': {
@@ -153,8 +154,8 @@ const rows: Readonly<Record<string, Row>> = {
     family: 'dinov3',
     model: { ...turned, feedForward: 'gated' },
   },
-  'timm-beit': { layout: 'timm-beit', family: 'beit', model: { ...beit, layerNormEpsilon: 1e-6 } },
-  'timm-beitv2': { layout: 'timm-beit', family: 'beitv2', model: { ...beit, imageSize: [32, 48] } },
+  'timm-beit': { layout: 'timm-beit', family: 'beit', model: { ...timmBeit, layerNormEpsilon: 1e-6 } },
+  'timm-beitv2': { layout: 'timm-beit', family: 'beitv2', model: { ...timmBeit, imageSize: [32, 48] } },
   'timm-clip': { layout: 'timm', family: 'clip', model: { ...clip, activation: null, feature: 'cls' } },
   'timm-clip-quickgelu': { layout: 'timm', family: 'clip', model: { ...clip, activation: 'quick-gelu' } },
   'timm-siglip': { layout: 'timm', family: 'siglip', model: { ...siglip, activation: null } },
@@ -497,7 +498,7 @@ describe.runIf(existsSync(root))('published layouts', () => {
     )
     expect(await notes('timm-siglip')).toMatch(/authors trained with gelu-tanh/)
     expect(await notes('dinov3-pth-swiglu')).toMatch(/rounded to bfloat16/)
-    expect(await notes('timm-beit')).toMatch(/bilinearly/)
+    expect(await notes('timm-beit')).toMatch(/spaced geometrically/)
     expect(await notes('timm-siglip-tanh')).not.toMatch(/gelu-tanh/)
   })
 })

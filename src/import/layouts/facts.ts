@@ -64,6 +64,8 @@ export interface Facts {
   readonly norm?: 'norm' | 'fc_norm' | null
   /** Whether that norm has no parameters in the file: ones and zeros. */
   readonly plainNorm?: boolean
+  /** Whether tables of relative positions are read with the sides of their grid exchanged, as transformers does. */
+  readonly exchangesSides?: boolean
   /** Base of rotary positions, where their periods are not in the file. */
   readonly rotaryBase?: number
   /** Whether computed positions stay a table, as the program resamples it. */

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { SherdError } from '../../errors.ts'
 import type { Activation } from '../../model/feed-forward.ts'
+import { ownTable, sharedTable } from '../../model/relative-position.ts'
 import {
   attentionPool,
   gammas,
@@ -159,6 +160,7 @@ function factsOfTimm(source: Source): Facts {
     )
   const named = architectures.find(({ names }) => architecture !== undefined && names.test(architecture))
   const hasPreNorm = has('norm_pre.weight') || has('norm_pre.bias')
+  const hasTables = has(`blocks.{i}.${ownTable}`) || has(sharedTable)
   const hasPool = has('attn_pool.latent') || has('attn_pool.q.weight')
   const loss = (['dino', 'ibot'] as const).find((name) => keys.includes(`${name}_loss`))
   const usual = usualOf({ hasPreNorm, hasPool, isEva: has('blocks.{i}.ls1.gamma') && !has('pos_embed') })
@@ -195,6 +197,7 @@ function factsOfTimm(source: Source): Facts {
       ...(row && { layerNormEpsilon: row.epsilon }),
       ...(activation && { activation }),
       ...(!cls && { cls }),
+      ...(hasTables && { relativeResampling: 'geometric' as const }),
       patchBias: !hasPreNorm || has('patch_embed.proj.bias'),
       resampling: offset ? 'cubic-offset' : 'cubic-antialias',
       feature: poolings[(pool ?? '') as keyof typeof poolings] ?? usualFeature(family, hasPool),
@@ -268,7 +271,7 @@ function notesOf(of: {
     ]
   if (family === 'beit' || family === 'beitv2')
     return [
-      'at another size its tables of relative positions are resampled bilinearly, as in transformers; timm spaces them geometrically',
+      "at another size its tables of relative positions are resampled as timm does, linearly between offsets that are spaced geometrically; its authors' script takes a cubic spline there",
     ]
   return []
 }

@@ -1,6 +1,5 @@
 /** transformers' ViT, ViTMAE, ViTMSN and I-JEPA; and BEiT and data2vec, which add relative positions, scales, and no bias of keys. */
 import { z } from 'zod'
-import { SherdError } from '../../errors.ts'
 import { relativeTables, type TransformersBlock, transformersBlocks } from './blocks.ts'
 import { type Facts, field, readConfig, type Source } from './facts.ts'
 import { type Layout, module, modules, type NameRow, outside, type Templates, token } from './layout.ts'
@@ -116,11 +115,7 @@ function beitFacts(source: Source): Facts {
     const tables = own ? (shared ? 'both' : 'per-block') : shared ? 'shared' : null
     const scale = given.layer_scale_init_value ?? 0.1
     const size = (config as { image_size?: unknown }).image_size
-    if (tables && Array.isArray(size) && size[0] !== size[1])
-      throw new SherdError(
-        'CHECKPOINT',
-        `${what}: tables of relative positions for ${size.join(' × ')} pixels: transformers reads those of a grid that is no square with its sides exchanged, so that nobody can say what was trained`,
-      )
+    const isExchanged = tables !== null && Array.isArray(size) && size[0] !== size[1]
     const isBare = !hasConfig || Boolean(given.use_absolute_position_embeddings)
     return {
       model: {
@@ -128,6 +123,12 @@ function beitFacts(source: Source): Facts {
         ...(hasConfig && { relativePositions: tables, ...(scale > 0 && { layerScale: scale }) }),
         ...(!isBare && { positions: 'none' as const }),
       },
+      ...(isExchanged && {
+        exchangesSides: true,
+        notes: [
+          'transformers reads tables of relative positions with the sides of a grid that is no square exchanged, and then resamples them: computed so here',
+        ],
+      }),
       // A file for pretraining has a norm of tokens, whatever it says of pooling.
       norm:
         source.has('norm.weight') || source.has('norm.bias')
@@ -144,6 +145,7 @@ function beitFacts(source: Source): Facts {
     ...facts,
     plainNorm: true,
     notes: [
+      ...facts.notes,
       'no norm stands behind its blocks: the mean of the patches is normed without learned numbers, as the pooler that transformers makes does',
     ],
   }
