@@ -183,6 +183,8 @@ function checkVariant({ model }: Config): void {
   const { positionGrid, positions, relativePositions } = model
   if (positionGrid && positions !== 'learned' && relativePositions === null)
     refuse('model.positionGrid is of learned or relative positions, and this model has none')
+  if (model.relativeResampling !== 'linear' && relativePositions === null)
+    refuse('model.relativeResampling is of relative positions, and this model has none')
   if (model.projection !== null && (!model.cls || model.attentionPool))
     refuse('model.projection is of the cls token: expected model.cls true and model.attentionPool false')
   if (!model.cls && model.feature.startsWith('cls'))

@@ -202,8 +202,16 @@ export function rotaryBase({ dimensions: { width, heads, variant } }: ExportedMo
   const isNear = periods.every((period, k) => Math.abs(period / exact[k]! - 1) < 1e-6)
   return isNear ? base : null
 }
-export const otherPeriods =
-  'Its periods of rotary positions are rounded, as in the files of its authors, and are computed exactly there: features would differ by 1 % or more. Export it as ONNX (sherd export onnx)'
+/** Why periods cannot be written, where no base gives them. */
+export function otherPeriods(model: ExportedModel): string | null {
+  if (rotaryBase(model) !== null) return null
+  const { width, heads, variant } = model.dimensions
+  const periods = variant?.rotaryPositions?.periods ?? []
+  const exact = rotaryPeriods(width / heads)
+  const away = periods.map((period, k) => Math.abs(period / exact[k]! - 1))
+  const k = away.indexOf(Math.max(...away))
+  return `Its periods of rotary positions are the powers of no base, as where its authors have rounded them: number ${k + 1} of ${periods.length} is ${periods[k]}, and transformers and timm compute ${Number(exact[k]!.toPrecision(7))}. Export it as ONNX (sherd export onnx)`
+}
 
 const dinov3: EncoderClass = {
   architecture: 'DINOv3ViTModel',
@@ -213,7 +221,7 @@ const dinov3: EncoderClass = {
     ...{ 'rotary positions': [true], 'added positions': [false], activation: anyActivation },
     'biases of queries, keys and values': ['qv', 'none'],
   },
-  refuses: (model) => (rotaryBase(model) === null ? otherPeriods : squaresAlone('DINOv3')(model)),
+  refuses: (model) => otherPeriods(model) ?? squaresAlone('DINOv3')(model),
   config: (model) => {
     const isBiased = model.dimensions.variant?.qkvBias === 'qv'
     return {

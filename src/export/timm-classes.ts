@@ -148,7 +148,7 @@ const eva: TimmClass = {
       rope_temperature: rotaryBase(model),
     },
   }),
-  refuses: (model) => (rotaryBase(model) === null ? otherPeriods : null),
+  refuses: otherPeriods,
 }
 const evaGate: TimmClass = {
   ...eva,

@@ -139,6 +139,7 @@ it.each<[Model, RegExp]>([
     { positionGrid: [2, 2] },
     /model\.positionGrid is of learned or relative positions, and this model has none/,
   ],
+  [{ relativeResampling: 'geometric' }, /model\.relativeResampling is of relative positions/],
   [{ cls: false, feature: 'cls' }, /model\.feature is cls, and model\.cls is false: expected mean or pooled/],
   [{ cls: false, projection: 8 }, /model\.projection is of the cls token/],
 ])('%j is refused', (model, message) => expect(() => configOf(model)).toThrow(message))
