@@ -87,6 +87,7 @@ export { saveProbe } from './evaluate/save-probe.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
 export { segmentationMarkdown, writeSegmentation } from './evaluate/segmentation-report.ts'
+export { type ClassifierLayout, classifierLayouts } from './export/classifier-layouts.ts'
 export { encoderGraph } from './export/encoder-graph.ts'
 export {
   type ExportedFolder,

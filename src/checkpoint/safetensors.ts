@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
-import { messageOf, SherdError } from '../errors.ts'
+import { invariant, messageOf, SherdError } from '../errors.ts'
 import { writing } from '../files/cannot-write.ts'
 import type { Seal } from '../files/durable.ts'
 import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
@@ -232,6 +232,8 @@ export function writeSafetensors(
         `Cannot write "${name}" (${tensor.dtype}[${tensor.shape.join(', ')}]) to ${path}: ${dtype ? 'the format keeps this name for itself' : 'unsupported element type'}`,
       )
     const bytes = tensor.shape.reduce((a, b) => a * b, dtypes[tensor.dtype].bytes)
+    const given = tensor instanceof Tensor ? bytes : tensor.data.byteLength
+    invariant(given === bytes, `${name} has ${given} bytes, and its shape [${tensor.shape.join(', ')}] ${bytes}`)
     header.set(name, { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] })
     offset += bytes
   }

@@ -284,6 +284,10 @@ export function configAt(config: Config, imageSize: readonly [height: number, wi
   } as ConfigInput)
 }
 
+/** The same model with fewer blocks: the first ones. Throws `CONFIG`. */
+export const configOfDepth = (config: Config, depth: number): Config =>
+  resolveConfig({ ...config, model: { ...config.model, depth } } as ConfigInput)
+
 export function decoderOf(config: Config<'mae'>): DecoderDimensions {
   const { width, depth, heads } = config.decoder
   const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}

@@ -3,14 +3,14 @@
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { loaderOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
-import { interrupted } from '../errors.ts'
+import { interrupted, SherdError } from '../errors.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
 import { heads } from '../model/classifier.ts'
 import { initialParameters, learnedIn, type Parameters } from '../model/parameters.ts'
 import { allRows } from '../objective/averages.ts'
 import { type Classification, classification, type Labelled } from '../objective/classification.ts'
 import { adamw } from '../optim/adamw.ts'
-import { layerDecayRow, layerOf } from '../optim/layer-decay.ts'
+import { layerDecayRow, layerOf, tokensKeepTheirSize } from '../optim/layer-decay.ts'
 import { disposeState, initialState } from '../optim/optimizer.ts'
 import { scaledLearningRate } from '../optim/schedule.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
@@ -63,8 +63,12 @@ interface Scored {
   readonly skipped: number
 }
 
-async function scoreOn(source: ImageSource, classifier: OpenedClassifier): Promise<Scored> {
-  const { logits, indices, skipped, classes } = await logitsOfSource(classifier, source)
+async function scoreOn(
+  source: ImageSource,
+  classifier: OpenedClassifier,
+  signal: AbortSignal,
+): Promise<Scored> {
+  const { logits, indices, skipped, classes } = await logitsOfSource(classifier, source, { signal })
   const labels = Int32Array.from(indices, (index) => source.labels![index]!)
   return { scores: scoresOf(logits, labels, classes), skipped: skipped.length }
 }
@@ -113,7 +117,7 @@ export async function attempt(
   const trainee: Trainee<Labelled, null> = {
     ...{ objective: task, parameters, optimizer, seed, device, precision, clip: null },
     state: before?.optimizer ?? initialState(optimizer, learnedIn(task.rows, parameters)),
-    groups: [layerDecayRow(settings.layerDecay, dimensions.depth)],
+    groups: [layerDecayRow(settings.layerDecay, dimensions.depth), tokensKeepTheirSize],
     ...{ kernels: config.train.kernels, recompute: config.train.recompute },
   }
   const samples = images.train.files.length
@@ -145,12 +149,14 @@ export async function attempt(
   const skipped = new Set(before?.skipped)
   const seconds = () => (before?.seconds ?? 0) + (performance.now() - begun) / 1000
   const epochsAfter = (steps: number) => Math.floor((steps * perStep) / samples + 1e-9)
+  /** How often the validation images have been looked at by then: after each step that ends an epoch, and after the last one. */
+  const looksBy = (steps: number) =>
+    Math.min(steps, epochsAfter(steps)) +
+    Number(steps === totalSteps && epochsAfter(steps) === epochsAfter(steps - 1))
   const validate = async () => {
     const { validation } = images
-    if (!validation) return
-    const isEnd = step === totalSteps
-    if (!isEnd && epochsAfter(step) === epochsAfter(step - 1)) return
-    const { top1 } = (await scoreOn(validation.source, counting())).scores
+    if (!validation || validated.length === looksBy(step)) return
+    const { top1 } = (await scoreOn(validation.source, counting(), signal)).scores
     validated.push(top1)
     // Of equals the later one: its learning rate was lower.
     if (best === null || top1 >= best.validation)
@@ -165,12 +171,30 @@ export async function attempt(
     keptAt = performance.now()
   }
 
+  const stopped = () =>
+    interrupted({
+      ...{ done: step, of: totalSteps, unit: `steps of seed ${seed}`, continues: work !== undefined },
+    })
+  /** Leaves the best weights in the place of those that count, but where it is interrupted. */
+  const scoreBest = async (best: Best) => {
+    const own = counting().parameters
+    const last = copied(own)
+    restore(own, best.parameters)
+    try {
+      return await scoreOn(images.test, counting(), signal)
+    } catch (error) {
+      restore(own, last)
+      throw error
+    }
+  }
+
   const noise = noiseField(encoder.shape, seed, device)
   const free = () => {
     disposeAll([noise, parameters])
     disposeState(trainee.state)
   }
   try {
+    await validate() // of an attempt that was interrupted in it
     const loader = openLoader({
       ...loaderOptions(readingConfig(encoder), images.train, machine, { firstPosition: step * perStep }),
       ...{ photometric: null, seed, batchSize },
@@ -192,25 +216,21 @@ export async function attempt(
     } finally {
       await loader.close()
     }
-    if (signal.aborted) {
-      keepNow()
-      throw interrupted({
-        done: step,
-        of: totalSteps,
-        unit: `steps of seed ${seed}`,
-        continues: work !== undefined,
-      })
-    }
-    const last = await scoreOn(images.test, whole())
-    const averaged = ema === null ? null : await scoreOn(images.test, whole(AVERAGE))
-    if (best !== null) restore(counting().parameters, best.parameters)
-    const ofBest = best === null ? null : await scoreOn(images.test, counting())
+    if (signal.aborted) throw stopped()
+    const last = await scoreOn(images.test, whole(), signal)
+    const averaged = ema === null ? null : await scoreOn(images.test, whole(AVERAGE), signal)
+    const ofBest = best === null ? null : await scoreBest(best)
     onTrained(counting())
     return {
       ...{ last: last.scores, averaged: averaged?.scores ?? null, validated, trainImages: samples },
       best: ofBest && { epoch: (best as Best | null)!.epoch, scores: ofBest.scores },
       ...{ skipped: last.skipped + skipped.size, seconds: seconds() },
     }
+  } catch (error) {
+    // Between two steps, or two batches of scoring, which says how many images it has done.
+    if (!(error instanceof SherdError) || error.code !== 'INTERRUPTED') throw error
+    keepNow()
+    throw stopped()
   } finally {
     free()
   }

@@ -1,7 +1,7 @@
 /** What fine-tuning is asked for: the recipe of He et al. 2021 and where it may be changed. */
 import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
-import type { Head } from '../model/classifier.ts'
+import { headsOf, type TrainedHeadName } from '../model/classifier.ts'
 import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StepEvent } from '../train/events.ts'
@@ -23,8 +23,8 @@ export interface FinetuneSettings extends AugmentSettings {
   readonly weightDecay: number
   readonly layerDecay: number
   readonly dropPath: number
-  /** Not `plain-cls`, which would leave the final norm untrained. */
-  readonly head: Exclude<Head, 'plain-cls'>
+  /** What the head reads. */
+  readonly head: TrainedHeadName
   /** Decay of an EMA of the weights, which is scored too; null for none. */
   readonly ema: number | null
   /** Train on this many images per class, redrawn for each seed; null for all. */
@@ -94,6 +94,20 @@ export interface OpenedValidation {
   readonly name: string
   /** Whether these are the test images. */
   readonly isTest: boolean
+}
+
+/**
+ * The head for an encoder. The own output of one with `fc_norm` is the mean behind it. Throws `USAGE` for a head that reads what the encoder
+ * lacks.
+ */
+export function headFor(encoder: OpenedEncoder, { head }: Pick<FinetuneSettings, 'head'>): TrainedHeadName {
+  const own = head === 'pooled' && encoder.norm === 'fc_norm' ? 'mean' : head
+  const able = headsOf(encoder)
+  if (able.includes(own)) return own
+  throw new SherdError(
+    'USAGE',
+    `A head on ${head} needs what this encoder has not: ${encoder.origin.path} can be trained with --head ${able.join(', ')}.`,
+  )
 }
 
 const WARM_UP = { epochs: 5, share: 1 / 4 } // of epochs, at most

@@ -17,6 +17,7 @@ import { type EvaluationData, fingerprintOf, partImages } from './evaluation-dat
 import { attempt } from './finetune-attempt.ts'
 import {
   type FinetuneOptions,
+  headFor,
   type Images,
   type OpenedValidation,
   type Validation,
@@ -78,7 +79,8 @@ function inTrainingPrecision({ encoder, precision: asked }: FinetuneOptions): Op
 
 /** Throws as `evaluate`, `VALUE` for settings that do not fit, and `INTERRUPTED`. */
 export async function finetune(given: FinetuneOptions): Promise<Report> {
-  const options = { ...given, encoder: inTrainingPrecision(given) }
+  const own = { ...given.settings, head: headFor(given.encoder, given.settings) }
+  const options = { ...given, settings: own, encoder: inTrainingPrecision(given) }
   const { encoder, settings, seeds, data, fromScratch, work } = options
   const { depth } = encoder.dimensions
   if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))

@@ -183,6 +183,12 @@ const tasks: Record<HuggingfaceTask, (model: ExportedModel) => Task> = {
   },
 }
 
+/** The class of transformers for a classifier. Throws `USAGE` where there is none, or no processor that prepares images as it was measured. */
+export function classifierClass(model: ExportedModel): string {
+  huggingfaceProcessor(model)
+  return tasks.classification(model).architecture
+}
+
 const classesOf = ({ classifier }: ExportedModel): Record<string, unknown> => ({
   ...(classifier!.isMultiLabel && { problem_type: 'multi_label_classification' }),
   id2label: Object.fromEntries(classifier!.classes.map((name, i) => [String(i), name])),

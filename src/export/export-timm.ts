@@ -48,8 +48,26 @@ function poolOf({ classifier, arrays, config }: ExportedModel, { name }: TimmCla
   return isMean ? { global_pool: 'avg', ...ofTokens } : { global_pool: 'token' }
 }
 
-/** What another epsilon would change, as a sentence; empty where LibTorch is missing. */
-async function costOf(model: ExportedModel, epsilon: number): Promise<string> {
+/** The function of timm for a model. Throws `USAGE` where there is none; `cost`: what its epsilon would change, as a sentence. */
+export function timmFor(
+  model: ExportedModel,
+  cost = '',
+): { row: TimmClass; pooling: Record<string, unknown> } {
+  const row = timmClassOf(model)
+  const pooling = poolOf(model, row)
+  const { layerNormEpsilon } = model.dimensions
+  if (layerNormEpsilon !== row.epsilon)
+    throw new SherdError(
+      'USAGE',
+      `timm's layer norms add ${row.epsilon}, this model's ${layerNormEpsilon}, and its files cannot say another: it would compute something else.${cost} Export it for Hugging Face.`,
+    )
+  return { row, pooling }
+}
+
+/** What another epsilon would change, as a sentence; empty where it is the same, and where LibTorch is missing. */
+async function costOf(model: ExportedModel): Promise<string> {
+  const { epsilon } = timmClassOf(model)
+  if (model.dimensions.layerNormEpsilon === epsilon) return ''
   try {
     const { epsilonCost } = await import('./epsilon-cost.ts')
     const { largest, cosine } = epsilonCost(model, epsilon)
@@ -64,13 +82,7 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
   const model = await openExported(request)
   const { dimensions: d, classifier, statistics } = model
   const bands = bandsOf(model.config)
-  const row = timmClassOf(model)
-  const pooling = poolOf(model, row)
-  if (d.layerNormEpsilon !== row.epsilon)
-    throw new SherdError(
-      'USAGE',
-      `timm's layer norms add ${row.epsilon}, this model's ${d.layerNormEpsilon}, and its files cannot say another: it would compute something else.${await costOf(model, row.epsilon)} Export it for Hugging Face.`,
-    )
+  const { row, pooling } = timmFor(model, await costOf(model))
   const architecture = row.architecture(model)
   const positions = writtenPositions(model, { resampling: 'cubic-antialias', resamplesItself: true })
   const isOwnSize = positions.imageSize.join() === d.imageSize.join()

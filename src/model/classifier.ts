@@ -8,7 +8,7 @@ import type { FeatureName, WholeFeature } from '../token/feature.ts'
 import { type Backbone, backboneRows } from './backbone.ts'
 import type { BackboneShape } from './backbone-shape.ts'
 import type { EncodeOptions } from './encoder.ts'
-import { type EncoderNorm, featureOf, featureReader } from './features.ts'
+import { type EncoderNorm, type FeatureModel, featureOf, featureReader, wholeFeaturesOf } from './features.ts'
 import { applyLinear, normRows } from './linear.ts'
 import { outputRows } from './own-output.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
@@ -47,6 +47,22 @@ export function headReading(feature: FeatureName, norm: EncoderNorm): Head {
     'VALUE',
     `A classifier cannot be kept that reads ${feature}: heads read ${[...new Set(headNames.map((name) => heads[name].feature))].join(', ')}.`,
   )
+}
+
+/** Heads that an encoder can be trained with: not those on cls before any norm, which would leave the final norm untrained. */
+export const trainedHeads = [
+  'mean',
+  'normed-mean',
+  'cls',
+  'cls+mean',
+  'pooled',
+] as const satisfies readonly Head[]
+export type TrainedHeadName = (typeof trainedHeads)[number]
+
+/** Those of them that an encoder has the features for. */
+export function headsOf(model: FeatureModel): TrainedHeadName[] {
+  const there = wholeFeaturesOf({ ...model, norm: 'norm' })
+  return trainedHeads.filter((name) => there.includes(heads[name].feature))
 }
 
 export interface ClassifierShape {

@@ -314,8 +314,12 @@ export async function openFound(
   const shape = backboneOf(config)
   const part = request.bands ? partOf(config, request.bands) : null
   const only = part?.groups ?? null
-  const { rows, norm } = wanting(shape, (name) => stored.has(name), only)
   const isRandom = files.length === 0
+  // Random weights have all that the configuration says, its own output, too.
+  const has = isRandom
+    ? (name: string) => outputRows(shape.dimensions).some((row) => row.name === name)
+    : (name: string) => stored.has(name)
+  const { rows, norm } = wanting(shape, has, only)
   const seed = request.seed ?? config.train.seed
   const parameters = isRandom
     ? initialParameters(rows, { seed, device })

@@ -207,6 +207,41 @@ describe('fine-tuning that is interrupted', () => {
     expect(readdirSync(parted.work).sort()).toEqual(['seed-0.json', 'seed-1.json'])
   })
 
+  it('stops between two batches of scoring, and continues to the same bytes, wherever it looks at the signal', async () => {
+    const more = { validation: { share: 0.25 }, settings: { ...quick, epochs: 1 }, seeds: [0] }
+    /** Each call is aborted two looks at the signal later than the one before; the first look is that after the last step. */
+    const outcomeOf = async (first: number) => {
+      const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
+      for (let most = first; ; most += 2) {
+        let looks = most > first ? 0 : Number.NEGATIVE_INFINITY // no step is left
+        const { signal } = new AbortController()
+        Object.defineProperty(signal, 'aborted', { get: () => ++looks > most })
+        const call = finetune({
+          ...{ encoder: await encoderOf(1), data: { train, test }, fromScratch: false, ...more, signal },
+          ...{ work: join(dir, 'work'), save: join(dir, 'c.safetensors'), keepEverySeconds: 1e9 },
+          onStep: ({ step }, _, total) => {
+            if (step === total) looks = 0
+          },
+        })
+        const ended = await call.catch((error: unknown) => error)
+        if (!(ended instanceof Error))
+          return {
+            report: { ...(ended as Awaited<typeof call>), seconds: 0 },
+            interruptions: Number.isFinite(first) ? most - first : 0,
+            classifier: readFileSync(join(dir, 'c.safetensors')),
+          }
+        expect(ended).toMatchObject({
+          ...{ code: 'INTERRUPTED', message: expect.stringMatching(/steps of seed 0; the same command/) },
+        })
+      }
+    }
+    const [whole, parted] = [await outcomeOf(Number.POSITIVE_INFINITY), await outcomeOf(0)]
+    // Of the validation images, of the last weights, the averaged ones and the best ones: before and in each.
+    expect(parted.interruptions).toBeGreaterThanOrEqual(6)
+    expect(parted.report).toEqual(whole.report)
+    expect(parted.classifier.equals(whole.classifier)).toBe(true)
+  })
+
   it('keeps what a crash would lose every so often', async () => {
     const dir = folderOfFile()
     const crash = finetune({

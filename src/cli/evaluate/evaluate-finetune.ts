@@ -5,6 +5,8 @@ import type { Report } from '../../evaluate/evaluate.ts'
 import type { FinetuneOptions, Validation } from '../../evaluate/finetune-settings.ts'
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import type { TrainedHeadName } from '../../model/classifier.ts'
+import type { OpenedEncoder } from '../../weights/open-encoder.ts'
 import { requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
 import { sayHowRead } from '../how-read.ts'
@@ -40,11 +42,16 @@ interface Flags extends EvaluateFlags, SaveFlags {
   readonly smoothing?: number
   readonly randAugment?: number
   readonly erasing?: number
-  readonly head?: 'mean' | 'cls'
+  readonly head?: TrainedHeadName
   readonly ema?: number
   readonly blocks?: number
   readonly validation?: Validation
 }
+
+// The table itself would load the engine's operators for --help.
+const headNames = Object.keys({
+  ...{ mean: true, 'normed-mean': true, cls: true, 'cls+mean': true, pooled: true },
+} satisfies Record<TrainedHeadName, true>)
 
 const withFinetuning = (command: Command): Command =>
   withSave(
@@ -65,7 +72,12 @@ const withFinetuning = (command: Command): Command =>
     .option('--rand-augment <m>', 'mean magnitude, up to 10; 0 for none (default: 9)', notNegative)
     .option('--erasing <p>', 'share of the images that random erasing changes (default: 0.25)', share)
     .option('--smoothing <s>', 'of the labels (default: 0.1)', share)
-    .addOption(new Option('--head <on>', 'what the head reads (default: mean)').choices(['mean', 'cls']))
+    .addOption(
+      new Option(
+        '--head <on>',
+        "what the head reads: the patches' mean through a norm of its own (mean) or behind the final norm, cls, both, the model's own output (default: mean)",
+      ).choices(headNames),
+    )
     .option('--shots <n>', 'learn from so many images of each class, such as 50 or 10% (default: all)', shots)
     .option(
       '--validation <dir|share>',
@@ -149,6 +161,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
         )
       const encoder = await openEncoder(request)
       sayHowRead(encoder)
+      if (save !== undefined) await sayLayouts(encoder, settings.head)
       const signal = stopSignal('finishing this step and keeping what is done')
       await hearSecondSignal()
       const report = await finetune({
@@ -163,6 +176,18 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
   )
   noteThere(out, { wasThere })
   await printReport(reports[0]!, flags)
+}
+
+/** Where another program will have no class for what is saved, before hours are spent on it. */
+async function sayLayouts(encoder: OpenedEncoder, head: TrainedHeadName): Promise<void> {
+  const { classifierLayouts } = await import('../../export/classifier-layouts.ts')
+  const lacking = classifierLayouts(encoder, head).filter(({ name }) => name === null)
+  for (const { program, others } of lacking) {
+    const instead = others.map((other) => `--head ${other.head} would be ${other.name}`)
+    note(
+      `${program} has no classifier with a head on ${head} of this encoder${instead.length > 0 ? ` (${instead.join(', ')})` : ''}: what --save writes is for sherd and "sherd export onnx".`,
+    )
+  }
 }
 
 const folderOf = (validation: Validation | undefined) =>
