@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Of every project, and of the soak tests. */
 export const everywhere = {
@@ -41,8 +42,38 @@ const alone = [
   ...['train/memory'],
 ].map((name) => `test/${name}.test.ts`)
 
+/** Each takes longer than its file's size says. */
+const long = [
+  ...[
+    'goldens/goldens',
+    'tasks/tasks',
+    'evaluate/finetune',
+    'export/families',
+    'checkpoint/faults',
+    'tensor/bad-inputs',
+  ],
+  ...[
+    'cli/transcripts/transcripts',
+    'cli/interrupted',
+    'cli/evaluate/stopped',
+    'cli/train/reliability',
+    'playground/chromium',
+  ],
+  ...['cli/evaluate/heads', 'cli/evaluate/evaluate', 'fuzz/fuzz', 'native/portable-kernels'],
+].map((name) => `/test/${name}.test.ts`)
+
+/** Begins with the long ones, so that none is left for one core at the end; then, as usual, with the largest. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) => long.some((name) => moduleId.endsWith(name))
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFirst },
     projects: [
       // Two workers: half of the time one of them reads, compiles or waits, and LibTorch's waiting threads sleep.
       {

@@ -1,45 +1,45 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { inProcess, metricsOf, sherd, tiny, workFolder } from '../sherd.ts'
+import { inProcess, metricsOf, tiny, workFolder } from '../sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
   cwd = await workFolder()
-  await sherd(['sample-data', '--out', 'images', '--count', '20', '--size', '24'], { cwd })
+  await inProcess(['sample-data', '--out', 'images', '--count', '20', '--size', '24'], { cwd })
 })
 
 describe('sherd pack', () => {
   it('packs images that a run trains on as on the folder, and goes on with', async () => {
-    const packed = await sherd(['pack', '--data', 'images', '--out', 'packed'], { cwd })
+    const packed = await inProcess(['pack', '--data', 'images', '--out', 'packed'], { cwd })
     expect(packed).toMatchObject({
       status: 0,
       stdout: `20 images, 0.0 MB of pixels: ${join(cwd, 'packed')}\n`,
       stderr: '',
     })
     const run = (data: string, out: string, ...more: string[]) =>
-      sherd(['pretrain', '--data', data, '--out', out, ...tiny(), ...more], { cwd })
+      inProcess(['pretrain', '--data', data, '--out', out, ...tiny(), ...more], { cwd })
     const losses = (out: string) => metricsOf(join(cwd, out)).map(({ loss }) => loss)
     expect(await run('images', 'a', '--steps', '4')).toMatchObject({ status: 0 })
     expect(await run('packed', 'b', '--steps', '4')).toMatchObject({ status: 0 })
     expect(losses('b')).toEqual(losses('a'))
-    const other = await sherd(['pretrain', '--data', 'images', '--out', 'b', '--resume'], { cwd })
+    const other = await inProcess(['pretrain', '--data', 'images', '--out', 'b', '--resume'], { cwd })
     expect(other).toMatchObject({ status: 1, stderr: expect.stringMatching(/are not the 20/) })
     const picture = ['reconstruct', '--run', 'b', '--data', 'packed', '--out', 'p.png', '--count', '2']
-    expect(await sherd(picture, { cwd })).toMatchObject({ status: 0 })
+    expect(await inProcess(picture, { cwd })).toMatchObject({ status: 0 })
   })
 
   it('shrinks, takes fewer images, and says so as JSON', async () => {
     const args = ['--short-side', '12', '--count', '5', '--channels', '1', '--json']
-    const packed = await sherd(['pack', '--data', 'images', '--out', 'small', ...args], { cwd })
+    const packed = await inProcess(['pack', '--data', 'images', '--out', 'small', ...args], { cwd })
     expect(packed.json()).toEqual([
       { kind: 'pack', dir: join(cwd, 'small'), images: 5, classes: 10, bytes: 5 * 12 * 12, skipped: 0 },
     ])
   })
 
   it('checks hashes', async () => {
-    await sherd(['pack', '--data', 'images', '--out', 'checked'], { cwd })
-    const check = () => sherd(['pack', '--check', 'checked'], { cwd })
+    await inProcess(['pack', '--data', 'images', '--out', 'checked'], { cwd })
+    const check = () => inProcess(['pack', '--check', 'checked'], { cwd })
     expect(await check()).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^20 images, every hash/),

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { SegmentationReport } from '../../../src/evaluate/evaluate-segmentation.ts'
 import { rawPng } from '../../prepare/decode/make-png.ts'
 import { writeMaskedSet } from '../../prepare/masks/make-masked.ts'
-import { sherd, tinyModel, workFolder } from '../sherd.ts'
+import { inProcess, tinyModel, workFolder } from '../sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 const segment = (out: string, ...args: string[]) => segmentBy({}, out, ...args)
 const segmentBy = (keys: Readonly<Record<string, unknown>>, out: string, ...args: string[]) =>
-  sherd(
+  inProcess(
     [
       ...['evaluate', 'segment', '--model', 'random', '--preset', 'mae-demo'],
       ...[...tinyModel({ 'data.statistics': 'imagenet', ...keys }), '--out', out, ...args],

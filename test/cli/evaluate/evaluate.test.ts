@@ -9,7 +9,7 @@ import { readMetrics, readProbes } from '../../../src/run/journal.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { scope } from '../../../src/tensor/scope.ts'
 import { toFloats } from '../../../src/tensor/tensor.ts'
-import { metricsOf, set, sherd, start, tiny, tinyModel, until, workFolder } from '../sherd.ts'
+import { inProcess, metricsOf, set, start, tiny, tinyModel, until, workFolder } from '../sherd.ts'
 
 let cwd: string
 let checkpoint: string
@@ -20,7 +20,7 @@ beforeAll(async () => {
   cpSync(join(cwd, 'images'), join(cwd, 'split/train'), { recursive: true })
   await writeSampleData({ dir: join(cwd, 'split/val'), count: 20, size: 20, seed: 2 })
   const train = ['pretrain', '--data', 'images', '--out', 'run', '--steps', '2', ...tiny()]
-  expect((await sherd(train, { cwd })).status).toBe(0)
+  expect((await inProcess(train, { cwd })).status).toBe(0)
   checkpoint = join('run/checkpoints', readdirSync(join(cwd, 'run/checkpoints'))[0]!)
 })
 
@@ -29,7 +29,7 @@ const classesOf = (dir: string) =>
     entry.isDirectory() ? [entry.name] : [],
   )
 
-const evaluate = (...args: string[]) => sherd(['evaluate', ...args], { cwd })
+const evaluate = (...args: string[]) => inProcess(['evaluate', ...args], { cwd })
 const knn = (out: string, ...args: string[]) =>
   evaluate('knn', '--model', 'run', '--neighbours', '3,5', '--out', out, ...args)
 
@@ -221,7 +221,7 @@ describe.concurrent('sherd evaluate', () => {
     const given = args.map((each) => each.replace('images/beach', `images/${some[0]}`))
     const unless = (option: string, value: string) => (given.includes(option) ? [] : [option, value])
     const usual = [...unless('--model', join(cwd, 'run')), ...unless('--neighbours', '3')]
-    const { status, stderr } = await sherd(['evaluate', 'knn', ...usual, '--out', 'out', ...given], {
+    const { status, stderr } = await inProcess(['evaluate', 'knn', ...usual, '--out', 'out', ...given], {
       cwd: dir,
     })
     expect([name, status === 0]).toEqual([name, false])
@@ -234,7 +234,7 @@ describe.concurrent('sherd evaluate', () => {
 describe.concurrent('sherd embed', () => {
   it('writes the same features for NumPy and as safetensors, with names and labels', async () => {
     const embed = (out: string, ...more: string[]) =>
-      sherd(['embed', 'images', '--model', 'run', '--out', out, ...more], { cwd })
+      inProcess(['embed', 'images', '--model', 'run', '--out', out, ...more], { cwd })
     const [npy, both] = await Promise.all([
       embed('f.npy', '--pool', 'cls'),
       embed('f2.safetensors', '--json', '--precision', 'fp32'),
@@ -261,7 +261,7 @@ describe.concurrent('sherd embed', () => {
     const first = classesOf('images')[0]!
     writeFileSync(join(dir, 'images', first, '000-broken.jpg'), 'no image')
     const args = ['embed', 'images', '--model', join(cwd, 'run'), '--out', 'f.npy']
-    const one = await sherd(args, { cwd: dir })
+    const one = await inProcess(args, { cwd: dir })
     expect(one.stderr).toContain(`left out: ${first}/000-broken.jpg: `)
     expect([one.status, one.stdout]).toEqual([
       0,
@@ -269,7 +269,7 @@ describe.concurrent('sherd embed', () => {
     ])
     rmSync(join(dir, 'f.npy'))
     writeFileSync(join(dir, 'images', first, '001-broken.jpg'), 'no image')
-    const two = await sherd(args, { cwd: dir })
+    const two = await inProcess(args, { cwd: dir })
     expect([two.status, two.stderr]).toEqual([
       1,
       expect.stringContaining('2 of 62 images (3.2 %) cannot be used'),
@@ -279,7 +279,9 @@ describe.concurrent('sherd embed', () => {
   })
 
   it('refuses another format before it computes', async () => {
-    const { status, stderr } = await sherd(['embed', 'images', '--model', 'run', '--out', 'f.csv'], { cwd })
+    const { status, stderr } = await inProcess(['embed', 'images', '--model', 'run', '--out', 'f.csv'], {
+      cwd,
+    })
     expect([status, stderr]).toEqual([2, expect.stringContaining('to end in .npy or .safetensors')])
   })
 })
@@ -288,7 +290,7 @@ describe('sherd pretrain --probe', () => {
   it('writes what the encoder has learned between the steps, and a resumed run keeps what stays', async () => {
     const args = ['pretrain', '--data', 'images', '--out', 'probed', '--probe', 'split', ...tiny()]
     const keys = set({ 'log.probeEverySteps': 2, 'checkpoint.everySteps': 3 })
-    const { status, stderr } = await sherd([...args, '--steps', '3', ...keys], { cwd })
+    const { status, stderr } = await inProcess([...args, '--steps', '3', ...keys], { cwd })
     expect(status).toBe(0)
     expect(stderr).toMatch(
       /^probe at step 2: kNN \d+\.\d\d \(cls\), \d+\.\d\d \(mean\) %, linear .* chance 10\.00 %, effective rank /m,
@@ -304,7 +306,7 @@ describe('sherd pretrain --probe', () => {
         expect(share! >= 0 && share! <= 1).toBe(true)
       for (const rank of [effectiveRank.cls, effectiveRank.mean]) expect(rank! > 1 && rank! <= 32).toBe(true)
     }
-    const again = await sherd(['pretrain', '--out', 'probed', '--resume', '--steps', '5'], { cwd })
+    const again = await inProcess(['pretrain', '--out', 'probed', '--resume', '--steps', '5'], { cwd })
     expect(again.status).toBe(0)
     expect(steps()).toEqual([
       [2, 3, 4, 5],
@@ -315,7 +317,7 @@ describe('sherd pretrain --probe', () => {
 
   it('does not change what is learned', async () => {
     const train = (out: string, ...more: string[]) =>
-      sherd(['pretrain', '--data', 'images', '--out', out, '--steps', '4', ...tiny(), ...more], { cwd })
+      inProcess(['pretrain', '--data', 'images', '--out', out, '--steps', '4', ...tiny(), ...more], { cwd })
     await Promise.all([
       train('plain'),
       train('looked', '--probe', 'split', ...set({ 'log.probeEverySteps': 1 })),
@@ -330,7 +332,7 @@ describe('sherd pretrain --probe', () => {
     const names = classesOf('images')
     const some = names[0]!
     const args = ['pretrain', '--data', 'images', '--steps', '2', ...tiny(), '--out']
-    const refused = await sherd([...args, 'refused', '--probe', `images/${some}`], { cwd })
+    const refused = await inProcess([...args, 'refused', '--probe', `images/${some}`], { cwd })
     expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('has no labels') as string })
     expect(existsSync(join(cwd, 'refused'))).toBe(false)
     for (const name of names)
@@ -338,7 +340,7 @@ describe('sherd pretrain --probe', () => {
         mkdirSync(join(cwd, 'broken', name), { recursive: true })
         writeFileSync(join(cwd, 'broken', name, file), 'no image')
       }
-    const warned = await sherd([...args, 'warned', '--probe', 'broken'], { cwd })
+    const warned = await inProcess([...args, 'warned', '--probe', 'broken'], { cwd })
     expect(warned).toMatchObject({
       status: 0,
       stderr: expect.stringContaining('warning: The probe at step 2 failed: ') as string,

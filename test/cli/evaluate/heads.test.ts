@@ -33,7 +33,7 @@ beforeAll(async () => {
 const json = (...path: string[]) => JSON.parse(readFileSync(join(cwd, ...path), 'utf8'))
 const finetune = (name: string, ...args: string[]) => {
   const save = ['--out', `report-${name}`, '--save', `${name}.safetensors`, '--precision', 'fp32', ...args]
-  return sherd(['evaluate', 'finetune', ...random, '--data', 'set', ...learn, ...save], { cwd })
+  return inProcess(['evaluate', 'finetune', ...random, '--data', 'set', ...learn, ...save], { cwd })
 }
 
 describe('a fine-tuned classifier', () => {
@@ -42,7 +42,7 @@ describe('a fine-tuned classifier', () => {
     expect(status).toBe(0)
     expect(stdout).toContain(`classifier of seed 0: ${join(cwd, 'cls.safetensors')}`)
     const exporting = ['export', 'onnx', '--model', 'cls.safetensors', '--out', 'onnx', '--data', 'set/test']
-    const exported = await sherd([...exporting, '--json'], { cwd })
+    const exported = await inProcess([...exporting, '--json'], { cwd })
     expect(exported.json()).toMatchObject([
       { graph: 'classifier', comparisons: [{ samples: 'random' }, { samples: 'images', count: 30 }] },
     ])
@@ -52,7 +52,7 @@ describe('a fine-tuned classifier', () => {
 
     const classify = ['classify', 'set/test', '--json', '--out']
     const [torch, onnx] = await Promise.all([
-      sherd([...classify, 'torch.json', '--model', 'cls.safetensors'], { cwd }),
+      inProcess([...classify, 'torch.json', '--model', 'cls.safetensors'], { cwd }),
       sherd([...classify, 'onnx.json', '--model', 'onnx/classifier.onnx'], withoutLibtorch),
     ])
     expect([torch.status, onnx.status, onnx.stderr]).toEqual([
@@ -79,7 +79,7 @@ describe('a fine-tuned classifier', () => {
     ] as const) {
       const out = `folder-${name}`
       const exporting = ['export', library, '--model', `${name}.safetensors`, '--out', out, '--json']
-      const { json: told } = await sherd(exporting, { cwd })
+      const { json: told } = await inProcess(exporting, { cwd })
       expect(told()).toMatchObject([{ task: 'classification' }])
       const names = (json('report-cls/report.json') as Report).classes
       const config = json(out, 'config.json')
@@ -93,9 +93,12 @@ describe('a fine-tuned classifier', () => {
         (await classifierLogits(await openClassifier({ model, device: 'cpu' }), join(cwd, 'set/test'))).logits
       expectClose(await logits(again), await logits(join(cwd, `${name}.safetensors`)), 1e-6)
     }
-    const other = await sherd(['export', 'huggingface', '--model', 'mean.safetensors', '--out', 'of-mean'], {
-      cwd,
-    })
+    const other = await inProcess(
+      ['export', 'huggingface', '--model', 'mean.safetensors', '--out', 'of-mean'],
+      {
+        cwd,
+      },
+    )
     expect(other.status).toBe(0) // a class of transformers that reads the mean, too
   })
 
@@ -111,7 +114,7 @@ describe('a fine-tuned classifier', () => {
       'encoder',
       'classifier',
     ]
-    expect((await sherd(both, { cwd })).status).toBe(0)
+    expect((await inProcess(both, { cwd })).status).toBe(0)
     const graphs = readdirSync(join(cwd, 'both')).filter((name) => !name.startsWith('.'))
     expect(graphs.sort()).toEqual(['classifier.onnx', 'encoder.onnx'])
     const embed = await sherd(
@@ -120,15 +123,15 @@ describe('a fine-tuned classifier', () => {
     )
     expect(embed.json()).toMatchObject([{ images: 30, width: 32 }])
     const wrong = ['classify', 'set/test', '--model', 'both/encoder.onnx', '--out', 'x.csv']
-    expect((await sherd(wrong, { cwd })).stderr).toContain('holds the graph of the encoder')
+    expect((await inProcess(wrong, { cwd })).stderr).toContain('holds the graph of the encoder')
   })
 })
 
 it('a linear probe is saved as the classifier that it is', async () => {
   const probing = ['evaluate', 'linear', ...random, '--data', 'set', '--out', 'report-probe', '--epochs', '4']
-  const { status } = await sherd([...probing, '--seeds', '2', '--save', 'probe.safetensors'], { cwd })
+  const { status } = await inProcess([...probing, '--seeds', '2', '--save', 'probe.safetensors'], { cwd })
   expect(status).toBe(0)
-  const out = await sherd(
+  const out = await inProcess(
     ['classify', 'set/test', '--model', 'probe.safetensors', '--out', 'probe.csv', '--json'],
     { cwd },
   )
@@ -151,7 +154,7 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
     '1',
   ]
   const one = ['--heads', 'conv', '--epochs', '3', '--rate', '0.01', '--save', 'seg.safetensors']
-  expect((await sherd([...learning, ...one], { cwd })).status).toBe(0)
+  expect((await inProcess([...learning, ...one], { cwd })).status).toBe(0)
   const exporting = [
     'export',
     'onnx',
@@ -162,13 +165,13 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
     '--data',
     'masked/test/images',
   ]
-  const exported = await sherd([...exporting, '--json'], { cwd })
+  const exported = await inProcess([...exporting, '--json'], { cwd })
   expect(exported.json()).toMatchObject([{ graph: 'segmenter' }])
   for (const { largest } of exported.json()[0]!.comparisons as { largest: number }[])
     expect(largest).toBeLessThan(1e-4)
   const segment = ['segment', 'masked/test/images', '--json', '--out']
   const [torch, onnx] = await Promise.all([
-    sherd([...segment, 'masks-torch', '--model', 'seg.safetensors'], { cwd }),
+    inProcess([...segment, 'masks-torch', '--model', 'seg.safetensors'], { cwd }),
     sherd([...segment, 'masks-onnx', '--model', 'onnx-seg/segmenter.onnx'], withoutLibtorch),
   ])
   expect([torch.status, onnx.status, onnx.stderr]).toEqual([0, 0, expect.not.stringMatching(/warning|error/)])
@@ -191,7 +194,7 @@ it('a segmenter is saved, exported, and draws the same masks without LibTorch', 
   expect(Math.abs(right - report.rows[0]!.overlap.pixelAccuracy)).toBeLessThan(0.05)
 
   // Other programs have no such head: they get the encoder, and are told.
-  const handed = await sherd(
+  const handed = await inProcess(
     ['export', 'huggingface', '--model', 'seg.safetensors', '--out', 'hf-seg', '--no-onnx', '--json'],
     { cwd },
   )

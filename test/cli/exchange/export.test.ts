@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { readNpy } from '../../../src/files/npy.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { expectClose } from '../../tolerance.ts'
-import { sherd, tinyModel, workFolder } from '../sherd.ts'
+import { inProcess, sherd, tinyModel, workFolder } from '../sherd.ts'
 
 let dir: string
 beforeAll(async () => {
@@ -26,7 +26,7 @@ const shownIn = (folder: string) =>
 
 describe('sherd export onnx', () => {
   it('writes the encoder and says how near it is to LibTorch', async () => {
-    const { status, stdout, stderr, json } = await sherd(
+    const { status, stdout, stderr, json } = await inProcess(
       ['export', 'onnx', ...model, '--out', 'out', '--data', 'photos', '--json'],
       { cwd: dir },
     )
@@ -48,7 +48,7 @@ describe('sherd export onnx', () => {
   })
 
   it('writes smaller files, which must come near enough, too', async () => {
-    const { status, json } = await sherd(
+    const { status, json } = await inProcess(
       ['export', 'onnx', ...model, '--out', 'small', '--precision', 'fp16', 'int8', '--json'],
       { cwd: dir },
     )
@@ -59,7 +59,7 @@ describe('sherd export onnx', () => {
 
   it('writes other graphs, and encoders of any size', async () => {
     const run = (...args: string[]) =>
-      sherd(['export', 'onnx', ...model, '--out', 'more', ...args], { cwd: dir })
+      inProcess(['export', 'onnx', ...model, '--out', 'more', ...args], { cwd: dir })
     const { status, stdout } = await run(
       '--graphs',
       'autoencoder',
@@ -81,7 +81,7 @@ describe('sherd export onnx', () => {
 
   it('an exported encoder embeds a folder without LibTorch, as the model does with it', async () => {
     const [withIt, without] = await Promise.all([
-      sherd(['embed', 'photos', ...model, '--out', 'with.npy'], { cwd: dir }),
+      inProcess(['embed', 'photos', ...model, '--out', 'with.npy'], { cwd: dir }),
       sherd(['embed', 'photos', '--model', 'out/encoder.onnx', '--out', 'without.npy', '--json'], {
         cwd: dir,
         // Whoever asked for LibTorch would be told that it is not there.
@@ -121,14 +121,14 @@ describe('sherd export onnx', () => {
     ['a file of another program', ['--model', 'other.onnx'], 1, 'does not say how images are read'],
   ])('embedding refuses %s', async (_, args, expected, message) => {
     writeFileSync(join(dir, 'other.onnx'), Uint8Array.of(0x08, 8, 0x3a, 0)) // a version, and an empty graph
-    const { status, stderr } = await sherd(['embed', 'photos', ...args, '--out', 'x.npy'], { cwd: dir })
+    const { status, stderr } = await inProcess(['embed', 'photos', ...args, '--out', 'x.npy'], { cwd: dir })
     expect([status, existsSync(join(dir, 'x.npy'))]).toEqual([expected, false])
     expect(stderr).toContain(message)
   })
 
   it('what needs weights says that a graph has none', async () => {
     const args = ['evaluate', 'knn', '--model', 'out/encoder.onnx', '--data', 'photos', '--out', 'knn']
-    const { status, stderr } = await sherd(args, { cwd: dir })
+    const { status, stderr } = await inProcess(args, { cwd: dir })
     expect([status, stderr]).toEqual([
       2,
       expect.stringContaining('is an exported graph, and this needs weights'),
@@ -137,7 +137,7 @@ describe('sherd export onnx', () => {
 
   it('features go to a folder that is made, or are refused before they are computed', async () => {
     const embed = (out: string) =>
-      sherd(['embed', 'photos', '--model', 'out/encoder.onnx', '--out', out], { cwd: dir })
+      inProcess(['embed', 'photos', '--model', 'out/encoder.onnx', '--out', out], { cwd: dir })
     expect((await embed('new/folder/f.npy')).status).toBe(0)
     expect(existsSync(join(dir, 'new/folder/f.npy'))).toBe(true)
     const { status, stderr } = await embed('other.onnx/f.npy')

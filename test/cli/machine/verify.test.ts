@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../../src/checkpoint/safetensors.ts'
 import { packageRoot } from '../../../src/package-root.ts'
 import { engineBuild } from '../../../src/tensor/context.ts'
-import { inProcess, sherd, workFolder } from '../sherd.ts'
+import { inProcess, workFolder } from '../sherd.ts'
 
 const folder = join(packageRoot(), 'test/reference')
 const references = readdirSync(folder)
@@ -42,7 +42,7 @@ function operatorFile(path: string, byte: number, objective = 'augment'): string
 
 describe.concurrent('sherd verify', () => {
   it('passes the reference files, and prints the largest difference of each kind', async () => {
-    const { status, stdout } = await sherd(['verify', ...references])
+    const { status, stdout } = await inProcess(['verify', ...references])
     expect(status).toBe(0)
     expect(stdout.match(/: passed, \d+ checks$/gm)).toHaveLength(references.length)
     for (const kind of ['loss', 'pred', 'mask', 'latent', 'grad\\.\\S+', 'losses', 'final\\.\\S+'])
@@ -54,15 +54,15 @@ describe.concurrent('sherd verify', () => {
   })
 
   it('computes on the device that was asked for', async () => {
-    expect((await sherd(['verify', references[0]!, '--device', 'auto'])).status).toBe(0)
+    expect((await inProcess(['verify', references[0]!, '--device', 'auto'])).status).toBe(0)
     if (engineBuild().cudaDevices > 0) return
-    const { status, stdout, stderr } = await sherd(['verify', references[0]!, '--device', 'cuda'])
+    const { status, stdout, stderr } = await inProcess(['verify', references[0]!, '--device', 'cuda'])
     expect([status, stdout]).toEqual([1, ''])
     expect(stderr).toContain('Device "cuda" was asked for')
   })
 
   it('prints every check for machines', async () => {
-    const { status, json } = await sherd(['verify', '--json', references[0]!])
+    const { status, json } = await inProcess(['verify', '--json', references[0]!])
     expect(status).toBe(0)
     const [result] = json() as unknown as {
       passed: boolean
@@ -80,14 +80,17 @@ describe.concurrent('sherd verify', () => {
     ['expected.mask', 1, 'mask'],
     ['expected.final.norm.weight', 3e-4, 'final.norm.weight'],
   ])('fails when %s is off by %f, and says where', async (tensor, by, check) => {
-    const { status, stdout } = await sherd(['verify', await tampered(tensor, by)])
+    const { status, stdout } = await inProcess(['verify', await tampered(tensor, by)])
     expect(status).toBe(1)
     expect(stdout).toMatch(/FAILED, 1 of \d+ checks/)
     expect(stdout).toMatch(new RegExp(`^  ${check} .*  FAILED$`, 'm'))
   })
 
   it('fails on weights that are not those of the outputs', async () => {
-    const { status, stdout } = await sherd(['verify', await tampered('weights.patch_embed.proj.weight', 0.1)])
+    const { status, stdout } = await inProcess([
+      'verify',
+      await tampered('weights.patch_embed.proj.weight', 0.1),
+    ])
     expect(status).toBe(1)
     for (const kind of ['loss', 'pred', 'latent'])
       expect(stdout).toMatch(new RegExp(`^  ${kind} .*  FAILED$`, 'm'))
@@ -124,7 +127,7 @@ describe.concurrent('sherd verify', () => {
   ])('refuses %s with a clear message', async (_, write, message) => {
     const path = join(await workFolder(), 'file')
     write(path)
-    const { status, stdout, stderr } = await sherd(['verify', path])
+    const { status, stdout, stderr } = await inProcess(['verify', path])
     expect([status, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)])
     expect(stderr).not.toMatch(/\n {4}at /)
   })

@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSatelliteData } from '../../../src/sample-data/satellite/write-places.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
-import { set, sherd, tinyModel, workFolder } from '../sherd.ts'
+import { inProcess, set, sherd, tinyModel, workFolder } from '../sherd.ts'
 
 let dir: string
 const run = (...args: string[]) =>
@@ -26,7 +26,7 @@ beforeAll(async () => {
   dir = await workFolder()
   await writeSampleData({ dir: join(dir, 'photos'), count: 30, size: 48, seed: 3 })
   const model = ['--model', 'random', '--preset', 'mae-demo', ...tinyModel()]
-  const exported = await sherd(['export', 'onnx', ...model, '--out', 'out'], { cwd: dir })
+  const exported = await inProcess(['export', 'onnx', ...model, '--out', 'out'], { cwd: dir })
   expect(exported.status).toBe(0)
   copyFileSync(join(dir, 'out/encoder.onnx'), join(dir, 'encoder.onnx'))
   const made = await told('index', 'photos', '--model', 'encoder.onnx', '--out', 'index')
@@ -260,7 +260,7 @@ describe('sherd index', () => {
       ...{ 'model.width': 32, 'model.groupWidth': 8, 'model.depth': 1, 'model.heads': 2 },
       'model.imageSize': 16,
     }
-    const { status } = await sherd(
+    const { status } = await inProcess(
       [
         'export',
         'onnx',

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors } from '../../../src/checkpoint/safetensors.ts'
 import { scope } from '../../../src/tensor/scope.ts'
 import { toFloats } from '../../../src/tensor/tensor.ts'
-import { sherd, tiny, tinyModel, workFolder } from '../sherd.ts'
+import { inProcess, tiny, tinyModel, workFolder } from '../sherd.ts'
 
 const bands = ['B2', 'B3', 'B4', 'B8', 'B11', 'B12']
 const rasters = {
@@ -28,7 +28,7 @@ const keys = (more: Readonly<Record<string, unknown>> = {}) => tiny({ ...rasters
 
 let cwd: string
 const done = async (args: readonly string[]) => {
-  const outcome = await sherd(args, { cwd })
+  const outcome = await inProcess(args, { cwd })
   expect([outcome.status, outcome.stderr]).toEqual([0, expect.not.stringMatching(/error:/)])
   return outcome
 }
@@ -93,7 +93,7 @@ describe('a run on rasters', () => {
     const usual = await draw('usual.png', [])
     const one = await draw('one.png', ['--composites', 'B12-B8-B3'])
     expect(usual.width * usual.height).toBeGreaterThan(2 * one.width * one.height) // three composites of two dates against one of two
-    const { status, stderr } = await sherd(
+    const { status, stderr } = await inProcess(
       ['reconstruct', '--run', 'run', '--data', 'scenes', '--out', 'never.png', '--composites', 'B99'],
       { cwd },
     )
@@ -132,7 +132,7 @@ describe('an encoder of bands', () => {
     expect(whole.data.testImages % 4).toBe(0)
     await knn('part', ['--model', 'run', '--bands', 'B11,B12'])
     await knn('random', ['--model', 'random', '--preset', 'mae-demo', ...tinyModel(rasters)])
-    const refused = await sherd(
+    const refused = await inProcess(
       ['evaluate', 'knn', '--model', 'run', '--data', 'scenes', '--out', 'never', '--bands', 'B2,B3'],
       { cwd },
     )
@@ -155,7 +155,7 @@ describe('an encoder of bands', () => {
     for (const name of readdirSync(join(cwd, 'single'), { recursive: true, encoding: 'utf8' }))
       if (/B0[234]/.test(name)) await rm(join(cwd, 'single', name))
     expect((await embed('single.npy', 'single')).length).toBe(stacked.length)
-    const refused = await sherd(['embed', 'single', '--model', 'run', '--out', 'never.npy'], { cwd })
+    const refused = await inProcess(['embed', 'single', '--model', 'run', '--out', 'never.npy'], { cwd })
     expect([refused.status, refused.stderr]).toEqual([
       1,
       expect.stringMatching(/bare-soil\/00000_\d+ has no band B2\. It has: B05, /),
@@ -243,7 +243,7 @@ describe('--init', () => {
       '--steps',
       '1',
     ]
-    const { status, stderr } = await sherd([...args, ...keys({ 'model.width': 64 })], { cwd })
+    const { status, stderr } = await inProcess([...args, ...keys({ 'model.width': 64 })], { cwd })
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(/no block of .* fits this model: .*\[96, 32\], expected \[192, 64\]/),
