@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openImageFolder } from '../../../src/source/image-folder.ts'
-import { inProcess, sherd, workFolder } from '../sherd.ts'
+import { inProcess, workFolder } from '../sherd.ts'
 
 const files = (dir: string) =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' })
@@ -18,7 +18,7 @@ describe('sherd sample-data', () => {
   it('writes labelled images once, and the same ones everywhere', async () => {
     const cwd = await workFolder()
     const args = ['--count', '20', '--size', '16']
-    const first = await sherd(['sample-data', '--out', 'a', ...args], { cwd })
+    const first = await inProcess(['sample-data', '--out', 'a', ...args], { cwd })
     expect(first).toMatchObject({ status: 0, stdout: `20 images in 10 classes: ${join(cwd, 'a')}\n` })
     const written = files(join(cwd, 'a'))
     const source = await openImageFolder(join(cwd, 'a'))

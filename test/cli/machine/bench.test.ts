@@ -1,13 +1,13 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
-import { inProcess, sherd, tiny, workFolder } from '../sherd.ts'
+import { inProcess, tiny, workFolder } from '../sherd.ts'
 
 const measuredOn = { cores: expect.any(Number) as number, libtorch: expect.any(String) as string }
 
 describe.concurrent('sherd bench step', () => {
   it('times steps for machines', async () => {
-    const { status, json } = await sherd([
+    const { status, json } = await inProcess([
       'bench',
       'step',
       'mae-demo',
@@ -38,7 +38,7 @@ describe.concurrent('sherd bench step', () => {
   })
 
   it('times steps for people, with what was asked for', async () => {
-    const { status, stdout } = await sherd([
+    const { status, stdout } = await inProcess([
       'bench',
       'step',
       '--steps',
@@ -71,7 +71,7 @@ describe('sherd bench data', () => {
   const args = ['bench', 'data', '--data', 'images', '--batches', '3', ...tiny()]
 
   it('times the loader for machines', async () => {
-    const { status, json } = await sherd([...args, '--need', '1', '--json'], { cwd })
+    const { status, json } = await inProcess([...args, '--need', '1', '--json'], { cwd })
     expect(status).toBe(0)
     expect(json()).toMatchObject([
       { images: 40, batch: 8, need: { imagesPerSecond: 1, isEnough: true }, skipped: 0, measuredOn },
@@ -79,11 +79,11 @@ describe('sherd bench data', () => {
   })
 
   it('says for people whether it is enough', async () => {
-    const slow = await sherd([...args, '--need', '1e9'], { cwd })
+    const slow = await inProcess([...args, '--need', '1e9'], { cwd })
     expect(slow.stdout).toMatch(/^mae-tiny-cifar10: \d+ images\/s, \d+ for each of \d+ decoding threads?$/m)
     expect(slow.stdout).toMatch(/^a batch of 8: \S+ ms \(p50\), \S+ ms \(p95\), 3 batches$/m)
     expect(slow.stdout).toMatch(/^too slow: training takes 1000000000 images\/s, so it would wait 100 %/m)
-    const enough = await sherd([...args, '--need', '1'], { cwd })
+    const enough = await inProcess([...args, '--need', '1'], { cwd })
     expect(enough.stdout).toMatch(/^enough: .* × the 1 images\/s/m)
   })
 
@@ -95,11 +95,11 @@ describe('sherd bench data', () => {
 
 describe('sherd bench gemm', () => {
   it('measures products for machines and for people', async () => {
-    const { json } = await sherd(['bench', 'gemm', ...tiny(), '--json'])
+    const { json } = await inProcess(['bench', 'gemm', ...tiny(), '--json'])
     const [result] = json() as unknown as { rows: { float32: number }[]; peak: { float32: number } }[]
     expect(result).toMatchObject({ preset: 'mae-tiny-cifar10', measuredOn })
     expect(result!.peak.float32).toBe(Math.max(...result!.rows.map(({ float32 }) => float32)))
-    const { stdout } = await sherd(['bench', 'gemm', ...tiny()])
+    const { stdout } = await inProcess(['bench', 'gemm', ...tiny()])
     expect(stdout).toMatch(/^blocks\.attn\.qkv +40 × 32 × 96 +\d+ +\d+$/m)
     expect(stdout).toMatch(/^measured peak: \d+ in float32, \d+ in bfloat16$/m)
   })

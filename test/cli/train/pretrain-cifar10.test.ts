@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../../src/package-root.ts'
-import { metricsOf, set, sherd, workFolder } from '../sherd.ts'
+import { inProcess, metricsOf, set, workFolder } from '../sherd.ts'
 
 const archive = join(packageRoot(), '../shared/data/cifar10.tar.gz')
 
@@ -33,7 +33,7 @@ describe('sherd pretrain on CIFAR-10', () => {
       '12',
       '--json',
     ]
-    const { status, json } = await sherd(
+    const { status, json } = await inProcess(
       [...args, ...set({ 'train.batchSize': 32, 'optim.baseLearningRate': 4e-3 })],
       { cwd },
     )

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { writeWhole } from '../../../src/files/write-whole.ts'
 import { blackPng, writeScenes } from '../../prepare/decode/make-images.ts'
 import { run, tinyConfig } from '../../run/tiny.ts'
-import { metricsOf, readLines, sherd, tiny, workFolder } from '../sherd.ts'
+import { inProcess, metricsOf, readLines, sherd, tiny, workFolder } from '../sherd.ts'
 
 /** `count` images that can be read, in `images` below a new folder. */
 async function withImages(count: number): Promise<{ cwd: string; dir: string }> {
@@ -27,23 +27,11 @@ async function cutJpeg(): Promise<Buffer> {
 }
 
 // Two epochs, so that every file is met.
-const pretrain = (cwd: string, ...more: string[]) => pretrainWith({}, cwd, ...more)
-const pretrainWith = (keys: Readonly<Record<string, unknown>>, cwd: string, ...more: string[]) =>
-  sherd(
-    [
-      'pretrain',
-      'mae-tiny-cifar10',
-      '--data',
-      'images',
-      '--out',
-      'run',
-      '--epochs',
-      '2',
-      ...tiny({ 'train.batchSize': 25, ...keys }),
-      ...more,
-    ],
-    { cwd },
-  )
+const command = (keys: Readonly<Record<string, unknown>> = {}) => [
+  ...['pretrain', 'mae-tiny-cifar10', '--data', 'images', '--out', 'run', '--epochs', '2'],
+  ...tiny({ 'train.batchSize': 25, ...keys }),
+]
+const pretrain = (cwd: string, ...more: string[]) => inProcess([...command(), ...more], { cwd })
 
 const skipped = (cwd: string) =>
   readLines(join(cwd, 'run', 'skipped.jsonl')).map(
@@ -91,7 +79,7 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
   it('skips an image of 30,000 × 30,000 pixels without decoding it', async () => {
     const { cwd, dir } = await withImages(149)
     writeFileSync(join(dir, 'vast.png'), blackPng(30_000, 30_000))
-    const { status, json } = await pretrain(cwd, '--json')
+    const { status, json } = await sherd([...command(), '--json'], { cwd }) // of its own, for its memory
     expect(status).toBe(0)
     const events = json()
     expect(events.find(({ kind }) => kind === 'skip')).toMatchObject({
@@ -175,13 +163,13 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
     const { cwd } = await withImages(10)
     mkdirSync(join(cwd, 'empty', 'deeper'), { recursive: true })
     const args = ['pretrain', '--data', 'empty', '--out', 'run', ...tiny()]
-    const empty = await sherd(args, { cwd })
+    const empty = await inProcess(args, { cwd })
     expect([empty.status, empty.stderr]).toEqual([
       1,
       expect.stringMatching(/No images in .*empty or below it: 0 other files/),
     ])
     writeFileSync(join(cwd, 'empty', 'deeper', 'notes.txt'), '')
-    expect((await sherd(args, { cwd })).stderr).toMatch(
+    expect((await inProcess(args, { cwd })).stderr).toMatch(
       /No images in .*1 other files were seen, such as "deeper\/notes\.txt"/,
     )
     expect(existsSync(join(cwd, 'run'))).toBe(false)
@@ -192,7 +180,7 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
     async (statistics) => {
       const { cwd } = await withImages(10)
       const tooLarge = { 'model.imageSize': 64, 'model.patchSize': 32, 'data.statistics': statistics }
-      const { status, stderr } = await pretrainWith(tooLarge, cwd)
+      const { status, stderr } = await inProcess(command(tooLarge), { cwd })
       expect([status, stderr]).toEqual([
         1,
         expect.stringMatching(

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { startHeld } from '../held.ts'
-import { metricsOf, readLines, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
+import { inProcess, metricsOf, readLines, set, sherd, start, tiny, until, workFolder } from '../sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
@@ -88,9 +88,9 @@ describe('a run that was killed', () => {
 
 describe('--resume', () => {
   beforeAll(async () => {
-    await sherd(command('done', 4), { cwd })
+    await inProcess(command('done', 4), { cwd })
   })
-  const resume = (...args: string[]) => sherd(['pretrain', '--resume', ...args], { cwd })
+  const resume = (...args: string[]) => inProcess(['pretrain', '--resume', ...args], { cwd })
 
   it.concurrent.each<[string[], RegExp]>([
     [

@@ -8,7 +8,7 @@ import { presetOf } from '../../../src/config/presets.ts'
 import { resolveConfig } from '../../../src/config/resolve.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { scope } from '../../../src/tensor/scope.ts'
-import { inProcess, metricsOf, readLines, set, sherd, tiny, tinyKeys, workFolder } from '../sherd.ts'
+import { inProcess, metricsOf, readLines, set, tiny, tinyKeys, workFolder } from '../sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
@@ -73,7 +73,7 @@ describe('sherd pretrain, written wrongly', () => {
     [['--out', 'never', '--resume'], /never is not a run of sherd/],
     [['--out', 'images', '--resume'], /images is not a run of sherd/],
   ])('%j: status 1 and the reason', async (args, message) => {
-    const { status, stdout, stderr } = await sherd(
+    const { status, stdout, stderr } = await inProcess(
       ['pretrain', ...args, ...(args.includes('--resume') ? [] : tiny())],
       { cwd },
     )
@@ -84,20 +84,23 @@ describe('sherd pretrain, written wrongly', () => {
   })
 
   it('tells machines the reason, too', async () => {
-    const { json } = await sherd(['pretrain', '--json', '--data', 'nowhere', '--out', 'never', ...tiny()], {
-      cwd,
-    })
+    const { json } = await inProcess(
+      ['pretrain', '--json', '--data', 'nowhere', '--out', 'never', ...tiny()],
+      {
+        cwd,
+      },
+    )
     expect(json()).toEqual([{ kind: 'error', code: 'SOURCE', message: expect.stringContaining('nowhere') }])
   })
 
   it('says what to do where CUDA is asked for and missing', async ({ skip }) => {
-    const [line] = (await sherd(['doctor', '--json'])).json()
+    const [line] = (await inProcess(['doctor', '--json'])).json()
     const findings = line?.findings as { name: string; value: string }[]
     skip(
       !findings.some(({ name, value }) => name === 'CUDA' && value.startsWith('no GPU')),
       'this machine has a GPU',
     )
-    const { status, stderr } = await sherd(['pretrain', ...given, '--device', 'cuda', ...tiny()], { cwd })
+    const { status, stderr } = await inProcess(['pretrain', ...given, '--device', 'cuda', ...tiny()], { cwd })
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(/Device "cuda" was asked for, but .*--device cpu/),
@@ -118,9 +121,9 @@ describe('sherd pretrain', () => {
     ...['pretrain', 'mae-tiny-cifar10', '--data', 'images', '--out', out, '--steps', String(steps)],
     ...tiny({ ...keys, ...more }),
   ]
-  let human: Awaited<ReturnType<typeof sherd>>
+  let human: Awaited<ReturnType<typeof inProcess>>
   beforeAll(async () => {
-    human = await sherd(command('run'), { cwd })
+    human = await inProcess(command('run'), { cwd })
   })
 
   it('ends well, and prints where everything is', () => {
@@ -212,7 +215,7 @@ describe('sherd pretrain', () => {
   })
 
   it('tells machines the same, a line an event', async () => {
-    const { status, json } = await sherd(command('json', '--json', '--set', 'log.everySteps=2'), { cwd })
+    const { status, json } = await inProcess(command('json', '--json', '--set', 'log.everySteps=2'), { cwd })
     expect(status).toBe(0)
     const events = json()
     expect(
@@ -277,14 +280,14 @@ describe('sherd pretrain', () => {
 
   it('trains for epochs: as many steps as they take', async () => {
     const args = ['pretrain', 'mae-demo', '--data', 'images', '--out', 'epochs', '--epochs', '0.5', ...tiny()]
-    const { status } = await sherd([...args, ...set({ 'train.accumulate': 2 })], { cwd })
+    const { status } = await inProcess([...args, ...set({ 'train.accumulate': 2 })], { cwd })
     expect(status).toBe(0)
     expect(metricsOf(join(cwd, 'epochs')).map(({ epoch }) => epoch)).toEqual([0.4, 0.8]) // ⌈0.5 · 40 / 16⌉ steps
   })
 
   it('continues what the same command began and did not end', async () => {
     rmSync(join(cwd, 'json/checkpoints/step-00000040'), { recursive: true })
-    const { status, stderr } = await sherd(command('json', '--set', 'log.everySteps=2'), { cwd })
+    const { status, stderr } = await inProcess(command('json', '--set', 'log.everySteps=2'), { cwd })
     expect([status, stderr]).toEqual([
       0,
       expect.stringMatching(
@@ -294,7 +297,7 @@ describe('sherd pretrain', () => {
   })
 
   it('with --overwrite takes the place of a run, and of nothing else', async () => {
-    const { status } = await sherd(command('epochs', '--overwrite', '--seed', '3'), { cwd })
+    const { status } = await inProcess(command('epochs', '--overwrite', '--seed', '3'), { cwd })
     expect([status, metricsOf(join(cwd, 'epochs')).length]).toEqual([0, steps])
     expect(readdirSync(cwd).filter((name) => name.startsWith('.'))).toEqual([])
     const images = await inProcess(command('images', '--overwrite'), { cwd })
@@ -307,7 +310,7 @@ describe('sherd pretrain', () => {
   it('stops at a loss that is not finite, with the step, the rate and the last good checkpoint', async () => {
     const wild = { 'optim.baseLearningRate': 1e20, 'checkpoint.everySteps': 1, 'checkpoint.keep': 9 }
     const strict = { 'train.maxSkippedSteps': 0, 'train.maxRollbacks': 0 }
-    const { status, stderr } = await sherd(commandWith({ ...wild, ...strict }, 'diverged'), { cwd })
+    const { status, stderr } = await inProcess(commandWith({ ...wild, ...strict }, 'diverged'), { cwd })
     expect(status).toBe(1)
     const [, step, good] = stderr.match(
       /^error: Step (\d+) gave \D+ at learning rate \d\.\d+e\+\d+; first: .*\. The last good checkpoint is diverged\/checkpoints\/step-0*(\d+)\. A lower/m,
@@ -320,7 +323,9 @@ describe('sherd pretrain', () => {
 describe('sherd pretrain --profile', () => {
   it('writes a trace and says where the time of a step goes', async () => {
     const args = ['pretrain', '--data', 'images', '--out', 'profiled', '--steps', '6', ...tiny()]
-    const { status, stdout, stderr } = await sherd([...args, '--profile', '--profile-steps', '2'], { cwd })
+    const { status, stdout, stderr } = await inProcess([...args, '--profile', '--profile-steps', '2'], {
+      cwd,
+    })
     expect(status).toBe(0)
     expect(stderr).toMatch(/^a step of \S+ ms \(2 profiled\): data wait \S+ %, upload .*, other \S+ %$/m)
     expect(stdout).toMatch(/^trace: .*profiled\/trace\.json /m)

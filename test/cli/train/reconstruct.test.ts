@@ -3,19 +3,19 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
-import { set, sherd, tiny, workFolder } from '../sherd.ts'
+import { inProcess, set, tiny, workFolder } from '../sherd.ts'
 
 let cwd: string
 beforeAll(async () => {
   cwd = await workFolder()
   await writeSampleData({ dir: join(cwd, 'images'), count: 20, size: 20, seed: 1 })
   const train = (out: string, ...more: string[]) =>
-    sherd(['pretrain', '--data', 'images', '--out', out, '--steps', '2', ...tiny(), ...more], { cwd })
+    inProcess(['pretrain', '--data', 'images', '--out', out, '--steps', '2', ...tiny(), ...more], { cwd })
   await Promise.all([train('run'), train('raw', ...set({ 'target.normalize': false }))])
   writeFileSync(join(cwd, 'notes.txt'), '')
 })
 
-const reconstruct = (...args: string[]) => sherd(['reconstruct', '--data', 'images', ...args], { cwd })
+const reconstruct = (...args: string[]) => inProcess(['reconstruct', '--data', 'images', ...args], { cwd })
 
 interface Result {
   readonly out: string
@@ -93,7 +93,7 @@ describe.concurrent('sherd reconstruct', () => {
   ])('refuses %s', async (_, args, message) => {
     const unless = (option: string, value: string) => (args.includes(option) ? [] : [option, value])
     const usual = [...unless('--data', 'images'), ...unless('--out', 'never.png')]
-    const { status, stdout, stderr } = await sherd(['reconstruct', ...usual, ...args], { cwd })
+    const { status, stdout, stderr } = await inProcess(['reconstruct', ...usual, ...args], { cwd })
     expect([status, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)])
     expect(stderr).not.toMatch(/\n {4}at /)
     expect(existsSync(join(cwd, 'never.png'))).toBe(false)
