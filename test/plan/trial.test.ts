@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { SherdError } from '../../src/errors.ts'
 import { takeTrial, trialConfig } from '../../src/plan/take-trial.ts'
 import { runTrial } from '../../src/plan/trial.ts'
@@ -12,7 +12,15 @@ beforeAll(async () => {
   data = await sampleFolder()
 })
 const asked = { preset: 'tiny', seconds: 0, mostCheckpointBytes: 1e9 }
-const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('sherd-plan-'))
+
+/** Folders for a time are made in one that nobody else uses. */
+async function ownTemporary(): Promise<string> {
+  const own = await workFolder()
+  vi.stubEnv('TMPDIR', own)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  expect(tmpdir()).toBe(own)
+  return own
+}
 
 describe('trialConfig', () => {
   it('never ends, needs no statistics, and adds up two micro-batches at most', () => {
@@ -53,13 +61,13 @@ describe('takeTrial', () => {
 
 describe('runTrial', () => {
   it('does it in a process and a folder of its own, which it removes', async () => {
-    const before = folders()
+    const own = await ownTemporary()
     const trial = await runTrial({ ...asked, config: tinyConfig(), data })
     expect(trial).toMatchObject({ batch: 8, machine: { device: 'cpu' } })
-    expect(folders()).toEqual(before)
+    expect(readdirSync(own)).toEqual([])
   })
   it('stops at once, and passes on what is wrong', async () => {
-    const before = folders()
+    const own = await ownTemporary()
     const stop = new AbortController()
     const onProgress = () => stop.abort()
     const endless = { ...asked, config: tinyConfig(), data, seconds: 1000 }
@@ -68,6 +76,6 @@ describe('runTrial', () => {
     })
     const nowhere = runTrial({ ...asked, config: tinyConfig(), data: join(data, 'nowhere') })
     await expect(nowhere).rejects.toMatchObject({ code: 'SOURCE' } satisfies Partial<SherdError>)
-    expect(folders()).toEqual(before)
+    expect(readdirSync(own)).toEqual([])
   })
 })
