@@ -83,6 +83,10 @@ export function didYouMean(name: string, candidates: readonly string[]): string 
   return found === undefined ? '' : ` Did you mean "${found}"?`
 }
 
+/** Text of a stranger's file for a message: its beginning, where it is long. */
+export const brief = (text: string, most = 120): string =>
+  text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text
+
 /** Text whose control characters are shown as `\u001b` and not obeyed, but for ends of lines and tabs. In JSON it is still JSON. */
 export const escapeControls = (text: string): string =>
   // Cc: control characters; the others end lines or turn the direction of writing.

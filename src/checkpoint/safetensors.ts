@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, readSync, writeSync } from 'node:fs'
 import { z } from 'zod'
-import { invariant, messageOf, SherdError } from '../errors.ts'
+import { brief, invariant, messageOf, SherdError } from '../errors.ts'
 import { writing } from '../files/cannot-write.ts'
 import type { Seal } from '../files/durable.ts'
 import { isLfsPointer, lfsAdvice } from '../files/lfs-pointer.ts'
@@ -85,13 +85,19 @@ function parseHeader(text: string, { fileSize, dataStart }: { fileSize: number; 
   for (const [name, raw] of Object.entries(rawEntries)) {
     const parsed = entrySchema.safeParse(raw)
     if (!parsed.success) {
-      throw new SherdError('CHECKPOINT', `its entry "${name}" is malformed: ${z.prettifyError(parsed.error)}`)
+      throw new SherdError(
+        'CHECKPOINT',
+        `its entry "${brief(name)}" is malformed: ${z.prettifyError(parsed.error)}`,
+      )
     }
     const { dtype, shape, data_offsets } = parsed.data
     const [begin, end] = data_offsets
     const bytes = shape.reduce((a, b) => a * b, dtypes[formatNames[dtype]].bytes)
     if (end - begin !== bytes) {
-      throw new SherdError('CHECKPOINT', `its entry "${name}" needs ${bytes} bytes but spans ${end - begin}`)
+      throw new SherdError(
+        'CHECKPOINT',
+        `its entry "${brief(name)}" needs ${bytes} bytes but spans ${end - begin}`,
+      )
     }
     entries.set(name, { dtype: formatNames[dtype], shape, begin, end })
   }
@@ -102,7 +108,7 @@ function parseHeader(text: string, { fileSize, dataStart }: { fileSize: number; 
     if (begin !== covered) {
       throw new SherdError(
         'CHECKPOINT',
-        `its entry "${name}" starts at byte ${begin}, expected ${covered}: tensors overlap or leave a hole`,
+        `its entry "${brief(name)}" starts at byte ${begin}, expected ${covered}: tensors overlap or leave a hole`,
       )
     }
     covered = end

@@ -7,7 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { WaitingArray } from '../checkpoint/arrays.ts'
 import { readArray, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
-import { messageOf, SherdError } from '../errors.ts'
+import { brief, messageOf, SherdError } from '../errors.ts'
 import { openGiven } from '../files/regular-file.ts'
 import { chooseWeights } from './choose-weights.ts'
 import { type Flattened, flatten } from './flatten.ts'
@@ -73,7 +73,10 @@ async function openTorch(path: string, take: string | null): Promise<Opened> {
     const { value, pickleBytes, unknown } = file
     const chosen = chooseWeights(value, take)
     const { tensors, objects } = flatten(chosen.value, pickleBytes)
-    const names = `${unknown.slice(0, SHOWN).join(', ')}${unknown.length > SHOWN ? ', …' : ''}`
+    const names = `${unknown
+      .slice(0, SHOWN)
+      .map((name) => brief(name))
+      .join(', ')}${unknown.length > SHOWN ? ', …' : ''}`
     if (tensors.size === 0)
       throw new SherdError(
         'CHECKPOINT',
@@ -124,12 +127,15 @@ function partsOf(index: string): Map<string, readonly string[]> {
     else tensors.set(file, [name])
   }
   const outside = [...tensors.keys()].find((name) => name !== basename(name) || name === '..' || name === '.')
-  if (outside !== undefined) refuse(`${index} names a file outside its folder: ${outside}`)
+  if (outside !== undefined) refuse(`${index} names a file outside its folder: ${brief(outside)}`)
   const folder = dirname(index)
   const absent = [...tensors.keys()].filter((name) => !existsSync(join(folder, name)))
   if (absent.length > 0)
     refuse(
-      `${index} names ${absent.length} of its ${tensors.size} files that are not there: ${absent.slice(0, SHOWN).join(', ')}${absent.length > SHOWN ? ', …' : ''}`,
+      `${index} names ${absent.length} of its ${tensors.size} files that are not there: ${absent
+        .slice(0, SHOWN)
+        .map((name) => brief(name))
+        .join(', ')}${absent.length > SHOWN ? ', …' : ''}`,
     )
   return new Map(
     [...tensors].sort(([a], [b]) => (a < b ? -1 : 1)).map(([file, names]) => [join(folder, file), names]),
@@ -145,10 +151,11 @@ function expectDivided(
   for (const [i, [path, names]] of [...files].entries()) {
     const { arrays } = opened[i]!
     const lacking = names?.find((name) => !arrays.has(name))
-    if (lacking !== undefined) refuse(`${path} lacks ${lacking}, which its index says it holds`)
+    if (lacking !== undefined) refuse(`${path} lacks ${brief(lacking)}, which its index says it holds`)
     for (const name of arrays.keys()) {
       const other = holders.get(name)
-      if (other !== undefined) refuse(`${name} is in two files: ${basename(other)} and ${basename(path)}`)
+      if (other !== undefined)
+        refuse(`${brief(name)} is in two files: ${basename(other)} and ${basename(path)}`)
       holders.set(name, path)
     }
   }
@@ -157,6 +164,14 @@ function expectDivided(
 /** A configuration, or an index of a few thousand names. */
 const MAX_JSON_BYTES = 2 ** 25
 
+const MAX_DEPTH = 64
+
+/** What walks through a value calls itself for each level. */
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1)))
+
 function readJson(path: string): unknown {
   try {
     const fd = openGiven(path)
@@ -164,7 +179,9 @@ function readJson(path: string): unknown {
       const { size } = fstatSync(fd)
       if (size > MAX_JSON_BYTES)
         throw new Error(`it has ${size} bytes, and at most ${MAX_JSON_BYTES} are expected`)
-      return JSON.parse(readFileSync(fd, 'utf8'))
+      const json: unknown = JSON.parse(readFileSync(fd, 'utf8'))
+      if (isDeeper(json, MAX_DEPTH)) throw new Error(`it nests deeper than ${MAX_DEPTH} levels`)
+      return json
     } finally {
       closeSync(fd)
     }

@@ -1,5 +1,5 @@
 /** One message for weights that do not fit, whatever layout they are in: what is missing, left over, of another shape, or said otherwise. */
-import { SherdError } from '../errors.ts'
+import { brief, SherdError } from '../errors.ts'
 
 export const differences = ['missing', 'unexpected'] as const
 export type Difference = (typeof differences)[number]
@@ -30,7 +30,10 @@ export function expectFitting(misfit: Misfit, allow: readonly Difference[] = [])
   if (kinds.length === 0) return
   const lines = kinds.map((kind) => {
     const names = misfit[kind]!
-    return `  ${titles[kind]} (${names.length}): ${names.slice(0, SHOWN).join(', ')}${names.length > SHOWN ? ', …' : ''}`
+    return `  ${titles[kind]} (${names.length}): ${names
+      .slice(0, SHOWN)
+      .map((name) => brief(name))
+      .join(', ')}${names.length > SHOWN ? ', …' : ''}`
   })
   const allowed = kinds.filter((kind) => (differences as readonly string[]).includes(kind))
   const advice =

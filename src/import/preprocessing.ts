@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { ConfigInput } from '../config/schema.ts'
-import { SherdError } from '../errors.ts'
+import { brief, SherdError } from '../errors.ts'
 import { scaledSide } from '../prepare/fit.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import {
@@ -112,6 +112,10 @@ const notDone = (what: string, step: string): never => {
   )
 }
 
+/** Not what every object has, such as `constructor`. */
+const ownOf = <T>(table: Readonly<Record<string, T>>, key: string | number): T | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined
+
 /** The share of which ⌊side / share⌋ is `resized`, whatever rounding makes of the quotient. */
 export function shareOf(side: number, resized: number): number {
   const share = side / resized
@@ -125,7 +129,7 @@ const interpolationOf = (name: string | number, what: string) => {
     bilinear: 'bilinear',
     bicubic: 'bicubic',
   }
-  return names[name] ?? notDone(what, `resampling "${name}"`)
+  return ownOf(names, name) ?? notDone(what, `resampling "${brief(`${name}`)}"`)
 }
 
 const side = z.int().positive().max(16_384)
@@ -151,7 +155,7 @@ type Resized = readonly [number, number] | number
 
 function sizeIn(given: unknown, usual: number, isSquare: boolean, what: string): Resized {
   const found = sideOrSides.safeParse(given ?? usual)
-  if (!found.success) return notDone(what, `resizing to ${JSON.stringify(given)}`)
+  if (!found.success) return notDone(what, `resizing to ${brief(JSON.stringify(given))}`)
   const size = found.data
   if (typeof size === 'number') return isSquare ? [size, size] : size
   return 'shortest_edge' in size ? size.shortest_edge : [size.height, size.width]
@@ -170,10 +174,14 @@ function processorSteps(json: unknown, model: unknown, what: string): Preparatio
   const given = parsed(processorSchema, json, what)
   const type = given.image_processor_type ?? given.feature_extractor_type
   const name =
-    type?.replace(/(?:ImageProcessor(?:Fast|Pil)?|FeatureExtractor)$/, '') ?? processorOfModel[String(model)]
-  const processor: Processor | undefined = processors[name ?? '']
+    type?.replace(/(?:ImageProcessor(?:Fast|Pil)?|FeatureExtractor)$/, '') ??
+    ownOf(processorOfModel, String(model))
+  const processor: Processor | undefined = ownOf(processors, name ?? '')
   if (!processor)
-    return notDone(what, type ? `the processor ${type}` : `what it does not name (image_processor_type)`)
+    return notDone(
+      what,
+      type ? `the processor ${brief(type)}` : `what it does not name (image_processor_type)`,
+    )
   const steps = Object.entries(given).filter(([key, value]) => /^do_/.test(key) && value === true)
   const step = steps.find(([key]) => !doneSteps.includes(key))
   if (step) notDone(what, step[0])
@@ -230,7 +238,9 @@ const timmModes: Readonly<Record<string, 'shortest' | 'squash' | 'longest'>> = {
 /** Of timm's `pretrained_cfg`, with timm's defaults. */
 function byTimm(json: unknown, what: string): Preparation {
   const given = parsed(ofTimm, json, what)
-  const resize = timmModes[given.crop_mode ?? 'center'] ?? notDone(what, `crop_mode "${given.crop_mode}"`)
+  const resize =
+    ownOf(timmModes, given.crop_mode ?? 'center') ??
+    notDone(what, `crop_mode "${brief(`${given.crop_mode}`)}"`)
   const statistics = statisticsFrom(given.mean, given.std)
   const fill = statistics?.mean.map((mean) => Math.round(255 * mean)) ?? null
   const data: PreparationKeys = {

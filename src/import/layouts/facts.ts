@@ -1,7 +1,7 @@
 /** What the files of a layout say, or the code of its program, and shapes do not show. */
 import { z } from 'zod'
 import type { ConfigInput } from '../../config/schema.ts'
-import { SherdError } from '../../errors.ts'
+import { brief, SherdError } from '../../errors.ts'
 import { limits } from '../../model/dimensions.ts'
 import type { Activation } from '../../model/feed-forward.ts'
 import type { Shape } from '../../tensor/tensor.ts'
@@ -138,7 +138,7 @@ export function activationOf(name: string, what: string): Activation {
   if (found) return found
   throw new SherdError(
     'CHECKPOINT',
-    `${what}: its activation is "${name}", which sherd's blocks do not have: they would compute something else. Expected one of ${Object.keys(activationNames).join(', ')}.`,
+    `${what}: its activation is "${brief(name)}", which sherd's blocks do not have: they would compute something else. Expected one of ${Object.keys(activationNames).join(', ')}.`,
   )
 }
 

@@ -3,7 +3,7 @@
  * epsilon, cls token, as read from timm 1.0.31.
  */
 import { z } from 'zod'
-import { SherdError } from '../../errors.ts'
+import { brief, SherdError } from '../../errors.ts'
 import type { Activation } from '../../model/feed-forward.ts'
 import { ownTable, sharedTable } from '../../model/relative-position.ts'
 import {
@@ -156,7 +156,7 @@ function factsOfTimm(source: Source): Facts {
   if (architecture !== undefined && others.test(architecture))
     throw new SherdError(
       'CHECKPOINT',
-      `${path}, config.json: "${architecture}" computes something else under the same names, and is not read`,
+      `${path}, config.json: "${brief(architecture)}" computes something else under the same names, and is not read`,
     )
   const named = architectures.find(({ names }) => architecture !== undefined && names.test(architecture))
   const hasPreNorm = has('norm_pre.weight') || has('norm_pre.bias')
@@ -263,11 +263,11 @@ function notesOf(of: {
   const { architecture = '', tag, family } = of
   if (family === 'clip' && tag === 'openai' && !architecture.includes('quickgelu'))
     return [
-      `"${architecture}" has gelu in timm, as computed here, but OpenAI trained these weights with quick-gelu: --set model.activation=quick-gelu is what they were made for`,
+      `"${brief(architecture)}" has gelu in timm, as computed here, but OpenAI trained these weights with quick-gelu: --set model.activation=quick-gelu is what they were made for`,
     ]
   if (family === 'siglip' && !/_(?:patch32|giantopt|512)|so400m_patch16/.test(architecture) && architecture)
     return [
-      `"${architecture}" has gelu in timm, as computed here; SigLIP's authors trained with gelu-tanh (a difference of about 4e-4): --set model.activation=gelu-tanh`,
+      `"${brief(architecture)}" has gelu in timm, as computed here; SigLIP's authors trained with gelu-tanh (a difference of about 4e-4): --set model.activation=gelu-tanh`,
     ]
   if (family === 'beit' || family === 'beitv2')
     return [

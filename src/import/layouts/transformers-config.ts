@@ -1,6 +1,6 @@
 /** `config.json` of transformers: what decides numbers, and the defaults of its classes, which a file may leave out. */
 import { z } from 'zod'
-import { SherdError } from '../../errors.ts'
+import { brief, SherdError } from '../../errors.ts'
 import type { ResamplingName } from '../../token/resample-positions.ts'
 import {
   activationOf,
@@ -72,7 +72,7 @@ export function transformersFacts(
   if (found === null)
     throw new SherdError(
       'CHECKPOINT',
-      `${what}: its model_type is "${type}", and its parameters have the names of ${Object.keys(classes).join(', ')}: sherd does not know what "${type}" computes`,
+      `${what}: its model_type is "${brief(type!)}", and its parameters have the names of ${Object.keys(classes).join(', ')}: sherd does not know what "${brief(type!)}" computes`,
     )
   const all = Object.values(classes)
   const known = found ?? all[0]!
