@@ -45,7 +45,7 @@ describe.skipIf(names.length === 0)('the graph of a layout, of any size', () => 
     const opened = await openEncoder({
       ...{ model: join(layouts, name), base: { model: { heads } }, device: 'cpu' },
     })
-    const encoder = { ...opened, statistics: unit }
+    const encoder = { ...opened, rasters: false, statistics: unit }
     const graph = graphs.encoder.graph(encoder, {
       dynamicGrid: { most: Math.max(80, ...opened.dimensions.imageSize) },
     })
@@ -95,7 +95,7 @@ describe.skipIf(names.length === 0)('the graph of a layout, of any size', () => 
   it.each(classifiers)('classes of %s', async (name) => {
     const { tensors, metadata } = read(name)
     const { head, classes, ...own } = await openClassifier({ model: join(layouts, name), device: 'cpu' })
-    const model = { ...own, statistics: unit, classifier: { head, classes } }
+    const model = { ...own, rasters: false, statistics: unit, classifier: { head, classes } }
     const images = tensors.get('input.pixel_values')!
     const { logits } = await runGraph(graphs.classifier.graph(model, {}), samples(images), images.shape)
     expectClose(logits!.values, toFloats(tensors.get('expected.logits')!), Number(metadata.tolerance))
