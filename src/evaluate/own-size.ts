@@ -51,11 +51,26 @@ const axes = ({ left, top, width, height }: Box, size: Size, model: Size, isLone
   }),
 })
 
+export interface OwnSize {
+  readonly size: Size
+  readonly model: Size
+  readonly classes: number
+}
+
 /** [height, width]; of equal logits the first class. */
-export function classesAtOwnSize(
+export function classesAtOwnSize(parts: readonly WindowLogits[], of: OwnSize): Uint16Array {
+  const lines = classLines(parts, of)
+  for (;;) {
+    const { done, value } = lines.next()
+    if (done) return value
+  }
+}
+
+/** As `classesAtOwnSize`, with a pause after each line of the image. */
+export function* classLines(
   parts: readonly WindowLogits[],
-  { size, model, classes }: { readonly size: Size; readonly model: Size; readonly classes: number },
-): Uint16Array {
+  { size, model, classes }: OwnSize,
+): Generator<undefined, Uint16Array> {
   const { width, height } = size
   const [W, area] = [model.width, model.width * model.height]
   const placed = parts.map(({ box, logits }) => ({ logits, ...axes(box, size, model, parts.length === 1) }))
@@ -86,6 +101,7 @@ export function classesAtOwnSize(
       for (let c = 1; c < classes; c++) if (sums[c * width + i]! > sums[found * width + i]!) found = c
       best[line * width + i] = found
     }
+    yield
   }
   return best
 }

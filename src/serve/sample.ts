@@ -6,7 +6,7 @@ import { samplesOf } from '../export/sample-input.ts'
 import type { TensorData } from '../onnx/session.ts'
 import { tryDecodeBytes } from '../prepare/decode/decode.ts'
 import { fitted } from '../prepare/fit.ts'
-import type { Size } from '../source/box.ts'
+import type { Box, Size } from '../source/box.ts'
 import { Refusal } from './refusal.ts'
 
 export interface Sample {
@@ -16,20 +16,26 @@ export interface Sample {
   readonly pixels: TensorData
 }
 
-/** Returns the decoder for a model. `maxPixels`: of an image before resizing. */
+/** The part of an image that becomes the sample. */
+export type Cutting = (image: Size, target: Size) => Box
+
+/** Returns the decoder for a model. `maxPixels`: of an image before resizing. `cutting`: by default as the model's images are prepared. */
 export function sampleMaker(
   config: Config,
   { maxPixels }: { readonly maxPixels: number },
-): (file: Uint8Array) => Promise<Sample> {
+): (file: Uint8Array, cutting?: Cutting) => Promise<Sample> {
   const { height, width, channels, minSide, range, rules } = sampleSize(config)
   const fitting = fittingOf(config)
-  const isExact = fitting?.isExact ?? false
   const target = { height, width }
-  return async (file) => {
+  return async (file, cutting) => {
+    const isExact = !cutting && (fitting?.isExact ?? false)
     if (file.length === 0)
       throw new Refusal('IMAGE', 'the image is empty: expected the bytes of an image file')
     const values = new (isExact ? Float32Array : Uint8Array)(height * width * channels)
-    const place = (image: Size) => ({ ...fitted(image, target, fitting), flip: false })
+    const place = (image: Size) => ({
+      ...(cutting ? { box: cutting(image, target) } : fitted(image, target, fitting)),
+      flip: false,
+    })
     const request = { target, channels, minSide, maxPixels, range, rules: { ...rules, isExact }, place }
     const reason = await tryDecodeBytes(file, request, new Uint8Array(values.buffer))
     if (reason !== null) throw new Refusal('IMAGE', `the image cannot be used: ${reason}`)

@@ -1,10 +1,14 @@
-/** `POST /v1/segment`: the class of every pixel of the model's crop of an image. */
-
+/** `POST /v1/segment`: the class of every pixel of an image, at its own size or of the model's crop. */
+import { setImmediate } from 'node:timers/promises'
 import { likeliest } from '../evaluate/mask-files.ts'
+import { classLines, type WindowLogits } from '../evaluate/own-size.ts'
 import { classTile } from '../picture/class-map.ts'
 import { encodePng } from '../picture/render.ts'
 import { paintTile } from '../picture/tile.ts'
+import { windowsOf } from '../prepare/windows.ts'
+import type { Box, Size } from '../source/box.ts'
 import { choice, type ImageRoute, jsonAnswer, npyAnswer } from './image-route.ts'
+import type { UploadedImage } from './images.ts'
 import { Refusal } from './refusal.ts'
 import { type Answering, wholeResult } from './service.ts'
 
@@ -34,14 +38,59 @@ async function pictureOf({ labels, width, height }: Segmented, classes: number):
   return encodePng(canvas)
 }
 
+/** Of an image: each is computed. */
+const MOST_WINDOWS = 16
+const TURN = 20 // ms, after which other requests have their turn
+
+/** As `sherd segment` says it: windows of the model's shape cover the image, and their logits are enlarged to its size. */
+async function atOwnSize(
+  { compute }: Pick<Answering, 'compute'>,
+  image: UploadedImage,
+  signal: AbortSignal,
+): Promise<Segmented> {
+  const parts: WindowLogits[] = []
+  let [boxes, size, of]: [readonly Box[], Size, readonly number[]] = [[], { width: 0, height: 0 }, []]
+  do {
+    const cutting = (whole: Size, target: Size) => {
+      size = { width: whole.width, height: whole.height }
+      boxes = windowsOf(whole, target)
+      return boxes[parts.length]!
+    }
+    const { outputs } = await compute(image, ['logits'], signal, {}, cutting)
+    if (boxes.length > MOST_WINDOWS)
+      throw new Refusal(
+        'IMAGE',
+        `the image has ${size.width} × ${size.height} pixels, ${boxes.length} windows of the model's shape: expected at most ${MOST_WINDOWS}`,
+      )
+    const { values, shape } = outputs.logits!
+    of = shape
+    parts.push({ box: boxes[parts.length]!, logits: values })
+  } while (parts.length < boxes.length)
+  const [classes = 1, height = 1, width = 1] = of
+  const lines = classLines(parts, { size, model: { width, height }, classes })
+  for (let since = performance.now(); ; ) {
+    const { done, value } = lines.next()
+    if (done) return { ...size, labels: value }
+    if (performance.now() - since < TURN) continue
+    await setImmediate()
+    signal.throwIfAborted()
+    since = performance.now()
+  }
+}
+
 export const segmentRoute = ({ compute, model }: Answering): ImageRoute<Segmented> => ({
   url: '/v1/segment',
-  summary: 'The class of every pixel of each image, at the size that the model sees',
+  summary: 'The class of every pixel of each image, as `sherd segment` says it',
   query: {
+    size: choice(
+      ['image', 'model'],
+      'image',
+      "image: of the whole image, at its own size; model: of what the model's crop shows, at its size",
+    ),
     format: choice(
       ['json', 'npy', 'png'],
       'json',
-      'json: the share of each class; npy: int32 [images, height, width]; png: coloured, of one image',
+      'json: the share of each class; npy: int32 [images, height, width], of images of one size; png: coloured, of one image',
     ),
   },
   result: {
@@ -55,7 +104,8 @@ export const segmentRoute = ({ compute, model }: Answering): ImageRoute<Segmente
       },
     },
   },
-  async of(image, _, { signal }) {
+  async of(image, _, { query, signal }) {
+    if (query.size === 'image') return atOwnSize({ compute }, image, signal)
     const { outputs } = await compute(image, ['logits'], signal)
     const { values, shape } = outputs.logits!
     const [classes = 1, height = 1, width = 1] = shape
@@ -63,11 +113,18 @@ export const segmentRoute = ({ compute, model }: Answering): ImageRoute<Segmente
   },
   async answer(results, { query: { format } }) {
     const classes = model.classes ?? []
-    if (format === 'npy')
+    if (format === 'npy') {
+      const sizes = new Set(results.map(wholeResult).map(({ height, width }) => `${height} × ${width}`))
+      if (sizes.size > 1)
+        throw new Refusal(
+          'QUERY',
+          `format=npy is one array, and the images are of ${[...sizes].join(', ')}: send those of one size together, or take size=model`,
+        )
       return npyAnswer(results, '<i4', ({ labels, height, width }) => ({
         values: Int32Array.from(labels),
         shape: [height, width],
       }))
+    }
     if (format === 'png') {
       if (results.length !== 1)
         throw new Refusal('QUERY', `format=png takes one image, got ${results.length}`)

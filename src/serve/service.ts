@@ -8,18 +8,19 @@ import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
 import type { ServedModel } from './models.ts'
 import { errorBody, Refusal, refusalOf } from './refusal.ts'
-import { type Sample, sampleMaker } from './sample.ts'
+import { type Cutting, type Sample, sampleMaker } from './sample.ts'
 
 /** A graph that is called with one image at a time. */
 export interface Answering {
   readonly model: ServedModel
   readonly batches: Batcher
-  /** The graph's outputs for an image. `more`: its inputs besides the pixels. */
+  /** The graph's outputs for an image. `more`: its inputs besides the pixels; `cutting`: the part of the image. */
   compute(
     image: UploadedImage,
     wanted: readonly string[],
     signal: AbortSignal,
     more?: SampleInputs,
+    cutting?: Cutting,
   ): Promise<{ readonly sample: Sample; readonly outputs: SampleOutputs }>
 }
 
@@ -47,11 +48,11 @@ export function answering(
   })
   return {
     ...{ model, batches },
-    async compute({ file }, wanted, signal, more = {}) {
+    async compute({ file }, wanted, signal, more = {}, cutting) {
       signal.throwIfAborted()
       onTheWay++
       const sample = await decoding
-        .run(signal, () => make(file))
+        .run(signal, () => make(file, cutting))
         .catch((error: unknown) => {
           onTheWay--
           batches.nudge() // a batch may have waited for this one

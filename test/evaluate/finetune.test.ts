@@ -211,7 +211,7 @@ describe('fine-tuning that is interrupted', () => {
     const more = { validation: { share: 0.25 }, settings: { ...quick, epochs: 1 }, seeds: [0] }
     /** Each call is aborted two looks at the signal later than the one before; the first look is that after the last step. */
     const outcomeOf = async (first: number) => {
-      const dir = await mkdtemp(join(tmpdir(), 'sherd-finetune-'))
+      const dir = folderOfFile()
       for (let most = first; ; most += 2) {
         let looks = most > first ? 0 : Number.NEGATIVE_INFINITY // no step is left
         const { signal } = new AbortController()

@@ -5,12 +5,15 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeFeatures } from '../../src/evaluate/feature-file.ts'
+import { writeMasks } from '../../src/evaluate/mask-files.ts'
 import type { OpenedModel } from '../../src/export/export-onnx.ts'
 import { graphs } from '../../src/export/graphs.ts'
 import { readNpy } from '../../src/files/npy.ts'
 import { onnxFeatures, openOnnxEncoder } from '../../src/infer/onnx-encoder.ts'
+import { onnxSegmentation, openOnnxSegmenter } from '../../src/infer/onnx-segmenter.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
+import { readIndexMask } from '../../src/prepare/masks/index-mask.ts'
 import { toView } from '../../src/prepare/normalize.ts'
 import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
 import { indexFeatures } from '../../src/search/index-features.ts'
@@ -142,9 +145,9 @@ it('classes are those of the classifier, the likeliest first', async () => {
   }
 })
 
-it('segments are the largest logit of every pixel', async () => {
+it('segments at the size of the model are the largest logit of every pixel', async () => {
   const { logits } = graphs.segmenter.reference({ ...model, rasters: false }, ['logits'])(await exhibit(), {})
-  const response = await askAll('/v1/segment?format=npy')
+  const response = await askAll('/v1/segment?size=model&format=npy')
   const path = join(await temporaryFolder(), 'labels.npy')
   writeFileSync(path, Buffer.from(await response.arrayBuffer()))
   const { values } = readNpy(path, { dtype: /^<i4$/, shape: [6, 16, 16] })
@@ -155,19 +158,52 @@ it('segments are the largest logit of every pixel', async () => {
     expect(row[label]).toBeCloseTo(Math.max(...row), 4)
   }
   const [first] = await resultsOf<{ classes: { class: string; label: number; share: number }[] }>(
-    await askAll('/v1/segment'),
+    await askAll('/v1/segment?size=model'),
   )
   for (const { class: name, label, share } of first!.classes) {
     expect(name).toBe(classes[label])
     expect(share).toBe(labels.subarray(0, 256).filter((each) => each === label).length / 256)
   }
-  const picture = await ask('/v1/segment?format=png', bodyOf(fileOf('a.jpg')))
+  const picture = await ask('/v1/segment?size=model&format=png', bodyOf(fileOf('a.jpg')))
   const { data, info } = await sharp(await picture.arrayBuffer())
     .raw()
     .toBuffer({ resolveWithObject: true })
   expect([info.width, info.height]).toEqual([16, 16])
   const red = [0, 128, 0] // bit 0 of a class's number is its red
   for (const [i, label] of labels.subarray(0, 256).entries()) expect(data[3 * i]).toBe(red[label])
+})
+
+it('segments are the masks that the folder gets, each as large as its image', async () => {
+  const out = await temporaryFolder()
+  const segmenter = await openOnnxSegmenter(join(exported, 'segmenter.onnx'), { threads: 1 })
+  await writeMasks(out, await onnxSegmentation(segmenter, dir))
+  await segmenter.session.close()
+  for (const name of files) {
+    const mask = await readIndexMask(join(out, 'masks', name.replace(/\..*$/, '.png')), 1e6)
+    const { height, width } = mask
+    const body = bodyOf(fileOf(name))
+    const rows = Buffer.from(await (await ask('/v1/segment?format=npy', body)).arrayBuffer())
+    const path = join(out, 'labels.npy')
+    writeFileSync(path, rows)
+    const { values } = readNpy(path, { dtype: /^<i4$/, shape: [1, height, width] })
+    const labels = new Int32Array(values.buffer, values.byteOffset, height * width)
+    expect([name, [...labels]]).toEqual([name, [...mask.indices]])
+    const picture = await ask('/v1/segment?format=png', bodyOf(fileOf(name)))
+    expect(await sharp(await picture.arrayBuffer()).metadata()).toMatchObject({ height, width })
+  }
+  const [first] = await resultsOf<{ height: number; width: number }>(await askAll('/v1/segment'))
+  expect(first).toMatchObject({ height: 211, width: 300 })
+  const mixed = await askAll('/v1/segment?format=npy')
+  expect([mixed.status, await mixed.json()]).toMatchObject([
+    400,
+    { error: { code: 'QUERY', message: expect.stringContaining('the images are of 211 × 300, 16 × 16') } },
+  ])
+  const long = await (await scene(17 * 16, 16, 6)).png().toBuffer()
+  const refused = await ask('/v1/segment', bodyOf(long, 'image/png'))
+  expect([refused.status, await refused.json()]).toMatchObject([
+    422,
+    { error: { message: expect.stringContaining('272 × 16 pixels, 17 windows') } },
+  ])
 })
 
 interface Rebuilt {
