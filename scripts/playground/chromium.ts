@@ -21,9 +21,13 @@ export function findChromium(): string | null {
 }
 
 /** Starts it with a fresh profile. It talks to nobody by itself. `flags`: further ones. */
+/** Milliseconds that Chromium and its pages may take, where many want the processor. */
+export const patience = 240_000
+
 export const launchChromium = (executablePath: string, flags: readonly string[] = []): Promise<Browser> =>
   chromium.launch({
     executablePath,
+    timeout: patience,
     headless: true,
     args: [
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), // its sandbox refuses root

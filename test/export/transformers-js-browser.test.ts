@@ -3,8 +3,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join, sep } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { findChromium, launchChromium, patience } from '../../scripts/playground/chromium.ts'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { exportHuggingface, type HuggingfaceOptions } from '../../src/export/export-huggingface.ts'
 import { importWeights } from '../../src/import/import.ts'
@@ -12,9 +13,9 @@ import { packageRoot } from '../../src/package-root.ts'
 import { workFolder } from '../run/tiny.ts'
 import { expectClose } from '../tolerance.ts'
 
-const executablePath = '/usr/bin/chromium'
-const isHere = existsSync(executablePath)
-if (!isHere) console.warn(`test/export/transformers-js-browser.test.ts is skipped: no ${executablePath}`)
+const executable = findChromium()
+const isHere = executable !== null
+if (!isHere) console.warn('test/export/transformers-js-browser.test.ts is skipped: no Chromium on the PATH')
 
 const fixtures = join(packageRoot(), 'test/fixtures/weights')
 const { tensors: expected } = readArrays(join(fixtures, 'expected.safetensors'))
@@ -58,7 +59,7 @@ async function exported(name: string, onnx: NonNullable<HuggingfaceOptions['onnx
 }
 
 beforeAll(async () => {
-  if (!isHere) return
+  if (!executable) return
   work = await workFolder()
   await exported('huggingface-mae', ['fp32', 'q8'])
   await exported('huggingface-vit', ['fp32'])
@@ -74,16 +75,10 @@ beforeAll(async () => {
     else response.setHeader('content-type', types[extname(file)] ?? '').end(readFileSync(file))
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  browser = await chromium.launch({
-    executablePath,
-    args: [
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), // its sandbox refuses root
-      ...['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-      ...['--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
-      '--js-flags=--liftoff-only', // compiling WebAssembly well takes longer than running these models
-    ],
-  })
+  // Compiling WebAssembly well takes longer than running these models.
+  browser = await launchChromium(executable, ['--js-flags=--liftoff-only'])
   tab = await browser.newPage()
+  tab.setDefaultTimeout(patience)
   await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
   await tab.waitForFunction('window.run')
 })

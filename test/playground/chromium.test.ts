@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findChromium, launchChromium } from '../../scripts/playground/chromium.ts'
+import { findChromium, launchChromium, patience } from '../../scripts/playground/chromium.ts'
 import { type FolderServer, serveFolders } from '../../scripts/playground/serve-folders.ts'
 import { backboneOf, pixelTargetOf } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
@@ -112,6 +112,7 @@ interface Visit {
 
 async function visit(address: string, options: BrowserContextOptions = {}, url = server.url): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
+  context.setDefaultTimeout(patience)
   const page = await context.newPage()
   const trouble: string[] = []
   page.on('console', (message) => {
@@ -438,6 +439,7 @@ describe.skipIf(!executable)('the page', () => {
 
   it('has beside it the start page of "sherd serve", whose form is answered, and the description', async () => {
     const context = await browser.newContext()
+    context.setDefaultTimeout(patience)
     const page = await context.newPage()
     const trouble: string[] = []
     page.on('console', (message) => trouble.push(message.text()))
