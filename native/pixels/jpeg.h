@@ -1,7 +1,7 @@
 // A crop of a JPEG → a sample, by the system's libjpeg-turbo: only the lines and columns that the crop needs, at a half,
 // a quarter or an eighth of the size where the sample is much smaller still, line by line into the resizer. Whatever fails
 // here, fails quietly: the caller then asks sharp, which either can or says why not. Data that libjpeg decodes with a warning of
-// damage is told, for what it makes of it is grey areas and noise.
+// damage is reported: what it makes of it is grey areas and noise.
 #pragma once
 #include "jpeg-header.h"
 #include "resize.h"

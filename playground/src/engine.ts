@@ -1,7 +1,7 @@
 /** The page's end of the worker: requests as promises. */
 import { SherdError } from '../../src/errors.ts'
 import type { LoadProgress } from './fetch-model.ts'
-import type { Asked, Kind, Requests, Told } from './protocol.ts'
+import type { Answered, Asked, Kind, Requests } from './protocol.ts'
 
 interface Waiting {
   resolve(give: unknown): void
@@ -21,7 +21,7 @@ export function startEngine(): Engine {
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' })
   const waiting = new Map<number, Waiting>()
   let last = 0
-  worker.addEventListener('message', ({ data }: MessageEvent<Told>) => {
+  worker.addEventListener('message', ({ data }: MessageEvent<Answered>) => {
     const request = waiting.get(data.id)
     if (!request) return
     if ('progress' in data) return request.progress?.(data.progress)

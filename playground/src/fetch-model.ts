@@ -61,8 +61,8 @@ async function bytesOf(
   onProgress: (progress: LoadProgress) => void,
 ): Promise<Uint8Array> {
   // Of a compressed answer the length is not that of the file.
-  const told = response.headers.has('content-encoding') ? null : response.headers.get('content-length')
-  const total = told === null ? null : Number(told)
+  const stated = response.headers.has('content-encoding') ? null : response.headers.get('content-length')
+  const total = stated === null ? null : Number(stated)
   if (total !== null) checkBytes(name, total)
   const parts: Uint8Array[] = []
   let loaded = 0

@@ -57,7 +57,7 @@ export interface Asked<K extends Kind = Kind> {
   readonly ask: Requests[K]['ask']
 }
 
-export type Told =
+export type Answered =
   | { readonly id: number; readonly give: unknown }
   | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly message: string } }
   | { readonly id: number; readonly progress: LoadProgress }

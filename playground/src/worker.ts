@@ -5,7 +5,7 @@ import { decodeImage } from './decode.ts'
 import { checkBytes, fetchModel, type LoadProgress, type ModelFile } from './fetch-model.ts'
 import { factsOfFile, type GraphKind, isSameModel, type ModelFacts } from './model-facts.ts'
 import { samplePixels, toPlanes } from './prepare-pixels.ts'
-import type { Asked, Kind, OpenedModel, Requests, Told } from './protocol.ts'
+import type { Answered, Asked, Kind, OpenedModel, Requests } from './protocol.ts'
 import { type Graph, openGraph, startRuntime } from './runtime.ts'
 
 const threads = startRuntime()
@@ -105,12 +105,12 @@ async function openModels(files: readonly ModelFile[]): Promise<Requests['open']
 
 addEventListener('message', async ({ data }: MessageEvent<Asked>) => {
   const { id, kind, ask } = data
-  const tell = (told: Told) => postMessage(told)
+  const answer = (message: Answered) => postMessage(message)
   try {
     const run = work[kind] as (ask: unknown, onProgress: (progress: LoadProgress) => void) => unknown
-    tell({ id, give: await run(ask, (progress) => tell({ id, progress })) })
+    answer({ id, give: await run(ask, (progress) => answer({ id, progress })) })
   } catch (error) {
     const code = error instanceof SherdError ? error.code : 'BUG'
-    tell({ id, error: { code, message: messageOf(error) } })
+    answer({ id, error: { code, message: messageOf(error) } })
   }
 })

@@ -73,7 +73,7 @@ export interface GraphRow {
 
 const ownSize = ({ dimensions }: ModelParts): readonly ImageSize[] => [dimensions.imageSize]
 
-const positionsAsTold: GraphRow['more'] = ({ shape }, pixels) =>
+const positionsAsGiven: GraphRow['more'] = ({ shape }, pixels) =>
   needsPositions(shape) ? { [positionsName]: positionsOf(shape, pixels) } : {}
 
 const encoderRow: GraphRow = {
@@ -86,7 +86,7 @@ const encoderRow: GraphRow = {
   }),
   sizes: (model, { dynamicGrid }) => (dynamicGrid ? proofSizes(model, dynamicGrid) : ownSize(model)),
   outputs: encoderOutputs,
-  more: positionsAsTold,
+  more: positionsAsGiven,
   reference: (model, wanted) => (pixels) =>
     scope(() => {
       const taps = wanted.includes('attention') ? clsAttentionTaps(model.dimensions.depth) : []
@@ -164,7 +164,7 @@ const classifierRow: GraphRow = {
   input: pixelsInput,
   sizes: ownSize,
   outputs: () => ['logits', 'probabilities'],
-  more: positionsAsTold,
+  more: positionsAsGiven,
   reference: (model) => {
     const classifier = classifierOf(model)
     const logits = logitsOf(classifier)
@@ -195,7 +195,7 @@ const segmenterRow: GraphRow = {
   input: pixelsInput,
   sizes: ownSize,
   outputs: () => ['logits'],
-  more: positionsAsTold,
+  more: positionsAsGiven,
   reference: (model) => {
     const logits = pixelLogitsOf(segmenterOf(model))
     return (pixels) => scope(() => ({ logits: toFloats(logits(pixels)) }))

@@ -3,11 +3,19 @@ import type { FloatArray } from '../checkpoint/arrays.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
 import type { Head } from '../model/classifier.ts'
-import { encoderBlocks, gridOfModel, hiddenWidth, prefixOf } from '../model/dimensions.ts'
-import { activationOf, feedForwards } from '../model/feed-forward.ts'
-import { rotaryPeriods } from '../model/rotary-position.ts'
+import { encoderBlocks, gridOfModel, hiddenWidth } from '../model/dimensions.ts'
+import { feedForwards } from '../model/feed-forward.ts'
 import type { Grid } from '../token/grid.ts'
 import type { ResamplingName } from '../token/resample-positions.ts'
+import {
+  activationIn,
+  anyActivation,
+  biases,
+  otherPeriods,
+  registersOf,
+  rotaryBase,
+  scaleOf,
+} from './class-facts.ts'
 import type { ExportedModel } from './exported-model.ts'
 import { tableNotes, withTablesFor } from './position-table.ts'
 import { misfits, type Takes, type Traits } from './traits.ts'
@@ -55,9 +63,7 @@ const activations = {
   'quick-gelu': 'quick_gelu',
   silu: 'silu',
 } as const
-const anyActivation = Object.keys(activations)
-export const activationName = ({ dimensions }: ExportedModel): string =>
-  activations[activationOf(encoderBlocks(dimensions))]
+export const activationName = (model: ExportedModel): string => activations[activationIn(model)]
 
 const filled = (shape: readonly number[], value: number): FloatArray => ({
   shape,
@@ -83,10 +89,7 @@ export const squaresAlone = (name: string) => (model: ExportedModel) =>
     : `transformers' ${name} takes square images and patches only: export it as ONNX (sherd export onnx)`
 const always = () => null
 
-const registersOf = ({ dimensions }: ExportedModel) =>
-  prefixOf(dimensions).reduce((sum, { kind, count }) => sum + (kind === 'register' ? count : 0), 0)
 const hasBias = ({ dimensions }: ExportedModel) => (dimensions.variant?.qkvBias ?? 'all') === 'all'
-const scaleOf = ({ dimensions }: ExportedModel) => dimensions.variant?.layerScale?.initial ?? 1
 
 /** Factors of 1 where the model has none. */
 function withScales(arrays: Arrays, { dimensions: { width, depth, variant } }: ExportedModel) {
@@ -116,7 +119,7 @@ function withoutKeyBias(arrays: Arrays): Map<string, FloatArray> {
 export const vit: EncoderClass = {
   architecture: 'ViTModel',
   layout: layouts.huggingface,
-  takes: { activation: anyActivation, 'biases of queries, keys and values': ['all', 'none'] },
+  takes: { activation: anyActivation, [biases]: ['all', 'none'] },
   refuses: always,
   config: (model) => ({ model_type: 'vit', qkv_bias: hasBias(model) }),
   ...{ hasClsRow: true, resampling: 'cubic', resamplesItself: false, givesTokens: true },
@@ -139,7 +142,7 @@ function dinov2Ratio({ dimensions }: ExportedModel): number | null {
 
 const dinov2Config = (model: ExportedModel): Config => ({
   mlp_ratio: dinov2Ratio(model),
-  layerscale_value: scaleOf(model),
+  layerscale_value: scaleOf(model) ?? 1,
   drop_path_rate: 0,
   qkv_bias: hasBias(model),
   use_swiglu_ffn: model.dimensions.variant?.feedForward === 'swiglu',
@@ -147,7 +150,7 @@ const dinov2Config = (model: ExportedModel): Config => ({
 const dinov2Takes: Takes = {
   activation: anyActivation,
   'feed-forward': ['mlp', 'swiglu'],
-  'biases of queries, keys and values': ['all', 'none'],
+  [biases]: ['all', 'none'],
   LayerScale: [true, false],
 }
 const dinov2Refuses = (model: ExportedModel): string | null => {
@@ -193,33 +196,13 @@ const dinov2WithRegisters: EncoderClass = {
 
 const gateOf = ({ dimensions }: ExportedModel) => dimensions.variant?.feedForward === 'gated'
 
-/** The base from which transformers and timm compute the periods; null where the model's are others. */
-export function rotaryBase({ dimensions: { width, heads, variant } }: ExportedModel): number | null {
-  const periods = variant?.rotaryPositions?.periods ?? []
-  const d = width / heads
-  const base = periods.length > 1 ? Math.round(1e3 * periods[1]! ** (d / 4)) / 1e3 : 100
-  const exact = rotaryPeriods(d, base)
-  const isNear = periods.every((period, k) => Math.abs(period / exact[k]! - 1) < 1e-6)
-  return isNear ? base : null
-}
-/** Why periods cannot be written, where no base gives them. */
-export function otherPeriods(model: ExportedModel): string | null {
-  if (rotaryBase(model) !== null) return null
-  const { width, heads, variant } = model.dimensions
-  const periods = variant?.rotaryPositions?.periods ?? []
-  const exact = rotaryPeriods(width / heads)
-  const away = periods.map((period, k) => Math.abs(period / exact[k]! - 1))
-  const k = away.indexOf(Math.max(...away))
-  return `Its periods of rotary positions are the powers of no base, as where its authors have rounded them: number ${k + 1} of ${periods.length} is ${periods[k]}, and transformers and timm compute ${Number(exact[k]!.toPrecision(7))}. Export it as ONNX (sherd export onnx)`
-}
-
 const dinov3: EncoderClass = {
   architecture: 'DINOv3ViTModel',
   layout: layouts['huggingface-dinov3'],
   takes: {
     ...{ registers: [true, false], LayerScale: [true, false] },
     ...{ 'rotary positions': [true], 'added positions': [false], activation: anyActivation },
-    'biases of queries, keys and values': ['qv', 'none'],
+    [biases]: ['qv', 'none'],
   },
   refuses: (model) => otherPeriods(model) ?? squaresAlone('DINOv3')(model),
   config: (model) => {
@@ -227,7 +210,11 @@ const dinov3: EncoderClass = {
     return {
       ...{ model_type: 'dinov3_vit', rope_theta: rotaryBase(model), use_gated_mlp: gateOf(model) },
       ...{ query_bias: isBiased, key_bias: false, value_bias: isBiased, proj_bias: true, mlp_bias: true },
-      ...{ num_register_tokens: registersOf(model), layerscale_value: scaleOf(model), drop_path_rate: 0 },
+      ...{
+        num_register_tokens: registersOf(model),
+        layerscale_value: scaleOf(model) ?? 1,
+        drop_path_rate: 0,
+      },
     }
   },
   ours: withScales,
@@ -262,7 +249,7 @@ export const beit: EncoderClass = {
   takes: {
     ...{ LayerScale: [true, false], 'relative positions': [true, false], 'added positions': [true, false] },
     ...{ activation: anyActivation, norm: ['norm', 'fc_norm'] },
-    'biases of queries, keys and values': ['qv', 'all'],
+    [biases]: ['qv', 'all'],
   },
   refuses: (model) => {
     const [tall, wide] = model.dimensions.patchSize

@@ -6,10 +6,17 @@ import type { FloatArray } from '../checkpoint/arrays.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
-import { encoderBlocks, gridOfModel, hiddenWidth, prefixOf } from '../model/dimensions.ts'
-import { activationOf } from '../model/feed-forward.ts'
+import { encoderBlocks, gridOfModel, hiddenWidth } from '../model/dimensions.ts'
+import {
+  activationIn,
+  anyActivation,
+  biases,
+  otherPeriods,
+  registersOf,
+  rotaryBase,
+  scaleOf,
+} from './class-facts.ts'
 import type { ExportedModel } from './exported-model.ts'
-import { otherPeriods, rotaryBase } from './huggingface-classes.ts'
 import { tableNotes, withTablesFor } from './position-table.ts'
 import { misfits, type Takes, traitsOf } from './traits.ts'
 
@@ -38,17 +45,11 @@ const activations = {
   'quick-gelu': 'quick_gelu',
   silu: 'silu',
 } as const
-const anyActivation = Object.keys(activations)
-const activation = ({ dimensions }: ExportedModel) => activationOf(encoderBlocks(dimensions))
 const hasPool = ({ arrays }: ExportedModel) => arrays.has('attn_pool.latent')
-const registersOf = ({ dimensions }: ExportedModel) =>
-  prefixOf(dimensions).reduce((sum, { kind, count }) => sum + (kind === 'register' ? count : 0), 0)
-const scaleOf = ({ dimensions }: ExportedModel) => dimensions.variant?.layerScale?.initial ?? null
-const biases = 'biases of queries, keys and values'
 
 /** The argument, where an architecture has another activation by default. */
 const actLayer = (model: ExportedModel, usual: string): Arguments =>
-  activation(model) === usual ? {} : { act_layer: activations[activation(model)] }
+  activationIn(model) === usual ? {} : { act_layer: activations[activationIn(model)] }
 const qkvBias = ({ dimensions }: ExportedModel): Arguments =>
   dimensions.variant?.qkvBias === 'none' ? { qkv_bias: false } : {}
 
@@ -73,9 +74,9 @@ const vit: TimmClass = {
 }
 
 const clipName = (model: ExportedModel) =>
-  activation(model) === 'quick-gelu' ? 'vit_base_patch16_clip_quickgelu_224' : 'vit_base_patch16_clip_224'
+  activationIn(model) === 'quick-gelu' ? 'vit_base_patch16_clip_quickgelu_224' : 'vit_base_patch16_clip_224'
 const clipArgs = (model: ExportedModel): Arguments => ({
-  ...(activation(model) === 'quick-gelu' ? {} : actLayer(model, 'gelu')),
+  ...(activationIn(model) === 'quick-gelu' ? {} : actLayer(model, 'gelu')),
   ...qkvBias(model),
 })
 /** A plain ViT with the epsilon of CLIP. */
@@ -124,12 +125,12 @@ const siglip: TimmClass = {
   ...{ ...vit, hasClsRow: false },
   takes: { ...vitTakes, 'a cls token': [false], 'attention pooling': [true, false] },
   architecture: (model) => {
-    const isTanh = activation(model) === 'gelu-tanh'
+    const isTanh = activationIn(model) === 'gelu-tanh'
     if (!hasPool(model)) return 'vit_base_patch16_siglip_gap_224'
     return isTanh ? 'vit_so400m_patch16_siglip_256' : 'vit_base_patch16_siglip_224'
   },
   args: (model) =>
-    actLayer(model, hasPool(model) && activation(model) === 'gelu-tanh' ? 'gelu-tanh' : 'gelu'),
+    actLayer(model, hasPool(model) && activationIn(model) === 'gelu-tanh' ? 'gelu-tanh' : 'gelu'),
 }
 
 const evaTakes: Takes = {

@@ -1,4 +1,4 @@
-/** Paths as people sort them: folder by folder, numbers by their value. Names that compare equal are told apart by code units, so it is one order. */
+/** Paths as people sort them: folder by folder, numbers by their value. Names that compare equal are ordered by code units, so it is one order. */
 const names = new Intl.Collator('en', { numeric: true })
 
 export function naturalOrder(a: string, b: string): number {

@@ -15,6 +15,8 @@ export interface Misfit {
 }
 
 const SHOWN = 8
+/** Characters of a line of them: several parts of a joined parameter have one. */
+const MOST = 500
 const titles = {
   missing: 'missing',
   unexpected: 'unexpected',
@@ -32,7 +34,7 @@ export function expectFitting(misfit: Misfit, allow: readonly Difference[] = [])
     const names = misfit[kind]!
     return `  ${titles[kind]} (${names.length}): ${names
       .slice(0, SHOWN)
-      .map((name) => brief(name))
+      .map((name) => brief(name, MOST))
       .join(', ')}${names.length > SHOWN ? ', …' : ''}`
   })
   const allowed = kinds.filter((kind) => (differences as readonly string[]).includes(kind))

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { messageOf, SherdError } from '../../errors.ts'
-import type { ImportRow, ImportStatus } from '../../import/import.ts'
+import type { ImportRow, ImportStatus } from '../../import/fit-parameters.ts'
 import type { ChannelStatistics } from '../../prepare/normalize.ts'
 import type { Grid } from '../../token/grid.ts'
 import { describeCommand } from '../help.ts'

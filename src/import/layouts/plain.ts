@@ -4,11 +4,12 @@ import { norms, plainBlocks } from './blocks.ts'
 import type { Facts, Family, Source } from './facts.ts'
 import { type Layout, module, modules, type NameRow, outside, token } from './layout.ts'
 
-const encoder: readonly NameRow[] = [...plainBlocks('blocks'), ...norms]
-const decoder: readonly NameRow[] = outside([
-  ...modules('decoder_embed', 'decoder_norm'),
-  ...plainBlocks('decoder_blocks'),
-])
+/** What photographs and groups of bands have alike. */
+const shared: readonly NameRow[] = [
+  ...[...plainBlocks('blocks'), ...norms],
+  ...outside([...modules('decoder_embed', 'decoder_norm'), ...plainBlocks('decoder_blocks')]),
+  ...[token('cls_token'), token('mask_token')],
+]
 
 /** What a training's own arguments say. */
 function factsOf(family: Family, resampling: ResamplingName, feature: 'cls' | 'mean') {
@@ -26,45 +27,32 @@ function factsOf(family: Family, resampling: ResamplingName, feature: 'cls' | 'm
   }
 }
 
-const unused = [] as const
+/** With a decoder, whose names are those of its authors' program. */
+const autoencoder = {
+  wrappers: [''],
+  blocks: 'blocks.',
+  positions: { name: 'pos_embed' },
+  decoderPositions: 'decoder_pos_embed',
+  unused: [],
+} as const
 
 export const plainLayouts = {
   mae: {
+    ...autoencoder,
     title: 'facebookresearch/mae',
-    wrappers: [''],
-    blocks: 'blocks.',
     isOf: (names) =>
       names.any('decoder_embed.weight', 'decoder_embed.bias') &&
       names.any('patch_embed.proj.weight', 'patch_embed.proj.bias'),
-    rows: [
-      ...modules('patch_embed.proj', 'decoder_pred'),
-      ...encoder,
-      ...decoder,
-      token('cls_token'),
-      token('mask_token'),
-    ],
-    positions: { name: 'pos_embed' },
-    decoderPositions: 'decoder_pos_embed',
+    rows: [...modules('patch_embed.proj', 'decoder_pred'), ...shared],
     tables: [],
-    unused,
     facts: factsOf('mae', 'cubic', 'mean'),
   },
   satmae: {
+    ...autoencoder,
     title: 'SatMAE, groups of bands',
-    wrappers: [''],
-    blocks: 'blocks.',
     isOf: (names) => names.any('patch_embed.{i}.proj.weight', 'patch_embed.{i}.proj.bias'),
-    rows: [
-      ...modules('patch_embed.{i}.proj', 'decoder_pred.{i}'),
-      ...encoder,
-      ...decoder,
-      token('cls_token'),
-      token('mask_token'),
-    ],
-    positions: { name: 'pos_embed' },
-    decoderPositions: 'decoder_pos_embed',
+    rows: [...modules('patch_embed.{i}.proj', 'decoder_pred.{i}'), ...shared],
     tables: ['channel_embed', 'decoder_channel_embed'],
-    unused,
     facts: factsOf('satmae', 'cubic', 'mean'),
   },
   mmpretrain: {

@@ -1,7 +1,4 @@
-/**
- * timm's VisionTransformer, Eva (DINOv3) and Beit. What their files do not say is in timm's code, by the name of the architecture: activation,
- * epsilon, cls token, as read from timm 1.0.31.
- */
+/** timm's VisionTransformer, Eva (DINOv3) and Beit. What their files do not say is in timm's code, by the name of the architecture. */
 import { z } from 'zod'
 import { brief, SherdError } from '../../errors.ts'
 import type { Activation } from '../../model/feed-forward.ts'
@@ -29,6 +26,7 @@ import {
   type Source,
 } from './facts.ts'
 import { type Layout, modules, type NameRow, type Templates, token } from './layout.ts'
+import { architectureOf, otherArchitectures } from './timm-architectures.ts'
 
 const count = z.number().int().positive()
 
@@ -71,69 +69,6 @@ const openClip = z.object({
     .optional(),
 })
 
-interface Architecture {
-  readonly names: RegExp
-  readonly family: Family
-  /** Null: the feed-forward's own. */
-  readonly activation: Activation | null
-  readonly epsilon: number
-  readonly cls: boolean
-  readonly registers?: number
-}
-
-/** The first that fits; others are not known. */
-const architectures: readonly Architecture[] = [
-  ...(
-    [
-      [/^vit_\w+_clip_quickgelu_/, 'quick-gelu'],
-      [/^vit_\w+_clip_/, null],
-    ] as const
-  ).map(
-    ([names, activation]): Architecture => ({ names, family: 'clip', activation, epsilon: 1e-5, cls: true }),
-  ),
-  ...(
-    [
-      [
-        /^vit_(?:base_patch32|giantopt_patch16|so400m_patch16)_siglip_|^vit_large_patch16_siglip_(?:gap_)?512/,
-        'gelu-tanh',
-      ],
-      [/^vit_(?:base_patch16|large_patch16|so400m_patch14)_siglip_/, null],
-    ] as const
-  ).map(
-    ([names, activation]): Architecture => ({
-      names,
-      family: 'siglip',
-      activation,
-      epsilon: 1e-6,
-      cls: false,
-    }),
-  ),
-  {
-    names: /^vit_\w+_dinov3(?:_|$)/,
-    family: 'dinov3',
-    activation: null,
-    epsilon: 1e-5,
-    cls: true,
-    registers: 4,
-  },
-  {
-    names: /^vit_\w+_reg4_dinov2$/,
-    family: 'dinov2',
-    activation: null,
-    epsilon: 1e-6,
-    cls: true,
-    registers: 4,
-  },
-  { names: /^vit_\w+_dinov2$/, family: 'dinov2', activation: null, epsilon: 1e-6, cls: true },
-  { names: /^beitv2_/, family: 'beitv2', activation: null, epsilon: 1e-6, cls: true },
-  { names: /^beit_/, family: 'beit', activation: null, epsilon: 1e-6, cls: true },
-  { names: /^vit_\w+_gap_/, family: 'vit', activation: null, epsilon: 1e-6, cls: false },
-  { names: /^(?:vit|deit3?|flexivit|eva_large)_/, family: 'vit', activation: null, epsilon: 1e-6, cls: true },
-]
-
-/** Other functions under the same names. */
-const others = /_rope_|_rpn_|^vit_pe_|_radio_|_lingbot|^beit3_|_sapiens/
-
 /** How a tag says which method trained a plain ViT. */
 const familyOfTag: Readonly<Record<string, Family>> = { dino: 'dino', mae: 'mae' }
 
@@ -153,12 +88,12 @@ function factsOfTimm(source: Source): Facts {
   const clip = readConfig(openClip, source.openClip ?? {}, `${path}, open_clip_config.json`).model_cfg
     ?.vision_cfg
   const architecture = given.architecture ?? clip?.timm_model_name ?? undefined
-  if (architecture !== undefined && others.test(architecture))
+  if (architecture !== undefined && otherArchitectures.test(architecture))
     throw new SherdError(
       'CHECKPOINT',
       `${path}, config.json: "${brief(architecture)}" computes something else under the same names, and is not read`,
     )
-  const named = architectures.find(({ names }) => architecture !== undefined && names.test(architecture))
+  const named = architectureOf(architecture)
   const hasPreNorm = has('norm_pre.weight') || has('norm_pre.bias')
   const hasTables = has(`blocks.{i}.${ownTable}`) || has(sharedTable)
   const hasPool = has('attn_pool.latent') || has('attn_pool.q.weight')
