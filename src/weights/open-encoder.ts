@@ -8,7 +8,7 @@ import { readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
 import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
 import { assignedKeys } from '../config/overrides.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
-import { backboneOf, bandGroupsOf, bandsOf } from '../config/resolve.ts'
+import { backboneOf, bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { hasForeignNames, isForeign } from '../import/not-imported.ts'
@@ -31,13 +31,13 @@ import {
 } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { ImageSource } from '../source/open.ts'
-import { canonicalBand } from '../source/raster/band-names.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray } from '../tensor/tensor.ts'
 import { type FoundWeights, findForeign, randomWeights, readingOf } from './found-weights.ts'
 import type { FrozenEncoder } from './frozen-encoder.ts'
 import { type ImageSize, sizedConfig } from './image-size.ts'
+import { partOf } from './part-of-bands.ts'
 
 export type { FoundWeights } from './found-weights.ts'
 
@@ -233,41 +233,6 @@ export const openFor = (
   { config, bands }: Pick<OpenedEncoder, 'config' | 'bands'>,
   dir: string,
 ): Promise<ImageSource> => openData(config, dir, rasterOptions(config, bands ?? bandsOf(config)))
-
-interface Part {
-  /** Complete groups. */
-  readonly groups: readonly number[]
-  /** Their bands, and the channels of these. */
-  readonly bands: readonly string[]
-  readonly channels: readonly number[]
-}
-
-/** The part of a model that some of its bands can use. Throws `USAGE` if there is none, or for an unknown band. */
-function partOf(config: Config, bands: readonly string[]): Part {
-  const known = bandsOf(config) ?? []
-  const groups = bandGroupsOf(config)
-  const there = new Set(bands.map(canonicalBand))
-  const unknown = bands.find((band) => !known.some((each) => canonicalBand(each) === canonicalBand(band)))
-  if (unknown !== undefined || !groups)
-    throw new SherdError(
-      'USAGE',
-      groups
-        ? `The model knows no band "${unknown}": it has ${known.join(', ')}.`
-        : 'Only a model with groups of bands can do with some of them; this one needs all of its channels.',
-    )
-  const whole = groups.flatMap((group, g) =>
-    group.every((band) => there.has(canonicalBand(band))) ? [g] : [],
-  )
-  if (whole.length === 0)
-    throw new SherdError(
-      'USAGE',
-      `No group of the model has all of its bands among ${bands.join(', ')}: its groups are ${groups.map((group) => group.join('+')).join(', ')}.`,
-    )
-  const channels = whole
-    .flatMap((g) => groups[g]!)
-    .map((band) => known.findIndex((each) => canonicalBand(each) === canonicalBand(band)))
-  return { groups: whole, channels, bands: channels.map((channel) => known[channel]!) }
-}
 
 /** The parameters to read from a file. */
 export interface WantedParameters {
