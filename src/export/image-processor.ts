@@ -19,12 +19,15 @@ const rulesOf = ({ config: { data } }: Prepared) =>
     ? data
     : { interpolation: 'bicubic' as const, fill: null, colours: 'stored' as const }
 
-const coloursNote = (colours: string) =>
-  colours === 'shown'
-    ? [
-        'sherd lays transparent images over white and applies colour profiles; PIL\'s convert("RGB") does neither.',
-      ]
-    : []
+const coloursNotes: Readonly<Record<string, readonly string[]>> = {
+  shown: [
+    'sherd lays transparent images over white and applies colour profiles; PIL\'s convert("RGB") does neither.',
+  ],
+  stored: [],
+  resized: [
+    'Transparent and CMYK images were resized before they became RGB here; this makes them RGB first.',
+  ],
+}
 
 const boxNote =
   "The largest centred box alone was resized here; this resizes the whole image and then cuts, so that pixels at the cut's edges differ a little."
@@ -55,7 +58,7 @@ export function huggingfaceProcessor(model: Prepared): Preparation {
   }
   const made = (type: string, size: object, notes: readonly string[] = []): Preparation => ({
     config: { image_processor_type: type, ...common, ...size },
-    notes: [...notes, ...coloursNote(colours)],
+    notes: [...notes, ...coloursNotes[colours]!],
   })
   const isWhole = resize === 'squash' && cropShare === 1
   if (isExact && !isWhole) refuse('resizes without rounding and then cuts (data.rounding none)')
@@ -114,7 +117,7 @@ export function timmPreparation(model: Prepared): Preparation {
         ? ['Cuts that begin at half a pixel may lie one pixel beside those of sherd (data.cutRule before).']
         : []),
       ...(isExact ? ['timm rounds resized values to bytes, this model was measured without.'] : []),
-      ...coloursNote(colours),
+      ...coloursNotes[colours]!,
     ],
   }
 }

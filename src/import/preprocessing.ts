@@ -266,7 +266,7 @@ function byOpenClip(json: unknown, what: string): Preparation {
   const resize = given.resize_mode ?? 'shortest'
   const fill = typeof given.fill_color === 'number' ? Array(3).fill(given.fill_color) : given.fill_color
   const data: PreparationKeys = {
-    ...{ resize, cropShare: 1, cutRule: 'even', colours: 'stored' },
+    ...{ resize, cropShare: 1, cutRule: 'even', colours: 'resized' },
     interpolation: interpolationOf(given.interpolation ?? 'bicubic', what),
     ...(resize === 'longest' && fill && { fill }),
   }
@@ -293,7 +293,7 @@ const byAuthors: Readonly<
   ijepa: { data: cutAt(0.875), statistics: 'imagenet' },
   dinov2: { data: cutAt(0.875), statistics: 'imagenet' },
   dinov3: { data: { ...cutAt(1, 'bilinear'), resize: 'squash' }, statistics: 'imagenet' },
-  clip: { data: cutAt(1), statistics: 'clip' },
+  clip: { data: { ...cutAt(1), colours: 'resized' }, statistics: 'clip' },
   siglip: { data: { ...cutAt(1), resize: 'squash' }, statistics: 'half' },
 }
 

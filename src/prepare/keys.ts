@@ -110,7 +110,7 @@ export const imageKeys = {
     .enum(colourRules)
     .default('shown')
     .describe(
-      'shown: profiles applied, alpha over white; stored: neither, as Pillow converts to RGB for most published encoders',
+      'shown: profiles applied, alpha over white; stored: neither, as Pillow converts to RGB for most published encoders; resized: so after resizing, as OpenCLIP',
     ),
   range: z
     .tuple([sixteenBits, sixteenBits])

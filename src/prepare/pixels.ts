@@ -36,13 +36,17 @@ interface SampleSize {
   readonly channels: number
   /** T of rasters; null (default) for images. */
   readonly frames?: number | null
+  /** Values of images that are not rounded to bytes. */
+  readonly isExact?: boolean
 }
 
 /** Memory for samples: `out` and `facts` for a reader to fill, and the samples that lie in it. */
-export function sampleSpace(B: number, { height: H, width: W, channels: C, frames: T = null }: SampleSize) {
+export function sampleSpace(B: number, size: SampleSize) {
+  const { height: H, width: W, channels: C, frames: T = null, isExact = false } = size
   if (T === null) {
-    const out = new Uint8Array(B * H * W * C)
-    return { out, samples: { pixels: out, shape: [B, H, W, C] } satisfies ImagePixels as Pixels }
+    const pixels = new (isExact ? Float32Array : Uint8Array)(B * H * W * C)
+    const samples: Pixels = { pixels, shape: [B, H, W, C] }
+    return { out: new Uint8Array(pixels.buffer), samples }
   }
   const pixels = new Float32Array(B * T * C * H * W)
   const facts: RasterFacts = { times: new Float64Array(B * T), resolution: new Float64Array(B) }

@@ -47,6 +47,7 @@ export async function loadExhibit(
   const { height, width, channels, frames, ...limits } = size
   const target = { height, width }
   const fitting = fittingOf(config)
+  const isExact = fitting?.isExact ?? false
   const place = (image: Size) => ({ ...fitted(image, target, fitting), flip: false })
   const reader = openReader(source, 1)
   const indices: number[] = []
@@ -60,7 +61,7 @@ export async function loadExhibit(
     if (isEmpty(file.reason)) empty.push(file)
   })
   const wanted = Math.min(count, source.files.length)
-  const { samples, out, facts } = sampleSpace(wanted, size)
+  const { samples, out, facts } = sampleSpace(wanted, { ...size, isExact })
   const tried = new Set<number>()
   const spread = Array.from({ length: wanted }, (_, i) => Math.floor((i * source.files.length) / wanted))
   try {
@@ -72,6 +73,7 @@ export async function loadExhibit(
       const [reason = null] = await reader.read([{ index, row: indices.length, place }], {
         ...{ target, channels, out, facts, ...limits },
         ...(frames !== null && { frames }),
+        ...(isExact && { rules: { ...limits.rules, isExact } }),
       })
       if (reason === null) indices.push(index)
       else {

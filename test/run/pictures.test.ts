@@ -1,13 +1,16 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { objectiveOf } from '../../src/config/assemble.ts'
+import { inferenceOptions, objectiveOf } from '../../src/config/assemble.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { initialParameters } from '../../src/model/parameters.ts'
+import { imagesInOrder } from '../../src/prepare/loader/in-order.ts'
 import { imagenetStatistics } from '../../src/prepare/normalize.ts'
 import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
 import { openImageFolder } from '../../src/source/image-folder.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import type { Model } from '../../src/weights/load-model.ts'
+import { copyImages } from '../weights/pipelines.ts'
 import { sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 
 const config = tinyConfig()
@@ -31,6 +34,28 @@ describe('loadExhibit', () => {
     await expect(loadExhibit(config, all, 2)).rejects.toThrow(/^2 of 20 images/)
     const { indices } = await loadExhibit(tinyConfig({ data: { maxSkippedShare: 0.1 } }), all, 2)
     expect(indices).toEqual([1, 2])
+  })
+
+  it.each<ConfigInput['data']>([
+    { resize: 'box' },
+    { resize: 'shortest', cropShare: 0.875, cutRule: 'even' },
+    { resize: 'longest', fill: [124, 116, 104], colours: 'stored' },
+    { resize: 'squash', interpolation: 'bilinear', rounding: 'none' },
+    { resize: 'shortest', colours: 'resized' },
+  ])('prepares images as features have them: %j', async (data) => {
+    const config = tinyConfig({ data })
+    const dir = await workFolder()
+    copyImages(dir)
+    const source = await openImageFolder(dir)
+    const exhibit = await loadExhibit(config, source, source.files.length)
+    const options = {
+      ...inferenceOptions(config, source, { decodeThreads: 1 }),
+      batchSize: source.files.length,
+    }
+    for await (const { pixels, indices } of imagesInOrder(options)) {
+      expect(exhibit.indices).toEqual([...indices])
+      expect(exhibit.pixels).toEqual(pixels)
+    }
   })
 
   it('says why when no image can be used', async () => {

@@ -6,13 +6,14 @@ import type { DepthRange } from './raw-pixels.ts'
 import type { SampleSpace } from './resample-pixels.ts'
 import type { PixelRules } from './resize.ts'
 
-/** What becomes of colours: as a viewer shows them, or as the file stores them. */
-export const colourRules = ['shown', 'stored'] as const
+/** What becomes of colours: as a viewer shows them, or as the file stores them, made RGB before they are resized or afterwards. */
+export const colourRules = ['shown', 'stored', 'resized'] as const
 
 export interface DecodeRules extends PixelRules {
   /**
    * `shown`, the default: colour profiles are applied, alpha is laid over white, inks become what a printer makes of them. `stored`: as
-   * Pillow's `convert("RGB")`, without profiles, alpha dropped, inks subtracted from white.
+   * Pillow's `convert("RGB")`, without profiles, alpha dropped, inks subtracted from white. `resized`: the same of the resized image, in which
+   * what is transparent weighs nothing.
    */
   readonly colours?: (typeof colourRules)[number]
 }

@@ -14,7 +14,7 @@ import type { Size } from '../../source/box.ts'
 import { decodeBmp, sizeOfBmp } from './bmp.ts'
 import { damageReason, warningOf } from './damage.ts'
 import { late } from './deadline.ts'
-import type { DecodeRequest, ImageRequest } from './decode-request.ts'
+import type { DecodeRequest, DecodeRules, ImageRequest } from './decode-request.ts'
 import { decodeFastJpeg, openImage, type ReadImage, readImages } from './fast-jpeg.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf, type ImageFormat, readableFormats, unknownFormat } from './image-format.ts'
@@ -25,6 +25,7 @@ import { withExif } from './png-exif.ts'
 import { rgbOfInks, rgbOfRaw } from './raw-pixels.ts'
 import { lastLine, reasonOf, refuse } from './refused-file.ts'
 import { resample, type SampleSpace, sampleBytes } from './resample-pixels.ts'
+import { resampleStored, type StoredPixels } from './resample-stored.ts'
 import type { RgbImage } from './resize.ts'
 import { storeSample } from './sample-layout.ts'
 import { hasTiffAlpha } from './tiff-tags.ts'
@@ -229,7 +230,7 @@ async function decodeWhere(given: Uint8Array, request: ImageRequest, watch: Watc
     return resample(decodeBmp(given), placement, { target, channels, out, rules })
   }
   const file = oriented(given, format)
-  const isStored = rules.colours === 'stored'
+  const isStored = isAsStored(rules)
   const small = isStored ? null : await decodeSmallJpeg(file, format, watch)
   if (small) {
     checkSize(small, request)
@@ -243,8 +244,15 @@ async function decodeWhere(given: Uint8Array, request: ImageRequest, watch: Watc
   const isRanged = range !== null && header.depth === 'ushort' && header.space !== 'cmyk'
   const { box } = placement
   const own = { ...placement, box: { ...box, left: 0, top: 0 } }
-  if (isStored && header.space === 'cmyk')
-    return resample({ pixels: await rgbOfStoredInks(file, box, watch), ...box }, own, space)
+  const isInks = header.space === 'cmyk'
+  if (rules.colours === 'resized' && (isInks || isAlpha) && !rules.isExact) {
+    const stored = isInks ? await inksOf(file, box, watch) : await alphaOf(file, header, box, watch)
+    return resampleStored({ ...stored, isInks, width: box.width, height: box.height }, own, space)
+  }
+  if (isStored && isInks) {
+    const { values, channels: inks } = await inksOf(file, box, watch)
+    return resample({ pixels: rgbOfInks(values, inks), ...box }, own, space)
+  }
   if (isAlpha === header.hasAlpha && !isRanged) return decodeBox(file, header, placement, space, watch)
   const pixels = rgbOfRaw(
     { ...(await rawOf(file, header, box, { ...watch, isStored })), hasAlpha: isAlpha && !isStored },
@@ -253,20 +261,44 @@ async function decodeWhere(given: Uint8Array, request: ImageRequest, watch: Watc
   resample({ pixels, ...box }, own, space)
 }
 
-/** The inks of a box as they are stored, subtracted from white as Pillow does. */
-async function rgbOfStoredInks(
+const isAsStored = ({ colours = 'shown' }: Pick<DecodeRules, 'colours'>): boolean => colours !== 'shown'
+
+/** Bytes [height, width, channels]. */
+type StoredValues = Pick<StoredPixels, 'values' | 'channels'>
+
+/** The inks of a box as they are stored. */
+async function inksOf(
   file: Uint8Array,
   { left, top, width, height }: Placement['box'],
   { failOn, seconds }: Watch,
-): Promise<Uint8Array> {
-  const { data } = await sharp(file, { failOn, autoOrient: true, limitInputPixels: false, ignoreIcc: true })
+): Promise<StoredValues> {
+  const { data, info } = await sharp(file, {
+    failOn,
+    autoOrient: true,
+    limitInputPixels: false,
+    ignoreIcc: true,
+  })
     .timeout({ seconds })
     .extract({ left, top, width, height })
     .pipelineColourspace('cmyk')
     .toColourspace('cmyk')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true })
-  return rgbOfInks(data, data.length / (width * height))
+  return { values: data, channels: info.channels }
+}
+
+/** The colours and the alpha of a box as they are stored; of 16 bits the high byte. */
+async function alphaOf(
+  file: Uint8Array,
+  header: Metadata,
+  box: Placement['box'],
+  watch: Watch,
+): Promise<StoredValues> {
+  const { values, channels } = await rawOf(file, header, box, { ...watch, isStored: true })
+  return {
+    values: values instanceof Uint16Array ? Uint8Array.from(values, (value) => value >> 8) : values,
+    channels,
+  }
 }
 
 /** A box of an image with all of its bands, of as many bits as it has. */
@@ -343,7 +375,7 @@ async function decodeBox(
 ): Promise<void> {
   const { target, channels, out, rules = {} } = space
   const { box, flip, cut } = placement
-  const isStored = rules.colours === 'stored'
+  const isStored = isAsStored(rules)
   const decoder = sharp(file, { failOn, autoOrient: true, limitInputPixels: false, ignoreIcc: isStored })
     .timeout({ seconds })
     .extract({ left: box.left, top: box.top, width: box.width, height: box.height })
