@@ -324,6 +324,7 @@ export {
   valuesOf,
 } from './weights/frozen-encoder.ts'
 export { type FrozenSegmenter, pixelLogitsOf } from './weights/frozen-segmenter.ts'
+export { asTaken, type HowTaken } from './weights/how-taken.ts'
 export { type LoadedModel, loadModel } from './weights/load-model.ts'
 export { classifierLogits, type OpenedClassifier, openClassifier } from './weights/open-classifier.ts'
 export {

@@ -18,6 +18,7 @@ import { type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import type { Progress } from '../weights/folder-features.ts'
 import { segmentationShape } from '../weights/frozen-segmenter.ts'
 import type { BatchHead } from '../weights/gather-rows.ts'
+import { type HowTaken, preparationText } from '../weights/how-taken.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import { saveSegmenter } from '../weights/open-segmenter.ts'
 import { type EvaluatedImages, type EvaluationData, fingerprintOf } from './evaluation-data.ts'
@@ -74,6 +75,8 @@ export interface SegmentationReport {
   readonly format: typeof segmentationFormat
   readonly model: OpenedEncoder['origin']
   readonly data: EvaluatedImages
+  /** What was read of an image, and how it was prepared; reports of older versions lack it. */
+  readonly reads?: HowTaken
   readonly classes: readonly string[]
   readonly settings: Readonly<Record<string, unknown>>
   readonly seeds: readonly number[]
@@ -221,6 +224,10 @@ export async function segment(
               train: fingerprintOf(folders.train.images),
               test: fingerprintOf(folders.test.images),
             },
+          },
+          reads: {
+            ...{ feature: 'patches', convention: null, imageSize: dimensions.imageSize },
+            preparation: preparationText(encoder, true),
           },
           settings: { ...settings, ignored: ignored < 0 ? 'none' : ignored, imageSize: dimensions.imageSize },
           seconds: train.seconds + test.seconds + pieces.seconds(),

@@ -1,7 +1,9 @@
 /** Evaluation on frozen features: runs a protocol, selects settings on held-out images, reports. */
 import { inPieces, type Watching } from '../files/pieces.ts'
 import type { VectorFeature } from '../token/feature.ts'
+import { conventionOf, type HowTaken, preparationText } from '../weights/how-taken.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
+import { ownFeature } from '../weights/own-feature.ts'
 import { type Spread, spreadOf } from './effective-rank.ts'
 import type { EvaluatedImages } from './evaluation-data.ts'
 import type { LinearMap } from './linear-probe.ts'
@@ -57,6 +59,8 @@ export interface Report {
   readonly title: string
   readonly model: OpenedEncoder['origin']
   readonly data: EvaluatedImages
+  /** What was read of an image, and how it was prepared; reports of older versions lack it. */
+  readonly reads?: HowTaken
   readonly classes: readonly string[]
   readonly settings: Readonly<Record<string, unknown>>
   readonly seeds: readonly number[]
@@ -114,6 +118,12 @@ export interface FeatureReport extends Report {
 /** Throws `SOURCE` for images without usable labels, `VALUE` for settings that do not fit them, `INTERRUPTED` when the signal is aborted. */
 export const evaluate = async (options: EvaluateOptions): Promise<FeatureReport> =>
   judge(await openImages(options), options)
+
+/** For a report: its own feature, by its authors' convention. */
+const howTaken = (encoder: OpenedEncoder, feature: string): HowTaken => ({
+  ...{ feature, convention: conventionOf(encoder), imageSize: encoder.dimensions.imageSize },
+  preparation: preparationText(encoder),
+})
 
 /** The selected linear map, and the pooling it reads. */
 export interface ChosenMap extends LinearMap {
@@ -196,7 +206,7 @@ export function judgeWithMap(
       const report: FeatureReport = {
         format: reportFormat,
         ...{ protocol: options.protocol, title: protocol.title, model: encoder.origin },
-        ...{ data: describeImages(images), classes },
+        ...{ data: describeImages(images), classes, reads: howTaken(encoder, ownFeature(encoder)) },
         settings: Object.fromEntries(Object.entries(given).filter(([key]) => uses.includes(key))),
         ...{ seeds: used, rows, chosen, scores: counting.scores },
         chance: chanceOf(learned.train.labels, learned.test.labels, classes.length),

@@ -4,7 +4,7 @@ import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { drawConfusion } from '../picture/confusion.ts'
 import type { FeatureReport, Report, Row } from './evaluate.ts'
 import { type Shots, shotsName } from './labelled-features.ts'
-import { percent, plain, tableOf, withDeviation } from './markdown.ts'
+import { percent, plain, readsLine, tableOf, withDeviation } from './markdown.ts'
 
 const shown = (value: unknown): string =>
   Array.isArray(value)
@@ -44,7 +44,7 @@ function beside(report: Report | FeatureReport, named: (row: Row) => string): st
 }
 
 export function reportMarkdown(report: Report | FeatureReport): string {
-  const { model, data, classes, rows, chosen, scores, seeds, chance } = report
+  const { model, data, reads, classes, rows, chosen, scores, seeds, chance } = report
   const results = chosen.map((place) => rows[place]!)
   const best = results.at(-1)!
   const named = ({ group, pooling, setting }: Row) =>
@@ -60,7 +60,7 @@ ${choice(report)} Always naming the commonest class
 would reach ${percent(chance)} %.
 ${report.warnings.map((warning) => `\n**Note**: ${plain(warning)}.\n`).join('')}
 - model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; computed in ${model.precision}
-- training images: ${data.trainImages}, ${plain(data.train)}
+${reads ? `- ${readsLine(reads)}\n` : ''}- training images: ${data.trainImages}, ${plain(data.train)}
 - test images: ${data.testImages}, ${plain(data.test)}
 ${report.validation ? `- validation images: ${report.validation.images}, ${plain(report.validation.of)}; best epoch by seed: ${report.validation.attempts.map(({ epoch }) => epoch).join(', ')}\n` : ''}- files that could not be read: ${data.skipped}
 - classes: ${classes.length}

@@ -10,6 +10,7 @@ import { choosePrecision, precisionNames } from '../machine/plan.ts'
 import { heads } from '../model/classifier.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
+import { preparationText } from '../weights/how-taken.ts'
 import { type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
 import { type Report, type Row, reportFormat, rowScores } from './evaluate.ts'
@@ -151,6 +152,10 @@ function reportOf(
       testImages: attempts[0]!.last.images,
       skipped: attempts[0]!.skipped,
       fingerprints: { train: fingerprintOf(images.train), test: fingerprintOf(images.test) },
+    },
+    reads: {
+      ...{ feature: pooling, convention: null, imageSize: encoder.dimensions.imageSize },
+      preparation: preparationText(encoder),
     },
     settings: { ...settings, warmupEpochs },
     ...{ seeds, rows, chosen: [...rows.keys()] },

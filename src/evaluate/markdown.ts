@@ -1,5 +1,6 @@
 /** Tables and numbers of Markdown reports. */
 import { escapeControls } from '../errors.ts'
+import { asTaken, type HowTaken } from '../weights/how-taken.ts'
 import type { MeanAndDeviation } from './scores.ts'
 
 /** 0.712 → `71.20` */
@@ -29,3 +30,7 @@ export function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[]): s
     rows.map((row) => used.map(([, cell]) => cell(row) ?? '')),
   )
 }
+
+/** What was read of an image, and how it was prepared. */
+export const readsLine = (reads: HowTaken): string =>
+  `reads: ${reads.feature}${asTaken(reads, reads.feature)}, of images of ${reads.imageSize.join(' × ')} (${reads.preparation})`

@@ -4,12 +4,12 @@ import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
 import type { GridPicture } from '../picture/tile-grid-layout.ts'
 import type { SegmentationReport } from './evaluate-segmentation.ts'
-import { percent, plain, tableOf, withDeviation } from './markdown.ts'
+import { percent, plain, readsLine, tableOf, withDeviation } from './markdown.ts'
 
 const orNone = (share: number | null) => (share === null ? '–' : percent(share))
 
 export function segmentationMarkdown(report: SegmentationReport): string {
-  const { model, data, classes, rows, chance, seeds } = report
+  const { model, data, reads, classes, rows, chance, seeds } = report
   const best = rows.reduce((a, b) => (b.meanIou.mean > a.meanIou.mean ? b : a))
   const shown = (value: (typeof best)['meanIou']) => withDeviation(value, seeds.length)
   return `# segment: mIoU ${shown(best.meanIou)} % (${best.head})
@@ -25,7 +25,7 @@ ${tableOf(rows, [
 ])}
 
 - model: ${plain(model.path)}${model.step === null ? '' : `, step ${model.step}`}; features in ${model.precision}
-- training images: ${data.trainImages}, ${plain(data.train)}
+${reads ? `- ${readsLine(reads)}\n` : ''}- training images: ${data.trainImages}, ${plain(data.train)}
 - test images: ${data.testImages}, ${plain(data.test)}
 - files that could not be read: ${data.skipped}
 - seeds: ${seeds.join(', ')}

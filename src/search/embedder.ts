@@ -25,6 +25,8 @@ export interface Embedder extends Reads {
   readonly imageSize?: ImageSize
   /** How a model of another program was read. */
   readonly notes?: readonly string[] | undefined
+  /** Whose convention the vector is, such as "DINOv2's authors"; null for a model of sherd. */
+  readonly convention?: string | null
   /** A run that began with the weights of another model. */
   readonly isInherited?: boolean
   /** The vector that stands for an image where none is asked for. */
@@ -59,6 +61,7 @@ export async function openEmbedder(
   }
   const { findWeights, openEncoder } = await import('../weights/open-encoder.ts')
   const { sealOfWeights } = await import('../weights/found-weights.ts')
+  const { conventionOf } = await import('../weights/how-taken.ts')
   const { featuresOfSource } = await import('../weights/folder-features.ts')
   if (model === 'random' && !request.config)
     throw new SherdError('USAGE', 'An index needs a model that can be opened again: give a run or a file.')
@@ -69,6 +72,7 @@ export async function openEmbedder(
     ...{ config, reading, origin, warnings, notes, bands: encoder.bands ?? bandsOf(config) },
     ...(found.imageSize && { imageSize: found.imageSize }),
     ...{ sha256: sealOfWeights(found), isInherited: found.facts?.init !== undefined },
+    convention: conventionOf(encoder),
     ...{ feature: ownFeature(encoder), competing: competingFeatures(encoder) },
     featureOf: (name) => featureOf(encoder, name),
     features: (source, options) => featuresOfSource(encoder, source, options),

@@ -8,6 +8,7 @@ import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
 import { type ImportPlan, planImport } from '../import/import.ts'
+import type { Family } from '../import/layouts/facts.ts'
 import { takenText } from '../import/taken.ts'
 import { type StoredParameter, under } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
@@ -21,6 +22,8 @@ export interface FoundWeights extends WeightsOrigin {
   /** Reads those that are wanted. Throws `CHECKPOINT`. */
   readonly load: (isWanted: (name: string) => boolean) => Promise<ReadonlyMap<string, StoredArray>>
   readonly step: number | null
+  /** What kind of published encoder it is; undefined for a model of sherd. */
+  readonly family?: Family
   /** Of the images, where another one than the model's own was asked for. */
   readonly imageSize?: ImageSize
   readonly warnings?: readonly string[]
@@ -83,14 +86,12 @@ export async function findForeign({
     options,
     (plan): FoundWeights => ({
       ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },
+      family: plan.family,
       stored: new Map(
         plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
       ),
       load: (isWanted) => planImport(options, loading(isWanted)),
-      notes: [
-        `${plan.family}: ${takenText(plan.taken)}; its vector of an image is ${plan.config.model.feature}, unless --pool names another`,
-        ...plan.notes,
-      ],
+      notes: [`${plan.family}: ${takenText(plan.taken)}`, ...plan.notes],
       ...(plan.classifier && { classifier: plan.classifier }),
     }),
   )

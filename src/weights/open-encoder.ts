@@ -11,6 +11,7 @@ import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import type { Family } from '../import/layouts/facts.ts'
 import { hasForeignNames, isForeign } from '../import/not-imported.ts'
 import {
   type MachinePlan,
@@ -59,6 +60,8 @@ export interface OpenedEncoder extends FrozenEncoder, Reads {
   readonly warnings: readonly string[]
   /** How a model of another program was read. */
   readonly notes?: readonly string[]
+  /** What kind of published encoder it is; undefined for a model of sherd. */
+  readonly family?: Family
 }
 
 export interface EncoderRequest {
@@ -267,7 +270,7 @@ export const openEncoder = async (request: EncoderRequest): Promise<OpenedEncode
 /** Opens located weights with the given parameters. */
 export async function openFound(
   request: Omit<EncoderRequest, 'config' | 'statistics'>,
-  { config, statistics, files, stored, load, step, warnings = [], notes = [] }: FoundWeights,
+  { config, statistics, files, stored, load, step, warnings = [], notes = [], family }: FoundWeights,
   wanting: Wanting,
 ): Promise<OpenedEncoder> {
   const machine = planMachine({
@@ -299,6 +302,7 @@ export async function openFound(
       precision: precisionNames[precision],
     },
     ...{ warnings, notes },
+    ...(family !== undefined && { family }),
   }
 }
 

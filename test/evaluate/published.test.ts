@@ -40,6 +40,7 @@ const layouts = join(packageRoot(), '../shared/reference/layouts')
 interface Row {
   /** The vector that its authors take. */
   readonly own: VectorFeature
+  readonly authors: string
   /** Those that compete. */
   readonly competing: readonly VectorFeature[]
   readonly heads: readonly TrainedHeadName[]
@@ -60,23 +61,28 @@ const dinov2 = (name: string) => ({ cls: name, 'normed-mean': name, 'cls+mean': 
 /** A row for each kind. */
 const kinds: Readonly<Record<string, Row>> = {
   ijepa: {
+    authors: "I-JEPA's authors",
     ...{ own: 'mean', competing: ['mean'], heads: noCls, outer: { pos_embed: 0, ...patches, ...behind } },
     transformers: { 'normed-mean': 'IJepaForImageClassification' },
   },
   'dinov2-registers': {
+    authors: "DINOv2's authors",
     ...{ own: 'cls', competing: ['cls', 'mean'], heads: ofCls, outer: { ...plain, register_tokens: 0 } },
     transformers: dinov2('Dinov2WithRegistersForImageClassification'),
   },
   dinov3: {
+    authors: "DINOv3's authors",
     ...{ own: 'cls', competing: ['cls', 'mean'], heads: ofCls },
     outer: { cls_token: 0, register_tokens: 0, ...patches, ...behind },
   },
   'data2vec-vision': {
+    authors: "data2vec's authors",
     ...{ own: 'mean', competing: ['mean', 'cls'], heads: ofCls },
     outer: { cls_token: 0, 'rel_pos_bias.relative_position_bias_table': 3, ...patches, ...behind },
     transformers: beit('BeitForImageClassification'),
   },
   'timm-beitv2': {
+    authors: "BEiT v2's authors",
     ...{
       own: 'mean',
       competing: ['mean', 'cls'],
@@ -85,6 +91,7 @@ const kinds: Readonly<Record<string, Row>> = {
     },
   },
   'clip-vision': {
+    authors: "CLIP's authors",
     ...{ own: 'pooled', competing: ['cls', 'mean', 'pooled'], heads: [...ofCls, 'pooled'] },
     outer: {
       ...{ cls_token: 0, pos_embed: 0, 'patch_embed.proj.weight': 0, ...behind },
@@ -92,6 +99,7 @@ const kinds: Readonly<Record<string, Row>> = {
     },
   },
   'timm-siglip': {
+    authors: "SigLIP's authors",
     ...{ own: 'pooled', competing: ['mean', 'pooled'], heads: [...noCls, 'pooled'] },
     outer: { pos_embed: 0, ...patches, ...behind },
     transformers: { 'normed-mean': 'IJepaForImageClassification' }, // a ViT without cls
@@ -162,7 +170,7 @@ async function top1Of(file: string, rows: readonly number[]) {
 }
 
 describe.skipIf(there.length === 0).each(there)('%s', (name) => {
-  const { own, competing, heads, outer, transformers = {} } = kinds[name]!
+  const { own, authors, competing, heads, outer, transformers = {} } = kinds[name]!
 
   it('is judged beside chance and beside random weights, and each probe that wins is kept', async () => {
     const encoder = await opened(name)
@@ -172,6 +180,10 @@ describe.skipIf(there.length === 0).each(there)('%s', (name) => {
     const [read, random] = [await openImages(options), await randomImages(options)]
     const [report, beside] = [await judge(read, judging), await judge(random, judging)]
     expect(new Set(report.rows.map(({ pooling }) => pooling))).toEqual(new Set(every))
+    expect(report.reads).toEqual({
+      ...{ feature: own, convention: authors, imageSize: encoder.dimensions.imageSize },
+      preparation: expect.stringMatching(/^(shortest|squash).*, bicubic, mean 0\.\d+, .*, deviation 0\.\d+/),
+    })
     const ways = ({ rows }: typeof report) => rows.map(({ pooling, setting }) => [pooling, setting])
     expect(ways(beside)).toEqual(ways(report))
     expect(report.chance).toBeCloseTo(1 / 3, 9)
@@ -210,6 +222,8 @@ describe.skipIf(there.length === 0).each(there)('%s', (name) => {
     expect(still.map(([name]) => name)).toEqual([])
     const found = await classifierLogits(tuned, images)
     expect(found.logits.every(Number.isFinite)).toBe(true)
+    const { imageSize } = encoder.dimensions
+    expect(report.reads).toMatchObject({ feature: 'mean', convention: null, imageSize })
     expect(report.scores.images).toBe(6)
     disposeAll([...encoder.parameters.values(), ...tuned.parameters.values()])
   })
@@ -256,6 +270,9 @@ describe.skipIf(there.length === 0).each(there)('%s', (name) => {
       settings: { epochs: 1, batchSize: 4, learningRate: 1e-3, weightDecay: 0 },
     })
     expect(report.classes).toHaveLength(3)
+    const { imageSize } = encoder.dimensions
+    const preparation = expect.stringMatching(/^the largest centred box, bicubic, mean /)
+    expect(report.reads).toEqual({ feature: 'patches', convention: null, imageSize, preparation })
     const segmenter = await openSegmenter({ model: file, device: 'cpu' })
     const out = join(work, `${name}-masks`)
     const { images: written } = await writeMasks(out, await segmentationOf(segmenter, join(masked, 'images')))

@@ -9,6 +9,7 @@ export async function printReport(
   report: Report | FeatureReport,
   { out, json, save }: Pick<EvaluateFlags, 'out' | 'json'> & SaveFlags,
 ): Promise<void> {
+  const { asTaken } = await import('../../weights/how-taken.ts')
   const { withDeviation } = await import('../../evaluate/markdown.ts')
   endProgress()
   if (json) return printJson({ kind: 'evaluation', ...report })
@@ -32,7 +33,7 @@ export async function printReport(
   for (const { group, pooling, setting, top1 } of report.chosen.map((place) => report.rows[place]!))
     print(
       `${report.protocol}${group && ` ${group}`}: top-1 ${withDeviation(top1, attempts)} % of ${report.data.testImages} test images ` +
-        `(${pooling}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %; computed in ${report.model.precision})`,
+        `(${pooling}${report.reads ? asTaken(report.reads, pooling) : ''}, ${setting}; chance ${(100 * report.chance).toFixed(2)} %; computed in ${report.model.precision})`,
     )
   const random = 'random' in report ? report.random : null
   for (const { group, pooling, setting, top1 } of random?.chosen.map((at) => random.rows[at]!) ?? [])

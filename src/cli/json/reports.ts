@@ -34,6 +34,17 @@ const common = {
     },
     'what it was measured on',
   ),
+  reads: f.perhaps(
+    f.group(
+      {
+        feature: f.text("what stands for an image: the model's own vector, what a head reads, or patches"),
+        convention: f.orNull(f.text('whose convention it is; null for a model of sherd')),
+        imageSize: f.counts('height and width of the images'),
+        preparation: f.text('how they are cut, resized and normalised'),
+      },
+      'what was read of an image',
+    ),
+  ),
   classes: f.texts('names of the classes'),
   settings: f.object('settings of the protocol'),
   seeds: f.counts('a repetition for each'),

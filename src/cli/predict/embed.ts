@@ -84,8 +84,13 @@ async function runEmbed(dir: string, flags: Flags): Promise<void> {
       ...{ kind: 'features', files, images, width, features, precision, skipped: skipped.length },
     })
   noteSkipped(skipped)
+  const { asTaken } = await import('../../weights/how-taken.ts')
+  const { feature: own, convention = null } = embedder
+  const [first] = features
+  const phrase =
+    features.length === 1 && first!.tokens === 1 ? asTaken({ feature: own, convention }, first!.name) : ''
   const made = features.map(({ name, width, tokens }) =>
-    tokens === 1 ? `${width} numbers (${name})` : `${tokens} × ${width} numbers (${name})`,
+    tokens === 1 ? `${width} numbers (${name}${phrase})` : `${tokens} × ${width} numbers (${name})`,
   )
   print(`${images} images, each ${made.join(', ')}, computed in ${precision}: ${files.join(', ')}`)
 }

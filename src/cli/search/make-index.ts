@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import type { Embedder } from '../../search/embedder.ts'
 import type { IndexFacts, SearchKind } from '../../search/index-folder.ts'
 import type { Indexed } from '../../search/make-index.ts'
 import { expectVector, type FeatureName } from '../../token/feature.ts'
@@ -82,14 +83,27 @@ async function runIndex(dir: string | undefined, flags: Flags): Promise<void> {
   if (flags.features !== undefined) return runFeatures(dir, flags)
   const made = await (flags.update ? update(dir, flags) : create(dir, flags))
   endProgress()
-  const { facts, embedded, removed, skipped } = made
-  printIndexed(flags, facts, { embedded, removed, skipped: skipped.length })
+  const { facts, embedded, removed, skipped, phrase } = made
+  printIndexed(flags, { ...facts, phrase }, { embedded, removed, skipped: skipped.length })
   await warnOfModel(facts)
   if (flags.json) return
   noteSkipped(skipped)
 }
 
-async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
+/** Whose convention the vector is, to be printed behind its name. */
+interface Phrased {
+  readonly phrase: string
+}
+
+async function phraseOf(
+  { feature, convention = null }: Embedder,
+  { pooling }: Pick<IndexFacts, 'pooling'>,
+): Promise<string> {
+  const { asTaken } = await import('../../weights/how-taken.ts')
+  return asTaken({ feature, convention }, pooling)
+}
+
+async function create(dir: string | undefined, flags: Flags): Promise<Indexed & Phrased> {
   if (dir === undefined || flags.model === undefined)
     throw new SherdError(
       'USAGE',
@@ -104,10 +118,10 @@ async function create(dir: string | undefined, flags: Flags): Promise<Indexed> {
     pooling: vectorOf(flags),
   })
   noteThere(flags.out, done)
-  return done.result
+  return { ...done.result, phrase: await phraseOf(embedder, done.result.facts) }
 }
 
-async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
+async function update(dir: string | undefined, flags: Flags): Promise<Indexed & Phrased> {
   const { openIndex } = await import('../../search/index-folder.ts')
   const { openEmbedder } = await import('../../search/embedder.ts')
   const { claimUpdate } = await import('../../search/claim-index.ts')
@@ -126,7 +140,8 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed> {
   if (flags.pool && embedder.featureOf(flags.pool).name !== pooling)
     throw new SherdError('USAGE', `${flags.out} holds ${pooling} vectors: leave --pool out.`)
   sayHowRead(embedder)
-  return claimUpdate(index, embedder, { ...kindOf(flags), ...watching() })
+  const made = await claimUpdate(index, embedder, { ...kindOf(flags), ...watching() })
+  return { ...made, phrase: await phraseOf(embedder, made.facts) }
 }
 
 async function runFeatures(dir: string | undefined, flags: Flags): Promise<void> {
@@ -156,7 +171,7 @@ async function runFeatures(dir: string | undefined, flags: Flags): Promise<void>
 
 function printIndexed(
   { out, json, update, features }: Flags,
-  { count, width, pooling: feature, graph, model }: IndexFacts,
+  { count, width, pooling: feature, graph, model, phrase = '' }: IndexFacts & Partial<Phrased>,
   changes: { embedded: number; removed: number; skipped: number },
 ): void {
   const precision = model?.precision ?? null
@@ -173,7 +188,7 @@ function printIndexed(
     ? `approximate search: it finds ${(100 * graph.recall).toFixed(1)} % of the ten nearest (expansion ${graph.expansionSearch})`
     : 'exact search'
   print(
-    `${count} images, ${width} numbers each (${feature})${precision === null ? '' : `, computed in ${precision}`}; ${how}: ${resolve(out)}`,
+    `${count} images, ${width} numbers each (${feature}${phrase})${precision === null ? '' : `, computed in ${precision}`}; ${how}: ${resolve(out)}`,
   )
   if (update) print(`${changes.embedded} embedded, ${changes.removed} removed`)
   if (!features && changes.skipped > 0) print(`${changes.skipped} could not be read`)
