@@ -185,7 +185,7 @@ async function sayLayouts(encoder: OpenedEncoder, head: TrainedHeadName): Promis
   for (const { program, others } of lacking) {
     const instead = others.map((other) => `--head ${other.head} would be ${other.name}`)
     note(
-      `${program} has no classifier with a head on ${head} of this encoder${instead.length > 0 ? ` (${instead.join(', ')})` : ''}: what --save writes is for sherd and "sherd export onnx".`,
+      `${program} has no classifier with a head on ${head} of this encoder${instead.length > 0 ? ` (${instead.join(', ')})` : ''}; "sherd export onnx" takes it.`,
     )
   }
 }
