@@ -33,6 +33,7 @@ const stages = [
   'verify',
   'onnx',
   'export',
+  'published',
   'infer',
   'search',
   'serve',

@@ -14,6 +14,7 @@ import { addCompare } from './evaluate/compare.ts'
 import { addEvaluate } from './evaluate/evaluate.ts'
 import { addExport } from './exchange/export.ts'
 import { addImport } from './exchange/import.ts'
+import { addModels } from './exchange/models.ts'
 import { describeCommand, markRequired, SherdHelp } from './help.ts'
 import { addSchema } from './json/schema.ts'
 import { addBench } from './machine/bench.ts'
@@ -75,7 +76,7 @@ export function program(): Command {
     ...[addEvaluate, addCompare],
     ...[addEmbed, addClassify, addSegmentFolder, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
-    ...[addExport, addImport],
+    ...[addExport, addImport, addModels],
     ...[addInspect, addPack, addSampleData],
     ...[addSetup, addDoctor, addVerify, addBench],
     ...[addCompletion, addSchema],

@@ -21,7 +21,7 @@ const otherCommands: Readonly<Record<string, string>> = {
     install: 'setup',
     init: 'setup',
   },
-  ...{ keys: 'presets --keys', config: 'presets --keys', models: 'presets', samples: 'sample-data' },
+  ...{ keys: 'presets --keys', config: 'presets --keys', samples: 'sample-data' },
   ...{
     info: 'inspect',
     show: 'inspect',

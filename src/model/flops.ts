@@ -11,6 +11,7 @@ import {
   type AutoencoderDimensions,
   type BlockDimensions,
   decoderBlocks,
+  type EncoderDimensions,
   encoderBlocks,
   gridOfModel,
   hiddenWidth,
@@ -91,4 +92,15 @@ export function trainingFlops(
     .map(({ rows, inner, columns, count }) => 2 * rows * inner * columns * count)
     .reduce((a, b) => a + b, 0)
   return 3 * forward
+}
+
+/** Floating-point operations of one image's forward pass through the encoder: every patch, no own output (attention pooling, projection). */
+export function encoderFlops(d: EncoderDimensions): number {
+  const patches = tokenCount(gridOfModel(d))
+  const blocks = blockProducts('blocks', patches + prefixLength(prefixOf(d)), encoderBlocks(d))
+  const embedded = 2 * patches * patchWidth(d) * d.width
+  return blocks.reduce(
+    (sum, { rows, inner, columns, count }) => sum + 2 * rows * inner * columns * count,
+    embedded,
+  )
 }

@@ -36,7 +36,32 @@ const proof = {
 }
 const file = f.text('name of the file')
 
+const encoder = {
+  name: f.text('its name here'),
+  family: f.text('what kind it is, such as DINOv2'),
+  hub: f.text('owner and name on the Hugging Face hub'),
+  timm: f.orNull(f.text("timm's name of the same weights; null where it has none")),
+  parameters: f.count('parameters of the encoder'),
+  flops: f.count('floating-point operations for an image'),
+  width: f.count('numbers of the feature'),
+  patchSize: z
+    .union([z.int(), z.array(z.int())])
+    .describe('pixels of a patch; height and width if they differ'),
+  imageSize: z.array(z.int()).describe('height and width in pixels that images are brought to'),
+  feature: f.text('the vector that its authors take for an image'),
+  images: f.text('what it was trained on'),
+  paper: f.text('who described it, where'),
+  licence: f.text("the authors' licence, as the hub calls it"),
+  pageLicence: f.text('the licence that its page on the hub names'),
+  use: f.choice(['any', 'non-commercial', 'terms'], 'what the licence allows'),
+  isGated: f.truth('whether one must agree to conditions before a download'),
+  mean: z.array(z.number()).describe('of each channel, of values from 0 to 1'),
+  std: z.array(z.number()).describe('of each channel'),
+}
+
 export const exchange = {
+  models: f.kind('Published encoders.', ['models list'], { models: f.list(encoder, 'each encoder') }),
+  model: f.kind('A published encoder.', ['models show'], encoder),
   graph: f.kind('A graph was exported.', ['export onnx'], {
     file: f.path('the file'),
     graph: f.text('encoder, autoencoder, classifier or segmenter'),
