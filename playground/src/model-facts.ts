@@ -111,8 +111,9 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
     )
   const [height, width] = model.imageSize
   // Absent in files of earlier versions.
-  const { resize = 'box', cropShare = 1, cutRule = 'before', interpolation = 'bicubic', fill } = data
-  const fitting = { resize, cropShare, cutRule, isExact: false } // the page shows bytes
+  const { resize = 'box', inputSize = null, cropShare = 1, cutRule = 'before' } = data
+  const { interpolation = 'bicubic', fill } = data
+  const fitting = { resize, inputSize, cropShare, cutRule, isExact: false } // the page shows bytes
   const outputs = parse<Record<string, string>>(name, 'sherd.outputs', metadata['sherd.outputs'])
   const step = metadata['sherd.step']
   return {

@@ -88,8 +88,8 @@ const rulesOf = ({ data }: Config): DecodeRules | undefined =>
 /** How whole images become samples outside training; null: the largest centred box, and always for rasters. */
 export function fittingOf({ data }: Config): Fitting | null {
   if (data.kind !== 'images' || (data.resize === 'box' && data.rounding === 'bytes')) return null
-  const { resize, cropShare, cutRule, rounding } = data
-  return { resize, cropShare, cutRule, isExact: rounding === 'none' }
+  const { resize, inputSize, cropShare, cutRule, rounding } = data
+  return { resize, inputSize, cropShare, cutRule, isExact: rounding === 'none' }
 }
 
 const photometricOf = ({ data }: Config) =>

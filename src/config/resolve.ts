@@ -280,6 +280,7 @@ export function configAt(config: Config, imageSize: readonly [height: number, wi
   const hasTables = config.model.positions === 'learned' || config.model.relativePositions !== null
   return resolveConfig({
     ...config,
+    ...(config.data.kind === 'images' && { data: { ...config.data, inputSize: null } }),
     model: { ...config.model, imageSize: [...imageSize], ...(hasTables && { positionGrid: [h, w] }) },
   } as ConfigInput)
 }

@@ -29,7 +29,7 @@ import {
   removeOnnx,
   writeOnnx,
 } from './huggingface-onnx.ts'
-import { huggingfaceProcessor, unsaidPreparation } from './image-processor.ts'
+import { huggingfaceProcessor, inputSizeOf, unsaidPreparation } from './image-processor.ts'
 import { modelCard } from './model-card.ts'
 import { writtenPositions } from './position-table.ts'
 import { isPlain, traitsOf } from './traits.ts'
@@ -329,7 +329,9 @@ export async function exportHuggingface({
         : []),
     ],
   })
-  const config = configOf(model, row, of.imageSize?.(model) ?? written.imageSize)
+  const isOwnSize = written.imageSize.join() === model.dimensions.imageSize.join()
+  const usual = isOwnSize ? inputSizeOf(model) : written.imageSize
+  const config = configOf(model, row, of.imageSize?.(model) ?? usual)
   const json = {
     ...(processor && { 'preprocessor_config.json': processor.config }),
     'config.json': {

@@ -10,7 +10,7 @@ import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import type { ExportedFolder } from './export-huggingface.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
-import { timmPreparation, unsaidPreparation } from './image-processor.ts'
+import { inputSizeOf, timmPreparation, unsaidPreparation } from './image-processor.ts'
 import { modelCard } from './model-card.ts'
 import { writtenPositions } from './position-table.ts'
 import { mlpRatio, type TimmClass, timmClassOf } from './timm-classes.ts'
@@ -98,8 +98,8 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
   })
   const classes = classifier?.classes ?? []
   const outputs = arrays.get('head.weight')?.shape[0] ?? 0
-  const [height, width] = d.imageSize
-  const [tall, wide] = positions.imageSize
+  const [height, width] = inputSizeOf(model)
+  const [tall, wide] = isOwnSize ? [height, width] : positions.imageSize
   const side = tall === wide ? tall : [tall, wide]
   const prepared = timmPreparation(model)
   const pretrained = {

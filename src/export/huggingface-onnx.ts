@@ -29,6 +29,7 @@ import {
   huggingfaceForward,
   huggingfaceGraph,
 } from './huggingface-graph.ts'
+import { inputSizeOf } from './image-processor.ts'
 import { FORMAT_KEY, PRECISION_KEY } from './metadata.ts'
 import { type ExportPrecision, type PrecisionRow, precisions } from './precision.ts'
 import {
@@ -74,7 +75,8 @@ export function removeOnnx(dir: string): void {
   for (const { file } of Object.values(files)) rmSync(join(resolve(dir), 'onnx', file), { force: true })
 }
 
-function loaded({ config, arrays, classifier }: ExportedModel, output: HuggingfaceOutput): HuggingfaceModel {
+function loaded(model: ExportedModel, output: HuggingfaceOutput): HuggingfaceModel {
+  const { config, arrays, classifier } = model
   const shape = backboneOf(config)
   const head = classifier?.head ?? 'cls'
   const rows =
@@ -88,7 +90,7 @@ function loaded({ config, arrays, classifier }: ExportedModel, output: Huggingfa
     })
     return loadParameters(rows, new Map(wanted), 'cpu')
   })
-  return { shape, parameters, output, head }
+  return { shape, inputSize: inputSizeOf(model), parameters, output, head }
 }
 
 /** Compares on normally distributed pixels. */
@@ -98,10 +100,10 @@ async function prove(
   { threads, ...watch }: ProofWatch & { readonly threads: number },
 ): Promise<Proof> {
   const step = stepper(RANDOM_BATCHES.length, watch)
-  const { channels, imageSize } = model.shape.dimensions
-  const { output } = model
+  const { channels } = model.shape.dimensions
+  const { output, inputSize } = model
   const samples = (B: number) => {
-    const shape = [B, channels, ...imageSize]
+    const shape = [B, channels, ...inputSize]
     const { normal } = draws({ seed: 0, stream: 'export/pixels', epoch: 0, index: B })
     return { values: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, normal), shape }
   }

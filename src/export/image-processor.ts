@@ -3,7 +3,7 @@ import { fittingOf } from '../config/assemble.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { preprocessingOf } from '../import/preprocessing.ts'
-import { scaledSide } from '../prepare/fit.ts'
+import { type Fitting, scaledSide } from '../prepare/fit.ts'
 import type { ExportedModel } from './exported-model.ts'
 
 type Prepared = Pick<ExportedModel, 'config' | 'dimensions' | 'statistics'>
@@ -39,13 +39,19 @@ function refuse(what: string): never {
   )
 }
 
+const centredBox = {
+  ...{ resize: 'box', inputSize: null, cropShare: 1, cutRule: 'before', isExact: false },
+} as const satisfies Fitting
+
+/** What images are brought to: the model's size, or one that its patches do not fill. */
+export const inputSizeOf = ({ config, dimensions }: Pick<Prepared, 'config' | 'dimensions'>) =>
+  fittingOf(config)?.inputSize ?? dimensions.imageSize
+
 /** `preprocessor_config.json`. Throws `USAGE` where no processor of transformers does the same. */
 export function huggingfaceProcessor(model: Prepared): Preparation {
   const { config, dimensions, statistics } = model
-  const [height, width] = dimensions.imageSize
-  const { resize, cropShare, cutRule, isExact } = fittingOf(config) ?? {
-    ...{ resize: 'box', cropShare: 1, cutRule: 'before', isExact: false },
-  }
+  const { resize, inputSize, cropShare, cutRule, isExact } = fittingOf(config) ?? centredBox
+  const [height, width] = inputSize ?? dimensions.imageSize
   const { interpolation, colours } = rulesOf(model)
   const isSquare = height === width
   const scaled = { height: scaledSide(height, cropShare), width: scaledSide(width, cropShare) }
@@ -83,7 +89,7 @@ export function unsaidPreparation(
   beside: { readonly config: Record<string, unknown>; readonly preprocessor: Record<string, unknown> | null },
 ): Record<string, unknown> {
   if (data.kind !== 'images') return {}
-  const { resize, cropShare, cutRule, interpolation, fill, rounding, colours } = data
+  const { resize, cropShare, cutRule, interpolation, fill, rounding, colours } = data // inputSize follows from the size of images
   const own = { resize, cropShare, cutRule, interpolation, fill, rounding, colours }
   const read = resolveConfig({ data: preprocessingOf({ path: 'its own folder', ...beside }).data }).data
   const isSaid = Object.entries(own).every(
@@ -97,11 +103,7 @@ const timmModes = { box: 'center', shortest: 'center', squash: 'squash', longest
 /** The part of timm's `pretrained_cfg` about images. Throws `USAGE` where timm fills images up with another colour. */
 export function timmPreparation(model: Prepared): Preparation {
   const { config, statistics } = model
-  const { resize, cropShare, cutRule, isExact } =
-    fittingOf(config) ??
-    ({
-      ...{ resize: 'box', cropShare: 1, cutRule: 'before', isExact: false },
-    } as const)
+  const { resize, cropShare, cutRule, isExact } = fittingOf(config) ?? centredBox
   const { interpolation, colours, fill } = rulesOf(model)
   const mean = statistics.mean.map((value) => Math.round(255 * value))
   if (resize === 'longest' && mean.join() !== (fill ?? mean.map(() => 0)).join())

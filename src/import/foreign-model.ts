@@ -252,7 +252,9 @@ export async function readForeign(
     side?.every((length, axis) => length % patchSize[axis]! === 0) ? side : null
   const preparation = preparationOf(weights, isSplit ? null : family)
   notes.push(...preparation.notes)
-  const imageSize = divides(preparation.imageSize) ?? divides(facts.imageSize?.size) ?? ownSize
+  const brought = divides(preparation.imageSize) ?? facts.imageSize?.size ?? ownSize
+  const imageSize = brought.map((length, axis) => length - (length % patchSize[axis]!)) as [number, number]
+  const isCut = imageSize.join() !== brought.join() && (preparation.data.resize ?? 'box') !== 'box'
   const { feature, resampling, ...ofFacts } = facts.model
   const isResampled = places.model.positions === 'learned'
   const projection = isProjection && { projection: parameters.get('projection.weight')!.shape[0]! }
@@ -274,7 +276,9 @@ export async function readForeign(
       theirNames: missingNames,
     },
     rotaryBase: merged.rotaryPeriods === undefined ? (facts.rotaryBase ?? null) : null,
-    preparation: isSplit ? {} : preparation.data,
+    preparation: isSplit
+      ? {}
+      : { ...preparation.data, ...(isCut && { inputSize: [brought[0], brought[1]] as [number, number] }) },
     statistics: preparation.statistics ?? released?.statistics ?? null,
     classifier: classifierOf(parameters, facts, { norm, reads }),
     config: {

@@ -50,8 +50,10 @@ export function configOf(
   const grid = gridIfWhole(pairOf(imageSize), pairOf(patchSize))
   const isOwnSize = grid === null || (grid.h === places.grid.h && grid.w === places.grid.w)
   const isStored = places.table !== null || (given.model?.relativePositions ?? null) !== null
+  const isResized = String(pairOf(imageSize)) !== String(pairOf(dimensions.imageSize ?? 0))
   const input: ConfigInput = {
     ...given,
+    ...(isResized && given.data?.inputSize && { data: { ...given.data, inputSize: null } }),
     model: {
       ...given.model,
       ...(isStored && !isOwnSize && { positionGrid: [places.grid.h, places.grid.w] as [number, number] }),

@@ -65,8 +65,9 @@ async function expectNumbers(name: string, table: WaitingArray, rows: number): P
   return width
 }
 
+/** What a convolution makes of it: pixels that fill no patch are left out. */
 const gridAt = (size: readonly [number, number] | undefined, [h, w]: Shapes['patchSize']): Grid | null =>
-  size && size[0] % h === 0 && size[1] % w === 0 ? { h: size[0] / h, w: size[1] / w } : null
+  size && size[0] >= h && size[1] >= w ? { h: Math.floor(size[0] / h), w: Math.floor(size[1] / w) } : null
 
 const empty = {
   table: null,
@@ -150,7 +151,7 @@ export async function placesOf(
   const ofFile = gridAt(facts.imageSize?.size, patchSize)
   if (facts.imageSize?.isOfTable && !ofFile)
     refuse(
-      `its images of ${facts.imageSize.size.join(' × ')} pixels are no whole number of patches of ${patchSize.join(' × ')}`,
+      `its images of ${facts.imageSize.size.join(' × ')} pixels are smaller than its patches of ${patchSize.join(' × ')}`,
     )
   const said = facts.imageSize?.isOfTable ? ofFile : fits(ofFile)
   const grid = given ?? said ?? fits(likely)

@@ -45,6 +45,8 @@ export interface Fitting {
   /** The share of the resized image's side that is cut out. */
   readonly cropShare: number
   readonly cutRule: CutRule
+  /** What the image is brought to where that is no multiple of the patch; the sample is its upper left part. Null: the sample's size. */
+  readonly inputSize?: readonly [height: number, width: number] | null
   /** Resized values are not rounded to bytes: samples are float32, 0 to 255. */
   readonly isExact: boolean
 }
@@ -55,11 +57,12 @@ export const scaledSide = (side: number, cropShare: number): number => Math.floo
 /** The place of a sample of the size `target`. No `fitting`: the centred box. */
 export function fitted(image: Size, target: Size, fitting?: Fitting | null): Pick<Placement, 'box' | 'cut'> {
   if (!fitting || fitting.resize === 'box') return { box: centerCrop(image, target) }
-  const { resize, cropShare, cutRule } = fitting
+  const { resize, cropShare, cutRule, inputSize } = fitting
+  const [height, width] = inputSize ?? [target.height, target.width]
   const side = (pixels: number) => scaledSide(pixels, cropShare)
-  const size = sizes[resize](image, { width: side(target.width), height: side(target.height) })
+  const size = sizes[resize](image, { width: side(width), height: side(height) })
   const begin = (left: number) => (left < 0 ? -Math.floor(-left / 2) : cutRules[cutRule](left / 2))
   const box: Box = { left: 0, top: 0, width: image.width, height: image.height }
-  const cut = { size, left: begin(size.width - target.width), top: begin(size.height - target.height) }
+  const cut = { size, left: begin(size.width - width), top: begin(size.height - height) }
   return { box, cut }
 }

@@ -61,6 +61,8 @@ export const dataKeys = {
 const ofChannels = (number: z.ZodNumber, allowed: string) =>
   z.array(number).min(1).max(4).meta({ allowed }).nullable().default(null)
 
+const side = z.int().min(1).max(16_384)
+
 const sixteenBits = z.int().min(0).max(65_535)
 
 const roundings = ['bytes', 'none'] as const
@@ -82,6 +84,13 @@ export const imageKeys = {
     .default('box')
     .describe(
       'whole images outside training: the largest centred box resized; all of it resized by the shorter or longer side and cut or filled up; squash: without regard to its shape',
+    ),
+  inputSize: z
+    .tuple([side, side])
+    .nullable()
+    .default(null)
+    .describe(
+      'pixels [height, width] that whole images are brought to, where these are no multiples of the patch: what is beyond model.imageSize at the right and the bottom is left out; not with data.resize box',
     ),
   cropShare: z
     .number()

@@ -76,6 +76,7 @@ const siglip: ModelKeys = {
 /** The base of the periods is 100; their number is a quarter of a head's. */
 const turned = (keys: ModelKeys, headWidth = 64): ModelKeys => ({
   ...{ positions: 'none', layerNormEpsilon: 1e-5, registers: 4, layerScale: 1, feature: 'cls' },
+  qkvBias: 'qv',
   rotaryPeriods: Array.from({ length: headWidth / 4 }, (_, i) => 100 ** ((4 * i) / headWidth)),
   ...keys,
 })
@@ -249,7 +250,7 @@ export const families: readonly Family[] = [
     ...{
       licence: 'cc-by-nc-4.0',
       statistics: 'imagenet',
-      model: { ...vit, cls: false },
+      model: { ...vit, cls: false, feature: 'mean' },
     },
     encoders: [
       row('ijepa-huge', 'facebook/ijepa_vith14_1k', 'vit_huge_patch14_gap_224.in1k_ijepa', {
@@ -442,7 +443,7 @@ export const families: readonly Family[] = [
       }),
       row('siglip-so400m-384', 'google/siglip-so400m-patch14-384', 'vit_so400m_patch14_siglip_384.webli', {
         ...so400m,
-        ...at(14, 384),
+        ...at(14, 378),
       }),
     ],
   },

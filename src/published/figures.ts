@@ -3,7 +3,7 @@ import { backboneOf, dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import { knownStatistics } from '../import/image-processors.ts'
 import { backboneRows } from '../model/backbone.ts'
 import { encoderFlops } from '../model/flops.ts'
-import { outputWidth } from '../model/own-output.ts'
+import { outputRows, outputWidth } from '../model/own-output.ts'
 import { parameterCount } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { PublishedEncoder } from './encoders.ts'
@@ -23,7 +23,7 @@ export function figuresOf({ model }: Pick<PublishedEncoder, 'model'>): Figures {
   const config = resolveConfig({ model })
   const dimensions = dimensionsOf(config)
   return {
-    parameters: parameterCount(backboneRows(backboneOf(config))),
+    parameters: parameterCount([...backboneRows(backboneOf(config)), ...outputRows(dimensions)]),
     ...{ patch: dimensions.patchSize, imageSize: dimensions.imageSize },
     width: (config.model.feature === 'pooled' && outputWidth(dimensions)) || dimensions.width,
     flops: encoderFlops(dimensions),

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { fittingOf } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { resample, sampleBytes } from '../prepare/decode/resample-pixels.ts'
 import { fitted } from '../prepare/fit.ts'
@@ -25,8 +26,7 @@ export function preparedPicture(
   const isExact = data.rounding === 'none'
   const space = { target, channels: 3, rules: { interpolation: data.interpolation, isExact } }
   const out = new Uint8Array(sampleBytes(space))
-  const { resize, cropShare, cutRule } = data
-  const place = fitted({ width, height }, target, { resize, cropShare, cutRule, isExact })
+  const place = fitted({ width, height }, target, fittingOf(config))
   resample(
     { pixels: toArray(picture) as Uint8Array, width, height },
     { ...place, flip: false },

@@ -16,7 +16,7 @@ interface Flags {
 export function addModels(root: Command): void {
   const group = describeCommand(root.command('models'), {
     group: 'Exchange models',
-    page: 'models.md',
+    page: 'published.md',
     examples: [
       'sherd models  # every encoder that is known by name',
       'sherd models dinov2 small  # those that all of these words fit',
@@ -24,7 +24,7 @@ export function addModels(root: Command): void {
     ],
   }).description('well-known encoders that others have published')
   describeCommand(group.command('list', { isDefault: true }), {
-    page: 'models.md',
+    page: 'published.md',
     examples: [
       'sherd models list satellite  # by what they were trained on',
       'sherd models list any use --json  # those that may be sold, as JSON',
@@ -35,7 +35,7 @@ export function addModels(root: Command): void {
     .option('--json', 'print as JSON')
     .action(listModels)
   describeCommand(group.command('show'), {
-    page: 'models.md',
+    page: 'published.md',
     examples: [
       'sherd models show clip-base-16  # one of the names that "sherd models" prints',
       'sherd models show facebook/dinov2-small  # by its name on the hub',
