@@ -153,7 +153,7 @@ const tasks: Record<HuggingfaceTask, (model: ExportedModel) => Task> = {
     const architecture = (arrays.has('projection.weight') && of.projected) || of.architecture
     const result = architecture === of.projected ? 'image_embeds' : 'last_hidden_state'
     return {
-      ...{ architecture, of, wrapper: '' },
+      ...{ architecture, of, wrapper: of.wrapper ?? '' },
       isWanted: (name) => !/^head\./.test(name) && !isOfDecoder(name),
       pipeline: 'image-feature-extraction',
       output: of.givesTokens ? 'last_hidden_state' : null,

@@ -33,6 +33,8 @@ interface ClassifierClass {
 export interface EncoderClass {
   readonly architecture: string
   readonly layout: Layout
+  /** Before the names of its encoder, as in released files: transformers 4 wants it, 5 takes it. Default: none. */
+  readonly wrapper?: string
   /** Of an encoder with `pooled`, if that is another class. */
   readonly projected?: string
   readonly takes: Takes
@@ -314,6 +316,7 @@ export const ijepa: EncoderClass = {
 const siglip: EncoderClass = {
   architecture: 'SiglipVisionModel',
   layout: layouts['huggingface-siglip'],
+  wrapper: 'vision_model.',
   takes: { activation: anyActivation, 'a cls token': [false], 'attention pooling': [true] },
   refuses: squaresAlone('SigLIP'),
   config: () => ({ model_type: 'siglip_vision_model', vision_use_head: true }),
@@ -324,6 +327,7 @@ const clip: EncoderClass = {
   architecture: 'CLIPVisionModel',
   projected: 'CLIPVisionModelWithProjection',
   layout: layouts['huggingface-clip'],
+  wrapper: 'vision_model.',
   takes: {
     ...{ 'a bias of patches': [false], 'a norm before the blocks': [true], 'a projection': [true, false] },
     activation: anyActivation,

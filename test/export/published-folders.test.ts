@@ -125,6 +125,18 @@ describe.each(Object.entries(published))('%s', (name, expected) => {
   })
 })
 
+it.each(['clip', 'siglip-vision'])(
+  '%s has the names that transformers 4 wants, and 5 takes',
+  async (name) => {
+    const out = join(work, `${name} for both`)
+    await exportHuggingface({ model: join(folder, name), out, onnx: [] })
+    const names = [...readArrays(join(out, 'model.safetensors')).tensors.keys()]
+    expect(names.filter((each) => !each.startsWith('vision_model.'))).toEqual(
+      name === 'clip' ? ['visual_projection.weight'] : [],
+    )
+  },
+)
+
 it('a DINOv3 of authors whose periods are not rounded is written for both', async () => {
   const dir = join(folder, 'dinov3-pth')
   const from = join(dir, readdirSync(dir).find((file) => file.endsWith('.pth'))!)
