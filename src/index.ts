@@ -58,6 +58,7 @@ export { openReport, reportMarkdown, writeReport } from './evaluate/evaluation-r
 export { featureFormat, writeFeatures } from './evaluate/feature-file.ts'
 export { finetune } from './evaluate/finetune.ts'
 export {
+  adaptedDefaults,
   type FinetuneOptions,
   type FinetuneSettings,
   finetuneDefaults,

@@ -101,7 +101,8 @@ struct Linear : torch::autograd::Function<Linear> {
     const Tensor &x = saved[0], &w = saved[1], g = rowsOf(gradients[0], x.scalar_type());
     Tensor dx;
     if (ctx->needs_input_grad(0)) dx = at::mm(g, w).view(ctx->saved_data["shape"].toIntVector());
-    return {dx, product32(g.t(), x), ctx->saved_data["bias"].toBool() ? columnSums(g) : Tensor()};
+    const Tensor dw = ctx->needs_input_grad(1) ? product32(g.t(), x) : Tensor();
+    return {dx, dw, ctx->saved_data["bias"].toBool() ? columnSums(g) : Tensor()};
   }
 };
 
@@ -124,10 +125,12 @@ struct Mlp : torch::autograd::Function<Mlp> {
     const auto saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &before = saved[1], &hidden = saved[2], &w1 = saved[3], &w2 = saved[4];
     const Tensor g = rowsOf(gradients[0], x.scalar_type());
-    const Tensor dw2 = product32(g.t(), hidden), inner = at::mm(g, w2), db1 = columnSums(inner, before);
-    Tensor dx;
+    const Tensor inner = at::mm(g, w2), db1 = columnSums(inner, before);
+    Tensor dx, dw1, dw2;  // a frozen weight costs no product
     if (ctx->needs_input_grad(0)) dx = at::mm(inner, w1).view(ctx->saved_data["shape"].toIntVector());
-    return {dx, product32(inner.t(), x), db1, dw2, columnSums(g)};
+    if (ctx->needs_input_grad(1)) dw1 = product32(inner.t(), x);
+    if (ctx->needs_input_grad(3)) dw2 = product32(g.t(), hidden);
+    return {dx, dw1, db1, dw2, columnSums(g)};
   }
 };
 

@@ -70,6 +70,24 @@ void expectLinear(const char* what, const Tensor& weight, const Tensor& bias, in
               weight.size(0), " numbers, got ", bias.sizes());
 }
 
+// Which gradients of a linear map are wanted: a frozen weight costs no product.
+struct Wanted {
+  bool weight, bias;
+};
+struct LinearGradients {
+  Tensor weight, bias;
+};
+
+// From the gradient of its results [M, N], and its input x [M, xStride], of which K count.
+template <class T>
+LinearGradients linearGradients(Wanted wanted, const Tensor& w, const Tensor& gradient, const Tensor& x, int64_t K) {
+  const int64_t M = x.size(0), N = w.size(0);
+  if (!wanted.weight) return {Tensor(), wanted.bias ? at::sum(gradient.narrow(1, 0, N), at::IntArrayRef{0}, false, at::kFloat) : Tensor()};
+  const Tensor dw = at::empty_like(w), db = at::empty({N}, w.options());
+  multiplyTransposed<T>(M, N, K, data<T>(gradient), gradient.size(1), data<T>(x), x.size(1), data<float>(dw), data<float>(db));
+  return {dw, db};
+}
+
 struct Linear : torch::autograd::Function<Linear> {
   static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& weight, const MaybeTensor& bias) {
     const Tensor x = ready(input, computeType()), w = weights(weight), b = bias ? weights(*bias) : Tensor();
@@ -81,6 +99,7 @@ struct Linear : torch::autograd::Function<Linear> {
       linear<T>(x.numel() / K, N, K, data<T>(x), K, data<float>(w), data<float>(b), data<T>(y));
     });
     ctx->save_for_backward({x, weight});
+    ctx->saved_data["bias"] = b.defined();
     return y;
   }
 
@@ -89,17 +108,18 @@ struct Linear : torch::autograd::Function<Linear> {
     const Tensor &x = saved[0], w = weights(saved[1]);
     const int64_t N = w.size(0), K = w.size(1), M = x.numel() / K;
     const Tensor g = ready(gradients[0], x.scalar_type());
-    const Tensor dw = at::empty_like(w), db = at::empty({N}, w.options());
     Tensor dx;
+    LinearGradients d;
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
       if (ctx->needs_input_grad(0)) {
         dx = at::empty_like(x);
         linearInput<T>(M, N, K, data<T>(g), N, data<float>(w), data<T>(dx));
       }
-      multiplyTransposed<T>(M, N, K, data<T>(g), N, data<T>(x), K, data<float>(dw), data<float>(db));
+      const bool bias = ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2);
+      d = linearGradients<T>({ctx->needs_input_grad(1), bias}, w, g.view({M, N}), x.view({M, K}), K);
     });
-    return {dx, dw, db};
+    return {dx, d.weight, d.bias};
   }
 };
 
@@ -132,16 +152,23 @@ struct Mlp : torch::autograd::Function<Mlp> {
     const Tensor& inner = saved[2];  // the slope, and then the gradient of what the GELU got: a graph is used once
     const int64_t H = w1.size(0), K = w1.size(1), N = w2.size(0), M = x.numel() / K, stride = hidden.size(1);
     const Tensor g = ready(gradients[0], x.scalar_type());
-    const Tensor dx = at::empty_like(x), dw1 = at::empty_like(w1), dw2 = at::empty_like(w2);
-    const Tensor db1 = at::empty({H}, w1.options()), db2 = at::empty({N}, w2.options());
+    const Wanted first{ctx->needs_input_grad(1), ctx->needs_input_grad(2)};
+    const Wanted second{ctx->needs_input_grad(3), ctx->needs_input_grad(4)};
+    const bool back = ctx->needs_input_grad(0);
+    Tensor dx;
+    LinearGradients d1, d2;
     withType(x.scalar_type(), [&](auto t) {
       using T = decltype(t);
-      multiplyTransposed<T>(M, N, H, data<T>(g), N, data<T>(hidden), stride, data<float>(dw2), data<float>(db2));
+      d2 = linearGradients<T>(second, w2, g.view({M, N}), hidden, H);
+      if (!back && !first.weight && !first.bias) return;
       linearGeluGradient<T>(M, N, H, data<T>(g), data<float>(w2), data<T>(inner));
-      linearInput<T>(M, H, K, data<T>(inner), stride, data<float>(w1), data<T>(dx));
-      multiplyTransposed<T>(M, H, K, data<T>(inner), stride, data<T>(x), K, data<float>(dw1), data<float>(db1));
+      if (back) {
+        dx = at::empty_like(x);
+        linearInput<T>(M, H, K, data<T>(inner), stride, data<float>(w1), data<T>(dx));
+      }
+      d1 = linearGradients<T>(first, w1, inner, x.view({M, K}), K);
     });
-    return {dx, dw1, db1, dw2, db2, Tensor()};
+    return {dx, d1.weight, d1.bias, d2.weight, d2.bias, Tensor()};
   }
 };
 

@@ -66,6 +66,8 @@ export const runPaths = (dir: string) => ({
   notFinite: join(dir, 'not-finite.json'),
   checkpoints: join(dir, 'checkpoints'),
   samples: join(dir, 'samples'),
+  /** What an adapted encoder has learned. */
+  adapter: join(dir, 'adapter'),
   lossCurve: join(dir, 'loss-curve.png'),
   trace: join(dir, 'trace.json'),
   /** What "sherd demo" shows. */

@@ -51,6 +51,7 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
     const compat = rasters?.decoder.compat ?? null
     return mae({
       ...backboneOf(config),
+      adapt: config.adapt,
       decoder: { ...decoderOf(config), compat },
       maskRatio: mask.ratio,
       mask,

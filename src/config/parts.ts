@@ -1,5 +1,6 @@
 /** The parts of a configuration, each with its conditions on other keys, and the schemas that they compose. */
 import { z } from 'zod'
+import { adaptKeys } from '../model/keys.ts'
 import { optimizerKeys } from '../optim/keys.ts'
 import { VERSION } from './migrations.ts'
 import { choosers, commonKeys, type Keys, kinds, objectives, runKeys, targetKindKeys } from './tables.ts'
@@ -31,6 +32,7 @@ export const parts: readonly Part[] = [
     })),
   ]),
   { when: {}, keys: runKeys },
+  ...Object.entries(adaptKeys).map(([kind, adapt]) => ({ when: { 'adapt.kind': kind }, keys: { adapt } })),
   ...Object.entries(optimizerKeys).map(([optimizer, optim]) => ({
     ...{ when: { 'optim.optimizer': optimizer }, keys: { optim } },
   })),

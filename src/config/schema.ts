@@ -1,5 +1,6 @@
 /** Types of configurations: resolved (a union over objective, kind of data and optimizer), and as a preset or a user writes them. */
 import type { z } from 'zod'
+import type { adaptKeys } from '../model/keys.ts'
 import type { optimizerKeys } from '../optim/keys.ts'
 import type { OptimizerName } from '../optim/optimizers.ts'
 import type { TargetName, targetKeys } from '../target/targets.ts'
@@ -27,11 +28,17 @@ type OptimConfig = {
   [P in OptimizerName]: { readonly optimizer: P } & Values<{ optim: Optimizers[P] }>['optim']
 }[OptimizerName]
 
+type Adapts = typeof adaptKeys
+type AdaptConfig = {
+  [P in keyof Adapts]: { readonly kind: P } & Values<{ adapt: Adapts[P] }>['adapt']
+}[keyof Adapts]
+
 interface Root<O extends ObjectiveName, K extends KindName> {
   readonly version: typeof VERSION
   readonly objective: O
   readonly data: { readonly kind: K }
   readonly optim: OptimConfig
+  readonly adapt: AdaptConfig
 }
 
 type Targets<O extends ObjectiveName> = Objectives[O]['targets']
@@ -65,6 +72,7 @@ type Fragments =
   | NonNullable<Objectives[ObjectiveName]['kinds'][KindName]>
   | { target: typeof targetKindKeys }
   | { [T in TargetName]: { target: (typeof targetKeys)[T] } }[TargetName]
+  | { [P in keyof Adapts]: { adapt: Adapts[P] } }[keyof Adapts]
   | { [P in OptimizerName]: { optim: Optimizers[P] } }[OptimizerName]
 
 type KeyOf<Union> = Union extends unknown ? keyof Union : never

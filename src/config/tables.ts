@@ -3,7 +3,7 @@
  * row here; its keys are defined beside the code that reads them.
  */
 import { z } from 'zod'
-import { modelKeys, rasterModelKeys } from '../model/keys.ts'
+import { adaptKeys, modelKeys, rasterModelKeys } from '../model/keys.ts'
 import { maeKeys } from '../objective/mae-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
@@ -49,6 +49,7 @@ export const choosers = {
   'data.kind': namesOf(kinds),
   'target.kind': namesOf(targets),
   'optim.optimizer': namesOf(optimizerKeys),
+  'adapt.kind': namesOf(adaptKeys),
 }
 
 /** For objectives with targets. */
@@ -68,6 +69,14 @@ export const commonKeys = {
   model: modelKeys,
 }
 export const runKeys = {
+  adapt: {
+    kind: z
+      .enum(choosers['adapt.kind'])
+      .default('none')
+      .describe(
+        'what learns of the encoder that --init gives: all of it (none), low-rank adapters of frozen weights (lora), or its biases alone (bitfit); decoders always learn',
+      ),
+  },
   optim: {
     optimizer: z
       .enum(choosers['optim.optimizer'])

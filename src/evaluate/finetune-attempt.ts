@@ -6,7 +6,7 @@ import { readingConfig } from '../config/reading.ts'
 import { interrupted, SherdError } from '../errors.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
 import { heads } from '../model/classifier.ts'
-import { initialParameters, learnedIn, type Parameters } from '../model/parameters.ts'
+import { initialParameters, isLearned, learnedIn, type Parameters } from '../model/parameters.ts'
 import { allRows } from '../objective/averages.ts'
 import { type Classification, classification, type Labelled } from '../objective/classification.ts'
 import { adamw } from '../optim/adamw.ts'
@@ -23,6 +23,7 @@ import { disposeAll, scope } from '../tensor/scope.ts'
 import { fromArray, toArray } from '../tensor/tensor.ts'
 import { expectFinite, train } from '../train/loop.ts'
 import type { Trainee } from '../train/trainee.ts'
+import { withWhole } from '../weights/merge-adapters.ts'
 import { logitsOfSource, type OpenedClassifier } from '../weights/open-classifier.ts'
 import { type FinetuneOptions, type Images, warmupOf } from './finetune-settings.ts'
 import { type Attempt, type AttemptState, type Best, keep, kept } from './finetune-work.ts'
@@ -83,8 +84,8 @@ const copied = (parameters: Parameters): Map<string, StoredArray> =>
 
 export interface AttemptOptions {
   readonly seed: number
-  /** Gets the classifier that counts, before its weights are freed. */
-  readonly onTrained: (trained: OpenedClassifier) => void
+  /** Gets the classifier that counts, before its weights are freed, and what has been learned of it. */
+  readonly onTrained: (trained: OpenedClassifier, learned: Parameters) => void
 }
 
 const KEEP_EVERY = 120 // s, by default
@@ -98,7 +99,7 @@ export async function attempt(
   const begun = performance.now()
   const { encoder, settings, signal, work, keepEverySeconds = KEEP_EVERY } = options
   const { config, machine, dimensions, device, precision } = encoder
-  const { shots, ema } = settings
+  const { shots, ema, adapt = { kind: 'none' } } = settings
   const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
   const images = few ? { ...all, train: subsetOf(all.train, few) } : all
   const { classes } = images.train
@@ -107,9 +108,10 @@ export async function attempt(
   const task = classification({
     ...{ backbone: encoder.shape, only: encoder.only ?? null, device },
     ...{ classes: classes.length, head: settings.head, dropPath: settings.dropPath },
-    fixed: isFixed,
-    averages: ema === null ? [] : [{ ...average, momentum: ema, of: (name) => !isFixed(name) }],
+    ...{ adapt, fixed: isFixed },
+    averages: ema === null ? [] : [{ ...average, momentum: ema, of: (name) => learned.has(name) }],
   })
+  const learned = new Set(task.rows.filter(isLearned).map(({ name }) => name))
   const optimizer = adamw(ADAM)
   const before =
     work === undefined ? null : kept(work, seed, { rows: allRows(task), device, slots: optimizer.slots })
@@ -134,14 +136,17 @@ export async function attempt(
     ),
   } as const
   const schedules = { learningRate, weightDecay: { kind: 'constant', value: settings.weightDecay } } as const
-  /** The classifier of the weights, or of the averages. */
-  const whole = (prefix = ''): OpenedClassifier => ({
-    ...{ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm },
-    parameters: new Map(
-      task.rows.map(({ name }) => [name, parameters.get(prefix + name) ?? parameters.get(name)!]),
-    ),
-  })
-  const counting = () => whole(ema === null ? '' : AVERAGE)
+  /** The weights, or their averages. */
+  const own = (prefix = ''): Parameters =>
+    new Map(task.rows.map(({ name }) => [name, parameters.get(prefix + name) ?? parameters.get(name)!]))
+  const counting = () => own(ema === null ? '' : AVERAGE)
+  const learnedOf = (all: Parameters): Parameters => new Map([...all].filter(([name]) => learned.has(name)))
+  const asClassifier = <T>(of: Parameters, body: (classifier: OpenedClassifier) => Promise<T>) =>
+    withWhole(of, adapt, (parameters) =>
+      body({ ...encoder, head: settings.head, classes, norm: heads[settings.head].norm, parameters }),
+    )
+  const scored = (source: ImageSource, of: Parameters) =>
+    asClassifier(of, (classifier) => scoreOn(source, classifier, signal))
 
   let step = before?.step ?? 0
   let best: Best | null = before?.best ?? null
@@ -156,11 +161,11 @@ export async function attempt(
   const validate = async () => {
     const { validation } = images
     if (!validation || validated.length === looksBy(step)) return
-    const { top1 } = (await scoreOn(validation.source, counting(), signal)).scores
+    const { top1 } = (await scored(validation.source, counting())).scores
     validated.push(top1)
     // Of equals the later one: its learning rate was lower.
     if (best === null || top1 >= best.validation)
-      best = { epoch: validated.length, validation: top1, parameters: copied(counting().parameters) }
+      best = { epoch: validated.length, validation: top1, parameters: copied(learnedOf(counting())) }
     options.onValidated?.({ seed, epoch: validated.length, top1, isBest: best.epoch === validated.length })
   }
   let keptAt = performance.now()
@@ -177,13 +182,13 @@ export async function attempt(
     })
   /** Leaves the best weights in the place of those that count, but where it is interrupted. */
   const scoreBest = async (best: Best) => {
-    const own = counting().parameters
-    const last = copied(own)
-    restore(own, best.parameters)
+    const now = learnedOf(counting())
+    const last = copied(now)
+    restore(now, best.parameters)
     try {
-      return await scoreOn(images.test, counting(), signal)
+      return await scored(images.test, counting())
     } catch (error) {
-      restore(own, last)
+      restore(now, last)
       throw error
     }
   }
@@ -217,10 +222,10 @@ export async function attempt(
       await loader.close()
     }
     if (signal.aborted) throw stopped()
-    const last = await scoreOn(images.test, whole(), signal)
-    const averaged = ema === null ? null : await scoreOn(images.test, whole(AVERAGE), signal)
+    const last = await scored(images.test, own())
+    const averaged = ema === null ? null : await scored(images.test, own(AVERAGE))
     const ofBest = best === null ? null : await scoreBest(best)
-    onTrained(counting())
+    await asClassifier(counting(), async (trained) => onTrained(trained, learnedOf(counting())))
     return {
       ...{ last: last.scores, averaged: averaged?.scores ?? null, validated, trainImages: samples },
       best: ofBest && { epoch: (best as Best | null)!.epoch, scores: ofBest.scores },

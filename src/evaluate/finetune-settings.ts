@@ -1,6 +1,7 @@
 /** What fine-tuning is asked for: the recipe of He et al. 2021 and where it may be changed. */
 import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
+import type { Adaptation } from '../model/adapt.ts'
 import { headsOf, type TrainedHeadName } from '../model/classifier.ts'
 import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -31,6 +32,8 @@ export interface FinetuneSettings extends AugmentSettings {
   readonly shots: Shots | null
   /** Number of last blocks that are trained with the head; null for the whole encoder. */
   readonly blocks: number | null
+  /** How the encoder learns; default: all of it. The head learns in any case. */
+  readonly adapt?: Adaptation
 }
 
 /** He et al. 2021, table 9, for ViT-Base; 5 of 100 epochs warm up. */
@@ -47,6 +50,9 @@ export const finetuneDefaults: FinetuneSettings = {
   ...{ randAugment: randAugmentDefaults.magnitude, erasing: 0.25 },
   ...{ head: 'mean', ema: null, shots: null, blocks: null },
 }
+
+/** Where the encoder stays and few numbers learn: all layers alike, and faster. */
+export const adaptedDefaults = { baseLearningRate: 5e-3, layerDecay: 1 } as const
 
 export type Validation = { readonly dir: string } | { readonly share: number }
 

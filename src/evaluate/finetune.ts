@@ -4,15 +4,19 @@
  * selected on the test images.
  */
 
+import { basename } from 'node:path'
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
 import { SherdError } from '../errors.ts'
 import { choosePrecision, precisionNames } from '../machine/plan.ts'
 import { heads } from '../model/classifier.ts'
+import type { Parameters } from '../model/parameters.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
+import { adapterFiles } from '../weights/adapter-folder.ts'
 import { preparationText } from '../weights/how-taken.ts'
 import { type OpenedClassifier, saveClassifier } from '../weights/open-classifier.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
+import { expectAdapts, saveAdapter } from '../weights/save-adapter.ts'
 import { type Report, type Row, reportFormat, rowScores } from './evaluate.ts'
 import { type EvaluationData, fingerprintOf, partImages } from './evaluation-data.ts'
 import { attempt } from './finetune-attempt.ts'
@@ -88,11 +92,26 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
     throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
   const warmup = warmupOf(settings)
   if (warmup.note !== null) options.onNote?.(warmup.note)
+  const { adapt } = settings
+  if (options.save !== undefined && basename(options.save) === adapterFiles.weights)
+    expectAdapts(options.save, encoder, adapt)
+  if (fromScratch && adapt)
+    throw new SherdError(
+      'USAGE',
+      'Adapters are of an encoder that has learned something: nothing is adapted from scratch.',
+    )
   const file = options.save === undefined ? null : openWeightsFile(options.save)
   const images = await openAll(encoder, data, options.validation)
   const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
-  const save = (trained: OpenedClassifier) => {
-    if (file !== null) saveClassifier(file, encoder, { ...trained, protocol, step: null })
+  const save = (trained: OpenedClassifier, learned: Parameters) => {
+    if (file === null) return
+    const { head, classes } = trained
+    if (basename(file) === adapterFiles.weights)
+      saveAdapter(file, encoder, {
+        ...{ learned, protocol, classifier: { head, classes: [...classes] } },
+        adapt: adapt!,
+      })
+    else saveClassifier(file, encoder, { ...trained, protocol, step: null })
   }
   const attempts: Attempt[] = []
   for (const [i, seed] of seeds.entries()) {

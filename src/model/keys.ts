@@ -5,6 +5,7 @@ import { wholeFeatures } from '../token/feature.ts'
 import { shortSize, sidesOf } from '../token/grid.ts'
 import { offsetResamplingNames, resamplingNames } from '../token/resample-positions.ts'
 import { timeFieldNames } from '../token/sine-cosine.ts'
+import type { AdaptKind } from './adapt.ts'
 import { limits } from './dimensions.ts'
 import { activations, feedForwards } from './feed-forward.ts'
 import { qkvBiases } from './qkv.ts'
@@ -158,3 +159,18 @@ export const rasterModelKeys = {
       'metres a pixel that count as scale 1 in positions (Scale-MAE); null: the scale does not matter',
     ),
 }
+
+/** Of the group `adapt`, by how an encoder that --init gives learns; the first is the default. */
+export const adaptKeys = {
+  none: {},
+  lora: {
+    rank: z.int().min(0).max(limits.width).default(8).describe('r of A [r, in] and B [out, r]'),
+    alpha: z.number().positive().default(16).describe('a weight changes by alpha / rank times B·A'),
+    targets: z
+      .array(z.string().min(1))
+      .min(1)
+      .default(['qkv', 'proj'])
+      .describe('the linear maps of the blocks that get adapters, by the ends of their names'),
+  },
+  bitfit: {},
+} as const satisfies Record<AdaptKind, z.ZodRawShape>

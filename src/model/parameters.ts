@@ -22,6 +22,8 @@ export type Initial =
   | 'zeros'
   | 'ones'
   | { readonly value: number }
+  /** From −bound to bound. */
+  | { readonly uniform: number }
   | { readonly copyOf: string }
 
 /**
@@ -86,8 +88,15 @@ function xavierBound([out = 1, ...rest]: Shape): number {
 }
 
 function initialTensor({ shape, initial }: ParameterRow, made: Parameters): Tensor {
-  if (typeof initial === 'object')
-    return 'value' in initial ? full(shape, initial.value) : call('clone', weightsOf(made)(initial.copyOf))
+  const uniform = (bound: number) => {
+    const x = full(shape, 0)
+    callInPlace('uniform_', x, -bound, bound)
+    return x
+  }
+  if (typeof initial === 'object') {
+    if ('value' in initial) return full(shape, initial.value)
+    return 'uniform' in initial ? uniform(initial.uniform) : call('clone', weightsOf(made)(initial.copyOf))
+  }
   switch (initial) {
     case 'zeros':
       return full(shape, 0)
@@ -97,11 +106,8 @@ function initialTensor({ shape, initial }: ParameterRow, made: Parameters): Tens
       return mul(call('randn', shape), 0.02)
     case 'head':
       return mul(call('randn', shape), 2e-5)
-    case 'xavier': {
-      const x = full(shape, 0)
-      callInPlace('uniform_', x, -xavierBound(shape), xavierBound(shape))
-      return x
-    }
+    case 'xavier':
+      return uniform(xavierBound(shape))
     default:
       return initial satisfies never
   }

@@ -1,4 +1,5 @@
 /** Classification: the cross-entropy of the classifier's logits with given class probabilities. */
+import { type Adaptation, adaptBackbone, adaptRows } from '../model/adapt.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { type ClassifierShape, classifierRows, classify } from '../model/classifier.ts'
 import { dropPath } from '../model/drop-path.ts'
@@ -21,6 +22,8 @@ export interface ClassificationOptions extends ClassifierShape {
   readonly dropPath: number
   /** The groups of bands that are seen; all by default. */
   readonly only?: readonly number[] | null
+  /** How the encoder learns; default: all of it. */
+  readonly adapt?: Adaptation
   /** Parameters that stay as they are, by name; none by default. */
   readonly fixed?: (name: string) => boolean
   readonly averages?: readonly Average[]
@@ -50,14 +53,17 @@ export function classification({
   device,
   dropPath: rate,
   only = null,
+  adapt = { kind: 'none' },
   fixed = () => false,
   averages = [],
   ...shape
 }: ClassificationOptions): Classification {
-  const model = { backbone: openBackbone(shape.backbone, device), head: shape.head }
+  const plain = openBackbone(shape.backbone, device)
+  const model = { backbone: adaptBackbone(plain, adapt), head: shape.head }
+  const rows = adaptRows(classifierRows(shape), plain.rows, adapt)
   const { depth } = shape.backbone.dimensions
   return {
-    rows: classifierRows(shape).map((row) => (fixed(row.name) ? { ...row, role: 'fixed' } : row)),
+    rows: rows.map((row) => (fixed(row.name) ? { ...row, role: 'fixed' } : row)),
     averages,
     metrics: crossEntropyRows(shape.classes),
     encoder: { prefix: '' },

@@ -4,6 +4,7 @@
  * objective with other tokens, mask, decoder and target.
  */
 
+import { type Adaptation, adaptBackbone } from '../model/adapt.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
 import { type DecoderOptions, openDecoder } from '../model/decoder/decoders.ts'
@@ -27,6 +28,8 @@ import type { Address, BatchObjective, ImageBatch, Losses } from './objective.ts
 
 export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: EncoderDimensions
+  /** How the encoder learns; default: all of it. */
+  readonly adapt?: Adaptation
   readonly decoder: DecoderOptions
   /** Share of tokens that are hidden, in (0, 1). */
   readonly maskRatio: number
@@ -78,11 +81,12 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
     decoder: decoding,
     target: targetOf = predictPixels(),
     embed,
+    adapt = { kind: 'none' },
     device,
     ...given
   } = options
   const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
-  const backbone = openBackbone(shape, device)
+  const backbone = adaptBackbone(openBackbone(shape, device), adapt)
   const { layout, groups } = backbone
   const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
   const kept = options.kept ?? keptTokens(layout, design)

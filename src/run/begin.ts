@@ -55,6 +55,11 @@ export async function begin({
       'USAGE',
       'A new run needs --data, a folder of images. "sherd sample-data" makes one to try.',
     )
+  if (asked.adapt.kind !== 'none' && init === undefined)
+    throw new SherdError(
+      'USAGE',
+      `adapt.kind=${asked.adapt.kind} keeps the weights that --init gives, and there is none: name a run or a .safetensors file.`,
+    )
   const given = await completed(asked, locateModel)
   const source = await openData(given, data)
   if (!overwrite) expectUnused(out)

@@ -11,6 +11,7 @@ import { backboneOf, bandGroupsOf, bandsOf, dimensionsOf, rastersOf } from '../c
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
+import { mergeAdapters } from '../model/adapt.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
@@ -153,7 +154,8 @@ function inheritAll(given: string, rows: readonly ParameterRow[], config: Config
   return noGrad(() =>
     scope(() => {
       const { tensors: all, metadata } = readSafetensors(donor.path)
-      const stored = under(all, encoderPrefix(metadata))
+      const bare = under(all, encoderPrefix(metadata))
+      const stored = donor.config ? mergeAdapters(bare, donor.config.adapt) : bare
       const sameBands = hasSameBands(donor.config, config, stored)
       const sameHeads = sameBands && (donor.config === null || compatOf(donor.config) === compatOf(config))
       const known = kernelsOf(donor.config, stored)
@@ -213,6 +215,7 @@ function inheritAll(given: string, rows: readonly ParameterRow[], config: Config
       expectFinite(tensors)
       if (!report.loaded.some((name) => name.startsWith('blocks.')))
         throw nothingFits(donor.path, stored, rows)
+      expectFrozenGiven(donor.path, config, { rows, fresh: report.fresh })
       const unused = [...stored.keys()].filter(
         (name) =>
           !report.loaded.includes(name) &&
@@ -222,6 +225,21 @@ function inheritAll(given: string, rows: readonly ParameterRow[], config: Config
       return { tensors, inheritance: { path: donor.path, ...report, unused } }
     }),
   )
+}
+
+/** Throws `CHECKPOINT` where weights would stay as they were drawn. */
+function expectFrozenGiven(
+  path: string,
+  { adapt }: Config,
+  { rows, fresh }: { readonly rows: readonly ParameterRow[]; readonly fresh: Inheritance['fresh'] },
+): void {
+  if (adapt.kind === 'none') return
+  const lacking = fresh.filter(({ name }) => rows.find((row) => row.name === name)?.role === 'fixed')
+  if (lacking.length > 0)
+    throw new SherdError(
+      'CHECKPOINT',
+      `--init: adapt.kind=${adapt.kind} leaves the encoder as ${path} has it, and that gives no ${lacking[0]!.name} (${lacking[0]!.why})${lacking.length > 1 ? ` and ${lacking.length - 1} others` : ''}: choose a preset of the same encoder, or adapt.kind=none.`,
+    )
 }
 
 function nothingFits(

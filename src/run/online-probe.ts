@@ -9,10 +9,11 @@ import { expectLabels, expectSameClasses } from '../evaluate/labelled-features.t
 import { sweeps } from '../evaluate/linear-probe.ts'
 import { openImages } from '../evaluate/open-images.ts'
 import { type MachinePlan, precisionNames } from '../machine/plan.ts'
-import { under } from '../model/parameters.ts'
+import { type Parameters, under } from '../model/parameters.ts'
 import type { MetricRow } from '../objective/objective.ts'
 import type { VectorFeature } from '../token/feature.ts'
 import type { Model } from '../weights/load-model.ts'
+import { withWhole } from '../weights/merge-adapters.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import { competingFeatures } from '../weights/own-feature.ts'
 
@@ -69,7 +70,7 @@ export async function openOnlineProbe(dir: string, model: Model, machine: Machin
   const { config, statistics, device } = model
   const parameters = under(model.parameters, model.objective.encoder.prefix)
   const shape = backboneOf(config)
-  const encoder: OpenedEncoder = {
+  const encoderOf = (parameters: Parameters): OpenedEncoder => ({
     ...{ config, parameters, statistics, device, machine },
     ...{ shape, dimensions: shape.dimensions, precision: machine.precision },
     ...{
@@ -79,15 +80,17 @@ export async function openOnlineProbe(dir: string, model: Model, machine: Machin
       channels: null,
     },
     warnings: [],
-  }
+  })
   const settings: EvaluateOptions['settings'] = {
     ...{ neighbours: [NEIGHBOURS], temperature: knnDefaults.temperature, shots: [] },
     ...{ optimizer: 'lars', baseLearningRates: sweeps.lars, epochs: EPOCHS, batchSize: 1024 },
   }
-  const features = probed(encoder)
+  const features = probed(encoderOf(parameters))
   const look: OnlineProbe = async (step) => {
     const started = performance.now()
-    const images = await openImages({ encoder, data, features })
+    const images = await withWhole(parameters, config.adapt, (whole) =>
+      openImages({ encoder: encoderOf(whole), data, features }),
+    )
     const neighbours = [Math.min(NEIGHBOURS, images.trainRows.length)]
     const knn = await judge(images, { protocol: 'knn', settings: { ...settings, neighbours }, seeds: [0] })
     const linear = await judge(images, { protocol: 'linear', settings, seeds: [0] })

@@ -9,6 +9,7 @@ import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
 import { type ImportPlan, planImport } from '../import/import.ts'
 import type { Family } from '../import/layouts/facts.ts'
+import type { LayoutName } from '../import/layouts.ts'
 import { takenText } from '../import/taken.ts'
 import { type StoredParameter, under } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
@@ -31,6 +32,8 @@ export interface FoundWeights extends WeightsOrigin {
   readonly notes?: readonly string[]
   /** Of their run. */
   readonly facts?: RunFacts
+  /** The names of another program that they lie there in. */
+  readonly layout?: LayoutName
 }
 
 /** A checksum of the files; '' for random weights. */
@@ -87,6 +90,7 @@ export async function findForeign({
     (plan): FoundWeights => ({
       ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },
       family: plan.family,
+      layout: plan.layout,
       stored: new Map(
         plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),
       ),

@@ -35,9 +35,11 @@ import type { ImageSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray } from '../tensor/tensor.ts'
+import { adapterFolder, baseOf, readAdapter, withAdapter } from './adapter-folder.ts'
 import { type FoundWeights, findForeign, randomWeights, readingOf } from './found-weights.ts'
 import type { FrozenEncoder } from './frozen-encoder.ts'
 import { type ImageSize, sizedConfig } from './image-size.ts'
+import { mergedWeights } from './merge-adapters.ts'
 import { partOf } from './part-of-bands.ts'
 
 export type { FoundWeights } from './found-weights.ts'
@@ -62,6 +64,8 @@ export interface OpenedEncoder extends FrozenEncoder, Reads {
   readonly notes?: readonly string[]
   /** What kind of published encoder it is; undefined for a model of sherd. */
   readonly family?: Family
+  /** Of its weights, if they were found in files. */
+  readonly found?: Pick<FoundWeights, 'files' | 'layout'>
 }
 
 export interface EncoderRequest {
@@ -182,7 +186,12 @@ type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | '
 
 /** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
 export async function findWeights(request: WeightsRequest): Promise<FoundWeights> {
-  const found = locateWeights(request) ?? (await findForeign(request))
+  const folder = request.model !== 'random' && existsSync(request.model) && adapterFolder(request.model)
+  if (folder) {
+    const adapter = readAdapter(folder)
+    return withAdapter(await findWeights({ ...request, model: baseOf(adapter) }), adapter)
+  }
+  const found = mergedWeights(locateWeights(request) ?? (await findForeign(request)))
   if (found.files.length > 0) expectFit(found)
   if (!request.imageSize) return found
   const config = sizedConfig(found.config, request.imageSize)
@@ -270,7 +279,7 @@ export const openEncoder = async (request: EncoderRequest): Promise<OpenedEncode
 /** Opens located weights with the given parameters. */
 export async function openFound(
   request: Omit<EncoderRequest, 'config' | 'statistics'>,
-  { config, statistics, files, stored, load, step, warnings = [], notes = [], family }: FoundWeights,
+  { config, statistics, files, stored, load, step, layout, warnings = [], notes = [], family }: FoundWeights,
   wanting: Wanting,
 ): Promise<OpenedEncoder> {
   const machine = planMachine({
@@ -301,7 +310,7 @@ export async function openFound(
       step,
       precision: precisionNames[precision],
     },
-    ...{ warnings, notes },
+    ...{ warnings, notes, found: { files, ...(layout && { layout }) } },
     ...(family !== undefined && { family }),
   }
 }

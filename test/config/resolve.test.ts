@@ -173,10 +173,10 @@ describe('resolveConfig', () => {
       resolveConfig({ data: { bands: ['B2', 'B3', 'B4', 'B8'] } }),
     ]
     for (const config of [images, rasters]) {
-      const { objective, data, target, optim } = config
+      const { objective, data, target, optim, adapt } = config
       const chosen = {
         ...{ objective, 'data.kind': data.kind, 'target.kind': target.kind },
-        'optim.optimizer': optim.optimizer,
+        ...{ 'optim.optimizer': optim.optimizer, 'adapt.kind': adapt.kind },
       }
       const flat = Object.entries(config).flatMap(([group, keys]) =>
         typeof keys === 'object' ? Object.keys(keys).map((name) => `${group}.${name}`) : [group],

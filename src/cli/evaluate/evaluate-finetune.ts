@@ -7,6 +7,7 @@ import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { TrainedHeadName } from '../../model/classifier.ts'
 import type { OpenedEncoder } from '../../weights/open-encoder.ts'
+import { type AdaptFlags, adaptationOf, addAdaptOptions } from '../adapt-options.ts'
 import { requestOf } from '../encoder-options.ts'
 import { describeCommand } from '../help.ts'
 import { sayHowRead } from '../how-read.ts'
@@ -26,7 +27,7 @@ import {
 } from './evaluate-options.ts'
 import { printReport } from './evaluate-report.ts'
 
-interface Flags extends EvaluateFlags, SaveFlags {
+interface Flags extends EvaluateFlags, SaveFlags, AdaptFlags {
   readonly epochs?: number
   readonly batch?: number
   readonly shots?: Shots
@@ -92,6 +93,7 @@ const examples: Record<TuningName, readonly string[]> = {
   finetune: [
     'sherd evaluate finetune --run runs/photos --data labelled --out reports/tuned --seeds 1 --save classifier.safetensors  # one classifier, for "sherd classify"',
     'sherd evaluate finetune --run runs/photos --data labelled --out reports/ten --shots 10  # from ten images of each class',
+    'sherd evaluate finetune --model dinov2-small --data labelled --out reports/lora --lora-rank 8 --save adapters/mine  # a few megabytes, beside weights that stay',
   ],
   partial: [
     'sherd evaluate partial --run runs/photos --data labelled --out reports/partial --blocks 2  # the last two blocks',
@@ -110,7 +112,10 @@ export function addFinetune(evaluate: Command): void {
         examples: examples[name],
       }).description(description),
     ).action((flags: Flags) => run(name, flags))
-  tune('finetune', 'train the whole encoder with a head on it')
+  addAdaptOptions(
+    tune('finetune', 'train the whole encoder with a head on it, or little of it'),
+    '--save FOLDER writes them alone',
+  )
   tune('partial', 'train the last blocks with a head on them').option(
     '--blocks <n>',
     'how many of the last blocks learn; 0 is the head alone (default: 1)',
@@ -125,10 +130,11 @@ const alsoRead = ['train.precision', 'train.kernels', 'train.recompute']
 async function run(protocol: TuningName, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
   const { finetune } = await import('../../evaluate/finetune.ts')
-  const { finetuneDefaults } = await import('../../evaluate/finetune-settings.ts')
+  const { adaptedDefaults, finetuneDefaults } = await import('../../evaluate/finetune-settings.ts')
   const { writeReport } = await import('../../evaluate/evaluation-report.ts')
   const { claimReports } = await import('../../evaluate/claim-report.ts')
   const { openEncoder } = await import('../../weights/open-encoder.ts')
+  const adapt = adaptationOf(flags)
   const data = await imagesOf(flags)
   const given = {
     ...{ epochs: flags.epochs, batchSize: flags.batch, accumulate: flags.accumulate },
@@ -138,13 +144,16 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
     ...{ head: flags.head, ema: flags.ema, erasing: flags.erasing, shots: flags.shots },
     randAugment: flags.randAugment === 0 ? null : flags.randAugment,
     blocks: protocol === 'partial' ? (flags.blocks ?? 1) : undefined,
+    adapt,
   }
   const settings = {
     ...finetuneDefaults,
     ...(protocol === 'scratch' && { layerDecay: 1 }),
+    ...(adapt && adaptedDefaults),
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   }
-  const { validation, save, out, overwrite } = flags
+  const { validation, out, overwrite } = flags
+  const save = adapt && flags.save !== undefined ? adapterFileOf(flags.save) : flags.save
   const seeds = seedsOf(flags)
   const request = await requestOf(flags, data.train, alsoRead)
   const { reports, wasThere } = await claimReports<Report>(
@@ -189,6 +198,10 @@ async function sayLayouts(encoder: OpenedEncoder, head: TrainedHeadName): Promis
     )
   }
 }
+
+/** A name that does not end in .safetensors is that of a folder with the adapter alone, as PEFT has it. */
+const adapterFileOf = (save: string) =>
+  save.endsWith('.safetensors') ? save : join(save, 'adapter_model.safetensors')
 
 const folderOf = (validation: Validation | undefined) =>
   validation && 'dir' in validation ? validation.dir : undefined

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
+import { type AdaptFlags, adaptationOf, addAdaptOptions } from '../adapt-options.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, positiveNumber, setOption, wholeNumber } from '../options.ts'
 import { note, printJson } from '../output.ts'
@@ -12,7 +13,7 @@ import { argumentOrOption } from '../spellings.ts'
 import { follow } from './follow.ts'
 import { describeEnd, openReporter } from './reporter.ts'
 
-interface Flags extends ReadingFlags {
+interface Flags extends ReadingFlags, AdaptFlags {
   data?: string
   out: string
   init?: string
@@ -94,6 +95,7 @@ export function addPretrain(root: Command): void {
     .option('--profile-steps <n>', 'steps to record', wholeNumber(1), 50)
     .option('--json', 'print every event as a line of JSON')
     .action(runPretrain)
+  addAdaptOptions(command, 'of --init; they are in adapter/ of the run')
   argumentOrOption(command, '--preset <name>')
   addReadingOptions(command)
 }
@@ -107,6 +109,8 @@ function assignments({ steps, epochs, seed, device, precision, probe, ...flags }
   if (device !== undefined) given.push(`train.device=${device}`)
   if (precision !== undefined) given.push(`train.precision=${precision}`)
   if (probe !== undefined) given.push(`log.probe=${JSON.stringify(resolve(probe))}`)
+  for (const [key, value] of Object.entries(adaptationOf(flags) ?? {}))
+    given.push(`adapt.${key}=${JSON.stringify(value)}`)
   return given
 }
 

@@ -4,6 +4,7 @@ import type { RunProgress } from '../events.ts'
 import { readProbes } from '../journal.ts'
 import { openPace } from '../pace.ts'
 import type { Run } from '../run.ts'
+import { saveAdapters } from './adapter.ts'
 import { raiseAlarms } from './alarms.ts'
 import { saveCheckpoints } from './checkpoints.ts'
 import type { Consumer } from './consumer.ts'
@@ -49,6 +50,7 @@ export function openConsumers(opened: Run, options: ConsumerOptions) {
     followPace(run, pace, onProgress),
     keepJournal(run),
     ...(saves ? [saveCheckpoints(run, isSaveWanted, isEarly)] : []),
+    ...(saves && config.adapt.kind !== 'none' ? [saveAdapters(run)] : []),
     drawPictures(run, isEarly),
     ...(look ? [probeEncoder(run, look, { probes, isEarly })] : []),
     raiseAlarms(run),
