@@ -15,6 +15,7 @@ import type { RasterOptions } from '../source/raster/raster-folder.ts'
 import type { Locate, TargetGiven } from '../target/target-row.ts'
 import { targetOf } from '../target/targets.ts'
 import type { Device } from '../tensor/tensor.ts'
+import { sidesOf } from '../token/grid.ts'
 import {
   backboneOf,
   bandsOf,
@@ -87,10 +88,11 @@ const rulesOf = ({ data }: Config): DecodeRules | undefined =>
     : undefined
 
 /** How whole images become samples outside training; null: the largest centred box, and always for rasters. */
-export function fittingOf({ data }: Config): Fitting | null {
+export function fittingOf({ data, model }: Config): Fitting | null {
   if (data.kind !== 'images' || (data.resize === 'box' && data.rounding === 'bytes')) return null
-  const { resize, inputSize, cropShare, cutRule, rounding } = data
-  return { resize, inputSize, cropShare, cutRule, isExact: rounding === 'none' }
+  const { resize, inputSize, cropShare, cutRule, rounding, maxPatches: most } = data
+  const budget = resize === 'patches' ? { patch: sidesOf(model.patchSize), most } : null
+  return { resize, inputSize, cropShare, cutRule, isExact: rounding === 'none', ...(budget && { budget }) }
 }
 
 const photometricOf = ({ data }: Config) =>

@@ -123,6 +123,7 @@ export function resolveConfig(input: ConfigInput): Config {
   try {
     checkBands(config)
     checkPhotometric(config)
+    checkResize(config)
     checkVariant(config)
     checkChannelNumbers(config)
     checkBackbone(backboneOf(config))
@@ -155,6 +156,14 @@ const refuse = (what: string): never => {
 function checkPhotometric({ data, model }: Config): void {
   if (data.kind === 'images' && data.photometric && model.channels !== 3)
     refuse(`data.photometric is for images of 3 channels, and model.channels is ${model.channels}`)
+}
+
+function checkResize({ data }: Config): void {
+  if (data.kind !== 'images' || data.resize !== 'patches') return
+  if (data.cropShare !== 1)
+    refuse(`data.resize patches keeps whole images, and data.cropShare is ${data.cropShare}: expected 1`)
+  if (data.inputSize !== null)
+    refuse(`data.resize patches gives each image its own size, and data.inputSize is set: expected null`)
 }
 
 function checkChannelNumbers({ data, model }: Config): void {
@@ -288,6 +297,12 @@ export function configAt(config: Config, imageSize: readonly [height: number, wi
 /** The same model with fewer blocks: the first ones. Throws `CONFIG`. */
 export const configOfDepth = (config: Config, depth: number): Config =>
   resolveConfig({ ...config, model: { ...config.model, depth } } as ConfigInput)
+
+/** The same for images of one size, where each has its own: all are squashed to that of the model. */
+export const atOneSize = (config: Config): Config =>
+  config.data.kind === 'images' && config.data.resize === 'patches'
+    ? resolveConfig({ ...config, data: { ...config.data, resize: 'squash' } } as ConfigInput)
+    : config
 
 export function decoderOf(config: Config<'mae'>): DecoderDimensions {
   const { width, depth, heads } = config.decoder

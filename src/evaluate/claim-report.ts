@@ -1,6 +1,7 @@
 /** The folder of a report as a claim (files/claim.ts): the same request continues what was begun in it, or finds it done. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { fittingOf } from '../config/assemble.ts'
 import { SherdError } from '../errors.ts'
 import { claimed, type Draft, expectFree } from '../files/claim.ts'
 import { fingerprintOf } from '../files/fingerprint.ts'
@@ -43,6 +44,7 @@ export async function claimReports<T>(
     options: {
       ...{ ...options, bands, precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
       imageSize: found.imageSize,
+      maxPatches: fittingOf(found.config)?.budget?.most,
       // A random encoder is what its configuration says; other weights say themselves what they are.
       ...(found.files.length === 0 && { config, modelSeed: seed }),
       save: save && resolve(save),

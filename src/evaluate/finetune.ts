@@ -6,6 +6,7 @@
 
 import { basename } from 'node:path'
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
+import { atOneSize } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { choosePrecision, precisionNames } from '../machine/plan.ts'
 import { heads } from '../model/classifier.ts'
@@ -76,20 +77,25 @@ const titles = {
   finetune: 'the whole encoder and a head learn from the pretrained weights',
 } as const
 
-/** The encoder in the precision of training, which is also that of scoring. */
-function inTrainingPrecision({ encoder, precision: asked }: FinetuneOptions): OpenedEncoder {
+/** The encoder in the precision and with the image size of training, which are also those of scoring. */
+function asTrained({ encoder, precision: asked }: FinetuneOptions): OpenedEncoder {
   const precision = choosePrecision(asked ?? encoder.config.train.precision, encoder.device)
-  return { ...encoder, precision, origin: { ...encoder.origin, precision: precisionNames[precision] } }
+  const origin = { ...encoder.origin, precision: precisionNames[precision] }
+  return { ...encoder, config: atOneSize(encoder.config), precision, origin }
 }
 
 /** Throws as `evaluate`, `VALUE` for settings that do not fit, and `INTERRUPTED`. */
 export async function finetune(given: FinetuneOptions): Promise<Report> {
   const own = { ...given.settings, head: headFor(given.encoder, given.settings) }
-  const options = { ...given, settings: own, encoder: inTrainingPrecision(given) }
+  const options = { ...given, settings: own, encoder: asTrained(given) }
   const { encoder, settings, seeds, data, fromScratch, work } = options
   const { depth } = encoder.dimensions
   if (settings.blocks !== null && !(settings.blocks >= 0 && settings.blocks <= depth))
     throw new SherdError('VALUE', `Expected 0 to ${depth} blocks to learn, got ${settings.blocks}.`)
+  if (encoder.config !== given.encoder.config)
+    options.onNote?.(
+      `images do not keep their shape here: crops of ${encoder.dimensions.imageSize.join(' × ')} pixels are learned from, and whole images squashed to it are scored`,
+    )
   const warmup = warmupOf(settings)
   if (warmup.note !== null) options.onNote?.(warmup.note)
   const { adapt } = settings

@@ -4,7 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import type { EncodeAllOptions } from '../model/backbone.ts'
-import { backboneAt, encoderWidths, learnedGridOf, positionOptions } from '../model/backbone-shape.ts'
+import { encoderWidths, learnedGridOf, positionOptions } from '../model/backbone-shape.ts'
 import { gridOfModel, prefixOf } from '../model/dimensions.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { ArrayOf, DType } from '../tensor/dtype.ts'
@@ -38,12 +38,6 @@ export function checkDynamic(
   if (only || channels) refuse('a model is exported with all of its bands then; leave --bands out')
   if (!Number.isInteger(most) || most < Math.max(...dimensions.imageSize))
     refuse(`expected at least the model's own ${dimensions.imageSize.join(' × ')} pixels, got ${most}`)
-}
-
-/** The encoder for images of another size, with the same weights. */
-export function atSize<Encoder extends ExportedEncoder>(encoder: Encoder, imageSize: ImageSize): Encoder {
-  const shape = backboneAt(encoder.shape, imageSize)
-  return { ...encoder, dimensions: shape.dimensions, shape }
 }
 
 /** Of rows and columns: as many patches as fit into what was asked for. */

@@ -7,24 +7,14 @@ import { SherdError } from '../errors.ts'
 import { clsAttention, clsAttentionTaps } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
 import type { Graph } from '../onnx/graph.ts'
-import { sizeName } from '../onnx/symbolic-sizes.ts'
 import { zeros } from '../tensor/ops.ts'
 import { record, type Tape } from '../tensor/record.ts'
 import { scope } from '../tensor/scope.ts'
 import { patchesOf } from '../token/prefix.ts'
 import { encodeImages } from '../weights/frozen-encoder.ts'
-import {
-  atSize,
-  checkDynamic,
-  type DynamicGrid,
-  type PositionTables,
-  positionsFrom,
-  positionTables,
-  tensorsOf,
-  valuesOfTables,
-} from './dynamic-grid.ts'
+import { type DynamicGrid, type PositionTables, positionsFrom, tensorsOf } from './dynamic-grid.ts'
 import { vectorsOf, vectorWidths } from './encoder-vectors.ts'
-import { generalTape } from './general-tape.ts'
+import { gridGraph } from './grid-graph.ts'
 import {
   blankPixels,
   checkRecordable,
@@ -33,7 +23,6 @@ import {
   viewOfPixels,
 } from './pixels-input.ts'
 import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
-import { translate } from './translate.ts'
 
 export interface EncoderGraphOptions {
   /** Whether the attention of cls is an output. */
@@ -63,21 +52,10 @@ export function encoderGraph(encoder: ExportedEncoder, options: EncoderGraphOpti
       'VALUE',
       'This encoder has no cls token, whose attention could be shown: leave --attention out.',
     )
-  if (dynamicGrid) checkDynamic(encoder, dynamicGrid)
-  const symbols = { batch: [2, 3, 5] } as const
-  const tables = positionTables(encoder, dynamicGrid)
-  const constants = valuesOfTables(tables)
-  if (!dynamicGrid) {
-    const tape = generalTape(symbols, ({ batch }) => recordEncoder({ encoder, tables, options }, batch!))
-    return translate('encoder', tape, { constants })
-  }
-  const [P, Q] = encoder.dimensions.patchSize
-  const places = { rows: [2, 3, 5], columns: [3, 2, 4] } as const
-  const tape = generalTape({ ...symbols, ...places }, ({ batch, rows, columns }) =>
-    recordEncoder({ encoder: atSize(encoder, [rows! * P, columns! * Q]), tables, options }, batch!),
-  )
-  const sizeNames = { [sizeName({ rows: P })]: 'height', [sizeName({ columns: Q })]: 'width' }
-  return translate('encoder', tape, { constants, sizeNames })
+  return gridGraph('encoder', encoder, {
+    dynamicGrid,
+    record: (at, tables, batch) => recordEncoder({ encoder: at, tables, options }, batch),
+  })
 }
 
 interface Recorded {

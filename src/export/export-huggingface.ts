@@ -265,7 +265,7 @@ async function graphsOf(
   if (output === null && wanted && wanted.length > 0)
     throw new SherdError(
       'USAGE',
-      `No graph for transformers.js is made of ${architecture}, whose outputs are others than sherd's: leave --onnx out, or take "sherd export onnx".`,
+      `No graph for transformers.js is made of ${architecture}, whose inputs or outputs are others than sherd's: leave --onnx out, or take "sherd export onnx".`,
     )
   if (dtypes.length === 0 || output === null) return { onnx: [], warnings: [] }
   try {

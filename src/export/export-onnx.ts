@@ -3,7 +3,8 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type ClassifierFacts, type SegmenterFacts, weightsMetadata } from '../checkpoint/weights-metadata.ts'
-import { bandsOf } from '../config/resolve.ts'
+import { fittingOf } from '../config/assemble.ts'
+import { atOneSize, bandsOf } from '../config/resolve.ts'
 import { pause, SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
 import { claimed } from '../files/claim.ts'
@@ -33,6 +34,26 @@ export type OpenedModel = OpenedEncoder &
     readonly classifier?: ClassifierFacts | undefined
     readonly segmenter?: SegmenterFacts | undefined
   }
+
+interface Kind {
+  readonly model: OpenedModel & { readonly precision: 'float32'; readonly rasters: boolean }
+  readonly options: GraphOptions
+}
+
+/**
+ * The model for graphs that can be of any size, and for those that cannot. They are the same, unless images keep their shape: then the first
+ * take all sizes within the budget, and for the second all images are squashed.
+ */
+function kindsOf(model: Kind['model'], options: GraphOptions): Record<'anySize' | 'oneSize', Kind> {
+  const budget = fittingOf(model.config)?.budget
+  const usual = { model, options }
+  if (!budget) return { anySize: usual, oneSize: usual }
+  const most = Math.max(options.dynamicGrid?.most ?? 0, budget.most * Math.max(...budget.patch))
+  return {
+    anySize: { model, options: { ...options, dynamicGrid: { most } } },
+    oneSize: { model: { ...model, config: atOneSize(model.config) }, options },
+  }
+}
 
 export interface ExportOptions extends GraphOptions {
   /** On the CPU. */
@@ -98,9 +119,9 @@ export async function* exportOnnx({
       'USAGE',
       'What the bands are normalised by is in no file here: give --images, a folder of rasters to measure it on.',
     )
-  const { config, statistics } = model
+  const kinds = kindsOf(model, options)
   const version = sherdVersion()
-  let real: ProofSamples | undefined
+  const read = new Map<object, ProofSamples>()
   let written = 0
   const standing = () => ({
     ...{ done: written, of: names.length * wanted.length, unit: 'files' },
@@ -110,17 +131,20 @@ export async function* exportOnnx({
     const row = graphs[graph]
     onPhase?.(`recording the ${graph}`)
     await pause(signal, standing())
-    const recorded = row.graph(model, options)
+    const kind = kinds[row.isOfAnySize ? 'anySize' : 'oneSize']
+    const { model: own, options } = kind
+    const { config, statistics } = own
+    const recorded = row.graph(own, options)
     const head = headFacts(model, graph)
     await pause(signal, standing())
     makeFolder(out)
-    if (images !== undefined)
-      real ??= await imageProof(model, images, {
-        onProgress: onProgress?.(null),
-        signal,
-        standing: standing(),
-      })
-    const samples = [randomProof(model, row.sizes(model, options)), ...(real ? [real] : [])]
+    if (images !== undefined && !read.has(kind))
+      read.set(
+        kind,
+        await imageProof(own, images, { onProgress: onProgress?.(null), signal, standing: standing() }),
+      )
+    const real = read.get(kind)
+    const samples = [randomProof(own, row.sizes(own, options)), ...(real ? [real] : [])]
     for (const precision of wanted) {
       const { suffix, convert, ...usual }: PrecisionRow = precisions[precision]
       const bounds = precision === 'fp32' ? usual : { ...usual, ...bars }
@@ -129,7 +153,7 @@ export async function* exportOnnx({
       const converted = convert(recorded)
       checkGraph(converted)
       const metadata = exportMetadata({
-        ...{ version, graph, precision, input: row.input(model, options), bands: bandsSeen(model) },
+        ...{ version, graph, precision, input: row.input(own, options), bands: bandsSeen(model) },
         weights: weightsMetadata({ config, statistics, ...head }),
         classes: (head.classifier ?? head.segmenter)?.classes ?? null,
         resolution: model.shape.referenceResolution,
@@ -141,7 +165,7 @@ export async function* exportOnnx({
         await pause(signal, standing())
         writeParts(draft, onnxParts(converted, metadata, version))
         const watch = { onProgress: onProgress?.(path), signal, standing: standing() }
-        const proof = await proveOnnx(draft, { graph, model, options, samples }, watch)
+        const proof = await proveOnnx(draft, { graph, model: own, options, samples }, watch)
         checkProof(proof, bounds, `${precision} graph of the ${graph}`)
         return { graph, precision, bytes: statSync(draft).size, ...proof }
       }

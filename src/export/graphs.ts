@@ -52,6 +52,8 @@ export type MoreInputs = Readonly<
 >
 
 export interface GraphRow {
+  /** Whether it can be made for images of any size. */
+  readonly isOfAnySize: boolean
   /** Throws `VALUE` for models that cannot be exported. */
   readonly graph: (model: ModelParts, options: GraphOptions) => Graph
   readonly input: (model: ModelParts, options: GraphOptions) => PixelsInput
@@ -76,8 +78,8 @@ const ownSize = ({ dimensions }: ModelParts): readonly ImageSize[] => [dimension
 const positionsAsGiven: GraphRow['more'] = ({ shape }, pixels) =>
   needsPositions(shape) ? { [positionsName]: positionsOf(shape, pixels) } : {}
 
-const encoderRow: GraphRow = {
-  graph: encoderGraph,
+const ofAnySize: Pick<GraphRow, 'isOfAnySize' | 'input' | 'sizes'> = {
+  isOfAnySize: true,
   input: (model, { dynamicGrid }) => ({
     ...pixelsInput(model),
     ...(dynamicGrid && {
@@ -85,6 +87,12 @@ const encoderRow: GraphRow = {
     }),
   }),
   sizes: (model, { dynamicGrid }) => (dynamicGrid ? proofSizes(model, dynamicGrid) : ownSize(model)),
+}
+const ofOneSize = { isOfAnySize: false, input: pixelsInput, sizes: ownSize } as const
+
+const encoderRow: GraphRow = {
+  ...ofAnySize,
+  graph: encoderGraph,
   outputs: encoderOutputs,
   more: positionsAsGiven,
   reference: (model, wanted) => (pixels) =>
@@ -113,9 +121,8 @@ const autoencoderOf = ({ autoencoder }: ModelParts): Autoencoder => {
 }
 
 const autoencoderRow: GraphRow = {
+  ...ofOneSize,
   graph: (model) => autoencoderGraph(model, autoencoderOf(model)),
-  input: pixelsInput,
-  sizes: ownSize,
   outputs: () => ['prediction'],
   more({ shape }, { shape: [B] }, i) {
     const N = layoutTokens(layoutOf(shape))
@@ -160,9 +167,8 @@ const classifierOf = ({ classifier, ...model }: ModelParts): ExportedClassifier 
 }
 
 const classifierRow: GraphRow = {
-  graph: (model) => classifierGraph(classifierOf(model)),
-  input: pixelsInput,
-  sizes: ownSize,
+  ...ofAnySize,
+  graph: (model, { dynamicGrid }) => classifierGraph(classifierOf(model), dynamicGrid),
   outputs: () => ['logits', 'probabilities'],
   more: positionsAsGiven,
   reference: (model) => {
@@ -191,9 +197,8 @@ const segmenterOf = ({ segmenter, ...model }: ModelParts): ExportedSegmenter => 
 }
 
 const segmenterRow: GraphRow = {
+  ...ofOneSize,
   graph: (model) => segmenterGraph(segmenterOf(model)),
-  input: pixelsInput,
-  sizes: ownSize,
   outputs: () => ['logits'],
   more: positionsAsGiven,
   reference: (model) => {

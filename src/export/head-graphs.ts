@@ -13,14 +13,8 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { type FrozenClassifier, headLogits, probabilitiesOf } from '../weights/frozen-classifier.ts'
 import { encodeImages } from '../weights/frozen-encoder.ts'
 import { decodeHeadLogits, type FrozenSegmenter } from '../weights/frozen-segmenter.ts'
-import {
-  type PositionTables,
-  positionsFrom,
-  positionTables,
-  tensorsOf,
-  valuesOfTables,
-} from './dynamic-grid.ts'
-import { generalTape } from './general-tape.ts'
+import { type DynamicGrid, type PositionTables, positionsFrom, tensorsOf } from './dynamic-grid.ts'
+import { gridGraph } from './grid-graph.ts'
 import {
   blankPixels,
   checkRecordable,
@@ -29,28 +23,39 @@ import {
   viewOfPixels,
 } from './pixels-input.ts'
 import { checkPositions, needsPositions, positionsName, positionsShape } from './positions-input.ts'
-import { translate } from './translate.ts'
 
 export type ExportedClassifier = ExportedEncoder & FrozenClassifier
 export type ExportedSegmenter = ExportedEncoder & FrozenSegmenter
 
-export const classifierGraph = (classifier: ExportedClassifier): Graph =>
-  headGraph('classifier', classifier, (encoded) => {
-    const logits = headLogits(classifier, encoded)
-    return { logits, probabilities: probabilitiesOf(classifier, logits) }
-  })
+/** `dynamicGrid`: of images of any size, as that of an encoder. */
+export const classifierGraph = (classifier: ExportedClassifier, dynamicGrid?: DynamicGrid | null): Graph =>
+  headGraph(
+    'classifier',
+    classifier,
+    (encoded) => {
+      const logits = headLogits(classifier, encoded)
+      return { logits, probabilities: probabilitiesOf(classifier, logits) }
+    },
+    dynamicGrid,
+  )
 
 export const segmenterGraph = (segmenter: ExportedSegmenter): Graph =>
   headGraph('segmenter', segmenter, (encoded) => ({ logits: decodeHeadLogits(segmenter, encoded) }))
 
 type Head = (encoded: Encoded) => Readonly<Record<string, Tensor>>
 
-function headGraph(name: string, encoder: ExportedEncoder, head: Head): Graph {
+function headGraph(
+  name: string,
+  encoder: ExportedEncoder,
+  head: Head,
+  dynamicGrid: DynamicGrid | null = null,
+): Graph {
   checkRecordable(encoder)
   checkPositions(encoder)
-  const tables = positionTables(encoder)
-  const tape = generalTape({ batch: [2, 3, 5] }, ({ batch }) => recordHead(encoder, { head, tables }, batch!))
-  return translate(name, tape, { constants: valuesOfTables(tables) })
+  return gridGraph(name, encoder, {
+    dynamicGrid,
+    record: (at, tables, batch) => recordHead(at, { head, tables }, batch),
+  })
 }
 
 interface Recorded {

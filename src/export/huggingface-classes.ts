@@ -2,6 +2,7 @@
 import type { FloatArray } from '../checkpoint/arrays.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
+import { learnedGridOf } from '../model/backbone-shape.ts'
 import type { Head } from '../model/classifier.ts'
 import { encoderBlocks, gridOfModel, hiddenWidth } from '../model/dimensions.ts'
 import { feedForwards } from '../model/feed-forward.ts'
@@ -323,6 +324,30 @@ const siglip: EncoderClass = {
   ...{ hasClsRow: false, resampling: 'cubic', resamplesItself: false, givesTokens: true },
 }
 
+const siglip2: EncoderClass = {
+  architecture: 'Siglip2VisionModel',
+  wrapper: 'vision_model.',
+  layout: layouts['huggingface-naflex'],
+  takes: { ...siglip.takes, 'images that keep their shape': [true] },
+  refuses: (model) => {
+    const shape = backboneOf(model.config)
+    const { h, w } = learnedGridOf(shape)
+    if (shape.positions !== 'learned' || shape.resampling !== 'linear-antialias')
+      return "transformers' SigLIP 2 resamples a table of positions linearly with antialiasing (model.resampling linear-antialias), and this model has others: export it as ONNX (sherd export onnx)"
+    if (model.dimensions.channels !== 3 || h !== w)
+      return "transformers' SigLIP 2 takes three channels, and positions of a square grid: export it as ONNX (sherd export onnx)"
+    return squaresAlone('SigLIP 2')(model)
+  },
+  config: ({ config }) => {
+    const { h, w } = learnedGridOf(backboneOf(config))
+    return { model_type: 'siglip2_vision_model', vision_use_head: true, num_patches: h * w }
+  },
+  ...{ hasClsRow: false, resampling: 'linear-antialias', resamplesItself: true, givesTokens: false },
+  notes: [
+    'Its processor gives patches, their mask and the grid of each image: pass all of them to the model.',
+  ],
+}
+
 const clip: EncoderClass = {
   architecture: 'CLIPVisionModel',
   projected: 'CLIPVisionModelWithProjection',
@@ -342,7 +367,7 @@ const clip: EncoderClass = {
 }
 
 const classes: readonly EncoderClass[] = [
-  ...[vit, dinov2, dinov2WithRegisters, dinov3, dinov3Gate, beit, ijepa, siglip, clip],
+  ...[vit, dinov2, dinov2WithRegisters, dinov3, dinov3Gate, beit, ijepa, siglip, siglip2, clip],
 ]
 
 export type FoundClass = { readonly found: EncoderClass } | { readonly found: null; readonly why: string }

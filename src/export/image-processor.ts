@@ -50,7 +50,8 @@ export const inputSizeOf = ({ config, dimensions }: Pick<Prepared, 'config' | 'd
 /** `preprocessor_config.json`. Throws `USAGE` where no processor of transformers does the same. */
 export function huggingfaceProcessor(model: Prepared): Preparation {
   const { config, dimensions, statistics } = model
-  const { resize, inputSize, cropShare, cutRule, isExact } = fittingOf(config) ?? centredBox
+  const fitting: Fitting = fittingOf(config) ?? centredBox
+  const { resize, inputSize, cropShare, cutRule, isExact, budget } = fitting
   const [height, width] = inputSize ?? dimensions.imageSize
   const { interpolation, colours } = rulesOf(model)
   const isSquare = height === width
@@ -68,6 +69,10 @@ export function huggingfaceProcessor(model: Prepared): Preparation {
   })
   const isWhole = resize === 'squash' && cropShare === 1
   if (isExact && !isWhole) refuse('resizes without rounding and then cuts (data.rounding none)')
+  if (budget) {
+    const { most: max_num_patches, patch } = budget
+    return made('Siglip2ImageProcessor', { patch_size: patch[0], max_num_patches })
+  }
   if (resize === 'longest') refuse('fills images up (data.resize longest)')
   if (resize === 'squash') {
     if (isWhole) return made(isExact ? 'DINOv3ViTImageProcessorFast' : 'ViTImageProcessor', { size: scaled })
@@ -89,8 +94,8 @@ export function unsaidPreparation(
   beside: { readonly config: Record<string, unknown>; readonly preprocessor: Record<string, unknown> | null },
 ): Record<string, unknown> {
   if (data.kind !== 'images') return {}
-  const { resize, cropShare, cutRule, interpolation, fill, rounding, colours } = data // inputSize follows from the size of images
-  const own = { resize, cropShare, cutRule, interpolation, fill, rounding, colours }
+  const { resize, maxPatches, cropShare, cutRule, interpolation, fill, rounding, colours } = data // inputSize follows from the size of images
+  const own = { resize, maxPatches, cropShare, cutRule, interpolation, fill, rounding, colours }
   const read = resolveConfig({ data: preprocessingOf({ path: 'its own folder', ...beside }).data }).data
   const isSaid = Object.entries(own).every(
     ([key, value]) => JSON.stringify(value) === JSON.stringify(read[key as keyof typeof read]),
@@ -98,7 +103,10 @@ export function unsaidPreparation(
   return isSaid ? {} : { sherd: { preparation: own } }
 }
 
-const timmModes = { box: 'center', shortest: 'center', squash: 'squash', longest: 'border' } as const
+const timmModes = {
+  ...{ box: 'center', shortest: 'center', squash: 'squash', longest: 'border' },
+  patches: 'squash', // of one size: no class of timm takes others (timm-classes.ts)
+} as const
 
 /** The part of timm's `pretrained_cfg` about images. Throws `USAGE` where timm fills images up with another colour. */
 export function timmPreparation(model: Prepared): Preparation {

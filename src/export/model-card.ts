@@ -1,8 +1,11 @@
 /** The README.md (model card) of an exported model. */
 
+import { fittingOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
+import type { Config } from '../config/schema.ts'
 import { plain } from '../evaluate/markdown.ts'
 import { sherdVersion } from '../package-root.ts'
+import type { ResizeMode } from '../prepare/fit.ts'
 import { targetOf } from '../target/targets.ts'
 import { type ExportedModel, encoderParameterCount } from './exported-model.ts'
 
@@ -41,9 +44,25 @@ function trainingOf({ config, facts, step, protocol }: ExportedModel): string[] 
   ]
 }
 
+const resizing: Readonly<Record<ResizeMode, string>> = {
+  box: 'takes the largest centred part of an image with this aspect ratio and resizes it',
+  shortest: 'resizes an image by its shorter side and cuts out the centre',
+  longest: 'resizes an image by its longer side and fills it up',
+  squash: 'resizes an image whatever its shape',
+  patches: 'resizes an image so that it keeps its shape',
+}
+
+function resizedText({ data }: Config): string {
+  if (data.kind !== 'images') return ''
+  return `sherd ${resizing[data.resize]}, ${data.interpolation === 'bilinear' ? 'bilinearly' : 'bicubically'}.`
+}
+
 function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[] {
   const bands = bandsOf(config)
-  const size = `${d.imageSize.join(' × ')} pixels`
+  const budget = fittingOf(config)?.budget
+  const size = budget
+    ? `Images of any shape, up to ${budget.most} patches`
+    : `${d.imageSize.join(' × ')} pixels`
   if (bands)
     return [
       `${size} of ${d.channels} bands in the order ${bands.map(plain).join(', ')}, in the units of the files: (x − mean) / deviation.`,
@@ -53,7 +72,7 @@ function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[]
       ...(statistics.low ? ['- values are clipped first: see `low` and `high` in `config.json`'] : []),
     ]
   return [
-    `${size}, ${d.channels === 1 ? 'grey' : `${d.channels} channels`}, values from 0 to 1: (x − mean) / deviation, mean ${list(statistics.mean)}, deviation ${list(statistics.std)}. sherd takes the largest centred part of an image with this aspect ratio and resizes it bicubically.`,
+    `${size}, ${d.channels === 1 ? 'grey' : `${d.channels} channels`}, values from 0 to 1: (x − mean) / deviation, mean ${list(statistics.mean)}, deviation ${list(statistics.std)}. ${resizedText(config)}`,
   ]
 }
 

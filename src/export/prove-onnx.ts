@@ -10,9 +10,9 @@ import { type Pixels, pickSamples, sizeOf } from '../prepare/pixels.ts'
 import { draws } from '../random/draws.ts'
 import { subsetOf } from '../source/subset.ts'
 import { layoutTokens } from '../token/layout.ts'
-import type { FrozenEncoder } from '../weights/frozen-encoder.ts'
+import { atSize, type FrozenEncoder } from '../weights/frozen-encoder.ts'
 import { type OpenedEncoder, openFor } from '../weights/open-encoder.ts'
-import { atSize, type ImageSize } from './dynamic-grid.ts'
+import type { ImageSize } from './dynamic-grid.ts'
 import { type FeatureCost, featureCost, smallestCosine, type VectorPairs } from './feature-cost.ts'
 import type { GraphName } from './formats.ts'
 import { type GraphOptions, graphs, type ModelParts } from './graphs.ts'
@@ -94,7 +94,7 @@ export async function imageProof(
   const batches: Pixels[] = []
   let done = 0
   for await (const batch of imagesInOrder({ ...options, batchSize: batchFor(encoder) })) {
-    batches.push(pickSamples(batch, [...batch.indices.keys()])) // a copy: the loader reuses the memory
+    for (const { rows, samples } of batch.parts) batches.push(pickSamples(samples, [...rows.keys()])) // a copy: the loader reuses the memory
     done += batch.indices.length
     onProgress?.(Math.min(done, count), count)
     await pause(signal, standing)

@@ -1,4 +1,5 @@
 /** What differs between encoders, as words, to find the class of another program that computes the same. */
+import { fittingOf } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { encoderBlocks, prefixOf } from '../model/dimensions.ts'
 import { activationOf } from '../model/feed-forward.ts'
@@ -19,6 +20,7 @@ export interface Traits {
   readonly 'added positions': boolean
   readonly 'attention pooling': boolean
   readonly 'a projection': boolean
+  readonly 'images that keep their shape': boolean
   /** `norm` of tokens, or `fc_norm` of their mean. */
   readonly norm: string
 }
@@ -37,6 +39,7 @@ const plain: Traits = {
   'added positions': true,
   'attention pooling': false,
   'a projection': false,
+  'images that keep their shape': false,
   norm: 'norm',
 }
 
@@ -59,6 +62,7 @@ export function traitsOf({ config, dimensions, arrays }: ExportedModel): Traits 
     'added positions': backboneOf(config).positions !== 'none',
     'attention pooling': arrays.has('attn_pool.latent'),
     'a projection': arrays.has('projection.weight'),
+    'images that keep their shape': Boolean(fittingOf(config)?.budget),
     norm: encoderNorm((name) => arrays.has(name)),
   }
 }

@@ -95,7 +95,7 @@ export interface Preparation {
 
 type PreparationKeys = Pick<
   NonNullable<ConfigInput['data']>,
-  'resize' | 'cropShare' | 'cutRule' | 'interpolation' | 'fill' | 'rounding' | 'colours'
+  'resize' | 'maxPatches' | 'cropShare' | 'cutRule' | 'interpolation' | 'fill' | 'rounding' | 'colours'
 >
 
 interface Described {
@@ -196,8 +196,9 @@ function processorSteps(json: unknown, model: unknown, what: string): Preparatio
   if (processor.isOfPatches) {
     const { patch_size: patch = 16, max_num_patches: most = 256 } = given
     const length = Math.floor(Math.sqrt(most)) * patch
-    const note = `its processor gives every image a grid of its own, of at most ${most} patches: here all are squashed to ${length} × ${length} pixels, and features of images that are not square differ`
-    return { statistics, data: { ...common, resize: 'squash' }, imageSize: [length, length], notes: [note] }
+    const note = `images keep their shape, as by its processor: each is resized to at most ${most} patches of ${patch} × ${patch} pixels (data.maxPatches), unless --image-size gives one size for all`
+    const data = { ...common, resize: 'patches' as const, maxPatches: most }
+    return { statistics, data, imageSize: [length, length], notes: [note] }
   }
   const size = sizeIn(given.size, processor.size, processor.isSquare, what)
   const crop =

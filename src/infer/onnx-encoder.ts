@@ -4,7 +4,7 @@ import { SherdError } from '../errors.ts'
 import { type FeatureSpec, featureOf } from '../model/features.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { FeatureName } from '../token/feature.ts'
-import type { FeatureReading, FolderFeatures } from '../weights/folder-features.ts'
+import { expectOneLength, type FeatureReading, type FolderFeatures } from '../weights/folder-features.ts'
 import { gatherFeatures } from '../weights/frozen-encoder.ts'
 import { openFor } from '../weights/open-encoder.ts'
 import { featureOutputs, joinedOutputs, usualOutputs } from './onnx-features.ts'
@@ -44,16 +44,17 @@ export async function onnxFeaturesOfSource(
   { features = usualOutputs(model), ...options }: FeatureReading = {},
 ): Promise<FolderFeatures> {
   const specs = [...new Set(features)].map((name) => onnxFeatureSpec(model, name))
+  expectOneLength(model.config, specs)
   const wanted = specs.map(({ name }) => featureOutputs(model, name))
   const outputs = [...new Set(wanted.flat())]
   const made = await gatherFeatures(specs, {
     ...onnxGathering(model, source, options),
-    compute: async (batch) => {
-      const found = await model.session.run(inputsOf(model, batch), outputs)
+    compute: async (samples) => {
+      const found = await model.session.run(inputsOf(model, samples), outputs)
       return wanted.map((names) =>
         joinedOutputs(
           names.map((name) => found[name]!.values),
-          batch.indices.length,
+          samples.shape[0],
         ),
       )
     },

@@ -56,7 +56,7 @@ export function onnxGathering(
     ...rest,
     async *images(from, onSkip) {
       for await (const batch of images(from, onSkip)) {
-        checkResolution(batch, resolution, source.dir)
+        for (const { samples } of batch.parts) checkResolution(samples, resolution, source.dir)
         yield batch
       }
     },

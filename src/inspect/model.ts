@@ -5,6 +5,7 @@ import { damageOf, listCheckpoints } from '../checkpoint/checkpoint.ts'
 import { openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
 import { type Header, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import { fittingOf } from '../config/assemble.ts'
 import { backboneOf, bandsOf, dimensionsOf, framesOf, totalSteps } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -49,6 +50,7 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
   const { objective, mask, target } = config
   const [bands, frames] = [bandsOf(config), framesOf(config)]
   const encoderParameters = parameterCount(backboneRows(backboneOf(config)))
+  const budget = fittingOf(config)?.budget
   const values = bands
     ? `${countOf(bands.length, 'band')}: ${listed(bands, 16)}`
     : countOf(channels, 'channel')
@@ -59,7 +61,7 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
     ],
     [
       'takes',
-      `${sized(imageSize[1], imageSize[0])} pixels in patches of ${sides(patchSize)}, ${values}${frames > 1 ? `, ${frames} dates` : ''}`,
+      `${budget ? `images of any shape, up to ${grouped(budget.most)} patches of ${sides(patchSize)}` : `${sized(imageSize[1], imageSize[0])} pixels in patches of ${sides(patchSize)}`}, ${values}${frames > 1 ? `, ${frames} dates` : ''}`,
     ],
     ['learns', `${objective}, ${Math.round(100 * mask.ratio)} % hidden, target: ${targetOf(target).inWords}`],
   ]

@@ -5,6 +5,8 @@
 import type { Box, Size } from '../source/box.ts'
 import { centerCrop, roundHalfEven } from './crop.ts'
 import type { Placement } from './decode/placement.ts'
+import { refuse } from './decode/refused-file.ts'
+import { mostPixels, type PatchBudget, sizeWithin } from './patch-budget.ts'
 
 /** Python's `int(short · long / short)`, as transformers and torchvision have it. */
 const alongShorter = ({ width, height }: Size, side: number): Size =>
@@ -25,6 +27,7 @@ const sizes = {
     scaled.width === scaled.height ? alongShorter(image, scaled.width) : inRatio(image, scaled, Math.min),
   longest: (image, scaled) => inRatio(image, scaled, Math.max),
   squash: (_, scaled) => scaled,
+  patches: (_, scaled) => scaled, // of a size that has the image's shape, except where all have one size
 } satisfies Record<string, (image: Size, scaled: Size) => Size>
 
 export const resizeModes = ['box', ...(Object.keys(sizes) as (keyof typeof sizes)[])] as const
@@ -49,6 +52,19 @@ export interface Fitting {
   readonly inputSize?: readonly [height: number, width: number] | null
   /** Resized values are not rounded to bytes: samples are float32, 0 to 255. */
   readonly isExact: boolean
+  /** Each image has a size of its own within it; null, the default: all have that of the model. */
+  readonly budget?: PatchBudget | null | undefined
+}
+
+/** The size of an image's sample, where `target` is that of the model. Throws `DECODE` for one that is too long for its budget. */
+export function sizeOfSample(image: Size, target: Size, fitting?: Fitting | null): Size {
+  const { budget } = fitting ?? {}
+  if (!budget) return target
+  const size = sizeWithin(image, budget)
+  if (size.width * size.height <= mostPixels(budget)) return size
+  return refuse(
+    `an image of ${image.width} x ${image.height} pixels cannot become ${budget.most} patches (data.maxPatches)`,
+  )
 }
 
 /** As timm rounds it. */

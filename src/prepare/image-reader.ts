@@ -13,10 +13,13 @@ export interface WantedImage {
   /** Its row in the batch. */
   readonly row: number
   /** `crop`: its index in the space. */
-  readonly place: (image: PlacedSize, crop: number) => Placement
+  readonly place: (image: PlacedSize, crop: number) => SizedPlacement
   /** Rasters: the frames of a series to take, ascending, at most T; default: evenly spread. */
   readonly frames?: (available: number) => readonly number[]
 }
+
+/** Where a sample lies, and its size where that is not the space's. */
+export type SizedPlacement = Placement & { readonly target?: Size }
 
 /** The size of an image, or of a window with the pixels of its scene around it, which a box may include. */
 export interface PlacedSize extends Size {
@@ -49,6 +52,8 @@ export interface BatchSpace extends CropSpace, SizeLimits {
 
 /** The output of one crop of each image. */
 export interface CropSpace extends SampleSpace {
+  /** Bytes from one row to the next, where samples have sizes of their own; default: those of a sample of the space's size. */
+  readonly stride?: number | undefined
   /** Of rasters. */
   readonly facts?: RasterFacts | undefined
 }

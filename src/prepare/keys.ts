@@ -83,7 +83,7 @@ export const imageKeys = {
     .enum(resizeModes)
     .default('box')
     .describe(
-      'whole images outside training: the largest centred box resized; all of it resized by the shorter or longer side and cut or filled up; squash: without regard to its shape',
+      'whole images outside training: the largest centred box resized; all of it resized by the shorter or longer side and cut or filled up; squash: without regard to its shape; patches: to a size of its own that keeps it',
     ),
   inputSize: z
     .tuple([side, side])
@@ -92,6 +92,12 @@ export const imageKeys = {
     .describe(
       'pixels [height, width] that whole images are brought to, where these are no multiples of the patch: what is beyond model.imageSize at the right and the bottom is left out; not with data.resize box',
     ),
+  maxPatches: z
+    .int()
+    .min(1)
+    .max(65_536)
+    .default(256)
+    .describe('patches of an image, at most, where data.resize is patches'),
   cropShare: z
     .number()
     .positive()

@@ -4,7 +4,7 @@ import type { Size } from '../source/box.ts'
 import type { ImageFolder } from '../source/image-folder.ts'
 import type { PackedImages } from '../source/packed-images.ts'
 import type { RasterFolder } from '../source/raster/raster-folder.ts'
-import { tryDecode, tryDecodeImage } from './decode/decode.ts'
+import { tryDecode } from './decode/decode.ts'
 import { type ReadImage, readImages } from './decode/fast-jpeg.ts'
 import { resample, sampleBytes } from './decode/resample-pixels.ts'
 import type { RgbImage } from './decode/resize.ts'
@@ -41,8 +41,7 @@ function folderReader(source: Pick<ImageFolder, 'dir' | 'files'>, threads: numbe
     together: FILES_TOGETHER,
     atOnce: threads,
     async read(images, space) {
-      const { out, others, ...request } = space
-      const bytes = sampleBytes(request)
+      const { out, others, target: usual, stride = sampleBytes(space), ...request } = space
       const paths = images.map(({ index }) => join(source.dir, source.files[index]!))
       const files = await readImages(paths, request.maxPixels, request.fileTimeout)
       const reasons: (string | null)[] = []
@@ -51,9 +50,13 @@ function folderReader(source: Pick<ImageFolder, 'dir' | 'files'>, threads: numbe
           reasons.push(await readCrops(paths[i]!, image, space, files[i]))
           continue
         }
-        const place = (size: Size) => image.place(size, 0)
-        const pixels = out.subarray(image.row * bytes, (image.row + 1) * bytes)
-        reasons.push(await tryDecodeImage(paths[i]!, { ...request, place }, pixels, files[i]))
+        const sample = (size: Size) => {
+          const { target = usual, ...placement } = image.place(size, 0)
+          const at = image.row * stride
+          const own = out.subarray(at, at + sampleBytes({ ...request, target }))
+          return { ...placement, target, out: own }
+        }
+        reasons.push(await tryDecode(paths[i]!, { ...request, sample }, files[i]))
       }
       return reasons
     },

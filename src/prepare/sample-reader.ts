@@ -9,14 +9,13 @@ import { drawPhotometric, type PhotometricRecipe } from './augment/photometric.t
 import { type Crop, type CropKind, crops } from './crop.ts'
 import type { Corruption } from './decode/damage.ts'
 import type { DecodeRules } from './decode/decode-request.ts'
-import type { Placement } from './decode/placement.ts'
 import type { DepthRange } from './decode/raw-pixels.ts'
 import type { OpenFields } from './fields.ts'
-import { type Fitting, fitted } from './fit.ts'
-import type { CropSpace, ImageReader, PlacedSize } from './image-reader.ts'
+import { type Fitting, fitted, sizeOfSample } from './fit.ts'
+import type { CropSpace, ImageReader, PlacedSize, SizedPlacement } from './image-reader.ts'
 import type { SampleAddress } from './loader/sample-order.ts'
 import type { SkipLedger } from './skipped.ts'
-import { type CropCopy, copiesOf, resolutionOf, timesOf, type ViewSpecs } from './view-spec.ts'
+import { type CropCopy, copiesOf, extentOf, resolutionOf, timesOf, type ViewSpecs } from './view-spec.ts'
 
 export interface SampleSettings {
   /** Of the prepared sample in pixels, unless `views` sets it. */
@@ -97,9 +96,12 @@ export function sampleReader(
   const { seed, channels, minSide, maxPixels, range = null, frames = null, minValid = 0 } = settings
   const rules = settings.fitting?.isExact ? { ...settings.rules, isExact: true } : settings.rules
   const copies = copiesOf(viewsOfSamples(settings)).map((each) => ready(each, settings))
-  const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: ReadyCopy): Placement => {
+  const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: ReadyCopy): SizedPlacement => {
     const { streams, fitting } = copy
-    if (fitting) return { ...fitted(image, copy.settings.target, fitting), flip: false }
+    if (fitting) {
+      const target = sizeOfSample(image, copy.settings.target, fitting)
+      return { ...fitted(image, target, fitting), target, flip: false }
+    }
     const box = copy.crop(image, copy.settings, draws({ seed, stream: streams.crop, epoch, index }))
     const flip = copy.mayFlip && draws({ seed, stream: streams.flip, epoch, index }).uniform() < 0.5
     if (!copy.isRandom || !image.margin) return { box, flip }
@@ -115,6 +117,7 @@ export function sampleReader(
       .slice(0, frames ?? 1)
       .sort((a, b) => a - b)
   const isRandom = copies.some((copy) => copy.isRandom)
+  const haveOwnSizes = frames === null && Boolean(settings.fitting?.budget)
   return async (addresses, fields, first) => {
     const spaces = copies.map(({ view, copy, settings: { target } }): CropSpace => {
       const rows = (name: string) => {
@@ -125,7 +128,14 @@ export function sampleReader(
         const [buffer, at, bytes] = rows(name)
         return new Float64Array(buffer, at, bytes / 8)
       }
-      const crop = { target, channels, rules, out: new Uint8Array(...rows(view)) }
+      const out = new Uint8Array(...rows(view))
+      const crop = {
+        target,
+        channels,
+        rules,
+        out,
+        ...(haveOwnSizes && { stride: out.length / addresses.length }),
+      }
       if (frames === null) return crop
       return {
         ...crop,
@@ -141,7 +151,15 @@ export function sampleReader(
         const address = { epoch: addresses[row]!.epoch, index: used[row]! }
         return {
           ...{ row, index: used[row]! },
-          place: (image: PlacedSize, crop: number) => place(address, image, copies[crop]!),
+          place(image: PlacedSize, crop: number) {
+            const placed = place(address, image, copies[crop]!)
+            const { target } = placed
+            if (target && haveOwnSizes) {
+              const { view, copy } = copies[crop]!
+              fields[extentOf(view)]!.at(copy, first + row).set([target.height, target.width])
+            }
+            return placed
+          },
           ...(isRandom && { frames: (available: number) => chooseFrames(address, available) }),
         }
       })

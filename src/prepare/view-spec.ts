@@ -6,6 +6,7 @@ import type { PhotometricRecipe } from './augment/photometric.ts'
 import type { CropKind } from './crop.ts'
 import type { FieldSpecs } from './fields.ts'
 import type { Fitting } from './fit.ts'
+import { mostPixels } from './patch-budget.ts'
 
 /** Crops of an image, resized, perhaps flipped, with photometric augmentation. */
 export interface CropSpec {
@@ -30,12 +31,14 @@ export interface SampleType {
   readonly channels: number
   /** T of rasters; null for images. */
   readonly frames?: number | null
-  readonly fitting?: Pick<Fitting, 'isExact'> | null | undefined
+  readonly fitting?: Pick<Fitting, 'isExact' | 'budget'> | null | undefined
 }
 
 /** Names of the fields with the times and the metres per pixel of a view; only of rasters. */
 export const timesOf = (view: string) => `${view}.times`
 export const resolutionOf = (view: string) => `${view}.resolution`
+/** Of images with sizes of their own: height and width of each, whose pixels are the first of its row. */
+export const extentOf = (view: string) => `${view}.extent`
 
 /** Fields by kind of view. */
 const fieldsOfKind: {
@@ -45,14 +48,20 @@ const fieldsOfKind: {
     type: SampleType,
   ) => FieldSpecs
 } = {
-  crop: (name, { count, size }, { channels, frames = null, fitting }) =>
-    frames === null
-      ? { [name]: { type: fitting?.isExact ? 'float32' : 'uint8', count, shape: [...size, channels] } }
-      : {
-          [name]: { type: 'float32', count, shape: [frames, channels, ...size] },
-          [timesOf(name)]: { type: 'float64', count, shape: [frames] },
-          [resolutionOf(name)]: { type: 'float64', count, shape: [] },
-        },
+  crop: (name, { count, size }, { channels, frames = null, fitting }) => {
+    if (frames !== null)
+      return {
+        [name]: { type: 'float32', count, shape: [frames, channels, ...size] },
+        [timesOf(name)]: { type: 'float64', count, shape: [frames] },
+        [resolutionOf(name)]: { type: 'float64', count, shape: [] },
+      }
+    const type = fitting?.isExact ? 'float32' : 'uint8'
+    if (!fitting?.budget) return { [name]: { type, count, shape: [...size, channels] } }
+    return {
+      [name]: { type, count, shape: [mostPixels(fitting.budget), channels] },
+      [extentOf(name)]: { type: 'int32', count, shape: [2] },
+    }
+  },
 }
 
 /** The fields of a batch of views. */

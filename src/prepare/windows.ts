@@ -6,10 +6,9 @@ import type { Box, Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'
 import { centerCrop } from './crop.ts'
 import { configureDecoder } from './decode/decode.ts'
-import type { OrderedImages } from './loader/in-order.ts'
 import type { LoaderOptions } from './loader/loader.ts'
 import { openReader } from './open-reader.ts'
-import { pickSamples, sampleSpace } from './pixels.ts'
+import { type Pixels, pickSamples, sampleSpace } from './pixels.ts'
 import { type SkippedFile, skipLedger } from './skipped.ts'
 
 export interface Window {
@@ -20,7 +19,9 @@ export interface Window {
   readonly of: number
 }
 
-export type WindowedImages = OrderedImages & {
+export type WindowedImages = Pixels & {
+  /** The index in the source of each window's image. */
+  readonly indices: Int32Array
   readonly windows: readonly Window[]
   /** Behind the last image of which all windows have been read; null where windows of some are still to come. */
   readonly next: number | null
@@ -80,7 +81,7 @@ export async function* windowedImages(
   }
   async function readBatch(
     wanted: readonly Wanted[],
-  ): Promise<(OrderedImages & Pick<WindowedImages, 'windows'>) | null> {
+  ): Promise<(Pixels & Pick<WindowedImages, 'indices' | 'windows'>) | null> {
     const space = sampleSpace(wanted.length, { height, width, channels, frames })
     const made: (Window | null)[] = wanted.map(() => null)
     let next = 0

@@ -1,5 +1,6 @@
 /** Results of a model on a source that are claimed (files/claim.ts), with a journal of the batches so far. */
 import { join } from 'node:path'
+import { fittingOf } from '../config/assemble.ts'
 import type { Reads } from '../config/reading.ts'
 import { openJournal } from '../files/batch-journal.ts'
 import type { Draft } from '../files/claim.ts'
@@ -21,7 +22,7 @@ export interface AppliedModel extends Reads {
 /** What the result depends on. Time limits and the share that may be left out decide whether there is one, not what it is. */
 export const madeOfImages = (
   command: string,
-  { origin, sha256, reading = {}, imageSize }: AppliedModel,
+  { config, origin, sha256, reading = {}, imageSize }: AppliedModel,
   source: ImageSource,
   options: Readonly<Record<string, unknown>>,
 ): Made => ({
@@ -29,6 +30,7 @@ export const madeOfImages = (
   options: {
     ...options,
     imageSize,
+    maxPatches: fittingOf(config)?.budget?.most, // where images keep their shape
     ...{ precision: origin.precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
   },
   inputs: { images: stateOfSource(source), model: sha256 },

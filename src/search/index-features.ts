@@ -20,7 +20,9 @@ export async function indexFeatures(
   const facts = {
     ...{ count: vectors.count, width: vectors.width, pooling: chosen, classes: names?.classes ?? [] },
     model: names && { ...names.model, sha256: null },
-    source: isThere ? { dir: names.dir, rasters: null, size: [0, 0] as [number, number] } : null,
+    source: isThere
+      ? { dir: names.dir, rasters: null, size: [0, 0] as [number, number], maxPatches: null }
+      : null,
   }
   return storeIndex(out, { facts, images, skipped: [], vectors: units }, storing)
 }

@@ -66,6 +66,8 @@ const factsSchema = z.object({
         .nullable(),
       /** Height and width of the model's input. */
       size: z.tuple([count, count]),
+      /** Patches of an image, at most, where images keep their shape; null: all have this size. */
+      maxPatches: count.min(1).nullable().default(null),
     })
     .nullable(),
   classes: z.array(z.string()),

@@ -1,7 +1,7 @@
 /** Makes the index of a folder of images, or updates one: only new and changed files are embedded. */
 import { rmSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { openData, rasterOptions, sampleSize } from '../config/assemble.ts'
+import { fittingOf, openData, rasterOptions, sampleSize } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { interrupted, SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
@@ -117,10 +117,14 @@ export async function indexFolder(
       dir: resolve(dir),
       rasters: rasters && asStored(rasters),
       size: [height, width] as [number, number],
+      maxPatches: patchesOf(embedder),
     },
   }
   return { ...made, facts: await storeIndex(out, { ...made, facts }, storing) }
 }
+
+/** Patches of an image, at most, where images keep their shape; null where all have one size. */
+const patchesOf = ({ config }: Pick<Embedder, 'config'>) => fittingOf(config)?.budget?.most ?? null
 
 const asStored = (rasters: NonNullable<ReturnType<typeof rasterOptions>>) => ({
   ...rasters,
@@ -160,12 +164,20 @@ export async function updateIndex(
   return { ...made, facts: await storeIndex(out, { ...made, facts: now }, { ...settings, ...storing, kind }) }
 }
 
-/** Throws `RUN` if an index is of another model or precision. */
+/** Throws `RUN` if an index is of another model or precision, or of images of other sizes. */
 export function expectModel(
   { dir, facts }: Pick<ImageIndex, 'dir' | 'facts'>,
-  { origin, sha256 }: Pick<Embedder, 'origin' | 'sha256'>,
+  { config, origin, sha256 }: Pick<Embedder, 'config' | 'origin' | 'sha256'>,
 ): void {
   const of = facts.model
+  const [then, now] = [facts.source?.maxPatches ?? null, patchesOf({ config })]
+  const inWords = (most: number | null) =>
+    most === null ? 'that all have one size' : `that keep their shape in up to ${most} patches`
+  if (facts.source && !facts.source.size.includes(0) && then !== now)
+    throw new SherdError(
+      'RUN',
+      `${dir} holds vectors of images ${inWords(then)}, and ${origin.path} would get images ${inWords(now)}: open it as the index was made (--image-size, data.resize, data.maxPatches), or make the index again.`,
+    )
   if (of?.sha256 && of.sha256 !== sha256)
     throw new SherdError(
       'RUN',

@@ -26,7 +26,11 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
     )
   const index = await openIndex(dir)
   try {
-    expectModel(index, { origin: encoder.origin, sha256: sealOf(encoder.path).sha256 })
+    expectModel(index, {
+      config: encoder.config,
+      origin: encoder.origin,
+      sha256: sealOf(encoder.path).sha256,
+    })
     const { width } = onnxFeatureSpec(encoder, index.facts.pooling)
     if (index.facts.width !== width)
       throw new SherdError(

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts'
 import { samplesOf } from '../export/sample-input.ts'
 import type { TensorData } from '../onnx/session.ts'
 import { tryDecodeBytes } from '../prepare/decode/decode.ts'
-import { fitted } from '../prepare/fit.ts'
+import { fitted, sizeOfSample } from '../prepare/fit.ts'
 import type { Box, Size } from '../source/box.ts'
 import { Refusal } from './refusal.ts'
 
@@ -26,22 +26,25 @@ export function sampleMaker(
 ): (file: Uint8Array, cutting?: Cutting) => Promise<Sample> {
   const { height, width, channels, minSide, range, rules } = sampleSize(config)
   const fitting = fittingOf(config)
-  const target = { height, width }
+  const usual = { height, width }
   return async (file, cutting) => {
     const isExact = !cutting && (fitting?.isExact ?? false)
     if (file.length === 0)
       throw new Refusal('IMAGE', 'the image is empty: expected the bytes of an image file')
-    const values = new (isExact ? Float32Array : Uint8Array)(height * width * channels)
-    const place = (image: Size) => ({
-      ...(cutting ? { box: cutting(image, target) } : fitted(image, target, fitting)),
-      flip: false,
-    })
-    const request = { target, channels, minSide, maxPixels, range, rules: { ...rules, isExact }, place }
-    const reason = await tryDecodeBytes(file, request, new Uint8Array(values.buffer))
+    let size = usual
+    let values: Uint8Array | Float32Array = new Uint8Array(0)
+    const sample = (image: Size) => {
+      size = cutting ? usual : sizeOfSample(image, usual, fitting)
+      values = new (isExact ? Float32Array : Uint8Array)(size.height * size.width * channels)
+      const place = cutting ? { box: cutting(image, size) } : fitted(image, size, fitting)
+      return { ...place, flip: false, target: size, out: new Uint8Array(values.buffer) }
+    }
+    const request = { channels, minSide, maxPixels, range, rules: { ...rules, isExact }, sample }
+    const reason = await tryDecodeBytes(file, request)
     if (reason !== null) throw new Refusal('IMAGE', `the image cannot be used: ${reason}`)
-    const samples = samplesOf({ pixels: values, shape: [1, height, width, channels] })
+    const samples = samplesOf({ pixels: values, shape: [1, size.height, size.width, channels] })
     const bytes =
       values instanceof Uint8Array ? values : new Uint8Array(Uint8ClampedArray.from(values).buffer)
-    return { bytes, pixels: { values: samples.values, shape: [channels, height, width] } }
+    return { bytes, pixels: { values: samples.values, shape: samples.shape.slice(1) } }
   }
 }

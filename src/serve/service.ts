@@ -1,4 +1,5 @@
 /** The service behind the routes: from an uploaded image to a graph's outputs, batched with other requests. */
+import { fittingOf } from '../config/assemble.ts'
 import { backboneOf } from '../config/resolve.ts'
 import { inferenceBatch } from '../weights/folder-features.ts'
 import { type Batcher, batcher, type SampleInputs, type SampleOutputs } from './batcher.ts'
@@ -43,7 +44,9 @@ export function answering(
   let onTheWay = 0
   const batches = batcher({
     ...{ session: model.session, mostWait, mostQueued: limits.queue, onTheWay: () => onTheWay },
-    mostTogether: mostTogether ?? Math.min(MOST_TOGETHER, inferenceBatch(backboneOf(config))),
+    mostTogether:
+      mostTogether ??
+      Math.min(MOST_TOGETHER, inferenceBatch(backboneOf(config), fittingOf(config)?.budget?.most)),
     onBatch: (samples) => metrics.batch(graph, samples),
   })
   return {

@@ -1,13 +1,9 @@
 /** A picture as a library prepares it for its encoder, with the processor that lies beside the weights. */
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { z } from 'zod'
 import { fittingOf } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { resample, sampleBytes } from '../prepare/decode/resample-pixels.ts'
-import { fitted } from '../prepare/fit.ts'
+import { fitted, sizeOfSample } from '../prepare/fit.ts'
 import { type ChannelStatistics, normalizeBytes } from '../prepare/normalize.ts'
-import { sizeWithin } from '../prepare/patch-budget.ts'
 import type { Size } from '../source/box.ts'
 import { cat, permute, reshape, toDtype, unsqueeze, zeros } from '../tensor/ops.ts'
 import { fromArray, type Tensor, tensor, toArray } from '../tensor/tensor.ts'
@@ -39,10 +35,8 @@ export function preparedPicture(
   return unsqueeze(permute(normalizeBytes(values, statistics), [2, 0, 1]), 0)
 }
 
-const budgetSchema = z.object({ max_num_patches: z.int().min(1).max(65_536) })
-
 /** `input.picture`, prepared. */
-export function outputsOfPicture({ encoder, tensors, folder }: LayoutGiven): LayoutOutputs {
+export function outputsOfPicture({ encoder, tensors }: LayoutGiven): LayoutOutputs {
   const picture = tensors.get('input.picture')
   if (!picture) return {}
   const { config, statistics, dimensions } = encoder
@@ -51,16 +45,13 @@ export function outputsOfPicture({ encoder, tensors, folder }: LayoutGiven): Lay
     const pixels = preparedPicture(picture, config, statistics, { height, width })
     return { preprocessed: pixels, preprocessedPil: pixels }
   }
-  const processor = join(folder, 'preprocessor_config.json')
-  const { max_num_patches: most } = budgetSchema.parse(
-    existsSync(processor) ? JSON.parse(readFileSync(processor, 'utf8')) : {},
-  )
   const [h, w] = picture.shape as [number, number]
   const P = dimensions.patchSize[0]
-  const size = sizeWithin({ height: h, width: w }, P, most)
+  const fitting = fittingOf(config)
+  const size = sizeOfSample({ height: h, width: w }, { height, width }, fitting)
+  const most = fitting?.budget?.most ?? (height * width) / P ** 2
   const [rows, columns] = [size.height / P, size.width / P]
-  const whole = { ...config, data: { ...config.data, resize: 'squash' } } as Config
-  const pixels = preparedPicture(picture, whole, statistics, size)
+  const pixels = preparedPicture(picture, config, statistics, size)
   const cut = permute(reshape(pixels, [1, 3, rows, P, columns, P]), [0, 2, 4, 3, 5, 1])
   const patches = reshape(cut, [1, rows * columns, P * P * 3])
   const made: LayoutOutputs = {

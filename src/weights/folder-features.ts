@@ -1,10 +1,11 @@
 /** Features of a folder's images by an opened encoder. */
 
-import { type DecodingPlan, inferenceOptions } from '../config/assemble.ts'
+import { type DecodingPlan, fittingOf, inferenceOptions } from '../config/assemble.ts'
 import { readingConfig } from '../config/reading.ts'
 import type { Config } from '../config/schema.ts'
+import { SherdError } from '../errors.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone-shape.ts'
-import { usualFeatures } from '../model/features.ts'
+import { type FeatureSpec, usualFeatures } from '../model/features.ts'
 import { imagesInOrder } from '../prepare/loader/in-order.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -24,9 +25,9 @@ export interface FolderFeatures {
 
 const TOKENS = 8192 // per batch: enough for every core, in little memory
 
-/** Batch size of inference. */
-export const inferenceBatch = (shape: BackboneShape): number =>
-  Math.max(1, Math.min(256, Math.floor(TOKENS / layoutTokens(layoutOf(shape)))))
+/** Batch size of inference. `most`: patches of an image, where images have sizes of their own. */
+export const inferenceBatch = (shape: BackboneShape, most = 0): number =>
+  Math.max(1, Math.min(256, Math.floor(TOKENS / Math.max(most, layoutTokens(layoutOf(shape))))))
 
 export type Progress = (event: { readonly dir: string; readonly done: number; readonly of: number }) => void
 
@@ -60,6 +61,7 @@ export async function featuresOfSource(
   { features = usualFeatures(encoder), ...options }: FeatureReading = {},
 ): Promise<FolderFeatures> {
   const specs = featureSpecs(encoder, features)
+  expectOneLength(encoder.config, specs)
   const reading = gathering(readingConfig(encoder), source, {
     ...options,
     decoding: encoder.machine,
@@ -67,6 +69,15 @@ export async function featuresOfSource(
   })
   const compute = featuresOfBatch(encoder, specs)
   return { source, ...(await gatherFeatures(specs, { ...reading, compute })) }
+}
+
+/** Throws `USAGE` for the patches of images of sizes of their own, which are no rectangle of numbers. */
+export function expectOneLength(config: Config, specs: readonly FeatureSpec[]): void {
+  if (fittingOf(config)?.budget && specs.some(({ tokens }) => tokens > 1))
+    throw new SherdError(
+      'USAGE',
+      'Images keep their shape with this model, so that each has another number of patches: give one size for all, --image-size H[xW].',
+    )
 }
 
 interface GatheringOptions extends ReadingOptions {
@@ -89,11 +100,9 @@ export function gathering(
   }: GatheringOptions,
 ): Omit<GatherOptions, 'compute'> {
   const of = source.files.length
-  const options = {
-    ...inferenceOptions(config, source, decoding),
-    maxSkippedShare,
-    batchSize: inferenceBatch(shape),
-  }
+  const reading = inferenceOptions(config, source, decoding)
+  const batchSize = inferenceBatch(shape, reading.fitting?.budget?.most)
+  const options = { ...reading, maxSkippedShare, batchSize }
   return {
     ...{ onSkip, journal, signal },
     images: (from, skip) => imagesInOrder(options, skip, from),

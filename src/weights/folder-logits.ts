@@ -1,6 +1,6 @@
 /** Gathers a classifier's logits over a folder, computed by LibTorch or ONNX Runtime. */
 
-import type { OrderedImages } from '../prepare/loader/in-order.ts'
+import type { Pixels } from '../prepare/pixels.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import { expectFiniteRows } from './frozen-encoder.ts'
@@ -19,19 +19,16 @@ export interface FolderLogits {
 
 export interface LogitsOptions extends Pick<FolderLogits, 'source' | 'classes' | 'isMultiLabel'> {
   readonly reading: Omit<GatherOptions, 'compute'>
-  /** The logits [B, classes] of a batch. */
-  readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
+  /** The logits [B, classes] of images of one size. */
+  readonly logitsOf: (samples: Pixels) => Float32Array | Promise<Float32Array>
 }
 
 /** Throws as `gatherRows`. */
 export async function gatherLogits({ reading, logitsOf, ...facts }: LogitsOptions): Promise<FolderLogits> {
   const { parts, ...rest } = await gatherRows({
     ...reading,
-    compute: async (batch) => {
-      const made = await logitsOf(batch)
-      expectFiniteRows(made, batch.indices, 'logits')
-      return [made]
-    },
+    compute: async (samples) => [await logitsOf(samples)],
+    check: ([made], indices) => expectFiniteRows(made!, indices, 'logits'),
   })
   return { ...facts, ...rest, logits: parts[0] ?? new Float32Array(0) }
 }

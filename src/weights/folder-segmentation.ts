@@ -4,7 +4,6 @@ import type { SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import { type DecodingPlan, inferenceOptions } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
-import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import type { SkipLimit, SkippedFile } from '../prepare/skipped.ts'
 import { type WindowedImages, windowedImages } from '../prepare/windows.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -20,7 +19,7 @@ export interface FolderSegmentation {
   /** Names of a raster's channels; null for images. */
   readonly bands: readonly string[] | null
   /** [B, classes, H, W] */
-  readonly logitsOf: (batch: OrderedImages) => Float32Array | Promise<Float32Array>
+  readonly logitsOf: (batch: WindowedImages) => Float32Array | Promise<Float32Array>
   readonly model: ModelOrigin
 }
 

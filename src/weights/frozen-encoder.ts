@@ -1,7 +1,7 @@
 /** A frozen encoder for inference, without masking. */
 import { SherdError } from '../errors.ts'
 import { type Backbone, type EncodeAllOptions, openBackbone } from '../model/backbone.ts'
-import type { BackboneShape } from '../model/backbone-shape.ts'
+import { type BackboneShape, backboneAt } from '../model/backbone-shape.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'
 import {
@@ -14,7 +14,7 @@ import {
 import { type Parameters, weightsOf } from '../model/parameters.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, toView } from '../prepare/normalize.ts'
-import type { Pixels } from '../prepare/pixels.ts'
+import { type Pixels, sizeOf } from '../prepare/pixels.ts'
 import type { View } from '../prepare/view.ts'
 import { autocast, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
@@ -81,19 +81,36 @@ export const encodeImages = (
   options: Pick<EncodeAllOptions, 'taps' | 'positions' | 'attention' | 'until' | 'norm'> = {},
 ): Encoded => backbone.encodeAll(view, weightsOf(parameters), { only, norm: norm === 'norm', ...options })
 
-/** pixels → tokens and taps in float32. Normed, unless the encoder's norm is `fc_norm`. */
+/** The encoder for images of another size, with the same weights. */
+export function atSize<Encoder extends FrozenEncoder>(
+  encoder: Encoder,
+  imageSize: readonly [height: number, width: number],
+): Encoder {
+  const shape = backboneAt(encoder.shape, imageSize)
+  return { ...encoder, dimensions: shape.dimensions, shape }
+}
+
+/**
+ * pixels → tokens and taps in float32. Normed, unless the encoder's norm is `fc_norm`. Positions follow the size of the images by the model's
+ * own rule. Throws `SHAPE` for sides that the patch does not divide.
+ */
 export function tokensOf(
   encoder: FrozenEncoder,
   options: Pick<EncodeAllOptions, 'taps' | 'until' | 'norm'> = {},
 ): (pixels: Pixels) => Encoded {
   const { shape, device, precision } = encoder
-  const backbone = openBackbone(shape, device)
+  const usual = openBackbone(shape, device)
+  const backboneFor = (pixels: Pixels) => {
+    const size = sizeOf(pixels)
+    const isUsual = size.join() === shape.dimensions.imageSize.join()
+    return isUsual ? usual : openBackbone(backboneAt(shape, size), device)
+  }
   return (pixels) =>
     noGrad(() =>
       scope(() => {
         const view = viewFor(encoder, pixels)
         const encoded = autocast({ device, dtype: precision }, () =>
-          encodeImages(encoder, backbone, view, options),
+          encodeImages(encoder, backboneFor(pixels), view, options),
         )
         const taps = encoded.taps.map((tap) => toDtype(tap, 'float32'))
         return { ...encoded, taps, sequence: toDtype(encoded.sequence, 'float32') }
@@ -151,13 +168,17 @@ export interface ExtractOptions {
 /** Features of all images, in order. */
 export async function extractFeatures(
   encoder: FrozenEncoder,
-  images: AsyncIterable<OrderedImages>,
+  images: AsyncIterable<Pixels & Pick<OrderedImages, 'indices'>>,
   { features = usualFeatures(encoder), onBatch }: ExtractOptions = {},
 ): Promise<Features> {
   const limit = { files: Number.POSITIVE_INFINITY, maxShare: 1 }
   const specs = featureSpecs(encoder, features)
   const compute = featuresOfBatch(encoder, specs)
-  return (await gatherFeatures(specs, { compute, images: () => images, onBatch, limit })).features
+  async function* parts(): AsyncGenerator<OrderedImages> {
+    for await (const { indices, ...samples } of images)
+      yield { indices, parts: [{ rows: [...indices.keys()], samples: samples as Pixels }] }
+  }
+  return (await gatherFeatures(specs, { compute, images: parts, onBatch, limit })).features
 }
 
 /** Throws `NON_FINITE` if an output is not finite: weights or statistics are wrong. */
@@ -171,17 +192,15 @@ export function expectFiniteRows(values: Float32Array, indices: ArrayLike<number
   )
 }
 
-/** Features of all images, in order, by a function from a batch to each of them. Throws as `gatherRows`. */
+/** Features of all images, in order, by a function from images of one size to each of them. Throws as `gatherRows`. */
 export async function gatherFeatures(
   specs: readonly FeatureSpec[],
-  { compute, ...options }: GatherOptions,
+  options: GatherOptions,
 ): Promise<{ readonly features: Features } & Pick<GatheredRows, 'skipped' | 'seconds'>> {
   const { indices, parts, ...rest } = await gatherRows({
     ...options,
-    compute: async (batch) => {
-      const made = await compute(batch)
-      for (const values of made) expectFiniteRows(values, batch.indices, 'features')
-      return made
+    check(made, indices) {
+      for (const values of made) expectFiniteRows(values, indices, 'features')
     },
   })
   const of = specs.map(

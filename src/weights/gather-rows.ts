@@ -3,6 +3,8 @@ import { setImmediate } from 'node:timers/promises'
 import { interrupted } from '../errors.ts'
 import type { BatchJournal, NumberArray } from '../files/batch-journal.ts'
 import type { OrderedImages } from '../prepare/loader/in-order.ts'
+import type { Pixels } from '../prepare/pixels.ts'
+import { joinedParts } from '../prepare/sized-parts.ts'
 import { expectUsable, type SkipLimit, type SkippedFile } from '../prepare/skipped.ts'
 
 export interface BatchHead {
@@ -102,8 +104,10 @@ export async function eachBatch<
 }
 
 export interface GatherOptions extends Reading<OrderedImages> {
-  /** The parts of a batch's rows, each [B, width]. Throws if they are not finite. */
-  readonly compute: (batch: OrderedImages) => readonly Float32Array[] | Promise<readonly Float32Array[]>
+  /** What is kept of images of one size, each [B, width]. */
+  readonly compute: (samples: Pixels) => readonly Float32Array[] | Promise<readonly Float32Array[]>
+  /** Throws for rows that cannot be kept. */
+  readonly check?: (made: readonly Float32Array[], indices: Int32Array) => void
 }
 
 export interface GatheredRows extends Omit<ReadRows, 'indices'> {
@@ -113,14 +117,21 @@ export interface GatheredRows extends Omit<ReadRows, 'indices'> {
 }
 
 /** All rows in memory. Throws as `eachBatch`. */
-export async function gatherRows(options: GatherOptions): Promise<GatheredRows> {
+export async function gatherRows({ compute, check, ...options }: GatherOptions): Promise<GatheredRows> {
   const parts: Float32Array[][] = []
   const take = (made: readonly Float32Array[]) => {
     for (const [i, part] of made.entries())
       if (parts[i]) parts[i].push(part)
       else parts[i] = [part]
   }
-  const { indices, ...rest } = await eachBatch<OrderedImages, readonly Float32Array[]>({ ...options, take })
+  const { indices, ...rest } = await eachBatch<OrderedImages, readonly Float32Array[]>({
+    ...{ ...options, take },
+    async compute({ indices, parts }) {
+      const made = await joinedParts(parts, compute)
+      check?.(made, indices)
+      return made
+    },
+  })
   return { indices: Int32Array.from(indices), parts: parts.map(joined), ...rest }
 }
 

@@ -54,8 +54,11 @@ export function preparationText({ config, statistics }: Prepared, isBox = false)
   const normalised =
     mean.length > 4 ? `normalised by band (${mean.length})` : `mean ${listed(mean)}, deviation ${listed(std)}`
   if (config.data.kind === 'rasters') return normalised
-  const { resize = 'box', cropShare = 1 } = (isBox ? null : fittingOf(config)) ?? {}
-  const cut =
-    resize === 'box' ? 'the largest centred box' : `${resize}${cropShare < 1 ? ` / ${cropShare}` : ''}`
+  const { resize = 'box', cropShare = 1, budget } = (isBox ? null : fittingOf(config)) ?? {}
+  const cut = budget
+    ? `each in its own shape within ${budget.most} patches`
+    : resize === 'box'
+      ? 'the largest centred box'
+      : `${resize}${cropShare < 1 ? ` / ${cropShare}` : ''}`
   return `${cut}, ${config.data.interpolation}, ${normalised}`
 }

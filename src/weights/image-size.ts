@@ -1,5 +1,5 @@
 /** A model for images of another size than its configuration says: its positions follow by its family's own rule, inside the graph. */
-import { configAt } from '../config/resolve.ts'
+import { atOneSize, configAt } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sidesOf } from '../token/grid.ts'
@@ -13,10 +13,10 @@ const around = (side: number, patch: number) => {
   return below === side ? [side] : [...(below > 0 ? [below] : []), below + patch]
 }
 
-/** Throws `USAGE` for a size that the patch does not divide, and says which it does. */
+/** With one size for all images. Throws `USAGE` for a size that the patch does not divide, and says which it does. */
 export function sizedConfig(config: Config, size: ImageSize): Config {
   const { imageSize, patchSize } = config.model
-  if (imageSize.join() === size.join()) return config
+  if (imageSize.join() === size.join()) return atOneSize(config)
   const patch = sidesOf(patchSize)
   const [heights, widths] = size.map((side, i) => around(side, patch[i]!)) as [number[], number[]]
   if (heights[0] !== size[0] || widths[0] !== size[1])
@@ -24,5 +24,5 @@ export function sizedConfig(config: Config, size: ImageSize): Config {
       'USAGE',
       `--image-size ${size.join('x')}: the patches of this model are ${patch.join(' × ')} pixels, so its sides are multiples of them. The nearest sizes are ${heights.flatMap((h) => widths.map((w) => `${h}x${w}`)).join(', ')}.`,
     )
-  return configAt(config, size)
+  return configAt(atOneSize(config), size)
 }

@@ -5,7 +5,7 @@ import { damageOf } from '../checkpoint/checkpoint.ts'
 import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
-import { openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
+import { fittingOf, openData, rasterOptions, usualStatistics } from '../config/assemble.ts'
 import { assignedKeys } from '../config/overrides.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandsOf } from '../config/resolve.ts'
@@ -195,7 +195,12 @@ export async function findWeights(request: WeightsRequest): Promise<FoundWeights
   if (found.files.length > 0) expectFit(found)
   if (!request.imageSize) return found
   const config = sizedConfig(found.config, request.imageSize)
-  return config === found.config ? found : { ...found, config, imageSize: request.imageSize }
+  if (config === found.config) return found
+  const [height, width] = request.imageSize
+  const keptShapes = fittingOf(found.config)?.budget
+  const note = `all images are squashed to ${height} × ${width} pixels, as was asked for (--image-size)`
+  const notes = [...(found.notes ?? []), ...(keptShapes ? [note] : [])]
+  return { ...found, config, imageSize: request.imageSize, notes }
 }
 
 /** Null for a model of another program. */

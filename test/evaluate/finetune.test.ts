@@ -8,10 +8,10 @@ import {
   finetuneDefaults,
 } from '../../src/evaluate/finetune-settings.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
-import { type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
+import { findWeights, type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { folderOfFile } from '../after-file.ts'
 import { colourFolder } from '../run/colour-folder.ts'
-import { tinyConfig } from '../run/tiny.ts'
+import { tinyConfig, workFolder } from '../run/tiny.ts'
 
 let [train, test, dealt] = ['', '', '']
 beforeAll(async () => {
@@ -61,6 +61,20 @@ describe('fine-tuning', () => {
     const report = await run(over, { fromScratch })
     expect(report.protocol).toBe(fromScratch ? 'scratch' : 'blocks' in over ? 'partial' : 'finetune')
     expect(report.rows[0]!.top1.mean).toBe(1)
+  })
+
+  it('takes one size of images that keep their shape elsewhere, and says so', async () => {
+    const own = tinyConfig({ data: { resize: 'patches', maxPatches: 9 }, train: { precision: 'fp32' } })
+    const encoder = await openEncoder({ model: 'random', config: own, device: 'cpu', seed: 1 })
+    encoders.push(encoder)
+    const [notes, save] = [[] as string[], join(await workFolder(), 'classifier.safetensors')]
+    await finetune({
+      ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, blocks: 0 }, seeds: [0] },
+      ...{ fromScratch: false, signal: new AbortController().signal, save },
+      onNote: (note) => notes.push(note),
+    })
+    expect(notes[0]).toMatch(/^images do not keep their shape here: crops of 16 × 16 pixels/)
+    expect((await findWeights({ model: save })).config.data).toMatchObject({ resize: 'squash' })
   })
 
   it('learns nothing of labels that mean nothing', async () => {

@@ -55,7 +55,7 @@ const published: Readonly<Record<string, Expected>> = {
   siglip: of('SiglipVisionModel', vision, ['transformers']),
   'siglip-vision': of('SiglipVisionModel', vision, ['transformers']),
   'siglip-vision-4': of('SiglipVisionModel', vision, ['transformers']),
-  'siglip2-naflex': of('SiglipVisionModel'),
+  'siglip2-naflex': of('Siglip2VisionModel', /does not take: images that keep their shape/, ['transformers']),
   'timm-vit-classifier': of('ViTForImageClassification', vision, ['timm']),
   'timm-vit-dino': of('ViTModel', vision, ['timm']),
   'timm-vit-mae': of('ViTModel', vision, ['timm']),

@@ -135,7 +135,10 @@ describe('a run', () => {
     if (resample !== undefined)
       for (const each of [processor, extract.processor!.image_processor]) each!.resample = resample
     const sides = { pixels: [[], []] as number[][], tokens: [[], []] as number[][] }
-    for await (const batch of imagesInOrder(options)) {
+    for await (const {
+      parts: [part],
+    } of imagesInOrder(options)) {
+      const batch = part!.samples
       sides.pixels[0]!.push(...noGrad(() => scope(() => numbers(viewFor(encoder, batch).pixels))))
       sides.tokens[0]!.push(...scope(() => toFloats(tokensOf(encoder)(batch).sequence)))
     }

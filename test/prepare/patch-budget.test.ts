@@ -10,6 +10,6 @@ it.each<[width: number, height: number, most: number, columns: number, rows: num
   [70, 45, 24, 6, 4],
   [1, 1, 256, 7, 7], // the scale ends at 100: 100 / 16 patches, rounded up
 ])('%d × %d pixels within %d patches are %d × %d', (width, height, most, columns, rows) => {
-  const size = sizeWithin({ width, height }, 16, most)
+  const size = sizeWithin({ width, height }, { patch: [16, 16], most })
   expect([size.width / 16, size.height / 16]).toEqual([columns, rows])
 })

@@ -52,9 +52,9 @@ describe('loadExhibit', () => {
       ...inferenceOptions(config, source, { decodeThreads: 1 }),
       batchSize: source.files.length,
     }
-    for await (const { pixels, indices } of imagesInOrder(options)) {
+    for await (const { parts, indices } of imagesInOrder(options)) {
       expect(exhibit.indices).toEqual([...indices])
-      expect(exhibit.pixels).toEqual(pixels)
+      expect(parts.map(({ samples }) => samples.pixels)).toEqual([exhibit.pixels])
     }
   })
 

@@ -182,10 +182,8 @@ it('classes, stopped, are those of one reading', async () => {
       gatherLogits({
         ...{ source, classes: source.classes },
         reading: gathering(config, source, { ...options, decoding: encoder.machine, shape: encoder.shape }),
-        logitsOf: ({ indices }) =>
-          Float32Array.from({ length: indices.length * source.classes.length }, (_, i) =>
-            Math.sin(i + indices[0]!),
-          ),
+        logitsOf: ({ pixels, shape: [images] }) =>
+          Float32Array.from({ length: images * source.classes.length }, (_, i) => Math.sin(i + pixels[0]!)),
       }),
   }
   const dir = await workFolder()

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inferenceOptions, openData } from '../../src/config/assemble.ts'
 import type { Config } from '../../src/config/schema.ts'
-import { imagesInOrder, type OrderedImages } from '../../src/prepare/loader/in-order.ts'
+import { imagesInOrder } from '../../src/prepare/loader/in-order.ts'
+import type { Pixels } from '../../src/prepare/pixels.ts'
 import { openSource } from '../../src/source/open.ts'
 import { featureSpecs, featuresOfBatch } from '../../src/weights/frozen-encoder.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
@@ -29,7 +30,7 @@ const images = { all: join(work, 'all'), few: join(work, 'few') } as const
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 interface Samples {
-  readonly pixels: OrderedImages
+  readonly pixels: Pixels
   /** In the order of `pixels`. */
   readonly names: readonly string[]
 }
@@ -37,8 +38,8 @@ interface Samples {
 async function read(config: Config, dir: string): Promise<Samples> {
   const source = await openData(config, dir)
   const options = { ...inferenceOptions(config, source, { decodeThreads: 1 }), maxSkippedShare: 0 }
-  for await (const pixels of imagesInOrder({ ...options, batchSize: source.files.length }))
-    return { pixels, names: source.files }
+  for await (const { parts } of imagesInOrder({ ...options, batchSize: source.files.length }))
+    return { pixels: parts[0]!.samples, names: source.files }
   throw new Error(`${dir} is empty`)
 }
 

@@ -64,10 +64,10 @@ async function directly(model: string): Promise<number[][]> {
   const source = await openFor(segmenter, join(dir, 'test/images'))
   const options = { ...inferenceOptions(segmenter.config, source, segmenter.machine), batchSize: 3 }
   let at = 0
-  for await (const batch of imagesInOrder(options)) {
+  for await (const { indices, parts } of imagesInOrder(options)) {
     const found = scope(() => {
-      const made = logits(batch)
-      expect(made.shape).toEqual([batch.indices.length, segmenter.classes.length, 16, 16])
+      const made = logits(parts[0]!.samples)
+      expect(made.shape).toEqual([indices.length, segmenter.classes.length, 16, 16])
       return toArray(toDtype(call('argmax', made, 1, false), 'int32')) as Int32Array
     })
     for (const label of found) {

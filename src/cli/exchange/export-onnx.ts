@@ -59,7 +59,7 @@ export function addExportOnnx(root: Command): void {
     .addOption(
       new Option(
         '--dynamic-grid [pixels]',
-        'let the encoder take any height and width that the patch divides, up to so many pixels (2048)',
+        'let encoder and classifier take any height and width that the patch divides, up to so many pixels (2048)',
       )
         .preset('2048')
         .argParser(wholeNumber(1)),
@@ -105,8 +105,10 @@ async function runExport({
   const request = await requestOf({ ...flags, device: 'cpu' }, images)
   const signal = stopSignal('stopping after this batch; files that are finished stay')
   const wanted = [...new Set(graphs ?? (await usualGraphs(request)))]
-  if (!wanted.includes('encoder') && (attention || dynamicGrid !== undefined))
-    throw new SherdError('USAGE', '--attention and --dynamic-grid are of the encoder: add it to --graphs.')
+  if (!wanted.includes('encoder') && attention)
+    throw new SherdError('USAGE', '--attention is of the encoder: add it to --graphs.')
+  if (!wanted.some((name) => name === 'encoder' || name === 'classifier') && dynamicGrid !== undefined)
+    throw new SherdError('USAGE', '--dynamic-grid is of encoder and classifier: add one to --graphs.')
   const model = await openModel(request, wanted)
   sayHowRead(model)
   if (images === undefined && wanted.includes('encoder') && precision.some((name) => name !== 'fp32'))
@@ -146,13 +148,19 @@ async function runExport({
     else print(describe(exported))
 }
 
+const MOST_SIZES = 6
+const sizesText = (sizes: readonly (readonly [number, number])[]) =>
+  sizes.length > MOST_SIZES
+    ? `${sizes.length} sizes`
+    : `sizes of ${sizes.map((size) => size.join(' × ')).join(', ')}`
+
 export function describe({ file, bytes, comparisons, speed }: Omit<Exported, 'graph' | 'precision'>): string {
   const { onnx, libtorch, batch } = speed
   return [
     `${file}: ${(bytes / 1e6).toFixed(1)} MB`,
     ...comparisons.flatMap(({ samples, count, batches, sizes, largest, cosine, features = {} }) => [
       `  ${count} ${samples === 'random' ? 'random samples' : 'images'} in batches of ${[...new Set(batches)].join(', ')}` +
-        `${sizes ? ` and sizes of ${sizes.map((size) => size.join(' × ')).join(', ')}` : ''}: ` +
+        `${sizes ? ` and ${sizesText(sizes)}` : ''}: ` +
         `largest difference ${largest.toExponential(2)}, smallest cosine ${cosine.toFixed(6)}`,
       ...Object.entries(features).map(
         ([name, { meanCosine, leastCosine, overlap }]) =>

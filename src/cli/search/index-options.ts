@@ -80,6 +80,13 @@ export function indexSize(
 ): { readonly imageSize?: ImageSize } {
   const own = source?.size
   if (!own || own.includes(0)) return imageSize ? { imageSize } : {}
+  if (source.maxPatches !== null) {
+    if (!imageSize) return {}
+    throw new SherdError(
+      'USAGE',
+      `${dir} holds vectors of images that keep their shape, in up to ${source.maxPatches} patches: leave --image-size out.`,
+    )
+  }
   if (imageSize && imageSize.join() !== own.join())
     throw new SherdError(
       'USAGE',

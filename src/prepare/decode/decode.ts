@@ -79,15 +79,9 @@ export async function tryDecodeImage(
   return tryDecode(path, { ...request, sample: (image) => ({ ...place(image), target, out }) }, read)
 }
 
-/** As `tryDecodeImage`, of a file that is in memory: the same bytes give the same sample. */
-export async function tryDecodeBytes(
-  bytes: Uint8Array,
-  { target, place, ...request }: DecodeRequest,
-  out: Uint8Array,
-): Promise<string | null> {
-  const files = { read: async () => openImage(bytes), whole: async () => bytes }
-  return decodeFile(files, { ...request, sample: (image) => ({ ...place(image), target, out }) })
-}
+/** As `tryDecode`, of a file that is in memory: the same bytes give the same sample. */
+export const tryDecodeBytes = (bytes: Uint8Array, request: ImageRequest): Promise<string | null> =>
+  decodeFile({ read: async () => openImage(bytes), whole: async () => bytes }, request)
 
 /** As `tryDecodeImage`, with a sample whose place is made when the image's size is known. */
 export const tryDecode = (path: string, request: ImageRequest, read?: ReadImage): Promise<string | null> =>

@@ -9,11 +9,10 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { SherdError } from '../../errors.ts'
 import { pixelsAddon } from '../../native/pixels-addon.ts'
 import type { Pack, PackedImages } from '../../source/packed-images.ts'
-import { checkSize, type SizeLimits } from '../decode/image-size.ts'
-import type { Placement } from '../decode/placement.ts'
+import { checkSize } from '../decode/image-size.ts'
 import { reasonOf } from '../decode/refused-file.ts'
 import { placeNumbers, resample, sampleBytes } from '../decode/resample-pixels.ts'
-import { type CropSpace, cropsOf, type ImageReader } from '../image-reader.ts'
+import { type CropSpace, cropsOf, type ImageReader, type SizedPlacement } from '../image-reader.ts'
 
 interface PackedImage {
   readonly file: number
@@ -26,7 +25,7 @@ interface PackedImage {
 /** The crop of one row. */
 interface Cut extends PackedImage {
   readonly row: number
-  readonly placement: Placement
+  readonly placement: SizedPlacement
 }
 
 type Cutter = { cut(cuts: readonly Cut[], space: CropSpace): void; close(): void }
@@ -47,9 +46,12 @@ export function packedReader(
           `${dir} holds images of ${pack.channels} channel, but ${space.channels} are wanted. Pack them again with --channels ${space.channels}, or set model.channels.`,
         )
       const usable: (PackedImage | null)[] = []
-      const reasons = images.map(({ index }) => {
+      const reasons = images.map(({ index, place }) => {
         const image = locate(pack, index)
-        const reason = refusalOf(image, space)
+        const reason = refusalOf(() => {
+          checkSize(image, space)
+          if (space.stride !== undefined) place(image, 0)
+        })
         usable.push(reason === null ? image : null)
         return reason
       })
@@ -59,11 +61,22 @@ export function packedReader(
           const { row, place } = images[i]!
           if (image) cuts.push({ ...image, row, placement: place(image, crop) })
         }
-        if (cuts.length > 0) cutter.cut(cuts, own)
+        for (const part of partsOf(cuts, own)) cutter.cut(...part)
       }
       return reasons
     },
   }
+}
+
+/** What one call can cut: all, where they have one size, else each alone. */
+function partsOf(cuts: readonly Cut[], space: CropSpace): (readonly [readonly Cut[], CropSpace])[] {
+  const { stride, out, ...rest } = space
+  if (stride === undefined) return cuts.length > 0 ? [[cuts, space]] : []
+  return cuts.map((cut) => {
+    const { target = space.target } = cut.placement
+    const own = out.subarray(cut.row * stride, cut.row * stride + sampleBytes({ ...rest, target }))
+    return [[{ ...cut, row: 0 }], { ...rest, target, out: own }]
+  })
 }
 
 function locate({ files, offsets, shapes }: Pack, index: number): PackedImage {
@@ -78,9 +91,9 @@ function locate({ files, offsets, shapes }: Pack, index: number): PackedImage {
   return { file, offset, height: shapes[2 * index]!, width: shapes[2 * index + 1]! }
 }
 
-function refusalOf(image: PackedImage, limits: SizeLimits): string | null {
+function refusalOf(check: () => void): string | null {
   try {
-    checkSize(image, limits)
+    check()
     return null
   } catch (error) {
     return reasonOf(error)

@@ -37,15 +37,15 @@ beforeAll(async () => {
 })
 
 const side = 24
-const request = (corrupt?: Corruption) => ({
-  ...{ target: { width: side, height: side }, channels: 3, minSide: 1, maxPixels: 1e8, corrupt },
-  place: ({ width, height }: { width: number; height: number }) => ({
-    ...{ box: { left: 0, top: 0, width, height }, flip: false },
+const request = (out: Uint8Array, corrupt?: Corruption) => ({
+  ...{ channels: 3, minSide: 1, maxPixels: 1e8, corrupt },
+  sample: ({ width, height }: { width: number; height: number }) => ({
+    ...{ box: { left: 0, top: 0, width, height }, flip: false, target: { width: side, height: side }, out },
   }),
 })
 async function decoded(file: Uint8Array, corrupt?: Corruption): Promise<string | Uint8Array> {
   const out = new Uint8Array(side * side * 3)
-  return (await tryDecodeBytes(file, request(corrupt), out)) ?? out
+  return (await tryDecodeBytes(file, request(out, corrupt))) ?? out
 }
 
 describe.each(Object.entries(ways))('a JPEG that %s decodes', (name, way) => {

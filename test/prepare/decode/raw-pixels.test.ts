@@ -16,9 +16,10 @@ describe('a transparent picture', () => {
       .png()
       .toBuffer()
     const out = new Uint8Array(6)
-    const place = () => ({ box: { left: 0, top: 0, width: 2, height: 1 }, flip: false })
-    const request = { target: { width: 2, height: 1 }, channels: 3, minSide: 1, maxPixels: 100 }
-    expect(await tryDecodeBytes(file, { ...request, rules: { colours }, place }, out)).toBeNull()
+    const target = { width: 2, height: 1 }
+    const sample = () => ({ box: { left: 0, top: 0, ...target }, flip: false, target, out })
+    const request = { channels: 3, minSide: 1, maxPixels: 100 }
+    expect(await tryDecodeBytes(file, { ...request, rules: { colours }, sample })).toBeNull()
     return [...out]
   }
 

@@ -27,7 +27,9 @@ it.each([1, 7, 20, 100])('gives every readable image once, in order, in batches 
     const skipped: string[] = []
     const seen = new Map<string, string>()
     const options = { ...settings, source, batchSize }
-    for await (const { pixels, shape, indices } of imagesInOrder(options, ({ file }) => skipped.push(file))) {
+    for await (const { parts, indices } of imagesInOrder(options, ({ file }) => skipped.push(file))) {
+      expect(parts.map(({ rows }) => rows)).toEqual([[...indices.keys()]])
+      const { pixels, shape } = parts[0]!.samples
       expect(shape).toEqual([indices.length, 16, 16, 3])
       for (const [row, index] of indices.entries())
         seen.set(
