@@ -18,6 +18,7 @@ import { readMetadata } from '../onnx/onnx-file.ts'
 import { openSession, type Session } from '../onnx/session.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { PatchSize } from '../token/grid.ts'
+import { type ImageSize, sizedConfig } from '../weights/image-size.ts'
 import type { EncoderRequest, ModelOrigin } from '../weights/open-encoder.ts'
 import { type CheckedModel, checkedSession } from './checked-session.ts'
 
@@ -53,6 +54,8 @@ export interface OnnxOptions {
   readonly open?: typeof openSession
   /** Overrides the configuration. */
   readonly reading?: ReadingLimits
+  /** Of a graph of any size; by default the model's. */
+  readonly imageSize?: ImageSize | undefined
 }
 
 const positive = z.number().int().positive()
@@ -69,12 +72,7 @@ const classesSchema = z.array(z.string()).min(1).nullable()
 const meaningsSchema = z.record(z.string(), z.string())
 
 /** Exported files have a fixed precision and run on the CPU. Throws `USAGE` for other requests. */
-export function expectPlainRequest({ device, precision, imageSize }: Partial<EncoderRequest>): void {
-  if (imageSize !== undefined)
-    throw new SherdError(
-      'USAGE',
-      'An ONNX file has the size that it was exported with: leave --image-size out, or give it to "sherd export onnx".',
-    )
+export function expectPlainRequest({ device, precision }: Partial<EncoderRequest>): void {
   if (device === 'cuda') throw new SherdError('USAGE', 'An ONNX file runs on the CPU: leave --device out.')
   if (precision !== undefined)
     throw new SherdError(
@@ -92,10 +90,33 @@ async function checkedOrClosed(session: Session, model: CheckedModel): Promise<S
   }
 }
 
-/** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`. */
+type Sized = Pick<OnnxModel, 'config' | 'shape' | 'grid'>
+
+/** For images of another size. Throws `USAGE` for one that the graph does not take. */
+function atSize(
+  path: string,
+  { config, shape, grid }: Sized,
+  size: ImageSize,
+): Pick<Sized, 'config' | 'shape'> {
+  const own = shape.slice(-2)
+  if (own.join() === size.join()) return { config, shape }
+  if (!grid)
+    throw new SherdError(
+      'USAGE',
+      `${path} takes images of ${own.join(' × ')} pixels alone: leave --image-size out, or give it to "sherd export onnx"; with --dynamic-grid that exports a graph of any size.`,
+    )
+  if (Math.max(...size) > grid.most)
+    throw new SherdError(
+      'USAGE',
+      `--image-size ${size.join('x')}: ${path} takes sides of at most ${grid.most} pixels; "sherd export onnx --dynamic-grid N" makes it for N.`,
+    )
+  return { config: sizedConfig(config, size), shape: [...shape.slice(0, -2), ...size] }
+}
+
+/** Throws `CHECKPOINT` for a file that is not one of `sherd export onnx`, and `USAGE` for a size that it does not take. */
 export async function openOnnxModel(
   path: string,
-  { threads = coreCount(), open = openSession, reading }: OnnxOptions = {},
+  { threads = coreCount(), open = openSession, reading, imageSize }: OnnxOptions = {},
 ): Promise<OnnxModel> {
   const metadata = readMetadata(path)
   const format = metadata[FORMAT_KEY]
@@ -122,9 +143,11 @@ export async function openOnnxModel(
   const precision = metadata[PRECISION_KEY] ?? 'fp32'
   const classes = parsed(CLASSES_KEY, classesSchema)
   const checked = { path, graph, config: origin.config, shape: input.shape, classes: classes?.length ?? 0 }
+  const own = { ...input, config: origin.config }
+  const sized = { ...own, ...(imageSize && atSize(path, own, imageSize)) }
   const session = await open(path, { threads })
   return {
-    ...{ graph, ...input, config: origin.config, reading, statistics: origin.statistics },
+    ...{ graph, ...sized, reading, statistics: origin.statistics },
     classes,
     isMultiLabel: origin.classifier?.isMultiLabel,
     segmenter: origin.segmenter ?? null,

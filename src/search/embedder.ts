@@ -45,17 +45,19 @@ export async function openEmbedder(
 ): Promise<Embedder> {
   if (model.toLowerCase().endsWith('.onnx')) {
     const { expectPlainRequest } = await import('../infer/onnx-model.ts')
-    expectPlainRequest({ device, precision, imageSize: request.imageSize })
+    expectPlainRequest({ device, precision })
     const { ownOutput, usualOutputs } = await import('../infer/onnx-features.ts')
     const { onnxFeatureSpec, onnxFeaturesOfSource, openOnnxEncoder } = await import(
       '../infer/onnx-encoder.ts'
     )
-    const encoder = await openOnnxEncoder(model, { reading })
+    const { imageSize } = request
+    const encoder = await openOnnxEncoder(model, { reading, imageSize })
     const { config, bands, origin } = encoder
     return {
       ...{ feature: ownOutput(encoder), competing: usualOutputs(encoder) },
       featureOf: (name) => onnxFeatureSpec(encoder, name),
       ...{ config, reading, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
+      ...(imageSize && { imageSize }),
       features: (source, options) => onnxFeaturesOfSource(encoder, source, options),
     }
   }

@@ -8,6 +8,7 @@ import { quoted } from '../files/shell.ts'
 import { refuseForeign } from '../import/not-imported.ts'
 import { type OnnxModel, openOnnxModel } from '../infer/onnx-model.ts'
 import { openSessionThread, type ThreadedSession } from '../onnx/session-thread.ts'
+import type { ImageSize } from '../weights/image-size.ts'
 import { tryOut } from './trial.ts'
 
 export interface ServedModel extends OnnxModel {
@@ -68,13 +69,18 @@ export interface OpeningOptions {
   readonly threads: number
   /** Time limit of a graph's first run, in ms. */
   readonly patience: number
+  /** Where it is not the models': all their graphs must be of any size. */
+  readonly imageSize?: ImageSize | undefined
 }
 
 /** Opens a file and runs it once. Throws `CHECKPOINT` if it is not from `sherd export onnx` or its outputs differ from its metadata, `VALUE` for models that do not take photographs. */
-async function openModel(path: string, { threads, patience }: OpeningOptions): Promise<ServedModel> {
+async function openModel(
+  path: string,
+  { threads, patience, imageSize }: OpeningOptions,
+): Promise<ServedModel> {
   let thread: ThreadedSession | undefined
   const model = await openOnnxModel(path, {
-    threads,
+    ...{ threads, imageSize },
     async open(file, options) {
       thread = await openSessionThread(file, { ...options, spin: false })
       return thread

@@ -37,6 +37,13 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
         'RUN',
         `${dir} holds vectors of ${index.facts.width} numbers, and the encoder makes ${width}: it is of another model.`,
       )
+    const size = index.facts.source?.size
+    const own = encoder.shape.slice(-2)
+    if (size && !size.includes(0) && size.join() !== own.join())
+      throw new SherdError(
+        'USAGE',
+        `${dir} holds vectors of images of ${size.join(' × ')} pixels, and the server reads them at ${own.join(' × ')}: give --image-size ${size.join('x')}.`,
+      )
     return index
   } catch (error) {
     await index.close()

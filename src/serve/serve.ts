@@ -7,6 +7,7 @@ import { coreCount } from '../machine/hardware.ts'
 import { sherdVersion } from '../package-root.ts'
 import { configureDecoder } from '../prepare/decode/decode.ts'
 import type { ImageIndex } from '../search/index-folder.ts'
+import type { ImageSize } from '../weights/image-size.ts'
 import { buildApp } from './app.ts'
 import { gate } from './gate.ts'
 import { expectOrigin, isLoopback } from './guard.ts'
@@ -34,6 +35,8 @@ export interface ServeOptions {
   readonly cors?: string | null
   /** Per operator. */
   readonly threads?: number
+  /** Of the images, where it is not the models': all their graphs must be of any size. */
+  readonly imageSize?: ImageSize
   /** Largest batch; by default the best size for the model. */
   readonly mostTogether?: number
   /** How long the first image of a batch waits for others, in ms. */
@@ -90,6 +93,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   configureDecoder()
   const models = await openModels(paths, {
     threads: options.threads ?? coreCount(),
+    imageSize: options.imageSize,
     patience: limits.answerMs,
   })
   let index: ImageIndex | null = null

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander'
 import { messageOf, SherdError } from '../../errors.ts'
 import type { ExportPrecision } from '../../export/precision.ts'
 import { describeCommand, modelOption } from '../help.ts'
-import { notNegative, pixels, portNumber, positiveNumber, wholeNumber } from '../options.ts'
+import { imageSizeOption, notNegative, pixels, portNumber, positiveNumber, wholeNumber } from '../options.ts'
 import { note, print, printJson, table, warn } from '../output.ts'
 import { asTyped } from '../own-name.ts'
 import { endAtOnce, stopSignal } from '../signals.ts'
@@ -19,6 +19,7 @@ interface Flags {
   readonly tokenFile?: string
   readonly cors?: string
   readonly threads?: number
+  readonly imageSize?: [height: number, width: number]
   readonly batch?: number
   readonly wait: number
   readonly maxBody: number
@@ -50,6 +51,7 @@ export function addServe(root: Command): void {
         'int8',
       ]),
     )
+    .addOption(imageSizeOption())
     .option('--index <dir>', 'an index that its encoder has made, for neighbours')
     .option('--host <address>', 'where to listen; other machines need a token', '127.0.0.1')
     .option('--port <n>', '0: any that is free', portNumber, 8080)
@@ -99,6 +101,7 @@ async function runServe(flags: Flags): Promise<void> {
     ...(flags.index !== undefined && { index: flags.index }),
     ...(precision && { precisions: [precision] }),
     ...(threads && { threads }),
+    ...(flags.imageSize && { imageSize: flags.imageSize }),
     ...(flags.batch && { mostTogether: flags.batch }),
     limits: {
       ...{ bodyBytes: Math.ceil(flags.maxBody * 2 ** 20), pixels: flags.maxPixels },

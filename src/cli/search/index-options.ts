@@ -75,7 +75,6 @@ export function indexPrecision(
 /** The size of the images of new vectors: that of the index. Throws `USAGE` for another one. */
 export function indexSize(
   { dir, facts: { source } }: ImageIndex,
-  model: string,
   { imageSize }: { readonly imageSize?: ImageSize | undefined },
 ): { readonly imageSize?: ImageSize } {
   const own = source?.size
@@ -92,7 +91,7 @@ export function indexSize(
       'USAGE',
       `${dir} holds vectors of images of ${own.join(' × ')} pixels: leave --image-size out.`,
     )
-  return model.toLowerCase().endsWith('.onnx') ? {} : { imageSize: own }
+  return { imageSize: own }
 }
 
 /** Writes a file, making its folder, and returns the absolute path. */

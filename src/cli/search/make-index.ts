@@ -134,7 +134,7 @@ async function update(dir: string | undefined, flags: Flags): Promise<Indexed & 
   const embedder = await openEmbedder(path, {
     ...flags,
     ...indexPrecision(index, path, flags),
-    ...indexSize(index, path, flags),
+    ...indexSize(index, flags),
     reading: readingOf(flags),
   })
   if (flags.pool && embedder.featureOf(flags.pool).name !== pooling)

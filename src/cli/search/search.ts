@@ -122,7 +122,7 @@ async function vectorsOf(
     const embedder = await openEmbedder(path, {
       device,
       ...indexPrecision(index, path, { precision }),
-      ...indexSize(index, path, {}),
+      ...indexSize(index, {}),
       reading: { maxPixels },
     })
     expectModel(index, embedder)
