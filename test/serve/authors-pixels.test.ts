@@ -55,4 +55,35 @@ describe.runIf(hasLayouts)('files for', () => {
       1e-5,
     )
   })
+
+  it("another size than the model's, where the graph takes any", async () => {
+    const { model: path, ...rest } = { ...modelOf('dinov2', work), device: 'cpu' } as const
+    const model = await openModel({ model: path, ...rest }, ['encoder'])
+    const [out, fixed] = ['any size', 'one size'].map((name) => join(work, name)) as [string, string]
+    const given = { model, graphs: ['encoder'], precisions: ['fp32'] } as const
+    for await (const _ of exportOnnx({ ...given, out, dynamicGrid: { most: 112 } }));
+    for await (const _ of exportOnnx({ ...given, out: fixed }));
+    const source = await openSource(images)
+    const own = await openEmbedder(path, { ...rest, imageSize: [56, 84] })
+    const { features } = await own.features(source, { features: ['cls'] })
+    const { values } = valuesOf(features, 'cls')
+
+    const server = await startServer({ model: out, imageSize: [56, 84] })
+    const form = formOf(
+      Object.fromEntries(source.files.map((file) => [file, readFileSync(join(images, file))])),
+    )
+    const answer = await (await fetch(`${server.url}/v1/embed?pool=cls`, form)).json()
+    const { results } = answer as { results: { embedding: number[] }[] }
+    expectClose(
+      results.flatMap(({ embedding }) => embedding),
+      values,
+      1e-4,
+    )
+
+    await expect(startServer({ model: fixed, imageSize: [56, 84] })).rejects.toThrow(
+      /takes images of 42 × 42 pixels alone: leave --image-size out, .*--dynamic-grid/,
+    )
+    await expect(startServer({ model: out, imageSize: [56, 126] })).rejects.toThrow('at most 112 pixels')
+    await expect(startServer({ model: out, imageSize: [56, 85] })).rejects.toThrow('56x84, 56x98')
+  })
 })

@@ -224,8 +224,8 @@ it('an index says so, is searched and brought up to date so, and refuses other s
     const at = (all: Float32Array) => [...all.subarray(row * 32, (row + 1) * 32)]
     expect(cosine(at(index.vectors.values), at(values))).toBeGreaterThan(1 - 1e-6)
   }
-  expect(indexSize(index, naflexFolder, {})).toEqual({})
-  expect(() => indexSize(index, naflexFolder, { imageSize: [32, 32] })).toThrow('up to 24 patches')
+  expect(indexSize(index, {})).toEqual({})
+  expect(() => indexSize(index, { imageSize: [32, 32] })).toThrow('up to 24 patches')
   const sized = await openEmbedder(naflexFolder, { device: 'cpu', imageSize: [32, 32] })
   expect(() => expectModel(index, sized)).toThrow('would get images that all have one size')
   await index.close()
