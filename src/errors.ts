@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'DATA_BROKEN'
   | 'CHECKPOINT'
   | 'RUN'
+  | 'HUB'
   | 'NON_FINITE'
   | 'USAGE'
   | 'INTERRUPTED'

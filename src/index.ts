@@ -106,6 +106,14 @@ export { type ExportPrecision, precisions } from './export/precision.ts'
 export { samplesOf } from './export/sample-input.ts'
 export { type Claim, type ClaimRequest, claim, claimed, type Draft, expectFree } from './files/claim.ts'
 export { expectWritable, writeWhole } from './files/write-whole.ts'
+export { type HubListener, listenToHub } from './hub/listener.ts'
+export {
+  type FetchOptions,
+  fetchModel,
+  type HubLocated,
+  type LocatedModel,
+  localModel,
+} from './hub/locate.ts'
 export { flatten } from './import/flatten.ts'
 export { openForeign } from './import/foreign.ts'
 export { type Imported, type ImportOptions, importWeights } from './import/import.ts'

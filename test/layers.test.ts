@@ -14,6 +14,7 @@ const stages = [
   'machine',
   'collective',
   'files',
+  'hub',
   'sample-data',
   'source',
   'prepare',
@@ -50,6 +51,7 @@ const narrower: Record<string, readonly string[]> = {
   'src/machine': ['errors', 'package-root', 'native', 'tensor', 'machine'],
   // Files, sources of samples and graphs are read, written and run without LibTorch.
   'src/files': ['errors', 'package-root', 'files'],
+  'src/hub': ['errors', 'files', 'hub'],
   'src/onnx': ['errors', 'package-root', 'files', 'onnx'],
   'src/sample-data': ['errors', 'random', 'files', 'sample-data'],
   'src/source': ['errors', 'files', 'source'],
@@ -91,6 +93,8 @@ const confined: Record<string, readonly string[]> = {
     'src/machine/doctor.ts', // looks whether it is there
     'src/search/vectors/exact.ts', // types
   ],
+  '@huggingface/hub': ['src/hub/client.ts'],
+  undici: ['src/hub/requests.ts'],
   open: ['src/cli/open-page.ts'],
   yaml: ['src/cli/config-file.ts'],
   usearch: ['src/search/vectors/neighbour-graph.ts'],

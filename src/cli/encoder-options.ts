@@ -35,7 +35,7 @@ export interface EncoderFlags extends ModelFlags, ReadingFlags {
 export const addModelOptions = (
   command: Command,
   model: Parameters<typeof modelOption>[0] = {
-    what: 'a run, a checkpoint of it, a .safetensors file, a file or folder of another program, or "random"',
+    what: 'a run, a checkpoint of it, a .safetensors file, a file or folder of another program, hf:owner/name of the Hugging Face hub, or "random"',
   },
 ): Command =>
   command

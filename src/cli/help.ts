@@ -41,7 +41,7 @@ export function describeCommand(command: Command, description: Description): Com
 
 /** The option that names a trained model, the same in every command. `exported`: the graph that an export folder stands for. */
 export function modelOption({
-  what = 'a run, a checkpoint of it, or a .safetensors file',
+  what = 'a run, a checkpoint of it, a .safetensors file, or hf:owner/name of the Hugging Face hub',
   required = true,
   exported,
 }: {

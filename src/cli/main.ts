@@ -10,8 +10,10 @@ import { addCompletion } from './completion/completion.ts'
 import { addInspect } from './data/inspect.ts'
 import { addPack } from './data/pack.ts'
 import { addSampleData } from './data/sample-data.ts'
+import { fetchGraphs, showDownloads } from './downloads.ts'
 import { addCompare } from './evaluate/compare.ts'
 import { addEvaluate } from './evaluate/evaluate.ts'
+import { addDownload } from './exchange/download.ts'
 import { addExport } from './exchange/export.ts'
 import { addImport } from './exchange/import.ts'
 import { addModels } from './exchange/models.ts'
@@ -76,7 +78,7 @@ export function program(): Command {
     ...[addEvaluate, addCompare],
     ...[addEmbed, addClassify, addSegmentFolder, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
-    ...[addExport, addImport, addModels],
+    ...[addExport, addImport, addDownload, addModels],
     ...[addInspect, addPack, addSampleData],
     ...[addSetup, addDoctor, addVerify, addBench],
     ...[addCompletion, addSchema],
@@ -91,6 +93,7 @@ export function program(): Command {
     if (command.commands.length === 0) addQuiet(command)
     missingLast(command)
     refuseTwice(command)
+    fetchGraphs(command)
     refuseUnknown(command)
     command.commands.forEach(prepare)
   }
@@ -218,6 +221,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   watchOutput()
   setQuiet(false)
   listenToNotes(warnOnce)
+  showDownloads()
   try {
     if (argv.length <= 2) showStart()
     else await program().parseAsync(argv)

@@ -29,6 +29,11 @@ function dieOf(name: Stopping): void {
 /** Ends an interrupted command at once, although threads still work. */
 export const endAtOnce = (): void => dieOf(stoppedBy ?? 'SIGTERM')
 
+let current: AbortSignal | undefined
+
+/** Of the work of this command; undefined where a signal ends it at once. */
+export const currentSignal = (): AbortSignal | undefined => current
+
 /** What stops the work of this command. */
 let stopWork: ((why: string) => void) | null = null
 
@@ -41,6 +46,7 @@ export function stopFor(why: string): boolean {
 /** Aborts at the first Ctrl-C, SIGTERM or SIGHUP; a later one ends the process at once. */
 export function stopSignal(doing = 'finishing this step and saving a checkpoint'): AbortSignal {
   const stop = new AbortController()
+  current = stop.signal
   let since = 0
   stopWork = (why) => {
     if (stop.signal.aborted) return

@@ -8,7 +8,7 @@ import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { inTheirNames, type Layout } from '../import/layouts/layout.ts'
 import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
 import { sineCosinePositions } from '../token/position.ts'
-import type { FoundWeights } from '../weights/found-weights.ts'
+import { type FoundWeights, identityOf } from '../weights/found-weights.ts'
 import { type EncoderRequest, findWeights } from '../weights/open-encoder.ts'
 
 export interface ExportedModel extends FoundWeights {
@@ -42,7 +42,7 @@ export async function openExported(
   for (const [name, { data }] of arrays) expectFiniteArray(name, data)
   const leavesHead = arrays.size < stored.size
   return {
-    ...{ ...found, path: resolve(request.model), dimensions: dimensionsOf(config), arrays },
+    ...{ ...found, path: identityOf(found, request.model), dimensions: dimensionsOf(config), arrays },
     hasDecoder: arrays.has('decoder_embed.weight'),
     ...(leavesHead && {
       warnings: [

@@ -4,11 +4,11 @@
  */
 import { closeSync, existsSync, fstatSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { z } from 'zod'
 import type { WaitingArray } from '../checkpoint/arrays.ts'
 import { readArray, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { brief, messageOf, SherdError } from '../errors.ts'
 import { openGiven } from '../files/regular-file.ts'
+import { chooseWeightFile, isPlainName, shardsOf, usualWeights } from '../files/weight-files.ts'
 import { chooseWeights } from './choose-weights.ts'
 import { type Flattened, flatten } from './flatten.ts'
 import { isObject } from './pickle.ts'
@@ -110,23 +110,15 @@ function openOne(path: string, take: string | null): Promise<Opened> | Opened {
   return { arrays, metadata: header.metadata, ...none, close: async () => {} }
 }
 
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) })
-
 const refuse = (why: string): never => {
   throw new SherdError('CHECKPOINT', why)
 }
 
 /** The shards of an index, which must lie beside it, by the tensors that it says they hold. */
 function partsOf(index: string): Map<string, readonly string[]> {
-  const parsed = indexSchema.safeParse(readJson(index))
-  if (!parsed.success) return refuse(`${index} is no index of weights: no "weight_map"`)
-  const tensors = new Map<string, string[]>()
-  for (const [name, file] of Object.entries(parsed.data.weight_map)) {
-    const known = tensors.get(file)
-    if (known) known.push(name)
-    else tensors.set(file, [name])
-  }
-  const outside = [...tensors.keys()].find((name) => name !== basename(name) || name === '..' || name === '.')
+  const tensors = shardsOf(readJson(index))
+  if (!tensors) return refuse(`${index} is no index of weights: no "weight_map"`)
+  const outside = [...tensors.keys()].find((name) => !isPlainName(name))
   if (outside !== undefined) refuse(`${index} names a file outside its folder: ${brief(outside)}`)
   const folder = dirname(index)
   const absent = [...tensors.keys()].filter((name) => !existsSync(join(folder, name)))
@@ -208,24 +200,17 @@ function recordOf(path: string): Readonly<Record<string, unknown>> | null {
   return json as Record<string, unknown>
 }
 
-/** In order of preference. The last two are OpenCLIP's. */
-const usualNames = [
-  ...['model.safetensors', 'pytorch_model.bin'],
-  ...['open_clip_model.safetensors', 'open_clip_pytorch_model.bin'],
-]
-const endings = /\.(?:safetensors|bin|pth|pt|ckpt)$/
-
-/** What a library computed, beside weights that are to be compared with it; no weights. */
-const EXPECTED = 'expected.safetensors'
-
 /** The files of weights in a folder, with the tensors that an index says they hold. */
 function filesIn(folder: string): ReadonlyMap<string, readonly string[] | null> {
-  for (const name of usualNames) {
-    if (isThere(join(folder, name))) return new Map([[join(folder, name), null]])
-    if (isThere(join(folder, `${name}.index.json`))) return partsOf(join(folder, `${name}.index.json`))
+  const choice = chooseWeightFile(
+    (name) => isThere(join(folder, name)),
+    () => readdirSync(folder),
+  )
+  if (choice.file !== null) {
+    const path = join(folder, choice.file)
+    return choice.isIndex ? partsOf(path) : new Map([[path, null]])
   }
-  const all = readdirSync(folder).filter((name) => endings.test(name) && name !== EXPECTED)
-  if (all.length === 1) return new Map([[join(folder, all[0]!), null]])
+  const { all } = choice
   return refuse(
     all.length === 0
       ? existsSync(join(folder, 'run.json'))
@@ -250,7 +235,7 @@ export async function openForeign(
   const files = isFile ? new Map([[path, null]]) : filesIn(path)
   const folder = isFile ? dirname(path) : path
   // A configuration beside a file of another name may belong to another model.
-  const hasConfig = !isFile || usualNames.includes(basename(path))
+  const hasConfig = !isFile || usualWeights.includes(basename(path))
   const opened: Opened[] = []
   const close = async () => {
     for (const each of opened) await each.close()

@@ -11,6 +11,7 @@ import { autoencoderOf, backboneOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { pause, SherdError } from '../errors.ts'
 import { makeFolder } from '../files/write-whole.ts'
+import { localModel } from '../hub/locate.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
 import { classifierRows, type EncoderNorm, normedRows } from '../model/classifier.ts'
 import { headRows } from '../model/decoder/heads.ts'
@@ -33,7 +34,7 @@ import { type Difference, expectFitting } from './misfit.ts'
 import { type Taken, takenOf } from './taken.ts'
 
 export interface ImportOptions extends ConfigOptions {
-  /** A file, or a folder with one and its `config.json`. */
+  /** A file, a folder with one and its `config.json`, or `hf:owner/name`. */
   readonly from: string
   /** The `.safetensors` file to write. */
   readonly out: string
@@ -158,7 +159,8 @@ export async function planImport<T>(
   body: (plan: ImportPlan) => T | Promise<T>,
 ): Promise<T> {
   const { take = null, prefix = null, grid: givenGrid = null } = options
-  const weights = await openForeign(options.from, { take })
+  const { path: from } = await localModel(options.from)
+  const weights = await openForeign(from, { take })
   try {
     if (weights.metadata.sherd !== undefined)
       throw new SherdError('USAGE', `${weights.path} is a file of sherd: every command takes it as it is.`)

@@ -7,6 +7,9 @@ import { join } from 'node:path'
 import { SherdError } from '../errors.ts'
 import { naturalOrder } from '../files/natural-order.ts'
 import { notRegular, openGiven } from '../files/regular-file.ts'
+import { quoted } from '../files/shell.ts'
+import { localModel } from '../hub/locate.ts'
+import { isHubName } from '../hub/name.ts'
 import {
   type Description,
   describe,
@@ -37,8 +40,15 @@ async function kindAt(place: Place): Promise<keyof typeof kinds> {
   return 'other'
 }
 
-/** Throws `USAGE` for a path that does not exist, `INTERRUPTED`; any other fault is a reason. */
-export async function inspect(path: string, options: InspectOptions): Promise<Inspected> {
+/** Throws `USAGE` for a path that does not exist, `INTERRUPTED`, and as `localModel`; any other fault is a reason. */
+export async function inspect(given: string, options: InspectOptions): Promise<Inspected> {
+  if (!isHubName(given)) return inspectPath(given, options)
+  const { path, hub = given } = await localModel(given)
+  const said = await inspectPath(path, options)
+  return { ...said, path: hub, next: said.next.map((line) => line.replaceAll(quoted(path), quoted(hub))) }
+}
+
+async function inspectPath(path: string, options: InspectOptions): Promise<Inspected> {
   const status = statSync(path, { throwIfNoEntry: false })
   if (!status) throw new SherdError('USAGE', `${path} does not exist: expected a file or a folder.`)
   let what: KindName = 'special'

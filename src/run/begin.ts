@@ -4,6 +4,7 @@ import { expectUnused, openRun, type RunFacts, runPaths } from '../checkpoint/ru
 import { channelStatistics, completed, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
+import { localModel } from '../hub/locate.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
@@ -77,7 +78,7 @@ export async function begin({
         classes: [...source.classes],
       },
       statistics: { mean: [...mean], std: [...std], ...(low && high && { low: [...low], high: [...high] }) },
-      ...(init !== undefined && { init: resolve(init) }),
+      ...(init !== undefined && { init: (await localModel(init)).path }),
       started: new Date().toISOString(),
       engine: { libtorch: engineBuild().version, ...machine },
     }

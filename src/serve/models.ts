@@ -5,6 +5,7 @@ import { invariant, SherdError } from '../errors.ts'
 import { formats, graphNames } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import { quoted } from '../files/shell.ts'
+import { isHubName } from '../hub/name.ts'
 import { refuseForeign } from '../import/not-imported.ts'
 import { type OnnxModel, openOnnxModel } from '../infer/onnx-model.ts'
 import { openSessionThread, type ThreadedSession } from '../onnx/session-thread.ts'
@@ -27,6 +28,7 @@ export function findModels(
   path: string,
   wanted: readonly ExportPrecision[] = Object.keys(precisions) as ExportPrecision[],
 ): string[] {
+  if (isHubName(path)) throw exportFirst(path)
   if (!existsSync(path))
     throw new SherdError(
       'USAGE',
@@ -58,6 +60,10 @@ function notExported(path: string): SherdError {
       'USAGE',
       `${path} has none of ${names.join(', ')}: expected a folder of "sherd export onnx".`,
     )
+  return exportFirst(path)
+}
+
+function exportFirst(path: string): SherdError {
   const out = `${basename(resolve(path)).replace(/\.[a-z]+$/i, '')}-onnx`
   return new SherdError(
     'USAGE',

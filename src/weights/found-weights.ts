@@ -1,5 +1,6 @@
 /** Weights that were found, and how their parameters are read: a file of sherd, or a model of another program as it lies. */
 import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import type { RunFacts } from '../checkpoint/run-folder.ts'
 import { type Header, readArrays } from '../checkpoint/safetensors.ts'
@@ -25,6 +26,8 @@ export interface FoundWeights extends WeightsOrigin {
   readonly step: number | null
   /** What kind of published encoder it is; undefined for a model of sherd. */
   readonly family?: Family
+  /** Of the Hugging Face hub: `hf:owner/name@COMMIT`. */
+  readonly hub?: string
   /** Of the images, where another one than the model's own was asked for. */
   readonly imageSize?: ImageSize
   readonly warnings?: readonly string[]
@@ -35,6 +38,10 @@ export interface FoundWeights extends WeightsOrigin {
   /** The names of another program that they lie there in. */
   readonly layout?: LayoutName
 }
+
+/** The model's name in what is made of it: of the hub with its commit, else an absolute path. */
+export const identityOf = ({ files, hub }: Pick<FoundWeights, 'files' | 'hub'>, model: string): string =>
+  hub ?? (files.length === 0 ? 'random' : resolve(model))
 
 /** A checksum of the files; '' for random weights. */
 export function sealOfWeights({ files }: Pick<FoundWeights, 'files'>): string {

@@ -1,5 +1,4 @@
 /** A trained encoder as a teacher: its features of views that are normalised as a run's are. */
-import { resolve } from 'node:path'
 import { modelsOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -17,7 +16,7 @@ import { add, mul, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, tensor } from '../tensor/tensor.ts'
 import { type Prefixed, patchesOf } from '../token/prefix.ts'
-import { sealOfWeights } from './found-weights.ts'
+import { identityOf, sealOfWeights } from './found-weights.ts'
 import { encodeImages } from './frozen-encoder.ts'
 import { findWeights, openEncoder } from './open-encoder.ts'
 
@@ -29,10 +28,10 @@ export interface Taught {
 }
 
 /** A model by what its file says. Throws as `findWeights` does. */
-export const locateModel: Locate = async (path) => ({
-  path: resolve(path),
-  width: (await findWeights({ model: path })).config.model.width,
-})
+export const locateModel: Locate = async (path) => {
+  const found = await findWeights({ model: path })
+  return { path: identityOf(found, path), width: found.config.model.width }
+}
 
 /** Those that the objective reads, by their path; one that cannot be opened throws when it is asked for. */
 export async function openFrozenModels(run: Taught): Promise<(path: string) => FrozenModel> {

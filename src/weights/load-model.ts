@@ -1,5 +1,4 @@
 /** Loads a trained model with its decoder. */
-import { resolve } from 'node:path'
 import { objectiveOf } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
@@ -41,7 +40,7 @@ export async function loadModel(
   device: MachineRequest['device'] = 'auto',
   precision: PrecisionName = 'fp32',
 ): Promise<LoadedModel> {
-  const found = await findWeights({ model: resolve(path) })
+  const found = await findWeights({ model: path })
   const { config, statistics, files, stored, step, warnings = [] } = found
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)

@@ -12,6 +12,8 @@ import { backboneOf, bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import type { Family } from '../import/layouts/facts.ts'
+import { localModel } from '../hub/locate.ts'
+import { hubAdvice, isHubName } from '../hub/name.ts'
 import { hasForeignNames, isForeign } from '../import/not-imported.ts'
 import {
   type MachinePlan,
@@ -36,7 +38,7 @@ import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray } from '../tensor/tensor.ts'
 import { adapterFolder, baseOf, readAdapter, withAdapter } from './adapter-folder.ts'
-import { type FoundWeights, findForeign, randomWeights, readingOf } from './found-weights.ts'
+import { type FoundWeights, findForeign, identityOf, randomWeights, readingOf } from './found-weights.ts'
 import type { FrozenEncoder } from './frozen-encoder.ts'
 import { type ImageSize, sizedConfig } from './image-size.ts'
 import { mergedWeights } from './merge-adapters.ts'
@@ -69,7 +71,10 @@ export interface OpenedEncoder extends FrozenEncoder, Reads {
 }
 
 export interface EncoderRequest {
-  /** A run, a checkpoint in it, a `.safetensors` file, or a file or folder of another program; `random` for random weights. */
+  /**
+   * A run, a checkpoint in it, a `.safetensors` file, a file or folder of another program, `hf:owner/name` for one of the Hugging Face hub, or
+   * `random` for random weights.
+   */
   readonly model: string
   /** What counts where the files of another program leave it open. */
   readonly base?: ConfigInput | undefined
@@ -184,14 +189,23 @@ export function expectFit({
 
 type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | 'base' | 'set' | 'imageSize'>
 
-/** Locates weights and their configuration, without reading tensors. Throws `RUN`, `USAGE` or `CHECKPOINT`. */
-export async function findWeights(request: WeightsRequest): Promise<FoundWeights> {
-  const folder = request.model !== 'random' && existsSync(request.model) && adapterFolder(request.model)
+/**
+ * Locates weights and their configuration, without reading tensors; those of the hub are downloaded first. Throws `RUN`, `USAGE` or
+ * `CHECKPOINT`, and `HUB` as `localModel`.
+ */
+export async function findWeights(given: WeightsRequest): Promise<FoundWeights> {
+  const { path, hub } = isHubName(given.model)
+    ? await localModel(given.model)
+    : { path: given.model, hub: undefined }
+  const request = { ...given, model: path }
+  const folder = path !== 'random' && existsSync(path) && adapterFolder(path)
   if (folder) {
     const adapter = readAdapter(folder)
     return withAdapter(await findWeights({ ...request, model: baseOf(adapter) }), adapter)
   }
-  const found = mergedWeights(locateWeights(request) ?? (await findForeign(request)))
+  const isFolder = hub !== undefined && statSync(path).isDirectory()
+  const located = (isFolder ? null : locateWeights(request)) ?? (await findForeign(request))
+  const found = mergedWeights(hub === undefined ? located : { ...located, hub })
   if (found.files.length > 0) expectFit(found)
   if (!request.imageSize) return found
   const config = sizedConfig(found.config, request.imageSize)
@@ -215,7 +229,7 @@ function locateWeights(request: WeightsRequest): FoundWeights | null {
   if (!existsSync(path))
     throw new SherdError(
       'RUN',
-      `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights.`,
+      `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights.${hubAdvice(model)}`,
     )
   const isFile = statSync(path).isFile()
   refuseGraphs(path, isFile)
@@ -284,9 +298,10 @@ export const openEncoder = async (request: EncoderRequest): Promise<OpenedEncode
 /** Opens located weights with the given parameters. */
 export async function openFound(
   request: Omit<EncoderRequest, 'config' | 'statistics'>,
-  { config, statistics, files, stored, load, step, layout, warnings = [], notes = [], family }: FoundWeights,
+  found: FoundWeights,
   wanting: Wanting,
 ): Promise<OpenedEncoder> {
+  const { config, statistics, files, stored, load, step, layout, warnings = [], notes = [], family } = found
   const machine = planMachine({
     ...{ ...config.train, device: request.device ?? 'auto', workers: config.data.workers },
     precision: request.precision ?? 'fp32',
@@ -311,7 +326,7 @@ export async function openFound(
     ...{ only, channels: part?.channels ?? null, bands: part?.bands ?? null },
     ...{ parameters, norm, statistics, device, precision },
     origin: {
-      path: isRandom ? 'random' : resolve(request.model),
+      path: identityOf(found, request.model),
       step,
       precision: precisionNames[precision],
     },

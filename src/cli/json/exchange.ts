@@ -76,6 +76,10 @@ export const exchange = {
       f.list({ file, dtype: f.text('its type, as transformers.js calls it'), ...proof }, 'graphs'),
     ),
   }),
+  download: f.kind('A model of the Hugging Face hub is in the cache.', ['download'], {
+    model: f.text('its name with its commit'),
+    path: f.path('where it lies'),
+  }),
   import: f.kind('Weights of another program were read.', ['import'], {
     path: f.path('what was written'),
     layout: f.text('layout of the file, such as timm'),

@@ -36,7 +36,7 @@ export function addEmbed(root: Command): void {
     }).description('write the features of a folder of images'),
     {
       model: {
-        what: 'a run, a checkpoint of it, a .safetensors file, an exported .onnx file or its folder, or "random"',
+        what: 'a run, a checkpoint of it, a .safetensors file, hf:owner/name of the Hugging Face hub, an exported .onnx file or its folder, or "random"',
         exported: 'encoder',
       },
     },

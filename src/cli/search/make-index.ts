@@ -49,7 +49,7 @@ export function addIndex(root: Command): void {
     .requiredOption('--out <dir>', 'folder of the index')
     .addOption(
       modelOption({
-        what: 'a run, a checkpoint of it, a .safetensors file, or an exported .onnx file or its folder',
+        what: 'a run, a checkpoint of it, a .safetensors file, hf:owner/name of the Hugging Face hub, or an exported .onnx file or its folder',
         required: false,
         exported: 'encoder',
       }),

@@ -1,0 +1,81 @@
+// A model of the hub through the library: the same vectors as of the folder, and its commit wherever a model is named.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openExported } from '../../src/export/exported-model.ts'
+import { importWeights } from '../../src/import/import.ts'
+import { inspect } from '../../src/inspect/inspect.ts'
+import { findModels } from '../../src/serve/models.ts'
+import { toFloats } from '../../src/tensor/tensor.ts'
+import { sealOfWeights } from '../../src/weights/found-weights.ts'
+import { locateModel } from '../../src/weights/frozen-model.ts'
+import { findWeights, openEncoder } from '../../src/weights/open-encoder.ts'
+import { useHubPlace } from './hub-place.ts'
+import { filesOf, type HubServer, serveHub } from './hub-server.ts'
+
+const commit = 'f'.repeat(40)
+const layouts = resolve('../shared/reference/layouts')
+const served = ['dinov2', 'timm-dinov2', 'openclip', 'dino-pth']
+
+let hub: HubServer
+beforeAll(async () => {
+  const repos = served.map((name) => [
+    `owner/${name}`,
+    { files: filesOf(join(layouts, name), ['expected.safetensors']), commit, card: { license: 'mit' } },
+  ])
+  hub = await serveHub(Object.fromEntries(repos))
+})
+afterAll(() => hub.close())
+useHubPlace(() => hub.endpoint)
+
+it.each(served)('%s is opened as its folder is', async (layout) => {
+  const set = layout === 'dino-pth' ? ['model.heads=2'] : []
+  const local = await findWeights({ model: join(layouts, layout), set })
+  const found = await findWeights({ model: `hf:owner/${layout}`, set })
+  expect(found.hub).toBe(`hf:owner/${layout}@${commit}`)
+  expect(sealOfWeights(found)).toBe(sealOfWeights(local))
+  expect([found.config, found.statistics, found.notes]).toEqual([local.config, local.statistics, local.notes])
+})
+
+it('reports, teachers and exports name the commit', async () => {
+  const model = 'hf:owner/dinov2'
+  const name = `${model}@${commit}`
+  const { origin, parameters } = await openEncoder({ model, device: 'cpu' })
+  const local = await openEncoder({ model: join(layouts, 'dinov2'), device: 'cpu' })
+  expect(origin.path).toBe(name)
+  for (const [key, value] of local.parameters) expect(toFloats(parameters.get(key)!)).toEqual(toFloats(value))
+  expect(await locateModel(model)).toEqual({ path: name, width: local.dimensions.width })
+  expect((await openExported({ model })).path).toBe(name)
+  hub.log.length = 0
+  expect((await openEncoder({ model: name, device: 'cpu' })).origin.path).toBe(name) // as a run records it
+  expect(hub.log).toEqual([])
+})
+
+it('import and inspect take it, and serve says what to type', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'sherd-hub-'))
+  const made = await importWeights({ from: 'hf:owner/dinov2', out: join(dir, 'x.safetensors') })
+  const local = await importWeights({ from: join(layouts, 'dinov2'), out: join(dir, 'y.safetensors') })
+  expect(readFileSync(made.path)).toEqual(readFileSync(local.path))
+  // A file of sherd on the hub is taken for what it is.
+  hub.repos.set('owner/mine', { files: filesOf(dir, ['y.safetensors']), commit })
+  expect(await findWeights({ model: 'hf:owner/mine' })).toMatchObject({
+    config: made.config,
+    hub: `hf:owner/mine@${commit}`,
+  })
+  rmSync(dir, { recursive: true })
+  const said = await inspect('hf:owner/dinov2', { limits: {} })
+  expect(said).toMatchObject({ path: `hf:owner/dinov2@${commit}`, what: 'huggingface', usable: true })
+  expect(said.next[0]).toMatch(new RegExp(`^sherd import '?hf:owner/dinov2@${commit}`))
+  expect(() => findModels('hf:owner/dinov2')).toThrow(
+    /sherd export onnx --model hf:owner\/dinov2 --out dinov2-onnx/,
+  )
+})
+
+it('a path that is not there, and looks like a name of the hub, is advised', async () => {
+  for (const model of ['facebook/dinov2-small', 'https://huggingface.co/facebook/dinov2-small'])
+    await expect(findWeights({ model })).rejects.toThrow(
+      "If the Hugging Face hub's model is meant: hf:facebook/dinov2-small.",
+    )
+  await expect(findWeights({ model: 'runs/../x/y' })).rejects.toThrow(/of weights\.$/)
+})
