@@ -10,6 +10,7 @@ import type { Head } from '../model/classifier.ts'
 import { decoderBlocks, encoderBlocks, hiddenWidth } from '../model/dimensions.ts'
 import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
+import { cardScores } from './card-scores.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
 import {
   activationName,
@@ -50,6 +51,10 @@ export interface HuggingfaceOptions
   readonly onnx?: readonly HuggingfaceDtype[] | undefined
   /** Leaves `preprocessor_config.json` out, for models whose images no processor of transformers prepares. */
   readonly withoutProcessor?: boolean
+  /** Reports of `sherd evaluate` on these weights, for the model card. */
+  readonly reports?: readonly string[] | undefined
+  /** For the model card, as the hub names it. */
+  readonly license?: string | undefined
 }
 
 export interface ExportedFolder {
@@ -285,6 +290,8 @@ export async function exportHuggingface({
   task,
   onnx: wanted,
   withoutProcessor = false,
+  reports = [],
+  license,
   proofs,
   onPhase,
   onProgress,
@@ -296,6 +303,7 @@ export async function exportHuggingface({
   onPhase?.('reading the weights')
   await pause(signal, nothing)
   const model = await openExported(request)
+  const scores = cardScores(reports, { model: request.model, found: model })
   const chosen = task ?? usualTask(model)
   const row = tasks[chosen](model)
   const { of, wrapper, isWanted } = row
@@ -312,6 +320,7 @@ export async function exportHuggingface({
   const card = modelCard(model, {
     title: `${row.architecture} of sherd`,
     tags: { library_name: 'transformers', pipeline_tag: row.pipeline },
+    ...{ scores, license },
     usage: isRaster
       ? row.usage.replace(/^inputs = .*$/m, 'inputs = {"pixel_values": bands}  # [B, C, H, W], see below')
       : row.usage,

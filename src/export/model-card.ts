@@ -18,18 +18,24 @@ export interface CardOptions {
   /** Example in JavaScript. */
   readonly webUsage?: string | undefined
   readonly notes: readonly string[]
+  /** Of `cardScores`. */
+  readonly scores?: readonly string[] | undefined
+  /** As the hub names it, such as `apache-2.0`. */
+  readonly license?: string | undefined
 }
 
 const list = (values: readonly number[]) => values.map((value) => Number(value.toPrecision(6))).join(', ')
 
-function trainingOf({ config, facts, step, protocol }: ExportedModel): string[] {
+function trainingOf({ config, facts, step, protocol, hub }: ExportedModel): string[] {
   if (protocol !== undefined)
     return [
       `Its head was learned by \`sherd evaluate ${protocol}\`${protocol === 'linear' ? ' on a frozen encoder' : ''}. What came before is not in the file of weights.`,
     ]
   if (!facts)
     return [
-      'How it was trained is not known to sherd: the weights were imported, or copied without their run.',
+      hub === undefined
+        ? 'How it was trained is not known to sherd: the weights were imported, or copied without their run.'
+        : `Its weights are those of \`${hub}\`: how they were trained, and what they may be used for, is said there.`,
     ]
   const { files, classes, fingerprint } = facts.data
   const { mask, target, train, optim } = config
@@ -78,22 +84,32 @@ function inputOf({ config, statistics, dimensions: d }: ExportedModel): string[]
 
 export function modelCard(
   model: ExportedModel,
-  { title, tags, usage, webUsage, notes }: CardOptions,
+  { title, tags, usage, webUsage, notes, scores = [], license }: CardOptions,
 ): string {
-  const { dimensions: d } = model
+  const { dimensions: d, hub } = model
+  const own = {
+    ...tags,
+    ...(license !== undefined && { license }),
+    ...(hub !== undefined && { base_model: hub.replace(/^hf:|@.*/g, '') }),
+  }
   return `${[
-    ...['---', ...Object.entries(tags).map(([key, value]) => `${key}: ${value}`)],
+    ...['---', ...Object.entries(own).map(([key, value]) => `${key}: ${value}`)],
     ...['tags:', '- sherd', '- masked-image-modeling', '---', '', `# ${title}`, ''],
     `A vision transformer of ${d.depth} ${d.depth === 1 ? 'block' : 'blocks'}, width ${d.width}, ${d.heads} heads, patches of ${d.patchSize.join(' × ')} pixels: ${(encoderParameterCount(model) / 1e6).toFixed(1)} million parameters in the encoder. Positions are ${model.config.model.positions === 'learned' ? 'learned' : 'fixed sines and cosines'}; layer norms add ${d.layerNormEpsilon}.`,
     ...['', '## Use', '', '```python', usage.trim(), '```', ''],
     ...(webUsage ? ['```js', webUsage.trim(), '```', ''] : []),
     ...['## Input', '', ...inputOf(model), ''],
     ...['## Training', '', ...trainingOf(model), ''],
+    ...(scores.length > 0 ? ['## Results', '', ...scores, ''] : []),
     ...['## Limits', ''],
     ...[
-      'No score is given here, because none was measured when this folder was written.',
+      ...(scores.length > 0
+        ? []
+        : ['No score is given here, because none was measured when this folder was written.']),
       ...notes,
-      'The licence is not stated here: add it before publishing the model.',
+      ...(license === undefined
+        ? ['The licence is not stated here: add it before publishing the model.']
+        : []),
     ].map((line) => `- ${line}`),
     ...['', `Written by sherd ${sherdVersion()}.`],
   ].join('\n')}\n`

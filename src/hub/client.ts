@@ -89,3 +89,55 @@ const isFile = ({ path, size, sum }: RemoteFile, folder: string): boolean =>
   Number.isSafeInteger(size) &&
   size >= 0 &&
   /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(sum)
+
+/** The checksums of all files of a commit, by their paths. Throws `HUB`. */
+export function listAll(
+  settings: HubSettings,
+  repo: string,
+  commit: string,
+): Promise<ReadonlyMap<string, string>> {
+  const fetch = clientFetch(settings, { repo, revision: commit })
+  return asked(settings, async () => {
+    const { listFiles } = await import('@huggingface/hub')
+    const sums = new Map<string, string>()
+    const request = { repo, revision: commit, recursive: true, hubUrl: settings.endpoint, fetch }
+    for await (const { type, path, oid, lfs } of listFiles(request))
+      if (type === 'file') sums.set(path, lfs?.oid ?? oid ?? '')
+    return sums
+  })
+}
+
+/** `isPrivate`: undefined: as its owner's settings say. Throws `HUB`. */
+export function createModel(settings: HubSettings, repo: string, isPrivate?: boolean): Promise<void> {
+  const fetch = clientFetch(settings, { repo })
+  return asked(settings, async () => {
+    const { createRepo } = await import('@huggingface/hub')
+    await createRepo({
+      ...{ repo, hubUrl: settings.endpoint, fetch, accessToken: UNUSED },
+      ...(isPrivate !== undefined && { visibility: isPrivate ? 'private' : 'public' }),
+    })
+  })
+}
+
+/** The client asks for one by its type; ours is set by our `fetch`. */
+const UNUSED = 'hf_set-by-fetch'
+
+export interface Upload {
+  readonly repo: string
+  /** The commit that it goes onto: where there is another one by now, the hub refuses. */
+  readonly parent: string
+  readonly files: readonly { readonly path: string; readonly content: URL }[]
+  readonly title: string
+}
+
+/** One commit of files, large ones by LFS. Throws `HUB`. */
+export function upload(settings: HubSettings, { repo, parent, files, title }: Upload): Promise<void> {
+  const fetch = clientFetch(settings, { repo, file: 'what is uploaded' })
+  return asked(settings, async () => {
+    const { uploadFiles } = await import('@huggingface/hub')
+    await uploadFiles({
+      ...{ repo, hubUrl: settings.endpoint, fetch, parentCommit: parent, commitTitle: title },
+      ...{ files: [...files], useXet: false },
+    })
+  })
+}

@@ -11,6 +11,9 @@ export interface Purpose {
   readonly file?: string
 }
 
+/** A repository that is not there, or that the account does not see. */
+export class NotThere extends SherdError {}
+
 /** Links of the storage behind the hub are signed for a while. */
 export class ExpiredLink extends SherdError {}
 
@@ -50,8 +53,13 @@ export async function refusal(
       `${repo} has no file or folder ${file ?? ''} at ${revision} (404): see ${page}/tree/${revision}.`,
     )
   if (kind === 'RepoNotFound' || status === 401 || status === 404)
-    return hub(
+    return new NotThere(
+      'HUB',
       `There is no model ${repo} at ${endpoint} that ${token ? `the account of ${token.from}` : 'everyone'} may read (${status}): look at the spelling${token ? '' : `; if it is private, ${how}`}.`,
+    )
+  if (status === 409 || status === 412)
+    return hub(
+      `${repo} has changed meanwhile (${status}${said ? `: ${said}` : ''}): start again, and what would be done now is shown.`,
     )
   if (status === 403)
     return hub(

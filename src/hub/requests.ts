@@ -163,11 +163,12 @@ async function textOf(response: Response, host: string): Promise<string> {
   return Buffer.concat(parts).toString('utf8')
 }
 
-/** A `fetch` for the client: what it gets is well, small, and JSON. */
+/** A `fetch` for the client: what it gets of the API is well, small, and JSON; the storage, which files are put into, answers as it likes. */
 export function clientFetch(settings: HubSettings, purpose: Purpose): Fetch {
   const { host } = new URL(settings.endpoint)
   return async (url, init = {}) => {
     const response = await ask(String(url), init, settings, purpose)
+    if (init.method === 'PUT') return response
     const text = await textOf(response, host)
     try {
       JSON.parse(text)

@@ -25,7 +25,7 @@ export type Fault = (request: IncomingMessage, response: ServerResponse, file: B
 export interface HubServer {
   readonly endpoint: string
   readonly repos: Map<string, ServedRepo>
-  /** Tokens, and the gated repositories that their accounts may read. */
+  /** Tokens, and the repositories that their accounts may write, and read where they are gated or private. */
   readonly tokens: Map<string, readonly string[]>
   /** Each is asked once for each request, in order, until one answers. */
   readonly faults: Fault[]
@@ -83,6 +83,12 @@ function send(request: IncomingMessage, response: ServerResponse, bytes: Buffer,
   response.end(part)
 }
 
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for await (const part of request) parts.push(part as Buffer)
+  return Buffer.concat(parts)
+}
+
 export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Promise<HubServer> {
   const log: string[] = []
   const storageHeaders: IncomingMessage['headers'][] = []
@@ -98,9 +104,16 @@ export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Pro
   const said = ({ method, url, headers }: IncomingMessage) =>
     `${method} ${url}${headers.range ? ` ${headers.range}` : ''}`
 
-  const storage = createServer((request, response) => {
+  const stored = new Map<string, Buffer>()
+  const storage = createServer(async (request, response) => {
     log.push(`storage ${said(request)}`)
     storageHeaders.push(request.headers)
+    if (request.method === 'PUT') {
+      const body = await bodyOf(request)
+      stored.set(sha256(body), body)
+      response.writeHead(200).end()
+      return
+    }
     const bytes = [...known.values()]
       .flatMap(({ files }) => [...files.values()])
       .find((each) => request.url!.startsWith(`/${sha256(each)}`))
@@ -110,10 +123,10 @@ export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Pro
   })
   const storageOrigin = await listening(storage)
 
-  const hub = createServer((request, response) => {
+  const hub = createServer(async (request, response) => {
     log.push(said(request))
     const [path = ''] = decodeURIComponent(request.url!).split('?')
-    const [, name = ''] = /^\/(?:api\/models\/)?([^/]+\/[^/]+)/.exec(path) ?? []
+    const [, name = ''] = /^\/(?:api\/models\/)?([^/]+\/[^/]+?)(?:\.git)?(?=\/|$)/.exec(path) ?? []
     const repo = known.get(name)
     const rest = path.slice(path.indexOf(name) + name.length)
     const [, revisionOrFile = ''] = /^\/(?:revision|tree|resolve)\/(.*)$/.exec(rest) ?? []
@@ -125,17 +138,59 @@ export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Pro
     const below = revision === undefined ? '' : revisionOrFile.slice(revision.length + 1)
     const file = rest.startsWith('/resolve/') ? (repo?.files.get(below) ?? null) : null
     if (hasFault(request, response, file)) return
-    const token = request.headers.authorization?.replace('Bearer ', '')
-    const granted = token === undefined ? null : tokens.get(token)
-    if (token !== undefined && !granted)
-      return refuse(response, 401, '', 'Invalid credentials in Authorization header')
-    if (!repo || (repo.isPrivate && !granted?.includes(name)))
-      return refuse(response, token === undefined ? 401 : 404, 'RepoNotFound', 'Repository not found')
-    if (revision === undefined) return refuse(response, 404, 'RevisionNotFound')
     const json = (value: unknown) => {
       response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' })
       response.end(JSON.stringify(value))
     }
+    const token = request.headers.authorization?.replace('Bearer ', '')
+    const granted = token === undefined ? null : tokens.get(token)
+    if (token !== undefined && !granted)
+      return refuse(response, 401, '', 'Invalid credentials in Authorization header')
+    if (path === '/api/repos/create') {
+      const { organization, name: own, visibility } = JSON.parse(String(await bodyOf(request)))
+      const full = `${organization}/${own}`
+      if (!granted?.includes(full))
+        return refuse(response, 403, '', `You don't have the rights to create a model under ${organization}`)
+      known.set(full, { files: new Map(), commit: '1'.repeat(40), isPrivate: visibility === 'private' })
+      return json({ url: `${endpoint}/${full}`, id: '1' })
+    }
+    if (!repo || (repo.isPrivate && !granted?.includes(name)))
+      return refuse(response, token === undefined ? 401 : 404, 'RepoNotFound', 'Repository not found')
+    if (request.method === 'POST') {
+      if (!granted?.includes(name)) return refuse(response, 403, '', 'Forbidden')
+      const body = String(await bodyOf(request))
+      if (rest.startsWith('/preupload/')) {
+        const { files } = JSON.parse(body) as { files: { path: string; size: number }[] }
+        return json({
+          files: files.map(({ path, size }) => ({ path, uploadMode: size >= LARGE ? 'lfs' : 'regular' })),
+        })
+      }
+      if (rest.endsWith('/info/lfs/objects/batch')) {
+        const { objects } = JSON.parse(body) as { objects: { oid: string; size: number }[] }
+        const upload = (oid: string) => ({ upload: { href: `${storageOrigin}/put/${oid}`, header: {} } })
+        return json({
+          transfer: 'basic',
+          objects: objects.map((each) => ({ ...each, actions: upload(each.oid) })),
+        })
+      }
+      const [header, ...parts] = body.split('\n').map((line) => JSON.parse(line))
+      if (header.value.parentCommit !== repo.commit)
+        return refuse(response, 412, '', 'A commit has happened since')
+      const files = new Map(repo.files)
+      for (const { key, value } of parts)
+        files.set(
+          value.path,
+          key === 'lfsFile' ? stored.get(value.oid)! : Buffer.from(value.content, value.encoding),
+        )
+      known.set(name, { ...repo, files, commit: createHash('sha1').update(body).digest('hex') })
+      return json({
+        success: true,
+        commitOid: known.get(name)!.commit,
+        commitUrl: `${endpoint}/${name}`,
+        hookOutput: '',
+      })
+    }
+    if (revision === undefined) return refuse(response, 404, 'RevisionNotFound')
     if (rest.startsWith('/revision/'))
       return json({
         ...{ _id: '1', id: name, private: repo.isPrivate ?? false, gated: repo.gated ?? false },
@@ -145,8 +200,9 @@ export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Pro
     if (rest.startsWith('/tree/')) {
       const folder = below === '' ? '' : `${below}/`
       const inside = [...repo.files].filter(([each]) => each.startsWith(folder))
-      if (inside.length === 0) return refuse(response, 404, 'EntryNotFound')
-      const direct = inside.filter(([each]) => !each.slice(folder.length).includes('/'))
+      if (inside.length === 0 && folder !== '') return refuse(response, 404, 'EntryNotFound')
+      const isWhole = /recursive=true/i.test(request.url!)
+      const direct = inside.filter(([each]) => isWhole || !each.slice(folder.length).includes('/'))
       const folders = new Set(
         inside.flatMap(([each]) => each.slice(folder.length).split('/').slice(0, -1)[0] ?? []),
       )

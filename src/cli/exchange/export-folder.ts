@@ -1,6 +1,6 @@
 /** Options and output that the exports of folders share. */
 import { existsSync } from 'node:fs'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, join, relative, resolve, sep } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import type { ExportedFolder } from '../../export/export-huggingface.ts'
@@ -62,7 +62,7 @@ export async function exportFolder(
       watch: FolderWatch,
     ) => Promise<ExportedFolder>
   },
-): Promise<void> {
+): Promise<{ readonly out: string; readonly files: readonly string[]; readonly architecture: string }> {
   const signal = stopSignal('stopping after this batch; graphs that are finished are kept')
   const { claimed } = await import('../../files/claim.ts')
   const request = await requestOf(flags)
@@ -99,6 +99,7 @@ export async function exportFolder(
     ...(onnx && { onnx: onnx.map((graph) => ({ ...graph, file: join(out, graph.file) })) }),
   }
   tellExported(full, flags)
+  return { out, files: files.map((file) => file.split(sep).join('/')), architecture: exported.architecture }
 }
 
 function tellExported({ warnings, ...exported }: ExportedFolder, { json }: FolderFlags): void {

@@ -1,9 +1,11 @@
 /** `sherd export huggingface`: a folder that transformers and transformers.js load. */
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { SherdError } from '../../errors.ts'
 import type { HuggingfaceTask } from '../../export/export-huggingface.ts'
 import type { HuggingfaceDtype } from '../../export/huggingface-onnx.ts'
 import { describeCommand } from '../help.ts'
 import { addFolderOptions, exportFolder, type FolderFlags } from './export-folder.ts'
+import { pushFolder } from './push-folder.ts'
 
 const choices: readonly HuggingfaceTask[] = ['pretraining', 'encoder', 'classification']
 const dtypes: readonly HuggingfaceDtype[] = ['fp32', 'fp16', 'q8']
@@ -13,6 +15,10 @@ interface Flags extends FolderFlags {
   /** `true`: without names; `false`: `--no-onnx`. */
   readonly onnx?: readonly HuggingfaceDtype[] | boolean
   readonly processor: boolean
+  readonly report?: string[]
+  readonly license?: string
+  readonly push?: string
+  readonly private?: boolean
 }
 
 export function addExportHuggingface(parent: Command): void {
@@ -21,6 +27,7 @@ export function addExportHuggingface(parent: Command): void {
       page: 'import.md#export',
       examples: [
         'sherd export huggingface --run runs/photos --out folder  # what the weights are',
+        'sherd export huggingface --run runs/photos --out folder --report reports/knn --license mit --push me/photos  # and to the hub',
         'sherd export huggingface --model classifier.safetensors --out folder --onnx fp32 q8  # a classifier, also for browsers',
       ],
     }).description("write a folder for Hugging Face's transformers"),
@@ -39,17 +46,42 @@ export function addExportHuggingface(parent: Command): void {
       '--no-processor',
       'no preprocessor_config.json, where transformers prepares no images as the model takes them',
     )
+    .option('--report <path...>', 'reports of "sherd evaluate" on these weights, for the model card')
+    .option('--license <id>', 'for the model card, as the hub names it, such as apache-2.0', license)
+    .option('--push <owner/name>', 'upload the folder to the Hugging Face hub, with the token of HF_TOKEN')
+    .option('--private', 'where --push makes a new repository: for its owner alone')
     .action(async (flags: Flags) => {
       const { exportHuggingface } = await import('../../export/export-huggingface.ts')
-      const { task } = flags
+      const { task, report: reports, license } = flags
+      if (flags.push !== undefined) (await import('../../hub/push.ts')).expectPush(flags.push)
+      else if (flags.private) throw new SherdError('USAGE', '--private is of --push: give both.')
       const withoutProcessor = !flags.processor
       const onnx = wanted(flags)
-      await exportFolder('export huggingface', flags, {
-        options: { task, onnx, ...(withoutProcessor && { withoutProcessor }) },
+      const made = await exportFolder('export huggingface', flags, {
+        options: {
+          task,
+          onnx,
+          ...(withoutProcessor && { withoutProcessor }),
+          license,
+          reports: reports && (await sealed(reports)),
+        },
         write: (request, out, watch) =>
-          exportHuggingface({ ...request, ...watch, out, task, onnx, withoutProcessor }),
+          exportHuggingface({ ...request, ...watch, out, task, onnx, withoutProcessor, reports, license }),
       })
+      if (flags.push !== undefined) await pushFolder(made, flags.push, flags)
     })
+}
+
+function license(text: string): string {
+  if (/^[\w.+-]{1,60}$/.test(text)) return text
+  throw new InvalidArgumentError('Expected a name such as apache-2.0, mit or cc-by-4.0.')
+}
+
+/** What they say decides the card. */
+async function sealed(reports: readonly string[]): Promise<string[]> {
+  const { reportsAt } = await import('../../evaluate/read-report.ts')
+  const { sealOf } = await import('../../files/durable.ts')
+  return reports.flatMap(reportsAt).map((path) => sealOf(path).sha256)
 }
 
 function wanted({ onnx }: Flags): readonly HuggingfaceDtype[] | undefined {

@@ -80,6 +80,17 @@ export const exchange = {
     model: f.text('its name with its commit'),
     path: f.path('where it lies'),
   }),
+  push: f.kind('A folder was uploaded to the Hugging Face hub.', ['export huggingface'], {
+    model: f.text('its name with its commit'),
+    page: f.text('address of its page'),
+    repo: f.text('owner/name'),
+    isNew: f.truth('whether the repository was made'),
+    bytes: f.count('length of what was uploaded'),
+    added: f.texts('files that were not there'),
+    replaced: f.texts('files that had other content'),
+    same: f.texts('files that were there already'),
+    kept: f.texts('files of the repository that are not of the folder'),
+  }),
   import: f.kind('Weights of another program were read.', ['import'], {
     path: f.path('what was written'),
     layout: f.text('layout of the file, such as timm'),
