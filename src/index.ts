@@ -88,6 +88,7 @@ export { saveProbe } from './evaluate/save-probe.ts'
 export { meanAndDeviation, type Scores, scoresOf } from './evaluate/scores.ts'
 export { type Segmented, segmentationDefaults, trainHead } from './evaluate/segmentation.ts'
 export { segmentationMarkdown, writeSegmentation } from './evaluate/segmentation-report.ts'
+export { cardScores, sealsOfReports } from './export/card-scores.ts'
 export { type ClassifierLayout, classifierLayouts } from './export/classifier-layouts.ts'
 export { encoderGraph } from './export/encoder-graph.ts'
 export {
@@ -114,6 +115,7 @@ export {
   type LocatedModel,
   localModel,
 } from './hub/locate.ts'
+export { expectPush, type Pushed, type PushOptions, type PushPlan, planPush, push } from './hub/push.ts'
 export { flatten } from './import/flatten.ts'
 export { openForeign } from './import/foreign.ts'
 export { type Imported, type ImportOptions, importWeights } from './import/import.ts'

@@ -5,6 +5,7 @@ import { SherdError } from '../errors.ts'
 import { plain } from '../evaluate/markdown.ts'
 import { type ReadReport, readReport, reportsAt, type Spread } from '../evaluate/read-report.ts'
 import { RECORD } from '../files/claim.ts'
+import { sealOf } from '../files/durable.ts'
 import { readRecord } from '../files/made.ts'
 import { type FoundWeights, sealOfWeights } from '../weights/found-weights.ts'
 
@@ -31,6 +32,10 @@ const recordAround = (path: string) =>
   [dirname(path), dirname(dirname(path))]
     .filter((dir) => existsSync(join(dir, RECORD)))
     .map((dir) => readRecord(join(dir, RECORD)))[0]
+
+/** What the reports say decides the card. Throws `SOURCE`. */
+export const sealsOfReports = (reports: readonly string[]): string[] =>
+  reports.flatMap(reportsAt).map((path) => sealOf(path).sha256)
 
 /** Lines of Markdown. Throws `SOURCE` for what is no report, `USAGE` for one of other weights. */
 export function cardScores(

@@ -3,7 +3,7 @@
  * write anything. The token is set by our `fetch`.
  */
 import { posix } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { brief, messageOf, SherdError } from '../errors.ts'
 import type { RemoteFile } from './download.ts'
 import { COMMIT, type HubName, staysInside } from './name.ts'
 import { clientFetch } from './requests.ts'
@@ -45,7 +45,7 @@ export function lookUp(settings: HubSettings, { repo, revision }: HubName): Prom
       additionalFields: ['sha', 'cardData'],
     })
     if (typeof found.sha !== 'string' || !COMMIT.test(found.sha))
-      throw new Error(`its commit of ${repo} is ${JSON.stringify(found.sha)}`)
+      throw new Error(`its commit of ${repo} is ${brief(JSON.stringify(found.sha) ?? 'not said')}`)
     const card: Readonly<Record<string, unknown>> = { ...found.cardData }
     const licence = textOf([card.license].flat()[0])
     const own = textOf(card.license_name)

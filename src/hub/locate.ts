@@ -1,7 +1,7 @@
 /** The door of the hub: from `hf:owner/name` to a folder or file on the disk. What is in the cache is taken without any request. */
 import { readFileSync, rmSync } from 'node:fs'
 import { basename, join, posix, resolve } from 'node:path'
-import { messageOf, SherdError } from '../errors.ts'
+import { brief, messageOf, SherdError } from '../errors.ts'
 import {
   chooseWeightFile,
   descriptions,
@@ -202,11 +202,11 @@ async function download(
 /** The files that an index names, as the hub lists them. Throws `HUB` for others: an index is written by anyone. */
 function shardsIn({ repo }: HubName, index: string, listed: ReadonlyMap<string, RemoteFile>): RemoteFile[] {
   const shards = indexOf(index)
-  const wrong = shards && [...shards.keys()].find((each) => !isPlainName(each) || !listed.has(each))
+  const wrong = [...(shards?.keys() ?? [])].find((each) => !isPlainName(each) || !listed.has(each))
   if (!shards || shards.size === 0 || wrong !== undefined)
     throw new SherdError(
       'HUB',
-      `${basename(index)} of hf:${repo} ${wrong === undefined ? 'is no index of weights' : `names ${wrong}, which is not beside it`}: the repository is not complete; another @revision may be.`,
+      `${basename(index)} of hf:${repo} ${wrong === undefined ? 'is no index of weights' : `names ${brief(wrong)}, which is not beside it`}: the repository is not complete; another @revision may be.`,
     )
   return [...shards.keys()].sort().map((each) => listed.get(each)!)
 }

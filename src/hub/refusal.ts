@@ -1,5 +1,5 @@
 /** What the hub refuses, in words, with what to do: which of account, licence, name, revision, file or link it is. */
-import { SherdError } from '../errors.ts'
+import { brief, SherdError } from '../errors.ts'
 import type { HubSettings } from './settings.ts'
 
 /** What a request is for. */
@@ -26,7 +26,7 @@ export async function refusal(
   await response.body?.cancel().catch(() => {})
   const { status, headers } = response
   const kind = headers.get('x-error-code')
-  const said = headers.get('x-error-message')
+  const said = brief(headers.get('x-error-message') ?? '')
   const page = `${endpoint}/${repo}`
   const hub = (message: string) => new SherdError('HUB', message)
   const { origin, host } = new URL(response.url || page)

@@ -11,9 +11,9 @@ import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import type { Family } from '../import/layouts/facts.ts'
 import { localModel } from '../hub/locate.ts'
 import { hubAdvice, isHubName } from '../hub/name.ts'
+import type { Family } from '../import/layouts/facts.ts'
 import { hasForeignNames, isForeign } from '../import/not-imported.ts'
 import {
   type MachinePlan,

@@ -14,8 +14,8 @@ export function addDownload(root: Command): void {
     group: 'Exchange models',
     page: 'hub.md',
     examples: [
-      'sherd download hf:facebook/dinov2-small  # every command takes it by this name, without a network from now on',
-      'sherd download hf:facebook/dinov2-small --refresh  # is there a newer one? is what is there whole?',
+      'sherd download hf:me/photos  # every command takes it by this name, without a network from now on',
+      'sherd download hf:me/photos --refresh  # is there a newer one? is what is there whole?',
     ],
   })
     .description('download a model of the Hugging Face hub into the cache')

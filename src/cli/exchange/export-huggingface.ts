@@ -52,6 +52,7 @@ export function addExportHuggingface(parent: Command): void {
     .option('--private', 'where --push makes a new repository: for its owner alone')
     .action(async (flags: Flags) => {
       const { exportHuggingface } = await import('../../export/export-huggingface.ts')
+      const { sealsOfReports } = await import('../../export/card-scores.ts')
       const { task, report: reports, license } = flags
       if (flags.push !== undefined) (await import('../../hub/push.ts')).expectPush(flags.push)
       else if (flags.private) throw new SherdError('USAGE', '--private is of --push: give both.')
@@ -63,7 +64,7 @@ export function addExportHuggingface(parent: Command): void {
           onnx,
           ...(withoutProcessor && { withoutProcessor }),
           license,
-          reports: reports && (await sealed(reports)),
+          reports: reports && sealsOfReports(reports),
         },
         write: (request, out, watch) =>
           exportHuggingface({ ...request, ...watch, out, task, onnx, withoutProcessor, reports, license }),
@@ -75,13 +76,6 @@ export function addExportHuggingface(parent: Command): void {
 function license(text: string): string {
   if (/^[\w.+-]{1,60}$/.test(text)) return text
   throw new InvalidArgumentError('Expected a name such as apache-2.0, mit or cc-by-4.0.')
-}
-
-/** What they say decides the card. */
-async function sealed(reports: readonly string[]): Promise<string[]> {
-  const { reportsAt } = await import('../../evaluate/read-report.ts')
-  const { sealOf } = await import('../../files/durable.ts')
-  return reports.flatMap(reportsAt).map((path) => sealOf(path).sha256)
 }
 
 function wanted({ onnx }: Flags): readonly HuggingfaceDtype[] | undefined {

@@ -161,6 +161,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
   },
   'export timm': { lines: [['export', 'timm', ...model, '--out', 'tm']] },
   import: { lines: [['import', 'photos', '--out', 'i.safetensors']] },
+  download: { lines: [['download', 'dinov2-small']] },
   inspect: {
     lines: [
       ['inspect', 'photos'],
