@@ -10,6 +10,7 @@ import { expectFiniteArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays } from '../checkpoint/safetensors.ts'
 import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { isHubName } from '../hub/name.ts'
 import { filled, type NameRow, rowOf } from '../import/layouts/layout.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
 import { headNames } from '../model/classifier.ts'
@@ -142,6 +143,7 @@ export function readAdapter(dir: string): Adapter {
 
 /** Where the base lies: as it is written, or from the folder of the adapter. Throws `USAGE`. */
 export function baseOf({ dir, base }: Adapter): string {
+  if (base !== null && isHubName(base)) return base
   const places = base === null ? [] : isAbsolute(base) ? [base] : [join(dir, base), resolve(base)]
   const found = places.find((place) => existsSync(place))
   if (found !== undefined && adapterFolder(found) !== null)
