@@ -48,11 +48,11 @@ async function askAndStop(written: () => string): Promise<void> {
 }
 
 export const scenes: Readonly<Record<string, Scene>> = {
-  'models-list': {
+  'models list': {
     lines: [['models'], ['models', 'clip', 'any'], ['models', 'dinov7']],
     varies: true,
   },
-  'models-show': { lines: [['models', 'show', 'mae-base'], ['models', 'show', 'facebook/dinov2-smal']] },
+  'models show': { lines: [['models', 'show', 'mae-base'], ['models', 'show', 'facebook/dinov2-smal']] },
   presets: {
     lines: [['presets'], ['presets', '--keys', 'mask'], ['presets', 'mae-dmo']],
   },
