@@ -11,12 +11,17 @@ namespace sherd {
 
 constexpr int64_t kQueries = 126;  // queries whose scores are in the cache at a time; a multiple of kRows
 
-template <class T>
+// Queries and keys may be of another type S than values.
+template <class T, class S = T>
 struct Attention {
   int64_t samples, tokens, heads, width;  // width of one head
   int64_t from;                           // the first token whose result is wanted
-  const T* qkv;
-  T* out;  // [B, N − from, A, d]
+  const S* q;
+  const S* k;
+  int64_t stride;  // from token to token, of q and k …
+  const T* v;
+  int64_t valueStride;  // … and of v
+  T* out;               // [B, N − from, A, d]
 };
 
 template <class T>
@@ -87,22 +92,25 @@ void softmaxRows(int64_t rows, int64_t count, float* scores, int64_t stride, T* 
   }
 }
 
-template <class T>
-void attention(const Attention<T>& a) {
-  const int64_t N = a.tokens, d = a.width, D = a.heads * d, stride = 3 * D;
+template <class T, class S>
+void attention(const Attention<T, S>& a) {
+  const int64_t N = a.tokens, d = a.width, D = a.heads * d;
   const int64_t padded = ceilDivide(N, kPanel) * kPanel;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   parallelTasks(a.samples * a.heads, [&](const auto& next) {
     float* scores = scratch<0>().of<float>(kQueries * padded);
     T* share = scratch<1>().of<T>(kQueries * padded);
     for (int64_t each = next(); each >= 0; each = next()) {
-      const T* q = a.qkv + each / a.heads * N * stride + each % a.heads * d;
-      T* out = a.out + each / a.heads * (N - a.from) * D + each % a.heads * d - a.from * D;  // as if all were there
-      const uint32_t* keys = packAll<T>(scratch<3>(), Along<T>{q + D, stride}, N, d);
-      const uint32_t* values = packAll<T>(scratch<4>(), Across<T>{q + 2 * D, stride}, d, N);
+      const int64_t sample = each / a.heads, head = each % a.heads * d;
+      const S* q = a.q + sample * N * a.stride + head;
+      T* out = a.out + sample * (N - a.from) * D + head - a.from * D;  // as if all were there
+      const S* k = a.k + sample * N * a.stride + head;
+      const T* v = a.v + sample * N * a.valueStride + head;
+      const uint32_t* keys = packAll<S>(scratch<3>(), Along<S>{k, a.stride}, N, d);
+      const uint32_t* values = packAll<T>(scratch<4>(), Across<T>{v, a.valueStride}, d, N);
       for (int64_t first = a.from; first < N; first += kQueries) {
         const int64_t rows = std::min(kQueries, N - first);
-        multiplyPacked<T>(rows, padded, d, q + first * stride, stride, keys,
+        multiplyPacked<S>(rows, padded, d, q + first * a.stride, a.stride, keys,
                           [&](int64_t m, int64_t n, Vector x, int64_t) { store(scores + m * padded + n, x * scale); });
         softmaxRows<T>(rows, N, scores, padded, share);
         multiplyPacked<T>(rows, d, N, share, padded, values, [&](int64_t m, int64_t n, Vector x, int64_t count) {

@@ -9,7 +9,8 @@
 
 namespace sherd {
 
-template <class T>
+// y may be of another type than delta.
+template <class T, class Y = T>
 struct AddNorm {
   int64_t rows, width;
   const float* x;
@@ -18,12 +19,12 @@ struct AddNorm {
   const float* bias;
   float epsilon;
   float* sum;         // null when there is no delta: the sum is x
-  T* y;
+  Y* y;
   float* statistics;  // [rows, 2]: mean, 1 / √(var + ε)
 };
 
-template <class T>
-void addNorm(const AddNorm<T>& a) {
+template <class T, class Y>
+void addNorm(const AddNorm<T, Y>& a) {
   const int64_t D = a.width;
   parallelShares(a.rows, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {

@@ -188,8 +188,8 @@ struct NormOf : torch::autograd::Function<NormOf> {
     const Tensor statistics = at::empty({rows, 2}, x.options());
     withType(type, [&](auto t) {
       using T = decltype(t);
-      addNorm<T>({rows, D, data<float>(x), data<T>(delta), data<float>(w), data<float>(b), static_cast<float>(epsilon),
-                  data<float>(total), data<T>(y), data<float>(statistics)});
+      addNorm(AddNorm<T>{rows, D, data<float>(x), data<T>(delta), data<float>(w), data<float>(b), static_cast<float>(epsilon),
+                         data<float>(total), data<T>(y), data<float>(statistics)});
     });
     ctx->set_materialize_grads(false);
     ctx->save_for_backward({total, statistics, weight});
@@ -221,6 +221,25 @@ struct NormOf : torch::autograd::Function<NormOf> {
   }
 };
 
+// sherd::add_layer_norm whose normed rows are float32, whatever `change` is. Without a gradient.
+std::tuple<Tensor, Tensor> addNormWhole(const Tensor& input, const Tensor& change, const Tensor& weight, const Tensor& bias,
+                                        double epsilon) {
+  const Tensor x = ready(input, at::kFloat), delta = ready(change, change.scalar_type()), w = weights(weight), b = weights(bias);
+  const int64_t D = x.size(-1), rows = x.numel() / D;
+  TORCH_CHECK(w.dim() == 1 && w.size(0) == D && b.sizes() == w.sizes() && delta.sizes() == x.sizes(),
+              "sherd::add_layer_norm_whole: expected two tensors of one shape, a weight and a bias of ", D, " numbers, got ",
+              x.sizes(), ", ", delta.sizes(), ", ", w.sizes(), " and ", b.sizes());
+  TORCH_CHECK(!at::GradMode::is_enabled() || !(input.requires_grad() || change.requires_grad() || weight.requires_grad()),
+              "sherd::add_layer_norm_whole has no gradient");
+  const Tensor total = at::empty_like(x), y = at::empty_like(x), statistics = at::empty({rows, 2}, x.options());
+  withType(delta.scalar_type(), [&](auto t) {
+    using T = decltype(t);
+    addNorm(AddNorm<T, float>{rows, D, data<float>(x), data<T>(delta), data<float>(w), data<float>(b),
+                              static_cast<float>(epsilon), data<float>(total), data<float>(y), data<float>(statistics)});
+  });
+  return std::make_tuple(total, y);
+}
+
 struct Attend : torch::autograd::Function<Attend> {
   static Tensor forward(AutogradContext* ctx, const Tensor& input, int64_t heads, int64_t from) {
     const Tensor qkv = ready(input, computeType());
@@ -232,7 +251,9 @@ struct Attend : torch::autograd::Function<Attend> {
     const Tensor out = at::empty({qkv.size(0), qkv.size(1) - from, qkv.size(2) / 3}, qkv.options());
     withType(qkv.scalar_type(), [&](auto t) {
       using T = decltype(t);
-      attention<T>({qkv.size(0), qkv.size(1), heads, out.size(2) / heads, from, data<T>(qkv), data<T>(out)});
+      const int64_t D = out.size(2);
+      const T* q = data<T>(qkv);
+      attention(Attention<T>{qkv.size(0), qkv.size(1), heads, D / heads, from, q, q + D, 3 * D, q + 2 * D, 3 * D, data<T>(out)});
     });
     ctx->save_for_backward({qkv});
     ctx->saved_data["heads"] = heads;
@@ -252,6 +273,26 @@ struct Attend : torch::autograd::Function<Attend> {
     return {dqkv, Tensor(), Tensor()};
   }
 };
+
+// The same of queries and keys [B, N, 2·D], which stay float32, and values [B, N, D]. Without a gradient.
+Tensor attendApart(const Tensor& queriesAndKeys, const Tensor& values, int64_t heads, int64_t from) {
+  const Tensor qk = ready(queriesAndKeys, at::kFloat), v = ready(values, computeType());
+  TORCH_CHECK(v.dim() == 3 && heads > 0 && v.size(2) % heads == 0 && qk.dim() == 3 && qk.size(0) == v.size(0) &&
+                  qk.size(1) == v.size(1) && qk.size(2) == 2 * v.size(2),
+              "sherd::attention_apart: expected [B, N, 2·D] and [B, N, D] with D a multiple of ", heads, " heads, got ", qk.sizes(),
+              " and ", v.sizes());
+  TORCH_CHECK(from >= 0 && from < v.size(1), "sherd::attention_apart: expected from < N = ", v.size(1), ", got ", from);
+  TORCH_CHECK(!at::GradMode::is_enabled() || !(queriesAndKeys.requires_grad() || values.requires_grad()),
+              "sherd::attention_apart has no gradient");
+  const int64_t B = v.size(0), N = v.size(1), D = v.size(2);
+  const Tensor out = at::empty({B, N - from, D}, v.options());
+  withType(v.scalar_type(), [&](auto t) {
+    using T = decltype(t);
+    const float* q = data<float>(qk);
+    attention(Attention<T, float>{B, N, heads, D / heads, from, q, q + D, 2 * D, data<T>(v), D, data<T>(out)});
+  });
+  return out;
+}
 
 // Patch numbers [B, K] of which each row lies in one piece, all of them from 0 to `patches` − 1.
 Tensor patchNumbers(const Tensor& numbers, int64_t samples, int64_t patches) {
@@ -428,6 +469,8 @@ TORCH_LIBRARY(sherd, library) {
 #endif
                 return Attend::apply(qkv, heads, from);
               });
+  library.def("add_layer_norm_whole(Tensor x, Tensor delta, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor)", addNormWhole);
+  library.def("attention_apart(Tensor qk, Tensor v, int heads, int from=0) -> Tensor", attendApart);
   library.def("uniform(Tensor epochs, Tensor indices, int seed, int stream, int width) -> Tensor", uniform);
   library.def("tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None) -> Tensor",
               [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls) {

@@ -214,7 +214,7 @@ def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     content = path.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
-    metadata = header.pop("__metadata__")
+    metadata = header.pop("__metadata__", {})
     tensors = {}
     for name, entry in header.items():
         first, last = (start + offset for offset in entry["data_offsets"])

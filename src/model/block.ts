@@ -1,12 +1,14 @@
 /** The pre-norm transformer block of a ViT (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). */
 import { SherdError } from '../errors.ts'
 import { call } from '../tensor/call.ts'
-import { share } from '../tensor/context.ts'
+import { inFloat32, share } from '../tensor/context.ts'
 import {
   type AttentionOptions,
   addLayerNorm,
+  addLayerNormWhole,
   headsOf,
   layerNorm,
+  type Qkv,
   selfAttention,
   selfAttentionShares,
 } from '../tensor/fused.ts'
@@ -21,7 +23,7 @@ import { type BlockDimensions, hiddenWidth } from './dimensions.ts'
 import { activationOf, feedForwardOf } from './feed-forward.ts'
 import { applyLinear, linearRows, normRows, weightAndBias } from './linear.ts'
 import { type ParameterRow, type Weights, within } from './parameters.ts'
-import { qkvBiases } from './qkv.ts'
+import { qkvBiases, qkvOf } from './qkv.ts'
 import { ownTable, tableRow } from './relative-position.ts'
 
 export { applyLinear, linearRows, normRows } from './linear.ts'
@@ -110,9 +112,10 @@ export function runBlocks(
       )
   const feedForward = feedForwardOf(dimensions)
   const activation = activationOf(dimensions)
-  const normed = (x: Tensor, w: Weights) => layerNorm(x, weightAndBias(w), layerNormEpsilon)
+  // Before queries and keys, and at the end.
+  const normed = (x: Tensor, w: Weights) => inFloat32(() => layerNorm(x, weightAndBias(w), layerNormEpsilon))
   const addNorm = (x: Tensor, change: Tensor, w: Weights) =>
-    addLayerNorm(x, change, weightAndBias(w), layerNormEpsilon)
+    addLayerNormWhole(x, change, weightAndBias(w), layerNormEpsilon)
   const [, own] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
   const N = own + (shared?.which.shape[1] ?? 0)
   const keyBias = present && reshape(call('log', present), [present.shape[0]!, 1, 1, N]) // 0 or −∞
@@ -121,15 +124,16 @@ export function runBlocks(
     layerScale ? mul(change, w((layerScale.names ?? layerScaleNames)[half])) : change
 
   // The input of a block, and its queries, keys and values.
-  const qkvOf = qkvBiases[qkvBias].apply
   const enterFirst = (w: Weights, x: Tensor, table?: Tensor, which?: Tensor) => {
-    const qkv = (each: Tensor) => qkvOf(normed(each, within(w, 'norm1')), w)
+    const qkv = (each: Tensor) => qkvOf(normed(each, within(w, 'norm1')), w, qkvBias)
     if (!table || !which) return { x, qkv: qkv(x) }
-    return { x: appendRows(x, { table, which }), qkv: appendRows(qkv(x), { table: qkv(table), which }) }
+    const shared = qkv(table)
+    const all = qkv(x).map((part, i) => appendRows(part, { table: shared[i]!, which })) as unknown as Qkv
+    return { x: appendRows(x, { table, which }), qkv: all }
   }
   const enter = (w: Weights, before: Tensor, change: Tensor) => {
     const { sum, normed } = addNorm(before, change, within(w, 'norm1'))
-    return { x: sum, qkv: qkvOf(normed, w) }
+    return { x: sum, qkv: qkvOf(normed, w, qkvBias) }
   }
 
   const found = new Map<string, Tensor>()
@@ -138,7 +142,7 @@ export function runBlocks(
   // The output of a block is available once the next one has added the pending change.
   const tapsIn = (i: number) =>
     distinct.filter(({ block, of }) => (of === 'output' ? block + 1 === i : block === i))
-  const tapped = (tap: Tap, x: Tensor, qkv: Tensor, options: AttentionOptions) => {
+  const tapped = (tap: Tap, x: Tensor, qkv: Qkv, options: AttentionOptions) => {
     if (tap.of === 'output') return tap.block < 0 ? clone(x) : x // an input of a segment may not be its output
     if (tap.of === 'attention') return selfAttentionShares(qkv, heads, tap.queries ?? N, options)
     return headsOf(qkv, heads, options.onQk)[{ query: 0, key: 1, value: 2 }[tap.of]]!
@@ -174,7 +178,8 @@ export function runBlocks(
           const options = optionsOf(w, key, more.slice(more.length - (attention?.given.length ?? 0)))
           const attended = selfAttention(qkv, heads, last ? from : 0, options)
           const mixed = onChange(scaled(applyLinear(attended, within(w, 'attn.proj')), w, 0), i, 0)
-          const { sum, normed } = addNorm(last ? wanted(x) : x, mixed, within(w, 'norm2'))
+          const norm2 = weightAndBias(within(w, 'norm2'))
+          const { sum, normed } = addLayerNorm(last ? wanted(x) : x, mixed, norm2, layerNormEpsilon)
           const fed = feedForward.apply(normed, within(w, 'mlp'), activation)
           return [
             sum,

@@ -3,6 +3,7 @@
  * cannot reach it.
  */
 import { SherdError } from '../errors.ts'
+import { inFloat32 } from '../tensor/context.ts'
 import { layerNorm } from '../tensor/fused.ts'
 import { add, cat, expand, narrow, ones, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -58,7 +59,7 @@ export interface Encoded extends Prefixed {
 }
 
 const normBy = (x: Tensor, weights: Weights, d: EncoderDimensions) =>
-  layerNorm(x, weightAndBias(weights), d.layerNormEpsilon)
+  inFloat32(() => layerNorm(x, weightAndBias(weights), d.layerNormEpsilon))
 
 /** Applies the final norm, for example to a tap on a block's output. */
 export const finalNorm = (x: Tensor, weights: Weights, d: EncoderDimensions): Tensor =>
@@ -133,7 +134,7 @@ export function encodeTokens(
   options: EncodeOptions = {},
 ): Encoded {
   return scope(() => {
-    const tokens = scope(() => sequenceOf(embedded(), weights, prefixOf(d)))
+    const tokens = scope(() => inFloat32(() => sequenceOf(embedded(), weights, prefixOf(d))))
     return encode(tokens, weights, d, options)
   })
 }

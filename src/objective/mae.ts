@@ -16,7 +16,7 @@ import type { View } from '../prepare/view.ts'
 import type { ViewSpec } from '../prepare/view-spec.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Asked, Target, TargetMaker } from '../target/target.ts'
-import { noGrad } from '../tensor/context.ts'
+import { inFloat32, noGrad } from '../tensor/context.ts'
 import { gather, sum, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
@@ -111,9 +111,9 @@ export function mae(options: MaeOptions): MaskedAutoencoder {
   }
   const predictions = {
     hidden: (input: Parameters<typeof decoder.decode>[0], weights: Weights, routes: Asked['routes']) =>
-      predictHidden(decoder.decode(input, weights, 'hidden'), routes, widths, weights),
+      inFloat32(() => predictHidden(decoder.decode(input, weights, 'hidden'), routes, widths, weights)),
     all: (input: Parameters<typeof decoder.decode>[0], weights: Weights) =>
-      predictAll(decoder.decode(input, weights, 'all'), widths, weights),
+      inFloat32(() => predictAll(decoder.decode(input, weights, 'all'), widths, weights)),
   }
   /** What is said at every place. */
   const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {

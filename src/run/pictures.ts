@@ -17,7 +17,7 @@ import { brokenData, isEmpty, type SkippedFile, skipLedger } from '../prepare/sk
 import type { Size } from '../source/box.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
-import { autocast, noGrad } from '../tensor/context.ts'
+import { autocastFrozen, noGrad } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Model } from '../weights/load-model.ts'
 
@@ -105,8 +105,8 @@ export function reconstructExhibit(
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
   const objective: MaskedAutoencoder = {
     ...model.objective,
-    predict: (...args) => autocast({ device, dtype }, () => model.objective.predict(...args)),
-    errors: (...args) => autocast({ device, dtype }, () => model.objective.errors(...args)),
+    predict: (...args) => autocastFrozen({ device, dtype }, () => model.objective.predict(...args)),
+    errors: (...args) => autocastFrozen({ device, dtype }, () => model.objective.errors(...args)),
   }
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>

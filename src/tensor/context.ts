@@ -66,6 +66,28 @@ export function withoutAutocast<T>(device: Device, body: () => T): T {
   }
 }
 
+let keeping = false
+
+/**
+ * `autocast` for models that do not learn: where rounding grows, products stay in float32 (`inFloat32`), which is the embedding of
+ * patches, queries and keys, their scores, and what is behind the encoder. On a GPU, whose attention takes bfloat16 alone, it is `autocast`.
+ */
+export function autocastFrozen<T>(how: { device: Device; dtype: DType }, body: () => T): T {
+  const before = keeping
+  keeping = how.device === 'cpu'
+  try {
+    return autocast(how, body)
+  } finally {
+    keeping = before
+  }
+}
+
+/** Whether `autocastFrozen` is at work. */
+export const keepsFloat32 = (): boolean => keeping && productType('cpu') !== 'float32'
+
+/** `body` in float32 within `autocastFrozen`, else as it is. */
+export const inFloat32 = <T>(body: () => T): T => (keepsFloat32() ? withoutAutocast('cpu', body) : body())
+
 /** The current type of matrix products on the device. */
 export function productType(device: Device): DType {
   if (casting.size === 0) return 'float32'

@@ -3,7 +3,7 @@
  * it. On other devices, or on request, they are composed of LibTorch's operators; both have the same gradients.
  */
 import { call, callMany } from './call.ts'
-import { engineBuild, productType } from './context.ts'
+import { engineBuild, inFloat32, keepsFloat32, productType } from './context.ts'
 import { cpuBfloat16 } from './cpu.ts'
 import {
   add,
@@ -13,6 +13,7 @@ import {
   layerNorm as composedLayerNorm,
   linear as composedLinear,
   gelu,
+  matmul,
   narrow,
   permute,
   reshape,
@@ -123,59 +124,93 @@ export interface AttentionOptions {
   readonly onQk?: ((q: Tensor, k: Tensor) => readonly [q: Tensor, k: Tensor]) | undefined
 }
 
-/** Queries, keys and values of each head, [B, A, N, d], in qkv [B, N, 3·D]. */
+/** `sum` and `normed` in float32 within `autocastFrozen`. */
+export function addLayerNormWhole(
+  x: Tensor,
+  change: Tensor,
+  norm: WeightAndBias,
+  epsilon: number,
+): { readonly sum: Tensor; readonly normed: Tensor } {
+  if (!keepsFloat32() || !hasKernels(x.device)) return inFloat32(() => addLayerNorm(x, change, norm, epsilon))
+  const [sum, normed] = callMany('sherd::add_layer_norm_whole', x, change, norm.weight, norm.bias, epsilon)
+  return { sum: sum!, normed: normed! }
+}
+
+/** Queries, keys and values [B, N, 3·D], or queries and keys [B, N, 2·D] apart from values [B, N, D], which may be of another type. */
+export type Qkv = readonly [qkv: Tensor] | readonly [qk: Tensor, v: Tensor]
+
+const widthOf = (qkv: Qkv) => qkv.reduce((width, x) => width + x.shape[2]!, 0) / 3
+
+/** Queries, keys and values of each head, [B, A, N, d]. */
 export function headsOf(
-  qkv: Tensor,
+  qkv: Qkv,
   heads: number,
   onQk?: AttentionOptions['onQk'],
 ): readonly [q: Tensor, k: Tensor, v: Tensor] {
-  const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
-  const apart = permute(reshape(qkv, [B, N, 3, heads, width / 3 / heads]), [2, 0, 3, 1, 4])
-  const [q, k, v] = unbind(apart, 0) as [Tensor, Tensor, Tensor]
+  const [B, N] = expectShape(qkv[0], ['B', 'N', '3D or 2D'], 'selfAttention: qkv')
+  const D = widthOf(qkv)
+  const [q, k, v] = qkv.flatMap((x) =>
+    unbind(permute(reshape(x, [B, N, x.shape[2]! / D, heads, D / heads]), [2, 0, 3, 1, 4]), 0),
+  ) as [Tensor, Tensor, Tensor]
   return onQk ? [...onQk(q, k), v] : [q, k, v]
+}
+
+/** Of parts [B, A, N, d] one tensor [B, N, parts · A · d]. */
+function together(parts: readonly Tensor[]): Tensor {
+  const [B, A, N, d] = parts[0]!.shape as readonly [number, number, number, number]
+  const each = parts.map((x) => unsqueeze(x, 0))
+  return reshape(permute(cat(each, 0), [1, 3, 0, 2, 4]), [B, N, parts.length * A * d])
 }
 
 /** The rows of a bias from query `from` on. */
 const biasFrom = (bias: Tensor | undefined, from: number) =>
   bias && from > 0 && bias.shape[2] !== 1 ? narrow(bias, 2, from, bias.shape[2]! - from) : bias
 
-/** The softmax of the first `queries` tokens over all, [B, A, queries, N], for qkv [B, N, 3·D]. */
+/** The softmax of the first `queries` tokens over all, [B, A, queries, N]. */
 export function selfAttentionShares(
-  qkv: Tensor,
+  qkv: Qkv,
   heads: number,
   queries: number,
   { bias, onQk }: AttentionOptions = {},
 ): Tensor {
   const [q, k] = headsOf(qkv, heads, onQk)
   const own = bias && bias.shape[2] !== 1 ? narrow(bias, 2, 0, queries) : bias
-  return attentionShares(narrow(q, 2, 0, queries), k, own)
+  return inFloat32(() => attentionShares(narrow(q, 2, 0, queries), k, own))
 }
 
 /**
- * softmax(q kᵀ / √d + bias) v for qkv [B, N, 3·D], which holds q, k and v of `heads` heads in this order. Only the results of the
- * tokens from `from` on: [B, N − from, D].
+ * softmax(q kᵀ / √d + bias) v of `heads` heads. Only the results of the tokens from `from` on: [B, N − from, D].
  */
 export function selfAttention(
-  qkv: Tensor,
+  qkv: Qkv,
   heads: number,
   from = 0,
   { bias, onQk }: AttentionOptions = {},
 ): Tensor {
-  const [B, N, width] = expectShape(qkv, ['B', 'N', '3D'], 'selfAttention: qkv')
-  const D = width / 3
+  const [first, values] = qkv
+  const { device, dtype } = first
+  const [B, N] = expectShape(first, ['B', 'N', '3D or 2D'], 'selfAttention: qkv')
+  const D = widthOf(qkv)
   const d = D / heads
-  const isFloat32 = productType(qkv.device) === 'float32'
+  const isFloat32 = productType(device) === 'float32'
   // Our kernel takes bfloat16 in pairs; the GPU's is flash attention, which takes bfloat16 alone, in eights.
-  const fits = qkv.device === 'cpu' ? isFloat32 || d % 2 === 0 : !isFloat32 && d % 8 === 0
-  const isFused = fits && !bias && hasBlockKernels(qkv.device)
-  if (isFused && !onQk) return call('sherd::attention', qkv, heads, from)
+  const fits = device === 'cpu' ? values || isFloat32 || d % 2 === 0 : !isFloat32 && d % 8 === 0
+  const isFused = fits && !bias && hasBlockKernels(device)
+  const fused = (parts: Qkv) =>
+    parts.length === 1
+      ? call('sherd::attention', parts[0], heads, from)
+      : call('sherd::attention_apart', ...parts, heads, from)
+  if (isFused && !onQk) return fused(qkv)
   const [q, k, v] = headsOf(qkv, heads, onQk) // each [B, A, N, d]
-  if (isFused) {
-    const parts = [q, k, v].map((x) => unsqueeze(toDtype(x, qkv.dtype), 0))
-    const together = reshape(permute(cat(parts, 0), [1, 3, 0, 2, 4]), [B, N, width])
-    return call('sherd::attention', together, heads, from)
-  }
+  if (isFused)
+    return fused(values ? [together([q, k]), values] : [together([q, k, v].map((x) => toDtype(x, dtype)))])
   const asked = from === 0 ? q : narrow(q, 2, from, N - from)
-  const mixed = attention(asked, k, v, biasFrom(bias, from))
+  const own = biasFrom(bias, from)
+  const mixed = keepsFloat32()
+    ? matmul(
+        inFloat32(() => attentionShares(asked, k, own)),
+        v,
+      )
+    : attention(asked, k, v, own)
   return reshape(permute(mixed, [0, 2, 1, 3]), [B, N - from, D])
 }

@@ -9,7 +9,7 @@ import { outputWidth, ownOutput } from '../model/own-output.ts'
 import { type ParameterRow, type Parameters, weightsOf, within } from '../model/parameters.ts'
 import { viewOf } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
-import { autocast } from '../tensor/context.ts'
+import { autocastFrozen } from '../tensor/context.ts'
 import { cat, layerNorm, toDevice, toDtype } from '../tensor/ops.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { pool } from '../token/pool.ts'
@@ -85,7 +85,7 @@ interface Layers {
 }
 
 const computing = <T>({ encoder: { device, precision } }: LayoutGiven, body: () => T): T =>
-  autocast({ device, dtype: precision }, body)
+  autocastFrozen({ device, dtype: precision }, body)
 
 function outputsOf(given: LayoutGiven, images: Tensor, { pooler, head }: Layers): LayoutOutputs {
   const { encoder } = given

@@ -3,6 +3,7 @@ import { learnedGridOf } from '../model/backbone-shape.ts'
 import { encode } from '../model/encoder.ts'
 import { weightsOf, within } from '../model/parameters.ts'
 import { embedPatches } from '../model/stem/patch-embedding.ts'
+import { inFloat32 } from '../tensor/context.ts'
 import { add, cat, expand, narrow, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { toArray } from '../tensor/tensor.ts'
 import { resamplePositions } from '../token/resample-positions.ts'
@@ -24,7 +25,9 @@ export function outputsOfPadded({ encoder, tensors }: LayoutGiven, at: string): 
     const rest = expand(narrow(table, 0, 0, 1), [M - h * w, d.width])
     return unsqueeze(cat([table, rest], 0), 0)
   })
-  const embedded = embedPatches(patches, within(weights, 'patch_embed'), d.variant?.patchBias ?? true)
+  const embedded = inFloat32(() =>
+    embedPatches(patches, within(weights, 'patch_embed'), d.variant?.patchBias ?? true),
+  )
   const present = toDtype(input('pixel_attention_mask'), 'float32')
   const { taps } = encode(add(embedded, cat(positions, 0)), weights, d, {
     ...{ present, norm: false, taps: tapsOf(d.depth) },

@@ -6,7 +6,7 @@ import { weightsOf } from '../model/parameters.ts'
 import { openPatches } from '../model/stem/patches.ts'
 import { allRows } from '../objective/averages.ts'
 import { viewOf } from '../prepare/view.ts'
-import { autocast } from '../tensor/context.ts'
+import { autocastFrozen } from '../tensor/context.ts'
 import { layerNorm } from '../tensor/fused.ts'
 import { add, expand, linear, mul, reshape, sub, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -24,7 +24,7 @@ export async function outputsOfPretraining(given: LayoutGiven): Promise<() => La
       ? await ofCodes(given)
       : (): LayoutOutputs => ({})
   return () => {
-    const made = autocast({ device: encoder.device, dtype: encoder.precision }, of)
+    const made = autocastFrozen({ device: encoder.device, dtype: encoder.precision }, of)
     return Object.fromEntries(Object.entries<Tensor>(made).map(([name, x]) => [name, toDtype(x, 'float32')]))
   }
 }

@@ -8,6 +8,7 @@ import { readSafetensors } from '../checkpoint/safetensors.ts'
 import { SherdError } from '../errors.ts'
 import type { PrecisionName } from '../machine/plan.ts'
 import { noGrad } from '../tensor/context.ts'
+import { type Kernels, kernelsChosen, withKernels } from '../tensor/fused.ts'
 import { toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, type Tensor, toFloats } from '../tensor/tensor.ts'
@@ -30,7 +31,7 @@ const headingSchema = z.object({
 /** A file without heads and attention: the test folders of the authors' weights have four. */
 const usualHeads = 4
 
-/** PyTorch's own autocast is no nearer. */
+/** On average, and of each number. */
 const halfBound: Bound = { tolerance: 0.2, mean: 2e-2 }
 const leastCosine = 0.998
 
@@ -44,10 +45,15 @@ const isFeature = (name: string) => /(?:^|\.)(?:pooled|image_embeds)$/.test(name
 export interface LayoutOptions {
   readonly device: Device
   readonly precision: PrecisionName
+  /** Default: those of `withKernels`. */
+  readonly kernels?: Kernels
 }
 
 /** Throws `CHECKPOINT`, `VALUE` or `USAGE` where the model cannot be read. */
-export async function checkLayout(file: string, { device, precision }: LayoutOptions): Promise<Checked> {
+export async function checkLayout(
+  file: string,
+  { device, precision, kernels }: LayoutOptions,
+): Promise<Checked> {
   const { tensors, metadata } = readSafetensors(file)
   const heading = headingSchema.safeParse(metadata)
   if (!heading.success)
@@ -64,7 +70,8 @@ export async function checkLayout(file: string, { device, precision }: LayoutOpt
   const [images, pretraining] = [await outputsOfImages(given), await outputsOfPretraining(given)]
   return noGrad(() =>
     scope(() => {
-      const outputs = { ...images(), ...pretraining(), ...outputsOfPicture(given) }
+      const made = () => ({ ...images(), ...pretraining(), ...outputsOfPicture(given) })
+      const outputs = withKernels(kernels ?? kernelsChosen(), made)
       const checks: Check[] = []
       const notSupported: string[] = []
       for (const [name, wanted] of tensors) {

@@ -57,9 +57,9 @@ export function verifyFile(file: string, device: Device = 'cpu'): Verification {
 }
 
 /** The same, and layout folders of published encoders, by their file. */
-export async function verify(file: string, { device, precision }: LayoutOptions): Promise<Verification> {
-  if (headingOf(file).otherFormat !== layoutFormat) return verifyFile(file, device)
-  const checked = await checkLayout(file, { device, precision }).catch((error: unknown) => {
+export async function verify(file: string, options: LayoutOptions): Promise<Verification> {
+  if (headingOf(file).otherFormat !== layoutFormat) return verifyFile(file, options.device)
+  const checked = await checkLayout(file, options).catch((error: unknown) => {
     throw cannot(file, error)
   })
   return judged(file, checked)

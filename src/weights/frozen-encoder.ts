@@ -16,7 +16,7 @@ import type { OrderedImages } from '../prepare/loader/in-order.ts'
 import { type ChannelStatistics, toView } from '../prepare/normalize.ts'
 import { type Pixels, sizeOf } from '../prepare/pixels.ts'
 import type { View } from '../prepare/view.ts'
-import { autocast, noGrad } from '../tensor/context.ts'
+import { autocastFrozen, noGrad } from '../tensor/context.ts'
 import { cat, indexSelect, toDevice, toDtype, zeros } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
@@ -109,7 +109,7 @@ export function tokensOf(
     noGrad(() =>
       scope(() => {
         const view = viewFor(encoder, pixels)
-        const encoded = autocast({ device, dtype: precision }, () =>
+        const encoded = autocastFrozen({ device, dtype: precision }, () =>
           encodeImages(encoder, backboneFor(pixels), view, options),
         )
         const taps = encoded.taps.map((tap) => toDtype(tap, 'float32'))

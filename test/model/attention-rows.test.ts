@@ -22,7 +22,7 @@ it('attention by hand: two heads of one number, three tokens', () => {
   ]
   const [out, seen] = scope(() => {
     const given = tensor(qkv, [1, 3, 6])
-    return [toFloats(selfAttention(given, 2)), numbers(selfAttentionShares(given, 2, 3))] as const
+    return [toFloats(selfAttention([given], 2)), numbers(selfAttentionShares([given], 2, 3))] as const
   })
   const [a, b, c] = [
     [1 / 6, 3 / 6, 2 / 6], // e^0 : e^ln3 : e^ln2

@@ -53,7 +53,7 @@ const wideNormCase = (rows: number, width: number): Case => {
 }
 const attentionCase = (samples: number, tokens: number, heads: number, width: number, from = 0): Case => ({
   inputs: [[samples, tokens, 3 * heads * width]],
-  run: ([qkv]) => [selfAttention(mul(qkv!, 2), heads, from)],
+  run: ([qkv]) => [selfAttention([mul(qkv!, 2)], heads, from)],
 })
 
 // Sizes around those of vectors (16), tiles (14 rows, 32 columns) and blocks (126 queries, 1024 rows).

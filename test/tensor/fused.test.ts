@@ -2,10 +2,18 @@
 // rounding, in bfloat16 no further from float32 than LibTorch's own bfloat16 is.
 import { describe, expect, it } from 'vitest'
 import { pixelLoss } from '../../src/target/pixels.ts'
-import { autocast, backward, gradient, noGrad, requireGradient } from '../../src/tensor/context.ts'
+import {
+  autocast,
+  autocastFrozen,
+  backward,
+  gradient,
+  noGrad,
+  requireGradient,
+} from '../../src/tensor/context.ts'
 import { cpuBfloat16 } from '../../src/tensor/cpu.ts'
 import {
   addLayerNorm,
+  addLayerNormWhole,
   hasKernels,
   layerNorm,
   linear,
@@ -13,7 +21,7 @@ import {
   selfAttention,
   withKernels,
 } from '../../src/tensor/fused.ts'
-import { sum } from '../../src/tensor/ops.ts'
+import { narrow, sum, toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { appendRows, tokenSequence } from '../../src/token/sequence.ts'
@@ -39,6 +47,41 @@ describe.runIf(cpuBfloat16() === 'avx512_bf16')('bfloat16', () => {
       expect(distance(values, exact[i]!)).toBeLessThanOrEqual(allowed)
     }
   })
+})
+
+describe.each(['fused', 'composed'] as const)('of models that do not learn, %s', (kernels) => {
+  const [B, N, D, heads] = [2, 9, 24, 3]
+  const given = (...shape: number[]) =>
+    tensor(
+      [...wave(product(shape))].map((x) => 3 * x),
+      shape,
+    )
+  const within = <T>(body: () => T): T => noGrad(() => scope(() => withKernels(kernels, body)))
+
+  it('queries and keys apart from values give what they give together', () =>
+    within(() => {
+      const qkv = given(B, N, 3 * D)
+      const apart = [narrow(qkv, 2, 0, 2 * D), narrow(qkv, 2, 2 * D, D)] as const
+      const whole = numbers(selfAttention([qkv], heads, 4))
+      expectClose(numbers(selfAttention(apart, heads, 4)), whole, 1e-5)
+      const half = autocastFrozen({ device: 'cpu', dtype: 'bfloat16' }, () => selfAttention(apart, heads, 4))
+      expect(half.dtype).toBe('bfloat16')
+      // Shares and values are rounded, once each, and so is what comes out: 3 · 2⁻⁸ of the largest value.
+      expectClose(numbers(toDtype(half, 'float32')), whole, (3 * largest(numbers(apart[1]))) / 256)
+    }))
+
+  it('the norm before queries and keys is float32', () =>
+    within(() => {
+      const [x, change] = [given(B, N, D), given(B, N, D)]
+      const norm = wb(given(D), given(D))
+      const exact = addLayerNorm(x, change, norm, 1e-6)
+      const frozen = { device: 'cpu', dtype: 'bfloat16' } as const
+      const made = autocastFrozen(frozen, () => addLayerNormWhole(x, change, norm, 1e-6))
+      for (const part of ['sum', 'normed'] as const) {
+        expect(made[part].dtype).toBe('float32')
+        expectClose(numbers(made[part]), numbers(exact[part]), 1e-5)
+      }
+    }))
 })
 
 describe('the choice of kernels', () => {
@@ -78,7 +121,12 @@ describe('wrong arguments are refused, and the process lives on', () => {
       () => layerNorm(zeros(2, 3), wb(zeros(3), zeros(2)), 0),
       /a weight and a bias of 3 numbers/,
     ],
-    ['heads that do not divide', () => selfAttention(zeros(1, 2, 15), 2), /multiple of 2 heads/],
+    ['heads that do not divide', () => selfAttention([zeros(1, 2, 15)], 2), /multiple of 2 heads/],
+    [
+      'values that do not fit queries and keys',
+      () => selfAttention([zeros(1, 2, 8), zeros(1, 2, 6)], 2),
+      /D a multiple of 2 heads/,
+    ],
     [
       'two shapes to add',
       () => addLayerNorm(zeros(2, 3), zeros(3, 3), wb(zeros(3), zeros(3)), 0),

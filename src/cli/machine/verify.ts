@@ -38,7 +38,10 @@ export function addVerify(root: Command): void {
       new Option('--device <device>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('cpu'),
     )
     .addOption(
-      new Option('--precision <precision>', 'of layout folders: bf16 has wider bounds')
+      new Option(
+        '--precision <precision>',
+        'of layout folders; bf16: within 0.2, 0.02 on average, cosines of 0.998',
+      )
         .choices(['fp32', 'bf16'])
         .default('fp32'),
     )
