@@ -38,7 +38,7 @@ export function addModels(root: Command): void {
     page: 'published.md',
     examples: [
       'sherd models show clip-base-16  # one of the names that "sherd models" prints',
-      'sherd models show facebook/dinov2-small  # by its name on the hub',
+      'sherd models show siglip-base --json  # as JSON',
     ],
   })
     .description('all that is known of one encoder')

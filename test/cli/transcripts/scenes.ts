@@ -49,7 +49,7 @@ async function askAndStop(written: () => string): Promise<void> {
 
 export const scenes: Readonly<Record<string, Scene>> = {
   'models list': {
-    lines: [['models'], ['models', 'clip', 'any'], ['models', 'dinov7']],
+    lines: [['models', 'list', 'clip', 'any'], ['models', 'list'], ['models', 'dinov7']],
     varies: true,
   },
   'models show': { lines: [['models', 'show', 'mae-base'], ['models', 'show', 'facebook/dinov2-smal']] },
