@@ -316,7 +316,7 @@ describe('the disk', () => {
     )
   })
 
-  it('that is full keeps what has come', async () => {
+  it('that is none names HF_HUB_CACHE', async () => {
     vi.stubEnv('HF_HUB_CACHE', '/dev/full/cache')
     await expect(localModel('hf:a/b')).rejects.toThrow(/HF_HUB_CACHE names another folder/)
   })
