@@ -158,12 +158,20 @@ function checkPhotometric({ data, model }: Config): void {
     refuse(`data.photometric is for images of 3 channels, and model.channels is ${model.channels}`)
 }
 
-function checkResize({ data }: Config): void {
-  if (data.kind !== 'images' || data.resize !== 'patches') return
-  if (data.cropShare !== 1)
+function checkResize({ data, model }: Config): void {
+  if (data.kind !== 'images') return
+  if (data.resize === 'patches' && data.cropShare !== 1)
     refuse(`data.resize patches keeps whole images, and data.cropShare is ${data.cropShare}: expected 1`)
-  if (data.inputSize !== null)
+  if (data.inputSize === null) return
+  if (data.resize === 'patches')
     refuse(`data.resize patches gives each image its own size, and data.inputSize is set: expected null`)
+  if (data.resize === 'box')
+    refuse('data.inputSize is set, and data.resize is box, which cuts before it resizes: expected null')
+  const [size, own] = [data.inputSize, model.imageSize]
+  if (size.some((side, axis) => side < own[axis]!))
+    refuse(
+      `data.inputSize is ${size.join(' × ')}, and model.imageSize ${own.join(' × ')}: the model takes a part of it, so it is as large or larger`,
+    )
 }
 
 function checkChannelNumbers({ data, model }: Config): void {

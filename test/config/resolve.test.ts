@@ -282,3 +282,15 @@ describe('rasters', () => {
     expect(refusal(input)).toMatch(message)
   })
 })
+
+it.each<[ConfigInput['data'], RegExp]>([
+  [{ resize: 'patches', cropShare: 0.9 }, /^data\.resize patches keeps whole images, .*0\.9: expected 1/],
+  [{ resize: 'patches', inputSize: [224, 224] }, /^data\.resize patches gives each image its own size/],
+  [{ resize: 'box', inputSize: [224, 224] }, /^data\.inputSize is set, and data\.resize is box/],
+  [
+    { resize: 'squash', inputSize: [300, 220] },
+    /^data\.inputSize is 300 × 220, and model\.imageSize 224 × 224/,
+  ],
+])('ways of resizing that exclude each other are refused: %j', (data, message) => {
+  expect(refusal({ data })).toMatch(message)
+})
