@@ -2,6 +2,7 @@
 import { fittingOf } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import type { Family } from '../import/layouts/facts.ts'
+import type { ResizeMode } from '../prepare/fit.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 
 /** A report's `reads`. */
@@ -48,6 +49,12 @@ interface Prepared {
   readonly statistics: ChannelStatistics
 }
 
+const ways = {
+  ...{ box: 'the largest centred box', shortest: 'by the shorter side', squash: 'squashed' },
+  ...{ longest: 'by the longer side, filled up', patches: 'each in its own shape' },
+} as const satisfies Record<ResizeMode, string>
+const shortNumber = (x: number) => String(Number(x.toPrecision(3)))
+
 /** `isBox`: the largest centred box, whatever the model's images are otherwise cut by. */
 export function preparationText({ config, statistics }: Prepared, isBox = false): string {
   const { mean, std } = statistics
@@ -55,10 +62,8 @@ export function preparationText({ config, statistics }: Prepared, isBox = false)
     mean.length > 4 ? `normalised by band (${mean.length})` : `mean ${listed(mean)}, deviation ${listed(std)}`
   if (config.data.kind === 'rasters') return normalised
   const { resize = 'box', cropShare = 1, budget } = (isBox ? null : fittingOf(config)) ?? {}
-  const cut = budget
-    ? `each in its own shape within ${budget.most} patches`
-    : resize === 'box'
-      ? 'the largest centred box'
-      : `${resize}${cropShare < 1 ? ` / ${cropShare}` : ''}`
+  const share =
+    cropShare < 1 && resize !== 'box' ? `, the middle ${shortNumber(100 * cropShare)} % of its sides` : ''
+  const cut = ways[resize] + (budget ? ` within ${budget.most} patches` : share)
   return `${cut}, ${config.data.interpolation}, ${normalised}`
 }
