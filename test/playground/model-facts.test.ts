@@ -37,7 +37,7 @@ describe('the facts of a model', () => {
       name: 'ViT-tiny/4',
       size: { width: 20, height: 12 },
       preparing: {
-        fitting: { resize: 'squash', cropShare: 1, cutRule: 'before', isExact: false },
+        fitting: { resize: 'squash', inputSize: null, cropShare: 1, cutRule: 'before', isExact: false },
         rules: { interpolation: 'bilinear' },
       },
       ...{ patchSize: [4, 4], channels: 3, grid: { h: 3, w: 5 }, statistics },
