@@ -205,6 +205,14 @@ export { pixelsOf, toViews } from './prepare/upload.ts'
 export { type View, viewOf } from './prepare/view.ts'
 export type { ViewSpec, ViewSpecs } from './prepare/view-spec.ts'
 export { type Address, type Draws, draws } from './random/draws.ts'
+export {
+  type Donor,
+  expectContinues,
+  type FoundDonor,
+  findDonor,
+  startingFrom,
+  withDonor,
+} from './run/donor.ts'
 export type { RunEvent, RunProgress } from './run/events.ts'
 export { type Existing, existingRun, type RunRequest } from './run/existing.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'

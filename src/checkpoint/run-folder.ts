@@ -42,8 +42,10 @@ const factsSchema = z.object({
       }),
     )
     .optional(),
-  /** The initial weights, if not random. */
+  /** The initial weights, if not random: of the hub with its commit, else a path. */
   init: z.string().optional(),
+  /** Of their files. */
+  initSha256: z.string().optional(),
   /** SHA-256 of the weights of models that it uses and does not train, by what they are for. */
   frozen: z.record(z.string(), z.string()).optional(),
   /** The time that its steps were fitted to, if it was. */

@@ -4,13 +4,13 @@ import { expectUnused, openRun, type RunFacts, runPaths } from '../checkpoint/ru
 import { channelStatistics, completed, openData } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { localModel } from '../hub/locate.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
 import { locateModel } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
 import { configDifferences } from './config-difference.ts'
+import { expectContinues, findDonor } from './donor.ts'
 import { readSkipped } from './journal.ts'
 
 export interface BeginOptions {
@@ -20,7 +20,10 @@ export interface BeginOptions {
   readonly data: string | undefined
   /** The run's folder. */
   readonly out: string
-  /** Weights to begin a new run with: a run, a checkpoint, or a .safetensors file; of other bands, they are inflated. */
+  /**
+   * Weights to begin a new run with: a run, a checkpoint, a file or folder of a published encoder, an adapter, or `hf:owner/name`; of other bands,
+   * they are inflated.
+   */
   readonly init?: string | undefined
   /** Resume although the list of files has changed, and record it. */
   readonly acceptDataChange?: boolean | undefined
@@ -61,6 +64,8 @@ export async function begin({
       'USAGE',
       `adapt.kind=${asked.adapt.kind} keeps the weights that --init gives, and there is none: name a run or a .safetensors file.`,
     )
+  const donor = init === undefined ? null : await findDonor(init, asked)
+  if (donor) expectContinues(asked, donor)
   const given = await completed(asked, locateModel)
   const source = await openData(given, data)
   if (!overwrite) expectUnused(out)
@@ -78,7 +83,7 @@ export async function begin({
         classes: [...source.classes],
       },
       statistics: { mean: [...mean], std: [...std], ...(low && high && { low: [...low], high: [...high] }) },
-      ...(init !== undefined && { init: (await localModel(init)).path }),
+      ...(donor && { init: donor.name, initSha256: donor.seal() }),
       started: new Date().toISOString(),
       engine: { libtorch: engineBuild().version, ...machine },
     }

@@ -7,12 +7,12 @@ import { resolveConfig, totalSteps } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { quoted } from '../files/shell.ts'
-import { localModel } from '../hub/locate.ts'
 import type { MetricRow } from '../objective/objective.ts'
 import { locateModel } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
 import type { BeginOptions } from './begin.ts'
 import { configDifferences } from './config-difference.ts'
+import { donorName } from './donor.ts'
 import type { EndEvent, StartEvent } from './events.ts'
 import { readMetrics, readNotes, readSkipped } from './journal.ts'
 
@@ -52,7 +52,7 @@ export async function expectSameRequest(request: RunRequest): Promise<{ readonly
   const presets = change('preset', facts.preset, preset)
   const images = data === undefined ? [] : change('--data', facts.data.dir, resolve(data))
   const started = [
-    ...change('--init', facts.init, init === undefined ? undefined : (await localModel(init)).path),
+    ...change('--init', facts.init, init === undefined ? undefined : await donorName(init)),
     ...(hours === undefined ? [] : change('--hours', facts.hours, hours)),
   ]
   // With another preset every key differs.

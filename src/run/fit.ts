@@ -53,7 +53,7 @@ export async function fitToHours(run: Measurable, options: FitOptions): Promise<
   )
   const beside = await timedBeside(run, points)
   stopIfAsked()
-  beginAgain(run.state, run.start)
+  await beginAgain(run.state, run.start)
   const cadence = cadenceOf(config)
   const cost: RunCost = { open: elapsed(), step, ...beside }
   const budget = 3600 * hours * (1 - MARGIN)

@@ -2,26 +2,21 @@
  * Initialises a run from the weights of another model: matching parameters are loaded, embeddings of other bands inflated, learned positions
  * of another grid resampled, the rest initialised randomly.
  */
-import { existsSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
-import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
-import { encoderPrefix, readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { resolve } from 'node:path'
 import { backboneOf, bandGroupsOf, bandsOf, dimensionsOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { refuseForeign, refuseForeignNames } from '../import/not-imported.ts'
-import { mergeAdapters } from '../model/adapt.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type BandKernel, bandKernels, inflate } from '../model/inflate.ts'
-import { expectFinite, type ParameterRow, under } from '../model/parameters.ts'
+import { expectFinite, type ParameterRow } from '../model/parameters.ts'
 import { canonicalBand, channelNames } from '../source/raster/band-names.ts'
 import { noGrad } from '../tensor/context.ts'
 import { add, mul } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { resamplePositions } from '../token/resample-positions.ts'
+import { type Donor, expectDonor, ownDonor } from './donor.ts'
 
 /** The outcome for all parameters of both models. */
 export interface Inheritance {
@@ -35,31 +30,6 @@ export interface Inheritance {
   readonly fresh: readonly { readonly name: string; readonly why: string }[]
   /** Unused parameters of the other model. */
   readonly unused: readonly string[]
-}
-
-interface Donor {
-  readonly path: string
-  readonly config: Config | null
-}
-
-function findDonor(given: string): Donor {
-  const path = resolve(given)
-  if (!existsSync(path))
-    throw new SherdError(
-      'RUN',
-      `--init: ${path} does not exist: expected a run, a checkpoint of it, or a .safetensors file.`,
-    )
-  refuseForeign(path)
-  if (statSync(path).isFile()) {
-    const header = readSafetensorsHeader(path)
-    const stored = readWeightsMetadata(path, header.metadata)
-    if (!stored) refuseForeignNames(path, header)
-    return { path, config: stored?.config ?? null }
-  }
-  const inside = join(path, 'model.safetensors')
-  if (existsSync(inside)) return findDonor(inside)
-  const { config } = openRun(path)
-  return { path: join(trustedWeights(path).checkpoint.path, 'model.safetensors'), config }
 }
 
 /** The kernels of the donor's embeddings, band by band. */
@@ -114,6 +84,9 @@ const isEmbed = (name: string) => name.startsWith('patch_embed.')
 /** Parameters after the decoder that depend on bands. */
 const isHead = (name: string) => /^(decoder_pred|upscale\.embed|upscale\.blocks\.\d+\.pred)\b/.test(name)
 
+/** The grid that learned positions are stored for. */
+const storedGrid = (config: Config) => backboneOf(config).learnedGrid ?? gridOfModel(dimensionsOf(config))
+
 interface Inherited {
   readonly tensors: ReadonlyMap<string, Tensor>
   readonly inheritance: Inheritance
@@ -121,11 +94,11 @@ interface Inherited {
 
 /**
  * The parameters of `rows` from a donor, and the outcome for all. The tensors belong to the current scope. Throws `RUN` or `CHECKPOINT` if
- * there is no donor or none of its blocks fits. `prefix`: of the encoder among the rows; where there is one, only the encoder is
+ * there is no donor or none of its blocks fits. `given`: a donor, or the path of one of sherd's. `prefix`: of the encoder among the rows; where there is one, only the encoder is
  * given, and of a donor that has one, only its encoder.
  */
 export function inherit(
-  given: string,
+  given: string | Donor,
   rows: readonly ParameterRow[],
   config: Config,
   prefix = '',
@@ -149,13 +122,12 @@ export function inherit(
   }
 }
 
-function inheritAll(given: string, rows: readonly ParameterRow[], config: Config): Inherited {
-  const donor = findDonor(given)
+function inheritAll(given: string | Donor, rows: readonly ParameterRow[], config: Config): Inherited {
+  if (typeof given === 'string') expectDonor(resolve(given))
+  const donor = typeof given === 'string' ? ownDonor(given) : given
   return noGrad(() =>
     scope(() => {
-      const { tensors: all, metadata } = readSafetensors(donor.path)
-      const bare = under(all, encoderPrefix(metadata))
-      const stored = donor.config ? mergeAdapters(bare, donor.config.adapt) : bare
+      const stored = donor.tensors()
       const sameBands = hasSameBands(donor.config, config, stored)
       const sameHeads = sameBands && (donor.config === null || compatOf(donor.config) === compatOf(config))
       const known = kernelsOf(donor.config, stored)
@@ -174,7 +146,7 @@ function inheritAll(given: string, rows: readonly ParameterRow[], config: Config
             )
           : bias
       }
-      const [from, to] = [donor.config, config].map((each) => each && gridOfModel(dimensionsOf(each)))
+      const [from, to] = [donor.config, config].map((each) => each && storedGrid(each))
       const isMoved = from && to && (from.h !== to.h || from.w !== to.w)
       /** Learned positions on this grid, or null. */
       const resampled = ({ name, shape }: ParameterRow): Tensor | null => {

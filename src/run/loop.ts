@@ -55,7 +55,7 @@ export async function* takeSteps(
         const skippedSteps = ++state.skippedSteps
         yield { ...event, message: describeTrouble(event), inARow, skippedSteps }
         if (inARow <= config.train.maxSkippedSteps) continue
-        yield goBack(run, event)
+        yield await goBack(run, event)
         isLost = true
         break
       }

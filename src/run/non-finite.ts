@@ -19,13 +19,13 @@ function writeReport(path: string, report: object): void {
 }
 
 /** Throws `NON_FINITE` if the run cannot roll back any more; `not-finite.json` then names the first tensor. */
-export function goBack(
+export async function goBack(
   { paths, config, state, start }: Pick<Run, 'paths' | 'config' | 'state' | 'start'>,
   event: TroubleEvent,
-): LoopEvent {
+): Promise<LoopEvent> {
   const { step: from, first } = event
   const message = describeTrouble(event)
-  const back = rollBack({
+  const back = await rollBack({
     ...{ dir: paths.checkpoints, training: state, start, lostAt: from - state.inARow + 1 },
     maxRollbacks: config.train.maxRollbacks,
     everySteps: config.checkpoint.everySteps,

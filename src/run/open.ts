@@ -16,6 +16,7 @@ import type { Trainee } from '../train/trainee.ts'
 import { openFrozenModels } from '../weights/frozen-model.ts'
 import type { Model } from '../weights/load-model.ts'
 import { type Beginning, type BeginOptions, begin, resumeRun } from './begin.ts'
+import { findDonor } from './donor.ts'
 import type { RunProgress } from './events.ts'
 import { withSteps } from './existing.ts'
 import { COUNTLESS, fitToHours } from './fit.ts'
@@ -122,14 +123,17 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const start: Start = {
     ...{ rows: allRows(objective), optimizer: recipe.optimizer, seed, device },
     ...(init !== undefined && {
-      given: () => inherit(init, objective.rows, config, learnedPrefix(objective)).tensors,
+      given: async () => {
+        const donor = await (await findDonor(init, config)).open()
+        return () => inherit(donor, objective.rows, config, learnedPrefix(objective)).tensors
+      },
     }),
   }
   const {
     training: state,
     checkpoint: latest,
     damaged,
-  } = isResumed ? recover(paths.checkpoints, start) : begun(start)
+  } = await (isResumed ? recover(paths.checkpoints, start) : begun(start))
   if (isResumed) rewindMetrics(paths.metrics, state.step)
 
   const { parameters } = state

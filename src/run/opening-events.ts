@@ -5,11 +5,12 @@ import { parameterCount } from '../model/parameters.ts'
 import { learnedPrefix } from '../objective/averages.ts'
 import { engineBuild } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
+import { findDonor } from './donor.ts'
 import type { RunEvent } from './events.ts'
 import { inherit } from './inherit.ts'
 import type { Run } from './run.ts'
 
-export function* openingEvents(run: Run): Generator<RunEvent> {
+export async function* openingEvents(run: Run): AsyncGenerator<RunEvent> {
   const { config, facts, source, objective, recipe, machine, state, changes, damaged, note, warning } = run
   const firstStep = state.step
   note(run.isResumed ? 'resumed' : 'began', { step: firstStep, process: process.pid, changes })
@@ -42,7 +43,8 @@ export function* openingEvents(run: Run): Generator<RunEvent> {
   for (const each of run.notes) yield warning(each)
   const { init } = facts
   if (init !== undefined && firstStep === 0) {
-    const { inheritance } = scope(() => inherit(init, objective.rows, config, learnedPrefix(objective)))
+    const donor = await (await findDonor(init, config)).open()
+    const { inheritance } = scope(() => inherit(donor, objective.rows, config, learnedPrefix(objective)))
     note('inherited', { ...inheritance })
     yield { kind: 'inherited', ...inheritance }
   }

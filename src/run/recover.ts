@@ -31,16 +31,17 @@ export interface Start {
   readonly optimizer: Pick<Optimizer, 'slots'>
   readonly seed: number
   readonly device: Device
-  /** Parameters with given initial values. Called inside a scope. */
-  readonly given?: () => ReadonlyMap<string, Tensor>
+  /** Reads given initial values; what it resolves to makes their tensors, inside a scope. */
+  readonly given?: () => Promise<() => ReadonlyMap<string, Tensor>>
 }
 
-function fresh({ rows, optimizer, seed, device, given }: Start): Required<Training> {
+async function fresh({ rows, optimizer, seed, device, given }: Start): Promise<Required<Training>> {
+  const make = await given?.()
   const parameters = initialParameters(rows, { seed, device })
-  if (given)
+  if (make)
     noGrad(() =>
       scope(() => {
-        const values = given()
+        const values = make()
         for (const [name, value] of values) callInPlace('copy_', parameters.get(name)!, value)
         for (const { name, initial } of rows) // a teacher starts as its student
           if (typeof initial === 'object' && 'copyOf' in initial && !values.has(name))
@@ -68,14 +69,14 @@ export interface Recovered {
 }
 
 /** The state of a new run. */
-export const begun = (start: Start): Recovered => ({
-  training: { ...fresh(start), inARow: 0, proven: -1 },
+export const begun = async (start: Start): Promise<Recovered> => ({
+  training: { ...(await fresh(start)), inARow: 0, proven: -1 },
   checkpoint: null,
   damaged: [],
 })
 
 /** The state of a run that continues. Renames damaged checkpoints, and removes the remains of an interrupted save. */
-export function recover(dir: string, start: Start): Recovered {
+export async function recover(dir: string, start: Start): Promise<Recovered> {
   if (existsSync(dir)) tidy(dir)
   const { checkpoint, damaged } = latestWhole(dir)
   if (!checkpoint && damaged.length > 0)
@@ -100,8 +101,8 @@ function copyInto(to: Parameters, from: Parameters): void {
 }
 
 /** Puts `training` back to the beginning of the run. */
-export function beginAgain(training: RunState, start: Start): void {
-  const { parameters, optimizer, ...counts } = fresh(start)
+export async function beginAgain(training: RunState, start: Start): Promise<void> {
+  const { parameters, optimizer, ...counts } = await fresh(start)
   copyInto(training.parameters, parameters)
   copyState(training.optimizer, optimizer)
   disposeState(optimizer)
@@ -139,11 +140,11 @@ export type RolledBack =
  * finite step came after it: the weights of the step before the trouble are what gave it. Later ones are removed, or set aside where no
  * other is left. Not possible when the run went back to the same place `maxRollbacks` times.
  */
-export function rollBack(options: RollBackOptions): RolledBack {
+export async function rollBack(options: RollBackOptions): Promise<RolledBack> {
   const { dir, training, start, maxRollbacks } = options
   const good = goodCheckpoint(options)
   const all = listCheckpoints(dir)
-  const loaded = good ? load(good.path, start) : fresh(start)
+  const loaded = good ? load(good.path, start) : await fresh(start)
   const rollbacks = training.rollbacks + 1
   if (rollbacks - loaded.rollbacks > maxRollbacks) {
     const place = good ? `The last good checkpoint is ${good.path}.` : 'There is no good checkpoint yet.'

@@ -22,7 +22,7 @@ copyFileSync(join(fixtures, 'mae.pth'), join(work, 'renamed.weights'))
 
 /** What reads weights of sherd alone. */
 const openers: Record<string, (path: string) => unknown> = {
-  '--init': (path) => inherit(path, [], tinyConfig()),
+  inherit: (path) => inherit(path, [], tinyConfig()),
   serve: (path) => findModels(path),
 }
 

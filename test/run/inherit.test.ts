@@ -264,7 +264,7 @@ it.each([
   [
     'what is not there',
     'RUN',
-    /nowhere does not exist: expected a run, a checkpoint of it, or a \.safetensors file/,
+    /nowhere does not exist: expected a run, a checkpoint of it, a file or folder of weights, or hf:owner\/name/,
   ],
   ['a folder that is no run', 'RUN', /is not a run of sherd/],
   ['another width', 'CHECKPOINT', /its blocks\.0\.attn\.qkv\.weight is \[96, 32\], expected \[144, 48\]/],

@@ -22,7 +22,7 @@ const objective = toyObjective()
 const start = { ...{ rows: allRows(objective), optimizer, seed: 11 }, device: 'cpu' } as const
 const { batch } = conforming['an objective that has everything'] as unknown as Stepping<TwoViews, ToyPlan>
 
-const open = (dir: string, over: object = {}) => recover(dir, { ...start, ...over }).training
+const open = async (dir: string, over: object = {}) => (await recover(dir, { ...start, ...over })).training
 /** Takes steps up to `to`, with a checkpoint in `dir` after each that `every` divides. */
 function steps(training: RunState, to: number, dir?: string, every = 2): void {
   const { parameters, optimizer: state } = training
@@ -43,34 +43,37 @@ const all = ({ parameters, optimizer: { steps: counts, slots } }: RunState) => (
 })
 
 describe('an objective with averages, state and a frozen layer', () => {
-  it('goes back to a checkpoint, or to the beginning, with all of them, in the same tensors', () => {
+  it('goes back to a checkpoint, or to the beginning, with all of them, in the same tensors', async () => {
     const dir = temporaryFolder()
-    const training = open(dir)
+    const training = await open(dir)
     const fresh = all(training)
     const tensors = [...training.parameters.values()]
     steps(training, 2, dir)
     const two = all(training)
     steps(training, 5, dir)
     const options = { ...{ dir, training, start }, everySteps: 2, maxRollbacks: 3 }
-    expect(rollBack({ ...options, lostAt: 5 })).toMatchObject({ isPossible: true, checkpoint: { step: 2 } })
+    expect(await rollBack({ ...options, lostAt: 5 })).toMatchObject({
+      isPossible: true,
+      checkpoint: { step: 2 },
+    })
     expect([training.step, training.rollbacks]).toEqual([2, 1])
     expect(all(training)).toEqual(two)
     expect([...training.parameters.values()]).toEqual(tensors)
     expect(listCheckpoints(dir).map(({ step }) => step)).toEqual([2])
-    expect(all(open(dir))).toEqual(two)
+    expect(all(await open(dir))).toEqual(two)
     steps(training, 4)
-    const straight = open(temporaryFolder())
+    const straight = await open(temporaryFolder())
     steps(straight, 4)
     expect(all(training)).toEqual(all(straight)) // the frozen layer has its own count, the teacher its own weights
-    expect(rollBack({ ...options, everySteps: 99, lostAt: 5 })).toMatchObject({ checkpoint: null })
+    expect(await rollBack({ ...options, everySteps: 99, lostAt: 5 })).toMatchObject({ checkpoint: null })
     expect(all(training)).toEqual(fresh)
     steps(training, 2) // k-means begins the codebook again
     expect(all(training)).toEqual(two)
   })
 
-  it('begins averages as copies of weights that are given', () => {
+  it('begins averages as copies of weights that are given', async () => {
     const given = () => new Map([['student.projector.bias', full([8], 0.25)]])
-    const { parameters } = open(temporaryFolder(), { given })
+    const { parameters } = await open(temporaryFolder(), { given: async () => given })
     expect(numbers(parameters.get('momentum.projector.bias')!)).toEqual(Array(8).fill(0.25))
     const [own, copy] = ['student', 'teacher'].map((prefix) => parameters.get(`${prefix}.cls_token`)!)
     expect(numbers(copy!)).toEqual(numbers(own!))

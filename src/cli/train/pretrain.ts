@@ -1,10 +1,13 @@
 /** `sherd pretrain`: trains on a folder of images, with live progress. */
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { Config, ConfigInput } from '../../config/schema.ts'
 import { SherdError } from '../../errors.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import { type AdaptFlags, adaptationOf, addAdaptOptions } from '../adapt-options.ts'
+import type { Composition } from '../config-file.ts'
 import { describeCommand } from '../help.ts'
+import { sayHowRead } from '../how-read.ts'
 import { configOption, positiveNumber, setOption, wholeNumber } from '../options.ts'
 import { note, printJson } from '../output.ts'
 import { addReadingOptions, type ReadingFlags, readingAssignments } from '../reading-options.ts'
@@ -54,7 +57,10 @@ export function addPretrain(root: Command): void {
     .argument('[preset]', `what to train; "sherd presets" lists them (default: ${defaultPreset})`)
     .option('--data <dir>', 'folder of images, read recursively, or of packed ones')
     .requiredOption('--out <run>', 'folder of the run')
-    .option('--init <path>', 'weights to begin with: a run, a checkpoint, or a .safetensors file')
+    .option(
+      '--init <model>',
+      'weights to begin with: a run, a checkpoint, a published encoder as it lies, or hf:owner/name',
+    )
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(wholeNumber(1)).conflicts('epochs'))
     .addOption(new Option('--epochs <n>', 'passes over the data').argParser(positiveNumber))
     .addOption(
@@ -151,7 +157,11 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     base = config
     preset = facts.preset
   }
-  let config = composed({ base, file: flags.config, options: assignments(flags), set: flags.set })
+  const over = { file: flags.config, options: assignments(flags), set: flags.set }
+  let config =
+    flags.init === undefined || resume
+      ? composed({ base, ...over })
+      : await composedFrom(flags.init, base, over)
   expectUseful(config, flags.set)
   if (!resume && !flags.overwrite) {
     const { existingRun } = await import('../../run/existing.ts')
@@ -194,6 +204,23 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     ...(profile && { profile }),
   })
   await follow(events, reporter)
+}
+
+/** With the keys of the encoder that the run begins with, under what the user sets. */
+async function composedFrom(
+  init: string,
+  base: ConfigInput,
+  over: Omit<Composition, 'base'>,
+): Promise<Config> {
+  const { composed, composedInput } = await import('../config-file.ts')
+  const { expectContinues, findDonor, startingFrom, withDonor } = await import('../../run/donor.ts')
+  const own = composedInput({ base: {}, ...over })
+  const donor = await findDonor(init, own)
+  if (!donor.found) return composed({ base, ...over })
+  sayHowRead({ notes: donor.found.notes, warnings: donor.found.warnings ?? [] })
+  const config = withDonor(donor.name, () => composed({ base: startingFrom(base, donor, own), ...over }))
+  expectContinues(config, donor)
+  return config
 }
 
 /** Whether the user says how long the run is to be. */

@@ -7,18 +7,19 @@ import { backboneRows } from '../../model/backbone.ts'
 import { isLearned, under } from '../../model/parameters.ts'
 import { toFloats } from '../../tensor/tensor.ts'
 import { adapterFiles } from '../../weights/adapter-folder.ts'
+import type { FoundWeights } from '../../weights/found-weights.ts'
 import { findWeights } from '../../weights/open-encoder.ts'
 import { saveAdapter } from '../../weights/save-adapter.ts'
+import { findDonor } from '../donor.ts'
 import type { Run } from '../run.ts'
 import type { Consumer } from './consumer.ts'
 
 /** The first parameter that is not as the given encoder has it, such as an embedding that was inflated; null if there is none. */
-async function changedIn({ facts, objective, model }: Run): Promise<string | null> {
+async function changedIn({ objective, model }: Run, found: FoundWeights): Promise<string | null> {
   const { prefix } = objective.encoder
   const fixed = objective.rows
     .filter((row) => !isLearned(row) && row.name.startsWith(prefix))
     .map(({ name }) => name.slice(prefix.length))
-  const found = await findWeights({ model: facts.init! })
   const values = await found.load((name) => fixed.includes(name))
   const own = under(model.parameters, prefix)
   const isSame = (name: string) => {
@@ -35,7 +36,9 @@ export function saveAdapters(run: Run): Consumer {
   return {
     async end() {
       try {
-        const changed = await changedIn(run)
+        const { found: foreign } = await findDonor(facts.init!, config)
+        const found = foreign ?? (await findWeights({ model: facts.init! }))
+        const changed = await changedIn(run, found)
         if (changed !== null)
           return [run.warning(`No adapter is written: ${changed} is not as ${facts.init} has it.`)]
         const encoder = new Set(backboneRows(backboneOf(config)).map(({ name }) => name))
@@ -44,7 +47,6 @@ export function saveAdapters(run: Run): Consumer {
         const learned = [...under(model.parameters, prefix)].filter(
           ([name]) => learns.has(prefix + name) && (isAdapter(name) || encoder.has(name)),
         )
-        const found = await findWeights({ model: facts.init! })
         const origin = { path: facts.init!, step: null, precision: 'fp32' }
         const about = { adapt: config.adapt, learned: new Map(learned) }
         saveAdapter(join(paths.adapter, adapterFiles.weights), { origin, found }, about)
