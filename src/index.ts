@@ -135,6 +135,8 @@ export { expectPlainRequest, type OnnxModel, openOnnxModel } from './infer/onnx-
 export { type OnnxSegmenter, onnxSegmentation, openOnnxSegmenter } from './infer/onnx-segmenter.ts'
 export { inspect, modelsIn } from './inspect/inspect.ts'
 export type { Inspected, InspectOptions } from './inspect/inspected.ts'
+export { type DrawLookOptions, drawLook, type LookReport } from './look/draw-look.ts'
+export { type Look, type LookOptions, lookAt } from './look/look.ts'
 export { describeMachine, type MachineDescription } from './machine/describe.ts'
 export { examine, type Finding } from './machine/doctor.ts'
 export { measurePeak } from './machine/gemm.ts'

@@ -31,6 +31,7 @@ const stages = [
   'weights',
   'evaluate',
   'run',
+  'look',
   'verify',
   'onnx',
   'export',

@@ -56,7 +56,7 @@ export function modelOption({
 const OWN = 'Options'
 /** The groups of options in their order. An option that is not listed is one of the command's own, unless it says its group (`helpGroup`). */
 const optionGroups: Readonly<Record<string, readonly string[]>> = {
-  Input: ['data', 'train', 'test', 'index', 'features'],
+  Input: ['data', 'images', 'train', 'test', 'index', 'features'],
   Model: ['model', 'init', 'preset', 'config', 'set', 'model-seed', 'bands', 'image-size'],
   [OWN]: [],
   Watching: ['probe', 'profile', 'profile-steps'],

@@ -29,6 +29,7 @@ import { complain, note, paint, printJson, warnOnce } from './output.ts'
 import { asTyped } from './own-name.ts'
 import { addClassify } from './predict/classify.ts'
 import { addEmbed } from './predict/embed.ts'
+import { addLook } from './predict/look.ts'
 import { addSegmentFolder } from './predict/segment.ts'
 import { addServe } from './predict/serve.ts'
 import { endProgress } from './progress.ts'
@@ -76,7 +77,7 @@ export function program(): Command {
   for (const add of [
     ...[addDemo, addPlan, addPretrain, addPresets, addReconstruct],
     ...[addEvaluate, addCompare],
-    ...[addEmbed, addClassify, addSegmentFolder, addServe],
+    ...[addEmbed, addClassify, addSegmentFolder, addLook, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],
     ...[addExport, addImport, addDownload, addModels],
     ...[addInspect, addPack, addSampleData],

@@ -4,7 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { layerNorm } from '../tensor/fused.ts'
-import { add, attention, expand, permute, reshape, unbind } from '../tensor/ops.ts'
+import { add, attention, attentionShares, expand, permute, reshape, unbind } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { clsOf, type Prefixed } from '../token/prefix.ts'
@@ -24,6 +24,17 @@ interface OutputRow {
 const POOL = 'attn_pool'
 /** Its MLP is as wide as those of the blocks, and is never a gate. */
 const activationOf = ({ activation = 'gelu' }: BlockDimensions) => activation
+
+/** The query, [B, A, 1, d], and the keys and values, [B, A, tokens, d], of attention pooling. */
+function poolingHeads(sequence: Tensor, pool: Weights, { heads }: EncoderDimensions) {
+  const [B, , D] = sequence.shape as readonly [number, number, number]
+  const ofHeads = (x: Tensor, parts: number) =>
+    permute(reshape(x, [B, -1, parts, heads, D / heads]), [2, 0, 3, 1, 4]) // [parts, B, A, tokens, d]
+  const query = expand(applyLinear(pool('latent'), within(pool, 'q')), [B, 1, D])
+  const [q] = unbind(ofHeads(query, 1), 0)
+  const [k, v] = unbind(ofHeads(applyLinear(sequence, within(pool, 'kv')), 2), 0)
+  return [q!, k!, v!] as const
+}
 
 /** What makes the vector, by the part of the encoder that does. */
 const outputs: readonly OutputRow[] = [
@@ -45,12 +56,8 @@ const outputs: readonly OutputRow[] = [
     apply: ({ sequence }, weights, d) => {
       const pool = within(weights, POOL)
       const [B, , D] = sequence.shape as readonly [number, number, number]
-      const ofHeads = (x: Tensor, parts: number) =>
-        permute(reshape(x, [B, -1, parts, d.heads, D / d.heads]), [2, 0, 3, 1, 4]) // [parts, B, A, tokens, d]
-      const query = expand(applyLinear(pool('latent'), within(pool, 'q')), [B, 1, D])
-      const [q] = unbind(ofHeads(query, 1), 0)
-      const [k, v] = unbind(ofHeads(applyLinear(sequence, within(pool, 'kv')), 2), 0)
-      const mixed = reshape(permute(attention(q!, k!, v!), [0, 2, 1, 3]), [B, D])
+      const [q, k, v] = poolingHeads(sequence, pool, d)
+      const mixed = reshape(permute(attention(q, k, v), [0, 2, 1, 3]), [B, D])
       const x = applyLinear(mixed, within(pool, 'proj'))
       const normed = layerNorm(x, weightAndBias(within(pool, 'norm')), d.layerNormEpsilon)
       const activation = activationOf(encoderBlocks(d))
@@ -85,3 +92,10 @@ export function ownOutput(tokens: Prefixed, weights: Weights, d: EncoderDimensio
     )
   return scope(() => row.apply(tokens, weights, d))
 }
+
+/** The softmax [B, A, 1, P + N] by which attention pooling weighs normed tokens. Of encoders that have it. */
+export const poolingShares = ({ sequence }: Prefixed, weights: Weights, d: EncoderDimensions): Tensor =>
+  scope(() => {
+    const [q, k] = poolingHeads(sequence, within(weights, POOL), d)
+    return attentionShares(q, k)
+  })

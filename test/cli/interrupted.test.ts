@@ -58,6 +58,7 @@ const commands: readonly { readonly line: string; readonly to?: readonly [option
     { line: 'export timm --model run', to: ['--out', 'out'] },
     { line: `import ${join(packageRoot(), 'test/fixtures/weights/timm')}`, to: ['--out', 'a.safetensors'] },
     { line: 'reconstruct --model run --data photos', to: ['--out', 'a.png'] },
+    { line: 'look --model run --images photos', to: ['--out', 'seen'] },
     { line: 'sample-data --count 30 --size 16', to: ['--out', 'set'] },
     { line: 'sample-data --kind satellite --count 10 --size 16 --dates 1', to: ['--out', 'set'] },
     { line: 'pack --data photos', to: ['--out', 'pack'] },

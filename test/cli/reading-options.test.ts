@@ -7,6 +7,7 @@ import { addExport } from '../../src/cli/exchange/export.ts'
 import { addBench } from '../../src/cli/machine/bench.ts'
 import { addClassify } from '../../src/cli/predict/classify.ts'
 import { addEmbed } from '../../src/cli/predict/embed.ts'
+import { addLook } from '../../src/cli/predict/look.ts'
 import { addSegmentFolder } from '../../src/cli/predict/segment.ts'
 import { readingAssignments, readingOf } from '../../src/cli/reading-options.ts'
 import { addDuplicates } from '../../src/cli/search/duplicates.ts'
@@ -18,7 +19,7 @@ import { addReconstruct } from '../../src/cli/train/reconstruct.ts'
 const root = new Command()
 for (const add of [
   ...[addBench, addClassify, addDuplicates, addEmbed, addEvaluate, addExport, addIndex, addPack, addPretrain],
-  ...[addReconstruct, addSearch, addSegmentFolder],
+  ...[addLook, addReconstruct, addSearch, addSegmentFolder],
 ])
   add(root)
 
@@ -28,7 +29,7 @@ const named = (path: string): Command =>
 const limits = ['--max-skipped-share', '--max-pixels', '--corrupt', '--file-timeout']
 
 it.each([
-  ...['pretrain', 'embed', 'index', 'classify', 'segment', 'duplicates', 'pack', 'reconstruct'],
+  ...['pretrain', 'embed', 'index', 'classify', 'segment', 'duplicates', 'pack', 'reconstruct', 'look'],
   ...['evaluate knn', 'evaluate linear', 'evaluate fewshot', 'evaluate frozen', 'evaluate segment'],
   ...['evaluate finetune', 'evaluate partial', 'evaluate scratch', 'export onnx', 'bench data'],
 ])('%s', (path) => {

@@ -6,7 +6,7 @@ import { toFloat32 } from '../../src/checkpoint/arrays.ts'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { packageRoot } from '../../src/package-root.ts'
 
-const layouts = join(packageRoot(), '../shared/reference/layouts')
+export const layouts = join(packageRoot(), '../shared/reference/layouts')
 const reference = join(packageRoot(), 'test/reference/pipelines')
 
 export interface PipelineRow {

@@ -8,6 +8,7 @@ const csv = f.orNull(f.path('table; null without --csv'))
 const file = f.text('path below the folder of the images')
 const similarity = f.number('cosine similarity, −1 to 1')
 const images = f.count('images')
+const place = { row: f.count('counted from 0'), column: f.count('counted from 0') }
 
 export const ofImages = {
   features: f.kind('Features were written.', ['embed'], {
@@ -38,6 +39,24 @@ export const ofImages = {
     images,
     precision: f.precision,
     skipped: f.skipped,
+  }),
+  look: f.kind('What an encoder sees was drawn.', ['look'], {
+    files: f.texts('what was written; absolute paths'),
+    images,
+    grid: f.counts('rows and columns of patches'),
+    heads: f.count('heads of a block'),
+    attention: f.group(
+      {
+        of: f.choice(['cls', 'pooling', 'patches'], 'patches: the mean over them, without a cls token'),
+        block: f.orNull(f.count('counted from 0; null for attention pooling')),
+      },
+      'whose attention is drawn',
+    ),
+    onPrefix: f.number('mean share of attention that falls on cls tokens and registers'),
+    explained: f.numbers('share of the variance of each principal component'),
+    patch: f.group({ file, ...place }, 'the patch that others are compared with'),
+    nearest: f.orNull(f.group({ file, ...place, similarity }, 'the most similar other patch')),
+    precision: f.precision,
   }),
   index: f.kind('An index was made or brought up to date.', ['index'], {
     index,

@@ -49,10 +49,19 @@ async function askAndStop(written: () => string): Promise<void> {
 
 export const scenes: Readonly<Record<string, Scene>> = {
   'models list': {
-    lines: [['models', 'list', 'clip', 'any'], ['models', 'list'], ['models', 'dinov7']],
+    lines: [
+      ['models', 'list', 'clip', 'any'],
+      ['models', 'list'],
+      ['models', 'dinov7'],
+    ],
     varies: true,
   },
-  'models show': { lines: [['models', 'show', 'mae-base'], ['models', 'show', 'facebook/dinov2-smal']] },
+  'models show': {
+    lines: [
+      ['models', 'show', 'mae-base'],
+      ['models', 'show', 'facebook/dinov2-smal'],
+    ],
+  },
   presets: {
     lines: [['presets'], ['presets', '--keys', 'mask'], ['presets', 'mae-dmo']],
   },
@@ -131,6 +140,12 @@ export const scenes: Readonly<Record<string, Scene>> = {
     lines: [
       ['segment', 'shapes/images', '--model', 'segmenter.safetensors', '--out', 'm'],
       ['segment', 'photos', '--model', 'run', '--out', 'n'],
+    ],
+  },
+  look: {
+    lines: [
+      ['look', ...model, '--images', 'photos', '--count', '2', '--out', 'looked'],
+      ['look', ...model, '--images', 'photos', '--block', '9', '--out', 'none'],
     ],
   },
   serve: {
