@@ -33,6 +33,7 @@ import {
   type Parameters,
 } from '../model/parameters.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
+import { publishedNamed } from '../published/encoders.ts'
 import type { ImageSource } from '../source/open.ts'
 import { setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
@@ -229,7 +230,7 @@ function locateWeights(request: WeightsRequest): FoundWeights | null {
   if (!existsSync(path))
     throw new SherdError(
       'RUN',
-      `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights.${hubAdvice(model)}`,
+      `${path} does not exist: expected the folder of a run, of a checkpoint, or a .safetensors file of weights, a folder or file of a published encoder, or hf:owner/name.${hubAdvice(publishedNamed(model)?.hub ?? model)}`,
     )
   const isFile = statSync(path).isFile()
   refuseGraphs(path, isFile)

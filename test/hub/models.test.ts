@@ -73,9 +73,13 @@ it('import and inspect take it, and serve says what to type', async () => {
 })
 
 it('a path that is not there, and looks like a name of the hub, is advised', async () => {
-  for (const model of ['facebook/dinov2-small', 'https://huggingface.co/facebook/dinov2-small'])
+  for (const model of [
+    'facebook/dinov2-small',
+    'dinov2-small',
+    'https://huggingface.co/facebook/dinov2-small',
+  ])
     await expect(findWeights({ model })).rejects.toThrow(
       "If the Hugging Face hub's model is meant: hf:facebook/dinov2-small.",
     )
-  await expect(findWeights({ model: 'runs/../x/y' })).rejects.toThrow(/of weights\.$/)
+  await expect(findWeights({ model: 'runs/../x/y' })).rejects.toThrow(/or hf:owner\/name\.$/)
 })
