@@ -29,5 +29,5 @@ export function recipeOf({ optim, ...config }: Config, samples: number) {
     learningRate,
     weightDecay: { kind: 'cosine', from: weightDecay, to: finalWeightDecay ?? weightDecay },
   }
-  return { optimizer, clip, schedules, totalSteps: total, peak }
+  return { optimizer, clip, schedules, totalSteps: total, peak, warmup: Math.floor(warmup) }
 }

@@ -12,6 +12,14 @@ export const optimKeys = {
     .default(0.05)
     .describe('share of the steps that warm up (40 of 800 epochs in the paper)'),
   warmupSteps: z.int().min(0).nullable().default(null).describe('overrides warmupFraction'),
+  freezeEncoderSteps: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe(
+      'steps in which the encoder that --init gives stays as it is, while new heads and decoders learn; null: those of the warm-up',
+    ),
   weightDecay: z.number().min(0).default(0.05).describe('on tensors of two or more dimensions'),
   finalWeightDecay: z
     .number()

@@ -64,6 +64,11 @@ export async function begin({
       'USAGE',
       `adapt.kind=${asked.adapt.kind} keeps the weights that --init gives, and there is none: name a run or a .safetensors file.`,
     )
+  if ((asked.optim.freezeEncoderSteps ?? 0) > 0 && init === undefined)
+    throw new SherdError(
+      'USAGE',
+      `optim.freezeEncoderSteps=${asked.optim.freezeEncoderSteps} keeps the encoder that --init gives, and there is none.`,
+    )
   const donor = init === undefined ? null : await findDonor(init, asked)
   if (donor) expectContinues(asked, donor)
   const given = await completed(asked, locateModel)

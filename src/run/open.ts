@@ -4,10 +4,14 @@ import { join, resolve } from 'node:path'
 import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
 import { objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
+import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
+import { isAdapter } from '../model/adapt.ts'
+import { backboneRows } from '../model/backbone.ts'
 import { allRows, learnedPrefix } from '../objective/averages.ts'
+import type { GroupRow } from '../optim/groups.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { FileLock } from '../tensor/process.ts'
 import { metricRows } from '../train/metrics.ts'
@@ -159,7 +163,8 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
       ...{ notes, changes, damaged, metrics, exhibit, look: probing?.look ?? null, note, span, ...known },
       model: { ...model, config: known.config },
       trainee: {
-        ...{ objective, parameters, state: state.optimizer, ...known.recipe, groups: [], span },
+        ...{ objective, parameters, state: state.optimizer, optimizer: known.recipe.optimizer },
+        ...{ clip: known.recipe.clip, groups: init === undefined ? [] : frozenFirst(known, objective), span },
         ...{ seed, device, precision, kernels, recompute },
       },
       warning(message) {
@@ -200,6 +205,13 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
     undo()
     throw error
   }
+}
+
+/** An encoder that was given stays as it is while new heads and decoders learn. */
+function frozenFirst({ config, recipe }: Known, { encoder }: Model['objective']): GroupRow[] {
+  const names = new Set(backboneRows(backboneOf(config)).map(({ name }) => encoder.prefix + name))
+  const match = (name: string) => names.has(name) || isAdapter(name)
+  return [{ match, frozenUntil: config.optim.freezeEncoderSteps ?? recipe.warmup }]
 }
 
 const nothingYet = { step: 0, totalSteps: 0, last: null, secondsLeft: null, imagesPerSecond: null }

@@ -14,6 +14,7 @@ describe('the defaults', () => {
       minLearningRate: 0,
       warmupFraction: 40 / 800,
       warmupSteps: null,
+      freezeEncoderSteps: null,
       beta1: 0.9,
       beta2: 0.95,
       epsilon: 1e-8,

@@ -1,8 +1,10 @@
 // A run that begins with a published encoder as it lies: what becomes of its keys, what it is before the first step, and what is refused.
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun } from '../../src/checkpoint/run-folder.ts'
+import { readArrays } from '../../src/checkpoint/safetensors.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { judge } from '../../src/evaluate/evaluate.ts'
@@ -157,6 +159,60 @@ it('says what it has begun with, and records the seal of the files', async () =>
   expect(lossOf(again)).toBe(lossOf(events))
   writeFileSync(files[0]!, 'gone')
   await expect(run({ config, out: await newRun(), data, init: copy })).rejects.toThrow(/timm/)
+})
+
+describe('optim.freezeEncoderSteps', () => {
+  const weightsAt = (out: string, step: number) =>
+    readArrays(join(out, `checkpoints/step-${String(step).padStart(8, '0')}/model.safetensors`)).tensors
+  const configOf = async (optim: ConfigInput['optim']) =>
+    resolveConfig({
+      ...{ ...(await configFor(timm, { train: { steps: 4 } })), optim },
+      checkpoint: { everySteps: 1, keep: 9 },
+    } as ConfigInput)
+
+  it.each<[string, ConfigInput['optim']]>([
+    ['as it is set', { freezeEncoderSteps: 2, warmupSteps: 0 }],
+    ['the warm-up, where it is not', { warmupSteps: 2 }],
+  ])(
+    'keeps every bit of the encoder for so many steps: %s; resumed across them it is the same',
+    async (_, optim) => {
+      const [out, again, config] = [await newRun(), await newRun(), await configOf(optim)]
+      await run({ config, data, out, init: timm })
+      const { load } = await findWeights({ model: timm })
+      const given = await load((name) => weightsAt(out, 1).has(name))
+      const changed = (step: number) =>
+        [...given].filter(
+          ([name, { data }]) => !isDeepStrictEqual(weightsAt(out, step).get(name)!.data, data),
+        )
+      expect(given.size).toBeGreaterThan(10)
+      expect([changed(1), changed(2)]).toEqual([[], []])
+      expect(changed(3).length).toBeGreaterThan(10)
+      expect(weightsAt(out, 2).get('decoder_embed.weight')).not.toEqual(
+        weightsAt(out, 1).get('decoder_embed.weight'),
+      )
+      await run(
+        { config, data, out: again, init: timm },
+        (event) => event.kind === 'step' && event.step === 2,
+      )
+      await run({ config, out: again, resume: true })
+      expect(weightsAt(again, 4)).toEqual(weightsAt(out, 4))
+    },
+  )
+
+  it('needs an encoder that is given, and 0 trains all of it at once', async () => {
+    const config = await configOf({ freezeEncoderSteps: 3 })
+    await expect(run({ config, data, out: await newRun() })).rejects.toThrow(
+      'optim.freezeEncoderSteps=3 keeps the encoder that --init gives, and there is none',
+    )
+    const out = await newRun()
+    const all = await configOf({ freezeEncoderSteps: 0, warmupSteps: 2 })
+    await run(
+      { config: all, data, out, init: timm },
+      ({ kind, ...event }) => kind === 'step' && 'step' in event && event.step === 3,
+    )
+    const name = 'blocks.0.attn.qkv.weight'
+    expect(weightsAt(out, 2).get(name)).not.toEqual(weightsAt(out, 1).get(name))
+  })
 })
 
 describe.runIf(existsSync(layouts))('before the first step', () => {
