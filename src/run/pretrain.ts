@@ -24,6 +24,7 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<RunEve
   try {
     const { consumers, onSkip } = openConsumers(run, { isSaveWanted, onProgress })
     yield* openingEvents(run)
+    for (const consumer of consumers) yield* (await consumer.begin?.()) ?? []
     try {
       for await (const event of takeSteps(run, { signal, onSkip })) {
         if (event.kind === 'step') run.replacement?.drop()

@@ -11,9 +11,14 @@ import { judge } from '../../src/evaluate/evaluate.ts'
 import { openImages } from '../../src/evaluate/open-images.ts'
 import { under } from '../../src/model/parameters.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import type { Consumer } from '../../src/run/consumers/consumer.ts'
+import { probeEncoder } from '../../src/run/consumers/probe.ts'
 import { expectContinues, findDonor, startingFrom } from '../../src/run/donor.ts'
+import type { LoopEvent } from '../../src/run/events.ts'
 import { inherit } from '../../src/run/inherit.ts'
+import type { ProbeMetric } from '../../src/run/online-probe.ts'
 import { openPretraining } from '../../src/run/open.ts'
+import type { Run } from '../../src/run/run.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { findWeights, type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { run, sampleFolder, tinyDecoder, workFolder } from './tiny.ts'
@@ -212,6 +217,50 @@ describe('optim.freezeEncoderSteps', () => {
     )
     const name = 'blocks.0.attn.qkv.weight'
     expect(weightsAt(out, 2).get(name)).not.toEqual(weightsAt(out, 1).get(name))
+  })
+})
+
+describe('a probe', () => {
+  it('that falls two points below step 0 is a warning, once, and again after it was back; also when it is resumed', async () => {
+    const state = { step: 0 }
+    const of = { 0: 0.5, 1: 0.481, 2: 0.48, 3: 0.4, 4: 0.49, 5: 0.1 } as Record<number, number>
+    const probes: ProbeMetric[] = []
+    const look = async (step: number) =>
+      ({ kind: 'probe', step, knn: { mean: 0.1, cls: of[step] } }) as unknown as ProbeMetric
+    const paths = { metrics: join(await workFolder(), 'metrics.jsonl') }
+    const given = (init: string | undefined) =>
+      ({
+        ...{ paths, state, facts: { init }, config: { log: { probeEverySteps: 1 } } },
+        ...{ span: (_: string, body: () => unknown) => body(), recipe: { totalSteps: 6 } },
+        warning: (message: string) => ({ kind: 'warning', message }),
+      }) as unknown as Run
+    const opened = (init?: string) => probeEncoder(given(init), look, { probes, isEarly: () => false })
+    const at = async (consumer: Consumer, step: number) => {
+      state.step = step
+      const events = await (step === 0 ? consumer.begin!() : consumer.on!({ kind: 'step' } as LoopEvent))
+      return events.flatMap((event) => (event.kind === 'warning' ? [event.message] : []))
+    }
+    expect([await at(opened(), 0), probes]).toEqual([[], []]) // nothing was given
+    const first = opened('donor')
+    expect([await at(first, 0), await at(first, 1)]).toEqual([[], []])
+    const [warning] = await at(first, 2)
+    expect(warning).toMatch(/^Step 2: kNN of the encoder is 2\.0 points below that of donor at step 0/)
+    const resumed = opened('donor')
+    expect(await at(resumed, 3)).toEqual([])
+    expect(await at(resumed, 4)).toEqual([])
+    expect((await at(resumed, 5))[0]).toMatch(/^Step 5: .* 40\.0 points below/)
+  })
+
+  it('of an encoder that is given comes before the first step, and once', async () => {
+    const config = await configFor(timm, { log: { probe: data, probeEverySteps: 100 } })
+    const out = await newRun()
+    const isStep = ({ kind }: { kind: string }) => kind === 'step'
+    const events = await run({ config, data, out, init: timm }, isStep)
+    const kinds = events.map(({ kind }) => kind).filter((kind) => kind === 'probe' || kind === 'step')
+    expect(kinds).toEqual(['probe', 'step'])
+    expect(events.find(({ kind }) => kind === 'probe')).toMatchObject({ step: 0 })
+    const again = await run({ config, out, resume: true }, isStep)
+    expect(again.filter(({ kind }) => kind === 'probe')).toEqual([])
   })
 })
 

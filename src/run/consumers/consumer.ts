@@ -13,6 +13,8 @@ export type Summary = Pick<
 >
 
 export interface Consumer {
+  /** Called before the first step of this process. */
+  begin?(): Said
   on?(event: LoopEvent): Said
   /** Called when the loop has ended: all steps taken, or interrupted. */
   end?(): Said
