@@ -14,6 +14,7 @@ import { noteThere, overwriteOption } from '../out-options.ts'
 import { many, print, printJson } from '../output.ts'
 import { counting, endProgress } from '../progress.ts'
 import { hearSecondSignal, stopSignal } from '../signals.ts'
+import { oldSpelling } from '../spellings.ts'
 
 interface Flags extends EncoderFlags {
   readonly images: string[]
@@ -33,7 +34,7 @@ function place(text: string): [row: number, column: number] {
 }
 
 export function addLook(root: Command): void {
-  addEncoderOptions(
+  const command = addEncoderOptions(
     describeCommand(root.command('look'), {
       group: 'Use a model',
       page: 'look.md',
@@ -62,6 +63,7 @@ export function addLook(root: Command): void {
     .addOption(overwriteOption())
     .option('--json', 'print the result as JSON')
     .action(runLook)
+  oldSpelling(command, '--data <path...>', '--images') // as in other commands
 }
 
 /** What tells a result of this command. */

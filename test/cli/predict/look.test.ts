@@ -44,14 +44,14 @@ it('draws a folder, says what it saw, and finds its result again', async () => {
   expect([other.status, other.stderr]).toEqual([2, expect.stringContaining('block: not set → 0')])
 })
 
-it('takes files in their order, and a patch of the first', async () => {
+it('takes files in their order, by the option of other commands, too, and a patch of the first', async () => {
   const found = readdirSync(join(cwd, 'photos'), { recursive: true, encoding: 'utf8' })
   const [last, first] = found
     .filter((name) => name.endsWith('.jpg'))
     .sort()
     .reverse()
   const files = [last!, first!].map((name) => join('photos', name))
-  const { status, json } = await look('--images', ...files, '--patch', '1,0', '--out', 'two', '--json')
+  const { status, json } = await look('--data', ...files, '--patch', '1,0', '--out', 'two', '--json')
   expect(status).toBe(0)
   expect(json()[0]).toMatchObject({ images: 2, patch: { file: last, row: 1, column: 0 } })
 })
