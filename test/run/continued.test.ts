@@ -166,6 +166,22 @@ it('says what it has begun with, and records the seal of the files', async () =>
   await expect(run({ config, out: await newRun(), data, init: copy })).rejects.toThrow(/timm/)
 })
 
+it('begins with an adapter on its base, as it was when it was saved', async () => {
+  const [out, given] = [await newRun(), await configFor(timm)]
+  const adapt = { kind: 'lora', rank: 2, alpha: 8, targets: ['qkv'] }
+  const adapted = resolveConfig({ ...given, adapt, optim: { freezeEncoderSteps: 0 } } as ConfigInput)
+  await run({ config: adapted, data, out, init: timm })
+  const init = join(out, 'adapter')
+  const config = await configFor(init)
+  expect(config).toEqual(given)
+  const opened = await openPretraining({ config, preset: 'tiny', data, out: await newRun(), init })
+  opened.close()
+  const whole = await openEncoder({ model: out, device: 'cpu' })
+  const name = 'blocks.0.attn.qkv.weight'
+  expect(toFloats(opened.model.parameters.get(name)!)).toEqual(toFloats(whole.parameters.get(name)!))
+  expect(opened.facts.init).toBe(init)
+})
+
 describe('optim.freezeEncoderSteps', () => {
   const weightsAt = (out: string, step: number) =>
     readArrays(join(out, `checkpoints/step-${String(step).padStart(8, '0')}/model.safetensors`)).tensors
