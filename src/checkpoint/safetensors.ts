@@ -239,7 +239,10 @@ export function writeSafetensors(
       )
     const bytes = tensor.shape.reduce((a, b) => a * b, dtypes[tensor.dtype].bytes)
     const given = tensor instanceof Tensor ? bytes : tensor.data.byteLength
-    invariant(given === bytes, `${name} has ${given} bytes, and its shape [${tensor.shape.join(', ')}] ${bytes}`)
+    invariant(
+      given === bytes,
+      `${name} has ${given} bytes, and its shape [${tensor.shape.join(', ')}] ${bytes}`,
+    )
     header.set(name, { dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] })
     offset += bytes
   }

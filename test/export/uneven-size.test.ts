@@ -35,7 +35,12 @@ it('are brought to the size of the file, and their upper left part is taken', as
     cut: { size: { width: 39, height: 39 }, left: 0, top: 0 },
   })
   // 39 / 0.9 = 43.3: the middle 39 of 43 begin at 2, and the first 32 of them are taken.
-  const cut = { ...fittingOf(config)!, resize: 'shortest' as const, cropShare: 0.9, cutRule: 'before' as const }
+  const cut = {
+    ...fittingOf(config)!,
+    resize: 'shortest' as const,
+    cropShare: 0.9,
+    cutRule: 'before' as const,
+  }
   expect(fitted({ width: 86, height: 43 }, { width: 32, height: 32 }, cut).cut).toEqual({
     size: { width: 86, height: 43 },
     left: 23,
