@@ -161,7 +161,7 @@ struct ImageFile {
 };
 
 bool readFile(const std::string& path, size_t mostBytes, ImageFile& file) {
-  // Whoever opens a pipe without O_NONBLOCK waits for somebody to write into it.
+  // Opening a pipe without O_NONBLOCK waits until something writes into it.
   const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (handle < 0) return false;
   struct stat status;
@@ -280,7 +280,7 @@ class ReadWork : public Work {
 
   std::vector<std::string> paths_;
   size_t mostBytes_;
-  int32_t* at_;  // the place of the file that is read, for whoever waits
+  int32_t* at_;  // the place of the file that is read, for a message when it takes too long
   napi_ref place_ = nullptr;
   std::vector<std::unique_ptr<ImageFile>> files_;
 };
