@@ -59,6 +59,11 @@ const so400m = shape(1152, 27, 16, { hidden: 4304 })
 /** Patch size and the side of images. */
 const at = (patchSize: number, imageSize: number): ModelKeys => ({ patchSize, imageSize })
 
+const of = (size: ModelKeys, patchSize: number, imageSize = 224, more: ModelKeys = {}): ModelKeys => ({
+  ...{ ...size, ...at(patchSize, imageSize) },
+  ...more,
+})
+
 const vit: ModelKeys = { positions: 'learned', layerNormEpsilon: 1e-6, feature: 'cls' }
 const scaled: ModelKeys = { ...vit, layerScale: 1 }
 /** Of 518 pixels, used at 224. */
@@ -90,6 +95,10 @@ const row = (name: string, hub: string, timm: string | null, model: ModelKeys, i
   ...{ name, hub, timm, model },
   ...(images !== undefined && { images }),
 })
+
+/** Of timm's own page on the hub. */
+const timmRow = (name: string, timm: string, model: ModelKeys): Member =>
+  row(name, `timm/${timm}`, timm, model)
 
 export const families: readonly Family[] = [
   {
@@ -218,13 +227,10 @@ export const families: readonly Family[] = [
     images: imageNet,
     ...{ licence: 'apache-2.0', statistics: 'imagenet', model: vit },
     encoders: [
-      row('dino-small-16', 'facebook/dino-vits16', 'vit_small_patch16_224.dino', {
-        ...small,
-        ...at(16, 224),
-      }),
-      row('dino-small-8', 'facebook/dino-vits8', 'vit_small_patch8_224.dino', { ...small, ...at(8, 224) }),
-      row('dino-base-16', 'facebook/dino-vitb16', 'vit_base_patch16_224.dino', { ...base, ...at(16, 224) }),
-      row('dino-base-8', 'facebook/dino-vitb8', 'vit_base_patch8_224.dino', { ...base, ...at(8, 224) }),
+      row('dino-small-16', 'facebook/dino-vits16', 'vit_small_patch16_224.dino', of(small, 16)),
+      row('dino-small-8', 'facebook/dino-vits8', 'vit_small_patch8_224.dino', of(small, 8)),
+      row('dino-base-16', 'facebook/dino-vitb16', 'vit_base_patch16_224.dino', of(base, 16)),
+      row('dino-base-8', 'facebook/dino-vitb8', 'vit_base_patch8_224.dino', of(base, 8)),
     ],
   },
   {
@@ -238,9 +244,9 @@ export const families: readonly Family[] = [
       model: vit,
     },
     encoders: [
-      row('mae-base', 'facebook/vit-mae-base', 'vit_base_patch16_224.mae', { ...base, ...at(16, 224) }),
-      row('mae-large', 'facebook/vit-mae-large', 'vit_large_patch16_224.mae', { ...large, ...at(16, 224) }),
-      row('mae-huge', 'facebook/vit-mae-huge', 'vit_huge_patch14_224.mae', { ...huge, ...at(14, 224) }),
+      row('mae-base', 'facebook/vit-mae-base', 'vit_base_patch16_224.mae', of(base, 16)),
+      row('mae-large', 'facebook/vit-mae-large', 'vit_large_patch16_224.mae', of(large, 16)),
+      row('mae-huge', 'facebook/vit-mae-huge', 'vit_huge_patch14_224.mae', of(huge, 14)),
     ],
   },
   {
@@ -253,26 +259,25 @@ export const families: readonly Family[] = [
       model: { ...vit, cls: false, feature: 'mean' },
     },
     encoders: [
-      row('ijepa-huge', 'facebook/ijepa_vith14_1k', 'vit_huge_patch14_gap_224.in1k_ijepa', {
-        ...huge,
-        ...at(14, 224),
-      }),
+      row('ijepa-huge', 'facebook/ijepa_vith14_1k', 'vit_huge_patch14_gap_224.in1k_ijepa', of(huge, 14)),
       row(
         'ijepa-huge-22k',
         'facebook/ijepa_vith14_22k',
         'vit_huge_patch14_gap_224.in22k_ijepa',
-        { ...huge, ...at(14, 224) },
+        of(huge, 14),
         imageNet21k,
       ),
-      row('ijepa-huge-448', 'facebook/ijepa_vith16_1k', 'vit_huge_patch16_gap_448.in1k_ijepa', {
-        ...huge,
-        ...at(16, 448),
-      }),
+      row(
+        'ijepa-huge-448',
+        'facebook/ijepa_vith16_1k',
+        'vit_huge_patch16_gap_448.in1k_ijepa',
+        of(huge, 16, 448),
+      ),
       row(
         'ijepa-giant-22k',
         'facebook/ijepa_vitg16_22k',
         'vit_giant_patch16_gap_224.in22k_ijepa',
-        { ...shape(1408, 40, 16, { hidden: 6144 }), ...at(16, 224) },
+        of(shape(1408, 40, 16, { hidden: 6144 }), 16),
         imageNet21k,
       ),
     ],
@@ -288,9 +293,9 @@ export const families: readonly Family[] = [
       model: vit,
     },
     encoders: [
-      row('msn-small', 'facebook/vit-msn-small', null, { ...small, ...at(16, 224) }),
-      row('msn-base', 'facebook/vit-msn-base', null, { ...base, ...at(16, 224) }),
-      row('msn-large', 'facebook/vit-msn-large', null, { ...large, ...at(16, 224) }),
+      row('msn-small', 'facebook/vit-msn-small', null, of(small, 16)),
+      row('msn-base', 'facebook/vit-msn-base', null, of(base, 16)),
+      row('msn-large', 'facebook/vit-msn-large', null, of(large, 16)),
     ],
   },
   {
@@ -303,13 +308,13 @@ export const families: readonly Family[] = [
         'beit-base',
         'microsoft/beit-base-patch16-224-pt22k-ft22k',
         'beit_base_patch16_224.in22k_ft_in22k',
-        { ...base, ...at(16, 224) },
+        of(base, 16),
       ),
       row(
         'beit-large',
         'microsoft/beit-large-patch16-224-pt22k-ft22k',
         'beit_large_patch16_224.in22k_ft_in22k',
-        { ...large, ...at(16, 224), layerScale: 1e-5 },
+        of(large, 16, 224, { layerScale: 1e-5 }),
       ),
     ],
   },
@@ -320,18 +325,8 @@ export const families: readonly Family[] = [
     ...{ licence: 'apache-2.0', statistics: 'imagenet' },
     model: { ...beit, relativePositions: 'per-block', layerNormEpsilon: 1e-6, layerScale: 1e-5 },
     encoders: [
-      row(
-        'beitv2-base',
-        'timm/beitv2_base_patch16_224.in1k_ft_in22k',
-        'beitv2_base_patch16_224.in1k_ft_in22k',
-        { ...base, ...at(16, 224) },
-      ),
-      row(
-        'beitv2-large',
-        'timm/beitv2_large_patch16_224.in1k_ft_in22k',
-        'beitv2_large_patch16_224.in1k_ft_in22k',
-        { ...large, ...at(16, 224) },
-      ),
+      timmRow('beitv2-base', 'beitv2_base_patch16_224.in1k_ft_in22k', of(base, 16)),
+      timmRow('beitv2-large', 'beitv2_large_patch16_224.in1k_ft_in22k', of(large, 16)),
     ],
   },
   {
@@ -340,26 +335,11 @@ export const families: readonly Family[] = [
     images: imageNet21k,
     ...{ licence: 'apache-2.0', statistics: 'half', model: vit },
     encoders: [
-      row('vit-tiny', 'timm/vit_tiny_patch16_224.augreg_in21k', 'vit_tiny_patch16_224.augreg_in21k', {
-        ...tiny,
-        ...at(16, 224),
-      }),
-      row('vit-small', 'timm/vit_small_patch16_224.augreg_in21k', 'vit_small_patch16_224.augreg_in21k', {
-        ...small,
-        ...at(16, 224),
-      }),
-      row('vit-base', 'timm/vit_base_patch16_224.augreg_in21k', 'vit_base_patch16_224.augreg_in21k', {
-        ...base,
-        ...at(16, 224),
-      }),
-      row('vit-base-32', 'timm/vit_base_patch32_224.augreg_in21k', 'vit_base_patch32_224.augreg_in21k', {
-        ...base,
-        ...at(32, 224),
-      }),
-      row('vit-large', 'timm/vit_large_patch16_224.augreg_in21k', 'vit_large_patch16_224.augreg_in21k', {
-        ...large,
-        ...at(16, 224),
-      }),
+      timmRow('vit-tiny', 'vit_tiny_patch16_224.augreg_in21k', of(tiny, 16)),
+      timmRow('vit-small', 'vit_small_patch16_224.augreg_in21k', of(small, 16)),
+      timmRow('vit-base', 'vit_base_patch16_224.augreg_in21k', of(base, 16)),
+      timmRow('vit-base-32', 'vit_base_patch32_224.augreg_in21k', of(base, 32)),
+      timmRow('vit-large', 'vit_large_patch16_224.augreg_in21k', of(large, 16)),
     ],
   },
   {
@@ -368,26 +348,29 @@ export const families: readonly Family[] = [
     images: 'WIT-400M, 400 million images with texts',
     ...{ licence: 'mit', statistics: 'clip', model: { ...clip, ...quick } },
     encoders: [
-      row('clip-base-32', 'openai/clip-vit-base-patch32', 'vit_base_patch32_clip_quickgelu_224.openai', {
-        ...base,
-        ...at(32, 224),
-        projection: 512,
-      }),
-      row('clip-base-16', 'openai/clip-vit-base-patch16', 'vit_base_patch16_clip_quickgelu_224.openai', {
-        ...base,
-        ...at(16, 224),
-        projection: 512,
-      }),
-      row('clip-large', 'openai/clip-vit-large-patch14', 'vit_large_patch14_clip_quickgelu_224.openai', {
-        ...large,
-        ...at(14, 224),
-        projection: 768,
-      }),
+      row(
+        'clip-base-32',
+        'openai/clip-vit-base-patch32',
+        'vit_base_patch32_clip_quickgelu_224.openai',
+        of(base, 32, 224, { projection: 512 }),
+      ),
+      row(
+        'clip-base-16',
+        'openai/clip-vit-base-patch16',
+        'vit_base_patch16_clip_quickgelu_224.openai',
+        of(base, 16, 224, { projection: 512 }),
+      ),
+      row(
+        'clip-large',
+        'openai/clip-vit-large-patch14',
+        'vit_large_patch14_clip_quickgelu_224.openai',
+        of(large, 14, 224, { projection: 768 }),
+      ),
       row(
         'clip-large-336',
         'openai/clip-vit-large-patch14-336',
         'vit_large_patch14_clip_quickgelu_336.openai',
-        { ...large, ...at(14, 336), projection: 768 },
+        of(large, 14, 336, { projection: 768 }),
       ),
     ],
   },
@@ -397,30 +380,32 @@ export const families: readonly Family[] = [
     images: 'LAION-2B, 2 billion images with texts',
     ...{ licence: 'mit', statistics: 'clip', model: clip },
     encoders: [
-      row('openclip-base-32', 'laion/CLIP-ViT-B-32-laion2B-s34B-b79K', 'vit_base_patch32_clip_224.laion2b', {
-        ...base,
-        ...at(32, 224),
-        projection: 512,
-      }),
+      row(
+        'openclip-base-32',
+        'laion/CLIP-ViT-B-32-laion2B-s34B-b79K',
+        'vit_base_patch32_clip_224.laion2b',
+        of(base, 32, 224, { projection: 512 }),
+      ),
       row(
         'openclip-base-16-datacomp',
         'laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K',
         'vit_base_patch16_clip_224.datacompxl',
-        { ...base, ...at(16, 224), projection: 512 },
+        of(base, 16, 224, { projection: 512 }),
         'DataComp-XL, 1.4 billion filtered images with texts',
       ),
       row(
         'openclip-large-datacomp',
         'laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K',
         'vit_large_patch14_clip_224.datacompxl',
-        { ...large, ...at(14, 224), projection: 768 },
+        of(large, 14, 224, { projection: 768 }),
         'DataComp-XL, 1.4 billion filtered images with texts',
       ),
-      row('openclip-huge', 'laion/CLIP-ViT-H-14-laion2B-s32B-b79K', 'vit_huge_patch14_clip_224.laion2b', {
-        ...huge,
-        ...at(14, 224),
-        projection: 1024,
-      }),
+      row(
+        'openclip-huge',
+        'laion/CLIP-ViT-H-14-laion2B-s32B-b79K',
+        'vit_huge_patch14_clip_224.laion2b',
+        of(huge, 14, 224, { projection: 1024 }),
+      ),
     ],
   },
   {
@@ -429,22 +414,25 @@ export const families: readonly Family[] = [
     images: webLI,
     ...{ licence: 'apache-2.0', statistics: 'half', model: siglip },
     encoders: [
-      row('siglip-base', 'google/siglip-base-patch16-224', 'vit_base_patch16_siglip_224.webli', {
-        ...base,
-        ...at(16, 224),
-      }),
-      row('siglip-base-384', 'google/siglip-base-patch16-384', 'vit_base_patch16_siglip_384.webli', {
-        ...base,
-        ...at(16, 384),
-      }),
-      row('siglip-large', 'google/siglip-large-patch16-256', 'vit_large_patch16_siglip_256.webli', {
-        ...large,
-        ...at(16, 256),
-      }),
-      row('siglip-so400m-384', 'google/siglip-so400m-patch14-384', 'vit_so400m_patch14_siglip_384.webli', {
-        ...so400m,
-        ...at(14, 378),
-      }),
+      row('siglip-base', 'google/siglip-base-patch16-224', 'vit_base_patch16_siglip_224.webli', of(base, 16)),
+      row(
+        'siglip-base-384',
+        'google/siglip-base-patch16-384',
+        'vit_base_patch16_siglip_384.webli',
+        of(base, 16, 384),
+      ),
+      row(
+        'siglip-large',
+        'google/siglip-large-patch16-256',
+        'vit_large_patch16_siglip_256.webli',
+        of(large, 16, 256),
+      ),
+      row(
+        'siglip-so400m-384',
+        'google/siglip-so400m-patch14-384',
+        'vit_so400m_patch14_siglip_384.webli',
+        of(so400m, 14, 378),
+      ),
     ],
   },
   {
@@ -453,35 +441,41 @@ export const families: readonly Family[] = [
     images: webLI,
     ...{ licence: 'apache-2.0', statistics: 'half', model: siglip },
     encoders: [
-      row('siglip2-base', 'google/siglip2-base-patch16-224', 'vit_base_patch16_siglip_224.v2_webli', {
-        ...base,
-        ...at(16, 224),
-      }),
+      row(
+        'siglip2-base',
+        'google/siglip2-base-patch16-224',
+        'vit_base_patch16_siglip_224.v2_webli',
+        of(base, 16),
+      ),
       row(
         'siglip2-base-naflex',
         'google/siglip2-base-patch16-naflex',
         'naflexvit_base_patch16_siglip.v2_webli',
-        { ...base, ...at(16, 256) },
+        of(base, 16, 256),
       ),
-      row('siglip2-large', 'google/siglip2-large-patch16-256', 'vit_large_patch16_siglip_256.v2_webli', {
-        ...large,
-        ...at(16, 256),
-      }),
-      row('siglip2-so400m', 'google/siglip2-so400m-patch14-224', 'vit_so400m_patch14_siglip_224.v2_webli', {
-        ...so400m,
-        ...at(14, 224),
-      }),
+      row(
+        'siglip2-large',
+        'google/siglip2-large-patch16-256',
+        'vit_large_patch16_siglip_256.v2_webli',
+        of(large, 16, 256),
+      ),
+      row(
+        'siglip2-so400m',
+        'google/siglip2-so400m-patch14-224',
+        'vit_so400m_patch14_siglip_224.v2_webli',
+        of(so400m, 14),
+      ),
       row(
         'siglip2-so400m-384',
         'google/siglip2-so400m-patch16-384',
         'vit_so400m_patch16_siglip_384.v2_webli',
-        { ...so400m, ...at(16, 384) },
+        of(so400m, 16, 384),
       ),
       row(
         'siglip2-giant',
         'google/siglip2-giant-opt-patch16-256',
         'vit_giantopt_patch16_siglip_256.v2_webli',
-        { ...shape(1536, 40, 16, { hidden: 6144 }), ...at(16, 256) },
+        of(shape(1536, 40, 16, { hidden: 6144 }), 16, 256),
       ),
     ],
   },
