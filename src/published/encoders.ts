@@ -5,6 +5,7 @@
  */
 import type { ConfigInput } from '../config/schema.ts'
 import type { knownStatistics } from '../import/image-processors.ts'
+import { rotaryPeriods } from '../model/rotary-position.ts'
 import type { LicenceId } from './licences.ts'
 
 type ModelKeys = NonNullable<ConfigInput['model']>
@@ -78,11 +79,10 @@ const siglip: ModelKeys = {
   ...{ positions: 'learned', layerNormEpsilon: 1e-6, feature: 'pooled', cls: false },
   ...{ attentionPool: true, activation: 'gelu-tanh' },
 }
-/** The base of the periods is 100; their number is a quarter of a head's. */
 const turned = (keys: ModelKeys, headWidth = 64): ModelKeys => ({
   ...{ positions: 'none', layerNormEpsilon: 1e-5, registers: 4, layerScale: 1, feature: 'cls' },
   qkvBias: 'qv',
-  rotaryPeriods: Array.from({ length: headWidth / 4 }, (_, i) => 100 ** ((4 * i) / headWidth)),
+  rotaryPeriods: rotaryPeriods(headWidth),
   ...keys,
 })
 
