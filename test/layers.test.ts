@@ -64,7 +64,11 @@ const narrower: Record<string, readonly string[]> = {
 const confined: Record<string, readonly string[]> = {
   re2js: ['src/source/raster/path-pattern.ts'],
   sharp: [
+    'src/files/sharp.ts', // loads it
     'src/machine/doctor.ts', // looks whether it is there
+    'src/prepare/decode/decode.ts', // types
+  ],
+  'src/files/sharp.ts': [
     'src/picture/render.ts', // pictures as files
     'src/picture/text.ts', // the width of text
     'src/prepare/decode/bit-depth.ts', // the largest value of images

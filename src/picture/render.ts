@@ -1,5 +1,5 @@
 /** SVG to pixels and pixels to PNG, by sharp. */
-import sharp from 'sharp'
+import { sharp } from '../files/sharp.ts'
 import { fontFamily, useFonts } from './fonts.ts'
 import type { Canvas } from './tile.ts'
 

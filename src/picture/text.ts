@@ -1,5 +1,5 @@
 /** Text of pictures: measuring, wrapping, SVG elements. Widths are measured with the font that draws. */
-import sharp from 'sharp'
+import { sharp } from '../files/sharp.ts'
 import { escapeXml } from '../files/xml.ts'
 import { useFonts } from './fonts.ts'
 

@@ -1,7 +1,7 @@
 /** Writes the sample images: ten classes of generated scenes as JPEG files, one folder per class, to try sherd without a download. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import sharp from 'sharp'
+import { sharp } from '../files/sharp.ts'
 import { checkSetNumbers, writeMarkedSet } from './marked-set.ts'
 import { paintScene, sceneNames } from './scenes.ts'
 

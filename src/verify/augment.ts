@@ -1,7 +1,8 @@
 /** Reference files of augmentations: steps on bytes, compared byte for byte with Pillow's and torchvision's. */
 import { z } from 'zod'
 import { SherdError } from '../errors.ts'
-import { applySteps, isOperator, stepSchemas } from '../prepare/augment/operators.ts'
+import { applySteps } from '../prepare/augment/operators.ts'
+import { isOperator, stepSchemas } from '../prepare/augment/step.ts'
 import { type Check, compare } from './check.ts'
 import { arrayOf, type Checked, readCase, readOperatorFile } from './operator-file.ts'
 

@@ -3,7 +3,7 @@
  * and contrastive learning have them. What is drawn is data (`Step`), a pure function of the sample's address and the view's name.
  */
 import { type Address, draws } from '../../random/draws.ts'
-import type { Step } from './operators.ts'
+import type { Step } from './step.ts'
 
 export interface PhotometricRecipe {
   readonly jitter: {

@@ -2,7 +2,7 @@
  * Detects 16-bit images that use only part of the range, such as 12-bit data of cameras and satellites, whose high byte is nearly empty.
  */
 import { join } from 'node:path'
-import sharp from 'sharp'
+import { sharp } from '../../files/sharp.ts'
 import type { ImageFolder } from '../../source/image-folder.ts'
 import { readImageFile } from './image-file.ts'
 import { formatOf } from './image-format.ts'

@@ -7,8 +7,9 @@
  * itself an image costs memory.
  */
 
-import sharp, { type Metadata, type Sharp } from 'sharp'
+import type { Metadata, Sharp } from 'sharp'
 import { messageOf, SherdError } from '../../errors.ts'
+import { sharp } from '../../files/sharp.ts'
 import { pixelsAddon } from '../../native/pixels-addon.ts'
 import type { Size } from '../../source/box.ts'
 import { decodeBmp, sizeOfBmp } from './bmp.ts'

@@ -3,7 +3,7 @@
  * libvips would return colours. TIFF files are read as rasters.
  */
 import { crc32 } from 'node:zlib'
-import sharp from 'sharp'
+import { sharp } from '../../files/sharp.ts'
 import type { Box, Size } from '../../source/box.ts'
 import { blockCache } from '../../source/raster/block-cache.ts'
 import { openGeotiff } from '../../source/tiff/geotiff.ts'

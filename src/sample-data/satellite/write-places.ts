@@ -4,8 +4,8 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import sharp from 'sharp'
 import { SherdError } from '../../errors.ts'
+import { sharp } from '../../files/sharp.ts'
 import { encodeGeoTiff } from '../geotiff-writer.ts'
 import { checkSetNumbers, writeMarkedSet } from '../marked-set.ts'
 import type { SampleData } from '../write-scenes.ts'

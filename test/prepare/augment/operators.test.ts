@@ -1,7 +1,8 @@
 // Each operator by hand; every one against Pillow and torchvision in test/verify/operator-files.test.ts.
 import { describe, expect, it } from 'vitest'
 import { boxOf } from '../../../src/prepare/augment/box-blur.ts'
-import { applySteps, isOperator, type Step, stepSchemas } from '../../../src/prepare/augment/operators.ts'
+import { applySteps } from '../../../src/prepare/augment/operators.ts'
+import { isOperator, type Step, stepSchemas } from '../../../src/prepare/augment/step.ts'
 
 /** A row of pixels, changed. */
 function row(values: readonly number[], ...steps: Step[]): number[] {

@@ -1,8 +1,8 @@
 // What is drawn for a view: a pure function of its address, with the probabilities of the recipe.
 import { describe, expect, it } from 'vitest'
-import { isOperator, type Step, stepSchemas } from '../../../src/prepare/augment/operators.ts'
 import { drawPhotometric, type PhotometricRecipe } from '../../../src/prepare/augment/photometric.ts'
 import { photometricRecipes } from '../../../src/prepare/augment/photometric-recipes.ts'
+import { isOperator, type Step, stepSchemas } from '../../../src/prepare/augment/step.ts'
 
 const { dino, dinov2, dinov2Released } = photometricRecipes
 const COUNT = 4000
