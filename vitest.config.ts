@@ -39,7 +39,7 @@ const shared = [
 const alone = [
   ...['checkpoint/faults', 'export/transformers-js-browser', 'files/full-disk', 'prepare/decode/deadline'],
   ...['prepare/decode/resample-pixels', 'prepare/pack/pack', 'prepare/published', 'serve/deadline'],
-  ...['train/memory'],
+  ...['search/index-faults', 'train/memory'],
 ].map((name) => `test/${name}.test.ts`)
 
 /** Each takes longer than its file's size says. */

@@ -179,11 +179,16 @@ function removeOld(dir: string, before: readonly string[]): void {
   }
 }
 
+/** Beside a new index that is being moved: the files of the one that it replaces. */
+const REPLACED = 'replaced.json'
+
 /** Moves the files of a new index into the folder of the old one (files/claim.ts): `index.json` behind those that it names. */
 export function mergeIndex(from: string, to: string): void {
-  const before = namesIn(to)
+  const list = join(from, REPLACED)
+  if (!existsSync(list)) writeWhole(list, JSON.stringify(namesIn(to)))
+  const before = JSON.parse(readRegular(list)) as string[] // also where a process has ended behind the switch
   const last = [MANIFEST, RECORD]
-  const names = readdirSync(from)
+  const names = readdirSync(from).filter(isOurs)
   for (const name of [...names.filter((each) => !last.includes(each)), ...last])
     if (names.includes(name)) renameSync(join(from, name), join(to, name))
   removeOld(to, before)

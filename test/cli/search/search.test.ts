@@ -1,9 +1,11 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSatelliteData } from '../../../src/sample-data/satellite/write-places.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
+import { bodyOf, startServer } from '../../serve/make-served.ts'
+import { startHeld } from '../held.ts'
 import { inProcess, set, sherd, tinyModel, workFolder } from '../sherd.ts'
 
 let dir: string
@@ -243,6 +245,40 @@ describe('sherd index', () => {
     const { status, stderr } = await run('index', ...args, '--out', 'no')
     expect(status).toBe(expected)
     expect(stderr).toContain(message)
+  })
+
+  it('that is brought up to date answers as before until the switch; a server answers by the index that it has opened', async () => {
+    cpSync(join(dir, 'photos'), join(dir, 'live'), { recursive: true })
+    await inProcess(['index', 'live', '--model', 'encoder.onnx', '--out', 'live-index'], { cwd: dir })
+    const added = join(dir, 'live', 'added.png')
+    await sharp(join(dir, 'photos', files()[0]!))
+      .negate()
+      .png()
+      .toFile(added)
+    const nearest = async () => {
+      const args = ['search', added, '--index', 'live-index', '--count', '1', '--keep-self', '--json']
+      const { json } = await inProcess(args, { cwd: dir })
+      return (json()[0]!.results as { found: { file: string }[] }[])[0]!.found[0]!.file
+    }
+    const serving = { model: join(dir, 'out'), index: join(dir, 'live-index') }
+    const server = await startServer(serving)
+    const servedBy = async ({ url }: typeof server) => {
+      const answer = await fetch(`${url}/v1/neighbours?count=1`, bodyOf(readFileSync(added), 'image/png'))
+      const { results } = (await answer.json()) as { results: { neighbours: { file: string }[] }[] }
+      return results[0]!.neighbours[0]!.file
+    }
+    const before = await nearest()
+    expect([before, await servedBy(server)]).toEqual([expect.stringMatching(/\//), before])
+    // The new index is whole, and none of its files has been moved.
+    const update = startHeld(['index', '--update', '--out', 'live-index'], dir, {
+      path: 'live-index.partial/moves.json',
+    })
+    await update.reached
+    expect([await nearest(), await servedBy(server)]).toEqual([before, before])
+    update.letGo()
+    expect((await update.ended).status).toBe(0)
+    expect([await nearest(), await servedBy(server)]).toEqual(['added.png', before])
+    expect(await servedBy(await startServer(serving))).toBe('added.png')
   })
 
   it('takes rasters, and shows them in true colour', async () => {
