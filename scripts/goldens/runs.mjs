@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-const steps = 60
+const steps = 32
 const middle = steps / 2
 
 /** What differs between the two presets. */
@@ -111,7 +111,7 @@ function failing(objective, { ops }, isLost) {
   }
 }
 
-/** Steps 31 and 32 of the first order are not finite: back to step 20, and on in another order. */
+/** Two steps behind the middle of the first order are not finite: back to step 10, and on in another order. */
 const rolledBack = (preset, over) => async (context, name) => {
   const { sherd, objectiveOf } = context
   const checkpoint = await pretrained(context, {
@@ -120,7 +120,7 @@ const rolledBack = (preset, over) => async (context, name) => {
       preset,
       over: fold(over, {
         train: { maxSkippedSteps: 1, maxRollbacks: 1 },
-        checkpoint: { everySteps: 20, keep: 4 },
+        checkpoint: { everySteps: 10, keep: 4 },
       }),
     },
     objectiveOf: (...given) =>
