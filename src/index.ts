@@ -335,7 +335,7 @@ export { type Verification, verify, verifyFile } from './verify/verify.ts'
 export { type FolderFeatures, featuresOf, featuresOfSource } from './weights/folder-features.ts'
 export type { FolderLogits } from './weights/folder-logits.ts'
 export type { FolderSegmentation } from './weights/folder-segmentation.ts'
-export { sealOfWeights } from './weights/found-weights.ts'
+export { sealOfModel, sealOfWeights } from './weights/found-weights.ts'
 export { type FrozenClassifier, logitsOf } from './weights/frozen-classifier.ts'
 export {
   extractFeatures,

@@ -5,7 +5,7 @@ import { fittingOf } from '../config/assemble.ts'
 import { SherdError } from '../errors.ts'
 import { claimed, type Draft, expectFree } from '../files/claim.ts'
 import { fingerprintOf } from '../files/fingerprint.ts'
-import { sealOfWeights } from '../weights/found-weights.ts'
+import { sealOfModel } from '../weights/found-weights.ts'
 import { type EncoderRequest, findWeights } from '../weights/open-encoder.ts'
 import type { EvaluationData } from './evaluation-data.ts'
 
@@ -35,7 +35,7 @@ export async function claimReports<T>(
   work: (draft: ReportDraft) => Promise<readonly T[]>,
 ): Promise<{ readonly reports: readonly T[]; readonly wasThere: boolean }> {
   const found = await findWeights(encoder)
-  const model = sealOfWeights(found) || 'random'
+  const model = sealOfModel(found) || 'random'
   const { config, seed, bands, precision, reading = {} } = encoder
   const paths = { train: data.train, test: data.test, validation: data.validation }
   const inputs = Object.entries(paths).flatMap(([name, path]) => (path ? [[name, fingerprintOf(path)]] : []))

@@ -1,6 +1,7 @@
 /** Writes features as `.npy` or `.safetensors`, with the name of each row as JSON. */
 import type { StoredArray } from '../checkpoint/arrays.ts'
 import { writeSafetensors } from '../checkpoint/safetensors.ts'
+import type { ImagePreparation } from '../config/preparation.ts'
 import { SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
 import { npyHeader } from '../files/npy.ts'
@@ -23,6 +24,8 @@ export interface FeatureFileOptions {
   /** Of a `.npy`, where several were computed; a `.safetensors` holds all. */
   readonly pooling?: FeatureName | undefined
   readonly model: ModelOrigin
+  /** How the images were prepared. */
+  readonly preparation?: ImagePreparation
 }
 
 function onlyOf(of: FeatureMap): FeatureName {
@@ -35,7 +38,7 @@ function onlyOf(of: FeatureMap): FeatureName {
 export function writeFeatures(
   path: string,
   { source, features, skipped }: FolderFeatures,
-  { pooling, model }: FeatureFileOptions,
+  { pooling, model, preparation }: FeatureFileOptions,
 ): { files: string[] } {
   const format = featureFormat(path)
   const { count, indices, of } = features
@@ -64,6 +67,7 @@ export function writeFeatures(
       model,
       pooling: format === '.npy' ? names[0] : names,
       dir: source.dir,
+      ...(preparation && { preparation }),
       classes: source.classes,
       images: Array.from(indices, (index, row) => ({
         file: source.files[index]!,

@@ -7,7 +7,7 @@ import { type ReadReport, readReport, reportsAt, type Spread } from '../evaluate
 import { RECORD } from '../files/claim.ts'
 import { sealOf } from '../files/durable.ts'
 import { readRecord } from '../files/made.ts'
-import { type FoundWeights, sealOfWeights } from '../weights/found-weights.ts'
+import { type FoundWeights, sealOfModel } from '../weights/found-weights.ts'
 
 const names: Readonly<Record<string, string>> = {
   ...{ top1: 'top-1', meanRecall: 'mean recall', macroF1: 'macro F1' },
@@ -40,18 +40,18 @@ export const sealsOfReports = (reports: readonly string[]): string[] =>
 /** Lines of Markdown. Throws `SOURCE` for what is no report, `USAGE` for one of other weights. */
 export function cardScores(
   reports: readonly string[],
-  { model, found }: { readonly model: string; readonly found: Pick<FoundWeights, 'files'> },
+  { model, found }: { readonly model: string; readonly found: Pick<FoundWeights, 'files' | 'preparation'> },
 ): string[] {
   const paths = reports.flatMap(reportsAt)
   if (paths.length === 0) return []
-  const seal = sealOfWeights(found)
+  const seal = sealOfModel(found)
   for (const path of paths) {
     const record = recordAround(path)
     const isOfThese = record?.inputs.model === seal || record?.options.save === resolve(model)
     if (!isOfThese)
       throw new SherdError(
         'USAGE',
-        `${path} is not of the weights of ${model}: give reports of "sherd evaluate --model ${model}", or of the command that saved them, with their made.json.`,
+        `${path} is not of the weights of ${model} and its way of preparing images: give reports of "sherd evaluate --model ${model}", or of the command that saved them, with their made.json.`,
       )
   }
   return [

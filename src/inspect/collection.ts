@@ -1,5 +1,6 @@
 /** Packs, indices and files of features. */
 import { closeSync, readSync } from 'node:fs'
+import { preparationLine } from '../config/preparation.ts'
 import { namesBeside } from '../evaluate/feature-file.ts'
 import { openGiven } from '../files/regular-file.ts'
 import { quoted } from '../files/shell.ts'
@@ -35,18 +36,28 @@ export async function describeIndex(path: string): Promise<Description> {
   const index = await openIndex(path, { exact: true })
   await index.close()
   const { facts, images, skipped } = index
-  const { model, source, width, pooling, classes, graph } = facts
+  const { model, source, width, pooling, classes, graph, preparation } = facts
   const leftOut = skipped.length > 0 ? `, ${grouped(skipped.length)} left out` : ''
   return describe('index of images', {
     rows: rowsOf(
       ['images', `${countOf(images.length, 'image')}${leftOut}, vectors of ${width} numbers (${pooling})`],
       source && ['of', source.dir],
-      model && ['model', nameOf(model)],
+      model && ['model', `${nameOf(model)}${model.precision ? `, in ${model.precision}` : ''}`],
+      ['prepared', preparation ? preparationLine(preparation) : 'not said'],
       ['search', graph ? `approximate, by a graph (recall ${graph.recall})` : 'exact'],
       ...classRows(classes, null),
     ),
     facts: {
-      ...{ images: images.length, skipped: skipped.length, width, pooling, model, source, classes },
+      ...{
+        images: images.length,
+        skipped: skipped.length,
+        width,
+        pooling,
+        model,
+        preparation,
+        source,
+        classes,
+      },
       search: graph ? 'approximate' : 'exact',
     },
     next: [

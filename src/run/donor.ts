@@ -4,7 +4,7 @@
  */
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { openRun, trustedWeights } from '../checkpoint/run-folder.ts'
+import { openRun, type RunFacts, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { encoderPrefix, readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
@@ -130,6 +130,20 @@ export async function findDonor(init: string, given: ConfigInput): Promise<Found
       return { path: name, config: found.config, tensors }
     },
   }
+}
+
+/** Throws `RUN` where a run that has no checkpoint yet would begin with other weights than it was begun with. */
+export function expectSameDonor(
+  out: string,
+  { name, seal }: Pick<FoundDonor, 'name' | 'seal'>,
+  { initSha256: was }: Pick<RunFacts, 'initSha256'>,
+): void {
+  const now = seal()
+  if (was === undefined || was === now) return
+  throw new SherdError(
+    'RUN',
+    `${out} has no checkpoint yet, and --init ${name} has other weights (SHA-256 ${now.slice(0, 12)}…) than those that it was begun with (${was.slice(0, 12)}…): restore them, or begin again with --overwrite.`,
+  )
 }
 
 /** What the weights of an encoder fix. */

@@ -1,7 +1,7 @@
 /** A run that is there already: whether the same request began it, and what a complete one has come to. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { isRun, openRun, runPaths } from '../checkpoint/run-folder.ts'
+import { isRun, openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
 import { completed } from '../config/assemble.ts'
 import { resolveConfig, totalSteps } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -12,7 +12,7 @@ import { locateModel } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
 import type { BeginOptions } from './begin.ts'
 import { configDifferences } from './config-difference.ts'
-import { donorName } from './donor.ts'
+import { donorName, findDonor } from './donor.ts'
 import type { EndEvent, StartEvent } from './events.ts'
 import { readMetrics, readNotes, readSkipped } from './journal.ts'
 
@@ -41,18 +41,16 @@ export async function existingRun(request: RunRequest): Promise<Existing> {
  * run.
  */
 export async function expectSameRequest(request: RunRequest): Promise<{ readonly isComplete: boolean }> {
-  const { out, preset, data, init, hours } = request
+  const { out, preset, data, hours } = request
   const { config: before, facts, latest } = openRun(out)
   // Their number follows from the hours.
   const given = hours === undefined ? request.config : withSteps(request.config, before.train.steps)
   const { config } = fitBatch(await completed(given, locateModel), facts.data.files)
   const { free, data: refusing, fixed } = configDifferences(before, config)
-  const change = (name: string, was: unknown, is: unknown) =>
-    was === is ? [] : [`${name}: ${was ?? 'not set'} → ${is ?? 'not set'}`]
   const presets = change('preset', facts.preset, preset)
   const images = data === undefined ? [] : change('--data', facts.data.dir, resolve(data))
   const started = [
-    ...change('--init', facts.init, init === undefined ? undefined : await donorName(init)),
+    ...(await initChanges(facts, request)),
     ...(hours === undefined ? [] : change('--hours', facts.hours, hours)),
   ]
   // With another preset every key differs.
@@ -68,6 +66,21 @@ export async function expectSameRequest(request: RunRequest): Promise<{ readonly
     'USAGE',
     `${out} holds a run of another request:\n  ${others.slice(0, 20).join('\n  ')}\n${ways}`,
   )
+}
+
+const change = (name: string, was: unknown, is: unknown) =>
+  was === is ? [] : [`${name}: ${was ?? 'not set'} → ${is ?? 'not set'}`]
+
+/** Another donor, or the same with other weights. */
+async function initChanges(
+  { init: was, initSha256 }: Pick<RunFacts, 'init' | 'initSha256'>,
+  { init, config }: Pick<RunRequest, 'init' | 'config'>,
+): Promise<string[]> {
+  const name = init === undefined ? undefined : await donorName(init)
+  if (name !== was || name === undefined || initSha256 === undefined) return change('--init', was, name)
+  const now = (await findDonor(init!, config)).seal()
+  const shown = (seal: string) => `${name}, of SHA-256 ${seal.slice(0, 12)}…`
+  return change('--init', shown(initSha256), shown(now))
 }
 
 /** The configuration with so many steps. */

@@ -16,7 +16,7 @@ export function factsOfFrozen(
   if (other)
     throw new SherdError(
       'RUN',
-      `${other}.model has other weights (SHA-256 ${hashes[other]}) than those that the run was begun with (${facts.frozen?.[other] ?? 'none'}): name their file by --set ${other}.model=PATH, or start a new run.`,
+      `${other}.model has other weights, or prepares images otherwise (SHA-256 ${hashes[other]}) than those that the run was begun with (${facts.frozen?.[other] ?? 'none'}): name their file by --set ${other}.model=PATH, or start a new run.`,
     )
   return { ...facts, frozen: hashes }
 }

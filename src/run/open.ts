@@ -20,7 +20,7 @@ import type { Trainee } from '../train/trainee.ts'
 import { openFrozenModels } from '../weights/frozen-model.ts'
 import type { Model } from '../weights/load-model.ts'
 import { type Beginning, type BeginOptions, begin, resumeRun } from './begin.ts'
-import { findDonor } from './donor.ts'
+import { expectSameDonor, findDonor } from './donor.ts'
 import type { RunProgress } from './events.ts'
 import { withSteps } from './existing.ts'
 import { COUNTLESS, fitToHours } from './fit.ts'
@@ -128,7 +128,9 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
     ...{ rows: allRows(objective), optimizer: recipe.optimizer, seed, device },
     ...(init !== undefined && {
       given: async () => {
-        const donor = await (await findDonor(init, config)).open()
+        const found = await findDonor(init, config)
+        if (isResumed) expectSameDonor(out, found, facts)
+        const donor = await found.open()
         return () => inherit(donor, objective.rows, config, learnedPrefix(objective)).tensors
       },
     }),

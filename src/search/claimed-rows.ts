@@ -11,10 +11,11 @@ import type { BatchHead, RowJournal } from '../weights/gather-rows.ts'
 import type { ImageSize } from '../weights/image-size.ts'
 import type { ModelOrigin } from '../weights/open-encoder.ts'
 
-/** A model that is applied to files, and the checksum of its file. */
+/** A model that is applied to files, and its checksum. */
 export interface AppliedModel extends Reads {
   readonly origin: ModelOrigin
-  readonly sha256: string
+  /** Of its files, and of how it prepares images. */
+  readonly seal: string
   /** Of the images, where another one than the model's own was asked for. */
   readonly imageSize?: ImageSize
 }
@@ -22,7 +23,7 @@ export interface AppliedModel extends Reads {
 /** What the result depends on. Time limits and the share that may be left out decide whether there is one, not what it is. */
 export const madeOfImages = (
   command: string,
-  { config, origin, sha256, reading = {}, imageSize }: AppliedModel,
+  { config, origin, seal, reading = {}, imageSize }: AppliedModel,
   source: ImageSource,
   options: Readonly<Record<string, unknown>>,
 ): Made => ({
@@ -33,7 +34,7 @@ export const madeOfImages = (
     maxPatches: fittingOf(config)?.budget?.most, // where images keep their shape
     ...{ precision: origin.precision, maxPixels: reading.maxPixels, corrupt: reading.corrupt },
   },
-  inputs: { images: stateOfSource(source), model: sha256 },
+  inputs: { images: stateOfSource(source), model: seal },
 })
 
 /** Runs `body` with the journal in a draft. */

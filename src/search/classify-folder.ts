@@ -33,12 +33,12 @@ export async function openAnyClassifier({
   if (!model.toLowerCase().endsWith('.onnx')) {
     const { logitsOfSource, openClassifier } = await import('../weights/open-classifier.ts')
     const { findWeights } = await import('../weights/open-encoder.ts')
-    const { sealOfWeights } = await import('../weights/found-weights.ts')
-    const sha256 = sealOfWeights(await findWeights({ model }))
+    const { sealOfModel } = await import('../weights/found-weights.ts')
+    const seal = sealOfModel(await findWeights({ model }))
     const classifier = await openClassifier({ model, device, precision, reading })
     const { config, bands, origin, warnings, notes } = classifier
     return {
-      ...{ config, reading, bands, origin, warnings, notes, sha256 },
+      ...{ config, reading, bands, origin, warnings, notes, seal },
       logits: (source, options) => logitsOfSource(classifier, source, options),
     }
   }
@@ -48,7 +48,7 @@ export async function openAnyClassifier({
   const classifier = await openOnnxClassifier(model, { reading })
   const { config, bands, origin } = classifier
   return {
-    ...{ config, reading, bands, origin, warnings: [], sha256: sealOf(model).sha256 },
+    ...{ config, reading, bands, origin, warnings: [], seal: sealOf(model).sha256 },
     logits: (source, options) => onnxLogitsOfSource(classifier, source, options),
   }
 }

@@ -76,7 +76,7 @@ export async function embedFolder(
     )
     const { count, of } = found.features
     if (count === 0) throw new SherdError('DATA_BROKEN', `No image of ${dir} could be read.`)
-    writeFeatures(draft.fileFor(), found, { model: embedder.origin })
+    writeFeatures(draft.fileFor(), found, { model: embedder.origin, preparation: embedder.preparation })
     const features = [...of].map(([name, { width, tokens }]) => ({ name, width, tokens }))
     return { images: count, width: features[0]!.width, features, skipped: found.skipped }
   })

@@ -1,5 +1,6 @@
 /** A model that embeds images: an exported `.onnx` file without LibTorch, a run or a file of weights with it. */
 import { parse, relative, resolve } from 'node:path'
+import { type ImagePreparation, preparationOf } from '../config/preparation.ts'
 import type { Reads } from '../config/reading.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
@@ -20,6 +21,9 @@ export interface Embedder extends Reads {
   readonly origin: ModelOrigin
   /** Of the model's file; '' for a random one. */
   readonly sha256: string
+  /** A checksum of the model and of how it prepares images. */
+  readonly seal: string
+  readonly preparation: ImagePreparation
   readonly warnings: readonly string[]
   /** Of the images, where another one than the model's own was asked for. */
   readonly imageSize?: ImageSize
@@ -53,16 +57,18 @@ export async function openEmbedder(
     const { imageSize } = request
     const encoder = await openOnnxEncoder(model, { reading, imageSize })
     const { config, bands, origin } = encoder
+    const { sha256 } = sealOf(model)
     return {
       ...{ feature: ownOutput(encoder), competing: usualOutputs(encoder) },
       featureOf: (name) => onnxFeatureSpec(encoder, name),
-      ...{ config, reading, bands, origin, sha256: sealOf(model).sha256, warnings: [] },
+      ...{ config, reading, bands, origin, sha256, seal: sha256, warnings: [] },
+      preparation: preparationOf(encoder),
       ...(imageSize && { imageSize }),
       features: (source, options) => onnxFeaturesOfSource(encoder, source, options),
     }
   }
   const { findWeights, openEncoder } = await import('../weights/open-encoder.ts')
-  const { sealOfWeights } = await import('../weights/found-weights.ts')
+  const { sealOfModel, sealOfWeights } = await import('../weights/found-weights.ts')
   const { conventionOf } = await import('../weights/how-taken.ts')
   const { featuresOfSource } = await import('../weights/folder-features.ts')
   if (model === 'random' && !request.config)
@@ -73,7 +79,8 @@ export async function openEmbedder(
   return {
     ...{ config, reading, origin, warnings, notes, bands: encoder.bands ?? bandsOf(config) },
     ...(found.imageSize && { imageSize: found.imageSize }),
-    ...{ sha256: sealOfWeights(found), isInherited: found.facts?.init !== undefined },
+    ...{ sha256: sealOfWeights(found), seal: sealOfModel(found), preparation: preparationOf(encoder) },
+    isInherited: found.facts?.init !== undefined,
     convention: conventionOf(encoder),
     ...{ feature: ownFeature(encoder), competing: competingFeatures(encoder) },
     featureOf: (name) => featureOf(encoder, name),

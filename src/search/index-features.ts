@@ -19,6 +19,7 @@ export async function indexFeatures(
   const isThere = names && statSync(names.dir, { throwIfNoEntry: false })?.isDirectory()
   const facts = {
     ...{ count: vectors.count, width: vectors.width, pooling: chosen, classes: names?.classes ?? [] },
+    preparation: names?.preparation ?? null,
     model: names && { ...names.model, sha256: null },
     source: isThere
       ? { dir: names.dir, rasters: null, size: [0, 0] as [number, number], maxPatches: null }

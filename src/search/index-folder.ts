@@ -70,6 +70,8 @@ const factsSchema = z.object({
       maxPatches: count.min(1).nullable().default(null),
     })
     .nullable(),
+  /** How the images were prepared; null for those of other programs, and in indices of earlier versions. */
+  preparation: z.record(z.string(), z.unknown()).nullable().default(null),
   classes: z.array(z.string()),
   search: z.enum(searchKinds),
   graph: z

@@ -2,11 +2,13 @@
 import { rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fittingOf, openData, rasterOptions, sampleSize } from '../config/assemble.ts'
+import { preparationDifferences } from '../config/preparation.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { interrupted, SherdError } from '../errors.ts'
 import { cannotWrite } from '../files/cannot-write.ts'
 import { coreCount } from '../machine/hardware.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
+import { tellNote } from '../source/notes.ts'
 import type { VectorFeature } from '../token/feature.ts'
 import type { Progress } from '../weights/folder-features.ts'
 import { changedVectors, type Journaled } from './changed-vectors.ts'
@@ -105,13 +107,14 @@ export async function indexFolder(
   const rasters = rasterOptions(embedder.config, embedder.bands ?? bandsOf(embedder.config))
   const source = await openData(embedder.config, dir, rasters)
   const { height, width } = sampleSize(embedder.config)
-  const { origin, sha256, isInherited } = embedder
+  const { origin, sha256, isInherited, preparation } = embedder
   const { signal } = storing
   const made = await changedVectors(source, embedder, {
     ...{ pooling, before: null, onProgress, signal, journaled },
   })
   const facts = {
     ...{ count: made.images.length, width: made.vectors.width, pooling, classes: [...source.classes] },
+    preparation,
     model: { ...origin, sha256, ...(isInherited && { isInherited }) },
     source: {
       dir: resolve(dir),
@@ -164,10 +167,10 @@ export async function updateIndex(
   return { ...made, facts: await storeIndex(out, { ...made, facts: now }, { ...settings, ...storing, kind }) }
 }
 
-/** Throws `RUN` if an index is of another model or precision, or of images of other sizes. */
+/** Throws `RUN` if an index is of another model or precision, or of images that were prepared otherwise. */
 export function expectModel(
   { dir, facts }: Pick<ImageIndex, 'dir' | 'facts'>,
-  { config, origin, sha256 }: Pick<Embedder, 'config' | 'origin' | 'sha256'>,
+  { config, origin, sha256, preparation }: Pick<Embedder, 'config' | 'origin' | 'sha256' | 'preparation'>,
 ): void {
   const of = facts.model
   const [then, now] = [facts.source?.maxPatches ?? null, patchesOf({ config })]
@@ -187,5 +190,15 @@ export function expectModel(
     throw new SherdError(
       'RUN',
       `${dir} holds vectors that were computed in ${of.precision}, and those of ${origin.path} would be in ${origin.precision}: leave --precision out, or make the index again.`,
+    )
+  if (!facts.preparation)
+    tellNote(
+      `${dir} does not say how its images were prepared, as indices of earlier versions and of features of other programs: as ${origin.path} prepares them now is assumed.`,
+    )
+  const other = facts.preparation ? preparationDifferences(facts.preparation, preparation) : []
+  if (other.length > 0)
+    throw new SherdError(
+      'RUN',
+      `${dir} holds vectors of images that were prepared otherwise than ${origin.path} prepares them now:\n  ${other.join('\n  ')}\nRestore what says it, such as preprocessor_config.json beside the weights, or make the index again.`,
     )
 }

@@ -18,6 +18,8 @@ const namesSchema = z.object({
   model: z.object({ path: z.string(), step: z.number().nullable(), precision: z.string().optional() }),
   pooling: z.union([feature, z.array(feature)]),
   dir: z.string(),
+  /** How images were prepared; null in files of earlier versions. */
+  preparation: z.record(z.string(), z.unknown()).nullable().default(null),
   classes: z.array(z.string()),
   images: z.array(z.object({ file: z.string(), label: z.number().int().min(0).optional() })),
 })

@@ -1,5 +1,6 @@
 /** `POST /v1/neighbours`: the nearest images of an index. */
 
+import { preparationOf } from '../config/preparation.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
 import { onnxFeatureSpec } from '../infer/onnx-encoder.ts'
@@ -26,11 +27,6 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
     )
   const index = await openIndex(dir)
   try {
-    expectModel(index, {
-      config: encoder.config,
-      origin: encoder.origin,
-      sha256: sealOf(encoder.path).sha256,
-    })
     const { width } = onnxFeatureSpec(encoder, index.facts.pooling)
     if (index.facts.width !== width)
       throw new SherdError(
@@ -44,6 +40,9 @@ export async function openIndexFor(dir: string, models: readonly ServedModel[]):
         'USAGE',
         `${dir} holds vectors of images of ${size.join(' × ')} pixels, and the server reads them at ${own.join(' × ')}: give --image-size ${size.join('x')}.`,
       )
+    const { config, origin } = encoder
+    const preparation = preparationOf(encoder)
+    expectModel(index, { config, origin, sha256: sealOf(encoder.path).sha256, preparation })
     return index
   } catch (error) {
     await index.close()

@@ -9,6 +9,7 @@ import type { StoredArray } from '../checkpoint/arrays.ts'
 import { expectFiniteArray, toFloat32 } from '../checkpoint/arrays.ts'
 import { readArrays } from '../checkpoint/safetensors.ts'
 import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
+import { preparationDifferences } from '../config/preparation.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { isHubName } from '../hub/name.ts'
 import { filled, type NameRow, rowOf } from '../import/layouts/layout.ts'
@@ -51,6 +52,8 @@ export const ADAPTER_KEY = 'sherd-adapter'
 const factsSchema = z.object({
   /** SHA-256 of the base's weights. */
   base: z.string(),
+  /** How images were prepared for a base of another program, whose weights do not say it. */
+  preparation: z.record(z.string(), z.unknown()).optional(),
   classifier: z.object({ head: z.enum(headNames), classes: z.array(z.string()).min(1) }).optional(),
   protocol: z.string().optional(),
 })
@@ -276,6 +279,13 @@ export function withAdapter(base: FoundWeights, adapter: Adapter): FoundWeights 
     refuse(
       dir,
       `it was trained on other weights than those of ${base.files[0]} (SHA-256 ${facts.base.slice(0, 12)}… there, ${sealOfWeights(base).slice(0, 12)}… here): with these it would say nothing of worth`,
+    )
+  const other =
+    facts?.preparation && base.preparation ? preparationDifferences(facts.preparation, base.preparation) : []
+  if (other.length > 0)
+    refuse(
+      dir,
+      `it was trained on images that were prepared otherwise than ${base.files[0]} has them now:\n  ${other.join('\n  ')}\nRestore what says it, such as preprocessor_config.json beside the weights.`,
     )
   const { pairs, leftOut } = placed(adapter, base)
   const hasNorm = others.has('fc_norm.weight')

@@ -5,6 +5,7 @@ import type { StoredArray } from '../checkpoint/arrays.ts'
 import type { RunFacts } from '../checkpoint/run-folder.ts'
 import { type Header, readArrays } from '../checkpoint/safetensors.ts'
 import { encoderPrefix, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
+import { type ImagePreparation, preparationOf } from '../config/preparation.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
@@ -26,6 +27,8 @@ export interface FoundWeights extends WeightsOrigin {
   readonly step: number | null
   /** What kind of published encoder it is; undefined for a model of sherd. */
   readonly family?: Family
+  /** How images are prepared, of a model of another program, whose weights do not say it: at its own size, whatever was asked for. */
+  readonly preparation?: ImagePreparation
   /** Of the Hugging Face hub: `hf:owner/name@COMMIT`. */
   readonly hub?: string
   /** Of the images, where another one than the model's own was asked for. */
@@ -47,6 +50,13 @@ export const identityOf = ({ files, hub }: Pick<FoundWeights, 'files' | 'hub'>, 
 export function sealOfWeights({ files }: Pick<FoundWeights, 'files'>): string {
   const seals = files.map((file) => sealOf(file).sha256)
   return seals.length <= 1 ? (seals[0] ?? '') : createHash('sha256').update(seals.join()).digest('hex')
+}
+
+/** A checksum of the files, and of how images are prepared where other files say that. */
+export function sealOfModel(found: Pick<FoundWeights, 'files' | 'preparation'>): string {
+  const weights = sealOfWeights(found)
+  if (weights === '' || !found.preparation) return weights
+  return createHash('sha256').update(weights).update(JSON.stringify(found.preparation)).digest('hex')
 }
 
 /** Of a file of ours. */
@@ -97,6 +107,7 @@ export async function findForeign({
     (plan): FoundWeights => ({
       ...{ config: plan.config, statistics: plan.statistics, files: plan.files, step: null },
       family: plan.family,
+      preparation: preparationOf(plan),
       layout: plan.layout,
       stored: new Map(
         plan.fitted.map(({ row: { name, shape } }) => [name, { dtype: 'float32', shape }] as const),

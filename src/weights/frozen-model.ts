@@ -16,7 +16,7 @@ import { add, mul, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, tensor } from '../tensor/tensor.ts'
 import { type Prefixed, patchesOf } from '../token/prefix.ts'
-import { identityOf, sealOfWeights } from './found-weights.ts'
+import { identityOf, sealOfModel } from './found-weights.ts'
 import { encodeImages } from './frozen-encoder.ts'
 import { findWeights, openEncoder } from './open-encoder.ts'
 
@@ -67,7 +67,7 @@ export async function openFrozenModel(
     )
   const { shape } = encoder
   const { depth, width } = shape.dimensions
-  const hash = sealOfWeights(await findWeights({ model: path }))
+  const hash = sealOfModel(await findWeights({ model: path }))
   const renormalised = renormaliser(statistics, encoder.statistics, device)
   const backbone = openBackbone(shape, device)
   const read = (tokens: Prefixed) => toDtype(patchesOf(tokens), 'float32')

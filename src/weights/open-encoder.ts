@@ -68,7 +68,7 @@ export interface OpenedEncoder extends FrozenEncoder, Reads {
   /** What kind of published encoder it is; undefined for a model of sherd. */
   readonly family?: Family
   /** Of its weights, if they were found in files. */
-  readonly found?: Pick<FoundWeights, 'files' | 'layout'>
+  readonly found?: Pick<FoundWeights, 'files' | 'layout' | 'preparation'>
 }
 
 export interface EncoderRequest {
@@ -302,7 +302,8 @@ export async function openFound(
   found: FoundWeights,
   wanting: Wanting,
 ): Promise<OpenedEncoder> {
-  const { config, statistics, files, stored, load, step, layout, warnings = [], notes = [], family } = found
+  const { config, statistics, files, stored, load, step, layout, preparation } = found
+  const { warnings = [], notes = [], family } = found
   const machine = planMachine({
     ...{ ...config.train, device: request.device ?? 'auto', workers: config.data.workers },
     precision: request.precision ?? 'fp32',
@@ -331,7 +332,7 @@ export async function openFound(
       step,
       precision: precisionNames[precision],
     },
-    ...{ warnings, notes, found: { files, ...(layout && { layout }) } },
+    ...{ warnings, notes, found: { files, ...(layout && { layout }), ...(preparation && { preparation }) } },
     ...(family !== undefined && { family }),
   }
 }

@@ -68,7 +68,7 @@ const floats = (values: Parameters, name: string): StoredArray & { readonly data
 /** Ends of the names, by which PEFT finds them: `qkv` alone would be found in other places, too. */
 const endOf = (module: string): string => module.split('.').slice(-2).join('.')
 
-export interface SavedAdapter extends Omit<AdapterFacts, 'base'> {
+export interface SavedAdapter extends Omit<AdapterFacts, 'base' | 'preparation'> {
   readonly adapt: Adaptation
   /** What was trained: adapters or biases, and the parameters of a head. */
   readonly learned: Parameters
@@ -94,7 +94,7 @@ export function saveAdapter(
   { adapt, learned, ...facts }: SavedAdapter,
 ): void {
   expectAdapts(path, { ...(found && { found }) }, adapt)
-  const { files, layout } = found!
+  const { files, layout, preparation } = found!
   const names = layout && namesOf5[layout]
   const tensors = new Map<string, StoredArray>()
   const modules: string[] = []
@@ -130,7 +130,11 @@ export function saveAdapter(
   makeFolder(dirname(path))
   const seal = sealOfWeights({ files })
   writeWeights(path, tensors, {
-    [ADAPTER_KEY]: JSON.stringify({ base: seal, ...facts } satisfies AdapterFacts),
+    [ADAPTER_KEY]: JSON.stringify({
+      base: seal,
+      ...(preparation && { preparation }),
+      ...facts,
+    } satisfies AdapterFacts),
   })
   writeWhole(join(dirname(path), adapterFiles.config), `${JSON.stringify(config, null, 2)}\n`)
 }

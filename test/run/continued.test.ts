@@ -15,6 +15,7 @@ import type { Consumer } from '../../src/run/consumers/consumer.ts'
 import { probeEncoder } from '../../src/run/consumers/probe.ts'
 import { expectContinues, findDonor, startingFrom } from '../../src/run/donor.ts'
 import type { LoopEvent } from '../../src/run/events.ts'
+import { existingRun } from '../../src/run/existing.ts'
 import { inherit } from '../../src/run/inherit.ts'
 import type { ProbeMetric } from '../../src/run/online-probe.ts'
 import { openPretraining } from '../../src/run/open.ts'
@@ -162,6 +163,17 @@ it('says what it has begun with, and records the seal of the files', async () =>
   const again = await run({ config, out, resume: true }, ({ kind }) => kind === 'step')
   const lossOf = (all: typeof events) => (all.find(({ kind }) => kind === 'step') as { loss: number }).loss
   expect(lossOf(again)).toBe(lossOf(events))
+  const request = { config, preset: 'tiny', data, out, init: copy }
+  expect(await existingRun(request)).toMatchObject({ state: 'incomplete' })
+  const other = readFileSync(files[0]!)
+  other[other.length - 2]! ^= 1 // of the last number
+  writeFileSync(files[0]!, other)
+  await expect(existingRun(request)).rejects.toThrow(
+    `holds a run of another request:\n  --init: ${copy}, of SHA-256 ${sha256.slice(0, 12)}… → ${copy}, of SHA-256 `,
+  )
+  await expect(run({ config, out, resume: true })).rejects.toThrow(
+    /has no checkpoint yet, and --init .*timm has other weights .*restore them, or begin again with --overwrite/,
+  )
   writeFileSync(files[0]!, 'gone')
   await expect(run({ config, out: await newRun(), data, init: copy })).rejects.toThrow(/timm/)
 })

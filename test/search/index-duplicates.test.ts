@@ -33,7 +33,14 @@ const blind: Embedder = {
     bands: null,
     origin: { path: '/models/encoder.onnx', step: 1, precision: 'fp32' },
   },
-  ...{ sha256: 'a'.repeat(64), warnings: [], feature: 'mean', competing: ['mean'] },
+  ...{
+    sha256: 'a'.repeat(64),
+    seal: 'a'.repeat(64),
+    preparation: {},
+    warnings: [],
+    feature: 'mean',
+    competing: ['mean'],
+  },
   featureOf: (name) => ({ name, width: 2, tokens: 1 }),
   async features(source) {
     const count = source.files.length

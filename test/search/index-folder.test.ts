@@ -11,25 +11,31 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { preparationOf } from '../../src/config/preparation.ts'
 import { presetOf } from '../../src/config/presets.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { SherdError } from '../../src/errors.ts'
 import { npyHeader } from '../../src/files/npy.ts'
+import { imagenetStatistics } from '../../src/prepare/normalize.ts'
 import type { Embedder } from '../../src/search/embedder.ts'
 import { indexFeatures } from '../../src/search/index-features.ts'
 import { type ImageIndex, openIndex } from '../../src/search/index-folder.ts'
 import { indexFolder, updateIndex } from '../../src/search/make-index.ts'
 import { rowOfQuery, searchIndex } from '../../src/search/search-index.ts'
+import { listenToNotes } from '../../src/source/notes.ts'
 import { workFolder } from '../run/tiny.ts'
 
 const embedded: string[] = []
 const preset = presetOf('mae-tiny-cifar10').config
+const prepared = preparationOf({ config: resolveConfig(preset), statistics: imagenetStatistics })
 
 /** A file of four bytes is an image, and its bytes are its vector; any other cannot be read. */
-function model({ sha256 = 'a'.repeat(64), maxSkippedShare = 0.5 } = {}): Embedder {
+function model({ sha256 = 'a'.repeat(64), maxSkippedShare = 0.5, preparation = prepared } = {}): Embedder {
   return {
     ...{ config: resolveConfig({ ...preset, data: { ...preset.data, maxSkippedShare } }), bands: null },
     ...{ origin: { path: '/models/encoder.onnx', step: 7, precision: 'fp32' }, sha256, warnings: [] },
+    ...{ seal: sha256, preparation },
     ...{ feature: 'mean', competing: ['mean'] },
     featureOf: (name) => ({ name, width: 4, tokens: 1 }),
     async features(source, { onSkip }) {
@@ -198,6 +204,37 @@ describe('bringing it up to date', () => {
     await expect(update(model({ maxSkippedShare: 0.5 }))).rejects.toThrow('2 of 3 images')
     await expect(update(model({ sha256: 'b'.repeat(64) }))).rejects.toThrow('was made with another model')
     expect(readFileSync(join(out, 'index.json'), 'utf8')).toBe(before)
+  })
+
+  it('refuses images that are prepared otherwise, and says what is another; the index stays', async () => {
+    await make()
+    const before = readFileSync(join(out, 'index.json'), 'utf8')
+    const config = resolveConfig({ ...preset, data: { resize: 'shortest', cropShare: 0.875 } } as ConfigInput)
+    const halves = { mean: [0.5, 0.5, 0.5], std: imagenetStatistics.std }
+    const preparation = preparationOf({ config, statistics: halves })
+    await expect(update(model({ preparation }))).rejects.toThrow(
+      `prepared otherwise than /models/encoder.onnx prepares them now:
+  mean: [0.485,0.456,0.406] → [0.5,0.5,0.5]
+  resize: "box" → "shortest"
+  cropShare: not set → 0.875
+  cutRule: not set → "before"
+  inputSize: not set → null
+Restore`,
+    )
+    await expect(update(model({ preparation: { ...prepared, rules: 2 } }))).rejects.toThrow(
+      "sherd's own rules of preparing images: version 1 → 2",
+    )
+    expect(readFileSync(join(out, 'index.json'), 'utf8')).toBe(before)
+    const told: string[] = []
+    listenToNotes((note) => told.push(note))
+    expect(await update()).toEqual(nothing)
+    expect(told).toEqual([])
+    // Of an earlier version: nothing is known.
+    const { preparation: _, ...facts } = JSON.parse(before)
+    writeFileSync(join(out, 'index.json'), JSON.stringify(facts))
+    expect(await update(model({ preparation }))).toEqual(nothing)
+    listenToNotes(() => {})
+    expect(told).toEqual([expect.stringContaining('as /models/encoder.onnx prepares them now is assumed')])
   })
 })
 

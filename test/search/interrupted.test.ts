@@ -96,7 +96,7 @@ describe('features', () => {
       embedFolder(own, { ...embedder, ...more }, { out, features: [name] })
     await embed({})
     await expect(embed({}, 'cls')).rejects.toThrow('pooling: "mean" → "cls"')
-    await expect(embed({ sha256: 'b'.repeat(64) })).rejects.toThrow('model: others than then')
+    await expect(embed({ seal: 'b'.repeat(64) })).rejects.toThrow('model: others than then')
     await expect(embed({ reading: { maxPixels: 5000 } })).rejects.toThrow('maxPixels: not set → 5000')
     expect((await embed({ reading: { fileTimeout: 9 } })).wasThere).toBe(true)
     const [folder] = readdirSync(own)

@@ -15,7 +15,7 @@ import { print, printJson, warn } from '../output.ts'
 import { counting, endProgress, phases } from '../progress.ts'
 import { stopSignal } from '../signals.ts'
 import { describe } from './export-onnx.ts'
-import { sealOfModel } from './model-seal.ts'
+import { modelSeal } from './model-seal.ts'
 
 export interface FolderFlags {
   readonly model: string
@@ -71,7 +71,7 @@ export async function exportFolder(
   const made = {
     command,
     options: { ...options, preset, set: set.length > 0 ? set : undefined },
-    inputs: { model: await sealOfModel(request), ...(config && { config: sealOf(config).sha256 }) },
+    inputs: { model: await modelSeal(request), ...(config && { config: sealOf(config).sha256 }) },
   }
   const isResult = (dir: string) =>
     ['config.json', 'model.safetensors'].every((name) => existsSync(join(dir, name)))

@@ -17,7 +17,7 @@ import { counting, phases } from '../progress.ts'
 import { addReadingOptions, type ReadingFlags } from '../reading-options.ts'
 import { hearSecondSignal, stopSignal } from '../signals.ts'
 import { oldSpelling } from '../spellings.ts'
-import { sealOfModel } from './model-seal.ts'
+import { modelSeal } from './model-seal.ts'
 
 interface Flags extends ModelFlags, ReadingFlags {
   readonly out: string
@@ -130,7 +130,7 @@ async function runExport({
     made: {
       options: { preset, set: set.length > 0 ? set : undefined, modelSeed, bands, imageSize },
       inputs: {
-        model: await sealOfModel(request),
+        model: await modelSeal(request),
         ...(images !== undefined && { images: fingerprintOf(images) }),
         ...(config !== undefined && { config: sealOf(config).sha256 }),
       },

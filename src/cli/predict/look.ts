@@ -72,7 +72,7 @@ const FACTS = 'look.json'
 async function runLook(flags: Flags): Promise<void> {
   const { drawLook } = await import('../../look/draw-look.ts')
   const { findWeights, openEncoder } = await import('../../weights/open-encoder.ts')
-  const { sealOfWeights } = await import('../../weights/found-weights.ts')
+  const { sealOfModel } = await import('../../weights/found-weights.ts')
   const { images, out, overwrite, count, block, patch, nearest } = flags
   const request = await requestOf(flags, undefined)
   const found = await findWeights(request)
@@ -86,7 +86,7 @@ async function runLook(flags: Flags): Promise<void> {
       imageSize: found.imageSize,
       ...(found.files.length === 0 && { config, modelSeed: seed }),
     },
-    inputs: { images: images.map(fingerprintOf).join(), model: sealOfWeights(found) || 'random' },
+    inputs: { images: images.map(fingerprintOf).join(), model: sealOfModel(found) || 'random' },
   }
   const isResult = (dir: string) => existsSync(join(dir, FACTS))
   const done = await claimed<LookReport>(

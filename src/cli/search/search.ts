@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { SherdError } from '../../errors.ts'
+import { isHubName } from '../../hub/name.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { PrecisionName } from '../../machine/plan.ts'
 import type { ImageIndex } from '../../search/index-folder.ts'
@@ -114,7 +115,7 @@ async function vectorsOf(
         'USAGE',
         `${index.dir} does not know its model: give --model, or names of images in it.`,
       )
-    if (!existsSync(path))
+    if (!isHubName(path) && !existsSync(path))
       throw new SherdError(
         'RUN',
         `${path}, the model of the index, is not there: give the file with --model, or names of images in the index.`,

@@ -1,5 +1,5 @@
 // Models of the Hugging Face hub in commands: fetched by the first, named with their commit by all, measured, and pushed back.
-import { existsSync, readFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
@@ -50,6 +50,12 @@ it('download says where it lies; later commands need no network, and name the co
     .filter((each) => each.endsWith('.jpg'))
   const found = await sherd('search', join('photos', photo!), '--index', 'index', '--json')
   expect([found.status, found.stderr]).toEqual([0, ''])
+  // One that is not in the index: the model is opened by the name that the index has.
+  copyFileSync(join(dir, 'photos', photo!), join(dir, 'query.jpg'))
+  const asked = await sherd('search', 'query.jpg', '--index', 'index', '--count', '1', '--json')
+  expect(asked.json()[0]).toMatchObject({
+    results: [{ isInIndex: false, found: [{ file: photo, similarity: expect.closeTo(1, 5) }] }],
+  })
   expect(hub.log).toEqual([])
 })
 
