@@ -89,7 +89,13 @@ function model({ scale = [1, 1, 1, 1], sha256 = 'a'.repeat(64) } = {}): Embedder
       ...presetOf('mae-tiny-cifar10').config,
       data: { kind: 'images', maxSkippedShare: 0.5 },
     }),
-    ...{ origin: { path: '/models/encoder.onnx', step: 7, precision: 'fp32' }, sha256, warnings: [] },
+    ...{
+      origin: { path: '/models/encoder.onnx', step: 7, precision: 'fp32' },
+      sha256,
+      seal: sha256,
+      preparation: {},
+      warnings: [],
+    },
     ...{ bands: null, feature: 'mean', competing: ['mean'] },
     featureOf: (name) => ({ name, width: 4, tokens: 1 }),
     async features(source, { onSkip, journal, signal }) {
