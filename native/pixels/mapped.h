@@ -1,4 +1,4 @@
-// Files of packed pixels, mapped into memory and never shown to JavaScript: every access is checked here against the
+// Files of packed pixels, mapped into memory and never shown to JavaScript, or memory that JavaScript holds: every access is checked here against the
 // length of the file. A file that is cut while it is mapped would end the process with SIGBUS, so its length is asked
 // again before each batch; who cuts it in between gets what he asked for.
 #pragma once
@@ -25,6 +25,8 @@ class MappedFile {
     if (at == MAP_FAILED) fail("cannot map");
     bytes_ = static_cast<const uint8_t*>(at);
   }
+  // Memory that outlives this.
+  MappedFile(const uint8_t* bytes, size_t length) : isMapped_(false), bytes_(bytes), length_(length) {}
   ~MappedFile() { close(); }
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -32,12 +34,12 @@ class MappedFile {
   const uint8_t* bytes() const { return bytes_; }
   size_t length() const { return length_; }
   void expectWhole() const {
-    if (lengthNow() < length_) throw std::runtime_error(path_ + " was cut while it was in use");
+    if (isMapped_ && lengthNow() < length_) throw std::runtime_error(path_ + " was cut while it was in use");
   }
 
  private:
   void close() {
-    if (bytes_) munmap(const_cast<uint8_t*>(bytes_), length_);
+    if (bytes_ && isMapped_) munmap(const_cast<uint8_t*>(bytes_), length_);
     if (file_ >= 0) ::close(file_);
   }
   [[noreturn]] void fail(const char* what) {
@@ -52,6 +54,7 @@ class MappedFile {
   }
 
   std::string path_;
+  bool isMapped_ = true;
   int file_ = -1;
   const uint8_t* bytes_ = nullptr;
   size_t length_ = 0;

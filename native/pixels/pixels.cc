@@ -58,15 +58,22 @@ struct BytesView {
   size_t length;
 };
 
-BytesView bytesAt(const Napi::CallbackInfo& info, size_t i) {
-  if (!info[i].IsTypedArray() || info[i].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw std::invalid_argument("argument " + std::to_string(i) + " is not a Uint8Array");
-  // By the C function: the array may lie in shared memory, which the C++ wrapper does not expect.
+bool isBytes(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+}
+
+// By the C function: the array may lie in shared memory, which the C++ wrapper does not expect.
+BytesView bytesOf(const Napi::Value& value) {
   void* data;
   size_t length;
-  if (napi_get_typedarray_info(info.Env(), info[i], nullptr, &length, &data, nullptr, nullptr) != napi_ok)
-    throw std::invalid_argument("argument " + std::to_string(i) + " cannot be read");
+  if (napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, nullptr, nullptr) != napi_ok)
+    throw std::invalid_argument("an array cannot be read");
   return {static_cast<uint8_t*>(data), length};
+}
+
+BytesView bytesAt(const Napi::CallbackInfo& info, size_t i) {
+  if (!isBytes(info[i])) throw std::invalid_argument("argument " + std::to_string(i) + " is not a Uint8Array");
+  return bytesOf(info[i]);
 }
 
 // An array of numbers: the arguments of one image, or of many.
@@ -376,22 +383,34 @@ Napi::Value decodeJpegFile(const Napi::CallbackInfo& info) {
   return Work::start(std::make_unique<DecodeWork>(info.Env(), std::move(bytes), request, info[5], out.data));
 }
 
-using Files = std::vector<std::unique_ptr<MappedFile>>;
+struct Files : std::vector<std::unique_ptr<MappedFile>> {
+  std::vector<Napi::Reference<Napi::Value>> held;  // arrays in memory live as long
+};
 
-// map(paths) → an opaque value; the files stay mapped until `unmap`, or as long as it lives.
+// map(paths, or bytes in memory) → an opaque value; the files stay mapped until `unmap`, or as long as it lives.
 Napi::Value map(const Napi::CallbackInfo& info) {
   if (!info[0].IsArray()) throw std::invalid_argument("an array of paths is expected");
-  const auto paths = info[0].As<Napi::Array>();
+  const auto given = info[0].As<Napi::Array>();
   auto files = std::make_unique<Files>();
-  for (uint32_t i = 0; i < paths.Length(); i++)
-    files->push_back(std::make_unique<MappedFile>(paths.Get(i).ToString().Utf8Value()));
+  for (uint32_t i = 0; i < given.Length(); i++) {
+    const Napi::Value file = given.Get(i);
+    if (!isBytes(file)) {
+      files->push_back(std::make_unique<MappedFile>(file.ToString().Utf8Value()));
+      continue;
+    }
+    const BytesView bytes = bytesOf(file);
+    files->push_back(std::make_unique<MappedFile>(bytes.data, bytes.length));
+    files->held.push_back(Napi::Reference<Napi::Value>::New(file, 1));
+  }
   return Napi::External<Files>::New(info.Env(), files.release(), [](Napi::Env, Files* old) { delete old; });
 }
 
 // unmap(files): now, and not when JavaScript happens to collect its garbage. What asks for them later finds none.
 Napi::Value unmap(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) throw std::invalid_argument("mapped files are expected");
-  info[0].As<Napi::External<Files>>().Data()->clear();
+  Files& files = *info[0].As<Napi::External<Files>>().Data();
+  files.clear();
+  files.held.clear();
   return info.Env().Undefined();
 }
 

@@ -1,9 +1,10 @@
 /** Measures the loader of a run without training. */
 import { existsSync, readFileSync } from 'node:fs'
-import { loaderOptions, objectiveOf, openData } from '../config/assemble.ts'
+import { loaderOptions, objectiveOf, openData, usualStatistics } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
 import { pause } from '../errors.ts'
 import { planMachine } from '../machine/plan.ts'
+import { openFeed } from '../prepare/cache/feed.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 
 export interface DataBenchOptions {
@@ -51,7 +52,12 @@ export async function benchData({
 }: DataBenchOptions): Promise<DataBench> {
   const source = await openData(config, data)
   const plan = planMachine({ ...config.train, workers: config.data.workers })
-  const loader = openLoader(loaderOptions(config, source, plan, { views: objectiveOf(config, 'cpu').views }))
+  const { views } = objectiveOf(config, 'cpu')
+  const feed = await openFeed(config.data.kind === 'images' ? config.data.cache : 'none', {
+    ...{ loader: loaderOptions(config, source, plan, { views }), views, signal },
+    ...{ statistics: usualStatistics(config), device: plan.device },
+  })
+  const loader = openLoader(feed.loader)
   try {
     // Discard the batches that the thread has prefetched at its start.
     for (let i = 0; i < config.data.prefetchBatches + 2; i++) await loader.next()
@@ -78,5 +84,6 @@ export async function benchData({
     }
   } finally {
     await loader.close()
+    feed.close()
   }
 }

@@ -72,7 +72,8 @@ export interface PixelsAddon {
   quit(status: number): never
   /** false: portable code, with the same results. */
   useVectors(on: boolean): void
-  map(paths: readonly string[]): MappedFiles
+  /** Files by their paths, or the bytes of one in memory, which must not be written to meanwhile. */
+  map(files: readonly (string | Uint8Array)[]): MappedFiles
   /** No crop may follow. */
   unmap(files: MappedFiles): void
   /** `rows`: file, offset, width, height, the numbers of its place, and its row in `out`, of each sample. */

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { isPattern, patternKind } from '../source/raster/path-pattern.ts'
 import { namedRecipes, type RecipeName } from './augment/photometric-recipes.ts'
+import { caches } from './cache/caches.ts'
 import { corruptions } from './decode/damage.ts'
 import { colourRules } from './decode/decode-request.ts'
 import { interpolations } from './decode/resize.ts'
@@ -134,6 +135,12 @@ export const imageKeys = {
     .nullable()
     .default(null)
     .describe('what of 16-bit values becomes 0 and 255, such as [0,4095]; null takes the high byte'),
+  cache: z
+    .enum(caches)
+    .default('none')
+    .describe(
+      'decoded training images stay in memory, or on the device, where they are also cropped; none: they are read again in every epoch',
+    ),
   photometric: z
     .enum(Object.keys(namedRecipes) as [RecipeName, ...RecipeName[]])
     .nullable()

@@ -84,12 +84,24 @@ export function normalizePixels(
   })
 }
 
-/** Values 0 … 255 [..., C] in float32. */
-export function normalizeBytes(bytes: Tensor, { mean, std }: ChannelStatistics): Tensor {
-  return scope(() => {
-    const ofChannels = (values: readonly number[]) => toDevice(tensor(values, [values.length]), bytes.device)
-    const scale = ofChannels(std.map((s) => 1 / (255 * s)))
-    const shift = ofChannels(mean.map((m, c) => m / std[c]!))
-    return sub(mul(bytes, scale), shift)
-  })
+/** What bytes are multiplied with, and what is taken from them, [C] on a device. */
+export interface Scaling {
+  readonly scale: Tensor
+  readonly shift: Tensor
 }
+
+export function scalingOf({ mean, std }: ChannelStatistics, device: Device): Scaling {
+  const ofChannels = (values: readonly number[]) => toDevice(tensor(values, [values.length]), device)
+  return {
+    scale: ofChannels(std.map((s) => 1 / (255 * s))),
+    shift: ofChannels(mean.map((m, c) => m / std[c]!)),
+  }
+}
+
+/** Values 0 … 255 [..., C] in float32. */
+export const scaled = (bytes: Tensor, { scale, shift }: Scaling): Tensor =>
+  scope(() => sub(mul(bytes, scale), shift))
+
+/** The same, of statistics. */
+export const normalizeBytes = (bytes: Tensor, statistics: ChannelStatistics): Tensor =>
+  scope(() => scaled(bytes, scalingOf(statistics, bytes.device)))

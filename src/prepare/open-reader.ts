@@ -4,10 +4,11 @@ import type { Size } from '../source/box.ts'
 import type { ImageFolder } from '../source/image-folder.ts'
 import type { PackedImages } from '../source/packed-images.ts'
 import type { RasterFolder } from '../source/raster/raster-folder.ts'
+import { type PlacedImages, placedReader } from './cache/placed-reader.ts'
 import { tryDecode } from './decode/decode.ts'
 import { type ReadImage, readImages } from './decode/fast-jpeg.ts'
 import { resample, sampleBytes } from './decode/resample-pixels.ts'
-import type { RgbImage } from './decode/resize.ts'
+import { wholeImage } from './decode/whole-image.ts'
 import { type BatchSpace, cropsOf, type ImageReader, type WantedImage } from './image-reader.ts'
 import { packedReader } from './pack/packed-reader.ts'
 import { rasterReader } from './raster/raster-reader.ts'
@@ -16,6 +17,7 @@ import { rasterReader } from './raster/raster-reader.ts'
 interface Readable {
   readonly images: Pick<ImageFolder, 'kind' | 'dir' | 'files'>
   readonly packed: Pick<PackedImages, 'kind' | 'dir' | 'files' | 'pack'>
+  readonly placed: Pick<PlacedImages, 'kind' | 'dir' | 'files' | 'size' | 'unusable'>
   readonly rasters: Pick<RasterFolder, 'kind' | 'dir' | 'files' | 'rasters'>
 }
 export type ReadableSource = Readable[keyof Readable]
@@ -24,6 +26,7 @@ export type ReadableSource = Readable[keyof Readable]
 const readers: { readonly [K in keyof Readable]: (source: Readable[K], threads: number) => ImageReader } = {
   images: folderReader,
   packed: packedReader,
+  placed: placedReader,
   rasters: rasterReader,
 }
 
@@ -72,21 +75,13 @@ async function readCrops(
   file: ReadImage | undefined,
 ): Promise<string | null> {
   const { minSide, maxPixels, range, corrupt, fileTimeout, rules = {} } = space
-  let image: RgbImage | null = null
-  const sample = (size: Size) => {
-    image = { ...size, pixels: new Uint8Array(size.width * size.height * 3) }
-    return { target: size, out: image.pixels, box: { left: 0, top: 0, ...size }, flip: false }
-  }
-  const request = {
-    ...{ minSide, maxPixels, range, corrupt, fileTimeout },
-    ...{ channels: 3, isFullResolution: true, rules: { ...rules, isExact: false } },
-  }
-  const reason = await tryDecode(path, { ...request, sample }, file)
-  if (reason !== null) return reason
+  const limits = { minSide, maxPixels, range, corrupt, fileTimeout }
+  const image = await wholeImage(path, { ...limits, channels: 3, rules }, file)
+  if (typeof image === 'string') return image
   for (const [crop, { target, channels, out }] of cropsOf(space).entries()) {
     const bytes = sampleBytes({ target, channels, rules })
     const own = out.subarray(row * bytes, (row + 1) * bytes)
-    resample(image!, place(image!, crop), { target, channels, out: own, rules })
+    resample(image, place(image, crop), { target, channels, out: own, rules })
   }
   return null
 }

@@ -1,10 +1,12 @@
 /** Uploads the fields of a batch as views. */
-import { SherdError } from '../errors.ts'
-import type { Device } from '../tensor/tensor.ts'
+import { invariant, SherdError } from '../errors.ts'
+import { permute } from '../tensor/ops.ts'
+import { type Device, fromArray } from '../tensor/tensor.ts'
+import { cutOnDevice, type DeviceImages } from './cache/device-images.ts'
 import type { Field, Fields } from './fields.ts'
-import { type ChannelStatistics, toView } from './normalize.ts'
+import { type ChannelStatistics, scaled, toView } from './normalize.ts'
 import type { ImagePixels, Pixels, RasterPixels } from './pixels.ts'
-import type { View } from './view.ts'
+import { type View, viewOf } from './view.ts'
 import { resolutionOf, timesOf, type ViewSpec, type ViewSpecs } from './view-spec.ts'
 
 function fieldOf(fields: Fields, name: string): Field {
@@ -38,14 +40,32 @@ export function pixelsOf(fields: Fields, view = 'image'): Pixels {
 interface UploadOptions {
   readonly statistics: ChannelStatistics
   readonly device: Device
+  /** Of placed views, with statistics and a device of their own. */
+  readonly images?: DeviceImages | undefined
 }
 
+type Upload<K extends ViewSpec['kind']> = (
+  fields: Fields,
+  view: string,
+  options: UploadOptions & { readonly spec: ViewSpec & { kind: K } },
+) => View
+
 /** Upload by kind of view; n copies give rows copy by copy, [n · B, …]. */
-const uploads: {
-  readonly [K in ViewSpec['kind']]: (fields: Fields, view: string, options: UploadOptions) => View
-} = {
+const uploads: { readonly [K in ViewSpec['kind']]: Upload<K> } = {
   crop: (fields, view, { statistics, device }) => toView(pixelsOf(fields, view), statistics, device),
+  placed(fields, view, { spec, images }) {
+    invariant(images, 'a placed view has no images')
+    const { data, shape } = fieldOf(fields, view)
+    const [count, B, numbers] = shape as readonly [number, number, number]
+    const places = fromArray(data as Int32Array, [count * B, numbers], 'int32', images.device)
+    const [height, width] = spec.size
+    const samples = cutOnDevice(images, places, { height, width }) // [count · B, H, W, C]
+    return viewOf(permute(scaled(samples, images.scaling), [0, 3, 1, 2]))
+  },
 }
+
+const upload = <K extends ViewSpec['kind']>(spec: ViewSpec & { kind: K }): Upload<K> =>
+  uploads[spec.kind as K]
 
 /** Called inside a scope. */
 export const toViews = <V extends ViewSpecs>(
@@ -54,5 +74,5 @@ export const toViews = <V extends ViewSpecs>(
   options: UploadOptions,
 ): { readonly [Name in keyof V]: View } =>
   Object.fromEntries(
-    Object.entries(views).map(([name, { kind }]) => [name, uploads[kind](fields, name, options)]),
+    Object.entries(views).map(([name, spec]) => [name, upload(spec)(fields, name, { ...options, spec })]),
   ) as { [Name in keyof V]: View }

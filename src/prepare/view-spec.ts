@@ -3,6 +3,7 @@
  * `fieldsOfKind`, and one of `uploads` (upload.ts).
  */
 import type { PhotometricRecipe } from './augment/photometric.ts'
+import { placeFields } from './cache/placed-reader.ts'
 import type { CropKind } from './crop.ts'
 import type { FieldSpecs } from './fields.ts'
 import type { Fitting } from './fit.ts'
@@ -23,7 +24,12 @@ export interface CropSpec {
   readonly photometric?: PhotometricRecipe | readonly PhotometricRecipe[] | null
 }
 
-export type ViewSpec = CropSpec
+/** The same crops, cut out on the device of images that lie there (cache/device-images.ts). */
+export interface PlacedSpec extends Omit<CropSpec, 'kind'> {
+  readonly kind: 'placed'
+}
+
+export type ViewSpec = CropSpec | PlacedSpec
 export type ViewSpecs = Readonly<Record<string, ViewSpec>>
 
 /** The properties of samples that determine fields. */
@@ -62,17 +68,21 @@ const fieldsOfKind: {
       [extentOf(name)]: { type: 'int32', count, shape: [2] },
     }
   },
+  placed: (name, { count }) => ({ [name]: { type: 'int32', count, shape: [placeFields.length] } }),
 }
 
 /** The fields of a batch of views. */
 export const fieldsOfViews = (views: ViewSpecs, type: SampleType): FieldSpecs =>
-  Object.assign({}, ...Object.entries(views).map(([name, spec]) => fieldsOfKind[spec.kind](name, spec, type)))
+  Object.assign({}, ...Object.entries(views).map(([name, spec]) => fieldsOf(name, spec, type)))
+
+const fieldsOf = <K extends ViewSpec['kind']>(name: string, spec: ViewSpec & { kind: K }, type: SampleType) =>
+  fieldsOfKind[spec.kind as K](name, spec, type)
 
 /** One crop of each sample. */
 export interface CropCopy {
   readonly view: string
   readonly copy: number
-  readonly spec: CropSpec
+  readonly spec: ViewSpec
   /** Prefix of its stream names: '' for the only crop. */
   readonly stream: string
   /** Overrides the sample settings. */

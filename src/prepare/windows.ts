@@ -69,7 +69,7 @@ export async function* windowedImages(
 ): AsyncGenerator<WindowedImages> {
   configureDecoder()
   const target = { width, height }
-  const { files }: ImageSource = source
+  const { files }: Pick<ImageSource, 'files'> = source
   const ledger = skipLedger(
     { files: files.length, maxShare: maxSkippedShare, corrupt: limits.corrupt },
     onSkip,

@@ -22,6 +22,7 @@ const free = new Set([
   'train.maxRollbacks',
   'data.workers',
   'data.prefetchBatches',
+  'data.cache',
   'data.maxSkippedShare',
   'data.fileTimeout',
   'target.model', // it may have been moved: its weights are compared by their hash

@@ -1,9 +1,7 @@
 /** The loop of a run, with recovery from non-finite steps (docs/reliability.md). Owns the run's state and writes no files. */
-import { loaderOptions } from '../config/assemble.ts'
 import { effectiveBatch } from '../config/resolve.ts'
 import { openLoader } from '../prepare/loader/loader.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
-import { toViews } from '../prepare/upload.ts'
 import { describeTrouble, train } from '../train/loop.ts'
 import type { LoopEvent } from './events.ts'
 import { goBack } from './non-finite.ts'
@@ -23,22 +21,19 @@ export async function* takeSteps(
   run: Omit<Run, 'close'>,
   { signal, onSkip }: LoopOptions,
 ): AsyncGenerator<LoopEvent> {
-  const { config, source, machine, facts, recipe, trainee, state } = run
-  const { views } = run.objective
-  const { statistics } = facts
-  const { device } = machine
+  const { config, source, feed, recipe, trainee, state } = run
   let isLost = true
   while (isLost) {
     isLost = false
     state.inARow = 0
     const loader = openLoader({
-      ...loaderOptions(config, source, machine, { views, firstPosition: state.samples }),
+      ...{ ...feed.loader, firstPosition: state.samples },
       ...{ seed: orderSeed(config.train.seed, state.rollbacks), onSkip },
     })
     try {
       const steps = train({
         ...{ trainee, loader, schedules: recipe.schedules, totalSteps: recipe.totalSteps, signal },
-        toDeviceBatch: (batch) => toViews(batch, views, { statistics, device }),
+        toDeviceBatch: feed.toViews,
         accumulate: config.train.accumulate,
         firstStep: state.step,
         samples: source.files.length,

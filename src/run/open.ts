@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
-import { objectiveOf } from '../config/assemble.ts'
+import { loaderOptions, objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -12,6 +12,7 @@ import { isAdapter } from '../model/adapt.ts'
 import { backboneRows } from '../model/backbone.ts'
 import { allRows, learnedPrefix } from '../objective/averages.ts'
 import type { GroupRow } from '../optim/groups.ts'
+import { openFeed } from '../prepare/cache/feed.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { FileLock } from '../tensor/process.ts'
 import { metricRows } from '../train/metrics.ts'
@@ -64,10 +65,10 @@ export async function openPretraining(options: OpenOptions): Promise<Run> {
   settleReplacement(out)
   const isResumed = (options.resume ?? false) && !(isBlank(out) && options.data)
   const replacement = options.overwrite && !isResumed ? replaceRun(out, inputsOf(options)) : null
-  const held: FileLock[] = []
+  const held: Held[] = []
   const close = () => {
     replacement?.restore() // unless it was dropped
-    for (const lock of held) lock.release()
+    for (const each of held) each.release()
   }
   try {
     // As with --steps, batches of a run that is fitted to a time may repeat images.
@@ -92,11 +93,13 @@ const inputsOf = ({ init, data, config }: OpenOptions) => [
   'model' in config.target ? (config.target.model as string) : null,
 ]
 
+type Held = Pick<FileLock, 'release'>
+
 interface Opening {
   readonly beginning: Beginning
   readonly machine: MachinePlan
-  /** The run's lock, but of a new run, whose folder is not there yet; it is added. */
-  readonly held: FileLock[]
+  /** What is released at the end, and added to: the run's lock, but of a new run, whose folder is not there yet. */
+  readonly held: Held[]
   readonly replacement: Replacement | null
   /** When the run was asked for. */
   readonly started: number
@@ -145,6 +148,11 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const { parameters } = state
   const exhibit = await loadExhibit(config, source, samplesOfPicture(config, picturedImages))
   const model: Model = { config, objective, parameters, statistics: facts.statistics, device }
+  const feed = await openFeed(config.data.kind === 'images' ? config.data.cache : 'none', {
+    ...{ views: objective.views, statistics: facts.statistics, device, signal },
+    loader: loaderOptions(config, source, machine, { views: objective.views }),
+  })
+  held.push({ release: feed.close })
   const { probe } = config.log
   const probing = probe === null ? null : await openOnlineProbe(probe, model, machine)
   const metrics = [...metricRows(objective), ...(probing?.metrics ?? [])]
@@ -161,7 +169,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   ): Omit<Run, 'close'> => {
     const span = known.trace?.span ?? untimed
     return {
-      ...{ out, paths, isResumed, source, machine, objective, state, start, latest, replacement },
+      ...{ out, paths, isResumed, source, feed, machine, objective, state, start, latest, replacement },
       ...{ notes, changes, damaged, metrics, exhibit, look: probing?.look ?? null, note, span, ...known },
       model: { ...model, config: known.config },
       trainee: {
@@ -219,7 +227,7 @@ function frozenFirst({ config, recipe }: Known, { encoder }: Model['objective'])
 const nothingYet = { step: 0, totalSteps: 0, last: null, secondsLeft: null, imagesPerSecond: null }
 
 /** Makes and locks the folder of a new run. The returned function removes it, unless there is a run in it by now. */
-function makeRunFolder(out: string, held: FileLock[]): () => void {
+function makeRunFolder(out: string, held: Held[]): () => void {
   const wasThere = existsSync(out)
   makeFolder(resolve(out))
   held.push(lockRun(out))

@@ -5,6 +5,7 @@ import type { recipeOf } from '../config/recipe.ts'
 import type { Config } from '../config/schema.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import type { MetricRow } from '../objective/objective.ts'
+import type { Feed } from '../prepare/cache/feed.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { Span } from '../train/span.ts'
 import type { Trainee } from '../train/trainee.ts'
@@ -37,6 +38,8 @@ export interface Run extends Pick<Beginning, 'notes' | 'changes'>, Pick<Recovere
   readonly facts: RunFacts
   readonly source: ImageSource
   readonly machine: MachinePlan
+  /** What the loop reads its batches from. */
+  readonly feed: Feed<Model['objective']['views']>
   readonly objective: Model['objective']
   /** With the objective's schedules. */
   readonly recipe: ReturnType<typeof recipeOf>

@@ -48,15 +48,21 @@ export interface Pack {
   readonly shapes: Int32Array
   /** [images + 1]: offset of each image in the concatenated pixels. */
   readonly offsets: Float64Array
-  readonly files: readonly {
-    readonly path: string
-    /** Offset of the pixels in the file. */
-    readonly start: number
-    /** Index of the file's first image. */
-    readonly first: number
-  }[]
-  /** Hash of the contents. */
+  readonly files: readonly PackedFile[]
+  /** Hash of the contents; empty for a folder's images that are held in memory, which the list of files identifies. */
   readonly content: string
+  /** Why images without pixels cannot be used, by index. */
+  readonly unusable?: ReadonlyMap<number, string>
+}
+
+export interface PackedFile {
+  readonly path: string
+  /** Offset of the pixels in the file. */
+  readonly start: number
+  /** Index of the file's first image. */
+  readonly first: number
+  /** Its bytes, where they are held in memory shared by all threads: the file is not opened then. */
+  readonly held?: Uint8Array
 }
 
 /** `files` are the images' original names, which are not opened. */

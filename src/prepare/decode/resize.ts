@@ -6,7 +6,7 @@
 import type { Box, Size } from '../../source/box.ts'
 import type { Placement } from './placement.ts'
 
-const PRECISION_BITS = 22
+export const PRECISION_BITS = 22
 const HALF = 1 << (PRECISION_BITS - 1)
 const CHANNELS = 3
 
@@ -59,7 +59,8 @@ interface Side {
   readonly wanted: number
 }
 
-function tapsOf({ inputs, outputs, skip, wanted }: Side, rules: PixelRules): Taps {
+/** Weights of bytes are whole numbers of 2^−PRECISION_BITS. */
+export function tapsOf({ inputs, outputs, skip, wanted }: Side, rules: PixelRules): Taps {
   const { support: own, weight: weightAt }: Kernel = kernels[rules.interpolation ?? 'bicubic']
   const scale = inputs / outputs
   const widening = Math.max(scale, 1)

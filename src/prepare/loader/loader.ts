@@ -5,6 +5,7 @@
 import { SherdError } from '../../errors.ts'
 import { isSeed } from '../../random/draws.ts'
 import type { ImageSource } from '../../source/open.ts'
+import type { PlacedImages } from '../cache/placed-reader.ts'
 import { bytesOfFields, type Fields, readFields } from '../fields.ts'
 import { type SampleSettings, viewsOfSamples } from '../sample-reader.ts'
 import type { SkippedFile } from '../skipped.ts'
@@ -15,7 +16,7 @@ import { decodeWorkerFile, startDecodeThread } from './decode-thread.ts'
 import type { Reader } from './sample-order.ts'
 
 export interface LoaderOptions extends SampleSettings {
-  readonly source: ImageSource
+  readonly source: ImageSource | PlacedImages
   readonly batchSize: number
   /** Samples already consumed: the first batch begins at this position of the endless stream. */
   readonly firstPosition: number

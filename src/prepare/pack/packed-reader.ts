@@ -48,10 +48,12 @@ export function packedReader(
       const usable: (PackedImage | null)[] = []
       const reasons = images.map(({ index, place }) => {
         const image = locate(pack, index)
-        const reason = refusalOf(() => {
-          checkSize(image, space)
-          if (space.stride !== undefined) place(image, 0)
-        })
+        const reason =
+          pack.unusable?.get(index) ??
+          refusalOf(() => {
+            checkSize(image, space)
+            if (space.stride !== undefined) place(image, 0)
+          })
         usable.push(reason === null ? image : null)
         return reason
       })
@@ -105,7 +107,7 @@ function mappedCutter({ channels, files }: Pack, threads: number): Cutter {
   let mapped: ReturnType<typeof addon.map> | null = null
   return {
     cut(cuts, { target, channels: wanted, out, rules }) {
-      mapped ??= addon.map(files.map(({ path }) => path))
+      mapped ??= addon.map(files.map(({ path, held }) => held ?? path))
       const rows = cuts.flatMap(({ file, offset, width, height, row, placement }) => [
         ...[file, offset, width, height],
         ...placeNumbers(placement, { target, rules }),
@@ -137,12 +139,11 @@ function plainCutter({ channels, files }: Pack): Cutter {
     return known
   }
   const pixelsOf = ({ file, offset, width, height }: Cut) => {
+    const { path, held } = files[file]!
     const bytes = new Uint8Array(width * height * channels)
-    if (readSync(handle(file), bytes, 0, bytes.length, offset) !== bytes.length)
-      throw new SherdError(
-        'SOURCE',
-        `${files[file]!.path} was cut while it was in use. Pack the images again.`,
-      )
+    if (held) bytes.set(held.subarray(offset, offset + bytes.length))
+    else if (readSync(handle(file), bytes, 0, bytes.length, offset) !== bytes.length)
+      throw new SherdError('SOURCE', `${path} was cut while it was in use. Pack the images again.`)
     return channels === 3
       ? bytes
       : Uint8Array.from({ length: bytes.length * 3 }, (_, i) => bytes[Math.floor(i / 3)]!)

@@ -21,7 +21,7 @@ import type { ViewSpec, ViewSpecs } from '../../../src/prepare/view-spec.ts'
 import { draws } from '../../../src/random/draws.ts'
 import type { Size } from '../../../src/source/box.ts'
 import { openImageFolder } from '../../../src/source/image-folder.ts'
-import { type ImageSource, openSource } from '../../../src/source/open.ts'
+import { openSource } from '../../../src/source/open.ts'
 import { openRasterFolder } from '../../../src/source/raster/raster-folder.ts'
 import { scope } from '../../../src/tensor/scope.ts'
 import { rasterFolder, rasterOptions, tiff, utm } from '../../source/raster/make-rasters.ts'
@@ -30,13 +30,14 @@ import { scene, temporaryFolder } from '../decode/make-images.ts'
 
 const seed = 11
 const SAMPLES = 7
-const sources: Record<'images' | 'packed' | 'rasters', () => ImageSource> = {
+const sources: Record<'images' | 'packed' | 'placed' | 'rasters', () => LoaderOptions['source']> = {
   images: () => made.images,
   packed: () => made.packed,
+  placed: () => made.placed,
   rasters: () => made.rasters,
 }
 type Kind = keyof typeof sources
-const made = {} as Record<Kind, ImageSource>
+const made = {} as Record<Kind, LoaderOptions['source']>
 
 beforeAll(async () => {
   const dir = await temporaryFolder()
@@ -50,6 +51,7 @@ beforeAll(async () => {
   const out = join(await temporaryFolder(), 'packed')
   await packImages({ source: folder, out, version: '0', channels: 3 })
   made.packed = await openSource(out)
+  made.placed = { ...folder, kind: 'placed', size: { height: 200, width: 160 }, unusable: new Map() }
   const [height, width] = [30, 40]
   const files = Array.from({ length: SAMPLES }, (_, i) => {
     const values = wave(2 * height * width, i).map((x) => 100 + 50 * x)
@@ -113,6 +115,12 @@ const kinds: Record<ViewSpec['kind'], Partial<Record<Kind, ViewSpecs>>> = {
     rasters: {
       global: { kind: 'crop', count: 2, size: [16, 12] },
       local: { kind: 'crop', count: 3, size: [8, 8], scale: [0.05, 0.2] },
+    },
+  },
+  placed: {
+    placed: {
+      global: { kind: 'placed', count: 2, size: [16, 12] },
+      local: { kind: 'placed', count: 3, size: [8, 8], scale: [0.05, 0.2] },
     },
   },
 }
