@@ -13,7 +13,8 @@ import { adamw } from '../optim/adamw.ts'
 import { layerDecayRow, layerOf, tokensKeepTheirSize } from '../optim/layer-decay.ts'
 import { disposeState, initialState } from '../optim/optimizer.ts'
 import { scaledLearningRate } from '../optim/schedule.ts'
-import { openLoader } from '../prepare/loader/loader.ts'
+import { openFeed } from '../prepare/cache/feed.ts'
+import { type Batch, openLoader } from '../prepare/loader/loader.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { callInPlace } from '../tensor/call.ts'
@@ -23,6 +24,7 @@ import { disposeAll, scope } from '../tensor/scope.ts'
 import { fromArray, toArray } from '../tensor/tensor.ts'
 import { expectFinite, train } from '../train/loop.ts'
 import type { Trainee } from '../train/trainee.ts'
+import { readView, statisticsOf } from '../weights/frozen-encoder.ts'
 import { withWhole } from '../weights/merge-adapters.ts'
 import { logitsOfSource, type OpenedClassifier } from '../weights/open-classifier.ts'
 import { type FinetuneOptions, type Images, warmupOf } from './finetune-settings.ts'
@@ -97,7 +99,7 @@ export async function attempt(
   { seed, onTrained }: AttemptOptions,
 ): Promise<Attempt> {
   const begun = performance.now()
-  const { encoder, settings, signal, work, keepEverySeconds = KEEP_EVERY } = options
+  const { encoder, settings, signal, work, keepEverySeconds = KEEP_EVERY, cache = 'none' } = options
   const { config, machine, dimensions, device, precision } = encoder
   const { shots, ema, adapt = { kind: 'none' } } = settings
   const few = shots && fewRows(all.train.labels!, all.train.classes.length, { shots, seed })
@@ -200,17 +202,22 @@ export async function attempt(
   }
   try {
     await validate() // of an attempt that was interrupted in it
-    const loader = openLoader({
-      ...loaderOptions(readingConfig(encoder), images.train, machine, { firstPosition: step * perStep }),
-      ...{ photometric: null, seed, batchSize },
-      onSkip: ({ file }) => skipped.add(file),
+    const feed = await openFeed(cache, {
+      loader: {
+        ...loaderOptions(readingConfig(encoder), images.train, machine, { firstPosition: step * perStep }),
+        ...{ photometric: null, seed, batchSize },
+      },
+      views: { image: { kind: 'crop', count: 1, size: dimensions.imageSize } },
+      ...{ statistics: statisticsOf(encoder), device, signal },
     })
+    const loader = openLoader({ ...feed.loader, onSkip: ({ file }) => skipped.add(file) })
+    const toView = (batch: Batch) => readView(encoder, () => feed.toViews(batch).image)
     try {
       const steps = train({
         ...{ trainee, loader, schedules, totalSteps, signal, samples },
         ...{ accumulate: settings.accumulate, firstStep: step },
         toDeviceBatch: (batch) =>
-          labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise }),
+          labelledBatch(batch, { classes: classes.length, settings, seed, encoder, noise, toView }),
       })
       for await (const event of steps) {
         step = expectFinite(event).step
@@ -220,6 +227,7 @@ export async function attempt(
       }
     } finally {
       await loader.close()
+      feed.close()
     }
     if (signal.aborted) throw stopped()
     const last = await scored(images.test, own())

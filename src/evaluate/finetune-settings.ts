@@ -4,6 +4,7 @@ import type { PrecisionName } from '../machine/plan.ts'
 import type { Adaptation } from '../model/adapt.ts'
 import { headsOf, type TrainedHeadName } from '../model/classifier.ts'
 import { randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
+import type { CacheKind } from '../prepare/cache/caches.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { StepEvent } from '../train/events.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
@@ -80,6 +81,8 @@ export interface FinetuneOptions {
    * images.
    */
   readonly save?: string
+  /** Where images are between epochs, of training and of scoring; default: none. What is learned from is also on the device with `device`. */
+  readonly cache?: CacheKind | undefined
   /** Called with settings that were adapted to the run. */
   readonly onNote?: (note: string) => void
   readonly onStep?: (event: StepEvent, seed: number, totalSteps: number) => void

@@ -6,11 +6,14 @@
 
 import { basename } from 'node:path'
 import { openWeightsFile } from '../checkpoint/weights-file.ts'
+import { inferenceOptions } from '../config/assemble.ts'
+import { readingConfig } from '../config/reading.ts'
 import { atOneSize } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { choosePrecision, precisionNames } from '../machine/plan.ts'
 import { heads } from '../model/classifier.ts'
 import type { Parameters } from '../model/parameters.ts'
+import { held } from '../prepare/cache/feed.ts'
 import type { ImageSource } from '../source/open.ts'
 import { subsetOf } from '../source/subset.ts'
 import { adapterFiles } from '../weights/adapter-folder.ts'
@@ -108,6 +111,13 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
     )
   const file = options.save === undefined ? null : openWeightsFile(options.save)
   const images = await openAll(encoder, data, options.validation)
+  const { cache = 'none' } = options
+  if (cache === 'device' && settings.randAugment !== null)
+    throw new SherdError(
+      'USAGE',
+      'RandAugment changes bytes in memory, and with the cache on the device there are none: take the cache in memory (--cache memory), or no RandAugment (--rand-augment 0).',
+    )
+  const scored = cache === 'none' ? images : await inMemory(images, options)
   const protocol = fromScratch ? 'scratch' : settings.blocks === null ? 'finetune' : 'partial'
   const save = (trained: OpenedClassifier, learned: Parameters) => {
     if (file === null) return
@@ -122,11 +132,22 @@ export async function finetune(given: FinetuneOptions): Promise<Report> {
   const attempts: Attempt[] = []
   for (const [i, seed] of seeds.entries()) {
     const done = work === undefined ? null : doneAttempt(work, seed)
-    const made = done ?? (await attempt(images, options, { seed, onTrained: i === 0 ? save : () => {} }))
+    const made = done ?? (await attempt(scored, options, { seed, onTrained: i === 0 ? save : () => {} }))
     if (work !== undefined && !done) keepDone(work, seed, made)
     attempts.push(made)
   }
   return reportOf(attempts, { protocol, images, options, warmupEpochs: warmup.epochs })
+}
+
+/** What is scored, again and again, in memory; of what is learned from an attempt takes its part first. */
+async function inMemory(images: Images, { encoder, signal }: FinetuneOptions): Promise<Images> {
+  const { test, validation } = images
+  const inMemory = (source: ImageSource) =>
+    held(inferenceOptions(readingConfig(encoder), source, encoder.machine), signal)
+  return {
+    ...{ ...images, test: await inMemory(test) },
+    validation: validation && { ...validation, source: await inMemory(validation.source) },
+  }
 }
 
 const meanOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length

@@ -6,7 +6,6 @@ import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
 import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { Batch } from '../prepare/loader/loader.ts'
-import { isOfRasters, sizeOf } from '../prepare/pixels.ts'
 import { pixelsOf } from '../prepare/upload.ts'
 import type { View } from '../prepare/view.ts'
 import { draws } from '../random/draws.ts'
@@ -45,22 +44,27 @@ export interface Augmenting {
   readonly encoder: Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>
   /** [T · C, 2 H, 2 W], for random erasing. */
   readonly noise: Tensor
+  /** Makes the view of a batch; default: of its pixels. */
+  readonly toView?: ((batch: Batch) => View) | undefined
 }
+
+const usualView =
+  (encoder: Augmenting['encoder']) =>
+  ({ fields }: Batch): View =>
+    viewFor(encoder, pixelsOf(fields))
 
 /** RandAugment on the bytes, in place; then normalised, erased, mixed. Every draw belongs to the address of its sample. */
 export function labelledBatch(
   batch: Batch,
-  { classes, settings, seed, encoder, noise }: Augmenting,
+  { classes, settings, seed, encoder, noise, toView = usualView(encoder) }: Augmenting,
 ): Labelled {
   const { size, epochs, indices, labels } = batch
-  const samples = pixelsOf(batch.fields)
-  const [height, width] = sizeOf(samples)
+  const [height, width] = encoder.shape.dimensions.imageSize
   const image = { height, width }
-  const isColour = !isOfRasters(samples) && samples.shape[3] === 3
-  if (settings.randAugment !== null && isColour && samples.pixels instanceof Uint8Array) {
+  const { data: pixels, shape } = batch.fields.image!
+  if (settings.randAugment !== null && pixels instanceof Uint8Array && shape[4] === 3) {
     const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
     const fill = encoder.statistics.mean.map((mean) => Math.round(255 * mean))
-    const { pixels } = samples
     const bytes = height * width * 3
     for (let row = 0; row < size; row++) {
       const own = draws({ seed, stream: 'augment', epoch: epochs[row]!, index: indices[row]! })
@@ -78,7 +82,7 @@ export function labelledBatch(
     return isMixed ? mixImages(images, mix) : images
   }
   return {
-    image: changed(viewFor(encoder, samples), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
+    image: changed(toView(batch), change, (valid) => (isMixed ? mixImages(valid, mix) : valid)),
     targets: toDevice(tensor(targets, [size, classes]), encoder.device),
   }
 }

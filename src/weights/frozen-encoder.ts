@@ -47,16 +47,23 @@ export const viewFor = (encoder: ReadingEncoder, pixels: Pixels): View =>
 
 export type ReadingEncoder = Pick<FrozenEncoder, 'statistics' | 'device' | 'channels' | 'shape'>
 
-/** `normalize` gets the statistics of the samples' own bands. */
-export function readView(
-  { statistics, channels, shape }: ReadingEncoder,
-  normalize: (statistics: ChannelStatistics) => View,
-): View {
-  if (!channels) return normalize(statistics)
+/** Of the samples' own bands. */
+export function statisticsOf({
+  statistics,
+  channels,
+}: Pick<ReadingEncoder, 'statistics' | 'channels'>): ChannelStatistics {
+  if (!channels) return statistics
   const own = (values: readonly (number | null)[]) => channels.map((channel) => values[channel]!)
   const { mean, std, low, high } = statistics
   const clipping = low && high ? { low: own(low), high: own(high) } : {}
-  const view = normalize({ mean: own(mean) as number[], std: own(std) as number[], ...clipping })
+  return { mean: own(mean) as number[], std: own(std) as number[], ...clipping }
+}
+
+/** `normalize` gets the statistics of the samples' own bands. */
+export function readView(encoder: ReadingEncoder, normalize: (statistics: ChannelStatistics) => View): View {
+  const view = normalize(statisticsOf(encoder))
+  const { channels, shape } = encoder
+  if (!channels) return view
   return { ...view, pixels: spreadBands(view.pixels, channels, shape.dimensions.channels) }
 }
 

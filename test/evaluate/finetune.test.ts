@@ -7,6 +7,7 @@ import {
   type FinetuneSettings,
   finetuneDefaults,
 } from '../../src/evaluate/finetune-settings.ts'
+import type { CacheKind } from '../../src/prepare/cache/caches.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 import { findWeights, type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { folderOfFile } from '../after-file.ts'
@@ -83,7 +84,7 @@ describe('fine-tuning', () => {
     expect(rows[0]!.top1.mean).toBeLessThan(0.75)
   })
 
-  it('scores averaged weights, too; gives the same for the same seed; leaves no tensor behind', async () => {
+  it('scores averaged weights, too; gives the same for the same seed, from memory, too; leaves no tensor behind', async () => {
     const before = liveTensors()
     const encoder = await encoderOf(1)
     const opened = liveTensors()
@@ -91,11 +92,31 @@ describe('fine-tuning', () => {
       ...{ encoder, data: { train, test }, settings: { ...settings, epochs: 2, ema: 0.9, randAugment: 9 } },
       ...{ seeds: [3, 4], fromScratch: false, signal: new AbortController().signal },
     }
-    const [once, again] = [await finetune(options), await finetune(options)]
+    const [once, again] = [await finetune(options), await finetune({ ...options, cache: 'memory' })]
     expect(liveTensors()).toBe(opened)
     expect(once.rows).toEqual(again.rows)
     expect(once.rows.map(({ setting }) => setting)).toEqual(['last weights', 'averaged weights'])
     expect(opened).toBeGreaterThan(before)
+    expect(again.data).toEqual(once.data)
+  })
+
+  it('learns the same from images on the device, where RandAugment has no bytes to change', async () => {
+    const encoder = await encoderOf(1)
+    const tuned = async (over: Partial<FinetuneSettings>, cache?: CacheKind) => {
+      const seen: number[] = []
+      const few = { ...settings, epochs: 1, warmupEpochs: 0, shots: { perClass: 8 }, ...over }
+      const { rows } = await finetune({
+        ...{ encoder, data: { train, test }, settings: few, cache, seeds: [0], fromScratch: false },
+        ...{ validation: { share: 0.25 }, signal: new AbortController().signal },
+        onStep: ({ loss }) => seen.push(loss),
+      })
+      return { rows, seen }
+    }
+    expect(await tuned({}, 'device')).toEqual(await tuned({}))
+    await expect(tuned({ randAugment: 9 }, 'device')).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(/--cache memory.*--rand-augment 0/),
+    })
   })
 
   it('begins with the weights of the encoder, and from scratch without them', async () => {

@@ -6,6 +6,7 @@ import type { FinetuneOptions, Validation } from '../../evaluate/finetune-settin
 import type { Shots } from '../../evaluate/labelled-features.ts'
 import { letWaitingThreadsSleep } from '../../machine/idle-threads.ts'
 import type { TrainedHeadName } from '../../model/classifier.ts'
+import { type CacheKind, caches } from '../../prepare/cache/caches.ts'
 import type { OpenedEncoder } from '../../weights/open-encoder.ts'
 import { type AdaptFlags, adaptationOf, addAdaptOptions } from '../adapt-options.ts'
 import { requestOf } from '../encoder-options.ts'
@@ -47,6 +48,7 @@ interface Flags extends EvaluateFlags, SaveFlags, AdaptFlags {
   readonly ema?: number
   readonly blocks?: number
   readonly validation?: Validation
+  readonly cache?: CacheKind
 }
 
 // The table itself would load the engine's operators for --help.
@@ -84,6 +86,12 @@ const withFinetuning = (command: Command): Command =>
       '--validation <dir|share>',
       'images that choose the epoch: a folder, or a share of the training images such as 10%, which are then not learned from (default: val/ beside train/ and test/, else none: the last epoch counts)',
       validationOf,
+    )
+    .addOption(
+      new Option(
+        '--cache <where>',
+        'decoded images stay in memory; device: those that are learned from on the device, without RandAugment (default: none)',
+      ).choices(caches),
     )
     .option('--ema <d>', 'score averaged weights, too: the share of the old that stays, such as 0.999', share)
 
@@ -176,7 +184,7 @@ async function run(protocol: TuningName, flags: Flags): Promise<void> {
       const report = await finetune({
         ...{ encoder, data, fromScratch: protocol === 'scratch', signal, validation, settings, seeds },
         ...(save !== undefined && { save }),
-        ...{ precision: flags.precision, work: join(dir, 'work'), onNote: note },
+        ...{ precision: flags.precision, cache: flags.cache, work: join(dir, 'work'), onNote: note },
         ...showingSteps(seeds, settings.epochs),
       })
       await writeReport(fileFor(), report)

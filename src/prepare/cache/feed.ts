@@ -51,7 +51,11 @@ const fromSource = <V extends ViewSpecs>(
   close: () => {},
 })
 
-function held({ source, ...options }: LoaderOptions, signal: AbortSignal | undefined): Promise<PackedImages> {
+/** The images of a loader in memory. Throws as `openFeed`. */
+export async function held(
+  { source, ...options }: LoaderOptions,
+  signal: AbortSignal | undefined,
+): Promise<PackedImages> {
   const { maxPixels, corrupt, fileTimeout, range, rules } = options
   if (source.kind !== 'images' && source.kind !== 'packed')
     throw new SherdError(
