@@ -4,6 +4,8 @@ import { fittingOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { plain } from '../evaluate/markdown.ts'
+import { cardLicence, restriction } from '../hub/licences.ts'
+import { isHubName } from '../hub/name.ts'
 import { sherdVersion } from '../package-root.ts'
 import type { ResizeMode } from '../prepare/fit.ts'
 import { targetOf } from '../target/targets.ts'
@@ -45,7 +47,9 @@ function trainingOf({ config, facts, step, protocol, hub }: ExportedModel): stri
     '',
     `- ${step ?? 'an unknown number of'} optimizer steps of ${train.batchSize * train.accumulate} samples, base learning rate ${optim.baseLearningRate}, weight decay ${optim.weightDecay}, seed ${train.seed}`,
     `- ${files} images${named}; fingerprint of the list of files: \`${fingerprint}\``,
-    ...(facts.init ? ['- it began with the weights of another model'] : []),
+    ...(facts.init
+      ? [`- it began with the weights of ${isHubName(facts.init) ? `\`${facts.init}\`` : 'another model'}`]
+      : []),
     `- LibTorch ${facts.engine.libtorch}, ${facts.engine.device}, ${facts.engine.precision}`,
   ]
 }
@@ -86,10 +90,14 @@ export function modelCard(
   model: ExportedModel,
   { title, tags, usage, webUsage, notes, scores = [], license }: CardOptions,
 ): string {
-  const { dimensions: d, hub } = model
+  const { dimensions: d, facts } = model
+  // A run that began with a model of the hub is bound as that is.
+  const hub = model.hub ?? (facts?.init !== undefined && isHubName(facts.init) ? facts.init : undefined)
+  const given = license !== undefined ? { license } : hub !== undefined ? cardLicence(hub) : undefined
+  const restricted = hub === undefined ? undefined : restriction(hub)
   const own = {
     ...tags,
-    ...(license !== undefined && { license }),
+    ...given,
     ...(hub !== undefined && { base_model: hub.replace(/^hf:|@.*/g, '') }),
   }
   return `${[
@@ -107,9 +115,8 @@ export function modelCard(
         ? []
         : ['No score is given here, because none was measured when this folder was written.']),
       ...notes,
-      ...(license === undefined
-        ? ['The licence is not stated here: add it before publishing the model.']
-        : []),
+      ...(restricted === undefined ? [] : [`${restricted[0]!.toUpperCase()}${restricted.slice(1)}.`]),
+      ...(given === undefined ? ['The licence is not stated here: add it before publishing the model.'] : []),
     ].map((line) => `- ${line}`),
     ...['', `Written by sherd ${sherdVersion()}.`],
   ].join('\n')}\n`

@@ -4,9 +4,9 @@
  * are computed. scripts/reference/check_models.py compares them with timm's own.
  */
 import type { ConfigInput } from '../config/schema.ts'
+import { type AuthorsLicence, authorsLicence } from '../hub/licences.ts'
 import type { knownStatistics } from '../import/image-processors.ts'
 import { rotaryPeriods } from '../model/rotary-position.ts'
-import type { LicenceId } from './licences.ts'
 
 type ModelKeys = NonNullable<ConfigInput['model']>
 
@@ -20,10 +20,6 @@ export interface Family {
   readonly paper: string
   /** What it learned from. */
   readonly images: string
-  /** Of the authors. */
-  readonly licence: LicenceId
-  /** Of the page on the hub, where it says another one. */
-  readonly pageLicence?: LicenceId
   /** Whether one must agree to conditions on its page before a download. */
   readonly isGated?: boolean
   readonly statistics: Statistics
@@ -44,6 +40,7 @@ interface Member {
 
 export interface PublishedEncoder extends Omit<Family, 'encoders'>, Member {
   readonly images: string
+  readonly licence: AuthorsLicence
 }
 
 const shape = (width: number, depth: number, heads: number, more: ModelKeys = {}): ModelKeys => ({
@@ -105,7 +102,7 @@ export const families: readonly Family[] = [
     family: 'DINOv2',
     paper: 'Oquab et al. 2023, arXiv:2304.07193',
     images: 'LVD-142M, 142 million curated images',
-    ...{ licence: 'apache-2.0', statistics: 'imagenet', model: { ...scaled, ...v2 } },
+    ...{ statistics: 'imagenet', model: { ...scaled, ...v2 } },
     encoders: [
       row('dinov2-small', 'facebook/dinov2-small', 'vit_small_patch14_dinov2.lvd142m', small),
       row('dinov2-base', 'facebook/dinov2-base', 'vit_base_patch14_dinov2.lvd142m', base),
@@ -122,7 +119,7 @@ export const families: readonly Family[] = [
     family: 'DINOv2 with registers',
     paper: 'Darcet et al. 2023, arXiv:2309.16588',
     images: 'LVD-142M, 142 million curated images',
-    ...{ licence: 'apache-2.0', statistics: 'imagenet' },
+    ...{ statistics: 'imagenet' },
     model: { ...scaled, ...v2, registers: 4 },
     encoders: [
       row(
@@ -156,7 +153,6 @@ export const families: readonly Family[] = [
     paper: 'Siméoni et al. 2025, arXiv:2508.10104',
     images: 'LVD-1689M, 1.7 billion curated images',
     ...{
-      licence: 'dinov3-license',
       isGated: true,
       statistics: 'imagenet',
       model: at(16, 224),
@@ -204,7 +200,7 @@ export const families: readonly Family[] = [
     family: 'DINOv3 of satellite images',
     paper: 'Siméoni et al. 2025, arXiv:2508.10104',
     images: 'SAT-493M, 493 million satellite images of 0.6 m a pixel',
-    ...{ licence: 'dinov3-license', isGated: true, model: at(16, 224) },
+    ...{ isGated: true, model: at(16, 224) },
     statistics: { mean: [0.43, 0.411, 0.296], std: [0.213, 0.156, 0.143] },
     encoders: [
       row(
@@ -225,7 +221,7 @@ export const families: readonly Family[] = [
     family: 'DINO',
     paper: 'Caron et al. 2021, arXiv:2104.14294',
     images: imageNet,
-    ...{ licence: 'apache-2.0', statistics: 'imagenet', model: vit },
+    ...{ statistics: 'imagenet', model: vit },
     encoders: [
       row('dino-small-16', 'facebook/dino-vits16', 'vit_small_patch16_224.dino', of(small, 16)),
       row('dino-small-8', 'facebook/dino-vits8', 'vit_small_patch8_224.dino', of(small, 8)),
@@ -238,8 +234,6 @@ export const families: readonly Family[] = [
     paper: 'He et al. 2021, arXiv:2111.06377',
     images: imageNet,
     ...{
-      licence: 'cc-by-nc-4.0',
-      pageLicence: 'apache-2.0',
       statistics: 'imagenet',
       model: vit,
     },
@@ -254,7 +248,6 @@ export const families: readonly Family[] = [
     paper: 'Assran et al. 2023, arXiv:2301.08243',
     images: imageNet,
     ...{
-      licence: 'cc-by-nc-4.0',
       statistics: 'imagenet',
       model: { ...vit, cls: false, feature: 'mean' },
     },
@@ -287,8 +280,6 @@ export const families: readonly Family[] = [
     paper: 'Assran et al. 2022, arXiv:2204.07141',
     images: imageNet,
     ...{
-      licence: 'cc-by-nc-4.0',
-      pageLicence: 'apache-2.0',
       statistics: 'imagenet',
       model: vit,
     },
@@ -302,7 +293,7 @@ export const families: readonly Family[] = [
     family: 'BEiT',
     paper: 'Bao et al. 2021, arXiv:2106.08254',
     images: imageNet21k,
-    ...{ licence: 'apache-2.0', statistics: 'half', model: { ...beit, relativePositions: 'per-block' } },
+    ...{ statistics: 'half', model: { ...beit, relativePositions: 'per-block' } },
     encoders: [
       row(
         'beit-base',
@@ -322,7 +313,7 @@ export const families: readonly Family[] = [
     family: 'BEiT v2',
     paper: 'Peng et al. 2022, arXiv:2208.06366',
     images: `${imageNet}, then ImageNet-21k with labels`,
-    ...{ licence: 'apache-2.0', statistics: 'imagenet' },
+    ...{ statistics: 'imagenet' },
     model: { ...beit, relativePositions: 'per-block', layerNormEpsilon: 1e-6, layerScale: 1e-5 },
     encoders: [
       timmRow('beitv2-base', 'beitv2_base_patch16_224.in1k_ft_in22k', of(base, 16)),
@@ -333,7 +324,7 @@ export const families: readonly Family[] = [
     family: 'ViT with labels (AugReg)',
     paper: 'Steiner et al. 2021, arXiv:2106.10270',
     images: imageNet21k,
-    ...{ licence: 'apache-2.0', statistics: 'half', model: vit },
+    ...{ statistics: 'half', model: vit },
     encoders: [
       timmRow('vit-tiny', 'vit_tiny_patch16_224.augreg_in21k', of(tiny, 16)),
       timmRow('vit-small', 'vit_small_patch16_224.augreg_in21k', of(small, 16)),
@@ -346,7 +337,7 @@ export const families: readonly Family[] = [
     family: 'CLIP',
     paper: 'Radford et al. 2021, arXiv:2103.00020',
     images: 'WIT-400M, 400 million images with texts',
-    ...{ licence: 'mit', statistics: 'clip', model: { ...clip, ...quick } },
+    ...{ statistics: 'clip', model: { ...clip, ...quick } },
     encoders: [
       row(
         'clip-base-32',
@@ -378,7 +369,7 @@ export const families: readonly Family[] = [
     family: 'OpenCLIP',
     paper: 'Cherti et al. 2022, arXiv:2212.07143',
     images: 'LAION-2B, 2 billion images with texts',
-    ...{ licence: 'mit', statistics: 'clip', model: clip },
+    ...{ statistics: 'clip', model: clip },
     encoders: [
       row(
         'openclip-base-32',
@@ -412,7 +403,7 @@ export const families: readonly Family[] = [
     family: 'SigLIP',
     paper: 'Zhai et al. 2023, arXiv:2303.15343',
     images: webLI,
-    ...{ licence: 'apache-2.0', statistics: 'half', model: siglip },
+    ...{ statistics: 'half', model: siglip },
     encoders: [
       row('siglip-base', 'google/siglip-base-patch16-224', 'vit_base_patch16_siglip_224.webli', of(base, 16)),
       row(
@@ -439,7 +430,7 @@ export const families: readonly Family[] = [
     family: 'SigLIP 2',
     paper: 'Tschannen et al. 2025, arXiv:2502.14786',
     images: webLI,
-    ...{ licence: 'apache-2.0', statistics: 'half', model: siglip },
+    ...{ statistics: 'half', model: siglip },
     encoders: [
       row(
         'siglip2-base',
@@ -482,7 +473,10 @@ export const families: readonly Family[] = [
 ]
 
 export const publishedEncoders: readonly PublishedEncoder[] = families.flatMap(({ encoders, ...family }) =>
-  encoders.map((each) => ({ ...family, ...each, model: { ...family.model, ...each.model } })),
+  encoders.map((each) => ({
+    ...{ ...family, ...each, model: { ...family.model, ...each.model } },
+    licence: authorsLicence(each.hub)!, // a test knows that each has one
+  })),
 )
 
 /** By its name here, or by that of the hub. */

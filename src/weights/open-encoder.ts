@@ -11,6 +11,7 @@ import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
+import { restriction } from '../hub/licences.ts'
 import { localModel } from '../hub/locate.ts'
 import { hubAdvice, isHubName } from '../hub/name.ts'
 import type { Family } from '../import/layouts/facts.ts'
@@ -206,7 +207,7 @@ export async function findWeights(given: WeightsRequest): Promise<FoundWeights> 
   }
   const isFolder = hub !== undefined && statSync(path).isDirectory()
   const located = (isFolder ? null : locateWeights(request)) ?? (await findForeign(request))
-  const found = mergedWeights(hub === undefined ? located : { ...located, hub })
+  const found = mergedWeights(hub === undefined ? located : ofHub(located, hub))
   if (found.files.length > 0) expectFit(found)
   if (!request.imageSize) return found
   const config = sizedConfig(found.config, request.imageSize)
@@ -216,6 +217,12 @@ export async function findWeights(given: WeightsRequest): Promise<FoundWeights> 
   const note = `all images are squashed to ${height} × ${width} pixels, as was asked for (--image-size)`
   const notes = [...(found.notes ?? []), ...(keptShapes ? [note] : [])]
   return { ...found, config, imageSize: request.imageSize, notes }
+}
+
+/** Of the hub, with what its authors restrict. */
+function ofHub(found: FoundWeights, hub: string): FoundWeights {
+  const restricted = restriction(hub)
+  return { ...found, hub, ...(restricted !== undefined && { notes: [...(found.notes ?? []), restricted] }) }
 }
 
 /** Null for a model of another program. */

@@ -255,6 +255,41 @@ describe('before a download', () => {
     expect(place.notes.join()).not.toContain('licence')
   })
 
+  it.each([
+    [
+      'facebook/vit-mae-base',
+      { license: 'apache-2.0' },
+      'its authors give the licence cc-by-nc-4.0, which forbids commercial use, though its page says apache-2.0',
+    ],
+    ['facebook/vit-msn-huge', {}, 'licence cc-by-nc-4.0, which forbids commercial use'],
+    [
+      'timm/vit_base_patch16_224.mae',
+      { license: 'cc-by-nc-4.0' },
+      'licence cc-by-nc-4.0, which forbids commercial use',
+    ],
+    [
+      'facebook/dinov2-large',
+      { license: 'cc-by-nc-4.0' },
+      'its authors give the licence apache-2.0, though its page says cc-by-nc-4.0',
+    ],
+    [
+      'facebook/ijepa_vith14_1k',
+      { license: 'cc-by-nc-4.0' },
+      'licence cc-by-nc-4.0, which forbids commercial use',
+    ],
+    [
+      'timm/vit_small_patch16_dinov3.lvd1689m',
+      { license: 'other', license_name: 'dinov3-license' },
+      'licence other (dinov3-license): read it before use',
+    ],
+  ])('what its authors say of %s counts before its card %j', async (name, own, said) => {
+    hub.repos.set(name, { files: dinov2, commit: first, card: own })
+    await localModel(`hf:${name}`)
+    const isAllowed = !/forbids|read it/.test(said)
+    const lines = isAllowed ? place.notes.filter((line) => line.includes('licence')) : place.warnings
+    expect(lines).toEqual([expect.stringContaining(`hf:${name}: ${said}`)])
+  })
+
   it('a licence that is missing is said, and strange cards are survived', async () => {
     hub.repos.set('a/b', {
       files: dinov2,

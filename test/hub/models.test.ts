@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { exportHuggingface } from '../../src/export/export-huggingface.ts'
 import { openExported } from '../../src/export/exported-model.ts'
 import { importWeights } from '../../src/import/import.ts'
 import { inspect } from '../../src/inspect/inspect.ts'
@@ -70,6 +71,30 @@ it('import and inspect take it, and serve says what to type', async () => {
   expect(() => findModels('hf:owner/dinov2')).toThrow(
     /sherd export onnx --model hf:owner\/dinov2 --out dinov2-onnx/,
   )
+})
+
+it('what the authors of an encoder restrict stands in its notes, and in the card of what is made of it', async () => {
+  const name = 'hf:facebook/vit-mae-base'
+  hub.repos.set('facebook/vit-mae-base', {
+    ...{ files: filesOf(join(layouts, 'vit-mae-pretraining'), ['expected.safetensors']), commit },
+    card: { license: 'apache-2.0' },
+  })
+  const said =
+    'he licence of the authors of facebook/vit-mae-base is CC BY-NC 4.0 (not for commercial use); its page on the hub says Apache 2.0'
+  expect((await findWeights({ model: name })).notes?.at(-1)).toBe(`t${said}`)
+  const out = mkdtempSync(join(tmpdir(), 'sherd-hub-'))
+  const cardOf = async (license?: string) => {
+    await exportHuggingface({ model: name, out, onnx: [], ...(license && { license }) })
+    return readFileSync(join(out, 'README.md'), 'utf8')
+  }
+  const card = await cardOf()
+  expect(card).toMatch(/^license: cc-by-nc-4\.0\nbase_model: facebook\/vit-mae-base$/m)
+  expect(card).toContain(`- T${said}.\n`)
+  expect(card).not.toContain('licence is not stated')
+  const other = await cardOf('mit') // of who publishes it; what the authors say stays
+  expect(other).toMatch(/^license: mit$/m)
+  expect(other).toContain(`- T${said}.\n`)
+  rmSync(out, { recursive: true })
 })
 
 it('a path that is not there, and looks like a name of the hub, is advised', async () => {

@@ -50,13 +50,13 @@ export function addModels(root: Command): void {
 const load = async () => ({
   ...(await import('../../published/encoders.ts')),
   ...(await import('../../published/figures.ts')),
-  ...(await import('../../published/licences.ts')),
+  ...(await import('../../hub/licences.ts')),
 })
 type Known = Awaited<ReturnType<typeof load>>
 
 const linesOf = (encoder: PublishedEncoder, { licences, useTexts }: Known) => ({
-  licence: licences[encoder.licence].name,
-  use: useTexts[licences[encoder.licence].use],
+  licence: licences[encoder.licence.licence].name,
+  use: useTexts[licences[encoder.licence.licence].use],
 })
 
 /** What words are looked for in. */
@@ -75,14 +75,15 @@ const millions = (n: number): string => (n / 1e6).toFixed(n < 1e9 ? 1 : 0)
 
 function jsonOf(encoder: PublishedEncoder, known: Known) {
   const { parameters, patch, imageSize, width, flops } = known.figuresOf(encoder)
-  const { name, family, hub, timm, images, paper, licence, pageLicence, isGated, statistics, model } = encoder
+  const { name, family, hub, timm, images, paper, isGated, statistics, model } = encoder
+  const { licence, page = licence } = encoder.licence
   return {
     ...{ name, family, hub, timm, parameters, flops, width, images, paper },
     patchSize: shortSize(patch),
     imageSize: [...imageSize],
     feature: model.feature!,
     licence,
-    pageLicence: pageLicence ?? licence,
+    pageLicence: page,
     use: known.licences[licence].use,
     isGated: isGated ?? false,
     ...known.numbersOf(statistics),
@@ -135,10 +136,7 @@ async function showModel(name: string, { json }: Flags): Promise<void> {
   const of = jsonOf(found, known)
   if (json) return printJson({ kind: 'model', ...of })
   const { licence, use } = linesOf(found, known)
-  const page =
-    found.pageLicence && found.pageLicence !== found.licence
-      ? `; its page says ${known.licences[found.pageLicence].name}`
-      : ''
+  const page = of.pageLicence === of.licence ? '' : `; its page says ${known.licences[of.pageLicence].name}`
   print(
     table([
       ['name', `${of.name} (${of.family}, ${of.paper})`],
