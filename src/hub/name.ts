@@ -61,6 +61,18 @@ export function parseHubName(model: string): HubName {
   )
 }
 
+/** `owner/name`, as other programs write it, as a name here; null for what is none. */
+export function hubNameOf(text: string, revision: string | null = null): string | null {
+  if (!new RegExp(`^${part}/${part}$`).test(text)) return null
+  const name = `hf:${text}${revision === null ? '' : `@${encodeURIComponent(revision).replaceAll('refs%2Fpr%2F', 'refs/pr/')}`}`
+  try {
+    parseHubName(name)
+    return name
+  } catch {
+    return null
+  }
+}
+
 /** As recorded: the same bytes for everyone. */
 export const hubText = ({ repo, path }: HubName, commit: string): string =>
   `hf:${repo}@${commit}${path === '' ? '' : `/${path}`}`

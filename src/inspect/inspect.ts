@@ -8,6 +8,7 @@ import { SherdError } from '../errors.ts'
 import { naturalOrder } from '../files/natural-order.ts'
 import { notRegular, openGiven } from '../files/regular-file.ts'
 import { quoted } from '../files/shell.ts'
+import { restriction } from '../hub/licences.ts'
 import { localModel } from '../hub/locate.ts'
 import { isHubName } from '../hub/name.ts'
 import {
@@ -18,6 +19,7 @@ import {
   type KindName,
   type Place,
   reasonFrom,
+  sentence,
 } from './inspected.ts'
 import { type Kind, kinds } from './kinds.ts'
 
@@ -45,7 +47,14 @@ export async function inspect(given: string, options: InspectOptions): Promise<I
   if (!isHubName(given)) return inspectPath(given, options)
   const { path, hub = given } = await localModel(given)
   const said = await inspectPath(path, options)
-  return { ...said, path: hub, next: said.next.map((line) => line.replaceAll(quoted(path), quoted(hub))) }
+  const restricted = restriction(hub)
+  const notes = restricted === undefined ? said.notes : [...said.notes, sentence(restricted)]
+  return {
+    ...said,
+    path: hub,
+    notes,
+    next: said.next.map((line) => line.replaceAll(quoted(path), quoted(hub))),
+  }
 }
 
 async function inspectPath(path: string, options: InspectOptions): Promise<Inspected> {
@@ -68,6 +77,7 @@ async function inspectPath(path: string, options: InspectOptions): Promise<Inspe
 }
 
 const titles: Partial<Record<KindName, string>> = {
+  adapter: 'adapter',
   ...{ special: 'no regular file', run: 'run of sherd', checkpoint: 'checkpoint', pack: 'packed images' },
   ...{ index: 'index of images', weights: 'file of weights', graph: 'ONNX graph', pytorch: 'PyTorch file' },
 }

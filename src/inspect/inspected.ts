@@ -7,6 +7,7 @@ import { messageOf, SherdError } from '../errors.ts'
 const folders = [
   'run',
   'checkpoint',
+  'adapter',
   'pack',
   'index',
   'huggingface',
@@ -87,6 +88,7 @@ export function reasonFrom(error: unknown, path = ''): string {
   return rest === undefined ? message : message.slice(rest.length + 2)
 }
 
+export const sentence = (note: string): string => `${note[0]!.toUpperCase()}${note.slice(1)}.`
 export const grouped = (n: number): string => n.toLocaleString('en-US')
 export const sized = (width: number, height: number): string => `${grouped(width)} × ${grouped(height)}`
 export const countOf = (n: number, one: string): string => `${grouped(n)} ${one}${n === 1 ? '' : 's'}`

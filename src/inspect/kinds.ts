@@ -8,6 +8,8 @@ import { imageExtensions } from '../source/image-folder.ts'
 import { isMaskedFolder } from '../source/masked-folder.ts'
 import { isPack } from '../source/packed-images.ts'
 import { rasterExtensions } from '../source/raster/raster-formats.ts'
+import { adapterFolder } from '../weights/adapter-folder.ts'
+import { describeAdapter } from './adapter.ts'
 import { describeFeatures, describeIndex, describePack, isFeatures } from './collection.ts'
 import { describeImages, describeMasked, describeRasters, hasRasters } from './folder.ts'
 import { type Description, describe, type InspectOptions, type KindName, type Place } from './inspected.ts'
@@ -42,6 +44,7 @@ export const kinds = {
       (has(path, 'state.json') || /^step-\d+$/.test(basename(path))),
     describe: describeCheckpoint,
   },
+  adapter: { isIt: ({ path }) => adapterFolder(path) !== null, describe: describeAdapter },
   pack: { isIt: ({ path, isFolder }) => isFolder && isPack(path), describe: describePack },
   index: { isIt: ({ path, isFolder }) => isFolder && has(path, 'index.json'), describe: describeIndex },
   huggingface: { isIt: ({ path, isFolder }) => isFolder && isForeignFolder(path), describe: describeForeign },

@@ -35,6 +35,7 @@ import {
   type Row,
   reasonFrom,
   rowsOf,
+  sentence,
   sized,
 } from './inspected.ts'
 
@@ -289,7 +290,6 @@ async function sayUnsaid(path: string) {
   }
 }
 
-const sentence = (note: string) => `${note[0]!.toUpperCase()}${note.slice(1)}.`
 const classesRow = ({ classes }: { readonly classes: readonly string[] }): Row => [
   'classes',
   `${classes.length}: ${listed(classes)}`,

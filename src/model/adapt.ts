@@ -46,14 +46,14 @@ function targetsOf(rows: readonly ParameterRow[], { rank, targets }: LowRank): r
   if (unknown !== undefined)
     throw new SherdError(
       'CONFIG',
-      `adapt.targets: no linear map of this encoder is called "${unknown}": its maps are ${short.join(', ')}.${didYouMean(unknown, short)}`,
+      `--lora-targets (adapt.targets): no linear map of this encoder is called "${unknown}": its maps are ${short.join(', ')}.${didYouMean(unknown, short)}`,
     )
   const chosen = maps.filter((row) => targets.some((target) => isNamed(moduleOf(row), target)))
   const narrow = chosen.find(({ shape }) => rank > Math.min(...shape))
   if (narrow)
     throw new SherdError(
       'CONFIG',
-      `adapt.rank is ${rank}, and ${narrow.name} is [${narrow.shape.join(', ')}]: expected at most ${Math.min(...narrow.shape)}.`,
+      `--lora-rank (adapt.rank) is ${rank}, and ${narrow.name} is [${narrow.shape.join(', ')}]: expected at most ${Math.min(...narrow.shape)}.`,
     )
   return rank === 0 ? [] : chosen
 }

@@ -94,12 +94,12 @@ export function adviceOf(
     [
       isFew,
       () =>
-        `${grouped(given.distinct)} different images are too few to pretrain from random weights: features will say little about anything else. Begin with published weights (--init FILE, see docs/import.md) and train a few hundred epochs more on yours, or add images, which need no labels. A small model is proposed.`,
+        `${grouped(given.distinct)} different images are too few to pretrain from random weights: features will say little about anything else. Begin with published weights (--init FILE|hf:owner/name, see docs/import.md) and train a few hundred epochs more on yours, or add images, which need no labels. A small model is proposed.`,
     ],
     [
       epochs < FEWEST_EPOCHS && field.choice.isShort && !isFew,
       () =>
-        `${epochs} passes are few: published recipes take ${FEWEST_EPOCHS} to 1,600. Give it more hours, a GPU, or begin with published weights (--init FILE).`,
+        `${epochs} passes are few: published recipes take ${FEWEST_EPOCHS} to 1,600. Give it more hours, a GPU, or begin with published weights (--init FILE|hf:owner/name).`,
     ],
     [
       nearDuplicates > 0,

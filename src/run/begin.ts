@@ -75,7 +75,12 @@ export async function begin({
   const source = await openData(given, data)
   if (!overwrite) expectUnused(out)
   const { config, note } = fitBatch(given, source.files.length)
-  const notes = [...(source.notes ?? []), ...(note === null ? [] : [note])]
+  const dropout = donor?.found?.adapterDropout ?? 0
+  const notes = [
+    ...(source.notes ?? []),
+    ...(note === null ? [] : [note]),
+    ...(dropout > 0 ? [withoutDropout(donor!.name, dropout)] : []),
+  ]
   const facts = async (machine: MachinePlan): Promise<RunFacts> => {
     const { mean, std, low, high } = await channelStatistics(config, source, (note) => notes.push(note))
     return {
@@ -95,6 +100,10 @@ export async function begin({
   }
   return { config, source, notes, changes: [], facts, isDataChanged: false }
 }
+
+/** Adapters are added to the weights, and a sum has no input of its own that could be dropped. */
+const withoutDropout = (name: string, dropout: number): string =>
+  `${name} was trained with lora_dropout ${dropout}, which sherd has not: the adapter is added to its base, and training goes on without dropout.`
 
 /** A run that was there before. Throws `RUN` with every difference that would make it another one. */
 export async function resumeRun({

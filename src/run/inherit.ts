@@ -32,6 +32,10 @@ export interface Inheritance {
   readonly unused: readonly string[]
 }
 
+/** Of a norm of tokens, where the donor has none. */
+const NEW_NORM =
+  'it norms the mean of its tokens (fc_norm) and not each of them, so the last norm begins new, and at step 0 features are not yet those of its authors'
+
 /** The kernels of the donor's embeddings, band by band. */
 function kernelsOf(config: Config | null, stored: ReadonlyMap<string, Tensor>): readonly BandKernel[] {
   const plain = stored.get('patch_embed.proj.weight')
@@ -155,6 +159,7 @@ function inheritAll(given: string | Donor, rows: readonly ParameterRow[], config
         if (!sameShape(table.shape, [from.h * from.w, shape[1]!])) return null
         return resamplePositions(table, { from, to, by: donor.config!.model.resampling })
       }
+      const normsMean = stored.has('fc_norm.weight') && !stored.has('norm.weight')
       const tensors = new Map<string, Tensor>()
       const report = {
         loaded: [] as string[],
@@ -181,7 +186,9 @@ function inheritAll(given: string | Donor, rows: readonly ParameterRow[], config
         }
         const why = own
           ? `it is [${own.shape.join(', ')}] there and [${shape.join(', ')}] here${isEmbed(name) || isHead(name) ? ', or of other bands' : ''}`
-          : 'it is not there'
+          : normsMean && name.startsWith('norm.')
+            ? NEW_NORM
+            : 'it is not there'
         report.fresh.push({ name, why })
       }
       expectFinite(tensors)

@@ -11,7 +11,8 @@ import { readArrays } from '../checkpoint/safetensors.ts'
 import type { ClassifierFacts } from '../checkpoint/weights-metadata.ts'
 import { preparationDifferences } from '../config/preparation.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { isHubName } from '../hub/name.ts'
+import { hubListener } from '../hub/listener.ts'
+import { hubNameOf, isHubName } from '../hub/name.ts'
 import { filled, type NameRow, rowOf } from '../import/layouts/layout.ts'
 import { type Layout, layouts } from '../import/layouts.ts'
 import { headNames } from '../model/classifier.ts'
@@ -40,6 +41,9 @@ const configSchema = z.object({
   base_model_name_or_path: z.string().nullish(),
   r: z.number().nullish(),
   lora_alpha: z.number().nullish(),
+  /** Of the base on the hub. */
+  revision: z.string().nullish(),
+  lora_dropout: z.number().nullish(),
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
   fan_in_fan_out: z.boolean().nullish(),
@@ -67,6 +71,12 @@ export interface Adapter {
   readonly dir: string
   /** As it is written there. */
   readonly base: string | null
+  /** Of the base on the hub, where it says one. */
+  readonly revision: string | null
+  /** Of all modules; null: as the rank. */
+  readonly alpha: number | null
+  /** What was dropped of its inputs while it was trained; 0: nothing. */
+  readonly dropout: number
   readonly facts: AdapterFacts | null
   /** By the names of modules, as they are there. */
   readonly pairs: ReadonlyMap<string, Pair>
@@ -141,11 +151,13 @@ export function readAdapter(dir: string): Adapter {
     pairs.set(module, { a, b, scale: alpha / (config.use_rslora ? Math.sqrt(rank) : rank) })
   }
   if (pairs.size + others.size === 0) refuse(file, 'it holds no adapters')
-  return { dir, base: config.base_model_name_or_path ?? null, facts: factsOf(dir, metadata), pairs, others }
+  const { base_model_name_or_path: base = null, revision = null, lora_alpha: alpha = null } = config
+  const dropout = config.lora_dropout ?? 0
+  return { ...{ dir, base, revision, alpha, dropout, pairs, others }, facts: factsOf(dir, metadata) }
 }
 
-/** Where the base lies: as it is written, or from the folder of the adapter. Throws `USAGE`. */
-export function baseOf({ dir, base }: Adapter): string {
+/** Where the base lies: as it is written, or from the folder of the adapter; else of the hub, as PEFT takes `owner/name`. Throws `USAGE`. */
+export function baseOf({ dir, base, revision }: Pick<Adapter, 'dir' | 'base' | 'revision'>): string {
   if (base !== null && isHubName(base)) return base
   const places = base === null ? [] : isAbsolute(base) ? [base] : [join(dir, base), resolve(base)]
   const found = places.find((place) => existsSync(place))
@@ -155,6 +167,13 @@ export function baseOf({ dir, base }: Adapter): string {
       `${dir} is an adapter of ${found}, which is an adapter itself: make one model of that first, with "sherd export huggingface" or "timm".`,
     )
   if (found !== undefined) return found
+  const ofHub = base === null ? null : hubNameOf(base, revision)
+  if (ofHub !== null) {
+    hubListener().note(
+      `${dir}: its base "${base}" is no folder here, so that of the Hugging Face hub is taken: ${ofHub}`,
+    )
+    return ofHub
+  }
   throw new SherdError(
     'USAGE',
     `${dir} is an adapter of ${base === null ? 'a model that it does not name' : `"${base}", which is not there`}: write the path of its model into base_model_name_or_path of ${join(dir, adapterFiles.config)}.`,
@@ -308,6 +327,7 @@ export function withAdapter(base: FoundWeights, adapter: Adapter): FoundWeights 
         ...[...own].filter(([name]) => isWanted(name)),
       ])
     },
+    adapterDropout: adapter.dropout,
     ...(classifier ? { classifier } : { classifier: undefined }),
     ...(facts?.protocol !== undefined && { protocol: facts.protocol }),
     notes: [

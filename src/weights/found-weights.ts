@@ -29,6 +29,8 @@ export interface FoundWeights extends WeightsOrigin {
   readonly family?: Family
   /** How images are prepared, of a model of another program, whose weights do not say it: at its own size, whatever was asked for. */
   readonly preparation?: ImagePreparation
+  /** Of an adapter on them: the share of its inputs that was dropped while it was trained; 0: none. */
+  readonly adapterDropout?: number
   /** Of the Hugging Face hub: `hf:owner/name@COMMIT`. */
   readonly hub?: string
   /** Of the images, where another one than the model's own was asked for. */

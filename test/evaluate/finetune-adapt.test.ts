@@ -184,10 +184,8 @@ describe('an adapter', () => {
     const other = await baseOf(2)
     withBase(other)
     await expect(opening()).rejects.toThrow(`it was trained on other weights than those of ${other} (SHA-256`)
-    withBase('google/vit-base-patch16-224')
-    await expect(opening()).rejects.toThrow(
-      'is an adapter of "google/vit-base-patch16-224", which is not there',
-    )
+    withBase('models/google/vit-base')
+    await expect(opening()).rejects.toThrow('is an adapter of "models/google/vit-base", which is not there')
     withBase(null)
     await expect(opening()).rejects.toThrow('is an adapter of a model that it does not name')
     withBase(dir)
@@ -206,7 +204,7 @@ describe('an adapter', () => {
       'no linear map of this encoder is called "query": its maps are qkv, proj, fc1, fc2.',
     )
     await expect(tune({ ...lora, rank: 33 })).rejects.toThrow(
-      'adapt.rank is 33, and blocks.0.attn.qkv.weight is [96, 32]',
+      '--lora-rank (adapt.rank) is 33, and blocks.0.attn.qkv.weight is [96, 32]',
     )
     await expect(tune(lora, {}, { fromScratch: true })).rejects.toThrow('nothing is adapted from scratch')
     const save = adapterIn(join(await workFolder(), 'adapter'))

@@ -117,9 +117,12 @@ describe('the parameters of adapters', () => {
   it.each([
     [
       { targets: ['qkv', 'fc3'] },
-      'adapt.targets: no linear map of this encoder is called "fc3": its maps are qkv, proj, fc1, fc2. Did you mean "fc1"?',
+      '--lora-targets (adapt.targets): no linear map of this encoder is called "fc3": its maps are qkv, proj, fc1, fc2. Did you mean "fc1"?',
     ],
-    [{ rank: 25 }, 'adapt.rank is 25, and blocks.0.attn.qkv.weight is [72, 24]: expected at most 24.'],
+    [
+      { rank: 25 },
+      '--lora-rank (adapt.rank) is 25, and blocks.0.attn.qkv.weight is [72, 24]: expected at most 24.',
+    ],
   ])('%j is refused', (over, message) => {
     expect(() => opened({}, lora(over))).toThrow(message)
   })

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun } from '../../src/checkpoint/run-folder.ts'
 import { readArrays } from '../../src/checkpoint/safetensors.ts'
+import { objectiveOf } from '../../src/config/assemble.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { judge } from '../../src/evaluate/evaluate.ts'
@@ -20,6 +21,7 @@ import { inherit } from '../../src/run/inherit.ts'
 import type { ProbeMetric } from '../../src/run/online-probe.ts'
 import { openPretraining } from '../../src/run/open.ts'
 import type { Run } from '../../src/run/run.ts'
+import { scope } from '../../src/tensor/scope.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { findWeights, type OpenedEncoder, openEncoder } from '../../src/weights/open-encoder.ts'
 import { run, sampleFolder, tinyDecoder, workFolder } from './tiny.ts'
@@ -178,6 +180,16 @@ it('says what it has begun with, and records the seal of the files', async () =>
   await expect(run({ config, out: await newRun(), data, init: copy })).rejects.toThrow(/timm/)
 })
 
+it('says where the last norm begins new, since the donor norms the mean of its tokens', async () => {
+  const init = join(layouts, 'timm-beit')
+  const config = await configFor(init)
+  const donor = await (await findDonor(init, config)).open()
+  const { fresh } = scope(() => inherit(donor, objectiveOf(config, 'cpu').rows, config)).inheritance
+  const norms = fresh.filter(({ name }) => name.startsWith('norm.'))
+  expect(norms.map(({ name }) => name)).toEqual(['norm.weight', 'norm.bias'])
+  for (const { why } of norms) expect(why).toMatch(/\(fc_norm\).* so the last norm begins new/)
+})
+
 it('begins with an adapter on its base, as it was when it was saved', async () => {
   const [out, given] = [await newRun(), await configFor(timm)]
   const adapt = { kind: 'lora', rank: 2, alpha: 8, targets: ['qkv'] }
@@ -188,6 +200,14 @@ it('begins with an adapter on its base, as it was when it was saved', async () =
   expect(config).toEqual(given)
   const opened = await openPretraining({ config, preset: 'tiny', data, out: await newRun(), init })
   opened.close()
+  expect(opened.notes).toEqual([])
+  const peft = join(init, 'adapter_config.json')
+  writeFileSync(peft, JSON.stringify({ ...JSON.parse(readFileSync(peft, 'utf8')), lora_dropout: 0.1 }))
+  const dropped = await openPretraining({ config, preset: 'tiny', data, out: await newRun(), init })
+  dropped.close()
+  expect(dropped.notes).toEqual([
+    expect.stringContaining('was trained with lora_dropout 0.1, which sherd has not'),
+  ])
   const whole = await openEncoder({ model: out, device: 'cpu' })
   const name = 'blocks.0.attn.qkv.weight'
   expect(toFloats(opened.model.parameters.get(name)!)).toEqual(toFloats(whole.parameters.get(name)!))

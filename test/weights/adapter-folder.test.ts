@@ -1,10 +1,11 @@
 // Adapters of PEFT on encoders of transformers: which rows of which weight each module changes, and by how much.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { FloatArray } from '../../src/checkpoint/arrays.ts'
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
+import { inspect } from '../../src/inspect/inspect.ts'
 import type { Parameters } from '../../src/model/parameters.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
@@ -149,6 +150,36 @@ describe('an adapter of PEFT', () => {
     await exportTimm({ model: dir, out })
     const [adapted, exported] = [await opened(dir), await opened(out)]
     for (const [name, value] of adapted.parameters) expectClose(exported.parameters.get(name)!, value, 0)
+  })
+
+  it('is described: what it changes, of which base, and how small it is', async () => {
+    const names = ['layers.0.attention.q_proj', 'layers.1.attention.q_proj', 'layers.1.mlp.fc1']
+    const modules = { [names[0]!]: [D, D], [names[1]!]: [D, D], [names[2]!]: [4 * D, D] } as const
+    const { dir } = await adapterOf(layoutOf('vit'), modules)
+    const bytes = ['adapter_config.json', 'adapter_model.safetensors'].reduce(
+      (sum, name) => sum + statSync(join(dir, name)).size,
+      0,
+    )
+    const said = {
+      ...{ peftType: 'LORA', base: layoutOf('vit'), rank: 2, alpha: 3, bytes },
+      ...{ targets: ['attention.q_proj', 'mlp.fc1'], maps: 3, trained: 2 * (2 * D + 2 * D + 5 * D) },
+      ...{ baseSha256: null, classes: null },
+    }
+    for (const path of [dir, join(dir, 'adapter_model.safetensors')])
+      expect(await inspect(path, { limits: {} })).toMatchObject({
+        ...{ what: 'adapter', title: 'low-rank adapter (LoRA)', usable: true, facts: said, notes: [] },
+      })
+    const other = await adapterOf(layoutOf('vit'), { [names[0]!]: [64, 64] })
+    expect(await inspect(other.dir, { limits: {} })).toMatchObject({
+      ...{ usable: false, reason: expect.stringContaining('changes a weight of [64, 64]') },
+    })
+    const ofHub = await adapterOf('owner/name', { [names[0]!]: [D, D] }, { revision: 'v1' })
+    expect(await inspect(ofHub.dir, { limits: {} })).toMatchObject({
+      ...{
+        usable: true,
+        notes: [expect.stringContaining('Its base is hf:owner/name@v1 of the Hugging Face hub')],
+      },
+    })
   })
 
   it('is refused on an encoder of another width, or without its modules', async () => {

@@ -149,6 +149,8 @@ function describeInheritance({ path, loaded, inflated, resampled, fresh, unused 
   if (inflated.length > 0) note(`  made for other bands (${inflated.length}): ${listed(inflated)}`)
   if (resampled.length > 0) note(`  made for another grid: ${listed(resampled)}`)
   if (fresh.length > 0) note(`  new (${fresh.length}): ${listed(fresh.map(({ name }) => name))}`)
+  const norm = fresh.find(({ why }) => why.includes('fc_norm'))
+  if (norm) note(`  ${norm.name}: ${norm.why}`)
   if (unused.length > 0) note(`  not used (${unused.length}): ${listed(unused)}`)
 }
 
