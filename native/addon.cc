@@ -23,6 +23,7 @@
 #endif
 
 #include "convert.h"
+#include "graph.h"
 #include "handles.h"
 #include "kernels/parallel.h"
 #include "optimizer.h"
@@ -39,6 +40,9 @@ namespace {
 struct State {
   Handles handles;
   std::vector<c10::OperatorHandle> operators;
+#if defined(SHERD_GRAPHS)
+  Graphs graphs;
+#endif
 };
 
 State& stateOf(const Napi::CallbackInfo& info) { return *info.Env().GetInstanceData<State>(); }
@@ -162,6 +166,11 @@ Napi::Value fromBytes(const Napi::CallbackInfo& info) {
   if (pinned && deviceCount(device.type()) == 0) throw std::runtime_error("no " + device.str() + " device");
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype).pinned_memory(pinned));
   copyBytes(tensor.data_ptr(), data, byteLength);
+#if defined(SHERD_GRAPHS)
+  constexpr size_t kWorthAStream = 1 << 18;
+  if (pinned && byteLength >= kWorthAStream)
+    return Napi::Number::New(info.Env(), stateOf(info).handles.add(uploadBeside(tensor, device)));
+#endif
   if (!device.is_cpu()) tensor = tensor.to(device, dtype, /*non_blocking=*/pinned);
   return Napi::Number::New(info.Env(), stateOf(info).handles.add(std::move(tensor)));
 }
@@ -315,6 +324,33 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// Graphs of work on the GPU (graph.h). beginGraph(); endGraph(keep) → its number; between them aside(on) for what runs at once.
+#if defined(SHERD_GRAPHS)
+Napi::Value beginGraph(const Napi::CallbackInfo& info) {
+  stateOf(info).graphs.begin();
+  return info.Env().Undefined();
+}
+
+Napi::Value endGraph(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(stateOf(info).graphs.end(toFlag(info[0]))));
+}
+
+Napi::Value asideOfGraph(const Napi::CallbackInfo& info) {
+  stateOf(info).graphs.aside(toFlag(info[0]));
+  return info.Env().Undefined();
+}
+
+Napi::Value replayGraph(const Napi::CallbackInfo& info) {
+  stateOf(info).graphs.replay(toInteger(info[0]));
+  return info.Env().Undefined();
+}
+
+Napi::Value freeGraph(const Napi::CallbackInfo& info) {
+  stateOf(info).graphs.free(toInteger(info[0]));
+  return info.Env().Undefined();
+}
+#endif
+
 // lock(path) → a descriptor to unlock with, or null when another process has the lock.
 Napi::Value lock(const Napi::CallbackInfo& info) {
   const int file = lockFile(toText(info[0], "a path"));
@@ -350,6 +386,11 @@ Napi::Value build(const Napi::CallbackInfo& info) {
   result.Set("cudaKernels", true);
 #else
   result.Set("cudaKernels", false);
+#endif
+#if defined(SHERD_GRAPHS)
+  result.Set("graphs", true);
+#else
+  result.Set("graphs", false);
 #endif
   return result;
 }
@@ -399,6 +440,13 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   expose<seed>(env, exports, "seed");
   expose<setThreads>(env, exports, "setThreads");
   expose<synchronize>(env, exports, "synchronize");
+#if defined(SHERD_GRAPHS)
+  expose<beginGraph>(env, exports, "beginGraph");
+  expose<endGraph>(env, exports, "endGraph");
+  expose<asideOfGraph>(env, exports, "asideOfGraph");
+  expose<replayGraph>(env, exports, "replayGraph");
+  expose<freeGraph>(env, exports, "freeGraph");
+#endif
   expose<lock>(env, exports, "lock");
   expose<unlock>(env, exports, "unlock");
   expose<quitAtSecondSignalOf>(env, exports, "quitAtSecondSignal");

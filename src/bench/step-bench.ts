@@ -14,7 +14,7 @@ import { type ChannelStatistics, imagenetStatistics, toView } from '../prepare/n
 import type { Pixels } from '../prepare/pixels.ts'
 import { draws } from '../random/draws.ts'
 import { setThreads, synchronize } from '../tensor/context.ts'
-import { beginStep } from '../train/step.ts'
+import { openStepper } from '../train/stepper.ts'
 import type { Trainee } from '../train/trainee.ts'
 import { locateModel, openFrozenModels } from '../weights/frozen-model.ts'
 
@@ -30,8 +30,14 @@ export interface StepBench {
   readonly batch: number
   /** Floating-point operations of the model per image and step. */
   readonly flopsPerImage: number
-  /** Runs `steps` more steps, each timed between synchronisations. */
+  /**
+   * Runs `steps` more steps. On a CPU each is timed; on a GPU all of them together, from one synchronisation to the next, since the
+   * samples of a step are sent while the one before still runs.
+   */
   run(steps: number): StepTimes
+  /** Why steps are taken operator by operator; null if they are a recorded graph. */
+  whyNotRecorded(): string | null
+  close(): void
 }
 
 // Random bytes are repeated over a large batch: drawing all of them would take longer than the steps.
@@ -77,7 +83,7 @@ export async function openStepBench(given: Config): Promise<StepBench> {
   const frozen = await openFrozenModels({ config, statistics, machine })
   const objective = objectiveOf(config, device, { frozen })
   const parameters = initialParameters(allRows(objective), { seed, device })
-  const { kernels, recompute } = config.train
+  const { kernels, recompute, record } = config.train
   const { optimizer, clip = null } = updateOf(config.optim)
   const trainee: Trainee = {
     ...{
@@ -86,7 +92,7 @@ export async function openStepBench(given: Config): Promise<StepBench> {
       optimizer,
       state: initialState(optimizer, learnedIn(objective.rows, parameters)),
     },
-    ...{ groups: [], clip, seed, device, precision, kernels, recompute },
+    ...{ groups: [], clip, seed, device, precision, kernels, recompute, record },
   }
   const dimensions = autoencoderOf(config)
   const samples = randomSamples(config, batchSize)
@@ -96,27 +102,41 @@ export async function openStepBench(given: Config): Promise<StepBench> {
   const first = { step: 0, epoch: 0, stepsPerEpoch: 1, totalSteps: 1 }
   const own = valuesAt(objective.schedules ?? {}, first)
   const value = { ...own, learningRate: 1.5e-4, weightDecay: config.optim.weightDecay }
-  const once = (): number => {
-    const open = beginStep(trainee, { step, epoch: step, value, parts: 1 })
+  const stepper = openStepper(trainee)
+  const begin = () => {
+    const open = stepper.begin({ step, epoch: step, value, parts: 1 })
     const epochs = new Int32Array(batchSize).fill(step++)
     open.add(() => ({ batch: { image: toView(samples, statistics, device) }, samples: { epochs, indices } }))
-    return open.finish().loss
+    return open
+  }
+  /** As the training loop takes them. */
+  const take = (steps: number): number => {
+    let [loss, ahead] = [Number.NaN, steps > 0 ? begin() : null]
+    for (let i = 0; i < steps; i++) {
+      const read = (ahead ?? begin()).finish()
+      ahead = stepper.isAhead && i + 1 < steps ? begin() : null
+      loss = read().loss
+    }
+    return loss
   }
   return {
     machine,
     batch: batchSize,
     flopsPerImage: trainingFlops(dimensions, config.mask.ratio, tokensPerLocation(config)),
     run(steps) {
+      const rounds = device === 'cpu' ? steps : 1
       const seconds: number[] = []
       let loss = 0
-      for (let i = 0; i < steps; i++) {
+      for (let i = 0; i < rounds; i++) {
         synchronize(device)
         const started = performance.now()
-        loss = once()
+        loss = take(steps / rounds)
         synchronize(device)
-        seconds.push((performance.now() - started) / 1000)
+        seconds.push((performance.now() - started) / 1000 / (steps / rounds))
       }
       return { seconds, loss, peakBytes: peakResidentBytes() }
     },
+    whyNotRecorded: stepper.whyNotRecorded,
+    close: stepper.dispose,
   }
 }

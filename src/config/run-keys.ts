@@ -37,6 +37,12 @@ export const trainKeys = {
     .describe(
       "sherd's own kernels where they are the faster way, or LibTorch's operators one by one, to compare",
     ),
+  record: z
+    .boolean()
+    .default(true)
+    .describe(
+      'on a GPU, record a step once as a CUDA graph and repeat it, where every step does the same; false takes operators one by one',
+    ),
   threads: z
     .int()
     .min(0)

@@ -122,7 +122,7 @@ export async function attempt(
     ...{ objective: task, parameters, optimizer, seed, device, precision, clip: null },
     state: before?.optimizer ?? initialState(optimizer, learnedIn(task.rows, parameters)),
     groups: [layerDecayRow(settings.layerDecay, dimensions.depth), tokensKeepTheirSize],
-    ...{ kernels: config.train.kernels, recompute: config.train.recompute },
+    ...{ kernels: config.train.kernels, recompute: config.train.recompute, record: config.train.record },
   }
   const samples = images.train.files.length
   const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)

@@ -6,7 +6,7 @@ import { callInPlace, callMany } from '../tensor/call.ts'
 import { type AdamWNumbers, type AdamWTensors, adamWInPlace } from '../tensor/kernels.ts'
 import { contiguous, full } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { type Group, makeOptimizer, type Optimizer, type StepKernel } from './optimizer.ts'
+import { type DeviceStep, type Group, makeOptimizer, type Optimizer, type StepKernel } from './optimizer.ts'
 
 export interface AdamOptions {
   readonly beta1: number
@@ -55,5 +55,16 @@ export function adamStep(
   kernels[kernel]({ parameters, gradients, first, second }, { ...numbers, decay: 1 - rate * decay })
 }
 
+/** LibTorch's fused kernel reads rate and count on the device, and corrects the moments itself. */
+const onDevice = ({ beta1, beta2, epsilon }: AdamOptions): DeviceStep => ({
+  numbersOf: ({ rate, count }) => [rate, count],
+  step({ parameters, gradients, slots, decay }, [rate, count], { divisor, skip }) {
+    const lists = [parameters, gradients.map(contiguous), ...adamSlots.map((slot) => slots[slot]!), []]
+    const counts = parameters.map(() => count)
+    const numbers = [beta1, beta2, decay, epsilon, false, false]
+    callInPlace('_fused_adamw_.tensor_lr', ...lists, counts, rate, ...numbers, divisor, skip)
+  },
+})
+
 export const adamw = (options: AdamOptions): Optimizer =>
-  makeOptimizer(adamSlots, (group, kernel) => adamStep(group, options, kernel))
+  makeOptimizer(adamSlots, (group, kernel) => adamStep(group, options, kernel), onDevice(options))

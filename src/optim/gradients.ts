@@ -38,6 +38,10 @@ export type ListKernel = 'native' | 'composed'
 export const listKernel = (gradients: readonly Tensor[]): ListKernel =>
   gradients[0]?.device === 'cpu' ? 'native' : 'composed'
 
+/** The Euclidean norm of all gradients together, on their device. */
+export const composedNorm = (gradients: readonly Tensor[]): Tensor =>
+  scope(() => call('norm.Scalar', composedNorms(gradients), 2))
+
 const composedNorms = (gradients: readonly Tensor[]) =>
   call('stack', callMany('_foreach_norm.Scalar', gradients, 2) as Tensor[], 0)
 
@@ -45,9 +49,7 @@ const composedNorms = (gradients: readonly Tensor[]) =>
 export function gradientNorm(gradients: readonly Tensor[], kernel = listKernel(gradients)): number {
   if (gradients.length === 0) return 0
   return noGrad(() =>
-    scope(() =>
-      kernel === 'native' ? normInOnePass(gradients) : item(call('norm.Scalar', composedNorms(gradients), 2)),
-    ),
+    scope(() => (kernel === 'native' ? normInOnePass(gradients) : item(composedNorm(gradients)))),
   )
 }
 

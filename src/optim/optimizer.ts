@@ -29,6 +29,22 @@ export interface Rates {
 /** In one pass on the CPU, by LibTorch's fused kernel on a GPU, or by operators over lists on any device. */
 export type StepKernel = 'native' | 'library' | 'composed'
 
+/** What a step on the device reads there beside its tensors: scalars in float32. */
+export interface OnDevice {
+  /** Gradients are divided by it; null: by nothing. */
+  readonly divisor: Tensor | null
+  /** 1: nothing is written; 0 otherwise. */
+  readonly skip: Tensor
+}
+
+/** A formula whose numbers lie on the device, so that a recorded step can be repeated with others. */
+export interface DeviceStep {
+  /** The numbers of a group that change from step to step. */
+  numbersOf(group: Pick<Group, 'rate' | 'count'>): readonly number[]
+  /** One step, in place. `numbers`: those, each a scalar in float32. Whatever else the group says is recorded. */
+  step(group: Group, numbers: readonly Tensor[], how: OnDevice): void
+}
+
 export interface Optimizer {
   /** Names of the state's tensors. */
   readonly slots: readonly string[]
@@ -43,6 +59,8 @@ export interface Optimizer {
     ratesOf: (name: string) => Rates,
     kernel?: StepKernel,
   ): void
+  /** Absent where there is none. */
+  readonly onDevice?: DeviceStep | undefined
 }
 
 /** Tensors with equal rates, in lists of one order. */
@@ -58,7 +76,7 @@ export interface Group<Slot extends string = string> extends Rates {
 const SLICE_ELEMENTS = 1 << 24
 
 /** Groups parameters with gradients by rates and count, in slices of about `SLICE_ELEMENTS`. */
-function groupsOf<Slot extends string>(
+export function groupsOf<Slot extends string>(
   slots: readonly Slot[],
   parameters: Parameters,
   gradients: Gradients,
@@ -119,8 +137,10 @@ function stepKernel(gradients: Gradients): StepKernel {
 export const makeOptimizer = <Slot extends string>(
   slots: readonly Slot[],
   stepGroup: (group: Group<Slot>, kernel: StepKernel) => void,
+  onDevice?: DeviceStep,
 ): Optimizer => ({
   slots,
+  onDevice,
   step(parameters, gradients, state, ratesOf, kernel = stepKernel(gradients)) {
     expectKnown(slots, parameters, gradients, state)
     for (const name of gradients.keys()) state.steps.set(name, state.steps.get(name)! + 1)

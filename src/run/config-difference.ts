@@ -17,6 +17,7 @@ const free = new Set([
   'train.precision',
   'train.kernels',
   'train.recompute',
+  'train.record',
   'train.threads',
   'train.maxSkippedSteps',
   'train.maxRollbacks',

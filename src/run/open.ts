@@ -126,7 +126,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   }
   const recipe = recipeFor(config)
   const { init } = facts
-  const { seed, kernels, recompute } = config.train
+  const { seed, kernels, recompute, record } = config.train
   const start: Start = {
     ...{ rows: allRows(objective), optimizer: recipe.optimizer, seed, device },
     ...(init !== undefined && {
@@ -175,7 +175,7 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
       trainee: {
         ...{ objective, parameters, state: state.optimizer, optimizer: known.recipe.optimizer },
         ...{ clip: known.recipe.clip, groups: init === undefined ? [] : frozenFirst(known, objective), span },
-        ...{ seed, device, precision, kernels, recompute },
+        ...{ seed, device, precision, kernels, recompute, record },
       },
       warning(message) {
         note('warning', { message })

@@ -22,6 +22,8 @@ export interface EngineBuild {
   readonly bfloat16Kernels: boolean
   /** Whether the CUDA toolkit was available when it was compiled. */
   readonly cudaKernels: boolean
+  /** Whether it records CUDA graphs: LibTorch 2.1 and the CUDA toolkit. */
+  readonly graphs: boolean
 }
 
 /** What `native/addon.cc` exports. */
@@ -51,6 +53,12 @@ export interface Addon {
   seed(seed: number): void
   setThreads(threads: number): void
   synchronize(device: string): void
+  /** These only where `build` says `graphs`. */
+  beginGraph(): void
+  endGraph(keep: boolean): number
+  asideOfGraph(on: boolean): void
+  replayGraph(graph: number): void
+  freeGraph(graph: number): void
   lock(path: string): number | null
   unlock(descriptor: number): void
   quitAtSecondSignal(): void

@@ -4,7 +4,8 @@
  */
 import { call, callMany, hasOperator } from './call.ts'
 import { type DType, dtypeCode } from './dtype.ts'
-import type { Device, Shape, Tensor } from './tensor.ts'
+import { type Device, type Shape, type Tensor, toArray } from './tensor.ts'
+import { upload } from './uploads.ts'
 
 type Operand = Tensor | number
 
@@ -85,8 +86,11 @@ export const arange = (n: number, options: Kind = { dtype: 'int64' }) => call('a
 export const randn = (shape: Shape, options: Kind = {}) => call('randn', shape, ...kind(options))
 export const zerosLike = (x: Tensor) => call('zeros_like', x)
 export const toDtype = (x: Tensor, dtype: DType) => call('to.dtype', x, dtypeCode(dtype))
-export const toDevice = (x: Tensor, device: Device) =>
-  x.device === device ? x : call('to.device', x, device, dtypeCode(x.dtype))
+export const toDevice = (x: Tensor, device: Device) => {
+  if (x.device === device) return x
+  const send = () => call('to.device', x, device, dtypeCode(x.dtype))
+  return x.device === 'cpu' ? upload(send, () => toArray(x)) : send()
+}
 
 /** softmax(q kᵀ / √d + bias) of q [B, A, M, d] and k [B, A, N, d]: [B, A, M, N]. A bias of −∞ leaves keys out. */
 export function attentionShares(q: Tensor, k: Tensor, bias?: Tensor): Tensor {

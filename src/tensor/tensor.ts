@@ -6,6 +6,7 @@ import { messageOf, SherdError } from '../errors.ts'
 import { addon, type Handle } from './addon.ts'
 import { type ArrayOf, type DType, dtypeCode, dtypeName, dtypes } from './dtype.ts'
 import { adopt } from './ownership.ts'
+import { upload } from './uploads.ts'
 
 export type Shape = readonly number[]
 
@@ -88,9 +89,11 @@ export function fromArray<D extends DType>(
   const { array } = dtypes[dtype]
   if (!(data instanceof array))
     throw new SherdError('VALUE', `fromArray: a ${dtype} tensor needs a ${array.name}`)
-  return new Tensor(
-    guarded(`fromArray ${dtype}[${shape.join(', ')}]`, () => addon().fromBytes(data, code, shape, device)),
-  )
+  const make = () =>
+    new Tensor(
+      guarded(`fromArray ${dtype}[${shape.join(', ')}]`, () => addon().fromBytes(data, code, shape, device)),
+    )
+  return device === 'cpu' ? make() : upload(make, () => data)
 }
 
 export function tensor(data: readonly number[] | Float32Array, shape: Shape): Tensor {

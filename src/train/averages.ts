@@ -13,18 +13,26 @@ interface Averaged {
 }
 type Values = Readonly<Record<string, number>>
 
-/** The averages due at one moment, with 1 − momentum. */
-function due({ objective }: Pick<Averaged, 'objective'>, when: Average['when'], value: Values) {
+/** What moves at one moment, and by which share of the way, 1 − momentum. */
+function moving({ objective }: Pick<Averaged, 'objective'>, when: Average['when']) {
   return (objective.averages ?? [])
     .filter((each) => each.when === when)
-    .flatMap((each) => {
+    .map((each) => {
       const { momentum } = each
-      const kept = typeof momentum === 'number' ? momentum : value[momentum]!
-      return followedBy(objective.rows, each)
-        .filter(({ moves }) => moves)
-        .map((names) => ({ ...names, share: 1 - kept }))
+      return {
+        followed: followedBy(objective.rows, each).filter(({ moves }) => moves),
+        shareAt: (value: Values) => 1 - (typeof momentum === 'number' ? momentum : value[momentum]!),
+      }
     })
 }
+
+/** Those of `moveAverages`. */
+export const averagesAfterStep = (trainee: Pick<Averaged, 'objective'>) => moving(trainee, 'after-step')
+
+const due = (trainee: Pick<Averaged, 'objective'>, when: Average['when'], value: Values) =>
+  moving(trainee, when).flatMap(({ followed, shareAt }) =>
+    followed.map((names) => ({ ...names, share: shareAt(value) })),
+  )
 
 /** New values of the averages that move before the loss; written only if the step succeeds. */
 export const averagesBeforeLoss = (trainee: Averaged, value: Values): Map<string, Tensor> =>

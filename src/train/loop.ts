@@ -8,7 +8,8 @@ import { describeNotFinite } from '../tensor/finite.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { StepEvent, TroubleEvent } from './events.ts'
 import { untimed } from './span.ts'
-import { beginStep } from './step.ts'
+import type { StepResult } from './step.ts'
+import { type BegunStep, openStepper, type Stepper } from './stepper.ts'
 import type { Trainee } from './trainee.ts'
 
 export interface TrainOptions<DeviceBatch = ImageBatch, Plan = MaskPlan> {
@@ -35,17 +36,33 @@ const breathe = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /**
  * Trains until the schedule ends or the signal aborts. A non-finite step changes nothing and is yielded as `trouble`; the caller decides
- * whether to continue.
+ * whether to continue. An event is yielded when its step is over and the next one has not begun to change anything.
  */
 export async function* train<DeviceBatch, Plan>(
   options: TrainOptions<DeviceBatch, Plan>,
 ): AsyncGenerator<StepEvent | TroubleEvent, void, undefined> {
   const { trainee, totalSteps, signal } = options
   const { span = untimed } = trainee
-  for (let step = options.firstStep; step < totalSteps && !signal.aborted; step++) {
-    const event = await span('step', () => takeStep(step, options))
-    if (event === null) return
-    yield event
+  const stepper = openStepper(trainee)
+  const held: { ahead: LoadedStep<DeviceBatch> | null } = { ahead: null }
+  const isDue = (step: number) => step < totalSteps && !signal.aborted
+  try {
+    for (let step = options.firstStep; isDue(step); step++) {
+      const event = await span('step', async () => {
+        const started = seconds()
+        const loaded = held.ahead ?? (await loadStep(stepper, step, options))
+        held.ahead = null
+        if (loaded === null) return null
+        const read = loaded.open.finish()
+        if (stepper.isAhead && isDue(step + 1)) held.ahead = await loadStep(stepper, step + 1, options)
+        return eventOf(loaded, read(), seconds() - started)
+      })
+      if (event === null) return
+      yield event
+    }
+  } finally {
+    held.ahead?.open.abandon()
+    stepper.dispose()
   }
 }
 
@@ -85,14 +102,26 @@ export function describeTrouble({ step, learningRate, loss, gradientNorm, first 
   return `Step ${step} gave ${what} at learning rate ${learningRate.toPrecision(3)}${where}`
 }
 
+/** A step with its samples. */
+interface LoadedStep<DeviceBatch> {
+  readonly open: BegunStep<DeviceBatch>
+  readonly step: number
+  readonly value: Readonly<Record<string, number>>
+  /** Of all ranks. */
+  readonly images: number
+  /** After it. */
+  readonly epoch: number
+  readonly dataWaitSeconds: number
+}
+
 /** Null if it was abandoned for lack of data; then nothing has changed. */
-async function takeStep<DeviceBatch, Plan>(
+async function loadStep<DeviceBatch, Plan>(
+  stepper: Stepper<DeviceBatch>,
   step: number,
   options: TrainOptions<DeviceBatch, Plan>,
-): Promise<StepEvent | TroubleEvent | null> {
+): Promise<LoadedStep<DeviceBatch> | null> {
   const { trainee, toDeviceBatch, schedules, totalSteps, accumulate, samples } = options
   const { collective = alone, span = untimed } = trainee
-  const started = seconds()
   let dataWaitSeconds = 0
   const next = async () => {
     const asked = seconds()
@@ -105,7 +134,7 @@ async function takeStep<DeviceBatch, Plan>(
   const images = batch.size * accumulate * collective.world
   const epoch = (step * images) / samples
   const value = valuesAt(schedules, { step, epoch, totalSteps, stepsPerEpoch: samples / images })
-  const open = beginStep(trainee, { step, epoch, value, parts: accumulate })
+  const open = stepper.begin({ step, epoch, value, parts: accumulate })
   for (let part = 0; part < accumulate; part++) {
     if (part > 0) batch = await next()
     if (batch === null) {
@@ -117,14 +146,20 @@ async function takeStep<DeviceBatch, Plan>(
     open.add(() => ({ batch: toDeviceBatch(lent), samples: { epochs, indices } }))
     await breathe()
   }
-  const { isFinite: isWhole, first, ...measured } = open.finish()
+  return { open, step, value, images, epoch: ((step + 1) * images) / samples, dataWaitSeconds }
+}
+
+function eventOf<DeviceBatch>(
+  { step, value, images, epoch, dataWaitSeconds }: LoadedStep<DeviceBatch>,
+  { isFinite: isWhole, first, ...measured }: StepResult,
+  stepSeconds: number,
+): StepEvent | TroubleEvent {
   const event = { step: step + 1, learningRate: value.learningRate!, ...measured }
   if (!isWhole) return { kind: 'trouble', ...event, first }
-  const stepSeconds = seconds() - started
   return {
     kind: 'step',
     ...event,
-    ...{ schedules: value, epoch: ((step + 1) * images) / samples },
+    ...{ schedules: value, epoch },
     ...{ imagesPerSecond: images / stepSeconds, stepSeconds, dataWaitSeconds },
   }
 }

@@ -31,6 +31,8 @@ export interface Trainee<Batch = ImageBatch, Plan = MaskPlan> {
   readonly kernels?: Kernels
   /** Activation checkpointing: slower, in less memory. */
   readonly recompute?: boolean
+  /** Whether equal steps may be recorded as a CUDA graph. Default true; only a GPU has one. */
+  readonly record?: boolean
   /** For profiling. */
   readonly span?: Span
   /** Default: a single process. */

@@ -133,7 +133,7 @@ export function addFinetune(evaluate: Command): void {
 }
 
 /** Keys of a preset that fine-tuning reads besides those of the model. */
-const alsoRead = ['train.precision', 'train.kernels', 'train.recompute']
+const alsoRead = ['train.precision', 'train.kernels', 'train.recompute', 'train.record']
 
 async function run(protocol: TuningName, flags: Flags): Promise<void> {
   letWaitingThreadsSleep()
