@@ -176,7 +176,7 @@ describe('imports', () => {
     const known = [
       'src/errors.ts → fastest-levenshtein',
       'src/train/trainee.ts → src/objective/objective.ts (type)',
-      'src/train/loop.ts → src/train/step.ts', // over several lines
+      'src/train/stepper.ts → src/train/recorded.ts', // over several lines
       'src/index.ts → src/tensor/ops.ts', // export * as
       'src/cli/machine/verify.ts → src/verify/verify.ts', // import()
       'src/cli/bin.cts → src/cli/main.ts',

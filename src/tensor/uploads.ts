@@ -1,8 +1,8 @@
 /** Who sends values from JavaScript's memory to a device: by default nobody looks; a recorded step keeps them (`graph.ts`). */
-import type { Tensor } from './tensor.ts'
+import type { Owned } from './ownership.ts'
 
-/** Gets how to send, and the bytes. Sends nothing else itself. */
-export type Uploading = (send: () => Tensor, bytes: () => ArrayBufferView) => Tensor
+/** Gets how to send, and the bytes; gives a tensor. Sends nothing else itself. */
+export type Uploading = (send: () => Owned, bytes: () => ArrayBufferView) => Owned
 
 let through: Uploading | null = null
 
@@ -17,4 +17,5 @@ export function withUploads<T>(uploading: Uploading, body: () => T): T {
   }
 }
 
-export const upload: Uploading = (send, bytes) => (through ? through(send, bytes) : send())
+export const upload = <T extends Owned>(send: () => T, bytes: () => ArrayBufferView): T =>
+  through ? (through(send, bytes) as T) : send()

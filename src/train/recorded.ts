@@ -271,7 +271,7 @@ export function recordStep<Batch, Plan>(
     })
 
   const keeping: Uploading = (send) => {
-    const made = unscoped(send)
+    const made = unscoped(send) as Tensor
     constants.push(made)
     return call('alias', made)
   }
