@@ -84,7 +84,20 @@ describe('the pixels addon', () => {
     expect([...into]).toEqual([...Array(12).fill(0), ...crop(0, 64, 6, 2, ...box)])
     for (const row of [2, -1, 0.5]) expect(() => second(row)).toThrow(/place in the batch/)
     expect(() => addon.map([join(dir, 'gone')])).toThrow(/cannot open .*gone: No such file/)
+    const held = new Uint8Array(new SharedArrayBuffer(100)).map((_, i) => i)
+    expect(() => addon.map([new Uint16Array(4) as unknown as Uint8Array])).toThrow(/cannot open/)
+    const memory = addon.map([path, held])
+    const cut = (...row: number[]) => {
+      const into = new Uint8Array(12)
+      addon.cropBatch(memory, Float64Array.of(...row, ...plain, 0), 3, 2, 2, 3, into, 4)
+      return [...into]
+    }
+    expect(cut(1, 64, 6, 2, ...box)).toEqual(crop(0, 64, 6, 2, ...box))
+    expect(() => cut(1, 89, 2, 2, ...box)).toThrow(/does not lie within its file/)
     truncateSync(path, 50)
+    expect(() => cut(1, 0, 2, 2, ...box)).toThrow(/was cut while it was in use/) // the file beside it
+    addon.unmap(memory)
+    expect(() => cut(1, 0, 2, 2, ...box)).toThrow(/the file is out of range/)
     expect(() => crop(0, 0, 2, 2, ...box)).toThrow(/was cut while it was in use/)
   })
 })

@@ -13,6 +13,7 @@ import { basename, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { SherdError } from '../../../src/errors.ts'
 import { pixelsAddon } from '../../../src/native/pixels-addon.ts'
+import { holdImages } from '../../../src/prepare/cache/hold.ts'
 import { type LoaderOptions, openLoader } from '../../../src/prepare/loader/loader.ts'
 import { openReader } from '../../../src/prepare/open-reader.ts'
 import { type PackOptions, packImages } from '../../../src/prepare/pack/pack.ts'
@@ -97,7 +98,8 @@ describe('a packed folder', () => {
   it('gives the same pixels without the addon', async () => {
     for (const channels of [3, 1] as const) {
       const packed = openPack(channels === 3 ? whole : (await pack({ channels })).dir)
-      const read = async () => {
+      const held = await holdImages(packed, { request: { maxPixels: 1e8 } })
+      const read = async (packed: PackedImages) => {
         const out = new Uint8Array(4 * 12 * 12 * channels)
         const place = () => ({ box: { left: 3, top: 2, width: 21, height: 17 }, flip: true })
         const wanted = [0, 22, 5, 9].map((index, row) => ({ index, row, place }))
@@ -107,9 +109,10 @@ describe('a packed folder', () => {
         reader.close()
         return out
       }
-      const expected = await read()
+      const expected = await read(packed)
+      expect(await read(held)).toEqual(expected)
       vi.mocked(pixelsAddon).mockReturnValue(null)
-      expect(await read()).toEqual(expected)
+      for (const source of [packed, held]) expect(await read(source)).toEqual(expected)
       vi.mocked(pixelsAddon).mockReset()
     }
   })
