@@ -124,6 +124,13 @@ export async function attempt(
     groups: [layerDecayRow(settings.layerDecay, dimensions.depth), tokensKeepTheirSize],
     ...{ kernels: config.train.kernels, recompute: config.train.recompute, record: config.train.record },
   }
+  const randAugment =
+    settings.randAugment === null
+      ? null
+      : {
+          magnitude: settings.randAugment,
+          fill: encoder.statistics.mean.map((mean) => Math.round(255 * mean)),
+        }
   const samples = images.train.files.length
   const batchSize = Math.min(settings.batchSize, samples - (samples % 2) || 1)
   const perStep = batchSize * settings.accumulate
@@ -205,7 +212,7 @@ export async function attempt(
     const feed = await openFeed(cache, {
       loader: {
         ...loaderOptions(readingConfig(encoder), images.train, machine, { firstPosition: step * perStep }),
-        ...{ photometric: null, seed, batchSize },
+        ...{ photometric: null, randAugment, seed, batchSize },
       },
       views: { image: { kind: 'crop', count: 1, size: dimensions.imageSize } },
       ...{ statistics: statisticsOf(encoder), device, signal },

@@ -4,7 +4,6 @@ import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { Labelled } from '../objective/classification.ts'
 import { drawErasures, eraseImages } from '../prepare/augment/erasing.ts'
 import { drawMix, mixImages, mixTargets } from '../prepare/augment/mixing.ts'
-import { randAugment, randAugmentDefaults } from '../prepare/augment/rand-augment.ts'
 import type { Batch } from '../prepare/loader/loader.ts'
 import { pixelsOf } from '../prepare/upload.ts'
 import type { View } from '../prepare/view.ts'
@@ -53,7 +52,7 @@ const usualView =
   ({ fields }: Batch): View =>
     viewFor(encoder, pixelsOf(fields))
 
-/** RandAugment on the bytes, in place; then normalised, erased, mixed. Every draw belongs to the address of its sample. */
+/** Normalised, erased, mixed; RandAugment is the loader's. Every draw belongs to the address of its sample. */
 export function labelledBatch(
   batch: Batch,
   { classes, settings, seed, encoder, noise, toView = usualView(encoder) }: Augmenting,
@@ -61,16 +60,6 @@ export function labelledBatch(
   const { size, epochs, indices, labels } = batch
   const [height, width] = encoder.shape.dimensions.imageSize
   const image = { height, width }
-  const { data: pixels, shape } = batch.fields.image!
-  if (settings.randAugment !== null && pixels instanceof Uint8Array && shape[4] === 3) {
-    const options = { ...randAugmentDefaults, magnitude: settings.randAugment }
-    const fill = encoder.statistics.mean.map((mean) => Math.round(255 * mean))
-    const bytes = height * width * 3
-    for (let row = 0; row < size; row++) {
-      const own = draws({ seed, stream: 'augment', epoch: epochs[row]!, index: indices[row]! })
-      randAugment({ ...image, pixels: pixels.subarray(row * bytes, (row + 1) * bytes) }, options, own, fill)
-    }
-  }
   const addresses = { epochs, indices }
   const erasures = drawErasures({ probability: settings.erasing, seed }, addresses, image)
   const mix = drawMix({ mixup: settings.mixup, cutmix: settings.cutmix, seed }, addresses, image)

@@ -6,6 +6,7 @@
 import { type Draws, draws } from '../random/draws.ts'
 import { applySteps } from './augment/operators.ts'
 import { drawPhotometric, type PhotometricRecipe } from './augment/photometric.ts'
+import { randAugment as applyRandAugment, randAugmentDefaults } from './augment/rand-augment.ts'
 import { type Crop, type CropKind, crops } from './crop.ts'
 import type { Corruption } from './decode/damage.ts'
 import type { DecodeRules } from './decode/decode-request.ts'
@@ -25,6 +26,8 @@ export interface SampleSettings {
   readonly views?: ViewSpecs | undefined
   /** Photometric recipe for images of three channels, unless `views` sets it; default null: none. */
   readonly photometric?: PhotometricRecipe | null | undefined
+  /** RandAugment of each crop of three channels, of this mean magnitude; `fill` comes from outside of the image. Default: none. */
+  readonly randAugment?: { readonly magnitude: number; readonly fill: readonly number[] } | null | undefined
   /** 1 (luma) or 3 (sRGB). */
   readonly channels: number
   readonly crop: CropKind
@@ -82,7 +85,12 @@ function ready({ view, copy, spec, stream, photometric }: CropCopy, samples: Sam
     ...{ view, copy, mayFlip: flip, isRandom: crop === 'random', crop: crops[crop] as Crop },
     fitting: (crop === 'center' && samples.fitting) || null,
     settings: { scale, ratio, target: { height, width } },
-    streams: { crop: `${stream}crop`, flip: `${stream}flip`, window: `${stream}window` },
+    streams: {
+      crop: `${stream}crop`,
+      flip: `${stream}flip`,
+      window: `${stream}window`,
+      augment: `${stream}augment`,
+    },
     recipe: photometric === undefined ? samples.photometric : photometric,
   }
 }
@@ -93,7 +101,16 @@ export function sampleReader(
   settings: SampleSettings,
   skipped: SkipLedger,
 ): SampleReader {
-  const { seed, channels, minSide, maxPixels, range = null, frames = null, minValid = 0 } = settings
+  const {
+    seed,
+    channels,
+    minSide,
+    maxPixels,
+    range = null,
+    frames = null,
+    minValid = 0,
+    randAugment,
+  } = settings
   const rules = settings.fitting?.isExact ? { ...settings.rules, isExact: true } : settings.rules
   const copies = copiesOf(viewsOfSamples(settings)).map((each) => ready(each, settings))
   const place = ({ epoch, index }: SampleAddress, image: PlacedSize, copy: ReadyCopy): SizedPlacement => {
@@ -189,6 +206,17 @@ export function sampleReader(
         pixels.set(applySteps({ ...settings.target, pixels }, steps).pixels)
       }
     }
+    if (randAugment && channels === 3 && frames === null)
+      for (const [i, { streams, settings }] of copies.entries()) {
+        const { out } = spaces[i]!
+        const bytes = out.length / addresses.length
+        for (const [row, { epoch }] of addresses.entries()) {
+          const own = draws({ seed, stream: streams.augment, epoch, index: used[row]! })
+          const pixels = out.subarray(row * bytes, (row + 1) * bytes)
+          const options = { ...randAugmentDefaults, magnitude: randAugment.magnitude }
+          applyRandAugment({ ...settings.target, pixels }, options, own, randAugment.fill)
+        }
+      }
     return used
   }
 }

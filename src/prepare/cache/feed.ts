@@ -107,12 +107,14 @@ export const openFeed = <V extends ViewSpecs>(cache: CacheKind, request: FeedReq
   feeds[cache](request)
 
 /** Views of crops without photometric steps. */
-function expectPlaceable({ views, photometric = null }: LoaderOptions): void {
-  const recoloured = copiesOf(views!).find((copy) => (copy.photometric ?? photometric) !== null)
+function expectPlaceable({ views, photometric, randAugment }: LoaderOptions): void {
+  const recoloured = copiesOf(views!).find(
+    ({ photometric: own = photometric }) => Boolean(own) || Boolean(randAugment),
+  )
   if (recoloured)
     throw new SherdError(
       'CONFIG',
-      `data.cache=device crops, resizes and mirrors images on the device, and the view "${recoloured.view}" changes their colours too. Take data.cache=memory, or data.photometric=null.`,
+      `data.cache=device crops, resizes and mirrors images on the device, and the view "${recoloured.view}" changes their colours too. Take data.cache=memory, or data.photometric=null and no RandAugment.`,
     )
 }
 

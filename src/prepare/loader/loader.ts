@@ -165,9 +165,9 @@ export function openLoader(options: LoaderOptions, workerFile = decodeWorkerFile
 function settingsOf(options: LoaderOptions): SampleSettings {
   const { height, width, channels, crop, scale, ratio, flip, seed, minSide, maxPixels } = options
   const { frames = null, minValid = 0, range = null, corrupt, fileTimeout, views, photometric } = options
-  const { rules, fitting } = options
+  const { rules, fitting, randAugment } = options
   return {
-    ...{ views, photometric, height, width, channels, crop, scale, ratio, flip, seed },
+    ...{ views, photometric, randAugment, height, width, channels, crop, scale, ratio, flip, seed },
     ...{ minSide, maxPixels, range, frames, minValid, corrupt, fileTimeout, rules, fitting },
   }
 }

@@ -4,6 +4,10 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { applySteps } from '../../../src/prepare/augment/operators.ts'
 import { drawPhotometric } from '../../../src/prepare/augment/photometric.ts'
 import { photometricRecipes } from '../../../src/prepare/augment/photometric-recipes.ts'
+import {
+  randAugment as changeByRandAugment,
+  randAugmentDefaults,
+} from '../../../src/prepare/augment/rand-augment.ts'
 import { crops } from '../../../src/prepare/crop.ts'
 import { tryDecode } from '../../../src/prepare/decode/decode.ts'
 import { resample } from '../../../src/prepare/decode/resample-pixels.ts'
@@ -212,6 +216,24 @@ it('colours are changed on the decoding thread, by the recipe of each copy and t
   expect(after).not.toEqual(before)
   const recoloured = await take(load('images', { photometric: secondGlobal }), SAMPLES)
   expect(recoloured).not.toEqual(await take(load('images', {}), SAMPLES))
+})
+
+it('RandAugment changes each crop by the draws of its address, and no luma', async () => {
+  const views: ViewSpecs = { image: { kind: 'crop', count: 1, size: [16, 12] } }
+  const randAugment = { magnitude: 9, fill: [10, 20, 30] }
+  const [before, after] = [
+    await take(load('packed', { views }), SAMPLES),
+    await take(load('packed', { views, randAugment }), SAMPLES),
+  ]
+  for (const [i, { copies, epoch, index }] of before.entries()) {
+    const pixels = Uint8Array.from(copies.image![0]!)
+    const own = draws({ seed, stream: 'augment', epoch, index })
+    changeByRandAugment({ height: 16, width: 12, pixels }, randAugmentDefaults, own, randAugment.fill)
+    expect(after[i]!.copies.image![0]).toEqual([...pixels])
+  }
+  expect(after).not.toEqual(before)
+  const grey = await take(load('packed', { channels: 1, randAugment }), 3)
+  expect(grey).toEqual(await take(load('packed', { channels: 1 }), 3))
 })
 
 it('refuses to change the colours of anything but three channels of image files', () => {
