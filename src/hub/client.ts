@@ -128,11 +128,17 @@ export interface Upload {
   readonly parent: string
   readonly files: readonly { readonly path: string; readonly content: URL }[]
   readonly title: string
+  /** Gets how many bytes of large files have been sent. */
+  readonly onSent?: (bytes: number) => void
 }
 
 /** One commit of files, large ones by LFS. Throws `HUB`. */
-export function upload(settings: HubSettings, { repo, parent, files, title }: Upload): Promise<void> {
-  const fetch = clientFetch(settings, { repo, file: 'what is uploaded' })
+export function upload(settings: HubSettings, { repo, parent, files, title, onSent }: Upload): Promise<void> {
+  const sent = new Map<number, number>()
+  const fetch = clientFetch(settings, { repo, file: 'what is uploaded' }, (request, bytes) => {
+    sent.set(request, bytes)
+    onSent?.([...sent.values()].reduce((sum, each) => sum + each, 0))
+  })
   return asked(settings, async () => {
     const { uploadFiles } = await import('@huggingface/hub')
     await uploadFiles({

@@ -113,6 +113,9 @@ export async function push(plan: PushPlan, options: PushOptions): Promise<Pushed
   const parent = plan.parent ?? (await lookUp(settings, name)).commit
   hubListener().note(`uploading to ${plan.page} …`)
   const files = wanted.map((path) => ({ path, content: pathToFileURL(join(folder, path)) }))
-  await upload(settings, { repo: plan.repo, parent, files, title })
+  const progress = (bytes: number) =>
+    hubListener().progress(`uploading to hf:${plan.repo}`, bytes, plan.bytes)
+  await upload(settings, { repo: plan.repo, parent, files, title, onSent: progress })
+  progress(plan.bytes) // small files are sent with the commit
   return { ...plan, hub: `hf:${plan.repo}@${(await lookUp(settings, name)).commit}` }
 }

@@ -17,6 +17,16 @@ export class NotThere extends SherdError {}
 /** Links of the storage behind the hub are signed for a while. */
 export class ExpiredLink extends SherdError {}
 
+/** Where the hub is asked how large files may be uploaded. */
+export const isLargeUpload = (url: string): boolean => /\/info\/lfs\/objects\/batch$/.test(url)
+
+/** Where LFS is not taken. */
+export const noLfs = ({ repo }: Purpose, why: string): SherdError =>
+  new SherdError(
+    'HUB',
+    `The hub takes no large files of ${repo} by Git LFS (${why}), and sherd does not speak Xet. Nothing was committed: upload the folder with Python's "hf upload ${repo} FOLDER".`,
+  )
+
 /** For an answer of 3xx or 4xx. The hub says in a header what kind it is. */
 export async function refusal(
   response: Response,
@@ -57,6 +67,8 @@ export async function refusal(
       'HUB',
       `There is no model ${repo} at ${endpoint} that ${token ? `the account of ${token.from}` : 'everyone'} may read (${status}): look at the spelling${token ? '' : `; if it is private, ${how}`}.`,
     )
+  if (isLargeUpload(response.url) && status !== 401 && status !== 403)
+    return noLfs({ repo }, `${status}${said ? `: ${said}` : ''}`)
   if (status === 409 || status === 412)
     return hub(
       `${repo} has changed meanwhile (${status}${said ? `: ${said}` : ''}): start again, and what would be done now is shown.`,

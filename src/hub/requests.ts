@@ -4,7 +4,7 @@
  */
 import { messageOf, SherdError } from '../errors.ts'
 import { hubListener } from './listener.ts'
-import { type Purpose, refusal } from './refusal.ts'
+import { isLargeUpload, noLfs, type Purpose, refusal } from './refusal.ts'
 import type { HubSettings } from './settings.ts'
 
 /** Tests set it. */
@@ -81,12 +81,36 @@ export const stopped = (): SherdError =>
     'Stopped while downloading; what has come is kept, and the same command continues.',
   )
 
+/** Gets how many bytes of the body of a request, by its number, have been sent in this try. */
+export type SentListener = (request: number, bytes: number) => void
+
+/** A body of a known length, counted while it is read. */
+function counted(body: Blob, onSent: (bytes: number) => void): ReadableStream {
+  let sent = 0
+  onSent(0)
+  const counting = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      sent += chunk.length
+      onSent(sent)
+      controller.enqueue(chunk)
+    },
+  })
+  return body.stream().pipeThrough(counting)
+}
+
+/** A certificate that no one here vouches for: trying again helps nothing. */
+const isUntrusted = (error: unknown): boolean => {
+  const { code } = (error as { cause?: { code?: unknown } }).cause ?? {}
+  return typeof code === 'string' && /CERT|SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET)/.test(code)
+}
+
 /** An answer of the hub that is well, after so many tries. The token goes to the hub alone. Throws `HUB`, `INTERRUPTED`. */
 export async function ask(
   url: string,
-  { headers, ...init }: RequestInit,
+  { headers, body, ...init }: RequestInit,
   settings: HubSettings,
   purpose: Purpose,
+  onSent?: (bytes: number) => void,
 ): Promise<Response> {
   const { endpoint, token } = settings
   const send = await fetchOf(settings)
@@ -97,6 +121,9 @@ export async function ask(
   own.set('user-agent', 'sherd')
   if (isOfHub && token) own.set('authorization', `Bearer ${token.value}`)
   const { host } = new URL(url)
+  const isCounted = onSent !== undefined && body instanceof Blob
+  if (isCounted) own.set('content-length', String(body.size)) // storage takes no body of unknown length
+  const bodyNow = () => (isCounted ? counted(body, onSent) : body)
   let failures = 0
   for (let waits = 0; ; ) {
     if (signal?.aborted) throw stopped()
@@ -104,6 +131,7 @@ export async function ask(
     try {
       const response = await send(url, {
         ...{ ...init, headers: own, duplex: 'half' },
+        ...(body != null && { body: bodyNow() }),
         ...(signal && { signal }),
       } as RequestInit)
       if (response.ok) return response
@@ -119,6 +147,12 @@ export async function ask(
       if (error instanceof SherdError) throw error
       if (signal?.aborted) throw stopped()
       why = whyFailed(error)
+      if (isUntrusted(error))
+        throw new SherdError(
+          'HUB',
+          `${host} shows a certificate that this machine does not trust (${why}): where a company's proxy reads along it signs with its own, and NODE_EXTRA_CA_CERTS names the file of that (PEM).`,
+          { cause: error },
+        )
     }
     failures++
     if (failures >= TRIES)
@@ -164,17 +198,29 @@ async function textOf(response: Response, host: string): Promise<string> {
 }
 
 /** A `fetch` for the client: what it gets of the API is well, small, and JSON; the storage, which files are put into, answers as it likes. */
-export function clientFetch(settings: HubSettings, purpose: Purpose): Fetch {
+export function clientFetch(settings: HubSettings, purpose: Purpose, onSent?: SentListener): Fetch {
   const { host } = new URL(settings.endpoint)
+  let requests = 0
   return async (url, init = {}) => {
-    const response = await ask(String(url), init, settings, purpose)
-    if (init.method === 'PUT') return response
+    const isSent = init.method === 'PUT'
+    const number = requests++
+    const response = await ask(
+      String(url),
+      init,
+      settings,
+      purpose,
+      isSent && onSent ? (bytes) => onSent(number, bytes) : undefined,
+    )
+    if (isSent) return response
     const text = await textOf(response, host)
+    let json: unknown
     try {
-      JSON.parse(text)
+      json = JSON.parse(text)
     } catch (error) {
       throw new SherdError('HUB', `${host} ${notJson(text)}`, { cause: error })
     }
+    if (isLargeUpload(String(url)) && (json as { transfer?: unknown } | null)?.transfer === 'xet')
+      throw noLfs(purpose, 'its answer names Xet')
     const headers = new Headers({ 'content-type': 'application/json' })
     for (const name of ['link', 'x-request-id']) {
       const value = response.headers.get(name)

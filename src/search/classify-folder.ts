@@ -8,6 +8,7 @@ import {
 } from '../evaluate/prediction-file.ts'
 import { claimed } from '../files/claim.ts'
 import { sealOf } from '../files/durable.ts'
+import { localModel } from '../hub/locate.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
 import type { Progress, ReadingOptions } from '../weights/folder-features.ts'
@@ -45,10 +46,11 @@ export async function openAnyClassifier({
   const { expectPlainRequest } = await import('../infer/onnx-model.ts')
   expectPlainRequest({ device, precision })
   const { onnxLogitsOfSource, openOnnxClassifier } = await import('../infer/onnx-classifier.ts')
-  const classifier = await openOnnxClassifier(model, { reading })
+  const { path } = await localModel(model)
+  const classifier = await openOnnxClassifier(path, { reading })
   const { config, bands, origin } = classifier
   return {
-    ...{ config, reading, bands, origin, warnings: [], seal: sealOf(model).sha256 },
+    ...{ config, reading, bands, origin, warnings: [], seal: sealOf(path).sha256 },
     logits: (source, options) => onnxLogitsOfSource(classifier, source, options),
   }
 }

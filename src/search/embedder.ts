@@ -5,6 +5,7 @@ import type { Reads } from '../config/reading.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { sealOf } from '../files/durable.ts'
+import { localModel } from '../hub/locate.ts'
 import { type FeatureSpec, featureOf } from '../model/features.ts'
 import type { SkippedFile } from '../prepare/skipped.ts'
 import type { ImageSource } from '../source/open.ts'
@@ -55,9 +56,10 @@ export async function openEmbedder(
       '../infer/onnx-encoder.ts'
     )
     const { imageSize } = request
-    const encoder = await openOnnxEncoder(model, { reading, imageSize })
+    const { path } = await localModel(model)
+    const encoder = await openOnnxEncoder(path, { reading, imageSize })
     const { config, bands, origin } = encoder
-    const { sha256 } = sealOf(model)
+    const { sha256 } = sealOf(path)
     return {
       ...{ feature: ownOutput(encoder), competing: usualOutputs(encoder) },
       featureOf: (name) => onnxFeatureSpec(encoder, name),

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createServer as createHttp } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { hostname } from 'node:os'
@@ -314,6 +315,36 @@ describe('the disk', () => {
     await expect(localModel('hf:a/b')).rejects.toThrow(
       /there is a file of this name.*HF_HUB_CACHE names another folder/,
     )
+  })
+
+  it('that is full in the middle keeps what has come, and the next start continues', async () => {
+    const handle = await open(join(place.home, 'any'), 'w')
+    const files = Object.getPrototypeOf(handle) as { write(...given: unknown[]): Promise<unknown> }
+    await handle.close()
+    const { write } = files
+    const half = weights.length >> 1
+    let written = 0
+    const filling = vi.spyOn(files, 'write').mockImplementation(async function (this: unknown, ...given) {
+      const [bytes, from, count] = given as [Uint8Array, number, number, number]
+      const room = half - written
+      if (bytes.length < 5000) return write.apply(this, given) // a description
+      if (room === 0)
+        throw Object.assign(new Error('ENOSPC: no space left on device, write'), {
+          code: 'ENOSPC',
+          syscall: 'write',
+        })
+      written += Math.min(room, count)
+      return write.apply(this, [bytes, from, Math.min(room, count), given[3]])
+    })
+    await expect(localModel('hf:a/b')).rejects.toMatchObject({
+      code: 'RUN',
+      message: expect.stringMatching(/(?:disk|device).*HF_HUB_CACHE names another folder/is),
+    })
+    filling.mockRestore()
+    expect([existsSync(whole()), readFileSync(`${whole()}.incomplete`).length]).toEqual([false, half])
+    hub.log.length = 0
+    await expectWhole()
+    expect(hub.log.at(-1)).toMatch(new RegExp(`^storage GET .* bytes=${half}-$`))
   })
 
   it('that is none names HF_HUB_CACHE', async () => {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTls } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
@@ -54,7 +55,10 @@ export function filesOf(folder: string, except: readonly string[] = []): Map<str
 
 const listening = (server: Server): Promise<string> =>
   new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      resolve('setSecureContext' in server ? `https://localhost:${port}` : `http://127.0.0.1:${port}`)
+    })
   })
 
 function refuse(response: ServerResponse, status: number, code: string, message = code): void {
@@ -89,7 +93,14 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts)
 }
 
-export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Promise<HubServer> {
+/** `tls`: a key and its certificate; then both servers are `https://localhost`. */
+export async function serveHub(
+  repos: Readonly<Record<string, ServedRepo>>,
+  tls?: { readonly key: Buffer; readonly cert: Buffer },
+): Promise<HubServer> {
+  const serverOf: typeof createServer = tls
+    ? (((answer: never) => createTls(tls, answer)) as never)
+    : createServer
   const log: string[] = []
   const storageHeaders: IncomingMessage['headers'][] = []
   const faults: Fault[] = []
@@ -105,7 +116,7 @@ export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Pro
     `${method} ${url}${headers.range ? ` ${headers.range}` : ''}`
 
   const stored = new Map<string, Buffer>()
-  const storage = createServer(async (request, response) => {
+  const storage = serverOf(async (request, response) => {
     log.push(`storage ${said(request)}`)
     storageHeaders.push(request.headers)
     if (request.method === 'PUT') {
@@ -123,7 +134,7 @@ export async function serveHub(repos: Readonly<Record<string, ServedRepo>>): Pro
   })
   const storageOrigin = await listening(storage)
 
-  const hub = createServer(async (request, response) => {
+  const hub = serverOf(async (request, response) => {
     log.push(said(request))
     const [path = ''] = decodeURIComponent(request.url!).split('?')
     const [, name = ''] = /^\/(?:api\/models\/)?([^/]+\/[^/]+?)(?:\.git)?(?=\/|$)/.exec(path) ?? []

@@ -1,17 +1,29 @@
 // A model of the hub through the library: the same vectors as of the folder, and its commit wherever a model is named.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openRun } from '../../src/checkpoint/run-folder.ts'
+import { resolveConfig } from '../../src/config/resolve.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
 import { openExported } from '../../src/export/exported-model.ts'
 import { importWeights } from '../../src/import/import.ts'
 import { inspect } from '../../src/inspect/inspect.ts'
+import { adaptersOf } from '../../src/model/adapt.ts'
+import { packageRoot } from '../../src/package-root.ts'
+import { findDonor, startingFrom } from '../../src/run/donor.ts'
+import { existingRun } from '../../src/run/existing.ts'
+import { openEmbedder } from '../../src/search/embedder.ts'
 import { findModels } from '../../src/serve/models.ts'
+import { full, ones } from '../../src/tensor/ops.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
-import { sealOfWeights } from '../../src/weights/found-weights.ts'
+import { sealOfModel, sealOfWeights } from '../../src/weights/found-weights.ts'
 import { locateModel } from '../../src/weights/frozen-model.ts'
 import { findWeights, openEncoder } from '../../src/weights/open-encoder.ts'
+import { saveAdapter } from '../../src/weights/save-adapter.ts'
+import { run, sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
+import { expectClose } from '../tolerance.ts'
 import { useHubPlace } from './hub-place.ts'
 import { filesOf, type HubServer, serveHub } from './hub-server.ts'
 
@@ -28,7 +40,7 @@ beforeAll(async () => {
   hub = await serveHub(Object.fromEntries(repos))
 })
 afterAll(() => hub.close())
-useHubPlace(() => hub.endpoint)
+const place = useHubPlace(() => hub.endpoint)
 
 it.each(served)('%s is opened as its folder is', async (layout) => {
   const set = layout === 'dino-pth' ? ['model.heads=2'] : []
@@ -70,6 +82,83 @@ it('import and inspect take it, and serve says what to type', async () => {
   expect(said.next[0]).toMatch(new RegExp(`^sherd import '?hf:owner/dinov2@${commit}`))
   expect(() => findModels('hf:owner/dinov2')).toThrow(
     /sherd export onnx --model hf:owner\/dinov2 --out dinov2-onnx/,
+  )
+})
+
+it('an exported graph is taken by its name, as its file is', async () => {
+  const graphs = join(packageRoot(), 'test/fixtures/v0.1/bands')
+  hub.repos.set('owner/graphs', { files: filesOf(graphs), commit })
+  const [ofHub, local] = [
+    await openEmbedder('hf:owner/graphs/encoder.onnx'),
+    await openEmbedder(join(graphs, 'encoder.onnx')),
+  ]
+  expect([ofHub.sha256, ofHub.preparation, ofHub.feature]).toEqual([
+    local.sha256,
+    local.preparation,
+    local.feature,
+  ])
+  expect(ofHub.origin.path).toContain(`models--owner--graphs/snapshots/${commit}/encoder.onnx`)
+})
+
+it('runs begin with it, and learn from it as a teacher', async () => {
+  const model = 'hf:owner/dinov2'
+  const name = `${model}@${commit}`
+  const [dir, data] = [await workFolder(), await sampleFolder(10)]
+  const preset = tinyConfig({ train: { steps: 1, batchSize: 4 } })
+  const config = resolveConfig(startingFrom(preset, await findDonor(model, {}), {}) as ConfigInput)
+  const target = { kind: 'features', model, loss: 'cosine' } as const
+  const taught = resolveConfig({ ...config, target } as ConfigInput)
+  const out = join(dir, 'run')
+  const events = await run({ config: taught, data, out, init: model })
+  expect(events.at(-1)).toMatchObject({ kind: 'end', reason: 'completed', step: 1 })
+  const { facts, config: kept } = openRun(out)
+  const found = await findWeights({ model: join(layouts, 'dinov2') })
+  expect([facts.init, facts.initSha256]).toEqual([name, sealOfWeights(found)])
+  expect(kept.target).toMatchObject({ model: name, width: found.config.model.width })
+  expect(facts.frozen?.target).toBe(sealOfModel(found))
+  const begun = events.find(({ kind }) => kind === 'inherited') as unknown as {
+    path: string
+    loaded: string[]
+  }
+  expect(begun.path).toBe(name)
+  expect(begun.loaded).toEqual(
+    expect.arrayContaining(['cls_token', 'blocks.1.mlp.fc2.weight', 'norm.weight']),
+  )
+  // The same command finds the run, by the name without a commit, and without a request.
+  hub.log.length = 0
+  expect(await existingRun({ config: taught, preset: 'tiny', data, out, init: model })).toMatchObject({
+    state: 'complete',
+  })
+  expect(hub.log).toEqual([])
+})
+
+it.each([
+  ['hf:owner/dinov2', {}, false],
+  ['owner/dinov2', {}, true],
+  ['owner/dinov2', { revision: 'v1' }, true],
+])('an adapter whose base is %s %j is merged with it', async (base, more, isPlain) => {
+  hub.repos.set('owner/dinov2', { ...hub.repos.get('owner/dinov2')!, refs: { v1: commit } })
+  const dir = await workFolder()
+  const encoder = await openEncoder({ model: join(layouts, 'dinov2'), device: 'cpu' })
+  const { width } = encoder.dimensions
+  const [a, b] = adaptersOf('blocks.0.attn.proj.weight') as [string, string]
+  const learned = new Map([
+    [a, full([2, width], 0.5)],
+    [b, ones([width, 2])],
+  ])
+  const adapt = { kind: 'lora', rank: 2, alpha: 4, targets: ['proj'] } as const
+  saveAdapter(join(dir, 'adapter_model.safetensors'), encoder, { adapt, learned })
+  const path = join(dir, 'adapter_config.json')
+  const written = JSON.parse(readFileSync(path, 'utf8'))
+  writeFileSync(path, JSON.stringify({ ...written, base_model_name_or_path: base, ...more }))
+  const opened = await openEncoder({ model: dir, device: 'cpu' })
+  const name = 'blocks.0.attn.proj.weight'
+  // alpha / rank · B·A: 2 · 2 · (1 · 0.5)
+  const expected = Array.from(toFloats(encoder.parameters.get(name)!), (value) => Math.fround(value + 2))
+  expectClose(opened.parameters.get(name)!, expected, 1e-6)
+  const said = place.notes.filter((line) => line.includes('is no folder here'))
+  expect(said).toEqual(
+    isPlain ? [expect.stringContaining(`is taken: hf:owner/dinov2${'revision' in more ? '@v1' : ''}`)] : [],
   )
 })
 

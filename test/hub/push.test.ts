@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { listenToHub } from '../../src/hub/listener.ts'
 import { localModel } from '../../src/hub/locate.ts'
 import { expectPush, planPush, push } from '../../src/hub/push.ts'
 import { useHubPlace } from './hub-place.ts'
@@ -44,6 +45,42 @@ it('is made where it is not there, private on request, and comes back as it was'
   const { path } = await localModel('hf:me/photos')
   expect(readFileSync(join(path, 'model.safetensors'))).toEqual(weights)
 })
+
+it('says how much has been sent, with the length of each file', async () => {
+  const sent: number[][] = []
+  const lengths: unknown[] = []
+  listenToHub({ note() {}, warn() {}, progress: (_, ...bytes) => sent.push(bytes) })
+  await pushed()
+  for (const headers of hub.storageHeaders)
+    lengths.push(headers['content-length'], headers['transfer-encoding'])
+  expect(lengths).toEqual(['20000', undefined, '20000', undefined])
+  const done = sent.map(([bytes]) => bytes!)
+  expect(done).toEqual(done.toSorted((a, b) => a - b))
+  expect(new Set(done)).toContain(40_000)
+  expect(sent.at(-1)).toEqual([40_026, 40_026])
+})
+
+const xet = { transfer: 'xet', objects: [] }
+it.each([
+  ['answers with Xet', 200, xet, /its answer names Xet/],
+  ['refuses LFS', 410, { error: 'gone' }, /\(410\)/],
+])(
+  'a hub that %s for large files is named, with what speaks Xet; nothing is committed',
+  async (_, status, body, why) => {
+    hub.repos.set('me/photos', { files: new Map(), commit: '2'.repeat(40) })
+    hub.faults.push((request, response) => {
+      if (!request.url!.includes('/info/lfs/')) return false
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+      return true
+    })
+    const refused = pushed()
+    await expect(refused).rejects.toThrow(
+      /takes no large files of me\/photos by Git LFS .*"hf upload me\/photos FOLDER"/,
+    )
+    await expect(refused).rejects.toThrow(why)
+    expect(hub.repos.get('me/photos')!.commit).toBe('2'.repeat(40))
+  },
+)
 
 it('sends what differs alone, and nothing where nothing does', async () => {
   await pushed()

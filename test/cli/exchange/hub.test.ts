@@ -1,5 +1,5 @@
 // Models of the Hugging Face hub in commands: fetched by the first, named with their commit by all, measured, and pushed back.
-import { copyFileSync, existsSync, readFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
@@ -57,6 +57,24 @@ it('download says where it lies; later commands need no network, and name the co
     results: [{ isInIndex: false, found: [{ file: photo, similarity: expect.closeTo(1, 5) }] }],
   })
   expect(hub.log).toEqual([])
+})
+
+it('download --refresh takes a newer commit, and repairs what is damaged', async () => {
+  const commands = ['download', 'hf:owner/dinov2'] as const
+  await sherd(...commands)
+  const newer = 'b'.repeat(40)
+  hub.repos.set('owner/dinov2', { files, commit: newer, card: { license: 'mit' } })
+  expect((await sherd(...commands, '--json')).json()).toMatchObject([{ model: name }]) // what is there is taken
+  const weights = join(place.cache, 'models--owner--dinov2/snapshots', newer, 'model.safetensors')
+  const made = await sherd(...commands, '--refresh', '--json')
+  expect(made.json()).toMatchObject([{ model: `hf:owner/dinov2@${newer}` }])
+  const damaged = Buffer.from(files.get('model.safetensors')!)
+  damaged[99]! ^= 1
+  writeFileSync(weights, damaged)
+  const again = await sherd(...commands, '--refresh')
+  expect([again.status, again.stderr]).toEqual([0, expect.stringContaining('in the cache was damaged')])
+  expect(readFileSync(weights)).toEqual(files.get('model.safetensors'))
+  hub.repos.set('owner/dinov2', { files, commit, card: { license: 'cc-by-nc-4.0' } })
 })
 
 it('export --push writes a card from reports of these weights, and says what it does', async () => {
