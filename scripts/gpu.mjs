@@ -1,126 +1,67 @@
-// Everything that only a machine with a GPU can tell, in one call: builds the addon against the PyTorch that is installed,
-// examines the machine, checks numbers on the device, runs the GPU tests and the GPU's benchmark.
+// Everything that only a machine with a GPU can show, in stages, for a machine that one has for minutes (docs/machine.md):
 //
-//   node scripts/gpu.mjs [--device cuda|cpu] [--python PATH] [--out DIR] [--rounds N] [--batch N] [--quick]
+//   node scripts/gpu.mjs pack --out DIR [--data FILE.tar.gz]     what must travel there, made here
+//   node scripts/gpu.mjs [--stages build,verify,…] [--minutes N] [--out DIR]
 //
-// Plain JavaScript that needs no network and no npm: dist/ may be compiled elsewhere and carried along (CONTRIBUTING.md says
-// which files). What a carried copy lacks (TypeScript, Vitest, sharp) is left out and said so. --device cpu with --quick is
-// a rehearsal on a machine without a GPU.
-import { spawn } from 'node:child_process'
-import { createWriteStream, existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { delimiter, dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+// Plain JavaScript that needs no network and no npm. Results are written as they come: a script that is stopped leaves what it had.
+// --device cpu --quick is a rehearsal without a GPU.
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { openLease, root } from './gpu/lease.mjs'
+import { pack } from './gpu/pack.mjs'
+import { stageNames, stages } from './gpu/stages.mjs'
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const { values } = parseArgs({
-  options: {
-    device: { type: 'string', default: 'cuda' },
-    python: { type: 'string' },
-    out: { type: 'string', default: join(root, 'bench/results') },
-    rounds: { type: 'string', default: '5' },
-    batch: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-  },
-})
-const { device, quick } = values
-const out = resolve(values.out)
-mkdirSync(out, { recursive: true })
-const log = createWriteStream(join(out, `checks-${device}.txt`))
-
-const env = { ...process.env }
-if (!env.LIBTORCH) env.LIBTORCH_USE_PYTORCH ??= '1'
-if (values.python) {
-  env.SHERD_PEER_PYTHON = values.python
-  env.PATH = dirname(resolve(values.python)) + delimiter + env.PATH // sherd asks "python3" where its PyTorch is
-}
-
-function say(text) {
-  process.stdout.write(text)
-  log.write(text)
-}
-
-/** Runs this very Node.js with `args`; resolves to its exit status. */
-function node(args) {
-  return new Promise((done) => {
-    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', say)
-    child.on('error', (error) => say(`${error}\n`))
-    child.on('close', (status, signal) => done(signal ?? status))
+const [command] = process.argv.slice(2)
+if (command === 'pack') {
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: {
+      out: { type: 'string', default: join(root, '.gpu') },
+      data: { type: 'string' },
+      python: { type: 'string' },
+      limit: { type: 'string', default: '64M' },
+      tests: { type: 'boolean', default: true },
+    },
+    allowNegative: true,
   })
-}
-
-const has = (name) => existsSync(join(root, 'node_modules', name, 'package.json'))
-function canLoad(name) {
-  try {
-    createRequire(import.meta.url)(name)
-    return true
-  } catch {
-    return false
+  process.exitCode = pack(values)
+} else {
+  const { values } = parseArgs({
+    options: {
+      stages: { type: 'string', default: 'build,doctor,verify,tests,bench' },
+      minutes: { type: 'string' },
+      device: { type: 'string', default: 'cuda' },
+      python: { type: 'string' },
+      out: { type: 'string', default: join(root, 'bench/results') },
+      work: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      // of bench
+      rows: { type: 'string' },
+      rounds: { type: 'string', default: '5' },
+      batch: { type: 'string', default: '512' },
+      // of pretrain, probe and tune
+      data: { type: 'string' },
+      model: { type: 'string' },
+      epochs: { type: 'string', default: '400' },
+      'pretrain-batch': { type: 'string', default: '4096' },
+      'base-rate': { type: 'string' },
+      'part-megabytes': { type: 'string', default: '15' },
+    },
+  })
+  const asked = values.stages
+    .split(',')
+    .flatMap((name) => (name === 'train' ? ['pretrain', 'probe', 'tune'] : [name]))
+  const unknown = asked.find((name) => !stageNames.includes(name))
+  if (unknown !== undefined) {
+    console.error(
+      `gpu: no stage "${unknown}"; there are ${stageNames.join(', ')}, and train, which is the last three`,
+    )
+    process.exit(2)
   }
-}
-
-const sherd = (...args) => [join(root, 'dist/src/cli/bin.cjs'), ...args]
-const folder = join(root, 'test/reference')
-const references = existsSync(folder)
-  ? readdirSync(folder).flatMap((name) => (name.endsWith('.safetensors') ? [join(folder, name)] : []))
-  : []
-const work = device === 'cuda' ? 'tiny-gpu' : 'tiny'
-const whole = canLoad('sharp')
-  ? []
-  : device === 'cuda'
-    ? ['tiny-gpu', 'large-gpu']
-    : ['tiny', 'small', 'base']
-const rows = quick ? [work] : whole // none named: every row of the device
-const preset = quick ? 'mae-tiny-cifar10' : 'mae-large-224'
-
-/** What is done, in order. `without`: why it cannot be done here. `advice`: its failure is not one of the whole. */
-const steps = [
-  {
-    name: 'compile TypeScript',
-    args: [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
-    without: !has('typescript') && 'no TypeScript here: the carried dist/ is used',
-  },
-  { name: 'compile the addon', args: sherd('setup') },
-  { name: 'doctor', args: sherd('doctor'), advice: true },
-  {
-    name: 'verify',
-    args: sherd('verify', '--device', device, ...references),
-    without: references.length === 0 && 'no test/reference/*.safetensors here',
-  },
-  {
-    name: 'tests of a GPU',
-    args: [join(root, 'node_modules/vitest/vitest.mjs'), 'run', 'cuda'],
-    without: !has('vitest') && 'no Vitest here',
-  },
-  { name: 'bench gemm', args: sherd('bench', 'gemm', preset, '--device', device), without: quick && 'quick' },
-  {
-    name: 'benchmark',
-    args: [
-      join(root, 'dist/bench/run.js'),
-      ...['--device', device, '--out', out],
-      ...rows.flatMap((row) => ['--only', row]),
-      ...(values.batch ? ['--batch', values.batch] : []),
-      ...(quick ? ['--rounds', '1', '--steps', '1'] : ['--rounds', values.rounds]),
-    ],
-  },
-]
-
-const failed = []
-for (const { name, args, without, advice } of steps) {
-  if (without) {
-    say(`\n== ${name}: not run, ${without}\n`)
-    continue
+  const lease = openLease(values)
+  for (const stage of stages.filter(({ name }) => asked.includes(name))) {
+    await lease.run(stage)
+    if (lease.failed.includes('build')) break // nothing else can work
   }
-  say(`\n== ${name}\n`)
-  const started = Date.now()
-  const status = await node(args)
-  say(
-    `== ${name}: ${status === 0 ? 'ok' : `FAILED, status ${status}`}, ${Math.round((Date.now() - started) / 1000)} s\n`,
-  )
-  if (status !== 0 && !advice) failed.push(name)
-  if (status !== 0 && name === 'compile the addon') break // nothing else can work
+  process.exitCode = lease.close()
 }
-say(`\n${failed.length === 0 ? 'All done' : `FAILED: ${failed.join(', ')}`}; results in ${out}\n`)
-process.exitCode = failed.length === 0 ? 0 : 1

@@ -19,8 +19,9 @@ const isInstalled = (debianPackage: string) => {
 /** Missing Debian packages; none if the user provides a LibTorch. */
 export function missingPackages({ libtorch }: Discovery): string[] {
   const own = Boolean(process.env.LIBTORCH) || process.env.LIBTORCH_USE_PYTORCH === '1'
+  const isPrebuilt = libtorch !== null && planAddon(libtorch).isPrebuilt
   const needed = debianPackages.filter((name) => {
-    if (name === 'g++') return !succeeds(process.env.CXX ?? 'g++', '--version')
+    if (name === 'g++') return !isPrebuilt && !succeeds(process.env.CXX ?? 'g++', '--version')
     return !own && (libtorch === null || libtorch.libDir.startsWith('/usr/lib')) && !isInstalled(name)
   })
   return [...needed]
@@ -73,6 +74,22 @@ function setUpPixels(say: (line: string) => void): boolean {
     say('it could not be compiled, so sharp decodes; "sherd doctor" says why')
     return false
   }
+}
+
+/**
+ * Compiles both addons for other machines with this version of LibTorch, wherever it lies there: to `native/prebuilt/`. Their CPUs may be
+ * others, so that the kernels of a CPU know no AVX-512.
+ */
+export function setUpPrebuilt(say: (line: string) => void): SetupResult {
+  const libtorch = requireLibTorch()
+  const missing = [planAddon(libtorch, 'prebuilt'), planPixels('prebuilt')].filter(
+    (each) => !isCompiled(each),
+  )
+  for (const build of missing) {
+    say(`compiling ${build.path}`)
+    compileAddon(build)
+  }
+  return { changed: missing.length > 0, version: libtorch.version }
 }
 
 /** Throws `ENGINE_MISSING` or `ENGINE_BUILD` with what to do by hand. */

@@ -1,6 +1,7 @@
 /**
  * Compiles native addons by calling the compiler directly. The output folder is named by a hash of all inputs (sources, flags,
- * Node's ABI, the caller's), so that any change triggers a new build.
+ * Node's ABI, the caller's), so that any change triggers a new build. An addon that was compiled elsewhere for other machines is taken
+ * from native/prebuilt/, whose names have a hash of what must be the same on both.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -21,6 +22,14 @@ import { SherdError } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
 
 const require = createRequire(import.meta.url)
+
+/** The CPU that is compiled for: this one, whose flags are then part of the build's name, or what most machines of the last ten years have. */
+export const cpuFlag = (build?: Build): string[] =>
+  build === 'prebuilt'
+    ? process.arch === 'x64'
+      ? ['-march=x86-64-v3']
+      : []
+    : [process.arch === 'x64' ? '-march=native' : '-mcpu=native']
 
 export function compiler(): string {
   return process.env.CXX ?? (process.platform === 'darwin' ? 'clang++' : 'g++')
@@ -57,6 +66,8 @@ export interface ObjectFile {
 
 export interface AddonBuild {
   readonly path: string
+  /** Whether `path` is there and was compiled for other machines. */
+  readonly isPrebuilt?: boolean
   /** Compiled first, in parallel; `command` links them. Empty for a single source, which `command` compiles. */
   readonly objects?: readonly ObjectFile[]
   /** `-o` and the path are appended, as for the objects. */
@@ -79,8 +90,17 @@ export interface AddonPlan {
   readonly others?: { readonly sources: readonly string[]; readonly compiler: readonly string[] }
   /** Further inputs of the hash, as JSON. */
   readonly inputs: unknown
+  /** Of these, what must be the same where a prebuilt addon runs: versions, but no paths. */
+  readonly portable: unknown
+  /** What is planned: the addon for this machine, prebuilt or not (default); the one that is compiled here; one for other machines. */
+  readonly build?: Build
   readonly help: string
 }
+
+export type Build = 'any' | 'own' | 'prebuilt'
+
+/** Flags that may differ from machine to machine: paths, libraries, the CPU, what is built in. */
+const isOfMachine = (flag: string) => /^-([ILl]|Wl,|m(arch|cpu)=|DSHERD_)/.test(flag)
 
 export function planBuild({
   name,
@@ -90,19 +110,35 @@ export function planBuild({
   flags,
   others,
   inputs,
+  portable,
+  build = 'any',
   help,
 }: AddonPlan): AddonBuild {
-  const key = createHash('sha256').update(
-    JSON.stringify([flags, others, inputs, process.versions.modules, process.arch]),
+  const bytes = ['.', ...folders]
+    .map((below) => join(dir, below))
+    .filter(existsSync)
+    .flatMap((folder) =>
+      readdirSync(folder)
+        .sort()
+        .flatMap((file) => (/\.(cc|cu|h)$/.test(file) ? [readFileSync(join(folder, file))] : [])),
+    )
+  const hash = (...of: unknown[]) => {
+    const key = createHash('sha256').update(JSON.stringify([...of, process.arch]))
+    for (const source of bytes) key.update(source)
+    return key.digest('hex').slice(0, 16)
+  }
+  const same = hash(
+    flags.filter((flag) => !isOfMachine(flag)),
+    portable,
   )
-  for (const folder of ['.', ...folders].map((below) => join(dir, below)).filter(existsSync))
-    for (const file of readdirSync(folder).sort())
-      if (/\.(cc|cu|h)$/.test(file)) key.update(readFileSync(join(folder, file)))
-  const folder = join(buildRoot(), key.digest('hex').slice(0, 16))
+  const carried = join(packageRoot(), 'native', 'prebuilt', `${name}-${same}.node`)
+  const own = join(buildRoot(), hash(flags, others, inputs, process.versions.modules), `${name}.node`)
+  const isPrebuilt = build === 'any' && !existsSync(own) && existsSync(carried)
+  const path = build === 'prebuilt' || isPrebuilt ? carried : own
+  const folder = dirname(path)
   const compile = [compiler(), ...flags]
-  const path = join(folder, `${name}.node`)
   if (sources.length === 1 && !others)
-    return { path, command: [compiler(), join(dir, sources[0]!), ...flags], help }
+    return { path, isPrebuilt, command: [compiler(), join(dir, sources[0]!), ...flags], help }
   const objectOf = (source: string, command: readonly string[]): ObjectFile => ({
     path: join(folder, `${basename(source)}.o`),
     command: [...command, '-c', join(dir, source)],
@@ -112,7 +148,13 @@ export function planBuild({
     ...sources.map((source) => objectOf(source, compile)),
   ]
   // Linkers need libraries after the objects that use them.
-  return { path, objects, command: [compiler(), ...objects.map((object) => object.path), ...flags], help }
+  return {
+    path,
+    isPrebuilt,
+    objects,
+    command: [compiler(), ...objects.map((object) => object.path), ...flags],
+    help,
+  }
 }
 
 /** The first errors of a compiler's output. */

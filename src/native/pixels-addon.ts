@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { packageRoot } from '../package-root.ts'
-import { type AddonBuild, addonFlags, compileAddon, isCompiled, planBuild } from './compile.ts'
+import { type AddonBuild, addonFlags, type Build, compileAddon, isCompiled, planBuild } from './compile.ts'
 
 /** A file in the addon's memory. */
 declare const imageFile: unique symbol
@@ -105,7 +105,8 @@ const jpegPlace = () => jpegPlaces.find(({ header }) => existsSync(header))
 
 export const hasJpegHeader = (): boolean => jpegPlace() !== undefined
 
-export function planPixels(): AddonBuild {
+/** One for other machines looks for libjpeg beside itself, too: they may not have it, or another version. */
+export function planPixels(build: Build = 'any'): AddonBuild {
   const jpeg = jpegPlace()
   return planBuild({
     name: 'pixels',
@@ -117,8 +118,11 @@ export function planPixels(): AddonBuild {
       // Resampling weights must be bitwise equal on all machines.
       ...['-ffp-contract=off', '-pthread'],
       ...(jpeg ? ['-DSHERD_JPEG=1', ...jpeg.flags, '-ljpeg'] : []),
+      ...(build === 'prebuilt' ? ['-Wl,-rpath,$ORIGIN'] : []),
     ],
     inputs: jpeg ? statSync(jpeg.header).mtimeMs : null,
+    portable: null,
+    build,
     help: 'Without it sharp decodes, which is slower.',
   })
 }
@@ -127,14 +131,17 @@ let loaded: PixelsAddon | null | undefined
 
 function load(): PixelsAddon | null {
   if (process.env.SHERD_PIXELS === 'off') return null
-  const build = planPixels()
-  try {
-    if (!isCompiled(build)) compileAddon(build)
-    return createRequire(import.meta.url)(build.path) as PixelsAddon
-  } catch (error) {
-    failure = messageOf(error)
-    return null
+  const require = createRequire(import.meta.url)
+  const found = planPixels()
+  for (const build of found.isPrebuilt ? [found, planPixels('own')] : [found]) {
+    try {
+      if (!isCompiled(build)) compileAddon(build)
+      return require(build.path) as PixelsAddon
+    } catch (error) {
+      failure = messageOf(error)
+    }
   }
+  return null
 }
 
 let failure = 'switched off by SHERD_PIXELS=off'

@@ -1,10 +1,12 @@
 /** Loads the native addon, compiling it if it is missing. The only file that loads the `.node` binary. */
+import { readlinkSync, renameSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { messageOf, SherdError } from '../errors.ts'
-import { compileAddon, isCompiled } from '../native/compile.ts'
+import { type AddonBuild, compileAddon, isCompiled } from '../native/compile.ts'
 import { expectAddressSpace } from './address-space.ts'
-import { planAddon } from './compile.ts'
-import { requireLibTorch } from './libtorch.ts'
+import { linkToLibraries, planAddon } from './compile.ts'
+import { type LibTorch, requireLibTorch } from './libtorch.ts'
 
 /** A tensor on the native side: slot and generation in one number. */
 export type Handle = number
@@ -67,17 +69,46 @@ export interface Addon {
 
 let loaded: Addon | undefined
 
+const open = ({ path }: AddonBuild) => createRequire(import.meta.url)(path) as Addon
+
+/** The addon that was compiled on another machine; null, with the reason printed, if it does not load on this one. */
+function openPrebuilt(build: AddonBuild, libtorch: LibTorch): Addon | null {
+  const link = join(dirname(build.path), linkToLibraries(libtorch))
+  try {
+    if (linkedTo(link) !== libtorch.libDir) {
+      const made = `${link}.${process.pid}.tmp`
+      symlinkSync(libtorch.libDir, made)
+      renameSync(made, link) // whole at any moment: other processes may be loading
+    }
+    return open(build)
+  } catch (error) {
+    process.stderr.write(`sherd: ${build.path} cannot be used here: ${messageOf(error)}\n`)
+    return null
+  }
+}
+
+function linkedTo(link: string): string | null {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return null
+  }
+}
+
 function load(): Addon {
   expectAddressSpace()
   const libtorch = requireLibTorch()
-  const build = planAddon(libtorch)
+  const found = planAddon(libtorch)
+  const prebuilt = found.isPrebuilt ? openPrebuilt(found, libtorch) : null
+  if (prebuilt) return prebuilt
+  const build = found.isPrebuilt ? planAddon(libtorch, 'own') : found
   if (!isCompiled(build)) {
-    // Half a minute of silence looks like a hang: the only line that the library prints.
+    // Half a minute of silence looks like a hang: the only line that the library prints when all is well.
     process.stderr.write(`sherd: compiling its addon for LibTorch ${libtorch.version}, once …\n`)
     compileAddon(build)
   }
   try {
-    return createRequire(import.meta.url)(build.path) as Addon
+    return open(build)
   } catch (error) {
     throw new SherdError(
       'ENGINE_BUILD',

@@ -1,5 +1,5 @@
-import { appendFileSync, copyFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { isCompiled } from '../../src/native/compile.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -28,6 +28,62 @@ beforeEach(() => {
   }
 })
 const flags = (changes: Partial<LibTorch> = {}) => planAddon({ ...libtorch, ...changes }).command.join(' ')
+
+/** An addon in native/prebuilt/, as it was carried here. */
+function carry(given: LibTorch): string {
+  const { path } = planAddon(given, 'prebuilt')
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, 'an addon')
+  return path
+}
+
+describe('a prebuilt addon', () => {
+  it('is taken wherever the same version of LibTorch lies, on any CPU, and by its date or size never missed', () => {
+    const path = carry(libtorch)
+    expect(dirname(path)).toBe(join(root, 'native/prebuilt'))
+    writeFileSync(join(libtorch.libDir, library), 'the same of another date')
+    mkdirSync(join(root, 'torch/elsewhere'))
+    copyFileSync(join(libtorch.libDir, library), join(root, 'torch/elsewhere', library))
+    const elsewhere: LibTorch = {
+      ...libtorch,
+      ...{ origin: 'LIBTORCH_USE_PYTORCH', libDir: join(root, 'torch/elsewhere'), includeDirs: ['/other'] },
+    }
+    expect(planAddon(elsewhere)).toMatchObject({ path, isPrebuilt: true })
+    expect(planAddon(elsewhere, 'own').path).not.toBe(path)
+  })
+
+  it('gives way to one that was compiled here', () => {
+    carry(libtorch)
+    const { path } = planAddon(libtorch, 'own')
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, 'an addon')
+    expect(planAddon(libtorch)).toMatchObject({ path, isPrebuilt: false })
+  })
+
+  it.each<[string, Partial<LibTorch>]>([
+    ['another version', { version: '2.6.1' }],
+    ['CUDA', { cuda: true }],
+    ['another ABI', { cxx11Abi: 0 }],
+  ])('is not that of a LibTorch with %s', (_, change) => {
+    const path = carry(libtorch)
+    expect(planAddon({ ...libtorch, ...change }).path).not.toBe(path)
+  })
+
+  it('is not that of other sources', () => {
+    const path = carry(libtorch)
+    appendFileSync(join(root, 'native/handles.h'), '// changed')
+    expect(planAddon(libtorch)).toMatchObject({ isPrebuilt: false })
+    expect(planAddon(libtorch).path).not.toBe(path)
+  })
+
+  it('finds LibTorch by a link beside itself, and asks of a CPU what most have', () => {
+    const text = planAddon(libtorch, 'prebuilt').command.join(' ')
+    expect(text).toContain('-Wl,-rpath,$ORIGIN/libtorch-2.6.0')
+    expect(text).not.toContain(`-rpath,${root}`)
+    if (process.arch === 'x64') expect(text).toContain('-march=x86-64-v3')
+    expect(text).not.toContain('native ')
+  })
+})
 
 describe('planAddon', () => {
   it('plans the same path again, below native/build, and does nothing else', () => {
