@@ -21,11 +21,6 @@ const paperRate = 1.5e-4
 const shareOfPretraining = 0.5
 const trialSteps = 30
 
-async function cacheKey() {
-  const { dataKeys } = await import('../../dist/src/prepare/keys.js')
-  return 'cache' in dataKeys
-}
-
 /** The newest checkpoint's weights; null when there is none. */
 export function weightsOf(run) {
   const folder = join(run, 'checkpoints')
@@ -64,7 +59,7 @@ export async function pretrain(lease, found) {
   const run = join(work, 'run')
   const batch = quick ? 64 : Number(options['pretrain-batch'])
   const baseRate = Number(options['base-rate'] ?? (batch >= 1024 ? paperRate : 1.5e-3))
-  const isCached = device === 'cuda' && (await cacheKey())
+  const cache = device === 'cuda' ? 'device' : 'memory'
   const command = (out, ...more) => [
     ...[
       'pretrain',
@@ -88,10 +83,9 @@ export async function pretrain(lease, found) {
       '--set',
       'checkpoint.everySteps=1000000',
     ],
-    ...(isCached ? ['--set', 'data.cache=device'] : []),
+    ...['--set', `data.cache=${cache}`],
     ...more,
   ]
-  if (!isCached) say('without data.cache=device: the images are read from the packed files\n')
 
   const trial = await lease.sherd(command(join(work, 'trial'), '--steps', String(quick ? 4 : trialSteps)))
   if (trial.status !== 0) return failedOf(trial)
@@ -103,7 +97,7 @@ export async function pretrain(lease, found) {
   const share = options.stages.includes('tune') || options.stages.includes('train') ? shareOfPretraining : 1
   const most = Math.floor((share * lease.secondsLeft() - around) / (1.05 * perEpoch))
   const epochs = quick ? 1 : Math.min(Number(options.epochs), most)
-  Object.assign(found, { batch, baseRate, isCached, trialStepSeconds: step, epochs })
+  Object.assign(found, { batch, baseRate, cache, trialStepSeconds: step, epochs })
   say(`${Math.round(batch / step)} images/s: ${epochs} epochs take ${Math.round(epochs * perEpoch)} s\n`)
   if (epochs < 1) return { failed: 'not even one epoch fits' }
 

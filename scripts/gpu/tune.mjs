@@ -55,7 +55,7 @@ const methods = [
   { name: 'BitFit', flags: ['--bitfit'], peak: 4e-3, save: '' },
 ]
 // Of larger models and longer training; here they would mostly slow it down.
-const mild = ['--mixup', '0', '--cutmix', '0', '--erasing', '0', '--drop-path', '0']
+const mild = ['--rand-augment', '0', '--mixup', '0', '--cutmix', '0', '--erasing', '0', '--drop-path', '0']
 const shortest = 5
 
 const sizeOf = (path) =>
@@ -88,6 +88,7 @@ export async function tune(lease, found) {
       ...(quick ? [] : shots),
       ...flags,
       ...mild,
+      ...['--cache', lease.device === 'cuda' ? 'device' : 'memory'],
       ...[
         '--rate',
         String((peak * 256) / batch),
