@@ -15,7 +15,7 @@ export function summary({ date, gpu, device, quick, node, libtorch, stages }) {
   if (pretrain?.steps)
     lines.push(
       `\`sherd pretrain mae-tiny-cifar10\`: ${pretrain.images.toLocaleString('en')} images, ${pretrain.epochs} epochs of batch ${pretrain.batch} (${pretrain.steps.toLocaleString('en')} steps), ` +
-        `peak learning rate ${pretrain.peakLearningRate.toPrecision(2)}, `data.cache: ${pretrain.cache}`: ${Math.round(pretrain.trainingSeconds)} s in all, ` +
+        `peak learning rate ${pretrain.peakLearningRate.toPrecision(2)}, images in \`data.cache=${pretrain.cache}\`: ${Math.round(pretrain.trainingSeconds)} s in all, ` +
         `${Math.round(pretrain.imagesPerSecond).toLocaleString('en')} images/s; last loss ${pretrain.loss.toFixed(3)}.`,
       '',
     )
