@@ -30,7 +30,9 @@ export const formats = {
       patches:
         '[B, N, D] the tokens of the patches, row by row; of several groups and frames, group by group and in it frame by frame',
       attention:
-        '[B, L, A, P + N] of each of L blocks and A heads: how the cls token shares its attention out among P prefix tokens (cls, then registers) and the patches; sums to 1',
+        '[B, L, A, P + N] of each of L blocks and A heads: how the cls token (where there is none, the mean of the patches) shares its attention out among P prefix tokens (cls, then registers) and the patches; sums to 1',
+      poolingAttention:
+        '[B, A, P + N] of encoders with attention pooling: how its query shares its attention out among the tokens; sums to 1',
     },
   },
   autoencoder: {

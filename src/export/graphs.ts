@@ -1,6 +1,6 @@
 /** The table of graphs: how each is traced, and its reference in LibTorch. */
 import { SherdError } from '../errors.ts'
-import { clsAttention, clsAttentionTaps } from '../model/attention-rows.ts'
+import { attentionTaps } from '../model/attention-rows.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { SegmentationHead } from '../model/segmentation-heads.ts'
@@ -19,7 +19,7 @@ import { tokensOf, viewFor } from '../weights/frozen-encoder.ts'
 import { pixelLogitsOf } from '../weights/frozen-segmenter.ts'
 import { type Autoencoder, autoencoderGraph } from './autoencoder-graph.ts'
 import { type ImageSize, largestSide, proofSizes } from './dynamic-grid.ts'
-import { type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
+import { attentionOutputs, type EncoderGraphOptions, encoderGraph, encoderOutputs } from './encoder-graph.ts'
 import { vectorsOf, vectorWidths } from './encoder-vectors.ts'
 import type { GraphName } from './formats.ts'
 import {
@@ -97,11 +97,11 @@ const encoderRow: GraphRow = {
   more: positionsAsGiven,
   reference: (model, wanted) => (pixels) =>
     scope(() => {
-      const taps = wanted.includes('attention') ? clsAttentionTaps(model.dimensions.depth) : []
+      const taps = wanted.includes('attention') ? attentionTaps(model.dimensions) : []
       const made = tokensOf(model, { taps })(pixels)
       const all: Readonly<Record<string, Tensor>> = {
         ...vectorsOf(model, made),
-        ...{ patches: patchesOf(made), ...(taps.length > 0 && { attention: clsAttention(made.taps) }) },
+        ...{ patches: patchesOf(made), ...(taps.length > 0 && attentionOutputs(model, made)) },
       }
       return Object.fromEntries(wanted.map((name) => [name, toFloats(all[name]!)]))
     }),

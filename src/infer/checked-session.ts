@@ -38,6 +38,7 @@ function sizesOf(
   // A file for some of the bands has only complete groups.
   const isWhole = C === channels
   const N = isWhole ? L * frames * (groups?.length ?? 1) : null
+  const tokens = N === null ? null : prefixLength(prefixOf(dimensions)) + N
   switch (graph) {
     case 'encoder':
       return {
@@ -45,7 +46,8 @@ function sizesOf(
         mean: [B, D],
         patches: [B, N, D],
         pooled: [B, outputWidth(dimensions)],
-        attention: [B, depth, heads, N === null ? null : prefixLength(prefixOf(dimensions)) + N],
+        attention: [B, depth, heads, tokens],
+        poolingAttention: [B, heads, tokens],
       }
     case 'autoencoder':
       return { prediction: [B, L * frames, isWhole ? patchWidth(dimensions) : null] }

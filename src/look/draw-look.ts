@@ -1,12 +1,12 @@
 /** Looks at images of a folder, or at files, and writes what is seen: what `sherd look` does. */
 import { readingConfig } from '../config/reading.ts'
-import { pause } from '../errors.ts'
 import { loadExhibit } from '../run/pictures.ts'
 import { expectOneLength } from '../weights/folder-features.ts'
 import { featureSpecs } from '../weights/frozen-encoder.ts'
 import type { OpenedEncoder } from '../weights/open-encoder.ts'
 import { type Look, type LookOptions, lookAt } from './look.ts'
 import { attendingText } from './pictures.ts'
+import { expectRoom } from './room.ts'
 import { shownImages } from './shown-images.ts'
 import { writeLook } from './write-look.ts'
 
@@ -15,8 +15,10 @@ export interface DrawLookOptions extends Omit<LookOptions, 'onProgress'> {
   readonly images: readonly string[]
   /** Default: 8 of a folder, all files. */
   readonly count?: number | undefined
-  /** Of reading and of looking. */
-  readonly onProgress?: ((doing: 'reading' | 'looking', done: number, of: number) => void) | undefined
+  /** Of each part of the work. */
+  readonly onProgress?:
+    | ((doing: 'reading' | 'looking' | 'drawing', done: number, of: number) => void)
+    | undefined
 }
 
 interface PlacedPatch {
@@ -54,7 +56,9 @@ export async function drawLook(
   const config = readingConfig(encoder)
   const { source, usual } = await shownImages(config, images)
   const { signal } = options
-  const exhibit = await loadExhibit(config, source, count ?? usual, {
+  const shown = Math.min(count ?? usual, source.files.length)
+  expectRoom(encoder, shown)
+  const exhibit = await loadExhibit(config, source, shown, {
     ...{ onProgress: (done, of) => onProgress?.('reading', done, of), signal },
   })
   const look = await lookAt(encoder, exhibit, {
@@ -63,9 +67,11 @@ export async function drawLook(
   })
   const { origin, dimensions } = encoder
   const facts = { model: origin, imageSize: dimensions.imageSize, patchIsGiven: options.patch !== undefined }
-  const files = await writeLook(dir, look, exhibit, facts)
+  const files = await writeLook(dir, look, exhibit, {
+    ...{ ...facts, signal },
+    onProgress: (done, of) => onProgress?.('drawing', done, of),
+  })
   const of = look.images.length
-  await pause(signal, { done: of, of, continues: false })
   const { grid, attention, explained, chosen } = look
   const at = (place: number) => ({ row: Math.floor(place / grid.w), column: place % grid.w })
   const shares = look.images.flatMap((image) => image.attention.map(({ prefix }) => prefix))

@@ -1,17 +1,22 @@
-/** Patches that are like a chosen one, by the cosine of their features. */
+/** Patches that are like a chosen one, by the cosine of their features. Runs in browsers. */
 
-/** Of each row of `features` [rows, width] with `row`; 0 for a vector of zeros. */
-export function similarities(features: Float32Array, width: number, row: number): Float64Array {
-  const dot = (a: number, b: number) => {
-    let sum = 0
-    for (let i = 0; i < width; i++) sum += features[a * width + i]! * features[b * width + i]!
-    return sum
+/** Of each row of `features` [rows, D] with a vector [D]; 0 for a vector of zeros. */
+export function similarities(features: Float32Array, vector: Float32Array): Float64Array {
+  const width = vector.length
+  let own = 0
+  for (const value of vector) own += value * value
+  const made = new Float64Array(features.length / width)
+  for (let row = 0, at = 0; row < made.length; row++) {
+    let [product, square] = [0, 0]
+    for (let i = 0; i < width; i++, at++) {
+      const value = features[at]!
+      product += value * vector[i]!
+      square += value * value
+    }
+    const length = Math.sqrt(own) * Math.sqrt(square)
+    made[row] = length > 0 ? product / length : 0
   }
-  const own = Math.sqrt(dot(row, row))
-  return Float64Array.from({ length: features.length / width }, (_, other) => {
-    const length = own * Math.sqrt(dot(other, other))
-    return length > 0 ? dot(row, other) / length : 0
-  })
+  return made
 }
 
 export interface NearPatch {

@@ -5,6 +5,7 @@ import type { Tile } from '../picture/tile.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
 import type { Colour } from '../picture/tile-grid-layout.ts'
 import type { Grid } from '../token/grid.ts'
+import { type HeadMap, meanMap } from './head-maps.ts'
 import type { Look, SeenImage } from './look.ts'
 
 /** Longer side of the tiles of features and similarities, in pixels. */
@@ -96,13 +97,9 @@ export async function drawAttention(look: Look, image: SeenImage, tile: Tile): P
   const { grid, prefix } = look
   const small = scaled(tile, ...sizeFor(grid, SHEET_SIDE))
   const heads = image.attention
-  const mean = Float64Array.from(heads[0]!.patches, (_, i) =>
-    heads.reduce((sum, { patches }) => sum + patches[i]! / heads.length, 0),
-  )
-  const away = heads.reduce((sum, head) => sum + head.prefix / heads.length, 0)
-  const cell = (name: string, values: ArrayLike<number>, share: number) => ({
-    ...{ tile: heat(small, grid, values), name },
-    ...(prefix > 0 && { note: `${percent(1 - share)} on patches` }),
+  const cell = (name: string, head: HeadMap) => ({
+    ...{ tile: heat(small, grid, head.patches), name },
+    ...(prefix > 0 && { note: `${percent(1 - head.prefix)} on patches` }),
   })
   return drawContactSheet({
     title: `Attention: ${image.file}`,
@@ -112,10 +109,7 @@ export async function drawAttention(look: Look, image: SeenImage, tile: Tile): P
     rows: [
       {
         lead: { tile: small, name: 'image' },
-        cells: [
-          cell('mean of heads', mean, away),
-          ...heads.map((head, i) => cell(`head ${i}`, head.patches, head.prefix)),
-        ],
+        cells: [cell('mean of heads', meanMap(heads)), ...heads.map((head, i) => cell(`head ${i}`, head))],
       },
     ],
   })

@@ -1,5 +1,6 @@
 /** What a look writes: its pictures, and `look.json` with the numbers. */
 import { basename, join } from 'node:path'
+import { pause } from '../errors.ts'
 import { writeWhole } from '../files/write-whole.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
 import type { Exhibit } from '../run/pictures.ts'
@@ -16,12 +17,18 @@ export interface LookFacts {
   readonly patchIsGiven: boolean
 }
 
-/** Returns the names of the files. */
+export interface LookWatch {
+  /** Pictures that are drawn. */
+  readonly onProgress?: ((done: number, of: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Returns the names of the files. Throws `INTERRUPTED` between two pictures. */
 export async function writeLook(
   dir: string,
   look: Look,
   exhibit: Exhibit,
-  { model, imageSize, patchIsGiven }: LookFacts,
+  { model, imageSize, patchIsGiven, onProgress, signal }: LookFacts & LookWatch,
 ): Promise<string[]> {
   const { grid, images, attention, chosen, explained, prefix } = look
   const tiles = tilesOfSamples(exhibit, null)
@@ -33,9 +40,18 @@ export async function writeLook(
   const at = (place: number) => ({ row: Math.floor(place / grid.w), column: place % grid.w })
   const digits = String(images.length).length
   const pictures = images.map((_, i) => `attention-${String(i + 1).padStart(digits, '0')}.png`)
-  for (const [i, image] of images.entries()) put(pictures[i]!, await drawAttention(look, image, tiles[i]!))
-  put('features.png', await drawFeatures(look, tiles))
-  put('nearest.png', await drawNearest(look, tiles))
+  const drawings: readonly (readonly [name: string, draw: () => Promise<Buffer>])[] = [
+    ...images.map((image, i) => [pictures[i]!, () => drawAttention(look, image, tiles[i]!)] as const),
+    ['features.png', () => drawFeatures(look, tiles)],
+    ['nearest.png', () => drawNearest(look, tiles)],
+  ]
+  const of = drawings.length
+  for (const [done, [name, draw]] of drawings.entries()) {
+    await pause(signal, { done, of, unit: 'pictures', continues: false })
+    put(name, await draw())
+    onProgress?.(done + 1, of)
+  }
+  await pause(signal, { done: of, of, unit: 'pictures', continues: false })
   const facts = {
     ...{ format: 'sherd-look/1', model, imageSize, grid: { rows: grid.h, columns: grid.w } },
     attention: { of: attention.of, block: attention.block, prefixTokens: prefix },

@@ -1,12 +1,40 @@
-/** Attention of the cls token in every block, for attention maps (Caron et al. 2021). */
-import { cat, permute } from '../tensor/ops.ts'
+/** How an encoder's heads share their attention among its tokens, for attention maps (Caron et al. 2021): one row for each head. */
+import { cat, narrow, permute } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { prefixLength } from '../token/prefix.ts'
 import type { Tap } from './block.ts'
+import { type EncoderDimensions, prefixOf } from './dimensions.ts'
 
-export const clsAttentionTaps = (depth: number): readonly Tap[] =>
-  Array.from({ length: depth }, (_, block) => ({ block, of: 'attention', queries: 1 }))
+/** Whose attention it is: that of the first cls token, or the mean over the patches where there is none. */
+export type Attending = 'cls' | 'patches'
 
-/** [B, L, A, P + N] for L blocks and A heads. */
-export const clsAttention = (taps: readonly Tensor[]): Tensor =>
-  scope(() => permute(cat(taps, 2), [0, 2, 1, 3])) // of [B, A, 1, P + N] each
+export interface AttentionRows {
+  readonly of: Attending
+  readonly tap: (block: number) => Tap
+  /** Of what such a tap gives, [B, A, 1, P + N]. */
+  readonly read: (tapped: Tensor) => Tensor
+}
+
+export function attentionRows(d: Pick<EncoderDimensions, 'variant'>): AttentionRows {
+  const prefix = prefixOf(d)
+  const cls = prefix.findIndex(({ kind }) => kind === 'cls')
+  if (cls < 0) {
+    const from = prefixLength(prefix)
+    return { of: 'patches', tap: (block) => ({ block, of: 'mean attention', from }), read: (row) => row }
+  }
+  const at = prefixLength(prefix.slice(0, cls))
+  return {
+    of: 'cls',
+    tap: (block) => ({ block, of: 'attention', queries: at + 1 }),
+    read: (rows) => (at === 0 ? rows : narrow(rows, 2, at, 1)),
+  }
+}
+
+/** Of every block. */
+export const attentionTaps = (d: Pick<EncoderDimensions, 'variant' | 'depth'>): readonly Tap[] =>
+  Array.from({ length: d.depth }, (_, block) => attentionRows(d).tap(block))
+
+/** [B, L, A, P + N] of L blocks and A heads. */
+export const attentionOfBlocks = (taps: readonly Tensor[], d: Pick<EncoderDimensions, 'variant'>): Tensor =>
+  scope(() => permute(cat(taps.map(attentionRows(d).read), 2), [0, 2, 1, 3])) // of [B, A, 1, P + N] each

@@ -8,6 +8,7 @@ import {
   addLayerNormWhole,
   headsOf,
   layerNorm,
+  meanAttentionShares,
   type Qkv,
   selfAttention,
   selfAttentionShares,
@@ -60,6 +61,8 @@ export type Tap =
   | { readonly block: number; readonly of: 'query' | 'key' | 'value' }
   /** The softmax [B, A, queries, N] of the first `queries` tokens; default all. */
   | { readonly block: number; readonly of: 'attention'; readonly queries?: number }
+  /** Its mean over the tokens from `from` on, [B, A, 1, N]. */
+  | { readonly block: number; readonly of: 'mean attention'; readonly from: number }
 
 export interface BlocksOptions {
   /** Index of the first token whose result is read: the last block computes only the tokens from it on. */
@@ -137,7 +140,8 @@ export function runBlocks(
   }
 
   const found = new Map<string, Tensor>()
-  const keyOf = (tap: Tap) => JSON.stringify([tap.block, tap.of, 'queries' in tap ? tap.queries : null])
+  const keyOf = (tap: Tap) =>
+    JSON.stringify([tap.block, tap.of, 'queries' in tap ? tap.queries : 'from' in tap ? tap.from : null])
   const distinct = [...new Map(taps.map((tap) => [keyOf(tap), tap])).values()]
   // The output of a block is available once the next one has added the pending change.
   const tapsIn = (i: number) =>
@@ -145,6 +149,7 @@ export function runBlocks(
   const tapped = (tap: Tap, x: Tensor, qkv: Qkv, options: AttentionOptions) => {
     if (tap.of === 'output') return tap.block < 0 ? clone(x) : x // an input of a segment may not be its output
     if (tap.of === 'attention') return selfAttentionShares(qkv, heads, tap.queries ?? N, options)
+    if (tap.of === 'mean attention') return meanAttentionShares(qkv, heads, tap.from, options)
     return headsOf(qkv, heads, options.onQk)[{ query: 0, key: 1, value: 2 }[tap.of]]!
   }
   const take = (i: number, made: readonly Tensor[]) => {

@@ -92,6 +92,12 @@ const rows: Readonly<Record<WholeFeature | 'patches', FeatureRow>> = {
 export const wholeFeaturesOf = (model: FeatureModel): WholeFeature[] =>
   wholeFeatures.filter((name) => rows[name].lacks(model) === null)
 
+/** Whether the query of attention pooling attends to the patches, and no cls token does. */
+export const hasPooling = (model: FeatureModel): boolean =>
+  (model.shape.dimensions.variant?.attentionPool ?? false) &&
+  lacksCls(model) !== null &&
+  rows.pooled.lacks(model) === null
+
 /** Those that compete where none is asked for: cls, mean and, where it is another one, the model's own output. */
 export const usualFeatures = (model: FeatureModel): WholeFeature[] =>
   wholeFeaturesOf(model).filter(

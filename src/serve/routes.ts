@@ -15,6 +15,7 @@ import { docsPolicy, playgroundHeaders, startPageHeaders } from './headers.ts'
 import type { Answer, ImageRoute } from './image-route.ts'
 import { imagesOf } from './images.ts'
 import type { Limits } from './limits.ts'
+import { lookRoute } from './look.ts'
 import type { Metrics } from './metrics.ts'
 import type { ServedModel } from './models.ts'
 import { neighboursRoute } from './neighbours.ts'
@@ -28,11 +29,11 @@ import { type Place, startPage } from './start-page.ts'
 type AnyRoute = ImageRoute<object>
 
 /** The routes of each graph. */
-const routesOf: Readonly<Record<string, (answering: Answering) => AnyRoute>> = {
-  encoder: embedRoute as (answering: Answering) => AnyRoute,
-  classifier: classifyRoute as (answering: Answering) => AnyRoute,
-  autoencoder: reconstructRoute as (answering: Answering) => AnyRoute,
-  segmenter: segmentRoute as (answering: Answering) => AnyRoute,
+const routesOf: Readonly<Record<string, readonly ((answering: Answering) => AnyRoute)[]>> = {
+  encoder: [embedRoute, lookRoute] as ((answering: Answering) => AnyRoute)[],
+  classifier: [classifyRoute as (answering: Answering) => AnyRoute],
+  autoencoder: [reconstructRoute as (answering: Answering) => AnyRoute],
+  segmenter: [segmentRoute as (answering: Answering) => AnyRoute],
 }
 
 export interface RoutesOptions {
@@ -51,7 +52,9 @@ export async function addRoutes(options: RoutesOptions): Promise<Place[]> {
   const { answering, app, version, needsToken } = options
   const models = answering.map(({ model }) => model)
   const encoder = answering.find(({ model }) => model.graph === 'encoder')
-  const routes = answering.flatMap((each) => routesOf[each.model.graph]?.(each) ?? [])
+  const routes = answering.flatMap(
+    (each) => routesOf[each.model.graph]?.map((routeOf) => routeOf(each)) ?? [],
+  )
   if (encoder && options.index) routes.push(neighboursRoute(encoder, options.index) as AnyRoute)
   const urls = routes.map(({ url }) => url)
   await app.http.register(swagger, {

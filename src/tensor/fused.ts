@@ -12,8 +12,11 @@ import {
   cat,
   layerNorm as composedLayerNorm,
   linear as composedLinear,
+  div,
   gelu,
   matmul,
+  meanOver,
+  mul,
   narrow,
   permute,
   reshape,
@@ -21,6 +24,7 @@ import {
   unbind,
   unsqueeze,
 } from './ops.ts'
+import { scope } from './scope.ts'
 import { expectShape } from './shape.ts'
 import type { Device, Tensor } from './tensor.ts'
 
@@ -176,6 +180,43 @@ export function selfAttentionShares(
   const [q, k] = headsOf(qkv, heads, onQk)
   const own = bias && bias.shape[2] !== 1 ? narrow(bias, 2, 0, queries) : bias
   return inFloat32(() => attentionShares(narrow(q, 2, 0, queries), k, own))
+}
+
+/** Scores that are in memory at a time. */
+const MOST_SCORES = 2 ** 25
+
+/**
+ * The mean of the softmaxes of the tokens from `from` on, [B, A, 1, N]. So many rows at a time as fit `most` scores: those of all pairs
+ * of a large image would not fit in memory.
+ */
+export function meanAttentionShares(
+  qkv: Qkv,
+  heads: number,
+  from: number,
+  { bias, onQk }: AttentionOptions = {},
+  most = MOST_SCORES,
+): Tensor {
+  const [q, k] = headsOf(qkv, heads, onQk)
+  const [B, A, N] = q.shape as readonly [number, number, number]
+  // Recorded with composed kernels, all at once: the parts would be those of one size.
+  const at = chosen === 'composed' ? N : Math.max(1, Math.floor(most / (B * A * N)))
+  const meanOf = (first: number, count: number) =>
+    scope(() => {
+      const own = bias && bias.shape[2] !== 1 ? narrow(bias, 2, first, count) : bias
+      return meanOver(
+        inFloat32(() => attentionShares(narrow(q, 2, first, count), k, own)),
+        [2],
+        true,
+      )
+    })
+  const all = N - from
+  let mean = meanOf(from, Math.min(at, all))
+  for (let first = from + at; first < N; first += at) {
+    const count = Math.min(at, N - first)
+    const seen = first - from
+    mean = scope(() => div(add(mul(mean, seen), mul(meanOf(first, count), count)), seen + count))
+  }
+  return mean
 }
 
 /**

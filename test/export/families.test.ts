@@ -103,7 +103,7 @@ describe.each(Object.entries(families))('%s', (_, shape) => {
   ]
   const made: { any?: Graph } = {}
   const anySize = () => {
-    made.any ??= graphs.encoder.graph(encoder, { dynamicGrid, attention: outputs.includes('cls') })
+    made.any ??= graphs.encoder.graph(encoder, { dynamicGrid, attention: true })
     return made.any
   }
   const inputOf = (size: ImageSize, B: number) => {
@@ -132,7 +132,7 @@ describe.each(Object.entries(families))('%s', (_, shape) => {
     const names = graphs.encoder.outputs(sized, {})
     const right = graphs.encoder.reference(sized, names)(pixels, {})
     expect([...made.keys()].sort()).toEqual(
-      [...names, ...(outputs.includes('cls') ? ['attention'] : [])].sort(),
+      [...names, 'attention', ...(attentionPool ? ['poolingAttention'] : [])].sort(),
     )
     for (const name of names) {
       expectClose(made.get(name)!.values, right[name]!, mostDifference)
@@ -163,9 +163,4 @@ it('a classifier with relative positions, of the normed mean', async () => {
   const { values, shape } = samplesOf(pixels)
   const { logits } = await runGraph(graphs.classifier.graph(model, {}), values, shape)
   expectClose(logits!.values, graphs.classifier.reference(model, ['logits'])(pixels, {}).logits!, 1e-5)
-})
-
-it('refuses the attention of a cls token that an encoder has not', () => {
-  const encoder = encoderOf(of({ prefix: [] }))
-  expect(() => graphs.encoder.graph(encoder, { attention: true })).toThrow('has no cls token')
 })

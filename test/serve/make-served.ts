@@ -33,9 +33,10 @@ export async function tinyModel(over: Parameters<typeof tinyConfig>[0] = {}): Pr
 export async function exportTiny(
   model: OpenedModel,
   graphs: readonly GraphName[] = ['encoder', 'autoencoder', 'classifier', 'segmenter'],
+  more: { readonly attention?: boolean } = {},
 ): Promise<string> {
   const out = join(await workFolder(), 'exported')
-  for await (const _ of exportOnnx({ model, out, graphs, precisions: ['fp32'] }));
+  for await (const _ of exportOnnx({ model, out, graphs, precisions: ['fp32'], ...more }));
   return out
 }
 

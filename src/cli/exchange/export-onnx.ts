@@ -55,7 +55,10 @@ export function addExportOnnx(root: Command): void {
     .addOption(
       new Option('--precision <which...>', 'a file for each').choices(choices).default(['fp32'], 'fp32'),
     )
-    .option('--attention', 'let the encoder give the attention of cls in every block, too')
+    .option(
+      '--attention',
+      'let the encoder give its attention in every block, too: of cls, or the mean of the patches',
+    )
     .addOption(
       new Option(
         '--dynamic-grid [pixels]',

@@ -96,7 +96,11 @@ async function runLook(flags: Flags): Promise<void> {
       sayHowRead(encoder)
       const signal = stopSignal('stopping')
       await hearSecondSignal()
-      const show = { reading: counting('reading', 'images'), looking: counting('looking at', 'images') }
+      const show = {
+        reading: counting('reading', 'images'),
+        looking: counting('looking at', 'images'),
+        drawing: counting('drawing', 'pictures'),
+      }
       return drawLook(fileFor(), encoder, {
         ...{ images, count, block, patch, nearest, signal },
         onProgress: (doing, ...at) => show[doing](...at),

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import type { LookReport } from '../../../src/look/draw-look.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
+import { startHeld } from '../held.ts'
 import { inProcess, tinyModel, workFolder } from '../sherd.ts'
 
 let cwd = ''
@@ -54,6 +55,20 @@ it('takes files in their order, by the option of other commands, too, and a patc
   const { status, json } = await look('--data', ...files, '--patch', '1,0', '--out', 'two', '--json')
   expect(status).toBe(0)
   expect(json()[0]).toMatchObject({ images: 2, patch: { file: last, row: 1, column: 0 } })
+})
+
+it('stops at Ctrl-C while it draws, leaves nothing, and draws all of it the next time', async () => {
+  const args = ['look', ...model, '--images', 'photos', '--count', '2', '--out', 'drawn']
+  const running = startHeld(args, cwd, { path: 'drawn.partial/result/drawn/attention-1.png' })
+  await running.reached
+  running.kill('SIGINT')
+  running.letGo()
+  const { status, stdout, stderr } = await running.ended
+  expect([status, stdout]).toEqual([130, ''])
+  expect(stderr).toMatch(/Stopped after [1-3] of 4 pictures\. Nothing is left behind\.\n$/)
+  expect(readdirSync(cwd).filter((name) => name.startsWith('drawn'))).toEqual([])
+  expect((await inProcess(args, { cwd })).status).toBe(0)
+  expect(readdirSync(join(cwd, 'drawn')).filter((name) => name.endsWith('.png'))).toHaveLength(4)
 })
 
 it.each([
