@@ -79,14 +79,26 @@ export function showModel({ opened, facts }: View): void {
   ])
 }
 
-/** The choices of blocks and heads. The last block is shown first. */
-export function showAttentionChoices({ attention }: View): void {
+/** The values of choices that are no number: attention pooling in place of a block, and all heads side by side. */
+export const POOLING = 'pooling'
+export const ALL_HEADS = 'all'
+
+/** The choices of blocks and heads. What is last in the encoder is shown first. */
+export function showAttentionChoices({ encoded }: View): void {
+  const attention = encoded?.attention ?? null
   page.block.disabled = page.head.disabled = attention === null
   if (!attention) return
+  const { blocks, heads, pooling } = attention
   const count = (n: number) =>
     Array.from({ length: n }, (_, i) => ({ value: String(i), label: String(i + 1) }))
-  if (page.block.options.length !== attention.blocks)
-    fillSelect(page.block, count(attention.blocks), String(attention.blocks - 1))
-  if (page.head.options.length !== attention.heads + 1)
-    fillSelect(page.head, [{ value: 'mean', label: 'mean' }, ...count(attention.heads)], 'mean')
+  const ofBlocks = [...count(blocks), ...(pooling ? [{ value: POOLING, label: 'pooling' }] : [])]
+  if (page.block.options.length !== ofBlocks.length) fillSelect(page.block, ofBlocks, ofBlocks.at(-1)!.value)
+  const ofHeads = [{ value: 'mean', label: 'mean' }, { value: ALL_HEADS, label: 'all' }, ...count(heads)]
+  if (page.head.options.length !== ofHeads.length) fillSelect(page.head, ofHeads, 'mean')
+}
+
+/** Shows only what the open models can do. Where there is none, or no encoder, the place for attention says so. */
+export function showAbilities({ opened }: View): void {
+  for (const part of page.rebuilding) part.hidden = opened !== null && !opened.models.autoencoder
+  for (const part of page.seeing) part.hidden = !opened?.models.encoder
 }

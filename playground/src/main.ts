@@ -3,20 +3,30 @@
  * else.
  */
 import type { SceneName } from '../../src/sample-data/scenes.ts'
-import { askForModel, listenToControls, showAttentionChoices, showModel, showSettings } from './controls.ts'
+import { listenToChoosing } from './choosing.ts'
+import {
+  askForModel,
+  listenToControls,
+  showAbilities,
+  showAttentionChoices,
+  showModel,
+  showSettings,
+} from './controls.ts'
 import { startEngine } from './engine.ts'
 import type { LoadProgress } from './fetch-model.ts'
 import { listenToFiles } from './intake.ts'
 import { latest } from './latest.ts'
+import { likeOf, startLooking } from './looking.ts'
 import { hiddenFlags, isPainted, maskFor } from './mask-designs.ts'
+import type { ModelFacts } from './model-facts.ts'
 import { ownSources } from './model-sources.ts'
-import { page } from './page.ts'
+import { fillSelect, page } from './page.ts'
 import { listenToPainting } from './painting.ts'
 import { download, pictureFile } from './picture-file.ts'
-import { drawPlates } from './plates.ts'
+import { drawPlates, likeText } from './plates.ts'
 import type { Opened, Requests } from './protocol.ts'
 import { rebuild } from './rebuild.ts'
-import { firstSample, markSample, sampleFile, showSamples } from './samples.ts'
+import { firstSample, markSample, sampleFile, scenes, showSamples } from './samples.ts'
 import { defaults, formatSettings, parseSettings, type Settings } from './settings.ts'
 import { begin, follow, redo, undo } from './undo.ts'
 import type { Picture, View } from './view.ts'
@@ -26,14 +36,15 @@ import { aboutSize, decibels, fixed, megabytes } from './words.ts'
 const engine = startEngine()
 let view: View = {
   ...{ opened: null, facts: null, picture: null, settings: defaults, mask: null, hidden: null },
-  ...{ made: null, rebuilt: null, attention: null },
+  ...{ made: null, rebuilt: null, encoded: null, other: null, colours: null, chosen: null, like: null },
 }
 let history = begin(defaults)
-let source:
-  | { readonly kind: 'sample'; readonly scene: SceneName }
-  | { readonly kind: 'file'; readonly file: File } = {
-  ...{ kind: 'sample', scene: firstSample },
-}
+type Source =
+  | { readonly kind: 'sample'; readonly scene: SceneName; readonly index: number }
+  | { readonly kind: 'file'; readonly file: File }
+let source: Source = { kind: 'sample', scene: firstSample, index: 0 }
+/** Of a sample, another one of its class. */
+let otherSource: Source = { kind: 'sample', scene: firstSample, index: 1 }
 
 // What is shown
 
@@ -147,55 +158,81 @@ function finish(made: NonNullable<View['made']>): void {
   )
 }
 
-const look = latest<Picture>(async ({ bytes }) => {
-  try {
-    const attention = await engine.ask('attend', { bytes })
-    if (view.picture?.bytes !== bytes) return
-    view = { ...view, attention }
+const looking = startLooking({
+  ...{ engine, complain, view: () => view },
+  seen(encoded) {
+    view = { ...view, encoded }
     showAttentionChoices(view)
-    draw()
-  } catch (error) {
-    complain(error)
-  }
+    show({ like: likeOf(view) })
+  },
+  compared(other) {
+    view = { ...view, other }
+    show({ like: likeOf(view) })
+  },
+  coloured: (colours) => show({ colours }),
 })
+
+/** A patch that is chosen stays; one that is only pointed at goes with the pointer. */
+function choosePatch(chosen: number, byKeys: boolean): void {
+  view = { ...view, chosen }
+  show({ like: likeOf(view) })
+  if (byKeys) say(likeText(view))
+  else sayLater(likeText(view))
+}
 
 // Pictures
 
-/** Brings the picture to the model's size. */
+/** Brings a picture to the model's size. */
+async function pictureOf(from: Source, { size, channels, preparing }: ModelFacts): Promise<Picture> {
+  let image: Blob
+  let name: string
+  if (from.kind === 'file') [image, name] = [from.file, from.file.name]
+  else {
+    const side = Math.max(size.width, size.height)
+    image = await sampleFile(engine, from, side)
+    name = `sample “${from.scene}”`
+  }
+  const { bytes, original } = await engine.ask('prepare', { image, name, target: size, channels, preparing })
+  return { name, bytes, about: aboutSize(original, size) }
+}
+
 async function prepare(): Promise<void> {
   const { facts, opened } = view
   if (!facts || !opened) return
-  const { size, channels, preparing } = facts
   const chosen = source
   try {
-    let image: Blob
-    let name: string
-    if (chosen.kind === 'file') [image, name] = [chosen.file, chosen.file.name]
-    else {
-      const side = Math.max(size.width, size.height)
-      ;[image, name] = [await sampleFile(engine, chosen.scene, side), `sample “${chosen.scene}”`]
-    }
-    const { bytes, original } = await engine.ask('prepare', {
-      image,
-      name,
-      target: size,
-      channels,
-      preparing,
-    })
+    const picture = await pictureOf(chosen, facts)
     if (chosen !== source) return
-    const about = aboutSize(original, size)
-    const picture = { name, bytes, about }
     markSample(chosen.kind === 'sample' ? chosen.scene : null)
-    page.pictureName.textContent = `Picture: ${name}`
-    show({ picture, made: null, rebuilt: null, attention: null })
+    page.pictureName.textContent = `Picture: ${picture.name}`
+    show({ picture, made: null, rebuilt: null, encoded: null, colours: null, like: null })
     compute()
-    if (opened.models.encoder?.facts.hasAttention) look(picture)
+    if (opened.models.encoder) looking.see(picture, 'picture')
   } catch (error) {
     complain(error)
   }
 }
 
-function take(next: typeof source): void {
+async function prepareOther(): Promise<void> {
+  const { facts, opened } = view
+  if (!facts || !opened?.models.encoder) return
+  const chosen = otherSource
+  page.otherSample.value = chosen.kind === 'sample' ? chosen.scene : ''
+  try {
+    const picture = await pictureOf(chosen, facts)
+    if (chosen === otherSource && opened === view.opened) looking.see(picture, 'other')
+  } catch (error) {
+    complain(error)
+  }
+}
+
+function takeOther(next: Source): void {
+  otherSource = next
+  page.alert.hidden = true
+  void prepareOther()
+}
+
+function take(next: Source): void {
   source = next
   page.alert.hidden = true
   if (view.facts) void prepare()
@@ -232,15 +269,20 @@ function useModels(opened: Opened): void {
     askForModel()
     return
   }
-  view = { ...view, opened, facts, picture: null, made: null, rebuilt: null, attention: null }
+  view = {
+    ...{ ...view, opened, facts, picture: null, made: null, rebuilt: null },
+    ...{ encoded: null, other: null, colours: null, chosen: null, like: null },
+  }
   // Patches that this grid does not have cannot be painted.
   const tokens = facts.grid.h * facts.grid.w
   const settings = { ...view.settings, marks: view.settings.marks.filter((patch) => patch < tokens) }
   showModel(view)
+  showAbilities(view)
   showAttentionChoices(view)
   say(`Model ${facts.name} is open.`)
   apply(settings)
   void prepare()
+  void prepareOther()
 }
 
 // What the visitor can do
@@ -271,7 +313,30 @@ listenToFiles({
   image: (file) => take({ kind: 'file', file }),
   models: (files) => void openModels({ files }),
 })
-showSamples(engine, (scene) => take({ kind: 'sample', scene }))
+showSamples(engine, (scene) => take({ kind: 'sample', scene, index: 0 }))
+listenToChoosing({
+  canvas: page.like,
+  grid: () => (view.like ? (view.facts?.grid ?? null) : null),
+  chosen: () => view.chosen ?? view.like!.patch,
+  choose: choosePatch,
+  point: (patch) => {
+    if (view.like && (patch ?? view.chosen) !== view.like.patch) show({ like: likeOf(view, patch) })
+  },
+})
+fillSelect(
+  page.otherSample,
+  [{ value: '', label: 'own' }, ...scenes.map((scene) => ({ value: scene, label: scene }))],
+  firstSample,
+)
+page.otherSample.addEventListener('change', () => {
+  const scene = page.otherSample.value as SceneName | ''
+  if (scene !== '') takeOther({ kind: 'sample', scene, index: 1 })
+})
+page.otherFile.addEventListener('change', () => {
+  const [file] = page.otherFile.files ?? []
+  page.otherFile.value = '' // the same file may be chosen again
+  if (file) takeOther({ kind: 'file', file })
+})
 
 const repaint = (value: (flag: number) => number) => () => {
   if (view.hidden) paintHidden(view.hidden.map(value), true)
@@ -329,6 +394,7 @@ function readAddress(): void {
 addEventListener('hashchange', readAddress)
 
 readAddress()
+showAbilities(view)
 showAttentionChoices(view)
 ownSources(location.href)
   .then((sources) => openModels({ sources }))

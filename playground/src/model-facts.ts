@@ -28,7 +28,10 @@ export interface ModelFacts {
   readonly ratio: number
   readonly step: number | null
   readonly precision: string
-  readonly hasAttention: boolean
+  /** Whose attention its file gives: that of the class token, or the mean of the patches where there is none; null: none. */
+  readonly attending: 'cls' | 'patches' | null
+  /** Whether it gives that of attention pooling, too. */
+  readonly hasPooling: boolean
 }
 
 const kinds: Readonly<Record<string, GraphKind>> = {
@@ -124,7 +127,8 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
     ...{ normalizeTarget: target.normalize, ratio: config.mask.ratio },
     step: step === undefined ? null : Number(step),
     precision: metadata['sherd.precision'] ?? 'fp32',
-    hasAttention: 'attention' in outputs,
+    attending: 'attention' in outputs ? ('cls' in outputs ? 'cls' : 'patches') : null,
+    hasPooling: 'poolingAttention' in outputs,
   }
 }
 

@@ -71,8 +71,21 @@ export const page = {
   attentionLow: any('attention-low'),
   attentionHigh: any('attention-high'),
   attentionCaption: any('attention-caption'),
+  attentionTitle: any('attention-title'),
   block: select('block'),
   head: select('head'),
+  features: canvas('features'),
+  featuresCaption: any('features-caption'),
+  like: canvas('like'),
+  likeLow: any('like-low'),
+  likeCaption: any('like-caption'),
+  other: canvas('other'),
+  otherFile: input('other-file'),
+  otherSample: select('other-sample'),
+  otherCaption: any('other-caption'),
+  /** What needs an autoencoder, and what needs an encoder. */
+  rebuilding: ['plate-masked', 'mask-controls', 'plate-rebuilt', 'result-controls', 'plate-error'].map(any),
+  seeing: ['plate-features', 'plate-like', 'plate-other'].map(any),
 }
 
 /** Fills a list of terms. */

@@ -1,5 +1,6 @@
 /** The mask by hand: pointers and keys on the canvas, as changes of what is hidden. */
 import type { Grid } from '../../src/token/grid.ts'
+import { patchByKey } from './patch-keys.ts'
 import { patchAt, patchesBetween } from './stroke.ts'
 
 export interface Painting {
@@ -75,15 +76,6 @@ export function listenToPainting(options: PaintingOptions): Painting {
   const describe = (grid: Grid, patch: number) =>
     `row ${Math.floor(patch / grid.w) + 1}, column ${(patch % grid.w) + 1}: ${options.isHidden(patch) ? 'hidden' : 'seen'}`
 
-  const moves: Readonly<Record<string, (grid: Grid, patch: number) => number>> = {
-    ArrowLeft: ({ w }, patch) => (patch % w === 0 ? patch : patch - 1),
-    ArrowRight: ({ w }, patch) => (patch % w === w - 1 ? patch : patch + 1),
-    ArrowUp: ({ w }, patch) => (patch < w ? patch : patch - w),
-    ArrowDown: ({ h, w }, patch) => (patch >= (h - 1) * w ? patch : patch + w),
-    Home: ({ w }, patch) => patch - (patch % w),
-    End: ({ w }, patch) => patch - (patch % w) + w - 1,
-  }
-
   canvas.addEventListener('keydown', (event) => {
     const grid = options.grid()
     if (!grid || event.altKey) return
@@ -95,14 +87,14 @@ export function listenToPainting(options: PaintingOptions): Painting {
       else options.undo()
       return
     }
-    const move = moves[event.key]
+    const from = Math.min(cursor, grid.h * grid.w - 1)
+    const to = patchByKey(event.key, grid, from)
     const turns = event.key === ' ' || event.key === 'Enter'
-    if (!move && !turns) return
+    if (to === null && !turns) return
     event.preventDefault()
     byKeys = true
-    const from = Math.min(cursor, grid.h * grid.w - 1)
-    if (move) {
-      cursor = move(grid, from)
+    if (to !== null) {
+      cursor = to
       // With Shift the mask at the old place is carried on.
       if (event.shiftKey) options.paint(patchesBetween(grid, from, cursor), options.isHidden(from), true)
     } else options.paint([from], !options.isHidden(from), true)

@@ -7,7 +7,7 @@ import { decibels, fixed, largest, share, statisticsWords } from './words.ts'
 // On paper, whatever the theme of the page.
 const inks: Inks = {
   ...{ sheet: '#ffffff', ink: '#2a221c', soft: '#66594c', hidden: '#d1d1d1' },
-  ...{ mesh: '#0000', clay: '#9c4124' },
+  ...{ mesh: '#0000', clay: '#9c4124', near: '#00703c' },
 }
 const GAP = 24
 

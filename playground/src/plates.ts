@@ -1,6 +1,9 @@
-/** The five pictures, their captions, and what they say to those who do not see them. */
-import { attentionMap } from './attention.ts'
+/** The pictures, their captions, and what they say to those who do not see them. */
+import type { ImageLikeness } from '../../src/look/compare.ts'
+import { type HeadMap, headMaps, meanMap } from '../../src/look/head-maps.ts'
+import type { Grid } from '../../src/token/grid.ts'
 import { heat, heatGradient } from './colours.ts'
+import { ALL_HEADS, POOLING } from './controls.ts'
 import type { ModelFacts } from './model-facts.ts'
 import { fillFacts, page } from './page.ts'
 import {
@@ -13,9 +16,11 @@ import {
   type Inks,
   inksOf,
   type Pixels,
+  type Surface,
   surfaceOf,
+  writeLabel,
 } from './surface.ts'
-import type { Picture, View } from './view.ts'
+import type { Likeness, Picture, View } from './view.ts'
 import { decibels, fixed, largest, placeOf, share, statisticsWords } from './words.ts'
 
 const css = ([r, g, b]: readonly number[], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`
@@ -123,27 +128,160 @@ export function drawErrors(canvas: HTMLCanvasElement, { view, facts, inks, photo
   describe(canvas, `Error of each hidden patch. ${text}`)
 }
 
-/** Fig. 5. */
-export function drawAttention(canvas: HTMLCanvasElement, { view, facts, inks, photo }: Drawing): void {
-  if (!view.attention) return
-  const head = page.head.value === 'mean' ? null : Number(page.head.value)
-  const patches = facts.grid.h * facts.grid.w
-  const { shares, own } = attentionMap(view.attention, { block: Number(page.block.value), head, patches })
-  const seen = shares.reduce((sum, each) => sum + each, 0)
-  const most = largest(shares)!
-  const least = Math.min(...shares)
-  const surface = surfaceOf(canvas, { size: facts.size, inks })
+const greyPhoto = (surface: Surface, photo: Pixels) => {
   surface.context.filter = 'grayscale(1)'
   drawPixels(surface, photo)
   surface.context.filter = 'none'
-  fillPatches(surface, facts.grid, (patch) =>
-    css(heat((shares[patch]! - least) / (most.value - least || 1), isDark()), 0.78),
+}
+
+/** The rows that are shown: of a block's heads, or of attention pooling. */
+function shownMaps({ encoded, facts }: View): readonly HeadMap[] | null {
+  const attention = encoded?.attention
+  if (!attention || !facts) return null
+  const { values, blocks, heads, pooling } = attention
+  const each = values.length / blocks
+  const block = Number(page.block.value)
+  const rows = page.block.value === POOLING ? pooling : values.subarray(block * each, (block + 1) * each)
+  return rows && headMaps(rows, heads, rows.length / heads - facts.grid.h * facts.grid.w)
+}
+
+const attendingWords = {
+  cls: { title: 'Where the class token looks', away: 'stays with the token itself' },
+  patches: { title: 'Where the patches look, on average', away: 'falls on registers' },
+  pooling: { title: 'Where attention pooling looks', away: 'falls on registers' },
+} as const
+
+/** One map, from its own least share to its greatest. */
+function paintMap(surface: Surface, grid: Grid, { patches }: HeadMap, photo: Pixels): void {
+  const [least, most] = [Math.min(...patches), Math.max(...patches)]
+  greyPhoto(surface, photo)
+  fillPatches(surface, grid, (patch) =>
+    css(heat((patches[patch]! - least) / (most - least || 1), isDark()), 0.78),
   )
-  page.attentionLow.textContent = share(least)
+}
+
+/** Fig. 5. */
+export function drawAttention(canvas: HTMLCanvasElement, { view, facts, inks, photo }: Drawing): void {
+  const maps = shownMaps(view)
+  if (!maps) return
+  const { grid, size } = facts
+  const of = page.block.value === POOLING ? 'pooling' : view.opened!.models.encoder!.facts.attending!
+  const words = attendingWords[of]
+  page.attentionTitle.textContent = words.title
+  if (page.head.value === ALL_HEADS) {
+    const columns = Math.ceil(Math.sqrt((maps.length * size.height) / size.width))
+    const rows = Math.ceil(maps.length / columns)
+    const whole = { width: columns * size.width, height: rows * size.height }
+    const surface = surfaceOf(canvas, { size: whole, inks })
+    const [width, height] = [surface.width / columns, surface.height / rows]
+    for (const [head, map] of maps.entries()) {
+      surface.context.save()
+      surface.context.translate((head % columns) * width, Math.floor(head / columns) * height)
+      const tile = { ...surface, width, height }
+      paintMap(tile, grid, map, photo)
+      writeLabel(tile, String(head + 1))
+      surface.context.restore()
+    }
+    page.attentionLow.textContent = 'least'
+    page.attentionHigh.textContent = 'most'
+    const text = `All ${maps.length} heads, each from its own least share to its greatest.`
+    page.attentionCaption.textContent = text
+    describe(canvas, `${words.title}. ${text}`)
+    return
+  }
+  const map = page.head.value === 'mean' ? meanMap(maps) : maps[Number(page.head.value)]!
+  const shares = map.patches
+  const seen = shares.reduce((sum, each) => sum + each, 0)
+  const most = largest(shares)!
+  const tokens = maps.length > 0 ? prefixTokens(view) : 0
+  paintMap(surfaceOf(canvas, { size, inks }), grid, map, photo)
+  page.attentionLow.textContent = share(Math.min(...shares))
   page.attentionHigh.textContent = share(most.value)
-  const text = `${share(seen)} goes to patches, most to ${placeOf(facts.grid, most.at)}; ${share(own)} stays with the token itself.`
+  const away =
+    tokens === 0
+      ? ''
+      : `; ${share(map.prefix)} ${of === 'cls' && tokens > 1 ? 'stays with the token itself and registers' : words.away}`
+  const text = `${share(seen)} goes to patches, most to ${placeOf(grid, most.at)}${away}.`
   page.attentionCaption.textContent = text
-  describe(canvas, `Attention of the class token. ${text}`)
+  describe(canvas, `${of === 'cls' ? 'Attention of the class token' : words.title}. ${text}`)
+}
+
+/** How many tokens stand before the patches. */
+function prefixTokens({ encoded, facts }: View): number {
+  const { values, blocks, heads } = encoded!.attention!
+  return values.length / (blocks * heads) - facts!.grid.h * facts!.grid.w
+}
+
+/** Fig. 6. */
+function drawFeatures(canvas: HTMLCanvasElement, { view, facts, inks }: Drawing): void {
+  const { colours } = view
+  if (!colours) return
+  const own = colours.colours[0]!
+  fillPatches(surfaceOf(canvas, { size: facts.size, inks }), facts.grid, (patch) =>
+    css(own.subarray(3 * patch, 3 * patch + 3) as unknown as number[]),
+  )
+  const all = colours.explained.reduce((sum, each) => sum + each, 0)
+  const text = `Red, green and blue are the first three principal components${colours.colours.length > 1 ? ' of both pictures' : ''}: ${share(all)} of what differs.`
+  page.featuresCaption.textContent = text
+  describe(canvas, `Features of patches as colours. ${text}`)
+}
+
+/** Of both pictures, so that their colours compare. */
+const leastOf = ({ own, other }: Likeness): number =>
+  [own, ...(other ? [other] : [])].reduce(
+    (least, { similarity }) => similarity.reduce((a, b) => Math.min(a, b), least),
+    1,
+  )
+
+const nearestText = ({ nearest }: ImageLikeness, grid: Grid): string =>
+  nearest
+    .slice(0, 3)
+    .map(({ place, similarity }) => `${placeOf(grid, place)} (${fixed(similarity, 2)})`)
+    .join('; ')
+
+function drawLikeness(
+  canvas: HTMLCanvasElement,
+  { facts, inks, photo }: Pick<Drawing, 'facts' | 'inks' | 'photo'>,
+  { similarity, nearest }: ImageLikeness,
+  least: number,
+): Surface {
+  const surface = surfaceOf(canvas, { size: facts.size, inks })
+  greyPhoto(surface, photo)
+  fillPatches(surface, facts.grid, (patch) =>
+    css(heat((similarity[patch]! - least) / (1 - least || 1), isDark()), 0.7),
+  )
+  for (const { place } of nearest) drawCursor(surface, facts.grid, place, { colour: inks.near, isThin: true })
+  return surface
+}
+
+/** What is said of the chosen patch, by keys, too. */
+export function likeText({ like, facts }: View): string {
+  if (!like || !facts) return ''
+  const { grid } = facts
+  return `Chosen: ${placeOf(grid, like.patch)}. Most alike: ${nearestText(like.own, grid)}.`
+}
+
+/** Fig. 7 and 8. */
+function drawLike({ view, facts, inks, photo }: Drawing): void {
+  const { like, other } = view
+  if (!like) return
+  const least = leastOf(like)
+  const surface = drawLikeness(page.like, { facts, inks, photo }, like.own, least)
+  drawCursor(surface, facts.grid, like.patch)
+  page.likeLow.textContent = fixed(least, 2)
+  const text = likeText(view)
+  page.likeCaption.textContent = text
+  describe(page.like, `Patches like the chosen one. ${text}`)
+  if (!like.other || !other) {
+    drawEmpty(page.other, facts, 'No other picture yet.')
+    page.otherCaption.textContent = ''
+    return
+  }
+  const photoOfOther = fromBytes(other.picture.bytes, facts)
+  drawLikeness(page.other, { facts, inks, photo: photoOfOther }, like.other, least)
+  const found = `Of ${other.picture.name} most alike: ${nearestText(like.other, facts.grid)}.`
+  page.otherCaption.textContent = found
+  describe(page.other, `The same in another picture. ${found}`)
 }
 
 /** Fig. 4 as numbers. */
@@ -177,9 +315,10 @@ export function fillErrorTable(view: View): void {
 }
 
 /** Why a picture is missing; null when it need not be. */
-function missing(view: View): { rebuilt: string | null; attention: string | null } {
+function missing(view: View): { rebuilt: string | null; attention: string | null; seen: string | null } {
   const { opened, picture, mask } = view
-  if (!opened) return { rebuilt: 'A model is needed first.', attention: 'A model is needed first.' }
+  const first = 'A model is needed first.'
+  if (!opened) return { rebuilt: first, attention: first, seen: first }
   const noPicture = picture ? null : 'A picture is needed first.'
   const { autoencoder, encoder } = opened.models
   const rebuilt = !autoencoder
@@ -191,10 +330,10 @@ function missing(view: View): { rebuilt: string | null; attention: string | null
         : noPicture
   const attention = !encoder
     ? 'There is no encoder.onnx here: export it with --graphs encoder --attention.'
-    : !encoder.facts.hasAttention
+    : encoder.facts.attending === null
       ? 'This encoder.onnx has no output "attention": export it with --attention.'
       : noPicture
-  return { rebuilt, attention }
+  return { rebuilt, attention, seen: encoder ? noPicture : first }
 }
 
 /** Everything but Fig. 1's cursor and Fig. 2's comparison, which are given. */
@@ -215,6 +354,10 @@ export function drawPlates(view: View, cursor: number | null, left: number): voi
       drawErrors(page.error, drawing)
     }
     if (!why.attention) drawAttention(page.attention, drawing)
+    if (!why.seen) {
+      drawFeatures(page.features, drawing)
+      drawLike(drawing)
+    }
   }
   page.originalCaption.textContent = picture ? `${picture.about}.` : ''
   if (why.rebuilt) {
@@ -225,6 +368,12 @@ export function drawPlates(view: View, cursor: number | null, left: number): voi
     page.errorTable.replaceChildren()
   }
   if (why.attention) drawEmpty(page.attention, facts, why.attention)
+  if (why.seen || !view.encoded) {
+    for (const canvas of [page.features, page.like, page.other])
+      drawEmpty(canvas, facts, why.seen ?? 'The encoder is at work.')
+    for (const caption of [page.featuresCaption, page.likeCaption, page.otherCaption, page.likeLow])
+      caption.textContent = ''
+  }
   page.rebuiltCaption.textContent = why.rebuilt ?? rebuiltText(view)
   if (why.attention) {
     page.attentionCaption.textContent = why.attention

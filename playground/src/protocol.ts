@@ -1,7 +1,7 @@
 /** What the page and its worker say to each other. Every request has a number, and exactly one answer with it. */
 import type { ErrorCode } from '../../src/errors.ts'
+import type { ImageColours } from '../../src/look/compare.ts'
 import type { Size } from '../../src/source/box.ts'
-import type { Attention } from './attention.ts'
 import type { LoadProgress } from './fetch-model.ts'
 import type { GraphKind, ModelFacts } from './model-facts.ts'
 import type { ModelSource } from './model-sources.ts'
@@ -16,10 +16,13 @@ export interface Requests {
     ask: { image: Blob; name: string; target: Size; channels: number; preparing: Preparing }
     give: Prepared
   }
-  /** A generated image of a class of `sherd sample-data`, as RGB bytes [side, side, 3]. */
-  sample: { ask: { scene: string; side: number }; give: Uint8Array }
+  /** The `index`-th generated image of a class of `sherd sample-data`, as RGB bytes [side, side, 3]. */
+  sample: { ask: { scene: string; side: number; index: number }; give: Uint8Array }
   rebuild: { ask: { bytes: Uint8Array; kept: readonly number[]; hidden: readonly number[] }; give: Predicted }
-  attend: { ask: { bytes: Uint8Array }; give: Attention }
+  /** The encoder's patches, and its attention where that is asked for and there is any. */
+  see: { ask: { bytes: Uint8Array; attention: boolean }; give: Encoded }
+  /** Of the patches of pictures, all of one encoder. */
+  colour: { ask: { features: readonly Float32Array[]; width: number }; give: ImageColours }
 }
 
 export type Kind = keyof Requests
@@ -49,6 +52,23 @@ export interface Predicted {
   readonly prediction: Float32Array
   /** Of the run alone. */
   readonly milliseconds: number
+}
+
+export interface Encoded {
+  /** [N, D] */
+  readonly features: Float32Array
+  readonly width: number
+  readonly attention: Attention | null
+}
+
+/** Rows of attention over all tokens, the patches last. */
+export interface Attention {
+  /** [L, A, P + N] of blocks and heads. */
+  readonly values: Float32Array
+  readonly blocks: number
+  readonly heads: number
+  /** [A, P + N] of attention pooling, where there is any. */
+  readonly pooling: Float32Array | null
 }
 
 export interface Asked<K extends Kind = Kind> {

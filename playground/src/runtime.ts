@@ -9,11 +9,11 @@ const MOST_THREADS = 8
 
 export interface Graph {
   readonly inputs: readonly string[]
-  /** One output of one sample. int64 inputs are lists of numbers. */
+  /** Some outputs of one sample. int64 inputs are lists of numbers. */
   run(
     inputs: Readonly<Record<string, { values: Float32Array | readonly number[]; shape: readonly number[] }>>,
-    output: string,
-  ): Promise<{ values: Float32Array; shape: readonly number[] }>
+    outputs: readonly string[],
+  ): Promise<Readonly<Record<string, { values: Float32Array; shape: readonly number[] }>>>
   close(): Promise<void>
 }
 
@@ -43,7 +43,7 @@ export async function openGraph(name: string, bytes: Uint8Array): Promise<Graph>
   })
   return {
     inputs: session.inputNames,
-    async run(inputs, output) {
+    async run(inputs, outputs) {
       const feeds = Object.fromEntries(
         Object.entries(inputs).map(([key, { values, shape }]) => [
           key,
@@ -52,11 +52,15 @@ export async function openGraph(name: string, bytes: Uint8Array): Promise<Graph>
             : new ort.Tensor('int64', BigInt64Array.from(values, BigInt), [...shape]),
         ]),
       )
-      const made = await session.run(feeds, [output]).catch((cause: unknown) => {
+      const made = await session.run(feeds, outputs).catch((cause: unknown) => {
         throw new SherdError('TENSOR', `${name} cannot be run: ${messageOf(cause)}`, { cause })
       })
-      const { data, dims } = made[output]!
-      return { values: (data as Float32Array).slice(), shape: dims }
+      return Object.fromEntries(
+        outputs.map((name) => {
+          const { data, dims } = made[name]!
+          return [name, { values: (data as Float32Array).slice(), shape: dims }]
+        }),
+      )
     },
     close: () => session.release(),
   }

@@ -4,7 +4,7 @@ import type { Engine } from './engine.ts'
 import { page } from './page.ts'
 import { fromBytes } from './surface.ts'
 
-const scenes: readonly SceneName[] = ['pebbles', 'mountains', 'spheres', 'branches', 'shards', 'wood']
+export const scenes: readonly SceneName[] = ['pebbles', 'mountains', 'spheres', 'branches', 'shards', 'wood']
 const THUMBNAIL = 48
 
 /** Makes a button for each. `pick` gets the name of the scene. */
@@ -19,7 +19,7 @@ export function showSamples(engine: Engine, pick: (scene: SceneName) => void): v
     button.append(canvas)
     button.addEventListener('click', () => pick(scene))
     page.samples.append(button)
-    void engine.ask('sample', { scene, side: THUMBNAIL }).then((bytes) => {
+    void engine.ask('sample', { scene, side: THUMBNAIL, index: 0 }).then((bytes) => {
       const size = { width: THUMBNAIL, height: THUMBNAIL }
       canvas.width = canvas.height = THUMBNAIL
       canvas.getContext('2d')?.drawImage(fromBytes(bytes, { size, channels: 3 }), 0, 0)
@@ -36,7 +36,11 @@ export function markSample(shown: string | null): void {
 export const firstSample: SceneName = scenes[0]!
 
 /** A sample of `side` × `side` pixels as a file, so that it goes the way of all pictures. */
-export async function sampleFile(engine: Engine, scene: SceneName, side: number): Promise<Blob> {
-  const bytes = await engine.ask('sample', { scene, side })
+export async function sampleFile(
+  engine: Engine,
+  { scene, index }: { readonly scene: SceneName; readonly index: number },
+  side: number,
+): Promise<Blob> {
+  const bytes = await engine.ask('sample', { scene, side, index })
   return fromBytes(bytes, { size: { width: side, height: side }, channels: 3 }).convertToBlob()
 }

@@ -41,6 +41,7 @@ export interface Inks {
   readonly hidden: string
   readonly mesh: string
   readonly clay: string
+  readonly near: string
 }
 
 export function inksOf(element: Element): Inks {
@@ -48,7 +49,7 @@ export function inksOf(element: Element): Inks {
   const ink = (name: string) => style.getPropertyValue(`--${name}`).trim()
   return {
     ...{ sheet: ink('sheet'), ink: ink('ink'), soft: ink('soft') },
-    ...{ hidden: ink('hidden'), mesh: ink('mesh'), clay: ink('clay') },
+    ...{ hidden: ink('hidden'), mesh: ink('mesh'), clay: ink('clay'), near: ink('near') },
   }
 }
 
@@ -91,6 +92,18 @@ function write(
   context.fillText(text, 2, y, width - 4)
 }
 
+/** A few letters in the corner of a picture, on a ground of their own. */
+export function writeLabel({ context, inks, height }: Surface, text: string): void {
+  const size = Math.max(10, Math.round(height / 9))
+  context.font = `600 ${size}px ${getComputedStyle(document.documentElement).getPropertyValue('--sans')}`
+  context.textBaseline = 'top'
+  context.textAlign = 'left'
+  context.fillStyle = inks.sheet
+  context.fillRect(0, 0, context.measureText(text).width + size / 2, 1.25 * size)
+  context.fillStyle = inks.ink
+  context.fillText(text, size / 4, size / 6)
+}
+
 /** The image over the whole picture, or its left part up to `share` of the width. */
 export function drawPixels({ context, width, height }: Surface, pixels: Pixels, share = 1): void {
   context.save()
@@ -124,13 +137,27 @@ export function drawMesh({ context, inks, width, height }: Surface, { h, w }: Gr
   for (let row = 1; row < h; row++) context.fillRect(0, Math.round((row * height) / h) - 0.5, width, 1)
 }
 
-/** A frame around one patch, seen on any ground. */
-export function drawCursor({ context, inks, width, height }: Surface, { h, w }: Grid, patch: number): void {
+/** A frame around one patch, seen on any ground; a thin one inside its edge. */
+export function drawCursor(
+  { context, inks, width, height }: Surface,
+  { h, w }: Grid,
+  patch: number,
+  { colour: own, isThin }: { readonly colour: string; readonly isThin: boolean } = {
+    colour: inks.clay,
+    isThin: false,
+  },
+): void {
   const [tall, wide] = [height / h, width / w]
-  const at = [(patch % w) * wide, Math.floor(patch / w) * tall, wide, tall] as const
+  const inset = isThin ? Math.min(3, tall / 8) : 0
+  const at = [
+    (patch % w) * wide + inset,
+    Math.floor(patch / w) * tall + inset,
+    wide - 2 * inset,
+    tall - 2 * inset,
+  ] as const
   for (const [colour, thick] of [
-    [inks.sheet, 9],
-    [inks.clay, 5],
+    [inks.sheet, isThin ? 6 : 9],
+    [own, isThin ? 3 : 5],
   ] as const) {
     context.strokeStyle = colour
     context.lineWidth = thick

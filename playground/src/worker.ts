@@ -1,5 +1,6 @@
 /** Everything that takes time: loading and running models, decoding, generated images. */
 import { messageOf, SherdError } from '../../src/errors.ts'
+import { coloursOf } from '../../src/look/compare.ts'
 import { paintScene, type SceneName } from '../../src/sample-data/scenes.ts'
 import { decodeImage } from './decode.ts'
 import { checkBytes, fetchModel, type LoadProgress, type ModelFile } from './fetch-model.ts'
@@ -38,26 +39,51 @@ const work: Work = {
     const { width, height } = decoded
     return { bytes: samplePixels(decoded, target, channels, preparing), original: { width, height } }
   },
-  sample: ({ scene, side }) =>
-    paintScene({ scene: scene as SceneName, seed: SAMPLE_SEED, index: 0, size: side }),
+  sample: ({ scene, side, index }) =>
+    paintScene({ scene: scene as SceneName, seed: SAMPLE_SEED, index, size: side }),
   async rebuild({ bytes, kept, hidden }) {
     const { graph, facts } = opened('autoencoder')
     const pixels = pixelsOf(bytes, facts)
     const begin = performance.now()
-    const { values } = await graph.run(
+    const { prediction } = await graph.run(
       {
         pixels,
         kept: { values: kept, shape: [1, kept.length] },
         hidden: { values: hidden, shape: [1, hidden.length] },
       },
-      'prediction',
+      ['prediction'],
     )
-    return { prediction: values, milliseconds: performance.now() - begin }
+    return { prediction: prediction!.values, milliseconds: performance.now() - begin }
   },
-  async attend({ bytes }) {
+  async see({ bytes, attention }) {
     const { graph, facts } = opened('encoder')
-    const { values, shape } = await graph.run({ pixels: pixelsOf(bytes, facts) }, 'attention')
-    return { values, blocks: shape[1]!, heads: shape[2]! }
+    const maps = facts.attending && attention
+    const wanted = [
+      'patches',
+      ...(maps ? ['attention', ...(facts.hasPooling ? ['poolingAttention'] : [])] : []),
+    ]
+    const made = await graph.run({ pixels: pixelsOf(bytes, facts) }, wanted)
+    const { values: features, shape } = made.patches!
+    const { values, shape: [, blocks, heads] = [] } = made.attention ?? {}
+    return {
+      ...{ features, width: shape.at(-1)! },
+      attention: values
+        ? { values, blocks: blocks!, heads: heads!, pooling: made.poolingAttention?.values ?? null }
+        : null,
+    }
+  },
+  colour({ features, width }) {
+    const all = new Float32Array(features.reduce((sum, each) => sum + each.length, 0))
+    let at = 0
+    for (const each of features) {
+      all.set(each, at)
+      at += each.length
+    }
+    return coloursOf(
+      all,
+      width,
+      features.map((each) => each.length / width),
+    )
   },
 }
 

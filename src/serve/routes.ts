@@ -110,7 +110,8 @@ function playgroundSummary(models: readonly ServedModel[]): string | null {
     models.some((model) => model.graph === graph && model.outputs.includes(output))
   const able = [
     ...(isServed('autoencoder', 'prediction') ? ['hide patches of a picture and see what is rebuilt'] : []),
-    ...(isServed('encoder', 'attention') ? ['see where the class token looks'] : []),
+    ...(isServed('encoder', 'attention') ? ['see where its encoder looks'] : []),
+    ...(isServed('encoder', 'patches') ? ['choose a patch and see which are like it'] : []),
   ]
   return able.length > 0 ? `The playground: ${able.join(', ')}` : null
 }

@@ -11,6 +11,7 @@ import { backboneOf, pixelTargetOf } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { exportOnnx, type OpenedModel } from '../../src/export/export-onnx.ts'
 import { openModel } from '../../src/export/model-parts.ts'
+import { lookAt } from '../../src/look/look.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { totalOf } from '../../src/objective/losses.ts'
 import { packageRoot } from '../../src/package-root.ts'
@@ -28,6 +29,7 @@ import { planFromMask } from '../../src/token/mask.ts'
 import { maskOrder } from '../../src/token/mask-order.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
 import { expectClose } from '../tolerance.ts'
+import { hasLayouts, layouts } from '../weights/pipelines.ts'
 
 const built = join(packageRoot(), 'dist/playground')
 const executable = findChromium()
@@ -246,7 +248,7 @@ describe.skipIf(!executable)('the page', () => {
       blocks: number
       heads: number
     }>(
-      `(({ give }) => ({ ...give, values: Array.from(give.values) }))(window.heard.findLast(({ give }) => give?.heads))`,
+      `(({ give: { attention } }) => ({ ...attention, values: Array.from(attention.values) }))(window.heard.findLast(({ give }) => give?.attention))`,
     )
     expect([blocks, heads, values.length]).toEqual([2, 2, 2 * 2 * (1 + TOKENS)])
     for (let row = 0; row < blocks * heads; row++) {
@@ -258,6 +260,71 @@ describe.skipIf(!executable)('the page', () => {
     expect(await textOf(page, 'attention-caption')).toContain(
       `${Number((100 * own).toFixed(1))} % stays with the`,
     )
+    await page.locator('#head').selectOption({ value: 'all' })
+    expect(await textOf(page, 'attention-caption')).toBe(
+      'All 2 heads, each from its own least share to its greatest.',
+    )
+    await page.locator('#head').selectOption({ value: 'mean' })
+  })
+
+  /** The captions that are right for a patch, by LibTorch: of the photograph, and of the sample that it is compared with. */
+  async function expectLike(page: Page, patch: number) {
+    const other = paintScene({ scene: 'pebbles', seed: 7, index: 1, size: W }) // W × W
+    const square = { width: W, height: W }
+    const cut = resizeBicubic({ pixels: other, ...square }, centerCrop(square, target), target)
+    const { images } = await lookAt(
+      normal,
+      {
+        ...{ pixels: Uint8Array.from([...taken, ...cut]), shape: [2, H, W, 3] },
+        ...{ indices: [0, 1], names: ['photo.png', 'pebbles'] },
+      },
+      { patch: [Math.floor(patch / 5), patch % 5], nearest: 3 },
+    )
+    const place = (at: number) => `row ${Math.floor(at / 5) + 1}, column ${(at % 5) + 1}`
+    const [own, others] = images.map(({ nearest }) =>
+      nearest.map(({ place: at, similarity }) => `${place(at)} (${similarity.toFixed(2)})`).join('; '),
+    )
+    await page.locator('#like-caption', { hasText: `Chosen: ${place(patch)}.` }).waitFor()
+    expect(await textOf(page, 'like-caption')).toBe(`Chosen: ${place(patch)}. Most alike: ${own}.`)
+    expect(await textOf(page, 'other-caption')).toBe(`Of sample “pebbles” most alike: ${others}.`)
+  }
+
+  it('shows what is like a patch that is pointed at, clicked, or moved to by keys, without another run', async () => {
+    await page.locator('#features-caption', { hasText: 'of both pictures' }).waitFor()
+    await expectLike(page, 7) // the most central
+    const runs = () => page.evaluate<number>(`window.heard.filter(({ give }) => give?.features).length`)
+    const before = await runs()
+    await page.locator('#like').scrollIntoViewIfNeeded()
+    const box = (await page.locator('#like').boundingBox())!
+    const at = (row: number, column: number) =>
+      [box.x + ((column + 0.5) * box.width) / 5, box.y + ((row + 0.5) * box.height) / 3] as const
+    await page.mouse.move(...at(0, 0))
+    await expectLike(page, 0)
+    await page.mouse.move(...at(1, 4))
+    await page.mouse.down()
+    await page.mouse.up()
+    await page.mouse.move(0, 0)
+    await expectLike(page, 9) // it stays
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('ArrowRight') // the last column
+    await page.keyboard.press('Home')
+    await expectLike(page, 10)
+    expect(await page.evaluate<string>(`window.said.at(-1)`)).toContain(
+      'Chosen: row 3, column 1. Most alike:',
+    )
+    expect(await runs()).toBe(before)
+    expect(trouble).toEqual([])
+  })
+
+  it('compares with another picture of the visitor', async () => {
+    const other = { name: 'other.png', mimeType: 'image/png', buffer: png }
+    await page.locator('#other-file').setInputFiles(other)
+    await page.locator('#other-caption', { hasText: 'Of other.png' }).waitFor()
+    // The same picture: the patch finds itself.
+    expect(await textOf(page, 'other-caption')).toContain('Of other.png most alike: row 3, column 1 (1.00)')
+    expect(await page.locator('#other-sample').inputValue()).toBe('')
+    await page.locator('#other-sample').selectOption('pebbles')
+    await page.locator('#other-caption', { hasText: 'Of sample “pebbles”' }).waitFor()
   })
 
   it('takes a picture that is dropped, and says why it does not take others', async () => {
@@ -355,6 +422,11 @@ describe.skipIf(!executable)('the page', () => {
       'neighbours',
     )
 
+    await page.locator('#like').scrollIntoViewIfNeeded()
+    const like = (await page.locator('#like').boundingBox())!
+    await page.touchscreen.tap(like.x + 0.9 * like.width, like.y + 0.9 * like.height)
+    await page.locator('#like-caption', { hasText: 'Chosen: row 3, column 5.' }).waitFor()
+
     await page.locator('#model > summary').click()
     await page.locator('#error-numbers > summary').click()
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(360)
@@ -378,13 +450,55 @@ describe.skipIf(!executable)('the page', () => {
       await drawn(page)
       const { wide, broken, cut, tops } = await page.evaluate<Geometry>(geometry)
       expect({ wide, broken, cut }).toEqual({ wide: width, broken: [], cut: [] })
-      const { desk, masked, mask, rebuilt, result, original, error, attention, model } = tops
+      const {
+        desk,
+        masked,
+        mask,
+        rebuilt,
+        result,
+        original,
+        error,
+        attention,
+        features,
+        like,
+        other,
+        model,
+      } = tops
       const rows =
         width < 700
-          ? [[desk], [masked], [mask], [rebuilt], [result], [original], [error], [attention], [model]]
+          ? [
+              ...[
+                desk,
+                masked,
+                mask,
+                rebuilt,
+                result,
+                original,
+                error,
+                attention,
+                features,
+                like,
+                other,
+                model,
+              ],
+            ].map((top) => [top])
           : width < 1000
-            ? [[desk], [masked, rebuilt], [mask, result], [original, error, attention], [model]]
-            : [[desk], [masked, mask, rebuilt], [result], [original, error, attention], [model]]
+            ? [
+                [desk],
+                [masked, rebuilt],
+                [mask, result],
+                [original, error, attention],
+                [features, like, other],
+                [model],
+              ]
+            : [
+                [desk],
+                [masked, mask, rebuilt],
+                [result],
+                [original, error, attention],
+                [features, like, other],
+                [model],
+              ]
       for (const [i, row] of rows.entries()) {
         expect(new Set(row).size).toBe(1)
         if (i > 0) expect(row[0]).toBeGreaterThan(rows[i - 1]![0]!)
@@ -436,6 +550,35 @@ describe.skipIf(!executable)('the page', () => {
     expect(trouble).toEqual([])
     await page.context().close()
   })
+
+  it.runIf(hasLayouts)(
+    'looks with an encoder alone that has no cls token, by attention pooling or its patches',
+    async () => {
+      const out = join(models, 'siglip')
+      const model = await openModel({ model: join(layouts, 'siglip-vision'), device: 'cpu' }, ['encoder'])
+      for await (const _ of exportOnnx({
+        model,
+        out,
+        graphs: ['encoder'],
+        attention: true,
+        precisions: ['fp32'],
+      }));
+      const own = await serve({ model: out, port: 0, threads: 1 })
+      const { page, trouble } = await visit('playground/', {}, `${own.url}/`)
+      await page.locator('#other-caption', { hasText: 'most alike' }).waitFor()
+      await page.locator('#features-caption', { hasText: 'of both pictures' }).waitFor()
+      expect(await labelOf(page, 'attention')).toMatch(
+        /^Where attention pooling looks\. 100 % goes to patches, most to row/,
+      )
+      await page.locator('#block').selectOption('0')
+      expect(await textOf(page, 'attention-title')).toBe('Where the patches look, on average')
+      const hidden = ['plate-masked', 'mask-controls', 'plate-rebuilt', 'result-controls', 'plate-error']
+      for (const id of hidden) expect(await page.locator(`#${id}`).isVisible()).toBe(false)
+      expect(trouble).toEqual([])
+      await page.context().close()
+      await own.stop()
+    },
+  )
 
   it('has beside it the start page of "sherd serve", whose form is answered, and the description', async () => {
     const context = await browser.newContext()
@@ -526,7 +669,8 @@ const geometry = `(() => {
     for (const { text } of select.options) if (pen.measureText(text).width > room) cut.push(text)
   }
   const ids = { desk: 'desk', masked: 'plate-masked', mask: 'mask-controls', rebuilt: 'plate-rebuilt',
-    result: 'result-controls', original: 'plate-original', error: 'plate-error', attention: 'plate-attention', model: 'model' }
+    result: 'result-controls', original: 'plate-original', error: 'plate-error', attention: 'plate-attention',
+    features: 'plate-features', like: 'plate-like', other: 'plate-other', model: 'model' }
   const topOf = (id) => Math.round(document.getElementById(id).getBoundingClientRect().top + scrollY)
   const tops = Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, topOf(id)]))
   return { wide: document.documentElement.scrollWidth, broken, cut, tops }

@@ -40,9 +40,10 @@ describe.each([
       expect(contrast(colour(name), colour(ground))).toBeGreaterThanOrEqual(4.5)
   })
 
-  it('what lies on clay reads, and controls have an edge', () => {
+  it('what lies on clay reads, and controls and frames have an edge', () => {
     expect(contrast(colour('on-clay'), colour('clay'))).toBeGreaterThanOrEqual(4.5)
     for (const ground of ['paper', 'sheet'])
-      expect(contrast(colour('edge'), colour(ground))).toBeGreaterThanOrEqual(3)
+      for (const edge of ['edge', 'near'])
+        expect(contrast(colour(edge), colour(ground))).toBeGreaterThanOrEqual(3)
   })
 })

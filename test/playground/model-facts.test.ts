@@ -41,7 +41,14 @@ describe('the facts of a model', () => {
         rules: { interpolation: 'bilinear' },
       },
       ...{ patchSize: [4, 4], channels: 3, grid: { h: 3, w: 5 }, statistics },
-      ...{ normalizeTarget: true, ratio: 0.6, step: 120, precision: 'fp16', hasAttention: false },
+      ...{
+        normalizeTarget: true,
+        ratio: 0.6,
+        step: 120,
+        precision: 'fp16',
+        attending: null,
+        hasPooling: false,
+      },
     })
   })
 
@@ -79,7 +86,7 @@ describe('the facts of a model', () => {
       { 'sherd.format': 'sherd-encoder/1', 'sherd.outputs': JSON.stringify({ cls: '', attention: '' }) },
     )
     const facts = factsOf('encoder.onnx', told)
-    expect(facts).toMatchObject({ kind: 'encoder', hasAttention: true, step: null, channels: 1 })
+    expect(facts).toMatchObject({ kind: 'encoder', attending: 'cls', step: null, channels: 1 })
     expect(facts.normalizeTarget).toBe(false)
   })
 

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { attentionMap } from '../../playground/src/attention.ts'
 import { heat } from '../../playground/src/colours.ts'
 import type { ModelFacts } from '../../playground/src/model-facts.ts'
 import { rebuild } from '../../playground/src/rebuild.ts'
@@ -10,7 +9,7 @@ const facts: ModelFacts = {
   ...{ kind: 'autoencoder', name: 'x', size: { width: 4, height: 2 }, patchSize: [2, 2], channels: 1 },
   ...{ grid: { h: 1, w: 2 }, statistics: { mean: [0.5], std: [0.25] }, normalizeTarget: false },
   preparing: { fitting: { resize: 'box', cropShare: 1, cutRule: 'before', isExact: false }, rules: {} },
-  ...{ ratio: 0.5, step: null, precision: 'fp32', hasAttention: false },
+  ...{ ratio: 0.5, step: null, precision: 'fp32', attending: null, hasPooling: false },
 }
 const bytes = Uint8Array.of(51, 51, 102, 102, 51, 51, 102, 204)
 const hidden = Uint8Array.of(0, 1)
@@ -57,21 +56,6 @@ describe('a rebuilt picture', () => {
     expect(level(guessed)).toBeCloseTo((51 + 51 + 51 + 51) / 4, 3) // of pixels 0, 1 of both rows
     expect(level(leaked)).toBeCloseTo((102 + 102 + 102 + 204) / 4, 3)
     expect(guessed.loss).toBe(leaked.loss)
-  })
-})
-
-describe('attention', () => {
-  const values = Float32Array.of(0.5, 0.25, 0.25, 0.2, 0.6, 0.2, 0.1, 0.1, 0.8, 0, 1, 0)
-  const attention = { values, blocks: 2, heads: 2 }
-
-  it('is that of one head, or the mean of all', () => {
-    const one = attentionMap(attention, { block: 1, head: 0, patches: 2 })
-    expect([one.own, ...one.shares]).toEqual([...Float32Array.of(0.1, 0.1, 0.8)])
-    const behindRegister = attentionMap(attention, { block: 1, head: 0, patches: 1 })
-    expect([behindRegister.own, ...behindRegister.shares]).toEqual([...Float32Array.of(0.1, 0.8)])
-    const mean = attentionMap(attention, { block: 0, head: null, patches: 2 })
-    for (const [i, expected] of [0.35, 0.425, 0.225].entries())
-      expect([mean.own, ...mean.shares][i]).toBeCloseTo(expected, 6)
   })
 })
 

@@ -131,6 +131,7 @@ describe('the start page', () => {
     const urls = [
       '/playground/',
       '/v1/embed',
+      '/v1/look',
       '/v1/classify',
       '/v1/segment',
       '/v1/reconstruct',
@@ -143,7 +144,9 @@ describe('the start page', () => {
     expect(page).toContain('<a href="models/autoencoder.onnx">autoencoder</a>')
     expect(page).not.toContain('/v1/neighbours')
     const encoder = await startServer({ model: join(exported, 'encoder.onnx') })
-    expect(encoder.places.map(({ url }) => url)).toEqual(['/v1/embed', '/docs/', '/v1/model', '/metrics'])
+    expect(encoder.places.map(({ url }) => url)).toEqual([
+      ...['/playground/', '/v1/embed', '/v1/look', '/docs/', '/v1/model', '/metrics'],
+    ])
     const rows = placeRows(server.url, server.places)
     for (const [i, { url }] of server.places.entries()) expect(rows[i]![0]).toContain(url)
     expect(rows[0]!.join(' ')).toMatch(/^http:\S+\/playground\/ The playground: hide patches/)

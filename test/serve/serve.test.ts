@@ -125,7 +125,7 @@ it('tells what it serves', async () => {
     models: [
       { graph: 'encoder', url: '/models/encoder.onnx', precision: 'fp32', shape: [3, 16, 16], width: 32 },
     ],
-    routes: ['/v1/embed'],
+    routes: ['/v1/embed', '/v1/look'],
     index: null,
   })
   const { openapi, paths } = (await get('/openapi.json')) as {
@@ -142,6 +142,7 @@ it('tells what it serves', async () => {
     '/openapi.json',
     '/ready',
     '/v1/embed',
+    '/v1/look',
     '/v1/model',
   ])
   const embed = paths['/v1/embed']!.post!
