@@ -26,11 +26,11 @@ const phone = { deviceScaleFactor: 1.5, hasTouch: true, isMobile: true, colorSch
 const shots: readonly Shot[] = [
   {
     ...{ name: 'playground', hash: 'design=random&ratio=75&seed=0', sample: 'mountains', tops: ['body'] },
-    options: { viewport: { width: 1280, height: 1590 }, colorScheme: 'light' },
+    options: { viewport: { width: 1280, height: 2390 }, colorScheme: 'light' },
   },
   {
     ...{ name: 'playground-phone', hash: 'design=block&ratio=30&seed=1', sample: 'spheres' },
-    tops: ['body', '#plate-rebuilt', '#plate-error'],
+    tops: ['body', '#plate-rebuilt', '#plate-like'],
     options: { viewport: { width: 390, height: 844 }, ...phone },
   },
 ]
@@ -74,6 +74,9 @@ async function main(): Promise<void> {
     await page.locator('#picture-name', { hasText: sample }).waitFor()
     await page.locator('#numbers dt').first().waitFor()
     await page.locator('#attention[aria-label^="Attention of the class token"]').waitFor()
+    await page.locator('#other-sample').selectOption(sample) // another one of its class
+    await page.locator('#other-caption', { hasText: sample }).waitFor()
+    await page.locator('#features-caption', { hasText: 'of both' }).waitFor()
     await page.mouse.move(0, 0)
     const parts: Buffer[] = []
     for (const top of tops) {
