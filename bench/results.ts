@@ -56,7 +56,7 @@ function cells({ steps, data, waiting, tokens, encode, embed, serve }: BenchRun)
       rate(peer?.imagesPerSecond),
       ratio(of),
       spread(roundRatios),
-      `${megabytes(sherd.peakBytes)} / ${megabytes(peer?.peakBytes)} MB`,
+      `${megabytes(sherd.peakBytes)} / ${megabytes(peer?.peakBytes)} MB${peer?.allocatedBytes === undefined ? '' : ` (allocated ${megabytes(peer.allocatedBytes)})`}`,
       `${percent(sherd.shareOfPeak)} / ${percent(peer?.shareOfPeak)}`,
       `${sherd.variant} / ${peer?.variant ?? '–'}`,
     ]),

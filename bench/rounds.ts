@@ -12,10 +12,24 @@ export interface Rounds<Ask, Answer> {
   end(): Promise<void>
 }
 
-/** Starts the program and waits until it is ready. Rejects with what it wrote to standard error when it ends early. */
-export async function startRounds<Ask, Answer>(command: readonly string[]): Promise<Rounds<Ask, Answer>> {
+/**
+ * Starts the program and waits until it is ready. Rejects with what it wrote to standard error when it ends early, and when it is not ready
+ * within `patience` seconds: then it is ended.
+ */
+export async function startRounds<Ask, Answer>(
+  command: readonly string[],
+  patience?: number,
+): Promise<Rounds<Ask, Answer>> {
   const [program = '', ...args] = command
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  let isLate = false
+  const limit =
+    patience === undefined
+      ? undefined
+      : setTimeout(() => {
+          isLate = true
+          child.kill('SIGKILL')
+        }, 1000 * patience)
   let complaints = ''
   child.stderr.on('data', (chunk) => {
     complaints += String(chunk)
@@ -23,6 +37,7 @@ export async function startRounds<Ask, Answer>(command: readonly string[]): Prom
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async () => {
     const { value, done } = await lines.next()
+    if (done && isLate) throw new Error(`not ready within ${patience} s`)
     // Its first words say what went wrong, or its last: JavaScript begins with the message, Python ends with it.
     if (done)
       throw new Error(
@@ -30,8 +45,9 @@ export async function startRounds<Ask, Answer>(command: readonly string[]): Prom
       )
     return JSON.parse(value) as unknown
   }
+  const ready = (await next().finally(() => clearTimeout(limit))) as Record<string, unknown>
   return {
-    ready: (await next()) as Record<string, unknown>,
+    ready,
     async ask(question) {
       child.stdin.write(`${JSON.stringify(question)}\n`)
       return (await next()) as Answer

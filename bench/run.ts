@@ -30,6 +30,7 @@ const { values } = parseArgs({
     steps: { type: 'string' },
     batch: { type: 'string' },
     only: { type: 'string', multiple: true, default: [] },
+    way: { type: 'string', multiple: true, default: [] },
     device: { type: 'string', default: 'cpu' },
     out: { type: 'string', default: join(packageRoot(), 'bench/results') },
   },
@@ -106,7 +107,9 @@ for (let run = 0; run < runs; run++) {
   for (const work of works.filter((each) => each.device === kind && isChosen(each.name))) {
     say(`${work.title} …`)
     device = bestOf(device, measureDevice(kind, threads))
-    table.steps.push(await measureStep(work, { peer, device, threads, rounds, steps, batch }))
+    table.steps.push(
+      await measureStep(work, { peer, device, threads, rounds, steps, batch, ways: values.way }),
+    )
     save()
   }
   if (isChosen('data')) {

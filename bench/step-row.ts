@@ -24,6 +24,8 @@ export interface Side {
   readonly shareOfPeak: number
   /** On a CPU the largest resident set, on a GPU what the process holds of the device. */
   readonly peakBytes: number
+  /** Of that, on a GPU, what PyTorch's allocator gave out at most. */
+  readonly allocatedBytes?: number
   readonly seconds: readonly number[]
 }
 
@@ -51,13 +53,16 @@ export interface StepOptions {
   readonly rounds: number
   /** Instead of the work's own. */
   readonly steps: number | null
+  /** Parts of names: ways of running the peer that are tried; none: all. */
+  readonly ways: readonly string[]
   /** Instead of the largest that fits, which takes minutes to find. */
   readonly batch: number | null
 }
 
+type Times = StepTimes & { readonly allocatedBytes?: number }
 type StepRounds = Rounds<{ steps: number }, StepTimes>
 type Precision = 'float32' | 'bfloat16'
-interface StepContestant extends Contestant<StepTimes> {
+interface StepContestant extends Contestant<Times> {
   readonly precision: Precision
 }
 
@@ -87,11 +92,11 @@ interface PeerRun {
 
 function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): string[] {
   const dimensions = peerDimensions(resolveConfig(configOf(work, batch, threads)))
-  const { precision, compile, fusedAttention } = variant
+  const { precision, compile, mode, fusedAttention } = variant
   const config = {
     ...dimensions,
     maskRatio: 0.75,
-    ...{ batch, precision, threads, device: work.device, compile, fusedAttention },
+    ...{ batch, precision, threads, device: work.device, compile, mode, fusedAttention },
   }
   return [peer.python, '-B', join(root, 'bench/peers/step.py'), JSON.stringify(config)]
 }
@@ -100,13 +105,14 @@ function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): st
 async function enter(
   work: Work,
   command: string[],
-  { steps, threads: asked }: { steps: number; threads: number },
+  { steps, threads: asked, patience }: { steps: number; threads: number; patience?: number | undefined },
 ): Promise<StepContestant> {
   const isAlone = typeof work.batch !== 'number'
   const before = deviceMemory(work.device)
-  let running: StepRounds | null = await startRounds(command)
+  let running: StepRounds | null = await startRounds(command, patience)
   const { precision } = running.ready as { precision?: Precision }
   const { threads = asked } = running.ready as { threads?: number }
+  const allocates = 'torch' in running.ready
   if (threads !== asked) {
     await running.end()
     throw new Error(`${command[0]} takes ${threads} threads and was asked to take ${asked}`)
@@ -122,7 +128,10 @@ async function enter(
         await running.end()
         running = null
       }
-      return held > 0 ? { ...times, peakBytes: held } : times
+      if (before === null) return times
+      // What PyTorch's allocator gave out at most; sherd's program says nothing of the device.
+      const allocated = allocates ? { allocatedBytes: times.peakBytes } : {}
+      return { ...times, ...allocated, peakBytes: held }
     },
     async end() {
       await running?.end()
@@ -154,7 +163,8 @@ async function batchOf(work: Work, { peer, threads, batch }: StepOptions): Promi
 
 /** A variant of the peer, ready. Throws when it takes other threads than it was asked to. */
 async function enterPeer(work: Work, run: PeerRun, steps: number): Promise<StepContestant> {
-  const entered = await enter(work, peerCommand(work, run), { steps, threads: run.threads })
+  const { patience } = run.variant
+  const entered = await enter(work, peerCommand(work, run), { steps, threads: run.threads, patience })
   return { ...entered, precision: run.variant.precision === 'bf16' ? 'bfloat16' : 'float32' }
 }
 
@@ -163,9 +173,10 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
   const batch = await batchOf(work, options)
   const config = resolveConfig(configOf(work, batch, threads))
   const flops = batch * trainingFlops(autoencoderOf(config), config.mask.ratio)
-  const sideOf = (variant: string, precision: Precision, all: readonly StepTimes[]): Side => {
+  const sideOf = (variant: string, precision: Precision, all: readonly Times[]): Side => {
     const seconds = all.flatMap((each) => each.seconds)
     const typical = median(seconds)
+    const allocated = all.flatMap(({ allocatedBytes: bytes }) => (bytes === undefined ? [] : [bytes]))
     return {
       variant,
       medianStepSeconds: typical,
@@ -173,13 +184,15 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
       modelTflops: flops / typical / 1e12,
       shareOfPeak: flops / typical / (device.gemmGflops[precision] * 1e9),
       peakBytes: Math.max(...all.map(({ peakBytes }) => peakBytes)),
+      ...(allocated.length > 0 && { allocatedBytes: Math.max(...allocated) }),
       seconds,
     }
   }
 
-  const { peer } = options
+  const { peer, ways } = options
+  const chosen = work.peers.filter(({ name }) => ways.length === 0 || ways.some((way) => name.includes(way)))
   const steps = options.steps ?? work.steps
-  const { finalists, others, failed } = await tryVariants(peer ? work.peers : [], (variant) =>
+  const { finalists, others, failed } = await tryVariants(peer ? chosen : [], (variant) =>
     enterPeer(work, { peer: peer!, variant, batch, threads }, steps),
   )
   const sherd = await enter(work, sherdCommand(work, batch, threads), { steps, threads })

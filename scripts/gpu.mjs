@@ -37,6 +37,7 @@ if (command === 'pack') {
       quick: { type: 'boolean', default: false },
       // of bench
       rows: { type: 'string' },
+      ways: { type: 'string' },
       rounds: { type: 'string', default: '5' },
       batch: { type: 'string', default: '512' },
       // of pretrain, probe and tune

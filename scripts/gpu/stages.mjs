@@ -60,6 +60,7 @@ async function bench(lease) {
     join(root, 'dist/bench/run.js'),
     ...['--device', device, '--out', out],
     ...rows.flatMap((row) => ['--only', row]),
+    ...(options.ways?.split(';') ?? []).flatMap((way) => ['--way', way.trim()]),
     ...(device === 'cuda' && options.batch !== 'largest' ? ['--batch', options.batch] : []),
     ...(quick ? ['--rounds', '1', '--steps', '1'] : ['--rounds', options.rounds]),
   ])

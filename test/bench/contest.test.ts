@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { takeTurns, tryVariants } from '../../bench/contest.ts'
+import { startRounds } from '../../bench/rounds.ts'
 
 /** Variants by the seconds of their steps; below 0 they fail. */
 function arena(speeds: Readonly<Record<string, number>>) {
@@ -39,6 +40,14 @@ describe('the ways of running the peer', () => {
     ])
     expect([...running]).toEqual(['b', 'd'])
     expect(most()).toBe(3)
+  })
+
+  it('are left out where they are not ready in time', async () => {
+    const never = [process.execPath, '-e', 'setInterval(() => {}, 1000)']
+    await expect(startRounds(never, 0.1)).rejects.toThrow('not ready within 0.1 s')
+    const ready = [process.execPath, '-e', 'console.log("{}"); process.stdin.resume()']
+    const running = await startRounds(ready, 3600)
+    await running.end()
   })
 
   it('take turns forwards and backwards', async () => {
