@@ -9,24 +9,28 @@ const transform =
   ([a, b, c, d, e, f]: Matrix, fill: readonly number[]): Change =>
   ({ pixels, width, height }) => {
     const out = new Uint8Array(pixels.length)
+    const [red, green, blue] = fill as readonly [number, number, number]
+    const within = (at: number, length: number) => Math.min(length - 1, Math.max(0, at))
     for (let y = 0; y < height; y++)
       for (let x = 0; x < width; x++) {
-        const [fromX, fromY] = [a * (x + 0.5) + b * (y + 0.5) + c, d * (x + 0.5) + e * (y + 0.5) + f]
+        const fromX = a * (x + 0.5) + b * (y + 0.5) + c
+        const fromY = d * (x + 0.5) + e * (y + 0.5) + f
         const to = (y * width + x) * 3
         if (fromX < 0 || fromX >= width || fromY < 0 || fromY >= height) {
-          out.set(fill, to)
+          out[to] = red
+          out[to + 1] = green
+          out[to + 2] = blue
           continue
         }
-        const [left, top] = [Math.floor(fromX - 0.5), Math.floor(fromY - 0.5)]
-        const [dx, dy] = [fromX - 0.5 - left, fromY - 0.5 - top]
-        const at = (column: number, row: number, channel: number) =>
-          pixels[
-            (Math.min(height - 1, Math.max(0, row)) * width + Math.min(width - 1, Math.max(0, column))) * 3 +
-              channel
-          ]!
+        const left = Math.floor(fromX - 0.5)
+        const top = Math.floor(fromY - 0.5)
+        const dx = fromX - 0.5 - left
+        const dy = fromY - 0.5 - top
+        const [west, east] = [3 * within(left, width), 3 * within(left + 1, width)]
+        const [north, south] = [3 * width * within(top, height), 3 * width * within(top + 1, height)]
         for (let channel = 0; channel < 3; channel++) {
-          const upper = at(left, top, channel) * (1 - dx) + at(left + 1, top, channel) * dx
-          const lower = at(left, top + 1, channel) * (1 - dx) + at(left + 1, top + 1, channel) * dx
+          const upper = pixels[north + west + channel]! * (1 - dx) + pixels[north + east + channel]! * dx
+          const lower = pixels[south + west + channel]! * (1 - dx) + pixels[south + east + channel]! * dx
           out[to + channel] = Math.trunc(upper * (1 - dy) + lower * dy)
         }
       }

@@ -12,10 +12,10 @@ export function byTable({ pixels }: Raster, table: (value: number) => number): U
 
 export const invert: Change = (image) => byTable(image, (value) => 255 - value)
 /** Keeps the highest `bits`. */
-export const posterize =
-  (bits: number): Change =>
-  (image) =>
-    byTable(image, (value) => value & ~(2 ** (8 - bits) - 1))
+export const posterize = (bits: number): Change => {
+  const mask = ~(2 ** (8 - bits) - 1)
+  return (image) => byTable(image, (value) => value & mask)
+}
 /** Inverts values from the threshold on. */
 export const solarise =
   (threshold: number): Change =>
@@ -28,15 +28,21 @@ export const solariseAdd =
     byTable(image, (value) => (value < 128 ? Math.min(255, value + amount) : value))
 
 function histograms(pixels: Uint8Array): Uint32Array[] {
-  const counts = [0, 1, 2].map(() => new Uint32Array(256))
-  for (let i = 0; i < pixels.length; i++) counts[i % 3]![pixels[i]!]!++
-  return counts
+  return [0, 1, 2].map((channel) => {
+    const counts = new Uint32Array(256)
+    for (let i = channel; i < pixels.length; i += 3) counts[pixels[i]!]!++
+    return counts
+  })
 }
 
 /** A change of each channel by a table of its own, made of its histogram; null leaves the channel. */
 function byChannel({ pixels }: Raster, tableOf: (counts: Uint32Array) => Uint8Array | null): Uint8Array {
-  const tables = histograms(pixels).map(tableOf)
-  return pixels.map((value, i) => tables[i % 3]?.[value] ?? value)
+  const out = pixels.slice()
+  for (const [channel, counts] of histograms(pixels).entries()) {
+    const table = tableOf(counts)
+    if (table) for (let i = channel; i < out.length; i += 3) out[i] = table[pixels[i]!]!
+  }
+  return out
 }
 
 /** Stretches each channel to the whole range. */
@@ -46,22 +52,29 @@ export const autoContrast: Change = (image) =>
     const high = counts.findLastIndex((count) => count > 0)
     if (high <= low) return null
     const scale = 255 / (high - low)
-    return Uint8Array.from(counts, (_, value) =>
-      Math.min(255, Math.max(0, Math.trunc(value * scale - low * scale))),
-    )
+    const table = new Uint8Array(256)
+    for (let value = 0; value < 256; value++)
+      table[value] = Math.min(255, Math.max(0, Math.trunc(value * scale - low * scale)))
+    return table
   })
 
 /** Makes all values of a channel about equally frequent. */
 export const equalize: Change = (image) =>
   byChannel(image, (counts) => {
-    const present = counts.filter((count) => count > 0)
-    const total = present.reduce((a, b) => a + b, 0)
-    const step = Math.floor((total - (present.at(-1) ?? 0)) / 255)
-    if (present.length <= 1 || step === 0) return null
+    let [present, total, last] = [0, 0, 0]
+    for (const count of counts) {
+      if (count === 0) continue
+      present++
+      total += count
+      last = count
+    }
+    const step = Math.floor((total - last) / 255)
+    if (present <= 1 || step === 0) return null
+    const table = new Uint8Array(256)
     let before = Math.floor(step / 2)
-    return Uint8Array.from(counts, (count) => {
-      const value = Math.min(255, Math.floor(before / step))
-      before += count
-      return value
-    })
+    for (let value = 0; value < 256; value++) {
+      table[value] = Math.min(255, Math.floor(before / step))
+      before += counts[value]!
+    }
+    return table
   })
