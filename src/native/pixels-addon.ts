@@ -131,12 +131,11 @@ let loaded: PixelsAddon | null | undefined
 
 function load(): PixelsAddon | null {
   if (process.env.SHERD_PIXELS === 'off') return null
-  const require = createRequire(import.meta.url)
   const found = planPixels()
   for (const build of found.isPrebuilt ? [found, planPixels('own')] : [found]) {
     try {
       if (!isCompiled(build)) compileAddon(build)
-      return require(build.path) as PixelsAddon
+      return createRequire(import.meta.url)(build.path) as PixelsAddon
     } catch (error) {
       failure = messageOf(error)
     }

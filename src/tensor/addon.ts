@@ -69,7 +69,7 @@ export interface Addon {
 
 let loaded: Addon | undefined
 
-const open = ({ path }: AddonBuild) => createRequire(import.meta.url)(path) as Addon
+const open = (build: AddonBuild) => createRequire(import.meta.url)(build.path) as Addon
 
 /** The addon that was compiled on another machine; null, with the reason printed, if it does not load on this one. */
 function openPrebuilt(build: AddonBuild, libtorch: LibTorch): Addon | null {
