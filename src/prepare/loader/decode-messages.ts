@@ -7,7 +7,7 @@ import type { FilledBatch } from './batch-filler.ts'
 import type { Ending } from './ending.ts'
 import type { Reader } from './sample-order.ts'
 
-/** Given to the thread when it starts. */
+/** What a thread is to do, until it is stopped. */
 export interface DecodeJob {
   readonly source: ReadableSource
   readonly settings: SampleSettings
@@ -22,10 +22,17 @@ export interface DecodeJob {
   readonly ending: Ending
 }
 
-export type ToWorker = { readonly kind: 'free'; readonly buffer: number } | { readonly kind: 'stop' }
+export type ToWorker =
+  | { readonly kind: 'begin'; readonly job: DecodeJob }
+  | { readonly kind: 'free'; readonly buffer: number }
+  /** Finishes the current images; "idle" is the answer, where the thread can take another job. */
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'end' }
 
 /** Errors are sent as code and message, since structured clone loses the class. */
 export type FromWorker =
   | { readonly kind: 'batch'; readonly batch: FilledBatch }
   | { readonly kind: 'skip'; readonly skipped: SkippedFile }
   | { readonly kind: 'failure'; readonly code: ErrorCode; readonly message: string }
+
+export type FromIdle = { readonly kind: 'idle' }

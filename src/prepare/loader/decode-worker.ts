@@ -2,22 +2,31 @@
  * The decoding thread. The main thread is inside LibTorch for whole steps at a time, so decoding must not need it: this
  * thread's own event loop keeps libvips busy, and only credits (buffers to fill) and finished batches cross over.
  */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { invariant, messageOf, SherdError } from '../../errors.ts'
+import { isStuck } from '../decode/deadline.ts'
 import { configureDecoder } from '../decode/decode.ts'
 import { openReader } from '../open-reader.ts'
 import { sampleReader, viewsOfSamples } from '../sample-reader.ts'
 import { skipLedger } from '../skipped.ts'
 import { fieldsOfViews } from '../view-spec.ts'
 import { batchFiller } from './batch-filler.ts'
-import type { DecodeJob, FromWorker, ToWorker } from './decode-messages.ts'
+import type { DecodeJob, FromIdle, FromWorker, ToWorker } from './decode-messages.ts'
 import { counted } from './ending.ts'
 import { sampleOrder } from './sample-order.ts'
 
-function serve(job: DecodeJob): void {
-  invariant(parentPort, 'decode-worker.ts was started as a program and not as a worker thread')
-  const port = parentPort
-  const send = (message: FromWorker) => port.postMessage(message)
+invariant(parentPort, 'decode-worker.ts was started as a program and not as a worker thread')
+const port = parentPort
+const send = (message: FromWorker | FromIdle) => port.postMessage(message)
+
+/** What the job needs of messages. */
+interface Current {
+  free(buffer: number): void
+  stop(): Promise<void>
+}
+let current: Current | null = null
+
+function begin(job: DecodeJob): Current {
   configureDecoder()
   const { source, settings, buffers, batchSize, firstPosition } = job
   const { files } = source
@@ -41,15 +50,26 @@ function serve(job: DecodeJob): void {
       send({ kind: 'failure', code, message: messageOf(error) })
     },
   })
-  port.on('message', (message: ToWorker) => {
-    if (message.kind === 'free') filler.free(message.buffer)
-    // With the port closed nothing keeps this thread alive, and it ends by itself.
-    else
-      void filler.stop().then(() => {
-        reader.close()
-        port.close()
-      })
-  })
+  return {
+    free: filler.free,
+    async stop() {
+      await filler.stop()
+      reader.close()
+    },
+  }
 }
 
-serve(workerData as DecodeJob)
+async function stop(): Promise<void> {
+  await current?.stop()
+  current = null
+  if (isStuck()) port.close()
+  else send({ kind: 'idle' })
+}
+
+port.on('message', (message: ToWorker) => {
+  if (message.kind === 'begin') current = begin(message.job)
+  else if (message.kind === 'free') current?.free(message.buffer)
+  else if (message.kind === 'stop') void stop()
+  // With the port closed nothing keeps this thread alive, and it ends by itself.
+  else port.close()
+})

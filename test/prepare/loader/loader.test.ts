@@ -291,6 +291,30 @@ describe('the decoding thread', () => {
     await expect(loader.next()).rejects.toThrow(/this loader is closed/)
   })
 
+  it('takes the next job when it has finished one, and only one waits for it', async () => {
+    let started = 0
+    const note = () => {
+      started++
+    }
+    process.on('worker', note)
+    try {
+      const alone = load()
+      const first = await take(alone, 12)
+      await alone.close()
+      started = 0
+      const [one, two] = [load(), load({ seed: 8 })]
+      const [same, others] = [await take(one, 12), await take(two, 12)]
+      expect([same, started]).toEqual([first, 1])
+      expect(others).not.toEqual(first)
+      await Promise.all([one.close(), two.close()])
+      const [later, more] = [load({ firstPosition: 4 }), load()]
+      expect([await take(later, 8), await take(more, 12)]).toEqual([first.slice(4), first])
+      expect(started).toBe(2)
+    } finally {
+      process.off('worker', note)
+    }
+  })
+
   it('serves one call at a time', async () => {
     const loader = load()
     const first = loader.next()
