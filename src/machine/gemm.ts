@@ -1,6 +1,6 @@
 /** Measures matrix products: the upper bound of every training step. */
 import { noGrad, synchronize } from '../tensor/context.ts'
-import type { DType } from '../tensor/dtype.ts'
+import { type DType, dtypeCode } from '../tensor/dtype.ts'
 import { matmul, randn, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -31,6 +31,7 @@ interface GemmOptions {
 
 /** Rates of `repeats` products in GFLOP/s, ascending. */
 function gemmRates({ dtype, device = 'cpu', shape = square(1024), repeats = 9 }: GemmOptions): number[] {
+  dtypeCode(dtype) // throws for a type that is none, before matrices are made
   const { rows, inner, columns, batch = 1 } = shape
   const random = (a: number, b: number) =>
     toDtype(randn(batch > 1 ? [batch, a, b] : [a, b], { device }), dtype)

@@ -25,7 +25,7 @@ describe('examine', () => {
     expect(findings.filter(({ status }) => status === 'fail')).toEqual([])
   })
 
-  it('fails where LIBTORCH leads nowhere, and mends that and not something else', () => {
+  it('fails where LIBTORCH leads nowhere, and advises on that alone', () => {
     vi.stubEnv('LIBTORCH', '/nonexistent')
     const failed = examine().filter(({ status }) => status === 'fail')
     expect(failed).toEqual([

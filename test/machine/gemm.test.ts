@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { measureGemm, peakShapes, square } from '../../src/machine/gemm.ts'
+import { measureGemm, measurePeak, peakShapes, square } from '../../src/machine/gemm.ts'
 import { liveTensors } from '../../src/tensor/scope.ts'
 
 describe('measureGemm', () => {
@@ -12,6 +12,11 @@ describe('measureGemm', () => {
     }
     expect(liveTensors()).toBe(before)
   })
+})
+
+it('a type that is none is refused before anything is made', () => {
+  const device = { toString: () => expect.unreachable('a matrix is made') } as unknown as 'cpu'
+  expect(() => measurePeak('int7' as 'float32', device)).toThrow('Unknown dtype "int7"')
 })
 
 describe('peakShapes', () => {

@@ -61,7 +61,7 @@ describe('missingPackages', () => {
     expect(missingPackages(nothing)).toEqual([])
   })
 
-  it('needs a compiler whoever brought LibTorch, the one that CXX names', async () => {
+  it('needs a compiler wherever LibTorch came from: the one that CXX names', async () => {
     await onMachineWith()
     vi.stubEnv('LIBTORCH', '/opt/libtorch')
     expect(missingPackages(found('/opt/libtorch/lib'))).toEqual(['g++'])
