@@ -158,7 +158,7 @@ describe.each(cases)('%s', (_, step, seed) => {
         saveCheckpoint(dir, training(step, seed), { keep }),
       )
       if (!isReached) break
-      tidy(dir) // as a run that goes on does first
+      tidy(dir) // as a run that continues does first
       const { checkpoint, damaged } = latestWhole(dir)
       expect(damaged).toEqual([])
       const weights = weightsAt(checkpoint!.path)

@@ -1,4 +1,4 @@
-// A command that waits at a place of its work until the test lets it go on: what a test does there (signals, kills, other commands) falls between the
+// A command that waits at a place of its work until the test lets it continue: what a test does there (signals, kills, other commands) falls between the
 // same two steps on every machine. A module that the process loads first lays itself round the functions that write files.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

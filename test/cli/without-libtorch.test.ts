@@ -1,4 +1,4 @@
-// What must work where LibTorch is not: whoever asks for it here is told that it is not there.
+// What must work where LibTorch is not: a request for it fails here.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'

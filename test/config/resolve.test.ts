@@ -82,7 +82,7 @@ describe('resolveConfig', () => {
     expect(refusal(input)).toMatch(message)
   })
 
-  it('tells every mistake at once', () => {
+  it('lists every mistake in one error', () => {
     const lines = refusal({ optim: { beta1: 2 }, mask: { ratio: 0 } }).split('\n')
     expect(lines.map((line) => line.split(':')[0]).sort()).toEqual(['mask.ratio', 'optim.beta1'])
   })

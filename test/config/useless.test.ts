@@ -63,7 +63,7 @@ it('commands that use a model refuse keys of how it is trained', () => {
   )
 })
 
-it('a key that is set twice is refused, and what cannot be read is told first', () => {
+it('a key that is set twice is refused, and what cannot be read is reported first', () => {
   expect(assignedKeys(['mask.ratio=0.5', ' model.depth = 3'])).toEqual(['mask.ratio', 'model.depth'])
   expect(() => assignedKeys(['mask.ratio=0.5', 'mask.ratio=0.6'])).toThrow(
     expect.objectContaining({

@@ -138,7 +138,7 @@ describe('fine-tuning', () => {
     expect(await losses(1, true)).toEqual(await losses(2, true))
   })
 
-  it('warms up for a quarter of a few epochs, and for as long as it is told to', async () => {
+  it('warms up for a quarter of a few epochs, and for as many as are asked for', async () => {
     const tuned = async (epochs: number, warmupEpochs: number | null) => {
       const rates: number[] = []
       const notes: string[] = []
@@ -166,7 +166,7 @@ describe('fine-tuning', () => {
     await expect(tuned(3, 3)).rejects.toThrow('A warm-up of 3 epochs covers all 3 of them')
   })
 
-  it('refuses more blocks than there are, and stops when it is told to', async () => {
+  it('refuses more blocks than there are, and stops when its signal is aborted', async () => {
     await expect(run({ blocks: 2 })).rejects.toThrow('Expected 0 to 1 blocks to learn, got 2.')
     const abort = new AbortController()
     const stopped = finetune({

@@ -62,7 +62,7 @@ describe('a folder for transformers', () => {
       was!.map(({ name, shape }) => ({ name, shape })),
     )
     for (const [i, { name, data }] of was!.entries()) {
-      // Tables are computed anew, the last digit of a sine may differ.
+      // Tables are computed again, the last digit of a sine may differ.
       const isTable = name.endsWith('position_embeddings') || name.endsWith('decoder_pos_embed')
       const largest = Math.max(...data.map((value, k) => Math.abs(value - made![i]!.data[k]!)))
       expect(largest, name).toBeLessThanOrEqual(isTable ? 1e-6 : 0)

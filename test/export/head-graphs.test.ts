@@ -71,7 +71,7 @@ describe('an exported classifier computes what LibTorch does', () => {
     ),
   )
 
-  it('told of dates, whose positions are an input', async () => {
+  it('of dates, whose positions are an input', async () => {
     const classifier = classifierOf('normed-mean', series, { statistics: range, rasters: true })
     const plain = rasters(2, series, bands)
     const times = Float64Array.of(days[0]!, days[1]!, days[1]!, Number.NaN)

@@ -157,7 +157,7 @@ describe('a run', () => {
     expectClose(pixels[1]!, pixels[0]!, 1e-6)
     expectClose(tokens[1]!, tokens[0]!, 1e-4)
   })
-  it('sees shrunk images as sherd does when it is told Lanczos, as the card says; its bicubic samples them', async () => {
+  it('sees shrunk images as sherd does with Lanczos, as the card says; its bicubic samples them', async () => {
     const dir = join(await workFolder(), 'larger')
     await writeSampleData({ dir, count: 10, size: 64, seed: 4 })
     const lanczos = await bothSides(dir, 1)

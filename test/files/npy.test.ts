@@ -50,7 +50,7 @@ describe('npy', () => {
     ['nothing', []],
     ['another format', [Buffer.from('PK\x03\x04 something longer')]],
     ['version 2', [Buffer.from('\x93NUMPY\x02\0\x10\0', 'latin1')]],
-    ['a header that goes on behind the end', header("{'descr': '|u1'", 60_000)],
+    ['a header that ends behind the end of the file', header("{'descr': '|u1'", 60_000)],
     ['a header that is no dictionary', header('import os\n')],
     [
       'Fortran order',

@@ -120,13 +120,13 @@ describe('a checkpoint of facebookresearch/mae', () => {
     expectPrediction(made.path, 'mae')
   })
 
-  it('is not read with heads that nobody has told', async () => {
+  it('is not read without a number of heads', async () => {
     await expect(bring('mae.pth')).rejects.toThrow(
       /does not say model\.heads and decoder\.heads.*--set model\.heads=… --set decoder\.heads=…/,
     )
   })
 
-  it('goes to another grid: computed positions are computed anew', async () => {
+  it('moves to another grid: computed positions are computed for it', async () => {
     const { path, config } = await bring('mae.pth', { set: [...heads, 'model.imageSize=[4,10]'] })
     expect(config.model.imageSize).toEqual([4, 10])
     await openEncoder({ model: path, device: 'cpu' })

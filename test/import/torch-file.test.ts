@@ -63,7 +63,7 @@ describe('a file of torch.save', () => {
     await file.close()
   })
 
-  it('calls nothing that it names: what it asks for is told', async () => {
+  it('calls nothing that it names, and lists what it asks for', async () => {
     const file = await openTorchFile(join(fixtures, 'forbidden.pth'))
     expect(file.unknown).toEqual(['posix.system'])
     expect(flatten(file.value).objects).toEqual(new Map([['model', 'posix.system']]))

@@ -126,7 +126,7 @@ describe('images', () => {
     }
   })
 
-  it('stop where they are told to', async () => {
+  it('stop where asked', async () => {
     const dir = await sampleFolder(20)
     const stop = new AbortController()
     const left = inspect(dir, { limits: {}, signal: stop.signal, onProgress: () => stop.abort() })

@@ -391,7 +391,7 @@ describe('dates and scale', () => {
       expect(clsOf(timeless, views(july))).toBe(clsOf(timeless, views(dates)))
     }))
 
-  it('a resolution is told only against a reference, and the reference itself is the plain table', () =>
+  it('a resolution is expressed only against a reference, and the reference itself is the plain table', () =>
     quiet(() => {
       const at_ = (metres: number) => ({
         ...viewsOfValues(1, seriesValues(1)),

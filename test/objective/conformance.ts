@@ -133,7 +133,7 @@ export function conforms<Batch, Plan>(name: string, row: Conforming<Batch, Plan>
       expect([...reached].sort()).toEqual(expected.map(({ name: n }) => n).sort())
     })
 
-    it('goes on from a checkpoint to the same bits', () => {
+    it('continues from a checkpoint to the same bits', () => {
       const [straight, before] = [made(), made()]
       for (const step of each(8)) stepOnce(straight, { step })
       for (const step of each(4)) stepOnce(before, { step })

@@ -54,7 +54,7 @@ it('a file is written as onnx.proto3 numbers its fields', () => {
   )
 })
 
-it('gives back what is told about the graph', async () => {
+it('gives back the metadata of the graph', async () => {
   const path = join(await workFolder(), 'graph.onnx')
   writeParts(path, onnxParts(graph, metadata, '1'))
   expect(readMetadata(path)).toEqual(metadata)

@@ -52,7 +52,7 @@ describe('a contact sheet', () => {
     expect(sheet.count([7, 7, 7])).toBe(100 * 40)
   })
 
-  it('goes on below after so many columns', async () => {
+  it('begins a new row after so many columns', async () => {
     const cells = Array.from({ length: 5 }, (_, i) => ({ tile: tile(128, 128, 1), name: `${i}` }))
     const [one, two] = await Promise.all(
       [5, 3].map(async (columns) =>

@@ -12,7 +12,7 @@ describe('rasters', () => {
     dir = join(await workFolder(), 'places')
     await writeSatelliteData({ dir, count: 8, dates: 1, size: 16, layout: 'stack', masks: false, seed: 0 })
   })
-  it('are told from pictures', async () => {
+  it('are distinguished from pictures', async () => {
     expect(await isRasterFolder(dir)).toBe(true)
     expect(await isRasterFolder(await sampleFolder(10))).toBe(false)
   })

@@ -27,7 +27,7 @@ describe('a rebuilt picture', () => {
     expect(levels).toEqual([51, 51, 102, 102, 51, 51, 132, 174])
   })
 
-  it('is told how far it is from the truth', () => {
+  it('says how far it is from the truth', () => {
     // Differences 0, 0, 30, 30 in levels: the root of their mean square.
     expect(made.levels[0]).toBeNaN()
     expect(made.levels[1]).toBeCloseTo(Math.sqrt(900 / 2), 3)

@@ -59,7 +59,7 @@ describe('rasters', () => {
       expect(resolution).toEqual(Float64Array.of(10, none))
     }))
 
-  it('does not clip where no limits are told', () =>
+  it('does not clip where no limits are given', () =>
     scope(() => {
       const expected = [
         ...[...[-3, 2], ...[-1, 1]],

@@ -25,7 +25,7 @@ it('leaves batches that fit, and runs that say how many steps they want', () => 
     expect(fitBatch(config, 8)).toEqual({ config, note: null })
 })
 
-it('two epochs of four images are two steps that learn, and the run goes on as it began', async () => {
+it('two epochs of four images are two steps that learn, and the run continues as it began', async () => {
   const [all, dir] = [await sampleFolder(10), await workFolder()]
   const [data, out] = [join(dir, 'four'), join(dir, 'run')]
   mkdirSync(data)
@@ -44,7 +44,7 @@ it('two epochs of four images are two steps that learn, and the run goes on as i
   // No warm-up, which would be a tenth of a step: the peak of 4 images, and half of it.
   expect(rates).toEqual([(0.05 * 4) / 256, expect.closeTo((0.05 * 4) / 512, 12)])
   expect(JSON.parse(readFileSync(runPaths(out).config, 'utf8')).train).toMatchObject({ batchSize: 4 })
-  // What was asked for at first goes on with what it became.
+  // What was asked for at first continues with what it became.
   const more = await run({ config: ofEpochs({ batchSize: 64, epochs: 3 }), data, out, resume: true })
   expect(more[0]).toMatchObject({ firstStep: 2, totalSteps: 3, changes: ['train.epochs: 2 → 3'] })
 })

@@ -21,7 +21,7 @@ const factsOf = () =>
     dataChanges?: { step: number; before: object; after: object }[]
   }
 
-it('goes on without the files that it refused, when told to, and says so in its folder', async () => {
+it('continues without the files that it refused, on request, and records that in its folder', async () => {
   for (const file of broken) writeFileSync(join(images, file), 'no image')
   await expect(run({ config: config(), data: images, out })).rejects.toMatchObject({
     code: 'DATA_BROKEN',

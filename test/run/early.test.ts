@@ -27,7 +27,7 @@ it('the early look is after 1 % of the steps or a minute, but not before the sec
   expect(earlySteps({ totalSteps: 78_125 }, 90, 500)).toEqual([2])
 })
 
-it('a short run has it after a minute alone, one that continues or is told so not at all', () => {
+it('a short run has it after a minute and no sooner, one that continues or switches it off not at all', () => {
   expect(earlySteps({ totalSteps: 999 }, 0.1, 999)).toEqual([600])
   expect(earlySteps({ totalSteps: 999 }, 0.01, 999)).toEqual([])
   expect(earlySteps({ totalSteps: 5000, firstStep: 500 }, 20, 500)).toEqual([])

@@ -228,7 +228,7 @@ it('from the same model takes everything, however its bands are written', async 
   })
 })
 
-it('takes the blocks that are there, and starts the others anew', async () => {
+it('takes the blocks that are there, and initializes the others', async () => {
   const { path } = await donorOf(configOf(null))
   scope(() => {
     const made = inherited(path, configOf(null, null, { model: { depth: 2 }, decoder: { width: 24 } }))

@@ -66,7 +66,7 @@ describe('the cost of a run', () => {
     return { events, shown, summary: consumer.summary!() }
   }
 
-  it('is told once, at the tenth step, and progress after each', () => {
+  it('is reported once, at the tenth step, and progress after each', () => {
     const { events, shown, summary } = said([9, 9, 9, ...Array(12).fill(2)])
     expect(events).toEqual([
       {
@@ -84,7 +84,7 @@ describe('the cost of a run', () => {
     expect(summary.imagesPerSecond).toBeCloseTo((15 * 8) / 51, 12)
   })
 
-  it('is told earlier where steps are slow', () =>
+  it('is reported earlier where steps are slow', () =>
     expect(said([50, 40, 40]).events).toMatchObject([{ step: 2, stepSeconds: 40 }]))
 
   it('has what is done between steps', () => {
@@ -92,7 +92,7 @@ describe('the cost of a run', () => {
     expect(events).toMatchObject([{ secondsLeft: 1980 + 20 * 100, besideSeconds: 2000 }])
   })
 
-  it('is told again where a first probe or picture takes much longer than all of it, once', () => {
+  it('is reported once more where a first probe or picture takes much longer than all of it', () => {
     const state = { step: 0 }
     const own = { ...paced(1000), state, source: { files: Array(400) } } as unknown as Run
     let [checkpoint, steps] = [0, 0]

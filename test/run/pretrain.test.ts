@@ -148,7 +148,7 @@ describe('a run', () => {
   })
 })
 
-describe('a run that goes on', () => {
+describe('a run that is continued', () => {
   // Accumulated, because the place in the stream of samples is then not the step number times the batch size.
   const config = () =>
     tinyConfig({ train: { steps: 12, accumulate: 2, threads: 2 }, checkpoint: { everySteps: 3 } })
@@ -232,7 +232,7 @@ describe('a run that goes on', () => {
     expect([readFileSync(runPaths(out).config, 'utf8'), losses(out)]).toEqual(before)
   })
 
-  it('goes on from the checkpoint before a damaged one, names it and keeps it', async () => {
+  it('continues from the checkpoint before a damaged one, names that and keeps it', async () => {
     const [whole, broken] = [join(await workFolder(), 'whole'), join(await workFolder(), 'broken')]
     for (const out of [whole, broken]) await run({ config: config(), data, out })
     const latest = openRun(broken).latest!.path
@@ -280,7 +280,7 @@ describe('a run that goes on', () => {
     expect(losses(out)).toHaveLength(12)
   })
 
-  it('lists a file that cannot be read once, however often it goes on', async () => {
+  it('lists a file that cannot be read once, however often it is continued', async () => {
     const images = await sampleFolder(20)
     writeFileSync(join(images, 'wood', 'broken.jpg'), 'no image')
     const out = join(await workFolder(), 'run')
@@ -332,7 +332,7 @@ describe('a step that is not finite', () => {
       checkpoint: { everySteps: 3, keep: 9 },
     })
 
-  it('is skipped, counted and told, and changes nothing', async () => {
+  it('is skipped, counted and reported, and changes nothing', async () => {
     const out = join(await workFolder(), 'run')
     // Every epoch of 40 images has one step of eight with image 7.
     const events = await run({

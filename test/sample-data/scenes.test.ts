@@ -161,12 +161,12 @@ describe('sample scenes', () => {
     expect(all).toBeLessThan(3)
   })
 
-  it('are not told apart by their pixels in a linear model', () => {
+  it('are not separated by a linear model of their pixels', () => {
     const accuracy = ridgeAccuracy(dataset((pixels) => shrink(pixels, { side: SIZE, by: 4 })))
     expect(accuracy).toBeLessThan(0.55)
   })
 
-  it('are not told apart by their mean colour', () => {
+  it('are not separated by their mean colour', () => {
     const accuracy = ridgeAccuracy(
       dataset((pixels) => {
         const colour = [...shrink(pixels, { side: SIZE, by: SIZE })]
@@ -177,7 +177,7 @@ describe('sample scenes', () => {
     expect(accuracy).toBeLessThan(0.25)
   })
 
-  it('are told apart by their texture, so that there is something to learn', () => {
+  it('are separated by their texture, so that there is something to learn', () => {
     const accuracy = ridgeAccuracy(dataset(texture))
     expect(accuracy).toBeGreaterThan(0.5)
   })

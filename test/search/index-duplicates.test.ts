@@ -73,7 +73,7 @@ describe('links', () => {
     symlinkSync(join(photos, 'real'), join(photos, 'best/linked'))
   })
 
-  it('are told from the files that they lead to', () => {
+  it('are distinguished from the files that they lead to', () => {
     const files = ['best/a.png', 'best/linked/z.png', 'best/o.png', 'best/p.png']
     const all = [...files, 'real/copy.png', 'real/z.png', 'zz.png', 'gone.png']
     expect(linksOf(photos, all)).toEqual([

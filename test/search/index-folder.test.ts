@@ -172,11 +172,11 @@ describe('bringing it up to date', () => {
 
     const index = await openIndex(out)
     expect(names(index)).toEqual(['a/0.png 0', 'a/2.png 0', 'b/3.png 1'])
-    await indexFolder(photos, model(), { out: join(dir, 'anew') })
-    const anew = await openIndex(join(dir, 'anew'))
-    expect([...index.vectors.values]).toEqual([...anew.vectors.values])
+    await indexFolder(photos, model(), { out: join(dir, 'new') })
+    const made = await openIndex(join(dir, 'new'))
+    expect([...index.vectors.values]).toEqual([...made.vectors.values])
     expect(readdirSync(out)).toHaveLength(3)
-    await Promise.all([index.close(), anew.close()])
+    await Promise.all([index.close(), made.close()])
   })
 
   it('tries a broken file once, until it changes', async () => {
@@ -283,7 +283,7 @@ describe('the folder', () => {
   })
 })
 
-it('goes on being searched as was asked when it was made', async () => {
+it('stays exact or approximate as it was made, until the other is asked for', async () => {
   await indexFolder(photos, model(), { out, kind: 'exact' })
   put('a/4.png', 4, 4, 4, 4)
   const searched = async (kind?: 'approximate') => {

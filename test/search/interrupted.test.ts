@@ -1,4 +1,4 @@
-// What a model makes of a folder can be stopped after any batch, and goes on to the same bytes.
+// What a model makes of a folder can be stopped after any batch, and continues to the same bytes.
 import {
   appendFileSync,
   readdirSync,

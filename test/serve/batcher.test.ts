@@ -141,7 +141,7 @@ describe('a batcher', () => {
     await Promise.all(all)
   })
 
-  it('tells all of a batch that it failed, and goes on', async () => {
+  it('fails every request of a batch that failed, and computes the next one', async () => {
     const { runs, session } = doubling(true)
     const { run } = open(session)
     const first = run(sample(1), ['y'], forever)

@@ -1,4 +1,4 @@
-// One training run, killed by SIGKILL at fifty random moments (KILLS, KILL_SEED) and gone on with each time.
+// One training run, killed by SIGKILL at fifty random moments (KILLS, KILL_SEED) and continued each time.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { writeSampleData } from '../../src/sample-data/write-scenes.ts'

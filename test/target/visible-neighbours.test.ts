@@ -40,7 +40,7 @@ describe('guessFromNeighbours', () => {
     expect(guess([0, 0, 0, 1], { h: 1, w: 2 }, [10, 20, 30], 2)).toEqual([30])
   })
 
-  it('says what it was told where nothing is visible', () => {
+  it('gives the value it was given where nothing is visible', () => {
     expect(guess([1, 1], { h: 1, w: 2 }, [])).toEqual([-7, -7])
   })
 })

@@ -4,7 +4,7 @@ import { addressLimit, expectAddressSpace } from '../../src/tensor/address-space
 const limits = (soft: string) =>
   `Limit                     Soft Limit           Hard Limit           Units     \nMax file locks            7          unlimited            locks     \nMax address space         ${soft}           unlimited            bytes     \n`
 
-it('too little address space is told before LibTorch is loaded', () => {
+it('too little address space is reported before LibTorch is loaded', () => {
   expect(addressLimit(limits('2048000000'))).toBe(2048000000)
   expect(addressLimit(limits('unlimited'))).toBe(Number.POSITIVE_INFINITY)
   expect(addressLimit('')).toBe(Number.POSITIVE_INFINITY) // no such file

@@ -249,7 +249,7 @@ describe('operators and what is not theirs', () => {
     ['a device', 'cuda'],
     ['options', { dtype: 'int8', device: 'nowhere' }],
   ]
-  // Tensors of this place are made anew for each call, since a call may change what asks for a gradient.
+  // Tensors of this place are made for each call, since a call may change what asks for a gradient.
   const places: [string, (junk: unknown) => unknown[]][] = [
     ['alone', (x) => [x]],
     ['first', (x) => [x, grid(), indices(0)]],

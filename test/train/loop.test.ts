@@ -56,7 +56,7 @@ describe('a trajectory of ten steps', () => {
     expect(losses(other)).not.toEqual(losses(first))
   })
 
-  it('that stops after five and goes on from a checkpoint ends at the same bits', async () => {
+  it('that stops after five and continues from a checkpoint ends with the same bits', async () => {
     const uninterrupted = tinyTrainee()
     const all = await trainAll(tinyOptions(uninterrupted))
 
@@ -227,7 +227,7 @@ describe('stopping', () => {
     expect(ticks).toBeGreaterThanOrEqual(5)
   })
 
-  it('hands on what the loader throws', async () => {
+  it('throws what the loader throws', async () => {
     const loader = { next: () => Promise.reject(new RangeError('no more')) }
     await expect(trainAll(tinyOptions(tinyTrainee(), { loader }))).rejects.toThrow(new RangeError('no more'))
   })
@@ -332,7 +332,7 @@ describe('a number that is not finite stops the training', () => {
 })
 
 describe('data that never come', () => {
-  it('do not keep the loop from ending when it is told to: the step is given up, and nothing has changed', async () => {
+  it('do not keep an aborted loop from ending: the step is given up, and nothing has changed', async () => {
     const trainee = tinyTrainee()
     const before = bits(trainee)
     const stop = new AbortController()

@@ -1,5 +1,5 @@
 // Files of a run that somebody else has prepared: links, FIFOs and devices are told, not waited for, not read without end, not
-// written through; and a checkpoint under the name of another step is not gone on from.
+// written through; and a checkpoint under the name of another step is not continued from.
 import { execFileSync } from 'node:child_process'
 import {
   cpSync,
@@ -66,7 +66,7 @@ describe.each<[string, (path: string) => void, RegExp]>([
   })
 })
 
-it('metrics, lock and weights that are no files are told', () => {
+it('metrics, lock and weights that are no files are reported', () => {
   replaced(runPaths(out).metrics, (path) => symlinkSync(outside, path))
   expect(() => readMetrics(runPaths(out).metrics)).toThrow(/Cannot read .*metrics\.jsonl: it is a link/)
   replaced(runPaths(out).lock, (path) => symlinkSync(outside, path))

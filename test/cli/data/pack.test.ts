@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 
 describe('sherd pack', () => {
-  it('packs images that a run trains on as on the folder, and goes on with', async () => {
+  it('packs images that a run trains on, and continues with, as on the folder', async () => {
     const packed = await inProcess(['pack', '--data', 'images', '--out', 'packed'], { cwd })
     expect(packed).toMatchObject({
       status: 0,

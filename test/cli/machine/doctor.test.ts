@@ -20,7 +20,7 @@ describe.concurrent('sherd doctor', () => {
       expect(stdout).toMatch(new RegExp(`^(ok|slow) +${name} +\\S`, 'm'))
   })
 
-  it('fails without LibTorch, and says where it looked and what mends it', async () => {
+  it('fails without LibTorch, and says where it looked and what to do', async () => {
     const env = { LIBTORCH: '/nonexistent' }
     const [human, machine] = await Promise.all([
       sherd(['doctor'], { env }),

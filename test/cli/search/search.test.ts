@@ -191,7 +191,7 @@ describe('sherd duplicates, outliers, clusters', () => {
   })
 
   it('sorts images into clusters, the same each time', async () => {
-    const args = ['clusters', '--index', 'index', '--count', '3', '--out', 'c.png', '--csv', 'c.csv']
+    const args = ['clusters', '--index', 'index', '--count', '3', '--out', 'c.png', '--csv', 'c.csv'] as const
     const [a, b] = [await told(...args), await told(...args, '--overwrite')]
     expect(a).toEqual(b)
     const { clusters, agreement, silhouette, assigned } = a as {

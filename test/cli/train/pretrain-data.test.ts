@@ -64,7 +64,7 @@ describe.concurrent('sherd pretrain on data that is not all well', () => {
     expect(skipped(cwd).length).toBeGreaterThanOrEqual(2)
   })
 
-  it('takes more of them when told to', async () => {
+  it('takes more of them with --max-skipped-share', async () => {
     const { cwd, dir } = await withImages(100)
     for (const name of ['004.jpg', '044.jpg', '094.jpg']) writeFileSync(join(dir, name), 'no image')
     const { status } = await pretrain(cwd, '--max-skipped-share', '0.03')

@@ -62,7 +62,7 @@ describe.concurrent('a signal', () => {
 })
 
 describe('a run that was killed', () => {
-  it('goes on to the very bytes and losses of one that was not', async () => {
+  it('continues to the bytes and losses of one that was not', async () => {
     const keys = { 'train.accumulate': 2, 'checkpoint.everySteps': 6, 'data.statistics': 'dataset' }
     const whole = sherd(command('whole', 60, keys), { cwd })
     // Ten steps behind its last checkpoint.

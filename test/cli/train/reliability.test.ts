@@ -1,4 +1,4 @@
-// Short forms of what test/soak does for long: whatever happens to a process, the run goes on as if nothing had happened.
+// Short forms of what test/soak does for long: whatever happens to a process, the run continues as if nothing had happened.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ describe('a run that is killed four times', () => {
 })
 
 describe('a signal', () => {
-  it('SIGUSR1 saves and goes on', async () => {
+  it('SIGUSR1 saves and continues', async () => {
     const running = start(command('usr1', 1_000_000, { 'checkpoint.everySteps': 1_000_000 }), { cwd })
     await until(hasSteps('usr1', 3), 'three steps')
     running.kill('SIGUSR1')
@@ -82,7 +82,7 @@ describe('one wish from two senders', () => {
       await running.reached
       const sent = performance.now()
       running.kill('SIGTERM')
-      spawnSync('/bin/sh', ['-c', `kill -TERM ${running.process()}`]) // as whoever stops every process of a job does
+      spawnSync('/bin/sh', ['-c', `kill -TERM ${running.process()}`]) // as a scheduler that stops every process of a job does
       running.letGo()
       const { status, stderr } = await running.ended
       return { status, stderr, seconds: (performance.now() - sent) / 1000 }
@@ -136,7 +136,7 @@ describe('--supervise', () => {
     expect(notes('hopeless').at(-1)).toMatchObject({ event: 'gave up', signal: 'SIGSEGV', crashes: 2 })
   })
 
-  it('hands signals on, and does not start again what was told to stop', async () => {
+  it('passes signals on, and does not restart what was stopped by one', async () => {
     const running = start([...command('told', 1_000_000), '--supervise'], { cwd })
     await until(hasSteps('told', 3), 'three steps')
     const other = await sherd(['pretrain', '--out', 'told', '--resume'], { cwd })
@@ -166,7 +166,7 @@ describe('a disk that fills up', () => {
     spawnSync('umount', [disk()])
   })
 
-  it('ends the run with its last checkpoint whole; with room again it goes on to the same bytes', async (context) => {
+  it('ends the run with its last checkpoint whole; with room again it continues to the same bytes', async (context) => {
     if (!mount()) context.skip() // not allowed in every container; test/checkpoint/faults.test.ts injects the error instead
     const keys = { 'checkpoint.everySteps': 4 }
     expect((await sherd(command('roomy', 24, keys), { cwd })).status).toBe(0)

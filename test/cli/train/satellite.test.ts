@@ -76,7 +76,7 @@ describe('a run on rasters', () => {
     ])
   })
 
-  it('of several dates goes on after a stop to the same bytes', async () => {
+  it('of several dates continues after a stop to the same bytes', async () => {
     const given = ['--data', 'scenes', '--steps', '4', ...tiny({ ...dated, 'checkpoint.everySteps': 2 })]
     await done(['pretrain', 'mae-demo', '--out', 'whole', ...given])
     await cp(join(cwd, 'whole'), join(cwd, 'parts'), { recursive: true })
@@ -224,7 +224,7 @@ describe('--init', () => {
     for (const [i, value] of first.entries()) expect(value).toBeCloseTo(0.75 * red[i]!, 6)
   })
 
-  it('goes on from the same weights when the run had no checkpoint yet', async () => {
+  it('begins with the same weights when the run had no checkpoint yet', async () => {
     await rename(join(cwd, 'inflated/checkpoints'), join(cwd, 'inflated/gone'))
     await done(['pretrain', '--out', 'inflated', '--resume', '--steps', '1'])
     expect(checkpoint('inflated', 1)).toBe(checkpoint('inflated', 1, 'gone'))

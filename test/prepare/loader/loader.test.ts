@@ -149,7 +149,7 @@ describe('openLoader', () => {
 })
 
 describe('decoding ahead', () => {
-  it('goes on while the main thread is blocked, as far as prefetchBatches and no further', async () => {
+  it('continues while the main thread is blocked, as far as prefetchBatches and no further', async () => {
     /** The batches that are there although this thread slept from the beginning and then took the files away; and the first error. */
     async function decodedWithin(milliseconds: number) {
       const dir = await temporaryFolder()
@@ -196,7 +196,7 @@ describe('files that cannot be decoded', () => {
     return openImageFolder(dir)
   }
 
-  it('are skipped, told once, and replaced by the same samples each time', async () => {
+  it('are skipped, reported once, and replaced by the same samples each time', async () => {
     const source = await withBad(200, { 17: 'no image at all', 80: 300 })
     const told: string[] = []
     const loader = load({ source, batchSize: 16, onSkip: ({ file }) => told.push(file) })
@@ -280,7 +280,7 @@ describe('the decoding thread', () => {
     await waiting
   })
 
-  it('ends when the loader is closed, at any time, and says so to whoever waits', async () => {
+  it('ends when the loader is closed, at any time, and a waiting call says so', async () => {
     const loader = load({ batchSize: 500 })
     const waiting = expect(loader.next()).rejects.toMatchObject({
       code: 'VALUE',

@@ -233,7 +233,7 @@ describe('packing that was stopped', () => {
     ['one file', 1e9],
     ['files of four images and one', 20_000],
     ['a file for each image', 10],
-  ])('goes on to the same bytes, with %s', async (_, fileBytes) => {
+  ])('continues to the same bytes, with %s', async (_, fileBytes) => {
     const [out, one] = [newPack(), newPack()]
     await step(one, broken, 1e9, fileBytes)
     const first = await step(out, broken, 1, fileBytes)

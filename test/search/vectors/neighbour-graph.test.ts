@@ -83,7 +83,7 @@ describe('recall', () => {
     expect(recallOf(near(0.9, 0.8), near(0.9))).toBe(0.5)
   })
 
-  it('does not ask which of equal vectors is told', () => {
+  it('accepts any of equal vectors', () => {
     expect(recallOf([[{ row: 1, similarity: 1 }]], [[{ row: 9, similarity: 1 }]])).toBe(1)
   })
 })

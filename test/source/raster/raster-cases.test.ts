@@ -31,7 +31,7 @@ describe('no data', () => {
     expect(notes).toEqual([])
   })
 
-  it('that is given goes before what the file says, and statistics that no data have are told', async () => {
+  it('that is given takes precedence over that of the file, and statistics that no data have are reported', async () => {
     const source = await openCase('nodata-f32-min', { nodata: 0 })
     expect(share(await readSample(source))).toBeLessThan(0.01)
     const { notes } = await measureRasterStatistics(source, { clip: 'none' })
@@ -77,7 +77,7 @@ describe('no data', () => {
     expect(await masked(each)).toEqual([0, 1, 4, 5, 0, 1, 4, 5])
   })
 
-  it('cannot be told by a mask of another size or a damaged one, which is said', async () => {
+  it('cannot be taken from a mask of another size or a damaged one, which is reported', async () => {
     const small = tiff({ width: 2, height: 2, type: 'u1' })
     for (const [mask, why] of [
       [small, /its mask a\.tif\.msk cannot be read: it is 2 x 2 pixels, and the image 4 x 2/],
@@ -127,7 +127,7 @@ describe('dates of one series', () => {
   const date = (left: number, more: object = {}) =>
     tiff({ width: 4, height: 3, bands: 1, descriptions: ['B2'], grid: { ...utm, left }, ...more })
   const series = { ...options, bands: ['B2'], frames: 2 }
-  it('that are shifted are told, and those that are not are not', async () => {
+  it('that are shifted are reported, and others are not', async () => {
     const notesOf = async (shift: number) =>
       (
         await openRasterFolder(
@@ -189,7 +189,7 @@ describe('dates of one series', () => {
 })
 
 describe('scale and offset', () => {
-  it('that differ are told, and are applied where it is asked for', async () => {
+  it('that differ are reported, and are applied on request', async () => {
     const source = await openCase('scale-offset')
     expect(source.notes).toEqual([
       expect.stringMatching(

@@ -372,7 +372,7 @@ describe('what is wrong with a folder of rasters', () => {
     expect(await refuses(files, options)).toMatch(message)
   })
 
-  it('is told of a folder that is none', async () => {
+  it('reports a path that is no folder', async () => {
     await expect(openRasterFolder('/nowhere/at/all', rasterOptions)).rejects.toThrow(
       /Expected a folder of rasters, but cannot open .*ENOENT/,
     )
