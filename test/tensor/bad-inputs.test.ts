@@ -267,6 +267,7 @@ describe('operators and what is not theirs', () => {
     'openSessionThread',
     'serve',
     'setUp',
+    'setUpPrebuilt',
     'examine',
     'pretrain',
     'openLoader',
