@@ -59,7 +59,7 @@ async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
   const made = {
     command: 'segment',
     options: { device, precision, maxPixels, corrupt },
-    inputs: { images: fingerprintOf(dir), model: sealOf(model).sha256 },
+    inputs: { images: fingerprintOf(dir), model: await sealOfSegmenter(model) },
   }
   const isResult = (place: string) => existsSync(join(place, 'masks.json'))
   const signal = stopSignal(STOPPING)
@@ -83,10 +83,15 @@ async function runSegment(dir: string, flags: PredictFlags): Promise<void> {
   print(`${images} images, ${classes} classes, computed in ${rest.precision}: ${files.join(', ')}`)
 }
 
+const isGraph = (model: string) => model.toLowerCase().endsWith('.onnx')
+
+const sealOfSegmenter = async (model: string): Promise<string> =>
+  isGraph(model) ? sealOf(model).sha256 : (await import('../exchange/model-seal.ts')).modelSeal({ model })
+
 /** Exported files need no LibTorch. */
 async function openSegmentation({ model, device, precision, ...flags }: PredictFlags, dir: string) {
   const reading = readingOf(flags)
-  if (!model.toLowerCase().endsWith('.onnx')) {
+  if (!isGraph(model)) {
     const { openSegmenter, segmentationOf } = await import('../../weights/open-segmenter.ts')
     const segmenter = await openSegmenter({ model, device, precision, reading })
     sayHowRead(segmenter)

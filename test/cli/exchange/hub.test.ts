@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { packageRoot } from '../../../src/package-root.ts'
 import { writeSampleData } from '../../../src/sample-data/write-scenes.ts'
 import { useHubPlace } from '../../hub/hub-place.ts'
 import { filesOf, type HubServer, serveHub } from '../../hub/hub-server.ts'
@@ -136,6 +137,19 @@ it('export --push writes a card from reports of these weights, and says what it 
     0,
     `hf:me/mine@${repo.commit} is the same already: ${hub.endpoint}/me/mine`,
   ])
+})
+
+it('a segmenter of the hub is used by its name, and the same command finds what it has made', async () => {
+  const segmenter = 'segmenter.safetensors'
+  const files = new Map([
+    [segmenter, readFileSync(join(packageRoot(), 'test/fixtures/v0.1/plain', segmenter))],
+  ])
+  hub.repos.set('owner/masks', { files, commit })
+  const segment = () =>
+    sherd('segment', 'photos', '--model', 'hf:owner/masks', '--out', 'masks', '--device', 'cpu', '--json')
+  const made = await segment()
+  expect([made.status, made.json()]).toEqual([0, [expect.objectContaining({ kind: 'masks', images: 40 })]])
+  expect((await segment()).json()).toEqual(made.json())
 })
 
 it('a report of other weights is refused', async () => {
