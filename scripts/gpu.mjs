@@ -59,7 +59,7 @@ if (command === 'pack') {
     )
     process.exit(2)
   }
-  const lease = openLease(values)
+  const lease = openLease(values, asked)
   for (const stage of stages.filter(({ name }) => asked.includes(name))) {
     await lease.run(stage)
     if (lease.failed.includes('build')) break // nothing else can work

@@ -14,7 +14,8 @@ const secondsToWrite = 5 // kept of the time for what comes after the last progr
 /** What a program of the system prints; empty if there is none. */
 const ask = (program, ...args) => spawnSync(program, args, { encoding: 'utf8' }).stdout?.trim() ?? ''
 
-export function openLease(options) {
+/** `asked`: the names of the stages. */
+export function openLease(options, asked) {
   const started = Date.now()
   const { device, quick } = options
   const minutes = options.minutes === undefined ? Number.POSITIVE_INFINITY : Number(options.minutes)
@@ -105,7 +106,7 @@ export function openLease(options) {
   const kept = []
   const failed = []
   const lease = {
-    ...{ options, device, quick, out, work, page, env, say, secondsLeft, results, failed },
+    ...{ options, asked, device, quick, out, work, page, env, say, secondsLeft, results, failed },
     program,
     keep(line) {
       kept.push(line)

@@ -46,11 +46,13 @@ function copyInParts(from, to, most) {
   closeSync(file)
 }
 
-/** Seconds of a step once it has warmed up, from the times of the events. */
-function secondsOfStep(events) {
+/** Seconds of a step once it has warmed up: from the times of its events or from the rate in the end, the slower, since losses may be read later than their steps. */
+function secondsOfStep(events, batch) {
   const steps = events.filter(({ kind, step }) => kind === 'step' && step > trialSteps / 3)
   const [first, last] = [steps[0], steps.at(-1)]
-  return (Date.parse(last.time) - Date.parse(first.time)) / 1000 / (last.step - first.step)
+  const between = (Date.parse(last.time) - Date.parse(first.time)) / 1000 / (last.step - first.step)
+  const { imagesPerSecond } = events.find(({ kind }) => kind === 'end') ?? {}
+  return Math.max(between, imagesPerSecond ? batch / imagesPerSecond : 0)
 }
 
 export async function pretrain(lease, found) {
@@ -90,11 +92,11 @@ export async function pretrain(lease, found) {
   const trial = await lease.sherd(command(join(work, 'trial'), '--steps', String(quick ? 4 : trialSteps)))
   if (trial.status !== 0) return failedOf(trial)
   const { images: count } = trial.events.find(({ kind }) => kind === 'start')
-  const step = quick ? 0.5 : secondsOfStep(trial.events)
+  const step = quick ? 0.5 : secondsOfStep(trial.events, batch)
   const around = trial.seconds - (quick ? 0 : trialSteps * step)
   rmSync(join(work, 'trial'), { recursive: true, force: true })
   const perEpoch = (count / batch) * step
-  const share = options.stages.includes('tune') || options.stages.includes('train') ? shareOfPretraining : 1
+  const share = lease.asked.includes('tune') ? shareOfPretraining : 1
   const most = Math.floor((share * lease.secondsLeft() - around) / (1.05 * perEpoch))
   const epochs = quick ? 1 : Math.min(Number(options.epochs), most)
   Object.assign(found, { batch, baseRate, cache, trialStepSeconds: step, epochs })

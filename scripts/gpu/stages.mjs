@@ -52,18 +52,26 @@ function references() {
   return names.flatMap((name) => (name.endsWith('.safetensors') ? [join(folder, name)] : []))
 }
 
+// Of the time that is left, where training follows.
+const shareOfBench = 0.5
+
 async function bench(lease) {
   const { options, device, quick, out } = lease
   const every = device === 'cuda' ? ['tiny-gpu', 'large-gpu'] : ['tiny', 'small', 'base']
   const rows = options.rows?.split(',') ?? (quick ? every.slice(0, 1) : every)
-  const done = await lease.node([
-    join(root, 'dist/bench/run.js'),
-    ...['--device', device, '--out', out],
-    ...rows.flatMap((row) => ['--only', row]),
-    ...(options.ways?.split(';') ?? []).flatMap((way) => ['--way', way.trim()]),
-    ...(device === 'cuda' && options.batch !== 'largest' ? ['--batch', options.batch] : []),
-    ...(quick ? ['--rounds', '1', '--steps', '1'] : ['--rounds', options.rounds]),
-  ])
+  const isBeforeTraining = lease.asked.some((name) => ['pretrain', 'probe', 'tune'].includes(name))
+  const until = (isBeforeTraining ? shareOfBench : 1) * lease.secondsLeft()
+  const done = await lease.node(
+    [
+      join(root, 'dist/bench/run.js'),
+      ...['--device', device, '--out', out],
+      ...rows.flatMap((row) => ['--only', row]),
+      ...(options.ways?.split(';') ?? []).flatMap((way) => ['--way', way.trim()]),
+      ...(device === 'cuda' && options.batch !== 'largest' ? ['--batch', options.batch] : []),
+      ...(quick ? ['--rounds', '1', '--steps', '1'] : ['--rounds', options.rounds]),
+    ],
+    { until },
+  )
   return { rows, ...failedOf(done) }
 }
 
