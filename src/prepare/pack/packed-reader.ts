@@ -47,13 +47,16 @@ export function packedReader(
         )
       const usable: (PackedImage | null)[] = []
       const reasons = images.map(({ index, place }) => {
+        const unusable = pack.unusable?.get(index)
+        if (unusable !== undefined) {
+          usable.push(null)
+          return unusable
+        }
         const image = locate(pack, index)
-        const reason =
-          pack.unusable?.get(index) ??
-          refusalOf(() => {
-            checkSize(image, space)
-            if (space.stride !== undefined) place(image, 0)
-          })
+        const reason = refusalOf(() => {
+          checkSize(image, space)
+          if (space.stride !== undefined) place(image, 0)
+        })
         usable.push(reason === null ? image : null)
         return reason
       })

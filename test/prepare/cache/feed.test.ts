@@ -104,6 +104,14 @@ describe('images held in memory, or on the device', () => {
   })
 })
 
+it('a folder without one image that can be used is an error in all', async () => {
+  const dir = await temporaryFolder()
+  for (const name of ['a.png', 'b.jpg']) writeFileSync(join(dir, name), 'no image')
+  const given = request(image, { source: await openImageFolder(dir), maxSkippedShare: 1 })
+  for (const cache of caches)
+    await expect(batchesOf(cache, given)).rejects.toMatchObject({ code: 'DATA_BROKEN' })
+})
+
 describe('held images', () => {
   it('are the source that they were read from', async () => {
     const limits = { request: { maxPixels: 1e6 } }
