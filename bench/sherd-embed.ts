@@ -1,18 +1,26 @@
-/** An opened encoder, from bytes to features, as a program of rounds; the counterpart of `peers/embed.py`. */
+/** An opened encoder, or a published one with random weights, from bytes to features, as a program of rounds; the counterpart of `peers/embed.py`. */
+import { resolveConfig } from '../src/config/resolve.ts'
 import type { PrecisionName } from '../src/machine/plan.ts'
+import { publishedNamed } from '../src/published/encoders.ts'
 import { setThreads } from '../src/tensor/context.ts'
 import { featureSpecs, featuresOfBatch } from '../src/weights/frozen-encoder.ts'
 import { openEncoder } from '../src/weights/open-encoder.ts'
 import { ownFeature } from '../src/weights/own-feature.ts'
 import { answerRounds } from './rounds.ts'
 
-const { folder, precision, batch, threads } = JSON.parse(process.argv[2] ?? '{}') as {
-  folder: string
+const { folder, published, precision, batch, threads } = JSON.parse(process.argv[2] ?? '{}') as {
+  folder?: string
+  /** A name of `sherd models`. */
+  published?: string
   precision: PrecisionName
   batch: number
   threads: number
 }
-const encoder = await openEncoder({ model: folder, precision, device: 'cpu' })
+const model =
+  published === undefined
+    ? { model: folder! }
+    : { model: 'random', config: resolveConfig({ model: publishedNamed(published)!.model }) }
+const encoder = await openEncoder({ ...model, precision, device: 'cpu' })
 setThreads(threads)
 const { channels, imageSize } = encoder.dimensions
 const shape = [batch, ...imageSize, channels] as const
@@ -30,5 +38,5 @@ await answerRounds<{ batches: number }>({ ready: true, features: [...features!] 
     seconds.push((performance.now() - started) / 1000)
   }
   const { user, system } = process.cpuUsage(before)
-  return { seconds, cpuSeconds: (user + system) / 1e6 }
+  return { seconds, cpuSeconds: (user + system) / 1e6, peakKiB: process.resourceUsage().maxRSS }
 })
