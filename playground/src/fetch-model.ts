@@ -1,5 +1,6 @@
 /** A model's bytes, with progress, and with words for what can go wrong on the way. */
 import { messageOf, SherdError } from '../../src/errors.ts'
+import type { Size } from '../../src/source/box.ts'
 import type { ModelSource } from './model-sources.ts'
 
 /** What 32-bit WebAssembly can hold beside a copy of it. */
@@ -15,6 +16,8 @@ export interface LoadProgress {
 export interface ModelFile {
   readonly name: string
   readonly bytes: Uint8Array
+  /** Of the images, where it is asked for and the file takes any. */
+  readonly size?: Size
 }
 
 export const checkBytes = (name: string, bytes: number): void => {
@@ -26,8 +29,8 @@ export const checkBytes = (name: string, bytes: number): void => {
 }
 
 /** The first address that answers; null when none does and none must. */
-export async function fetchModel(
-  { urls, required }: ModelSource,
+async function fetchModel(
+  { urls, required, size }: ModelSource,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<ModelFile | null> {
   for (const url of urls) {
@@ -49,10 +52,32 @@ export async function fetchModel(
     }
     if (!response.ok)
       throw new SherdError('SOURCE', `${url} cannot be loaded: the server answered ${response.status}.`)
-    return { name, bytes: await bytesOf(response, name, onProgress) }
+    return { name, bytes: await bytesOf(response, name, onProgress), ...(size && { size }) }
   }
-  if (!required) return null
-  throw new SherdError('SOURCE', `There is no model at ${urls[0]}: expected a file of "sherd export onnx".`)
+  if (required !== true) return null
+  throw noModelAt(urls[0]!)
+}
+
+const noModelAt = (url: string) =>
+  new SherdError('SOURCE', `There is no model at ${url}: expected a file of "sherd export onnx".`)
+
+/** All that are there. Throws for what must be. */
+export async function fetchModels(
+  sources: readonly ModelSource[],
+  onProgress: (progress: LoadProgress) => void,
+): Promise<ModelFile[]> {
+  const folderOf = ({ urls }: ModelSource) => new URL('.', urls[0]).href
+  const loaded: ModelFile[] = []
+  const found = new Set<string>()
+  for (const source of sources) {
+    const file = await fetchModel(source, onProgress)
+    if (!file) continue
+    loaded.push(file)
+    found.add(folderOf(source))
+  }
+  const empty = sources.find((source) => source.required === 'one' && !found.has(folderOf(source)))
+  if (empty) throw noModelAt(empty.urls[0]!)
+  return loaded
 }
 
 async function bytesOf(

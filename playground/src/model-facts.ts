@@ -5,6 +5,7 @@ import { type Metadata, metadataIn } from '../../src/onnx/read-metadata.ts'
 import type { PixelRules } from '../../src/prepare/decode/resize.ts'
 import type { Fitting } from '../../src/prepare/fit.ts'
 import type { ChannelStatistics } from '../../src/prepare/normalize.ts'
+import type { Size } from '../../src/source/box.ts'
 import { type Grid, gridOf, type PatchSize, sidesOf } from '../../src/token/grid.ts'
 import type { Preparing } from './prepare-pixels.ts'
 
@@ -74,8 +75,8 @@ function currentOf(name: string, stored: unknown): StoredModel['config'] {
   }
 }
 
-/** Reads the metadata of a whole file. Throws `CHECKPOINT` for what is not of `sherd export onnx`, `VALUE` for what cannot be shown. */
-export function factsOfFile(name: string, bytes: Uint8Array): ModelFacts {
+/** Reads the metadata of a whole file. `asked`: the size of the images, where the file takes any. Throws `CHECKPOINT` for what is not of `sherd export onnx`, `VALUE` for what cannot be shown. */
+export function factsOfFile(name: string, bytes: Uint8Array, asked?: Size): ModelFacts {
   let metadata: Metadata
   try {
     metadata = metadataIn((at, length) => bytes.subarray(at, at + length), bytes.length)
@@ -86,11 +87,11 @@ export function factsOfFile(name: string, bytes: Uint8Array): ModelFacts {
       { cause },
     )
   }
-  return factsOf(name, metadata)
+  return factsOf(name, metadata, asked)
 }
 
 /** As `factsOfFile`, of metadata that was read. */
-export function factsOf(name: string, metadata: Metadata): ModelFacts {
+export function factsOf(name: string, metadata: Metadata, asked?: Size): ModelFacts {
   const format = metadata['sherd.format'] ?? ''
   const kind = kinds[format]
   if (!kind) throw new SherdError('CHECKPOINT', refusedFormat(name, format))
@@ -112,7 +113,8 @@ export function factsOf(name: string, metadata: Metadata): ModelFacts {
       'VALUE',
       `${name} was trained on targets that are normalised band by band (target.statistics band): expected group.`,
     )
-  const [height, width] = model.imageSize
+  const isOfAnySize = asked && parse<{ grid?: unknown }>(name, 'sherd.input', metadata['sherd.input']).grid
+  const [height, width] = isOfAnySize ? [asked.height, asked.width] : model.imageSize
   // Absent in files of earlier versions.
   const { resize = 'box', inputSize = null, cropShare = 1, cutRule = 'before' } = data
   const { interpolation = 'bicubic', fill } = data

@@ -3,13 +3,16 @@
  * folder `models/` beside the page.
  */
 import { SherdError } from '../../src/errors.ts'
+import type { Size } from '../../src/source/box.ts'
 import type { GraphKind } from './model-facts.ts'
 
 /** Addresses to try for each graph, the best first. */
 export interface ModelSource {
   readonly urls: readonly string[]
-  /** Whether it is an error when none of them is there. */
-  readonly required: boolean
+  /** Whether it is an error when none of them is there; `one`: when no source of their folder is. */
+  readonly required: boolean | 'one'
+  /** At which the server reads images; it may be another one than the model's. */
+  readonly size?: Size
 }
 
 const graphs: readonly GraphKind[] = ['autoencoder', 'encoder']
@@ -18,7 +21,7 @@ const endings = ['.onnx', '-fp16.onnx', '-int8.onnx']
 const inFolder = (folder: string, required: boolean): ModelSource[] =>
   graphs.map((graph) => ({
     urls: endings.map((ending) => new URL(`${graph}${ending}`, folder).href),
-    required: required && graph === 'autoencoder',
+    required: required && 'one',
   }))
 
 const asFolder = (url: string) => (url.endsWith('/') ? url : `${url}/`)
@@ -37,7 +40,12 @@ export function namedSources(page: string): ModelSource[] | null {
 
 /** Of what `GET v1/model` of `sherd serve` answers, what is read here. */
 interface Listing {
-  readonly models?: readonly { readonly graph?: unknown; readonly url?: unknown }[]
+  readonly models?: readonly { readonly graph?: unknown; readonly url?: unknown; readonly shape?: unknown }[]
+}
+
+function sizeIn(shape: unknown): Size | null {
+  const [height, width]: unknown[] = Array.isArray(shape) ? shape.slice(-2) : []
+  return Number.isSafeInteger(height) && Number.isSafeInteger(width) ? ({ height, width } as Size) : null
 }
 
 /** The sources that a server lists; none where the answer is another one. */
@@ -45,10 +53,12 @@ export function servedSources(page: string, listing: unknown): ModelSource[] {
   const models = (listing as Listing | null)?.models
   if (!Array.isArray(models)) return []
   return graphs.flatMap((graph) => {
-    const url: unknown = models.find((model) => model?.graph === graph)?.url
+    const { url, shape }: { url?: unknown; shape?: unknown } =
+      models.find((model) => model?.graph === graph) ?? {}
+    const size = sizeIn(shape)
     // Relative to the page, which may lie in a folder of another server that passes requests on.
     return typeof url === 'string'
-      ? [{ urls: [new URL(url.replace(/^\/+/, ''), page).href], required: true }]
+      ? [{ urls: [new URL(url.replace(/^\/+/, ''), page).href], required: true, ...(size && { size }) }]
       : []
   })
 }

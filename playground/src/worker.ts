@@ -3,7 +3,7 @@ import { messageOf, SherdError } from '../../src/errors.ts'
 import { coloursOf } from '../../src/look/compare.ts'
 import { paintScene, type SceneName } from '../../src/sample-data/scenes.ts'
 import { decodeImage } from './decode.ts'
-import { checkBytes, fetchModel, type LoadProgress, type ModelFile } from './fetch-model.ts'
+import { checkBytes, fetchModels, type LoadProgress, type ModelFile } from './fetch-model.ts'
 import { factsOfFile, type GraphKind, isSameModel, type ModelFacts } from './model-facts.ts'
 import { samplePixels, toPlanes } from './prepare-pixels.ts'
 import type { Answered, Asked, Kind, OpenedModel, Requests } from './protocol.ts'
@@ -28,10 +28,7 @@ const work: Work = {
       checkBytes(file.name, file.size)
       loaded.push({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })
     }
-    for (const source of sources) {
-      const file = await fetchModel(source, onProgress)
-      if (file) loaded.push(file)
-    }
+    loaded.push(...(await fetchModels(sources, onProgress)))
     return openModels(loaded)
   },
   async prepare({ image, name, target, channels, preparing }) {
@@ -104,9 +101,9 @@ async function openModels(files: readonly ModelFile[]): Promise<Requests['open']
   const models: Partial<Record<GraphKind, OpenedModel>> = {}
   const refused: string[] = []
   let first: unknown
-  for (const { name, bytes } of files) {
+  for (const { name, bytes, size } of files) {
     try {
-      const facts = factsOfFile(name, bytes)
+      const facts = factsOfFile(name, bytes, size)
       const other = Object.values(made)[0]
       if (made[facts.kind])
         throw new SherdError('VALUE', `${name} is a second ${facts.kind}: one is enough, and it was left.`)

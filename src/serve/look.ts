@@ -29,6 +29,9 @@ interface Query {
 /** Numbers of patch features that one request may hold and compare: 16 MB. */
 const MOST_NUMBERS = 2 ** 22
 
+/** How many images a request may have, with so many numbers each. */
+export const mostImages = (each: number): number => Math.max(1, Math.floor(MOST_NUMBERS / each))
+
 /** Whose attention a graph gives, and by which output; null: none. */
 function attentionOf({ outputs, config }: ServedModel, block: number | undefined) {
   const { depth } = config.model
@@ -70,7 +73,7 @@ export function lookRoute({ compute, model }: Answering): ImageRoute<Seen> {
   const { width, heads, depth, imageSize, patchSize } = dimensions
   const prefix = prefixLength(prefixOf(dimensions))
   const tokens = fittingOf(config)?.budget?.most ?? tokenCount(gridOf(imageSize, patchSize))
-  const most = Math.max(1, Math.floor(MOST_NUMBERS / (tokens * width)))
+  const most = mostImages(tokens * width)
   return {
     url: '/v1/look',
     summary:

@@ -289,20 +289,20 @@ describe.skipIf(!executable)('the page', () => {
     expect(await textOf(page, 'other-caption')).toBe(`Of sample “pebbles” most alike: ${others}.`)
   }
 
+  /** The middle of a patch, from the corner of the canvas. */
+  async function onLike(page: Page, row: number, column: number) {
+    const { width, height } = (await page.locator('#like').boundingBox())!
+    return { x: ((column + 0.5) * width) / 5, y: ((row + 0.5) * height) / 3 }
+  }
+
   it('shows what is like a patch that is pointed at, clicked, or moved to by keys, without another run', async () => {
     await page.locator('#features-caption', { hasText: 'of both pictures' }).waitFor()
     await expectLike(page, 7) // the most central
     const runs = () => page.evaluate<number>(`window.heard.filter(({ give }) => give?.features).length`)
     const before = await runs()
-    await page.locator('#like').scrollIntoViewIfNeeded()
-    const box = (await page.locator('#like').boundingBox())!
-    const at = (row: number, column: number) =>
-      [box.x + ((column + 0.5) * box.width) / 5, box.y + ((row + 0.5) * box.height) / 3] as const
-    await page.mouse.move(...at(0, 0))
+    await page.locator('#like').hover({ position: await onLike(page, 0, 0) })
     await expectLike(page, 0)
-    await page.mouse.move(...at(1, 4))
-    await page.mouse.down()
-    await page.mouse.up()
+    await page.locator('#like').click({ position: await onLike(page, 1, 4) })
     await page.mouse.move(0, 0)
     await expectLike(page, 9) // it stays
     await page.keyboard.press('ArrowDown')
@@ -422,9 +422,8 @@ describe.skipIf(!executable)('the page', () => {
       'neighbours',
     )
 
-    await page.locator('#like').scrollIntoViewIfNeeded()
-    const like = (await page.locator('#like').boundingBox())!
-    await page.touchscreen.tap(like.x + 0.9 * like.width, like.y + 0.9 * like.height)
+    await page.locator('#features-caption', { hasText: 'of both pictures' }).waitFor()
+    await page.locator('#like').tap({ position: await onLike(page, 2, 4) })
     await page.locator('#like-caption', { hasText: 'Chosen: row 3, column 5.' }).waitFor()
 
     await page.locator('#model > summary').click()
@@ -561,15 +560,17 @@ describe.skipIf(!executable)('the page', () => {
         out,
         graphs: ['encoder'],
         attention: true,
+        dynamicGrid: { most: 64 },
         precisions: ['fp32'],
       }));
-      const own = await serve({ model: out, port: 0, threads: 1 })
+      const own = await serve({ model: out, port: 0, threads: 1, imageSize: [24, 40] })
       const { page, trouble } = await visit('playground/', {}, `${own.url}/`)
       await page.locator('#other-caption', { hasText: 'most alike' }).waitFor()
       await page.locator('#features-caption', { hasText: 'of both pictures' }).waitFor()
       expect(await labelOf(page, 'attention')).toMatch(
         /^Where attention pooling looks\. 100 % goes to patches, most to row/,
       )
+      expect(await textOf(page, 'model-name')).toBe('ViT-base/8, 40 × 24 pixels') // as it is served
       await page.locator('#block').selectOption('0')
       expect(await textOf(page, 'attention-title')).toBe('Where the patches look, on average')
       const hidden = ['plate-masked', 'mask-controls', 'plate-rebuilt', 'result-controls', 'plate-error']
@@ -577,6 +578,12 @@ describe.skipIf(!executable)('the page', () => {
       expect(trouble).toEqual([])
       await page.context().close()
       await own.stop()
+      // The same file beside the page, without an autoencoder: of its own size.
+      const beside = await visit('?model=models/siglip/')
+      await beside.page.locator('#other-caption', { hasText: 'most alike' }).waitFor()
+      expect(await textOf(beside.page, 'model-name')).toBe('ViT-base/8, 32 × 32 pixels')
+      expect(await beside.page.getByRole('alert').isVisible()).toBe(false)
+      await beside.page.context().close()
     },
   )
 

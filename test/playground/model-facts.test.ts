@@ -90,6 +90,15 @@ describe('the facts of a model', () => {
     expect(facts.normalizeTarget).toBe(false)
   })
 
+  it('are of the size that the server reads, where the graph takes any', () => {
+    const asked = { height: 8, width: 24 }
+    const input = (grid: unknown) => metadata({}, { 'sherd.input': JSON.stringify({ grid }) })
+    const free = factsOf('a', input({ multipleOf: 4, most: 64 }), asked)
+    expect([free.size, free.grid]).toEqual([asked, { h: 2, w: 6 }])
+    expect(factsOf('a', input(null), asked).size).toEqual({ height: 16, width: 16 })
+    expect(factsOf('a', input({ multipleOf: 4, most: 64 })).size).toEqual({ height: 16, width: 16 })
+  })
+
   it('say whether two files belong together', () => {
     const one = factsOf('a', metadata())
     expect(isSameModel(one, factsOf('b', metadata({}, { 'sherd.format': 'sherd-encoder/1' })))).toBe(true)
@@ -156,13 +165,16 @@ describe('where models come from', () => {
 
   it('what the server lists, beside the page', () => {
     const models = [
-      { graph: 'encoder', url: '/models/encoder-fp16.onnx' },
+      { graph: 'encoder', url: '/models/encoder-fp16.onnx', shape: [3, 112, 168] },
       { graph: 'classifier', url: '/models/classifier.onnx' },
       { graph: 'autoencoder', url: '/models/autoencoder.onnx' },
     ]
     expect(servedSources('http://127.0.0.1:80/', { models })).toEqual([
       { urls: ['http://127.0.0.1/models/autoencoder.onnx'], required: true },
-      { urls: ['http://127.0.0.1/models/encoder-fp16.onnx'], required: true },
+      {
+        ...{ urls: ['http://127.0.0.1/models/encoder-fp16.onnx'], required: true },
+        size: { height: 112, width: 168 },
+      },
     ])
     expect(files(servedSources('https://example.org/vit/', { models: models.slice(0, 1) }))).toEqual([
       'https://example.org/vit/models/encoder-fp16.onnx',

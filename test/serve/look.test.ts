@@ -7,7 +7,9 @@ import { openModel } from '../../src/export/model-parts.ts'
 import { readNpy } from '../../src/files/npy.ts'
 import { type LookOptions, lookAt } from '../../src/look/look.ts'
 import { loadExhibit } from '../../src/run/pictures.ts'
+import { lookRoute, mostImages } from '../../src/serve/look.ts'
 import type { Server } from '../../src/serve/serve.ts'
+import type { Answering } from '../../src/serve/service.ts'
 import { openFor } from '../../src/weights/open-encoder.ts'
 import { scene, temporaryFolder } from '../prepare/decode/make-images.ts'
 import { tinyConfig } from '../run/tiny.ts'
@@ -169,6 +171,19 @@ it('sees the rest without attention, and refuses a block by its reason', async (
     400,
     { code: 'QUERY', message: expect.stringContaining('it was exported without --attention') },
   ])
+})
+
+it('compares as many images as its memory holds, and refuses more', async () => {
+  expect(mostImages(196 * 768)).toBe(27) // ViT-B/16 at 224
+  expect(mostImages(2 ** 23)).toBe(1)
+  // 64 × 64 patches of 512 numbers: two images.
+  const config = tinyConfig({ model: { imageSize: 128, patchSize: 2, width: 512, depth: 1 } })
+  const model = { graph: 'encoder', config, outputs: ['mean', 'patches'] }
+  const route = lookRoute({ model } as unknown as Answering)
+  const asked = { query: {}, signal: new AbortController().signal }
+  await expect(route.of({ name: 'c.png', file: new Uint8Array(1) }, 2, asked)).rejects.toMatchObject({
+    ...{ code: 'TOO_LARGE', message: expect.stringContaining('more than the 2 images whose patches') },
+  })
 })
 
 describe.runIf(hasLayouts)('published encoders', () => {
