@@ -29,9 +29,9 @@ const hasSteps = (out: string, count: number) => () => metricsOf(join(cwd, out))
 describe('a run that is killed four times', () => {
   it('ends with the bytes of one that was left alone', async () => {
     const keys = { 'train.accumulate': 2 }
-    const run = { cwd, data: 'images', kills: 4, steps: 60, seed: 1, keys }
-    // The sixty steps make some 4,000 such calls: it is never over before.
-    const { atSteps } = await expectExactResume({ ...run, calls: 900 })
+    const run = { cwd, data: 'images', kills: 4, steps: 28, seed: 1, keys }
+    // The steps make some 1,800 such calls: it is never over before.
+    const { atSteps } = await expectExactResume({ ...run, calls: 400 })
     expect(atSteps).toHaveLength(4)
   })
 })
