@@ -1,5 +1,6 @@
 // Residual addition and layer norm on a GPU, each in one pass over memory; the CPU's are in kernels/norm.h. Compiled by nvcc
-// where the CUDA toolkit is installed. Pointers are device memory, rows are contiguous, and work is queued on `stream`.
+// where the CUDA toolkit is installed. Pointers are device memory, rows are contiguous but for those of x, and work is queued on
+// `stream`.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -16,7 +17,8 @@ enum class Element { float32, bfloat16 };
 
 struct AddNorm {
   int64_t rows, width;
-  const float* x;
+  const float* x;  // runs of `run` rows (which divides `rows`), each `stride` numbers behind the last
+  int64_t run, stride;
   const void* delta;  // may be null
   const float* weight;
   const float* bias;
@@ -35,11 +37,12 @@ struct AddNormGradient {
   const float* through;  // gradient of the sum from elsewhere; may be null
   float* x;
   void* delta;     // a copy of x's gradient in the element type; may be null
-  float* partial;  // [gradientParts(rows), 2, width]: sums for the weight and the bias, to be added up in order
+  float* partial;  // [normParts(rows, width), 2, width], to work in
+  float* sums;     // [2, width]: gradients of the weight and the bias
 };
 
-// The number of partial sums: it depends on the rows alone, so that the order of addition does.
-int64_t gradientParts(int64_t rows);
+// It depends on the sizes alone, so that the order of addition does.
+int64_t normParts(int64_t rows, int64_t width);
 
 cudaError_t addNorm(const AddNorm& a, Element element, cudaStream_t stream);
 cudaError_t addNormGradient(const AddNormGradient& a, Element element, cudaStream_t stream);

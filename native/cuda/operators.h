@@ -1,7 +1,7 @@
-// The operators `sherd::linear`, `mlp`, `layer_norm`, `add_layer_norm` and `attention` on a GPU. Products, the GELU and the attention of
-// long sequences (flash attention, Dao 2023) are LibTorch's; what is ours is which type each tensor has and what is kept: activations
+// The operators `sherd::linear`, `mlp`, `layer_norm`, `add_layer_norm` and `attention` on a GPU. Products and the attention of long
+// sequences (flash attention, Dao 2023) are LibTorch's; what is ours is which type each tensor has and what is kept: activations
 // in the type of the products, sums, statistics and the gradients of weights in float32, so that no pass over memory only converts.
-// Residual additions with their layer norm, the attention of short sequences and the gradients of biases are kernels of ours.
+// Residual additions with their layer norm, the GELU, the attention of short sequences and the gradients of biases are kernels of ours.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -57,17 +57,27 @@ inline void* elements(const Tensor& x) { return x.defined() ? x.data_ptr() : nul
 // The sums of the columns of x [rows, width], contiguous, in float32: the gradient of a bias. With `before`, what a GELU got, x is the
 // gradient of what it gave, and first becomes the gradient of what it got, in its place.
 inline Tensor columnSums(const Tensor& x, const Tensor& before = Tensor()) {
-  if (x.scalar_type() != at::kBFloat16 || x.size(1) % 4 != 0) {
+  if (x.scalar_type() != at::kBFloat16) {
     if (before.defined()) x.copy_(at::gelu_backward(x, before));
     return at::sum(x, at::IntArrayRef{0}, false, at::kFloat);
   }
   const c10::DeviceGuard guard(x.device());
-  const Tensor partial = at::empty({columnParts(x.size(0), x.size(1)), x.size(1)}, x.options().dtype(at::kFloat));
-  succeeded(columnSums({x.size(0), x.size(1), elements(x), elements(before), elements(before.defined() ? x : Tensor()),
-                        floats(partial)},
+  const int64_t rows = x.size(0), width = x.size(1);
+  const auto whole = x.options().dtype(at::kFloat);
+  const Tensor partial = at::empty({columnParts(rows, width), width}, whole), sums = at::empty({width}, whole);
+  succeeded(columnSums({rows, width, elements(x), elements(before), elements(before.defined() ? x : Tensor()), floats(partial),
+                        floats(sums)},
                        c10::cuda::getCurrentCUDAStream()),
             "the gradient of a bias");
-  return at::sum(partial, at::IntArrayRef{0});
+  return sums;
+}
+
+// The exact GELU of x, contiguous.
+inline Tensor geluOf(const Tensor& x) {
+  if (x.scalar_type() != at::kBFloat16) return at::gelu(x);
+  const Tensor y = at::empty_like(x);
+  succeeded(gelu(elements(x), elements(y), x.numel(), c10::cuda::getCurrentCUDAStream()), "a GELU");
+  return y;
 }
 
 inline std::vector<int64_t> withWidth(const Tensor& x, int64_t width) {
@@ -115,7 +125,7 @@ struct Mlp : torch::autograd::Function<Mlp> {
     const Tensor b1 = ready(bias1, type), b2 = ready(bias2, type);
     expectLinear("sherd::mlp", w1, b1, x.size(1));
     expectLinear("sherd::mlp", w2, b2, w1.size(0));
-    const Tensor before = at::addmm(b1, x, w1.t()), hidden = at::gelu(before);
+    const Tensor before = at::addmm(b1, x, w1.t()), hidden = geluOf(before);
     ctx->save_for_backward({x, before, hidden, w1, w2});
     ctx->saved_data["shape"] = input.sizes().vec();
     return at::addmm(b2, hidden, w2.t()).view(withWidth(input, w2.size(0)));
@@ -138,13 +148,18 @@ inline Element elementOf(at::ScalarType type) {
   TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, "sherd's layer norm on a GPU takes float32 or bfloat16, not ", type);
   return type == at::kFloat ? Element::float32 : Element::bfloat16;
 }
+// float32, contiguous or, as the last tokens of each sample are, of whole rows [B, N, D].
+inline Tensor inRuns(const Tensor& x) {
+  const bool isRuns = x.dim() == 3 && x.scalar_type() == at::kFloat && x.is_cuda() && x.stride(2) == 1 && x.stride(1) == x.size(2);
+  return isRuns ? x : ready(x, at::kFloat);
+}
 struct NormOf : torch::autograd::Function<NormOf> {
   // Without `change` the result is {y}, with it {sum, y}.
   static variable_list forward(AutogradContext* ctx, const Tensor& input, const MaybeTensor& change, const Tensor& weight,
                                const Tensor& bias, double epsilon) {
     const c10::DeviceGuard guard(input.device());
     const at::ScalarType type = computeType();
-    const Tensor x = ready(input, at::kFloat), w = ready(weight, at::kFloat), b = ready(bias, at::kFloat);
+    const Tensor x = inRuns(input), w = ready(weight, at::kFloat), b = ready(bias, at::kFloat);
     const Tensor delta = change ? ready(*change, type) : Tensor();
     const int64_t D = x.size(-1);
     TORCH_CHECK(x.numel() > 0 && D <= kMostWidth, "sherd::layer_norm: expected rows of 1 to ", kMostWidth, " numbers, got ",
@@ -154,9 +169,10 @@ struct NormOf : torch::autograd::Function<NormOf> {
     TORCH_CHECK(!delta.defined() || delta.sizes() == x.sizes(), "sherd::add_layer_norm: expected two tensors of one shape, got ",
                 x.sizes(), " and ", delta.sizes());
     const int64_t rows = x.numel() / D;
-    const Tensor total = delta.defined() ? at::empty_like(x) : x, y = at::empty(x.sizes(), x.options().dtype(type));
+    const int64_t run = x.is_contiguous() ? rows : x.size(1), stride = x.is_contiguous() ? 0 : x.stride(0);
+    const Tensor total = delta.defined() ? at::empty(x.sizes(), x.options()) : x.contiguous(), y = at::empty(x.sizes(), x.options().dtype(type));
     const Tensor statistics = at::empty({rows, 2}, x.options());
-    succeeded(addNorm({rows, D, floats(x), elements(delta), floats(w), floats(b), static_cast<float>(epsilon),
+    succeeded(addNorm({rows, D, floats(x), run, stride, elements(delta), floats(w), floats(b), static_cast<float>(epsilon),
                        delta.defined() ? floats(total) : nullptr, elements(y), floats(statistics)},
                       elementOf(type), c10::cuda::getCurrentCUDAStream()),
               "sherd::layer_norm");
@@ -179,15 +195,14 @@ struct NormOf : torch::autograd::Function<NormOf> {
     const c10::DeviceGuard guard(total.device());
     const int64_t D = total.size(-1), rows = total.numel() / D;
     const Tensor g = ready(dy, type), dx = at::empty_like(total);
-    const Tensor partial = at::empty({gradientParts(rows), 2, D}, total.options());
+    const Tensor partial = at::empty({normParts(rows, D), 2, D}, total.options()), sums = at::empty({2, D}, total.options());
     // float32 needs no second copy: both get the same tensor.
     Tensor delta = adds && type != at::kFloat ? at::empty(total.sizes(), total.options().dtype(type)) : Tensor();
     succeeded(addNormGradient({rows, D, floats(total), floats(statistics), floats(w), elements(g), floats(through), floats(dx),
-                               elements(delta), floats(partial)},
+                               elements(delta), floats(partial), floats(sums)},
                               elementOf(type), c10::cuda::getCurrentCUDAStream()),
               "the gradient of sherd::layer_norm");
     if (adds && !delta.defined()) delta = dx;
-    const Tensor sums = at::sum(partial, at::IntArrayRef{0});
     return {dx, delta, sums[0], sums[1], Tensor()};
   }
 };

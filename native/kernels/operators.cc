@@ -16,6 +16,7 @@
 
 #if defined(SHERD_CUDA)
 #include "../cuda/operators.h"
+#include "../cuda/token-operators.h"
 #endif
 
 namespace sherd {
@@ -474,12 +475,25 @@ TORCH_LIBRARY(sherd, library) {
   library.def("uniform(Tensor epochs, Tensor indices, int seed, int stream, int width) -> Tensor", uniform);
   library.def("tokens(Tensor x, Tensor positions, Tensor kept, Tensor? cls=None) -> Tensor",
               [](const Tensor& x, const Tensor& positions, const Tensor& kept, const MaybeTensor& cls) {
+                SHERD_ON_GPU(x, cuda::MakeTokensOf::apply(x, positions, kept, cls));
                 return MakeTokens::apply(x, positions, kept, cls);
               });
   library.def("append_rows(Tensor x, Tensor table, Tensor rows) -> Tensor",
-              [](const Tensor& x, const Tensor& table, const Tensor& rows) { return WithRows::apply(x, table, rows); });
+              [](const Tensor& x, const Tensor& table, const Tensor& rows) {
+                SHERD_ON_GPU(x, cuda::AppendRowsOf::apply(x, table, rows));
+                return WithRows::apply(x, table, rows);
+              });
+  library.def("take_rows(Tensor x, Tensor rows) -> Tensor", [](const Tensor& x, const Tensor& rows) {
+    SHERD_ON_GPU(x, cuda::TakeRows::apply(x, rows));
+    return at::gather(x, 1, rows.unsqueeze(-1).expand({-1, -1, x.size(-1)}));
+  });
+  library.def("rows_from(Tensor(a) x, int from) -> Tensor(a)", [](const Tensor& x, int64_t from) {
+    SHERD_ON_GPU(x, cuda::RowsFrom::apply(x, from));
+    return x.narrow(1, from, x.size(1) - from);
+  });
   library.def("patch_loss(Tensor prediction, Tensor patches, Tensor hidden, bool normalize) -> Tensor",
               [](const Tensor& prediction, const Tensor& patches, const Tensor& hidden, bool normalize) {
+                SHERD_ON_GPU(prediction, cuda::LossOfPatches::apply(prediction, patches, hidden, normalize));
                 return LossOfPatches::apply(prediction, patches, hidden, normalize);
               });
 }

@@ -13,12 +13,13 @@ import {
   selfAttention,
   selfAttentionShares,
 } from '../tensor/fused.ts'
-import { add, clone, mul, narrow, reshape } from '../tensor/ops.ts'
+import { add, clone, mul, reshape } from '../tensor/ops.ts'
 import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { appendRows, type TableRows } from '../token/sequence.ts'
+import { tokensFrom } from '../token/take.ts'
 import type { BlocksAttention } from './block-attention.ts'
 import { type BlockDimensions, hiddenWidth } from './dimensions.ts'
 import { activationOf, feedForwardOf } from './feed-forward.ts'
@@ -122,7 +123,7 @@ export function runBlocks(
   const [, own] = expectShape(tokens, ['B', 'N', 'D'], 'applyBlocks: tokens')
   const N = own + (shared?.which.shape[1] ?? 0)
   const keyBias = present && reshape(call('log', present), [present.shape[0]!, 1, 1, N]) // 0 or −∞
-  const wanted = (x: Tensor) => (from === 0 ? x : narrow(x, 1, from, N - from))
+  const wanted = (x: Tensor) => tokensFrom(x, from)
   const scaled = (change: Tensor, w: Weights, half: 0 | 1) =>
     layerScale ? mul(change, w((layerScale.names ?? layerScaleNames)[half])) : change
 

@@ -77,7 +77,7 @@ export function planAddon(libtorch: LibTorch, build: Build = 'any'): AddonBuild 
     flags: compilerFlags(libtorch, toolkit, build),
     ...(toolkit && {
       others: {
-        sources: ['cuda/norm.cu', 'cuda/attention.cu', 'cuda/gelu.cu'],
+        sources: ['cuda/norm.cu', 'cuda/attention.cu', 'cuda/gelu.cu', 'cuda/tokens.cu'],
         compiler: [join(toolkit, 'bin/nvcc'), '-std=c++17', '-O3', '-Xcompiler=-fPIC', ...gpuCode(build)],
       },
     }),

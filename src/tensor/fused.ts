@@ -53,10 +53,10 @@ function hasBfloat16Kernels(): boolean {
 }
 
 /**
- * Whether the kernels run: on a CPU, in float32, or in bfloat16 by its vector unit. A CPU with a matrix unit (AMX) is left
- * to LibTorch, which knows how to use it.
+ * Whether the CPU's kernels run: in float32, or in bfloat16 by its vector unit. A CPU with a matrix unit (AMX) is left to LibTorch, which
+ * knows how to use it.
  */
-export function hasKernels(device: Device): boolean {
+function hasCpuKernels(device: Device): boolean {
   if (chosen === 'composed' || device !== 'cpu') return false
   const type = productType(device)
   return type === 'float32' || (type === 'bfloat16' && hasBfloat16Kernels())
@@ -64,12 +64,9 @@ export function hasKernels(device: Device): boolean {
 
 let cudaKernels: boolean | undefined
 
-/**
- * Whether the operators of a block (linear, mlp, layer norms, attention) have kernels: where `hasKernels`, and on a GPU in float32
- * or bfloat16, if the addon was compiled with them.
- */
-function hasBlockKernels(device: Device): boolean {
-  if (chosen === 'composed' || !device.startsWith('cuda')) return hasKernels(device)
+/** Whether kernels run: those of the CPU, or on a GPU in float32 or bfloat16, if the addon was compiled with them. */
+export function hasKernels(device: Device): boolean {
+  if (chosen === 'composed' || !device.startsWith('cuda')) return hasCpuKernels(device)
   cudaKernels ??= engineBuild().cudaKernels
   return cudaKernels && productType(device) !== 'float16'
 }
@@ -83,14 +80,14 @@ export interface WeightAndBias {
 /** x Wᵀ + b for x [..., in] → [..., out]. No rows at all give none, and gradients of zero. */
 export function linear(x: Tensor, { weight, bias }: WeightAndBias): Tensor {
   const isEmpty = x.shape.includes(0) // which the kernel refuses
-  return hasBlockKernels(x.device) && !isEmpty
+  return hasKernels(x.device) && !isEmpty
     ? call('sherd::linear', x, weight, bias)
     : composedLinear(x, weight, bias)
 }
 
 /** Two linear maps with the exact GELU between them, x [..., D] → [..., D]. */
 export function mlp(x: Tensor, first: WeightAndBias, second: WeightAndBias): Tensor {
-  return hasBlockKernels(x.device)
+  return hasKernels(x.device)
     ? call('sherd::mlp', x, first.weight, first.bias, second.weight, second.bias)
     : linear(gelu(linear(x, first)), second)
 }
@@ -100,7 +97,7 @@ const inTypeOf = (x: Tensor, { dtype }: Tensor) => (x.dtype === dtype ? x : toDt
 
 /** The layer norm of x [..., D] over its last dimension. */
 export function layerNorm(x: Tensor, { weight, bias }: WeightAndBias, epsilon: number): Tensor {
-  return hasBlockKernels(x.device)
+  return hasKernels(x.device)
     ? call('sherd::layer_norm', x, weight, bias, epsilon)
     : composedLayerNorm(inTypeOf(x, weight), weight, bias, epsilon)
 }
@@ -112,7 +109,7 @@ export function addLayerNorm(
   norm: WeightAndBias,
   epsilon: number,
 ): { readonly sum: Tensor; readonly normed: Tensor } {
-  if (hasBlockKernels(x.device)) {
+  if (hasKernels(x.device)) {
     const [sum, normed] = callMany('sherd::add_layer_norm', x, change, norm.weight, norm.bias, epsilon)
     return { sum: sum!, normed: normed! }
   }
@@ -135,7 +132,8 @@ export function addLayerNormWhole(
   norm: WeightAndBias,
   epsilon: number,
 ): { readonly sum: Tensor; readonly normed: Tensor } {
-  if (!keepsFloat32() || !hasKernels(x.device)) return inFloat32(() => addLayerNorm(x, change, norm, epsilon))
+  if (!keepsFloat32() || !hasCpuKernels(x.device))
+    return inFloat32(() => addLayerNorm(x, change, norm, epsilon))
   const [sum, normed] = callMany('sherd::add_layer_norm_whole', x, change, norm.weight, norm.bias, epsilon)
   return { sum: sum!, normed: normed! }
 }
@@ -236,7 +234,7 @@ export function selfAttention(
   const isFloat32 = productType(device) === 'float32'
   // Our kernel takes bfloat16 in pairs; the GPU's is flash attention, which takes bfloat16 alone, in eights.
   const fits = device === 'cpu' ? values || isFloat32 || d % 2 === 0 : !isFloat32 && d % 8 === 0
-  const isFused = fits && !bias && hasBlockKernels(device)
+  const isFused = fits && !bias && hasKernels(device)
   const fused = (parts: Qkv) =>
     parts.length === 1
       ? call('sherd::attention', parts[0], heads, from)

@@ -18,6 +18,7 @@ import { add, detach, mul, sub, sum, toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type Device, fromArray, type Tensor } from '../../src/tensor/tensor.ts'
 import { appendRows, tokenSequence } from '../../src/token/sequence.ts'
+import { take, tokensFrom } from '../../src/token/take.ts'
 import { numbers, product, wave } from '../tolerance.ts'
 
 type Shape = readonly number[]
@@ -27,8 +28,8 @@ interface Case {
 }
 
 export const wb = (weight: Tensor | undefined, bias: Tensor | undefined) => ({ weight: weight!, bias: bias! })
-export const patchNumbers = (rows: readonly (readonly number[])[]) =>
-  fromArray(BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0]!.length], 'int64')
+export const patchNumbers = (rows: readonly (readonly number[])[], device: Device = 'cpu') =>
+  fromArray(BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0]!.length], 'int64', device)
 
 const linearCase = (rows: Shape, input: number, output: number): Case => ({
   inputs: [[...rows, input], [output, input], [output]],
@@ -55,6 +56,43 @@ const attentionCase = (samples: number, tokens: number, heads: number, width: nu
   inputs: [[samples, tokens, 3 * heads * width]],
   run: ([qkv]) => [selfAttention([mul(qkv!, 2)], heads, from)],
 })
+const tokensCase = (width: number, hasCls: boolean): Case => ({
+  inputs: [[2, hasCls ? 3 : 4, width], [5, width], ...(hasCls ? [[1, 1, width]] : [])],
+  run: ([x, positions, cls]) => [
+    tokenSequence({
+      x: x!,
+      positions: positions!,
+      kept: patchNumbers(
+        [
+          [4, 0, 2],
+          [1, 3, 4],
+        ],
+        x!.device,
+      ),
+      ...(cls && { cls }),
+    }),
+  ],
+})
+const lossCase = (width: number, normalize: boolean): Case => ({
+  inputs: [
+    [2, 3, width],
+    [2, 5, width],
+  ],
+  run: ([x, patches]) => [
+    pixelLoss(
+      x!,
+      patches!,
+      patchNumbers(
+        [
+          [0, 3, 4],
+          [2, 1, 0],
+        ],
+        x!.device,
+      ),
+      { normalize },
+    ),
+  ],
+})
 
 // Sizes around those of vectors (16), tiles (14 rows, 32 columns) and blocks (126 queries, 1024 rows).
 export const cases: Record<string, Case> = {
@@ -74,6 +112,13 @@ export const cases: Record<string, Case> = {
   'add and norm, ViT-Large': wideNormCase(3, 1024),
   'add and norm, ViT-Huge': wideNormCase(2, 1280),
   'add and norm, wider than registers hold': wideNormCase(2, 2048),
+  'add and norm, the last tokens of samples': {
+    inputs: [[3, 5, 24], [3, 2, 24], [24], [24]],
+    run: ([x, change, w, b]) => {
+      const { sum: total, normed } = addLayerNorm(tokensFrom(x!, 3), change!, wb(w, b), 1e-6)
+      return [total, normed]
+    },
+  },
   norm: { inputs: [[4, 37], [37], [37]], run: ([x, w, b]) => [layerNorm(x!, wb(w, b), 1e-3)] },
   'attention, one token': attentionCase(2, 1, 2, 4),
   'attention, a few tokens': attentionCase(3, 5, 2, 6),
@@ -92,78 +137,61 @@ export const cases: Record<string, Case> = {
   'attention, ViT-Base/16 without a mask': attentionCase(1, 197, 1, 64, 1),
   'attention, ViT-Huge/14 encoder': attentionCase(1, 65, 1, 80),
   'attention, longer than a multiprocessor holds': attentionCase(1, 260, 1, 64, 3),
-  'tokens with cls': {
-    inputs: [
-      [2, 3, 20],
-      [5, 20],
-      [1, 1, 20],
-    ],
-    run: ([x, positions, cls]) => [
-      tokenSequence({
-        x: x!,
-        positions: positions!,
-        kept: patchNumbers([
-          [4, 0, 2],
-          [1, 3, 4],
-        ]),
-        cls: cls!,
-      }),
-    ],
-  },
+  'tokens with cls': tokensCase(20, true),
+  'tokens without cls, an odd width': tokensCase(21, false),
   'rows of a table behind linear maps': {
     inputs: [[2, 3, 20], [5, 20], [9, 20], [9]],
     run: ([x, table, w, b]) => [
       appendRows(linear(x!, wb(w, b)), {
         table: linear(table!, wb(w, b)),
-        which: patchNumbers([
-          [1, 2, 3, 1],
-          [0, 2, 4, 2],
-        ]),
+        which: patchNumbers(
+          [
+            [1, 2, 3, 1],
+            [0, 2, 4, 2],
+          ],
+          x!.device,
+        ),
       }),
     ],
   },
-  'pixel loss, normalised': {
+  'rows of a table, whole vectors': {
     inputs: [
-      [2, 3, 48],
-      [2, 5, 48],
+      [3, 2, 264],
+      [70, 264],
     ],
-    run: ([x, patches]) => [
-      pixelLoss(
+    run: ([x, table]) => [
+      appendRows(x!, {
+        table: table!,
+        which: patchNumbers(
+          [0, 1, 2].map((b) => Array.from({ length: 40 }, (_, m) => (m * 7 + b * 5) % 70)),
+          x!.device,
+        ),
+      }),
+    ],
+  },
+  'rows taken': {
+    inputs: [[2, 4, 6]],
+    run: ([x]) => [
+      take(
         x!,
-        patches!,
-        patchNumbers([
-          [0, 3, 4],
-          [2, 1, 0],
-        ]),
-        { normalize: true },
+        patchNumbers(
+          [
+            [3, 0, 3],
+            [1, 2, 0],
+          ],
+          x!.device,
+        ),
       ),
     ],
   },
-  'pixel loss, raw': {
-    inputs: [
-      [2, 3, 27],
-      [2, 5, 27],
-    ],
-    run: ([x, patches]) => [
-      pixelLoss(
-        x!,
-        patches!,
-        patchNumbers([
-          [0, 3, 4],
-          [2, 1, 0],
-        ]),
-        { normalize: false },
-      ),
-    ],
-  },
+  'pixel loss, normalised': lossCase(48, true),
+  'pixel loss, raw': lossCase(27, false),
+  'pixel loss, wide patches': lossCase(768, true),
+  'pixel loss, an odd width': lossCase(75, true),
 }
 
 /** Inputs that are data, not weights: nobody asks for their gradient. */
-const given: Record<string, readonly number[]> = {
-  'tokens with cls': [1],
-  'pixel loss, normalised': [1],
-  'pixel loss, raw': [1],
-}
+const isGiven = (name: string, input: number) => /^(tokens|pixel loss)/.test(name) && input === 1
 
 /** Results, then gradients. */
 export function measured(name: string, kernels: Kernels, dtype: DType, device: Device = 'cpu'): number[][] {
@@ -172,7 +200,7 @@ export function measured(name: string, kernels: Kernels, dtype: DType, device: D
     const on = (seed: number, shape: Shape) =>
       fromArray(Float32Array.from(wave(product(shape), seed)), shape, 'float32', device)
     const tensors = inputs.map((shape, i) => on(i, shape))
-    const learned = tensors.filter((_, i) => !given[name]?.includes(i))
+    const learned = tensors.filter((_, i) => !isGiven(name, i))
     for (const x of learned) requireGradient(x)
     const results = withKernels(kernels, () => autocast({ device, dtype }, () => run(tensors)))
     const float = results.map((each) => toDtype(each, 'float32'))

@@ -11,19 +11,18 @@ import { expectClose, numbers, product, wave } from '../tolerance.ts'
 import { cases, distance, largest, measured } from './fused-cases.ts'
 
 const gpu: Device = 'cuda'
-// The other cases give patch numbers on the CPU, and have no kernel on a GPU.
-const ofBlocks = Object.keys(cases).filter((name) => /^(linear|mlp|add and norm|norm|attention)/.test(name))
+const names = Object.keys(cases)
 
 describe.skipIf(engineBuild().cudaDevices === 0)('kernels of a GPU', () => {
   it('were compiled, where the CUDA toolkit is', () => expect(engineBuild().cudaKernels).toBe(true))
 
-  it.each(ofBlocks)('float32: %s', (name) => {
+  it.each(names)('float32: %s', (name) => {
     const expected = measured(name, 'composed', 'float32')
     for (const [i, values] of measured(name, 'fused', 'float32', gpu).entries())
       expectClose(values, expected[i]!, 2e-6 * Math.max(1, largest(expected[i]!)))
   })
 
-  it.each(ofBlocks)('bfloat16: %s', (name) => {
+  it.each(names)('bfloat16: %s', (name) => {
     const exact = measured(name, 'composed', 'float32')
     const composed = measured(name, 'composed', 'bfloat16', gpu)
     for (const [i, values] of measured(name, 'fused', 'bfloat16', gpu).entries()) {

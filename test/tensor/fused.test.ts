@@ -6,6 +6,7 @@ import {
   autocast,
   autocastFrozen,
   backward,
+  engineBuild,
   gradient,
   noGrad,
   requireGradient,
@@ -91,8 +92,9 @@ describe('the choice of kernels', () => {
     expect(() => withKernels('composed', () => JSON.parse('{'))).toThrow()
     expect(hasKernels('cpu')).toBe(true)
   })
-  it('is LibTorch’s operators on a GPU and for types that the kernels do not take', () => {
-    expect(hasKernels('cuda')).toBe(false)
+  it('is LibTorch’s operators for types that the kernels do not take, and on a GPU where they were not compiled', () => {
+    expect(hasKernels('cuda')).toBe(engineBuild().cudaKernels)
+    expect(autocast({ device: 'cuda', dtype: 'float16' }, () => hasKernels('cuda'))).toBe(false)
     expect(autocast({ device: 'cpu', dtype: 'bfloat16' }, () => hasKernels('cpu'))).toBe(
       cpuBfloat16() === 'avx512_bf16',
     )
