@@ -8,8 +8,11 @@ import type { Grid } from '../token/grid.ts'
 import { type HeadMap, meanMap } from './head-maps.ts'
 import type { Look, SeenImage } from './look.ts'
 
-/** Longer side of the tiles of features and similarities, in pixels. */
-const SIDE = 224
+/** Longer side of the tiles of features and similarities, in pixels: that of large grids, so that a patch can be seen. */
+const [SIDE, LARGEST] = [224, 512]
+/** Of a patch in a large grid, where it fits. */
+const LEAST = 4
+const sideFor = ({ h, w }: Grid) => Math.max(SIDE, Math.min(LARGEST, LEAST * Math.max(h, w)))
 
 /** Width and height of a tile for a grid: whole pixels for each patch, where they fit. */
 function sizeFor({ h, w }: Grid, side: number): readonly [width: number, height: number] {
@@ -57,13 +60,18 @@ function painted(
   return { width, height, channels: 3, pixels: made }
 }
 
-/** A frame inside the edge of a patch. */
+/** A frame inside the edge of a patch, or around one of a few pixels. */
 function framed(tile: Tile, { h, w }: Grid, place: number, colour: Colour): Tile {
   const pixels = tile.pixels.slice()
   const { width, height } = tile
   const [row, column] = [Math.floor(place / w), place % w]
-  const [left, right] = [column, column + 1].map((at) => Math.ceil((at * width) / w)) as [number, number]
-  const [top, bottom] = [row, row + 1].map((at) => Math.ceil((at * height) / h)) as [number, number]
+  const around = width / w < 6 ? 2 : 0
+  const edges = (at: number, count: number, all: number) => [
+    Math.max(0, Math.ceil((at * all) / count) - around),
+    Math.min(all, Math.ceil(((at + 1) * all) / count) + around),
+  ]
+  const [left, right] = edges(column, w, width) as [number, number]
+  const [top, bottom] = edges(row, h, height) as [number, number]
   const thick = right - left >= 10 ? 2 : 1
   for (let y = top; y < bottom; y++)
     for (let x = left; x < right; x++)
@@ -125,7 +133,7 @@ export function drawFeatures(look: Look, tiles: readonly Tile[]): Promise<Buffer
     title: 'Patch features as colours',
     columns: [{ title: 'image' }, { title: 'features', subtitle: `${grid.h} × ${grid.w} patches` }],
     rows: images.map(({ colours }, i) => {
-      const tile = scaled(tiles[i]!, ...sizeFor(grid, SIDE))
+      const tile = scaled(tiles[i]!, ...sizeFor(grid, sideFor(grid)))
       return [tile, painted(tile, grid, (place) => [...colours.subarray(3 * place, 3 * place + 3)])]
     }),
     captions: captionsOf(look),
@@ -150,7 +158,7 @@ export function drawNearest(look: Look, tiles: readonly Tile[]): Promise<Buffer>
       { title: 'similarity', subtitle: 'cosine' },
     ],
     rows: images.map(({ similarity, nearest }, i) => {
-      const tile = scaled(tiles[i]!, ...sizeFor(grid, SIDE))
+      const tile = scaled(tiles[i]!, ...sizeFor(grid, sideFor(grid)))
       const near = nearest.reduce((made, { place }) => framed(made, grid, place, NEAR), tile)
       const map = painted(tile, grid, (place) => heatColour(share(similarity[place]!)), THROUGH)
       return i === 0 ? [near, map].map((each) => framed(each, grid, chosen, CHOSEN)) : [near, map]

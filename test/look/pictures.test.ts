@@ -47,6 +47,24 @@ it('frames the nearest patches, and the chosen one in both tiles', async () => {
   expect(await countOf(without, [0, 230, 118])).toBe(0)
 })
 
+it('frames a patch of a large grid around it, where it can be seen', async () => {
+  const grid = { h: 100, w: 128 }
+  const image = { ...look.images[0]!, similarity: new Float64Array(12_800).fill(0.5), nearest: [] }
+  const at = async (chosen: number) =>
+    countOf(
+      await drawNearest(
+        { ...look, grid, chosen, images: [{ ...image, nearest: [{ place: 0, similarity: 1 }] }] },
+        [tile],
+      ),
+      [0, 230, 118],
+    )
+  // Patches of 4 × 4 pixels, with two pixels around them; at the corner two sides of the frame are at the edges of the picture.
+  expect(await at(500)).toBe(6 * 6 - 4 * 4)
+  const inside = { ...image, nearest: [{ place: 50 * 128 + 64, similarity: 1 }] }
+  const png = await drawNearest({ ...look, grid, chosen: 500, images: [inside] }, [tile])
+  expect(await countOf(png, [0, 230, 118])).toBe(8 * 8 - 6 * 6)
+})
+
 it('draws attention from its least to its greatest share over the image', async () => {
   const png = await drawAttention(look, look.images[0]!, tile)
   // 0.3 of grey 40 and 0.7 of the palest and the darkest colour; 32 × 32 pixels a patch.
