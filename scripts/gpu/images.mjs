@@ -38,8 +38,8 @@ export async function images(lease) {
     test: join(work, quick ? 'some-test' : 'test'),
   }
   for (const [part, count] of [
-    ['train', 1000],
-    ['test', 200],
+    ['train', 320],
+    ['test', 100],
   ]) {
     if (existsSync(packed[part])) continue
     const done = await lease.sherd([

@@ -14,6 +14,13 @@ const secondsToWrite = 5 // kept of the time for what comes after the last progr
 /** What a program of the system prints; empty if there is none. */
 const ask = (program, ...args) => spawnSync(program, args, { encoding: 'utf8' }).stdout?.trim() ?? ''
 
+/** Where the stage that loads it was not asked for. */
+async function versionOfLibTorch() {
+  if (!has('dist/src/tensor/libtorch.js')) return null
+  const { findLibTorch } = await import('../../dist/src/tensor/libtorch.js')
+  return findLibTorch().libtorch?.version ?? null
+}
+
 /** `asked`: the names of the stages. */
 export function openLease(options, asked) {
   const started = Date.now()
@@ -34,6 +41,8 @@ export function openLease(options, asked) {
     env.SHERD_PEER_PYTHON = resolve(options.python)
     env.PATH = dirname(resolve(options.python)) + delimiter + env.PATH // sherd asks "python3" where its PyTorch is
   }
+
+  Object.assign(process.env, env) // for what is asked of sherd in this process
 
   const gpu =
     device === 'cuda' ? ask('nvidia-smi', '--query-gpu=name', '--format=csv,noheader').split('\n')[0] : ''
@@ -141,6 +150,7 @@ export function openLease(options, asked) {
         found.failed = String(error?.stack ?? error)
       }
       found.seconds = Math.round((Date.now() - began) / 1000)
+      results.libtorch ??= await versionOfLibTorch()
       say(`== ${name}: ${found.failed ? `FAILED, ${found.failed}` : 'ok'}, ${found.seconds} s\n`)
       if (found.failed && !isAdvice) failed.push(name)
       save()

@@ -17,8 +17,12 @@ const chosen = ({ rows, chosen: [at], seeds }) => {
   return { pooling, setting, top1: top1.mean, deviation: top1.deviation, seeds: seeds.length }
 }
 
+// Below this many seconds probes have one seed and no random encoder beside them: a seed costs tens of seconds.
+const enoughForSeeds = 400
+
 export async function probe(lease) {
   const { packed } = await images(lease)
+  const isShort = lease.secondsLeft() < enoughForSeeds
   const done = await lease.sherd([
     ...['evaluate', 'frozen', '--model', model(lease), '--train', packed.train, '--test', packed.test],
     ...[
@@ -31,9 +35,8 @@ export async function probe(lease) {
       '--shots',
       '10%',
     ],
-    ...(lease.quick
-      ? ['--epochs', '2', '--seeds', '1', '--no-baseline']
-      : ['--seeds', '3', '--batch', '2048']),
+    ...(lease.quick || isShort ? ['--seeds', '1', '--no-baseline'] : ['--seeds', '3']),
+    ...(lease.quick ? ['--epochs', '2'] : ['--batch', '4096']),
   ])
   const reports = done.events.filter(({ kind }) => kind === 'evaluation')
   const { testImages } = reports[0]?.data ?? {}
@@ -57,6 +60,8 @@ const methods = [
 // Of larger models and longer training; here they would mostly slow it down.
 const mild = ['--rand-augment', '0', '--mixup', '0', '--cutmix', '0', '--erasing', '0', '--drop-path', '0']
 const shortest = 5
+/** Epochs that the second short attempt has more than the first. */
+const longer = 10
 
 const sizeOf = (path) =>
   statSync(path).isDirectory()
@@ -113,21 +118,29 @@ export async function tune(lease, found) {
   }
 
   const plan = labels.flatMap((some) => methods.map((method) => ({ some, method })))
-  const short = await attempt(methods[0], labels[0], { epochs: quick ? 1 : 2, seeds: 1 })
-  if (short.failed) return { failed: `the first, short attempt: ${short.failed}` }
-  // From the whole of a short attempt: that it also reads and scores the test images makes the plan a careful one.
-  const perImage = short.seconds / (2 * short.trainImages)
-  const cost = ({ some }) => some.seeds * some.epochs * some.share * 10 * short.trainImages * perImage
-  const wanted = plan.reduce((sum, each) => sum + cost(each), 0)
-  const factor = quick ? 0 : Math.min(1, (0.9 * lease.secondsLeft()) / wanted)
+  // Two short attempts tell what each image costs, and what every attempt does beside learning.
+  const short = []
+  for (const epochs of quick ? [1] : [1, 1 + longer]) {
+    const done = await attempt(methods[0], labels[0], { epochs, seeds: 1 })
+    if (done.failed) return { failed: `a first, short attempt: ${done.failed}` }
+    short.push(done)
+  }
+  const [once, more = once] = short
+  const perImage = Math.max(0, more.seconds - once.seconds) / (longer * once.trainImages)
+  const around = Math.max(0, once.seconds - perImage * once.trainImages)
+  const fixed = ({ seeds }) => around * (1 + (seeds - 1) / 2)
+  const learning = ({ seeds, epochs, share }) => seeds * epochs * 10 * share * once.trainImages * perImage
+  const sum = (of) => plan.reduce((all, { some }) => all + of(some), 0)
+  const rest = 0.9 * lease.secondsLeft() - sum(fixed)
+  const factor = quick ? 0 : Math.max(0, Math.min(1, rest / sum(learning)))
   say(
-    `all attempts would take ${Math.round(wanted)} s at most: ${(100 * factor).toFixed(0)} % of their epochs\n`,
+    `${(perImage * 1e6).toFixed(0)} µs an image, ${around.toFixed(1)} s beside: ${(100 * factor).toFixed(0)} % of the usual epochs\n`,
   )
 
   for (const { some, method } of plan) {
     const epochs = quick ? 1 : Math.max(shortest, Math.round(factor * some.epochs))
     const [name, seeds] = [`${method.name}, ${some.name} of the labels`, quick ? 1 : some.seeds]
-    const need = (epochs / some.epochs) * cost({ some }) * 0.7
+    const need = 0.7 * (fixed(some) + learning({ ...some, epochs }))
     if (!quick && lease.secondsLeft() < need) {
       lease.skip(name, `${Math.round(lease.secondsLeft())} s are left and it takes about ${Math.round(need)}`)
       found.attempts.push({ method: method.name, labels: some.name, notRun: 'no time left' })
