@@ -136,6 +136,7 @@ export const cases: Record<string, Case> = {
   'attention, ViT-Large/16 hidden tokens': attentionCase(1, 197, 2, 32, 50),
   'attention, ViT-Base/16 without a mask': attentionCase(1, 197, 1, 64, 1),
   'attention, ViT-Huge/14 encoder': attentionCase(1, 65, 1, 80),
+  'attention, as many tokens as a kernel of the GPU takes': attentionCase(1, 256, 1, 32, 2),
   'attention, longer than a multiprocessor holds': attentionCase(1, 260, 1, 64, 3),
   'tokens with cls': tokensCase(20, true),
   'tokens without cls, an odd width': tokensCase(21, false),

@@ -3,7 +3,9 @@
 import { describe, expect, it } from 'vitest'
 import { initialState, type StepKernel } from '../../src/optim/optimizer.ts'
 import { optimizerOf } from '../../src/optim/optimizers.ts'
-import { engineBuild } from '../../src/tensor/context.ts'
+import { autocast, engineBuild } from '../../src/tensor/context.ts'
+import { selfAttention, withKernels } from '../../src/tensor/fused.ts'
+import { toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type Device, fromArray } from '../../src/tensor/tensor.ts'
 import { take } from '../optim/stepping.ts'
@@ -30,6 +32,22 @@ describe.skipIf(engineBuild().cudaDevices === 0)('kernels of a GPU', () => {
       expect(distance(values, exact[i]!)).toBeLessThanOrEqual(allowed)
     }
   })
+
+  it('attention finds one key whose score is far above those before it', () =>
+    scope(() => {
+      const [tokens, width, found] = [100, 16, 70]
+      const qkv = Float32Array.from({ length: tokens * 3 * width }, (_, i) => {
+        const token = Math.floor(i / (3 * width))
+        const part = Math.floor(i / width) % 3
+        if (part === 2) return token
+        return part === 0 || token === found ? 8 : 0
+      })
+      const input = fromArray(qkv, [1, tokens, 3 * width], 'float32', gpu)
+      const out = withKernels('fused', () =>
+        autocast({ device: gpu, dtype: 'bfloat16' }, () => selfAttention([input], 1)),
+      )
+      expect(numbers(toDtype(out, 'float32'))).toEqual(Array(tokens * width).fill(found))
+    }))
 
   it.each(['adamw', 'adam'] as const)(
     'steps of %s by the library are those of the operators, with decay and rates by layer',
