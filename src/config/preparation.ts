@@ -47,9 +47,16 @@ export function preparationDifferences(before: ImagePreparation, now: ImagePrepa
     )
 }
 
-/** For people, without what nothing else could be: `imageSize [42,42], mean [0.5,0.5,0.5], …`. */
+const short = (value: unknown): string =>
+  Array.isArray(value)
+    ? value.map(short).join(', ')
+    : typeof value === 'number'
+      ? String(Number(value.toPrecision(4)))
+      : String(value)
+
+/** For people, numbers shortened, without keys that say nothing: `imageSize 42, 42; mean 0.485, 0.456, 0.406; …`. */
 export const preparationLine = (preparation: ImagePreparation): string =>
   Object.entries(preparation)
     .filter(([key, value]) => key !== 'rules' && value !== null)
-    .map(([key, value]) => `${key} ${typeof value === 'string' ? value : shown(value)}`)
-    .join(', ')
+    .map(([key, value]) => `${key} ${short(value)}`)
+    .join('; ')
