@@ -53,7 +53,7 @@ const table: readonly Row[] = [
     'gradient_checkpointing grad_checkpointing checkpoint_activations activation_checkpointing use_checkpoint',
   ],
   ['train.kernels', 'compile torch_compile'],
-  ['train.record', 'cuda_graph cuda_graphs cudagraphs capture use_cuda_graph'],
+  ['train.record', 'cuda_graph cuda_graphs capture use_cuda_graph'],
   ['train.threads', 'num_threads cpu_threads', 'threads of one operator'],
   [
     'data.workers',

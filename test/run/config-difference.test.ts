@@ -27,7 +27,7 @@ describe('configDifferences', () => {
     const free = (key: string) =>
       /^(checkpoint|log)\./.test(key) ||
       key === 'target.model' || // the teacher's place: its weights are compared by their hash
-      /\.(steps|epochs|device|precision|kernels|recompute|threads|workers|prefetchBatches|cache|maxSkippedShare|fileTimeout|maxSkippedSteps|maxRollbacks)$/.test(
+      /\.(steps|epochs|device|precision|kernels|recompute|record|threads|workers|prefetchBatches|cache|maxSkippedShare|fileTimeout|maxSkippedSteps|maxRollbacks)$/.test(
         key,
       )
     const refuses = (key: string) => /^data\.(maxPixels|corrupt)$/.test(key) // which files are left out
