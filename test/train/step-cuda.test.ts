@@ -5,10 +5,10 @@ import { gradientsOf } from '../../src/optim/gradients.ts'
 import { normalizePixels } from '../../src/prepare/normalize.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { engineBuild } from '../../src/tensor/context.ts'
-import { toDevice } from '../../src/tensor/ops.ts'
+import { mul, toDevice } from '../../src/tensor/ops.ts'
 import { liveTensors, scope } from '../../src/tensor/scope.ts'
 import { type Device, type Tensor, toFloats } from '../../src/tensor/tensor.ts'
-import { beginStep } from '../../src/train/step.ts'
+import { openStepper } from '../../src/train/stepper.ts'
 import type { Precision } from '../../src/train/trainee.ts'
 import { expectClose, wave } from '../tolerance.ts'
 import { ratesOf, tinyTrainee } from './tiny-training.ts'
@@ -25,30 +25,51 @@ interface Trajectory {
   readonly gradients: readonly (readonly number[])[]
   readonly weights: ReadonlyMap<string, readonly number[]>
   readonly live: readonly number[]
+  readonly why: string | null
+  /** The first tensor of steps that were not finite. */
+  readonly found: readonly string[]
+}
+
+interface Taken {
+  readonly steps?: number
+  /** Whether a GPU may record them. */
+  readonly record?: boolean
+  /** Of step `at` the pixels are not finite. */
+  readonly brokenAt?: number
 }
 
 /** Eight images of noise, always the same, under masks that change from step to step. */
-function takeSteps(device: Device, precision: Precision, steps = 10): Trajectory {
-  const trainee = tinyTrainee(3, precision, device)
+function takeSteps(
+  device: Device,
+  precision: Precision,
+  { steps = 10, record = false, brokenAt = -1 }: Taken = {},
+): Trajectory {
+  const trainee = { ...tinyTrainee(3, precision, device), record }
+  const stepper = openStepper(trainee)
   const { parameters } = trainee
   const pixels = Uint8Array.from(wave(8 * 180), (x) => 128 + 100 * x)
   const indices = Int32Array.from({ length: 8 }, (_, i) => i)
   const [losses, norms, live]: [number[], number[], number[]] = [[], [], []]
   let gradients: number[][] = []
+  const found: string[] = []
   for (let step = 0; step < steps; step++) {
-    const open = beginStep(trainee, { step, epoch: step, value: ratesOf(1e-3), parts: 1 })
-    open.add(() => ({
-      batch: { image: viewOf(normalizePixels({ pixels, shape }, statistics, device)) },
-      samples: { epochs: new Int32Array(8).fill(step), indices },
-    }))
-    const { loss, gradientNorm } = open.finish()
+    const open = stepper.begin({ step, epoch: step, value: ratesOf(1e-3 * (1 + step)), parts: 1 })
+    open.add(() => {
+      const image = viewOf(normalizePixels({ pixels, shape }, statistics, device))
+      const whole = step === brokenAt ? { ...image, pixels: mul(image.pixels, Number.NaN) } : image
+      return { batch: { image: whole }, samples: { epochs: new Int32Array(8).fill(step), indices } }
+    })
+    const { loss, gradientNorm, first } = open.finish()()
+    if (first) found.push(first.where)
     losses.push(loss)
     norms.push(gradientNorm)
     if (step === 0) gradients = scope(() => [...gradientsOf(parameters).values()].map(onCpu))
     live.push(liveTensors())
   }
+  const why = stepper.whyNotRecorded()
+  stepper.dispose()
   const weights = new Map([...parameters].map(([name, x]) => [name, onCpu(x)]))
-  return { losses, norms, gradients, weights, live }
+  return { losses, norms, gradients, weights, live, why, found }
 }
 
 describe.skipIf(engineBuild().cudaDevices === 0)('ten training steps on a GPU', () => {
@@ -66,6 +87,27 @@ describe.skipIf(engineBuild().cudaDevices === 0)('ten training steps on a GPU', 
     expect(there.losses).not.toEqual(here.losses)
     for (const [i, loss] of here.losses.entries())
       expect(Math.abs(there.losses[i]! / loss - 1)).toBeLessThan(0.03)
+  })
+
+  it('recorded as a graph give the losses, norms and weights of steps that are not', () => {
+    const [plain, recorded] = [takeSteps(gpu, 'float32'), takeSteps(gpu, 'float32', { record: true })]
+    expect(recorded.why).toBe(null)
+    expectClose(recorded.losses, plain.losses, 1e-5)
+    expectClose(recorded.norms, plain.norms, 1e-4)
+    for (const [name, expected] of plain.weights)
+      expectClose(recorded.weights.get(name)!, expected, name.endsWith('attn.qkv.bias') ? 2e-3 : 2e-4)
+    const { live } = recorded
+    expect(live.at(-1)).toBe(live[4])
+  })
+
+  it('recorded, of which one is not finite, write nothing in it and continue', () => {
+    const broken = { record: true, brokenAt: 6 }
+    const [plain, recorded] = [takeSteps(gpu, 'float32', { brokenAt: 6 }), takeSteps(gpu, 'float32', broken)]
+    expect(recorded.why).toBe(null)
+    expect(recorded.found).toEqual(plain.found)
+    expect(recorded.found).toEqual(['the images'])
+    expect(recorded.losses.map(Number.isFinite)).toEqual(plain.losses.map((_, step) => step !== 6))
+    expectClose(recorded.losses.slice(7), plain.losses.slice(7), 1e-5)
   })
 
   it('hold no more tensors at the last step than at the second', () => {
