@@ -105,7 +105,7 @@ describe.skipIf(engineBuild().cudaDevices === 0)('ten training steps on a GPU', 
     const [plain, recorded] = [takeSteps(gpu, 'float32', { brokenAt: 6 }), takeSteps(gpu, 'float32', broken)]
     expect(recorded.why).toBe(null)
     expect(recorded.found).toEqual(plain.found)
-    expect(recorded.found).toEqual(['the images'])
+    expect(recorded.found).toEqual(['the image'])
     expect(recorded.losses.map(Number.isFinite)).toEqual(plain.losses.map((_, step) => step !== 6))
     expectClose(recorded.losses.slice(7), plain.losses.slice(7), 1e-5)
   })
