@@ -15,6 +15,7 @@ import {
   groupsOfStep,
   type Habits,
   type Recording,
+  type Request,
   recordStep,
   watching,
   whyNotRecorded,
@@ -103,9 +104,7 @@ function recordingStepper<Batch, Plan>(trainee: Trainee<Batch, Plan>, recorder: 
     for (const each of made) open.add(() => each)
     return open.finish()
   }
-  const queue = (request: StepRequest, prepared: Prepared<Batch, Plan>): Read | null => {
-    const groups = groupsOfStep(trainee, request)
-    const asked = { ...request, prepared, groups }
+  const queue = (asked: Request<Batch, Plan>): Read | null => {
     for (const each of recordings) {
       const read = each.run(asked)
       if (read) return read
@@ -133,6 +132,7 @@ function recordingStepper<Batch, Plan>(trainee: Trainee<Batch, Plan>, recorder: 
       if (refused !== null) return plain.begin(request)
       const kept: Owned[] = []
       const made: Prepared<Batch, Plan>[] = []
+      const groups = groupsOfStep(trainee, request) // while the step before still runs
       const abandon = () => {
         for (const each of kept.splice(0)) each.dispose()
       }
@@ -148,7 +148,7 @@ function recordingStepper<Batch, Plan>(trainee: Trainee<Batch, Plan>, recorder: 
         },
         finish() {
           try {
-            const read = made[0] ? queue(request, made[0]) : null
+            const read = made[0] ? queue({ ...request, prepared: made[0], groups }) : null
             if (read) return read
             const sampled = made.map(({ batch, at: { samples } }) => ({ batch, samples }))
             const result = plainly(request, sampled)
