@@ -34,15 +34,16 @@ interface Taken {
   readonly steps?: number
   /** Whether a GPU may record them. */
   readonly record?: boolean
-  /** Of step `at` the pixels are not finite. */
+  /** The step whose pixels are not finite. */
   readonly brokenAt?: number
+  readonly rate?: (step: number) => number
 }
 
 /** Eight images of noise, always the same, under masks that change from step to step. */
 function takeSteps(
   device: Device,
   precision: Precision,
-  { steps = 10, record = false, brokenAt = -1 }: Taken = {},
+  { steps = 10, record = false, brokenAt = -1, rate = () => 1e-3 }: Taken = {},
 ): Trajectory {
   const trainee = { ...tinyTrainee(3, precision, device), record }
   const stepper = openStepper(trainee)
@@ -53,7 +54,7 @@ function takeSteps(
   let gradients: number[][] = []
   const found: string[] = []
   for (let step = 0; step < steps; step++) {
-    const open = stepper.begin({ step, epoch: step, value: ratesOf(1e-3 * (1 + step)), parts: 1 })
+    const open = stepper.begin({ step, epoch: step, value: ratesOf(rate(step)), parts: 1 })
     open.add(() => {
       const image = viewOf(normalizePixels({ pixels, shape }, statistics, device))
       const whole = step === brokenAt ? { ...image, pixels: mul(image.pixels, Number.NaN) } : image
@@ -90,7 +91,9 @@ describe.skipIf(engineBuild().cudaDevices === 0)('ten training steps on a GPU', 
   })
 
   it('recorded as a graph give the losses, norms and weights of steps that are not', () => {
-    const [plain, recorded] = [takeSteps(gpu, 'float32'), takeSteps(gpu, 'float32', { record: true })]
+    const rate = (step: number) => 1e-3 * (0.5 + 0.1 * step) // another number in each step, the sum as above
+    const of = (record: boolean) => takeSteps(gpu, 'float32', { record, rate })
+    const [plain, recorded] = [of(false), of(true)]
     expect(recorded.why).toBe(null)
     expectClose(recorded.losses, plain.losses, 1e-5)
     expectClose(recorded.norms, plain.norms, 1e-4)
