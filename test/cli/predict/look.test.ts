@@ -18,7 +18,7 @@ const look = (...args: string[]) => inProcess(['look', ...model, ...args], { cwd
 it('draws a folder, says what it saw, and finds its result again', async () => {
   const args = ['--images', 'photos', '--count', '2', '--out', 'seen', '--json']
   const done = await look(...args)
-  expect([done.status, done.stderr]).toEqual([0, ''])
+  expect([done.status, done.stderr]).toEqual([0, expect.not.stringMatching(/error|warning/)]) // where it takes long, it says how far it is
   const said = done.json()[0] as unknown as { kind: 'look' } & Omit<LookReport, 'whose'>
   const names = ['attention-1.png', 'attention-2.png', 'features.png', 'nearest.png', 'look.json']
   expect(said.files).toEqual(names.map((name) => join(cwd, 'seen', name)))

@@ -55,7 +55,9 @@ it('takes the token from the environment, and is quiet by default', async () => 
   await until(() => server.stdout().includes('/docs'), 'the address')
   const url = server
     .stdout()
-    .match(/^sherd serves encoder at (http:\S+)\n {2}POST \/v1\/embed .*\n {2}http:\S+\/docs\/ /)![1]!
+    .match(
+      /^sherd serves encoder at (http:\S+)\n(?: {2}http:\S+\/playground\/ .*\n)? {2}POST \/v1\/embed .*\n {2}POST \/v1\/look .*\n {2}http:\S+\/docs\/ /,
+    )![1]!
   const headers = { authorization: 'Bearer secret' }
   expect([(await fetch(`${url}/ready`)).status, (await fetch(`${url}/ready`, { headers })).status]).toEqual([
     401, 200,
