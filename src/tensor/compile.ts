@@ -67,6 +67,7 @@ function compilerFlags(libtorch: LibTorch, toolkit: string | null, build: Build)
 export function planAddon(libtorch: LibTorch, build: Build = 'any'): AddonBuild {
   const library = statSync(
     join(libtorch.libDir, process.platform === 'darwin' ? 'libtorch.dylib' : 'libtorch.so'),
+    { throwIfNoEntry: false }, // the linker names it
   )
   const toolkit = libtorch.cuda ? cudaToolkit() : null
   return planBuild({
@@ -81,7 +82,7 @@ export function planAddon(libtorch: LibTorch, build: Build = 'any'): AddonBuild 
         compiler: [join(toolkit, 'bin/nvcc'), '-std=c++17', '-O3', '-Xcompiler=-fPIC', ...gpuCode(build)],
       },
     }),
-    inputs: [libtorch, library.mtimeMs, library.size, [...cpuFlags()].sort()],
+    inputs: [libtorch, library?.mtimeMs, library?.size, [...cpuFlags()].sort()],
     portable: [libtorch.version, libtorch.cuda, libtorch.cxx11Abi],
     build,
     help: installByHand,

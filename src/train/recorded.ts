@@ -253,11 +253,9 @@ export function recordStep<Batch, Plan>(
       )
     })
   }
-  /** Made beside the recording: its memory is not the graph's. */
-  const noNumbers = (n: number): Tensor => {
-    const made = unscoped(() => fromArray(new Float32Array(n), [n], 'float32', device))
-    return made
-  }
+  /** Sent beside the recording: its memory is not the graph's. */
+  const noNumbers = (n: number): Tensor =>
+    unscoped(() => fromArray(new Float32Array(n), [n], 'float32', device))
   const body = () =>
     scope(() => {
       const run = () => {
@@ -293,7 +291,7 @@ export function recordStep<Batch, Plan>(
   /** After a step that was not finite: the weights are as they were, and so are inputs and gradients. */
   const trace = (loss: number, at: At) =>
     Number.isFinite(loss)
-      ? traceGradients(learned)
+      ? traceGradients(learned, gradients)
       : traceLoss(parameters, () => ({
           batches: [inputs.batch],
           forward: () => watchedLoss(trainee, weights, { ...inputs, at }, (send) => send()).losses,

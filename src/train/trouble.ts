@@ -1,5 +1,6 @@
 /** Traces a non-finite step to its first tensor: weights, the batch, a result of the forward pass, a gradient. */
 import type { Parameters } from '../model/parameters.ts'
+import type { Gradients } from '../optim/gradients.ts'
 import { gradient, noGrad } from '../tensor/context.ts'
 import { firstNotFinite, type NotFinite, notFinite } from '../tensor/finite.ts'
 import { scope } from '../tensor/scope.ts'
@@ -34,11 +35,14 @@ export function traceLoss(
   )
 }
 
-/** The first non-finite gradient in the order of the backward pass, from the last parameter to the first. */
-export function traceGradients(parameters: Parameters): NotFinite | null {
+/**
+ * The first non-finite gradient in the order of the backward pass, from the last parameter to the first. `gradients`: by default those that the
+ * parameters have.
+ */
+export function traceGradients(parameters: Parameters, gradients?: Gradients): NotFinite | null {
   return scope(() => {
     for (const [name, value] of [...parameters].reverse()) {
-      const own = gradient(value)
+      const own = gradients ? gradients.get(name) : gradient(value)
       const wrong = own && notFinite(`the gradient of ${name}`, own)
       if (wrong) return wrong
     }

@@ -14,25 +14,14 @@ const everyOption = new Set(
 )
 everyOption.add('--help')
 
-/** Of other programs, and of sherd's own scripts. */
+/** Of other programs. */
 const foreign = new Set([
   ...['--install', '--status', '--no-install-recommends'], // Windows, dpkg, apt
   ...['--query-gpu', '--format'], // nvidia-smi
   ...['--no-as-needed'], // the linker
   ...['--data-binary'], // curl
   ...['--ignore-scripts', '--omit'], // npm
-  ...[
-    '--python',
-    '--quick',
-    '--only',
-    '--rounds',
-    '--ablations',
-    '--record',
-    '--inputs',
-    '--budget',
-    '--labelled',
-    '--runs',
-  ], // scripts
+  ...['--inputs'], // a Python script
   ...['--left', '--busy'], // decrements in code
   ...['--lr', '--batch-size'], // names that are answered with sherd's
 ])
@@ -41,6 +30,18 @@ const filesIn = (dir: string, ending: string): string[] =>
   readdirSync(join(packageRoot(), dir), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith(ending))
     .map((name) => `${dir}/${name}`)
+
+/** Of sherd's own scripts, as they give them to `parseArgs`. */
+const ofScripts = new Set(
+  [...filesIn('scripts', '.mjs'), ...filesIn('bench', '.ts'), ...filesIn('experiments', '.ts')].flatMap(
+    (path) =>
+      [
+        ...readFileSync(join(packageRoot(), path), 'utf8').matchAll(
+          /^\s+'?([a-z][a-z-]*)'?: \{ type: '(?:string|boolean)'/gm,
+        ),
+      ].flatMap(([, name]) => [`--${name}`, `--no-${name}`]),
+  ),
+)
 const read = (file: string) => readFileSync(join(packageRoot(), file), 'utf8')
 
 const sources = filesIn('src', '.ts').map((file) => ({
@@ -135,7 +136,7 @@ describe('commands that are named', () => {
   it('options that are named exist in some command', () => {
     const faults = [...sources, ...pages.map(inCode)].flatMap(({ file, text }) =>
       [...new Set(optionsIn(text))]
-        .filter((option) => !everyOption.has(option) && !foreign.has(option))
+        .filter((option) => !everyOption.has(option) && !foreign.has(option) && !ofScripts.has(option))
         .map((option) => `${file}: ${option}`),
     )
     expect(faults).toEqual([])
