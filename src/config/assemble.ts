@@ -2,7 +2,8 @@
 
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
-import { type MaeOptions, type MaskedAutoencoder, mae } from '../objective/mae.ts'
+import { type MaeOptions, mae } from '../objective/mae.ts'
+import type { MaskedObjective } from '../objective/masked.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
 import type { DecodeRules } from '../prepare/decode/decode-request.ts'
 import type { Fitting } from '../prepare/fit.ts'
@@ -38,7 +39,7 @@ type ObjectiveFactory<O extends ObjectiveName> = (
   config: Config<O>,
   device: Device,
   given: ObjectiveGiven,
-) => MaskedAutoencoder
+) => MaskedObjective
 
 const noFrozen = (path: string): never => {
   throw new SherdError('BUG', `Bug: ${path} is a teacher, and nothing here opens it`)
@@ -64,7 +65,7 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
   },
 }
 
-export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedAutoencoder =>
+export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedObjective =>
   (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
 
 /** Paths of the models that its objective reads. */

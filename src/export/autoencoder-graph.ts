@@ -5,7 +5,7 @@
 import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { type Parameters, weightsOf } from '../model/parameters.ts'
-import type { MaskedAutoencoder } from '../objective/mae.ts'
+import type { MaskedObjective } from '../objective/masked.ts'
 import type { Graph } from '../onnx/graph.ts'
 import { sizeName } from '../onnx/symbolic-sizes.ts'
 import { narrow, reshape } from '../tensor/ops.ts'
@@ -26,9 +26,9 @@ import { needsPositions } from './positions-input.ts'
 import { translate } from './translate.ts'
 
 export interface Autoencoder {
-  readonly objective: MaskedAutoencoder
+  readonly objective: MaskedObjective
   /** The same objective with `embed: 'all'`, whose shapes do not depend on which tokens are kept. */
-  readonly recorded: MaskedAutoencoder
+  readonly recorded: MaskedObjective
   /** Of encoder and decoder. */
   readonly parameters: Parameters
 }

@@ -4,7 +4,7 @@
  */
 import type { View } from '../prepare/view.ts'
 import { call } from '../tensor/call.ts'
-import { arange, expand, gather, toDevice } from '../tensor/ops.ts'
+import { arange, expand, gather, toDevice, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount, type TokenLayout } from '../token/layout.ts'
@@ -46,6 +46,16 @@ export interface Backbone {
   encodeKept(cut: CutView, kept: Tensor, weights: Weights, options?: EncodeKeptOptions): Encoded
   /** All tokens, or those of some groups, unmasked. Tokens without data are excluded from attention. */
   encodeAll(view: View, weights: Weights, options?: EncodeAllOptions): Encoded
+  /**
+   * All tokens, those of which `mask` [B, N] is 1 replaced by `token` [1, 1, D] before positions are added (BEiT, SimMIM). Tokens without
+   * data are excluded from attention.
+   */
+  encodeMasked(cut: CutView, masked: MaskedTokens, weights: Weights): Encoded
+}
+
+export interface MaskedTokens {
+  readonly mask: Tensor
+  readonly token: Tensor
 }
 
 /** Throws `SHAPE` or `VALUE` for a shape that does not fit together. */
@@ -67,6 +77,15 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
         embed === 'all' ? take(stem.embed(cut, null, weights), kept) : stem.embed(cut, kept, weights)
       const embedded = () => ({ x: x(), ...stem.place(cut, kept, weights) })
       return encodeTokens(embedded, weights, d, { ...options, kept })
+    },
+    encodeMasked(cut, { mask, token }, weights) {
+      const all = expand(arange(N, { dtype: 'int64', device }), [cut.samples, N])
+      const isHidden = call('gt.Scalar', unsqueeze(mask, 2), 0)
+      const embedded = () => ({
+        x: call('where.self', isHidden, token, stem.embed(cut, null, weights)),
+        ...stem.place(cut, all, weights),
+      })
+      return encodeTokens(embedded, weights, d, { present: cut.present })
     },
     encodeAll: (view, weights, { only = null, positions, ...options } = {}) =>
       scope(() => {

@@ -3,169 +3,26 @@
  * groups, frames and dates it is SatMAE (Cong et al. 2022); with scaled positions, Scale-MAE's encoder (Reed et al. 2023). These are the same
  * objective with other tokens, mask, decoder and target.
  */
-
-import { type Adaptation, adaptBackbone } from '../model/adapt.ts'
-import { openBackbone } from '../model/backbone.ts'
-import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
 import { type DecoderOptions, openDecoder } from '../model/decoder/decoders.ts'
-import { headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
-import type { EncoderDimensions } from '../model/dimensions.ts'
-import type { Weights } from '../model/parameters.ts'
-import type { CutView } from '../model/stem/patches.ts'
-import type { View } from '../prepare/view.ts'
-import type { ViewSpec } from '../prepare/view-spec.ts'
-import { predictPixels } from '../target/pixel-target.ts'
-import type { Asked, Target, TargetMaker } from '../target/target.ts'
-import { inFloat32, noGrad } from '../tensor/context.ts'
-import { gather, sum, toDevice } from '../tensor/ops.ts'
-import { scope } from '../tensor/scope.ts'
-import { type Device, item, type Tensor } from '../tensor/tensor.ts'
-import { layoutTokens, placeCount } from '../token/layout.ts'
-import { type MaskPlan, planFromNoise } from '../token/mask.ts'
-import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
-import { type Route, routeByGroup } from '../token/spectral-groups.ts'
-import type { Address, BatchObjective, ImageBatch, Losses } from './objective.ts'
+import { type MaskedObjective, type MaskedOptions, maskedObjective } from './masked.ts'
 
-export interface MaeOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
-  readonly dimensions: EncoderDimensions
-  /** How the encoder learns; default: all of it. */
-  readonly adapt?: Adaptation
+export interface MaeOptions extends MaskedOptions {
   readonly decoder: DecoderOptions
-  /** Share of tokens that are hidden, in (0, 1). */
-  readonly maskRatio: number
-  /** How groups and frames share masks; default: independent. */
-  readonly mask?: Omit<MaskDesign, 'ratio'>
-  /** K, if not that of the mask design. */
-  readonly kept?: number | null
-  /** Default: normalised pixels. */
-  readonly target?: TargetMaker
-  /**
-   * Whether samples may lack data, so that micro-batches are weighted by their hidden tokens with data. Default: true with groups of bands,
-   * frames or dates.
-   */
-  readonly gaps?: boolean
   /** Which tokens a prediction embeds, `kept` by default: see `Backbone.encodeKept`. */
   readonly embed?: 'kept' | 'all'
-  readonly device: Device
-}
-
-export interface Prediction {
-  /** [B, P + K, D] */
-  readonly latent: Tensor
-  /** [B, T · L, …] as `Target.whole` has it: of pixels P·P·C, frame by frame in image order; zeros for a band that no group has. */
-  readonly prediction: Tensor
-}
-
-export interface MaskedAutoencoder extends BatchObjective<ImageBatch, MaskPlan, never> {
-  /** Larger than the model's input if the target needs larger images. */
-  readonly views: { readonly image: ViewSpec }
-  /** N, the tokens of one sample. */
-  readonly tokens: number
-  readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
-  /** Tokens without data are never kept. */
-  plan(at: Address, batch?: ImageBatch): MaskPlan
-  /** The plan of given noise [B, N]. */
-  planFromNoise(noise: Tensor, view?: View): MaskPlan
-  loss(weights: Weights, batch: ImageBatch, plan: MaskPlan): Losses
-  /** Predictions of all tokens, for pictures and verification. */
-  predict(weights: Weights, view: View, plan: MaskPlan): Prediction
-  /** The error of every token [B, N] in the target's space; only for targets that show errors. */
-  errors(weights: Weights, view: View, plan: MaskPlan): Tensor
 }
 
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
-export function mae(options: MaeOptions): MaskedAutoencoder {
-  const {
-    maskRatio,
-    mask,
-    decoder: decoding,
-    target: targetOf = predictPixels(),
-    embed,
-    adapt = { kind: 'none' },
-    device,
-    ...given
-  } = options
-  const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
-  const backbone = adaptBackbone(openBackbone(shape, device), adapt)
-  const { layout, groups } = backbone
-  const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
-  const kept = options.kept ?? keptTokens(layout, design)
-  const decoder = openDecoder(decoding, { shape, device })
-  const target = targetOf({ shape, groups, device })
-
-  const [height, width] = shape.dimensions.imageSize
-  const { widths, factor = 1 } = target
-  const cutOf = (view: View): CutView => backbone.cut(target.atModelSize?.(view) ?? view)
-  const planOf = (noise: Tensor, view?: View): MaskPlan => {
-    const present = view && cutOf(view).present
-    const onDevice = toDevice(noise, device)
-    return planFromNoise(present ? absentLast(onDevice, present) : onDevice, kept)
-  }
-  const asked = (view: View, cut: CutView, plan: MaskPlan): Asked => {
-    let routes: readonly Route[] | undefined
-    const places = placeCount(layout)
+export const mae = ({ decoder: decoding, embed, ...options }: MaeOptions): MaskedObjective =>
+  maskedObjective(options, ({ shape, backbone, device }) => {
+    const decoder = openDecoder(decoding, { shape, device })
     return {
-      ...{ view, cut, plan },
-      routes: () => (routes ??= routeByGroup(plan.hidden, { groups: groups.length, places })),
+      rows: decoder.rows,
+      width: decoder.width,
+      read(cut, plan, weights) {
+        const encoded = backbone.encodeKept(cut, plan.kept, weights, { embed, taps: decoder.taps ?? [] })
+        const input = { encoded, view: cut.view, plan }
+        return { encoded, features: (wanted) => decoder.decode(input, weights, wanted) }
+      },
     }
-  }
-  const predictions = {
-    hidden: (input: Parameters<typeof decoder.decode>[0], weights: Weights, routes: Asked['routes']) =>
-      inFloat32(() => predictHidden(decoder.decode(input, weights, 'hidden'), routes, widths, weights)),
-    all: (input: Parameters<typeof decoder.decode>[0], weights: Weights) =>
-      inFloat32(() => predictAll(decoder.decode(input, weights, 'all'), widths, weights)),
-  }
-  /** What is said at every place. */
-  const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {
-    const encoded = backbone.encodeKept(cut, plan.kept, weights, { embed, taps: decoder.taps ?? [] })
-    return { encoded, said: predictions.all({ encoded, view: cut.view, plan }, weights) }
-  }
-  /** How many hidden tokens hold data. */
-  const withData = (view: View, hidden: Tensor): number => {
-    const { present } = cutOf(view)
-    return present ? item(sum(gather(present, 1, hidden))) : hidden.shape[0]! * hidden.shape[1]!
-  }
-  const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
-
-  return {
-    rows: [...backbone.rows, ...decoder.rows, ...headRows(widths, decoder.width), ...(target.rows ?? [])],
-    views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
-    tokens: layoutTokens(layout),
-    metrics: [target.part, ...(target.moreParts ?? [])].map((name) => ({
-      ...{ name, kind: 'loss', unit: '' },
-      ...(name === target.part && { chance: target.chance, chanceOf: 'predicting the mean' }),
-    })),
-    encoder: { prefix: '' },
-    ...(target.frozen && { frozen: { target: target.frozen } }),
-    target,
-    plan: ({ seed, samples }, batch) =>
-      scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),
-    ...(mayLackData && { counts: ({ image }, { hidden }) => ({ [target.part]: withData(image, hidden) }) }),
-    planFromNoise: (noise, view) => scope(() => planOf(noise, view)),
-    loss: (weights, { image }, plan) =>
-      scope(() => {
-        const cut = cutOf(image)
-        const encoded = backbone.encodeKept(cut, plan.kept, weights, { taps: decoder.taps ?? [] })
-        const about = asked(image, cut, plan)
-        const said = predictions[target.reads]({ encoded, view: cut.view, plan }, weights, about.routes)
-        return {
-          parts: target.loss(
-            said,
-            noGrad(() => target.of(about, weights)),
-            weights,
-          ),
-        }
-      }),
-    predict: (weights, view, plan) =>
-      scope(() => {
-        const { encoded, said } = everywhere(cutOf(view), plan, weights)
-        return { latent: encoded.sequence, prediction: target.whole(said) }
-      }),
-    errors: (weights, view, plan) =>
-      scope(() => {
-        const cut = cutOf(view)
-        const { said } = everywhere(cut, plan, weights)
-        return target.errors!(said, asked(view, cut, plan), weights)
-      }),
-  }
-}
+  })

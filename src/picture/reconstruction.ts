@@ -8,7 +8,7 @@ import { SherdError } from '../errors.ts'
 import { type BackboneShape, layoutOf } from '../model/backbone-shape.ts'
 import { gridOfModel, patchWidth } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
-import type { MaskedAutoencoder } from '../objective/mae.ts'
+import type { MaskedObjective } from '../objective/masked.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { View } from '../prepare/view.ts'
 import {
@@ -52,11 +52,11 @@ interface ExposedOptions {
 }
 
 export interface ErrorOptions extends ExposedOptions {
-  readonly objective: Pick<MaskedAutoencoder, 'errors'>
+  readonly objective: Pick<MaskedObjective, 'errors'>
 }
 
 export interface ReconstructionOptions extends ExposedOptions {
-  readonly objective: Pick<MaskedAutoencoder, 'predict'>
+  readonly objective: Pick<MaskedObjective, 'predict'>
   /** Whether the model was trained on targets that are normalised patch by patch. */
   readonly normalizeTarget: boolean
   /** By what they were normalised; `group` by default. */

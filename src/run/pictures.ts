@@ -5,7 +5,7 @@ import { backboneOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { pause, SherdError } from '../errors.ts'
 import { weightsOf } from '../model/parameters.ts'
-import type { MaskedAutoencoder } from '../objective/mae.ts'
+import type { MaskedObjective } from '../objective/masked.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct, showErrors } from '../picture/reconstruction.ts'
@@ -103,7 +103,7 @@ export function reconstructExhibit(
 ): Reconstructions {
   const { config, parameters, statistics, device, precision: dtype = 'float32' } = model
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
-  const objective: MaskedAutoencoder = {
+  const objective: MaskedObjective = {
     ...model.objective,
     predict: (...args) => autocastFrozen({ device, dtype }, () => model.objective.predict(...args)),
     errors: (...args) => autocastFrozen({ device, dtype }, () => model.objective.errors(...args)),

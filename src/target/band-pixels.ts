@@ -4,6 +4,7 @@
  */
 import { call } from '../tensor/call.ts'
 import {
+  abs,
   add,
   div,
   expand,
@@ -100,6 +101,10 @@ export interface ErrorSum {
   readonly count: Tensor | number
 }
 
+/** Of the differences between prediction and target. */
+export const pixelErrors = { squared: square, absolute: abs } as const
+export type PixelError = keyof typeof pixelErrors
+
 /**
  * The error of a prediction [n, P·P·|g|]. That of a token is the mean over its values that are there, so that a group of few bands
  * counts as much as one of many; a token without any does not count.
@@ -108,10 +113,12 @@ export function bandError(
   predicted: Tensor,
   patches: BandPatches,
   statistics: BandStatistics | null,
+  error: PixelError = 'squared',
 ): ErrorSum {
   return scope(() => {
     const target = bandTarget(patches, statistics)
-    const errors = square(sub(byPixel(toDtype(predicted, 'float32'), patches.pixels), target)) // [n, P·P, |g|]
+    const said = byPixel(toDtype(predicted, 'float32'), patches.pixels)
+    const errors = pixelErrors[error](sub(said, target)) // [n, P·P, |g|]
     const [n, , bands] = errors.shape as readonly [number, number, number]
     const weights = weightsOfPixels(patches)
     if (!weights) return { sum: mul(sum(errors), 1 / (patches.pixels * bands)), count: n }

@@ -8,8 +8,9 @@ import { type BandStatistics, bandStatistics } from './band-pixels.ts'
 import { bandPixels } from './band-target.ts'
 import { releasedPixels } from './released-order.ts'
 import { type ScalesTarget, scaledPixels } from './scales.ts'
+import { simmimPixels } from './simmim-pixels.ts'
 import type { TargetMaker } from './target.ts'
-import { targetRow } from './target-row.ts'
+import { type PixelForm, targetRow } from './target-row.ts'
 
 export interface PixelOptions {
   /** Whether patches are normalised by their own statistics; by default they are. */
@@ -20,6 +21,8 @@ export interface PixelOptions {
   readonly scales?: ScalesTarget | null
   /** `satmae`: bands in the order in which the released code has them (`released-order.ts`). */
   readonly compat?: 'satmae' | null
+  /** `simmim`: absolute errors, and heads with the channel first (`simmim-pixels.ts`); by default MAE's squared errors. */
+  readonly form?: PixelForm
 }
 
 /** Throws `VALUE` for options that exclude each other. */
@@ -28,12 +31,21 @@ export function predictPixels({
   statistics = 'group',
   scales = null,
   compat = null,
+  form = 'mae',
 }: PixelOptions = {}): TargetMaker {
   if (scales && (normalize || compat))
     throw new SherdError(
       'VALUE',
       'target.scales: pictures of several sizes have no patches to be normalised by: set target.normalize to false, and no decoder.compat',
     )
+  if (form === 'simmim') {
+    if (scales || compat)
+      throw new SherdError(
+        'VALUE',
+        'target.scales: SimMIM predicts patches at their own size alone: leave it out',
+      )
+    return (space) => simmimPixels(normalize ? statistics : null, space)
+  }
   if (scales) return (space) => scaledPixels(scales, space)
   if (compat) return (space) => releasedPixels(normalize, space)
   return (space) => bandPixels(normalize ? statistics : null, space)

@@ -4,6 +4,9 @@ import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { FrozenModel } from './frozen-model.ts'
 import type { TargetMaker } from './target.ts'
 
+/** MAE's squared errors, or SimMIM's absolute ones. */
+export type PixelForm = 'mae' | 'simmim'
+
 /** Inputs of a row besides its keys. */
 export interface TargetGiven {
   /** That of the decoder. */

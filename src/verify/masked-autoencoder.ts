@@ -1,7 +1,8 @@
 /** Masked autoencoders as reference files describe them, those of several bands, dates and scales among them. */
 import { z } from 'zod'
 import { limits } from '../model/dimensions.ts'
-import { type MaskedAutoencoder, mae } from '../objective/mae.ts'
+import { mae } from '../objective/mae.ts'
+import type { MaskedObjective } from '../objective/masked.ts'
 import type { ImageBatch } from '../objective/objective.ts'
 import { viewOf, withoutNaN } from '../prepare/view.ts'
 import { bandStatistics } from '../target/band-pixels.ts'
@@ -53,7 +54,7 @@ const maskedAutoencoderConfig = z.strictObject({
 })
 type Config = z.infer<typeof maskedAutoencoderConfig>
 
-function maskedAutoencoderOf(config: Config, device: Device): MaskedAutoencoder {
+function maskedAutoencoderOf(config: Config, device: Device): MaskedObjective {
   const {
     imageSize,
     patchSize: patch,

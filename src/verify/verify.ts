@@ -4,6 +4,7 @@ import type { Device } from '../tensor/tensor.ts'
 import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
 import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
+import { maskfeat, simmim } from './mask-tokens.ts'
 import { maskedAutoencoder } from './masked-autoencoder.ts'
 import { headingOf } from './metadata.ts'
 import { checkNetwork } from './network.ts'
@@ -37,6 +38,8 @@ const operators =
 const objectives: Readonly<Record<string, Checker>> = {
   mae: network(maskedAutoencoder),
   satmae: network(maskedAutoencoder), // with bands, dates or scales it is the same objective
+  simmim: network(simmim),
+  maskfeat: network(maskfeat),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   schedules: checkSchedules,

@@ -5,7 +5,7 @@ import { SherdError } from '../errors.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import type { Parameters } from '../model/parameters.ts'
 import { allRows } from '../objective/averages.ts'
-import type { MaskedAutoencoder } from '../objective/mae.ts'
+import type { MaskedObjective } from '../objective/masked.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -15,7 +15,7 @@ import { findWeights, loadRows } from './open-encoder.ts'
 
 export interface Model {
   readonly config: Config
-  readonly objective: MaskedAutoencoder
+  readonly objective: MaskedObjective
   readonly parameters: Parameters
   readonly statistics: ChannelStatistics
   readonly device: Device

@@ -7,8 +7,8 @@ import type {
 import { type EncodeOptions, encodeTokens } from '../../src/model/encoder.ts'
 import { initialParameters, type Parameters, type Weights, within } from '../../src/model/parameters.ts'
 import { embedPatches } from '../../src/model/stem/patch-embedding.ts'
-import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import type { MaskedObjective } from '../../src/objective/masked.ts'
 import { callInPlace } from '../../src/tensor/call.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -31,14 +31,14 @@ export const tinyDecoder: DecoderDimensions = { width: 16, depth: 1, heads: 2, g
 
 export const tinySizes: AutoencoderDimensions = { encoder: tiny, decoder: tinyDecoder }
 
-export const tinyMae = (options: Partial<MaeOptions> = {}): MaskedAutoencoder =>
+export const tinyMae = (options: Partial<MaeOptions> = {}): MaskedObjective =>
   mae({
     ...{ dimensions: tiny, decoder: tinyDecoder, maskRatio: 0.6, device: 'cpu' },
     ...options,
   })
 
 /** Parameters without the zeros and ones of a fresh model, so that nothing hides behind them. */
-export function stirredParameters(objective: Pick<MaskedAutoencoder, 'rows'>, seed = 1): Parameters {
+export function stirredParameters(objective: Pick<MaskedObjective, 'rows'>, seed = 1): Parameters {
   const parameters = initialParameters(objective.rows, { seed, device: 'cpu' })
   noGrad(() =>
     scope(() => {

@@ -2,6 +2,7 @@
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import { maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
 import { predictFeatures } from '../../src/target/features.ts'
@@ -104,6 +105,26 @@ export const rows: Record<string, Conforming<never, never>> = {
   'mae of features': masked({ dimensions: tiny, ...usual, target: features }, (indices) =>
     viewOf(pixels(indices, 0)),
   ) as never,
+  simmim: {
+    objective: () =>
+      maskTokens({
+        ...{ dimensions: tiny, maskRatio: 0.6, device: 'cpu' },
+        target: predictPixels({ normalize: false, form: 'simmim' }),
+      }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  maskfeat: {
+    objective: () => maskTokens({ dimensions: tiny, maskRatio: 0.4, device: 'cpu', target: gradients }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  'mask tokens of bands and dates with gaps': {
+    objective: () =>
+      maskTokens({
+        ...{ ...series, maskRatio: 0.6, device: 'cpu' },
+        target: predictPixels({ normalize: false, form: 'simmim' }),
+      }),
+    batch: (indices: readonly number[]) => ({ image: ofSeries(indices, true) }),
+  } as never,
   classification: classified as never,
   'an objective that has everything': {
     objective: toyObjective,

@@ -4,7 +4,8 @@ import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { headNames } from '../../src/model/classifier.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
 import { type ClassificationOptions, classification } from '../../src/objective/classification.ts'
-import { type MaeOptions, type MaskedAutoencoder, mae } from '../../src/objective/mae.ts'
+import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import type { MaskedObjective } from '../../src/objective/masked.ts'
 import type { Address, At, Objective } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
 import { bandStatistics } from '../../src/target/band-pixels.ts'
@@ -38,7 +39,7 @@ const samples = { epochs: [0, 0, 0], indices: [4, 9, 2] }
 export interface Row {
   readonly objective: (
     device: Device,
-  ) => Objective<never, unknown> & Partial<Pick<MaskedAutoencoder, 'predict'>>
+  ) => Objective<never, unknown> & Partial<Pick<MaskedObjective, 'predict'>>
   /** On the CPU. Called inside a scope. */
   readonly images: () => View
   /** What a batch holds beside its images. */

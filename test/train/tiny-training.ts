@@ -1,6 +1,6 @@
 /** A whole training of the tiny model on pixels made up here: what the loop needs and nothing from disk. */
 import { initialParameters, type Parameters } from '../../src/model/parameters.ts'
-import type { MaskedAutoencoder } from '../../src/objective/mae.ts'
+import type { MaskedObjective } from '../../src/objective/masked.ts'
 import type { Objective } from '../../src/objective/objective.ts'
 import { disposeState, initialState } from '../../src/optim/optimizer.ts'
 import { optimizerOf } from '../../src/optim/optimizers.ts'
@@ -41,7 +41,7 @@ export function tinyLoader(size: number, samples = 16, first = 0): Pick<Loader, 
 }
 
 export interface TinyTrainee extends Trainee {
-  readonly objective: MaskedAutoencoder
+  readonly objective: MaskedObjective
 }
 
 const adamWOptions = { optimizer: 'adamw', beta1: 0.9, beta2: 0.95, epsilon: 1e-8 } as const

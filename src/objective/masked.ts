@@ -1,0 +1,187 @@
+/**
+ * What objectives share that hide tokens of pictures and predict a target for them: plan, heads, loss and predictions. They differ in how
+ * features of tokens are read from what is left (`TokenReader`): MAE encodes the rest and decodes, SimMIM and MaskFeat put a mask token in
+ * the place of what is hidden.
+ */
+import { type Adaptation, adaptBackbone } from '../model/adapt.ts'
+import { type Backbone, openBackbone } from '../model/backbone.ts'
+import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
+import type { Wanted } from '../model/decoder/decoder.ts'
+import { headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
+import type { EncoderDimensions } from '../model/dimensions.ts'
+import type { Encoded } from '../model/encoder.ts'
+import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { CutView } from '../model/stem/patches.ts'
+import type { View } from '../prepare/view.ts'
+import type { ViewSpec } from '../prepare/view-spec.ts'
+import { predictPixels } from '../target/pixel-target.ts'
+import type { Asked, Target, TargetMaker } from '../target/target.ts'
+import { inFloat32, noGrad } from '../tensor/context.ts'
+import { gather, sum, toDevice } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import { type Device, item, type Tensor } from '../tensor/tensor.ts'
+import { layoutTokens, placeCount } from '../token/layout.ts'
+import { type MaskPlan, planFromNoise } from '../token/mask.ts'
+import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
+import { type Route, routeByGroup } from '../token/spectral-groups.ts'
+import type { Address, BatchObjective, ImageBatch, Losses } from './objective.ts'
+
+export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
+  readonly dimensions: EncoderDimensions
+  /** How the encoder learns; default: all of it. */
+  readonly adapt?: Adaptation
+  /** Share of tokens that are hidden, in (0, 1). */
+  readonly maskRatio: number
+  /** How groups and frames share masks; default: independent. */
+  readonly mask?: Omit<MaskDesign, 'ratio'>
+  /** K, if not that of the mask design. */
+  readonly kept?: number | null
+  /** Default: normalised pixels. */
+  readonly target?: TargetMaker
+  /**
+   * Whether samples may lack data, so that micro-batches are weighted by their hidden tokens with data. Default: true with groups of bands,
+   * frames or dates.
+   */
+  readonly gaps?: boolean
+  readonly device: Device
+}
+
+export interface Prediction {
+  /** [B, P + K, D] of what the encoder saw: kept tokens, or all of them with mask tokens. */
+  readonly latent: Tensor
+  /** [B, T · L, …] as `Target.whole` has it: of pixels P·P·C, frame by frame in image order; zeros for a band that no group has. */
+  readonly prediction: Tensor
+}
+
+export interface MaskedObjective extends BatchObjective<ImageBatch, MaskPlan, never> {
+  /** Larger than the model's input if the target needs larger images. */
+  readonly views: { readonly image: ViewSpec }
+  /** N, the tokens of one sample. */
+  readonly tokens: number
+  readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
+  /** Tokens without data are never kept. */
+  plan(at: Address, batch?: ImageBatch): MaskPlan
+  /** The plan of given noise [B, N]. */
+  planFromNoise(noise: Tensor, view?: View): MaskPlan
+  loss(weights: Weights, batch: ImageBatch, plan: MaskPlan): Losses
+  /** Predictions of all tokens, for pictures and verification. */
+  predict(weights: Weights, view: View, plan: MaskPlan): Prediction
+  /** The error of every token [B, N] in the target's space; only for targets that show errors. */
+  errors(weights: Weights, view: View, plan: MaskPlan): Tensor
+}
+
+/** What an objective read of a batch under a mask. */
+export interface TokensRead {
+  readonly encoded: Pick<Encoded, 'sequence'>
+  /** Of hidden tokens [B, M, E], or of all [B, N, E], as decoders give them. Called once. */
+  features(wanted: Wanted): Tensor
+}
+
+export interface TokenReader {
+  /** Beside those of the backbone. */
+  readonly rows: readonly ParameterRow[]
+  /** E, which the heads read. */
+  readonly width: number
+  read(cut: CutView, plan: MaskPlan, weights: Weights): TokensRead
+}
+
+type OpenReader = (space: {
+  readonly shape: BackboneShape
+  readonly backbone: Backbone
+  readonly device: Device
+}) => TokenReader
+
+/** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
+export function maskedObjective(options: MaskedOptions, openReader: OpenReader): MaskedObjective {
+  const {
+    maskRatio,
+    mask,
+    target: targetOf = predictPixels(),
+    adapt = { kind: 'none' },
+    device,
+    ...given
+  } = options
+  const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
+  const backbone = adaptBackbone(openBackbone(shape, device), adapt)
+  const { layout, groups } = backbone
+  const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
+  const kept = options.kept ?? keptTokens(layout, design)
+  const reader = openReader({ shape, backbone, device })
+  const target = targetOf({ shape, groups, device })
+
+  const [height, width] = shape.dimensions.imageSize
+  const { widths, factor = 1 } = target
+  const cutOf = (view: View): CutView => backbone.cut(target.atModelSize?.(view) ?? view)
+  const planOf = (noise: Tensor, view?: View): MaskPlan => {
+    const present = view && cutOf(view).present
+    const onDevice = toDevice(noise, device)
+    return planFromNoise(present ? absentLast(onDevice, present) : onDevice, kept)
+  }
+  const asked = (view: View, cut: CutView, plan: MaskPlan): Asked => {
+    let routes: readonly Route[] | undefined
+    const places = placeCount(layout)
+    return {
+      ...{ view, cut, plan },
+      routes: () => (routes ??= routeByGroup(plan.hidden, { groups: groups.length, places })),
+    }
+  }
+  const predictions = {
+    hidden: ({ features }: TokensRead, weights: Weights, routes: Asked['routes']) =>
+      inFloat32(() => predictHidden(features('hidden'), routes, widths, weights)),
+    all: ({ features }: TokensRead, weights: Weights) =>
+      inFloat32(() => predictAll(features('all'), widths, weights)),
+  }
+  /** What is said at every place. */
+  const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {
+    const read = reader.read(cut, plan, weights)
+    return { encoded: read.encoded, said: predictions.all(read, weights) }
+  }
+  /** How many hidden tokens hold data. */
+  const withData = (view: View, hidden: Tensor): number => {
+    const { present } = cutOf(view)
+    return present ? item(sum(gather(present, 1, hidden))) : hidden.shape[0]! * hidden.shape[1]!
+  }
+  const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
+
+  return {
+    rows: [...backbone.rows, ...reader.rows, ...headRows(widths, reader.width), ...(target.rows ?? [])],
+    views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
+    tokens: layoutTokens(layout),
+    metrics: [target.part, ...(target.moreParts ?? [])].map((name) => ({
+      ...{ name, kind: 'loss', unit: '' },
+      ...(name === target.part && { chance: target.chance, chanceOf: 'predicting the mean' }),
+    })),
+    encoder: { prefix: '' },
+    ...(target.frozen && { frozen: { target: target.frozen } }),
+    target,
+    plan: ({ seed, samples }, batch) =>
+      scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),
+    ...(mayLackData && { counts: ({ image }, { hidden }) => ({ [target.part]: withData(image, hidden) }) }),
+    planFromNoise: (noise, view) => scope(() => planOf(noise, view)),
+    loss: (weights, { image }, plan) =>
+      scope(() => {
+        const cut = cutOf(image)
+        const read = reader.read(cut, plan, weights)
+        const about = asked(image, cut, plan)
+        const said = predictions[target.reads](read, weights, about.routes)
+        return {
+          parts: target.loss(
+            said,
+            noGrad(() => target.of(about, weights)),
+            weights,
+          ),
+        }
+      }),
+    predict: (weights, view, plan) =>
+      scope(() => {
+        const { encoded, said } = everywhere(cutOf(view), plan, weights)
+        return { latent: encoded.sequence, prediction: target.whole(said) }
+      }),
+    errors: (weights, view, plan) =>
+      scope(() => {
+        const cut = cutOf(view)
+        const { said } = everywhere(cut, plan, weights)
+        return target.errors!(said, asked(view, cut, plan), weights)
+      }),
+  }
+}
