@@ -4,6 +4,7 @@
  */
 import { draws } from '../../src/random/draws.ts'
 import { type Grid, tokenCount } from '../../src/token/grid.ts'
+import { bayerRank } from '../../src/token/mask-kinds.ts'
 import { type MaskOrder, maskOrder } from '../../src/token/mask-order.ts'
 
 const byRank = (tokens: number, rank: (patch: number) => number): number[] => {
@@ -20,19 +21,9 @@ function awayFrom(grid: Grid, row: number, column: number): number[] {
   })
 }
 
-/**
- * Bayer's order (1973): hiding a half leaves a chequerboard, hiding three quarters every other patch of every other row. The lowest
- * bits of row and column decide first.
- */
-function dithered(grid: Grid): number[] {
-  const bits = Math.ceil(Math.log2(Math.max(grid.h, grid.w, 2)))
-  return byRank(tokenCount(grid), (patch) => {
-    const [y, x] = [Math.floor(patch / grid.w), patch % grid.w]
-    let rank = 0
-    for (let bit = 0; bit < bits; bit++) rank = 4 * rank + 2 * (((x ^ y) >> bit) & 1) + ((y >> bit) & 1)
-    return rank
-  })
-}
+/** A half is a chequerboard, a quarter every other patch of every other row. */
+const dithered = (grid: Grid): number[] =>
+  byRank(tokenCount(grid), (patch) => bayerRank(Math.floor(patch / grid.w), patch % grid.w, grid))
 
 /** The order of the first image of `sherd reconstruct` with this seed. It is the same for every ratio. */
 function random(grid: Grid, seed: number): number[] {

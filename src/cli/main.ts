@@ -42,6 +42,7 @@ import { stopFor, stopStatus } from './signals.ts'
 import { showStart } from './start.ts'
 import { columnsOf, hasColours, setQuiet } from './terminal.ts'
 import { addDemo } from './train/demo.ts'
+import { addMasks } from './train/masks.ts'
 import { addPlan } from './train/plan.ts'
 import { addPresets } from './train/presets.ts'
 import { addPretrain } from './train/pretrain.ts'
@@ -75,7 +76,7 @@ export function program(): Command {
     })
   // Grouped as in help.
   for (const add of [
-    ...[addDemo, addPlan, addPretrain, addPresets, addReconstruct],
+    ...[addDemo, addPlan, addPretrain, addPresets, addMasks, addReconstruct],
     ...[addEvaluate, addCompare],
     ...[addEmbed, addClassify, addSegmentFolder, addLook, addServe],
     ...[addIndex, addSearch, addDuplicates, addOutliers, addClusters],

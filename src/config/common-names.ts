@@ -68,6 +68,9 @@ const table: readonly Row[] = [
     '[low, high], shares of the area',
   ],
   ['mask.ratio', 'masking_ratio mask_prob masking mask_rate'],
+  ['mask.kind', 'mask_type mask_mode mask_strategy'],
+  ['mask.cell', 'mask_patch_size mask_unit_size'],
+  ['mask.minBlock', 'min_num_patches min_mask_patches_per_block'],
   ['data.ratio', 'crop_ratio aspect_ratio rrc_ratio'],
   [
     'data.photometric',

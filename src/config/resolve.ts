@@ -18,7 +18,7 @@ import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { targetOf } from '../target/targets.ts'
-import { type Grid, gridOf, sidesOf } from '../token/grid.ts'
+import { type Grid, gridOf, sidesOf, tokenCount } from '../token/grid.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
@@ -208,11 +208,31 @@ function checkVariant({ model }: Config): void {
     refuse(`model.feature is ${model.feature}, and model.cls is false: expected mean or pooled`)
 }
 
+function checkMask(config: Config<'mae'>): void {
+  const { kind, cell, minBlock, ratio } = config.mask
+  const layout = layoutOf(backboneOf(config))
+  keptTokens(layout, maskDesignOf(config))
+  const patches = tokenCount(layout.grid)
+  const hidden = patches - Math.floor(patches * (1 - ratio))
+  if (kind === 'block' && minBlock !== null && minBlock > hidden)
+    refuse(
+      `mask.minBlock is ${minBlock}, and mask.ratio ${ratio} hides ${hidden} of ${patches} patches: expected at most ${hidden}`,
+    )
+  if (kind !== 'coarse') return
+  const [patch, size] = [sidesOf(config.model.patchSize), config.model.imageSize]
+  if (patch.some((side) => cell % side !== 0))
+    refuse(`mask.cell is ${cell} pixels, and a patch ${patch.join(' × ')}: expected a multiple of its sides`)
+  if (size.every((side) => cell >= side))
+    refuse(
+      `mask.cell is ${cell} pixels, and model.imageSize ${size.join(' × ')}: one cell covers all, take a smaller one`,
+    )
+}
+
 /** Checks between keys, by objective. */
 const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   mae(config) {
     checkDecoder(backboneOf(config), decoderOf(config))
-    keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))
+    checkMask(config)
     const { ratio } = config.mask
     const target = targetOf(config.target)
     target.check(backboneOf(config))
@@ -241,10 +261,14 @@ export const bandGroupsOf = (config: Config): readonly (readonly string[])[] | n
   rastersOf(config)?.model.groups ?? null
 
 /** Which tokens are hidden. */
-export const maskDesignOf = (config: Config<'mae'>): MaskDesign => ({
-  ...randomMask(config.mask.ratio),
-  ...config.mask,
-})
+export function maskDesignOf(config: Config<'mae'>): MaskDesign {
+  const { kind, cell, minBlock, ...sharing } = config.mask
+  const [h, w] = sidesOf(config.model.patchSize)
+  return {
+    ...{ ...randomMask(sharing.ratio), ...sharing },
+    ...(kind !== 'random' && { shape: { kind, cell: [cell / h, cell / w], minBlock } }),
+  }
+}
 
 /** The target's keys if it is pixels, else null. */
 export const pixelTargetOf = ({ target }: Pick<Config<'mae'>, 'target'>) =>

@@ -50,6 +50,21 @@ const rows: readonly Row[] = [
     why: 'it is for series of dates, and model.frames is 1',
   },
   {
+    keys: ['mask.perFrame'],
+    isUseless: ({ mask }) => mask.kind !== 'random',
+    why: 'mask.kind is not random, and hides exactly the ratio of every date',
+  },
+  {
+    keys: ['mask.cell'],
+    isUseless: ({ mask }) => mask.kind !== 'coarse',
+    why: 'it is for mask.kind=coarse',
+  },
+  {
+    keys: ['mask.minBlock'],
+    isUseless: ({ mask }) => mask.kind !== 'block',
+    why: 'it is for mask.kind=block',
+  },
+  {
     keys: ['target.statistics'],
     isUseless: ({ target }) => target.kind === 'pixels' && !target.normalize,
     why: 'target.normalize is false',

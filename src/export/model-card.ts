@@ -9,6 +9,7 @@ import { isHubName } from '../hub/name.ts'
 import { sherdVersion } from '../package-root.ts'
 import type { ResizeMode } from '../prepare/fit.ts'
 import { targetOf } from '../target/targets.ts'
+import { maskKinds } from '../token/mask-kinds.ts'
 import { type ExportedModel, encoderParameterCount } from './exported-model.ts'
 
 export interface CardOptions {
@@ -43,7 +44,7 @@ function trainingOf({ config, facts, step, protocol, hub }: ExportedModel): stri
   const { mask, target, train, optim } = config
   const named = classes.length > 0 ? `, in ${classes.length} classes that pretraining does not look at` : ''
   return [
-    `Masked autoencoding (He et al. 2021) with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden, ${targetOf(target).inWords} as the target.`,
+    `Masked autoencoding (He et al. 2021) with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden${maskKinds[mask.kind].inWords}, ${targetOf(target).inWords} as the target.`,
     '',
     `- ${step ?? 'an unknown number of'} optimizer steps of ${train.batchSize * train.accumulate} samples, base learning rate ${optim.baseLearningRate}, weight decay ${optim.weightDecay}, seed ${train.seed}`,
     `- ${files} images${named}; fingerprint of the list of files: \`${fingerprint}\``,

@@ -23,6 +23,7 @@ import { parameterCount } from '../model/parameters.ts'
 import { readMetadata } from '../onnx/onnx-file.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { targetOf } from '../target/targets.ts'
+import { maskKinds } from '../token/mask-kinds.ts'
 import { findWeights } from '../weights/open-encoder.ts'
 import {
   bytesOf,
@@ -64,7 +65,10 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
       'takes',
       `${budget ? `images of any shape, up to ${grouped(budget.most)} patches of ${sides(patchSize)}` : `${sized(imageSize[1], imageSize[0])} pixels in patches of ${sides(patchSize)}`}, ${values}${frames > 1 ? `, ${frames} dates` : ''}`,
     ],
-    ['learns', `${objective}, ${Math.round(100 * mask.ratio)} % hidden, target: ${targetOf(target).inWords}`],
+    [
+      'learns',
+      `${objective}, ${Math.round(100 * mask.ratio)} % hidden${maskKinds[mask.kind].inWords}, target: ${targetOf(target).inWords}`,
+    ],
   ]
   const facts = {
     model: { imageSize, patchSize, channels, width, depth, heads, bands, frames },

@@ -56,7 +56,7 @@ export interface RasterLook {
 }
 
 const GREY = 0.82 // of hidden patches
-const GREY_BYTE = Math.round(255 * GREY)
+export const GREY_BYTE = Math.round(255 * GREY)
 
 /** From no error to the greatest: dark blue, violet, orange, pale yellow. */
 const heat: readonly (readonly [number, number, number])[] = [

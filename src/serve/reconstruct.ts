@@ -1,5 +1,5 @@
 /** `POST /v1/reconstruct`: masks an image and reconstructs it. */
-import { dimensionsOf, pixelTargetOf } from '../config/resolve.ts'
+import { dimensionsOf, maskDesignOf, pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type Reconstruction, showImages } from '../picture/rebuilt-tiles.ts'
@@ -17,7 +17,8 @@ import {
 } from '../target/patch-statistics.ts'
 import type { Quality } from '../target/reconstruction-quality.ts'
 import { tokenCount } from '../token/grid.ts'
-import { keptCount, type MaskOrder, maskOrder } from '../token/mask-order.ts'
+import { type MaskShape, shapedOrder } from '../token/mask-kinds.ts'
+import { keptCount, type MaskOrder } from '../token/mask-order.ts'
 import { choice, type ImageRoute, jsonAnswer, numbers } from './image-route.ts'
 import type { ServedModel } from './models.ts'
 import type { Sample } from './sample.ts'
@@ -97,6 +98,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
     )
   const grid = gridOfModel(dimensionsOf(config))
   const tokens = tokenCount(grid)
+  const shape: MaskShape = maskDesignOf(config).shape ?? { kind: 'random' }
   const choices = normalize ? (['neighbours', 'true'] as const) : (['raw'] as const)
   return {
     url: '/v1/reconstruct',
@@ -137,7 +139,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
     },
     async of(image, index, { query, signal }) {
       const { ratio, seed, statistics } = query as unknown as Query
-      const order = maskOrder(tokens, ratio, { seed, epoch: 0, index })
+      const order = shapedOrder(grid, shape, ratio, { seed, epoch: 0, index })
       const masks = { kept: int64(order.kept), hidden: int64(order.hidden) }
       const { sample, outputs } = await compute(image, ['prediction'], signal, masks)
       return rebuild(model, sample, outputs.prediction!.values, { order, statistics })

@@ -24,8 +24,12 @@ export interface MaskOrder {
 
 /** The row of `planFromNoise(maskNoise(tokens, …), keptCount(tokens, ratio))` that belongs to the address. */
 export function maskOrder(tokens: number, ratio: number, address: Omit<Address, 'stream'>): MaskOrder {
-  const kept = keptCount(tokens, ratio)
-  const noise = draws({ ...address, stream: 'mask' }).fill(new Float32Array(tokens))
+  return orderOf(draws({ ...address, stream: 'mask' }).fill(new Float32Array(tokens)), ratio)
+}
+
+/** The row of `planFromNoise(noise, keptCount(…))`. */
+export function orderOf(noise: Float32Array, ratio: number): MaskOrder {
+  const kept = keptCount(noise.length, ratio)
   const order = Array.from(noise.keys()).sort((a, b) => noise[a]! - noise[b]!) // stable: of equal noise the lower number
   return { kept: order.slice(0, kept), hidden: order.slice(kept) }
 }

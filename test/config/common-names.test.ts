@@ -27,6 +27,7 @@ it.each([
   ['wd', 'optim.weightDecay'],
   ['warmup_epochs', 'optim.warmupFraction'],
   ['mask_ratio', 'mask.ratio'],
+  ['mask_patch_size', 'mask.cell'],
   ['img_size', 'model.imageSize'],
   ['input_size', 'model.imageSize'],
   ['patch_size', 'model.patchSize'],

@@ -60,7 +60,7 @@ describe('version 1', () => {
         train: { seed: 7, batchSize: 128, epochs: 400 },
       }),
     )
-    expect(config.mask).toEqual({ ratio: 0.6 })
+    expect(config.mask).toEqual({ kind: 'random', ratio: 0.6, cell: 32, minBlock: null })
     expect(config.optim.optimizer).toBe('adamw')
   })
 

@@ -206,6 +206,22 @@ export const reports = {
     testImages: f.count('test images of the first report'),
     samplingError: f.orNull(f.number('standard error of its value for having drawn these images')),
   }),
+  'mask-preview': f.kind('Every kind of mask was drawn on a few images.', ['masks preview'], {
+    out: f.path('the picture'),
+    images: f.count('images in it'),
+    masks: f.list(
+      {
+        kind: f.text('value of mask.kind'),
+        hidden: f.count('hidden patches of an image'),
+        patches: f.count('patches of an image'),
+      },
+      'a row of the picture for each',
+    ),
+    leftOut: f.list(
+      { kind: f.text('value of mask.kind'), reason: f.text('what does not fit, and what helps') },
+      'kinds that the configuration does not allow',
+    ),
+  }),
   reconstruction: f.kind('What a model rebuilt.', ['reconstruct'], {
     out: f.path('the picture'),
     images: f.count('images in it'),

@@ -39,7 +39,7 @@ interface Flags extends ReadingFlags, AdaptFlags {
   json?: boolean
 }
 
-const defaultPreset = 'mae-small-64'
+export const defaultPreset = 'mae-small-64'
 
 export function addPretrain(root: Command): void {
   const command = describeCommand(root.command('pretrain'), {

@@ -99,7 +99,18 @@ describe('sherd presets', () => {
   it.each([
     ['lr', ['optim.baseLearningRate']],
     ['--batch-size', ['train.batchSize']],
-    ['mask', ['mask.ratio', 'mask.groups', 'mask.frames', 'mask.perFrame']],
+    [
+      'mask',
+      [
+        'mask.kind',
+        'mask.ratio',
+        'mask.cell',
+        'mask.minBlock',
+        'mask.groups',
+        'mask.frames',
+        'mask.perFrame',
+      ],
+    ],
     ['Scale-MAE', ['model.referenceResolution']],
   ])('finds keys by %s', async (pattern, wanted) => {
     expect([...(await keysWith(`--keys=${pattern}`)).keys()]).toEqual(wanted)

@@ -86,6 +86,12 @@ export const scenes: Readonly<Record<string, Scene>> = {
       [...pretrain, '--out', 'run', ...tiny({ 'optim.weightDecay': 0.2 })],
     ],
   },
+  'masks preview': {
+    lines: [
+      ['masks', 'preview', 'mae-tiny-cifar10', ...data, '--out', 'm.png', '--count', '2'],
+      ['masks', 'preview', ...data, '--out', 'm.txt'],
+    ],
+  },
   reconstruct: {
     lines: [
       ['reconstruct', ...model, '--data', 'photos', '--out', 'p.png', '--count', '2'],

@@ -1,0 +1,89 @@
+/** Kinds of masks on a few images: what an encoder is shown with each, before anything is trained. */
+import { basename } from 'node:path'
+import { backboneOf, maskDesignOf, resolveConfig } from '../config/resolve.ts'
+import type { Config, ConfigInput } from '../config/schema.ts'
+import { messageOf } from '../errors.ts'
+import { layoutOf } from '../model/backbone-shape.ts'
+import { GREY_BYTE } from '../picture/rebuilt-tiles.ts'
+import { tilesOfSamples } from '../picture/sample-tiles.ts'
+import type { Tile } from '../picture/tile.ts'
+import { drawGrid } from '../picture/tile-grid.ts'
+import { scope } from '../tensor/scope.ts'
+import { toFloats } from '../tensor/tensor.ts'
+import { type Grid, tokenCount } from '../token/grid.ts'
+import { maskOf, planFromNoise } from '../token/mask.ts'
+import { designedNoise, keptTokens } from '../token/mask-design.ts'
+import { type MaskKind, maskKindNames } from '../token/mask-kinds.ts'
+import type { Exhibit } from './pictures.ts'
+
+export interface ShownMask {
+  readonly kind: MaskKind
+  /** Hidden patches of an image. */
+  readonly hidden: number
+  readonly patches: number
+}
+
+export interface MaskPreview {
+  readonly png: Buffer
+  readonly shown: readonly ShownMask[]
+  /** Kinds that the configuration does not allow, and why. */
+  readonly leftOut: readonly { readonly kind: MaskKind; readonly reason: string }[]
+}
+
+/** 1 where a place is hidden [L], of each sample; of rasters: in the first group of bands of the first date. */
+export function hiddenPlaces(
+  config: Config,
+  indices: readonly number[],
+): { grid: Grid; hidden: Uint8Array[] } {
+  const layout = layoutOf(backboneOf(config))
+  const design = maskDesignOf(config)
+  return scope(() => {
+    const samples = { epochs: new Int32Array(indices.length), indices }
+    const noise = designedNoise(layout, design, config.train.seed, samples)
+    const all = toFloats(maskOf(planFromNoise(noise, keptTokens(layout, design))))
+    const tokens = all.length / indices.length
+    const places = tokenCount(layout.grid)
+    const hidden = indices.map((_, b) => Uint8Array.from(all.subarray(b * tokens, b * tokens + places)))
+    return { grid: layout.grid, hidden }
+  })
+}
+
+/** Hidden patches in plain grey, as in pictures of reconstructions. */
+function greyed({ width, height, channels, pixels }: Tile, { h, w }: Grid, hidden: Uint8Array): Tile {
+  const made = pixels.slice()
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const place = Math.floor((y * h) / height) * w + Math.floor((x * w) / width)
+      const at = (y * width + x) * channels
+      if (hidden[place] === 1) made.fill(GREY_BYTE, at, at + channels)
+    }
+  return { width, height, channels, pixels: made }
+}
+
+/** Draws a row for each kind with the other keys of the configuration: the masks of the images in epoch 0. */
+export async function previewMasks(config: Config, exhibit: Exhibit): Promise<MaskPreview> {
+  const bands = config.data.kind === 'rasters' ? config.data.bands : null
+  const tiles = tilesOfSamples(exhibit, bands)
+  const shown: ShownMask[] = []
+  const leftOut: { kind: MaskKind; reason: string }[] = []
+  const rows: Tile[][] = []
+  for (const kind of maskKindNames) {
+    let own: Config
+    try {
+      own = resolveConfig({ ...config, mask: { ...config.mask, kind } } as ConfigInput)
+    } catch (error) {
+      leftOut.push({ kind, reason: messageOf(error) })
+      continue
+    }
+    const { grid, hidden } = hiddenPlaces(own, exhibit.indices)
+    rows.push(tiles.map((tile, b) => greyed(tile, grid, hidden[b]!)))
+    shown.push({ kind, hidden: hidden[0]!.reduce((a, b) => a + b, 0), patches: tokenCount(grid) })
+  }
+  const png = await drawGrid({
+    columns: exhibit.names.map((name) => ({ title: basename(name) })),
+    rows: [tiles, ...rows],
+    labels: ['original', ...shown.map(({ kind }) => kind)],
+    footer: `mask.ratio ${config.mask.ratio}, seed ${config.train.seed}, epoch 0.`,
+  })
+  return { png, shown, leftOut }
+}
