@@ -1,5 +1,5 @@
 /** Kinds of masks on a few images: what an encoder is shown with each, before anything is trained. */
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { backboneOf, maskDesignOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf } from '../errors.ts'
@@ -80,7 +80,10 @@ export async function previewMasks(config: Config, exhibit: Exhibit): Promise<Ma
     shown.push({ kind, hidden: hidden[0]!.reduce((a, b) => a + b, 0), patches: tokenCount(grid) })
   }
   const png = await drawGrid({
-    columns: exhibit.names.map((name) => ({ title: basename(name) })),
+    columns: exhibit.names.map((name) => ({
+      title: basename(name),
+      ...(dirname(name) !== '.' && { subtitle: basename(dirname(name)) }),
+    })),
     rows: [tiles, ...rows],
     labels: ['original', ...shown.map(({ kind }) => kind)],
     footer: `mask.ratio ${config.mask.ratio}, seed ${config.train.seed}, epoch 0.`,
