@@ -6,7 +6,7 @@ import type { ConfigInput } from '../src/config/schema.ts'
 import { answerRounds } from './rounds.ts'
 
 const bench = await openStepBench(resolveConfig(JSON.parse(process.argv[2] ?? '{}') as ConfigInput))
-bench.run(4) // on a GPU the third is recorded
+bench.run(bench.cold)
 const ready = { ready: true, ...bench.machine, whyNotRecorded: bench.whyNotRecorded() }
 await answerRounds<{ steps: number }>(ready, ({ steps }) => bench.run(steps))
 bench.close()

@@ -34,7 +34,7 @@ export async function measureTokens(
     openStepBench(resolveConfig({ ...input, train: { batchSize: BATCH, device } })),
   )
   const sides = await Promise.all(opened)
-  for (const side of sides) side.run(2) // the first steps are slower
+  for (const side of sides) side.run(side.cold)
   const rates: [number[], number[]] = [[], []]
   for (let round = 0; round < rounds; round++)
     for (const [i, side] of sides.entries()) rates[i]!.push(BATCH / median(side.run(steps).seconds))

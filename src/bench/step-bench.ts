@@ -30,6 +30,8 @@ export interface StepBench {
   readonly batch: number
   /** Floating-point operations of the model per image and step. */
   readonly flopsPerImage: number
+  /** First steps that are slower: memory grows, libraries choose their kernels, and a GPU records one of them. */
+  readonly cold: number
   /**
    * Runs `steps` more steps. On a CPU each is timed; on a GPU all of them together, from one synchronisation to the next, since the
    * samples of a step are sent while the one before still runs.
@@ -122,6 +124,7 @@ export async function openStepBench(given: Config): Promise<StepBench> {
   return {
     machine,
     batch: batchSize,
+    cold: stepper.whyNotRecorded() === null ? 4 : 2,
     flopsPerImage: trainingFlops(dimensions, config.mask.ratio, tokensPerLocation(config)),
     run(steps) {
       const rounds = device === 'cpu' ? steps : 1

@@ -8,9 +8,6 @@ import { counting } from '../progress.ts'
 import { hearSecondSignal, stopSignal } from '../signals.ts'
 import { addConfigOptions, type ConfigFlags, configOf } from './bench-config.ts'
 
-/** Steps before those that are timed. */
-const COLD = 2
-
 interface Flags extends ConfigFlags {
   steps: number
 }
@@ -39,12 +36,12 @@ export function addBenchStep(bench: Command): void {
       const show = counting('timing', 'steps')
       const seconds: number[] = []
       let peakBytes = 0
-      for (let i = -COLD; i < flags.steps; i++) {
+      for (let i = -bench.cold; i < flags.steps; i++) {
         await pause(signal, { done: Math.max(0, i), of: flags.steps, unit: 'steps', continues: false })
         const one = bench.run(1)
         if (i >= 0) seconds.push(...one.seconds)
         peakBytes = one.peakBytes
-        show(i + 1 + COLD, flags.steps + COLD)
+        show(i + 1 + bench.cold, flags.steps + bench.cold)
       }
       const median = [...seconds].sort((a, b) => a - b)[seconds.length >> 1]!
       const { device, precision, threads } = bench.machine
@@ -70,6 +67,9 @@ export function addBenchStep(bench: Command): void {
         `${preset}: ${(1000 * median).toFixed(1)} ms a step of ${bench.batch} images, ${result.imagesPerSecond.toFixed(1)} images/s (median of ${seconds.length}); ` +
           `peak ${device === 'cpu' ? 'memory' : 'memory of the process, without the device,'} ${(peakBytes / 1e6).toFixed(0)} MB; ${device}, ${precision}, ${threads} threads`,
       )
+      const why = bench.whyNotRecorded()
+      if (device !== 'cpu' && why !== null)
+        print(`taken operator by operator, not as a recorded graph: ${why}`)
       print(
         `${tflops.toPrecision(3)} TFLOP/s of the model, ${(100 * result.shareOfPeak).toFixed(0)} % of the ${peakTflops.toPrecision(3)} TFLOP/s that matrix products alone reach`,
       )
