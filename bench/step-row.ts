@@ -1,7 +1,7 @@
 /** One row of training steps: sherd and the peer take turns, round by round, and every round is kept. */
 import { join } from 'node:path'
 import type { StepTimes } from '../src/bench/step-bench.ts'
-import { autoencoderOf, resolveConfig } from '../src/config/resolve.ts'
+import { maeConfig, resolveConfig, trainedDimensionsOf } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
 import { trainingFlops } from '../src/model/flops.ts'
 import { packageRoot } from '../src/package-root.ts'
@@ -91,7 +91,7 @@ interface PeerRun {
 }
 
 function peerCommand(work: Work, { peer, variant, batch, threads }: PeerRun): string[] {
-  const dimensions = peerDimensions(resolveConfig(configOf(work, batch, threads)))
+  const dimensions = peerDimensions(maeConfig(resolveConfig(configOf(work, batch, threads))))
   const { precision, compile, mode, fusedAttention } = variant
   const config = {
     ...dimensions,
@@ -172,7 +172,7 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
   const { rounds, threads, device } = options
   const batch = await batchOf(work, options)
   const config = resolveConfig(configOf(work, batch, threads))
-  const flops = batch * trainingFlops(autoencoderOf(config), config.mask.ratio)
+  const flops = batch * trainingFlops(trainedDimensionsOf(config), config.mask.ratio)
   const sideOf = (variant: string, precision: Precision, all: readonly Times[]): Side => {
     const seconds = all.flatMap((each) => each.seconds)
     const typical = median(seconds)

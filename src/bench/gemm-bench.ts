@@ -1,5 +1,5 @@
 /** Rates of matrix products: large squares, and the shapes of a model's training step. */
-import { autoencoderOf, tokensPerLocation } from '../config/resolve.ts'
+import { tokensPerLocation, trainedDimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { pause } from '../errors.ts'
 import { type GemmShape, measureGemm, peakShapes } from '../machine/gemm.ts'
@@ -26,7 +26,7 @@ export interface GemmBench {
 /** Distinct products of a batch's forward pass. Linear layers multiply the rows of all images as one matrix. */
 export function modelShapes(config: Config): { name: string; shape: Required<GemmShape> }[] {
   const { batchSize } = config.train
-  return matrixProducts(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config)).map(
+  return matrixProducts(trainedDimensionsOf(config), config.mask.ratio, tokensPerLocation(config)).map(
     ({ name, rows, inner, columns, count, perImage }) => ({
       name,
       shape: perImage
@@ -38,7 +38,8 @@ export function modelShapes(config: Config): { name: string; shape: Required<Gem
 
 // Attention products are counted per block and head, but the heads of a block are one batched product.
 function headsOf(config: Config, name: string, count: number): number {
-  const [{ depth }, { depth: decoderDepth }] = [config.model, config.decoder]
+  const { depth } = config.model
+  const decoderDepth = config.objective === 'mae' ? config.decoder.depth : 1
   return count / (name.startsWith('decoder') ? decoderDepth : depth)
 }
 

@@ -1,6 +1,6 @@
 /** Times whole training steps on random samples: upload, normalise, mask, forward, backward, AdamW. */
 import { completed, objectiveOf } from '../config/assemble.ts'
-import { autoencoderOf, dimensionsOf, framesOf, tokensPerLocation } from '../config/resolve.ts'
+import { dimensionsOf, framesOf, tokensPerLocation, trainedDimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { peakResidentBytes } from '../machine/memory.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
@@ -96,7 +96,7 @@ export async function openStepBench(given: Config): Promise<StepBench> {
     },
     ...{ groups: [], clip, seed, device, precision, kernels, recompute, record },
   }
-  const dimensions = autoencoderOf(config)
+  const dimensions = trainedDimensionsOf(config)
   const samples = randomSamples(config, batchSize)
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
   let step = 0

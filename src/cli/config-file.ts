@@ -9,6 +9,7 @@ import { migrate } from '../config/migrations.ts'
 import { withOverride, withValue } from '../config/overrides.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
+import { choosers } from '../config/tables.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { openGiven } from '../files/regular-file.ts'
 
@@ -113,10 +114,10 @@ function valuesOf(json: unknown): Map<string, unknown> {
   )
 }
 
-/** The file over the base: where it chooses another optimizer, target … what the base says of the other one is left out. */
-function withFile(base: ConfigInput, { values }: ConfigFile): ConfigInput {
-  const over = (input: ConfigInput) =>
-    [...values].reduce((at, [key, value]) => withValue(at, key, value), input)
+type Over = (input: ConfigInput) => ConfigInput
+
+/** Values over the base: where they choose another optimizer, target … what the base says of the other one is left out. */
+function chosenOver(base: ConfigInput, over: Over): ConfigInput {
   const merged = over(base)
   const read = new Set(describeKeys(chosenBy(merged)).map(({ key }) => key))
   const kept = Object.entries(base).map(([group, keys]) => [
@@ -125,7 +126,21 @@ function withFile(base: ConfigInput, { values }: ConfigFile): ConfigInput {
       ? Object.fromEntries(Object.entries(keys).filter(([name]) => read.has(`${group}.${name}`)))
       : keys,
   ])
-  return over(Object.fromEntries(kept) as ConfigInput)
+  const isEmpty = (keys: unknown) =>
+    typeof keys === 'object' && keys !== null && Object.keys(keys).length === 0
+  return over(Object.fromEntries(kept.filter(([, keys]) => !isEmpty(keys))) as ConfigInput)
+}
+
+const isChoice = (assignment: string) => Object.hasOwn(choosers, assignment.split('=', 1)[0]!.trim())
+
+/** A base under a file, and both under later assignments. */
+function layered(base: ConfigInput, file: ConfigFile | null, later: readonly string[]): ConfigInput {
+  const values = [...(file?.values ?? [])]
+  const start = file
+    ? chosenOver(base, (input) => values.reduce((at, [key, value]) => withValue(at, key, value), input))
+    : base
+  const over: Over = (input) => later.reduce(withOverride, input)
+  return later.some(isChoice) ? chosenOver(start, over) : over(start)
 }
 
 /** Adds to each line of a message the places of the file's keys that it names. */
@@ -158,18 +173,15 @@ export interface Composition {
 /** The composition before it is resolved. */
 export function composedInput({ base, file, options = [], set }: Composition): ConfigInput {
   const read = file === undefined ? null : readConfigFile(file)
-  return explained(read, [...options, ...set], () =>
-    [...options, ...set].reduce(withOverride, read ? withFile(base, read) : base),
-  )
+  const later = [...options, ...set]
+  return explained(read, later, () => layered(base, read, later))
 }
 
 /** Resolved. Throws `CONFIG` with the places of wrong values. */
 export function composed({ base, file, options = [], set }: Composition): Config {
   const read = file === undefined ? null : readConfigFile(file)
   const later = [...options, ...set]
-  return explained(read, later, () =>
-    resolveConfig(later.reduce(withOverride, read ? withFile(base, read) : base)),
-  )
+  return explained(read, later, () => resolveConfig(layered(base, read, later)))
 }
 
 function explained<T>(file: ConfigFile | null, later: readonly string[], body: () => T): T {

@@ -3,7 +3,8 @@
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
-import type { MaskedObjective } from '../objective/masked.ts'
+import { maskTokens } from '../objective/mask-tokens.ts'
+import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
 import type { DecodeRules } from '../prepare/decode/decode-request.ts'
 import type { Fitting } from '../prepare/fit.ts'
@@ -13,7 +14,7 @@ import type { ViewSpecs } from '../prepare/view-spec.ts'
 import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
-import type { Locate, TargetGiven } from '../target/target-row.ts'
+import type { Locate, PixelForm, TargetGiven } from '../target/target-row.ts'
 import { targetOf } from '../target/targets.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { sidesOf } from '../token/grid.ts'
@@ -45,6 +46,20 @@ const noFrozen = (path: string): never => {
   throw new SherdError('BUG', `Bug: ${path} is a teacher, and nothing here opens it`)
 }
 
+/** `pixels`: the form of a target of pixels. */
+function maskTokenOptions(
+  config: Config<'simmim' | 'maskfeat'>,
+  device: Device,
+  { frozen = noFrozen }: ObjectiveGiven,
+  pixels: PixelForm,
+): MaskedOptions {
+  const mask = maskDesignOf(config)
+  return {
+    ...{ ...backboneOf(config), adapt: config.adapt, maskRatio: mask.ratio, mask, device },
+    target: targetOf(config.target).open({ compat: null, pixels, frozen }),
+  }
+}
+
 /** The objectives by name: a new one is one row. */
 const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
   mae(config, device, { frozen = noFrozen, embed = 'kept' }) {
@@ -63,6 +78,8 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
       device,
     })
   },
+  simmim: (config, device, given) => maskTokens(maskTokenOptions(config, device, given, 'simmim')),
+  maskfeat: (config, device, given) => maskTokens(maskTokenOptions(config, device, given, 'mae')),
 }
 
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedObjective =>

@@ -3,7 +3,17 @@ import { z } from 'zod'
 import { adaptKeys } from '../model/keys.ts'
 import { optimizerKeys } from '../optim/keys.ts'
 import { VERSION } from './migrations.ts'
-import { choosers, commonKeys, type Keys, kinds, objectives, runKeys, targetKindKeys } from './tables.ts'
+import {
+  choosers,
+  commonKeys,
+  type Keys,
+  kinds,
+  type ObjectiveName,
+  objectives,
+  runKeys,
+  targetKindKeys,
+  usualTarget,
+} from './tables.ts'
 
 export type Chooser = keyof typeof choosers
 /** Values of the choosers. */
@@ -19,6 +29,12 @@ const byKind = (keys: Readonly<Record<string, Keys | null>>, when: Part['when'])
     of ? [{ when: { ...when, 'data.kind': kind }, keys: of }] : [],
   )
 
+const usualKind = targetKindKeys()
+const kindKeys = (objective: string) => {
+  const usual = usualTarget(objective as ObjectiveName)
+  return usual === undefined ? usualKind : targetKindKeys(usual)
+}
+
 /** In the order in which a configuration is written. */
 export const parts: readonly Part[] = [
   { when: {}, keys: commonKeys },
@@ -26,7 +42,7 @@ export const parts: readonly Part[] = [
   ...Object.entries(objectives).flatMap(([objective, { keys, kinds, targets }]): Part[] => [
     { when: { objective }, keys },
     ...byKind(kinds, { objective }),
-    ...(targets ? [{ when: { objective }, keys: { target: targetKindKeys } }] : []),
+    ...(targets ? [{ when: { objective }, keys: { target: kindKeys(objective) } }] : []),
     ...Object.entries(targets ?? {}).map(([kind, target]) => ({
       ...{ when: { objective, 'target.kind': kind }, keys: { target } },
     })),
@@ -40,7 +56,12 @@ export const parts: readonly Part[] = [
 
 /** Ungrouped keys. */
 export const rootKeys = {
-  objective: z.enum(choosers.objective).default('mae').describe('what is trained: mae, a masked autoencoder'),
+  objective: z
+    .enum(choosers.objective)
+    .default('mae')
+    .describe(
+      'what is trained: a masked autoencoder (mae), mask tokens and one linear head on pixels (simmim) or on histograms of gradients (maskfeat)',
+    ),
 }
 
 /** Unmet conditions of a part. */

@@ -13,6 +13,7 @@ import type {
   DecoderDimensions,
   EncoderDimensions,
   EncoderVariant,
+  TrainedDimensions,
 } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
@@ -208,7 +209,7 @@ function checkVariant({ model }: Config): void {
     refuse(`model.feature is ${model.feature}, and model.cls is false: expected mean or pooled`)
 }
 
-function checkMask(config: Config<'mae'>): void {
+function checkMask(config: Config): void {
   const { kind, cell, minBlock, ratio } = config.mask
   const layout = layoutOf(backboneOf(config))
   keptTokens(layout, maskDesignOf(config))
@@ -228,6 +229,17 @@ function checkMask(config: Config<'mae'>): void {
     )
 }
 
+/** Of objectives with mask tokens and one linear head. */
+function checkMaskTokens(config: Config<'simmim' | 'maskfeat'>): void {
+  const { target } = config
+  checkMask(config)
+  targetOf(target).check(backboneOf(config))
+  if (target.kind === 'pixels' && target.scales !== null)
+    refuse(
+      `target.scales needs the decoder of objective mae, and objective is ${config.objective}: leave it out`,
+    )
+}
+
 /** Checks between keys, by objective. */
 const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   mae(config) {
@@ -244,6 +256,8 @@ const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
     if (target.wholeSamples !== null && minValid < 1)
       refuse(`${target.wholeSamples} needs samples without gaps: set data.minValid to 1`)
   },
+  simmim: checkMaskTokens,
+  maskfeat: checkMaskTokens,
 }
 
 /** The configuration if its data are rasters, else null. */
@@ -261,7 +275,7 @@ export const bandGroupsOf = (config: Config): readonly (readonly string[])[] | n
   rastersOf(config)?.model.groups ?? null
 
 /** Which tokens are hidden. */
-export function maskDesignOf(config: Config<'mae'>): MaskDesign {
+export function maskDesignOf(config: Config): MaskDesign {
   const { kind, cell, minBlock, ...sharing } = config.mask
   const [h, w] = sidesOf(config.model.patchSize)
   return {
@@ -271,7 +285,7 @@ export function maskDesignOf(config: Config<'mae'>): MaskDesign {
 }
 
 /** The target's keys if it is pixels, else null. */
-export const pixelTargetOf = ({ target }: Pick<Config<'mae'>, 'target'>) =>
+export const pixelTargetOf = ({ target }: Pick<Config, 'target'>) =>
   target.kind === 'pixels' ? target : null
 
 export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {
@@ -336,6 +350,12 @@ export const atOneSize = (config: Config): Config =>
     ? resolveConfig({ ...config, data: { ...config.data, resize: 'squash' } } as ConfigInput)
     : config
 
+/** Of a masked autoencoder. Throws `BUG` for another objective. */
+export function maeConfig(config: Config): Config<'mae'> {
+  if (config.objective === 'mae') return config
+  throw new SherdError('BUG', `Bug: objective ${config.objective} has no decoder`)
+}
+
 export function decoderOf(config: Config<'mae'>): DecoderDimensions {
   const { width, depth, heads } = config.decoder
   const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
@@ -346,6 +366,10 @@ export const autoencoderOf = (config: Config<'mae'>): AutoencoderDimensions => (
   encoder: dimensionsOf(config),
   decoder: decoderOf(config),
 })
+
+/** What a step of training computes. */
+export const trainedDimensionsOf = (config: Config): TrainedDimensions =>
+  config.objective === 'mae' ? autoencoderOf(config) : { encoder: dimensionsOf(config), decoder: null }
 
 /** Channel indices of a group's bands. Throws `CONFIG` for a band that data.bands lacks. */
 function bandNumbers(group: readonly string[], bands: readonly string[]): number[] {

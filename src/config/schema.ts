@@ -70,7 +70,7 @@ type Fragments =
   | Kinds[KindName]['keys']
   | Objectives[ObjectiveName]['keys']
   | NonNullable<Objectives[ObjectiveName]['kinds'][KindName]>
-  | { target: typeof targetKindKeys }
+  | { target: ReturnType<typeof targetKindKeys> }
   | { [T in TargetName]: { target: (typeof targetKeys)[T] } }[TargetName]
   | { [P in keyof Adapts]: { adapt: Adapts[P] } }[keyof Adapts]
   | { [P in OptimizerName]: { optim: Optimizers[P] } }[OptimizerName]

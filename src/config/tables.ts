@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { adaptKeys, modelKeys, rasterModelKeys } from '../model/keys.ts'
 import { maeKeys } from '../objective/mae-keys.ts'
+import { maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
 import { type TargetName, targets } from '../target/targets.ts'
@@ -28,15 +29,23 @@ export const kinds = {
 export type KindName = keyof typeof kinds
 
 interface ObjectiveKeys {
+  /** For model cards, at the beginning of a sentence. */
+  readonly inWords: string
   readonly keys: Keys
   /** Further keys for each kind of data; null if the objective does not take it. */
   readonly kinds: Readonly<Record<KindName, Keys | null>>
   /** Those of each kind of target; left out by an objective without. */
   readonly targets?: Readonly<Record<TargetName, z.ZodRawShape>>
+  /** `target.kind` where it is not given; default: the first. */
+  readonly target?: TargetName
 }
 
 /** The first is the default. */
-export const objectives = { mae: maeKeys } as const satisfies Record<string, ObjectiveKeys>
+export const objectives = {
+  mae: maeKeys,
+  simmim: simmimKeys,
+  maskfeat: maskfeatKeys,
+} as const satisfies Record<string, ObjectiveKeys>
 
 export type ObjectiveName = keyof typeof objectives
 
@@ -52,10 +61,14 @@ export const choosers = {
   'adapt.kind': namesOf(adaptKeys),
 }
 
-/** For objectives with targets. */
-export const targetKindKeys = {
-  kind: z.enum(choosers['target.kind']).default('pixels').describe('what hidden tokens should say'),
-}
+/** For objectives with targets; with the usual one. */
+export const targetKindKeys = (usual: TargetName = 'pixels') => ({
+  kind: z.enum(choosers['target.kind']).default(usual).describe('what hidden tokens should say'),
+})
+
+/** `target.kind` of an objective, where it is not given. */
+export const usualTarget = (objective: ObjectiveName): TargetName | undefined =>
+  (objectives[objective] as ObjectiveKeys).target
 
 /** Keys of every run, in the order in which configurations are written. */
 export const commonKeys = {

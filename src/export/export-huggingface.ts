@@ -108,7 +108,8 @@ function classOf(task: HuggingfaceTask, model: ExportedModel, head: Head | null 
 const tasks: Record<HuggingfaceTask, (model: ExportedModel) => Task> = {
   pretraining(model) {
     const { hasDecoder, config } = model
-    if (!hasDecoder) return refused('pretraining', 'The weights have no decoder')
+    if (!hasDecoder || config.objective !== 'mae')
+      return refused('pretraining', 'The weights have no decoder')
     const target = pixelTargetOf(config)
     if (!target)
       return refused(

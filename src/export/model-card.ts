@@ -3,6 +3,7 @@
 import { fittingOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { objectives } from '../config/tables.ts'
 import { plain } from '../evaluate/markdown.ts'
 import { cardLicence, restriction } from '../hub/licences.ts'
 import { isHubName } from '../hub/name.ts'
@@ -41,10 +42,10 @@ function trainingOf({ config, facts, step, protocol, hub }: ExportedModel): stri
         : `Its weights are those of \`${hub}\`: how they were trained, and what they may be used for, is said there.`,
     ]
   const { files, classes, fingerprint } = facts.data
-  const { mask, target, train, optim } = config
+  const { objective, mask, target, train, optim } = config
   const named = classes.length > 0 ? `, in ${classes.length} classes that pretraining does not look at` : ''
   return [
-    `Masked autoencoding (He et al. 2021) with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden${maskKinds[mask.kind].inWords}, ${targetOf(target).inWords} as the target.`,
+    `${objectives[objective].inWords} with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden${maskKinds[mask.kind].inWords}, ${targetOf(target).inWords} as the target.`,
     '',
     `- ${step ?? 'an unknown number of'} optimizer steps of ${train.batchSize * train.accumulate} samples, base learning rate ${optim.baseLearningRate}, weight decay ${optim.weightDecay}, seed ${train.seed}`,
     `- ${files} images${named}; fingerprint of the list of files: \`${fingerprint}\``,

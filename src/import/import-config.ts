@@ -41,7 +41,7 @@ export function configOf(
       ...(!isOther && said.data),
     },
     model: { ...base.model, ...dimensions, ...(!isOther && channels !== undefined && { channels }) },
-    decoder: { ...base.decoder, ...said.decoder },
+    ...((base.decoder || said.decoder) && { decoder: { ...base.decoder, ...said.decoder } }),
     mask: { ...base.mask, ...said.mask },
     target: { ...base.target, ...said.target },
   }

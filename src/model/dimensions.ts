@@ -39,6 +39,12 @@ export interface AutoencoderDimensions {
   readonly decoder: DecoderDimensions
 }
 
+/** What a step of pretraining computes: a decoder behind an encoder of kept tokens, or (null) one linear head behind an encoder of all. */
+export interface TrainedDimensions {
+  readonly encoder: EncoderDimensions
+  readonly decoder: DecoderDimensions | null
+}
+
 /** Larger than any model: bounds for the configurations in untrusted files. */
 export const limits = {
   ...{ side: 16_384, patchSize: 1024, channels: 1024, frames: 1024 },

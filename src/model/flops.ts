@@ -8,7 +8,6 @@ import { tokenCount } from '../token/grid.ts'
 import { keptCount } from '../token/mask-order.ts'
 import { prefixLength } from '../token/prefix.ts'
 import {
-  type AutoencoderDimensions,
   type BlockDimensions,
   decoderBlocks,
   type EncoderDimensions,
@@ -17,6 +16,7 @@ import {
   hiddenWidth,
   patchWidth,
   prefixOf,
+  type TrainedDimensions,
 } from './dimensions.ts'
 import { feedForwardOf } from './feed-forward.ts'
 
@@ -61,7 +61,7 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
  * frames have tokens of their own; each then embeds and predicts its share of the bands, equal ones on average.
  */
 export function matrixProducts(
-  d: AutoencoderDimensions,
+  d: TrainedDimensions,
   maskRatio: number,
   { perLocation = 1, groups = 1 }: TokenMultiples = {},
 ): MatrixProduct[] {
@@ -75,16 +75,20 @@ export function matrixProducts(
   })
   return [
     once('patch_embed.proj', kept, width, encoder.width),
-    ...blockProducts('blocks', kept + before, encoderBlocks(encoder)),
-    once('decoder_embed', kept + before, encoder.width, decoder.width),
-    ...blockProducts('decoder_blocks', tokens + before, decoderBlocks(d)),
-    once('decoder_pred', tokens - kept, decoder.width, width),
+    ...blockProducts('blocks', (decoder ? kept : tokens) + before, encoderBlocks(encoder)),
+    ...(decoder
+      ? [
+          once('decoder_embed', kept + before, encoder.width, decoder.width),
+          ...blockProducts('decoder_blocks', tokens + before, decoderBlocks({ encoder, decoder })),
+        ]
+      : []),
+    once('decoder_pred', tokens - kept, (decoder ?? encoder).width, width),
   ]
 }
 
 /** Floating-point operations of one training step for each image: forward, and twice that backward. */
 export function trainingFlops(
-  d: AutoencoderDimensions,
+  d: TrainedDimensions,
   maskRatio: number,
   multiples: TokenMultiples = {},
 ): number {

@@ -6,7 +6,7 @@
 import { objectiveOf } from '../config/assemble.ts'
 import { withOverride } from '../config/overrides.ts'
 import { presetOf } from '../config/presets.ts'
-import { autoencoderOf, dimensionsOf, resolveConfig, tokensPerLocation } from '../config/resolve.ts'
+import { dimensionsOf, resolveConfig, tokensPerLocation, trainedDimensionsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { trainingFlops } from '../model/flops.ts'
 import { parameterCount } from '../model/parameters.ts'
@@ -161,7 +161,7 @@ function rungOf(
     ...{ preset: model.preset, encoder: model.encoder, leastImages: model.leastImages, set: all },
     ...{ imageSize, patchSize, microBatch: model.micro[device] },
     parameters: parameterCount(objectiveOf(config, 'cpu').rows),
-    flops: trainingFlops(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config)),
+    flops: trainingFlops(trainedDimensionsOf(config), config.mask.ratio, tokensPerLocation(config)),
   }
 }
 

@@ -207,9 +207,11 @@ export function startingFrom(
       ...{ attentionPool: false, projection: null },
       feature: model.feature === 'pooled' ? ownFeature : model.feature,
     },
-    ...(found.stored.has('decoder_embed.weight') && {
-      decoder: { ...base.decoder, ...picked(config.decoder, ['width', 'depth', 'heads']) },
-    }),
+    ...(base.objective === 'mae' &&
+      config.objective === 'mae' &&
+      found.stored.has('decoder_embed.weight') && {
+        decoder: { ...base.decoder, ...picked(config.decoder, ['width', 'depth', 'heads']) },
+      }),
   } as ConfigInput
 }
 

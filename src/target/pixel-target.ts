@@ -70,8 +70,8 @@ export const pixelTargetRow = targetRow({
       .describe('larger pictures to rebuild, too (SatMAE++): [2] or [2, 4]; needs target.normalize false'),
     scalesWidth: z.int().min(1).max(4096).default(64).describe('channels of the convolutions that enlarge'),
   },
-  open: ({ normalize, statistics, scales, scalesWidth: width }, { compat }) =>
-    predictPixels({ normalize, statistics, compat, scales: scales && { scales, width } }),
+  open: ({ normalize, statistics, scales, scalesWidth: width }, { compat, pixels: form = 'mae' }) =>
+    predictPixels({ normalize, statistics, compat, form, scales: scales && { scales, width } }),
   wholeSamples: ({ scales }) => (scales ? 'target.scales' : null),
   inWords: ({ normalize }) => (normalize ? "each patch's own normalised pixels" : 'pixels'),
 })

@@ -11,6 +11,8 @@ export type PixelForm = 'mae' | 'simmim'
 export interface TargetGiven {
   /** That of the decoder. */
   readonly compat: 'satmae' | null
+  /** How the objective predicts pixels; default MAE's. */
+  readonly pixels?: PixelForm
   /** Opens a frozen model: a run, a checkpoint, a file. Throws if the caller cannot open any. */
   readonly frozen: (path: string) => FrozenModel
 }

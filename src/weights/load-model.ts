@@ -23,6 +23,10 @@ export interface Model {
   readonly precision?: Precision
 }
 
+/** A parameter of pretraining that the encoder lacks. */
+const besideEncoder = ({ objective }: Config): string =>
+  objective === 'mae' ? 'decoder_embed.weight' : 'mask_token'
+
 export interface LoadedModel extends Model {
   readonly precision: Precision
   /** Optimizer steps of the weights; null where the file does not say it. */
@@ -44,10 +48,11 @@ export async function loadModel(
   const { config, statistics, files, stored, step, warnings = [] } = found
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
-  if (!stored.has('decoder_embed.weight'))
+  const beside = besideEncoder(config)
+  if (!stored.has(beside))
     throw new SherdError(
       'USAGE',
-      `${files[0]} has no decoder (decoder_embed.weight …): give a run of pretraining, a checkpoint of it, or weights of both halves.`,
+      `${files[0]} has no decoder (${beside} …): give a run of pretraining, a checkpoint of it, or weights of both halves.`,
     )
   const frozen = await openFrozenModels({ config, statistics, machine })
   const objective = objectiveOf(config, machine.device, { frozen })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { benchGemm, modelShapes } from '../../src/bench/gemm-bench.ts'
-import { autoencoderOf } from '../../src/config/resolve.ts'
+import { trainedDimensionsOf } from '../../src/config/resolve.ts'
 import { trainingFlops } from '../../src/model/flops.ts'
 import { tinyConfig } from '../run/tiny.ts'
 
@@ -19,7 +19,7 @@ describe('modelShapes', () => {
     const forward = modelShapes(config).map(
       ({ shape: { rows, inner, columns, batch } }) => 2 * rows * inner * columns * batch,
     )
-    const perImage = trainingFlops(autoencoderOf(config), config.mask.ratio)
+    const perImage = trainingFlops(trainedDimensionsOf(config), config.mask.ratio)
     expect(3 * forward.reduce((a, b) => a + b)).toBe(8 * perImage)
   })
 })

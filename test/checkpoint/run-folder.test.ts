@@ -9,6 +9,7 @@ import {
   runPaths,
   updateConfig,
 } from '../../src/checkpoint/run-folder.ts'
+import { maeConfig } from '../../src/config/resolve.ts'
 import { writeWhole } from '../../src/files/write-whole.ts'
 import { fingerprint } from '../../src/source/open.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
@@ -60,7 +61,7 @@ it('a run of version 0.1 is read as what it meant, and written as this version o
   const dir = await workFolder()
   const config = tinyConfig()
   createRun(dir, config, facts)
-  const { version: _, decoder, ...rest } = config
+  const { version: _, decoder, ...rest } = maeConfig(config)
   const { kind: _kind, ...data } = config.data
   const old = {
     ...rest,

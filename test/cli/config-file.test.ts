@@ -40,6 +40,17 @@ describe('a file of keys', () => {
     )
   })
 
+  it.each([
+    ['--set', (value: string) => ({ file: undefined, set: [`objective=${value}`] })],
+    ['a file', (value: string) => ({ file: fileOf(`objective: ${value}\n`), set: [] })],
+  ])('another objective of %s leaves out what the preset says of its own', (_, given) => {
+    const { decoder, ...others } = base
+    expect(decoder).toBeDefined()
+    expect(composed({ base, ...given('simmim') })).toEqual(resolveConfig({ ...others, objective: 'simmim' }))
+    const both = () => composed({ base, file: undefined, set: ['objective=simmim', 'decoder.width=8'] })
+    expect(both).toThrow('decoder.width is read only with objective=mae, and objective is simmim.')
+  })
+
   it('is overridden by options, and these by --set', () => {
     const file = fileOf('train: {steps: 10, seed: 5, batchSize: 8}\n')
     const { train } = composed({

@@ -70,14 +70,17 @@ it('the kind of the data follows from their bands', () => {
 })
 
 it.each<[unknown, string]>([
-  [{ objective: 'nae' }, 'objective: expected mae, got "nae". Did you mean "mae"?'],
+  [{ objective: 'nae' }, 'objective: expected mae or simmim or maskfeat, got "nae". Did you mean "mae"?'],
   [
     { data: { kind: 'raster' } },
     'data.kind: expected images or rasters, got "raster". Did you mean "rasters"?',
   ],
   [{ optim: { optimizer: 5 } }, 'optim.optimizer: expected adamw or adam or lars or sgd, got 5.'],
-  [{ objective: () => 1 }, 'objective: expected mae, got function.'],
-  [{ objective: ['x'.repeat(1000)] }, `objective: expected mae, got ["${'x'.repeat(78)}.`],
+  [{ objective: () => 1 }, 'objective: expected mae or simmim or maskfeat, got function.'],
+  [
+    { objective: ['x'.repeat(1000)] },
+    `objective: expected mae or simmim or maskfeat, got ["${'x'.repeat(78)}.`,
+  ],
 ])('a name that does not exist is refused alone: %j', (input, message) =>
   expect(refusal(input)).toBe(message),
 )

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { presetNames, presetOf } from '../../src/config/presets.ts'
-import { resolveConfig } from '../../src/config/resolve.ts'
+import { maeConfig, resolveConfig } from '../../src/config/resolve.ts'
 import { packageRoot } from '../../src/package-root.ts'
 
 const folder = join(packageRoot(), 'presets')
@@ -34,8 +34,8 @@ describe('presets', () => {
   })
 
   it.each(['mae-base-224', 'mae-large-224', 'mae-huge-224'])('%s keeps the recipe of the paper', (name) => {
-    const { optim, mask, target, train, decoder } = resolveConfig(presetOf(name).config)
-    const paper = resolveConfig({})
+    const { optim, mask, target, train, decoder } = maeConfig(resolveConfig(presetOf(name).config))
+    const paper = maeConfig(resolveConfig({}))
     expect({ optim, mask, target }).toEqual({ optim: paper.optim, mask: paper.mask, target: paper.target })
     expect(train.batchSize * train.accumulate).toBe(4096)
     expect(train.epochs).toBe(800)

@@ -7,7 +7,7 @@ import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { readWeightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
-import { backboneOf, pixelTargetOf, resolveConfig } from '../../src/config/resolve.ts'
+import { backboneOf, maeConfig, pixelTargetOf, resolveConfig } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { predictionsOf } from '../../src/evaluate/prediction-file.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
@@ -99,7 +99,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
       ...{ imageSize: [6, 6], patchSize: 2, channels: 3, width: 8, depth: 1, heads: 2, mlpRatio: 2 },
       ...{ positions: 'fixed', layerNormEpsilon: 1e-6 },
     })
-    expect(made.config.decoder).toEqual({ width: 4, depth: 1, heads: 2 })
+    expect(maeConfig(made.config).decoder).toEqual({ width: 4, depth: 1, heads: 2 })
     expect([made.config.mask.ratio, pixelTargetOf(made.config)?.normalize]).toEqual([0.5, true])
     expect(made.notes).toEqual([
       expect.stringMatching(
@@ -159,7 +159,7 @@ it("SatMAE's groups: encoder and decoder are what they are there", async () => {
   expect(made.config.model).toMatchObject({
     ...{ imageSize: [4, 4], patchSize: 2, channels: 3, width: 12, groupWidth: 4 },
   })
-  expect(made.config.decoder).toMatchObject({ groupWidth: 4, compat: 'satmae' })
+  expect(maeConfig(made.config).decoder).toMatchObject({ groupWidth: 4, compat: 'satmae' })
   expect(made.config.target).toMatchObject({ normalize: false, statistics: 'all' })
   expect(made.rows.filter(({ status }) => status === 'left out').map(({ name }) => name)).toEqual([
     ...['pos_embed', 'decoder_pos_embed', 'channel_embed', 'decoder_channel_embed'],
@@ -389,7 +389,7 @@ it('ViTMAEForPreTraining of transformers: heads, epsilon, statistics from its co
   const made = await bring('huggingface-mae')
   expect(made.layout).toBe('huggingface')
   expect(made.config.model).toMatchObject({ heads: 2, layerNormEpsilon: 0.01 })
-  expect(made.config.decoder.heads).toBe(2)
+  expect(maeConfig(made.config).decoder.heads).toBe(2)
   expect(made.statistics).toEqual({ mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] })
   expect([made.notes, made.classes]).toEqual([[], null])
   await expectTokens(made.path, 'huggingface-mae.tokens')

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { presetOf } from '../../src/config/presets.ts'
-import { autoencoderOf, resolveConfig } from '../../src/config/resolve.ts'
+import { resolveConfig, trainedDimensionsOf } from '../../src/config/resolve.ts'
 import { matrixProducts, trainingFlops } from '../../src/model/flops.ts'
 import { tinySizes } from './tiny-model.ts'
 
@@ -15,6 +15,14 @@ describe('trainingFlops', () => {
       9 * 16 * 12 // predict the hidden patches
     expect(multiplyAdds).toBe(1728 + 2 * 50736 + 2688 + 57344 + 1728)
     expect(trainingFlops(tinySizes, 0.6)).toBe(6 * multiplyAdds)
+  })
+
+  it('with one linear head counts an encoder of all tokens, and no decoder', () => {
+    const multiplyAdds =
+      6 * 12 * 24 + // embed the kept patches
+      2 * (16 * 24 * 72 + 2 * 16 * 16 * 24 + 16 * 24 * 24 + 2 * 16 * 24 * 96) + // two blocks, 15 + 1 tokens
+      9 * 24 * 12 // predict the hidden patches
+    expect(trainingFlops({ ...tinySizes, decoder: null }, 0.6)).toBe(6 * multiplyAdds)
   })
 
   it('counts what a mask ratio leaves to see', () => {
@@ -40,7 +48,7 @@ describe('trainingFlops', () => {
     const encoder = 12 * 12 * 768 ** 2 // weights of the encoder's maps
     const decoder = 8 * 12 * 512 ** 2
     const rule = 6 * (50 * encoder + 197 * decoder)
-    const ratio = trainingFlops(autoencoderOf(config), config.mask.ratio) / rule
+    const ratio = trainingFlops(trainedDimensionsOf(config), config.mask.ratio) / rule
     expect(ratio).toBeGreaterThan(1) // attention and the ends come on top
     expect(ratio).toBeLessThan(1.1)
   })

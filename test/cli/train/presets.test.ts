@@ -61,7 +61,9 @@ describe('sherd presets', () => {
     ])
     expect([none.status, none.stderr]).toEqual([
       2,
-      expect.stringContaining('objective: expected mae, got "nae". Did you mean "mae"?'),
+      expect.stringContaining(
+        'objective: expected mae or simmim or maskfeat, got "nae". Did you mean "mae"?',
+      ),
     ])
     expect([alone.status, alone.stderr]).toEqual([2, expect.stringContaining('add --keys')])
   })
