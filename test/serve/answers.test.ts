@@ -277,11 +277,14 @@ describe('reconstructions', () => {
     expect(error.message).toContain(reason)
   })
 
-  it('of a model of raw pixels use none', async () => {
-    const raw = await tinyModel({ target: { normalize: false } })
+  it('of a model of raw pixels use no statistics, and hide what its kind of mask does', async () => {
+    const raw = await tinyModel({ target: { normalize: false }, mask: { kind: 'periphery' } })
     const other = await startServer({ model: await exportTiny(raw, ['autoencoder']) })
     const response = await ask('/v1/reconstruct', bodyOf(fileOf('b.jpg')), other)
-    expect(await response.json()).toMatchObject({ statistics: 'raw' })
+    expect(await response.json()).toMatchObject({
+      statistics: 'raw',
+      results: [{ hidden: [0, 1, 2, 3, 4, 7, 8, 11, 12, 13, 14, 15] }], // all but the middle of 4 × 4
+    })
     const refused = await ask('/v1/reconstruct?statistics=true', bodyOf(fileOf('b.jpg')), other)
     expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining('needs no')])
   })
