@@ -36,6 +36,21 @@ function block(grid: Grid, seed: number): number[] {
   return awayFrom(grid, below(grid.h), below(grid.w))
 }
 
+const CELL = 2 // patches
+
+/** Cells of several patches in random order, as of `mask.kind=coarse`. */
+function cells(grid: Grid, seed: number): number[] {
+  const across = Math.ceil(grid.w / CELL)
+  const { permutation } = draws({ seed, stream: 'playground/cells', epoch: 0, index: 0 })
+  const order = permutation(across * Math.ceil(grid.h / CELL))
+  return byRank(
+    tokenCount(grid),
+    (patch) => order[Math.floor(patch / grid.w / CELL) * across + Math.floor((patch % grid.w) / CELL)]!,
+  )
+}
+
+const fromBorder = (grid: Grid): number[] => awayFrom(grid, (grid.h - 1) / 2, (grid.w - 1) / 2)
+
 interface Design {
   readonly label: string
   /** Whether another seed gives another mask. */
@@ -47,11 +62,10 @@ interface Design {
 export const designs = {
   random: { label: 'Random', seeded: true, order: random },
   block: { label: 'A block', seeded: true, order: block },
+  cells: { label: 'Coarse cells', seeded: true, order: cells },
   grid: { label: 'A regular grid', seeded: false, order: dithered },
-  centre: {
-    ...{ label: 'The centre', seeded: false },
-    order: (grid) => awayFrom(grid, (grid.h - 1) / 2, (grid.w - 1) / 2),
-  },
+  centre: { label: 'The centre', seeded: false, order: fromBorder },
+  periphery: { label: 'The border', seeded: false, order: (grid) => fromBorder(grid).reverse() },
   painted: { label: 'What I paint', seeded: false, order: null },
   unpainted: { label: 'What I leave', seeded: false, order: null },
 } satisfies Record<string, Design>

@@ -76,6 +76,20 @@ describe('what designs look like', () => {
     expect(drawn('centre', 4, 6, 4 / 24)).toEqual(['......', '..##..', '..##..', '......'])
   })
 
+  it('the periphery is all but a square', () => {
+    expect(drawn('periphery', 4, 4, 0.75)).toEqual(['####', '#..#', '#..#', '####'])
+  })
+
+  it('cells are hidden as a whole', () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const hidden = new Set(mask('cells', { h: 4, w: 6 }, 0.5, seed).hidden)
+      expect(hidden.size).toBe(12)
+      for (const n of hidden)
+        for (const other of [n ^ 1, n + (Math.floor(n / 6) % 2 === 0 ? 6 : -6)])
+          expect(hidden.has(other)).toBe(true)
+    }
+  })
+
   it('a block is one piece', () => {
     for (let seed = 0; seed < 20; seed++) {
       const hidden = new Set(mask('block', { h: 7, w: 9 }, 0.4, seed).hidden)
