@@ -147,7 +147,7 @@ void copyBytes(void* to, const void* from, size_t bytes) {
 }
 
 // fromBytes(typed array, dtype code, shape, device) → a new tensor on the device that owns a copy. A GPU copies from pinned memory
-// while this thread goes on; LibTorch keeps that memory until the copy is done, and uses it again.
+// while this thread continues; LibTorch keeps that memory until the copy is done, and uses it again.
 Napi::Value fromBytes(const Napi::CallbackInfo& info) {
   if (!info[0].IsTypedArray()) mismatch("a typed array", info[0]);
   const size_t byteLength = info[0].As<Napi::TypedArray>().ByteLength();

@@ -1,4 +1,4 @@
-/** The picture to keep: original, masked, rebuilt and errors side by side, each with its words below. All of the run that is shown, not of one that goes on. */
+/** The picture to keep: original, masked, rebuilt and errors side by side, each with its words below. All of the run that is shown, not of one still at work. */
 import { heat } from './colours.ts'
 import { drawPixels, fillPatches, fromBytes, fromValues, type Inks, surfaceOf } from './surface.ts'
 import type { View } from './view.ts'

@@ -398,7 +398,7 @@ function fillNumbers({ rebuilt, made }: View, isMissing: boolean): void {
     fillFacts(page.numbers, [])
     return
   }
-  const kept = made.hidden.filter((flag) => flag === 0).length // of the run that is shown, not of one that goes on
+  const kept = made.hidden.filter((flag) => flag === 0).length // of the run that is shown, not of one still at work
   fillFacts(page.numbers, [
     ['PSNR', decibels(rebuilt.psnr)],
     ['SSIM', fixed(rebuilt.ssim, 3)],

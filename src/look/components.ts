@@ -21,7 +21,7 @@ export interface Components {
 const CLOSE = 1e-11
 /** Of the variance: less is what rounding to float32 makes. */
 const ROUNDING = 1e-12
-/** Steps after which it takes what it has: components that are nearly equal can hardly be told apart. */
+/** Steps after which it takes what it has: components that are nearly equal cannot be separated anyway. */
 const MOST_STEPS = 300
 
 const dot = (a: Float64Array, b: Float64Array): number => {

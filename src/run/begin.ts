@@ -103,7 +103,7 @@ export async function begin({
 
 /** Adapters are added to the weights, and a sum has no input of its own that could be dropped. */
 const withoutDropout = (name: string, dropout: number): string =>
-  `${name} was trained with lora_dropout ${dropout}, which sherd has not: the adapter is added to its base, and training goes on without dropout.`
+  `${name} was trained with lora_dropout ${dropout}, which sherd has not: the adapter is added to its base, and training continues without dropout.`
 
 /** A run that was there before. Throws `RUN` with every difference that would make it another one. */
 export async function resumeRun({
