@@ -10,6 +10,7 @@ import { headingOf } from './metadata.ts'
 import { checkNetwork } from './network.ts'
 import type { NetworkRow } from './network-row.ts'
 import type { Checked } from './operator-file.ts'
+import { checkQuantizer } from './quantizer.ts'
 import { checkSchedules } from './schedules.ts'
 import { checkTensorOperators } from './tensor-operators.ts'
 import type { Page } from './tolerances.ts'
@@ -42,6 +43,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   maskfeat: network(maskfeat),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
+  quantizer: checkQuantizer,
   schedules: checkSchedules,
   'self-distillation-operators': operators('', 'operators'),
 }

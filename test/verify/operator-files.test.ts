@@ -342,7 +342,12 @@ describe.skipIf(!existsSync(all))('everything in ../shared/reference (skipped wh
       expect([file, passed]).toEqual([file, notSupported.length === 0])
     }
     const right = results.filter(({ passed }) => passed).map(({ file }) => file.slice(all.length + 1))
-    const operators = ['self-distillation/augment', 'self-distillation/schedules', 'targets/hog']
+    const operators = [
+      'self-distillation/augment',
+      'self-distillation/schedules',
+      'targets/hog',
+      'targets/vqkd-quantizer',
+    ]
     const expected = ['mae-square-rgb', 'mae-wide-5ch-raw', ...operators].map((name) => `${name}.safetensors`)
     expect(right).toEqual(expect.arrayContaining(expected))
   })
