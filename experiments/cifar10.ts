@@ -124,7 +124,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 
   rows.push({ name: 'random', ...frozen('random-frozen', ['--model', 'random', '--preset', preset]) })
-  pretrain(at('mae'), plan.pretrainEpochs, preset, '--data', train)
+  pretrain(at('mae'), ['--epochs', String(plan.pretrainEpochs)], preset, '--data', train)
   rows.push({ name: 'from scratch', whole: tuned('scratch', 'scratch') })
   rows.push({
     name: `MAE, ${plan.pretrainEpochs} epochs`,
@@ -137,7 +137,7 @@ export async function run(args: readonly string[]): Promise<void> {
     for (const [name, changes] of Object.entries(ablations)) {
       const own = at('ablations', name.replaceAll(/\W+/gu, '-'))
       const set = changes.flatMap((change) => ['--set', change])
-      pretrain(join(own, 'run'), plan.ablationEpochs, preset, '--data', train, ...set)
+      pretrain(join(own, 'run'), ['--epochs', String(plan.ablationEpochs)], preset, '--data', train, ...set)
       const images = ['--train', few, '--test', join(data, 'test')]
       const model = ['--model', join(own, 'run'), ...images, ...several]
       const { knn, linear } = frozenReports(join(own, 'reports'), ...model, '--shots', '10')

@@ -35,9 +35,9 @@ export function frozenReports(out: string, ...args: string[]): Record<'knn' | 'l
   return { knn: read('knn'), linear: read('linear'), fewshot: read('fewshot') }
 }
 
-/** `sherd pretrain`: begun, gone on with, or done already. */
-export function pretrain(out: string, epochs: number, preset: string, ...args: string[]): void {
+/** `sherd pretrain`: begun, gone on with, or done already. `length` is such as `--epochs 4`. */
+export function pretrain(out: string, length: readonly string[], preset: string, ...args: string[]): void {
   const isBegun = existsSync(join(out, 'config.json'))
   const how = isBegun ? ['pretrain', '--resume', '--out', out] : ['pretrain', preset, '--out', out, ...args]
-  sherd(...how, '--epochs', String(epochs))
+  sherd(...how, ...length)
 }

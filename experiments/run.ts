@@ -3,6 +3,7 @@ const experiments: Readonly<Record<string, () => Promise<{ run(args: readonly st
   {
     cifar10: () => import('./cifar10.ts'),
     satellite: () => import('./satellite.ts'),
+    targets: () => import('./targets.ts'),
   }
 
 const [name = '', ...args] = process.argv.slice(2)

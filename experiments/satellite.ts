@@ -96,7 +96,7 @@ export async function run(args: readonly string[]): Promise<void> {
       const set = changes.flatMap((change) => ['--set', change])
       pretrain(
         runDir,
-        epochs!,
+        ['--epochs', String(epochs)],
         preset,
         '--data',
         join(data, 'train'),
