@@ -21,7 +21,7 @@ export interface MaskPlan {
 }
 
 /** Of permutations [B, N]; a second sort would give the same in twice the time. */
-function inverseOf(order: Tensor): Tensor {
+export function inverseOf(order: Tensor): Tensor {
   const places = expand(arange(order.shape[1]!, { dtype: 'int64', device: order.device }), order.shape)
   return call('scatter.src', order, 1, order, places)
 }

@@ -4,6 +4,7 @@ import type { Device } from '../tensor/tensor.ts'
 import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
 import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
+import { checkMaskRules } from './mask-rules.ts'
 import { maskfeat, simmim } from './mask-tokens.ts'
 import { maskedAutoencoder } from './masked-autoencoder.ts'
 import { headingOf } from './metadata.ts'
@@ -44,6 +45,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   quantizer: checkQuantizer,
+  'mask-rules': checkMaskRules,
   schedules: checkSchedules,
   'self-distillation-operators': operators('', 'operators'),
 }
