@@ -16,7 +16,7 @@ import { draws } from '../random/draws.ts'
 import { setThreads, synchronize } from '../tensor/context.ts'
 import { openStepper } from '../train/stepper.ts'
 import type { Trainee } from '../train/trainee.ts'
-import { locateModel, openFrozenModels } from '../weights/frozen-model.ts'
+import { locate, openFrozenModels } from '../weights/frozen-model.ts'
 
 export interface StepTimes {
   readonly seconds: readonly number[]
@@ -76,14 +76,14 @@ function statisticsOfRandom({ data, model }: Config): ChannelStatistics {
 }
 
 export async function openStepBench(given: Config): Promise<StepBench> {
-  const config = await completed(given, locateModel)
+  const config = await completed(given, locate)
   const machine = planMachine({ ...config.train, workers: config.data.workers })
   setThreads(machine.threads)
   const { device, precision } = machine
   const { batchSize, seed } = config.train
   const statistics = statisticsOfRandom(config)
-  const frozen = await openFrozenModels({ config, statistics, machine })
-  const objective = objectiveOf(config, device, { frozen })
+  const models = await openFrozenModels({ config, statistics, machine })
+  const objective = objectiveOf(config, device, { models })
   const parameters = initialParameters(allRows(objective), { seed, device })
   const { kernels, recompute, record } = config.train
   const { optimizer, clip = null } = updateOf(config.optim)

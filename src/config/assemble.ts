@@ -14,7 +14,7 @@ import type { ViewSpecs } from '../prepare/view-spec.ts'
 import { type NoteListener, tellNote } from '../source/notes.ts'
 import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
-import type { Locate, PixelForm, TargetGiven } from '../target/target-row.ts'
+import type { GivenModels, Locate, PixelForm } from '../target/target-row.ts'
 import { targetOf } from '../target/targets.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { sidesOf } from '../token/grid.ts'
@@ -32,8 +32,8 @@ import type { ObjectiveName } from './tables.ts'
 
 /** What an objective may take beside a configuration. */
 export interface ObjectiveGiven extends Pick<MaeOptions, 'embed'> {
-  /** Opens a model that is not trained, by its path; it is asked for when it is first needed. */
-  readonly frozen?: TargetGiven['frozen']
+  /** They are asked for when they are first needed. */
+  readonly models?: GivenModels
 }
 
 type ObjectiveFactory<O extends ObjectiveName> = (
@@ -42,27 +42,28 @@ type ObjectiveFactory<O extends ObjectiveName> = (
   given: ObjectiveGiven,
 ) => MaskedObjective
 
-const noFrozen = (path: string): never => {
-  throw new SherdError('BUG', `Bug: ${path} is a teacher, and nothing here opens it`)
+const notOpened = (path: string): never => {
+  throw new SherdError('BUG', `Bug: ${path} is a frozen model, and nothing here opens it`)
 }
+const noModels: GivenModels = { frozen: notOpened, tokenizer: notOpened }
 
 /** `pixels`: the form of a target of pixels. */
 function maskTokenOptions(
   config: Config<'simmim' | 'maskfeat'>,
   device: Device,
-  { frozen = noFrozen }: ObjectiveGiven,
+  { models = noModels }: ObjectiveGiven,
   pixels: PixelForm,
 ): MaskedOptions {
   const mask = maskDesignOf(config)
   return {
     ...{ ...backboneOf(config), adapt: config.adapt, maskRatio: mask.ratio, mask, device },
-    target: targetOf(config.target).open({ compat: null, pixels, frozen }),
+    target: targetOf(config.target).open({ compat: null, pixels, ...models }),
   }
 }
 
 /** The objectives by name: a new one is one row. */
 const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
-  mae(config, device, { frozen = noFrozen, embed = 'kept' }) {
+  mae(config, device, { models = noModels, embed = 'kept' }) {
     const mask = maskDesignOf(config)
     const rasters = rastersOf(config)
     const compat = rasters?.decoder.compat ?? null
@@ -72,7 +73,7 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
       decoder: { ...decoderOf(config), compat },
       maskRatio: mask.ratio,
       mask,
-      target: targetOf(config.target).open({ compat, frozen }),
+      target: targetOf(config.target).open({ compat, ...models }),
       gaps: (rasters?.data.minValid ?? 1) < 1,
       embed,
       device,
@@ -86,7 +87,8 @@ export const objectiveOf = (config: Config, device: Device, given: ObjectiveGive
   (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
 
 /** Paths of the models that its objective reads. */
-export const modelsOf = ({ target }: Config): readonly string[] => targetOf(target).models()
+export const modelsOf = ({ target }: Config, kind: keyof GivenModels): readonly string[] =>
+  targetOf(target).models(kind)
 
 /** The configuration with what it takes from models that it names. */
 export async function completed(config: Config, locate: Locate): Promise<Config> {

@@ -24,7 +24,7 @@ import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, planFromNoise } from '../token/mask.ts'
 import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { type Route, routeByGroup } from '../token/spectral-groups.ts'
-import type { Address, BatchObjective, ImageBatch, Losses } from './objective.ts'
+import type { Address, BatchObjective, ImageBatch, Losses, MetricRow } from './objective.ts'
 
 export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: EncoderDimensions
@@ -110,7 +110,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const target = targetOf({ shape, groups, device })
 
   const [height, width] = shape.dimensions.imageSize
-  const { widths, factor = 1 } = target
+  const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {} } = target
   const cutOf = (view: View): CutView => backbone.cut(target.atModelSize?.(view) ?? view)
   const planOf = (noise: Tensor, view?: View): MaskPlan => {
     const present = view && cutOf(view).present
@@ -147,12 +147,21 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     rows: [...backbone.rows, ...reader.rows, ...headRows(widths, reader.width), ...(target.rows ?? [])],
     views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
     tokens: layoutTokens(layout),
-    metrics: [target.part, ...(target.moreParts ?? [])].map((name) => ({
-      ...{ name, kind: 'loss', unit: '' },
-      ...(name === target.part && { chance: target.chance, chanceOf: 'predicting the mean' }),
-    })),
+    metrics: [
+      ...[target.part, ...(target.moreParts ?? [])].map(
+        (name): MetricRow => ({
+          ...{ name, kind: 'loss', unit: '' },
+          ...(name === target.part && { chance: target.chance, chanceOf }),
+        }),
+      ),
+      ...Object.entries(metrics).map(
+        ([name, { chance, chanceOf }]): MetricRow => ({
+          ...{ name, kind: 'health', unit: '', chance, chanceOf },
+        }),
+      ),
+    ],
     encoder: { prefix: '' },
-    ...(target.frozen && { frozen: { target: target.frozen } }),
+    ...(target.frozen && { frozen: target.frozen }),
     target,
     plan: ({ seed, samples }, batch) =>
       scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),
@@ -164,11 +173,13 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
         const read = reader.read(cut, plan, weights)
         const about = asked(image, cut, plan)
         const said = predictions[target.reads](read, weights, about.routes)
+        const values = noGrad(() => target.of(about, weights))
         return {
-          parts: target.loss(
-            said,
-            noGrad(() => target.of(about, weights)),
-            weights,
+          parts: target.loss(said, values, weights),
+          metrics: noGrad(() =>
+            Object.fromEntries(
+              Object.entries(metrics).map(([name, { measure }]) => [name, measure(said, values)]),
+            ),
           ),
         }
       }),

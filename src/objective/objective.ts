@@ -8,7 +8,6 @@ import type { GroupRow } from '../optim/groups.ts'
 import type { Schedule } from '../optim/schedule.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpecs } from '../prepare/view-spec.ts'
-import type { FrozenModel } from '../target/frozen-model.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
 
@@ -105,8 +104,8 @@ interface Common<Batch, Plan, S extends string> {
   readonly views?: ViewSpecs
   /** Every part of the loss and every metric. */
   readonly metrics?: readonly MetricRow[]
-  /** Frozen models, by purpose; opened lazily, and not saved in checkpoints. */
-  readonly frozen?: Readonly<Record<string, () => FrozenModel>>
+  /** Frozen models, by the configuration's key of their path; opened lazily, and not saved in checkpoints. */
+  readonly frozen?: Readonly<Record<string, () => { readonly hash: string }>>
   readonly averages?: readonly Average<S>[]
   /** Besides learning rate and weight decay. All are logged under their names. */
   readonly schedules?: Readonly<Record<S, Schedule>>

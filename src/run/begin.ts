@@ -7,7 +7,7 @@ import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { fingerprint, type ImageSource } from '../source/open.ts'
 import { engineBuild } from '../tensor/context.ts'
-import { locateModel } from '../weights/frozen-model.ts'
+import { locate } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
 import { configDifferences } from './config-difference.ts'
 import { expectContinues, findDonor } from './donor.ts'
@@ -71,7 +71,7 @@ export async function begin({
     )
   const donor = init === undefined ? null : await findDonor(init, asked)
   if (donor) expectContinues(asked, donor)
-  const given = await completed(asked, locateModel)
+  const given = await completed(asked, locate)
   const source = await openData(given, data)
   if (!overwrite) expectUnused(out)
   const { config, note } = fitBatch(given, source.files.length)
@@ -113,7 +113,7 @@ export async function resumeRun({
   acceptDataChange = false,
 }: Omit<BeginOptions, 'preset'>): Promise<Beginning> {
   const { config: before, facts, latest } = openRun(out)
-  const { config } = fitBatch(await completed(given, locateModel), facts.data.files) // as it was when the run began
+  const { config } = fitBatch(await completed(given, locate), facts.data.files) // as it was when the run began
   const { free, data: refusing, fixed } = configDifferences(before, config)
   if (fixed.length > 0) {
     throw new SherdError(

@@ -27,6 +27,7 @@ const free = new Set([
   'data.maxSkippedShare',
   'data.fileTimeout',
   'target.model', // it may have been moved: its weights are compared by their hash
+  'target.tokenizer', // likewise
 ])
 /** Keys that decide which files are refused: they may change if a change of the data is accepted. */
 const refusing = new Set(['data.maxPixels', 'data.corrupt'])

@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { quoted } from '../files/shell.ts'
 import type { MetricRow } from '../objective/objective.ts'
-import { locateModel } from '../weights/frozen-model.ts'
+import { locate } from '../weights/frozen-model.ts'
 import { fitBatch } from './batch-size.ts'
 import type { BeginOptions } from './begin.ts'
 import { configDifferences } from './config-difference.ts'
@@ -45,7 +45,7 @@ export async function expectSameRequest(request: RunRequest): Promise<{ readonly
   const { config: before, facts, latest } = openRun(out)
   // Their number follows from the hours.
   const given = hours === undefined ? request.config : withSteps(request.config, before.train.steps)
-  const { config } = fitBatch(await completed(given, locateModel), facts.data.files)
+  const { config } = fitBatch(await completed(given, locate), facts.data.files)
   const { free, data: refusing, fixed } = configDifferences(before, config)
   const presets = change('preset', facts.preset, preset)
   const images = data === undefined ? [] : change('--data', facts.data.dir, resolve(data))

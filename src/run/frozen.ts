@@ -12,11 +12,12 @@ export function factsOfFrozen(
   const names = Object.keys(frozen)
   if (names.length === 0) return facts
   const hashes = Object.fromEntries(names.map((name) => [name, frozen[name]!().hash]))
-  const other = isResumed && names.find((name) => facts.frozen?.[name] !== hashes[name])
+  const before = (key: string) => facts.frozen?.[key] ?? facts.frozen?.[key.split('.')[0]!] // as it was once called
+  const other = isResumed && names.find((name) => before(name) !== hashes[name])
   if (other)
     throw new SherdError(
       'RUN',
-      `${other}.model has other weights, or prepares images otherwise (SHA-256 ${hashes[other]}) than those that the run was begun with (${facts.frozen?.[other] ?? 'none'}): name their file by --set ${other}.model=PATH, or start a new run.`,
+      `${other} has other weights, or prepares images otherwise (SHA-256 ${hashes[other]}) than those that the run was begun with (${before(other) ?? 'none'}): name their file by --set ${other}=PATH, or start a new run.`,
     )
   return { ...facts, frozen: hashes }
 }

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
-import { loaderOptions, objectiveOf } from '../config/assemble.ts'
+import { loaderOptions, modelsOf, objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -90,7 +90,8 @@ export async function openPretraining(options: OpenOptions): Promise<Run> {
 /** What a run reads besides its own folder. */
 const inputsOf = ({ init, data, config }: OpenOptions) => [
   ...[init, data, config.log.probe],
-  'model' in config.target ? (config.target.model as string) : null,
+  ...modelsOf(config, 'frozen'),
+  ...modelsOf(config, 'tokenizer'),
 ]
 
 type Held = Pick<FileLock, 'release'>
@@ -115,8 +116,8 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
   const { config, source, notes, changes } = beginning
   const found = await beginning.facts(machine)
   const { device, precision } = machine
-  const frozen = await openFrozenModels({ config, machine, statistics: found.statistics })
-  const objective = (options.objectiveOf ?? objectiveOf)(config, device, { frozen })
+  const models = await openFrozenModels({ config, machine, statistics: found.statistics })
+  const objective = (options.objectiveOf ?? objectiveOf)(config, device, { models })
   const facts = factsOfFrozen(found, objective, isResumed)
   if (beginning.isDataChanged) writeWhole(paths.facts, `${JSON.stringify(facts, null, 2)}\n`)
   if (isResumed) updateConfig(out, config)

@@ -9,7 +9,7 @@ import { limits } from '../model/dimensions.ts'
 import { call } from '../tensor/call.ts'
 import { add, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { placeCount } from '../token/layout.ts'
+import { layoutInWords, placeCount } from '../token/layout.ts'
 import type { FrozenModel } from './frozen-model.ts'
 import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
@@ -61,7 +61,7 @@ export const predictFeatures =
       },
       error: (predicted, wanted) => losses[loss](predicted, wanted, beta),
     })
-    return { ...target, frozen: teacher }
+    return { ...target, frozen: { 'target.model': teacher } }
   }
 
 type Wanted = Pick<FrozenModel, 'layout' | 'width'> & Pick<FeatureOptions, 'layers'>
@@ -70,11 +70,10 @@ function expectFit({ layout, width, depth }: FrozenModel, wanted: Wanted): void 
   const refuse = (what: string) => {
     throw new SherdError('CONFIG', `target.model: ${what}`)
   }
-  const inWords = ({ grid, frames, groups }: Wanted['layout']) =>
-    `${grid.h} × ${grid.w} patches in ${frames} frames and ${groups} groups of bands`
-  if (inWords(layout) !== inWords(wanted.layout))
+  const [own, model] = [layoutInWords(layout), layoutInWords(wanted.layout)]
+  if (own !== model)
     refuse(
-      `the teacher has ${inWords(layout)}, and the model ${inWords(wanted.layout)}: set model.imageSize, model.patchSize and bands to its own`,
+      `the teacher has ${own}, and the model ${model}: set model.imageSize, model.patchSize and bands to its own`,
     )
   if (width !== wanted.width) refuse(`its tokens have ${width} numbers, and target.width is ${wanted.width}`)
   const missing = wanted.layers?.find((block) => block >= depth)
@@ -121,10 +120,10 @@ export const featuresRow = targetRow({
     return predictFeatures(() => frozen(model), { ...options, width })
   },
   async complete({ model, ...keys }, locate) {
-    const { path, width } = await locate(model)
+    const { path, width } = await locate.frozen(model)
     return { ...keys, model: path, width }
   },
-  models: ({ model }) => [model],
+  models: ({ model }) => ({ frozen: [model] }),
   wholeSamples: () => 'target.kind features',
   inWords: () => 'features of a frozen encoder',
 })

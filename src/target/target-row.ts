@@ -2,23 +2,31 @@
 import type { z } from 'zod'
 import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { FrozenModel } from './frozen-model.ts'
+import type { FrozenTokenizer } from './frozen-tokenizer.ts'
 import type { TargetMaker } from './target.ts'
 
 /** MAE's squared errors, or SimMIM's absolute ones. */
 export type PixelForm = 'mae' | 'simmim'
 
+/** Opens models that are not trained, by their paths: runs, checkpoints, files. Throws for one that it cannot open. */
+export interface GivenModels {
+  readonly frozen: (path: string) => FrozenModel
+  readonly tokenizer: (path: string) => FrozenTokenizer
+}
+
 /** Inputs of a row besides its keys. */
-export interface TargetGiven {
+export interface TargetGiven extends GivenModels {
   /** That of the decoder. */
   readonly compat: 'satmae' | null
   /** How the objective predicts pixels; default MAE's. */
   readonly pixels?: PixelForm
-  /** Opens a frozen model: a run, a checkpoint, a file. Throws if the caller cannot open any. */
-  readonly frozen: (path: string) => FrozenModel
 }
 
-/** The absolute path of a model and the width of its tokens. */
-export type Locate = (path: string) => Promise<{ readonly path: string; readonly width: number }>
+/** Finds a model by its path: the absolute one, with the width of its tokens or the number of its codes. */
+export interface Locate {
+  readonly frozen: (path: string) => Promise<{ readonly path: string; readonly width: number }>
+  readonly tokenizer: (path: string) => Promise<{ readonly path: string; readonly codes: number }>
+}
 
 type Read<K extends z.ZodRawShape> = { readonly [N in keyof K]: Exclude<z.output<K[N]>, undefined> }
 
@@ -29,7 +37,7 @@ export interface TargetRow<K extends z.ZodRawShape> {
   /** Fills in keys from another model, before a run begins. */
   complete?(keys: Read<K>, locate: Locate): Promise<Read<K>>
   /** Paths of the models that `open` asks for. */
-  models?(keys: Read<K>): readonly string[]
+  models?(keys: Read<K>): Partial<Readonly<Record<keyof GivenModels, readonly string[]>>>
   /** Throws if the keys do not fit the model's tokens. */
   check?(keys: Read<K>, shape: BackboneShape): void
   /** For messages: the feature that requires samples without missing data; null if the loss leaves gaps out. */

@@ -9,7 +9,6 @@ import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { Route } from '../token/spectral-groups.ts'
 import type { BandStatistics } from './band-pixels.ts'
-import type { FrozenModel } from './frozen-model.ts'
 
 export interface TargetSpace {
   readonly shape: BackboneShape
@@ -47,8 +46,8 @@ export interface Target<Values = unknown> {
   readonly reads: 'hidden' | 'all'
   /** Parameters after the heads; default none. */
   readonly rows?: readonly ParameterRow[]
-  /** A frozen model; default none. */
-  readonly frozen?: () => FrozenModel
+  /** Opens what is not trained, by the configuration's key of its path; default none. */
+  readonly frozen?: Readonly<Record<string, () => { readonly hash: string }>>
   /** Size of the views relative to the model's; default 1. */
   readonly factor?: number
   /** Reduces a view to the model's size. */
@@ -63,6 +62,17 @@ export interface Target<Values = unknown> {
   errors?(predictions: readonly Tensor[], asked: Asked, weights: Weights): Tensor
   /** The chance value of `part`; null if unknown. */
   readonly chance: number | null
+  /** Default: predicting the mean. */
+  readonly chanceOf?: string
+  /** Scalars that are logged beside the loss, by name, from the predictions and values of `loss`; default none. */
+  readonly metrics?: Readonly<Record<string, TargetMetric<Values>>>
+}
+
+export interface TargetMetric<Values> {
+  /** Without gradient. */
+  measure(predictions: readonly Tensor[], values: Values): Tensor
+  readonly chance: number
+  readonly chanceOf: string
 }
 
 export type TargetMaker = (space: TargetSpace) => Target

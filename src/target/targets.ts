@@ -1,11 +1,12 @@
 /** The table of targets (`target.kind`); the first is the default. */
 import type { BackboneShape } from '../model/backbone-shape.ts'
+import { codesRow } from './codes.ts'
 import { featuresRow } from './features.ts'
 import { hogRow } from './hog.ts'
 import { pixelTargetRow } from './pixel-target.ts'
-import type { Locate, TargetGiven, TargetRow } from './target-row.ts'
+import type { GivenModels, Locate, TargetGiven, TargetRow } from './target-row.ts'
 
-export const targets = { pixels: pixelTargetRow, hog: hogRow, features: featuresRow }
+export const targets = { pixels: pixelTargetRow, hog: hogRow, codes: codesRow, features: featuresRow }
 
 export type TargetName = keyof typeof targets
 
@@ -20,7 +21,7 @@ export function targetOf(keys: { readonly kind: TargetName }) {
   return {
     open: (given: TargetGiven) => row.open(keys as never, given),
     complete: async (locate: Locate): Promise<object> => row.complete?.(keys as never, locate) ?? keys,
-    models: (): readonly string[] => row.models?.(keys as never) ?? [],
+    models: (kind: keyof GivenModels): readonly string[] => row.models?.(keys as never)[kind] ?? [],
     check: (shape: BackboneShape) => row.check?.(keys as never, shape),
     wholeSamples: row.wholeSamples(keys as never),
     inWords: row.inWords(keys as never),

@@ -11,9 +11,9 @@ import type { Asked, Target } from './target.ts'
 export interface TokenTarget {
   readonly part: string
   readonly widths: HeadWidths
-  /** The values of all tokens: [B, places, W] by head, in float32. */
+  /** The values of all tokens: [B, places, W] by head. */
   of(asked: Asked, weights: Weights): readonly Tensor[]
-  /** [n, W] in float32, twice → the error of each token [n]. */
+  /** [n, W] in float32, and the wanted values → the error of each token [n]. */
   error(predicted: Tensor, wanted: Tensor): Tensor
 }
 

@@ -17,3 +17,7 @@ export const placeCount = ({ grid, frames }: TokenLayout): number => frames * to
 
 /** N = G · T · L */
 export const layoutTokens = (layout: TokenLayout): number => layout.groups * placeCount(layout)
+
+/** For messages. */
+export const layoutInWords = ({ grid, frames, groups }: TokenLayout): string =>
+  `${grid.h} × ${grid.w} patches in ${frames} frames and ${groups} groups of bands`

@@ -54,8 +54,8 @@ export async function loadModel(
       'USAGE',
       `${files[0]} has no decoder (${beside} …): give a run of pretraining, a checkpoint of it, or weights of both halves.`,
     )
-  const frozen = await openFrozenModels({ config, statistics, machine })
-  const objective = objectiveOf(config, machine.device, { frozen })
+  const models = await openFrozenModels({ config, statistics, machine })
+  const objective = objectiveOf(config, machine.device, { models })
   const parameters = await loadRows(allRows(objective), found, machine.device)
   return {
     ...{ config, objective, parameters, statistics, step, warnings },

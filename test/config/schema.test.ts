@@ -90,6 +90,7 @@ describe('the schema', () => {
     ])
     expect(describeKeys().filter(({ initial }) => initial === 'required')).toMatchObject([
       { key: 'data.bands' },
+      { key: 'target.tokenizer' },
       { key: 'target.model' },
     ])
     const ratio = describeKeys().find(({ key }) => key === 'mask.ratio')

@@ -19,7 +19,7 @@ import { findModels } from '../../src/serve/models.ts'
 import { full, ones } from '../../src/tensor/ops.ts'
 import { toFloats } from '../../src/tensor/tensor.ts'
 import { sealOfModel, sealOfWeights } from '../../src/weights/found-weights.ts'
-import { locateModel } from '../../src/weights/frozen-model.ts'
+import { locate } from '../../src/weights/frozen-model.ts'
 import { findWeights, openEncoder } from '../../src/weights/open-encoder.ts'
 import { saveAdapter } from '../../src/weights/save-adapter.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from '../run/tiny.ts'
@@ -58,7 +58,7 @@ it('reports, teachers and exports name the commit', async () => {
   const local = await openEncoder({ model: join(layouts, 'dinov2'), device: 'cpu' })
   expect(origin.path).toBe(name)
   for (const [key, value] of local.parameters) expect(toFloats(parameters.get(key)!)).toEqual(toFloats(value))
-  expect(await locateModel(model)).toEqual({ path: name, width: local.dimensions.width })
+  expect(await locate.frozen(model)).toEqual({ path: name, width: local.dimensions.width })
   expect((await openExported({ model })).path).toBe(name)
   hub.log.length = 0
   expect((await openEncoder({ model: name, device: 'cpu' })).origin.path).toBe(name) // as a run records it

@@ -5,6 +5,7 @@ import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
+import { predictCodes } from '../../src/target/codes.ts'
 import { predictFeatures } from '../../src/target/features.ts'
 import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
@@ -13,6 +14,7 @@ import { tensor } from '../../src/tensor/tensor.ts'
 import { patchifyGroups } from '../../src/token/patchify.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
+import { toyTokenizer } from '../target/toy-tokenizer.ts'
 import { wave } from '../tolerance.ts'
 import type { Conforming } from './conformance.ts'
 import { toyObjective } from './toy.ts'
@@ -55,6 +57,7 @@ const features = predictFeatures(
   }),
   { width: 3, layers: null, layerNorm: false, norm: false, loss: 'smooth-l1', beta: 1 },
 )
+const codes = predictCodes(() => toyTokenizer(tiny), { codes: 4 })
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -103,6 +106,9 @@ export const rows: Record<string, Conforming<never, never>> = {
     ofSeries(indices, false),
   ) as never,
   'mae of features': masked({ dimensions: tiny, ...usual, target: features }, (indices) =>
+    viewOf(pixels(indices, 0)),
+  ) as never,
+  'mae of codes': masked({ dimensions: tiny, ...usual, target: codes }, (indices) =>
     viewOf(pixels(indices, 0)),
   ) as never,
   simmim: {

@@ -26,7 +26,7 @@ describe('configDifferences', () => {
   it('lets nothing change that decides what is learned from what', () => {
     const free = (key: string) =>
       /^(checkpoint|log)\./.test(key) ||
-      key === 'target.model' || // the teacher's place: its weights are compared by their hash
+      ['target.model', 'target.tokenizer'].includes(key) || // the teacher's place: its weights are compared by their hash
       /\.(steps|epochs|device|precision|kernels|recompute|record|threads|workers|prefetchBatches|cache|maxSkippedShare|fileTimeout|maxSkippedSteps|maxRollbacks)$/.test(
         key,
       )

@@ -120,7 +120,7 @@ describe('a run', () => {
     const made = openRun(join(dir, out!))
     const weights = join(made.latest!.path, 'model.safetensors')
     expect(made.config.target).toMatchObject({ kind: 'features', width: 32 })
-    expect(made.facts.frozen?.target).toMatch(/^[0-9a-f]{64}$/)
+    expect(made.facts.frozen?.['target.model']).toMatch(/^[0-9a-f]{64}$/)
     const { tensors } = readSafetensors(weights)
     expect(tensors.get('decoder_pred.weight')!.shape).toEqual([32, 16])
     expect([...tensors.keys()].filter((name) => /teacher|target/.test(name))).toEqual([])

@@ -10,7 +10,7 @@ import { imagenetStatistics, toView } from '../../src/prepare/normalize.ts'
 import { layerNorm, narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tokensOf } from '../../src/weights/frozen-encoder.ts'
-import { locateModel, openFrozenModel } from '../../src/weights/frozen-model.ts'
+import { locate, openFrozenModel } from '../../src/weights/frozen-model.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { stirredParameters } from '../model/tiny-model.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
@@ -44,7 +44,7 @@ describe('a frozen model', () => {
       expect([teacher.width, teacher.depth]).toEqual([32, 2])
       expect(teacher.hash).toBe(createHash('sha256').update(readFileSync(path)).digest('hex'))
     })
-    expect(await locateModel(path)).toEqual({ path, width: 32 })
+    expect(await locate.frozen(path)).toEqual({ path, width: 32 })
   })
 
   it('gives the outputs of blocks before the final norm', async () => {
