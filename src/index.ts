@@ -160,7 +160,7 @@ export { type SegmentationHead, segmentationHeads } from './model/segmentation-h
 export { sizes } from './model/sizes.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'
-export { maskTokens } from './objective/mask-tokens.ts'
+export { asInBeit, asInMaskfeat, maskTokens } from './objective/mask-tokens.ts'
 export type { MaskedObjective, MaskedOptions, Prediction } from './objective/masked.ts'
 export type { At, Average, BatchObjective, Losses, Objective, RowsObjective } from './objective/objective.ts'
 export { checkGraph } from './onnx/check-graph.ts'

@@ -3,7 +3,7 @@
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
-import { maskTokens } from '../objective/mask-tokens.ts'
+import { asInBeit, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
 import type { DecodeRules } from '../prepare/decode/decode-request.ts'
@@ -79,8 +79,10 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
       device,
     })
   },
-  simmim: (config, device, given) => maskTokens(maskTokenOptions(config, device, given, 'simmim')),
-  maskfeat: (config, device, given) => maskTokens(maskTokenOptions(config, device, given, 'mae')),
+  simmim: (config, device, given) =>
+    maskTokens({ ...maskTokenOptions(config, device, given, 'simmim'), ...asInBeit }),
+  maskfeat: (config, device, given) =>
+    maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInMaskfeat }),
 }
 
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedObjective =>

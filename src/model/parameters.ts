@@ -7,13 +7,13 @@ import { draws } from '../random/draws.ts'
 import { call, callInPlace } from '../tensor/call.ts'
 import { manualSeed, noGrad, requireGradient } from '../tensor/context.ts'
 import { describeNotFinite, notFinite } from '../tensor/finite.ts'
-import { full, mul, toDevice } from '../tensor/ops.ts'
+import { full, mul, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope, unscoped } from '../tensor/scope.ts'
 import type { Device, Shape, Tensor } from '../tensor/tensor.ts'
 
 /**
  * How a parameter starts (He et al. 2021, A.1): xavier-uniform for products, N(0, 0.02) for tokens, N(0, 2e-5) for the head
- * of a classifier that is fine-tuned.
+ * of a classifier that is fine-tuned. `initial-values.ts` has those of other objectives.
  */
 export type Initial =
   | 'xavier'
@@ -24,6 +24,8 @@ export type Initial =
   | { readonly value: number }
   /** From −bound to bound. */
   | { readonly uniform: number }
+  /** A normal of this deviation whose values beyond ±at are not drawn: what is left deviates less. */
+  | { readonly cutNormal: number; readonly at: number }
   | { readonly copyOf: string }
 
 /**
@@ -87,6 +89,15 @@ function xavierBound([out = 1, ...rest]: Shape): number {
   return Math.sqrt(6 / (out + elementCount(rest)))
 }
 
+/** Of uniform numbers by the inverse of the distribution. In float64: in float32 the ends of a wide cut would be drawn now and then. */
+function cutNormal(shape: Shape, deviation: number, at: number): Tensor {
+  const x = full(shape, 0, { dtype: 'float64' })
+  callInPlace('uniform_', x, -1, 1)
+  const inside = call('erf', full([], at / deviation / Math.SQRT2, { dtype: 'float64' })) // P(|x| < at)
+  const drawn = mul(call('erfinv', mul(x, inside)), deviation * Math.SQRT2)
+  return toDtype(call('clamp', drawn, -at, at), 'float32')
+}
+
 function initialTensor({ shape, initial }: ParameterRow, made: Parameters): Tensor {
   const uniform = (bound: number) => {
     const x = full(shape, 0)
@@ -95,6 +106,7 @@ function initialTensor({ shape, initial }: ParameterRow, made: Parameters): Tens
   }
   if (typeof initial === 'object') {
     if ('value' in initial) return full(shape, initial.value)
+    if ('cutNormal' in initial) return cutNormal(shape, initial.cutNormal, initial.at)
     return 'uniform' in initial ? uniform(initial.uniform) : call('clone', weightsOf(made)(initial.copyOf))
   }
   switch (initial) {

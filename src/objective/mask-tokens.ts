@@ -4,10 +4,20 @@
  * their position; there is no decoder. Parameters have the names of MAE's, the encoder's without a prefix, so that whatever reads an
  * encoder reads this one.
  */
+import { beitInitial, maskfeatInitial } from '../model/initial-values.ts'
 import { maskOf } from '../token/mask.ts'
 import { patchesOf } from '../token/prefix.ts'
 import { take } from '../token/take.ts'
 import { type MaskedObjective, type MaskedOptions, maskedObjective } from './masked.ts'
+
+/** How parameters start and decay in BEiT, SimMIM and data2vec: mask tokens and tables of relative positions decay, cls and positions do not. */
+export const asInBeit = {
+  initial: beitInitial,
+  groupRows: [{ match: /(^|\.)(cls_token|pos_embed)$/, decay: 0 }],
+} satisfies Partial<MaskedOptions>
+
+/** In MaskFeat all of them decay. */
+export const asInMaskfeat = { initial: maskfeatInitial } satisfies Partial<MaskedOptions>
 
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
 export const maskTokens = (options: MaskedOptions): MaskedObjective =>

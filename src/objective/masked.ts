@@ -10,8 +10,10 @@ import type { Wanted } from '../model/decoder/decoder.ts'
 import { headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'
+import { type InitialRecipe, startingBy } from '../model/initial-values.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
+import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpec } from '../prepare/view-spec.ts'
 import { predictPixels } from '../target/pixel-target.ts'
@@ -43,6 +45,10 @@ export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>
    * frames or dates.
    */
   readonly gaps?: boolean
+  /** How parameters start; default: as in MAE. */
+  readonly initial?: InitialRecipe
+  /** `Objective.groups`: exceptions from decay. */
+  readonly groupRows?: readonly GroupRow[]
   readonly device: Device
 }
 
@@ -98,6 +104,8 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     mask,
     target: targetOf = predictPixels(),
     adapt = { kind: 'none' },
+    initial,
+    groupRows,
     device,
     ...given
   } = options
@@ -143,8 +151,11 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   }
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
 
+  const rows = [...backbone.rows, ...reader.rows, ...headRows(widths, reader.width), ...(target.rows ?? [])]
+
   return {
-    rows: [...backbone.rows, ...reader.rows, ...headRows(widths, reader.width), ...(target.rows ?? [])],
+    rows: initial ? startingBy(rows, initial) : rows,
+    ...(groupRows && { groups: groupRows }),
     views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
     tokens: layoutTokens(layout),
     metrics: [
