@@ -23,6 +23,7 @@ import {
   transpose,
   unsqueeze,
 } from '../tensor/ops.ts'
+import { segment } from '../tensor/recompute.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 
@@ -80,7 +81,8 @@ export interface Quantized extends Uses {
 export const quantize = (vectors: Tensor, codebook: Tensor): Quantized =>
   withoutAutocast(vectors.device, () =>
     scope(() => {
-      const unit = unitRows(toDtype(vectors, 'float32'))
+      // A segment, since two things read it: the commitment and what is rebuilt.
+      const [unit] = segment([vectors], ([x]) => [unitRows(toDtype(x!, 'float32'))]) as [Tensor]
       const { codes, chosen, difference, ...found } = noGrad(() => {
         const codes = nearestCodes(unit, codebook)
         const chosen = indexSelect(codebook, 0, codes)

@@ -11,6 +11,7 @@ import { add, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutInWords, placeCount } from '../token/layout.ts'
 import type { FrozenModel } from './frozen-model.ts'
+import { onGrid, resizedPixels } from './resized.ts'
 import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
 import { tokenTarget } from './token-target.ts'
@@ -30,6 +31,8 @@ export interface FeatureOptions {
   /** Whether the output of each block is normed, and whether their mean is. */
   readonly layerNorm: boolean
   readonly norm: boolean
+  /** Whether images are brought to the teacher's size, and its features to the model's grid. */
+  readonly resample: boolean
   readonly loss: keyof typeof losses
   /** Threshold of smooth L1, as in PyTorch. */
   readonly beta: number
@@ -39,13 +42,14 @@ export interface FeatureOptions {
 export const predictFeatures =
   (open: () => FrozenModel, options: FeatureOptions): TargetMaker =>
   ({ shape, groups }) => {
-    const { width, layers, layerNorm, norm, loss, beta } = options
+    const { width, layers, layerNorm, norm, resample, loss, beta } = options
     const layout = layoutOf(shape)
     const places = placeCount(layout)
     let opened: FrozenModel | undefined
     const teacher = () => {
       opened ??= open()
-      expectFit(opened, { layout, width, layers })
+      const { imageSize } = shape.dimensions
+      expectFit(opened, { layout, width, layers, imageSize, resample })
       return opened
     }
     const normed = (x: Tensor) => call('layer_norm', x, [width], null, null, 1e-5)
@@ -53,10 +57,13 @@ export const predictFeatures =
       part: 'features',
       widths: Object.fromEntries(groups.map(({ head }) => [head, width])),
       of({ cut: { view } }) {
-        const outputs = teacher().features(view, layers)
+        const { features, imageSize, layout: from } = teacher()
+        const given = { ...view, pixels: resizedPixels(view.pixels, imageSize) }
+        const outputs = features(resample ? given : view, layers)
         const each = layerNorm ? outputs.map(normed) : outputs
         const mean = each.length === 1 ? each[0]! : mul(each.reduce(add), 1 / each.length)
-        const wanted = norm ? normed(mean) : mean // [B, N, width]
+        const whole = norm ? normed(mean) : mean // [B, N, width]
+        const wanted = resample ? onGrid(whole, from.grid, layout.grid) : whole
         return groups.map((_, g) => narrow(wanted, 1, g * places, places))
       },
       error: (predicted, wanted) => losses[loss](predicted, wanted, beta),
@@ -64,17 +71,28 @@ export const predictFeatures =
     return { ...target, frozen: { 'target.model': teacher } }
   }
 
-type Wanted = Pick<FrozenModel, 'layout' | 'width'> & Pick<FeatureOptions, 'layers'>
+type Wanted = Pick<FrozenModel, 'layout' | 'width' | 'imageSize'> &
+  Pick<FeatureOptions, 'layers' | 'resample'>
 
-function expectFit({ layout, width, depth }: FrozenModel, wanted: Wanted): void {
+function expectFit({ layout, width, depth, imageSize }: FrozenModel, wanted: Wanted): void {
   const refuse = (what: string) => {
     throw new SherdError('CONFIG', `target.model: ${what}`)
   }
   const [own, model] = [layoutInWords(layout), layoutInWords(wanted.layout)]
-  if (own !== model)
+  const size = ([h, w]: FrozenModel['imageSize']) => `images of ${h} × ${w} pixels`
+  const isPlain = [layout, wanted.layout].every(({ frames, groups }) => frames === 1 && groups === 1)
+  const both = (what: string, own: string, models: string) =>
+    `the teacher ${what} ${own}, and the model ${models}: `
+  const help = isPlain
+    ? "set target.resample=true, which brings images to the teacher's size and its features to the model's grid, or set model.imageSize and model.patchSize to its own"
+    : 'set model.imageSize, model.patchSize and bands to its own'
+  if (wanted.resample && !isPlain)
     refuse(
-      `the teacher has ${own}, and the model ${model}: set model.imageSize, model.patchSize and bands to its own`,
+      'target.resample is for one frame and one group of bands, which the teacher and the model must have',
     )
+  if (!wanted.resample && own !== model) refuse(both('has', own, model) + help)
+  if (!wanted.resample && size(imageSize) !== size(wanted.imageSize))
+    refuse(both('takes', size(imageSize), size(wanted.imageSize)) + help)
   if (width !== wanted.width) refuse(`its tokens have ${width} numbers, and target.width is ${wanted.width}`)
   const missing = wanted.layers?.find((block) => block >= depth)
   if (missing !== undefined) refuse(`it has blocks 0 to ${depth - 1}, and target.layers has ${missing}`)
@@ -108,6 +126,12 @@ export const featuresRow = targetRow({
       .describe('blocks whose outputs are averaged, from 0; null: the last one, after the final norm'),
     layerNorm: z.boolean().default(false).describe('norm the output of each block first (data2vec)'),
     norm: z.boolean().default(false).describe('norm their mean'),
+    resample: z
+      .boolean()
+      .default(false)
+      .describe(
+        "bring images to the encoder's size and its features to the model's grid, where these differ",
+      ),
     loss: z.enum(lossNames).default('smooth-l1').describe('how far a prediction is from the features'),
     beta: z.number().positive().default(1).describe('where smooth-l1 turns from squares to distances'),
   },

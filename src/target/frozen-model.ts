@@ -9,7 +9,9 @@ export interface FrozenModel {
   /** Width of its tokens. */
   readonly width: number
   readonly depth: number
-  /** Of its tokens, which are those of the views that it is given. */
+  /** [H, W] of the views that it takes. */
+  readonly imageSize: readonly [height: number, width: number]
+  /** Of its tokens. */
   readonly layout: TokenLayout
   /**
    * Features of a view in the run's normalisation, without gradient: outputs [B, N, width] of blocks (from 0) without cls; with null, of the

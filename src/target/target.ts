@@ -27,6 +27,9 @@ export interface Asked {
   readonly routes: () => readonly Route[]
 }
 
+/** What the errors of every token need. */
+export type Seen = Pick<Asked, 'view' | 'cut'>
+
 /** Parts of a loss: float32 scalars, each a mean. The loss is their weighted sum. */
 export type Parts = Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
 
@@ -59,7 +62,7 @@ export interface Target<Values = unknown> {
   whole(predictions: readonly Tensor[]): Tensor
   readonly shows: Showing
   /** The error of every token [B, N], from predictions at every place; required if `shows` is errors. */
-  errors?(predictions: readonly Tensor[], asked: Asked, weights: Weights): Tensor
+  errors?(predictions: readonly Tensor[], seen: Seen, weights: Weights): Tensor
   /** The chance value of `part`; null if unknown. */
   readonly chance: number | null
   /** Default: predicting the mean. */

@@ -6,18 +6,18 @@ import { pick } from '../model/stem/patch-embedding.ts'
 import { cat, reshape, sum, toDtype } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { meanError } from './band-pixels.ts'
-import type { Asked, Target } from './target.ts'
+import type { Seen, Target } from './target.ts'
 
 export interface TokenTarget {
   readonly part: string
   readonly widths: HeadWidths
   /** The values of all tokens: [B, places, W] by head. */
-  of(asked: Asked, weights: Weights): readonly Tensor[]
+  of(seen: Seen, weights: Weights): readonly Tensor[]
   /** [n, W] in float32, and the wanted values → the error of each token [n]. */
   error(predicted: Tensor, wanted: Tensor): Tensor
 }
 
-function expectWhole({ cut }: Asked, part: string): void {
+function expectWhole({ cut }: Seen, part: string): void {
   if (cut.valid)
     throw new SherdError(
       'VALUE',
@@ -43,9 +43,9 @@ export function tokenTarget({ part, widths, of, error }: TokenTarget): Target<re
       return { [part]: { mean: meanError(errors), weight: 1 } }
     },
     whole: (predictions) => (predictions.length === 1 ? predictions[0]! : cat(predictions, 2)),
-    errors(predictions, asked, weights) {
-      expectWhole(asked, part)
-      const wanted = of(asked, weights)
+    errors(predictions, seen, weights) {
+      expectWhole(seen, part)
+      const wanted = of(seen, weights)
       const flat = (x: Tensor) => reshape(x, [x.shape[0]! * x.shape[1]!, x.shape[2]!])
       const each = predictions.map((predicted, g) =>
         reshape(errorOf(flat(predicted), flat(wanted[g]!)), predicted.shape.slice(0, 2)),

@@ -16,6 +16,7 @@ import { gridOf, sidesOf } from '../token/grid.ts'
 import { type MaskPlan, planFromNoise } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import { clsPrefix } from '../token/prefix.ts'
+import { fileNames, type Named } from './file-names.ts'
 import type { NetworkRow, Where } from './network-row.ts'
 
 const upTo = (most: number) => z.int().positive().max(most)
@@ -55,9 +56,6 @@ function optionsOf(config: EncoderConfig, device: Device): MaskedOptions {
   }
 }
 
-/** What a parameter is called in a file, and its shape there, of as many numbers. */
-type Named = Pick<ParameterRow, 'name' | 'shape'>
-
 /** Samples from one on, and their plan. */
 interface Part {
   readonly first: number
@@ -90,22 +88,16 @@ function asInFile(
   namedOf: (row: ParameterRow) => Named,
   maskOf: (at: Where) => Tensor,
 ) {
-  const rows = new Map(own.rows.map((row) => [row.name, row]))
+  const names = fileNames(own.rows, namedOf)
   const { part } = own.target
-  const ownWeights =
-    (weights: Weights): Weights =>
-    (name) => {
-      const row = rows.get(name)!
-      return reshape(weights(namedOf(row).name), row.shape)
-    }
   const objective: BatchObjective<Batch, readonly Part[]> = {
-    rows: own.rows.map((row) => ({ ...row, ...namedOf(row) })),
+    rows: names.rows,
     encoder: own.encoder,
     plan: (at) => partsOf(maskOf(at)),
     counts: (_, parts) => ({ [part]: countAll(parts) }),
     loss(weights, { images }, parts): Losses {
       const means = parts.map((each) => {
-        const { mean } = own.loss(ownWeights(weights), { image: imagesOf(images, each) }, each.plan).parts[
+        const { mean } = own.loss(names.own(weights), { image: imagesOf(images, each) }, each.plan).parts[
           part
         ]!
         return mul(mean, countOf(each) / countAll(parts))
@@ -116,7 +108,7 @@ function asInFile(
   /** [B, N, W] */
   const predict = (weights: Weights, { images }: Batch, parts: readonly Part[]): Tensor =>
     cat(
-      parts.map((each) => own.predict(ownWeights(weights), imagesOf(images, each), each.plan).prediction),
+      parts.map((each) => own.predict(names.own(weights), imagesOf(images, each), each.plan).prediction),
       0,
     )
   return { objective, predict }

@@ -15,6 +15,7 @@ import { checkQuantizer } from './quantizer.ts'
 import { checkSchedules } from './schedules.ts'
 import { checkTensorOperators } from './tensor-operators.ts'
 import type { Page } from './tolerances.ts'
+import { vqkd } from './vqkd.ts'
 
 export interface Verification {
   readonly file: string
@@ -42,6 +43,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   satmae: network(maskedAutoencoder), // with bands, dates or scales it is the same objective
   simmim: network(simmim),
   maskfeat: network(maskfeat),
+  vqkd: network(vqkd),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   quantizer: checkQuantizer,

@@ -65,13 +65,13 @@ export async function openFrozenModel(
       `${path} was trained on ${own}, and this run has ${wanted}: a teacher of the same is needed.`,
     )
   const { shape } = encoder
-  const { depth, width } = shape.dimensions
+  const { depth, width, imageSize } = shape.dimensions
   const hash = sealOfModel(await findWeights({ model: path }))
   const renormalised = renormaliser(statistics, encoder.statistics, device)
   const backbone = openBackbone(shape, device)
   const read = (tokens: Prefixed) => toDtype(patchesOf(tokens), 'float32')
   return {
-    ...{ hash, width, depth, layout: layoutOf(shape) },
+    ...{ hash, width, depth, imageSize, layout: layoutOf(shape) },
     features: (view, blocks) =>
       noGrad(() =>
         scope(() => {

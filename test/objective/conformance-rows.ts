@@ -4,6 +4,7 @@ import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
+import { vqkd } from '../../src/objective/vqkd.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
 import { predictCodes } from '../../src/target/codes.ts'
 import { predictFeatures } from '../../src/target/features.ts'
@@ -50,14 +51,18 @@ const gradients = predictHog({ cellSize: 1, bins: 5, gaussianWindow: 0 })
 /** Of a teacher that says the mean of each channel of a patch. */
 const features = predictFeatures(
   () => ({
-    ...{ hash: '', width: 3, depth: 1, layout: layoutOf(plainBackbone(tiny)) },
+    ...{ hash: '', width: 3, depth: 1, imageSize: tiny.imageSize, layout: layoutOf(plainBackbone(tiny)) },
     features: ({ pixels: x }) => [
       meanOver(reshape(patchifyGroups(x, [[0, 1, 2]], tiny.patchSize)[0]!, [x.shape[0]!, 15, 4, 3]), [2]),
     ],
   }),
-  { width: 3, layers: null, layerNorm: false, norm: false, loss: 'smooth-l1', beta: 1 },
+  { width: 3, layers: null, layerNorm: false, norm: false, resample: false, loss: 'smooth-l1', beta: 1 },
 )
 const codes = predictCodes(() => toyTokenizer(tiny), { codes: 4 })
+const tokens = {
+  device: 'cpu',
+  codebook: { size: 8, width: 4, decay: 0.9, commitment: 1, revive: null },
+} as const
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -130,6 +135,18 @@ export const rows: Record<string, Conforming<never, never>> = {
         target: predictPixels({ normalize: false, form: 'simmim' }),
       }),
     batch: (indices: readonly number[]) => ({ image: ofSeries(indices, true) }),
+  } as never,
+  vqkd: {
+    objective: () => vqkd({ ...tokens, dimensions: tiny, decoderDepth: 1, target: features }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  'vqkd that revives codes': {
+    objective: () =>
+      vqkd({
+        ...{ ...tokens, dimensions: tiny, decoderDepth: 1, target: features, positions: 'learned' },
+        codebook: { ...tokens.codebook, revive: 0.2 },
+      }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
   } as never,
   classification: classified as never,
   'an objective that has everything': {

@@ -24,11 +24,17 @@ const N = 15
 /** Block b says the numbers of wave b. */
 const outputs = (block: number) => wave(2 * N * W, block)
 const teacher: FrozenModel = {
-  ...{ hash: 'of none', width: W, depth: 3, layout: layoutOf(plainBackbone(tiny)) },
+  ...{
+    hash: 'of none',
+    width: W,
+    depth: 3,
+    imageSize: tiny.imageSize,
+    layout: layoutOf(plainBackbone(tiny)),
+  },
   features: (_, blocks) => (blocks ?? [2]).map((block) => tensor(outputs(block), [2, N, W])),
 }
 const usual: FeatureOptions = {
-  ...{ width: W, layers: null, layerNorm: false, norm: false },
+  ...{ width: W, layers: null, layerNorm: false, norm: false, resample: false },
   ...{ loss: 'mse', beta: 1 },
 }
 
@@ -91,12 +97,52 @@ describe('the loss is the mean over hidden tokens of', () => {
   })
 
   it.each([
-    [{ depth: 3, layout: { ...teacher.layout, grid: { h: 4, w: 5 } } }, {}, /the teacher has 4 × 5 patches/],
+    [
+      { depth: 3, layout: { ...teacher.layout, grid: { h: 4, w: 5 } } },
+      {},
+      /the teacher has 4 × 5 patches.*: set target\.resample=true/,
+    ],
+    [{ imageSize: [12, 20] as const }, {}, /takes images of 12 × 20 pixels.*: set target\.resample=true/],
+    [{ layout: { ...teacher.layout, frames: 2 } }, { resample: true }, /for one frame and one group/],
     [{ width: 5 }, {}, /its tokens have 5 numbers, and target.width is 4/],
     [{}, { layers: [1, 3] }, /it has blocks 0 to 2, and target.layers has 3/],
   ])('a teacher that fits: %j, %j', (model, options, message) =>
     expect(() => learned(options, { ...teacher, ...model })).toThrow(message),
   )
+})
+
+describe('a teacher of another size and grid', () => {
+  const large: FrozenModel = {
+    ...{ ...teacher, imageSize: [12, 20], layout: { ...teacher.layout, grid: { h: 6, w: 10 } } },
+    // The number of each patch, and how large the image is that it gets.
+    features: ({ pixels: { shape } }) => [
+      tensor(
+        Array.from({ length: 2 * 60 }, (_, i) => [
+          i % 60,
+          Math.floor((i % 60) / 10),
+          shape[3]!,
+          shape[4]!,
+        ]).flat(),
+        [2, 60, W],
+      ),
+    ],
+  }
+
+  it('gets images of its size, and its features are brought to the grid of the model', () => {
+    const wanted: number[][] = []
+    const at = (row: number, column: number) => {
+      // Of a ramp, shrunk to half with antialiasing: in the middle the mean, at the edges of (0, 1, 2) by 3 : 3 : 1.
+      const along = (i: number, last: number) =>
+        i === 0 ? (0.75 + 0.5) / 1.75 : i === last ? 2 * last + 1 - (0.75 + 0.5) / 1.75 : 2 * i + 0.5
+      const [r, c] = [along(row, 2), along(column, 4)]
+      return [10 * r + c, r, 12, 20]
+    }
+    for (let sample = 0; sample < 2; sample++)
+      for (let n = 0; n < N; n++) wanted.push(at(Math.floor(n / 5), n % 5))
+    const { loss: made, said, hidden } = learned({ resample: true }, large)
+    const each = vectors(said).flatMap((x, n) => (hidden[n] === 1 ? [errors.mse(x, wanted[n]!)] : []))
+    expectClose([made / mean(each)], [1], 1e-5)
+  })
 })
 
 describe('a run', () => {

@@ -46,3 +46,20 @@ describe.skipIf(!existsSync(folder))('the quantiser of BEiT v2 (skipped where ..
   it('another upstream gradient is another gradient, and nothing else', () =>
     expect(failed(doubled('vqkd-quantizer', 'input.upstream'))).toEqual(['grad.z']))
 })
+
+describe.skipIf(!existsSync(folder))('the tokenizer of BEiT v2 (skipped where ../shared is not)', () => {
+  it('loss, parts, codes, gradients, five steps and the codebook, whole and image by image', () => {
+    const { checks, notSupported, passed } = verifyFile(file('vqkd-tokenizer'))
+    expect(checks.filter((check) => !check.passed)).toEqual([])
+    expect([notSupported, passed]).toEqual([[], true])
+    const expected = expectedOf(file('vqkd-tokenizer'))
+    const names = checks.map(({ name }) => name)
+    expect(names.filter((name) => !name.startsWith('microBatches.')).sort()).toEqual(expected.sort())
+    expect(names).toContain('microBatches.finalState.quantize.embedding.weight')
+  })
+
+  it('another code at the start is found', () =>
+    expect(failed(doubled('vqkd-tokenizer', 'state.quantize.embedding.weight'))).toEqual(
+      expect.arrayContaining(['loss', 'out.decoded', 'finalState.quantize.embedding.weight']),
+    ))
+})
