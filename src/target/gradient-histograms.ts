@@ -41,7 +41,7 @@ export function descriptorOf(
   if (!cells.every((n) => Number.isInteger(n) && n >= 1))
     throw new SherdError(
       'VALUE',
-      `Cells of ${cellSize} pixels do not fill patches of ${patchSize.join(' × ')}: expected a number that divides both`,
+      `Cells of ${cellSize} pixels do not fill patches of ${patchSize.join(' × ')}: expected a number that divides both, or no target.cellSize, which is half a patch`,
     )
   return { cells, width: channels * bins * cells[0] * cells[1] }
 }

@@ -52,6 +52,25 @@ it('of groups of bands and dates, each head has the bands of its group', () =>
   }))
 
 it.each([
+  [[16, 16], 8, 108], // MaskFeat: 2 × 2 cells of 9 directions and 3 channels
+  [[4, 4], 2, 108],
+  [[14, 14], 7, 108],
+  [[16, 12], 2, 8 * 6 * 27], // half of the 4 that divides both
+  [[6, 3], 3, 2 * 27], // 3 cannot be halved
+] as const)(
+  'cells of patches of %j are %i pixels wide where none are asked for',
+  (patchSize, cellSize, width) => {
+    const made = (given: number | null) =>
+      predictHog({ cellSize: given, bins: 9, gaussianWindow: 0 })({
+        shape: { dimensions: { patchSize } },
+        groups: [{ head: 'decoder_pred', bands: [0, 1, 2] }],
+      } as never).widths
+    expect(made(null)).toEqual({ decoder_pred: width })
+    expect(made(cellSize)).toEqual({ decoder_pred: width })
+  },
+)
+
+it.each([
   [{ target: { kind: 'hog', cellSize: 5 } }, 'Cells of 5 pixels do not fill patches of 16 × 16'],
   [{ target: { kind: 'hog', normalize: true } }, 'target.normalize is read only with target.kind=pixels'],
   [{ target: { kind: 'hug' } }, 'Did you mean "hog"'],
