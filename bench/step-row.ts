@@ -1,9 +1,9 @@
 /** One row of training steps: sherd and the peer take turns, round by round, and every round is kept. */
 import { join } from 'node:path'
 import type { StepTimes } from '../src/bench/step-bench.ts'
-import { maeConfig, resolveConfig, trainedDimensionsOf } from '../src/config/resolve.ts'
+import { maeConfig, resolveConfig } from '../src/config/resolve.ts'
 import type { ConfigInput } from '../src/config/schema.ts'
-import { trainingFlops } from '../src/model/flops.ts'
+import { stepFlops } from '../src/config/step-cost.ts'
 import { packageRoot } from '../src/package-root.ts'
 import { type Contestant, type PeerWay, takeTurns, tryVariants } from './contest.ts'
 import { type Device, deviceMemory } from './device.ts'
@@ -172,7 +172,7 @@ export async function measureStep(work: Work, options: StepOptions): Promise<Ste
   const { rounds, threads, device } = options
   const batch = await batchOf(work, options)
   const config = resolveConfig(configOf(work, batch, threads))
-  const flops = batch * trainingFlops(trainedDimensionsOf(config), config.mask.ratio)
+  const flops = batch * stepFlops(config)
   const sideOf = (variant: string, precision: Precision, all: readonly Times[]): Side => {
     const seconds = all.flatMap((each) => each.seconds)
     const typical = median(seconds)

@@ -1,10 +1,9 @@
 /** Rates of matrix products: large squares, and the shapes of a model's training step. */
-import { tokensPerLocation, trainedDimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { stepProducts } from '../config/step-cost.ts'
 import { pause } from '../errors.ts'
 import { type GemmShape, measureGemm, peakShapes } from '../machine/gemm.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
-import { matrixProducts } from '../model/flops.ts'
 import { setThreads } from '../tensor/context.ts'
 
 export interface GemmRow {
@@ -26,21 +25,12 @@ export interface GemmBench {
 /** Distinct products of a batch's forward pass. Linear layers multiply the rows of all images as one matrix. */
 export function modelShapes(config: Config): { name: string; shape: Required<GemmShape> }[] {
   const { batchSize } = config.train
-  return matrixProducts(trainedDimensionsOf(config), config.mask.ratio, tokensPerLocation(config)).map(
-    ({ name, rows, inner, columns, count, perImage }) => ({
-      name,
-      shape: perImage
-        ? { rows, inner, columns, batch: batchSize * headsOf(config, name, count) }
-        : { rows: batchSize * rows, inner, columns, batch: 1 },
-    }),
-  )
-}
-
-// Attention products are counted per block and head, but the heads of a block are one batched product.
-function headsOf(config: Config, name: string, count: number): number {
-  const { depth } = config.model
-  const decoderDepth = config.objective === 'mae' ? config.decoder.depth : 1
-  return count / (name.startsWith('decoder') ? decoderDepth : depth)
+  return stepProducts(config).map(({ name, rows, inner, columns, perImage, together = 1 }) => ({
+    name,
+    shape: perImage
+      ? { rows, inner, columns, batch: batchSize * together }
+      : { rows: batchSize * rows, inner, columns, batch: 1 },
+  }))
 }
 
 export interface GemmBenchOptions {

@@ -1,10 +1,10 @@
 /** Times whole training steps on random samples: upload, normalise, mask, forward, backward, AdamW. */
 import { completed, objectiveOf } from '../config/assemble.ts'
-import { dimensionsOf, framesOf, tokensPerLocation, trainedDimensionsOf } from '../config/resolve.ts'
+import { dimensionsOf, framesOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { stepFlops } from '../config/step-cost.ts'
 import { peakResidentBytes } from '../machine/memory.ts'
 import { type MachinePlan, planMachine } from '../machine/plan.ts'
-import { trainingFlops } from '../model/flops.ts'
 import { initialParameters, learnedIn } from '../model/parameters.ts'
 import { allRows } from '../objective/averages.ts'
 import { initialState } from '../optim/optimizer.ts'
@@ -96,7 +96,6 @@ export async function openStepBench(given: Config): Promise<StepBench> {
     },
     ...{ groups: [], clip, seed, device, precision, kernels, recompute, record },
   }
-  const dimensions = trainedDimensionsOf(config)
   const samples = randomSamples(config, batchSize)
   const indices = Int32Array.from({ length: batchSize }, (_, i) => i)
   let step = 0
@@ -125,7 +124,7 @@ export async function openStepBench(given: Config): Promise<StepBench> {
     machine,
     batch: batchSize,
     cold: stepper.whyNotRecorded() === null ? 4 : 2,
-    flopsPerImage: trainingFlops(dimensions, config.mask.ratio, tokensPerLocation(config)),
+    flopsPerImage: stepFlops(config),
     run(steps) {
       const rounds = device === 'cpu' ? steps : 1
       const seconds: number[] = []

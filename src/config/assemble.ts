@@ -2,9 +2,11 @@
 
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
+import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
 import { asInBeit, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
+import { expectMasked } from '../objective/masked.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
 import type { DecodeRules } from '../prepare/decode/decode-request.ts'
 import type { Fitting } from '../prepare/fit.ts'
@@ -26,6 +28,7 @@ import {
   maskDesignOf,
   rastersOf,
   resolveConfig,
+  targetKeysOf,
 } from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { ObjectiveName } from './tables.ts'
@@ -40,7 +43,7 @@ type ObjectiveFactory<O extends ObjectiveName> = (
   config: Config<O>,
   device: Device,
   given: ObjectiveGiven,
-) => MaskedObjective
+) => ImageObjective
 
 const notOpened = (path: string): never => {
   throw new SherdError('BUG', `Bug: ${path} is a frozen model, and nothing here opens it`)
@@ -85,17 +88,28 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
     maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInMaskfeat }),
 }
 
-export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): MaskedObjective =>
+export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): ImageObjective =>
   (objectives[config.objective] as ObjectiveFactory<ObjectiveName>)(config, device, given)
 
+/** The same for `what`, which needs masks and predictions. Throws `USAGE` for an objective without. */
+export const maskedObjectiveOf = (
+  config: Config,
+  device: Device,
+  { what = 'This', ...given }: ObjectiveGiven & { readonly what?: string } = {},
+): MaskedObjective => expectMasked(objectiveOf(config, device, given), { name: config.objective, what })
+
 /** Paths of the models that its objective reads. */
-export const modelsOf = ({ target }: Config, kind: keyof GivenModels): readonly string[] =>
-  targetOf(target).models(kind)
+export function modelsOf(config: Config, kind: keyof GivenModels): readonly string[] {
+  const target = targetKeysOf(config)
+  return target ? targetOf(target).models(kind) : []
+}
 
 /** The configuration with what it takes from models that it names. */
 export async function completed(config: Config, locate: Locate): Promise<Config> {
-  const target = await targetOf(config.target).complete(locate)
-  return target === config.target ? config : resolveConfig({ ...config, target })
+  const keys = targetKeysOf(config)
+  if (!keys) return config
+  const target = await targetOf(keys).complete(locate)
+  return target === keys ? config : resolveConfig({ ...config, target })
 }
 
 // Of ImageNet in grey: the luma of its channel means, and a commonly used deviation.

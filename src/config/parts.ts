@@ -2,15 +2,18 @@
 import { z } from 'zod'
 import { adaptKeys } from '../model/keys.ts'
 import { optimizerKeys } from '../optim/keys.ts'
+import type { TargetName } from '../target/targets.ts'
 import { VERSION } from './migrations.ts'
 import {
   choosers,
   commonKeys,
   type Keys,
   kinds,
+  type ObjectiveKeys,
   type ObjectiveName,
   objectives,
   runKeys,
+  takenTargets,
   targetKindKeys,
   usualTarget,
 } from './tables.ts'
@@ -30,16 +33,18 @@ const byKind = (keys: Readonly<Record<string, Keys | null>>, when: Part['when'])
   )
 
 const usualKind = targetKindKeys()
-const kindKeys = (objective: string) => {
+function kindKeys(objective: string) {
+  const taken = takenTargets(objective as ObjectiveName)
   const usual = usualTarget(objective as ObjectiveName)
-  return usual === undefined ? usualKind : targetKindKeys(usual)
+  const isUsual = usual === choosers['target.kind'][0] && taken.length === choosers['target.kind'].length
+  return isUsual ? usualKind : targetKindKeys(usual, taken as [TargetName, ...TargetName[]])
 }
 
 /** In the order in which a configuration is written. */
 export const parts: readonly Part[] = [
   { when: {}, keys: commonKeys },
   ...Object.entries(kinds).map(([kind, { keys }]) => ({ when: { 'data.kind': kind }, keys })),
-  ...Object.entries(objectives).flatMap(([objective, { keys, kinds, targets }]): Part[] => [
+  ...Object.entries<ObjectiveKeys>(objectives).flatMap(([objective, { keys, kinds, targets }]): Part[] => [
     { when: { objective }, keys },
     ...byKind(kinds, { objective }),
     ...(targets ? [{ when: { objective }, keys: { target: kindKeys(objective) } }] : []),

@@ -13,7 +13,6 @@ import type {
   DecoderDimensions,
   EncoderDimensions,
   EncoderVariant,
-  TrainedDimensions,
 } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
@@ -25,7 +24,14 @@ import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
 import { type Chosen, schemaOf } from './parts.ts'
-import type { Config, ConfigInput, RasterConfig } from './schema.ts'
+import type {
+  Config,
+  ConfigInput,
+  DecodedConfig,
+  MaskedConfig,
+  RasterConfig,
+  TargetedConfig,
+} from './schema.ts'
 import type { ObjectiveName } from './tables.ts'
 
 const MOST_SHOWN = 80
@@ -209,7 +215,7 @@ function checkVariant({ model }: Config): void {
     refuse(`model.feature is ${model.feature}, and model.cls is false: expected mean or pooled`)
 }
 
-function checkMask(config: Config): void {
+function checkMask(config: MaskedConfig): void {
   const { kind, cell, minBlock, ratio } = config.mask
   const layout = layoutOf(backboneOf(config))
   keptTokens(layout, maskDesignOf(config))
@@ -274,8 +280,29 @@ export const framesOf = (config: Config): number => rastersOf(config)?.model.fra
 export const bandGroupsOf = (config: Config): readonly (readonly string[])[] | null =>
   rastersOf(config)?.model.groups ?? null
 
+/** The keys of masks, or null. */
+export const masksOf = (config: Config): MaskedConfig['mask'] | null =>
+  'mask' in config ? config.mask : null
+
+/** The keys of the target, or null. */
+export const targetKeysOf = (config: Config): TargetedConfig['target'] | null =>
+  'target' in config ? config.target : null
+
+/** The keys of the decoder, or null. */
+export const decoderKeysOf = (config: Config): DecodedConfig['decoder'] | null =>
+  'decoder' in config ? config.decoder : null
+
+/** Throws `USAGE` for an objective without masks, which `what` needs. */
+export function expectMasks(config: Config, what: string): MaskedConfig {
+  if ('mask' in config) return config
+  throw new SherdError(
+    'USAGE',
+    `${what} is for objectives that hide patches, and this is of objective ${(config as Config).objective}, which hides none.`,
+  )
+}
+
 /** Which tokens are hidden. */
-export function maskDesignOf(config: Config): MaskDesign {
+export function maskDesignOf(config: MaskedConfig): MaskDesign {
   const { kind, cell, minBlock, ...sharing } = config.mask
   const [h, w] = sidesOf(config.model.patchSize)
   return {
@@ -285,8 +312,10 @@ export function maskDesignOf(config: Config): MaskDesign {
 }
 
 /** The target's keys if it is pixels, else null. */
-export const pixelTargetOf = ({ target }: Pick<Config, 'target'>) =>
-  target.kind === 'pixels' ? target : null
+export function pixelTargetOf(config: Config) {
+  const target = targetKeysOf(config)
+  return target?.kind === 'pixels' ? target : null
+}
 
 export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimensions {
   const { imageSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon } = model
@@ -350,26 +379,22 @@ export const atOneSize = (config: Config): Config =>
     ? resolveConfig({ ...config, data: { ...config.data, resize: 'squash' } } as ConfigInput)
     : config
 
-/** Of a masked autoencoder. Throws `BUG` for another objective. */
-export function maeConfig(config: Config): Config<'mae'> {
-  if (config.objective === 'mae') return config
-  throw new SherdError('BUG', `Bug: objective ${config.objective} has no decoder`)
+/** Of an objective with a decoder. Throws `BUG` for another. */
+export function maeConfig(config: Config): DecodedConfig {
+  if ('decoder' in config) return config
+  throw new SherdError('BUG', `Bug: objective ${(config as Config).objective} has no decoder`)
 }
 
-export function decoderOf(config: Config<'mae'>): DecoderDimensions {
+export function decoderOf(config: DecodedConfig): DecoderDimensions {
   const { width, depth, heads } = config.decoder
   const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
   return { width, depth, heads, groupWidth, timeWidth }
 }
 
-export const autoencoderOf = (config: Config<'mae'>): AutoencoderDimensions => ({
+export const autoencoderOf = (config: DecodedConfig): AutoencoderDimensions => ({
   encoder: dimensionsOf(config),
   decoder: decoderOf(config),
 })
-
-/** What a step of training computes. */
-export const trainedDimensionsOf = (config: Config): TrainedDimensions =>
-  config.objective === 'mae' ? autoencoderOf(config) : { encoder: dimensionsOf(config), decoder: null }
 
 /** Channel indices of a group's bands. Throws `CONFIG` for a band that data.bands lacks. */
 function bandNumbers(group: readonly string[], bands: readonly string[]): number[] {

@@ -41,7 +41,7 @@ interface Root<O extends ObjectiveName, K extends KindName> {
   readonly adapt: AdaptConfig
 }
 
-type Targets<O extends ObjectiveName> = Objectives[O]['targets']
+type Targets<O extends ObjectiveName> = Objectives[O] extends { readonly targets: infer T } ? T : undefined
 type TargetConfig<O extends ObjectiveName> = {
   [T in keyof Targets<O>]: { readonly kind: T } & Values<{ target: Targets<O>[T] }>['target']
 }[keyof Targets<O>]
@@ -60,6 +60,13 @@ type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'
 export type Config<O extends ObjectiveName = ObjectiveName, K extends KindName = KindName> = {
   [P in O]: { [Q in K]: Member<P, Q> }[K]
 }[O]
+
+/** Of objectives that hide tokens. */
+export type MaskedConfig = Extract<Config, { readonly mask: object }>
+/** Of objectives that predict a target. */
+export type TargetedConfig = Extract<Config, { readonly target: object }>
+/** Of objectives with a decoder. */
+export type DecodedConfig = Extract<Config, { readonly decoder: object }>
 
 /** Of rasters. */
 export type RasterConfig = Config<ObjectiveName, 'rasters'>

@@ -28,14 +28,14 @@ export const kinds = {
 
 export type KindName = keyof typeof kinds
 
-interface ObjectiveKeys {
+export interface ObjectiveKeys {
   /** For model cards, at the beginning of a sentence. */
   readonly inWords: string
   readonly keys: Keys
   /** Further keys for each kind of data; null if the objective does not take it. */
   readonly kinds: Readonly<Record<KindName, Keys | null>>
-  /** Those of each kind of target; left out by an objective without. */
-  readonly targets?: Readonly<Record<TargetName, z.ZodRawShape>>
+  /** Those of each kind of target that it takes; left out by an objective without. */
+  readonly targets?: Readonly<Partial<Record<TargetName, z.ZodRawShape>>>
   /** `target.kind` where it is not given; default: the first. */
   readonly target?: TargetName
 }
@@ -61,14 +61,23 @@ export const choosers = {
   'adapt.kind': namesOf(adaptKeys),
 }
 
-/** For objectives with targets; with the usual one. */
-export const targetKindKeys = (usual: TargetName = 'pixels') => ({
-  kind: z.enum(choosers['target.kind']).default(usual).describe('what hidden tokens should say'),
+/** For objectives with targets: which, and the usual one. */
+export const targetKindKeys = (
+  usual: TargetName = 'pixels',
+  taken: [TargetName, ...TargetName[]] = choosers['target.kind'],
+) => ({
+  kind: z.enum(taken).default(usual).describe('what hidden tokens should say'),
 })
 
-/** `target.kind` of an objective, where it is not given. */
+/** The kinds of target that an objective takes. */
+export const takenTargets = (objective: ObjectiveName): TargetName[] => {
+  const { targets = {} } = objectives[objective] as ObjectiveKeys
+  return choosers['target.kind'].filter((kind) => kind in targets)
+}
+
+/** `target.kind` of an objective, where it is not given; undefined for one without targets. */
 export const usualTarget = (objective: ObjectiveName): TargetName | undefined =>
-  (objectives[objective] as ObjectiveKeys).target
+  (objectives[objective] as ObjectiveKeys).target ?? takenTargets(objective)[0]
 
 /** Keys of every run, in the order in which configurations are written. */
 export const commonKeys = {

@@ -4,7 +4,7 @@
  */
 import { SherdError } from '../errors.ts'
 import { assignedKeys } from './overrides.ts'
-import { bandGroupsOf, framesOf, rastersOf } from './resolve.ts'
+import { bandGroupsOf, framesOf, masksOf, pixelTargetOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 
 interface Row {
@@ -51,27 +51,27 @@ const rows: readonly Row[] = [
   },
   {
     keys: ['mask.perFrame'],
-    isUseless: ({ mask }) => mask.kind !== 'random',
+    isUseless: (config) => masksOf(config)?.kind !== 'random',
     why: 'mask.kind is not random, and hides exactly the ratio of every date',
   },
   {
     keys: ['mask.cell'],
-    isUseless: ({ mask }) => mask.kind !== 'coarse',
+    isUseless: (config) => masksOf(config)?.kind !== 'coarse',
     why: 'it is for mask.kind=coarse',
   },
   {
     keys: ['mask.minBlock'],
-    isUseless: ({ mask }) => mask.kind !== 'block',
+    isUseless: (config) => masksOf(config)?.kind !== 'block',
     why: 'it is for mask.kind=block',
   },
   {
     keys: ['target.statistics'],
-    isUseless: ({ target }) => target.kind === 'pixels' && !target.normalize,
+    isUseless: (config) => pixelTargetOf(config)?.normalize === false,
     why: 'target.normalize is false',
   },
   {
     keys: ['target.scalesWidth'],
-    isUseless: ({ target }) => target.kind === 'pixels' && target.scales === null,
+    isUseless: (config) => pixelTargetOf(config)?.scales === null,
     why: 'target.scales asks for no larger pictures',
   },
   {

@@ -1,6 +1,7 @@
 /** The README.md (model card) of an exported model. */
 
 import { fittingOf } from '../config/assemble.ts'
+import { hiddenInWords, targetInWords } from '../config/in-words.ts'
 import { bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { objectives } from '../config/tables.ts'
@@ -9,8 +10,6 @@ import { cardLicence, restriction } from '../hub/licences.ts'
 import { isHubName } from '../hub/name.ts'
 import { sherdVersion } from '../package-root.ts'
 import type { ResizeMode } from '../prepare/fit.ts'
-import { targetOf } from '../target/targets.ts'
-import { maskKinds } from '../token/mask-kinds.ts'
 import { type ExportedModel, encoderParameterCount } from './exported-model.ts'
 
 export interface CardOptions {
@@ -42,10 +41,12 @@ function trainingOf({ config, facts, step, protocol, hub }: ExportedModel): stri
         : `Its weights are those of \`${hub}\`: how they were trained, and what they may be used for, is said there.`,
     ]
   const { files, classes, fingerprint } = facts.data
-  const { objective, mask, target, train, optim } = config
+  const { objective, train, optim } = config
+  const [hidden, target] = [hiddenInWords(config, ' of the patches'), targetInWords(config)]
+  const how = [hidden, target && `${target} as the target`].filter((part) => part !== null).join(', ')
   const named = classes.length > 0 ? `, in ${classes.length} classes that pretraining does not look at` : ''
   return [
-    `${objectives[objective].inWords} with [sherd](https://www.npmjs.com/package/sherd): ${100 * mask.ratio} % of the patches hidden${maskKinds[mask.kind].inWords}, ${targetOf(target).inWords} as the target.`,
+    `${objectives[objective].inWords} with [sherd](https://www.npmjs.com/package/sherd)${how && `: ${how}`}.`,
     '',
     `- ${step ?? 'an unknown number of'} optimizer steps of ${train.batchSize * train.accumulate} samples, base learning rate ${optim.baseLearningRate}, weight decay ${optim.weightDecay}, seed ${train.seed}`,
     `- ${files} images${named}; fingerprint of the list of files: \`${fingerprint}\``,

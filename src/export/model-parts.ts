@@ -1,5 +1,6 @@
 /** Opens an encoder with the decoder and heads that the graphs need. */
-import { objectiveOf } from '../config/assemble.ts'
+import { maskedObjectiveOf } from '../config/assemble.ts'
+import { predictionInWords } from '../config/in-words.ts'
 import { pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { initialParameters } from '../model/parameters.ts'
@@ -74,11 +75,12 @@ async function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest):
   if (!pixelTargetOf(config))
     throw new SherdError(
       'USAGE',
-      `This model predicts no pixels (target.kind ${config.target.kind}), and an exported autoencoder rebuilds them: export its encoder (--graphs encoder).`,
+      `This model predicts no pixels (${predictionInWords(config)}), and an exported autoencoder rebuilds them: export its encoder (--graphs encoder).`,
     )
   const found = await findWeights(request)
-  const objective = objectiveOf(config, device)
-  const recorded = objectiveOf(config, device, { embed: 'all' })
+  const what = 'An exported autoencoder'
+  const objective = maskedObjectiveOf(config, device, { what })
+  const recorded = maskedObjectiveOf(config, device, { what, embed: 'all' })
   const rows = objective.rows.filter(({ name }) => !encoder.parameters.has(name))
   const isRandom = found.files.length === 0
   if (!isRandom) expectDecoder(found)

@@ -6,7 +6,16 @@ import { openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
 import { type Header, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
 import { fittingOf } from '../config/assemble.ts'
-import { backboneOf, bandsOf, dimensionsOf, framesOf, totalSteps } from '../config/resolve.ts'
+import { hiddenInWords, targetInWords } from '../config/in-words.ts'
+import {
+  backboneOf,
+  bandsOf,
+  dimensionsOf,
+  framesOf,
+  masksOf,
+  targetKeysOf,
+  totalSteps,
+} from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { graphOfFormat } from '../export/formats.ts'
@@ -22,8 +31,6 @@ import { backboneRows } from '../model/backbone.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { readMetadata } from '../onnx/onnx-file.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
-import { targetOf } from '../target/targets.ts'
-import { maskKinds } from '../token/mask-kinds.ts'
 import { findWeights } from '../weights/open-encoder.ts'
 import {
   bytesOf,
@@ -49,7 +56,8 @@ const sides = (side: number | readonly [number, number]) => {
 /** What a configuration builds, for people and for programs. */
 function modelOf(config: Config, statistics: ChannelStatistics | null) {
   const { imageSize, patchSize, channels, width, depth, heads } = dimensionsOf(config)
-  const { objective, mask, target } = config
+  const { objective } = config
+  const target = targetInWords(config)
   const [bands, frames] = [bandsOf(config), framesOf(config)]
   const encoderParameters = parameterCount(backboneRows(backboneOf(config)))
   const budget = fittingOf(config)?.budget
@@ -67,12 +75,15 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
     ],
     [
       'learns',
-      `${objective}, ${Math.round(100 * mask.ratio)} % hidden${maskKinds[mask.kind].inWords}, target: ${targetOf(target).inWords}`,
+      [objective, hiddenInWords(config), target && `target: ${target}`]
+        .filter((part) => part !== null)
+        .join(', '),
     ],
   ]
   const facts = {
     model: { imageSize, patchSize, channels, width, depth, heads, bands, frames },
-    ...{ encoderParameters, objective, maskRatio: mask.ratio, target: target.kind, statistics },
+    ...{ encoderParameters, objective, statistics },
+    ...{ maskRatio: masksOf(config)?.ratio ?? null, target: targetKeysOf(config)?.kind ?? null },
   }
   return { rows, facts }
 }

@@ -29,6 +29,10 @@ export interface MatrixProduct {
   readonly count: number
   /** Whether each image has a right side of its own (attention), so that the rows of a batch are not one matrix. */
   readonly perImage: boolean
+  /** How many of them a block takes as one batched product: its heads; default 1. */
+  readonly together?: number
+  /** Whether gradients are taken through it; default true. */
+  readonly isLearned?: boolean
 }
 
 /** How many tokens a location has, and how many of them share out its bands. */
@@ -45,6 +49,7 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
   })
   const attention = (name: string, inner: number, columns: number): MatrixProduct => ({
     ...{ name: `${prefix}.attn.${name}`, rows: tokens, inner, columns, count: depth * heads, perImage: true },
+    together: heads,
   })
   return [
     map('attn.qkv', width, 3 * width),
@@ -92,11 +97,16 @@ export function trainingFlops(
   maskRatio: number,
   multiples: TokenMultiples = {},
 ): number {
-  const forward = matrixProducts(d, maskRatio, multiples)
-    .map(({ rows, inner, columns, count }) => 2 * rows * inner * columns * count)
-    .reduce((a, b) => a + b, 0)
-  return 3 * forward
+  return productsFlops(matrixProducts(d, maskRatio, multiples))
 }
+
+/** The same of any products of a forward pass; those that are not learned are taken forward alone. */
+export const productsFlops = (products: readonly MatrixProduct[]): number =>
+  products.reduce(
+    (sum, { rows, inner, columns, count, isLearned = true }) =>
+      sum + (isLearned ? 3 : 1) * 2 * rows * inner * columns * count,
+    0,
+  )
 
 /** Floating-point operations of one image's forward pass through the encoder: every patch, no own output (attention pooling, projection). */
 export function encoderFlops(d: EncoderDimensions): number {

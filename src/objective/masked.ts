@@ -3,6 +3,7 @@
  * features of tokens are read from what is left (`TokenReader`): MAE encodes the rest and decodes, SimMIM and MaskFeat put a mask token in
  * the place of what is hidden.
  */
+import { SherdError } from '../errors.ts'
 import { type Adaptation, adaptBackbone } from '../model/adapt.ts'
 import { type Backbone, openBackbone } from '../model/backbone.ts'
 import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
@@ -15,7 +16,6 @@ import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
-import type { ViewSpec } from '../prepare/view-spec.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Asked, Target, TargetMaker } from '../target/target.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
@@ -26,7 +26,8 @@ import { layoutTokens, placeCount } from '../token/layout.ts'
 import { type MaskPlan, planFromNoise } from '../token/mask.ts'
 import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { type Route, routeByGroup } from '../token/spectral-groups.ts'
-import type { Address, BatchObjective, ImageBatch, Losses, MetricRow } from './objective.ts'
+import type { ImageObjective } from './image-objective.ts'
+import type { Address, ImageBatch, Losses, MetricRow } from './objective.ts'
 
 export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: EncoderDimensions
@@ -59,11 +60,7 @@ export interface Prediction {
   readonly prediction: Tensor
 }
 
-export interface MaskedObjective extends BatchObjective<ImageBatch, MaskPlan, never> {
-  /** Larger than the model's input if the target needs larger images. */
-  readonly views: { readonly image: ViewSpec }
-  /** N, the tokens of one sample. */
-  readonly tokens: number
+export interface MaskedObjective extends ImageObjective<MaskPlan, never> {
   readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
   /** Tokens without data are never kept. */
   plan(at: Address, batch?: ImageBatch): MaskPlan
@@ -74,6 +71,22 @@ export interface MaskedObjective extends BatchObjective<ImageBatch, MaskPlan, ne
   predict(weights: Weights, view: View, plan: MaskPlan): Prediction
   /** The error of every token [B, N] in the target's space; only for targets that show errors. */
   errors(weights: Weights, view: View, plan: MaskPlan): Tensor
+}
+
+/** Whether it hides tokens and predicts a target for them, from one encoder with heads. */
+export const isMasked = (objective: ImageObjective): objective is MaskedObjective =>
+  'planFromNoise' in objective
+
+/** Throws `USAGE` for an objective without masks and predictions. `what` needs them, such as "sherd reconstruct"; `name`: of the objective. */
+export function expectMasked(
+  objective: ImageObjective,
+  { name, what }: { readonly name: string; readonly what: string },
+): MaskedObjective {
+  if (isMasked(objective)) return objective
+  throw new SherdError(
+    'USAGE',
+    `${what} needs a model that hides patches and predicts them, and this one has learned by objective ${name}: "sherd look" draws its features, "sherd evaluate" measures them.`,
+  )
 }
 
 /** What an objective read of a batch under a mask. */

@@ -9,7 +9,7 @@ import type { Schedule } from '../optim/schedule.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpecs } from '../prepare/view-spec.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
+import type { SampleAddresses } from '../token/mask.ts'
 
 export type Tensors = Readonly<Record<string, Tensor>>
 
@@ -132,7 +132,7 @@ interface Common<Batch, Plan, S extends string> {
 }
 
 /** With a loss of each micro-batch by itself. */
-export interface BatchObjective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string>
+export interface BatchObjective<Batch = ImageBatch, Plan = unknown, S extends string = string>
   extends Common<Batch, Plan, S> {
   loss(weights: Weights, batch: Batch, plan: Plan, at: At<S>): Losses
 }
@@ -142,7 +142,7 @@ export interface BatchObjective<Batch = ImageBatch, Plan = MaskPlan, S extends s
  * rank. With several micro-batches the step computes features without gradient, then the loss and its gradient with respect to them, then
  * the features again (gradient caching, Gao et al. 2021): 4 × 16 equals 1 × 64.
  */
-export interface RowsObjective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string>
+export interface RowsObjective<Batch = ImageBatch, Plan = unknown, S extends string = string>
   extends Common<Batch, Plan, S> {
   /**
    * Tensors to concatenate over micro-batches, with a row per sample or hidden token, including whatever the loss needs of batch and plan.
@@ -152,6 +152,6 @@ export interface RowsObjective<Batch = ImageBatch, Plan = MaskPlan, S extends st
   lossOfRows(weights: Weights, features: Tensors, at: At<S>): Losses
 }
 
-export type Objective<Batch = ImageBatch, Plan = MaskPlan, S extends string = string> =
+export type Objective<Batch = ImageBatch, Plan = unknown, S extends string = string> =
   | BatchObjective<Batch, Plan, S>
   | RowsObjective<Batch, Plan, S>

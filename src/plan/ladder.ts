@@ -6,9 +6,9 @@
 import { objectiveOf } from '../config/assemble.ts'
 import { withOverride } from '../config/overrides.ts'
 import { presetOf } from '../config/presets.ts'
-import { dimensionsOf, resolveConfig, tokensPerLocation, trainedDimensionsOf } from '../config/resolve.ts'
+import { dimensionsOf, resolveConfig } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
-import { trainingFlops } from '../model/flops.ts'
+import { stepFlops } from '../config/step-cost.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { sidesOf } from '../token/grid.ts'
 
@@ -161,7 +161,7 @@ function rungOf(
     ...{ preset: model.preset, encoder: model.encoder, leastImages: model.leastImages, set: all },
     ...{ imageSize, patchSize, microBatch: model.micro[device] },
     parameters: parameterCount(objectiveOf(config, 'cpu').rows),
-    flops: trainingFlops(trainedDimensionsOf(config), config.mask.ratio, tokensPerLocation(config)),
+    flops: stepFlops(config),
   }
 }
 

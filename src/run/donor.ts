@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { openRun, type RunFacts, trustedWeights } from '../checkpoint/run-folder.ts'
 import { readSafetensors, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { encoderPrefix, readWeightsMetadata } from '../checkpoint/weights-metadata.ts'
+import { decoderKeysOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { localModel } from '../hub/locate.ts'
@@ -188,6 +189,7 @@ export function startingFrom(
     own.model?.channels === undefined &&
     ['mean', 'std', 'statistics'].every((key) => !(key in (own.data ?? {})))
   const ownFeature = model.cls ? 'cls' : 'mean'
+  const decoder = decoderKeysOf(config)
   return {
     ...base,
     data: {
@@ -207,10 +209,10 @@ export function startingFrom(
       ...{ attentionPool: false, projection: null },
       feature: model.feature === 'pooled' ? ownFeature : model.feature,
     },
-    ...(base.objective === 'mae' &&
-      config.objective === 'mae' &&
+    ...(decoder &&
+      base.objective === config.objective &&
       found.stored.has('decoder_embed.weight') && {
-        decoder: { ...base.decoder, ...picked(config.decoder, ['width', 'depth', 'heads']) },
+        decoder: { ...base.decoder, ...picked(decoder, ['width', 'depth', 'heads']) },
       }),
   } as ConfigInput
 }

@@ -10,7 +10,7 @@ import { drawLossCurve, type LossPoint } from '../picture/loss-curve.ts'
 import { drawReconstructions } from '../picture/reconstruction-grid.ts'
 import { takeSteps } from './loop.ts'
 import { stepsAhead } from './pace.ts'
-import { reconstructExhibit } from './pictures.ts'
+import { hasPictures, reconstructExhibit } from './pictures.ts'
 import { beginAgain } from './recover.ts'
 import type { Fitted, Run } from './run.ts'
 import { cadenceOf, coldSteps, type RunCost, secondsOfRun, stepsWithin, typicalStep } from './run-cost.ts'
@@ -111,7 +111,7 @@ async function timedBeside(
     }
   })
   const picture =
-    config.log.pictureEverySteps > 0
+    config.log.pictureEverySteps > 0 && hasPictures(model)
       ? await timed(() =>
           drawReconstructions(reconstructExhibit(model, exhibit, config.train.seed), { step: 0 }),
         )

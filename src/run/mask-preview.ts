@@ -1,7 +1,7 @@
 /** Kinds of masks on a few images: what an encoder is shown with each, before anything is trained. */
 import { basename, dirname } from 'node:path'
-import { backboneOf, maskDesignOf, resolveConfig } from '../config/resolve.ts'
-import type { Config, ConfigInput } from '../config/schema.ts'
+import { backboneOf, expectMasks, maskDesignOf, resolveConfig } from '../config/resolve.ts'
+import type { Config, ConfigInput, MaskedConfig } from '../config/schema.ts'
 import { messageOf } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { GREY_BYTE } from '../picture/rebuilt-tiles.ts'
@@ -32,7 +32,7 @@ export interface MaskPreview {
 
 /** 1 where a place is hidden [L], of each sample; of rasters: in the first group of bands of the first date. */
 export function hiddenPlaces(
-  config: Config,
+  config: MaskedConfig,
   indices: readonly number[],
 ): { grid: Grid; hidden: Uint8Array[] } {
   const layout = layoutOf(backboneOf(config))
@@ -61,16 +61,17 @@ function greyed({ width, height, channels, pixels }: Tile, { h, w }: Grid, hidde
 }
 
 /** Draws a row for each kind with the other keys of the configuration: the masks of the images in epoch 0. */
-export async function previewMasks(config: Config, exhibit: Exhibit): Promise<MaskPreview> {
+export async function previewMasks(given: Config, exhibit: Exhibit): Promise<MaskPreview> {
+  const config = expectMasks(given, 'A preview of masks')
   const bands = config.data.kind === 'rasters' ? config.data.bands : null
   const tiles = tilesOfSamples(exhibit, bands)
   const shown: ShownMask[] = []
   const leftOut: { kind: MaskKind; reason: string }[] = []
   const rows: Tile[][] = []
   for (const kind of maskKindNames) {
-    let own: Config
+    let own: MaskedConfig
     try {
-      own = resolveConfig({ ...config, mask: { ...config.mask, kind } } as ConfigInput)
+      own = resolveConfig({ ...config, mask: { ...config.mask, kind } } as ConfigInput) as MaskedConfig
     } catch (error) {
       leftOut.push({ kind, reason: messageOf(error) })
       continue

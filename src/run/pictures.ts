@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { pause, SherdError } from '../errors.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { MaskedObjective } from '../objective/masked.ts'
+import { expectMasked, isMasked } from '../objective/masked.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
 import { type Reconstructions, reconstruct, showErrors } from '../picture/reconstruction.ts'
@@ -94,6 +95,9 @@ export async function loadExhibit(
   }
 }
 
+/** Whether there is anything to draw of it. */
+export const hasPictures = ({ objective }: Pick<Model, 'objective'>): boolean => isMasked(objective)
+
 /** Rebuilds the exhibit's images. The mask of an image is drawn at (seed, `mask`, epoch 0, its index). */
 export function reconstructExhibit(
   model: Model,
@@ -103,10 +107,11 @@ export function reconstructExhibit(
 ): Reconstructions {
   const { config, parameters, statistics, device, precision: dtype = 'float32' } = model
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
+  const own = expectMasked(model.objective, { name: config.objective, what: 'A picture of predictions' })
   const objective: MaskedObjective = {
-    ...model.objective,
-    predict: (...args) => autocastFrozen({ device, dtype }, () => model.objective.predict(...args)),
-    errors: (...args) => autocastFrozen({ device, dtype }, () => model.objective.errors(...args)),
+    ...own,
+    predict: (...args) => autocastFrozen({ device, dtype }, () => own.predict(...args)),
+    errors: (...args) => autocastFrozen({ device, dtype }, () => own.errors(...args)),
   }
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>

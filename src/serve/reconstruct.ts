@@ -1,5 +1,6 @@
 /** `POST /v1/reconstruct`: masks an image and reconstructs it. */
-import { dimensionsOf, maskDesignOf, pixelTargetOf } from '../config/resolve.ts'
+import { predictionInWords } from '../config/in-words.ts'
+import { dimensionsOf, expectMasks, maskDesignOf, pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { gridOfModel } from '../model/dimensions.ts'
 import { type Reconstruction, showImages } from '../picture/rebuilt-tiles.ts'
@@ -83,12 +84,12 @@ function rebuild(
 
 /** Throws `VALUE` for targets that are normalised band by band, which have no picture here. */
 export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reconstructed> {
-  const { config } = model
+  const config = expectMasks(model.config, 'To rebuild images')
   const target = pixelTargetOf(config)
   if (!target)
     throw new SherdError(
       'VALUE',
-      `${model.path} predicts no pixels (target.kind ${config.target.kind}), which the server could rebuild: use "sherd reconstruct".`,
+      `${model.path} predicts no pixels (${predictionInWords(model.config)}), which the server could rebuild: use "sherd reconstruct".`,
     )
   const { normalize, statistics: by } = target
   if (normalize && by === 'band')

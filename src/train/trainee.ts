@@ -8,13 +8,13 @@ import type { Optimizer, OptimizerState } from '../optim/optimizer.ts'
 import type { DType } from '../tensor/dtype.ts'
 import type { Kernels } from '../tensor/fused.ts'
 import type { Device } from '../tensor/tensor.ts'
-import type { MaskPlan, SampleAddresses } from '../token/mask.ts'
+import type { SampleAddresses } from '../token/mask.ts'
 import type { Span } from './span.ts'
 
 /** The type of matrix products; weights, norms and losses stay in float32. */
 export type Precision = Extract<DType, 'float32' | 'bfloat16'>
 
-export interface Trainee<Batch = ImageBatch, Plan = MaskPlan> {
+export interface Trainee<Batch = ImageBatch, Plan = unknown> {
   readonly objective: Objective<Batch, Plan>
   /** Of every role: `allRows` of the objective. */
   readonly parameters: Parameters

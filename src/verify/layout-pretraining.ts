@@ -1,5 +1,5 @@
 /** What a pretraining model says of masked images: a masked autoencoder's prediction, BEiT's codes. */
-import { objectiveOf } from '../config/assemble.ts'
+import { maskedObjectiveOf } from '../config/assemble.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { encodeTokens, finalNorm } from '../model/encoder.ts'
 import { weightsOf } from '../model/parameters.ts'
@@ -32,7 +32,7 @@ export async function outputsOfPretraining(given: LayoutGiven): Promise<() => La
 /** `input.noise` [B, N]; the smaller are seen. */
 async function ofAutoencoder({ encoder, tensors, folder, base }: LayoutGiven): Promise<() => LayoutOutputs> {
   const { config, device, shape } = encoder
-  const objective = objectiveOf(config, device)
+  const objective = maskedObjectiveOf(config, device)
   const parameters = await loadRows(allRows(objective), await findWeights({ model: folder, base }), device)
   return () => {
     const weights = weightsOf(parameters)

@@ -5,7 +5,7 @@ import { SherdError } from '../errors.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import type { Parameters } from '../model/parameters.ts'
 import { allRows } from '../objective/averages.ts'
-import type { MaskedObjective } from '../objective/masked.ts'
+import type { ImageObjective } from '../objective/image-objective.ts'
 import type { ChannelStatistics } from '../prepare/normalize.ts'
 import { setThreads } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
@@ -15,17 +15,13 @@ import { findWeights, loadRows } from './open-encoder.ts'
 
 export interface Model {
   readonly config: Config
-  readonly objective: MaskedObjective
+  readonly objective: ImageObjective
   readonly parameters: Parameters
   readonly statistics: ChannelStatistics
   readonly device: Device
   /** Default float32, also for a run that trains in bfloat16. */
   readonly precision?: Precision
 }
-
-/** A parameter of pretraining that the encoder lacks. */
-const besideEncoder = ({ objective }: Config): string =>
-  objective === 'mae' ? 'decoder_embed.weight' : 'mask_token'
 
 export interface LoadedModel extends Model {
   readonly precision: Precision
@@ -48,11 +44,11 @@ export async function loadModel(
   const { config, statistics, files, stored, step, warnings = [] } = found
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
-  const beside = besideEncoder(config)
-  if (!stored.has(beside))
+  const lacking = allRows(objectiveOf(config, 'cpu')).find(({ name }) => !stored.has(name))
+  if (lacking)
     throw new SherdError(
       'USAGE',
-      `${files[0]} has no decoder (${beside} …): give a run of pretraining, a checkpoint of it, or weights of both halves.`,
+      `${files[0]} has an encoder alone, and nothing that predicts (no ${lacking.name}): give a run of pretraining, a checkpoint of it, or weights of both halves.`,
     )
   const models = await openFrozenModels({ config, statistics, machine })
   const objective = objectiveOf(config, machine.device, { models })

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { benchGemm, modelShapes } from '../../src/bench/gemm-bench.ts'
-import { trainedDimensionsOf } from '../../src/config/resolve.ts'
-import { trainingFlops } from '../../src/model/flops.ts'
+import { stepFlops } from '../../src/config/step-cost.ts'
 import { tinyConfig } from '../run/tiny.ts'
 
 describe('modelShapes', () => {
@@ -19,7 +18,7 @@ describe('modelShapes', () => {
     const forward = modelShapes(config).map(
       ({ shape: { rows, inner, columns, batch } }) => 2 * rows * inner * columns * batch,
     )
-    const perImage = trainingFlops(trainedDimensionsOf(config), config.mask.ratio)
+    const perImage = stepFlops(config)
     expect(3 * forward.reduce((a, b) => a + b)).toBe(8 * perImage)
   })
 })

@@ -1,6 +1,6 @@
 // mask.kind and its keys: what they allow together, and that the objective hides what they say.
 import { expect, it } from 'vitest'
-import { objectiveOf } from '../../src/config/assemble.ts'
+import { maskedObjectiveOf } from '../../src/config/assemble.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -52,7 +52,7 @@ it.each<[ConfigInput['mask'], string[] | null]>([
   [{ kind: 'grid' }, ['.#.#.#.#', '########', '.#.#.#.#', '########']],
   [{ kind: 'coarse', ratio: 0.5, cell: 32 }, null],
 ])('the objective hides what %j says', (mask, picture) => {
-  const objective = objectiveOf(configOf(mask), 'cpu')
+  const objective = maskedObjectiveOf(configOf(mask), 'cpu')
   const [hidden, other] = [0, 1].map((index) =>
     scope(() => {
       const all = numbers(maskOf(objective.plan({ seed: 3, samples: { epochs: [0], indices: [index] } })))

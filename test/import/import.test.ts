@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { readWeightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
-import { objectiveOf } from '../../src/config/assemble.ts'
+import { maskedObjectiveOf, objectiveOf } from '../../src/config/assemble.ts'
 import { backboneOf, maeConfig, pixelTargetOf, resolveConfig } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { predictionsOf } from '../../src/evaluate/prediction-file.ts'
@@ -75,7 +75,7 @@ async function expectTokens(path: string, name: string, images = 'input.images')
 function expectPrediction(path: string, name: string, images = 'input.images', noise = 'input.noise'): void {
   const { metadata, tensors: stored } = readSafetensors(path)
   const { config } = readWeightsMetadata(path, metadata)!
-  const objective = objectiveOf(config, 'cpu')
+  const objective = maskedObjectiveOf(config, 'cpu')
   const parameters = loadParameters(objective.rows, stored, 'cpu')
   quiet(() => {
     const plan = objective.planFromNoise(asTensor(noise))

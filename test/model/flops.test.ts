@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { presetOf } from '../../src/config/presets.ts'
-import { resolveConfig, trainedDimensionsOf } from '../../src/config/resolve.ts'
+import { resolveConfig } from '../../src/config/resolve.ts'
+import { stepFlops } from '../../src/config/step-cost.ts'
 import { matrixProducts, trainingFlops } from '../../src/model/flops.ts'
 import { tinySizes } from './tiny-model.ts'
 
@@ -48,7 +49,7 @@ describe('trainingFlops', () => {
     const encoder = 12 * 12 * 768 ** 2 // weights of the encoder's maps
     const decoder = 8 * 12 * 512 ** 2
     const rule = 6 * (50 * encoder + 197 * decoder)
-    const ratio = trainingFlops(trainedDimensionsOf(config), config.mask.ratio) / rule
+    const ratio = stepFlops(config) / rule
     expect(ratio).toBeGreaterThan(1) // attention and the ends come on top
     expect(ratio).toBeLessThan(1.1)
   })

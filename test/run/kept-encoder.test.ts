@@ -35,7 +35,7 @@ const taught: typeof objectiveOf = (config, device) => {
       },
     ],
     encoder: { prefix: 'teacher.' },
-    loss: (weights, batch, plan) => own.loss(within(weights, 'student'), batch, plan),
+    loss: (weights, ...given) => own.loss(within(weights, 'student'), ...given),
   }
 }
 

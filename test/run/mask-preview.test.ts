@@ -1,6 +1,6 @@
 // A preview shows what training hides: the places of the objective's own plan.
 import { expect, it } from 'vitest'
-import { objectiveOf } from '../../src/config/assemble.ts'
+import { maskedObjectiveOf } from '../../src/config/assemble.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import { hiddenPlaces } from '../../src/run/mask-preview.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -19,7 +19,7 @@ it.each(maskKindNames)('%s: the places that the objective hides', (kind) => {
   const { grid, hidden } = hiddenPlaces(config, indices)
   expect(grid).toEqual({ h: 8, w: 12 })
   const plan = scope(() =>
-    numbers(maskOf(objectiveOf(config, 'cpu').plan({ seed: 5, samples: { epochs: [0, 0], indices } }))),
+    numbers(maskOf(maskedObjectiveOf(config, 'cpu').plan({ seed: 5, samples: { epochs: [0, 0], indices } }))),
   )
   expect([...hidden[0]!, ...hidden[1]!]).toEqual(plan)
   for (const each of hidden) expect(each.reduce((a, b) => a + b, 0)).toBe(96 - 38) // 38.4 are kept

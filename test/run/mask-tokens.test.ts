@@ -1,4 +1,5 @@
 /** Runs of the objectives with mask tokens: trained, resumed, pictured; their encoder is opened, exported, and begins a run of MAE. */
+
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
@@ -6,6 +7,7 @@ import { openRun, runPaths } from '../../src/checkpoint/run-folder.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
+import { expectMasked } from '../../src/objective/masked.ts'
 import { readMetrics } from '../../src/run/journal.ts'
 import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
 import { openImageFolder } from '../../src/source/image-folder.ts'
@@ -48,7 +50,7 @@ it.each([
   expect(existsSync(join(straight, 'samples', 'step-00000006.png'))).toBe(true)
 
   const model = await loadModel(straight, 'cpu')
-  expect(model.objective.target.shows.kind).toBe(shown)
+  expect(expectMasked(model.objective, { name: 'masked', what: 'A test' }).target.shows.kind).toBe(shown)
   const exhibit = await loadExhibit(config, await openImageFolder(data), 2)
   expect(reconstructExhibit(model, exhibit, 0)).toBeDefined()
 

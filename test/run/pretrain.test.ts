@@ -303,12 +303,12 @@ const failing =
     let spoiled = false
     return {
       ...own,
-      plan(at) {
+      plan(at, ...given) {
         const { samples } = at
         const key = Array.from(samples.indices).join()
         spoiled = verdicts.get(key) ?? spoils(Array.from(samples.indices))
         verdicts.set(key, spoiled)
-        return own.plan(at)
+        return own.plan(at, ...given)
       },
       loss: (...args) => {
         const losses = own.loss(...args)

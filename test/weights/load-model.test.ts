@@ -57,7 +57,7 @@ describe('loadModel', () => {
       weightsMetadata(of),
     )
     await expect(loadModel(half)).rejects.toThrow(
-      /half\.safetensors has no decoder .*: give a run of pretraining/,
+      /half\.safetensors has an encoder alone, .*\(no decoder_embed\.weight\): give a run of pretraining/,
     )
   })
 

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openRun, type RunFacts, runPaths } from '../../checkpoint/run-folder.ts'
-import { backboneOf, dimensionsOf, effectiveBatch, totalSteps } from '../../config/resolve.ts'
+import { backboneOf, dimensionsOf, effectiveBatch, expectMasks, totalSteps } from '../../config/resolve.ts'
 import { writeWhole } from '../../files/write-whole.ts'
 import { backboneRows } from '../../model/backbone.ts'
 import { parameterCount } from '../../model/parameters.ts'
@@ -35,7 +35,7 @@ export function writePage({ run, data, isOwn, seconds, out }: Shown): string {
       batch: effectiveBatch(config),
       parameters: parameterCount(backboneRows(backboneOf(config))),
       imageSize: dimensionsOf(config).imageSize[0],
-      hiddenShare: config.mask.ratio,
+      hiddenShare: expectMasks(config, 'sherd demo').mask.ratio,
       time: seconds === null ? null : duration(seconds),
       losses,
       chance: chanceIn(paths.metricsSchema),

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { writeWhole } from '../../files/write-whole.ts'
 import { drawReconstructions } from '../../picture/reconstruction-grid.ts'
 import type { RunEvent } from '../events.ts'
-import { reconstructExhibit } from '../pictures.ts'
+import { hasPictures, reconstructExhibit } from '../pictures.ts'
 import type { Run } from '../run.ts'
 import { beside, type Consumer } from './consumer.ts'
 
 export function drawPictures(run: Run, isEarly: (step: number) => boolean = () => false): Consumer {
   const { paths, config, state, model, exhibit, span } = run
-  const every = config.log.pictureEverySteps
+  const every = hasPictures(model) ? config.log.pictureEverySteps : 0
   let drawn: { readonly step: number; readonly path: string } | null = null
   const draw = (): Promise<RunEvent> => {
     const { step } = state

@@ -1,0 +1,23 @@
+/** What a configuration learns, in words. */
+import { targetOf } from '../target/targets.ts'
+import { maskKinds } from '../token/mask-kinds.ts'
+import { masksOf, targetKeysOf } from './resolve.ts'
+import type { Config } from './schema.ts'
+
+/** Which part is hidden and how, such as `75 % of the patches hidden in blocks`; null without masks. `of`: of what. */
+export function hiddenInWords(config: Config, of = ''): string | null {
+  const mask = masksOf(config)
+  return mask && `${Number((100 * mask.ratio).toFixed(2))} %${of} hidden${maskKinds[mask.kind].inWords}`
+}
+
+/** What is predicted; null without a target. */
+export function targetInWords(config: Config): string | null {
+  const target = targetKeysOf(config)
+  return target && targetOf(target).inWords
+}
+
+/** Which key says what is predicted: the kind of the target, or the objective where it has none. */
+export function predictionInWords(config: Config): string {
+  const target = targetKeysOf(config)
+  return target ? `target.kind ${target.kind}` : `objective ${config.objective}`
+}
