@@ -15,6 +15,7 @@ import {
   rowsOf,
   unitRows,
 } from '../model/quantizer.ts'
+import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpec } from '../prepare/view-spec.ts'
 import { draws } from '../random/draws.ts'
@@ -44,6 +45,7 @@ export interface Halves {
   /** All but the codebook. */
   readonly rows: readonly ParameterRow[]
   readonly encoder: { readonly prefix: string }
+  readonly groups?: readonly GroupRow[]
   readonly imageSize: readonly [height: number, width: number]
   readonly layout: TokenLayout
   /** [B, N, E], of any length. */
@@ -109,7 +111,7 @@ function checkCodebook({ size, width, decay, commitment, revive }: CodebookOptio
 export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerObjective {
   checkCodebook(codebook)
   const { size, width, decay, commitment: beta, revive } = codebook
-  const { layout, imageSize, decodes, frozen } = halves
+  const { layout, imageSize, decodes, frozen, groups } = halves
   const N = layoutTokens(layout)
   const stateOf = (weights: Weights): Codebook => ({
     codebook: weights(names.codebook),
@@ -139,7 +141,7 @@ export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerO
       { name: names.counts, shape: [size], initial: 'zeros', role: 'state' },
     ],
     ...{ layout, decodes, codes: size, tokens: N, encoder: halves.encoder },
-    ...(frozen && { frozen }),
+    ...{ ...(frozen && { frozen }), ...(groups && { groups }) },
     views: { image: { kind: 'crop', count: 1, size: [...imageSize] } },
     metrics: [
       { name: 'reconstruction', kind: 'loss', unit: '' },

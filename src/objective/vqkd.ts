@@ -10,6 +10,7 @@ import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
 import { applyLinear, linearRows } from '../model/block.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import { encoderRowsWith, encodeTokens } from '../model/encoder.ts'
+import { beitInitial, startingBy } from '../model/initial-values.ts'
 import { type ParameterRow, type Weights, within } from '../model/parameters.ts'
 import { openPatches } from '../model/stem/patches.ts'
 import type { TargetMaker } from '../target/target.ts'
@@ -21,6 +22,7 @@ import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { layoutTokens } from '../token/layout.ts'
 import { patchesOf } from '../token/prefix.ts'
+import { asInBeit } from './mask-tokens.ts'
 import { type CodebookOptions, type TokenizerObjective, tokenizer } from './tokenizer.ts'
 
 export interface VqkdOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
@@ -67,13 +69,17 @@ export function vqkd(options: VqkdOptions): TokenizerObjective {
 
   return tokenizer(
     {
-      rows: [
-        ...under('encoder', backbone.rows),
-        ...taskRows('encode_task_layer', width, codebook.width),
-        ...under('decoder', decoderRows),
-        ...taskRows('decode_task_layer', width, features!),
-        ...(target.rows ?? []),
-      ],
+      rows: startingBy(
+        [
+          ...under('encoder', backbone.rows),
+          ...taskRows('encode_task_layer', width, codebook.width),
+          ...under('decoder', decoderRows),
+          ...taskRows('decode_task_layer', width, features!),
+          ...(target.rows ?? []),
+        ],
+        beitInitial,
+      ),
+      groups: asInBeit.groupRows,
       encoder: { prefix: 'encoder.' },
       ...{ imageSize, layout, decodes: 'features' },
       ...(target.frozen && { frozen: target.frozen }),

@@ -15,6 +15,7 @@ import { checkQuantizer } from './quantizer.ts'
 import { checkSchedules } from './schedules.ts'
 import { checkTensorOperators } from './tensor-operators.ts'
 import type { Page } from './tolerances.ts'
+import { vqPixels } from './vq-pixels.ts'
 import { vqkd } from './vqkd.ts'
 
 export interface Verification {
@@ -44,6 +45,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   simmim: network(simmim),
   maskfeat: network(maskfeat),
   vqkd: network(vqkd),
+  'vq-pixels': network(vqPixels),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   quantizer: checkQuantizer,

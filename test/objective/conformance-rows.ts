@@ -4,6 +4,7 @@ import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import { maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
+import { vqPixels } from '../../src/objective/vq-pixels.ts'
 import { vqkd } from '../../src/objective/vqkd.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
 import { predictCodes } from '../../src/target/codes.ts'
@@ -145,6 +146,14 @@ export const rows: Record<string, Conforming<never, never>> = {
       vqkd({
         ...{ ...tokens, dimensions: tiny, decoderDepth: 1, target: features, positions: 'learned' },
         codebook: { ...tokens.codebook, revive: 0.2 },
+      }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  'vq-pixels': {
+    objective: () =>
+      vqPixels({
+        ...{ imageSize: [6, 10], channels: 3, patchSize: [2, 2], width: 8 },
+        ...{ depth: { encoder: 1, decoder: 1 }, codebook: tokens.codebook },
       }),
     batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
   } as never,

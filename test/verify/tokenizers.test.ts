@@ -10,7 +10,9 @@ import { verifyFile } from '../../src/verify/verify.ts'
 import { temporaryFolder } from '../tensor/temporary-folder.ts'
 
 const folder = join(packageRoot(), '../shared/reference/targets')
-const file = (name: string) => join(folder, `${name}.safetensors`)
+const own = join(packageRoot(), 'test/reference/objectives')
+const file = (name: string) =>
+  join(existsSync(join(own, `${name}.safetensors`)) ? own : folder, `${name}.safetensors`)
 const expectedOf = (path: string) =>
   [...readArrays(path).tensors.keys()].flatMap((name) =>
     name.startsWith('expected.') ? [name.slice('expected.'.length)] : [],
@@ -62,4 +64,23 @@ describe.skipIf(!existsSync(folder))('the tokenizer of BEiT v2 (skipped where ..
     expect(failed(doubled('vqkd-tokenizer', 'state.quantize.embedding.weight'))).toEqual(
       expect.arrayContaining(['loss', 'out.decoded', 'finalState.quantize.embedding.weight']),
     ))
+})
+
+describe('a convolutional VQ-VAE (scripts/reference/make_vq_pixels.py)', () => {
+  it('loss, parts, codes, images, gradients, five steps and the codebook, whole and image by image', () => {
+    const { checks, notSupported, passed } = verifyFile(file('vq-pixels'))
+    expect(checks.filter((check) => !check.passed)).toEqual([])
+    expect([notSupported, passed]).toEqual([[], true])
+    const names = checks.map(({ name }) => name)
+    expect(names.filter((name) => !name.startsWith('microBatches.')).sort()).toEqual(
+      expectedOf(file('vq-pixels')).sort(),
+    )
+    expect(names).toContain('microBatches.finalState.quantize.embedding.weight')
+  })
+
+  it('other weights of a transposed convolution are other images and codes as before', () => {
+    const names = failed(doubled('vq-pixels', 'weights.decoder.up.1.weight'))
+    expect(names).toEqual(expect.arrayContaining(['loss', 'out.decoded', 'grad.decoder.up.0.weight']))
+    expect(names).not.toContain('out.codes')
+  })
 })
