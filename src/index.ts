@@ -160,7 +160,14 @@ export { type SegmentationHead, segmentationHeads } from './model/segmentation-h
 export { sizes } from './model/sizes.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'
-export { asInBeit, asInMaskfeat, maskTokens } from './objective/mask-tokens.ts'
+export {
+  asInBeit,
+  asInBeitv2,
+  asInMaskfeat,
+  type EarlyHead,
+  type MaskTokenOptions,
+  maskTokens,
+} from './objective/mask-tokens.ts'
 export type { MaskedObjective, MaskedOptions, Prediction } from './objective/masked.ts'
 export type { At, Average, BatchObjective, Losses, Objective, RowsObjective } from './objective/objective.ts'
 export { checkGraph } from './onnx/check-graph.ts'

@@ -118,7 +118,8 @@ export function adaptBackbone(backbone: Backbone, adaptation: Adaptation): Backb
     ...{ ...backbone, rows },
     encodeKept: (cut, kept, weights, options) => backbone.encodeKept(cut, kept, adapted(weights), options),
     encodeAll: (view, weights, options) => backbone.encodeAll(view, adapted(weights), options),
-    encodeMasked: (cut, masked, weights) => backbone.encodeMasked(cut, masked, adapted(weights)),
+    encodeMasked: (cut, masked, weights, options) =>
+      backbone.encodeMasked(cut, masked, adapted(weights), options),
   }
 }
 

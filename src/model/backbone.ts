@@ -50,8 +50,10 @@ export interface Backbone {
    * All tokens, those of which `mask` [B, N] is 1 replaced by `token` [1, 1, D] before positions are added (BEiT, SimMIM). Tokens without
    * data are excluded from attention.
    */
-  encodeMasked(cut: CutView, masked: MaskedTokens, weights: Weights): Encoded
+  encodeMasked(cut: CutView, masked: MaskedTokens, weights: Weights, options?: EncodeMaskedOptions): Encoded
 }
+
+export type EncodeMaskedOptions = Pick<EncodeOptions, 'taps'>
 
 export interface MaskedTokens {
   readonly mask: Tensor
@@ -78,14 +80,14 @@ export function openBackbone(shape: BackboneShape, device: Device): Backbone {
       const embedded = () => ({ x: x(), ...stem.place(cut, kept, weights) })
       return encodeTokens(embedded, weights, d, { ...options, kept })
     },
-    encodeMasked(cut, { mask, token }, weights) {
+    encodeMasked(cut, { mask, token }, weights, options = {}) {
       const all = expand(arange(N, { dtype: 'int64', device }), [cut.samples, N])
       const isHidden = call('gt.Scalar', unsqueeze(mask, 2), 0)
       const embedded = () => ({
         x: call('where.self', isHidden, token, stem.embed(cut, null, weights)),
         ...stem.place(cut, all, weights),
       })
-      return encodeTokens(embedded, weights, d, { present: cut.present })
+      return encodeTokens(embedded, weights, d, { ...options, present: cut.present })
     },
     encodeAll: (view, weights, { only = null, positions, ...options } = {}) =>
       scope(() => {

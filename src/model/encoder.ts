@@ -11,7 +11,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import type { Grid } from '../token/grid.ts'
 import { type Prefix, type Prefixed, prefixLength } from '../token/prefix.ts'
 import { tokenSequence } from '../token/sequence.ts'
-import { type BlocksOptions, blockRows, runBlocks } from './block.ts'
+import { applyBlocks, type BlocksOptions, blockRows, runBlocks } from './block.ts'
 import type { BlocksAttention } from './block-attention.ts'
 import { type EncoderDimensions, encoderBlocks, gridOfModel, prefixOf } from './dimensions.ts'
 import { normRows, weightAndBias } from './linear.ts'
@@ -65,6 +65,26 @@ const normBy = (x: Tensor, weights: Weights, d: EncoderDimensions) =>
 export const finalNorm = (x: Tensor, weights: Weights, d: EncoderDimensions): Tensor =>
   normBy(x, within(weights, 'norm'), d)
 
+type Attending = Pick<EncodeOptions, 'present' | 'kept' | 'grid' | 'attention'>
+
+/** What blocks of an encoder attend to, on a sequence of prefix tokens and patches. */
+function attending(
+  { shape, device }: Tensor,
+  weights: Weights,
+  d: EncoderDimensions,
+  { kept = null, present = null, attention, grid = gridOfModel(d) }: Attending,
+): Pick<BlocksOptions, 'present' | 'attention'> {
+  const P = prefixLength(prefixOf(d))
+  const { relativePositions: relative, rotaryPositions: rotary } = d.variant ?? {}
+  const there = present && P > 0 ? cat([ones([shape[0]!, P], { device }), present], 1) : present // the prefix always is
+  const places = { grid, prefix: P, kept, device }
+  return {
+    ...(there && { present: there }),
+    ...(relative && { attention: attention ?? relativeAttention(relative, weights, places) }),
+    ...(rotary && { attention: attention ?? rotaryAttention(rotary, places) }),
+  }
+}
+
 /**
  * Runs an encoder's blocks and final norm on a sequence [B, P + K, D] of prefix tokens and patches. The caller builds the sequence, with
  * masks and mask tokens. Called inside a scope.
@@ -77,31 +97,43 @@ export function encode(
 ): Encoded {
   const { norm = true, until = d.depth - 1, grid = gridOfModel(d), ...rest } = options
   const { kept = null, present = null, attention, ...more } = rest
-  const prefix = prefixOf(d)
-  const { relativePositions: relative, rotaryPositions: rotary, preNorm = false } = d.variant ?? {}
+  const { preNorm = false } = d.variant ?? {}
   if (!Number.isInteger(until) || until < -1 || until >= d.depth)
     throw new SherdError('VALUE', `encode: until: expected a block below ${d.depth}, got ${until}`)
   const made = scope(() => {
     const start = preNorm ? normBy(sequence, within(weights, 'norm_pre'), d) : sequence
-    const [B, { device }] = [sequence.shape[0]!, sequence]
-    const P = prefixLength(prefix)
-    const there = present && P > 0 ? cat([ones([B, P], { device }), present], 1) : present // the prefix always is
-    const places = { grid, prefix: P, kept, device }
     return runBlocks(
       start,
       within(weights, 'blocks'),
       norm ? within(weights, 'norm') : null,
       { ...encoderBlocks(d), depth: until + 1 },
-      {
-        ...more,
-        ...(there && { present: there }),
-        ...(relative && { attention: attention ?? relativeAttention(relative, weights, places) }),
-        ...(rotary && { attention: attention ?? rotaryAttention(rotary, places) }),
-      },
+      { ...more, ...attending(start, weights, d, { kept, present, attention, grid }) },
     )
   })
-  return { ...made, prefix, grid, present }
+  return { ...made, prefix: prefixOf(d), grid, present }
 }
+
+/** Blocks beside those of an encoder, `<blocks>.0` …, on a sequence of its tokens that attend as they do, and a norm: [B, P + K, D]. */
+export const encodeFurther = (
+  sequence: Tensor,
+  weights: Weights,
+  d: EncoderDimensions,
+  {
+    blocks,
+    depth,
+    norm,
+    ...options
+  }: Attending & { readonly blocks: string; readonly depth: number; readonly norm: string },
+): Tensor =>
+  scope(() =>
+    applyBlocks(
+      sequence,
+      within(weights, blocks),
+      within(weights, norm),
+      { ...encoderBlocks(d), depth },
+      attending(sequence, weights, d, options),
+    ),
+  )
 
 /** Tokens that were embedded already, and where they stand. */
 export interface EmbeddedTokens extends Places {

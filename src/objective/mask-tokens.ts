@@ -1,14 +1,38 @@
 /**
  * Masked image modelling with mask tokens in the encoder and one linear head: SimMIM (Xie et al. 2022) with its pixels as the target, MaskFeat
- * (Wei et al. 2022) with histograms of oriented gradients. The encoder sees as many tokens as there are, hidden ones as `mask_token` with
- * their position; there is no decoder. Parameters have the names of MAE's, the encoder's without a prefix, so that whatever reads an
- * encoder reads this one.
+ * (Wei et al. 2022) with histograms of oriented gradients, BEiT (Bao et al. 2022) with codes. The encoder sees as many tokens as there are,
+ * hidden ones as `mask_token` with their position; there is no decoder. BEiT v2 (Peng et al. 2022) predicts once more, from the patches of an
+ * early block and the last cls token. Parameters have the names of MAE's, the encoder's without a prefix, so that whatever reads an encoder
+ * reads this one.
  */
-import { beitInitial, maskfeatInitial } from '../model/initial-values.ts'
+import { SherdError } from '../errors.ts'
+import { blockRows, normRows, type Tap } from '../model/block.ts'
+import type { Wanted } from '../model/decoder/decoder.ts'
+import { type EncoderDimensions, encoderBlocks, prefixOf } from '../model/dimensions.ts'
+import { type Encoded, encodeFurther } from '../model/encoder.ts'
+import { beitInitial, beitv2Initial, maskfeatInitial } from '../model/initial-values.ts'
+import type { Weights } from '../model/parameters.ts'
+import { cat, narrow } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { maskOf } from '../token/mask.ts'
-import { patchesOf } from '../token/prefix.ts'
+import { patchesOf, prefixLength } from '../token/prefix.ts'
 import { take } from '../token/take.ts'
-import { type MaskedObjective, type MaskedOptions, maskedObjective } from './masked.ts'
+import { type MaskedObjective, type MaskedOptions, maskedObjective, type TokenReader } from './masked.ts'
+
+/** The second head of BEiT v2: blocks `cls_pt_layers` on the cls token of the last block and the patches of an early one. */
+export interface EarlyHead {
+  /** The number of blocks whose patches it reads. */
+  readonly layers: number
+  /** Of its own. */
+  readonly depth: number
+  /** Whether its norm and its linear map are those of the first head. */
+  readonly shared: boolean
+}
+
+export interface MaskTokenOptions extends MaskedOptions {
+  /** Default: none. */
+  readonly early?: EarlyHead | null
+}
 
 /** How parameters start and decay in BEiT, SimMIM and data2vec: mask tokens and tables of relative positions decay, cls and positions do not. */
 export const asInBeit = {
@@ -16,18 +40,63 @@ export const asInBeit = {
   groupRows: [{ match: /(^|\.)(cls_token|pos_embed)$/, decay: 0 }],
 } satisfies Partial<MaskedOptions>
 
+export const asInBeitv2 = ({ layers }: Pick<EarlyHead, 'layers'>) =>
+  ({ ...asInBeit, initial: beitv2Initial(layers) }) satisfies Partial<MaskedOptions>
+
 /** In MaskFeat all of them decay. */
 export const asInMaskfeat = { initial: maskfeatInitial } satisfies Partial<MaskedOptions>
 
+/** Of the second head, in the names of its parameters. */
+const PREFIX = 'cls_pt_'
+const [BLOCKS, OWN_NORM] = [`${PREFIX}layers`, `${PREFIX}norm`]
+
+function expectEarly({ layers, depth }: EarlyHead, d: EncoderDimensions): void {
+  const refuse = (what: string) => {
+    throw new SherdError('VALUE', what)
+  }
+  if (!(Number.isInteger(layers) && layers >= 1 && layers <= d.depth))
+    refuse(`early.layers: expected a block from 1 to model.depth, ${d.depth}, got ${layers}`)
+  if (!(Number.isInteger(depth) && depth >= 1)) refuse(`early.depth: expected at least 1 block, got ${depth}`)
+  if (!prefixOf(d).some(({ kind }) => kind === 'cls'))
+    refuse('The second head of BEiT v2 reads the cls token: expected model.cls true')
+}
+
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
-export const maskTokens = (options: MaskedOptions): MaskedObjective =>
-  maskedObjective(options, ({ shape: { dimensions }, backbone }) => ({
-    rows: [{ name: 'mask_token', shape: [1, 1, dimensions.width], initial: 'token' }],
-    width: dimensions.width,
-    read(cut, plan, weights) {
-      const masked = { mask: maskOf(plan), token: weights('mask_token') }
-      const encoded = backbone.encodeMasked(cut, masked, weights)
-      const patches = patchesOf(encoded)
-      return { encoded, features: (wanted) => (wanted === 'all' ? patches : take(patches, plan.hidden)) }
-    },
-  }))
+export const maskTokens = ({ early = null, ...options }: MaskTokenOptions): MaskedObjective =>
+  maskedObjective(options, ({ shape: { dimensions: d }, backbone }): TokenReader => {
+    if (early) expectEarly(early, d)
+    const [prefix, P] = [prefixOf(d), prefixLength(prefixOf(d))]
+    const norm = early?.shared === false ? OWN_NORM : 'norm'
+    const taps = (early ? [d.depth, early.layers] : []).map((l): Tap => ({ block: l - 1, of: 'output' }))
+    /** The early patches with the last cls, behind the blocks of the second head. */
+    const further = (
+      { taps: [last, patches], ...encoded }: Encoded,
+      { depth }: EarlyHead,
+      weights: Weights,
+    ) => {
+      const sequence = cat([narrow(last!, 1, 0, P), patchesOf({ sequence: patches!, prefix })], 1)
+      return encodeFurther(sequence, weights, d, { ...encoded, blocks: BLOCKS, depth, norm })
+    }
+    return {
+      rows: [
+        { name: 'mask_token', shape: [1, 1, d.width], initial: 'token' },
+        ...(early ? blockRows(BLOCKS, { ...encoderBlocks(d), depth: early.depth }) : []),
+        ...(norm === OWN_NORM ? normRows(norm, d.width) : []),
+      ],
+      width: d.width,
+      ...(early && { second: { name: 'early', prefix: early.shared ? '' : PREFIX } }),
+      read(cut, plan, weights) {
+        const masked = { mask: maskOf(plan), token: weights('mask_token') }
+        const encoded = backbone.encodeMasked(cut, masked, weights, { taps })
+        const wantedOf = (sequence: Tensor, wanted: Wanted) => {
+          const patches = patchesOf({ sequence, prefix })
+          return wanted === 'all' ? patches : take(patches, plan.hidden)
+        }
+        return {
+          encoded,
+          features: (wanted) => wantedOf(encoded.sequence, wanted),
+          ...(early && { second: (wanted) => wantedOf(further(encoded, early, weights), wanted) }),
+        }
+      },
+    }
+  })

@@ -8,7 +8,7 @@ import { type Adaptation, adaptBackbone } from '../model/adapt.ts'
 import { type Backbone, openBackbone } from '../model/backbone.ts'
 import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
 import type { Wanted } from '../model/decoder/decoder.ts'
-import { headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
+import { type HeadWidths, headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'
 import { type InitialRecipe, startingBy } from '../model/initial-values.ts'
@@ -58,6 +58,8 @@ export interface Prediction {
   readonly latent: Tensor
   /** [B, T · L, …] as `Target.whole` has it: of pixels P·P·C, frame by frame in image order; zeros for a band that no group has. */
   readonly prediction: Tensor
+  /** The same by the second head, where there is one. */
+  readonly second?: Tensor
 }
 
 export interface MaskedObjective extends ImageObjective<MaskPlan, never> {
@@ -94,6 +96,8 @@ export interface TokensRead {
   readonly encoded: Pick<Encoded, 'sequence'>
   /** Of hidden tokens [B, M, E], or of all [B, N, E], as decoders give them. Called once. */
   features(wanted: Wanted): Tensor
+  /** Those that the second head reads. Called once, after `features`. */
+  second?(wanted: Wanted): Tensor
 }
 
 export interface TokenReader {
@@ -101,6 +105,11 @@ export interface TokenReader {
   readonly rows: readonly ParameterRow[]
   /** E, which the heads read. */
   readonly width: number
+  /**
+   * The same values are predicted once more, from other features of that width. `name` is in front of its parts and metrics, as in `early-codes`,
+   * `prefix` in front of its heads' parameters; '': they are those of the first.
+   */
+  readonly second?: { readonly name: string; readonly prefix: string }
   read(cut: CutView, plan: MaskPlan, weights: Weights): TokensRead
 }
 
@@ -109,6 +118,13 @@ type OpenReader = (space: {
   readonly backbone: Backbone
   readonly device: Device
 }) => TokenReader
+
+interface Head {
+  /** What a part of its loss or a metric is called. */
+  named(name: string): string
+  features(read: TokensRead, wanted: Wanted): Tensor
+  readonly widths: HeadWidths
+}
 
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
 export function maskedObjective(options: MaskedOptions, openReader: OpenReader): MaskedObjective {
@@ -146,77 +162,104 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
       routes: () => (routes ??= routeByGroup(plan.hidden, { groups: groups.length, places })),
     }
   }
+  const { second } = reader
+  const first: Head = { named: (name) => name, features: (read, wanted) => read.features(wanted), widths }
+  const heads: readonly Head[] = !second
+    ? [first]
+    : [
+        first,
+        {
+          named: (name) => `${second.name}-${name}`,
+          features: (read, wanted) => read.second!(wanted),
+          widths: Object.fromEntries(Object.entries(widths).map(([name, W]) => [second.prefix + name, W])),
+        },
+      ]
   const predictions = {
-    hidden: ({ features }: TokensRead, weights: Weights, routes: Asked['routes']) =>
-      inFloat32(() => predictHidden(features('hidden'), routes, widths, weights)),
-    all: ({ features }: TokensRead, weights: Weights) =>
-      inFloat32(() => predictAll(features('all'), widths, weights)),
+    hidden: (read: TokensRead, { features, widths }: Head, weights: Weights, routes: Asked['routes']) =>
+      inFloat32(() => predictHidden(features(read, 'hidden'), routes, widths, weights)),
+    all: (read: TokensRead, { features, widths }: Head, weights: Weights) =>
+      inFloat32(() => predictAll(features(read, 'all'), widths, weights)),
   }
-  /** What is said at every place. */
+  /** What each head says at every place. */
   const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {
     const read = reader.read(cut, plan, weights)
-    return { encoded: read.encoded, said: predictions.all(read, weights) }
+    return { encoded: read.encoded, said: heads.map((head) => predictions.all(read, head, weights)) }
   }
   /** How many hidden tokens hold data. */
   const withData = (view: View, hidden: Tensor): number => {
     const { present } = cutOf(view)
     return present ? item(sum(gather(present, 1, hidden))) : hidden.shape[0]! * hidden.shape[1]!
   }
+  const countsOf = (tokens: number) =>
+    Object.fromEntries(heads.map(({ named }) => [named(target.part), tokens]))
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
 
-  const rows = [...backbone.rows, ...reader.rows, ...headRows(widths, reader.width), ...(target.rows ?? [])]
+  const rows = [
+    ...backbone.rows,
+    ...reader.rows,
+    ...(second?.prefix === '' ? [first] : heads).flatMap((head) => headRows(head.widths, reader.width)),
+    ...(target.rows ?? []),
+  ]
 
   return {
     rows: initial ? startingBy(rows, initial) : rows,
     ...(groupRows && { groups: groupRows }),
     views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
     tokens: layoutTokens(layout),
-    metrics: [
+    metrics: heads.flatMap(({ named }): MetricRow[] => [
       ...[target.part, ...(target.moreParts ?? [])].map(
-        (name): MetricRow => ({
-          ...{ name, kind: 'loss', unit: '' },
-          ...(name === target.part && { chance: target.chance, chanceOf }),
+        (part): MetricRow => ({
+          ...{ name: named(part), kind: 'loss', unit: '' },
+          ...(part === target.part && { chance: target.chance, chanceOf }),
         }),
       ),
       ...Object.entries(metrics).map(
-        ([name, { chance, chanceOf }]): MetricRow => ({
-          ...{ name, kind: 'health', unit: '', chance, chanceOf },
+        ([metric, { chance, chanceOf }]): MetricRow => ({
+          ...{ name: named(metric), kind: 'health', unit: '', chance, chanceOf },
         }),
       ),
-    ],
+    ]),
     encoder: { prefix: '' },
     ...(target.frozen && { frozen: target.frozen }),
     target,
     plan: ({ seed, samples }, batch) =>
       scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),
-    ...(mayLackData && { counts: ({ image }, { hidden }) => ({ [target.part]: withData(image, hidden) }) }),
+    ...(mayLackData && { counts: ({ image }, { hidden }) => countsOf(withData(image, hidden)) }),
     planFromNoise: (noise, view) => scope(() => planOf(noise, view)),
     loss: (weights, { image }, plan) =>
       scope(() => {
         const cut = cutOf(image)
         const read = reader.read(cut, plan, weights)
         const about = asked(image, cut, plan)
-        const said = predictions[target.reads](read, weights, about.routes)
+        const said = heads.map((head) => predictions[target.reads](read, head, weights, about.routes))
         const values = noGrad(() => target.of(about, weights))
+        const each = said.map((predicted, h) => {
+          const under = <T>(entries: readonly (readonly [string, T])[]): [string, T][] =>
+            entries.map(([name, value]) => [heads[h]!.named(name), value])
+          const measured = Object.entries(metrics).map(
+            ([name, { measure }]) => [name, noGrad(() => measure(predicted, values))] as const,
+          )
+          return {
+            parts: under(Object.entries(target.loss(predicted, values, weights))),
+            metrics: under(measured),
+          }
+        })
         return {
-          parts: target.loss(said, values, weights),
-          metrics: noGrad(() =>
-            Object.fromEntries(
-              Object.entries(metrics).map(([name, { measure }]) => [name, measure(said, values)]),
-            ),
-          ),
+          parts: Object.fromEntries(each.flatMap(({ parts }) => parts)),
+          metrics: Object.fromEntries(each.flatMap(({ metrics }) => metrics)),
         }
       }),
     predict: (weights, view, plan) =>
       scope(() => {
         const { encoded, said } = everywhere(cutOf(view), plan, weights)
-        return { latent: encoded.sequence, prediction: target.whole(said) }
+        const [prediction, again] = said.map(target.whole)
+        return { latent: encoded.sequence, prediction: prediction!, ...(again && { second: again }) }
       }),
     errors: (weights, view, plan) =>
       scope(() => {
         const cut = cutOf(view)
-        const { said } = everywhere(cut, plan, weights)
-        return target.errors!(said, asked(view, cut, plan), weights)
+        const [said] = everywhere(cut, plan, weights).said
+        return target.errors!(said!, asked(view, cut, plan), weights)
       }),
   }
 }

@@ -1,14 +1,12 @@
 /** What a pretraining model says of masked images: a masked autoencoder's prediction, BEiT's codes. */
 import { maskedObjectiveOf } from '../config/assemble.ts'
 import { openBackbone } from '../model/backbone.ts'
-import { encodeTokens, finalNorm } from '../model/encoder.ts'
 import { weightsOf } from '../model/parameters.ts'
-import { openPatches } from '../model/stem/patches.ts'
 import { allRows } from '../objective/averages.ts'
 import { viewOf } from '../prepare/view.ts'
 import { autocastFrozen } from '../tensor/context.ts'
 import { layerNorm } from '../tensor/fused.ts'
-import { add, expand, linear, mul, reshape, sub, toDevice, toDtype, unsqueeze } from '../tensor/ops.ts'
+import { linear, reshape, toDevice, toDtype } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { maskOf } from '../token/mask.ts'
 import { patchesOf } from '../token/prefix.ts'
@@ -64,17 +62,13 @@ async function ofCodes({ encoder, tensors, folder }: LayoutGiven): Promise<() =>
   const own = (end: string) => toDevice(raw.get([...raw.keys()].find((name) => name.endsWith(end))!)!, device)
   return () => {
     const weights = weightsOf(parameters)
-    const stem = openPatches(shape, device)
-    const cut = stem.cut(viewOf(toDevice(tensors.get('input.pixel_values')!, device)))
-    const hidden = unsqueeze(toDtype(toDevice(tensors.get('input.masked')!, device), 'float32'), 2)
-    const embedded = () => {
-      const x = stem.embed(cut, null, weights)
-      const token = expand(reshape(own('mask_token'), [1, 1, d.width]), x.shape)
-      return { x: add(sub(x, mul(x, hidden)), mul(token, hidden)), positions: null, kept: null }
-    }
-    const made = encodeTokens(embedded, weights, d, { norm: false, taps: tapsOf(d.depth) })
-    const sequence = finalNorm(made.sequence, weights, d)
-    const patches = patchesOf({ ...made, sequence })
+    const backbone = openBackbone(shape, device)
+    const cut = backbone.cut(viewOf(toDevice(tensors.get('input.pixel_values')!, device)))
+    const mask = toDevice(tensors.get('input.masked')!, device)
+    const masked = { mask, token: reshape(own('mask_token'), [1, 1, d.width]) }
+    const made = backbone.encodeMasked(cut, masked, weights, { taps: tapsOf(d.depth) })
+    const { sequence } = made
+    const patches = patchesOf(made)
     const outer = { weight: own('layernorm.weight'), bias: own('layernorm.bias') }
     const normed = layerNorm(patches, outer, d.layerNormEpsilon)
     return {

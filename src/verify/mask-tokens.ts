@@ -1,12 +1,13 @@
-/** Objectives with mask tokens in the encoder as reference files describe them: SimMIM and MaskFeat, under the names of their authors. */
+/** Objectives with mask tokens in the encoder as reference files describe them, under the names of their authors: SimMIM, MaskFeat, BEiT, BEiT v2. */
 import { z } from 'zod'
-import type { BackboneShape } from '../model/backbone-shape.ts'
+import { type BackboneShape, layoutOf, plainBackbone } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
-import { maskTokens } from '../objective/mask-tokens.ts'
+import { type EarlyHead, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import type { BatchObjective, Losses, Tensors } from '../objective/objective.ts'
 import { type View, viewOf } from '../prepare/view.ts'
+import { predictCodes } from '../target/codes.ts'
 import { gradientHistograms } from '../target/gradient-histograms.ts'
 import { predictHog } from '../target/hog.ts'
 import { predictPixels } from '../target/pixel-target.ts'
@@ -17,7 +18,7 @@ import { type MaskPlan, planFromNoise } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import { clsPrefix } from '../token/prefix.ts'
 import { fileNames, type Named } from './file-names.ts'
-import type { NetworkRow, Where } from './network-row.ts'
+import type { Given, NetworkRow, Opened, Where } from './network-row.ts'
 
 const upTo = (most: number) => z.int().positive().max(most)
 
@@ -73,13 +74,23 @@ function partsOf(mask: Tensor): readonly Part[] {
   return kept.map((count, first) => ({ first, plan: planFromNoise(narrow(mask, 0, first, 1), count) }))
 }
 
-const imagesOf = (images: Tensor, { first, plan }: Part): View =>
-  viewOf(narrow(images, 0, first, plan.hidden.shape[0]!))
+const samplesOf = (x: Tensor, { first, plan }: Part) => narrow(x, 0, first, plan.hidden.shape[0]!)
+
+/** The codes that a file has in the place of a tokenizer, by the view that they are of. */
+const codesOf = new WeakMap<View, Tensor>()
+
+function viewOfPart({ images, codes }: Batch, part: Part): View {
+  const view = viewOf(samplesOf(images, part))
+  if (codes) codesOf.set(view, samplesOf(codes, part))
+  return view
+}
 const countOf = ({ plan: { hidden } }: Part) => hidden.shape[0]! * hidden.shape[1]!
 const countAll = (parts: readonly Part[]) => parts.reduce((sum, part) => sum + countOf(part), 0)
 
 interface Batch {
   readonly images: Tensor
+  /** [B, N] of a tokenizer. */
+  readonly codes?: Tensor
 }
 
 /** The objective with parameters as the file names them, and the mean over all hidden tokens, however many a sample has. */
@@ -89,28 +100,35 @@ function asInFile(
   maskOf: (at: Where) => Tensor,
 ) {
   const names = fileNames(own.rows, namedOf)
-  const { part } = own.target
+  const losses = own.metrics!.filter(({ kind }) => kind === 'loss').map(({ name }) => name)
   const objective: BatchObjective<Batch, readonly Part[]> = {
     rows: names.rows,
     encoder: own.encoder,
     plan: (at) => partsOf(maskOf(at)),
-    counts: (_, parts) => ({ [part]: countAll(parts) }),
-    loss(weights, { images }, parts): Losses {
-      const means = parts.map((each) => {
-        const { mean } = own.loss(names.own(weights), { image: imagesOf(images, each) }, each.plan).parts[
-          part
-        ]!
-        return mul(mean, countOf(each) / countAll(parts))
+    counts: (_, parts) => Object.fromEntries(losses.map((name) => [name, countAll(parts)])),
+    loss(weights, batch, parts): Losses {
+      const each = parts.map((part) => {
+        const { parts: made } = own.loss(names.own(weights), { image: viewOfPart(batch, part) }, part.plan)
+        const share = countOf(part) / countAll(parts)
+        return losses.map((name) => mul(made[name]!.mean, share))
       })
-      return { parts: { [part]: { mean: means.reduce((a, b) => add(a, b)), weight: 1 } } }
+      const means = losses.map((name, n) => {
+        const mean = each.map((made) => made[n]!).reduce((a, b) => add(a, b))
+        return [name, { mean, weight: 1 }] as const
+      })
+      return { parts: Object.fromEntries(means) }
     },
   }
-  /** [B, N, W] */
-  const predict = (weights: Weights, { images }: Batch, parts: readonly Part[]): Tensor =>
-    cat(
-      parts.map((each) => own.predict(names.own(weights), imagesOf(images, each), each.plan).prediction),
-      0,
-    )
+  /** [B, N, W], of the second head as well. */
+  const predict = (weights: Weights, batch: Batch, parts: readonly Part[]) => {
+    const each = parts.map((part) => own.predict(names.own(weights), viewOfPart(batch, part), part.plan))
+    const joined = (tensors: readonly (Tensor | undefined)[]) =>
+      tensors.every((x) => x) && cat(tensors as Tensor[], 0)
+    return {
+      prediction: joined(each.map(({ prediction }) => prediction)) as Tensor,
+      second: joined(each.map(({ second }) => second)),
+    }
+  }
   return { objective, predict }
 }
 
@@ -143,7 +161,7 @@ export const simmim: NetworkRow<z.infer<typeof simmimConfig>, Batch, readonly Pa
       ...{ objective, samples, microBatches: samples },
       batch: (of) => ({ images: input('images', of, 4) }),
       outputs: (weights, batch, parts, at): Tensors => ({
-        pred: unpatchify(predict(weights, batch, parts), {
+        pred: unpatchify(predict(weights, batch, parts).prediction, {
           patchSize,
           grid: gridOf(imageSize, sidesOf(patchSize)),
         }),
@@ -179,9 +197,63 @@ export const maskfeat: NetworkRow<z.infer<typeof maskfeatConfig>, Batch, readonl
       ...{ objective, samples, microBatches: samples },
       batch: (of) => ({ images: input('images', of, 4) }),
       outputs: (weights, batch, parts): Tensors => ({
-        pred: predict(weights, batch, parts),
+        pred: predict(weights, batch, parts).prediction,
         target: gradientHistograms(batch.images, { ...histograms, patchSize: sidesOf(config.patchSize) }),
       }),
+    }
+  },
+}
+
+const beitConfig = { ...encoderConfig, codes: upTo(2 ** 20), unequalMasks: z.boolean().default(false) }
+const beitv2Config = {
+  ...beitConfig,
+  ...{ earlyLayers: upTo(limits.depth), headLayers: upTo(limits.depth), sharedHead: z.boolean() },
+}
+
+const beitNames = ({ name, shape }: ParameterRow): Named => ({
+  name: name.replace(/decoder_pred\./, 'lm_head.'),
+  shape: name === 'pos_embed' ? [1, ...shape] : shape,
+})
+
+/** BEiT, and with an early head BEiT v2. */
+function openBeit(
+  { codes, ...config }: z.infer<z.ZodObject<typeof beitConfig>>,
+  { tensor, input, device }: Given,
+  early: EarlyHead | null,
+): Opened<Batch, readonly Part[]> {
+  const options = optionsOf(config, device)
+  const tokenizer = {
+    ...{ hash: '', codes, layout: layoutOf(plainBackbone(options.dimensions)) },
+    encode: (view: View) => codesOf.get(view)!,
+  }
+  const own = maskTokens({ ...options, early, target: predictCodes(() => tokenizer, { codes }) })
+  const { objective, predict } = asInFile(own, beitNames, (at) => input('mask', at, 2))
+  const samples = tensor('input.images').shape[0]!
+  return {
+    ...{ objective, samples, microBatches: samples },
+    batch: (of) => ({ images: input('images', of, 4), codes: input('codes', of, 2) }),
+    outputs(weights, batch, parts): Tensors {
+      const { prediction, second } = predict(weights, batch, parts)
+      return { logits: prediction, ...(second && { earlyLogits: second }) }
+    },
+  }
+}
+
+type Beit = NetworkRow<z.infer<z.ZodObject<typeof beitConfig>>, Batch, readonly Part[]>
+export const beit: Beit = {
+  config: z.strictObject(beitConfig),
+  tolerances: 'targets',
+  open: (config, given) => openBeit(config, given, null),
+}
+
+type Beitv2 = NetworkRow<z.infer<z.ZodObject<typeof beitv2Config>>, Batch, readonly Part[]>
+export const beitv2: Beitv2 = {
+  config: z.strictObject(beitv2Config),
+  tolerances: 'targets',
+  open({ earlyLayers: layers, headLayers: depth, sharedHead: shared, ...config }, given) {
+    return {
+      ...openBeit(config, given, { layers, depth, shared }),
+      parts: (parts) => ({ final: parts.codes!, early: parts['early-codes']! }),
     }
   },
 }

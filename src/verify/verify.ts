@@ -5,7 +5,7 @@ import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
 import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
 import { checkMaskRules } from './mask-rules.ts'
-import { maskfeat, simmim } from './mask-tokens.ts'
+import { beit, beitv2, maskfeat, simmim } from './mask-tokens.ts'
 import { maskedAutoencoder } from './masked-autoencoder.ts'
 import { headingOf } from './metadata.ts'
 import { checkNetwork } from './network.ts'
@@ -44,6 +44,8 @@ const objectives: Readonly<Record<string, Checker>> = {
   satmae: network(maskedAutoencoder), // with bands, dates or scales it is the same objective
   simmim: network(simmim),
   maskfeat: network(maskfeat),
+  beit: network(beit),
+  beitv2: network(beitv2),
   vqkd: network(vqkd),
   'vq-pixels': network(vqPixels),
   augment: checkAugment,

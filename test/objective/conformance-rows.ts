@@ -2,7 +2,7 @@
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
-import { maskTokens } from '../../src/objective/mask-tokens.ts'
+import { asInBeit, asInBeitv2, type EarlyHead, maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { vqPixels } from '../../src/objective/vq-pixels.ts'
 import { vqkd } from '../../src/objective/vqkd.ts'
@@ -11,8 +11,9 @@ import { predictCodes } from '../../src/target/codes.ts'
 import { predictFeatures } from '../../src/target/features.ts'
 import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
-import { meanOver, reshape } from '../../src/tensor/ops.ts'
+import { add, meanOver, reshape } from '../../src/tensor/ops.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { randomMask } from '../../src/token/mask-design.ts'
 import { patchifyGroups } from '../../src/token/patchify.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
@@ -48,6 +49,7 @@ const ofSeries = (indices: readonly number[], gaps: boolean): View => {
   return viewsOfValues(indices.length, all)
 }
 
+const blocks = { ...randomMask(0.4), shape: { kind: 'block' } } as const
 const gradients = predictHog({ cellSize: 1, bins: 5, gaussianWindow: 0 })
 /** Of a teacher that says the mean of each channel of a patch. */
 const features = predictFeatures(
@@ -64,6 +66,24 @@ const tokens = {
   device: 'cpu',
   codebook: { size: 8, width: 4, decay: 0.9, commitment: 1, revive: null },
 } as const
+/** Most of their patches have the same code, which is soon learned. */
+const brighter = (indices: readonly number[]) => ({ image: viewOf(add(pixels(indices, 0), 0.25)) })
+/** BEiT's encoder, and in BEiT v2 a second head. */
+const beit = (tables: 'shared' | 'per-block', early: EarlyHead | null) => () =>
+  maskTokens({
+    ...{ maskRatio: 0.4, mask: blocks, positions: 'none', device: 'cpu', target: codes, early },
+    dimensions: {
+      ...tiny,
+      variant: {
+        ...{
+          relativePositions: { tables, grid: { h: 3, w: 5 } },
+          qkvBias: 'qv',
+          layerScale: { initial: 0.1 },
+        },
+      },
+    },
+    ...(early ? asInBeitv2(early) : asInBeit),
+  })
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -128,6 +148,14 @@ export const rows: Record<string, Conforming<never, never>> = {
   maskfeat: {
     objective: () => maskTokens({ dimensions: tiny, maskRatio: 0.4, device: 'cpu', target: gradients }),
     batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  beit: {
+    objective: beit('per-block', null),
+    batch: brighter,
+  } as never,
+  'beit v2': {
+    objective: beit('shared', { layers: 1, depth: 1, shared: false }),
+    batch: brighter,
   } as never,
   'mask tokens of bands and dates with gaps': {
     objective: () =>

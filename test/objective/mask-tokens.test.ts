@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { backboneRows } from '../../src/model/backbone.ts'
 import { plainBackbone } from '../../src/model/backbone-shape.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
-import { maskTokens } from '../../src/objective/mask-tokens.ts'
+import { type EarlyHead, maskTokens } from '../../src/objective/mask-tokens.ts'
 import { viewOf } from '../../src/prepare/view.ts'
+import { predictCodes } from '../../src/target/codes.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -11,8 +12,9 @@ import { item, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { maskOf, planFromMask } from '../../src/token/mask.ts'
 import { patchify } from '../../src/token/patchify.ts'
 import { stirredParameters, tiny, tinyImages } from '../model/tiny-model.ts'
+import { toyTokenizer } from '../target/toy-tokenizer.ts'
 import { addresses, maskConformance } from '../token/mask-conformance.ts'
-import { numbers, wave } from '../tolerance.ts'
+import { numbers, product, wave } from '../tolerance.ts'
 
 const [B, N] = [2, 15]
 const objectiveOf = (normalize: boolean) =>
@@ -108,4 +110,81 @@ describe('what is hidden', () => {
       const token = (n: number) => latent.slice((1 + n) * 24, (2 + n) * 24)
       expect(token(0)).not.toEqual(token(1))
     }))
+})
+
+describe('the second head of BEiT v2', () => {
+  const codes = predictCodes(() => toyTokenizer(tiny), { codes: 4 })
+  const open = (early: EarlyHead) =>
+    maskTokens({ ...{ dimensions: tiny, maskRatio: 0.6, device: 'cpu', target: codes }, early })
+  const shared = open({ layers: 1, depth: 2, shared: true })
+  const own = open({ layers: 1, depth: 2, shared: false })
+  const stirred = stirredParameters(shared)
+  const said = (of: typeof own, values: ReadonlyMap<string, Tensor>) => {
+    const image = viewOf(tinyImages(B))
+    const made = of.predict(weightsOf(values), image, plan())
+    const { parts, metrics } = of.loss(weightsOf(values), { image }, plan())
+    const numbersOf = (named: object) =>
+      Object.entries(named).map(([name, x]) => [name, item('mean' in x ? x.mean : x)] as const)
+    return {
+      ...{ first: numbers(made.prediction), second: numbers(made.second!) },
+      parts: Object.fromEntries([...numbersOf(parts), ...numbersOf(metrics!)]),
+    }
+  }
+
+  it('has blocks of its own, and a norm and a linear map where they are not the first head’s', () => {
+    const names = (of: typeof own) => of.rows.map(({ name }) => name)
+    const blocks = names(shared).filter((name) => name.startsWith('cls_pt_layers.'))
+    expect(blocks.length).toBe(2 * names(shared).filter((name) => name.startsWith('blocks.0.')).length)
+    const more = ['cls_pt_norm', 'cls_pt_decoder_pred'].flatMap((name) => [`${name}.weight`, `${name}.bias`])
+    expect([...names(own)].sort()).toEqual([...names(shared), ...more].sort())
+    expect(own.metrics!.map(({ name, chance }) => [name, chance])).toEqual([
+      ['codes', Math.log(4)],
+      ['accuracy', 0.25],
+      ['early-codes', Math.log(4)],
+      ['early-accuracy', 0.25],
+    ])
+  })
+
+  it('with the weights of the first head says what a shared one says, with others something else', () =>
+    pictured(() => {
+      const same = new Map(stirred)
+      for (const [copy, of] of [
+        ['cls_pt_norm', 'norm'],
+        ['cls_pt_decoder_pred', 'decoder_pred'],
+      ])
+        for (const part of ['weight', 'bias']) same.set(`${copy}.${part}`, stirred.get(`${of}.${part}`)!)
+      const [one, two, other] = [said(shared, stirred), said(own, same), said(own, stirredParameters(own))]
+      expect(two).toEqual(one)
+      expect(one.second).not.toEqual(one.first)
+      expect(other.second).not.toEqual(one.second)
+      expect(other.parts['early-codes']).not.toBeCloseTo(one.parts['early-codes']!, 3)
+    }))
+
+  it('reads the patches of the early block and the cls of the last: later blocks reach it through cls alone', () =>
+    pictured(() => {
+      // Without what the last block adds to its patches, cls and patches differ from before in the last block alone.
+      const still = new Map(stirred)
+      for (const name of ['blocks.1.attn.proj', 'blocks.1.mlp.fc2'])
+        for (const part of ['weight', 'bias']) {
+          const { shape } = stirred.get(`${name}.${part}`)!
+          still.set(`${name}.${part}`, tensor(Array(product(shape)).fill(0), [...shape]))
+        }
+      const before = said(shared, still)
+      const early = open({ layers: 2, depth: 2, shared: true })
+      expect(said(early, still)).toEqual(before) // the last block adds nothing, so its patches are those of the first
+      expect(said(early, stirred).second).not.toEqual(said(shared, stirred).second)
+      expect(said(early, stirred).first).toEqual(said(shared, stirred).first)
+    }))
+
+  it.each([
+    [{ layers: 3, depth: 2, shared: true }, 'early.layers: expected a block from 1 to model.depth, 2, got 3'],
+    [{ layers: 1, depth: 0, shared: true }, 'early.depth: expected at least 1 block, got 0'],
+  ])('refuses %j', (early, message) => expect(() => open(early)).toThrow(message))
+  it('refuses an encoder without cls', () =>
+    expect(() =>
+      maskTokens({
+        ...{ maskRatio: 0.6, device: 'cpu', early: { layers: 1, depth: 1, shared: true } },
+        dimensions: { ...tiny, variant: { prefix: [] } },
+      }),
+    ).toThrow('reads the cls token'))
 })

@@ -1,4 +1,4 @@
-/** SimMIM and MaskFeat as their authors' code computes them: loss, predictions, gradients, five steps; whole and sample by sample. */
+/** SimMIM, MaskFeat, BEiT and BEiT v2 as their authors' code computes them: loss, predictions, gradients, five steps; whole and sample by sample. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -14,13 +14,17 @@ const file = (name: string) => join(folder, `${name}.safetensors`)
 
 describe.skipIf(!existsSync(folder))('mask tokens in the encoder (skipped where ../shared is not)', () => {
   it.each([
-    ['simmim-vit', ['pred', 'mask']],
-    ['maskfeat-vit', ['pred', 'target']],
-  ])('%s', (name, outputs) => {
+    ['simmim-vit', ['pred', 'mask'], []],
+    ['maskfeat-vit', ['pred', 'target'], []],
+    ['beit-shared', ['logits'], []],
+    ['beit-perblock', ['logits'], []],
+    ['beitv2-cls', ['logits', 'earlyLogits'], ['final', 'early']],
+  ])('%s', (name, outputs, parts) => {
     const { checks, notSupported } = verifyFile(file(name))
     expect(checks.filter(({ passed }) => !passed)).toEqual([])
     expect(notSupported).toEqual([])
     const expected = ['loss', 'losses', ...outputs.map((out) => `out.${out}`), 'microBatches.losses']
+    expected.push(...parts.map((part) => `part.${part}`))
     expect(checks.map((check) => check.name)).toEqual(expect.arrayContaining(expected))
   })
 
