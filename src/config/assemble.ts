@@ -23,6 +23,7 @@ import { sidesOf } from '../token/grid.ts'
 import {
   backboneOf,
   bandsOf,
+  compatOf,
   decoderOf,
   dimensionsOf,
   maskDesignOf,
@@ -30,7 +31,7 @@ import {
   resolveConfig,
   targetKeysOf,
 } from './resolve.ts'
-import type { Config } from './schema.ts'
+import type { Config, DecodedConfig } from './schema.ts'
 import type { ObjectiveName } from './tables.ts'
 
 /** What an objective may take beside a configuration. */
@@ -64,28 +65,36 @@ function maskTokenOptions(
   }
 }
 
+/** With any decoder. */
+function autoencoder(
+  config: DecodedConfig,
+  device: Device,
+  { models = noModels, embed = 'kept' }: ObjectiveGiven,
+): MaskedObjective {
+  const mask = maskDesignOf(config)
+  const decoder = decoderOf(config)
+  const compat = compatOf(config)
+  return mae({
+    ...backboneOf(config),
+    adapt: config.adapt,
+    decoder: decoder.kind === 'cross-attention' ? decoder : { ...decoder, compat },
+    maskRatio: mask.ratio,
+    mask,
+    target: targetOf(config.target).open({ compat, ...models }),
+    gaps: (rastersOf(config)?.data.minValid ?? 1) < 1,
+    embed,
+    device,
+  })
+}
+
 /** The objectives by name: a new one is one row. */
 const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
-  mae(config, device, { models = noModels, embed = 'kept' }) {
-    const mask = maskDesignOf(config)
-    const rasters = rastersOf(config)
-    const compat = rasters?.decoder.compat ?? null
-    return mae({
-      ...backboneOf(config),
-      adapt: config.adapt,
-      decoder: { ...decoderOf(config), compat },
-      maskRatio: mask.ratio,
-      mask,
-      target: targetOf(config.target).open({ compat, ...models }),
-      gaps: (rasters?.data.minValid ?? 1) < 1,
-      embed,
-      device,
-    })
-  },
+  mae: autoencoder,
   simmim: (config, device, given) =>
     maskTokens({ ...maskTokenOptions(config, device, given, 'simmim'), ...asInBeit }),
   maskfeat: (config, device, given) =>
     maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInMaskfeat }),
+  crossmae: autoencoder,
 }
 
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): ImageObjective =>

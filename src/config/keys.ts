@@ -5,7 +5,7 @@ import { allowedValues } from './allowed-values.ts'
 import { knownElsewhere } from './common-names.ts'
 import { newNameOf } from './migrations.ts'
 import { type Chooser, type Chosen, missed, type Part, parts, rootKeys, takes } from './parts.ts'
-import { choosers, type KindName, kinds, type ObjectiveName, usualTarget } from './tables.ts'
+import { choosers, type KindName, kinds, type ObjectiveName, usualChoices } from './tables.ts'
 
 export interface KeyDescription {
   /** A path such as `optim.baseLearningRate`. */
@@ -147,13 +147,13 @@ const objectiveOf = (input: unknown) =>
 /** The choosers' values of an input: given, or inferred from other keys. Throws `CONFIG` for unknown names. */
 export function chosenBy(input: unknown): Chosen {
   const data = isTree(input) && isTree(input.data) ? input.data : {}
-  const implied: { -readonly [C in Chooser]?: string | undefined } =
+  const implied: { readonly [C in Chooser]?: string } =
     (data.bands ?? null) === null ? {} : { 'data.kind': 'rasters' }
+  const usual = usualChoices(objectiveOf(input))
   const chosen = Object.fromEntries(
     (Object.keys(choosers) as Chooser[]).map((key) => {
       const said = key.split('.').reduce<unknown>((at, part) => (isTree(at) ? at[part] : undefined), input)
-      if (key === 'target.kind' && said === undefined) implied[key] = usualTarget(objectiveOf(input))
-      return [key, expectChoice(key, said ?? implied[key] ?? choosers[key][0])]
+      return [key, expectChoice(key, said ?? implied[key] ?? usual[key] ?? choosers[key][0])]
     }),
   ) as Record<Chooser, string>
   const { objective, 'data.kind': kind } = chosen

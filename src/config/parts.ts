@@ -7,15 +7,17 @@ import { VERSION } from './migrations.ts'
 import {
   choosers,
   commonKeys,
+  decoderKindKeys,
   type Keys,
   kinds,
+  namesOf,
   type ObjectiveKeys,
   type ObjectiveName,
   objectives,
   runKeys,
   takenTargets,
   targetKindKeys,
-  usualTarget,
+  usualChoices,
 } from './tables.ts'
 
 export type Chooser = keyof typeof choosers
@@ -35,22 +37,44 @@ const byKind = (keys: Readonly<Record<string, Keys | null>>, when: Part['when'])
 const usualKind = targetKindKeys()
 function kindKeys(objective: string) {
   const taken = takenTargets(objective as ObjectiveName)
-  const usual = usualTarget(objective as ObjectiveName)
+  const usual = usualChoices(objective as ObjectiveName)['target.kind']
   const isUsual = usual === choosers['target.kind'][0] && taken.length === choosers['target.kind'].length
-  return isUsual ? usualKind : targetKindKeys(usual, taken as [TargetName, ...TargetName[]])
+  return isUsual ? usualKind : targetKindKeys(usual as TargetName, taken as [TargetName, ...TargetName[]])
 }
+
+/** Keys of `group`, by the kind that `<group>.kind` names. */
+const byChoice = <G extends 'decoder' | 'target'>(
+  group: G,
+  rows: Readonly<Record<string, z.ZodRawShape>>,
+  when: Part['when'],
+): Part[] =>
+  Object.entries(rows).map(([kind, keys]) => ({
+    ...{ when: { ...when, [`${group}.kind`]: kind }, keys: { [group]: keys } },
+  }))
+
+const decoderParts = (objective: string, { decoders, rasterDecoders = {} }: ObjectiveKeys): Part[] =>
+  decoders
+    ? [
+        { when: { objective }, keys: { decoder: decoderKindKeys(namesOf(decoders)) } },
+        ...byChoice('decoder', decoders, { objective }),
+        ...byChoice('decoder', rasterDecoders, { objective, 'data.kind': 'rasters' }),
+      ]
+    : []
 
 /** In the order in which a configuration is written. */
 export const parts: readonly Part[] = [
   { when: {}, keys: commonKeys },
   ...Object.entries(kinds).map(([kind, { keys }]) => ({ when: { 'data.kind': kind }, keys })),
-  ...Object.entries<ObjectiveKeys>(objectives).flatMap(([objective, { keys, kinds, targets }]): Part[] => [
-    { when: { objective }, keys },
-    ...byKind(kinds, { objective }),
-    ...(targets ? [{ when: { objective }, keys: { target: kindKeys(objective) } }] : []),
-    ...Object.entries(targets ?? {}).map(([kind, target]) => ({
-      ...{ when: { objective, 'target.kind': kind }, keys: { target } },
-    })),
+  ...Object.entries<ObjectiveKeys>(objectives).flatMap(([objective, row]): Part[] => [
+    ...decoderParts(objective, row),
+    { when: { objective }, keys: row.keys },
+    ...byKind(row.kinds, { objective }),
+    ...(row.targets
+      ? [
+          { when: { objective }, keys: { target: kindKeys(objective) } },
+          ...byChoice('target', row.targets, { objective }),
+        ]
+      : []),
   ]),
   { when: {}, keys: runKeys },
   ...Object.entries(adaptKeys).map(([kind, adapt]) => ({ when: { 'adapt.kind': kind }, keys: { adapt } })),
@@ -65,7 +89,7 @@ export const rootKeys = {
     .enum(choosers.objective)
     .default('mae')
     .describe(
-      'what is trained: a masked autoencoder (mae), mask tokens and one linear head on pixels (simmim) or on histograms of gradients (maskfeat)',
+      'what is trained: a masked autoencoder (mae), one whose decoder attends to seen tokens alone (crossmae), mask tokens and one linear head on pixels (simmim) or on histograms of gradients (maskfeat)',
     ),
 }
 

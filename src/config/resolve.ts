@@ -9,11 +9,12 @@ import {
   plainBackbone,
 } from '../model/backbone-shape.ts'
 import type {
+  AnyDecoder,
   AutoencoderDimensions,
-  DecoderDimensions,
   EncoderDimensions,
   EncoderVariant,
 } from '../model/dimensions.ts'
+import { checkFeatureMaps } from '../model/dimensions.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
@@ -246,24 +247,29 @@ function checkMaskTokens(config: Config<'simmim' | 'maskfeat'>): void {
     )
 }
 
+function checkAutoencoder(config: DecodedConfig): void {
+  const decoder = decoderOf(config)
+  checkDecoder(backboneOf(config), decoder)
+  if (decoder.kind === 'cross-attention') checkFeatureMaps({ encoder: dimensionsOf(config), decoder })
+  checkMask(config)
+  const { ratio } = config.mask
+  const target = targetOf(config.target)
+  target.check(backboneOf(config))
+  const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
+  if (minValid < 1 - ratio)
+    refuse(
+      `data.minValid ${minValid} is less than the share of tokens that are seen (1 − mask.ratio = ${Number((1 - ratio).toFixed(4))}): samples could have less data than that`,
+    )
+  if (target.wholeSamples !== null && minValid < 1)
+    refuse(`${target.wholeSamples} needs samples without gaps: set data.minValid to 1`)
+}
+
 /** Checks between keys, by objective. */
 const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
-  mae(config) {
-    checkDecoder(backboneOf(config), decoderOf(config))
-    checkMask(config)
-    const { ratio } = config.mask
-    const target = targetOf(config.target)
-    target.check(backboneOf(config))
-    const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
-    if (minValid < 1 - ratio)
-      refuse(
-        `data.minValid ${minValid} is less than the share of tokens that are seen (1 − mask.ratio = ${Number((1 - ratio).toFixed(4))}): samples could have less data than that`,
-      )
-    if (target.wholeSamples !== null && minValid < 1)
-      refuse(`${target.wholeSamples} needs samples without gaps: set data.minValid to 1`)
-  },
+  mae: checkAutoencoder,
   simmim: checkMaskTokens,
   maskfeat: checkMaskTokens,
+  crossmae: checkAutoencoder,
 }
 
 /** The configuration if its data are rasters, else null. */
@@ -385,13 +391,18 @@ export function maeConfig(config: Config): DecodedConfig {
   throw new SherdError('BUG', `Bug: objective ${(config as Config).objective} has no decoder`)
 }
 
-export function decoderOf(config: DecodedConfig): DecoderDimensions {
-  const { width, depth, heads } = config.decoder
-  const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
-  return { width, depth, heads, groupWidth, timeWidth }
+export function decoderOf({ decoder }: DecodedConfig): AnyDecoder {
+  const { groupWidth = 0, timeWidth = 0 } = 'groupWidth' in decoder ? decoder : {}
+  return { ...decoder, groupWidth, timeWidth }
 }
 
-export const autoencoderOf = (config: DecodedConfig): AutoencoderDimensions => ({
+/** The released code whose decoder it is. */
+export function compatOf(config: Config) {
+  const decoder = decoderKeysOf(config)
+  return decoder && 'compat' in decoder ? decoder.compat : null
+}
+
+export const autoencoderOf = (config: DecodedConfig): AutoencoderDimensions<AnyDecoder> => ({
   encoder: dimensionsOf(config),
   decoder: decoderOf(config),
 })
@@ -430,7 +441,7 @@ export function backboneOf(config: Config): BackboneShape {
 }
 
 /** One for each group of bands in each frame. */
-export function tokensPerLocation(config: Config): Required<TokenMultiples> {
+export function tokensPerLocation(config: Config): Required<Pick<TokenMultiples, 'perLocation' | 'groups'>> {
   const groups = bandGroupsOf(config)?.length ?? 1
   return { perLocation: framesOf(config) * groups, groups }
 }

@@ -1,5 +1,6 @@
 /** Types of configurations: resolved (a union over objective, kind of data and optimizer), and as a preset or a user writes them. */
 import type { z } from 'zod'
+import type { DecoderName, decoderKeys, rasterDecoderKeys } from '../model/decoder/keys.ts'
 import type { adaptKeys } from '../model/keys.ts'
 import type { optimizerKeys } from '../optim/keys.ts'
 import type { OptimizerName } from '../optim/optimizers.ts'
@@ -7,6 +8,7 @@ import type { TargetName, targetKeys } from '../target/targets.ts'
 import type { VERSION } from './migrations.ts'
 import type {
   commonKeys,
+  decoderKindKeys,
   KindName,
   kinds,
   ObjectiveName,
@@ -46,6 +48,17 @@ type TargetConfig<O extends ObjectiveName> = {
   [T in keyof Targets<O>]: { readonly kind: T } & Values<{ target: Targets<O>[T] }>['target']
 }[keyof Targets<O>]
 
+type Decoders<O extends ObjectiveName> = Objectives[O] extends { readonly decoders: infer D } ? D : never
+type RasterDecoders<O extends ObjectiveName, N> = Objectives[O] extends { readonly rasterDecoders: infer D }
+  ? N extends keyof D
+    ? D[N]
+    : unknown
+  : unknown
+type DecoderConfig<O extends ObjectiveName, K extends KindName> = {
+  [N in keyof Decoders<O>]: { readonly kind: N } & Values<{ decoder: Decoders<O>[N] }>['decoder'] &
+    (K extends 'rasters' ? Values<{ decoder: RasterDecoders<O, N> }>['decoder'] : unknown)
+}[keyof Decoders<O>]
+
 type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'][K] extends null
   ? never
   : Root<O, K> &
@@ -53,6 +66,9 @@ type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'
       Values<Kinds[K]['keys']> &
       Values<Objectives[O]['keys']> &
       Values<Objectives[O]['kinds'][K]> &
+      (Objectives[O] extends { readonly decoders: object }
+        ? { readonly decoder: DecoderConfig<O, K> }
+        : unknown) &
       (Targets<O> extends undefined ? unknown : { readonly target: TargetConfig<O> }) &
       Values<typeof runKeys>
 
@@ -78,6 +94,8 @@ type Fragments =
   | Objectives[ObjectiveName]['keys']
   | NonNullable<Objectives[ObjectiveName]['kinds'][KindName]>
   | { target: ReturnType<typeof targetKindKeys> }
+  | { decoder: ReturnType<typeof decoderKindKeys<DecoderName>> }
+  | { [N in DecoderName]: { decoder: (typeof decoderKeys)[N] | (typeof rasterDecoderKeys)[N] } }[DecoderName]
   | { [T in TargetName]: { target: (typeof targetKeys)[T] } }[TargetName]
   | { [P in keyof Adapts]: { adapt: Adapts[P] } }[keyof Adapts]
   | { [P in OptimizerName]: { optim: Optimizers[P] } }[OptimizerName]

@@ -14,11 +14,16 @@ const withMaskTokens: Products<'simmim' | 'maskfeat'> = (config) =>
     tokensPerLocation(config),
   )
 
+/** An encoder of seen tokens and a decoder. */
+const withDecoder: Products<'mae' | 'crossmae'> = (config) =>
+  matrixProducts(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config))
+
 /** The products of the forward pass of one image. */
 const products: { readonly [O in ObjectiveName]: Products<O> } = {
-  mae: (config) => matrixProducts(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config)),
+  mae: withDecoder,
   simmim: withMaskTokens,
   maskfeat: withMaskTokens,
+  crossmae: withDecoder,
 }
 
 export const stepProducts = (config: Config): MatrixProduct[] =>

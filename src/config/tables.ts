@@ -3,8 +3,9 @@
  * row here; its keys are defined beside the code that reads them.
  */
 import { z } from 'zod'
+import { type DecoderName, decoderKeys } from '../model/decoder/keys.ts'
 import { adaptKeys, modelKeys, rasterModelKeys } from '../model/keys.ts'
-import { maeKeys } from '../objective/mae-keys.ts'
+import { crossmaeKeys, maeKeys } from '../objective/mae-keys.ts'
 import { maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
@@ -34,6 +35,9 @@ export interface ObjectiveKeys {
   readonly keys: Keys
   /** Further keys for each kind of data; null if the objective does not take it. */
   readonly kinds: Readonly<Record<KindName, Keys | null>>
+  /** Those of each kind of decoder that it may have, and further ones of rasters; left out by an objective without. */
+  readonly decoders?: Readonly<Partial<Record<DecoderName, z.ZodRawShape>>>
+  readonly rasterDecoders?: Readonly<Partial<Record<DecoderName, z.ZodRawShape>>>
   /** Those of each kind of target that it takes; left out by an objective without. */
   readonly targets?: Readonly<Partial<Record<TargetName, z.ZodRawShape>>>
   /** `target.kind` where it is not given; default: the first. */
@@ -45,17 +49,19 @@ export const objectives = {
   mae: maeKeys,
   simmim: simmimKeys,
   maskfeat: maskfeatKeys,
+  crossmae: crossmaeKeys,
 } as const satisfies Record<string, ObjectiveKeys>
 
 export type ObjectiveName = keyof typeof objectives
 
-const namesOf = <T extends object>(table: T) =>
+export const namesOf = <T extends object>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]
 
 /** Keys whose value decides which other keys are read, with their values; the first is the default. */
 export const choosers = {
   objective: namesOf(objectives),
   'data.kind': namesOf(kinds),
+  'decoder.kind': namesOf(decoderKeys),
   'target.kind': namesOf(targets),
   'optim.optimizer': namesOf(optimizerKeys),
   'adapt.kind': namesOf(adaptKeys),
@@ -75,9 +81,26 @@ export const takenTargets = (objective: ObjectiveName): TargetName[] => {
   return choosers['target.kind'].filter((kind) => kind in targets)
 }
 
-/** `target.kind` of an objective, where it is not given; undefined for one without targets. */
-export const usualTarget = (objective: ObjectiveName): TargetName | undefined =>
-  (objectives[objective] as ObjectiveKeys).target ?? takenTargets(objective)[0]
+/** For objectives with these decoders; the first is the default. */
+export const decoderKindKeys = <K extends DecoderName>(kinds: readonly [K, ...K[]]) => ({
+  kind: z
+    .enum(kinds)
+    .default(kinds[0] as never)
+    .describe(
+      'how hidden tokens are predicted: a transformer of all tokens, or mask tokens that attend to seen ones alone (cross-attention)',
+    ),
+})
+
+/** Of an objective, where they are not given. */
+export function usualChoices(objective: ObjectiveName): {
+  readonly [C in keyof typeof choosers]?: string | undefined
+} {
+  const { target, decoders } = objectives[objective] as ObjectiveKeys
+  return {
+    'target.kind': target ?? takenTargets(objective)[0],
+    'decoder.kind': decoders && namesOf(decoders)[0],
+  }
+}
 
 /** Keys of every run, in the order in which configurations are written. */
 export const commonKeys = {

@@ -4,9 +4,10 @@
  */
 
 import type { FloatArray } from '../checkpoint/arrays.ts'
-import { autoencoderOf, bandsOf, pixelTargetOf } from '../config/resolve.ts'
+import { autoencoderOf, bandsOf, decoderKeysOf, pixelTargetOf } from '../config/resolve.ts'
 import { messageOf, pause, SherdError } from '../errors.ts'
 import type { Head } from '../model/classifier.ts'
+import { isOfDecoder } from '../model/decoder/names.ts'
 import { decoderBlocks, encoderBlocks, hiddenWidth } from '../model/dimensions.ts'
 import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
@@ -81,7 +82,6 @@ interface Task {
 }
 
 const isHead = (name: string) => /^(?:head|fc_norm)\./.test(name)
-const isOfDecoder = (name: string) => /^(?:decoder_|mask_token$)/.test(name)
 
 const usageOf = (architecture: string, result: string, more = '') => `
 from transformers import AutoImageProcessor, ${architecture}
@@ -107,8 +107,11 @@ function classOf(task: HuggingfaceTask, model: ExportedModel, head: Head | null 
 /** How each task is made of a model; throws `USAGE` where it cannot be. */
 const tasks: Record<HuggingfaceTask, (model: ExportedModel) => Task> = {
   pretraining(model) {
-    const { hasDecoder, config } = model
-    if (!hasDecoder || config.objective !== 'mae')
+    const { config } = model
+    const decoder = decoderKeysOf(config)
+    if (decoder && decoder.kind !== 'transformer')
+      return refused('pretraining', `A decoder of ${decoder.kind} is in no class of transformers`)
+    if (!model.hasDecoder || !('decoder' in config))
       return refused('pretraining', 'The weights have no decoder')
     const target = pixelTargetOf(config)
     if (!target)

@@ -6,6 +6,7 @@
 import { bandsOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import type { Head } from '../model/classifier.ts'
+import { isOfDecoder } from '../model/decoder/names.ts'
 import { shortSize } from '../token/grid.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import type { ExportedFolder } from './export-huggingface.ts'
@@ -89,7 +90,7 @@ export async function exportTimm({ out, ...request }: TimmOptions): Promise<Expo
   const hasRegisters = model.arrays.has('register_tokens')
   const arrays = inLayout(model, row.layout, {
     wrapper: '',
-    isWanted: (name) => !/^(?:decoder_|mask_token$|upscale\.)/.test(name),
+    isWanted: (name) => !isOfDecoder(name),
     ...{
       positions: positions.table,
       hasClsRow: row.hasClsRow && !hasRegisters,

@@ -6,6 +6,7 @@ import { backboneOf, decoderOf, dimensionsOf, maeConfig } from '../config/resolv
 import { SherdError } from '../errors.ts'
 import { makeFolder, writeWhole } from '../files/write-whole.ts'
 import { inTheirNames, type Layout } from '../import/layouts/layout.ts'
+import { isOfDecoder } from '../model/decoder/names.ts'
 import { type EncoderDimensions, gridOfModel } from '../model/dimensions.ts'
 import { sineCosinePositions } from '../token/position.ts'
 import { type FoundWeights, identityOf } from '../weights/found-weights.ts'
@@ -105,7 +106,7 @@ export function inLayout(
   return made
 }
 
-const isOfEncoder = (name: string) => !/^(?:decoder_|mask_token$|head\.|decode_head\.|upscale\.)/.test(name)
+const isOfEncoder = (name: string) => !isOfDecoder(name) && !/^(?:head|decode_head)\./.test(name)
 
 export const encoderParameterCount = ({ arrays }: ExportedModel): number =>
   [...arrays].reduce((sum, [name, { data }]) => sum + (isOfEncoder(name) ? data.length : 0), 0)

@@ -33,16 +33,28 @@ export interface DecoderDimensions {
   readonly timeWidth?: number
 }
 
+/** A decoder that attends to the encoder's tokens alone (CrossMAE). */
+export interface CrossAttentionDimensions extends DecoderDimensions {
+  readonly kind: 'cross-attention'
+  /** Blocks of the encoder of whose outputs each block reads a mixture, ascending; null: all; none: each reads the final norm's. */
+  readonly featureMaps: readonly number[] | null
+  /** Whether the input of the encoder's first block is in the mixture, too. */
+  readonly useInput: boolean
+}
+
+/** Those of any decoder; the kind is left out by MAE's. */
+export type AnyDecoder = (DecoderDimensions & { readonly kind?: 'transformer' }) | CrossAttentionDimensions
+
 /** Of an encoder with its decoder. */
-export interface AutoencoderDimensions {
+export interface AutoencoderDimensions<D = DecoderDimensions> {
   readonly encoder: EncoderDimensions
-  readonly decoder: DecoderDimensions
+  readonly decoder: D
 }
 
 /** What a step of pretraining computes: a decoder behind an encoder of kept tokens, or (null) one linear head behind an encoder of all. */
 export interface TrainedDimensions {
   readonly encoder: EncoderDimensions
-  readonly decoder: DecoderDimensions | null
+  readonly decoder: AnyDecoder | null
 }
 
 /** Larger than any model: bounds for the configurations in untrusted files. */
@@ -100,6 +112,15 @@ export const decoderBlocks = ({ encoder, decoder }: AutoencoderDimensions): Bloc
   ...decoder,
 })
 
+/** Blocks whose outputs a decoder of cross-attention mixes; −1: the input of the first. */
+export function featureMapsOf({
+  encoder: { depth },
+  decoder: { featureMaps, useInput },
+}: AutoencoderDimensions<CrossAttentionDimensions>): readonly number[] {
+  const blocks = featureMaps ?? Array.from({ length: depth }, (_, i) => i)
+  return useInput ? [-1, ...blocks] : blocks
+}
+
 export const gridOfModel = (d: EncoderDimensions): Grid => gridOf(d.imageSize, d.patchSize)
 /** h·w·C, the values per patch. */
 export const patchWidth = (d: EncoderDimensions): number => patchArea(d.patchSize) * d.channels
@@ -134,3 +155,24 @@ export function checkDimensions(d: EncoderDimensions): void {
 
 export const checkDecoderDimensions = (d: AutoencoderDimensions): void =>
   checkBlocks('decoder', decoderBlocks(d))
+
+/** Throws `VALUE` for feature maps that the encoder does not have, and for those without which some of its blocks would learn nothing. */
+export function checkFeatureMaps({
+  encoder,
+  decoder,
+}: AutoencoderDimensions<CrossAttentionDimensions>): void {
+  const { featureMaps: blocks, useInput } = decoder
+  if (blocks === null) return
+  const last = encoder.depth - 1
+  if (blocks.length === 0 && useInput)
+    throw new SherdError(
+      'VALUE',
+      'decoder.useInput adds a map to decoder.featureMaps, and there are none: expected false',
+    )
+  const ascends = blocks.every((block, i) => i === 0 || block > blocks[i - 1]!)
+  if (blocks.length > 0 && !(ascends && blocks[0]! >= 0 && blocks.at(-1) === last))
+    throw new SherdError(
+      'VALUE',
+      `decoder.featureMaps: expected numbers of blocks from 0, ascending, the last of them ${last}, since blocks behind it would learn nothing; got ${blocks.join(', ')}`,
+    )
+}

@@ -8,10 +8,14 @@ import { tokenCount } from '../token/grid.ts'
 import { keptCount } from '../token/mask-order.ts'
 import { prefixLength } from '../token/prefix.ts'
 import {
+  type AnyDecoder,
+  type AutoencoderDimensions,
   type BlockDimensions,
+  type CrossAttentionDimensions,
   decoderBlocks,
   type EncoderDimensions,
   encoderBlocks,
+  featureMapsOf,
   gridOfModel,
   hiddenWidth,
   patchWidth,
@@ -39,6 +43,8 @@ export interface MatrixProduct {
 export interface TokenMultiples {
   readonly perLocation?: number
   readonly groups?: number
+  /** Share of the tokens that are predicted, if not all hidden ones. */
+  readonly decodeRatio?: number | null
 }
 
 function blockProducts(prefix: string, tokens: number, d: BlockDimensions): MatrixProduct[] {
@@ -61,6 +67,34 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
   ]
 }
 
+/** `tokens` mask tokens that attend to `seen` tokens of the encoder. */
+function crossAttentionProducts(
+  tokens: number,
+  seen: number,
+  d: AutoencoderDimensions<CrossAttentionDimensions>,
+): MatrixProduct[] {
+  const { width, depth, heads } = d.decoder
+  const hidden = hiddenWidth(decoderBlocks(d))
+  const maps = featureMapsOf(d).length
+  const map = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
+    ...{ name: `decoder_blocks.${name}`, rows, inner, columns, count: depth, perImage: false },
+  })
+  const attention = (name: string, inner: number, columns: number): MatrixProduct => ({
+    ...map(`cross_attn.${name}`, tokens, inner, columns),
+    ...{ count: depth * heads, perImage: true, together: heads },
+  })
+  return [
+    ...(maps > 0 ? [{ ...map('mixture', seen * d.encoder.width, maps, depth), name: 'wfm', count: 1 }] : []),
+    map('cross_attn.q', tokens, width, width),
+    map('cross_attn.kv', seen, d.encoder.width, 2 * width),
+    attention('scores', width / heads, seen),
+    attention('mix', seen, width / heads),
+    map('cross_attn.proj', tokens, width, width),
+    map('mlp.fc1', tokens, width, hidden),
+    map('mlp.fc2', tokens, hidden, width),
+  ]
+}
+
 /**
  * Every matrix product of the forward pass of one image, in order. `perLocation`: tokens of one location, where groups of bands or
  * frames have tokens of their own; each then embeds and predicts its share of the bands, equal ones on average.
@@ -68,7 +102,7 @@ function blockProducts(prefix: string, tokens: number, d: BlockDimensions): Matr
 export function matrixProducts(
   d: TrainedDimensions,
   maskRatio: number,
-  { perLocation = 1, groups = 1 }: TokenMultiples = {},
+  { perLocation = 1, groups = 1, decodeRatio = null }: TokenMultiples = {},
 ): MatrixProduct[] {
   const { encoder, decoder } = d
   const tokens = tokenCount(gridOfModel(encoder)) * perLocation
@@ -78,16 +112,24 @@ export function matrixProducts(
   const once = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
     ...{ name, rows, inner, columns, count: 1, perImage: false },
   })
+  const thrown = decodeRatio === null ? 0 : Math.floor(tokens * (maskRatio - decodeRatio))
+  const decoded = tokens - kept - thrown
+  const decoding = (of: AnyDecoder): MatrixProduct[] =>
+    of.kind === 'cross-attention'
+      ? crossAttentionProducts(decoded, kept + before, { encoder, decoder: of })
+      : [
+          once('decoder_embed', kept + before, encoder.width, of.width),
+          ...blockProducts(
+            'decoder_blocks',
+            kept + decoded + before,
+            decoderBlocks({ encoder, decoder: of }),
+          ),
+        ]
   return [
     once('patch_embed.proj', kept, width, encoder.width),
     ...blockProducts('blocks', (decoder ? kept : tokens) + before, encoderBlocks(encoder)),
-    ...(decoder
-      ? [
-          once('decoder_embed', kept + before, encoder.width, decoder.width),
-          ...blockProducts('decoder_blocks', tokens + before, decoderBlocks({ encoder, decoder })),
-        ]
-      : []),
-    once('decoder_pred', tokens - kept, (decoder ?? encoder).width, width),
+    ...(decoder ? decoding(decoder) : []),
+    once('decoder_pred', decoded, (decoder ?? encoder).width, width),
   ]
 }
 

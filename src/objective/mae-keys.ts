@@ -5,9 +5,28 @@ import { maskKeys, rasterMaskKeys } from '../token/keys.ts'
 
 export const maeKeys = {
   inWords: 'Masked autoencoding (He et al. 2021)',
-  keys: { decoder: decoderKeys, mask: maskKeys },
+  keys: { mask: maskKeys },
   /** By the kind of the data; null where it does not take them. */
-  kinds: { images: {}, rasters: { decoder: rasterDecoderKeys, mask: rasterMaskKeys } },
+  kinds: { images: {}, rasters: { mask: rasterMaskKeys } },
+  decoders: decoderKeys,
+  rasterDecoders: rasterDecoderKeys,
   /** By the kind of the target. */
+  targets: targetKeys,
+}
+
+const { depth } = decoderKeys['cross-attention']
+
+/** The same with other defaults, as its authors train it. */
+export const crossmaeKeys = {
+  inWords: 'CrossMAE (Fu et al. 2024)',
+  keys: maeKeys.keys,
+  kinds: maeKeys.kinds,
+  decoders: {
+    'cross-attention': {
+      ...decoderKeys['cross-attention'],
+      depth: depth.unwrap().default(12).describe(depth.description!),
+    },
+  },
+  rasterDecoders: { 'cross-attention': rasterDecoderKeys['cross-attention'] },
   targets: targetKeys,
 }

@@ -19,8 +19,10 @@ export const mae = ({ decoder: decoding, embed, ...options }: MaeOptions): Maske
     return {
       rows: decoder.rows,
       width: decoder.width,
+      leavesFinalNorm: decoder.readsTapsAlone ?? false,
       read(cut, plan, weights) {
-        const encoded = backbone.encodeKept(cut, plan.kept, weights, { embed, taps: decoder.taps ?? [] })
+        const { taps = [], readsTapsAlone = false } = decoder
+        const encoded = backbone.encodeKept(cut, plan.kept, weights, { embed, taps, norm: !readsTapsAlone })
         const input = { encoded, view: cut.view, plan }
         return { encoded, features: (wanted) => decoder.decode(input, weights, wanted) }
       },

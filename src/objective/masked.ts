@@ -110,6 +110,8 @@ export interface TokenReader {
    * `prefix` in front of its heads' parameters; '': they are those of the first.
    */
   readonly second?: { readonly name: string; readonly prefix: string }
+  /** Whether the encoder's final norm is not read: it then stays as it is, without a scale and a shift of its own. */
+  readonly leavesFinalNorm?: boolean
   read(cut: CutView, plan: MaskPlan, weights: Weights): TokensRead
 }
 
@@ -144,6 +146,9 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
   const kept = options.kept ?? keptTokens(layout, design)
   const reader = openReader({ shape, backbone, device })
+  const encoderRows = reader.leavesFinalNorm
+    ? backbone.rows.map((row) => (row.name.startsWith('norm.') ? { ...row, role: 'fixed' as const } : row))
+    : backbone.rows
   const target = targetOf({ shape, groups, device })
 
   const [height, width] = shape.dimensions.imageSize
@@ -195,7 +200,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
 
   const rows = [
-    ...backbone.rows,
+    ...encoderRows,
     ...reader.rows,
     ...(second?.prefix === '' ? [first] : heads).flatMap((head) => headRows(head.widths, reader.width)),
     ...(target.rows ?? []),

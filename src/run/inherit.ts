@@ -3,7 +3,7 @@
  * of another grid resampled, the rest initialised randomly.
  */
 import { resolve } from 'node:path'
-import { backboneOf, bandGroupsOf, bandsOf, dimensionsOf, rastersOf } from '../config/resolve.ts'
+import { backboneOf, bandGroupsOf, bandsOf, compatOf, dimensionsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
 import { groupsOf } from '../model/backbone-shape.ts'
@@ -72,8 +72,6 @@ const spoken = (config: Config) =>
     bandsOf(config)?.map(canonicalBand),
     bandGroupsOf(config)?.map((group) => group.map(canonicalBand)),
   ])
-
-const compatOf = (config: Config) => rastersOf(config)?.decoder.compat ?? null
 
 /**
  * Whether embeddings and heads have the same bands in the same order. Weights that do not state their bands are assumed to match if both are

@@ -141,6 +141,22 @@ export function addLayerNormWhole(
 /** Queries, keys and values [B, N, 3·D], or queries and keys [B, N, 2·D] apart from values [B, N, D], which may be of another type. */
 export type Qkv = readonly [qkv: Tensor] | readonly [qk: Tensor, v: Tensor]
 
+/** softmax(q kᵀ / √d) v of queries [B, M, D] and of keys and values [B, N, 2·D] of other tokens: [B, M, D]. */
+export function crossAttention(queries: Tensor, keysAndValues: Tensor, heads: number): Tensor {
+  const [B, M, D] = expectShape(queries, ['B', 'M', 'D'], 'crossAttention: queries')
+  const [, N] = expectShape(keysAndValues, [B, 'N', 2 * D], 'crossAttention: keysAndValues')
+  const d = D / heads
+  const q = permute(reshape(queries, [B, M, heads, d]), [0, 2, 1, 3])
+  const [k, v] = unbind(permute(reshape(keysAndValues, [B, N, 2, heads, d]), [2, 0, 3, 1, 4]), 0)
+  const mixed = keepsFloat32()
+    ? matmul(
+        inFloat32(() => attentionShares(q, k!)),
+        v!,
+      )
+    : attention(q, k!, v!)
+  return reshape(permute(mixed, [0, 2, 1, 3]), [B, M, D])
+}
+
 const widthOf = (qkv: Qkv) => qkv.reduce((width, x) => width + x.shape[2]!, 0) / 3
 
 /** Queries, keys and values of each head, [B, A, N, d]. */

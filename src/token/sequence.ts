@@ -2,7 +2,7 @@
 import { call } from '../tensor/call.ts'
 import { requiresGradient } from '../tensor/context.ts'
 import { hasKernels } from '../tensor/fused.ts'
-import { add, cat, expand, narrow, toDtype } from '../tensor/ops.ts'
+import { add, cat, expand, indexSelect, narrow, reshape, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -48,6 +48,13 @@ export interface TableRows {
   readonly table: Tensor
   /** [B, M], int64 */
   readonly which: Tensor
+}
+
+/** The rows of a table alone: [B, M, D]. */
+export function rowsOfTable({ table, which }: TableRows): Tensor {
+  const [, D] = expectShape(table, ['S', 'D'], 'rowsOfTable: table')
+  const [B, M] = expectShape(which, ['B', 'M'], 'rowsOfTable: which')
+  return scope(() => reshape(indexSelect(table, 0, reshape(which, [B * M])), [B, M, D]))
 }
 
 /** x [B, K, D] and behind it the rows of a table: [B, K + M, D]. */

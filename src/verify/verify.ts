@@ -3,6 +3,7 @@ import { messageOf, SherdError } from '../errors.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
+import { crossmae } from './crossmae.ts'
 import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
 import { checkMaskRules } from './mask-rules.ts'
 import { beit, beitv2, maskfeat, simmim } from './mask-tokens.ts'
@@ -48,6 +49,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   beitv2: network(beitv2),
   vqkd: network(vqkd),
   'vq-pixels': network(vqPixels),
+  crossmae: network(crossmae),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   quantizer: checkQuantizer,

@@ -48,7 +48,7 @@ describe('a file of keys', () => {
     expect(decoder).toBeDefined()
     expect(composed({ base, ...given('simmim') })).toEqual(resolveConfig({ ...others, objective: 'simmim' }))
     const both = () => composed({ base, file: undefined, set: ['objective=simmim', 'decoder.width=8'] })
-    expect(both).toThrow('decoder.width is read only with objective=mae, and objective is simmim.')
+    expect(both).toThrow('decoder.width is read only with objective=mae or crossmae, and objective is simmim.')
   })
 
   it('is overridden by options, and these by --set', () => {

@@ -69,18 +69,17 @@ it('the kind of the data follows from their bands', () => {
   ])
 })
 
+const objectiveNames = choosers.objective.join(' or ')
+
 it.each<[unknown, string]>([
-  [{ objective: 'nae' }, 'objective: expected mae or simmim or maskfeat, got "nae". Did you mean "mae"?'],
+  [{ objective: 'nae' }, `objective: expected ${objectiveNames}, got "nae". Did you mean "mae"?`],
   [
     { data: { kind: 'raster' } },
     'data.kind: expected images or rasters, got "raster". Did you mean "rasters"?',
   ],
   [{ optim: { optimizer: 5 } }, 'optim.optimizer: expected adamw or adam or lars or sgd, got 5.'],
-  [{ objective: () => 1 }, 'objective: expected mae or simmim or maskfeat, got function.'],
-  [
-    { objective: ['x'.repeat(1000)] },
-    `objective: expected mae or simmim or maskfeat, got ["${'x'.repeat(78)}.`,
-  ],
+  [{ objective: () => 1 }, `objective: expected ${objectiveNames}, got function.`],
+  [{ objective: ['x'.repeat(1000)] }, `objective: expected ${objectiveNames}, got ["${'x'.repeat(78)}.`],
 ])('a name that does not exist is refused alone: %j', (input, message) =>
   expect(refusal(input)).toBe(message),
 )
@@ -90,7 +89,7 @@ it('every key is read with some choice, and says why not with another', () => {
   const read = describeKeys(chosen).map(({ key }) => key)
   for (const key of configKeys().filter((key) => !read.includes(key)))
     expect(whyNotRead([key], chosen)).toEqual([
-      expect.stringMatching(new RegExp(`^${key} is read only with [a-zA-Z.]+=[\\w ]+, and `)),
+      expect.stringMatching(new RegExp(`^${key} is read only with [a-zA-Z.]+=[\\w -]+, and `)),
     ])
   const all = Object.entries(choosers).flatMap(([key, names]) =>
     names.flatMap((name) => describeKeys({ ...chosen, [key]: name })),

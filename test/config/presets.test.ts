@@ -39,7 +39,7 @@ describe('presets', () => {
     expect({ optim, mask, target }).toEqual({ optim: paper.optim, mask: paper.mask, target: paper.target })
     expect(train.batchSize * train.accumulate).toBe(4096)
     expect(train.epochs).toBe(800)
-    expect(decoder).toEqual({ width: 512, depth: 8, heads: 16 })
+    expect(decoder).toEqual({ kind: 'transformer', width: 512, depth: 8, heads: 16 })
   })
 
   it('refuse a mistyped name with the one that was meant', () => {

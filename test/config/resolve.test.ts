@@ -5,6 +5,7 @@ import {
   backboneOf,
   dimensionsOf,
   effectiveBatch,
+  maeConfig,
   resolveConfig,
   totalSteps,
 } from '../../src/config/resolve.ts'
@@ -177,6 +178,7 @@ describe('resolveConfig', () => {
       const chosen = {
         ...{ objective, 'data.kind': data.kind, 'target.kind': target.kind },
         ...{ 'optim.optimizer': optim.optimizer, 'adapt.kind': adapt.kind },
+        'decoder.kind': maeConfig(config).decoder.kind,
       }
       const flat = Object.entries(config).flatMap(([group, keys]) =>
         typeof keys === 'object' ? Object.keys(keys).map((name) => `${group}.${name}`) : [group],

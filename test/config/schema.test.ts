@@ -41,7 +41,7 @@ describe('the defaults', () => {
       mlpRatio: 4,
       layerNormEpsilon: 1e-6,
     })
-    expect(maeConfig(config).decoder).toEqual({ width: 512, depth: 8, heads: 16 })
+    expect(maeConfig(config).decoder).toEqual({ kind: 'transformer', width: 512, depth: 8, heads: 16 })
   })
 
   it.each([

@@ -26,6 +26,24 @@ describe('trainingFlops', () => {
     expect(trainingFlops({ ...tinySizes, decoder: null }, 0.6)).toBe(6 * multiplyAdds)
   })
 
+  it('of mask tokens that attend to seen ones counts those that are decoded', () => {
+    const decoder = {
+      kind: 'cross-attention',
+      featureMaps: null,
+      useInput: true,
+      ...{ width: 16, depth: 3, heads: 2 },
+    } as const
+    const decoded = 4 // 6 of 15 patches are kept; 15 · (0.6 − 0.2) is 5.99… in floating point, so 5 are thrown
+    const multiplyAdds =
+      6 * 12 * 24 + // embed the kept patches
+      2 * (7 * 24 * 72 + 2 * 7 * 7 * 24 + 7 * 24 * 24 + 2 * 7 * 24 * 96) + // two blocks, 6 + 1 tokens
+      7 * 24 * 3 * 3 + // three mixtures of three maps
+      3 *
+        (decoded * 16 * 16 + 7 * 24 * 32 + 2 * decoded * 7 * 16 + decoded * 16 * 16 + 2 * decoded * 16 * 64) +
+      decoded * 16 * 12 // predict
+    expect(trainingFlops({ ...tinySizes, decoder }, 0.6, { decodeRatio: 0.2 })).toBe(6 * multiplyAdds)
+  })
+
   it('counts what a mask ratio leaves to see', () => {
     const seen = (ratio: number) =>
       matrixProducts(tinySizes, ratio).find(({ name }) => name === 'blocks.mlp.fc1')!.rows

@@ -32,5 +32,7 @@ export interface Decoder {
   readonly width: number
   /** What it reads of the encoder's blocks, as `encoded.taps`. */
   readonly taps?: readonly Tap[]
+  /** Whether it reads the taps alone; the encoder's final norm is then not computed, and does not learn. */
+  readonly readsTapsAlone?: boolean
   decode(input: DecoderInput, weights: Weights, wanted: Wanted): Tensor
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { configKeys, describeKeys, type KeyDescription } from '../../../src/config/keys.ts'
 import { presetNames, presetOf } from '../../../src/config/presets.ts'
 import { resolveConfig } from '../../../src/config/resolve.ts'
+import { choosers } from '../../../src/config/tables.ts'
 import { inProcess } from '../sherd.ts'
 
 describe('sherd presets', () => {
@@ -46,7 +47,7 @@ describe('sherd presets', () => {
       .map((line) => line.split(/ {2,}/)[0])
     expect([...new Set(listed.filter(Boolean))]).toEqual(configKeys())
     expect(human.stdout).toMatch(/^optim\.beta1 +0\.9 .*\(with optim\.optimizer=adamw or adam\)$/m)
-    expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches .* \(with objective=mae\)$/m)
+    expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches .* \(with objective=mae or crossmae\)$/m)
     expect(human.stdout).toMatch(
       /^data\.clip +"deviations" .* \[none \| deviations \| percentiles\] \(with data\.kind=rasters\)$/m,
     )
@@ -62,7 +63,7 @@ describe('sherd presets', () => {
     expect([none.status, none.stderr]).toEqual([
       2,
       expect.stringContaining(
-        'objective: expected mae or simmim or maskfeat, got "nae". Did you mean "mae"?',
+        `objective: expected ${choosers.objective.join(' or ')}, got "nae". Did you mean "mae"?`,
       ),
     ])
     expect([alone.status, alone.stderr]).toEqual([2, expect.stringContaining('add --keys')])
