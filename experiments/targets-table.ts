@@ -1,8 +1,8 @@
 /** The table of targets and masks, of the results of its cells: which differences are larger than those between seeds. */
 
-import type { Report } from '../src/evaluate/evaluate.ts'
 import { percent, tableOf, withDeviation } from '../src/evaluate/markdown.ts'
 import { meanAndDeviation } from '../src/evaluate/scores.ts'
+import type { KeptReport, Progress } from './facts.ts'
 import { reference, rows } from './targets-rows.ts'
 
 export const measures = ['knn', 'linear'] as const
@@ -24,15 +24,13 @@ export interface Result {
   readonly weights: string | null
   /** SHA-256 of the weights of the other model that it needs. */
   readonly needs: string | null
-  /** Of the first and of the last step. */
-  readonly loss: readonly [first: number, last: number] | null
-  /** Median over the steps, of a machine that may have had other work. */
-  readonly imagesPerSecond: number | null
+  readonly loss: Progress['loss'] | null
+  readonly imagesPerSecond: Progress['imagesPerSecond']
   readonly precision: string
   readonly threads: number
   readonly top1: Readonly<Record<Measure, number>>
-  /** What top-1 is from; the SHA-256 is that of the report as JSON without spaces. */
-  readonly reports: Readonly<Record<Measure, { readonly sha256: string; readonly report: Report }>>
+  /** What top-1 is from. */
+  readonly reports: Readonly<Record<Measure, KeptReport>>
   readonly commit: string
   readonly machine: string
   readonly date: string
@@ -81,9 +79,15 @@ export interface Line {
   >
 }
 
+/** Without the reports, which each cell's own file has. */
+export interface CellFacts extends Omit<Result, 'reports'> {
+  readonly reports: Readonly<Record<Measure, string>>
+}
+
 export interface Table {
   readonly lines: readonly Line[]
   readonly spread: Readonly<Record<Measure, Spread | null>>
+  readonly cells: readonly CellFacts[]
 }
 
 /** Rows in their order, as far as they have results. */
@@ -111,8 +115,32 @@ export function tableFrom(results: readonly Result[]): Table {
       measures.map((measure) => [measure, measuredOf(name, measure)]),
     ) as Line['measured'],
   }))
-  return { lines, spread }
+  const cells = results.map(({ reports, ...facts }) => ({
+    ...facts,
+    reports: { knn: reports.knn.sha256, linear: reports.linear.sha256 },
+  }))
+  return { lines, spread, cells }
 }
+
+/** A line for each result: whether it is what another table has, and if not, whether that is more than other seeds would differ by. */
+export const comparison = (results: readonly Result[], { cells, spread }: Table): string[] =>
+  results.map((own) => {
+    const what = `${own.row}, seed ${own.seed}`
+    const other = cells.find(({ row, seed }) => row === own.row && seed === own.seed)
+    if (!other) return `${what}: not in the other table`
+    const isSame = own.weights === other.weights && own.needs === other.needs
+    if (isSame && own.weights) return `${what}: the same weights, number by number`
+    const differing = (['images', 'common', 'threads', 'precision', 'machine', 'commit'] as const).filter(
+      (fact) => String(own[fact]) !== String(other[fact]),
+    )
+    const scores = measures.map((measure) => {
+      const [here, there, pooled] = [own.top1[measure], other.top1[measure], spread[measure]]
+      const resolved = pooled && Math.abs(here - there) >= barOf(pooled.deviation, 1, 1)
+      return `${measure} ${percent(here)} here, ${percent(there)} there${pooled && here !== there ? `: ${resolved ? 'more' : 'no more'} than seeds make` : ''}`
+    })
+    const why = differing.length > 0 ? ` (other ${differing.join(', ')})` : ''
+    return `${what}: ${own.weights ? `other weights${why}; ` : ''}${scores.join('; ')}`
+  })
 
 const signed = (share: number) => `${share < 0 ? '−' : '+'}${percent(Math.abs(share))}`
 

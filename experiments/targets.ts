@@ -2,16 +2,12 @@
  * Which target to predict and which mask to hide behind: the same encoder, images, budget and evaluation, one key apart. Every row is a run of
  * its own, judged by nearest neighbours and a linear probe. Resumable: what has a result is not done again.
  */
-import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Report } from '../src/evaluate/evaluate.ts'
-import { describeMachine } from '../src/machine/describe.ts'
-import { packageRoot } from '../src/package-root.ts'
 import { openImageFolder } from '../src/source/image-folder.ts'
 import { frozenReports, pretrain, sherd } from './command.ts'
+import { configHash, engineOf, kept, lastWeights, progressOf, provenance, readJson, topOf } from './facts.ts'
 import { linkFewImages } from './few-images.ts'
 import {
   type Cell,
@@ -25,7 +21,7 @@ import {
   trainingOf,
   WANTED,
 } from './targets-rows.ts'
-import { type Measure, measures, type Result, tableFrom, tableMarkdown } from './targets-table.ts'
+import { comparison, type Result, type Table, tableFrom, tableMarkdown } from './targets-table.ts'
 
 const preset = 'mae-tiny-cifar10'
 const BATCH = 128
@@ -34,6 +30,7 @@ const usage = `experiment targets --data DIR (with train/ and test/) [--out DIR]
   --minutes   of this machine, which is timed first: each training sees ${WANTED} images, or as many fewer as fit (150)
   --images    that each training sees, whatever the time
   --row       that row alone, and what it needs: ${rows.map(({ name }) => name).join(', ')}
+  --against   a table.json, such as a committed one: says whether the cells that were done again are the same
   --threads   of training (2)
   --judged    training images that encoders are judged with, and a fifth as many test images (${JUDGED.train})
   --set       a further key of every training, such as model.depth=6; may be repeated`
@@ -47,57 +44,6 @@ interface Plan {
   readonly imagesPerSecond: number | null
 }
 
-const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
-const readJson = <T>(path: string) => JSON.parse(readFileSync(path, 'utf8')) as T
-
-/** Keys whose value is where another model lies. */
-const paths = ['target.model', 'target.tokenizer', 'mask.model']
-
-/** A run's configuration by its content: the same for the same training, wherever its teacher lies. */
-function configHash(run: string): string {
-  const config = readJson<Record<string, Record<string, unknown>>>(join(run, 'config.json'))
-  for (const path of paths) {
-    const [group, key] = path.split('.') as [string, string]
-    if (config[group]?.[key]) config[group][key] = null
-  }
-  return sha256(JSON.stringify(config))
-}
-
-/** Of the numbers alone: what precedes them names the configuration, and in it the place of a teacher. */
-function lastWeights(run: string): string {
-  const last = readdirSync(join(run, 'checkpoints')).sort().at(-1)!
-  const file = readFileSync(join(run, 'checkpoints', last, 'model.safetensors'))
-  return sha256(file.subarray(8 + Number(file.readBigUInt64LE(0))))
-}
-
-function progressOf(run: string): Pick<Result, 'loss' | 'imagesPerSecond'> {
-  const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n')
-  const steps = lines
-    .map((line) => JSON.parse(line) as { loss?: number; imagesPerSecond?: number })
-    .filter((line) => typeof line.loss === 'number')
-  const rates = steps.flatMap(({ imagesPerSecond }) => imagesPerSecond ?? []).sort((a, b) => a - b)
-  return { loss: [steps[0]!.loss!, steps.at(-1)!.loss!], imagesPerSecond: rates[rates.length >> 1] ?? null }
-}
-
-function commitOf(): string {
-  try {
-    return execFileSync('git', ['-C', packageRoot(), 'describe', '--always', '--dirty', '--exclude', '*'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim()
-  } catch {
-    return 'a build without git'
-  }
-}
-
-/** Without the reports, which each cell's own file has. */
-const briefly = ({ reports, ...facts }: Result) => ({
-  ...facts,
-  reports: Object.fromEntries(measures.map((measure) => [measure, reports[measure].sha256])),
-})
-
-const topOf = ({ rows, chosen }: Report) => rows[chosen.at(-1)!]!.top1.mean
-
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
@@ -107,6 +53,7 @@ export async function run(args: readonly string[]): Promise<void> {
       minutes: { type: 'string', default: '150' },
       images: { type: 'string' },
       row: { type: 'string' },
+      against: { type: 'string' },
       threads: { type: 'string', default: '2' },
       judged: { type: 'string', default: String(JUDGED.train) },
       set: { type: 'string', multiple: true, default: [] },
@@ -119,6 +66,7 @@ export async function run(args: readonly string[]): Promise<void> {
     values.judged,
   ].map(Number) as [number, number, number, number]
   const chosen = rows.filter(({ name }) => values.row === undefined || name === values.row)
+  if (values.against) readJson(values.against) // before anything is trained
   if (!values.data || chosen.length === 0 || ![minutes, images, threads, judged].every((n) => n > 0)) {
     console.error(usage)
     process.exit(2)
@@ -191,15 +139,6 @@ export async function run(args: readonly string[]): Promise<void> {
       ...([join(own, 'reports'), '--model', ...model] as const),
       ...['--data', at('images'), '--seeds', '1', '--shots', '10%', '--no-baseline'],
     )
-    // Without the place of the folder, which is of this machine alone.
-    const kept = measures.map((measure): [Measure, Result['reports'][Measure]] => {
-      const text = JSON.stringify(reports[measure]).replaceAll(`${out}/`, '')
-      return [measure, { sha256: sha256(text), report: JSON.parse(text) as Report }]
-    })
-    const { cpu, cores } = describeMachine()
-    const engine = isFloor
-      ? { precision: reports.knn.model.precision, threads }
-      : readJson<{ engine: { precision: string; threads: number } }>(join(runDir, 'run.json')).engine
     const result: Result = {
       ...{ format: 'sherd-targets/1', row: row.name, seed, preset, common: plan.set, set: row.set },
       ...{ images: isFloor ? 0 : seen, steps: isFloor ? 0 : plan.steps },
@@ -207,26 +146,26 @@ export async function run(args: readonly string[]): Promise<void> {
         ? { config: null, weights: null, loss: null, imagesPerSecond: null }
         : { config: configHash(runDir), weights: lastWeights(runDir), ...progressOf(runDir) }),
       needs: row.needs ? lastWeights(runOf(row.needs.of, 0)) : null,
-      ...{ precision: engine.precision, threads: engine.threads },
+      ...(isFloor ? { precision: reports.knn.model.precision, threads } : engineOf(runDir)),
       top1: { knn: topOf(reports.knn), linear: topOf(reports.linear) },
-      reports: Object.fromEntries(kept) as Result['reports'],
-      ...{ commit: commitOf(), machine: `${cpu}, ${cores} cores`, date: new Date().toISOString() },
+      reports: { knn: kept(reports.knn, out), linear: kept(reports.linear, out) },
+      ...provenance(),
     }
     writeFileSync(path, `${JSON.stringify(result)}\n`)
     return result
   }
 
-  function writeTable(): string {
-    const results = cellsOf(rows).flatMap(({ row, seed }) => {
+  const resultsOf = (some: readonly Cell[]) =>
+    some.flatMap(({ row, seed }) => {
       const path = join(folderOf(row.name, seed), 'result.json')
       return existsSync(path) ? [readJson<Result>(path)] : []
     })
+
+  function writeTable(): string {
+    const results = resultsOf(cellsOf(rows))
     const table = tableMarkdown(results, preset)
     writeFileSync(at('table.md'), table)
-    writeFileSync(
-      at('table.json'),
-      `${JSON.stringify({ ...tableFrom(results), cells: results.map(briefly) }, null, 2)}\n`,
-    )
+    writeFileSync(at('table.json'), `${JSON.stringify(tableFrom(results), null, 2)}\n`)
     return table
   }
 
@@ -235,4 +174,5 @@ export async function run(args: readonly string[]): Promise<void> {
     writeTable()
   }
   console.log(writeTable())
+  if (values.against) console.log(comparison(resultsOf(cells), readJson<Table>(values.against)).join('\n'))
 }

@@ -7,6 +7,7 @@ import { run } from '../../experiments/targets.ts'
 import { cellsOf, imagesFor, rows, trainingsOf } from '../../experiments/targets-rows.ts'
 import {
   barOf,
+  comparison,
   pooledDeviation,
   type Result,
   tableFrom,
@@ -87,6 +88,21 @@ it('claims no direction of a difference that seeds may have made', () => {
   })
 })
 
+it('compares a cell that was done again with a table', () => {
+  const seeds = [0.4, 0.42, 0.44].map((knn, seed) => result('normalised', seed, knn, 0.5))
+  const table = tableFrom(seeds) // deviations 0.02 and 0
+  const [first] = seeds as [Result]
+  const other = { ...first, weights: 'f00d', commit: 'def' }
+  const of = (own: Result) => comparison([own], table)[0]
+  expect(of({ ...first, commit: 'def' })).toBe('normalised, seed 0: the same weights, number by number')
+  // 2 · 0.02 · √2 = 0.0566.
+  expect(of({ ...other, top1: { knn: 0.45, linear: 0.5 } })).toBe(
+    'normalised, seed 0: other weights (other commit); knn 45.00 here, 40.00 there: no more than seeds make; linear 50.00 here, 50.00 there',
+  )
+  expect(of({ ...other, top1: { knn: 0.46, linear: 0.5 } })).toContain('40.00 there: more than seeds make')
+  expect(of(result('grid', 0, 0.4, 0.4))).toBe('grid, seed 0: not in the other table')
+})
+
 it('trains a row and what it needs, and leaves all that checks it; a second time it does nothing', async () => {
   const dir = folderOfFile()
   for (const part of ['train', 'test'])
@@ -140,7 +156,8 @@ it('trains a row and what it needs, and leaves all that checks it; a second time
   expect(config).not.toBeNull()
   expect(text).not.toContain(out) // no place of this machine
   const { mtimeMs } = statSync(path)
-  await run(command)
+  await run([...command, '--against', join(out, 'table.json')])
   expect(statSync(path).mtimeMs).toBe(mtimeMs)
-  expect(print.mock.lastCall![0]).toContain('| features | 1 |')
+  expect(print.mock.calls.at(-2)![0]).toContain('| features | 1 |')
+  expect(print.mock.lastCall![0]).toBe('features, seed 0: the same weights, number by number')
 })
