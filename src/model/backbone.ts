@@ -21,7 +21,8 @@ export function backboneRows(shape: BackboneShape): ParameterRow[] {
   return [...encoderRowsWith(embedding, shape.dimensions), ...positioning]
 }
 
-export interface EncodeKeptOptions extends Omit<EncodeOptions, 'present' | 'kept' | 'grid'> {
+/** `present`: 0 for padding among the kept tokens. */
+export interface EncodeKeptOptions extends Omit<EncodeOptions, 'kept' | 'grid'> {
   readonly embed?: 'kept' | 'all' | undefined
 }
 

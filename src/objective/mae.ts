@@ -22,7 +22,10 @@ export const mae = ({ decoder: decoding, embed, ...options }: MaeOptions): Maske
       leavesFinalNorm: decoder.readsTapsAlone ?? false,
       read(cut, plan, weights) {
         const { taps = [], readsTapsAlone = false } = decoder
-        const encoded = backbone.encodeKept(cut, plan.kept, weights, { embed, taps, norm: !readsTapsAlone })
+        const encoded = backbone.encodeKept(cut, plan.kept, weights, {
+          ...{ embed, taps, norm: !readsTapsAlone },
+          present: plan.real?.kept ?? null,
+        })
         const input = { encoded, view: cut.view, plan }
         return { encoded, features: (wanted) => decoder.decode(input, weights, wanted) }
       },

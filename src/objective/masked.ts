@@ -19,15 +19,16 @@ import type { View } from '../prepare/view.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Asked, Target, TargetMaker } from '../target/target.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
-import { gather, sum, toDevice } from '../tensor/ops.ts'
+import { gather, mul, sum } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
-import { type MaskPlan, planFromNoise } from '../token/mask.ts'
-import { absentLast, designedNoise, keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
+import type { MaskPlan } from '../token/mask.ts'
+import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { type Route, routeByGroup } from '../token/spectral-groups.ts'
 import type { ImageObjective } from './image-objective.ts'
-import type { Address, ImageBatch, Losses, MetricRow } from './objective.ts'
+import { type ChoosingAt, chooseByAddress, type MaskChooserMaker, planOfNoise } from './mask-chooser.ts'
+import type { Average, ImageBatch, Losses, MetricRow } from './objective.ts'
 
 export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: EncoderDimensions
@@ -39,6 +40,8 @@ export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>
   readonly mask?: Omit<MaskDesign, 'ratio'>
   /** K, if not that of the mask design. */
   readonly kept?: number | null
+  /** What chooses hidden tokens; default: the mask design, by addresses. */
+  readonly chooser?: MaskChooserMaker
   /** Default: normalised pixels. */
   readonly target?: TargetMaker
   /**
@@ -65,7 +68,7 @@ export interface Prediction {
 export interface MaskedObjective extends ImageObjective<MaskPlan, never> {
   readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
   /** Tokens without data are never kept. */
-  plan(at: Address, batch?: ImageBatch): MaskPlan
+  plan(at: ChoosingAt, batch?: ImageBatch, weights?: Weights): MaskPlan
   /** The plan of given noise [B, N]. */
   planFromNoise(noise: Tensor, view?: View): MaskPlan
   loss(weights: Weights, batch: ImageBatch, plan: MaskPlan): Losses
@@ -133,6 +136,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const {
     maskRatio,
     mask,
+    chooser: chooserOf = chooseByAddress(options.kept),
     target: targetOf = predictPixels(),
     adapt = { kind: 'none' },
     initial,
@@ -144,7 +148,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const backbone = adaptBackbone(openBackbone(shape, device), adapt)
   const { layout, groups } = backbone
   const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
-  const kept = options.kept ?? keptTokens(layout, design)
+  const chooser = chooserOf({ shape, backbone, design, device })
   const reader = openReader({ shape, backbone, device })
   const encoderRows = reader.leavesFinalNorm
     ? backbone.rows.map((row) => (row.name.startsWith('norm.') ? { ...row, role: 'fixed' as const } : row))
@@ -153,18 +157,15 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
 
   const [height, width] = shape.dimensions.imageSize
   const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {} } = target
+  const frozen = { ...target.frozen, ...chooser.frozen }
   const cutOf = (view: View): CutView => backbone.cut(target.atModelSize?.(view) ?? view)
-  const planOf = (noise: Tensor, view?: View): MaskPlan => {
-    const present = view && cutOf(view).present
-    const onDevice = toDevice(noise, device)
-    return planFromNoise(present ? absentLast(onDevice, present) : onDevice, kept)
-  }
   const asked = (view: View, cut: CutView, plan: MaskPlan): Asked => {
     let routes: readonly Route[] | undefined
     const places = placeCount(layout)
     return {
       ...{ view, cut, plan },
-      routes: () => (routes ??= routeByGroup(plan.hidden, { groups: groups.length, places })),
+      routes: () =>
+        (routes ??= routeByGroup(plan.hidden, { groups: groups.length, places, real: plan.real?.hidden })),
     }
   }
   const { second } = reader
@@ -180,8 +181,15 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
         },
       ]
   const predictions = {
-    hidden: (read: TokensRead, { features, widths }: Head, weights: Weights, routes: Asked['routes']) =>
-      inFloat32(() => predictHidden(features(read, 'hidden'), routes, widths, weights)),
+    hidden: (read: TokensRead, { features, widths }: Head, weights: Weights, { routes, plan }: Asked) =>
+      inFloat32(() =>
+        predictHidden(
+          features(read, 'hidden'),
+          { routes, isPadded: plan.real !== undefined },
+          widths,
+          weights,
+        ),
+      ),
     all: (read: TokensRead, { features, widths }: Head, weights: Weights) =>
       inFloat32(() => predictAll(features(read, 'all'), widths, weights)),
   }
@@ -191,19 +199,23 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     return { encoded: read.encoded, said: heads.map((head) => predictions.all(read, head, weights)) }
   }
   /** How many hidden tokens hold data. */
-  const withData = (view: View, hidden: Tensor): number => {
+  const withData = (view: View, { hidden, real }: MaskPlan): number => {
     const { present } = cutOf(view)
-    return present ? item(sum(gather(present, 1, hidden))) : hidden.shape[0]! * hidden.shape[1]!
+    if (!present) return real ? item(sum(real.hidden)) : hidden.shape[0]! * hidden.shape[1]!
+    const there = gather(present, 1, hidden)
+    return item(sum(real ? mul(there, real.hidden) : there))
   }
   const countsOf = (tokens: number) =>
     Object.fromEntries(heads.map(({ named }) => [named(target.part), tokens]))
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
+  const mayDiffer = mayLackData || chooser.isUneven === true
 
   const rows = [
     ...encoderRows,
     ...reader.rows,
     ...(second?.prefix === '' ? [first] : heads).flatMap((head) => headRows(head.widths, reader.width)),
     ...(target.rows ?? []),
+    ...(chooser.rows ?? []),
   ]
 
   return {
@@ -225,18 +237,24 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
       ),
     ]),
     encoder: { prefix: '' },
-    ...(target.frozen && { frozen: target.frozen }),
+    ...(Object.keys(frozen).length > 0 && { frozen }),
+    ...(chooser.averages && { averages: chooser.averages as readonly Average<never>[] }),
+    ...(chooser.isOfWeights && { isPlanOfWeights: true }),
     target,
-    plan: ({ seed, samples }, batch) =>
-      scope(() => planOf(designedNoise(layout, design, seed, samples), batch?.image)),
-    ...(mayLackData && { counts: ({ image }, { hidden }) => countsOf(withData(image, hidden)) }),
-    planFromNoise: (noise, view) => scope(() => planOf(noise, view)),
+    plan: (at, batch, weights) =>
+      scope(() => chooser.plan(at, batch ? cutOf(batch.image) : null, weights ?? null)),
+    ...(mayDiffer && { counts: ({ image }, plan) => countsOf(withData(image, plan)) }),
+    planFromNoise: (noise, view) =>
+      scope(() => {
+        const kept = options.kept ?? keptTokens(layout, design)
+        return planOfNoise(noise, { kept, cut: view ? cutOf(view) : null, device })
+      }),
     loss: (weights, { image }, plan) =>
       scope(() => {
         const cut = cutOf(image)
         const read = reader.read(cut, plan, weights)
         const about = asked(image, cut, plan)
-        const said = heads.map((head) => predictions[target.reads](read, head, weights, about.routes))
+        const said = heads.map((head) => predictions[target.reads](read, head, weights, about))
         const values = noGrad(() => target.of(about, weights))
         const each = said.map((predicted, h) => {
           const under = <T>(entries: readonly (readonly [string, T])[]): [string, T][] =>

@@ -24,12 +24,12 @@ import { checkStatistics, type StatisticsUsed } from '../target/patch-statistics
 import { hiddenQuality } from '../target/reconstruction-quality.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import { add, div, expand, max, mul, reshape, sub, sum, toDevice, toDtype } from '../tensor/ops.ts'
+import { add, div, expand, max, mean, mul, reshape, sub, sum, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { item, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
-import { type MaskPlan, maskOf } from '../token/mask.ts'
+import { hiddenMask, type MaskPlan, maskOf } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import {
   type RasterLook,
@@ -111,7 +111,7 @@ export const showErrors = (options: ErrorOptions): Reconstructions =>
   exposed(options, ({ cut, toArray }) => {
     const [B, places] = cut.truth.shape as readonly [number, number]
     const byGroup = (x: Tensor) => reshape(onCpu(x), [B, -1, places])
-    const mask = byGroup(maskOf(options.plan))
+    const mask = byGroup(hiddenMask(options.plan))
     const wrong = mul(byGroup(options.objective.errors(options.weights, options.view, options.plan)), mask)
     const over = (x: Tensor) => call('sum.dim_IntList', x, [1], false, null)
     const ofPlaces = reshape(div(over(wrong), over(mask)), [B, places, 1, 1]) // NaN where all is visible
@@ -154,8 +154,8 @@ function exposed(
   return noGrad(() =>
     scope(() => {
       const [B] = expectShape(view.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')
-      const [, K] = expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
-      const [, M] = expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
+      expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
+      expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
       expectShape(plan.restore, [B, layoutTokens(layout)], 'reconstruct: plan.restore')
       const cut = cutPatches(shape, onCpu(view.pixels), view.valid && onCpu(view.valid))
       const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
@@ -172,7 +172,7 @@ function exposed(
       return {
         images: look ? showRasters(values, look) : showImages(values),
         samples: B,
-        hiddenShare: M / (K + M),
+        hiddenShare: item(mean(maskOf(plan))),
         bands: look ? null : bandsNote(d.channels),
         ...(values.errors && { errors: { most: values.errors.most, mean: values.errors.mean } }),
       }

@@ -39,8 +39,8 @@ export const pixelWidths = ({ shape, groups }: Omit<TargetSpace, 'device'>): Hea
   )
 
 /**
- * The pixels of each group's patches. One group of all channels without gaps takes the loss of whole patches, which is a kernel: every sample
- * hides as many, so its mean is that over tokens.
+ * The pixels of each group's patches. One group of all channels without gaps takes the loss of whole patches, which is a kernel, where every
+ * sample hides as many: its mean is then that over tokens.
  */
 export function bandPixels(statistics: BandStatistics | null, space: TargetSpace): Target {
   const { shape, groups } = space
@@ -55,7 +55,7 @@ export function bandPixels(statistics: BandStatistics | null, space: TargetSpace
     widths: pixelWidths(space),
     reads: 'hidden',
     of: (asked) =>
-      isOfWhole && !asked.cut.valid
+      isOfWhole && !asked.cut.valid && !asked.plan.real
         ? { whole: asked }
         : { patches: asked.routes().map((route, g) => patchesAt(asked, space, route, g)) },
     loss(predictions, values) {

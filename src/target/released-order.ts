@@ -24,7 +24,7 @@ import {
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor } from '../tensor/tensor.ts'
 import { patchArea } from '../token/grid.ts'
-import { maskOf } from '../token/mask.ts'
+import { hiddenMask } from '../token/mask.ts'
 import type { SpectralGroups } from '../token/spectral-groups.ts'
 import { allBands, pixelPart, pixelWidths } from './band-target.ts'
 import { meanPredictionLoss, patchStatistics } from './pixels.ts'
@@ -93,7 +93,7 @@ export function releasedPixels(normalize: boolean, space: TargetSpace): Target {
     reads: 'all',
     of: ({ cut, plan }) => ({
       patches: allBands(cut.view.pixels, channels, patchSize),
-      mask: maskOf(plan),
+      mask: hiddenMask(plan),
     }),
     loss: (predictions, { patches, mask }) =>
       pixelPart(

@@ -104,10 +104,11 @@ export const rowsOf = ({ offsets }: Positions, tokens: Tensor): Tensor =>
   offsets ? add(tokens, offsets) : tokens
 
 /** The same plan in rows of the table, for all that looks positions up. */
-export const planInRows = (positions: Positions, { kept, hidden, restore }: MaskPlan): MaskPlan => ({
+export const planInRows = (positions: Positions, { kept, hidden, thrown, ...plan }: MaskPlan): MaskPlan => ({
+  ...plan,
   kept: rowsOf(positions, kept),
   hidden: rowsOf(positions, hidden),
-  restore,
+  ...(thrown && { thrown: rowsOf(positions, thrown) }),
 })
 
 /** Positions [B, N, D] by sample, as numbers; NaN and null: unknown dates and resolutions. */

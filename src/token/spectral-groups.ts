@@ -38,10 +38,10 @@ export interface Route {
   readonly places: Tensor
 }
 
-/** Parts tokens [B, K] by their group. How many each sample has of a group may differ. */
+/** Parts tokens [B, K] by their group, those that are `real` [B, K] where it is given. How many each sample has of a group may differ. */
 export function routeByGroup(
   tokens: Tensor,
-  { groups, places }: { groups: number; places: number },
+  { groups, places, real }: { groups: number; places: number; real?: Tensor | undefined },
 ): readonly Route[] {
   const [B, K] = expectShape(tokens, ['B', 'K'], 'routeByGroup: tokens')
   return scope(() => {
@@ -55,7 +55,8 @@ export function routeByGroup(
     )
     const place = add(mul(sample, places), call('remainder.Scalar', flat, places))
     return Array.from({ length: groups }, (_, g) => {
-      const rows = reshape(call('nonzero', call('eq.Scalar', group, g)), [-1])
+      const own = call('eq.Scalar', group, g)
+      const rows = reshape(call('nonzero', real ? mul(own, reshape(real, [B * K])) : own), [-1])
       return { rows, places: indexSelect(place, 0, rows) }
     })
   })

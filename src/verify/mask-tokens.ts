@@ -5,16 +5,17 @@ import { limits } from '../model/dimensions.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import { type EarlyHead, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
-import type { BatchObjective, Losses, Tensors } from '../objective/objective.ts'
+import type { BatchObjective, Tensors } from '../objective/objective.ts'
 import { type View, viewOf } from '../prepare/view.ts'
 import { predictCodes } from '../target/codes.ts'
 import { gradientHistograms } from '../target/gradient-histograms.ts'
 import { predictHog } from '../target/hog.ts'
 import { predictPixels } from '../target/pixel-target.ts'
-import { add, cat, expand, mul, narrow, reshape } from '../tensor/ops.ts'
-import { type Device, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { expand, reshape } from '../tensor/ops.ts'
+import { scope } from '../tensor/scope.ts'
+import type { Device, Tensor } from '../tensor/tensor.ts'
 import { gridOf, sidesOf } from '../token/grid.ts'
-import { type MaskPlan, planFromNoise } from '../token/mask.ts'
+import { hiddenRows, type MaskPlan, planFromStates } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import { clsPrefix } from '../token/prefix.ts'
 import { fileNames, type Named } from './file-names.ts'
@@ -57,35 +58,14 @@ function optionsOf(config: EncoderConfig, device: Device): MaskedOptions {
   }
 }
 
-/** Samples from one on, and their plan. */
-interface Part {
-  readonly first: number
-  readonly plan: MaskPlan
-}
-
-/** All samples at once where they hide as many tokens, else each by itself. `mask` [B, N]. */
-function partsOf(mask: Tensor): readonly Part[] {
-  const [B, N] = mask.shape as readonly [number, number]
-  const all = toFloats(mask)
-  const kept = Array.from({ length: B }, (_, b) =>
-    all.subarray(b * N, (b + 1) * N).reduce((left, hidden) => left - hidden, N),
-  )
-  if (kept.every((count) => count === kept[0])) return [{ first: 0, plan: planFromNoise(mask, kept[0]!) }]
-  return kept.map((count, first) => ({ first, plan: planFromNoise(narrow(mask, 0, first, 1), count) }))
-}
-
-const samplesOf = (x: Tensor, { first, plan }: Part) => narrow(x, 0, first, plan.hidden.shape[0]!)
-
 /** The codes that a file has in the place of a tokenizer, by the view that they are of. */
 const codesOf = new WeakMap<View, Tensor>()
 
-function viewOfPart({ images, codes }: Batch, part: Part): View {
-  const view = viewOf(samplesOf(images, part))
-  if (codes) codesOf.set(view, samplesOf(codes, part))
+function viewWithCodes({ images, codes }: Batch): View {
+  const view = viewOf(images)
+  if (codes) codesOf.set(view, codes)
   return view
 }
-const countOf = ({ plan: { hidden } }: Part) => hidden.shape[0]! * hidden.shape[1]!
-const countAll = (parts: readonly Part[]) => parts.reduce((sum, part) => sum + countOf(part), 0)
 
 interface Batch {
   readonly images: Tensor
@@ -93,7 +73,7 @@ interface Batch {
   readonly codes?: Tensor
 }
 
-/** The objective with parameters as the file names them, and the mean over all hidden tokens, however many a sample has. */
+/** The objective with parameters as the file names them, under the masks of the file. */
 function asInFile(
   own: MaskedObjective,
   namedOf: (row: ParameterRow) => Named,
@@ -101,34 +81,19 @@ function asInFile(
 ) {
   const names = fileNames(own.rows, namedOf)
   const losses = own.metrics!.filter(({ kind }) => kind === 'loss').map(({ name }) => name)
-  const objective: BatchObjective<Batch, readonly Part[]> = {
+  const objective: BatchObjective<Batch, MaskPlan> = {
     rows: names.rows,
     encoder: own.encoder,
-    plan: (at) => partsOf(maskOf(at)),
-    counts: (_, parts) => Object.fromEntries(losses.map((name) => [name, countAll(parts)])),
-    loss(weights, batch, parts): Losses {
-      const each = parts.map((part) => {
-        const { parts: made } = own.loss(names.own(weights), { image: viewOfPart(batch, part) }, part.plan)
-        const share = countOf(part) / countAll(parts)
-        return losses.map((name) => mul(made[name]!.mean, share))
-      })
-      const means = losses.map((name, n) => {
-        const mean = each.map((made) => made[n]!).reduce((a, b) => add(a, b))
-        return [name, { mean, weight: 1 }] as const
-      })
-      return { parts: Object.fromEntries(means) }
+    plan: (at) => planFromStates(maskOf(at)),
+    counts: (_, plan) => {
+      const count = scope(() => hiddenRows(plan).shape[0]!)
+      return Object.fromEntries(losses.map((name) => [name, count]))
     },
+    loss: (weights, batch, plan) => own.loss(names.own(weights), { image: viewWithCodes(batch) }, plan),
   }
   /** [B, N, W], of the second head as well. */
-  const predict = (weights: Weights, batch: Batch, parts: readonly Part[]) => {
-    const each = parts.map((part) => own.predict(names.own(weights), viewOfPart(batch, part), part.plan))
-    const joined = (tensors: readonly (Tensor | undefined)[]) =>
-      tensors.every((x) => x) && cat(tensors as Tensor[], 0)
-    return {
-      prediction: joined(each.map(({ prediction }) => prediction)) as Tensor,
-      second: joined(each.map(({ second }) => second)),
-    }
-  }
+  const predict = (weights: Weights, batch: Batch, plan: MaskPlan) =>
+    own.predict(names.own(weights), viewWithCodes(batch), plan)
   return { objective, predict }
 }
 
@@ -140,7 +105,7 @@ const simmimNames = ({ name, shape }: ParameterRow): Named => {
   return { name: name === 'decoder_pred.bias' ? 'decoder.0.bias' : `encoder.${name}`, shape }
 }
 
-export const simmim: NetworkRow<z.infer<typeof simmimConfig>, Batch, readonly Part[]> = {
+export const simmim: NetworkRow<z.infer<typeof simmimConfig>, Batch, MaskPlan> = {
   config: simmimConfig,
   tolerances: 'targets',
   open(config, { tensor, input, device }) {
@@ -160,8 +125,8 @@ export const simmim: NetworkRow<z.infer<typeof simmimConfig>, Batch, readonly Pa
     return {
       ...{ objective, samples, microBatches: samples },
       batch: (of) => ({ images: input('images', of, 4) }),
-      outputs: (weights, batch, parts, at): Tensors => ({
-        pred: unpatchify(predict(weights, batch, parts).prediction, {
+      outputs: (weights, batch, plan, at): Tensors => ({
+        pred: unpatchify(predict(weights, batch, plan).prediction, {
           patchSize,
           grid: gridOf(imageSize, sidesOf(patchSize)),
         }),
@@ -185,7 +150,7 @@ const maskfeatNames = ({ name, shape }: ParameterRow): Named => ({
   shape: name === 'pos_embed' ? [1, ...shape] : shape,
 })
 
-export const maskfeat: NetworkRow<z.infer<typeof maskfeatConfig>, Batch, readonly Part[]> = {
+export const maskfeat: NetworkRow<z.infer<typeof maskfeatConfig>, Batch, MaskPlan> = {
   config: maskfeatConfig,
   tolerances: 'targets',
   open({ cellSize, bins, gaussianWindow, ...config }, { tensor, input, device }) {
@@ -196,8 +161,8 @@ export const maskfeat: NetworkRow<z.infer<typeof maskfeatConfig>, Batch, readonl
     return {
       ...{ objective, samples, microBatches: samples },
       batch: (of) => ({ images: input('images', of, 4) }),
-      outputs: (weights, batch, parts): Tensors => ({
-        pred: predict(weights, batch, parts).prediction,
+      outputs: (weights, batch, plan): Tensors => ({
+        pred: predict(weights, batch, plan).prediction,
         target: gradientHistograms(batch.images, { ...histograms, patchSize: sidesOf(config.patchSize) }),
       }),
     }
@@ -220,7 +185,7 @@ function openBeit(
   { codes, ...config }: z.infer<z.ZodObject<typeof beitConfig>>,
   { tensor, input, device }: Given,
   early: EarlyHead | null,
-): Opened<Batch, readonly Part[]> {
+): Opened<Batch, MaskPlan> {
   const options = optionsOf(config, device)
   const tokenizer = {
     ...{ hash: '', codes, layout: layoutOf(plainBackbone(options.dimensions)) },
@@ -232,21 +197,21 @@ function openBeit(
   return {
     ...{ objective, samples, microBatches: samples },
     batch: (of) => ({ images: input('images', of, 4), codes: input('codes', of, 2) }),
-    outputs(weights, batch, parts): Tensors {
-      const { prediction, second } = predict(weights, batch, parts)
+    outputs(weights, batch, plan): Tensors {
+      const { prediction, second } = predict(weights, batch, plan)
       return { logits: prediction, ...(second && { earlyLogits: second }) }
     },
   }
 }
 
-type Beit = NetworkRow<z.infer<z.ZodObject<typeof beitConfig>>, Batch, readonly Part[]>
+type Beit = NetworkRow<z.infer<z.ZodObject<typeof beitConfig>>, Batch, MaskPlan>
 export const beit: Beit = {
   config: z.strictObject(beitConfig),
   tolerances: 'targets',
   open: (config, given) => openBeit(config, given, null),
 }
 
-type Beitv2 = NetworkRow<z.infer<z.ZodObject<typeof beitv2Config>>, Batch, readonly Part[]>
+type Beitv2 = NetworkRow<z.infer<z.ZodObject<typeof beitv2Config>>, Batch, MaskPlan>
 export const beitv2: Beitv2 = {
   config: z.strictObject(beitv2Config),
   tolerances: 'targets',

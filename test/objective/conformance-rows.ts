@@ -2,17 +2,21 @@
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
+import type { MaskChooserMaker } from '../../src/objective/mask-chooser.ts'
 import { asInBeit, asInBeitv2, type EarlyHead, maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { vqPixels } from '../../src/objective/vq-pixels.ts'
 import { vqkd } from '../../src/objective/vqkd.ts'
 import { type View, viewOf } from '../../src/prepare/view.ts'
+import { draws } from '../../src/random/draws.ts'
 import { predictCodes } from '../../src/target/codes.ts'
 import { predictFeatures } from '../../src/target/features.ts'
 import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
 import { add, meanOver, reshape } from '../../src/tensor/ops.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
+import { tensor, toFloats } from '../../src/tensor/tensor.ts'
+import { layoutTokens } from '../../src/token/layout.ts'
+import { planFromMask } from '../../src/token/mask.ts'
 import { randomMask } from '../../src/token/mask-design.ts'
 import { patchifyGroups } from '../../src/token/patchify.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
@@ -84,6 +88,26 @@ const beit = (tables: 'shared' | 'per-block', early: EarlyHead | null) => () =>
     },
     ...(early ? asInBeitv2(early) : asInBeit),
   })
+/** Three tokens or more are hidden and up to three thrown, of each sample another number; those without data are hidden. */
+const unevenMasks: MaskChooserMaker = ({ backbone }) => ({
+  isUneven: true,
+  plan({ seed, samples: { epochs, indices } }, cut) {
+    const N = layoutTokens(backbone.layout)
+    const present = cut?.present ? toFloats(cut.present) : null
+    const states = Array.from(indices, (index, b) => {
+      const draw = draws({ seed, stream: 'uneven', epoch: epochs[b]!, index })
+      const order = draw.permutation(N)
+      const [hidden, thrown] = [3 + draw.below(N - 8), draw.below(4)]
+      const isThere = (n: number) => present?.[b * N + n] !== 0
+      const kept = order.findIndex((place, n) => place >= hidden + thrown && isThere(n))
+      return Array.from(order, (place, n) => {
+        if (n === Math.max(kept, 0)) return 0 // where there is no data at all, too
+        return !isThere(n) || place < hidden ? 1 : place < hidden + thrown ? -1 : 0
+      })
+    })
+    return planFromMask(states)
+  },
+})
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -125,6 +149,13 @@ export const rows: Record<string, Conforming<never, never>> = {
         ),
       ),
   ) as never,
+  'mae of masks of unequal counts': masked({ dimensions: tiny, ...usual, chooser: unevenMasks }, (indices) =>
+    viewOf(pixels(indices, 0)),
+  ) as never,
+  'mae of bands and dates with gaps under masks of unequal counts': masked(
+    { ...usual, ...series, chooser: unevenMasks },
+    (indices) => ofSeries(indices, true),
+  ) as never,
   'mae of gradients': masked({ dimensions: tiny, ...usual, target: gradients }, (indices) =>
     viewOf(pixels(indices, 0)),
   ) as never,
@@ -147,6 +178,14 @@ export const rows: Record<string, Conforming<never, never>> = {
   } as never,
   maskfeat: {
     objective: () => maskTokens({ dimensions: tiny, maskRatio: 0.4, device: 'cpu', target: gradients }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  'mask tokens under masks of unequal counts': {
+    objective: () =>
+      maskTokens({
+        ...{ dimensions: tiny, maskRatio: 0.4, device: 'cpu' },
+        ...{ target: gradients, chooser: unevenMasks },
+      }),
     batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
   } as never,
   beit: {

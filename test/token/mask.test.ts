@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { draws } from '../../src/random/draws.ts'
+import { cat, gather } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { fromArray, tensor } from '../../src/tensor/tensor.ts'
-import { maskNoise, maskOf, planFromIndices, planFromMask, planFromNoise } from '../../src/token/mask.ts'
+import {
+  hiddenMask,
+  hiddenRows,
+  maskNoise,
+  maskOf,
+  planFromIndices,
+  planFromMask,
+  planFromNoise,
+} from '../../src/token/mask.ts'
 import { keptCount } from '../../src/token/mask-order.ts'
 import { numbers, wave } from '../tolerance.ts'
 import { addresses, maskConformance } from './mask-conformance.ts'
@@ -120,28 +129,109 @@ describe('planFromMask', () => {
   it.each([
     [
       [
-        [1, 0, 0],
-        [1, 1, 0],
-      ],
-      'SHAPE',
-      'row 1 has 3 patches and keeps 1; row 0 has 3 and keeps 2',
-    ],
-    [
-      [
         [1, 0],
         [1, 0, 0],
       ],
       'SHAPE',
-      'row 1 has 3 patches and keeps 2; row 0 has 2 and keeps 1',
+      'row 1 has 3 patches, and row 0 has 2',
     ],
     [[], 'SHAPE', 'at least one row with at least one patch'],
     [[[]], 'SHAPE', 'at least one row with at least one patch'],
-    [[[0, 0]], 'VALUE', 'expected 1 ≤ kept < N = 2, got 2'],
-    [[[1, 1]], 'VALUE', 'expected 1 ≤ kept < N = 2, got 0'],
+    [[[0, 0]], 'VALUE', 'A mask hides none of 2 patches in 1 samples: expected some'],
+    [
+      [
+        [1, 0],
+        [1, 1],
+      ],
+      'VALUE',
+      'A mask hides all 2 patches of sample 1: expected one that is seen',
+    ],
+    [[[-1, 0]], 'VALUE', 'A mask hides none of 2 patches'],
   ] as const)('refuses %j', (mask, code, message) =>
     scope(() =>
       expect(() => planFromMask(mask)).toThrow(
         expect.objectContaining({ code, message: expect.stringContaining(message) }),
+      ),
+    ),
+  )
+})
+
+describe('a plan whose samples differ in counts', () => {
+  /** Two are hidden, one is thrown; one of each; nothing is hidden or thrown. */
+  const uneven = () =>
+    planFromMask([
+      [0, 1, -1, 1, 0],
+      [-1, 0, 0, 1, 0],
+      [0, 0, 0, 0, 0],
+    ])
+
+  it('is padded with patches of the same part, and says which are real', () =>
+    scope(() => {
+      const plan = uneven()
+      expect([plan.kept, plan.hidden, plan.thrown!, plan.restore].map(({ shape }) => shape)).toEqual([
+        [3, 5],
+        [3, 2],
+        [3, 1],
+        [3, 5],
+      ])
+      expect(numbers(plan.kept)).toEqual([0, 4, 4, 4, 4, /**/ 1, 2, 4, 4, 4, /**/ 0, 1, 2, 3, 4])
+      expect(numbers(plan.real!.kept)).toEqual([1, 1, 0, 0, 0, /**/ 1, 1, 1, 0, 0, /**/ 1, 1, 1, 1, 1])
+      expect(numbers(plan.hidden).slice(0, 3)).toEqual([1, 3, /**/ 3])
+      expect(numbers(plan.real!.hidden)).toEqual([1, 1, /**/ 1, 0, /**/ 0, 0])
+      expect(numbers(plan.thrown!).slice(0, 2)).toEqual([2, 0])
+      expect([plan.kept, plan.hidden, plan.thrown!, plan.restore].map(({ dtype }) => dtype)).toEqual(
+        Array(4).fill('int64'),
+      )
+    }))
+
+  it('restores each patch from its place in the padded sequence', () =>
+    scope(() => {
+      const plan = uneven()
+      // kept takes places 0 to 4, hidden 5 and 6, thrown 7.
+      expect(numbers(plan.restore)).toEqual([0, 5, 7, 6, 1, /**/ 7, 0, 1, 5, 2, /**/ 0, 1, 2, 3, 4])
+      const sequence = cat([plan.kept, plan.hidden, plan.thrown!], 1)
+      expect(numbers(gather(sequence, 1, plan.restore))).toEqual([
+        0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4,
+      ])
+    }))
+
+  it('says what is seen, what is hidden, and the rows of what is hidden', () =>
+    scope(() => {
+      const plan = uneven()
+      expect(numbers(maskOf(plan))).toEqual([0, 1, 1, 1, 0, /**/ 1, 0, 0, 1, 0, /**/ 0, 0, 0, 0, 0])
+      expect(numbers(hiddenMask(plan))).toEqual([0, 1, 0, 1, 0, /**/ 0, 0, 0, 1, 0, /**/ 0, 0, 0, 0, 0])
+      expect(numbers(hiddenRows(plan))).toEqual([1, 3, 8])
+    }))
+
+  it('needs no padding where all hide as many', () =>
+    scope(() => {
+      const plan = planFromMask([
+        [0, 1, -1],
+        [1, -1, 0],
+      ])
+      expect(plan.real).toBeUndefined()
+      expect([numbers(plan.kept), numbers(plan.hidden), numbers(plan.thrown!)]).toEqual([
+        [0, 2],
+        [1, 0],
+        [2, 1],
+      ])
+      expect(numbers(hiddenRows(plan))).toEqual([1, 3])
+    }))
+})
+
+describe('thrown patches of noise', () => {
+  it('by hand: after the kept ones come the thrown, then the hidden', () =>
+    scope(() => {
+      const plan = planFromNoise(tensor([0.4, 0.1, 0.3, 0.2, 0.9], [1, 5]), 2, 1)
+      expect([numbers(plan.kept), numbers(plan.thrown!), numbers(plan.hidden)]).toEqual([[1, 3], [2], [0, 4]])
+      expect(numbers(plan.restore)).toEqual([2, 0, 4, 1, 3])
+      expect(numbers(hiddenMask(plan))).toEqual([1, 0, 0, 0, 1])
+    }))
+
+  it.each([-1, 2, 0.5, Number.NaN])('refuses to throw %d of 2', (thrown) =>
+    scope(() =>
+      expect(() => planFromNoise(tensor([1, 2, 3, 4], [1, 4]), 2, thrown)).toThrow(
+        `planFromNoise: expected 0 ≤ thrown < N − kept = 2, got ${thrown}`,
       ),
     ),
   )

@@ -12,19 +12,23 @@ export type HeadWidths = Readonly<Record<string, number>>
 export const headRows = (widths: HeadWidths, input: number): ParameterRow[] =>
   Object.entries(widths).flatMap(([name, output]) => linearRows(name, input, output))
 
-/** What each head says of its hidden tokens [n, W], from features [B, M, E]. The routes are asked for where there are several heads. */
+/**
+ * What each head says of its hidden tokens [n, W], from features [B, M, E]. The routes are asked for where there are several heads, or
+ * padding among the tokens.
+ */
 export function predictHidden(
   features: Tensor,
-  routes: () => readonly Route[],
+  { routes, isPadded }: { readonly routes: () => readonly Route[]; readonly isPadded: boolean },
   widths: HeadWidths,
   weights: Weights,
 ): readonly Tensor[] {
   const [B, M, E] = features.shape as readonly [number, number, number]
   const names = Object.keys(widths)
-  const each = names.length > 1 ? routes() : [] // before the scope, since others read them, too
+  const isWhole = names.length === 1 && !isPadded
+  const each = isWhole ? [] : routes() // before the scope, since others read them, too
   return scope(() => {
     const flat = reshape(features, [B * M, E])
-    if (names.length === 1) return [applyLinear(flat, within(weights, names[0]!))]
+    if (isWhole) return [applyLinear(flat, within(weights, names[0]!))]
     return each.map(({ rows }, g) => applyLinear(indexSelect(flat, 0, rows), within(weights, names[g]!)))
   })
 }

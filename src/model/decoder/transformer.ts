@@ -3,10 +3,11 @@
  * A transformer does not care about the order of its tokens, only about their positions; so the sequence stays in the
  * order cls, kept, hidden, and nothing is shuffled back unless all tokens are wanted.
  */
-import { add, cat, narrow, reshape, toDevice } from '../../tensor/ops.ts'
+import { add, cat, mul, narrow, ones, reshape, toDevice } from '../../tensor/ops.ts'
 import { scope } from '../../tensor/scope.ts'
 import { expectShape } from '../../tensor/shape.ts'
-import { type Tensor, tensor } from '../../tensor/tensor.ts'
+import { type Device, type Tensor, tensor } from '../../tensor/tensor.ts'
+import type { MaskPlan } from '../../token/mask.ts'
 import { prefixLength } from '../../token/prefix.ts'
 import { openPositions, planInRows } from '../../token/sample-positions.ts'
 import { tokenSequence } from '../../token/sequence.ts'
@@ -38,6 +39,17 @@ function releasedClsPosition(groups: number, { width, groupWidth }: { width: num
   return tensor(values, [1, 1, width])
 }
 
+/** [B, P + K + M + R] 1 for tokens that others attend to: not for padding, nor for R thrown ones. */
+function presentIn(
+  { kept, hidden, real }: MaskPlan,
+  { P, R, device }: { P: number; R: number; device: Device },
+): Tensor {
+  const [B, K] = kept.shape as readonly [number, number]
+  const all = (count: number) => ones([B, count], { device })
+  const seen = real ? [real.kept, real.hidden] : [all(K + hidden.shape[1]!)]
+  return cat([all(P), ...seen, mul(all(R), 0)], 1)
+}
+
 /** Throws `SHAPE` when it does not fit to the encoder. */
 export function transformerDecoder(
   { compat = null, ...decoder }: TransformerDecoder,
@@ -60,7 +72,10 @@ export function transformerDecoder(
       const P = prefixLength(encoded.prefix)
       expectShape(encoded.sequence, [B, P + K, d.encoder.width], 'decode: encoded')
       const where = positionsOf(view, B)
-      const { kept, hidden } = planInRows(where, plan)
+      const { kept, hidden, thrown, real } = planInRows(where, plan)
+      // Thrown tokens are asked for in pictures alone, where none attends to them, so that others are as in training.
+      const [which, R] =
+        wanted === 'all' && thrown ? [cat([hidden, thrown], 1), thrown.shape[1]!] : [hidden, 0]
       const features = scope(() => {
         const x = applyLinear(encoded.sequence, within(weights, 'decoder_embed')) // [B, P + K, E]
         const tokens = tokenSequence({
@@ -75,7 +90,11 @@ export function transformerDecoder(
           within(weights, 'decoder_blocks'),
           within(weights, 'decoder_norm'),
           decoderBlocks(d),
-          { from: wanted === 'hidden' ? P + K : P, shared: { table: masks, which: hidden } },
+          {
+            from: wanted === 'hidden' ? P + K : P,
+            shared: { table: masks, which },
+            ...((real || R > 0) && { present: presentIn(plan, { P, R, device }) }),
+          },
         )
       })
       return wanted === 'hidden' ? features : take(features, plan.restore)

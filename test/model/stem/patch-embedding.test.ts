@@ -129,7 +129,7 @@ describe('heads', () => {
         const which = [13, 2, 23, 11]
         const x = features(which.length)
         const routes = routeByGroup(int64([which]), { groups: 2, places: T * L })
-        const predictions = predictHidden(x, () => routes, widths, weights)
+        const predictions = predictHidden(x, { routes: () => routes, isPadded: false }, widths, weights)
         expect(routes.map(({ places }) => numbers(places))).toEqual([
           [2, 11],
           [1, 11],

@@ -1,0 +1,64 @@
+/**
+ * What chooses the hidden tokens of a micro-batch: a design and the samples' addresses alone, or also their pixels and the weights, of the
+ * encoder itself or of a teacher.
+ */
+import type { Backbone } from '../model/backbone.ts'
+import type { BackboneShape } from '../model/backbone-shape.ts'
+import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { CutView } from '../model/stem/patches.ts'
+import type { FrozenModel } from '../target/frozen-model.ts'
+import { toDevice } from '../tensor/ops.ts'
+import type { Device, Tensor } from '../tensor/tensor.ts'
+import { type MaskPlan, planFromNoise } from '../token/mask.ts'
+import { absentLast, designedNoise, keptTokens, type MaskDesign } from '../token/mask-design.ts'
+import type { Address, At, Average } from './objective.ts'
+
+/** An address, in a run with its step and the values of its schedules. */
+export type ChoosingAt = Address & Partial<Pick<At, 'step' | 'epoch' | 'value'>>
+
+export interface MaskChooser {
+  /** Whether samples may differ in how many tokens they hide, so that micro-batches are weighted by them. */
+  readonly isUneven?: boolean
+  /** Whether it reads the weights. */
+  readonly isOfWeights?: boolean
+  /** Models that do not learn, by the configuration's key that names them. */
+  readonly frozen?: Readonly<Record<string, () => FrozenModel>>
+  /** Parameters of its own. */
+  readonly rows?: readonly ParameterRow[]
+  readonly averages?: readonly Average[]
+  /**
+   * Called inside a scope, without gradient. The view is there in training; without it the plan is that of samples whose pixels all hold
+   * data.
+   */
+  plan(at: ChoosingAt, cut: CutView | null, weights: Weights | null): MaskPlan
+}
+
+/** What masks are chosen for. */
+export interface MaskSpace {
+  readonly shape: BackboneShape
+  readonly backbone: Backbone
+  readonly design: MaskDesign
+  readonly device: Device
+}
+
+export type MaskChooserMaker = (space: MaskSpace) => MaskChooser
+
+/** The `kept` tokens of lowest noise; those without data come last. */
+export function planOfNoise(
+  noise: Tensor,
+  { kept, cut, device }: { kept: number; cut: Pick<CutView, 'present'> | null; device: Device },
+): MaskPlan {
+  const onDevice = toDevice(noise, device)
+  return planFromNoise(cut?.present ? absentLast(onDevice, cut.present) : onDevice, kept)
+}
+
+/** By addresses alone. `kept`: K, if not that of the design. */
+export const chooseByAddress =
+  (kept: number | null = null): MaskChooserMaker =>
+  ({ backbone: { layout }, design, device }) => {
+    const count = kept ?? keptTokens(layout, design)
+    return {
+      plan: ({ seed, samples }, cut) =>
+        planOfNoise(designedNoise(layout, design, seed, samples), { kept: count, cut, device }),
+    }
+  }
