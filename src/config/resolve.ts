@@ -53,15 +53,39 @@ function keysBelow(input: unknown, path: readonly PropertyKey[]): string[] {
 const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined | null)?.[key], input)
 
+type Issue = z.core.$ZodIssue extends infer I
+  ? I extends unknown
+    ? Omit<I, 'path' | 'message'>
+    : never
+  : never
+
+/** Such as `expected a number < 1`; null where it is no number that is too large or too small. */
+function boundOf(issue: Issue): string | null {
+  if (issue.code !== 'too_big' && issue.code !== 'too_small') return null
+  if (issue.origin !== 'number' && issue.origin !== 'int') return null
+  const [sign, bound] =
+    issue.code === 'too_big'
+      ? [issue.inclusive ? '≤' : '<', issue.maximum]
+      : [issue.inclusive ? '≥' : '>', issue.minimum]
+  return `expected a ${issue.origin === 'int' ? 'whole number' : 'number'} ${sign} ${bound}`
+}
+
 /** A line for a wrong value. Zod's own words for missing values and for choices name types, and no way out. */
 function faultOf({ path, message, ...issue }: z.core.$ZodIssue, value: unknown): string {
   const key = path.join('.') || 'configuration'
   const isChoice = issue.code === 'invalid_value' && message.startsWith('Invalid option')
   const choices = isChoice ? issue.values.map(String) : null
-  const expected = choices ? `expected ${choices.join(' or ')}` : message.replace(/^Invalid input: /, '')
+  const said = boundOf(issue) ?? message.replace(/^Invalid input: /, '')
+  const expected = choices ? `expected ${choices.join(' or ')}` : said
   if (value === undefined)
     return `${key}: ${expected.replace(/, received undefined$/, '')}, and it is not set`
-  const hint = choices && typeof value === 'string' ? didYouMean(value, choices) : ''
+  const isPercent =
+    issue.code === 'too_big' && issue.maximum === 1 && typeof value === 'number' && value > 1 && value <= 100
+  const hint = isPercent
+    ? ` ${value} % is ${value / 100}.`
+    : choices && typeof value === 'string'
+      ? didYouMean(value, choices)
+      : ''
   return `${key}: ${expected}, got ${inShort(value)}${hint && `.${hint}`}`
 }
 

@@ -46,7 +46,8 @@ describe('resolveConfig', () => {
   })
 
   it.each<[unknown, RegExp]>([
-    [{ mask: { ratio: 2 } }, /^mask\.ratio: .*<1.*, got 2$/],
+    [{ mask: { ratio: 75 } }, /^mask\.ratio: expected a number < 1, got 75\. 75 % is 0\.75\.$/],
+    [{ mask: { ratio: 0 } }, /^mask\.ratio: expected a number > 0, got 0$/],
     // A value and a list of faults as long as a hostile file makes them are cut.
     [
       { data: { bands: ['B1'] }, model: { groups: Array(100_000).fill(['B1']) } },
