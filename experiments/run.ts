@@ -2,6 +2,7 @@
 const experiments: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> =
   {
     cifar10: () => import('./cifar10.ts'),
+    presets: () => import('./presets.ts'),
     satellite: () => import('./satellite.ts'),
     targets: () => import('./targets.ts'),
   }
