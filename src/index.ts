@@ -146,6 +146,7 @@ export { type SetupResult, setUp, setUpPrebuilt } from './machine/setup.ts'
 export { type Backbone, backboneRows, openBackbone } from './model/backbone.ts'
 export { type BackboneShape, plainBackbone } from './model/backbone-shape.ts'
 export type { DecoderDimensions, EncoderDimensions } from './model/dimensions.ts'
+export type { EarlyHead } from './model/early-head.ts'
 export { type Encoded, encode } from './model/encoder.ts'
 export {
   initialParameters,
@@ -164,7 +165,6 @@ export {
   asInBeit,
   asInBeitv2,
   asInMaskfeat,
-  type EarlyHead,
   type MaskTokenOptions,
   maskTokens,
 } from './objective/mask-tokens.ts'

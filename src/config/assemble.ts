@@ -4,7 +4,7 @@ import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
-import { asInBeit, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
+import { asInBeit, asInBeitv2, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { expectMasked } from '../objective/masked.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
@@ -26,13 +26,14 @@ import {
   compatOf,
   decoderOf,
   dimensionsOf,
+  earlyHeadOf,
   maskDesignOf,
   rastersOf,
   resolveConfig,
   targetKeysOf,
 } from './resolve.ts'
 import type { Config, DecodedConfig } from './schema.ts'
-import type { ObjectiveName } from './tables.ts'
+import type { MaskTokenName, ObjectiveName } from './tables.ts'
 
 /** What an objective may take beside a configuration. */
 export interface ObjectiveGiven extends Pick<MaeOptions, 'embed'> {
@@ -53,7 +54,7 @@ const noModels: GivenModels = { frozen: notOpened, tokenizer: notOpened }
 
 /** `pixels`: the form of a target of pixels. */
 function maskTokenOptions(
-  config: Config<'simmim' | 'maskfeat'>,
+  config: Config<MaskTokenName>,
   device: Device,
   { models = noModels }: ObjectiveGiven,
   pixels: PixelForm,
@@ -94,6 +95,12 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
     maskTokens({ ...maskTokenOptions(config, device, given, 'simmim'), ...asInBeit }),
   maskfeat: (config, device, given) =>
     maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInMaskfeat }),
+  beit: (config, device, given) =>
+    maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInBeit }),
+  beitv2(config, device, given) {
+    const early = earlyHeadOf(config)
+    return maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInBeitv2(early), early })
+  },
   crossmae: autoencoder,
 }
 

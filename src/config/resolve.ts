@@ -15,6 +15,7 @@ import type {
   EncoderVariant,
 } from '../model/dimensions.ts'
 import { checkFeatureMaps } from '../model/dimensions.ts'
+import { checkEarlyHead, type EarlyHead, usualEarlyLayers } from '../model/early-head.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
@@ -33,7 +34,7 @@ import type {
   RasterConfig,
   TargetedConfig,
 } from './schema.ts'
-import type { ObjectiveName } from './tables.ts'
+import type { MaskTokenName, ObjectiveName } from './tables.ts'
 
 const MOST_SHOWN = 80
 const inShort = (value: unknown): string => {
@@ -260,8 +261,7 @@ function checkMask(config: MaskedConfig): void {
     )
 }
 
-/** Of objectives with mask tokens and one linear head. */
-function checkMaskTokens(config: Config<'simmim' | 'maskfeat'>): void {
+function checkMaskTokens(config: Config<MaskTokenName>): void {
   const { target } = config
   checkMask(config)
   targetOf(target).check(backboneOf(config))
@@ -293,6 +293,11 @@ const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
   mae: checkAutoencoder,
   simmim: checkMaskTokens,
   maskfeat: checkMaskTokens,
+  beit: checkMaskTokens,
+  beitv2(config) {
+    checkMaskTokens(config)
+    checkEarlyHead(earlyHeadOf(config), dimensionsOf(config))
+  },
   crossmae: checkAutoencoder,
 }
 
@@ -358,6 +363,12 @@ export function dimensionsOf({ model }: Pick<Config, 'model'>): EncoderDimension
 /** The grid that learned and relative positions are stored for. */
 const positionGridOf = ({ positionGrid, imageSize, patchSize }: Config['model']): Grid =>
   positionGrid ? { h: positionGrid[0], w: positionGrid[1] } : gridOf(imageSize, sidesOf(patchSize))
+
+/** The second head of BEiT v2. */
+export const earlyHeadOf = ({ early, model }: Config<'beitv2'>): EarlyHead => ({
+  ...early,
+  layers: early.layers ?? usualEarlyLayers(model.depth),
+})
 
 /** What differs from a plain ViT. */
 function variantOf(model: Config['model']): EncoderVariant {

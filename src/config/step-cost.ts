@@ -1,18 +1,35 @@
 /** What a training step of each objective computes, from its configuration. */
 import { type MatrixProduct, matrixProducts, productsFlops } from '../model/flops.ts'
-import { autoencoderOf, dimensionsOf, tokensPerLocation } from './resolve.ts'
+import { targetOf } from '../target/targets.ts'
+import { autoencoderOf, dimensionsOf, earlyHeadOf, targetKeysOf, tokensPerLocation } from './resolve.ts'
 import type { Config } from './schema.ts'
-import type { ObjectiveName } from './tables.ts'
+import type { MaskTokenName, ObjectiveName } from './tables.ts'
 
 type Products<O extends ObjectiveName> = (config: Config<O>) => MatrixProduct[]
 
 /** An encoder of all tokens and one linear head. */
-const withMaskTokens: Products<'simmim' | 'maskfeat'> = (config) =>
+const withMaskTokens: Products<MaskTokenName> = (config) =>
   matrixProducts(
     { encoder: dimensionsOf(config), decoder: null },
     config.mask.ratio,
     tokensPerLocation(config),
   )
+
+/** With the blocks of the second head, and its linear map. */
+const withEarlyHead: Products<'beitv2'> = (config) => {
+  const own = withMaskTokens(config)
+  const { depth } = earlyHeadOf(config)
+  const blocks = own.filter(({ name }) => name.startsWith('blocks.'))
+  return [
+    ...own,
+    ...blocks.map((product) => ({
+      ...product,
+      name: product.name.replace('blocks.', 'cls_pt_layers.'),
+      count: (product.count / config.model.depth) * depth,
+    })),
+    ...own.filter(({ name }) => name === 'decoder_pred'),
+  ]
+}
 
 /** An encoder of seen tokens and a decoder. */
 const withDecoder: Products<'mae' | 'crossmae'> = (config) =>
@@ -23,11 +40,18 @@ const products: { readonly [O in ObjectiveName]: Products<O> } = {
   mae: withDecoder,
   simmim: withMaskTokens,
   maskfeat: withMaskTokens,
+  beit: withMaskTokens,
+  beitv2: withEarlyHead,
   crossmae: withDecoder,
 }
 
-export const stepProducts = (config: Config): MatrixProduct[] =>
-  (products[config.objective] as Products<ObjectiveName>)(config)
+/** Heads are as wide as the target says, where it is not the pixels. */
+export function stepProducts(config: Config): MatrixProduct[] {
+  const all = (products[config.objective] as Products<ObjectiveName>)(config)
+  const keys = targetKeysOf(config)
+  const columns = keys && targetOf(keys).width
+  return columns ? all.map((each) => (each.name === 'decoder_pred' ? { ...each, columns } : each)) : all
+}
 
 /** Floating-point operations of a training step for each image. */
 export const stepFlops = (config: Config): number => productsFlops(stepProducts(config))

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { type DecoderName, decoderKeys } from '../model/decoder/keys.ts'
 import { adaptKeys, modelKeys, rasterModelKeys } from '../model/keys.ts'
 import { crossmaeKeys, maeKeys } from '../objective/mae-keys.ts'
-import { maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
+import { beitKeys, beitv2Keys, maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
 import { type TargetName, targets } from '../target/targets.ts'
@@ -49,10 +49,14 @@ export const objectives = {
   mae: maeKeys,
   simmim: simmimKeys,
   maskfeat: maskfeatKeys,
+  beit: beitKeys,
+  beitv2: beitv2Keys,
   crossmae: crossmaeKeys,
 } as const satisfies Record<string, ObjectiveKeys>
 
 export type ObjectiveName = keyof typeof objectives
+/** With mask tokens and linear heads. */
+export type MaskTokenName = Extract<ObjectiveName, 'simmim' | 'maskfeat' | 'beit' | 'beitv2'>
 
 export const namesOf = <T extends object>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]

@@ -1,12 +1,16 @@
 /** Configuration keys of objectives with mask tokens in the encoder, besides the common ones. They learn from images alone so far. */
 import { z } from 'zod'
+import { limits } from '../model/dimensions.ts'
+import { modelKeys } from '../model/keys.ts'
 import { targetKeys } from '../target/targets.ts'
 import { maskKeys } from '../token/keys.ts'
 
+/** The key with another default. */
+const withDefault = <T extends z.ZodType>(key: z.ZodDefault<T>, value: z.util.NoUndefined<z.output<T>>) =>
+  key.unwrap().default(value).describe(key.description!)
+
 /** Hidden in the paper. */
-const withShare = (ratio: number) => ({
-  mask: { ...maskKeys, ratio: maskKeys.ratio.unwrap().default(ratio).describe(maskKeys.ratio.description!) },
-})
+const withShare = (ratio: number) => ({ mask: { ...maskKeys, ratio: withDefault(maskKeys.ratio, ratio) } })
 
 export const simmimKeys = {
   inWords: 'SimMIM (Xie et al. 2022)',
@@ -16,7 +20,7 @@ export const simmimKeys = {
     ...targetKeys,
     pixels: {
       ...targetKeys.pixels,
-      normalize: z.boolean().default(false).describe(targetKeys.pixels.normalize.description!),
+      normalize: withDefault(targetKeys.pixels.normalize, false),
     },
   },
 }
@@ -27,4 +31,47 @@ export const maskfeatKeys = {
   kinds: { images: {}, rasters: null },
   targets: targetKeys,
   target: 'hog',
+} as const
+
+/** The encoder of BEiT: shared relative positions, no absolute ones, no bias of keys, LayerScale. */
+const beitEncoder = {
+  positions: withDefault(modelKeys.positions, 'none'),
+  relativePositions: withDefault(modelKeys.relativePositions, 'shared'),
+  qkvBias: withDefault(modelKeys.qkvBias, 'qv'),
+  layerScale: withDefault(modelKeys.layerScale, 0.1),
+}
+const beitGroups = {
+  model: beitEncoder,
+  mask: { ...maskKeys, kind: withDefault(maskKeys.kind, 'block'), ratio: withDefault(maskKeys.ratio, 0.4) },
+}
+
+export const beitKeys = {
+  inWords: 'BEiT (Bao et al. 2022)',
+  keys: beitGroups,
+  kinds: { images: {}, rasters: null },
+  targets: targetKeys,
+  target: 'codes',
+} as const
+
+const earlyKeys = {
+  layers: z
+    .int()
+    .min(1)
+    .max(limits.depth)
+    .nullable()
+    .default(null)
+    .describe('the second head reads patches behind so many blocks; null: three quarters of model.depth'),
+  depth: z.int().min(1).max(limits.depth).default(2).describe('blocks of the second head'),
+  shared: z
+    .boolean()
+    .default(true)
+    .describe('whether norm and linear map of the second head are those of the first'),
+}
+
+export const beitv2Keys = {
+  inWords: 'BEiT v2 (Peng et al. 2022)',
+  keys: { ...beitGroups, early: earlyKeys },
+  kinds: { images: {}, rasters: null },
+  targets: targetKeys,
+  target: 'codes',
 } as const

@@ -5,10 +5,10 @@
  * early block and the last cls token. Parameters have the names of MAE's, the encoder's without a prefix, so that whatever reads an encoder
  * reads this one.
  */
-import { SherdError } from '../errors.ts'
 import { blockRows, normRows, type Tap } from '../model/block.ts'
 import type { Wanted } from '../model/decoder/decoder.ts'
-import { type EncoderDimensions, encoderBlocks, prefixOf } from '../model/dimensions.ts'
+import { encoderBlocks, prefixOf } from '../model/dimensions.ts'
+import { checkEarlyHead, type EarlyHead } from '../model/early-head.ts'
 import { type Encoded, encodeFurther } from '../model/encoder.ts'
 import { beitInitial, beitv2Initial, maskfeatInitial } from '../model/initial-values.ts'
 import type { Weights } from '../model/parameters.ts'
@@ -18,16 +18,6 @@ import { maskOf } from '../token/mask.ts'
 import { patchesOf, prefixLength } from '../token/prefix.ts'
 import { take } from '../token/take.ts'
 import { type MaskedObjective, type MaskedOptions, maskedObjective, type TokenReader } from './masked.ts'
-
-/** The second head of BEiT v2: blocks `cls_pt_layers` on the cls token of the last block and the patches of an early one. */
-export interface EarlyHead {
-  /** The number of blocks whose patches it reads. */
-  readonly layers: number
-  /** Of its own. */
-  readonly depth: number
-  /** Whether its norm and its linear map are those of the first head. */
-  readonly shared: boolean
-}
 
 export interface MaskTokenOptions extends MaskedOptions {
   /** Default: none. */
@@ -50,21 +40,10 @@ export const asInMaskfeat = { initial: maskfeatInitial } satisfies Partial<Maske
 const PREFIX = 'cls_pt_'
 const [BLOCKS, OWN_NORM] = [`${PREFIX}layers`, `${PREFIX}norm`]
 
-function expectEarly({ layers, depth }: EarlyHead, d: EncoderDimensions): void {
-  const refuse = (what: string) => {
-    throw new SherdError('VALUE', what)
-  }
-  if (!(Number.isInteger(layers) && layers >= 1 && layers <= d.depth))
-    refuse(`early.layers: expected a block from 1 to model.depth, ${d.depth}, got ${layers}`)
-  if (!(Number.isInteger(depth) && depth >= 1)) refuse(`early.depth: expected at least 1 block, got ${depth}`)
-  if (!prefixOf(d).some(({ kind }) => kind === 'cls'))
-    refuse('The second head of BEiT v2 reads the cls token: expected model.cls true')
-}
-
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
 export const maskTokens = ({ early = null, ...options }: MaskTokenOptions): MaskedObjective =>
   maskedObjective(options, ({ shape: { dimensions: d }, backbone }): TokenReader => {
-    if (early) expectEarly(early, d)
+    if (early) checkEarlyHead(early, d)
     const [prefix, P] = [prefixOf(d), prefixLength(prefixOf(d))]
     const norm = early?.shared === false ? OWN_NORM : 'norm'
     const taps = (early ? [d.depth, early.layers] : []).map((l): Tap => ({ block: l - 1, of: 'output' }))

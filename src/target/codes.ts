@@ -103,6 +103,7 @@ export const codesRow = targetRow({
       )
     return { tokenizer: found.path, codes: found.codes }
   },
+  width: ({ codes }) => codes,
   models: ({ tokenizer }) => ({ tokenizer: [tokenizer] }),
   wholeSamples: () => 'target.kind codes',
   inWords: () => 'codes of a visual tokenizer',

@@ -147,6 +147,7 @@ export const featuresRow = targetRow({
     const { path, width } = await locate.frozen(model)
     return { ...keys, model: path, width }
   },
+  width: ({ width }) => width,
   models: ({ model }) => ({ frozen: [model] }),
   wholeSamples: () => 'target.kind features',
   inWords: () => 'features of a frozen encoder',

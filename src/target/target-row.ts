@@ -36,6 +36,8 @@ export interface TargetRow<K extends z.ZodRawShape> {
   open(keys: Read<K>, given: TargetGiven): TargetMaker
   /** Fills in keys from another model, before a run begins. */
   complete?(keys: Read<K>, locate: Locate): Promise<Read<K>>
+  /** Of a token's prediction, where it is known and not that of its pixels. */
+  width?(keys: Read<K>): number | null
   /** Paths of the models that `open` asks for. */
   models?(keys: Read<K>): Partial<Readonly<Record<keyof GivenModels, readonly string[]>>>
   /** Throws if the keys do not fit the model's tokens. */

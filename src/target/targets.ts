@@ -23,6 +23,7 @@ export function targetOf(keys: { readonly kind: TargetName }) {
     complete: async (locate: Locate): Promise<object> => row.complete?.(keys as never, locate) ?? keys,
     models: (kind: keyof GivenModels): readonly string[] => row.models?.(keys as never)[kind] ?? [],
     check: (shape: BackboneShape) => row.check?.(keys as never, shape),
+    width: row.width?.(keys as never) ?? null,
     wholeSamples: row.wholeSamples(keys as never),
     inWords: row.inWords(keys as never),
   }

@@ -1,9 +1,11 @@
 /** Objectives with mask tokens in the encoder as reference files describe them, under the names of their authors: SimMIM, MaskFeat, BEiT, BEiT v2. */
+
 import { z } from 'zod'
 import { type BackboneShape, layoutOf, plainBackbone } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
+import type { EarlyHead } from '../model/early-head.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
-import { type EarlyHead, maskTokens } from '../objective/mask-tokens.ts'
+import { maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import type { BatchObjective, Tensors } from '../objective/objective.ts'
 import { type View, viewOf } from '../prepare/view.ts'

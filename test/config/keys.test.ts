@@ -70,7 +70,6 @@ it('the kind of the data follows from their bands', () => {
 })
 
 const objectiveNames = choosers.objective.join(' or ')
-
 it.each<[unknown, string]>([
   [{ objective: 'nae' }, `objective: expected ${objectiveNames}, got "nae". Did you mean "mae"?`],
   [

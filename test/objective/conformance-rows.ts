@@ -1,9 +1,10 @@
 /** Every objective, in each of its forms, with samples for the suite. */
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
+import type { EarlyHead } from '../../src/model/early-head.ts'
 import { classification } from '../../src/objective/classification.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { MaskChooserMaker } from '../../src/objective/mask-chooser.ts'
-import { asInBeit, asInBeitv2, type EarlyHead, maskTokens } from '../../src/objective/mask-tokens.ts'
+import { asInBeit, asInBeitv2, maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { ImageBatch } from '../../src/objective/objective.ts'
 import { vqPixels } from '../../src/objective/vq-pixels.ts'
 import { vqkd } from '../../src/objective/vqkd.ts'

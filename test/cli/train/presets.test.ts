@@ -47,7 +47,9 @@ describe('sherd presets', () => {
       .map((line) => line.split(/ {2,}/)[0])
     expect([...new Set(listed.filter(Boolean))]).toEqual(configKeys())
     expect(human.stdout).toMatch(/^optim\.beta1 +0\.9 .*\(with optim\.optimizer=adamw or adam\)$/m)
-    expect(human.stdout).toMatch(/^mask\.ratio +0\.75 +share of patches .* \(with objective=mae or crossmae\)$/m)
+    expect(human.stdout).toMatch(
+      /^mask\.ratio +0\.75 +share of patches .* \(with objective=mae or crossmae\)$/m,
+    )
     expect(human.stdout).toMatch(
       /^data\.clip +"deviations" .* \[none \| deviations \| percentiles\] \(with data\.kind=rasters\)$/m,
     )
