@@ -31,6 +31,7 @@ const usage = `experiment targets --data DIR (with train/ and test/) [--out DIR]
   --images    that each training sees, whatever the time
   --row       that row alone, and what it needs: ${rows.map(({ name }) => name).join(', ')}
   --against   a table.json, such as a committed one: says whether the cells that were done again are the same
+  --table     trains nothing: writes the table of what is there
   --threads   of training (2)
   --judged    training images that encoders are judged with, and a fifth as many test images (${JUDGED.train})
   --set       a further key of every training, such as model.depth=6; may be repeated`
@@ -54,6 +55,7 @@ export async function run(args: readonly string[]): Promise<void> {
       images: { type: 'string' },
       row: { type: 'string' },
       against: { type: 'string' },
+      table: { type: 'boolean', default: false },
       threads: { type: 'string', default: '2' },
       judged: { type: 'string', default: String(JUDGED.train) },
       set: { type: 'string', multiple: true, default: [] },
@@ -164,12 +166,15 @@ export async function run(args: readonly string[]): Promise<void> {
   function writeTable(): string {
     const results = resultsOf(cellsOf(rows))
     const table = tableMarkdown(results, preset)
-    writeFileSync(at('table.md'), table)
-    writeFileSync(at('table.json'), `${JSON.stringify(tableFrom(results), null, 2)}\n`)
+    mkdirSync(at('results'), { recursive: true })
+    writeFileSync(at('results/table.md'), table)
+    writeFileSync(at('results/table.json'), `${JSON.stringify(tableFrom(results), null, 2)}\n`)
+    for (const result of results)
+      writeFileSync(at(`results/${result.row}-${result.seed}.json`), `${JSON.stringify(result)}\n`)
     return table
   }
 
-  for (const cell of cells) {
+  for (const cell of values.table ? [] : cells) {
     judge(cell)
     writeTable()
   }

@@ -156,7 +156,7 @@ it('trains a row and what it needs, and leaves all that checks it; a second time
   expect(config).not.toBeNull()
   expect(text).not.toContain(out) // no place of this machine
   const { mtimeMs } = statSync(path)
-  await run([...command, '--against', join(out, 'table.json')])
+  await run([...command, '--against', join(out, 'results/table.json')])
   expect(statSync(path).mtimeMs).toBe(mtimeMs)
   expect(print.mock.calls.at(-2)![0]).toContain('| features | 1 |')
   expect(print.mock.lastCall![0]).toBe('features, seed 0: the same weights, number by number')
