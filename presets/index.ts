@@ -8,6 +8,8 @@ import { preset as maeSmall64 } from './mae-small-64.ts'
 import { preset as maeTinyCifar10 } from './mae-tiny-cifar10.ts'
 import { preset as satmaeBaseSentinel2 } from './satmae-base-sentinel2.ts'
 import { preset as satmaeTinySentinel2 } from './satmae-tiny-sentinel2.ts'
+import { preset as vqPixelsTinyCifar10 } from './vq-pixels-tiny-cifar10.ts'
+import { preset as vqkdTinyCifar10 } from './vqkd-tiny-cifar10.ts'
 
 export const presets: Readonly<Record<string, Preset>> = {
   'mae-tiny-cifar10': maeTinyCifar10,
@@ -17,5 +19,7 @@ export const presets: Readonly<Record<string, Preset>> = {
   'mae-huge-224': maeHuge224,
   'satmae-tiny-sentinel2': satmaeTinySentinel2,
   'satmae-base-sentinel2': satmaeBaseSentinel2,
+  'vqkd-tiny-cifar10': vqkdTinyCifar10,
+  'vq-pixels-tiny-cifar10': vqPixelsTinyCifar10,
   'mae-demo': maeDemo,
 }

@@ -170,6 +170,9 @@ export {
 } from './objective/mask-tokens.ts'
 export type { MaskedObjective, MaskedOptions, Prediction } from './objective/masked.ts'
 export type { At, Average, BatchObjective, Losses, Objective, RowsObjective } from './objective/objective.ts'
+export type { CodebookOptions, TokenizerObjective } from './objective/tokenizer.ts'
+export { vqPixels } from './objective/vq-pixels.ts'
+export { vqkd } from './objective/vqkd.ts'
 export { checkGraph } from './onnx/check-graph.ts'
 export type { Graph } from './onnx/graph.ts'
 export { onnxParts, readMetadata, writeParts } from './onnx/onnx-file.ts'
@@ -359,6 +362,7 @@ export {
   valuesOf,
 } from './weights/frozen-encoder.ts'
 export { type FrozenSegmenter, pixelLogitsOf } from './weights/frozen-segmenter.ts'
+export { type OpenedTokenizer, openTokenizer, type TokenizerRequest } from './weights/frozen-tokenizer.ts'
 export { asTaken, type HowTaken } from './weights/how-taken.ts'
 export { type LoadedModel, loadModel } from './weights/load-model.ts'
 export { classifierLogits, type OpenedClassifier, openClassifier } from './weights/open-classifier.ts'

@@ -7,6 +7,8 @@ import { type MaeOptions, mae } from '../objective/mae.ts'
 import { asInBeit, asInBeitv2, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { expectMasked } from '../objective/masked.ts'
+import { vqPixels } from '../objective/vq-pixels.ts'
+import { vqkd } from '../objective/vqkd.ts'
 import { namedRecipes } from '../prepare/augment/photometric-recipes.ts'
 import type { DecodeRules } from '../prepare/decode/decode-request.ts'
 import type { Fitting } from '../prepare/fit.ts'
@@ -102,6 +104,18 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
     return maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInBeitv2(early), early })
   },
   crossmae: autoencoder,
+  vqkd({ codebook: { decoderDepth, ...codebook }, ...config }, device, { models = noModels }) {
+    const target = targetOf(config.target).open({ compat: null, ...models })
+    const { adapt } = config
+    return vqkd({ ...backboneOf(config as Config), adapt, codebook, decoderDepth, target, device })
+  },
+  'vq-pixels'({ codebook: { decoderDepth, ...codebook }, model }) {
+    const { imageSize, patchSize, channels, width, depth } = model
+    return vqPixels({
+      ...{ imageSize, patchSize: sidesOf(patchSize), channels, width, codebook },
+      depth: { encoder: depth, decoder: decoderDepth },
+    })
+  },
 }
 
 export const objectiveOf = (config: Config, device: Device, given: ObjectiveGiven = {}): ImageObjective =>

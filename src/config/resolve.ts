@@ -8,6 +8,7 @@ import {
   layoutOf,
   plainBackbone,
 } from '../model/backbone-shape.ts'
+import { convolutionalRows } from '../model/convolutional.ts'
 import type {
   AnyDecoder,
   AutoencoderDimensions,
@@ -34,7 +35,7 @@ import type {
   RasterConfig,
   TargetedConfig,
 } from './schema.ts'
-import type { MaskTokenName, ObjectiveName } from './tables.ts'
+import { type MaskTokenName, type ObjectiveName, readOfModel } from './tables.ts'
 
 const MOST_SHOWN = 80
 const inShort = (value: unknown): string => {
@@ -150,7 +151,8 @@ export function resolveConfig(input: ConfigInput): Config {
       channels: model.channels ?? data.bands?.length ?? 3,
       width: model.width ?? row.width,
       depth: model.depth ?? row.depth,
-      heads: model.heads ?? row.heads,
+      // Of an encoder without attention they mean nothing, and divide every width.
+      heads: model.heads ?? (readOfModel(chosen.objective as ObjectiveName) ? 1 : row.heads),
     },
   }) as unknown as Config
   try {
@@ -159,7 +161,7 @@ export function resolveConfig(input: ConfigInput): Config {
     checkResize(config)
     checkVariant(config)
     checkChannelNumbers(config)
-    checkBackbone(backboneOf(config))
+    if (!readOfModel(config.objective)) checkBackbone(backboneOf(config))
     checkBatch(config)
     ;(checks[config.objective] as (config: Config) => void)(config)
   } catch (error) {
@@ -299,6 +301,32 @@ const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
     checkEarlyHead(earlyHeadOf(config), dimensionsOf(config))
   },
   crossmae: checkAutoencoder,
+  vqkd(config) {
+    checkCodebook(config)
+    targetOf(config.target).check(backboneOf(config))
+  },
+  'vq-pixels'(config) {
+    const { patchSize, ...model } = config.model
+    convolutionalRows({
+      ...{ ...model, patchSize: sidesOf(patchSize), between: config.codebook.width },
+      depth: { encoder: model.depth, decoder: config.codebook.decoderDepth },
+    })
+    checkCodebook(config)
+    if (config.adapt.kind !== 'none')
+      refuse(
+        `adapt.kind is ${config.adapt.kind}, and the convolutions of vq-pixels have no adapters: expected none`,
+      )
+  },
+}
+
+/** Codes begin from the patches of the first step. */
+function checkCodebook(config: Config<'vqkd' | 'vq-pixels'>): void {
+  const patches = effectiveBatch(config) * tokenCount(layoutOf(backboneOf(config)).grid)
+  const { size } = config.codebook
+  if (size > patches)
+    refuse(
+      `codebook.size is ${size}, and a step has ${patches} patches (train.batchSize × train.accumulate images), from which the codes begin: expected at most so many; set codebook.size lower or the batch larger`,
+    )
 }
 
 /** The configuration if its data are rasters, else null. */

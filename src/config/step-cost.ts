@@ -1,6 +1,13 @@
 /** What a training step of each objective computes, from its configuration. */
-import { type MatrixProduct, matrixProducts, productsFlops } from '../model/flops.ts'
+import {
+  convolutionalProducts,
+  type MatrixProduct,
+  matrixProducts,
+  productsFlops,
+  vqkdProducts,
+} from '../model/flops.ts'
 import { targetOf } from '../target/targets.ts'
+import { sidesOf } from '../token/grid.ts'
 import { autoencoderOf, dimensionsOf, earlyHeadOf, targetKeysOf, tokensPerLocation } from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { MaskTokenName, ObjectiveName } from './tables.ts'
@@ -43,6 +50,21 @@ const products: { readonly [O in ObjectiveName]: Products<O> } = {
   beit: withMaskTokens,
   beitv2: withEarlyHead,
   crossmae: withDecoder,
+  vqkd: (config) =>
+    vqkdProducts(dimensionsOf(config), {
+      ...config.codebook,
+      features: config.target.width ?? config.model.width,
+    }),
+  'vq-pixels': (config) => {
+    const { patchSize, ...model } = config.model
+    return convolutionalProducts(
+      {
+        ...{ ...model, patchSize: sidesOf(patchSize), between: config.codebook.width },
+        depth: { encoder: model.depth, decoder: config.codebook.decoderDepth },
+      },
+      { imageSize: model.imageSize, codes: config.codebook.size },
+    )
+  },
 }
 
 /** Heads are as wide as the target says, where it is not the pixels. */

@@ -7,6 +7,7 @@ import { type DecoderName, decoderKeys } from '../model/decoder/keys.ts'
 import { adaptKeys, modelKeys, rasterModelKeys } from '../model/keys.ts'
 import { crossmaeKeys, maeKeys } from '../objective/mae-keys.ts'
 import { beitKeys, beitv2Keys, maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
+import { vqkdKeys, vqPixelsKeys } from '../objective/tokenizer-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
 import { type TargetName, targets } from '../target/targets.ts'
@@ -42,6 +43,8 @@ export interface ObjectiveKeys {
   readonly targets?: Readonly<Partial<Record<TargetName, z.ZodRawShape>>>
   /** `target.kind` where it is not given; default: the first. */
   readonly target?: TargetName
+  /** Of an objective whose encoder is no transformer: the keys of the group `model` that it reads. */
+  readonly model?: readonly (keyof typeof modelKeys)[]
 }
 
 /** The first is the default. */
@@ -52,6 +55,8 @@ export const objectives = {
   beit: beitKeys,
   beitv2: beitv2Keys,
   crossmae: crossmaeKeys,
+  vqkd: vqkdKeys,
+  'vq-pixels': vqPixelsKeys,
 } as const satisfies Record<string, ObjectiveKeys>
 
 export type ObjectiveName = keyof typeof objectives
@@ -105,6 +110,10 @@ export function usualChoices(objective: ObjectiveName): {
     'decoder.kind': decoders && namesOf(decoders)[0],
   }
 }
+
+/** The keys of the group `model` that it reads; null: all. */
+export const readOfModel = (objective: ObjectiveName): readonly string[] | null =>
+  (objectives[objective] as ObjectiveKeys).model ?? null
 
 /** Keys of every run, in the order in which configurations are written. */
 export const commonKeys = {

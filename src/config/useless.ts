@@ -3,9 +3,11 @@
  * run may be resumed with another value. Keys that nothing reads are refused earlier, by `resolveConfig`.
  */
 import { SherdError } from '../errors.ts'
+import { modelKeys } from '../model/keys.ts'
 import { assignedKeys } from './overrides.ts'
 import { bandGroupsOf, framesOf, masksOf, pixelTargetOf, rastersOf } from './resolve.ts'
 import type { Config } from './schema.ts'
+import { readOfModel } from './tables.ts'
 
 interface Row {
   readonly keys: readonly string[]
@@ -75,6 +77,13 @@ const rows: readonly Row[] = [
     why: 'target.scales asks for no larger pictures',
   },
   {
+    keys: Object.keys(modelKeys)
+      .filter((key) => !readOfModel('vq-pixels')!.includes(key))
+      .map((key) => `model.${key}`),
+    isUseless: ({ objective }) => objective === 'vq-pixels',
+    why: 'it is of transformers, and the encoder of objective vq-pixels is convolutional',
+  },
+  {
     keys: ['log.probeEverySteps'],
     isUseless: ({ log }) => log.probe === null,
     why: 'there is no probe: name its images with --probe DIR',
@@ -91,9 +100,9 @@ export interface Reading {
 /** For commands that apply a model: not the keys of training, except `more`. */
 export const modelReading = (more: readonly string[] = []): Reading => ({
   reads: (key) =>
-    /^(objective$|(model|decoder|data|mask|target)\.)/.test(key) ||
+    /^(objective$|(model|decoder|codebook|data|mask|target)\.)/.test(key) ||
     ['train.seed', 'train.threads', ...more].includes(key),
-  what: `what says the model and how images are read (model.*, decoder.*, data.*, mask.*, target.*, train.seed, train.threads${more.map((key) => `, ${key}`).join('')})`,
+  what: `what says the model and how images are read (model.*, decoder.*, codebook.*, data.*, mask.*, target.*, train.seed, train.threads${more.map((key) => `, ${key}`).join('')})`,
 })
 
 /** Throws `CONFIG` if an assignment of `--set` has no effect: its key is not read, or is overridden by another. */

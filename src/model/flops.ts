@@ -4,9 +4,10 @@
  * The least that the model asks for: only kept patches are embedded, only hidden ones predicted. An implementation that
  * does more gets no credit for it, so that rates of different ones compare.
  */
-import { tokenCount } from '../token/grid.ts'
+import { patchArea, tokenCount } from '../token/grid.ts'
 import { keptCount } from '../token/mask-order.ts'
 import { prefixLength } from '../token/prefix.ts'
+import { type ConvolutionalShape, convolutionalRows } from './convolutional.ts'
 import {
   type AnyDecoder,
   type AutoencoderDimensions,
@@ -130,6 +131,70 @@ export function matrixProducts(
     ...blockProducts('blocks', (decoder ? kept : tokens) + before, encoderBlocks(encoder)),
     ...(decoder ? decoding(decoder) : []),
     once('decoder_pred', decoded, (decoder ?? encoder).width, width),
+  ]
+}
+
+const product = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
+  ...{ name, rows, inner, columns, count: 1, perImage: false },
+})
+
+/** The same of VQ-KD: an encoder of all tokens, the distances to all codes, which have no gradient, and a decoder of as many. */
+export function vqkdProducts(
+  encoder: EncoderDimensions,
+  { size, width: between, decoderDepth, features }: VqkdWidths,
+): MatrixProduct[] {
+  const { width } = encoder
+  const patches = tokenCount(gridOfModel(encoder))
+  const tokens = patches + prefixLength(prefixOf(encoder))
+  const task = (name: string, output: number) => [
+    product(`${name}.0`, patches, width, width),
+    product(`${name}.2`, patches, width, output),
+  ]
+  return [
+    product('encoder.patch_embed.proj', patches, patchWidth(encoder), width),
+    ...blockProducts('encoder.blocks', tokens, encoderBlocks(encoder)),
+    ...task('encode_task_layer', between),
+    { ...product('quantize', patches, between, size), isLearned: false },
+    product('decoder.patch_embed.proj', patches, between, width),
+    ...blockProducts('decoder.blocks', tokens, { ...encoderBlocks(encoder), depth: decoderDepth }),
+    ...task('decode_task_layer', features),
+  ]
+}
+
+export interface VqkdWidths {
+  /** Codes, and numbers of each. */
+  readonly size: number
+  readonly width: number
+  readonly decoderDepth: number
+  /** Numbers that the decoder says of a patch. */
+  readonly features: number
+}
+
+/** The same of a convolutional VQ-VAE: a convolution multiplies a row for each place of what it makes, a transposed one of what it reads. */
+export function convolutionalProducts(
+  shape: ConvolutionalShape,
+  {
+    imageSize: [height, width],
+    codes,
+  }: { readonly imageSize: readonly [number, number]; readonly codes: number },
+): MatrixProduct[] {
+  const patches = (height * width) / patchArea(shape.patchSize)
+  const halvings = Math.log2(shape.patchSize[0])
+  return [
+    ...convolutionalRows(shape)
+      .filter(({ name }) => name.endsWith('.weight'))
+      .map(({ name, shape: [first = 1, ...rest] }) => {
+        const [, half, number] = /^(encoder\.down|decoder\.up)\.(\d+)/.exec(name) ?? []
+        const left = half === undefined ? 0 : halvings - 1 - Number(number) // halvings that are still to come, or doublings
+        const done = half === 'decoder.up' ? Number(number) : left
+        return product(
+          name.replace(/\.weight$/, ''),
+          patches * 4 ** done,
+          rest.reduce((a, b) => a * b, 1),
+          first,
+        )
+      }),
+    { ...product('quantize', patches, shape.between, codes), isLearned: false },
   ]
 }
 

@@ -17,7 +17,6 @@ import {
 } from '../model/quantizer.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
-import type { ViewSpec } from '../prepare/view-spec.ts'
 import { draws } from '../random/draws.ts'
 import type { Target } from '../target/target.ts'
 import { noGrad, withoutAutocast } from '../tensor/context.ts'
@@ -25,7 +24,7 @@ import { cat, indexSelect, mul, reshape, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, type TokenLayout } from '../token/layout.ts'
-import type { BatchObjective, ImageBatch } from './objective.ts'
+import type { ImageObjective } from './image-objective.ts'
 
 export interface CodebookOptions {
   /** K */
@@ -59,10 +58,7 @@ export interface Halves {
   readonly decodes: 'pixels' | 'features'
 }
 
-export interface TokenizerObjective extends BatchObjective<ImageBatch, null, never> {
-  readonly views: { readonly image: ViewSpec }
-  /** N, the tokens of one sample. */
-  readonly tokens: number
+export interface TokenizerObjective extends ImageObjective<null, never> {
   readonly layout: TokenLayout
   /** K */
   readonly codes: number
@@ -72,6 +68,9 @@ export interface TokenizerObjective extends BatchObjective<ImageBatch, null, nev
   /** Of codes [B, N] int64; see `decodes`. */
   decode(codes: Tensor, weights: Weights): Tensor
 }
+
+export const isTokenizer = (objective: ImageObjective): objective is TokenizerObjective =>
+  'decodes' in objective
 
 /** Names of the authors' checkpoints. */
 const names = { codebook: 'quantize.embedding.weight', counts: 'quantize.cluster_size' } as const

@@ -94,14 +94,14 @@ export const codesRow = targetRow({
       )
     return predictCodes(() => tokenizer(path), { codes })
   },
-  async complete({ tokenizer, codes }, locate) {
+  async complete({ tokenizer, codes, ...keys }, locate) {
     const found = await locate.tokenizer(tokenizer)
     if (codes !== null && codes !== found.codes)
       throw new SherdError(
         'CONFIG',
         `target.codes is ${codes}, and ${tokenizer} has ${found.codes} codes: leave it out, or name another tokenizer`,
       )
-    return { tokenizer: found.path, codes: found.codes }
+    return { ...keys, tokenizer: found.path, codes: found.codes }
   },
   width: ({ codes }) => codes,
   models: ({ tokenizer }) => ({ tokenizer: [tokenizer] }),

@@ -24,6 +24,8 @@ export interface FoundWeights extends WeightsOrigin {
   readonly stored: ReadonlyMap<string, StoredParameter>
   /** Reads those that are wanted. Throws `CHECKPOINT`. */
   readonly load: (isWanted: (name: string) => boolean) => Promise<ReadonlyMap<string, StoredArray>>
+  /** Of a run whose encoder is a part with a prefix: all parameters, under the names of its objective. */
+  readonly whole?: Pick<FoundWeights, 'stored' | 'load'>
   readonly step: number | null
   /** What kind of published encoder it is; undefined for a model of sherd. */
   readonly family?: Family
@@ -65,7 +67,7 @@ export function sealOfModel(found: Pick<FoundWeights, 'files' | 'preparation'>):
 export const readingOf = (
   path: string,
   { entries, metadata }: Pick<Header, 'entries' | 'metadata'>,
-): Pick<FoundWeights, 'files' | 'stored' | 'load'> => {
+): Pick<FoundWeights, 'files' | 'stored' | 'load' | 'whole'> => {
   const prefix = encoderPrefix(metadata)
   return {
     ...{ files: [path], stored: under(entries, prefix) },
@@ -74,6 +76,9 @@ export const readingOf = (
         readArrays(path, (name) => name.startsWith(prefix) && isWanted(name.slice(prefix.length))).tensors,
         prefix,
       ),
+    ...(prefix !== '' && {
+      whole: { stored: entries, load: async (isWanted) => readArrays(path, isWanted).tensors },
+    }),
   }
 }
 

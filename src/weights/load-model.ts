@@ -41,10 +41,11 @@ export async function loadModel(
   precision: PrecisionName = 'fp32',
 ): Promise<LoadedModel> {
   const found = await findWeights({ model: path })
-  const { config, statistics, files, stored, step, warnings = [] } = found
+  const { config, statistics, files, step, warnings = [] } = found
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)
-  const lacking = allRows(objectiveOf(config, 'cpu')).find(({ name }) => !stored.has(name))
+  const whole = found.whole ?? found
+  const lacking = allRows(objectiveOf(config, 'cpu')).find(({ name }) => !whole.stored.has(name))
   if (lacking)
     throw new SherdError(
       'USAGE',
@@ -52,7 +53,7 @@ export async function loadModel(
     )
   const models = await openFrozenModels({ config, statistics, machine })
   const objective = objectiveOf(config, machine.device, { models })
-  const parameters = await loadRows(allRows(objective), found, machine.device)
+  const parameters = await loadRows(allRows(objective), whole, machine.device)
   return {
     ...{ config, objective, parameters, statistics, step, warnings },
     ...{ device: machine.device, precision: machine.precision },

@@ -10,6 +10,7 @@ import { assignedKeys } from '../config/overrides.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { backboneOf, bandsOf } from '../config/resolve.ts'
 import type { Config, ConfigInput } from '../config/schema.ts'
+import { readOfModel } from '../config/tables.ts'
 import { messageOf, SherdError } from '../errors.ts'
 import { restriction } from '../hub/licences.ts'
 import { localModel } from '../hub/locate.ts'
@@ -178,6 +179,11 @@ export function expectFit({
   stored,
   config,
 }: Pick<FoundWeights, 'files' | 'stored' | 'config'>): void {
+  if (readOfModel(config.objective))
+    throw new SherdError(
+      'USAGE',
+      `${files[0]} has learned by objective ${config.objective}, whose encoder is convolutional: it gives codes of patches (sherd tokenize), and no features.`,
+    )
   const rows = normedRows(
     backboneOf(config),
     encoderNorm((name) => stored.has(name)),
@@ -193,9 +199,12 @@ type WeightsRequest = Pick<EncoderRequest, 'model' | 'config' | 'statistics' | '
 
 /**
  * Locates weights and their configuration, without reading tensors; those of the hub are downloaded first. Throws `RUN`, `USAGE` or
- * `CHECKPOINT`, and `HUB` as `localModel`.
+ * `CHECKPOINT`, and `HUB` as `localModel`. `expect`: what they must have.
  */
-export async function findWeights(given: WeightsRequest): Promise<FoundWeights> {
+export async function findWeights(
+  given: WeightsRequest,
+  expect: (found: FoundWeights) => void = expectFit,
+): Promise<FoundWeights> {
   const { path, hub } = isHubName(given.model)
     ? await localModel(given.model)
     : { path: given.model, hub: undefined }
@@ -208,7 +217,7 @@ export async function findWeights(given: WeightsRequest): Promise<FoundWeights> 
   const isFolder = hub !== undefined && statSync(path).isDirectory()
   const located = (isFolder ? null : locateWeights(request)) ?? (await findForeign(request))
   const found = mergedWeights(hub === undefined ? located : ofHub(located, hub))
-  if (found.files.length > 0) expectFit(found)
+  if (found.files.length > 0) expect(found)
   if (!request.imageSize) return found
   const config = sizedConfig(found.config, request.imageSize)
   if (config === found.config) return found

@@ -67,7 +67,7 @@ it('a run of version 0.1 is read as what it meant, and written as this version o
     ...rest,
     data: { bands: null, minValid: 0.5, ...data },
     model: { ...config.model, frames: 1, groups: null, compat: null, decoderTimeWidth: 64 },
-    mask: { ...config.mask, perFrame: false },
+    mask: { ...maeConfig(config).mask, perFrame: false },
   }
   const model = { ...old.model, decoderWidth: 16, decoderDepth: 1, decoderHeads: 2 }
   const path = runPaths(dir).config

@@ -1,7 +1,7 @@
 // mask.kind and its keys: what they allow together, and that the objective hides what they say.
 import { expect, it } from 'vitest'
 import { maskedObjectiveOf } from '../../src/config/assemble.ts'
-import { resolveConfig } from '../../src/config/resolve.ts'
+import { masksOf, resolveConfig } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { maskOf } from '../../src/token/mask.ts'
@@ -44,7 +44,11 @@ it.each<[ConfigInput['mask'], string]>([
 })
 
 it('what another kind reads is not looked at', () => {
-  expect(configOf({ cell: 12, minBlock: 30 }).mask).toMatchObject({ kind: 'random', cell: 12, minBlock: 30 })
+  expect(masksOf(configOf({ cell: 12, minBlock: 30 }))).toMatchObject({
+    kind: 'random',
+    cell: 12,
+    minBlock: 30,
+  })
 })
 
 it.each<[ConfigInput['mask'], string[] | null]>([

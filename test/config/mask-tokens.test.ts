@@ -8,7 +8,8 @@ import { toyTokenizer } from '../target/toy-tokenizer.ts'
 
 const model = { width: 24, depth: 8, heads: 3, imageSize: 16, patchSize: 4 } as const
 const target = { tokenizer: 'vqkd', codes: 4 }
-const beit = (more: ConfigInput = {}) => resolveConfig({ objective: 'beit', model, target, ...more })
+const beit = (more: ConfigInput = {}) =>
+  resolveConfig({ objective: 'beit', model, target, ...more }) as Config<'beit'>
 const beitv2 = (more: ConfigInput = {}) =>
   resolveConfig({ objective: 'beitv2', model, target, ...more }) as Config<'beitv2'>
 

@@ -1,7 +1,7 @@
 // Configurations as sherd 0.1 has written them, word for word, are read as what they meant.
 import { describe, expect, it } from 'vitest'
 import { migrate, VERSION } from '../../src/config/migrations.ts'
-import { resolveConfig } from '../../src/config/resolve.ts'
+import { masksOf, resolveConfig } from '../../src/config/resolve.ts'
 import { storedConfig } from '../../src/config/stored.ts'
 
 /** What `sherd presets mae-tiny-cifar10` printed, and `config.json` held, in version 0.1. */
@@ -60,7 +60,7 @@ describe('version 1', () => {
         train: { seed: 7, batchSize: 128, epochs: 400 },
       }),
     )
-    expect(config.mask).toEqual({ kind: 'random', ratio: 0.6, cell: 32, minBlock: null })
+    expect(masksOf(config)).toEqual({ kind: 'random', ratio: 0.6, cell: 32, minBlock: null })
     expect(config.optim.optimizer).toBe('adamw')
   })
 

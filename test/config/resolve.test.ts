@@ -6,7 +6,9 @@ import {
   dimensionsOf,
   effectiveBatch,
   maeConfig,
+  masksOf,
   resolveConfig,
+  targetKeysOf,
   totalSteps,
 } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
@@ -111,7 +113,7 @@ describe('resolveConfig', () => {
 
   it('takes the widest ratio that still keeps one patch', () => {
     const model = { imageSize: 8, patchSize: 4 }
-    expect(resolveConfig({ model, mask: { ratio: 0.75 } }).mask.ratio).toBe(0.75)
+    expect(masksOf(resolveConfig({ model, mask: { ratio: 0.75 } }))?.ratio).toBe(0.75)
   })
 
   it.each([
@@ -175,7 +177,8 @@ describe('resolveConfig', () => {
       resolveConfig({ data: { bands: ['B2', 'B3', 'B4', 'B8'] } }),
     ]
     for (const config of [images, rasters]) {
-      const { objective, data, target, optim, adapt } = config
+      const { objective, data, optim, adapt } = config
+      const target = targetKeysOf(config)!
       const chosen = {
         ...{ objective, 'data.kind': data.kind, 'target.kind': target.kind },
         ...{ 'optim.optimizer': optim.optimizer, 'adapt.kind': adapt.kind },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { configKeys, describeKeys } from '../../src/config/keys.ts'
-import { maeConfig, resolveConfig } from '../../src/config/resolve.ts'
+import { maeConfig, masksOf, resolveConfig, targetKeysOf } from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 
 // He et al. 2021, appendix A.1, tables 8 and 9: what a user gets who sets nothing.
@@ -23,8 +23,8 @@ describe('the defaults', () => {
       clipGradientNorm: null,
       clipBy: 'all',
     })
-    expect(config.mask.ratio).toBe(0.75)
-    expect(config.target).toMatchObject({ kind: 'pixels', normalize: true })
+    expect(masksOf(config)?.ratio).toBe(0.75)
+    expect(targetKeysOf(config)).toMatchObject({ kind: 'pixels', normalize: true })
     expect(config.train.epochs).toBe(800)
     expect(config.data).toMatchObject({ scale: [0.2, 1], ratio: [3 / 4, 4 / 3], flip: true, crop: 'random' })
   })

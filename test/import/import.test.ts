@@ -7,7 +7,14 @@ import type { StoredArray } from '../../src/checkpoint/arrays.ts'
 import { readArrays, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { readWeightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { maskedObjectiveOf, objectiveOf } from '../../src/config/assemble.ts'
-import { backboneOf, maeConfig, pixelTargetOf, resolveConfig } from '../../src/config/resolve.ts'
+import {
+  backboneOf,
+  maeConfig,
+  masksOf,
+  pixelTargetOf,
+  resolveConfig,
+  targetKeysOf,
+} from '../../src/config/resolve.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { predictionsOf } from '../../src/evaluate/prediction-file.ts'
 import { exportHuggingface } from '../../src/export/export-huggingface.ts'
@@ -100,7 +107,7 @@ describe('a checkpoint of facebookresearch/mae', () => {
       ...{ positions: 'fixed', layerNormEpsilon: 1e-6 },
     })
     expect(maeConfig(made.config).decoder).toEqual({ width: 4, depth: 1, heads: 2 })
-    expect([made.config.mask.ratio, pixelTargetOf(made.config)?.normalize]).toEqual([0.5, true])
+    expect([masksOf(made.config)?.ratio, pixelTargetOf(made.config)?.normalize]).toEqual([0.5, true])
     expect(made.notes).toEqual([
       expect.stringMatching(
         /prepared: taken as the authors of mae evaluate, shortest 0\.875, bicubic, mean 0\.485/,
@@ -160,7 +167,7 @@ it("SatMAE's groups: encoder and decoder are what they are there", async () => {
     ...{ imageSize: [4, 4], patchSize: 2, channels: 3, width: 12, groupWidth: 4 },
   })
   expect(maeConfig(made.config).decoder).toMatchObject({ groupWidth: 4, compat: 'satmae' })
-  expect(made.config.target).toMatchObject({ normalize: false, statistics: 'all' })
+  expect(targetKeysOf(made.config)).toMatchObject({ normalize: false, statistics: 'all' })
   expect(made.rows.filter(({ status }) => status === 'left out').map(({ name }) => name)).toEqual([
     ...['pos_embed', 'decoder_pos_embed', 'channel_embed', 'decoder_channel_embed'],
   ])

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { openRun, runPaths } from '../../src/checkpoint/run-folder.ts'
-import { resolveConfig } from '../../src/config/resolve.ts'
+import { resolveConfig, targetKeysOf } from '../../src/config/resolve.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { exportTimm } from '../../src/export/export-timm.ts'
 import { expectMasked } from '../../src/objective/masked.ts'
@@ -38,7 +38,7 @@ it.each([
   ['maskfeat', 'hog', 'errors'],
 ] as const)('%s trains, and resumes bit for bit', async (objective, part, shown) => {
   const config = configOf(objective)
-  expect(config.target.kind).toBe(part)
+  expect(targetKeysOf(config)?.kind).toBe(part)
   const [straight, stopped] = [join(await workFolder(), 'a'), join(await workFolder(), 'b')]
   await run({ config, data, out: straight })
   await run({ config, data, out: stopped }, (event) => event.kind === 'checkpoint' && event.step === 3)

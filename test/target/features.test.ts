@@ -167,7 +167,7 @@ describe('a run', () => {
     await run({ config: taught(2), data, out: join(dir, out!) })
     const made = openRun(join(dir, out!))
     const weights = join(made.latest!.path, 'model.safetensors')
-    expect(made.config.target).toMatchObject({ kind: 'features', width: 32 })
+    expect(made.config).toMatchObject({ target: { kind: 'features', width: 32 } })
     expect(made.facts.frozen?.['target.model']).toMatch(/^[0-9a-f]{64}$/)
     const { tensors } = readSafetensors(weights)
     expect(tensors.get('decoder_pred.weight')!.shape).toEqual([32, 16])
