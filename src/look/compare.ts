@@ -1,7 +1,7 @@
 /** Patch features of several images as colours that mean the same in all of them, and what is like a patch of the first. Runs in browsers. */
 import { SherdError } from '../errors.ts'
+import { componentColours, principalComponents } from '../picture/components.ts'
 import type { Grid } from '../token/grid.ts'
-import { componentColours, principalComponents } from './components.ts'
 import { type NearPatch, nearestPlaces, similarities } from './nearest.ts'
 
 export type PatchAt = readonly [row: number, column: number]

@@ -1,6 +1,6 @@
 /** Pictures of what an encoder sees: heat maps and colours over the images, patch by patch, as they are: nothing is smoothed. */
 import { drawContactSheet, SHEET_SIDE } from '../picture/contact-sheet.ts'
-import { heatColour } from '../picture/rebuilt-tiles.ts'
+import { heatColour, painted, scaled } from '../picture/painted.ts'
 import type { Tile } from '../picture/tile.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
 import type { Colour } from '../picture/tile-grid-layout.ts'
@@ -19,45 +19,6 @@ function sizeFor({ h, w }: Grid, side: number): readonly [width: number, height:
   const longer = Math.max(h, w)
   const scale = longer <= side ? Math.floor(side / longer) : side / longer
   return [Math.max(1, Math.round(w * scale)), Math.max(1, Math.round(h * scale))]
-}
-
-/** The image at another size, in RGB: means of the pixels that fall on one, or the nearest. */
-export function scaled({ width, height, channels, pixels }: Tile, W: number, H: number): Tile {
-  const made = new Uint8Array(3 * W * H)
-  const range = (at: number, of: number, from: number) => {
-    const first = Math.floor((at * from) / of)
-    return [first, Math.max(first + 1, Math.floor(((at + 1) * from) / of))] as const
-  }
-  for (let y = 0; y < H; y++)
-    for (let x = 0; x < W; x++) {
-      const [[top, bottom], [left, right]] = [range(y, H, height), range(x, W, width)]
-      for (let c = 0; c < 3; c++) {
-        let sum = 0
-        for (let row = top; row < bottom; row++)
-          for (let column = left; column < right; column++)
-            sum += pixels[(row * width + column) * channels + (channels === 3 ? c : 0)]!
-        made[3 * (y * W + x) + c] = Math.round(sum / ((bottom - top) * (right - left)))
-      }
-    }
-  return { width: W, height: H, channels: 3, pixels: made }
-}
-
-/** A colour for each patch; `image`: how much of the image shines through, in grey. */
-function painted(
-  { width, height, pixels }: Tile,
-  { h, w }: Grid,
-  colourOf: (place: number) => readonly number[],
-  image = 0,
-): Tile {
-  const made = new Uint8Array(pixels.length)
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      const i = 3 * (y * width + x)
-      const grey = (pixels[i]! + pixels[i + 1]! + pixels[i + 2]!) / 3
-      const colour = colourOf(Math.floor((y * h) / height) * w + Math.floor((x * w) / width))
-      for (let c = 0; c < 3; c++) made[i + c] = Math.round(image * grey + (1 - image) * colour[c]!)
-    }
-  return { width, height, channels: 3, pixels: made }
 }
 
 /** A frame inside the edge of a patch, or around one of a few pixels. */

@@ -17,13 +17,14 @@ import type { CutView } from '../model/stem/patches.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
 import { predictPixels } from '../target/pixel-target.ts'
+import type { Shown } from '../target/showing.ts'
 import type { Asked, Target, TargetMaker } from '../target/target.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
 import { gather, mul, sum } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
-import type { MaskPlan } from '../token/mask.ts'
+import { type MaskPlan, planMasks } from '../token/mask.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { type Route, routeByGroup } from '../token/spectral-groups.ts'
 import type { ImageObjective } from './image-objective.ts'
@@ -74,8 +75,16 @@ export interface MaskedObjective extends ImageObjective<MaskPlan, never> {
   loss(weights: Weights, batch: ImageBatch, plan: MaskPlan): Losses
   /** Predictions of all tokens, for pictures and verification. */
   predict(weights: Weights, view: View, plan: MaskPlan): Prediction
-  /** The error of every token [B, N] in the target's space; only for targets that show errors. */
+  /** The error of every token [B, N] in the target's space; not for targets of pixels. */
   errors(weights: Weights, view: View, plan: MaskPlan): Tensor
+}
+
+/** What pictures show of predictions at every place. */
+function shownOf(target: Target, said: readonly Tensor[], asked: Asked, weights: Weights): Shown[] {
+  const { shows } = target
+  if (shows.kind === 'pixels') return [{ ...shows, said: target.whole(said) }]
+  const errors: Shown = { kind: 'errors', errors: target.errors!(said, asked, weights) }
+  return shows.kind === 'errors' ? [errors] : [{ ...shows, ...target.drawn!(said, asked, weights) }, errors]
 }
 
 /** Whether it hides tokens and predicts a target for them, from one encoder with heads. */
@@ -218,7 +227,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     ...(chooser.rows ?? []),
   ]
 
-  return {
+  const objective: MaskedObjective = {
     rows: initial ? startingBy(rows, initial) : rows,
     ...(groupRows && { groups: groupRows }),
     views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
@@ -284,5 +293,13 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
         const [said] = everywhere(cut, plan, weights).said
         return target.errors!(said!, asked(view, cut, plan), weights)
       }),
+    show: (weights, { image }, at) =>
+      scope(() => {
+        const plan = objective.plan(at, { image }, weights)
+        const cut = cutOf(image)
+        const [said] = everywhere(cut, plan, weights).said
+        return { ...planMasks(plan), shown: shownOf(target, said!, asked(image, cut, plan), weights) }
+      }),
   }
+  return objective
 }

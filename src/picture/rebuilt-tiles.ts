@@ -13,8 +13,10 @@ export interface RebuiltValues {
   readonly height: number
   readonly width: number
   readonly truth: Float32Array
-  /** 1 where a band's patch is hidden. */
-  readonly hidden: Float32Array
+  /** 1 where a band's patch is hidden; null: nothing is. */
+  readonly hidden: Float32Array | null
+  /** 1 where it is hidden and not predicted, which is grey; default: nowhere. */
+  readonly unsaid?: Float32Array | null
   /** [B, T, H, W] 1 where there is data; null: everywhere. */
   readonly valid: Float32Array | null
   /** [B · T] in milliseconds. */
@@ -24,8 +26,8 @@ export interface RebuiltValues {
     readonly values: Float32Array
     readonly quality: readonly Quality[]
   }[]
-  /** Of targets that are no pixels: how wrong what is hidden is, NaN where all is visible. */
-  readonly errors?: { readonly values: Float32Array; readonly most: number; readonly mean: number }
+  /** Further tiles of a date (b · T + t). */
+  readonly shown?: (date: number, image: Tile) => readonly Tile[]
 }
 
 export interface Rebuilt {
@@ -38,11 +40,11 @@ export interface Rebuilt {
 /** A row of a picture: an image, or a composite of one date. */
 export interface Reconstruction {
   readonly original: Tile
-  /** The original with hidden patches in grey. */
+  /** The original with hidden patches in grey, if there are any. */
   readonly masked: Tile
   readonly rebuilt: readonly Rebuilt[]
-  /** Hidden patches by their error, visible ones in dim grey. */
-  readonly errors?: Tile
+  /** What is no image, in the order of `Reconstructions.columns`. */
+  readonly shown?: readonly Tile[]
   /** Of a raster: its name and date. */
   readonly caption?: string
   /** Of a raster: the composite that is shown. */
@@ -58,33 +60,6 @@ export interface RasterLook {
 const GREY = 0.82 // of hidden patches
 export const GREY_BYTE = Math.round(255 * GREY)
 
-/** From no error to the greatest: dark blue, violet, orange, pale yellow. */
-const heat: readonly (readonly [number, number, number])[] = [
-  [12, 12, 60],
-  [130, 30, 120],
-  [245, 125, 20],
-  [255, 250, 190],
-]
-export const heatColour = (share: number): readonly number[] => {
-  const at = Math.min(1, Math.max(0, share)) * (heat.length - 1)
-  const from = Math.min(Math.floor(at), heat.length - 2)
-  return heat[from]!.map((value, c) => Math.round(value + (at - from) * (heat[from + 1]![c]! - value)))
-}
-
-const DIM = 0.35 // of visible patches
-
-/** `values`: of the first channel [height, width]. */
-function errorTile({ width, height, channels, pixels }: Tile, values: Float32Array, most: number): Tile {
-  const made = new Uint8Array(width * height * 3)
-  for (let i = 0; i < width * height; i++) {
-    const own = pixels.subarray(i * channels, (i + 1) * channels)
-    const grey = Math.round((DIM * own.reduce((a, b) => a + b, 0)) / channels)
-    const error = values[i]!
-    made.set(Number.isNaN(error) ? [grey, grey, grey] : heatColour(most > 0 ? error / most : 0), 3 * i)
-  }
-  return { width, height, channels: 3, pixels: made }
-}
-
 /** One row for each image. */
 export function showImages(made: RebuiltValues): readonly Reconstruction[] {
   const { samples, channels, height, width } = made
@@ -92,15 +67,18 @@ export function showImages(made: RebuiltValues): readonly Reconstruction[] {
   const tile = (values: Float32Array) => tileOf(values, { channels, height, width })
   return Array.from({ length: samples }, (_, b) => {
     const own = (values: Float32Array) => values.subarray(b * size, (b + 1) * size)
-    const hidden = own(made.hidden)
+    const hidden = made.hidden && own(made.hidden)
+    const unsaid = made.unsaid && own(made.unsaid)
     const original = tile(own(made.truth))
     return {
       original,
-      masked: tile(own(made.truth).map((value, i) => (hidden[i] === 1 ? GREY : value))),
-      rebuilt: made.variants.map(({ statistics, values, quality }) => ({
-        ...{ statistics, tile: tile(own(values)), quality: quality[b]! },
-      })),
-      ...(made.errors && { errors: errorTile(original, own(made.errors.values), made.errors.most) }),
+      masked: hidden ? tile(own(made.truth).map((value, i) => (hidden[i] === 1 ? GREY : value))) : original,
+      rebuilt: made.variants.map(({ statistics, values, quality }) => {
+        const whole = own(values)
+        const shown = unsaid ? whole.map((x, i) => (unsaid[i] === 1 ? GREY : x)) : whole
+        return { statistics, tile: tile(shown), quality: quality[b]! }
+      }),
+      ...(made.shown && { shown: made.shown(b, original) }),
     }
   })
 }
@@ -151,20 +129,23 @@ export function showRasters(
         const truth = image(made.truth, row)
         if (truth.valid && !truth.valid.includes(1)) return []
         const shown = bandsOf(composite)
-        const hidden = made.hidden.subarray(row * size, (row + 1) * size)
+        const own = (values: Float32Array) => values.subarray(row * size, (row + 1) * size)
+        const hidden = made.hidden && own(made.hidden)
+        const unsaid = made.unsaid && own(made.unsaid)
         const original = compositeTile(composite, truth, stretch)
         return [
           {
-            ...{ original, masked: greyed(original, hidden, shown) },
+            ...{ original, masked: hidden ? greyed(original, hidden, shown) : original },
             caption: [names[b], dateOf(made.times?.[row])].filter(Boolean).join(' · '),
             label: composite.name,
-            rebuilt: made.variants.map(({ statistics, values, quality }) => ({
-              ...{ statistics, quality: quality[b]! },
-              tile: compositeTile(composite, image(values, row), stretch),
-            })),
-            ...(made.errors && {
-              errors: errorTile(original, made.errors.values.subarray(row * size), made.errors.most),
+            rebuilt: made.variants.map(({ statistics, values, quality }) => {
+              const whole = compositeTile(composite, image(values, row), stretch)
+              return {
+                ...{ statistics, quality: quality[b]! },
+                tile: unsaid ? greyed(whole, unsaid, shown) : whole,
+              }
             }),
+            ...(made.shown && { shown: made.shown(row, original) }),
           },
         ]
       }),

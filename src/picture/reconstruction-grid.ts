@@ -2,10 +2,11 @@
 
 import type { StatisticsUsed } from '../target/patch-statistics.ts'
 import { meanQuality, type Quality } from '../target/reconstruction-quality.ts'
-import { heatColour } from './rebuilt-tiles.ts'
+import { scaled } from './painted.ts'
 import type { Reconstructions } from './reconstruction.ts'
+import type { Tile } from './tile.ts'
 import { drawGrid } from './tile-grid.ts'
-import type { Colour, GridPicture } from './tile-grid-layout.ts'
+import type { GridPicture } from './tile-grid-layout.ts'
 
 // No-break spaces: lines break before "visible" and "(leaks", and keep a number with its unit.
 const subtitles: Record<StatisticsUsed, string> = {
@@ -28,56 +29,58 @@ export const drawReconstructions = (
 
 /** The grid that `drawReconstructions` draws. */
 export function reconstructionGrid(
-  { images, samples, hiddenShare, bands, errors }: Reconstructions,
+  { images, samples, hiddenShare, bands, more, errors }: Reconstructions,
   { title, step }: ReconstructionPicture = {},
 ): GridPicture {
   const variants = images[0]?.rebuilt.map(({ statistics }) => statistics) ?? []
   const measured = samples === 1 ? '' : `, mean of ${samples} images`
-  const at = step === undefined ? '' : ` Step ${step.toLocaleString('en-US')}.`
+  const which = hiddenShare === null ? 'all patches' : 'hidden patches'
+  const footers = [
+    ...(variants.length > 0
+      ? [`PSNR and SSIM: ${which}${hiddenShare === null ? '' : ' only'}${measured}.`]
+      : []),
+    ...(errors ? [`Error: ${which}, in the target's own numbers${measured}.`] : []),
+    ...(more?.footers ?? []),
+    ...(step === undefined ? [] : [`Step ${step.toLocaleString('en-US')}.`]),
+  ]
   return {
     columns: [
       { title: 'original', ...(bands && { subtitle: bands }) },
-      { title: 'masked', subtitle: `${percent(hiddenShare)} hidden` },
+      ...(hiddenShare === null ? [] : [{ title: 'masked', subtitle: `${percent(hiddenShare)} hidden` }]),
       ...variants.map((statistics, i) => ({
         title: 'reconstruction',
         subtitle: subtitles[statistics],
         note: qualityNote(meanQuality(images.map(({ rebuilt }) => rebuilt[i]!.quality))),
       })),
-      ...(errors
-        ? [
-            {
-              title: 'error',
-              subtitle: 'of what is\u00a0predicted',
-              note: `mean\u00a0${significant(errors.mean)}`,
-            },
-          ]
-        : []),
+      ...(more?.columns ?? []),
     ],
-    rows: images.map(({ original, masked, rebuilt, errors }) => [
-      original,
-      masked,
-      ...rebuilt.map(({ tile }) => tile),
-      ...(errors ? [errors] : []),
-    ]),
-    ...(errors && {
-      legend: [0, 0.25, 0.5, 0.75, 1].map((share) => ({
-        name: significant(share * errors.most),
-        colour: heatColour(share) as Colour,
-      })),
-    }),
+    rows: images.map(({ original, masked, rebuilt, shown = [] }) =>
+      ofOneSize([
+        original,
+        ...(hiddenShare === null ? [] : [masked]),
+        ...rebuilt.map(({ tile }) => tile),
+        ...shown,
+      ]),
+    ),
+    ...(more?.legend && { legend: more.legend }),
     ...(title && { title }),
     // Above the first row of a date, and the composite beside each.
     captions: images.map(({ caption }, i) =>
       caption && caption !== images[i - 1]?.caption ? caption : null,
     ),
     labels: images.map(({ label = null }) => label),
-    footer: errors
-      ? `Error: hidden patches, in the target's own numbers${measured}.${at}`
-      : `PSNR and SSIM: hidden patches only${measured}.${at}`,
+    footer: footers.join(' '),
   }
 }
 
-const significant = (value: number) => String(Number(value.toPrecision(3)))
+/** Smaller ones magnified, so that all tiles of a row are as large as the largest. */
+function ofOneSize(tiles: readonly Tile[]): Tile[] {
+  const [width, height] = [Math.max(...tiles.map((t) => t.width)), Math.max(...tiles.map((t) => t.height))]
+  return tiles.map((tile) =>
+    tile.width === width && tile.height === height ? tile : scaled(tile, width, height),
+  )
+}
+
 const percent = (share: number) => `${Number((100 * share).toFixed(1))}\u00a0%`
 const qualityNote = ({ psnr, ssim }: Quality) =>
   `PSNR\u00a0${fixed(psnr, 1, '\u00a0dB')}\nSSIM\u00a0${fixed(ssim, 3)}`

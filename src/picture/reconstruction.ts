@@ -22,14 +22,15 @@ import {
 import type { BandStatistics } from '../target/band-pixels.ts'
 import { checkStatistics, type StatisticsUsed } from '../target/patch-statistics.ts'
 import { hiddenQuality } from '../target/reconstruction-quality.ts'
+import type { Exposure, ShownOf } from '../target/showing.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad } from '../tensor/context.ts'
-import { add, div, expand, max, mean, mul, reshape, sub, sum, toDevice, toDtype } from '../tensor/ops.ts'
+import { add, expand, mul, ones, reshape, sub, sum, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { expectShape } from '../tensor/shape.ts'
 import { item, type Tensor, tensor, toFloats } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
-import { hiddenMask, type MaskPlan, maskOf } from '../token/mask.ts'
+import { type MaskPlan, planMasks } from '../token/mask.ts'
 import { unpatchify } from '../token/patchify.ts'
 import {
   type RasterLook,
@@ -38,109 +39,123 @@ import {
   showImages,
   showRasters,
 } from './rebuilt-tiles.ts'
-import { bandsNote } from './tile.ts'
+import { predictedPlaces, type ShownColumns, shownColumns } from './shown-tiles.ts'
+import { bandsNote, type Tile } from './tile.ts'
 
-interface ExposedOptions {
+interface Pictured {
   readonly shape: BackboneShape
-  readonly weights: Weights
   /** Normalised by `channelStatistics`. */
   readonly view: View
-  readonly plan: MaskPlan
   readonly channelStatistics: ChannelStatistics
   /** How rasters are shown; images are shown as they are. */
   readonly look?: RasterLook
+  /** By default `neighbours` and `true` for normalised targets, `raw` for others. */
+  readonly statistics?: readonly StatisticsUsed[]
 }
 
-export interface ErrorOptions extends ExposedOptions {
-  readonly objective: Pick<MaskedObjective, 'errors'>
+export interface ExposureOptions extends Pictured {
+  readonly exposure: Exposure
 }
 
-export interface ReconstructionOptions extends ExposedOptions {
+export interface ReconstructionOptions extends Pictured {
   readonly objective: Pick<MaskedObjective, 'predict'>
+  readonly weights: Weights
+  readonly plan: MaskPlan
   /** Whether the model was trained on targets that are normalised patch by patch. */
   readonly normalizeTarget: boolean
   /** By what they were normalised; `group` by default. */
   readonly bandStatistics?: BandStatistics
-  /** By default `neighbours` and `true` for normalised targets, `raw` for others. */
-  readonly statistics?: readonly StatisticsUsed[]
 }
 
 export interface Reconstructions {
   readonly images: readonly Reconstruction[]
   /** How many samples they are of. */
   readonly samples: number
-  /** M / N */
-  readonly hiddenShare: number
+  /** Of all tokens; null: nothing is hidden. */
+  readonly hiddenShare: number | null
   /** Which channels the tiles show, where that is not all of them and rows do not say it. */
   readonly bands: string | null
-  /** Of hidden tokens, where errors are shown: the greatest of a place, and the mean. */
+  /** Of what rows show beside images (`Reconstruction.shown`). */
+  readonly more?: Pick<ShownColumns, 'columns' | 'legend'> & { readonly footers: readonly string[] }
+  /** Of predicted tokens, where errors are shown: the greatest of a place, and the mean. */
   readonly errors?: { readonly most: number; readonly mean: number }
 }
 
 /** Rebuilds every image. Throws `SHAPE` for other sizes, `VALUE` for statistics that the target does not have. */
-export function reconstruct(options: ReconstructionOptions): Reconstructions {
-  const { normalizeTarget } = options
-  const wanted = options.statistics ?? (normalizeTarget ? ['neighbours', 'true'] : ['raw'])
-  checkStatistics(wanted, normalizeTarget)
-  return exposed(options, ({ cut, hidden, units, toArray }) => {
-    const { channels } = options.shape.dimensions
-    const layout = layoutOf(options.shape)
-    const { prediction } = options.objective.predict(options.weights, options.view, options.plan)
-    const predicted = reshape(onCpu(prediction), cut.truth.shape)
-    const by = options.bandStatistics ?? 'group'
-    const rebuild = {
-      raw: () => predicted,
-      neighbours: () => withMoments(predicted, guessed(momentsByBand(cut, by, hidden), hidden, layout)),
-      true: () => withMoments(predicted, momentsByBand(cut, by)),
-    } satisfies Record<StatisticsUsed, () => Tensor>
-    const isHidden = call('gt.Scalar', hidden, 0)
-    const paste = (x: Tensor) => call('where.self', isHidden, x, cut.truth)
-    const scored = mul(hidden, groupedBands(cut.groups, channels)) // a band that no group has is not predicted
-    const counted = cut.valid ? mul(scored, cut.valid) : expand(scored, cut.truth.shape)
-    const variants = wanted.map((statistics) => {
-      const whole = paste(rebuild[statistics]())
-      const quality = hiddenQuality(units.unit(cut.truth), units.unit(whole), counted)
-      return { statistics, values: toArray(units.physical(whole)), quality }
-    })
-    return { variants }
-  })
+export const reconstruct = ({
+  objective,
+  weights,
+  plan,
+  ...options
+}: ReconstructionOptions): Reconstructions =>
+  noGrad(() =>
+    scope(() => {
+      const [B] = plan.kept.shape
+      expectShape(plan.kept, [B!, 'K'], 'reconstruct: plan.kept')
+      expectShape(plan.hidden, [B!, 'M'], 'reconstruct: plan.hidden')
+      expectImages(options)
+      expectShape(plan.restore, [B!, layoutTokens(layoutOf(options.shape))], 'reconstruct: plan.restore')
+      const { normalizeTarget, bandStatistics = 'group', view } = options
+      const { prediction } = objective.predict(weights, view, plan)
+      const said: ShownOf<'pixels'> = {
+        ...{ kind: 'pixels', said: prediction },
+        statistics: normalizeTarget ? bandStatistics : null,
+      }
+      return showExposure({ ...options, exposure: { ...planMasks(plan), shown: [said] } })
+    }),
+  )
+
+function expectImages({ shape, view }: Pick<Pictured, 'shape' | 'view'>): number {
+  const { dimensions: d, frames } = shape
+  const [height, width] = d.imageSize
+  return expectShape(view.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')[0]!
 }
 
-/** How wrong each hidden token is, of a target that has no pixels to show. Throws `SHAPE` for images of other sizes. */
-export const showErrors = (options: ErrorOptions): Reconstructions =>
-  exposed(options, ({ cut, toArray }) => {
-    const [B, places] = cut.truth.shape as readonly [number, number]
-    const byGroup = (x: Tensor) => reshape(onCpu(x), [B, -1, places])
-    const mask = byGroup(hiddenMask(options.plan))
-    const wrong = mul(byGroup(options.objective.errors(options.weights, options.view, options.plan)), mask)
-    const over = (x: Tensor) => call('sum.dim_IntList', x, [1], false, null)
-    const ofPlaces = reshape(div(over(wrong), over(mask)), [B, places, 1, 1]) // NaN where all is visible
-    return {
-      variants: [],
-      errors: {
-        values: toArray(expand(ofPlaces, cut.truth.shape)),
-        most: item(max(call('nan_to_num', ofPlaces, 0, null, null))),
-        mean: item(div(sum(wrong), sum(mask))),
-      },
-    }
+type Cut = ReturnType<typeof cutPatches>
+
+interface Scenery {
+  readonly cut: Cut
+  readonly units: ReturnType<typeof unitsOf>
+  /** [B, places, 1, C] what is hidden, and what is predicted. */
+  readonly hidden: Tensor | null
+  readonly predicted: Tensor
+}
+
+/** Pixels with the statistics that were asked for, of what is predicted; the rest is pasted. */
+function rebuilt(
+  { said, statistics }: ShownOf<'pixels'>,
+  { cut, units, hidden, predicted }: Scenery,
+  { shape, statistics: asked }: Pictured,
+) {
+  const isNormalised = statistics !== null
+  const wanted = asked ?? (isNormalised ? ['neighbours', 'true'] : ['raw'])
+  checkStatistics(wanted, isNormalised)
+  const values = reshape(onCpu(said), cut.truth.shape)
+  const by = statistics ?? 'group'
+  const nothing = () => mul(predicted, 0)
+  const neighbours = () => {
+    const seen = hidden ?? nothing()
+    return withMoments(values, guessed(momentsByBand(cut, by, seen), seen, layoutOf(shape)))
+  }
+  const rebuild = {
+    ...{ raw: () => values, neighbours },
+    true: () => withMoments(values, momentsByBand(cut, by)),
+  } satisfies Record<StatisticsUsed, () => Tensor>
+  const isPredicted = call('gt.Scalar', predicted, 0)
+  const scored = mul(predicted, groupedBands(cut.groups, shape.dimensions.channels)) // a band that no group has is not predicted
+  const counted = cut.valid ? mul(scored, cut.valid) : expand(scored, cut.truth.shape)
+  return wanted.map((used) => {
+    const whole = call('where.self', isPredicted, rebuild[used](), cut.truth)
+    const quality = hiddenQuality(units.unit(cut.truth), units.unit(whole), counted)
+    return { statistics: used, whole: units.physical(whole), quality }
   })
+}
 
 const onCpu = (x: Tensor) => toDevice(toDtype(x, 'float32'), 'cpu')
 
-interface Exposed {
-  readonly cut: ReturnType<typeof cutPatches>
-  /** [B, places, 1, C] */
-  readonly hidden: Tensor
-  readonly units: ReturnType<typeof unitsOf>
-  readonly toArray: (x: Tensor) => Float32Array
-}
-
-/** Original and masked images, with what `more` makes of them. */
-function exposed(
-  options: ExposedOptions,
-  more: (made: Exposed) => Pick<RebuiltValues, 'variants' | 'errors'>,
-): Reconstructions {
-  const { shape, view, plan, look } = options
+/** Originals, masked images, and what an objective made of them. Throws as `reconstruct`. */
+export function showExposure(options: ExposureOptions): Reconstructions {
+  const { shape, view, look, exposure } = options
   const { dimensions: d, frames } = shape
   const layout = layoutOf(shape)
   const [height, width] = d.imageSize
@@ -153,28 +168,57 @@ function exposed(
 
   return noGrad(() =>
     scope(() => {
-      const [B] = expectShape(view.pixels, ['B', frames, d.channels, height, width], 'reconstruct: images')
-      expectShape(plan.kept, [B, 'K'], 'reconstruct: plan.kept')
-      expectShape(plan.hidden, [B, 'M'], 'reconstruct: plan.hidden')
-      expectShape(plan.restore, [B, layoutTokens(layout)], 'reconstruct: plan.restore')
+      const B = expectImages(options)
+      const N = layoutTokens(layout)
       const cut = cutPatches(shape, onCpu(view.pixels), view.valid && onCpu(view.valid))
-      const hidden = hiddenBands(onCpu(maskOf(plan)), cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
+      const bandsOf = (mask: Tensor) => hiddenBands(mask, cut.groups, d.channels, placeCount(layout)) // [B, places, 1, C]
+      const hidden = exposure.hidden && onCpu(exposure.hidden)
+      const predicted = exposure.predicted === null ? ones([B, N]) : onCpu(exposure.predicted)
+      const isOne = exposure.hidden !== null && exposure.hidden === exposure.predicted
+      const hiddenOfBands = hidden && bandsOf(hidden)
+      const predictedOfBands = isOne ? hiddenOfBands! : bandsOf(predicted)
       const units = unitsOf(options)
-      const toArray = (x: Tensor) => toFloats(toImageOrder(x, shape))
+      const scenery = { cut, units, hidden: hiddenOfBands, predicted: predictedOfBands }
+      const toArray = (x: Tensor) => toFloats(toImageOrder(expand(x, cut.truth.shape), shape))
+      const { grid } = layout
+      const scene = {
+        ...{ grid, frames, channels: d.channels, predicted },
+        isPredicted: predictedPlaces(predicted, { grid, frames }),
+      }
+      const variants = exposure.shown.flatMap((each) =>
+        each.kind === 'pixels' ? rebuilt(each, scenery, options) : [],
+      )
+      const others = exposure.shown.flatMap((each) =>
+        each.kind === 'pixels' ? [] : [shownColumns(each, scene)],
+      )
+      const unsaid = hiddenOfBands && !isOne ? mul(hiddenOfBands, sub(mul(predictedOfBands, -1), -1)) : null
       const values: RebuiltValues = {
         ...{ samples: B, frames, channels: d.channels, height, width },
-        ...more({ cut, hidden, units, toArray }),
+        variants: variants.map(({ whole, ...variant }) => ({ ...variant, values: toArray(whole) })),
         truth: toArray(units.physical(cut.truth)),
-        hidden: toArray(expand(hidden, cut.truth.shape)),
+        hidden: hiddenOfBands && toArray(hiddenOfBands),
+        unsaid: unsaid && toArray(unsaid),
         valid: view.valid && toFloats(onCpu(view.valid)),
         times: view.times,
+        ...(others.length > 0 && {
+          shown: (date: number, image: Tile) => others.flatMap(({ tiles }) => tiles(date, image)),
+        }),
       }
+      const errors = others.find((each) => each.errors)?.errors
+      const legend = others.find((each) => each.legend)?.legend
       return {
         images: look ? showRasters(values, look) : showImages(values),
         samples: B,
-        hiddenShare: item(mean(maskOf(plan))),
+        hiddenShare: hidden && item(sum(hidden)) / (B * N),
         bands: look ? null : bandsNote(d.channels),
-        ...(values.errors && { errors: { most: values.errors.most, mean: values.errors.mean } }),
+        ...(others.length > 0 && {
+          more: {
+            columns: others.flatMap(({ columns }) => columns),
+            footers: others.flatMap(({ footer = [] }) => footer),
+            ...(legend && { legend }),
+          },
+        }),
+        ...(errors && { errors }),
       }
     }),
   )
@@ -195,7 +239,7 @@ function toImageOrder(x: Tensor, { dimensions: d, frames }: BackboneShape): Tens
   ])
 }
 
-function checkChannels({ shape, channelStatistics: { mean, std } }: ExposedOptions): void {
+function checkChannels({ shape, channelStatistics: { mean, std } }: Pictured): void {
   const { channels } = shape.dimensions
   if (mean.length === channels && std.length === channels) return
   throw new SherdError(
@@ -205,7 +249,7 @@ function checkChannels({ shape, channelStatistics: { mean, std } }: ExposedOptio
 }
 
 /** Undoes the channel statistics of [B, places, P·P, C]: to the files' units, and to [0, 1] for measures of quality. */
-function unitsOf({ shape, channelStatistics, look }: ExposedOptions) {
+function unitsOf({ shape, channelStatistics, look }: Pictured) {
   const C = shape.dimensions.channels
   const { mean, std, low, high } = channelStatistics
   const perBand = (values: readonly number[]) => tensor([...values], [C])

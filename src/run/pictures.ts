@@ -1,15 +1,16 @@
 /** Reconstructions of a few images, as a run sees them: centred crops, a mask that depends on nothing but the image. */
 
+import { alone } from '../collective/collective.ts'
 import { fittingOf, sampleSize } from '../config/assemble.ts'
 import { backboneOf, rastersOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { pause, SherdError } from '../errors.ts'
 import { weightsOf } from '../model/parameters.ts'
-import type { MaskedObjective } from '../objective/masked.ts'
-import { expectMasked, isMasked } from '../objective/masked.ts'
+import type { At } from '../objective/objective.ts'
+import { valuesAt } from '../optim/schedule.ts'
 import { groupComposites } from '../picture/composite.ts'
 import type { RasterLook } from '../picture/rebuilt-tiles.ts'
-import { type Reconstructions, reconstruct, showErrors } from '../picture/reconstruction.ts'
+import { type Reconstructions, showExposure } from '../picture/reconstruction.ts'
 import { fitted } from '../prepare/fit.ts'
 import { toView } from '../prepare/normalize.ts'
 import { openReader } from '../prepare/open-reader.ts'
@@ -96,45 +97,49 @@ export async function loadExhibit(
 }
 
 /** Whether there is anything to draw of it. */
-export const hasPictures = ({ objective }: Pick<Model, 'objective'>): boolean => isMasked(objective)
+export const hasPictures = ({ objective }: Pick<Model, 'objective'>): boolean => objective.show !== undefined
 
-/** Rebuilds the exhibit's images. The mask of an image is drawn at (seed, `mask`, epoch 0, its index). */
+/**
+ * What the model makes of the exhibit's images. The mask of an image is drawn at (seed, `mask`, epoch 0, its index). Throws `USAGE` for an
+ * objective that shows nothing, and for statistics where there are no pixels.
+ */
 export function reconstructExhibit(
-  model: Model,
+  { config, objective, parameters, statistics, device, precision: dtype = 'float32' }: Model,
   exhibit: Exhibit,
   seed: number,
   { used, composites }: { used?: readonly StatisticsUsed[]; composites?: readonly string[] } = {},
 ): Reconstructions {
-  const { config, parameters, statistics, device, precision: dtype = 'float32' } = model
   if (exhibit.shape[0] === 0) throw new SherdError('SOURCE', 'There is no image to reconstruct.')
-  const own = expectMasked(model.objective, { name: config.objective, what: 'A picture of predictions' })
-  const objective: MaskedObjective = {
-    ...own,
-    predict: (...args) => autocastFrozen({ device, dtype }, () => own.predict(...args)),
-    errors: (...args) => autocastFrozen({ device, dtype }, () => own.errors(...args)),
-  }
+  const { show } = objective
+  if (!show)
+    throw new SherdError(
+      'USAGE',
+      `A model of objective ${config.objective} has no pictures of its own: "sherd look" draws its features, "sherd evaluate" measures them.`,
+    )
   const look = lookOf(config, exhibit, composites)
   return noGrad(() =>
     scope(() => {
       const view = toView(exhibit, statistics, device)
-      const samples = { epochs: new Int32Array(exhibit.indices.length), indices: exhibit.indices }
-      const { shows } = objective.target
-      const options = {
-        ...{ objective, view, shape: backboneOf(config), weights: weightsOf(parameters) },
-        ...{ plan: objective.plan({ seed, samples }, { image: view }), channelStatistics: statistics },
+      const exposure = autocastFrozen({ device, dtype }, () =>
+        show(weightsOf(parameters), { image: view }, pictureAt(objective, seed, exhibit.indices)),
+      )
+      if (used && !exposure.shown.some(({ kind }) => kind === 'pixels'))
+        throw new SherdError('USAGE', 'This run predicts no pixels: leave the statistics out.')
+      return showExposure({
+        ...{ exposure, view, shape: backboneOf(config), channelStatistics: statistics },
         ...(look && { look }),
-      }
-      if (shows.kind === 'errors') {
-        if (used) throw new SherdError('USAGE', 'This run predicts no pixels: leave the statistics out.')
-        return showErrors(options)
-      }
-      return reconstruct({
-        ...options,
-        ...{ normalizeTarget: shows.statistics !== null, bandStatistics: shows.statistics ?? 'group' },
         ...(used && { statistics: used }),
       })
     }),
   )
+}
+
+/** The address of a picture: the first step, whatever step the weights are of, so that pictures of a run compare. */
+function pictureAt({ schedules = {} }: Model['objective'], seed: number, indices: readonly number[]): At {
+  const first = { step: 0, epoch: 0, stepsPerEpoch: 1, totalSteps: 1 }
+  const samples = { epochs: new Int32Array(indices.length), indices }
+  const rows = { samples, firstRow: 0, rows: indices.length }
+  return { seed, step: 0, epoch: 0, ...rows, value: valuesAt(schedules, first), collective: alone }
 }
 
 /** How rasters are shown: by the composites that are asked for, else in true colour, by NDVI, and by each group of bands. */

@@ -56,6 +56,8 @@ export const predictCodes =
     }
     const target = tokenTarget({
       part: 'codes',
+      shows: { kind: 'codes', codes },
+      drawn: { said: (logits) => call('argmax', logits, -1, true) },
       widths: Object.fromEntries(groups.map(({ head }) => [head, codes])),
       of({ cut: { view } }) {
         const all = unsqueeze(tokenizer().encode(view), 2) // [B, N, 1]

@@ -7,7 +7,7 @@ import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
 import { call } from '../tensor/call.ts'
-import { add, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'
+import { add, div, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutInWords, placeCount } from '../token/layout.ts'
 import type { FrozenModel } from './frozen-model.ts'
@@ -21,6 +21,10 @@ const losses = {
   mse: (a: Tensor, b: Tensor) => meanOver(square(sub(a, b)), [1]),
   cosine: (a: Tensor, b: Tensor) => sub(mul(call('cosine_similarity', a, b, 1, 1e-8), -1), -1),
 }
+/** A cosine looks at directions alone. */
+const ofLengthOne = (x: Tensor): Tensor => div(x, call('clamp', norms(x), 1e-8, null))
+const norms = (x: Tensor) => call('linalg_vector_norm', x, 2, [-1], true, null)
+
 const lossNames = ['smooth-l1', 'mse', 'cosine'] as const satisfies readonly (keyof typeof losses)[]
 
 export interface FeatureOptions {
@@ -55,6 +59,8 @@ export const predictFeatures =
     const normed = (x: Tensor) => call('layer_norm', x, [width], null, null, 1e-5)
     const target = tokenTarget({
       part: 'features',
+      shows: { kind: 'features' },
+      ...(loss === 'cosine' && { drawn: { said: ofLengthOne, wanted: ofLengthOne } }),
       widths: Object.fromEntries(groups.map(({ head }) => [head, width])),
       of({ cut: { view } }) {
         const { features, imageSize, layout: from } = teacher()

@@ -40,8 +40,10 @@ export const predictHog =
       const made = gradientHistograms(own, { ...options, patchSize })
       return reshape(made, [B, -1, made.shape[2]!])
     }
+    const { cells } = descriptorOf(patchSize, 1, options)
     return tokenTarget({
       part: 'hog',
+      shows: { kind: 'gradients', bins: options.bins, cells },
       widths: Object.fromEntries(
         groups.map(({ head, bands }) => [head, descriptorOf(patchSize, bands.length, options).width]),
       ),

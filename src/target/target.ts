@@ -8,7 +8,7 @@ import type { View } from '../prepare/view.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { Route } from '../token/spectral-groups.ts'
-import type { BandStatistics } from './band-pixels.ts'
+import type { Showing } from './showing.ts'
 
 export interface TargetSpace {
   readonly shape: BackboneShape
@@ -33,11 +33,6 @@ export type Seen = Pick<Asked, 'view' | 'cut'>
 /** Parts of a loss: float32 scalars, each a mean. The loss is their weighted sum. */
 export type Parts = Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
 
-/** How pictures show a target: as pixels (`statistics`: of the normalisation; null: none), or as a map of errors. */
-export type Showing =
-  | { readonly kind: 'pixels'; readonly statistics: BandStatistics | null }
-  | { readonly kind: 'errors' }
-
 export interface Target<Values = unknown> {
   /** The part of the loss that is weighted by hidden tokens with data. */
   readonly part: string
@@ -61,7 +56,9 @@ export interface Target<Values = unknown> {
   /** Joins the predictions of all heads at every place, [B, places, …]: pixels in the order of bands, else by head. */
   whole(predictions: readonly Tensor[]): Tensor
   readonly shows: Showing
-  /** The error of every token [B, N], from predictions at every place; required if `shows` is errors. */
+  /** What is drawn of it at every place, [B, places, …], from predictions at every place; required if `shows` is neither pixels nor errors. */
+  drawn?(predictions: readonly Tensor[], seen: Seen, weights: Weights): { wanted: Tensor; said: Tensor }
+  /** The error of every token [B, N], from predictions at every place; required if `shows` is not pixels. */
   errors?(predictions: readonly Tensor[], seen: Seen, weights: Weights): Tensor
   /** The chance value of `part`; null if unknown. */
   readonly chance: number | null

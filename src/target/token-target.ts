@@ -6,6 +6,7 @@ import { pick } from '../model/stem/patch-embedding.ts'
 import { cat, reshape, sum, toDtype } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { meanError } from './band-pixels.ts'
+import type { Showing } from './showing.ts'
 import type { Seen, Target } from './target.ts'
 
 export interface TokenTarget {
@@ -15,6 +16,10 @@ export interface TokenTarget {
   of(seen: Seen, weights: Weights): readonly Tensor[]
   /** [n, W] in float32, and the wanted values → the error of each token [n]. */
   error(predicted: Tensor, wanted: Tensor): Tensor
+  /** Default: as errors. */
+  readonly shows?: Exclude<Showing, { readonly kind: 'pixels' }>
+  /** Of predictions and wanted values what is drawn, such as a code of its logits; default: as they are. */
+  readonly drawn?: { said?(x: Tensor): Tensor; wanted?(x: Tensor): Tensor }
 }
 
 function expectWhole({ cut }: Seen, part: string): void {
@@ -25,11 +30,21 @@ function expectWhole({ cut }: Seen, part: string): void {
     )
 }
 
+const asIs = (x: Tensor) => x
+const joined = (parts: readonly Tensor[]) => (parts.length === 1 ? parts[0]! : cat(parts, 2))
+
 /** The loss is the mean error of hidden tokens. Throws `VALUE` for views with missing data. */
-export function tokenTarget({ part, widths, of, error }: TokenTarget): Target<readonly Tensor[]> {
+export function tokenTarget({
+  part,
+  widths,
+  of,
+  error,
+  shows = { kind: 'errors' },
+  drawn: { said: drawSaid = asIs, wanted: drawWanted = asIs } = {},
+}: TokenTarget): Target<readonly Tensor[]> {
   const errorOf = (predicted: Tensor, wanted: Tensor) => error(toDtype(predicted, 'float32'), wanted)
   return {
-    ...{ part, widths, reads: 'hidden', shows: { kind: 'errors' }, chance: null },
+    ...{ part, widths, reads: 'hidden', shows, chance: null },
     of: (asked, weights) => {
       expectWhole(asked, part)
       const wanted = of(asked, weights)
@@ -42,7 +57,14 @@ export function tokenTarget({ part, widths, of, error }: TokenTarget): Target<re
       })
       return { [part]: { mean: meanError(errors), weight: 1 } }
     },
-    whole: (predictions) => (predictions.length === 1 ? predictions[0]! : cat(predictions, 2)),
+    whole: joined,
+    drawn(predictions, seen, weights) {
+      expectWhole(seen, part)
+      return {
+        wanted: joined(of(seen, weights).map(drawWanted)),
+        said: joined(predictions.map((predicted) => drawSaid(toDtype(predicted, 'float32')))),
+      }
+    },
     errors(predictions, seen, weights) {
       expectWhole(seen, part)
       const wanted = of(seen, weights)

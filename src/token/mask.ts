@@ -202,3 +202,9 @@ export function hiddenRows({ hidden, restore, real }: MaskPlan): Tensor {
 /** [n] int64: which of B · M padded entries are real. */
 export const realRows = (real: Tensor): Tensor =>
   scope(() => reshape(call('nonzero', reshape(real, [real.shape[0]! * real.shape[1]!])), [-1]))
+
+/** What the encoder does not see, and what is rebuilt, both as `maskOf` gives it: the same tensor where it is the same. */
+export function planMasks(plan: MaskPlan): { readonly hidden: Tensor; readonly predicted: Tensor } {
+  const hidden = maskOf(plan)
+  return { hidden, predicted: plan.thrown ? hiddenMask(plan) : hidden }
+}

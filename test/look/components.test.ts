@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { componentColours, principalComponents } from '../../src/look/components.ts'
+import { componentColours, principalComponents } from '../../src/picture/components.ts'
 import { callMany } from '../../src/tensor/call.ts'
 import { div, matmul, sub, transpose } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'

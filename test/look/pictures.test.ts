@@ -1,7 +1,8 @@
 import sharp from 'sharp'
 import { expect, it } from 'vitest'
 import type { Look } from '../../src/look/look.ts'
-import { drawAttention, drawFeatures, drawNearest, scaled } from '../../src/look/pictures.ts'
+import { drawAttention, drawFeatures, drawNearest } from '../../src/look/pictures.ts'
+import { scaled } from '../../src/picture/painted.ts'
 
 const tile = { width: 8, height: 4, channels: 3 as const, pixels: new Uint8Array(96).fill(40) }
 const [RED, BLUE] = [

@@ -45,15 +45,18 @@ describe('showImages', () => {
   })
 })
 
-it('errors: hidden pixels from dark blue to pale yellow, visible ones in dim grey', () => {
-  const [row] = showImages({
-    ...{ samples: 1, frames: 1, channels: 1, height: 1, width: 3, valid: null, times: null, variants: [] },
-    truth: floats([1, 0.5, 0.5]),
+it('greys what is hidden and not predicted in the rebuilt image, and shows the original where nothing is hidden', () => {
+  const made: RebuiltValues = {
+    ...{ samples: 1, frames: 1, channels: 1, height: 1, width: 3, valid: null, times: null },
+    truth: floats([1, 0.2, 0.4]),
     hidden: floats([0, 1, 1]),
-    errors: { values: floats([Number.NaN, 0, 3]), most: 3, mean: 1.5 },
-  })
-  expect([...row!.errors!.pixels]).toEqual([...[89, 89, 89], ...[12, 12, 60], ...[255, 250, 190]])
-  expect(row!.rebuilt).toEqual([])
+    unsaid: floats([0, 1, 0]),
+    variants: [{ statistics: 'raw', values: floats([1, 0.2, 0.6]), quality: [quality(10)] }],
+  }
+  const [row] = showImages(made)
+  expect([...row!.rebuilt[0]!.tile.pixels]).toEqual([255, GREY, 153])
+  const [whole] = showImages({ ...made, hidden: null, unsaid: null })
+  expect([...whole!.masked.pixels]).toEqual([255, 51, 102])
 })
 
 describe('showRasters', () => {

@@ -35,7 +35,7 @@ const weights = (out: string) => readFileSync(join(openRun(out).latest!.path, 'm
 
 it.each([
   ['simmim', 'pixels', 'pixels'],
-  ['maskfeat', 'hog', 'errors'],
+  ['maskfeat', 'hog', 'gradients'],
 ] as const)('%s trains, and resumes bit for bit', async (objective, part, shown) => {
   const config = configOf(objective)
   expect(targetKeysOf(config)?.kind).toBe(part)

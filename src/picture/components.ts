@@ -6,6 +6,7 @@ import { quantile } from '../prepare/quantile.ts'
 import { draws } from '../random/draws.ts'
 
 export interface Components {
+  readonly mean: Float64Array
   /**
    * [count][width], of length 1. The number of greatest magnitude is positive, so that colours do not depend on the solver. Zeros where
    * features vary in fewer directions.
@@ -42,17 +43,7 @@ export function principalComponents(features: Float32Array, width: number, count
   for (let i = 0; i < features.length; i++) mean[i % width]! += features[i]! / rows
   let total = 0
   for (let i = 0; i < features.length; i++) total += (features[i]! - mean[i % width]!) ** 2 / rows
-  /** Along a vector, of each row. */
-  const along = (vector: Float64Array) => {
-    const from = dot(mean, vector)
-    const values = new Float64Array(rows)
-    for (let row = 0, at = 0; row < rows; row++) {
-      let sum = -from
-      for (let i = 0; i < width; i++) sum += features[at++]! * vector[i]!
-      values[row] = sum
-    }
-    return values
-  }
+  const along = (vector: Float64Array) => alongVector(features, { mean, vector })
   /** The covariance times a vector. */
   const covariance = (vector: Float64Array) => {
     const values = along(vector)
@@ -73,11 +64,36 @@ export function principalComponents(features: Float32Array, width: number, count
   const vectors = real.map(({ vector }) => positive(vector))
   const none = <T>(made: T) => Array.from({ length: kept - real.length }, () => made)
   return {
+    mean,
     vectors: [...vectors, ...none(new Float64Array(width))],
     explained: [...real.map(({ value }) => value / total), ...none(0)],
     values: [...vectors.map(along), ...none(new Float64Array(rows))],
   }
 }
+
+/** Of each row, around the mean. */
+function alongVector(
+  features: Float32Array,
+  { mean, vector }: { readonly mean: Float64Array; readonly vector: Float64Array },
+): Float64Array {
+  const width = mean.length
+  const from = dot(mean, vector)
+  const values = new Float64Array(features.length / width)
+  for (let row = 0, at = 0; row < values.length; row++) {
+    let sum = -from
+    for (let i = 0; i < width; i++) sum += features[at++]! * vector[i]!
+    values[row] = sum
+  }
+  return values
+}
+
+/** Other features in the same components. */
+export const inComponents = (
+  features: Float32Array,
+  { mean, vectors }: Pick<Components, 'mean' | 'vectors'>,
+): Pick<Components, 'values'> => ({
+  values: vectors.map((vector) => alongVector(features, { mean, vector })),
+})
 
 interface Eigen {
   readonly value: number
@@ -172,11 +188,17 @@ function eigenOf(diagonal: readonly number[], beside: readonly number[]): Eigen[
 /** What is drawn dark and at full brightness: a few odd patches decide no scale. */
 const [LOW, HIGH] = [0.01, 0.99]
 
-/** [rows, 3] bytes: red, green and blue by the first three components. A component that is the same everywhere is grey. */
-export function componentColours({ values }: Pick<Components, 'values'>): Uint8Array {
+/**
+ * [rows, 3] bytes: red, green and blue by the first three components. A component that is the same everywhere is grey. `by`: those whose
+ * range is drawn, by default its own.
+ */
+export function componentColours(
+  { values }: Pick<Components, 'values'>,
+  by: Pick<Components, 'values'> = { values },
+): Uint8Array {
   const colours = new Uint8Array(3 * (values[0]?.length ?? 0)).fill(128)
   for (const [c, each] of values.slice(0, 3).entries()) {
-    const ascending = each.slice().sort()
+    const ascending = by.values[c]!.slice().sort()
     const [low, high] = [quantile(ascending, LOW), quantile(ascending, HIGH)]
     if (!(high > low)) continue
     for (const [row, value] of each.entries())
