@@ -2,8 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { presetNames, presetOf } from '../../src/config/presets.ts'
-import { maeConfig, resolveConfig } from '../../src/config/resolve.ts'
+import { recipeOf } from '../../src/config/recipe.ts'
+import { backboneOf, maeConfig, maskDesignOf, resolveConfig } from '../../src/config/resolve.ts'
+import type { Config } from '../../src/config/schema.ts'
+import { layoutOf } from '../../src/model/backbone-shape.ts'
 import { packageRoot } from '../../src/package-root.ts'
+import { keptTokens } from '../../src/token/mask-design.ts'
 
 const folder = join(packageRoot(), 'presets')
 
@@ -53,4 +57,33 @@ describe('presets', () => {
     )
     expect(() => presetOf('toString')).toThrow(/There is no preset "toString"/)
   })
+})
+
+it.each([
+  // Batch, epochs, peak, warm-up and clipping of the papers' codes.
+  ['beit-base-224', 800, 1.5e-3, 10, 3],
+  ['simmim-base-224', 800, 4e-4, 10, 5],
+  ['maskfeat-base-224', 1600, 1.6e-3, 30, 0.02],
+])(
+  '%s keeps the recipe of the paper: %d epochs, rate %d, %d of warm-up, clipped at %d',
+  (name, epochs, rate, warm, clip) => {
+    const config = resolveConfig(presetOf(name).config)
+    const { optim, train } = config
+    const recipe = recipeOf(config, 2048 * 100)
+    expect([train.batchSize * train.accumulate, train.epochs]).toEqual([2048, epochs])
+    expect(recipe.peak).toBeCloseTo(rate, 9)
+    expect(recipe.warmup).toBe(warm * 100)
+    expect(optim).toMatchObject({
+      optimizer: 'adamw',
+      beta1: 0.9,
+      beta2: 0.999,
+      weightDecay: 0.05,
+      clipGradientNorm: clip,
+    })
+  },
+)
+
+it('beit-base-224 hides the 75 of 196 patches of the published code', () => {
+  const config = resolveConfig(presetOf('beit-base-224').config) as Config<'beit'>
+  expect(196 - keptTokens(layoutOf(backboneOf(config)), maskDesignOf(config))).toBe(75)
 })
