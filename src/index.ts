@@ -297,7 +297,8 @@ export { type HogOptions, predictHog } from './target/hog.ts'
 export { type PixelOptions, predictPixels } from './target/pixel-target.ts'
 export { patchStatistics, pixelLoss, pixelTarget, withStatistics } from './target/pixels.ts'
 export { meanQuality, type Quality } from './target/reconstruction-quality.ts'
-export type { Target, TargetMaker } from './target/target.ts'
+export type { Momentum, Target, TargetMaker } from './target/target.ts'
+export { predictTeacher, type TeacherOptions } from './target/teacher.ts'
 export {
   autocast,
   backward,

@@ -13,12 +13,13 @@ import type { EncoderDimensions } from '../model/dimensions.ts'
 import type { Encoded } from '../model/encoder.ts'
 import { type InitialRecipe, startingBy } from '../model/initial-values.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
+import type { BandGroup } from '../model/stem/patch-embedding.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Shown } from '../target/showing.ts'
-import type { Asked, Target, TargetMaker } from '../target/target.ts'
+import { type Asked, type Target, type TargetMaker, type Teacher, teacherPrefix } from '../target/target.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
 import { gather, mul, sum } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -29,6 +30,7 @@ import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts
 import { type Route, routeByGroup } from '../token/spectral-groups.ts'
 import type { ImageObjective } from './image-objective.ts'
 import { type ChoosingAt, chooseByAddress, type MaskChooserMaker, planOfNoise } from './mask-chooser.ts'
+import { momentumSchedule } from './momentum.ts'
 import type { Average, ImageBatch, Losses, MetricRow } from './objective.ts'
 
 export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
@@ -66,7 +68,7 @@ export interface Prediction {
   readonly second?: Tensor
 }
 
-export interface MaskedObjective extends ImageObjective<MaskPlan, never> {
+export interface MaskedObjective extends ImageObjective<MaskPlan> {
   readonly target: Pick<Target, 'part' | 'widths' | 'shows' | 'chance' | 'factor'>
   /** Tokens without data are never kept. */
   plan(at: ChoosingAt, batch?: ImageBatch, weights?: Weights): MaskPlan
@@ -127,6 +129,26 @@ export interface TokenReader {
   read(cut: CutView, plan: MaskPlan, weights: Weights): TokensRead
 }
 
+/** Throws `CONFIG` where features of tokens cannot be the predictions. */
+function expectDirect(
+  { width }: TokenReader,
+  { shape, groups }: { readonly shape: BackboneShape; readonly groups: readonly BandGroup[] },
+): void {
+  const wanted = shape.dimensions.width
+  if (width !== wanted || groups.length > 1)
+    throw new SherdError(
+      'CONFIG',
+      groups.length > 1
+        ? `target.head is false, and there are ${groups.length} groups of bands, each with a target: expected true`
+        : `target.head is false, and a decoder gives tokens of ${width} numbers for targets of ${wanted}: expected true`,
+    )
+}
+
+const followingTeacher = ({ of }: Teacher): Average => ({
+  ...{ prefix: teacherPrefix, from: '', momentum: 'momentum', when: 'after-step' },
+  ...(of && { of }),
+})
+
 type OpenReader = (space: {
   readonly shape: BackboneShape
   readonly backbone: Backbone
@@ -162,11 +184,16 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const encoderRows = reader.leavesFinalNorm
     ? backbone.rows.map((row) => (row.name.startsWith('norm.') ? { ...row, role: 'fixed' as const } : row))
     : backbone.rows
-  const target = targetOf({ shape, groups, device })
+  const target = targetOf({ shape, groups, backbone, device })
 
   const [height, width] = shape.dimensions.imageSize
-  const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {} } = target
+  const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {}, teacher, isDirect } = target
+  if (isDirect) expectDirect(reader, { shape, groups })
   const frozen = { ...target.frozen, ...chooser.frozen }
+  const averages: readonly Average[] = [
+    ...(teacher ? [followingTeacher(teacher)] : []),
+    ...(chooser.averages ?? []),
+  ]
   const cutOf = (view: View): CutView => backbone.cut(target.atModelSize?.(view) ?? view)
   const asked = (view: View, cut: CutView, plan: MaskPlan): Asked => {
     let routes: readonly Route[] | undefined
@@ -196,11 +223,11 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
           features(read, 'hidden'),
           { routes, isPadded: plan.real !== undefined },
           widths,
-          weights,
+          isDirect ? null : weights,
         ),
       ),
     all: (read: TokensRead, { features, widths }: Head, weights: Weights) =>
-      inFloat32(() => predictAll(features(read, 'all'), widths, weights)),
+      inFloat32(() => predictAll(features(read, 'all'), widths, isDirect ? null : weights)),
   }
   /** What each head says at every place. */
   const everywhere = (cut: CutView, plan: MaskPlan, weights: Weights) => {
@@ -222,7 +249,9 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const rows = [
     ...encoderRows,
     ...reader.rows,
-    ...(second?.prefix === '' ? [first] : heads).flatMap((head) => headRows(head.widths, reader.width)),
+    ...(isDirect ? [] : second?.prefix === '' ? [first] : heads).flatMap((head) =>
+      headRows(head.widths, reader.width),
+    ),
     ...(target.rows ?? []),
     ...(chooser.rows ?? []),
   ]
@@ -240,14 +269,16 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
         }),
       ),
       ...Object.entries(metrics).map(
-        ([metric, { chance, chanceOf }]): MetricRow => ({
-          ...{ name: named(metric), kind: 'health', unit: '', chance, chanceOf },
+        ([metric, { measure: _, ...row }]): MetricRow => ({
+          ...{ name: named(metric), kind: 'health', unit: '' },
+          ...row,
         }),
       ),
     ]),
     encoder: { prefix: '' },
     ...(Object.keys(frozen).length > 0 && { frozen }),
-    ...(chooser.averages && { averages: chooser.averages as readonly Average<never>[] }),
+    ...(averages.length > 0 && { averages }),
+    ...(teacher && { schedules: { momentum: momentumSchedule(teacher.momentum) } }),
     ...(chooser.isOfWeights && { isPlanOfWeights: true }),
     target,
     plan: (at, batch, weights) =>

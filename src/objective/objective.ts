@@ -8,8 +8,11 @@ import type { GroupRow } from '../optim/groups.ts'
 import type { Schedule } from '../optim/schedule.ts'
 import type { View } from '../prepare/view.ts'
 import type { ViewSpecs } from '../prepare/view-spec.ts'
+import type { MetricRow } from '../target/metric.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { SampleAddresses } from '../token/mask.ts'
+
+export type { Alarm, MetricRow } from '../target/metric.ts'
 
 export type Tensors = Readonly<Record<string, Tensor>>
 
@@ -69,33 +72,6 @@ export interface Average<S extends string = string> {
 export interface Planned<Batch, Plan> {
   readonly batch: Batch
   readonly plan: Plan
-}
-
-/** Bounds of a metric whose violation is reported. */
-export interface Alarm {
-  readonly below?: number
-  readonly above?: number
-  /** Consecutive steps out of bounds before the alarm, and back within them before another one. */
-  readonly forSteps: number
-  /** A sentence: what it means and what helps. */
-  readonly text: string
-}
-
-/** Describes a logged number. */
-export interface MetricRow {
-  /**
-   * In an objective: a part of its loss (kind `loss`) or a metric. In a run (`metrics.schema.json`): the path in a line of `metrics.jsonl`,
-   * such as `parts.pixels`.
-   */
-  readonly name: string
-  readonly kind: 'loss' | 'schedule' | 'health' | 'throughput' | 'probe'
-  /** '' for dimensionless numbers. */
-  readonly unit: string
-  /** The value without learning: a number, or the name of a number in the same line. */
-  readonly chance?: number | string | null
-  /** Such as `predicting the mean`. */
-  readonly chanceOf?: string
-  readonly alarm?: Alarm
 }
 
 interface Common<Batch, Plan, S extends string> {

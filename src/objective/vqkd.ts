@@ -56,7 +56,7 @@ export function vqkd(options: VqkdOptions): TokenizerObjective {
   const backbone = adaptBackbone(openBackbone(shape, device), adapt)
   const { layout, groups } = backbone
   const N = layoutTokens(layout)
-  const target = targetOf({ shape, groups, device })
+  const target = targetOf({ shape, groups, backbone, device })
   const [features] = Object.values(target.widths)
 
   const behind = { ...shape, dimensions: { ...shape.dimensions, depth: decoderDepth } }

@@ -41,7 +41,8 @@ export interface LinearSchedule {
   readonly kind: 'linear'
   readonly from: number
   readonly to: number
-  readonly over: Duration
+  /** Default: the whole run. */
+  readonly over?: Duration
   /** Stays at `from` first; default 0. */
   readonly delay?: Duration
   /** Default `after`. */
@@ -85,7 +86,7 @@ function cosineAt(schedule: CosineSchedule, when: When): number {
 }
 
 function linearAt(schedule: LinearSchedule, when: When): number {
-  const { from, to, over, delay = 0, by = 'step' } = schedule
+  const { from, to, over = when.totalSteps, delay = 0, by = 'step' } = schedule
   const [unit, here] = by === 'step' ? [inSteps, when.step] : [inEpochs, Math.floor(when.epoch)]
   const [place, count] = [here - unit(delay, when), unit(over, when)]
   if (place <= 0) return from

@@ -33,7 +33,7 @@ export const allBands = (pixels: Tensor, channels: number, patchSize: PatchSize)
   patchifyGroups(pixels, [[...Array(channels).keys()]], patchSize)[0]!
 
 /** What heads of pixels give: P·P·|g| of each group. */
-export const pixelWidths = ({ shape, groups }: Omit<TargetSpace, 'device'>): HeadWidths =>
+export const pixelWidths = ({ shape, groups }: Pick<TargetSpace, 'shape' | 'groups'>): HeadWidths =>
   Object.fromEntries(
     groups.map(({ head, bands }) => [head, patchArea(shape.dimensions.patchSize) * bands.length]),
   )

@@ -12,7 +12,7 @@ import { layoutInWords, placeCount } from '../token/layout.ts'
 import type { FrozenTokenizer } from './frozen-tokenizer.ts'
 import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
-import { tokenTarget } from './token-target.ts'
+import { type TokenValues, tokenTarget } from './token-target.ts'
 
 /** More than any published codebook. */
 const MOST_CODES = 2 ** 20
@@ -24,7 +24,7 @@ const crossEntropy = (logits: Tensor, codes: Tensor): Tensor =>
   call('cross_entropy_loss', logits, flat(codes), null, 0, -100, 0)
 
 /** The share of tokens whose greatest logit is that of their code. */
-function accuracy(logits: readonly Tensor[], codes: readonly Tensor[]): Tensor {
+function accuracy(logits: readonly Tensor[], { wanted: codes }: TokenValues): Tensor {
   const named = logits.map((each, g) =>
     sum(toDtype(call('eq.Tensor', call('argmax', each, 1, false), flat(codes[g]!)), 'float32')),
   )

@@ -7,37 +7,30 @@ import { SherdError } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
 import { call } from '../tensor/call.ts'
-import { add, div, meanOver, mul, narrow, square, sub } from '../tensor/ops.ts'
+import { div, narrow } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutInWords, placeCount } from '../token/layout.ts'
+import { type Averaging, averageOf, type FeatureError, featureErrors } from './block-features.ts'
 import type { FrozenModel } from './frozen-model.ts'
 import { onGrid, resizedPixels } from './resized.ts'
 import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
 import { tokenTarget } from './token-target.ts'
 
-const losses = {
-  'smooth-l1': (a: Tensor, b: Tensor, beta: number) => meanOver(call('smooth_l1_loss', a, b, 0, beta), [1]),
-  mse: (a: Tensor, b: Tensor) => meanOver(square(sub(a, b)), [1]),
-  cosine: (a: Tensor, b: Tensor) => sub(mul(call('cosine_similarity', a, b, 1, 1e-8), -1), -1),
-}
 /** A cosine looks at directions alone. */
 const ofLengthOne = (x: Tensor): Tensor => div(x, call('clamp', norms(x), 1e-8, null))
 const norms = (x: Tensor) => call('linalg_vector_norm', x, 2, [-1], true, null)
 
-const lossNames = ['smooth-l1', 'mse', 'cosine'] as const satisfies readonly (keyof typeof losses)[]
+const lossNames = ['smooth-l1', 'mse', 'cosine'] as const satisfies readonly FeatureError[]
 
-export interface FeatureOptions {
+export interface FeatureOptions extends Averaging {
   /** Width of the teacher's tokens. */
   readonly width: number
   /** Its blocks, from 0; null: the last one, after the final norm. */
   readonly layers: readonly number[] | null
-  /** Whether the output of each block is normed, and whether their mean is. */
-  readonly layerNorm: boolean
-  readonly norm: boolean
   /** Whether images are brought to the teacher's size, and its features to the model's grid. */
   readonly resample: boolean
-  readonly loss: keyof typeof losses
+  readonly loss: FeatureError
   /** Threshold of smooth L1, as in PyTorch. */
   readonly beta: number
 }
@@ -46,7 +39,7 @@ export interface FeatureOptions {
 export const predictFeatures =
   (open: () => FrozenModel, options: FeatureOptions): TargetMaker =>
   ({ shape, groups }) => {
-    const { width, layers, layerNorm, norm, resample, loss, beta } = options
+    const { width, layers, resample, loss, beta } = options
     const layout = layoutOf(shape)
     const places = placeCount(layout)
     let opened: FrozenModel | undefined
@@ -56,7 +49,6 @@ export const predictFeatures =
       expectFit(opened, { layout, width, layers, imageSize, resample })
       return opened
     }
-    const normed = (x: Tensor) => call('layer_norm', x, [width], null, null, 1e-5)
     const target = tokenTarget({
       part: 'features',
       shows: { kind: 'features' },
@@ -65,14 +57,11 @@ export const predictFeatures =
       of({ cut: { view } }) {
         const { features, imageSize, layout: from } = teacher()
         const given = { ...view, pixels: resizedPixels(view.pixels, imageSize) }
-        const outputs = features(resample ? given : view, layers)
-        const each = layerNorm ? outputs.map(normed) : outputs
-        const mean = each.length === 1 ? each[0]! : mul(each.reduce(add), 1 / each.length)
-        const whole = norm ? normed(mean) : mean // [B, N, width]
+        const whole = averageOf(features(resample ? given : view, layers), options) // [B, N, width]
         const wanted = resample ? onGrid(whole, from.grid, layout.grid) : whole
         return groups.map((_, g) => narrow(wanted, 1, g * places, places))
       },
-      error: (predicted, wanted) => losses[loss](predicted, wanted, beta),
+      error: (predicted, wanted) => featureErrors[loss](predicted, wanted, beta),
     })
     return { ...target, frozen: { 'target.model': teacher } }
   }

@@ -1,4 +1,5 @@
 /** The interface of targets: values for hidden tokens, and the loss of a prediction against them. */
+import type { Backbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { HeadWidths } from '../model/decoder/heads.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
@@ -8,11 +9,14 @@ import type { View } from '../prepare/view.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { Route } from '../token/spectral-groups.ts'
+import type { MetricRow } from './metric.ts'
 import type { Showing } from './showing.ts'
 
 export interface TargetSpace {
   readonly shape: BackboneShape
   readonly groups: readonly BandGroup[]
+  /** That which learns. */
+  readonly backbone: Backbone
   readonly device: Device
 }
 
@@ -33,6 +37,22 @@ export type Seen = Pick<Asked, 'view' | 'cut'>
 /** Parts of a loss: float32 scalars, each a mean. The loss is their weighted sum. */
 export type Parts = Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
 
+/** A copy of the model's own weights that follows them after each step, under `teacherPrefix`. */
+export interface Teacher {
+  /** Which weights, by name; default: all. */
+  readonly of?: (name: string) => boolean
+  readonly momentum: Momentum
+}
+
+export const teacherPrefix = 'teacher.'
+
+/** From the first step to the step `over`, linearly; null: over the whole run. */
+export interface Momentum {
+  readonly from: number
+  readonly to: number
+  readonly over: number | null
+}
+
 export interface Target<Values = unknown> {
   /** The part of the loss that is weighted by hidden tokens with data. */
   readonly part: string
@@ -46,6 +66,10 @@ export interface Target<Values = unknown> {
   readonly rows?: readonly ParameterRow[]
   /** Opens what is not trained, by the configuration's key of its path; default none. */
   readonly frozen?: Readonly<Record<string, () => { readonly hash: string }>>
+  /** Whether features of tokens are themselves the predictions, without heads; default false. */
+  readonly isDirect?: boolean
+  /** A copy of the model that `of` reads; default none. */
+  readonly teacher?: Teacher
   /** Size of the views relative to the model's; default 1. */
   readonly factor?: number
   /** Reduces a view to the model's size. */
@@ -60,19 +84,17 @@ export interface Target<Values = unknown> {
   drawn?(predictions: readonly Tensor[], seen: Seen, weights: Weights): { wanted: Tensor; said: Tensor }
   /** The error of every token [B, N], from predictions at every place; required if `shows` is not pixels. */
   errors?(predictions: readonly Tensor[], seen: Seen, weights: Weights): Tensor
-  /** The chance value of `part`; null if unknown. */
-  readonly chance: number | null
+  /** The chance value of `part`: a number, or the name of one in a line of `metrics.jsonl`; null if unknown. */
+  readonly chance: number | string | null
   /** Default: predicting the mean. */
   readonly chanceOf?: string
   /** Scalars that are logged beside the loss, by name, from the predictions and values of `loss`; default none. */
   readonly metrics?: Readonly<Record<string, TargetMetric<Values>>>
 }
 
-export interface TargetMetric<Values> {
+export interface TargetMetric<Values> extends Pick<MetricRow, 'chance' | 'chanceOf' | 'alarm'> {
   /** Without gradient. */
   measure(predictions: readonly Tensor[], values: Values): Tensor
-  readonly chance: number
-  readonly chanceOf: string
 }
 
 export type TargetMaker = (space: TargetSpace) => Target

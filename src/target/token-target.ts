@@ -22,6 +22,12 @@ export interface TokenTarget {
   readonly drawn?: { said?(x: Tensor): Tensor; wanted?(x: Tensor): Tensor }
 }
 
+/** Values by head: of all tokens [B, places, W], and of hidden ones [n, W]. */
+export interface TokenValues {
+  readonly all: readonly Tensor[]
+  readonly wanted: readonly Tensor[]
+}
+
 function expectWhole({ cut }: Seen, part: string): void {
   if (cut.valid)
     throw new SherdError(
@@ -41,16 +47,16 @@ export function tokenTarget({
   error,
   shows = { kind: 'errors' },
   drawn: { said: drawSaid = asIs, wanted: drawWanted = asIs } = {},
-}: TokenTarget): Target<readonly Tensor[]> {
+}: TokenTarget): Target<TokenValues> {
   const errorOf = (predicted: Tensor, wanted: Tensor) => error(toDtype(predicted, 'float32'), wanted)
   return {
     ...{ part, widths, reads: 'hidden', shows, chance: null },
     of: (asked, weights) => {
       expectWhole(asked, part)
-      const wanted = of(asked, weights)
-      return asked.routes().map((route, g) => pick(wanted[g]!, route))
+      const all = of(asked, weights)
+      return { all, wanted: asked.routes().map((route, g) => pick(all[g]!, route)) }
     },
-    loss(predictions, wanted) {
+    loss(predictions, { wanted }) {
       const errors = predictions.map((predicted, g) => {
         const each = errorOf(predicted, wanted[g]!)
         return { sum: sum(each), count: each.shape[0]! }

@@ -1,6 +1,6 @@
-/** Objectives with mask tokens in the encoder as reference files describe them, under the names of their authors: SimMIM, MaskFeat, BEiT, BEiT v2. */
-
+/** Objectives with mask tokens in the encoder as reference files describe them, under the names of their authors: SimMIM, MaskFeat, BEiT, BEiT v2, data2vec. */
 import { z } from 'zod'
+import { openBackbone } from '../model/backbone.ts'
 import { type BackboneShape, layoutOf, plainBackbone } from '../model/backbone-shape.ts'
 import { limits } from '../model/dimensions.ts'
 import type { EarlyHead } from '../model/early-head.ts'
@@ -13,6 +13,7 @@ import { predictCodes } from '../target/codes.ts'
 import { gradientHistograms } from '../target/gradient-histograms.ts'
 import { predictHog } from '../target/hog.ts'
 import { predictPixels } from '../target/pixel-target.ts'
+import { predictTeacher, type TeacherOptions, teacherFeatures, teacherScopes } from '../target/teacher.ts'
 import { expand, reshape } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
@@ -22,6 +23,7 @@ import { unpatchify } from '../token/patchify.ts'
 import { clsPrefix } from '../token/prefix.ts'
 import { fileNames, type Named } from './file-names.ts'
 import type { Given, NetworkRow, Opened, Where } from './network-row.ts'
+import { byStep } from './recipe.ts'
 
 const upTo = (most: number) => z.int().positive().max(most)
 
@@ -81,10 +83,11 @@ function asInFile(
   namedOf: (row: ParameterRow) => Named,
   maskOf: (at: Where) => Tensor,
 ) {
-  const names = fileNames(own.rows, namedOf)
+  const names = fileNames(own.rows, namedOf, own.averages)
   const losses = own.metrics!.filter(({ kind }) => kind === 'loss').map(({ name }) => name)
   const objective: BatchObjective<Batch, MaskPlan> = {
     rows: names.rows,
+    ...(own.averages && { averages: own.averages }),
     encoder: own.encoder,
     plan: (at) => planFromStates(maskOf(at)),
     counts: (_, plan) => {
@@ -96,7 +99,7 @@ function asInFile(
   /** [B, N, W], of the second head as well. */
   const predict = (weights: Weights, batch: Batch, plan: MaskPlan) =>
     own.predict(names.own(weights), viewWithCodes(batch), plan)
-  return { objective, predict }
+  return { objective, predict, weights: names.own }
 }
 
 const simmimConfig = z.strictObject({ ...encoderConfig, maskPatchSize: upTo(limits.side) })
@@ -221,6 +224,42 @@ export const beitv2: Beitv2 = {
     return {
       ...openBeit(config, given, { layers, depth, shared }),
       parts: (parts) => ({ final: parts.codes!, early: parts['early-codes']! }),
+    }
+  },
+}
+
+const data2vecConfig = z.strictObject({
+  ...encoderConfig,
+  targetLayers: z.array(z.int().min(0).max(limits.depth)).min(1),
+  ...{ targetLayerNorm: z.boolean(), targetNorm: z.boolean(), predictionHead: z.boolean() },
+  ...{ lossBeta: z.number().min(0), lossScale: z.enum(['mean', 'sumOverRootWidth']).default('mean') },
+  ...{ teacherScope: z.enum(teacherScopes).default('model'), momentum: byStep },
+  unequalMasks: z.boolean().default(false),
+})
+
+export const data2vec: NetworkRow<z.infer<typeof data2vecConfig>, Batch, MaskPlan> = {
+  config: data2vecConfig,
+  tolerances: 'targets',
+  open(config, { tensor, input, device }) {
+    const teacher: TeacherOptions = {
+      ...{ layers: config.targetLayers, layerNorm: config.targetLayerNorm, norm: config.targetNorm },
+      ...{ beta: config.lossBeta, scale: config.lossScale === 'mean' ? 'mean' : 'root-width' },
+      ...{ head: config.predictionHead, scope: config.teacherScope },
+      momentum: { from: 0, to: 0, over: null }, // the file has one for each step
+    }
+    const options = optionsOf(config, device)
+    const own = maskTokens({ ...options, target: predictTeacher(teacher) })
+    const shape = { ...plainBackbone(options.dimensions), positions: options.positions! }
+    const target = teacherFeatures(openBackbone(shape, device), teacher)
+    const { objective, predict, weights: ownWeights } = asInFile(own, beitNames, (at) => input('mask', at, 2))
+    const samples = tensor('input.images').shape[0]!
+    return {
+      ...{ objective, samples, microBatches: samples, schedules: { momentum: config.momentum } },
+      batch: (of) => ({ images: input('images', of, 4) }),
+      outputs: (weights, batch, plan): Tensors => ({
+        pred: predict(weights, batch, plan).prediction,
+        target: target(viewOf(batch.images), ownWeights(weights)),
+      }),
     }
   },
 }

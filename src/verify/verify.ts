@@ -6,7 +6,7 @@ import type { Check } from './check.ts'
 import { crossmae } from './crossmae.ts'
 import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
 import { checkMaskRules } from './mask-rules.ts'
-import { beit, beitv2, maskfeat, simmim } from './mask-tokens.ts'
+import { beit, beitv2, data2vec, maskfeat, simmim } from './mask-tokens.ts'
 import { maskedAutoencoder } from './masked-autoencoder.ts'
 import { headingOf } from './metadata.ts'
 import { checkNetwork } from './network.ts'
@@ -50,6 +50,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   vqkd: network(vqkd),
   'vq-pixels': network(vqPixels),
   crossmae: network(crossmae),
+  data2vec: network(data2vec),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   quantizer: checkQuantizer,

@@ -14,6 +14,7 @@ import { predictCodes } from '../../src/target/codes.ts'
 import { predictFeatures } from '../../src/target/features.ts'
 import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
+import { predictTeacher, type TeacherOptions } from '../../src/target/teacher.ts'
 import { add, meanOver, reshape } from '../../src/tensor/ops.ts'
 import { tensor, toFloats } from '../../src/tensor/tensor.ts'
 import { layoutTokens } from '../../src/token/layout.ts'
@@ -109,6 +110,17 @@ const unevenMasks: MaskChooserMaker = ({ backbone }) => ({
     return planFromMask(states)
   },
 })
+const taught = (options: Partial<TeacherOptions>): Conforming<ImageBatch, never> => ({
+  objective: () =>
+    maskTokens({
+      ...{ dimensions: tiny, maskRatio: 0.6, device: 'cpu' },
+      target: predictTeacher({
+        ...{ layers: null, layerNorm: true, norm: true, beta: 2, scale: 'mean', head: true, scope: 'model' },
+        ...{ momentum: { from: 0.9, to: 1, over: null }, ...options },
+      }),
+    }) as never,
+  batch: (indices) => ({ image: viewOf(pixels(indices, 0)) }),
+})
 const classes = 3
 const classified: Conforming<unknown, unknown> = {
   objective: () =>
@@ -197,6 +209,11 @@ export const rows: Record<string, Conforming<never, never>> = {
     objective: beit('shared', { layers: 1, depth: 1, shared: false }),
     batch: brighter,
   } as never,
+  data2vec: taught({}) as never,
+  'data2vec of an encoder, with the embeddings and the norm of its student': taught({
+    ...{ layers: [1], layerNorm: false, scale: 'root-width', beta: 0 },
+    ...{ head: false, scope: 'encoder' },
+  }) as never,
   'mask tokens of bands and dates with gaps': {
     objective: () =>
       maskTokens({

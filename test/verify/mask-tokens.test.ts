@@ -19,6 +19,7 @@ describe.skipIf(!existsSync(folder))('mask tokens in the encoder (skipped where 
     ['beit-shared', ['logits'], []],
     ['beit-perblock', ['logits'], []],
     ['beitv2-cls', ['logits', 'earlyLogits'], ['final', 'early']],
+    ['data2vec-vision', ['pred', 'target'], []],
   ])('%s', (name, outputs, parts) => {
     const { checks, notSupported } = verifyFile(file(name))
     expect(checks.filter(({ passed }) => !passed)).toEqual([])

@@ -1,4 +1,5 @@
 /** The heads behind a decoder: a linear map for each group of bands, from features of tokens to what a target asks of them. */
+import { share } from '../../tensor/context.ts'
 import { indexSelect, narrow, reshape } from '../../tensor/ops.ts'
 import { scope } from '../../tensor/scope.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
@@ -14,13 +15,13 @@ export const headRows = (widths: HeadWidths, input: number): ParameterRow[] =>
 
 /**
  * What each head says of its hidden tokens [n, W], from features [B, M, E]. The routes are asked for where there are several heads, or
- * padding among the tokens.
+ * padding among the tokens. `weights`: null where the features themselves are what is said.
  */
 export function predictHidden(
   features: Tensor,
   { routes, isPadded }: { readonly routes: () => readonly Route[]; readonly isPadded: boolean },
   widths: HeadWidths,
-  weights: Weights,
+  weights: Weights | null,
 ): readonly Tensor[] {
   const [B, M, E] = features.shape as readonly [number, number, number]
   const names = Object.keys(widths)
@@ -28,13 +29,15 @@ export function predictHidden(
   const each = isWhole ? [] : routes() // before the scope, since others read them, too
   return scope(() => {
     const flat = reshape(features, [B * M, E])
-    if (isWhole) return [applyLinear(flat, within(weights, names[0]!))]
-    return each.map(({ rows }, g) => applyLinear(indexSelect(flat, 0, rows), within(weights, names[g]!)))
+    const say = (x: Tensor, g: number) => (weights ? applyLinear(x, within(weights, names[g]!)) : share(x))
+    if (isWhole) return [say(flat, 0)]
+    return each.map(({ rows }, g) => say(indexSelect(flat, 0, rows), g))
   })
 }
 
 /** What each head says at every place [B, places, W], from features [B, G · places, E] in the order of the tokens. */
-export function predictAll(features: Tensor, widths: HeadWidths, weights: Weights): readonly Tensor[] {
+export function predictAll(features: Tensor, widths: HeadWidths, weights: Weights | null): readonly Tensor[] {
+  if (!weights) return [features]
   const names = Object.keys(widths)
   const places = features.shape[1]! / names.length
   return names.map((name, g) => applyLinear(narrow(features, 1, g * places, places), within(weights, name)))
