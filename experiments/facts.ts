@@ -37,11 +37,27 @@ export interface Progress {
   readonly imagesPerSecond: number | null
 }
 
+type Metrics = Readonly<Record<string, unknown>> & {
+  readonly loss?: number
+  readonly imagesPerSecond?: number
+}
+
+const stepsOf = (run: string): Metrics[] =>
+  readFileSync(join(run, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Metrics)
+    .filter(({ loss }) => typeof loss === 'number')
+
+/** Of the last step: losses by part, codes in use and the like; not what depends on the machine. */
+export function lastMetrics(run: string): Metrics {
+  const { imagesPerSecond, stepSeconds, dataWaitSeconds, residentBytes, time, ...metrics } =
+    stepsOf(run).at(-1)!
+  return metrics
+}
+
 export function progressOf(run: string): Progress {
-  const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n')
-  const steps = lines
-    .map((line) => JSON.parse(line) as { loss?: number; imagesPerSecond?: number })
-    .filter((line) => typeof line.loss === 'number')
+  const steps = stepsOf(run)
   const rates = steps.flatMap(({ imagesPerSecond }) => imagesPerSecond ?? []).sort((a, b) => a - b)
   return { loss: [steps[0]!.loss!, steps.at(-1)!.loss!], imagesPerSecond: rates[rates.length >> 1] ?? null }
 }

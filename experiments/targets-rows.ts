@@ -2,6 +2,8 @@
 
 /** A training of its own: what it changes of the preset, and what must have been trained before. */
 export interface Training {
+  /** Where it is another than that of the rows. */
+  readonly preset?: string
   readonly set: readonly string[]
   /** The key that names the other model, and the training that makes it (seed 0). */
   readonly needs?: { readonly key: string; readonly of: string }
@@ -40,16 +42,40 @@ export const rows: readonly Row[] = [
     needs: { key: 'target.model', of: reference },
     cost: 1.6,
   }),
+  target('codes-pixels', 1, {
+    set: ['target.kind=codes'],
+    needs: { key: 'target.tokenizer', of: 'vq-pixels' },
+    cost: 1.3,
+  }),
+  target('codes-vqkd', 1, {
+    set: ['target.kind=codes'],
+    needs: { key: 'target.tokenizer', of: 'vqkd' },
+    cost: 1.6,
+  }),
   mask('block-40', 3, 'mask.kind=block', 'mask.ratio=0.4'),
   mask('block-75', 1, 'mask.kind=block'),
   mask('random-60', 1, 'mask.ratio=0.6'),
   mask('grid', 1, 'mask.kind=grid'),
   // 16 cells of an image, as near to SimMIM's 36 as the sides allow.
   mask('coarse', 1, 'mask.kind=coarse', 'mask.cell=8'),
+  // AttMask, where the teacher looks most.
+  {
+    ...mask('attention', 1, 'mask.kind=attention'),
+    needs: { key: 'mask.model', of: reference },
+    cost: 1.6,
+  },
 ]
 
 /** Models that are trained for rows and are no rows themselves. */
-export const tokenizers: Readonly<Record<string, Training>> = {}
+export const tokenizers: Readonly<Record<string, Training>> = {
+  'vq-pixels': { preset: 'vq-pixels-tiny-cifar10', set: [], cost: 1 },
+  vqkd: {
+    preset: 'vqkd-tiny-cifar10',
+    set: [],
+    needs: { key: 'target.model', of: reference },
+    cost: 3,
+  },
+}
 
 export const trainingOf = (name: string): Training =>
   rows.find((row) => row.name === name) ?? tokenizers[name]!

@@ -8,6 +8,15 @@ import { reference, rows } from './targets-rows.ts'
 export const measures = ['knn', 'linear'] as const
 export type Measure = (typeof measures)[number]
 
+/** A teacher or a tokenizer. */
+interface Other extends Progress {
+  readonly name: string
+  readonly config: string
+  readonly weights: string
+  /** Metrics of its last step. */
+  readonly last: Readonly<Record<string, unknown>>
+}
+
 /** A cell, with all that is needed to check it. */
 export interface Result {
   readonly format: 'sherd-targets/1'
@@ -22,8 +31,8 @@ export interface Result {
   /** SHA-256 of the run's config.json without paths, and of the numbers of its last weights; null of the floor. */
   readonly config: string | null
   readonly weights: string | null
-  /** SHA-256 of the weights of the other model that it needs. */
-  readonly needs: string | null
+  /** The other model that it needs. */
+  readonly needs: Other | null
   readonly loss: Progress['loss'] | null
   readonly imagesPerSecond: Progress['imagesPerSecond']
   readonly precision: string
@@ -128,7 +137,7 @@ export const comparison = (results: readonly Result[], { cells, spread }: Table)
     const what = `${own.row}, seed ${own.seed}`
     const other = cells.find(({ row, seed }) => row === own.row && seed === own.seed)
     if (!other) return `${what}: not in the other table`
-    const isSame = own.weights === other.weights && own.needs === other.needs
+    const isSame = own.weights === other.weights
     if (isSame && own.weights) return `${what}: the same weights, number by number`
     const differing = (['images', 'common', 'threads', 'precision', 'machine', 'commit'] as const).filter(
       (fact) => String(own[fact]) !== String(other[fact]),
@@ -193,6 +202,7 @@ export function tableMarkdown(results: readonly Result[], preset: string): strin
         ['row', ({ row }) => row],
         ['seed', ({ seed }) => String(seed)],
         ['keys', ({ set }) => set.join(' ')],
+        ['needs (weights)', ({ needs }) => needs && `${needs.name} (${short(needs.weights)})`],
         ['loss, first → last', ({ loss }) => loss && `${loss[0].toFixed(3)} → ${loss[1].toFixed(3)}`],
         ['configuration', ({ config }) => short(config)],
         ['weights', ({ weights }) => short(weights)],

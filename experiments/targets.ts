@@ -7,7 +7,17 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openImageFolder } from '../src/source/image-folder.ts'
 import { frozenReports, pretrain, sherd } from './command.ts'
-import { configHash, engineOf, kept, lastWeights, progressOf, provenance, readJson, topOf } from './facts.ts'
+import {
+  configHash,
+  engineOf,
+  kept,
+  lastMetrics,
+  lastWeights,
+  progressOf,
+  provenance,
+  readJson,
+  topOf,
+} from './facts.ts'
 import { linkFewImages } from './few-images.ts'
 import {
   type Cell,
@@ -118,13 +128,22 @@ export async function run(args: readonly string[]): Promise<void> {
 
   /** Trains it, unless that is done, and before it what it needs. */
   function trained(name: string, seed: number): void {
-    const { set, needs }: Training = trainingOf(name)
+    const { preset: own = preset, set, needs }: Training = trainingOf(name)
     if (needs) trained(needs.of, 0)
-    const own = needs ? [...set, `${needs.key}=${runOf(needs.of, 0)}`] : set
+    const keys = needs ? [...set, `${needs.key}=${runOf(needs.of, 0)}`] : set
     pretrain(
-      ...([runOf(name, seed), ['--steps', String(plan.steps)], preset, '--data', train] as const),
-      ...['--seed', String(seed), ...setOf([...plan.set, ...own])],
+      ...([runOf(name, seed), ['--steps', String(plan.steps)], own, '--data', train] as const),
+      ...['--seed', String(seed), ...setOf([...plan.set, ...keys])],
     )
+  }
+
+  /** The model that a row needs, by what it was and came to. */
+  const otherOf = (name: string): NonNullable<Result['needs']> => {
+    const other = runOf(name, 0)
+    return {
+      ...{ name, config: configHash(other), weights: lastWeights(other), ...progressOf(other) },
+      last: lastMetrics(other),
+    }
   }
 
   function judge({ row, seed }: Cell): Result {
@@ -147,7 +166,7 @@ export async function run(args: readonly string[]): Promise<void> {
       ...(isFloor
         ? { config: null, weights: null, loss: null, imagesPerSecond: null }
         : { config: configHash(runDir), weights: lastWeights(runDir), ...progressOf(runDir) }),
-      needs: row.needs ? lastWeights(runOf(row.needs.of, 0)) : null,
+      needs: row.needs ? otherOf(row.needs.of) : null,
       ...(isFloor ? { precision: reports.knn.model.precision, threads } : engineOf(runDir)),
       top1: { knn: topOf(reports.knn), linear: topOf(reports.linear) },
       reports: { knn: kept(reports.knn, out), linear: kept(reports.linear, out) },

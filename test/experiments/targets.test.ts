@@ -44,6 +44,11 @@ it('does each row once before further seeds, and what it needs before it', () =>
     { name: 'normalised', seed: 0 },
     { name: 'features', seed: 0 },
   ])
+  expect(trainingsOf(alone('codes-vqkd')).map(({ name }) => name)).toEqual([
+    'normalised',
+    'vqkd',
+    'codes-vqkd',
+  ])
   expect(trainingsOf(alone('random-encoder'))).toEqual([])
 })
 
@@ -152,7 +157,11 @@ it('trains a row and what it needs, and leaves all that checks it; a second time
     expect(report.rows[report.chosen.at(-1)!]!.top1.mean).toBe(top1[measure])
     expect(report.model.path).toBe('cells/features/seed-0/run')
   }
-  expect(needs).toMatch(/^[0-9a-f]{64}$/)
+  expect(needs).toMatchObject({
+    name: 'normalised',
+    weights: expect.stringMatching(/^[0-9a-f]{64}$/),
+    last: { step: 2, loss: expect.any(Number) },
+  })
   expect(config).not.toBeNull()
   expect(text).not.toContain(out) // no place of this machine
   const { mtimeMs } = statSync(path)
