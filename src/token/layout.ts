@@ -19,5 +19,10 @@ export const placeCount = ({ grid, frames }: TokenLayout): number => frames * to
 export const layoutTokens = (layout: TokenLayout): number => layout.groups * placeCount(layout)
 
 /** For messages. */
-export const layoutInWords = ({ grid, frames, groups }: TokenLayout): string =>
-  `${grid.h} × ${grid.w} patches in ${frames} frames and ${groups} groups of bands`
+export function layoutInWords({ grid, frames, groups }: TokenLayout): string {
+  const of = [
+    ...(frames > 1 ? [`of ${frames} dates`] : []),
+    ...(groups > 1 ? [`in ${groups} groups of bands`] : []),
+  ]
+  return [`${grid.h} × ${grid.w} patches`, ...of].join(' ')
+}

@@ -2,6 +2,7 @@
 import { modelsOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import { invariant, SherdError } from '../errors.ts'
+import { quoted } from '../files/shell.ts'
 import { precisionNames } from '../machine/plan.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
@@ -21,7 +22,14 @@ import { renormaliser, type Taught } from './taught.ts'
 /** Models by what their files say. Throws as `findWeights` does. */
 export const locate: Locate = {
   async frozen(path) {
-    const found = await findWeights({ model: path })
+    const found = await findWeights({ model: path }).catch((error: unknown) => {
+      // Its advice is for commands whose --set is about the model that is named.
+      if (!(error instanceof SherdError) || error.code !== 'USAGE') throw error
+      throw new SherdError(
+        'CONFIG',
+        `${error.message} These are not options of this run: give them to "npx sherd import ${quoted(path)} --out FILE.safetensors", and name that file here.`,
+      )
+    })
     return { path: identityOf(found, path), width: found.config.model.width }
   },
   tokenizer: locateTokenizer,

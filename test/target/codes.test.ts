@@ -72,7 +72,7 @@ describe('codes', () => {
   it.each([
     [
       { layout: { ...fixed.layout, grid: { h: 3, w: 4 } } },
-      'target.tokenizer: it gives codes of 3 × 4 patches in 1 frames and 1 groups of bands, and the model has 3 × 5 patches',
+      'target.tokenizer: it gives codes of 3 × 4 patches, and the model has 3 × 5 patches',
     ],
     [{ codes: 6 }, 'target.tokenizer: it has 6 codes, and target.codes is 5'],
   ] as const)('a tokenizer that does not fit is refused: %j', (over, message) =>

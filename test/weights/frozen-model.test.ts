@@ -6,6 +6,7 @@ import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
 import type { Parameters } from '../../src/model/parameters.ts'
+import { packageRoot } from '../../src/package-root.ts'
 import { imagenetStatistics, toView } from '../../src/prepare/normalize.ts'
 import { layerNorm, narrow } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
@@ -45,6 +46,16 @@ describe('a frozen model', () => {
       expect(teacher.hash).toBe(createHash('sha256').update(readFileSync(path)).digest('hex'))
     })
     expect(await locate.frozen(path)).toEqual({ path, width: 32 })
+  })
+
+  it('one whose file leaves something open is to be imported, since keys of a run are not the teacher’s', async () => {
+    const file = join(packageRoot(), 'test/fixtures/weights/mae.pth')
+    await expect(locate.frozen(file)).rejects.toMatchObject({
+      code: 'CONFIG',
+      message: expect.stringMatching(
+        /does not say model\.heads.*not options of this run: give them to "npx sherd import \S*mae\.pth --out FILE\.safetensors"/,
+      ),
+    })
   })
 
   it('gives the outputs of blocks before the final norm', async () => {
