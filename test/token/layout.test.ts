@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { layoutTokens, placeCount } from '../../src/token/layout.ts'
+import { layoutInWords, layoutTokens, placeCount } from '../../src/token/layout.ts'
 
 it.each([
   ['a plain image', { grid: { h: 3, w: 5 }, frames: 1, groups: 1 }, 15, 15],
@@ -9,3 +9,9 @@ it.each([
 ])('counts the places of a group and all tokens: %s', (_, layout, places, tokens) => {
   expect([placeCount(layout), layoutTokens(layout)]).toEqual([places, tokens])
 })
+
+it.each([
+  [{ frames: 1, groups: 1 }, '3 × 4 patches'],
+  [{ frames: 2, groups: 1 }, '3 × 4 patches of 2 dates'],
+  [{ frames: 2, groups: 3 }, '3 × 4 patches of 2 dates in 3 groups of bands'],
+])('in words: %j', (of, words) => expect(layoutInWords({ grid: { h: 3, w: 4 }, ...of })).toBe(words))
