@@ -127,8 +127,14 @@ export async function* exportOnnx({
     ...{ done: written, of: names.length * wanted.length, unit: 'files' },
     continues: of !== undefined,
   })
+  const rounded = wanted.find((precision) => precision !== 'fp32')
   for (const graph of names) {
     const row = graphs[graph]
+    if (row.isExact && rounded)
+      throw new SherdError(
+        'USAGE',
+        `The graph "${graph}" is written in fp32 alone, since rounded vectors would have other codes: leave ${rounded} out.`,
+      )
     onPhase?.(`recording the ${graph}`)
     await pause(signal, standing())
     const kind = kinds[row.isOfAnySize ? 'anySize' : 'oneSize']

@@ -60,6 +60,22 @@ export const formats = {
       logits: '[B, classes, H, W] of every pixel, the larger, the likelier; in the order of sherd.classes',
     },
   },
+  encode: {
+    ...{ format: 'sherd-encode/1', stem: 'encode', inputs: {} },
+    outputs: {
+      codes: 'int64 [B, N] the code of each patch, row by row: a number from 0 to the size of the codebook',
+      similarity: '[B, N] the cosine of each patch to its code',
+    },
+  },
+  decode: {
+    ...{ format: 'sherd-decode/1', stem: 'decode' },
+    inputs: { codes: 'int64 [B, N] a code for each patch, row by row' },
+    outputs: {
+      images:
+        '[B, C, H, W] what the codes of a tokenizer of pixels rebuild, 0 to 255 as in an 8-bit image file',
+      features: '[B, N, W] what the codes of a tokenizer of features say that its teacher sees at each patch',
+    },
+  },
 } as const satisfies Record<string, FormatRow>
 
 export type GraphName = keyof typeof formats
@@ -68,3 +84,6 @@ export const graphNames = Object.keys(formats) as GraphName[]
 /** The graph of a file's format; null for unknown formats. */
 export const graphOfFormat = (format: string | undefined): GraphName | null =>
   graphNames.find((name) => formats[name].format === format) ?? null
+
+/** Graphs of codes, which nothing here but a comparison runs. */
+export const isOfTokenizer = (graph: GraphName): boolean => graph === 'encode' || graph === 'decode'

@@ -4,10 +4,12 @@ import { attentionTaps } from '../model/attention-rows.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { weightsOf } from '../model/parameters.ts'
 import type { SegmentationHead } from '../model/segmentation-heads.ts'
+import type { TokenizerObjective } from '../objective/tokenizer.ts'
 import type { Graph } from '../onnx/graph.ts'
 import type { Pixels } from '../prepare/pixels.ts'
 import { draws } from '../random/draws.ts'
 import { noGrad } from '../tensor/context.ts'
+import { toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
 import { shortSize } from '../token/grid.ts'
@@ -30,6 +32,7 @@ import {
 } from './head-graphs.ts'
 import { type ExportedEncoder, type PixelsInput, pixelsInput } from './pixels-input.ts'
 import { needsPositions, positionsName, positionsOf } from './positions-input.ts'
+import { codesOf, decodedOf, decodeGraph, encodeGraph } from './tokenizer-graphs.ts'
 
 export interface ModelParts extends ExportedEncoder {
   /** If the weights include a decoder. */
@@ -37,6 +40,8 @@ export interface ModelParts extends ExportedEncoder {
   /** If the weights have a classification head; its `head.*` are among the parameters. */
   readonly classifier?: Pick<FrozenClassifier, 'head' | 'classes' | 'isMultiLabel'> | undefined
   /** If the weights have a segmentation head; its `decode_head.*` are among the parameters. */
+  /** If the model is a tokenizer; its parameters are among those of the encoder. */
+  readonly tokenizer?: TokenizerObjective | undefined
   readonly segmenter?: { readonly head: SegmentationHead; readonly classes: readonly string[] } | undefined
 }
 
@@ -54,6 +59,12 @@ export type MoreInputs = Readonly<
 export interface GraphRow {
   /** Whether it can be made for images of any size. */
   readonly isOfAnySize: boolean
+  /** Whether it is written in float32 alone; default false. */
+  readonly isExact?: boolean
+  /** Whether pixels are an input; default true. */
+  readonly hasPixels?: boolean
+  /** Outputs of whole numbers, which near ties may change; default none. */
+  readonly ids?: readonly string[]
   /** Throws `VALUE` for models that cannot be exported. */
   readonly graph: (model: ModelParts, options: GraphOptions) => Graph
   readonly input: (model: ModelParts, options: GraphOptions) => PixelsInput
@@ -212,10 +223,68 @@ const segmenterRow: GraphRow = {
   timed: () => ['logits'],
 }
 
+const tokenizerOf = ({ tokenizer }: ModelParts): TokenizerObjective => {
+  if (!tokenizer)
+    throw new SherdError(
+      'VALUE',
+      'This is no tokenizer: encode and decode are of runs of objective vqkd or vq-pixels.',
+    )
+  return tokenizer
+}
+
+const encodeRow: GraphRow = {
+  ...ofOneSize,
+  ...{ isExact: true, ids: ['codes'] },
+  graph: (model) => encodeGraph(model, tokenizerOf(model)),
+  outputs: () => ['codes', 'similarity'],
+  more: () => ({}),
+  reference: (model) => (pixels) =>
+    noGrad(() =>
+      scope(() => {
+        const made = codesOf(model, tokenizerOf(model), viewFor(model, pixels))
+        return { codes: toFloats(toDtype(made.codes, 'float32')), similarity: toFloats(made.similarity) }
+      }),
+    ),
+  vectors: () => ({}),
+  timed: () => ['codes'],
+}
+
+const decodedName = (model: ModelParts) => (tokenizerOf(model).decodes === 'pixels' ? 'images' : 'features')
+
+const decodeRow: GraphRow = {
+  ...ofOneSize,
+  ...{ isExact: true, hasPixels: false },
+  graph: (model) => decodeGraph(model, tokenizerOf(model)),
+  outputs: (model) => [decodedName(model)],
+  more(model, { shape: [B] }, i) {
+    const { tokens, codes } = tokenizerOf(model)
+    const { below } = draws({ seed: 0, stream: 'export/codes', epoch: B, index: i })
+    return {
+      codes: {
+        values: BigInt64Array.from({ length: B * tokens }, () => BigInt(below(codes))),
+        shape: [B, tokens],
+      },
+    }
+  },
+  reference:
+    (model) =>
+    (_, { codes }) =>
+      noGrad(() =>
+        scope(() => {
+          const given = fromArray(codes!.values as BigInt64Array, codes!.shape, 'int64')
+          return { [decodedName(model)]: toFloats(decodedOf(model, tokenizerOf(model), given)) }
+        }),
+      ),
+  vectors: () => ({}),
+  timed: (model) => [decodedName(model)],
+}
+
 /** A new graph is one row here, and one in `formats.ts`. */
 export const graphs: Readonly<Record<GraphName, GraphRow>> = {
   encoder: encoderRow,
   autoencoder: autoencoderRow,
   classifier: classifierRow,
   segmenter: segmenterRow,
+  encode: encodeRow,
+  decode: decodeRow,
 }

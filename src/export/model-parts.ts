@@ -1,10 +1,12 @@
 /** Opens an encoder with the decoder and heads that the graphs need. */
-import { maskedObjectiveOf } from '../config/assemble.ts'
+import { maskedObjectiveOf, objectiveOf } from '../config/assemble.ts'
 import { predictionInWords } from '../config/in-words.ts'
 import { pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
 import { initialParameters } from '../model/parameters.ts'
+import { isTokenizer } from '../objective/tokenizer.ts'
 import type { FoundWeights } from '../weights/found-weights.ts'
+import { openTokenizer } from '../weights/frozen-tokenizer.ts'
 import { openClassifier } from '../weights/open-classifier.ts'
 import {
   type EncoderRequest,
@@ -20,12 +22,24 @@ import type { GraphName } from './formats.ts'
 
 /** Default graphs, by the contents of the weights. */
 export async function usualGraphs(request: EncoderRequest): Promise<readonly GraphName[]> {
-  const { classifier, segmenter } = await findWeights(request)
+  const { classifier, segmenter, config } = await findWeights(request, () => {})
+  if (isTokenizer(objectiveOf(config, 'cpu'))) return ['encode', 'decode']
   return [classifier ? 'classifier' : segmenter ? 'segmenter' : 'encoder']
 }
 
 /** Throws as `openEncoder`, and `USAGE` if the weights lack a part. */
 export async function openModel(request: EncoderRequest, graphs: readonly GraphName[]): Promise<OpenedModel> {
+  if (graphs.includes('encode') || graphs.includes('decode')) {
+    expectOwnBands(request)
+    const { objective, ...opened } = await openTokenizer(request)
+    const others = graphs.filter((graph) => graph !== 'encode' && graph !== 'decode')
+    if (others.length > 0)
+      throw new SherdError(
+        'USAGE',
+        `The graphs encode and decode are written by themselves: give --graphs ${others.join(' ')} in another call.`,
+      )
+    return { ...opened, tokenizer: objective }
+  }
   if (graphs.includes('classifier')) {
     expectOwnBands(request)
     const { head, classes, isMultiLabel, ...encoder } = await openClassifier(request)

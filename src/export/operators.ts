@@ -230,6 +230,32 @@ const convolution: Row = ({ g, args, wanted: [wanted] }) => {
   )
 }
 
+const transposedConvolution: Row = ({ g, args, wanted: [wanted] }) => {
+  const [x, kernel, bias, strides, padding, more, groups, dilations] = args
+  const weight = value(kernel)
+  if (!isConstant(weight)) return unexpected('a weight that is a parameter', weight)
+  const pads = numbers(padding)
+  return g.node(
+    'ConvTranspose',
+    [value(x), weight, ...(isValue(bias) ? [bias] : [])],
+    { ...wanted!, like: nameOf(weight) },
+    {
+      kernel_shape: { ints: weight.stored.slice(2) },
+      ...{ strides: { ints: numbers(strides) }, dilations: { ints: numbers(dilations) } },
+      ...{ pads: { ints: [...pads, ...pads] }, output_padding: { ints: numbers(more) } },
+      group: int(number(groups)),
+    },
+  )
+}
+
+/** Euclidean, over some dimensions. */
+const length: Row = ({ g, args: [x, p, dims, keep], wanted: [wanted] }) =>
+  number(p) === 2
+    ? g.node('ReduceL2', [value(x)], wanted!, {
+        ...{ axes: { ints: numbers(dims) }, keepdims: int(keep === true ? 1 : 0) },
+      })
+    : unexpected('the 2-norm', p)
+
 const ABSENT: Value = { name: '', type: 'float32', shape: [] } // an omitted optional input
 
 /** Bilinear, as in LibTorch without `align_corners`. */
@@ -260,6 +286,10 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::log': unary('Log'),
   'aten::neg': unary('Neg'),
   'aten::clamp': clamp,
+  'aten::clamp_min': clamp,
+  'aten::tanh': unary('Tanh'),
+  'aten::relu': unary('Relu'),
+  'aten::norm.ScalarOpt_dim': length,
   // Missing data
   'aten::isnan': unary('IsNaN'),
   'aten::nan_to_num': withoutNaN,
@@ -270,6 +300,10 @@ export const operators: Readonly<Record<string, Row>> = {
     g.node('ReduceSum', [value(args[0])], wanted!, { keepdims: int(0) }),
   'aten::sum.dim_IntList': sumOver,
   'aten::mean': reduce('ReduceMean'),
+  'aten::argmax': ({ g, args: [x, dim, keep], wanted: [wanted] }) =>
+    g.node('ArgMax', [value(x)], wanted!, {
+      ...{ axis: int(axis(value(x), dim)), keepdims: int(keep === true ? 1 : 0) },
+    }),
   'aten::mean.dim': reduce('ReduceMean'),
   // Products and networks
   'aten::matmul': ({ g, args, wanted: [wanted] }) =>
@@ -281,6 +315,7 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::sigmoid': ({ g, args: [x], wanted: [wanted] }) => g.node('Sigmoid', [value(x)], wanted!),
   'aten::layer_norm': layerNorm,
   'aten::conv2d': convolution,
+  'aten::conv_transpose2d.input': transposedConvolution,
   'aten::upsample_bilinear2d': enlarged,
   // Shape
   'aten::reshape': reshape,

@@ -55,6 +55,10 @@ function sizesOf(
       return { logits: [B, classes], probabilities: [B, classes] }
     case 'segmenter':
       return { logits: [B, classes, H, W] }
+    case 'encode':
+      return { codes: [B, N], similarity: [B, N] }
+    case 'decode':
+      return {} // takes no pixels
     default:
       return graph satisfies never
   }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { readWeightsMetadata, type SegmenterFacts } from '../checkpoint/weights-metadata.ts'
 import type { ReadingLimits, Reads } from '../config/reading.ts'
 import { messageOf, SherdError } from '../errors.ts'
-import { formats, type GraphName, graphNames, graphOfFormat } from '../export/formats.ts'
+import { formats, type GraphName, graphNames, graphOfFormat, isOfTokenizer } from '../export/formats.ts'
 import {
   CLASSES_KEY,
   FORMAT_KEY,
@@ -125,6 +125,11 @@ export async function openOnnxModel(
     throw new SherdError(
       'CHECKPOINT',
       `${path} does not say how images are read for it: expected a file of "sherd export onnx" (${graphNames.map((name) => formats[name].format).join(', ')}), got ${format ?? 'one without metadata of sherd'}.`,
+    )
+  if (isOfTokenizer(graph))
+    throw new SherdError(
+      'USAGE',
+      `${path} is the ${graph} graph of a tokenizer, which gives no features or classes: run it with ONNX Runtime, or give its run to "sherd tokenize".`,
     )
   const origin = readWeightsMetadata(path, metadata)
   if (!origin) throw new SherdError('CHECKPOINT', `${path} has lost the configuration of its model.`)

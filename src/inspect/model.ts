@@ -5,7 +5,7 @@ import { damageOf, listCheckpoints } from '../checkpoint/checkpoint.ts'
 import { openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
 import { type Header, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
-import { fittingOf } from '../config/assemble.ts'
+import { fittingOf, objectiveOf } from '../config/assemble.ts'
 import { hiddenInWords, targetInWords } from '../config/in-words.ts'
 import {
   backboneOf,
@@ -17,6 +17,7 @@ import {
   totalSteps,
 } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
+import { readOfModel } from '../config/tables.ts'
 import { SherdError } from '../errors.ts'
 import { graphOfFormat } from '../export/formats.ts'
 import { FORMAT_KEY } from '../export/metadata.ts'
@@ -59,7 +60,12 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
   const { objective } = config
   const target = targetInWords(config)
   const [bands, frames] = [bandsOf(config), framesOf(config)]
-  const encoderParameters = parameterCount(backboneRows(backboneOf(config)))
+  const isConvolutional = readOfModel(config.objective) !== null
+  const encoderParameters = parameterCount(
+    isConvolutional
+      ? objectiveOf(config, 'cpu').rows.filter(({ name }) => name.startsWith('encoder.'))
+      : backboneRows(backboneOf(config)),
+  )
   const budget = fittingOf(config)?.budget
   const values = bands
     ? `${countOf(bands.length, 'band')}: ${listed(bands, 16)}`
@@ -67,8 +73,11 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
   const rows: Row[] = [
     [
       'model',
-      `ViT of ${countOf(depth, 'block')}, width ${width}, ${heads} heads; encoder of ${millions(encoderParameters)} parameters`,
+      `${isConvolutional ? `convolutions of width ${width}, ${countOf(depth, 'residual block')}` : `ViT of ${countOf(depth, 'block')}, width ${width}, ${heads} heads`}; encoder of ${millions(encoderParameters)} parameters`,
     ],
+    ...('codebook' in config
+      ? [['codes', `${grouped(config.codebook.size)} of ${countOf(config.codebook.width, 'number')}`] as Row]
+      : []),
     [
       'takes',
       `${budget ? `images of any shape, up to ${grouped(budget.most)} patches of ${sides(patchSize)}` : `${sized(imageSize[1], imageSize[0])} pixels in patches of ${sides(patchSize)}`}, ${values}${frames > 1 ? `, ${frames} dates` : ''}`,
@@ -83,6 +92,7 @@ function modelOf(config: Config, statistics: ChannelStatistics | null) {
   const facts = {
     model: { imageSize, patchSize, channels, width, depth, heads, bands, frames },
     ...{ encoderParameters, objective, statistics },
+    codebook: 'codebook' in config ? { size: config.codebook.size, width: config.codebook.width } : null,
     ...{ maskRatio: masksOf(config)?.ratio ?? null, target: targetKeysOf(config)?.kind ?? null },
   }
   return { rows, facts }
@@ -103,7 +113,14 @@ const factsOfRun = ({ preset, data, init, started, engine }: RunFacts) => ({
 
 const usesOf = (path: string, config: Config): string[] => [
   ...(bandsOf(config) === null ? [`sherd export onnx --model ${quoted(path)} --out models --data DIR`] : []),
-  `sherd evaluate linear --model ${quoted(path)} --data LABELLED --out reports/linear`,
+  ...('codebook' in config
+    ? [
+        `sherd pretrain PRESET --set target.kind=codes --set target.tokenizer=${quoted(path)} --data DIR --out runs/codes`,
+      ]
+    : []),
+  ...(readOfModel(config.objective) === null
+    ? [`sherd evaluate linear --model ${quoted(path)} --data LABELLED --out reports/linear`]
+    : []),
 ]
 
 export async function describeRun(path: string): Promise<Description> {
@@ -332,6 +349,8 @@ export async function describeOnnx(path: string): Promise<Description> {
     autoencoder: `sherd serve --model ${quoted(dirname(path))}`,
     classifier: `sherd classify DIR --model ${quoted(path)} --out classes.csv`,
     segmenter: `sherd segment DIR --model ${quoted(path)} --out masks`,
+    encode: 'run it with ONNX Runtime: pixels in, a code for each patch out',
+    decode: 'run it with ONNX Runtime: a code for each patch in',
   }
   const { 'sherd.step': said, 'sherd.precision': precision = 'fp32' } = metadata
   const step = said === undefined ? null : Number(said)

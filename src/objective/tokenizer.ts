@@ -19,6 +19,7 @@ import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
 import { draws } from '../random/draws.ts'
 import type { Target } from '../target/target.ts'
+import { call } from '../tensor/call.ts'
 import { noGrad, withoutAutocast } from '../tensor/context.ts'
 import { cat, indexSelect, mul, reshape, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -58,6 +59,12 @@ export interface Halves {
   readonly decodes: 'pixels' | 'features'
 }
 
+/** [B, N] each. */
+export interface Encoding {
+  readonly codes: Tensor
+  readonly similarity: Tensor
+}
+
 export interface TokenizerObjective extends ImageObjective<null, never> {
   readonly layout: TokenLayout
   /** K */
@@ -65,6 +72,8 @@ export interface TokenizerObjective extends ImageObjective<null, never> {
   readonly decodes: Halves['decodes']
   /** [B, N] int64. */
   encode(view: View, weights: Weights): Tensor
+  /** The same, with the cosine [B, N] of each patch to its code. */
+  encodeWithSimilarity(view: View, weights: Weights): Encoding
   /** Of codes [B, N] int64; see `decodes`. */
   decode(codes: Tensor, weights: Weights): Tensor
 }
@@ -133,6 +142,23 @@ export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerO
     )
   }
 
+  const encoding = (view: View, weights: Weights): Encoding =>
+    noGrad(() =>
+      scope(() => {
+        const [vectors, codebook] = [unitVectors(view, weights), weights(names.codebook)]
+        const codes = nearestCodes(vectors, codebook)
+        const cosines = call(
+          'sum.dim_IntList',
+          mul(vectors, indexSelect(codebook, 0, codes)),
+          [1],
+          false,
+          null,
+        )
+        const shape = [view.pixels.shape[0]!, N]
+        return { codes: reshape(codes, shape), similarity: reshape(cosines, shape) }
+      }),
+    )
+
   return {
     rows: [
       ...halves.rows,
@@ -190,15 +216,8 @@ export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerO
         const next = revive === null ? moved : revived(moved, { candidates: candidates(), least: revive })
         return { [names.codebook]: next.codebook, [names.counts]: next.counts }
       }),
-    encode: (view, weights) =>
-      noGrad(() =>
-        scope(() =>
-          reshape(nearestCodes(unitVectors(view, weights), weights(names.codebook)), [
-            view.pixels.shape[0]!,
-            N,
-          ]),
-        ),
-      ),
+    encode: (view, weights) => scope(() => encoding(view, weights).codes),
+    encodeWithSimilarity: encoding,
     decode: (codes, weights) =>
       noGrad(() =>
         scope(() => {

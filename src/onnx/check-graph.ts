@@ -24,10 +24,10 @@ const compared: TypeRule = (inputs, outputs) =>
 const typeRules: Readonly<Record<string, TypeRule>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Clip'].map((op) => [op, numbers])),
   ...Object.fromEntries(
-    ['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf', 'Cos', 'Sin', 'Tanh'].map((op) => [op, floats]),
+    ['Sqrt', 'Abs', 'Exp', 'Log', 'Neg', 'Erf', 'Cos', 'Sin', 'Tanh', 'Relu'].map((op) => [op, floats]),
   ),
   ...Object.fromEntries(['MatMul', 'Softmax', 'Sigmoid', 'LayerNormalization'].map((op) => [op, floats])),
-  ...Object.fromEntries(['ReduceMean', 'ReduceMax'].map((op) => [op, floats])),
+  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceL2'].map((op) => [op, floats])),
   ...Object.fromEntries(['Reshape', 'Expand', 'Squeeze', 'Split', 'Slice'].map((op) => [op, moved])),
   ...Object.fromEntries(['Gather', 'GatherElements', 'ReduceSum'].map((op) => [op, moved])),
   ...Object.fromEntries(['Transpose', 'Identity'].map((op) => [op, moved])),
@@ -40,6 +40,8 @@ const typeRules: Readonly<Record<string, TypeRule>> = {
   Where: ([condition, ...inputs], outputs) => condition === 'bool' && allOf([...inputs, ...outputs]),
   Greater: compared,
   Conv: floats,
+  ConvTranspose: floats,
+  ArgMax: ([x], outputs) => numeric.includes(x!) && outputs[0] === 'int64',
   Resize: ([x, roi, scales, sizes], outputs) =>
     isFloat(x) && outputs[0] === x && roi === undefined && scales === undefined && sizes === 'int64',
   DynamicQuantizeLinear: ([x], outputs) => x === 'float32' && `${outputs}` === 'uint8,float32,uint8',

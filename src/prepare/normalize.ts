@@ -3,7 +3,7 @@
  * [B, T, C, H, W] in the files' units, clipped, (x − mean) / std per band, zero for no data.
  */
 import { call } from '../tensor/call.ts'
-import { mul, permute, sub, toDevice, toDtype } from '../tensor/ops.ts'
+import { add, mul, permute, sub, toDevice, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, fromArray, type Tensor, tensor } from '../tensor/tensor.ts'
 import { type ImagePixels, isOfRasters, type Pixels, type RasterPixels } from './pixels.ts'
@@ -105,3 +105,16 @@ export const scaled = (bytes: Tensor, { scale, shift }: Scaling): Tensor =>
 /** The same, of statistics. */
 export const normalizeBytes = (bytes: Tensor, statistics: ChannelStatistics): Tensor =>
   scope(() => scaled(bytes, scalingOf(statistics, bytes.device)))
+
+/** Normalised images [B, C, H, W] as numbers from 0 to 255, as in files. */
+export const imageBytes = (images: Tensor, { mean, std }: ChannelStatistics): Tensor => {
+  const ofChannels = (values: readonly number[]) =>
+    toDevice(
+      tensor(
+        values.map((x) => 255 * x),
+        [1, values.length, 1, 1],
+      ),
+      images.device,
+    )
+  return call('clamp', add(mul(images, ofChannels(std)), ofChannels(mean)), 0, 255)
+}

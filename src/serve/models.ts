@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { invariant, SherdError } from '../errors.ts'
-import { formats, graphNames } from '../export/formats.ts'
+import { formats, graphNames, isOfTokenizer } from '../export/formats.ts'
 import { type ExportPrecision, precisions } from '../export/precision.ts'
 import { quoted } from '../files/shell.ts'
 import { isHubName } from '../hub/name.ts'
@@ -19,6 +19,9 @@ export interface ServedModel extends OnnxModel {
   readonly ended: Promise<SherdError | null>
   close(patience?: number): Promise<void>
 }
+
+/** Graphs that answer with something of an image. */
+const served = graphNames.filter((graph) => !isOfTokenizer(graph))
 
 /**
  * The file at `path`, or those of an export folder: of each graph, the first of the precisions that exists. Throws `USAGE` with the
@@ -39,7 +42,7 @@ export function findModels(
     if (/\.safetensors$/i.test(path)) throw notExported(path)
     return [path]
   }
-  const files = graphNames.flatMap((graph) => {
+  const files = served.flatMap((graph) => {
     const found = wanted
       .map((precision) => join(path, `${formats[graph].stem}${precisions[precision].suffix}.onnx`))
       .find((file) => existsSync(file))
@@ -54,7 +57,7 @@ export function findModels(
 
 function notExported(path: string): SherdError {
   const weights = ['run.json', 'model.safetensors'].some((name) => existsSync(join(path, name)))
-  const names = graphNames.map((graph) => `${formats[graph].stem}.onnx`)
+  const names = served.map((graph) => `${formats[graph].stem}.onnx`)
   if (!weights && !statSync(path).isFile())
     return new SherdError(
       'USAGE',

@@ -3,64 +3,44 @@ import { objectiveOf } from '../config/assemble.ts'
 import { bandsOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { SherdError } from '../errors.ts'
-import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
-import { type Parameters, weightsOf } from '../model/parameters.ts'
+import { weightsOf } from '../model/parameters.ts'
 import { isTokenizer, type TokenizerObjective } from '../objective/tokenizer.ts'
-import type { ChannelStatistics } from '../prepare/normalize.ts'
 import type { FrozenTokenizer } from '../target/frozen-tokenizer.ts'
 import { resizedPixels } from '../target/resized.ts'
 import type { Locate } from '../target/target-row.ts'
 import { noGrad, setThreads } from '../tensor/context.ts'
 import { scope } from '../tensor/scope.ts'
-import type { Device } from '../tensor/tensor.ts'
-import type { Precision } from '../train/trainee.ts'
 import { type FoundWeights, identityOf, sealOfModel } from './found-weights.ts'
-import { findWeights, loadRows } from './open-encoder.ts'
+import { type EncoderRequest, findWeights, type OpenedEncoder, openFound } from './open-encoder.ts'
 import { renormaliser, type Taught } from './taught.ts'
 
-export interface OpenedTokenizer {
-  readonly config: Config
+/** Its parameters are those of the objective, under its names. */
+export interface OpenedTokenizer extends Omit<OpenedEncoder, 'found'> {
   readonly objective: TokenizerObjective
-  readonly parameters: Parameters
-  readonly statistics: ChannelStatistics
-  readonly device: Device
-  readonly precision: Precision
   readonly found: FoundWeights
 }
 
 /** Throws as `findWeights`, and `CONFIG` for what is no tokenizer. */
-async function findTokenizer(path: string): Promise<FoundWeights> {
-  const found = await findWeights({ model: path }, () => {})
+async function findTokenizer(model: string): Promise<FoundWeights> {
+  const found = await findWeights({ model }, () => {})
   const { config, files } = found
   if (!isTokenizer(objectiveOf(config, 'cpu')))
     throw new SherdError(
       'CONFIG',
-      `${files[0] ?? path} is no tokenizer, it has learned by objective ${config.objective}: expected a run of objective vqkd or vq-pixels, such as of the preset vq-pixels-tiny-cifar10, one of its checkpoints, or its model.safetensors.`,
+      `${files[0] ?? model} is no tokenizer, it has learned by objective ${config.objective}: expected a run of objective vqkd or vq-pixels, such as of the preset vq-pixels-tiny-cifar10, one of its checkpoints, or its model.safetensors.`,
     )
   return found
 }
 
-export interface TokenizerRequest {
-  readonly model: string
-  /** Default `auto`. */
-  readonly device?: MachineRequest['device'] | undefined
-  /** Default `fp32`. */
-  readonly precision?: PrecisionName | undefined
-}
+export type TokenizerRequest = Pick<EncoderRequest, 'model' | 'device' | 'precision' | 'reading'>
 
 /** The teacher of a tokenizer is not needed. Throws as `findTokenizer`, and `CHECKPOINT` for weights that do not fit. */
-export async function openTokenizer({
-  model,
-  device = 'auto',
-  precision = 'fp32',
-}: TokenizerRequest): Promise<OpenedTokenizer> {
-  const found = await findTokenizer(model)
-  const { config, statistics } = found
-  const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
-  setThreads(machine.threads)
-  const objective = objectiveOf(config, machine.device) as TokenizerObjective
-  const parameters = await loadRows(objective.rows, found.whole ?? found, machine.device)
-  return { config, objective, parameters, statistics, found, ...machine }
+export async function openTokenizer(request: TokenizerRequest): Promise<OpenedTokenizer> {
+  const found = await findTokenizer(request.model)
+  const { rows } = objectiveOf(found.config, 'cpu')
+  const opened = await openFound(request, { ...found, ...found.whole }, () => ({ rows, norm: 'norm' }))
+  const objective = objectiveOf(found.config, opened.device) as TokenizerObjective
+  return { ...opened, objective, found }
 }
 
 export const locateTokenizer: Locate['tokenizer'] = async (path) => {

@@ -68,6 +68,19 @@ const rows: Record<string, Row> = {
   sigmoid: { uses: ['sigmoid'], body: ops.sigmoid },
   log: { uses: ['log'], body: (x) => call('log', x), values: positive },
   neg: { uses: ['neg'], body: (x) => call('neg', x) },
+  tanh: { uses: ['tanh'], body: (x) => call('tanh', ops.mul(x, 3)) },
+  relu: { uses: ['relu'], body: (x) => call('relu', x) },
+  'clamp below by its own operator': { uses: ['clamp_min'], body: (x) => call('clamp_min', x, 0.1) },
+  'the length of rows': {
+    uses: ['norm.ScalarOpt_dim'],
+    body: (x) => ops.div(x, call('norm.ScalarOpt_dim', x, 2, [-1], true)),
+  },
+  'the length of columns, not kept': {
+    uses: ['norm.ScalarOpt_dim'],
+    body: (x) => call('norm.ScalarOpt_dim', x, 2, [1], false),
+  },
+  argmax: { uses: ['argmax'], body: (x) => float(call('argmax', x, -1, false)) },
+  'argmax, kept': { uses: ['argmax'], body: (x) => float(call('argmax', x, 1, true)) },
   'clamp below': { uses: ['clamp'], body: (x) => call('clamp', x, 0.1, null) },
   'clamp on both sides': { uses: ['clamp'], body: (x) => call('clamp', x, -0.2, 0.1) },
   isnan: { uses: ['isnan', 'to.dtype'], body: (x) => float(call('isnan', x)), values: withNaN },
@@ -124,6 +137,25 @@ const rows: Record<string, Row> = {
         'conv2d',
         ops.reshape(ops.cat([x, ops.mul(x, 2)], 1), [batch(x), 2, 3, 4]),
         ...[tensor(wave(24, 7), [4, 1, 2, 3]), null, [2, 1], [1, 2], [1, 2], 2],
+      ),
+  },
+  'a transposed convolution that doubles': {
+    uses: ['conv_transpose2d.input'],
+    body: (x) =>
+      call(
+        'conv_transpose2d.input',
+        ops.reshape(x, [batch(x), 3, 2, 2]),
+        ...[tensor(wave(96, 7), [3, 2, 4, 4]), tensor(wave(2, 8), [2])],
+        ...[[2, 2], [1, 1], [0, 0], 1, [1, 1]],
+      ),
+  },
+  'a transposed convolution in groups, with more at the end, without bias': {
+    uses: ['conv_transpose2d.input'],
+    body: (x) =>
+      call(
+        'conv_transpose2d.input',
+        ops.reshape(ops.cat([x, x], 1), [batch(x), 4, 3, 2]),
+        ...[tensor(wave(48, 7), [4, 2, 3, 2]), null, [3, 2], [1, 0], [1, 1], 2, [1, 2]],
       ),
   },
   'enlarging bilinearly': {

@@ -6,5 +6,5 @@ export async function modelSeal(
 ): Promise<string> {
   const { findWeights } = await import('../../weights/open-encoder.ts')
   const { sealOfModel } = await import('../../weights/found-weights.ts')
-  return sealOfModel(await findWeights(request)) || 'random'
+  return sealOfModel(await findWeights(request, () => {})) || 'random'
 }
