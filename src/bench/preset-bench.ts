@@ -3,13 +3,15 @@
  * whose peak memory is then a run's. Where the preset's own micro-batch would take long, two small ones are timed, and the straight line
  * through them says the rest.
  */
-import { objectiveOf } from '../config/assemble.ts'
+import { existsSync } from 'node:fs'
+import { allModelsOf, completed, objectiveOf } from '../config/assemble.ts'
 import { presetOf } from '../config/presets.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
 import { availableBytes } from '../machine/memory.ts'
 import { inOwnProcess, type OwnProcessOptions } from '../machine/own-process.ts'
 import { parameterCount } from '../model/parameters.ts'
+import { locate } from '../weights/frozen-model.ts'
 import type { Line, StepOrder } from './step-process.ts'
 
 export interface PresetSpeed {
@@ -61,13 +63,17 @@ const measureSteps =
   (order) =>
     inOwnProcess<StepOrder, Line>('bench/step-process.js', order, options)
 
-/** Throws `PRESET_UNKNOWN`, `INTERRUPTED`. */
+/** The models that a preset reads, such as a tokenizer, and that are not here. */
+export const missingModels = (preset: string): readonly string[] =>
+  allModelsOf(resolveConfig(presetOf(preset).config)).filter((path) => !existsSync(path))
+
+/** Throws `PRESET_UNKNOWN`, `INTERRUPTED`, and what opening a model that the preset reads throws. */
 export async function benchPreset(
   preset: string,
   options: Pick<OwnProcessOptions, 'signal'> = {},
   measure: Measure = measureSteps(options),
 ): Promise<PresetSpeed> {
-  const config: Config = resolveConfig(presetOf(preset).config)
+  const config: Config = await completed(resolveConfig(presetOf(preset).config), locate)
   const { batchSize, accumulate } = config.train
   const least = leastBytes(parameterCount(objectiveOf(config, 'cpu').rows))
   const tooLarge = { ...{ preset, batch: batchSize, imagesPerSecond: null, hours: null }, memoryBytes: least }

@@ -134,6 +134,10 @@ export function modelsOf(config: Config, kind: keyof GivenModels): readonly stri
   return target ? targetOf(target).models(kind) : []
 }
 
+/** Of all kinds. */
+export const allModelsOf = (config: Config): readonly string[] =>
+  (['frozen', 'tokenizer'] as const).flatMap((kind) => modelsOf(config, kind))
+
 /** The configuration with what it takes from models that it names. */
 export async function completed(config: Config, locate: Locate): Promise<Config> {
   const keys = targetKeysOf(config)

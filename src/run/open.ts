@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createRun, isBlank, isRun, runPaths, updateConfig } from '../checkpoint/run-folder.ts'
-import { loaderOptions, modelsOf, objectiveOf } from '../config/assemble.ts'
+import { allModelsOf, loaderOptions, objectiveOf } from '../config/assemble.ts'
 import { recipeOf } from '../config/recipe.ts'
 import { backboneOf } from '../config/resolve.ts'
 import type { Config } from '../config/schema.ts'
@@ -90,8 +90,7 @@ export async function openPretraining(options: OpenOptions): Promise<Run> {
 /** What a run reads besides its own folder. */
 const inputsOf = ({ init, data, config }: OpenOptions) => [
   ...[init, data, config.log.probe],
-  ...modelsOf(config, 'frozen'),
-  ...modelsOf(config, 'tokenizer'),
+  ...allModelsOf(config),
 ]
 
 type Held = Pick<FileLock, 'release'>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { benchPreset, extended } from '../../src/bench/preset-bench.ts'
+import { benchPreset, extended, missingModels } from '../../src/bench/preset-bench.ts'
 import type { Line, StepOrder } from '../../src/bench/step-process.ts'
 import { inOwnProcess } from '../../src/machine/own-process.ts'
 import { tinyConfig } from '../run/tiny.ts'
@@ -26,6 +26,11 @@ describe('benchPreset', () => {
     orders.push(order)
     return { batch: order.batch, seconds: 0.1 + perSample * order.batch, bytes: 1e9 + 1e6 * order.batch }
   }
+  it('knows the models that a preset reads and that are not here', async () => {
+    expect(missingModels('mae-tiny-cifar10')).toEqual([])
+    expect(missingModels('beit-tiny-cifar10')).toEqual(['runs/vq'])
+    await expect(benchPreset('beit-tiny-cifar10', {}, machine(0.005))).rejects.toThrow(/runs\/vq/)
+  })
   it('times the preset’s own batch where that is quick', async () => {
     orders.length = 0
     const speed = await benchPreset('mae-tiny-cifar10', {}, machine(0.005))

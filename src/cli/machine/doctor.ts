@@ -50,18 +50,21 @@ async function runDoctor({ presets, report, overwrite, json }: Flags): Promise<v
   const { presetNames, presetOf } = await import('../../config/presets.ts')
   const file = report === true ? usualReport : report
   if (file !== undefined && file !== '-') expectFree(file, overwrite)
-  const names = presets === true ? presetNames : (presets ?? [])
-  for (const name of names) presetOf(name)
+  const named = presets === true ? presetNames : (presets ?? [])
+  for (const name of named) presetOf(name)
   const env = { ...process.env } // before LibTorch and ONNX Runtime are loaded, which sets some
   const { examine } = await import('../../machine/doctor.ts')
   const findings = examine().map(withOwnName)
   const isBroken = findings.some(({ status }) => status === 'fail')
   if (isBroken) process.exitCode = 1
   if (!json && file === undefined) showFindings(findings)
+  const names = presets === true && !isBroken ? await measurable(named) : named
   const speeds = isBroken ? [] : await measure(names)
   if (json) return printJson({ kind: 'doctor', findings, ...(presets && { presets: speeds }) })
   if (file !== undefined) return write(file, { findings, env })
   if (speeds.length > 0) showSpeeds(speeds)
+  const left = named.filter((name) => !names.includes(name))
+  if (left.length > 0) note(`not measured, since a model that they read is not here: ${left.join(', ')}`)
   else if (!isBroken && !presets) note(`how fast each preset trains here: ${ownName()} doctor --presets`)
 }
 
@@ -77,6 +80,12 @@ function showFindings(findings: readonly Finding[]): void {
     print(`${paint(colour, mark)}  ${name.padEnd(width)}  ${value}`)
     if (fix) print(`      ${' '.repeat(width)}  → ${fix}`)
   }
+}
+
+/** Without those that read a model that is not here, such as a tokenizer. */
+async function measurable(names: readonly string[]): Promise<readonly string[]> {
+  const { missingModels } = await import('../../bench/preset-bench.ts')
+  return names.filter((name) => missingModels(name).length === 0)
 }
 
 async function measure(names: readonly string[]): Promise<PresetSpeed[]> {
