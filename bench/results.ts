@@ -7,6 +7,7 @@ import type { EmbedRow } from './embed-row.ts'
 import type { EncodeRow } from './encode-row.ts'
 import type { ServeRow } from './serve-row.ts'
 import type { StepRow } from './step-row.ts'
+import type { TargetsRow } from './targets-row.ts'
 import type { TokensRow } from './tokens-row.ts'
 import type { WaitingRow } from './waiting-row.ts'
 
@@ -17,6 +18,7 @@ export interface BenchRun {
   readonly data: DataRow[]
   readonly waiting: WaitingRow[]
   readonly tokens: TokensRow[]
+  readonly targets: TargetsRow[]
   readonly encode: EncodeRow[]
   readonly embed: EmbedRow[]
   readonly serve: ServeRow[]
@@ -48,7 +50,7 @@ const spread = (x: readonly number[]) =>
   x.length === 0 ? '–' : `${Math.min(...x).toFixed(2)}–${Math.max(...x).toFixed(2)}`
 
 /** One line of text cells for each row. */
-function cells({ steps, data, waiting, tokens, encode, embed, serve }: BenchRun): string[][] {
+function cells({ steps, data, waiting, tokens, targets, encode, embed, serve }: BenchRun): string[][] {
   return [
     ...steps.map(({ work, sherd, peer, ratio: of, roundRatios }) => [
       work,
@@ -70,6 +72,11 @@ function cells({ steps, data, waiting, tokens, encode, embed, serve }: BenchRun)
     ...tokens.map((row) => [
       ...[row.work, rate(row.satmae), `MAE: ${rate(row.mae)}`, ratio(row.ratio), spread(row.roundRatios)],
       ...['', '', ''],
+    ]),
+    ...targets.map((row) => [
+      ...[row.work, rate(row.imagesPerSecond), `MAE: ${rate(row.mae)}`, ratio(row.ratio), spread(row.roundRatios)],
+      row.teacherShare === null ? '' : `its teacher: ${percent(row.teacherShare)} of the step`,
+      ...[row.isOfEqualTokens ? '' : 'other tokens', ''],
     ]),
     ...encode.map((row) => [
       ...[row.work, rate(row.sherd), row.beside === 'fp32' ? `fp32: ${rate(row.peer)}` : rate(row.peer)],

@@ -18,6 +18,7 @@ import { findPeer, peerTitle } from './peer.ts'
 import { type BenchRun, markdown, type Results, textTable } from './results.ts'
 import { measureServe } from './serve-row.ts'
 import { measureStep } from './step-row.ts'
+import { measureTargets } from './targets-row.ts'
 import { measureTokens } from './tokens-row.ts'
 import { measureWaiting } from './waiting-row.ts'
 import { works } from './works.ts'
@@ -43,7 +44,7 @@ const threads = coreCount()
 
 const names =
   values.before === undefined
-    ? [...works.map(({ name }) => name), 'data', 'tokens', 'waiting', 'encode', 'embed', 'serve']
+    ? [...works.map(({ name }) => name), 'data', 'tokens', 'targets', 'waiting', 'encode', 'embed', 'serve']
     : buildsWorks.map(({ name }) => name)
 const unknown = values.only.find((name) => !names.includes(name))
 if (unknown || ![rounds, runs, steps ?? 1, batch ?? 1].every((n) => Number.isInteger(n) && n > 0)) {
@@ -99,6 +100,7 @@ for (let run = 0; run < runs; run++) {
     data: [],
     waiting: [],
     tokens: [],
+    targets: [],
     encode: [],
     embed: [],
     serve: [],
@@ -120,6 +122,11 @@ for (let run = 0; run < runs; run++) {
   if (isChosen('tokens')) {
     say('tokens of groups …')
     table.tokens.push(await measureTokens(kind, { rounds, steps: steps ?? 4 }))
+    save()
+  }
+  if (isChosen('targets')) {
+    say('targets, masks and decoders …')
+    table.targets.push(...(await measureTargets(kind, { rounds, steps: steps ?? 2, only: values.way })))
     save()
   }
   if (isChosen('waiting')) {

@@ -54,6 +54,12 @@ const run: BenchRun = {
     },
   ],
   tokens: [{ work: 'tokens', satmae: 90, mae: 100, ratio: 0.9, roundRatios: [0.88, 0.92] }],
+  targets: [
+    {
+      ...{ work: 'features', imagesPerSecond: 80, mae: 100, ratio: 0.8, roundRatios: [0.79, 0.81] },
+      ...{ teacherShare: 0.2, isOfEqualTokens: true },
+    },
+  ],
   encode: [
     {
       ...{
