@@ -74,7 +74,13 @@ function cells({ steps, data, waiting, tokens, targets, encode, embed, serve }: 
       ...['', '', ''],
     ]),
     ...targets.map((row) => [
-      ...[row.work, rate(row.imagesPerSecond), `MAE: ${rate(row.mae)}`, ratio(row.ratio), spread(row.roundRatios)],
+      ...[
+        row.work,
+        rate(row.imagesPerSecond),
+        `MAE: ${rate(row.mae)}`,
+        ratio(row.ratio),
+        spread(row.roundRatios),
+      ],
       row.teacherShare === null ? '' : `its teacher: ${percent(row.teacherShare)} of the step`,
       ...[row.isOfEqualTokens ? '' : 'other tokens', ''],
     ]),

@@ -94,8 +94,7 @@ export async function measureTargets(
       const side = await open(input)
       const rates: [number[], number[]] = [[], []]
       for (let round = 0; round < rounds; round++)
-        for (const [i, each] of [side, mae].entries())
-          rates[i]!.push(BATCH / median(each.run(steps).seconds))
+        for (const [i, each] of [side, mae].entries()) rates[i]!.push(BATCH / median(each.run(steps).seconds))
       side.close()
       const roundRatios = rates[0].map((rate, round) => rate / rates[1][round]!)
       const ratio = median(roundRatios)

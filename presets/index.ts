@@ -3,6 +3,8 @@ import type { Preset } from '../src/config/preset.ts'
 import { preset as beitBase224 } from './beit-base-224.ts'
 import { preset as beitTinyCifar10 } from './beit-tiny-cifar10.ts'
 import { preset as beitv2TinyCifar10 } from './beitv2-tiny-cifar10.ts'
+import { preset as crossmaeBase224 } from './crossmae-base-224.ts'
+import { preset as crossmaeTinyCifar10 } from './crossmae-tiny-cifar10.ts'
 import { preset as maeBase224 } from './mae-base-224.ts'
 import { preset as maeDemo } from './mae-demo.ts'
 import { preset as maeHuge224 } from './mae-huge-224.ts'
@@ -35,5 +37,7 @@ export const presets: Readonly<Record<string, Preset>> = {
   'satmae-base-sentinel2': satmaeBaseSentinel2,
   'vqkd-tiny-cifar10': vqkdTinyCifar10,
   'vq-pixels-tiny-cifar10': vqPixelsTinyCifar10,
+  'crossmae-tiny-cifar10': crossmaeTinyCifar10,
+  'crossmae-base-224': crossmaeBase224,
   'mae-demo': maeDemo,
 }

@@ -12,6 +12,7 @@ import { convolutionalRows } from '../model/convolutional.ts'
 import type {
   AnyDecoder,
   AutoencoderDimensions,
+  CrossAttentionDimensions,
   EncoderDimensions,
   EncoderVariant,
 } from '../model/dimensions.ts'
@@ -273,10 +274,21 @@ function checkMaskTokens(config: Config<MaskTokenName>): void {
     )
 }
 
+function checkCrossAttention(config: DecodedConfig, decoder: CrossAttentionDimensions): void {
+  checkFeatureMaps({ encoder: dimensionsOf(config), decoder })
+  const { ratio } = config.mask
+  const { decodeRatio = null } = decoder
+  if (decodeRatio === null) return
+  if (decodeRatio > ratio)
+    refuse(
+      `decoder.decodeRatio is ${decodeRatio}, the share of all patches that is predicted, and mask.ratio hides ${ratio}: expected at most that, or null for all that are hidden`,
+    )
+}
+
 function checkAutoencoder(config: DecodedConfig): void {
   const decoder = decoderOf(config)
   checkDecoder(backboneOf(config), decoder)
-  if (decoder.kind === 'cross-attention') checkFeatureMaps({ encoder: dimensionsOf(config), decoder })
+  if (decoder.kind === 'cross-attention') checkCrossAttention(config, decoder)
   checkMask(config)
   const { ratio } = config.mask
   const target = targetOf(config.target)

@@ -3,7 +3,7 @@ import { maskedObjectiveOf, objectiveOf } from '../config/assemble.ts'
 import { predictionInWords } from '../config/in-words.ts'
 import { pixelTargetOf } from '../config/resolve.ts'
 import { SherdError } from '../errors.ts'
-import { initialParameters } from '../model/parameters.ts'
+import { initialParameters, type ParameterRow } from '../model/parameters.ts'
 import { isTokenizer } from '../objective/tokenizer.ts'
 import type { FoundWeights } from '../weights/found-weights.ts'
 import { openTokenizer } from '../weights/frozen-tokenizer.ts'
@@ -74,12 +74,13 @@ const withAutoencoder = async (
     ? { ...encoder, autoencoder: await openAutoencoder(encoder, request) }
     : encoder
 
-/** Throws `USAGE` if the weights have no decoder. */
-function expectDecoder({ stored, files }: FoundWeights): void {
-  if (!stored.has('decoder_embed.weight'))
+/** Throws `USAGE` if the weights lack what predicts. */
+function expectDecoder(rows: readonly ParameterRow[], { stored, files }: FoundWeights): void {
+  const lacking = rows.find(({ name }) => !stored.has(name))
+  if (lacking)
     throw new SherdError(
       'USAGE',
-      `${files[0]} has no decoder (decoder_embed.weight …): an autoencoder is exported from a run of pretraining, a checkpoint of it, or weights of both halves.`,
+      `${files[0]} has no decoder (${lacking.name} …): an autoencoder is exported from a run of pretraining, a checkpoint of it, or weights of both halves.`,
     )
 }
 
@@ -97,7 +98,7 @@ async function openAutoencoder(encoder: OpenedEncoder, request: EncoderRequest):
   const recorded = maskedObjectiveOf(config, device, { what, embed: 'all' })
   const rows = objective.rows.filter(({ name }) => !encoder.parameters.has(name))
   const isRandom = found.files.length === 0
-  if (!isRandom) expectDecoder(found)
+  if (!isRandom) expectDecoder(rows, found)
   const seed = request.seed ?? config.train.seed
   const rest = isRandom ? initialParameters(rows, { seed, device }) : await loadRows(rows, found, device)
   return { objective, recorded, parameters: new Map([...encoder.parameters, ...rest]) }

@@ -40,6 +40,8 @@ export interface CrossAttentionDimensions extends DecoderDimensions {
   readonly featureMaps: readonly number[] | null
   /** Whether the input of the encoder's first block is in the mixture, too. */
   readonly useInput: boolean
+  /** Share of all tokens that are predicted; null: all hidden ones. */
+  readonly decodeRatio?: number | null
 }
 
 /** Those of any decoder; the kind is left out by MAE's. */

@@ -44,8 +44,6 @@ export interface MatrixProduct {
 export interface TokenMultiples {
   readonly perLocation?: number
   readonly groups?: number
-  /** Share of the tokens that are predicted, if not all hidden ones. */
-  readonly decodeRatio?: number | null
 }
 
 function blockProducts(prefix: string, tokens: number, d: BlockDimensions): MatrixProduct[] {
@@ -103,7 +101,7 @@ function crossAttentionProducts(
 export function matrixProducts(
   d: TrainedDimensions,
   maskRatio: number,
-  { perLocation = 1, groups = 1, decodeRatio = null }: TokenMultiples = {},
+  { perLocation = 1, groups = 1 }: TokenMultiples = {},
 ): MatrixProduct[] {
   const { encoder, decoder } = d
   const tokens = tokenCount(gridOfModel(encoder)) * perLocation
@@ -113,6 +111,7 @@ export function matrixProducts(
   const once = (name: string, rows: number, inner: number, columns: number): MatrixProduct => ({
     ...{ name, rows, inner, columns, count: 1, perImage: false },
   })
+  const decodeRatio = decoder?.kind === 'cross-attention' ? (decoder.decodeRatio ?? null) : null
   const thrown = decodeRatio === null ? 0 : Math.floor(tokens * (maskRatio - decodeRatio))
   const decoded = tokens - kept - thrown
   const decoding = (of: AnyDecoder): MatrixProduct[] =>

@@ -14,7 +14,7 @@ export const maeKeys = {
   targets: targetKeys,
 }
 
-const { depth } = decoderKeys['cross-attention']
+const { depth, decodeRatio } = decoderKeys['cross-attention']
 
 /** The same with other defaults, as its authors train it. */
 export const crossmaeKeys = {
@@ -25,6 +25,7 @@ export const crossmaeKeys = {
     'cross-attention': {
       ...decoderKeys['cross-attention'],
       depth: depth.unwrap().default(12).describe(depth.description!),
+      decodeRatio: decodeRatio.unwrap().default(0.25).describe(decodeRatio.description!),
     },
   },
   rasterDecoders: { 'cross-attention': rasterDecoderKeys['cross-attention'] },

@@ -13,8 +13,9 @@ export interface MaeOptions extends MaskedOptions {
 }
 
 /** Throws `SHAPE` or `VALUE` if dimensions, groups or ratio do not fit. */
-export const mae = ({ decoder: decoding, embed, ...options }: MaeOptions): MaskedObjective =>
-  maskedObjective(options, ({ shape, backbone, device }) => {
+export function mae({ decoder: decoding, embed, ...options }: MaeOptions): MaskedObjective {
+  const decodeRatio = decoding.kind === 'cross-attention' ? (decoding.decodeRatio ?? null) : null
+  return maskedObjective({ decodeRatio, ...options }, ({ shape, backbone, device }) => {
     const decoder = openDecoder(decoding, { shape, device })
     return {
       rows: decoder.rows,
@@ -31,3 +32,4 @@ export const mae = ({ decoder: decoding, embed, ...options }: MaeOptions): Maske
       },
     }
   })
+}

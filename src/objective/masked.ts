@@ -21,17 +21,17 @@ import { predictPixels } from '../target/pixel-target.ts'
 import type { Shown } from '../target/showing.ts'
 import { type Asked, type Target, type TargetMaker, type Teacher, teacherPrefix } from '../target/target.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
-import { gather, mul, sum } from '../tensor/ops.ts'
+import { gather, mul, sum, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
-import { type MaskPlan, planMasks } from '../token/mask.ts'
+import { decodePart, type MaskPlan, maskNoise, planMasks } from '../token/mask.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import { type Route, routeByGroup } from '../token/spectral-groups.ts'
 import type { ImageObjective } from './image-objective.ts'
 import { type ChoosingAt, chooseByAddress, type MaskChooserMaker, planOfNoise } from './mask-chooser.ts'
 import { momentumSchedule } from './momentum.ts'
-import type { Average, ImageBatch, Losses, MetricRow } from './objective.ts'
+import type { Address, Average, ImageBatch, Losses, MetricRow } from './objective.ts'
 
 export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>> {
   readonly dimensions: EncoderDimensions
@@ -45,6 +45,8 @@ export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>
   readonly kept?: number | null
   /** What chooses hidden tokens; default: the mask design, by addresses. */
   readonly chooser?: MaskChooserMaker
+  /** Share of all tokens that are predicted (CrossMAE): the other hidden ones are thrown. Default: all hidden ones. */
+  readonly decodeRatio?: number | null
   /** Default: normalised pixels. */
   readonly target?: TargetMaker
   /**
@@ -170,6 +172,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     chooser: chooserOf = chooseByAddress(options.kept),
     target: targetOf = predictPixels(),
     adapt = { kind: 'none' },
+    decodeRatio = null,
     initial,
     groupRows,
     device,
@@ -180,6 +183,20 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const { layout, groups } = backbone
   const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
   const chooser = chooserOf({ shape, backbone, design, device })
+  /** A random mask is in random order already. */
+  const hasRandomOrder = options.chooser === undefined && !design.shape
+  const predictedOf = (plan: MaskPlan, at?: Address): MaskPlan => {
+    if (decodeRatio === null) return plan
+    const M = plan.hidden.shape[1]!
+    const N = layoutTokens(layout)
+    const hidden = N - (options.kept ?? keptTokens(layout, design))
+    const decoded = hidden - Math.floor(N * (maskRatio - decodeRatio))
+    const noise =
+      at && !hasRandomOrder && decoded < M
+        ? toDevice(maskNoise(M, at.seed, at.samples, 'mask/decoded'), device)
+        : undefined
+    return decodePart(plan, decoded, noise)
+  }
   const reader = openReader({ shape, backbone, device })
   const encoderRows = reader.leavesFinalNorm
     ? backbone.rows.map((row) => (row.name.startsWith('norm.') ? { ...row, role: 'fixed' as const } : row))
@@ -282,12 +299,12 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     ...(chooser.isOfWeights && { isPlanOfWeights: true }),
     target,
     plan: (at, batch, weights) =>
-      scope(() => chooser.plan(at, batch ? cutOf(batch.image) : null, weights ?? null)),
+      scope(() => predictedOf(chooser.plan(at, batch ? cutOf(batch.image) : null, weights ?? null), at)),
     ...(mayDiffer && { counts: ({ image }, plan) => countsOf(withData(image, plan)) }),
     planFromNoise: (noise, view) =>
       scope(() => {
         const kept = options.kept ?? keptTokens(layout, design)
-        return planOfNoise(noise, { kept, cut: view ? cutOf(view) : null, device })
+        return predictedOf(planOfNoise(noise, { kept, cut: view ? cutOf(view) : null, device }))
       }),
     loss: (weights, { image }, plan) =>
       scope(() => {

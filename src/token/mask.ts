@@ -87,6 +87,40 @@ export const planFromIndices = (kept: Tensor, hidden: Tensor, thrown?: Tensor): 
   }))
 
 /**
+ * The plan that rebuilds only `decoded` of the hidden patches and throws the others. With noise [B, M] it rebuilds those of lowest noise,
+ * without it the last ones.
+ */
+export function decodePart(plan: MaskPlan, decoded: number, noise?: Tensor): MaskPlan {
+  const [B, M] = expectShape(plan.hidden, ['B', 'M'], 'decodePart: plan.hidden')
+  const K = plan.kept.shape[1]!
+  if (decoded >= M) return plan
+  return scope(() => {
+    const behind = plan.real ? add(mul(plan.real.hidden, -1), 1) : null // padding comes last
+    const inTurn = () => {
+      const all = arange(M, { dtype: 'int64', device: plan.hidden.device })
+      const lastFirst = cat([narrow(all, 0, M - decoded, decoded), narrow(all, 0, 0, M - decoded)], 0)
+      return call('contiguous', expand(lastFirst, [B, M]))
+    }
+    const order = noise ? argsort(behind ? add(noise, behind) : noise, 1) : inTurn()
+    const part = (x: Tensor, from: number, count: number) => gather(x, 1, narrow(order, 1, from, count))
+    const more = part(plan.hidden, decoded, M - decoded)
+    const wasHidden = call(
+      'logical_and',
+      call('ge.Scalar', plan.restore, K),
+      call('lt.Scalar', plan.restore, K + M),
+    )
+    const place = call('clamp', sub(plan.restore, K), 0, M - 1)
+    return {
+      kept: plan.kept,
+      hidden: part(plan.hidden, 0, decoded),
+      thrown: plan.thrown ? cat([more, plan.thrown], 1) : more,
+      restore: call('where.self', wasHidden, add(gather(inverseOf(order), 1, place), K), plan.restore),
+      ...(plan.real && { real: { kept: plan.real.kept, hidden: part(plan.real.hidden, 0, decoded) } }),
+    }
+  })
+}
+
+/**
  * The plan of a mask that the user drew: `mask[b][n]` true (or 1) hides patch n of image b, and −1 throws it: it is neither seen nor rebuilt.
  * Rows may hide different numbers of patches, or none. Patches come in row-major order.
  */
@@ -167,12 +201,17 @@ export interface SampleAddresses {
 
 /**
  * The noise [B, N] of a batch: row b is a pure function of (seed, `mask`, epoch b, index b), what `draws(…).fill` gives for this
- * address. Throws `VALUE` for a seed that addresses no draws.
+ * address. Throws `VALUE` for a seed that addresses no draws. `stream`: another than `mask`.
  */
-export function maskNoise(tokens: number, seed: number, { epochs, indices }: SampleAddresses): Tensor {
+export function maskNoise(
+  tokens: number,
+  seed: number,
+  { epochs, indices }: SampleAddresses,
+  stream = 'mask',
+): Tensor {
   if (!isSeed(seed)) throw new SherdError('VALUE', `maskNoise: expected a seed in [0, 2^53), got ${seed}`)
   const rows = (numbers: ArrayLike<number>) => fromArray(Int32Array.from(numbers), [numbers.length], 'int32')
-  return scope(() => call('sherd::uniform', rows(epochs), rows(indices), seed, streamNumber('mask'), tokens))
+  return scope(() => call('sherd::uniform', rows(epochs), rows(indices), seed, streamNumber(stream), tokens))
 }
 
 /** The plan as the reference writes it: [B, N] float32, 0 kept, 1 for all others. */

@@ -4,15 +4,15 @@ import { openBackbone } from '../model/backbone.ts'
 import { plainBackbone } from '../model/backbone-shape.ts'
 import type { Tap } from '../model/block.ts'
 import { mixMaps } from '../model/decoder/cross-attention.ts'
-import { type CrossAttentionDimensions, featureMapsOf, gridOfModel, limits } from '../model/dimensions.ts'
+import { type CrossAttentionDimensions, featureMapsOf, limits } from '../model/dimensions.ts'
 import { mae } from '../objective/mae.ts'
 import type { ImageBatch } from '../objective/objective.ts'
 import { viewOf } from '../prepare/view.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import { call, callMany } from '../tensor/call.ts'
-import { narrow, permute } from '../tensor/ops.ts'
-import { sidesOf, tokenCount } from '../token/grid.ts'
-import { type MaskPlan, planFromNoise } from '../token/mask.ts'
+import { permute } from '../tensor/ops.ts'
+import { sidesOf } from '../token/grid.ts'
+import { type MaskPlan, planFromIndices } from '../token/mask.ts'
 import { take } from '../token/take.ts'
 import type { NetworkRow } from './network-row.ts'
 
@@ -41,16 +41,11 @@ export const crossmae: NetworkRow<Config, ImageBatch, MaskPlan> = {
     const patchSize = sidesOf(side)
     const dimensions = { imageSize, patchSize, channels, width, depth, heads, mlpRatio, layerNormEpsilon }
     const decoder: CrossAttentionDimensions = {
-      ...{ kind: 'cross-attention', featureMaps, useInput },
+      ...{ kind: 'cross-attention', featureMaps, useInput, decodeRatio },
       ...{ width: decoderWidth, depth: decoderDepth, heads: decoderHeads },
     }
     const own = mae({ dimensions, decoder, maskRatio, target: predictPixels({ normalize }), device })
     const backbone = openBackbone(plainBackbone(dimensions), device)
-    const N = tokenCount(gridOfModel(dimensions))
-    const counts = {
-      kept: Math.floor(N * (1 - maskRatio)),
-      thrown: Math.floor(N * (maskRatio - decodeRatio)),
-    }
     const samples = tensor('input.images').shape[0]!
     const taps = featureMapsOf({ encoder: dimensions, decoder }).map(
       (block): Tap => ({ block, of: 'output' }),
@@ -60,9 +55,8 @@ export const crossmae: NetworkRow<Config, ImageBatch, MaskPlan> = {
       ...{ samples, microBatches: samples },
       batch: (of) => ({ image: viewOf(input('images', of, 4)) }),
       plan(at) {
-        const { kept, hidden, restore } = planFromNoise(input('noise', at, 2), counts.kept)
-        const decoded = narrow(hidden, 1, counts.thrown, N - counts.kept - counts.thrown)
-        return { kept, hidden: callMany('sort', decoded, 1, false)[0]!, restore }
+        const { kept, hidden, thrown } = own.planFromNoise(input('noise', at, 2))
+        return planFromIndices(kept, callMany('sort', hidden, 1, false)[0]!, thrown)
       },
       outputs(weights, { image }, plan) {
         const encoded = backbone.encodeKept(backbone.cut(image), plan.kept, weights, { taps, norm: false })

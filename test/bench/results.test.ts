@@ -98,7 +98,7 @@ const results: Results = {
 describe('the results', () => {
   it('have a line for every row, and a dash where there is nothing to compare with', () => {
     const lines = textTable(run).split('\n')
-    expect(lines).toHaveLength(9)
+    expect(lines).toHaveLength(10)
     expect(lines[1]).toMatch(
       /^ViT-Tiny +200\/s +160\/s +1\.25 × +1\.20–1\.30 +900 \/ 1000 MB +50 % \/ 40 % +bf16 \/ fp32$/,
     )
@@ -109,6 +109,9 @@ describe('the results', () => {
       /^serve +54\.0\/s +graph alone: 60\.0\/s +0\.90 × +0\.85–0\.95 +p50 1100 ms, p99 1300 ms/,
     )
     expect(lines[6]).toMatch(
+      /^features +80\.0\/s +MAE: 100\/s +0\.80 × +0\.79–0\.81 +its teacher: 20 % of the step/,
+    )
+    expect(lines[7]).toMatch(
       /^encoder, ONNX int8 +30\.0\/s +fp32: 12\.0\/s +2\.50 × +2\.40–2\.60 +cosine ≥ 0\.9995$/,
     )
   })

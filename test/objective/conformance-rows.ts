@@ -141,6 +141,27 @@ const classified: Conforming<unknown, unknown> = {
 
 export const rows: Record<string, Conforming<never, never>> = {
   'mae of images': masked({ dimensions: tiny, ...usual }, (indices) => viewOf(pixels(indices, 0))) as never,
+  'cross-attention, a part decoded': masked(
+    {
+      ...usual,
+      dimensions: tiny,
+      decoder: {
+        ...{ kind: 'cross-attention', width: 16, depth: 2, heads: 2 },
+        ...{ featureMaps: null, useInput: true, decodeRatio: 0.3 },
+      },
+    },
+    (indices) => viewOf(pixels(indices, 0)),
+  ) as never,
+  'cross-attention of the final norm, bands and dates with gaps': masked(
+    {
+      ...{ ...usual, ...series },
+      decoder: {
+        ...{ kind: 'cross-attention', width: 16, depth: 2, heads: 2, groupWidth: 4, timeWidth: 4 },
+        ...{ featureMaps: [], useInput: false, decodeRatio: 0.4 },
+      },
+    },
+    (indices) => ofSeries(indices, true),
+  ) as never,
   'mae of bands and dates': masked({ ...usual, ...series }, (indices) => ofSeries(indices, false)) as never,
   'mae of bands and dates with gaps': masked({ ...usual, ...series }, (indices) =>
     ofSeries(indices, true),

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { draws } from '../../src/random/draws.ts'
-import { cat, gather } from '../../src/tensor/ops.ts'
+import { cat, gather, toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
-import { fromArray, tensor } from '../../src/tensor/tensor.ts'
+import { fromArray, tensor, toFloats } from '../../src/tensor/tensor.ts'
 import {
+  decodePart,
   hiddenMask,
   hiddenRows,
+  type MaskPlan,
   maskNoise,
   maskOf,
   planFromIndices,
@@ -289,3 +291,47 @@ it('maskOf refuses what is no plan', () =>
       'maskOf: plan.restore: expected [B, N]',
     )
   }))
+
+describe('decodePart', () => {
+  const plan = () => planFromMask([[0, 1, 1, -1, 0, 1, 1, 1]])
+  const orders = ({ kept, hidden, thrown, restore }: MaskPlan) =>
+    [kept, hidden, thrown!, restore].map((part) => Array.from(toFloats(toDtype(part, 'float32'))))
+
+  it('rebuilds the last ones, and throws those before them', () =>
+    scope(() =>
+      expect(orders(decodePart(plan(), 2))).toEqual([
+        [0, 4], // seen
+        [6, 7], // rebuilt
+        [1, 2, 5, 3], // thrown, and what was thrown before
+        [0, 4, 5, 7, 1, 6, 2, 3], // where each patch went
+      ]),
+    ))
+
+  it('rebuilds those of lowest noise', () =>
+    scope(() =>
+      expect(orders(decodePart(plan(), 2, tensor([0.5, 0.1, 0.9, 0.8, 0.2], [1, 5])))).toEqual([
+        [0, 4],
+        [2, 7],
+        [1, 6, 5, 3],
+        [0, 4, 2, 7, 1, 6, 5, 3],
+      ]),
+    ))
+
+  it('leaves a plan alone that hides no more', () =>
+    scope(() => {
+      const own = plan()
+      expect(decodePart(own, 5)).toBe(own)
+    }))
+
+  it('where samples differ in counts padding comes last, and is no patch to rebuild', () =>
+    scope(() => {
+      const uneven = planFromMask([
+        [0, 1, 1, 1],
+        [0, 0, 0, 1],
+      ])
+      const noise = tensor([0.9, 0.8, 0.1, 0.9, 0.1, 0.2], [2, 3])
+      const { hidden, real } = decodePart(uneven, 2, noise)
+      expect(Array.from(toFloats(real!.hidden))).toEqual([1, 1, 1, 0])
+      expect(Array.from(toFloats(toDtype(hidden, 'float32'))).slice(0, 3)).toEqual([3, 2, 3])
+    }))
+})

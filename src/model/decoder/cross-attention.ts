@@ -2,10 +2,9 @@
  * The decoder of CrossMAE (Fu et al. 2024): mask tokens attend to the encoder's tokens, never to each other. So each is predicted by itself,
  * and as few of the hidden tokens as wanted may be decoded. Every block reads a mixture of its own of the outputs of the encoder's blocks.
  */
-import { call } from '../../tensor/call.ts'
 import { inFloat32 } from '../../tensor/context.ts'
 import { addLayerNorm, addLayerNormWhole, crossAttention, layerNorm } from '../../tensor/fused.ts'
-import { add, arange, cat, expand, reshape, unbind } from '../../tensor/ops.ts'
+import { add, arange, cat, expand, matmul, reshape, unbind } from '../../tensor/ops.ts'
 import { segment } from '../../tensor/recompute.ts'
 import { scope } from '../../tensor/scope.ts'
 import { expectShape } from '../../tensor/shape.ts'
@@ -57,9 +56,7 @@ export function mixMaps(maps: readonly Tensor[], weights: Tensor): Tensor {
   const [B, S, D] = maps[0]!.shape as readonly [number, number, number]
   const [blocks, count] = expectShape(weights, ['blocks', maps.length], 'mixMaps: weights')
   return scope(() =>
-    inFloat32(() =>
-      reshape(call('mm', weights, reshape(cat(maps, 0), [count, B * S * D])), [blocks, B, S, D]),
-    ),
+    inFloat32(() => reshape(matmul(weights, reshape(cat(maps, 0), [count, -1])), [blocks, B, S, D])),
   )
 }
 

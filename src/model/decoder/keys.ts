@@ -34,6 +34,13 @@ export const decoderKeys = {
       .describe(
         'blocks of the encoder of whose outputs each block of the decoder reads a mixture, such as [3,7,11]; null: all; []: it reads the final norm',
       ),
+    decodeRatio: z
+      .number()
+      .gt(0)
+      .lt(1)
+      .nullable()
+      .default(null)
+      .describe('share of all patches that are predicted, at most mask.ratio; null: all that are hidden'),
     useInput: z.boolean().default(true).describe('whether the input of the first block is mixed in, too'),
   },
 }
