@@ -159,6 +159,7 @@ export {
 } from './model/parameters.ts'
 export { type SegmentationHead, segmentationHeads } from './model/segmentation-heads.ts'
 export { sizes } from './model/sizes.ts'
+export { type Ijepa, type IjepaOptions, ijepa } from './objective/ijepa.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'
 export {
@@ -334,6 +335,7 @@ export { type MaskPlan, maskNoise, maskOf, planFromMask, planFromNoise } from '.
 export { type MaskDesign, randomMask } from './token/mask-design.ts'
 export { type MaskKind, type MaskShape, maskKindNames } from './token/mask-kinds.ts'
 export { keptCount, type MaskOrder, maskOrder } from './token/mask-order.ts'
+export type { MultiBlockShape } from './token/multi-block.ts'
 export { patchify, unpatchify } from './token/patchify.ts'
 export { pool } from './token/pool.ts'
 export { sineCosinePositions } from './token/position.ts'

@@ -60,3 +60,7 @@ export const maskfeatInitial: InitialRecipe = (row) => {
     ? { value: DEVIATION }
     : row.initial
 }
+
+/** I-JEPA (its code): as MaskFeat's weights, and its biases are zero. What it divides by √(2l) it draws again undivided. */
+export const ijepaInitial: InitialRecipe = (row) =>
+  isDrawn(row) ? { cutNormal: DEVIATION, at: 2 } : row.initial

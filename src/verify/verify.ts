@@ -4,6 +4,7 @@ import type { Device } from '../tensor/tensor.ts'
 import { checkAugment } from './augment.ts'
 import type { Check } from './check.ts'
 import { crossmae } from './crossmae.ts'
+import { ijepa } from './ijepa.ts'
 import { checkLayout, type LayoutOptions, layoutFormat } from './layout.ts'
 import { checkMaskRules } from './mask-rules.ts'
 import { beit, beitv2, data2vec, maskfeat, simmim } from './mask-tokens.ts'
@@ -51,6 +52,7 @@ const objectives: Readonly<Record<string, Checker>> = {
   'vq-pixels': network(vqPixels),
   crossmae: network(crossmae),
   data2vec: network(data2vec),
+  ijepa: network(ijepa),
   augment: checkAugment,
   hog: operators('hog', 'targets'),
   quantizer: checkQuantizer,

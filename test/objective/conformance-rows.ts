@@ -2,6 +2,7 @@
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { EarlyHead } from '../../src/model/early-head.ts'
 import { classification } from '../../src/objective/classification.ts'
+import { ijepa } from '../../src/objective/ijepa.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { MaskChooserMaker } from '../../src/objective/mask-chooser.ts'
 import { asInBeit, asInBeitv2, maskTokens } from '../../src/objective/mask-tokens.ts'
@@ -235,6 +236,20 @@ export const rows: Record<string, Conforming<never, never>> = {
     ...{ layers: [1], layerNorm: false, scale: 'root-width', beta: 0 },
     ...{ head: false, scope: 'encoder' },
   }) as never,
+  ijepa: {
+    objective: () =>
+      ijepa({
+        dimensions: { ...tiny, variant: { prefix: [] } },
+        predictor: { width: 16, depth: 1, heads: 2 },
+        mask: {
+          ...{ targets: 2, targetScale: [0.1, 0.2], targetAspect: [0.75, 1.5] },
+          ...{ contexts: 2, contextScale: [0.85, 1], contextAspect: [1, 1], minKeep: 1 },
+        },
+        momentum: { from: 0.9, to: 1, over: null },
+        device: 'cpu',
+      }) as never,
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
   'mask tokens of bands and dates with gaps': {
     objective: () =>
       maskTokens({
