@@ -1,27 +1,33 @@
 /**
  * Pictures of every target, of generated scenes, for docs/images:
- *   node dist/scripts/targets/pictures.js MODEL [OUT]
- * MODEL: the encoder whose features are shown; those in the docs are of the row "normalised" of `npm run experiment targets`.
+ *   node dist/scripts/targets/pictures.js MODEL TOKENIZER [OUT]
+ * MODEL: the encoder whose features are shown; those in the docs are of the row "normalised" of `npm run experiment targets`. TOKENIZER: that of
+ * 150 steps of 64 images of the preset vq-pixels-tiny-cifar10.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { lookAt } from '../../src/look/look.ts'
+import { weightsOf } from '../../src/model/parameters.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { glyphTile, strokesOf } from '../../src/picture/glyphs.ts'
 import { scaled } from '../../src/picture/painted.ts'
+import { codeColour } from '../../src/picture/shown-tiles.ts'
 import { type Tile, tileOf } from '../../src/picture/tile.ts'
 import { drawGrid } from '../../src/picture/tile-grid.ts'
+import { toView } from '../../src/prepare/normalize.ts'
 import type { Exhibit } from '../../src/run/pictures.ts'
 import { paintScene, type SceneName } from '../../src/sample-data/scenes.ts'
 import { gradientHistograms } from '../../src/target/gradient-histograms.ts'
 import { pixelTarget } from '../../src/target/pixels.ts'
-import { permute } from '../../src/tensor/ops.ts'
+import { noGrad } from '../../src/tensor/context.ts'
+import { permute, toDtype } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor, toFloats } from '../../src/tensor/tensor.ts'
 import { patchify, unpatchify } from '../../src/token/patchify.ts'
 import type { FrozenEncoder } from '../../src/weights/frozen-encoder.ts'
+import { openTokenizer } from '../../src/weights/frozen-tokenizer.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 
 /** `sherd sample-data` has 0. */
@@ -98,19 +104,57 @@ async function featureTiles(encoder: FrozenEncoder): Promise<Tile[]> {
   )
 }
 
+/** Codes as colours, and what they are decoded to. */
+async function codeTiles(model: string): Promise<{ codes: Tile[]; decoded: Tile[] }> {
+  const { config, objective, parameters, statistics, device } = await openTokenizer({ model, device: 'cpu' })
+  const { h, w } = objective.layout.grid
+  const { imageSize } = config.model
+  const exhibit = scenes(typeof imageSize === 'number' ? imageSize : imageSize[0])
+  const [weights, { mean, std }] = [weightsOf(parameters), statistics]
+  const [B] = exhibit.shape
+  return noGrad(() =>
+    scope(() => {
+      const codes = objective.encode(toView(exhibit, statistics, device), weights)
+      const images = objective.decode(codes, weights)
+      const [, channels, height, width] = images.shape as readonly [number, number, number, number]
+      const area = height * width
+      const values = toFloats(images).map((value, i) => {
+        const c = Math.floor(i / area) % channels
+        return value * std[c]! + mean[c]!
+      })
+      const named = toFloats(toDtype(codes, 'float32'))
+      const large = (tile: Tile) => scaled(tile, SIDE, SIDE)
+      const each = (b: number, of: number) => [b * of, (b + 1) * of] as const
+      return {
+        codes: Array.from({ length: B }, (_, b) => {
+          const own = [...named.subarray(...each(b, h * w))]
+          const pixels = Uint8Array.from(own.flatMap((code) => [...codeColour(code)]))
+          return large({ width: w, height: h, channels: 3, pixels })
+        }),
+        decoded: Array.from({ length: B }, (_, b) =>
+          large(tileOf(values.slice(...each(b, channels * area)), { channels, height, width })),
+        ),
+      }
+    }),
+  )
+}
+
 const { positionals } = parseArgs({ allowPositionals: true })
-const [model, out = join(packageRoot(), 'docs/images')] = positionals
-if (model) {
+const [model, tokenizer, out = join(packageRoot(), 'docs/images')] = positionals
+if (model && tokenizer) {
   mkdirSync(out, { recursive: true })
   const exhibit = scenes(SIDE)
   const own = await openEncoder({ model, device: 'cpu' })
   const [tall, wide] = own.dimensions.patchSize
   const encoder = await openEncoder({ model, device: 'cpu', imageSize: [FINE * tall, FINE * wide] })
+  const { codes, decoded } = await codeTiles(tokenizer)
   const columns: readonly (readonly [title: string, subtitle: string, tiles: readonly Tile[]])[] = [
     ['pixels', 'target.normalize=false', pixelTiles(exhibit, false)],
     ['normalised pixels', 'the default', pixelTiles(exhibit, true)],
     ['histograms of gradients', 'target.kind=hog', glyphTiles(exhibit)],
     ['features', 'target.kind=features', await featureTiles(encoder)],
+    ['codes', 'target.kind=codes', codes],
+    ['codes, decoded', 'what a tokenizer of pixels keeps', decoded],
   ]
   const png = await drawGrid({
     columns: columns.map(([title, subtitle]) => ({ title, ...(subtitle && { subtitle }) })),
@@ -120,6 +164,6 @@ if (model) {
   writeFileSync(join(out, 'targets.png'), bytes)
   console.log(`${join(out, 'targets.png')}: ${Math.round(bytes.length / 1000)} kB`)
 } else {
-  console.error('Which model? node dist/scripts/targets/pictures.js MODEL [OUT]')
+  console.error('Which models? node dist/scripts/targets/pictures.js MODEL TOKENIZER [OUT]')
   process.exitCode = 2
 }
