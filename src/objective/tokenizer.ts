@@ -18,10 +18,11 @@ import {
 import type { GroupRow } from '../optim/groups.ts'
 import type { View } from '../prepare/view.ts'
 import { draws } from '../random/draws.ts'
+import type { Shown } from '../target/showing.ts'
 import type { Target } from '../target/target.ts'
 import { call } from '../tensor/call.ts'
 import { noGrad, withoutAutocast } from '../tensor/context.ts'
-import { cat, indexSelect, mul, reshape, toDtype } from '../tensor/ops.ts'
+import { cat, indexSelect, mul, reshape, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, type TokenLayout } from '../token/layout.ts'
@@ -54,6 +55,8 @@ export interface Halves {
   decode(vectors: Tensor, weights: Weights): Tensor
   /** The mean error of what was decoded, a float32 scalar. */
   error(decoded: Tensor, view: View, weights: Weights): Tensor
+  /** Of what was decoded, for pictures. */
+  shown(decoded: Tensor, view: View, weights: Weights): Shown
   readonly frozen?: NonNullable<Target['frozen']>
   /** What is decoded: images [B, C, H, W], or features [B, N, W]. */
   readonly decodes: 'pixels' | 'features'
@@ -158,6 +161,13 @@ export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerO
         return { codes: reshape(codes, shape), similarity: reshape(cosines, shape) }
       }),
     )
+  const decoded = (codes: Tensor, weights: Weights): Tensor =>
+    noGrad(() =>
+      scope(() => {
+        const vectors = indexSelect(weights(names.codebook), 0, reshape(codes, [-1]))
+        return halves.decode(reshape(vectors, [...codes.shape, width]), weights)
+      }),
+    )
 
   return {
     rows: [
@@ -216,14 +226,19 @@ export function tokenizer(halves: Halves, codebook: CodebookOptions): TokenizerO
         const next = revive === null ? moved : revived(moved, { candidates: candidates(), least: revive })
         return { [names.codebook]: next.codebook, [names.counts]: next.counts }
       }),
+    show: (weights, { image }) =>
+      scope(() => {
+        const { codes } = encoding(image, weights)
+        return {
+          ...{ hidden: null, predicted: null },
+          shown: [
+            { kind: 'codes', codes: size, wanted: unsqueeze(codes, 2), said: null },
+            halves.shown(decoded(codes, weights), image, weights),
+          ],
+        }
+      }),
     encode: (view, weights) => scope(() => encoding(view, weights).codes),
     encodeWithSimilarity: encoding,
-    decode: (codes, weights) =>
-      noGrad(() =>
-        scope(() => {
-          const vectors = indexSelect(weights(names.codebook), 0, reshape(codes, [-1]))
-          return halves.decode(reshape(vectors, [...codes.shape, width]), weights)
-        }),
-      ),
+    decode: decoded,
   }
 }

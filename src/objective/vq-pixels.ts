@@ -15,6 +15,7 @@ import { contiguous, mean, permute, reshape, select, square, sub, toDtype } from
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { gridOf } from '../token/grid.ts'
+import { patchify } from '../token/patchify.ts'
 import { type CodebookOptions, type TokenizerObjective, tokenizer } from './tokenizer.ts'
 
 export interface VqPixelsOptions extends Omit<ConvolutionalShape, 'between'> {
@@ -49,6 +50,10 @@ export function vqPixels({ imageSize, codebook, ...given }: VqPixelsOptions): To
           const map = reshape(vectors, [vectors.shape[0]!, grid.h, grid.w, codebook.width])
           return growFromCodes(contiguous(permute(map, [0, 3, 1, 2])), weights, shape)
         }),
+      shown: (decoded) => ({
+        ...{ kind: 'pixels', statistics: null },
+        said: patchify(toDtype(decoded, 'float32'), shape.patchSize),
+      }),
       error: (decoded, view) => scope(() => mean(square(sub(toDtype(decoded, 'float32'), imagesOf(view))))),
     },
     codebook,

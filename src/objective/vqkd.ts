@@ -13,6 +13,7 @@ import { encoderRowsWith, encodeTokens } from '../model/encoder.ts'
 import { beitInitial, startingBy } from '../model/initial-values.ts'
 import { type ParameterRow, type Weights, within } from '../model/parameters.ts'
 import { openPatches } from '../model/stem/patches.ts'
+import type { Showing } from '../target/showing.ts'
 import type { TargetMaker } from '../target/target.ts'
 import { call } from '../tensor/call.ts'
 import { withoutAutocast } from '../tensor/context.ts'
@@ -108,6 +109,10 @@ export function vqkd(options: VqkdOptions): TokenizerObjective {
           )
           return task(patchesOf(encoded), within(weights, 'decode_task_layer'))
         }),
+      shown: (decoded, view, weights) => ({
+        ...(target.shows as Extract<Showing, { readonly kind: 'features' }>),
+        ...target.drawn!([decoded], { view, cut: backbone.cut(view) }, weights),
+      }),
       error: (decoded, view, weights) =>
         scope(() => mean(target.errors!([decoded], { view, cut: backbone.cut(view) }, weights))),
     },

@@ -1,6 +1,7 @@
 /** Loads a trained model with its decoder. */
 import { objectiveOf } from '../config/assemble.ts'
 import type { Config } from '../config/schema.ts'
+import { readOfModel } from '../config/tables.ts'
 import { SherdError } from '../errors.ts'
 import { type MachineRequest, type PrecisionName, planMachine } from '../machine/plan.ts'
 import type { Parameters } from '../model/parameters.ts'
@@ -11,7 +12,7 @@ import { setThreads } from '../tensor/context.ts'
 import type { Device } from '../tensor/tensor.ts'
 import type { Precision } from '../train/trainee.ts'
 import { openFrozenModels } from './frozen-model.ts'
-import { findWeights, loadRows } from './open-encoder.ts'
+import { expectFit, findWeights, loadRows } from './open-encoder.ts'
 
 export interface Model {
   readonly config: Config
@@ -40,7 +41,9 @@ export async function loadModel(
   device: MachineRequest['device'] = 'auto',
   precision: PrecisionName = 'fp32',
 ): Promise<LoadedModel> {
-  const found = await findWeights({ model: path })
+  const found = await findWeights({ model: path }, (found) => {
+    if (!readOfModel(found.config.objective)) expectFit(found)
+  })
   const { config, statistics, files, step, warnings = [] } = found
   const machine = planMachine({ ...config.train, device, precision, workers: config.data.workers })
   setThreads(machine.threads)

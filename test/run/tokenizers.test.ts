@@ -1,5 +1,5 @@
 /** Runs of tokenizers: trained, resumed, opened for their codes, and read as the target of another run. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun, runPaths } from '../../src/checkpoint/run-folder.ts'
@@ -8,13 +8,16 @@ import { resolveConfig } from '../../src/config/resolve.ts'
 import type { Config, ConfigInput } from '../../src/config/schema.ts'
 import { expectUseful } from '../../src/config/useless.ts'
 import { weightsOf } from '../../src/model/parameters.ts'
-import { imagenetStatistics } from '../../src/prepare/normalize.ts'
+import { imageBytes, imagenetStatistics, toView } from '../../src/prepare/normalize.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { readMetrics } from '../../src/run/journal.ts'
+import { loadExhibit, reconstructExhibit } from '../../src/run/pictures.ts'
+import { openImageFolder } from '../../src/source/image-folder.ts'
 import { add, mul } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { openFrozenTokenizer, openTokenizer } from '../../src/weights/frozen-tokenizer.ts'
+import { loadModel } from '../../src/weights/load-model.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { numbers, wave } from '../tolerance.ts'
 import { run, sampleFolder, tinyConfig, tinyModel, workFolder } from './tiny.ts'
@@ -75,6 +78,7 @@ describe('a run', () => {
       expect(health!.perplexity!).toBeLessThanOrEqual(health!.codesInUse!)
       expect(Math.abs((loss as never as number) - parts!.commit! - parts!.reconstruction!)).toBeLessThan(1e-5)
     }
+    expect(existsSync(join(runPaths(pixels).samples, 'step-00000006.png'))).toBe(true)
     const rows = JSON.parse(readFileSync(runPaths(pixels).metricsSchema, 'utf8')).rows
     expect(rows).toContainEqual(
       expect.objectContaining({
@@ -157,6 +161,31 @@ describe('a tokenizer', () => {
       )
       expect([frozen.codes, frozen.layout.grid]).toEqual([16, { h: 4, w: 4 }])
     })
+  })
+
+  it('is shown by its codes, and by images that come of them alone, or features as colours', async () => {
+    const source = await openImageFolder(data)
+    for (const [run, columns] of [
+      [pixels, ['codes']],
+      [vqkd, ['codes', 'target', 'prediction']],
+    ] as const) {
+      const model = await loadModel(run, 'cpu')
+      const exhibit = await loadExhibit(model.config, source, 2)
+      const { images, hiddenShare, more } = reconstructExhibit(model, exhibit, 0)
+      expect([images.length, hiddenShare]).toEqual([2, null])
+      expect(more?.columns.map(({ title }) => title)).toEqual(columns)
+      if (run === vqkd) continue
+      const { objective, parameters, statistics } = await openTokenizer({ model: run, device: 'cpu' })
+      const wanted = scope(() => {
+        const view = toView(exhibit, statistics, 'cpu')
+        const weights = weightsOf(parameters)
+        return numbers(imageBytes(objective.decode(objective.encode(view, weights), weights), statistics))
+      })
+      const tile = images[0]!.rebuilt![0]!.tile
+      for (const at of [0, 100, 255])
+        for (let c = 0; c < 3; c++)
+          expect(Math.abs(tile.pixels[3 * at + c]! - wanted[256 * c + at]!)).toBeLessThan(1)
+    }
   })
 
   it('takes images of twice and half its size, and no others', async () => {
