@@ -44,7 +44,10 @@ export function showSettings({ settings, facts, mask }: View): void {
   page.ratio.disabled = painted
   const tokens = mask ? mask.hidden.length + mask.kept.length : 0
   page.ratioValue.textContent = painted && mask ? share(mask.hidden.length / tokens) : `${percent} %`
-  const trained = facts && !painted ? ` The model was trained with ${share(facts.ratio)} hidden.` : ''
+  const trained =
+    facts && !painted && facts.ratio !== null
+      ? ` The model was trained with ${share(facts.ratio)} hidden.`
+      : ''
   page.ratioHint.textContent = `${hints[design] ?? ''}${trained}`.trim()
   page.seed.valueAsNumber = seed
   page.seedField.hidden = !designs[design].seeded
@@ -74,7 +77,7 @@ export function showModel({ opened, facts }: View): void {
     ['Patches', `${facts.grid.h} × ${facts.grid.w} of ${facts.patchSize.join(' × ')}`],
     ['Step', step === null ? 'unknown' : step.toLocaleString('en')],
     ['Precision', precision],
-    ['Target', facts.normalizeTarget ? 'normalised patches' : 'pixels'],
+    ['Learned', facts.learned],
     ['Threads', String(opened.threads)],
   ])
 }

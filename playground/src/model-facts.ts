@@ -23,10 +23,12 @@ export interface ModelFacts {
   readonly grid: Grid
   /** Of pixels in [0, 1]. */
   readonly statistics: ChannelStatistics
-  /** Whether patches are predicted without their own mean and deviation. */
+  /** Whether patches are predicted without their own mean and deviation; false where none are predicted. */
   readonly normalizeTarget: boolean
-  /** What it was trained with. */
-  readonly ratio: number
+  /** What it has learned to predict, in words. */
+  readonly learned: string
+  /** The share of patches that was hidden in training; null: none were. */
+  readonly ratio: number | null
   readonly step: number | null
   readonly precision: string
   /** Whose attention its file gives: that of the class token, or the mean of the patches where there is none; null: none. */
@@ -52,8 +54,14 @@ interface StoredModel {
       readonly channels: number
       readonly frames?: number
     }
-    readonly mask: { readonly ratio: number }
-    readonly target: { readonly normalize: boolean; readonly statistics: string }
+    readonly objective: string
+    /** Not of every objective; nor is every target of pixels. */
+    readonly mask?: { readonly ratio: number }
+    readonly target?: {
+      readonly kind?: string
+      readonly normalize?: boolean
+      readonly statistics?: string
+    }
   }
   readonly statistics: ChannelStatistics
 }
@@ -97,7 +105,7 @@ export function factsOf(name: string, metadata: Metadata, asked?: Size): ModelFa
   if (!kind) throw new SherdError('CHECKPOINT', refusedFormat(name, format))
   const { config: stored, statistics } = parse<StoredModel>(name, 'sherd', metadata.sherd)
   const config = currentOf(name, stored)
-  const { data, model, target } = config
+  const { data, model, target = {}, objective } = config
   const { channels } = model
   const { frames = 1 } = model
   if (config.data.kind !== 'images')
@@ -126,12 +134,22 @@ export function factsOf(name: string, metadata: Metadata, asked?: Size): ModelFa
     name: `ViT-${model.size}/${[model.patchSize].flat().join('x')}`,
     preparing: { fitting, rules: { interpolation, ...(fill && { fill }) } },
     grid: gridOf([height, width], sidesOf(model.patchSize)),
-    ...{ normalizeTarget: target.normalize, ratio: config.mask.ratio },
+    ...{ normalizeTarget: target.normalize ?? false, ratio: config.mask?.ratio ?? null },
+    learned: learnedInWords(objective, target),
     step: step === undefined ? null : Number(step),
     precision: metadata['sherd.precision'] ?? 'fp32',
     attending: 'attention' in outputs ? ('cls' in outputs ? 'cls' : 'patches') : null,
     hasPooling: 'poolingAttention' in outputs,
   }
+}
+
+/** By the kind of target; a target of another kind is called by its name, and an objective without one by its own. */
+const learnedInWords = (
+  objective: string,
+  { kind, normalize }: NonNullable<StoredModel['config']['target']>,
+): string => {
+  if (kind === 'pixels') return normalize ? 'normalised patches' : 'pixels'
+  return kind ?? `by objective ${objective}`
 }
 
 function refusedFormat(name: string, format: string): string {

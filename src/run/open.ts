@@ -218,8 +218,9 @@ async function prepare(options: OpenOptions, { beginning, machine, held, replace
 }
 
 /** An encoder that was given stays as it is while new heads and decoders learn. */
-function frozenFirst({ config, recipe }: Known, { encoder }: Model['objective']): GroupRow[] {
-  const names = new Set(backboneRows(backboneOf(config)).map(({ name }) => encoder.prefix + name))
+function frozenFirst({ config, recipe }: Known, objective: Model['objective']): GroupRow[] {
+  const prefix = learnedPrefix(objective)
+  const names = new Set(backboneRows(backboneOf(config)).map(({ name }) => prefix + name))
   const match = (name: string) => names.has(name) || isAdapter(name)
   return [{ match, frozenUntil: config.optim.freezeEncoderSteps ?? recipe.warmup }]
 }

@@ -39,16 +39,25 @@ export const wholeConfig = (config: Config): Config =>
 export function mergedWeights(found: FoundWeights): FoundWeights {
   const { adapt } = found.config
   if (adapt.kind === 'none') return found
-  const whole = { ...found, config: wholeConfig(found.config) }
-  if (adapt.kind !== 'lora') return whole
-  const adapted = new Set(adaptedIn(found.stored.keys()))
+  const config = wholeConfig(found.config)
+  if (adapt.kind !== 'lora') return { ...found, config }
   const scale = scaleOf(adapt)
+  const { whole } = found
   return {
-    ...whole,
-    stored: new Map([...found.stored].filter(([name]) => !isAdapter(name))),
+    ...{ ...found, config, ...mergedReading(found, scale) },
+    ...(whole && { whole: mergedReading(whole, scale) }),
+  }
+}
+
+type Reading = Pick<FoundWeights, 'stored' | 'load'>
+
+function mergedReading({ stored, load }: Reading, scale: number): Reading {
+  const adapted = new Set(adaptedIn(stored.keys()))
+  return {
+    stored: new Map([...stored].filter(([name]) => !isAdapter(name))),
     load: async (isWanted) => {
       const needed = new Set([...adapted].filter(isWanted).flatMap(adaptersOf))
-      const all = await found.load((name) => needed.has(name) || (isWanted(name) && !isAdapter(name)))
+      const all = await load((name) => needed.has(name) || (isWanted(name) && !isAdapter(name)))
       return new Map(
         [...all]
           .filter(([name]) => !isAdapter(name))

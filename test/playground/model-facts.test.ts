@@ -43,6 +43,7 @@ describe('the facts of a model', () => {
       ...{ patchSize: [4, 4], channels: 3, grid: { h: 3, w: 5 }, statistics },
       ...{
         normalizeTarget: true,
+        learned: 'normalised patches',
         ratio: 0.6,
         step: 120,
         precision: 'fp16',
@@ -50,6 +51,18 @@ describe('the facts of a model', () => {
         hasPooling: false,
       },
     })
+  })
+
+  it('are those of an encoder that has learned without pixels, or without masks and targets', () => {
+    const read = (over: object) => {
+      const told = metadata({}, { 'sherd.format': 'sherd-encoder/1' })
+      const { config, statistics } = JSON.parse(told['sherd' as keyof typeof told])
+      return factsOf('a', { ...told, sherd: JSON.stringify({ config: { ...config, ...over }, statistics }) })
+    }
+    const hog = read({ objective: 'maskfeat', target: { kind: 'hog', bins: 9 }, mask: { ratio: 0.4 } })
+    expect([hog.learned, hog.normalizeTarget, hog.ratio]).toEqual(['hog', false, 0.4])
+    const bare = read({ objective: 'vqkd', target: undefined, mask: undefined, decoder: undefined })
+    expect([bare.learned, bare.normalizeTarget, bare.ratio]).toEqual(['by objective vqkd', false, null])
   })
 
   it('are those of a file of version 0.1, too', () => {

@@ -9,7 +9,7 @@ const facts: ModelFacts = {
   ...{ kind: 'autoencoder', name: 'x', size: { width: 4, height: 2 }, patchSize: [2, 2], channels: 1 },
   ...{ grid: { h: 1, w: 2 }, statistics: { mean: [0.5], std: [0.25] }, normalizeTarget: false },
   preparing: { fitting: { resize: 'box', cropShare: 1, cutRule: 'before', isExact: false }, rules: {} },
-  ...{ ratio: 0.5, step: null, precision: 'fp32', attending: null, hasPooling: false },
+  ...{ learned: 'pixels', ratio: 0.5, step: null, precision: 'fp32', attending: null, hasPooling: false },
 }
 const bytes = Uint8Array.of(51, 51, 102, 102, 51, 51, 102, 204)
 const hidden = Uint8Array.of(0, 1)

@@ -4,22 +4,26 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { openRun } from '../../src/checkpoint/run-folder.ts'
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { type EvaluateOptions, judge } from '../../src/evaluate/evaluate.ts'
 import { findSplit } from '../../src/evaluate/evaluation-data.ts'
 import { sweeps } from '../../src/evaluate/linear-probe.ts'
 import { openImages } from '../../src/evaluate/open-images.ts'
+import { exportTimm } from '../../src/export/export-timm.ts'
 import { openExported } from '../../src/export/exported-model.ts'
 import { openModel } from '../../src/export/model-parts.ts'
 import type { Parameters } from '../../src/model/parameters.ts'
 import { within } from '../../src/model/parameters.ts'
 import { learnedPrefix } from '../../src/objective/averages.ts'
+import type { Pixels } from '../../src/prepare/pixels.ts'
 import type { ProbeMetric } from '../../src/run/online-probe.ts'
 import { openEmbedder } from '../../src/search/embedder.ts'
 import { openSource } from '../../src/source/open.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { featuresOfSource } from '../../src/weights/folder-features.ts'
-import { openEncoder } from '../../src/weights/open-encoder.ts'
-import { numbers } from '../tolerance.ts'
+import { featureSpecs, featuresOfBatch } from '../../src/weights/frozen-encoder.ts'
+import { findWeights, openEncoder } from '../../src/weights/open-encoder.ts'
+import { expectClose, numbers } from '../tolerance.ts'
 import { run, sampleFolder, tinyConfig, workFolder } from './tiny.ts'
 
 /** Masked autoencoding of a student, whose encoder a teacher follows; the teacher is kept. */
@@ -116,6 +120,64 @@ describe('from a run that keeps its teacher', () => {
     expect(inherited.unused).toEqual([])
     const stored = storedIn(next)
     for (const [name, values] of kept) expect(stored.get(prefix + name)).toEqual(values)
+  })
+})
+
+it('as another program has it, it gives the same features', async () => {
+  const folder = join(await workFolder(), 'timm')
+  await exportTimm({ model: out, out: folder })
+  const pixels: Pixels = {
+    pixels: Uint8Array.from({ length: 2 * 16 * 16 * 3 }, (_, i) => (37 * i) % 256),
+    shape: [2, 16, 16, 3],
+  }
+  const featuresOf = async (model: string) => {
+    const encoder = await openEncoder({ model, device: 'cpu' })
+    return featuresOfBatch(encoder, featureSpecs(encoder, ['cls', 'mean']))(pixels)
+  }
+  const [own, theirs] = [await featuresOf(out), await featuresOf(folder)]
+  for (const [i, each] of own.entries()) expectClose(theirs[i]!, [...each], 1e-6)
+})
+
+it('of a file under a prefix all is loaded where all is asked for', async () => {
+  const { whole, stored } = await findWeights({ model: out })
+  expect([...stored.keys()].sort()).toEqual([...kept.keys()].sort())
+  expect([...whole!.stored.keys()].filter((name) => /^(student|teacher)\./.test(name))).toEqual([
+    ...whole!.stored.keys(),
+  ])
+})
+
+describe('a student that is given', () => {
+  const lora: ConfigInput['adapt'] = { kind: 'lora', rank: 2, alpha: 8, targets: ['qkv', 'fc2'] }
+  const adapted = async (over: ConfigInput) => {
+    const next = join(await workFolder(), 'next')
+    const train = { steps: 2, precision: 'fp32' } as const
+    const events = await run({
+      config: tinyConfig({ ...over, train, checkpoint: { everySteps: 1 } }),
+      ...{ data: images, out: next, init: out, objectiveOf: taught },
+    })
+    expect(events.filter(({ kind }) => kind === 'warning')).toEqual([])
+    return next
+  }
+
+  it('stays as it is for so many steps, and its teacher with it', async () => {
+    const stored = storedIn(await adapted({ optim: { freezeEncoderSteps: 2, warmupSteps: 0 } }))
+    for (const [name, values] of kept)
+      expect([stored.get(`student.${name}`), stored.get(`teacher.${name}`)]).toEqual([values, values])
+    expect(stored.get('student.decoder_embed.weight')).toBeDefined()
+  })
+
+  it('learns by adapters: the run, and its adapter on what was given, are the teacher’s encoder', async () => {
+    const next = await adapted({ adapt: lora, optim: { freezeEncoderSteps: 0, warmupSteps: 0 } })
+    const own = valuesOf((await openEncoder({ model: next, device: 'cpu' })).parameters)
+    expect(own.get('blocks.0.attn.qkv.weight')).not.toEqual(kept.get('blocks.0.attn.qkv.weight'))
+    expect(own.get('blocks.0.mlp.fc1.weight')).toEqual(kept.get('blocks.0.mlp.fc1.weight'))
+    const { whole } = await findWeights({ model: next })
+    const arrays = await whole!.load((name) => name === 'teacher.blocks.0.attn.qkv.weight')
+    expect([...arrays.get('teacher.blocks.0.attn.qkv.weight')!.data]).toEqual(
+      own.get('blocks.0.attn.qkv.weight'),
+    )
+    const folder = await openEncoder({ model: join(next, 'adapter'), device: 'cpu' })
+    expect(valuesOf(folder.parameters)).toEqual(own)
   })
 })
 

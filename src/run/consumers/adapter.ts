@@ -5,6 +5,7 @@ import { messageOf } from '../../errors.ts'
 import { isAdapter } from '../../model/adapt.ts'
 import { backboneRows } from '../../model/backbone.ts'
 import { isLearned, under } from '../../model/parameters.ts'
+import { learnedPrefix } from '../../objective/averages.ts'
 import { toFloats } from '../../tensor/tensor.ts'
 import { adapterFiles } from '../../weights/adapter-folder.ts'
 import type { FoundWeights } from '../../weights/found-weights.ts'
@@ -16,12 +17,12 @@ import type { Consumer } from './consumer.ts'
 
 /** The first parameter that is not as the given encoder has it, such as an embedding that was inflated; null if there is none. */
 async function changedIn({ objective, model }: Run, found: FoundWeights): Promise<string | null> {
-  const { prefix } = objective.encoder
+  const prefix = learnedPrefix(objective)
   const fixed = objective.rows
     .filter((row) => !isLearned(row) && row.name.startsWith(prefix))
     .map(({ name }) => name.slice(prefix.length))
   const values = await found.load((name) => fixed.includes(name))
-  const own = under(model.parameters, prefix)
+  const own = under(model.parameters, objective.encoder.prefix)
   const isSame = (name: string) => {
     const [given, now] = [values.get(name), own.get(name)!]
     if (given?.shape.join() !== now.shape.join()) return false
@@ -43,8 +44,9 @@ export function saveAdapters(run: Run): Consumer {
           return [run.warning(`No adapter is written: ${changed} is not as ${facts.init} has it.`)]
         const encoder = new Set(backboneRows(backboneOf(config)).map(({ name }) => name))
         const learns = new Set(objective.rows.filter(isLearned).map(({ name }) => name))
-        const { prefix } = objective.encoder
-        const learned = [...under(model.parameters, prefix)].filter(
+        // Of the kept encoder, which may be an average of what learns.
+        const prefix = learnedPrefix(objective)
+        const learned = [...under(model.parameters, objective.encoder.prefix)].filter(
           ([name]) => learns.has(prefix + name) && (isAdapter(name) || encoder.has(name)),
         )
         const origin = { path: facts.init!, step: null, precision: 'fp32' }
