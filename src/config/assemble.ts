@@ -4,6 +4,7 @@ import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
+import { ratioSchedule } from '../objective/mask-chooser.ts'
 import { asInBeit, asInBeitv2, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { expectMasked } from '../objective/masked.ts'
@@ -34,7 +35,7 @@ import {
   resolveConfig,
   targetKeysOf,
 } from './resolve.ts'
-import type { Config, DecodedConfig } from './schema.ts'
+import type { Config, DecodedConfig, MaskedConfig } from './schema.ts'
 import type { MaskTokenName, ObjectiveName } from './tables.ts'
 
 /** What an objective may take beside a configuration. */
@@ -54,6 +55,12 @@ const notOpened = (path: string): never => {
 }
 const noModels: GivenModels = { frozen: notOpened, tokenizer: notOpened }
 
+/** What is hidden. */
+function maskOptions(config: MaskedConfig): Pick<MaskedOptions, 'maskRatio' | 'mask' | 'maskSchedule'> {
+  const mask = maskDesignOf(config)
+  return { maskRatio: mask.ratio, mask, maskSchedule: ratioSchedule(config.mask) }
+}
+
 /** `pixels`: the form of a target of pixels. */
 function maskTokenOptions(
   config: Config<MaskTokenName>,
@@ -61,9 +68,9 @@ function maskTokenOptions(
   { models = noModels }: ObjectiveGiven,
   pixels: PixelForm,
 ): MaskedOptions {
-  const mask = maskDesignOf(config)
   return {
-    ...{ ...backboneOf(config), adapt: config.adapt, maskRatio: mask.ratio, mask, device },
+    ...{ ...backboneOf(config), adapt: config.adapt, device },
+    ...maskOptions(config),
     target: targetOf(config.target).open({ compat: null, pixels, ...models }),
   }
 }
@@ -74,15 +81,13 @@ function autoencoder(
   device: Device,
   { models = noModels, embed = 'kept' }: ObjectiveGiven,
 ): MaskedObjective {
-  const mask = maskDesignOf(config)
   const decoder = decoderOf(config)
   const compat = compatOf(config)
   return mae({
     ...backboneOf(config),
     adapt: config.adapt,
     decoder: decoder.kind === 'cross-attention' ? decoder : { ...decoder, compat },
-    maskRatio: mask.ratio,
-    mask,
+    ...maskOptions(config),
     target: targetOf(config.target).open({ compat, ...models }),
     gaps: (rastersOf(config)?.data.minValid ?? 1) < 1,
     embed,

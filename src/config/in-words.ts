@@ -7,7 +7,14 @@ import type { Config } from './schema.ts'
 /** Which part is hidden and how, such as `75 % of the patches hidden in blocks`; null without masks. `of`: of what. */
 export function hiddenInWords(config: Config, of = ''): string | null {
   const mask = masksOf(config)
-  return mask && `${Number((100 * mask.ratio).toFixed(2))} %${of} hidden${maskKinds[mask.kind].inWords}`
+  if (!mask) return null
+  const percent = (ratio: number) => Number((100 * ratio).toFixed(2))
+  const { ratio, ratioTo, ratioSchedule } = mask
+  const share =
+    ratioTo === null
+      ? `${percent(ratio)} %`
+      : `${percent(ratio)} to ${percent(ratioTo)} % (${ratioSchedule === 'linear' ? 'over the run' : 'drawn for each step'})`
+  return `${share}${of} hidden${maskKinds[mask.kind].inWords}`
 }
 
 /** What is predicted; null without a target. */

@@ -2,7 +2,7 @@
 import { SherdError } from '../errors.ts'
 
 /** The current version. */
-export const VERSION = 2
+export const VERSION = 3
 
 type Json = { [key: string]: unknown }
 
@@ -53,6 +53,20 @@ const migrations: readonly Migration[] = [
       config.data = { ...data, kind: isOfRasters ? 'rasters' : 'images' }
       remove(config, isOfRasters ? ofImages : ofRasters)
       if (isJson(config.optim)) config.optim.optimizer = 'adamw'
+    },
+  },
+  {
+    // 0.1: all keys of masks, whatever their kind.
+    from: 2,
+    renamed: {},
+    change({ mask }) {
+      if (!isJson(mask)) return
+      for (const [key, kind] of [
+        ['cell', 'coarse'],
+        ['minBlock', 'block'],
+        ['perFrame', 'random'],
+      ] as const)
+        if ((mask.kind ?? 'random') !== kind) delete mask[key]
     },
   },
 ]

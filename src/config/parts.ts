@@ -10,6 +10,7 @@ import {
   decoderKindKeys,
   type Keys,
   kinds,
+  maskKindKey,
   namesOf,
   type ObjectiveKeys,
   type ObjectiveName,
@@ -43,7 +44,7 @@ function kindKeys(objective: string) {
 }
 
 /** Keys of `group`, by the kind that `<group>.kind` names. */
-const byChoice = <G extends 'decoder' | 'target'>(
+const byChoice = <G extends 'decoder' | 'mask' | 'target'>(
   group: G,
   rows: Readonly<Record<string, z.ZodRawShape>>,
   when: Part['when'],
@@ -61,6 +62,15 @@ const decoderParts = (objective: string, { decoders, rasterDecoders = {} }: Obje
       ]
     : []
 
+const usualMask = maskKindKey()
+const maskParts = (objective: string, { masks, mask }: ObjectiveKeys): Part[] =>
+  masks
+    ? [
+        { when: { objective }, keys: { mask: mask ? maskKindKey(mask) : usualMask } },
+        ...byChoice('mask', masks, { objective }),
+      ]
+    : []
+
 /** In the order in which a configuration is written. */
 export const parts: readonly Part[] = [
   { when: {}, keys: commonKeys },
@@ -68,7 +78,9 @@ export const parts: readonly Part[] = [
   ...Object.entries<ObjectiveKeys>(objectives).flatMap(([objective, row]): Part[] => [
     ...decoderParts(objective, row),
     { when: { objective }, keys: row.keys },
+    ...maskParts(objective, row),
     ...byKind(row.kinds, { objective }),
+    ...byChoice('mask', row.rasterMasks ?? {}, { objective, 'data.kind': 'rasters' }),
     ...(row.targets
       ? [
           { when: { objective }, keys: { target: kindKeys(objective) } },

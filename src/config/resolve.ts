@@ -24,6 +24,8 @@ import { canonicalBand } from '../source/raster/band-names.ts'
 import { targetOf } from '../target/targets.ts'
 import { type Grid, gridOf, sidesOf, tokenCount } from '../token/grid.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
+import type { MaskShape } from '../token/mask-kinds.ts'
+import { meanRatio } from '../token/mask-ratio.ts'
 import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
@@ -245,16 +247,24 @@ function checkVariant({ model }: Config): void {
 }
 
 function checkMask(config: MaskedConfig): void {
-  const { kind, cell, minBlock, ratio } = config.mask
+  const { mask } = config
   const layout = layoutOf(backboneOf(config))
-  keptTokens(layout, maskDesignOf(config))
+  const design = maskDesignOf(config)
   const patches = tokenCount(layout.grid)
-  const hidden = patches - Math.floor(patches * (1 - ratio))
-  if (kind === 'block' && minBlock !== null && minBlock > hidden)
-    refuse(
-      `mask.minBlock is ${minBlock}, and mask.ratio ${ratio} hides ${hidden} of ${patches} patches: expected at most ${hidden}`,
-    )
-  if (kind !== 'coarse') return
+  for (const [key, ratio] of [
+    ['ratio', mask.ratio],
+    ['ratioTo', mask.ratioTo],
+  ] as const) {
+    if (ratio === null) continue
+    keptTokens(layout, { ...design, ratio }, `mask.${key}`)
+    const hidden = patches - Math.floor(patches * (1 - ratio))
+    if (mask.kind === 'block' && mask.minBlock !== null && mask.minBlock > hidden)
+      refuse(
+        `mask.minBlock is ${mask.minBlock}, and mask.${key} ${ratio} hides ${hidden} of ${patches} patches: expected at most ${hidden}`,
+      )
+  }
+  const cell = mask.kind === 'coarse' ? mask.cell : null
+  if (cell === null) return
   const [patch, size] = [sidesOf(config.model.patchSize), config.model.imageSize]
   if (patch.some((side) => cell % side !== 0))
     refuse(`mask.cell is ${cell} pixels, and a patch ${patch.join(' × ')}: expected a multiple of its sides`)
@@ -290,7 +300,7 @@ function checkAutoencoder(config: DecodedConfig): void {
   checkDecoder(backboneOf(config), decoder)
   if (decoder.kind === 'cross-attention') checkCrossAttention(config, decoder)
   checkMask(config)
-  const { ratio } = config.mask
+  const ratio = Math.min(config.mask.ratio, config.mask.ratioTo ?? 1)
   const target = targetOf(config.target)
   target.check(backboneOf(config))
   const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
@@ -376,13 +386,30 @@ export function expectMasks(config: Config, what: string): MaskedConfig {
   )
 }
 
-/** Which tokens are hidden. */
+/** Which tokens are hidden; of a ratio that changes, its mean. */
 export function maskDesignOf(config: MaskedConfig): MaskDesign {
-  const { kind, cell, minBlock, ...sharing } = config.mask
-  const [h, w] = sidesOf(config.model.patchSize)
+  const { mask } = config
   return {
-    ...{ ...randomMask(sharing.ratio), ...sharing },
-    ...(kind !== 'random' && { shape: { kind, cell: [cell / h, cell / w], minBlock } }),
+    ...randomMask(meanRatio(mask)),
+    ...('groups' in mask && { groups: mask.groups, frames: mask.frames }),
+    ...('perFrame' in mask && { perFrame: mask.perFrame }),
+    ...(mask.kind !== 'random' && { shape: maskShapeOf(config) }),
+  }
+}
+
+const DEFAULT_CELL = 2 // patches: 32 pixels of patches of 16 (SimMIM)
+
+function maskShapeOf({ mask, model }: MaskedConfig): MaskShape {
+  switch (mask.kind) {
+    case 'block':
+      return { kind: mask.kind, minBlock: mask.minBlock }
+    case 'coarse': {
+      const [h, w] = sidesOf(model.patchSize)
+      const cell = mask.cell ?? null
+      return { kind: mask.kind, cell: cell ? [cell / h, cell / w] : [DEFAULT_CELL, DEFAULT_CELL] }
+    }
+    default:
+      return { kind: mask.kind }
   }
 }
 

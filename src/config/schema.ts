@@ -5,12 +5,14 @@ import type { adaptKeys } from '../model/keys.ts'
 import type { optimizerKeys } from '../optim/keys.ts'
 import type { OptimizerName } from '../optim/optimizers.ts'
 import type { TargetName, targetKeys } from '../target/targets.ts'
+import type { MaskName, maskKeys, rasterMaskKindKeys } from '../token/keys.ts'
 import type { VERSION } from './migrations.ts'
 import type {
   commonKeys,
   decoderKindKeys,
   KindName,
   kinds,
+  maskKindKey,
   ObjectiveName,
   objectives,
   runKeys,
@@ -59,6 +61,17 @@ type DecoderConfig<O extends ObjectiveName, K extends KindName> = {
     (K extends 'rasters' ? Values<{ decoder: RasterDecoders<O, N> }>['decoder'] : unknown)
 }[keyof Decoders<O>]
 
+type Masks<O extends ObjectiveName> = Objectives[O] extends { readonly masks: infer M } ? M : never
+type RasterMasks<O extends ObjectiveName, N> = Objectives[O] extends { readonly rasterMasks: infer M }
+  ? N extends keyof M
+    ? Values<{ mask: M[N] }>['mask']
+    : unknown
+  : unknown
+type MaskConfig<O extends ObjectiveName, K extends KindName> = {
+  [N in keyof Masks<O>]: { readonly kind: N } & Values<{ mask: Masks<O>[N] }>['mask'] &
+    (K extends 'rasters' ? RasterMasks<O, N> : unknown)
+}[keyof Masks<O>]
+
 type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'][K] extends null
   ? never
   : Root<O, K> &
@@ -69,6 +82,7 @@ type Member<O extends ObjectiveName, K extends KindName> = Objectives[O]['kinds'
       (Objectives[O] extends { readonly decoders: object }
         ? { readonly decoder: DecoderConfig<O, K> }
         : unknown) &
+      (Objectives[O] extends { readonly masks: object } ? { readonly mask: MaskConfig<O, K> } : unknown) &
       (Targets<O> extends undefined ? unknown : { readonly target: TargetConfig<O> }) &
       Values<typeof runKeys>
 
@@ -94,6 +108,11 @@ type Fragments =
   | Objectives[ObjectiveName]['keys']
   | NonNullable<Objectives[ObjectiveName]['kinds'][KindName]>
   | { target: ReturnType<typeof targetKindKeys> }
+  | { mask: ReturnType<typeof maskKindKey> }
+  | { [N in MaskName]: { mask: (typeof maskKeys)[N] } }[MaskName]
+  | {
+      [N in keyof typeof rasterMaskKindKeys]: { mask: (typeof rasterMaskKindKeys)[N] }
+    }[keyof typeof rasterMaskKindKeys]
   | { decoder: ReturnType<typeof decoderKindKeys<DecoderName>> }
   | { [N in DecoderName]: { decoder: (typeof decoderKeys)[N] | (typeof rasterDecoderKeys)[N] } }[DecoderName]
   | { [T in TargetName]: { target: (typeof targetKeys)[T] } }[TargetName]

@@ -8,6 +8,7 @@ import {
 } from '../model/flops.ts'
 import { targetOf } from '../target/targets.ts'
 import { sidesOf } from '../token/grid.ts'
+import { meanRatio } from '../token/mask-ratio.ts'
 import { autoencoderOf, dimensionsOf, earlyHeadOf, targetKeysOf, tokensPerLocation } from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { MaskTokenName, ObjectiveName } from './tables.ts'
@@ -18,7 +19,7 @@ type Products<O extends ObjectiveName> = (config: Config<O>) => MatrixProduct[]
 const withMaskTokens: Products<MaskTokenName> = (config) =>
   matrixProducts(
     { encoder: dimensionsOf(config), decoder: null },
-    config.mask.ratio,
+    meanRatio(config.mask),
     tokensPerLocation(config),
   )
 
@@ -40,7 +41,7 @@ const withEarlyHead: Products<'beitv2'> = (config) => {
 
 /** An encoder of seen tokens and a decoder. */
 const withDecoder: Products<'mae' | 'crossmae'> = (config) =>
-  matrixProducts(autoencoderOf(config), config.mask.ratio, tokensPerLocation(config))
+  matrixProducts(autoencoderOf(config), meanRatio(config.mask), tokensPerLocation(config))
 
 /** The products of the forward pass of one image. */
 const products: { readonly [O in ObjectiveName]: Products<O> } = {

@@ -11,6 +11,7 @@ import { vqkdKeys, vqPixelsKeys } from '../objective/tokenizer-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
 import { type TargetName, targets } from '../target/targets.ts'
+import { type MaskName, maskKeys } from '../token/keys.ts'
 import { checkpointKeys, logKeys, trainKeys } from './run-keys.ts'
 
 /** Keys by group. */
@@ -39,6 +40,11 @@ export interface ObjectiveKeys {
   /** Those of each kind of decoder that it may have, and further ones of rasters; left out by an objective without. */
   readonly decoders?: Readonly<Partial<Record<DecoderName, z.ZodRawShape>>>
   readonly rasterDecoders?: Readonly<Partial<Record<DecoderName, z.ZodRawShape>>>
+  /** Those of each kind of mask, and further ones of rasters; left out by an objective that hides nothing. */
+  readonly masks?: Readonly<Record<MaskName, z.ZodRawShape>>
+  /** `mask.kind` where it is not given; default: the first. */
+  readonly mask?: MaskName
+  readonly rasterMasks?: Readonly<Partial<Record<MaskName, z.ZodRawShape>>>
   /** Those of each kind of target that it takes; left out by an objective without. */
   readonly targets?: Readonly<Partial<Record<TargetName, z.ZodRawShape>>>
   /** `target.kind` where it is not given; default: the first. */
@@ -71,6 +77,7 @@ export const choosers = {
   objective: namesOf(objectives),
   'data.kind': namesOf(kinds),
   'decoder.kind': namesOf(decoderKeys),
+  'mask.kind': namesOf(maskKeys),
   'target.kind': namesOf(targets),
   'optim.optimizer': namesOf(optimizerKeys),
   'adapt.kind': namesOf(adaptKeys),
@@ -82,6 +89,16 @@ export const targetKindKeys = (
   taken: [TargetName, ...TargetName[]] = choosers['target.kind'],
 ) => ({
   kind: z.enum(taken).default(usual).describe('what hidden tokens should say'),
+})
+
+/** For objectives that hide tokens; with the usual kind. */
+export const maskKindKey = (usual: MaskName = 'random') => ({
+  kind: z
+    .enum(choosers['mask.kind'])
+    .default(usual)
+    .describe(
+      'which patches are hidden: any (random), rectangles (block), all but a regular grid (grid), cells of several patches (coarse), the middle (centre) or all but the middle (periphery)',
+    ),
 })
 
 /** The kinds of target that an objective takes. */
@@ -104,10 +121,11 @@ export const decoderKindKeys = <K extends DecoderName>(kinds: readonly [K, ...K[
 export function usualChoices(objective: ObjectiveName): {
   readonly [C in keyof typeof choosers]?: string | undefined
 } {
-  const { target, decoders } = objectives[objective] as ObjectiveKeys
+  const { target, decoders, mask } = objectives[objective] as ObjectiveKeys
   return {
     'target.kind': target ?? takenTargets(objective)[0],
     'decoder.kind': decoders && namesOf(decoders)[0],
+    'mask.kind': mask,
   }
 }
 

@@ -52,19 +52,9 @@ const rows: readonly Row[] = [
     why: 'it is for series of dates, and model.frames is 1',
   },
   {
-    keys: ['mask.perFrame'],
-    isUseless: (config) => masksOf(config)?.kind !== 'random',
-    why: 'mask.kind is not random, and hides exactly the ratio of every date',
-  },
-  {
-    keys: ['mask.cell'],
-    isUseless: (config) => masksOf(config)?.kind !== 'coarse',
-    why: 'it is for mask.kind=coarse',
-  },
-  {
-    keys: ['mask.minBlock'],
-    isUseless: (config) => masksOf(config)?.kind !== 'block',
-    why: 'it is for mask.kind=block',
+    keys: ['mask.ratioSchedule'],
+    isUseless: (config) => masksOf(config)?.ratioTo === null,
+    why: 'mask.ratioTo is null, and the ratio stays',
   },
   {
     keys: ['target.statistics'],

@@ -10,6 +10,7 @@ import type { Head } from '../model/classifier.ts'
 import { isOfDecoder } from '../model/decoder/names.ts'
 import { decoderBlocks, encoderBlocks, hiddenWidth } from '../model/dimensions.ts'
 import { shortSize } from '../token/grid.ts'
+import { meanRatio } from '../token/mask-ratio.ts'
 import type { EncoderRequest } from '../weights/open-encoder.ts'
 import { cardScores } from './card-scores.ts'
 import { type ExportedModel, inLayout, openExported, writeFolder } from './exported-model.ts'
@@ -141,7 +142,7 @@ const tasks: Record<HuggingfaceTask, (model: ExportedModel) => Task> = {
         decoder_num_hidden_layers: config.decoder.depth,
         decoder_num_attention_heads: config.decoder.heads,
         decoder_intermediate_size: hiddenWidth(decoderBlocks(autoencoderOf(config))),
-        mask_ratio: config.mask.ratio,
+        mask_ratio: meanRatio(config.mask),
         norm_pix_loss: target.normalize,
         qkv_bias: true,
       },

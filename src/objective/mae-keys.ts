@@ -1,13 +1,15 @@
 /** Configuration keys of masked autoencoding, besides the common ones. */
 import { decoderKeys, rasterDecoderKeys } from '../model/decoder/keys.ts'
 import { targetKeys } from '../target/targets.ts'
-import { maskKeys, rasterMaskKeys } from '../token/keys.ts'
+import { maskKeys, rasterMaskKeys, rasterMaskKindKeys } from '../token/keys.ts'
 
 export const maeKeys = {
   inWords: 'Masked autoencoding (He et al. 2021)',
-  keys: { mask: maskKeys },
+  keys: {},
   /** By the kind of the data; null where it does not take them. */
   kinds: { images: {}, rasters: { mask: rasterMaskKeys } },
+  masks: maskKeys,
+  rasterMasks: rasterMaskKindKeys,
   decoders: decoderKeys,
   rasterDecoders: rasterDecoderKeys,
   /** By the kind of the target. */
@@ -21,6 +23,8 @@ export const crossmaeKeys = {
   inWords: 'CrossMAE (Fu et al. 2024)',
   keys: maeKeys.keys,
   kinds: maeKeys.kinds,
+  masks: maskKeys,
+  rasterMasks: rasterMaskKindKeys,
   decoders: {
     'cross-attention': {
       ...decoderKeys['cross-attention'],

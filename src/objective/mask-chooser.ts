@@ -6,11 +6,13 @@ import type { Backbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
+import type { Schedule } from '../optim/schedule.ts'
 import type { FrozenModel } from '../target/frozen-model.ts'
 import { toDevice } from '../tensor/ops.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import { type MaskPlan, planFromNoise } from '../token/mask.ts'
 import { absentLast, designedNoise, keptTokens, type MaskDesign } from '../token/mask-design.ts'
+import type { MaskRatio } from '../token/mask-ratio.ts'
 import type { Address, At, Average } from './objective.ts'
 
 /** An address, in a run with its step and the values of its schedules. */
@@ -26,12 +28,16 @@ export interface MaskChooser {
   /** Parameters of its own. */
   readonly rows?: readonly ParameterRow[]
   readonly averages?: readonly Average[]
+  readonly schedules?: Readonly<Record<string, Schedule>>
   /**
    * Called inside a scope, without gradient. The view is there in training; without it the plan is that of samples whose pixels all hold
    * data.
    */
   plan(at: ChoosingAt, cut: CutView | null, weights: Weights | null): MaskPlan
 }
+
+/** The name under which a ratio that changes is logged. */
+const ratioValue = 'maskRatio'
 
 /** What masks are chosen for. */
 export interface MaskSpace {
@@ -52,13 +58,34 @@ export function planOfNoise(
   return planFromNoise(cut?.present ? absentLast(onDevice, cut.present) : onDevice, kept)
 }
 
-/** By addresses alone. `kept`: K, if not that of the design. */
+/** Null for a ratio that stays. */
+export function ratioSchedule({
+  ratio,
+  ratioTo = null,
+  ratioSchedule: kind = 'linear',
+}: MaskRatio): Schedule | null {
+  return ratioTo === null || ratioTo === ratio ? null : { kind, from: ratio, to: ratioTo }
+}
+
+export interface AddressOptions {
+  /** K, if not that of the design. */
+  readonly kept?: number | null | undefined
+  /** Of the ratio; by default it is that of the design in every step. */
+  readonly ratio?: Schedule | null | undefined
+}
+
+/** By addresses alone. */
 export const chooseByAddress =
-  (kept: number | null = null): MaskChooserMaker =>
+  ({ kept = null, ratio: schedule = null }: AddressOptions = {}): MaskChooserMaker =>
   ({ backbone: { layout }, design, device }) => {
-    const count = kept ?? keptTokens(layout, design)
+    const usual = kept ?? keptTokens(layout, design)
     return {
-      plan: ({ seed, samples }, cut) =>
-        planOfNoise(designedNoise(layout, design, seed, samples), { kept: count, cut, device }),
+      ...(schedule && { schedules: { [ratioValue]: schedule } }),
+      plan({ seed, samples, value }, cut) {
+        const ratio = schedule && value?.[ratioValue]
+        const own = ratio == null ? design : { ...design, ratio }
+        const count = ratio == null ? usual : keptTokens(layout, own)
+        return planOfNoise(designedNoise(layout, own, seed, samples), { kept: count, cut, device })
+      },
     }
   }

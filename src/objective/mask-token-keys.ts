@@ -3,19 +3,17 @@ import { z } from 'zod'
 import { limits } from '../model/dimensions.ts'
 import { modelKeys } from '../model/keys.ts'
 import { targetKeys } from '../target/targets.ts'
-import { maskKeys } from '../token/keys.ts'
+import { maskKindKeys } from '../token/keys.ts'
 
 /** The key with another default. */
 const withDefault = <T extends z.ZodType>(key: z.ZodDefault<T>, value: z.util.NoUndefined<z.output<T>>) =>
   key.unwrap().default(value).describe(key.description!)
 
-/** Hidden in the paper. */
-const withShare = (ratio: number) => ({ mask: { ...maskKeys, ratio: withDefault(maskKeys.ratio, ratio) } })
-
 export const simmimKeys = {
   inWords: 'SimMIM (Xie et al. 2022)',
-  keys: withShare(0.6),
+  keys: {},
   kinds: { images: {}, rasters: null },
+  masks: maskKindKeys(0.6),
   targets: {
     ...targetKeys,
     pixels: {
@@ -27,8 +25,9 @@ export const simmimKeys = {
 
 export const maskfeatKeys = {
   inWords: 'MaskFeat (Wei et al. 2022)',
-  keys: withShare(0.4),
+  keys: {},
   kinds: { images: {}, rasters: null },
+  masks: maskKindKeys(0.4),
   targets: targetKeys,
   target: 'hog',
 } as const
@@ -40,14 +39,12 @@ const beitEncoder = {
   qkvBias: withDefault(modelKeys.qkvBias, 'qv'),
   layerScale: withDefault(modelKeys.layerScale, 0.1),
 }
-const beitGroups = {
-  model: beitEncoder,
-  mask: { ...maskKeys, kind: withDefault(maskKeys.kind, 'block'), ratio: withDefault(maskKeys.ratio, 0.4) },
-}
+const beitMasks = { masks: maskKindKeys(0.4), mask: 'block' } as const
 
 export const beitKeys = {
   inWords: 'BEiT (Bao et al. 2022)',
-  keys: beitGroups,
+  keys: { model: beitEncoder },
+  ...beitMasks,
   kinds: { images: {}, rasters: null },
   targets: targetKeys,
   target: 'codes',
@@ -70,7 +67,8 @@ const earlyKeys = {
 
 export const beitv2Keys = {
   inWords: 'BEiT v2 (Peng et al. 2022)',
-  keys: { ...beitGroups, early: earlyKeys },
+  keys: { model: beitEncoder, early: earlyKeys },
+  ...beitMasks,
   kinds: { images: {}, rasters: null },
   targets: targetKeys,
   target: 'codes',

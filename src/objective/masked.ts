@@ -16,6 +16,7 @@ import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { BandGroup } from '../model/stem/patch-embedding.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { GroupRow } from '../optim/groups.ts'
+import type { Schedule } from '../optim/schedule.ts'
 import type { View } from '../prepare/view.ts'
 import { predictPixels } from '../target/pixel-target.ts'
 import type { Shown } from '../target/showing.ts'
@@ -39,6 +40,8 @@ export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>
   readonly adapt?: Adaptation
   /** Share of tokens that are hidden, in (0, 1). */
   readonly maskRatio: number
+  /** Of a ratio that changes from step to step; `maskRatio` is then that of plans outside of a run. */
+  readonly maskSchedule?: Schedule | null
   /** How groups and frames share masks; default: independent. */
   readonly mask?: Omit<MaskDesign, 'ratio'>
   /** K, if not that of the mask design. */
@@ -169,7 +172,8 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const {
     maskRatio,
     mask,
-    chooser: chooserOf = chooseByAddress(options.kept),
+    maskSchedule = null,
+    chooser: chooserOf = chooseByAddress({ kept: options.kept, ratio: maskSchedule }),
     target: targetOf = predictPixels(),
     adapt = { kind: 'none' },
     decodeRatio = null,
@@ -207,6 +211,10 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {}, teacher, isDirect } = target
   if (isDirect) expectDirect(reader, { shape, groups })
   const frozen = { ...target.frozen, ...chooser.frozen }
+  const schedules = {
+    ...chooser.schedules,
+    ...(teacher && { momentum: momentumSchedule(teacher.momentum) }),
+  }
   const averages: readonly Average[] = [
     ...(teacher ? [followingTeacher(teacher)] : []),
     ...(chooser.averages ?? []),
@@ -295,7 +303,7 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     encoder: { prefix: '' },
     ...(Object.keys(frozen).length > 0 && { frozen }),
     ...(averages.length > 0 && { averages }),
-    ...(teacher && { schedules: { momentum: momentumSchedule(teacher.momentum) } }),
+    ...(Object.keys(schedules).length > 0 && { schedules }),
     ...(chooser.isOfWeights && { isPlanOfWeights: true }),
     target,
     plan: (at, batch, weights) =>

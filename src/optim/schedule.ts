@@ -4,6 +4,8 @@
  * `adjust_learning_rate`).
  */
 
+import { draws } from '../random/draws.ts'
+
 /** The position in a run before a step. */
 export interface When {
   /** Steps before this one: 0 at the first. */
@@ -13,6 +15,8 @@ export interface When {
   readonly stepsPerEpoch: number
   /** Of the whole run. */
   readonly totalSteps: number
+  /** Of the run, for what is drawn; default 0. */
+  readonly seed?: number
 }
 
 /** Steps, or epochs. */
@@ -55,6 +59,8 @@ export type Schedule =
   | { readonly kind: 'constant'; readonly value: number }
   | CosineSchedule
   | LinearSchedule
+  /** Drawn for each step, at its own address. */
+  | { readonly kind: 'uniform'; readonly from: number; readonly to: number }
   /** values[i] holds until at[i], the last one to the end. */
   | { readonly kind: 'steps'; readonly values: readonly number[]; readonly at: readonly Duration[] }
 
@@ -102,6 +108,10 @@ export function valueAt(schedule: Schedule, when: When): number {
       return cosineAt(schedule, when)
     case 'linear':
       return linearAt(schedule, when)
+    case 'uniform': {
+      const address = { seed: when.seed ?? 0, stream: 'schedule', epoch: 0, index: when.step }
+      return schedule.from + (schedule.to - schedule.from) * draws(address).uniform()
+    }
     case 'steps':
       return schedule.values[schedule.at.filter((each) => hasPassed(each, when)).length]!
     default:

@@ -1,7 +1,7 @@
 /** Kinds of masks on a few images: what an encoder is shown with each, before anything is trained. */
 import { basename, dirname } from 'node:path'
-import { backboneOf, expectMasks, maskDesignOf, resolveConfig } from '../config/resolve.ts'
-import type { Config, ConfigInput, MaskedConfig } from '../config/schema.ts'
+import { backboneOf, expectMasks, maskDesignOf } from '../config/resolve.ts'
+import type { Config, MaskedConfig } from '../config/schema.ts'
 import { messageOf } from '../errors.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { GREY_BYTE } from '../picture/rebuilt-tiles.ts'
@@ -11,13 +11,14 @@ import { drawGrid } from '../picture/tile-grid.ts'
 import { scope } from '../tensor/scope.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
+import { type MaskName, maskNames } from '../token/keys.ts'
 import { maskOf, planFromNoise } from '../token/mask.ts'
 import { designedNoise, keptTokens } from '../token/mask-design.ts'
-import { type MaskKind, maskKindNames } from '../token/mask-kinds.ts'
+import { meanRatio } from '../token/mask-ratio.ts'
 import type { Exhibit } from './pictures.ts'
 
 export interface ShownMask {
-  readonly kind: MaskKind
+  readonly kind: MaskName
   /** Hidden patches of an image. */
   readonly hidden: number
   readonly patches: number
@@ -27,7 +28,7 @@ export interface MaskPreview {
   readonly png: Buffer
   readonly shown: readonly ShownMask[]
   /** Kinds that the configuration does not allow, and why. */
-  readonly leftOut: readonly { readonly kind: MaskKind; readonly reason: string }[]
+  readonly leftOut: readonly { readonly kind: MaskName; readonly reason: string }[]
 }
 
 /** 1 where a place is hidden [L], of each sample; of rasters: in the first group of bands of the first date. */
@@ -60,18 +61,25 @@ function greyed({ width, height, channels, pixels }: Tile, { h, w }: Grid, hidde
   return { width, height, channels, pixels: made }
 }
 
-/** Draws a row for each kind with the other keys of the configuration: the masks of the images in epoch 0. */
-export async function previewMasks(given: Config, exhibit: Exhibit): Promise<MaskPreview> {
+/**
+ * Draws a row for each kind: the masks of the images in epoch 0. `configOf`: the configuration with a kind, which throws where it does not
+ * take it.
+ */
+export async function previewMasks(
+  given: Config,
+  exhibit: Exhibit,
+  configOf: (kind: MaskName) => Config,
+): Promise<MaskPreview> {
   const config = expectMasks(given, 'A preview of masks')
   const bands = config.data.kind === 'rasters' ? config.data.bands : null
   const tiles = tilesOfSamples(exhibit, bands)
   const shown: ShownMask[] = []
-  const leftOut: { kind: MaskKind; reason: string }[] = []
+  const leftOut: { kind: MaskName; reason: string }[] = []
   const rows: Tile[][] = []
-  for (const kind of maskKindNames) {
+  for (const kind of maskNames) {
     let own: MaskedConfig
     try {
-      own = resolveConfig({ ...config, mask: { ...config.mask, kind } } as ConfigInput) as MaskedConfig
+      own = expectMasks(configOf(kind), 'A preview of masks')
     } catch (error) {
       leftOut.push({ kind, reason: messageOf(error) })
       continue
@@ -87,7 +95,7 @@ export async function previewMasks(given: Config, exhibit: Exhibit): Promise<Mas
     })),
     rows: [tiles, ...rows],
     labels: ['original', ...shown.map(({ kind }) => kind)],
-    footer: `mask.ratio ${config.mask.ratio}, seed ${config.train.seed}, epoch 0.`,
+    footer: `mask.ratio ${Number(meanRatio(config.mask).toFixed(4))}, seed ${config.train.seed}, epoch 0.`,
   })
   return { png, shown, leftOut }
 }

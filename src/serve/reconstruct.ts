@@ -109,7 +109,7 @@ export function reconstructRoute({ compute, model }: Answering): ImageRoute<Reco
         type: 'number',
         exclusiveMinimum: 0,
         exclusiveMaximum: 1,
-        default: config.mask.ratio,
+        default: maskDesignOf(config).ratio,
         description: 'share of the patches that is hidden',
       },
       seed: {

@@ -141,8 +141,16 @@ export function addLayerNormWhole(
 /** Queries, keys and values [B, N, 3·D], or queries and keys [B, N, 2·D] apart from values [B, N, D], which may be of another type. */
 export type Qkv = readonly [qkv: Tensor] | readonly [qk: Tensor, v: Tensor]
 
-/** softmax(q kᵀ / √d) v of queries [B, M, D] and of keys and values [B, N, 2·D] of other tokens: [B, M, D]. */
-export function crossAttention(queries: Tensor, keysAndValues: Tensor, heads: number): Tensor {
+/**
+ * softmax(q kᵀ / √d + bias) v of queries [B, M, D] and of keys and values [B, N, 2·D] of other tokens: [B, M, D]. `bias`:
+ * [1 or B, 1 or A, 1 or M, N].
+ */
+export function crossAttention(
+  queries: Tensor,
+  keysAndValues: Tensor,
+  heads: number,
+  bias?: Tensor | undefined,
+): Tensor {
   const [B, M, D] = expectShape(queries, ['B', 'M', 'D'], 'crossAttention: queries')
   const [, N] = expectShape(keysAndValues, [B, 'N', 2 * D], 'crossAttention: keysAndValues')
   const d = D / heads
@@ -150,10 +158,10 @@ export function crossAttention(queries: Tensor, keysAndValues: Tensor, heads: nu
   const [k, v] = unbind(permute(reshape(keysAndValues, [B, N, 2, heads, d]), [2, 0, 3, 1, 4]), 0)
   const mixed = keepsFloat32()
     ? matmul(
-        inFloat32(() => attentionShares(q, k!)),
+        inFloat32(() => attentionShares(q, k!, bias)),
         v!,
       )
-    : attention(q, k!, v!)
+    : attention(q, k!, v!, bias)
   return reshape(permute(mixed, [0, 2, 1, 3]), [B, M, D])
 }
 

@@ -41,13 +41,13 @@ const axes = ({ frames, groups, grid }: TokenLayout, design: MaskDesign) => ({
   L: tokenCount(grid),
 })
 
-/** K, the kept tokens of every sample. Throws `VALUE` if no token would be kept, or hidden. */
-export function keptTokens(layout: TokenLayout, design: MaskDesign): number {
+/** K, the kept tokens of every sample. Throws `VALUE` if no token would be kept, or hidden; `key`: who says so. */
+export function keptTokens(layout: TokenLayout, design: MaskDesign, key?: string): number {
   const { G, T, L } = axes(layout, design)
-  if (isShaped(shapeOf(design))) return keptCount(L, design.ratio) * layout.groups * layout.frames
+  if (isShaped(shapeOf(design))) return keptCount(L, design.ratio, key) * layout.groups * layout.frames
   const frames = design.perFrame ? 1 : T
   const copies = (layout.groups * layout.frames) / (G * frames)
-  return keptCount(G * frames * L, design.ratio) * copies
+  return keptCount(G * frames * L, design.ratio, key) * copies
 }
 
 /** 0 for the lowest along the last dimension, 1 for the next …: distinct, where noise may be equal. */

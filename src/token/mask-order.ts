@@ -3,12 +3,12 @@ import { SherdError } from '../errors.ts'
 import { type Address, draws } from '../random/draws.ts'
 
 /** K = ⌊N · (1 − ratio)⌋, in double precision like the reference. Both K and N − K must be at least 1. */
-export function keptCount(tokens: number, ratio: number): number {
+export function keptCount(tokens: number, ratio: number, key = 'mask.ratio'): number {
   const kept = Math.floor(tokens * (1 - ratio))
   if (!(kept >= 1 && kept < tokens)) {
     throw new SherdError(
       'VALUE',
-      `mask.ratio ${ratio} of ${tokens} patches keeps ${kept}: at least one patch must be kept and one hidden`,
+      `${key} ${ratio} of ${tokens} patches keeps ${kept}: at least one patch must be kept and one hidden`,
     )
   }
   return kept

@@ -133,7 +133,8 @@ async function loadStep<DeviceBatch, Plan>(
   if (batch === null) return null
   const images = batch.size * accumulate * collective.world
   const epoch = (step * images) / samples
-  const value = valuesAt(schedules, { step, epoch, totalSteps, stepsPerEpoch: samples / images })
+  const when = { step, epoch, totalSteps, stepsPerEpoch: samples / images, seed: trainee.seed }
+  const value = valuesAt(schedules, when)
   const open = stepper.begin({ step, epoch, value, parts: accumulate })
   for (let part = 0; part < accumulate; part++) {
     if (part > 0) batch = await next()

@@ -12,7 +12,7 @@ import { withKernels } from '../../src/tensor/fused.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
 import { planFromMask } from '../../src/token/mask.ts'
-import { stirredParameters, tiny, tinyImages, tinyMae } from '../model/tiny-model.ts'
+import { stirredParameters, tiny, tinyDecoder, tinyImages, tinyMae } from '../model/tiny-model.ts'
 import { series, tokens as seriesTokens, seriesValues, values, viewsOfValues } from '../model/tiny-series.ts'
 import { numbers, wave } from '../tolerance.ts'
 
@@ -51,6 +51,15 @@ const cases: Record<string, Case> = {
     Object.entries(targets).flatMap(([name, target]): [string, Case][] => [
       [`mae of ${name}`, { objective: tinyMae({ target }), view: images, masks }],
       [`mask tokens of ${name}`, { objective: maskTokens({ ...shared, target }), view: images, masks }],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [[0, 1], []].map((featureMaps) => [
+      `cross-attention to ${featureMaps.length} maps`,
+      {
+        objective: tinyMae({ decoder: { ...tinyDecoder, kind: 'cross-attention', featureMaps, useInput: false } }),
+        ...{ view: images, masks },
+      },
     ]),
   ),
   'mae of bands and dates': {

@@ -1,4 +1,5 @@
 /** What a demonstration has come to, as its page. */
+
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openRun, type RunFacts, runPaths } from '../../checkpoint/run-folder.ts'
@@ -7,6 +8,7 @@ import { writeWhole } from '../../files/write-whole.ts'
 import { backboneRows } from '../../model/backbone.ts'
 import { parameterCount } from '../../model/parameters.ts'
 import type { StartEvent } from '../../run/events.ts'
+import { meanRatio } from '../../token/mask-ratio.ts'
 import { duration } from '../output.ts'
 import { ownName, quoted } from '../own-name.ts'
 import { demoPage } from './demo-page.ts'
@@ -35,7 +37,7 @@ export function writePage({ run, data, isOwn, seconds, out }: Shown): string {
       batch: effectiveBatch(config),
       parameters: parameterCount(backboneRows(backboneOf(config))),
       imageSize: dimensionsOf(config).imageSize[0],
-      hiddenShare: expectMasks(config, 'sherd demo').mask.ratio,
+      hiddenShare: meanRatio(expectMasks(config, 'sherd demo').mask),
       time: seconds === null ? null : duration(seconds),
       losses,
       chance: chanceIn(paths.metricsSchema),

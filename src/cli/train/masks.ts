@@ -1,6 +1,7 @@
 /** `sherd masks preview`: every kind of mask on a few images, before anything is trained. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { MaskName } from '../../token/keys.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, ending, setOption, wholeNumber } from '../options.ts'
 import { overwriteOption } from '../out-options.ts'
@@ -58,12 +59,22 @@ async function runPreview(name: string | undefined, flags: Flags): Promise<void>
   const { presetOf } = await import('../../config/presets.ts')
   const { composed } = await import('../config-file.ts')
   const seed = flags.seed === undefined ? [] : [`train.seed=${flags.seed}`]
-  const config = composed({
-    base: presetOf(name ?? defaultPreset).config,
-    file: flags.config,
-    options: [...readingAssignments(flags), ...seed],
-    set: flags.set,
-  })
+  const { isOfOtherMask } = await import('../../token/keys.ts')
+  /** The configuration with a kind, and of the keys of masks those that it reads. */
+  const configOf = (kind: MaskName) =>
+    composed({
+      base: presetOf(name ?? defaultPreset).config,
+      file: flags.config,
+      options: [...readingAssignments(flags), ...seed],
+      set: [
+        ...flags.set.filter((each) => {
+          const key = each.split('=', 1)[0]!.trim()
+          return !key.startsWith('mask.') || (key !== 'mask.kind' && !isOfOtherMask(key.slice(5), kind))
+        }),
+        `mask.kind=${kind}`,
+      ],
+    })
+  const config = configOf('random')
   const { openData } = await import('../../config/assemble.ts')
   const { loadExhibit } = await import('../../run/pictures.ts')
   const { previewMasks } = await import('../../run/mask-preview.ts')
@@ -71,7 +82,7 @@ async function runPreview(name: string | undefined, flags: Flags): Promise<void>
   await hearSecondSignal()
   const watch = { onProgress: counting('reading', 'images'), signal }
   const exhibit = await loadExhibit(config, await openData(config, flags.data), flags.count, watch)
-  const { png, shown, leftOut } = await previewMasks(config, exhibit)
+  const { png, shown, leftOut } = await previewMasks(config, exhibit, configOf)
   endProgress()
   writeWhole(flags.out, png)
   const out = resolve(flags.out)

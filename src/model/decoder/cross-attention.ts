@@ -2,9 +2,11 @@
  * The decoder of CrossMAE (Fu et al. 2024): mask tokens attend to the encoder's tokens, never to each other. So each is predicted by itself,
  * and as few of the hidden tokens as wanted may be decoded. Every block reads a mixture of its own of the outputs of the encoder's blocks.
  */
+
+import { call } from '../../tensor/call.ts'
 import { inFloat32 } from '../../tensor/context.ts'
 import { addLayerNorm, addLayerNormWhole, crossAttention, layerNorm } from '../../tensor/fused.ts'
-import { add, arange, cat, expand, matmul, reshape, unbind } from '../../tensor/ops.ts'
+import { add, arange, cat, expand, matmul, ones, reshape, unbind } from '../../tensor/ops.ts'
 import { segment } from '../../tensor/recompute.ts'
 import { scope } from '../../tensor/scope.ts'
 import { expectShape } from '../../tensor/shape.ts'
@@ -60,6 +62,12 @@ export function mixMaps(maps: readonly Tensor[], weights: Tensor): Tensor {
   )
 }
 
+/** [B, 1, 1, P + K] 0, and −∞ for padding among the kept tokens. */
+const keyBias = (real: Tensor, P: number): Tensor => {
+  const [B, K] = real.shape as readonly [number, number]
+  return reshape(call('log', cat([ones([B, P], { device: real.device }), real], 1)), [B, 1, 1, P + K])
+}
+
 /** Throws `SHAPE` when it does not fit to the encoder. */
 export function crossAttentionDecoder(
   decoder: CrossAttentionDimensions,
@@ -104,6 +112,7 @@ export function crossAttentionDecoder(
       const which = rowsOf(where, wanted === 'hidden' ? plan.hidden : all())
       const w = (i: number) => within(weights, `decoder_blocks.${i}`)
       return scope(() => {
+        const given = [which, ...(plan.real ? [keyBias(plan.real.kept, prefixLength(encoded.prefix))] : [])]
         const mixed =
           maps.length > 0
             ? segment(encoded.taps, (taps) => unbind(mixMaps(taps, weights(mixture)), 0))
@@ -114,16 +123,19 @@ export function crossAttentionDecoder(
           stream = scope(() =>
             segment(
               [mixed[i]!, ...stream],
-              ([y, first, second], [rows]) => {
+              ([y, first, second], [rows, bias]) => {
                 const { x, q } = second ? enter(first!, second, w(i)) : enterFirst(first!, rows!, w(i))
                 const seen = maps.length > 0 ? normed(y!, within(weights, `dec_norms.${i}`)) : y!
                 const kv = applyLinear(seen, within(w(i), 'cross_attn.kv'))
-                const change = applyLinear(crossAttention(q, kv, heads), within(w(i), 'cross_attn.proj'))
+                const change = applyLinear(
+                  crossAttention(q, kv, heads, bias),
+                  within(w(i), 'cross_attn.proj'),
+                )
                 const norm2 = weightAndBias(within(w(i), 'norm2'))
                 const { sum, normed: fed } = addLayerNorm(x, change, norm2, epsilon)
                 return [sum, feedForward.apply(fed, within(w(i), 'mlp'), activation)]
               },
-              [which],
+              given,
             ),
           )
         const norm = weightAndBias(within(weights, 'decoder_norm'))
