@@ -232,7 +232,7 @@ export {
 export type { RunEvent, RunProgress } from './run/events.ts'
 export { type Existing, existingRun, type RunRequest } from './run/existing.ts'
 export { type Inheritance, inherit } from './run/inherit.ts'
-export { type MaskPreview, previewMasks, type ShownMask } from './run/mask-preview.ts'
+export { type MaskPreview, type PreviewOptions, previewMasks, type ShownMask } from './run/mask-preview.ts'
 export { type Exhibit, loadExhibit, reconstructExhibit } from './run/pictures.ts'
 export { type PretrainOptions, pretrain } from './run/pretrain.ts'
 export { settleReplacement } from './run/replace.ts'

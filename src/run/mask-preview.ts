@@ -11,7 +11,7 @@ import { drawGrid } from '../picture/tile-grid.ts'
 import { scope } from '../tensor/scope.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
-import { type MaskName, maskNames } from '../token/keys.ts'
+import { isOfOtherMask, type MaskName, maskNames } from '../token/keys.ts'
 import { maskOf, planFromNoise } from '../token/mask.ts'
 import { designedNoise, keptTokens } from '../token/mask-design.ts'
 import { meanRatio } from '../token/mask-ratio.ts'
@@ -26,6 +26,8 @@ export interface ShownMask {
 
 export interface MaskPreview {
   readonly png: Buffer
+  /** How many are drawn. */
+  readonly images: number
   readonly shown: readonly ShownMask[]
   /** Kinds that the configuration does not allow, and why. */
   readonly leftOut: readonly { readonly kind: MaskName; readonly reason: string }[]
@@ -61,16 +63,27 @@ function greyed({ width, height, channels, pixels }: Tile, { h, w }: Grid, hidde
   return { width, height, channels, pixels: made }
 }
 
-/**
- * Draws a row for each kind: the masks of the images in epoch 0. `configOf`: the configuration with a kind, which throws where it does not
- * take it.
- */
-export async function previewMasks(
-  given: Config,
-  exhibit: Exhibit,
-  configOf: (kind: MaskName) => Config,
-): Promise<MaskPreview> {
-  const config = expectMasks(given, 'A preview of masks')
+export interface PreviewOptions {
+  /** Assignments (`key.path=value`): a kind takes those of other kinds' keys not. */
+  readonly set: readonly string[]
+  /** The configuration with assignments; throws where it does not take them. */
+  readonly composed: (set: readonly string[]) => Config
+  readonly load: (config: Config) => Promise<Exhibit>
+}
+
+const setFor = (set: readonly string[], kind: MaskName): string[] => [
+  ...set.filter((each) => {
+    const [group, name] = each.split('=', 1)[0]!.trim().split('.')
+    return group !== 'mask' || (name !== 'kind' && !isOfOtherMask(name ?? '', kind))
+  }),
+  `mask.kind=${kind}`,
+]
+
+/** Draws a row for each kind: the masks of the images in epoch 0. */
+export async function previewMasks({ set, composed, load }: PreviewOptions): Promise<MaskPreview> {
+  const configOf = (kind: MaskName) => expectMasks(composed(setFor(set, kind)), 'A preview of masks')
+  const config = configOf(maskNames[0])
+  const exhibit = await load(config)
   const bands = config.data.kind === 'rasters' ? config.data.bands : null
   const tiles = tilesOfSamples(exhibit, bands)
   const shown: ShownMask[] = []
@@ -79,7 +92,7 @@ export async function previewMasks(
   for (const kind of maskNames) {
     let own: MaskedConfig
     try {
-      own = expectMasks(configOf(kind), 'A preview of masks')
+      own = configOf(kind)
     } catch (error) {
       leftOut.push({ kind, reason: messageOf(error) })
       continue
@@ -97,5 +110,5 @@ export async function previewMasks(
     labels: ['original', ...shown.map(({ kind }) => kind)],
     footer: `mask.ratio ${Number(meanRatio(config.mask).toFixed(4))}, seed ${config.train.seed}, epoch 0.`,
   })
-  return { png, shown, leftOut }
+  return { png, images: exhibit.indices.length, shown, leftOut }
 }

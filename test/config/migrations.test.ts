@@ -60,14 +60,14 @@ describe('version 1', () => {
         train: { seed: 7, batchSize: 128, epochs: 400 },
       }),
     )
-    expect(masksOf(config)).toEqual({ kind: 'random', ratio: 0.6, cell: 32, minBlock: null })
+    expect(masksOf(config)).toEqual({ kind: 'random', ratio: 0.6, ratioTo: null, ratioSchedule: 'linear' })
     expect(config.optim.optimizer).toBe('adamw')
   })
 
   it('of rasters keeps theirs, with the decoder in a group of its own', () => {
     const config = storedConfig(rasters())
     expect(config).toMatchObject({
-      version: 2,
+      version: VERSION,
       data: { kind: 'rasters', bands: ['B2', 'B3', 'B4', 'B8'], nodata: 0, window: 64, minValid: 1 },
       model: { frames: 2, groups: [['B4', 'B3', 'B2'], ['B8']], groupWidth: 32, timeWidth: 16 },
       decoder: { width: 96, depth: 4, heads: 3, groupWidth: 16, timeWidth: 8, compat: null },
@@ -78,9 +78,9 @@ describe('version 1', () => {
     expect(storedConfig({ ...rasters(), model: { ...model, compat: null } })).toEqual(config)
   })
 
-  it('is written as version 2, with the same bytes each time it is read', () => {
+  it('is written as version 3, with the same bytes each time it is read', () => {
     const once = JSON.stringify(storedConfig(JSON.parse(photographs)))
-    expect(once).toMatch(/^\{"version":2,"objective":"mae","data":\{"kind":"images",/)
+    expect(once).toMatch(/^\{"version":3,"objective":"mae","data":\{"kind":"images",/)
     expect(JSON.stringify(storedConfig(JSON.parse(once)))).toBe(once)
     // However its keys were ordered.
     const { data, ...rest } = JSON.parse(photographs)
@@ -115,13 +115,54 @@ describe('version 1', () => {
   })
 })
 
+describe('version 2', () => {
+  const stored = (mask: object) => storedConfig({ ...resolveConfig({}), version: 2, mask })
+  it.each([
+    [
+      { kind: 'random', ratio: 0.6, cell: 32, minBlock: null },
+      { kind: 'random', ratio: 0.6 },
+    ],
+    [{ ratio: 0.6 }, { kind: 'random', ratio: 0.6 }],
+    [
+      { kind: 'coarse', ratio: 0.6, cell: 16, minBlock: 4 },
+      { kind: 'coarse', ratio: 0.6, cell: 16 },
+    ],
+    [
+      { kind: 'block', ratio: 0.4, cell: 16, minBlock: 4 },
+      { kind: 'block', ratio: 0.4, minBlock: 4 },
+    ],
+    [
+      { kind: 'grid', ratio: 0.4, cell: 32, minBlock: null },
+      { kind: 'grid', ratio: 0.4 },
+    ],
+  ])('%j loses what its kind does not read', (mask, expected) => {
+    expect(masksOf(stored(mask))).toEqual({ ...expected, ratioTo: null, ratioSchedule: 'linear' })
+  })
+
+  it('of rasters keeps the exact ratio of every date with random masks alone', () => {
+    const of = (kind: 'random' | 'grid') => {
+      const { mask, ...config } = resolveConfig({
+        data: { bands: ['B2', 'B3'] },
+        mask: { kind },
+      }) as unknown as { mask: object }
+      return storedConfig({
+        ...config,
+        version: 2,
+        mask: { ...mask, cell: 32, minBlock: null, perFrame: true },
+      })
+    }
+    expect(masksOf(of('random'))).toMatchObject({ perFrame: true })
+    expect(masksOf(of('grid'))).not.toHaveProperty('perFrame')
+  })
+})
+
 describe('the version', () => {
   it.each<[unknown, RegExp]>([
     [
-      3,
-      /configuration is of version 3, and this sherd reads 1 to 2: a later sherd has written it, update with "npm/,
+      4,
+      /configuration is of version 4, and this sherd reads 1 to 3: a later sherd has written it, update with "npm/,
     ],
-    [0, /version 0, and this sherd reads 1 to 2$/],
+    [0, /version 0, and this sherd reads 1 to 3$/],
     [1.5, /version 1\.5/],
     ['2', /version "2"/],
   ])('%j is refused', (version, message) => {
@@ -131,8 +172,8 @@ describe('the version', () => {
   })
 
   it('of what a user gives is this one or none', () => {
-    expect(resolveConfig({}).version).toBe(2)
-    expect(resolveConfig({ version: 2 })).toEqual(resolveConfig({}))
-    expect(() => resolveConfig({ version: 1 })).toThrow('version: expected 2 or none, got 1.')
+    expect(resolveConfig({}).version).toBe(3)
+    expect(resolveConfig({ version: 3 })).toEqual(resolveConfig({}))
+    expect(() => resolveConfig({ version: 1 })).toThrow('version: expected 3 or none, got 1.')
   })
 })

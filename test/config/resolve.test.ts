@@ -182,7 +182,7 @@ describe('resolveConfig', () => {
       const chosen = {
         ...{ objective, 'data.kind': data.kind, 'target.kind': target.kind },
         ...{ 'optim.optimizer': optim.optimizer, 'adapt.kind': adapt.kind },
-        'decoder.kind': maeConfig(config).decoder.kind,
+        ...{ 'decoder.kind': maeConfig(config).decoder.kind, 'mask.kind': maeConfig(config).mask.kind },
       }
       const flat = Object.entries(config).flatMap(([group, keys]) =>
         typeof keys === 'object' ? Object.keys(keys).map((name) => `${group}.${name}`) : [group],

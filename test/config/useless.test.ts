@@ -23,8 +23,7 @@ describe('a key that is set and changes nothing is refused', () => {
     ['optim.clipBy=tensor', [], /nothing is clipped/],
     ['decoder.timeWidth=8', [bands], /for dates/],
     ['mask.perFrame=true', [bands], /for series of dates/],
-    ['mask.cell=8', ['mask.kind=block'], /for mask\.kind=coarse/],
-    ['mask.minBlock=8', [], /for mask\.kind=block/],
+    ['mask.ratioSchedule=uniform', [], /mask\.ratioTo is null/],
     ['target.statistics=band', ['target.normalize=false'], /target\.normalize is false/],
     ['target.scalesWidth=8', [], /no larger pictures/],
     ['log.probeEverySteps=9', [], /there is no probe/],
@@ -44,8 +43,11 @@ describe('a key that is set and changes nothing is refused', () => {
     const { config } = presetOf('satmae-base-sentinel2')
     const series = { ...config, model: { ...config.model, frames: 2 } }
     check(['data.window=64', 'mask.groups=consistent', 'mask.perFrame=true'], series)
-    expect(() => check(['mask.kind=grid', 'mask.perFrame=true'], series)).toThrow(/hides exactly the ratio/)
+    expect(() => check(['mask.kind=grid', 'mask.perFrame=true'], series)).toThrow(
+      /mask\.perFrame is read only with mask\.kind=random/,
+    )
     check(['mask.kind=block', 'mask.minBlock=2'])
+    check(['mask.ratioTo=0.9', 'mask.ratioSchedule=uniform'])
     check(['target.normalize=false', 'target.scales=[2]', 'target.scalesWidth=8'])
     check(['optim.clipBy=tensor', 'optim.clipGradientNorm=3'])
     check(['log.probe=labelled', 'log.probeEverySteps=9'])

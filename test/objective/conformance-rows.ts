@@ -184,6 +184,10 @@ export const rows: Record<string, Conforming<never, never>> = {
         ),
       ),
   ) as never,
+  'mae of a ratio that changes': masked(
+    { dimensions: tiny, ...usual, maskSchedule: { kind: 'uniform', from: 0.4, to: 0.7 } },
+    (indices) => viewOf(pixels(indices, 0)),
+  ) as never,
   'mae of masks of unequal counts': masked({ dimensions: tiny, ...usual, chooser: unevenMasks }, (indices) =>
     viewOf(pixels(indices, 0)),
   ) as never,

@@ -57,7 +57,9 @@ const cases: Record<string, Case> = {
     [[0, 1], []].map((featureMaps) => [
       `cross-attention to ${featureMaps.length} maps`,
       {
-        objective: tinyMae({ decoder: { ...tinyDecoder, kind: 'cross-attention', featureMaps, useInput: false } }),
+        objective: tinyMae({
+          decoder: { ...tinyDecoder, kind: 'cross-attention', featureMaps, useInput: false },
+        }),
         ...{ view: images, masks },
       },
     ]),

@@ -1,7 +1,6 @@
 /** `sherd masks preview`: every kind of mask on a few images, before anything is trained. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { MaskName } from '../../token/keys.ts'
 import { describeCommand } from '../help.ts'
 import { configOption, ending, setOption, wholeNumber } from '../options.ts'
 import { overwriteOption } from '../out-options.ts'
@@ -59,35 +58,27 @@ async function runPreview(name: string | undefined, flags: Flags): Promise<void>
   const { presetOf } = await import('../../config/presets.ts')
   const { composed } = await import('../config-file.ts')
   const seed = flags.seed === undefined ? [] : [`train.seed=${flags.seed}`]
-  const { isOfOtherMask } = await import('../../token/keys.ts')
-  /** The configuration with a kind, and of the keys of masks those that it reads. */
-  const configOf = (kind: MaskName) =>
-    composed({
-      base: presetOf(name ?? defaultPreset).config,
-      file: flags.config,
-      options: [...readingAssignments(flags), ...seed],
-      set: [
-        ...flags.set.filter((each) => {
-          const key = each.split('=', 1)[0]!.trim()
-          return !key.startsWith('mask.') || (key !== 'mask.kind' && !isOfOtherMask(key.slice(5), kind))
-        }),
-        `mask.kind=${kind}`,
-      ],
-    })
-  const config = configOf('random')
   const { openData } = await import('../../config/assemble.ts')
   const { loadExhibit } = await import('../../run/pictures.ts')
   const { previewMasks } = await import('../../run/mask-preview.ts')
   const signal = stopSignal('stopping')
   await hearSecondSignal()
   const watch = { onProgress: counting('reading', 'images'), signal }
-  const exhibit = await loadExhibit(config, await openData(config, flags.data), flags.count, watch)
-  const { png, shown, leftOut } = await previewMasks(config, exhibit, configOf)
+  const { png, images, shown, leftOut } = await previewMasks({
+    set: flags.set,
+    composed: (set) =>
+      composed({
+        base: presetOf(name ?? defaultPreset).config,
+        file: flags.config,
+        options: [...readingAssignments(flags), ...seed],
+        set,
+      }),
+    load: async (config) => loadExhibit(config, await openData(config, flags.data), flags.count, watch),
+  })
   endProgress()
   writeWhole(flags.out, png)
   const out = resolve(flags.out)
-  if (flags.json)
-    return printJson({ kind: 'mask-preview', out, images: exhibit.indices.length, masks: shown, leftOut })
+  if (flags.json) return printJson({ kind: 'mask-preview', out, images, masks: shown, leftOut })
   for (const { kind, reason } of leftOut) note(`${kind} is left out: ${reason}`)
   print(table(shown.map(({ kind, hidden, patches }) => [kind, `${hidden} of ${patches} patches hidden`])))
   print(`masks: ${out}`)
