@@ -82,7 +82,8 @@ const setFor = (set: readonly string[], kind: MaskName): string[] => [
 /** Draws a row for each kind: the masks of the images in epoch 0. */
 export async function previewMasks({ set, composed, load }: PreviewOptions): Promise<MaskPreview> {
   const configOf = (kind: MaskName) => expectMasks(composed(setFor(set, kind)), 'A preview of masks')
-  const config = configOf(maskNames[0])
+  const asked = set.findLast((each) => each.startsWith('mask.kind='))?.slice('mask.kind='.length)
+  const config = configOf((asked as MaskName | undefined) ?? maskNames[0]) // which refuses a kind that it does not know
   const exhibit = await load(config)
   const bands = config.data.kind === 'rasters' ? config.data.bands : null
   const tiles = tilesOfSamples(exhibit, bands)

@@ -35,6 +35,7 @@ it('draws a row for each kind, with exact counts', async () => {
 it('leaves out what the images are too small for, and takes the spellings of other commands', async () => {
   const { status, stdout, stderr } = await preview(
     ...['--preset', 'mae-tiny-cifar10', '--images', 'images', '--out', 'n.png', '--count', '1'],
+    ...['--set', 'mask.cell=32', '--set', 'mask.minBlock=4'],
   )
   expect(status).toBe(0)
   expect(stderr).toContain('coarse is left out: mask.cell is 32 pixels, and model.imageSize 32 × 32')
@@ -44,10 +45,15 @@ it('leaves out what the images are too small for, and takes the spellings of oth
 
 it('refuses a kind that does not fit, and a picture that is there', async () => {
   const args = ['mae-tiny-cifar10', '--data', 'images']
-  const [wrong, there] = [
-    await preview(...args, '--out', 'o.png', '--set', 'mask.kind=coarse'),
+  const [wrong, unknown, there] = [
+    await preview(...args, '--out', 'o.png', '--set', 'mask.kind=coarse', '--set', 'mask.cell=32'),
+    await preview(...args, '--out', 'o.png', '--set', 'mask.kind=coarser'),
     await preview(...args, '--out', join('images', 'sub.txt')),
   ]
   expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('one cell covers all')])
+  expect([unknown.status, unknown.stderr]).toEqual([
+    2,
+    expect.stringContaining('mask.kind: expected random or block or grid'),
+  ])
   expect([there.status, there.stderr]).toEqual([2, expect.stringContaining('.png')])
 })
