@@ -6,7 +6,7 @@
 
 export { benchData } from './bench/data-bench.ts'
 export { benchGemm } from './bench/gemm-bench.ts'
-export { benchPreset, type PresetSpeed } from './bench/preset-bench.ts'
+export { benchPreset, missingModels, type PresetSpeed } from './bench/preset-bench.ts'
 export { openStepBench, type StepBench } from './bench/step-bench.ts'
 export { type FloatArray, type StoredArray, toFloat32 } from './checkpoint/arrays.ts'
 export {

@@ -68,8 +68,8 @@ export const predictCodes =
     return {
       ...target,
       frozen: { 'target.tokenizer': tokenizer },
-      ...{ chance: Math.log(codes), chanceOf: 'any code alike' },
-      metrics: { accuracy: { measure: accuracy, chance: 1 / codes, chanceOf: 'any code alike' } },
+      ...{ chance: Math.log(codes), chanceOf: 'naming every code alike' },
+      metrics: { accuracy: { measure: accuracy, chance: 1 / codes, chanceOf: 'naming every code alike' } },
     }
   }
 

@@ -64,8 +64,8 @@ describe('codes', () => {
 
   it('says the values of chance: the logarithm of K, one of K', () => {
     expect(objectiveOf().metrics).toEqual([
-      { name: 'codes', kind: 'loss', unit: '', chance: Math.log(K), chanceOf: 'any code alike' },
-      { name: 'accuracy', kind: 'health', unit: '', chance: 1 / K, chanceOf: 'any code alike' },
+      { name: 'codes', kind: 'loss', unit: '', chance: Math.log(K), chanceOf: 'naming every code alike' },
+      { name: 'accuracy', kind: 'health', unit: '', chance: 1 / K, chanceOf: 'naming every code alike' },
     ])
   })
 
