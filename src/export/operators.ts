@@ -295,6 +295,12 @@ export const operators: Readonly<Record<string, Row>> = {
   'aten::nan_to_num': withoutNaN,
   'aten::any.dim': anyOver,
   'aten::gt.Scalar': compare('Greater'),
+  'aten::where.self': ({ g, args, wanted: [wanted] }) =>
+    g.node(
+      'Where',
+      args.map(value).map((x) => g.whole(x)),
+      wanted!,
+    ),
   // Reductions
   'aten::sum': ({ g, args, wanted: [wanted] }) =>
     g.node('ReduceSum', [value(args[0])], wanted!, { keepdims: int(0) }),

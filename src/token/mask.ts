@@ -215,9 +215,17 @@ export function maskNoise(
 }
 
 /** The plan as the reference writes it: [B, N] float32, 0 kept, 1 for all others. */
-export function maskOf(plan: MaskPlan): Tensor {
-  const [B, N] = expectShape(plan.restore, ['B', 'N'], 'maskOf: plan.restore')
-  return scope(() => scatterValue(ones([B, N], { device: plan.kept.device }), 1, plan.kept, 0))
+export function maskOf({ kept, hidden, thrown, restore }: MaskPlan): Tensor {
+  expectShape(restore, ['B', 'N'], 'maskOf: plan.restore')
+  // Of operators that exported graphs have, too, and of no size but those of the inputs.
+  const all = (x: Tensor, value: number) => add(mul(toDtype(x, 'float32'), 0), value)
+  return scope(() =>
+    gather(
+      cat([all(kept, 0), ...[hidden, ...(thrown ? [thrown] : [])].map((x) => all(x, 1))], 1),
+      1,
+      restore,
+    ),
+  )
 }
 
 /** [B, N] float32, 1 for the patches to rebuild. */

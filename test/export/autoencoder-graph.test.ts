@@ -7,11 +7,12 @@ import { inputName } from '../../src/export/pixels-input.ts'
 import { samplesOf } from '../../src/export/sample-input.ts'
 import { type BackboneShape, layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import { gridOfModel, patchWidth } from '../../src/model/dimensions.ts'
+import { maskTokens } from '../../src/objective/mask-tokens.ts'
 import type { Pixels } from '../../src/prepare/pixels.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
 import { tokenCount } from '../../src/token/grid.ts'
 import { layoutTokens } from '../../src/token/layout.ts'
-import { tiny, tinyDecoder } from '../model/tiny-model.ts'
+import { stirredParameters, tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { bands, series } from '../model/tiny-series.ts'
 import { expectClose } from '../tolerance.ts'
 import { bytes, encoderOf, maskOf, modelOf, range, rasters } from './make-encoder.ts'
@@ -58,6 +59,27 @@ describe('an exported autoencoder predicts what LibTorch does', () => {
       }),
       photos,
     ))
+
+  it.each([null, []])('by cross-attention, feature maps %j', (featureMaps) =>
+    expectSame(
+      modelOf(plainBackbone(tiny), {
+        decoder: {
+          ...{ kind: 'cross-attention', width: 16, depth: 2, heads: 2 },
+          ...{ featureMaps, useInput: featureMaps === null, decodeRatio: 0.3 },
+        },
+      }),
+      photos,
+    ),
+  )
+
+  it('by mask tokens in the encoder and one linear head', () => {
+    const shape = plainBackbone(tiny)
+    const target = predictPixels({ normalize: false, form: 'simmim' })
+    const objective = maskTokens({ ...shape, maskRatio: 0.6, target, device: 'cpu' })
+    const parameters = stirredParameters(objective)
+    const autoencoder = { objective, recorded: objective, parameters }
+    return expectSame({ ...encoderOf(shape, { parameters }), autoencoder }, photos)
+  })
 
   it('of groups of bands and frames, with missing data', () =>
     expectSame(modelOf(bandSeries, {}, ofBands), (B) => rasters(B, bandSeries, bands)))

@@ -99,6 +99,10 @@ const rows: Record<string, Row> = {
     body: (x) => float(call('any.dim', call('isnan', x), -1, true)),
     values: withNaN,
   },
+  chosen: {
+    uses: ['gt.Scalar', 'where.self'],
+    body: (x) => call('where.self', call('gt.Scalar', x, 0), x, call('abs', x)),
+  },
   greater: { uses: ['gt.Scalar'], body: (x) => float(call('gt.Scalar', x, 0)) },
   sum: { uses: ['sum'], body: (x) => ops.add(x, ops.sum(x)) },
   'sum over dimensions': {
