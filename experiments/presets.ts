@@ -17,6 +17,7 @@ import {
   engineOf,
   type KeptReport,
   kept,
+  lastMetrics,
   type Progress,
   progressOf,
   provenance,
@@ -45,9 +46,14 @@ interface Result {
   readonly imagesPerSecond: Progress['imagesPerSecond']
   readonly precision: string
   readonly threads: number
-  /** Of the encoder, and of the same network with random weights. */
-  readonly top1: Readonly<Record<'knn' | 'linear', { readonly own: number; readonly random: number }>>
-  readonly reports: Readonly<Record<'knn' | 'linear', KeptReport>>
+  /** Of its last step. */
+  readonly last: Readonly<Record<string, unknown>>
+  /** Null where there is no encoder that gives features. */
+  readonly judged: {
+    /** Of the encoder, and of the same network with random weights. */
+    readonly top1: Readonly<Record<'knn' | 'linear', { readonly own: number; readonly random: number }>>
+    readonly reports: Readonly<Record<'knn' | 'linear', KeptReport>>
+  } | null
   readonly commit: string
   readonly machine: string
   readonly date: string
@@ -61,13 +67,18 @@ function shapeOf(config: ConfigInput) {
   return { isOfPhotographs: kind !== 'rasters', side: Math.max(...sides, 0) || Number.POSITIVE_INFINITY }
 }
 
-/** Those of the given keys that the preset asks for. */
-const neededOf = (config: ConfigInput, models: readonly string[]): string[] => {
+/** Those of the given models that the preset names itself, or asks for. */
+function neededOf(config: ConfigInput, models: readonly string[]): string[] {
+  const keyOf = (model: string) => model.split('=')[0]!
+  const isNamed = (model: string) => {
+    const [group, key] = keyOf(model).split('.') as [keyof ConfigInput, string]
+    return (config[group] as Readonly<Record<string, unknown>> | undefined)?.[key] !== undefined
+  }
   try {
     resolveConfig(config)
-    return []
+    return models.filter(isNamed)
   } catch (error) {
-    return models.filter((model) => messageOf(error).includes(`${model.split('=')[0]}:`))
+    return models.filter((model) => isNamed(model) || messageOf(error).includes(`${keyOf(model)}:`))
   }
 }
 
@@ -77,13 +88,14 @@ const bothOf = (report: FeatureReport) => {
 }
 
 export function presetsMarkdown(results: readonly Result[]): string {
-  const pair = ({ own, random }: Result['top1']['knn']) => `${percent(own)} (random ${percent(random)})`
+  const pair = (judged: Result['judged'], measure: 'knn' | 'linear') =>
+    judged && `${percent(judged.top1[measure].own)} (random ${percent(judged.top1[measure].random)})`
   return tableOf(results, [
     ['preset', ({ preset }) => preset],
     ['images seen', ({ images }) => images.toLocaleString('en-GB')],
     ['loss, first → last', ({ loss }) => `${loss[0].toFixed(3)} → ${loss[1].toFixed(3)}`],
-    ['nearest neighbours', ({ top1 }) => pair(top1.knn)],
-    ['linear probe', ({ top1 }) => pair(top1.linear)],
+    ['nearest neighbours', ({ judged }) => pair(judged, 'knn')],
+    ['linear probe', ({ judged }) => pair(judged, 'linear')],
     ['commit', ({ commit }) => commit],
     ['date', ({ date }) => date.slice(0, 10)],
   ])
@@ -144,15 +156,21 @@ export async function run(args: readonly string[]): Promise<void> {
       const steps = Math.max(1, Math.round(images / effective))
       const run = at(preset, 'run')
       pretrain(run, ['--steps', String(steps)], preset, '--data', join(data, 'train'), ...given)
-      const { knn, linear } = frozenReports(
-        ...([at(preset, 'reports'), '--model', run, '--data', at('images')] as const),
-        ...['--seeds', '1', '--shots', '10%'],
-      )
+      const judge = () => {
+        const { knn, linear } = frozenReports(
+          ...([at(preset, 'reports'), '--model', run, '--data', at('images')] as const),
+          ...['--seeds', '1', '--shots', '10%'],
+        )
+        return {
+          top1: { knn: bothOf(knn as FeatureReport), linear: bothOf(linear as FeatureReport) },
+          reports: { knn: kept(knn, out), linear: kept(linear, out) },
+        }
+      }
       const result: Result = {
         ...{ format: 'sherd-presets/1', preset, set: values.set, images: steps * effective },
         ...{ ...progressOf(run), ...engineOf(run) },
-        top1: { knn: bothOf(knn as FeatureReport), linear: bothOf(linear as FeatureReport) },
-        reports: { knn: kept(knn, out), linear: kept(linear, out) },
+        last: lastMetrics(run),
+        judged: config.objective === 'vq-pixels' ? null : judge(),
         ...provenance(),
       }
       writeFileSync(path, `${JSON.stringify(result)}\n`)
