@@ -43,6 +43,15 @@ describe('BEiT', () => {
     expect(beit({ target: { kind: 'pixels' } }).target.kind).toBe('pixels')
   })
 
+  it.each(['mae', 'simmim', 'crossmae'] as const)('codes are a target of %s, too', (objective) => {
+    const config = resolveConfig({ objective, model, target: { kind: 'codes', ...target } })
+    const tokenizer = toyTokenizer(dimensionsOf(config))
+    const models = { frozen: () => tokenizer as never, tokenizer: () => tokenizer }
+    const { rows, metrics } = objectiveOf(config, 'cpu', { models })
+    expect(rows.find(({ name }) => name === 'decoder_pred.bias')!.shape).toEqual([4])
+    expect(metrics!.map(({ name }) => name)).toEqual(['codes', 'accuracy'])
+  })
+
   it('reads early.* in BEiT v2 alone', () =>
     expect(() => beit({ early: { depth: 1 } })).toThrow(
       'early.depth is read only with objective=beitv2, and objective is beit',
