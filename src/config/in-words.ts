@@ -3,6 +3,7 @@ import { targetOf } from '../target/targets.ts'
 import { maskKinds } from '../token/mask-kinds.ts'
 import { masksOf, targetKeysOf } from './resolve.ts'
 import type { Config } from './schema.ts'
+import { readOfModel } from './tables.ts'
 
 /** Which part is hidden and how, such as `75 % of the patches hidden in blocks`; null without masks. `of`: of what. */
 export function hiddenInWords(config: Config, of = ''): string | null {
@@ -28,3 +29,12 @@ export function predictionInWords(config: Config): string {
   const target = targetKeysOf(config)
   return target ? `target.kind ${target.kind}` : `objective ${config.objective}`
 }
+
+/** What a model is good for once it is trained. */
+export type Yield = 'features' | 'codes'
+
+/** Features of an encoder that is a transformer, and codes of a codebook. */
+export const yieldsOf = (config: Config): readonly Yield[] => [
+  ...(readOfModel(config.objective) === null ? (['features'] as const) : []),
+  ...('codebook' in config ? (['codes'] as const) : []),
+]

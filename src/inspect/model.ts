@@ -6,7 +6,7 @@ import { openRun, type RunFacts, runPaths } from '../checkpoint/run-folder.ts'
 import { type Header, readSafetensorsHeader } from '../checkpoint/safetensors.ts'
 import { readWeightsMetadata, type WeightsOrigin } from '../checkpoint/weights-metadata.ts'
 import { fittingOf, objectiveOf } from '../config/assemble.ts'
-import { hiddenInWords, targetInWords } from '../config/in-words.ts'
+import { hiddenInWords, targetInWords, yieldsOf } from '../config/in-words.ts'
 import {
   backboneOf,
   bandsOf,
@@ -113,12 +113,12 @@ const factsOfRun = ({ preset, data, init, started, engine }: RunFacts) => ({
 
 const usesOf = (path: string, config: Config): string[] => [
   ...(bandsOf(config) === null ? [`sherd export onnx --model ${quoted(path)} --out models --data DIR`] : []),
-  ...('codebook' in config
+  ...(yieldsOf(config).includes('codes')
     ? [
         `sherd pretrain PRESET --set target.kind=codes --set target.tokenizer=${quoted(path)} --data DIR --out runs/codes`,
       ]
     : []),
-  ...(readOfModel(config.objective) === null
+  ...(yieldsOf(config).includes('features')
     ? [`sherd evaluate linear --model ${quoted(path)} --data LABELLED --out reports/linear`]
     : []),
 ]

@@ -1,6 +1,7 @@
 /** What a run has come to: time, rate, loss, files with their sizes, and the commands that follow. */
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative } from 'node:path'
+import type { Yield } from '../../config/in-words.ts'
 import type { EndEvent, StartEvent } from '../../run/events.ts'
 import { duration, grouped, many, threeDigits } from '../output.ts'
 import { ownName, quoted } from '../own-name.ts'
@@ -65,19 +66,33 @@ export interface Next {
   readonly command: string
 }
 
-/** What a user may want next. */
-export function nextCommands({ run, data, classes }: Pick<StartEvent, 'run' | 'data' | 'classes'>): Next[] {
+/** What a user may want next of a model that yields this. */
+export function nextCommands(
+  { run, data, classes }: Pick<StartEvent, 'run' | 'data' | 'classes'>,
+  yields: readonly Yield[] = ['features'],
+): Next[] {
   const [model, images] = [quoted(shortPath(run)), quoted(shortPath(data))]
   const beside = (ending: string) => quoted(shortPath(join(dirname(run), `${basename(run)}${ending}`)))
-  const rows: [string, string][] = [
-    [`see what it rebuilds`, `reconstruct --model ${model} --data ${images} --out ${beside('.png')}`],
-    ['search, find duplicates and outliers', `index ${images} --model ${model} --out ${beside('-index')}`],
-    ['use it in other programs', `export onnx --model ${model} --out ${beside('.onnx')}`],
-  ]
-  if (classes > 1)
-    rows.unshift([
+  const [features, codes] = [yields.includes('features'), yields.includes('codes')]
+  const all: [string, string, boolean][] = [
+    [
       `how well its features tell ${grouped(classes)} classes apart`,
       `evaluate linear --model ${model} --data ${images} --out ${beside('-linear')}`,
-    ])
+      features && classes > 1,
+    ],
+    ['see what it rebuilds', `reconstruct --model ${model} --data ${images} --out ${beside('.png')}`, true],
+    [
+      'predict its codes (objective=beit is one of those that do)',
+      `pretrain PRESET --set objective=beit --set target.tokenizer=${model} --data ${images} --out ${beside('-beit')}`,
+      codes,
+    ],
+    [
+      'search, find duplicates and outliers',
+      `index ${images} --model ${model} --out ${beside('-index')}`,
+      features,
+    ],
+    ['use it in other programs', `export onnx --model ${model} --out ${beside('.onnx')}`, true],
+  ]
+  const rows = all.flatMap(([what, command, isFit]) => (isFit ? [[what, command] as const] : []))
   return rows.map(([what, command]) => ({ what, command: `${ownName()} ${command}` }))
 }

@@ -163,6 +163,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
       ? composed({ base, ...over })
       : await composedFrom(flags.init, base, over)
   expectUseful(config, flags.set)
+  const { yieldsOf } = await import('../../config/in-words.ts')
   if (!resume && !flags.overwrite) {
     const { existingRun } = await import('../../run/existing.ts')
     const { data, out, init, hours } = flags
@@ -172,7 +173,7 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
       note(
         `${out} is complete: nothing to do. --overwrite trains it again from the start, --resume --steps N trains it longer.`,
       )
-      return describeEnd(found.end, found.start)
+      return describeEnd(found.end, found.start, true, yieldsOf(config))
     }
     if (found.state === 'incomplete') {
       note(`${out} holds this run, not complete: continuing it`)
@@ -185,7 +186,9 @@ async function runPretrain(presetName: string | undefined, flags: Flags): Promis
     ...(flags.profile !== true && { path: flags.profile }),
     steps: flags.profileSteps,
   }
-  const reporter = openReporter({ json: flags.json, isLengthNamed: namesLength(flags) })
+  const reporter = openReporter({
+    ...{ json: flags.json, isLengthNamed: namesLength(flags), yields: yieldsOf(config) },
+  })
   const events = pretrain({
     ...{
       config,

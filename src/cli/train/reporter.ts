@@ -1,4 +1,5 @@
 /** Shows a run to a person: events as lines, progress as one line that is rewritten, or a line now and then. */
+import type { Yield } from '../../config/in-words.ts'
 import type { EndEvent, RunEvent, RunProgress, StartEvent } from '../../run/events.ts'
 import type { Inheritance } from '../../run/inherit.ts'
 import type { ProbeMetric } from '../../run/online-probe.ts'
@@ -24,6 +25,8 @@ export interface ReporterOptions {
   readonly isLengthNamed?: boolean
   /** Whether to print the commands that may follow; default true. */
   readonly next?: boolean
+  /** What the model is good for, for those commands. */
+  readonly yields?: readonly Yield[]
 }
 
 export const openReporter = (options: ReporterOptions = {}): Reporter =>
@@ -34,7 +37,7 @@ const SKIPS_TOLD = 20
 /** Between two steps that take long the line is shown again, with less time left: between micro-batches there is a moment for it. */
 const AGAIN = 1000 // ms
 
-function forPeople({ isLengthNamed = false, next = true }: ReporterOptions): Reporter {
+function forPeople({ isLengthNamed = false, next = true, yields }: ReporterOptions): Reporter {
   let start: StartEvent | null = null
   let last: StepEvent | null = null
   let latest: RunProgress | null = null
@@ -118,7 +121,7 @@ function forPeople({ isLengthNamed = false, next = true }: ReporterOptions): Rep
           break
         case 'end':
           stop()
-          describeEnd(event, start!, next)
+          describeEnd(event, start!, next, yields)
           break
         default:
           event satisfies never
@@ -177,6 +180,7 @@ export function describeEnd(
   event: EndEvent,
   start: Pick<StartEvent, 'run' | 'data' | 'classes' | 'metrics'>,
   next = true,
+  yields?: readonly Yield[],
 ): void {
   for (const line of endFacts(event, start)) note(line)
   for (const line of writtenLines(event)) print(line)
@@ -185,7 +189,7 @@ export function describeEnd(
     printCommand(`  ${continuing(start.run)}`)
   } else if (next) {
     print('next:')
-    for (const { what, command } of nextCommands(start)) {
+    for (const { what, command } of nextCommands(start, yields)) {
       print(`  ${what}:`)
       printCommand(`    ${command}`)
     }

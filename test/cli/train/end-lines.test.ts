@@ -9,6 +9,7 @@ import {
   nextCommands,
   writtenLines,
 } from '../../../src/cli/train/end-lines.ts'
+import type { Yield } from '../../../src/config/in-words.ts'
 import type { EndEvent } from '../../../src/run/events.ts'
 import { workFolder } from '../sherd.ts'
 
@@ -66,6 +67,13 @@ describe('the end of a run', () => {
     expect(commands(3)[0]).toBe(
       `${ownName()} evaluate linear --model 'runs/my run' --data /photos --out 'runs/my run-linear'`,
     )
+    const first = ownName().split(' ').length - 1
+    const named = (yields: readonly Yield[]) =>
+      nextCommands({ run, data: '/photos', classes: 3 }, yields).map(
+        ({ command }) => command.split(' ')[first + 1],
+      )
+    expect(named(['codes'])).toEqual(['reconstruct', 'pretrain', 'export'])
+    expect(named(['features', 'codes'])).toEqual(['evaluate', 'reconstruct', 'pretrain', 'index', 'export'])
     expect(continuing(run)).toBe(`${ownName()} pretrain --out 'runs/my run' --resume`)
   })
 })
