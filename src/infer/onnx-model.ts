@@ -129,7 +129,7 @@ export async function openOnnxModel(
   if (isOfTokenizer(graph))
     throw new SherdError(
       'USAGE',
-      `${path} is the ${graph} graph of a tokenizer, which gives no features or classes: run it with ONNX Runtime, or give its run to "sherd tokenize".`,
+      `${path} is the ${graph} graph of a tokenizer, which gives no features or classes: run it with ONNX Runtime.`,
     )
   const origin = readWeightsMetadata(path, metadata)
   if (!origin) throw new SherdError('CHECKPOINT', `${path} has lost the configuration of its model.`)

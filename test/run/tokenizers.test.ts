@@ -16,6 +16,7 @@ import { openImageFolder } from '../../src/source/image-folder.ts'
 import { add, mul } from '../../src/tensor/ops.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { codesOfFolder } from '../../src/weights/folder-codes.ts'
 import { openFrozenTokenizer, openTokenizer } from '../../src/weights/frozen-tokenizer.ts'
 import { loadModel } from '../../src/weights/load-model.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
@@ -185,6 +186,27 @@ describe('a tokenizer', () => {
       for (const at of [0, 100, 255])
         for (let c = 0; c < 3; c++)
           expect(Math.abs(tile.pixels[3 * at + c]! - wanted[256 * c + at]!)).toBeLessThan(1)
+    }
+  })
+
+  it('gives the codes of a folder, with patches that have them', async () => {
+    const tokenizer = await openTokenizer({ model: pixels, device: 'cpu' })
+    const { codes, images, indices, grid, patches } = await codesOfFolder(tokenizer, data, { patches: 2 })
+    expect([images, codes.length, grid]).toEqual([40, 40 * 16, { h: 4, w: 4 }])
+    const exhibit = await loadExhibit(tokenizer.config, await openImageFolder(data), 40)
+    const own = scope(() => {
+      const view = toView(exhibit, tokenizer.statistics, 'cpu')
+      return numbers(tokenizer.objective.encode(view, weightsOf(tokenizer.parameters)))
+    })
+    expect(exhibit.indices).toEqual(indices)
+    expect([...codes]).toEqual(own)
+    expect([...patches.keys()].sort((a, b) => a - b)).toEqual([...new Set(own)].sort((a, b) => a - b))
+    for (const [code, found] of patches) {
+      const at = own.indexOf(code)
+      const [image, row, column] = [Math.floor(at / 16), Math.floor((at % 16) / 4), at % 4]
+      const first = exhibit.pixels.slice(3 * ((image * 16 + row * 4) * 16 + column * 4)).slice(0, 12)
+      expect(Array.from(found[0]!.pixels.subarray(0, 12))).toEqual(Array.from(first)) // its first row
+      expect(found.length).toBe(Math.min(2, own.filter((each) => each === code).length))
     }
   })
 
