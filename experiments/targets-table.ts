@@ -3,7 +3,7 @@
 import { percent, tableOf, withDeviation } from '../src/evaluate/markdown.ts'
 import { meanAndDeviation } from '../src/evaluate/scores.ts'
 import type { KeptReport, Progress } from './facts.ts'
-import { reference, rows } from './targets-rows.ts'
+import { reference, rows, WANTED } from './targets-rows.ts'
 
 export const measures = ['knn', 'linear'] as const
 export type Measure = (typeof measures)[number]
@@ -166,6 +166,9 @@ const short = (hash: string | null) => (hash === null ? '' : hash.slice(0, 12))
 export function tableMarkdown(results: readonly Result[], preset: string): string {
   const { lines, spread } = tableFrom(results)
   const trained = results.filter(({ steps }) => steps > 0)
+  const few = trained.some(({ images }) => images < WANTED)
+    ? ` (fewer than ${WANTED.toLocaleString('en-GB')}, to fit the time that was given)`
+    : ''
   const ofRow = (name: string) => results.filter(({ row }) => row === name)
   const deviations = measures
     .flatMap((measure) => {
@@ -178,7 +181,7 @@ export function tableMarkdown(results: readonly Result[], preset: string): strin
     '',
     `${sameOf(results.map(({ machine }) => machine))}; ${sameOf(results.map(({ precision }) => precision))}, ` +
       `${sameOf(results.map(({ threads }) => String(threads)))} threads. Images seen by each training: ` +
-      `${sameOf(trained.map(({ images }) => images.toLocaleString('en-GB')))}. Top-1 in %, mean and deviation over seeds of pretraining. Keys of all: ${sameOf(trained.map(({ common }) => common.join(' ')))}.`,
+      `${sameOf(trained.map(({ images }) => images.toLocaleString('en-GB'))) || 'none'}${few}. Top-1 in %, mean and deviation over seeds of pretraining. Keys of all: ${sameOf(trained.map(({ common }) => common.join(' ')))}.`,
     '',
     deviations
       ? `Deviation over seeds, pooled over the rows with several, and taken for those with one, too: ${deviations}. ` +

@@ -85,6 +85,9 @@ it('claims no direction of a difference that seeds may have made', () => {
   expect(lines.map(({ row }) => row)).toEqual(['normalised', 'raw', 'hog'])
   expect(lines.map(({ measured }) => measured.knn.difference)).toEqual([null, null, expect.closeTo(0.05, 12)])
   const table = tableMarkdown(results, 'p')
+  expect(table).toContain(
+    'Images seen by each training: 8 (fewer than 48,000, to fit the time that was given).',
+  )
   expect(table).toContain('| hog | 1 | 47.00 | +5.00 |')
   expect(table).toContain('| raw | 1 | 38.00 | not resolved (below 4.62) |')
   expect(tableFrom([results[0]!, results[3]!]).lines[1]!.measured.knn).toMatchObject({
