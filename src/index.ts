@@ -159,6 +159,8 @@ export {
 } from './model/parameters.ts'
 export { type SegmentationHead, segmentationHeads } from './model/segmentation-heads.ts'
 export { sizes } from './model/sizes.ts'
+export { type AttentionMaskOptions, chooseByAttention } from './objective/attention-mask.ts'
+export { chooseHardPatches, type HardPatchesOptions } from './objective/hard-patches.ts'
 export { type Ijepa, type IjepaOptions, ijepa } from './objective/ijepa.ts'
 export { totalOf } from './objective/losses.ts'
 export { type MaeOptions, mae } from './objective/mae.ts'

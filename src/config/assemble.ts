@@ -2,9 +2,11 @@
 
 import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
+import { chooseByAttention } from '../objective/attention-mask.ts'
+import { chooseHardPatches } from '../objective/hard-patches.ts'
 import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
-import { ratioSchedule } from '../objective/mask-chooser.ts'
+import { type MaskChooserMaker, ratioSchedule } from '../objective/mask-chooser.ts'
 import { asInBeit, asInBeitv2, asInMaskfeat, maskTokens } from '../objective/mask-tokens.ts'
 import type { MaskedObjective, MaskedOptions } from '../objective/masked.ts'
 import { expectMasked } from '../objective/masked.ts'
@@ -31,11 +33,13 @@ import {
   dimensionsOf,
   earlyHeadOf,
   maskDesignOf,
+  masksOf,
+  predictorOf,
   rastersOf,
   resolveConfig,
   targetKeysOf,
 } from './resolve.ts'
-import type { Config, DecodedConfig, MaskedConfig } from './schema.ts'
+import type { Config, ConfigInput, DecodedConfig, MaskedConfig } from './schema.ts'
 import type { MaskTokenName, ObjectiveName } from './tables.ts'
 
 /** What an objective may take beside a configuration. */
@@ -55,10 +59,32 @@ const notOpened = (path: string): never => {
 }
 const noModels: GivenModels = { frozen: notOpened, tokenizer: notOpened }
 
+/** What follows the pixels. */
+function chooserOf(config: MaskedConfig, models: GivenModels): MaskChooserMaker | null {
+  const { mask } = config
+  if (mask.kind === 'attention') {
+    const { model, ...rule } = mask
+    return chooseByAttention({ ...rule, teacher: model === null ? null : () => models.frozen(model) })
+  }
+  if (mask.kind !== 'loss') return null
+  const { hardFrom: from, hardTo: to, momentum, momentumTo, momentumEpochs: epochs } = mask
+  const schedule = { kind: 'linear', from: momentum, to: momentumTo, over: { epochs } } as const
+  return chooseHardPatches({ predictor: predictorOf(config, mask), from, to, momentum: schedule })
+}
+
 /** What is hidden. */
-function maskOptions(config: MaskedConfig): Pick<MaskedOptions, 'maskRatio' | 'mask' | 'maskSchedule'> {
+function maskOptions(
+  config: MaskedConfig,
+  models: GivenModels,
+): Pick<MaskedOptions, 'maskRatio' | 'mask' | 'maskSchedule' | 'chooser'> {
   const mask = maskDesignOf(config)
-  return { maskRatio: mask.ratio, mask, maskSchedule: ratioSchedule(config.mask) }
+  const chooser = chooserOf(config, models)
+  return {
+    maskRatio: mask.ratio,
+    mask,
+    maskSchedule: ratioSchedule(config.mask),
+    ...(chooser && { chooser }),
+  }
 }
 
 /** `pixels`: the form of a target of pixels. */
@@ -70,7 +96,7 @@ function maskTokenOptions(
 ): MaskedOptions {
   return {
     ...{ ...backboneOf(config), adapt: config.adapt, device },
-    ...maskOptions(config),
+    ...maskOptions(config, models),
     target: targetOf(config.target).open({ compat: null, pixels, ...models }),
   }
 }
@@ -87,7 +113,7 @@ function autoencoder(
     ...backboneOf(config),
     adapt: config.adapt,
     decoder: decoder.kind === 'cross-attention' ? decoder : { ...decoder, compat },
-    ...maskOptions(config),
+    ...maskOptions(config, models),
     target: targetOf(config.target).open({ compat, ...models }),
     gaps: (rastersOf(config)?.data.minValid ?? 1) < 1,
     embed,
@@ -133,10 +159,18 @@ export const maskedObjectiveOf = (
   { what = 'This', ...given }: ObjectiveGiven & { readonly what?: string } = {},
 ): MaskedObjective => expectMasked(objectiveOf(config, device, given), { name: config.objective, what })
 
+/** The path of the teacher that masks follow; null: none. */
+export function maskModelOf(config: Config): string | null {
+  const mask = masksOf(config)
+  return mask?.kind === 'attention' ? mask.model : null
+}
+
 /** Paths of the models that its objective reads. */
 export function modelsOf(config: Config, kind: keyof GivenModels): readonly string[] {
   const target = targetKeysOf(config)
-  return target ? targetOf(target).models(kind) : []
+  const mask = kind === 'frozen' ? maskModelOf(config) : null
+  const ofTarget = target ? targetOf(target).models(kind) : []
+  return mask === null || ofTarget.includes(mask) ? ofTarget : [...ofTarget, mask]
 }
 
 /** Of all kinds. */
@@ -145,10 +179,15 @@ export const allModelsOf = (config: Config): readonly string[] =>
 
 /** The configuration with what it takes from models that it names. */
 export async function completed(config: Config, locate: Locate): Promise<Config> {
-  const keys = targetKeysOf(config)
-  if (!keys) return config
-  const target = await targetOf(keys).complete(locate)
-  return target === keys ? config : resolveConfig({ ...config, target })
+  const [keys, model] = [targetKeysOf(config), maskModelOf(config)]
+  const target = keys && (await targetOf(keys).complete(locate))
+  const found = model === null ? null : (await locate.frozen(model)).path
+  if (target === keys && found === model) return config
+  return resolveConfig({
+    ...config,
+    ...(target && { target }),
+    ...(found !== null && { mask: { ...masksOf(config), model: found } }),
+  } as ConfigInput)
 }
 
 // Of ImageNet in grey: the luma of its channel means, and a commonly used deviation.

@@ -1,21 +1,30 @@
 /** What a configuration learns, in words. */
 import { targetOf } from '../target/targets.ts'
+import type { MaskName } from '../token/keys.ts'
 import { maskKinds } from '../token/mask-kinds.ts'
+import type { MaskRatio } from '../token/mask-ratio.ts'
 import { masksOf, targetKeysOf } from './resolve.ts'
 import type { Config } from './schema.ts'
 import { readOfModel } from './tables.ts'
+
+const inWords = (kind: MaskName): string =>
+  kind === 'attention'
+    ? ' by attention'
+    : kind === 'loss'
+      ? ', more and more the hardest'
+      : maskKinds[kind].inWords
 
 /** Which part is hidden and how, such as `75 % of the patches hidden in blocks`; null without masks. `of`: of what. */
 export function hiddenInWords(config: Config, of = ''): string | null {
   const mask = masksOf(config)
   if (!mask) return null
   const percent = (ratio: number) => Number((100 * ratio).toFixed(2))
-  const { ratio, ratioTo, ratioSchedule } = mask
+  const { ratio, ratioTo = null, ratioSchedule }: MaskRatio = mask
   const share =
     ratioTo === null
       ? `${percent(ratio)} %`
       : `${percent(ratio)} to ${percent(ratioTo)} % (${ratioSchedule === 'linear' ? 'over the run' : 'drawn for each step'})`
-  return `${share}${of} hidden${maskKinds[mask.kind].inWords}`
+  return `${share}${of} hidden${inWords(mask.kind)}`
 }
 
 /** What is predicted; null without a target. */

@@ -13,6 +13,7 @@ import type {
   AnyDecoder,
   AutoencoderDimensions,
   CrossAttentionDimensions,
+  DecoderDimensions,
   EncoderDimensions,
   EncoderVariant,
 } from '../model/dimensions.ts'
@@ -23,9 +24,11 @@ import { type SizeName, sizes } from '../model/sizes.ts'
 import { canonicalBand } from '../source/raster/band-names.ts'
 import { targetOf } from '../target/targets.ts'
 import { type Grid, gridOf, sidesOf, tokenCount } from '../token/grid.ts'
+import { layoutTokens } from '../token/layout.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
 import type { MaskShape } from '../token/mask-kinds.ts'
 import { meanRatio } from '../token/mask-ratio.ts'
+import { checkAttentionRule } from '../token/mask-rules.ts'
 import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
@@ -246,14 +249,30 @@ function checkVariant({ model }: Config): void {
     refuse(`model.feature is ${model.feature}, and model.cls is false: expected mean or pooled`)
 }
 
+/** Of masks that follow the pixels. */
+function checkChosenMask(config: MaskedConfig): void {
+  const { mask } = config
+  if (mask.kind !== 'attention' && mask.kind !== 'loss') return
+  const layout = layoutOf(backboneOf(config))
+  if ((rastersOf(config)?.data.minValid ?? 1) < 1)
+    refuse(`mask.kind ${mask.kind} needs samples without gaps: set data.minValid to 1`)
+  if (mask.kind === 'loss') checkDecoder(backboneOf(config), predictorOf(config, mask))
+  else {
+    checkAttentionRule(mask.rule, layoutTokens(layout), mask)
+    keptTokens(layout, randomMask(mask.ratioBefore), 'mask.ratioBefore')
+  }
+}
+
 function checkMask(config: MaskedConfig): void {
   const { mask } = config
   const layout = layoutOf(backboneOf(config))
   const design = maskDesignOf(config)
+  checkChosenMask(config)
+  if (mask.kind === 'attention') return
   const patches = tokenCount(layout.grid)
   for (const [key, ratio] of [
     ['ratio', mask.ratio],
-    ['ratioTo', mask.ratioTo],
+    ['ratioTo', 'ratioTo' in mask ? mask.ratioTo : null],
   ] as const) {
     if (ratio === null) continue
     keptTokens(layout, { ...design, ratio }, `mask.${key}`)
@@ -300,7 +319,7 @@ function checkAutoencoder(config: DecodedConfig): void {
   checkDecoder(backboneOf(config), decoder)
   if (decoder.kind === 'cross-attention') checkCrossAttention(config, decoder)
   checkMask(config)
-  const ratio = Math.min(config.mask.ratio, config.mask.ratioTo ?? 1)
+  const ratio = Math.min(config.mask.ratio, ('ratioTo' in config.mask && config.mask.ratioTo) || 1)
   const target = targetOf(config.target)
   target.check(backboneOf(config))
   const { minValid } = rastersOf(config)?.data ?? { minValid: 1 }
@@ -408,8 +427,24 @@ function maskShapeOf({ mask, model }: MaskedConfig): MaskShape {
       const cell = mask.cell ?? null
       return { kind: mask.kind, cell: cell ? [cell / h, cell / w] : [DEFAULT_CELL, DEFAULT_CELL] }
     }
+    case 'attention':
+    case 'loss':
+      return { kind: 'random' } // as far as addresses decide
     default:
       return { kind: mask.kind }
+  }
+}
+
+/** The size of the predictor of losses. */
+export function predictorOf(
+  config: MaskedConfig,
+  { predictorWidth, predictorDepth, predictorHeads }: Extract<MaskedConfig['mask'], { kind: 'loss' }>,
+): DecoderDimensions {
+  const { width, heads } = decoderKeysOf(config) ?? config.model
+  const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
+  return {
+    ...{ width: predictorWidth ?? width, depth: predictorDepth, heads: predictorHeads ?? heads },
+    ...{ groupWidth, timeWidth },
   }
 }
 

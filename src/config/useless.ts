@@ -15,6 +15,11 @@ interface Row {
   readonly why: string
 }
 
+const ruleOf = (config: Config): string => {
+  const mask = masksOf(config)
+  return mask?.kind === 'attention' ? mask.rule : ''
+}
+
 const rows: readonly Row[] = [
   {
     keys: ['train.epochs'],
@@ -53,8 +58,34 @@ const rows: readonly Row[] = [
   },
   {
     keys: ['mask.ratioSchedule'],
-    isUseless: (config) => masksOf(config)?.ratioTo === null,
+    isUseless: (config) => {
+      const mask = masksOf(config)
+      return mask !== null && 'ratioTo' in mask && mask.ratioTo === null
+    },
     why: 'mask.ratioTo is null, and the ratio stays',
+  },
+  {
+    keys: ['mask.maskingProb'],
+    isUseless: (config) => !ruleOf(config).startsWith('attmask'),
+    why: 'it is for mask.rule=attmask-high, attmask-low and attmask-hint',
+  },
+  {
+    keys: ['mask.showMax'],
+    isUseless: (config) => ruleOf(config) !== 'attmask-hint',
+    why: 'it is for mask.rule=attmask-hint',
+  },
+  {
+    keys: ['mask.throwRatio'],
+    isUseless: (config) => ruleOf(config) !== 'amt',
+    why: 'it is for mask.rule=amt',
+  },
+  {
+    keys: ['mask.ratioBefore'],
+    isUseless: (config) => {
+      const mask = masksOf(config)
+      return mask?.kind === 'attention' && mask.fromEpoch === 0
+    },
+    why: 'mask.fromEpoch is 0, and no mask is before it',
   },
   {
     keys: ['target.statistics'],

@@ -1,5 +1,5 @@
 /** How an encoder's heads share their attention among its tokens, for attention maps (Caron et al. 2021): one row for each head. */
-import { cat, narrow, permute } from '../tensor/ops.ts'
+import { cat, meanOver, narrow, permute, select, toDtype } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { prefixLength } from '../token/prefix.ts'
@@ -38,3 +38,24 @@ export const attentionTaps = (d: Pick<EncoderDimensions, 'variant' | 'depth'>): 
 /** [B, L, A, P + N] of L blocks and A heads. */
 export const attentionOfBlocks = (taps: readonly Tensor[], d: Pick<EncoderDimensions, 'variant'>): Tensor =>
   scope(() => permute(cat(taps.map(attentionRows(d).read), 2), [0, 2, 1, 3])) // of [B, A, 1, P + N] each
+
+export interface PatchAttention {
+  /** What of the last block is read. */
+  readonly tap: Tap
+  /** [B, N] of what it gives: how much each patch is attended to, in float32; the mean over the heads. */
+  readonly read: (tapped: Tensor) => Tensor
+}
+
+/** Of the last block, by which masks follow attention (AttMask, MILAN). */
+export function patchAttention(d: Pick<EncoderDimensions, 'variant' | 'depth'>): PatchAttention {
+  const { tap, read } = attentionRows(d)
+  const P = prefixLength(prefixOf(d))
+  return {
+    tap: tap(d.depth - 1),
+    read: (tapped) =>
+      scope(() => {
+        const all = select(meanOver(toDtype(read(tapped), 'float32'), [1]), 1, 0) // [B, P + N]
+        return narrow(all, 1, P, all.shape[1]! - P)
+      }),
+  }
+}

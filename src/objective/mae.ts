@@ -19,6 +19,7 @@ export function mae({ decoder: decoding, embed, ...options }: MaeOptions): Maske
     const decoder = openDecoder(decoding, { shape, device })
     return {
       rows: decoder.rows,
+      seen: 'kept',
       width: decoder.width,
       leavesFinalNorm: decoder.readsTapsAlone ?? false,
       read(cut, plan, weights) {

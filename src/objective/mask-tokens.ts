@@ -62,6 +62,7 @@ export const maskTokens = ({ early = null, ...options }: MaskTokenOptions): Mask
         ...(early ? blockRows(BLOCKS, { ...encoderBlocks(d), depth: early.depth }) : []),
         ...(norm === OWN_NORM ? normRows(norm, d.width) : []),
       ],
+      seen: 'all',
       width: d.width,
       ...(early && { second: { name: 'early', prefix: early.shared ? '' : PREFIX } }),
       read(cut, plan, weights) {

@@ -10,7 +10,6 @@ import { type BackboneShape, plainBackbone } from '../model/backbone-shape.ts'
 import type { Wanted } from '../model/decoder/decoder.ts'
 import { type HeadWidths, headRows, predictAll, predictHidden } from '../model/decoder/heads.ts'
 import type { EncoderDimensions } from '../model/dimensions.ts'
-import type { Encoded } from '../model/encoder.ts'
 import { type InitialRecipe, startingBy } from '../model/initial-values.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { BandGroup } from '../model/stem/patch-embedding.ts'
@@ -22,15 +21,22 @@ import { predictPixels } from '../target/pixel-target.ts'
 import type { Shown } from '../target/showing.ts'
 import { type Asked, type Target, type TargetMaker, type Teacher, teacherPrefix } from '../target/target.ts'
 import { inFloat32, noGrad } from '../tensor/context.ts'
-import { gather, mul, sum, toDevice } from '../tensor/ops.ts'
+import { gather, mul, reshape, select, sum, toDevice, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { type Device, item, type Tensor } from '../tensor/tensor.ts'
 import { layoutTokens, placeCount } from '../token/layout.ts'
 import { decodePart, type MaskPlan, maskNoise, planMasks } from '../token/mask.ts'
 import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts'
-import { type Route, routeByGroup } from '../token/spectral-groups.ts'
+import { joinRoutes, type Route, routeByGroup } from '../token/spectral-groups.ts'
 import type { ImageObjective } from './image-objective.ts'
-import { type ChoosingAt, chooseByAddress, type MaskChooserMaker, planOfNoise } from './mask-chooser.ts'
+import {
+  type ChoosingAt,
+  chooseByAddress,
+  type MaskChooserMaker,
+  type MaskSpace,
+  planOfNoise,
+  type TokensRead,
+} from './mask-chooser.ts'
 import { momentumSchedule } from './momentum.ts'
 import type { Address, Average, ImageBatch, Losses, MetricRow } from './objective.ts'
 
@@ -110,18 +116,11 @@ export function expectMasked(
   )
 }
 
-/** What an objective read of a batch under a mask. */
-export interface TokensRead {
-  readonly encoded: Pick<Encoded, 'sequence'>
-  /** Of hidden tokens [B, M, E], or of all [B, N, E], as decoders give them. Called once. */
-  features(wanted: Wanted): Tensor
-  /** Those that the second head reads. Called once, after `features`. */
-  second?(wanted: Wanted): Tensor
-}
-
 export interface TokenReader {
   /** Beside those of the backbone. */
   readonly rows: readonly ParameterRow[]
+  /** Whose tokens the encoder's sequence has: the kept ones, or all, hidden ones as mask tokens. */
+  readonly seen: MaskSpace['seen']
   /** E, which the heads read. */
   readonly width: number
   /**
@@ -186,7 +185,6 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const backbone = adaptBackbone(openBackbone(shape, device), adapt)
   const { layout, groups } = backbone
   const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
-  const chooser = chooserOf({ shape, backbone, design, device })
   /** A random mask is in random order already. */
   const hasRandomOrder = options.chooser === undefined && !design.shape
   const predictedOf = (plan: MaskPlan, at?: Address): MaskPlan => {
@@ -206,6 +204,10 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     ? backbone.rows.map((row) => (row.name.startsWith('norm.') ? { ...row, role: 'fixed' as const } : row))
     : backbone.rows
   const target = targetOf({ shape, groups, backbone, device })
+  const chooser = chooserOf({
+    ...{ shape, backbone, design, device },
+    ...{ seen: reader.seen, shared: target.taught, hasErrors: target.each !== undefined },
+  })
 
   const [height, width] = shape.dimensions.imageSize
   const { widths, factor = 1, chanceOf = 'predicting the mean', metrics = {}, teacher, isDirect } = target
@@ -266,6 +268,13 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     const there = gather(present, 1, hidden)
     return item(sum(real ? mul(there, real.hidden) : there))
   }
+  /** [B, M] of the errors of each group's hidden tokens. */
+  const errorsOf = (each: readonly Tensor[], { routes, plan: { hidden } }: Asked): Tensor => {
+    const [B, M] = hidden.shape as readonly [number, number]
+    if (each.length === 1) return reshape(each[0]!, [B, M])
+    const columns = each.map((errors) => unsqueeze(errors, 1))
+    return select(joinRoutes(columns, routes(), [B, M]), 2, 0)
+  }
   const countsOf = (tokens: number) =>
     Object.fromEntries(heads.map(({ named }) => [named(target.part), tokens]))
   const mayLackData = options.gaps ?? (shape.frames > 1 || shape.groups !== null || shape.time !== null)
@@ -286,20 +295,23 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     ...(groupRows && { groups: groupRows }),
     views: { image: { kind: 'crop', count: 1, size: [height * factor, width * factor] } },
     tokens: layoutTokens(layout),
-    metrics: heads.flatMap(({ named }): MetricRow[] => [
-      ...[target.part, ...(target.moreParts ?? [])].map(
-        (part): MetricRow => ({
-          ...{ name: named(part), kind: 'loss', unit: '' },
-          ...(part === target.part && { chance: target.chance, chanceOf }),
-        }),
-      ),
-      ...Object.entries(metrics).map(
-        ([metric, { measure: _, ...row }]): MetricRow => ({
-          ...{ name: named(metric), kind: 'health', unit: '' },
-          ...row,
-        }),
-      ),
-    ]),
+    metrics: [
+      ...heads.flatMap(({ named }): MetricRow[] => [
+        ...[target.part, ...(target.moreParts ?? [])].map(
+          (part): MetricRow => ({
+            ...{ name: named(part), kind: 'loss', unit: '' },
+            ...(part === target.part && { chance: target.chance, chanceOf }),
+          }),
+        ),
+        ...Object.entries(metrics).map(
+          ([metric, { measure: _, ...row }]): MetricRow => ({
+            ...{ name: named(metric), kind: 'health', unit: '' },
+            ...row,
+          }),
+        ),
+      ]),
+      ...(chooser.metrics ?? []),
+    ],
     encoder: { prefix: '' },
     ...(Object.keys(frozen).length > 0 && { frozen }),
     ...(averages.length > 0 && { averages }),
@@ -332,8 +344,10 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
             metrics: under(measured),
           }
         })
+        const errors = () => noGrad(() => errorsOf(target.each!(said[0]!, values), about))
+        const learned = chooser.parts?.({ read, cut, plan, weights, errors })
         return {
-          parts: Object.fromEntries(each.flatMap(({ parts }) => parts)),
+          parts: { ...Object.fromEntries(each.flatMap(({ parts }) => parts)), ...learned },
           metrics: Object.fromEntries(each.flatMap(({ metrics }) => metrics)),
         }
       }),

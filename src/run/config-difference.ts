@@ -28,6 +28,7 @@ const free = new Set([
   'data.fileTimeout',
   'target.model', // it may have been moved: its weights are compared by their hash
   'target.tokenizer', // likewise
+  'mask.model', // likewise
 ])
 /** Keys that decide which files are refused: they may change if a change of the data is accepted. */
 const refusing = new Set(['data.maxPixels', 'data.corrupt'])

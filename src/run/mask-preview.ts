@@ -1,20 +1,26 @@
 /** Kinds of masks on a few images: what an encoder is shown with each, before anything is trained. */
 import { basename, dirname } from 'node:path'
+import { givenStatistics, maskedObjectiveOf, maskModelOf, usualStatistics } from '../config/assemble.ts'
 import { backboneOf, expectMasks, maskDesignOf } from '../config/resolve.ts'
 import type { Config, MaskedConfig } from '../config/schema.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, SherdError } from '../errors.ts'
+import { planMachine } from '../machine/plan.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
 import { GREY_BYTE } from '../picture/rebuilt-tiles.ts'
 import { tilesOfSamples } from '../picture/sample-tiles.ts'
 import type { Tile } from '../picture/tile.ts'
 import { drawGrid } from '../picture/tile-grid.ts'
+import { toView } from '../prepare/normalize.ts'
+import { noGrad } from '../tensor/context.ts'
+import { mul, sub, toDevice } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
 import { toFloats } from '../tensor/tensor.ts'
 import { type Grid, tokenCount } from '../token/grid.ts'
-import { isOfOtherMask, type MaskName, maskNames } from '../token/keys.ts'
-import { maskOf, planFromNoise } from '../token/mask.ts'
+import { isOfAddress, isOfOtherMask, type MaskName, maskNames } from '../token/keys.ts'
+import { hiddenMask, type MaskPlan, maskOf, planFromNoise } from '../token/mask.ts'
 import { designedNoise, keptTokens } from '../token/mask-design.ts'
 import { meanRatio } from '../token/mask-ratio.ts'
+import { openFrozenModels } from '../weights/frozen-model.ts'
 import type { Exhibit } from './pictures.ts'
 
 export interface ShownMask {
@@ -33,32 +39,67 @@ export interface MaskPreview {
   readonly leftOut: readonly { readonly kind: MaskName; readonly reason: string }[]
 }
 
-/** 1 where a place is hidden [L], of each sample; of rasters: in the first group of bands of the first date. */
-export function hiddenPlaces(
-  config: MaskedConfig,
-  indices: readonly number[],
-): { grid: Grid; hidden: Uint8Array[] } {
-  const layout = layoutOf(backboneOf(config))
-  const design = maskDesignOf(config)
+/** How the images of a preview are masked, by the configuration of a kind. */
+export interface HiddenPlaces {
+  readonly grid: Grid
+  /** Of each sample [L]: 1 where a place is hidden, 2 where it is thrown away; of rasters: in the first group of bands of the first date. */
+  readonly hidden: readonly Uint8Array[]
+}
+
+function placesOf(plan: MaskPlan, config: MaskedConfig): HiddenPlaces {
+  const { grid } = layoutOf(backboneOf(config))
+  const places = tokenCount(grid)
   return scope(() => {
-    const samples = { epochs: new Int32Array(indices.length), indices }
-    const noise = designedNoise(layout, design, config.train.seed, samples)
-    const all = toFloats(maskOf(planFromNoise(noise, keptTokens(layout, design))))
-    const tokens = all.length / indices.length
-    const places = tokenCount(layout.grid)
-    const hidden = indices.map((_, b) => Uint8Array.from(all.subarray(b * tokens, b * tokens + places)))
-    return { grid: layout.grid, hidden }
+    const all = toFloats(toDevice(sub(mul(maskOf(plan), 2), hiddenMask(plan)), 'cpu'))
+    const [B, tokens] = plan.restore.shape as readonly [number, number]
+    const of = (b: number) => Uint8Array.from(all.subarray(b * tokens, b * tokens + places))
+    return { grid, hidden: Array.from({ length: B }, (_, b) => of(b)) }
   })
 }
 
-/** Hidden patches in plain grey, as in pictures of reconstructions. */
+const samplesOf = (indices: readonly number[]) => ({ epochs: new Int32Array(indices.length), indices })
+
+/** By addresses alone. */
+export function hiddenPlaces(config: MaskedConfig, indices: readonly number[]): HiddenPlaces {
+  const layout = layoutOf(backboneOf(config))
+  const design = maskDesignOf(config)
+  return scope(() => {
+    const noise = designedNoise(layout, design, config.train.seed, samplesOf(indices))
+    return placesOf(planFromNoise(noise, keptTokens(layout, design)), config)
+  })
+}
+
+/** By the attention of the teacher that `mask.model` names. Throws `CONFIG` where masks follow weights that only a run has. */
+async function attendedPlaces(config: MaskedConfig, exhibit: Exhibit): Promise<HiddenPlaces> {
+  if (maskModelOf(config) === null)
+    throw new SherdError(
+      'CONFIG',
+      config.mask.kind === 'attention'
+        ? 'mask.model is null, and an encoder that is not trained attends to nothing: name one with --set mask.model=RUN'
+        : 'masks follow the losses that a run has learned to predict',
+    )
+  const statistics = givenStatistics(config) ?? usualStatistics(config)
+  const { workers } = config.data
+  const machine = planMachine({ ...config.train, device: 'cpu', precision: 'fp32', workers })
+  const models = await openFrozenModels({ config, statistics, machine })
+  const objective = maskedObjectiveOf(config, 'cpu', { models, what: 'A preview of masks' })
+  return noGrad(() =>
+    scope(() => {
+      const image = toView(exhibit, statistics, 'cpu')
+      const at = { seed: config.train.seed, samples: samplesOf(exhibit.indices) }
+      return placesOf(objective.plan(at, { image }), config)
+    }),
+  )
+}
+
+/** Hidden patches in plain grey, as in pictures of reconstructions, and thrown ones in black. */
 function greyed({ width, height, channels, pixels }: Tile, { h, w }: Grid, hidden: Uint8Array): Tile {
   const made = pixels.slice()
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
       const place = Math.floor((y * h) / height) * w + Math.floor((x * w) / width)
       const at = (y * width + x) * channels
-      if (hidden[place] === 1) made.fill(GREY_BYTE, at, at + channels)
+      if (hidden[place]! > 0) made.fill(hidden[place] === 1 ? GREY_BYTE : 0, at, at + channels)
     }
   return { width, height, channels, pixels: made }
 }
@@ -91,16 +132,18 @@ export async function previewMasks({ set, composed, load }: PreviewOptions): Pro
   const leftOut: { kind: MaskName; reason: string }[] = []
   const rows: Tile[][] = []
   for (const kind of maskNames) {
-    let own: MaskedConfig
     try {
-      own = configOf(kind)
+      const own = configOf(kind)
+      const { grid, hidden } = isOfAddress(kind)
+        ? hiddenPlaces(own, exhibit.indices)
+        : await attendedPlaces(own, exhibit)
+      rows.push(tiles.map((tile, b) => greyed(tile, grid, hidden[b]!)))
+      const count = hidden[0]!.filter((state) => state === 1).length
+      shown.push({ kind, hidden: count, patches: tokenCount(grid) })
     } catch (error) {
+      if (!(error instanceof SherdError)) throw error
       leftOut.push({ kind, reason: messageOf(error) })
-      continue
     }
-    const { grid, hidden } = hiddenPlaces(own, exhibit.indices)
-    rows.push(tiles.map((tile, b) => greyed(tile, grid, hidden[b]!)))
-    shown.push({ kind, hidden: hidden[0]!.reduce((a, b) => a + b, 0), patches: tokenCount(grid) })
   }
   const png = await drawGrid({
     columns: exhibit.names.map((name) => ({

@@ -105,20 +105,36 @@ export interface ErrorSum {
 export const pixelErrors = { squared: square, absolute: abs } as const
 export type PixelError = keyof typeof pixelErrors
 
-/**
- * The error of a prediction [n, P·P·|g|]. That of a token is the mean over its values that are there, so that a group of few bands
- * counts as much as one of many; a token without any does not count.
- */
-export function bandError(
+/** [n, P·P, |g|] */
+function errorsOf(
   predicted: Tensor,
   patches: BandPatches,
   statistics: BandStatistics | null,
   error: PixelError = 'squared',
-): ErrorSum {
+): Tensor {
+  const target = bandTarget(patches, statistics)
+  const said = byPixel(toDtype(predicted, 'float32'), patches.pixels)
+  return pixelErrors[error](sub(said, target))
+}
+
+type ErrorInputs = Parameters<typeof errorsOf>
+
+/** The error of each token [n] of a prediction [n, P·P·|g|]; values that are not there are 0. */
+export const bandErrors = (...inputs: ErrorInputs): Tensor =>
+  scope(() => {
+    const weights = weightsOfPixels(inputs[1])
+    const errors = errorsOf(...inputs)
+    return meanOver(weights ? mul(errors, weights) : errors, [1, 2])
+  })
+
+/**
+ * The error of a prediction [n, P·P·|g|]. That of a token is the mean over its values that are there, so that a group of few bands
+ * counts as much as one of many; a token without any does not count.
+ */
+export function bandError(...inputs: ErrorInputs): ErrorSum {
+  const [, patches] = inputs
   return scope(() => {
-    const target = bandTarget(patches, statistics)
-    const said = byPixel(toDtype(predicted, 'float32'), patches.pixels)
-    const errors = pixelErrors[error](sub(said, target)) // [n, P·P, |g|]
+    const errors = errorsOf(...inputs)
     const [n, , bands] = errors.shape as readonly [number, number, number]
     const weights = weightsOfPixels(patches)
     if (!weights) return { sum: mul(sum(errors), 1 / (patches.pixels * bands)), count: n }

@@ -8,7 +8,7 @@ import { type PatchSize, patchArea } from '../token/grid.ts'
 import { patchifyGroups } from '../token/patchify.ts'
 import type { Route } from '../token/spectral-groups.ts'
 import { inBandOrder } from './band-order.ts'
-import { type BandPatches, type BandStatistics, bandError, meanError } from './band-pixels.ts'
+import { type BandPatches, type BandStatistics, bandError, bandErrors, meanError } from './band-pixels.ts'
 import { meanPredictionLoss, pixelLoss } from './pixels.ts'
 import type { Asked, Parts, Target, TargetSpace } from './target.ts'
 
@@ -50,14 +50,17 @@ export function bandPixels(statistics: BandStatistics | null, space: TargetSpace
   const sizeOf = ({ bands }: BandGroup) => patchArea(d.patchSize) * (statistics === 'band' ? 1 : bands.length)
   // Every group has the same share of hidden tokens.
   const chances = groups.map((group) => meanPredictionLoss(sizeOf(group)) / groups.length)
+  const patchesOf = (asked: Asked) => asked.routes().map((route, g) => patchesAt(asked, space, route, g))
   const target: Target<{ readonly whole: Asked } | { readonly patches: readonly BandPatches[] }> = {
     part: 'pixels',
     widths: pixelWidths(space),
     reads: 'hidden',
+    each: (predictions, values) => {
+      const patches = 'patches' in values ? values.patches : patchesOf(values.whole)
+      return patches.map((own, g) => bandErrors(predictions[g]!, own, statistics))
+    },
     of: (asked) =>
-      isOfWhole && !asked.cut.valid && !asked.plan.real
-        ? { whole: asked }
-        : { patches: asked.routes().map((route, g) => patchesAt(asked, space, route, g)) },
+      isOfWhole && !asked.cut.valid && !asked.plan.real ? { whole: asked } : { patches: patchesOf(asked) },
     loss(predictions, values) {
       if ('patches' in values)
         return pixelPart(

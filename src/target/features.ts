@@ -11,7 +11,7 @@ import { div, narrow } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { layoutInWords, placeCount } from '../token/layout.ts'
 import { type Averaging, averageOf, type FeatureError, featureErrors } from './block-features.ts'
-import type { FrozenModel } from './frozen-model.ts'
+import type { FeatureModel } from './frozen-model.ts'
 import { onGrid, resizedPixels } from './resized.ts'
 import type { TargetMaker } from './target.ts'
 import { targetRow } from './target-row.ts'
@@ -37,12 +37,12 @@ export interface FeatureOptions extends Averaging {
 
 /** Throws `CONFIG` at the first use if the teacher has another token grid or width, or too few blocks. */
 export const predictFeatures =
-  (open: () => FrozenModel, options: FeatureOptions): TargetMaker =>
+  (open: () => FeatureModel, options: FeatureOptions): TargetMaker =>
   ({ shape, groups }) => {
     const { width, layers, resample, loss, beta } = options
     const layout = layoutOf(shape)
     const places = placeCount(layout)
-    let opened: FrozenModel | undefined
+    let opened: FeatureModel | undefined
     const teacher = () => {
       opened ??= open()
       const { imageSize } = shape.dimensions
@@ -54,27 +54,31 @@ export const predictFeatures =
       shows: { kind: 'features' },
       ...(loss === 'cosine' && { drawn: { said: ofLengthOne, wanted: ofLengthOne } }),
       widths: Object.fromEntries(groups.map(({ head }) => [head, width])),
-      of({ cut: { view } }) {
+      of({ cut: { view }, plan }) {
         const { features, imageSize, layout: from } = teacher()
         const given = { ...view, pixels: resizedPixels(view.pixels, imageSize) }
-        const whole = averageOf(features(resample ? given : view, layers), options) // [B, N, width]
+        const whole = averageOf(plan?.taught ?? features(resample ? given : view, layers), options) // [B, N, width]
         const wanted = resample ? onGrid(whole, from.grid, layout.grid) : whole
         return groups.map((_, g) => narrow(wanted, 1, g * places, places))
       },
       error: (predicted, wanted) => featureErrors[loss](predicted, wanted, beta),
     })
-    return { ...target, frozen: { 'target.model': teacher } }
+    return {
+      ...target,
+      frozen: { 'target.model': teacher },
+      ...(!resample && { taught: { by: teacher, blocks: layers } }),
+    }
   }
 
-type Wanted = Pick<FrozenModel, 'layout' | 'width' | 'imageSize'> &
+type Wanted = Pick<FeatureModel, 'layout' | 'width' | 'imageSize'> &
   Pick<FeatureOptions, 'layers' | 'resample'>
 
-function expectFit({ layout, width, depth, imageSize }: FrozenModel, wanted: Wanted): void {
+function expectFit({ layout, width, depth, imageSize }: FeatureModel, wanted: Wanted): void {
   const refuse = (what: string) => {
     throw new SherdError('CONFIG', `target.model: ${what}`)
   }
   const [own, model] = [layoutInWords(layout), layoutInWords(wanted.layout)]
-  const size = ([h, w]: FrozenModel['imageSize']) => `images of ${h} × ${w} pixels`
+  const size = ([h, w]: FeatureModel['imageSize']) => `images of ${h} × ${w} pixels`
   const isPlain = [layout, wanted.layout].every(({ frames, groups }) => frames === 1 && groups === 1)
   const both = (what: string, own: string, models: string) =>
     `the teacher ${what} ${own}, and the model ${models}: `

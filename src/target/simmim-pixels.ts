@@ -6,7 +6,7 @@
 import { permute, reshape } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { patchArea } from '../token/grid.ts'
-import { type BandPatches, type BandStatistics, bandError, meanError } from './band-pixels.ts'
+import { type BandPatches, type BandStatistics, bandError, bandErrors, meanError } from './band-pixels.ts'
 import { bandPixels, patchesAt, pixelPart } from './band-target.ts'
 import type { Target, TargetSpace } from './target.ts'
 
@@ -29,6 +29,8 @@ export function simmimPixels(statistics: BandStatistics | null, space: TargetSpa
           patches.map((each, g) => bandError(channelLast(predictions[g]!), each, statistics, 'absolute')),
         ),
       ),
+    each: (predictions, patches) =>
+      patches.map((own, g) => bandErrors(channelLast(predictions[g]!), own, statistics, 'absolute')),
     whole: (predictions) => usual.whole(predictions.map(channelLast)),
     chance: null,
   }

@@ -9,6 +9,7 @@ import type { View } from '../prepare/view.ts'
 import type { Device, Tensor } from '../tensor/tensor.ts'
 import type { MaskPlan } from '../token/mask.ts'
 import type { Route } from '../token/spectral-groups.ts'
+import type { FeatureModel, WantedFeatures } from './frozen-model.ts'
 import type { MetricRow } from './metric.ts'
 import type { Showing } from './showing.ts'
 
@@ -32,7 +33,7 @@ export interface Asked {
 }
 
 /** What the errors of every token need. */
-export type Seen = Pick<Asked, 'view' | 'cut'>
+export type Seen = Pick<Asked, 'view' | 'cut'> & Partial<Pick<Asked, 'plan'>>
 
 /** Parts of a loss: float32 scalars, each a mean. The loss is their weighted sum. */
 export type Parts = Readonly<Record<string, { readonly mean: Tensor; readonly weight: number }>>
@@ -70,6 +71,8 @@ export interface Target<Values = unknown> {
   readonly isDirect?: boolean
   /** A copy of the model that `of` reads; default none. */
   readonly teacher?: Teacher
+  /** Features of a frozen model that it reads; default none. One pass may then give them and what chooses the mask (`MaskPlan.taught`). */
+  readonly taught?: TargetTeacher
   /** Size of the views relative to the model's; default 1. */
   readonly factor?: number
   /** Reduces a view to the model's size. */
@@ -77,6 +80,8 @@ export interface Target<Values = unknown> {
   /** The values to predict, without gradient. */
   of(asked: Asked, weights: Weights): Values
   loss(predictions: readonly Tensor[], values: Values, weights: Weights): Parts
+  /** The error of each hidden token [n] by head, without gradient, from what `loss` gets; absent where there is none of single tokens. */
+  each?(predictions: readonly Tensor[], values: Values): readonly Tensor[]
   /** Joins the predictions of all heads at every place, [B, places, …]: pixels in the order of bands, else by head. */
   whole(predictions: readonly Tensor[]): Tensor
   readonly shows: Showing
@@ -90,6 +95,10 @@ export interface Target<Values = unknown> {
   readonly chanceOf?: string
   /** Scalars that are logged beside the loss, by name, from the predictions and values of `loss`; default none. */
   readonly metrics?: Readonly<Record<string, TargetMetric<Values>>>
+}
+
+export interface TargetTeacher extends WantedFeatures {
+  readonly by: () => FeatureModel
 }
 
 export interface TargetMetric<Values> extends Pick<MetricRow, 'chance' | 'chanceOf' | 'alarm'> {

@@ -49,6 +49,8 @@ export function tokenTarget({
   drawn: { said: drawSaid = asIs, wanted: drawWanted = asIs } = {},
 }: TokenTarget): Target<TokenValues> {
   const errorOf = (predicted: Tensor, wanted: Tensor) => error(toDtype(predicted, 'float32'), wanted)
+  const eachOf = (predictions: readonly Tensor[], wanted: readonly Tensor[]) =>
+    predictions.map((predicted, g) => errorOf(predicted, wanted[g]!))
   return {
     ...{ part, widths, reads: 'hidden', shows, chance: null },
     of: (asked, weights) => {
@@ -57,12 +59,10 @@ export function tokenTarget({
       return { all, wanted: asked.routes().map((route, g) => pick(all[g]!, route)) }
     },
     loss(predictions, { wanted }) {
-      const errors = predictions.map((predicted, g) => {
-        const each = errorOf(predicted, wanted[g]!)
-        return { sum: sum(each), count: each.shape[0]! }
-      })
+      const errors = eachOf(predictions, wanted).map((each) => ({ sum: sum(each), count: each.shape[0]! }))
       return { [part]: { mean: meanError(errors), weight: 1 } }
     },
+    each: (predictions, { wanted }) => eachOf(predictions, wanted),
     whole: joined,
     drawn(predictions, seen, weights) {
       expectWhole(seen, part)

@@ -2,12 +2,83 @@
 import { z } from 'zod'
 import { sharings } from './mask-design.ts'
 import { ratioChanges } from './mask-ratio.ts'
+import { attentionRuleNames } from './mask-rules.ts'
 
 const share = () => z.number().gt(0).lt(1)
+const portion = () => z.number().min(0).max(1)
+const ratioKey = (usual: number) =>
+  share().default(usual).describe('share of patches that are hidden; ⌊N · (1 − ratio)⌋ are kept')
+
+/** Masks that follow attention. */
+const attentionKeys = (usual: number) => ({
+  ratio: ratioKey(usual),
+  rule: z
+    .enum(attentionRuleNames)
+    .default('attmask-high')
+    .describe(
+      'what is hidden: the most attended patches (attmask-high), the least (attmask-low), the most but for a few (attmask-hint), what is not drawn by attention (milan), what is drawn, and as much thrown (amt)',
+    ),
+  model: z
+    .string({ error: 'expected the path of a run, a checkpoint or a .safetensors file of weights' })
+    .min(1)
+    .meta({ allowed: 'path' })
+    .nullable()
+    .default(null)
+    .describe(
+      'the frozen encoder whose attention counts: a run, a checkpoint, or a file of weights; null: the encoder itself, at its weights',
+    ),
+  maskingProb: portion()
+    .default(1)
+    .describe(
+      'attmask rules: share of images that are masked; of the others nothing is hidden (AttMask: 0.5)',
+    ),
+  showMax: share()
+    .default(0.1)
+    .describe('attmask-hint: share of patches, the most attended, of which some are shown'),
+  throwRatio: share().default(0.4).describe('amt: share of patches that are neither seen nor predicted'),
+  fromEpoch: z
+    .number()
+    .min(0)
+    .max(1e6)
+    .default(0)
+    .describe('epoch from which masks follow attention, from 0; before it they are random (AMT: 41)'),
+  ratioBefore: share()
+    .default(0.75)
+    .describe('share of patches that random masks hide before mask.fromEpoch'),
+})
+
+/** Masks of hard patches. */
+const lossKeys = (usual: number) => ({
+  ratio: ratioKey(usual),
+  hardFrom: portion()
+    .default(0)
+    .describe('share of the hidden patches that are those of the greatest predicted loss, at the first step'),
+  hardTo: portion().default(0.5).describe('the same at the end of the run'),
+  predictorWidth: z
+    .int()
+    .min(4)
+    .max(16384)
+    .nullable()
+    .default(null)
+    .describe("width of the predictor of losses; null: the decoder's, or the model's"),
+  predictorDepth: z.int().min(1).max(256).default(1).describe('its blocks (HPM: as many as the decoder has)'),
+  predictorHeads: z
+    .int()
+    .min(1)
+    .max(256)
+    .nullable()
+    .default(null)
+    .describe("its attention heads; null: the decoder's, or the model's"),
+  momentum: portion()
+    .default(0.999)
+    .describe('momentum of the average that chooses masks, at the first step'),
+  momentumTo: portion().default(0.9999).describe('the same from mask.momentumEpochs on'),
+  momentumEpochs: z.number().positive().max(1e6).default(100).describe('epochs over which it changes'),
+})
 
 /** Of kinds that hide a share of the patches; `usual`: the published one. */
 const ratioKeys = (usual: number) => ({
-  ratio: share().default(usual).describe('share of patches that are hidden; ⌊N · (1 − ratio)⌋ are kept'),
+  ratio: ratioKey(usual),
   ratioTo: share()
     .nullable()
     .default(null)
@@ -50,12 +121,17 @@ export function maskKindKeys(usual = 0.75) {
     },
     centre: ratio,
     periphery: ratio,
+    attention: attentionKeys(usual),
+    loss: lossKeys(usual),
   }
 }
 
 export const maskKeys = maskKindKeys()
 export type MaskName = keyof typeof maskKeys
 export const maskNames = Object.keys(maskKeys) as [MaskName, ...MaskName[]]
+
+/** Kinds of which addresses alone decide; the others follow the pixels, and weights. */
+export const isOfAddress = (kind: MaskName): boolean => kind !== 'attention' && kind !== 'loss'
 
 /** Of samples with groups of bands, and with several dates. */
 export const rasterMaskKeys = {

@@ -4,6 +4,7 @@
  * replacement in proportion to weights p is the order of falling p / race (Efraimidis and Spirakis 2006), and `gate` [B] uniform in [0, 1).
  * Counts are whole numbers of float64 products, as published.
  */
+import { SherdError } from '../errors.ts'
 import { call } from '../tensor/call.ts'
 import { argsort, div, mul, sub, toDtype, unsqueeze } from '../tensor/ops.ts'
 import { scope } from '../tensor/scope.ts'
@@ -100,9 +101,75 @@ export const predictOrThrow = (order: Tensor, rule: Amt): Tensor =>
     return sub(mul(first(places, hidden), 2), first(places, hidden + thrown))
   })
 
+/** What the rules read. */
+export interface AttentionRule extends Amt {
+  readonly showMax: number
+}
+
+interface RuleRow {
+  /** Whether samples may stay unmasked (`maskSome`). */
+  readonly isGated: boolean
+  counts(patches: number, rule: AttentionRule): RuleCounts
+  /** [B, N] 1 hidden, 0 seen, −1 thrown, of weights [B, N]. */
+  states(weights: Tensor, rule: AttentionRule, race: Tensor): Tensor
+}
+
+const attMaskRow = (way: AttMaskWay): RuleRow => ({
+  isGated: true,
+  counts: (patches, rule) => attMaskCounts(patches, { ...rule, way }),
+  states: (weights, rule, race) => attMask(weights, { ...rule, way }, race),
+})
+
+/** The table of rules (`mask.rule`). */
+export const attentionRules = {
+  'attmask-high': attMaskRow('high'),
+  'attmask-low': attMaskRow('low'),
+  'attmask-hint': attMaskRow('hint'),
+  milan: {
+    isGated: false,
+    counts: (patches, { ratio }) => ({ hidden: patches - Math.floor(patches * (1 - ratio)), thrown: 0 }),
+    states: (weights, { ratio }, race) => keepSalient(samplingOrder(weights, race), ratio),
+  },
+  amt: {
+    isGated: false,
+    counts: amtCounts,
+    states: (weights, rule, race) => predictOrThrow(samplingOrder(weights, race), rule),
+  },
+} as const satisfies Record<string, RuleRow>
+
+export type AttentionRuleName = keyof typeof attentionRules
+export const attentionRuleNames = Object.keys(attentionRules) as [AttentionRuleName, ...AttentionRuleName[]]
+
+/** Throws `VALUE` for shares that do not fit together, or leave nothing to see or to predict. */
+export function checkAttentionRule(name: AttentionRuleName, patches: number, rule: AttentionRule): void {
+  const { ratio, throwRatio, showMax } = rule
+  const refuse = (what: string) => {
+    throw new SherdError('VALUE', what)
+  }
+  if (name === 'amt' && ratio + throwRatio >= 1)
+    refuse(
+      `mask.ratio ${ratio} and mask.throwRatio ${throwRatio} leave nothing to see: expected a sum below 1, as of 0.45 and 0.4 (AMT)`,
+    )
+  if (name === 'attmask-hint') {
+    if (showMax > ratio)
+      refuse(
+        `mask.showMax is ${showMax}, and mask.ratio ${ratio}: patches are shown again that are hidden, so expected at most ${ratio}`,
+      )
+    if (hintCounts(patches, rule).among === 0)
+      refuse(
+        `mask.showMax ${showMax} of ${patches} patches is none to show again: expected at least ${Number((1 / patches).toPrecision(3))}, or mask.rule attmask-high`,
+      )
+  }
+  const { hidden, thrown } = attentionRules[name].counts(patches, rule)
+  if (hidden < 1 || hidden + thrown >= patches)
+    refuse(
+      `mask.ratio ${ratio} of ${patches} patches hides ${hidden}${thrown > 0 ? ` and throws ${thrown}` : ''}: at least one must be hidden, and one seen`,
+    )
+}
+
 /**
- * Hard patches (Wang et al. 2023): [B, N] 1 for the `hardest` patches of the greatest predicted loss and, of the others, for those of lowest
- * noise, so that `hidden` are hidden in all; 0 for the rest.
+ * Hard patches (Wang et al. 2023): [B, N] 1 for the `hardest` patches of the greatest predicted loss and, of the others, for those of the
+ * greatest noise, so that `hidden` are hidden in all; 0 for the rest. With none of the hardest it is the mask of `planFromNoise`.
  */
 export const hardPatches = (
   losses: Tensor,
@@ -111,5 +178,6 @@ export const hardPatches = (
 ): Tensor =>
   scope(() => {
     const isHard = call('lt.Scalar', placesOf(byWeight(losses)), hardest)
-    return first(placesOf(argsort(call('masked_fill.Scalar', noise, isHard, -1), 1)), hidden)
+    const places = placesOf(argsort(call('masked_fill.Scalar', noise, isHard, 2), 1)) // behind all noise
+    return toDtype(call('ge.Scalar', places, losses.shape[1]! - hidden), 'float32')
   })

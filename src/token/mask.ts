@@ -39,6 +39,8 @@ export interface MaskPlan {
   readonly restore: Tensor
   /** Where samples differ in counts; by default all is real. */
   readonly real?: RealTokens
+  /** Features of the target's teacher [B, N, W], where the mask was chosen from the same pass (`Target.taught`). */
+  readonly taught?: readonly Tensor[]
 }
 
 /** 1 for entries that are the plan's, 0 for padding, which repeats another patch of the sample. */
@@ -111,7 +113,7 @@ export function decodePart(plan: MaskPlan, decoded: number, noise?: Tensor): Mas
     )
     const place = call('clamp', sub(plan.restore, K), 0, M - 1)
     return {
-      kept: plan.kept,
+      ...plan,
       hidden: part(plan.hidden, 0, decoded),
       thrown: plan.thrown ? cat([more, plan.thrown], 1) : more,
       restore: call('where.self', wasHidden, add(gather(inverseOf(order), 1, place), K), plan.restore),
@@ -138,12 +140,18 @@ export function planFromMask(
         : `planFromMask: row ${odd} has ${mask[odd]!.length} patches, and row 0 has ${N}; all rows must agree`,
     )
   }
-  return scope(() => planFromStates(toDevice(tensor(mask.flat().map(Number), [mask.length, N]), device)))
+  const states = mask.flat().map(Number)
+  if (!states.some((state) => state > 0))
+    throw new SherdError(
+      'VALUE',
+      `A mask hides none of ${N} patches in ${mask.length} samples: expected some`,
+    )
+  return scope(() => planFromStates(toDevice(tensor(states, [mask.length, N]), device)))
 }
 
 /**
- * The plan of states [B, N]: 0 seen, 1 hidden, −1 thrown; patches in row-major order. Waits for a GPU. Throws `VALUE` for a sample that sees
- * nothing, and if nothing at all is hidden.
+ * The plan of states [B, N]: 0 seen, 1 hidden, −1 thrown; patches in row-major order. Waits for a GPU. Where nothing at all is hidden, there is
+ * padding alone. Throws `VALUE` for a sample that sees nothing.
  */
 export function planFromStates(states: Tensor): MaskPlan {
   const [B, N] = expectShape(states, ['B', 'N'], 'planFromStates: states')
@@ -164,8 +172,6 @@ export function planFromStates(states: Tensor): MaskPlan {
         'VALUE',
         `A mask hides all ${N} patches of sample ${blind}: expected one that is seen`,
       )
-    if (M === 0)
-      throw new SherdError('VALUE', `A mask hides none of ${N} patches in ${B} samples: expected some`)
     const order = argsort(add(hidden, mul(thrown, 2)), 1) // [B, N] seen, hidden, thrown; each part in row-major order
     const [ofKept, ofHidden, ofThrown] = counts as [Tensor, Tensor, Tensor]
     const none = mul(ofKept, 0)
@@ -177,12 +183,12 @@ export function planFromStates(states: Tensor): MaskPlan {
       return { indices: gather(order, 1, own), real: toDtype(call('lt.Tensor', places, count), 'float32') }
     }
     const first = part(none, ofKept, K)
-    const second = part(ofKept, ofHidden, M)
-    const isEven = kept.every((n) => n === K) && masked.every((n) => n === M)
+    const second = part(ofKept, ofHidden, Math.max(1, M))
+    const isEven = kept.every((n) => n === K) && masked.every((n) => n === M && n > 0)
     // Padding moves what stands behind it.
     const moved = add(
       mul(sub(mul(ofKept, -1), -K), hidden),
-      mul(sub(mul(add(ofKept, ofHidden), -1), -K - M), thrown),
+      mul(sub(mul(add(ofKept, ofHidden), -1), -K - Math.max(1, M)), thrown),
     )
     return {
       ...{ kept: first.indices, hidden: second.indices },
@@ -200,8 +206,8 @@ export interface SampleAddresses {
 }
 
 /**
- * The noise [B, N] of a batch: row b is a pure function of (seed, `mask`, epoch b, index b), what `draws(…).fill` gives for this
- * address. Throws `VALUE` for a seed that addresses no draws. `stream`: another than `mask`.
+ * The noise [B, N] of a batch: row b is a pure function of (seed, stream, epoch b, index b), what `draws(…).fill` gives for this
+ * address. Throws `VALUE` for a seed that addresses no draws.
  */
 export function maskNoise(
   tokens: number,

@@ -74,14 +74,14 @@ export function openCollecting<Batch, Plan>(
     const [epochs, indices] = [allOf('epochs'), allOf('indices')]
     return atOf({ epochs, indices }, collective.rank * indices.length, indices.length * collective.world)
   }
-  const prepare = (make: () => Sampled<Batch>): Prepared<Batch, Plan> =>
-    span('upload', () => {
-      const { batch, samples } = make()
-      const size = samples.indices.length
-      addresses[added] = samples // already recorded when tracing
-      const at = atOf(samples, (collective.rank * parts + added) * size, size * all)
-      return { batch, at, plan: noGrad(() => computing(() => objective.plan(at, batch, weights))) }
-    })
+  const prepare = (make: () => Sampled<Batch>): Prepared<Batch, Plan> => {
+    const { batch, samples } = span('upload', make)
+    const size = samples.indices.length
+    addresses[added] = samples // already recorded when tracing
+    const at = atOf(samples, (collective.rank * parts + added) * size, size * all)
+    const plan = span('masks', () => noGrad(() => computing(() => objective.plan(at, batch, weights))))
+    return { batch, at, plan }
+  }
   const computing = <T>(body: () => T): T =>
     withKernels(kernels, () => autocast({ device, dtype: precision }, body))
   const recording = (body: () => void): void =>

@@ -34,6 +34,7 @@ export function whyNotRecorded<Batch, Plan>({
   if (!optimizer.onDevice) return 'the optimizer reads its numbers on the host'
   if ('features' in objective || objective.first || objective.update || objective.stats)
     return 'the loss is one of all rows, or of state that each step renews'
+  if (objective.isPlanOfWeights) return 'masks are chosen by the weights that the step before has moved'
   if (objective.averages?.some(({ when }) => when === 'before-loss')) return 'averages move before the loss'
   if (clip && clip.by !== 'all') return `gradients are clipped by ${clip.by}`
   return null

@@ -4,9 +4,12 @@ import { bandsOf } from '../config/resolve.ts'
 import { invariant, SherdError } from '../errors.ts'
 import { quoted } from '../files/shell.ts'
 import { precisionNames } from '../machine/plan.ts'
+import { patchAttention } from '../model/attention-rows.ts'
 import { openBackbone } from '../model/backbone.ts'
 import { layoutOf } from '../model/backbone-shape.ts'
+import type { Tap } from '../model/block.ts'
 import { weightsOf } from '../model/parameters.ts'
+import type { View } from '../prepare/view.ts'
 import type { FrozenModel } from '../target/frozen-model.ts'
 import type { GivenModels, Locate } from '../target/target-row.ts'
 import { noGrad, setThreads } from '../tensor/context.ts'
@@ -78,18 +81,30 @@ export async function openFrozenModel(
   const renormalised = renormaliser(statistics, encoder.statistics, device)
   const backbone = openBackbone(shape, device)
   const read = (tokens: Prefixed) => toDtype(patchesOf(tokens), 'float32')
+  const attention = patchAttention(shape.dimensions)
+  /** The last block's output is normed only where it is wanted. */
+  const encode = (view: View, blocks: readonly number[] | null, taps: readonly Tap[] = []) => {
+    const given = renormalised(view)
+    if (blocks === null) {
+      const encoded = encodeImages(encoder, backbone, given, { taps })
+      return { features: [read(encoded)], tapped: encoded.taps }
+    }
+    const until = Math.max(...blocks, ...taps.map(({ block }) => block))
+    const outputs = blocks.map((block): Tap => ({ block, of: 'output' }))
+    const { prefix, taps: made } = backbone.encodeAll(given, weightsOf(encoder.parameters), {
+      ...{ taps: [...outputs, ...taps], until, norm: false },
+    })
+    const features = made.slice(0, blocks.length).map((sequence) => read({ sequence, prefix }))
+    return { features, tapped: made.slice(blocks.length) }
+  }
   return {
     ...{ hash, width, depth, imageSize, layout: layoutOf(shape) },
-    features: (view, blocks) =>
+    features: (view, blocks) => noGrad(() => scope(() => encode(view, blocks).features)),
+    attention: (view, also) =>
       noGrad(() =>
         scope(() => {
-          const given = renormalised(view)
-          if (blocks === null) return [read(encodeImages(encoder, backbone, given))]
-          const { prefix, taps } = backbone.encodeAll(given, weightsOf(encoder.parameters), {
-            taps: blocks.map((block) => ({ block, of: 'output' })),
-            ...{ until: Math.max(...blocks), norm: false },
-          })
-          return taps.map((sequence) => read({ sequence, prefix }))
+          const { features, tapped } = encode(view, also ? also.blocks : [], [attention.tap])
+          return { attention: attention.read(tapped[0]!), features }
         }),
       ),
   }

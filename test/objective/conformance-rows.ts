@@ -1,7 +1,9 @@
 /** Every objective, in each of its forms, with samples for the suite. */
 import { layoutOf, plainBackbone } from '../../src/model/backbone-shape.ts'
 import type { EarlyHead } from '../../src/model/early-head.ts'
+import { type AttentionMaskOptions, chooseByAttention } from '../../src/objective/attention-mask.ts'
 import { classification } from '../../src/objective/classification.ts'
+import { chooseHardPatches } from '../../src/objective/hard-patches.ts'
 import { ijepa } from '../../src/objective/ijepa.ts'
 import { type MaeOptions, mae } from '../../src/objective/mae.ts'
 import type { MaskChooserMaker } from '../../src/objective/mask-chooser.ts'
@@ -13,14 +15,16 @@ import { type View, viewOf } from '../../src/prepare/view.ts'
 import { draws } from '../../src/random/draws.ts'
 import { predictCodes } from '../../src/target/codes.ts'
 import { predictFeatures } from '../../src/target/features.ts'
+import type { FrozenModel } from '../../src/target/frozen-model.ts'
 import { predictHog } from '../../src/target/hog.ts'
 import { predictPixels } from '../../src/target/pixel-target.ts'
 import { predictTeacher, type TeacherOptions } from '../../src/target/teacher.ts'
-import { add, meanOver, reshape } from '../../src/tensor/ops.ts'
+import { add, meanOver, reshape, sigmoid } from '../../src/tensor/ops.ts'
 import { tensor, toFloats } from '../../src/tensor/tensor.ts'
 import { layoutTokens } from '../../src/token/layout.ts'
 import { planFromMask } from '../../src/token/mask.ts'
 import { randomMask } from '../../src/token/mask-design.ts'
+import type { AttentionRuleName } from '../../src/token/mask-rules.ts'
 import { patchifyGroups } from '../../src/token/patchify.ts'
 import { tiny, tinyDecoder } from '../model/tiny-model.ts'
 import { series, values, viewsOfValues } from '../model/tiny-series.ts'
@@ -58,16 +62,30 @@ const ofSeries = (indices: readonly number[], gaps: boolean): View => {
 
 const blocks = { ...randomMask(0.4), shape: { kind: 'block' } } as const
 const gradients = predictHog({ cellSize: 1, bins: 5, gaussianWindow: 0 })
-/** Of a teacher that says the mean of each channel of a patch. */
-const features = predictFeatures(
-  () => ({
-    ...{ hash: '', width: 3, depth: 1, imageSize: tiny.imageSize, layout: layoutOf(plainBackbone(tiny)) },
-    features: ({ pixels: x }) => [
-      meanOver(reshape(patchifyGroups(x, [[0, 1, 2]], tiny.patchSize)[0]!, [x.shape[0]!, 15, 4, 3]), [2]),
-    ],
-  }),
-  { width: 3, layers: null, layerNorm: false, norm: false, resample: false, loss: 'smooth-l1', beta: 1 },
-)
+/** Says the mean of each channel of a patch, and attends to bright ones. */
+const teacher: FrozenModel = {
+  ...{ hash: '', width: 3, depth: 1, imageSize: tiny.imageSize, layout: layoutOf(plainBackbone(tiny)) },
+  features: ({ pixels: x }) => [
+    meanOver(reshape(patchifyGroups(x, [[0, 1, 2]], tiny.patchSize)[0]!, [x.shape[0]!, 15, 4, 3]), [2]),
+  ],
+  attention(view, also) {
+    const features = teacher.features(view, null)
+    return { attention: sigmoid(meanOver(features[0]!, [2])), features: also ? features : [] }
+  },
+}
+const features = predictFeatures(() => teacher, {
+  ...{ width: 3, layers: null, layerNorm: false, norm: false, resample: false, loss: 'smooth-l1', beta: 1 },
+})
+const byAttention = (rule: AttentionRuleName, more: Partial<AttentionMaskOptions> = {}) =>
+  chooseByAttention({
+    ...{ rule, teacher: () => teacher, maskingProb: 1, showMax: 0.2, throwRatio: 0.3 },
+    ...{ fromEpoch: 0, ratioBefore: 0.6, ...more },
+  })
+const byHardness = chooseHardPatches({
+  ...{ predictor: { width: 8, depth: 1, heads: 2 }, from: 0.2, to: 0.6 },
+  momentum: { kind: 'linear', from: 0.9, to: 0.99, over: 4 },
+})
+const simmimPixels = predictPixels({ normalize: false, form: 'simmim' })
 const codes = predictCodes(() => toyTokenizer(tiny), { codes: 4 })
 const tokens = {
   device: 'cpu',
@@ -212,6 +230,31 @@ export const rows: Record<string, Conforming<never, never>> = {
       maskTokens({
         ...{ dimensions: tiny, maskRatio: 0.6, device: 'cpu' },
         target: predictPixels({ normalize: false, form: 'simmim' }),
+      }),
+    batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
+  } as never,
+  'mae with AttMask of a teacher, on some samples': masked(
+    {
+      ...{ dimensions: tiny, ...usual },
+      chooser: byAttention('attmask-hint', { maskingProb: 0.95, showMax: 0.5 }),
+    },
+    (indices) => viewOf(pixels(indices, 0)),
+  ) as never,
+  "mae with a teacher's features and mask, as MILAN": masked(
+    { dimensions: tiny, ...usual, target: features, chooser: byAttention('milan') },
+    (indices) => viewOf(pixels(indices, 0)),
+  ) as never,
+  'mae with AMT by its own attention': masked(
+    { ...{ dimensions: tiny, ...usual }, chooser: byAttention('amt', { teacher: null }) },
+    (indices) => viewOf(pixels(indices, 0)),
+  ) as never,
+  'mae of hard patches': masked({ dimensions: tiny, ...usual, chooser: byHardness }, (indices) =>
+    viewOf(pixels(indices, 0)),
+  ) as never,
+  'simmim of hard patches': {
+    objective: () =>
+      maskTokens({
+        ...{ dimensions: tiny, maskRatio: 0.6, device: 'cpu', chooser: byHardness, target: simmimPixels },
       }),
     batch: (indices: readonly number[]) => ({ image: viewOf(pixels(indices, 0)) }),
   } as never,

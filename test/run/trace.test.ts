@@ -139,7 +139,15 @@ describe('a profiled run', () => {
     expect(events.at(-1)).toMatchObject({ kind: 'end', reason: 'completed' })
     expect(profile).toMatchObject({ path, steps: 4 })
     const { shares } = profile as unknown as { shares: Record<string, number> }
-    expect(Object.keys(shares)).toEqual(['data wait', 'upload', 'forward', 'backward', 'optimizer', 'other'])
+    expect(Object.keys(shares)).toEqual([
+      'data wait',
+      'upload',
+      'masks',
+      'forward',
+      'backward',
+      'optimizer',
+      'other',
+    ])
     // That no operator runs outside of the parts, the objectives' suite checks.
     expect(shares.other).toBeGreaterThanOrEqual(0)
     const count = (name: string) => readTrace(path).filter((event) => event.name === name).length

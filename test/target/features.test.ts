@@ -11,7 +11,7 @@ import { mae } from '../../src/objective/mae.ts'
 import { expectMasked } from '../../src/objective/masked.ts'
 import { viewOf } from '../../src/prepare/view.ts'
 import { type FeatureOptions, predictFeatures } from '../../src/target/features.ts'
-import type { FrozenModel } from '../../src/target/frozen-model.ts'
+import type { FeatureModel } from '../../src/target/frozen-model.ts'
 import { noGrad } from '../../src/tensor/context.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { item, tensor } from '../../src/tensor/tensor.ts'
@@ -25,7 +25,7 @@ const W = 4
 const N = 15
 /** Block b says the numbers of wave b. */
 const outputs = (block: number) => wave(2 * N * W, block)
-const teacher: FrozenModel = {
+const teacher: FeatureModel = {
   ...{
     hash: 'of none',
     width: W,
@@ -114,7 +114,7 @@ describe('the loss is the mean over hidden tokens of', () => {
 })
 
 describe('a teacher of another size and grid', () => {
-  const large: FrozenModel = {
+  const large: FeatureModel = {
     ...{ ...teacher, imageSize: [12, 20], layout: { ...teacher.layout, grid: { h: 6, w: 10 } } },
     // The number of each patch, and how large the image is that it gets.
     features: ({ pixels: { shape } }) => [

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts'
 import { weightsMetadata } from '../../src/checkpoint/weights-metadata.ts'
 import { objectiveOf } from '../../src/config/assemble.ts'
+import { attentionOf } from '../../src/look/attention.ts'
 import type { Parameters } from '../../src/model/parameters.ts'
 import { packageRoot } from '../../src/package-root.ts'
 import { imagenetStatistics, toView } from '../../src/prepare/normalize.ts'
@@ -15,7 +16,7 @@ import { locate, openFrozenModel } from '../../src/weights/frozen-model.ts'
 import { openEncoder } from '../../src/weights/open-encoder.ts'
 import { stirredParameters } from '../model/tiny-model.ts'
 import { tinyConfig, workFolder } from '../run/tiny.ts'
-import { expectClose } from '../tolerance.ts'
+import { expectClose, numbers } from '../tolerance.ts'
 
 const machine = { device: 'cpu', precision: 'float32', threads: 1 } as const
 const config = tinyConfig({ model: { depth: 2 } })
@@ -73,6 +74,43 @@ describe('a frozen model', () => {
       expectClose(layerNorm(first!, ...norm, 1e-6), one.features(view, null)[0]!, 2e-5)
     })
   })
+
+  it.each([true, false])(
+    'says how much patches are attended to, and features from the same pass: cls %s',
+    async (cls) => {
+      const config = tinyConfig({ model: { depth: 2, cls, ...(!cls && { feature: 'mean' }) } })
+      const made = stirredParameters(objectiveOf(config, 'cpu'))
+      const model = join(await workFolder(), 'attended.safetensors')
+      writeSafetensors(model, made, weightsMetadata({ config, statistics: own }))
+      const teacher = await openFrozenModel(model, { config, statistics: own, machine })
+      const encoder = await openEncoder({ model, device: 'cpu' })
+      const heads = 2
+      const { taps, read } = attentionOf(encoder, 1)
+      scope(() => {
+        // By head, of one image: [A, P + N].
+        const first = {
+          ...pixels,
+          pixels: pixels.pixels.subarray(0, 16 * 16 * 3),
+          shape: [1, 16, 16, 3] as const,
+        }
+        const byHead = numbers(read(tokensOf(encoder, { taps })(first)))
+        const all = byHead.length / heads
+        const wanted = Array.from({ length: 16 }, (_, n) => {
+          const at = all - 16 + n
+          return (byHead[at]! + byHead[all + at]!) / 2
+        })
+        const view = toView(pixels, own, 'cpu')
+        const { attention, features } = teacher.attention(view)
+        expect([attention.shape, features]).toEqual([[2, 16], []])
+        expectClose(numbers(attention).slice(0, 16), wanted, 1e-6)
+        for (const blocks of [null, [0], [1, 0]]) {
+          const both = teacher.attention(view, { blocks })
+          expect(both.features.map(numbers)).toEqual(teacher.features(view, blocks).map(numbers))
+          expect(numbers(both.attention)).toEqual(numbers(attention))
+        }
+      })
+    },
+  )
 
   it('is refused where it was trained on other channels', async () =>
     await expect(

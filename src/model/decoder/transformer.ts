@@ -68,7 +68,7 @@ export function transformerDecoder(
     width: decoder.width,
     decode({ encoded, plan, view }, weights, wanted) {
       const [B, K] = expectShape(plan.kept, ['B', 'K'], 'decode: plan.kept')
-      expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
+      if (plan.hidden.shape[1] !== 0) expectShape(plan.hidden, [B, 'M'], 'decode: plan.hidden')
       const P = prefixLength(encoded.prefix)
       expectShape(encoded.sequence, [B, P + K, d.encoder.width], 'decode: encoded')
       const where = positionsOf(view, B)
@@ -84,7 +84,7 @@ export function transformerDecoder(
           ...{ kept, prefix: P },
         })
         // A mask token differs from another by its position alone, so there are as many of them as positions.
-        const masks = reshape(add(where.table, weights('mask_token')), where.table.shape)
+        const masks = () => reshape(add(where.table, weights('mask_token')), where.table.shape)
         return applyBlocks(
           tokens,
           within(weights, 'decoder_blocks'),
@@ -92,7 +92,7 @@ export function transformerDecoder(
           decoderBlocks(d),
           {
             from: wanted === 'hidden' ? P + K : P,
-            shared: { table: masks, which },
+            ...(which.shape[1] !== 0 && { shared: { table: masks(), which } }),
             ...((real || R > 0) && { present: presentIn(plan, { P, R, device }) }),
           },
         )
