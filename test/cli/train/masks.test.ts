@@ -20,7 +20,11 @@ it('draws a row for each kind, with exact counts', async () => {
   expect(result.status).toBe(0)
   expect(result.json()).toEqual([
     {
-      ...{ kind: 'mask-preview', out: join(cwd, 'm.png'), images: 3, leftOut: [] },
+      ...{ kind: 'mask-preview', out: join(cwd, 'm.png'), images: 3 },
+      leftOut: [
+        { kind: 'attention', reason: expect.stringMatching(/name one with --set mask.model=RUN$/) },
+        { kind: 'loss', reason: 'masks follow the losses that a run has learned to predict' },
+      ],
       masks: ['random', 'block', 'grid', 'coarse', 'centre', 'periphery'].map((kind) => ({
         ...{ kind, hidden: 32, patches: 64 },
       })),
