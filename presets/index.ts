@@ -5,6 +5,10 @@ import { preset as beitTinyCifar10 } from './beit-tiny-cifar10.ts'
 import { preset as beitv2TinyCifar10 } from './beitv2-tiny-cifar10.ts'
 import { preset as crossmaeBase224 } from './crossmae-base-224.ts'
 import { preset as crossmaeTinyCifar10 } from './crossmae-tiny-cifar10.ts'
+import { preset as data2vecBase224 } from './data2vec-base-224.ts'
+import { preset as data2vecTinyCifar10 } from './data2vec-tiny-cifar10.ts'
+import { preset as ijepaHuge224 } from './ijepa-huge-224.ts'
+import { preset as ijepaTinyCifar10 } from './ijepa-tiny-cifar10.ts'
 import { preset as maeBase224 } from './mae-base-224.ts'
 import { preset as maeDemo } from './mae-demo.ts'
 import { preset as maeHuge224 } from './mae-huge-224.ts'
@@ -39,5 +43,9 @@ export const presets: Readonly<Record<string, Preset>> = {
   'vq-pixels-tiny-cifar10': vqPixelsTinyCifar10,
   'crossmae-tiny-cifar10': crossmaeTinyCifar10,
   'crossmae-base-224': crossmaeBase224,
+  'data2vec-tiny-cifar10': data2vecTinyCifar10,
+  'data2vec-base-224': data2vecBase224,
+  'ijepa-tiny-cifar10': ijepaTinyCifar10,
+  'ijepa-huge-224': ijepaHuge224,
   'mae-demo': maeDemo,
 }

@@ -4,6 +4,7 @@ import { SherdError } from '../errors.ts'
 import type { MachinePlan } from '../machine/plan.ts'
 import { chooseByAttention } from '../objective/attention-mask.ts'
 import { chooseHardPatches } from '../objective/hard-patches.ts'
+import { ijepa } from '../objective/ijepa.ts'
 import type { ImageObjective } from '../objective/image-objective.ts'
 import { type MaeOptions, mae } from '../objective/mae.ts'
 import { type MaskChooserMaker, ratioSchedule } from '../objective/mask-chooser.ts'
@@ -23,6 +24,7 @@ import { type ImageSource, openSource } from '../source/open.ts'
 import type { RasterOptions } from '../source/raster/raster-folder.ts'
 import type { GivenModels, Locate, PixelForm } from '../target/target-row.ts'
 import { targetOf } from '../target/targets.ts'
+import { momentumOf } from '../target/teacher.ts'
 import type { Device } from '../tensor/tensor.ts'
 import { sidesOf } from '../token/grid.ts'
 import {
@@ -135,6 +137,13 @@ const objectives: { readonly [O in ObjectiveName]: ObjectiveFactory<O> } = {
     return maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInBeitv2(early), early })
   },
   crossmae: autoencoder,
+  data2vec: (config, device, given) =>
+    maskTokens({ ...maskTokenOptions(config, device, given, 'mae'), ...asInBeit }),
+  ijepa: ({ blocks, predictor, teacher, ...config }, device) =>
+    ijepa({
+      ...{ ...backboneOf(config as Config), adapt: config.adapt, mask: blocks, predictor, device },
+      momentum: momentumOf(teacher),
+    }),
   vqkd({ codebook: { decoderDepth, ...codebook }, ...config }, device, { models = noModels }) {
     const target = targetOf(config.target).open({ compat: null, ...models })
     const { adapt } = config

@@ -101,7 +101,7 @@ export const rootKeys = {
     .enum(choosers.objective)
     .default('mae')
     .describe(
-      'what is trained: a masked autoencoder (mae), one whose decoder attends to seen tokens alone (crossmae), mask tokens and one linear head on pixels (simmim), histograms of gradients (maskfeat) or codes of a tokenizer (beit; beitv2 with a second head on an early block), a tokenizer of what a frozen encoder sees (vqkd) or of pixels (vq-pixels)',
+      'what is trained: a masked autoencoder (mae), one whose decoder attends to seen tokens alone (crossmae), mask tokens and one linear head on pixels (simmim), histograms of gradients (maskfeat) or codes of a tokenizer (beit; beitv2 with a second head on an early block), mask tokens on features of a teacher that follows the model (data2vec), a predictor of its features at whole blocks (ijepa), a tokenizer of what a frozen encoder sees (vqkd) or of pixels (vq-pixels)',
     ),
 }
 

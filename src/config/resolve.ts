@@ -17,7 +17,7 @@ import type {
   EncoderDimensions,
   EncoderVariant,
 } from '../model/dimensions.ts'
-import { checkFeatureMaps } from '../model/dimensions.ts'
+import { checkFeatureMaps, gridOfModel } from '../model/dimensions.ts'
 import { checkEarlyHead, type EarlyHead, usualEarlyLayers } from '../model/early-head.ts'
 import type { TokenMultiples } from '../model/flops.ts'
 import { type SizeName, sizes } from '../model/sizes.ts'
@@ -29,6 +29,7 @@ import { keptTokens, type MaskDesign, randomMask } from '../token/mask-design.ts
 import type { MaskShape } from '../token/mask-kinds.ts'
 import { meanRatio } from '../token/mask-ratio.ts'
 import { checkAttentionRule } from '../token/mask-rules.ts'
+import { checkMultiBlocks } from '../token/multi-block.ts'
 import { clsPrefix, type Prefix, registerTokens } from '../token/prefix.ts'
 import { chosenBy, isTree, whyNotRead } from './keys.ts'
 import { VERSION } from './migrations.ts'
@@ -342,6 +343,11 @@ const checks: { readonly [O in ObjectiveName]: (config: Config<O>) => void } = {
     checkEarlyHead(earlyHeadOf(config), dimensionsOf(config))
   },
   crossmae: checkAutoencoder,
+  data2vec: checkMaskTokens,
+  ijepa(config) {
+    checkDecoder(backboneOf(config), config.predictor)
+    checkMultiBlocks(gridOfModel(dimensionsOf(config)), config.blocks)
+  },
   vqkd(config) {
     checkCodebook(config)
     targetOf(config.target).check(backboneOf(config))

@@ -1,15 +1,27 @@
 /** What a training step of each objective computes, from its configuration. */
+
+import { gridOfModel } from '../model/dimensions.ts'
 import {
   convolutionalProducts,
+  ijepaProducts,
   type MatrixProduct,
   matrixProducts,
   productsFlops,
+  teacherProducts,
   vqkdProducts,
 } from '../model/flops.ts'
 import { targetOf } from '../target/targets.ts'
 import { sidesOf } from '../token/grid.ts'
 import { meanRatio } from '../token/mask-ratio.ts'
-import { autoencoderOf, dimensionsOf, earlyHeadOf, targetKeysOf, tokensPerLocation } from './resolve.ts'
+import { blocksOfStep } from '../token/multi-block.ts'
+import {
+  autoencoderOf,
+  dimensionsOf,
+  earlyHeadOf,
+  effectiveBatch,
+  targetKeysOf,
+  tokensPerLocation,
+} from './resolve.ts'
 import type { Config } from './schema.ts'
 import type { MaskTokenName, ObjectiveName } from './tables.ts'
 
@@ -51,6 +63,15 @@ const products: { readonly [O in ObjectiveName]: Products<O> } = {
   beit: withMaskTokens,
   beitv2: withEarlyHead,
   crossmae: withDecoder,
+  data2vec: withMaskTokens,
+  ijepa(config) {
+    const { blocks: shape, predictor } = config
+    const encoder = dimensionsOf(config)
+    const grid = gridOfModel(encoder)
+    const { sizes, kept } = blocksOfStep(grid, shape, { seed: 0, step: 0, rows: effectiveBatch(config) })
+    const { rows, columns } = sizes.target
+    return ijepaProducts(encoder, { ...shape, predictor, kept, patches: rows * columns })
+  },
   vqkd: (config) =>
     vqkdProducts(dimensionsOf(config), {
       ...config.codebook,
@@ -72,8 +93,10 @@ const products: { readonly [O in ObjectiveName]: Products<O> } = {
 export function stepProducts(config: Config): MatrixProduct[] {
   const all = (products[config.objective] as Products<ObjectiveName>)(config)
   const keys = targetKeysOf(config)
-  const columns = keys && targetOf(keys).width
-  return columns ? all.map((each) => (each.name === 'decoder_pred' ? { ...each, columns } : each)) : all
+  const isOfTeacher = keys?.kind === 'teacher'
+  const columns = isOfTeacher ? config.model.width : keys && targetOf(keys).width
+  const wide = columns ? all.map((each) => (each.name === 'decoder_pred' ? { ...each, columns } : each)) : all
+  return isOfTeacher ? [...wide, ...teacherProducts(dimensionsOf(config), tokensPerLocation(config))] : wide
 }
 
 /** Floating-point operations of a training step for each image. */

@@ -5,8 +5,9 @@
 import { z } from 'zod'
 import { type DecoderName, decoderKeys } from '../model/decoder/keys.ts'
 import { adaptKeys, modelKeys, rasterModelKeys } from '../model/keys.ts'
+import { ijepaKeys } from '../objective/ijepa-keys.ts'
 import { crossmaeKeys, maeKeys } from '../objective/mae-keys.ts'
-import { beitKeys, beitv2Keys, maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
+import { beitKeys, beitv2Keys, data2vecKeys, maskfeatKeys, simmimKeys } from '../objective/mask-token-keys.ts'
 import { vqkdKeys, vqPixelsKeys } from '../objective/tokenizer-keys.ts'
 import { optimizerKeys, optimKeys } from '../optim/keys.ts'
 import { dataKeys, imageKeys, rasterKeys } from '../prepare/keys.ts'
@@ -61,13 +62,15 @@ export const objectives = {
   beit: beitKeys,
   beitv2: beitv2Keys,
   crossmae: crossmaeKeys,
+  data2vec: data2vecKeys,
+  ijepa: ijepaKeys,
   vqkd: vqkdKeys,
   'vq-pixels': vqPixelsKeys,
 } as const satisfies Record<string, ObjectiveKeys>
 
 export type ObjectiveName = keyof typeof objectives
 /** With mask tokens and linear heads. */
-export type MaskTokenName = Extract<ObjectiveName, 'simmim' | 'maskfeat' | 'beit' | 'beitv2'>
+export type MaskTokenName = Extract<ObjectiveName, 'simmim' | 'maskfeat' | 'beit' | 'beitv2' | 'data2vec'>
 
 export const namesOf = <T extends object>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]]

@@ -121,7 +121,7 @@ export interface Reading {
 /** For commands that apply a model: not the keys of training, except `more`. */
 export const modelReading = (more: readonly string[] = []): Reading => ({
   reads: (key) =>
-    /^(objective$|(model|decoder|codebook|data|mask|target)\.)/.test(key) ||
+    /^(objective$|(model|decoder|codebook|data|mask|target|blocks|predictor|teacher)\.)/.test(key) ||
     ['train.seed', 'train.threads', ...more].includes(key),
   what: `what says the model and how images are read (model.*, decoder.*, codebook.*, data.*, mask.*, target.*, train.seed, train.threads${more.map((key) => `, ${key}`).join('')})`,
 })

@@ -13,6 +13,7 @@ import {
   type AutoencoderDimensions,
   type BlockDimensions,
   type CrossAttentionDimensions,
+  type DecoderDimensions,
   decoderBlocks,
   type EncoderDimensions,
   encoderBlocks,
@@ -167,6 +168,52 @@ export interface VqkdWidths {
   readonly decoderDepth: number
   /** Numbers that the decoder says of a patch. */
   readonly features: number
+}
+
+/** A teacher of the encoder that sees all tokens, of which no gradient is taken. */
+export function teacherProducts(
+  encoder: EncoderDimensions,
+  { perLocation = 1, groups = 1 }: TokenMultiples = {},
+): MatrixProduct[] {
+  const tokens = tokenCount(gridOfModel(encoder)) * perLocation
+  const all = tokens + prefixLength(prefixOf(encoder))
+  return [
+    product('teacher.patch_embed.proj', tokens, patchWidth(encoder) / groups, encoder.width),
+    ...blockProducts('teacher.blocks', all, encoderBlocks(encoder)),
+  ].map((each) => ({ ...each, isLearned: false }))
+}
+
+export interface IjepaCounts {
+  /** Blocks, and patches of a context and of a target. */
+  readonly contexts: number
+  readonly targets: number
+  readonly kept: number
+  readonly patches: number
+  readonly predictor: Pick<DecoderDimensions, 'width' | 'depth' | 'heads'>
+}
+
+/** The same of I-JEPA: an encoder of each context, a predictor of each target from each context, and a teacher. */
+export function ijepaProducts(encoder: EncoderDimensions, counts: IjepaCounts): MatrixProduct[] {
+  const { contexts, targets, kept, patches, predictor } = counts
+  const times = (n: number, products: readonly MatrixProduct[]) =>
+    products.map((each) => ({ ...each, count: each.count * n }))
+  const { width } = encoder
+  return [
+    ...times(contexts, [
+      product('patch_embed.proj', kept, patchWidth(encoder), width),
+      ...blockProducts('blocks', kept + prefixLength(prefixOf(encoder)), encoderBlocks(encoder)),
+      product('predictor.predictor_embed', kept, width, predictor.width),
+    ]),
+    ...times(contexts * targets, [
+      ...blockProducts(
+        'predictor.predictor_blocks',
+        kept + patches,
+        decoderBlocks({ encoder, decoder: predictor }),
+      ),
+      product('predictor.predictor_proj', patches, predictor.width, width),
+    ]),
+    ...teacherProducts(encoder),
+  ]
 }
 
 /** The same of a convolutional VQ-VAE: a convolution multiplies a row for each place of what it makes, a transposed one of what it reads. */

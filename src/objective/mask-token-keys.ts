@@ -73,3 +73,14 @@ export const beitv2Keys = {
   targets: targetKeys,
   target: 'codes',
 } as const
+
+/** BEiT's encoder with smaller factors, and 60 % hidden in blocks. */
+export const data2vecKeys = {
+  inWords: 'data2vec (Baevski et al. 2022)',
+  keys: { model: { ...beitEncoder, layerScale: withDefault(modelKeys.layerScale, 1e-4) } },
+  masks: maskKindKeys(0.6),
+  mask: 'block',
+  kinds: { images: {}, rasters: null },
+  targets: targetKeys,
+  target: 'teacher',
+} as const

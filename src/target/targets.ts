@@ -5,8 +5,15 @@ import { featuresRow } from './features.ts'
 import { hogRow } from './hog.ts'
 import { pixelTargetRow } from './pixel-target.ts'
 import type { GivenModels, Locate, TargetGiven, TargetRow } from './target-row.ts'
+import { teacherRow } from './teacher.ts'
 
-export const targets = { pixels: pixelTargetRow, hog: hogRow, codes: codesRow, features: featuresRow }
+export const targets = {
+  pixels: pixelTargetRow,
+  hog: hogRow,
+  codes: codesRow,
+  features: featuresRow,
+  teacher: teacherRow,
+}
 
 export type TargetName = keyof typeof targets
 

@@ -2,8 +2,10 @@
  * Features of an EMA teacher as the target (data2vec, Baevski et al. 2022): a copy of the model that follows it sees the whole view, and the
  * outputs of some of its blocks are normed, averaged and normed again. Its own final norm is not used.
  */
+import { z } from 'zod'
 import { SherdError } from '../errors.ts'
 import type { Backbone } from '../model/backbone.ts'
+import { limits } from '../model/dimensions.ts'
 import type { Weights } from '../model/parameters.ts'
 import type { View } from '../prepare/view.ts'
 import { inFloat32 } from '../tensor/context.ts'
@@ -14,6 +16,7 @@ import { patchesOf } from '../token/prefix.ts'
 import { type Averaging, averageOf, featureErrors } from './block-features.ts'
 import { collapseMetrics } from './collapse.ts'
 import { type Momentum, type TargetMaker, teacherPrefix } from './target.ts'
+import { targetRow } from './target-row.ts'
 import { tokenTarget } from './token-target.ts'
 
 export const teacherScopes = ['model', 'encoder'] as const
@@ -97,3 +100,76 @@ function layersOf(layers: readonly number[] | null, depth: number): readonly num
     throw new SherdError('CONFIG', `target.layers has ${missing}, and the model has blocks 0 to ${depth - 1}`)
   return layers ?? Array.from({ length: Math.min(6, depth) }, (_, i) => depth - Math.min(6, depth) + i)
 }
+
+/** A share of itself that a teacher keeps. */
+const momentum = z.number().min(0).max(1)
+
+/** Of a teacher that follows the model. */
+export const momentumKeys = (from: number, to: number | null) => ({
+  momentum: momentum.default(from).describe('share of itself that the teacher keeps in a step, at first'),
+  finalMomentum: momentum
+    .nullable()
+    .default(to)
+    .describe('what it rises to, linearly; null: it stays as it is'),
+  momentumSteps: z
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('steps until it is there; null: the whole run'),
+})
+
+export const momentumOf = (keys: {
+  readonly momentum: number
+  readonly finalMomentum: number | null
+  readonly momentumSteps: number | null
+}): Momentum => ({
+  ...{ from: keys.momentum, to: keys.finalMomentum ?? keys.momentum, over: keys.momentumSteps },
+})
+
+export const teacherRow = targetRow({
+  keys: {
+    layers: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(limits.depth - 1),
+      )
+      .min(1)
+      .max(limits.depth)
+      .nullable()
+      .default(null)
+      .describe('blocks whose outputs are averaged, from 0; null: the last six'),
+    layerNorm: z.boolean().default(true).describe('norm the output of each block first'),
+    norm: z.boolean().default(true).describe('norm their mean'),
+    beta: z
+      .number()
+      .min(0)
+      .default(2)
+      .describe('where smooth L1 turns from squares to distances; 0: squares alone'),
+    scale: z
+      .enum(lossScales)
+      .default('mean')
+      .describe(
+        "the loss is the mean over a token's numbers, or their sum by the root of how many there are (fairseq)",
+      ),
+    head: z
+      .boolean()
+      .default(true)
+      .describe('whether a linear map predicts, or the final norm alone (fairseq)'),
+    scope: z
+      .enum(teacherScopes)
+      .default('model')
+      .describe(
+        "what the teacher has of its own: everything, or blocks and norm behind the student's embeddings (fairseq)",
+      ),
+    ...momentumKeys(0.9998, null),
+  },
+  open: (keys) => predictTeacher({ ...keys, momentum: momentumOf(keys) }),
+  check({ layers }, { dimensions }) {
+    layersOf(layers, dimensions.depth)
+  },
+  wholeSamples: () => 'target.kind teacher',
+  inWords: () => 'features of a teacher that follows the model (data2vec, Baevski et al. 2022)',
+})
