@@ -89,6 +89,9 @@ function maskOptions(
   }
 }
 
+/** Whether pixels of samples may lack data. */
+const hasGaps = (config: Config): boolean => (rastersOf(config)?.data.minValid ?? 1) < 1
+
 /** `pixels`: the form of a target of pixels. */
 function maskTokenOptions(
   config: Config<MaskTokenName>,
@@ -100,6 +103,7 @@ function maskTokenOptions(
     ...{ ...backboneOf(config), adapt: config.adapt, device },
     ...maskOptions(config, models),
     target: targetOf(config.target).open({ compat: null, pixels, ...models }),
+    gaps: hasGaps(config),
   }
 }
 
@@ -117,7 +121,7 @@ function autoencoder(
     decoder: decoder.kind === 'cross-attention' ? decoder : { ...decoder, compat },
     ...maskOptions(config, models),
     target: targetOf(config.target).open({ compat, ...models }),
-    gaps: (rastersOf(config)?.data.minValid ?? 1) < 1,
+    gaps: hasGaps(config),
     embed,
     device,
   })

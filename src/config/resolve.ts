@@ -296,8 +296,7 @@ function checkMask(config: MaskedConfig): void {
 
 function checkMaskTokens(config: Config<MaskTokenName>): void {
   const { target } = config
-  checkMask(config)
-  targetOf(target).check(backboneOf(config))
+  checkHidden(config)
   if (target.kind === 'pixels' && target.scales !== null)
     refuse(
       `target.scales needs the decoder of objective mae, and objective is ${config.objective}: leave it out`,
@@ -315,10 +314,8 @@ function checkCrossAttention(config: DecodedConfig, decoder: CrossAttentionDimen
     )
 }
 
-function checkAutoencoder(config: DecodedConfig): void {
-  const decoder = decoderOf(config)
-  checkDecoder(backboneOf(config), decoder)
-  if (decoder.kind === 'cross-attention') checkCrossAttention(config, decoder)
+/** Masks and target fit the samples, also those with gaps. */
+function checkHidden(config: DecodedConfig | Config<MaskTokenName>): void {
   checkMask(config)
   const ratio = Math.min(config.mask.ratio, ('ratioTo' in config.mask && config.mask.ratioTo) || 1)
   const target = targetOf(config.target)
@@ -330,6 +327,13 @@ function checkAutoencoder(config: DecodedConfig): void {
     )
   if (target.wholeSamples !== null && minValid < 1)
     refuse(`${target.wholeSamples} needs samples without gaps: set data.minValid to 1`)
+}
+
+function checkAutoencoder(config: DecodedConfig): void {
+  const decoder = decoderOf(config)
+  checkDecoder(backboneOf(config), decoder)
+  if (decoder.kind === 'cross-attention') checkCrossAttention(config, decoder)
+  checkHidden(config)
 }
 
 /** Checks between keys, by objective. */

@@ -1,18 +1,22 @@
-/** Configuration keys of objectives with mask tokens in the encoder, besides the common ones. They learn from images alone so far. */
+/** Configuration keys of objectives with mask tokens in the encoder, besides the common ones. Of rasters, SimMIM and MaskFeat. */
 import { z } from 'zod'
 import { limits } from '../model/dimensions.ts'
 import { modelKeys } from '../model/keys.ts'
 import { targetKeys } from '../target/targets.ts'
-import { maskKindKeys } from '../token/keys.ts'
+import { maskKindKeys, rasterMaskKeys, rasterMaskKindKeys } from '../token/keys.ts'
 
 /** The key with another default. */
 const withDefault = <T extends z.ZodType>(key: z.ZodDefault<T>, value: z.util.NoUndefined<z.output<T>>) =>
   key.unwrap().default(value).describe(key.description!)
 
+/** Each group of bands has its own tokens, and each is hidden or not. */
+const ofRasters = { images: {}, rasters: { mask: rasterMaskKeys } }
+
 export const simmimKeys = {
   inWords: 'SimMIM (Xie et al. 2022)',
   keys: {},
-  kinds: { images: {}, rasters: null },
+  kinds: ofRasters,
+  rasterMasks: rasterMaskKindKeys,
   masks: maskKindKeys(0.6),
   targets: {
     ...targetKeys,
@@ -26,7 +30,8 @@ export const simmimKeys = {
 export const maskfeatKeys = {
   inWords: 'MaskFeat (Wei et al. 2022)',
   keys: {},
-  kinds: { images: {}, rasters: null },
+  kinds: ofRasters,
+  rasterMasks: rasterMaskKindKeys,
   masks: maskKindKeys(0.4),
   targets: targetKeys,
   target: 'hog',

@@ -74,8 +74,18 @@ it('what they do not take is refused', () => {
   expect(refused({ objective: 'simmim', target: { scales: [2] } })).toThrow(
     'target.scales needs the decoder of objective mae, and objective is simmim: leave it out',
   )
-  expect(refused({ objective: 'maskfeat', data: { bands: ['B2', 'B3'] } })).toThrow(
-    /^objective maskfeat learns from images, and data\.kind is rasters/,
+  expect(refused({ objective: 'beit', data: { bands: ['B2', 'B3'] } })).toThrow(
+    /^objective beit learns from images, and data\.kind is rasters/,
+  )
+  const groups = { groups: [['B2'], ['B3']], groupWidth: 8 }
+  const taken = resolveConfig({
+    objective: 'simmim',
+    data: { bands: ['B2', 'B3'] },
+    model: { ...tinyModel, ...groups },
+  })
+  expect(taken.data.kind).toBe('rasters')
+  expect(refused({ objective: 'maskfeat', data: { bands: ['B2', 'B3'], minValid: 0.5 } })).toThrow(
+    'data.minValid 0.5 is less than the share of tokens that are seen',
   )
   expect(refused({ objective: 'simmim', mask: { ratio: 0.99 } })).toThrow(/would keep|kept|at least/)
 })
