@@ -432,6 +432,8 @@ function maskShapeOf({ mask, model }: MaskedConfig): MaskShape {
   switch (mask.kind) {
     case 'block':
       return { kind: mask.kind, minBlock: mask.minBlock }
+    case 'multi-block':
+      return { kind: mask.kind, blocks: mask.blocks }
     case 'coarse': {
       const [h, w] = sidesOf(model.patchSize)
       const cell = mask.cell ?? null

@@ -2,6 +2,8 @@
  * What chooses the hidden tokens of a micro-batch: a design and the samples' addresses alone, or also their pixels and the weights, of the
  * encoder itself or of a teacher.
  */
+
+import { SherdError } from '../errors.ts'
 import type { Backbone } from '../model/backbone.ts'
 import type { BackboneShape } from '../model/backbone-shape.ts'
 import type { Wanted } from '../model/decoder/decoder.ts'
@@ -9,11 +11,14 @@ import type { Encoded } from '../model/encoder.ts'
 import type { ParameterRow, Weights } from '../model/parameters.ts'
 import type { CutView } from '../model/stem/patches.ts'
 import type { Schedule } from '../optim/schedule.ts'
+import { type Draws, draws } from '../random/draws.ts'
 import type { FrozenModel } from '../target/frozen-model.ts'
 import type { Parts, TargetTeacher } from '../target/target.ts'
 import { toDevice } from '../tensor/ops.ts'
-import type { Device, Tensor } from '../tensor/tensor.ts'
-import { type MaskPlan, planFromNoise } from '../token/mask.ts'
+import { type Device, fromArray, type Tensor, toFloats } from '../tensor/tensor.ts'
+import { type Grid, tokenCount } from '../token/grid.ts'
+import { layoutTokens } from '../token/layout.ts'
+import { type MaskPlan, planFromNoise, planFromStates } from '../token/mask.ts'
 import { absentLast, designedNoise, keptTokens, type MaskDesign } from '../token/mask-design.ts'
 import type { MaskRatio } from '../token/mask-ratio.ts'
 import type { Address, At, Average, MetricRow } from './objective.ts'
@@ -88,6 +93,61 @@ export function planOfNoise(
 ): MaskPlan {
   const onDevice = toDevice(noise, device)
   return planFromNoise(cut?.present ? absentLast(onDevice, cut.present) : onDevice, kept)
+}
+
+/**
+ * A mask of your own: 1 (or true) hides a patch of the grid, row by row, 0 shows it, −1 neither shows nor predicts it. A value for each place, which
+ * groups and frames then share, or for each token. It should depend on its arguments alone.
+ */
+export type MaskFunction = (
+  grid: Grid,
+  draw: Draws,
+  sample: { readonly epoch: number; readonly index: number },
+) => ArrayLike<number | boolean>
+
+/** By a function; samples may hide different numbers of tokens. Tokens without data are never seen where others remain. */
+export const chooseByFunction =
+  (mask: MaskFunction): MaskChooserMaker =>
+  ({ backbone: { layout }, device }) => {
+    const [N, L] = [layoutTokens(layout), tokenCount(layout.grid)]
+    const statesOf = (sample: { epoch: number; index: number }, seed: number): Float32Array => {
+      const of = `The mask of sample ${sample.index} in epoch ${sample.epoch}`
+      const refuse = (what: string) => {
+        throw new SherdError('VALUE', `${of} ${what}`)
+      }
+      const own = Float32Array.from(
+        mask(layout.grid, draws({ seed, stream: 'mask/function', ...sample }), sample),
+        Number,
+      )
+      if (own.length !== L && own.length !== N)
+        refuse(
+          `has ${own.length} values: expected ${L}, one for each of ${layout.grid.h} × ${layout.grid.w} patches${N === L ? '' : `, or ${N}, one for each token`}`,
+        )
+      const odd = own.find((value) => value !== 0 && value !== 1 && value !== -1)
+      if (odd !== undefined) refuse(`has the value ${odd}: expected 1 (hidden), 0 (seen) or −1 (neither)`)
+      if (!own.includes(0)) refuse('hides all patches: expected one that is seen')
+      if (!own.includes(1)) refuse('hides none: expected one patch or more')
+      return Float32Array.from({ length: N }, (_, n) => own[n % own.length]!)
+    }
+    return {
+      isUneven: true,
+      plan({ seed, samples: { epochs, indices } }, cut) {
+        const B = indices.length
+        const all = new Float32Array(B * N)
+        for (let b = 0; b < B; b++) all.set(statesOf({ epoch: epochs[b]!, index: indices[b]! }, seed), b * N)
+        if (cut?.present) hideAbsent(all, toFloats(cut.present), N)
+        return planFromStates(toDevice(fromArray(all, [B, N], 'float32'), device))
+      },
+    }
+  }
+
+/** Hides tokens without data, in place; a sample that would then see none keeps its mask. */
+function hideAbsent(states: Float32Array, present: ArrayLike<number>, N: number): void {
+  for (let start = 0; start < states.length; start += N) {
+    const seen = Array.from({ length: N }, (_, n) => start + n).filter((n) => states[n] === 0)
+    const absent = seen.filter((n) => present[n] === 0)
+    if (absent.length < seen.length) for (const n of absent) states[n] = 1
+  }
 }
 
 /** Null for a ratio that stays. */

@@ -32,7 +32,9 @@ import type { ImageObjective } from './image-objective.ts'
 import {
   type ChoosingAt,
   chooseByAddress,
+  chooseByFunction,
   type MaskChooserMaker,
+  type MaskFunction,
   type MaskSpace,
   planOfNoise,
   type TokensRead,
@@ -48,8 +50,8 @@ export interface MaskedOptions extends Partial<Omit<BackboneShape, 'dimensions'>
   readonly maskRatio: number
   /** Of a ratio that changes from step to step; `maskRatio` is then that of plans outside of a run. */
   readonly maskSchedule?: Schedule | null
-  /** How groups and frames share masks; default: independent. */
-  readonly mask?: Omit<MaskDesign, 'ratio'>
+  /** How groups and frames share masks, by default each has its own; or a function, and `maskRatio` is then not read. */
+  readonly mask?: Omit<MaskDesign, 'ratio'> | MaskFunction
   /** K, if not that of the mask design. */
   readonly kept?: number | null
   /** What chooses hidden tokens; default: the mask design, by addresses. */
@@ -172,7 +174,9 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
     maskRatio,
     mask,
     maskSchedule = null,
-    chooser: chooserOf = chooseByAddress({ kept: options.kept, ratio: maskSchedule }),
+    chooser: chooserOf = typeof mask === 'function'
+      ? chooseByFunction(mask)
+      : chooseByAddress({ kept: options.kept, ratio: maskSchedule }),
     target: targetOf = predictPixels(),
     adapt = { kind: 'none' },
     decodeRatio = null,
@@ -184,9 +188,13 @@ export function maskedObjective(options: MaskedOptions, openReader: OpenReader):
   const shape: BackboneShape = { ...plainBackbone(options.dimensions), ...given }
   const backbone = adaptBackbone(openBackbone(shape, device), adapt)
   const { layout, groups } = backbone
-  const design: MaskDesign = { ...randomMask(maskRatio), ...mask, ratio: maskRatio }
+  const design: MaskDesign = {
+    ...randomMask(maskRatio),
+    ...(typeof mask !== 'function' && mask),
+    ratio: maskRatio,
+  }
   /** A random mask is in random order already. */
-  const hasRandomOrder = options.chooser === undefined && !design.shape
+  const hasRandomOrder = options.chooser === undefined && typeof mask !== 'function' && !design.shape
   const predictedOf = (plan: MaskPlan, at?: Address): MaskPlan => {
     if (decodeRatio === null) return plan
     const M = plan.hidden.shape[1]!

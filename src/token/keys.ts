@@ -119,6 +119,15 @@ export function maskKindKeys(usual = 0.75) {
         .default(null)
         .describe('side in pixels of a cell, a multiple of the sides of a patch; null: two patches'),
     },
+    'multi-block': {
+      ...ratio,
+      blocks: z
+        .int()
+        .min(1)
+        .max(64)
+        .default(4)
+        .describe('rectangles whose union is hidden first, each of 15 to 20 % of the patches'),
+    },
     centre: ratio,
     periphery: ratio,
     attention: attentionKeys(usual),

@@ -8,6 +8,7 @@ import { blocks } from './block-mask.ts'
 import { type Grid, type PatchSize, tokenCount } from './grid.ts'
 import type { SampleAddresses } from './mask.ts'
 import { keptCount, type MaskOrder, orderOf } from './mask-order.ts'
+import { type MultiBlockShape, multiBlockOf, multiBlockSizes } from './multi-block.ts'
 
 /** What kinds read. */
 export interface MaskShape {
@@ -16,6 +17,14 @@ export interface MaskShape {
   readonly cell?: PatchSize
   /** Patches of the smallest block, of `block`; by default a fifth of those hidden. */
   readonly minBlock?: number | null
+  /** Blocks of `multi-block`. */
+  readonly blocks?: number
+}
+
+/** Of `multi-block`; by default those of I-JEPA. */
+export const usualBlocks: MultiBlockShape = {
+  ...{ targets: 4, targetScale: [0.15, 0.2], targetAspect: [0.75, 1.5] },
+  ...{ contexts: 1, contextScale: [0.85, 1], contextAspect: [1, 1], minKeep: 0 },
 }
 
 interface Given extends Omit<MaskShape, 'kind'> {
@@ -62,6 +71,20 @@ export function bayerRank(row: number, column: number, { h, w }: Grid): number {
   return rank
 }
 
+/**
+ * The union of the blocks that I-JEPA predicts is hidden first; their size is drawn for each sample. A count beyond it is made up of other
+ * patches, and one below it leaves some of the union seen.
+ */
+const inBlocks =
+  ({ grid, blocks = usualBlocks.targets }: Given): Levels =>
+  (draw) => {
+    const shape = { ...usualBlocks, targets: blocks }
+    const { targets } = multiBlockOf(grid, shape, { sizes: multiBlockSizes(grid, shape, draw) }, draw)
+    const level = new Uint8Array(tokenCount(grid))
+    for (const target of targets) for (const n of target) level[n] = 1
+    return level
+  }
+
 /** Cells in random order, each hidden as a whole, and the last one as far as the count goes. */
 function inCells({ grid, cell = [1, 1] }: Given): Levels {
   const across = Math.ceil(grid.w / cell[1])
@@ -93,6 +116,7 @@ export const maskKinds = {
   },
   grid: { inWords: ' on a regular grid', levels: fixed(bayerRank) },
   coarse: { inWords: ' in cells', levels: inCells },
+  'multi-block': { inWords: ' in blocks of one size', levels: inBlocks },
   centre: { inWords: ' in the centre', levels: fixed((...place) => -fromCentre(...place)) },
   periphery: { inWords: ' around the centre', levels: fixed(fromCentre) },
 } as const satisfies Record<string, MaskKindRow>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { draws } from '../../src/random/draws.ts'
 import { scope } from '../../src/tensor/scope.ts'
 import { type Grid, tokenCount } from '../../src/token/grid.ts'
 import { planFromNoise } from '../../src/token/mask.ts'
@@ -10,7 +11,14 @@ import {
   type Sharing,
   sharings,
 } from '../../src/token/mask-design.ts'
-import { type MaskKind, type MaskShape, maskKindNames, shapedOrder } from '../../src/token/mask-kinds.ts'
+import {
+  type MaskKind,
+  type MaskShape,
+  maskKindNames,
+  shapedOrder,
+  usualBlocks,
+} from '../../src/token/mask-kinds.ts'
+import { multiBlockOf, multiBlockSizes } from '../../src/token/multi-block.ts'
 import { numbers } from '../tolerance.ts'
 import { addresses, maskConformance } from './mask-conformance.ts'
 
@@ -131,6 +139,27 @@ describe('by hand', () => {
     const masks = Array.from({ length: 6 }, (_, seed) => drawn('centre', 4, 4, 0.5, seed))
     for (const mask of masks) expect([mask[1]!.slice(1, 3), mask[2]!.slice(1, 3)]).toEqual(['##', '##'])
     expect(new Set(masks.map((mask) => mask.join())).size).toBeGreaterThan(1)
+  })
+
+  it('blocks of one size are hidden before all else, and nothing else before them', () => {
+    const grid = { h: 14, w: 14 }
+    const sizes = new Set<string>()
+    for (let seed = 0; seed < 40; seed++) {
+      const draw = draws({ seed, stream: 'mask/multi-block', epoch: 0, index: 0 })
+      const own = multiBlockSizes(grid, usualBlocks, draw)
+      const { targets } = multiBlockOf(grid, usualBlocks, { sizes: own }, draw)
+      const union = new Set(targets.flatMap((target) => [...target]))
+      const { rows, columns } = own.target
+      sizes.add(`${rows} × ${columns}`)
+      // 15 to 20 % of 196 patches are 29 to 39, in blocks of 0.75 to 1.5; rounding of the sides adds to both.
+      expect([targets.length, rows * columns >= 25, rows * columns <= 42]).toEqual([4, true, true])
+      expect([rows >= 5, rows <= 8, columns >= 4, columns <= 7]).toEqual([true, true, true, true])
+      const few = hiddenOf(grid, designOf('multi-block', 0.1), seed)[0]!
+      expect(few.every((n) => union.has(n))).toBe(true)
+      const many = new Set(hiddenOf(grid, designOf('multi-block', 0.8), seed)[0])
+      expect([...union].every((n) => many.has(n))).toBe(true)
+    }
+    expect(sizes.size).toBeGreaterThan(5) // the released code has five
   })
 
   it('cells are hidden as a whole, but for the last one', () => {

@@ -25,15 +25,15 @@ it('draws a row for each kind, with exact counts', async () => {
         { kind: 'attention', reason: expect.stringMatching(/name one with --set mask.model=RUN$/) },
         { kind: 'loss', reason: 'masks follow the losses that a run has learned to predict' },
       ],
-      masks: ['random', 'block', 'grid', 'coarse', 'centre', 'periphery'].map((kind) => ({
+      masks: ['random', 'block', 'grid', 'coarse', 'multi-block', 'centre', 'periphery'].map((kind) => ({
         ...{ kind, hidden: 32, patches: 64 },
       })),
     },
   ])
   const { format, width, height } = await sharp(join(cwd, 'm.png')).metadata()
-  // Rows may stand side by side, and are drawn at 72 pixels or more: 3 images, the original and six kinds.
+  // Rows may stand side by side, and are drawn at 72 pixels or more: 3 images, the original and seven kinds.
   expect(format).toBe('png')
-  expect(width! * height!).toBeGreaterThan(3 * 7 * 72 * 72)
+  expect(width! * height!).toBeGreaterThan(3 * 8 * 72 * 72)
 })
 
 it('leaves out what the images are too small for, and takes the spellings of other commands', async () => {
