@@ -1,9 +1,10 @@
 /**
  * A convolutional VQ-VAE (van den Oord et al. 2017) of patches of 4 × 4 pixels, 512 codes, 32 × 32 pixels: codes of pixels, as BEiT's targets are.
  *   sherd pretrain vq-pixels-tiny-cifar10 --data cifar10/train --out runs/vq
- * Cost: not yet run.
+ * Cost: not measured on a machine that was left alone.
  * Expected: a reconstruction well below 1, which is what predicting the mean scores, and a perplexity that stays above a quarter of the codes.
- * Measured: not yet run.
+ * Measured: 119 steps of 32 of CIFAR-10's test images (2026-11-27): reconstruction 0.92 at the start, 0.20 at the end; all 512 codes in use, perplexity
+ * 420 at the start, 194 at the end, still falling slowly. 50 epochs: not yet run.
  */
 import type { Preset } from '../src/config/preset.ts'
 
