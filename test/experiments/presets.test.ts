@@ -4,7 +4,11 @@ import { presetsMarkdown } from '../../experiments/presets.ts'
 it('a row says what an encoder comes to beside random weights', () => {
   const report = { sha256: '1', report: {} as never }
   const run = {
-    ...{ format: 'sherd-presets/1', set: [], images: 20_096, loss: [2.25, 0.7034], last: {} },
+    format: 'sherd-presets/1',
+    set: [],
+    images: 20_096,
+    loss: [2.25, 0.7034],
+    last: {},
     ...{ imagesPerSecond: 100, precision: 'bfloat16', threads: 2, commit: 'abc', machine: 'm' },
     date: '2026-11-27T10:00:00Z',
   } as const
