@@ -58,6 +58,12 @@ export const rows: readonly Row[] = [
   mask('grid', 1, 'mask.kind=grid'),
   // 16 cells of an image, as near to SimMIM's 36 as the sides allow.
   mask('coarse', 1, 'mask.kind=coarse', 'mask.cell=8'),
+  // AttMask, where the teacher looks most.
+  {
+    ...mask('attention', 1, 'mask.kind=attention'),
+    needs: { key: 'mask.model', of: reference },
+    cost: 1.6,
+  },
 ]
 
 /** Models that are trained for rows and are no rows themselves. */
