@@ -452,8 +452,9 @@ export function predictorOf(
   config: MaskedConfig,
   { predictorWidth, predictorDepth, predictorHeads }: Extract<MaskedConfig['mask'], { kind: 'loss' }>,
 ): DecoderDimensions {
-  const { width, heads } = decoderKeysOf(config) ?? config.model
-  const { groupWidth = 0, timeWidth = 0 } = rastersOf(config)?.decoder ?? {}
+  const decoder = decoderKeysOf(config)
+  const { width, heads } = decoder ?? config.model
+  const { groupWidth, timeWidth } = { groupWidth: 0, timeWidth: 0, ...decoder }
   return {
     ...{ width: predictorWidth ?? width, depth: predictorDepth, heads: predictorHeads ?? heads },
     ...{ groupWidth, timeWidth },
