@@ -454,7 +454,8 @@ export function predictorOf(
 ): DecoderDimensions {
   const decoder = decoderKeysOf(config)
   const { width, heads } = decoder ?? config.model
-  const { groupWidth, timeWidth } = { groupWidth: 0, timeWidth: 0, ...decoder }
+  const of = decoder && 'groupWidth' in decoder ? decoder : rastersOf(config)?.model
+  const { groupWidth = 0, timeWidth = 0 } = of ?? {}
   return {
     ...{ width: predictorWidth ?? width, depth: predictorDepth, heads: predictorHeads ?? heads },
     ...{ groupWidth, timeWidth },
